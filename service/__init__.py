@@ -1,0 +1,1 @@
+"""Shapshot's service: HTTP in, jobs out, results and heatmaps back."""
