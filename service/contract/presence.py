@@ -1,0 +1,64 @@
+"""Which workers are alive and which models they serve.
+
+A worker renews its entry well within its lease; cards stay behind it, so that a client can still
+read what a model is while no worker serves it.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import redis
+
+from service.contract.ledger import as_text
+from service.contract.schema import ModelCard, ModelStatus
+
+WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
+CARDS = "shapshot:models"  # hash: model name -> its latest card
+SILENT = "no worker that serves it is alive"
+
+
+def announce(
+    connection: redis.Redis, worker: str, cards: Iterable[ModelCard], *, lease_s: int
+) -> None:
+    """Renew a worker's lease and publish its cards."""
+    texts: dict[Any, Any] = {card.name: card.model_dump_json() for card in cards}
+    with connection.pipeline() as pipe:
+        pipe.zremrangebyscore(WORKERS, 0, time.time() - 3600)
+        pipe.zadd(WORKERS, {worker: time.time() + lease_s})
+        if texts:
+            pipe.hset(CARDS, mapping=texts)
+            pipe.hset(f"shapshot:worker:{worker}", mapping=texts)
+            pipe.expire(f"shapshot:worker:{worker}", lease_s)
+        pipe.execute()
+
+
+def withdraw(connection: redis.Redis, worker: str) -> None:
+    """Take a worker that stops off the list."""
+    with connection.pipeline() as pipe:
+        pipe.zrem(WORKERS, worker)
+        pipe.delete(f"shapshot:worker:{worker}")
+        pipe.execute()
+
+
+def read_cards(connection: redis.Redis) -> list[ModelCard]:
+    """Every model known, the default first; those that no live worker serves are unavailable."""
+    known = _parse(connection.hvals(CARDS))
+    alive = connection.zrangebyscore(WORKERS, time.time(), "+inf")
+    with connection.pipeline(transaction=False) as pipe:
+        for worker in alive:
+            pipe.hvals(f"shapshot:worker:{as_text(worker)}")
+        served = [card for texts in pipe.execute() for card in _parse(texts)]
+    cards = [_best(card, [each for each in served if each.name == card.name]) for card in known]
+    return sorted(cards, key=lambda card: (not card.default, card.name))
+
+
+def _parse(texts: Sequence[bytes | str]) -> list[ModelCard]:
+    return [ModelCard.model_validate_json(text) for text in texts]
+
+
+def _best(known: ModelCard, served: Sequence[ModelCard]) -> ModelCard:
+    order = [ModelStatus.AVAILABLE, ModelStatus.LOADING, ModelStatus.UNAVAILABLE]
+    if served:
+        return min(served, key=lambda card: order.index(card.status))
+    return known.model_copy(update={"status": ModelStatus.UNAVAILABLE, "reason": SILENT})

@@ -1,0 +1,54 @@
+"""Every setting of a process, one field per environment variable `SHAPSHOT_…`.
+
+The entry points read it once and pass it down; nothing else looks at the environment.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator may set: `redis_url` is the variable `SHAPSHOT_REDIS_URL`, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="SHAPSHOT_", frozen=True, extra="ignore")
+
+    # Shared by the API and the worker
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0", description="Redis: redis://, rediss:// or unix:// URL"
+    )
+    store_url: str = Field(
+        "file:./var/store", description="Artefacts: file:FOLDER, memory: or s3://BUCKET/PREFIX"
+    )
+    queue: str = Field("shapshot", description="Name of the queue; one queue per worker process")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_json: bool = Field(True, description="JSON log lines; otherwise lines for a person")
+    lease_s: int = Field(
+        30, ge=2, description="A worker silent for so long has lost its job (whole seconds)"
+    )
+    retention_s: int = Field(7 * 86400, ge=1, description="How long a finished explanation is kept")
+    tombstone_s: int = Field(30 * 86400, ge=1, description="How long an expired one answers 410")
+
+    # The API
+    host: str = Field("127.0.0.1", description="Address the API listens on")
+    port: int = Field(8000, ge=0, le=65535, description="Port the API listens on")
+    max_upload_bytes: int = Field(20 * 2**20, ge=1, description="Largest request body")
+    max_pixels: int = Field(50_000_000, ge=1, description="Largest picture, width x height")
+    max_evals: int = Field(100_000, ge=2, description="Largest max_evals a request may ask for")
+    max_queued: int = Field(1000, ge=1, description="Explanations that may wait; beyond it 503")
+    idempotency_s: int = Field(86400, ge=1, description="How long an Idempotency-Key is remembered")
+
+    # The worker
+    models: Path | None = Field(
+        None, description="TOML file of models; unset: the bundled ones (see worker/bundled)"
+    )
+    weights_cache: Path | None = Field(
+        None, description="Folder where Keras keeps downloaded weights; unset: Keras's own"
+    )
+    deadline_s: int = Field(3600, ge=1, description="Longest run of one explanation")
+    grace_s: int = Field(
+        30, ge=1, description="After the deadline, how long until the process ends"
+    )
+    max_attempts: int = Field(3, ge=1, description="Starts of a job before it fails for good")
+    threads: int = Field(0, ge=0, description="Masking threads; 0: one per core")
