@@ -11,9 +11,15 @@ from typing import Any, ClassVar
 import redis
 import rq.job
 import rq.queue
+import structlog
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from rq.exceptions import DeserializationError
 from rq.serializers import JSONSerializer
 
 EXPLAIN = "worker.jobs.explain"
+
+log = structlog.get_logger(__name__)
 
 # Fields of RQ's job hash that we read; callbacks, webhooks, meta, repeats and the rest are dropped.
 _PLAIN_FIELDS = frozenset(b"data created_at origin description enqueued_at timeout status".split())
@@ -26,7 +32,7 @@ class RefusedJob(Exception):  # noqa: N818 - what happened, not whose fault
 class Job(rq.job.Job):
     """An RQ job that cannot carry code."""
 
-    functions: ClassVar[dict[str, Callable[[str], None]]] = {}
+    functions: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     def __init__(
         self, id: str | None = None, connection: Any = None, serializer: Any = None
@@ -37,23 +43,43 @@ class Job(rq.job.Job):
         super().restore({name: raw_data[name] for name in _PLAIN_FIELDS if name in raw_data})
 
     @property
-    def func(self) -> Callable[[str], None]:
+    def func(self) -> Callable[..., Any]:
         if self.instance is not None or self.func_name not in self.functions:
             raise RefusedJob(f"job {self.id} names {str(self.func_name)[:80]!r}, not on the list")
         return self.functions[self.func_name]
-
-    @property
-    def explanation_id(self) -> str:
-        """The one argument; the job bears the same id. Raises RefusedJob for anything else."""
-        if list(self.args) != [self.id] or self.kwargs:
-            raise RefusedJob(f"job {self.id} has arguments that the API never gives")
-        return str(self.id)
 
 
 class Queue(rq.queue.Queue):
     """RQ's queue of our jobs."""
 
     job_class = Job
+
+    @classmethod
+    def _fetch_dequeued_job(cls, *args: Any, **kwargs: Any) -> Any:
+        """A hash that cannot be read is passed over, as one that is not there is."""
+        try:
+            return super()._fetch_dequeued_job(*args, **kwargs)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("job refused", reason=f"unreadable: {type(error).__name__}")
+            return None
+
+
+def only_argument(job: rq.job.Job) -> str:
+    """The explanation's id, which is the job's too. Raises RefusedJob for any other arguments."""
+    try:
+        given, named = list(job.args), job.kwargs
+    except DeserializationError as error:
+        raise RefusedJob(f"job {job.id} is not JSON") from error
+    if given != [job.id] or named:
+        raise RefusedJob(f"job {job.id} has arguments that the API never gives")
+    return str(job.id)
+
+
+def connect(url: str, **options: Any) -> redis.Redis:
+    """A client that notices a silent Redis within 5 s and tries a broken connection once more."""
+    retry = Retry(ExponentialBackoff(cap=0.5), retries=1)
+    defaults: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "retry": retry}
+    return redis.Redis.from_url(url, **(defaults | options))
 
 
 def new_job(

@@ -1,5 +1,7 @@
 """The transitions of an explanation in Redis, each one Lua script and so atomic.
 
+A script whose answer got lost may be sent again: it must not count twice.
+
 `KEYS[1]` is always the explanation's hash. A worker's writes carry its attempt, a token made when
 it began: where the hash holds another, the worker lost its lease and the write is refused.
 """
@@ -36,6 +38,7 @@ ACCEPT = (
     _COMMON
     + """
 local id, queue = ARGV[1], ARGV[2]
+if redis.call('EXISTS', KEYS[1]) == 1 then return 'accepted' end  -- the answer got lost
 if redis.call('LLEN', 'rq:queue:' .. queue) >= tonumber(ARGV[3]) then return 'full' end
 local last = 5 + 2 * tonumber(ARGV[5])
 redis.call('HSET', KEYS[1], unpack(ARGV, 6, last))
@@ -58,6 +61,7 @@ redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
 redis.call('ZREM', 'shapshot:limbo', id)
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then forget_job(id) return 'missing' end
+if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- likewise
 if status ~= 'queued' then return status end
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)

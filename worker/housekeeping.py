@@ -1,0 +1,79 @@
+"""What every worker does besides jobs: show that it lives, put back lost jobs, sweep the store."""
+
+import threading
+from collections.abc import Callable, Iterable
+
+import redis
+import structlog
+
+from service.contract.ledger import Ledger
+from service.contract.presence import announce, withdraw
+from service.contract.schema import ModelCard
+from service.contract.settings import Settings
+from service.contract.store import Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+
+class Housekeeping:
+    """A thread that runs all chores several times a lease; each is safe beside other workers'."""
+
+    def __init__(
+        self,
+        name: str,
+        connection: redis.Redis,
+        ledger: Ledger,
+        store: Store,
+        settings: Settings,
+        cards: Callable[[], Iterable[ModelCard]],
+    ) -> None:
+        self._name = name
+        self._redis = connection
+        self._ledger = ledger
+        self._store = store
+        self._settings = settings
+        self._cards = cards
+        self._woken = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Do the chores now: a model's card has changed."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Stop, and take this worker off the list."""
+        self._stopped = True
+        self._woken.set()
+        self._thread.join()
+        try:
+            withdraw(self._redis, self._name)
+        except redis.RedisError as error:
+            log.warning("still on the list of workers", reason=type(error).__name__)
+
+    def _run(self) -> None:
+        while not self._stopped:
+            try:
+                self._do_chores()
+            except redis.RedisError as error:
+                log.warning("chores put off: no Redis", reason=type(error).__name__)
+            self._woken.wait(self._settings.lease_s / 4)
+            self._woken.clear()
+
+    def _do_chores(self) -> None:
+        announce(self._redis, self._name, self._cards(), lease_s=self._settings.lease_s)
+        if reaped := self._ledger.reap(max_attempts=self._settings.max_attempts):
+            log.warning("jobs of silent workers put back or given up", count=reaped)
+        for explanation_id in self._ledger.expired():
+            self._sweep(explanation_id)
+
+    def _sweep(self, explanation_id: str) -> None:
+        try:
+            self._store.delete_explanation(explanation_id)
+        except StoreError as error:
+            log.warning("not swept", id=explanation_id, reason=str(error))
+            return
+        self._ledger.bury(explanation_id, tombstone_s=self._settings.tombstone_s)

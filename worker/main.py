@@ -1,0 +1,85 @@
+"""Entry of a worker process: settings, models, then the loop. `python -m worker.main`."""
+
+import os
+import secrets
+import socket
+import sys
+import time
+
+import redis
+import structlog
+
+from service.contract.ledger import Ledger
+from service.contract.logs import configure_logs
+from service.contract.queue import EXPLAIN, Job, connect
+from service.contract.settings import Settings
+from service.contract.store import Store, open_store
+from worker.housekeeping import Housekeeping
+from worker.jobs import Explainer
+from worker.loop import ModelWorker
+from worker.models import Registry, RegistryError, read_registry
+
+REDIS_PATIENCE_S = 60
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Serve until told to stop; 0 then, 1 where it could not begin."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
+    settings = Settings()
+    configure_logs(level=settings.log_level, as_json=settings.log_json)
+    try:
+        registry = read_registry(settings.models, weights_cache=settings.weights_cache)
+        store = open_store(settings.store_url)
+        connection = connect(settings.redis_url)
+        _wait_for(connection)
+    except (RegistryError, ValueError, OSError, redis.RedisError) as error:
+        log.error("the worker cannot start", reason=str(error))
+        return 1
+    return serve(settings, registry, store, connection)
+
+
+def serve(settings: Settings, registry: Registry, store: Store, connection: redis.Redis) -> int:
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    ledger = Ledger(
+        connection,
+        queue=settings.queue,
+        lease_s=settings.lease_s,
+        retention_s=settings.retention_s,
+    )
+    housekeeping = Housekeeping(name, connection, ledger, store, settings, registry.cards)
+    housekeeping.start()
+    try:
+        load_models(registry, housekeeping)
+        Job.functions[EXPLAIN] = Explainer(registry, store, settings).explain
+        log.info("ready", worker=name, queue=settings.queue)
+        ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
+    finally:
+        housekeeping.stop()
+    return 0
+
+
+def load_models(registry: Registry, housekeeping: Housekeeping) -> None:
+    for model in registry.names:
+        began = time.perf_counter()
+        registry.load(model)
+        housekeeping.wake()
+        log.info("model done", model=model, seconds=round(time.perf_counter() - began, 2))
+
+
+def _wait_for(connection: redis.Redis) -> None:
+    patience = time.monotonic() + REDIS_PATIENCE_S
+    while True:
+        try:
+            connection.ping()
+            return
+        except redis.ConnectionError as error:
+            if time.monotonic() > patience:
+                raise
+            log.warning("waiting for Redis", reason=str(error))
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
