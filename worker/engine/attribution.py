@@ -1,0 +1,33 @@
+"""What a method returns: who contributed how much to which output."""
+
+from dataclasses import dataclass
+
+from worker.engine.arrays import Credit, Scores
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Attributions of every element of a picture to K outputs of a model.
+
+    values: (H, W, C, K) float64, in units of the (linked) score. Positive: seeing the element
+        raises the output; negative: it lowers it.
+    base_values: (K,) float64, the scores when nothing is visible.
+    scores: (K,) float64, the scores when everything is visible: f(x), as the masker shows x.
+    evaluations: model evaluations spent, the two above included.
+    unresolved: (K,) float64, the sum of |credit| that the method had not yet divided among single
+        elements and spread evenly instead. 0: fully resolved. For a sampling method: 0.
+    solution_concept: which number of game theory the values are or estimate.
+    """
+
+    values: Credit
+    base_values: Scores
+    scores: Scores
+    evaluations: int
+    unresolved: Credit
+    solution_concept: str
+
+    @property
+    def efficiency_gap(self) -> Credit:
+        """Give scores - base_values - sum of values, (K,): what the values leave unexplained."""
+        gap: Credit = self.scores - self.base_values - self.values.sum(axis=(0, 1, 2))
+        return gap

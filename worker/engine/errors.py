@@ -1,0 +1,43 @@
+"""What the engine refuses, and why.
+
+EngineError
+├── RequestError      settings no explanation can have
+│   ├── MaskerError       an unknown masker, or one this picture cannot have
+│   ├── OutputsError      outputs the model does not have
+│   └── LinkError         scores the link function is not defined on
+├── PictureError      pictures of a wrong shape, type or range
+├── PredictorError    a model that is no image classifier
+└── ScoresError       a model that answered with NaN or infinity
+"""
+
+
+class EngineError(Exception):
+    """Base of all errors the engine raises on purpose."""
+
+
+class RequestError(EngineError):
+    """The settings of an explanation are wrong."""
+
+
+class MaskerError(RequestError):
+    """The masker is unknown, malformed, or does not fit the picture."""
+
+
+class OutputsError(RequestError):
+    """The wanted outputs are not outputs of the model."""
+
+
+class LinkError(RequestError):
+    """The link function is unknown, or not defined on these scores."""
+
+
+class PictureError(EngineError):
+    """A picture has a wrong shape, type or range."""
+
+
+class PredictorError(EngineError):
+    """The model does not map pictures to one row of scores each."""
+
+
+class ScoresError(EngineError):
+    """The model answered with NaN or infinity."""

@@ -1,0 +1,135 @@
+"""One picture being explained: from its request to its attribution, for any driver to feed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine import METHODS
+from worker.engine.arrays import Indices, Pictures, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.coalitions import Coalitions, Shape, everybody, nobody
+from worker.engine.control import UNATTENDED, Control
+from worker.engine.errors import PictureError, RequestError, ScoresError
+from worker.engine.links import find_link
+from worker.engine.maskers import make_masker
+from worker.engine.method import Game, Method
+from worker.engine.request import Request, select_outputs
+
+if TYPE_CHECKING:
+    from worker.engine.predictor import Predictor
+
+
+@dataclass
+class Timings:
+    """Where the time went.
+
+    mask_s: seconds of painting, added up over threads. model_s: seconds in the model, by the clock.
+    """
+
+    mask_s: float = 0.0
+    model_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An attribution, complete or partial, of the outputs (K,) int64, in the order of its K."""
+
+    attribution: Attribution
+    outputs: Indices
+    timings: Timings
+
+
+class Explanation:
+    """Asks for coalitions, is sent their scores, and knows at any time how far it has come.
+
+    picture: (H, W, C) float32 in 0..255. Raises PictureError where it does not fit the predictor,
+    and RequestError, MaskerError, OutputsError or LinkError where the request does not.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        picture: Pictures,
+        request: Request,
+        *,
+        control: Control = UNATTENDED,
+    ) -> None:
+        _check_picture(picture, predictor.input_shape)
+        if request.method not in METHODS:
+            raise RequestError(f"method is {request.method!r}; it must be one of {list(METHODS)}")
+        self.control = control
+        self.masker = make_masker(request.masker, picture)
+        self.timings = Timings()
+        self._shape = predictor.input_shape
+        self._request = request
+        self._link = find_link(request.link)
+        self._outputs: Indices | None = None  # chosen once f(x) is known
+        self._method: Method | None = None
+        self._done = 0  # evaluations
+
+    def steps(self) -> Generator[Coalitions, Scores, Explained]:
+        """Yield coalitions; be sent what `read` made of the model's scores.
+
+        The first two batches are the empty and the full coalition, each alone.
+        """
+        base = yield nobody(self._shape)  # (1, n_outputs)
+        full = yield everybody(self._shape)
+        outputs = select_outputs(self._request.outputs, full[0])
+        ends = self._choose(np.concatenate([base, full]), outputs)  # (2, K)
+        self._outputs = outputs
+        game = Game(self._shape, base_values=ends[0], scores=ends[1])
+        self._method = METHODS[self._request.method](game, self._request)
+        attribution = yield from self._method.run()
+        return self._explained(attribution, outputs)
+
+    def read(self, scores: NDArray[np.float32]) -> Scores:
+        """Turn the model's scores (B, n_outputs) into (B, K) of the chosen outputs, linked.
+
+        Until f(x) is known no outputs are chosen, and the scores are kept as they are. Raises
+        ScoresError for NaN or infinity in a chosen output, LinkError where the link is undefined.
+        """
+        exact = scores.astype(np.float64)
+        return exact if self._outputs is None else self._choose(exact, self._outputs)
+
+    def advance(self, evaluations: int) -> None:
+        """Count evaluations as done and report the progress."""
+        self._done += evaluations
+        if self._method is not None:
+            self.control.progress(self._done, self._method.planned_evaluations)
+
+    def snapshot(self) -> Explained | None:
+        """Give what is known so far; None until the empty and the full coalition are scored."""
+        if self._method is None or self._outputs is None:
+            return None
+        return self._explained(self._method.snapshot(), self._outputs)
+
+    def _explained(self, attribution: Attribution, outputs: Indices) -> Explained:
+        return Explained(attribution, outputs, replace(self.timings))
+
+    def _choose(self, scores: Scores, outputs: Indices) -> Scores:
+        """Pick outputs of scores (B, n_outputs) and link them: (B, K)."""
+        chosen = scores[:, outputs]
+        if not np.isfinite(chosen).all():
+            raise ScoresError(
+                f"the model gave NaN or infinity for masked pictures in some of the "
+                f"outputs {outputs.tolist()}; only finite scores can be explained"
+            )
+        return self._link(chosen)
+
+
+def _check_picture(picture: Pictures, shape: Shape) -> None:
+    if picture.shape != shape or picture.dtype != np.float32:
+        raise PictureError(
+            f"the picture is {picture.dtype} of shape {picture.shape}; the model takes float32 of "
+            f"shape {shape}"
+        )
+    if not (picture.min() >= 0 and picture.max() <= 255):  # also false for NaN
+        raise PictureError(
+            f"the picture has intensities from {picture.min()} to {picture.max()}; 0..255 is "
+            f"needed, as pictures are masked before they are preprocessed"
+        )

@@ -1,0 +1,209 @@
+"""Partition SHAP: Owen values of the image tree, expanded where the score changes most.
+
+Guillermo Owen, "Values of games with a priori unions", 1977,
+https://doi.org/10.1007/978-3-642-45494-3_7, gave the value. Scott Lundberg, PartitionExplainer, in
+shap since 2020, https://shap.readthedocs.io/en/latest/generated/shap.PartitionExplainer.html, gave
+the recursion and its greedy order.
+
+The numbers are Owen values of one fixed binary tree over the picture, *not* Shapley values: boxes
+of the tree stand in or out together, so neighbours share credit as the tree happens to group them.
+They equal shap 0.51's for the same settings and the same stream of normal draws.
+
+A node of the recursion is a box together with its context, the boxes beside its path that are
+visible. Its credit is the weighted change of the score when the box appears in that context. To
+expand it, both halves are scored alone; the credit then passes to the halves, each seen in two
+contexts (other half hidden, other half visible) at half the weight. Credit of nodes that are never
+expanded is spread evenly over their elements.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from heapq import heappop, heappush
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from worker.engine.arrays import Credit, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.coalitions import (
+    Box,
+    BoxCoalitions,
+    Shape,
+    children,
+    extents,
+    region,
+    size,
+    whole,
+)
+from worker.engine.method import Game, Steps
+from worker.engine.request import FixedContext, Request
+
+CONCEPTS: dict[FixedContext, str] = {
+    None: "Owen values of a fixed binary image tree",
+    0: "values of a fixed binary image tree with the other branches hidden",
+    1: "values of a fixed binary image tree with the other branches visible",
+}
+
+
+class Node(NamedTuple):
+    """A box appearing in a context: the weight of that, and the (K,) scores without and with it."""
+
+    context: tuple[Box, ...]
+    without: Scores
+    with_box: Scores
+    box: Box
+    weight: float
+
+    @property
+    def credit(self) -> Credit:
+        return (self.with_box - self.without) * self.weight
+
+
+class Partition:
+    """One run of Partition SHAP; its state is valid, and a snapshot possible, at every yield.
+
+    max_evals counts the two evaluations of the game; as nodes are scored in pairs, an odd number is
+    rounded up. batch_size: nodes are taken off the queue until so many coalitions are gathered, so
+    it changes the order of expansion and with it the values. fixed_context: None scores each half
+    in both contexts; 0 only with the other half hidden, 1 only with it visible, which takes fewer
+    evaluations and leaves interactions on the inner boxes. seed: breaks ties in the queue.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        *,
+        max_evals: int = 500,
+        batch_size: int = 50,
+        fixed_context: FixedContext = None,
+        seed: int = 0,
+    ) -> None:
+        self._game = game
+        self._max_evals = max_evals
+        self._batch_size = batch_size
+        self._fixed_context = fixed_context
+        self._random = np.random.RandomState(seed)
+        self._root = whole(game.shape)
+        self._halves: dict[Box, tuple[Box, Box]] = {}  # of the boxes expanded so far
+        self._settled: dict[Box, Credit] = {}
+        self._batch: list[Node] = []  # being scored
+        self._evaluations = 2
+        root = Node((), game.base_values, game.scores, self._root, 1.0)
+        self._queue: list[tuple[float, float, Node]] = [(0.0, 0.0, root)]
+
+    @classmethod
+    def of(cls, game: Game, request: Request) -> Self:
+        """Set up a run from the settings of a request."""
+        return cls(
+            game,
+            max_evals=request.max_evals,
+            batch_size=request.batch_size,
+            fixed_context=request.fixed_context,
+            seed=request.seed,
+        )
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Count the evaluations of a whole run: the budget, unless the tree is exhausted first."""
+        budget = self._max_evals + self._max_evals % 2
+        whole_tree = _evaluations_below(self._game.shape, both=self._fixed_context is None)
+        return 2 + min(budget - 2, whole_tree)
+
+    def run(self) -> Steps:
+        """Yield coalitions two a node, left half then right half; return the attribution."""
+        while self._queue and self._evaluations < self._max_evals:
+            self._take_batch()
+            if self._batch:
+                scores = yield self._coalitions()  # (B, K)
+                self._evaluations += len(scores)
+                for node, left, right in zip(self._batch, scores[::2], scores[1::2], strict=True):
+                    self._expand(node, left, right)
+                self._batch = []
+        return self.snapshot()
+
+    def snapshot(self) -> Attribution:
+        """Give the attribution now, unexpanded credit spread evenly over its boxes."""
+        pending = [node for _, _, node in self._queue] + self._batch
+        credit = dict(self._settled)
+        unresolved = np.zeros_like(self._game.scores)  # (K,)
+        for node in pending:
+            _add(credit, node.box, node.credit)
+            if size(node.box) > 1:
+                unresolved += np.abs(node.credit)
+        return Attribution(
+            values=self._spread(credit),
+            base_values=self._game.base_values,
+            scores=self._game.scores,
+            evaluations=self._evaluations,
+            unresolved=unresolved,
+            solution_concept=CONCEPTS[self._fixed_context],
+        )
+
+    def _take_batch(self) -> None:
+        """Move the first nodes of the queue into the batch; settle the leaves among them."""
+        while self._queue and self._has_room():
+            node = heappop(self._queue)[2]
+            halves = self._halves.get(node.box) or children(node.box)
+            if halves is None:
+                _add(self._settled, node.box, node.credit)
+            else:
+                self._halves[node.box] = halves
+                self._batch.append(node)
+
+    def _has_room(self) -> bool:
+        gathered = 2 * len(self._batch)
+        return gathered < self._batch_size and self._evaluations + gathered < self._max_evals
+
+    def _coalitions(self) -> BoxCoalitions:
+        members = [(*n.context, half) for n in self._batch for half in self._halves[n.box]]
+        return BoxCoalitions(self._game.shape, members)
+
+    def _expand(self, node: Node, left: Scores, right: Scores) -> None:
+        """Pass the credit of a node to its halves; left, right: (K,) scores of each half alone."""
+        context, without, with_box, box, weight = node
+        left_box, right_box = self._halves[box]
+        if self._fixed_context is None:
+            weight /= 2
+        else:  # the halves' own changes miss, or count twice, what they do only together
+            together = (with_box - left - right + without) * weight
+            _add(self._settled, box, -together if self._fixed_context else together)
+        if self._fixed_context != 1:
+            self._push(Node(context, without, left, left_box, weight))
+            self._push(Node(context, without, right, right_box, weight))
+        if self._fixed_context != 0:
+            self._push(Node((*context, right_box), right, with_box, left_box, weight))
+            self._push(Node((*context, left_box), left, with_box, right_box, weight))
+
+    def _push(self, node: Node) -> None:
+        largest = float(np.abs(node.with_box - node.without).max()) * node.weight
+        heappush(self._queue, (-largest, float(self._random.randn()), node))
+
+    def _spread(self, credit: dict[Box, Credit]) -> Credit:
+        """Spread the credit of every box evenly over its elements: (H, W, C, K)."""
+        values = np.empty(self._game.shape + self._game.scores.shape)
+        stack = [(self._root, np.zeros_like(self._game.scores))]
+        while stack:
+            box, density = stack.pop()  # density: (K,) credit per element inherited from above
+            if box in credit:
+                density = density + credit[box] / size(box)
+            if box in self._halves:
+                stack += [(half, density) for half in self._halves[box]]
+            else:
+                values[region(box)] = density
+        return values
+
+
+def _add(credit: dict[Box, Credit], box: Box, amount: Credit) -> None:
+    credit[box] = credit[box] + amount if box in credit else amount
+
+
+def _evaluations_below(shape: Shape, *, both: bool) -> int:
+    """Count the coalitions of the whole tree over `shape`, halves seen in both contexts or one."""
+
+    @cache
+    def count(shape: Shape) -> int:
+        halves: Sequence[Box] = children(whole(shape)) or ()
+        times = 2 if both else 1
+        return len(halves) + times * sum(count(extents(half)) for half in halves)
+
+    return count(shape)

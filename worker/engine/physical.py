@@ -1,0 +1,30 @@
+"""How many pictures go through the model at once, whatever a method asks for at a time."""
+
+from itertools import pairwise
+
+from worker.engine.coalitions import Shape
+
+# Pictures of 224 x 224 x 3 that one call takes at best. On CPUs larger batches only cost memory;
+# smaller pictures travel in larger batches of about the same bytes.
+BATCH_224 = {"cpu": 8, "gpu": 128}
+LARGEST = {"cpu": 64, "gpu": 512}
+
+
+def physical_batch(shape: Shape, device: str) -> int:
+    """Give the batch size for pictures of shape (H, W, C) on a device ("cpu", "gpu:0 NAME")."""
+    kind = "gpu" if device.startswith("gpu") else "cpu"
+    rows, columns, channels = shape
+    fitting = BATCH_224[kind] * 224 * 224 * 3 // max(rows * columns * channels, 1)
+    return min(max(fitting, 2), LARGEST[kind])
+
+
+def spans(count: int, batch: int) -> list[slice]:
+    """Cut 0..count into spans of `batch`, the last of up to batch + 1.
+
+    A batch of a single picture is computed on another path by TensorFlow, with slightly other
+    results, so a single one left over joins the span before it. Raises ValueError for batch < 2.
+    """
+    if batch < 2:
+        raise ValueError(f"the physical batch is {batch}; it must be at least 2")
+    starts = [*range(0, max(count - 1, 1), batch), count]
+    return [slice(start, stop) for start, stop in pairwise(starts)]

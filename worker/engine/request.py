@@ -1,0 +1,72 @@
+"""What is asked of an explanation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from worker.engine.arrays import Indices, Scores
+from worker.engine.errors import OutputsError, RequestError
+
+FixedContext = Literal[0, 1] | None
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Top:
+    """The `count` outputs with the highest scores of f(x); all, where the model has fewer."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """The settings of one explanation; raises RequestError where one is out of range.
+
+    method: a name in METHODS. masker: as parse_masker reads it. outputs: Top(k) or indices.
+    link: a name in LINKS. max_evals: evaluations at most, the two of the empty and the full
+    coalition included (methods that evaluate pairs may take one more). batch_size: coalitions
+    chosen before their scores are looked at; it changes the values of Partition. fixed_context:
+    see partition.py. seed: of every random choice, 0..2**32-1.
+    """
+
+    method: str = "partition"
+    masker: str = "inpaint_telea"
+    outputs: Top | tuple[int, ...] = Top(1)
+    link: str = "identity"
+    max_evals: int = 500
+    batch_size: int = 50
+    fixed_context: FixedContext = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require("max_evals", self.max_evals, "at least 2", self.max_evals >= 2)
+        _require("batch_size", self.batch_size, "at least 1", self.batch_size >= 1)
+        _require("seed", self.seed, f"0..{LARGEST_SEED}", 0 <= self.seed <= LARGEST_SEED)
+        _require("fixed_context", self.fixed_context, "None, 0 or 1", _is_context(self))
+
+
+def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
+    """Choose outputs by the scores (n_outputs,) of f(x): (K,) int64.
+
+    Top: highest score first, of equal scores the lower index first. Indices: as given. Raises
+    OutputsError for none at all, repeated ones, and ones the model does not have.
+    """
+    if isinstance(wanted, Top):
+        if wanted.count < 1:
+            raise OutputsError(f"top {wanted.count} outputs were asked for; 1 or more can be")
+        return np.argsort(-scores, kind="stable")[: wanted.count].astype(np.int64)
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise OutputsError(f"outputs are {list(wanted)}; one or more different ones are needed")
+    if min(wanted) < 0 or max(wanted) >= len(scores):
+        raise OutputsError(f"outputs are {list(wanted)}; the model has 0..{len(scores) - 1}")
+    return np.array(wanted, dtype=np.int64)
+
+
+def _is_context(request: Request) -> bool:
+    return request.fixed_context is None or request.fixed_context in (0, 1)
+
+
+def _require(name: str, value: object, accepted: str, holds: bool) -> None:
+    if not holds:
+        raise RequestError(f"{name} is {value!r}; it must be {accepted}")
