@@ -1,0 +1,122 @@
+"""`shapshot`: run the embedded set, explain a picture, list the models."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.client import Client, ShapshotError
+from service.contract.schema import Explanation, ExplanationSettings, Outputs
+from service.local import CannotStart, Stopped, keep_running, local_set
+from service.redis_server import NoRedis
+
+SAMPLE = Path(__file__).parent / "samples" / "cat.jpg"
+Url = Annotated[str, typer.Option(help="Where the API listens.", envvar="SHAPSHOT_URL")]
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Explains image classifiers over HTTP."
+)
+console = Console(highlight=False)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address of the API.")] = "127.0.0.1",
+    data: Annotated[Path, typer.Option(help="Folder for results, logs and Redis.")] = Path("var"),
+    once: Annotated[bool, typer.Option(help="Stop after the sample is explained.")] = False,
+) -> None:
+    """Start Redis, a worker and the API, explain a sample picture, and serve until Ctrl-C."""
+    try:
+        with local_set(data, host=host, port=port, say=_say) as (url, supervisor):
+            _explain_sample(url, data)
+            if not once:
+                console.print(f"Serving on [bold]{url}[/bold] (docs: {url}/docs). Ctrl-C stops.")
+                keep_running(supervisor, _say)
+    except (KeyboardInterrupt, Stopped):
+        console.print("Stopped.")
+    except (CannotStart, NoRedis) as error:
+        _give_up(str(error))
+
+
+@app.command()
+def explain(
+    picture: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Any photo.")],
+    url: Url = "http://127.0.0.1:8000",
+    model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
+    masker: Annotated[str | None, typer.Option(help="For example blur(16,16).")] = None,
+    top: Annotated[int | None, typer.Option(help="How many outputs.")] = None,
+    max_evals: Annotated[int | None, typer.Option(help="Evaluations of the model.")] = None,
+    style: Annotated[str, typer.Option(help="figure, overlay or heat.")] = "figure",
+    out: Annotated[Path, typer.Option(help="Where the heatmap goes.")] = Path("heatmap.png"),
+) -> None:
+    """Explain a picture with a running Shapshot and write its heatmap."""
+    outputs = Outputs(top=top) if top else None
+    given = {"model": model, "masker": masker, "outputs": outputs, "max_evals": max_evals}
+    settings = ExplanationSettings.model_validate(
+        {name: value for name, value in given.items() if value is not None}
+    )
+    try:
+        with Client(url) as client:
+            explanation = client.explain(picture, settings)
+            out.write_bytes(client.heatmap(explanation.id, style))
+    except (ShapshotError, httpx.HTTPError) as error:
+        _give_up(str(error))
+    _show(explanation, out)
+
+
+@app.command()
+def models(url: Url = "http://127.0.0.1:8000") -> None:
+    """List the models of a running Shapshot."""
+    try:
+        with Client(url) as client:
+            cards = client.models().items
+    except (ShapshotError, httpx.HTTPError) as error:
+        _give_up(str(error))
+    table = Table("model", "status", "input", "outputs", "about")
+    for card in cards:
+        shape = "x".join(map(str, card.input_shape or ()))
+        about = card.reason or card.description or ""
+        table.add_row(card.name, card.status, shape, str(card.output_count or ""), about)
+    console.print(table)
+
+
+def _explain_sample(url: str, data: Path) -> None:
+    _say(f"Explaining the sample picture {SAMPLE.name} through POST {url}/v1/explanations")
+    began = time.monotonic()
+    out = data / "heatmap.png"
+    try:
+        with Client(url) as client:
+            explanation = client.explain(SAMPLE)
+            seconds = time.monotonic() - began
+            out.write_bytes(client.heatmap(explanation.id))
+    except (ShapshotError, httpx.HTTPError) as error:
+        raise CannotStart(f"the sample picture could not be explained: {error}") from error
+    _show(explanation, out, seconds)
+
+
+def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> None:
+    table = Table("class", "score", "base value", "sum of attributions")
+    for output in explanation.outputs or []:
+        numbers = (output.score, output.base_value, output.attribution_sum)
+        table.add_row(output.label, *(f"{number:.4f}" for number in numbers))
+    console.print(table)
+    took = f" in {seconds:.1f} s" if seconds is not None else ""
+    console.print(
+        f"{explanation.progress.evaluations} evaluations of {explanation.model.name}{took}; "
+        f"masker {explanation.settings.masker}"
+    )
+    console.print(f"Heatmap: [bold]{out.resolve()}[/bold]", soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {line}", soft_wrap=True)
+
+
+def _give_up(reason: str) -> None:
+    Console(stderr=True, highlight=False).print(f"[red]shapshot:[/red] {reason}", soft_wrap=True)
+    raise typer.Exit(1)

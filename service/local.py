@@ -1,0 +1,197 @@
+"""The embedded set: Redis, one worker and the API as children of one process."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+import httpx
+import redis
+
+from service.client import Client
+from service.contract.queue import connect
+from service.redis_server import find_server, server_command, server_version
+from service.supervisor import Child, Supervisor
+
+REDIS_PATIENCE_S = 15
+API_PATIENCE_S = 60
+WORKER_PATIENCE_S = 300  # TensorFlow's import and the models, on a slow disk
+
+Say = Callable[[str], None]
+
+
+class CannotStart(Exception):  # noqa: N818
+    """The set cannot start here; the message says why and what to do."""
+
+
+class Stopped(BaseException):
+    """SIGTERM: stop as Ctrl-C does."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a set keeps its data. One set at a time."""
+
+    folder: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+
+@contextmanager
+def local_set(folder: Path, *, host: str, port: int, say: Say) -> Iterator[tuple[str, Supervisor]]:
+    """Start all three; yield the API's URL and their supervisor; stop all at the end.
+
+    Raises CannotStart, NoRedis.
+    """
+    home = Home(folder.resolve())
+    signal.signal(signal.SIGTERM, _raise_stopped)
+    with _locked(home), _short_folder() as sockets:
+        port = _free_port(host, port)
+        supervisor = Supervisor()
+        try:
+            yield _start(home, sockets / "redis.sock", host, port, supervisor, say), supervisor
+        finally:
+            supervisor.stop()
+
+
+def keep_running(supervisor: Supervisor, say: Say) -> None:
+    """Restart what dies, until interrupted."""
+    while True:
+        for name in supervisor.watch():
+            say(f"{name} ended unexpectedly; starting it again")
+        time.sleep(0.2)
+
+
+def _start(
+    home: Home, redis_socket: Path, host: str, port: int, supervisor: Supervisor, say: Say
+) -> str:
+    binary = find_server()
+    version = server_version(binary)
+    say(f"Redis {version}: starting ({binary.name})")
+    command = server_command(binary, version=version, data=home.folder, socket=redis_socket)
+    supervisor.start(_child(home, "redis", command, os.environ))
+    url = f"http://{host}:{port}"
+    environment = {
+        **os.environ,
+        "SHAPSHOT_REDIS_URL": f"unix://{redis_socket}",
+        "SHAPSHOT_STORE_URL": f"file:{home.store}",
+        "SHAPSHOT_HOST": host,
+        "SHAPSHOT_PORT": str(port),
+        "SHAPSHOT_LOG_JSON": "false",
+    }
+    _wait_for("redis", lambda: _redis_answers(redis_socket), supervisor, REDIS_PATIENCE_S)
+    say("Worker: importing TensorFlow and loading the models")
+    supervisor.start(_python(home, "worker", "worker.main", environment))
+    supervisor.start(_python(home, "api", "service.api", environment))
+    _wait_for("api", lambda: _answers(f"{url}/healthz/live"), supervisor, API_PATIENCE_S)
+    say(f"API: listening on {url}")
+    _wait_for("worker", lambda: _answers(f"{url}/healthz/ready"), supervisor, WORKER_PATIENCE_S)
+    with Client(url) as client:
+        names = [card.name for card in client.models().items if card.status == "available"]
+    say(f"Worker: ready with {', '.join(names)}")
+    return url
+
+
+def _child(home: Home, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
+    home.logs.mkdir(parents=True, exist_ok=True)
+    log = home.logs / f"{name}.log"
+    log.write_bytes(b"")
+    return Child(name, command, environment, log)
+
+
+def _python(home: Home, name: str, module: str, environment: Mapping[str, str]) -> Child:
+    return _child(home, name, [sys.executable, "-m", module], environment)
+
+
+def _wait_for(
+    name: str, ready: Callable[[], bool], supervisor: Supervisor, patience_s: float
+) -> None:
+    """Wait until ready. Raises CannotStart where a child ends first, or it takes too long."""
+    deadline = time.monotonic() + patience_s
+    while not ready():
+        for child in supervisor.children:
+            if not child.alive:
+                raise CannotStart(_why(child))
+        if time.monotonic() > deadline:
+            raise CannotStart(f"{name} was not ready after {patience_s:.0f} s")
+        time.sleep(0.1)
+
+
+def _why(child: Child) -> str:
+    return f"{child.name} ended at once. The end of {child.log}:\n{child.last_lines()}"
+
+
+def _redis_answers(path: Path) -> bool:
+    try:
+        return path.exists() and bool(connect(f"unix://{path}").ping())
+    except redis.RedisError:
+        return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises CannotStart where it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotStart(
+                f"port {port} on {host} cannot be used ({error.strerror}); "
+                f"choose another: make run PORT={port + 1 if port < 65535 else 8000}"
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    """One set at a time in a folder. Raises CannotStart."""
+    try:
+        home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock: TextIO = (home.folder / "lock").open("w")
+    except OSError as error:
+        raise CannotStart(f"{home.folder} cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CannotStart(f"another Shapshot runs in {home.folder}; stop it first") from error
+        yield
+
+
+@contextmanager
+def _short_folder() -> Iterator[Path]:
+    """A private folder with a short path, for the socket."""
+    folder = Path(tempfile.gettempdir()) / f"shapshot-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _raise_stopped(_signum: int, _frame: FrameType | None) -> None:
+    raise Stopped

@@ -1,0 +1,114 @@
+"""Child processes under one parent: started, restarted when they die, and all stopped with it."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STOP_S = 1.2  # how long a child may take to stop before it is killed
+RESTART_PAUSE_S = (0.2, 1, 2, 5)  # before the first, second, ... restart in a row
+STEADY_S = 30  # a child that lived so long starts again without a pause
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+@dataclass
+class Child:
+    """One process and how to start it again."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    failures: int = 0  # in a row
+    due_at: float = field(default=0.0)  # when to start it again
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """In a session of its own, so that Ctrl-C reaches the parent only; it dies with it."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own commands
+                self.command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self.started_at = time.monotonic()
+
+    def last_lines(self, count: int = 5) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-count:])
+
+
+class Supervisor:
+    """Keeps its children running. Not threaded: children must be started by the main thread."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+
+    def start(self, child: Child) -> None:
+        self.children.append(child)
+        child.start()
+
+    def watch(self) -> list[str]:
+        """Start again what has died and is due; the names of those found dead just now."""
+        dead = []
+        for child in self.children:
+            if child.alive:
+                continue
+            if not child.due_at:
+                dead.append(child.name)
+                child.due_at = time.monotonic() + _pause_s(child)
+            elif time.monotonic() >= child.due_at:
+                child.due_at = 0.0
+                child.start()
+        return dead
+
+    def stop(self) -> None:
+        """Stop all, the last started first and Redis last; kill what does not stop in time."""
+        for child in reversed(self.children[1:]):
+            _signal(child, signal.SIGTERM)
+        _wait(self.children[1:], STOP_S)
+        for child in self.children[:1]:
+            _signal(child, signal.SIGTERM)
+            _wait([child], STOP_S / 3)
+
+
+def _pause_s(child: Child) -> float:
+    if time.monotonic() - child.started_at > STEADY_S:
+        child.failures = 0
+    pause_s = RESTART_PAUSE_S[min(child.failures, len(RESTART_PAUSE_S) - 1)]
+    child.failures += 1
+    return pause_s
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    """To the child's whole session: a child may have children."""
+    if child.alive and child.process:
+        os.killpg(child.process.pid, number)
+
+
+def _wait(children: Sequence[Child], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(child.alive for child in children) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for child in children:
+        _signal(child, signal.SIGKILL)
+        if child.process:
+            child.process.wait()

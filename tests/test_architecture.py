@@ -1,0 +1,28 @@
+"""Who may know whom, at run time: what a process has really imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def _loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print('\\n'.join(sys.modules))"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "strangers"),
+    [
+        ("service.api.app", {"worker", "tensorflow", "keras", "cv2", "shap"}),
+        ("service.cli", {"worker", "tensorflow", "keras", "cv2", "shap"}),
+        ("worker.main", {"service.api", "service.render", "fastapi", "uvicorn", "matplotlib"}),
+        ("worker.engine.evaluate", {"service", "redis", "rq", "fastapi", "pydantic", "tensorflow"}),
+        ("service.contract.ledger", {"worker", "service.api", "fastapi", "numpy", "tensorflow"}),
+    ],
+)
+def test_a_process_does_not_import_what_its_part_must_not_know(module, strangers):
+    loaded = _loaded_by(module)
+    assert module in loaded
+    assert not loaded & strangers
