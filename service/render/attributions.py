@@ -1,0 +1,112 @@
+"""The arrays of one explanation, checked once, so that whatever draws them need not.
+
+RenderError
+├── BadAttributions  the arrays are broken, missing, misshapen or not finite
+└── BadOption        an option of a drawing is outside what is accepted
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+NAMES = ("values", "base_values", "data", "output_names", "output_indices")
+
+
+class RenderError(Exception):
+    """Base of the errors of this package."""
+
+
+class BadAttributions(RenderError):  # noqa: N818
+    """The arrays are broken, missing, misshapen or not finite."""
+
+
+class BadOption(RenderError):  # noqa: N818
+    """An option of a drawing is outside what is accepted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attributions:
+    """What K outputs of a model owe to each pixel of one picture.
+
+    `values` (H, W, C, K) float32, positive where the pixel speaks for the output; `base_values`
+    (K,); `data` (H, W, C) float32 in 0..255 with C = 1 or 3; `output_names` and `output_indices`
+    of length K. Raises BadAttributions.
+    """
+
+    values: NDArray[np.float32]
+    base_values: NDArray[np.float32]
+    data: NDArray[np.float32]
+    output_names: list[str]
+    output_indices: list[int]
+
+    def __post_init__(self) -> None:
+        _check_shapes(self)
+        for name in ("values", "base_values", "data"):
+            _check_finite(name, getattr(self, name))
+
+    def narrow(self, positions: Sequence[int]) -> "Attributions":
+        """Keep the outputs at these positions (0..K-1), in this order. Raises BadOption."""
+        count = len(self.output_names)
+        if not positions or not all(0 <= position < count for position in positions):
+            raise BadOption(
+                f"positions must name one or more of 0..{count - 1}; received {list(positions)}"
+            )
+        kept = list(positions)
+        return Attributions(
+            values=self.values[..., kept],
+            base_values=self.base_values[kept],
+            data=self.data,
+            output_names=[self.output_names[position] for position in kept],
+            output_indices=[self.output_indices[position] for position in kept],
+        )
+
+
+def load_attributions(npz: bytes) -> Attributions:
+    """Read the arrays as the worker stored them; nothing is unpickled. Raises BadAttributions."""
+    arrays = _read_arrays(npz)
+    return Attributions(
+        values=arrays["values"].astype(np.float32, copy=False),
+        base_values=arrays["base_values"].astype(np.float32, copy=False),
+        data=arrays["data"].astype(np.float32, copy=False),
+        output_names=[str(name) for name in arrays["output_names"]],
+        output_indices=[int(index) for index in arrays["output_indices"]],
+    )
+
+
+def _read_arrays(npz: bytes) -> dict[str, NDArray[np.generic]]:
+    try:
+        with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
+            if not isinstance(archive, NpzFile):
+                raise BadAttributions("a single array; an npz of several is accepted")
+            return {name: archive[name] for name in NAMES}
+    except KeyError as error:
+        raise BadAttributions(f"{error.args[0]}; accepted are {', '.join(NAMES)}") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BadAttributions(f"not a readable npz: {error}") from error
+
+
+def _check_shapes(attributions: Attributions) -> None:
+    values, data = attributions.values, attributions.data
+    if values.ndim != 4 or 0 in values.shape or values.shape[2] not in (1, 3):
+        raise BadAttributions(f"values must be (H, W, 1 or 3, K); received {values.shape}")
+    if data.shape != values.shape[:3]:
+        raise BadAttributions(f"data must be {values.shape[:3]} as values; received {data.shape}")
+    for name in ("base_values", "output_names", "output_indices"):
+        if len(getattr(attributions, name)) != values.shape[3]:
+            raise BadAttributions(
+                f"{name} must have one entry for each of the {values.shape[3]} outputs; "
+                f"received {len(getattr(attributions, name))}"
+            )
+
+
+def _check_finite(name: str, array: NDArray[np.float32]) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise BadAttributions(
+            f"{name} must be finite; received {int((~finite).sum())} NaN or infinite numbers"
+        )

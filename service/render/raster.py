@@ -1,0 +1,46 @@
+"""Arrays to pictures to PNG bytes: what every drawing needs."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+COMPRESSION = 3  # of 9: half the time of the usual 6 for a seventh more bytes
+LUMINANCE = np.array([0.2989, 0.5870, 0.1140], dtype=np.float32)
+
+
+def resized(numbers: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bring (H, W) numbers to `size` (width, height): repeated when enlarged, averaged when shrunk.
+
+    Attributions are constant over regions. Interpolating between them would draw gradients that
+    nobody computed; averaging numbers, not colours, keeps red and blue from mixing to purple.
+    """
+    plane = Image.fromarray(np.ascontiguousarray(numbers, dtype=np.float32))
+    return np.asarray(plane.resize(size, Image.Resampling.BOX))
+
+
+def rgb_picture(data: NDArray[np.float32]) -> Image.Image:
+    """Model input (H, W, 1 or 3) in 0..255 -> an RGB picture of the same size."""
+    pixels = np.clip(data, 0, 255).round().astype(np.uint8)
+    return Image.fromarray(pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2))
+
+
+def ghost(data: NDArray[np.float32], alpha: float) -> NDArray[np.uint8]:
+    """The picture (H, W, C) as faint grey (H, W) on white, its contrast stretched."""
+    grey = data @ LUMINANCE if data.shape[2] == 3 else data[..., 0]
+    darkest, brightest = grey.min(), grey.max()
+    stretched = (grey - darkest) * (255 / max(brightest - darkest, 1e-6))
+    faint: NDArray[np.uint8] = (255 - alpha * (255 - stretched)).round().astype(np.uint8)
+    return faint
+
+
+def png(image: Image.Image, description: str) -> bytes:
+    """Encode; `description` is the alternative text of the picture. Same input, same bytes."""
+    info = PngInfo()
+    info.add_text("Software", "Shapshot")
+    info.add_text("Description", description)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=info, compress_level=COMPRESSION)
+    return buffer.getvalue()
