@@ -1,0 +1,96 @@
+"""Networks of keras.applications by name: weights and ImageNet labels, fetched once by Keras."""
+
+import fcntl
+import inspect
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worker.model_errors import ModelUnavailable
+from worker.model_file import ModelEntry
+
+SILENCE_S = 30  # a server silent for so long ends a download
+
+
+def open_application(
+    entry: ModelEntry, weights_cache: Path | None
+) -> tuple[Any, Callable[[Any], Any]]:
+    """The Keras model and its own `preprocess_input`. Raises ModelUnavailable."""
+    import keras  # seconds, and not needed to read the file of models
+
+    name, weights = str(entry.application), entry.weights or "imagenet"
+    build = _constructors(keras.applications).get(name)
+    if build is None:
+        known = ", ".join(_constructors(keras.applications))
+        raise ModelUnavailable(f"keras.applications has no {name}; it has {known}")
+    if isinstance(weights, Path) and not weights.is_file():
+        raise ModelUnavailable(f"{weights} is no file")
+    if weights == "none":
+        keras.utils.set_random_seed(0)  # the same random weights, and digest, in every worker
+    with keras_downloads(f"weights of {name}", weights_cache):
+        chosen = None if weights == "none" else str(weights)
+        model = build(weights=chosen, input_shape=entry.input_shape)
+    return model, sys.modules[build.__module__].preprocess_input
+
+
+def imagenet_labels(weights_cache: Path | None) -> list[str]:
+    """The 1000 labels as Keras's own networks order them. Raises ModelUnavailable."""
+    import keras
+
+    ascending = np.arange(1000.0)[np.newaxis]  # (1, 1000): the last class scores highest
+    with keras_downloads("ImageNet labels", weights_cache):
+        (ranked,) = keras.applications.imagenet_utils.decode_predictions(ascending, top=1000)
+    return [label for _, label, _ in reversed(ranked)]
+
+
+@contextmanager
+def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
+    """Let Keras keep downloads in `folder` (None: its own), one process at a time.
+
+    Raises ModelUnavailable where the download of `what` fails.
+    """
+    try:
+        with _cache_folder(folder) as home, _patience(), (home / "download.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except Exception as error:  # Keras raises a bare Exception where it cannot fetch
+        cause = error.__context__ if "URL fetch failure" in str(error) else error
+        if not isinstance(cause, OSError):
+            raise
+        reason = getattr(cause, "reason", cause)
+        raise ModelUnavailable(f"{what} could not be fetched: {reason}") from error
+
+
+@contextmanager
+def _cache_folder(folder: Path | None) -> Iterator[Path]:
+    """Keras reads KERAS_HOME once, when imported, and has no setter."""
+    from keras.src.backend import config
+
+    own = config._KERAS_DIR
+    home = (folder or Path(own)).expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)  # Keras turns to /tmp where it does not exist
+    config._KERAS_DIR = str(home)
+    try:
+        yield home
+    finally:
+        config._KERAS_DIR = own
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Keras sets no timeout: without one a silent network holds the worker for minutes."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _constructors(applications: Any) -> dict[str, Callable[..., Any]]:
+    return dict(inspect.getmembers(applications, inspect.isfunction))

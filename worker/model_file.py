@@ -1,0 +1,146 @@
+"""The TOML file that lists the models: what may stand in it, and what is wrong with it."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from worker.images import Fit
+from worker.model_errors import RegistryError
+from worker.preprocessing import Preprocessing
+
+SOURCES = ("file", "saved_model", "application")
+FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+Shape = tuple[PositiveInt, PositiveInt, Literal[1, 3]]
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return Path(info.context or "") / path
+
+
+def _of_keras(path: Path) -> Path:
+    if path.suffix not in FILE_SUFFIXES:
+        raise ValueError(f"{', '.join(FILE_SUFFIXES)} files are read; received {path.name}")
+    return path
+
+
+RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class ModelEntry(BaseModel):
+    """One model: exactly one of `file`, `saved_model` and `application` says where it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Annotated[RelativePath, AfterValidator(_of_keras)] | None = None
+    saved_model: RelativePath | None = None
+    application: str | None = None
+    weights: Literal["imagenet", "none"] | RelativePath | None = None
+    labels: list[str] | Literal["imagenet"] | RelativePath | None = None
+    preprocessing: Preprocessing | None = None
+    fit: Fit = "crop"
+    input_shape: Shape | None = None
+    description: str | None = None
+    data: str | None = None
+    accuracy: str | None = None
+    limits: str | None = None
+    license: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ModelEntry":
+        given = [key for key in SOURCES if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of {', '.join(SOURCES)} is needed; received {given or 'none'}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keys_of_its_source(self) -> "ModelEntry":
+        if self.application is None and self.weights is not None:
+            raise ValueError("weights go with application only: a file has its own")
+        if self.application is not None and self.preprocessing is not None:
+            raise ValueError("preprocessing goes with files only: an application has its own")
+        return self
+
+    @property
+    def preprocessing_text(self) -> str:
+        """What is applied to pixel values, for the card."""
+        if self.application is not None:
+            return f"preprocess_input of keras.applications for {self.application}"
+        return str(self.preprocessing or Preprocessing())
+
+
+class ModelFile(BaseModel):
+    """The whole file: `[models.NAME]` tables, and `default` (the first if absent)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default: str = ""
+    models: dict[Name, ModelEntry] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_by_default(cls, value: dict[str, Any]) -> dict[str, Any]:
+        models = value.get("models")
+        first = next(iter(models), "") if isinstance(models, dict) else ""
+        return {"default": first, **value}
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> "ModelFile":
+        if self.default not in self.models:
+            raise ValueError(
+                f"default is {self.default!r}, but the models are {', '.join(self.models)}"
+            )
+        return self
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read and check the file; paths in it are relative to its folder. Raises RegistryError."""
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise RegistryError(f"{path} is not TOML: {error}") from error
+    try:
+        return ModelFile.model_validate(content, context=path.parent)
+    except ValidationError as error:
+        raise RegistryError("\n".join(_complaints(path, error))) from error
+
+
+def _complaints(path: Path, error: ValidationError) -> list[str]:
+    return [
+        f"{path}: {_place(each['loc'])}{_message(each['type'], each['loc'], each['msg'])}"
+        for each in error.errors()
+    ]
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """("models", NAME, KEY, …) -> "model NAME, key KEY: "."""
+    if loc[:1] != ("models",):
+        return f"key {loc[0]}: " if loc else ""
+    words = [f"{word} {part}" for word, part in zip(("model", "key"), loc[1:3], strict=False)]
+    return f"{', '.join(words) or 'key models'}: "
+
+
+def _message(kind: str, loc: tuple[int | str, ...], message: str) -> str:
+    if kind != "extra_forbidden":
+        return message.removeprefix("Value error, ")
+    tables: dict[int, type[BaseModel]] = {1: ModelFile, 3: ModelEntry}
+    table = tables.get(len(loc), Preprocessing)
+    return f"unknown key {loc[-1]}; accepted are {', '.join(table.model_fields)}"

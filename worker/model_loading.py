@@ -1,0 +1,103 @@
+"""From an entry of the file to a model that answers: open, check, label, describe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from service.contract.schema import ModelCard, ModelStatus
+from worker.applications import imagenet_labels
+from worker.model_errors import ModelUnavailable
+from worker.model_file import ModelEntry
+from worker.networks import Network, Tensor, open_network, weights_digest
+from worker.preprocessing import Preprocessing
+
+if TYPE_CHECKING:  # at run time it brings TensorFlow
+    from worker.engine.predictor import Predictor
+
+LONGEST_REASON = 400  # characters
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that answers: `labels[k]` names column k of what `predictor` gives."""
+
+    card: ModelCard
+    predictor: "Predictor"
+    labels: list[str]
+
+
+def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None) -> LoadedModel:
+    """Load a model and complete its card. Raises ModelUnavailable with a reason in one line."""
+    try:
+        return _load(entry, card, weights_cache)
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # a broken file can raise anything, and the others must be served
+        raise ModelUnavailable(_one_line(error)) from error
+
+
+def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> LoadedModel:
+    from worker.engine.predictor import TensorFlowPredictor, prepare_devices  # seconds to import
+
+    prepare_devices()
+    network = open_network(entry, weights_cache=weights_cache)
+    preprocess = _preprocessing(entry, network)
+    predictor = TensorFlowPredictor(network, preprocess, input_shape=network.input_shape)
+    _check_scores(predictor)
+    labels = _labels(entry, predictor.n_outputs, weights_cache)
+    known = {
+        "status": ModelStatus.AVAILABLE,
+        "digest": weights_digest(network.weights),
+        "input_shape": predictor.input_shape,
+        "output_count": predictor.n_outputs,
+        "backend": predictor.backend,
+        "device": predictor.device,
+        "dtype": predictor.dtype,
+        "labels": labels,
+    }
+    return LoadedModel(card.model_copy(update=known), predictor, labels)
+
+
+def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Tensor]:
+    if network.own_preprocessing is not None:
+        return network.own_preprocessing
+    chosen = entry.preprocessing or Preprocessing()
+    channels = network.input_shape[2]
+    if chosen.channel_count not in (None, channels):
+        raise ModelUnavailable(f"preprocessing {chosen} needs 3 channels; the model has {channels}")
+    return chosen
+
+
+def _check_scores(predictor: "Predictor") -> None:
+    """Refuse a model that gives NaN or infinity for a picture of noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (1, *predictor.input_shape))
+    scores = predictor(noise.astype(np.float32))  # (1, K)
+    if not np.isfinite(scores).all():
+        count = int((~np.isfinite(scores)).sum())
+        raise ModelUnavailable(f"{count} of its {scores.shape[1]} scores are NaN or infinite")
+
+
+def _labels(entry: ModelEntry, count: int, weights_cache: Path | None) -> list[str]:
+    """A label for each of `count` outputs."""
+    source = entry.labels or ("imagenet" if entry.application is not None else None)
+    if source is None:
+        return [str(index) for index in range(count)]
+    labels = _read_labels(source, weights_cache)
+    if len(labels) != count:
+        raise ModelUnavailable(f"{len(labels)} labels for a model of {count} outputs")
+    return labels
+
+
+def _read_labels(source: list[str] | Path | str, weights_cache: Path | None) -> list[str]:
+    if isinstance(source, Path):
+        return source.read_text(encoding="utf-8").rstrip().splitlines()
+    return source if isinstance(source, list) else imagenet_labels(weights_cache)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    short = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__

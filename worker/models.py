@@ -1,0 +1,103 @@
+"""The models this worker serves: listed in one TOML file, loaded one by one, each with its card."""
+
+from pathlib import Path
+
+import structlog
+
+from service.contract.schema import ModelCard, ModelStatus
+from worker.model_errors import ModelsError, ModelUnavailable, RegistryError
+from worker.model_file import ModelFile, read_model_file
+from worker.model_loading import LoadedModel, load_model
+
+__all__ = [
+    "LoadedModel",
+    "ModelUnavailable",
+    "ModelsError",
+    "Registry",
+    "RegistryError",
+    "read_registry",
+]
+
+BUNDLED = Path(__file__).with_name("bundled") / "models.toml"
+
+log = structlog.get_logger(__name__)
+
+
+def read_registry(path: Path | None, *, weights_cache: Path | None) -> "Registry":
+    """The registry of the file at `path` (None: the bundled models); loads nothing yet.
+
+    weights_cache: where Keras keeps what it downloads; None: Keras's own folder. Raises
+    RegistryError for a file that is wrong.
+    """
+    return Registry(read_model_file(path or BUNDLED), weights_cache=weights_cache)
+
+
+class Registry:
+    """The models by name, the default first, then as in the file."""
+
+    def __init__(self, listed: ModelFile, *, weights_cache: Path | None) -> None:
+        self.default = listed.default
+        self.names = sorted(listed.models, key=lambda name: name != listed.default)  # stable
+        self._entries = listed.models
+        self._weights_cache = weights_cache
+        self._cards = {name: self._blank_card(name) for name in self.names}
+        self._loaded: dict[str, LoadedModel] = {}
+
+    def cards(self) -> list[ModelCard]:
+        """What is known of every model now; safe to call while another thread loads."""
+        return [self._cards[name] for name in self.names]
+
+    def get(self, name: str) -> LoadedModel:
+        """The loaded model. Raises ModelUnavailable with the reason."""
+        loaded = self._loaded.get(name)
+        if loaded is not None:
+            return loaded
+        if name not in self._cards:
+            raise ModelUnavailable(f"no model {name!r} is served; served are {self.names}")
+        raise ModelUnavailable(f"model {name}: {self._cards[name].reason or 'still loading'}")
+
+    def load_all(self) -> None:
+        """Load every model, the default first; none stops the others."""
+        for name in self.names:
+            self.load(name)
+
+    def load(self, name: str) -> None:
+        """Load one model; where that fails its card and the log say why, and nothing is raised."""
+        card = self._blank_card(name)
+        try:
+            loaded = load_model(self._entries[name], card, weights_cache=self._weights_cache)
+        except ModelUnavailable as error:
+            reason = str(error)
+            log.warning("model unavailable", model=name, reason=reason)
+            self._loaded.pop(name, None)
+            self._cards[name] = card.model_copy(
+                update={"status": ModelStatus.UNAVAILABLE, "reason": reason}
+            )
+        else:
+            self._loaded[name] = loaded
+            self._cards[name] = loaded.card
+
+    def _blank_card(self, name: str) -> ModelCard:
+        """What the file says of a model; the rest is known when it is loaded."""
+        entry = self._entries[name]
+        return ModelCard(
+            name=name,
+            default=name == self.default,
+            status=ModelStatus.LOADING,
+            reason=None,
+            digest=None,
+            input_shape=entry.input_shape,
+            output_count=None,
+            backend=None,
+            device=None,
+            dtype=None,
+            value_range=(0.0, 255.0),
+            preprocessing=entry.preprocessing_text,
+            fit=entry.fit,
+            description=entry.description,
+            data=entry.data,
+            accuracy=entry.accuracy,
+            limits=entry.limits,
+            license=entry.license,
+            labels=None,
+        )

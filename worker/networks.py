@@ -1,0 +1,157 @@
+"""Open what the file of models points at: Keras files, SavedModel folders, keras.applications.
+
+TensorFlow and Keras are imported where they are used: they take seconds, and reading the file of
+models needs neither.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worker.applications import open_application
+from worker.model_errors import ModelUnavailable
+from worker.model_file import ModelEntry
+
+Tensor = Any  # TensorFlow has no complete types
+Shape = tuple[int, int, int]
+
+HOLDS_CODE = (
+    "the file holds Python code, such as a Lambda layer, and code from files is never run; "
+    "build the model of Keras's own layers"
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model as the predictor takes it: preprocessed pictures (N, H, W, C) -> scores."""
+
+    forward: Callable[[Tensor], Tensor]
+    own_preprocessing: Callable[[Tensor], Tensor] | None
+    input_shape: Shape
+    compute_dtype: str
+    weights: list[Any]
+    owner: object  # what `forward` only refers to weakly
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        return self.forward(pictures)
+
+
+def open_network(entry: ModelEntry, *, weights_cache: Path | None) -> Network:
+    """Load the weights an entry names. Raises ModelUnavailable, and whatever Keras raises."""
+    if entry.file is not None:
+        return _of_keras(_load_keras_file(entry.file), entry.input_shape)
+    if entry.saved_model is not None:
+        return _of_saved_model(entry.saved_model, entry.input_shape)
+    model, preprocess = open_application(entry, weights_cache)
+    return _of_keras(model, entry.input_shape, preprocess)
+
+
+def weights_digest(weights: Iterable[Any]) -> str:
+    """sha256 over each array in the model's order: its shape and dtype as text, then its bytes.
+
+    The text is as "(3, 3, 24) float32" and a newline; the bytes are C-ordered, little-endian.
+    Names are left out, as Keras gives other ones when a model comes from another kind of file.
+    """
+    digest = hashlib.sha256()
+    for weight in weights:
+        array = np.ascontiguousarray(weight)
+        digest.update(f"{tuple(weight.shape)} {array.dtype.name}\n".encode())
+        digest.update(array.tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _load_keras_file(path: Path) -> Any:
+    import keras
+
+    if not path.is_file():
+        raise ModelUnavailable(f"{path} is no file")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ValueError as error:
+        if "arbitrary code execution" in str(error):
+            raise ModelUnavailable(HOLDS_CODE) from error
+        raise
+
+
+def _of_keras(
+    model: Any, wanted: Shape | None, preprocess: Callable[[Tensor], Tensor] | None = None
+) -> Network:
+    return Network(
+        # Said explicitly, as layers of augmentation otherwise take it for training
+        forward=lambda pictures: model(pictures, training=False),
+        own_preprocessing=preprocess,
+        input_shape=_input_shape(getattr(model, "input_shape", None), wanted),
+        compute_dtype=model.compute_dtype,
+        weights=model.weights,
+        owner=model,
+    )
+
+
+def _of_saved_model(folder: Path, wanted: Shape | None) -> Network:
+    import tensorflow as tf
+
+    if not (folder / "saved_model.pb").is_file():
+        raise ModelUnavailable(f"{folder} is no SavedModel: it has no file saved_model.pb")
+    loaded = tf.saved_model.load(str(folder))
+    signature = _serving_signature(loaded.signatures)
+    ((keyword, spec),) = signature.structured_input_signature[1].items()
+
+    def forward(pictures: Tensor) -> Tensor:
+        whole = tf.round(pictures) if spec.dtype.is_integer else pictures
+        (scores,) = signature(**{keyword: tf.cast(whole, spec.dtype)}).values()
+        return scores
+
+    return Network(
+        forward=forward,
+        own_preprocessing=None,
+        input_shape=_input_shape(_free_shape(spec.shape), wanted),
+        compute_dtype=spec.dtype.name if spec.dtype.is_floating else "float32",
+        weights=list(signature.variables) or [_file_bytes(folder)],
+        owner=loaded,
+    )
+
+
+def _file_bytes(folder: Path) -> Any:
+    """A frozen graph has no variables: its weights are in the graph."""
+    return np.fromfile(folder / "saved_model.pb", np.uint8)
+
+
+def _serving_signature(signatures: Any) -> Any:
+    """The signature "serving_default", if it maps one tensor to one."""
+    signature = signatures.get("serving_default")
+    if signature is None:
+        found = ", ".join(signatures) or "none"
+        raise ModelUnavailable(f"signature serving_default is needed; the folder has: {found}")
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelUnavailable(
+            f"one input and one output are needed; serving_default takes {', '.join(inputs)} "
+            f"and gives {', '.join(outputs)}"
+        )
+    return signature
+
+
+def _free_shape(shape: Any) -> tuple[int | None, ...]:
+    """A TensorShape as a tuple; refused where the batch is of fixed size."""
+    sizes = (None,) * 4 if shape.rank is None else tuple(shape)
+    if sizes[:1] != (None,):
+        raise ModelUnavailable(f"it takes inputs of shape {sizes}; a free batch size is needed")
+    return sizes
+
+
+def _input_shape(own: object, wanted: Shape | None) -> Shape:
+    """(H, W, C) of a model whose own input is `own`, (N, H, W, C) with None where it is open."""
+    if not isinstance(own, tuple) or len(own) != 4:
+        raise ModelUnavailable(f"it takes inputs of shape {own}; (N, H, W, C) is needed")
+    if wanted and any(a not in (None, b) for a, b in zip(own[1:], wanted, strict=True)):
+        raise ModelUnavailable(f"it takes inputs of shape {own}, but input_shape is {wanted}")
+    H, W, C = wanted or own[1:]
+    if None in (H, W, C):
+        raise ModelUnavailable(f"it takes inputs of shape {own}: input_shape is needed")
+    if C not in (1, 3):
+        raise ModelUnavailable(f"it takes {C} channels; 1 (grey) or 3 (RGB), last, are served")
+    return H, W, C

@@ -1,0 +1,93 @@
+"""From pixel values 0..255 to what a network was trained on: `(x - subtract) / divide`."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FiniteFloat,
+    model_validator,
+)
+
+Pictures = Any  # NumPy arrays or tensors (N, H, W, C), float32
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _one_or_three(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if len(levels) not in (1, 3):
+        raise ValueError(f"one number or a list of three is accepted; received {len(levels)}")
+    return levels
+
+
+def _not_zero(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if 0 in levels:
+        raise ValueError("division by 0")
+    return levels
+
+
+Levels = Annotated[
+    tuple[FiniteFloat, ...], BeforeValidator(_as_list), AfterValidator(_one_or_three)
+]
+
+
+class Preprocessing(BaseModel):
+    """Reverse the channels for "bgr", then `(x - subtract) / divide` channel by channel.
+
+    In TOML a table of these keys, or the name of one of NAMED.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subtract: Levels = (0.0,)
+    divide: Annotated[Levels, AfterValidator(_not_zero)] = (1.0,)
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in NAMED:
+            raise ValueError(f"{value!r} is none of {', '.join(NAMED)} and no table")
+        return NAMED[value]
+
+    def __call__(self, pictures: Pictures) -> Pictures:
+        """Apply it to pictures (N, H, W, C) in RGB or grey; they are left as they are."""
+        ordered = pictures[..., ::-1] if self.channels == "bgr" else pictures
+        subtract, divide = np.array(self.subtract, np.float32), np.array(self.divide, np.float32)
+        return (ordered - subtract) / divide
+
+    def __str__(self) -> str:
+        name = next((name for name, each in NAMED.items() if each == self), None)
+        if name == "none":
+            return name
+        order = "BGR, " if self.channels == "bgr" else ""
+        formula = f"{order}(x - {_text(self.subtract)}) / {_text(self.divide)}"
+        return f"{name}: {formula}" if name else formula
+
+    @property
+    def channel_count(self) -> int | None:
+        """How many channels it needs; None: any number."""
+        per_channel = len(self.subtract) == 3 or len(self.divide) == 3
+        return 3 if per_channel or self.channels == "bgr" else None
+
+
+def _text(levels: tuple[float, ...]) -> str:
+    numbers = [f"{level:g}" for level in levels]
+    return numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"
+
+
+NAMED: dict[str, Preprocessing] = {
+    "none": Preprocessing(),
+    "unit": Preprocessing(divide=(255.0,)),
+    # As keras.applications.imagenet_utils.preprocess_input with this mode
+    "tf": Preprocessing(subtract=(127.5,), divide=(127.5,)),
+    "torch": Preprocessing(subtract=(123.675, 116.28, 103.53), divide=(58.395, 57.12, 57.375)),
+    "caffe": Preprocessing(subtract=(103.939, 116.779, 123.68), channels="bgr"),
+}
