@@ -15,10 +15,11 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from worker.images import Fit
 from worker.model_errors import RegistryError
-from worker.preprocessing import Preprocessing
+from worker.preprocessing import Preprocessing, PreprocessingOrName
 
 SOURCES = ("file", "saved_model", "application")
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -50,7 +51,7 @@ class ModelEntry(BaseModel):
     application: str | None = None
     weights: Literal["imagenet", "none"] | RelativePath | None = None
     labels: list[str] | Literal["imagenet"] | RelativePath | None = None
-    preprocessing: Preprocessing | None = None
+    preprocessing: PreprocessingOrName | None = None
     fit: Fit = "crop"
     input_shape: Shape | None = None
     description: str | None = None
@@ -124,23 +125,27 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def _complaints(path: Path, error: ValidationError) -> list[str]:
-    return [
-        f"{path}: {_place(each['loc'])}{_message(each['type'], each['loc'], each['msg'])}"
-        for each in error.errors()
-    ]
+    """A line for every place where something is wrong."""
+    places: dict[str, list[str]] = {}
+    for each in error.errors(include_url=False):
+        places.setdefault(_place(each["loc"]), []).append(_message(each))
+    return [f"{path}: {place}{'; '.join(messages)}" for place, messages in places.items()]
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
     """("models", NAME, KEY, …) -> "model NAME, key KEY: "."""
-    if loc[:1] != ("models",):
+    if len(loc) < 2 or loc[0] != "models":
         return f"key {loc[0]}: " if loc else ""
-    words = [f"{word} {part}" for word, part in zip(("model", "key"), loc[1:3], strict=False)]
-    return f"{', '.join(words) or 'key models'}: "
+    key = f", key {loc[2]}" if len(loc) > 2 and loc[2] != "[key]" else ""
+    return f"model {loc[1]!r}{key}: "
 
 
-def _message(kind: str, loc: tuple[int | str, ...], message: str) -> str:
-    if kind != "extra_forbidden":
+def _message(error: ErrorDetails) -> str:
+    kind, loc, message = error["type"], error["loc"], error["msg"]
+    if kind == "extra_forbidden":
+        tables: dict[int, type[BaseModel]] = {1: ModelFile, 3: ModelEntry}
+        table = tables.get(len(loc), Preprocessing)
+        return f"unknown key {loc[-1]}; accepted are {', '.join(table.model_fields)}"
+    if kind in ("value_error", "missing"):
         return message.removeprefix("Value error, ")
-    tables: dict[int, type[BaseModel]] = {1: ModelFile, 3: ModelEntry}
-    table = tables.get(len(loc), Preprocessing)
-    return f"unknown key {loc[-1]}; accepted are {', '.join(table.model_fields)}"
+    return f"{message}; received {error['input']!r}"

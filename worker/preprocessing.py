@@ -9,7 +9,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     FiniteFloat,
-    model_validator,
 )
 
 Pictures = Any  # NumPy arrays or tensors (N, H, W, C), float32
@@ -37,25 +36,13 @@ Levels = Annotated[
 
 
 class Preprocessing(BaseModel):
-    """Reverse the channels for "bgr", then `(x - subtract) / divide` channel by channel.
-
-    In TOML a table of these keys, or the name of one of NAMED.
-    """
+    """Reverse the channels for "bgr", then `(x - subtract) / divide` channel by channel."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     subtract: Levels = (0.0,)
     divide: Annotated[Levels, AfterValidator(_not_zero)] = (1.0,)
     channels: Literal["rgb", "bgr"] = "rgb"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value not in NAMED:
-            raise ValueError(f"{value!r} is none of {', '.join(NAMED)} and no table")
-        return NAMED[value]
 
     def __call__(self, pictures: Pictures) -> Pictures:
         """Apply it to pictures (N, H, W, C) in RGB or grey; they are left as they are."""
@@ -91,3 +78,14 @@ NAMED: dict[str, Preprocessing] = {
     "torch": Preprocessing(subtract=(123.675, 116.28, 103.53), divide=(58.395, 57.12, 57.375)),
     "caffe": Preprocessing(subtract=(103.939, 116.779, 123.68), channels="bgr"),
 }
+
+
+def _by_name(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value not in NAMED:
+        raise ValueError(f"{value!r} is none of {', '.join(NAMED)} and no table")
+    return NAMED[value]
+
+
+PreprocessingOrName = Annotated[Preprocessing, BeforeValidator(_by_name)]
