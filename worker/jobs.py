@@ -16,7 +16,6 @@ from service.contract.pictures import PictureError, decode_picture
 from service.contract.schema import (
     Crop,
     ErrorCode,
-    Failure,
     Outcome,
     OutputResult,
     Outputs,
@@ -27,7 +26,8 @@ from service.contract.schema import (
 )
 from service.contract.settings import Settings
 from service.contract.store import MissingArtefact, Store, StoreError, attributions_key, image_key
-from worker.control import Canceled, Control, DeadlineExceeded
+from worker.control import Canceled, Control
+from worker.ending import Ending, failed
 from worker.engine.arrays import Pictures
 from worker.engine.errors import EngineError
 from worker.engine.evaluate import evaluate
@@ -40,15 +40,6 @@ STORE_TRIES = 3
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How an attempt ended: a failure is a value."""
-
-    status: Status
-    outcome: Outcome | None = None
-    error: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -70,25 +61,20 @@ class Explainer:
         self._settings = settings
 
     def explain(self, state: State, attempt: str, control: Control) -> Ending:
-        """Compute one explanation; whatever interrupts it but a cancel goes through."""
+        """Compute one explanation; interruptions go through, but for a cancel with a result."""
         if state.order is None:
-            return _failed(ErrorCode.INTERNAL, "the explanation has lost its order")
+            return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
         try:
             prepared = self._prepare(state.id, state.order)
             return self._compute(state, state.order, attempt, prepared, control)
-        except Canceled:
-            return Ending(Status.CANCELED)
-        except DeadlineExceeded:
-            limit = f"it ran longer than the {self._settings.deadline_s} s it may"
-            return _failed(ErrorCode.DEADLINE_EXCEEDED, limit)
         except ModelUnavailable as error:
-            return _failed(ErrorCode.MODEL_UNAVAILABLE, str(error))
+            return failed(ErrorCode.MODEL_UNAVAILABLE, str(error))
         except PictureError as error:
-            return _failed(ErrorCode.INVALID_IMAGE, str(error))
+            return failed(ErrorCode.INVALID_IMAGE, str(error))
         except StoreError as error:
-            return _failed(ErrorCode.STORE_UNAVAILABLE, str(error))
+            return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
         except EngineError as error:
-            return _failed(ErrorCode.INVALID_SETTINGS, str(error))
+            return failed(ErrorCode.INVALID_SETTINGS, str(error))
 
     def _prepare(self, explanation_id: str, order: Order) -> Prepared:
         began = time.perf_counter()
@@ -225,10 +211,6 @@ def _timings(
 def _versions() -> dict[str, str]:
     packages = ("shapshot", "tensorflow", "keras", "opencv-python-headless", "numpy")
     return {package: version(package) for package in packages}
-
-
-def _failed(code: ErrorCode, detail: str) -> Ending:
-    return Ending(Status.FAILED, error=Failure(code=code, detail=detail))
 
 
 def _try_again(action: Callable[[], T]) -> T:

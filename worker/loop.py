@@ -18,10 +18,10 @@ from rq.exceptions import StopRequested
 
 from service.contract.ledger import Fenced, Ledger, State
 from service.contract.queue import Job, Queue, RefusedJob, only_argument
-from service.contract.schema import ErrorCode, Failure, Status
+from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
-from worker.control import Control, Draining, LeaseLost
-from worker.jobs import Ending
+from worker.control import Canceled, Control, DeadlineExceeded, Draining, LeaseLost
+from worker.ending import Ending, failed
 from worker.lease import Lease
 
 PATIENCE_S = 120  # how long a result waits for Redis to come back
@@ -148,10 +148,14 @@ def _guarded(explain: Explain, state: State, attempt: str, control: Control) -> 
     """The boundary of a job: an unexpected error fails this job, and the worker goes on."""
     try:
         return explain(state, attempt, control)
+    except Canceled:
+        return Ending(Status.CANCELED)
+    except DeadlineExceeded:
+        return failed(ErrorCode.DEADLINE_EXCEEDED, "it ran for longer than the server allows")
     except Exception as error:  # the trace goes to the log, never to a client
         log.exception("unexpected error")
         detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
-        return Ending(Status.FAILED, error=Failure(code=ErrorCode.INTERNAL, detail=detail))
+        return failed(ErrorCode.INTERNAL, detail)
 
 
 def _informative(write: Callable[..., Any], *arguments: Any) -> None:

@@ -42,9 +42,18 @@ class Job(rq.job.Job):
     def restore(self, raw_data: dict[bytes, bytes]) -> None:
         super().restore({name: raw_data[name] for name in _PLAIN_FIELDS if name in raw_data})
 
+    def _deserialize_data(self) -> None:
+        try:
+            super()._deserialize_data()  # type: ignore[no-untyped-call]
+        except DeserializationError as error:
+            raise RefusedJob(f"job {self.id} is not JSON") from error
+        plain = isinstance(self._func_name, str) and isinstance(self._args, list)
+        if not plain or self._instance is not None or self._kwargs:
+            raise RefusedJob(f"job {self.id} is not a plain call")
+
     @property
     def func(self) -> Callable[..., Any]:
-        if self.instance is not None or self.func_name not in self.functions:
+        if self.func_name not in self.functions:
             raise RefusedJob(f"job {self.id} names {str(self.func_name)[:80]!r}, not on the list")
         return self.functions[self.func_name]
 
@@ -66,11 +75,7 @@ class Queue(rq.queue.Queue):
 
 def only_argument(job: rq.job.Job) -> str:
     """The explanation's id, which is the job's too. Raises RefusedJob for any other arguments."""
-    try:
-        given, named = list(job.args), job.kwargs
-    except DeserializationError as error:
-        raise RefusedJob(f"job {job.id} is not JSON") from error
-    if given != [job.id] or named:
+    if job.args != [job.id]:
         raise RefusedJob(f"job {job.id} has arguments that the API never gives")
     return str(job.id)
 

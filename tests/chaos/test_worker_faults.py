@@ -1,0 +1,188 @@
+"""A job that was accepted ends exactly once, whatever happens to the processes around it."""
+
+import signal
+import threading
+import time
+
+import pytest
+from redis import RedisError
+
+from service.contract.schema import ErrorCode
+from tests.chaos.conftest import Scene, until
+
+
+def test_a_job_runs_once_and_nothing_of_it_stays_in_the_queues(scene: Scene) -> None:
+    job = scene.submit(steps=3)
+    scene.worker()
+    state = scene.wait(job, "succeeded")
+    assert (state.attempts, scene.starts(job)) == (1, 1)
+    assert state.progress.evaluations == state.progress.planned == 3
+    for key in ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos", f"rq:job:{job}"):
+        assert not scene.connection.exists(key)
+
+
+def test_another_worker_takes_over_from_one_that_was_killed(scene: Scene) -> None:
+    first = scene.worker()
+    job = scene.submit(steps=40)
+    until(lambda: scene.starts(job) == 1, 20)
+    first.kill()
+    scene.worker()
+    state = scene.wait(job, "succeeded")
+    assert (state.attempts, scene.starts(job)) == (2, 2)
+
+
+def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(scene: Scene) -> None:
+    job = scene.submit(steps=400)
+    for start in (1, 2, 3):
+        worker = scene.worker(MAX_ATTEMPTS=3)
+        until(lambda start=start: scene.starts(job) == start, 30)
+        worker.kill()
+    scene.worker(MAX_ATTEMPTS=3)
+    state = scene.wait(job, "failed")
+    assert state.error
+    assert state.error.code == ErrorCode.WORKER_LOST
+    assert scene.starts(job) == 3
+
+
+def test_a_worker_frozen_past_its_lease_cannot_write_when_it_thaws(scene: Scene) -> None:
+    frozen = scene.worker()
+    job = scene.submit(steps=60)
+    until(lambda: scene.starts(job) == 1, 20)
+    frozen.send_signal(signal.SIGSTOP)
+    scene.worker()
+    until(lambda: scene.starts(job) == 2, 20)
+    frozen.send_signal(signal.SIGCONT)
+    state = scene.wait(job, "succeeded")
+    log = scene.folder / "worker-0.log"
+    until(lambda: b"lease lost" in log.read_bytes(), 10)
+    assert state.attempts == 2
+    assert scene.state(job).version == state.version  # nothing was written after the end
+
+
+def test_a_worker_told_to_stop_gives_its_job_back_to_the_front(scene: Scene) -> None:
+    stopping = scene.worker()
+    job = scene.submit(steps=40)
+    until(lambda: scene.starts(job) == 1, 20)
+    waiting = scene.submit(steps=1)
+    stopping.send_signal(signal.SIGTERM)
+    assert stopping.wait(timeout=10) == 0
+    queued = [id_.decode() for id_ in scene.connection.lrange("rq:queue:chaos", 0, -1)]
+    assert queued == [job, waiting]
+    assert scene.state(job).attempts == 0
+    scene.worker()
+    assert scene.wait(job, "succeeded").attempts == 1
+
+
+def test_a_running_job_hears_a_cancel_and_a_waiting_one_never_starts(scene: Scene) -> None:
+    running = scene.submit(steps=400)
+    waiting = scene.submit(steps=1)
+    scene.worker()
+    until(lambda: scene.starts(running) == 1, 20)
+    assert scene.ledger.cancel(waiting) == "canceled"
+    assert scene.ledger.cancel(running) == "canceling"
+    state = scene.wait(running, "canceled")
+    assert state.progress.evaluations < 400
+    assert scene.ledger.cancel(running) == "canceled"
+    assert scene.starts(waiting) == 0
+
+
+def test_a_job_past_its_deadline_fails_with_that_reason(scene: Scene) -> None:
+    scene.worker(DEADLINE_S=1)
+    job = scene.submit(steps=100)
+    state = scene.wait(job, "failed")
+    # The stand-in lets the interruption through; the worker's own job turns it into a value.
+    assert state.error
+    assert state.error.code == ErrorCode.DEADLINE_EXCEEDED
+
+
+def test_a_call_that_cannot_be_interrupted_ends_with_its_process(scene: Scene) -> None:
+    worker = scene.worker(DEADLINE_S=1, GRACE_S=1)
+    job = scene.submit(steps=1, step_s=60)
+    assert worker.wait(timeout=30) == -signal.SIGKILL
+    state = scene.state(job)
+    assert state.error
+    assert state.error.code == ErrorCode.DEADLINE_EXCEEDED
+    scene.worker()
+    time.sleep(3)  # more than a lease
+    assert scene.starts(job) == 1
+
+
+@pytest.mark.parametrize("gone_s", [1, 7])
+def test_a_result_survives_redis_being_gone_at_the_end_of_the_job(
+    scene: Scene, gone_s: float
+) -> None:
+    worker = scene.worker()
+    job = scene.submit(steps=20)
+    until(lambda: scene.starts(job) == 1, 20)
+    scene.redis.kill()
+    time.sleep(gone_s)
+    scene.redis.start()
+    scene.wait(job, "succeeded")
+    assert worker.poll() is None
+    later = scene.submit(steps=1)
+    scene.wait(later, "succeeded")
+
+
+def test_a_thousand_reaps_at_once_put_a_lost_job_back_once(scene: Scene) -> None:
+    job = scene.submit(steps=1)
+    scene.connection.lmove("rq:queue:chaos", "rq:queue:chaos:intermediate")
+    assert scene.ledger.begin(job)
+    scene.connection.zadd("rq:wip:chaos", {scene.connection.zrange("rq:wip:chaos", 0, 0)[0]: 1})
+
+    def reap() -> None:
+        for _ in range(50):
+            scene.ledger.reap(max_attempts=3)
+
+    threads = [threading.Thread(target=reap) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert scene.connection.lrange("rq:queue:chaos", 0, -1) == [job.encode()]
+
+
+def test_a_job_taken_from_the_queue_and_never_begun_is_put_back(scene: Scene) -> None:
+    job = scene.submit(steps=1)
+    scene.connection.lmove("rq:queue:chaos", "rq:queue:chaos:intermediate")  # and then it died
+    scene.worker()
+    assert scene.wait(job, "succeeded").attempts == 1
+
+
+def test_forged_jobs_are_dropped_and_the_worker_lives_on(scene: Scene) -> None:
+    mark = scene.folder / "mark"
+    forged = {
+        "os": b'["os.system", null, ["touch %s"], {}]' % str(mark).encode(),
+        "pickle": b"\x80\x04cposix\nsystem\n(S'touch %s'\ntR." % str(mark).encode(),
+        "ours": b'["worker.jobs.explain", null, ["another"], {}]',
+        "instance": b'["explain", "worker.jobs", [], {}]',
+        "shape": b'[["os.system"], null, 5, {}]',
+    }
+    for name, data in forged.items():
+        fields = {"data": data, "created_at": "2026-01-01T00:00:00Z", "status": "queued"}
+        callbacks = {"success_callback_name": "os.getpid", "failure_callback_name": "os.getpid"}
+        scene.connection.hset(f"rq:job:{name}", mapping={**fields, **callbacks, "meta": data})
+        scene.connection.rpush("rq:queue:chaos", name)
+    scene.connection.hset("rq:job:broken", mapping={"data": b"x", "created_at": "yesterday"})
+    scene.connection.rpush("rq:queue:chaos", "broken")
+    worker = scene.worker()
+    assert scene.wait(scene.submit(steps=1), "succeeded")
+    assert not mark.exists()
+    assert worker.poll() is None
+    assert not scene.connection.exists("rq:job:os", "rq:job:pickle", "rq:job:ours")
+
+
+def test_expired_explanations_leave_a_tombstone_and_then_nothing(scene: Scene) -> None:
+    job = scene.submit(steps=1)
+    scene.worker(RETENTION_S=1, TOMBSTONE_S=2)
+    scene.wait(job, "expired")
+    assert scene.state(job).order is None
+    until(lambda: scene.ledger.read(job) is None, 10)
+    leftovers = [key for key in scene.connection.keys("shapshot:*") if job.encode() in key]
+    assert not leftovers
+
+
+def test_redis_errors_are_what_the_ledger_raises_while_it_is_gone(scene: Scene) -> None:
+    scene.redis.kill()
+    with pytest.raises(RedisError):
+        scene.submit(steps=1)
+    scene.redis.start()
