@@ -1,7 +1,6 @@
 """Bytes of any photo -> upright 8-bit pixels: the API checks, the worker computes on the same."""
 
 import io
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +14,18 @@ class PictureError(Exception):
     """Base of the errors of this module.
 
     PictureError
-    ├── NotAPicture  not one of the formats we read, or broken
-    └── TooManyPixels  larger than allowed
+    ├── NotAPicture        not one of the formats we read
+    │   └── BrokenPicture  one of them, but damaged or cut short
+    └── TooManyPixels      larger than allowed
     """
 
 
 class NotAPicture(PictureError):  # noqa: N818
-    """Not one of the formats we read, or broken."""
+    """Not one of the formats we read."""
+
+
+class BrokenPicture(NotAPicture):
+    """One of the formats we read, but damaged or cut short."""
 
 
 class TooManyPixels(PictureError):  # noqa: N818
@@ -40,16 +44,14 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     """Decode the first frame, turn it upright by its EXIF tag and bring it to 8-bit RGB.
 
     Palettes are looked up, grey is repeated, 16-bit levels are divided by 257, transparency is
-    laid over white, CMYK is converted. Raises NotAPicture, TooManyPixels.
+    laid over white, CMYK is converted. Raises NotAPicture, BrokenPicture, TooManyPixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                _check_size(image, max_pixels)
-                image.load()
-                upright = _to_rgb(ImageOps.exif_transpose(image))
-                return Picture(np.asarray(upright, dtype=np.uint8), str(image.format))
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check_size(image, max_pixels)
+            image.load()
+            upright = _to_rgb(ImageOps.exif_transpose(image))
+            return Picture(np.asarray(upright, dtype=np.uint8), str(image.format))
     except PictureError:
         raise
     except UnidentifiedImageError as error:
@@ -57,7 +59,7 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"{error}") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
-        raise NotAPicture(f"a broken picture: {error}") from error
+        raise BrokenPicture(f"a broken picture: {error}") from error
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
