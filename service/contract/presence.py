@@ -41,6 +41,11 @@ def withdraw(connection: redis.Redis, worker: str) -> None:
         pipe.execute()
 
 
+def live_workers(connection: redis.Redis) -> int:
+    """How many workers are alive."""
+    return int(connection.zcount(WORKERS, time.time(), "+inf"))
+
+
 def read_cards(connection: redis.Redis) -> list[ModelCard]:
     """Every model known, the default first; those that no live worker serves are unavailable."""
     known = _parse(connection.hvals(CARDS))
