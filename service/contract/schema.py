@@ -342,6 +342,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID_IMAGE = "invalid_image"
     INVALID_SETTINGS = "invalid_settings"
+    INVALID_PARAMETER = "invalid_parameter"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     UNKNOWN_MODEL = "unknown_model"
     UNKNOWN_OUTPUT = "unknown_output"
