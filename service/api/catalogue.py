@@ -1,0 +1,116 @@
+"""Reading explanations from Redis: one by its id, or the newest page by page."""
+
+import math
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+
+from service.api.errors import ApiError
+from service.contract.ledger import INDEX, State, as_text, decode, key_of
+from service.contract.schema import ErrorCode, Status
+
+READ_AT_ONCE = 100
+LOOKED_THROUGH = 1000  # explanations a page may cost, however few of them are wanted
+
+_ID = re.compile(r"exp_[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The last explanation of a page; the next page is what is older."""
+
+    created_at: float
+    id: str
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(f"{self.created_at!r} {self.id}".encode()).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        try:
+            created_at, _, explanation_id = urlsafe_b64decode(text).decode().partition(" ")
+            return cls(_finite(created_at), explanation_id)
+        except ValueError as error:
+            detail = "cursor is none that this service gave; take next_cursor of the page before"
+            raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "cursor", text) from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no time")
+    return number
+
+
+class Catalogue:
+    """What the API reads of explanations. Every call may raise `redis.RedisError`."""
+
+    def __init__(self, connection: redis.asyncio.Redis) -> None:
+        self._redis = connection
+
+    async def find(self, explanation_id: str) -> State | None:
+        if not _ID.fullmatch(explanation_id):
+            return None
+        return decode(explanation_id, await self._redis.hgetall(key_of(explanation_id)))
+
+    async def read(self, explanation_id: str) -> State:
+        """Raises ApiError not_found, or gone where it has expired."""
+        return standing(await self.find(explanation_id), explanation_id)
+
+    async def page(
+        self, after: Cursor | None, limit: int, wanted: Callable[[State], bool]
+    ) -> tuple[list[State], Cursor | None]:
+        """Up to `limit` explanations, newest first, and where to go on; None at the end."""
+        found: list[State] = []
+        for _ in range(LOOKED_THROUGH // READ_AT_ONCE):
+            states = await self._older(after)
+            found += [state for state in states.values() if state and wanted(state)]
+            if len(found) > limit:
+                return found[:limit], Cursor(found[limit - 1].created_at, found[limit - 1].id)
+            if not states:
+                return found, None
+            after = list(states)[-1]
+        return found, after
+
+    async def _older(self, than: Cursor | None) -> dict[Cursor, State | None]:
+        newest = than.created_at if than else "+inf"
+        entries: list[Any] = await self._redis.zrange(
+            INDEX,
+            newest,
+            "-inf",
+            desc=True,
+            byscore=True,
+            offset=0,
+            num=READ_AT_ONCE,
+            withscores=True,
+        )
+        cursors = [Cursor(float(score), as_text(member)) for member, score in entries]
+        if than:
+            cursors = [each for each in cursors if (each.created_at, each.id) < _order(than)]
+        return dict(zip(cursors, await self._states(cursors), strict=True))
+
+    async def _states(self, cursors: list[Cursor]) -> list[State | None]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for cursor in cursors:
+                pipe.hgetall(key_of(cursor.id))
+            hashes = await pipe.execute()
+        return [decode(cursor.id, raw) for cursor, raw in zip(cursors, hashes, strict=True)]
+
+
+def _order(cursor: Cursor) -> tuple[float, str]:
+    return cursor.created_at, cursor.id
+
+
+def standing(state: State | None, explanation_id: str) -> State:
+    """The state, where there still is an explanation. Raises ApiError not_found, gone."""
+    if state is None:
+        detail = "there is no such explanation"
+        raise ApiError(ErrorCode.NOT_FOUND, detail, "id", explanation_id)
+    if state.status is Status.EXPIRED or state.order is None:
+        detail = "the explanation has expired; its picture and arrays are gone"
+        raise ApiError(ErrorCode.GONE, detail, "id", explanation_id)
+    return state

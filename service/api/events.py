@@ -1,0 +1,75 @@
+"""Server-sent events: the document of an explanation now, and again whenever it changes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import redis
+import structlog
+from fastapi import APIRouter, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from service.api import documents
+from service.api.catalogue import standing
+from service.api.errors import ApiError, problem_of
+from service.api.responses import problems
+from service.api.services import Provided
+from service.api.watch import Watch
+from service.contract.ledger import State
+from service.contract.schema import ErrorCode
+
+PING_S = 15
+RECONNECT_S = 1.0
+
+router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
+log = structlog.get_logger(__name__)
+
+_EXAMPLE = 'id: 3\r\nevent: progress\r\ndata: {"id": "exp_…", "status": "running", …}\r\n\r\n'
+_STREAM = {
+    "description": "`progress` with the document, after each change; last `done` with the "
+    "document, or `gone` with a problem. `id` is the version of the document.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+}
+
+
+@router.get(
+    "/{explanation_id}/events",
+    response_class=EventSourceResponse,
+    responses={
+        200: _STREAM,
+        204: {"description": "Last-Event-ID was the last event: there is nothing to come"},
+        **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+    },
+)
+async def follow_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
+    """Follow an explanation until it is done."""
+    state = await services.catalogue.read(explanation_id)
+    if state.status.done and request.headers.get("last-event-id") == str(state.version):
+        return Response(status_code=204)  # tells a browser's EventSource to stop coming back
+    return EventSourceResponse(_events(services.watch, explanation_id), ping=PING_S)
+
+
+async def _events(watch: Watch, explanation_id: str) -> AsyncIterator[ServerSentEvent]:
+    """Outlives a Redis that goes away; the stream is silent until it is back."""
+    while True:
+        try:
+            async with aclosing(watch.follow(explanation_id)) as changes:
+                async for state in changes:
+                    yield _event(state, explanation_id)
+            return
+        except redis.RedisError as error:
+            log.warning("events held back", id=explanation_id, reason=type(error).__name__)
+            await asyncio.sleep(RECONNECT_S)
+
+
+def _event(state: State | None, explanation_id: str) -> ServerSentEvent:
+    try:
+        present = standing(state, explanation_id)
+    except ApiError as error:
+        return ServerSentEvent(problem_of(error).model_dump_json(), event="gone")
+    return ServerSentEvent(
+        documents.explanation(present).model_dump_json(),
+        event="done" if present.status.done else "progress",
+        id=str(present.version),
+    )

@@ -1,0 +1,222 @@
+"""Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
+
+from typing import Annotated
+
+import structlog
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service.api import documents
+from service.api.admission import admit
+from service.api.catalogue import Cursor, standing
+from service.api.errors import ApiError, retry_after
+from service.api.headers import not_modified, preferred_wait
+from service.api.idempotency import admit_once
+from service.api.responses import (
+    APPLIED,
+    ETAG,
+    IF_NONE_MATCH,
+    LOCATION,
+    NOT_MODIFIED,
+    PREFER,
+    RETRY_AFTER,
+    problems,
+)
+from service.api.services import Provided, Services
+from service.api.upload import JSON, MULTIPART, read_upload
+from service.contract.ledger import State, new_id
+from service.contract.schema import (
+    ErrorCode,
+    Explanation,
+    ExplanationList,
+    Status,
+)
+from service.contract.store import StoreError
+
+router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
+log = structlog.get_logger(__name__)
+
+
+class ListQuery(BaseModel):
+    """Which explanations to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Status | None = Field(None, description="Only those that stand so")
+    model: str | None = Field(None, max_length=200, description="Only those of this model")
+    cursor: str | None = Field(None, max_length=200, description="next_cursor of the page before")
+    limit: int = Field(20, ge=1, le=100)
+
+
+_FORM = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {
+        "image": {"type": "string", "format": "binary", "description": "The picture, as a file"},
+        "settings": {"$ref": "#/components/schemas/ExplanationSettings"},
+    },
+    "additionalProperties": False,
+}
+_BODY = {
+    "required": True,
+    "content": {
+        MULTIPART: {
+            "schema": _FORM,
+            "encoding": {"settings": {"contentType": JSON}},
+        },
+        JSON: {"schema": {"$ref": "#/components/schemas/ExplanationRequest"}},
+    },
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key with the same request gives the same explanation again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Explanation,
+    response_description="Accepted; it waits for a worker, or runs",
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, _KEY]},
+    responses={
+        200: {
+            "model": Explanation,
+            "description": "Done, within the wait preferred or by an earlier request",
+            "headers": LOCATION | ETAG | APPLIED,
+        },
+        202: {"headers": LOCATION | RETRY_AFTER | ETAG | APPLIED},
+        **problems(
+            ErrorCode.BAD_REQUEST,
+            ErrorCode.CONFLICT,
+            ErrorCode.GONE,
+            ErrorCode.TOO_LARGE,
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode.INVALID_IMAGE,
+            ErrorCode.INVALID_SETTINGS,
+            ErrorCode.IDEMPOTENCY_MISMATCH,
+            ErrorCode.UNKNOWN_MODEL,
+            ErrorCode.UNKNOWN_OUTPUT,
+            ErrorCode.MODEL_UNAVAILABLE,
+            ErrorCode.NO_WORKER,
+            ErrorCode.QUEUE_FULL,
+            ErrorCode.STORE_UNAVAILABLE,
+        ),
+    },
+)
+async def create_explanation(request: Request, services: Provided) -> Response:
+    """Ask for a picture to be explained."""
+    upload = await read_upload(request, max_bytes=services.settings.max_upload_bytes)
+    explanation_id = new_id()
+    if key := request.headers.get("idempotency-key"):
+        explanation_id = await admit_once(services, key, upload, explanation_id)
+    else:
+        await admit(services, upload, explanation_id)
+    return await _created(request, services, explanation_id)
+
+
+async def _created(request: Request, services: Services, explanation_id: str) -> Response:
+    state, headers = await _awaited(request, services, explanation_id)
+    response = _answer(state, status_code=200 if state.status.done else 202)
+    response.headers.update(headers | {"Location": documents.path_of(state.id)})
+    return response
+
+
+@router.get(
+    "",
+    response_model=ExplanationList,
+    responses=problems(ErrorCode.INVALID_PARAMETER),
+)
+async def list_explanations(services: Provided, query: Annotated[ListQuery, Query()]) -> Response:
+    """List explanations, newest first."""
+    after = Cursor.parse(query.cursor) if query.cursor else None
+
+    def wanted(state: State) -> bool:
+        named = query.model is None or (state.order and state.order.model.name == query.model)
+        return state.order is not None and query.status in (None, state.status) and bool(named)
+
+    states, last = await services.catalogue.page(after, query.limit, wanted)
+    page = ExplanationList(
+        items=[documents.explanation(state) for state in states],
+        next_cursor=str(last) if last else None,
+    )
+    return Response(page.model_dump_json(), media_type=JSON)
+
+
+@router.get(
+    "/{explanation_id}",
+    response_model=Explanation,
+    openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
+    responses={
+        200: {"headers": ETAG | RETRY_AFTER | APPLIED},
+        **NOT_MODIFIED,
+        **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+    },
+)
+async def get_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
+    """Look at an explanation, or wait until it is done."""
+    state, headers = await _awaited(request, services, explanation_id)
+    response = not_modified(request, documents.etag_of(state)) or _answer(state)
+    response.headers.update(headers)
+    return response
+
+
+@router.post(
+    "/{explanation_id}/cancel",
+    response_model=Explanation,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+)
+async def cancel_explanation(services: Provided, explanation_id: str) -> Response:
+    """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
+    await services.catalogue.read(explanation_id)
+    await to_thread.run_sync(services.ledger.cancel, explanation_id)
+    return _answer(await services.catalogue.read(explanation_id))
+
+
+@router.delete(
+    "/{explanation_id}",
+    status_code=204,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING),
+)
+async def delete_explanation(services: Provided, explanation_id: str) -> Response:
+    """Delete an explanation with its picture and arrays."""
+    await services.catalogue.read(explanation_id)
+    answer = await to_thread.run_sync(services.ledger.delete, explanation_id)
+    if answer in (Status.RUNNING, Status.CANCELING):
+        detail = f"the explanation is {answer}; cancel it and wait until it has ended"
+        raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after())
+    await to_thread.run_sync(_remove, services, explanation_id)
+    return Response(status_code=204)
+
+
+def _remove(services: Services, explanation_id: str) -> None:
+    """The artefacts; where the store refuses, the workers' sweep removes them later."""
+    try:
+        services.store.delete_explanation(explanation_id)
+    except StoreError as error:
+        log.warning("left for the sweep", id=explanation_id, reason=str(error))
+        return
+    services.ledger.bury(explanation_id, tombstone_s=services.settings.tombstone_s)
+
+
+async def _awaited(
+    request: Request, services: Services, explanation_id: str
+) -> tuple[State, dict[str, str]]:
+    """The state, after the wait the client prefers, and the header that says so."""
+    wait_s = preferred_wait(request)
+    if wait_s is None:
+        return await services.catalogue.read(explanation_id), {}
+    state = await services.watch.until_done(explanation_id, wait_s)
+    return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
+
+
+def _answer(state: State, *, status_code: int = 200) -> Response:
+    headers = {"ETag": documents.etag_of(state), "Cache-Control": "private, no-cache"}
+    if not state.status.done:
+        headers |= retry_after(documents.next_look_s(state))
+    content = documents.explanation(state).model_dump_json()
+    return Response(content, status_code, headers, JSON)

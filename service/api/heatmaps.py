@@ -1,0 +1,116 @@
+"""Attributions as a picture: a figure of all outputs, or one output over the photo or alone."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service import render
+from service.api import artefacts
+from service.api.drawing import Size, Style, Subject, draw
+from service.api.errors import ApiError
+from service.api.headers import not_modified
+from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, binary, problems
+from service.api.services import Provided, Services
+from service.contract.ledger import State
+from service.contract.pictures import decode_picture
+from service.contract.schema import ErrorCode
+from service.contract.store import MissingArtefact, image_key
+
+PNG = "image/png"
+router = APIRouter(prefix="/v1/explanations", tags=["results"])
+
+
+class HeatmapQuery(BaseModel):
+    """How the picture is to be drawn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    output: list[str] = Field(
+        [], max_length=1000, description="Index or label; none: all in a figure, else the first"
+    )
+    style: Style = Field(
+        "figure",
+        description="figure: the picture and a panel for each output; overlay: one output over "
+        "the photo; heat: one output on transparency",
+    )
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="figure: opacity of the grey ghost (0.15); overlay: of the colours (0.6)",
+    )
+    percentile: float = Field(
+        99.9, gt=0, le=100, description="Absolute values up to this percentile span the colours"
+    )
+    size: Size | None = Field(
+        None,
+        description="model: the model's input; original: the photo's (not of a figure); or a width "
+        "in pixels. Default: original for an overlay, else model",
+    )
+
+
+@router.get(
+    "/{explanation_id}/heatmap.png",
+    response_class=Response,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+    responses={
+        200: {"headers": ETAG, "content": binary(PNG), "description": "The picture"},
+        **NOT_MODIFIED,
+        **problems(
+            ErrorCode.NOT_FOUND,
+            ErrorCode.GONE,
+            ErrorCode.NO_RESULT,
+            ErrorCode.NOT_FINISHED,
+            ErrorCode.UNKNOWN_OUTPUT,
+            ErrorCode.INVALID_PARAMETER,
+            ErrorCode.STORE_UNAVAILABLE,
+        ),
+    },
+)
+async def get_heatmap(
+    request: Request,
+    services: Provided,
+    explanation_id: str,
+    query: Annotated[HeatmapQuery, Query()],
+) -> Response:
+    """The attributions as a PNG, red where a pixel speaks for the output and blue where against."""
+    state = await services.catalogue.read(explanation_id)
+    shown = artefacts.positions(artefacts.outcome_of(state), query.output)
+    etag = artefacts.etag_of(state, (request.app.version, shown, query))
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    content = await to_thread.run_sync(_draw, services, state, shown, query, limiter=services.heavy)
+    name = f"{state.id}-{query.style}.png"
+    return artefacts.file_response(content, PNG, name=name, etag=etag)
+
+
+def _draw(services: Services, state: State, shown: Sequence[int], query: HeatmapQuery) -> bytes:
+    outcome = artefacts.outcome_of(state)
+    arrays = render.load_attributions(artefacts.load_arrays(services, state))
+    subject = Subject(
+        arrays.narrow(shown),
+        scores=[outcome.outputs[position].score for position in shown],
+        crop=outcome.crop,
+        photo=partial(_photo, services, state),
+    )
+    try:
+        return draw(subject, query.style, query.size, query.percentile, query.alpha)
+    except render.BadOption as error:
+        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
+
+
+def _photo(services: Services, state: State) -> NDArray[np.uint8]:
+    """The upright upload (H0, W0, 3)."""
+    try:
+        content = services.store.get(image_key(state.id))
+    except MissingArtefact as error:
+        detail = "the picture is no longer in the store"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
+    return decode_picture(content, max_pixels=services.settings.max_pixels).pixels

@@ -1,0 +1,68 @@
+"""Which models and methods there are."""
+
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter
+
+from service.api.errors import ApiError
+from service.api.responses import problems
+from service.api.services import Provided
+from service.contract.presence import read_cards
+from service.contract.schema import (
+    ErrorCode,
+    ExplanationSettings,
+    MethodCard,
+    MethodList,
+    ModelCard,
+    ModelList,
+    ModelSummary,
+)
+
+router = APIRouter(prefix="/v1", tags=["models and methods"])
+
+
+@router.get("/models", responses=problems())
+async def list_models(services: Provided) -> ModelList:
+    """List the models, the default first; a model that no live worker serves is unavailable."""
+    cards = await to_thread.run_sync(read_cards, services.redis)
+    return ModelList(items=[_summary(card) for card in cards])
+
+
+def _summary(card: ModelCard) -> ModelSummary:
+    return ModelSummary.model_validate(card.model_dump(exclude={"labels"}))
+
+
+@router.get("/models/{name}", responses=problems(ErrorCode.NOT_FOUND))
+async def get_model(services: Provided, name: str) -> ModelCard:
+    """The whole card of a model: all of the summary, and the label of every output."""
+    cards = await to_thread.run_sync(read_cards, services.redis)
+    for card in cards:
+        if card.name == name:
+            return card
+    names = [card.name for card in cards]
+    raise ApiError(ErrorCode.NOT_FOUND, "there is no such model", "name", name, list(names))
+
+
+@router.get("/methods", responses=problems())
+async def list_methods() -> MethodList:
+    """List the methods, each with the JSON Schema of the settings it takes."""
+    return MethodList(items=[PARTITION])
+
+
+def _settings_of(method: str) -> dict[str, Any]:
+    """The schema of all settings, with `method` fixed."""
+    schema = ExplanationSettings.model_json_schema()
+    field = schema["properties"]["method"]
+    schema["properties"]["method"] = {**field, "const": method}
+    return schema
+
+
+PARTITION = MethodCard(
+    name="partition",
+    title="Partition",
+    solution_concept="Owen values of a tree that halves the picture again and again",
+    reference="Owen, Values of games with a priori unions, 1977; "
+    "Lundberg and Lee, A unified approach to interpreting model predictions, 2017",
+    settings_schema=_settings_of("partition"),
+)

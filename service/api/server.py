@@ -1,0 +1,40 @@
+"""uvicorn around the application, with an end that nobody has to wait for."""
+
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.api.app import create_app
+from service.contract.logs import configure_logs
+from service.contract.settings import Settings
+
+GRACE_S = 10  # for requests that are being answered when the signal comes
+
+
+class Server(uvicorn.Server):
+    """Tells whoever waits for an explanation to answer now."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.state.services.watch.stop()
+        super().handle_exit(sig, frame)
+
+
+def main() -> None:
+    settings = Settings()
+    configure_logs(level=settings.log_level, as_json=settings.log_json)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    Server(config, app).run()

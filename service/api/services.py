@@ -1,0 +1,86 @@
+"""What the endpoints work with, opened when the process starts and closed when it stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+import redis
+import redis.asyncio
+from anyio import CapacityLimiter
+from fastapi import Depends, Request
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from service.api.catalogue import Catalogue
+from service.api.watch import Watch
+from service.contract.ledger import Ledger
+from service.contract.queue import connect
+from service.contract.settings import Settings
+from service.contract.store import Store, open_store
+
+PICTURES_AT_ONCE = 4  # each may take hundreds of megabytes while it is decoded or drawn
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything an endpoint may need. `redis`, `ledger` and `store` block: use them in threads."""
+
+    settings: Settings
+    redis: redis.Redis
+    ledger: Ledger
+    store: Store
+    catalogue: Catalogue
+    watch: Watch
+    heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Connect lazily: a process starts, and says that it is not ready, while Redis is away."""
+    connection, reading = connect(settings.redis_url), _connect_async(settings.redis_url)
+    catalogue = Catalogue(reading)
+    watch = Watch(reading, catalogue.find)
+    listening = asyncio.create_task(watch.run())
+    try:
+        yield Services(
+            settings=settings,
+            redis=connection,
+            ledger=_ledger(connection, settings),
+            store=open_store(settings.store_url),
+            catalogue=catalogue,
+            watch=watch,
+            heavy=CapacityLimiter(PICTURES_AT_ONCE),
+        )
+    finally:
+        watch.stop()
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+        await reading.aclose()
+        connection.close()
+
+
+def _connect_async(url: str) -> redis.asyncio.Redis:
+    retry = Retry(ExponentialBackoff(cap=0.5), retries=1)
+    return redis.asyncio.Redis.from_url(
+        url, socket_timeout=5, socket_connect_timeout=2, retry=retry
+    )
+
+
+def _ledger(connection: redis.Redis, settings: Settings) -> Ledger:
+    return Ledger(
+        connection,
+        queue=settings.queue,
+        lease_s=settings.lease_s,
+        retention_s=settings.retention_s,
+    )
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Provided = Annotated[Services, Depends(_services)]

@@ -1,0 +1,167 @@
+"""The body of `POST /v1/explanations` -> the picture's bytes and the settings, within limits."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from service.api import strict_json
+from service.api.errors import ApiError
+from service.api.validation import refusal
+from service.contract.schema import ErrorCode, ExplanationRequest, ExplanationSettings
+
+MULTIPART, JSON = "multipart/form-data", "application/json"
+PARTS = ("image", "settings")
+MAX_SETTINGS_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a client sent, checked as far as no model is needed for it."""
+
+    image: bytes
+    settings: ExplanationSettings
+
+
+async def read_upload(request: Request, *, max_bytes: int) -> Upload:
+    """Read the body in either form. Raises ApiError."""
+    body = _limited(request, max_bytes)
+    received = request.headers.get("content-type", "")
+    media_type = received.partition(";")[0].strip().lower()
+    if media_type == MULTIPART:
+        return await _from_multipart(request, body)
+    if media_type == JSON:
+        content = b"".join([chunk async for chunk in body])
+        return await to_thread.run_sync(_from_json, content)
+    raise ApiError(
+        ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+        f"a request comes as {MULTIPART} or {JSON}",
+        "Content-Type",
+        received or None,
+        [MULTIPART, JSON],
+    )
+
+
+async def _limited(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it arrives, refused at the first byte too many or before any of it."""
+    _check_length(int(request.headers.get("content-length", 0)), max_bytes)
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        _check_length(length, max_bytes)
+        yield chunk
+
+
+def _check_length(length: int, max_bytes: int) -> None:
+    if length > max_bytes:
+        detail = f"a request body may have {max_bytes} bytes"
+        raise ApiError(
+            ErrorCode.TOO_LARGE, detail, "body", f"{length} bytes or more", {"maximum": max_bytes}
+        )
+
+
+# --- multipart/form-data
+
+
+class _Parser(MultiPartParser):
+    """Starlette's parser, which does not say whether the body had an end."""
+
+    complete = False
+
+    def on_end(self) -> None:
+        self.complete = True
+
+
+async def _from_multipart(request: Request, body: Any) -> Upload:
+    form = await _parse(request, body)
+    try:
+        parts = _by_name(form)
+        return Upload(
+            image=await _image(parts.get("image")),
+            settings=_parse_settings(await _text(parts.get("settings", "{}"))),
+        )
+    finally:
+        await form.close()
+
+
+async def _parse(request: Request, body: Any) -> FormData:
+    parser = _Parser(
+        request.headers, body, max_files=8, max_fields=8, max_part_size=MAX_SETTINGS_BYTES
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise ApiError(ErrorCode.BAD_REQUEST, f"malformed multipart: {error.message}") from error
+    if not parser.complete:
+        await form.close()
+        raise ApiError(ErrorCode.BAD_REQUEST, "malformed multipart: no closing boundary")
+    return form
+
+
+def _by_name(form: FormData) -> dict[str, UploadFile | str]:
+    names = [name for name, _ in form.multi_items()]
+    for name in names:
+        if name not in PARTS:
+            detail = f"a request has the parts {' and '.join(PARTS)}"
+            raise ApiError(ErrorCode.BAD_REQUEST, detail, name[:100], name, list(PARTS))
+        if names.count(name) > 1:
+            raise ApiError(ErrorCode.BAD_REQUEST, f"the part {name} came twice", name)
+    return dict(form.multi_items())
+
+
+async def _image(part: UploadFile | str | None) -> bytes:
+    if isinstance(part, UploadFile):
+        return await part.read()
+    said = "came without a filename, as text" if part else "is missing"
+    raise ApiError(ErrorCode.BAD_REQUEST, f"the file part image {said}", "image")
+
+
+async def _text(part: UploadFile | str) -> bytes | str:
+    if isinstance(part, str):
+        return part
+    if part.size and part.size > MAX_SETTINGS_BYTES:
+        detail = f"settings may have {MAX_SETTINGS_BYTES} bytes"
+        raise ApiError(ErrorCode.TOO_LARGE, detail, "settings", part.size)
+    return await part.read()
+
+
+def _parse_settings(text: bytes | str) -> ExplanationSettings:
+    return _checked_settings(strict_json.loads(text, what="settings"))
+
+
+# --- application/json
+
+
+def _from_json(content: bytes) -> Upload:
+    document = strict_json.loads(content, what="body")
+    settings = document.pop("settings", {}) if isinstance(document, dict) else {}
+    try:
+        request = ExplanationRequest.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise refusal(error, ExplanationRequest, code=ErrorCode.BAD_REQUEST) from error
+    return Upload(_decode_base64(request.image), _checked_settings(settings))
+
+
+def _decode_base64(text: str) -> bytes:
+    encoded = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        detail = f"image is not base64: {error}"
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, "image", text[:80]) from error
+
+
+def _checked_settings(document: Any) -> ExplanationSettings:
+    try:
+        return ExplanationSettings.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise refusal(
+            error, ExplanationSettings, code=ErrorCode.INVALID_SETTINGS, under="settings"
+        ) from error
