@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # at run time it brings TensorFlow
     from worker.engine.predictor import Predictor
 
 LONGEST_REASON = 400  # characters
+COPIES = 8  # of one picture: enough for a random flip to show
+ROUNDING = 1e-3  # of the largest score: what reduced precision may do to copies in a batch
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,19 @@ def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Te
 
 
 def _check_scores(predictor: "Predictor") -> None:
-    """Refuse a model that gives NaN or infinity for a picture of noise."""
-    noise = np.random.default_rng(0).integers(0, 256, (1, *predictor.input_shape))
-    scores = predictor(noise.astype(np.float32))  # (1, K)
+    """Refuse a model that gives NaN, infinity, or one picture several scores."""
+    noise = np.random.default_rng(0).integers(0, 256, predictor.input_shape)  # (H, W, C)
+    copies = np.repeat(noise[np.newaxis].astype(np.float32), COPIES, axis=0)  # (N, H, W, C)
+    scores = np.concatenate([predictor(copies), predictor(copies)])  # (2 N, K)
     if not np.isfinite(scores).all():
-        count = int((~np.isfinite(scores)).sum())
+        count = int((~np.isfinite(scores)).any(axis=0).sum())
         raise ModelUnavailable(f"{count} of its {scores.shape[1]} scores are NaN or infinite")
+    spread = float(np.ptp(scores, axis=0).max())
+    if spread > ROUNDING * np.abs(scores).max():
+        raise ModelUnavailable(
+            f"its scores of one picture differ by up to {spread:.2g}: layers that act at random, "
+            "such as dropout or augmentation, were exported as for training"
+        )
 
 
 def _labels(entry: ModelEntry, count: int, weights_cache: Path | None) -> list[str]:

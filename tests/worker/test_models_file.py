@@ -1,0 +1,121 @@
+"""The TOML file of models: what is accepted, and what a mistake is answered with."""
+
+import subprocess
+import sys
+
+import pytest
+
+from service.contract.schema import ModelStatus
+from worker.models import ModelUnavailable, RegistryError, read_registry
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write a file of models and read it."""
+
+    def write_and_read(text):
+        path = tmp_path / "models.toml"
+        path.write_text(text)
+        return read_registry(path, weights_cache=None)
+
+    return write_and_read
+
+
+def test_the_default_comes_first_then_the_order_of_the_file(read):
+    registry = read(
+        'default = "c"\n[models.b]\nfile = "b.keras"\n[models.a]\nfile = "a.h5"\n'
+        '[models.c]\nsaved_model = "c"\n[models."d.1"]\napplication = "ResNet50"\n'
+    )
+    assert registry.default == "c"
+    assert registry.names == ["c", "b", "a", "d.1"]
+    assert [card.default for card in registry.cards()] == [True, False, False, False]
+
+
+def test_without_default_the_first_model_is_it(read):
+    assert read('[models.b]\nfile = "b.keras"\n[models.a]\nfile = "a.keras"').default == "b"
+
+
+def test_before_loading_a_card_tells_what_the_file_says(read):
+    (card,) = read(
+        '[models.a]\nfile = "a.keras"\nfit = "stretch"\nlicense = "MIT"\n'
+        'preprocessing = { subtract = 128, divide = [1, 2, 3], channels = "bgr" }\n'
+    ).cards()
+    assert card.status is ModelStatus.LOADING
+    assert card.fit == "stretch"
+    assert card.license == "MIT"
+    assert card.preprocessing == "BGR, (x - 128) / (1, 2, 3)"
+    assert card.value_range == (0, 255)
+    assert card.digest is card.reason is card.labels is None
+
+
+def test_a_model_that_is_not_loaded_yet_is_unavailable(read):
+    registry = read('[models.a]\nfile = "a.keras"')
+    with pytest.raises(ModelUnavailable, match="model a: still loading"):
+        registry.get("a")
+    with pytest.raises(ModelUnavailable, match=r"no model 'b' is served; served are \['a'\]"):
+        registry.get("b")
+
+
+A = '[models.a]\nfile = "a.keras"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[models.a", "is not TOML: Expected ']'"),
+        ("", "key models: Field required"),
+        ("[models]", "key models: Dictionary should have at least 1 item"),
+        ('default = "b"\n' + A, "default is 'b', but the models are a"),
+        ("worker = 1\n" + A, "key worker: unknown key worker; accepted are default, models"),
+        (A + "size = 3", "model 'a', key size: unknown key size; accepted are file, saved_model,"),
+        ('[models."a b"]\nfile = "a.keras"', "model 'a b': String should match pattern"),
+        (
+            "[models.a]\ndescription = ''",
+            "model 'a': exactly one of file, saved_model, application is needed; received none",
+        ),
+        (A + 'application = "VGG16"', "is needed; received ['file', 'application']"),
+        ('[models.a]\nfile = "a.pb"', "key file: .keras, .h5, .hdf5 files are read; received a.pb"),
+        (A + 'weights = "imagenet"', "weights go with application only"),
+        ('[models.a]\napplication="VGG16"\npreprocessing="tf"', "an application has its own"),
+        (A + 'fit = "pad"', "key fit: Input should be 'crop' or 'stretch'; received 'pad'"),
+        (A + "input_shape = [8, 8, 4]", "key input_shape: Input should be 1 or 3; received 4"),
+        (A + "labels = 5", "key labels: Input should be a valid list; received 5"),
+        (
+            A + 'preprocessing = "tff"',
+            "key preprocessing: 'tff' is none of none, unit, tf, torch, caffe",
+        ),
+        (A + "preprocessing = {add = 1}", "unknown key add; accepted are subtract, divide, chan"),
+        (A + "preprocessing = {subtract = [1, 2]}", "one number or a list of three is accepted"),
+        (A + "preprocessing = {divide = 0}", "division by 0"),
+    ],
+)
+def test_a_mistake_is_answered_with_the_file_the_model_and_the_key(read, tmp_path, text, complaint):
+    with pytest.raises(RegistryError) as raised:
+        read(text)
+    assert complaint in str(raised.value)
+    assert all(line.startswith(str(tmp_path)) for line in str(raised.value).splitlines())
+
+
+def test_every_mistake_of_a_file_is_told_at_once(read):
+    with pytest.raises(RegistryError) as raised:
+        read(A + 'fit = "pad"\nsize = 3')
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(RegistryError, match=r"absent\.toml cannot be read: No such file"):
+        read_registry(tmp_path / "absent.toml", weights_cache=None)
+
+
+def test_reading_the_file_needs_no_tensorflow(tmp_path):
+    """A fresh interpreter, as other tests of this process have imported it."""
+    (tmp_path / "models.toml").write_text(A)
+    script = (
+        "import sys, pathlib, worker.models as models\n"
+        "models.read_registry(pathlib.Path(sys.argv[1]), weights_cache=None).cards()\n"
+        "print(*{'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "models.toml"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
