@@ -6,39 +6,49 @@ from PIL import Image, ImageDraw
 
 from service.render.colours import paint
 from service.render.layout import Layout
+from service.render.text import Font
 
-INK, TICK_INK = (25, 25, 25), (140, 140, 140)
+INK, TICK_INK, OUTLINE = (25, 25, 25), (140, 140, 140), (205, 205, 205)
 MINUS = "\N{MINUS SIGN}"
 
 
-def draw_colour_bar(page: Image.Image, layout: Layout, limit: float, caption: str) -> None:
-    """A gradient from -limit to +limit, round numbers below it, the caption under them."""
+def draw_colour_bar(page: Image.Image, layout: Layout, bound: float, caption: str) -> None:
+    """A gradient from -bound to +bound, round numbers below it, the caption under them."""
     width, line = layout.bar_width, layout.small_font.line_height
     left, bottom = (layout.width - width) // 2, layout.bar_top + layout.bar_thickness
-    page.paste(_gradient((width, layout.bar_thickness), limit), (left, layout.bar_top))
+    page.paste(_gradient((width, layout.bar_thickness), bound), (left, layout.bar_top))
     pen = ImageDraw.Draw(page)
-    for number, label in _ticks(limit, width // (4 * line)):
-        share = (number / limit + 1) / 2 if limit else 0.5
-        x = left + round(share * (width - 1))
+    for share, label in ticks(bound, width, layout.small_font):
+        x = left + round((share + 1) / 2 * (width - 1))
         pen.line([(x, bottom), (x, bottom + line // 4)], fill=TICK_INK)
         pen.text((x, bottom + line // 3), label, INK, layout.small_font.face, anchor="ma")
     middle = layout.width / 2
     pen.text((middle, bottom + 1.5 * line), caption, INK, layout.small_font.face, anchor="ma")
 
 
-def _gradient(size: tuple[int, int], limit: float) -> Image.Image:
-    row = np.linspace(-limit, limit, size[0])[None, :]  # (1, width)
-    bar = Image.new("RGBA", size, "white")
-    bar.alpha_composite(Image.fromarray(paint(row, limit)).resize(size))
-    return bar.convert("RGB")
+def _gradient(size: tuple[int, int], bound: float) -> Image.Image:
+    row = np.linspace(-bound, bound, size[0])[None, :]  # (1, width)
+    colours = Image.fromarray(paint(row, bound)).resize(size)
+    bar = Image.new("RGB", size, "white")
+    bar.paste(colours.convert("RGB"), mask=colours.getchannel("A"))
+    ImageDraw.Draw(bar).rectangle([0, 0, size[0] - 1, size[1] - 1], outline=OUTLINE)
+    return bar
 
 
-def _ticks(limit: float, intervals: int) -> list[tuple[float, str]]:
-    """Round numbers within ±limit, symmetric about zero, and how they are written."""
-    locator = MaxNLocator(max(2, min(8, intervals)), symmetric=True, steps=[1, 2, 2.5, 5, 10])
-    candidates = locator.tick_values(-limit, limit) if limit else [0.0]
-    numbers = [float(number) for number in candidates if abs(number) <= limit]
-    return list(zip(numbers, _written(numbers), strict=True))
+def ticks(bound: float, width: int, font: Font) -> list[tuple[float, str]]:
+    """As many round numbers as fit, symmetric about zero: their shares of the bound and labels."""
+    for intervals in range(8, 1, -1) if bound else ():
+        numbers = _round_numbers(bound, intervals)
+        labels = _written(numbers)
+        spacing = width / 2 * max(numbers) / bound / (len(numbers) // 2 or 1)
+        if len(numbers) > 1 and 1.2 * max(map(font.width, labels)) <= spacing:
+            return [(number / bound, label) for number, label in zip(numbers, labels, strict=True)]
+    return [(0.0, "0")]
+
+
+def _round_numbers(bound: float, intervals: int) -> list[float]:
+    locator = MaxNLocator(intervals, symmetric=True, steps=[1, 2, 2.5, 5, 10])
+    return [float(tick) for tick in locator.tick_values(-bound, bound) if abs(tick) <= bound]
 
 
 def _written(numbers: list[float]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from service.render.attributions import Attributions, BadOption
 from service.render.colours import channel_sums, limit, paint
@@ -11,6 +11,8 @@ from service.render.raster import png, resized, rgb_picture
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
 
 MAX_SIDE = 8192  # pixels
+LIGHTER = 90  # the level, of 255, to which black is lifted
+HATCHING = (190, 190, 190)
 
 
 def overlay(
@@ -83,22 +85,18 @@ def _checked_crop(crop: Box | None, size: tuple[int, int]) -> Box:
 
 
 def _muted(picture: Image.Image) -> Image.Image:
-    """Nearly grey and a little lighter: red and blue are read against it, and it stays readable."""
-    grey = picture.convert("L").convert("RGB")
-    toned = Image.blend(picture, grey, 0.8)
-    return Image.blend(toned, Image.new("RGB", picture.size, "white"), 0.25)
+    """Grey and without deep shadows, against which red and blue both stand out."""
+    lifted = [round(LIGHTER + (255 - LIGHTER) * level / 255) for level in range(256)]
+    return picture.convert("L").point(lifted).convert("RGB")
 
 
 def _unseen(picture: Image.Image) -> Image.Image:
-    """Faded, with thin diagonal lines that keep their look at any size."""
+    """Faded and hatched; the lines keep their look at any size of the picture."""
+    width, height = picture.size
     faded = Image.blend(picture, Image.new("RGB", picture.size, "white"), 0.6)
-    faded.paste((150, 150, 150), mask=_hatching(picture.size))
+    pen = ImageDraw.Draw(faded)
+    period = max(6, max(width, height) // 48)
+    for start in range(0, width + height, period):
+        line = [(start, 0), (start - height, height)]
+        pen.line(line, fill=HATCHING, width=max(1, period // 10))
     return faded
-
-
-def _hatching(size: tuple[int, int]) -> Image.Image:
-    width, height = size
-    period = max(6, max(size) // 48)
-    diagonal = np.arange(width)[None, :] + np.arange(height)[:, None]  # (H, W)
-    lines = diagonal % period < max(1, period // 10)
-    return Image.fromarray(lines.astype(np.uint8) * 110)

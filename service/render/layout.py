@@ -11,7 +11,8 @@ PANEL = 240  # pixels, the longer side of a panel unless whole multiples of the 
 PANEL_RANGE = (180, 320)  # pixels, what comes close
 MIN_CELL = 120  # pixels, so that a narrow picture leaves room for its title
 MARGIN, GAP, BAR_WIDTH, BAR_THICKNESS = 20, 16, 420, 10  # pixels
-TITLE_SIZE, SMALL_SIZE, MIN_TEXT_SIZE = 14, 12, 8  # pixels
+TITLE_SIZE, SMALL_SIZE = 14, 12  # pixels
+MIN_TITLE_SIZE, MIN_SMALL_SIZE = 11, 10  # pixels
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def plan(
     width = width_px or natural_width
     scale = width / natural_width
 
-    title_font = load_font(max(MIN_TEXT_SIZE, round(TITLE_SIZE * scale)))
-    small_font = load_font(max(MIN_TEXT_SIZE, round(SMALL_SIZE * scale)))
+    title_font = load_font(max(MIN_TITLE_SIZE, round(TITLE_SIZE * scale)))
+    small_font = load_font(max(MIN_SMALL_SIZE, round(SMALL_SIZE * scale)))
     titles = [wrap(name, title_font, max(1, round(cell_width * scale))) for name in names]
     lines = max(len(title) for title in titles)
     return Layout(

@@ -16,6 +16,7 @@ from service.render.raster import ghost, png, resized, rgb_picture
 
 MIN_WIDTH, MAX_WIDTH = 100, 4096  # pixels
 INK, FAINT_INK = (25, 25, 25), (105, 105, 105)
+ALL_ZERO = "all are zero"
 
 
 def figure(
@@ -40,8 +41,8 @@ def figure(
     page = Image.new("RGB", (layout.width, layout.height), "white")
     _draw_panels(page, layout, attributions, bound, alpha)
     _draw_titles(page, layout, scores)
-    draw_colour_bar(page, layout, bound, caption if bound else f"{caption} (all zero)")
-    return png(page, _description(names, scores))
+    draw_colour_bar(page, layout, bound, caption if bound else f"{caption} ({ALL_ZERO})")
+    return png(page, _description(names, scores, bound))
 
 
 def _check(
@@ -90,9 +91,12 @@ def _draw_titles(page: Image.Image, layout: Layout, scores: Sequence[float] | No
             bottom -= layout.title_font.line_height
 
 
-def _description(names: Sequence[str], scores: Sequence[float] | None) -> str:
+def _description(names: Sequence[str], scores: Sequence[float] | None, bound: float) -> str:
     """Alternative text for those who do not see the figure."""
     shown = list(names)
     if scores is not None:
         shown = [f"{name} ({score:.3g})" for name, score in zip(names, scores, strict=True)]
-    return f"A picture, and what in it speaks for (red) or against (blue): {', '.join(shown)}."
+    remark = "" if bound else f" ({ALL_ZERO})"
+    return (
+        f"A picture, and what in it speaks for (red) or against (blue){remark}: {', '.join(shown)}."
+    )

@@ -1,6 +1,7 @@
 """Lines of text: one bundled font, words broken to a width."""
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,20 +42,18 @@ def wrap(text: str, font: Font, width: int) -> list[str]:
     return lines
 
 
-def _fill(text: str, font: Font, width: int) -> str:
+def _fill(text: str, font: Font, width: float) -> str:
     """The longest beginning that fits: whole words, else characters, at least one."""
     ends = [match.end() for match in re.finditer(r"[ _\-/,]+|$", text)]
-    fitting = [end for end in ends if font.width(text[:end].rstrip()) <= width]
-    return text[: max(fitting)] if fitting else _cut_characters(text, font, width)
+    words = bisect_right(ends, width, key=lambda end: font.width(text[:end].rstrip()))
+    return text[: ends[words - 1]] if words else _cut_characters(text, font, width)
 
 
-def _cut(text: str, font: Font, width: int) -> str:
+def _cut(text: str, font: Font, width: float) -> str:
     room = width - font.width(ELLIPSIS)
     return _cut_characters(text, font, room).rstrip() + ELLIPSIS
 
 
 def _cut_characters(text: str, font: Font, width: float) -> str:
-    end = len(text)
-    while end > 1 and font.width(text[:end]) > width:
-        end -= 1
-    return text[:end]
+    ends = range(1, len(text) + 1)
+    return text[: max(1, bisect_right(ends, width, key=lambda end: font.width(text[:end])))]
