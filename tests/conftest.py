@@ -1,0 +1,174 @@
+"""What tests share: a real Redis on a private socket, a store in a folder, pictures, a card."""
+
+import io
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from PIL import Image
+
+from service.contract.ledger import Ledger
+from service.contract.schema import ModelCard, ModelStatus
+from service.contract.settings import Settings
+from service.contract.store import Store, open_store
+from service.redis_server import NoRedis, find_server
+
+
+class RedisServer:
+    """A redis-server without persistence, for one test run; it can be stopped and come back."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "redis.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{self._socket}"
+
+    def start(self) -> None:
+        options = {"port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "no"}
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self._process = subprocess.Popen(
+            [find_server(), *words], cwd=self._socket.parent, stdout=subprocess.DEVNULL
+        )
+        wait_until(self._answers, seconds=20)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url) as connection:
+                return bool(connection.ping())
+        except redis.RedisError:
+            return False
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
+    """Wait for a condition; `seconds` bounds a hang and measures nothing."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {seconds} s"
+        time.sleep(0.01)
+
+
+def skip_or_raise(error: NoRedis) -> None:
+    """A missing redis-server skips a test at home, never in CI."""
+    if os.environ.get("CI"):
+        raise error
+    pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One server for the whole run; take `redis_url` instead unless you only read."""
+    with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
+        server = RedisServer(Path(folder))
+        try:
+            server.start()
+        except NoRedis as error:
+            skip_or_raise(error)
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def mortal_redis() -> Iterator[RedisServer]:
+    """A server of this test alone, to be stopped and started."""
+    with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
+        server = RedisServer(Path(folder))
+        try:
+            server.start()
+        except NoRedis as error:
+            skip_or_raise(error)
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty Redis."""
+    with redis.Redis.from_url(redis_server.url) as connection:
+        connection.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[redis.Redis]:
+    """A blocking client of an empty Redis."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    return f"file:{tmp_path}/store"
+
+
+@pytest.fixture
+def store(store_url: str) -> Store:
+    """An empty store in a folder."""
+    return open_store(store_url)
+
+
+@pytest.fixture
+def settings(redis_url: str, store_url: str) -> Settings:
+    """The settings of every process of a test."""
+    return Settings(redis_url=redis_url, store_url=store_url, queue="test")
+
+
+@pytest.fixture
+def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
+    return Ledger(
+        connection,
+        queue=settings.queue,
+        lease_s=settings.lease_s,
+        retention_s=settings.retention_s,
+    )
+
+
+@pytest.fixture
+def new_card() -> Callable[..., ModelCard]:
+    """Cards of a small model, as a worker announces them; name what differs."""
+
+    def make(**differing: Any) -> ModelCard:
+        card = dict.fromkeys(ModelCard.model_fields) | {
+            "name": "tiny",
+            "default": True,
+            "status": ModelStatus.AVAILABLE,
+            "digest": "sha256:" + "ab" * 32,
+            "input_shape": (8, 12, 3),
+            "output_count": 5,
+            "labels": ["ant", "bee", "crane", "dog", "crane"],
+            "value_range": (0, 255),
+            "preprocessing": "none",
+            "fit": "crop",
+        }
+        return ModelCard.model_validate(card | differing)
+
+    return make
+
+
+@pytest.fixture
+def new_photo() -> Callable[..., bytes]:
+    """Encoded photos, of noise: the same bytes for the same arguments."""
+
+    def make(width: int = 60, height: int = 40, *, form: str = "PNG", **options: Any) -> bytes:
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(noise).save(buffer, form, **options)
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def photo(new_photo: Callable[..., bytes]) -> bytes:
+    return new_photo()

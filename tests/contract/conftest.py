@@ -1,0 +1,65 @@
+"""Orders, outcomes and Redis keys for tests of the contract."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from service.contract.ledger import Ledger, Order, new_id
+from service.contract.schema import (
+    Crop,
+    ImageInfo,
+    ModelRef,
+    Outcome,
+    Outputs,
+    ResolvedSettings,
+    Runtime,
+    Timings,
+)
+
+QUEUE = "test"
+
+
+@pytest.fixture
+def order() -> Order:
+    return Order(
+        settings=ResolvedSettings(model="tiny", outputs=Outputs(top=1)),
+        model=ModelRef(name="tiny", digest=None),
+        image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
+    )
+
+
+@pytest.fixture
+def outcome() -> Outcome:
+    return Outcome(
+        partial=False,
+        solution_concept="Owen values",
+        evaluations=100,
+        outputs=[],
+        efficiency_gap=0.0,
+        crop=Crop(left=0, top=0, right=60, bottom=40),
+        runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
+        timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
+    )
+
+
+@pytest.fixture
+def accepted(ledger: Ledger, order: Order) -> Callable[[], str]:
+    """Accepts an explanation; its id."""
+
+    def accept() -> str:
+        explanation_id = new_id()
+        ledger.accept(explanation_id, order, timeout_s=60, longest=1000)
+        return explanation_id
+
+    return accept
+
+
+@pytest.fixture
+def waiting(connection: redis.Redis) -> Callable[[], list[str]]:
+    """The ids in the queue, the next one first."""
+
+    def read() -> list[str]:
+        return [member.decode() for member in connection.lrange(f"rq:queue:{QUEUE}", 0, -1)]
+
+    return read

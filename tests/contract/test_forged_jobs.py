@@ -1,0 +1,124 @@
+"""Whoever can write to Redis must not be able to run code."""
+
+import json
+import os
+import pickle
+import zlib
+
+import pytest
+from rq.job import Job as StockJob
+
+from service.contract.ledger import new_id
+from service.contract.queue import EXPLAIN, Job, Queue, RefusedJob, new_job, only_argument
+
+
+@pytest.fixture
+def mark(tmp_path):
+    """A file that a forged job would make."""
+    return tmp_path / "mark"
+
+
+@pytest.fixture
+def performed(monkeypatch):
+    """What the function on the list was called with."""
+    calls: list[object] = []
+    monkeypatch.setattr(Job, "functions", {EXPLAIN: calls.append})
+    return calls
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+
+    def __reduce__(self):
+        return os.system, (self._command,)
+
+
+def forge(connection, data: bytes, **fields: object) -> Job:
+    """Write a job's hash as an intruder would, and fetch it as our processes do."""
+    job_id = new_id()
+    plain = {"data": data, "created_at": "2026-01-01T00:00:00.000000Z", "origin": "test"}
+    connection.hset(f"rq:job:{job_id}", mapping=plain | {"status": "queued"} | fields)
+    return Job.fetch(job_id, connection=connection)
+
+
+def call(function: str, *arguments: object, instance: object = None) -> bytes:
+    return zlib.compress(json.dumps([function, instance, list(arguments), {}]).encode())
+
+
+def perform(job: Job) -> None:
+    job.func(only_argument(job))
+
+
+def test_our_own_job_runs(connection, performed):
+    job = new_job("exp_1", queue="test", timeout_s=60, connection=connection)
+    job.save()
+    perform(Job.fetch("exp_1", connection=connection))
+    assert performed == ["exp_1"]
+
+
+def test_pickled_data_is_never_unpickled(connection, mark, performed):
+    data = zlib.compress(pickle.dumps((Bomb(f"touch {mark}"), None, [], {})))
+    job = forge(connection, data)
+    with pytest.raises(Exception):  # noqa: B017 - refused, in whatever words
+        perform(job)
+    assert not mark.exists()
+
+
+def test_an_importable_function_is_refused(connection, mark, performed):
+    with pytest.raises(RefusedJob, match="not on the list"):
+        perform(forge(connection, call("os.system", f"touch {mark}")))
+    assert not mark.exists()
+
+
+def test_a_method_of_an_instance_is_refused(connection, performed):
+    with pytest.raises(RefusedJob):
+        perform(forge(connection, call(EXPLAIN, "x", instance={"a": 1})))
+
+
+def test_foreign_arguments_are_refused(connection, performed):
+    with pytest.raises(RefusedJob, match="arguments"):
+        perform(forge(connection, call(EXPLAIN, "exp_of_another")))
+    with pytest.raises(RefusedJob, match="arguments"):
+        perform(forge(connection, call(EXPLAIN)))
+    assert performed == []
+
+
+@pytest.mark.parametrize("kind", ["success", "failure", "stopped"])
+def test_callbacks_and_webhooks_are_dropped(connection, mark, performed, kind):
+    job = forge(
+        connection,
+        call(EXPLAIN, "x"),
+        **{
+            f"{kind}_callback_name": "os.system",
+            f"{kind}_callback": "os.system",
+            "success_webhook_url": "http://192.0.2.1/",
+            "failure_webhook_url": "http://192.0.2.1/",
+        },
+    )
+    assert (job.success_callback, job.failure_callback, job.stopped_callback) == (None, None, None)
+    assert not [value for value in vars(job).values() if "192.0.2.1" in str(value)]
+
+
+def test_meta_is_never_read(connection, mark, performed):
+    job = forge(connection, call(EXPLAIN, "x"), meta=pickle.dumps(Bomb(f"touch {mark}")))
+    assert job.meta == {}
+    assert not mark.exists()
+
+
+def test_a_stock_job_of_rq_would_have_run_what_ours_refuses(connection, mark):
+    """Shows that the forgeries above are real ones."""
+    data = zlib.compress(pickle.dumps(("os.system", None, [f"touch {mark}"], {})))
+    forged = forge(connection, data)
+    stock = StockJob.fetch(forged.id, connection=connection)
+    stock.func(*stock.args)
+    assert mark.exists()
+
+
+def test_a_queue_passes_over_a_hash_that_cannot_be_read(connection, performed):
+    connection.hset("rq:job:broken", mapping={"status": "queued", "created_at": "no time"})
+    connection.rpush("rq:queue:test", "broken")
+    found = Queue.dequeue_any([Queue("test", connection=connection)], None, connection=connection)
+    assert found is None

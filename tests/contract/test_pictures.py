@@ -1,0 +1,156 @@
+"""Any photo becomes upright 8-bit RGB, or is refused as what it is."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from service.contract.pictures import (
+    FORMATS,
+    BrokenPicture,
+    NotAPicture,
+    PictureError,
+    TooManyPixels,
+    decode_picture,
+)
+
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+
+
+def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def decode(content: bytes, max_pixels: int = 10_000) -> np.ndarray:
+    return decode_picture(content, max_pixels=max_pixels).pixels
+
+
+def two_pixels(left: tuple[int, ...], right: tuple[int, ...], mode: str = "RGB") -> Image.Image:
+    image = Image.new(mode, (2, 1), left)
+    image.putpixel((1, 0), right)
+    return image
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_named_is_read(form):
+    picture = decode_picture(encode(Image.new("RGB", (4, 3), RED), form), max_pixels=100)
+    assert picture.format == form
+    assert picture.pixels.shape == (3, 4, 3)
+    assert picture.pixels.dtype == np.uint8
+    np.testing.assert_allclose(picture.pixels[1, 1], RED, atol=4)  # JPEG is near, not exact
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_upright_by_its_exif_tag(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lying = Image.new("RGB", (6, 4), RED)
+    pixels = decode(encode(lying, exif=exif))
+    assert pixels.shape[:2] == ((4, 6) if orientation <= 4 else (6, 4))
+
+
+def test_orientation_6_puts_the_left_edge_on_top():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # EXIF: row 0 of the stored picture is the right side of the upright one
+    pixels = decode(encode(two_pixels(RED, BLUE), exif=exif))
+    assert pixels[:, 0].tolist() == [list(RED), list(BLUE)]
+
+
+def test_a_palette_is_looked_up():
+    pixels = decode(encode(two_pixels(RED, BLUE).convert("P")))
+    assert pixels[0].tolist() == [list(RED), list(BLUE)]
+
+
+def test_grey_is_repeated():
+    assert decode(encode(Image.new("L", (2, 2), 77)))[0, 0].tolist() == [77, 77, 77]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_shows_white(mode):
+    clear = (0,) * len(mode)
+    assert decode(encode(Image.new(mode, (2, 2), clear)))[0, 0].tolist() == list(WHITE)
+
+
+def test_a_half_transparent_pixel_is_mixed_with_white():
+    pixels = decode(encode(Image.new("RGBA", (1, 1), (255, 0, 0, 128))))
+    np.testing.assert_allclose(pixels[0, 0], [255, 127, 127], atol=1)
+
+
+def test_a_transparent_colour_of_a_palette_shows_white():
+    image = two_pixels(RED, BLUE).convert("P", palette=Image.Palette.ADAPTIVE)
+    clear = image.getpixel((0, 0))
+    pixels = decode(encode(image, transparency=clear))
+    assert pixels[0].tolist() == [list(WHITE), list(BLUE)]
+
+
+def test_sixteen_bits_are_brought_to_eight():
+    levels = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+    pixels = decode(encode(Image.fromarray(levels)))
+    assert pixels[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_cmyk_becomes_rgb():
+    content = encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100)
+    np.testing.assert_allclose(decode(content)[4, 4], RED, atol=6)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_frame_counts(form):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
+    content = encode(frames[0], form, save_all=True, append_images=frames[1:])
+    np.testing.assert_allclose(decode(content)[2, 2], RED, atol=8)
+
+
+def test_floating_point_pixels_are_refused():
+    with pytest.raises(NotAPicture, match="8 or 16 bits"):
+        decode(encode(Image.new("F", (2, 2), 0.5), "TIFF"))
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded():
+    header_only = encode(Image.new("RGB", (3000, 2000)), compress_level=9)[:100]
+    with pytest.raises(TooManyPixels, match="3000 x 2000"):
+        decode(header_only, max_pixels=1_000_000)
+
+
+def test_a_decompression_bomb_is_too_many_pixels():
+    bomb = encode(Image.new("1", (20_000, 20_000)))
+    assert len(bomb) < 100_000
+    with pytest.raises(TooManyPixels):
+        decode(bomb, max_pixels=50_000_000)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"<svg></svg>", b"%PDF-1.7", b"\x89PNG"])
+def test_what_is_no_picture_is_refused_with_the_formats_read(content):
+    with pytest.raises(NotAPicture, match="JPEG") as refused:
+        decode(content)
+    assert not isinstance(refused.value, BrokenPicture)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+def test_a_picture_cut_short_is_broken(form, new_photo):
+    content = new_photo(form=form)
+    with pytest.raises(BrokenPicture):
+        decode(content[: len(content) // 2])
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's remarks on what it finds odd
+@pytest.mark.parametrize("form", FORMATS)
+@given(
+    position=st.integers(0, 5000), values=st.binary(min_size=1, max_size=8), cut=st.integers(0, 99)
+)
+def test_damage_anywhere_gives_a_picture_or_a_picture_error(form, position, values, cut):
+    noise = np.random.default_rng(1).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    content = bytearray(encode(Image.fromarray(noise), form))
+    position %= len(content)
+    content[position : position + len(values)] = values
+    try:
+        pixels = decode(bytes(content[: len(content) - cut]))
+    except PictureError:
+        return
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[2] == 3
