@@ -120,3 +120,7 @@ def _say(line: str) -> None:
 def _give_up(reason: str) -> None:
     Console(stderr=True, highlight=False).print(f"[red]shapshot:[/red] {reason}", soft_wrap=True)
     raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

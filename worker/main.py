@@ -5,6 +5,7 @@ import secrets
 import socket
 import sys
 import time
+from threading import Thread
 
 import redis
 import structlog
@@ -51,7 +52,8 @@ def serve(settings: Settings, registry: Registry, store: Store, connection: redi
     housekeeping = Housekeeping(name, connection, ledger, store, settings, registry.cards)
     housekeeping.start()
     try:
-        load_models(registry, housekeeping)
+        load(registry.default, registry, housekeeping)
+        Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()
         Job.functions[EXPLAIN] = Explainer(registry, store, settings).explain
         log.info("ready", worker=name, queue=settings.queue)
         ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
@@ -60,12 +62,16 @@ def serve(settings: Settings, registry: Registry, store: Store, connection: redi
     return 0
 
 
-def load_models(registry: Registry, housekeeping: Housekeeping) -> None:
+def load_others(registry: Registry, housekeeping: Housekeeping) -> None:
+    """In the background: the default model serves meanwhile."""
     for model in registry.names:
-        began = time.perf_counter()
-        registry.load(model)
-        housekeeping.wake()
-        log.info("model done", model=model, seconds=round(time.perf_counter() - began, 2))
+        if model != registry.default:
+            load(model, registry, housekeeping)
+
+
+def load(model: str, registry: Registry, housekeeping: Housekeeping) -> None:
+    registry.load(model)
+    housekeeping.wake()
 
 
 def _wait_for(connection: redis.Redis) -> None:

@@ -1,0 +1,72 @@
+"""The embedded set as a user starts it: one process, real Redis, real worker, real models."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from service.client import Client
+from service.redis_server import NoRedis, find_server
+
+
+@dataclass
+class Running:
+    """`shapshot up`, serving."""
+
+    url: str
+    client: Client
+    folder: Path
+    process: subprocess.Popen[str]
+    said: str  # what it printed until it served
+
+    def stop(self) -> tuple[int, list[psutil.Process]]:
+        """Press Ctrl-C: the exit code, and children that are still there."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(timeout=30)
+        return code, [child for child in children if child.is_running()]
+
+
+def start(folder: Path) -> Running:
+    command = [sys.executable, "-m", "service.cli", "up", "--port", "0", "--data", str(folder)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", "SHAPSHOT_LEASE_S": "4"},
+    )
+    said = ""
+    assert process.stdout
+    for line in process.stdout:
+        said += line
+        if found := re.search(r"Serving on (\S+)", line):
+            client = Client(found.group(1), timeout=60)
+            return Running(found.group(1), client, folder, process, said)
+    raise AssertionError(f"it ended with {process.wait()}:\n{said}")
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Running]:
+    try:
+        find_server()
+    except NoRedis as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    with tempfile.TemporaryDirectory(prefix="shapshot-e2e-") as folder:
+        running = start(Path(folder))
+        yield running
+        running.client.close()
+        code, left = running.stop()
+        assert running.process.stdout
+        running.process.stdout.close()
+        assert (code, left) == (0, [])  # Ctrl-C leaves nothing behind

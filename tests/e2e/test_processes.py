@@ -1,0 +1,61 @@
+"""The embedded set as a family of processes."""
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from service.contract.schema import ExplanationSettings
+from tests.e2e.conftest import Running
+from tests.e2e.pictures import SAMPLE
+
+
+def _up(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "service.cli", "up", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = _up("--port", str(port), "--data", str(tmp_path))
+    assert ended.returncode == 1
+    assert f"port {port} on 127.0.0.1 cannot be used" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_second_set_in_the_same_folder_is_refused(running: Running) -> None:
+    ended = _up("--port", "0", "--data", str(running.folder))
+    assert ended.returncode == 1
+    assert "another Shapshot runs in" in ended.stderr
+
+
+def test_a_killed_worker_is_started_again_and_its_job_finished(running: Running) -> None:
+    explanation = running.client.submit(SAMPLE, ExplanationSettings(max_evals=3000))
+    while running.client.get(explanation.id).progress.evaluations < 100:
+        time.sleep(0.05)
+    _child(running, "worker.main").kill()
+    ended = running.client.wait(explanation.id, timeout_s=180)
+    assert ended.status == "succeeded"
+    assert ended.attempts == 2
+
+
+def test_a_demonstration_ends_by_itself_and_leaves_a_heatmap(tmp_path: Path) -> None:
+    ended = _up("--port", "0", "--data", str(tmp_path), "--once")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (tmp_path / "heatmap.png").stat().st_size > 1000
+    assert not [each for each in psutil.process_iter(["cmdline"]) if _runs_in(each, tmp_path)]
+
+
+def _runs_in(process: psutil.Process, folder: Path) -> bool:
+    return any(str(folder) in word for word in process.info["cmdline"] or [])
+
+
+def _child(running: Running, module: str) -> psutil.Process:
+    children = psutil.Process(running.process.pid).children(recursive=True)
+    return next(child for child in children if module in child.cmdline())
