@@ -66,4 +66,5 @@ def _best(known: ModelCard, served: Sequence[ModelCard]) -> ModelCard:
     order = [ModelStatus.AVAILABLE, ModelStatus.LOADING, ModelStatus.UNAVAILABLE]
     if served:
         return min(served, key=lambda card: order.index(card.status))
-    return known.model_copy(update={"status": ModelStatus.UNAVAILABLE, "reason": SILENT})
+    silent = {"status": ModelStatus.UNAVAILABLE, "reason": SILENT, "default": False}
+    return known.model_copy(update=silent)
