@@ -1,0 +1,36 @@
+"""Exit 0 where this container's worker holds its lease and serves a model.
+
+It also fails while Redis is gone, although the worker only waits then: start nothing anew for it.
+"""
+
+import socket
+import sys
+import time
+
+import redis
+
+from service.contract.ledger import as_text
+from service.contract.presence import WORKERS
+from service.contract.queue import connect
+from service.contract.schema import ModelCard, ModelStatus
+from service.contract.settings import Settings
+
+
+def is_healthy(settings: Settings, *, host: str) -> bool:
+    """A worker's name begins with its host, which is the container."""
+    try:
+        with connect(settings.redis_url) as connection:
+            alive = map(as_text, connection.zrangebyscore(WORKERS, time.time(), "+inf"))
+            return any(_serves(connection, name) for name in alive if name.startswith(f"{host}-"))
+    except redis.RedisError:
+        return False
+
+
+def _serves(connection: redis.Redis, name: str) -> bool:
+    cards = connection.hvals(f"shapshot:worker:{name}")
+    statuses = [ModelCard.model_validate_json(card).status for card in cards]
+    return ModelStatus.AVAILABLE in statuses
+
+
+if __name__ == "__main__":
+    sys.exit(0 if is_healthy(Settings(), host=socket.gethostname()) else 1)

@@ -1,0 +1,50 @@
+# The API: no TensorFlow, no OpenCV, nothing of the worker.
+# From the repository's root: docker build -f docker/service.Dockerfile -t shapshot-service .
+
+FROM debian:bookworm-slim AS python
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+
+FROM python AS venv
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+# pip has its own environment, so that the one that is copied has none.
+RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
+WORKDIR /src
+COPY constraints.txt pyproject.toml ./
+# No code is here yet: this installs the requirements and an empty shapshot with its version.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    touch README.md \
+    && /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt '.[service]'
+
+FROM python AS code
+WORKDIR /app
+COPY docker/healthy_api.py healthy.py
+COPY service service
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash . && chmod -R a+rX,go-w .
+
+FROM python
+RUN groupadd --gid 10001 shapshot \
+    && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin shapshot \
+    && install -d -o shapshot -g shapshot -m 700 /var/lib/shapshot/store
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    SHAPSHOT_HOST=0.0.0.0 \
+    SHAPSHOT_PORT=8000 \
+    SHAPSHOT_STORE_URL=file:/var/lib/shapshot/store
+COPY --from=venv /opt/venv /opt/venv
+COPY --from=code /app /app
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "/app/healthy.py"]
+CMD ["python", "-m", "service.api"]
+LABEL org.opencontainers.image.title="shapshot-service" \
+      org.opencontainers.image.description="The HTTP API of Shapshot, which explains image classifiers" \
+      org.opencontainers.image.licenses="Apache-2.0"
