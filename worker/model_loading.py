@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # at run time it brings TensorFlow
 
 LONGEST_REASON = 400  # characters
 COPIES = 8  # of one picture: enough for a random flip to show
-ROUNDING = 1e-3  # of the largest score: what reduced precision may do to copies in a batch
+ROUNDING = 0.02  # of the largest score: what bfloat16 may do to copies in one batch
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,18 @@ def test_the_digest_is_of_the_weights_and_not_of_the_file(serve, network, tmp_pa
     assert len(a) == len("sha256:") + 64
 
 
+def test_the_digest_of_a_saved_model_is_of_its_variables(serve, tmp_path):
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        dense((8, 8, 3)).export(tmp_path / f"seed{seed}", verbose=False)
+    registry = serve(
+        '[models.a]\nsaved_model = "seed0"\n[models.b]\nsaved_model = "seed0"\n'
+        '[models.c]\nsaved_model = "seed1"'
+    )
+    a, b, c = (card.digest for card in registry.cards())
+    assert a == b != c
+
+
 # --- What is refused ----------------------------------------------------------------------------
 
 
