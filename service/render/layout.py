@@ -59,8 +59,7 @@ def plan(
     names: Sequence[str], picture: tuple[int, int], *, scored: bool, width_px: int | None
 ) -> Layout:
     """Lay out a `picture` (width, height) and a panel for each name; all scales with `width_px`."""
-    rows = math.ceil((len(names) + 1) / MAX_COLUMNS)
-    columns = math.ceil((len(names) + 1) / rows)
+    columns, rows = _grid(len(names) + 1)
     panel_width, panel_height = _panel_size(*picture)
     cell_width = max(panel_width, MIN_CELL)
     natural_width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
@@ -88,6 +87,12 @@ def plan(
         bar_width=round(min(BAR_WIDTH, 0.7 * natural_width) * scale),
         bar_thickness=max(2, round(BAR_THICKNESS * scale)),
     )
+
+
+def _grid(cells: int) -> tuple[int, int]:
+    """Columns and rows: as few rows as allowed, then as even as can be."""
+    rows = math.ceil(cells / MAX_COLUMNS)
+    return math.ceil(cells / rows), rows
 
 
 def _panel_size(width: int, height: int) -> tuple[int, int]:
