@@ -7,7 +7,7 @@ from service.contract.settings import Settings
 
 
 def is_healthy(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=4)
+    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=5)
     try:
         connection.request("GET", "/healthz/live")
         return connection.getresponse().status == http.client.OK

@@ -48,7 +48,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /app
 USER 10001:10001
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=10s --start-period=300s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=20s --start-period=300s --retries=3 \
     CMD ["python", "/app/healthy.py"]
 CMD ["python", "-m", "worker.main"]
 LABEL org.opencontainers.image.title="shapshot-worker" \

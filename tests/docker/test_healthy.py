@@ -1,0 +1,76 @@
+"""The health checks of the images, against a real Redis."""
+
+import importlib.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import redis
+
+from service.contract.presence import announce, withdraw
+from service.contract.schema import ModelCard, ModelStatus
+from service.contract.settings import Settings
+
+DOCKER = Path(__file__).parents[2] / "docker"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCKER / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def healthy(settings: Settings) -> Callable[[str], bool]:
+    """Whether the worker of a host is healthy."""
+    check = load("healthy_worker").is_healthy
+    return lambda host: check(settings, host=host)
+
+
+def test_a_worker_is_healthy_while_it_holds_its_lease(
+    connection: redis.Redis, new_card: Callable[..., ModelCard], healthy: Callable[[str], bool]
+) -> None:
+    assert not healthy("box1")
+    announce(connection, "box1-7-abc", [new_card()], lease_s=30)
+    assert healthy("box1")
+    withdraw(connection, "box1-7-abc")
+    assert not healthy("box1")
+
+
+def test_a_silent_worker_is_not_healthy(
+    connection: redis.Redis, new_card: Callable[..., ModelCard], healthy: Callable[[str], bool]
+) -> None:
+    announce(connection, "box1-7-abc", [new_card()], lease_s=30)
+    connection.zadd("shapshot:workers", {"box1-7-abc": time.time() - 1})
+    assert not healthy("box1")
+
+
+def test_a_worker_answers_for_its_own_container_only(
+    connection: redis.Redis, new_card: Callable[..., ModelCard], healthy: Callable[[str], bool]
+) -> None:
+    announce(connection, "box12-7-abc", [new_card()], lease_s=30)
+    assert not healthy("box1")
+
+
+def test_a_worker_without_a_loaded_model_is_not_healthy(
+    connection: redis.Redis, new_card: Callable[..., ModelCard], healthy: Callable[[str], bool]
+) -> None:
+    loading = new_card(status=ModelStatus.LOADING)
+    announce(connection, "box1-7-abc", [loading], lease_s=30)
+    assert not healthy("box1")
+    announce(connection, "box1-7-abc", [loading, new_card(name="other")], lease_s=30)
+    assert healthy("box1")
+
+
+def test_no_redis_is_not_healthy(tmp_path: Path) -> None:
+    settings = Settings(redis_url=f"unix://{tmp_path}/none.sock")
+    assert not load("healthy_worker").is_healthy(settings, host="box1")
+
+
+def test_no_api_is_not_healthy() -> None:
+    assert not load("healthy_api").is_healthy(Settings(port=1))

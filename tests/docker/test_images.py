@@ -1,0 +1,115 @@
+"""What must hold of the Dockerfiles, read as text: no engine is needed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILES = ("service.Dockerfile", "worker.Dockerfile")
+TARGETS = [("service.Dockerfile", ""), ("worker.Dockerfile", "cpu"), ("worker.Dockerfile", "gpu")]
+
+
+def read_stages(dockerfile: str) -> dict[str, list[str]]:
+    """The instructions of each stage, in order, its FROM first; a nameless one is ""."""
+    text = (ROOT / "docker" / dockerfile).read_text()
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    stages: dict[str, list[str]] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith("FROM "):
+            stages[line.partition(" AS ")[2]] = instructions = []
+        instructions.append(line)
+    return stages
+
+
+def inherited(dockerfile: str, stage: str) -> list[str]:
+    """The instructions that make a stage's image, those of its parents first."""
+    stages = read_stages(dockerfile)
+    parent = stages[stage][0].split()[1]
+    return [*(inherited(dockerfile, parent) if parent in stages else []), *stages[stage]]
+
+
+def values(instructions: list[str], keyword: str) -> list[str]:
+    return [line.partition(" ")[2] for line in instructions if line.startswith(f"{keyword} ")]
+
+
+def installs(dockerfile: str) -> list[str]:
+    lines = [line for stage in read_stages(dockerfile).values() for line in values(stage, "RUN")]
+    return [line for line in lines if "/pip " in line and " install " in line]
+
+
+def test_the_worker_is_built_for_the_cpu_unless_a_target_is_named() -> None:
+    assert list(read_stages("worker.Dockerfile"))[-1] == "cpu"
+
+
+@pytest.mark.parametrize(("dockerfile", "target"), TARGETS)
+def test_an_image_runs_as_a_user_without_rights(dockerfile: str, target: str) -> None:
+    users = values(inherited(dockerfile, target), "USER")
+    assert users[-1:] == ["10001:10001"]
+
+
+@pytest.mark.parametrize(("dockerfile", "target"), TARGETS)
+def test_an_image_says_whether_it_is_healthy_and_gets_its_signals(
+    dockerfile: str, target: str
+) -> None:
+    instructions = inherited(dockerfile, target)
+    assert "/app/healthy.py" in values(instructions, "HEALTHCHECK")[-1]
+    assert values(instructions, "CMD")[-1].startswith('["python", "-m", ')  # no shell before it
+    assert values(instructions, "STOPSIGNAL") == ["SIGTERM"]
+
+
+@pytest.mark.parametrize(("dockerfile", "target"), TARGETS)
+def test_an_image_has_no_compiler_and_no_pip(dockerfile: str, target: str) -> None:
+    installed = " ".join(
+        line for line in values(inherited(dockerfile, target), "RUN") if "apt-get" in line
+    )
+    assert "python3" in installed.split()
+    assert not re.search(r"\b(gcc|build-essential|python3-(dev|pip|venv))\b", installed)
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_every_installation_is_constrained_and_comes_before_the_code(dockerfile: str) -> None:
+    assert installs(dockerfile)
+    for line in installs(dockerfile):
+        assert "--constraint constraints.txt" in line
+    for stage in read_stages(dockerfile).values():
+        if any("/pip " in line for line in stage):
+            assert not re.search(r"\b(service|worker)\b", " ".join(values(stage, "COPY")))
+
+
+def test_the_api_has_neither_the_worker_nor_its_libraries() -> None:
+    assert [re.findall(r"'\.\[(.*?)\]'", line) for line in installs("service.Dockerfile")] == [
+        ["service"]
+    ]
+    text = "\n".join(line for stage in read_stages("service.Dockerfile").values() for line in stage)
+    assert not re.search(r"tensorflow|opencv|^COPY worker", text, re.MULTILINE)
+
+
+def test_the_worker_has_of_the_service_only_the_contract() -> None:
+    copied = values(read_stages("worker.Dockerfile")["code"], "COPY")
+    assert [each for each in copied if each.startswith("service")] == [
+        "service/__init__.py service/",
+        "service/contract service/contract",
+    ]
+
+
+def test_only_what_the_images_need_reaches_the_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert lines[1] == "*"
+    for dockerfile in DOCKERFILES:
+        for stage in read_stages(dockerfile).values():
+            for copy in values(stage, "COPY"):
+                if copy.startswith("--from"):
+                    continue
+                for source in copy.split()[:-1]:
+                    assert (ROOT / source).exists()
+                    assert any(Path(source).match(k) or source.startswith(f"{k}/") for k in kept)
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "docker/constraints-gpu.txt"])
+def test_constraints_are_exact(name: str) -> None:
+    lines = (ROOT / name).read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert pins
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in pins)
