@@ -78,10 +78,11 @@ class Inpainting:
     costly = True
 
     def __init__(self, spec: MaskerSpec, picture: Pictures) -> None:
-        if picture.shape[2] not in (1, 3):
+        rows, columns, channels = picture.shape
+        if channels not in (1, 3) or min(rows, columns) < 2:  # OpenCV misreads single rows
             raise MaskerError(
-                f"{spec} cannot paint a picture of {picture.shape[2]} channels: it takes 1 or 3; "
-                f"blur, mean and constant take any number"
+                f"{spec} cannot paint a picture of {rows} x {columns} pixels and {channels} "
+                f"channels: it takes 2 x 2 or more and 1 or 3; blur, mean and constant take any"
             )
         self._method = INPAINT_FLAGS[spec.name]
         self._picture = picture.astype(np.uint8)

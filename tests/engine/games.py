@@ -1,0 +1,125 @@
+"""Closed-form games and predictors, and values of theirs by definition, for the engine's tests."""
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+
+from worker.engine.coalitions import children, region, whole
+from worker.engine.method import Game
+
+
+class FunctionPredictor:
+    """A predictor without a model: a NumPy function of pictures (N, H, W, C) to scores (N, K)."""
+
+    backend = "numpy"
+    device = "cpu"
+    dtype = "float64"
+
+    def __init__(self, shape, function: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.input_shape = shape
+        self.function = function
+        self.n_outputs = function(np.zeros((2, *shape), dtype=np.float32)).shape[1]
+        self.batches: list[int] = []
+        self.addresses: set[int] = set()
+
+    def __call__(self, pictures):
+        self.batches.append(len(pictures))
+        self.addresses.add(pictures.__array_interface__["data"][0])
+        return self.function(pictures)
+
+
+def smooth_function(shape, outputs, seed):
+    """Weighted sums with products and a saturation on top: nothing tied, nothing additive."""
+    weights = np.random.default_rng(seed).normal(size=(outputs, int(np.prod(shape)))) / 255
+
+    def function(pictures):
+        sums = pictures.reshape(len(pictures), -1).astype(np.float64) @ weights.T  # (N, K)
+        return np.tanh(sums) + 0.1 * sums * np.roll(sums, 1, axis=1)
+
+    return function
+
+
+def counting_function(shape, outputs, seed):
+    """How many of a few random elements are bright: whole numbers, so the queue is full of ties."""
+    draw = np.random.default_rng(seed)
+    elements = draw.integers(0, int(np.prod(shape)), size=(outputs, 6))
+
+    def function(pictures):
+        bright = pictures.reshape(len(pictures), -1) > 100
+        return np.floor(bright[:, elements].sum(axis=2) ** 2 / 3).astype(np.float64)
+
+    return function
+
+
+def random_picture(shape, seed):
+    draw = np.random.default_rng(seed)
+    return (draw.random(shape) * 255).astype(np.float32)
+
+
+def play(make_method, value, shape, watch=lambda method, coalitions: None):
+    """Run a method on the game value(mask (H, W, C)) -> (K,), without pictures or threads."""
+    game = Game(shape, value(np.zeros(shape, dtype=bool)), value(np.ones(shape, dtype=bool)))
+    method = make_method(game)
+    steps = method.run()
+    scores = None
+    while True:
+        try:
+            coalitions = steps.send(scores)
+        except StopIteration as end:
+            return end.value
+        watch(method, coalitions)
+        scores = np.array([value(mask) for mask in masks(coalitions, shape)])
+
+
+def masks(coalitions, shape):
+    """The coalitions as masks (B, H, W, C), whatever they are made of."""
+    visible = [coalitions.visible(i) for i in range(len(coalitions))]
+    return np.array([np.broadcast_to(mask.reshape(*mask.shape[:2], -1), shape) for mask in visible])
+
+
+def owen_by_definition(value, shape):
+    """Average marginal contributions over every order in which the tree can be walked.
+
+    At each split either half comes first, so there are 2 ** splits orders of the elements. This is
+    Owen's value for nested unions of two (Owen 1977), straight from its definition.
+    """
+    splits = _splits(whole(shape))
+    total = 0.0
+    for choice in product([False, True], repeat=len(splits)):
+        first = dict(zip(splits, choice, strict=True))
+        total = total + _marginals(value, shape, _order(whole(shape), first))
+    return total / 2 ** len(splits)
+
+
+def random_game(shape, outputs, seed):
+    """A game of random values: (K,) for every one of the 2 ** elements coalitions."""
+    elements = int(np.prod(shape))
+    table = np.random.default_rng(seed).normal(size=(2**elements, outputs))
+    digits = 2 ** np.arange(elements)
+    return lambda mask: table[int(mask.ravel() @ digits)]
+
+
+def _splits(box):
+    halves = children(box)
+    return [] if halves is None else [box, *_splits(halves[0]), *_splits(halves[1])]
+
+
+def _order(box, first):
+    halves = children(box)
+    if halves is None:
+        return [box]
+    left, right = halves if first[box] else halves[::-1]
+    return [*_order(left, first), *_order(right, first)]
+
+
+def _marginals(value, shape, order):
+    values = np.zeros((*shape, len(value(np.zeros(shape, dtype=bool)))))
+    mask = np.zeros(shape, dtype=bool)
+    before = value(mask)
+    for leaf in order:
+        mask[region(leaf)] = True
+        after = value(mask)
+        values[region(leaf)] = after - before
+        before = after
+    return values
