@@ -115,7 +115,7 @@ def _index_of(label: str, labels: list[str] | None) -> int:
         raise _unknown("labels", label, "indices: the model has no labels")
     indices = [index for index, known in enumerate(labels) if known == label]
     if not indices:
-        near = difflib.get_close_matches(label[:100], labels, n=5, cutoff=0.4)
+        near = difflib.get_close_matches(label[:100], set(labels), n=5)
         raise _unknown("labels", label, {"nearest": near})
     if len(indices) > 1:
         raise _unknown("labels", label, {"indices": indices}, "names several outputs")

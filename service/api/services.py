@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -55,11 +55,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
     finally:
         watch.stop()
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        await _end(listening)
         await reading.aclose()
         connection.close()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel until it ends: redis-py may swallow a cancel that meets a read."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 def _connect_async(url: str) -> redis.asyncio.Redis:

@@ -71,12 +71,20 @@ def _check_length(length: int, max_bytes: int) -> None:
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser, which does not say whether the body had an end."""
+    """Starlette's parser, which takes a body without an end for a whole one."""
 
-    complete = False
+    _complete = False
 
     def on_end(self) -> None:
-        self.complete = True
+        self._complete = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if self._complete:
+            return form
+        for file in self._files_to_close_on_error:
+            file.close()
+        raise MultiPartException("it has no closing boundary")
 
 
 async def _from_multipart(request: Request, body: Any) -> Upload:
@@ -96,13 +104,9 @@ async def _parse(request: Request, body: Any) -> FormData:
         request.headers, body, max_files=8, max_fields=8, max_part_size=MAX_SETTINGS_BYTES
     )
     try:
-        form = await parser.parse()
+        return await parser.parse()
     except MultiPartException as error:
         raise ApiError(ErrorCode.BAD_REQUEST, f"malformed multipart: {error.message}") from error
-    if not parser.complete:
-        await form.close()
-        raise ApiError(ErrorCode.BAD_REQUEST, "malformed multipart: no closing boundary")
-    return form
 
 
 def _by_name(form: FormData) -> dict[str, UploadFile | str]:

@@ -1,6 +1,7 @@
 """pydantic's findings -> one problem that names the field and what it would accept."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ _BOUNDS = {
     "gt": "exclusiveMinimum",
     "le": "maximum",
     "lt": "exclusiveMaximum",
-    "expected": "oneOf",
+    "max_length": "maxLength",
 }
 
 
@@ -118,16 +119,35 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
 
 
-async def _on_invalid_parameters(_request: Request, error: Exception) -> Response:
+async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
     """Query parameters, which FastAPI itself checks."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handlers' type is wide
-    finding = error.errors()[0]
-    place, *location = finding["loc"]
-    where = _path(location, "")
-    detail = f"{place} parameter {where}: {finding['msg']}"
-    context = finding.get("ctx", {})
-    accepted = {_BOUNDS[name]: limit for name, limit in context.items() if name in _BOUNDS} or None
-    received = location[-1] if finding["type"] == "extra_forbidden" else finding["input"]
+    findings = error.errors()
+    place, name = findings[0]["loc"][:2]
+    if findings[0]["type"] == "extra_forbidden":
+        names = _parameters(request)
+        detail = f"there is no {place} parameter {name[:100]}"
+        refused = ApiError(ErrorCode.INVALID_PARAMETER, detail, name[:100], name, names)
+        return problem_response(refused)
+    ours = [finding for finding in findings if finding["loc"][1] == name]
+    messages = dict.fromkeys(finding["msg"] for finding in ours)  # a union has one a branch
+    detail = f"{place} parameter {name}: {'; '.join(messages)}"
     return problem_response(
-        ApiError(ErrorCode.INVALID_PARAMETER, detail, where, received, accepted)
+        ApiError(ErrorCode.INVALID_PARAMETER, detail, name, ours[0]["input"], _limits(ours))
     )
+
+
+def _limits(findings: list[Any]) -> JsonValue:
+    context = {
+        name: limit for finding in findings for name, limit in finding.get("ctx", {}).items()
+    }
+    limits = {_BOUNDS[name]: limit for name, limit in context.items() if name in _BOUNDS}
+    if "expected" in context:
+        limits["oneOf"] = re.findall("'([^']*)'", context["expected"])
+    return limits or None
+
+
+def _parameters(request: Request) -> list[str]:
+    """The names of the query parameters of the endpoint asked."""
+    operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
+    return [each["name"] for each in operation["parameters"] if each["in"] == "query"]

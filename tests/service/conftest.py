@@ -1,0 +1,199 @@
+"""The app in this process, with a real Redis and store, and a hand that plays the worker."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import redis
+
+from service.api.app import create_app
+from service.contract.ledger import Count, Ledger, State
+from service.contract.presence import announce
+from service.contract.schema import (
+    Crop,
+    Failure,
+    ModelCard,
+    Outcome,
+    OutputResult,
+    Runtime,
+    Status,
+    Timings,
+)
+from service.contract.settings import Settings
+from service.contract.store import Store, attributions_key
+
+EXPLAINED = {0: "ant", 2: "crane"}  # output: label
+
+
+class Hand:
+    """Does to the ledger and the store what a worker does, when a test says so."""
+
+    def __init__(self, ledger: Ledger, store: Store, connection: redis.Redis) -> None:
+        self.ledger = ledger
+        self._store = store
+        self._redis = connection
+
+    def announce(self, *cards: ModelCard, lease_s: int = 600) -> None:
+        announce(self._redis, "hand", cards, lease_s=lease_s)
+
+    def begin(self, explanation_id: str) -> str:
+        attempt = self.ledger.begin(explanation_id)
+        assert attempt
+        return attempt
+
+    def succeed(self, explanation_id: str, *, arrays: dict[str, Any] | None = None) -> State:
+        return self.end(explanation_id, self.begin(explanation_id), Status.SUCCEEDED, arrays=arrays)
+
+    def end(
+        self,
+        explanation_id: str,
+        attempt: str,
+        status: Status,
+        *,
+        arrays: dict[str, Any] | None = None,
+    ) -> State:
+        """End it with a result."""
+        self._store.put(attributions_key(explanation_id, attempt), pack(arrays or some_arrays()))
+        self.ledger.finish(
+            explanation_id,
+            attempt,
+            status,
+            outcome=some_outcome(partial=status is Status.CANCELED),
+            count=Count(100, 100),
+        )
+        return self.read(explanation_id)
+
+    def fail(self, explanation_id: str, failure: Failure) -> State:
+        attempt = self.begin(explanation_id)
+        self.ledger.finish(explanation_id, attempt, Status.FAILED, error=failure)
+        return self.read(explanation_id)
+
+    def read(self, explanation_id: str) -> State:
+        state = self.ledger.read(explanation_id)
+        assert state
+        return state
+
+
+def some_arrays() -> dict[str, Any]:
+    """Arrays as the worker stores them: 8 x 12 pixels, 3 channels, the outputs of EXPLAINED."""
+    random = np.random.default_rng(0)
+    return {
+        "values": random.normal(size=(8, 12, 3, len(EXPLAINED))).astype(np.float32),
+        "base_values": np.array([0.125, 0.25]),
+        "data": random.uniform(0, 255, (8, 12, 3)).astype(np.float32),
+        "output_names": np.array(list(EXPLAINED.values())),
+        "output_indices": np.array(list(EXPLAINED)),
+    }
+
+
+def pack(arrays: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def some_outcome(*, partial: bool = False) -> Outcome:
+    """Of a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
+    return Outcome(
+        partial=partial,
+        solution_concept="Owen values",
+        evaluations=100,
+        outputs=[
+            OutputResult(
+                index=index,
+                label=label,
+                score=0.5,
+                base_value=0.125,
+                attribution_sum=0.375,
+                efficiency_gap=0.0,
+                unresolved=0.0,
+            )
+            for index, label in EXPLAINED.items()
+        ],
+        efficiency_gap=0.0,
+        crop=Crop(left=0, top=0, right=60, bottom=40),
+        runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
+        timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app, started with these settings."""
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://shapshot.test") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def start() -> Callable[..., Any]:
+    """Starts the app with other settings: `async with start(settings) as api`."""
+    return running
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """The app with nobody to serve it."""
+    async with running(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def hand(ledger: Ledger, store: Store, connection: redis.Redis) -> Hand:
+    return Hand(ledger, store, connection)
+
+
+@pytest.fixture
+async def served(api: httpx.AsyncClient, hand: Hand, new_card: Callable[..., ModelCard]) -> Any:
+    """The app with one model, `tiny`, at its service."""
+    hand.announce(new_card())
+    return api
+
+
+@pytest.fixture
+def create(served: httpx.AsyncClient, photo: bytes) -> Callable[..., Any]:
+    """Asks for an explanation; its id."""
+
+    async def post(**settings: Any) -> str:
+        answer = await served.post(
+            "/v1/explanations",
+            files={"image": ("photo.png", photo), "settings": (None, json.dumps(settings))},
+        )
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    return post
+
+
+@pytest.fixture
+def refused() -> Callable[..., dict[str, Any]]:
+    """Checks that an answer is a whole problem of a code; the problem."""
+
+    def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        problem: dict[str, Any] = answer.json()
+        assert (answer.status_code, problem["code"]) == (status, code), answer.text
+        assert problem["status"] == status
+        assert problem["type"] == f"urn:shapshot:problem:{code}"
+        assert set(problem) == {
+            "type",
+            "title",
+            "status",
+            "code",
+            "detail",
+            "field",
+            "received",
+            "accepted",
+        }
+        return problem
+
+    return check

@@ -1,0 +1,89 @@
+"""A request sent again with its Idempotency-Key."""
+
+import asyncio
+import json
+
+import pytest
+
+URL = "/v1/explanations"
+
+
+@pytest.fixture
+def ask(served, photo):
+    async def post(key="k-1", image=photo, **settings):
+        files = {"image": ("p", image), "settings": (None, json.dumps(settings))}
+        return await served.post(URL, files=files, headers={"Idempotency-Key": key})
+
+    return post
+
+
+async def test_the_same_request_gives_the_same_explanation(ask, served, hand):
+    first = await ask(seed=1)
+    again = await ask(seed=1)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json() == again.json()
+    assert first.headers["location"] == again.headers["location"]
+    assert len((await served.get(URL)).json()["items"]) == 1
+    hand.succeed(first.json()["id"])
+    done = await ask(seed=1)
+    assert (done.status_code, done.json()["status"]) == (200, "succeeded")
+
+
+async def test_the_same_settings_said_otherwise_are_the_same_request(ask):
+    assert (await ask(seed=0)).json()["id"] == (await ask()).json()["id"]
+
+
+async def test_another_request_with_the_same_key_is_refused(ask, refused, new_photo):
+    await ask()
+    refused(await ask(seed=1), 422, "idempotency_mismatch")
+    refused(await ask(image=new_photo(61, 40)), 422, "idempotency_mismatch")
+
+
+async def test_another_key_is_another_explanation(ask):
+    assert (await ask("k-1")).json()["id"] != (await ask("k-2")).json()["id"]
+
+
+async def test_many_at_once_make_one_explanation(ask, served):
+    answers = await asyncio.gather(*(ask() for _ in range(8)))
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert all("retry-after" in answer.headers for answer in answers)
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
+    assert len((await served.get(URL)).json()["items"]) == 1
+
+
+async def test_a_request_still_being_accepted_is_a_conflict(ask, refused, connection):
+    await ask()
+    [key] = connection.keys("shapshot:idempotency:*")
+    fingerprint = connection.get(key).split()[0]
+    connection.set(key, fingerprint + b" exp_" + b"0" * 32, ex=60)
+    answer = await ask()
+    refused(answer, 409, "conflict")
+    assert "retry-after" in answer.headers
+
+
+async def test_a_refused_request_leaves_its_key_free(ask, refused):
+    refused(await ask(model="none"), 422, "unknown_model")
+    refused(await ask(image=b"no picture"), 415, "unsupported_media_type")
+    assert (await ask()).status_code == 202
+
+
+async def test_a_key_is_remembered_for_as_long_as_is_set(ask, connection, settings):
+    await ask()
+    [key] = connection.keys("shapshot:idempotency:*")
+    assert settings.idempotency_s - 60 < connection.ttl(key) <= settings.idempotency_s
+
+
+async def test_the_key_of_a_deleted_explanation_is_gone(ask, served, refused):
+    document = (await ask()).json()
+    await served.delete(document["links"]["self"])
+    refused(await ask(), 410, "gone")
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "with space", "tab\t"])
+async def test_a_key_that_cannot_be_one_is_refused(ask, refused, key):
+    assert refused(await ask(key), 400, "bad_request")["field"] == "Idempotency-Key"
+
+
+async def test_a_key_reaches_redis_only_as_a_hash(ask, connection):
+    await ask("secret-key")
+    assert list(connection.scan_iter("*secret-key*")) == []

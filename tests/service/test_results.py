@@ -1,0 +1,282 @@
+"""Attributions as arrays and as pictures."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.contract.schema import ErrorCode, Failure
+from service.contract.store import attributions_key
+
+URL = "/v1/explanations"
+NPZ, NPY, JSON = "application/x-npz", "application/x-npy", "application/json"
+
+
+@pytest.fixture
+async def done(create, hand):
+    """The path of an explanation that succeeded, and its arrays."""
+    explanation_id = await create()
+    state = hand.succeed(explanation_id)
+    content = hand._store.get(attributions_key(explanation_id, state.result))
+    return f"{URL}/{explanation_id}", dict(np.load(io.BytesIO(content)))
+
+
+def picture(answer) -> Image.Image:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    return Image.open(io.BytesIO(answer.content))
+
+
+# --- Arrays
+
+
+async def test_npz_holds_the_arrays_as_the_worker_stored_them(served, done):
+    path, arrays = done
+    answer = await served.get(f"{path}/attributions", headers={"Accept": NPZ})
+    assert answer.headers["content-type"] == NPZ
+    received = np.load(io.BytesIO(answer.content), allow_pickle=False)
+    assert set(received) == {"values", "base_values", "data", "output_names", "output_indices"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(received[name], array)
+        assert received[name].dtype == array.dtype
+
+
+async def test_npy_holds_the_values(served, done):
+    path, arrays = done
+    answer = await served.get(f"{path}/attributions", headers={"Accept": NPY})
+    np.testing.assert_array_equal(np.load(io.BytesIO(answer.content)), arrays["values"])
+
+
+async def test_json_holds_the_same_numbers(served, done):
+    path, arrays = done
+    document = (await served.get(f"{path}/attributions")).json()
+    assert document["shape"] == [8, 12, 3, 2]
+    assert (document["dtype"], document["axes"]) == ("float32", "H,W,C,K")
+    assert document["output_names"] == ["ant", "crane"]
+    assert document["output_indices"] == [0, 2]
+    assert document["base_values"] == [0.125, 0.25]
+    np.testing.assert_array_equal(np.float32(document["values"]), arrays["values"])
+
+
+@pytest.mark.parametrize("form", ["json", "npy", "npz"])
+@pytest.mark.parametrize(
+    ("outputs", "kept"),
+    [(["2"], [1]), (["crane"], [1]), (["2", "0"], [1, 0]), (["ant", "0"], [0])],
+)
+async def test_outputs_narrow_the_arrays_in_the_order_asked(served, done, form, outputs, kept):
+    path, arrays = done
+    query = {"output": outputs, "format": form}
+    answer = await served.get(f"{path}/attributions", params=query)
+    wanted = arrays["values"][..., kept]
+    if form == "json":
+        np.testing.assert_array_equal(np.float32(answer.json()["values"]), wanted)
+        assert answer.json()["output_indices"] == arrays["output_indices"][kept].tolist()
+    elif form == "npy":
+        np.testing.assert_array_equal(np.load(io.BytesIO(answer.content)), wanted)
+    else:
+        received = np.load(io.BytesIO(answer.content))
+        np.testing.assert_array_equal(received["values"], wanted)
+        np.testing.assert_array_equal(received["base_values"], arrays["base_values"][kept])
+        np.testing.assert_array_equal(received["data"], arrays["data"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (f"{NPZ}, */*;q=0.1", NPZ),
+        (f"{JSON};q=0.5, {NPY}", NPY),
+        (f"{JSON};q=0, */*", NPY),
+        ("text/html, application/json;q=0.9", JSON),
+    ],
+)
+async def test_the_form_liked_best_is_sent(served, done, accept, form):
+    answer = await served.get(f"{done[0]}/attributions", headers={"Accept": accept})
+    assert answer.headers["content-type"] == form
+    assert "accept" in answer.headers["vary"].lower()
+
+
+async def test_format_overrides_accept(served, done):
+    answer = await served.get(
+        f"{done[0]}/attributions", params={"format": "npy"}, headers={"Accept": JSON}
+    )
+    assert answer.headers["content-type"] == NPY
+
+
+async def test_a_form_there_is_not_is_refused_with_those_there_are(served, done, refused):
+    answer = await served.get(f"{done[0]}/attributions", headers={"Accept": "text/csv"})
+    assert refused(answer, 406, "not_acceptable")["accepted"] == [JSON, NPY, NPZ]
+    answer = await served.get(f"{done[0]}/attributions", params={"format": "csv"})
+    accepted = refused(answer, 422, "invalid_parameter")["accepted"]
+    assert accepted == {"oneOf": ["json", "npy", "npz"]}
+
+
+@pytest.mark.parametrize("output", ["1", "bee", "99", "", "x" * 1000])
+@pytest.mark.parametrize("path", ["attributions", "heatmap.png"])
+async def test_an_output_not_explained_is_refused_with_those_that_are(
+    served, done, refused, path, output
+):
+    answer = await served.get(f"{done[0]}/{path}", params={"output": output})
+    problem = refused(answer, 422, "unknown_output")
+    assert problem["accepted"] == [{"index": 0, "label": "ant"}, {"index": 2, "label": "crane"}]
+
+
+async def test_arrays_too_large_for_json_are_refused_with_the_forms_that_fit(
+    served, create, hand, refused
+):
+    explanation_id = await create()
+    large = np.zeros((1300, 1300, 3, 2), np.float32)
+    arrays = {
+        "values": large,
+        "base_values": np.zeros(2),
+        "data": large[..., 0],
+        "output_names": np.array(["ant", "crane"]),
+        "output_indices": np.array([0, 2]),
+    }
+    hand.succeed(explanation_id, arrays=arrays)
+    answer = await served.get(f"{URL}/{explanation_id}/attributions")
+    assert refused(answer, 406, "not_acceptable")["accepted"] == ["npy", "npz"]
+
+
+# --- Pictures
+
+
+async def test_a_figure_shows_all_outputs_by_default(served, done):
+    both = picture(await served.get(f"{done[0]}/heatmap.png"))
+    one = picture(await served.get(f"{done[0]}/heatmap.png", params={"output": "crane"}))
+    assert both.width > one.width
+
+
+async def test_a_figure_takes_a_width(served, done):
+    assert picture(await served.get(f"{done[0]}/heatmap.png", params={"size": 640})).width == 640
+
+
+@pytest.mark.parametrize(
+    ("style", "size", "expected"),
+    [
+        ("overlay", None, (60, 40)),
+        ("overlay", "original", (60, 40)),
+        ("overlay", "model", (12, 8)),
+        ("overlay", "300", (300, 200)),
+        ("heat", None, (12, 8)),
+        ("heat", "model", (12, 8)),
+        ("heat", "original", (60, 40)),
+        ("heat", "300", (300, 200)),
+    ],
+)
+async def test_a_layer_has_the_size_asked(served, done, style, size, expected):
+    query = {"style": style} | ({"size": size} if size else {})
+    assert picture(await served.get(f"{done[0]}/heatmap.png", params=query)).size == expected
+
+
+async def test_heat_lies_where_the_model_looked(served, done, connection, hand):
+    path, _ = done
+    explanation_id = path.rsplit("/", 1)[1]
+    state = hand.read(explanation_id)
+    cropped = state.outcome.model_copy(
+        update={"crop": state.outcome.crop.model_copy(update={"left": 30})}
+    )
+    key = f"shapshot:explanation:{explanation_id}"
+    connection.hset(key, "outcome", cropped.model_dump_json())
+    query = {"style": "heat", "size": "original"}
+    opacity = picture(await served.get(f"{path}/heatmap.png", params=query)).getchannel("A")
+    assert opacity.size == (60, 40)
+    assert opacity.crop((0, 0, 30, 40)).getbbox() is None
+    assert opacity.crop((30, 0, 60, 40)).getbbox() is not None
+
+
+async def test_a_layer_shows_the_first_output_or_the_one_asked(served, done):
+    query = {"style": "heat"}
+    first = await served.get(f"{done[0]}/heatmap.png", params=query)
+    ant = await served.get(f"{done[0]}/heatmap.png", params=query | {"output": "ant"})
+    crane = await served.get(f"{done[0]}/heatmap.png", params=query | {"output": "crane"})
+    assert first.content == ant.content != crane.content
+
+
+@pytest.mark.parametrize("query", [{"alpha": 0.9}, {"percentile": 50}])
+async def test_the_drawing_can_be_tuned(served, done, query):
+    plain = await served.get(f"{done[0]}/heatmap.png", params={"style": "overlay"})
+    tuned = await served.get(f"{done[0]}/heatmap.png", params={"style": "overlay"} | query)
+    assert picture(tuned).size == picture(plain).size
+    assert tuned.content != plain.content
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "accepted"),
+    [
+        ({"style": "jet"}, "style", {"oneOf": ["figure", "overlay", "heat"]}),
+        ({"alpha": "1.5"}, "alpha", {"maximum": 1}),
+        ({"alpha": "nan"}, "alpha", None),
+        ({"percentile": "0"}, "percentile", {"exclusiveMinimum": 0}),
+        ({"percentile": "101"}, "percentile", {"maximum": 100}),
+        ({"size": "31"}, "size", {"oneOf": ["model", "original"], "minimum": 32}),
+        ({"size": "5000"}, "size", {"oneOf": ["model", "original"], "maximum": 4096}),
+        ({"size": "huge"}, "size", {"oneOf": ["model", "original"]}),
+        ({"colour": "red"}, "colour", ["output", "style", "alpha", "percentile", "size"]),
+    ],
+)
+async def test_an_option_there_is_not_is_refused(served, done, refused, query, field, accepted):
+    answer = await served.get(f"{done[0]}/heatmap.png", params=query)
+    problem = refused(answer, 422, "invalid_parameter")
+    assert problem["field"] == field
+    if accepted:
+        assert problem["accepted"] == accepted
+
+
+@pytest.mark.parametrize("size", ["original", "50"])
+async def test_a_figure_has_no_such_size(served, done, refused, size):
+    answer = await served.get(f"{done[0]}/heatmap.png", params={"size": size})
+    assert size in refused(answer, 422, "invalid_parameter")["detail"]
+
+
+# --- Both
+
+
+RESULTS = ["attributions", "heatmap.png"]
+
+
+@pytest.mark.parametrize("path", RESULTS)
+async def test_a_result_is_kept_by_caches(served, done, path):
+    answer = await served.get(f"{done[0]}/{path}")
+    assert "immutable" in answer.headers["cache-control"]
+    assert "private" in answer.headers["cache-control"]
+    assert done[0].rsplit("/", 1)[1] in answer.headers["content-disposition"]
+    again = await served.get(f"{done[0]}/{path}", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = await served.get(f"{done[0]}/{path}", params={"output": "crane"})
+    assert other.headers["etag"] != answer.headers["etag"]
+
+
+@pytest.mark.parametrize("path", RESULTS)
+async def test_there_is_no_result_before_the_end(served, create, hand, refused, path):
+    explanation_id = await create()
+    answer = await served.get(f"{URL}/{explanation_id}/{path}")
+    refused(answer, 409, "not_finished")
+    assert answer.headers["retry-after"] == "1"
+    hand.begin(explanation_id)
+    problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 409, "not_finished")
+    assert "running" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", RESULTS)
+async def test_a_failed_explanation_has_no_result(served, create, hand, refused, path):
+    explanation_id = await create()
+    hand.fail(explanation_id, Failure(code=ErrorCode.INTERNAL, detail="the engine broke"))
+    problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
+    assert "the engine broke" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", RESULTS)
+async def test_an_explanation_canceled_in_the_queue_has_no_result(served, create, refused, path):
+    explanation_id = await create()
+    await served.post(f"{URL}/{explanation_id}/cancel")
+    problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
+    assert "canceled" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", RESULTS)
+async def test_a_result_that_left_the_store_is_no_result(served, done, refused, store, path):
+    store.delete_explanation(done[0].rsplit("/", 1)[1])
+    refused(await served.get(f"{done[0]}/{path}"), 404, "no_result")

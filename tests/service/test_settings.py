@@ -1,0 +1,178 @@
+"""How settings are checked against the models that there are."""
+
+import json
+
+import pytest
+
+URL = "/v1/explanations"
+
+
+@pytest.fixture
+def ask(served, photo):
+    async def post(**settings):
+        text = json.dumps(settings)
+        files = {"image": ("p", photo), "settings": (None, text)}
+        return await served.post(URL, files=files)
+
+    return post
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "accepted"),
+    [
+        ({"max_evals": 1}, "settings.max_evals", {"minimum": 2}),
+        ({"max_evals": "500"}, "settings.max_evals", {"type": "integer"}),
+        ({"max_evals": 100_001}, "settings.max_evals", {"maximum": 100_000}),
+        ({"seed": -1}, "settings.seed", {"minimum": 0, "maximum": 2**32 - 1}),
+        ({"batch_size": 0}, "settings.batch_size", {"minimum": 1, "maximum": 100_000}),
+        ({"method": "magic"}, "settings.method", ["partition"]),
+        ({"link": "log"}, "settings.link", ["identity", "logit"]),
+        ({"fixed_context": 2}, "settings.fixed_context", [0, 1]),
+        ({"masker": "black"}, "settings.masker", {"type": "string"}),
+        ({"masker": "blur(0,3)"}, "settings.masker", {"type": "string"}),
+        (
+            {"masker": "blur(5000,3)"},
+            "settings.masker",
+            {"kernel": {"minimum": 1, "maximum": 4096}},
+        ),
+        ({"masker": "constant(256)"}, "settings.masker", {"numbers": [1, 3]}),
+        ({"masker": "constant(1,2)"}, "settings.masker", {"numbers": [1, 3]}),
+        ({"outputs": {}}, "settings.outputs", ["indices", "labels", "top"]),
+        ({"outputs": {"top": 1, "indices": [0]}}, "settings.outputs", ["indices", "labels", "top"]),
+        ({"outputs": {"top": 0}}, "settings.outputs.top", {"minimum": 1}),
+        ({"outputs": {"indices": []}}, "settings.outputs.indices", {"minItems": 1}),
+        ({"outputs": {"indices": [-1]}}, "settings.outputs.indices.0", {"minimum": 0}),
+        ({"outputs": {"indices": [1, 1]}}, "settings.outputs", ["indices", "labels", "top"]),
+        ({"outputs": {"bottom": 1}}, "settings.outputs.bottom", ["indices", "labels", "top"]),
+        ({"metadata": []}, "settings.metadata", {"type": "object"}),
+        ({"metadata": {"a": "x" * 20_000}}, "settings.metadata", {"type": "object"}),
+    ],
+)
+async def test_an_invalid_setting_is_named_with_what_is_accepted(
+    ask, refused, wrong, field, accepted
+):
+    problem = refused(await ask(**wrong), 422, "invalid_settings")
+    assert problem["field"] == field
+    assert problem["received"] is not None
+    if isinstance(accepted, dict):
+        assert accepted.items() <= problem["accepted"].items()
+    else:
+        assert problem["accepted"] == accepted
+
+
+async def test_an_unknown_setting_is_refused_with_the_names_there_are(ask, refused):
+    problem = refused(await ask(max_eval=3), 422, "invalid_settings")
+    assert (problem["field"], problem["received"]) == ("settings.max_eval", "max_eval")
+    assert "did you mean max_evals?" in problem["detail"]
+    assert {"model", "masker", "max_evals"} <= set(problem["accepted"])
+
+
+async def test_all_fields_that_are_wrong_are_named(ask, refused):
+    problem = refused(await ask(seed=-1, max_evals=0), 422, "invalid_settings")
+    assert problem["field"] == "settings.max_evals"
+    assert "also wrong: settings.seed" in problem["detail"]
+
+
+async def test_what_was_received_is_echoed_only_in_part(ask, refused):
+    problem = refused(await ask(masker="x" * 5000), 422, "invalid_settings")
+    assert len(problem["received"]) < 300
+    assert len(problem["detail"]) < 500
+
+
+@pytest.mark.parametrize("masker", ["mean", "blur(16, 16)", "constant(127.5)", "constant(0,0,255)"])
+async def test_every_form_of_masker_is_accepted(ask, masker):
+    answer = await ask(masker=masker)
+    assert answer.json()["settings"]["masker"] == masker
+
+
+async def test_a_model_of_four_channels_is_not_inpainted(ask, hand, new_card, refused):
+    hand.announce(new_card(input_shape=(8, 8, 4)))
+    assert "mean" in refused(await ask(), 422, "invalid_settings")["accepted"]
+    assert (await ask(masker="constant(1,2,3,4)")).status_code == 202
+
+
+async def test_a_named_model_is_used_and_its_digest_recorded(ask, hand, new_card):
+    hand.announce(new_card(), new_card(name="other", default=False, digest="sha256:cd"))
+    document = (await ask(model="other")).json()
+    assert document["model"] == {"name": "other", "digest": "sha256:cd"}
+    assert (await ask()).json()["model"]["name"] == "tiny"
+
+
+async def test_an_unknown_model_is_refused_with_the_names_there_are(ask, refused):
+    problem = refused(await ask(model="resnet5000"), 422, "unknown_model")
+    assert (problem["received"], problem["accepted"]) == ("resnet5000", ["tiny"])
+
+
+@pytest.mark.parametrize(("status", "waits"), [("loading", True), ("unavailable", False)])
+async def test_an_unavailable_model_is_refused_with_its_reason(
+    ask, hand, new_card, refused, status, waits
+):
+    hand.announce(new_card(status=status, reason="its weights are on their way"))
+    answer = await ask()
+    problem = refused(answer, 503, "model_unavailable")
+    assert "on their way" in problem["detail"]
+    assert ("retry-after" in answer.headers) is waits
+
+
+async def test_a_model_that_no_live_worker_serves_is_unavailable(
+    ask, hand, new_card, refused, connection
+):
+    hand.announce(new_card(name="gone", default=False), new_card())
+    connection.hdel("shapshot:worker:hand", "gone")
+    problem = refused(await ask(model="gone"), 503, "model_unavailable")
+    assert "no worker" in problem["detail"]
+
+
+async def test_without_a_live_worker_nothing_is_accepted(api, hand, new_card, refused, photo):
+    answer = await api.post(URL, files={"image": ("p", photo)})
+    refused(answer, 503, "no_worker")
+    hand.announce(new_card(), lease_s=-1)
+    answer = await api.post(URL, files={"image": ("p", photo)})
+    refused(answer, 503, "no_worker")
+    assert "retry-after" in answer.headers
+
+
+async def test_the_default_outputs_are_four_or_all_of_a_model_with_fewer(ask, hand, new_card):
+    assert (await ask()).json()["settings"]["outputs"]["top"] == 4
+    hand.announce(new_card(output_count=2, labels=["yes", "no"]))
+    assert (await ask()).json()["settings"]["outputs"]["top"] == 2
+
+
+async def test_labels_become_the_indices_they_stand_for(ask):
+    document = (await ask(outputs={"labels": ["dog", "ant"]})).json()
+    assert document["settings"]["outputs"] == {"top": None, "indices": [3, 0], "labels": None}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "field", "accepted"),
+    [
+        ({"top": 6}, "top", {"minimum": 1, "maximum": 5}),
+        ({"indices": [0, 5]}, "indices", {"minimum": 0, "maximum": 4}),
+        ({"labels": ["cranes"]}, "labels", {"nearest": ["crane"]}),
+        ({"labels": ["crane"]}, "labels", {"indices": [2, 4]}),
+    ],
+)
+async def test_an_output_the_model_lacks_is_refused_with_those_it_has(
+    ask, refused, outputs, field, accepted
+):
+    problem = refused(await ask(outputs=outputs), 422, "unknown_output")
+    assert problem["field"] == f"settings.outputs.{field}"
+    assert problem["accepted"] == accepted
+
+
+async def test_labels_of_a_model_without_labels_are_refused(ask, hand, new_card, refused):
+    hand.announce(new_card(labels=None))
+    problem = refused(await ask(outputs={"labels": ["ant"]}), 422, "unknown_output")
+    assert "indices" in problem["accepted"]
+
+
+async def test_a_full_queue_is_said_and_leaves_nothing_behind(
+    start, settings, hand, new_card, refused, photo, tmp_path
+):
+    hand.announce(new_card())
+    async with start(settings.model_copy(update={"max_queued": 1})) as api:
+        assert (await api.post(URL, files={"image": ("p", photo)})).status_code == 202
+        answer = await api.post(URL, files={"image": ("p", photo)})
+    refused(answer, 503, "queue_full")
+    assert "retry-after" in answer.headers
+    assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 1
