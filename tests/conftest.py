@@ -1,7 +1,9 @@
 """What tests share: a real Redis on a private socket, a store in a folder, pictures, a card."""
 
 import io
+import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -19,6 +21,25 @@ from service.contract.schema import ModelCard, ModelStatus
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server
+
+VOLATILE = {
+    re.compile(r"exp_[0-9a-f]{32}"): "exp_" + "0" * 32,
+    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"): "2026-01-01T00:00:00Z",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-examples", action="store_true", help="write openapi/examples from the answers"
+    )
+
+
+def without_volatile(value: Any) -> Any:
+    """The rule of openapi/examples/README.md: ids and times are replaced by fixed ones."""
+    text = json.dumps(value)
+    for pattern, fixed in VOLATILE.items():
+        text = pattern.sub(fixed, text)
+    return json.loads(text)
 
 
 class RedisServer:
@@ -132,6 +153,12 @@ def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
         lease_s=settings.lease_s,
         retention_s=settings.retention_s,
     )
+
+
+@pytest.fixture
+def normalised() -> Callable[[Any], Any]:
+    """Takes out of an answer what differs from run to run."""
+    return without_volatile
 
 
 @pytest.fixture

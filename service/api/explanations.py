@@ -66,7 +66,10 @@ _BODY = {
             "schema": _FORM,
             "encoding": {"settings": {"contentType": JSON}},
         },
-        JSON: {"schema": {"$ref": "#/components/schemas/ExplanationRequest"}},
+        JSON: {
+            "schema": {"$ref": "#/components/schemas/ExplanationRequest"},
+            "example": {"image": "iVBORw0KGgo…", "settings": {"outputs": {"top": 1}}},
+        },
     },
 }
 _KEY = {
@@ -89,7 +92,9 @@ _KEY = {
             "description": "Done, within the wait preferred or by an earlier request",
             "headers": LOCATION | ETAG | APPLIED,
         },
-        202: {"headers": LOCATION | RETRY_AFTER | ETAG | APPLIED},
+        202: {
+            "headers": LOCATION | RETRY_AFTER | ETAG | APPLIED,
+        },
         **problems(
             ErrorCode.BAD_REQUEST,
             ErrorCode.CONFLICT,
@@ -152,7 +157,9 @@ async def list_explanations(services: Provided, query: Annotated[ListQuery, Quer
     response_model=Explanation,
     openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
     responses={
-        200: {"headers": ETAG | RETRY_AFTER | APPLIED},
+        200: {
+            "headers": ETAG | RETRY_AFTER | APPLIED,
+        },
         **NOT_MODIFIED,
         **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
     },

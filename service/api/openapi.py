@@ -13,7 +13,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.contract.schema import ExplanationRequest, ExplanationSettings, Problem
+from service.api import example
+from service.api.errors import PROBLEM
+from service.api.responses import problem_example
+from service.contract.schema import ErrorCode, ExplanationRequest, ExplanationSettings, Problem
 
 DOCUMENT = Path("openapi/openapi.json")
 DESCRIPTION = """\
@@ -57,6 +60,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for operation in _operations(document):
         _drop_fastapi_problem(operation)
+        for status, response in operation["responses"].items():
+            _give_examples(response.get("content", {}), status)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
 
@@ -78,6 +83,15 @@ def _drop_fastapi_problem(operation: dict[str, Any]) -> None:
     content = operation["responses"].get("422", {}).get("content", {})
     if "HTTPValidationError" in json.dumps(content):
         del operation["responses"]["422"]
+
+
+def _give_examples(content: dict[str, Any], status: str) -> None:
+    """Whole ones: FastAPI leaves out every null."""
+    for code, problem in content.get(PROBLEM, {}).get("examples", {}).items():
+        problem["value"] = problem_example(ErrorCode(code))
+    answer = content.get("application/json", {})
+    if answer.get("schema", {}).get("$ref", "").endswith("/Explanation"):
+        answer["example"] = example.queued() if status == "202" else example.succeeded()
 
 
 def render_document() -> str:

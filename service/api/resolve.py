@@ -34,16 +34,26 @@ def resolve(
 
 
 def find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
-    """The card of that name, or the default one. Raises ApiError unknown_model, no_worker."""
+    """The card of that name, or the default one. Raises ApiError."""
     if not cards:
         raise no_worker()
-    if name is None:
-        return cards[0]
     names = [card.name for card in cards]
+    if name is None:
+        return _default(cards, names)
     if name not in names:
         detail = f"there is no model {name!r}; there are {', '.join(names)}"
         raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, "settings.model", name, list(names))
     return cards[names.index(name)]
+
+
+def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
+    """Never another model in its place: the numbers would not be those asked for."""
+    if cards[0].default:
+        return cards[0]
+    detail = f"no worker serves the default model; there are {', '.join(names)}"
+    raise ApiError(
+        ErrorCode.MODEL_UNAVAILABLE, detail, "settings.model", None, names, retry_after(LOADING_S)
+    )
 
 
 def no_worker() -> ApiError:

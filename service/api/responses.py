@@ -3,7 +3,7 @@
 from itertools import groupby
 from typing import Any
 
-from service.api.errors import PROBLEM, STATUSES
+from service.api.errors import PROBLEM, STATUSES, ApiError, problem_of
 from service.contract.schema import ErrorCode
 
 Responses = dict[int | str, dict[str, Any]]
@@ -51,11 +51,19 @@ def problems(*codes: ErrorCode) -> Responses:
 def _problem(codes: list[ErrorCode]) -> dict[str, Any]:
     names = " or ".join(f"`{code.value}`" for code in codes)
     waits = STATUSES[codes[0]][0] in (409, 503)
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {code.value: {"value": problem_example(code)} for code in codes},
+    }
     return {
         "description": f"Problem {names}",
-        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {PROBLEM: content},
         **({"headers": RETRY_AFTER} if waits else {}),
     }
+
+
+def problem_example(code: ErrorCode) -> dict[str, Any]:
+    return problem_of(ApiError(code, "What was wrong, in words")).model_dump()
 
 
 def binary(*media_types: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 
 PICTURES_AT_ONCE = 4  # each may take hundreds of megabytes while it is decoded or drawn
+READS_AT_ONCE = 32  # connections to Redis
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,16 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def _connect_async(url: str) -> redis.asyncio.Redis:
-    retry = Retry(ExponentialBackoff(cap=0.5), retries=1)
-    return redis.asyncio.Redis.from_url(
-        url, socket_timeout=5, socket_connect_timeout=2, retry=retry
+    """A client whose readers queue for its connections, however many wait for a change at once."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url,
+        max_connections=READS_AT_ONCE,
+        timeout=5,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        retry=Retry(ExponentialBackoff(cap=0.5), retries=1),
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def _ledger(connection: redis.Redis, settings: Settings) -> Ledger:

@@ -123,6 +123,16 @@ async def test_a_model_that_no_live_worker_serves_is_unavailable(
     assert "no worker" in problem["detail"]
 
 
+async def test_without_its_default_model_another_must_be_named(
+    ask, hand, new_card, refused, connection
+):
+    hand.announce(new_card(), new_card(name="other", default=False))
+    connection.hdel("shapshot:worker:hand", "tiny")
+    problem = refused(await ask(), 503, "model_unavailable")
+    assert "other" in problem["accepted"]
+    assert (await ask(model="other")).status_code == 202
+
+
 async def test_without_a_live_worker_nothing_is_accepted(api, hand, new_card, refused, photo):
     answer = await api.post(URL, files={"image": ("p", photo)})
     refused(answer, 503, "no_worker")

@@ -1,0 +1,96 @@
+"""Waiting for changes, also while Redis comes and goes."""
+
+import asyncio
+import time
+
+import pytest
+import redis.asyncio
+
+from service.api.catalogue import Catalogue
+from service.api.services import open_services
+from service.api.watch import LOOK_AGAIN_S, Watch
+from service.contract.ledger import CHANGES, new_id
+from service.contract.schema import Status
+
+
+@pytest.fixture
+async def watch(settings):
+    async with open_services(settings) as services:
+        yield services.watch
+
+
+async def test_a_change_wakes_whoever_follows_at_once(watch, accepted_id, hand):
+    changes = watch.follow(accepted_id)
+    assert (await anext(changes)).status is Status.QUEUED
+    following = asyncio.create_task(anext(changes))
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    hand.begin(accepted_id)
+    assert (await following).status is Status.RUNNING
+    assert time.monotonic() - began < LOOK_AGAIN_S / 2
+    await changes.aclose()
+
+
+async def test_a_change_nobody_announced_is_seen_all_the_same(settings, accepted_id, hand):
+    async with open_services(settings) as services:
+        deaf = Watch(services.catalogue._redis, services.catalogue.find)  # it never runs
+        waiting = asyncio.create_task(deaf.until_done(accepted_id, 30))
+        await asyncio.sleep(0.1)
+        hand.succeed(accepted_id)
+        assert (await asyncio.wait_for(waiting, 20)).status is Status.SUCCEEDED
+
+
+async def test_notices_of_others_wake_nobody(watch, accepted_id, connection):
+    changes = watch.follow(accepted_id)
+    await anext(changes)
+    following = asyncio.create_task(anext(changes))
+    for _ in range(100):
+        connection.publish(CHANGES, new_id())
+    connection.publish(CHANGES, b"\xff\xfe not even text")
+    await asyncio.sleep(0.2)
+    assert not following.done()
+    following.cancel()
+    await asyncio.wait([following])
+    await changes.aclose()
+
+
+async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
+    changes = watch.follow(accepted_id)
+    await anext(changes)
+    assert accepted_id in watch._waiting
+    await changes.aclose()
+    assert accepted_id not in watch._waiting
+
+
+async def test_a_thousand_may_wait_for_one(watch, accepted_id, hand):
+    waiting = [asyncio.create_task(watch.until_done(accepted_id, 60)) for _ in range(1000)]
+    await asyncio.sleep(0.5)
+    hand.succeed(accepted_id)
+    states = await asyncio.wait_for(asyncio.gather(*waiting), 60)
+    assert {state.status for state in states} == {Status.SUCCEEDED}
+
+
+async def test_the_watch_survives_a_restart_of_redis(settings, mortal_redis):
+    mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
+    async with open_services(mortal) as services:
+        await until_subscribed(mortal_redis.url)
+        mortal_redis.stop()
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(mortal_redis.start)
+        await until_subscribed(mortal_redis.url)
+        assert isinstance(services.catalogue, Catalogue)
+
+
+async def until_subscribed(url: str) -> None:
+    async with redis.asyncio.Redis.from_url(url) as connection:
+        for _ in range(500):
+            [(_, subscribers)] = await connection.pubsub_numsub(CHANGES)
+            if subscribers:
+                return
+            await asyncio.sleep(0.02)
+    raise AssertionError("nobody has subscribed again")
+
+
+@pytest.fixture
+async def accepted_id(create):
+    return await create()
