@@ -34,7 +34,9 @@ from worker.engine.evaluate import evaluate
 from worker.engine.explanation import Explained, Explanation
 from worker.engine.request import Request, Top
 from worker.images import fit_picture
-from worker.models import LoadedModel, ModelUnavailable, Registry
+from worker.models.errors import ModelUnavailable
+from worker.models.loading import LoadedModel
+from worker.models.registry import Registry
 
 STORE_TRIES = 3
 T = TypeVar("T")

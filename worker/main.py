@@ -18,7 +18,8 @@ from service.contract.store import Store, open_store
 from worker.housekeeping import Housekeeping
 from worker.jobs import Explainer
 from worker.loop import ModelWorker
-from worker.models import Registry, RegistryError, read_registry
+from worker.models.errors import RegistryError
+from worker.models.registry import Registry, read_registry
 
 REDIS_PATIENCE_S = 60
 

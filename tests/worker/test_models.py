@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras import layers
 
 from service.contract.schema import ModelStatus
-from worker.applications import keras_downloads
-from worker.models import read_registry
-from worker.preprocessing import NAMED
+from worker.models.applications import keras_downloads
+from worker.models.preprocessing import NAMED
+from worker.models.registry import read_registry
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -46,7 +46,8 @@ def serve(tmp_path):
         path = tmp_path / "models.toml"
         path.write_text(text)
         registry = read_registry(path, weights_cache=tmp_path / "cache")
-        registry.load_all()
+        for name in registry.names:
+            registry.load(name)
         return registry
 
     return write_and_load

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from service.contract.schema import ModelStatus
-from worker.models import ModelUnavailable, RegistryError, read_registry
+from worker.models.errors import ModelUnavailable, RegistryError
+from worker.models.registry import read_registry
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_reading_the_file_needs_no_tensorflow(tmp_path):
     """A fresh interpreter, as other tests of this process have imported it."""
     (tmp_path / "models.toml").write_text(A)
     script = (
-        "import sys, pathlib, worker.models as models\n"
+        "import sys, pathlib, worker.models.registry as models\n"
         "models.read_registry(pathlib.Path(sys.argv[1]), weights_cache=None).cards()\n"
         "print(*{'tensorflow', 'keras'} & set(sys.modules))"
     )

@@ -12,7 +12,8 @@ from keras import layers
 from structlog.testing import capture_logs
 
 from service.contract.schema import ModelStatus
-from worker.models import ModelUnavailable, read_registry
+from worker.models.errors import ModelUnavailable
+from worker.models.registry import read_registry
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -28,7 +29,8 @@ def serve(tmp_path):
         path = tmp_path / "models.toml"
         path.write_text(text)
         registry = read_registry(path, weights_cache=tmp_path / "cache")
-        registry.load_all()
+        for name in registry.names:
+            registry.load(name)
         return registry
 
     return write_and_load

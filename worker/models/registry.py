@@ -5,20 +5,11 @@ from pathlib import Path
 import structlog
 
 from service.contract.schema import ModelCard, ModelStatus
-from worker.model_errors import ModelsError, ModelUnavailable, RegistryError
-from worker.model_file import ModelFile, read_model_file
-from worker.model_loading import LoadedModel, load_model
+from worker.models.errors import ModelUnavailable
+from worker.models.file import ModelFile, read_model_file
+from worker.models.loading import LoadedModel, load_model
 
-__all__ = [
-    "LoadedModel",
-    "ModelUnavailable",
-    "ModelsError",
-    "Registry",
-    "RegistryError",
-    "read_registry",
-]
-
-BUNDLED = Path(__file__).with_name("bundled") / "models.toml"
+BUNDLED = Path(__file__).parent.parent / "bundled" / "models.toml"
 
 log = structlog.get_logger(__name__)
 
@@ -55,11 +46,6 @@ class Registry:
         if name not in self._cards:
             raise ModelUnavailable(f"no model {name!r} is served; served are {self.names}")
         raise ModelUnavailable(f"model {name}: {self._cards[name].reason or 'still loading'}")
-
-    def load_all(self) -> None:
-        """Load every model, the default first; none stops the others."""
-        for name in self.names:
-            self.load(name)
 
     def load(self, name: str) -> None:
         """Load one model; where that fails its card and the log say why, and nothing is raised."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from worker.applications import open_application
-from worker.model_errors import ModelUnavailable
-from worker.model_file import ModelEntry
+from worker.models.applications import open_application
+from worker.models.errors import ModelUnavailable
+from worker.models.file import ModelEntry
 
 Tensor = Any  # TensorFlow has no complete types
 Shape = tuple[int, int, int]

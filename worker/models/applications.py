@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from worker.model_errors import ModelUnavailable
-from worker.model_file import ModelEntry
+from worker.models.errors import ModelUnavailable
+from worker.models.file import ModelEntry
 
 SILENCE_S = 30  # a server silent for so long ends a download
 

@@ -18,8 +18,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from worker.images import Fit
-from worker.model_errors import RegistryError
-from worker.preprocessing import Preprocessing, PreprocessingOrName
+from worker.models.errors import RegistryError
+from worker.models.preprocessing import Preprocessing, PreprocessingOrName
 
 SOURCES = ("file", "saved_model", "application")
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.contract.schema import ModelCard, ModelStatus
-from worker.applications import imagenet_labels
-from worker.model_errors import ModelUnavailable
-from worker.model_file import ModelEntry
-from worker.networks import Network, Tensor, open_network, weights_digest
-from worker.preprocessing import Preprocessing
+from worker.models.applications import imagenet_labels
+from worker.models.errors import ModelUnavailable
+from worker.models.file import ModelEntry
+from worker.models.networks import Network, Tensor, open_network, weights_digest
+from worker.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:  # at run time it brings TensorFlow
     from worker.engine.predictor import Predictor
