@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,15 @@ import pytest
 import redis
 from PIL import Image
 
-from service.contract.ledger import Ledger
-from service.contract.schema import ModelCard, ModelStatus
+from service.contract.ledger import Ledger, Order
+from service.contract.schema import (
+    ImageInfo,
+    ModelCard,
+    ModelRef,
+    ModelStatus,
+    Outputs,
+    ResolvedSettings,
+)
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server
@@ -43,15 +51,21 @@ def without_volatile(value: Any) -> Any:
 
 
 class RedisServer:
-    """A redis-server without persistence, for one test run; it can be stopped and come back."""
+    """A redis-server of its own; where it `remembers`, it comes back with its data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, remembers: bool = False) -> None:
+        self._appendonly = "yes" if remembers else "no"
         self._socket = folder / "redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{self._socket}"
 
     def start(self) -> None:
-        options = {"port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "no"}
+        options = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "save": "",
+            "appendonly": self._appendonly,
+        }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._process = subprocess.Popen(
             [find_server(), *words], cwd=self._socket.parent, stdout=subprocess.DEVNULL
@@ -90,21 +104,18 @@ def skip_or_raise(error: NoRedis) -> None:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One server for the whole run; take `redis_url` instead unless you only read."""
-    with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
-        server = RedisServer(Path(folder))
-        try:
-            server.start()
-        except NoRedis as error:
-            skip_or_raise(error)
-        yield server
-        server.stop()
+    yield from _started(remembers=False)
 
 
 @pytest.fixture
 def mortal_redis() -> Iterator[RedisServer]:
     """A server of this test alone, to be stopped and started."""
+    yield from _started(remembers=True)
+
+
+def _started(*, remembers: bool) -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
-        server = RedisServer(Path(folder))
+        server = RedisServer(Path(folder), remembers=remembers)
         try:
             server.start()
         except NoRedis as error:
@@ -156,6 +167,15 @@ def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
 
 
 @pytest.fixture
+def order() -> Order:
+    return Order(
+        settings=ResolvedSettings(model="tiny", outputs=Outputs(top=1)),
+        model=ModelRef(name="tiny", digest=None),
+        image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
+    )
+
+
+@pytest.fixture
 def normalised() -> Callable[[Any], Any]:
     """Takes out of an answer what differs from run to run."""
     return without_volatile
@@ -199,3 +219,27 @@ def new_photo() -> Callable[..., bytes]:
 @pytest.fixture
 def photo(new_photo: Callable[..., bytes]) -> bytes:
     return new_photo()
+
+
+@pytest.fixture(scope="session")
+def shap_module():
+    """shap 0.51: the reference. Its import compiles for seconds, so one import serves all tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import shap
+    return shap
+
+
+@pytest.fixture(scope="session")
+def shap_partition(shap_module):
+    """Give a function that explains a picture by shap: values (H, W, C, K), base values (K,)."""
+
+    def explain(function, picture, masker, **settings):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            masked = shap_module.maskers.Image(masker, picture.shape)
+            explainer = shap_module.PartitionExplainer(function, masked)
+            result = explainer(picture[np.newaxis], silent=True, **settings)
+        return result.values[0], result.base_values[0]
+
+    return explain

@@ -1,7 +1,7 @@
 """Server-sent events: the document of an explanation now, and again whenever it changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import redis
@@ -47,10 +47,10 @@ async def follow_explanation(request: Request, services: Provided, explanation_i
     state = await services.catalogue.read(explanation_id)
     if state.status.done and request.headers.get("last-event-id") == str(state.version):
         return Response(status_code=204)  # tells a browser's EventSource to stop coming back
-    return EventSourceResponse(_events(services.watch, explanation_id), ping=PING_S)
+    return EventSourceResponse(events_of(services.watch, explanation_id), ping=PING_S)
 
 
-async def _events(watch: Watch, explanation_id: str) -> AsyncIterator[ServerSentEvent]:
+async def events_of(watch: Watch, explanation_id: str) -> AsyncGenerator[ServerSentEvent, None]:
     """Outlives a Redis that goes away; the stream is silent until it is back."""
     while True:
         try:

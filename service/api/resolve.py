@@ -26,7 +26,9 @@ def resolve(
     """What to compute and with which model. Raises ApiError."""
     card = _available(find_card(settings.model, cards))
     if settings.max_evals > max_evals:
-        raise _invalid("max_evals", settings.max_evals, {"minimum": 2, "maximum": max_evals})
+        said = f"at most {max_evals} evaluations may be asked for"
+        bounds = {"minimum": 2, "maximum": max_evals}
+        raise _invalid("max_evals", said, settings.max_evals, bounds)
     _check_masker(settings.masker, card.input_shape[2] if card.input_shape else 3)
     chosen = {"model": card.name, "outputs": _outputs(settings.outputs, card)}
     resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
@@ -83,23 +85,21 @@ def _check_masker(masker: str, channels: int) -> None:
     name = masker.partition("(")[0]
     numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", masker)]
     if name.startswith("inpaint") and channels not in (1, 3):
-        raise _invalid("masker", masker, ["blur(kx,ky)", "mean", "constant(v)"])
+        said = f"{name} needs pictures of 1 or 3 channels; the model's have {channels}"
+        raise _invalid("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
     if name == "blur" and max(numbers) > LARGEST_KERNEL:
-        raise _invalid("masker", masker, {"kernel": {"minimum": 1, "maximum": LARGEST_KERNEL}})
+        said = f"a kernel may have {LARGEST_KERNEL} pixels in width and height"
+        kernel = {"minimum": 1, "maximum": LARGEST_KERNEL}
+        raise _invalid("masker", said, masker, {"kernel": kernel})
     if name == "constant" and (len(numbers) not in (1, channels) or max(numbers) > 255):
+        said = f"constant takes one number, or one for each of {channels} channels, in 0..255"
         levels = {"numbers": sorted({1, channels}), "each": {"minimum": 0, "maximum": 255}}
-        raise _invalid("masker", masker, levels)
+        raise _invalid("masker", said, masker, levels)
 
 
-def _invalid(field: str, received: str | int, accepted: object) -> ApiError:
-    detail = f"settings.{field} is {received}; accepted are {accepted}"
-    return ApiError(
-        ErrorCode.INVALID_SETTINGS,
-        detail,
-        f"settings.{field}",
-        received,
-        accepted,
-    )
+def _invalid(name: str, said: str, received: str | int, accepted: object) -> ApiError:
+    field = f"settings.{name}"
+    return ApiError(ErrorCode.INVALID_SETTINGS, f"{field}: {said}", field, received, accepted)
 
 
 # --- Outputs
@@ -110,11 +110,12 @@ def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
     count = card.output_count or 0
     if wanted is None:
         return Outputs(top=min(DEFAULT_TOP, count))
+    said = f"the model has {count} outputs"
     if wanted.top is not None and wanted.top > count:
-        raise _unknown("top", wanted.top, {"minimum": 1, "maximum": count})
+        raise _unknown("top", said, wanted.top, {"minimum": 1, "maximum": count})
     for index in wanted.indices or []:
         if index >= count:
-            raise _unknown("indices", index, {"minimum": 0, "maximum": count - 1})
+            raise _unknown("indices", said, index, {"minimum": 0, "maximum": count - 1})
     if wanted.labels is not None:
         return Outputs(indices=[_index_of(label, card.labels) for label in wanted.labels])
     return wanted
@@ -122,23 +123,17 @@ def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
 
 def _index_of(label: str, labels: list[str] | None) -> int:
     if not labels:
-        raise _unknown("labels", label, "indices: the model has no labels")
+        raise _unknown("labels", "the model has none; name outputs by index", label, ["indices"])
     indices = [index for index, known in enumerate(labels) if known == label]
     if not indices:
-        near = difflib.get_close_matches(label[:100], set(labels), n=5)
-        raise _unknown("labels", label, {"nearest": near})
+        near = difflib.get_close_matches(label[:100], list(dict.fromkeys(labels)), n=5)
+        raise _unknown("labels", f"no output is called {label[:100]!r}", label, {"nearest": near})
     if len(indices) > 1:
-        raise _unknown("labels", label, {"indices": indices}, "names several outputs")
+        said = f"several outputs are called {label!r}; name one by index"
+        raise _unknown("labels", said, label, {"indices": indices})
     return indices[0]
 
 
-def _unknown(
-    name: str, received: str | int, accepted: object, what: str = "is not an output of the model"
-) -> ApiError:
-    return ApiError(
-        ErrorCode.UNKNOWN_OUTPUT,
-        f"{str(received)[:100]!r} {what}; accepted are {accepted}",
-        f"settings.outputs.{name}",
-        received,
-        accepted,
-    )
+def _unknown(name: str, said: str, received: str | int, accepted: object) -> ApiError:
+    field = f"settings.outputs.{name}"
+    return ApiError(ErrorCode.UNKNOWN_OUTPUT, f"{field}: {said}", field, received, accepted)

@@ -20,7 +20,8 @@ class Server(uvicorn.Server):
         self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._app.state.services.watch.stop()
+        if services := getattr(self._app.state, "services", None):
+            services.watch.stop()
         super().handle_exit(sig, frame)
 
 

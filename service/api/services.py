@@ -22,6 +22,7 @@ from service.contract.store import Store, open_store
 
 PICTURES_AT_ONCE = 4  # each may take hundreds of megabytes while it is decoded or drawn
 READS_AT_ONCE = 32  # connections to Redis
+QUEUED_READ_S = 20  # longest wait for one of them
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _connect_async(url: str) -> redis.asyncio.Redis:
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=READS_AT_ONCE,
-        timeout=5,
+        timeout=QUEUED_READ_S,
         socket_timeout=5,
         socket_connect_timeout=2,
         retry=Retry(ExponentialBackoff(cap=0.5), retries=1),

@@ -51,7 +51,8 @@ async def read_upload(request: Request, *, max_bytes: int) -> Upload:
 
 async def _limited(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
     """The body as it arrives, refused at the first byte too many or before any of it."""
-    _check_length(int(request.headers.get("content-length", 0)), max_bytes)
+    declared = request.headers.get("content-length", "")
+    _check_length(int(declared) if declared.isdecimal() else 0, max_bytes)
     length = 0
     async for chunk in request.stream():
         length += len(chunk)

@@ -8,25 +8,12 @@ import redis
 from service.contract.ledger import Ledger, Order, new_id
 from service.contract.schema import (
     Crop,
-    ImageInfo,
-    ModelRef,
     Outcome,
-    Outputs,
-    ResolvedSettings,
     Runtime,
     Timings,
 )
 
 QUEUE = "test"
-
-
-@pytest.fixture
-def order() -> Order:
-    return Order(
-        settings=ResolvedSettings(model="tiny", outputs=Outputs(top=1)),
-        model=ModelRef(name="tiny", digest=None),
-        image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
-    )
 
 
 @pytest.fixture

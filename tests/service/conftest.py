@@ -153,6 +153,12 @@ def hand(ledger: Ledger, store: Store, connection: redis.Redis) -> Hand:
 
 
 @pytest.fixture
+def new_hand() -> type[Hand]:
+    """A hand for another Redis than the usual."""
+    return Hand
+
+
+@pytest.fixture
 async def served(api: httpx.AsyncClient, hand: Hand, new_card: Callable[..., ModelCard]) -> Any:
     """The app with one model, `tiny`, at its service."""
     hand.announce(new_card())

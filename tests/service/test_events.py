@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from service.contract.ledger import Count
+from service.contract.settings import Settings
 
 URL = "/v1/explanations"
 
@@ -54,8 +55,33 @@ class Server:
         self.process.wait()
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
 @pytest.fixture
-def server(settings, tmp_path, hand, new_card):
+def store_url(folder) -> str:
+    return f"file:{folder}/store"
+
+
+@pytest.fixture(scope="module")
+def lasting_server(redis_server, folder):
+    """One process for the tests that leave it running."""
+    settings = Settings(redis_url=redis_server.url, store_url=f"file:{folder}/store", queue="test")
+    found = Server(settings, folder / "api.log")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def server(lasting_server, hand, new_card):
+    hand.announce(new_card())
+    return lasting_server
+
+
+@pytest.fixture
+def mortal_server(settings, tmp_path, hand, new_card):
     hand.announce(new_card())
     found = Server(settings, tmp_path / "api.log")
     yield found
@@ -131,18 +157,15 @@ def test_a_stream_ends_when_its_explanation_is_deleted(server, explanation_id):
     assert json.loads(last["data"])["code"] == "not_found"
 
 
-def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(server, explanation_id):
-    answers = {}
+def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(mortal_server, photo):
+    http, answers = mortal_server.http, {}
+    path = http.post(URL, files={"image": ("p", photo)}).headers["location"]
 
     def wait():
-        headers = {"Prefer": "wait=60"}
-        answers["wait"] = httpx.get(
-            f"{server.http.base_url}{URL}/{explanation_id}", headers=headers, timeout=60
-        )
+        answers["wait"] = http.get(path, headers={"Prefer": "wait=60"}, timeout=60)
 
     def follow():
-        path = f"{server.http.base_url}{URL}/{explanation_id}/events"
-        with httpx.stream("GET", path, timeout=60) as stream:
+        with http.stream("GET", f"{path}/events", timeout=60) as stream:
             answers["events"] = list(events(stream.iter_lines()))
 
     threads = [threading.Thread(target=target) for target in (wait, follow)]
@@ -150,8 +173,8 @@ def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(server, expl
         thread.start()
     time.sleep(0.5)
     began = time.monotonic()
-    server.process.send_signal(signal.SIGTERM)
-    server.process.wait(30)
+    mortal_server.process.send_signal(signal.SIGTERM)
+    mortal_server.process.wait(30)
     assert time.monotonic() - began < 20
     for thread in threads:
         thread.join()

@@ -20,6 +20,12 @@ def document() -> dict[str, Any]:
     return json.loads((ROOT / DOCUMENT).read_text())
 
 
+@pytest.fixture
+def photo() -> bytes:
+    """What `create` sends here: a file, as encoders differ from version to version."""
+    return (EXAMPLES / "photo.png").read_bytes()
+
+
 def operations(document):
     return [
         (path, method, operation)

@@ -6,8 +6,8 @@ import time
 import pytest
 import redis.asyncio
 
-from service.api.catalogue import Catalogue
-from service.api.services import open_services
+from service.api.events import events_of
+from service.api.services import READS_AT_ONCE, open_services
 from service.api.watch import LOOK_AGAIN_S, Watch
 from service.contract.ledger import CHANGES, new_id
 from service.contract.schema import Status
@@ -62,23 +62,36 @@ async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
     assert accepted_id not in watch._waiting
 
 
-async def test_a_thousand_may_wait_for_one(watch, accepted_id, hand):
-    waiting = [asyncio.create_task(watch.until_done(accepted_id, 60)) for _ in range(1000)]
+async def test_many_more_than_there_are_connections_may_wait_for_one(watch, accepted_id, hand):
+    waiting = [
+        asyncio.create_task(watch.until_done(accepted_id, 60)) for _ in range(10 * READS_AT_ONCE)
+    ]
     await asyncio.sleep(0.5)
     hand.succeed(accepted_id)
     states = await asyncio.wait_for(asyncio.gather(*waiting), 60)
     assert {state.status for state in states} == {Status.SUCCEEDED}
 
 
-async def test_the_watch_survives_a_restart_of_redis(settings, mortal_redis):
+async def test_a_stream_of_events_outlives_a_restart_of_redis(
+    settings, mortal_redis, order, store, new_hand
+):
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
     async with open_services(mortal) as services:
+        services.ledger.accept(explanation_id := new_id(), order, timeout_s=60, longest=9)
         await until_subscribed(mortal_redis.url)
+        stream = events_of(services.watch, explanation_id)
+        assert (await anext(stream)).event == "progress"
+        following = asyncio.create_task(anext(stream))
         mortal_redis.stop()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(LOOK_AGAIN_S)
+        assert not following.done()
         await asyncio.to_thread(mortal_redis.start)
         await until_subscribed(mortal_redis.url)
-        assert isinstance(services.catalogue, Catalogue)
+        new_hand(services.ledger, store, services.redis).succeed(explanation_id)
+        while (event := await asyncio.wait_for(following, 20)).event == "progress":
+            following = asyncio.create_task(anext(stream))
+        assert event.event == "done"
+        await stream.aclose()
 
 
 async def until_subscribed(url: str) -> None:
