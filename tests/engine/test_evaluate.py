@@ -159,12 +159,12 @@ def test_a_finished_explanation_can_still_be_asked_for_a_snapshot():
 
 
 def test_top_outputs_come_by_score_and_then_by_index():
-    scores = np.array([1.0, 5.0, 3.0, 5.0, 3.0, 0.0])
-    model = predictor(lambda pictures: np.broadcast_to(scores, (len(pictures), 6)))
-    explained = explain(model, PICTURE, Request(masker="mean", outputs=Top(4)))
-    assert explained.outputs.tolist() == [1, 3, 2, 4]
-    assert explained.attribution.scores.tolist() == [5, 5, 3, 3]
-    assert explained.attribution.values.shape == (*SHAPE, 4)
+    scores = np.repeat([2.0, 7.0, 2.0], 20)
+    model = predictor(lambda pictures: np.broadcast_to(scores, (len(pictures), 60)))
+    explained = explain(model, PICTURE, Request(masker="mean", outputs=Top(50), max_evals=4))
+    assert explained.outputs.tolist() == [*range(20, 40), *range(20), *range(40, 50)]
+    assert explained.attribution.scores.tolist() == [7] * 20 + [2] * 30
+    assert explained.attribution.values.shape == (*SHAPE, 50)
 
 
 def test_outputs_by_index_keep_their_order():

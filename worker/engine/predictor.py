@@ -77,6 +77,8 @@ class TensorFlowPredictor:
             self.traces += 1  # Python runs only while TensorFlow traces
             return _as_scores(model(preprocess(pictures)))
 
+        # Folding rewrites arithmetic; without it scores equal the eager model's bit by bit.
+        tf.config.optimizer.set_experimental_options({"constant_folding": False})
         signature = [tf.TensorSpec((None, *self.input_shape), tf.float32)]
         # No XLA: on CPUs it is no faster for some models and many times slower for others.
         return tf.function(forward, input_signature=signature, jit_compile=False)

@@ -1,0 +1,104 @@
+"""`python -m benchmarks [CASE ...] [--repeats N] [--contenders NAME ...]`: the engine beside shap.
+
+Contenders take turns within the same run, each warm in a process of its own; cold cases get a fresh
+process a turn. Reported are medians, and ratios of medians.
+"""
+
+import argparse
+import os
+from statistics import median
+
+import numpy as np
+
+from benchmarks.cases import CASES, Case
+from benchmarks.contenders import CONTENDERS
+from benchmarks.process import Child, Measurement
+
+Results = dict[str, list[Measurement]]
+
+
+def main() -> None:
+    options = _options()
+    print(f"{os.cpu_count()} cores; medians of {options.repeats}")
+    for case in CASES:
+        if case.name in options.cases:
+            measure = _measure_cold if case.cold else _measure_warm
+            results, difference = measure(case, options.contenders, options.repeats)
+            _print(case, results, difference)
+
+
+def _options() -> argparse.Namespace:
+    names = [case.name for case in CASES]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("cases", nargs="*", default=names, metavar="CASE", help=", ".join(names))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.cases) - set(names):
+        parser.error(f"unknown cases {sorted(unknown)}; there are {', '.join(names)}")
+    return options
+
+
+def _measure_warm(case: Case, names: list[str], repeats: int) -> tuple[Results, float | None]:
+    children = {name: Child(case.name, name) for name in names}
+    results: Results = {name: [] for name in names}
+    for _ in range(repeats):
+        for name, child in children.items():
+            results[name].append(child.measure())
+    for child in children.values():
+        child.close()
+    return results, _difference(children)
+
+
+def _measure_cold(case: Case, names: list[str], repeats: int) -> tuple[Results, float | None]:
+    results: Results = {name: [] for name in names}
+    for _ in range(repeats):
+        children = {}
+        for name in names:
+            children[name] = Child(case.name, name)
+            results[name].append(children[name].measure())
+            children[name].close()
+    return results, _difference(children)
+
+
+def _difference(children: dict[str, Child]) -> float | None:
+    """Give how far ours is from shap's values, over shap's largest."""
+    if not {"shap", "ours"} <= children.keys():
+        return None
+    theirs, ours = (np.load(children[name].values) for name in ("shap", "ours"))
+    return float(np.abs(theirs - ours).max() / np.abs(theirs).max())
+
+
+def _print(case: Case, results: Results, difference: float | None) -> None:
+    state = "first explanation of a process" if case.cold else "warm"
+    print(f"\n{case.name}: {case.model}, {case.masker}, {case.max_evals} evaluations, {state}")
+    print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}{'ready s':>9}")
+    for name, rows in results.items():
+        wall, cpu = _median(rows, "wall_s"), _median(rows, "cpu_s")
+        peak, ready = _median(rows, "peak_mb"), _median(rows, "ready_s")
+        print(f"{name:10}{wall:8.2f}{cpu:8.2f}{peak:9.0f}{ready:9.2f}")
+    _print_ratios(results)
+    if difference is not None:
+        print(f"  values differ from shap's by {difference:.1e} of the largest")
+
+
+def _print_ratios(results: Results) -> None:
+    if "ours" not in results:
+        return
+    wall, cpu = _median(results["ours"], "wall_s"), _median(results["ours"], "cpu_s")
+    print(f"  ours: wall {wall * (os.cpu_count() or 1) / cpu:.2f} x CPU seconds / cores")
+    for name in results.keys() - {"ours"}:
+        walls = _median(results[name], "wall_s") / wall
+        cpus = _median(results[name], "cpu_s") / cpu
+        peaks = _median(results[name], "peak_mb") / _median(results["ours"], "peak_mb")
+        print(f"  {name} / ours: wall {walls:.2f}, CPU {cpus:.2f}, peak memory {peaks:.2f}")
+
+
+def _median(rows: list[Measurement], quantity: str) -> float:
+    return float(median(getattr(row, quantity) for row in rows))
+
+
+if __name__ == "__main__":
+    main()
