@@ -107,6 +107,9 @@ class Client:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._http.close()
 
     def submit(self, picture: Picture, settings: ExplanationSettings | None = None) -> Explanation:
@@ -176,6 +179,9 @@ class AsyncClient:
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
         await self._http.aclose()
 
     async def submit(

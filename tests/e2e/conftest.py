@@ -64,9 +64,6 @@ def running() -> Iterator[Running]:
         pytest.skip(str(error))
     with tempfile.TemporaryDirectory(prefix="shapshot-e2e-") as folder:
         running = start(Path(folder))
-        yield running
-        running.client.close()
-        code, left = running.stop()
-        assert running.process.stdout
-        running.process.stdout.close()
-        assert (code, left) == (0, [])  # Ctrl-C leaves nothing behind
+        with running.process, running.client:
+            yield running
+            assert running.stop() == (0, [])  # Ctrl-C leaves nothing behind
