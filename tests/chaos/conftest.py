@@ -4,59 +4,26 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
 from service.contract.ledger import Ledger, Order, State, new_id
 from service.contract.queue import connect
 from service.contract.schema import ImageInfo, ModelRef, Outputs, ResolvedSettings
-from service.redis_server import NoRedis, find_server, server_command, server_version
+from tests.conftest import RedisServer, wait_until
 
 LEASE_S = 2
 STAND_IN = Path(__file__).parent / "stand_in.py"
 
 
-class MortalRedis:
-    """A redis-server of this test, with its data on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._socket = folder / "redis.sock"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"unix://{self._socket}"
-        self.start()
-
-    def start(self) -> None:
-        binary = find_server()
-        version = server_version(binary)
-        command = server_command(binary, version=version, data=self._folder, socket=self._socket)
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until(self._answers, 10)
-
-    def kill(self) -> None:
-        assert self._process
-        self._process.kill()
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            with redis.Redis.from_url(self.url) as connection:
-                return bool(connection.ping())
-        except redis.RedisError:
-            return False
-
-
 class Scene:
     """A queue with its Redis and its workers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mortal_redis: RedisServer) -> None:
         self.folder = folder
-        self.redis = MortalRedis(folder)
+        self.redis = mortal_redis
         self.connection = connect(self.redis.url)
         self.ledger = Ledger(self.connection, queue="chaos", lease_s=LEASE_S, retention_s=3600)
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -99,7 +66,7 @@ class Scene:
         return state
 
     def wait(self, explanation_id: str, status: str, seconds: float = 20) -> State:
-        until(lambda: self.state(explanation_id).status == status, seconds)
+        wait_until(lambda: self.state(explanation_id).status == status, seconds=seconds)
         return self.state(explanation_id)
 
     @property
@@ -116,26 +83,10 @@ class Scene:
             process.kill()
             process.wait()
         self.connection.close()
-        self.redis.kill()
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition; how long it may take is a bound on hanging, not a measurement."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.02)
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    try:
-        find_server()
-    except NoRedis as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
-        found = Scene(Path(folder))
-        yield found
-        found.close()
+def scene(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[Scene]:
+    found = Scene(tmp_path, mortal_redis)
+    yield found
+    found.close()

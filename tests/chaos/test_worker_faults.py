@@ -8,7 +8,8 @@ import pytest
 from redis import RedisError
 
 from service.contract.schema import ErrorCode
-from tests.chaos.conftest import Scene, until
+from tests.chaos.conftest import Scene
+from tests.conftest import wait_until
 
 
 def test_a_job_runs_once_and_nothing_of_it_stays_in_the_queues(scene: Scene) -> None:
@@ -24,7 +25,7 @@ def test_a_job_runs_once_and_nothing_of_it_stays_in_the_queues(scene: Scene) -> 
 def test_another_worker_takes_over_from_one_that_was_killed(scene: Scene) -> None:
     first = scene.worker()
     job = scene.submit(steps=40)
-    until(lambda: scene.starts(job) == 1, 20)
+    wait_until(lambda: scene.starts(job) == 1, seconds=20)
     first.kill()
     scene.worker()
     state = scene.wait(job, "succeeded")
@@ -35,7 +36,7 @@ def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(scen
     job = scene.submit(steps=400)
     for start in (1, 2, 3):
         worker = scene.worker(MAX_ATTEMPTS=3)
-        until(lambda start=start: scene.starts(job) == start, 30)
+        wait_until(lambda start=start: scene.starts(job) == start, seconds=30)
         worker.kill()
     scene.worker(MAX_ATTEMPTS=3)
     state = scene.wait(job, "failed")
@@ -47,14 +48,14 @@ def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(scen
 def test_a_worker_frozen_past_its_lease_cannot_write_when_it_thaws(scene: Scene) -> None:
     frozen = scene.worker()
     job = scene.submit(steps=60)
-    until(lambda: scene.starts(job) == 1, 20)
+    wait_until(lambda: scene.starts(job) == 1, seconds=20)
     frozen.send_signal(signal.SIGSTOP)
     scene.worker()
-    until(lambda: scene.starts(job) == 2, 20)
+    wait_until(lambda: scene.starts(job) == 2, seconds=20)
     frozen.send_signal(signal.SIGCONT)
     state = scene.wait(job, "succeeded")
     log = scene.folder / "worker-0.log"
-    until(lambda: b"lease lost" in log.read_bytes(), 10)
+    wait_until(lambda: b"lease lost" in log.read_bytes(), seconds=10)
     assert state.attempts == 2
     assert scene.state(job).version == state.version  # nothing was written after the end
 
@@ -62,7 +63,7 @@ def test_a_worker_frozen_past_its_lease_cannot_write_when_it_thaws(scene: Scene)
 def test_a_worker_told_to_stop_gives_its_job_back_to_the_front(scene: Scene) -> None:
     stopping = scene.worker()
     job = scene.submit(steps=40)
-    until(lambda: scene.starts(job) == 1, 20)
+    wait_until(lambda: scene.starts(job) == 1, seconds=20)
     waiting = scene.submit(steps=1)
     stopping.send_signal(signal.SIGTERM)
     assert stopping.wait(timeout=10) == 0
@@ -77,7 +78,7 @@ def test_a_running_job_hears_a_cancel_and_a_waiting_one_never_starts(scene: Scen
     running = scene.submit(steps=400)
     waiting = scene.submit(steps=1)
     scene.worker()
-    until(lambda: scene.starts(running) == 1, 20)
+    wait_until(lambda: scene.starts(running) == 1, seconds=20)
     assert scene.ledger.cancel(waiting) == "canceled"
     assert scene.ledger.cancel(running) == "canceling"
     state = scene.wait(running, "canceled")
@@ -90,7 +91,6 @@ def test_a_job_past_its_deadline_fails_with_that_reason(scene: Scene) -> None:
     scene.worker(DEADLINE_S=1)
     job = scene.submit(steps=100)
     state = scene.wait(job, "failed")
-    # The stand-in lets the interruption through; the worker's own job turns it into a value.
     assert state.error
     assert state.error.code == ErrorCode.DEADLINE_EXCEEDED
 
@@ -113,8 +113,8 @@ def test_a_result_survives_redis_being_gone_at_the_end_of_the_job(
 ) -> None:
     worker = scene.worker()
     job = scene.submit(steps=20)
-    until(lambda: scene.starts(job) == 1, 20)
-    scene.redis.kill()
+    wait_until(lambda: scene.starts(job) == 1, seconds=20)
+    scene.redis.stop()
     time.sleep(gone_s)
     scene.redis.start()
     scene.wait(job, "succeeded")
@@ -176,13 +176,13 @@ def test_expired_explanations_leave_a_tombstone_and_then_nothing(scene: Scene) -
     scene.worker(RETENTION_S=1, TOMBSTONE_S=2)
     scene.wait(job, "expired")
     assert scene.state(job).order is None
-    until(lambda: scene.ledger.read(job) is None, 10)
+    wait_until(lambda: scene.ledger.read(job) is None, seconds=10)
     leftovers = [key for key in scene.connection.keys("shapshot:*") if job.encode() in key]
     assert not leftovers
 
 
 def test_redis_errors_are_what_the_ledger_raises_while_it_is_gone(scene: Scene) -> None:
-    scene.redis.kill()
+    scene.redis.stop()
     with pytest.raises(RedisError):
         scene.submit(steps=1)
     scene.redis.start()
