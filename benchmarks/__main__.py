@@ -72,13 +72,13 @@ def _difference(children: dict[str, Child]) -> float | None:
 
 
 def _print(case: Case, results: Results, difference: float | None) -> None:
-    state = "first explanation of a process" if case.cold else "warm"
+    state = "from a loaded model to the first result" if case.cold else "warm"
     print(f"\n{case.name}: {case.model}, {case.masker}, {case.max_evals} evaluations, {state}")
-    print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}{'ready s':>9}")
+    print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}")
     for name, rows in results.items():
         wall, cpu = _median(rows, "wall_s"), _median(rows, "cpu_s")
-        peak, ready = _median(rows, "peak_mb"), _median(rows, "ready_s")
-        print(f"{name:10}{wall:8.2f}{cpu:8.2f}{peak:9.0f}{ready:9.2f}")
+        peak = _median(rows, "peak_mb")
+        print(f"{name:10}{wall:8.2f}{cpu:8.2f}{peak:9.0f}")
     _print_ratios(results)
     if difference is not None:
         print(f"  values differ from shap's by {difference:.1e} of the largest")
@@ -89,7 +89,9 @@ def _print_ratios(results: Results) -> None:
         return
     wall, cpu = _median(results["ours"], "wall_s"), _median(results["ours"], "cpu_s")
     print(f"  ours: wall {wall * (os.cpu_count() or 1) / cpu:.2f} x CPU seconds / cores")
-    for name in results.keys() - {"ours"}:
+    for name in results:
+        if name == "ours":
+            continue
         walls = _median(results[name], "wall_s") / wall
         cpus = _median(results[name], "cpu_s") / cpu
         peaks = _median(results[name], "peak_mb") / _median(results["ours"], "peak_mb")

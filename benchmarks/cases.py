@@ -18,7 +18,11 @@ BATCH_SIZE = 50
 
 @dataclass(frozen=True)
 class Case:
-    """One explanation. cold: every measurement is the first explanation of a fresh process."""
+    """One explanation.
+
+    cold: measured in fresh processes, from a loaded model to the first result: what the explainer
+    imports and compiles is part of it.
+    """
 
     name: str
     model: str

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 WARM_UP = 60  # evaluations: enough to meet every batch size and compile all there is to compile
@@ -21,15 +24,11 @@ WARM_UP = 60  # evaluations: enough to meet every batch size and compile all the
 
 @dataclass(frozen=True)
 class Measurement:
-    """One explanation: by the clock, in CPU seconds of all threads, and the process's peak so far.
-
-    ready_s: what the process took to prepare once its libraries and model were loaded.
-    """
+    """One explanation: by the clock, in CPU seconds, and the peak memory of its process."""
 
     wall_s: float
     cpu_s: float
     peak_mb: float
-    ready_s: float
 
 
 class Child:
@@ -67,27 +66,31 @@ class Child:
 
 
 def main(case_name: str, contender: str, values: str) -> None:
-    """Prepare, say so, and then work once for every line."""
+    """Load, say so, and then work once for every line; a cold case prepares within its work."""
     from benchmarks.cases import CASES, load
     from benchmarks.contenders import CONTENDERS
 
     case = next(case for case in CASES if case.name == case_name)
-    subject = load(case)
-    start = time.perf_counter()
-    run = CONTENDERS[contender](case, subject)
+    prepare = partial(CONTENDERS[contender], case, load(case))
+    work = (lambda evals: prepare()(evals)) if case.cold else prepare()
     if not case.cold:
-        run(WARM_UP)
-    ready_s = time.perf_counter() - start
+        work(WARM_UP)
     print("ready", flush=True)
     for _ in sys.stdin:
-        clock, cpu = time.perf_counter(), time.process_time()
-        result = run(case.max_evals)
-        wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        if result is not None:
-            np.save(values, result)
-        answer = {"wall_s": wall_s, "cpu_s": cpu_s, "peak_mb": peak_mb, "ready_s": ready_s}
-        print(json.dumps(answer), flush=True)
+        measurement = _measure(lambda: _keep(values, work(case.max_evals)))
+        print(json.dumps(asdict(measurement)), flush=True)
+
+
+def _measure(work: Callable[[], None]) -> Measurement:
+    clock, cpu = time.perf_counter(), time.process_time()
+    work()
+    wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
+    return Measurement(wall_s, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _keep(path: str, values: NDArray[np.float64] | None) -> None:
+    if values is not None:
+        np.save(path, values)
 
 
 if __name__ == "__main__":
