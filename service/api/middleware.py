@@ -5,7 +5,6 @@ import time
 import uuid
 
 import structlog
-from anyio import CancelScope
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -73,21 +72,18 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
 
 
 class HeadAsGet:
-    """Answers HEAD with the headers of GET; work begun for the body is called off."""
+    """Answers HEAD with the headers of GET and no body; a stream then sees its client gone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self._app(scope, receive, send)
-            return
-        with CancelScope() as until_headers:
+        async def send_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b""})
 
-            async def send_headers(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    await send(message)
-                    await send({"type": "http.response.body", "body": b""})
-                    until_headers.cancel()
-
+        if scope["type"] == "http" and scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, send_headers)
+        else:
+            await self._app(scope, receive, send)

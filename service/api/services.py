@@ -66,7 +66,7 @@ async def _end(task: asyncio.Task[None]) -> None:
     """Cancel until it ends: redis-py may swallow a cancel that meets a read."""
     while not task.done():
         task.cancel()
-        await asyncio.wait([task], timeout=0.1)
+        await asyncio.wait([task], timeout=0.02)
 
 
 def _connect_async(url: str) -> redis.asyncio.Redis:

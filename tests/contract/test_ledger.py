@@ -6,7 +6,7 @@ import time
 import pytest
 
 from service.contract import ledger as ledger_module
-from service.contract.ledger import Count, Fenced, Ledger, QueueFull, key_of, new_id
+from service.contract.ledger import EXPIRY, Count, Fenced, Ledger, QueueFull, key_of, new_id
 from service.contract.schema import ErrorCode, Failure, Status
 
 WIP, INTERMEDIATE = "rq:wip:test", "rq:queue:test:intermediate"
@@ -235,6 +235,7 @@ def test_a_thousand_reapers_at_once_put_a_job_back_once(ledger, accepted, connec
         thread.join()
     assert (len(reaped), sum(reaped)) == (1000, 1)
     assert waiting() == [explanation_id]
+    assert connection.zcard(WIP) == 0
 
 
 def test_an_expired_explanation_leaves_a_tombstone_for_a_while(connection, order):
@@ -256,6 +257,13 @@ def test_an_upload_that_never_became_an_explanation_is_due_in_the_end(ledger, mo
     orphan = new_id()
     ledger.reserve(orphan)
     assert ledger.expired() == [orphan]
+
+
+def test_an_upload_that_became_an_explanation_is_not_swept(ledger, order, connection):
+    kept = new_id()
+    ledger.reserve(kept)
+    ledger.accept(kept, order, timeout_s=60, longest=10)
+    assert connection.zscore(EXPIRY, kept) is None
 
 
 def test_every_change_is_published_with_a_higher_version(ledger, accepted, connection):

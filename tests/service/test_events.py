@@ -157,6 +157,12 @@ def test_a_stream_ends_when_its_explanation_is_deleted(server, explanation_id):
     assert json.loads(last["data"])["code"] == "not_found"
 
 
+def test_head_of_a_stream_ends_at_once(server, explanation_id):
+    answer = server.http.head(f"{URL}/{explanation_id}/events", timeout=10)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert server.http.get(f"{URL}/{explanation_id}").is_success  # on the same connection
+
+
 def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(mortal_server, photo):
     http, answers = mortal_server.http, {}
     path = http.post(URL, files={"image": ("p", photo)}).headers["location"]
