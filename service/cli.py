@@ -35,7 +35,10 @@ def up(
         with local_set(data, host=host, port=port, say=_say) as (url, supervisor):
             _explain_sample(url, data)
             if not once:
-                console.print(f"Serving on [bold]{url}[/bold] (docs: {url}/docs). Ctrl-C stops.")
+                console.print(
+                    f"Serving on [bold]{url}[/bold] (docs: {url}/docs). Ctrl-C stops.",
+                    soft_wrap=True,
+                )
                 keep_running(supervisor, _say)
     except (KeyboardInterrupt, Stopped):
         console.print("Stopped.")

@@ -62,6 +62,7 @@ def local_set(folder: Path, *, host: str, port: int, say: Say) -> Iterator[tuple
     """
     home = Home(folder.resolve())
     signal.signal(signal.SIGTERM, _raise_stopped)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     with _locked(home), _short_folder() as sockets:
         port = _free_port(host, port)
         supervisor = Supervisor()
