@@ -24,7 +24,7 @@ _ORDER = Order(
 )
 _OUTCOME = Outcome(
     partial=False,
-    solution_concept="Owen values of a tree that halves the picture",
+    solution_concept="Owen values of a fixed binary image tree",
     evaluations=500,
     outputs=[
         OutputResult(

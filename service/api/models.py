@@ -61,7 +61,7 @@ def _settings_of(method: str) -> dict[str, Any]:
 PARTITION = MethodCard(
     name="partition",
     title="Partition",
-    solution_concept="Owen values of a tree that halves the picture again and again",
+    solution_concept="Owen values of a fixed binary image tree",
     reference="Owen, Values of games with a priori unions, 1977; "
     "Lundberg and Lee, A unified approach to interpreting model predictions, 2017",
     settings_schema=_settings_of("partition"),
