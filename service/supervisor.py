@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STOP_S = 1.2  # how long a child may take to stop before it is killed
+STOP_S = 1.0  # how long a child may take to stop before it is killed
 RESTART_PAUSE_S = (0.2, 1, 2, 5)  # before the first, second, ... restart in a row
 STEADY_S = 30  # a child that lived so long starts again without a pause
 PR_SET_PDEATHSIG = 1

@@ -89,4 +89,9 @@ def _wait_for(connection: redis.Redis) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is given back by now, and Python's teardown can hang: h5py's finalizers deadlock
+    # with a thread that is still loading a model.
+    os._exit(code)

@@ -12,7 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """What an operator may set: `redis_url` is the variable `SHAPSHOT_REDIS_URL`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="SHAPSHOT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="SHAPSHOT_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     # Shared by the API and the worker
     redis_url: str = Field(
