@@ -158,12 +158,7 @@ def settings(redis_url: str, store_url: str) -> Settings:
 
 @pytest.fixture
 def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
-    return Ledger(
-        connection,
-        queue=settings.queue,
-        lease_s=settings.lease_s,
-        retention_s=settings.retention_s,
-    )
+    return Ledger.of(connection, settings)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from service.contract.ledger import Ledger
 from service.contract.presence import announce, withdraw
 from service.contract.schema import ModelCard
 from service.contract.settings import Settings
-from service.contract.store import Store, StoreError
+from service.contract.store import Store
+from service.contract.sweep import sweep
 
 log = structlog.get_logger(__name__)
 
@@ -68,12 +69,5 @@ class Housekeeping:
         if reaped := self._ledger.reap(max_attempts=self._settings.max_attempts):
             log.warning("jobs of silent workers put back or given up", count=reaped)
         for explanation_id in self._ledger.expired():
-            self._sweep(explanation_id)
-
-    def _sweep(self, explanation_id: str) -> None:
-        try:
-            self._store.delete_explanation(explanation_id)
-        except StoreError as error:
-            log.warning("not swept", id=explanation_id, reason=str(error))
-            return
-        self._ledger.bury(explanation_id, tombstone_s=self._settings.tombstone_s)
+            tombstone_s = self._settings.tombstone_s
+            sweep(explanation_id, self._ledger, self._store, tombstone_s=tombstone_s)

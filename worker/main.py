@@ -44,12 +44,7 @@ def main() -> int:
 
 def serve(settings: Settings, registry: Registry, store: Store, connection: redis.Redis) -> int:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    ledger = Ledger(
-        connection,
-        queue=settings.queue,
-        lease_s=settings.lease_s,
-        retention_s=settings.retention_s,
-    )
+    ledger = Ledger.of(connection, settings)
     housekeeping = Housekeeping(name, connection, ledger, store, settings, registry.cards)
     housekeeping.start()
     try:

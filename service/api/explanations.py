@@ -1,8 +1,8 @@
 """Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
 
+from functools import partial
 from typing import Annotated
 
-import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,10 +33,9 @@ from service.contract.schema import (
     ExplanationList,
     Status,
 )
-from service.contract.store import StoreError
+from service.contract.sweep import sweep
 
 router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
-log = structlog.get_logger(__name__)
 
 
 class ListQuery(BaseModel):
@@ -196,18 +195,9 @@ async def delete_explanation(services: Provided, explanation_id: str) -> Respons
     if answer in (Status.RUNNING, Status.CANCELING):
         detail = f"the explanation is {answer}; cancel it and wait until it has ended"
         raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after())
-    await to_thread.run_sync(_remove, services, explanation_id)
+    remove = partial(sweep, tombstone_s=services.settings.tombstone_s)
+    await to_thread.run_sync(remove, explanation_id, services.ledger, services.store)
     return Response(status_code=204)
-
-
-def _remove(services: Services, explanation_id: str) -> None:
-    """The artefacts; where the store refuses, the workers' sweep removes them later."""
-    try:
-        services.store.delete_explanation(explanation_id)
-    except StoreError as error:
-        log.warning("left for the sweep", id=explanation_id, reason=str(error))
-        return
-    services.ledger.bury(explanation_id, tombstone_s=services.settings.tombstone_s)
 
 
 async def _awaited(

@@ -49,7 +49,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         yield Services(
             settings=settings,
             redis=connection,
-            ledger=_ledger(connection, settings),
+            ledger=Ledger.of(connection, settings),
             store=open_store(settings.store_url),
             catalogue=catalogue,
             watch=watch,
@@ -80,15 +80,6 @@ def _connect_async(url: str) -> redis.asyncio.Redis:
         retry=Retry(ExponentialBackoff(cap=0.5), retries=1),
     )
     return redis.asyncio.Redis.from_pool(pool)
-
-
-def _ledger(connection: redis.Redis, settings: Settings) -> Ledger:
-    return Ledger(
-        connection,
-        queue=settings.queue,
-        lease_s=settings.lease_s,
-        retention_s=settings.retention_s,
-    )
 
 
 def _services(request: Request) -> Services:

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import redis
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +25,7 @@ from service.contract.schema import (
     ResolvedSettings,
     Status,
 )
+from service.contract.settings import Settings
 
 CHANGES = "shapshot:changes"
 INDEX = "shapshot:explanations"  # sorted set: id by time of creation
@@ -132,6 +133,16 @@ class Ledger:
         self._lease_s = lease_s
         self._retention_s = retention_s
         self._scripts: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+        """The ledger of a process with these settings."""
+        return cls(
+            connection,
+            queue=settings.queue,
+            lease_s=settings.lease_s,
+            retention_s=settings.retention_s,
+        )
 
     def _run(self, script: str, explanation_id: str, *arguments: object) -> str | None:
         registered = self._scripts.setdefault(script, self._redis.register_script(script))

@@ -36,12 +36,7 @@ def main() -> None:
     settings = Settings()
     configure_logs(level="INFO", as_json=False)
     connection = connect(settings.redis_url)
-    ledger = Ledger(
-        connection,
-        queue=settings.queue,
-        lease_s=settings.lease_s,
-        retention_s=settings.retention_s,
-    )
+    ledger = Ledger.of(connection, settings)
     store = open_store(settings.store_url)
     housekeeping = Housekeeping(sys.argv[1], connection, ledger, store, settings, lambda: [])
     housekeeping.start()

@@ -1,7 +1,6 @@
 """A job that was accepted ends exactly once, whatever happens to the processes around it."""
 
 import signal
-import threading
 import time
 
 import pytest
@@ -121,24 +120,6 @@ def test_a_result_survives_redis_being_gone_at_the_end_of_the_job(
     assert worker.poll() is None
     later = scene.submit(steps=1)
     scene.wait(later, "succeeded")
-
-
-def test_a_thousand_reaps_at_once_put_a_lost_job_back_once(scene: Scene) -> None:
-    job = scene.submit(steps=1)
-    scene.connection.lmove("rq:queue:chaos", "rq:queue:chaos:intermediate")
-    assert scene.ledger.begin(job)
-    scene.connection.zadd("rq:wip:chaos", {scene.connection.zrange("rq:wip:chaos", 0, 0)[0]: 1})
-
-    def reap() -> None:
-        for _ in range(50):
-            scene.ledger.reap(max_attempts=3)
-
-    threads = [threading.Thread(target=reap) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert scene.connection.lrange("rq:queue:chaos", 0, -1) == [job.encode()]
 
 
 def test_a_job_taken_from_the_queue_and_never_begun_is_put_back(scene: Scene) -> None:

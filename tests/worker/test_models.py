@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras import layers
 
 from service.contract.schema import ModelStatus
+from tests.worker.tiny_models import channel_means, dense, export
 from worker.models.applications import keras_downloads
 from worker.models.preprocessing import NAMED
-from worker.models.registry import read_registry
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -36,21 +36,6 @@ def network():
             layers.Dense(4, activation="softmax"),
         ]
     )
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Write a file of models, read it and load all."""
-
-    def write_and_load(text):
-        path = tmp_path / "models.toml"
-        path.write_text(text)
-        registry = read_registry(path, weights_cache=tmp_path / "cache")
-        for name in registry.names:
-            registry.load(name)
-        return registry
-
-    return write_and_load
 
 
 # --- What is served -----------------------------------------------------------------------------
@@ -164,22 +149,3 @@ def test_downloads_are_kept_in_the_folder_of_the_settings(tmp_path):
     with keras_downloads("weights", tmp_path / "new" / "cache"):
         kept = keras.utils.get_file("kept.txt", origin=(tmp_path / "origin.txt").as_uri())
     assert Path(kept).is_relative_to(tmp_path / "new" / "cache")
-
-
-# --- Making models ------------------------------------------------------------------------------
-
-
-def dense(shape):
-    return keras.Sequential([keras.Input(shape), layers.Flatten(), layers.Dense(2)])
-
-
-def channel_means(pictures):
-    return tf.reduce_mean(tf.cast(pictures, tf.float32), axis=(1, 2))  # (N, C)
-
-
-def export(folder, spec, outputs):
-    module = tf.Module()
-    module.scores = tf.function(
-        lambda x: {name: output(x) for name, output in outputs.items()}, input_signature=[spec]
-    )
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.scores})

@@ -12,28 +12,13 @@ from keras import layers
 from structlog.testing import capture_logs
 
 from service.contract.schema import ModelStatus
+from tests.worker.tiny_models import channel_means, dense, export
 from worker.models.errors import ModelUnavailable
-from worker.models.registry import read_registry
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Write a file of models, read it and load all."""
-
-    def write_and_load(text):
-        path = tmp_path / "models.toml"
-        path.write_text(text)
-        registry = read_registry(path, weights_cache=tmp_path / "cache")
-        for name in registry.names:
-            registry.load(name)
-        return registry
-
-    return write_and_load
 
 
 @pytest.fixture
@@ -169,22 +154,6 @@ def test_an_application_keras_does_not_have_is_answered_with_those_it_has(reason
 
 
 # --- Making models ------------------------------------------------------------------------------
-
-
-def dense(shape):
-    return keras.Sequential([keras.Input(shape), layers.Flatten(), layers.Dense(2)])
-
-
-def channel_means(pictures):
-    return tf.reduce_mean(tf.cast(pictures, tf.float32), axis=(1, 2))  # (N, C)
-
-
-def export(folder, spec, outputs):
-    module = tf.Module()
-    module.scores = tf.function(
-        lambda x: {name: output(x) for name, output in outputs.items()}, input_signature=[spec]
-    )
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.scores})
 
 
 def forge_lambda(path, marker, *, old):
