@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 WARM_UP = 60  # evaluations: enough to meet every batch size and compile all there is to compile
 
 

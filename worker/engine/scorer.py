@@ -19,6 +19,7 @@ from worker.engine.physical import physical_batch, spans
 if TYPE_CHECKING:
     from worker.engine.predictor import Predictor
 
+SHARES = 4  # of a batch a painter: fewer leave painters idle at its end, more cost hand-overs
 Painting = list[Future[float]]  # each gives the seconds it took
 
 
@@ -36,7 +37,8 @@ class Scorer:
         self._batch = batch or physical_batch(predictor.input_shape, predictor.device)
         # One more than a batch, as spans() may make it. (2, N, H, W, C)
         self._buffers = np.empty((2, self._batch + 1, *predictor.input_shape), dtype=np.float32)
-        self._painters = ThreadPoolExecutor(threads or os.cpu_count(), thread_name_prefix="painter")
+        self._threads = threads or os.cpu_count() or 1
+        self._painters = ThreadPoolExecutor(self._threads, thread_name_prefix="painter")
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +75,7 @@ class Scorer:
         """Start painting into a buffer; its pictures are ready when the painting is done."""
         count = len(coalitions)
         pictures = self._buffers[buffer, :count]  # (N, H, W, C)
-        share = 1 if masker.costly else count
+        share = max(1, count // (SHARES * self._threads)) if masker.costly else count
         parts = [slice(start, start + share) for start in range(0, count, share)]
         painting = [
             self._painters.submit(_paint_timed, masker, coalitions[part], pictures[part])
