@@ -35,7 +35,8 @@ class Child:
     """A contender waiting in its process; values of its last explanation lie in a file."""
 
     def __init__(self, case: str, contender: str) -> None:
-        self.values = Path(tempfile.mkdtemp()) / "values.npy"
+        self._folder = tempfile.TemporaryDirectory()  # lives as long as the child
+        self.values = Path(self._folder.name) / "values.npy"
         self._errors = self.values.with_name("errors.txt")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.process", case, contender, str(self.values)],
