@@ -5,8 +5,9 @@ from itertools import product
 
 import numpy as np
 
-from worker.engine.coalitions import children, region, whole
+from worker.engine.boxes import children, region, whole
 from worker.engine.method import Game
+from worker.engine.superpixels import Pixels, make_pixels
 
 
 class FunctionPredictor:
@@ -57,9 +58,13 @@ def random_picture(shape, seed):
     return (draw.random(shape) * 255).astype(np.float32)
 
 
-def play(make_method, value, shape, watch=lambda method, coalitions: None):
-    """Run a method on the game value(mask (H, W, C)) -> (K,), without pictures or threads."""
-    game = Game(shape, value(np.zeros(shape, dtype=bool)), value(np.ones(shape, dtype=bool)))
+def play(make_method, value, shape, watch=lambda method, coalitions: None, *, players=None):
+    """Run a method on the game value(mask (H, W, C)) -> (K,), without pictures or threads.
+
+    players: who plays; by default every element.
+    """
+    ends = [value(np.full(shape, visible)) for visible in (False, True)]
+    game = Game(players or make_pixels(Pixels(), shape), *ends)
     method = make_method(game)
     steps = method.run()
     scores = None

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tests.engine.games import random_picture
-from worker.engine.coalitions import Box, BoxCoalitions, everybody, nobody
+from worker.engine.boxes import Box, BoxCoalitions, everybody, nobody
 from worker.engine.errors import MaskerError
 from worker.engine.masker_spec import MaskerSpec, parse_masker
 from worker.engine.maskers import make_masker

@@ -1,6 +1,6 @@
 """Array types shared by the engine; the letters of the shapes are written where they are used.
 
-N pictures, B coalitions, H rows, W columns, C channels, K outputs.
+N pictures, B coalitions, H rows, W columns, C channels, M players, K outputs.
 """
 
 import numpy as np
@@ -11,3 +11,5 @@ Scores = NDArray[np.float64]
 Credit = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
+Labels = NDArray[np.int32]  # of players, 0..M-1
+Region = tuple[slice, ...] | Mask  # an index of some elements in (H, W, C, ...)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worker.engine.arrays import Credit, Scores
+from worker.engine.arrays import Credit, Labels, Scores
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,13 @@ class Attribution:
     unresolved: (K,) float64, the sum of |credit| that the method had not yet divided among single
         elements and spread evenly instead. 0: fully resolved. For a sampling method: 0.
     solution_concept: which number of game theory the values are or estimate.
+    players: who the players were, where they are superpixels; their labels (H, W) int32, 0..M-1.
+    standard_errors: (H, W, C, K) float64, of the values; None where the method knows none.
+    held_out_fidelity: (K,) float64, the share of the variance of left-out scores that the method's
+        model of the game predicts, at most 1; None where the method has no such model.
+    even_energy: (K,) float64, the share of the game's variance, 0..1, over pairs of complementary
+        coalitions, that is the same for both of a pair: no attribution can show it. None where the
+        method evaluates no such pairs.
     """
 
     values: Credit
@@ -25,6 +32,10 @@ class Attribution:
     evaluations: int
     unresolved: Credit
     solution_concept: str
+    players: Labels | None = None
+    standard_errors: Credit | None = None
+    held_out_fidelity: Scores | None = None
+    even_energy: Scores | None = None
 
     @property
     def efficiency_gap(self) -> Credit:

@@ -3,6 +3,8 @@
 EngineError
 ├── RequestError      settings no explanation can have
 │   ├── MaskerError       an unknown masker, or one this picture cannot have
+│   ├── SuperpixelsError  superpixels this picture cannot be cut into
+│   ├── BudgetError       too few evaluations, or too many players, for the method
 │   ├── OutputsError      outputs the model does not have
 │   └── LinkError         scores the link function is not defined on
 ├── PictureError      pictures of a wrong shape, type or range
@@ -21,6 +23,14 @@ class RequestError(EngineError):
 
 class MaskerError(RequestError):
     """The masker is unknown, malformed, or does not fit the picture."""
+
+
+class SuperpixelsError(RequestError):
+    """The picture cannot be cut into these superpixels."""
+
+
+class BudgetError(RequestError):
+    """The method cannot do with so few evaluations, or with so many players."""
 
 
 class OutputsError(RequestError):

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from worker.engine import METHODS
 from worker.engine.arrays import Indices, Pictures, Scores
 from worker.engine.attribution import Attribution
-from worker.engine.coalitions import Coalitions, Shape, everybody, nobody
+from worker.engine.boxes import everybody, nobody
+from worker.engine.coalitions import Coalitions, Shape
 from worker.engine.control import UNATTENDED, Control
 from worker.engine.errors import PictureError, RequestError, ScoresError
 from worker.engine.links import find_link
 from worker.engine.maskers import make_masker
 from worker.engine.method import Game, Method
 from worker.engine.request import Request, select_outputs
+from worker.engine.superpixels import make_players
 
 if TYPE_CHECKING:
     from worker.engine.predictor import Predictor
@@ -48,7 +50,7 @@ class Explanation:
     """Asks for coalitions, is sent their scores, and knows at any time how far it has come.
 
     picture: (H, W, C) float32 in 0..255. Raises PictureError where it does not fit the predictor,
-    and RequestError, MaskerError, OutputsError or LinkError where the request does not.
+    and RequestError or one of its kinds where the request does not.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Explanation:
         self.masker = make_masker(request.masker, picture)
         self.timings = Timings()
         self._shape = predictor.input_shape
+        self._players = make_players(request.superpixels, picture)
         self._request = request
         self._link = find_link(request.link)
         self._outputs: Indices | None = None  # chosen once f(x) is known
@@ -82,7 +85,7 @@ class Explanation:
         outputs = select_outputs(self._request.outputs, full[0])
         ends = self._choose(np.concatenate([base, full]), outputs)  # (2, K)
         self._outputs = outputs
-        game = Game(self._shape, base_values=ends[0], scores=ends[1])
+        game = Game(self._players, base_values=ends[0], scores=ends[1])
         self._method = METHODS[self._request.method](game, self._request)
         attribution = yield from self._method.run()
         return self._explained(attribution, outputs)

@@ -10,8 +10,12 @@ from typing import Protocol
 
 from worker.engine.arrays import Scores
 from worker.engine.attribution import Attribution
-from worker.engine.coalitions import Coalitions, Shape
+from worker.engine.coalitions import Coalitions
+from worker.engine.players import Players
 
+# Coalitions a method that need not look at scores sooner asks for at a time: each time drains the
+# pipeline of painting and scoring, and what is under way when an explanation is stopped is lost.
+CHUNK = 256
 Steps = Generator[Coalitions, Scores, Attribution]  # is sent (B, K) float64 scores
 
 
@@ -19,11 +23,11 @@ Steps = Generator[Coalitions, Scores, Attribution]  # is sent (B, K) float64 sco
 class Game:
     """What is known before a method starts.
 
-    shape: (H, W, C) of the picture. base_values and scores: (K,) float64, the (linked) scores of
-    the empty and of the full coalition.
+    base_values and scores: (K,) float64, the (linked) scores of the empty and of the full
+    coalition of the players.
     """
 
-    shape: Shape
+    players: Players
     base_values: Scores
     scores: Scores
 

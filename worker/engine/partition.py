@@ -5,19 +5,19 @@ https://doi.org/10.1007/978-3-642-45494-3_7, gave the value. Scott Lundberg, Par
 shap since 2020, https://shap.readthedocs.io/en/latest/generated/shap.PartitionExplainer.html, gave
 the recursion and its greedy order.
 
-The numbers are Owen values of one fixed binary tree over the picture, *not* Shapley values: boxes
+The numbers are Owen values of one fixed binary tree over the picture, *not* Shapley values: parts
 of the tree stand in or out together, so neighbours share credit as the tree happens to group them.
-They equal shap 0.51's for the same settings and the same stream of normal draws.
+Over the image tree they equal shap 0.51's for the same settings and the same stream of normal
+draws; over a tree of superpixels the recursion is the same.
 
-A node of the recursion is a box together with its context, the boxes beside its path that are
-visible. Its credit is the weighted change of the score when the box appears in that context. To
+A node of the recursion is a part together with its context, the parts beside its path that are
+visible. Its credit is the weighted change of the score when the part appears in that context. To
 expand it, both halves are scored alone; the credit then passes to the halves, each seen in two
 contexts (other half hidden, other half visible) at half the weight. Credit of nodes that are never
 expanded is spread evenly over their elements.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Hashable
 from heapq import heappop, heappush
 from typing import NamedTuple, Self
 
@@ -25,38 +25,32 @@ import numpy as np
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
-from worker.engine.coalitions import (
-    Box,
-    BoxCoalitions,
-    Shape,
-    children,
-    extents,
-    region,
-    size,
-    whole,
-)
+from worker.engine.coalitions import Coalitions
 from worker.engine.method import Game, Steps
 from worker.engine.request import FixedContext, Request
+from worker.engine.tree import count_coalitions
+
+Part = Hashable  # of the tree: a box of pixels, or some superpixels
 
 CONCEPTS: dict[FixedContext, str] = {
-    None: "Owen values of a fixed binary image tree",
-    0: "values of a fixed binary image tree with the other branches hidden",
-    1: "values of a fixed binary image tree with the other branches visible",
+    None: "Owen values of a fixed binary {}",
+    0: "values of a fixed binary {} with the other branches hidden",
+    1: "values of a fixed binary {} with the other branches visible",
 }
 
 
 class Node(NamedTuple):
-    """A box appearing in a context: the weight of that, and the (K,) scores without and with it."""
+    """A part appearing in a context: its weight, and the (K,) scores without and with the part."""
 
-    context: tuple[Box, ...]
+    context: tuple[Part, ...]
     without: Scores
-    with_box: Scores
-    box: Box
+    with_part: Scores
+    part: Part
     weight: float
 
     @property
     def credit(self) -> Credit:
-        return (self.with_box - self.without) * self.weight
+        return (self.with_part - self.without) * self.weight
 
 
 class Partition:
@@ -66,7 +60,7 @@ class Partition:
     rounded up. batch_size: nodes are taken off the queue until so many coalitions are gathered, so
     it changes the order of expansion and with it the values. fixed_context: None scores each half
     in both contexts; 0 only with the other half hidden, 1 only with it visible, which takes fewer
-    evaluations and leaves interactions on the inner boxes. seed: breaks ties in the queue.
+    evaluations and leaves interactions on the inner parts. seed: breaks ties in the queue.
     """
 
     def __init__(
@@ -83,12 +77,13 @@ class Partition:
         self._batch_size = batch_size
         self._fixed_context = fixed_context
         self._random = np.random.RandomState(seed)
-        self._root = whole(game.shape)
-        self._halves: dict[Box, tuple[Box, Box]] = {}  # of the boxes expanded so far
-        self._settled: dict[Box, Credit] = {}
+        self._tree = game.players.tree
+        self._planned = self._plan()
+        self._halves: dict[Part, tuple[Part, Part]] = {}  # of the parts expanded so far
+        self._settled: dict[Part, Credit] = {}
         self._batch: list[Node] = []  # being scored
         self._evaluations = 2
-        root = Node((), game.base_values, game.scores, self._root, 1.0)
+        root = Node((), game.base_values, game.scores, self._tree.root, 1.0)
         self._queue: list[tuple[float, float, Node]] = [(0.0, 0.0, root)]
 
     @classmethod
@@ -105,9 +100,12 @@ class Partition:
     @property
     def planned_evaluations(self) -> int:
         """Count the evaluations of a whole run: the budget, unless the tree is exhausted first."""
+        return self._planned
+
+    def _plan(self) -> int:
         budget = self._max_evals + self._max_evals % 2
-        whole_tree = _evaluations_below(self._game.shape, both=self._fixed_context is None)
-        return 2 + min(budget - 2, whole_tree)
+        contexts = 2 if self._fixed_context is None else 1
+        return 2 + count_coalitions(self._tree, contexts=contexts, limit=budget - 2)
 
     def run(self) -> Steps:
         """Yield coalitions two a node, left half then right half; return the attribution."""
@@ -122,13 +120,13 @@ class Partition:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the attribution now, unexpanded credit spread evenly over its boxes."""
+        """Give the attribution now, unexpanded credit spread evenly over its parts."""
         pending = [node for _, _, node in self._queue] + self._batch
         credit = dict(self._settled)
         unresolved = np.zeros_like(self._game.scores)  # (K,)
         for node in pending:
-            _add(credit, node.box, node.credit)
-            if size(node.box) > 1:
+            _add(credit, node.part, node.credit)
+            if self._tree.children(node.part):
                 unresolved += np.abs(node.credit)
         return Attribution(
             values=self._spread(credit),
@@ -136,74 +134,66 @@ class Partition:
             scores=self._game.scores,
             evaluations=self._evaluations,
             unresolved=unresolved,
-            solution_concept=CONCEPTS[self._fixed_context],
+            solution_concept=self._concept(),
         )
+
+    def _concept(self) -> str:
+        tree = "superpixel tree" if self._game.players.superpixels else "image tree"
+        return CONCEPTS[self._fixed_context].format(tree)
 
     def _take_batch(self) -> None:
         """Move the first nodes of the queue into the batch; settle the leaves among them."""
         while self._queue and self._has_room():
             node = heappop(self._queue)[2]
-            halves = self._halves.get(node.box) or children(node.box)
+            halves = self._halves.get(node.part) or self._tree.children(node.part)
             if halves is None:
-                _add(self._settled, node.box, node.credit)
+                _add(self._settled, node.part, node.credit)
             else:
-                self._halves[node.box] = halves
+                self._halves[node.part] = halves
                 self._batch.append(node)
 
     def _has_room(self) -> bool:
         gathered = 2 * len(self._batch)
         return gathered < self._batch_size and self._evaluations + gathered < self._max_evals
 
-    def _coalitions(self) -> BoxCoalitions:
-        members = [(*n.context, half) for n in self._batch for half in self._halves[n.box]]
-        return BoxCoalitions(self._game.shape, members)
+    def _coalitions(self) -> Coalitions:
+        members = [(*n.context, half) for n in self._batch for half in self._halves[n.part]]
+        return self._tree.coalitions(members)
 
     def _expand(self, node: Node, left: Scores, right: Scores) -> None:
         """Pass the credit of a node to its halves; left, right: (K,) scores of each half alone."""
-        context, without, with_box, box, weight = node
-        left_box, right_box = self._halves[box]
+        context, without, with_part, part, weight = node
+        left_part, right_part = self._halves[part]
         if self._fixed_context is None:
             weight /= 2
         else:  # the halves' own changes miss, or count twice, what they do only together
-            together = (with_box - left - right + without) * weight
-            _add(self._settled, box, -together if self._fixed_context else together)
+            together = (with_part - left - right + without) * weight
+            _add(self._settled, part, -together if self._fixed_context else together)
         if self._fixed_context != 1:
-            self._push(Node(context, without, left, left_box, weight))
-            self._push(Node(context, without, right, right_box, weight))
+            self._push(Node(context, without, left, left_part, weight))
+            self._push(Node(context, without, right, right_part, weight))
         if self._fixed_context != 0:
-            self._push(Node((*context, right_box), right, with_box, left_box, weight))
-            self._push(Node((*context, left_box), left, with_box, right_box, weight))
+            self._push(Node((*context, right_part), right, with_part, left_part, weight))
+            self._push(Node((*context, left_part), left, with_part, right_part, weight))
 
     def _push(self, node: Node) -> None:
-        largest = float(np.abs(node.with_box - node.without).max()) * node.weight
+        largest = float(np.abs(node.with_part - node.without).max()) * node.weight
         heappush(self._queue, (-largest, float(self._random.randn()), node))
 
-    def _spread(self, credit: dict[Box, Credit]) -> Credit:
-        """Spread the credit of every box evenly over its elements: (H, W, C, K)."""
-        values = np.empty(self._game.shape + self._game.scores.shape)
-        stack = [(self._root, np.zeros_like(self._game.scores))]
+    def _spread(self, credit: dict[Part, Credit]) -> Credit:
+        """Spread the credit of every part evenly over its elements: (H, W, C, K)."""
+        values = np.empty(self._game.players.shape + self._game.scores.shape)
+        stack = [(self._tree.root, np.zeros_like(self._game.scores))]
         while stack:
-            box, density = stack.pop()  # density: (K,) credit per element inherited from above
-            if box in credit:
-                density = density + credit[box] / size(box)
-            if box in self._halves:
-                stack += [(half, density) for half in self._halves[box]]
+            part, density = stack.pop()  # density: (K,) credit per element inherited from above
+            if part in credit:
+                density = density + credit[part] / self._tree.size(part)
+            if part in self._halves:
+                stack += [(half, density) for half in self._halves[part]]
             else:
-                values[region(box)] = density
+                values[self._tree.region(part)] = density
         return values
 
 
-def _add(credit: dict[Box, Credit], box: Box, amount: Credit) -> None:
-    credit[box] = credit[box] + amount if box in credit else amount
-
-
-def _evaluations_below(shape: Shape, *, both: bool) -> int:
-    """Count the coalitions of the whole tree over `shape`, halves seen in both contexts or one."""
-
-    @cache
-    def count(shape: Shape) -> int:
-        halves: Sequence[Box] = children(whole(shape)) or ()
-        times = 2 if both else 1
-        return len(halves) + times * sum(count(extents(half)) for half in halves)
-
-    return count(shape)
+def _add(credit: dict[Part, Credit], part: Part, amount: Credit) -> None:
+    credit[part] = credit[part] + amount if part in credit else amount

@@ -19,12 +19,14 @@ def physical_batch(shape: Shape, device: str) -> int:
 
 
 def spans(count: int, batch: int) -> list[slice]:
-    """Cut 0..count into spans of `batch`, the last of up to batch + 1.
+    """Cut 0..count into spans of equal length, give or take one, of about `batch`, at most one more.
 
     A batch of a single picture is computed on another path by TensorFlow, with slightly other
-    results, so a single one left over joins the span before it. Raises ValueError for batch < 2.
+    results, and a small last one would leave cores idle: so only a count of 1 gives a span of 1.
+    Raises ValueError for batch < 2.
     """
     if batch < 2:
         raise ValueError(f"the physical batch is {batch}; it must be at least 2")
-    starts = [*range(0, max(count - 1, 1), batch), count]
-    return [slice(start, stop) for start, stop in pairwise(starts)]
+    parts = -(-count // (batch + 1))
+    cuts = [count * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(cuts)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from worker.engine.arrays import Indices, Scores
 from worker.engine.errors import OutputsError, RequestError
+from worker.engine.superpixels import PIXELS, Superpixels
 
 FixedContext = Literal[0, 1] | None
 LARGEST_SEED = 2**32 - 1
@@ -27,7 +28,9 @@ class Request:
     link: a name in LINKS. max_evals: evaluations at most, the two of the empty and the full
     coalition included (methods that evaluate pairs may take one more). batch_size: coalitions
     chosen before their scores are looked at; it changes the values of Partition. fixed_context:
-    see partition.py. seed: of every random choice, 0..2**32-1.
+    see partition.py. superpixels: what the players are. target_standard_error: where all standard
+    errors are at most this, in units of the (linked) score, methods that know them stop early.
+    seed: of every random choice, 0..2**32-1.
     """
 
     method: str = "partition"
@@ -37,12 +40,16 @@ class Request:
     max_evals: int = 500
     batch_size: int = 50
     fixed_context: FixedContext = None
+    superpixels: Superpixels = PIXELS
+    target_standard_error: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         _require("max_evals", self.max_evals, "at least 2", self.max_evals >= 2)
         _require("batch_size", self.batch_size, "at least 1", self.batch_size >= 1)
         _require("seed", self.seed, f"0..{LARGEST_SEED}", 0 <= self.seed <= LARGEST_SEED)
+        target = self.target_standard_error
+        _require("target_standard_error", target, "above 0", target is None or target > 0)
         _require("fixed_context", self.fixed_context, "None, 0 or 1", _is_context(self))
 
 

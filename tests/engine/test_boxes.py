@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.engine.games import masks
-from worker.engine.coalitions import (
+from worker.engine.boxes import (
     Box,
     BoxCoalitions,
     children,
