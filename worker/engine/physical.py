@@ -19,7 +19,7 @@ def physical_batch(shape: Shape, device: str) -> int:
 
 
 def spans(count: int, batch: int) -> list[slice]:
-    """Cut 0..count into spans of equal length, give or take one, of about `batch`, at most one more.
+    """Cut 0..count into spans of equal length, give or take one, of about `batch`, at most 1 more.
 
     A batch of a single picture is computed on another path by TensorFlow, with slightly other
     results, and a small last one would leave cores idle: so only a count of 1 gives a span of 1.
