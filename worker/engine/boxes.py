@@ -103,16 +103,17 @@ def children(box: Box) -> tuple[Box, Box] | None:
     The longer side is halved, rows before columns, and channels once a single pixel is left. The
     left child is the half nearer the end (bottom, right, last channels) and gets the floor.
     """
+    top, bottom, left, right, front, back = box
     rows, columns, channels = extents(box)
     if rows >= columns and rows > 1:
-        cut = box.bottom - rows // 2
-        return box._replace(top=cut), box._replace(bottom=cut)
+        cut = bottom - rows // 2
+        return Box(cut, bottom, left, right, front, back), Box(top, cut, left, right, front, back)
     if columns > 1:
-        cut = box.right - columns // 2
-        return box._replace(left=cut), box._replace(right=cut)
+        cut = right - columns // 2
+        return Box(top, bottom, cut, right, front, back), Box(top, bottom, left, cut, front, back)
     if channels > 1:
-        cut = box.back - channels // 2
-        return box._replace(front=cut), box._replace(back=cut)
+        cut = back - channels // 2
+        return Box(top, bottom, left, right, cut, back), Box(top, bottom, left, right, front, cut)
     return None
 
 

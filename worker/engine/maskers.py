@@ -97,12 +97,13 @@ class Inpainting:
     def _paint(self, coalitions: Coalitions, i: int, canvas: Pictures) -> None:
         visible = coalitions.visible(i)  # (H, W) or (H, W, C)
         seen: Mask = visible if visible.ndim == 2 else np.all(visible, axis=2)  # (H, W)
-        if not seen.any():
+        hidden = (~seen).view(np.uint8)
+        count = np.count_nonzero(hidden)
+        if count == hidden.size:
             canvas[:] = self._mean
-        elif seen.all():
+        elif count == 0:
             canvas[:] = self._picture
         else:
-            hidden = (~seen).astype(np.uint8)
             painted = cv2.inpaint(self._picture, hidden, INPAINT_RADIUS, self._method)
             canvas[:] = painted.reshape(canvas.shape)  # OpenCV drops a single channel
 

@@ -17,7 +17,7 @@ contexts (other half hidden, other half visible) at half the weight. Credit of n
 expanded is spread evenly over their elements.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple, Self
 
@@ -39,6 +39,10 @@ CONCEPTS: dict[FixedContext, str] = {
 }
 
 
+# Which of the four ways in which the halves of a node appear are followed; see _appearances.
+APPEARANCES: dict[FixedContext, slice] = {None: slice(0, 4), 0: slice(0, 2), 1: slice(2, 4)}
+
+
 class Node(NamedTuple):
     """A part appearing in a context: its weight, and the (K,) scores without and with the part."""
 
@@ -47,10 +51,6 @@ class Node(NamedTuple):
     with_part: Scores
     part: Part
     weight: float
-
-    @property
-    def credit(self) -> Credit:
-        return (self.with_part - self.without) * self.weight
 
 
 class Partition:
@@ -114,26 +114,25 @@ class Partition:
             if self._batch:
                 scores = yield self._coalitions()  # (B, K)
                 self._evaluations += len(scores)
-                for node, left, right in zip(self._batch, scores[::2], scores[1::2], strict=True):
-                    self._expand(node, left, right)
+                self._expand(scores[::2], scores[1::2])
                 self._batch = []
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
         """Give the attribution now, unexpanded credit spread evenly over its parts."""
         pending = [node for _, _, node in self._queue] + self._batch
+        amounts = _credit_of(pending) if pending else np.zeros((0, len(self._game.scores)))
         credit = dict(self._settled)
-        unresolved = np.zeros_like(self._game.scores)  # (K,)
-        for node in pending:
-            _add(credit, node.part, node.credit)
-            if self._tree.children(node.part):
-                unresolved += np.abs(node.credit)
+        for node, amount in zip(pending, amounts, strict=True):
+            _add(credit, node.part, amount)
+        leaves = {part for part in credit if self._tree.children(part) is None}
+        divisible = [node.part not in leaves for node in pending]
         return Attribution(
             values=self._spread(credit),
             base_values=self._game.base_values,
             scores=self._game.scores,
             evaluations=self._evaluations,
-            unresolved=unresolved,
+            unresolved=np.abs(amounts[divisible]).sum(axis=0),
             solution_concept=self._concept(),
         )
 
@@ -147,7 +146,7 @@ class Partition:
             node = heappop(self._queue)[2]
             halves = self._halves.get(node.part) or self._tree.children(node.part)
             if halves is None:
-                _add(self._settled, node.part, node.credit)
+                _add(self._settled, node.part, _credit_of([node])[0])
             else:
                 self._halves[node.part] = halves
                 self._batch.append(node)
@@ -160,24 +159,36 @@ class Partition:
         members = [(*n.context, half) for n in self._batch for half in self._halves[n.part]]
         return self._tree.coalitions(members)
 
-    def _expand(self, node: Node, left: Scores, right: Scores) -> None:
-        """Pass the credit of a node to its halves; left, right: (K,) scores of each half alone."""
-        context, without, with_part, part, weight = node
-        left_part, right_part = self._halves[part]
+    def _expand(self, left: Scores, right: Scores) -> None:
+        """Pass the credit of the batch to its halves; left, right: (n, K) scores of each alone."""
+        without, with_part, weights = _stack(self._batch)
         if self._fixed_context is None:
-            weight /= 2
+            weights = weights / 2
         else:  # the halves' own changes miss, or count twice, what they do only together
-            together = (with_part - left - right + without) * weight
-            _add(self._settled, part, -together if self._fixed_context else together)
-        if self._fixed_context != 1:
-            self._push(Node(context, without, left, left_part, weight))
-            self._push(Node(context, without, right, right_part, weight))
-        if self._fixed_context != 0:
-            self._push(Node((*context, right_part), right, with_part, left_part, weight))
-            self._push(Node((*context, left_part), left, with_part, right_part, weight))
+            together = (with_part - left - right + without) * weights[:, np.newaxis]
+            for node, amount in zip(self._batch, together, strict=True):
+                _add(self._settled, node.part, -amount if self._fixed_context else amount)
+        kept = APPEARANCES[self._fixed_context]
+        before = np.stack([without, without, right, left], axis=1)[:, kept]  # (n, <= 4, K)
+        after = np.stack([left, right, with_part, with_part], axis=1)[:, kept]
+        largest = np.abs(after - before).max(axis=2) * weights[:, np.newaxis]
+        for i, node in enumerate(self._batch):
+            weight, firsts = float(weights[i]), largest[i].tolist()
+            for j, (context, half) in enumerate(self._appearances(node)[kept]):
+                self._push(firsts[j], Node(context, before[i, j], after[i, j], half, weight))
 
-    def _push(self, node: Node) -> None:
-        largest = float(np.abs(node.with_part - node.without).max()) * node.weight
+    def _appearances(self, node: Node) -> list[tuple[tuple[Part, ...], Part]]:
+        """Give (context, half) for both halves with the other half hidden, then with it visible."""
+        context = node.context
+        left, right = self._halves[node.part]
+        return [
+            (context, left),
+            (context, right),
+            ((*context, right), left),
+            ((*context, left), right),
+        ]
+
+    def _push(self, largest: float, node: Node) -> None:
         heappush(self._queue, (-largest, float(self._random.randn()), node))
 
     def _spread(self, credit: dict[Part, Credit]) -> Credit:
@@ -197,3 +208,16 @@ class Partition:
 
 def _add(credit: dict[Part, Credit], part: Part, amount: Credit) -> None:
     credit[part] = credit[part] + amount if part in credit else amount
+
+
+def _stack(nodes: Sequence[Node]) -> tuple[Scores, Scores, Scores]:
+    """Give the scores without and with the parts, (n, K) each, and the weights (n,)."""
+    without = np.array([node.without for node in nodes])
+    with_part = np.array([node.with_part for node in nodes])
+    return without, with_part, np.array([node.weight for node in nodes])
+
+
+def _credit_of(nodes: Sequence[Node]) -> Credit:
+    """Give the weighted change of the score that each node stands for: (n, K)."""
+    without, with_part, weights = _stack(nodes)
+    return (with_part - without) * weights[:, np.newaxis]
