@@ -17,7 +17,10 @@ def _loaded_by(module: str) -> set[str]:
     [
         ("service.api.app", {"worker", "tensorflow", "keras", "cv2", "shap"}),
         ("service.cli", {"worker", "tensorflow", "keras", "cv2", "shap"}),
-        ("worker.main", {"service.api", "service.render", "fastapi", "uvicorn", "matplotlib"}),
+        (
+            "worker.main",
+            {"service.api", "service.render", "fastapi", "uvicorn", "matplotlib", "skimage"},
+        ),
         ("worker.engine.evaluate", {"service", "redis", "rq", "fastapi", "pydantic", "tensorflow"}),
         ("service.contract.ledger", {"worker", "service.api", "fastapi", "numpy", "tensorflow"}),
     ],

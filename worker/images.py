@@ -1,6 +1,6 @@
 """An upright picture of any size -> the picture a model sees, and which part of the photo it is."""
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.contract.schema import Crop
+from worker.engine.errors import SuperpixelsError
 
 Fit = Literal["crop", "stretch"]
+Whole = TypeVar("Whole", bound=np.integer[Any])
 
 
 class ChannelsError(ValueError):
@@ -27,16 +29,47 @@ def fit_picture(
     is in pixels of `pixels`. Raises ChannelsError.
     """
     h, w, c = shape
-    box = (
-        _centred(pixels.shape[0], pixels.shape[1], aspect=(h, w)) if fit == "crop" else _all(pixels)
-    )
+    box = _kept(pixels.shape[0], pixels.shape[1], aspect=(h, w), fit=fit)
     part = pixels[box.top : box.bottom, box.left : box.right]
     fitted = _with_channels(_resize(part, h, w), c)  # (h, w, c)
     return fitted.astype(np.float32), box
 
 
-def _all(pixels: NDArray[np.uint8]) -> Crop:
-    return Crop(left=0, top=0, right=pixels.shape[1], bottom=pixels.shape[0])
+def fit_labels(
+    labels: NDArray[Whole],
+    photo: tuple[int, int],
+    shape: tuple[int, int, int],
+    *,
+    fit: Fit,
+) -> NDArray[Whole]:
+    """Bring a label map to a model's `shape` (h, w, c), as `fit_picture` brings its photo: (h, w).
+
+    labels: of the size (h, w), which are taken as they are, or of the upright photo's size (H, W),
+    `photo`, of which each pixel takes the label at its centre. Raises SuperpixelsError for others.
+    """
+    (H, W), (h, w) = photo, shape[:2]
+    if labels.shape == (h, w):
+        return labels
+    if labels.shape != (H, W):
+        raise SuperpixelsError(
+            f"the label map is of shape {labels.shape}; accepted are {(H, W)}, rows and columns of "
+            f"the upright picture, and {(h, w)}, those of the model's input"
+        )
+    box = _kept(H, W, aspect=(h, w), fit=fit)
+    rows, columns = _centres(box.top, box.bottom, h), _centres(box.left, box.right, w)
+    return labels[np.ix_(rows, columns)]
+
+
+def _centres(start: int, stop: int, count: int) -> NDArray[np.int64]:
+    """The pixels of [start, stop) at the centres of `count` equal parts."""
+    return start + (2 * np.arange(count) + 1) * (stop - start) // (2 * count)
+
+
+def _kept(H: int, W: int, *, aspect: tuple[int, int], fit: Fit) -> Crop:
+    """The part of a photo of H x W pixels that a model of the aspect (h, w) sees."""
+    if fit == "crop":
+        return _centred(H, W, aspect=aspect)
+    return Crop(left=0, top=0, right=W, bottom=H)
 
 
 def _centred(H: int, W: int, *, aspect: tuple[int, int]) -> Crop:

@@ -1,11 +1,12 @@
 """Closed-form games and predictors, and values of theirs by definition, for the engine's tests."""
 
 from collections.abc import Callable
-from itertools import product
+from dataclasses import replace
+from itertools import permutations, product
 
 import numpy as np
 
-from worker.engine.boxes import children, region, whole
+from worker.engine.boxes import ImageTree
 from worker.engine.method import Game
 from worker.engine.superpixels import Pixels, make_pixels
 
@@ -83,18 +84,33 @@ def masks(coalitions, shape):
     return np.array([np.broadcast_to(mask.reshape(*mask.shape[:2], -1), shape) for mask in visible])
 
 
-def owen_by_definition(value, shape):
-    """Average marginal contributions over every order in which the tree can be walked.
+def owen_by_definition(value, shape, tree=None):
+    """Average marginal contributions over every order in which a tree can be walked.
 
-    At each split either half comes first, so there are 2 ** splits orders of the elements. This is
-    Owen's value for nested unions of two (Owen 1977), straight from its definition.
+    At each split either half comes first, so there are 2 ** splits orders of the leaves. This is
+    Owen's value for nested unions of two (Owen 1977), straight from its definition; a leaf's is
+    spread evenly over its elements. tree: by default the image tree.
     """
-    splits = _splits(whole(shape))
+    tree = tree or ImageTree(shape)
+    splits = _splits(tree, tree.root)
     total = 0.0
     for choice in product([False, True], repeat=len(splits)):
         first = dict(zip(splits, choice, strict=True))
-        total = total + _marginals(value, shape, _order(whole(shape), first))
+        total = total + _marginals(value, shape, tree, _order(tree, tree.root, first))
     return total / 2 ** len(splits)
+
+
+def shapley_by_definition(value, shape):
+    """Average marginal contributions over every order of the elements (Shapley 1953)."""
+    tree = ImageTree(shape)
+    elements = _order(tree, tree.root, dict.fromkeys(_splits(tree, tree.root), True))
+    orders = list(permutations(elements))
+    return sum(_marginals(value, shape, tree, order) for order in orders) / len(orders)
+
+
+def elements_as_superpixels(shape):
+    """Players that each have one element, and yet count as superpixels."""
+    return replace(make_pixels(Pixels(), shape), superpixels=True)
 
 
 def random_game(shape, outputs, seed):
@@ -105,26 +121,26 @@ def random_game(shape, outputs, seed):
     return lambda mask: table[int(mask.ravel() @ digits)]
 
 
-def _splits(box):
-    halves = children(box)
-    return [] if halves is None else [box, *_splits(halves[0]), *_splits(halves[1])]
+def _splits(tree, part):
+    halves = tree.children(part)
+    return [part, *_splits(tree, halves[0]), *_splits(tree, halves[1])] if halves else []
 
 
-def _order(box, first):
-    halves = children(box)
+def _order(tree, part, first):
+    halves = tree.children(part)
     if halves is None:
-        return [box]
-    left, right = halves if first[box] else halves[::-1]
-    return [*_order(left, first), *_order(right, first)]
+        return [part]
+    left, right = halves if first[part] else halves[::-1]
+    return [*_order(tree, left, first), *_order(tree, right, first)]
 
 
-def _marginals(value, shape, order):
+def _marginals(value, shape, tree, order):
     values = np.zeros((*shape, len(value(np.zeros(shape, dtype=bool)))))
     mask = np.zeros(shape, dtype=bool)
     before = value(mask)
     for leaf in order:
-        mask[region(leaf)] = True
+        mask[tree.region(leaf)] = True
         after = value(mask)
-        values[region(leaf)] = after - before
+        values[tree.region(leaf)] = (after - before) / tree.size(leaf)
         before = after
     return values

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from service.contract.schema import Crop
-from worker.images import ChannelsError, fit_picture
+from worker.engine.errors import SuperpixelsError
+from worker.images import ChannelsError, fit_labels, fit_picture
 
 RNG = np.random.default_rng(0)
 
@@ -99,3 +100,58 @@ def test_the_photo_itself_is_not_changed():
 def test_a_model_of_four_channels_is_refused():
     with pytest.raises(ChannelsError, match=r"1 channel \(grey\) or 3 \(RGB\); this one takes 4"):
         fit_picture(photo(8, 8), (8, 8, 4), fit="crop")
+
+
+# --- Label maps ---------------------------------------------------------------------------------
+
+
+def test_a_label_map_of_the_models_size_is_taken_as_it_is():
+    labels = RNG.integers(0, 9, (10, 20))
+    assert fit_labels(labels, (300, 500), (10, 20, 3), fit="crop") is labels
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("size", [(40, 60), (10, 15), (33, 47), (4, 5), (1, 7), (500, 90)])
+@pytest.mark.parametrize("kind", [np.int32, np.uint16])
+def test_a_label_map_goes_where_its_photo_goes(size, fit, kind):
+    """Of two halves of a photo, each pixel that is of one colour has that half's label."""
+    H, W = size
+    halves = np.zeros((H, W), kind)
+    halves[: H // 2, : W // 2] = 40_000
+    as_photo = np.repeat((halves > 0).astype(np.uint8)[..., np.newaxis] * 255, 3, axis=2)
+    shown, _ = fit_picture(as_photo, (10, 15, 3), fit=fit)
+    labels = fit_labels(halves, size, (10, 15, 3), fit=fit)
+    assert labels.dtype == kind
+    assert labels.shape == (10, 15)
+    assert (labels[shown[..., 0] == 255] == 40_000).all()
+    assert (labels[shown[..., 0] == 0] == 0).all()
+
+
+def test_a_label_map_keeps_its_numbers_and_none_come_between():
+    labels = RNG.choice([3, 17, 2**40], (37, 53))
+    fitted = fit_labels(labels, (37, 53), (28, 28, 1), fit="stretch")
+    assert set(np.unique(fitted)) == {3, 17, 2**40}
+
+
+def test_each_pixel_takes_the_label_at_its_centre():
+    labels = np.arange(54).reshape(6, 9)
+    assert fit_labels(labels, (6, 9), (2, 3, 1), fit="stretch").tolist() == [
+        [10, 13, 16],
+        [37, 40, 43],
+    ]
+    assert fit_labels(labels, (6, 9), (2, 2, 1), fit="crop").tolist() == [[11, 14], [38, 41]]
+
+
+def test_an_enlarged_label_map_repeats_its_labels():
+    labels = np.array([[1, 2], [3, 4]])
+    fitted = fit_labels(labels, (2, 2), (4, 6, 3), fit="stretch")
+    assert (fitted == np.kron(labels, np.ones((2, 3), int))).all()
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (30, 21), (10, 11), (1, 1)])
+def test_a_label_map_of_any_other_size_is_refused(shape):
+    labels = np.zeros(shape, int)
+    with pytest.raises(SuperpixelsError) as refusal:
+        fit_labels(labels, (30, 20), (10, 10, 3), fit="crop")
+    assert f"is of shape {shape}; accepted are (30, 20)" in str(refusal.value)
+    assert "(10, 10)" in str(refusal.value)

@@ -134,6 +134,7 @@ class Partition:
             evaluations=self._evaluations,
             unresolved=np.abs(amounts[divisible]).sum(axis=0),
             solution_concept=self._concept(),
+            players=self._game.players.labels if self._game.players.superpixels else None,
         )
 
     def _concept(self) -> str:
