@@ -1,14 +1,17 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.engine.games import FunctionPredictor, random_picture, smooth_function
+from worker.engine import METHODS
 from worker.engine.errors import LinkError, OutputsError, PictureError, RequestError, ScoresError
 from worker.engine.evaluate import evaluate, explain
 from worker.engine.explanation import Explanation
 from worker.engine.physical import physical_batch, spans
 from worker.engine.request import Request, Top
+from worker.engine.superpixels import Grid
 
 SHAPE = (10, 9, 3)
 PICTURE = random_picture(SHAPE, 0)
@@ -103,16 +106,43 @@ def test_the_physical_batch_suits_the_device_and_the_picture():
     assert physical_batch((224, 224, 3), "cpu") == 8
     assert physical_batch((28, 28, 1), "cpu") == 64
     assert physical_batch((4000, 4000, 3), "cpu") == 2
-    assert physical_batch((224, 224, 3), "gpu:0 NVIDIA H100") == 128
+    assert physical_batch((224, 224, 3), "gpu:0 NVIDIA H100") == 127
 
 
 def test_progress_rises_to_the_plan():
     watch = Watch()
     explained = explain(predictor(), PICTURE, REQUEST, control=watch, batch=8)
     done, planned = zip(*watch.heard, strict=True)
-    assert list(done) == sorted(set(done))
+    assert list(done) == sorted(done)
     assert set(planned) == {150}
     assert done[-1] == explained.attribution.evaluations == 150
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_progress_goes_on_to_the_end_of_the_curves(method):
+    watch = Watch()
+    request = Request(
+        method=method,
+        masker="mean",
+        superpixels=Grid(3, 3),
+        outputs=Top(2),
+        max_evals=600,
+        metrics=("keep_positive", "deletion"),
+    )
+    model = predictor()
+    explained = explain(model, PICTURE, request, control=watch, batch=8)
+    done, planned = np.array(watch.heard).T
+    assert (np.diff(done / planned) >= 0).all()
+    assert done[-1] == planned[-1] == sum(model.batches)
+    assert done[-1] > explained.attribution.evaluations
+
+
+def test_progress_ends_where_the_curves_need_nothing():
+    watch = Watch()
+    model = FunctionPredictor((1, 1, 1), lambda pictures: pictures.reshape(-1, 1))
+    request = Request(masker="constant(0)", metrics=("deletion",))
+    explain(model, random_picture((1, 1, 1), 0), request, control=watch)
+    assert watch.heard == [(2, 2)]
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 4, 7, 15])
@@ -129,6 +159,24 @@ def test_a_stop_goes_through_leaves_no_thread_and_a_valid_snapshot(stop_at):
     else:
         assert partial.attribution.efficiency_gap == pytest.approx(np.zeros(2), abs=1e-12)
         assert partial.attribution.evaluations < 150
+
+
+@pytest.mark.parametrize("late", [0, 1, 5])
+def test_a_stop_among_the_curves_keeps_the_complete_attribution(late):
+    complete = explain(predictor(), PICTURE, REQUEST, batch=8).attribution
+    watch = Watch()
+    explain(predictor(), PICTURE, REQUEST, control=watch, batch=8)
+    request = replace(REQUEST, metrics=("deletion", "insertion"))
+    model = predictor()
+    control = Watch(stop_at=watch.checks + 1 + late)
+    explanation = Explanation(model, PICTURE, request, control=control)
+    with pytest.raises(Stop):
+        evaluate(explanation, model, batch=8)
+    assert not painters()
+    partial = explanation.snapshot()
+    assert partial.attribution.values.tobytes() == complete.values.tobytes()
+    assert partial.attribution.evaluations == 150
+    assert partial.faithfulness == ()
 
 
 def test_a_failing_model_leaves_no_thread():
@@ -153,9 +201,11 @@ def test_a_finished_explanation_leaves_no_thread():
 
 def test_a_finished_explanation_can_still_be_asked_for_a_snapshot():
     model = predictor()
-    explanation = Explanation(model, PICTURE, REQUEST)
+    explanation = Explanation(model, PICTURE, replace(REQUEST, metrics=("insertion",)))
     explained = evaluate(explanation, model)
-    assert (explanation.snapshot().attribution.values == explained.attribution.values).all()
+    snapshot = explanation.snapshot()
+    assert snapshot.attribution is explained.attribution
+    assert snapshot.faithfulness == explained.faithfulness
 
 
 def test_top_outputs_come_by_score_and_then_by_index():
@@ -188,11 +238,24 @@ def test_outputs_the_model_does_not_have_are_refused(outputs):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"max_evals": 1}, {"batch_size": 0}, {"fixed_context": 2}, {"seed": -1}, {"seed": 2**32}],
+    [
+        {"max_evals": 1},
+        {"batch_size": 0},
+        {"fixed_context": 2},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"metrics": ("keep_most",)},
+        {"metrics": ("deletion", "insertion", "deletion")},
+    ],
 )
 def test_settings_out_of_range_are_refused_by_name(settings):
     with pytest.raises(RequestError, match=next(iter(settings))):
         Request(**settings)
+
+
+def test_unknown_metrics_are_refused_with_the_known_ones():
+    with pytest.raises(RequestError, match=r"'keep_most'.*keep_positive.*insertion"):
+        Request(metrics=("keep_most",))
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones():

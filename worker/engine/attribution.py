@@ -1,6 +1,9 @@
 """What a method returns: who contributed how much to which output."""
 
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from worker.engine.arrays import Credit, Labels, Scores
 
@@ -42,3 +45,19 @@ class Attribution:
         """Give scores - base_values - sum of values, (K,): what the values leave unexplained."""
         gap: Credit = self.scores - self.base_values - self.values.sum(axis=(0, 1, 2))
         return gap
+
+    @cached_property
+    def sparseness(self) -> Scores:
+        """Give the Gini index of |values| over all elements, (K,) float64, from 0 to below 1.
+
+        0: all are equal, or none has any credit. 1 - 1 / elements: one has all. Niall Hurley and
+        Scott Rickard, "Comparing Measures of Sparsity", 2009, https://arxiv.org/abs/0811.4706; for
+        attributions Prasad Chalasani et al., "Concise Explanations of Neural Networks using
+        Adversarial Training", 2020, https://arxiv.org/abs/1810.06583. Players of equal size give
+        the same number as their elements; a larger one counts by its size.
+        """
+        sizes = np.sort(np.abs(self.values).reshape(-1, len(self.scores)), axis=0)  # rising
+        count, total = len(sizes), sizes.sum(axis=0)
+        weights = np.arange(1 - count, count, 2) / count
+        gini: Scores = weights @ sizes / np.where(total > 0, total, 1)
+        return gini.clip(0)  # equal values give 0 but for rounding

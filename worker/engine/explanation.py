@@ -1,4 +1,4 @@
-"""One picture being explained: from its request to its attribution, for any driver to feed."""
+"""One picture being explained: from its request to its attribution and how faithful that is."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from worker.engine.boxes import everybody, nobody
 from worker.engine.coalitions import Coalitions, Shape
 from worker.engine.control import UNATTENDED, Control
 from worker.engine.errors import PictureError, RequestError, ScoresError
+from worker.engine.faithfulness import Curve, Faithfulness, most_evaluations
 from worker.engine.links import find_link
 from worker.engine.maskers import make_masker
 from worker.engine.method import Game, Method
@@ -39,11 +40,17 @@ class Timings:
 
 @dataclass(frozen=True)
 class Explained:
-    """An attribution, complete or partial, of the outputs (K,) int64, in the order of its K."""
+    """An attribution, complete or partial, of the outputs (K,) int64, in the order of its K.
+
+    players: how many played. faithfulness: the curves of each metric asked for, for each output;
+    none where partial, even where only curves are missing and the attribution is complete.
+    """
 
     attribution: Attribution
     outputs: Indices
+    players: int
     timings: Timings
+    faithfulness: tuple[Curve, ...] = ()
 
 
 class Explanation:
@@ -73,12 +80,16 @@ class Explanation:
         self._link = find_link(request.link)
         self._outputs: Indices | None = None  # chosen once f(x) is known
         self._method: Method | None = None
+        self._attribution: Attribution | None = None  # once complete
+        self._curves: tuple[Curve, ...] = ()
         self._done = 0  # evaluations
+        self._planned_for_curves = 0  # evaluations, at most
 
     def steps(self) -> Generator[Coalitions, Scores, Explained]:
         """Yield coalitions; be sent what `read` made of the model's scores.
 
-        The first two batches are the empty and the full coalition, each alone.
+        The first two batches are the empty and the full coalition, each alone. Those of the method
+        follow, and last those of the metrics, all outputs' together.
         """
         base = yield nobody(self._shape)  # (1, n_outputs)
         full = yield everybody(self._shape)
@@ -87,8 +98,19 @@ class Explanation:
         self._outputs = outputs
         game = Game(self._players, base_values=ends[0], scores=ends[1])
         self._method = METHODS[self._request.method](game, self._request)
-        attribution = yield from self._method.run()
+        metrics = self._request.metrics
+        self._planned_for_curves = most_evaluations(metrics, self._shape, len(outputs))
+        attribution = self._attribution = yield from self._method.run()
+        yield from self._trace(attribution)
         return self._explained(attribution, outputs)
+
+    def _trace(self, attribution: Attribution) -> Generator[Coalitions, Scores, None]:
+        """Trace the curves of a complete attribution."""
+        metrics = self._request.metrics
+        faithfulness = Faithfulness(attribution, metrics, seed=self._request.seed)
+        self._planned_for_curves = faithfulness.planned_evaluations
+        self.advance(0)  # the plan is exact from now on
+        self._curves = yield from faithfulness.run()
 
     def read(self, scores: NDArray[np.float32]) -> Scores:
         """Turn the model's scores (B, n_outputs) into (B, K) of the chosen outputs, linked.
@@ -103,16 +125,23 @@ class Explanation:
         """Count evaluations as done and report the progress."""
         self._done += evaluations
         if self._method is not None:
-            self.control.progress(self._done, self._method.planned_evaluations)
+            self.control.progress(self._done, self._planned(self._method))
+
+    def _planned(self, method: Method) -> int:
+        """Count the evaluations planned: of the curves at most so many, until they are known."""
+        attribution = self._attribution
+        of_method = attribution.evaluations if attribution else method.planned_evaluations
+        return of_method + self._planned_for_curves
 
     def snapshot(self) -> Explained | None:
         """Give what is known so far; None until the empty and the full coalition are scored."""
         if self._method is None or self._outputs is None:
             return None
-        return self._explained(self._method.snapshot(), self._outputs)
+        return self._explained(self._attribution or self._method.snapshot(), self._outputs)
 
     def _explained(self, attribution: Attribution, outputs: Indices) -> Explained:
-        return Explained(attribution, outputs, replace(self.timings))
+        players, timings = len(self._players), replace(self.timings)
+        return Explained(attribution, outputs, players, timings, self._curves)
 
     def _choose(self, scores: Scores, outputs: Indices) -> Scores:
         """Pick outputs of scores (B, n_outputs) and link them: (B, K)."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from worker.engine.arrays import Indices, Scores
 from worker.engine.errors import OutputsError, RequestError
+from worker.engine.perturbation import METRICS
 from worker.engine.superpixels import PIXELS, Superpixels
 
 FixedContext = Literal[0, 1] | None
@@ -30,7 +31,8 @@ class Request:
     chosen before their scores are looked at; it changes the values of Partition. fixed_context:
     see partition.py. superpixels: what the players are. target_standard_error: where all standard
     errors are at most this, in units of the (linked) score, methods that know them stop early.
-    seed: of every random choice, 0..2**32-1.
+    metrics: names in perturbation.METRICS, each at most once; their evaluations come on top of
+    max_evals. seed: of every random choice, 0..2**32-1.
     """
 
     method: str = "partition"
@@ -42,6 +44,7 @@ class Request:
     fixed_context: FixedContext = None
     superpixels: Superpixels = PIXELS
     target_standard_error: float | None = None
+    metrics: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -51,6 +54,8 @@ class Request:
         target = self.target_standard_error
         _require("target_standard_error", target, "above 0", target is None or target > 0)
         _require("fixed_context", self.fixed_context, "None, 0 or 1", _is_context(self))
+        accepted = f"different names out of {', '.join(METRICS)}"
+        _require("metrics", self.metrics, accepted, _are_metrics(self.metrics))
 
 
 def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
@@ -72,6 +77,10 @@ def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
 
 def _is_context(request: Request) -> bool:
     return request.fixed_context is None or request.fixed_context in (0, 1)
+
+
+def _are_metrics(names: tuple[str, ...]) -> bool:
+    return set(names) <= set(METRICS) and len(set(names)) == len(names)
 
 
 def _require(name: str, value: object, accepted: str, holds: bool) -> None:
