@@ -1,0 +1,133 @@
+"""Kernel SHAP: Shapley values as the weighted regression of scores on who is in.
+
+Scott Lundberg, Su-In Lee, "A unified approach to interpreting model predictions", 2017,
+https://arxiv.org/abs/1705.07874, gave the weights. Ian Covert, Su-In Lee, "Improving KernelSHAP:
+practical Shapley value estimation via linear regression", 2021, https://arxiv.org/abs/2012.01536,
+showed what pairing each coalition with its complement gains. Scott Lundberg, KernelExplainer, in
+shap, https://shap.readthedocs.io/en/latest/generated/shap.KernelExplainer.html.
+
+For the same coalitions the values are those of shap 0.51 with l1_reg=False: shap's default keeps
+ten players and calls the rest zero.
+
+As every coalition is scored together with its complement, at the same weight, fitting both is
+fitting the odd part of their scores: half the rows. Standard errors are of the drawing of pairs, by
+the jackknife over them (James MacKinnon, Halbert White, "Some heteroskedasticity-consistent
+covariance matrix estimators with improved finite sample properties", 1985,
+https://doi.org/10.1016/0304-4076(85)90158-7); sizes that are taken whole add nothing to them.
+"""
+
+from typing import Self
+
+import numpy as np
+
+from worker.engine.arrays import Credit, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.errors import BudgetError
+from worker.engine.kernel_sampling import Design, design_pairs
+from worker.engine.least_squares import Fit, fit_additive
+from worker.engine.method import CHUNK, Game, Steps
+from worker.engine.odd_even import even_energy
+from worker.engine.request import Request
+
+MOST_PLAYERS = 4096  # 64 x 64 pixels; beyond, the regression outgrows memory before it is any good
+
+
+class Kernel:
+    """One run of Kernel SHAP; its state is valid, and a snapshot possible, at every yield.
+
+    max_evals: counts the two evaluations of the game, unlike shap's nsamples; of an odd number the
+    last one is left over. Where it reaches for all coalitions the values are exact. seed: of the draws. Raises
+    BudgetError for more than MOST_PLAYERS players.
+    """
+
+    def __init__(self, game: Game, *, max_evals: int, seed: int = 0) -> None:
+        _check_players(len(game.players))
+        self._game = game
+        pairs = (max_evals - 2) // 2
+        self._design = design_pairs(len(game.players), pairs, np.random.RandomState(seed))
+        self._whole = int((self._design.hits == 0).sum())  # pairs of sizes taken whole
+        self._scores = np.empty((len(self._design), 2, len(game.scores)))  # (P, 2, K)
+        self._done = 0  # pairs
+
+    @classmethod
+    def of(cls, game: Game, request: Request) -> Self:
+        """Set up a run from the settings of a request."""
+        return cls(game, max_evals=request.max_evals, seed=request.seed)
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Count the evaluations of a whole run: the budget, unless there are fewer coalitions."""
+        return 2 + 2 * len(self._design)
+
+    def run(self) -> Steps:
+        """Yield coalitions, each followed by its complement; return the attribution."""
+        for start in range(0, len(self._design), CHUNK // 2):
+            chunk = self._design.members[start : start + CHUNK // 2]  # (P, M)
+            pairs = np.stack([chunk, ~chunk], axis=1).reshape(-1, chunk.shape[1])  # (2 P, M)
+            scores = yield self._game.players.coalitions(pairs)  # (2 P, K)
+            self._done += len(chunk)
+            self._scores[start : self._done] = scores.reshape(len(chunk), 2, -1)
+        return self.snapshot()
+
+    def snapshot(self) -> Attribution:
+        """Give the solution over the pairs scored so far."""
+        game, design = self._game, self._design.first(self._done)
+        one, other = self._scores[: self._done, 0], self._scores[: self._done, 1]  # (P, K)
+        odd, middle = (one - other) / 2, (game.base_values + game.scores) / 2
+        ends = game.base_values, game.scores
+        fitted = fit_additive(design.members, design.weights, middle + odd, *ends)
+        errors = self._standard_errors(design, fitted)
+        return Attribution(
+            values=game.players.spread(fitted.values),
+            base_values=game.base_values,
+            scores=game.scores,
+            evaluations=2 + 2 * self._done,
+            unresolved=np.abs(game.scores - game.base_values) * (not fitted.determined),
+            solution_concept="Shapley values",
+            players=game.players.labels if game.players.superpixels else None,
+            standard_errors=None if errors is None else game.players.spread(errors),
+            held_out_fidelity=_held_out_fidelity(design, fitted, odd),
+            even_energy=even_energy(one, other, design.weights) if self._done else None,
+        )
+
+    def _standard_errors(self, design: Design, fitted: Fit) -> Credit | None:
+        """Estimate the standard errors of the values, (M, K); None while they would mean nothing.
+
+        They do where the sizes to be taken whole are, and the values are determined.
+        """
+        if self._done < self._whole or not fitted.determined:
+            return None
+        return _jackknife(design, fitted) if design.to_share else np.zeros_like(fitted.values)
+
+
+def _jackknife(design: Design, fitted: Fit) -> Credit | None:
+    """Estimate how far other draws would have led, from the pairs' residuals when left out: (M, K).
+
+    As only the mean of the draws is random, the spread is about the mean pull of a draw.
+    """
+    residuals, draws = fitted.held_out_residuals(), design.hits.sum()
+    if residuals is None or draws < 2:
+        return None
+    drawn = design.hits > 0
+    residuals, influence = residuals[drawn], fitted.influence[:, drawn]  # (D, K), (M, D)
+    squares = (influence**2 / design.hits[drawn]) @ residuals**2
+    variance = draws / (draws - 1) * (squares - (influence @ residuals) ** 2 / draws)
+    errors: Credit = np.sqrt(np.maximum(variance, 0))  # rounding may take it below
+    return errors
+
+
+def _held_out_fidelity(design: Design, fitted: Fit, odd: Scores) -> Scores | None:
+    """Give the share of the odd part (P, K) that is predicted for a pair left out: (K,)."""
+    residuals = fitted.held_out_residuals()
+    if residuals is None or not len(design):
+        return None
+    missed, total = design.weights @ residuals**2, design.weights @ odd**2  # (K,)
+    return 1 - np.divide(missed, total, out=np.zeros_like(total), where=total > 0)
+
+
+def _check_players(players: int) -> None:
+    if players > MOST_PLAYERS:
+        raise BudgetError(
+            f"the picture has {players} players; kernel takes at most {MOST_PLAYERS}. Group its "
+            f"pixels into superpixels, or use permutation"
+        )

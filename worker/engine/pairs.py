@@ -1,0 +1,76 @@
+"""Drawing pairs of complementary coalitions: every one at most once, early ones as telling as late.
+
+Small and large coalitions weigh most in a Shapley value and are few; those of half the players are
+many and weigh little. Of s players out of M, pairs are drawn in proportion to 1 / sqrt(s (M - s)),
+halfway between all sizes alike and the weights of Kernel SHAP, until a size has no more. Within a
+size, shuffled players are dealt out like cards, so that each is in about equally often.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from itertools import islice
+from math import comb, sqrt
+
+import numpy as np
+
+from worker.engine.arrays import Mask
+
+
+def draw_pairs(players: int, pairs: int, random: np.random.Generator) -> Mask:
+    """Draw so many different pairs: (P, M) bool, who is in the coalition of fewer players.
+
+    The empty coalition is never drawn. P is less than `pairs` where there are not as many. The
+    first p of P pairs have the sizes that p pairs alone would have.
+    """
+    sizes = np.fromiter(islice(_sizes(players, random), pairs), dtype=np.int64)
+    members = np.empty((len(sizes), players), dtype=np.bool_)
+    for size, count in Counter(sizes.tolist()).items():
+        members[sizes == size] = _draw_of_size(players, size, count, random)
+    return members
+
+
+def count_pairs(players: int, size: int) -> int:
+    """Count the pairs of a coalition of `size` <= M / 2 players and its complement."""
+    return comb(players, size) // (2 if 2 * size == players else 1)
+
+
+def _sizes(players: int, random: np.random.Generator) -> Iterator[int]:
+    """Yield the size of one pair after the other, each size at regular intervals till it is out."""
+    intervals = {s: sqrt(s * (players - s)) for s in range(1, players // 2 + 1)}
+    if players % 2 == 0:
+        intervals[players // 2] *= 2  # a pair has two coalitions of that size
+    due = [(random.random() * interval, size, 1) for size, interval in intervals.items()]
+    heapify(due)
+    while due:
+        time, size, nth = heappop(due)
+        yield size
+        if nth < count_pairs(players, size):
+            heappush(due, (time + intervals[size], size, nth + 1))
+
+
+def _draw_of_size(players: int, size: int, count: int, random: np.random.Generator) -> Mask:
+    """Draw `count` different pairs of one size: (count, M)."""
+    found = np.empty((0, players), dtype=np.bool_)
+    while len(found) < count:
+        dealt = _deal(players, size, count, random)
+        if 2 * size == players:
+            dealt ^= ~dealt[:, :1]  # of the two halves, the one with player 0
+        found = _distinct(np.concatenate([found, dealt]))
+    return found[:count]
+
+
+def _deal(players: int, size: int, count: int, random: np.random.Generator) -> Mask:
+    """Deal shuffled players out into coalitions of one size: (count, M)."""
+    hands = players // size  # of each shuffle
+    shuffles = np.tile(np.arange(players), (-(-count // hands), 1))
+    dealt = random.permuted(shuffles, axis=1)[:, : hands * size].reshape(-1, size)[:count]
+    members = np.zeros((count, players), dtype=np.bool_)
+    np.put_along_axis(members, dealt, True, axis=1)
+    return members
+
+
+def _distinct(members: Mask) -> Mask:
+    """Leave out the rows (B, M) that were there before."""
+    first = np.unique(np.packbits(members, axis=1), axis=0, return_index=True)[1]
+    return members[np.sort(first)]
