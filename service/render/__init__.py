@@ -1,23 +1,32 @@
-"""Attribution arrays -> PNG: `figure` to read, `overlay` to look at, `heat` to lay over a page."""
+"""Attribution arrays -> PNG: `figure` to read, `overlay` to look at, `heat` to lay over a page.
 
-from service.render.attributions import (
-    Attributions,
-    BadAttributions,
-    BadOption,
-    RenderError,
-    load_attributions,
-)
-from service.render.colours import RED_TRANSPARENT_BLUE, channel_sums, limit
-from service.render.layers import heat, overlay
+Curves of faithfulness -> PNG: `faithfulness_chart`.
+"""
+
+from service.render.attributions import Attributions, load_attributions
+from service.render.chart import faithfulness_chart
+from service.render.colours import channel_sums, limit
+from service.render.curves import METRICS, Curve
+from service.render.errors import BadAttributions, BadCurves, BadOption, RenderError
+from service.render.layers import Box, heat, overlay
 from service.render.page import figure
+from service.render.palettes import PALETTES, PaletteName
+from service.render.row import Row
 
 __all__ = [
-    "RED_TRANSPARENT_BLUE",
+    "METRICS",
+    "PALETTES",
     "Attributions",
     "BadAttributions",
+    "BadCurves",
     "BadOption",
+    "Box",
+    "Curve",
+    "PaletteName",
     "RenderError",
+    "Row",
     "channel_sums",
+    "faithfulness_chart",
     "figure",
     "heat",
     "limit",

@@ -1,9 +1,4 @@
-"""The arrays of one explanation, checked once, so that whatever draws them need not.
-
-RenderError
-├── BadAttributions  the arrays are broken, missing, misshapen or not finite
-└── BadOption        an option of a drawing is outside what is accepted
-"""
+"""The arrays of one explanation, checked once, so that whatever draws them need not."""
 
 import io
 import zipfile
@@ -14,19 +9,9 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from service.render.errors import BadAttributions, BadOption
+
 NAMES = ("values", "base_values", "data", "output_names", "output_indices")
-
-
-class RenderError(Exception):
-    """Base of the errors of this package."""
-
-
-class BadAttributions(RenderError):  # noqa: N818
-    """The arrays are broken, missing, misshapen or not finite."""
-
-
-class BadOption(RenderError):  # noqa: N818
-    """An option of a drawing is outside what is accepted."""
 
 
 @dataclass(frozen=True, eq=False)

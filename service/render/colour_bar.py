@@ -4,31 +4,32 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 
-from service.render.colours import paint
+from service.render.colours import Scale
 from service.render.layout import Layout
-from service.render.text import Font
+from service.render.text import Font, written
 
 INK, TICK_INK, OUTLINE = (25, 25, 25), (140, 140, 140), (205, 205, 205)
-MINUS = "\N{MINUS SIGN}"
 
 
-def draw_colour_bar(page: Image.Image, layout: Layout, bound: float, caption: str) -> None:
+def draw_colour_bar(page: Image.Image, layout: Layout, scale: Scale, caption: str) -> None:
     """A gradient from -bound to +bound, round numbers below it, the caption under them."""
     width, line = layout.bar_width, layout.small_font.line_height
     left, bottom = (layout.width - width) // 2, layout.bar_top + layout.bar_thickness
-    page.paste(_gradient((width, layout.bar_thickness), bound), (left, layout.bar_top))
+    page.paste(_gradient((width, layout.bar_thickness), scale), (left, layout.bar_top))
     pen = ImageDraw.Draw(page)
-    for share, label in ticks(bound, width, layout.small_font):
+    for share, label in ticks(scale.bound, width, layout.small_font):
         x = left + round((share + 1) / 2 * (width - 1))
         pen.line([(x, bottom), (x, bottom + line // 4)], fill=TICK_INK)
         pen.text((x, bottom + line // 3), label, INK, layout.small_font.face, anchor="ma")
-    middle = layout.width / 2
-    pen.text((middle, bottom + 1.5 * line), caption, INK, layout.small_font.face, anchor="ma")
+    below = caption if scale.bound else f"{caption} (all are zero)"
+    pen.text(
+        (layout.width / 2, bottom + 1.5 * line), below, INK, layout.small_font.face, anchor="ma"
+    )
 
 
-def _gradient(size: tuple[int, int], bound: float) -> Image.Image:
-    row = np.linspace(-bound, bound, size[0])[None, :]  # (1, width)
-    colours = Image.fromarray(paint(row, bound)).resize(size)
+def _gradient(size: tuple[int, int], scale: Scale) -> Image.Image:
+    row = np.linspace(-scale.bound, scale.bound, size[0])[None, :]  # (1, width)
+    colours = scale.paint(row).resize(size)
     bar = Image.new("RGB", size, "white")
     bar.paste(colours.convert("RGB"), mask=colours.getchannel("A"))
     ImageDraw.Draw(bar).rectangle([0, 0, size[0] - 1, size[1] - 1], outline=OUTLINE)
@@ -39,7 +40,7 @@ def ticks(bound: float, width: int, font: Font) -> list[tuple[float, str]]:
     """As many round numbers as fit, symmetric about zero: their shares of the bound and labels."""
     for intervals in range(8, 1, -1) if bound else ():
         numbers = _round_numbers(bound, intervals)
-        labels = _written(numbers)
+        labels = written(numbers)
         spacing = width / 2 * max(numbers) / bound / (len(numbers) // 2 or 1)
         if len(numbers) > 1 and 1.2 * max(map(font.width, labels)) <= spacing:
             return [(number / bound, label) for number, label in zip(numbers, labels, strict=True)]
@@ -49,12 +50,3 @@ def ticks(bound: float, width: int, font: Font) -> list[tuple[float, str]]:
 def _round_numbers(bound: float, intervals: int) -> list[float]:
     locator = MaxNLocator(intervals, symmetric=True, steps=[1, 2, 2.5, 5, 10])
     return [float(tick) for tick in locator.tick_values(-bound, bound) if abs(tick) <= bound]
-
-
-def _written(numbers: list[float]) -> list[str]:
-    """All with the same number of decimals, unless the exponents are extreme."""
-    labels = [f"{number:g}" for number in numbers]
-    if not any("e" in label for label in labels):
-        decimals = max(len(label.partition(".")[2]) for label in labels)
-        labels = [f"{number:.{decimals}f}" if number else "0" for number in numbers]
-    return [label.replace("-", MINUS) for label in labels]

@@ -4,13 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.render.attributions import Attributions, BadOption
-from service.render.colours import channel_sums, limit, paint
+from service.render import alt_text
+from service.render.attributions import Attributions
+from service.render.colours import Scale, Sums, channel_sums, limit
+from service.render.errors import BadOption
+from service.render.layout import MAX_PIXELS, Size
+from service.render.palettes import PaletteName, find_palette
 from service.render.raster import png, resized, rgb_picture
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
 
-MAX_SIDE = 8192  # pixels
 LIGHTER = 90  # the level, of 255, to which black is lifted
 HATCHING = (190, 190, 190)
 
@@ -22,11 +25,14 @@ def overlay(
     crop: Box | None = None,
     percentile: float = 99.9,
     alpha: float = 0.6,
+    palette: PaletteName = "red_blue",
+    score: float | None = None,
 ) -> bytes:
     """The first output over `picture` (H0, W0, 3), at its size; over the model's input without one.
 
     `crop` is the part of the picture that the model saw (all of it by default); the rest is faded
-    and hatched. `alpha` is the opacity of the strongest colours. Raises BadOption.
+    and hatched. `alpha` is the opacity of the strongest colours; `score` is told in the
+    alternative text. Raises BadOption.
     """
     if not 0 <= alpha <= 1:
         raise BadOption(f"alpha must be in 0..1; received {alpha}")
@@ -34,38 +40,62 @@ def overlay(
     seen = _checked_crop(crop, ground.size)
     muted = _muted(ground)
     page = muted if seen == (0, 0, *ground.size) else _unseen(muted)
-    left, top, right, bottom = seen
-    layer = Image.fromarray(_colours(attributions, percentile, (right - left, bottom - top)))
+    sums, scale = _first(attributions, percentile, palette)
+    layer = _layer(sums, scale, seen)
     opacity = layer.getchannel("A").point([round(alpha * level) for level in range(256)])
     part = muted.crop(seen)
     part.paste(layer.convert("RGB"), mask=opacity)
-    page.paste(part, (left, top))
-    return png(page, f"Red speaks for {attributions.output_names[0]}, blue against it.")
+    page.paste(part, seen[:2])
+    name = attributions.output_names[0]
+    return png(
+        page, alt_text.of_layer("The picture in grey, and over it", name, score, sums, scale)
+    )
 
 
 def heat(
     attributions: Attributions,
     *,
+    size: Size | None = None,
+    crop: Box | None = None,
     percentile: float = 99.9,
-    size: tuple[int, int] | None = None,
+    palette: PaletteName = "red_blue",
+    score: float | None = None,
 ) -> bytes:
-    """The first output alone, on transparency; `size` is (width, height), the model's by default.
+    """The first output alone, on transparency of `size` (width, height), the model's by default.
 
-    Raises BadOption.
+    It fills `crop` (all by default), as it would lie on a picture of that size. Raises BadOption.
     """
     height, width = attributions.values.shape[:2]
-    size = size or (width, height)
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise BadOption(f"width and height must be in 1..{MAX_SIDE}; received {size}")
-    layer = Image.fromarray(_colours(attributions, percentile, size))
-    return png(layer, f"Red speaks for {attributions.output_names[0]}, blue against it.")
+    size = _checked_size(size or (width, height))
+    seen = _checked_crop(crop, size)
+    sums, scale = _first(attributions, percentile, palette)
+    sheet = Image.new("RGBA", size)
+    sheet.paste(_layer(sums, scale, seen), seen[:2])
+    name = attributions.output_names[0]
+    return png(sheet, alt_text.of_layer("On transparency,", name, score, sums, scale))
 
 
-def _colours(
-    attributions: Attributions, percentile: float, size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    first = attributions.values[..., :1]
-    return paint(resized(channel_sums(first)[..., 0], size), limit(first, percentile))
+def _first(
+    attributions: Attributions, percentile: float, palette: PaletteName
+) -> tuple[Sums, Scale]:
+    """The first output (H, W, 1) and the colours for it alone."""
+    sums = channel_sums(attributions.values[..., :1])
+    return sums, Scale(limit(sums, percentile=percentile), find_palette(palette))
+
+
+def _layer(sums: Sums, scale: Scale, box: Box) -> Image.Image:
+    left, top, right, bottom = box
+    return scale.paint(resized(sums[..., 0], (right - left, bottom - top)))
+
+
+def _checked_size(size: Size) -> Size:
+    width, height = size
+    if not (width >= 1 and height >= 1 and width * height <= MAX_PIXELS):
+        raise BadOption(
+            f"width and height must be 1 or more and give at most {MAX_PIXELS} pixels; "
+            f"received {width} x {height}"
+        )
+    return size
 
 
 def _checked(picture: NDArray[np.uint8]) -> Image.Image:
@@ -76,7 +106,7 @@ def _checked(picture: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(picture)
 
 
-def _checked_crop(crop: Box | None, size: tuple[int, int]) -> Box:
+def _checked_crop(crop: Box | None, size: Size) -> Box:
     width, height = size
     left, top, right, bottom = crop or (0, 0, width, height)
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from service.render.errors import BadOption
 from service.render.text import Font, load_font, wrap
 
 MAX_COLUMNS = 6
+MAX_PIXELS = 100_000_000  # of a drawing
 PANEL = 240  # pixels, the longer side of a panel unless whole multiples of the picture come close
 PANEL_RANGE = (180, 320)  # pixels, what comes close
 MIN_CELL = 120  # pixels, so that a narrow picture leaves room for its title
@@ -14,88 +16,127 @@ MARGIN, GAP, BAR_WIDTH, BAR_THICKNESS = 20, 16, 420, 10  # pixels
 TITLE_SIZE, SMALL_SIZE = 14, 12  # pixels
 MIN_TITLE_SIZE, MIN_SMALL_SIZE = 11, 10  # pixels
 
+Size = tuple[int, int]  # width, height
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What is to stand above a panel: a name, which may take some lines, and a small note."""
+
+    name: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One picture's cells, line after line, each a heading above a panel."""
+
+    top: int
+    lines: int
+    line_height: int
+    heading_height: int
+    panel: Size
+    names: list[list[str]]  # for each cell, its lines
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.lines * self.line_height
+
 
 @dataclass(frozen=True)
 class Layout:
-    """A grid of cells counted by rows, each a title above a panel; the colour bar below them."""
+    """A block for each picture, one below the other, and the colour bar below them all."""
 
     width: int
     margin: int
     gap: int
     columns: int
-    rows: int
     cell_width: int
-    panel: tuple[int, int]  # width, height
-    titles: list[list[str]]  # lines of the name, for each output
     title_font: Font
     small_font: Font
-    title_height: int
     bar_width: int
     bar_thickness: int
-
-    @property
-    def row_height(self) -> int:
-        return self.title_height + self.panel[1] + self.gap
+    blocks: tuple[Block, ...] = ()
 
     @property
     def bar_top(self) -> int:
-        return self.margin + self.rows * self.row_height + self.gap // 2
+        return self.blocks[-1].bottom + self.gap // 2
 
     @property
     def height(self) -> int:
         numbers_and_caption = round(2.5 * self.small_font.line_height)
         return self.bar_top + self.bar_thickness + numbers_and_caption + self.margin
 
-    def corner(self, cell: int) -> tuple[int, int]:
+    def corner(self, block: Block, cell: int) -> tuple[int, int]:
         """Left and top of the panel in this cell."""
-        row, column = divmod(cell, self.columns)
+        line, column = divmod(cell, self.columns)
         pitch = self.cell_width + self.gap
         first = (self.width - self.columns * pitch + self.gap) // 2
-        left = first + column * pitch + (self.cell_width - self.panel[0]) // 2
-        return left, self.margin + row * self.row_height + self.title_height
+        left = first + column * pitch + (self.cell_width - block.panel[0]) // 2
+        return left, block.top + line * block.line_height + block.heading_height
+
+    def extended(self, panel: Size, headings: Sequence[Heading]) -> "Layout":
+        """The layout with one more block, below the others."""
+        names = [wrap(heading.name, self.title_font, self.cell_width) for heading in headings]
+        heading_height = max(map(len, names)) * self.title_font.line_height + self.gap // 4
+        if any(heading.note for heading in headings):
+            heading_height += self.small_font.line_height
+        block = Block(
+            top=self.blocks[-1].bottom if self.blocks else self.margin,
+            lines=math.ceil(len(names) / self.columns),
+            line_height=heading_height + panel[1] + self.gap,
+            heading_height=heading_height,
+            panel=panel,
+            names=names,
+        )
+        return replace(self, blocks=(*self.blocks, block))
 
 
 def plan(
-    names: Sequence[str], picture: tuple[int, int], *, scored: bool, width_px: int | None
+    sizes: Sequence[Size], headings: Sequence[Sequence[Heading]], *, width_px: int | None
 ) -> Layout:
-    """Lay out a `picture` (width, height) and a panel for each name; all scales with `width_px`."""
-    columns, rows = _grid(len(names) + 1)
-    panel_width, panel_height = _panel_size(*picture)
-    cell_width = max(panel_width, MIN_CELL)
-    natural_width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
-    width = width_px or natural_width
-    scale = width / natural_width
+    """Lay out pictures of these sizes, with a panel for each heading: first the picture's own.
 
-    title_font = load_font(max(MIN_TITLE_SIZE, round(TITLE_SIZE * scale)))
-    small_font = load_font(max(MIN_SMALL_SIZE, round(SMALL_SIZE * scale)))
-    titles = [wrap(name, title_font, max(1, round(cell_width * scale))) for name in names]
-    lines = max(len(title) for title in titles)
-    return Layout(
-        width=width,
+    All scales with `width_px`. Raises BadOption where the page would be too large.
+    """
+    panels = [_panel_size(*size) for size in sizes]
+    cell_width = max(MIN_CELL, *(width for width, _ in panels))
+    columns = _columns(max(map(len, headings)))
+    natural_width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
+    scale = (width_px or natural_width) / natural_width
+    layout = Layout(
+        width=width_px or natural_width,
         margin=round(MARGIN * scale),
         gap=round(GAP * scale),
         columns=columns,
-        rows=rows,
         cell_width=max(1, math.floor(cell_width * scale)),
-        panel=(max(1, math.floor(panel_width * scale)), max(1, math.floor(panel_height * scale))),
-        titles=titles,
-        title_font=title_font,
-        small_font=small_font,
-        title_height=lines * title_font.line_height
-        + scored * small_font.line_height
-        + round(GAP * scale / 4),
+        title_font=load_font(max(MIN_TITLE_SIZE, round(TITLE_SIZE * scale))),
+        small_font=load_font(max(MIN_SMALL_SIZE, round(SMALL_SIZE * scale))),
         bar_width=round(min(BAR_WIDTH, 0.7 * natural_width) * scale),
         bar_thickness=max(2, round(BAR_THICKNESS * scale)),
     )
+    for (width, height), names in zip(panels, headings, strict=True):
+        panel = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+        layout = layout.extended(panel, names)
+    _check_area(layout)
+    return layout
 
 
-def _grid(cells: int) -> tuple[int, int]:
-    """Columns and rows: as few rows as allowed, then as even as can be."""
-    rows = math.ceil(cells / MAX_COLUMNS)
-    return math.ceil(cells / rows), rows
+def _check_area(layout: Layout) -> None:
+    if layout.width * layout.height > MAX_PIXELS:
+        raise BadOption(
+            f"a figure may have {MAX_PIXELS} pixels; these pictures and outputs would take "
+            f"{layout.width} x {layout.height}: ask for fewer of them, or a smaller width"
+        )
 
 
-def _panel_size(width: int, height: int) -> tuple[int, int]:
+def _columns(cells: int) -> int:
+    """As few lines as allowed, then as even as can be."""
+    lines = math.ceil(cells / MAX_COLUMNS)
+    return math.ceil(cells / lines)
+
+
+def _panel_size(width: int, height: int) -> Size:
     """Whole multiples of the picture where they fit the range, so that pixels stay square."""
     longer = max(width, height)
     multiple = round(PANEL / longer)

@@ -1,7 +1,8 @@
-"""Lines of text: one bundled font, words broken to a width."""
+"""Lines of text: one bundled font, words broken to a width, numbers."""
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import ImageFont
 
 MAX_LINES = 3
 ELLIPSIS = "…"
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,24 @@ def wrap(text: str, font: Font, width: int) -> list[str]:
         lines.append(line.strip())
         rest = rest[len(line) :]
     if rest:
-        lines[-1] = _cut(lines[-1] + rest, font, width)
+        lines[-1] = cut(lines[-1] + rest, font, width)
     return lines
+
+
+def cut(text: str, font: Font, width: float) -> str:
+    """One line, its end replaced by … where it is too long."""
+    if font.width(text) <= width:
+        return text
+    return _cut_characters(text, font, width - font.width(ELLIPSIS)).rstrip() + ELLIPSIS
+
+
+def written(numbers: Sequence[float]) -> list[str]:
+    """All with the same number of decimals, unless the exponents are extreme."""
+    labels = [f"{number:g}" for number in numbers]
+    if not any("e" in label for label in labels):
+        decimals = max(len(label.partition(".")[2]) for label in labels)
+        labels = [f"{number:.{decimals}f}" if number else "0" for number in numbers]
+    return [label.replace("-", MINUS) for label in labels]
 
 
 def _fill(text: str, font: Font, width: float) -> str:
@@ -47,11 +65,6 @@ def _fill(text: str, font: Font, width: float) -> str:
     ends = [match.end() for match in re.finditer(r"[ _\-/,]+|$", text)]
     words = bisect_right(ends, width, key=lambda end: font.width(text[:end].rstrip()))
     return text[: ends[words - 1]] if words else _cut_characters(text, font, width)
-
-
-def _cut(text: str, font: Font, width: float) -> str:
-    room = width - font.width(ELLIPSIS)
-    return _cut_characters(text, font, room).rstrip() + ELLIPSIS
 
 
 def _cut_characters(text: str, font: Font, width: float) -> str:

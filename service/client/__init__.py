@@ -1,0 +1,16 @@
+"""Typed clients of the HTTP API, blocking and async, over httpx; and the way back to shap."""
+
+from service.client.asynchronous import AsyncClient
+from service.client.attributions import Attributions
+from service.client.blocking import Client
+from service.client.errors import ExplanationFailed, ShapshotError
+from service.client.to_shap import to_shap
+
+__all__ = [
+    "AsyncClient",
+    "Attributions",
+    "Client",
+    "ExplanationFailed",
+    "ShapshotError",
+    "to_shap",
+]

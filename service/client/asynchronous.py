@@ -1,0 +1,104 @@
+"""The client for asyncio."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from service.client import calls
+from service.client.attributions import Attributions
+from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
+from service.client.errors import succeeded
+from service.contract.request import ExplanationSettings
+from service.contract.schema import Explanation, ExplanationList, Faithfulness, ModelCard, ModelList
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """What `Client` does, for asyncio; bound a wait with asyncio.timeout."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
+        self._http = httpx.AsyncClient(base_url=url, **options)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def submit(
+        self,
+        picture: Picture,
+        settings: ExplanationSettings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+    ) -> Explanation:
+        return await self._send(calls.create(picture, settings, label_map))
+
+    async def explain(
+        self,
+        picture: Picture,
+        settings: ExplanationSettings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+    ) -> Explanation:
+        """Queue an explanation and wait for its end. Raises ExplanationFailed."""
+        return await self.wait((await self.submit(picture, settings, label_map=label_map)).id)
+
+    async def wait(self, explanation_id: str) -> Explanation:
+        """Wait for its end. Raises ExplanationFailed."""
+        while True:
+            explanation = await self._send(calls.read(explanation_id, calls.LONGEST_WAIT_S))
+            if explanation.done:
+                return succeeded(explanation)
+
+    async def get(self, explanation_id: str) -> Explanation:
+        return await self._send(calls.read(explanation_id))
+
+    async def attributions(self, explanation_id: str) -> Attributions:
+        return await self._send(calls.attributions(explanation_id))
+
+    async def heatmap(
+        self, explanation_id: str, style: str = "figure", **options: Unpack[HeatmapOptions]
+    ) -> bytes:
+        return await self._send(calls.heatmap(explanation_id, style, options))
+
+    async def figure(
+        self, explanation_ids: Sequence[str], **options: Unpack[FigureOptions]
+    ) -> bytes:
+        return await self._send(calls.figure(explanation_ids, options))
+
+    async def faithfulness(
+        self, explanation_id: str, output: Sequence[str | int] = ()
+    ) -> Faithfulness:
+        return await self._send(calls.faithfulness(explanation_id, output))
+
+    async def faithfulness_chart(
+        self, explanation_id: str, output: Sequence[str | int] = ()
+    ) -> bytes:
+        return await self._send(calls.faithfulness_chart(explanation_id, output))
+
+    async def cancel(self, explanation_id: str) -> Explanation:
+        return await self._send(calls.cancel(explanation_id))
+
+    async def delete(self, explanation_id: str) -> None:
+        await self._send(calls.delete(explanation_id))
+
+    async def list(self, **options: Unpack[ListOptions]) -> ExplanationList:
+        return await self._send(calls.explanations(options))
+
+    async def models(self) -> ModelList:
+        return await self._send(calls.models())
+
+    async def model(self, name: str) -> ModelCard:
+        return await self._send(calls.model(name))
+
+    async def _send(self, call: Call[T]) -> T:
+        return call.read(await self._http.request(call.method, call.path, **call.options))

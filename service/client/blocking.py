@@ -1,0 +1,111 @@
+"""The blocking client."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from service.client import calls
+from service.client.attributions import Attributions
+from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
+from service.client.errors import succeeded
+from service.contract.request import ExplanationSettings
+from service.contract.schema import Explanation, ExplanationList, Faithfulness, ModelCard, ModelList
+
+T = TypeVar("T")
+
+
+class Client:
+    """Blocking. Every method may raise ShapshotError and httpx.HTTPError."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
+        self._http = httpx.Client(base_url=url, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def submit(
+        self,
+        picture: Picture,
+        settings: ExplanationSettings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+    ) -> Explanation:
+        """Queue an explanation and return at once; `label_map` is for superpixels of your own."""
+        return self._send(calls.create(picture, settings, label_map))
+
+    def explain(
+        self,
+        picture: Picture,
+        settings: ExplanationSettings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+        timeout_s: float = 3600,
+    ) -> Explanation:
+        """Queue an explanation and wait for its end. Raises ExplanationFailed, TimeoutError."""
+        queued = self.submit(picture, settings, label_map=label_map)
+        return self.wait(queued.id, timeout_s=timeout_s)
+
+    def wait(self, explanation_id: str, *, timeout_s: float = 3600) -> Explanation:
+        """Wait for its end. Raises ExplanationFailed, TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left_s = min(calls.LONGEST_WAIT_S, deadline - time.monotonic())
+            explanation = self._send(calls.read(explanation_id, max(1, left_s)))
+            if explanation.done:
+                return succeeded(explanation)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{explanation_id} is {explanation.status} after {timeout_s} s")
+
+    def get(self, explanation_id: str) -> Explanation:
+        return self._send(calls.read(explanation_id))
+
+    def attributions(self, explanation_id: str) -> Attributions:
+        """The arrays; `to_shap` turns them into a shap.Explanation."""
+        return self._send(calls.attributions(explanation_id))
+
+    def heatmap(
+        self, explanation_id: str, style: str = "figure", **options: Unpack[HeatmapOptions]
+    ) -> bytes:
+        """A PNG: figure, overlay or heat."""
+        return self._send(calls.heatmap(explanation_id, style, options))
+
+    def figure(self, explanation_ids: Sequence[str], **options: Unpack[FigureOptions]) -> bytes:
+        """A PNG of several pictures, one a row, on one colour scale."""
+        return self._send(calls.figure(explanation_ids, options))
+
+    def faithfulness(self, explanation_id: str, output: Sequence[str | int] = ()) -> Faithfulness:
+        """The curves of the metrics that were asked for; of all outputs unless some are named."""
+        return self._send(calls.faithfulness(explanation_id, output))
+
+    def faithfulness_chart(self, explanation_id: str, output: Sequence[str | int] = ()) -> bytes:
+        """The same as a PNG."""
+        return self._send(calls.faithfulness_chart(explanation_id, output))
+
+    def cancel(self, explanation_id: str) -> Explanation:
+        return self._send(calls.cancel(explanation_id))
+
+    def delete(self, explanation_id: str) -> None:
+        self._send(calls.delete(explanation_id))
+
+    def list(self, **options: Unpack[ListOptions]) -> ExplanationList:
+        return self._send(calls.explanations(options))
+
+    def models(self) -> ModelList:
+        return self._send(calls.models())
+
+    def model(self, name: str) -> ModelCard:
+        return self._send(calls.model(name))
+
+    def _send(self, call: Call[T]) -> T:
+        return call.read(self._http.request(call.method, call.path, **call.options))

@@ -1,0 +1,164 @@
+"""The requests that can be made and how their answers are read: what both clients share."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypedDict, TypeVar
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from service.client.attributions import Attributions, read_npz
+from service.client.errors import ShapshotError
+from service.contract.request import ExplanationSettings
+from service.contract.schema import (
+    Explanation,
+    ExplanationList,
+    Faithfulness,
+    ModelCard,
+    ModelList,
+    Problem,
+)
+
+LONGEST_WAIT_S = 60  # what the server grants one long poll
+Picture = bytes | Path
+LabelMap = NDArray[np.integer[Any]] | bytes | Path  # (H, W), or the bytes of a PNG or an .npy
+T = TypeVar("T")
+Document = TypeVar("Document", bound=BaseModel)
+
+
+class Look(TypedDict, total=False):
+    """Options of every drawing; see the API's documentation for what they do."""
+
+    alpha: float
+    percentile: float
+    palette: Literal["red_blue", "orange_blue", "orange_purple"]
+
+
+class HeatmapOptions(Look, total=False):
+    """Options of a heatmap."""
+
+    output: Sequence[str | int]  # labels or indices
+    size: int | Literal["model", "original"]
+    true_label: str
+
+
+class FigureOptions(Look, total=False):
+    """Options of a figure of several pictures."""
+
+    true_label: Sequence[str]  # one for each picture
+    width: int
+
+
+class ListOptions(TypedDict, total=False):
+    """Which explanations to list."""
+
+    status: str
+    model: str
+    cursor: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request and how to read its answer."""
+
+    method: str
+    path: str
+    parse: Callable[[httpx.Response], T]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def read(self, answer: httpx.Response) -> T:
+        """Raises ShapshotError, httpx.HTTPStatusError."""
+        if "application/problem+json" in answer.headers.get("content-type", ""):
+            raise ShapshotError(Problem.model_validate_json(answer.content))
+        return self.parse(answer.raise_for_status())
+
+
+def create(
+    picture: Picture, settings: ExplanationSettings | None, label_map: LabelMap | None
+) -> Call[Explanation]:
+    text = (settings or ExplanationSettings()).model_dump_json(exclude_defaults=True)
+    files: dict[str, Any] = {
+        "image": ("picture", picture if isinstance(picture, bytes) else picture.read_bytes()),
+        "settings": (None, text, "application/json"),
+    }
+    if label_map is not None:
+        files["label_map"] = ("label_map", _label_map_bytes(label_map))
+    return Call("POST", "/v1/explanations", _document(Explanation), {"files": files})
+
+
+def _label_map_bytes(label_map: LabelMap) -> bytes:
+    if isinstance(label_map, bytes):
+        return label_map
+    if isinstance(label_map, Path):
+        return label_map.read_bytes()
+    buffer = io.BytesIO()
+    np.save(buffer, label_map, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def read(id_: str, wait_s: float = 0) -> Call[Explanation]:
+    headers = {"Prefer": f"wait={int(wait_s)}"} if wait_s >= 1 else {}
+    options = {"headers": headers, "timeout": wait_s + 30}
+    return Call("GET", f"/v1/explanations/{id_}", _document(Explanation), options)
+
+
+def attributions(id_: str) -> Call[Attributions]:
+    path = f"/v1/explanations/{id_}/attributions"
+    return Call("GET", path, lambda answer: read_npz(answer.content), _query({"format": "npz"}))
+
+
+def heatmap(id_: str, style: str, options: HeatmapOptions) -> Call[bytes]:
+    return Call("GET", f"/v1/explanations/{id_}/heatmap.png", _png, _query(options, style=style))
+
+
+def figure(ids: Sequence[str], options: FigureOptions) -> Call[bytes]:
+    return Call("GET", "/v1/figure.png", _png, _query(options, id=list(ids)))
+
+
+def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:
+    path = f"/v1/explanations/{id_}/faithfulness"
+    return Call("GET", path, _document(Faithfulness), _query({"output": output}))
+
+
+def faithfulness_chart(id_: str, output: Sequence[str | int]) -> Call[bytes]:
+    path = f"/v1/explanations/{id_}/faithfulness.png"
+    return Call("GET", path, _png, _query({"output": output}))
+
+
+def cancel(id_: str) -> Call[Explanation]:
+    return Call("POST", f"/v1/explanations/{id_}/cancel", _document(Explanation))
+
+
+def delete(id_: str) -> Call[None]:
+    return Call("DELETE", f"/v1/explanations/{id_}", lambda _: None)
+
+
+def explanations(options: ListOptions) -> Call[ExplanationList]:
+    return Call("GET", "/v1/explanations", _document(ExplanationList), _query(options))
+
+
+def models() -> Call[ModelList]:
+    return Call("GET", "/v1/models", _document(ModelList))
+
+
+def model(name: str) -> Call[ModelCard]:
+    return Call("GET", f"/v1/models/{name}", _document(ModelCard))
+
+
+def _query(options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The query of a request, without what is left to the server."""
+    given = {**options, **more}
+    return {"params": {name: value for name, value in given.items() if value is not None}}
+
+
+def _document(kind: type[Document]) -> Callable[[httpx.Response], Document]:
+    return lambda answer: kind.model_validate_json(answer.content)
+
+
+def _png(answer: httpx.Response) -> bytes:
+    return answer.content

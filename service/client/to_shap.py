@@ -1,0 +1,65 @@
+"""Attributions as a `shap.Explanation`, for `shap.image_plot` and the rest of shap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.client.attributions import Attributions
+
+if TYPE_CHECKING:
+    import shap
+
+
+def to_shap(results: Attributions | Sequence[Attributions]) -> shap.Explanation:
+    """One picture or N of them: values (N, H, W, C, K), base values (N, K), data (N, H, W, C).
+
+    Numbers are float64 as in shap; `data` is uint8, as shap's plot draws floats above 1 as white.
+    Raises ValueError where the pictures do not stack, ImportError where shap is not installed.
+    """
+    explanation = _explanation_class()
+    rows = [results] if isinstance(results, Attributions) else list(results)
+    _check_stackable(rows)
+    if len(rows) == 1:
+        return _stacked(explanation, rows, rows[0].output_names)
+    # shap 0.51 takes names of shape (C, K) for those of C x K outputs, so N = C pictures have a
+    # row more until the names are read. (It misreads them again when it copies, to be sliced.)
+    padded = [*rows, rows[0]] if len(rows) == rows[0].values.shape[2] else rows
+    names = np.array([row.output_names for row in padded])  # (N, K): above every row of a plot
+    stacked = _stacked(explanation, padded, names)
+    return stacked if padded is rows else stacked[: len(rows)]
+
+
+def _stacked(
+    explanation: Any,
+    rows: Sequence[Attributions],
+    names: list[str] | NDArray[np.str_],
+) -> shap.Explanation:
+    return explanation(
+        values=np.stack([row.values for row in rows]).astype(np.float64),
+        base_values=np.stack([row.base_values for row in rows]).astype(np.float64),
+        data=np.stack([row.data for row in rows]).round().astype(np.uint8),
+        output_names=names,
+    )
+
+
+def _explanation_class() -> Any:
+    try:
+        import shap
+    except ModuleNotFoundError as error:
+        if error.name != "shap":
+            raise
+        raise ImportError("to_shap needs shap, which is not installed: pip install shap") from error
+    return shap.Explanation
+
+
+def _check_stackable(rows: Sequence[Attributions]) -> None:
+    shapes = list(dict.fromkeys(row.values.shape for row in rows))
+    if len(shapes) != 1:
+        raise ValueError(
+            f"pictures of one height, width, channels and number of outputs can be stacked; "
+            f"received {shapes or 'none'}: call to_shap on each"
+        )

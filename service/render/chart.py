@@ -1,0 +1,140 @@
+"""Curves of faithfulness as a chart: a panel for each metric, a legend with areas below it."""
+
+from collections.abc import Sequence
+
+from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageDraw
+
+from service.render.alt_text import AltText, listed
+from service.render.curves import METRICS, Curve
+from service.render.errors import BadCurves, BadOption
+from service.render.plot import STYLES, Axes, key, plot
+from service.render.raster import png
+from service.render.sheet import Sheet
+from service.render.text import MINUS, cut, written
+
+MIN_WIDTH, MAX_WIDTH = 240, 4096  # pixels
+INK, FAINT_INK = (25, 25, 25), (105, 105, 105)
+NOTE = "Solid: in the order of the attributions. Dashed: in a random order."
+
+Metrics = dict[str, list[Curve]]
+
+
+def faithfulness_chart(curves: Sequence[Curve], *, width_px: int | None = None) -> bytes:
+    """A panel for each metric, in the order given, with a curve for each of the first 7 outputs.
+
+    The random order is dashed, in a fainter tone; all panels share one range of scores. `width_px`
+    sets the width of the chart. Raises BadCurves, BadOption.
+    """
+    if not curves:
+        raise BadCurves("a chart shows one curve or more; received none")
+    if width_px is not None and not MIN_WIDTH <= width_px <= MAX_WIDTH:
+        raise BadOption(f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}")
+    metrics, left_out = _grouped(curves)
+    legend_lines = max(map(len, metrics.values()))
+    note = f"{NOTE} {left_out} more outputs are not shown." if left_out else NOTE
+    sheet = Sheet.of(len(metrics), legend_lines=legend_lines, note=note, width_px=width_px)
+    axes = _axes(metrics, sheet)
+    page = Image.new("RGB", (sheet.width, sheet.height), "white")
+    for number, (metric, group) in enumerate(metrics.items()):
+        page.paste(_panel(metric, group, sheet, axes), sheet.corner(number))
+    for number, line in enumerate(sheet.note):
+        at = sheet.corner(0)[0], sheet.note_top + number * sheet.line
+        _write(page, at, line, sheet, FAINT_INK)
+    return png(page, _text(metrics))
+
+
+def _grouped(curves: Sequence[Curve]) -> tuple[Metrics, int]:
+    """By metric, as many as there are styles; and how many outputs that leaves out."""
+    metrics: Metrics = {}
+    for curve in curves:
+        metrics.setdefault(curve.metric, []).append(curve)
+    left_out = max(map(len, metrics.values())) - len(STYLES)
+    return {metric: group[: len(STYLES)] for metric, group in metrics.items()}, max(0, left_out)
+
+
+def _axes(metrics: Metrics, sheet: Sheet) -> Axes:
+    """Room for every curve, and a little more."""
+    scores = [score for group in metrics.values() for c in group for score in (*c.y, *c.baseline)]
+    low, high = float(min(scores)), float(max(scores))
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = low - margin, high + margin
+    marks = [float(mark) for mark in MaxNLocator(5).tick_values(low, high) if low <= mark <= high]
+    return Axes(low, high, marks, size=sheet.plot, line_width=max(1, 1.7 * sheet.scale))
+
+
+def _panel(metric: str, curves: Sequence[Curve], sheet: Sheet, axes: Axes) -> Image.Image:
+    """From top to bottom: what is done, the curves, the areas."""
+    panel = Image.new("RGB", sheet.panel, "white")
+    about = METRICS[metric]
+    ImageDraw.Draw(panel).text((0, 0), about.title, INK, sheet.title_font.face)
+    top = round(1.3 * sheet.title_font.line_height)
+    _write(panel, (0, top), about.order.capitalize(), sheet, FAINT_INK)
+    _write(panel, (0, top + sheet.line), f"A faithful curve {about.hoped}", sheet, FAINT_INK)
+    _write(panel, (0, top + 2 * sheet.line), "Score", sheet, INK)
+    top += 3 * sheet.line
+    panel.paste(plot(curves, axes), (sheet.ticks, top))
+    _draw_marks(panel, top, f"share of elements {about.done}", sheet, axes)
+    _draw_legend(panel, top + axes.size[1] + 2 * sheet.line, curves, sheet, axes.line_width)
+    return panel
+
+
+def _draw_marks(panel: Image.Image, top: int, below: str, sheet: Sheet, axes: Axes) -> None:
+    """The scores left of the plot, the shares under it and what they are of."""
+    pen, face = ImageDraw.Draw(panel), sheet.small_font.face
+    beside = sheet.ticks - sheet.line // 3
+    for down, label in zip(axes.below_top(axes.marks), written(axes.marks), strict=True):
+        pen.text((beside, top + float(down)), label, INK, face, anchor="rm")
+    width, height = axes.size
+    for share, anchor in ((0, "la"), (0.5, "ma"), (1, "ra")):
+        right = sheet.ticks + share * (width - 1)
+        pen.text((right, top + height + sheet.line // 5), f"{share:.0%}", INK, face, anchor=anchor)
+    middle = sheet.ticks + width / 2, top + height + sheet.line * 6 // 5
+    pen.text(middle, below, INK, face, anchor="ma")
+
+
+def _draw_legend(
+    panel: Image.Image, top: int, curves: Sequence[Curve], sheet: Sheet, line_width: float
+) -> None:
+    """Each output's mark, name and areas, its own and the random order's, under each other."""
+    pen, face = ImageDraw.Draw(panel), sheet.small_font.face
+    right, key_size = sheet.panel[0], (3 * sheet.line // 2, sheet.line)
+    columns = right - 4 * sheet.line, right
+    for at, word in zip(columns, ("area", "random"), strict=True):
+        pen.text((at, top + sheet.line // 2), word, FAINT_INK, face, anchor="rm")
+    for number, (curve, style) in enumerate(zip(curves, STYLES, strict=False), start=1):
+        middle = top + number * sheet.line + sheet.line // 2
+        panel.paste(key(style, key_size, line_width), (0, middle - sheet.line // 2))
+        name = cut(curve.label, sheet.small_font, columns[0] - key_size[0] - 4 * sheet.line)
+        pen.text((key_size[0] + sheet.line // 2, middle), name, INK, face, anchor="lm")
+        for at, area in zip(columns, (curve.area, curve.baseline_area), strict=True):
+            pen.text((at, middle), _area(area), INK, face, anchor="rm")
+
+
+def _write(
+    page: Image.Image, at: tuple[int, int], text: str, sheet: Sheet, ink: tuple[int, int, int]
+) -> None:
+    """One line from here to the right edge."""
+    font = sheet.small_font
+    ImageDraw.Draw(page).text(at, cut(text, font, page.width - at[0]), ink, font.face)
+
+
+def _area(area: float) -> str:
+    return f"{area:#.3g}".rstrip(".").replace("-", MINUS)
+
+
+def _text(metrics: Metrics) -> AltText:
+    sentences = [
+        f"{METRICS[metric].title}, {METRICS[metric].order}: {_areas(curves)}."
+        for metric, curves in metrics.items()
+    ]
+    names = listed([curve.label for curves in metrics.values() for curve in curves])
+    start = "Curves of the score as elements are shown or hidden, and those of a random order."
+    return AltText(f"Faithfulness of the attributions of {names}", " ".join([start, *sentences]))
+
+
+def _areas(curves: Sequence[Curve]) -> str:
+    return "; ".join(
+        f"{curve.label} has area {curve.area:.3g}, at random {curve.baseline_area:.3g}"
+        for curve in curves
+    )

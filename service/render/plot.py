@@ -1,0 +1,144 @@
+"""The inside of a chart's panel: lines, dashed lines and markers, smooth at any size.
+
+Colours are those of Okabe and Ito, "Color Universal Design" (2008), less the yellow, which is lost
+on white: https://jfly.uni-koeln.de/color/. Markers tell outputs apart without them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.render.curves import Curve
+from service.render.layout import Size
+from service.render.palettes import Colour
+
+FINER = 3  # drawn so much larger, then shrunk
+MARKERS = 5  # on a curve
+GRID = (228, 228, 228)
+
+Numbers = NDArray[np.float64]  # (P,)
+Points = NDArray[np.float64]  # (P, 2), x and y in enlarged pixels
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the curves of an output look."""
+
+    colour: Colour
+    corners: int  # of the marker
+    turn: float  # of its first corner, in whole turns from the right, clockwise
+    hollow: bool = False
+
+    @property
+    def faint(self) -> Colour:
+        """For the random order."""
+        red, green, blue = ((part + 255) // 2 for part in self.colour)
+        return red, green, blue
+
+
+STYLES = (
+    Style((0, 114, 178), 24, 0),  # a disc
+    Style((213, 94, 0), 4, 1 / 8),  # a square
+    Style((0, 158, 115), 3, 3 / 4),  # a triangle
+    Style((204, 121, 167), 4, 0),  # a diamond
+    Style((230, 159, 0), 3, 1 / 4),  # a triangle on its tip
+    Style((86, 180, 233), 24, 0, hollow=True),
+    Style((0, 0, 0), 4, 1 / 8, hollow=True),
+)
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The range of scores, the marks on it, and the plot's size and lines in pixels."""
+
+    low: float
+    high: float
+    marks: Sequence[float]
+    size: Size
+    line_width: float
+
+    def below_top(self, scores: Sequence[float] | Numbers) -> Numbers:
+        """Pixels."""
+        return (self.high - np.asarray(scores)) / (self.high - self.low) * (self.size[1] - 1)
+
+
+def plot(curves: Sequence[Curve], axes: Axes) -> Image.Image:
+    """The curves of one metric, those of the random order behind; the k-th has the k-th style."""
+    canvas = _Canvas.of(axes.size, axes.line_width)
+    _draw_grid(canvas, axes)
+    styled = list(zip(curves, STYLES, strict=False))
+    for curve, style in styled:
+        canvas.dash(_points(axes, curve.x, curve.baseline), style.faint)
+    for curve, style in styled:
+        canvas.line(_points(axes, curve.x, curve.y), style.colour)
+    for number, (curve, style) in enumerate(styled):
+        at = (np.arange(MARKERS) + (number + 0.5) / len(styled)) / MARKERS  # side by side
+        for point in _points(axes, at, np.interp(at, curve.x, curve.y)):
+            canvas.mark(point, style)
+    return canvas.shrunk()
+
+
+def key(style: Style, size: Size, line_width: float) -> Image.Image:
+    """A piece of a curve, for the legend."""
+    canvas = _Canvas.of(size, line_width)
+    width, height = (side * FINER for side in size)
+    canvas.line(np.array([[0, height / 2], [width, height / 2]]), style.colour)
+    canvas.mark(np.array([width / 2, height / 2]), style)
+    return canvas.shrunk()
+
+
+def _draw_grid(canvas: "_Canvas", axes: Axes) -> None:
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        canvas.line(_points(axes, [share, share], [axes.low, axes.high]), GRID, 0.6)
+    for mark in axes.marks:
+        canvas.line(_points(axes, [0, 1], [mark, mark]), GRID, 0.6)
+
+
+def _points(axes: Axes, x: Sequence[float] | Numbers, y: Sequence[float] | Numbers) -> Points:
+    across = np.asarray(x, float) * (axes.size[0] - 1)
+    points: Points = (np.stack([across, axes.below_top(y)], axis=1) + 0.5) * FINER
+    return points
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """What is drawn on, enlarged."""
+
+    image: Image.Image
+    pen: ImageDraw.ImageDraw
+    thick: float
+
+    @classmethod
+    def of(cls, size: Size, line_width: float) -> "_Canvas":
+        image = Image.new("RGB", (size[0] * FINER, size[1] * FINER), "white")
+        return cls(image, ImageDraw.Draw(image), line_width * FINER)
+
+    def line(self, points: Points, colour: Colour, thickness: float = 1) -> None:
+        width = max(1, round(thickness * self.thick))
+        self.pen.line(points.ravel().tolist(), colour, width, joint="curve")
+
+    def dash(self, points: Points, colour: Colour) -> None:
+        for piece in _dashes(points, 4 * self.thick):
+            self.pen.line(piece.ravel().tolist(), colour, max(1, round(self.thick)))
+
+    def mark(self, centre: Points, style: Style) -> None:
+        angles = 2 * np.pi * (style.turn + np.arange(style.corners) / style.corners)
+        corners = centre + 2.8 * self.thick * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        inside = (255, 255, 255) if style.hollow else style.colour
+        self.pen.polygon(corners.ravel().tolist(), inside, style.colour, round(self.thick))
+
+    def shrunk(self) -> Image.Image:
+        return self.image.reduce(FINER)
+
+
+def _dashes(points: Points, length: float) -> Iterator[Points]:
+    """Pieces of this length along the points, with gaps between them three quarters as long."""
+    along = np.concatenate([[0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
+    for start in np.arange(0, along[-1], 1.75 * length):
+        end = min(start + length, along[-1])
+        between = points[(along > start) & (along < end)]
+        first, last = ([np.interp(at, along, axis) for axis in points.T] for at in (start, end))
+        yield np.vstack([first, between, last])

@@ -1,0 +1,39 @@
+"""What a row of a figure shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.render.attributions import Attributions
+from service.render.errors import BadOption
+from service.render.layout import Heading, Size
+from service.render.text import MINUS
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture of a figure; its `scores`, one for each output, stand under their names."""
+
+    attributions: Attributions
+    scores: Sequence[float] | None = None
+    true_label: str | None = None
+
+    def __post_init__(self) -> None:
+        outputs = len(self.attributions.output_names)
+        if self.scores is not None and len(self.scores) != outputs:
+            raise BadOption(
+                f"scores must be one for each of {outputs} outputs; received {len(self.scores)}"
+            )
+
+    @property
+    def size(self) -> Size:
+        height, width = self.attributions.data.shape[:2]
+        return width, height
+
+    @property
+    def headings(self) -> list[Heading]:
+        """Of the picture and of each output."""
+        names = self.attributions.output_names
+        notes = [f"{score:.3g}".replace("-", MINUS) for score in self.scores or ()]
+        panels = map(Heading, names, notes or [""] * len(names))
+        truth = Heading(self.true_label, "true label") if self.true_label else Heading()
+        return [truth, *panels]

@@ -1,0 +1,174 @@
+"""Both clients against the running API: one test serves the blocking and the async."""
+
+import asyncio
+import inspect
+import io
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from service.api.app import create_app
+from service.client import AsyncClient, Client, ExplanationFailed, ShapshotError
+from service.client.calls import Look
+from service.contract.request import ExplanationSettings, Labels, Outputs
+from service.contract.schema import ErrorCode, Failure
+from service.contract.settings import Settings
+from service.render import PALETTES
+from tests.conftest import wait_until
+from tests.service.conftest import some_arrays, some_curves
+
+
+@pytest.fixture
+def url(settings: Settings) -> Iterator[str]:
+    """The app, served on a port of its own by a thread of this process."""
+    config = uvicorn.Config(create_app(settings), port=0, log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started, seconds=20)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(params=["blocking", "async"])
+def ask(request, url: str, hand, new_card) -> Callable[..., Any]:
+    """Call a method of one client or the other, by name."""
+    hand.announce(new_card())
+
+    def blocking(name: str, *args: Any, **options: Any) -> Any:
+        with Client(url) as client:
+            return getattr(client, name)(*args, **options)
+
+    async def awaited(name: str, *args: Any, **options: Any) -> Any:
+        async with AsyncClient(url) as client:
+            return await getattr(client, name)(*args, **options)
+
+    return (
+        blocking if request.param == "blocking" else lambda *a, **o: asyncio.run(awaited(*a, **o))
+    )
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(png)) as image:
+        return image.size
+
+
+def test_both_clients_can_do_the_same():
+    blocking, awaited = (
+        {name: method for name, method in vars(kind).items() if not name.startswith("_")}
+        for kind in (Client, AsyncClient)
+    )
+    assert set(blocking) - {"close"} == set(awaited) - {"aclose"}
+    for name in set(blocking) & set(awaited) - {"wait", "explain"}:  # those have a time limit
+        assert inspect.signature(blocking[name]) == inspect.signature(awaited[name])
+
+
+def test_the_client_knows_the_palettes_that_there_are():
+    assert get_args(get_type_hints(Look)["palette"]) == tuple(PALETTES)
+
+
+def test_arrays_come_with_what_the_method_knows_beside_them(ask, hand, photo):
+    plain, rich = (ask("submit", photo).id for _ in range(2))
+    beside = {
+        "standard_errors": np.full((8, 12, 3, 2), 0.5, np.float32),
+        "players": np.arange(96, dtype=np.int32).reshape(8, 12),
+    }
+    hand.succeed(plain)
+    hand.succeed(rich, arrays=some_arrays() | beside)
+    found = ask("attributions", rich)
+    np.testing.assert_array_equal(found.values, some_arrays()["values"])
+    np.testing.assert_array_equal(found.data, some_arrays()["data"])
+    assert (found.output_names, found.output_indices) == (["ant", "crane"], [0, 2])
+    np.testing.assert_array_equal(found.standard_errors, beside["standard_errors"])
+    np.testing.assert_array_equal(found.players, beside["players"])
+    assert ask("attributions", plain).standard_errors is None
+    assert ask("attributions", plain).players is None
+
+
+@pytest.mark.parametrize("given_as", ["array", "bytes", "path"])
+def test_a_label_map_goes_with_the_picture(ask, photo, tmp_path, given_as):
+    labels = np.arange(8 * 12).reshape(8, 12) // 24
+    path = tmp_path / "regions.png"
+    Image.fromarray(labels.astype(np.uint8)).save(path)
+    label_map = {"array": labels, "bytes": path.read_bytes(), "path": path}[given_as]
+    settings = ExplanationSettings(method="exact", superpixels=Labels(kind="labels"))
+    explanation = ask("submit", photo, settings, label_map=label_map)
+    assert explanation.label_map.regions == 4
+    assert explanation.settings.superpixels == Labels(kind="labels")
+
+
+def test_only_settings_that_were_changed_are_sent_and_come_back_resolved(ask, photo):
+    settings = ExplanationSettings(
+        masker="mean", outputs=Outputs(labels=["bee"]), metadata={"a": 1}
+    )
+    answered = ask("submit", photo, settings).settings
+    assert (answered.masker, answered.metadata) == ("mean", {"a": 1})
+    assert answered.outputs == Outputs(indices=[1])
+    assert answered.max_evals == 500
+
+
+def test_curves_and_their_chart_of_all_outputs_or_some(ask, hand, photo):
+    explanation = ask("submit", photo, ExplanationSettings(metrics=["insertion", "deletion"]))
+    curves = some_curves("insertion", "deletion")
+    hand.succeed(explanation.id, curves=curves)
+    assert ask("faithfulness", explanation.id).curves == curves
+    some = ask("faithfulness", explanation.id, ["crane"])
+    assert [curve.output for curve in some.curves] == [2, 2]
+    whole, part = (ask("faithfulness_chart", explanation.id, which) for which in ([], [0]))
+    assert size_of(whole)[0] == size_of(part)[0]
+    assert size_of(whole)[1] > size_of(part)[1]  # a line less in the legend
+
+
+def test_heatmaps_take_their_options(ask, hand, photo):
+    explanation = ask("submit", photo)
+    hand.succeed(explanation.id)
+    plain = ask("heatmap", explanation.id)
+    labelled = ask("heatmap", explanation.id, true_label="ant", palette="orange_blue")
+    assert "is truly ant" in Image.open(io.BytesIO(labelled)).text["Description"]
+    assert "in orange" in Image.open(io.BytesIO(labelled)).text["Description"]
+    assert labelled != plain
+    heat = ask("heatmap", explanation.id, "heat", output=["crane"], size=120, percentile=90)
+    assert size_of(heat) == (120, 80)
+    assert "crane" in Image.open(io.BytesIO(heat)).text["Title"]
+
+
+def test_a_figure_of_several_explanations(ask, hand, photo):
+    ids = [ask("submit", photo).id for _ in range(2)]
+    for each in ids:
+        hand.succeed(each)
+    png = ask("figure", ids, true_label=["ant", "bee"], width=700)
+    assert size_of(png)[0] == 700
+    assert "Picture 2 is truly bee." in Image.open(io.BytesIO(png)).text["Description"]
+
+
+def test_a_failed_explanation_raises_its_problem(ask, hand, photo):
+    explanation = ask("submit", photo)
+    hand.fail(explanation.id, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
+    with pytest.raises(ExplanationFailed, match="it broke"):
+        ask("wait", explanation.id)
+
+
+def test_a_refusal_raises_the_problem(ask, photo):
+    with pytest.raises(ShapshotError) as refused:
+        ask("submit", photo, ExplanationSettings(model="absent"))
+    assert refused.value.problem.code == ErrorCode.UNKNOWN_MODEL
+    with pytest.raises(ShapshotError, match="no such explanation"):
+        ask("get", "exp_" + "0" * 32)
+
+
+def test_lists_models_and_deletion(ask, hand, photo):
+    ids = [ask("submit", photo).id for _ in range(3)]
+    assert [each.id for each in ask("list", limit=2).items] == ids[:0:-1]
+    assert ask("models").items[0].name == "tiny"
+    assert ask("model", "tiny").labels[1] == "bee"
+    hand.succeed(ids[0])
+    ask("delete", ids[0])
+    assert len(ask("list", status="queued").items) == 2
+    assert ask("cancel", ids[1]).status in ("canceled", "canceling")
