@@ -42,7 +42,7 @@ def shap(case: Case, subject: Subject) -> Run:
 def ours(case: Case, subject: Subject) -> Run:
     """This engine, the model compiled as the worker compiles it on loading."""
     from worker.engine.evaluate import explain
-    from worker.engine.predictor import TensorFlowPredictor
+    from worker.engine.backends.tensorflow import TensorFlowPredictor
     from worker.engine.request import Request, Top
 
     predictor = TensorFlowPredictor(subject.model, subject.preprocess)

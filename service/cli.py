@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.client import Client, ShapshotError
-from service.contract.schema import Explanation, ExplanationSettings, Outputs
+from service.contract.request import ExplanationSettings, Outputs
+from service.contract.schema import Explanation
 from service.local import CannotStart, Stopped, keep_running, local_set
 from service.redis_server import NoRedis
 

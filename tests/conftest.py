@@ -18,14 +18,8 @@ import redis
 from PIL import Image
 
 from service.contract.ledger import Ledger, Order
-from service.contract.schema import (
-    ImageInfo,
-    ModelCard,
-    ModelRef,
-    ModelStatus,
-    Outputs,
-    ResolvedSettings,
-)
+from service.contract.request import Outputs, Pixels, ResolvedSettings
+from service.contract.schema import ImageInfo, ModelCard, ModelRef, ModelStatus
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server
@@ -164,7 +158,9 @@ def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
 @pytest.fixture
 def order() -> Order:
     return Order(
-        settings=ResolvedSettings(model="tiny", outputs=Outputs(top=1)),
+        settings=ResolvedSettings(
+            model="tiny", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
+        ),
         model=ModelRef(name="tiny", digest=None),
         image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
     )
@@ -236,5 +232,25 @@ def shap_partition(shap_module):
             explainer = shap_module.PartitionExplainer(function, masked)
             result = explainer(picture[np.newaxis], silent=True, **settings)
         return result.values[0], result.base_values[0]
+
+    return explain
+
+
+@pytest.fixture(scope="session")
+def shap_permutation(shap_module):
+    """Explain a picture by shap, its orders drawn by numba's own stream: values (H, W, C, K)."""
+    from numba import njit
+
+    @njit
+    def seed_numba(seed):
+        np.random.seed(seed)
+
+    def explain(function, picture, masker, seed, max_evals):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            masked = shap_module.maskers.Image(masker, picture.shape)
+            explainer = shap_module.PermutationExplainer(function, masked)
+            seed_numba(seed)
+            return explainer(picture[np.newaxis], max_evals=max_evals, silent=True).values[0]
 
     return explain

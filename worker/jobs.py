@@ -1,6 +1,5 @@
-"""The one job there is, and the one place where the contract meets the engine."""
+"""The one job there is: from an order of the contract to its outcome, by the engine."""
 
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,35 +7,35 @@ from functools import cache
 from importlib.metadata import version
 from typing import TypeVar
 
-import numpy as np
 import structlog
 
+from service.contract.label_maps import LabelMapError, decode_label_map
 from service.contract.ledger import Order, State
 from service.contract.pictures import PictureError, decode_picture
-from service.contract.schema import (
-    Crop,
-    ErrorCode,
-    Outcome,
-    OutputResult,
-    Outputs,
-    ResolvedSettings,
-    Runtime,
-    Status,
-    Timings,
-)
+from service.contract.schema import Crop, ErrorCode, Runtime, Status, Timings
 from service.contract.settings import Settings
-from service.contract.store import MissingArtefact, Store, StoreError, attributions_key, image_key
+from service.contract.store import (
+    MissingArtefact,
+    Store,
+    StoreError,
+    attributions_key,
+    faithfulness_key,
+    image_key,
+    label_map_key,
+)
 from worker.control import Canceled, Control
 from worker.ending import Ending, failed
-from worker.engine.arrays import Pictures
+from worker.engine.arrays import Labels, Pictures
 from worker.engine.errors import EngineError
 from worker.engine.evaluate import evaluate
 from worker.engine.explanation import Explained, Explanation
-from worker.engine.request import Request, Top
-from worker.images import fit_picture
+from worker.engine.request import Request
+from worker.images import fit_labels, fit_picture
 from worker.models.errors import ModelUnavailable
 from worker.models.loading import LoadedModel
 from worker.models.registry import Registry
+from worker.outcome import make_outcome, pack_arrays, pack_curves
+from worker.request import engine_request
 
 STORE_TRIES = 3
 T = TypeVar("T")
@@ -46,11 +45,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture as its model takes it."""
+    """A picture as its model takes it, and what is asked about it."""
 
     model: LoadedModel
     pixels: Pictures  # (H, W, C) float32 in 0..255
     crop: Crop
+    request: Request
     seconds: float
 
 
@@ -68,11 +68,13 @@ class Explainer:
             return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
         try:
             prepared = self._prepare(state.id, state.order)
-            return self._compute(state, state.order, attempt, prepared, control)
+            return self._compute(state, attempt, prepared, control)
         except ModelUnavailable as error:
             return failed(ErrorCode.MODEL_UNAVAILABLE, str(error))
         except PictureError as error:
             return failed(ErrorCode.INVALID_IMAGE, str(error))
+        except LabelMapError as error:
+            return failed(ErrorCode.INVALID_LABEL_MAP, str(error))
         except StoreError as error:
             return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
         except EngineError as error:
@@ -81,18 +83,27 @@ class Explainer:
     def _prepare(self, explanation_id: str, order: Order) -> Prepared:
         began = time.perf_counter()
         model = self._registry.get(order.settings.model)
-        upload = _try_again(lambda: self._store.get(image_key(explanation_id)))
+        upload = self._fetch(image_key(explanation_id))
         picture = decode_picture(upload, max_pixels=self._settings.max_pixels)
-        shape = model.predictor.input_shape
-        pixels, crop = fit_picture(picture.pixels, shape, fit=model.card.fit)
-        return Prepared(model, pixels, crop, time.perf_counter() - began)
+        shape, fit = model.predictor.input_shape, model.card.fit
+        pixels, crop = fit_picture(picture.pixels, shape, fit=fit)
+        label_map = None
+        if order.label_map:
+            labels, (H, W) = self._labels(explanation_id), picture.pixels.shape[:2]
+            label_map = fit_labels(labels, (H, W), shape, fit=fit)
+        request = engine_request(order.settings, model.labels, label_map)
+        return Prepared(model, pixels, crop, request, time.perf_counter() - began)
 
-    def _compute(
-        self, state: State, order: Order, attempt: str, prepared: Prepared, control: Control
-    ) -> Ending:
+    def _labels(self, explanation_id: str) -> Labels:
+        content = self._fetch(label_map_key(explanation_id))
+        return decode_label_map(content, max_pixels=self._settings.max_pixels)
+
+    def _fetch(self, key: str) -> bytes:
+        return _try_again(lambda: self._store.get(key))
+
+    def _compute(self, state: State, attempt: str, prepared: Prepared, control: Control) -> Ending:
         predictor = prepared.model.predictor
-        request = engine_request(order.settings, prepared.model.labels)
-        explanation = Explanation(predictor, prepared.pixels, request, control=control)
+        explanation = Explanation(predictor, prepared.pixels, prepared.request, control=control)
         began = time.perf_counter()
         try:
             explained = evaluate(explanation, predictor, threads=self._settings.threads or None)
@@ -105,95 +116,38 @@ class Explainer:
             explained = so_far
         engine_s = time.perf_counter() - began
         store_s = self._keep(state.id, attempt, prepared, explained)
-        timings = _timings(state, prepared, explained, engine_s, store_s)
-        return Ending(status, _outcome(status, prepared, explained, timings))
+        outcome = make_outcome(
+            explained,
+            prepared.model.labels,
+            partial=status is Status.CANCELED,
+            crop=prepared.crop,
+            runtime=_runtime(prepared.model),
+            timings=_timings(state, prepared, explained, engine_s, store_s),
+        )
+        return Ending(status, outcome)
 
     def _keep(
         self, explanation_id: str, attempt: str, prepared: Prepared, explained: Explained
     ) -> float:
-        """Store the arrays; the seconds it took."""
+        """Store arrays and curves; the seconds it took."""
         began = time.perf_counter()
-        content = pack_arrays(prepared, explained)
-        _try_again(lambda: self._store.put(attributions_key(explanation_id, attempt), content))
+        labels = prepared.model.labels
+        arrays = pack_arrays(explained, prepared.pixels, labels)
+        _try_again(lambda: self._store.put(attributions_key(explanation_id, attempt), arrays))
+        if explained.faithfulness:
+            curves = pack_curves(explained, labels)
+            _try_again(lambda: self._store.put(faithfulness_key(explanation_id, attempt), curves))
         return time.perf_counter() - began
 
 
-def engine_request(settings: ResolvedSettings, labels: list[str]) -> Request:
-    """The engine's request; labels become indices. Raises EngineError for what it cannot do."""
-    return Request(
-        method=settings.method,
-        masker=settings.masker,
-        outputs=_wanted(settings.outputs, labels),
-        link=settings.link,
-        max_evals=settings.max_evals,
-        batch_size=settings.batch_size,
-        fixed_context=settings.fixed_context,
-        seed=settings.seed,
+def _runtime(model: LoadedModel) -> Runtime:
+    predictor = model.predictor
+    return Runtime(
+        backend=predictor.backend,
+        device=predictor.device,
+        dtype=predictor.dtype,
+        versions=_versions(),
     )
-
-
-def _wanted(outputs: Outputs, labels: list[str]) -> Top | tuple[int, ...]:
-    if outputs.top is not None:
-        return Top(outputs.top)
-    if outputs.indices is not None:
-        return tuple(outputs.indices)
-    absent = [label for label in outputs.labels or [] if label not in labels]
-    if absent:
-        raise EngineError(f"the model has no outputs called {absent}")
-    return tuple(labels.index(label) for label in outputs.labels or [])
-
-
-def pack_arrays(prepared: Prepared, explained: Explained) -> bytes:
-    """The npz that clients get: values (H,W,C,K) float32, base_values (K,), data (H,W,C), names."""
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        values=explained.attribution.values.astype(np.float32),
-        base_values=explained.attribution.base_values,
-        data=prepared.pixels,
-        output_names=np.array([prepared.model.labels[i] for i in explained.outputs]),
-        output_indices=explained.outputs,
-    )
-    return buffer.getvalue()
-
-
-def _outcome(status: Status, prepared: Prepared, explained: Explained, timings: Timings) -> Outcome:
-    outputs = _output_results(prepared.model.labels, explained)
-    predictor = prepared.model.predictor
-    return Outcome(
-        partial=status is Status.CANCELED,
-        solution_concept=explained.attribution.solution_concept,
-        evaluations=explained.attribution.evaluations,
-        outputs=outputs,
-        efficiency_gap=max(abs(output.efficiency_gap) for output in outputs),
-        crop=prepared.crop,
-        runtime=Runtime(
-            backend=predictor.backend,
-            device=predictor.device,
-            dtype=predictor.dtype,
-            versions=_versions(),
-        ),
-        timings=timings,
-    )
-
-
-def _output_results(labels: list[str], explained: Explained) -> list[OutputResult]:
-    """Sums are of the stored float32 values, so that a client's own sum agrees."""
-    attribution = explained.attribution
-    sums = attribution.values.astype(np.float32).sum(axis=(0, 1, 2), dtype=np.float64)  # (K,)
-    gaps = attribution.scores - attribution.base_values - sums
-    return [
-        OutputResult(
-            index=int(index),
-            label=labels[index],
-            score=float(attribution.scores[k]),
-            base_value=float(attribution.base_values[k]),
-            attribution_sum=float(sums[k]),
-            efficiency_gap=float(gaps[k]),
-            unresolved=float(attribution.unresolved[k]),
-        )
-        for k, index in enumerate(explained.outputs)
-    ]
 
 
 def _timings(
@@ -211,8 +165,8 @@ def _timings(
 
 @cache
 def _versions() -> dict[str, str]:
-    packages = ("shapshot", "tensorflow", "keras", "opencv-python-headless", "numpy")
-    return {package: version(package) for package in packages}
+    packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy")
+    return {package: version(package) for package in ("shapshot", *packages)}
 
 
 def _try_again(action: Callable[[], T]) -> T:

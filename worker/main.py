@@ -33,6 +33,7 @@ def main() -> int:
     configure_logs(level=settings.log_level, as_json=settings.log_json)
     try:
         registry = read_registry(settings.models, weights_cache=settings.weights_cache)
+        os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
         store = open_store(settings.store_url)
         connection = connect(settings.redis_url)
         _wait_for(connection)

@@ -1,11 +1,13 @@
 """An upload -> an explanation in the queue, or the reason why not."""
 
 import hashlib
+from functools import partial
 
 import structlog
 from anyio import to_thread
 
 from service.api.errors import ApiError, retry_after
+from service.api.label_maps import check_size, inspect_label_map
 from service.api.resolve import no_worker, resolve
 from service.api.services import Services
 from service.api.upload import Upload
@@ -19,8 +21,9 @@ from service.contract.pictures import (
     decode_picture,
 )
 from service.contract.presence import live_workers, read_cards
-from service.contract.schema import ErrorCode, ImageInfo, ModelRef, ResolvedSettings
-from service.contract.store import StoreError, image_key
+from service.contract.request import ResolvedSettings
+from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, ModelCard, ModelRef
+from service.contract.store import StoreError, image_key, label_map_key
 
 QUEUE_FULL_S = 10
 
@@ -28,20 +31,28 @@ log = structlog.get_logger(__name__)
 
 
 async def admit(services: Services, upload: Upload, explanation_id: str) -> None:
-    """Check it against models and limits, keep the picture, queue the job. Raises ApiError."""
-    settings, model = await to_thread.run_sync(_resolved, services, upload)
-    image = await to_thread.run_sync(
-        _inspect, upload.image, services.settings.max_pixels, limiter=services.heavy
-    )
-    order = Order(settings=settings, model=model, image=image)
-    await to_thread.run_sync(_enqueue, services, explanation_id, order, upload.image)
+    """Check it against models and limits, keep what was sent, queue the job. Raises ApiError."""
+    max_pixels = services.settings.max_pixels
+    read = partial(to_thread.run_sync, limiter=services.heavy)
+    label_map = await read(inspect_label_map, upload, max_pixels)
+    settings, card = await to_thread.run_sync(_resolved, services, upload, label_map)
+    image = await read(_inspect, upload.image, max_pixels)
+    if label_map and card.input_shape:
+        check_size(label_map, image, card.input_shape)
+    model = ModelRef(name=card.name, digest=card.digest)
+    order = Order(settings=settings, model=model, image=image, label_map=label_map)
+    await to_thread.run_sync(_enqueue, services, explanation_id, order, upload)
 
 
-def _resolved(services: Services, upload: Upload) -> tuple[ResolvedSettings, ModelRef]:
+def _resolved(
+    services: Services, upload: Upload, label_map: LabelMapInfo | None
+) -> tuple[ResolvedSettings, ModelCard]:
     if not live_workers(services.redis):
         raise no_worker()
     cards = read_cards(services.redis)
-    return resolve(upload.settings, cards, max_evals=services.settings.max_evals)
+    regions = label_map.regions if label_map else None
+    limit = services.settings.max_evals
+    return resolve(upload.settings, cards, max_evals=limit, regions=regions)
 
 
 def _inspect(content: bytes, max_pixels: int) -> ImageInfo:
@@ -69,10 +80,12 @@ def _decode(content: bytes, max_pixels: int) -> Picture:
         raise ApiError(code, str(error), "image", None, list(FORMATS)) from error
 
 
-def _enqueue(services: Services, explanation_id: str, order: Order, content: bytes) -> None:
-    """The reservation comes first: whatever fails after it, the picture is swept in the end."""
+def _enqueue(services: Services, explanation_id: str, order: Order, upload: Upload) -> None:
+    """The reservation comes first: whatever fails after it, the files are swept in the end."""
     services.ledger.reserve(explanation_id)
-    services.store.put(image_key(explanation_id), content)
+    services.store.put(image_key(explanation_id), upload.image)
+    if upload.label_map is not None:
+        services.store.put(label_map_key(explanation_id), upload.label_map)
     limits = services.settings
     try:
         services.ledger.accept(

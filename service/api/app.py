@@ -14,6 +14,8 @@ from service.api import (
     errors,
     events,
     explanations,
+    faithfulness,
+    figures,
     health,
     heatmaps,
     models,
@@ -76,7 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
-    for module in (explanations, events, attributions, heatmaps, models, health):
+    results = (attributions, heatmaps, figures, faithfulness)
+    for module in (explanations, events, *results, models, health):
         app.include_router(module.router)
     app.include_router(root)
     openapi.install(app)

@@ -1,4 +1,4 @@
-"""What attributions and heatmaps share: is there a result, of which outputs, how is it sent."""
+"""What arrays, curves and pictures share: is there a result, of which outputs, how is it sent."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from service.api import documents
 from service.api.errors import ApiError, retry_after
 from service.api.services import Services
 from service.contract.ledger import State
-from service.contract.schema import ErrorCode, Outcome
-from service.contract.store import MissingArtefact, attributions_key
+from service.contract.schema import Curve, ErrorCode, Faithfulness, Outcome
+from service.contract.store import MissingArtefact, attributions_key, faithfulness_key
 
 FRESH_S = 86400  # a result never changes; it may go with its explanation
 
@@ -20,11 +20,11 @@ def outcome_of(state: State) -> Outcome:
     if not state.status.done:
         detail = f"the explanation is {state.status.value}; there is a result when it is done"
         headers = retry_after(documents.next_look_s(state))
-        raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", headers=headers)
+        raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", state.id, headers=headers)
     if state.outcome is None or state.result is None:
         reason = state.error.detail if state.error else "nothing had been computed by then"
         detail = f"the explanation is {state.status.value} and has no result: {reason}"
-        raise ApiError(ErrorCode.NO_RESULT, detail, "id")
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
     return state.outcome
 
 
@@ -49,8 +49,18 @@ def _position(outcome: Outcome, name: str) -> int:
 
 def load_arrays(services: Services, state: State) -> bytes:
     """The npz as the worker stored it. Blocking. Raises ApiError, StoreError."""
+    return _load(services, attributions_key(state.id, str(state.result)))
+
+
+def load_curves(services: Services, state: State) -> list[Curve]:
+    """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
+    stored = _load(services, faithfulness_key(state.id, str(state.result)))
+    return Faithfulness.model_validate_json(stored).curves
+
+
+def _load(services: Services, key: str) -> bytes:
     try:
-        return services.store.get(attributions_key(state.id, str(state.result)))
+        return services.store.get(key)
     except MissingArtefact as error:
         detail = "the result is no longer in the store"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error

@@ -25,6 +25,7 @@ MEDIA_TYPES = {
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
+BY_OUTPUT = ("values", "standard_errors", "base_values", "output_names", "output_indices")
 MAX_JSON_VALUES = 5_000_000  # about 100 MB of text
 
 Arrays = dict[str, NDArray[Any]]
@@ -51,6 +52,12 @@ class AttributionsDocument(schema.Response):
     output_indices: list[int]
     base_values: list[float]
     values: list[list[list[list[float]]]]
+    standard_errors: list[list[list[list[float]]]] | None = Field(
+        description="Of the values; null where the method knows none"
+    )
+    players: list[list[int]] | None = Field(
+        description="The superpixel of each pixel, from 0; null where pixels play"
+    )
 
 
 @router.get(
@@ -80,7 +87,8 @@ async def get_attributions(
 ) -> Response:
     """The attributions (H, W, C, K): what each pixel, channel and output owe to each other.
 
-    npz holds `values`, `base_values`, `data`, `output_names` and `output_indices`; npy `values`.
+    npz holds `values`, `base_values`, `data`, `output_names` and `output_indices`, and, where they
+    are known, `standard_errors` of the values and the `players` (H, W); npy holds `values`.
     """
     state = await services.catalogue.read(explanation_id)
     kept = artefacts.positions(artefacts.outcome_of(state), query.output)
@@ -123,9 +131,8 @@ def _content(services: Services, state: State, kept: list[int], form: str) -> by
 def _narrowed(stored: bytes, kept: list[int]) -> Arrays:
     with np.load(io.BytesIO(stored), allow_pickle=False) as archive:
         arrays = dict(archive)
-    for name in ("base_values", "output_names", "output_indices"):
-        arrays[name] = arrays[name][kept]
-    return arrays | {"values": np.ascontiguousarray(arrays["values"][..., kept])}  # (H, W, C, K')
+    by_output = [name for name in BY_OUTPUT if name in arrays]
+    return arrays | {n: np.ascontiguousarray(arrays[n][..., kept]) for n in by_output}
 
 
 def _as_json(explanation_id: str, arrays: Arrays) -> bytes:
@@ -140,5 +147,6 @@ def _as_json(explanation_id: str, arrays: Arrays) -> bytes:
         "axes": "H,W,C,K",
         **{n: arrays[n].tolist() for n in ("output_names", "output_indices", "base_values")},
         "values": values.tolist(),
+        **{n: arrays[n].tolist() if n in arrays else None for n in ("standard_errors", "players")},
     }
     return to_json(document)

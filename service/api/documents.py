@@ -41,6 +41,9 @@ def links(state: State) -> dict[str, str]:
     if state.status.done and state.result:
         found["attributions"] = f"{itself}/attributions"
         found["heatmap"] = f"{itself}/heatmap.png"
+        if state.outcome and state.outcome.metrics:
+            found["faithfulness"] = f"{itself}/faithfulness"
+            found["faithfulness_chart"] = f"{itself}/faithfulness.png"
     return found
 
 
@@ -60,7 +63,8 @@ def next_look_s(state: State) -> int:
 
 
 def _asked(order: Order) -> dict[str, object]:
-    return {"settings": order.settings, "model": order.model, "image": order.image}
+    names = ("settings", "model", "image", "label_map")
+    return {name: getattr(order, name) for name in names}
 
 
 def _found(outcome: Outcome | None) -> dict[str, object]:
@@ -68,8 +72,10 @@ def _found(outcome: Outcome | None) -> dict[str, object]:
     names = (
         "partial",
         "solution_concept",
+        "players",
         "outputs",
         "efficiency_gap",
+        "metrics",
         "crop",
         "runtime",
         "timings",

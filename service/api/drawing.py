@@ -1,21 +1,41 @@
-"""What of an explanation goes into a heatmap, and at which size."""
+"""What of an explanation goes into a heatmap, how it looks, and at which size."""
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service import render
 from service.contract.schema import Crop
 
 Style = Literal["figure", "overlay", "heat"]
 Size = Literal["model", "original"] | Annotated[int, Field(ge=32, le=4096)]
-Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
+TrueLabel = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Look(BaseModel):
+    """What every drawing lets one choose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="figure: opacity of the grey ghost (0.15); overlay: of the colours (0.6)",
+    )
+    percentile: float = Field(
+        99.9, gt=0, le=100, description="Absolute values up to this percentile span the colours"
+    )
+    palette: render.PaletteName = Field(
+        "red_blue",
+        description="Colours of for and against; those with orange suit colour-blind eyes",
+    )
 
 
 @dataclass(frozen=True)
@@ -26,73 +46,73 @@ class Subject:
     scores: list[float]
     crop: Crop
     photo: Callable[[], NDArray[np.uint8]]  # (H0, W0, 3), upright
+    true_label: str | None = None
+
+    @property
+    def row(self) -> render.Row:
+        return render.Row(self.arrays, self.scores, self.true_label)
 
 
-def draw(
-    subject: Subject, style: Style, size: Size | None, percentile: float, alpha: float | None
-) -> bytes:
+def draw(subject: Subject, style: Style, size: Size | None, look: Look) -> bytes:
     """A PNG. Raises render.BadOption."""
     if style == "figure":
-        return _figure(subject, size, percentile, 0.15 if alpha is None else alpha)
-    if style == "overlay":
-        return _overlay(subject, size, percentile, 0.6 if alpha is None else alpha)
-    return _heat(subject, size, percentile)
+        if size == "original":
+            raise render.BadOption("size of a figure must be model or a width; received original")
+        return draw_figure([subject.row], look, size if isinstance(size, int) else None)
+    if subject.true_label is not None:
+        raise render.BadOption(f"only a figure shows a true_label; received style {style}")
+    return _overlay(subject, size, look) if style == "overlay" else _heat(subject, size, look)
 
 
-def _figure(subject: Subject, size: Size | None, percentile: float, alpha: float) -> bytes:
-    if size == "original":
-        raise render.BadOption("size of a figure must be model or a width; received original")
+def draw_figure(rows: Sequence[render.Row], look: Look, width: int | None) -> bytes:
+    """A PNG of one picture or several. Raises render.BadOption."""
     return render.figure(
-        subject.arrays,
-        scores=subject.scores,
-        percentile=percentile,
-        alpha=alpha,
-        width_px=size if isinstance(size, int) else None,
+        *rows,
+        percentile=look.percentile,
+        alpha=0.15 if look.alpha is None else look.alpha,
+        width_px=width,
+        palette=look.palette,
     )
 
 
-def _overlay(subject: Subject, size: Size | None, percentile: float, alpha: float) -> bytes:
+def _overlay(subject: Subject, size: Size | None, look: Look) -> bytes:
+    drawn = partial(
+        render.overlay,
+        subject.arrays,
+        percentile=look.percentile,
+        alpha=0.6 if look.alpha is None else look.alpha,
+        palette=look.palette,
+        score=subject.scores[0],
+    )
     if size == "model":
-        return render.overlay(subject.arrays, percentile=percentile, alpha=alpha)
+        return drawn()
     photo = Image.fromarray(subject.photo())
     scale = size / photo.width if isinstance(size, int) else 1.0
     ground = photo if scale == 1 else photo.resize(_scaled(photo.size, scale))
-    return render.overlay(
+    return drawn(picture=np.asarray(ground), crop=_box(subject.crop, scale, ground.size))
+
+
+def _heat(subject: Subject, size: Size | None, look: Look) -> bytes:
+    drawn = partial(
+        render.heat,
         subject.arrays,
-        picture=np.asarray(ground),
-        crop=_box(subject.crop, scale, ground.size),
-        percentile=percentile,
-        alpha=alpha,
+        percentile=look.percentile,
+        palette=look.palette,
+        score=subject.scores[0],
     )
-
-
-def _heat(subject: Subject, size: Size | None, percentile: float) -> bytes:
     if size == "original":
-        return _laid_out(subject, percentile)
+        height, width = subject.photo().shape[:2]
+        return drawn(size=(width, height), crop=_box(subject.crop, 1.0, (width, height)))
     height, width = subject.arrays.data.shape[:2]
     scale = size / width if isinstance(size, int) else 1.0
-    return render.heat(subject.arrays, percentile=percentile, size=_scaled((width, height), scale))
-
-
-def _laid_out(subject: Subject, percentile: float) -> bytes:
-    """The heat where the model saw it, on a transparent sheet of the photo's size."""
-    height, width = subject.photo().shape[:2]
-    left, top, right, bottom = _box(subject.crop, 1.0, (width, height))
-    layer = render.heat(subject.arrays, percentile=percentile, size=(right - left, bottom - top))
-    if (right - left, bottom - top) == (width, height):
-        return layer
-    sheet = Image.new("RGBA", (width, height))
-    sheet.paste(Image.open(io.BytesIO(layer)), (left, top))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+    return drawn(size=_scaled((width, height), scale))
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _box(crop: Crop, scale: float, within: tuple[int, int]) -> Box:
+def _box(crop: Crop, scale: float, within: tuple[int, int]) -> render.Box:
     """The crop on a picture scaled so, at least a pixel wide and high."""
     width, height = within
     left = min(round(crop.left * scale), width - 1)

@@ -38,6 +38,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.TOO_LARGE: (413, "Too large"),
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: (415, "Unsupported media type"),
     ErrorCode.INVALID_IMAGE: (422, "Broken picture"),
+    ErrorCode.INVALID_LABEL_MAP: (422, "Invalid label map"),
     ErrorCode.INVALID_SETTINGS: (422, "Invalid settings"),
     ErrorCode.INVALID_PARAMETER: (422, "Invalid parameter"),
     ErrorCode.IDEMPOTENCY_MISMATCH: (422, "Idempotency-Key used for another request"),
@@ -79,6 +80,12 @@ class ApiError(Exception):
 
 def retry_after(seconds: int = RETRY_S) -> dict[str, str]:
     return {"Retry-After": str(seconds)}
+
+
+def invalid_setting(name: str, said: str, received: Any, accepted: Any) -> ApiError:
+    """A setting, named by its path, that is not one of those accepted."""
+    field = f"settings.{name}"
+    return ApiError(ErrorCode.INVALID_SETTINGS, f"{field}: {said}", field, received, accepted)
 
 
 def problem_of(error: ApiError) -> Problem:

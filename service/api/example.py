@@ -4,21 +4,22 @@ from typing import Any
 
 from service.api import documents
 from service.contract.ledger import Count, Order, State
+from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import (
     Crop,
     ImageInfo,
     ModelRef,
     Outcome,
     OutputResult,
-    Outputs,
-    ResolvedSettings,
     Runtime,
     Status,
     Timings,
 )
 
 _ORDER = Order(
-    settings=ResolvedSettings(model="resnet50", outputs=Outputs(top=1)),
+    settings=ResolvedSettings(
+        model="resnet50", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
+    ),
     model=ModelRef(name="resnet50", digest="sha256:" + "4f" * 32),
     image=ImageInfo(sha256="a1" * 32, bytes=37_971, format="JPEG", width=451, height=300),
 )
@@ -26,6 +27,7 @@ _OUTCOME = Outcome(
     partial=False,
     solution_concept="Owen values of a fixed binary image tree",
     evaluations=500,
+    players=150_528,
     outputs=[
         OutputResult(
             index=281,
@@ -35,9 +37,13 @@ _OUTCOME = Outcome(
             attribution_sum=0.5,
             efficiency_gap=0.0,
             unresolved=0.25,
+            sparseness=0.625,
+            held_out_fidelity=None,
+            even_energy=None,
         )
     ],
     efficiency_gap=0.0,
+    metrics=[],
     crop=Crop(left=75, top=0, right=375, bottom=300),
     runtime=Runtime(backend="tf.function", device="cpu", dtype="float32", versions={}),
     timings=Timings(

@@ -55,6 +55,13 @@ _FORM = {
     "properties": {
         "image": {"type": "string", "format": "binary", "description": "The picture, as a file"},
         "settings": {"$ref": "#/components/schemas/ExplanationSettings"},
+        "label_map": {
+            "type": "string",
+            "format": "binary",
+            "description": "Regions of your own, where superpixels are labels: PNG (8- or 16-bit "
+            "grey, or palette indices) or .npy of whole numbers, of the upright picture's size or "
+            "of the model's input",
+        },
     },
     "additionalProperties": False,
 }
@@ -101,6 +108,7 @@ _KEY = {
             ErrorCode.TOO_LARGE,
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
             ErrorCode.INVALID_IMAGE,
+            ErrorCode.INVALID_LABEL_MAP,
             ErrorCode.INVALID_SETTINGS,
             ErrorCode.IDEMPOTENCY_MISMATCH,
             ErrorCode.UNKNOWN_MODEL,
@@ -189,7 +197,7 @@ async def cancel_explanation(services: Provided, explanation_id: str) -> Respons
     responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING),
 )
 async def delete_explanation(services: Provided, explanation_id: str) -> Response:
-    """Delete an explanation with its picture and arrays."""
+    """Delete an explanation with all that was sent and found."""
     await services.catalogue.read(explanation_id)
     answer = await to_thread.run_sync(services.ledger.delete, explanation_id)
     if answer in (Status.RUNNING, Status.CANCELING):

@@ -8,12 +8,12 @@ import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from service import render
 from service.api import artefacts
-from service.api.drawing import Size, Style, Subject, draw
+from service.api.drawing import Look, Size, Style, Subject, TrueLabel, draw
 from service.api.errors import ApiError
 from service.api.headers import not_modified
 from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, binary, problems
@@ -27,10 +27,8 @@ PNG = "image/png"
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
-class HeatmapQuery(BaseModel):
+class HeatmapQuery(Look):
     """How the picture is to be drawn."""
-
-    model_config = ConfigDict(extra="forbid")
 
     output: list[str] = Field(
         [], max_length=1000, description="Index or label; none: all in a figure, else the first"
@@ -40,20 +38,12 @@ class HeatmapQuery(BaseModel):
         description="figure: the picture and a panel for each output; overlay: one output over "
         "the photo; heat: one output on transparency",
     )
-    alpha: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="figure: opacity of the grey ghost (0.15); overlay: of the colours (0.6)",
-    )
-    percentile: float = Field(
-        99.9, gt=0, le=100, description="Absolute values up to this percentile span the colours"
-    )
     size: Size | None = Field(
         None,
         description="model: the model's input; original: the photo's (not of a figure); or a width "
         "in pixels. Default: original for an overlay, else model",
     )
+    true_label: TrueLabel | None = Field(None, description="Shown over the picture of a figure")
 
 
 @router.get(
@@ -80,7 +70,7 @@ async def get_heatmap(
     explanation_id: str,
     query: Annotated[HeatmapQuery, Query()],
 ) -> Response:
-    """The attributions as a PNG, red where a pixel speaks for the output and blue where against."""
+    """The attributions as a PNG: one colour where pixels speak for an output, one where against."""
     state = await services.catalogue.read(explanation_id)
     shown = artefacts.positions(artefacts.outcome_of(state), query.output)
     etag = artefacts.etag_of(state, (request.app.version, shown, query))
@@ -92,18 +82,25 @@ async def get_heatmap(
 
 
 def _draw(services: Services, state: State, shown: Sequence[int], query: HeatmapQuery) -> bytes:
+    try:
+        subject = _subject(services, state, shown, query.true_label)
+        return draw(subject, query.style, query.size, query)
+    except render.BadOption as error:
+        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
+
+
+def _subject(
+    services: Services, state: State, shown: Sequence[int], true_label: str | None
+) -> Subject:
     outcome = artefacts.outcome_of(state)
     arrays = render.load_attributions(artefacts.load_arrays(services, state))
-    subject = Subject(
+    return Subject(
         arrays.narrow(shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         photo=partial(_photo, services, state),
+        true_label=true_label,
     )
-    try:
-        return draw(subject, query.style, query.size, query.percentile, query.alpha)
-    except render.BadOption as error:
-        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
 
 
 def _photo(services: Services, state: State) -> NDArray[np.uint8]:

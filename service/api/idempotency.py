@@ -63,8 +63,9 @@ def _new_claim(key: str, upload: Upload, explanation_id: str) -> Claim:
 
 def _fingerprint(upload: Upload) -> str:
     canonical = json.dumps(upload.settings.model_dump(mode="json"), sort_keys=True)
-    image = hashlib.sha256(upload.image).hexdigest()
-    return hashlib.sha256(f"{image} {canonical}".encode()).hexdigest()
+    files = [upload.image, upload.label_map or b""]
+    hashes = [hashlib.sha256(content).hexdigest() for content in files]
+    return hashlib.sha256(" ".join([*hashes, canonical]).encode()).hexdigest()
 
 
 def _claim(services: Services, mine: Claim) -> str | None:
@@ -76,7 +77,7 @@ def _claim(services: Services, mine: Claim) -> str | None:
         return None
     fingerprint, _, earlier = found.removesuffix(_KEPT).partition(" ")
     if found and fingerprint != mine.fingerprint:
-        detail = "this Idempotency-Key came with another picture or other settings before"
+        detail = "this Idempotency-Key came with other files or other settings before"
         raise ApiError(ErrorCode.IDEMPOTENCY_MISMATCH, detail, "Idempotency-Key")
     if earlier and services.ledger.read(earlier):
         return earlier

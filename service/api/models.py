@@ -1,18 +1,15 @@
 """Which models and methods there are."""
 
-from typing import Any
-
 from anyio import to_thread
 from fastapi import APIRouter
 
 from service.api.errors import ApiError
+from service.api.methods import method_cards
 from service.api.responses import problems
 from service.api.services import Provided
 from service.contract.presence import read_cards
 from service.contract.schema import (
     ErrorCode,
-    ExplanationSettings,
-    MethodCard,
     MethodList,
     ModelCard,
     ModelList,
@@ -47,22 +44,4 @@ async def get_model(services: Provided, name: str) -> ModelCard:
 @router.get("/methods", responses=problems())
 async def list_methods() -> MethodList:
     """List the methods, each with the JSON Schema of the settings it takes."""
-    return MethodList(items=[PARTITION])
-
-
-def _settings_of(method: str) -> dict[str, Any]:
-    """The schema of all settings, with `method` fixed."""
-    schema = ExplanationSettings.model_json_schema()
-    field = schema["properties"]["method"]
-    schema["properties"]["method"] = {**field, "const": method}
-    return schema
-
-
-PARTITION = MethodCard(
-    name="partition",
-    title="Partition",
-    solution_concept="Owen values of a fixed binary image tree",
-    reference="Owen, Values of games with a priori unions, 1977; "
-    "Lundberg and Lee, A unified approach to interpreting model predictions, 2017",
-    settings_schema=_settings_of("partition"),
-)
+    return MethodList(items=method_cards())

@@ -16,7 +16,8 @@ from pydantic.json_schema import models_json_schema
 from service.api import example
 from service.api.errors import PROBLEM
 from service.api.responses import problem_example
-from service.contract.schema import ErrorCode, ExplanationRequest, ExplanationSettings, Problem
+from service.contract.request import ExplanationRequest, ExplanationSettings
+from service.contract.schema import ErrorCode, Problem
 
 DOCUMENT = Path("openapi/openapi.json")
 DESCRIPTION = """\

@@ -4,16 +4,17 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from service.api.errors import ApiError, retry_after
-from service.contract.schema import (
-    ErrorCode,
+from service.api.budget import Shape, budget, check_players, count_players
+from service.api.errors import ApiError, invalid_setting, retry_after
+from service.api.methods import METHODS, OWN_SETTINGS, methods_taking
+from service.contract.request import (
     ExplanationSettings,
-    ModelCard,
-    ModelRef,
-    ModelStatus,
+    Grid,
     Outputs,
     ResolvedSettings,
+    Superpixels,
 )
+from service.contract.schema import ErrorCode, ModelCard, ModelStatus
 
 DEFAULT_TOP = 4
 LARGEST_KERNEL = 4096  # pixels
@@ -21,18 +22,27 @@ LOADING_S = 5  # a model that is loading is worth asking for again after so long
 
 
 def resolve(
-    settings: ExplanationSettings, cards: Sequence[ModelCard], *, max_evals: int
-) -> tuple[ResolvedSettings, ModelRef]:
-    """What to compute and with which model. Raises ApiError."""
-    card = _available(find_card(settings.model, cards))
-    if settings.max_evals > max_evals:
-        said = f"at most {max_evals} evaluations may be asked for"
-        bounds = {"minimum": 2, "maximum": max_evals}
-        raise _invalid("max_evals", said, settings.max_evals, bounds)
-    _check_masker(settings.masker, card.input_shape[2] if card.input_shape else 3)
-    chosen = {"model": card.name, "outputs": _outputs(settings.outputs, card)}
-    resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
-    return resolved, ModelRef(name=card.name, digest=card.digest)
+    settings: ExplanationSettings,
+    cards: Sequence[ModelCard],
+    *,
+    max_evals: int,
+    regions: int | None = None,
+) -> tuple[ResolvedSettings, ModelCard]:
+    """What to compute and with which model; `regions`: of the label map. Raises ApiError."""
+    card, shape = _available(find_card(settings.model, cards))
+    _check_masker(settings.masker, shape[2])
+    _check_taken(settings)
+    superpixels = settings.superpixels or METHODS[settings.method].superpixels
+    _check_grid(superpixels, shape)
+    players = count_players(superpixels, shape, regions)
+    check_players(settings.method, players)
+    chosen = {
+        "model": card.name,
+        "superpixels": superpixels,
+        "outputs": _outputs(settings.outputs, card),
+        "max_evals": budget(settings, players, limit=max_evals),
+    }
+    return ResolvedSettings.model_validate(dict(settings) | chosen), card
 
 
 def find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
@@ -63,9 +73,10 @@ def no_worker() -> ApiError:
     return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_S))
 
 
-def _available(card: ModelCard) -> ModelCard:
-    if card.status is ModelStatus.AVAILABLE and card.output_count:
-        return card
+def _available(card: ModelCard) -> tuple[ModelCard, Shape]:
+    """The card, and the shape of the pictures that its model takes."""
+    if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
+        return card, card.input_shape
     reason = card.reason or f"it is {card.status.value}"
     headers = retry_after(LOADING_S) if card.status is ModelStatus.LOADING else None
     raise ApiError(
@@ -77,6 +88,29 @@ def _available(card: ModelCard) -> ModelCard:
     )
 
 
+# --- Method and superpixels
+
+
+def _check_taken(settings: ExplanationSettings) -> None:
+    """A setting the method does not take may only be said as it is by default, as answers do."""
+    for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
+        default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
+        if received != default:
+            said = f"{settings.method} does not take it; {' and '.join(methods_taking(name))} does"
+            raise invalid_setting(name, said, received, [default])
+
+
+def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
+    if not isinstance(superpixels, Grid):
+        return
+    for name, most in zip(("rows", "columns"), shape, strict=False):
+        received = getattr(superpixels, name)
+        if received > most:
+            said = f"the model's pictures have {most} {name} of pixels"
+            bounds = {"minimum": 1, "maximum": most}
+            raise invalid_setting(f"superpixels.{name}", said, received, bounds)
+
+
 # --- Masker
 
 
@@ -86,20 +120,15 @@ def _check_masker(masker: str, channels: int) -> None:
     numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", masker)]
     if name.startswith("inpaint") and channels not in (1, 3):
         said = f"{name} needs pictures of 1 or 3 channels; the model's have {channels}"
-        raise _invalid("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
+        raise invalid_setting("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
     if name == "blur" and max(numbers) > LARGEST_KERNEL:
         said = f"a kernel may have {LARGEST_KERNEL} pixels in width and height"
         kernel = {"minimum": 1, "maximum": LARGEST_KERNEL}
-        raise _invalid("masker", said, masker, {"kernel": kernel})
+        raise invalid_setting("masker", said, masker, {"kernel": kernel})
     if name == "constant" and (len(numbers) not in (1, channels) or max(numbers) > 255):
         said = f"constant takes one number, or one for each of {channels} channels, in 0..255"
         levels = {"numbers": sorted({1, channels}), "each": {"minimum": 0, "maximum": 255}}
-        raise _invalid("masker", said, masker, levels)
-
-
-def _invalid(name: str, said: str, received: str | int, accepted: object) -> ApiError:
-    field = f"settings.{name}"
-    return ApiError(ErrorCode.INVALID_SETTINGS, f"{field}: {said}", field, received, accepted)
+        raise invalid_setting("masker", said, masker, levels)
 
 
 # --- Outputs

@@ -1,8 +1,8 @@
-"""The body of `POST /v1/explanations` -> the picture's bytes and the settings, within limits."""
+"""The body of `POST /v1/explanations` -> the bytes of its files and the settings, within limits."""
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from service.api import strict_json
 from service.api.errors import ApiError
 from service.api.validation import refusal
-from service.contract.schema import ErrorCode, ExplanationRequest, ExplanationSettings
+from service.contract.request import ExplanationRequest, ExplanationSettings
+from service.contract.schema import ErrorCode
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
-PARTS = ("image", "settings")
+FILES = ("image", "label_map")
+PARTS = (*FILES, "settings")
 MAX_SETTINGS_BYTES = 2**20
 
 
@@ -28,6 +30,7 @@ class Upload:
 
     image: bytes
     settings: ExplanationSettings
+    label_map: bytes | None = None
 
 
 async def read_upload(request: Request, *, max_bytes: int) -> Upload:
@@ -93,8 +96,9 @@ async def _from_multipart(request: Request, body: Any) -> Upload:
     try:
         parts = _by_name(form)
         return Upload(
-            image=await _image(parts.get("image")),
+            image=await _file("image", parts),
             settings=_parse_settings(await _text(parts.get("settings", "{}"))),
+            label_map=await _file("label_map", parts) if "label_map" in parts else None,
         )
     finally:
         await form.close()
@@ -114,18 +118,19 @@ def _by_name(form: FormData) -> dict[str, UploadFile | str]:
     names = [name for name, _ in form.multi_items()]
     for name in names:
         if name not in PARTS:
-            detail = f"a request has the parts {' and '.join(PARTS)}"
+            detail = f"a request has the parts {', '.join(PARTS)}"
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name[:100], name, list(PARTS))
         if names.count(name) > 1:
             raise ApiError(ErrorCode.BAD_REQUEST, f"the part {name} came twice", name)
     return dict(form.multi_items())
 
 
-async def _image(part: UploadFile | str | None) -> bytes:
+async def _file(name: str, parts: Mapping[str, UploadFile | str]) -> bytes:
+    part = parts.get(name)
     if isinstance(part, UploadFile):
         return await part.read()
-    said = "came without a filename, as text" if part else "is missing"
-    raise ApiError(ErrorCode.BAD_REQUEST, f"the file part image {said}", "image")
+    said = "is missing" if part is None else "came without a filename, as text"
+    raise ApiError(ErrorCode.BAD_REQUEST, f"the file part {name} {said}", name)
 
 
 async def _text(part: UploadFile | str) -> bytes | str:
@@ -151,16 +156,18 @@ def _from_json(content: bytes) -> Upload:
         request = ExplanationRequest.model_validate(document, strict=True)
     except ValidationError as error:
         raise refusal(error, ExplanationRequest, code=ErrorCode.BAD_REQUEST) from error
-    return Upload(_decode_base64(request.image), _checked_settings(settings))
+    files = {name: getattr(request, name) for name in FILES}
+    given = {name: _decode_base64(name, text) for name, text in files.items() if text is not None}
+    return Upload(**given, settings=_checked_settings(settings))
 
 
-def _decode_base64(text: str) -> bytes:
+def _decode_base64(name: str, text: str) -> bytes:
     encoded = text.partition(",")[2] if text.startswith("data:") else text
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        detail = f"image is not base64: {error}"
-        raise ApiError(ErrorCode.BAD_REQUEST, detail, "image", text[:80]) from error
+        detail = f"{name} is not base64: {error}"
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, name, text[:80]) from error
 
 
 def _checked_settings(document: Any) -> ExplanationSettings:

@@ -15,6 +15,7 @@ from service.api.errors import ApiError, problem_response
 from service.contract.schema import ErrorCode
 
 Schema = dict[str, Any]
+Location = Sequence[int | str]
 
 # What of a field's JSON Schema tells a person, or a program, what to send instead.
 _TELLING = (
@@ -35,7 +36,10 @@ _TELLING = (
 _MESSAGES = {
     "string_pattern_mismatch": "it has none of the accepted forms",
     "model_type": "it must be a JSON object",
+    "model_attributes_type": "it must be a JSON object",
     "dict_type": "it must be a JSON object",
+    "union_tag_not_found": "its kind is missing",
+    "union_tag_invalid": "there is no such kind",
     "recursion_depth_exceeded": "it is nested too deeply",
 }
 _BOUNDS = {
@@ -43,8 +47,10 @@ _BOUNDS = {
     "gt": "exclusiveMinimum",
     "le": "maximum",
     "lt": "exclusiveMaximum",
+    "min_length": "minLength",
     "max_length": "maxLength",
 }
+_BOUNDS_OF_LISTS = _BOUNDS | {"min_length": "minItems", "max_length": "maxItems"}
 
 
 def refusal(
@@ -52,47 +58,52 @@ def refusal(
 ) -> ApiError:
     """The first finding about a document of `model`; `under` names the part it came in."""
     findings = error.errors(include_url=False)
-    refused = _refusal(findings[0], model.model_json_schema(), code, under)
-    others = sorted({_path(finding["loc"], under) for finding in findings[1:]} - {refused.field})
+    schema = model.model_json_schema()
+    refused = _refusal(findings[0], schema, code, under)
+    fields = {_path(_descend(schema, finding["loc"])[1], under) for finding in findings[1:]}
+    others = sorted(fields - {refused.field})
     if others:
         refused.detail += f"; also wrong: {', '.join(others)}"
     return refused
 
 
 def _refusal(finding: ErrorDetails, schema: Schema, code: ErrorCode, under: str) -> ApiError:
-    parent, known = _descend(schema, finding["loc"][:-1])
-    node, depth = _descend(schema, finding["loc"])
+    parent, _ = _descend(schema, finding["loc"][:-1])
+    node, location = _descend(schema, finding["loc"])
     if finding["type"] == "extra_forbidden":
-        return _unknown_name(finding, sorted(parent.get("properties", {})), code, under)
-    where = _path(finding["loc"][: max(depth, known)], under)
+        name = str(finding["loc"][-1])
+        names = sorted(parent.get("properties", {}))
+        return _unknown_name(name, _path((*location, name), under), names, code)
+    where = _path(location, under)
     message = _MESSAGES.get(finding["type"], finding["msg"].removeprefix("Value error, "))
     received = None if finding["type"] == "missing" else finding["input"]
     return ApiError(code, f"{where}: {message}", where, received, _accepted(node))
 
 
-def _unknown_name(finding: ErrorDetails, names: list[str], code: ErrorCode, under: str) -> ApiError:
-    name = str(finding["loc"][-1])
+def _unknown_name(name: str, where: str, names: list[str], code: ErrorCode) -> ApiError:
     near = difflib.get_close_matches(name[:100], names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    where = _path(finding["loc"], under)
     return ApiError(code, f"{where} is not a known name{hint}", where, name, list(names))
 
 
-def _path(location: Sequence[int | str], under: str) -> str:
+def _path(location: Location, under: str) -> str:
     return ".".join(str(step)[:100] for step in (under, *location) if step != "")
 
 
-def _descend(schema: Schema, location: Sequence[int | str]) -> tuple[Schema, int]:
-    """The schema at the location, or where it ends, and how many steps led there."""
-    node = _plain(schema, schema)
-    for depth, step in enumerate(location):
-        inner = node.get("properties", {}).get(step)
-        if isinstance(step, int):
-            inner = node.get("items")
-        if inner is None:
-            return node, depth
-        node = _plain(inner, schema)
-    return node, len(location)
+def _descend(schema: Schema, location: Location) -> tuple[Schema, Location]:
+    """The schema at the location, or where it ends, and the steps of the document to there.
+
+    pydantic's own steps, the tags of unions, are followed and left out.
+    """
+    node, walked = _plain(schema, schema), list[int | str]()
+    for step in location:
+        kinds = node.get("discriminator", {}).get("mapping", {})
+        inner = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
+        if inner is None and step not in kinds:
+            break
+        node = _plain(inner or {"$ref": kinds[step]}, schema)
+        walked += [] if step in kinds else [step]
+    return node, walked
 
 
 def _plain(node: Schema, root: Schema) -> Schema:
@@ -110,6 +121,8 @@ def _accepted(node: Schema) -> JsonValue:
         return [node["const"]]
     if "enum" in node:
         return list(node["enum"])
+    if "discriminator" in node:
+        return {node["discriminator"]["propertyName"]: list(node["discriminator"]["mapping"])}
     if "properties" in node:
         return sorted(node["properties"])
     return {key: node[key] for key in _TELLING if key in node}
@@ -141,7 +154,8 @@ def _limits(findings: list[Any]) -> JsonValue:
     context = {
         name: limit for finding in findings for name, limit in finding.get("ctx", {}).items()
     }
-    limits = {_BOUNDS[name]: limit for name, limit in context.items() if name in _BOUNDS}
+    bounds = _BOUNDS_OF_LISTS if context.get("field_type") == "List" else _BOUNDS
+    limits = {bounds[name]: limit for name, limit in context.items() if name in bounds}
     if "expected" in context:
         limits["oneOf"] = re.findall("'([^']*)'", context["expected"])
     return limits or None

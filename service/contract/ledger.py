@@ -16,13 +16,14 @@ from pydantic import BaseModel, ConfigDict
 
 from service.contract import scripts
 from service.contract.queue import new_job
+from service.contract.request import ResolvedSettings
 from service.contract.schema import (
     ErrorCode,
     Failure,
     ImageInfo,
+    LabelMapInfo,
     ModelRef,
     Outcome,
-    ResolvedSettings,
     Status,
 )
 from service.contract.settings import Settings
@@ -58,6 +59,7 @@ class Order(BaseModel):
     settings: ResolvedSettings
     model: ModelRef
     image: ImageInfo
+    label_map: LabelMapInfo | None = None
 
 
 @dataclass(frozen=True)

@@ -1,118 +1,21 @@
-"""The documents that cross a boundary: settings, explanations, model cards, problems.
+"""The documents we answer with: explanations, model cards, problems.
 
-Unknown fields of a request are refused; a response lists every field, absent ones as null.
+A response lists every field, absent ones as null.
 """
 
-import json
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-MAX_METADATA_BYTES = 16_384
-
-
-class Request(BaseModel):
-    """Base of what clients send."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
-    )
+from service.contract.request import Metric, ResolvedSettings
 
 
 class Response(BaseModel):
     """Base of what we answer: no defaults, so that OpenAPI calls every field required."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
-
-
-# --- Settings of an explanation -----------------------------------------------------------------
-
-
-class Outputs(Request):
-    """Which outputs of the model to explain: exactly one of the three."""
-
-    top: int | None = Field(None, ge=1, description="The k outputs with the highest score")
-    indices: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1, max_length=1000)
-    labels: list[str] | None = Field(None, min_length=1, max_length=1000)
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "Outputs":
-        given = [name for name in ("top", "indices", "labels") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"give exactly one of top, indices and labels; received {given or 'none of them'}"
-            )
-        chosen = self.indices or self.labels or []
-        if len(set(chosen)) != len(chosen):
-            raise ValueError(f"each output may be named once; received {chosen}")
-        return self
-
-
-def _finite_and_small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        size = len(json.dumps(metadata, allow_nan=False).encode())
-    except ValueError as error:
-        raise ValueError("metadata must be JSON; NaN and infinity are not") from error
-    if size > MAX_METADATA_BYTES:
-        raise ValueError(f"metadata may take {MAX_METADATA_BYTES} bytes as JSON; received {size}")
-    return metadata
-
-
-_INT = r"\s*[1-9]\d{0,3}\s*"
-_LEVEL = r"\s*\d{1,3}(\.\d+)?\s*"
-_FILL = rf"blur\({_INT},{_INT}\)|constant\({_LEVEL}(,{_LEVEL}){{0,3}}\)"
-MASKER_PATTERN = rf"^(inpaint_telea|inpaint_ns|mean|{_FILL})$"
-
-
-class ExplanationSettings(Request):
-    """How a picture is to be explained; every field has a default, and the answer echoes them."""
-
-    model: str | None = Field(
-        None, max_length=200, description="Name of a model; null: the default"
-    )
-    method: Literal["partition"] = Field(
-        "partition", description="partition: Owen values of shap's image tree"
-    )
-    masker: str = Field(
-        "inpaint_telea",
-        pattern=MASKER_PATTERN,
-        description="What hidden pixels get: inpaint_telea, inpaint_ns, blur(kx,ky), mean, "
-        "constant(v) or constant(r,g,b), in pixel values 0-255",
-        examples=["inpaint_telea", "inpaint_ns", "blur(16,16)", "mean", "constant(127,127,127)"],
-    )
-    outputs: Outputs | None = Field(
-        None, description="Which outputs; null: the top 4, or all of a model with fewer"
-    )
-    max_evals: int = Field(
-        500, ge=2, description="Evaluations of the model, the two base evaluations included"
-    )
-    batch_size: int = Field(
-        50, ge=1, le=100_000, description="Logical batch: it changes Partition's values, as in shap"
-    )
-    fixed_context: Literal[0, 1] | None = Field(
-        None, description="Partition's context: null both halves, 0 hidden only, 1 visible only"
-    )
-    link: Literal["identity", "logit"] = Field("identity", description="Applied to the scores")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of ties and of random methods")
-    metadata: Annotated[dict[str, JsonValue], AfterValidator(_finite_and_small)] = Field(
-        default_factory=dict, description="Kept with the explanation and echoed; yours to use"
-    )
-
-
-class ResolvedSettings(ExplanationSettings):
-    """Settings after the model was looked up: nothing is left to a default."""
-
-    model: str
-    outputs: Outputs
-
-
-class ExplanationRequest(Request):
-    """The JSON form of `POST /v1/explanations`."""
-
-    image: str = Field(description="The picture's bytes in base64 (a data: URL is accepted)")
-    settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
 
 
 # --- Model cards --------------------------------------------------------------------------------
@@ -162,7 +65,7 @@ class ModelList(Response):
 
 
 class MethodCard(Response):
-    """A method and the JSON Schema of its settings."""
+    """A method and the JSON Schema of the settings it takes, with its defaults."""
 
     name: str
     title: str
@@ -213,6 +116,16 @@ class ImageInfo(Response):
     height: int
 
 
+class LabelMapInfo(Response):
+    """The label map as received, and how many regions it has."""
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    regions: int
+
+
 class Progress(Response):
     """Counts of model evaluations; fraction in [0, 1]; eta in seconds, null when unknown."""
 
@@ -234,6 +147,44 @@ class OutputResult(Response):
     unresolved: float = Field(
         description="Absolute credit not resolved below a region of several players"
     )
+    sparseness: float = Field(
+        description="Gini coefficient of the absolute values: 0 where all count alike, towards 1 "
+        "where few count"
+    )
+    held_out_fidelity: float | None = Field(
+        description="Share of the variance of left-out scores that the method predicts; null where "
+        "it predicts none"
+    )
+    even_energy: float | None = Field(
+        description="Share of the variance over pairs of complementary coalitions that no "
+        "attribution can show; null where the method evaluates no pairs"
+    )
+
+
+class MetricArea(Response):
+    """Faithfulness to one output in one number; a random order's beside it to compare with."""
+
+    metric: Metric
+    output: int = Field(description="Index of the output")
+    label: str
+    area: float = Field(
+        description="Under the score less its start; of deletion and insertion, under the score"
+    )
+    baseline_area: float
+
+
+class Curve(MetricArea):
+    """How the score changes as pixels are shown or hidden in the order of their credit."""
+
+    x: list[float] = Field(description="Share of the steps done, 0..1")
+    y: list[float] = Field(description="The score after so many")
+    baseline: list[float] = Field(description="The score in a random order")
+
+
+class Faithfulness(Response):
+    """All curves of an explanation, as they are stored."""
+
+    curves: list[Curve]
 
 
 class Runtime(Response):
@@ -271,8 +222,10 @@ class Outcome(Response):
     partial: bool = Field(description="True where a cancel ended it early")
     solution_concept: str
     evaluations: int
+    players: int
     outputs: list[OutputResult]
     efficiency_gap: float = Field(description="Largest absolute gap over the outputs")
+    metrics: list[MetricArea]
     crop: Crop
     runtime: Runtime
     timings: Timings
@@ -305,11 +258,14 @@ class Explanation(Response):
     settings: ResolvedSettings
     model: ModelRef
     image: ImageInfo
+    label_map: LabelMapInfo | None
     progress: Progress
     partial: bool | None
     solution_concept: str | None
+    players: int | None = Field(description="How many groups of pixels share the credit")
     outputs: list[OutputResult] | None
     efficiency_gap: float | None
+    metrics: list[MetricArea] | None
     crop: Crop | None
     runtime: Runtime | None
     timings: Timings | None
@@ -341,6 +297,7 @@ class ErrorCode(StrEnum):
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID_IMAGE = "invalid_image"
+    INVALID_LABEL_MAP = "invalid_label_map"
     INVALID_SETTINGS = "invalid_settings"
     INVALID_PARAMETER = "invalid_parameter"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"

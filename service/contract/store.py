@@ -1,4 +1,4 @@
-"""Artefacts by explanation: the picture, the arrays, the record; in a folder, in memory or on S3.
+"""Artefacts by explanation: what was sent and what was found; in a folder, in memory or on S3.
 
 Content is written whole and once (a new attempt writes under a new name), so a reader never sees
 half a file and a worker that lost its lease cannot overwrite what stands.
@@ -25,8 +25,16 @@ def image_key(explanation_id: str) -> str:
     return f"explanations/{explanation_id}/image"
 
 
+def label_map_key(explanation_id: str) -> str:
+    return f"explanations/{explanation_id}/label_map"
+
+
 def attributions_key(explanation_id: str, attempt: str) -> str:
     return f"explanations/{explanation_id}/{attempt}/attributions.npz"
+
+
+def faithfulness_key(explanation_id: str, attempt: str) -> str:
+    return f"explanations/{explanation_id}/{attempt}/faithfulness.json"
 
 
 def record_key(explanation_id: str, attempt: str) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from service.contract.ledger import Ledger, Order, State, new_id
 from service.contract.queue import connect
-from service.contract.schema import ImageInfo, ModelRef, Outputs, ResolvedSettings
+from service.contract.request import Outputs, Pixels, ResolvedSettings
+from service.contract.schema import ImageInfo, ModelRef
 from tests.conftest import RedisServer, wait_until
 
 LEASE_S = 2
@@ -52,7 +53,11 @@ class Scene:
         explanation_id = new_id()
         order = Order(
             settings=ResolvedSettings(
-                model="none", outputs=Outputs(top=1), metadata={"steps": steps, "step_s": step_s}
+                model="none",
+                superpixels=Pixels(kind="pixels"),
+                outputs=Outputs(top=1),
+                max_evals=500,
+                metadata={"steps": steps, "step_s": step_s},
             ),
             model=ModelRef(name="none", digest=None),
             image=ImageInfo(sha256="0", bytes=1, format="PNG", width=1, height=1),

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from service.client import AsyncClient, ShapshotError
-from service.contract.schema import ErrorCode, ExplanationSettings
+from service.contract.request import ExplanationSettings
+from service.contract.schema import ErrorCode
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE
 
@@ -20,7 +21,7 @@ async def test_the_async_client_gets_what_the_blocking_one_gets(running: Running
     blocking = running.client.explain(SAMPLE, QUICK)
     async with AsyncClient(running.url, timeout=60) as client:
         explanation = await client.explain(SAMPLE, QUICK)
-        values = (await client.attributions(explanation.id))["values"]
+        values = (await client.attributions(explanation.id)).values
         assert (await client.get(explanation.id)).outputs == explanation.outputs
         assert explanation.id in [each.id for each in (await client.list(limit=5)).items]
         assert (await client.model("cifar10")).labels
@@ -28,7 +29,7 @@ async def test_the_async_client_gets_what_the_blocking_one_gets(running: Running
         await client.delete(explanation.id)
         with pytest.raises(ShapshotError, match="no such explanation"):
             await client.cancel(explanation.id)
-    np.testing.assert_array_equal(values, running.client.attributions(blocking.id)["values"])
+    np.testing.assert_array_equal(values, running.client.attributions(blocking.id).values)
     assert png.startswith(b"\x89PNG")
 
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from service.client import ShapshotError
-from service.contract.schema import ErrorCode, ExplanationSettings, Outputs, Status
+from service.contract.request import ExplanationSettings, Outputs
+from service.contract.schema import ErrorCode, Status
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import KINDS, SAMPLE, cat
 
@@ -30,11 +31,11 @@ def test_the_cat_is_a_cat_and_every_output_adds_up(running: Running) -> None:
     assert explanation.outputs[0].label == "cat"
     arrays = running.client.attributions(explanation.id)
     for position, output in enumerate(explanation.outputs):
-        total = arrays["values"][..., position].sum(dtype=np.float64)
+        total = arrays.values[..., position].sum(dtype=np.float64)
         assert total == pytest.approx(output.score - output.base_value, abs=1e-4)
         assert output.efficiency_gap == pytest.approx(0, abs=1e-4)
-    assert arrays["values"].shape == (32, 32, 3, 4)
-    assert arrays["output_names"].tolist() == [output.label for output in explanation.outputs]
+    assert arrays.values.shape == (32, 32, 3, 4)
+    assert arrays.output_names == [output.label for output in explanation.outputs]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,13 +51,13 @@ def test_a_photo_turned_by_its_exif_tag_gives_the_upright_heatmap(running: Runni
     turned = running.client.explain(KINDS["EXIF-rotated JPEG"](), QUICK)
     assert (upright.image.width, upright.image.height) == cat().size
     assert (turned.image.width, turned.image.height) == cat().size
-    one, other = (running.client.attributions(each.id)["data"] for each in (upright, turned))
+    one, other = (running.client.attributions(each.id).data for each in (upright, turned))
     assert np.abs(one - other).mean() < 3  # JPEG was saved twice
 
 
 def test_the_same_request_gives_the_same_numbers(running: Running) -> None:
     first, second = (running.client.explain(SAMPLE, QUICK) for _ in range(2))
-    one, other = (running.client.attributions(each.id)["values"] for each in (first, second))
+    one, other = (running.client.attributions(each.id).values for each in (first, second))
     np.testing.assert_array_equal(one, other)
 
 
@@ -90,7 +91,7 @@ def test_a_running_explanation_can_be_canceled_and_keeps_what_it_has(running: Ru
     assert ended.partial
     assert ended.progress.evaluations < ended.progress.planned
     assert ended.outputs
-    values = running.client.attributions(explanation.id)["values"]
+    values = running.client.attributions(explanation.id).values
     first = ended.outputs[0]
     assert values[..., 0].sum() == pytest.approx(first.score - first.base_value, abs=1e-4)
 

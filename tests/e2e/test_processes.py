@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from service.contract.schema import ExplanationSettings
+from service.contract.request import ExplanationSettings
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE
 

@@ -1,5 +1,6 @@
 """What comes back over HTTP is what shap itself computes for the model, picture and settings."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -7,12 +8,17 @@ import numpy as np
 import pytest
 
 import worker
-from service.contract.schema import ExplanationSettings, Outputs
+from service.contract.request import ExplanationSettings, Outputs
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE
 
 pytestmark = pytest.mark.tensorflow
 BUNDLED = Path(worker.__file__).parent / "bundled"
+
+
+def scores_of(model: str) -> Callable[[np.ndarray], np.ndarray]:
+    network = keras.saving.load_model(BUNDLED / f"{model}.keras")
+    return lambda pictures: network(pictures, training=False).numpy()
 
 
 @pytest.mark.parametrize(
@@ -23,7 +29,7 @@ BUNDLED = Path(worker.__file__).parent / "bundled"
         ("fashion_mnist", "inpaint_ns", 200),
     ],
 )
-def test_attributions_are_those_of_shap(
+def test_partition_gives_the_values_of_shap(
     running: Running, shap_partition, model: str, masker: str, max_evals: int
 ) -> None:
     settings = ExplanationSettings(
@@ -31,15 +37,32 @@ def test_attributions_are_those_of_shap(
     )
     explanation = running.client.explain(SAMPLE, settings)
     ours = running.client.attributions(explanation.id)
-    network = keras.saving.load_model(BUNDLED / f"{model}.keras")
     values, base_values = shap_partition(
-        lambda pictures: network(pictures, training=False).numpy(),
-        ours["data"],
+        scores_of(model),
+        ours.data,
         masker,
         max_evals=max_evals,
         batch_size=50,
         outputs=[0, 3, 5],
     )
     largest = np.abs(values).max()
-    np.testing.assert_allclose(ours["values"], values, atol=1e-6 * largest, rtol=0)
-    np.testing.assert_allclose(ours["base_values"], base_values, atol=1e-7)
+    np.testing.assert_allclose(ours.values, values, atol=1e-6 * largest, rtol=0)
+    np.testing.assert_allclose(ours.base_values, base_values, atol=1e-7)
+
+
+def test_permutation_gives_the_values_of_shap(running: Running, shap_permutation) -> None:
+    """The job of shap's Fashion-MNIST notebooks: every pixel of 28 x 28 a player."""
+    settings = ExplanationSettings(
+        model="fashion_mnist",
+        method="permutation",
+        masker="blur(28,28)",
+        max_evals=1600,
+        outputs=Outputs(indices=list(range(10))),
+        seed=3,
+    )
+    explanation = running.client.explain(SAMPLE, settings)
+    ours = running.client.attributions(explanation.id)
+    values = shap_permutation(scores_of("fashion_mnist"), ours.data, "blur(28,28)", 3, 1600)
+    assert np.abs(values).max() > 0.01
+    # Each is a difference of two probabilities in float32, whose last bits the batch decides.
+    np.testing.assert_allclose(ours.values, values, atol=1e-6, rtol=0)

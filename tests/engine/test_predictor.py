@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from worker.engine.predictor import TensorFlowPredictor  # noqa: E402
+from worker.engine.backends.tensorflow import TensorFlowPredictor  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 SHAPE = (20, 24, 3)

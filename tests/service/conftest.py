@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,9 +14,13 @@ import redis
 from service.api.app import create_app
 from service.contract.ledger import Count, Ledger, State
 from service.contract.presence import announce
+from service.contract.request import Metric
 from service.contract.schema import (
     Crop,
+    Curve,
     Failure,
+    Faithfulness,
+    MetricArea,
     ModelCard,
     Outcome,
     OutputResult,
@@ -25,7 +29,7 @@ from service.contract.schema import (
     Timings,
 )
 from service.contract.settings import Settings
-from service.contract.store import Store, attributions_key
+from service.contract.store import Store, attributions_key, faithfulness_key
 
 EXPLAINED = {0: "ant", 2: "crane"}  # output: label
 
@@ -46,8 +50,8 @@ class Hand:
         assert attempt
         return attempt
 
-    def succeed(self, explanation_id: str, *, arrays: dict[str, Any] | None = None) -> State:
-        return self.end(explanation_id, self.begin(explanation_id), Status.SUCCEEDED, arrays=arrays)
+    def succeed(self, explanation_id: str, **found: Any) -> State:
+        return self.end(explanation_id, self.begin(explanation_id), Status.SUCCEEDED, **found)
 
     def end(
         self,
@@ -56,14 +60,18 @@ class Hand:
         status: Status,
         *,
         arrays: dict[str, Any] | None = None,
+        curves: Sequence[Curve] = (),
     ) -> State:
         """End it with a result."""
         self._store.put(attributions_key(explanation_id, attempt), pack(arrays or some_arrays()))
+        if curves:
+            content = Faithfulness(curves=list(curves)).model_dump_json().encode()
+            self._store.put(faithfulness_key(explanation_id, attempt), content)
         self.ledger.finish(
             explanation_id,
             attempt,
             status,
-            outcome=some_outcome(partial=status is Status.CANCELED),
+            outcome=some_outcome(partial=status is Status.CANCELED, curves=curves),
             count=Count(96, 100),  # a method may need fewer than planned
         )
         return self.read(explanation_id)
@@ -97,12 +105,31 @@ def pack(arrays: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def some_outcome(*, partial: bool = False) -> Outcome:
+def some_curves(*metrics: Metric) -> list[Curve]:
+    """Curves of each metric for each output of EXPLAINED."""
+    return [
+        Curve(
+            metric=metric,
+            output=index,
+            label=label,
+            area=0.25,
+            baseline_area=0.125,
+            x=[0.0, 0.5, 1.0],
+            y=[0.125, 0.5, 0.5],
+            baseline=[0.125, 0.25, 0.5],
+        )
+        for metric in metrics
+        for index, label in EXPLAINED.items()
+    ]
+
+
+def some_outcome(*, partial: bool = False, curves: Sequence[Curve] = ()) -> Outcome:
     """Of a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
     return Outcome(
         partial=partial,
         solution_concept="Owen values",
         evaluations=96,
+        players=288,
         outputs=[
             OutputResult(
                 index=index,
@@ -112,14 +139,22 @@ def some_outcome(*, partial: bool = False) -> Outcome:
                 attribution_sum=0.375,
                 efficiency_gap=0.0,
                 unresolved=0.0,
+                sparseness=0.5,
+                held_out_fidelity=None,
+                even_energy=0.25,
             )
             for index, label in EXPLAINED.items()
         ],
         efficiency_gap=0.0,
+        metrics=[_area_of(curve) for curve in curves],
         crop=Crop(left=0, top=0, right=60, bottom=40),
         runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
         timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
     )
+
+
+def _area_of(curve: Curve) -> MetricArea:
+    return MetricArea.model_validate(curve.model_dump(include=set(MetricArea.model_fields)))
 
 
 @asynccontextmanager

@@ -1,8 +1,6 @@
-"""Which models and methods there are, and whether a picture would be explained now."""
+"""Which models there are, and whether a picture would be explained now."""
 
 import pytest
-
-from service.contract.schema import ExplanationSettings
 
 
 async def test_models_are_listed_with_the_default_first_and_without_labels(api, hand, new_card):
@@ -33,15 +31,6 @@ async def test_a_model_without_a_worker_is_shown_as_unavailable(api, hand, new_c
 
 async def test_without_models_the_list_is_empty(api):
     assert (await api.get("/v1/models")).json() == {"items": []}
-
-
-async def test_every_method_comes_with_the_schema_of_its_settings(api):
-    [method] = (await api.get("/v1/methods")).json()["items"]
-    schema = method["settings_schema"]
-    assert method["name"] == schema["properties"]["method"]["const"] == "partition"
-    assert set(schema["properties"]) == set(ExplanationSettings.model_fields)
-    assert schema["additionalProperties"] is False
-    assert "Owen" in method["solution_concept"]
 
 
 async def test_the_root_says_where_to_begin(api):

@@ -9,9 +9,14 @@ import pytest
 from service.api.openapi import DOCUMENT, render_document
 from service.contract.ledger import Count
 from service.contract.schema import ErrorCode, Failure
+from tests.service.conftest import some_curves
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "openapi" / "examples"
+SENT = (
+    *("ExplanationRequest", "ExplanationSettings", "Outputs"),
+    *("Pixels", "Grid", "Slic", "Labels", "JsonValue"),
+)
 SHOWN = ("allow", "content-type", "location", "preference-applied", "retry-after")
 
 
@@ -58,7 +63,7 @@ def test_every_error_is_documented_as_a_problem(document):
 
 def test_every_answer_requires_all_its_members(document):
     for name, schema in document["components"]["schemas"].items():
-        if name not in ("ExplanationRequest", "ExplanationSettings", "Outputs", "JsonValue"):
+        if name not in SENT:
             assert sorted(schema.get("required", [])) == sorted(schema.get("properties", {})), name
 
 
@@ -72,11 +77,13 @@ async def bring_to(state: str | None, create, hand) -> str:
     """An explanation that stands so; its id."""
     if state is None:
         return ""
-    explanation_id = await create()
+    explanation_id = await create(metrics=["insertion"] if state == "measured" else [])
     if state == "running":
         hand.ledger.tick(explanation_id, hand.begin(explanation_id), Count(25, 100, 3.5))
     elif state == "succeeded":
         hand.succeed(explanation_id)
+    elif state == "measured":
+        hand.succeed(explanation_id, curves=some_curves("insertion"))
     elif state == "failed":
         late = Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="it ran longer than 60 s")
         hand.fail(explanation_id, late)
@@ -91,8 +98,8 @@ def body_of(request: dict[str, Any]) -> dict[str, Any]:
     if "json" in request:
         return {"json": request["json"]}
     parts = dict(request.get("multipart", {}))
-    if "image" in parts:
-        parts["image"] = (parts["image"], (EXAMPLES / parts["image"]).read_bytes())
+    for name in {"image", "label_map"} & set(parts):
+        parts[name] = (parts[name], (EXAMPLES / parts[name]).read_bytes())
     if "settings" in parts:
         parts["settings"] = (None, json.dumps(parts["settings"]), "application/json")
     return {"files": parts} if parts else {}

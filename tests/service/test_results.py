@@ -8,6 +8,7 @@ from PIL import Image
 
 from service.contract.schema import ErrorCode, Failure
 from service.contract.store import attributions_key
+from tests.service.conftest import some_arrays
 
 URL = "/v1/explanations"
 NPZ, NPY, JSON = "application/x-npz", "application/x-npy", "application/json"
@@ -123,6 +124,37 @@ async def test_an_output_not_explained_is_refused_with_those_that_are(
     assert problem["accepted"] == [{"index": 0, "label": "ant"}, {"index": 2, "label": "crane"}]
 
 
+@pytest.fixture
+async def uncertain(create, hand):
+    """The path of an explanation with standard errors and superpixels, and those arrays."""
+    explanation_id = await create()
+    known = {
+        "standard_errors": np.random.default_rng(1).random((8, 12, 3, 2), np.float32),
+        "players": np.arange(96, dtype=np.int32).reshape(8, 12) // 6,
+    }
+    hand.succeed(explanation_id, arrays=some_arrays() | known)
+    return f"{URL}/{explanation_id}", known
+
+
+async def test_json_holds_standard_errors_and_players_where_they_are_known(served, done, uncertain):
+    path, known = uncertain
+    document = (await served.get(f"{path}/attributions")).json()
+    np.testing.assert_array_equal(np.float32(document["standard_errors"]), known["standard_errors"])
+    assert document["players"] == known["players"].tolist()
+    unknown = (await served.get(f"{done[0]}/attributions")).json()
+    assert (unknown["standard_errors"], unknown["players"]) == (None, None)
+
+
+@pytest.mark.parametrize("form", ["json", "npz"])
+async def test_outputs_narrow_the_standard_errors_too(served, uncertain, form):
+    path, known = uncertain
+    answer = await served.get(f"{path}/attributions", params={"output": "crane", "format": form})
+    received = answer.json() if form == "json" else np.load(io.BytesIO(answer.content))
+    wanted = known["standard_errors"][..., [1]]
+    np.testing.assert_array_equal(np.float32(received["standard_errors"]), wanted)
+    np.testing.assert_array_equal(received["players"], known["players"])
+
+
 async def test_arrays_too_large_for_json_are_refused_with_the_forms_that_fit(
     served, create, hand, refused
 ):
@@ -214,7 +246,14 @@ async def test_the_drawing_can_be_tuned(served, done, query):
         ({"size": "31"}, "size", {"oneOf": ["model", "original"], "minimum": 32}),
         ({"size": "5000"}, "size", {"oneOf": ["model", "original"], "maximum": 4096}),
         ({"size": "huge"}, "size", {"oneOf": ["model", "original"]}),
-        ({"colour": "red"}, "colour", ["output", "style", "alpha", "percentile", "size"]),
+        ({"palette": "jet"}, "palette", {"oneOf": ["red_blue", "orange_blue", "orange_purple"]}),
+        ({"true_label": ""}, "true_label", {"minLength": 1}),
+        ({"true_label": "x" * 101}, "true_label", {"maxLength": 100}),
+        (
+            {"colour": "red"},
+            "colour",
+            ["alpha", "percentile", "palette", "output", "style", "size", "true_label"],
+        ),
     ],
 )
 async def test_an_option_there_is_not_is_refused(served, done, refused, query, field, accepted):
@@ -229,6 +268,32 @@ async def test_an_option_there_is_not_is_refused(served, done, refused, query, f
 async def test_a_figure_has_no_such_size(served, done, refused, size):
     answer = await served.get(f"{done[0]}/heatmap.png", params={"size": size})
     assert size in refused(answer, 422, "invalid_parameter")["detail"]
+
+
+@pytest.mark.parametrize("style", ["figure", "overlay", "heat"])
+async def test_every_style_comes_in_every_palette(served, done, style):
+    plain = await served.get(f"{done[0]}/heatmap.png", params={"style": style})
+    query = {"style": style, "palette": "orange_purple"}
+    other = await served.get(f"{done[0]}/heatmap.png", params=query)
+    assert picture(other).size == picture(plain).size
+    assert other.content != plain.content
+    default = await served.get(f"{done[0]}/heatmap.png", params=query | {"palette": "red_blue"})
+    assert default.content == plain.content
+
+
+async def test_a_figure_shows_the_true_label(served, done):
+    plain = await served.get(f"{done[0]}/heatmap.png")
+    labelled = await served.get(f"{done[0]}/heatmap.png", params={"true_label": "dromedary"})
+    assert "dromedary" in picture(labelled).info["Description"]
+    assert "dromedary" not in picture(plain).info["Description"]
+    assert labelled.headers["etag"] != plain.headers["etag"]
+
+
+@pytest.mark.parametrize("style", ["overlay", "heat"])
+async def test_only_a_figure_shows_the_true_label(served, done, refused, style):
+    query = {"style": style, "true_label": "dog"}
+    answer = await served.get(f"{done[0]}/heatmap.png", params=query)
+    assert "true_label" in refused(answer, 422, "invalid_parameter")["detail"]
 
 
 # --- Both

@@ -5,6 +5,7 @@ import json
 import pytest
 
 URL = "/v1/explanations"
+KINDS = {"kind": ["grid", "labels", "pixels", "slic"]}
 
 
 @pytest.fixture
@@ -25,7 +26,11 @@ def ask(served, photo):
         ({"max_evals": 100_001}, "settings.max_evals", {"maximum": 100_000}),
         ({"seed": -1}, "settings.seed", {"minimum": 0, "maximum": 2**32 - 1}),
         ({"batch_size": 0}, "settings.batch_size", {"minimum": 1, "maximum": 100_000}),
-        ({"method": "magic"}, "settings.method", ["partition"]),
+        (
+            {"method": "magic"},
+            "settings.method",
+            ["partition", "permutation", "kernel", "exact", "gaussian_process"],
+        ),
         ({"link": "log"}, "settings.link", ["identity", "logit"]),
         ({"fixed_context": 2}, "settings.fixed_context", [0, 1]),
         ({"masker": "black"}, "settings.masker", {"type": "string"}),
@@ -44,6 +49,43 @@ def ask(served, photo):
         ({"outputs": {"indices": [-1]}}, "settings.outputs.indices.0", {"minimum": 0}),
         ({"outputs": {"indices": [1, 1]}}, "settings.outputs", ["indices", "labels", "top"]),
         ({"outputs": {"bottom": 1}}, "settings.outputs.bottom", ["indices", "labels", "top"]),
+        (
+            {"superpixels": {"kind": "hexagons"}},
+            "settings.superpixels",
+            KINDS,
+        ),
+        (
+            {"superpixels": {}},
+            "settings.superpixels",
+            KINDS,
+        ),
+        (
+            {"superpixels": 16},
+            "settings.superpixels",
+            KINDS,
+        ),
+        (
+            {"superpixels": {"kind": "slic", "segments": 1}},
+            "settings.superpixels.segments",
+            {"minimum": 2, "maximum": 1000},
+        ),
+        (
+            {"superpixels": {"kind": "grid", "segments": 9}},
+            "settings.superpixels.segments",
+            ["columns", "kind", "rows"],
+        ),
+        (
+            {"superpixels": {"kind": "grid", "rows": 9}},
+            "settings.superpixels.rows",
+            {"minimum": 1, "maximum": 8},
+        ),
+        (
+            {"superpixels": {"kind": "grid", "columns": 13}},
+            "settings.superpixels.columns",
+            {"minimum": 1, "maximum": 12},
+        ),
+        ({"metrics": ["deletion", "deletion"]}, "settings.metrics", {"type": "array"}),
+        ({"target_standard_error": 0}, "settings.target_standard_error", {"exclusiveMinimum": 0}),
         ({"metadata": []}, "settings.metadata", {"type": "object"}),
         ({"metadata": {"a": "x" * 20_000}}, "settings.metadata", {"type": "object"}),
     ],
@@ -68,9 +110,11 @@ async def test_an_unknown_setting_is_refused_with_the_names_there_are(ask, refus
 
 
 async def test_all_fields_that_are_wrong_are_named(ask, refused):
-    problem = refused(await ask(seed=-1, max_evals=0), 422, "invalid_settings")
-    assert problem["field"] == "settings.max_evals"
-    assert "also wrong: settings.seed" in problem["detail"]
+    superpixels = {"kind": "slic", "segments": 0}
+    answer = await ask(seed=-1, max_evals=0, superpixels=superpixels)
+    problem = refused(answer, 422, "invalid_settings")
+    assert problem["field"] == "settings.superpixels.segments"
+    assert "also wrong: settings.max_evals, settings.seed" in problem["detail"]
 
 
 async def test_what_was_received_is_echoed_only_in_part(ask, refused):

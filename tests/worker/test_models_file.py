@@ -36,6 +36,14 @@ def test_without_default_the_first_model_is_it(read):
     assert read('[models.b]\nfile = "b.keras"\n[models.a]\nfile = "a.keras"').default == "b"
 
 
+@pytest.mark.parametrize(("backend", "keras"), [("jax", "jax"), ("openvino", "tensorflow")])
+def test_keras_is_to_compute_with_what_the_default_model_needs(read, backend, keras):
+    other = '[models.b]\nfile = "b.keras"\n'
+    registry = read(f'[models.a]\nfile = "a.keras"\nbackend = "{backend}"\n' + other)
+    assert registry.keras_backend == keras
+    assert read(other + '[models.a]\nfile = "a.h5"\nbackend = "jax"').keras_backend == "tensorflow"
+
+
 def test_before_loading_a_card_tells_what_the_file_says(read):
     (card,) = read(
         '[models.a]\nfile = "a.keras"\nfit = "stretch"\nlicense = "MIT"\n'
@@ -84,6 +92,23 @@ A = '[models.a]\nfile = "a.keras"\n'
         (
             A + 'preprocessing = "tff"',
             "key preprocessing: 'tff' is none of none, unit, tf, torch, caffe",
+        ),
+        (
+            A + 'backend = "torch"',
+            "key backend: Input should be 'tensorflow', 'tensorflow-frozen',",
+        ),
+        (
+            A + 'precision = "float16"',
+            "backend tensorflow does not take precision float16; accepted are openvino: float32 "
+            "bfloat16, jax: float32 bfloat16 float16; TensorFlow computes as the model was saved",
+        ),
+        (
+            A + 'backend = "openvino"\nprecision = "float16"',
+            "backend openvino does not take precision float16",
+        ),
+        (
+            '[models.a]\nsaved_model = "a"\nbackend = "jax"',
+            "backend jax runs Keras models: give a file or an application",
         ),
         (A + "preprocessing = {add = 1}", "unknown key add; accepted are subtract, divide, chan"),
         (A + "preprocessing = {subtract = [1, 2]}", "one number or a list of three is accepted"),

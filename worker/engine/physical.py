@@ -6,16 +6,25 @@ from worker.engine.coalitions import Shape
 
 # Pictures of 224 x 224 x 3 that one call takes at best. On CPUs larger batches only cost memory;
 # smaller pictures travel in larger batches of about the same bytes.
-BATCH_224 = {"cpu": 8, "gpu": 128}
-LARGEST = {"cpu": 64, "gpu": 512}
+BATCH_224 = {"cpu": 8, "gpu": 127}  # GPUs: one less than a power of two, as spans() adds one
+LARGEST = {"cpu": 64, "gpu": 511}
 
 
 def physical_batch(shape: Shape, device: str) -> int:
     """Give the batch size for pictures of shape (H, W, C) on a device ("cpu", "gpu:0 NAME")."""
-    kind = "gpu" if device.startswith("gpu") else "cpu"
+    kind = "cpu" if device == "cpu" else "gpu"
     rows, columns, channels = shape
     fitting = BATCH_224[kind] * 224 * 224 * 3 // max(rows * columns * channels, 1)
     return min(max(fitting, 2), LARGEST[kind])
+
+
+def buckets(shape: Shape, device: str) -> tuple[int, int]:
+    """Give the two batch sizes of a predictor that must compile for each: a small and a full one.
+
+    The full one holds whatever spans() makes of the physical batch.
+    """
+    full = physical_batch(shape, device) + 1
+    return -(-full // 8), full
 
 
 def spans(count: int, batch: int) -> list[slice]:

@@ -24,6 +24,13 @@ from worker.models.preprocessing import Preprocessing, PreprocessingOrName
 SOURCES = ("file", "saved_model", "application")
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
 
+Backend = Literal["tensorflow", "tensorflow-frozen", "openvino", "jax"]
+Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
+    "openvino": ("float32", "bfloat16"),
+    "jax": ("float32", "bfloat16", "float16"),
+}
+
 Shape = tuple[PositiveInt, PositiveInt, Literal[1, 3]]
 
 
@@ -52,6 +59,8 @@ class ModelEntry(BaseModel):
     weights: Literal["imagenet", "none"] | RelativePath | None = None
     labels: list[str] | Literal["imagenet"] | RelativePath | None = None
     preprocessing: PreprocessingOrName | None = None
+    backend: Backend = "tensorflow"
+    precision: Precision | None = None
     fit: Fit = "crop"
     input_shape: Shape | None = None
     description: str | None = None
@@ -76,6 +85,27 @@ class ModelEntry(BaseModel):
         if self.application is not None and self.preprocessing is not None:
             raise ValueError("preprocessing goes with files only: an application has its own")
         return self
+
+    @model_validator(mode="after")
+    def _precision_of_its_backend(self) -> "ModelEntry":
+        if self.precision is None or self.precision in PRECISIONS.get(self.backend, ()):
+            return self
+        accepted = ", ".join(f"{name}: {' '.join(each)}" for name, each in PRECISIONS.items())
+        raise ValueError(
+            f"backend {self.backend} does not take precision {self.precision}; accepted are "
+            f"{accepted}; TensorFlow computes as the model was saved"
+        )
+
+    @model_validator(mode="after")
+    def _jax_runs_keras(self) -> "ModelEntry":
+        if self.backend == "jax" and self.saved_model is not None:
+            raise ValueError("backend jax runs Keras models: give a file or an application")
+        return self
+
+    @property
+    def keras_backend(self) -> Literal["tensorflow", "jax"]:
+        """What Keras must compute with to load it."""
+        return "jax" if self.backend == "jax" else "tensorflow"
 
     @property
     def preprocessing_text(self) -> str:

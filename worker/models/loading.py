@@ -9,12 +9,14 @@ import numpy as np
 
 from service.contract.schema import ModelCard, ModelStatus
 from worker.models.applications import imagenet_labels
+from worker.models.backends import open_predictor, prepare
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
 
-if TYPE_CHECKING:  # at run time it brings TensorFlow
+if TYPE_CHECKING:
+    from worker.engine.precision import Deviation
     from worker.engine.predictor import Predictor
 
 LONGEST_REASON = 400  # characters
@@ -24,11 +26,15 @@ ROUNDING = 0.02  # of the largest score: what bfloat16 may do to copies in one b
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that answers: `labels[k]` names column k of what `predictor` gives."""
+    """A model that answers: `labels[k]` names column k of what `predictor` gives.
+
+    precision_error: against float32, of a predictor that was asked to compute in less.
+    """
 
     card: ModelCard
     predictor: "Predictor"
     labels: list[str]
+    precision_error: "Deviation | None"
 
 
 def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None) -> LoadedModel:
@@ -42,12 +48,10 @@ def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None
 
 
 def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> LoadedModel:
-    from worker.engine.predictor import TensorFlowPredictor, prepare_devices  # seconds to import
-
-    prepare_devices()
+    prepare(entry)
     network = open_network(entry, weights_cache=weights_cache)
     preprocess = _preprocessing(entry, network)
-    predictor = TensorFlowPredictor(network, preprocess, input_shape=network.input_shape)
+    predictor, precision_error = open_predictor(entry, network, preprocess)
     _check_scores(predictor)
     labels = _labels(entry, predictor.n_outputs, weights_cache)
     known = {
@@ -60,7 +64,7 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
         "dtype": predictor.dtype,
         "labels": labels,
     }
-    return LoadedModel(card.model_copy(update=known), predictor, labels)
+    return LoadedModel(card.model_copy(update=known), predictor, labels, precision_error)
 
 
 def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Tensor]:

@@ -34,6 +34,11 @@ class Registry:
         self._cards = {name: self._blank_card(name) for name in self.names}
         self._loaded: dict[str, LoadedModel] = {}
 
+    @property
+    def keras_backend(self) -> str:
+        """What Keras is to compute with in this process: what the default model needs."""
+        return self._entries[self.default].keras_backend
+
     def cards(self) -> list[ModelCard]:
         """What is known of every model now; safe to call while another thread loads."""
         return [self._cards[name] for name in self.names]

@@ -1,0 +1,87 @@
+"""Bytes of an uploaded label map -> the region of every pixel, 0..n-1; nothing is unpickled."""
+
+import io
+import tokenize
+from math import prod
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+MOST_REGIONS = 1000
+FORMS = ("PNG of 8- or 16-bit grey or with a palette", ".npy of whole numbers")
+BROKEN_NPY = (
+    ValueError,
+    KeyError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)  # what NumPy raises for headers that nobody would write
+MODES = ("1", "L", "P", "I", "I;16")  # as Pillow names what a PNG of those kinds is
+
+
+class LabelMapError(Exception):
+    """Base of the errors of this module.
+
+    LabelMapError
+    └── LabelMapTooLarge  more pixels or regions than allowed
+    """
+
+
+class LabelMapTooLarge(LabelMapError):  # noqa: N818
+    """More pixels or regions than allowed."""
+
+
+def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
+    """Decode (H, W) whole numbers and count them through: int32, 0..n-1, each taken.
+
+    Equal numbers are one region, wherever they lie; the least is 0. A PNG is taken as it lies,
+    whatever its EXIF says. Raises LabelMapError, LabelMapTooLarge.
+    """
+    read = _from_npy if content.startswith(npy.MAGIC_PREFIX) else _from_png
+    labels = read(content, max_pixels)
+    regions, counted = np.unique(labels, return_inverse=True)
+    if len(regions) > MOST_REGIONS:
+        raise LabelMapTooLarge(f"it may have {MOST_REGIONS} regions; received {len(regions)}")
+    return np.asarray(counted.reshape(labels.shape), dtype=np.int32)
+
+
+def _from_png(content: bytes, max_pixels: int) -> NDArray[np.generic]:
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            _check_shape(image.size[::-1], max_pixels)
+            if image.mode not in MODES:
+                raise LabelMapError(f"a PNG of mode {image.mode}; accepted are {FORMS[0]}")
+            return np.asarray(image)
+    except UnidentifiedImageError as error:
+        raise LabelMapError(f"it must be a {' or a '.join(FORMS)}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LabelMapTooLarge(f"{error}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
+        raise LabelMapError(f"a broken PNG: {error}") from error
+
+
+def _from_npy(content: bytes, max_pixels: int) -> NDArray[np.generic]:
+    """Believe no header: shape and type are checked before memory is taken."""
+    stream = io.BytesIO(content)
+    try:
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        shape, by_columns, dtype = read[npy.read_magic(stream)](stream)
+    except BROKEN_NPY as error:
+        raise LabelMapError(f"a broken .npy: {error}") from error
+    if dtype.kind not in "bui":
+        raise LabelMapError(f"an .npy of {dtype}; whole numbers are accepted")
+    _check_shape(shape, max_pixels)
+    if len(content) - stream.tell() != prod(shape) * dtype.itemsize:
+        raise LabelMapError(f"a broken .npy: its length is not that of {shape} {dtype}")
+    labels = np.frombuffer(content, dtype, offset=stream.tell())
+    return labels.reshape(shape, order="F" if by_columns else "C")
+
+
+def _check_shape(shape: tuple[int, ...], max_pixels: int) -> None:
+    if len(shape) != 2 or min(shape) < 1:
+        raise LabelMapError(f"it must have rows and columns (H, W); received {shape}")
+    if prod(shape) > max_pixels:
+        raise LabelMapTooLarge(f"it may have {max_pixels} pixels; received {shape}")

@@ -1,0 +1,166 @@
+"""Every method, and what is measured beside, by a real job through the running service."""
+
+import io
+import time
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.client import ShapshotError
+from service.contract.request import ExplanationSettings, Grid, Labels, Outputs, Pixels, Slic
+from service.contract.schema import ErrorCode
+from tests.e2e.conftest import Running
+from tests.e2e.pictures import SAMPLE, cat
+
+JOBS = {
+    "partition": ExplanationSettings(superpixels=Slic(kind="slic", segments=12), max_evals=60),
+    "permutation": ExplanationSettings(
+        method="permutation", superpixels=Grid(kind="grid", rows=3, columns=3), max_evals=100
+    ),
+    "kernel": ExplanationSettings(
+        method="kernel",
+        superpixels=Slic(kind="slic", segments=12),
+        masker="constant(255)",
+        max_evals=80,
+    ),
+    "exact": ExplanationSettings(method="exact", superpixels=Grid(kind="grid", rows=2, columns=3)),
+    "gaussian_process": ExplanationSettings(
+        method="gaussian_process", superpixels=Slic(kind="slic", segments=12), max_evals=80
+    ),
+}
+
+
+@pytest.mark.parametrize("method", JOBS)
+def test_every_method_explains_the_sample(running: Running, method: str) -> None:
+    settings = JOBS[method].model_copy(update={"outputs": Outputs(top=2)})
+    explanation = running.client.explain(SAMPLE, settings)
+    arrays = running.client.attributions(explanation.id)
+    assert explanation.outputs
+    for position, output in enumerate(explanation.outputs):
+        total = arrays.values[..., position].sum(dtype=np.float64)
+        assert total == pytest.approx(output.score - output.base_value, abs=1e-4)
+        assert 0 <= output.sparseness < 1
+    assert explanation.players == arrays.players.max() + 1
+    assert explanation.progress.evaluations <= explanation.settings.max_evals
+    cards = httpx.get(f"{running.url}/v1/methods").json()["items"]
+    [card] = [card for card in cards if card["name"] == method]
+    assert explanation.solution_concept
+    assert explanation.solution_concept.partition(" of ")[0] in card["solution_concept"]
+
+
+@pytest.mark.parametrize("method", ["permutation", "kernel", "gaussian_process"])
+def test_methods_that_sample_say_how_sure_they_are(running: Running, method: str) -> None:
+    explanation = running.client.explain(SAMPLE, JOBS[method])
+    arrays = running.client.attributions(explanation.id)
+    errors = arrays.standard_errors
+    assert errors.shape == arrays.values.shape
+    assert (errors >= 0).all()
+    assert errors.max() > 0
+
+
+def test_methods_agree_on_the_same_players(running: Running) -> None:
+    """Exactly where every coalition is scored; permutations come near."""
+    grid = Grid(kind="grid", rows=2, columns=2)
+    found = {}
+    for method in ("exact", "kernel", "gaussian_process", "permutation"):
+        settings = ExplanationSettings(
+            method=method, superpixels=grid, masker="mean", max_evals=400, outputs=Outputs(top=1)
+        )
+        explanation = running.client.explain(SAMPLE, settings)
+        found[method] = running.client.attributions(explanation.id).values
+    largest = np.abs(found["exact"]).max()
+    np.testing.assert_allclose(found["kernel"], found["exact"], atol=1e-5 * largest)
+    np.testing.assert_allclose(found["gaussian_process"], found["exact"], atol=1e-2 * largest)
+    np.testing.assert_allclose(found["permutation"], found["exact"], atol=0.2 * largest)
+
+
+def test_an_uploaded_label_map_says_who_plays(running: Running) -> None:
+    width, height = cat().size
+    labels = np.full((height, width), 9, np.uint8)
+    labels[height // 2 :] = 200
+    labels[:, width // 2 :] += 1
+    settings = ExplanationSettings(
+        method="exact",
+        superpixels=Labels(kind="labels"),
+        masker="mean",
+        outputs=Outputs(top=1),
+    )
+    explanation = running.client.explain(SAMPLE, settings, label_map=labels)
+    assert explanation.label_map
+    assert (explanation.players, explanation.label_map.regions) == (4, 4)
+    arrays = running.client.attributions(explanation.id)
+    quarters = np.kron([[0, 1], [2, 3]], np.ones((16, 16)))
+    np.testing.assert_array_equal(arrays.players, quarters)
+    for player in range(4):
+        assert np.unique(arrays.values[arrays.players == player]).size == 1
+
+
+def test_superpixels_that_turn_out_too_many_fail_with_what_would_be_accepted(
+    running: Running,
+) -> None:
+    settings = ExplanationSettings(method="exact", superpixels=Slic(kind="slic", segments=40))
+    with pytest.raises(ShapshotError, match="16") as refused:
+        running.client.explain(SAMPLE, settings)
+    assert refused.value.problem.code == ErrorCode.INVALID_SETTINGS
+    assert refused.value.problem.status == 422
+
+
+def test_metrics_follow_the_score_from_one_end_to_the_other(running: Running) -> None:
+    settings = ExplanationSettings(
+        model="fashion_mnist",
+        masker="mean",
+        max_evals=200,
+        superpixels=Pixels(kind="pixels", channels="together"),
+        outputs=Outputs(top=2),
+        metrics=["insertion", "deletion", "keep_positive"],
+    )
+    explanation = running.client.explain(SAMPLE, settings)
+    assert explanation.outputs
+    found = running.client.faithfulness(explanation.id).curves
+    curves = {(curve.metric, curve.output): curve for curve in found}
+    assert len(curves) == 6
+    for output in explanation.outputs:
+        insertion, deletion = (curves[name, output.index] for name in ("insertion", "deletion"))
+        ends = [output.base_value, output.score]
+        assert [insertion.y[0], insertion.y[-1]] == pytest.approx(ends, abs=1e-5)
+        assert [deletion.y[-1], deletion.y[0]] == pytest.approx(ends, abs=1e-5)
+        assert curves["keep_positive", output.index].y[0] == pytest.approx(ends[0], abs=1e-5)
+    told = {(area.metric, area.output): area.area for area in explanation.metrics or []}
+    assert told == {key: curve.area for key, curve in curves.items()}
+    first = explanation.outputs[0].index  # what is in favour shown first: sooner there than by luck
+    assert curves["insertion", first].area > curves["insertion", first].baseline_area
+    with Image.open(io.BytesIO(running.client.faithfulness_chart(explanation.id))) as chart:
+        assert min(chart.size) > 100
+
+
+def test_a_target_ends_the_gaussian_process_early(running: Running) -> None:
+    settings = JOBS["gaussian_process"].model_copy(update={"max_evals": 2000})
+    loose = settings.model_copy(update={"target_standard_error": 0.5})
+    spent = running.client.explain(SAMPLE, loose).progress.evaluations
+    assert spent < 500
+
+
+def test_a_canceled_permutation_keeps_what_it_has(running: Running) -> None:
+    settings = ExplanationSettings(method="permutation", max_evals=100_000)
+    explanation = running.client.submit(SAMPLE, settings)
+    while running.client.get(explanation.id).progress.evaluations < 300:
+        time.sleep(0.05)
+    running.client.cancel(explanation.id)
+    ended = running.client.wait(explanation.id)
+    assert ended.partial
+    assert ended.outputs
+    values = running.client.attributions(explanation.id).values
+    first = ended.outputs[0]
+    assert values[..., 0].sum() == pytest.approx(first.score - first.base_value, abs=1e-4)
+
+
+def test_explanations_of_two_models_share_a_figure(running: Running) -> None:
+    ids = []
+    for model in ("cifar10", "fashion_mnist"):
+        settings = ExplanationSettings(model=model, masker="mean", max_evals=30)
+        ids.append(running.client.explain(SAMPLE, settings).id)
+    png = running.client.figure(ids, true_label=["cat", "no garment"])
+    with Image.open(io.BytesIO(png)) as figure:
+        assert min(figure.size) > 200

@@ -1,0 +1,136 @@
+"""Masks painted where JAX runs the model, and its two batch sizes."""
+
+import numpy as np
+import pytest
+
+from tests.engine.games import random_picture
+from tests.extras import import_or_skip
+from worker.engine.boxes import Box, BoxCoalitions, whole
+from worker.engine.errors import PictureError, PredictorError
+from worker.engine.maskers import Filling
+from worker.engine.physical import buckets, physical_batch, spans
+from worker.engine.players import PlayerCoalitions
+
+jax = import_or_skip("jax")
+
+from worker.engine.backends import jax_painting  # noqa: E402
+from worker.engine.backends.jax import JaxPredictor  # noqa: E402
+
+SHAPE = (12, 10, 3)
+PICTURE, FILL = random_picture(SHAPE, 0), random_picture(SHAPE, 1)
+RNG = np.random.default_rng(0)
+
+
+def first_pixels(_, pictures):
+    """Scores that are pixels themselves show every difference."""
+    return pictures.reshape(len(pictures), -1)
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return JaxPredictor(first_pixels, [], SHAPE, "float32")
+
+
+def boxes(count):
+    """Coalitions of 0, 1, 2, ... disjoint boxes: single elements, bars of one channel, quarters."""
+    parts = [Box(0, 6, 0, 5, 0, 3), Box(6, 12, 5, 10, 0, 3), Box(0, 6, 5, 10, 1, 2)]
+    parts += [Box(row, row + 1, 0, 5, 0, 2) for row in range(6, 12)]
+    chosen = [RNG.permutation(len(parts))[: i % 10] for i in range(count)]
+    return BoxCoalitions(SHAPE, [tuple(parts[j] for j in each) for each in chosen])
+
+
+def players(labels, count):
+    return PlayerCoalitions(labels, RNG.random((count, labels.max() + 1)) < 0.5)
+
+
+class Checkered:
+    """Coalitions of a kind the painter has not met."""
+
+    def __init__(self, masks):
+        self._masks = masks
+
+    def __len__(self):
+        return len(self._masks)
+
+    def __getitem__(self, span):
+        return Checkered(self._masks[span])
+
+    def visible(self, i):
+        return self._masks[i]
+
+    def reveal(self, i, source, canvas):
+        seen = self._masks[i]
+        canvas[seen] = source[seen]
+
+
+PIXELS = np.arange(120).reshape(12, 10)
+ELEMENTS = np.arange(360).reshape(SHAPE) // 7
+
+
+@pytest.mark.parametrize(
+    "coalitions",
+    [
+        boxes(70),
+        BoxCoalitions(SHAPE, [(), (whole(SHAPE),)]),
+        players(PIXELS // 9, 70),
+        players(PIXELS, 3),
+        players(ELEMENTS, 70),
+        Checkered(RNG.random((70, *SHAPE)) < 0.5),
+        Checkered(RNG.random((3, 12, 10)) < 0.5),
+    ],
+    ids=["boxes", "bounds", "superpixels", "pixels", "elements", "masks", "pixel masks"],
+)
+def test_what_is_painted_on_the_device_is_what_the_masker_paints(predictor, coalitions):
+    expected = Filling(PICTURE, FILL)(coalitions).reshape(len(coalitions), -1)
+    scores = predictor.compositor(PICTURE, FILL)(coalitions)
+    assert scores.dtype == np.float32
+    np.testing.assert_array_equal(scores, expected)
+
+
+def test_a_job_compiles_its_painting_once_a_batch_size(predictor):
+    compositor = predictor.compositor(PICTURE, FILL)
+    small, full = buckets(SHAPE, "cpu")
+    for paint, make in (
+        (jax_painting._paint_boxes, boxes),
+        (jax_painting._paint_players, lambda count: players(PIXELS // 9, count)),
+    ):
+        compositor(make(small))
+        compositor(make(full))
+        compiled = paint._cache_size()
+        for count in (1, 2, small + 1, full - 1, 3 * full + 1):
+            compositor(make(count))
+        assert paint._cache_size() == compiled
+    assert predictor.traces == 2
+
+
+def test_a_picture_that_does_not_fit_the_model_is_not_composited(predictor):
+    with pytest.raises(PictureError, match=r"takes float32 of shape \(N, 12, 10, 3\)"):
+        predictor.compositor(PICTURE[:5], FILL[:5])
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu:0 NVIDIA H100"])
+@pytest.mark.parametrize("shape", [(224, 224, 3), (32, 32, 3), (4000, 4000, 3)])
+def test_the_full_batch_size_holds_every_span_of_the_physical_batch(shape, device):
+    small, full = buckets(shape, device)
+    batch = physical_batch(shape, device)
+    longest = max(span.stop - span.start for n in range(1, 400) for span in spans(n, batch))
+    assert small < longest <= full
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        (lambda _, x: {"scores": x[:, 0, 0]}, "dict"),
+        (lambda _, x: x, r"shape \(\d+, 12, 10, 3\)"),
+        (lambda _, x: x[:, 0, 0].argmax(axis=1), "int32"),
+        (lambda _, x: x[:1, 0, 0], r"1 rows for \d+ pictures"),
+    ],
+)
+def test_a_model_that_gives_no_row_of_scores_is_refused(output, found):
+    with pytest.raises(PredictorError, match=found):
+        JaxPredictor(output, [], SHAPE, "float32")
+
+
+def test_one_score_a_picture_counts_as_one_output():
+    predictor = JaxPredictor(lambda _, x: x.mean(axis=(1, 2, 3)), [], SHAPE, "float32")
+    assert predictor(PICTURE[np.newaxis]).shape == (1, 1)

@@ -1,0 +1,1 @@
+"""What runs a model behind the one interface of a predictor; each file knows one library."""

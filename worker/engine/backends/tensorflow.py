@@ -1,0 +1,152 @@
+"""Models run by TensorFlow: compiled as they are, or with their variables folded into constants."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from worker.engine.arrays import Pictures
+from worker.engine.coalitions import Shape
+from worker.engine.errors import PredictorError
+from worker.engine.physical import physical_batch
+from worker.engine.predictor import check_pictures
+
+Tensor = Any  # TensorFlow has no complete types
+Model = Callable[..., Tensor]
+Preprocess = Callable[[Tensor], Tensor]
+
+
+class TensorFlowPredictor:
+    """A TensorFlow or Keras model, compiled once with a free batch dimension.
+
+    model: maps preprocessed pictures (N, H, W, C) to scores (N, K), or (N,) for a single one.
+    preprocess: maps float32 pictures in 0..255 to what the model takes; TensorFlow operations only,
+    as it is compiled with the model. input_shape: (H, W, C); needed where the model does not tell.
+    Raises PredictorError for a model of unknown input shape or whose scores are no (N, K) array.
+    """
+
+    backend = "tensorflow"
+
+    def __init__(
+        self,
+        model: Model,
+        preprocess: Preprocess,
+        *,
+        input_shape: Shape | None = None,
+        threads: int | None = None,
+    ) -> None:
+        prepare_devices(threads)
+        self.input_shape = input_shape or _input_shape_of(model)
+        self.device = _device()
+        self.dtype = str(getattr(model, "compute_dtype", "float32"))
+        self.traces = 0  # how often the model was traced: stays as it is after construction
+        self._forward = self._compile(model, preprocess)
+        self.n_outputs = self._warm_up()
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
+        check_pictures(pictures, self.input_shape)
+        return np.array(self._forward(tf.constant(pictures)))  # a copy: scores may alias pictures
+
+    def _compile(self, model: Model, preprocess: Preprocess) -> Any:
+        def counted(pictures: Tensor) -> Tensor:
+            self.traces += 1  # Python runs only while TensorFlow traces
+            return preprocess(pictures)
+
+        # Folding rewrites arithmetic; without it scores equal the eager model's bit by bit.
+        tf.config.optimizer.set_experimental_options({"constant_folding": False})
+        return _compiled(model, counted, self.input_shape)
+
+    def _warm_up(self) -> int:
+        """Run the batch sizes to come once, so that no explanation pays for it; count outputs."""
+        n_outputs = 0
+        for n in (1, 2, physical_batch(self.input_shape, self.device)):
+            scores = self._forward(tf.zeros((n, *self.input_shape)))
+            if scores.shape[0] != n:
+                raise PredictorError(f"the model gave {scores.shape[0]} rows for {n} pictures")
+            n_outputs = int(scores.shape[1])
+        return n_outputs
+
+
+class FrozenPredictor(TensorFlowPredictor):
+    """The same with its variables folded into constants: nothing is read or checked at a call.
+
+    Scores are those of TensorFlowPredictor but for rounding: within 1e-5 of the largest.
+    """
+
+    backend = "tensorflow-frozen"
+
+    def _compile(self, model: Model, preprocess: Preprocess) -> Any:
+        forward = super()._compile(model, preprocess).get_concrete_function()
+        frozen = convert_variables_to_constants_v2(forward)
+        return lambda pictures: frozen(pictures)[0]
+
+
+def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> bytes:
+    """Give preprocessing and model as one TensorFlow graph of constants, a serialised GraphDef.
+
+    It maps pictures (N, H, W, C) to scores (N, K), float32 both. Raises PredictorError for a model
+    whose scores are no (N, K) array.
+    """
+    forward = _compiled(model, preprocess, input_shape).get_concrete_function()
+    graph: bytes = (
+        convert_variables_to_constants_v2(forward).graph.as_graph_def().SerializeToString()
+    )
+    return graph
+
+
+def prepare_devices(threads: int | None = None) -> None:
+    """Let GPU memory grow as needed, and limit CPU threads; to be called before a model is loaded.
+
+    Both can only be set before TensorFlow first computes anything; later calls change nothing.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32
+    try:
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        return  # already computing
+
+
+def _compiled(model: Model, preprocess: Preprocess, input_shape: Shape) -> Any:
+    # No XLA: on CPUs it is no faster for some models and many times slower for others.
+    return tf.function(
+        lambda pictures: _as_scores(model(preprocess(pictures))),
+        input_signature=[tf.TensorSpec((None, *input_shape), tf.float32)],
+        jit_compile=False,
+    )
+
+
+def _device() -> str:
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus:
+        return "cpu"
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    return f"gpu:0 {details.get('device_name', 'unknown')}"
+
+
+def _input_shape_of(model: Any) -> Shape:
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
+        raise PredictorError(
+            f"the model takes inputs of shape {shape}; (N, H, W, C) with H, W and C fixed is "
+            f"needed: give input_shape where the model leaves it open"
+        )
+    return shape[1], shape[2], shape[3]
+
+
+def _as_scores(output: Any) -> Tensor:
+    """Check what the model gives, while tracing, and make it (N, K) float32."""
+    if not tf.is_tensor(output) or output.shape.rank not in (1, 2):
+        found = f"shape {output.shape}" if tf.is_tensor(output) else type(output).__name__
+        raise PredictorError(
+            f"the model gives {found}; one array of shape (N, K) or (N,) is needed"
+        )
+    if not output.dtype.is_floating:
+        raise PredictorError(f"the model gives {output.dtype.name} scores; floats are needed")
+    scores = tf.cast(output, tf.float32)
+    return scores if output.shape.rank == 2 else scores[:, tf.newaxis]  # (N,) -> (N, 1)

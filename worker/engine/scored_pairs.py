@@ -1,0 +1,77 @@
+"""Pairs of complementary coalitions, scored one after the other, and what they tell at once."""
+
+import numpy as np
+
+from worker.engine.arrays import Credit, Mask, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.coalitions import Coalitions
+from worker.engine.method import Game
+from worker.engine.odd_even import even_energy
+
+
+class ScoredPairs:
+    """The pairs of a design, members (P, M) of one of each, of which the first `done` are scored.
+
+    The pair of the full and the empty coalition is known from the game and not in the design.
+    """
+
+    def __init__(self, game: Game, members: Mask) -> None:
+        self._game = game
+        self._members = members
+        self._scores = np.empty((len(members), 2, len(game.scores)))  # (P, 2, K)
+        self.done = 0
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every pair of coalitions there is has been scored."""
+        there_are: int = 2 ** (len(self._game.players) - 1) - 1
+        return self.done == there_are
+
+    def next(self, pairs: int) -> Coalitions:
+        """Give the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
+        members = self._members[self.done : self.done + pairs]
+        both = np.stack([members, ~members], axis=1).reshape(-1, members.shape[1])
+        return self._game.players.coalitions(both)
+
+    def add(self, scores: Scores) -> None:
+        """Take the scores (2 P, K) of what `next` gave."""
+        pairs = len(scores) // 2
+        self._scores[self.done : self.done + pairs] = scores.reshape(pairs, 2, -1)
+        self.done += pairs
+
+    def known(self) -> tuple[Mask, Scores]:
+        """Give members (N, M) and the odd part (N, K) of the scored pairs, first the known one."""
+        everybody = np.ones((1, self._members.shape[1]), dtype=np.bool_)
+        ends = (self._game.scores - self._game.base_values) / 2
+        odd = (self._scores[: self.done, 0] - self._scores[: self.done, 1]) / 2
+        members = np.concatenate([everybody, self._members[: self.done]])
+        return members, np.concatenate([ends[np.newaxis], odd])
+
+    def attribution(
+        self,
+        values: Credit,
+        errors: Credit | None = None,
+        *,
+        determined: bool = True,
+        held_out_fidelity: Scores | None = None,
+    ) -> Attribution:
+        """Report values and standard errors (M, K) of the players as estimates of Shapley values.
+
+        determined: False where the pairs do not tell all players apart.
+        """
+        game, (one, other) = self._game, self._scores[: self.done].swapaxes(0, 1)  # (P, K)
+        return Attribution(
+            values=game.players.spread(values),
+            base_values=game.base_values,
+            scores=game.scores,
+            evaluations=2 + 2 * self.done,
+            unresolved=np.abs(game.scores - game.base_values) * (not determined),
+            solution_concept="Shapley values",
+            players=game.players.labels if game.players.superpixels else None,
+            standard_errors=None if errors is None else game.players.spread(errors),
+            held_out_fidelity=held_out_fidelity,
+            even_energy=even_energy(one, other) if self.done else None,
+        )

@@ -1,0 +1,122 @@
+"""What runs a network: the backend and the precision that the file of models asks for.
+
+The libraries are imported where they are used: they take seconds, and two come with extras only.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from worker.models.errors import ModelUnavailable
+from worker.models.file import Backend, ModelEntry, Precision
+from worker.models.networks import Network, Tensor
+
+if TYPE_CHECKING:
+    from worker.engine.precision import Deviation
+    from worker.engine.predictor import Predictor
+
+EXTRAS = ("openvino", "jax")  # each named as the library it brings
+Preprocess = Callable[[Tensor], Tensor]
+Runner = Callable[[Precision], "Predictor"]
+
+
+def prepare(entry: ModelEntry) -> None:
+    """To be called before a network is opened. Raises ModelUnavailable where it cannot be run."""
+    if entry.backend in EXTRAS and find_spec(entry.backend) is None:
+        raise ModelUnavailable(
+            f"backend {entry.backend} needs the extra {entry.backend}: "
+            f"pip install 'shapshot[{entry.backend}]'"
+        )
+    if entry.saved_model is None:
+        _check_keras(entry)
+    if entry.backend != "jax":
+        from worker.engine.backends.tensorflow import prepare_devices
+
+        prepare_devices()
+
+
+def open_predictor(
+    entry: ModelEntry, network: Network, preprocess: Preprocess
+) -> "tuple[Predictor, Deviation | None]":
+    """The predictor and, where it computes in less than float32, its error against float32.
+
+    Raises ModelUnavailable where its scores are too large for that.
+    """
+    from worker.engine.precision import deviation
+
+    runner = RUNNERS[entry.backend](network, preprocess)
+    if entry.precision in (None, "float32"):
+        return runner("float32"), None
+    draft = runner(entry.precision)
+    error = deviation(draft, runner("float32"))
+    if not isfinite(error.largest):
+        raise ModelUnavailable(f"in {entry.precision} some of its scores are NaN or infinite")
+    return draft, error
+
+
+def _check_keras(entry: ModelEntry) -> None:
+    """Keras takes its backend when it is imported and keeps it for the life of the process."""
+    import keras
+
+    found = keras.backend.backend()
+    if found != entry.keras_backend:
+        raise ModelUnavailable(
+            f"backend {entry.backend} needs Keras on {entry.keras_backend}, and in this worker "
+            f"Keras is on {found}, as its default model needs: list models of backend jax in a "
+            f"file of their own, for workers of their own"
+        )
+
+
+def _tensorflow(network: Network, preprocess: Preprocess) -> Runner:
+    from worker.engine.backends.tensorflow import TensorFlowPredictor
+
+    return lambda _: TensorFlowPredictor(network, preprocess, input_shape=network.input_shape)
+
+
+def _frozen(network: Network, preprocess: Preprocess) -> Runner:
+    from worker.engine.backends.tensorflow import FrozenPredictor
+
+    return lambda _: FrozenPredictor(network, preprocess, input_shape=network.input_shape)
+
+
+def _openvino(network: Network, preprocess: Preprocess) -> Runner:
+    from worker.engine.backends.openvino import OpenVINOPredictor, read_graph
+    from worker.engine.backends.tensorflow import frozen_graph
+
+    graph = read_graph(frozen_graph(network, preprocess, network.input_shape))
+    return lambda precision: OpenVINOPredictor(graph, precision)
+
+
+def _jax(network: Network, preprocess: Preprocess) -> Runner:
+    from worker.engine.backends.jax import JaxPredictor
+
+    model: Any = network.owner
+    variables = (model.trainable_variables, model.non_trainable_variables)
+    weights = [[variable.value for variable in each] for each in variables]
+
+    def forward(weights: Any, pictures: Tensor) -> Tensor:
+        scores, _ = model.stateless_call(*weights, preprocess(pictures), training=False)
+        return scores
+
+    def run(precision: Precision) -> JaxPredictor:
+        _compute_in(model, precision)  # read while JaxPredictor compiles, and then no more
+        return JaxPredictor(forward, weights, network.input_shape, precision)
+
+    return run
+
+
+def _compute_in(model: Any, precision: Precision) -> None:
+    """Set what a Keras model computes in; the last layer keeps to float32, as Keras advises."""
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
+    for layer in model._flatten_layers(include_self=False):  # Keras has no public walk
+        layer.dtype_policy = policy
+    model.layers[-1].dtype_policy = "float32"
+
+
+RUNNERS: dict[Backend, Callable[[Network, Preprocess], Runner]] = {
+    "tensorflow": _tensorflow,
+    "tensorflow-frozen": _frozen,
+    "openvino": _openvino,
+    "jax": _jax,
+}

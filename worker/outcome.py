@@ -1,0 +1,121 @@
+"""What the engine found -> what is told of it, and the files that are kept of it."""
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.schema import (
+    Crop,
+    Curve,
+    Faithfulness,
+    MetricArea,
+    Outcome,
+    OutputResult,
+    Runtime,
+    Timings,
+)
+from worker.engine.arrays import Pictures
+from worker.engine.explanation import Explained
+
+
+def pack_arrays(explained: Explained, pixels: Pictures, labels: list[str]) -> bytes:
+    """The npz that clients get: values (H, W, C, K), base_values (K,), data (H, W, C), names.
+
+    Where they are known also standard_errors, as values, and players, (H, W) int32.
+    """
+    attribution = explained.attribution
+    known: dict[str, NDArray[Any]] = {}
+    if attribution.standard_errors is not None:
+        known["standard_errors"] = attribution.standard_errors.astype(np.float32)
+    if attribution.players is not None:
+        known["players"] = attribution.players
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        allow_pickle=False,
+        values=attribution.values.astype(np.float32),
+        base_values=attribution.base_values,
+        data=pixels,
+        output_names=np.array([labels[index] for index in explained.outputs]),
+        output_indices=explained.outputs,
+        **known,
+    )
+    return buffer.getvalue()
+
+
+def pack_curves(explained: Explained, labels: list[str]) -> bytes:
+    """The curves of faithfulness, as clients get them but for the id of the explanation."""
+    curves = [
+        Curve(
+            **area.model_dump(),
+            x=curve.x.tolist(),
+            y=curve.y.tolist(),
+            baseline=curve.baseline.tolist(),
+        )
+        for area, curve in zip(_areas(explained, labels), explained.faithfulness, strict=True)
+    ]
+    return Faithfulness(curves=curves).model_dump_json().encode()
+
+
+def make_outcome(
+    explained: Explained,
+    labels: list[str],
+    *,
+    partial: bool,
+    crop: Crop,
+    runtime: Runtime,
+    timings: Timings,
+) -> Outcome:
+    """What the document tells; `labels` are those of all outputs of the model."""
+    outputs = _output_results(explained, labels)
+    return Outcome(
+        partial=partial,
+        solution_concept=explained.attribution.solution_concept,
+        evaluations=explained.attribution.evaluations,
+        players=explained.players,
+        outputs=outputs,
+        efficiency_gap=max(abs(output.efficiency_gap) for output in outputs),
+        metrics=_areas(explained, labels),
+        crop=crop,
+        runtime=runtime,
+        timings=timings,
+    )
+
+
+def _output_results(explained: Explained, labels: list[str]) -> list[OutputResult]:
+    """Sums are of the stored float32 values, so that a client's own sum agrees."""
+    found = explained.attribution
+    sums = found.values.astype(np.float32).sum(axis=(0, 1, 2), dtype=np.float64)  # (K,)
+    gaps = found.scores - found.base_values - sums
+    fidelity, even = found.held_out_fidelity, found.even_energy
+    return [
+        OutputResult(
+            index=int(index),
+            label=labels[index],
+            score=float(found.scores[k]),
+            base_value=float(found.base_values[k]),
+            attribution_sum=float(sums[k]),
+            efficiency_gap=float(gaps[k]),
+            unresolved=float(found.unresolved[k]),
+            sparseness=float(found.sparseness[k]),
+            held_out_fidelity=None if fidelity is None else float(fidelity[k]),
+            even_energy=None if even is None else float(even[k]),
+        )
+        for k, index in enumerate(explained.outputs)
+    ]
+
+
+def _areas(explained: Explained, labels: list[str]) -> list[MetricArea]:
+    indices = [int(explained.outputs[curve.output]) for curve in explained.faithfulness]
+    return [
+        MetricArea(
+            metric=curve.metric,
+            output=index,
+            label=labels[index],
+            area=curve.area,
+            baseline_area=curve.baseline_area,
+        )
+        for index, curve in zip(indices, explained.faithfulness, strict=True)
+    ]

@@ -1,0 +1,56 @@
+"""The settings of an explanation, as the contract has them -> the engine's request."""
+
+from service.contract import request as contract
+from service.contract.request import Outputs, ResolvedSettings
+from worker.engine import superpixels as engine
+from worker.engine.arrays import Labels
+from worker.engine.errors import EngineError
+from worker.engine.request import Request, Top
+
+
+def engine_request(
+    settings: ResolvedSettings, labels: list[str], label_map: Labels | None = None
+) -> Request:
+    """The engine's request; labels of outputs become indices.
+
+    label_map: (H, W) int32 of the model's input, where superpixels are labels. Raises EngineError
+    for what it cannot do.
+    """
+    return Request(
+        method=settings.method,
+        masker=settings.masker,
+        superpixels=_superpixels(settings.superpixels, label_map),
+        outputs=_wanted(settings.outputs, labels),
+        link=settings.link,
+        max_evals=settings.max_evals,
+        batch_size=settings.batch_size,
+        fixed_context=settings.fixed_context,
+        target_standard_error=settings.target_standard_error,
+        metrics=tuple(settings.metrics),
+        seed=settings.seed,
+    )
+
+
+def _superpixels(asked: contract.Superpixels, label_map: Labels | None) -> engine.Superpixels:
+    match asked:
+        case contract.Pixels():
+            return engine.Pixels(asked.channels)
+        case contract.Grid():
+            return engine.Grid(asked.rows, asked.columns)
+        case contract.Slic():
+            return engine.Slic(asked.segments, asked.compactness, asked.sigma)
+        case contract.Labels():
+            if label_map is None:
+                raise EngineError("superpixels are labels, but there is no label map")
+            return engine.LabelMap(label_map)
+
+
+def _wanted(outputs: Outputs, labels: list[str]) -> Top | tuple[int, ...]:
+    if outputs.top is not None:
+        return Top(outputs.top)
+    if outputs.indices is not None:
+        return tuple(outputs.indices)
+    absent = [label for label in outputs.labels or [] if label not in labels]
+    if absent:
+        raise EngineError(f"the model has no outputs called {absent}")
+    return tuple(labels.index(label) for label in outputs.labels or [])
