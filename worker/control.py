@@ -3,7 +3,7 @@
 The lease thread and the signal handler set a flag; the engine calls `check` between batches and
 gets an exception that no `except Exception` can swallow.
 
-Interruption (BaseException)
+Interruption (worker.engine.control)
 ├── Canceled          the client asked for it
 ├── LeaseLost         the job may have begun elsewhere: drop everything
 ├── Draining          this worker must stop: give the job back
@@ -14,10 +14,7 @@ import threading
 import time
 
 from service.contract.ledger import Count
-
-
-class Interruption(BaseException):
-    """Base of what stops a running explanation."""
+from worker.engine.control import Interruption
 
 
 class Canceled(Interruption):

@@ -8,7 +8,7 @@ from tests.extras import import_or_skip
 from worker.engine.boxes import Box, BoxCoalitions, whole
 from worker.engine.errors import PictureError, PredictorError
 from worker.engine.maskers import Filling
-from worker.engine.physical import buckets, physical_batch, spans
+from worker.engine.physical import buckets, next_span, physical_batch
 from worker.engine.players import PlayerCoalitions
 
 jax = import_or_skip("jax")
@@ -113,7 +113,7 @@ def test_a_picture_that_does_not_fit_the_model_is_not_composited(predictor):
 def test_the_full_batch_size_holds_every_span_of_the_physical_batch(shape, device):
     small, full = buckets(shape, device)
     batch = physical_batch(shape, device)
-    longest = max(span.stop - span.start for n in range(1, 400) for span in spans(n, batch))
+    longest = max(next_span(n, batch) for n in range(1, 400))
     assert small < longest <= full
 
 

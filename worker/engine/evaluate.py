@@ -1,15 +1,17 @@
-"""Drives an explanation to its end: coalitions from the method, scores from the model."""
+"""Drives explanations to their ends: packs the coalitions they ask for into full batches."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from worker.engine.arrays import Pictures
 from worker.engine.control import UNATTENDED, Control
 from worker.engine.explanation import Explained, Explanation
+from worker.engine.physical import next_span
+from worker.engine.pipeline import Batch, Pipeline, Portion
 from worker.engine.request import Request
-from worker.engine.scorer import Scorer
+from worker.engine.run import Ending, Run
 
 if TYPE_CHECKING:
     from worker.engine.predictor import Predictor
@@ -26,8 +28,8 @@ def explain(
 ) -> Explained:
     """Explain a picture (H, W, C), float32 in 0..255; see Explanation for what is raised.
 
-    batch and threads: see Scorer; they do not change the numbers. Who wants a partial result of an
-    explanation that is stopped makes the Explanation and calls `evaluate`.
+    batch and threads: see Pipeline; they do not change the numbers. Who wants a partial result of
+    an explanation that is stopped makes the Explanation and calls `evaluate`.
     """
     explanation = Explanation(predictor, picture, request, control=control)
     return evaluate(explanation, predictor, batch=batch, threads=threads)
@@ -45,17 +47,55 @@ def evaluate(
     Whatever its control or the model raises goes through, once no thread is left running;
     `explanation.snapshot()` then gives what was known by then.
     """
-    with Scorer(predictor, batch=batch, threads=threads) as scorer:
-        return _drive(explanation, scorer)
+    [(_, ending)] = evaluate_all([explanation], predictor, batch=batch, threads=threads)
+    if isinstance(ending, BaseException):
+        raise ending
+    return ending
 
 
-def _drive(explanation: Explanation, scorer: Scorer) -> Explained:
-    with closing(explanation.steps()) as steps:
-        coalitions = next(steps)
-        while True:
-            scores = scorer.score(explanation, coalitions)  # (B, K)
-            try:
-                coalitions = steps.send(scores)
-            except StopIteration as end:
-                explained: Explained = end.value
-                return explained
+def evaluate_all(
+    explanations: Sequence[Explanation],
+    predictor: Predictor,
+    *,
+    batch: int | None = None,
+    threads: int | None = None,
+) -> Iterator[tuple[Explanation, Ending]]:
+    """Drive explanations of one predictor to their ends, side by side; yield each as it ends.
+
+    Batches are filled with the coalitions of the first explanation, then of the second, and so on:
+    the first end first, and the gaps they leave while a method thinks are filled. An ending is what
+    was found, or what stopped this one explanation: its control, or an error of its own. What the
+    model raises goes through and ends all.
+    """
+    runs = [Run(explanation) for explanation in explanations]
+    with Pipeline(predictor, batch=batch, threads=threads) as pipeline:
+        current = _paint(pipeline, runs)
+        while current:
+            following = _paint(pipeline, runs)
+            _score(pipeline, current, runs)
+            for run in runs:
+                if run.ending:
+                    yield run.explanation, run.ending
+            runs = [run for run in runs if not run.ending]
+            current = following or _paint(pipeline, runs)
+
+
+def _paint(pipeline: Pipeline, runs: Sequence[Run]) -> Batch | None:
+    """Start painting the next batch; None where nothing is asked for."""
+    room = next_span(sum(run.waiting for run in runs), pipeline.batch)
+    portions: list[Portion] = []
+    for run in runs:
+        if run.waiting and room:
+            portions.append((run, run.take(room)))
+            room -= len(portions[-1][1])
+    return pipeline.paint(portions) if portions else None
+
+
+def _score(pipeline: Pipeline, batch: Batch, runs: Sequence[Run]) -> None:
+    """Have a batch scored, unless all who asked for it are stopped by now."""
+    pipeline.wait(batch)
+    for run in runs:
+        run.check()
+    if not all(run.ending for run, _ in batch.portions):
+        for (run, _), scores in zip(batch.portions, pipeline.score(batch), strict=True):
+            run.give(scores)

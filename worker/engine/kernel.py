@@ -36,8 +36,8 @@ class Kernel:
     """One run of Kernel SHAP; its state is valid, and a snapshot possible, at every yield.
 
     max_evals: counts the two evaluations of the game, unlike shap's nsamples; of an odd number the
-    last one is left over. Where it reaches for all coalitions the values are exact. seed: of the draws. Raises
-    BudgetError for more than MOST_PLAYERS players.
+    last one is left over. Where it reaches for all coalitions the values are exact. seed: of the
+    draws. Raises BudgetError for more than MOST_PLAYERS players.
     """
 
     def __init__(self, game: Game, *, max_evals: int, seed: int = 0) -> None:

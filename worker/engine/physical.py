@@ -1,12 +1,10 @@
 """How many pictures go through the model at once, whatever a method asks for at a time."""
 
-from itertools import pairwise
-
 from worker.engine.coalitions import Shape
 
 # Pictures of 224 x 224 x 3 that one call takes at best. On CPUs larger batches only cost memory;
 # smaller pictures travel in larger batches of about the same bytes.
-BATCH_224 = {"cpu": 8, "gpu": 127}  # GPUs: one less than a power of two, as spans() adds one
+BATCH_224 = {"cpu": 8, "gpu": 127}  # GPUs: one less than a power of two, as next_span() may add one
 LARGEST = {"cpu": 64, "gpu": 511}
 
 
@@ -21,21 +19,20 @@ def physical_batch(shape: Shape, device: str) -> int:
 def buckets(shape: Shape, device: str) -> tuple[int, int]:
     """Give the two batch sizes of a predictor that must compile for each: a small and a full one.
 
-    The full one holds whatever spans() makes of the physical batch.
+    The full one holds whatever next_span() makes of the physical batch.
     """
     full = physical_batch(shape, device) + 1
     return -(-full // 8), full
 
 
-def spans(count: int, batch: int) -> list[slice]:
-    """Cut 0..count into spans of equal length, give or take one, of about `batch`, at most 1 more.
+def next_span(count: int, batch: int) -> int:
+    """Give how many of `count` pictures go first, if all are to go in about equal batches.
 
-    A batch of a single picture is computed on another path by TensorFlow, with slightly other
-    results, and a small last one would leave cores idle: so only a count of 1 gives a span of 1.
-    Raises ValueError for batch < 2.
+    Of `batch`, at most 1 more. A batch of a single picture is computed on another path by
+    TensorFlow, with slightly other results, and a small last one would leave cores idle: so only a
+    count of 1 gives 1. Raises ValueError for batch < 2.
     """
     if batch < 2:
         raise ValueError(f"the physical batch is {batch}; it must be at least 2")
-    parts = -(-count // (batch + 1))
-    cuts = [count * part // parts for part in range(parts + 1)]
-    return [slice(start, stop) for start, stop in pairwise(cuts)]
+    batches = -(-count // (batch + 1))
+    return -(-count // max(batches, 1))
