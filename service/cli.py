@@ -2,16 +2,18 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import httpx
 import typer
+from pydantic import ValidationError
+from pydantic_core import from_json
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from service.client import Client, ShapshotError
-from service.contract.request import ExplanationSettings, Outputs
+from service.contract.request import ExplanationSettings
 from service.contract.schema import Explanation
 from service.local import CannotStart, Stopped, keep_running, local_set
 from service.redis_server import NoRedis
@@ -53,21 +55,28 @@ def explain(
     picture: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Any photo.")],
     url: Url = "http://127.0.0.1:8000",
     model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
+    method: Annotated[str | None, typer.Option(help="For example kernel.")] = None,
     masker: Annotated[str | None, typer.Option(help="For example blur(16,16).")] = None,
     top: Annotated[int | None, typer.Option(help="How many outputs.")] = None,
     max_evals: Annotated[int | None, typer.Option(help="Evaluations of the model.")] = None,
+    settings: Annotated[str, typer.Option(help="Any other settings, as JSON.")] = "{}",
+    label_map: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Regions of your own.")
+    ] = None,
     style: Annotated[str, typer.Option(help="figure, overlay or heat.")] = "figure",
     out: Annotated[Path, typer.Option(help="Where the heatmap goes.")] = Path("heatmap.png"),
 ) -> None:
     """Explain a picture with a running Shapshot and write its heatmap."""
-    outputs = Outputs(top=top) if top else None
-    given = {"model": model, "masker": masker, "outputs": outputs, "max_evals": max_evals}
-    settings = ExplanationSettings.model_validate(
-        {name: value for name, value in given.items() if value is not None}
-    )
+    options = {
+        "model": model,
+        "method": method,
+        "masker": masker,
+        "outputs": None if top is None else {"top": top},
+        "max_evals": max_evals,
+    }
     try:
         with Client(url) as client:
-            explanation = client.explain(picture, settings)
+            explanation = client.explain(picture, _settings(settings, options), label_map=label_map)
             out.write_bytes(client.heatmap(explanation.id, style))
     except (ShapshotError, httpx.HTTPError) as error:
         _give_up(str(error))
@@ -88,6 +97,26 @@ def models(url: Url = "http://127.0.0.1:8000") -> None:
         about = card.reason or card.description or ""
         table.add_row(card.name, card.status, shape, str(card.output_count or ""), about)
     console.print(table)
+
+
+def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:
+    """What JSON says, and what single options say over it."""
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return ExplanationSettings.model_validate(from_json(text) | given)
+    except ValidationError as error:
+        _give_up(_reason(error))
+    except (ValueError, TypeError) as error:
+        _give_up(f"--settings takes a JSON object; received {text[:200]!r} ({error})")
+
+
+def _reason(error: ValidationError) -> str:
+    """What is wrong with the first setting that is; instead of a pattern, what it is to mean."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    of_pattern = first["type"] == "string_pattern_mismatch"
+    accepted = ExplanationSettings.model_fields[name].description if of_pattern else first["msg"]
+    return f"{'.'.join(map(str, first['loc']))}: received {str(first['input'])[:200]!r}; {accepted}"
 
 
 def _explain_sample(url: str, data: Path) -> None:
@@ -122,7 +151,7 @@ def _say(line: str) -> None:
     console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(line)}", soft_wrap=True)
 
 
-def _give_up(reason: str) -> None:
+def _give_up(reason: str) -> NoReturn:
     Console(stderr=True, highlight=False).print(
         f"[red]shapshot:[/red] {escape(reason)}", soft_wrap=True
     )

@@ -1,5 +1,6 @@
 """The same job from Python with asyncio, and from the command line."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,31 @@ def test_the_command_line_explains_a_picture(running: Running, tmp_path: Path) -
     assert "cat" in ended.stdout
     with Image.open(heatmap) as overlay, Image.open(SAMPLE) as picture:
         assert overlay.size == picture.size
+
+
+def test_the_command_line_takes_any_setting_as_json(running: Running, tmp_path: Path) -> None:
+    ended = _shapshot(
+        "explain", str(SAMPLE), "--url", running.url, "--method", "exact", "--masker", "mean",
+        "--settings", '{"superpixels": {"kind": "grid", "rows": 2, "columns": 3}}',
+        "--out", str(tmp_path / "heatmap.png"),
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "64 evaluations" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--masker", "paint"], "masker: received 'paint'; .*inpaint_telea.*blur"),
+        (["--settings", "[1]"], "--settings takes a JSON object; received '\\[1\\]'"),
+        (["--settings", '{"seed": -1}'], "seed: received '-1'; .*greater than or equal to 0"),
+    ],
+)
+def test_the_command_line_says_in_one_line_what_is_wrong(options: list[str], said: str) -> None:
+    ended = _shapshot("explain", str(SAMPLE), *options)
+    assert ended.returncode == 1
+    assert re.search(said, ended.stderr)
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_the_command_line_lists_models(running: Running) -> None:
