@@ -73,7 +73,8 @@ def _difference(children: dict[str, Child]) -> float | None:
 
 def _print(case: Case, results: Results, difference: float | None) -> None:
     state = "from a loaded model to the first result" if case.cold else "warm"
-    print(f"\n{case.name}: {case.model}, {case.masker}, {case.max_evals} evaluations, {state}")
+    what = f"{case.model}, {case.method}, {case.masker}, {case.max_evals} evaluations"
+    print(f"\n{case.name}: {what}, {state}")
     print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}")
     for name, rows in results.items():
         wall, cpu = _median(rows, "wall_s"), _median(rows, "cpu_s")

@@ -14,11 +14,12 @@ from worker.engine.coalitions import Shape
 BUNDLED = Path(__file__).parents[1] / "worker" / "bundled" / "fashion_mnist.keras"
 OUTPUTS = 4  # the highest of f(x)
 BATCH_SIZE = 50
+SEGMENTS = 50
 
 
 @dataclass(frozen=True)
 class Case:
-    """One explanation.
+    """One explanation; Kernel SHAP's players are SEGMENTS superpixels, others' are pixels.
 
     cold: measured in fresh processes, from a loaded model to the first result: what the explainer
     imports and compiles is part of it.
@@ -27,6 +28,7 @@ class Case:
     name: str
     model: str
     masker: str
+    method: str = "partition"
     max_evals: int = 500
     cold: bool = False
 
@@ -36,6 +38,10 @@ CASES = [
     Case("resnet50-inpaint", "resnet50", "inpaint_telea"),
     Case("fashion-warm", "fashion_mnist", "inpaint_telea"),
     Case("fashion-cold", "fashion_mnist", "inpaint_telea", cold=True),
+    Case("permutation-warm", "fashion_mnist", "blur(28,28)", "permutation", 1600),
+    Case("permutation-cold", "fashion_mnist", "blur(28,28)", "permutation", 1600, cold=True),
+    Case("mobilenet-kernel", "mobilenet_v2", "constant(255)", "kernel", 1000),
+    Case("mobilenet-5000", "mobilenet_v2", "blur(128,128)", max_evals=5000),
 ]
 
 
@@ -59,6 +65,14 @@ def _resnet50() -> Subject:
     keras.utils.set_random_seed(0)
     model = keras.applications.ResNet50(weights=None)
     return Subject(model, keras.applications.resnet50.preprocess_input, _picture((224, 224, 3)))
+
+
+def _mobilenet_v2() -> Subject:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNetV2(weights=None)
+    return Subject(model, keras.applications.mobilenet_v2.preprocess_input, _picture((224, 224, 3)))
 
 
 def _fashion_mnist() -> Subject:
@@ -98,5 +112,6 @@ def _picture(shape: Shape) -> Pictures:
 
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "resnet50": _resnet50,
+    "mobilenet_v2": _mobilenet_v2,
     "fashion_mnist": _fashion_mnist,
 }

@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cases import BATCH_SIZE, OUTPUTS, Case, Subject
-from worker.engine.physical import physical_batch, spans
+from benchmarks.cases import BATCH_SIZE, OUTPUTS, SEGMENTS, Case, Subject
+from worker.engine.method import CHUNK
+from worker.engine.physical import next_span, physical_batch
 
 Run = Callable[[int], NDArray[np.float64] | None]
 
 
 def shap(case: Case, subject: Subject) -> Run:
     """shap as its notebooks use it: the model called eagerly; the masker made once."""
+    return SHAP[case.method](case, subject)
+
+
+def _shap_partition(case: Case, subject: Subject) -> Run:
     import shap
 
-    def predict(pictures: NDArray[np.float32]) -> Any:
-        return subject.model(subject.preprocess(pictures))
+    masker = shap.maskers.Image(case.masker, subject.picture.shape)
+    explainer = shap.PartitionExplainer(_eager(subject), masker)
 
     def run(max_evals: int) -> NDArray[np.float64]:
         explanation = explainer(
@@ -33,23 +38,106 @@ def shap(case: Case, subject: Subject) -> Run:
         values: NDArray[np.float64] = explanation.values[0]
         return values
 
-    explainer = shap.PartitionExplainer(
-        predict, shap.maskers.Image(case.masker, subject.picture.shape)
-    )
     return run
+
+
+def _shap_permutation(case: Case, subject: Subject) -> Run:
+    """It explains all outputs, whatever it is asked for, and draws from the stream of numba."""
+    import shap
+    from numba import njit
+
+    masker = shap.maskers.Image(case.masker, subject.picture.shape)
+    explainer = shap.PermutationExplainer(_eager(subject), masker)
+    fewest = 2 * subject.picture.size + 1
+    seed_numba = njit(lambda: np.random.seed(0))
+
+    def run(max_evals: int) -> NDArray[np.float64]:
+        seed_numba()
+        explanation = explainer(
+            subject.picture[np.newaxis],
+            max_evals=max(max_evals, fewest),
+            batch_size=BATCH_SIZE,
+            silent=True,
+        )
+        values: NDArray[np.float64] = explanation.values[0][..., _top(subject)]
+        return values
+
+    return run
+
+
+def _shap_kernel(case: Case, subject: Subject) -> Run:
+    """The notebook's function of superpixels, of the wanted outputs alone, all scored at once."""
+    import shap
+
+    picture, labels = subject.picture, superpixels(subject)  # (H, W, C), (H, W)
+    predict, top = _eager(subject), _top(subject)
+    players = int(labels.max()) + 1
+
+    def of_superpixels(members: NDArray[np.float64]) -> NDArray[np.float32]:
+        seen = members.astype(bool)[:, labels][..., np.newaxis]  # (N, H, W, 1)
+        masked = np.where(seen, picture, np.float32(255))
+        scores: NDArray[np.float32] = predict(masked).numpy()[:, top]
+        return scores
+
+    explainer = shap.KernelExplainer(of_superpixels, np.zeros((1, players)))
+    sizes = np.bincount(labels.ravel()) * picture.shape[2]
+
+    def run(max_evals: int) -> NDArray[np.float64]:
+        np.random.seed(0)
+        values = explainer.shap_values(
+            np.ones((1, players)), nsamples=max_evals - 2, l1_reg=False, silent=True
+        )[0]  # (M, K)
+        spread: NDArray[np.float64] = (values / sizes[:, np.newaxis])[labels][:, :, np.newaxis]
+        return np.broadcast_to(spread, (*picture.shape, OUTPUTS))
+
+    return run
+
+
+def superpixels(subject: Subject) -> NDArray[np.int64]:
+    """Give the superpixel of every pixel, (H, W), 0..M-1, as the notebook cuts them."""
+    from skimage.segmentation import slic
+
+    picture = subject.picture.astype(np.uint8)
+    labels: NDArray[np.int64] = slic(
+        picture, n_segments=SEGMENTS, compactness=30, sigma=3, start_label=0
+    )
+    return labels
+
+
+def _eager(subject: Subject) -> Callable[[NDArray[np.float32]], Any]:
+    return lambda pictures: subject.model(subject.preprocess(pictures))
+
+
+def _top(subject: Subject) -> NDArray[np.int64]:
+    scores = _eager(subject)(subject.picture[np.newaxis].copy()).numpy()[0]
+    return np.argsort(-scores, kind="stable")[:OUTPUTS]
+
+
+SHAP: dict[str, Callable[[Case, Subject], Run]] = {
+    "partition": _shap_partition,
+    "permutation": _shap_permutation,
+    "kernel": _shap_kernel,
+}
 
 
 def ours(case: Case, subject: Subject) -> Run:
     """This engine, the model compiled as the worker compiles it on loading."""
-    from worker.engine.evaluate import explain
     from worker.engine.backends.tensorflow import TensorFlowPredictor
+    from worker.engine.evaluate import explain
     from worker.engine.request import Request, Top
+    from worker.engine.superpixels import PIXELS, Slic
 
     predictor = TensorFlowPredictor(subject.model, subject.preprocess)
 
     def run(max_evals: int) -> NDArray[np.float64]:
+        fewest = 2 * subject.picture.size + 1 if case.method == "permutation" else 2
         request = Request(
-            masker=case.masker, outputs=Top(OUTPUTS), max_evals=max_evals, batch_size=BATCH_SIZE
+            method=case.method,
+            masker=case.masker,
+            outputs=Top(OUTPUTS),
+            superpixels=Slic(SEGMENTS) if case.method == "kernel" else PIXELS,
+            max_evals=max(max_evals, fewest),
+            batch_size=BATCH_SIZE,
         )
         return explain(predictor, subject.picture, request).attribution.values
 
@@ -58,7 +146,7 @@ def ours(case: Case, subject: Subject) -> Run:
 
 def forward(case: Case, subject: Subject) -> Run:
     """The bare compiled model, on as many pictures in batches of the same size."""
-    return _bare(_compiled(subject), subject)
+    return _bare(case, _compiled(subject), subject)
 
 
 def frozen(case: Case, subject: Subject) -> Run:
@@ -66,7 +154,7 @@ def frozen(case: Case, subject: Subject) -> Run:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     graph = convert_variables_to_constants_v2(_compiled(subject).get_concrete_function())
-    return _bare(lambda pictures: graph(pictures)[0], subject)
+    return _bare(case, lambda pictures: graph(pictures)[0], subject)
 
 
 def _compiled(subject: Subject) -> Any:
@@ -78,11 +166,11 @@ def _compiled(subject: Subject) -> Any:
     )
 
 
-def _bare(model: Callable[[Any], Any], subject: Subject) -> Run:
+def _bare(case: Case, model: Callable[[Any], Any], subject: Subject) -> Run:
     import tensorflow as tf
 
     def run(max_evals: int) -> None:
-        for size in _batches(max_evals, subject):
+        for size in _batches(case, max_evals, subject):
             model(tf.constant(pictures[:size])).numpy()
 
     largest = physical_batch(subject.picture.shape, "cpu") + 1
@@ -90,13 +178,17 @@ def _bare(model: Callable[[Any], Any], subject: Subject) -> Run:
     return run
 
 
-def _batches(max_evals: int, subject: Subject) -> Iterator[int]:
+def _batches(case: Case, max_evals: int, subject: Subject) -> Iterator[int]:
     """Give the sizes of the batches in which the engine sends `max_evals` pictures to the model."""
     physical = physical_batch(subject.picture.shape, "cpu")
+    asked_at_a_time = BATCH_SIZE if case.method == "partition" else CHUNK
     yield from (1, 1)
-    for start in range(2, max_evals, BATCH_SIZE):
-        logical = min(BATCH_SIZE, max_evals - start)
-        yield from (cut.stop - cut.start for cut in spans(logical, physical))
+    for start in range(2, max_evals, asked_at_a_time):
+        left = min(asked_at_a_time, max_evals - start)
+        while left:
+            size = next_span(left, physical)
+            yield size
+            left -= size
 
 
 CONTENDERS: dict[str, Callable[[Case, Subject], Run]] = {

@@ -21,7 +21,10 @@ def _loaded_by(module: str) -> set[str]:
             "worker.main",
             {"service.api", "service.render", "fastapi", "uvicorn", "matplotlib", "skimage"},
         ),
-        ("worker.engine.evaluate", {"service", "redis", "rq", "fastapi", "pydantic", "tensorflow"}),
+        (
+            "worker.engine.evaluate",
+            {"service", "redis", "rq", "fastapi", "pydantic", "tensorflow", "openvino", "jax"},
+        ),
         ("service.contract.ledger", {"worker", "service.api", "fastapi", "numpy", "tensorflow"}),
     ],
 )

@@ -4,7 +4,9 @@ A Gaussian process takes time as the cube of the pairs. Beyond MOST_PAIRS it is 
 of them alone and predicts the others; what it misses is divided among the players by the
 leverage-weighted least squares of Christopher Musco, R. Teal Witter, "Provably Accurate Shapley
 Value Estimation via Leverage Score Sampling", 2025, https://arxiv.org/abs/2410.01917: Kernel SHAP's
-regression, every pair counting for those of its size that were not drawn too.
+regression, every pair counting for those of its size that were not drawn too. As that trusts the
+process in nothing, it takes many more pairs to be worth more than the process alone; till then the
+values remain the process's, for each output by its errors.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from worker.engine.odd_kernel import shapley_weights
 from worker.engine.odd_process import infer, learn
 from worker.engine.pairs import count_pairs
 
-MOST_PAIRS = 2500  # a process of so many takes seconds, and tens of megabytes for a matrix
+MOST_PAIRS = 2000  # a process of so many takes seconds, and 32 MB for a matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +60,15 @@ def _by_both(members: Mask, signs: Scores, odd: Scores) -> Estimate:
     prior = learn(first, odd[:MOST_PAIRS])
     found = infer(prior, first, odd[:MOST_PAIRS])
     missed = odd - prior.smooth(signs, first) @ found.weights  # (N, K)
-    weights, drawn = _weigh(members[1:], certain=MOST_PAIRS - 1)
+    weights, undrawn = _weigh(members[1:], certain=MOST_PAIRS - 1)
     rest = fit_additive(members[1:], weights, missed[1:], -missed[0], missed[0])
-    variance = (rest.influence**2 * drawn) @ rest.residuals**2  # (M, K)
+    values = prior.smooth_shapley(first).T @ found.weights + rest.values  # (M, K)
+    errors = np.sqrt((rest.influence**2 * undrawn) @ rest.residuals**2)
+    gains = errors.mean(axis=0) < found.errors.mean(axis=0)  # (K,)
     held_out = np.concatenate([found.held_out, missed[MOST_PAIRS:]])
     return Estimate(
-        values=prior.smooth_shapley(first).T @ found.weights + rest.values,
-        errors=np.sqrt(variance),
+        values=np.where(gains, values, found.values),
+        errors=np.where(gains, errors, found.errors),
         held_out_fidelity=_fidelity(odd, held_out),
     )
 

@@ -4,6 +4,8 @@ import numpy as np
 
 from worker.engine.arrays import Scores
 
+ROUNDING = 1e-12  # of a score: what averaging equal ones may leave
+
 
 def even_energy(scores: Scores, complements: Scores, weights: Scores | None = None) -> Scores:
     """Give the share of a game's variance, 0..1, that is in its even part: (K,).
@@ -16,4 +18,6 @@ def even_energy(scores: Scores, complements: Scores, weights: Scores | None = No
     centre = np.average(even, axis=0, weights=weights)
     hidden = np.average((even - centre) ** 2, axis=0, weights=weights)
     total = hidden + np.average(odd**2, axis=0, weights=weights)
-    return np.divide(hidden, total, out=np.zeros_like(total), where=total > 0)
+    scale = np.abs([scores, complements]).max(axis=(0, 1))  # (K,)
+    varies = total > (ROUNDING * scale) ** 2
+    return np.divide(hidden, total, out=np.zeros_like(total), where=varies)

@@ -7,7 +7,7 @@ https://gaussianprocess.org/gpml/, numbers in brackets are of its equations. The
 
 where the last, every pair on its own, is a part of the game, not noise of the scores: so values are
 exact where all pairs are known. The second keeps in mind that unimportant players may interact;
-without it, standard errors come out a fifth too small. Its variance is nearly given, as its
+without it, standard errors come out too small. Its variance is nearly given, as its
 likelihood knows less of this than we do; only an additive game makes it vanish.
 """
 
