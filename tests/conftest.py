@@ -1,8 +1,13 @@
 """What tests share: a real Redis on a private socket, a store in a folder, pictures, a card."""
 
+import os
+
+# Small matrices gain nothing by threads, which fight with TensorFlow's for the cores; NumPy reads
+# this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import io
 import json
-import os
 import re
 import subprocess
 import tempfile

@@ -88,6 +88,11 @@ def test_the_even_energy_is_that_of_all_pairs():
     assert run(lambda mask: np.array([0.5 * mask.sum()]), shape).even_energy.tolist() == [0]
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.4, -1e6])
+def test_a_game_that_does_not_vary_has_no_even_energy(constant):
+    assert run(lambda mask: np.array([constant]), (1, 5, 1)).even_energy.tolist() == [0]
+
+
 @pytest.mark.parametrize(
     ("shape", "max_evals", "said"),
     [
