@@ -4,7 +4,7 @@ The function takes max_evals and returns the values (H, W, C, K), or None for th
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from benchmarks.cases import BATCH_SIZE, OUTPUTS, SEGMENTS, Case, Subject
 from worker.engine.method import CHUNK
 from worker.engine.physical import next_span, physical_batch
+
+if TYPE_CHECKING:
+    from worker.engine.predictor import Predictor
 
 Run = Callable[[int], NDArray[np.float64] | None]
 
@@ -123,14 +126,27 @@ SHAP: dict[str, Callable[[Case, Subject], Run]] = {
 def ours(case: Case, subject: Subject) -> Run:
     """This engine, the model compiled as the worker compiles it on loading."""
     from worker.engine.backends.tensorflow import TensorFlowPredictor
+
+    return _engine(case, subject, TensorFlowPredictor(subject.model, subject.preprocess))
+
+
+def openvino(case: Case, subject: Subject) -> Run:
+    """This engine on OpenVINO in float32."""
+    from worker.engine.backends.openvino import OpenVINOPredictor, read_graph
+    from worker.engine.backends.tensorflow import frozen_graph
+
+    graph = frozen_graph(subject.model, subject.preprocess, subject.picture.shape)
+    return _engine(case, subject, OpenVINOPredictor(read_graph(graph)))
+
+
+def _engine(case: Case, subject: Subject, predictor: "Predictor") -> Run:
     from worker.engine.evaluate import explain
     from worker.engine.request import Request, Top
     from worker.engine.superpixels import PIXELS, Slic
 
-    predictor = TensorFlowPredictor(subject.model, subject.preprocess)
+    fewest = 2 * subject.picture.size + 1 if case.method == "permutation" else 2
 
     def run(max_evals: int) -> NDArray[np.float64]:
-        fewest = 2 * subject.picture.size + 1 if case.method == "permutation" else 2
         request = Request(
             method=case.method,
             masker=case.masker,
@@ -194,6 +210,7 @@ def _batches(case: Case, max_evals: int, subject: Subject) -> Iterator[int]:
 CONTENDERS: dict[str, Callable[[Case, Subject], Run]] = {
     "shap": shap,
     "ours": ours,
+    "openvino": openvino,
     "forward": forward,
     "frozen": frozen,
 }
