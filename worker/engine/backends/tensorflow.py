@@ -114,8 +114,9 @@ def prepare_devices(threads: int | None = None) -> None:
 
 
 def _compiled(model: Model, preprocess: Preprocess, input_shape: Shape) -> Any:
-    # No XLA: on CPUs it is no faster for some models and many times slower for others. No AutoGraph:
-    # rewriting Python takes most of the tracing, and Keras's layers branch on no tensors.
+    # No XLA: on CPUs it is no faster for some models and many times slower for others.
+    # No AutoGraph: rewriting Python takes most of the tracing, and Keras's layers branch on no
+    # tensors.
     return tf.function(
         lambda pictures: _as_scores(model(preprocess(pictures))),
         input_signature=[tf.TensorSpec((None, *input_shape), tf.float32)],
