@@ -31,6 +31,7 @@ from service.redis_server import NoRedis, find_server
 
 VOLATILE = {
     re.compile(r"exp_[0-9a-f]{32}"): "exp_" + "0" * 32,
+    re.compile(r"batch_[0-9a-f]{32}"): "batch_" + "0" * 32,
     re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"): "2026-01-01T00:00:00Z",
 }
 

@@ -41,13 +41,17 @@ class Control:
         self._began = time.monotonic()
         self._reason: type[Interruption] | None = None
         self._count = Count(0, 0)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may interrupt whoever holds it
 
     def interrupt(self, reason: type[Interruption]) -> None:
         """Stop it at the next batch; the first reason stands, but a lost lease overrides all."""
         with self._lock:
             if self._reason is None or reason is LeaseLost:
                 self._reason = reason
+
+    def hasten(self, deadline_s: float) -> None:
+        """Let it end within so many seconds from now, or sooner where it had to."""
+        self.deadline = min(self.deadline, time.monotonic() + deadline_s)
 
     def check(self) -> None:
         """Raise what was asked for, if anything was."""

@@ -1,8 +1,21 @@
-"""How an attempt at a job ended: a failure is a value, never an exception sent somewhere."""
+"""An explanation that a worker has begun, and how that ended: a failure is a value."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from service.contract.ledger import State
 from service.contract.schema import ErrorCode, Failure, Outcome, Status
+from worker.control import Control
+from worker.engine.control import Interruption
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One explanation, the token of the attempt at it, and what may stop it."""
+
+    state: State  # as it was begun
+    attempt: str
+    control: Control
 
 
 @dataclass(frozen=True)
@@ -12,6 +25,10 @@ class Ending:
     status: Status
     outcome: Outcome | None = None
     error: Failure | None = None
+
+
+Ended = tuple[Task, Ending | Interruption]
+Explain = Callable[[Sequence[Task]], Iterator[Ended]]  # yields each task once, as it ends
 
 
 def failed(code: ErrorCode, detail: str) -> Ending:

@@ -1,16 +1,15 @@
-"""The one job there is: from an order of the contract to its outcome, by the engine."""
+"""The one job there is: from orders of the contract to their outcomes, by the engine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import TypeVar
 
 import structlog
 
 from service.contract.label_maps import LabelMapError, decode_label_map
-from service.contract.ledger import Order, State
 from service.contract.pictures import PictureError, decode_picture
 from service.contract.schema import Crop, ErrorCode, Runtime, Status, Timings
 from service.contract.settings import Settings
@@ -23,13 +22,14 @@ from service.contract.store import (
     image_key,
     label_map_key,
 )
-from worker.control import Canceled, Control
-from worker.ending import Ending, failed
+from worker.control import Canceled
+from worker.ending import Ended, Ending, Task, failed
+from worker.engine import run
 from worker.engine.arrays import Labels, Pictures
+from worker.engine.control import Interruption
 from worker.engine.errors import EngineError
-from worker.engine.evaluate import evaluate
+from worker.engine.evaluate import evaluate_all
 from worker.engine.explanation import Explained, Explanation
-from worker.engine.request import Request
 from worker.images import fit_labels, fit_picture
 from worker.models.errors import ModelUnavailable
 from worker.models.loading import LoadedModel
@@ -45,12 +45,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture as its model takes it, and what is asked about it."""
+    """A task with its picture as the model takes it, about to be explained."""
 
+    task: Task
     model: LoadedModel
     pixels: Pictures  # (H, W, C) float32 in 0..255
     crop: Crop
-    request: Request
+    explanation: Explanation
     seconds: float
 
 
@@ -62,13 +63,92 @@ class Explainer:
         self._store = store
         self._settings = settings
 
-    def explain(self, state: State, attempt: str, control: Control) -> Ending:
-        """Compute one explanation; interruptions go through, but for a cancel with a result."""
-        if state.order is None:
+    def explain(self, tasks: Sequence[Task]) -> Iterator[Ended]:
+        """Compute explanations by one model, side by side; give each as it ends."""
+        ready: dict[Explanation, Prepared] = {}
+        for task in tasks:
+            prepared = _attempt(task, partial(self._prepare, task))
+            if isinstance(prepared, Prepared):
+                ready[prepared.explanation] = prepared
+            else:
+                yield task, prepared
+        if ready:
+            yield from self._compute(ready)
+
+    def _prepare(self, task: Task) -> Prepared | Ending:
+        began = time.perf_counter()
+        task.control.check()
+        order, id_ = task.state.order, task.state.id
+        if order is None:
             return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
+        model = self._registry.get(order.settings.model)
+        upload = self._fetch(image_key(id_))
+        picture = decode_picture(upload, max_pixels=self._settings.max_pixels)
+        shape, fit = model.predictor.input_shape, model.card.fit
+        pixels, crop = fit_picture(picture.pixels, shape, fit=fit)
+        label_map = None
+        if order.label_map:
+            labels, (H, W) = self._labels(id_), picture.pixels.shape[:2]
+            label_map = fit_labels(labels, (H, W), shape, fit=fit)
+        request = engine_request(order.settings, model.labels, label_map)
+        explanation = Explanation(model.predictor, pixels, request, control=task.control)
+        return Prepared(task, model, pixels, crop, explanation, time.perf_counter() - began)
+
+    def _labels(self, explanation_id: str) -> Labels:
+        content = self._fetch(label_map_key(explanation_id))
+        return decode_label_map(content, max_pixels=self._settings.max_pixels)
+
+    def _fetch(self, key: str) -> bytes:
+        return _try_again(lambda: self._store.get(key))
+
+    def _compute(self, ready: dict[Explanation, Prepared]) -> Iterator[Ended]:
+        """Compute what is ready; what has ended is taken out, for its arrays may be large."""
+        predictor = next(iter(ready.values())).model.predictor
+        threads = self._settings.threads or None
+        began = time.perf_counter()
+        for explanation, ending in evaluate_all(list(ready), predictor, threads=threads):
+            engine_s = time.perf_counter() - began
+            prepared = ready.pop(explanation)
+            conclude = partial(self._conclude, prepared, ending, engine_s)
+            yield prepared.task, _attempt(prepared.task, conclude)
+
+    def _conclude(self, prepared: Prepared, ending: run.Ending, engine_s: float) -> Ending:
+        """Keep what was found, all of it or what there is at a cancel; other ends go through."""
+        so_far = prepared.explanation.snapshot() if isinstance(ending, Canceled) else None
+        explained = so_far or ending
+        if not isinstance(explained, Explained):
+            raise explained
+        store_s = self._keep(prepared, explained)
+        outcome = make_outcome(
+            explained,
+            prepared.model.labels,
+            partial=so_far is not None,
+            crop=prepared.crop,
+            runtime=_runtime(prepared.model),
+            timings=_timings(prepared, explained, engine_s, store_s),
+        )
+        return Ending(Status.CANCELED if so_far else Status.SUCCEEDED, outcome)
+
+    def _keep(self, prepared: Prepared, explained: Explained) -> float:
+        """Store arrays and curves; the seconds it took."""
+        began = time.perf_counter()
+        explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
+        labels = prepared.model.labels
+        arrays = pack_arrays(explained, prepared.pixels, labels)
+        _try_again(lambda: self._store.put(attributions_key(explanation_id, attempt), arrays))
+        if explained.faithfulness:
+            curves = pack_curves(explained, labels)
+            _try_again(lambda: self._store.put(faithfulness_key(explanation_id, attempt), curves))
+        return time.perf_counter() - began
+
+
+def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
+    """Do it for a task: what it gives, or how the task ends where it fails as may be expected."""
+    with structlog.contextvars.bound_contextvars(id=task.state.id, attempt=task.attempt):
         try:
-            prepared = self._prepare(state.id, state.order)
-            return self._compute(state, attempt, prepared, control)
+            return action()
+        except Interruption as interruption:
+            return interruption
         except ModelUnavailable as error:
             return failed(ErrorCode.MODEL_UNAVAILABLE, str(error))
         except PictureError as error:
@@ -79,65 +159,6 @@ class Explainer:
             return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
         except EngineError as error:
             return failed(ErrorCode.INVALID_SETTINGS, str(error))
-
-    def _prepare(self, explanation_id: str, order: Order) -> Prepared:
-        began = time.perf_counter()
-        model = self._registry.get(order.settings.model)
-        upload = self._fetch(image_key(explanation_id))
-        picture = decode_picture(upload, max_pixels=self._settings.max_pixels)
-        shape, fit = model.predictor.input_shape, model.card.fit
-        pixels, crop = fit_picture(picture.pixels, shape, fit=fit)
-        label_map = None
-        if order.label_map:
-            labels, (H, W) = self._labels(explanation_id), picture.pixels.shape[:2]
-            label_map = fit_labels(labels, (H, W), shape, fit=fit)
-        request = engine_request(order.settings, model.labels, label_map)
-        return Prepared(model, pixels, crop, request, time.perf_counter() - began)
-
-    def _labels(self, explanation_id: str) -> Labels:
-        content = self._fetch(label_map_key(explanation_id))
-        return decode_label_map(content, max_pixels=self._settings.max_pixels)
-
-    def _fetch(self, key: str) -> bytes:
-        return _try_again(lambda: self._store.get(key))
-
-    def _compute(self, state: State, attempt: str, prepared: Prepared, control: Control) -> Ending:
-        predictor = prepared.model.predictor
-        explanation = Explanation(predictor, prepared.pixels, prepared.request, control=control)
-        began = time.perf_counter()
-        try:
-            explained = evaluate(explanation, predictor, threads=self._settings.threads or None)
-            status = Status.SUCCEEDED
-        except Canceled:
-            status = Status.CANCELED
-            so_far = explanation.snapshot()
-            if so_far is None:
-                raise
-            explained = so_far
-        engine_s = time.perf_counter() - began
-        store_s = self._keep(state.id, attempt, prepared, explained)
-        outcome = make_outcome(
-            explained,
-            prepared.model.labels,
-            partial=status is Status.CANCELED,
-            crop=prepared.crop,
-            runtime=_runtime(prepared.model),
-            timings=_timings(state, prepared, explained, engine_s, store_s),
-        )
-        return Ending(status, outcome)
-
-    def _keep(
-        self, explanation_id: str, attempt: str, prepared: Prepared, explained: Explained
-    ) -> float:
-        """Store arrays and curves; the seconds it took."""
-        began = time.perf_counter()
-        labels = prepared.model.labels
-        arrays = pack_arrays(explained, prepared.pixels, labels)
-        _try_again(lambda: self._store.put(attributions_key(explanation_id, attempt), arrays))
-        if explained.faithfulness:
-            curves = pack_curves(explained, labels)
-            _try_again(lambda: self._store.put(faithfulness_key(explanation_id, attempt), curves))
-        return time.perf_counter() - began
 
 
 def _runtime(model: LoadedModel) -> Runtime:
@@ -150,9 +171,8 @@ def _runtime(model: LoadedModel) -> Runtime:
     )
 
 
-def _timings(
-    state: State, prepared: Prepared, explained: Explained, engine_s: float, store_s: float
-) -> Timings:
+def _timings(prepared: Prepared, explained: Explained, engine_s: float, store_s: float) -> Timings:
+    state = prepared.task.state
     return Timings(
         queued_s=round((state.started_at or state.created_at) - state.created_at, 4),
         prepare_s=round(prepared.seconds, 4),

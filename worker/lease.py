@@ -1,17 +1,19 @@
-"""The thread that keeps a job ours while the engine computes, and ends what cannot be stopped."""
+"""The thread that keeps jobs ours while the engine computes, and ends what cannot be stopped."""
 
 import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 import redis
 import structlog
 
-from service.contract.ledger import Count, Fenced, Ledger
+from service.contract.ledger import Count, Fenced, Ledger, Standing, Tick
 from service.contract.schema import ErrorCode, Failure, Status
-from worker.control import Canceled, Control, LeaseLost
+from worker.control import Canceled, LeaseLost
+from worker.ending import Task
 
 TICK_S = 0.1  # how soon a cancel is heard
 PROGRESS_S = 0.2  # how often progress is published
@@ -19,27 +21,22 @@ PROGRESS_S = 0.2  # how often progress is published
 log = structlog.get_logger(__name__)
 
 
-class Lease:
-    """Renews the lease, publishes progress and listens for a cancel, until the block is left.
+class Leases:
+    """Renews leases, publishes progress and listens for cancels, until the block is left.
 
-    A native call that outlives deadline and grace cannot be interrupted: the job is failed and
-    this process killed, for its supervisor to start anew.
+    Each task has a lease of its own, until it is given up. A native call that outlives deadline and
+    grace of a task cannot be interrupted: the task is failed and this process killed, for its
+    supervisor to start anew.
     """
 
-    def __init__(
-        self, ledger: Ledger, explanation_id: str, attempt: str, control: Control, *, grace_s: float
-    ) -> None:
+    def __init__(self, ledger: Ledger, tasks: Sequence[Task], *, grace_s: float) -> None:
         self._ledger = ledger
-        self._id = explanation_id
-        self._attempt = attempt
-        self._control = control
-        self._last_moment = control.deadline + grace_s
-        self._published = Count(0, 0)
-        self._published_at = 0.0
+        self._held = {task: News(task) for task in tasks}
+        self._grace_s = grace_s
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
-    def __enter__(self) -> "Lease":
+    def __enter__(self) -> "Leases":
         self._thread.start()
         return self
 
@@ -49,34 +46,62 @@ class Lease:
         self._left.set()
         self._thread.join()
 
+    @property
+    def held(self) -> list[Task]:
+        """Those that have not ended, in the order they were begun."""
+        return list(self._held)
+
+    def give_up(self, task: Task) -> None:
+        """Renew the lease of a task no longer; it has ended."""
+        self._held.pop(task, None)
+
     def _keep(self) -> None:
         while not self._left.wait(TICK_S):
-            if time.monotonic() > self._last_moment:
-                self._end_process()
+            for task in self.held:
+                if time.monotonic() > task.control.deadline + self._grace_s:
+                    self._end_process(task)
             try:
-                if self._ledger.tick(self._id, self._attempt, self._news()):
-                    self._control.interrupt(Canceled)
-            except Fenced:
-                self._control.interrupt(LeaseLost)
-                return
+                self._renew(list(self._held.items()))
             except redis.RedisError as error:
-                log.warning("lease not renewed", id=self._id, reason=type(error).__name__)
+                log.warning("leases not renewed", reason=type(error).__name__)
 
-    def _news(self) -> Count | None:
-        count, now = self._control.count, time.monotonic()
-        if count == self._published or now - self._published_at < PROGRESS_S:
-            return None
-        self._published, self._published_at = count, now
-        return count
+    def _renew(self, held: Sequence[tuple[Task, "News"]]) -> None:
+        ticks = [Tick(task.state.id, task.attempt, news.read()) for task, news in held]
+        standings = self._ledger.tick(*ticks) if ticks else []
+        for (task, _), standing in zip(held, standings, strict=True):
+            if standing is Standing.CANCEL:
+                task.control.interrupt(Canceled)
+            if standing is Standing.FENCED:
+                task.control.interrupt(LeaseLost)
+                self.give_up(task)
 
-    def _end_process(self) -> None:
-        log.error("stuck past its deadline; this process ends", id=self._id)
+    def _end_process(self, task: Task) -> None:
+        if task not in self._held:  # it has ended just now
+            return
+        log.error("stuck past its deadline; this process ends", id=task.state.id)
         failure = Failure(
             code=ErrorCode.DEADLINE_EXCEEDED,
             detail="it ran past its deadline in a call that could not be interrupted",
         )
         try:
-            self._ledger.finish(self._id, self._attempt, Status.FAILED, error=failure)
+            self._ledger.finish(task.state.id, task.attempt, Status.FAILED, error=failure)
         except (Fenced, redis.RedisError) as error:
-            log.warning("the end was not recorded", id=self._id, reason=type(error).__name__)
+            log.warning("the end was not recorded", id=task.state.id, reason=type(error).__name__)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class News:
+    """Of the progress of a task: what it is to publish, now and then."""
+
+    def __init__(self, task: Task) -> None:
+        self._control = task.control
+        self._published = Count(0, 0)
+        self._published_at = 0.0
+
+    def read(self) -> Count | None:
+        """The count; None where it is the one published, or too soon after that one."""
+        count, now = self._control.count, time.monotonic()
+        if count == self._published or now - self._published_at < PROGRESS_S:
+            return None
+        self._published, self._published_at = count, now
+        return count

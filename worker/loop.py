@@ -7,7 +7,8 @@ hangs) and its in-process one renews no lease and cannot be interrupted.
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -16,22 +17,22 @@ import rq
 import structlog
 from rq.exceptions import StopRequested
 
-from service.contract.ledger import Fenced, Ledger, State
+from service.contract.ledger import Fenced, Ledger
 from service.contract.queue import Job, Queue, RefusedJob, only_argument
 from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
-from worker.control import Canceled, Control, DeadlineExceeded, Draining, LeaseLost
-from worker.ending import Ending, failed
-from worker.lease import Lease
+from worker.control import Control, DeadlineExceeded, Draining, LeaseLost
+from worker.ending import Ended, Ending, Explain, Task, failed
+from worker.engine.control import Interruption
+from worker.lease import Leases
 
 PATIENCE_S = 120  # how long a result waits for Redis to come back
-Explain = Callable[[State, str, Control], Ending]
 
 log = structlog.get_logger(__name__)
 
 
 class ModelWorker(rq.SimpleWorker):
-    """Takes one job at a time from one queue and ends each exactly once."""
+    """Takes one job at a time from one queue, with what waits of its batch; each ends once."""
 
     job_class = Job
     queue_class = Queue
@@ -47,7 +48,8 @@ class ModelWorker(rq.SimpleWorker):
         )
         self._ledger = ledger
         self._settings = settings
-        self._control: Control | None = None
+        self._busy = False
+        self._tasks: list[Task] = []  # begun, since it is busy
 
     # --- One job
 
@@ -59,38 +61,74 @@ class ModelWorker(rq.SimpleWorker):
             log.warning("job refused", reason=str(refusal))
             self._drop(str(job.id), queue)
             return
-        attempt = self._persist(lambda: self._ledger.begin(explanation_id))
-        state = self._ledger.read(explanation_id) if attempt else None
-        if attempt and state:
-            self._run(state, attempt, explain)
+        self._busy, self._tasks = True, []
+        try:
+            self._begin_all(explanation_id)
+            self._run(explain)
+        finally:
+            self._busy = False
 
-    def _run(self, state: State, attempt: str, explain: Explain) -> None:
-        control = self._control = Control(deadline_s=self._settings.deadline_s)
+    def _begin_all(self, explanation_id: str) -> None:
+        """Begin it, and with it what has never been begun of its batch.
+
+        An explanation that was lost with its worker runs alone: should it be what kills workers, it
+        takes no others with it.
+        """
+        first = self._begin(explanation_id)
+        if first and first.state.attempts == 1:
+            for sibling in self._persist(lambda: self._ledger.fresh_siblings(first.state)):
+                self._begin(sibling)
+
+    def _begin(self, explanation_id: str) -> Task | None:
+        """Begin it, if nobody has. The n-th to run side by side may take as long as n in a row."""
+        attempt = self._persist(lambda: self._ledger.begin(explanation_id))
+        state = self._persist(lambda: self._ledger.read(explanation_id)) if attempt else None
+        if not attempt or not state:
+            return None
+        control = Control(deadline_s=self._settings.deadline_s * (len(self._tasks) + 1))
+        task = Task(state, attempt, control)
+        self._tasks.append(task)
         if self._stop_requested:  # the signal came before there was a control to tell
             control.interrupt(Draining)
-        with structlog.contextvars.bound_contextvars(id=state.id, attempt=attempt):
-            try:
-                with Lease(
-                    self._ledger, state.id, attempt, control, grace_s=self._settings.grace_s
-                ):
-                    ending = _guarded(explain, state, attempt, control)
-                    self._conclude(state.id, attempt, control, ending)
-            except (LeaseLost, Fenced):
-                log.warning("lease lost: what was found is dropped")
-            except Draining:
-                self._persist(lambda: self._ledger.release(state.id, attempt))
-                log.info("given back")
-            finally:
-                self._control = None
+        return task
 
-    def _conclude(self, id_: str, attempt: str, control: Control, ending: Ending) -> None:
-        count = control.count if control.count.planned else None
+    def _run(self, explain: Explain) -> None:
+        with Leases(self._ledger, self._tasks, grace_s=self._settings.grace_s) as leases:
+            for task, ending in _guarded(explain, self._tasks):
+                if isinstance(ending, Draining):
+                    continue
+                self._conclude(task, ending)
+                leases.give_up(task)
+                for place, other in enumerate(leases.held, 1):
+                    other.control.hasten(place * self._settings.deadline_s)
+            for task in reversed(leases.held):  # the first comes to the very front
+                self._give_back(task)
+
+    def _conclude(self, task: Task, ending: Ending | Interruption) -> None:
+        """Record how it ended."""
+        with _owned(task):
+            if isinstance(ending, LeaseLost):
+                raise ending
+            self._finish(task, _ending_of(ending) if isinstance(ending, Interruption) else ending)
+
+    def _finish(self, task: Task, ending: Ending) -> None:
+        count = task.control.count
         self._persist(
             lambda: self._ledger.finish(
-                id_, attempt, ending.status, outcome=ending.outcome, error=ending.error, count=count
+                task.state.id,
+                task.attempt,
+                ending.status,
+                outcome=ending.outcome,
+                error=ending.error,
+                count=count if count.planned else None,
             )
         )
-        log.info("explanation ended", status=ending.status, evaluations=control.count.evaluations)
+        log.info("explanation ended", status=ending.status, evaluations=count.evaluations)
+
+    def _give_back(self, task: Task) -> None:
+        with _owned(task):
+            self._persist(lambda: self._ledger.release(task.state.id, task.attempt))
+            log.info("given back")
 
     def _persist(self, write: Callable[[], Any]) -> Any:
         """Write to Redis, and wait for it if it is gone; a result must not be lost with it."""
@@ -112,12 +150,13 @@ class ModelWorker(rq.SimpleWorker):
     # --- Signals
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Finish the batch at hand, give the job back to the front of the queue, and stop."""
+        """Finish the batch at hand, give what is not done back to the queue's front, and stop."""
         log.info("stopping", signal=signal.Signals(signum).name)
         self._stop_requested = True
-        if self._control is None:
+        if not self._busy:
             raise StopRequested
-        self._control.interrupt(Draining)
+        for task in self._tasks:
+            task.control.interrupt(Draining)
 
     # --- RQ's own bookkeeping: informative only, so it must not end a worker while Redis is gone
 
@@ -144,18 +183,35 @@ class ModelWorker(rq.SimpleWorker):
         """Leaves the process's name alone."""
 
 
-def _guarded(explain: Explain, state: State, attempt: str, control: Control) -> Ending:
-    """The boundary of a job: an unexpected error fails this job, and the worker goes on."""
+@contextmanager
+def _owned(task: Task) -> Iterator[None]:
+    """Where the last word on a task is written, unless it is another's by now."""
+    with structlog.contextvars.bound_contextvars(id=task.state.id, attempt=task.attempt):
+        try:
+            yield
+        except (LeaseLost, Fenced):
+            log.warning("lease lost: what was found is dropped")
+
+
+def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[Ended]:
+    """The boundary of jobs: an unexpected error fails those under way; the worker goes on."""
+    under_way = list(tasks)
     try:
-        return explain(state, attempt, control)
-    except Canceled:
-        return Ending(Status.CANCELED)
-    except DeadlineExceeded:
-        return failed(ErrorCode.DEADLINE_EXCEEDED, "it ran for longer than the server allows")
+        for task, ending in explain(tasks):
+            under_way.remove(task)
+            yield task, ending
     except Exception as error:  # the trace goes to the log, never to a client
-        log.exception("unexpected error")
+        log.exception("unexpected error", ids=[task.state.id for task in under_way])
         detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
-        return failed(ErrorCode.INTERNAL, detail)
+        for task in under_way:
+            yield task, failed(ErrorCode.INTERNAL, detail)
+
+
+def _ending_of(interruption: Interruption) -> Ending:
+    """How a task ends that was stopped and has no result."""
+    if isinstance(interruption, DeadlineExceeded):
+        return failed(ErrorCode.DEADLINE_EXCEEDED, "it ran for longer than the server allows")
+    return Ending(Status.CANCELED)
 
 
 def _informative(write: Callable[..., Any], *arguments: Any) -> None:

@@ -1,7 +1,9 @@
-"""An upload -> an explanation in the queue, or the reason why not."""
+"""An upload -> an explanation in the queue, or a batch of them, or the reason why not."""
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import structlog
 from anyio import to_thread
@@ -11,7 +13,7 @@ from service.api.label_maps import check_size, inspect_label_map
 from service.api.resolve import no_worker, resolve
 from service.api.services import Services
 from service.api.upload import Upload
-from service.contract.ledger import Order, QueueFull
+from service.contract.ledger import Order, QueueFull, new_id
 from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
@@ -30,18 +32,41 @@ QUEUE_FULL_S = 10
 log = structlog.get_logger(__name__)
 
 
+class Admit(Protocol):
+    """Makes of an upload what is then known by the id."""
+
+    async def __call__(self, services: Services, upload: Upload, id_: str, /) -> None: ...
+
+
 async def admit(services: Services, upload: Upload, explanation_id: str) -> None:
     """Check it against models and limits, keep what was sent, queue the job. Raises ApiError."""
+    [order] = await _orders(services, upload)
+    accept = partial(services.ledger.accept, explanation_id, order)
+    await to_thread.run_sync(_enqueue, services, upload, [explanation_id], accept)
+
+
+async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
+    """The same with all pictures of a batch, or with none of them. Raises ApiError."""
+    orders = await _orders(services, upload)
+    members = {new_id(): order.model_copy(update={"batch": batch_id}) for order in orders}
+    accept = partial(services.ledger.accept_batch, batch_id, members)
+    await to_thread.run_sync(_enqueue, services, upload, list(members), accept)
+
+
+async def _orders(services: Services, upload: Upload) -> list[Order]:
+    """What is to be done for each picture."""
     max_pixels = services.settings.max_pixels
     read = partial(to_thread.run_sync, limiter=services.heavy)
     label_map = await read(inspect_label_map, upload, max_pixels)
     settings, card = await to_thread.run_sync(_resolved, services, upload, label_map)
-    image = await read(_inspect, upload.image, max_pixels)
+    images = [await read(_inspect, *image, max_pixels) for image in upload.images.items()]
     if label_map and card.input_shape:
-        check_size(label_map, image, card.input_shape)
+        for image in images:
+            check_size(label_map, image, card.input_shape)
     model = ModelRef(name=card.name, digest=card.digest)
-    order = Order(settings=settings, model=model, image=image, label_map=label_map)
-    await to_thread.run_sync(_enqueue, services, explanation_id, order, upload)
+    return [
+        Order(settings=settings, model=model, image=image, label_map=label_map) for image in images
+    ]
 
 
 def _resolved(
@@ -55,8 +80,8 @@ def _resolved(
     return resolve(upload.settings, cards, max_evals=limit, regions=regions)
 
 
-def _inspect(content: bytes, max_pixels: int) -> ImageInfo:
-    picture = _decode(content, max_pixels)
+def _inspect(name: str, content: bytes, max_pixels: int) -> ImageInfo:
+    picture = _decode(name, content, max_pixels)
     height, width = picture.pixels.shape[:2]
     return ImageInfo(
         sha256=hashlib.sha256(content).hexdigest(),
@@ -67,32 +92,34 @@ def _inspect(content: bytes, max_pixels: int) -> ImageInfo:
     )
 
 
-def _decode(content: bytes, max_pixels: int) -> Picture:
+def _decode(name: str, content: bytes, max_pixels: int) -> Picture:
     try:
         return decode_picture(content, max_pixels=max_pixels)
     except TooManyPixels as error:
         accepted = {"maximum": max_pixels}
-        raise ApiError(ErrorCode.TOO_LARGE, str(error), "image", None, accepted) from error
+        raise ApiError(ErrorCode.TOO_LARGE, str(error), name, None, accepted) from error
     except BrokenPicture as error:
-        raise ApiError(ErrorCode.INVALID_IMAGE, str(error), "image") from error
+        raise ApiError(ErrorCode.INVALID_IMAGE, str(error), name) from error
     except NotAPicture as error:
         code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
-        raise ApiError(code, str(error), "image", None, list(FORMATS)) from error
+        raise ApiError(code, str(error), name, None, list(FORMATS)) from error
 
 
-def _enqueue(services: Services, explanation_id: str, order: Order, upload: Upload) -> None:
+def _enqueue(
+    services: Services, upload: Upload, explanation_ids: list[str], accept: Callable[..., None]
+) -> None:
     """The reservation comes first: whatever fails after it, the files are swept in the end."""
-    services.ledger.reserve(explanation_id)
-    services.store.put(image_key(explanation_id), upload.image)
-    if upload.label_map is not None:
-        services.store.put(label_map_key(explanation_id), upload.label_map)
+    services.ledger.reserve(*explanation_ids)
+    for explanation_id, image in zip(explanation_ids, upload.images.values(), strict=True):
+        services.store.put(image_key(explanation_id), image)
+        if upload.label_map is not None:
+            services.store.put(label_map_key(explanation_id), upload.label_map)
     limits = services.settings
     try:
-        services.ledger.accept(
-            explanation_id, order, timeout_s=limits.deadline_s, longest=limits.max_queued
-        )
+        accept(timeout_s=limits.deadline_s, longest=limits.max_queued)
     except QueueFull as full:
-        _discard(services, explanation_id)
+        for explanation_id in explanation_ids:
+            _discard(services, explanation_id)
         headers = retry_after(QUEUE_FULL_S)
         raise ApiError(ErrorCode.QUEUE_FULL, str(full), headers=headers) from full
 

@@ -11,6 +11,8 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from service.api import (
     attributions,
+    batch_results,
+    batches,
     errors,
     events,
     explanations,
@@ -78,8 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
-    results = (attributions, heatmaps, figures, faithfulness)
-    for module in (explanations, events, *results, models, health):
+    results = (attributions, heatmaps, figures, faithfulness, batch_results)
+    for module in (explanations, events, batches, *results, models, health):
         app.include_router(module.router)
     app.include_router(root)
     openapi.install(app)

@@ -1,22 +1,31 @@
-"""Reading explanations from Redis: one by its id, or the newest page by page."""
+"""Reading from Redis: an explanation or a batch by its id, or the newest page by page."""
 
 import math
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
 
 from service.api.errors import ApiError
-from service.contract.ledger import INDEX, State, as_text, decode, key_of
+from service.contract.ledger import (
+    INDEX,
+    Batch,
+    State,
+    as_text,
+    decode,
+    decode_batch,
+    key_of,
+)
 from service.contract.schema import ErrorCode, Status
 
 READ_AT_ONCE = 100
 LOOKED_THROUGH = 1000  # explanations a page may cost, however few of them are wanted
 
 _ID = re.compile(r"exp_[0-9a-f]{32}")
+_BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,18 @@ def _finite(text: str) -> float:
     return number
 
 
+@dataclass(frozen=True)
+class BatchState:
+    """A batch as it stands: its explanations by position, without those deleted since."""
+
+    batch: Batch
+    members: dict[int, State]
+
+    @property
+    def done(self) -> bool:
+        return all(state.status.done for state in self.members.values())
+
+
 class Catalogue:
     """What the API reads of explanations. Every call may raise `redis.RedisError`."""
 
@@ -60,6 +81,19 @@ class Catalogue:
     async def read(self, explanation_id: str) -> State:
         """Raises ApiError not_found, or gone where it has expired."""
         return standing(await self.find(explanation_id), explanation_id)
+
+    async def batch(self, batch_id: str) -> BatchState:
+        """Raises ApiError not_found, or gone where all its explanations are."""
+        known = _BATCH_ID.fullmatch(batch_id)
+        raw = await self._redis.hgetall(key_of(batch_id)) if known else {}
+        batch = decode_batch(batch_id, raw)
+        if batch is None:
+            raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
+        states = await self._states(batch.members)
+        if not any(state and state.order for state in states):
+            detail = "the explanations of this batch have expired or were deleted"
+            raise ApiError(ErrorCode.GONE, detail, "id", batch_id)
+        return BatchState(batch, {n: state for n, state in enumerate(states) if state})
 
     async def page(
         self, after: Cursor | None, limit: int, wanted: Callable[[State], bool]
@@ -91,14 +125,14 @@ class Catalogue:
         cursors = [Cursor(float(score), as_text(member)) for member, score in entries]
         if than:
             cursors = [each for each in cursors if (each.created_at, each.id) < _order(than)]
-        return dict(zip(cursors, await self._states(cursors), strict=True))
+        return dict(zip(cursors, await self._states([each.id for each in cursors]), strict=True))
 
-    async def _states(self, cursors: list[Cursor]) -> list[State | None]:
+    async def _states(self, ids: Sequence[str]) -> list[State | None]:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for cursor in cursors:
-                pipe.hgetall(key_of(cursor.id))
+            for id_ in ids:
+                pipe.hgetall(key_of(id_))
             hashes = await pipe.execute()
-        return [decode(cursor.id, raw) for cursor, raw in zip(cursors, hashes, strict=True)]
+        return [decode(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
 
 
 def _order(cursor: Cursor) -> tuple[float, str]:

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 
 from service.api.errors import failure_problem
-from service.contract.ledger import Count, Order, State
+from service.contract.ledger import Order, State
 from service.contract.schema import Explanation, Outcome, Progress, Status
 
 LONGEST_PAUSE_S = 10  # between two looks at an explanation
@@ -17,15 +17,16 @@ def explanation(state: State) -> Explanation:
         raise ValueError(f"{state.id} has expired and has no document")
     return Explanation(
         id=state.id,
+        batch=order.batch,
         status=state.status,
         done=state.status.done,
-        created_at=_moment(state.created_at),
-        started_at=_moment_or_none(state.started_at),
-        finished_at=_moment_or_none(state.finished_at),
-        expires_at=_moment_or_none(state.expires_at),
+        created_at=moment(state.created_at),
+        started_at=moment_or_none(state.started_at),
+        finished_at=moment_or_none(state.finished_at),
+        expires_at=moment_or_none(state.expires_at),
         attempts=state.attempts,
         **_asked(order),
-        progress=_progress(state.progress, state.status),
+        progress=progress(state),
         **_found(state.outcome),
         links=links(state),
         error=failure_problem(state.error) if state.error else None,
@@ -36,6 +37,8 @@ def links(state: State) -> dict[str, str]:
     """Where to go from here: only what can be followed now."""
     itself = path_of(state.id)
     found = {"self": itself, "events": f"{itself}/events"}
+    if state.order and state.order.batch:
+        found["batch"] = f"/v1/batches/{state.order.batch}"
     if state.status in (Status.QUEUED, Status.RUNNING):
         found["cancel"] = f"{itself}/cancel"
     if state.status.done and state.result:
@@ -83,7 +86,8 @@ def _found(outcome: Outcome | None) -> dict[str, object]:
     return {name: getattr(outcome, name, None) for name in names}
 
 
-def _progress(count: Count, status: Status) -> Progress:
+def progress(state: State) -> Progress:
+    count, status = state.progress, state.status
     fraction = min(count.evaluations / count.planned, 1.0) if count.planned else 0.0
     return Progress(
         evaluations=count.evaluations,
@@ -93,9 +97,9 @@ def _progress(count: Count, status: Status) -> Progress:
     )
 
 
-def _moment(seconds: float) -> datetime:
+def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _moment_or_none(seconds: float | None) -> datetime | None:
-    return None if seconds is None else _moment(seconds)
+def moment_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)

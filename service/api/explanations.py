@@ -1,7 +1,7 @@
 """Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
@@ -17,6 +17,7 @@ from service.api.idempotency import admit_once
 from service.api.responses import (
     APPLIED,
     ETAG,
+    IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
     LOCATION,
     NOT_MODIFIED,
@@ -49,7 +50,7 @@ class ListQuery(BaseModel):
     limit: int = Field(20, ge=1, le=100)
 
 
-_FORM = {
+FORM: dict[str, Any] = {
     "type": "object",
     "required": ["image"],
     "properties": {
@@ -69,7 +70,7 @@ _BODY = {
     "required": True,
     "content": {
         MULTIPART: {
-            "schema": _FORM,
+            "schema": FORM,
             "encoding": {"settings": {"contentType": JSON}},
         },
         JSON: {
@@ -78,12 +79,25 @@ _BODY = {
         },
     },
 }
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same key with the same request gives the same explanation again",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
+
+
+POST_PROBLEMS = (
+    ErrorCode.BAD_REQUEST,
+    ErrorCode.CONFLICT,
+    ErrorCode.GONE,
+    ErrorCode.TOO_LARGE,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.INVALID_IMAGE,
+    ErrorCode.INVALID_LABEL_MAP,
+    ErrorCode.INVALID_SETTINGS,
+    ErrorCode.IDEMPOTENCY_MISMATCH,
+    ErrorCode.UNKNOWN_MODEL,
+    ErrorCode.UNKNOWN_OUTPUT,
+    ErrorCode.MODEL_UNAVAILABLE,
+    ErrorCode.NO_WORKER,
+    ErrorCode.QUEUE_FULL,
+    ErrorCode.STORE_UNAVAILABLE,
+)
 
 
 @router.post(
@@ -91,7 +105,7 @@ _KEY = {
     status_code=202,
     response_model=Explanation,
     response_description="Accepted; it waits for a worker, or runs",
-    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, _KEY]},
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
     responses={
         200: {
             "model": Explanation,
@@ -101,33 +115,14 @@ _KEY = {
         202: {
             "headers": LOCATION | RETRY_AFTER | ETAG | APPLIED,
         },
-        **problems(
-            ErrorCode.BAD_REQUEST,
-            ErrorCode.CONFLICT,
-            ErrorCode.GONE,
-            ErrorCode.TOO_LARGE,
-            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            ErrorCode.INVALID_IMAGE,
-            ErrorCode.INVALID_LABEL_MAP,
-            ErrorCode.INVALID_SETTINGS,
-            ErrorCode.IDEMPOTENCY_MISMATCH,
-            ErrorCode.UNKNOWN_MODEL,
-            ErrorCode.UNKNOWN_OUTPUT,
-            ErrorCode.MODEL_UNAVAILABLE,
-            ErrorCode.NO_WORKER,
-            ErrorCode.QUEUE_FULL,
-            ErrorCode.STORE_UNAVAILABLE,
-        ),
+        **problems(*POST_PROBLEMS),
     },
 )
 async def create_explanation(request: Request, services: Provided) -> Response:
     """Ask for a picture to be explained."""
     upload = await read_upload(request, max_bytes=services.settings.max_upload_bytes)
-    explanation_id = new_id()
-    if key := request.headers.get("idempotency-key"):
-        explanation_id = await admit_once(services, key, upload, explanation_id)
-    else:
-        await admit(services, upload, explanation_id)
+    key = request.headers.get("idempotency-key")
+    explanation_id = await admit_once(services, key, upload, new_id(), admit)
     return await _created(request, services, explanation_id)
 
 

@@ -24,16 +24,21 @@ MOST_PANELS = 400  # outputs, over all pictures
 router = APIRouter(prefix="/v1", tags=["results"])
 
 
-class FigureQuery(Look):
+class FigureLook(Look):
+    """How pictures are to be drawn in one figure."""
+
+    true_label: list[TrueLabel] = Field(
+        [], description="Shown over the pictures: none, or one for each, in their order"
+    )
+    width: int | None = Field(None, ge=100, le=4096, description="Of the figure, in pixels")
+
+
+class FigureQuery(FigureLook):
     """Which explanations, and how they are to be drawn."""
 
     id: list[str] = Field(
         min_length=2, max_length=32, description="Of a finished explanation; a row each"
     )
-    true_label: list[TrueLabel] = Field(
-        [], description="Shown over the pictures: none, or one for each id, in their order"
-    )
-    width: int | None = Field(None, ge=100, le=4096, description="Of the figure, in pixels")
 
 
 @router.get(
@@ -58,6 +63,13 @@ async def get_figure(
 ) -> Response:
     """The attributions of several pictures as one PNG; their models may differ."""
     states = [await services.catalogue.read(explanation_id) for explanation_id in query.id]
+    return await figure_of(request, services, states, query)
+
+
+async def figure_of(
+    request: Request, services: Services, states: Sequence[State], query: FigureLook
+) -> Response:
+    """The figure of explanations that are done, a row each. Raises ApiError."""
     _check(states, query)
     results = [state.result for state in states]
     etag = artefacts.etag_of(states[0], (request.app.version, results, query))
@@ -67,20 +79,20 @@ async def get_figure(
     return artefacts.file_response(content, PNG, name="figure.png", etag=etag)
 
 
-def _check(states: Sequence[State], query: FigureQuery) -> None:
+def _check(states: Sequence[State], query: FigureLook) -> None:
     panels = sum(len(artefacts.outcome_of(state).outputs) for state in states)
     if panels > MOST_PANELS:
         detail = f"a figure shows {MOST_PANELS} outputs, over all its pictures"
         bound = {"maximum": MOST_PANELS}
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "id", panels, bound)
     if query.true_label and len(query.true_label) != len(states):
-        detail = f"true_label is given for none or for each of the {len(states)} ids"
+        detail = f"true_label is given for none or for each of the {len(states)} pictures"
         lengths = [0, len(states)]
         received = len(query.true_label)
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "true_label", received, lengths)
 
 
-def _draw(services: Services, states: Sequence[State], query: FigureQuery) -> bytes:
+def _draw(services: Services, states: Sequence[State], query: FigureLook) -> bytes:
     labels = query.true_label or repeat(None, len(states))
     rows = [_row(services, state, label) for state, label in zip(states, labels, strict=True)]
     try:

@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a request sent again gives the explanation it gave, not another.
+"""`Idempotency-Key`: a request sent again gives the explanation or batch it gave, not another.
 
 Redis keeps, under a hash of the key, what the request was and the id it was to get. The claim is
-short until the explanation is accepted, so that a process that died in between blocks nobody long.
+short until the request is accepted, so that a process that died in between blocks nobody long.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from anyio import to_thread
 
-from service.api.admission import admit
+from service.api.admission import Admit
 from service.api.errors import ApiError, retry_after
 from service.api.services import Services
 from service.api.upload import Upload
@@ -28,7 +28,7 @@ _DROP_OWN = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEY
 
 @dataclass(frozen=True)
 class Claim:
-    """That the request of a fingerprint is to become the explanation of an id."""
+    """That the request of a fingerprint is to become the explanation, or batch, of an id."""
 
     key: str  # in Redis
     fingerprint: str
@@ -39,33 +39,38 @@ class Claim:
         return f"{self.fingerprint} {self.id}"
 
 
-async def admit_once(services: Services, key: str, upload: Upload, explanation_id: str) -> str:
-    """Admit the upload unless it was before; the id of its explanation. Raises ApiError."""
-    mine = _new_claim(key, upload, explanation_id)
+async def admit_once(
+    services: Services, key: str | None, upload: Upload, id_: str, admit: Admit
+) -> str:
+    """Admit the upload, unless it was before under this key; the id it has. Raises ApiError."""
+    if key is None:
+        await admit(services, upload, id_)
+        return id_
+    mine = _new_claim(key, upload, id_)
     if earlier := await to_thread.run_sync(_claim, services, mine):
         return earlier
     try:
-        await admit(services, upload, explanation_id)
+        await admit(services, upload, id_)
     except (ApiError, StoreError):  # surely not accepted, which a failing Redis leaves open
         await to_thread.run_sync(_give_up, services, mine)
         raise
     await to_thread.run_sync(_keep, services, mine)
-    return explanation_id
+    return id_
 
 
-def _new_claim(key: str, upload: Upload, explanation_id: str) -> Claim:
+def _new_claim(key: str, upload: Upload, id_: str) -> Claim:
     if not _KEY.fullmatch(key):
         detail = "Idempotency-Key must have 1 to 255 printable ASCII characters"
         raise ApiError(ErrorCode.BAD_REQUEST, detail, "Idempotency-Key", key)
     hashed = hashlib.sha256(key.encode()).hexdigest()
-    return Claim(f"shapshot:idempotency:{hashed}", _fingerprint(upload), explanation_id)
+    return Claim(f"shapshot:idempotency:{hashed}", _fingerprint(upload), id_)
 
 
 def _fingerprint(upload: Upload) -> str:
     canonical = json.dumps(upload.settings.model_dump(mode="json"), sort_keys=True)
-    files = [upload.image, upload.label_map or b""]
+    files = [*upload.images.values(), upload.label_map or b""]
     hashes = [hashlib.sha256(content).hexdigest() for content in files]
-    return hashlib.sha256(" ".join([*hashes, canonical]).encode()).hexdigest()
+    return hashlib.sha256(" ".join([*upload.images, *hashes, canonical]).encode()).hexdigest()
 
 
 def _claim(services: Services, mine: Claim) -> str | None:
@@ -79,14 +84,14 @@ def _claim(services: Services, mine: Claim) -> str | None:
     if found and fingerprint != mine.fingerprint:
         detail = "this Idempotency-Key came with other files or other settings before"
         raise ApiError(ErrorCode.IDEMPOTENCY_MISMATCH, detail, "Idempotency-Key")
-    if earlier and services.ledger.read(earlier):
+    if earlier and services.ledger.exists(earlier):
         return earlier
     raise _without_explanation(kept=found.endswith(_KEPT))
 
 
 def _without_explanation(*, kept: bool) -> ApiError:
     if kept:
-        detail = "the explanation of this Idempotency-Key was deleted"
+        detail = "what this Idempotency-Key gave was deleted"
         return ApiError(ErrorCode.GONE, detail, "Idempotency-Key")
     detail = "the same request is being accepted at this moment"
     return ApiError(ErrorCode.CONFLICT, detail, "Idempotency-Key", headers=retry_after(1))

@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from service.api import example
 from service.api.errors import PROBLEM
 from service.api.responses import problem_example
-from service.contract.request import ExplanationRequest, ExplanationSettings
+from service.contract.request import BatchRequest, ExplanationRequest, ExplanationSettings
 from service.contract.schema import ErrorCode, Problem
 
 DOCUMENT = Path("openapi/openapi.json")
@@ -29,11 +29,15 @@ Errors are `application/problem+json` (RFC 9457); `code` is stable, and `field`,
 """
 TAGS = [
     {"name": "explanations", "description": "Ask for explanations and follow them"},
+    {"name": "batches", "description": "Ask for several pictures at once and follow them"},
     {"name": "results", "description": "Arrays and heatmaps of what is done"},
     {"name": "models and methods", "description": "What can be asked for"},
     {"name": "health", "description": "For load balancers and people"},
 ]
-_REFERRED: tuple[type[BaseModel], ...] = (ExplanationRequest, ExplanationSettings, Problem)
+_REFERRED: tuple[type[BaseModel], ...] = (
+    *(BatchRequest, ExplanationRequest, ExplanationSettings),
+    Problem,
+)
 
 
 def install(app: FastAPI) -> None:

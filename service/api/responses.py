@@ -13,7 +13,7 @@ _WAITING = "Seconds after which it is worth asking again"
 
 RETRY_AFTER = {"Retry-After": {"description": _WAITING, "schema": {"type": "integer"}}}
 ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
-LOCATION = {"Location": {"description": "Path of the explanation", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "Path of what was made", "schema": {"type": "string"}}}
 APPLIED = {
     "Preference-Applied": {
         "description": "`wait=N`, where the request preferred to wait",
@@ -29,6 +29,12 @@ PREFER = {
     "description": "`wait=N`: answer when it is done, or after N seconds (at most 60)",
     "schema": {"type": "string", "pattern": r"wait=\d+"},
     "example": "wait=30",
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key with the same request gives the same again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",

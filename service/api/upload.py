@@ -1,9 +1,10 @@
-"""The body of `POST /v1/explanations` -> the bytes of its files and the settings, within limits."""
+"""The body of a request to explain -> the bytes of its files and the settings, within limits."""
 
 import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from anyio import to_thread
@@ -15,34 +16,43 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from service.api import strict_json
 from service.api.errors import ApiError
 from service.api.validation import refusal
-from service.contract.request import ExplanationRequest, ExplanationSettings
+from service.contract.request import (
+    MOST_IN_BATCH,
+    BatchRequest,
+    ExplanationRequest,
+    ExplanationSettings,
+)
 from service.contract.schema import ErrorCode
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
-FILES = ("image", "label_map")
-PARTS = (*FILES, "settings")
+PARTS = ("image", "label_map", "settings")
 MAX_SETTINGS_BYTES = 2**20
+MOST_FILES = 2 * MOST_IN_BATCH  # that are looked at, to say how many there may be
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What a client sent, checked as far as no model is needed for it."""
+    """What a client sent, checked as far as no model is needed for it.
 
-    image: bytes
+    images: by the name that problems give them: `image` for the one of an explanation, and
+    `images.0`, `images.1` … for those of a batch, in the order of upload.
+    """
+
+    images: Mapping[str, bytes]
     settings: ExplanationSettings
     label_map: bytes | None = None
 
 
-async def read_upload(request: Request, *, max_bytes: int) -> Upload:
-    """Read the body in either form. Raises ApiError."""
+async def read_upload(request: Request, *, max_bytes: int, batch: bool = False) -> Upload:
+    """Read the body in either form: of an explanation, or of a batch. Raises ApiError."""
     body = _limited(request, max_bytes)
     received = request.headers.get("content-type", "")
     media_type = received.partition(";")[0].strip().lower()
     if media_type == MULTIPART:
-        return await _from_multipart(request, body)
+        return await _from_multipart(request, body, batch=batch)
     if media_type == JSON:
         content = b"".join([chunk async for chunk in body])
-        return await to_thread.run_sync(_from_json, content)
+        return await to_thread.run_sync(_from_json, content, batch)
     raise ApiError(
         ErrorCode.UNSUPPORTED_MEDIA_TYPE,
         f"a request comes as {MULTIPART} or {JSON}",
@@ -91,14 +101,17 @@ class _Parser(MultiPartParser):
         raise MultiPartException("it has no closing boundary")
 
 
-async def _from_multipart(request: Request, body: Any) -> Upload:
+async def _from_multipart(request: Request, body: Any, *, batch: bool) -> Upload:
     form = await _parse(request, body)
     try:
-        parts = _by_name(form)
+        _check_names(form, repeated="image" if batch else None)
+        pictures = form.getlist("image")
+        names = _names(len(pictures)) if batch else ["image"]
+        label_map = form.get("label_map")
         return Upload(
-            image=await _file("image", parts),
-            settings=_parse_settings(await _text(parts.get("settings", "{}"))),
-            label_map=await _file("label_map", parts) if "label_map" in parts else None,
+            images={name: await _file(name, part) for name, part in zip_longest(names, pictures)},
+            settings=_parse_settings(await _text(form.get("settings", "{}"))),
+            label_map=await _file("label_map", label_map) if label_map is not None else None,
         )
     finally:
         await form.close()
@@ -106,7 +119,7 @@ async def _from_multipart(request: Request, body: Any) -> Upload:
 
 async def _parse(request: Request, body: Any) -> FormData:
     parser = _Parser(
-        request.headers, body, max_files=8, max_fields=8, max_part_size=MAX_SETTINGS_BYTES
+        request.headers, body, max_files=MOST_FILES, max_fields=8, max_part_size=MAX_SETTINGS_BYTES
     )
     try:
         return await parser.parse()
@@ -114,19 +127,26 @@ async def _parse(request: Request, body: Any) -> FormData:
         raise ApiError(ErrorCode.BAD_REQUEST, f"malformed multipart: {error.message}") from error
 
 
-def _by_name(form: FormData) -> dict[str, UploadFile | str]:
+def _names(pictures: int) -> list[str]:
+    """What the pictures of a batch are called in problems."""
+    if not 1 <= pictures <= MOST_IN_BATCH:
+        detail = f"a batch has 1 to {MOST_IN_BATCH} pictures"
+        bounds = {"minItems": 1, "maxItems": MOST_IN_BATCH}
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, "images", pictures, bounds)
+    return [f"images.{position}" for position in range(pictures)]
+
+
+def _check_names(form: FormData, *, repeated: str | None) -> None:
     names = [name for name, _ in form.multi_items()]
     for name in names:
         if name not in PARTS:
             detail = f"a request has the parts {', '.join(PARTS)}"
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name[:100], name, list(PARTS))
-        if names.count(name) > 1:
+        if names.count(name) > 1 and name != repeated:
             raise ApiError(ErrorCode.BAD_REQUEST, f"the part {name} came twice", name)
-    return dict(form.multi_items())
 
 
-async def _file(name: str, parts: Mapping[str, UploadFile | str]) -> bytes:
-    part = parts.get(name)
+async def _file(name: str, part: UploadFile | str | None) -> bytes:
     if isinstance(part, UploadFile):
         return await part.read()
     said = "is missing" if part is None else "came without a filename, as text"
@@ -149,16 +169,26 @@ def _parse_settings(text: bytes | str) -> ExplanationSettings:
 # --- application/json
 
 
-def _from_json(content: bytes) -> Upload:
+def _from_json(content: bytes, batch: bool) -> Upload:
     document = strict_json.loads(content, what="body")
     settings = document.pop("settings", {}) if isinstance(document, dict) else {}
+    kind = BatchRequest if batch else ExplanationRequest
     try:
-        request = ExplanationRequest.model_validate(document, strict=True)
+        request = kind.model_validate(document, strict=True)
     except ValidationError as error:
-        raise refusal(error, ExplanationRequest, code=ErrorCode.BAD_REQUEST) from error
-    files = {name: getattr(request, name) for name in FILES}
-    given = {name: _decode_base64(name, text) for name, text in files.items() if text is not None}
-    return Upload(**given, settings=_checked_settings(settings))
+        raise refusal(error, kind, code=ErrorCode.BAD_REQUEST) from error
+    label_map = request.label_map
+    return Upload(
+        images={name: _decode_base64(name, text) for name, text in _pictures(request).items()},
+        settings=_checked_settings(settings),
+        label_map=None if label_map is None else _decode_base64("label_map", label_map),
+    )
+
+
+def _pictures(request: BatchRequest | ExplanationRequest) -> dict[str, str]:
+    if isinstance(request, ExplanationRequest):
+        return {"image": request.image}
+    return dict(zip(_names(len(request.images)), request.images, strict=True))
 
 
 def _decode_base64(name: str, text: str) -> bytes:

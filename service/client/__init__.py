@@ -1,7 +1,7 @@
 """Typed clients of the HTTP API, blocking and async, over httpx; and the way back to shap."""
 
 from service.client.asynchronous import AsyncClient
-from service.client.attributions import Attributions
+from service.client.attributions import Attributions, BatchAttributions
 from service.client.blocking import Client
 from service.client.errors import ExplanationFailed, ShapshotError
 from service.client.to_shap import to_shap
@@ -9,6 +9,7 @@ from service.client.to_shap import to_shap
 __all__ = [
     "AsyncClient",
     "Attributions",
+    "BatchAttributions",
     "Client",
     "ExplanationFailed",
     "ShapshotError",

@@ -7,11 +7,18 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from service.client import calls
-from service.client.attributions import Attributions
+from service.client.attributions import Attributions, BatchAttributions
 from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
 from service.client.errors import succeeded
 from service.contract.request import ExplanationSettings
-from service.contract.schema import Explanation, ExplanationList, Faithfulness, ModelCard, ModelList
+from service.contract.schema import (
+    Batch,
+    Explanation,
+    ExplanationList,
+    Faithfulness,
+    ModelCard,
+    ModelList,
+)
 
 T = TypeVar("T")
 
@@ -90,6 +97,37 @@ class AsyncClient:
 
     async def delete(self, explanation_id: str) -> None:
         await self._send(calls.delete(explanation_id))
+
+    async def submit_batch(
+        self,
+        pictures: Sequence[Picture],
+        settings: ExplanationSettings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+    ) -> Batch:
+        return await self._send(calls.create_batch(pictures, settings, label_map))
+
+    async def wait_batch(self, batch_id: str) -> Batch:
+        """Wait until all of it is done, however each ended."""
+        while True:
+            batch = await self._send(calls.read_batch(batch_id, calls.LONGEST_WAIT_S))
+            if batch.done:
+                return batch
+
+    async def get_batch(self, batch_id: str) -> Batch:
+        return await self._send(calls.read_batch(batch_id))
+
+    async def batch_attributions(self, batch_id: str) -> BatchAttributions:
+        return await self._send(calls.batch_attributions(batch_id))
+
+    async def batch_heatmap(self, batch_id: str, **options: Unpack[FigureOptions]) -> bytes:
+        return await self._send(calls.batch_heatmap(batch_id, options))
+
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        return await self._send(calls.cancel_batch(batch_id))
+
+    async def delete_batch(self, batch_id: str) -> None:
+        await self._send(calls.delete_batch(batch_id))
 
     async def list(self, **options: Unpack[ListOptions]) -> ExplanationList:
         return await self._send(calls.explanations(options))

@@ -1,7 +1,8 @@
-"""The arrays of an explanation, as its client has them."""
+"""The arrays of an explanation, or of all of a batch, as its client has them."""
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +21,35 @@ class Attributions:
     players: NDArray[np.int32] | None  # (H, W), whose each pixel is; None: no regions
 
 
+@dataclass(frozen=True, eq=False)
+class BatchAttributions:
+    """The same of the N pictures of a batch whose explanations succeeded."""
+
+    values: NDArray[np.float32]  # (N, H, W, C, K)
+    base_values: NDArray[np.floating]  # (N, K)
+    data: NDArray[np.float32]  # (N, H, W, C)
+    output_names: list[list[str]]  # (N, K), of each picture its own
+    output_indices: list[list[int]]
+    standard_errors: NDArray[np.float32] | None  # (N, H, W, C, K)
+    players: NDArray[np.int32] | None  # (N, H, W)
+    ids: list[str]  # of the explanations
+    positions: list[int]  # of their pictures in the upload, from 0
+
+
 def read_npz(content: bytes) -> Attributions:
     """Read the arrays as the API sends them; nothing is unpickled."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return Attributions(
-            values=arrays["values"],
-            base_values=arrays["base_values"],
-            data=arrays["data"],
-            output_names=arrays["output_names"].tolist(),
-            output_indices=arrays["output_indices"].tolist(),
-            standard_errors=arrays.get("standard_errors"),
-            players=arrays.get("players"),
-        )
+    return Attributions(**_arrays(content))
+
+
+def read_batch_npz(content: bytes) -> BatchAttributions:
+    """Read the arrays of a batch as the API sends them; nothing is unpickled."""
+    return BatchAttributions(**_arrays(content))
+
+
+def _arrays(content: bytes) -> dict[str, Any]:
+    """The fields; names, indices and ids as lists, what is not known as None."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays: dict[str, Any] = dict(archive)
+    listed = ("output_names", "output_indices", "ids", "positions")
+    lists = {name: arrays[name].tolist() for name in listed if name in arrays}
+    return {"standard_errors": None, "players": None, **arrays, **lists}

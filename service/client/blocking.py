@@ -8,11 +8,18 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from service.client import calls
-from service.client.attributions import Attributions
+from service.client.attributions import Attributions, BatchAttributions
 from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
 from service.client.errors import succeeded
 from service.contract.request import ExplanationSettings
-from service.contract.schema import Explanation, ExplanationList, Faithfulness, ModelCard, ModelList
+from service.contract.schema import (
+    Batch,
+    Explanation,
+    ExplanationList,
+    Faithfulness,
+    ModelCard,
+    ModelList,
+)
 
 T = TypeVar("T")
 
@@ -97,6 +104,42 @@ class Client:
 
     def delete(self, explanation_id: str) -> None:
         self._send(calls.delete(explanation_id))
+
+    def submit_batch(
+        self,
+        pictures: Sequence[Picture],
+        settings: ExplanationSettings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+    ) -> Batch:
+        """Queue explanations of up to 32 pictures at once and return at once."""
+        return self._send(calls.create_batch(pictures, settings, label_map))
+
+    def wait_batch(self, batch_id: str, *, timeout_s: float = 3600) -> Batch:
+        """Wait until all of it is done, however each ended. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left_s = min(calls.LONGEST_WAIT_S, deadline - time.monotonic())
+            batch = self._send(calls.read_batch(batch_id, max(1, left_s)))
+            if batch.done:
+                return batch
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{batch_id} is {batch.status} after {timeout_s} s")
+
+    def get_batch(self, batch_id: str) -> Batch:
+        return self._send(calls.read_batch(batch_id))
+
+    def batch_attributions(self, batch_id: str) -> BatchAttributions:
+        return self._send(calls.batch_attributions(batch_id))
+
+    def batch_heatmap(self, batch_id: str, **options: Unpack[FigureOptions]) -> bytes:
+        return self._send(calls.batch_heatmap(batch_id, options))
+
+    def cancel_batch(self, batch_id: str) -> Batch:
+        return self._send(calls.cancel_batch(batch_id))
+
+    def delete_batch(self, batch_id: str) -> None:
+        self._send(calls.delete_batch(batch_id))
 
     def list(self, **options: Unpack[ListOptions]) -> ExplanationList:
         return self._send(calls.explanations(options))

@@ -11,10 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from service.client.attributions import Attributions, read_npz
+from service.client.attributions import (
+    Attributions,
+    BatchAttributions,
+    read_batch_npz,
+    read_npz,
+)
 from service.client.errors import ShapshotError
 from service.contract.request import ExplanationSettings
 from service.contract.schema import (
+    Batch,
     Explanation,
     ExplanationList,
     Faithfulness,
@@ -81,14 +87,30 @@ class Call(Generic[T]):
 def create(
     picture: Picture, settings: ExplanationSettings | None, label_map: LabelMap | None
 ) -> Call[Explanation]:
-    text = (settings or ExplanationSettings()).model_dump_json(exclude_defaults=True)
-    files: dict[str, Any] = {
-        "image": ("picture", picture if isinstance(picture, bytes) else picture.read_bytes()),
-        "settings": (None, text, "application/json"),
-    }
-    if label_map is not None:
-        files["label_map"] = ("label_map", _label_map_bytes(label_map))
+    files = _parts([picture], settings, label_map)
     return Call("POST", "/v1/explanations", _document(Explanation), {"files": files})
+
+
+def create_batch(
+    pictures: Sequence[Picture], settings: ExplanationSettings | None, label_map: LabelMap | None
+) -> Call[Batch]:
+    files = _parts(pictures, settings, label_map)
+    return Call("POST", "/v1/batches", _document(Batch), {"files": files})
+
+
+def _parts(
+    pictures: Sequence[Picture], settings: ExplanationSettings | None, label_map: LabelMap | None
+) -> list[tuple[str, Any]]:
+    """The parts of a request to explain, by name."""
+    text = (settings or ExplanationSettings()).model_dump_json(exclude_defaults=True)
+    parts: list[tuple[str, Any]] = [
+        ("image", ("picture", each if isinstance(each, bytes) else each.read_bytes()))
+        for each in pictures
+    ]
+    parts.append(("settings", (None, text, "application/json")))
+    if label_map is not None:
+        parts.append(("label_map", ("label_map", _label_map_bytes(label_map))))
+    return parts
 
 
 def _label_map_bytes(label_map: LabelMap) -> bytes:
@@ -102,14 +124,30 @@ def _label_map_bytes(label_map: LabelMap) -> bytes:
 
 
 def read(id_: str, wait_s: float = 0) -> Call[Explanation]:
+    return Call("GET", f"/v1/explanations/{id_}", _document(Explanation), _waiting(wait_s))
+
+
+def read_batch(id_: str, wait_s: float = 0) -> Call[Batch]:
+    return Call("GET", f"/v1/batches/{id_}", _document(Batch), _waiting(wait_s))
+
+
+def _waiting(wait_s: float) -> dict[str, Any]:
     headers = {"Prefer": f"wait={int(wait_s)}"} if wait_s >= 1 else {}
-    options = {"headers": headers, "timeout": wait_s + 30}
-    return Call("GET", f"/v1/explanations/{id_}", _document(Explanation), options)
+    return {"headers": headers, "timeout": wait_s + 30}
 
 
 def attributions(id_: str) -> Call[Attributions]:
     path = f"/v1/explanations/{id_}/attributions"
     return Call("GET", path, lambda answer: read_npz(answer.content), _query({"format": "npz"}))
+
+
+def batch_attributions(id_: str) -> Call[BatchAttributions]:
+    path = f"/v1/batches/{id_}/attributions"
+    return Call("GET", path, lambda answer: read_batch_npz(answer.content))
+
+
+def batch_heatmap(id_: str, options: FigureOptions) -> Call[bytes]:
+    return Call("GET", f"/v1/batches/{id_}/heatmap.png", _png, _query(options))
 
 
 def heatmap(id_: str, style: str, options: HeatmapOptions) -> Call[bytes]:
@@ -132,6 +170,14 @@ def faithfulness_chart(id_: str, output: Sequence[str | int]) -> Call[bytes]:
 
 def cancel(id_: str) -> Call[Explanation]:
     return Call("POST", f"/v1/explanations/{id_}/cancel", _document(Explanation))
+
+
+def cancel_batch(id_: str) -> Call[Batch]:
+    return Call("POST", f"/v1/batches/{id_}/cancel", _document(Batch))
+
+
+def delete_batch(id_: str) -> Call[None]:
+    return Call("DELETE", f"/v1/batches/{id_}", lambda _: None)
 
 
 def delete(id_: str) -> Call[None]:

@@ -7,8 +7,10 @@ store. Both sides read the same hash; `shapshot:changes` carries the id of each 
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
 from typing import Any, Self
 
 import redis
@@ -60,6 +62,16 @@ class Order(BaseModel):
     model: ModelRef
     image: ImageInfo
     label_map: LabelMapInfo | None = None
+    batch: str | None = None  # the id of the batch it is one of
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Explanations asked for together, by one settings; each goes its own way."""
+
+    id: str
+    created_at: float
+    members: tuple[str, ...]  # ids, in the order of upload; none once expired
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,23 @@ class Count:
     evaluations: int
     planned: int
     eta_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A sign of life of an attempt; where there is a new count, with it."""
+
+    id: str
+    attempt: str
+    count: Count | None = None
+
+
+class Standing(StrEnum):
+    """What an attempt hears when it ticks."""
+
+    OWNED = "owned"
+    CANCEL = "cancel"  # its own still, but a cancel was asked for
+    FENCED = "fenced"  # it lost its lease
 
 
 @dataclass(frozen=True)
@@ -94,13 +123,21 @@ def new_id() -> str:
     return f"exp_{uuid.uuid4().hex}"
 
 
-def key_of(explanation_id: str) -> str:
-    return f"shapshot:explanation:{explanation_id}"
+def new_batch_id() -> str:
+    return f"batch_{uuid.uuid4().hex}"
 
 
-def decode(explanation_id: str, raw: Mapping[bytes | str, bytes | str]) -> State | None:
-    """The state in a hash as Redis returned it; None where there is none."""
-    fields = {as_text(name): as_text(value) for name, value in raw.items()}
+def key_of(id_: str) -> str:
+    """The hash of an explanation, or of a batch."""
+    return f"shapshot:explanation:{id_}"
+
+
+Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
+
+
+def decode(explanation_id: str, raw: Hash) -> State | None:
+    """The state in a hash; None where there is none."""
+    fields = _texts(raw)
     if "status" not in fields:
         return None
     return State(
@@ -118,6 +155,22 @@ def decode(explanation_id: str, raw: Mapping[bytes | str, bytes | str]) -> State
         result=fields.get("result"),
         error=Failure.model_validate_json(fields["error"]) if "error" in fields else None,
     )
+
+
+def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
+    """The batch in a hash; None where there is none."""
+    fields = _texts(raw)
+    if not fields:
+        return None
+    return Batch(
+        id=batch_id,
+        created_at=float(fields["created_at"]),
+        members=tuple(fields.get("members", "").split()),
+    )
+
+
+def _texts(raw: Hash) -> dict[str, str]:
+    return {as_text(name): as_text(value) for name, value in raw.items()}
 
 
 def _number(fields: Mapping[str, str], name: str) -> float | None:
@@ -147,31 +200,78 @@ class Ledger:
         )
 
     def _run(self, script: str, explanation_id: str, *arguments: object) -> str | None:
-        registered = self._scripts.setdefault(script, self._redis.register_script(script))
-        answer = registered(keys=[key_of(explanation_id)], args=list(arguments))
+        answer = self._call(script, explanation_id, *arguments)
         return answer.decode() if isinstance(answer, bytes) else answer
+
+    def _call(self, script: str, explanation_id: str, *arguments: object) -> Any:
+        registered = self._scripts.setdefault(script, self._redis.register_script(script))
+        return registered(keys=[key_of(explanation_id)], args=list(arguments))
 
     # --- The API's side
 
-    def reserve(self, explanation_id: str) -> None:
-        """Announce that artefacts of this id are about to be stored."""
-        self._redis.zadd(EXPIRY, {explanation_id: time.time() + RESERVATION_S})
+    def reserve(self, *explanation_ids: str) -> None:
+        """Announce that artefacts of these ids are about to be stored."""
+        by = time.time() + RESERVATION_S
+        self._redis.zadd(EXPIRY, dict.fromkeys(explanation_ids, by))
 
     def accept(self, explanation_id: str, order: Order, *, timeout_s: int, longest: int) -> None:
         """Record the explanation and queue its job, in one step. Raises QueueFull."""
+        self._accept({explanation_id: order}, timeout_s=timeout_s, longest=longest)
+
+    def accept_batch(
+        self, batch_id: str, orders: Mapping[str, Order], *, timeout_s: int, longest: int
+    ) -> None:
+        """Record a batch and its explanations and queue their jobs, in one step. Raises QueueFull.
+
+        orders: by id, in the order of upload; each names the batch.
+        """
+        record = {"created_at": time.time(), "members": " ".join(orders)}
+        head = (batch_id, len(record), 0, *_flat(record))
+        self._accept(orders, head, timeout_s=timeout_s, longest=longest)
+
+    def _accept(
+        self,
+        orders: Mapping[str, Order],
+        batch: Sequence[object] = (),
+        *,
+        timeout_s: int,
+        longest: int,
+    ) -> None:
         now = time.time()
-        fields = {"status": Status.QUEUED.value, "created_at": now, "attempts": 0}
-        pairs = _flat({**fields, "order": order.model_dump_json()})
+        entries = [
+            self._entry(explanation_id, order, now, timeout_s)
+            for explanation_id, order in orders.items()
+        ]
+        arguments = (self._queue, longest, now, len(orders), *batch, *chain.from_iterable(entries))
+        if self._run(scripts.ACCEPT, next(iter(orders)), *arguments) == "full":
+            waiting = f"{longest} explanations may wait; there is no room for {len(orders)} more"
+            raise QueueFull(waiting)
+
+    def _entry(
+        self, explanation_id: str, order: Order, now: float, timeout_s: int
+    ) -> tuple[object, ...]:
+        """What ACCEPT writes for one explanation: the fields of its hash and of RQ's job."""
+        fields = {
+            "status": Status.QUEUED.value,
+            "created_at": now,
+            "attempts": 0,
+            "order": order.model_dump_json(),
+            **({"batch": order.batch} if order.batch else {}),
+        }
         job = new_job(
             explanation_id, queue=self._queue, timeout_s=timeout_s, connection=self._redis
-        )
-        head = (explanation_id, self._queue, longest, now, len(pairs) // 2)
-        answer = self._run(scripts.ACCEPT, explanation_id, *head, *pairs, *_flat(job.to_dict()))
-        if answer == "full":
-            raise QueueFull(f"{longest} explanations are waiting, as many as may")
+        ).to_dict()
+        return (explanation_id, len(fields), len(job), *_flat(fields), *_flat(job))
+
+    def exists(self, id_: str) -> bool:
+        """Whether there is, or was until lately, such an explanation or batch."""
+        return bool(self._redis.exists(key_of(id_)))
 
     def read(self, explanation_id: str) -> State | None:
         return decode(explanation_id, self._redis.hgetall(key_of(explanation_id)))
+
+    def read_batch(self, batch_id: str) -> Batch | None:
+        return decode_batch(batch_id, self._redis.hgetall(key_of(batch_id)))
 
     def cancel(self, explanation_id: str) -> str | None:
         """Ask for a cancel; the status it has now, None where there is no such explanation."""
@@ -180,9 +280,12 @@ class Ledger:
             scripts.CANCEL, explanation_id, explanation_id, self._queue, now, self._expiry(now)
         )
 
-    def delete(self, explanation_id: str) -> str:
-        """`deleted` or `missing`, or the status that forbids it. Artefacts remain to be removed."""
-        return str(self._run(scripts.DELETE, explanation_id, explanation_id, self._queue))
+    def delete(self, *ids: str) -> str:
+        """`deleted` or `missing`, or the status of one that forbids it for all of them.
+
+        Artefacts remain to be removed. A batch is deleted by its explanations' ids and its own.
+        """
+        return str(self._run(scripts.DELETE, ids[0], self._queue, self._expiry(time.time()), *ids))
 
     # --- The worker's side
 
@@ -193,14 +296,23 @@ class Ledger:
         answer = self._run(scripts.BEGIN, explanation_id, *owned)
         return attempt if answer == "begun" else None
 
-    def tick(self, explanation_id: str, attempt: str, count: Count | None) -> bool:
-        """Renew the lease and report progress; True where a cancel was asked for. Raises Fenced."""
-        progress = json.dumps(vars(count)) if count else ""
-        owned = (explanation_id, self._queue, attempt, time.time(), self._lease_s)
-        answer = self._run(scripts.TICK, explanation_id, *owned, progress)
-        if answer == "fenced":
-            raise Fenced(explanation_id)
-        return answer == "cancel"
+    def fresh_siblings(self, state: State) -> list[str]:
+        """Those of its batch that wait and have never been begun, in the order of upload."""
+        batch_id = state.order.batch if state.order else None
+        batch = self.read_batch(batch_id) if batch_id else None
+        states = [self.read(member) for member in batch.members] if batch else []
+        return [
+            each.id
+            for each in states
+            if each and each.status is Status.QUEUED and not each.attempts
+        ]
+
+    def tick(self, *ticks: Tick) -> list[Standing]:
+        """Renew the leases of attempts and report their progress; how each stands."""
+        arguments = [part for tick in ticks for part in (tick.id, tick.attempt, _json(tick.count))]
+        head = (self._queue, time.time(), self._lease_s)
+        answers = self._call(scripts.TICK, ticks[0].id, *head, *arguments)
+        return [Standing(as_text(answer)) for answer in answers]
 
     def finish(
         self,
@@ -217,7 +329,7 @@ class Ledger:
         texts = (
             outcome.model_dump_json() if outcome else "",
             error.model_dump_json() if error else "",
-            json.dumps(vars(count)) if count else "",
+            _json(count),
         )
         owned = (explanation_id, self._queue, attempt, now, self._expiry(now))
         if self._run(scripts.FINISH, explanation_id, *owned, status.value, *texts) == "fenced":
@@ -258,6 +370,10 @@ class Ledger:
 def as_text(value: object) -> str:
     """What Redis returned, as text."""
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _json(count: Count | None) -> str:
+    return json.dumps(vars(count)) if count else ""
 
 
 def _flat(mapping: Mapping[str, Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 MAX_METADATA_BYTES = 16_384
+MOST_IN_BATCH = 32  # pictures
 MOST_SUPERPIXELS = 1000  # more are better asked for as pixels
 
 
@@ -198,5 +199,19 @@ class ExplanationRequest(Request):
     image: str = Field(description="The picture's bytes in base64 (a data: URL is accepted)")
     label_map: str | None = Field(
         None, description="The label map's bytes in base64, where superpixels are labels"
+    )
+    settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
+
+
+class BatchRequest(Request):
+    """The JSON form of `POST /v1/batches`."""
+
+    images: list[str] = Field(
+        min_length=1,
+        max_length=MOST_IN_BATCH,
+        description="Each picture's bytes in base64 (a data: URL is accepted)",
+    )
+    label_map: str | None = Field(
+        None, description="A label map's bytes in base64, for all of them"
     )
     settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())

@@ -197,7 +197,10 @@ class Runtime(Response):
 
 
 class Timings(Response):
-    """Seconds; masking and model overlap, so they may exceed engine."""
+    """Seconds; masking and model overlap, so they may exceed engine.
+
+    Within a batch, engine counts from the start of those that a worker ran side by side.
+    """
 
     queued_s: float
     prepare_s: float
@@ -248,6 +251,7 @@ class Explanation(Response):
     """An explanation, from acceptance to expiry."""
 
     id: str
+    batch: str | None = Field(description="The batch it came in, if in one")
     status: Status
     done: bool
     created_at: datetime
@@ -278,6 +282,56 @@ class ExplanationList(Response):
 
     items: list[Explanation]
     next_cursor: str | None
+
+
+# --- Batches ------------------------------------------------------------------------------------
+
+
+class BatchStatus(StrEnum):
+    """What of a batch is still to be done: it waits for a worker, or runs, or nothing is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class BatchMember(Response):
+    """An explanation as its batch shows it; its own document has the rest."""
+
+    position: int = Field(description="Of its picture in the upload, from 0")
+    id: str
+    status: Status
+    done: bool
+    progress: Progress
+    error: Problem | None
+    links: dict[str, str]
+
+
+class Batch(Response):
+    """Explanations of several pictures by one settings."""
+
+    id: str
+    status: BatchStatus = Field(
+        description="queued: what is not done waits; running: some of it runs; done: all is done, "
+        "however each ended"
+    )
+    done: bool
+    created_at: datetime
+    started_at: datetime | None = Field(description="When the first began")
+    finished_at: datetime | None = Field(description="When the last ended")
+    expires_at: datetime | None = Field(description="When the last goes")
+    size: int = Field(description="How many pictures were sent")
+    counts: dict[Status, int] = Field(description="How many explanations stand how")
+    settings: ResolvedSettings
+    model: ModelRef
+    label_map: LabelMapInfo | None
+    progress: Progress = Field(
+        description="Counts added up over the explanations that have begun; fraction: of all"
+    )
+    explanations: list[BatchMember] = Field(
+        description="In the order of upload; those deleted since are left out"
+    )
+    links: dict[str, str]
 
 
 # --- Problems -----------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 A script whose answer got lost may be sent again: it must not count twice.
 
-`KEYS[1]` is always the explanation's hash. A worker's writes carry its attempt, a token made when
-it began: where the hash holds another, the worker lost its lease and the write is refused.
+`KEYS[1]` is the explanation's hash. A worker's writes carry its attempt, a token made when it
+began: where the hash holds another, the worker lost its lease and the write is refused.
+
+A batch has a hash too, named as those of its explanations are, with no status but that of theirs;
+it expires with the last of them.
 """
 
 # Shared by the scripts: what every change does, and the two ways a job leaves the machinery.
@@ -11,6 +14,16 @@ _COMMON = """
 local function changed(id)
   redis.call('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)
   redis.call('PUBLISH', 'shapshot:changes', id)
+end
+-- Let a batch, if there is one, expire at `expires_at`, once none of its explanations is under way
+local function conclude_batch(batch, expires_at)
+  local members = batch and redis.call('HGET', 'shapshot:explanation:' .. batch, 'members')
+  if not members then return end
+  for id in string.gmatch(members, '%S+') do
+    local status = redis.call('HGET', 'shapshot:explanation:' .. id, 'status')
+    if status == 'queued' or status == 'running' or status == 'canceling' then return end
+  end
+  redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
 end
 local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
@@ -22,6 +35,7 @@ local function conclude(id, status, at, expires_at)
   redis.call('ZADD', 'shapshot:expiry', expires_at, id)
   forget_job(id)
   changed(id)
+  conclude_batch(redis.call('HGET', key, 'batch'), expires_at)
 end
 local function put_back(id, queue)
   local key = 'shapshot:explanation:' .. id
@@ -33,30 +47,41 @@ local function put_back(id, queue)
 end
 """
 
-# ARGV: id, queue, longest queue, now, n, then n field-value pairs of the hash, then RQ's job fields
+# One explanation, or a batch and all of its own; the batch has no job.
+# ARGV: queue, longest queue, now, jobs, then for each: id, n, m, then n field-value pairs of its
+# hash and m of RQ's job
 ACCEPT = (
     _COMMON
     + """
-local id, queue = ARGV[1], ARGV[2]
+local queue, now = 'rq:queue:' .. ARGV[1], ARGV[3]
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'accepted' end  -- the answer got lost
-if redis.call('LLEN', 'rq:queue:' .. queue) >= tonumber(ARGV[3]) then return 'full' end
-local last = 5 + 2 * tonumber(ARGV[5])
-redis.call('HSET', KEYS[1], unpack(ARGV, 6, last))
-redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, last + 1))
-redis.call('SADD', 'rq:queues', 'rq:queue:' .. queue)
-redis.call('ZADD', 'shapshot:explanations', ARGV[4], id)
-redis.call('ZREM', 'shapshot:expiry', id)
-redis.call('RPUSH', 'rq:queue:' .. queue, id)
-changed(id)
+if redis.call('LLEN', queue) + ARGV[4] > tonumber(ARGV[2]) then return 'full' end
+redis.call('SADD', 'rq:queues', queue)
+local at = 5
+while at <= #ARGV do
+  local id, fields, job = ARGV[at], at + 3, at + 3 + 2 * ARGV[at + 1]
+  local following = job + 2 * ARGV[at + 2]
+  redis.call('HSET', 'shapshot:explanation:' .. id, unpack(ARGV, fields, job - 1))
+  if following > job then
+    redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
+    redis.call('ZADD', 'shapshot:explanations', now, id)
+    redis.call('RPUSH', queue, id)
+  end
+  redis.call('ZREM', 'shapshot:expiry', id)
+  changed(id)
+  at = following
+end
 return 'accepted'
 """
 )
 
+# Those of a batch begin with the first of them, from wherever in the queue they are.
 # ARGV: id, queue, attempt, now, lease
 BEGIN = (
     _COMMON
     + """
 local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+redis.call('LREM', 'rq:queue:' .. queue, 0, id)
 redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
 redis.call('ZREM', 'shapshot:limbo', id)
 local status = redis.call('HGET', KEYS[1], 'status')
@@ -72,19 +97,24 @@ return 'begun'
 """
 )
 
-# ARGV: id, queue, attempt, now, lease, progress or ''
+# All that a worker runs at once; the answers are in their order.
+# ARGV: queue, now, lease, then for each: id, attempt, progress or ''
 TICK = (
     _COMMON
     + """
-local id, attempt = ARGV[1], ARGV[3]
-if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return 'fenced' end
-redis.call('ZADD', 'rq:wip:' .. ARGV[2], ARGV[4] + ARGV[5], id .. ':' .. attempt)
-if ARGV[6] ~= '' then
-  redis.call('HSET', KEYS[1], 'progress', ARGV[6])
-  changed(id)
+local function tick(id, attempt, progress)
+  local key = 'shapshot:explanation:' .. id
+  if redis.call('HGET', key, 'attempt') ~= attempt then return 'fenced' end
+  redis.call('ZADD', 'rq:wip:' .. ARGV[1], ARGV[2] + ARGV[3], id .. ':' .. attempt)
+  if progress ~= '' then
+    redis.call('HSET', key, 'progress', progress)
+    changed(id)
+  end
+  return redis.call('HGET', key, 'cancel') and 'cancel' or 'owned'
 end
-if redis.call('HGET', KEYS[1], 'cancel') then return 'cancel' end
-return 'owned'
+local answers = {}
+for i = 4, #ARGV, 3 do answers[#answers + 1] = tick(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+return answers
 """
 )
 
@@ -142,23 +172,35 @@ return status
 """
 )
 
-# The hash goes at once; `shapshot:expiry` keeps the id until its artefacts are gone as well.
-# ARGV: id, queue
+# Several go all or none. Each hash goes at once; `shapshot:expiry` keeps the id until its artefacts
+# are gone as well.
+# ARGV: queue, expires_at of a batch that loses one, ids
 DELETE = (
     _COMMON
     + """
-local id, queue = ARGV[1], ARGV[2]
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status then return 'missing' end
-if status == 'running' or status == 'canceling' then return status end
-redis.call('LREM', 'rq:queue:' .. queue, 0, id)
-redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
-forget_job(id)
-redis.call('DEL', KEYS[1])
-redis.call('ZREM', 'shapshot:explanations', id)
-redis.call('ZADD', 'shapshot:expiry', 0, id)
-redis.call('PUBLISH', 'shapshot:changes', id)
-return 'deleted'
+local queue, answer = ARGV[1], 'missing'
+local function remove(id)
+  local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
+  redis.call('LREM', 'rq:queue:' .. queue, 0, id)
+  redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
+  forget_job(id)
+  redis.call('DEL', 'shapshot:explanation:' .. id)
+  redis.call('ZREM', 'shapshot:explanations', id)
+  redis.call('ZADD', 'shapshot:expiry', 0, id)
+  redis.call('PUBLISH', 'shapshot:changes', id)
+  conclude_batch(batch, ARGV[2])
+end
+for i = 3, #ARGV do
+  local status = redis.call('HGET', 'shapshot:explanation:' .. ARGV[i], 'status')
+  if status == 'running' or status == 'canceling' then return status end
+end
+for i = 3, #ARGV do
+  if redis.call('EXISTS', 'shapshot:explanation:' .. ARGV[i]) == 1 then
+    remove(ARGV[i])
+    answer = 'deleted'
+  end
+end
+return answer
 """
 )
 

@@ -48,7 +48,11 @@ class Settings(BaseSettings):
     weights_cache: Path | None = Field(
         None, description="Folder where Keras keeps downloaded weights; unset: Keras's own"
     )
-    deadline_s: int = Field(3600, ge=1, description="Longest run of one explanation")
+    deadline_s: int = Field(
+        3600,
+        ge=1,
+        description="Longest run of an explanation; of n side by side, all together n times it",
+    )
     grace_s: int = Field(
         30, ge=1, description="After the deadline, how long until the process ends"
     )

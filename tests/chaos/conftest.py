@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.contract.ledger import Ledger, Order, State, new_id
+from service.contract.ledger import Ledger, Order, State, new_batch_id, new_id
 from service.contract.queue import connect
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef
@@ -51,7 +51,19 @@ class Scene:
 
     def submit(self, *, steps: int, step_s: float = 0.05) -> str:
         explanation_id = new_id()
-        order = Order(
+        order = self._order(steps, step_s)
+        self.ledger.accept(explanation_id, order, timeout_s=60, longest=1000)
+        return explanation_id
+
+    def submit_batch(self, *steps: int, step_s: float = 0.05) -> list[str]:
+        """Explanations of so many steps, asked for together; their ids."""
+        batch_id = new_batch_id()
+        orders = {new_id(): self._order(each, step_s, batch_id) for each in steps}
+        self.ledger.accept_batch(batch_id, orders, timeout_s=60, longest=1000)
+        return list(orders)
+
+    def _order(self, steps: int, step_s: float, batch_id: str | None = None) -> Order:
+        return Order(
             settings=ResolvedSettings(
                 model="none",
                 superpixels=Pixels(kind="pixels"),
@@ -61,9 +73,8 @@ class Scene:
             ),
             model=ModelRef(name="none", digest=None),
             image=ImageInfo(sha256="0", bytes=1, format="PNG", width=1, height=1),
+            batch=batch_id,
         )
-        self.ledger.accept(explanation_id, order, timeout_s=60, longest=1000)
-        return explanation_id
 
     def state(self, explanation_id: str) -> State:
         state = self.ledger.read(explanation_id)

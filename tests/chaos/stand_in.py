@@ -3,33 +3,56 @@
 The picture's sha256 says how: `steps` of `step_s` seconds, and whether the call can be interrupted.
 """
 
+import os
+import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from service.contract.ledger import Ledger, State
+from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
 from service.contract.schema import Status
 from service.contract.settings import Settings
 from service.contract.store import open_store
-from worker.control import Control
-from worker.ending import Ending
+from worker.ending import Ended, Ending, Task
+from worker.engine.control import Interruption
 from worker.housekeeping import Housekeeping
 from worker.loop import ModelWorker
 
+DEADLY = -1  # steps: this explanation kills its worker, as a crash in native code does
 
-def sleep_through(state: State, attempt: str, control: Control) -> Ending:
-    """Note the start beside the store, then take as long as asked."""
-    assert state.order
+
+def sleep_through(tasks: Sequence[Task]) -> Iterator[Ended]:
+    """Note the starts beside the store, then take a step of each in turn, as long as asked."""
     with Path(sys.argv[2]).open("a") as notes:
-        notes.write(f"{state.id} {attempt}\n")
-    plan = state.order.settings.metadata
-    for step in range(int(str(plan["steps"]))):
-        control.check()
-        time.sleep(float(str(plan["step_s"])))
-        control.progress(step + 1, int(str(plan["steps"])))
-    return Ending(Status.SUCCEEDED)
+        notes.writelines(f"{task.state.id} {task.attempt}\n" for task in tasks)
+    under_way = {task: naps(task) for task in tasks}
+    while under_way:
+        for task, ending in [(task, next(steps)) for task, steps in under_way.items()]:
+            if ending:
+                del under_way[task]
+                yield task, ending
+
+
+def naps(task: Task) -> Iterator[Ending | Interruption | None]:
+    """Give None after each step, and how it ended after the last."""
+    assert task.state.order
+    plan = task.state.order.settings.metadata
+    steps, step_s = int(str(plan["steps"])), float(str(plan["step_s"]))
+    if steps == DEADLY:
+        os.kill(os.getpid(), signal.SIGKILL)
+    for step in range(steps):
+        try:
+            task.control.check()
+        except Interruption as interruption:
+            yield interruption
+        time.sleep(step_s)
+        task.control.progress(step + 1, steps)
+        if step + 1 < steps:
+            yield None
+    yield Ending(Status.SUCCEEDED)
 
 
 def main() -> None:

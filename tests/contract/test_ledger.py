@@ -6,7 +6,17 @@ import time
 import pytest
 
 from service.contract import ledger as ledger_module
-from service.contract.ledger import EXPIRY, Count, Fenced, Ledger, QueueFull, key_of, new_id
+from service.contract.ledger import (
+    EXPIRY,
+    Count,
+    Fenced,
+    Ledger,
+    QueueFull,
+    Standing,
+    Tick,
+    key_of,
+    new_id,
+)
 from service.contract.schema import ErrorCode, Failure, Status
 
 WIP, INTERMEDIATE = "rq:wip:test", "rq:queue:test:intermediate"
@@ -44,7 +54,7 @@ def test_accepting_again_after_a_lost_answer_queues_once(ledger, order, accepted
     ledger.begin(explanation_id)
     ledger.accept(explanation_id, order, timeout_s=60, longest=1000)
     assert ledger.read(explanation_id).status is Status.RUNNING
-    assert waiting() == [explanation_id]
+    assert waiting() == []
 
 
 def test_only_the_first_to_begin_owns_it(ledger, accepted):
@@ -60,7 +70,7 @@ def test_a_tick_reports_progress_and_renews_the_lease(ledger, accepted, connecti
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
     silence(connection, explanation_id, attempt)
-    assert ledger.tick(explanation_id, attempt, Count(10, 100, 2.5)) is False
+    assert ledger.tick(Tick(explanation_id, attempt, Count(10, 100, 2.5))) == [Standing.OWNED]
     assert ledger.read(explanation_id).progress == Count(10, 100, 2.5)
     assert ledger.reap(max_attempts=3) == 0
 
@@ -92,15 +102,15 @@ def test_an_attempt_that_lost_its_lease_can_write_nothing(ledger, accepted, outc
     assert ledger.reap(max_attempts=3) == 1
     second = ledger.begin(explanation_id)
     for write in (
-        lambda: ledger.tick(explanation_id, lost, Count(1, 2)),
         lambda: ledger.finish(explanation_id, lost, Status.SUCCEEDED, outcome=outcome),
         lambda: ledger.release(explanation_id, lost),
     ):
         with pytest.raises(Fenced):
             write()
+    assert ledger.tick(Tick(explanation_id, lost, Count(1, 2))) == [Standing.FENCED]
     state = ledger.read(explanation_id)
     assert (state.status, state.outcome, state.progress) == (Status.RUNNING, None, Count(0, 0))
-    assert ledger.tick(explanation_id, second, None) is False
+    assert ledger.tick(Tick(explanation_id, second)) == [Standing.OWNED]
 
 
 def test_a_released_job_is_next_and_its_start_does_not_count(ledger, accepted, waiting, connection):
@@ -143,7 +153,7 @@ def test_a_running_explanation_hears_of_a_cancel_at_its_next_tick(ledger, accept
     attempt = ledger.begin(explanation_id)
     assert ledger.cancel(explanation_id) == "canceling"
     assert ledger.cancel(explanation_id) == "canceling"
-    assert ledger.tick(explanation_id, attempt, None) is True
+    assert ledger.tick(Tick(explanation_id, attempt)) == [Standing.CANCEL]
     ledger.finish(explanation_id, attempt, Status.CANCELED, outcome=outcome)
     assert ledger.cancel(explanation_id) == "canceled"
     assert ledger.read(explanation_id).result == attempt
@@ -274,7 +284,7 @@ def test_every_change_is_published_with_a_higher_version(ledger, accepted, conne
         versions = [ledger.read(explanation_id).version]
         attempt = ledger.begin(explanation_id)
         versions.append(ledger.read(explanation_id).version)
-        ledger.tick(explanation_id, attempt, Count(1, 2))
+        ledger.tick(Tick(explanation_id, attempt, Count(1, 2)))
         versions.append(ledger.read(explanation_id).version)
         heard = [listener.get_message(timeout=1)["data"].decode() for _ in range(3)]
     assert heard == [explanation_id] * 3

@@ -66,7 +66,11 @@ def test_both_clients_can_do_the_same():
         for kind in (Client, AsyncClient)
     )
     assert set(blocking) - {"close"} == set(awaited) - {"aclose"}
-    for name in set(blocking) & set(awaited) - {"wait", "explain"}:  # those have a time limit
+    for name in set(blocking) & set(awaited) - {
+        "wait",
+        "wait_batch",
+        "explain",
+    }:  # those have a time limit
         assert inspect.signature(blocking[name]) == inspect.signature(awaited[name])
 
 
@@ -172,3 +176,31 @@ def test_lists_models_and_deletion(ask, hand, photo):
     ask("delete", ids[0])
     assert len(ask("list", status="queued").items) == 2
     assert ask("cancel", ids[1]).status in ("canceled", "canceling")
+
+
+def test_a_batch_from_upload_to_arrays_and_figure(ask, hand, new_photo):
+    settings = ExplanationSettings(outputs=Outputs(top=2))
+    batch = ask("submit_batch", [new_photo(60, 40), new_photo(61, 40)], settings)
+    first, second = (each.id for each in batch.explanations)
+    hand.succeed(first)
+    assert ask("get_batch", batch.id).counts["queued"] == 1
+    assert ask("cancel_batch", batch.id).done
+    assert ask("wait_batch", batch.id).explanations[1].status == "canceled"
+    arrays = ask("batch_attributions", batch.id)
+    assert arrays.values.shape == (1, 8, 12, 3, 2)
+    assert (arrays.ids, arrays.positions) == ([first], [0])
+    assert arrays.output_names == [["ant", "crane"]]
+    assert (arrays.standard_errors, arrays.players) == (None, None)
+    assert size_of(ask("batch_heatmap", batch.id, width=400))[0] == 400
+    ask("delete_batch", batch.id)
+    with pytest.raises(ShapshotError) as refused:
+        ask("get", second)
+    assert refused.value.problem.code == ErrorCode.NOT_FOUND
+
+
+def test_a_batch_that_does_not_end_in_time_is_a_timeout(url, hand, new_card, photo):
+    hand.announce(new_card())
+    with Client(url) as client:
+        batch = client.submit_batch([photo])
+        with pytest.raises(TimeoutError, match="queued"):
+            client.wait_batch(batch.id, timeout_s=0.1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.contract.ledger import Count
+from service.contract.ledger import Count, Tick
 from service.contract.settings import Settings
 
 URL = "/v1/explanations"
@@ -114,7 +114,7 @@ def test_a_stream_shows_the_document_then_each_change_and_ends(server, explanati
         seen = [next(following)]
         attempt = hand.begin(explanation_id)
         seen.append(next(following))
-        hand.ledger.tick(explanation_id, attempt, Count(50, 100))
+        hand.ledger.tick(Tick(explanation_id, attempt, Count(50, 100)))
         seen.append(next(following))
         hand.ledger.release(explanation_id, attempt)
         hand.succeed(explanation_id)

@@ -76,7 +76,7 @@ async def test_it_is_kept_by_caches_until_anything_differs(served, two):
         (
             {"id": ["a", "b"], "style": "heat"},
             "style",
-            ["alpha", "percentile", "palette", "id", "true_label", "width"],
+            ["alpha", "percentile", "palette", "true_label", "width", "id"],
         ),
     ],
 )

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from service.contract.ledger import INDEX, Count, Ledger, key_of, new_id
+from service.contract.ledger import INDEX, Count, Ledger, Tick, key_of, new_id
 from service.contract.schema import ErrorCode, Failure, Status
 
 URL = "/v1/explanations"
@@ -28,7 +28,7 @@ async def test_a_queued_explanation_can_be_followed_and_canceled(served, create)
 
 async def test_a_running_explanation_shows_its_progress(served, create, hand):
     explanation_id = await create()
-    hand.ledger.tick(explanation_id, hand.begin(explanation_id), Count(25, 100, 4.2))
+    hand.ledger.tick(Tick(explanation_id, hand.begin(explanation_id), Count(25, 100, 4.2)))
     answer = await served.get(f"{URL}/{explanation_id}")
     document = answer.json()
     assert (document["status"], document["attempts"]) == ("running", 1)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from service.api.openapi import DOCUMENT, render_document
-from service.contract.ledger import Count
+from service.contract.ledger import Count, Tick
 from service.contract.schema import ErrorCode, Failure
 from tests.service.conftest import some_curves
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "openapi" / "examples"
 SENT = (
-    *("ExplanationRequest", "ExplanationSettings", "Outputs"),
+    *("BatchRequest", "ExplanationRequest", "ExplanationSettings", "Outputs"),
     *("Pixels", "Grid", "Slic", "Labels", "JsonValue"),
 )
 SHOWN = ("allow", "content-type", "location", "preference-applied", "retry-after")
@@ -79,7 +79,7 @@ async def bring_to(state: str | None, create, hand) -> str:
         return ""
     explanation_id = await create(metrics=["insertion"] if state == "measured" else [])
     if state == "running":
-        hand.ledger.tick(explanation_id, hand.begin(explanation_id), Count(25, 100, 3.5))
+        hand.ledger.tick(Tick(explanation_id, hand.begin(explanation_id), Count(25, 100, 3.5)))
     elif state == "succeeded":
         hand.succeed(explanation_id)
     elif state == "measured":
@@ -97,12 +97,18 @@ def body_of(request: dict[str, Any]) -> dict[str, Any]:
     """What httpx takes for the body of an example."""
     if "json" in request:
         return {"json": request["json"]}
-    parts = dict(request.get("multipart", {}))
-    for name in {"image", "label_map"} & set(parts):
-        parts[name] = (parts[name], (EXAMPLES / parts[name]).read_bytes())
-    if "settings" in parts:
-        parts["settings"] = (None, json.dumps(parts["settings"]), "application/json")
+    parts = [
+        (name, part_of(name, value))
+        for name, values in request.get("multipart", {}).items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
     return {"files": parts} if parts else {}
+
+
+def part_of(name: str, value: Any) -> tuple[str | None, Any, str]:
+    if name == "settings":
+        return None, json.dumps(value), "application/json"
+    return value, (EXAMPLES / value).read_bytes(), "application/octet-stream"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.json")))

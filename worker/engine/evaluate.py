@@ -68,6 +68,7 @@ def evaluate_all(
     model raises goes through and ends all.
     """
     runs = [Run(explanation) for explanation in explanations]
+    del explanations  # so that the arrays of those that have ended can go
     with Pipeline(predictor, batch=batch, threads=threads) as pipeline:
         current = _paint(pipeline, runs)
         while current:

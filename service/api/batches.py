@@ -1,0 +1,163 @@
+"""Batches over HTTP: several pictures by one settings, each an explanation of its own."""
+
+from functools import partial
+
+from anyio import move_on_after, to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.api import batch_documents
+from service.api.admission import admit_batch
+from service.api.catalogue import BatchState
+from service.api.errors import ApiError, retry_after
+from service.api.explanations import FORM, POST_PROBLEMS
+from service.api.headers import not_modified, preferred_wait
+from service.api.idempotency import admit_once
+from service.api.responses import (
+    APPLIED,
+    ETAG,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    LOCATION,
+    NOT_MODIFIED,
+    PREFER,
+    RETRY_AFTER,
+    problems,
+)
+from service.api.services import Provided, Services
+from service.api.upload import JSON, MULTIPART, read_upload
+from service.contract.ledger import new_batch_id
+from service.contract.request import MOST_IN_BATCH
+from service.contract.schema import Batch, ErrorCode, Status
+from service.contract.sweep import sweep
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+_IMAGES = {
+    "type": "array",
+    "items": {"type": "string", "format": "binary"},
+    "minItems": 1,
+    "maxItems": MOST_IN_BATCH,
+    "description": "The pictures, a file each, in parts of the same name",
+}
+_BODY = {
+    "required": True,
+    "content": {
+        MULTIPART: {
+            "schema": FORM | {"properties": FORM["properties"] | {"image": _IMAGES}},
+            "encoding": {"settings": {"contentType": JSON}},
+        },
+        JSON: {
+            "schema": {"$ref": "#/components/schemas/BatchRequest"},
+            "example": {"images": ["iVBORw0KGgo…", "iVBORw0KGgo…"]},
+        },
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Batch,
+    response_description="Accepted, every picture; they wait for a worker, or run",
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    responses={
+        200: {
+            "model": Batch,
+            "description": "Done, within the wait preferred or by an earlier request",
+            "headers": LOCATION | ETAG | APPLIED,
+        },
+        202: {
+            "headers": LOCATION | RETRY_AFTER | ETAG | APPLIED,
+        },
+        **problems(*POST_PROBLEMS),
+    },
+)
+async def create_batch(request: Request, services: Provided) -> Response:
+    """Ask for several pictures to be explained side by side: all are accepted, or none.
+
+    A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
+    followed, canceled or deleted by itself.
+    """
+    max_bytes = services.settings.max_upload_bytes
+    upload = await read_upload(request, max_bytes=max_bytes, batch=True)
+    key = request.headers.get("idempotency-key")
+    batch_id = await admit_once(services, key, upload, new_batch_id(), admit_batch)
+    state, headers = await _awaited(request, services, batch_id)
+    response = _answer(state, status_code=200 if state.done else 202)
+    response.headers.update(headers | {"Location": batch_documents.path_of(batch_id)})
+    return response
+
+
+@router.get(
+    "/{batch_id}",
+    response_model=Batch,
+    openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
+    responses={
+        200: {
+            "headers": ETAG | RETRY_AFTER | APPLIED,
+        },
+        **NOT_MODIFIED,
+        **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+    },
+)
+async def get_batch(request: Request, services: Provided, batch_id: str) -> Response:
+    """Look at a batch, or wait until all of it is done."""
+    state, headers = await _awaited(request, services, batch_id)
+    response = not_modified(request, batch_documents.etag_of(state)) or _answer(state)
+    response.headers.update(headers)
+    return response
+
+
+@router.post(
+    "/{batch_id}/cancel",
+    response_model=Batch,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+)
+async def cancel_batch(services: Provided, batch_id: str) -> Response:
+    """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
+    state = await services.catalogue.batch(batch_id)
+    for member in state.members.values():
+        await to_thread.run_sync(services.ledger.cancel, member.id)
+    return _answer(await services.catalogue.batch(batch_id))
+
+
+@router.delete(
+    "/{batch_id}",
+    status_code=204,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING),
+)
+async def delete_batch(services: Provided, batch_id: str) -> Response:
+    """Delete a batch with all its explanations and all that was sent and found."""
+    state = await services.catalogue.batch(batch_id)
+    ids = [*state.batch.members, batch_id]
+    answer = await to_thread.run_sync(services.ledger.delete, *ids)
+    if answer in (Status.RUNNING, Status.CANCELING):
+        detail = f"an explanation of the batch is {answer}; cancel it and wait until it has ended"
+        raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after())
+    remove = partial(sweep, tombstone_s=services.settings.tombstone_s)
+    for id_ in ids:
+        await to_thread.run_sync(remove, id_, services.ledger, services.store)
+    return Response(status_code=204)
+
+
+async def _awaited(
+    request: Request, services: Services, batch_id: str
+) -> tuple[BatchState, dict[str, str]]:
+    """The state, after the wait the client prefers, and the header that says so."""
+    state = await services.catalogue.batch(batch_id)
+    wait_s = preferred_wait(request)
+    if wait_s is None:
+        return state, {}
+    with move_on_after(wait_s):
+        for member in state.members.values():
+            await services.watch.until_done(member.id, wait_s)
+    return await services.catalogue.batch(batch_id), {"Preference-Applied": f"wait={wait_s}"}
+
+
+def _answer(state: BatchState, *, status_code: int = 200) -> Response:
+    headers = {"ETag": batch_documents.etag_of(state), "Cache-Control": "private, no-cache"}
+    if not state.done:
+        headers |= retry_after(batch_documents.next_look_s(state))
+    content = batch_documents.batch(state).model_dump_json()
+    return Response(content, status_code, headers, JSON)
