@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 
-from tests.engine.games import random_picture
+from tests.engine.games import FunctionPredictor, random_picture
 from tests.extras import import_or_skip
 from worker.engine.boxes import Box, BoxCoalitions, whole
 from worker.engine.errors import PictureError, PredictorError
+from worker.engine.evaluate import evaluate_all, explain
+from worker.engine.explanation import Explanation
 from worker.engine.maskers import Filling
 from worker.engine.physical import buckets, next_span, physical_batch
 from worker.engine.players import PlayerCoalitions
+from worker.engine.request import Request
+from worker.engine.superpixels import Grid, Pixels
 
 jax = import_or_skip("jax")
 
 from worker.engine.backends import jax_painting  # noqa: E402
-from worker.engine.backends.jax import JaxPredictor  # noqa: E402
+from worker.engine.backends.jax import JaxPredictor, in_batches  # noqa: E402
 
 SHAPE = (12, 10, 3)
 PICTURE, FILL = random_picture(SHAPE, 0), random_picture(SHAPE, 1)
@@ -24,6 +28,12 @@ RNG = np.random.default_rng(0)
 def first_pixels(_, pictures):
     """Scores that are pixels themselves show every difference."""
     return pictures.reshape(len(pictures), -1)
+
+
+def smooth(_, pictures):
+    """Two scores that no two pictures share."""
+    rows = jax.numpy.cos(pictures.reshape(len(pictures), -1) / 100)
+    return jax.numpy.stack([rows[:, ::2].sum(axis=1), (rows * rows[:, ::-1]).sum(axis=1)], axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -82,30 +92,88 @@ ELEMENTS = np.arange(360).reshape(SHAPE) // 7
 )
 def test_what_is_painted_on_the_device_is_what_the_masker_paints(predictor, coalitions):
     expected = Filling(PICTURE, FILL)(coalitions).reshape(len(coalitions), -1)
-    scores = predictor.compositor(PICTURE, FILL)(coalitions)
+    scores = predictor.composite([(Filling(PICTURE, FILL), coalitions)])()
     assert scores.dtype == np.float32
     np.testing.assert_array_equal(scores, expected)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [boxes(9), boxes(1), boxes(70)],
+        [players(PIXELS // 9, 9), players(PIXELS // 50, 70)],
+        [players(PIXELS // 9, 9), players(ELEMENTS, 9)],
+        [boxes(9), players(PIXELS // 9, 9), Checkered(RNG.random((3, 12, 10)) < 0.5)],
+    ],
+    ids=["boxes", "players", "pixels and elements", "all kinds"],
+)
+def test_several_pictures_are_painted_into_one_batch_each_as_its_own_masker_paints(
+    predictor, parts
+):
+    fillings = [Filling(random_picture(SHAPE, 2 * i), FILL + i) for i in range(len(parts))]
+    portions = list(zip(fillings, parts, strict=True))
+    expected = np.concatenate([masker(each).reshape(len(each), -1) for masker, each in portions])
+    np.testing.assert_array_equal(predictor.composite(portions)(), expected)
+
+
+def test_portions_are_cut_into_batches_that_are_compiled():
+    batches = list(in_batches([(Filling(PICTURE, FILL), boxes(n)) for n in (3, 4, 25, 5)], 10))
+    assert [count for count, _ in batches] == [7, 10, 10, 10]
+    assert [[len(part) for _, part in batch] for _, batch in batches] == [
+        [3, 4],
+        [10],
+        [10],
+        [5, 5],
+    ]
+
+
 def test_a_job_compiles_its_painting_once_a_batch_size(predictor):
-    compositor = predictor.compositor(PICTURE, FILL)
+    filling = Filling(PICTURE, FILL)
     small, full = buckets(SHAPE, "cpu")
     for paint, make in (
         (jax_painting._paint_boxes, boxes),
         (jax_painting._paint_players, lambda count: players(PIXELS // 9, count)),
     ):
-        compositor(make(small))
-        compositor(make(full))
+        for count in (small, full):
+            predictor.composite([(filling, make(count))])()
         compiled = paint._cache_size()
         for count in (1, 2, small + 1, full - 1, 3 * full + 1):
-            compositor(make(count))
+            predictor.composite([(filling, make(count))])()
         assert paint._cache_size() == compiled
     assert predictor.traces == 2
 
 
+def test_what_is_kept_of_a_picture_goes_with_its_masker():
+    painter = jax_painting.Painter()
+    filling = Filling(PICTURE, FILL)
+    painter([(filling, boxes(2))], 2)
+    assert len(painter._residents) == 1
+    del filling
+    assert len(painter._residents) == 0
+
+
 def test_a_picture_that_does_not_fit_the_model_is_not_composited(predictor):
     with pytest.raises(PictureError, match=r"takes float32 of shape \(N, 12, 10, 3\)"):
-        predictor.compositor(PICTURE[:5], FILL[:5])
+        predictor.composite([(Filling(PICTURE[:5], FILL[:5]), boxes(2))])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("masker", ["blur(3,3)", "inpaint_telea"])
+@pytest.mark.parametrize("superpixels", [Pixels(), Grid(4, 4)])
+def test_explanations_are_the_same_painted_on_the_device_and_on_the_host(
+    masker, superpixels, count
+):
+    """Painted on the host where a predictor has no `composite`; the model is the same."""
+    predictor = JaxPredictor(smooth, [], SHAPE, "float32")
+    host = FunctionPredictor(SHAPE, lambda pictures: predictor(pictures))
+    request = Request(masker=masker, superpixels=superpixels, outputs=(0, 1), max_evals=200)
+    pictures = [random_picture(SHAPE, i) for i in range(count)]
+    together = [Explanation(predictor, each, request) for each in pictures]
+    endings = dict(evaluate_all(together, predictor))
+    for picture, explanation in zip(pictures, together, strict=True):
+        alone = explain(host, picture, request).attribution.values
+        found = endings[explanation].attribution.values
+        np.testing.assert_allclose(found, alone, rtol=0, atol=1e-6 * np.abs(alone).max())
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu:0 NVIDIA H100"])

@@ -51,7 +51,7 @@ def make_masker(spec: MaskerSpec | str, picture: Pictures) -> Masker:
     return Filling(picture, _fill(spec, picture))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Filling:
     """Shows the picture where visible and a fixed fill elsewhere; both (H, W, C) float32."""
 

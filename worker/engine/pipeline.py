@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, cycle
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
 from worker.engine.coalitions import Coalitions
-from worker.engine.maskers import Masker
+from worker.engine.maskers import Filling, Masker
 from worker.engine.physical import physical_batch
+from worker.engine.predictor import Compositor
 from worker.engine.run import Run
 
 if TYPE_CHECKING:
@@ -29,22 +31,23 @@ Portion = tuple[Run, Coalitions]  # what one explanation has in a batch
 
 @dataclass(frozen=True)
 class Batch:
-    """Portions on their way to the model. pictures: (N, H, W, C), theirs one after the other.
+    """Portions on their way through the model.
 
-    painting: for each portion its parts under way; each gives the seconds it took.
+    score: gives the scores (N, n_outputs) of all of them, one after the other. painting: for each
+    portion its parts under way on the host; each gives the seconds it took.
     """
 
     portions: Sequence[Portion]
-    pictures: Pictures
-    painting: Sequence[Sequence[Future[float]]]
+    score: Callable[[], NDArray[np.float32]]
+    painting: Sequence[Sequence[Future[float]]] = ()
 
 
 class Pipeline:
     """Paints one batch while the model has another.
 
-    Two buffers of a physical batch are all the pictures it ever holds. batch: pictures a model call
-    takes, at least 2 and give or take one; by default what suits the device. threads: painters; by
-    default one a core.
+    What a Compositor can paint it does. Two buffers of a physical batch are all the pictures ever
+    held here. batch: pictures a model call takes, at least 2 and give or take one; by default what
+    suits the device. threads: painters; by default one a core.
     """
 
     def __init__(
@@ -70,13 +73,19 @@ class Pipeline:
 
     def paint(self, portions: Sequence[Portion]) -> Batch:
         """Start painting up to `batch` + 1 coalitions; at most one other batch may be under way."""
+        fillings = [(run.explanation.masker, coalitions) for run, coalitions in portions]
+        if isinstance(self._predictor, Compositor) and _are_fillings(fillings):
+            return Batch(portions, self._predictor.composite(fillings))
+        return self._paint_here(portions)
+
+    def _paint_here(self, portions: Sequence[Portion]) -> Batch:
         buffer = next(self._buffers)
         ends = [0, *accumulate(len(coalitions) for _, coalitions in portions)]
         painting = [
             self._start(run.explanation.masker, coalitions, buffer[start : start + len(coalitions)])
             for (run, coalitions), start in zip(portions, ends, strict=False)
         ]
-        return Batch(portions, buffer[: ends[-1]], painting)
+        return Batch(portions, partial(self._predictor, buffer[: ends[-1]]), painting)
 
     def _start(
         self, masker: Masker, coalitions: Coalitions, out: Pictures
@@ -90,19 +99,25 @@ class Pipeline:
         ]
 
     def wait(self, batch: Batch) -> None:
-        """Wait until a batch is painted."""
-        for (run, _), parts in zip(batch.portions, batch.painting, strict=True):
+        """Wait until what is painted here of a batch is."""
+        for (run, _), parts in zip(batch.portions, batch.painting, strict=False):
             run.explanation.timings.mask_s += sum(part.result() for part in parts)
 
     def score(self, batch: Batch) -> list[NDArray[np.float32]]:
         """Score a painted batch: (B, n_outputs) of each portion."""
         start = perf_counter()
-        scores = self._predictor(batch.pictures)  # (N, n_outputs)
+        scores = batch.score()  # (N, n_outputs)
         each_s = (perf_counter() - start) / len(scores)
         for run, coalitions in batch.portions:
             run.explanation.timings.model_s += each_s * len(coalitions)
         ends = accumulate(len(coalitions) for _, coalitions in batch.portions)
         return np.split(scores, list(ends)[:-1])
+
+
+def _are_fillings(
+    portions: Sequence[tuple[Masker, Coalitions]],
+) -> TypeGuard[Sequence[tuple[Filling, Coalitions]]]:
+    return all(isinstance(masker, Filling) for masker, _ in portions)
 
 
 def _paint_timed(masker: Masker, coalitions: Coalitions, out: Pictures) -> float:

@@ -1,6 +1,7 @@
 """The model as the engine sees it: pictures in, scores out. What runs it is in backends/."""
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from worker.engine.arrays import Pictures
 from worker.engine.coalitions import Coalitions, Shape
 from worker.engine.errors import PictureError
+from worker.engine.maskers import Filling
 
 
 class Predictor(Protocol):
@@ -31,11 +33,18 @@ class Predictor(Protocol):
         """
 
 
+@runtime_checkable
 class Compositor(Protocol):
-    """Scores coalitions of one picture over one fill, which stay where the model is."""
+    """A predictor that also paints: pictures and fills stay where the model is."""
 
-    def __call__(self, coalitions: Coalitions) -> NDArray[np.float32]:
-        """Score N coalitions: (N, n_outputs) float32, as of the pictures a Filling paints."""
+    def composite(
+        self, portions: Sequence[tuple[Filling, Coalitions]]
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Start scoring the coalitions of each masker; what is returned waits for the scores.
+
+        Those are (N, n_outputs) float32, of all coalitions in their order, as of the pictures that
+        the maskers paint. Raises PictureError for a wrong shape or type.
+        """
 
 
 def check_pictures(pictures: Pictures, shape: Shape) -> None:

@@ -1,6 +1,7 @@
 """Models run by JAX, made for GPUs: compiled for two batch sizes, masks painted on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
-from worker.engine.backends.jax_painting import Painter
-from worker.engine.coalitions import Coalitions, Shape
+from worker.engine.backends.jax_painting import Painter, Portion
+from worker.engine.coalitions import Shape
 from worker.engine.errors import PredictorError
 from worker.engine.physical import buckets
 from worker.engine.predictor import check_pictures
 
 Weights = Any  # a tree of arrays
 Model = Callable[[Weights, jax.Array], Any]
+Pending = tuple[int, jax.Array]  # how many of the first rows count, and scores under way
 
 
 class JaxPredictor:
@@ -37,32 +39,31 @@ class JaxPredictor:
         self.device = _device()
         self.traces = 0  # how often the model was traced: stays as it is after construction
         self._weights = jax.device_put(weights)
+        self._painter = Painter()
         self._executables = {
             size: self._compile(model, size) for size in buckets(input_shape, self.device)
         }
+        self._largest = max(self._executables)
         self.n_outputs = int(self(np.zeros((1, *input_shape), np.float32)).shape[1])
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
         check_pictures(pictures, self.input_shape)
-        return self._in_batches(len(pictures), lambda span, size: _padded(pictures[span], size))
+        starts = range(0, len(pictures), self._largest)
+        batches = [pictures[start : start + self._largest] for start in starts]
+        return _wait([self._start(len(each), partial(_padded, each)) for each in batches])
 
-    def compositor(self, picture: Pictures, fill: Pictures) -> "JaxCompositor":
-        """Keep a picture and its fill, (H, W, C) float32 both, on the device, to score coalitions.
+    def composite(self, portions: Sequence[Portion]) -> Callable[[], NDArray[np.float32]]:
+        """Start scoring coalitions, of which only who is visible travels; see Compositor."""
+        for filling, _ in portions:
+            check_pictures(filling.picture[np.newaxis], self.input_shape)
+        batches = in_batches(portions, self._largest)
+        pending = [self._start(n, partial(self._painter, batch)) for n, batch in batches]
+        return partial(_wait, pending)
 
-        Raises PictureError for a wrong shape or type.
-        """
-        check_pictures(np.stack([picture, fill]), self.input_shape)
-        return JaxCompositor(self, Painter(picture, fill))
-
-    def _in_batches(self, count: int, batch: Callable[[slice, int], Any]) -> NDArray[np.float32]:
-        """Score `batch(span, size)`, pictures 0..count padded to a size, span after span."""
-        largest = max(self._executables)
-        spans = [slice(at, min(at + largest, count)) for at in range(0, count, largest)]
-        pending = []  # JAX computes in the background: the next is prepared meanwhile
-        for span in spans:
-            size = min(each for each in self._executables if each >= span.stop - span.start)
-            pending.append(self._executables[size](self._weights, batch(span, size)))
-        return np.concatenate([np.asarray(scores) for scores in pending])[:count]  # without padding
+    def _start(self, count: int, paint: Callable[[int], Any]) -> Pending:
+        """Have pictures painted and scored in the background, padded to a size it is made for."""
+        size = min(size for size in self._executables if size >= count)
+        return count, self._executables[size](self._weights, paint(size))
 
     def _compile(self, model: Model, size: int) -> Any:
         def forward(weights: Weights, pictures: jax.Array) -> jax.Array:
@@ -75,18 +76,27 @@ class JaxPredictor:
             return jax.jit(forward).lower(self._weights, pictures).compile()
 
 
-class JaxCompositor:
-    """Scores coalitions of one picture over one fill; only who is visible goes to the device."""
+def in_batches(
+    portions: Sequence[Portion], largest: int
+) -> Iterator[tuple[int, Sequence[Portion]]]:
+    """Cut portions into batches of at most `largest` coalitions; with each the number it has."""
+    batch: list[Portion] = []
+    room = largest
+    for filling, coalitions in portions:
+        for start in range(0, len(coalitions), largest):
+            part = coalitions[start : start + largest]
+            if len(part) > room:
+                yield largest - room, batch
+                batch, room = [], largest
+            batch.append((filling, part))
+            room -= len(part)
+    if batch:
+        yield largest - room, batch
 
-    def __init__(self, predictor: JaxPredictor, painter: Painter) -> None:
-        self._predictor = predictor
-        self._painter = painter
 
-    def __call__(self, coalitions: Coalitions) -> NDArray[np.float32]:
-        """Score N coalitions: (N, n_outputs) float32."""
-        return self._predictor._in_batches(
-            len(coalitions), lambda span, size: self._painter(coalitions[span], size)
-        )
+def _wait(pending: Sequence[Pending]) -> NDArray[np.float32]:
+    """Give the scores (N, K) of batches one after the other, without those of padding."""
+    return np.concatenate([np.asarray(scores)[:count] for count, scores in pending])
 
 
 def _padded(pictures: Pictures, size: int) -> Pictures:

@@ -1,69 +1,127 @@
 """Paints coalitions on the device of JAX: boxes or members travel there, and no pixels."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.arrays import Indices, Mask, Pictures
+from worker.engine.arrays import Indices, Mask
 from worker.engine.boxes import BoxCoalitions
 from worker.engine.coalitions import Coalitions
+from worker.engine.maskers import Filling
 from worker.engine.players import PlayerCoalitions
 
 FEWEST_BOXES = 32  # more than a coalition of the image tree has in pictures of up to 2^13 a side
 FEWEST_PLAYERS = 64
+Portion = tuple[Filling, Coalitions]
+Kind = TypeVar("Kind")
 
 
-class Painter:
-    """Shows a picture where visible and a fill elsewhere, as the masker Filling does.
+class Resident:
+    """What stays on the device of one explanation: its picture and fill, (H, W, C), and labels."""
 
-    picture, fill: (H, W, C) float32. Numbers of boxes and of players are padded to powers of two,
-    so that a job compiles its painting once.
-    """
-
-    def __init__(self, picture: Pictures, fill: Pictures) -> None:
-        self._picture = jax.device_put(picture)
-        self._fill = jax.device_put(fill)
+    def __init__(self, filling: Filling) -> None:
+        self.picture = jax.device_put(filling.picture)
+        self.fill = jax.device_put(np.asarray(filling.fill))
         self._labels: tuple[Indices, jax.Array] | None = None  # as last seen: here and there
 
-    def __call__(self, coalitions: Coalitions, size: int) -> jax.Array:
-        """Paint up to `size` coalitions: (size, H, W, C) float32, the rest of it as nobody's."""
-        if isinstance(coalitions, BoxCoalitions):
-            return _paint_boxes(self._picture, self._fill, _boxes(coalitions, size))
-        if isinstance(coalitions, PlayerCoalitions):
-            labels = self._on_device(coalitions.labels)
-            return _paint_players(self._picture, self._fill, labels, _members(coalitions, size))
-        return _paint(self._picture, self._fill, _visible(coalitions, size))
-
-    def _on_device(self, labels: Indices) -> jax.Array:
-        """The labels of an explanation travel once."""
+    def labels(self, labels: Indices) -> jax.Array:
+        """The labels of its players travel once."""
         if self._labels is None or self._labels[0] is not labels:
             self._labels = labels, jax.device_put(labels)
         return self._labels[1]
 
 
-def _boxes(coalitions: BoxCoalitions, size: int) -> NDArray[np.int32]:
+class Painter:
+    """Paints coalitions of any number of pictures into one batch, as their maskers would.
+
+    What is kept of a picture goes with its masker. Numbers of boxes, players and pictures are
+    padded to powers of two, so that a job compiles its painting once.
+    """
+
+    def __init__(self) -> None:
+        self._residents: WeakKeyDictionary[Filling, Resident] = WeakKeyDictionary()
+
+    def __call__(self, portions: Sequence[Portion], size: int) -> jax.Array:
+        """Paint up to `size` coalitions: (size, H, W, C) float32; the rest is of no interest."""
+        residents = [self._resident(filling) for filling, _ in portions]
+        pictures = _stack([each.picture for each in residents])  # (E, H, W, C)
+        fills = _stack([each.fill for each in residents])
+        owners = _owners([len(coalitions) for _, coalitions in portions], size)  # (N,)
+        parts = [coalitions for _, coalitions in portions]
+        if boxes := _as(BoxCoalitions, parts):
+            return _paint_boxes(pictures, fills, owners, _boxes(boxes, size))
+        if (players := _as(PlayerCoalitions, parts)) and _alike(players):
+            pairs = zip(residents, players, strict=True)
+            labels = _stack([resident.labels(part.labels) for resident, part in pairs])
+            return _paint_players(pictures, fills, owners, labels, _members(players, size))
+        return _paint(pictures, fills, owners, _visible(parts, size, pictures.shape[1:]))
+
+    def _resident(self, filling: Filling) -> Resident:
+        if filling not in self._residents:
+            self._residents[filling] = Resident(filling)
+        return self._residents[filling]
+
+
+def _as(kind: type[Kind], parts: Sequence[object]) -> list[Kind] | None:
+    """Give the parts where all of them are of a kind."""
+    found = [part for part in parts if isinstance(part, kind)]
+    return found if len(found) == len(parts) else None
+
+
+def _alike(parts: Sequence[PlayerCoalitions]) -> bool:
+    """Tell whether all their players are of pixels, or all of elements."""
+    return len({part.labels.ndim for part in parts}) == 1
+
+
+def _stack(arrays: Sequence[jax.Array]) -> jax.Array:
+    """Stack arrays, and the last one again up to a power of two."""
+    missing = _padded(len(arrays), 1) - len(arrays)
+    return jnp.stack([*arrays, *[arrays[-1]] * missing])
+
+
+def _owners(counts: Sequence[int], size: int) -> NDArray[np.int32]:
+    """Give which portion each row is of, (size,); rows to spare are of the first."""
+    owners = np.zeros(size, np.int32)
+    owners[: sum(counts)] = np.repeat(np.arange(len(counts)), counts)
+    return owners
+
+
+def _boxes(parts: Sequence[BoxCoalitions], size: int) -> NDArray[np.int32]:
     """Give the edges of the boxes of each coalition, (size, P, 6); those missing are empty."""
-    most = max(len(boxes) for boxes in coalitions.members)
+    members = [boxes for part in parts for boxes in part.members]
+    most = max(len(boxes) for boxes in members)
     edges = np.zeros((size, _padded(most, FEWEST_BOXES), 6), np.int32)
-    for row, boxes in zip(edges, coalitions.members, strict=False):
+    for row, boxes in zip(edges, members, strict=False):
         row[: len(boxes)] = np.array(boxes, np.int32).reshape(-1, 6)
     return edges
 
 
-def _members(coalitions: PlayerCoalitions, size: int) -> Mask:
+def _members(parts: Sequence[PlayerCoalitions], size: int) -> Mask:
     """Give who is in each coalition, (size, M), M padded with players that have no pixels."""
-    count, players = coalitions.members.shape
-    members = np.zeros((size, _padded(players, FEWEST_PLAYERS)), np.bool_)
-    members[:count, :players] = coalitions.members
+    most = max(part.members.shape[1] for part in parts)
+    members = np.zeros((size, _padded(most, FEWEST_PLAYERS)), np.bool_)
+    start = 0
+    for part in parts:
+        count, players = part.members.shape
+        members[start : start + count, :players] = part.members
+        start += count
     return members
 
 
-def _visible(coalitions: Coalitions, size: int) -> Mask:
-    """Give what each coalition of another kind sees, (size, H, W, C) or (size, H, W, 1)."""
-    masks = np.stack([coalitions.visible(i) for i in range(len(coalitions))])
-    masks = masks.reshape(*masks.shape[:3], -1)
-    return np.pad(masks, [(0, size - len(masks)), *[(0, 0)] * 3])
+def _visible(parts: Sequence[Coalitions], size: int, shape: tuple[int, ...]) -> Mask:
+    """Give what coalitions of any kind see: (size, H, W, C)."""
+    masks = np.zeros((size, *shape), np.bool_)
+    rows = iter(masks)
+    for part in parts:
+        for i in range(len(part)):
+            seen = part.visible(i)
+            next(rows)[:] = seen if seen.ndim == 3 else seen[..., np.newaxis]
+    return masks
 
 
 def _padded(count: int, fewest: int) -> int:
@@ -72,29 +130,41 @@ def _padded(count: int, fewest: int) -> int:
 
 
 @jax.jit
-def _paint(picture: jax.Array, fill: jax.Array, visible: jax.Array) -> jax.Array:
-    return jnp.where(visible, picture, fill)  # (N, H, W, C)
+def _paint(
+    pictures: jax.Array, fills: jax.Array, owners: jax.Array, visible: jax.Array
+) -> jax.Array:
+    return jnp.where(visible, pictures[owners], fills[owners])  # (N, H, W, C)
 
 
 @jax.jit
 def _paint_players(
-    picture: jax.Array, fill: jax.Array, labels: jax.Array, members: jax.Array
+    pictures: jax.Array,
+    fills: jax.Array,
+    owners: jax.Array,
+    labels: jax.Array,
+    members: jax.Array,
 ) -> jax.Array:
-    visible = members[:, labels].reshape(len(members), *picture.shape[:2], -1)
-    return _paint(picture, fill, visible)
+    """An element is visible where its player is in; labels: (E, H, W) or (E, H, W, C)."""
+    players = labels[owners].reshape(len(owners), -1)  # (N, elements)
+    visible = jnp.take_along_axis(members, players, axis=1)
+    visible = visible.reshape(len(owners), *pictures.shape[1:3], -1)
+    return _paint(pictures, fills, owners, visible)
 
 
 @jax.jit
-def _paint_boxes(picture: jax.Array, fill: jax.Array, boxes: jax.Array) -> jax.Array:
+def _paint_boxes(
+    pictures: jax.Array, fills: jax.Array, owners: jax.Array, boxes: jax.Array
+) -> jax.Array:
     """An element is visible where the rows, columns and channels of one box all hold it.
 
     The boxes of a coalition are disjoint, so sums of these products are exactly 0 or 1.
     """
     rows, columns, channels = (  # (N, P, H), (N, P, W), (N, P, C)
         _inside(boxes[..., 2 * axis], boxes[..., 2 * axis + 1], extent)
-        for axis, extent in enumerate(picture.shape)
+        for axis, extent in enumerate(pictures.shape[1:])
     )
-    return _paint(picture, fill, jnp.einsum("nph,npw,npc->nhwc", rows, columns, channels) > 0.5)
+    visible = jnp.einsum("nph,npw,npc->nhwc", rows, columns, channels) > 0.5
+    return _paint(pictures, fills, owners, visible)
 
 
 def _inside(start: jax.Array, stop: jax.Array, extent: int) -> jax.Array:
