@@ -80,6 +80,7 @@ def _document(status: Status, **differing: Any) -> dict[str, Any]:
         id=_ID,
         version=1,
         status=status,
+        owner=None,
         created_at=_CREATED_AT,
         order=_ORDER,
         **(fields | differing),

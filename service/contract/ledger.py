@@ -31,7 +31,7 @@ from service.contract.schema import (
 from service.contract.settings import Settings
 
 CHANGES = "shapshot:changes"
-INDEX = "shapshot:explanations"  # sorted set: id by time of creation
+INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artefacts may go
 RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
 
@@ -63,6 +63,7 @@ class Order(BaseModel):
     image: ImageInfo
     label_map: LabelMapInfo | None = None
     batch: str | None = None  # the id of the batch it is one of
+    owner: str | None = None  # the name of the key that asked; None where there are no keys
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Batch:
     id: str
     created_at: float
     members: tuple[str, ...]  # ids, in the order of upload; none once expired
+    owner: str | None  # the name of the key that asked
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class State:
     id: str
     version: int  # grows with every change
     status: Status
+    owner: str | None  # known of what has expired, too
     created_at: float
     started_at: float | None
     finished_at: float | None
@@ -132,6 +135,11 @@ def key_of(id_: str) -> str:
     return f"shapshot:explanation:{id_}"
 
 
+def index_of(owner: str | None) -> str:
+    """The sorted set, id by time of creation, of an owner's explanations; None: of everybody's."""
+    return INDEX if owner is None else f"{INDEX}:{owner}"
+
+
 Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 
 
@@ -144,6 +152,7 @@ def decode(explanation_id: str, raw: Hash) -> State | None:
         id=explanation_id,
         version=int(fields.get("version", 0)),
         status=Status(fields["status"]),
+        owner=fields.get("owner"),
         created_at=float(fields["created_at"]),
         started_at=_number(fields, "started_at"),
         finished_at=_number(fields, "finished_at"),
@@ -166,6 +175,7 @@ def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
         id=batch_id,
         created_at=float(fields["created_at"]),
         members=tuple(fields.get("members", "").split()),
+        owner=fields.get("owner"),
     )
 
 
@@ -225,7 +235,8 @@ class Ledger:
 
         orders: by id, in the order of upload; each names the batch.
         """
-        record = {"created_at": time.time(), "members": " ".join(orders)}
+        owner = next(iter(orders.values())).owner
+        record = {"created_at": time.time(), "members": " ".join(orders), **_given(owner=owner)}
         head = (batch_id, len(record), 0, *_flat(record))
         self._accept(orders, head, timeout_s=timeout_s, longest=longest)
 
@@ -256,7 +267,7 @@ class Ledger:
             "created_at": now,
             "attempts": 0,
             "order": order.model_dump_json(),
-            **({"batch": order.batch} if order.batch else {}),
+            **_given(batch=order.batch, owner=order.owner),
         }
         job = new_job(
             explanation_id, queue=self._queue, timeout_s=timeout_s, connection=self._redis
@@ -374,6 +385,11 @@ def as_text(value: object) -> str:
 
 def _json(count: Count | None) -> str:
     return json.dumps(vars(count)) if count else ""
+
+
+def _given(**fields: str | None) -> dict[str, str]:
+    """Without those that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _flat(mapping: Mapping[str, Any]) -> list[Any]:

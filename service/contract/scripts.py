@@ -25,6 +25,17 @@ local function conclude_batch(batch, expires_at)
   end
   redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
 end
+-- Of what its owner may list, and of all
+local function index(id, at)
+  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
+  redis.call('ZADD', 'shapshot:explanations', at, id)
+  if owner then redis.call('ZADD', 'shapshot:explanations:' .. owner, at, id) end
+end
+local function unindex(id)
+  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
+  redis.call('ZREM', 'shapshot:explanations', id)
+  if owner then redis.call('ZREM', 'shapshot:explanations:' .. owner, id) end
+end
 local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
 end
@@ -64,7 +75,7 @@ while at <= #ARGV do
   redis.call('HSET', 'shapshot:explanation:' .. id, unpack(ARGV, fields, job - 1))
   if following > job then
     redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
-    redis.call('ZADD', 'shapshot:explanations', now, id)
+    index(id, now)
     redis.call('RPUSH', queue, id)
   end
   redis.call('ZREM', 'shapshot:expiry', id)
@@ -184,8 +195,8 @@ local function remove(id)
   redis.call('LREM', 'rq:queue:' .. queue, 0, id)
   redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
   forget_job(id)
+  unindex(id)
   redis.call('DEL', 'shapshot:explanation:' .. id)
-  redis.call('ZREM', 'shapshot:explanations', id)
   redis.call('ZADD', 'shapshot:expiry', 0, id)
   redis.call('PUBLISH', 'shapshot:changes', id)
   conclude_batch(batch, ARGV[2])
@@ -246,16 +257,20 @@ return reaped
 """
 )
 
-# What is left of an explanation after its artefacts expired: that it was there.
+# What is left of an explanation after its artefacts expired: that it was there, and whose it was.
 # ARGV: id, seconds to remember it
-BURY = """
+BURY = (
+    _COMMON
+    + """
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  local created = redis.call('HGET', KEYS[1], 'created_at')
+  local created, owner = unpack(redis.call('HMGET', KEYS[1], 'created_at', 'owner'))
+  unindex(ARGV[1])
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'status', 'expired', 'created_at', created)
+  if owner then redis.call('HSET', KEYS[1], 'owner', owner) end
   redis.call('EXPIRE', KEYS[1], ARGV[2])
   redis.call('PUBLISH', 'shapshot:changes', ARGV[1])
 end
-redis.call('ZREM', 'shapshot:explanations', ARGV[1])
 redis.call('ZREM', 'shapshot:expiry', ARGV[1])
 """
+)
