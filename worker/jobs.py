@@ -167,7 +167,7 @@ def _runtime(model: LoadedModel) -> Runtime:
         backend=predictor.backend,
         device=predictor.device,
         dtype=predictor.dtype,
-        versions=_versions(),
+        versions=_versions(predictor.backend),
     )
 
 
@@ -184,8 +184,10 @@ def _timings(prepared: Prepared, explained: Explained, engine_s: float, store_s:
 
 
 @cache
-def _versions() -> dict[str, str]:
-    packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy")
+def _versions(backend: str) -> dict[str, str]:
+    """The versions of whatever has a part in the numbers."""
+    runs = {"openvino": ["openvino"], "jax": ["jax", "jaxlib"]}.get(backend, [])
+    packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy", *runs)
     return {package: version(package) for package in ("shapshot", *packages)}
 
 

@@ -29,6 +29,14 @@ class ModelStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class PrecisionError(Response):
+    """How far scores in reduced precision are from those in float32, as differences of scores."""
+
+    largest: float = Field(description="Over all pictures and outputs")
+    median: float = Field(description="Over pictures, of the largest of each")
+    pictures: int = Field(description="On how many made-up pictures it was measured")
+
+
 class ModelSummary(Response):
     """A model as `GET /v1/models` lists it. Unknown until loaded: null."""
 
@@ -41,7 +49,10 @@ class ModelSummary(Response):
     output_count: int | None
     backend: str | None
     device: str | None
-    dtype: str | None
+    dtype: str | None = Field(description="What it computes in; below float32 it is a draft")
+    precision_error: PrecisionError | None = Field(
+        description="Against float32, of a draft, measured when it was loaded"
+    )
     value_range: tuple[float, float] = Field(description="Range of the pixel values masks work in")
     preprocessing: str = Field(description="What is applied to pixel values before the model")
     fit: Literal["crop", "stretch"] = Field(description="How a photo is brought to the input size")

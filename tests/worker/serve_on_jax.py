@@ -17,7 +17,7 @@ for name in registry.names:
     if card.reason is None:
         model = registry.get(name)
         answers[f"{name} scores"] = model.predictor(soft_pictures(card.input_shape, 5))
-        if model.precision_error:
-            answers[f"{name} error"] = model.precision_error.largest
+        if model.card.precision_error:
+            answers[f"{name} error"] = model.card.precision_error.largest
 np.savez(sys.argv[2], keras=registry.keras_backend, **answers)
 assert "tensorflow" not in sys.modules, "JAX alone is to be loaded"

@@ -48,7 +48,7 @@ def test_the_bundled_model_has_the_same_scores_and_digest_on_every_backend(serve
     np.testing.assert_allclose(scores, eager, rtol=0, atol=TOLERANCE)
     assert (other.card.backend, other.card.dtype) == (backend, "float32")
     assert other.card.digest == plain.card.digest
-    assert other.precision_error is None
+    assert other.card.precision_error is None
 
 
 def test_a_saved_model_is_frozen_too(serve, tmp_path):
@@ -65,7 +65,7 @@ def test_a_draft_is_served_with_its_error_or_says_that_this_processor_has_none(s
     registry = serve(cifar10("draft", 'backend = "openvino"\nprecision = "bfloat16"'))
     if "BF16" in backend.openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert registry.get("draft").card.dtype == "bfloat16"
-        assert 0 < registry.get("draft").precision_error.largest < 0.1
+        assert 0 < registry.get("draft").card.precision_error.largest < 0.1
     else:
         (card,) = registry.cards()
         assert card.status is ModelStatus.UNAVAILABLE

@@ -1,13 +1,13 @@
 """From an entry of the file to a model that answers: open, check, label, describe."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.contract.schema import ModelCard, ModelStatus
+from service.contract.schema import ModelCard, ModelStatus, PrecisionError
 from worker.models.applications import imagenet_labels
 from worker.models.backends import open_predictor, prepare
 from worker.models.errors import ModelUnavailable
@@ -16,7 +16,6 @@ from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from worker.engine.precision import Deviation
     from worker.engine.predictor import Predictor
 
 LONGEST_REASON = 400  # characters
@@ -26,15 +25,11 @@ ROUNDING = 0.02  # of the largest score: what bfloat16 may do to copies in one b
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that answers: `labels[k]` names column k of what `predictor` gives.
-
-    precision_error: against float32, of a predictor that was asked to compute in less.
-    """
+    """A model that answers: `labels[k]` names column k of what `predictor` gives."""
 
     card: ModelCard
     predictor: "Predictor"
     labels: list[str]
-    precision_error: "Deviation | None"
 
 
 def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None) -> LoadedModel:
@@ -62,9 +57,10 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
         "backend": predictor.backend,
         "device": predictor.device,
         "dtype": predictor.dtype,
+        "precision_error": precision_error and PrecisionError(**asdict(precision_error)),
         "labels": labels,
     }
-    return LoadedModel(card.model_copy(update=known), predictor, labels, precision_error)
+    return LoadedModel(card.model_copy(update=known), predictor, labels)
 
 
 def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Tensor]:

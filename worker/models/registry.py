@@ -82,6 +82,7 @@ class Registry:
             backend=None,
             device=None,
             dtype=None,
+            precision_error=None,
             value_range=(0.0, 255.0),
             preprocessing=entry.preprocessing_text,
             fit=entry.fit,
