@@ -1,5 +1,6 @@
 """Entry of a worker process: settings, models, then the loop. `python -m worker.main`."""
 
+import importlib
 import os
 import secrets
 import socket
@@ -20,6 +21,7 @@ from worker.jobs import Explainer
 from worker.loop import ModelWorker
 from worker.models.errors import RegistryError
 from worker.models.registry import Registry, read_registry
+from worker.start_up import StartUp
 
 REDIS_PATIENCE_S = 60
 
@@ -29,6 +31,7 @@ log = structlog.get_logger(__name__)
 def main() -> int:
     """Serve until told to stop; 0 then, 1 where it could not begin."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
+    start_up = StartUp()
     settings = Settings()
     configure_logs(level=settings.log_level, as_json=settings.log_json)
     try:
@@ -40,19 +43,29 @@ def main() -> int:
     except (RegistryError, ValueError, OSError, redis.RedisError) as error:
         log.error("the worker cannot start", reason=str(error))
         return 1
-    return serve(settings, registry, store, connection)
+    start_up.done("redis")
+    importlib.import_module("keras")  # with TensorFlow or JAX: most of the time it takes
+    start_up.done("keras")
+    return serve(settings, registry, store, connection, start_up)
 
 
-def serve(settings: Settings, registry: Registry, store: Store, connection: redis.Redis) -> int:
+def serve(
+    settings: Settings,
+    registry: Registry,
+    store: Store,
+    connection: redis.Redis,
+    start_up: StartUp,
+) -> int:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     ledger = Ledger.of(connection, settings)
     housekeeping = Housekeeping(name, connection, ledger, store, settings, registry.cards)
     housekeeping.start()
     try:
         load(registry.default, registry, housekeeping)
+        start_up.done("default_model")
         Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()
         Job.functions[EXPLAIN] = Explainer(registry, store, settings).explain
-        log.info("ready", worker=name, queue=settings.queue)
+        log.info("ready", worker=name, queue=settings.queue, **start_up.seconds)
         ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
     finally:
         housekeeping.stop()

@@ -1,5 +1,6 @@
 """Real tiny models, loaded through a file of models: what is served, what is refused, and why."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -12,6 +13,7 @@ from service.contract.schema import ModelStatus
 from tests.worker.tiny_models import channel_means, dense, export
 from worker.models.applications import keras_downloads
 from worker.models.preprocessing import NAMED
+from worker.models.registry import read_registry
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -149,3 +151,17 @@ def test_downloads_are_kept_in_the_folder_of_the_settings(tmp_path):
     with keras_downloads("weights", tmp_path / "new" / "cache"):
         kept = keras.utils.get_file("kept.txt", origin=(tmp_path / "origin.txt").as_uri())
     assert Path(kept).is_relative_to(tmp_path / "new" / "cache")
+
+
+# --- When it is loaded ----------------------------------------------------------------------------
+
+
+def test_a_model_is_loaded_when_it_is_first_asked_for_and_once_whoever_asks(tmp_path):
+    dense((8, 8, 3)).save(tmp_path / "a.keras")
+    (tmp_path / "models.toml").write_text('[models.a]\nfile = "a.keras"')
+    registry = read_registry(tmp_path / "models.toml", weights_cache=None)
+    with ThreadPoolExecutor(4) as askers:
+        models = list(askers.map(lambda _: registry.get("a"), range(4)))
+    assert len(set(map(id, models))) == 1
+    registry.load("a")
+    assert registry.get("a") is models[0]

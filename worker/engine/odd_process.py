@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.odd_kernel import (
@@ -121,6 +120,8 @@ def learn(signs: Scores, odd: Scores) -> Prior:
         surprise, slope = _surprise(_prior(logs), signs, odd)
         off = (logs - means) / deviations
         return surprise + off @ off / 2, slope + off / deviations
+
+    from scipy.optimize import minimize  # half a second, which only this should pay
 
     bounds = list(zip(lowest, highest, strict=True))
     return _prior(minimize(cost, means, method="L-BFGS-B", jac=True, bounds=bounds).x)

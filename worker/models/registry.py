@@ -1,6 +1,7 @@
 """The models this worker serves: listed in one TOML file, loaded one by one, each with its card."""
 
 from pathlib import Path
+from threading import Lock
 
 import structlog
 
@@ -33,6 +34,7 @@ class Registry:
         self._weights_cache = weights_cache
         self._cards = {name: self._blank_card(name) for name in self.names}
         self._loaded: dict[str, LoadedModel] = {}
+        self._locks = {name: Lock() for name in self.names}
 
     @property
     def keras_backend(self) -> str:
@@ -44,23 +46,31 @@ class Registry:
         return [self._cards[name] for name in self.names]
 
     def get(self, name: str) -> LoadedModel:
-        """The loaded model. Raises ModelUnavailable with the reason."""
-        loaded = self._loaded.get(name)
-        if loaded is not None:
-            return loaded
+        """The model, loaded now unless it was tried before. Raises ModelUnavailable.
+
+        A job may come before its model: it was accepted when another worker, or this one before it
+        was started anew, had it.
+        """
         if name not in self._cards:
             raise ModelUnavailable(f"no model {name!r} is served; served are {self.names}")
-        raise ModelUnavailable(f"model {name}: {self._cards[name].reason or 'still loading'}")
+        self.load(name)
+        if name not in self._loaded:
+            raise ModelUnavailable(f"model {name}: {self._cards[name].reason}")
+        return self._loaded[name]
 
     def load(self, name: str) -> None:
-        """Load one model; where that fails its card and the log say why, and nothing is raised."""
-        card = self._blank_card(name)
+        """Load one model, once, whoever asks; where that fails its card and the log say why."""
+        with self._locks[name]:
+            if self._cards[name].status is ModelStatus.LOADING:
+                self._load(name)
+
+    def _load(self, name: str) -> None:
+        card = self._cards[name]
         try:
             loaded = load_model(self._entries[name], card, weights_cache=self._weights_cache)
         except ModelUnavailable as error:
             reason = str(error)
             log.warning("model unavailable", model=name, reason=reason)
-            self._loaded.pop(name, None)
             self._cards[name] = card.model_copy(
                 update={"status": ModelStatus.UNAVAILABLE, "reason": reason}
             )

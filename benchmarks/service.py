@@ -1,0 +1,135 @@
+"""`python -m benchmarks.service [--rounds N]`: what the service adds to the engine.
+
+A set of its own is started, Redis, worker and API; how long that took comes first. Then small jobs
+go over HTTP, in turns with the same explanation by the bare engine in this process. Last, figures
+are drawn of attributions of 224 x 224 pixels and four outputs.
+"""
+
+import argparse
+import io
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter, sleep
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.cases import Case, load
+from benchmarks.contenders import ours
+from service import render
+from service.client import Client
+from service.contract.request import ExplanationSettings, Outputs
+from service.contract.schema import Explanation
+from service.local import local_set
+
+MASKER, MAX_EVALS = "blur(28,28)", 100
+SMALL = Case("small", "fashion_mnist", MASKER, max_evals=MAX_EVALS)
+SETTINGS = ExplanationSettings(
+    model="fashion_mnist", masker=MASKER, max_evals=MAX_EVALS, outputs=Outputs(top=4)
+)
+PHASE = re.compile(r"(\w+)_s=(\S+)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=40)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        began = perf_counter()
+        with local_set(Path(folder), host="127.0.0.1", port=0, say=lambda _: None) as (url, _):
+            print(f"start of Redis, worker and API until ready: {perf_counter() - began:.1f} s")
+            print(f"  the worker, in seconds: {_phases(Path(folder) / 'logs' / 'worker.log')}")
+            with Client(url, timeout=60) as client:
+                _wait_for_all_models(client)
+                _measure_jobs(client, rounds)
+    _measure_drawing(rounds)
+
+
+def _phases(log: Path) -> str:
+    """What the worker says it spent until it was ready."""
+    [line] = [line for line in log.read_text().splitlines() if "imports_s=" in line]
+    plain = re.sub(r"\x1b\[\d*m", "", line)
+    return ", ".join(f"{phase} {seconds}" for phase, seconds in PHASE.findall(plain))
+
+
+def _wait_for_all_models(client: Client) -> None:
+    while any(card.status == "loading" for card in client.models().items):
+        sleep(0.1)
+
+
+def _measure_jobs(client: Client, rounds: int) -> None:
+    subject = load(SMALL)
+    engine = ours(SMALL, subject)
+    pictures = np.random.default_rng(0).integers(0, 256, (rounds + 1, *subject.picture.shape))
+    bare: list[float] = []
+    walls: list[float] = []
+    added: list[float] = []
+    explanation = None
+    for picture in pictures.astype(np.float32):  # never the same one: no answer is remembered
+        subject.picture[:] = picture
+        bare.append(_seconds(lambda: engine(MAX_EVALS)))
+        began = perf_counter()
+        explanation = client.explain(_png(picture), SETTINGS)
+        client.attributions(explanation.id)
+        walls.append(perf_counter() - began)
+        added.append(walls[-1] - explanation.timings.engine_s)
+    print(f"{MAX_EVALS} evaluations of {SMALL.model}, {MASKER}, {rounds} rounds")
+    for what, seconds in {
+        "bare engine in this process": bare,
+        "POST to attributions": walls,
+        "the same less engine time": added,
+    }.items():
+        print(f"  {what:<34} {_in_ms(seconds[1:])}")  # the first one warms both
+    if explanation:
+        _print_parts(explanation)
+
+
+def _print_parts(explanation: Explanation) -> None:
+    if explanation.timings:
+        parts = explanation.timings.model_dump().items()
+        print("  parts of the last, in ms:", ", ".join(f"{k} {1000 * v:.1f}" for k, v in parts))
+
+
+def _measure_drawing(rounds: int) -> None:
+    rng = np.random.default_rng(0)
+    arrays = render.Attributions(
+        values=rng.normal(size=(224, 224, 3, 4)).astype(np.float32),
+        base_values=np.zeros(4, np.float32),
+        data=rng.integers(0, 256, (224, 224, 3)).astype(np.float32),
+        output_names=["tabby cat", "tiger cat", "Egyptian cat", "lynx"],
+        output_indices=[281, 282, 285, 287],
+    )
+    drawings: dict[str, Callable[[], Any]] = {
+        "figure, 4 outputs": lambda: render.figure(render.Row(arrays, scores=[0.25] * 4)),
+        "overlay, 1 output": lambda: render.overlay(arrays.narrow([0])),
+        "heat, 1 output": lambda: render.heat(arrays.narrow([0])),
+    }
+    print("drawing 224 x 224")
+    for name, draw in drawings.items():
+        draw()  # fonts are read once
+        print(f"  {name:<34} {_in_ms([_seconds(draw) for _ in range(rounds)])}")
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = perf_counter()
+    work()
+    return perf_counter() - began
+
+
+def _png(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture[..., 0].astype(np.uint8)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def _in_ms(seconds: list[float]) -> str:
+    slowest_tenth = quantiles(seconds, n=10)[-1]
+    return f"median {1000 * median(seconds):6.1f} ms, 90th percentile {1000 * slowest_tenth:6.1f}"
+
+
+if __name__ == "__main__":
+    main()
