@@ -13,7 +13,7 @@ Interruption (worker.engine.control)
 import threading
 import time
 
-from service.contract.ledger import Count
+from service.contract.ledger import Count, Work
 from worker.engine.control import Interruption
 
 
@@ -34,13 +34,17 @@ class DeadlineExceeded(Interruption):
 
 
 class Control:
-    """One explanation's flag, deadline and progress. The engine's thread reads, others set."""
+    """One explanation's flag, deadline and progress. The engine's thread reads, others set.
+
+    work: what the model did for it; set once that is known.
+    """
 
     def __init__(self, *, deadline_s: float) -> None:
         self.deadline = time.monotonic() + deadline_s
         self._began = time.monotonic()
         self._reason: type[Interruption] | None = None
         self._count = Count(0, 0)
+        self.work: Work | None = None
         self._lock = threading.RLock()  # a signal handler may interrupt whoever holds it
 
     def interrupt(self, reason: type[Interruption]) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import structlog
 
 from service.contract.label_maps import LabelMapError, decode_label_map
+from service.contract.ledger import Work
 from service.contract.pictures import PictureError, decode_picture
 from service.contract.schema import Crop, ErrorCode, Runtime, Status, Timings
 from service.contract.settings import Settings
@@ -109,6 +110,7 @@ class Explainer:
         for explanation, ending in evaluate_all(list(ready), predictor, threads=threads):
             engine_s = time.perf_counter() - began
             prepared = ready.pop(explanation)
+            prepared.task.control.work = _work(explanation)
             conclude = partial(self._conclude, prepared, ending, engine_s)
             yield prepared.task, _attempt(prepared.task, conclude)
 
@@ -180,6 +182,17 @@ def _timings(prepared: Prepared, explained: Explained, engine_s: float, store_s:
         masking_s=round(explained.timings.mask_s, 4),
         model_s=round(explained.timings.model_s, 4),
         store_s=round(store_s, 4),
+    )
+
+
+def _work(explanation: Explanation) -> Work:
+    spent = explanation.timings
+    return Work(
+        evaluations=spent.evaluations,
+        batches=spent.batches,
+        slots=spent.slots,
+        model_s=spent.model_s,
+        masking_s=spent.mask_s,
     )
 
 

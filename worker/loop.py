@@ -121,6 +121,7 @@ class ModelWorker(rq.SimpleWorker):
                 outcome=ending.outcome,
                 error=ending.error,
                 count=count if count.planned else None,
+                work=task.control.work,
             )
         )
         log.info("explanation ended", status=ending.status, evaluations=count.evaluations)

@@ -22,6 +22,7 @@ from service.api import (
     heatmaps,
     models,
     openapi,
+    scrape,
     validation,
 )
 from service.api.middleware import Access, HeadAsGet
@@ -81,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     results = (attributions, heatmaps, figures, faithfulness, batch_results)
-    for module in (explanations, events, batches, *results, models, health):
+    for module in (explanations, events, batches, *results, models, health, scrape):
         app.include_router(module.router)
     app.include_router(root)
     openapi.install(app)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import structlog
 from anyio import move_on_after, to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -83,6 +84,7 @@ async def create_batch(request: Request, services: Provided) -> Response:
     upload = await read_upload(request, max_bytes=max_bytes, batch=True)
     key = request.headers.get("idempotency-key")
     batch_id = await admit_once(services, key, upload, new_batch_id(), admit_batch)
+    structlog.contextvars.bind_contextvars(id=batch_id)
     state, headers = await _awaited(request, services, batch_id)
     response = _answer(state, status_code=200 if state.done else 202)
     response.headers.update(headers | {"Location": batch_documents.path_of(batch_id)})

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from service.contract.schema import ErrorCode, Failure, Problem
 from service.contract.store import StoreError
@@ -107,9 +108,20 @@ def failure_problem(failure: Failure) -> Problem:
     return problem_of(ApiError(failure.code, failure.detail))
 
 
+class ProblemResponse(Response):
+    """Leaves the problem's code in the scope, for whoever counts and logs requests."""
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None) -> None:
+        super().__init__(problem.model_dump_json(), problem.status, headers, PROBLEM)
+        self._code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["problem"] = self._code
+        await super().__call__(scope, receive, send)
+
+
 def problem_response(error: ApiError) -> Response:
-    problem = problem_of(error)
-    return Response(problem.model_dump_json(), problem.status, error.headers, PROBLEM)
+    return ProblemResponse(problem_of(error), error.headers)
 
 
 def shortened(value: JsonValue) -> JsonValue:

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Annotated, Any
 
+import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -123,6 +124,7 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     upload = await read_upload(request, max_bytes=services.settings.max_upload_bytes)
     key = request.headers.get("idempotency-key")
     explanation_id = await admit_once(services, key, upload, new_id(), admit)
+    structlog.contextvars.bind_contextvars(id=explanation_id)
     return await _created(request, services, explanation_id)
 
 

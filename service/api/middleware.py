@@ -1,4 +1,4 @@
-"""Around every request: an id, a log line, safe headers, HEAD, and the last resort for errors."""
+"""Around every request: an id, a log line, counts, safe headers, HEAD, the end of all errors."""
 
 import re
 import time
@@ -10,14 +10,16 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import ApiError, problem_response
+from service.api.metrics import Metrics, route_of
 from service.contract.schema import ErrorCode
 
-_REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
+_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_QUIET = ("/healthz/", "/metrics")  # asked for every few seconds by machines
 log = structlog.get_logger(__name__)
 
 
 class Access:
-    """Gives each request an id, logs how it went and turns what nobody expected into a problem."""
+    """Gives each request an id, tells how it went and turns what nobody expected into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,28 +28,76 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, began, status = _request_id(scope), time.perf_counter(), 0
-
-        async def send_marked(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-            await send(message)
-
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        exchange, metrics = Exchange(scope, send), _metrics(scope)
+        structlog.contextvars.clear_contextvars()
+        with (
+            structlog.contextvars.bound_contextvars(request_id=exchange.request_id),
+            metrics.in_progress.track_inprogress(),
+        ):
             try:
-                await self._app(scope, receive, send_marked)
-            except ClientDisconnect:
-                log.info("the client left", path=scope["path"])
-            except Exception:
-                log.exception("unexpected error", path=scope["path"])
-                if status:  # too late to say so: the connection breaks off
-                    raise
-                await problem_response(_unexpected(request_id))(scope, receive, send_marked)
-            _log_request(scope, status, time.perf_counter() - began)
+                await self._guarded(exchange, receive)
+            finally:
+                exchange.tell(metrics)
+
+    async def _guarded(self, exchange: "Exchange", receive: Receive) -> None:
+        try:
+            await self._app(exchange.scope, receive, exchange.send)
+        except ClientDisconnect:
+            log.info("the client left")
+        except Exception:
+            log.exception("unexpected error")
+            if exchange.status:  # too late to say so: the connection breaks off
+                raise
+            problem = problem_response(_unexpected(exchange.request_id))
+            await problem(exchange.scope, receive, exchange.send)
+
+
+class Exchange:
+    """One request and how it was answered."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope = scope
+        self.request_id = _request_id(scope)
+        self.status = 0  # until an answer begins
+        self._send = send
+        self._began = time.perf_counter()
+        self._answered_s = 0.0
+
+    async def send(self, message: Message) -> None:
+        """Send on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._answered_s = time.perf_counter() - self._began
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+        await self._send(message)
+
+    def tell(self, metrics: Metrics) -> None:
+        """Count it and log it. Neither has the query: it may hold what is not for others."""
+        if self.status:
+            metrics.answered(self.scope, self.status, self._answered_s)
+        level = log.debug if self.scope["path"].startswith(_QUIET) else log.info
+        level("request", **self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        seconds = time.perf_counter() - self._began
+        problem, params = self.scope.get("problem"), self.scope.get("path_params", {})
+        id_ = params.get("explanation_id") or params.get("batch_id")
+        return {
+            "method": self.scope["method"],
+            "path": self.scope["path"],
+            "route": route_of(self.scope),
+            "status": self.status,
+            "ms": round(1000 * seconds, 1),
+            **({"id": id_} if id_ else {}),
+            **({"problem": problem} if problem else {}),
+        }
+
+
+def _metrics(scope: Scope) -> Metrics:
+    metrics: Metrics = scope["app"].state.services.metrics
+    return metrics
 
 
 def _request_id(scope: Scope) -> str:
@@ -58,17 +108,6 @@ def _request_id(scope: Scope) -> str:
 def _unexpected(request_id: str) -> ApiError:
     detail = f"an unexpected error; the service's log has it under request id {request_id}"
     return ApiError(ErrorCode.INTERNAL, detail)
-
-
-def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    level = log.debug if scope["path"].startswith("/healthz/") else log.info
-    level(
-        "request",
-        method=scope["method"],
-        path=scope["path"],
-        status=status,
-        ms=round(1000 * seconds, 1),
-    )
 
 
 class HeadAsGet:
@@ -84,6 +123,11 @@ class HeadAsGet:
                 await send({"type": "http.response.body", "body": b""})
 
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self._app({**scope, "method": "GET"}, receive, send_headers)
+            as_get = {**scope, "method": "GET"}
+            await self._app(as_get, receive, send_headers)
+            noted = {"route", "path_params", "problem"} & set(
+                as_get
+            )  # for whoever tells of the request
+            scope.update({name: as_get[name] for name in noted})
         else:
             await self._app(scope, receive, send)

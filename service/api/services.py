@@ -14,6 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from service.api.catalogue import Catalogue
+from service.api.metrics import Metrics
+from service.api.traffic import RedisMetrics
 from service.api.watch import Watch
 from service.contract.ledger import Ledger
 from service.contract.queue import connect
@@ -35,6 +37,7 @@ class Services:
     store: Store
     catalogue: Catalogue
     watch: Watch
+    metrics: Metrics
     heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
 
 
@@ -42,6 +45,8 @@ class Services:
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Connect lazily: a process starts, and says that it is not ready, while Redis is away."""
     connection, reading = connect(settings.redis_url), _connect_async(settings.redis_url)
+    metrics = Metrics()
+    metrics.registry.register(RedisMetrics(connection, settings.queue))
     catalogue = Catalogue(reading)
     watch = Watch(reading, catalogue.find)
     listening = asyncio.create_task(watch.run())
@@ -53,6 +58,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             store=open_store(settings.store_url),
             catalogue=catalogue,
             watch=watch,
+            metrics=metrics,
             heavy=CapacityLimiter(PICTURES_AT_ONCE),
         )
     finally:

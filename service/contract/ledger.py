@@ -64,6 +64,8 @@ class Order(BaseModel):
     label_map: LabelMapInfo | None = None
     batch: str | None = None  # the id of the batch it is one of
     owner: str | None = None  # the name of the key that asked; None where there are no keys
+    request_id: str | None = None  # of the HTTP request that asked for it
+    traceparent: str | None = None  # of that request's span, where traces are kept
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ class Count:
     evaluations: int
     planned: int
     eta_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an attempt had the model do."""
+
+    evaluations: int = 0
+    batches: int = 0  # calls of the model
+    slots: int = 0  # pictures that these calls had room for
+    model_s: float = 0.0
+    masking_s: float = 0.0  # added up over threads
 
 
 @dataclass(frozen=True)
@@ -266,6 +279,7 @@ class Ledger:
             "status": Status.QUEUED.value,
             "created_at": now,
             "attempts": 0,
+            "method": order.settings.method,
             "order": order.model_dump_json(),
             **_given(batch=order.batch, owner=order.owner),
         }
@@ -334,13 +348,18 @@ class Ledger:
         outcome: Outcome | None = None,
         error: Failure | None = None,
         count: Count | None = None,
+        work: Work | None = None,
     ) -> None:
-        """End it, if this attempt still owns it: check and write are one step. Raises Fenced."""
+        """End it, if this attempt still owns it: check and write are one step. Raises Fenced.
+
+        work: added to the totals in the same step.
+        """
         now = time.time()
         texts = (
             outcome.model_dump_json() if outcome else "",
             error.model_dump_json() if error else "",
             _json(count),
+            *_flat(vars(work) if work else {}),
         )
         owned = (explanation_id, self._queue, attempt, now, self._expiry(now))
         if self._run(scripts.FINISH, explanation_id, *owned, status.value, *texts) == "fenced":

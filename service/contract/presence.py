@@ -46,16 +46,29 @@ def live_workers(connection: redis.Redis) -> int:
     return int(connection.zcount(WORKERS, time.time(), "+inf"))
 
 
+def available_models(connection: redis.Redis) -> dict[str, list[str]]:
+    """The live workers, and the names of the models that each could use now."""
+    return {
+        worker: [card.name for card in cards if card.status is ModelStatus.AVAILABLE]
+        for worker, cards in _served(connection).items()
+    }
+
+
 def read_cards(connection: redis.Redis) -> list[ModelCard]:
     """Every model known, the default first; those that no live worker serves are unavailable."""
     known = _parse(connection.hvals(CARDS))
-    alive = connection.zrangebyscore(WORKERS, time.time(), "+inf")
-    with connection.pipeline(transaction=False) as pipe:
-        for worker in alive:
-            pipe.hvals(f"shapshot:worker:{as_text(worker)}")
-        served = [card for texts in pipe.execute() for card in _parse(texts)]
+    served = [card for cards in _served(connection).values() for card in cards]
     cards = [_best(card, [each for each in served if each.name == card.name]) for card in known]
     return sorted(cards, key=lambda card: (not card.default, card.name))
+
+
+def _served(connection: redis.Redis) -> dict[str, list[ModelCard]]:
+    """The cards of each live worker."""
+    alive = [as_text(name) for name in connection.zrangebyscore(WORKERS, time.time(), "+inf")]
+    with connection.pipeline(transaction=False) as pipe:
+        for worker in alive:
+            pipe.hvals(f"shapshot:worker:{worker}")
+        return dict(zip(alive, map(_parse, pipe.execute()), strict=True))
 
 
 def _parse(texts: Sequence[bytes | str]) -> list[ModelCard]:

@@ -36,6 +36,16 @@ local function unindex(id)
   redis.call('ZREM', 'shapshot:explanations', id)
   if owner then redis.call('ZREM', 'shapshot:explanations:' .. owner, id) end
 end
+-- Totals of what was ever done: see totals.py
+local function count(field, by)
+  redis.call('HINCRBYFLOAT', 'shapshot:totals', field, by)
+end
+local function count_end(key, status)
+  local method = redis.call('HGET', key, 'method')
+  if method then count('jobs:' .. status .. ':' .. method, 1) end
+  local failure = status == 'failed' and redis.call('HGET', key, 'error')
+  if failure then count('failures:' .. cjson.decode(failure).code, 1) end
+end
 local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
 end
@@ -45,6 +55,7 @@ local function conclude(id, status, at, expires_at)
   redis.call('HDEL', key, 'attempt', 'cancel')
   redis.call('ZADD', 'shapshot:expiry', expires_at, id)
   forget_job(id)
+  count_end(key, status)
   changed(id)
   conclude_batch(redis.call('HGET', key, 'batch'), expires_at)
 end
@@ -77,6 +88,7 @@ while at <= #ARGV do
     redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
     index(id, now)
     redis.call('RPUSH', queue, id)
+    count('accepted:' .. redis.call('HGET', 'shapshot:explanation:' .. id, 'method'), 1)
   end
   redis.call('ZREM', 'shapshot:expiry', id)
   changed(id)
@@ -129,7 +141,8 @@ return answers
 """
 )
 
-# ARGV: id, queue, attempt, now, expires_at, status, outcome or '', error or '', progress or ''
+# ARGV: id, queue, attempt, now, expires_at, status, outcome or '', error or '', progress or '',
+# then what to add to the totals, as field-value pairs
 FINISH = (
     _COMMON
     + """
@@ -139,6 +152,7 @@ if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return 'fenced' end
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'outcome', ARGV[7], 'result', attempt) end
 if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[8]) end
 if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[9]) end
+for i = 10, #ARGV, 2 do count(ARGV[i], ARGV[i + 1]) end
 conclude(id, ARGV[6], ARGV[4], ARGV[5])
 return 'finished'
 """
@@ -194,6 +208,9 @@ local function remove(id)
   local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
   redis.call('LREM', 'rq:queue:' .. queue, 0, id)
   redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
+  if redis.call('HGET', 'shapshot:explanation:' .. id, 'status') == 'queued' then
+    count_end('shapshot:explanation:' .. id, 'deleted')
+  end
   forget_job(id)
   unindex(id)
   redis.call('DEL', 'shapshot:explanation:' .. id)

@@ -141,4 +141,4 @@ def test_a_batch_is_deleted_as_a_whole_or_not_at_all(ledger, accept, connection)
     assert set(ledger.expired()) == {batch_id, *ids}
     for id_ in (*ids, batch_id):
         ledger.bury(id_, tombstone_s=60)
-    assert set(connection.keys()) == {b"rq:queues"}
+    assert set(connection.keys()) == {b"rq:queues", b"shapshot:totals"}

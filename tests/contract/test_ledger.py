@@ -174,7 +174,7 @@ def test_a_deleted_explanation_is_gone_and_its_artefacts_are_due(ledger, accepte
     assert ledger.expired() == [explanation_id]
     ledger.bury(explanation_id, tombstone_s=60)
     assert ledger.expired() == []
-    assert set(connection.keys()) == {b"rq:queues"}
+    assert set(connection.keys()) == {b"rq:queues", b"shapshot:totals"}
 
 
 def test_the_job_of_a_silent_worker_is_put_back_in_front(ledger, accepted, connection, waiting):

@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Timings:
-    """Where the time went.
+    """Where the time went, and on what.
 
     mask_s: seconds of painting, added up over threads. model_s: seconds in the model, by the clock.
+    evaluations: pictures that went through the model. batches: calls of it, slots: pictures that
+    they had room for; of a call with several explanations both count for the first of them.
     """
 
     mask_s: float = 0.0
     model_s: float = 0.0
+    evaluations: int = 0
+    batches: int = 0
+    slots: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""What a live set tells of itself after real jobs is what was run."""
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.contract.request import ExplanationSettings, Outputs, Slic
+from tests.e2e.conftest import Running
+from tests.e2e.pictures import SAMPLE, cat, saved
+
+
+def scrape(running: Running) -> dict[str, float]:
+    """Samples by name and labels."""
+    text = httpx.get(f"{running.url}/metrics").raise_for_status().text
+    return {
+        f"{sample.name}{sorted(sample.labels.values())}": sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> None:
+    outputs, metadata = Outputs(top=1), {"made for": "the counts"}
+    one = ExplanationSettings(outputs=outputs, max_evals=301, metadata=metadata)
+    four = ExplanationSettings(
+        method="kernel",
+        superpixels=Slic(kind="slic", segments=10),
+        outputs=outputs,
+        max_evals=120,
+        metrics=["deletion"],
+        metadata=metadata,
+    )
+    before = scrape(running)
+    alone = running.client.explain(SAMPLE, one)
+    photos = [saved(cat().rotate(90 * turns)) for turns in range(4)]
+    batch = running.client.wait_batch(running.client.submit_batch(photos, four).id)
+    after = scrape(running)
+
+    def added(name: str, *labels: str) -> float:
+        return after[f"{name}{sorted(labels)}"] - before.get(f"{name}{sorted(labels)}", 0)
+
+    documents = [alone, *(running.client.get(each.id) for each in batch.explanations)]
+    timings = [document.timings for document in documents if document.timings]
+    assert len(timings) == 5
+    assert added("shapshot_jobs_accepted_total", "partition") == 1
+    assert added("shapshot_jobs_total", "partition", "succeeded") == 1
+    assert added("shapshot_jobs_total", "kernel", "succeeded") == 4
+    evaluations = sum(document.progress.evaluations for document in documents)
+    assert added("shapshot_evaluations_total") == evaluations > 780
+    slots = added("shapshot_model_batch_slots_total")
+    assert evaluations <= slots
+    assert evaluations / slots > 0.5  # batches of an explanation alone end with gaps
+    assert 0 < added("shapshot_model_batches_total") < evaluations / 4
+    for name, spent_s in (
+        ("shapshot_model_forward_seconds_total", sum(each.model_s for each in timings)),
+        ("shapshot_masking_seconds_total", sum(each.masking_s for each in timings)),
+    ):
+        assert abs(added(name) - spent_s) < 0.001
+    assert after["shapshot_model_workers['cifar10']"] == 1
+    assert after["shapshot_queue_jobs[]"] == after["shapshot_running_jobs[]"] == 0
