@@ -20,6 +20,7 @@ from service.contract.pictures import (
     NotAPicture,
     Picture,
     TooManyPixels,
+    UnfitPicture,
     decode_picture,
 )
 from service.contract.presence import live_workers, read_cards
@@ -98,7 +99,7 @@ def _decode(name: str, content: bytes, max_pixels: int) -> Picture:
     except TooManyPixels as error:
         accepted = {"maximum": max_pixels}
         raise ApiError(ErrorCode.TOO_LARGE, str(error), name, None, accepted) from error
-    except BrokenPicture as error:
+    except (BrokenPicture, UnfitPicture) as error:
         raise ApiError(ErrorCode.INVALID_IMAGE, str(error), name) from error
     except NotAPicture as error:
         code = ErrorCode.UNSUPPORTED_MEDIA_TYPE

@@ -38,7 +38,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.GONE: (410, "Expired"),
     ErrorCode.TOO_LARGE: (413, "Too large"),
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: (415, "Unsupported media type"),
-    ErrorCode.INVALID_IMAGE: (422, "Broken picture"),
+    ErrorCode.INVALID_IMAGE: (422, "Invalid picture"),
     ErrorCode.INVALID_LABEL_MAP: (422, "Invalid label map"),
     ErrorCode.INVALID_SETTINGS: (422, "Invalid settings"),
     ErrorCode.INVALID_PARAMETER: (422, "Invalid parameter"),

@@ -9,7 +9,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from service.contract.burden import Reads
+
 MOST_REGIONS = 1000
+TABLE = 2**16  # labels of 8 or 16 bits
+PART = 2**20  # pixels looked up at once, as each takes an index of 8 bytes
 FORMS = ("PNG of 8- or 16-bit grey or with a palette", ".npy of whole numbers")
 BROKEN_NPY = (
     ValueError,
@@ -42,15 +46,35 @@ def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
     """
     read = _from_npy if content.startswith(npy.MAGIC_PREFIX) else _from_png
     labels = read(content, max_pixels)
+    count = _count_by_table if labels.min() >= 0 and labels.max() < TABLE else _count_by_sorting
+    regions, counted = count(labels)
+    if regions > MOST_REGIONS:
+        raise LabelMapTooLarge(f"it may have {MOST_REGIONS} regions; received {regions}")
+    return counted
+
+
+def _count_by_table(labels: NDArray[np.generic]) -> tuple[int, NDArray[np.int32]]:
+    """Of 8 and 16 bits, which may be many: sorting would take many times the time and memory."""
+    flat = labels.ravel()
+    parts = range(0, flat.size, PART)
+    taken = np.zeros(TABLE, dtype=bool)
+    for start in parts:
+        taken[flat[start : start + PART].astype(np.intp)] = True
+    position = np.cumsum(taken, dtype=np.int32) - 1
+    counted = np.empty(flat.size, dtype=np.int32)
+    for start in parts:
+        counted[start : start + PART] = position[flat[start : start + PART].astype(np.intp)]
+    return int(taken.sum()), counted.reshape(labels.shape)
+
+
+def _count_by_sorting(labels: NDArray[np.generic]) -> tuple[int, NDArray[np.int32]]:
     regions, counted = np.unique(labels, return_inverse=True)
-    if len(regions) > MOST_REGIONS:
-        raise LabelMapTooLarge(f"it may have {MOST_REGIONS} regions; received {len(regions)}")
-    return np.asarray(counted.reshape(labels.shape), dtype=np.int32)
+    return len(regions), np.asarray(counted.reshape(labels.shape), dtype=np.int32)
 
 
 def _from_png(content: bytes, max_pixels: int) -> NDArray[np.generic]:
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with Image.open(Reads(content), formats=["PNG"]) as image:
             _check_shape(image.size[::-1], max_pixels)
             if image.mode not in MODES:
                 raise LabelMapError(f"a PNG of mode {image.mode}; accepted are {FORMS[0]}")

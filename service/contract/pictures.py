@@ -1,13 +1,25 @@
 """Bytes of any photo -> upright 8-bit pixels: the API checks, the worker computes on the same."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from service.contract.burden import Burden, Reads, check_burden
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+_TURN = Image.Transpose
+_UPRIGHT_BY = {
+    2: _TURN.FLIP_LEFT_RIGHT,
+    3: _TURN.ROTATE_180,
+    4: _TURN.FLIP_TOP_BOTTOM,
+    5: _TURN.TRANSPOSE,
+    6: _TURN.ROTATE_270,
+    7: _TURN.TRANSVERSE,
+    8: _TURN.ROTATE_90,
+}  # by the orientation of EXIF
 
 
 class PictureError(Exception):
@@ -16,6 +28,7 @@ class PictureError(Exception):
     PictureError
     ├── NotAPicture        not one of the formats we read
     │   └── BrokenPicture  one of them, but damaged or cut short
+    ├── UnfitPicture       whole, perhaps, but of a shape or structure that nobody needs
     └── TooManyPixels      larger than allowed
     """
 
@@ -26,6 +39,10 @@ class NotAPicture(PictureError):  # noqa: N818
 
 class BrokenPicture(NotAPicture):
     """One of the formats we read, but damaged or cut short."""
+
+
+class UnfitPicture(PictureError):  # noqa: N818
+    """Whole, perhaps, but of a shape or structure that nobody needs."""
 
 
 class TooManyPixels(PictureError):  # noqa: N818
@@ -44,16 +61,20 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     """Decode the first frame, turn it upright by its EXIF tag and bring it to 8-bit RGB.
 
     Palettes are looked up, grey is repeated, 16-bit levels are divided by 257, transparency is
-    laid over white, CMYK is converted. Raises NotAPicture, BrokenPicture, TooManyPixels.
+    laid over white, CMYK is converted. Raises NotAPicture, BrokenPicture, UnfitPicture,
+    TooManyPixels.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(Reads(content), formats=FORMATS) as image:
             _check_size(image, max_pixels)
+            check_burden(image, content, max_pixels=max_pixels)
             image.load()
-            upright = _to_rgb(ImageOps.exif_transpose(image))
+            upright = _to_rgb(_upright(image))
             return Picture(np.asarray(upright, dtype=np.uint8), str(image.format))
     except PictureError:
         raise
+    except Burden as error:
+        raise UnfitPicture(f"a picture that is not accepted: {error}") from error
     except UnidentifiedImageError as error:
         raise NotAPicture(f"not a picture; accepted are {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -68,6 +89,12 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         raise TooManyPixels(
             f"at most {max_pixels} pixels are accepted; received {width} x {height}"
         )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Pillow's exif_transpose writes the whole EXIF anew and fails on that of some cameras."""
+    turn = _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

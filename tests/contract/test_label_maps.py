@@ -115,6 +115,16 @@ def test_an_npy_that_says_it_is_huge_takes_no_memory():
         decode(huge)
 
 
+@given(
+    labels=st.lists(st.sampled_from([0, 1, 2, 7, 255, 256, 65_535]), min_size=1, max_size=40),
+    wide=st.booleans(),
+)
+def test_regions_are_counted_by_table_as_by_sorting(labels, wide):
+    expected = np.unique(labels, return_inverse=True)[1]
+    beyond = 2**16 if wide else 0  # more than the table has
+    assert decode(npy(np.array([labels]) + beyond))[0].tolist() == expected.tolist()
+
+
 def test_too_many_regions_are_refused():
     many = np.arange(MOST_REGIONS + 1)[np.newaxis]
     assert decode(npy(many[:, 1:])).max() == MOST_REGIONS - 1

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from service.contract.burden import LONGEST, MOST_READS, MOST_SCANS
 from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
     NotAPicture,
     PictureError,
     TooManyPixels,
+    UnfitPicture,
     decode_picture,
 )
 
@@ -61,6 +63,22 @@ def test_orientation_6_puts_the_left_edge_on_top():
     exif[0x0112] = 6  # EXIF: row 0 of the stored picture is the right side of the upright one
     pixels = decode(encode(two_pixels(RED, BLUE), exif=exif))
     assert pixels[:, 0].tolist() == [list(RED), list(BLUE)]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "TIFF"])
+def test_every_format_with_exif_is_turned_once(form):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    content = encode(Image.new("RGB", (16, 8), RED), form, exif=exif.tobytes())
+    assert decode(content).shape[:2] == (16, 8)
+
+
+def test_exif_that_nobody_could_write_again_does_no_harm():
+    """Make (271) is text by the standard, and a fraction here."""
+    entries = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHII", 271, 5, 1, 38)
+    exif = b"II*\x00" + struct.pack("<IH", 8, 2) + entries + bytes(4) + struct.pack("<II", 1, 2)
+    content = encode(Image.new("RGB", (6, 4)), exif=b"Exif\x00\x00" + exif)
+    assert decode(content).shape[:2] == (6, 4)
 
 
 def test_a_palette_is_looked_up():
@@ -143,6 +161,86 @@ def test_a_picture_cut_short_is_broken(form, new_photo):
     content = new_photo(form=form)
     with pytest.raises(BrokenPicture):
         decode(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("size", [(1, LONGEST + 1), (100_000, 1)])
+def test_a_strip_of_which_a_model_sees_next_to_nothing_is_refused(size):
+    with pytest.raises(UnfitPicture, match=f"received {size[0]} x {size[1]}"):
+        decode(encode(Image.new("L", size)), max_pixels=100_000)
+
+
+def test_a_strip_as_long_as_allowed_is_read():
+    assert decode(encode(Image.new("L", (LONGEST, 1)))).shape == (1, LONGEST, 3)
+
+
+def test_a_jpeg_of_endless_scans_is_refused():
+    """Each scan of a few bytes goes over all pixels again."""
+    content = encode(Image.new("L", (64, 64)), "JPEG", progressive=True)
+    scan = content[content.rfind(b"\xff\xda") : -2]
+    with pytest.raises(UnfitPicture, match=f"{MOST_SCANS} scans"):
+        decode(content[:-2] + scan * MOST_SCANS + b"\xff\xd9")
+    assert decode(content[:-2] + scan * 10 + b"\xff\xd9").shape == (64, 64, 3)
+
+
+def test_a_tiff_of_one_huge_tile_is_refused():
+    tags = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1}
+    tags |= {322: 32_768, 323: 32_768, 324: 134, 325: 99}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    content = b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + bytes(99)
+    with pytest.raises(UnfitPicture, match="a tile may have 10000 pixels"):
+        decode(content)
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (encode(Image.new("L", (8, 8)), "JPEG")[:2], b"\xff\xfe\x00\x02"),  # empty comments
+        (
+            encode(Image.new("L", (8, 8)))[:33],
+            bytes(4) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd")),
+        ),
+        (b"GIF89a\x01\x00\x01\x00\x00\x00\x00", b"!\xfe\x01x\x00"),
+        (b"P6 ", b"#\n"),
+    ],
+    ids=["JPEG", "PNG", "GIF", "PPM"],
+)
+def test_a_picture_in_endless_small_pieces_is_refused(head, piece):
+    with pytest.raises(UnfitPicture, match=f"more than {MOST_READS} pieces"):
+        decode(head + piece * MOST_READS)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"P3 1 1 255\n1 2 3\n",
+        b"P6 1 1 100\n123",
+        b"P6 1 1 65535\n112233",
+        b"BM" + struct.pack("<IHHI", 84, 0, 0, 82)
+        + struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 8, 1, 2, 0, 0, 7, 0) + bytes(28) + b"\x00\x01",
+    ],
+    ids=["plain PPM", "PPM of 100 levels", "PPM of 16 bits", "BMP of run lengths"],
+)  # fmt: skip
+def test_what_pillow_decodes_in_python_is_refused_with_what_is_not(content):
+    with pytest.raises(UnfitPicture, match="BMP is accepted without run lengths"):
+        decode(content)
+
+
+def test_what_was_written_after_a_picture_is_not_looked_at():
+    content = encode(Image.new("RGB", (4, 4), RED), "JPEG", quality=100)
+    picture = decode_picture(content + b"<script>PK\x03\x04<?php", max_pixels=100)
+    assert (picture.format, picture.pixels.shape) == ("JPEG", (4, 4, 3))
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "WEBP", "PPM"])
+def test_cut_at_any_length_a_picture_is_refused_or_whole(form, new_photo):
+    """What lies behind the last pixel may be missing."""
+    content = new_photo(9, 7, form=form)
+    whole = decode(content)
+    for length in range(len(content)):
+        try:
+            assert np.array_equal(decode(content[:length]), whole), length
+        except PictureError:
+            continue
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's remarks on what it finds odd

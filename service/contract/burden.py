@@ -1,0 +1,67 @@
+"""What a picture asks of whoever decodes it, which a few of its bytes may make any amount.
+
+Looked at before a pixel is decoded; how many pixels there may be is not said here.
+"""
+
+import io
+
+from PIL import Image, ImageFile
+
+LONGEST = 100  # times the shorter side: a model sees next to nothing of a longer strip
+MOST_SCANS = 40  # of a JPEG, of which encoders write ten; each goes over all pixels
+MOST_READS = 100_000  # Pillow's, a few for each segment, chunk or comment before the pixels
+
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323  # TIFF
+_START_OF_SCAN = b"\xff\xda"
+
+
+class Burden(ValueError):  # noqa: N818
+    """More work or memory than a picture of its size takes."""
+
+
+class Reads(io.BytesIO):
+    """Bytes that may be read in so many pieces: Pillow steps through small ones in Python."""
+
+    _left = MOST_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise Burden(f"it comes in more than {MOST_READS} pieces")
+        return super().read(size)
+
+
+def check_burden(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
+    """Look at a picture that was opened, and not loaded. Raises Burden."""
+    _check_sides(*image.size)
+    _check_codec(image)
+    if _is_jpeg(image) and content.count(_START_OF_SCAN) > MOST_SCANS:
+        raise Burden(f"a JPEG may have {MOST_SCANS} scans")
+    tags = getattr(image, "tag_v2", {})  # of a TIFF, which is decoded by whole tiles
+    tile = int(tags.get(_TILE_WIDTH, 1)) * int(tags.get(_TILE_HEIGHT, 1))
+    if tile > max_pixels:
+        raise Burden(f"a tile may have {max_pixels} pixels; these have {tile}")
+
+
+def _check_sides(*sides: int) -> None:
+    if min(sides) < 1:
+        raise Burden(f"it has no pixels ({sides[0]} x {sides[1]})")
+    if max(sides) > LONGEST * min(sides):
+        raise Burden(
+            f"a side may be {LONGEST} times as long as the other; received {sides[0]} x {sides[1]}"
+        )
+
+
+def _check_codec(image: ImageFile.ImageFile) -> None:
+    """Codecs that Pillow runs in Python take seconds for a megabyte."""
+    for tile in image.tile:
+        if tile.codec_name in Image.DECODERS:
+            raise Burden(
+                "BMP is accepted without run lengths, PPM with raw levels up to 255, "
+                f"or up to 65535 where it is grey; this is {tile.codec_name}"
+            )
+
+
+def _is_jpeg(image: ImageFile.ImageFile) -> bool:
+    names = {tile.codec_name for tile in image.tile}
+    return "jpeg" in names or "jpeg" in str(image.info.get("compression", ""))
