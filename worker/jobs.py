@@ -65,7 +65,7 @@ class Explainer:
         self._settings = settings
 
     def explain(self, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Compute explanations by one model, side by side; give each as it ends."""
+        """Compute explanations, those of one model side by side; give each as it ends."""
         ready: dict[Explanation, Prepared] = {}
         for task in tasks:
             prepared = _attempt(task, partial(self._prepare, task))
@@ -73,8 +73,8 @@ class Explainer:
                 ready[prepared.explanation] = prepared
             else:
                 yield task, prepared
-        if ready:
-            yield from self._compute(ready)
+        for of_one_model in _by_predictor(ready):
+            yield from self._compute(of_one_model)
 
     def _prepare(self, task: Task) -> Prepared | Ending:
         began = time.perf_counter()
@@ -142,6 +142,14 @@ class Explainer:
             curves = pack_curves(explained, labels)
             _try_again(lambda: self._store.put(faithfulness_key(explanation_id, attempt), curves))
         return time.perf_counter() - began
+
+
+def _by_predictor(ready: dict[Explanation, Prepared]) -> list[dict[Explanation, Prepared]]:
+    """A batch has one model, but Redis may tell otherwise: no picture goes to another's."""
+    groups: dict[int, dict[Explanation, Prepared]] = {}
+    for explanation, prepared in ready.items():
+        groups.setdefault(id(prepared.model.predictor), {})[explanation] = prepared
+    return list(groups.values())
 
 
 def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:

@@ -8,7 +8,7 @@ hangs) and its in-process one renews no lease and cannot be interrupted.
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -19,7 +19,7 @@ from rq.exceptions import StopRequested
 
 from service.contract.ledger import Fenced, Ledger
 from service.contract.queue import Job, Queue, RefusedJob, only_argument
-from service.contract.schema import ErrorCode, Status
+from service.contract.schema import ErrorCode, Failure, Status
 from service.contract.settings import Settings
 from worker.control import Control, DeadlineExceeded, Draining, LeaseLost
 from worker.ending import Ended, Ending, Explain, Task, failed
@@ -82,8 +82,11 @@ class ModelWorker(rq.SimpleWorker):
     def _begin(self, explanation_id: str) -> Task | None:
         """Begin it, if nobody has. The n-th to run side by side may take as long as n in a row."""
         attempt = self._persist(lambda: self._ledger.begin(explanation_id))
-        state = self._persist(lambda: self._ledger.read(explanation_id)) if attempt else None
-        if not attempt or not state:
+        if not attempt:
+            return None
+        state = self._persist(lambda: self._ledger.read(explanation_id))
+        if not state:
+            self._fail_unread(explanation_id, attempt)
             return None
         control = Control(deadline_s=self._settings.deadline_s * (len(self._tasks) + 1))
         task = Task(state, attempt, control)
@@ -91,6 +94,15 @@ class ModelWorker(rq.SimpleWorker):
         if self._stop_requested:  # the signal came before there was a control to tell
             control.interrupt(Draining)
         return task
+
+    def _fail_unread(self, explanation_id: str, attempt: str) -> None:
+        """End what has begun and cannot be read: whoever wrote it, it is not tried again."""
+        error = Failure(code=ErrorCode.INTERNAL, detail="its record in Redis cannot be read")
+        with suppress(Fenced):
+            self._persist(
+                lambda: self._ledger.finish(explanation_id, attempt, Status.FAILED, error=error)
+            )
+        log.warning("explanation refused", id=explanation_id, reason=error.detail)
 
     def _run(self, explain: Explain) -> None:
         with Leases(self._ledger, self._tasks, grace_s=self._settings.grace_s) as leases:

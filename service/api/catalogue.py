@@ -1,7 +1,6 @@
 """Reading from Redis: an explanation or a batch by its id, or the newest page by page."""
 
 import math
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,21 +10,22 @@ import redis.asyncio
 
 from service.api.errors import ApiError
 from service.contract.ledger import (
+    BATCH_ID,
     INDEX,
     Batch,
+    Hash,
     State,
     as_text,
     decode,
     decode_batch,
+    empty_for,
     key_of,
 )
+from service.contract.queue import EXPLANATION_ID
 from service.contract.schema import ErrorCode, Status
 
 READ_AT_ONCE = 100
 LOOKED_THROUGH = 1000  # explanations a page may cost, however few of them are wanted
-
-_ID = re.compile(r"exp_[0-9a-f]{32}")
-_BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,10 @@ class Catalogue:
         self._redis = connection
 
     async def find(self, explanation_id: str) -> State | None:
-        if not _ID.fullmatch(explanation_id):
+        if not EXPLANATION_ID.fullmatch(explanation_id):
             return None
-        return decode(explanation_id, await self._redis.hgetall(key_of(explanation_id)))
+        [state] = await self._states([explanation_id])
+        return state
 
     async def read(self, explanation_id: str) -> State:
         """Raises ApiError not_found, or gone where it has expired."""
@@ -84,8 +85,8 @@ class Catalogue:
 
     async def batch(self, batch_id: str) -> BatchState:
         """Raises ApiError not_found, or gone where all its explanations are."""
-        known = _BATCH_ID.fullmatch(batch_id)
-        raw = await self._redis.hgetall(key_of(batch_id)) if known else {}
+        known = BATCH_ID.fullmatch(batch_id)
+        [raw] = await self._hashes([batch_id]) if known else [{}]
         batch = decode_batch(batch_id, raw)
         if batch is None:
             raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
@@ -128,11 +129,19 @@ class Catalogue:
         return dict(zip(cursors, await self._states([each.id for each in cursors]), strict=True))
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
+        hashes = await self._hashes(ids)
+        return [decode(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+
+    async def _hashes(self, ids: Sequence[str]) -> list[Hash]:
+        """Empty where there is none; a key that somebody made something else fails no other."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for id_ in ids:
                 pipe.hgetall(key_of(id_))
-            hashes = await pipe.execute()
-        return [decode(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+            answers = await pipe.execute(raise_on_error=False)
+        return [
+            empty_for(id_, answer) if isinstance(answer, redis.ResponseError) else answer
+            for id_, answer in zip(ids, answers, strict=True)
+        ]
 
 
 def _order(cursor: Cursor) -> tuple[float, str]:

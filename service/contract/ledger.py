@@ -5,19 +5,22 @@ store. Both sides read the same hash; `shapshot:changes` carries the id of each 
 """
 
 import json
+import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import redis
-from pydantic import BaseModel, ConfigDict
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import from_json
 
 from service.contract import scripts
-from service.contract.queue import new_job
+from service.contract.queue import EXPLANATION_ID, new_job
 from service.contract.request import ResolvedSettings
 from service.contract.schema import (
     ErrorCode,
@@ -34,6 +37,17 @@ CHANGES = "shapshot:changes"
 INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artefacts may go
 RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
+
+BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
+
+# What is read from Redis is believed as far as it has these types.
+Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, to year 9999
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+ExplanationId = Annotated[str, Field(pattern=f"^{EXPLANATION_ID.pattern}$")]
+Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 class LedgerError(Exception):
@@ -73,8 +87,8 @@ class Batch:
     """Explanations asked for together, by one settings; each goes its own way."""
 
     id: str
-    created_at: float
-    members: tuple[str, ...]  # ids, in the order of upload; none once expired
+    created_at: Moment
+    members: tuple[ExplanationId, ...]  # in the order of upload; none once expired
     owner: str | None  # the name of the key that asked
 
 
@@ -82,9 +96,9 @@ class Batch:
 class Count:
     """Evaluations of the model made and planned."""
 
-    evaluations: int
-    planned: int
-    eta_s: float | None = None
+    evaluations: Number
+    planned: Number
+    eta_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,21 +131,21 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class State:
-    """One explanation as it stands. Times are seconds since the epoch."""
+    """One explanation as it stands."""
 
-    id: str
-    version: int  # grows with every change
+    id: ExplanationId
+    version: Number  # grows with every change
     status: Status
     owner: str | None  # known of what has expired, too
-    created_at: float
-    started_at: float | None
-    finished_at: float | None
-    expires_at: float | None
-    attempts: int
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    expires_at: Moment | None
+    attempts: Number
     order: Order | None  # None once expired
     progress: Count
     outcome: Outcome | None
-    result: str | None  # the attempt whose artefacts stand
+    result: Token | None  # the attempt whose artefacts stand
     error: Failure | None
 
 
@@ -141,6 +155,11 @@ def new_id() -> str:
 
 def new_batch_id() -> str:
     return f"batch_{uuid.uuid4().hex}"
+
+
+def is_id(text: str) -> bool:
+    """Whether it is the id of an explanation or of a batch."""
+    return bool(EXPLANATION_ID.fullmatch(text) or BATCH_ID.fullmatch(text))
 
 
 def key_of(id_: str) -> str:
@@ -155,49 +174,53 @@ def index_of(owner: str | None) -> str:
 
 Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 
+_STATE, _BATCH = TypeAdapter(State), TypeAdapter(Batch)
+_ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
+
 
 def decode(explanation_id: str, raw: Hash) -> State | None:
-    """The state in a hash; None where there is none."""
+    """The state in a hash; None where there is none, or one that this ledger never wrote."""
     fields = _texts(raw)
     if "status" not in fields:
         return None
-    return State(
-        id=explanation_id,
-        version=int(fields.get("version", 0)),
-        status=Status(fields["status"]),
-        owner=fields.get("owner"),
-        created_at=float(fields["created_at"]),
-        started_at=_number(fields, "started_at"),
-        finished_at=_number(fields, "finished_at"),
-        expires_at=_number(fields, "expires_at"),
-        attempts=int(fields.get("attempts", 0)),
-        order=Order.model_validate_json(fields["order"]) if "order" in fields else None,
-        progress=Count(**json.loads(fields.get("progress", '{"evaluations": 0, "planned": 0}'))),
-        outcome=Outcome.model_validate_json(fields["outcome"]) if "outcome" in fields else None,
-        result=fields.get("result"),
-        error=Failure.model_validate_json(fields["error"]) if "error" in fields else None,
-    )
+    return _checked(_STATE, explanation_id, lambda: _ABSENT | fields | _parsed(fields))
 
 
 def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
-    """The batch in a hash; None where there is none."""
+    """The batch in a hash; None where there is none, or one that this ledger never wrote."""
     fields = _texts(raw)
     if not fields:
         return None
-    return Batch(
-        id=batch_id,
-        created_at=float(fields["created_at"]),
-        members=tuple(fields.get("members", "").split()),
-        owner=fields.get("owner"),
-    )
+    members = fields.get("members", "").split()
+    return _checked(_BATCH, batch_id, lambda: {"owner": None} | fields | {"members": members})
+
+
+def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]]) -> T | None:
+    """Whoever can write to Redis must not be able to make a reader fail."""
+    try:
+        return kind.validate_python(read() | {"id": id_})
+    except ValueError as error:  # pydantic's is one
+        log.warning("not a record of ours", id=id_, reason=type(error).__name__)
+        return None
+
+
+def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Those that are JSON. Raises ValueError."""
+    names = ("order", "outcome", "error", "progress")
+    found = {name: from_json(fields[name]) for name in names if name in fields}
+    return {"progress": Count(0, 0)} | found
+
+
+def empty_for(id_: str, error: redis.ResponseError) -> Hash:
+    """What is read of a key that somebody made no hash. Raises the error where it is another."""
+    if not str(error).startswith("WRONGTYPE"):
+        raise error
+    log.warning("not a record of ours", id=id_, reason=str(error))
+    return {}
 
 
 def _texts(raw: Hash) -> dict[str, str]:
     return {as_text(name): as_text(value) for name, value in raw.items()}
-
-
-def _number(fields: Mapping[str, str], name: str) -> float | None:
-    return float(fields[name]) if name in fields else None
 
 
 class Ledger:
@@ -293,10 +316,16 @@ class Ledger:
         return bool(self._redis.exists(key_of(id_)))
 
     def read(self, explanation_id: str) -> State | None:
-        return decode(explanation_id, self._redis.hgetall(key_of(explanation_id)))
+        return decode(explanation_id, self._hash(explanation_id))
 
     def read_batch(self, batch_id: str) -> Batch | None:
-        return decode_batch(batch_id, self._redis.hgetall(key_of(batch_id)))
+        return decode_batch(batch_id, self._hash(batch_id))
+
+    def _hash(self, id_: str) -> Hash:
+        try:
+            return self._redis.hgetall(key_of(id_))
+        except redis.ResponseError as error:
+            return empty_for(id_, error)
 
     def cancel(self, explanation_id: str) -> str | None:
         """Ask for a cancel; the status it has now, None where there is no such explanation."""
@@ -386,8 +415,12 @@ class Ledger:
 
     def expired(self, limit: int = 100) -> list[str]:
         """Ids whose artefacts may go: expired, deleted, or never accepted."""
-        found = self._redis.zrangebyscore(EXPIRY, 0, time.time(), start=0, num=limit)
-        return [as_text(member) for member in found]
+        found: list[Any] = self._redis.zrangebyscore(EXPIRY, 0, time.time(), start=0, num=limit)
+        strange = [member for member in found if not is_id(as_text(member))]
+        if strange:  # none of ours: nothing is removed by such a name
+            log.warning("strange ids are not swept", count=len(strange))
+            self._redis.zrem(EXPIRY, *strange)
+        return [as_text(member) for member in found if member not in strange]
 
     def bury(self, explanation_id: str, *, tombstone_s: int) -> None:
         """Forget an explanation whose artefacts are gone, all but that it was there."""
@@ -398,8 +431,8 @@ class Ledger:
 
 
 def as_text(value: object) -> str:
-    """What Redis returned, as text."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    """What Redis returned, as text; what is no text becomes one that is nobody's name."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _json(count: Count | None) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import redis
+import structlog
+from pydantic import ValidationError
 
 from service.contract.ledger import as_text
 from service.contract.schema import ModelCard, ModelStatus
@@ -16,6 +18,8 @@ from service.contract.schema import ModelCard, ModelStatus
 WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
 CARDS = "shapshot:models"  # hash: model name -> its latest card
 SILENT = "no worker that serves it is alive"
+
+log = structlog.get_logger(__name__)
 
 
 def announce(
@@ -72,7 +76,16 @@ def _served(connection: redis.Redis) -> dict[str, list[ModelCard]]:
 
 
 def _parse(texts: Sequence[bytes | str]) -> list[ModelCard]:
-    return [ModelCard.model_validate_json(text) for text in texts]
+    return [card for text in texts if (card := _card(text))]
+
+
+def _card(text: bytes | str) -> ModelCard | None:
+    """None for one that no worker wrote: it must not keep the others from being read."""
+    try:
+        return ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        log.warning("not a card of ours", errors=error.error_count())
+        return None
 
 
 def _best(known: ModelCard, served: Sequence[ModelCard]) -> ModelCard:

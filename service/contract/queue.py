@@ -5,6 +5,7 @@ any importable function, callback or webhook named in a job; this class reads a 
 fields, decodes JSON, and looks its function up in a dictionary that the worker fills.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from rq.exceptions import DeserializationError
 from rq.serializers import JSONSerializer
 
 EXPLAIN = "worker.jobs.explain"
+EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +77,8 @@ class Queue(rq.queue.Queue):
 
 def only_argument(job: rq.job.Job) -> str:
     """The explanation's id, which is the job's too. Raises RefusedJob for any other arguments."""
+    if not EXPLANATION_ID.fullmatch(str(job.id)):  # it names files, too
+        raise RefusedJob(f"job {str(job.id)[:80]!r} has not the id of an explanation")
     if job.args != [job.id]:
         raise RefusedJob(f"job {job.id} has arguments that the API never gives")
     return str(job.id)

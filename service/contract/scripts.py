@@ -11,16 +11,17 @@ it expires with the last of them.
 
 # Shared by the scripts: what every change does, and the two ways a job leaves the machinery.
 _COMMON = """
+-- pcall, here and below: what somebody wrote into our keys must not stop a worker
 local function changed(id)
-  redis.call('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)
+  redis.pcall('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)
   redis.call('PUBLISH', 'shapshot:changes', id)
 end
 -- Let a batch, if there is one, expire at `expires_at`, once none of its explanations is under way
 local function conclude_batch(batch, expires_at)
-  local members = batch and redis.call('HGET', 'shapshot:explanation:' .. batch, 'members')
-  if not members then return end
+  local members = batch and redis.pcall('HGET', 'shapshot:explanation:' .. batch, 'members')
+  if type(members) ~= 'string' then return end
   for id in string.gmatch(members, '%S+') do
-    local status = redis.call('HGET', 'shapshot:explanation:' .. id, 'status')
+    local status = redis.pcall('HGET', 'shapshot:explanation:' .. id, 'status')
     if status == 'queued' or status == 'running' or status == 'canceling' then return end
   end
   redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
@@ -107,12 +108,13 @@ local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 redis.call('LREM', 'rq:queue:' .. queue, 0, id)
 redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
 redis.call('ZREM', 'shapshot:limbo', id)
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status then forget_job(id) return 'missing' end
+local status = redis.pcall('HGET', KEYS[1], 'status')
+if type(status) ~= 'string' then forget_job(id) return 'missing' end
 if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- likewise
 if status ~= 'queued' then return status end
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
-redis.call('HINCRBY', KEYS[1], 'attempts', 1)
+local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0
+redis.call('HSET', KEYS[1], 'attempts', attempts + 1)
 redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
 redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. attempt)
 changed(id)
@@ -240,35 +242,42 @@ REAP = (
 local queue, now = ARGV[1], tonumber(ARGV[2])
 local wip, intermediate = 'rq:wip:' .. queue, 'rq:queue:' .. queue .. ':intermediate'
 local reaped = 0
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, 0, now, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', wip, member)
+local function reap(member)
   local id, attempt = string.match(member, '^(.*):(.*)$')
   local key = 'shapshot:explanation:' .. id
-  if redis.call('HGET', key, 'attempt') == attempt then
-    reaped = reaped + 1
-    if redis.call('HGET', key, 'cancel') then
-      conclude(id, 'canceled', now, ARGV[5])
-    elseif tonumber(redis.call('HGET', key, 'attempts')) >= tonumber(ARGV[4]) then
-      redis.call('HSET', key, 'error', ARGV[6])
-      conclude(id, 'failed', now, ARGV[5])
-    else
-      put_back(id, queue)
-    end
+  if redis.call('HGET', key, 'attempt') ~= attempt then return end
+  if redis.call('HGET', key, 'cancel') then
+    conclude(id, 'canceled', now, ARGV[5])
+  elseif tonumber(redis.call('HGET', key, 'attempts')) >= tonumber(ARGV[4]) then
+    redis.call('HSET', key, 'error', ARGV[6])
+    conclude(id, 'failed', now, ARGV[5])
+  else
+    put_back(id, queue)
   end
+  reaped = reaped + 1
 end
-for _, id in ipairs(redis.call('LRANGE', intermediate, 0, 99)) do
+local function rescue(id)
   local seen = redis.call('ZSCORE', 'shapshot:limbo', id)
-  if redis.call('HGET', 'shapshot:explanation:' .. id, 'status') ~= 'queued' then
-    redis.call('LREM', intermediate, 0, id)
-    redis.call('ZREM', 'shapshot:limbo', id)
-  elseif not seen then
+  local waits = redis.pcall('HGET', 'shapshot:explanation:' .. id, 'status') == 'queued'
+  if waits and not seen then
     redis.call('ZADD', 'shapshot:limbo', now, id)
-  elseif tonumber(seen) + tonumber(ARGV[3]) < now then
-    redis.call('LREM', intermediate, 0, id)
-    redis.call('ZREM', 'shapshot:limbo', id)
+    return
+  elseif waits and tonumber(seen) + tonumber(ARGV[3]) >= now then
+    return
+  end
+  redis.call('LREM', intermediate, 0, id)
+  redis.call('ZREM', 'shapshot:limbo', id)
+  if waits then
     put_back(id, queue)
     reaped = reaped + 1
   end
+end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, 0, now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', wip, member)
+  pcall(reap, member)  -- one that none of us wrote fails, and is gone
+end
+for _, id in ipairs(redis.call('LRANGE', intermediate, 0, 99)) do
+  pcall(rescue, id)
 end
 return reaped
 """
@@ -279,11 +288,11 @@ return reaped
 BURY = (
     _COMMON
     + """
-if redis.call('EXISTS', KEYS[1]) == 1 then
+if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   local created, owner = unpack(redis.call('HMGET', KEYS[1], 'created_at', 'owner'))
   unindex(ARGV[1])
   redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[1], 'status', 'expired', 'created_at', created)
+  redis.call('HSET', KEYS[1], 'status', 'expired', 'created_at', created or 0)
   if owner then redis.call('HSET', KEYS[1], 'owner', owner) end
   redis.call('EXPIRE', KEYS[1], ARGV[2])
   redis.call('PUBLISH', 'shapshot:changes', ARGV[1])

@@ -129,29 +129,6 @@ def test_a_job_taken_from_the_queue_and_never_begun_is_put_back(scene: Scene) ->
     assert scene.wait(job, "succeeded").attempts == 1
 
 
-def test_forged_jobs_are_dropped_and_the_worker_lives_on(scene: Scene) -> None:
-    mark = scene.folder / "mark"
-    forged = {
-        "os": b'["os.system", null, ["touch %s"], {}]' % str(mark).encode(),
-        "pickle": b"\x80\x04cposix\nsystem\n(S'touch %s'\ntR." % str(mark).encode(),
-        "ours": b'["worker.jobs.explain", null, ["another"], {}]',
-        "instance": b'["explain", "worker.jobs", [], {}]',
-        "shape": b'[["os.system"], null, 5, {}]',
-    }
-    for name, data in forged.items():
-        fields = {"data": data, "created_at": "2026-01-01T00:00:00Z", "status": "queued"}
-        callbacks = {"success_callback_name": "os.getpid", "failure_callback_name": "os.getpid"}
-        scene.connection.hset(f"rq:job:{name}", mapping={**fields, **callbacks, "meta": data})
-        scene.connection.rpush("rq:queue:chaos", name)
-    scene.connection.hset("rq:job:broken", mapping={"data": b"x", "created_at": "yesterday"})
-    scene.connection.rpush("rq:queue:chaos", "broken")
-    worker = scene.worker()
-    assert scene.wait(scene.submit(steps=1), "succeeded")
-    assert not mark.exists()
-    assert worker.poll() is None
-    assert not scene.connection.exists("rq:job:os", "rq:job:pickle", "rq:job:ours")
-
-
 def test_expired_explanations_leave_a_tombstone_and_then_nothing(scene: Scene) -> None:
     job = scene.submit(steps=1)
     scene.worker(RETENTION_S=1, TOMBSTONE_S=2)

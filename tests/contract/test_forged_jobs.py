@@ -53,10 +53,20 @@ def perform(job: Job) -> None:
 
 
 def test_our_own_job_runs(connection, performed):
-    job = new_job("exp_1", queue="test", timeout_s=60, connection=connection)
-    job.save()
-    perform(Job.fetch("exp_1", connection=connection))
-    assert performed == ["exp_1"]
+    ours = new_id()
+    new_job(ours, queue="test", timeout_s=60, connection=connection).save()
+    perform(Job.fetch(ours, connection=connection))
+    assert performed == [ours]
+
+
+@pytest.mark.parametrize("name", ["exp_1", "batch_1", f"exp_{'0' * 31}", f"x_exp_{'0' * 32}"])
+def test_a_job_that_is_no_explanation_is_refused(connection, performed, name):
+    data = zlib.compress(json.dumps([EXPLAIN, None, [name], {}]).encode())
+    fields = {"data": data, "created_at": "2026-01-01T00:00:00.000000Z", "origin": "test"}
+    connection.hset(f"rq:job:{name}", mapping=fields)
+    with pytest.raises(RefusedJob, match="id of an explanation"):
+        perform(Job.fetch(name, connection=connection))
+    assert performed == []
 
 
 def test_pickled_data_is_never_unpickled(connection, mark, performed):

@@ -8,8 +8,8 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from service.api.errors import STATUSES, ApiError, problem_of
-from service.contract.ledger import key_of
 from service.contract.schema import ErrorCode
+from service.contract.store import attributions_key
 
 URL = "/v1/explanations"
 
@@ -96,17 +96,19 @@ async def test_every_answer_carries_safe_headers_and_the_request_id(api):
 
 
 async def test_what_nobody_expected_is_a_problem_without_a_trace(
-    served, create, refused, connection
+    served, create, refused, hand, store
 ):
     explanation_id = await create()
-    connection.hset(key_of(explanation_id), "order", "no JSON")
+    ended = hand.succeed(explanation_id)
+    store.put(attributions_key(explanation_id, ended.result), b"no arrays")
+    address = f"{URL}/{explanation_id}/heatmap.png"
     with capture_logs(processors=[merge_contextvars]) as logged:
-        answer = await served.get(f"{URL}/{explanation_id}", headers={"X-Request-ID": "abc-1"})
+        answer = await served.get(address, headers={"X-Request-ID": "abc-1"})
     problem = refused(answer, 500, "internal")
     assert ("error", "abc-1") in [(line["log_level"], line["request_id"]) for line in logged]
     assert "abc-1" in problem["detail"]
     assert "Traceback" not in answer.text
-    assert "no JSON" not in answer.text
+    assert "no arrays" not in answer.text
 
 
 async def test_a_large_json_answer_is_compressed_for_who_takes_it(served):

@@ -1,0 +1,145 @@
+"""Whoever can write to Redis runs no code in a worker, and stops none."""
+
+import json
+import os
+import pickle
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from service.contract.ledger import key_of, new_batch_id, new_id
+from service.contract.queue import EXPLAIN
+from tests.chaos.conftest import LEASE_S, Scene
+from tests.conftest import wait_until
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (self._command,)
+
+
+def forged_jobs(mark: Path) -> dict[str, dict[str, object]]:
+    """By kind: the fields of a job's hash that would make the mark, if any of it were run."""
+    touch = f"touch {mark}"
+    bomb = pickle.dumps((Bomb(touch), None, [], {}))
+    ours = call(EXPLAIN, new_id())
+    return {
+        "pickled data": {"data": bomb},
+        "packed and pickled data": {"data": zlib.compress(bomb)},
+        "os.system by name": {"data": call("os.system", touch)},
+        "a method of an instance": {"data": call("system", touch, instance="os")},
+        "another's id": {"data": ours},
+        "a shape of its own": {"data": zlib.compress(b'[["os.system"], null, 5, {}]')},
+        "pickled meta": {"data": ours, "meta": zlib.compress(bomb)},
+        "a pickled result": {"data": ours, "result": bomb, "exc_info": bomb},
+        "repeats and groups": {"data": ours, "group_id": "os", "repeats_left": 9},
+        "webhooks": {"data": ours, "success_webhook_url": "x:", "failure_webhook_url": "x:"},
+        "no time": {"data": ours, "created_at": "yesterday"},
+        "no data": {},
+        "garbage": {"data": b"\xff" * 100_000, "timeout": "long", "origin": b"\xff", "status": b""},
+        **{
+            f"callback on {event}": {
+                "data": ours,
+                f"{event}_callback_name": "os.system",
+                f"{event}_callback": zlib.compress(bomb),
+                f"{event}_callback_timeout": "1",
+            }
+            for event in ("success", "failure", "stopped")
+        },
+    }
+
+
+def call(function: str, *arguments: object, instance: str | None = None) -> bytes:
+    return zlib.compress(json.dumps([function, instance, list(arguments), {}]).encode())
+
+
+def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(scene: Scene) -> None:
+    mark = scene.folder / "mark"
+    plain = {"created_at": "2026-01-01T00:00:00.000000Z", "status": "queued", "origin": "chaos"}
+    ids = {kind: new_id() for kind in forged_jobs(mark)}
+    for kind, fields in forged_jobs(mark).items():
+        scene.connection.hset(f"rq:job:{ids[kind]}", mapping=plain | fields)
+        scene.connection.rpush("rq:queue:chaos", ids[kind])
+    worker = scene.worker()
+    assert scene.wait(scene.submit(steps=1), "succeeded")
+    assert not mark.exists()
+    assert worker.poll() is None
+    assert not [kind for kind, job in ids.items() if scene.starts(job)]
+    left = ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos")
+    wait_until(lambda: not scene.connection.exists(*left), seconds=10)
+
+
+def wild_records(record: dict[bytes, bytes]) -> dict[str, dict[bytes, bytes]]:
+    """By kind: what somebody made of an explanation that waits."""
+    order = json.loads(record[b"order"])
+    path = "../../etc/passwd"
+    return {
+        "no order": {b"order": b""},
+        "a pickled order": {b"order": pickle.dumps(Bomb("false"))},
+        "a foreign method": {b"order": changed(order, settings={"method": "os.system"})},
+        "a path for a model": {b"order": changed(order, model=path)},
+        "a list for a picture": {b"order": changed(order, image=[path])},
+        "a wild count of attempts": {b"attempts": b"many"},
+        "a wild version": {b"version": b"inf"},
+        "no text": {b"created_at": b"\xff\xfe"},
+        "a batch that is none": {b"batch": b"../x", b"order": b"[" * 5000},
+    }
+
+
+def changed(order: dict[str, object], **fields: object) -> bytes:
+    return json.dumps(order | fields).encode()
+
+
+def test_wild_records_end_their_explanation_and_no_worker(scene: Scene) -> None:
+    kinds = wild_records(scene.connection.hgetall(key_of(scene.submit(steps=1))))
+    ids = {kind: scene.submit(steps=1) for kind in kinds}
+    for kind, fields in kinds.items():
+        scene.connection.hset(key_of(ids[kind]), mapping=fields)
+    worker = scene.worker()
+    assert scene.wait(scene.submit(steps=1), "succeeded")
+    assert worker.poll() is None
+    status = {k: scene.connection.hget(key_of(ids[k]), "status") for k in kinds}
+    assert status.pop("a wild count of attempts") == b"succeeded"
+    assert set(status.values()) == {b"failed"}, status
+
+
+def test_keys_of_another_type_and_strange_leases_stop_no_reaper(scene: Scene) -> None:
+    scene.connection.set(key_of(wrong := new_id()), "no hash")
+    strange = [f"{wrong}:x", "no colon", ":", b"\xff:\xff", "../../x:y"]
+    scene.connection.zadd("rq:wip:chaos", dict.fromkeys(strange, 1))
+    scene.connection.rpush("rq:queue:chaos:intermediate", wrong, "", b"\xff", "../../x")
+    scene.connection.zadd("shapshot:expiry", {wrong: 1, "": 1, "../..": 1})
+    worker = scene.worker()
+    lost = scene.submit(steps=100)
+    wait_until(lambda: scene.starts(lost) == 1, seconds=20)
+    worker.kill()
+    scene.worker()
+    wait_until(lambda: scene.starts(lost) == 2, seconds=20)
+    left = ("rq:queue:chaos:intermediate", "shapshot:expiry")
+    wait_until(lambda: not scene.connection.exists(*left), seconds=10)
+
+
+@pytest.mark.parametrize("members", [["../x", "exp_1"], [""], None])
+def test_a_forged_batch_takes_nothing_along(scene: Scene, members: list[str] | None) -> None:
+    batch_id = new_batch_id()
+    mine, *_ = scene.submit_batch(1)
+    order = scene.state(mine).order
+    assert order
+    renamed = order.model_copy(update={"batch": batch_id}).model_dump_json()
+    scene.connection.hset(key_of(mine), mapping={"order": renamed, "batch": batch_id})
+    if members is None:
+        scene.connection.set(key_of(batch_id), "no hash")
+    else:
+        record = {"created_at": time.time(), "members": " ".join([mine, *members])}
+        scene.connection.hset(key_of(batch_id), mapping=record)
+    worker = scene.worker()
+    scene.wait(mine, "succeeded")
+    time.sleep(LEASE_S / 4)
+    assert worker.poll() is None

@@ -1,0 +1,139 @@
+"""Whoever can write to Redis must not make the API fail, run code, or show what is not theirs."""
+
+import json
+
+import pytest
+
+from service.contract.ledger import CHANGES, EXPIRY, INDEX, key_of, new_batch_id, new_id
+from service.contract.presence import CARDS, WORKERS
+
+URL = "/v1/explanations"
+PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0btouch /mark\x85R."
+WILD = {
+    "nothing": b"",
+    "a pickle": PICKLE,
+    "no text": b"\xff\xfe\x00",
+    "a word": b"many",
+    "a list": b"[]",
+    "null": b"null",
+    "an empty object": b"{}",
+    "foreign fields": b'{"status": ["queued"], "settings": {"model": {"$ref": "/"}}}',
+    "infinity": b"inf",
+    "no number": b"NaN",
+    "a negative one": b"-1",
+    "a huge one": b"9" * 400,
+    "deep nesting": b"[" * 5000,
+    "half a character": b'{"code": "internal", "detail": "\\ud800"}',
+    "a path": b"../../../etc/passwd",
+}
+FIELDS = (
+    *("status", "version", "attempts", "order", "progress", "outcome", "result", "error"),
+    *("created_at", "started_at", "finished_at", "expires_at"),
+)
+SEEN = ("", "/events", "/attributions?format=json", "/heatmap.png", "/faithfulness")
+
+
+@pytest.mark.parametrize("wild", WILD)
+async def test_a_wild_field_is_no_record_of_ours_and_hides_no_other(
+    served, create, hand, connection, wild
+):
+    honest = await create()
+    for field in FIELDS:
+        forged = await create()
+        hand.succeed(forged)
+        connection.hset(key_of(forged), field, WILD[wild])
+        for path in SEEN:
+            answer = await served.get(f"{URL}/{forged}{path}")
+            assert answer.status_code in (200, 404, 409, 410), (field, path, answer.text)
+        for change in (served.post(f"{URL}/{forged}/cancel"), served.delete(f"{URL}/{forged}")):
+            assert (await change).status_code in (200, 204, 404, 409, 410), field
+    listed = (await served.get(URL, params={"limit": 100})).json()["items"]
+    assert honest in [item["id"] for item in listed]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"outputs": []},
+        {"metrics": [{"metric": "keep_positive", "output": 7, "label": "x"}]},
+        {"crop": {"left": 9, "top": 9, "right": -1, "bottom": 10**15}},
+    ],
+)
+async def test_an_outcome_that_does_not_fit_its_arrays_shows_nothing(
+    served, create, hand, connection, outcome
+):
+    forged = await create()
+    hand.succeed(forged)
+    found = json.loads(connection.hget(key_of(forged), "outcome"))
+    connection.hset(key_of(forged), "outcome", json.dumps(found | outcome))
+    for path in (*SEEN, "/heatmap.png?style=overlay&size=original"):
+        assert (await served.get(f"{URL}/{forged}{path}")).status_code < 500
+
+
+async def test_a_key_that_is_no_hash_is_no_explanation(served, create, refused, connection):
+    honest, forged = await create(), await create()
+    connection.delete(key_of(forged))
+    connection.set(key_of(forged), PICKLE)
+    refused(await served.get(f"{URL}/{forged}"), 404, "not_found")
+    assert [item["id"] for item in (await served.get(URL)).json()["items"]] == [honest]
+
+
+async def test_a_name_of_a_result_leads_to_no_other_explanation(
+    served, create, hand, refused, connection
+):
+    forged, private = await create(), await create()
+    result = hand.succeed(private).result
+    hand.succeed(forged)
+    connection.hset(key_of(forged), "result", f"../{private}/{result}")
+    refused(await served.get(f"{URL}/{forged}/attributions"), 404, "not_found")
+
+
+@pytest.mark.parametrize("members", [b"../x", b"exp_1", b"\xff", b"a " * 2000])
+async def test_a_batch_of_what_are_no_explanations_is_none(served, refused, connection, members):
+    batch_id = new_batch_id()
+    connection.hset(key_of(batch_id), mapping={"created_at": 1, "members": members})
+    for path in ("", "/attributions", "/heatmap.png"):
+        refused(await served.get(f"/v1/batches/{batch_id}{path}"), 404, "not_found")
+
+
+@pytest.mark.parametrize("wild", WILD.values())
+async def test_a_forged_card_hides_no_model(served, create, connection, wild):
+    connection.hset(CARDS, "forged", wild)
+    connection.hset("shapshot:worker:hand", "forged", wild)
+    connection.zadd(WORKERS, {wild: 10**12})
+    assert [card["name"] for card in (await served.get("/v1/models")).json()["items"]] == ["tiny"]
+    assert (await served.get("/healthz/ready")).status_code == 200
+    assert await create()
+
+
+async def test_strange_ids_in_lists_and_notices_are_passed_over(served, create, connection):
+    honest = await create()
+    for strange in WILD.values():
+        connection.zadd(INDEX, {strange: 10**10})
+        connection.publish(CHANGES, strange)
+        connection.zadd(EXPIRY, {strange: 0})
+    items = (await served.get(URL)).json()["items"]
+    assert [item["id"] for item in items] == [honest]
+
+
+@pytest.mark.parametrize("strange", ["", ".", "..", "exp_", "exp_*", "../probe", new_id()[:-1]])
+def test_nothing_is_swept_by_a_name_that_is_no_id(ledger, store, connection, strange):
+    store.put("explanations/kept/image", b"kept")
+    connection.zadd(EXPIRY, {strange: 0})
+    assert ledger.expired() == []
+    assert connection.zcard(EXPIRY) == 0
+
+
+async def test_idempotency_keys_lead_only_to_explanations(served, photo, connection):
+    async def ask():
+        headers = {"Idempotency-Key": "k"}
+        return await served.post(URL, files={"image": ("p", photo)}, headers=headers)
+
+    await ask()
+    [key] = connection.keys("shapshot:idempotency:*")
+    fingerprint = connection.get(key).split()[0]
+    for wild in WILD.values():
+        connection.set(key, wild)
+        assert (await ask()).status_code in (409, 422)
+        connection.set(key, fingerprint + b" " + wild)
+        assert (await ask()).status_code in (404, 409)
