@@ -20,15 +20,17 @@ RUN touch README.md
 # No code is here yet: these install the requirements and an empty shapshot with its version,
 # and leave out TensorFlow's C++ headers (0.4 GB), which only serve to compile against it.
 FROM pip AS venv-cpu
+# worker,openvino adds the fastest backend for CPUs
+ARG EXTRAS=worker
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt '.[worker]' \
+    /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt ".[$EXTRAS]" \
     && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
 
 FROM pip AS venv-gpu
 COPY docker/constraints-gpu.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt \
-        --constraint constraints-gpu.txt '.[worker]' 'tensorflow[and-cuda]' \
+        --constraint constraints-gpu.txt '.[worker,jax]' 'tensorflow[and-cuda]' 'jax[cuda12]' \
     && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
 
 FROM python AS code

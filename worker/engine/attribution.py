@@ -18,12 +18,12 @@ class Attribution:
     scores: (K,) float64, the scores when everything is visible: f(x), as the masker shows x.
     evaluations: model evaluations spent, the two above included.
     unresolved: (K,) float64, the sum of |credit| that the method had not yet divided among single
-        elements and spread evenly instead. 0: fully resolved. For a sampling method: 0.
+        elements and spread evenly instead. 0: fully resolved.
     solution_concept: which number of game theory the values are or estimate.
     players: who the players were, where they are superpixels; their labels (H, W) int32, 0..M-1.
     standard_errors: (H, W, C, K) float64, of the values; None where the method knows none.
-    held_out_fidelity: (K,) float64, the share of the variance of left-out scores that the method's
-        model of the game predicts, at most 1; None where the method has no such model.
+    held_out_fidelity: (K,) float64, the share of the variance of the left-out odd part that the
+        method's model of the game predicts, at most 1; None where the method has no such model.
     even_energy: (K,) float64, the share of the game's variance, 0..1, over pairs of complementary
         coalitions, that is the same for both of a pair: no attribution can show it. None where the
         method evaluates no such pairs.
