@@ -28,13 +28,14 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash . && chmod -R a+
 FROM python
 RUN groupadd --gid 10001 shapshot \
     && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin shapshot \
-    && install -d -o shapshot -g shapshot -m 700 /var/lib/shapshot/store
+    && install -d -o shapshot -g shapshot -m 700 /var/lib/shapshot/store /var/lib/shapshot/keys
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
     SHAPSHOT_HOST=0.0.0.0 \
     SHAPSHOT_PORT=8000 \
+    SHAPSHOT_KEYS_FILE=/var/lib/shapshot/keys/keys.jsonl \
     SHAPSHOT_STORE_URL=file:/var/lib/shapshot/store
 COPY --from=venv /opt/venv /opt/venv
 COPY --from=code /app /app

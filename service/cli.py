@@ -2,29 +2,34 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import httpx
 import typer
 from pydantic import ValidationError
 from pydantic_core import from_json
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from service import key_commands
 from service.client import Client, ShapshotError
 from service.contract.request import ExplanationSettings
 from service.contract.schema import Explanation
-from service.local import CannotStart, Stopped, keep_running, local_set
+from service.exposure import Exposed
+from service.local import CannotStart, Door, Stopped, keep_running, local_set
 from service.redis_server import NoRedis
+from service.terminal import console, give_up
 
 SAMPLE = Path(__file__).parent / "samples" / "cat.jpg"
 Url = Annotated[str, typer.Option(help="Where the API listens.", envvar="SHAPSHOT_URL")]
+ApiKey = Annotated[
+    str | None, typer.Option(help="A key, where the API wants one.", envvar="SHAPSHOT_API_KEY")
+]
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Explains image classifiers over HTTP."
 )
-console = Console(highlight=False)
+app.add_typer(key_commands.app, name="keys")
 
 
 @app.command()
@@ -33,11 +38,18 @@ def up(
     host: Annotated[str, typer.Option(help="Address of the API.")] = "127.0.0.1",
     data: Annotated[Path, typer.Option(help="Folder for results, logs and Redis.")] = Path("var"),
     once: Annotated[bool, typer.Option(help="Stop after the sample is explained.")] = False,
+    keys_file: Annotated[
+        Path | None, typer.Option(help="See `shapshot keys`.", envvar="SHAPSHOT_KEYS_FILE")
+    ] = None,
+    api_key: ApiKey = None,
 ) -> None:
     """Start Redis, a worker and the API, explain a sample picture, and serve until Ctrl-C."""
     try:
-        with local_set(data, host=host, port=port, say=_say) as (url, supervisor):
-            _explain_sample(url, data)
+        with local_set(data, Door(host, port, keys_file), _say) as (url, supervisor):
+            if keys_file and not api_key:
+                _say("No sample is explained: that takes a key, in SHAPSHOT_API_KEY")
+            else:
+                _explain_sample(url, data, api_key)
             if not once:
                 console.print(
                     f"Serving on [bold]{url}[/bold] (docs: {url}/docs). Ctrl-C stops.",
@@ -46,8 +58,8 @@ def up(
                 keep_running(supervisor, _say)
     except (KeyboardInterrupt, Stopped):
         console.print("Stopped.")
-    except (CannotStart, NoRedis) as error:
-        _give_up(str(error))
+    except (CannotStart, Exposed, NoRedis) as error:
+        give_up(str(error))
 
 
 @app.command()
@@ -65,6 +77,7 @@ def explain(
     ] = None,
     style: Annotated[str, typer.Option(help="figure, overlay or heat.")] = "figure",
     out: Annotated[Path, typer.Option(help="Where the heatmap goes.")] = Path("heatmap.png"),
+    api_key: ApiKey = None,
 ) -> None:
     """Explain a picture with a running Shapshot and write its heatmap."""
     options = {
@@ -75,22 +88,22 @@ def explain(
         "max_evals": max_evals,
     }
     try:
-        with Client(url) as client:
+        with Client(url, api_key=api_key) as client:
             explanation = client.explain(picture, _settings(settings, options), label_map=label_map)
             out.write_bytes(client.heatmap(explanation.id, style))
     except (ShapshotError, httpx.HTTPError) as error:
-        _give_up(str(error))
+        give_up(str(error))
     _show(explanation, out)
 
 
 @app.command()
-def models(url: Url = "http://127.0.0.1:8000") -> None:
+def models(url: Url = "http://127.0.0.1:8000", api_key: ApiKey = None) -> None:
     """List the models of a running Shapshot."""
     try:
-        with Client(url) as client:
+        with Client(url, api_key=api_key) as client:
             cards = client.models().items
     except (ShapshotError, httpx.HTTPError) as error:
-        _give_up(str(error))
+        give_up(str(error))
     table = Table("model", "status", "input", "outputs", "about")
     for card in cards:
         shape = "x".join(map(str, card.input_shape or ()))
@@ -105,9 +118,9 @@ def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:
     try:
         return ExplanationSettings.model_validate(from_json(text) | given)
     except ValidationError as error:
-        _give_up(_reason(error))
+        give_up(_reason(error))
     except (ValueError, TypeError) as error:
-        _give_up(f"--settings takes a JSON object; received {text[:200]!r} ({error})")
+        give_up(f"--settings takes a JSON object; received {text[:200]!r} ({error})")
 
 
 def _reason(error: ValidationError) -> str:
@@ -119,12 +132,12 @@ def _reason(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: received {str(first['input'])[:200]!r}; {accepted}"
 
 
-def _explain_sample(url: str, data: Path) -> None:
+def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
     _say(f"Explaining the sample picture {SAMPLE.name} through POST {url}/v1/explanations")
     began = time.monotonic()
     out = data / "heatmap.png"
     try:
-        with Client(url) as client:
+        with Client(url, api_key=api_key) as client:
             explanation = client.explain(SAMPLE)
             seconds = time.monotonic() - began
             out.write_bytes(client.heatmap(explanation.id))
@@ -149,13 +162,6 @@ def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> 
 
 def _say(line: str) -> None:
     console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(line)}", soft_wrap=True)
-
-
-def _give_up(reason: str) -> NoReturn:
-    Console(stderr=True, highlight=False).print(
-        f"[red]shapshot:[/red] {escape(reason)}", soft_wrap=True
-    )
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -19,8 +19,8 @@ from typing import TextIO
 import httpx
 import redis
 
-from service.client import Client
 from service.contract.queue import connect
+from service.exposure import check_exposure
 from service.redis_server import find_server, server_command, server_version
 from service.supervisor import Child, Supervisor
 
@@ -54,20 +54,35 @@ class Home:
         return self.folder / "store"
 
 
+@dataclass(frozen=True)
+class Door:
+    """Where the API listens, and to whom."""
+
+    host: str
+    port: int  # 0: a free one
+    keys_file: Path | None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        listens = {"SHAPSHOT_HOST": self.host, "SHAPSHOT_PORT": str(self.port)}
+        return listens | ({"SHAPSHOT_KEYS_FILE": str(self.keys_file)} if self.keys_file else {})
+
+
 @contextmanager
-def local_set(folder: Path, *, host: str, port: int, say: Say) -> Iterator[tuple[str, Supervisor]]:
+def local_set(folder: Path, door: Door, say: Say) -> Iterator[tuple[str, Supervisor]]:
     """Start all three; yield the API's URL and their supervisor; stop all at the end.
 
-    Raises CannotStart, NoRedis.
+    Raises CannotStart, Exposed, NoRedis.
     """
+    check_exposure(door.host, door.keys_file)
     home = Home(folder.resolve())
     signal.signal(signal.SIGTERM, _raise_stopped)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     with _locked(home), _short_folder() as sockets:
-        port = _free_port(host, port)
+        door = replace(door, port=_free_port(door.host, door.port))
         supervisor = Supervisor()
         try:
-            yield _start(home, sockets / "redis.sock", host, port, supervisor, say), supervisor
+            yield _start(home, sockets / "redis.sock", door, supervisor, say), supervisor
         finally:
             supervisor.stop()
 
@@ -80,21 +95,18 @@ def keep_running(supervisor: Supervisor, say: Say) -> None:
         time.sleep(0.2)
 
 
-def _start(
-    home: Home, redis_socket: Path, host: str, port: int, supervisor: Supervisor, say: Say
-) -> str:
+def _start(home: Home, redis_socket: Path, door: Door, supervisor: Supervisor, say: Say) -> str:
     binary = find_server()
     version = server_version(binary)
     say(f"Redis {version}: starting ({binary.name})")
     command = server_command(binary, version=version, data=home.folder, socket=redis_socket)
     supervisor.start(_child(home, "redis", command, os.environ))
-    url = f"http://{host}:{port}"
+    url = f"http://{door.host}:{door.port}"
     environment = {
         **os.environ,
+        **door.environment,
         "SHAPSHOT_REDIS_URL": f"unix://{redis_socket}",
         "SHAPSHOT_STORE_URL": f"file:{home.store}",
-        "SHAPSHOT_HOST": host,
-        "SHAPSHOT_PORT": str(port),
         "SHAPSHOT_LOG_JSON": "false",
     }
     _wait_for("redis", lambda: _redis_answers(redis_socket), supervisor, REDIS_PATIENCE_S)
@@ -104,9 +116,8 @@ def _start(
     _wait_for("api", lambda: _answers(f"{url}/healthz/live"), supervisor, API_PATIENCE_S)
     say(f"API: listening on {url}")
     _wait_for("worker", lambda: _answers(f"{url}/healthz/ready"), supervisor, WORKER_PATIENCE_S)
-    with Client(url) as client:
-        names = [card.name for card in client.models().items if card.status == "available"]
-    say(f"Worker: ready with {', '.join(names)}")
+    models = httpx.get(f"{url}/healthz/ready", timeout=5).json()["models"]
+    say(f"Worker: ready with {', '.join(models)}")
     return url
 
 

@@ -65,8 +65,10 @@ async def _orders(services: Services, upload: Upload) -> list[Order]:
         for image in images:
             check_size(label_map, image, card.input_shape)
     model = ModelRef(name=card.name, digest=card.digest)
+    owner = services.caller.name
     return [
-        Order(settings=settings, model=model, image=image, label_map=label_map) for image in images
+        Order(settings=settings, model=model, image=image, label_map=label_map, owner=owner)
+        for image in images
     ]
 
 

@@ -7,12 +7,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from pydantic import Field
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from service.api import (
     attributions,
     batch_results,
     batches,
+    docs,
     errors,
     events,
     explanations,
@@ -25,12 +27,24 @@ from service.api import (
     scrape,
     validation,
 )
+from service.api.keyring import Keyring
 from service.api.middleware import Access, HeadAsGet
+from service.api.safe_headers import SafeHeaders
+from service.api.security import ADMINS_ONLY, GUARDED
 from service.api.services import open_services
 from service.api.version import version
 from service.contract.schema import Response
 from service.contract.settings import Settings
 
+# The headers that pages of other origins may send and read, where any may
+UNDERSTOOD = (
+    *("Authorization", "X-API-Key", "Content-Type", "Prefer", "Idempotency-Key"),
+    *("If-None-Match", "Last-Event-ID", "X-Request-ID"),
+)
+TOLD = (
+    *("ETag", "Location", "Retry-After", "Preference-Applied", "X-Request-ID"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "WWW-Authenticate"),
+)
 COMPRESSED_ALREADY = ("application/x-npz", "application/x-npy")
 
 root = APIRouter(tags=["health"])
@@ -64,15 +78,18 @@ async def get_welcome() -> Welcome:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The API with these settings; it connects when it is started."""
+    """The API with these settings; it connects when it is started. Raises KeysError."""
+    keyring = Keyring(settings.keys_file) if settings.keys_file else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings) as services:
+        async with open_services(settings, keyring) as services:
             app.state.services = services
             yield
 
-    app = FastAPIOffline(  # /docs loads nothing from a CDN
+    app = FastAPIOffline(  # brings the scripts of /docs; nothing is loaded from a CDN
+        docs_url=None,
+        redoc_url=None,
         title="Shapshot",
         version=version(),
         description=openapi.DESCRIPTION,
@@ -82,24 +99,35 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     results = (attributions, heatmaps, figures, faithfulness, batch_results)
-    for module in (explanations, events, batches, *results, models, health, scrape):
-        app.include_router(module.router)
-    app.include_router(root)
+    for module in (explanations, events, batches, *results, models):
+        app.include_router(module.router, dependencies=GUARDED)
+    app.include_router(scrape.router, dependencies=ADMINS_ONLY)
+    for router in (health.router, root, docs.router):  # open: they tell nothing about anybody
+        app.include_router(router)
     openapi.install(app)
     errors.install(app)
     validation.install(app)
-    _wrap(app)
+    _wrap(app, settings)
     return app
 
 
-def _wrap(app: FastAPI) -> None:
+def _wrap(app: FastAPI, settings: Settings) -> None:
     """From the inside out."""
     unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *COMPRESSED_ALREADY)
     app.add_middleware(
         GZipMiddleware, minimum_size=1024, compresslevel=1, exclude_content_types=unzipped
     )
     app.add_middleware(HeadAsGet)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=UNDERSTOOD,
+            expose_headers=TOLD,
+        )
     app.add_middleware(Access)
+    app.add_middleware(SafeHeaders)
 
 
 def _operation_id(route: APIRoute) -> str:

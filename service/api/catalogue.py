@@ -8,10 +8,10 @@ from typing import Any
 
 import redis.asyncio
 
+from service.api.caller import Caller
 from service.api.errors import ApiError
 from service.contract.ledger import (
     BATCH_ID,
-    INDEX,
     Batch,
     Hash,
     State,
@@ -19,6 +19,7 @@ from service.contract.ledger import (
     decode,
     decode_batch,
     empty_for,
+    index_of,
     key_of,
 )
 from service.contract.queue import EXPLANATION_ID
@@ -68,10 +69,17 @@ class BatchState:
 
 
 class Catalogue:
-    """What the API reads of explanations. Every call may raise `redis.RedisError`."""
+    """What a caller may read of explanations: to them, those of others are not there.
 
-    def __init__(self, connection: redis.asyncio.Redis) -> None:
+    Every call may raise `redis.RedisError`.
+    """
+
+    def __init__(self, connection: redis.asyncio.Redis, caller: Caller) -> None:
         self._redis = connection
+        self._caller = caller
+
+    def of(self, caller: Caller) -> "Catalogue":
+        return Catalogue(self._redis, caller)
 
     async def find(self, explanation_id: str) -> State | None:
         if not EXPLANATION_ID.fullmatch(explanation_id):
@@ -88,7 +96,7 @@ class Catalogue:
         known = BATCH_ID.fullmatch(batch_id)
         [raw] = await self._hashes([batch_id]) if known else [{}]
         batch = decode_batch(batch_id, raw)
-        if batch is None:
+        if batch is None or not self._caller.sees(batch.owner):
             raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
         states = await self._states(batch.members)
         if not any(state and state.order for state in states):
@@ -114,7 +122,7 @@ class Catalogue:
     async def _older(self, than: Cursor | None) -> dict[Cursor, State | None]:
         newest = than.created_at if than else "+inf"
         entries: list[Any] = await self._redis.zrange(
-            INDEX,
+            index_of(self._caller.lists),
             newest,
             "-inf",
             desc=True,
@@ -130,7 +138,8 @@ class Catalogue:
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
         hashes = await self._hashes(ids)
-        return [decode(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+        states = [decode(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+        return [state if state and self._caller.sees(state.owner) else None for state in states]
 
     async def _hashes(self, ids: Sequence[str]) -> list[Hash]:
         """Empty where there is none; a key that somebody made something else fails no other."""

@@ -28,6 +28,8 @@ METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.BAD_REQUEST: (400, "Malformed request"),
+    ErrorCode.UNAUTHORIZED: (401, "No valid key"),
+    ErrorCode.FORBIDDEN: (403, "The key may not do this"),
     ErrorCode.NOT_FOUND: (404, "Not found"),
     ErrorCode.METHOD_NOT_ALLOWED: (405, "Method not allowed"),
     ErrorCode.NOT_ACCEPTABLE: (406, "No such representation"),
@@ -46,6 +48,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.UNKNOWN_MODEL: (422, "Unknown model"),
     ErrorCode.UNKNOWN_OUTPUT: (422, "Unknown output"),
     ErrorCode.NO_RESULT: (404, "No result"),
+    ErrorCode.RATE_LIMITED: (429, "Too many requests"),
     ErrorCode.WORKER_LOST: (500, "Worker lost"),
     ErrorCode.INTERNAL: (500, "Internal error"),
     ErrorCode.MODEL_UNAVAILABLE: (503, "Model unavailable"),

@@ -209,9 +209,10 @@ async def _awaited(
     request: Request, services: Services, explanation_id: str
 ) -> tuple[State, dict[str, str]]:
     """The state, after the wait the client prefers, and the header that says so."""
+    present = await services.catalogue.read(explanation_id)
     wait_s = preferred_wait(request)
     if wait_s is None:
-        return await services.catalogue.read(explanation_id), {}
+        return present, {}
     state = await services.watch.until_done(explanation_id, wait_s)
     return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
 

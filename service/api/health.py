@@ -9,7 +9,7 @@ from pydantic import Field
 from service.api.errors import ApiError, retry_after
 from service.api.resolve import LOADING_S, no_worker
 from service.api.responses import problems
-from service.api.services import Provided, Services
+from service.api.services import Opened, Services
 from service.contract.presence import live_workers, read_cards
 from service.contract.schema import ErrorCode, ModelStatus, Response
 
@@ -39,10 +39,13 @@ async def check_live() -> Liveness:
 @router.get(
     "/ready",
     responses=problems(
-        ErrorCode.STORE_UNAVAILABLE, ErrorCode.NO_WORKER, ErrorCode.MODEL_UNAVAILABLE
+        ErrorCode.STORE_UNAVAILABLE,
+        ErrorCode.NO_WORKER,
+        ErrorCode.MODEL_UNAVAILABLE,
+        guarded=False,
     ),
 )
-async def check_ready(services: Provided) -> Readiness:
+async def check_ready(services: Opened) -> Readiness:
     """Answer 200 if a picture sent now would be explained, else the first reason why not."""
     return await to_thread.run_sync(_readiness, services)
 

@@ -1,7 +1,8 @@
 """`Idempotency-Key`: a request sent again gives the explanation or batch it gave, not another.
 
-Redis keeps, under a hash of the key, what the request was and the id it was to get. The claim is
-short until the request is accepted, so that a process that died in between blocks nobody long.
+Redis keeps, under a hash of the key and of whose it is, what the request was and the id it was to
+get. The claim is short until the request is accepted, so that a process that died in between blocks
+nobody long.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from service.api.admission import Admit
+from service.api.caller import Caller
 from service.api.errors import ApiError, retry_after
 from service.api.services import Services
 from service.api.upload import Upload
@@ -46,7 +48,7 @@ async def admit_once(
     if key is None:
         await admit(services, upload, id_)
         return id_
-    mine = _new_claim(key, upload, id_)
+    mine = _new_claim(services.caller, key, upload, id_)
     if earlier := await to_thread.run_sync(_claim, services, mine):
         return earlier
     try:
@@ -58,11 +60,11 @@ async def admit_once(
     return id_
 
 
-def _new_claim(key: str, upload: Upload, id_: str) -> Claim:
+def _new_claim(caller: Caller, key: str, upload: Upload, id_: str) -> Claim:
     if not _KEY.fullmatch(key):
         detail = "Idempotency-Key must have 1 to 255 printable ASCII characters"
         raise ApiError(ErrorCode.BAD_REQUEST, detail, "Idempotency-Key", key)
-    hashed = hashlib.sha256(key.encode()).hexdigest()
+    hashed = hashlib.sha256(f"{caller.name or ''} {key}".encode()).hexdigest()
     return Claim(f"shapshot:idempotency:{hashed}", _fingerprint(upload), id_)
 
 

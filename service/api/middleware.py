@@ -1,4 +1,4 @@
-"""Around every request: an id, a log line, counts, safe headers, HEAD, the end of all errors."""
+"""Around every request: an id, a log line, counts, HEAD, the end of all errors."""
 
 import re
 import time
@@ -70,7 +70,6 @@ class Exchange:
             self._answered_s = time.perf_counter() - self._began
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self.request_id
-            headers["X-Content-Type-Options"] = "nosniff"
         await self._send(message)
 
     def tell(self, metrics: Metrics) -> None:

@@ -9,9 +9,20 @@ from service.contract.schema import ErrorCode
 Responses = dict[int | str, dict[str, Any]]
 
 _EVERYWHERE = (ErrorCode.INTERNAL, ErrorCode.REDIS_UNAVAILABLE)
+_GUARDED = (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED)
 _WAITING = "Seconds after which it is worth asking again"
 
 RETRY_AFTER = {"Retry-After": {"description": _WAITING, "schema": {"type": "integer"}}}
+RATE_LIMIT = {
+    f"RateLimit-{name}": {"description": description, "schema": {"type": "integer"}}
+    for name, description in {
+        "Limit": "Requests that the name of the key may make in a window",
+        "Remaining": "How many are left",
+        "Reset": "Seconds until the window has passed",
+    }.items()
+}
+CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+_HEADERS = {401: CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | RATE_LIMIT, 503: RETRY_AFTER}
 ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
 LOCATION = {"Location": {"description": "Path of what was made", "schema": {"type": "string"}}}
 APPLIED = {
@@ -44,19 +55,20 @@ IF_NONE_MATCH = {
 }
 
 
-def problems(*codes: ErrorCode) -> Responses:
-    """The problems an endpoint may answer with, beside those that every one may."""
+def problems(*codes: ErrorCode, guarded: bool = True) -> Responses:
+    """The problems an endpoint may answer with, beside those of every one and of guarded ones."""
 
     def status(code: ErrorCode) -> int:
         return STATUSES[code][0]
 
-    groups = groupby(sorted({*codes, *_EVERYWHERE}, key=lambda code: (status(code), code)), status)
+    all_codes = {*codes, *_EVERYWHERE, *(_GUARDED if guarded else ())}
+    groups = groupby(sorted(all_codes, key=lambda code: (status(code), code)), status)
     return {number: _problem(list(group)) for number, group in groups}
 
 
 def _problem(codes: list[ErrorCode]) -> dict[str, Any]:
     names = " or ".join(f"`{code.value}`" for code in codes)
-    waits = STATUSES[codes[0]][0] in (409, 503)
+    headers = _HEADERS.get(STATUSES[codes[0]][0])
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},
         "examples": {code.value: {"value": problem_example(code)} for code in codes},
@@ -64,7 +76,7 @@ def _problem(codes: list[ErrorCode]) -> dict[str, Any]:
     return {
         "description": f"Problem {names}",
         "content": {PROBLEM: content},
-        **({"headers": RETRY_AFTER} if waits else {}),
+        **({"headers": headers} if headers else {}),
     }
 
 

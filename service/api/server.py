@@ -1,5 +1,6 @@
 """uvicorn around the application, with an end that nobody has to wait for."""
 
+import sys
 from types import FrameType
 
 import uvicorn
@@ -8,6 +9,8 @@ from fastapi import FastAPI
 from service.api.app import create_app
 from service.contract.logs import configure_logs
 from service.contract.settings import Settings
+from service.exposure import Exposed, check_exposure
+from service.keys_file import KeysError
 
 GRACE_S = 10  # for requests that are being answered when the signal comes
 
@@ -28,7 +31,11 @@ class Server(uvicorn.Server):
 def main() -> None:
     settings = Settings()
     configure_logs(level=settings.log_level, as_json=settings.log_json)
-    app = create_app(settings)
+    try:
+        check_exposure(settings.host, settings.keys_file)
+        app = create_app(settings)
+    except (Exposed, KeysError) as error:
+        sys.exit(f"shapshot: {error}")
     config = uvicorn.Config(
         app,
         host=settings.host,

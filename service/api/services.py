@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import redis
@@ -13,8 +13,12 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from service.api.caller import NOBODY, OPERATOR, Caller
 from service.api.catalogue import Catalogue
+from service.api.keyring import Keyring
 from service.api.metrics import Metrics
+from service.api.rate_limit import RateLimit
+from service.api.security import Admitted, Guard
 from service.api.traffic import RedisMetrics
 from service.api.watch import Watch
 from service.contract.ledger import Ledger
@@ -39,16 +43,17 @@ class Services:
     watch: Watch
     metrics: Metrics
     heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
+    guard: Guard
+    caller: Caller  # whose request it is; the catalogue shows what is theirs
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, keyring: Keyring | None) -> AsyncIterator[Services]:
     """Connect lazily: a process starts, and says that it is not ready, while Redis is away."""
     connection, reading = connect(settings.redis_url), _connect_async(settings.redis_url)
     metrics = Metrics()
     metrics.registry.register(RedisMetrics(connection, settings.queue))
-    catalogue = Catalogue(reading)
-    watch = Watch(reading, catalogue.find)
+    watch = Watch(reading, Catalogue(reading, OPERATOR).find)
     listening = asyncio.create_task(watch.run())
     try:
         yield Services(
@@ -56,10 +61,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             redis=connection,
             ledger=Ledger.of(connection, settings),
             store=open_store(settings.store_url),
-            catalogue=catalogue,
+            catalogue=Catalogue(reading, NOBODY),
             watch=watch,
             metrics=metrics,
             heavy=CapacityLimiter(PICTURES_AT_ONCE),
+            guard=Guard(keyring, RateLimit.of(settings.rate_limit, reading)),
+            caller=NOBODY,
         )
     finally:
         watch.stop()
@@ -88,9 +95,16 @@ def _connect_async(url: str) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_pool(pool)
 
 
-def _services(request: Request) -> Services:
+async def _opened(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-Provided = Annotated[Services, Depends(_services)]
+Opened = Annotated[Services, Depends(_opened)]  # for open routes: shows nobody's explanations
+
+
+async def _of_caller(services: Opened, caller: Admitted) -> Services:
+    return replace(services, caller=caller, catalogue=services.catalogue.of(caller))
+
+
+Provided = Annotated[Services, Depends(_of_caller)]

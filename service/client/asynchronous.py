@@ -26,8 +26,11 @@ T = TypeVar("T")
 class AsyncClient:
     """What `Client` does, for asyncio; bound a wait with asyncio.timeout."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, **options: Any
+    ) -> None:
         self._http = httpx.AsyncClient(base_url=url, **options)
+        self._http.headers.update(calls.authorization(api_key))
 
     async def __aenter__(self) -> Self:
         return self

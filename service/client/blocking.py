@@ -27,8 +27,11 @@ T = TypeVar("T")
 class Client:
     """Blocking. Every method may raise ShapshotError and httpx.HTTPError."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", **options: Any) -> None:
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, **options: Any
+    ) -> None:
         self._http = httpx.Client(base_url=url, **options)
+        self._http.headers.update(calls.authorization(api_key))
 
     def __enter__(self) -> Self:
         return self

@@ -84,6 +84,11 @@ class Call(Generic[T]):
         return self.parse(answer.raise_for_status())
 
 
+def authorization(api_key: str | None) -> dict[str, str]:
+    """The header that says whose requests they are."""
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
 def create(
     picture: Picture, settings: ExplanationSettings | None, label_map: LabelMap | None
 ) -> Call[Explanation]:

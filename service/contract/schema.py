@@ -352,6 +352,8 @@ class ErrorCode(StrEnum):
     """Every way to fail; `service/api/errors.py` gives each a status."""
 
     BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
@@ -370,6 +372,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_OUTPUT = "unknown_output"
     MODEL_UNAVAILABLE = "model_unavailable"
     NO_RESULT = "no_result"
+    RATE_LIMITED = "rate_limited"
     QUEUE_FULL = "queue_full"
     NO_WORKER = "no_worker"
     REDIS_UNAVAILABLE = "redis_unavailable"

@@ -4,9 +4,12 @@ The entry points read it once and pass it down; nothing else looks at the enviro
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 
 
 class Settings(BaseSettings):
@@ -35,6 +38,17 @@ class Settings(BaseSettings):
     # The API
     host: str = Field("127.0.0.1", description="Address the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="Port the API listens on")
+    keys_file: Path | None = Field(
+        None, description="Who may use the API (`shapshot keys`); unset: all, on loopback only"
+    )
+    rate_limit: str = Field(
+        "600/minute",
+        pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day)|off)$",
+        description="Requests of one name, such as 20/second, or off; beyond it 429",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
+        (), description="Origins, by commas, whose pages may call the API; none by default"
+    )
     max_upload_bytes: int = Field(20 * 2**20, ge=1, description="Largest request body")
     max_pixels: int = Field(50_000_000, ge=1, description="Largest picture, width x height")
     max_evals: int = Field(100_000, ge=2, description="Largest max_evals a request may ask for")
@@ -58,3 +72,9 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, description="Starts of a job before it fails for good")
     threads: int = Field(0, ge=0, description="Masking threads; 0: one per core")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, text: str | tuple[str, ...]) -> tuple[str, ...]:
+        parts = text.split(",") if isinstance(text, str) else text
+        return tuple(part.strip() for part in parts)

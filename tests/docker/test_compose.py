@@ -76,7 +76,23 @@ def answers(url: str) -> bool:
 
 
 def test_there_are_a_redis_an_api_and_a_worker(services: dict[str, str]) -> None:
-    assert list(services) == ["redis", "api", "worker"]
+    started = [name for name, text in services.items() if "profiles" not in blocks(text, 4)]
+    assert started == ["redis", "api", "worker"]
+
+
+def test_only_the_command_for_keys_may_write_them_and_it_reaches_nothing(
+    services: dict[str, str],
+) -> None:
+    volumes = {name: blocks(text, 4).get("volumes", "") for name, text in services.items()}
+    mounted = {name: re.findall(r"keys:(\S+)", text) for name, text in volumes.items()}
+    folder = "/var/lib/shapshot/keys"
+    assert mounted == {"redis": [], "api": [f"{folder}:ro"], "keys": [folder], "worker": []}
+    keys = blocks(services["keys"], 4)
+    assert keys["network_mode"].strip() == "none"
+    assert keys["entrypoint"].strip() == "[python, -m, service.cli, keys]"
+    dockerfile = (DOCKER / "service.Dockerfile").read_text()
+    assert f"SHAPSHOT_KEYS_FILE={folder}/keys.jsonl" in dockerfile
+    assert re.search(rf"install -d -o shapshot .*{folder}$", dockerfile, re.M)
 
 
 def test_compose_refuses_to_start_without_a_password(compose: str) -> None:
@@ -90,7 +106,7 @@ def test_compose_refuses_to_start_without_a_password(compose: str) -> None:
 def test_only_the_api_is_published_and_on_this_host_alone(services: dict[str, str]) -> None:
     assert [name for name, text in services.items() if "ports" in blocks(text, 4)] == ["api"]
     assert "- ${SHAPSHOT_PUBLISH:-127.0.0.1:8000}:8000" in blocks(services["api"], 4)["ports"]
-    assert "network_mode" not in "".join(services.values())
+    assert "network_mode: host" not in "".join(services.values())
 
 
 def test_redis_is_reached_from_inside_only(compose: str, services: dict[str, str]) -> None:

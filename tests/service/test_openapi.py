@@ -61,6 +61,17 @@ def test_every_error_is_documented_as_a_problem(document):
                     assert example["value"]["status"] == int(status)
 
 
+def test_every_operation_wants_a_key_and_says_what_happens_without_but_the_open_ones(document):
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert (schemes["api_key"]["in"], schemes["api_key"]["name"]) == ("header", "X-API-Key")
+    for path, _, operation in operations(document):
+        guarded = path.startswith("/v1/") or path == "/metrics"
+        wanted = [{"bearer": []}, {"api_key": []}, {}] if guarded else None
+        assert operation.get("security") == wanted, path
+        assert guarded == ({"401", "403", "429"} <= set(operation["responses"])), path
+
+
 def test_every_answer_requires_all_its_members(document):
     for name, schema in document["components"]["schemas"].items():
         if name not in SENT:

@@ -6,6 +6,7 @@ import time
 import pytest
 import redis.asyncio
 
+from service.api.caller import OPERATOR
 from service.api.events import events_of
 from service.api.services import READS_AT_ONCE, open_services
 from service.api.watch import LOOK_AGAIN_S, Watch
@@ -15,7 +16,7 @@ from service.contract.schema import Status
 
 @pytest.fixture
 async def watch(settings):
-    async with open_services(settings) as services:
+    async with open_services(settings, None) as services:
         yield services.watch
 
 
@@ -32,8 +33,9 @@ async def test_a_change_wakes_whoever_follows_at_once(watch, accepted_id, hand):
 
 
 async def test_a_change_nobody_announced_is_seen_all_the_same(settings, accepted_id, hand):
-    async with open_services(settings) as services:
-        deaf = Watch(services.catalogue._redis, services.catalogue.find)  # it never runs
+    async with open_services(settings, None) as services:
+        catalogue = services.catalogue.of(OPERATOR)
+        deaf = Watch(catalogue._redis, catalogue.find)  # it never runs
         waiting = asyncio.create_task(deaf.until_done(accepted_id, 30))
         await asyncio.sleep(0.1)
         hand.succeed(accepted_id)
@@ -76,7 +78,7 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
     settings, mortal_redis, order, store, new_hand
 ):
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
-    async with open_services(mortal) as services:
+    async with open_services(mortal, None) as services:
         services.ledger.accept(explanation_id := new_id(), order, timeout_s=60, longest=9)
         await until_subscribed(mortal_redis.url)
         stream = events_of(services.watch, explanation_id)

@@ -1,0 +1,25 @@
+"""Nobody listens to the world by accident: without keys the API serves its own machine only."""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+
+class Exposed(Exception):  # noqa: N818
+    """The API would listen to others, and there are no keys; the message says how to go on."""
+
+
+def check_exposure(host: str, keys_file: Path | None) -> None:
+    """Without keys only this machine may be listened to. Raises Exposed."""
+    if keys_file is None and not _is_loopback(host):
+        raise Exposed(
+            f"listening on {host} lets others in, and there are no keys. Make one: "
+            "`shapshot keys add NAME --file keys.jsonl`, then start with "
+            "SHAPSHOT_KEYS_FILE=keys.jsonl; or listen on 127.0.0.1 only"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

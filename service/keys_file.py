@@ -1,0 +1,72 @@
+"""The keys file: one key a line in JSON, and of each key only its hash."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from service.keys import Key
+
+Change = Callable[[Sequence[Key]], Sequence[Key]]
+
+
+class KeysError(Exception):
+    """The file cannot be read or written, or a line of it is no key."""
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """All keys of the file. Raises KeysError, which never repeats what a line holds."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise KeysError(f"the keys file {path} cannot be read: {reason}") from error
+    return tuple(_parse(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line)
+
+
+def change_keys(path: Path, change: Change) -> None:
+    """Write the file anew, whole or not at all; a server that reads it follows. Raises KeysError.
+
+    Only its owner may read it. Of changes at once, each sees the one before.
+    """
+    path = path.resolve()  # a link stays a link
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            _replace(path, change(read_keys(path) if path.exists() else ()))
+    except OSError as error:
+        raise KeysError(f"the keys file {path} cannot be written: {error.strerror}") from error
+
+
+def _parse(line: str, where: str) -> Key:
+    try:
+        return Key.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_context=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the line"
+        raise KeysError(f"{where} is no key: {field}: {first['type'].replace('_', ' ')}") from None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, keys: Sequence[Key]) -> None:
+    """Under another name first, mode 0600; the owner stays, as root may change another's file."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.writelines(f"{key.model_dump_json()}\n" for key in keys)
+        file.flush()
+        os.fsync(file.fileno())
+        if path.exists():
+            os.fchown(file.fileno(), path.stat().st_uid, path.stat().st_gid)
+    Path(file.name).replace(path)

@@ -1,0 +1,48 @@
+"""The API as a process of its own, with a log to read."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.contract.settings import Settings
+from tests.conftest import wait_until
+
+
+@dataclass(frozen=True)
+class Live:
+    """`python -m service.api`, serving."""
+
+    url: str
+    log: Path
+
+
+@contextmanager
+def live_api(settings: Settings, folder: Path, **environment: str) -> Iterator[Live]:
+    """With these settings and more of them, on a free port."""
+    log = folder / "api.log"
+    named = {"REDIS_URL": settings.redis_url, "STORE_URL": settings.store_url, "PORT": "0"}
+    named |= {"QUEUE": settings.queue, **environment}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.api"],
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **{f"SHAPSHOT_{name}": value for name, value in named.items()}},
+        )
+    try:
+        wait_until(lambda: bool(_port(log)) or process.poll() is not None, seconds=60)
+        assert process.poll() is None, log.read_text()
+        yield Live(f"http://127.0.0.1:{_port(log)}", log)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _port(log: Path) -> str | None:
+    found = re.search(r"running on http://\S+:(\d+)", log.read_text())
+    return found[1] if found else None
