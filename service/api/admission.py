@@ -13,7 +13,7 @@ from service.api.label_maps import check_size, inspect_label_map
 from service.api.resolve import no_worker, resolve
 from service.api.services import Services
 from service.api.upload import Upload
-from service.contract.ledger import Order, QueueFull, new_id
+from service.contract.ledger import NoRoom, Order, ShareFull, new_id
 from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
@@ -24,11 +24,12 @@ from service.contract.pictures import (
     decode_picture,
 )
 from service.contract.presence import live_workers, read_cards
-from service.contract.request import ResolvedSettings
+from service.contract.request import Priority, ResolvedSettings
 from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, ModelCard, ModelRef
 from service.contract.store import StoreError, image_key, label_map_key
 
-QUEUE_FULL_S = 10
+UNKNOWN_S = 10  # until there is room, where nothing has ended yet
+LONGEST_S = 600
 
 log = structlog.get_logger(__name__)
 
@@ -41,25 +42,25 @@ class Admit(Protocol):
 
 async def admit(services: Services, upload: Upload, explanation_id: str) -> None:
     """Check it against models and limits, keep what was sent, queue the job. Raises ApiError."""
-    [order] = await _orders(services, upload)
+    [order] = await _orders(services, upload, priority="interactive")
     accept = partial(services.ledger.accept, explanation_id, order)
     await to_thread.run_sync(_enqueue, services, upload, [explanation_id], accept)
 
 
 async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
     """The same with all pictures of a batch, or with none of them. Raises ApiError."""
-    orders = await _orders(services, upload)
+    orders = await _orders(services, upload, priority="batch")
     members = {new_id(): order.model_copy(update={"batch": batch_id}) for order in orders}
     accept = partial(services.ledger.accept_batch, batch_id, members)
     await to_thread.run_sync(_enqueue, services, upload, list(members), accept)
 
 
-async def _orders(services: Services, upload: Upload) -> list[Order]:
-    """What is to be done for each picture."""
+async def _orders(services: Services, upload: Upload, *, priority: Priority) -> list[Order]:
+    """What is to be done for each picture; `priority`: where the settings say none."""
     max_pixels = services.settings.max_pixels
     read = partial(to_thread.run_sync, limiter=services.heavy)
     label_map = await read(inspect_label_map, upload, max_pixels)
-    settings, card = await to_thread.run_sync(_resolved, services, upload, label_map)
+    settings, card = await to_thread.run_sync(_resolved, services, upload, label_map, priority)
     images = [await read(_inspect, *image, max_pixels) for image in upload.images.items()]
     if label_map and card.input_shape:
         for image in images:
@@ -73,14 +74,15 @@ async def _orders(services: Services, upload: Upload) -> list[Order]:
 
 
 def _resolved(
-    services: Services, upload: Upload, label_map: LabelMapInfo | None
+    services: Services, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
 ) -> tuple[ResolvedSettings, ModelCard]:
     if not live_workers(services.redis):
         raise no_worker()
     cards = read_cards(services.redis)
     regions = label_map.regions if label_map else None
     limit = services.settings.max_evals
-    return resolve(upload.settings, cards, max_evals=limit, regions=regions)
+    settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
+    return resolve(settings, cards, max_evals=limit, regions=regions)
 
 
 def _inspect(name: str, content: bytes, max_pixels: int) -> ImageInfo:
@@ -117,14 +119,18 @@ def _enqueue(
         services.store.put(image_key(explanation_id), image)
         if upload.label_map is not None:
             services.store.put(label_map_key(explanation_id), upload.label_map)
-    limits = services.settings
     try:
-        accept(timeout_s=limits.deadline_s, longest=limits.max_queued)
-    except QueueFull as full:
+        accept(timeout_s=services.settings.deadline_s)
+    except NoRoom as full:
         for explanation_id in explanation_ids:
             _discard(services, explanation_id)
-        headers = retry_after(QUEUE_FULL_S)
-        raise ApiError(ErrorCode.QUEUE_FULL, str(full), headers=headers) from full
+        raise _no_room(full) from full
+
+
+def _no_room(full: NoRoom) -> ApiError:
+    code = ErrorCode.SHARE_FULL if isinstance(full, ShareFull) else ErrorCode.QUEUE_FULL
+    seconds = min(full.retry_s or UNKNOWN_S, LONGEST_S)
+    return ApiError(code, str(full), headers=retry_after(seconds))
 
 
 def _discard(services: Services, explanation_id: str) -> None:

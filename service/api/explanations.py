@@ -96,6 +96,7 @@ POST_PROBLEMS = (
     ErrorCode.UNKNOWN_OUTPUT,
     ErrorCode.MODEL_UNAVAILABLE,
     ErrorCode.NO_WORKER,
+    ErrorCode.SHARE_FULL,
     ErrorCode.QUEUE_FULL,
     ErrorCode.STORE_UNAVAILABLE,
 )

@@ -5,6 +5,7 @@ store. Both sides read the same hash; `shapshot:changes` carries the id of each 
 """
 
 import json
+import math
 import re
 import time
 import uuid
@@ -54,17 +55,50 @@ class LedgerError(Exception):
     """Base of the errors of this module.
 
     LedgerError
-    ├── QueueFull   as many explanations wait as may
+    ├── NoRoom      as much waits as may
+    │   ├── QueueFull   of everybody's
+    │   └── ShareFull   of this owner's
     └── Fenced      the attempt lost its lease; another may have begun
     """
 
 
-class QueueFull(LedgerError):  # noqa: N818
-    """As many explanations wait as may."""
+class NoRoom(LedgerError):  # noqa: N818
+    """As much waits as may; `retry_s`: when there may be room, None where nothing tells."""
+
+    def __init__(self, message: str, retry_s: int | None) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
+
+
+class QueueFull(NoRoom):
+    """As much waits as may in all."""
+
+
+class ShareFull(NoRoom):
+    """As much of this owner's waits as may."""
 
 
 class Fenced(LedgerError):  # noqa: N818
     """The attempt no longer owns its job: whatever it found must be dropped."""
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What may wait at most: explanations, and bytes uploaded for them."""
+
+    jobs: float = math.inf
+    bytes: float = math.inf
+    owner_jobs: float = math.inf  # of one owner
+    owner_bytes: float = math.inf
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            settings.max_queued,
+            settings.max_queued_bytes,
+            settings.max_queued_per_key,
+            settings.max_queued_bytes_per_key,
+        )
 
 
 class Order(BaseModel):
@@ -80,6 +114,11 @@ class Order(BaseModel):
     owner: str | None = None  # the name of the key that asked; None where there are no keys
     request_id: str | None = None  # of the HTTP request that asked for it
     traceparent: str | None = None  # of that request's span, where traces are kept
+
+    @property
+    def bytes(self) -> int:
+        """Of what was uploaded for it."""
+        return self.image.bytes + (self.label_map.bytes if self.label_map else 0)
 
 
 @dataclass(frozen=True)
@@ -227,12 +266,21 @@ class Ledger:
     """The transitions, for one queue. Blocking; every call may raise `redis.RedisError`."""
 
     def __init__(
-        self, connection: redis.Redis, *, queue: str, lease_s: int, retention_s: int
+        self,
+        connection: redis.Redis,
+        *,
+        queue: str,
+        lease_s: int,
+        retention_s: int,
+        caps: Caps = Caps(),
+        interactive_share: int = 4,
     ) -> None:
         self._redis = connection
         self._queue = queue
         self._lease_s = lease_s
         self._retention_s = retention_s
+        self._caps = caps
+        self._weights = {"interactive": interactive_share, "batch": 1}
         self._scripts: dict[str, Any] = {}
 
     @classmethod
@@ -243,6 +291,8 @@ class Ledger:
             queue=settings.queue,
             lease_s=settings.lease_s,
             retention_s=settings.retention_s,
+            caps=Caps.of(settings),
+            interactive_share=settings.interactive_share,
         )
 
     def _run(self, script: str, explanation_id: str, *arguments: object) -> str | None:
@@ -260,39 +310,47 @@ class Ledger:
         by = time.time() + RESERVATION_S
         self._redis.zadd(EXPIRY, dict.fromkeys(explanation_ids, by))
 
-    def accept(self, explanation_id: str, order: Order, *, timeout_s: int, longest: int) -> None:
-        """Record the explanation and queue its job, in one step. Raises QueueFull."""
-        self._accept({explanation_id: order}, timeout_s=timeout_s, longest=longest)
+    def accept(self, explanation_id: str, order: Order, *, timeout_s: int) -> None:
+        """Record the explanation and queue its job, in one step. Raises NoRoom."""
+        self._accept({explanation_id: order}, timeout_s=timeout_s)
 
-    def accept_batch(
-        self, batch_id: str, orders: Mapping[str, Order], *, timeout_s: int, longest: int
-    ) -> None:
-        """Record a batch and its explanations and queue their jobs, in one step. Raises QueueFull.
+    def accept_batch(self, batch_id: str, orders: Mapping[str, Order], *, timeout_s: int) -> None:
+        """Record a batch and its explanations and queue their jobs, in one step. Raises NoRoom.
 
         orders: by id, in the order of upload; each names the batch.
         """
         owner = next(iter(orders.values())).owner
         record = {"created_at": time.time(), "members": " ".join(orders), **_given(owner=owner)}
         head = (batch_id, len(record), 0, *_flat(record))
-        self._accept(orders, head, timeout_s=timeout_s, longest=longest)
+        self._accept(orders, head, timeout_s=timeout_s)
 
     def _accept(
-        self,
-        orders: Mapping[str, Order],
-        batch: Sequence[object] = (),
-        *,
-        timeout_s: int,
-        longest: int,
+        self, orders: Mapping[str, Order], batch: Sequence[object] = (), *, timeout_s: int
     ) -> None:
-        now = time.time()
-        entries = [
-            self._entry(explanation_id, order, now, timeout_s)
-            for explanation_id, order in orders.items()
-        ]
-        arguments = (self._queue, longest, now, len(orders), *batch, *chain.from_iterable(entries))
-        if self._run(scripts.ACCEPT, next(iter(orders)), *arguments) == "full":
-            waiting = f"{longest} explanations may wait; there is no room for {len(orders)} more"
-            raise QueueFull(waiting)
+        now, caps = time.time(), self._caps
+        first = next(iter(orders.values()))  # all are of one owner and one priority
+        flow = f"{first.settings.priority} {first.owner or ''}"
+        cost = 1 / self._weights[first.settings.priority]
+        size = sum(order.bytes for order in orders.values())
+        head = (self._queue, now, flow, cost, first.owner or "", len(orders), size)
+        limits = (caps.jobs, caps.bytes, caps.owner_jobs, caps.owner_bytes)
+        entries = [self._entry(*item, now, timeout_s) for item in orders.items()]
+        arguments = (*head, *limits, *batch, *chain.from_iterable(entries))
+        answer, *retry_s = self._call(scripts.ACCEPT, next(iter(orders)), *arguments)
+        if as_text(answer) != "accepted":
+            raise self._no_room(as_text(answer), orders, size, *retry_s)
+
+    def _no_room(self, whose: str, orders: Mapping[str, Order], size: int, retry_s: int) -> NoRoom:
+        caps, seconds = self._caps, retry_s if retry_s > 0 else None
+        more = f"there is no room for {len(orders)} more, of {size} bytes"
+        if whose == "owner":
+            limits = (
+                f"{caps.owner_jobs} explanations of a key may wait, of {caps.owner_bytes} bytes"
+            )
+            return ShareFull(f"{limits}; {more}", seconds)
+        return QueueFull(
+            f"{caps.jobs} explanations may wait, of {caps.bytes} bytes; {more}", seconds
+        )
 
     def _entry(
         self, explanation_id: str, order: Order, now: float, timeout_s: int
@@ -304,6 +362,7 @@ class Ledger:
             "attempts": 0,
             "method": order.settings.method,
             "order": order.model_dump_json(),
+            "bytes": order.bytes,
             **_given(batch=order.batch, owner=order.owner),
         }
         job = new_job(

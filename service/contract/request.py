@@ -118,6 +118,7 @@ _FILL = rf"blur\({_INT},{_INT}\)|constant\({_LEVEL}(,{_LEVEL}){{0,3}}\)"
 MASKER_PATTERN = rf"^(inpaint_telea|inpaint_ns|mean|{_FILL})$"
 
 Method = Literal["partition", "permutation", "kernel", "exact", "gaussian_process"]
+Priority = Literal["interactive", "batch"]
 Metric = Literal[
     "keep_positive",
     "keep_negative",
@@ -179,6 +180,11 @@ class ExplanationSettings(Request):
         description="Curves of faithfulness to compute beside; they take evaluations of their own",
     )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of ties and of random methods")
+    priority: Priority | None = Field(
+        None,
+        description="Who waits for whom: both take turns, interactive ones more often; null: "
+        "interactive for an explanation, batch for a batch",
+    )
     metadata: Annotated[dict[str, JsonValue], AfterValidator(_finite_and_small)] = Field(
         default_factory=dict, description="Kept with the explanation and echoed; yours to use"
     )
@@ -191,6 +197,7 @@ class ResolvedSettings(ExplanationSettings):
     superpixels: Superpixels
     outputs: Outputs
     max_evals: int
+    priority: Priority = "interactive"
 
 
 class ExplanationRequest(Request):

@@ -374,6 +374,7 @@ class ErrorCode(StrEnum):
     NO_RESULT = "no_result"
     RATE_LIMITED = "rate_limited"
     QUEUE_FULL = "queue_full"
+    SHARE_FULL = "share_full"
     NO_WORKER = "no_worker"
     REDIS_UNAVAILABLE = "redis_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"

@@ -9,8 +9,12 @@ A batch has a hash too, named as those of its explanations are, with no status b
 it expires with the last of them.
 """
 
-# Shared by the scripts: what every change does, and the two ways a job leaves the machinery.
-_COMMON = """
+from service.contract.waiting import WAITING
+
+# Shared by the scripts: what every change does, and the two ways a job leaves a worker.
+_COMMON = (
+    WAITING
+    + """
 -- pcall, here and below: what somebody wrote into our keys must not stop a worker
 local function changed(id)
   redis.pcall('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)
@@ -62,25 +66,35 @@ local function conclude(id, status, at, expires_at)
 end
 local function put_back(id, queue)
   local key = 'shapshot:explanation:' .. id
+  enter_first(id, queue)
   redis.call('HSET', key, 'status', 'queued')
   redis.call('HDEL', key, 'attempt')
   redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
-  redis.call('LPUSH', 'rq:queue:' .. queue, id)
   changed(id)
 end
 """
+)
 
-# One explanation, or a batch and all of its own; the batch has no job.
-# ARGV: queue, longest queue, now, jobs, then for each: id, n, m, then n field-value pairs of its
+# One explanation, or a batch and all of its own, if there is room; the batch has no job. Otherwise
+# whose room there is none in, and the seconds in which there may be (-1: nobody knows).
+# ARGV: queue, now, flow, cost of a job, owner or '', jobs, their bytes, most jobs that may wait,
+# most bytes, the same two of an owner, then for each: id, n, m, then n field-value pairs of its
 # hash and m of RQ's job
 ACCEPT = (
     _COMMON
     + """
-local queue, now = 'rq:queue:' .. ARGV[1], ARGV[3]
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'accepted' end  -- the answer got lost
-if redis.call('LLEN', queue) + ARGV[4] > tonumber(ARGV[2]) then return 'full' end
-redis.call('SADD', 'rq:queues', queue)
-local at = 5
+local queue, now, flow, cost, owner = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local jobs, bytes = tonumber(ARGV[6]), tonumber(ARGV[7])
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'accepted'} end  -- the answer got lost
+local over, waiting = excess('', jobs, bytes, ARGV[8], ARGV[9])
+if over > 0 then return {'server', patience(over, now)} end
+local own_over, own = excess(':' .. owner, jobs, bytes, ARGV[10], ARGV[11])
+if owner ~= '' and own_over > 0 then
+  return {'owner', patience(own_over * waiting / math.max(own, 1), now)}
+end
+if waiting == 0 then watch_ends(now) end
+redis.call('SADD', 'rq:queues', 'rq:queue:' .. queue)
+local at = 12
 while at <= #ARGV do
   local id, fields, job = ARGV[at], at + 3, at + 3 + 2 * ARGV[at + 1]
   local following = job + 2 * ARGV[at + 2]
@@ -88,30 +102,29 @@ while at <= #ARGV do
   if following > job then
     redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
     index(id, now)
-    redis.call('RPUSH', queue, id)
+    enter(id, queue, start_tag(flow, cost))
     count('accepted:' .. redis.call('HGET', 'shapshot:explanation:' .. id, 'method'), 1)
   end
   redis.call('ZREM', 'shapshot:expiry', id)
   changed(id)
   at = following
 end
-return 'accepted'
+return {'accepted'}
 """
 )
 
-# Those of a batch begin with the first of them, from wherever in the queue they are.
+# Those of a batch begin with the first of them, from wherever in the line they are.
 # ARGV: id, queue, attempt, now, lease
 BEGIN = (
     _COMMON
     + """
 local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-redis.call('LREM', 'rq:queue:' .. queue, 0, id)
-redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
-redis.call('ZREM', 'shapshot:limbo', id)
+local its_turn = leave(id, queue)
 local status = redis.pcall('HGET', KEYS[1], 'status')
 if type(status) ~= 'string' then forget_job(id) return 'missing' end
 if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- likewise
 if status ~= 'queued' then return status end
+if its_turn then advance(tag_of(id)) end
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
 local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0
 redis.call('HSET', KEYS[1], 'attempts', attempts + 1)
@@ -156,6 +169,7 @@ if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[8]) end
 if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[9]) end
 for i = 10, #ARGV, 2 do count(ARGV[i], ARGV[i + 1]) end
 conclude(id, ARGV[6], ARGV[4], ARGV[5])
+note_end(tonumber(ARGV[4]))
 return 'finished'
 """
 )
@@ -186,8 +200,7 @@ local id, queue = ARGV[1], ARGV[2]
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then return false end
 if status == 'queued' then
-  redis.call('LREM', 'rq:queue:' .. queue, 0, id)
-  redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
+  leave(id, queue)
   conclude(id, 'canceled', ARGV[3], ARGV[4])
   return 'canceled'
 elseif status == 'running' then
@@ -208,11 +221,10 @@ DELETE = (
 local queue, answer = ARGV[1], 'missing'
 local function remove(id)
   local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
-  redis.call('LREM', 'rq:queue:' .. queue, 0, id)
-  redis.call('LREM', 'rq:queue:' .. queue .. ':intermediate', 0, id)
-  if redis.call('HGET', 'shapshot:explanation:' .. id, 'status') == 'queued' then
+  if field(id, 'status') == 'queued' then
     count_end('shapshot:explanation:' .. id, 'deleted')
   end
+  leave(id, queue)
   forget_job(id)
   unindex(id)
   redis.call('DEL', 'shapshot:explanation:' .. id)

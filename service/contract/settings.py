@@ -53,6 +53,21 @@ class Settings(BaseSettings):
     max_pixels: int = Field(50_000_000, ge=1, description="Largest picture, width x height")
     max_evals: int = Field(100_000, ge=2, description="Largest max_evals a request may ask for")
     max_queued: int = Field(1000, ge=1, description="Explanations that may wait; beyond it 503")
+    max_queued_bytes: int = Field(
+        2 * 2**30, ge=1, description="Bytes uploaded for those that wait; beyond it 503"
+    )
+    max_queued_per_key: int = Field(
+        200, ge=1, description="Explanations of one key that may wait; beyond it 429"
+    )
+    max_queued_bytes_per_key: int = Field(
+        512 * 2**20, ge=1, description="Bytes uploaded for those of one key; beyond it 429"
+    )
+    interactive_share: int = Field(
+        4,
+        ge=1,
+        le=1000,
+        description="Interactive explanations begun for each of a batch's, while both wait",
+    )
     idempotency_s: int = Field(86400, ge=1, description="How long an Idempotency-Key is remembered")
 
     # The worker

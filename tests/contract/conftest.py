@@ -38,7 +38,7 @@ def accepted(ledger: Ledger, order: Order) -> Callable[[], str]:
 
     def accept() -> str:
         explanation_id = new_id()
-        ledger.accept(explanation_id, order, timeout_s=60, longest=1000)
+        ledger.accept(explanation_id, order, timeout_s=60)
         return explanation_id
 
     return accept

@@ -3,6 +3,7 @@
 import pytest
 
 from service.contract.ledger import (
+    Caps,
     Count,
     Ledger,
     QueueFull,
@@ -19,11 +20,11 @@ from service.contract.schema import Status
 def accept(order):
     """Accepts a batch; its id and those of its explanations."""
 
-    def accept(ledger, count=3, longest=1000):
+    def accept(ledger, count=3):
         batch_id = new_batch_id()
         ids = [new_id() for _ in range(count)]
         orders = dict.fromkeys(ids, order.model_copy(update={"batch": batch_id}))
-        ledger.accept_batch(batch_id, orders, timeout_s=60, longest=longest)
+        ledger.accept_batch(batch_id, orders, timeout_s=60)
         return batch_id, ids
 
     return accept
@@ -50,15 +51,16 @@ def test_an_accepted_batch_is_queued_in_the_order_of_upload(ledger, accept, wait
 
 @pytest.mark.parametrize(("longest", "fits"), [(4, True), (3, False)])
 def test_a_batch_fits_into_the_queue_as_a_whole_or_leaves_no_trace(
-    ledger, accepted, accept, connection, longest, fits
+    accepted, accept, connection, longest, fits
 ):
     accepted()
     before = set(connection.keys())
+    capped = Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(jobs=longest))
     if fits:
-        accept(ledger, longest=longest)
+        accept(capped)
         return
     with pytest.raises(QueueFull, match="no room for 3 more"):
-        accept(ledger, longest=longest)
+        accept(capped)
     assert set(connection.keys()) == before
 
 
@@ -66,7 +68,7 @@ def test_accepting_a_batch_again_after_a_lost_answer_queues_it_once(ledger, orde
     batch_id, explanation_id = new_batch_id(), new_id()
     orders = {explanation_id: order.model_copy(update={"batch": batch_id})}
     for _ in range(2):
-        ledger.accept_batch(batch_id, orders, timeout_s=60, longest=10)
+        ledger.accept_batch(batch_id, orders, timeout_s=60)
     assert waiting() == [explanation_id]
 
 
@@ -141,4 +143,4 @@ def test_a_batch_is_deleted_as_a_whole_or_not_at_all(ledger, accept, connection)
     assert set(ledger.expired()) == {batch_id, *ids}
     for id_ in (*ids, batch_id):
         ledger.bury(id_, tombstone_s=60)
-    assert set(connection.keys()) == {b"rq:queues", b"shapshot:totals"}
+    assert not connection.keys("*explanation*") + connection.keys("rq:job:*")

@@ -13,7 +13,7 @@ def accept_for(ledger, order):
     def accept(owner):
         explanation_id = new_id()
         order_ = order.model_copy(update={"owner": owner})
-        ledger.accept(explanation_id, order_, timeout_s=60, longest=1000)
+        ledger.accept(explanation_id, order_, timeout_s=60)
         return explanation_id
 
     return accept
@@ -46,7 +46,7 @@ def test_the_lists_hold_the_same_times(accept_for, connection):
 def test_a_batch_and_all_of_it_have_the_owner_who_asked(ledger, order, listed):
     batch_id, ids = new_batch_id(), {new_id(), new_id()}
     orders = dict.fromkeys(ids, order.model_copy(update={"batch": batch_id, "owner": "ann"}))
-    ledger.accept_batch(batch_id, orders, timeout_s=60, longest=10)
+    ledger.accept_batch(batch_id, orders, timeout_s=60)
     assert ledger.read_batch(batch_id).owner == "ann"
     assert listed("ann") == listed(None) == ids
 

@@ -38,14 +38,14 @@ def test_an_end_is_counted_once_with_the_work_it_took(ledger, accepted, totals):
 def test_an_accept_that_is_sent_again_counts_once(ledger, order, totals):
     explanation_id = new_id()
     for _ in range(2):
-        ledger.accept(explanation_id, order, timeout_s=60, longest=1000)
+        ledger.accept(explanation_id, order, timeout_s=60)
     assert totals() == {"accepted:partition": 1}
 
 
 def test_every_explanation_of_a_batch_counts_by_itself(ledger, order, totals):
     batch_id = new_batch_id()
     orders = {new_id(): order.model_copy(update={"batch": batch_id}) for _ in range(3)}
-    ledger.accept_batch(batch_id, orders, timeout_s=60, longest=1000)
+    ledger.accept_batch(batch_id, orders, timeout_s=60)
     ledger.cancel(next(iter(orders)))
     assert totals() == {"accepted:partition": 3, "jobs:canceled:partition": 1}
 

@@ -158,6 +158,12 @@ async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(
         assert (await api.post(URL, files=files[:2])).status_code == 202
 
 
+async def test_a_batch_waits_as_one_unless_it_says_otherwise(ask):
+    assert (await ask()).json()["settings"]["priority"] == "batch"
+    hasty = await ask(priority="interactive")
+    assert hasty.json()["settings"]["priority"] == "interactive"
+
+
 async def test_without_a_worker_no_batch_is_taken(api, photos, refused):
     answer = await api.post(URL, files=[("image", ("p", photo)) for photo in photos])
     refused(answer, 503, "no_worker")

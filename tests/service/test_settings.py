@@ -1,6 +1,7 @@
 """How settings are checked against the models that there are."""
 
 import json
+import time
 
 import pytest
 
@@ -230,3 +231,26 @@ async def test_a_full_queue_is_said_and_leaves_nothing_behind(
     refused(answer, 503, "queue_full")
     assert "retry-after" in answer.headers
     assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 1
+
+
+async def test_a_full_queue_says_when_to_come_again_by_the_rate_at_which_jobs_end(
+    start, settings, hand, new_card, photo, connection
+):
+    hand.announce(new_card())
+    async with start(settings.model_copy(update={"max_queued": 1})) as api:
+        await api.post(URL, files={"image": ("p", photo)})
+        unknown = await api.post(URL, files={"image": ("p", photo)})
+        now = time.time()
+        connection.hset("shapshot:ended", mapping={"jobs": 2, "at": now, "since": now - 60})
+        known = await api.post(URL, files={"image": ("p", photo)})
+        connection.hset("shapshot:ended", mapping={"jobs": 1e-9, "at": now, "since": now - 60})
+        stuck = await api.post(URL, files={"image": ("p", photo)})
+    assert unknown.headers["retry-after"] == "10"
+    assert 20 <= int(known.headers["retry-after"]) <= 30
+    assert stuck.headers["retry-after"] == "600"
+
+
+@pytest.mark.parametrize("asked", [None, "batch", "interactive"])
+async def test_the_priority_is_echoed_and_interactive_unless_said(ask, asked):
+    answer = await ask(**({"priority": asked} if asked else {}))
+    assert answer.json()["settings"]["priority"] == (asked or "interactive")

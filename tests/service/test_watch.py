@@ -79,7 +79,7 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
 ):
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
     async with open_services(mortal, None) as services:
-        services.ledger.accept(explanation_id := new_id(), order, timeout_s=60, longest=9)
+        services.ledger.accept(explanation_id := new_id(), order, timeout_s=60)
         await until_subscribed(mortal_redis.url)
         stream = events_of(services.watch, explanation_id)
         assert (await anext(stream)).event == "progress"

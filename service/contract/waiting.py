@@ -1,0 +1,122 @@
+"""The line of jobs that wait, in Lua for the scripts: its order, its length, and how fast it moves.
+
+RQ takes jobs from the head of one list, so a job's turn is its place there. The order is start-time
+fair queueing (P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", 1996,
+https://doi.org/10.1145/248157.248171): a flow is what one owner asks for at one priority. A job
+costs its flow 1 / weight; it starts where the job before it in its flow ended, or at the virtual
+time where that is later; the list is sorted by these starts, which are in the jobs' hashes as
+`tag`. Virtual time is the start of the job that was begun last. So flows that wait share the
+workers by their weights, whatever each of them piles up, and none is ever starved.
+
+Counts are of what waits: jobs, and bytes uploaded for them.
+"""
+
+WAITING = """
+local function field(id, name)
+  local value = redis.pcall('HGET', 'shapshot:explanation:' .. id, name)
+  return type(value) == 'string' and value  -- nothing, where somebody made the key no hash
+end
+
+-- What waits, of everybody and of its owner; who has nothing waiting has no field
+local function count_waiting(id, sign)
+  local bytes, owner = tonumber(field(id, 'bytes') or 0) or 0, field(id, 'owner')
+  for _, of in ipairs(owner and {'', ':' .. owner} or {''}) do
+    for name, amount in pairs({jobs = sign, bytes = sign * bytes}) do
+      if redis.call('HINCRBY', 'shapshot:waiting', name .. of, amount) <= 0 then
+        redis.call('HDEL', 'shapshot:waiting', name .. of)
+      end
+    end
+  end
+end
+
+-- By how many jobs, of all that wait, more would be too many; not above 0 where there is room
+local function excess(of, jobs, bytes, most_jobs, most_bytes)
+  local waiting, held = unpack(redis.call('HMGET', 'shapshot:waiting', 'jobs' .. of, 'bytes' .. of))
+  waiting, held = tonumber(waiting or 0), tonumber(held or 0)
+  local over = waiting + jobs - tonumber(most_jobs)
+  local over_bytes = held + bytes - tonumber(most_bytes)
+  if held > 0 and over_bytes > 0 then over = math.max(over, over_bytes * waiting / held) end
+  return over, waiting
+end
+
+local function virtual_time()
+  return tonumber(redis.call('GET', 'shapshot:virtual_time') or 0)
+end
+
+local function start_tag(flow, cost)
+  local tag = math.max(virtual_time(), redis.call('ZSCORE', 'shapshot:flows', flow) or 0)
+  redis.call('ZADD', 'shapshot:flows', tag + cost, flow)
+  return tag
+end
+
+local function tag_of(id)
+  return tonumber(field(id, 'tag') or 0) or 0
+end
+
+-- Its place is behind all that have the same tag or a smaller one; what is not ours has none
+local function insert(id, list, tag)
+  local low, high = 0, redis.call('LLEN', list)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local before = tag_of(redis.call('LINDEX', list, middle)) <= tag
+    if before then low = middle + 1 else high = middle end
+  end
+  local following = redis.call('LINDEX', list, low)
+  if following then
+    redis.call('LINSERT', list, 'BEFORE', following, id)
+  else
+    redis.call('RPUSH', list, id)
+  end
+end
+
+-- Join the line where the tag says
+local function enter(id, queue, tag)
+  redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', tag)
+  insert(id, 'rq:queue:' .. queue, tag)
+  count_waiting(id, 1)
+end
+
+-- To the very front
+local function enter_first(id, queue)
+  redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', 0)
+  redis.call('LPUSH', 'rq:queue:' .. queue, id)
+  if field(id, 'status') ~= 'queued' then count_waiting(id, 1) end
+end
+
+-- Wherever in the line it is; whether a worker had taken it from the head
+local function leave(id, queue)
+  local list = 'rq:queue:' .. queue
+  redis.call('LREM', list, 0, id)
+  redis.call('ZREM', 'shapshot:limbo', id)
+  if field(id, 'status') == 'queued' then count_waiting(id, -1) end
+  return redis.call('LREM', list .. ':intermediate', 0, id) > 0
+end
+
+-- It was its turn; flows that have nothing to wait for any more are forgotten
+local function advance(tag)
+  local now = math.max(virtual_time(), tag)
+  redis.call('SET', 'shapshot:virtual_time', now)
+  redis.call('ZREMRANGEBYSCORE', 'shapshot:flows', '-inf', now)
+end
+
+-- Jobs ended since the line was last empty, each counting less the longer ago that was
+local FADES_IN = 300  -- seconds
+local function faded(past, now)
+  return math.exp(math.min(past - now, 0) / FADES_IN)
+end
+local function watch_ends(now)
+  redis.call('HSET', 'shapshot:ended', 'jobs', 0, 'at', now, 'since', now)
+end
+local function note_end(now)
+  local jobs, at = unpack(redis.call('HMGET', 'shapshot:ended', 'jobs', 'at'))
+  redis.call('HSET', 'shapshot:ended', 'jobs', jobs * faded(at, now) + 1, 'at', now)
+end
+
+-- Seconds in which so many jobs will end at the rate of late; -1 where none has ended
+local function patience(jobs, now)
+  local ended, at, since = unpack(redis.call('HMGET', 'shapshot:ended', 'jobs', 'at', 'since'))
+  if not ended or tonumber(ended) == 0 then return -1 end
+  local span = math.max(FADES_IN * (1 - faded(since, now)), 1)
+  return math.ceil(jobs * span / (ended * faded(at, now)))
+end
+"""
