@@ -1,19 +1,21 @@
 """An upload -> an explanation in the queue, or a batch of them, or the reason why not."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import structlog
 from anyio import to_thread
 
+from service.api.caching import Caching, key_of_request, take_over
 from service.api.errors import ApiError, retry_after
 from service.api.label_maps import check_size, inspect_label_map
 from service.api.resolve import no_worker, resolve
 from service.api.services import Services
 from service.api.upload import Upload
-from service.contract.ledger import NoRoom, Order, ShareFull, new_id
+from service.contract.ledger import NoRoom, Order, ShareFull, State, new_id
 from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
@@ -42,35 +44,36 @@ class Admit(Protocol):
 
 async def admit(services: Services, upload: Upload, explanation_id: str) -> None:
     """Check it against models and limits, keep what was sent, queue the job. Raises ApiError."""
-    [order] = await _orders(services, upload, priority="interactive")
-    accept = partial(services.ledger.accept, explanation_id, order)
-    await to_thread.run_sync(_enqueue, services, upload, [explanation_id], accept)
+    [wanted] = await _wanted(services, upload, priority="interactive")
+    accept = partial(services.ledger.accept, explanation_id, wanted.order)
+    await to_thread.run_sync(_enqueue, services, upload, {explanation_id: wanted}, accept)
 
 
 async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
     """The same with all pictures of a batch, or with none of them. Raises ApiError."""
-    orders = await _orders(services, upload, priority="batch")
-    members = {new_id(): order.model_copy(update={"batch": batch_id}) for order in orders}
-    accept = partial(services.ledger.accept_batch, batch_id, members)
-    await to_thread.run_sync(_enqueue, services, upload, list(members), accept)
+    members = {new_id(): each for each in await _wanted(services, upload, priority="batch")}
+    orders = {
+        id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
+    }
+    accept = partial(services.ledger.accept_batch, batch_id, orders)
+    await to_thread.run_sync(_enqueue, services, upload, members, accept)
 
 
-async def _orders(services: Services, upload: Upload, *, priority: Priority) -> list[Order]:
-    """What is to be done for each picture; `priority`: where the settings say none."""
-    max_pixels = services.settings.max_pixels
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be done with a picture, and what did it before, if anything."""
+
+    order: Order
+    earlier: State | None
+
+
+async def _wanted(services: Services, upload: Upload, *, priority: Priority) -> list[Wanted]:
+    """Of each picture; `priority`: where the settings say none."""
     read = partial(to_thread.run_sync, limiter=services.heavy)
-    label_map = await read(inspect_label_map, upload, max_pixels)
+    label_map = await read(inspect_label_map, upload, services.settings.max_pixels)
     settings, card = await to_thread.run_sync(_resolved, services, upload, label_map, priority)
-    images = [await read(_inspect, *image, max_pixels) for image in upload.images.items()]
-    if label_map and card.input_shape:
-        for image in images:
-            check_size(label_map, image, card.input_shape)
-    model = ModelRef(name=card.name, digest=card.digest)
-    owner = services.caller.name
-    return [
-        Order(settings=settings, model=model, image=image, label_map=label_map, owner=owner)
-        for image in images
-    ]
+    want = partial(_want, services, upload, settings, card, label_map)
+    return [await read(want, *image) for image in upload.images.items()]
 
 
 def _resolved(
@@ -85,11 +88,39 @@ def _resolved(
     return resolve(settings, cards, max_evals=limit, regions=regions)
 
 
-def _inspect(name: str, content: bytes, max_pixels: int) -> ImageInfo:
+def _want(
+    services: Services,
+    upload: Upload,
+    settings: ResolvedSettings,
+    card: ModelCard,
+    label_map: LabelMapInfo | None,
+    name: str,
+    content: bytes,
+) -> Wanted:
+    """A picture that was explained before has been checked before."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    owner = services.caller.name
+    key = key_of_request(sha256, label_map, settings, card, owner)
+    earlier = services.ledger.earlier(key) if upload.caching is Caching.USE else None
+    image = earlier.order.image if earlier and earlier.order else None
+    order = Order(
+        settings=settings,
+        model=ModelRef(name=card.name, digest=card.digest),
+        image=image or _inspect(name, content, sha256, services.settings.max_pixels),
+        label_map=label_map,
+        owner=owner,
+        cache=None if upload.caching is Caching.AVOID else key,
+    )
+    if label_map and card.input_shape:
+        check_size(label_map, order.image, card.input_shape)
+    return Wanted(order, earlier)
+
+
+def _inspect(name: str, content: bytes, sha256: str, max_pixels: int) -> ImageInfo:
     picture = _decode(name, content, max_pixels)
     height, width = picture.pixels.shape[:2]
     return ImageInfo(
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         bytes=len(content),
         format=picture.format,
         width=width,
@@ -111,18 +142,22 @@ def _decode(name: str, content: bytes, max_pixels: int) -> Picture:
 
 
 def _enqueue(
-    services: Services, upload: Upload, explanation_ids: list[str], accept: Callable[..., None]
+    services: Services, upload: Upload, wanted: Mapping[str, Wanted], accept: Callable[..., None]
 ) -> None:
     """The reservation comes first: whatever fails after it, the files are swept in the end."""
-    services.ledger.reserve(*explanation_ids)
-    for explanation_id, image in zip(explanation_ids, upload.images.values(), strict=True):
-        services.store.put(image_key(explanation_id), image)
+    services.ledger.reserve(*wanted)
+    earlier = {}
+    for (id_, each), image in zip(wanted.items(), upload.images.values(), strict=True):
+        if each.earlier and take_over(services, each.earlier, id_):
+            earlier[id_] = each.earlier
+            continue
+        services.store.put(image_key(id_), image)
         if upload.label_map is not None:
-            services.store.put(label_map_key(explanation_id), upload.label_map)
+            services.store.put(label_map_key(id_), upload.label_map)
     try:
-        accept(timeout_s=services.settings.deadline_s)
+        accept(timeout_s=services.settings.deadline_s, earlier=earlier)
     except NoRoom as full:
-        for explanation_id in explanation_ids:
+        for explanation_id in wanted:
             _discard(services, explanation_id)
         raise _no_room(full) from full
 

@@ -1,5 +1,6 @@
 """Batches over HTTP: several pictures by one settings, each an explanation of its own."""
 
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -9,6 +10,7 @@ from starlette.responses import Response
 
 from service.api import batch_documents
 from service.api.admission import admit_batch
+from service.api.caching import Caching
 from service.api.catalogue import BatchState
 from service.api.errors import ApiError, retry_after
 from service.api.explanations import FORM, POST_PROBLEMS
@@ -16,6 +18,7 @@ from service.api.headers import not_modified, preferred_wait
 from service.api.idempotency import admit_once
 from service.api.responses import (
     APPLIED,
+    CACHE_CONTROL,
     ETAG,
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
@@ -61,7 +64,7 @@ _BODY = {
     status_code=202,
     response_model=Batch,
     response_description="Accepted, every picture; they wait for a worker, or run",
-    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
     responses={
         200: {
             "model": Batch,
@@ -82,6 +85,7 @@ async def create_batch(request: Request, services: Provided) -> Response:
     """
     max_bytes = services.settings.max_upload_bytes
     upload = await read_upload(request, max_bytes=max_bytes, batch=True)
+    upload = replace(upload, caching=Caching.of(request))
     key = request.headers.get("idempotency-key")
     batch_id = await admit_once(services, key, upload, new_batch_id(), admit_batch)
     structlog.contextvars.bind_contextvars(id=batch_id)

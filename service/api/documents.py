@@ -25,6 +25,7 @@ def explanation(state: State) -> Explanation:
         finished_at=moment_or_none(state.finished_at),
         expires_at=moment_or_none(state.expires_at),
         attempts=state.attempts,
+        cached_from=state.cached_from,
         **_asked(order),
         progress=progress(state),
         **_found(state.outcome),

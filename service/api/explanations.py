@@ -1,5 +1,6 @@
 """Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,12 +12,15 @@ from starlette.responses import Response
 
 from service.api import documents
 from service.api.admission import admit
+from service.api.caching import Caching, cache_status
 from service.api.catalogue import Cursor, standing
 from service.api.errors import ApiError, retry_after
 from service.api.headers import not_modified, preferred_wait
 from service.api.idempotency import admit_once
 from service.api.responses import (
     APPLIED,
+    CACHE_CONTROL,
+    CACHE_STATUS,
     ETAG,
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
@@ -107,22 +111,27 @@ POST_PROBLEMS = (
     status_code=202,
     response_model=Explanation,
     response_description="Accepted; it waits for a worker, or runs",
-    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
     responses={
         200: {
             "model": Explanation,
             "description": "Done, within the wait preferred or by an earlier request",
-            "headers": LOCATION | ETAG | APPLIED,
+            "headers": LOCATION | ETAG | APPLIED | CACHE_STATUS,
         },
         202: {
-            "headers": LOCATION | RETRY_AFTER | ETAG | APPLIED,
+            "headers": LOCATION | RETRY_AFTER | ETAG | APPLIED | CACHE_STATUS,
         },
         **problems(*POST_PROBLEMS),
     },
 )
 async def create_explanation(request: Request, services: Provided) -> Response:
-    """Ask for a picture to be explained."""
+    """Ask for a picture to be explained.
+
+    What the same key asked before with the same files and settings, metadata and priority aside,
+    is answered at once by what was found then, as an explanation of its own.
+    """
     upload = await read_upload(request, max_bytes=services.settings.max_upload_bytes)
+    upload = replace(upload, caching=Caching.of(request))
     key = request.headers.get("idempotency-key")
     explanation_id = await admit_once(services, key, upload, new_id(), admit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
@@ -132,7 +141,8 @@ async def create_explanation(request: Request, services: Provided) -> Response:
 async def _created(request: Request, services: Services, explanation_id: str) -> Response:
     state, headers = await _awaited(request, services, explanation_id)
     response = _answer(state, status_code=200 if state.status.done else 202)
-    response.headers.update(headers | {"Location": documents.path_of(state.id)})
+    response.headers.update(headers | cache_status(state, Caching.of(request)))
+    response.headers["Location"] = documents.path_of(state.id)
     return response
 
 

@@ -41,6 +41,19 @@ PREFER = {
     "schema": {"type": "string", "pattern": r"wait=\d+"},
     "example": "wait=30",
 }
+CACHE_STATUS = {
+    "Cache-Status": {
+        "description": "RFC 9211: `hit` where an earlier result answers, else `fwd=miss`, or "
+        "`fwd=request` where Cache-Control asked for that",
+        "schema": {"type": "string"},
+    }
+}
+CACHE_CONTROL = {
+    "name": "Cache-Control",
+    "in": "header",
+    "description": "`no-cache`: compute anew; `no-store`: that, and answer no other request by it",
+    "schema": {"type": "string"},
+}
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -17,6 +17,7 @@ from service.contract.totals import Traffic, read_traffic
 OUTCOMES = [status.value for status in Status if status.done and status is not Status.EXPIRED]
 OUTCOMES.append("deleted")  # before a worker took it
 PLAIN_TOTALS = {
+    "cache_hits": ("shapshot_cache_hits", "Explanations answered by an earlier result"),
     "evaluations": ("shapshot_evaluations", "Pictures that went through a model"),
     "batches": ("shapshot_model_batches", "Calls of a model"),
     "slots": ("shapshot_model_batch_slots", "Pictures that the calls had room for"),

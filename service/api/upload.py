@@ -14,6 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api import strict_json
+from service.api.caching import Caching
 from service.api.errors import ApiError
 from service.api.validation import refusal
 from service.contract.request import (
@@ -41,6 +42,7 @@ class Upload:
     images: Mapping[str, bytes]
     settings: ExplanationSettings
     label_map: bytes | None = None
+    caching: Caching = Caching.USE
 
 
 async def read_upload(request: Request, *, max_bytes: int, batch: bool = False) -> Upload:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
+from types import MappingProxyType
 from typing import Annotated, Any, Self, TypeVar
 
 import redis
@@ -112,6 +113,7 @@ class Order(BaseModel):
     label_map: LabelMapInfo | None = None
     batch: str | None = None  # the id of the batch it is one of
     owner: str | None = None  # the name of the key that asked; None where there are no keys
+    cache: str | None = None  # what all requests have in common that its result answers
     request_id: str | None = None  # of the HTTP request that asked for it
     traceparent: str | None = None  # of that request's span, where traces are kept
 
@@ -186,6 +188,7 @@ class State:
     outcome: Outcome | None
     result: Token | None  # the attempt whose artefacts stand
     error: Failure | None
+    cached_from: ExplanationId | None  # the explanation that found it, where no worker did
 
 
 def new_id() -> str:
@@ -310,35 +313,63 @@ class Ledger:
         by = time.time() + RESERVATION_S
         self._redis.zadd(EXPIRY, dict.fromkeys(explanation_ids, by))
 
-    def accept(self, explanation_id: str, order: Order, *, timeout_s: int) -> None:
-        """Record the explanation and queue its job, in one step. Raises NoRoom."""
-        self._accept({explanation_id: order}, timeout_s=timeout_s)
+    def accept(
+        self,
+        explanation_id: str,
+        order: Order,
+        *,
+        timeout_s: int,
+        earlier: Mapping[str, State] = MappingProxyType({}),
+    ) -> None:
+        """Record the explanation and queue its job, in one step. Raises NoRoom.
 
-    def accept_batch(self, batch_id: str, orders: Mapping[str, Order], *, timeout_s: int) -> None:
+        earlier: by id, an explanation that has its result already; then it succeeds at once.
+        """
+        self._accept({explanation_id: order}, earlier, timeout_s=timeout_s)
+
+    def accept_batch(
+        self,
+        batch_id: str,
+        orders: Mapping[str, Order],
+        *,
+        timeout_s: int,
+        earlier: Mapping[str, State] = MappingProxyType({}),
+    ) -> None:
         """Record a batch and its explanations and queue their jobs, in one step. Raises NoRoom.
 
-        orders: by id, in the order of upload; each names the batch.
+        orders: by id, in the order of upload; each names the batch. earlier: as above.
         """
         owner = next(iter(orders.values())).owner
         record = {"created_at": time.time(), "members": " ".join(orders), **_given(owner=owner)}
         head = (batch_id, len(record), 0, *_flat(record))
-        self._accept(orders, head, timeout_s=timeout_s)
+        self._accept(orders, earlier, head, timeout_s=timeout_s)
 
     def _accept(
-        self, orders: Mapping[str, Order], batch: Sequence[object] = (), *, timeout_s: int
+        self,
+        orders: Mapping[str, Order],
+        earlier: Mapping[str, State],
+        batch: Sequence[object] = (),
+        *,
+        timeout_s: int,
     ) -> None:
         now, caps = time.time(), self._caps
         first = next(iter(orders.values()))  # all are of one owner and one priority
         flow = f"{first.settings.priority} {first.owner or ''}"
         cost = 1 / self._weights[first.settings.priority]
-        size = sum(order.bytes for order in orders.values())
-        head = (self._queue, now, flow, cost, first.owner or "", len(orders), size)
-        limits = (caps.jobs, caps.bytes, caps.owner_jobs, caps.owner_bytes)
-        entries = [self._entry(*item, now, timeout_s) for item in orders.items()]
+        jobs = {id_: order for id_, order in orders.items() if id_ not in earlier}
+        size = sum(order.bytes for order in jobs.values())
+        head = (self._queue, now, flow, cost, first.owner or "", len(jobs), size)
+        limits = (caps.jobs, caps.bytes, caps.owner_jobs, caps.owner_bytes, self._expiry(now))
+        entries = [
+            self._found(id_, order, now, earlier[id_])
+            if id_ in earlier
+            else self._entry(id_, order, now, timeout_s)
+            for id_, order in orders.items()
+        ]
         arguments = (*head, *limits, *batch, *chain.from_iterable(entries))
         answer, *retry_s = self._call(scripts.ACCEPT, next(iter(orders)), *arguments)
         if as_text(answer) != "accepted":
-            raise self._no_room(as_text(answer), orders, size, *retry_s)
+            raise self._no_room(as_text(answer), jobs, size, *retry_s)
 
     def _no_room(self, whose: str, orders: Mapping[str, Order], size: int, retry_s: int) -> NoRoom:
         caps, seconds = self._caps, retry_s if retry_s > 0 else None
@@ -356,19 +387,37 @@ class Ledger:
         self, explanation_id: str, order: Order, now: float, timeout_s: int
     ) -> tuple[object, ...]:
         """What ACCEPT writes for one explanation: the fields of its hash and of RQ's job."""
-        fields = {
-            "status": Status.QUEUED.value,
-            "created_at": now,
-            "attempts": 0,
-            "method": order.settings.method,
-            "order": order.model_dump_json(),
-            "bytes": order.bytes,
-            **_given(batch=order.batch, owner=order.owner),
-        }
+        fields = {"status": Status.QUEUED.value, **_fields(order, now)}
         job = new_job(
             explanation_id, queue=self._queue, timeout_s=timeout_s, connection=self._redis
         ).to_dict()
         return (explanation_id, len(fields), len(job), *_flat(fields), *_flat(job))
+
+    def _found(
+        self, explanation_id: str, order: Order, now: float, earlier: State
+    ) -> tuple[object, ...]:
+        """The same for one that has its result already."""
+        fields = {
+            "status": Status.SUCCEEDED.value,
+            **_fields(order, now),
+            "finished_at": now,
+            "expires_at": self._expiry(now),
+            "progress": _json(earlier.progress),
+            "outcome": earlier.outcome.model_dump_json() if earlier.outcome else "",
+            "result": earlier.result,
+            "cached_from": earlier.id,
+        }
+        return (explanation_id, len(fields), 0, *_flat(fields))
+
+    def earlier(self, cache: str) -> State | None:
+        """The explanation whose result answers such a request, where there is one."""
+        first = self._redis.get(f"shapshot:cache:{cache}")
+        state = self.read(as_text(first)) if first else None
+        return state if state and state.result and state.outcome else None
+
+    def withdraw(self, explanation_id: str) -> None:
+        """Let it answer no other request: its artefacts are not all there."""
+        self._run(scripts.WITHDRAW, explanation_id, explanation_id)
 
     def exists(self, id_: str) -> bool:
         """Whether there is, or was until lately, such an explanation or batch."""
@@ -496,6 +545,18 @@ def as_text(value: object) -> str:
 
 def _json(count: Count | None) -> str:
     return json.dumps(vars(count)) if count else ""
+
+
+def _fields(order: Order, now: float) -> dict[str, object]:
+    """Of the hash of a new explanation, but for how it stands."""
+    return {
+        "created_at": now,
+        "attempts": 0,
+        "order": order.model_dump_json(),
+        "bytes": order.bytes,
+        "method": order.settings.method,
+        **_given(batch=order.batch, owner=order.owner, cache=order.cache),
+    }
 
 
 def _given(**fields: str | None) -> dict[str, str]:

@@ -270,6 +270,9 @@ class Explanation(Response):
     finished_at: datetime | None
     expires_at: datetime | None
     attempts: int = Field(description="How often a worker began it")
+    cached_from: str | None = Field(
+        description="The explanation that found what this one tells, where no worker had to"
+    )
     settings: ResolvedSettings
     model: ModelRef
     image: ImageInfo

@@ -51,6 +51,19 @@ local function count_end(key, status)
   local failure = status == 'failed' and redis.call('HGET', key, 'error')
   if failure then count('failures:' .. cjson.decode(failure).code, 1) end
 end
+-- The first result of a request stands for all that ask the same, as long as it is kept
+local function offer_to_others(id, expires_at)
+  local key = field(id, 'cache')
+  if not key then return end
+  local first = redis.call('GET', 'shapshot:cache:' .. key)
+  if first and field(first, 'status') == 'succeeded' then return end
+  redis.call('SET', 'shapshot:cache:' .. key, id)
+  redis.call('EXPIREAT', 'shapshot:cache:' .. key, math.floor(expires_at))
+end
+local function offer_no_more(id)
+  local key = 'shapshot:cache:' .. (field(id, 'cache') or '')
+  if redis.call('GET', key) == id then redis.call('DEL', key) end
+end
 local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
 end
@@ -75,11 +88,12 @@ end
 """
 )
 
-# One explanation, or a batch and all of its own, if there is room; the batch has no job. Otherwise
-# whose room there is none in, and the seconds in which there may be (-1: nobody knows).
+# One explanation, or a batch and all of its own, if there is room. What was explained before has no
+# job, nor has the batch itself. Otherwise whose room there is none in, and the seconds in which
+# there may be (-1: nobody knows).
 # ARGV: queue, now, flow, cost of a job, owner or '', jobs, their bytes, most jobs that may wait,
-# most bytes, the same two of an owner, then for each: id, n, m, then n field-value pairs of its
-# hash and m of RQ's job
+# most bytes, the same two of an owner, expires_at of what is done, then for each: id, n, m, then n
+# field-value pairs of its hash and m of RQ's job
 ACCEPT = (
     _COMMON
     + """
@@ -87,28 +101,35 @@ local queue, now, flow, cost, owner = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[
 local jobs, bytes = tonumber(ARGV[6]), tonumber(ARGV[7])
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'accepted'} end  -- the answer got lost
 local over, waiting = excess('', jobs, bytes, ARGV[8], ARGV[9])
-if over > 0 then return {'server', patience(over, now)} end
 local own_over, own = excess(':' .. owner, jobs, bytes, ARGV[10], ARGV[11])
-if owner ~= '' and own_over > 0 then
+if jobs > 0 and over > 0 then return {'server', patience(over, now)} end
+if jobs > 0 and owner ~= '' and own_over > 0 then
   return {'owner', patience(own_over * waiting / math.max(own, 1), now)}
 end
 if waiting == 0 then watch_ends(now) end
 redis.call('SADD', 'rq:queues', 'rq:queue:' .. queue)
-local at = 12
+local at = 13
 while at <= #ARGV do
   local id, fields, job = ARGV[at], at + 3, at + 3 + 2 * ARGV[at + 1]
   local following = job + 2 * ARGV[at + 2]
   redis.call('HSET', 'shapshot:explanation:' .. id, unpack(ARGV, fields, job - 1))
-  if following > job then
+  local status = field(id, 'status')
+  if status then index(id, now) end
+  if status == 'queued' then
     redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
-    index(id, now)
     enter(id, queue, start_tag(flow, cost))
     count('accepted:' .. redis.call('HGET', 'shapshot:explanation:' .. id, 'method'), 1)
   end
-  redis.call('ZREM', 'shapshot:expiry', id)
+  if status == 'succeeded' then
+    redis.call('ZADD', 'shapshot:expiry', ARGV[12], id)
+    count('cache_hits', 1)
+  else
+    redis.call('ZREM', 'shapshot:expiry', id)
+  end
   changed(id)
   at = following
 end
+conclude_batch(redis.call('HGET', KEYS[1], 'batch'), ARGV[12])
 return {'accepted'}
 """
 )
@@ -170,6 +191,7 @@ if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[9]) end
 for i = 10, #ARGV, 2 do count(ARGV[i], ARGV[i + 1]) end
 conclude(id, ARGV[6], ARGV[4], ARGV[5])
 note_end(tonumber(ARGV[4]))
+if ARGV[6] == 'succeeded' then offer_to_others(id, ARGV[5]) end
 return 'finished'
 """
 )
@@ -226,6 +248,7 @@ local function remove(id)
   end
   leave(id, queue)
   forget_job(id)
+  offer_no_more(id)
   unindex(id)
   redis.call('DEL', 'shapshot:explanation:' .. id)
   redis.call('ZADD', 'shapshot:expiry', 0, id)
@@ -302,6 +325,7 @@ BURY = (
     + """
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   local created, owner = unpack(redis.call('HMGET', KEYS[1], 'created_at', 'owner'))
+  offer_no_more(ARGV[1])
   unindex(ARGV[1])
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'status', 'expired', 'created_at', created or 0)
@@ -310,5 +334,14 @@ if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   redis.call('PUBLISH', 'shapshot:changes', ARGV[1])
 end
 redis.call('ZREM', 'shapshot:expiry', ARGV[1])
+"""
+)
+
+# Its artefacts have vanished: it stands for no other request any more.
+# ARGV: id
+WITHDRAW = (
+    _COMMON
+    + """
+offer_no_more(ARGV[1])
 """
 )

@@ -82,6 +82,11 @@ class Store:
         with _translated(key):
             return obstore.get(self._objects, key).bytes().to_bytes()
 
+    def copy(self, key: str, to: str) -> None:
+        """Store the same content under another key as well. Raises MissingArtefact, StoreError."""
+        with _translated(key):
+            obstore.copy(self._objects, key, to)
+
     def delete_explanation(self, explanation_id: str) -> None:
         """Remove all that is stored of an explanation; nothing stored is no error."""
         with _translated(explanation_id):

@@ -202,11 +202,12 @@ async def served(api: httpx.AsyncClient, hand: Hand, new_card: Callable[..., Mod
 
 @pytest.fixture
 def create(served: httpx.AsyncClient, photo: bytes) -> Callable[..., Any]:
-    """Asks for an explanation; its id."""
+    """Asks for an explanation that is queued, whatever was found before; its id."""
 
     async def post(**settings: Any) -> str:
         answer = await served.post(
             "/v1/explanations",
+            headers={"Cache-Control": "no-cache"},
             files={"image": ("photo.png", photo), "settings": (None, json.dumps(settings))},
         )
         assert answer.status_code == 202, answer.text
