@@ -39,7 +39,7 @@ from service.contract.settings import Settings
 # The headers that pages of other origins may send and read, where any may
 UNDERSTOOD = (
     *("Authorization", "X-API-Key", "Content-Type", "Prefer", "Idempotency-Key"),
-    *("If-None-Match", "Last-Event-ID", "X-Request-ID"),
+    *("If-None-Match", "Last-Event-ID", "X-Request-ID", "Cache-Control"),
 )
 TOLD = (
     *("ETag", "Location", "Retry-After", "Preference-Applied", "X-Request-ID"),

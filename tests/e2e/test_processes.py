@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 
 from service.contract.request import ExplanationSettings
+from service.keys import Scope
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE
+from tests.service.keyholders import issue
 
 
 def _up(*options: str) -> subprocess.CompletedProcess[str]:
@@ -65,6 +67,20 @@ def test_a_demonstration_ends_by_itself_and_leaves_a_heatmap(tmp_path: Path) -> 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert (tmp_path / "heatmap.png").stat().st_size > 1000
     assert not [each for each in psutil.process_iter(["cmdline"]) if _runs_in(each, tmp_path)]
+
+
+def test_a_set_with_keys_explains_its_sample_with_one(tmp_path: Path) -> None:
+    keys_file = tmp_path / "keys.jsonl"
+    options = ("--data", str(tmp_path), "--keys-file", str(keys_file), "--port", "0", "--once")
+    key = issue(keys_file, "me", Scope.EXPLAIN)
+    ended = _up(*options, "--host", "0.0.0.0", "--api-key", key)  # noqa: S104
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (tmp_path / "heatmap.png").stat().st_size > 1000
+    without = _up(*options)
+    assert without.returncode == 0, without.stdout + without.stderr
+    assert "that takes a key, in SHAPSHOT_API_KEY" in without.stdout
+    logs = "".join(log.read_text() for log in (tmp_path / "logs").iterdir())
+    assert key not in logs + ended.stdout + ended.stderr
 
 
 def _runs_in(process: psutil.Process, folder: Path) -> bool:

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from service.api.catalogue import LOOKED_THROUGH
+from service.contract.ledger import Ledger, new_id
 from service.contract.settings import Settings
 from service.keys import Scope
 from tests.service.conftest import some_curves
@@ -151,6 +153,19 @@ async def test_a_list_holds_ones_own_page_by_page(served, ask, mine, theirs, adm
     assert await listed(mine) == ids[0::2]
     assert await listed(theirs) == ids[1::2]
     assert await listed(admins) == ids
+
+
+async def test_ones_own_is_listed_at_once_behind_however_much_of_others(
+    served, connection, settings, order, ask, theirs
+):
+    own = await ask(theirs)
+    boundless = Ledger(connection, queue=settings.queue, lease_s=60, retention_s=600)
+    others = order.model_copy(update={"owner": "clinic"})
+    for _ in range(LOOKED_THROUGH + 1):
+        boundless.accept(new_id(), others, timeout_s=60)
+    page = (await served.get("/v1/explanations", headers=theirs)).json()
+    assert [item["id"] for item in page["items"]] == [own]
+    assert page["next_cursor"] is None
 
 
 async def test_a_cursor_of_anothers_list_leads_into_ones_own(served, ask, mine, theirs):

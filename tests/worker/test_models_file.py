@@ -63,6 +63,15 @@ def test_a_model_that_is_not_listed_is_unavailable(read):
         registry.get("b")
 
 
+@pytest.mark.parametrize("name", ["b", "b.keras", "./b.keras", "../{folder}/b.keras", "{path}"])
+def test_a_file_that_the_operator_did_not_list_is_not_loaded(read, tmp_path, name):
+    path = tmp_path / "b.keras"
+    path.write_bytes(b"would be no model, were it opened")
+    registry = read('[models.a]\nfile = "a.keras"')
+    with pytest.raises(ModelUnavailable, match=r"is served; served are \['a'\]"):
+        registry.get(name.format(folder=tmp_path.name, path=path))
+
+
 A = '[models.a]\nfile = "a.keras"\n'
 
 
