@@ -187,6 +187,19 @@ async def test_an_idempotency_key_is_its_owners(ask, mine, theirs, to):
     assert await ask(theirs, to, **key) != first
 
 
+async def test_what_another_had_explained_is_not_known(served, ask, hand, mine, theirs, photo):
+    """A cached answer would tell that somebody has the picture, and under which id."""
+    hand.succeed(await ask(mine))
+    queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
+    assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
+    again = await served.post(
+        "/v1/explanations",
+        files={"image": ("photo.png", photo), "settings": (None, '{"metrics": ["insertion"]}')},
+        headers=mine,
+    )
+    assert again.json()["cached_from"]
+
+
 async def test_a_name_keeps_what_is_its_own_when_its_key_changes(served, ask, keys_file, mine):
     id_ = await ask(mine)
     keys_file.write_text("")
