@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable
 
 import redis
 import structlog
+from rq.worker_registration import clean_worker_registry
 
 from service.contract.ledger import Ledger
 from service.contract.presence import announce, withdraw
+from service.contract.queue import Queue
 from service.contract.schema import ModelCard
 from service.contract.settings import Settings
 from service.contract.store import Store
-from service.contract.sweep import sweep
+from service.contract.sweep import sweep_due
 
 log = structlog.get_logger(__name__)
 
@@ -58,16 +60,17 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._stopped:
             try:
-                self._do_chores()
+                if self._do_chores():
+                    continue
             except redis.RedisError as error:
                 log.warning("chores put off: no Redis", reason=type(error).__name__)
             self._woken.wait(self._settings.lease_s / 4)
             self._woken.clear()
 
-    def _do_chores(self) -> None:
+    def _do_chores(self) -> bool:
+        """Whether to go on at once: what is due is swept in pages, with signs of life between."""
         announce(self._redis, self._name, self._cards(), lease_s=self._settings.lease_s)
         if reaped := self._ledger.reap(max_attempts=self._settings.max_attempts):
             log.warning("jobs of silent workers put back or given up", count=reaped)
-        for explanation_id in self._ledger.expired():
-            tombstone_s = self._settings.tombstone_s
-            sweep(explanation_id, self._ledger, self._store, tombstone_s=tombstone_s)
+        clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # of the dead
+        return sweep_due(self._ledger, self._store, tombstone_s=self._settings.tombstone_s)

@@ -51,18 +51,18 @@ class Scene:
 
     def submit(self, *, steps: int, step_s: float = 0.05) -> str:
         explanation_id = new_id()
-        order = self._order(steps, step_s)
+        order = self.order(steps, step_s)
         self.ledger.accept(explanation_id, order, timeout_s=60)
         return explanation_id
 
     def submit_batch(self, *steps: int, step_s: float = 0.05) -> list[str]:
         """Explanations of so many steps, asked for together; their ids."""
         batch_id = new_batch_id()
-        orders = {new_id(): self._order(each, step_s, batch_id) for each in steps}
+        orders = {new_id(): self.order(each, step_s, batch_id) for each in steps}
         self.ledger.accept_batch(batch_id, orders, timeout_s=60)
         return list(orders)
 
-    def _order(self, steps: int, step_s: float, batch_id: str | None = None) -> Order:
+    def order(self, steps: int, step_s: float, batch_id: str | None = None) -> Order:
         return Order(
             settings=ResolvedSettings(
                 model="none",

@@ -1,0 +1,85 @@
+"""Nothing grows without bound: after thousands of jobs, what is left is what was there before."""
+
+import random
+
+import redis
+
+from service.contract.ledger import Ledger, key_of, new_batch_id, new_id
+from service.contract.store import Store, image_key, open_store
+from tests.chaos.conftest import LEASE_S, Scene
+from tests.conftest import wait_until
+
+JOBS = 2000
+OWNERS = ("ann", "bob", None)
+BOUNDED = {  # key: how many members it may have at most, whatever came and went
+    "rq:queues": 1,
+    "rq:workers": 2,  # those alive
+    "rq:workers:chaos": 2,
+    "rq:worker:worker-0": 40,  # fields
+    "rq:worker:worker-1": 40,
+    "shapshot:workers": 2,
+    "shapshot:flows": 2 * len(OWNERS),
+    "shapshot:virtual_time": 1,
+    "shapshot:ended": 3,
+    "shapshot:totals": 40,  # by method and outcome
+}
+
+
+class Clients:
+    """Ask as the API does, delete and cancel now and then, and forget what they asked."""
+
+    def __init__(self, scene: Scene, ledger: Ledger, store: Store) -> None:
+        self._scene, self._ledger, self._store = scene, ledger, store
+        self._dice = random.Random(0)  # noqa: S311 - not for secrets
+
+    def ask(self, count: int) -> list[str]:
+        """A batch; its ids."""
+        batch_id, owner = new_batch_id(), self._dice.choice(OWNERS)
+        order = self._scene.order(1, 0.0, batch_id).model_copy(update={"owner": owner})
+        orders = {
+            new_id(): order.model_copy(update={"cache": f"{self._dice.random()}"})
+            for _ in range(count)
+        }
+        self._ledger.reserve(*orders)
+        for id_ in orders:
+            self._store.put(image_key(id_), b"a picture")
+        self._ledger.accept_batch(batch_id, orders, timeout_s=60)
+        if self._dice.random() < 0.1:
+            self._ledger.cancel(next(iter(orders)))
+            self._ledger.delete(next(iter(orders)))
+        return list(orders)
+
+    def leave_an_upload_behind(self) -> None:
+        """As an API that is killed between storing and accepting."""
+        orphan = new_id()
+        self._scene.connection.zadd("shapshot:expiry", {orphan: 1})
+        self._store.put(image_key(orphan), b"a picture")
+
+
+def size(connection: redis.Redis, key: str) -> int:
+    kinds = {"hash": "HLEN", "zset": "ZCARD", "set": "SCARD", "list": "LLEN"}
+    kind = connection.type(key).decode()
+    return int(connection.execute_command(kinds[kind], key)) if kind in kinds else 1
+
+
+def test_after_two_thousand_jobs_redis_and_the_store_hold_only_what_is_bounded(
+    scene: Scene, tmp_path
+):
+    brief = {"RETENTION_S": 1, "TOMBSTONE_S": 1}
+    ledger = Ledger(scene.connection, queue="chaos", lease_s=LEASE_S, retention_s=1)
+    store = open_store(f"file:{tmp_path}/store")
+    clients = Clients(scene, ledger, store)
+    for registry in ("rq:workers", "rq:workers:chaos"):
+        scene.connection.sadd(registry, "rq:worker:killed-long-ago")
+    asked = [id_ for _ in range(JOBS // 20) for id_ in clients.ask(20)]
+    clients.leave_an_upload_behind()
+    for _ in range(2):
+        scene.worker(**brief)
+    wait_until(lambda: scene.connection.zcard("shapshot:explanations") == 0, seconds=200)
+    wait_until(lambda: not scene.connection.exists(*map(key_of, asked)), seconds=60)
+    wait_until(lambda: not scene.connection.keys(key_of("*")), seconds=60)
+    sizes = {key.decode(): size(scene.connection, key) for key in scene.connection.keys("*")}
+    assert set(sizes) <= set(BOUNDED)
+    assert {key: n for key, n in sizes.items() if n > BOUNDED[key]} == {}
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    assert sum(scene.starts(id_) > 0 for id_ in asked) > 0.8 * JOBS
