@@ -17,6 +17,18 @@ class Task:
     attempt: str
     control: Control
 
+    @property
+    def marks(self) -> dict[str, str]:
+        """What every log line and span about it carries."""
+        marks = {"id": self.state.id, "attempt": self.attempt}
+        order = self.state.order
+        return marks | ({"request_id": order.request_id} if order and order.request_id else {})
+
+    @property
+    def traceparent(self) -> str | None:
+        """The span of the request that asked for it."""
+        return self.state.order.traceparent if self.state.order else None
+
 
 @dataclass(frozen=True)
 class Ending:

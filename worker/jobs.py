@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from service.contract.store import (
     image_key,
     label_map_key,
 )
+from service.contract.traces import Traces
 from worker.control import Canceled
 from worker.ending import Ended, Ending, Task, failed
 from worker.engine import run
@@ -59,10 +61,13 @@ class Prepared:
 class Explainer:
     """Computes explanations with the models of one process."""
 
-    def __init__(self, registry: Registry, store: Store, settings: Settings) -> None:
+    def __init__(
+        self, registry: Registry, store: Store, settings: Settings, traces: Traces
+    ) -> None:
         self._registry = registry
         self._store = store
         self._settings = settings
+        self._traces = traces
 
     def explain(self, tasks: Sequence[Task]) -> Iterator[Ended]:
         """Compute explanations, those of one model side by side; give each as it ends."""
@@ -83,21 +88,36 @@ class Explainer:
         if order is None:
             return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
         model = self._registry.get(order.settings.model)
-        upload = self._fetch(image_key(id_))
-        picture = decode_picture(upload, max_pixels=self._settings.max_pixels)
-        shape, fit = model.predictor.input_shape, model.card.fit
-        pixels, crop = fit_picture(picture.pixels, shape, fit=fit)
-        label_map = None
-        if order.label_map:
-            labels, (H, W) = self._labels(id_), picture.pixels.shape[:2]
-            label_map = fit_labels(labels, (H, W), shape, fit=fit)
-        request = engine_request(order.settings, model.labels, label_map)
-        explanation = Explanation(model.predictor, pixels, request, control=task.control)
+        with self._span("fetch", task):
+            image = self._fetch(image_key(id_))
+            label_map = self._fetch(label_map_key(id_)) if order.label_map else None
+        with self._span("prepare", task):
+            pixels, crop, labels = self._fit(model, image, label_map)
+            request = engine_request(order.settings, model.labels, labels)
+            explanation = Explanation(model.predictor, pixels, request, control=task.control)
         return Prepared(task, model, pixels, crop, explanation, time.perf_counter() - began)
 
-    def _labels(self, explanation_id: str) -> Labels:
-        content = self._fetch(label_map_key(explanation_id))
-        return decode_label_map(content, max_pixels=self._settings.max_pixels)
+    def _fit(
+        self, model: LoadedModel, image: bytes, label_map: bytes | None
+    ) -> tuple[Pictures, Crop, Labels | None]:
+        """What was uploaded, as the model takes it: (H, W, C), which part that is, and (H, W)."""
+        shape, fit, max_pixels = (
+            model.predictor.input_shape,
+            model.card.fit,
+            self._settings.max_pixels,
+        )
+        picture = decode_picture(image, max_pixels=max_pixels)
+        pixels, crop = fit_picture(picture.pixels, shape, fit=fit)
+        if label_map is None:
+            return pixels, crop, None
+        labels, (H, W) = (
+            decode_label_map(label_map, max_pixels=max_pixels),
+            picture.pixels.shape[:2],
+        )
+        return pixels, crop, fit_labels(labels, (H, W), shape, fit=fit)
+
+    def _span(self, name: str, task: Task) -> AbstractContextManager[None]:
+        return self._traces.span(name, task.traceparent, task.marks)
 
     def _fetch(self, key: str) -> bytes:
         return _try_again(lambda: self._store.get(key))
@@ -106,13 +126,18 @@ class Explainer:
         """Compute what is ready; what has ended is taken out, for its arrays may be large."""
         predictor = next(iter(ready.values())).model.predictor
         threads = self._settings.threads or None
-        began = time.perf_counter()
+        began, since = time.perf_counter(), time.time_ns()
         for explanation, ending in evaluate_all(list(ready), predictor, threads=threads):
             engine_s = time.perf_counter() - began
             prepared = ready.pop(explanation)
             prepared.task.control.work = _work(explanation)
+            self._record_engine(prepared.task, ending, since)
             conclude = partial(self._conclude, prepared, ending, engine_s)
             yield prepared.task, _attempt(prepared.task, conclude)
+
+    def _record_engine(self, task: Task, ending: run.Ending, since: int) -> None:
+        failed = None if isinstance(ending, Explained) else type(ending).__name__
+        self._traces.record("engine", task.traceparent, task.marks, since=since, failed=failed)
 
     def _conclude(self, prepared: Prepared, ending: run.Ending, engine_s: float) -> Ending:
         """Keep what was found, all of it or what there is at a cancel; other ends go through."""
@@ -120,7 +145,8 @@ class Explainer:
         explained = so_far or ending
         if not isinstance(explained, Explained):
             raise explained
-        store_s = self._keep(prepared, explained)
+        with self._span("store", prepared.task):
+            store_s = self._keep(prepared, explained)
         outcome = make_outcome(
             explained,
             prepared.model.labels,
@@ -154,7 +180,7 @@ def _by_predictor(ready: dict[Explanation, Prepared]) -> list[dict[Explanation, 
 
 def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
     """Do it for a task: what it gives, or how the task ends where it fails as may be expected."""
-    with structlog.contextvars.bound_contextvars(id=task.state.id, attempt=task.attempt):
+    with structlog.contextvars.bound_contextvars(**task.marks):
         try:
             return action()
         except Interruption as interruption:

@@ -78,7 +78,7 @@ class Leases:
     def _end_process(self, task: Task) -> None:
         if task not in self._held:  # it has ended just now
             return
-        log.error("stuck past its deadline; this process ends", id=task.state.id)
+        log.error("stuck past its deadline; this process ends", **task.marks)
         failure = Failure(
             code=ErrorCode.DEADLINE_EXCEEDED,
             detail="it ran past its deadline in a call that could not be interrupted",
@@ -86,7 +86,7 @@ class Leases:
         try:
             self._ledger.finish(task.state.id, task.attempt, Status.FAILED, error=failure)
         except (Fenced, redis.RedisError) as error:
-            log.warning("the end was not recorded", id=task.state.id, reason=type(error).__name__)
+            log.warning("the end was not recorded", reason=type(error).__name__, **task.marks)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

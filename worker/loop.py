@@ -91,6 +91,7 @@ class ModelWorker(rq.SimpleWorker):
         control = Control(deadline_s=self._settings.deadline_s * (len(self._tasks) + 1))
         task = Task(state, attempt, control)
         self._tasks.append(task)
+        log.info("explanation begun", **task.marks)
         if self._stop_requested:  # the signal came before there was a control to tell
             control.interrupt(Draining)
         return task
@@ -199,7 +200,7 @@ class ModelWorker(rq.SimpleWorker):
 @contextmanager
 def _owned(task: Task) -> Iterator[None]:
     """Where the last word on a task is written, unless it is another's by now."""
-    with structlog.contextvars.bound_contextvars(id=task.state.id, attempt=task.attempt):
+    with structlog.contextvars.bound_contextvars(**task.marks):
         try:
             yield
         except (LeaseLost, Fenced):

@@ -14,13 +14,15 @@ import structlog
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
-from service.contract.settings import Settings
+from service.contract.settings import Settings, TraceSettings
 from service.contract.store import Store, open_store
+from service.contract.traces import Traces, TracesUnavailable, open_traces
 from worker.housekeeping import Housekeeping
 from worker.jobs import Explainer
 from worker.loop import ModelWorker
 from worker.models.errors import RegistryError
 from worker.models.registry import Registry, read_registry
+from worker.native_lines import relay_native_lines
 from worker.start_up import StartUp
 
 REDIS_PATIENCE_S = 60
@@ -33,20 +35,22 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
     start_up = StartUp()
     settings = Settings()
+    _relay = relay_native_lines() if settings.log_json else None  # held, or Python complains
     configure_logs(level=settings.log_level, as_json=settings.log_json)
     try:
+        traces = open_traces(TraceSettings(), "shapshot-worker")
         registry = read_registry(settings.models, weights_cache=settings.weights_cache)
         os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
         store = open_store(settings.store_url)
         connection = connect(settings.redis_url)
         _wait_for(connection)
-    except (RegistryError, ValueError, OSError, redis.RedisError) as error:
+    except (TracesUnavailable, RegistryError, ValueError, OSError, redis.RedisError) as error:
         log.error("the worker cannot start", reason=str(error))
         return 1
     start_up.done("redis")
     importlib.import_module("keras")  # with TensorFlow or JAX: most of the time it takes
     start_up.done("keras")
-    return serve(settings, registry, store, connection, start_up)
+    return serve(settings, registry, store, connection, start_up, traces)
 
 
 def serve(
@@ -55,6 +59,7 @@ def serve(
     store: Store,
     connection: redis.Redis,
     start_up: StartUp,
+    traces: Traces,
 ) -> int:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     ledger = Ledger.of(connection, settings)
@@ -64,11 +69,12 @@ def serve(
         load(registry.default, registry, housekeeping)
         start_up.done("default_model")
         Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()
-        Job.functions[EXPLAIN] = Explainer(registry, store, settings).explain
+        Job.functions[EXPLAIN] = Explainer(registry, store, settings, traces).explain
         log.info("ready", worker=name, queue=settings.queue, **start_up.seconds)
         ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
     finally:
         housekeeping.stop()
+        traces.close()
     return 0
 
 

@@ -16,6 +16,7 @@ from service.api.resolve import no_worker, resolve
 from service.api.services import Services
 from service.api.upload import Upload
 from service.contract.ledger import NoRoom, Order, ShareFull, State, new_id
+from service.contract.logs import request_id
 from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
@@ -109,6 +110,8 @@ def _want(
         image=image or _inspect(name, content, sha256, services.settings.max_pixels),
         label_map=label_map,
         owner=owner,
+        request_id=request_id(),
+        traceparent=services.traces.traceparent(),
         cache=None if upload.caching is Caching.AVOID else key,
     )
     if label_map and card.input_shape:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from pydantic import Field
 from starlette.middleware.cors import CORSMiddleware
@@ -28,13 +29,14 @@ from service.api import (
     validation,
 )
 from service.api.keyring import Keyring
-from service.api.middleware import Access, HeadAsGet
+from service.api.middleware import QUIET, Access, HeadAsGet
 from service.api.safe_headers import SafeHeaders
 from service.api.security import ADMINS_ONLY, GUARDED
 from service.api.services import open_services
 from service.api.version import version
 from service.contract.schema import Response
 from service.contract.settings import Settings
+from service.contract.traces import Traces
 
 # The headers that pages of other origins may send and read, where any may
 UNDERSTOOD = (
@@ -77,13 +79,14 @@ async def get_welcome() -> Welcome:
     )
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
     """The API with these settings; it connects when it is started. Raises KeysError."""
     keyring = Keyring(settings.keys_file) if settings.keys_file else None
+    traces = traces or Traces()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, keyring) as services:
+        async with open_services(settings, keyring, traces) as services:
             app.state.services = services
             yield
 
@@ -97,6 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=openapi.TAGS,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
+        telemetry=_telemetry(traces),
     )
     results = (attributions, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, models):
@@ -109,6 +113,19 @@ def create_app(settings: Settings) -> FastAPI:
     validation.install(app)
     _wrap(app, settings)
     return app
+
+
+def _telemetry(traces: Traces) -> TelemetryConfig:
+    """FastAPI's own spans of requests, into our traces; nothing else of what it could tell."""
+    return {
+        "tracing": traces.provider is not None,
+        "tracer_provider": traces.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"].startswith(QUIET),
+    }
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:

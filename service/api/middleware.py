@@ -14,7 +14,7 @@ from service.api.metrics import Metrics, route_of
 from service.contract.schema import ErrorCode
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_QUIET = ("/healthz/", "/metrics")  # asked for every few seconds by machines
+QUIET = ("/healthz/", "/metrics")  # asked for every few seconds by machines
 log = structlog.get_logger(__name__)
 
 
@@ -76,7 +76,7 @@ class Exchange:
         """Count it and log it. Neither has the query: it may hold what is not for others."""
         if self.status:
             metrics.answered(self.scope, self.status, self._answered_s)
-        level = log.debug if self.scope["path"].startswith(_QUIET) else log.info
+        level = log.debug if self.scope["path"].startswith(QUIET) else log.info
         level("request", **self._facts())
 
     def _facts(self) -> dict[str, object]:

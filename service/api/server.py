@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.contract.logs import configure_logs
-from service.contract.settings import Settings
+from service.contract.settings import Settings, TraceSettings
+from service.contract.traces import TracesUnavailable, open_traces
 from service.exposure import Exposed, check_exposure
 from service.keys_file import KeysError
 
@@ -33,8 +34,8 @@ def main() -> None:
     configure_logs(level=settings.log_level, as_json=settings.log_json)
     try:
         check_exposure(settings.host, settings.keys_file)
-        app = create_app(settings)
-    except (Exposed, KeysError) as error:
+        app = create_app(settings, open_traces(TraceSettings(), "shapshot-api"))
+    except (Exposed, KeysError, TracesUnavailable) as error:
         sys.exit(f"shapshot: {error}")
     config = uvicorn.Config(
         app,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import redis
 import redis.asyncio
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -25,6 +25,7 @@ from service.contract.ledger import Ledger
 from service.contract.queue import connect
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
+from service.contract.traces import Traces
 
 PICTURES_AT_ONCE = 4  # each may take hundreds of megabytes while it is decoded or drawn
 READS_AT_ONCE = 32  # connections to Redis
@@ -42,13 +43,16 @@ class Services:
     catalogue: Catalogue
     watch: Watch
     metrics: Metrics
+    traces: Traces
     heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
     guard: Guard
     caller: Caller  # whose request it is; the catalogue shows what is theirs
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, keyring: Keyring | None) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, keyring: Keyring | None, traces: Traces
+) -> AsyncIterator[Services]:
     """Connect lazily: a process starts, and says that it is not ready, while Redis is away."""
     connection, reading = connect(settings.redis_url), _connect_async(settings.redis_url)
     metrics = Metrics()
@@ -64,6 +68,7 @@ async def open_services(settings: Settings, keyring: Keyring | None) -> AsyncIte
             catalogue=Catalogue(reading, NOBODY),
             watch=watch,
             metrics=metrics,
+            traces=traces,
             heavy=CapacityLimiter(PICTURES_AT_ONCE),
             guard=Guard(keyring, RateLimit.of(settings.rate_limit, reading)),
             caller=NOBODY,
@@ -73,6 +78,7 @@ async def open_services(settings: Settings, keyring: Keyring | None) -> AsyncIte
         await _end(listening)
         await reading.aclose()
         connection.close()
+        await to_thread.run_sync(traces.close)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

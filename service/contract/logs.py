@@ -2,14 +2,19 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import structlog
+
+log = structlog.get_logger(__name__)
 
 
 def configure_logs(*, level: str, as_json: bool) -> None:
     """Send structlog's events, and the standard library's, to stderr in one form."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
@@ -33,3 +38,24 @@ def configure_logs(*, level: str, as_json: bool) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda what: _log_uncaught(
+        what.exc_type, what.exc_value, what.exc_traceback
+    )
+
+
+def request_id() -> str | None:
+    """Of the HTTP request that is being answered, as its log lines carry it."""
+    bound = structlog.contextvars.get_contextvars().get("request_id")
+    return None if bound is None else str(bound)
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """What ends a thread or the process is a log line as any other."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error or kind(), trace)
+    elif error is not None:
+        log.critical("uncaught error", exc_info=(kind, error, trace))

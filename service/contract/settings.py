@@ -93,3 +93,21 @@ class Settings(BaseSettings):
     def _split(cls, text: str | tuple[str, ...]) -> tuple[str, ...]:
         parts = text.split(",") if isinstance(text, str) else text
         return tuple(part.strip() for part in parts)
+
+
+class TraceSettings(BaseSettings):
+    """OpenTelemetry's own variables, of which we read these; its SDK reads the rest."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OTEL_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    exporter_otlp_endpoint: str | None = Field(None, description="Where spans go; unset: nowhere")
+    exporter_otlp_traces_endpoint: str | None = Field(None, description="The same, path included")
+    traces_exporter: str = Field("otlp", description="otlp or none")
+    sdk_disabled: bool = Field(False, description="True: as if no endpoint were set")
+
+    @property
+    def wanted(self) -> bool:
+        endpoint = self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint
+        return bool(endpoint) and not self.sdk_disabled and self.traces_exporter != "none"
