@@ -1,6 +1,7 @@
 """Exit 0 where this container's worker holds its lease and serves a model.
 
 It also fails while Redis is gone, although the worker only waits then: start nothing anew for it.
+With `--alive`, exit 0 where the process does its chores, Redis or not: start it anew where not.
 """
 
 import socket
@@ -26,6 +27,13 @@ def is_healthy(settings: Settings, *, host: str) -> bool:
         return False
 
 
+def is_alive(settings: Settings) -> bool:
+    """Whether the file was touched within the last lease; a worker touches it four times in one."""
+    if not settings.alive_file or not settings.alive_file.exists():
+        return False
+    return time.time() - settings.alive_file.stat().st_mtime < settings.lease_s
+
+
 def _serves(connection: redis.Redis, name: str) -> bool:
     cards = connection.hvals(f"shapshot:worker:{name}")
     statuses = [ModelCard.model_validate_json(card).status for card in cards]
@@ -33,4 +41,6 @@ def _serves(connection: redis.Redis, name: str) -> bool:
 
 
 if __name__ == "__main__":
+    if "--alive" in sys.argv[1:]:
+        sys.exit(0 if is_alive(Settings()) else 1)
     sys.exit(0 if is_healthy(Settings(), host=socket.gethostname()) else 1)

@@ -49,7 +49,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     SHAPSHOT_STORE_URL=file:/var/lib/shapshot/store \
-    SHAPSHOT_WEIGHTS_CACHE=/var/lib/shapshot/weights
+    SHAPSHOT_WEIGHTS_CACHE=/var/lib/shapshot/weights \
+    SHAPSHOT_ALIVE_FILE=/tmp/alive
 WORKDIR /app
 USER 10001:10001
 STOPSIGNAL SIGTERM

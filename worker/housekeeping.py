@@ -59,6 +59,8 @@ class Housekeeping:
 
     def _run(self) -> None:
         while not self._stopped:
+            if self._settings.alive_file:  # whether Redis is there or not
+                self._settings.alive_file.touch()
             try:
                 if self._do_chores():
                     continue

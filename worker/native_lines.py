@@ -17,7 +17,7 @@ from service.contract.logs import configure_logs
 _LEVELS = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
 _GLOG = re.compile(r"([IWEF])\d{4} ")  # as in `E0000 00:00:1.2 12 file.cc:52] what went wrong`
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("worker.native_lines")  # not __main__
 
 
 def relay_native_lines() -> "subprocess.Popen[bytes]":

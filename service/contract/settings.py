@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, description="Starts of a job before it fails for good")
     threads: int = Field(0, ge=0, description="Masking threads; 0: one per core")
+    alive_file: Path | None = Field(
+        None, description="File touched several times a lease, for a probe of the process; or none"
+    )
 
     @field_validator("cors_origins", mode="before")
     @classmethod

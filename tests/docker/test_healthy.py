@@ -1,6 +1,7 @@
 """The health checks of the images, against a real Redis."""
 
 import importlib.util
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,13 @@ from types import ModuleType
 import pytest
 import redis
 
+from service.contract.ledger import Ledger
 from service.contract.presence import announce, withdraw
 from service.contract.schema import ModelCard, ModelStatus
 from service.contract.settings import Settings
+from service.contract.store import open_store
+from tests.conftest import wait_until
+from worker.housekeeping import Housekeeping
 
 DOCKER = Path(__file__).parents[2] / "docker"
 
@@ -74,3 +79,19 @@ def test_no_redis_is_not_healthy(tmp_path: Path) -> None:
 
 def test_no_api_is_not_healthy() -> None:
     assert not load("healthy_api").is_healthy(Settings(port=1))
+
+
+def test_a_worker_is_alive_while_it_does_its_chores_even_without_redis(tmp_path: Path) -> None:
+    alive_file, alive = tmp_path / "alive", load("healthy_worker").is_alive
+    settings = Settings(redis_url=f"unix://{tmp_path}/none.sock", alive_file=alive_file, lease_s=2)
+    connection = redis.Redis.from_url(settings.redis_url)
+    ledger, store = Ledger.of(connection, settings), open_store("memory:")
+    assert not alive(settings)
+    housekeeping = Housekeeping("box1", connection, ledger, store, settings, lambda: [])
+    housekeeping.start()
+    wait_until(lambda: alive(settings), seconds=20)
+    os.utime(alive_file, (0, 0))
+    wait_until(lambda: alive(settings), seconds=20)  # it is touched again and again
+    housekeeping.stop()
+    os.utime(alive_file, (time.time() - 3, time.time() - 3))
+    assert not alive(settings)

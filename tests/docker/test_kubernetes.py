@@ -1,0 +1,282 @@
+"""The manifests fit the API of Kubernetes, each other, the images and the app."""
+
+import json
+import re
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import redis
+
+from service.api.app import create_app
+from service.contract.queue import connect
+from service.contract.settings import Settings, TraceSettings
+from service.redis_server import NoRedis, find_server
+from tests.conftest import skip_or_raise, wait_until
+from tests.docker.manifests import K8S, Manifest, base, named, read, with_gpu, workloads
+from tests.docker.test_images import inherited, values
+from worker.models.file import read_model_file
+
+KUBERNETES = "1.34"  # the oldest minor release that is still supported
+IMAGES = {
+    "shapshot-service": ("service.Dockerfile", ""),
+    "shapshot-worker": ("worker.Dockerfile", "cpu"),
+    "shapshot-worker-gpu": ("worker.Dockerfile", "gpu"),
+}
+SECRETS = read(K8S / "secrets.example.yaml")
+APPLIED = {"base": base, "gpu": with_gpu}
+
+
+@pytest.fixture(params=APPLIED)
+def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
+    return APPLIED[request.param]()
+
+
+@pytest.fixture
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    return workloads(manifests)
+
+
+def containers(pods: dict[str, Manifest]) -> list[Manifest]:
+    found = [container for pod in pods.values() for container in pod["containers"]]
+    assert len(found) == 3
+    return found
+
+
+def ours(pods: dict[str, Manifest]) -> list[tuple[Manifest, list[str]]]:
+    """Our containers, each with the instructions that make its image."""
+    found = [(each, IMAGES[each["image"]]) for each in containers(pods) if each["image"] in IMAGES]
+    assert len(found) == 2
+    return [(container, inherited(*image)) for container, image in found]
+
+
+def test_every_manifest_fits_the_schema_of_kubernetes(manifests: list[Manifest]) -> None:
+    for manifest in (*manifests, *SECRETS):
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_the_validator_would_notice(manifests: list[Manifest]) -> None:
+    broken = next(each for each in manifests if each["kind"] == "Deployment")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(
+            broken | {"spec": broken["spec"] | {"replica": 2}}, KUBERNETES, strict=True
+        )
+
+
+def test_the_scaler_fits_the_schema_of_keda_and_scales_what_there_is() -> None:
+    [scaler] = read(K8S / "keda/worker.yaml")
+    schema = json.loads((Path(__file__).parent / "keda_scaled_object.json").read_text())
+    jsonschema.validate(scaler, schema)
+    assert ("Deployment", scaler["spec"]["scaleTargetRef"]["name"]) in map(named, base())
+    behavior = scaler["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    autoscaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "as KEDA makes it"},
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": "x"},
+            "maxReplicas": scaler["spec"]["maxReplicaCount"],
+            "behavior": behavior,
+        },
+    }
+    kubernetes_validate.validate(autoscaler, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("folder", ["base", "gpu", "keda"])
+def test_a_kustomization_names_files_that_there_are_and_all_of_them(folder: str) -> None:
+    [kustomization] = read(K8S / folder / "kustomization.yaml")
+    patches = [patch["path"] for patch in kustomization.get("patches", [])]
+    named_files = [*kustomization["resources"], *patches]
+    assert all((K8S / folder / name).exists() for name in named_files)
+    present = {file.name for file in (K8S / folder).iterdir()} - {"kustomization.yaml"}
+    assert present == {name for name in named_files if not name.startswith("..")}
+    assert {image["name"] for image in kustomization.get("images", [])} <= set(IMAGES)
+
+
+def test_no_container_may_gain_rights_or_write_to_its_image(pods: dict[str, Manifest]) -> None:
+    for pod in pods.values():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+            assert "memory" in container["resources"]["limits"]
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+
+
+def test_our_pods_run_as_the_user_of_the_image_and_have_its_volumes(
+    pods: dict[str, Manifest],
+) -> None:
+    for pod in (pods["shapshot-api"], pods["shapshot-worker"]):
+        [(container, image)] = [pair for pair in ours(pods) if pair[0] is pod["containers"][0]]
+        context = pod["securityContext"]
+        assert f"{context['runAsUser']}:{context['runAsGroup']}" == values(image, "USER")[-1]
+        mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+        written = set(re.findall(r"/var/lib/shapshot/\w+", " ".join(values(image, "RUN"))))
+        assert written | {"/tmp"} <= mounted  # noqa: S108
+        assert {mount["name"] for mount in container["volumeMounts"]} == {
+            volume["name"] for volume in pod["volumes"]
+        }
+
+
+def test_ports_and_probes_are_those_of_the_image_and_the_app(pods: dict[str, Manifest]) -> None:
+    paths = set(create_app(Settings()).openapi()["paths"])
+    for container, image in ours(pods):
+        ports = {port["name"]: str(port["containerPort"]) for port in container.get("ports", [])}
+        assert list(ports.values()) == values(image, "EXPOSE")
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            asked = container[probe].get("httpGet")
+            if asked:
+                assert asked["path"] in paths
+                assert asked["port"] in ports
+            else:
+                said = values(image, "HEALTHCHECK")[-1].partition("CMD ")[2]
+                assert container[probe]["exec"]["command"][:2] == json.loads(said)
+
+
+def test_services_policies_and_budgets_choose_pods_that_there_are(
+    manifests: list[Manifest], pods: dict[str, Manifest]
+) -> None:
+    label = "app.kubernetes.io/name"
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "Service":
+            chosen = spec["selector"][label]
+            [container] = pods[chosen]["containers"]
+            for port in spec["ports"]:
+                target = port.get("targetPort", port["port"])
+                assert any(target in each.values() for each in container["ports"])
+        elif manifest["kind"] == "PodDisruptionBudget":
+            assert spec["selector"]["matchLabels"][label] in pods
+        elif manifest["kind"] == "NetworkPolicy":
+            assert spec["podSelector"]["matchLabels"][label] in pods
+    assert set(re.findall(rf"{label}: (\S+)", (K8S / "base/network.yaml").read_text())) == set(pods)
+
+
+def test_what_pods_take_is_brought_or_a_secret_of_the_example(
+    manifests: list[Manifest], pods: dict[str, Manifest]
+) -> None:
+    there = {named(each) for each in (*manifests, *SECRETS)}
+    keys = {each["metadata"]["name"]: set(each["stringData"]) for each in SECRETS}
+    text = json.dumps(pods)
+    for name, key in re.findall(r'"secretKeyRef": {"name": "([^"]+)", "key": "([^"]+)"', text):
+        assert key in keys[name]
+    for kind, field in (
+        ("Secret", "secretName"),
+        ("ConfigMap", '(?:configMapRef|configMap)": {"name'),
+        ("PersistentVolumeClaim", "claimName"),
+    ):
+        found = set(re.findall(rf'"{field}": "([^"]+)"', text))
+        assert found
+        assert {(kind, name) for name in found} <= there
+
+
+def test_the_example_of_secrets_has_none() -> None:
+    [of_redis, of_keys] = [each["stringData"] for each in SECRETS]
+    assert "shapshot:PASSWORD@" in of_redis["url"]
+    assert " >PASSWORD " in of_redis["users.acl"]
+    assert of_keys == {"keys.jsonl": ""}
+
+
+def test_each_worker_of_the_overlay_has_one_gpu_and_gives_it_up_before_the_next() -> None:
+    worker = next(each for each in with_gpu() if named(each) == ("Deployment", "shapshot-worker"))
+    [container] = worker["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert worker["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
+    [kustomization] = read(K8S / "gpu/kustomization.yaml")
+    assert {each.get("newName") for each in kustomization["images"]} == {"shapshot-worker-gpu"}
+
+
+def test_the_models_of_the_config_map_are_a_list_that_a_worker_takes(tmp_path: Path) -> None:
+    [models] = read(K8S / "base/models.yaml")
+    text = models["data"]["models.toml"]
+    (tmp_path / "models.toml").write_text(text)
+    read_model_file(tmp_path / "models.toml")
+    for model in tomllib.loads(text)["models"].values():
+        assert (K8S.parents[1] / model["file"].removeprefix("/app/")).exists()
+
+
+def test_a_redis_with_this_acl_serves_us_and_nobody_else() -> None:
+    acl = next(each for each in SECRETS if "users.acl" in each["stringData"])["stringData"]
+    with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
+        (Path(folder) / "users.acl").write_text(acl["users.acl"])
+        try:
+            server = find_server()
+        except NoRedis as error:
+            skip_or_raise(error)
+        socket = f"{folder}/redis.sock"
+        command = [
+            server,
+            "--port",
+            "0",
+            "--unixsocket",
+            socket,
+            "--aclfile",
+            f"{folder}/users.acl",
+        ]
+        with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
+            try:
+                wait_until(lambda: Path(socket).exists(), seconds=20)
+                _check_rights(f"unix://{socket}", f"unix://shapshot:PASSWORD@{socket}")
+            finally:
+                process.kill()
+
+
+def _check_rights(anybody: str, ours: str) -> None:
+    with connect(anybody) as stranger, connect(ours) as client:
+        assert stranger.ping()
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            stranger.get("shapshot:totals")
+        assert client.hset("shapshot:totals", "x", 1)
+        assert client.lpush("rq:queue:shapshot", "x")
+        assert client.publish("shapshot:changes", "x") == 0
+        assert client.register_script("return redis.call('HGET', 'shapshot:totals', 'x')")()
+        for forbidden in (
+            lambda: client.get("other"),
+            lambda: client.config_get("*"),
+            lambda: client.flushall(),
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                forbidden()
+
+
+# --- Settings, here and wherever else a deployer meets them
+
+
+OF_COMPOSE = {"SHAPSHOT_REDIS_PASSWORD", "SHAPSHOT_PUBLISH", "SHAPSHOT_MODELS_FOLDER"}
+OF_THE_COMMAND_LINE = {"SHAPSHOT_URL"}
+ROOT = Path(__file__).parents[2]
+TOLD = sorted(
+    file
+    for folder, pattern in (("docker", "**/*"), ("docs", "**/*.md"), (".", "README.md"))
+    for file in (ROOT / folder).glob(pattern)
+    if file.is_file() and file.suffix in ("", ".md", ".yaml", ".example", ".Dockerfile")
+)
+
+
+def settable(settings: type[Settings] | type[TraceSettings]) -> set[str]:
+    prefix = settings.model_config["env_prefix"]
+    return {f"{prefix}{name}".upper() for name in settings.model_fields}
+
+
+@pytest.mark.parametrize("file", TOLD, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_setting_that_a_deployer_reads_of_exists(file: Path) -> None:
+    told = set(re.findall(r"\bSHAPSHOT_[A-Z_]*[A-Z]\b", file.read_text()))
+    assert told <= settable(Settings) | OF_COMPOSE | OF_THE_COMMAND_LINE
+
+
+def test_the_settings_of_the_config_map_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    [config_map] = read(K8S / "base/settings.yaml")
+    assert set(config_map["data"]) <= settable(Settings)
+    for name, value in config_map["data"].items():
+        monkeypatch.setenv(name, value)
+    Settings()
