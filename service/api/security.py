@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
@@ -43,8 +44,11 @@ async def _recognise(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     header: Annotated[str | None, Security(_HEADER)],
 ) -> Caller:
-    """Who asks. Raises ApiError unauthorized."""
-    return _guard(request).recognise(bearer.credentials if bearer else header)
+    """Who asks; the request's log line names them. Raises ApiError unauthorized."""
+    caller = _guard(request).recognise(bearer.credentials if bearer else header)
+    if caller.name is not None:
+        structlog.contextvars.bind_contextvars(key=caller.name)
+    return caller
 
 
 Recognised = Annotated[Caller, Depends(_recognise)]

@@ -252,8 +252,13 @@ def _check_rights(anybody: str, ours: str) -> None:
 # --- Settings, here and wherever else a deployer meets them
 
 
-OF_COMPOSE = {"SHAPSHOT_REDIS_PASSWORD", "SHAPSHOT_PUBLISH", "SHAPSHOT_MODELS_FOLDER"}
-OF_THE_COMMAND_LINE = {"SHAPSHOT_URL"}
+OF_COMPOSE = {
+    "SHAPSHOT_REDIS_PASSWORD",
+    "SHAPSHOT_PUBLISH",
+    "SHAPSHOT_MODELS_FOLDER",
+    "SHAPSHOT_WORKER_EXTRAS",
+}
+OF_THE_COMMAND_LINE = {"SHAPSHOT_URL", "SHAPSHOT_API_KEY"}
 ROOT = Path(__file__).parents[2]
 TOLD = sorted(
     file

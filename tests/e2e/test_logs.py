@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from service.keys import Scope
 from tests.e2e.deployed import Deployed, deployed
 from tests.e2e.pictures import SAMPLE
+from tests.service.keyholders import bearing, issue
 
-SECRETS = {"Authorization": "Bearer s3cr3t-of-a-client", "Cookie": "session=s3cr3t-cookie"}
+SECRETS = {"X-API-Key": "s3cr3t-of-a-client", "Cookie": "session=s3cr3t-cookie"}
 NARROW = {"outputs": {"top": 1}, "max_evals": 100}
 
 
@@ -36,19 +38,23 @@ def only(lines: list[dict[str, Any]], **wanted: object) -> dict[str, Any]:
 
 
 def test_a_request_can_be_followed_through_the_logs_of_both(tmp_path: Path, redis_url: str) -> None:
-    with deployed(tmp_path, redis_url) as both:
-        answer = ask(both, **{"X-Request-ID": "case-A-17"})
+    keys = tmp_path / "keys.jsonl"
+    token = issue(keys, "auditors", Scope.EXPLAIN)
+    with deployed(tmp_path, redis_url, SHAPSHOT_KEYS_FILE=str(keys)) as both:
+        answer = ask(both, **bearing(token), **{"X-Request-ID": "case-A-17"})
         id_ = answer.json()["id"]
-        refused = httpx.get(f"{both.url}/v1/explanations/exp_none?api_key=s3cr3t-of-a-query")
+        url = f"{both.url}/v1/explanations/exp_none?api_key=s3cr3t-of-a-query"
+        refused = httpx.get(url, headers=bearing(token))
         both.stop()
         api, worker = both.lines("api"), both.lines("worker")  # all of them are JSON
     assert answer.headers["X-Request-ID"] == "case-A-17"
     access = only(api, event="request", request_id="case-A-17")
-    assert {name: access[name] for name in ("method", "route", "status", "id")} == {
+    assert {name: access[name] for name in ("method", "route", "status", "id", "key")} == {
         "method": "POST",
         "route": "/v1/explanations",
         "status": 200,
         "id": id_,
+        "key": "auditors",
     }
     assert access["ms"] > 0
     for event in ("explanation begun", "explanation ended"):
@@ -62,6 +68,7 @@ def test_a_request_can_be_followed_through_the_logs_of_both(tmp_path: Path, redi
     assert all({"timestamp", "level", "event"} <= set(line) for line in (*api, *worker))
     said = both.text("api") + both.text("worker")
     assert "s3cr3t" not in said
+    assert token not in said
     assert base64.b64encode(SAMPLE.read_bytes()[:30]).decode() not in said
 
 
