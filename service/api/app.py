@@ -29,7 +29,7 @@ from service.api import (
     validation,
 )
 from service.api.keyring import Keyring
-from service.api.middleware import QUIET, Access, HeadAsGet
+from service.api.middleware import QUIET, Access, HeadAsGet, ShortHeads
 from service.api.safe_headers import SafeHeaders
 from service.api.security import ADMINS_ONLY, GUARDED
 from service.api.services import open_services
@@ -143,6 +143,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             allow_headers=UNDERSTOOD,
             expose_headers=TOLD,
         )
+    app.add_middleware(ShortHeads)
     app.add_middleware(Access)
     app.add_middleware(SafeHeaders)
 

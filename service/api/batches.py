@@ -83,16 +83,21 @@ async def create_batch(request: Request, services: Provided) -> Response:
     A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
     followed, canceled or deleted by itself.
     """
-    max_bytes = services.settings.max_upload_bytes
-    upload = await read_upload(request, max_bytes=max_bytes, batch=True)
-    upload = replace(upload, caching=Caching.of(request))
-    key = request.headers.get("idempotency-key")
-    batch_id = await admit_once(services, key, upload, new_batch_id(), admit_batch)
+    batch_id = await _admitted(request, services)
     structlog.contextvars.bind_contextvars(id=batch_id)
     state, headers = await _awaited(request, services, batch_id)
     response = _answer(state, status_code=200 if state.done else 202)
     response.headers.update(headers | {"Location": batch_documents.path_of(batch_id)})
     return response
+
+
+async def _admitted(request: Request, services: Services) -> str:
+    """What was sent is let go here: nobody waits with it for a worker."""
+    key = request.headers.get("idempotency-key")
+    with services.bodies.holding() as hold:
+        upload = await read_upload(request, services.settings, hold, batch=True)
+        upload = replace(upload, caching=Caching.of(request))
+        return await admit_once(services, key, upload, new_batch_id(), admit_batch)
 
 
 @router.get(

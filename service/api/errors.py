@@ -24,6 +24,8 @@ from service.contract.store import StoreError
 PROBLEM = "application/problem+json"
 RETRY_S = 2  # where waiting helps and nothing says how long
 LONGEST_ECHO = 200  # characters of what was received that a problem repeats
+LONGEST_ADDRESS = 8192  # bytes of path and query
+MOST_OF_HEADERS = 16_384  # bytes, names and values
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
@@ -33,12 +35,14 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.NOT_FOUND: (404, "Not found"),
     ErrorCode.METHOD_NOT_ALLOWED: (405, "Method not allowed"),
     ErrorCode.NOT_ACCEPTABLE: (406, "No such representation"),
+    ErrorCode.REQUEST_TIMEOUT: (408, "Request too slow"),
     ErrorCode.NOT_FINISHED: (409, "Not finished"),
     ErrorCode.STILL_RUNNING: (409, "Still running"),
     ErrorCode.CONFLICT: (409, "In conflict with another request"),
     ErrorCode.CANCELED: (409, "Canceled"),
     ErrorCode.GONE: (410, "Expired"),
     ErrorCode.TOO_LARGE: (413, "Too large"),
+    ErrorCode.URI_TOO_LONG: (414, "Address too long"),
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: (415, "Unsupported media type"),
     ErrorCode.INVALID_IMAGE: (422, "Invalid picture"),
     ErrorCode.INVALID_LABEL_MAP: (422, "Invalid label map"),
@@ -47,6 +51,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.IDEMPOTENCY_MISMATCH: (422, "Idempotency-Key used for another request"),
     ErrorCode.UNKNOWN_MODEL: (422, "Unknown model"),
     ErrorCode.UNKNOWN_OUTPUT: (422, "Unknown output"),
+    ErrorCode.HEADERS_TOO_LARGE: (431, "Headers too large"),
     ErrorCode.NO_RESULT: (404, "No result"),
     ErrorCode.RATE_LIMITED: (429, "Too many requests"),
     ErrorCode.SHARE_FULL: (429, "Too many of yours are waiting"),
@@ -54,6 +59,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.INTERNAL: (500, "Internal error"),
     ErrorCode.MODEL_UNAVAILABLE: (503, "Model unavailable"),
     ErrorCode.QUEUE_FULL: (503, "Queue full"),
+    ErrorCode.BUSY: (503, "Too many uploads at once"),
     ErrorCode.NO_WORKER: (503, "No worker"),
     ErrorCode.REDIS_UNAVAILABLE: (503, "Redis unavailable"),
     ErrorCode.STORE_UNAVAILABLE: (503, "Store unavailable"),
@@ -91,6 +97,18 @@ def invalid_setting(name: str, said: str, received: Any, accepted: Any) -> ApiEr
     """A setting, named by its path, that is not one of those accepted."""
     field = f"settings.{name}"
     return ApiError(ErrorCode.INVALID_SETTINGS, f"{field}: {said}", field, received, accepted)
+
+
+def uri_too_long(received: int) -> ApiError:
+    detail = f"path and query may have {LONGEST_ADDRESS} bytes"
+    accepted = {"maximum": LONGEST_ADDRESS}
+    return ApiError(ErrorCode.URI_TOO_LONG, detail, "path", received, accepted)
+
+
+def headers_too_large(received: int) -> ApiError:
+    detail = f"headers may have {MOST_OF_HEADERS} bytes together"
+    accepted = {"maximum": MOST_OF_HEADERS}
+    return ApiError(ErrorCode.HEADERS_TOO_LARGE, detail, "headers", received, accepted)
 
 
 def problem_of(error: ApiError) -> Problem:

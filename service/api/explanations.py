@@ -88,6 +88,7 @@ _BODY = {
 
 POST_PROBLEMS = (
     ErrorCode.BAD_REQUEST,
+    ErrorCode.REQUEST_TIMEOUT,
     ErrorCode.CONFLICT,
     ErrorCode.GONE,
     ErrorCode.TOO_LARGE,
@@ -102,6 +103,7 @@ POST_PROBLEMS = (
     ErrorCode.NO_WORKER,
     ErrorCode.SHARE_FULL,
     ErrorCode.QUEUE_FULL,
+    ErrorCode.BUSY,
     ErrorCode.STORE_UNAVAILABLE,
 )
 
@@ -130,12 +132,18 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     What the same key asked before with the same files and settings, metadata and priority aside,
     is answered at once by what was found then, as an explanation of its own.
     """
-    upload = await read_upload(request, max_bytes=services.settings.max_upload_bytes)
-    upload = replace(upload, caching=Caching.of(request))
-    key = request.headers.get("idempotency-key")
-    explanation_id = await admit_once(services, key, upload, new_id(), admit)
+    explanation_id = await _admitted(request, services)
     structlog.contextvars.bind_contextvars(id=explanation_id)
     return await _created(request, services, explanation_id)
+
+
+async def _admitted(request: Request, services: Services) -> str:
+    """What was sent is let go here: nobody waits with it for a worker."""
+    key = request.headers.get("idempotency-key")
+    with services.bodies.holding() as hold:
+        upload = await read_upload(request, services.settings, hold)
+        upload = replace(upload, caching=Caching.of(request))
+        return await admit_once(services, key, upload, new_id(), admit)
 
 
 async def _created(request: Request, services: Services, explanation_id: str) -> Response:

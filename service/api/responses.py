@@ -8,7 +8,13 @@ from service.contract.schema import ErrorCode
 
 Responses = dict[int | str, dict[str, Any]]
 
-_EVERYWHERE = (ErrorCode.INTERNAL, ErrorCode.REDIS_UNAVAILABLE)
+_EVERYWHERE = (
+    ErrorCode.BAD_REQUEST,
+    ErrorCode.URI_TOO_LONG,
+    ErrorCode.HEADERS_TOO_LARGE,
+    ErrorCode.INTERNAL,
+    ErrorCode.REDIS_UNAVAILABLE,
+)
 _GUARDED = (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED)
 _WAITING = "Seconds after which it is worth asking again"
 

@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.api.app import create_app
+from service.api.connection import connections
 from service.contract.logs import configure_logs
 from service.contract.settings import Settings, TraceSettings
 from service.contract.traces import TracesUnavailable, open_traces
@@ -39,6 +40,8 @@ def main() -> None:
         sys.exit(f"shapshot: {error}")
     config = uvicorn.Config(
         app,
+        http=connections(settings),  # type: ignore[arg-type]  # it is called as a class is
+        ws="none",
         host=settings.host,
         port=settings.port,
         access_log=False,

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from service.api.body import Bodies
 from service.api.caller import NOBODY, OPERATOR, Caller
 from service.api.catalogue import Catalogue
 from service.api.keyring import Keyring
@@ -44,6 +45,7 @@ class Services:
     watch: Watch
     metrics: Metrics
     traces: Traces
+    bodies: Bodies
     heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
     guard: Guard
     caller: Caller  # whose request it is; the catalogue shows what is theirs
@@ -69,6 +71,7 @@ async def open_services(
             watch=watch,
             metrics=metrics,
             traces=traces,
+            bodies=Bodies(settings.uploads_at_once * settings.max_upload_bytes),
             heavy=CapacityLimiter(PICTURES_AT_ONCE),
             guard=Guard(keyring, RateLimit.of(settings.rate_limit, reading)),
             caller=NOBODY,

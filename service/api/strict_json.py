@@ -2,33 +2,51 @@
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from service.api.errors import ApiError
 from service.contract.schema import ErrorCode
 
 DEEPEST = 32  # levels of nesting
+MOST_VALUES = 100_000
 
 
-def loads(text: bytes | str, *, what: str) -> Any:
+def loads(content: bytes, *, what: str) -> Any:
     """Parse a document that came in as `what`. Raises ApiError bad_request."""
+    _check_count(content, what)
     try:
+        text = content.decode()  # json.loads would guess UTF-16 and UTF-32 too
         document = json.loads(
             text,
             parse_constant=_refuse_constant,
             parse_float=_finite,
             object_pairs_hook=_without_duplicates,
         )
-        json.dumps(document, ensure_ascii=False).encode()  # lone surrogates cannot be encoded
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ApiError(
-            ErrorCode.BAD_REQUEST, f"{what} is not JSON: {reason}", field=what
-        ) from error
-    if _depth(document) > DEEPEST:
-        detail = f"{what} may nest {DEEPEST} levels deep"
-        raise ApiError(ErrorCode.BAD_REQUEST, detail, field=what)
+        if "\\u" in text:
+            json.dumps(document, ensure_ascii=False).encode()  # lone surrogates cannot be encoded
+    except UnicodeDecodeError as error:
+        raise _refused(f"{what} is not UTF-8 at byte {error.start}", what) from error
+    except UnicodeEncodeError as error:
+        raise _refused(f"{what} is not JSON: surrogates must come in pairs", what) from error
+    except ValueError as error:
+        raise _refused(f"{what} is not JSON: {error}", what) from error
+    except RecursionError as error:
+        raise _refused(f"{what} is not JSON: nested too deeply", what) from error
+    if _is_deep(document):
+        raise _refused(f"{what} may nest {DEEPEST} levels deep", what)
     return document
+
+
+def _refused(detail: str, what: str) -> ApiError:
+    return ApiError(ErrorCode.BAD_REQUEST, detail, field=what)
+
+
+def _check_count(content: bytes, what: str) -> None:
+    """Small values take twenty times their bytes in memory, and base64 has none of these marks."""
+    count = sum(map(content.count, (b",", b"[", b"{")))
+    if count > MOST_VALUES:
+        raise _refused(f"{what} may have {MOST_VALUES} values; it has {count}", what)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -49,9 +67,16 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _depth(document: Any) -> int:
-    if isinstance(document, dict):
-        return 1 + max(map(_depth, document.values()), default=0)
-    if isinstance(document, list):
-        return 1 + max(map(_depth, document), default=0)
-    return 0
+def _is_deep(document: Any) -> bool:
+    """Level by level, as json.loads may nest deeper than a recursion of ours could follow."""
+    level = [document]
+    for _ in range(DEEPEST + 1):
+        level = [child for node in level for child in _children(node)]
+    return bool(level)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    """Of a list or an object; nothing else has any."""
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()

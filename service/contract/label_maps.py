@@ -105,7 +105,7 @@ def _from_npy(content: bytes, max_pixels: int) -> NDArray[np.generic]:
 
 
 def _check_shape(shape: tuple[int, ...], max_pixels: int) -> None:
-    if len(shape) != 2 or min(shape) < 1:
+    if len(shape) != 2 or min(shape) < 1 or bool in map(type, shape):  # True is 1 to Python
         raise LabelMapError(f"it must have rows and columns (H, W); received {shape}")
     if prod(shape) > max_pixels:
         raise LabelMapTooLarge(f"it may have {max_pixels} pixels; received {shape}")

@@ -50,6 +50,18 @@ class Settings(BaseSettings):
         (), description="Origins, by commas, whose pages may call the API; none by default"
     )
     max_upload_bytes: int = Field(20 * 2**20, ge=1, description="Largest request body")
+    uploads_at_once: int = Field(
+        16, ge=1, description="Largest bodies held in memory together; beyond it 503"
+    )
+    head_timeout_s: float = Field(
+        10, gt=0, description="Longest wait for a request's head, or for the rest of one answered"
+    )
+    body_patience_s: float = Field(
+        20, gt=0, description="How long a body may stall; min_upload_rate wins it back"
+    )
+    min_upload_rate: int = Field(
+        16_384, ge=1, description="Bytes a second below which a body uses up its patience; then 408"
+    )
     max_pixels: int = Field(50_000_000, ge=1, description="Largest picture, width x height")
     max_evals: int = Field(100_000, ge=2, description="Largest max_evals a request may ask for")
     max_queued: int = Field(1000, ge=1, description="Explanations that may wait; beyond it 503")

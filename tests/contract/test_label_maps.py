@@ -78,6 +78,7 @@ def test_black_and_white_are_two_regions():
         (npy(np.zeros(4, int)), r"\(H, W\); received \(4,\)"),
         (npy(np.zeros((2, 2, 1), int)), r"\(H, W\); received \(2, 2, 1\)"),
         (npy(np.zeros((0, 3), int)), r"\(H, W\); received \(0, 3\)"),
+        (npy(np.zeros((1, 6), int)).replace(b"(1, 6), }   ", b"(True, 6), }"), "rows and columns"),
         (npy(LABELS)[:-1], "its length is not that of"),
         (npy(LABELS) + b"\x00", "its length is not that of"),
         (npy(LABELS)[:40], "broken .npy"),

@@ -1,5 +1,6 @@
 """What may be sent to POST /v1/explanations, and how what may not is refused."""
 
+import asyncio
 import base64
 import json
 
@@ -236,6 +237,37 @@ async def test_a_body_that_grows_too_large_is_refused_on_the_way(
         answer = await api.post(URL, content=body(), headers={"content-type": media_type})
     refused(answer, 413, "too_large")
     assert sum(sent) < 10_000
+
+
+async def test_too_many_bytes_of_bodies_at_once_are_refused_until_some_are_gone(
+    start, settings, refused
+):
+    limited = settings.model_copy(update={"max_upload_bytes": 1000, "uploads_at_once": 1})
+    held, release = asyncio.Event(), asyncio.Event()
+    headers = {"content-type": "application/json"}
+
+    async def body():
+        yield b"x" * 900
+        held.set()
+        await release.wait()
+
+    async with start(limited) as api:
+        first = asyncio.create_task(api.post(URL, content=body(), headers=headers))
+        await held.wait()
+        answer = await api.post(URL, content=b"x" * 200, headers=headers)
+        refused(answer, 503, "busy")
+        assert "retry-after" in answer.headers
+        release.set()
+        refused(await first, 400, "bad_request")
+        refused(await api.post(URL, content=b"x" * 200, headers=headers), 400, "bad_request")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
+async def test_a_packed_body_is_refused_unread(served, refused, encoding):
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    answer = await served.post(URL, content=b"never looked at", headers=headers)
+    assert refused(answer, 415, "unsupported_media_type")["received"] == encoding
+    assert answer.headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"<svg xmlns='x'/>", b"%PDF-1.7"])

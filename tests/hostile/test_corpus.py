@@ -1,0 +1,83 @@
+"""Everything of the corpus is refused with a reason, by a process that stays as it was."""
+
+import json
+
+from PIL import Image
+
+from tests.hostile import bombs
+from tests.hostile.conftest import Answer
+from tests.hostile.corpus import Case, corpus
+from tests.hostile.wire import explain, form, part
+
+GROWTH_MB = 250  # of 12 MB uploads, decoded one at a time
+
+
+def test_the_corpus_has_two_hundred_cases_of_different_names():
+    names = [case.name for case in corpus()]
+    assert len(names) == len(set(names))
+    assert len(names) >= 200
+
+
+def test_all_of_it_is_refused_with_a_reason_and_leaves_nothing(serve, connection):
+    api = serve(body_patience_s=2)
+    assert api.send(explain(bombs.photo("JPEG"))).status == 202
+    keys, kept, before_mb = set(connection.keys()), set(api.kept()), api.resident_mb
+    wrong = [said for case in corpus() if (said := _wrong(case, api.send(case.make())))]
+    assert not wrong, "\n".join(wrong)
+    assert set(connection.keys()) == keys
+    assert set(api.kept()) == kept
+    assert "Traceback" not in api.log.read_text()
+    assert api.resident_mb - before_mb < GROWTH_MB
+    assert api.send(explain(bombs.photo("JPEG"))).status == 202
+
+
+def _wrong(case: Case, answer: Answer) -> str | None:
+    """What is not as it should be."""
+    text = answer.content.decode(errors="replace")[:300]
+    if answer.status not in case.statuses or answer.media_type != "application/problem+json":
+        return f"{case.name}: {answer.status} {answer.media_type} {text}"
+    problem = json.loads(answer.content)
+    if problem["status"] != answer.status or len(problem["detail"]) < 10:
+        return f"{case.name}: {text}"
+    return None
+
+
+UNUSUAL = [
+    ("JPEG", bombs.encode(Image.new("CMYK", (40, 30)), "JPEG")),
+    ("PNG", bombs.encode(Image.new("I;16", (40, 30)))),
+    ("PNG", bombs.encode(Image.new("1", (40, 30)))),
+    ("PNG", bombs.encode(Image.new("P", (40, 30)), transparency=0)),
+    ("PNG", bombs.png(bombs.chunk(b"eXIf", b"II*\x00" + b"\xff" * 60))),
+    *((form, bombs.animation(form)) for form in ("PNG", "GIF", "WEBP", "TIFF")),
+    ("JPEG", bombs.photo("JPEG") + b"<script>alert(1)</script>"),
+    ("JPEG", bombs.photo("JPEG") + b"<?php system('id'); ?>"),
+    ("PNG", bombs.photo("PNG") + b"PK\x03\x04" + bytes(60)),
+    ("GIF", bombs.photo("GIF") + b"%PDF-1.7"),
+]
+FILENAMES = [
+    "../../../../etc/passwd",
+    "..\\..\\boot.ini",
+    "/dev/null",
+    "a\x00.png",
+    "a.png%0d%0aX-Evil: 1",
+    "x" * 3000,
+    "\u202egnp.exe",
+    "",
+]
+
+
+def test_what_is_only_unusual_is_accepted_as_what_it_is(serve):
+    api = serve()
+    for form_, content in UNUSUAL:
+        answer = api.send(explain(content))
+        assert answer.status == 202, answer.content
+        assert json.loads(answer.content)["image"]["format"] == form_
+
+
+def test_a_filename_means_nothing(serve):
+    api = serve()
+    answers = [api.send(form(part("image", bombs.photo(), name))) for name in FILENAMES]
+    assert {answer.status for answer in answers} == {202}
+    ids = {json.loads(answer.content)["id"] for answer in answers}
+    assert {path.parent.name for path in api.kept()} == ids
+    assert not any(b"passwd" in answer.content for answer in answers)

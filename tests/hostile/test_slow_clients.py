@@ -1,0 +1,106 @@
+"""Clients that take their time: cut off, and in nobody's way meanwhile."""
+
+import json
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+from tests.hostile import bombs
+from tests.hostile.conftest import read_answer
+from tests.hostile.wire import explain
+
+MANY = 300  # connections; a process may have 1024 files open
+HEAD = b"POST /v1/explanations HTTP/1.1\r\nHost: shapshot.test\r\n"
+BODY = HEAD + b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+
+
+def problem_of(connection: socket.socket) -> tuple[int, str]:
+    answer = read_answer(connection)
+    assert answer.media_type == "application/problem+json"
+    return answer.status, json.loads(answer.content)["code"]
+
+
+def drip(connection: socket.socket, ended: threading.Event) -> None:
+    """A byte now and then, until it is refused."""
+    while not ended.wait(0.1):
+        try:
+            connection.sendall(b"x")
+        except OSError:
+            return
+
+
+def test_a_head_that_does_not_end_is_cut_off(serve):
+    api = serve(head_timeout_s=1)
+    for begun in (HEAD, HEAD + b"X-A: "):
+        with api.connect() as connection:
+            connection.sendall(begun)
+            ended = threading.Event()
+            dripping = threading.Thread(target=drip, args=(connection, ended))
+            if begun.endswith(b": "):
+                dripping.start()
+            assert problem_of(connection) == (408, "request_timeout")
+            ended.set()
+            if dripping.ident:
+                dripping.join()
+
+
+def test_a_connection_on_which_nothing_comes_is_closed(serve):
+    api = serve(head_timeout_s=1)
+    with api.connect() as connection:
+        assert connection.recv(1) == b""
+
+
+def test_a_body_that_drips_is_cut_off(serve):
+    api = serve(body_patience_s=1, head_timeout_s=2)
+    with api.connect() as connection:
+        connection.sendall(BODY)
+        ended = threading.Event()
+        dripping = threading.Thread(target=drip, args=(connection, ended))
+        dripping.start()
+        assert problem_of(connection) == (408, "request_timeout")
+        dripping.join()  # the rest is read for a while, then nothing is any more
+        ended.set()
+
+
+def test_a_body_slower_than_its_patience_but_not_than_the_rate_is_taken(serve):
+    """Each chunk wins back what was waited for it."""
+    api = serve(body_patience_s=1, min_upload_rate=1000)
+    content = explain(bombs.photo())
+    head, _, body = content.partition(b"\r\n\r\n")
+    with api.connect() as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        for start in range(0, len(body), 1000):
+            connection.sendall(body[start : start + 1000])
+            time.sleep(0.3)
+        assert read_answer(connection).status == 202
+
+
+def test_what_is_sent_after_the_answer_is_not_read_for_ever(serve):
+    api = serve(head_timeout_s=1)
+    with api.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        assert read_answer(connection).status == 200
+        drip(connection, threading.Event())  # ends, as it is refused
+
+
+def test_hundreds_of_slow_clients_stop_nobody(serve):
+    api = serve(head_timeout_s=20, body_patience_s=20)
+    with ExitStack() as stack:
+        for number in range(MANY):
+            slow = stack.enter_context(api.connect())
+            slow.sendall(HEAD if number % 2 else BODY + b"x" * (number % 50))
+        assert api.send(explain(bombs.photo())).status == 202
+        assert api.resident_mb < 400
+
+
+def test_a_request_that_stops_half_way_leaves_nothing(serve, connection):
+    api = serve()
+    content, before = explain(bombs.photo()), set(connection.keys())
+    for length in range(1, len(content), len(content) // 40):
+        with api.connect() as half:
+            half.sendall(content[:length])
+    assert api.send(explain(b"no picture")).status == 415
+    assert set(connection.keys()) == before
+    assert api.kept() == []
+    assert "Traceback" not in api.log.read_text()
