@@ -10,14 +10,15 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.contract.request import Method
+from service.contract.request import Method, Priority
 from service.contract.schema import ErrorCode, Status
-from service.contract.totals import Traffic, read_traffic
+from service.contract.totals import Line, Traffic, read_traffic
 
 OUTCOMES = [status.value for status in Status if status.done and status is not Status.EXPIRED]
 OUTCOMES.append("deleted")  # before a worker took it
 PLAIN_TOTALS = {
     "cache_hits": ("shapshot_cache_hits", "Explanations answered by an earlier result"),
+    "cache_misses": ("shapshot_cache_misses", "Explanations computed that one might have answered"),
     "evaluations": ("shapshot_evaluations", "Pictures that went through a model"),
     "batches": ("shapshot_model_batches", "Calls of a model"),
     "slots": ("shapshot_model_batch_slots", "Pictures that the calls had room for"),
@@ -53,10 +54,7 @@ class RedisMetrics(Collector):
 
 def _present(traffic: Traffic) -> Iterator[Metric]:
     """What waits, what runs, and who is there to do it."""
-    line = traffic.waiting
-    yield _gauge("shapshot_queue_jobs", "Explanations that wait", line.jobs)
-    oldest = "Age of the one that is next"
-    yield _gauge("shapshot_queue_oldest_age_seconds", oldest, line.oldest_s)
+    yield from _lines(traffic.waiting)
     yield _gauge("shapshot_running_jobs", "Explanations that a worker has begun", traffic.running)
     yield _gauge("shapshot_workers", "Workers alive", len(traffic.workers))
     by_model = GaugeMetricFamily(
@@ -65,6 +63,17 @@ def _present(traffic: Traffic) -> Iterator[Metric]:
     for model, count in sorted(Counter(chain(*traffic.workers.values())).items()):
         by_model.add_metric([model], count)
     yield by_model
+
+
+def _lines(waiting: Mapping[Priority, Line]) -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("shapshot_queue_jobs", "Explanations that wait", labels=["priority"])
+    ages = GaugeMetricFamily(
+        "shapshot_queue_oldest_age_seconds", "Age of the oldest that waits", labels=["priority"]
+    )
+    for priority, line in waiting.items():
+        jobs.add_metric([priority], line.jobs)
+        ages.add_metric([priority], line.oldest_s)
+    yield from (jobs, ages)
 
 
 def _totals(totals: Mapping[str, float]) -> Iterator[Metric]:

@@ -555,6 +555,7 @@ def _fields(order: Order, now: float) -> dict[str, object]:
         "order": order.model_dump_json(),
         "bytes": order.bytes,
         "method": order.settings.method,
+        "priority": order.settings.priority,
         **_given(batch=order.batch, owner=order.owner, cache=order.cache),
     }
 

@@ -119,6 +119,7 @@ while at <= #ARGV do
     redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
     enter(id, queue, start_tag(flow, cost))
     count('accepted:' .. redis.call('HGET', 'shapshot:explanation:' .. id, 'method'), 1)
+    if field(id, 'cache') then count('cache_misses', 1) end
   end
   if status == 'succeeded' then
     redis.call('ZADD', 'shapshot:expiry', ARGV[12], id)

@@ -7,28 +7,30 @@ that no answer that got lost, no attempt that lost its lease and no restart coun
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import redis
 
 from service.contract.ledger import as_text, key_of
 from service.contract.presence import available_models
+from service.contract.request import Priority
 
 TOTALS = "shapshot:totals"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
-    """Those that wait in one queue."""
+    """Those of one priority that wait."""
 
-    jobs: int
-    oldest_s: float  # age of the first; 0 where none waits
+    jobs: int = 0
+    oldest_s: float = 0.0  # age of the oldest; 0 where none waits
 
 
 @dataclass(frozen=True)
 class Traffic:
     """How things stand at one moment."""
 
-    waiting: Line
+    waiting: Mapping[Priority, Line]
     running: int
     workers: Mapping[str, list[str]]  # those alive, and the models that each serves
     totals: Mapping[str, float]  # fields as the scripts name them
@@ -38,15 +40,22 @@ def read_traffic(connection: redis.Redis, queue: str) -> Traffic:
     """Raises `redis.RedisError`."""
     raw = connection.hgetall(TOTALS)
     return Traffic(
-        waiting=_line(connection, f"rq:queue:{queue}"),
+        waiting=_lines(connection, f"rq:queue:{queue}"),
         running=int(connection.zcard(f"rq:wip:{queue}")),
         workers=available_models(connection),
         totals={as_text(name): float(value) for name, value in raw.items()},
     )
 
 
-def _line(connection: redis.Redis, key: str) -> Line:
-    first = connection.lindex(key, 0)
-    created_at = connection.hget(key_of(as_text(first)), "created_at") if first else None
-    age_s = max(0.0, time.time() - float(created_at)) if created_at else 0.0
-    return Line(int(connection.llen(key)), age_s)
+def _lines(connection: redis.Redis, key: str) -> dict[Priority, Line]:
+    """Who waits is looked at one by one: the order of the queue is not that of age."""
+    with connection.pipeline(transaction=False) as pipe:
+        for id_ in connection.lrange(key, 0, -1):
+            pipe.hmget(key_of(as_text(id_)), "priority", "created_at")
+        found = pipe.execute()
+    lines = {priority: Line() for priority in get_args(Priority)}
+    for priority, created_at in found:
+        if priority and created_at and (line := lines.get(as_text(priority))):
+            line.jobs += 1
+            line.oldest_s = max(line.oldest_s, time.time() - float(created_at))
+    return lines

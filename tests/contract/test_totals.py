@@ -99,6 +99,13 @@ def test_a_job_deleted_before_it_began_is_accounted_for(ledger, accepted, totals
     }
 
 
+def test_what_the_cache_could_not_answer_is_counted(ledger, order, totals):
+    for cache in ("key", None):  # the second may not be kept for others
+        asked = order.model_copy(update={"cache": cache})
+        ledger.accept(new_id(), asked, timeout_s=60)
+    assert totals() == {"accepted:partition": 2, "cache_misses": 1}
+
+
 def test_a_release_is_no_end(ledger, accepted, totals):
     explanation_id = accepted()
     ledger.release(explanation_id, ledger.begin(explanation_id))
@@ -106,16 +113,24 @@ def test_a_release_is_no_end(ledger, accepted, totals):
 
 
 def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
-    ledger, accepted, connection, new_card
+    ledger, accepted, order, connection, new_card
 ):
-    assert read_traffic(connection, QUEUE).waiting.jobs == 0
+    nobody = read_traffic(connection, QUEUE).waiting
+    assert [(line.jobs, line.oldest_s) for line in nobody.values()] == [(0, 0), (0, 0)]
     ledger.begin(accepted())
-    oldest, _ = accepted(), accepted()
+    _, oldest = accepted(), accepted()  # the order of the queue is not that of age
     connection.hset(f"shapshot:explanation:{oldest}", "created_at", time.time() - 100)
+    patient = order.settings.model_copy(update={"priority": "batch"})
+    later = order.model_copy(update={"settings": patient})
+    ledger.accept(new_id(), later, timeout_s=60)
     loading = new_card(name="other", status=ModelStatus.LOADING)
     announce(connection, "box-1", [new_card(), loading], lease_s=30)
     traffic = read_traffic(connection, QUEUE)
-    assert traffic.waiting.jobs == 2
-    assert 100 <= traffic.waiting.oldest_s < 200
+    assert {name: line.jobs for name, line in traffic.waiting.items()} == {
+        "interactive": 2,
+        "batch": 1,
+    }
+    assert 100 <= traffic.waiting["interactive"].oldest_s < 200
+    assert 0 < traffic.waiting["batch"].oldest_s < 100
     assert traffic.running == 1
     assert traffic.workers == {"box-1": ["tiny"]}

@@ -56,4 +56,4 @@ def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> Non
     ):
         assert abs(added(name) - spent_s) < 0.001
     assert after["shapshot_model_workers['cifar10']"] == 1
-    assert after["shapshot_queue_jobs[]"] == after["shapshot_running_jobs[]"] == 0
+    assert after["shapshot_queue_jobs['interactive']"] == after["shapshot_running_jobs[]"] == 0

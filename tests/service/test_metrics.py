@@ -52,8 +52,9 @@ async def test_jobs_are_counted_as_they_stand(served, create, hand):
     assert value(samples, "shapshot_model_batch_slots_total") == 128
     assert value(samples, "shapshot_model_forward_seconds_total") == 1.5
     assert value(samples, "shapshot_masking_seconds_total") == 0.25
-    assert value(samples, "shapshot_queue_jobs") == 2
-    assert value(samples, "shapshot_queue_oldest_age_seconds") > 0
+    assert value(samples, "shapshot_queue_jobs", priority="interactive") == 2
+    assert value(samples, "shapshot_queue_jobs", priority="batch") == 0
+    assert value(samples, "shapshot_queue_oldest_age_seconds", priority="interactive") > 0
     assert value(samples, "shapshot_running_jobs") == 0
     assert value(samples, "shapshot_workers") == 1
     assert value(samples, "shapshot_model_workers", model="tiny") == 1
@@ -118,7 +119,7 @@ async def test_without_redis_a_process_still_tells_of_itself(start, tmp_path, st
         assert (await api.get("/v1/explanations")).status_code == 503
         samples = await scrape(api)
     assert value(samples, "shapshot_redis_up") == 0
-    assert value(samples, "shapshot_queue_jobs") is None
+    assert value(samples, "shapshot_queue_jobs", priority="batch") is None
     assert value(samples, "shapshot_problems_total", code="redis_unavailable") == 1
     assert value(samples, "process_resident_memory_bytes") > 0
 
