@@ -77,9 +77,16 @@ def test_every_installation_is_constrained_and_comes_before_the_code(dockerfile:
             assert not re.search(r"\b(service|worker)\b", " ".join(values(stage, "COPY")))
 
 
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_every_image_can_send_traces(dockerfile: str) -> None:
+    for line in installs(dockerfile):
+        extras = re.findall(r"\.\[(.*?)\]", line)[0].split(",")
+        assert "otel" in extras
+
+
 def test_the_api_has_neither_the_worker_nor_its_libraries() -> None:
     assert [re.findall(r"'\.\[(.*?)\]'", line) for line in installs("service.Dockerfile")] == [
-        ["service"]
+        ["service,otel"]
     ]
     text = "\n".join(line for stage in read_stages("service.Dockerfile").values() for line in stage)
     assert not re.search(r"tensorflow|opencv|^COPY worker", text, re.MULTILINE)
