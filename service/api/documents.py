@@ -2,9 +2,10 @@
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from service.api.errors import failure_problem
-from service.contract.ledger import Order, State
+from service.contract.ledger import READ_OFTEN, Order, State
 from service.contract.schema import Explanation, Outcome, Progress, Status
 
 LONGEST_PAUSE_S = 10  # between two looks at an explanation
@@ -32,6 +33,12 @@ def explanation(state: State) -> Explanation:
         links=links(state),
         error=failure_problem(state.error) if state.error else None,
     )
+
+
+@lru_cache(READ_OFTEN)
+def rendered(state: State) -> str:
+    """The document as JSON, the same for all who look while it stands so."""
+    return explanation(state).model_dump_json()
 
 
 def links(state: State) -> dict[str, str]:

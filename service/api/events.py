@@ -69,7 +69,7 @@ def _event(state: State | None, explanation_id: str) -> ServerSentEvent:
     except ApiError as error:
         return ServerSentEvent(problem_of(error).model_dump_json(), event="gone")
     return ServerSentEvent(
-        documents.explanation(present).model_dump_json(),
+        documents.rendered(present),
         event="done" if present.status.done else "progress",
         id=str(present.version),
     )

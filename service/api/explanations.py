@@ -240,5 +240,4 @@ def _answer(state: State, *, status_code: int = 200) -> Response:
     headers = {"ETag": documents.etag_of(state), "Cache-Control": "private, no-cache"}
     if not state.status.done:
         headers |= retry_after(documents.next_look_s(state))
-    content = documents.explanation(state).model_dump_json()
-    return Response(content, status_code, headers, JSON)
+    return Response(documents.rendered(state), status_code, headers, JSON)

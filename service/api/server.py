@@ -1,5 +1,6 @@
 """uvicorn around the application, with an end that nobody has to wait for."""
 
+import math
 import sys
 from types import FrameType
 
@@ -47,6 +48,7 @@ def main() -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=math.ceil(settings.head_timeout_s),  # 5 s would end it between polls
         timeout_graceful_shutdown=GRACE_S,
     )
     Server(config, app).run()

@@ -28,6 +28,7 @@ class Watch:
         self._redis = connection
         self._read = read
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._looks: dict[str, asyncio.Future[State | None]] = {}
         self._stopped = False
 
     async def run(self) -> None:
@@ -50,6 +51,7 @@ class Watch:
 
     def _wake(self, *explanation_ids: str) -> None:
         for explanation_id in explanation_ids:
+            self._looks.pop(explanation_id, None)  # a look under way may be of before
             for changed in self._waiting.get(explanation_id, ()):
                 changed.set()
 
@@ -64,7 +66,7 @@ class Watch:
         with self._listening(explanation_id) as changed:
             while not self._stopped:
                 changed.clear()
-                state = await self._read(explanation_id)
+                state = await self._look(explanation_id)
                 if state is None or state.version != seen:
                     yield state
                 if state is None or state.status.done:
@@ -72,6 +74,20 @@ class Watch:
                 seen = state.version
                 with move_on_after(LOOK_AGAIN_S):
                     await changed.wait()
+
+    async def _look(self, explanation_id: str) -> State | None:
+        """One read for all that are woken by the same change."""
+        look = self._looks.get(explanation_id)
+        if look is None:
+            look = self._looks[explanation_id] = asyncio.ensure_future(self._read(explanation_id))
+            look.add_done_callback(lambda done: self._forget(explanation_id, done))
+        return await asyncio.shield(look)
+
+    def _forget(self, explanation_id: str, look: asyncio.Future[State | None]) -> None:
+        if self._looks.get(explanation_id) is look:
+            del self._looks[explanation_id]
+        if not look.cancelled():
+            look.exception()  # whoever waits for it has it; there may be nobody left
 
     async def until_done(self, explanation_id: str, seconds: float) -> State | None:
         """The state once it is done, or after so many seconds. Raises RedisError."""

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
 from typing import Annotated, Any, Self, TypeVar
@@ -39,6 +40,7 @@ CHANGES = "shapshot:changes"
 INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artefacts may go
 RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
+READ_OFTEN = 512  # explanations that are kept as they were read last
 
 BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
 
@@ -170,9 +172,9 @@ class Standing(StrEnum):
     FENCED = "fenced"  # it lost its lease
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
-    """One explanation as it stands."""
+    """One explanation as it stands, by identity: see decode."""
 
     id: ExplanationId
     version: Number  # grows with every change
@@ -222,7 +224,13 @@ _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts":
 
 def decode(explanation_id: str, raw: Hash) -> State | None:
     """The state in a hash; None where there is none, or one that this ledger never wrote."""
-    fields = _texts(raw)
+    return _decoded(explanation_id, tuple(raw.items()))
+
+
+@lru_cache(READ_OFTEN)
+def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | None:
+    """The same object for the same hash: of many who look, only the first has it parsed."""
+    fields = _texts(dict(raw))
     if "status" not in fields:
         return None
     return _checked(_STATE, explanation_id, lambda: _ABSENT | fields | _parsed(fields))

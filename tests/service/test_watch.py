@@ -12,11 +12,12 @@ from service.api.services import READS_AT_ONCE, open_services
 from service.api.watch import LOOK_AGAIN_S, Watch
 from service.contract.ledger import CHANGES, new_id
 from service.contract.schema import Status
+from service.contract.traces import Traces
 
 
 @pytest.fixture
 async def watch(settings):
-    async with open_services(settings, None) as services:
+    async with open_services(settings, None, Traces()) as services:
         yield services.watch
 
 
@@ -33,7 +34,7 @@ async def test_a_change_wakes_whoever_follows_at_once(watch, accepted_id, hand):
 
 
 async def test_a_change_nobody_announced_is_seen_all_the_same(settings, accepted_id, hand):
-    async with open_services(settings, None) as services:
+    async with open_services(settings, None, Traces()) as services:
         catalogue = services.catalogue.of(OPERATOR)
         deaf = Watch(catalogue._redis, catalogue.find)  # it never runs
         waiting = asyncio.create_task(deaf.until_done(accepted_id, 30))
@@ -54,6 +55,30 @@ async def test_notices_of_others_wake_nobody(watch, accepted_id, connection):
     following.cancel()
     await asyncio.wait([following])
     await changes.aclose()
+
+
+async def test_all_who_are_woken_by_a_change_share_one_look(settings, accepted_id, hand):
+    looks = 0
+
+    async def look(explanation_id):
+        nonlocal looks
+        looks += 1
+        return await catalogue.find(explanation_id)
+
+    async with open_services(settings, None, Traces()) as services:
+        catalogue = services.catalogue.of(OPERATOR)
+        watch = Watch(catalogue._redis, look)
+        listening = asyncio.create_task(watch.run())
+        waiting = [asyncio.create_task(watch.until_done(accepted_id, 60)) for _ in range(50)]
+        await asyncio.sleep(0.5)
+        before = looks
+        attempt = hand.begin(accepted_id)
+        await asyncio.sleep(0.5)
+        assert 1 <= looks - before <= 5
+        hand.end(accepted_id, attempt, Status.SUCCEEDED)
+        states = await asyncio.wait_for(asyncio.gather(*waiting), 60)
+        listening.cancel()
+    assert {state.status for state in states} == {Status.SUCCEEDED}
 
 
 async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
@@ -78,7 +103,7 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
     settings, mortal_redis, order, store, new_hand
 ):
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
-    async with open_services(mortal, None) as services:
+    async with open_services(mortal, None, Traces()) as services:
         services.ledger.accept(explanation_id := new_id(), order, timeout_s=60)
         await until_subscribed(mortal_redis.url)
         stream = events_of(services.watch, explanation_id)

@@ -1,0 +1,238 @@
+"""`python -m benchmarks.load [PART ...]`: how much the API, Redis and the queue bear, on loopback.
+
+ledger    jobs a second that one client can accept, begin and end in Redis
+cache     milliseconds in which a request is answered that was made before
+uploads   uploads a second that the API accepts, on one core
+polls     polls of 1000 clients while 200 streams are open and uploads arrive, the API on one core
+workers   jobs a second of 1, 2, 8 and 32 worker processes whose model sleeps
+
+Each is bounded in time, and its best round is printed: what else the machine does only takes away.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import time
+from statistics import median, quantiles
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.http_clients import Connection, follow, poll_often
+from benchmarks.set_without_models import NAP_S, LoadSet, load_set, workers
+from service.contract.ledger import Count, Order, Tick, new_id
+from service.contract.request import Outputs, Pixels, ResolvedSettings
+from service.contract.schema import ImageInfo, ModelRef, Outcome, Status
+from service.contract.store import attributions_key, open_store
+
+POLLERS, STREAMS = 1000, 200
+ORDER = Order(
+    settings=ResolvedSettings(
+        model="tiny", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
+    ),
+    model=ModelRef(name="tiny", digest=None),
+    image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
+)
+OUTCOME = Outcome.model_validate(
+    {
+        "partial": False,
+        "solution_concept": "Owen values",
+        "evaluations": 500,
+        "players": 3072,
+        "outputs": [],
+        "efficiency_gap": 0.0,
+        "metrics": [],
+        "crop": {"left": 0, "top": 0, "right": 60, "bottom": 40},
+        "runtime": {"backend": "none", "device": "cpu", "dtype": "float32", "versions": {}},
+        "timings": dict.fromkeys(
+            ("queued_s", "prepare_s", "engine_s", "masking_s", "model_s", "store_s"), 0.0
+        ),
+    }
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.load",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between a client's polls")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"unknown parts {sorted(unknown)}; there are {', '.join(PARTS)}")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; best of {options.rounds} rounds")
+    for part in options.parts:
+        with load_set(cores={0}) as subject:
+            PARTS[part](subject, options)
+
+
+def ledger(subject: LoadSet, options: argparse.Namespace) -> None:
+    """Accepted, begun and ended, one after the other, while a hundred wait."""
+    for _ in range(100):
+        subject.ledger.accept(new_id(), ORDER, timeout_s=60)
+    jobs = 300
+    best = min(_live_through(subject, jobs) for _ in range(options.rounds))
+    print(f"ledger: {jobs / best:.0f} jobs a second, three scripts each")
+
+
+def _live_through(subject: LoadSet, jobs: int) -> float:
+    """Seconds for all."""
+    began = time.perf_counter()
+    for _ in range(jobs):
+        subject.ledger.accept(id_ := new_id(), ORDER, timeout_s=60)
+        attempt = subject.ledger.begin(id_)
+        assert attempt
+        subject.ledger.finish(id_, attempt, Status.FAILED)
+    return time.perf_counter() - began
+
+
+def cache(subject: LoadSet, options: argparse.Namespace) -> None:
+    """The first request is ended by hand, as a worker would; the others are answered by it."""
+    photo = _photo(0, size=(451, 300))
+    asyncio.run(_cache(subject, photo, options.rounds))
+
+
+async def _cache(subject: LoadSet, photo: bytes, rounds: int) -> None:
+    connection = await Connection.open(subject.port)
+    _, body = await connection.post(photo)
+    id_ = str(json.loads(body)["id"])
+    attempt = subject.ledger.begin(id_)
+    assert attempt
+    store = open_store(subject.settings.store_url)
+    store.put(attributions_key(id_, attempt), os.urandom(1_000_000))
+    subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME)
+    times = []
+    for _ in range(100 * rounds):
+        began = time.perf_counter()
+        status, _ = await connection.post(photo)
+        times.append(1000 * (time.perf_counter() - began))
+        assert status == 200
+    tenth = quantiles(times, n=10)
+    print(f"cache: median {median(times):.1f} ms, nine of ten within {tenth[-1]:.1f} ms")
+
+
+def uploads(subject: LoadSet, options: argparse.Namespace) -> None:
+    """Eight clients send small pictures as fast as they are accepted."""
+    best = max(asyncio.run(_uploads(subject.port, each, 200)) for each in range(options.rounds))
+    print(f"uploads: {best:.0f} a second accepted, the API on one core")
+
+
+async def _uploads(port: int, seed: int, count: int) -> float:
+    photos = [_photo(1000 * seed + number) for number in range(count)]
+    connections = [await Connection.open(port) for _ in range(8)]
+
+    async def send(connection: Connection) -> None:
+        while photos:
+            status, _ = await connection.post(photos.pop())
+            assert status == 202
+
+    began = time.perf_counter()
+    await asyncio.gather(*map(send, connections))
+    return count / (time.perf_counter() - began)
+
+
+def polls(subject: LoadSet, options: argparse.Namespace) -> None:
+    """Half of the polls are of what waits, half of what runs and moves on five times a second."""
+    os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
+    rounds = [asyncio.run(_polls(subject, options.every)) for _ in range(options.rounds)]
+    times, rate = min(rounds, key=lambda found: quantiles(found[0], n=100)[98])
+    p99 = quantiles(times, n=100)[98]
+    print(f"polls: {POLLERS} clients, every {options.every:g} s, {STREAMS} streams, uploads: ")
+    print(f"  {len(times)} polls, median {median(times):.1f} ms, p99 {p99:.1f} ms")
+    fastest = max(asyncio.run(_flat_out(subject.port)) for _ in range(options.rounds))
+    print(f"  at {rate:.0f} requests a second; flat out, one core answers {fastest:.0f} polls")
+
+
+async def _polls(
+    subject: LoadSet, every_s: float, lasting_s: float = 15
+) -> tuple[list[float], float]:
+    ids = [new_id() for _ in range(100)]
+    for id_ in ids:
+        subject.ledger.accept(id_, ORDER, timeout_s=60)
+    running = [(id_, str(subject.ledger.begin(id_))) for id_ in ids[:20]]
+    times: list[float] = []
+    end = time.perf_counter() + lasting_s
+    tasks = [
+        *(
+            poll_often(subject.port, ids[n % 100], n / POLLERS, every_s, end, times)
+            for n in range(POLLERS)
+        ),
+        *(follow(subject.port, ids[n % 20], end) for n in range(STREAMS)),
+        _keep_uploading(subject.port, end),
+        asyncio.to_thread(_move_on, subject, running, end),
+    ]
+    await asyncio.gather(*tasks)
+    return times, len(times) / (lasting_s - every_s)
+
+
+async def _keep_uploading(port: int, end: float) -> None:
+    connection, number = await Connection.open(port), 0
+    while time.perf_counter() < end:
+        await connection.post(_photo(10_000 + number))
+        number += 1
+        await asyncio.sleep(0.5)
+
+
+def _move_on(subject: LoadSet, running: list[tuple[str, str]], end: float) -> None:
+    evaluations = 0
+    while time.perf_counter() < end:
+        evaluations += 1
+        subject.ledger.tick(*(Tick(*each, Count(evaluations, 1000)) for each in running))
+        time.sleep(0.2)
+
+
+async def _flat_out(port: int, count: int = 2000) -> float:
+    connections = [await Connection.open(port) for _ in range(16)]
+    _, body = await connections[0].post(_photo(-1))
+    path = f"/v1/explanations/{json.loads(body)['id']}"
+
+    async def ask(connection: Connection) -> None:
+        for _ in range(count // 16):
+            await connection.get(path)
+
+    began = time.perf_counter()
+    await asyncio.gather(*map(ask, connections))
+    return count / (time.perf_counter() - began)
+
+
+def sleepers(subject: LoadSet, options: argparse.Namespace) -> None:
+    """Jobs a second, and how far that is from what the naps alone would allow."""
+    for count in (1, 2, 8, 32):
+        with workers(count, subject.settings):
+            _drain(subject, count)  # until all of them have begun to serve
+            best = min(_drain(subject, 6 * count) for _ in range(options.rounds))
+        rate, most = 6 * count / best, count / NAP_S
+        print(
+            f"workers: {count:2}: {rate:6.1f} jobs a second, {rate / most:.0%} of what naps allow"
+        )
+
+
+def _drain(subject: LoadSet, jobs: int) -> float:
+    """Seconds until all have ended."""
+    ids = [new_id() for _ in range(jobs)]
+    began = time.perf_counter()
+    for id_ in ids:
+        subject.ledger.accept(id_, ORDER, timeout_s=60)
+    while subject.redis.hget("shapshot:waiting", "jobs") or subject.redis.zcard("rq:wip:shapshot"):
+        time.sleep(0.01)
+    return time.perf_counter() - began
+
+
+def _photo(seed: int, size: tuple[int, int] = (60, 40)) -> bytes:
+    pixels = np.random.default_rng(abs(seed)).integers(
+        0, 256, (size[1], size[0], 3), dtype=np.uint8
+    )
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PARTS = {"ledger": ledger, "cache": cache, "uploads": uploads, "polls": polls, "workers": sleepers}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Redis and the API as processes of their own, on loopback, and workers that sleep."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from service.contract.ledger import Ledger
+from service.contract.logs import configure_logs
+from service.contract.presence import announce
+from service.contract.queue import EXPLAIN, Job, connect
+from service.contract.schema import ModelCard, ModelStatus, Status
+from service.contract.settings import Settings
+from service.contract.store import open_store
+from service.redis_server import find_server, server_command, server_version
+from worker.ending import Ended, Ending, Task
+from worker.housekeeping import Housekeeping
+from worker.loop import ModelWorker
+
+NAP_S = 0.5
+CARD = dict.fromkeys(ModelCard.model_fields) | {
+    "name": "tiny",
+    "default": True,
+    "status": ModelStatus.AVAILABLE,
+    "digest": "sha256:" + "ab" * 32,
+    "input_shape": (32, 32, 3),
+    "output_count": 5,
+    "labels": ["ant", "bee", "crane", "dog", "elk"],
+    "value_range": (0, 255),
+    "preprocessing": "none",
+    "fit": "crop",
+}
+
+
+@dataclass(frozen=True)
+class LoadSet:
+    """What is measured: its settings, its Redis, and the address of its API."""
+
+    settings: Settings
+    redis: redis.Redis
+    ledger: Ledger
+    port: int
+
+
+@contextmanager
+def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
+    """Start both, the API on these cores; one model is announced, though nobody serves it."""
+    with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
+        address, port = Path(folder) / "redis.sock", _free_port()
+        settings = Settings(
+            redis_url=f"unix://{address}",
+            store_url=f"file:{folder}/store",
+            port=port,
+            max_queued=100_000,
+        )
+        binary = find_server()
+        command = server_command(
+            binary, version=server_version(binary), data=Path(folder), socket=address
+        )
+        with _process(command), connect(settings.redis_url) as connection:
+            _wait_for(address.exists)
+            announce(connection, "nobody", [ModelCard.model_validate(CARD)], lease_s=86400)
+            with _process([sys.executable, "-m", "service.api"], _environment(settings), cores):
+                _wait_for(lambda: _listens(port))
+                yield LoadSet(settings, connection, Ledger.of(connection, settings), port)
+
+
+@contextmanager
+def workers(count: int, settings: Settings) -> Iterator[None]:
+    """So many processes of the real worker, but for the model; forked, so their start is cheap."""
+    context = multiprocessing.get_context("fork")
+    names = [f"sleeper-{number}" for number in range(count)]
+    processes = [context.Process(target=_serve, args=(name, settings)) for name in names]
+    for process in processes:
+        process.start()
+    yield
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+
+
+def _serve(name: str, settings: Settings) -> None:
+    configure_logs(level="ERROR", as_json=True)
+    connection = connect(settings.redis_url)
+    ledger, store = Ledger.of(connection, settings), open_store(settings.store_url)
+    housekeeping = Housekeeping(name, connection, ledger, store, settings, list)
+    housekeeping.start()
+    Job.functions[EXPLAIN] = nap
+    ModelWorker(name, connection, ledger, settings).work(logging_level="ERROR")
+    housekeeping.stop()
+
+
+def nap(tasks: Sequence[Task]) -> Iterator[Ended]:
+    for task in tasks:
+        time.sleep(NAP_S)
+        yield task, Ending(Status.SUCCEEDED)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    given = settings.model_dump(exclude_defaults=True, mode="json") | {"log_level": "ERROR"}
+    return {**os.environ, **{f"SHAPSHOT_{name.upper()}": str(v) for name, v in given.items()}}
+
+
+@contextmanager
+def _process(
+    command: Sequence[str], environment: dict[str, str] | None = None, cores: set[int] | None = None
+) -> Iterator[None]:
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    if cores:
+        os.sched_setaffinity(process.pid, cores)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_for(condition) -> None:  # noqa: ANN001
+    deadline = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("Redis or the API did not start within 60 s")
+        time.sleep(0.05)
