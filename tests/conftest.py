@@ -73,10 +73,17 @@ class RedisServer:
         wait_until(self._answers, seconds=20)
 
     def stop(self) -> None:
+        """Kill it."""
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def shut_down(self) -> None:
+        """Let it end by itself, without a snapshot: its memory is its append-only file."""
+        with redis.Redis.from_url(self.url) as connection:
+            connection.shutdown(nosave=True)
+        self.stop()
 
     def _answers(self) -> bool:
         try:
@@ -104,16 +111,16 @@ def skip_or_raise(error: NoRedis) -> None:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One server for the whole run; take `redis_url` instead unless you only read."""
-    yield from _started(remembers=False)
+    yield from started(remembers=False)
 
 
 @pytest.fixture
 def mortal_redis() -> Iterator[RedisServer]:
     """A server of this test alone, to be stopped and started."""
-    yield from _started(remembers=True)
+    yield from started(remembers=True)
 
 
-def _started(*, remembers: bool) -> Iterator[RedisServer]:
+def started(*, remembers: bool) -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
         server = RedisServer(Path(folder), remembers=remembers)
         try:

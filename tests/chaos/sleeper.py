@@ -1,0 +1,90 @@
+"""The real worker, but for its models: they sleep, then score a picture by the mean of a colour.
+
+NAME STEP_S: the worker's name, and how long a call of a model takes.
+"""
+
+import sys
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.ledger import Ledger
+from service.contract.logs import configure_logs
+from service.contract.queue import EXPLAIN, Job, connect
+from service.contract.schema import ModelCard, ModelStatus
+from service.contract.settings import Settings
+from service.contract.store import open_store
+from service.contract.traces import Traces
+from worker.engine.coalitions import Shape
+from worker.engine.predictor import check_pictures
+from worker.housekeeping import Housekeeping
+from worker.jobs import Explainer
+from worker.loop import ModelWorker
+from worker.models.loading import LoadedModel
+
+LABELS = ["red", "green", "blue"]
+
+
+class Sleeping:
+    """A predictor that takes its time."""
+
+    n_outputs = len(LABELS)
+    backend, device, dtype = "none", "cpu", "float32"
+
+    def __init__(self, shape: Shape, step_s: float) -> None:
+        self.input_shape = shape
+        self._step_s = step_s
+
+    def __call__(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        check_pictures(pictures, self.input_shape)
+        time.sleep(self._step_s)
+        return pictures.mean(axis=(1, 2))  # (N, 3)
+
+
+class Shelf:
+    """Two models of different shapes, as a registry has them."""
+
+    def __init__(self, step_s: float) -> None:
+        shapes = {"sleeper": (96, 96, 3), "dozer": (16, 24, 3)}
+        self._models = {name: _model(name, shape, step_s) for name, shape in shapes.items()}
+
+    def get(self, name: str) -> LoadedModel:
+        return self._models[name]
+
+    def cards(self) -> list[ModelCard]:
+        return [model.card for model in self._models.values()]
+
+
+def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
+    known = {
+        "name": name,
+        "default": name == "sleeper",
+        "status": ModelStatus.AVAILABLE,
+        "digest": "sha256:" + name.encode().hex(),
+        "input_shape": shape,
+        "output_count": len(LABELS),
+        "labels": LABELS,
+        "value_range": (0, 255),
+        "preprocessing": "none",
+        "fit": "stretch",
+    }
+    card = ModelCard.model_validate(dict.fromkeys(ModelCard.model_fields) | known)
+    return LoadedModel(card, Sleeping(shape, step_s), LABELS)
+
+
+def main() -> None:
+    settings, name, shelf = Settings(), sys.argv[1], Shelf(float(sys.argv[2]))
+    configure_logs(level="INFO", as_json=False)
+    connection = connect(settings.redis_url)
+    ledger = Ledger.of(connection, settings)
+    store = open_store(settings.store_url)
+    housekeeping = Housekeeping(name, connection, ledger, store, settings, shelf.cards)
+    housekeeping.start()
+    Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Traces()).explain
+    ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
+    housekeeping.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Redis, the API and workers of a sleeping model as processes of their own, and a client."""
+
+import io
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import redis
+from PIL import Image
+
+from service.contract.queue import connect
+from tests.conftest import RedisServer, wait_until
+
+SLEEPER = Path(__file__).parent / "sleeper.py"
+LEASE_S = 2
+URL = "/v1/explanations"
+QUICK = {"max_evals": 8, "batch_size": 2, "masker": "mean", "outputs": {"top": 3}}
+LONG = QUICK | {"max_evals": 4000}
+
+
+def photo(seed: int = 0) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (160, 200, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")  # 96 KB, as noise does not shrink
+    return buffer.getvalue()
+
+
+@dataclass
+class Stage:
+    """All of a service; each process can be hurt and started again."""
+
+    folder: Path
+    redis: RedisServer
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    step_s: float = 0.05
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)  # by name
+
+    def __post_init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        given = {
+            "REDIS_URL": self.redis.url,
+            "STORE_URL": f"file:{self.store}",
+            "QUEUE": "chaos",
+            "LEASE_S": LEASE_S,
+            "PORT": port,
+            "LOG_JSON": "false",
+            **self.settings,
+        }
+        self.environment = {f"SHAPSHOT_{key}": str(value) for key, value in given.items()}
+        anew = {"Cache-Control": "no-cache"}  # no answer without a worker
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=anew)
+        self.connection: redis.Redis = connect(self.redis.url)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    def start_api(self) -> subprocess.Popen[bytes]:
+        process = self._start("api", "-m", "service.api")
+        wait_until(lambda: self.status("/healthz/live") == 200, seconds=30)
+        return process
+
+    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
+        return self._start(name, str(SLEEPER), name, str(self.step_s))
+
+    def wait_ready(self) -> None:
+        def ready() -> bool:
+            assert all(map(self.living, self.processes)), "a process has ended"
+            return self.status("/healthz/ready") == 200
+
+        wait_until(ready, seconds=30)
+
+    def _start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *words],
+                env={**os.environ, "PYTHONPATH": str(Path.cwd()), **self.environment},
+                stdout=log,
+                stderr=log,
+            )
+        self.processes[name] = process
+        return process
+
+    def living(self, name: str) -> subprocess.Popen[bytes] | None:
+        process = self.processes.get(name)
+        return process if process and process.poll() is None else None
+
+    def status(self, path: str) -> int | None:
+        """The status of an answer; None where there is none."""
+        try:
+            return self.client.get(path).status_code
+        except httpx.HTTPError:
+            return None
+
+    def ask(self, settings: Mapping[str, Any] = QUICK, **options: Any) -> httpx.Response:
+        body = {"image": ("photo.png", photo()), "settings": (None, json.dumps(settings))}
+        return self.client.post(URL, files=body, **options)
+
+    def submit(self, settings: Mapping[str, Any] = QUICK) -> str:
+        answer = self.ask(settings)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def document(self, explanation_id: str) -> dict[str, Any]:
+        answer = self.client.get(f"{URL}/{explanation_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def wait(self, explanation_id: str, *statuses: str) -> dict[str, Any]:
+        def there() -> bool:
+            return self.document(explanation_id)["status"] in statuses
+
+        wait_until(there, seconds=40)
+        return self.document(explanation_id)
+
+    def files(self) -> list[Path]:
+        """What is in the store."""
+        return [path for path in self.store.rglob("*") if path.is_file()]
+
+    @contextmanager
+    def without_store(self) -> Iterator[None]:
+        """A file stands where its folder was: the system refuses whatever is asked of it."""
+        away = self.store.rename(self.folder / "away")
+        self.store.write_text("no folder")
+        try:
+            yield
+        finally:
+            self.store.unlink()
+            away.rename(self.store)
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            end(process)
+        self.client.close()
+        self.connection.close()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill it, frozen or not."""
+    process.send_signal(signal.SIGCONT)
+    process.kill()
+    process.wait()
+
+
+def fill_disk(process: subprocess.Popen[bytes]) -> None:
+    """Let the system refuse this process a file of more than 16 KB, as a full disk does."""
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**14, resource.RLIM_INFINITY))
+
+
+def free_disk(process: subprocess.Popen[bytes]) -> None:
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
