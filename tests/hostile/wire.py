@@ -33,9 +33,9 @@ def part(name: str, content: bytes, filename: str | None = None, extra: bytes = 
     return b"--" + BOUNDARY + b"\r\n" + head + b"\r\n" + content + b"\r\n"
 
 
-def form(*parts: bytes, end: bytes = b"--" + BOUNDARY + b"--\r\n") -> bytes:
+def form(*parts: bytes, end: bytes = b"--" + BOUNDARY + b"--\r\n", target: str = URL) -> bytes:
     content_type = f"multipart/form-data; boundary={BOUNDARY.decode()}"
-    return request(b"".join(parts) + end, {"Content-Type": content_type})
+    return request(b"".join(parts) + end, {"Content-Type": content_type}, target=target)
 
 
 def explain(
