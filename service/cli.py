@@ -77,6 +77,7 @@ def explain(
     ] = None,
     style: Annotated[str, typer.Option(help="figure, overlay or heat.")] = "figure",
     out: Annotated[Path, typer.Option(help="Where the heatmap goes.")] = Path("heatmap.png"),
+    anew: Annotated[bool, typer.Option("--anew", help="Compute it, even if it is known.")] = False,
     api_key: ApiKey = None,
 ) -> None:
     """Explain a picture with a running Shapshot and write its heatmap."""
@@ -89,7 +90,9 @@ def explain(
     }
     try:
         with Client(url, api_key=api_key) as client:
-            explanation = client.explain(picture, _settings(settings, options), label_map=label_map)
+            explanation = client.explain(
+                picture, _settings(settings, options), label_map=label_map, anew=anew
+            )
             out.write_bytes(client.heatmap(explanation.id, style))
     except (ShapshotError, httpx.HTTPError) as error:
         give_up(str(error))

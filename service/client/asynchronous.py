@@ -49,8 +49,9 @@ class AsyncClient:
         settings: ExplanationSettings | None = None,
         *,
         label_map: LabelMap | None = None,
+        anew: bool = False,
     ) -> Explanation:
-        return await self._send(calls.create(picture, settings, label_map))
+        return await self._send(calls.create(picture, settings, label_map, anew))
 
     async def explain(
         self,
@@ -58,9 +59,11 @@ class AsyncClient:
         settings: ExplanationSettings | None = None,
         *,
         label_map: LabelMap | None = None,
+        anew: bool = False,
     ) -> Explanation:
         """Queue an explanation and wait for its end. Raises ExplanationFailed."""
-        return await self.wait((await self.submit(picture, settings, label_map=label_map)).id)
+        queued = await self.submit(picture, settings, label_map=label_map, anew=anew)
+        return await self.wait(queued.id)
 
     async def wait(self, explanation_id: str) -> Explanation:
         """Wait for its end. Raises ExplanationFailed."""
@@ -107,8 +110,9 @@ class AsyncClient:
         settings: ExplanationSettings | None = None,
         *,
         label_map: LabelMap | None = None,
+        anew: bool = False,
     ) -> Batch:
-        return await self._send(calls.create_batch(pictures, settings, label_map))
+        return await self._send(calls.create_batch(pictures, settings, label_map, anew))
 
     async def wait_batch(self, batch_id: str) -> Batch:
         """Wait until all of it is done, however each ended."""

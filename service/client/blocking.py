@@ -50,9 +50,13 @@ class Client:
         settings: ExplanationSettings | None = None,
         *,
         label_map: LabelMap | None = None,
+        anew: bool = False,
     ) -> Explanation:
-        """Queue an explanation and return at once; `label_map` is for superpixels of your own."""
-        return self._send(calls.create(picture, settings, label_map))
+        """Queue an explanation and return at once; `label_map` is for superpixels of your own.
+
+        anew: compute it, even if the same was explained before.
+        """
+        return self._send(calls.create(picture, settings, label_map, anew))
 
     def explain(
         self,
@@ -60,10 +64,11 @@ class Client:
         settings: ExplanationSettings | None = None,
         *,
         label_map: LabelMap | None = None,
+        anew: bool = False,
         timeout_s: float = 3600,
     ) -> Explanation:
         """Queue an explanation and wait for its end. Raises ExplanationFailed, TimeoutError."""
-        queued = self.submit(picture, settings, label_map=label_map)
+        queued = self.submit(picture, settings, label_map=label_map, anew=anew)
         return self.wait(queued.id, timeout_s=timeout_s)
 
     def wait(self, explanation_id: str, *, timeout_s: float = 3600) -> Explanation:
@@ -114,9 +119,10 @@ class Client:
         settings: ExplanationSettings | None = None,
         *,
         label_map: LabelMap | None = None,
+        anew: bool = False,
     ) -> Batch:
         """Queue explanations of up to 32 pictures at once and return at once."""
-        return self._send(calls.create_batch(pictures, settings, label_map))
+        return self._send(calls.create_batch(pictures, settings, label_map, anew))
 
     def wait_batch(self, batch_id: str, *, timeout_s: float = 3600) -> Batch:
         """Wait until all of it is done, however each ended. Raises TimeoutError."""

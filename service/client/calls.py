@@ -90,17 +90,24 @@ def authorization(api_key: str | None) -> dict[str, str]:
 
 
 def create(
-    picture: Picture, settings: ExplanationSettings | None, label_map: LabelMap | None
+    picture: Picture, settings: ExplanationSettings | None, label_map: LabelMap | None, anew: bool
 ) -> Call[Explanation]:
-    files = _parts([picture], settings, label_map)
-    return Call("POST", "/v1/explanations", _document(Explanation), {"files": files})
+    options = {"files": _parts([picture], settings, label_map), "headers": _caching(anew)}
+    return Call("POST", "/v1/explanations", _document(Explanation), options)
 
 
 def create_batch(
-    pictures: Sequence[Picture], settings: ExplanationSettings | None, label_map: LabelMap | None
+    pictures: Sequence[Picture],
+    settings: ExplanationSettings | None,
+    label_map: LabelMap | None,
+    anew: bool,
 ) -> Call[Batch]:
-    files = _parts(pictures, settings, label_map)
-    return Call("POST", "/v1/batches", _document(Batch), {"files": files})
+    options = {"files": _parts(pictures, settings, label_map), "headers": _caching(anew)}
+    return Call("POST", "/v1/batches", _document(Batch), options)
+
+
+def _caching(anew: bool) -> dict[str, str]:
+    return {"Cache-Control": "no-cache"} if anew else {}
 
 
 def _parts(

@@ -49,7 +49,8 @@ def start(folder: Path) -> Running:
     for line in process.stdout:
         said += line
         if found := re.search(r"Serving on (\S+)", line):
-            client = Client(found.group(1), timeout=60)
+            compute = {"Cache-Control": "no-cache"}  # what is tested here is not remembered
+            client = Client(found.group(1), timeout=60, headers=compute)
             return Running(found.group(1), client, folder, process, said)
     raise AssertionError(f"it ended with {process.wait()}:\n{said}")
 

@@ -96,6 +96,13 @@ def test_arrays_come_with_what_the_method_knows_beside_them(ask, hand, photo):
     assert ask("attributions", plain).players is None
 
 
+def test_what_was_found_before_answers_unless_it_is_to_be_computed_anew(ask, hand, photo):
+    first = ask("submit", photo)
+    hand.succeed(first.id)
+    assert ask("submit", photo).cached_from == first.id
+    assert ask("submit", photo, anew=True).cached_from is None
+
+
 @pytest.mark.parametrize("given_as", ["array", "bytes", "path"])
 def test_a_label_map_goes_with_the_picture(ask, photo, tmp_path, given_as):
     labels = np.arange(8 * 12).reshape(8, 12) // 24
