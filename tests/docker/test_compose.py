@@ -16,7 +16,6 @@ from service.redis_server import NO_REDIS, NoRedis
 from tests.conftest import skip_or_raise, wait_until
 
 DOCKER = Path(__file__).parents[2] / "docker"
-REQUIRED = "${SHAPSHOT_REDIS_PASSWORD:?"
 PASSWORD = "0123456789abcdef.A_Z~-"  # noqa: S105 - every kind of character that is allowed
 
 StartRedis = Callable[[str], tuple["subprocess.Popen[bytes]", str]]
@@ -40,29 +39,36 @@ def services(compose: str) -> dict[str, str]:
 
 @pytest.fixture
 def start_redis(services: dict[str, str]) -> Iterator[StartRedis]:
-    """Runs the container's command with a password, in a folder of its own; gives its URL too."""
+    """Runs the container's command with passwords, in a folder of its own; gives its socket too."""
     if not shutil.which("redis-server"):
         skip_or_raise(NoRedis(NO_REDIS))
-    script = blocks(services["redis"], 4)["command"].split("- |\n")[1]
-    script = textwrap.dedent(script).replace("$$", "$")  # as Compose hands it to the shell
     started: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
-        here = f"--dir {folder} --port 0 --unixsocket {folder}/redis.sock"
 
-        def start(password: str) -> tuple["subprocess.Popen[bytes]", str]:
+        def start(api: str, worker: str = PASSWORD[::-1]) -> tuple["subprocess.Popen[bytes]", str]:
             process = subprocess.Popen(
-                ["sh", "-euc", script.replace("--dir /data", here)],
-                env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": password},
+                ["sh", "-euc", redis_script(services["redis"], Path(folder))],
+                env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": api, "WORKER_PASSWORD": worker},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
             started.append(process)
-            return process, f"unix://default:{password}@{folder}/redis.sock"
+            return process, f"{folder}/redis.sock"
 
         yield start
         for process in started:
             process.kill()
             process.communicate()
+
+
+def redis_script(service: str, folder: Path) -> str:
+    """What Compose hands to the container's shell, with a folder for its mounts and a socket."""
+    script = textwrap.dedent(blocks(service, 4)["command"].split("- |\n")[1]).replace("$$", "$")
+    return (
+        script.replace("--dir /data", f"--dir {folder} --port 0 --unixsocket {folder}/redis.sock")
+        .replace("/etc/shapshot/users.acl", str(DOCKER / "redis" / "users.acl"))
+        .replace("/tmp/users.acl", f"{folder}/users.acl")  # noqa: S108 - the container's
+    )
 
 
 def answers(url: str) -> bool:
@@ -95,12 +101,21 @@ def test_only_the_command_for_keys_may_write_them_and_it_reaches_nothing(
     assert re.search(rf"install -d -o shapshot .*{folder}$", dockerfile, re.M)
 
 
-def test_compose_refuses_to_start_without_a_password(compose: str) -> None:
-    assert compose.count("SHAPSHOT_REDIS_PASSWORD:") == compose.count(REQUIRED) == 2
-    assert f"redis://default:{REQUIRED}" in blocks(compose, 0)["x-settings"]
-    assert f"REDISCLI_AUTH: {REQUIRED}" in blocks(compose, 0)["services"]
+@pytest.mark.parametrize("user", ["API", "WORKER"])
+def test_compose_refuses_to_start_without_a_password(compose: str, user: str) -> None:
+    name = f"SHAPSHOT_REDIS_{user}_PASSWORD"
+    assert f"{user.lower()}:${{{name}}}@redis" in compose
+    assert f"${{{name}:?" in blocks(blocks(compose, 0)["services"], 2)["redis"]
     example = (DOCKER / ".env.example").read_text()
-    assert re.search(r"^SHAPSHOT_REDIS_PASSWORD=$", example, re.MULTILINE)
+    assert re.search(rf"^{name}=$", example, re.MULTILINE)
+
+
+def test_neither_is_told_the_password_of_the_other(compose: str, services: dict[str, str]) -> None:
+    shared = blocks(compose, 0)["x-settings"]
+    for user in ("API", "WORKER"):
+        assert f'SHAPSHOT_REDIS_{user}_PASSWORD: ""' in shared
+        others = [text for name, text in services.items() if name not in ("redis", user.lower())]
+        assert f"SHAPSHOT_REDIS_{user}_PASSWORD" not in "".join(others)
 
 
 def test_only_the_api_is_published_and_on_this_host_alone(services: dict[str, str]) -> None:
@@ -137,16 +152,20 @@ def test_they_wait_for_redis_and_share_the_store(services: dict[str, str], servi
     assert "<<: *settings" in keys["environment"]
 
 
-def test_its_redis_wants_the_password_keeps_its_data_and_evicts_nothing(
-    start_redis: StartRedis,
+def test_its_redis_wants_a_password_keeps_its_data_and_evicts_nothing(
+    start_redis: StartRedis, services: dict[str, str]
 ) -> None:
-    _, url = start_redis(PASSWORD)
-    wait_until(lambda: answers(url), seconds=20)
-    with redis.Redis.from_url(url) as connection:
-        assert connection.config_get("appendonly") == {"appendonly": "yes"}
-        assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-    with pytest.raises(redis.AuthenticationError):
-        answers(url.replace(f"default:{PASSWORD}@", ""))
+    process, path = start_redis(PASSWORD)
+    wait_until(lambda: answers(f"unix://api:{PASSWORD}@{path}"), seconds=20)
+    assert answers(f"unix://worker:{PASSWORD[::-1]}@{path}")
+    for stranger in ("", f"worker:{PASSWORD}@", f"default:{PASSWORD}@", "default:@", "api:@"):
+        with pytest.raises(redis.AuthenticationError):
+            answers(f"unix://{stranger}{path}")
+    words = Path(f"/proc/{process.pid}/cmdline").read_text()
+    assert PASSWORD not in words
+    command = blocks(services["redis"], 4)["command"]
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
 
 
 @pytest.mark.parametrize("password", ["pass@word", "pass/word", "pass word", "100%", "a#b"])
@@ -156,7 +175,7 @@ def test_its_redis_refuses_a_password_that_a_url_would_garble(
     process, _ = start_redis(password)
     _, complaint = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert b"SHAPSHOT_REDIS_PASSWORD may hold letters, digits and . _ ~ - only" in complaint
+    assert b"passwords may hold letters, digits and . _ ~ - only" in complaint
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.gpu.yaml", "compose.models.yaml"])

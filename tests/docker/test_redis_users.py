@@ -1,0 +1,129 @@
+"""What the API and the workers do, they may; what else Redis could do for them, they may not."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from service.contract.queue import connect
+from service.redis_server import NoRedis, find_server
+from tests.chaos.stage import LONG, QUICK, URL, Stage, end, photo
+from tests.conftest import skip_or_raise, wait_until
+
+USERS = Path(__file__).parents[2] / "docker" / "redis" / "users.acl"
+
+
+@dataclass
+class Guarded:
+    """A Redis with our users, and one more that may look at everything."""
+
+    folder: Path
+
+    def url_of(self, user: str) -> str:
+        return f"unix://{user}:secret@{self.folder}/redis.sock"
+
+    @property
+    def url(self) -> str:
+        return self.url_of("admin")
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    try:
+        server = find_server()
+    except NoRedis as error:
+        skip_or_raise(error)
+    with tempfile.TemporaryDirectory(prefix="shapshot-") as name:
+        folder = Path(name)
+        users = USERS.read_text().replace("#API_PASSWORD_SHA256", ">secret")
+        users = users.replace("#WORKER_PASSWORD_SHA256", ">secret")
+        (folder / "users.acl").write_text(users + "user admin on >secret ~* &* +@all\n")
+        options = f"--port 0 --unixsocket {folder}/redis.sock --dir {folder} --save ''"
+        words = [*options.replace("''", "").split(), "", "--aclfile", f"{folder}/users.acl"]
+        process = subprocess.Popen([server, *words], stdout=subprocess.DEVNULL)
+        found = Guarded(folder)
+        with connect(found.url) as admin:
+            wait_until(lambda: process.poll() is not None or _answers(admin), seconds=20)
+            yield found
+        process.kill()
+        process.wait()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def stage(guarded: Guarded, tmp_path: Path) -> Iterator[Stage]:
+    found = Stage(tmp_path, guarded, settings={"RETENTION_S": 2, "TOMBSTONE_S": 2})
+    yield found
+    found.close()
+
+
+def test_all_that_a_service_does_is_permitted(stage: Stage, guarded: Guarded) -> None:
+    stage.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("api")
+    stage.start_api()
+    stage.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("worker")
+    worker = stage.start_worker()
+    stage.wait_ready()
+    use_all_of_it(stage)
+    lost = stage.submit(LONG)
+    stage.wait(lost, "running")
+    end(worker)
+    stage.processes.pop("worker")
+    second = stage.start_worker("second")
+    wait_until(lambda: stage.document(lost)["attempts"] == 2, seconds=30)
+    stage.client.post(f"{URL}/{lost}/cancel")
+    stage.wait(lost, "canceled")
+    wait_until(lambda: stage.status(f"{URL}/{lost}") == 410, seconds=30)
+    second.terminate()
+    assert second.wait(timeout=30) == 0
+    refused = stage.connection.acl_log()
+    assert not refused, [(entry["username"], entry["object"]) for entry in refused]
+
+
+def use_all_of_it(stage: Stage) -> None:
+    """As clients do: each endpoint whose way through Redis is its own."""
+    first = stage.ask(headers={"Idempotency-Key": "k", "Prefer": "wait=20"}).json()["id"]
+    assert stage.ask(headers={"Idempotency-Key": "k"}).json()["id"] == first
+    assert "done" in stage.client.get(f"{URL}/{first}/events").text
+    settings = ("settings", (None, json.dumps(QUICK)))
+    files = [("image", ("p", photo(seed))) for seed in (1, 2)]
+    batch = stage.client.post("/v1/batches", files=[*files, settings]).json()["id"]
+    assert stage.client.get(f"/v1/batches/{batch}?", headers={"Prefer": "wait=20"}).json()["done"]
+    assert stage.ask(headers={"Cache-Control": "max-age=60"}).status_code == 200  # from the cache
+    for path in (URL, "/v1/models", "/metrics"):
+        assert stage.status(path) == 200
+    running = stage.submit(LONG)
+    stage.wait(running, "running")
+    stage.client.post(f"{URL}/{running}/cancel")
+    stage.wait(running, "canceled")
+    for path in (f"{URL}/{running}", f"/v1/batches/{batch}"):
+        assert stage.client.delete(path).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        *(("api", words) for words in ("BLMOVE a b LEFT LEFT 1", "HSET rq:worker:x a b", "SORT a")),
+        *(("worker", words) for words in ("EVAL x 0", "SUBSCRIBE shapshot:changes", "GET other")),
+        *((user, words) for user in ("api", "worker") for words in ("KEYS *", "FLUSHALL")),
+        *((user, words) for user in ("api", "worker") for words in ("CONFIG GET *", "ACL LIST")),
+        *((user, words) for user in ("api", "worker") for words in ("SAVE", "MONITOR")),
+        *((user, words) for user in ("api", "worker") for words in ("SHUTDOWN", "CLIENT LIST")),
+    ],
+)
+def test_nobody_may_do_more(guarded: Guarded, user: str, command: str) -> None:
+    with (
+        redis.Redis.from_url(guarded.url_of(user)) as client,
+        pytest.raises(redis.exceptions.NoPermissionError),
+    ):
+        client.execute_command(*command.split())
