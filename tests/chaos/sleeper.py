@@ -3,6 +3,7 @@
 NAME STEP_S: the worker's name, and how long a call of a model takes.
 """
 
+import os
 import sys
 import time
 
@@ -74,7 +75,8 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
 
 
 def main() -> None:
-    settings, name, shelf = Settings(), sys.argv[1], Shelf(float(sys.argv[2]))
+    settings, shelf = Settings(), Shelf(float(sys.argv[2]))
+    name = f"{sys.argv[1]}-{os.getpid()}"  # RQ lets none take the name of one that was killed
     configure_logs(level="INFO", as_json=False)
     connection = connect(settings.redis_url)
     ledger = Ledger.of(connection, settings)
