@@ -42,6 +42,8 @@ def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(scen
     assert state.error
     assert state.error.code == ErrorCode.WORKER_LOST
     assert scene.starts(job) == 3
+    for key in ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos", f"rq:job:{job}"):
+        assert not scene.connection.exists(key)  # nothing could bring it back
 
 
 def test_a_worker_frozen_past_its_lease_cannot_write_when_it_thaws(scene: Scene) -> None:
@@ -106,14 +108,14 @@ def test_a_call_that_cannot_be_interrupted_ends_with_its_process(scene: Scene) -
     assert scene.starts(job) == 1
 
 
-@pytest.mark.parametrize("gone_s", [1, 7])
+@pytest.mark.parametrize(("how", "gone_s"), [("stop", 1), ("stop", 7), ("shut_down", 0)])
 def test_a_result_survives_redis_being_gone_at_the_end_of_the_job(
-    scene: Scene, gone_s: float
+    scene: Scene, how: str, gone_s: float
 ) -> None:
     worker = scene.worker()
     job = scene.submit(steps=20)
     wait_until(lambda: scene.starts(job) == 1, seconds=20)
-    scene.redis.stop()
+    getattr(scene.redis, how)()
     time.sleep(gone_s)
     scene.redis.start()
     scene.wait(job, "succeeded")

@@ -1,7 +1,8 @@
 """Every transition of an explanation, in a real Redis."""
 
-import threading
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +17,7 @@ from service.contract.ledger import (
     key_of,
     new_id,
 )
+from service.contract.queue import connect
 from service.contract.schema import ErrorCode, Failure, Status
 
 # What stays, whatever comes and goes
@@ -221,22 +223,38 @@ def test_an_id_in_limbo_that_begins_after_all_is_left_alone(connection, accepted
     assert waiting() == []
 
 
-def test_a_thousand_reapers_at_once_put_a_job_back_once(ledger, accepted, connection, waiting):
+def test_leases_and_ids_that_are_none_keep_no_job_from_being_put_back(
+    ledger, accepted, connection, waiting
+):
     explanation_id = accepted()
     connection.lpop("rq:queue:test")
     silence(connection, explanation_id, ledger.begin(explanation_id))
-    reaped = []
-
-    def reap_often() -> None:
-        reaped.extend(ledger.reap(max_attempts=3) for _ in range(50))
-
-    threads = [threading.Thread(target=reap_often) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(reaped), sum(reaped)) == (1000, 1)
+    connection.zadd(WIP, dict.fromkeys(("no colon", ":", b"\xff:\xff", "../x:y"), 1))
+    connection.rpush(INTERMEDIATE, "", b"\xff", "../x")
+    connection.set(key_of("../x"), "no hash")
+    assert ledger.reap(max_attempts=3) == 1
     assert waiting() == [explanation_id]
+    assert not connection.exists(WIP, INTERMEDIATE)
+
+
+def reap_often(url: str, times: int) -> int:
+    """How many one process reaps, by several threads of it at once."""
+    with connect(url) as connection, ThreadPoolExecutor(5) as threads:
+        ledger = Ledger(connection, queue="test", lease_s=30, retention_s=60)
+        return sum(threads.map(lambda _: ledger.reap(max_attempts=3), range(times)))
+
+
+def test_a_thousand_reaps_at_once_put_each_job_back_once(
+    ledger, accepted, connection, waiting, redis_url
+):
+    ids = [accepted() for _ in range(250)]  # more than one reap takes
+    connection.delete("rq:queue:test")
+    for each in ids:
+        silence(connection, each, ledger.begin(each))
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
+        reaped = list(processes.map(reap_often, [redis_url] * 4, [250] * 4))
+    assert sum(reaped) == 250
+    assert sorted(waiting()) == sorted(ids)
     assert connection.zcard(WIP) == 0
 
 
