@@ -69,18 +69,18 @@ def _shap_permutation(case: Case, subject: Subject) -> Run:
 
 
 def _shap_kernel(case: Case, subject: Subject) -> Run:
-    """The notebook's function of superpixels, of the wanted outputs alone, all scored at once."""
+    """The notebook's function of superpixels, of the wanted outputs alone, scored by predict."""
     import shap
 
     picture, labels = subject.picture, superpixels(subject)  # (H, W, C), (H, W)
-    predict, top = _eager(subject), _top(subject)
+    top = _top(subject)
     players = int(labels.max()) + 1
 
     def of_superpixels(members: NDArray[np.float64]) -> NDArray[np.float32]:
         seen = members.astype(bool)[:, labels][..., np.newaxis]  # (N, H, W, 1)
         masked = np.where(seen, picture, np.float32(255))
-        scores: NDArray[np.float32] = predict(masked).numpy()[:, top]
-        return scores
+        scores: NDArray[np.float32] = subject.model.predict(subject.preprocess(masked), verbose=0)
+        return scores[:, top]
 
     explainer = shap.KernelExplainer(of_superpixels, np.zeros((1, players)))
     sizes = np.bincount(labels.ravel()) * picture.shape[2]

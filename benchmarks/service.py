@@ -24,7 +24,7 @@ from service import render
 from service.client import Client
 from service.contract.request import ExplanationSettings, Outputs
 from service.contract.schema import Explanation
-from service.local import local_set
+from service.local import Door, local_set
 
 MASKER, MAX_EVALS = "blur(28,28)", 100
 SMALL = Case("small", "fashion_mnist", MASKER, max_evals=MAX_EVALS)
@@ -40,7 +40,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         began = perf_counter()
-        with local_set(Path(folder), host="127.0.0.1", port=0, say=lambda _: None) as (url, _):
+        with local_set(Path(folder), Door("127.0.0.1", 0, None), lambda _: None) as (url, _):
             print(f"start of Redis, worker and API until ready: {perf_counter() - began:.1f} s")
             print(f"  the worker, in seconds: {_phases(Path(folder) / 'logs' / 'worker.log')}")
             with Client(url, timeout=60) as client:

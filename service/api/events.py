@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import lru_cache
 
 import redis
 import structlog
@@ -16,7 +17,7 @@ from service.api.errors import ApiError, problem_of
 from service.api.responses import problems
 from service.api.services import Provided
 from service.api.watch import Watch
-from service.contract.ledger import State
+from service.contract.ledger import READ_OFTEN, State
 from service.contract.schema import ErrorCode
 
 PING_S = 15
@@ -50,7 +51,7 @@ async def follow_explanation(request: Request, services: Provided, explanation_i
     return EventSourceResponse(events_of(services.watch, explanation_id), ping=PING_S)
 
 
-async def events_of(watch: Watch, explanation_id: str) -> AsyncGenerator[ServerSentEvent, None]:
+async def events_of(watch: Watch, explanation_id: str) -> AsyncGenerator[bytes, None]:
     """Outlives a Redis that goes away; the stream is silent until it is back."""
     while True:
         try:
@@ -63,13 +64,19 @@ async def events_of(watch: Watch, explanation_id: str) -> AsyncGenerator[ServerS
             await asyncio.sleep(RECONNECT_S)
 
 
-def _event(state: State | None, explanation_id: str) -> ServerSentEvent:
+def _event(state: State | None, explanation_id: str) -> bytes:
     try:
-        present = standing(state, explanation_id)
+        return _news(standing(state, explanation_id))
     except ApiError as error:
-        return ServerSentEvent(problem_of(error).model_dump_json(), event="gone")
-    return ServerSentEvent(
-        documents.rendered(present),
-        event="done" if present.status.done else "progress",
-        id=str(present.version),
+        return ServerSentEvent(problem_of(error).model_dump_json(), event="gone").encode()
+
+
+@lru_cache(READ_OFTEN)
+def _news(state: State) -> bytes:
+    """The event of a state, the same for all who follow."""
+    event = ServerSentEvent(
+        documents.rendered(state),
+        event="done" if state.status.done else "progress",
+        id=str(state.version),
     )
+    return event.encode()

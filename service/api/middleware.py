@@ -150,9 +150,7 @@ class HeadAsGet:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             as_get = {**scope, "method": "GET"}
             await self._app(as_get, receive, send_headers)
-            noted = {"route", "path_params", "problem"} & set(
-                as_get
-            )  # for whoever tells of the request
-            scope.update({name: as_get[name] for name in noted})
+            noted = {"route", "path_params", "problem"} & as_get.keys()
+            scope.update({name: as_get[name] for name in noted})  # for whoever tells of it
         else:
             await self._app(scope, receive, send)

@@ -1,5 +1,6 @@
 """uvicorn around the application, with an end that nobody has to wait for."""
 
+import gc
 import math
 import sys
 from types import FrameType
@@ -15,6 +16,7 @@ from service.contract.traces import TracesUnavailable, open_traces
 from service.exposure import Exposed, check_exposure
 from service.keys_file import KeysError
 
+RARELY = (50_000, 20, 100)  # requests leave few cycles behind
 GRACE_S = 10  # for requests that are being answered when the signal comes
 
 
@@ -39,6 +41,8 @@ def main() -> None:
         app = create_app(settings, open_traces(TraceSettings(), "shapshot-api"))
     except (Exposed, KeysError, TracesUnavailable) as error:
         sys.exit(f"shapshot: {error}")
+    gc.freeze()  # what is imported stays: to look through it held requests up for 0.1 s
+    gc.set_threshold(*RARELY)
     config = uvicorn.Config(
         app,
         http=connections(settings),  # type: ignore[arg-type]  # it is called as a class is

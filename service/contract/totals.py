@@ -7,6 +7,7 @@ that no answer that got lost, no attempt that lost its lease and no restart coun
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import get_args
 
 import redis
@@ -43,7 +44,7 @@ def read_traffic(connection: redis.Redis, queue: str) -> Traffic:
         waiting=_lines(connection, f"rq:queue:{queue}"),
         running=int(connection.zcard(f"rq:wip:{queue}")),
         workers=available_models(connection),
-        totals={as_text(name): float(value) for name, value in raw.items()},
+        totals={as_text(name): _number(value) for name, value in raw.items()},
     )
 
 
@@ -57,5 +58,14 @@ def _lines(connection: redis.Redis, key: str) -> dict[Priority, Line]:
     for priority, created_at in found:
         if priority and created_at and (line := lines.get(as_text(priority))):
             line.jobs += 1
-            line.oldest_s = max(line.oldest_s, time.time() - float(created_at))
+            line.oldest_s = max(line.oldest_s, time.time() - _number(created_at))
     return lines
+
+
+def _number(value: bytes | str) -> float:
+    """0 where somebody else wrote what is none."""
+    try:
+        number = float(value)
+    except ValueError:
+        return 0.0
+    return number if isfinite(number) else 0.0

@@ -6,6 +6,7 @@ import pytest
 
 from service.contract.ledger import CHANGES, EXPIRY, INDEX, key_of, new_batch_id, new_id
 from service.contract.presence import CARDS, WORKERS
+from service.contract.totals import TOTALS
 
 URL = "/v1/explanations"
 PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0btouch /mark\x85R."
@@ -137,3 +138,13 @@ async def test_idempotency_keys_lead_only_to_explanations(served, photo, connect
         assert (await ask()).status_code in (409, 422)
         connection.set(key, fingerprint + b" " + wild)
         assert (await ask()).status_code in (404, 409)
+
+
+@pytest.mark.parametrize("wild", ["a pickle", "infinity", "no number", "a huge one"])
+async def test_wild_totals_count_nothing(served, create, connection, wild):
+    explanation = await create()
+    connection.hset(TOTALS, mapping={"evaluations": WILD[wild], PICKLE: WILD[wild]})
+    connection.hset(key_of(explanation["id"]), "created_at", WILD[wild])
+    answer = await served.get("/metrics")
+    assert answer.status_code == 200
+    assert "shapshot_evaluations_total 0.0" in answer.text
