@@ -144,7 +144,7 @@ async def test_idempotency_keys_lead_only_to_explanations(served, photo, connect
 async def test_wild_totals_count_nothing(served, create, connection, wild):
     explanation = await create()
     connection.hset(TOTALS, mapping={"evaluations": WILD[wild], PICKLE: WILD[wild]})
-    connection.hset(key_of(explanation["id"]), "created_at", WILD[wild])
+    connection.hset(key_of(explanation), "created_at", WILD[wild])
     answer = await served.get("/metrics")
     assert answer.status_code == 200
     assert "shapshot_evaluations_total 0.0" in answer.text
