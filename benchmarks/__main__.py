@@ -64,11 +64,12 @@ def _measure_cold(case: Case, names: list[str], repeats: int) -> tuple[Results, 
 
 
 def _difference(children: dict[str, Child]) -> float | None:
-    """Give how far ours is from shap's values, over shap's largest."""
+    """Give how far ours is from shap's values, over shap's largest; None where those are all 0."""
     if not {"shap", "ours"} <= children.keys():
         return None
     theirs, ours = (np.load(children[name].values) for name in ("shap", "ours"))
-    return float(np.abs(theirs - ours).max() / np.abs(theirs).max())
+    largest = np.abs(theirs).max()
+    return float(np.abs(theirs - ours).max() / largest) if largest else None
 
 
 def _print(case: Case, results: Results, difference: float | None) -> None:
