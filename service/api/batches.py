@@ -1,6 +1,5 @@
 """Batches over HTTP: several pictures by one settings, each an explanation of its own."""
 
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -10,12 +9,11 @@ from starlette.responses import Response
 
 from service.api import batch_documents
 from service.api.admission import admit_batch
-from service.api.caching import Caching
 from service.api.catalogue import BatchState
 from service.api.errors import ApiError, retry_after
 from service.api.explanations import FORM, POST_PROBLEMS
 from service.api.headers import not_modified, preferred_wait
-from service.api.idempotency import admit_once
+from service.api.receive import receive
 from service.api.responses import (
     APPLIED,
     CACHE_CONTROL,
@@ -23,13 +21,13 @@ from service.api.responses import (
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
     LOCATION,
-    NOT_MODIFIED,
+    LOOK,
     PREFER,
     RETRY_AFTER,
     problems,
 )
 from service.api.services import Provided, Services
-from service.api.upload import JSON, MULTIPART, read_upload
+from service.api.upload import JSON, MULTIPART
 from service.contract.ledger import new_batch_id
 from service.contract.request import MOST_IN_BATCH
 from service.contract.schema import Batch, ErrorCode, Status
@@ -83,7 +81,7 @@ async def create_batch(request: Request, services: Provided) -> Response:
     A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
     followed, canceled or deleted by itself.
     """
-    batch_id = await _admitted(request, services)
+    batch_id = await receive(request, services, new_batch_id(), admit_batch, batch=True)
     structlog.contextvars.bind_contextvars(id=batch_id)
     state, headers = await _awaited(request, services, batch_id)
     response = _answer(state, status_code=200 if state.done else 202)
@@ -91,26 +89,11 @@ async def create_batch(request: Request, services: Provided) -> Response:
     return response
 
 
-async def _admitted(request: Request, services: Services) -> str:
-    """What was sent is let go here: nobody waits with it for a worker."""
-    key = request.headers.get("idempotency-key")
-    with services.bodies.holding() as hold:
-        upload = await read_upload(request, services.settings, hold, batch=True)
-        upload = replace(upload, caching=Caching.of(request))
-        return await admit_once(services, key, upload, new_batch_id(), admit_batch)
-
-
 @router.get(
     "/{batch_id}",
     response_model=Batch,
     openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
-    responses={
-        200: {
-            "headers": ETAG | RETRY_AFTER | APPLIED,
-        },
-        **NOT_MODIFIED,
-        **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
-    },
+    responses=LOOK,
 )
 async def get_batch(request: Request, services: Provided, batch_id: str) -> Response:
     """Look at a batch, or wait until all of it is done."""

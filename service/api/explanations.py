@@ -1,6 +1,5 @@
 """Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from service.api.caching import Caching, cache_status
 from service.api.catalogue import Cursor, standing
 from service.api.errors import ApiError, retry_after
 from service.api.headers import not_modified, preferred_wait
-from service.api.idempotency import admit_once
+from service.api.receive import receive
 from service.api.responses import (
     APPLIED,
     CACHE_CONTROL,
@@ -25,13 +24,13 @@ from service.api.responses import (
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
     LOCATION,
-    NOT_MODIFIED,
+    LOOK,
     PREFER,
     RETRY_AFTER,
     problems,
 )
 from service.api.services import Provided, Services
-from service.api.upload import JSON, MULTIPART, read_upload
+from service.api.upload import JSON, MULTIPART
 from service.contract.ledger import State, new_id
 from service.contract.schema import (
     ErrorCode,
@@ -132,18 +131,9 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     What the same key asked before with the same files and settings, metadata and priority aside,
     is answered at once by what was found then, as an explanation of its own.
     """
-    explanation_id = await _admitted(request, services)
+    explanation_id = await receive(request, services, new_id(), admit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
     return await _created(request, services, explanation_id)
-
-
-async def _admitted(request: Request, services: Services) -> str:
-    """What was sent is let go here: nobody waits with it for a worker."""
-    key = request.headers.get("idempotency-key")
-    with services.bodies.holding() as hold:
-        upload = await read_upload(request, services.settings, hold)
-        upload = replace(upload, caching=Caching.of(request))
-        return await admit_once(services, key, upload, new_id(), admit)
 
 
 async def _created(request: Request, services: Services, explanation_id: str) -> Response:
@@ -179,13 +169,7 @@ async def list_explanations(services: Provided, query: Annotated[ListQuery, Quer
     "/{explanation_id}",
     response_model=Explanation,
     openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
-    responses={
-        200: {
-            "headers": ETAG | RETRY_AFTER | APPLIED,
-        },
-        **NOT_MODIFIED,
-        **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
-    },
+    responses=LOOK,
 )
 async def get_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
     """Look at an explanation, or wait until it is done."""

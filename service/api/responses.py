@@ -107,3 +107,10 @@ def binary(*media_types: str) -> dict[str, Any]:
     """`content` of an answer that is a file."""
     schema = {"type": "string", "format": "binary"}
     return {media_type: {"schema": schema} for media_type in media_types}
+
+
+LOOK: Responses = {  # at what may not be done
+    200: {"headers": ETAG | RETRY_AFTER | APPLIED},
+    **NOT_MODIFIED,
+    **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+}
