@@ -52,12 +52,22 @@ async def admit(services: Services, upload: Upload, explanation_id: str) -> None
 
 async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
     """The same with all pictures of a batch, or with none of them. Raises ApiError."""
+    _check_size(services, len(upload.images))
     members = {new_id(): each for each in await _wanted(services, upload, priority="batch")}
     orders = {
         id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
     }
     accept = partial(services.ledger.accept_batch, batch_id, orders)
     await to_thread.run_sync(_enqueue, services, upload, members, accept)
+
+
+def _check_size(services: Services, count: int) -> None:
+    """Refuse what could not wait even alone: to come again would not help. Raises ApiError."""
+    limits = services.settings
+    most = min(limits.max_queued, limits.max_queued_per_key if services.caller.name else count)
+    if count > most:
+        detail = f"only {most} may wait at once here: a batch may have as many pictures"
+        raise ApiError(ErrorCode.TOO_LARGE, detail, "images", count, {"maximum": most})
 
 
 @dataclass(frozen=True)

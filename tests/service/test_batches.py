@@ -151,11 +151,24 @@ async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(
     hand.announce(new_card())
     async with start(settings.model_copy(update={"max_queued": 2})) as api:
         files = [("image", ("p", photo)) for photo in photos]
-        answer = await api.post(URL, files=files)
+        assert (await api.post(URL, files=files[:1])).status_code == 202
+        answer = await api.post(URL, files=files[1:3])
         refused(answer, 503, "queue_full")
         assert "retry-after" in answer.headers
-        assert await explanations(api) == []
-        assert (await api.post(URL, files=files[:2])).status_code == 202
+        assert len(await explanations(api)) == 1
+        assert (await api.post(URL, files=files[1:2])).status_code == 202
+
+
+async def test_a_batch_that_could_never_wait_is_told_how_many_may(
+    start, settings, hand, new_card, photos, refused
+):
+    hand.announce(new_card())
+    async with start(settings.model_copy(update={"max_queued": 2})) as api:
+        answer = await api.post(URL, files=[("image", ("p", photo)) for photo in photos])
+        refused(answer, 413, "too_large")
+        assert "retry-after" not in answer.headers
+        assert answer.json()["accepted"] == {"maximum": 2}
+        assert (answer.json()["field"], answer.json()["received"]) == ("images", len(photos))
 
 
 async def test_a_batch_waits_as_one_unless_it_says_otherwise(ask):
