@@ -101,19 +101,14 @@ class Explainer:
         self, model: LoadedModel, image: bytes, label_map: bytes | None
     ) -> tuple[Pictures, Crop, Labels | None]:
         """What was uploaded, as the model takes it: (H, W, C), which part that is, and (H, W)."""
-        shape, fit, max_pixels = (
-            model.predictor.input_shape,
-            model.card.fit,
-            self._settings.max_pixels,
-        )
+        shape, fit = model.predictor.input_shape, model.card.fit
+        max_pixels = self._settings.max_pixels
         picture = decode_picture(image, max_pixels=max_pixels)
         pixels, crop = fit_picture(picture.pixels, shape, fit=fit)
         if label_map is None:
             return pixels, crop, None
-        labels, (H, W) = (
-            decode_label_map(label_map, max_pixels=max_pixels),
-            picture.pixels.shape[:2],
-        )
+        labels = decode_label_map(label_map, max_pixels=max_pixels)
+        H, W = picture.pixels.shape[:2]
         return pixels, crop, fit_labels(labels, (H, W), shape, fit=fit)
 
     def _span(self, name: str, task: Task) -> AbstractContextManager[None]:

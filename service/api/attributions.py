@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.api import artefacts
 from service.api.errors import ApiError
 from service.api.headers import negotiate, not_modified
-from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, binary, problems
+from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, OF_RESULTS, binary, problems
 from service.api.services import Provided, Services
 from service.contract import schema
 from service.contract.ledger import State
@@ -68,14 +68,10 @@ class AttributionsDocument(schema.Response):
         200: {"headers": ETAG, "content": binary(MEDIA_TYPES["npy"], MEDIA_TYPES["npz"])},
         **NOT_MODIFIED,
         **problems(
-            ErrorCode.NOT_FOUND,
-            ErrorCode.GONE,
-            ErrorCode.NO_RESULT,
-            ErrorCode.NOT_FINISHED,
+            *OF_RESULTS,
             ErrorCode.NOT_ACCEPTABLE,
             ErrorCode.UNKNOWN_OUTPUT,
             ErrorCode.INVALID_PARAMETER,
-            ErrorCode.STORE_UNAVAILABLE,
         ),
     },
 )

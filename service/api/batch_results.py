@@ -15,20 +15,13 @@ from service.api.catalogue import BatchState
 from service.api.errors import ApiError, retry_after
 from service.api.figures import PNG, FigureLook, figure_of
 from service.api.headers import not_modified
-from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, binary, problems
+from service.api.responses import IF_NONE_MATCH, shows_result
 from service.api.services import Provided, Services
 from service.contract.ledger import State
 from service.contract.schema import ErrorCode, Status
 
 MOST_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
 NPZ = MEDIA_TYPES["npz"]
-PROBLEMS = (
-    ErrorCode.NOT_FOUND,
-    ErrorCode.GONE,
-    ErrorCode.NO_RESULT,
-    ErrorCode.NOT_FINISHED,
-    ErrorCode.STORE_UNAVAILABLE,
-)
 router = APIRouter(prefix="/v1/batches", tags=["results"])
 
 
@@ -36,11 +29,7 @@ router = APIRouter(prefix="/v1/batches", tags=["results"])
     "/{batch_id}/attributions",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={
-        200: {"headers": ETAG, "content": binary(NPZ), "description": "The arrays"},
-        **NOT_MODIFIED,
-        **problems(*PROBLEMS, ErrorCode.NOT_ACCEPTABLE),
-    },
+    responses=shows_result(ErrorCode.NOT_ACCEPTABLE, description="The arrays", media_types=[NPZ]),
 )
 async def get_batch_attributions(request: Request, services: Provided, batch_id: str) -> Response:
     """The attributions of the N pictures that succeeded in one npz, as shap has them.
@@ -63,11 +52,9 @@ async def get_batch_attributions(request: Request, services: Provided, batch_id:
     "/{batch_id}/heatmap.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={
-        200: {"headers": ETAG, "content": binary(PNG), "description": "The figure"},
-        **NOT_MODIFIED,
-        **problems(*PROBLEMS, ErrorCode.INVALID_PARAMETER),
-    },
+    responses=shows_result(
+        ErrorCode.INVALID_PARAMETER, description="The figure", media_types=[PNG]
+    ),
 )
 async def get_batch_heatmap(
     request: Request, services: Provided, batch_id: str, query: Annotated[FigureLook, Query()]

@@ -1,7 +1,5 @@
 """Batches over HTTP: several pictures by one settings, each an explanation of its own."""
 
-from functools import partial
-
 import structlog
 from anyio import move_on_after, to_thread
 from fastapi import APIRouter, Request
@@ -10,28 +8,24 @@ from starlette.responses import Response
 from service.api import batch_documents
 from service.api.admission import admit_batch
 from service.api.catalogue import BatchState
-from service.api.errors import ApiError, retry_after
 from service.api.explanations import FORM, POST_PROBLEMS
-from service.api.headers import not_modified, preferred_wait
+from service.api.headers import document_response, not_modified, preferred_wait
 from service.api.receive import receive
+from service.api.removal import remove
 from service.api.responses import (
-    APPLIED,
     CACHE_CONTROL,
-    ETAG,
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
-    LOCATION,
     LOOK,
     PREFER,
-    RETRY_AFTER,
+    asked_for,
     problems,
 )
 from service.api.services import Provided, Services
 from service.api.upload import JSON, MULTIPART
 from service.contract.ledger import new_batch_id
 from service.contract.request import MOST_IN_BATCH
-from service.contract.schema import Batch, ErrorCode, Status
-from service.contract.sweep import sweep
+from service.contract.schema import Batch, ErrorCode
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -63,17 +57,7 @@ _BODY = {
     response_model=Batch,
     response_description="Accepted, every picture; they wait for a worker, or run",
     openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
-    responses={
-        200: {
-            "model": Batch,
-            "description": "Done, within the wait preferred or by an earlier request",
-            "headers": LOCATION | ETAG | APPLIED,
-        },
-        202: {
-            "headers": LOCATION | RETRY_AFTER | ETAG | APPLIED,
-        },
-        **problems(*POST_PROBLEMS),
-    },
+    responses=asked_for(Batch) | problems(*POST_PROBLEMS),
 )
 async def create_batch(request: Request, services: Provided) -> Response:
     """Ask for several pictures to be explained side by side: all are accepted, or none.
@@ -125,14 +109,7 @@ async def delete_batch(services: Provided, batch_id: str) -> Response:
     """Delete a batch with all its explanations and all that was sent and found."""
     state = await services.catalogue.batch(batch_id)
     ids = [*state.batch.members, batch_id]
-    answer = await to_thread.run_sync(services.ledger.delete, *ids)
-    if answer in (Status.RUNNING, Status.CANCELING):
-        detail = f"an explanation of the batch is {answer}; cancel it and wait until it has ended"
-        raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after())
-    remove = partial(sweep, tombstone_s=services.settings.tombstone_s)
-    for id_ in ids:
-        await to_thread.run_sync(remove, id_, services.ledger, services.store)
-    return Response(status_code=204)
+    return await remove(services, ids, what="an explanation of the batch")
 
 
 async def _awaited(
@@ -150,8 +127,6 @@ async def _awaited(
 
 
 def _answer(state: BatchState, *, status_code: int = 200) -> Response:
-    headers = {"ETag": batch_documents.etag_of(state), "Cache-Control": "private, no-cache"}
-    if not state.done:
-        headers |= retry_after(batch_documents.next_look_s(state))
     content = batch_documents.batch(state).model_dump_json()
-    return Response(content, status_code, headers, JSON)
+    again_s = None if state.done else batch_documents.next_look_s(state)
+    return document_response(content, batch_documents.etag_of(state), again_s, status_code)

@@ -1,6 +1,5 @@
 """Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
 
-from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -13,20 +12,17 @@ from service.api import documents
 from service.api.admission import admit
 from service.api.caching import Caching, cache_status
 from service.api.catalogue import Cursor, standing
-from service.api.errors import ApiError, retry_after
-from service.api.headers import not_modified, preferred_wait
+from service.api.headers import document_response, not_modified, preferred_wait
 from service.api.receive import receive
+from service.api.removal import remove
 from service.api.responses import (
-    APPLIED,
     CACHE_CONTROL,
     CACHE_STATUS,
-    ETAG,
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
-    LOCATION,
     LOOK,
     PREFER,
-    RETRY_AFTER,
+    asked_for,
     problems,
 )
 from service.api.services import Provided, Services
@@ -38,7 +34,6 @@ from service.contract.schema import (
     ExplanationList,
     Status,
 )
-from service.contract.sweep import sweep
 
 router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
 
@@ -113,17 +108,7 @@ POST_PROBLEMS = (
     response_model=Explanation,
     response_description="Accepted; it waits for a worker, or runs",
     openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
-    responses={
-        200: {
-            "model": Explanation,
-            "description": "Done, within the wait preferred or by an earlier request",
-            "headers": LOCATION | ETAG | APPLIED | CACHE_STATUS,
-        },
-        202: {
-            "headers": LOCATION | RETRY_AFTER | ETAG | APPLIED | CACHE_STATUS,
-        },
-        **problems(*POST_PROBLEMS),
-    },
+    responses=asked_for(Explanation, CACHE_STATUS) | problems(*POST_PROBLEMS),
 )
 async def create_explanation(request: Request, services: Provided) -> Response:
     """Ask for a picture to be explained.
@@ -199,13 +184,7 @@ async def cancel_explanation(services: Provided, explanation_id: str) -> Respons
 async def delete_explanation(services: Provided, explanation_id: str) -> Response:
     """Delete an explanation with all that was sent and found."""
     await services.catalogue.read(explanation_id)
-    answer = await to_thread.run_sync(services.ledger.delete, explanation_id)
-    if answer in (Status.RUNNING, Status.CANCELING):
-        detail = f"the explanation is {answer}; cancel it and wait until it has ended"
-        raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after())
-    remove = partial(sweep, tombstone_s=services.settings.tombstone_s)
-    await to_thread.run_sync(remove, explanation_id, services.ledger, services.store)
-    return Response(status_code=204)
+    return await remove(services, [explanation_id], what="the explanation")
 
 
 async def _awaited(
@@ -221,7 +200,6 @@ async def _awaited(
 
 
 def _answer(state: State, *, status_code: int = 200) -> Response:
-    headers = {"ETag": documents.etag_of(state), "Cache-Control": "private, no-cache"}
-    if not state.status.done:
-        headers |= retry_after(documents.next_look_s(state))
-    return Response(documents.rendered(state), status_code, headers, JSON)
+    again_s = None if state.status.done else documents.next_look_s(state)
+    etag = documents.etag_of(state)
+    return document_response(documents.rendered(state), etag, again_s, status_code)

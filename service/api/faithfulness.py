@@ -12,7 +12,14 @@ from service import render
 from service.api import artefacts
 from service.api.errors import ApiError
 from service.api.headers import not_modified
-from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, binary, problems
+from service.api.responses import (
+    ETAG,
+    IF_NONE_MATCH,
+    NOT_MODIFIED,
+    OF_RESULTS,
+    problems,
+    shows_result,
+)
 from service.api.services import Provided, Services
 from service.contract import schema
 from service.contract.ledger import State
@@ -20,15 +27,7 @@ from service.contract.request import Metric
 from service.contract.schema import ErrorCode
 
 JSON, PNG = "application/json", "image/png"
-PROBLEMS = problems(
-    ErrorCode.NOT_FOUND,
-    ErrorCode.GONE,
-    ErrorCode.NO_RESULT,
-    ErrorCode.NOT_FINISHED,
-    ErrorCode.UNKNOWN_OUTPUT,
-    ErrorCode.INVALID_PARAMETER,
-    ErrorCode.STORE_UNAVAILABLE,
-)
+PROBLEMS = (ErrorCode.UNKNOWN_OUTPUT, ErrorCode.INVALID_PARAMETER)  # beside those of all results
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
@@ -51,7 +50,7 @@ class FaithfulnessDocument(schema.Response):
     "/{explanation_id}/faithfulness",
     response_model=FaithfulnessDocument,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={200: {"headers": ETAG}, **NOT_MODIFIED, **PROBLEMS},
+    responses={200: {"headers": ETAG}, **NOT_MODIFIED, **problems(*OF_RESULTS, *PROBLEMS)},
 )
 async def get_faithfulness(
     request: Request,
@@ -74,11 +73,7 @@ async def get_faithfulness(
     "/{explanation_id}/faithfulness.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={
-        200: {"headers": ETAG, "content": binary(PNG), "description": "The chart"},
-        **NOT_MODIFIED,
-        **PROBLEMS,
-    },
+    responses=shows_result(*PROBLEMS, description="The chart", media_types=[PNG]),
 )
 async def get_faithfulness_chart(
     request: Request,

@@ -14,7 +14,7 @@ from service.api import artefacts
 from service.api.drawing import Look, TrueLabel, draw_figure
 from service.api.errors import ApiError
 from service.api.headers import not_modified
-from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, binary, problems
+from service.api.responses import IF_NONE_MATCH, shows_result
 from service.api.services import Provided, Services
 from service.contract.ledger import State
 from service.contract.schema import ErrorCode
@@ -45,18 +45,9 @@ class FigureQuery(FigureLook):
     "/figure.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={
-        200: {"headers": ETAG, "content": binary(PNG), "description": "The figure"},
-        **NOT_MODIFIED,
-        **problems(
-            ErrorCode.NOT_FOUND,
-            ErrorCode.GONE,
-            ErrorCode.NO_RESULT,
-            ErrorCode.NOT_FINISHED,
-            ErrorCode.INVALID_PARAMETER,
-            ErrorCode.STORE_UNAVAILABLE,
-        ),
-    },
+    responses=shows_result(
+        ErrorCode.INVALID_PARAMETER, description="The figure", media_types=[PNG]
+    ),
 )
 async def get_figure(
     request: Request, services: Provided, query: Annotated[FigureQuery, Query()]

@@ -1,10 +1,12 @@
-"""The request headers that steer an answer: Prefer, If-None-Match, Accept, Idempotency-Key."""
+"""The headers that steer an answer (Prefer, If-None-Match, Accept), and those of a document."""
 
 import re
 from collections.abc import Sequence
 
 from fastapi import Request
 from starlette.responses import Response
+
+from service.api.errors import retry_after
 
 LONGEST_WAIT_S = 60
 
@@ -18,6 +20,16 @@ def preferred_wait(request: Request) -> int | None:
         ):
             return min(int(match[1]), LONGEST_WAIT_S)
     return None
+
+
+def document_response(
+    content: str, etag: str, again_s: int | None, status_code: int = 200
+) -> Response:
+    """A JSON document of one version; again_s: when it is worth asking again, if it is."""
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if again_s is not None:
+        headers |= retry_after(again_s)
+    return Response(content, status_code, headers, "application/json")
 
 
 def not_modified(request: Request, etag: str) -> Response | None:

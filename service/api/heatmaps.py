@@ -16,7 +16,7 @@ from service.api import artefacts
 from service.api.drawing import Look, Size, Style, Subject, TrueLabel, draw
 from service.api.errors import ApiError
 from service.api.headers import not_modified
-from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, binary, problems
+from service.api.responses import IF_NONE_MATCH, shows_result
 from service.api.services import Provided, Services
 from service.contract.ledger import State
 from service.contract.pictures import decode_picture
@@ -50,19 +50,12 @@ class HeatmapQuery(Look):
     "/{explanation_id}/heatmap.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={
-        200: {"headers": ETAG, "content": binary(PNG), "description": "The picture"},
-        **NOT_MODIFIED,
-        **problems(
-            ErrorCode.NOT_FOUND,
-            ErrorCode.GONE,
-            ErrorCode.NO_RESULT,
-            ErrorCode.NOT_FINISHED,
-            ErrorCode.UNKNOWN_OUTPUT,
-            ErrorCode.INVALID_PARAMETER,
-            ErrorCode.STORE_UNAVAILABLE,
-        ),
-    },
+    responses=shows_result(
+        ErrorCode.UNKNOWN_OUTPUT,
+        ErrorCode.INVALID_PARAMETER,
+        description="The picture",
+        media_types=[PNG],
+    ),
 )
 async def get_heatmap(
     request: Request,

@@ -1,7 +1,10 @@
 """How OpenAPI describes answers: problems by status, headers, pictures."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
+
+from pydantic import BaseModel
 
 from service.api.errors import PROBLEM, STATUSES, ApiError, problem_of
 from service.contract.schema import ErrorCode
@@ -16,6 +19,13 @@ _EVERYWHERE = (
     ErrorCode.REDIS_UNAVAILABLE,
 )
 _GUARDED = (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED)
+OF_RESULTS = (
+    ErrorCode.NOT_FOUND,
+    ErrorCode.GONE,
+    ErrorCode.NO_RESULT,
+    ErrorCode.NOT_FINISHED,
+    ErrorCode.STORE_UNAVAILABLE,
+)
 _WAITING = "Seconds after which it is worth asking again"
 
 RETRY_AFTER = {"Retry-After": {"description": _WAITING, "schema": {"type": "integer"}}}
@@ -74,6 +84,19 @@ IF_NONE_MATCH = {
 }
 
 
+def asked_for(model: type[BaseModel], more: dict[str, Any] | None = None) -> Responses:
+    """Answers to a request that makes something, done already or not; `more`: their headers."""
+    version = ETAG | APPLIED | (more or {})
+    return {
+        200: {
+            "model": model,
+            "description": "Done, within the wait preferred or by an earlier request",
+            "headers": LOCATION | version,
+        },
+        202: {"headers": LOCATION | RETRY_AFTER | version},
+    }
+
+
 def problems(*codes: ErrorCode, guarded: bool = True) -> Responses:
     """The problems an endpoint may answer with, beside those of every one and of guarded ones."""
 
@@ -107,6 +130,15 @@ def binary(*media_types: str) -> dict[str, Any]:
     """`content` of an answer that is a file."""
     schema = {"type": "string", "format": "binary"}
     return {media_type: {"schema": schema} for media_type in media_types}
+
+
+def shows_result(*codes: ErrorCode, description: str, media_types: Sequence[str]) -> Responses:
+    """An answer that shows what was found as a file, and the problems of all such, and these."""
+    return {
+        200: {"headers": ETAG, "content": binary(*media_types), "description": description},
+        **NOT_MODIFIED,
+        **problems(*OF_RESULTS, *codes),
+    }
 
 
 LOOK: Responses = {  # at what may not be done

@@ -37,10 +37,6 @@ def faithfulness_key(explanation_id: str, attempt: str) -> str:
     return f"explanations/{explanation_id}/{attempt}/faithfulness.json"
 
 
-def record_key(explanation_id: str, attempt: str) -> str:
-    return f"explanations/{explanation_id}/{attempt}/record.json"
-
-
 def open_store(url: str) -> "Store":
     """`file:FOLDER` (made when absent; relative to the working folder), `memory:`, or `s3://BUCKET/PREFIX`.
 
