@@ -10,7 +10,7 @@ from worker.engine.control import Interruption
 from worker.engine.errors import LinkError, OutputsError, PictureError, RequestError, ScoresError
 from worker.engine.evaluate import evaluate, explain
 from worker.engine.explanation import Explanation
-from worker.engine.physical import next_span, physical_batch
+from worker.engine.physical import next_span
 from worker.engine.request import Request, Top
 from worker.engine.superpixels import Grid
 
@@ -104,13 +104,6 @@ def test_batches_are_about_equal_and_leave_no_picture_alone(count, batch):
 def test_a_physical_batch_of_one_is_refused():
     with pytest.raises(ValueError, match="must be at least 2"):
         explain(predictor(), PICTURE, REQUEST, batch=1)
-
-
-def test_the_physical_batch_suits_the_device_and_the_picture():
-    assert physical_batch((224, 224, 3), "cpu") == 8
-    assert physical_batch((28, 28, 1), "cpu") == 64
-    assert physical_batch((4000, 4000, 3), "cpu") == 2
-    assert physical_batch((224, 224, 3), "gpu:0 NVIDIA H100") == 127
 
 
 def test_progress_rises_to_the_plan():

@@ -1,15 +1,36 @@
 """How many pictures go through the model at once, whatever a method asks for at a time."""
 
+from itertools import pairwise
+
 from worker.engine.coalitions import Shape
+from worker.engine.cores import CORES
 
-# Pictures of 224 x 224 x 3 that one call takes at best. On CPUs larger batches only cost memory;
-# smaller pictures travel in larger batches of about the same bytes.
-BATCH_224 = {"cpu": 8, "gpu": 127}  # GPUs: one less than a power of two, as next_span() may add one
+# Pictures of 224 x 224 x 3 that a GPU, or a core of a CPU, takes at best. On CPUs more only cost
+# memory; smaller pictures travel in larger batches of about the same bytes.
+BATCH_224 = {"cpu": 4, "gpu": 127}  # GPUs: one less than a power of two, as next_span() may add one
 LARGEST = {"cpu": 64, "gpu": 511}
+MOST_SHARES = 16  # of a batch; of more cores several work on each
 
 
-def physical_batch(shape: Shape, device: str) -> int:
+def physical_batch(shape: Shape, device: str, *, cores: int = CORES) -> int:
     """Give the batch size for pictures of shape (H, W, C) on a device ("cpu", "gpu:0 NAME")."""
+    takers = min(cores, MOST_SHARES) if device == "cpu" else 1
+    return max(2, takers * _batch_each(shape, device))
+
+
+def shares(count: int, shape: Shape, device: str, *, cores: int = CORES) -> list[slice]:
+    """Cut a batch of `count` pictures (H, W, C) into about equal shares, one a core of a CPU.
+
+    Cores with a share each do not wait for each other after every layer. What fills no two of them
+    stays whole: so small pictures are scored in the batches that shap makes, and round alike.
+    """
+    takers = min(cores, MOST_SHARES) if device == "cpu" else 1
+    takers = min(takers, round(count / _batch_each(shape, device)), count // 2) or 1
+    cuts = [count * i // takers for i in range(takers + 1)]
+    return [slice(start, end) for start, end in pairwise(cuts)]
+
+
+def _batch_each(shape: Shape, device: str) -> int:
     kind = "cpu" if device == "cpu" else "gpu"
     rows, columns, channels = shape
     fitting = BATCH_224[kind] * 224 * 224 * 3 // max(rows * columns * channels, 1)

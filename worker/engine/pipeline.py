@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
 from worker.engine.coalitions import Coalitions
+from worker.engine.cores import CORES
 from worker.engine.maskers import Filling, Masker
 from worker.engine.physical import physical_batch
 from worker.engine.predictor import Compositor
@@ -57,7 +57,7 @@ class Pipeline:
         self.batch = batch or physical_batch(predictor.input_shape, predictor.device)
         shape = (self.batch + 1, *predictor.input_shape)  # (N, H, W, C); see physical.py for the 1
         self._buffers = cycle([np.empty(shape, np.float32) for _ in range(2)])
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or CORES
         self._painters = ThreadPoolExecutor(self._threads, thread_name_prefix="painter")
 
     def __enter__(self) -> Self:

@@ -1,0 +1,107 @@
+"""Folds what a TensorFlow graph does to the outputs of its convolutions into their kernels."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.grappler.tf_optimizer import OptimizeGraph
+
+Graph = Any  # a GraphDef, and a NodeDef of it: TensorFlow has no complete types
+Node = Any
+Values = NDArray[np.float32]
+
+
+def fold(graph: tf.Graph, output: str) -> Graph:
+    """Give the GraphDef that computes tensor `output` of a graph without variables, in fewer steps.
+
+    What depends on constants alone is computed now, and what scales and shifts the channels of a
+    convolution becomes its kernel and one bias. Outputs stay what they were but for rounding.
+    """
+    folded = _compute_constants(graph, output)
+    nodes = {node.name: node for node in folded.node}
+    uses = Counter(_name(tensor) for node in folded.node for tensor in node.input)
+    for node in list(nodes.values()):
+        if node.op == "AddV2":
+            _fold_into_convolution(node, nodes, uses, folded)
+    return folded
+
+
+def _compute_constants(graph: tf.Graph, output: str) -> Graph:
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.optimizers.extend(["constfold", "dependency"])
+    with graph.as_default():
+        exported = tf.compat.v1.train.export_meta_graph()
+    exported.collection_def["train_op"].node_list.value.append(output)  # what is to be kept
+    return OptimizeGraph(config, exported)
+
+
+def _fold_into_convolution(
+    end: Node, nodes: dict[str, Node], uses: Counter[str], graph: Graph
+) -> None:
+    """Make a sum the bias of the convolution before it, if only constants come in between."""
+    scale, shift, node = np.ones(1, np.float32), np.zeros(1, np.float32), end
+    while node.op in ("AddV2", "BiasAdd", "Mul"):
+        before, constant = _operands(node, nodes)
+        if constant is None or uses[before.name] > 1:  # what others see must stay as it is
+            return
+        if node.op == "Mul":
+            scale = scale * constant
+        else:
+            shift = shift + scale * constant
+        node = before
+    kernel = _kernel(node, nodes)  # (H, W, channels in, channels out), or (H, W, *channels out)
+    if kernel is None:
+        return
+    channels = kernel.shape[3:] if node.op == "Conv2D" else kernel.shape[2:]
+    count = int(np.prod(channels))
+    if not {scale.size, shift.size} <= {1, count}:  # would make one channel several
+        return
+    node.input[1] = _constant(f"{end.name}/kernel", kernel * _each(scale, channels), nodes, graph)
+    end.op = "BiasAdd"
+    end.attr["data_format"].s = b"NHWC"
+    bias = _constant(f"{end.name}/bias", _each(shift, (count,)), nodes, graph)
+    end.input[:] = [node.name, bias]
+
+
+def _operands(node: Node, nodes: dict[str, Node]) -> tuple[Node, Values | None]:
+    """Give what goes into a node, and with which constant: one number, or one a channel."""
+    first, second = (nodes[_name(tensor)] for tensor in node.input[:2])
+    before, other = (second, first) if first.op == "Const" else (first, second)
+    constant = _value(other)
+    if constant is None or constant.size != np.atleast_1d(constant).shape[-1]:
+        return before, None
+    return before, constant.reshape(-1)
+
+
+def _kernel(node: Node, nodes: dict[str, Node]) -> Values | None:
+    """Give the constant kernel of a convolution of pictures (N, H, W, C)."""
+    if node.op not in ("Conv2D", "DepthwiseConv2dNative") or node.attr["data_format"].s != b"NHWC":
+        return None
+    return _value(nodes[_name(node.input[1])])
+
+
+def _value(node: Node) -> Values | None:
+    """Give the float32 array of a constant; None for whatever else."""
+    if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
+        return None
+    value: Values = tf.make_ndarray(node.attr["value"].tensor)
+    return value
+
+
+def _constant(name: str, value: Values, nodes: dict[str, Node], graph: Graph) -> str:
+    """Add a constant and give its name."""
+    nodes[name] = node = graph.node.add(name=name, op="Const")
+    node.attr["dtype"].type = tf.float32.as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    return name
+
+
+def _each(values: Values, channels: tuple[int, ...]) -> Values:
+    return np.broadcast_to(values, int(np.prod(channels))).reshape(channels)
+
+
+def _name(tensor: str) -> str:
+    """Give the node that a tensor, or a control input, comes from."""
+    return tensor.lstrip("^").partition(":")[0]
