@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cases import BATCH_SIZE, OUTPUTS, SEGMENTS, Case, Subject
+from worker.engine.arrays import Pictures
+from worker.engine.coalitions import Shape
 from worker.engine.method import CHUNK
 from worker.engine.physical import next_span, physical_batch
 
@@ -130,6 +132,13 @@ def ours(case: Case, subject: Subject) -> Run:
     return _engine(case, subject, TensorFlowPredictor(subject.model, subject.preprocess))
 
 
+def frozen(case: Case, subject: Subject) -> Run:
+    """This engine on TensorFlow with the variables folded into constants."""
+    from worker.engine.backends.tensorflow import FrozenPredictor
+
+    return _engine(case, subject, FrozenPredictor(subject.model, subject.preprocess))
+
+
 def openvino(case: Case, subject: Subject) -> Run:
     """This engine on OpenVINO in float32."""
     from worker.engine.backends.openvino import OpenVINOPredictor, read_graph
@@ -160,37 +169,38 @@ def _engine(case: Case, subject: Subject, predictor: "Predictor") -> Run:
     return run
 
 
+def overhead(case: Case, subject: Subject) -> Run:
+    """This engine and a model that costs nothing: painting and bookkeeping alone."""
+    return _engine(case, subject, Free(subject.picture.shape, subject.model.output_shape[-1]))
+
+
+class Free:
+    """Takes a picture's first numbers for its scores."""
+
+    backend, device, dtype = "none", "cpu", "float32"
+
+    def __init__(self, input_shape: Shape, n_outputs: int) -> None:
+        self.input_shape, self.n_outputs = input_shape, n_outputs
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
+        return pictures.reshape(len(pictures), -1)[:, : self.n_outputs].copy()
+
+
 def forward(case: Case, subject: Subject) -> Run:
     """The bare compiled model, on as many pictures in batches of the same size."""
-    return _bare(case, _compiled(subject), subject)
-
-
-def frozen(case: Case, subject: Subject) -> Run:
-    """The bare compiled model with its variables folded into constants."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    graph = convert_variables_to_constants_v2(_compiled(subject).get_concrete_function())
-    return _bare(case, lambda pictures: graph(pictures)[0], subject)
-
-
-def _compiled(subject: Subject) -> Any:
     import tensorflow as tf
 
-    return tf.function(
+    model = tf.function(
         lambda pictures: subject.model(subject.preprocess(pictures)),
         input_signature=[tf.TensorSpec((None, *subject.picture.shape), tf.float32)],
     )
-
-
-def _bare(case: Case, model: Callable[[Any], Any], subject: Subject) -> Run:
-    import tensorflow as tf
+    largest = physical_batch(subject.picture.shape, "cpu") + 1
+    pictures = np.broadcast_to(subject.picture, (largest, *subject.picture.shape)).copy()
 
     def run(max_evals: int) -> None:
         for size in _batches(case, max_evals, subject):
             model(tf.constant(pictures[:size])).numpy()
 
-    largest = physical_batch(subject.picture.shape, "cpu") + 1
-    pictures = np.broadcast_to(subject.picture, (largest, *subject.picture.shape)).copy()
     return run
 
 
@@ -210,7 +220,8 @@ def _batches(case: Case, max_evals: int, subject: Subject) -> Iterator[int]:
 CONTENDERS: dict[str, Callable[[Case, Subject], Run]] = {
     "shap": shap,
     "ours": ours,
-    "openvino": openvino,
-    "forward": forward,
     "frozen": frozen,
+    "openvino": openvino,
+    "overhead": overhead,
+    "forward": forward,
 }

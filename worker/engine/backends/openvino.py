@@ -13,11 +13,11 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino  # noqa: E402
 
 from worker.engine.arrays import Pictures  # noqa: E402
+from worker.engine.cores import CORES  # noqa: E402
 from worker.engine.errors import PredictorError  # noqa: E402
-from worker.engine.physical import physical_batch  # noqa: E402
+from worker.engine.physical import MOST_SHARES, physical_batch  # noqa: E402
 from worker.engine.predictor import check_pictures  # noqa: E402
 
-SMALLEST_SHARE = 4  # of a batch a request: pictures that are worth a core of their own
 HINTS = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
 
 
@@ -44,10 +44,9 @@ class OpenVINOPredictor:
         self.input_shape = tuple(size.get_length() for size in shape)
         self.n_outputs = graph.output().get_partial_shape()[1].get_length()
         self.dtype = precision
-        batch = physical_batch(self.input_shape, self.device)
-        self._requests = _requests(graph, precision, batch // SMALLEST_SHARE)
+        self._requests = _requests(graph, precision)
         self._lock = Lock()  # a request holds the arrays of one call
-        for n in (1, 2, batch):
+        for n in (1, 2, physical_batch(self.input_shape, self.device)):
             self(np.zeros((n, *self.input_shape), np.float32))
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
@@ -60,8 +59,8 @@ class OpenVINOPredictor:
             return np.concatenate([_scores(request) for request in busy])
 
 
-def _requests(graph: openvino.Model, precision: str, most: int) -> list[openvino.InferRequest]:
-    """Compile for the CPU and give as many requests as suit its cores, at most `most`, at least 1.
+def _requests(graph: openvino.Model, precision: str) -> list[openvino.InferRequest]:
+    """Compile for the CPU and give as many requests as suit its cores.
 
     Cores that each take a part of a batch do not wait for each other after every layer.
     """
@@ -69,7 +68,7 @@ def _requests(graph: openvino.Model, precision: str, most: int) -> list[openvino
     options = {
         "INFERENCE_PRECISION_HINT": wanted,
         "PERFORMANCE_HINT": "THROUGHPUT",
-        "PERFORMANCE_HINT_NUM_REQUESTS": max(most, 1),
+        "PERFORMANCE_HINT_NUM_REQUESTS": min(CORES, MOST_SHARES),
     }
     compiled = openvino.Core().compile_model(graph, "CPU", options)
     taken = compiled.get_property("INFERENCE_PRECISION_HINT")
@@ -79,7 +78,7 @@ def _requests(graph: openvino.Model, precision: str, most: int) -> list[openvino
             f"bfloat16 needs a CPU with AVX-512 or AMX"
         )
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-    return [compiled.create_infer_request() for _ in range(min(count, max(most, 1)))]
+    return [compiled.create_infer_request() for _ in range(min(count, MOST_SHARES))]
 
 
 def _scores(request: openvino.InferRequest) -> NDArray[np.float32]:
