@@ -23,7 +23,9 @@ from PIL import Image
 
 from benchmarks.http_clients import Connection, follow, poll_often
 from benchmarks.set_without_models import NAP_S, LoadSet, load_set, workers
-from service.contract.ledger import Count, Order, Tick, new_id
+from service.contract.ledger import Tick
+from service.contract.names import new_id
+from service.contract.records import Count, Order
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef, Outcome, Status
 from service.contract.store import attributions_key, open_store

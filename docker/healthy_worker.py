@@ -10,7 +10,7 @@ import time
 
 import redis
 
-from service.contract.ledger import as_text
+from service.contract.names import as_text
 from service.contract.presence import WORKERS
 from service.contract.queue import connect
 from service.contract.schema import ModelCard, ModelStatus

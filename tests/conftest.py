@@ -22,7 +22,8 @@ import pytest
 import redis
 from PIL import Image
 
-from service.contract.ledger import Ledger, Order
+from service.contract.ledger import Ledger
+from service.contract.records import Order
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelCard, ModelRef, ModelStatus
 from service.contract.settings import Settings

@@ -13,7 +13,8 @@ Interruption (worker.engine.control)
 import threading
 import time
 
-from service.contract.ledger import Count, Work
+from service.contract.ledger import Work
+from service.contract.records import Count
 from worker.engine.control import Interruption
 
 

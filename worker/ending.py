@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.schema import ErrorCode, Failure, Outcome, Status
 from worker.control import Control
 from worker.engine.control import Interruption

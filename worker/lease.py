@@ -10,7 +10,8 @@ from types import TracebackType
 import redis
 import structlog
 
-from service.contract.ledger import Count, Fenced, Ledger, Standing, Tick
+from service.contract.ledger import Fenced, Ledger, Standing, Tick
+from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
 from worker.control import Canceled, LeaseLost
 from worker.ending import Task

@@ -15,8 +15,8 @@ from service.api.label_maps import check_size, inspect_label_map
 from service.api.resolve import no_worker, resolve
 from service.api.services import Services
 from service.api.upload import Upload
-from service.contract.ledger import NoRoom, Order, ShareFull, State, new_id
 from service.contract.logs import request_id
+from service.contract.names import new_id
 from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
@@ -27,7 +27,9 @@ from service.contract.pictures import (
     decode_picture,
 )
 from service.contract.presence import live_workers, read_cards
+from service.contract.records import Order, State
 from service.contract.request import Priority, ResolvedSettings
+from service.contract.room import NoRoom, ShareFull
 from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, ModelCard, ModelRef
 from service.contract.store import StoreError, image_key, label_map_key
 

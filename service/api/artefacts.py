@@ -8,7 +8,7 @@ from starlette.responses import Response
 from service.api import documents
 from service.api.errors import ApiError, retry_after
 from service.api.services import Services
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.schema import Curve, ErrorCode, Faithfulness, Outcome
 from service.contract.store import MissingArtefact, attributions_key, faithfulness_key
 

@@ -17,7 +17,7 @@ from service.api.headers import negotiate, not_modified
 from service.api.responses import ETAG, IF_NONE_MATCH, NOT_MODIFIED, OF_RESULTS, binary, problems
 from service.api.services import Provided, Services
 from service.contract import schema
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.schema import ErrorCode
 
 MEDIA_TYPES = {

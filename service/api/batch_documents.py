@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from service.api import documents
 from service.api.catalogue import BatchState
 from service.api.errors import failure_problem
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.schema import Batch, BatchMember, BatchStatus, Progress, Status
 
 

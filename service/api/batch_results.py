@@ -17,7 +17,7 @@ from service.api.figures import PNG, FigureLook, figure_of
 from service.api.headers import not_modified
 from service.api.responses import IF_NONE_MATCH, shows_result
 from service.api.services import Provided, Services
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.schema import ErrorCode, Status
 
 MOST_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed

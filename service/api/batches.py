@@ -23,7 +23,7 @@ from service.api.responses import (
 )
 from service.api.services import Provided, Services
 from service.api.upload import JSON, MULTIPART
-from service.contract.ledger import new_batch_id
+from service.contract.names import new_batch_id
 from service.contract.request import MOST_IN_BATCH
 from service.contract.schema import Batch, ErrorCode
 

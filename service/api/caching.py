@@ -13,7 +13,7 @@ from fastapi import Request
 
 from service.api.services import Services
 from service.api.version import version
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.request import ResolvedSettings
 from service.contract.schema import LabelMapInfo, ModelCard
 from service.contract.store import (

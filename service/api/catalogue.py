@@ -10,19 +10,9 @@ import redis.asyncio
 
 from service.api.caller import Caller
 from service.api.errors import ApiError
-from service.contract.ledger import (
-    BATCH_ID,
-    Batch,
-    Hash,
-    State,
-    as_text,
-    decode,
-    decode_batch,
-    empty_for,
-    index_of,
-    key_of,
-)
-from service.contract.queue import EXPLANATION_ID
+from service.contract.hashes import Hash, decode, decode_batch, empty_for
+from service.contract.names import BATCH_ID, EXPLANATION_ID, as_text, index_of, key_of
+from service.contract.records import Batch, State
 from service.contract.schema import ErrorCode, Status
 
 READ_AT_ONCE = 100

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from service.api.errors import failure_problem
-from service.contract.ledger import READ_OFTEN, Order, State
+from service.contract.hashes import READ_OFTEN
+from service.contract.records import Order, State
 from service.contract.schema import Explanation, Outcome, Progress, Status
 
 LONGEST_PAUSE_S = 10  # between two looks at an explanation

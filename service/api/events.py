@@ -17,7 +17,8 @@ from service.api.errors import ApiError, problem_of
 from service.api.responses import problems
 from service.api.services import Provided
 from service.api.watch import Watch
-from service.contract.ledger import READ_OFTEN, State
+from service.contract.hashes import READ_OFTEN
+from service.contract.records import State
 from service.contract.schema import ErrorCode
 
 PING_S = 15

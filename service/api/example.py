@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.api import documents
-from service.contract.ledger import Count, Order, State
+from service.contract.records import Count, Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import (
     Crop,

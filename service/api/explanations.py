@@ -27,7 +27,8 @@ from service.api.responses import (
 )
 from service.api.services import Provided, Services
 from service.api.upload import JSON, MULTIPART
-from service.contract.ledger import State, new_id
+from service.contract.names import new_id
+from service.contract.records import State
 from service.contract.schema import (
     ErrorCode,
     Explanation,

@@ -22,7 +22,7 @@ from service.api.responses import (
 )
 from service.api.services import Provided, Services
 from service.contract import schema
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.request import Metric
 from service.contract.schema import ErrorCode
 

@@ -16,7 +16,7 @@ from service.api.errors import ApiError
 from service.api.headers import not_modified
 from service.api.responses import IF_NONE_MATCH, shows_result
 from service.api.services import Provided, Services
-from service.contract.ledger import State
+from service.contract.records import State
 from service.contract.schema import ErrorCode
 
 PNG = "image/png"

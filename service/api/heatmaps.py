@@ -18,8 +18,8 @@ from service.api.errors import ApiError
 from service.api.headers import not_modified
 from service.api.responses import IF_NONE_MATCH, shows_result
 from service.api.services import Provided, Services
-from service.contract.ledger import State
 from service.contract.pictures import decode_picture
+from service.contract.records import State
 from service.contract.schema import ErrorCode
 from service.contract.store import MissingArtefact, image_key
 

@@ -17,7 +17,7 @@ from service.api.caller import Caller
 from service.api.errors import ApiError, retry_after
 from service.api.services import Services
 from service.api.upload import Upload
-from service.contract.ledger import as_text
+from service.contract.names import as_text
 from service.contract.schema import ErrorCode
 from service.contract.store import StoreError
 

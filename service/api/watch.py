@@ -12,7 +12,8 @@ import redis.asyncio
 import structlog
 from anyio import move_on_after
 
-from service.contract.ledger import CHANGES, State, as_text
+from service.contract.names import CHANGES, as_text
+from service.contract.records import State
 
 LOOK_AGAIN_S = 2.0
 RECONNECT_S = 0.5

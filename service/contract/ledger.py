@@ -4,144 +4,43 @@ Redis holds the request, the status, the progress and the outcome; pictures and 
 store. Both sides read the same hash; `shapshot:changes` carries the id of each one that changed.
 """
 
-import json
-import math
-import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, Self
 
 import redis
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic_core import from_json
 
 from service.contract import scripts
-from service.contract.queue import EXPLANATION_ID, new_job
-from service.contract.request import ResolvedSettings
-from service.contract.schema import (
-    ErrorCode,
-    Failure,
-    ImageInfo,
-    LabelMapInfo,
-    ModelRef,
-    Outcome,
-    Status,
+from service.contract.hashes import (
+    Hash,
+    decode,
+    decode_batch,
+    empty_for,
+    encode_batch,
+    encode_count,
+    encode_found,
+    encode_queued,
 )
+from service.contract.names import EXPIRY, as_text, is_id, key_of
+from service.contract.queue import new_job
+from service.contract.records import Batch, Count, Order, State
+from service.contract.room import UNLIMITED, Caps
+from service.contract.schema import ErrorCode, Failure, Outcome, Status
 from service.contract.settings import Settings
 
-CHANGES = "shapshot:changes"
-INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
-EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artefacts may go
 RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
-READ_OFTEN = 512  # explanations that are kept as they were read last
 
-BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
-
-# What is read from Redis is believed as far as it has these types.
-Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, to year 9999
-Number = Annotated[int, Field(ge=0, lt=2**63)]
-ExplanationId = Annotated[str, Field(pattern=f"^{EXPLANATION_ID.pattern}$")]
-Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-
-T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class LedgerError(Exception):
-    """Base of the errors of this module.
-
-    LedgerError
-    ├── NoRoom      as much waits as may
-    │   ├── QueueFull   of everybody's
-    │   └── ShareFull   of this owner's
-    └── Fenced      the attempt lost its lease; another may have begun
-    """
-
-
-class NoRoom(LedgerError):  # noqa: N818
-    """As much waits as may; `retry_s`: when there may be room, None where nothing tells."""
-
-    def __init__(self, message: str, retry_s: int | None) -> None:
-        super().__init__(message)
-        self.retry_s = retry_s
-
-
-class QueueFull(NoRoom):
-    """As much waits as may in all."""
-
-
-class ShareFull(NoRoom):
-    """As much of this owner's waits as may."""
-
-
-class Fenced(LedgerError):  # noqa: N818
+class Fenced(Exception):  # noqa: N818
     """The attempt no longer owns its job: whatever it found must be dropped."""
-
-
-@dataclass(frozen=True)
-class Caps:
-    """What may wait at most: explanations, and bytes uploaded for them."""
-
-    jobs: float = math.inf
-    bytes: float = math.inf
-    owner_jobs: float = math.inf  # of one owner
-    owner_bytes: float = math.inf
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        return cls(
-            settings.max_queued,
-            settings.max_queued_bytes,
-            settings.max_queued_per_key,
-            settings.max_queued_bytes_per_key,
-        )
-
-
-class Order(BaseModel):
-    """What was asked for; never changes after acceptance."""
-
-    model_config = ConfigDict(frozen=True)
-
-    settings: ResolvedSettings
-    model: ModelRef
-    image: ImageInfo
-    label_map: LabelMapInfo | None = None
-    batch: str | None = None  # the id of the batch it is one of
-    owner: str | None = None  # the name of the key that asked; None where there are no keys
-    cache: str | None = None  # what all requests have in common that its result answers
-    request_id: str | None = None  # of the HTTP request that asked for it
-    traceparent: str | None = None  # of that request's span, where traces are kept
-
-    @property
-    def bytes(self) -> int:
-        """Of what was uploaded for it."""
-        return self.image.bytes + (self.label_map.bytes if self.label_map else 0)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Explanations asked for together, by one settings; each goes its own way."""
-
-    id: str
-    created_at: Moment
-    members: tuple[ExplanationId, ...]  # in the order of upload; none once expired
-    owner: str | None  # the name of the key that asked
-
-
-@dataclass(frozen=True)
-class Count:
-    """Evaluations of the model made and planned."""
-
-    evaluations: Number
-    planned: Number
-    eta_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 @dataclass(frozen=True)
@@ -172,107 +71,6 @@ class Standing(StrEnum):
     FENCED = "fenced"  # it lost its lease
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """One explanation as it stands, by identity: see decode."""
-
-    id: ExplanationId
-    version: Number  # grows with every change
-    status: Status
-    owner: str | None  # known of what has expired, too
-    created_at: Moment
-    started_at: Moment | None
-    finished_at: Moment | None
-    expires_at: Moment | None
-    attempts: Number
-    order: Order | None  # None once expired
-    progress: Count
-    outcome: Outcome | None
-    result: Token | None  # the attempt whose artefacts stand
-    error: Failure | None
-    cached_from: ExplanationId | None  # the explanation that found it, where no worker did
-
-
-def new_id() -> str:
-    return f"exp_{uuid.uuid4().hex}"
-
-
-def new_batch_id() -> str:
-    return f"batch_{uuid.uuid4().hex}"
-
-
-def is_id(text: str) -> bool:
-    """Whether it is the id of an explanation or of a batch."""
-    return bool(EXPLANATION_ID.fullmatch(text) or BATCH_ID.fullmatch(text))
-
-
-def key_of(id_: str) -> str:
-    """The hash of an explanation, or of a batch."""
-    return f"shapshot:explanation:{id_}"
-
-
-def index_of(owner: str | None) -> str:
-    """The sorted set, id by time of creation, of an owner's explanations; None: of everybody's."""
-    return INDEX if owner is None else f"{INDEX}:{owner}"
-
-
-Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
-
-_STATE, _BATCH = TypeAdapter(State), TypeAdapter(Batch)
-_ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
-
-
-def decode(explanation_id: str, raw: Hash) -> State | None:
-    """The state in a hash; None where there is none, or one that this ledger never wrote."""
-    return _decoded(explanation_id, tuple(raw.items()))
-
-
-@lru_cache(READ_OFTEN)
-def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | None:
-    """The same object for the same hash: of many who look, only the first has it parsed."""
-    fields = _texts(dict(raw))
-    if "status" not in fields:
-        return None
-    return _checked(_STATE, explanation_id, lambda: _ABSENT | fields | _parsed(fields))
-
-
-def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
-    """The batch in a hash; None where there is none, or one that this ledger never wrote."""
-    fields = _texts(raw)
-    if not fields:
-        return None
-    members = fields.get("members", "").split()
-    return _checked(_BATCH, batch_id, lambda: {"owner": None} | fields | {"members": members})
-
-
-def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]]) -> T | None:
-    """Whoever can write to Redis must not be able to make a reader fail."""
-    try:
-        return kind.validate_python(read() | {"id": id_})
-    except ValueError as error:  # pydantic's is one
-        log.warning("not a record of ours", id=id_, reason=type(error).__name__)
-        return None
-
-
-def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Those that are JSON. Raises ValueError."""
-    names = ("order", "outcome", "error", "progress")
-    found = {name: from_json(fields[name]) for name in names if name in fields}
-    return {"progress": Count(0, 0)} | found
-
-
-def empty_for(id_: str, error: redis.ResponseError) -> Hash:
-    """What is read of a key that somebody made no hash. Raises the error where it is another."""
-    if not str(error).startswith("WRONGTYPE"):
-        raise error
-    log.warning("not a record of ours", id=id_, reason=str(error))
-    return {}
-
-
-def _texts(raw: Hash) -> dict[str, str]:
-    return {as_text(name): as_text(value) for name, value in raw.items()}
-
-
 class Ledger:
     """The transitions, for one queue. Blocking; every call may raise `redis.RedisError`."""
 
@@ -283,7 +81,7 @@ class Ledger:
         queue: str,
         lease_s: int,
         retention_s: int,
-        caps: Caps = Caps(),
+        caps: Caps = UNLIMITED,
         interactive_share: int = 4,
     ) -> None:
         self._redis = connection
@@ -347,8 +145,7 @@ class Ledger:
 
         orders: by id, in the order of upload; each names the batch. earlier: as above.
         """
-        owner = next(iter(orders.values())).owner
-        record = {"created_at": time.time(), "members": " ".join(orders), **_given(owner=owner)}
+        record = encode_batch(orders, time.time())
         head = (batch_id, len(record), 0, *_flat(record))
         self._accept(orders, earlier, head, timeout_s=timeout_s)
 
@@ -377,25 +174,14 @@ class Ledger:
         arguments = (*head, *limits, *batch, *chain.from_iterable(entries))
         answer, *retry_s = self._call(scripts.ACCEPT, next(iter(orders)), *arguments)
         if as_text(answer) != "accepted":
-            raise self._no_room(as_text(answer), jobs, size, *retry_s)
-
-    def _no_room(self, whose: str, orders: Mapping[str, Order], size: int, retry_s: int) -> NoRoom:
-        caps, seconds = self._caps, retry_s if retry_s > 0 else None
-        more = f"there is no room for {len(orders)} more, of {size} bytes"
-        if whose == "owner":
-            limits = (
-                f"{caps.owner_jobs} explanations of a key may wait, of {caps.owner_bytes} bytes"
-            )
-            return ShareFull(f"{limits}; {more}", seconds)
-        return QueueFull(
-            f"{caps.jobs} explanations may wait, of {caps.bytes} bytes; {more}", seconds
-        )
+            seconds = retry_s[0] if retry_s[0] > 0 else None
+            raise caps.refusal(as_text(answer), len(jobs), size, seconds)
 
     def _entry(
         self, explanation_id: str, order: Order, now: float, timeout_s: int
     ) -> tuple[object, ...]:
         """What ACCEPT writes for one explanation: the fields of its hash and of RQ's job."""
-        fields = {"status": Status.QUEUED.value, **_fields(order, now)}
+        fields = encode_queued(order, now)
         job = new_job(
             explanation_id, queue=self._queue, timeout_s=timeout_s, connection=self._redis
         ).to_dict()
@@ -405,16 +191,7 @@ class Ledger:
         self, explanation_id: str, order: Order, now: float, earlier: State
     ) -> tuple[object, ...]:
         """The same for one that has its result already."""
-        fields = {
-            "status": Status.SUCCEEDED.value,
-            **_fields(order, now),
-            "finished_at": now,
-            "expires_at": self._expiry(now),
-            "progress": _json(earlier.progress),
-            "outcome": earlier.outcome.model_dump_json() if earlier.outcome else "",
-            "result": earlier.result,
-            "cached_from": earlier.id,
-        }
+        fields = encode_found(order, now, earlier, self._expiry(now))
         return (explanation_id, len(fields), 0, *_flat(fields))
 
     def earlier(self, cache: str) -> State | None:
@@ -479,7 +256,9 @@ class Ledger:
 
     def tick(self, *ticks: Tick) -> list[Standing]:
         """Renew the leases of attempts and report their progress; how each stands."""
-        arguments = [part for tick in ticks for part in (tick.id, tick.attempt, _json(tick.count))]
+        arguments = [
+            part for tick in ticks for part in (tick.id, tick.attempt, encode_count(tick.count))
+        ]
         head = (self._queue, time.time(), self._lease_s)
         answers = self._call(scripts.TICK, ticks[0].id, *head, *arguments)
         return [Standing(as_text(answer)) for answer in answers]
@@ -503,7 +282,7 @@ class Ledger:
         texts = (
             outcome.model_dump_json() if outcome else "",
             error.model_dump_json() if error else "",
-            _json(count),
+            encode_count(count),
             *_flat(vars(work) if work else {}),
         )
         owned = (explanation_id, self._queue, attempt, now, self._expiry(now))
@@ -544,33 +323,6 @@ class Ledger:
 
     def _expiry(self, now: float) -> float:
         return now + self._retention_s
-
-
-def as_text(value: object) -> str:
-    """What Redis returned, as text; what is no text becomes one that is nobody's name."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _json(count: Count | None) -> str:
-    return json.dumps(vars(count)) if count else ""
-
-
-def _fields(order: Order, now: float) -> dict[str, object]:
-    """Of the hash of a new explanation, but for how it stands."""
-    return {
-        "created_at": now,
-        "attempts": 0,
-        "order": order.model_dump_json(),
-        "bytes": order.bytes,
-        "method": order.settings.method,
-        "priority": order.settings.priority,
-        **_given(batch=order.batch, owner=order.owner, cache=order.cache),
-    }
-
-
-def _given(**fields: str | None) -> dict[str, str]:
-    """Without those that are None."""
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _flat(mapping: Mapping[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ import redis
 import structlog
 from pydantic import ValidationError
 
-from service.contract.ledger import as_text
+from service.contract.names import as_text
 from service.contract.schema import ModelCard, ModelStatus
 
 WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends

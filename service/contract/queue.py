@@ -5,7 +5,6 @@ any importable function, callback or webhook named in a job; this class reads a 
 fields, decodes JSON, and looks its function up in a dictionary that the worker fills.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -18,8 +17,9 @@ from redis.retry import Retry
 from rq.exceptions import DeserializationError
 from rq.serializers import JSONSerializer
 
+from service.contract.names import EXPLANATION_ID
+
 EXPLAIN = "worker.jobs.explain"
-EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")
 
 log = structlog.get_logger(__name__)
 

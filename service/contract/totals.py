@@ -12,7 +12,7 @@ from typing import get_args
 
 import redis
 
-from service.contract.ledger import as_text, key_of
+from service.contract.names import as_text, key_of
 from service.contract.presence import available_models
 from service.contract.request import Priority
 

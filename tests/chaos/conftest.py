@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from service.contract.ledger import Ledger, Order, State, new_batch_id, new_id
+from service.contract.ledger import Ledger
+from service.contract.names import new_batch_id, new_id
 from service.contract.queue import connect
+from service.contract.records import Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef
 from tests.conftest import RedisServer, wait_until

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import httpx
 
-from service.contract.ledger import INDEX, Ledger, State
+from service.contract.ledger import Ledger
+from service.contract.names import INDEX
+from service.contract.records import State
 from tests.chaos.stage import LEASE_S, QUICK, URL, Stage, end, fill_disk, free_disk
 from tests.conftest import RedisServer, wait_until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.contract.ledger import key_of, new_batch_id, new_id
+from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.queue import EXPLAIN
 from tests.chaos.conftest import LEASE_S, Scene
 from tests.conftest import wait_until

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from service.contract.ledger import key_of
+from service.contract.names import key_of
 from service.contract.schema import ErrorCode
 from tests.chaos.stage import LONG, QUICK, URL, Stage, end, fill_disk, free_disk, photo
 from tests.conftest import RedisServer, started, wait_until

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from service.contract.ledger import Ledger, Order, new_id
+from service.contract.ledger import Ledger
+from service.contract.names import new_id
+from service.contract.records import Order
 from service.contract.schema import (
     Crop,
     Outcome,

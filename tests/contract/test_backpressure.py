@@ -10,18 +10,9 @@ from typing import ClassVar
 import pytest
 import redis
 
-from service.contract.ledger import (
-    INDEX,
-    Caps,
-    Fenced,
-    Ledger,
-    QueueFull,
-    ShareFull,
-    as_text,
-    key_of,
-    new_batch_id,
-    new_id,
-)
+from service.contract.ledger import Fenced, Ledger
+from service.contract.names import INDEX, as_text, key_of, new_batch_id, new_id
+from service.contract.room import Caps, QueueFull, ShareFull
 from service.contract.schema import Status
 
 

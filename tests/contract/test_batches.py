@@ -2,17 +2,10 @@
 
 import pytest
 
-from service.contract.ledger import (
-    Caps,
-    Count,
-    Ledger,
-    QueueFull,
-    Standing,
-    Tick,
-    key_of,
-    new_batch_id,
-    new_id,
-)
+from service.contract.ledger import Ledger, Standing, Tick
+from service.contract.names import key_of, new_batch_id, new_id
+from service.contract.records import Count
+from service.contract.room import Caps, QueueFull
 from service.contract.schema import Status
 
 

@@ -8,7 +8,7 @@ import zlib
 import pytest
 from rq.job import Job as StockJob
 
-from service.contract.ledger import new_id
+from service.contract.names import new_id
 from service.contract.queue import EXPLAIN, Job, Queue, RefusedJob, new_job, only_argument
 
 

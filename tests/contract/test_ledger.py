@@ -7,17 +7,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 from service.contract import ledger as ledger_module
-from service.contract.ledger import (
-    EXPIRY,
-    Count,
-    Fenced,
-    Ledger,
-    Standing,
-    Tick,
-    key_of,
-    new_id,
-)
+from service.contract.ledger import Fenced, Ledger, Standing, Tick
+from service.contract.names import CHANGES, EXPIRY, key_of, new_id
 from service.contract.queue import connect
+from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
 
 # What stays, whatever comes and goes
@@ -288,7 +281,7 @@ def test_an_upload_that_became_an_explanation_is_not_swept(ledger, order, connec
 
 def test_every_change_is_published_with_a_higher_version(ledger, accepted, connection):
     with connection.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(ledger_module.CHANGES)
+        listener.subscribe(CHANGES)
         listener.get_message(timeout=1)
         explanation_id = accepted()
         versions = [ledger.read(explanation_id).version]

@@ -2,7 +2,9 @@
 
 import pytest
 
-from service.contract.ledger import Ledger, State, index_of, key_of, new_batch_id, new_id
+from service.contract.ledger import Ledger
+from service.contract.names import index_of, key_of, new_batch_id, new_id
+from service.contract.records import State
 from service.contract.schema import Status
 
 

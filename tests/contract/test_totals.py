@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from service.contract.ledger import Fenced, Work, new_batch_id, new_id
+from service.contract.ledger import Fenced, Work
+from service.contract.names import new_batch_id, new_id
 from service.contract.presence import announce
 from service.contract.schema import ErrorCode, Failure, ModelStatus, Status
 from service.contract.totals import read_traffic

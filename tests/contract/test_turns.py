@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.contract.ledger import Ledger, as_text, key_of, new_batch_id, new_id
+from service.contract.ledger import Ledger
+from service.contract.names import as_text, key_of, new_batch_id, new_id
 from service.contract.schema import Status
 
 LIST, INTERMEDIATE = "rq:queue:test", "rq:queue:test:intermediate"

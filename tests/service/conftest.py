@@ -12,8 +12,9 @@ import pytest
 import redis
 
 from service.api.app import create_app
-from service.contract.ledger import Count, Ledger, State
+from service.contract.ledger import Ledger
 from service.contract.presence import announce
+from service.contract.records import Count, State
 from service.contract.request import Metric
 from service.contract.schema import (
     Crop,

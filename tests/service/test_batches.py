@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.ledger import Count, Tick
+from service.contract.ledger import Tick
+from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
 from tests.service.conftest import some_arrays
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.contract.ledger import Count, Tick
+from service.contract.ledger import Tick
+from service.contract.records import Count
 from service.contract.settings import Settings
 
 URL = "/v1/explanations"

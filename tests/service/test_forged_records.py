@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.contract.ledger import CHANGES, EXPIRY, INDEX, key_of, new_batch_id, new_id
+from service.contract.names import CHANGES, EXPIRY, INDEX, key_of, new_batch_id, new_id
 from service.contract.presence import CARDS, WORKERS
 from service.contract.totals import TOTALS
 

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
-from service.contract.ledger import INDEX, Count, Ledger, Tick, key_of, new_id
+from service.contract.ledger import Ledger, Tick
+from service.contract.names import INDEX, key_of, new_id
+from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
 
 URL = "/v1/explanations"

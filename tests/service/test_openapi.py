@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from service.api.openapi import DOCUMENT, render_document
-from service.contract.ledger import Count, Tick
+from service.contract.ledger import Tick
+from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure
 from tests.service.conftest import some_curves
 

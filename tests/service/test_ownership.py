@@ -6,7 +6,8 @@ import re
 import pytest
 
 from service.api.catalogue import LOOKED_THROUGH
-from service.contract.ledger import Ledger, new_id
+from service.contract.ledger import Ledger
+from service.contract.names import new_id
 from service.contract.settings import Settings
 from service.keys import Scope
 from tests.service.conftest import some_curves

@@ -10,7 +10,7 @@ from service.api.caller import OPERATOR
 from service.api.events import events_of
 from service.api.services import READS_AT_ONCE, open_services
 from service.api.watch import LOOK_AGAIN_S, Watch
-from service.contract.ledger import CHANGES, new_id
+from service.contract.names import CHANGES, new_id
 from service.contract.schema import Status
 from service.contract.traces import Traces
 

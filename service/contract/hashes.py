@@ -1,0 +1,126 @@
+"""How explanations and batches are read from their hashes in Redis, and written there.
+
+Whoever can write to Redis must not be able to make a reader fail: what is no record of ours is
+logged and passed over.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import redis
+import structlog
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
+from service.contract.names import as_text
+from service.contract.records import Batch, Count, Order, State
+from service.contract.schema import Status
+
+READ_OFTEN = 512  # explanations that are kept as they were read last
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
+
+_STATE, _BATCH = TypeAdapter(State), TypeAdapter(Batch)
+_ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
+
+
+def decode(explanation_id: str, raw: Hash) -> State | None:
+    """The state in a hash; None where there is none, or one that the ledger never wrote."""
+    return _decoded(explanation_id, tuple(raw.items()))
+
+
+@lru_cache(READ_OFTEN)
+def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | None:
+    """The same object for the same hash: of many who look, only the first has it parsed."""
+    fields = _texts(dict(raw))
+    if "status" not in fields:
+        return None
+    return _checked(_STATE, explanation_id, lambda: _ABSENT | fields | _parsed(fields))
+
+
+def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
+    """The batch in a hash; None where there is none, or one that the ledger never wrote."""
+    fields = _texts(raw)
+    if not fields:
+        return None
+    members = fields.get("members", "").split()
+    return _checked(_BATCH, batch_id, lambda: {"owner": None} | fields | {"members": members})
+
+
+def empty_for(id_: str, error: redis.ResponseError) -> Hash:
+    """What is read of a key that somebody made no hash. Raises the error where it is another."""
+    if not str(error).startswith("WRONGTYPE"):
+        raise error
+    log.warning("not a record of ours", id=id_, reason=str(error))
+    return {}
+
+
+def encode_queued(order: Order, now: float) -> dict[str, object]:
+    """The hash of an explanation that waits for a worker."""
+    return {"status": Status.QUEUED.value, **_fields(order, now)}
+
+
+def encode_found(order: Order, now: float, earlier: State, expires_at: float) -> dict[str, object]:
+    """The hash of an explanation that has its result already, from an earlier one."""
+    return {
+        "status": Status.SUCCEEDED.value,
+        **_fields(order, now),
+        "finished_at": now,
+        "expires_at": expires_at,
+        "progress": encode_count(earlier.progress),
+        "outcome": earlier.outcome.model_dump_json() if earlier.outcome else "",
+        "result": earlier.result,
+        "cached_from": earlier.id,
+    }
+
+
+def encode_batch(orders: Mapping[str, Order], now: float) -> dict[str, object]:
+    """The hash of a batch of these explanations."""
+    owner = next(iter(orders.values())).owner
+    return {"created_at": now, "members": " ".join(orders), **_given(owner=owner)}
+
+
+def encode_count(count: Count | None) -> str:
+    return json.dumps(vars(count)) if count else ""
+
+
+def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]]) -> T | None:
+    try:
+        return kind.validate_python(read() | {"id": id_})
+    except ValueError as error:  # pydantic's is one
+        log.warning("not a record of ours", id=id_, reason=type(error).__name__)
+        return None
+
+
+def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Those that are JSON. Raises ValueError."""
+    names = ("order", "outcome", "error", "progress")
+    found = {name: from_json(fields[name]) for name in names if name in fields}
+    return {"progress": Count(0, 0)} | found
+
+
+def _texts(raw: Hash) -> dict[str, str]:
+    return {as_text(name): as_text(value) for name, value in raw.items()}
+
+
+def _fields(order: Order, now: float) -> dict[str, object]:
+    """Of the hash of a new explanation, but for how it stands."""
+    return {
+        "created_at": now,
+        "attempts": 0,
+        "order": order.model_dump_json(),
+        "bytes": order.bytes,
+        "method": order.settings.method,
+        "priority": order.settings.priority,
+        **_given(batch=order.batch, owner=order.owner, cache=order.cache),
+    }
+
+
+def _given(**fields: str | None) -> dict[str, str]:
+    """Without those that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
