@@ -11,27 +11,14 @@ from pydantic import Field
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from service.api import (
-    attributions,
-    batch_results,
-    batches,
-    docs,
-    errors,
-    events,
-    explanations,
-    faithfulness,
-    figures,
-    health,
-    heatmaps,
-    models,
-    openapi,
-    scrape,
-    validation,
-)
-from service.api.keyring import Keyring
-from service.api.middleware import QUIET, Access, HeadAsGet, ShortHeads
-from service.api.safe_headers import SafeHeaders
-from service.api.security import ADMINS_ONLY, GUARDED
+from service.api import openapi
+from service.api.edge.keyring import Keyring
+from service.api.edge.middleware import QUIET, Access, HeadAsGet, ShortHeads
+from service.api.edge.safe_headers import SafeHeaders
+from service.api.edge.security import ADMINS_ONLY, GUARDED
+from service.api.endpoints import batches, docs, events, explanations, health, models, scrape
+from service.api.protocol import errors, validation
+from service.api.results import attributions, batch_results, faithfulness, figures, heatmaps
 from service.api.services import open_services
 from service.api.version import version
 from service.contract.schema import Response

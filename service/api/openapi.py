@@ -13,9 +13,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api import example
-from service.api.errors import PROBLEM
-from service.api.responses import problem_example
+from service.api.protocol.errors import PROBLEM
+from service.api.protocol.responses import problem_example
+from service.api.reading import example
 from service.contract.request import BatchRequest, ExplanationRequest, ExplanationSettings
 from service.contract.schema import ErrorCode, Problem
 

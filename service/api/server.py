@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.api.app import create_app
-from service.api.connection import connections
+from service.api.edge.connection import connections
 from service.contract.logs import configure_logs
 from service.contract.settings import Settings, TraceSettings
 from service.contract.traces import TracesUnavailable, open_traces

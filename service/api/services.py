@@ -13,15 +13,15 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from service.api.body import Bodies
-from service.api.caller import NOBODY, OPERATOR, Caller
-from service.api.catalogue import Catalogue
-from service.api.keyring import Keyring
-from service.api.metrics import Metrics
-from service.api.rate_limit import RateLimit
-from service.api.security import Admitted, Guard
-from service.api.traffic import RedisMetrics
-from service.api.watch import Watch
+from service.api.edge.body import Bodies
+from service.api.edge.caller import NOBODY, OPERATOR, Caller
+from service.api.edge.keyring import Keyring
+from service.api.edge.metrics import Metrics
+from service.api.edge.rate_limit import RateLimit
+from service.api.edge.security import Admitted, Guard
+from service.api.edge.traffic import RedisMetrics
+from service.api.reading.catalogue import Catalogue
+from service.api.reading.watch import Watch
 from service.contract.ledger import Ledger
 from service.contract.queue import connect
 from service.contract.settings import Settings

@@ -352,7 +352,7 @@ class Batch(Response):
 
 
 class ErrorCode(StrEnum):
-    """Every way to fail; `service/api/errors.py` gives each a status."""
+    """Every way to fail; `service/api/protocol/errors.py` gives each a status."""
 
     BAD_REQUEST = "bad_request"
     UNAUTHORIZED = "unauthorized"

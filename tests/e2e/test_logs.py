@@ -64,7 +64,7 @@ def test_a_request_can_be_followed_through_the_logs_of_both(tmp_path: Path, redi
     problem = only(api, event="request", request_id=refused.headers["X-Request-ID"])
     assert problem["route"] == "/v1/explanations/{explanation_id}"
     assert (problem["status"], problem["problem"]) == (404, "not_found")
-    assert {"uvicorn.error", "service.api.middleware"} <= {line["logger"] for line in api}
+    assert {"uvicorn.error", "service.api.edge.middleware"} <= {line["logger"] for line in api}
     assert all({"timestamp", "level", "event"} <= set(line) for line in (*api, *worker))
     said = both.text("api") + both.text("worker")
     assert "s3cr3t" not in said

@@ -405,7 +405,7 @@ async def test_results_of_different_shapes_are_not_stacked(create_batch, served,
 async def test_arrays_too_large_for_one_file_are_left_to_each(
     create_batch, served, hand, refused, monkeypatch
 ):
-    monkeypatch.setattr("service.api.batch_results.MOST_VALUES", 3 * 8 * 12 * 3 * 2 - 1)
+    monkeypatch.setattr("service.api.results.batch_results.MOST_VALUES", 3 * 8 * 12 * 3 * 2 - 1)
     url, ids = await create_batch()
     for explanation_id in ids:
         hand.succeed(explanation_id)

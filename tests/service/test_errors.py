@@ -7,7 +7,7 @@ import redis
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from service.api.errors import STATUSES, ApiError, problem_of
+from service.api.protocol.errors import STATUSES, ApiError, problem_of
 from service.contract.schema import ErrorCode
 from service.contract.store import attributions_key
 

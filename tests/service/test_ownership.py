@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from service.api.catalogue import LOOKED_THROUGH
+from service.api.reading.catalogue import LOOKED_THROUGH
 from service.contract.ledger import Ledger
 from service.contract.names import new_id
 from service.contract.settings import Settings

@@ -6,10 +6,10 @@ import time
 import pytest
 import redis.asyncio
 
-from service.api.caller import OPERATOR
-from service.api.events import events_of
+from service.api.edge.caller import OPERATOR
+from service.api.endpoints.events import events_of
+from service.api.reading.watch import LOOK_AGAIN_S, Watch
 from service.api.services import READS_AT_ONCE, open_services
-from service.api.watch import LOOK_AGAIN_S, Watch
 from service.contract.names import CHANGES, new_id
 from service.contract.schema import Status
 from service.contract.traces import Traces

@@ -1,0 +1,127 @@
+"""uvicorn's connection, for clients that are slow or do not speak HTTP.
+
+uvicorn waits without end for a head, reads without end what follows a request that was answered,
+and refuses in plain text what it cannot parse.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.api.protocol.errors import (
+    ApiError,
+    headers_too_large,
+    problem_response,
+    uri_too_long,
+)
+from service.contract.schema import ErrorCode
+from service.contract.settings import Settings
+
+CLOSE = (b"connection", b"close")
+
+Awaited = Literal["head", "rest"] | None
+
+
+def connections(settings: Settings) -> Callable[..., asyncio.Protocol]:
+    """What makes uvicorn's protocol of a connection."""
+    return partial(Connection, patience_s=settings.head_timeout_s)
+
+
+class Connection(H11Protocol):
+    """Waits so long for a head, and for the rest of a request that is answered already."""
+
+    def __init__(self, *args: Any, patience_s: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._patience_s = patience_s
+        self._awaited: Awaited = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:  # read and thrown away: with unread data the answer would be lost
+            return
+        super().data_received(data)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop()
+
+    def send_400_response(self, msg: str) -> None:
+        """What h11 cannot parse, and raised for: uvicorn calls this while it handles that error."""
+        error = sys.exception()
+        too_large = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431
+        self._refuse(self._too_long() if too_large else _not_http(error or msg))
+
+    def _too_long(self) -> ApiError:
+        received, _ = self.conn.trailing_data
+        return (
+            headers_too_large(len(received)) if b"\n" in received else uri_too_long(len(received))
+        )
+
+    def _wait(self) -> None:
+        """Start a clock where something else is waited for than before."""
+        awaited = self._now_awaited()
+        if awaited != self._awaited:
+            self._stop()
+            self._awaited = awaited
+            if awaited:
+                self._timer = self.loop.call_later(self._patience_s, self._give_up)
+
+    def _now_awaited(self) -> Awaited:
+        if self._refused:
+            return "rest"
+        if self.conn.their_state is h11.IDLE:
+            return "head"
+        if self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete:
+            return "rest"
+        return None
+
+    def _stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._awaited = None
+
+    def _give_up(self) -> None:
+        begun = self._awaited == "head" and self.conn.trailing_data[0]
+        self._stop()
+        if begun:
+            detail = f"the head of a request may take {self._patience_s:g} s"
+            self._refuse(ApiError(ErrorCode.REQUEST_TIMEOUT, detail, "headers"))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer, and close when the client has read it or is out of time."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer is on its way
+            self.transport.close()
+            return
+        problem = problem_response(error)
+        answer = h11.Response(
+            status_code=problem.status_code, headers=[*problem.raw_headers, CLOSE]
+        )
+        for event in (answer, h11.Data(data=bytes(problem.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.write_eof()
+        if self.cycle:  # whoever still reads a body that cannot be parsed
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._refused = True
+        self._wait()
+
+
+def _not_http(reason: object) -> ApiError:
+    return ApiError(ErrorCode.BAD_REQUEST, f"this is no HTTP/1.1 request: {reason}")

@@ -1,0 +1,54 @@
+"""How many requests a name may make: counted in Redis, so that all API processes count together."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Self
+
+import redis.asyncio
+from limits import RateLimitItem, parse
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from service.api.protocol.errors import ApiError, retry_after
+from service.contract.schema import ErrorCode
+
+OFF = "off"
+
+
+class RateLimit:
+    """One limit, for each name apart; its window slides."""
+
+    def __init__(self, item: RateLimitItem, connection: redis.asyncio.Redis) -> None:
+        pool = connection.connection_pool
+        storage = RedisStorage(
+            "async+redis://",
+            implementation="redispy",
+            key_prefix="shapshot:rate",
+            connection_pool=pool,  # type: ignore[arg-type]  # as it documents
+        )
+        self._item = item
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
+
+    @classmethod
+    def of(cls, text: str, connection: redis.asyncio.Redis) -> Self | None:
+        """As the settings have it; None where there is to be none."""
+        return None if text == OFF else cls(parse(text), connection)
+
+    async def count(self, name: str) -> Mapping[str, str]:
+        """Count a request; the headers that say how many are left. Raises ApiError, RedisError."""
+        within = await self._limiter.hit(self._item, name)
+        window = await self._limiter.get_window_stats(self._item, name)
+        reset_s = max(1, math.ceil(window.reset_time - time.time()))
+        headers = {
+            "RateLimit-Limit": str(self._item.amount),
+            "RateLimit-Remaining": str(window.remaining),
+            "RateLimit-Reset": str(reset_s),
+        }
+        if not within:
+            detail = f"{name} has made {self._item}"
+            headers |= retry_after(reset_s)
+            raise ApiError(
+                ErrorCode.RATE_LIMITED, detail, accepted=str(self._item), headers=headers
+            )
+        return headers

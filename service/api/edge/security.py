@@ -1,0 +1,85 @@
+"""Who may ask what: every request has a key, but those to the open routes that app.py names."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from service.api.edge.caller import OPERATOR, Caller
+from service.api.edge.keyring import Keyring
+from service.api.edge.rate_limit import RateLimit
+from service.api.protocol.errors import ApiError
+from service.contract.schema import ErrorCode
+from service.keys import Scope
+
+_SAME = "A key of the server; a server without keys, on loopback, takes none"
+_BEARER = HTTPBearer(scheme_name="bearer", description=_SAME, auto_error=False)
+_HEADER = APIKeyHeader(name="X-API-Key", scheme_name="api_key", description=_SAME, auto_error=False)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Lets in whoever has a key, so often; all where there are no keys."""
+
+    keyring: Keyring | None
+    rate_limit: RateLimit | None
+
+    def recognise(self, token: str | None) -> Caller:
+        """Raises ApiError unauthorized, which does not repeat what was sent."""
+        if self.keyring is None:
+            return OPERATOR
+        caller = self.keyring.caller_of(token) if token else None
+        if caller is None:
+            said = "this is no key of this server" if token else "there is no key"
+            accepted = ["Authorization: Bearer KEY", "X-API-Key: KEY"]
+            headers = {"WWW-Authenticate": "Bearer"}
+            raise ApiError(ErrorCode.UNAUTHORIZED, said, "Authorization", None, accepted, headers)
+        return caller
+
+
+async def _recognise(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    header: Annotated[str | None, Security(_HEADER)],
+) -> Caller:
+    """Who asks; the request's log line names them. Raises ApiError unauthorized."""
+    caller = _guard(request).recognise(bearer.credentials if bearer else header)
+    if caller.name is not None:
+        structlog.contextvars.bind_contextvars(key=caller.name)
+    return caller
+
+
+Recognised = Annotated[Caller, Depends(_recognise)]
+
+
+async def _admit(request: Request, caller: Recognised) -> Caller:
+    """Who asks and may. Raises ApiError rate_limited, forbidden, and RedisError."""
+    rate_limit = _guard(request).rate_limit
+    if caller.name is not None and rate_limit:
+        request.state.headers = await rate_limit.count(caller.name)
+    _demand(caller, Scope.READ if request.method == "GET" else Scope.EXPLAIN)
+    return caller
+
+
+async def _admit_admin(caller: Recognised) -> None:
+    """Not counted: counting takes Redis, and who watches wants answers while it is away."""
+    _demand(caller, Scope.ADMIN)
+
+
+def _guard(request: Request) -> Guard:
+    guard: Guard = request.app.state.services.guard
+    return guard
+
+
+def _demand(caller: Caller, scope: Scope) -> None:
+    """Raises ApiError forbidden."""
+    if not caller.may(scope):
+        detail = f"this takes a key with the scope {scope}"
+        raise ApiError(ErrorCode.FORBIDDEN, detail, None, sorted(caller.scopes), [scope])
+
+
+Admitted = Annotated[Caller, Depends(_admit)]
+GUARDED = [Depends(_admit)]  # for routers: also where an endpoint does not ask who asks
+ADMINS_ONLY = [Depends(_admit_admin)]

@@ -1,0 +1,132 @@
+"""Batches over HTTP: several pictures by one settings, each an explanation of its own."""
+
+import structlog
+from anyio import move_on_after, to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.api.endpoints.explanations import FORM, POST_PROBLEMS
+from service.api.endpoints.removal import remove
+from service.api.intake.admission import admit_batch
+from service.api.intake.receive import receive
+from service.api.intake.upload import JSON, MULTIPART
+from service.api.protocol.headers import document_response, not_modified, preferred_wait
+from service.api.protocol.responses import (
+    CACHE_CONTROL,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    LOOK,
+    PREFER,
+    asked_for,
+    problems,
+)
+from service.api.reading import batch_documents
+from service.api.reading.catalogue import BatchState
+from service.api.services import Provided, Services
+from service.contract.names import new_batch_id
+from service.contract.request import MOST_IN_BATCH
+from service.contract.schema import Batch, ErrorCode
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+_IMAGES = {
+    "type": "array",
+    "items": {"type": "string", "format": "binary"},
+    "minItems": 1,
+    "maxItems": MOST_IN_BATCH,
+    "description": "The pictures, a file each, in parts of the same name",
+}
+_BODY = {
+    "required": True,
+    "content": {
+        MULTIPART: {
+            "schema": FORM | {"properties": FORM["properties"] | {"image": _IMAGES}},
+            "encoding": {"settings": {"contentType": JSON}},
+        },
+        JSON: {
+            "schema": {"$ref": "#/components/schemas/BatchRequest"},
+            "example": {"images": ["iVBORw0KGgo…", "iVBORw0KGgo…"]},
+        },
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Batch,
+    response_description="Accepted, every picture; they wait for a worker, or run",
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
+    responses=asked_for(Batch) | problems(*POST_PROBLEMS),
+)
+async def create_batch(request: Request, services: Provided) -> Response:
+    """Ask for several pictures to be explained side by side: all are accepted, or none.
+
+    A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
+    followed, canceled or deleted by itself.
+    """
+    batch_id = await receive(request, services, new_batch_id(), admit_batch, batch=True)
+    structlog.contextvars.bind_contextvars(id=batch_id)
+    state, headers = await _awaited(request, services, batch_id)
+    response = _answer(state, status_code=200 if state.done else 202)
+    response.headers.update(headers | {"Location": batch_documents.path_of(batch_id)})
+    return response
+
+
+@router.get(
+    "/{batch_id}",
+    response_model=Batch,
+    openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
+    responses=LOOK,
+)
+async def get_batch(request: Request, services: Provided, batch_id: str) -> Response:
+    """Look at a batch, or wait until all of it is done."""
+    state, headers = await _awaited(request, services, batch_id)
+    response = not_modified(request, batch_documents.etag_of(state)) or _answer(state)
+    response.headers.update(headers)
+    return response
+
+
+@router.post(
+    "/{batch_id}/cancel",
+    response_model=Batch,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+)
+async def cancel_batch(services: Provided, batch_id: str) -> Response:
+    """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
+    state = await services.catalogue.batch(batch_id)
+    for member in state.members.values():
+        await to_thread.run_sync(services.ledger.cancel, member.id)
+    return _answer(await services.catalogue.batch(batch_id))
+
+
+@router.delete(
+    "/{batch_id}",
+    status_code=204,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING),
+)
+async def delete_batch(services: Provided, batch_id: str) -> Response:
+    """Delete a batch with all its explanations and all that was sent and found."""
+    state = await services.catalogue.batch(batch_id)
+    ids = [*state.batch.members, batch_id]
+    return await remove(services, ids, what="an explanation of the batch")
+
+
+async def _awaited(
+    request: Request, services: Services, batch_id: str
+) -> tuple[BatchState, dict[str, str]]:
+    """The state, after the wait the client prefers, and the header that says so."""
+    state = await services.catalogue.batch(batch_id)
+    wait_s = preferred_wait(request)
+    if wait_s is None:
+        return state, {}
+    with move_on_after(wait_s):
+        for member in state.members.values():
+            await services.watch.until_done(member.id, wait_s)
+    return await services.catalogue.batch(batch_id), {"Preference-Applied": f"wait={wait_s}"}
+
+
+def _answer(state: BatchState, *, status_code: int = 200) -> Response:
+    content = batch_documents.batch(state).model_dump_json()
+    again_s = None if state.done else batch_documents.next_look_s(state)
+    return document_response(content, batch_documents.etag_of(state), again_s, status_code)

@@ -1,0 +1,206 @@
+"""Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
+
+from typing import Annotated, Any
+
+import structlog
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service.api.endpoints.removal import remove
+from service.api.intake.admission import admit
+from service.api.intake.caching import Caching, cache_status
+from service.api.intake.receive import receive
+from service.api.intake.upload import JSON, MULTIPART
+from service.api.protocol.headers import document_response, not_modified, preferred_wait
+from service.api.protocol.responses import (
+    CACHE_CONTROL,
+    CACHE_STATUS,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    LOOK,
+    PREFER,
+    asked_for,
+    problems,
+)
+from service.api.reading import documents
+from service.api.reading.catalogue import Cursor, standing
+from service.api.services import Provided, Services
+from service.contract.names import new_id
+from service.contract.records import State
+from service.contract.schema import (
+    ErrorCode,
+    Explanation,
+    ExplanationList,
+    Status,
+)
+
+router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
+
+
+class ListQuery(BaseModel):
+    """Which explanations to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Status | None = Field(None, description="Only those that stand so")
+    model: str | None = Field(None, max_length=200, description="Only those of this model")
+    cursor: str | None = Field(None, max_length=200, description="next_cursor of the page before")
+    limit: int = Field(20, ge=1, le=100)
+
+
+FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {
+        "image": {"type": "string", "format": "binary", "description": "The picture, as a file"},
+        "settings": {"$ref": "#/components/schemas/ExplanationSettings"},
+        "label_map": {
+            "type": "string",
+            "format": "binary",
+            "description": "Regions of your own, where superpixels are labels: PNG (8- or 16-bit "
+            "grey, or palette indices) or .npy of whole numbers, of the upright picture's size or "
+            "of the model's input",
+        },
+    },
+    "additionalProperties": False,
+}
+_BODY = {
+    "required": True,
+    "content": {
+        MULTIPART: {
+            "schema": FORM,
+            "encoding": {"settings": {"contentType": JSON}},
+        },
+        JSON: {
+            "schema": {"$ref": "#/components/schemas/ExplanationRequest"},
+            "example": {"image": "iVBORw0KGgo…", "settings": {"outputs": {"top": 1}}},
+        },
+    },
+}
+
+
+POST_PROBLEMS = (
+    ErrorCode.BAD_REQUEST,
+    ErrorCode.REQUEST_TIMEOUT,
+    ErrorCode.CONFLICT,
+    ErrorCode.GONE,
+    ErrorCode.TOO_LARGE,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.INVALID_IMAGE,
+    ErrorCode.INVALID_LABEL_MAP,
+    ErrorCode.INVALID_SETTINGS,
+    ErrorCode.IDEMPOTENCY_MISMATCH,
+    ErrorCode.UNKNOWN_MODEL,
+    ErrorCode.UNKNOWN_OUTPUT,
+    ErrorCode.MODEL_UNAVAILABLE,
+    ErrorCode.NO_WORKER,
+    ErrorCode.SHARE_FULL,
+    ErrorCode.QUEUE_FULL,
+    ErrorCode.BUSY,
+    ErrorCode.STORE_UNAVAILABLE,
+)
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Explanation,
+    response_description="Accepted; it waits for a worker, or runs",
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
+    responses=asked_for(Explanation, CACHE_STATUS) | problems(*POST_PROBLEMS),
+)
+async def create_explanation(request: Request, services: Provided) -> Response:
+    """Ask for a picture to be explained.
+
+    What the same key asked before with the same files and settings, metadata and priority aside,
+    is answered at once by what was found then, as an explanation of its own.
+    """
+    explanation_id = await receive(request, services, new_id(), admit)
+    structlog.contextvars.bind_contextvars(id=explanation_id)
+    return await _created(request, services, explanation_id)
+
+
+async def _created(request: Request, services: Services, explanation_id: str) -> Response:
+    state, headers = await _awaited(request, services, explanation_id)
+    response = _answer(state, status_code=200 if state.status.done else 202)
+    response.headers.update(headers | cache_status(state, Caching.of(request)))
+    response.headers["Location"] = documents.path_of(state.id)
+    return response
+
+
+@router.get(
+    "",
+    response_model=ExplanationList,
+    responses=problems(ErrorCode.INVALID_PARAMETER),
+)
+async def list_explanations(services: Provided, query: Annotated[ListQuery, Query()]) -> Response:
+    """List explanations, newest first."""
+    after = Cursor.parse(query.cursor) if query.cursor else None
+
+    def wanted(state: State) -> bool:
+        named = query.model is None or (state.order and state.order.model.name == query.model)
+        return state.order is not None and query.status in (None, state.status) and bool(named)
+
+    states, last = await services.catalogue.page(after, query.limit, wanted)
+    page = ExplanationList(
+        items=[documents.explanation(state) for state in states],
+        next_cursor=str(last) if last else None,
+    )
+    return Response(page.model_dump_json(), media_type=JSON)
+
+
+@router.get(
+    "/{explanation_id}",
+    response_model=Explanation,
+    openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
+    responses=LOOK,
+)
+async def get_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
+    """Look at an explanation, or wait until it is done."""
+    state, headers = await _awaited(request, services, explanation_id)
+    response = not_modified(request, documents.etag_of(state)) or _answer(state)
+    response.headers.update(headers)
+    return response
+
+
+@router.post(
+    "/{explanation_id}/cancel",
+    response_model=Explanation,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+)
+async def cancel_explanation(services: Provided, explanation_id: str) -> Response:
+    """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
+    await services.catalogue.read(explanation_id)
+    await to_thread.run_sync(services.ledger.cancel, explanation_id)
+    return _answer(await services.catalogue.read(explanation_id))
+
+
+@router.delete(
+    "/{explanation_id}",
+    status_code=204,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING),
+)
+async def delete_explanation(services: Provided, explanation_id: str) -> Response:
+    """Delete an explanation with all that was sent and found."""
+    await services.catalogue.read(explanation_id)
+    return await remove(services, [explanation_id], what="the explanation")
+
+
+async def _awaited(
+    request: Request, services: Services, explanation_id: str
+) -> tuple[State, dict[str, str]]:
+    """The state, after the wait the client prefers, and the header that says so."""
+    present = await services.catalogue.read(explanation_id)
+    wait_s = preferred_wait(request)
+    if wait_s is None:
+        return present, {}
+    state = await services.watch.until_done(explanation_id, wait_s)
+    return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
+
+
+def _answer(state: State, *, status_code: int = 200) -> Response:
+    again_s = None if state.status.done else documents.next_look_s(state)
+    etag = documents.etag_of(state)
+    return document_response(documents.rendered(state), etag, again_s, status_code)

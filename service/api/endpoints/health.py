@@ -1,0 +1,64 @@
+"""Whether the process lives, and whether it could explain a picture now."""
+
+from typing import Literal
+
+from anyio import to_thread
+from fastapi import APIRouter
+from pydantic import Field
+
+from service.api.intake.resolve import LOADING_S, no_worker
+from service.api.protocol.errors import ApiError, retry_after
+from service.api.protocol.responses import problems
+from service.api.services import Opened, Services
+from service.contract.presence import live_workers, read_cards
+from service.contract.schema import ErrorCode, ModelStatus, Response
+
+router = APIRouter(prefix="/healthz", tags=["health"])
+
+
+class Liveness(Response):
+    """The process answers."""
+
+    status: Literal["live"]
+
+
+class Readiness(Response):
+    """Redis and the store answer, and a worker serves a model."""
+
+    status: Literal["ready"]
+    workers: int = Field(description="Workers alive")
+    models: list[str] = Field(description="Models available")
+
+
+@router.get("/live")
+async def check_live() -> Liveness:
+    """Answer as long as the process does."""
+    return Liveness(status="live")
+
+
+@router.get(
+    "/ready",
+    responses=problems(
+        ErrorCode.STORE_UNAVAILABLE,
+        ErrorCode.NO_WORKER,
+        ErrorCode.MODEL_UNAVAILABLE,
+        guarded=False,
+    ),
+)
+async def check_ready(services: Opened) -> Readiness:
+    """Answer 200 if a picture sent now would be explained, else the first reason why not."""
+    return await to_thread.run_sync(_readiness, services)
+
+
+def _readiness(services: Services) -> Readiness:
+    workers = live_workers(services.redis)
+    services.store.check()
+    if not workers:
+        raise no_worker()
+    cards = read_cards(services.redis)
+    available = [card.name for card in cards if card.status is ModelStatus.AVAILABLE]
+    if not available:
+        reasons = [f"{card.name}: {card.reason or card.status.value}" for card in cards]
+        detail = f"no model is available ({'; '.join(reasons) or 'none is known'})"
+        raise ApiError(ErrorCode.MODEL_UNAVAILABLE, detail, headers=retry_after(LOADING_S))
+    return Readiness(status="ready", workers=workers, models=available)

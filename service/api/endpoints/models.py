@@ -1,0 +1,47 @@
+"""Which models and methods there are."""
+
+from anyio import to_thread
+from fastapi import APIRouter
+
+from service.api.intake.methods import method_cards
+from service.api.protocol.errors import ApiError
+from service.api.protocol.responses import problems
+from service.api.services import Provided
+from service.contract.presence import read_cards
+from service.contract.schema import (
+    ErrorCode,
+    MethodList,
+    ModelCard,
+    ModelList,
+    ModelSummary,
+)
+
+router = APIRouter(prefix="/v1", tags=["models and methods"])
+
+
+@router.get("/models", responses=problems())
+async def list_models(services: Provided) -> ModelList:
+    """List the models, the default first; a model that no live worker serves is unavailable."""
+    cards = await to_thread.run_sync(read_cards, services.redis)
+    return ModelList(items=[_summary(card) for card in cards])
+
+
+def _summary(card: ModelCard) -> ModelSummary:
+    return ModelSummary.model_validate(card.model_dump(exclude={"labels"}))
+
+
+@router.get("/models/{name}", responses=problems(ErrorCode.NOT_FOUND))
+async def get_model(services: Provided, name: str) -> ModelCard:
+    """The whole card of a model: all of the summary, and the label of every output."""
+    cards = await to_thread.run_sync(read_cards, services.redis)
+    for card in cards:
+        if card.name == name:
+            return card
+    names = [card.name for card in cards]
+    raise ApiError(ErrorCode.NOT_FOUND, "there is no such model", "name", name, list(names))
+
+
+@router.get("/methods", responses=problems())
+async def list_methods() -> MethodList:
+    """List the methods, each with the JSON Schema of the settings it takes."""
+    return MethodList(items=method_cards())

@@ -1,0 +1,190 @@
+"""An upload -> an explanation in the queue, or a batch of them, or the reason why not."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import structlog
+from anyio import to_thread
+
+from service.api.intake.caching import Caching, key_of_request, take_over
+from service.api.intake.label_maps import check_size, inspect_label_map
+from service.api.intake.resolve import no_worker, resolve
+from service.api.intake.upload import Upload
+from service.api.protocol.errors import ApiError, retry_after
+from service.api.services import Services
+from service.contract.logs import request_id
+from service.contract.names import new_id
+from service.contract.pictures import (
+    FORMATS,
+    BrokenPicture,
+    NotAPicture,
+    Picture,
+    TooManyPixels,
+    UnfitPicture,
+    decode_picture,
+)
+from service.contract.presence import live_workers, read_cards
+from service.contract.records import Order, State
+from service.contract.request import Priority, ResolvedSettings
+from service.contract.room import NoRoom, ShareFull
+from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, ModelCard, ModelRef
+from service.contract.store import StoreError, image_key, label_map_key
+
+UNKNOWN_S = 10  # until there is room, where nothing has ended yet
+LONGEST_S = 600
+
+log = structlog.get_logger(__name__)
+
+
+class Admit(Protocol):
+    """Makes of an upload what is then known by the id."""
+
+    async def __call__(self, services: Services, upload: Upload, id_: str, /) -> None: ...
+
+
+async def admit(services: Services, upload: Upload, explanation_id: str) -> None:
+    """Check it against models and limits, keep what was sent, queue the job. Raises ApiError."""
+    [wanted] = await _wanted(services, upload, priority="interactive")
+    accept = partial(services.ledger.accept, explanation_id, wanted.order)
+    await to_thread.run_sync(_enqueue, services, upload, {explanation_id: wanted}, accept)
+
+
+async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
+    """The same with all pictures of a batch, or with none of them. Raises ApiError."""
+    _check_size(services, len(upload.images))
+    members = {new_id(): each for each in await _wanted(services, upload, priority="batch")}
+    orders = {
+        id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
+    }
+    accept = partial(services.ledger.accept_batch, batch_id, orders)
+    await to_thread.run_sync(_enqueue, services, upload, members, accept)
+
+
+def _check_size(services: Services, count: int) -> None:
+    """Refuse what could not wait even alone: to come again would not help. Raises ApiError."""
+    limits = services.settings
+    most = min(limits.max_queued, limits.max_queued_per_key if services.caller.name else count)
+    if count > most:
+        detail = f"only {most} may wait at once here: a batch may have as many pictures"
+        raise ApiError(ErrorCode.TOO_LARGE, detail, "images", count, {"maximum": most})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be done with a picture, and what did it before, if anything."""
+
+    order: Order
+    earlier: State | None
+
+
+async def _wanted(services: Services, upload: Upload, *, priority: Priority) -> list[Wanted]:
+    """Of each picture; `priority`: where the settings say none."""
+    read = partial(to_thread.run_sync, limiter=services.heavy)
+    label_map = await read(inspect_label_map, upload, services.settings.max_pixels)
+    settings, card = await to_thread.run_sync(_resolved, services, upload, label_map, priority)
+    want = partial(_want, services, upload, settings, card, label_map)
+    return [await read(want, *image) for image in upload.images.items()]
+
+
+def _resolved(
+    services: Services, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
+) -> tuple[ResolvedSettings, ModelCard]:
+    if not live_workers(services.redis):
+        raise no_worker()
+    cards = read_cards(services.redis)
+    regions = label_map.regions if label_map else None
+    limit = services.settings.max_evals
+    settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
+    return resolve(settings, cards, max_evals=limit, regions=regions)
+
+
+def _want(
+    services: Services,
+    upload: Upload,
+    settings: ResolvedSettings,
+    card: ModelCard,
+    label_map: LabelMapInfo | None,
+    name: str,
+    content: bytes,
+) -> Wanted:
+    """A picture that was explained before has been checked before."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    owner = services.caller.name
+    key = key_of_request(sha256, label_map, settings, card, owner)
+    earlier = services.ledger.earlier(key) if upload.caching is Caching.USE else None
+    image = earlier.order.image if earlier and earlier.order else None
+    order = Order(
+        settings=settings,
+        model=ModelRef(name=card.name, digest=card.digest),
+        image=image or _inspect(name, content, sha256, services.settings.max_pixels),
+        label_map=label_map,
+        owner=owner,
+        request_id=request_id(),
+        traceparent=services.traces.traceparent(),
+        cache=None if upload.caching is Caching.AVOID else key,
+    )
+    if label_map and card.input_shape:
+        check_size(label_map, order.image, card.input_shape)
+    return Wanted(order, earlier)
+
+
+def _inspect(name: str, content: bytes, sha256: str, max_pixels: int) -> ImageInfo:
+    picture = _decode(name, content, max_pixels)
+    height, width = picture.pixels.shape[:2]
+    return ImageInfo(
+        sha256=sha256,
+        bytes=len(content),
+        format=picture.format,
+        width=width,
+        height=height,
+    )
+
+
+def _decode(name: str, content: bytes, max_pixels: int) -> Picture:
+    try:
+        return decode_picture(content, max_pixels=max_pixels)
+    except TooManyPixels as error:
+        accepted = {"maximum": max_pixels}
+        raise ApiError(ErrorCode.TOO_LARGE, str(error), name, None, accepted) from error
+    except (BrokenPicture, UnfitPicture) as error:
+        raise ApiError(ErrorCode.INVALID_IMAGE, str(error), name) from error
+    except NotAPicture as error:
+        code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
+        raise ApiError(code, str(error), name, None, list(FORMATS)) from error
+
+
+def _enqueue(
+    services: Services, upload: Upload, wanted: Mapping[str, Wanted], accept: Callable[..., None]
+) -> None:
+    """The reservation comes first: whatever fails after it, the files are swept in the end."""
+    services.ledger.reserve(*wanted)
+    earlier = {}
+    for (id_, each), image in zip(wanted.items(), upload.images.values(), strict=True):
+        if each.earlier and take_over(services, each.earlier, id_):
+            earlier[id_] = each.earlier
+            continue
+        services.store.put(image_key(id_), image)
+        if upload.label_map is not None:
+            services.store.put(label_map_key(id_), upload.label_map)
+    try:
+        accept(timeout_s=services.settings.deadline_s, earlier=earlier)
+    except NoRoom as full:
+        for explanation_id in wanted:
+            _discard(services, explanation_id)
+        raise _no_room(full) from full
+
+
+def _no_room(full: NoRoom) -> ApiError:
+    code = ErrorCode.SHARE_FULL if isinstance(full, ShareFull) else ErrorCode.QUEUE_FULL
+    seconds = min(full.retry_s or UNKNOWN_S, LONGEST_S)
+    return ApiError(code, str(full), headers=retry_after(seconds))
+
+
+def _discard(services: Services, explanation_id: str) -> None:
+    try:
+        services.store.delete_explanation(explanation_id)
+    except StoreError as error:
+        log.warning("left for the sweep", id=explanation_id, reason=str(error))

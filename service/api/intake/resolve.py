@@ -1,0 +1,168 @@
+"""Settings as sent -> settings as they will be carried out: the model found, nothing left open."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from service.api.intake.budget import Shape, budget, check_players, count_players
+from service.api.intake.methods import METHODS, OWN_SETTINGS, methods_taking
+from service.api.protocol.errors import ApiError, invalid_setting, retry_after
+from service.contract.request import (
+    ExplanationSettings,
+    Grid,
+    Outputs,
+    ResolvedSettings,
+    Superpixels,
+)
+from service.contract.schema import ErrorCode, ModelCard, ModelStatus
+
+DEFAULT_TOP = 4
+LARGEST_KERNEL = 4096  # pixels
+LOADING_S = 5  # a model that is loading is worth asking for again after so long
+
+
+def resolve(
+    settings: ExplanationSettings,
+    cards: Sequence[ModelCard],
+    *,
+    max_evals: int,
+    regions: int | None = None,
+) -> tuple[ResolvedSettings, ModelCard]:
+    """What to compute and with which model; `regions`: of the label map. Raises ApiError."""
+    card, shape = _available(find_card(settings.model, cards))
+    _check_masker(settings.masker, shape[2])
+    _check_taken(settings)
+    superpixels = settings.superpixels or METHODS[settings.method].superpixels
+    _check_grid(superpixels, shape)
+    players = count_players(superpixels, shape, regions)
+    check_players(settings.method, players)
+    chosen = {
+        "model": card.name,
+        "superpixels": superpixels,
+        "outputs": _outputs(settings.outputs, card),
+        "max_evals": budget(settings, players, limit=max_evals),
+    }
+    return ResolvedSettings.model_validate(dict(settings) | chosen), card
+
+
+def find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
+    """The card of that name, or the default one. Raises ApiError."""
+    if not cards:
+        raise no_worker()
+    names = [card.name for card in cards]
+    if name is None:
+        return _default(cards, names)
+    if name not in names:
+        detail = f"there is no model {name!r}; there are {', '.join(names)}"
+        raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, "settings.model", name, list(names))
+    return cards[names.index(name)]
+
+
+def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
+    """Never another model in its place: the numbers would not be those asked for."""
+    if cards[0].default:
+        return cards[0]
+    detail = f"no worker serves the default model; there are {', '.join(names)}"
+    raise ApiError(
+        ErrorCode.MODEL_UNAVAILABLE, detail, "settings.model", None, names, retry_after(LOADING_S)
+    )
+
+
+def no_worker() -> ApiError:
+    detail = "no worker is alive; nothing can be explained until one is"
+    return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_S))
+
+
+def _available(card: ModelCard) -> tuple[ModelCard, Shape]:
+    """The card, and the shape of the pictures that its model takes."""
+    if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
+        return card, card.input_shape
+    reason = card.reason or f"it is {card.status.value}"
+    headers = retry_after(LOADING_S) if card.status is ModelStatus.LOADING else None
+    raise ApiError(
+        ErrorCode.MODEL_UNAVAILABLE,
+        f"the model {card.name} cannot be used: {reason}",
+        "settings.model",
+        card.name,
+        headers=headers,
+    )
+
+
+# --- Method and superpixels
+
+
+def _check_taken(settings: ExplanationSettings) -> None:
+    """A setting the method does not take may only be said as it is by default, as answers do."""
+    for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
+        default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
+        if received != default:
+            said = f"{settings.method} does not take it; {' and '.join(methods_taking(name))} does"
+            raise invalid_setting(name, said, received, [default])
+
+
+def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
+    if not isinstance(superpixels, Grid):
+        return
+    for name, most in zip(("rows", "columns"), shape, strict=False):
+        received = getattr(superpixels, name)
+        if received > most:
+            said = f"the model's pictures have {most} {name} of pixels"
+            bounds = {"minimum": 1, "maximum": most}
+            raise invalid_setting(f"superpixels.{name}", said, received, bounds)
+
+
+# --- Masker
+
+
+def _check_masker(masker: str, channels: int) -> None:
+    """What the pattern in the contract cannot say: bounds, and what suits the model's pictures."""
+    name = masker.partition("(")[0]
+    numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", masker)]
+    if name.startswith("inpaint") and channels not in (1, 3):
+        said = f"{name} needs pictures of 1 or 3 channels; the model's have {channels}"
+        raise invalid_setting("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
+    if name == "blur" and max(numbers) > LARGEST_KERNEL:
+        said = f"a kernel may have {LARGEST_KERNEL} pixels in width and height"
+        kernel = {"minimum": 1, "maximum": LARGEST_KERNEL}
+        raise invalid_setting("masker", said, masker, {"kernel": kernel})
+    if name == "constant" and (len(numbers) not in (1, channels) or max(numbers) > 255):
+        said = f"constant takes one number, or one for each of {channels} channels, in 0..255"
+        levels = {"numbers": sorted({1, channels}), "each": {"minimum": 0, "maximum": 255}}
+        raise invalid_setting("masker", said, masker, levels)
+
+
+# --- Outputs
+
+
+def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
+    """Within what the model has; labels become the indices they stand for."""
+    count = card.output_count or 0
+    if wanted is None:
+        return Outputs(top=min(DEFAULT_TOP, count))
+    said = f"the model has {count} outputs"
+    if wanted.top is not None and wanted.top > count:
+        raise _unknown("top", said, wanted.top, {"minimum": 1, "maximum": count})
+    for index in wanted.indices or []:
+        if index >= count:
+            raise _unknown("indices", said, index, {"minimum": 0, "maximum": count - 1})
+    if wanted.labels is not None:
+        return Outputs(indices=[_index_of(label, card.labels) for label in wanted.labels])
+    return wanted
+
+
+def _index_of(label: str, labels: list[str] | None) -> int:
+    if not labels:
+        raise _unknown("labels", "the model has none; name outputs by index", label, ["indices"])
+    indices = [index for index, known in enumerate(labels) if known == label]
+    if not indices:
+        near = difflib.get_close_matches(label[:100], list(dict.fromkeys(labels)), n=5)
+        raise _unknown("labels", f"no output is called {label[:100]!r}", label, {"nearest": near})
+    if len(indices) > 1:
+        said = f"several outputs are called {label!r}; name one by index"
+        raise _unknown("labels", said, label, {"indices": indices})
+    return indices[0]
+
+
+def _unknown(name: str, said: str, received: str | int, accepted: object) -> ApiError:
+    field = f"settings.outputs.{name}"
+    return ApiError(ErrorCode.UNKNOWN_OUTPUT, f"{field}: {said}", field, received, accepted)

@@ -1,0 +1,136 @@
+"""The body of a request to explain -> the bytes of its files and the settings, within limits."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import ValidationError
+
+from service.api.edge.body import Hold, read_body
+from service.api.intake import strict_json
+from service.api.intake.caching import Caching
+from service.api.intake.multipart import Form, Kind, read_form
+from service.api.protocol.errors import ApiError
+from service.api.protocol.validation import refusal
+from service.contract.request import (
+    MOST_IN_BATCH,
+    BatchRequest,
+    ExplanationRequest,
+    ExplanationSettings,
+)
+from service.contract.schema import ErrorCode
+from service.contract.settings import Settings
+
+MULTIPART, JSON = "multipart/form-data", "application/json"
+MAX_SETTINGS_BYTES = 2**20
+PARTS = {
+    "image": Kind(),
+    "label_map": Kind(),
+    "settings": Kind(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
+}
+PARTS_OF_BATCH = PARTS | {"image": Kind(most=MOST_IN_BATCH + 1)}  # one too many is said below
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a client sent, checked as far as no model is needed for it.
+
+    images: by the name that problems give them: `image` for the one of an explanation, and
+    `images.0`, `images.1` … for those of a batch, in the order of upload.
+    """
+
+    images: Mapping[str, bytes]
+    settings: ExplanationSettings
+    label_map: bytes | None = None
+    caching: Caching = Caching.USE
+
+
+async def read_upload(
+    request: Request, settings: Settings, hold: Hold, *, batch: bool = False
+) -> Upload:
+    """Read the body in either form: of an explanation, or of a batch. Raises ApiError."""
+    received = request.headers.get("content-type", "")
+    media_type = received.partition(";")[0].strip().lower()
+    if media_type not in (MULTIPART, JSON):
+        detail, accepted = f"a request comes as {MULTIPART} or {JSON}", [MULTIPART, JSON]
+        code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
+        raise ApiError(code, detail, "Content-Type", received or None, accepted)
+    body = read_body(request, settings, hold)
+    if media_type == MULTIPART:
+        form = await read_form(received, body, PARTS_OF_BATCH if batch else PARTS)
+        return await to_thread.run_sync(_from_form, form, batch)
+    content = b"".join([chunk async for chunk in body])
+    return await to_thread.run_sync(_from_json, content, batch)
+
+
+# --- multipart/form-data
+
+
+def _from_form(form: Form, batch: bool) -> Upload:
+    pictures = form.get("image", [])
+    if not pictures and not batch:
+        raise ApiError(ErrorCode.BAD_REQUEST, "the file part image is missing", "image")
+    names = _names(len(pictures)) if batch else ["image"]
+    [settings] = form.get("settings", [b"{}"])
+    [label_map] = form.get("label_map", [None])
+    return Upload(
+        images=dict(zip(names, pictures, strict=True)),
+        settings=_checked_settings(strict_json.loads(settings, what="settings")),
+        label_map=label_map,
+    )
+
+
+def _names(pictures: int) -> list[str]:
+    """What the pictures of a batch are called in problems."""
+    if not 1 <= pictures <= MOST_IN_BATCH:
+        detail = f"a batch has 1 to {MOST_IN_BATCH} pictures"
+        bounds = {"minItems": 1, "maxItems": MOST_IN_BATCH}
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, "images", pictures, bounds)
+    return [f"images.{position}" for position in range(pictures)]
+
+
+# --- application/json
+
+
+def _from_json(content: bytes, batch: bool) -> Upload:
+    document = strict_json.loads(content, what="body")
+    settings = document.pop("settings", {}) if isinstance(document, dict) else {}
+    kind = BatchRequest if batch else ExplanationRequest
+    try:
+        request = kind.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise refusal(error, kind, code=ErrorCode.BAD_REQUEST) from error
+    label_map = request.label_map
+    return Upload(
+        images={name: _decode_base64(name, text) for name, text in _pictures(request).items()},
+        settings=_checked_settings(settings),
+        label_map=None if label_map is None else _decode_base64("label_map", label_map),
+    )
+
+
+def _pictures(request: BatchRequest | ExplanationRequest) -> dict[str, str]:
+    if isinstance(request, ExplanationRequest):
+        return {"image": request.image}
+    return dict(zip(_names(len(request.images)), request.images, strict=True))
+
+
+def _decode_base64(name: str, text: str) -> bytes:
+    encoded = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        detail = f"{name} is not base64: {error}"
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, name, text[:80]) from error
+
+
+def _checked_settings(document: Any) -> ExplanationSettings:
+    try:
+        return ExplanationSettings.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise refusal(
+            error, ExplanationSettings, code=ErrorCode.INVALID_SETTINGS, under="settings"
+        ) from error

@@ -1,0 +1,148 @@
+"""How OpenAPI describes answers: problems by status, headers, pictures."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from pydantic import BaseModel
+
+from service.api.protocol.errors import PROBLEM, STATUSES, ApiError, problem_of
+from service.contract.schema import ErrorCode
+
+Responses = dict[int | str, dict[str, Any]]
+
+_EVERYWHERE = (
+    ErrorCode.BAD_REQUEST,
+    ErrorCode.URI_TOO_LONG,
+    ErrorCode.HEADERS_TOO_LARGE,
+    ErrorCode.INTERNAL,
+    ErrorCode.REDIS_UNAVAILABLE,
+)
+_GUARDED = (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED)
+OF_RESULTS = (
+    ErrorCode.NOT_FOUND,
+    ErrorCode.GONE,
+    ErrorCode.NO_RESULT,
+    ErrorCode.NOT_FINISHED,
+    ErrorCode.STORE_UNAVAILABLE,
+)
+_WAITING = "Seconds after which it is worth asking again"
+
+RETRY_AFTER = {"Retry-After": {"description": _WAITING, "schema": {"type": "integer"}}}
+RATE_LIMIT = {
+    f"RateLimit-{name}": {"description": description, "schema": {"type": "integer"}}
+    for name, description in {
+        "Limit": "Requests that the name of the key may make in a window",
+        "Remaining": "How many are left",
+        "Reset": "Seconds until the window has passed",
+    }.items()
+}
+CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+_HEADERS = {401: CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | RATE_LIMIT, 503: RETRY_AFTER}
+ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "Path of what was made", "schema": {"type": "string"}}}
+APPLIED = {
+    "Preference-Applied": {
+        "description": "`wait=N`, where the request preferred to wait",
+        "schema": {"type": "string"},
+    }
+}
+NOT_MODIFIED: Responses = {
+    304: {"description": "Not modified since If-None-Match", "headers": ETAG}
+}
+PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=N`: answer when it is done, or after N seconds (at most 60)",
+    "schema": {"type": "string", "pattern": r"wait=\d+"},
+    "example": "wait=30",
+}
+CACHE_STATUS = {
+    "Cache-Status": {
+        "description": "RFC 9211: `hit` where an earlier result answers, else `fwd=miss`, or "
+        "`fwd=request` where Cache-Control asked for that",
+        "schema": {"type": "string"},
+    }
+}
+CACHE_CONTROL = {
+    "name": "Cache-Control",
+    "in": "header",
+    "description": "`no-cache`: compute anew; `no-store`: that, and answer no other request by it",
+    "schema": {"type": "string"},
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key with the same request gives the same again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "An ETag: answer 304 while it still stands",
+    "schema": {"type": "string"},
+}
+
+
+def asked_for(model: type[BaseModel], more: dict[str, Any] | None = None) -> Responses:
+    """Answers to a request that makes something, done already or not; `more`: their headers."""
+    version = ETAG | APPLIED | (more or {})
+    return {
+        200: {
+            "model": model,
+            "description": "Done, within the wait preferred or by an earlier request",
+            "headers": LOCATION | version,
+        },
+        202: {"headers": LOCATION | RETRY_AFTER | version},
+    }
+
+
+def problems(*codes: ErrorCode, guarded: bool = True) -> Responses:
+    """The problems an endpoint may answer with, beside those of every one and of guarded ones."""
+
+    def status(code: ErrorCode) -> int:
+        return STATUSES[code][0]
+
+    all_codes = {*codes, *_EVERYWHERE, *(_GUARDED if guarded else ())}
+    groups = groupby(sorted(all_codes, key=lambda code: (status(code), code)), status)
+    return {number: _problem(list(group)) for number, group in groups}
+
+
+def _problem(codes: list[ErrorCode]) -> dict[str, Any]:
+    names = " or ".join(f"`{code.value}`" for code in codes)
+    headers = _HEADERS.get(STATUSES[codes[0]][0])
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {code.value: {"value": problem_example(code)} for code in codes},
+    }
+    return {
+        "description": f"Problem {names}",
+        "content": {PROBLEM: content},
+        **({"headers": headers} if headers else {}),
+    }
+
+
+def problem_example(code: ErrorCode) -> dict[str, Any]:
+    return problem_of(ApiError(code, "What was wrong, in words")).model_dump()
+
+
+def binary(*media_types: str) -> dict[str, Any]:
+    """`content` of an answer that is a file."""
+    schema = {"type": "string", "format": "binary"}
+    return {media_type: {"schema": schema} for media_type in media_types}
+
+
+def shows_result(*codes: ErrorCode, description: str, media_types: Sequence[str]) -> Responses:
+    """An answer that shows what was found as a file, and the problems of all such, and these."""
+    return {
+        200: {"headers": ETAG, "content": binary(*media_types), "description": description},
+        **NOT_MODIFIED,
+        **problems(*OF_RESULTS, *codes),
+    }
+
+
+LOOK: Responses = {  # at what may not be done
+    200: {"headers": ETAG | RETRY_AFTER | APPLIED},
+    **NOT_MODIFIED,
+    **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+}

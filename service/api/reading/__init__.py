@@ -1,0 +1,1 @@
+"""How explanations stand: found, awaited, and written as the documents that clients see."""

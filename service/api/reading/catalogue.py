@@ -1,0 +1,158 @@
+"""Reading from Redis: an explanation or a batch by its id, or the newest page by page."""
+
+import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+
+from service.api.edge.caller import Caller
+from service.api.protocol.errors import ApiError
+from service.contract.hashes import Hash, decode, decode_batch, empty_for
+from service.contract.names import BATCH_ID, EXPLANATION_ID, as_text, index_of, key_of
+from service.contract.records import Batch, State
+from service.contract.schema import ErrorCode, Status
+
+READ_AT_ONCE = 100
+LOOKED_THROUGH = 1000  # explanations a page may cost, however few of them are wanted
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The last explanation of a page; the next page is what is older."""
+
+    created_at: float
+    id: str
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(f"{self.created_at!r} {self.id}".encode()).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        try:
+            created_at, _, explanation_id = urlsafe_b64decode(text).decode().partition(" ")
+            return cls(_finite(created_at), explanation_id)
+        except ValueError as error:
+            detail = "cursor is none that this service gave; take next_cursor of the page before"
+            raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "cursor", text) from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no time")
+    return number
+
+
+@dataclass(frozen=True)
+class BatchState:
+    """A batch as it stands: its explanations by position, without those deleted since."""
+
+    batch: Batch
+    members: dict[int, State]
+
+    @property
+    def done(self) -> bool:
+        return all(state.status.done for state in self.members.values())
+
+
+class Catalogue:
+    """What a caller may read of explanations: to them, those of others are not there.
+
+    Every call may raise `redis.RedisError`.
+    """
+
+    def __init__(self, connection: redis.asyncio.Redis, caller: Caller) -> None:
+        self._redis = connection
+        self._caller = caller
+
+    def of(self, caller: Caller) -> "Catalogue":
+        return Catalogue(self._redis, caller)
+
+    async def find(self, explanation_id: str) -> State | None:
+        if not EXPLANATION_ID.fullmatch(explanation_id):
+            return None
+        [state] = await self._states([explanation_id])
+        return state
+
+    async def read(self, explanation_id: str) -> State:
+        """Raises ApiError not_found, or gone where it has expired."""
+        return standing(await self.find(explanation_id), explanation_id)
+
+    async def batch(self, batch_id: str) -> BatchState:
+        """Raises ApiError not_found, or gone where all its explanations are."""
+        known = BATCH_ID.fullmatch(batch_id)
+        [raw] = await self._hashes([batch_id]) if known else [{}]
+        batch = decode_batch(batch_id, raw)
+        if batch is None or not self._caller.sees(batch.owner):
+            raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
+        states = await self._states(batch.members)
+        if not any(state and state.order for state in states):
+            detail = "the explanations of this batch have expired or were deleted"
+            raise ApiError(ErrorCode.GONE, detail, "id", batch_id)
+        return BatchState(batch, {n: state for n, state in enumerate(states) if state})
+
+    async def page(
+        self, after: Cursor | None, limit: int, wanted: Callable[[State], bool]
+    ) -> tuple[list[State], Cursor | None]:
+        """Up to `limit` explanations, newest first, and where to go on; None at the end."""
+        found: list[State] = []
+        for _ in range(LOOKED_THROUGH // READ_AT_ONCE):
+            states = await self._older(after)
+            found += [state for state in states.values() if state and wanted(state)]
+            if len(found) > limit:
+                return found[:limit], Cursor(found[limit - 1].created_at, found[limit - 1].id)
+            if not states:
+                return found, None
+            after = list(states)[-1]
+        return found, after
+
+    async def _older(self, than: Cursor | None) -> dict[Cursor, State | None]:
+        newest = than.created_at if than else "+inf"
+        entries: list[Any] = await self._redis.zrange(
+            index_of(self._caller.lists),
+            newest,
+            "-inf",
+            desc=True,
+            byscore=True,
+            offset=0,
+            num=READ_AT_ONCE,
+            withscores=True,
+        )
+        cursors = [Cursor(float(score), as_text(member)) for member, score in entries]
+        if than:
+            cursors = [each for each in cursors if (each.created_at, each.id) < _order(than)]
+        return dict(zip(cursors, await self._states([each.id for each in cursors]), strict=True))
+
+    async def _states(self, ids: Sequence[str]) -> list[State | None]:
+        hashes = await self._hashes(ids)
+        states = [decode(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+        return [state if state and self._caller.sees(state.owner) else None for state in states]
+
+    async def _hashes(self, ids: Sequence[str]) -> list[Hash]:
+        """Empty where there is none; a key that somebody made something else fails no other."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for id_ in ids:
+                pipe.hgetall(key_of(id_))
+            answers = await pipe.execute(raise_on_error=False)
+        return [
+            empty_for(id_, answer) if isinstance(answer, redis.ResponseError) else answer
+            for id_, answer in zip(ids, answers, strict=True)
+        ]
+
+
+def _order(cursor: Cursor) -> tuple[float, str]:
+    return cursor.created_at, cursor.id
+
+
+def standing(state: State | None, explanation_id: str) -> State:
+    """The state, where there still is an explanation. Raises ApiError not_found, gone."""
+    if state is None:
+        detail = "there is no such explanation"
+        raise ApiError(ErrorCode.NOT_FOUND, detail, "id", explanation_id)
+    if state.status is Status.EXPIRED or state.order is None:
+        detail = "the explanation has expired; its picture and arrays are gone"
+        raise ApiError(ErrorCode.GONE, detail, "id", explanation_id)
+    return state

@@ -1,0 +1,114 @@
+"""An explanation's state -> the document that clients see; pure."""
+
+import math
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from service.api.protocol.errors import failure_problem
+from service.contract.hashes import READ_OFTEN
+from service.contract.records import Order, State
+from service.contract.schema import Explanation, Outcome, Progress, Status
+
+LONGEST_PAUSE_S = 10  # between two looks at an explanation
+
+
+def explanation(state: State) -> Explanation:
+    """The document of an explanation that has not expired."""
+    order = state.order
+    if order is None:
+        raise ValueError(f"{state.id} has expired and has no document")
+    return Explanation(
+        id=state.id,
+        batch=order.batch,
+        status=state.status,
+        done=state.status.done,
+        created_at=moment(state.created_at),
+        started_at=moment_or_none(state.started_at),
+        finished_at=moment_or_none(state.finished_at),
+        expires_at=moment_or_none(state.expires_at),
+        attempts=state.attempts,
+        cached_from=state.cached_from,
+        **_asked(order),
+        progress=progress(state),
+        **_found(state.outcome),
+        links=links(state),
+        error=failure_problem(state.error) if state.error else None,
+    )
+
+
+@lru_cache(READ_OFTEN)
+def rendered(state: State) -> str:
+    """The document as JSON, the same for all who look while it stands so."""
+    return explanation(state).model_dump_json()
+
+
+def links(state: State) -> dict[str, str]:
+    """Where to go from here: only what can be followed now."""
+    itself = path_of(state.id)
+    found = {"self": itself, "events": f"{itself}/events"}
+    if state.order and state.order.batch:
+        found["batch"] = f"/v1/batches/{state.order.batch}"
+    if state.status in (Status.QUEUED, Status.RUNNING):
+        found["cancel"] = f"{itself}/cancel"
+    if state.status.done and state.result:
+        found["attributions"] = f"{itself}/attributions"
+        found["heatmap"] = f"{itself}/heatmap.png"
+        if state.outcome and state.outcome.metrics:
+            found["faithfulness"] = f"{itself}/faithfulness"
+            found["faithfulness_chart"] = f"{itself}/faithfulness.png"
+    return found
+
+
+def path_of(explanation_id: str) -> str:
+    return f"/v1/explanations/{explanation_id}"
+
+
+def etag_of(state: State) -> str:
+    """Weak, as the same document may travel compressed or not."""
+    return f'W/"{state.version}"'
+
+
+def next_look_s(state: State) -> int:
+    """When it is worth asking again, in whole seconds."""
+    eta = state.progress.eta_s or 1.0
+    return math.ceil(min(max(eta, 1.0), LONGEST_PAUSE_S))
+
+
+def _asked(order: Order) -> dict[str, object]:
+    names = ("settings", "model", "image", "label_map")
+    return {name: getattr(order, name) for name in names}
+
+
+def _found(outcome: Outcome | None) -> dict[str, object]:
+    """The outcome's fields as the document has them; null until there is one."""
+    names = (
+        "partial",
+        "solution_concept",
+        "players",
+        "outputs",
+        "efficiency_gap",
+        "metrics",
+        "crop",
+        "runtime",
+        "timings",
+    )
+    return {name: getattr(outcome, name, None) for name in names}
+
+
+def progress(state: State) -> Progress:
+    count, status = state.progress, state.status
+    fraction = min(count.evaluations / count.planned, 1.0) if count.planned else 0.0
+    return Progress(
+        evaluations=count.evaluations,
+        planned=count.planned,
+        fraction=1.0 if status is Status.SUCCEEDED else fraction,
+        eta_s=None if status.done else count.eta_s,
+    )
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def moment_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)

@@ -1,0 +1,1 @@
+"""What was found, as arrays, curves and pictures."""

@@ -1,0 +1,132 @@
+"""Curves of faithfulness: how the score changes as players go in the order of their credit."""
+
+from typing import Annotated, get_args
+
+import numpy as np
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service import render
+from service.api.protocol.errors import ApiError
+from service.api.protocol.headers import not_modified
+from service.api.protocol.responses import (
+    ETAG,
+    IF_NONE_MATCH,
+    NOT_MODIFIED,
+    OF_RESULTS,
+    problems,
+    shows_result,
+)
+from service.api.results import artefacts
+from service.api.services import Provided, Services
+from service.contract import schema
+from service.contract.records import State
+from service.contract.request import Metric
+from service.contract.schema import ErrorCode
+
+JSON, PNG = "application/json", "image/png"
+PROBLEMS = (ErrorCode.UNKNOWN_OUTPUT, ErrorCode.INVALID_PARAMETER)  # beside those of all results
+router = APIRouter(prefix="/v1/explanations", tags=["results"])
+
+
+class FaithfulnessQuery(BaseModel):
+    """Of which outputs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    output: list[str] = Field([], max_length=1000, description="Index or label; none: all")
+
+
+class FaithfulnessDocument(schema.Response):
+    """The curves, by metric and output."""
+
+    id: str
+    curves: list[schema.Curve]
+
+
+@router.get(
+    "/{explanation_id}/faithfulness",
+    response_model=FaithfulnessDocument,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+    responses={200: {"headers": ETAG}, **NOT_MODIFIED, **problems(*OF_RESULTS, *PROBLEMS)},
+)
+async def get_faithfulness(
+    request: Request,
+    services: Provided,
+    explanation_id: str,
+    query: Annotated[FaithfulnessQuery, Query()],
+) -> Response:
+    """The curves of the metrics asked for, each beside that of a random order."""
+    state, shown = await _measured(services, explanation_id, query)
+    etag = artefacts.etag_of(state, ("faithfulness", shown))
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    curves = await to_thread.run_sync(_curves, services, state, shown)
+    content = FaithfulnessDocument(id=state.id, curves=curves).model_dump_json().encode()
+    name = f"{state.id}-faithfulness.json"
+    return artefacts.file_response(content, JSON, name=name, etag=etag)
+
+
+@router.get(
+    "/{explanation_id}/faithfulness.png",
+    response_class=Response,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+    responses=shows_result(*PROBLEMS, description="The chart", media_types=[PNG]),
+)
+async def get_faithfulness_chart(
+    request: Request,
+    services: Provided,
+    explanation_id: str,
+    query: Annotated[FaithfulnessQuery, Query()],
+) -> Response:
+    """The same curves as a chart."""
+    state, shown = await _measured(services, explanation_id, query)
+    etag = artefacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    content = await to_thread.run_sync(_draw, services, state, shown, limiter=services.heavy)
+    return artefacts.file_response(content, PNG, name=f"{state.id}-faithfulness.png", etag=etag)
+
+
+async def _measured(
+    services: Services, explanation_id: str, query: FaithfulnessQuery
+) -> tuple[State, list[int]]:
+    """An explanation that has curves, and the indices of the outputs shown. Raises ApiError."""
+    state = await services.catalogue.read(explanation_id)
+    outcome = artefacts.outcome_of(state)
+    if not outcome.metrics:
+        asked = state.order.settings.metrics if state.order else []
+        reason = "it was canceled before they were computed" if asked else "none were asked for"
+        detail = f"the explanation has no metrics: {reason}"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "metrics", asked, list(get_args(Metric)))
+    positions = artefacts.positions(outcome, query.output)
+    return state, [outcome.outputs[position].index for position in positions]
+
+
+def _curves(services: Services, state: State, shown: list[int]) -> list[schema.Curve]:
+    """By metric, as asked for, and within it by output, as shown."""
+    curves = artefacts.load_curves(services, state)
+    metrics = list(dict.fromkeys(curve.metric for curve in curves))
+    return sorted(
+        (curve for curve in curves if curve.output in shown),
+        key=lambda curve: (metrics.index(curve.metric), shown.index(curve.output)),
+    )
+
+
+def _draw(services: Services, state: State, shown: list[int]) -> bytes:
+    curves = _curves(services, state, shown)
+    return render.faithfulness_chart([_drawable(curve) for curve in curves])
+
+
+def _drawable(curve: schema.Curve) -> render.Curve:
+    return render.Curve(
+        metric=curve.metric,
+        label=curve.label,
+        x=np.array(curve.x),
+        y=np.array(curve.y),
+        baseline=np.array(curve.baseline),
+        area=curve.area,
+        baseline_area=curve.baseline_area,
+    )

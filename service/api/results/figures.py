@@ -1,0 +1,98 @@
+"""Several explanations in one figure, a picture a row, on one colour scale."""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from service import render
+from service.api.protocol.errors import ApiError
+from service.api.protocol.headers import not_modified
+from service.api.protocol.responses import IF_NONE_MATCH, shows_result
+from service.api.results import artefacts
+from service.api.results.drawing import Look, TrueLabel, draw_figure
+from service.api.services import Provided, Services
+from service.contract.records import State
+from service.contract.schema import ErrorCode
+
+PNG = "image/png"
+MOST_PANELS = 400  # outputs, over all pictures
+router = APIRouter(prefix="/v1", tags=["results"])
+
+
+class FigureLook(Look):
+    """How pictures are to be drawn in one figure."""
+
+    true_label: list[TrueLabel] = Field(
+        [], description="Shown over the pictures: none, or one for each, in their order"
+    )
+    width: int | None = Field(None, ge=100, le=4096, description="Of the figure, in pixels")
+
+
+class FigureQuery(FigureLook):
+    """Which explanations, and how they are to be drawn."""
+
+    id: list[str] = Field(
+        min_length=2, max_length=32, description="Of a finished explanation; a row each"
+    )
+
+
+@router.get(
+    "/figure.png",
+    response_class=Response,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+    responses=shows_result(
+        ErrorCode.INVALID_PARAMETER, description="The figure", media_types=[PNG]
+    ),
+)
+async def get_figure(
+    request: Request, services: Provided, query: Annotated[FigureQuery, Query()]
+) -> Response:
+    """The attributions of several pictures as one PNG; their models may differ."""
+    states = [await services.catalogue.read(explanation_id) for explanation_id in query.id]
+    return await figure_of(request, services, states, query)
+
+
+async def figure_of(
+    request: Request, services: Services, states: Sequence[State], query: FigureLook
+) -> Response:
+    """The figure of explanations that are done, a row each. Raises ApiError."""
+    _check(states, query)
+    results = [state.result for state in states]
+    etag = artefacts.etag_of(states[0], (request.app.version, results, query))
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    content = await to_thread.run_sync(_draw, services, states, query, limiter=services.heavy)
+    return artefacts.file_response(content, PNG, name="figure.png", etag=etag)
+
+
+def _check(states: Sequence[State], query: FigureLook) -> None:
+    panels = sum(len(artefacts.outcome_of(state).outputs) for state in states)
+    if panels > MOST_PANELS:
+        detail = f"a figure shows {MOST_PANELS} outputs, over all its pictures"
+        bound = {"maximum": MOST_PANELS}
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "id", panels, bound)
+    if query.true_label and len(query.true_label) != len(states):
+        detail = f"true_label is given for none or for each of the {len(states)} pictures"
+        lengths = [0, len(states)]
+        received = len(query.true_label)
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "true_label", received, lengths)
+
+
+def _draw(services: Services, states: Sequence[State], query: FigureLook) -> bytes:
+    labels = query.true_label or repeat(None, len(states))
+    rows = [_row(services, state, label) for state, label in zip(states, labels, strict=True)]
+    try:
+        return draw_figure(rows, query, query.width)
+    except render.BadOption as error:
+        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
+
+
+def _row(services: Services, state: State, true_label: str | None) -> render.Row:
+    arrays = render.load_attributions(artefacts.load_arrays(services, state))
+    scores = [output.score for output in artefacts.outcome_of(state).outputs]
+    return render.Row(arrays, scores, true_label)

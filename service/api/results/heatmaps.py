@@ -1,0 +1,106 @@
+"""Attributions as a picture: a figure of all outputs, or one output over the photo or alone."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
+from pydantic import Field
+from starlette.responses import Response
+
+from service import render
+from service.api.protocol.errors import ApiError
+from service.api.protocol.headers import not_modified
+from service.api.protocol.responses import IF_NONE_MATCH, shows_result
+from service.api.results import artefacts
+from service.api.results.drawing import Look, Size, Style, Subject, TrueLabel, draw
+from service.api.services import Provided, Services
+from service.contract.pictures import decode_picture
+from service.contract.records import State
+from service.contract.schema import ErrorCode
+from service.contract.store import MissingArtefact, image_key
+
+PNG = "image/png"
+router = APIRouter(prefix="/v1/explanations", tags=["results"])
+
+
+class HeatmapQuery(Look):
+    """How the picture is to be drawn."""
+
+    output: list[str] = Field(
+        [], max_length=1000, description="Index or label; none: all in a figure, else the first"
+    )
+    style: Style = Field(
+        "figure",
+        description="figure: the picture and a panel for each output; overlay: one output over "
+        "the photo; heat: one output on transparency",
+    )
+    size: Size | None = Field(
+        None,
+        description="model: the model's input; original: the photo's (not of a figure); or a width "
+        "in pixels. Default: original for an overlay, else model",
+    )
+    true_label: TrueLabel | None = Field(None, description="Shown over the picture of a figure")
+
+
+@router.get(
+    "/{explanation_id}/heatmap.png",
+    response_class=Response,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+    responses=shows_result(
+        ErrorCode.UNKNOWN_OUTPUT,
+        ErrorCode.INVALID_PARAMETER,
+        description="The picture",
+        media_types=[PNG],
+    ),
+)
+async def get_heatmap(
+    request: Request,
+    services: Provided,
+    explanation_id: str,
+    query: Annotated[HeatmapQuery, Query()],
+) -> Response:
+    """The attributions as a PNG: one colour where pixels speak for an output, one where against."""
+    state = await services.catalogue.read(explanation_id)
+    shown = artefacts.positions(artefacts.outcome_of(state), query.output)
+    etag = artefacts.etag_of(state, (request.app.version, shown, query))
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    content = await to_thread.run_sync(_draw, services, state, shown, query, limiter=services.heavy)
+    name = f"{state.id}-{query.style}.png"
+    return artefacts.file_response(content, PNG, name=name, etag=etag)
+
+
+def _draw(services: Services, state: State, shown: Sequence[int], query: HeatmapQuery) -> bytes:
+    try:
+        subject = _subject(services, state, shown, query.true_label)
+        return draw(subject, query.style, query.size, query)
+    except render.BadOption as error:
+        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
+
+
+def _subject(
+    services: Services, state: State, shown: Sequence[int], true_label: str | None
+) -> Subject:
+    outcome = artefacts.outcome_of(state)
+    arrays = render.load_attributions(artefacts.load_arrays(services, state))
+    return Subject(
+        arrays.narrow(shown),
+        scores=[outcome.outputs[position].score for position in shown],
+        crop=outcome.crop,
+        photo=partial(_photo, services, state),
+        true_label=true_label,
+    )
+
+
+def _photo(services: Services, state: State) -> NDArray[np.uint8]:
+    """The upright upload (H0, W0, 3)."""
+    try:
+        content = services.store.get(image_key(state.id))
+    except MissingArtefact as error:
+        detail = "the picture is no longer in the store"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
+    return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
