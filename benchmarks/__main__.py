@@ -1,4 +1,4 @@
-"""`python -m benchmarks [CASE ...] [--repeats N] [--contenders NAME ...]`: the engine beside shap.
+"""`python -m benchmarks [CASE ...]`: the engine beside shap and the bare model.
 
 Contenders take turns within the same run, each warm in a process of its own; cold cases get a fresh
 process a turn. Reported are medians, and ratios of medians.
@@ -6,6 +6,7 @@ process a turn. Reported are medians, and ratios of medians.
 
 import argparse
 import os
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -23,8 +24,9 @@ def main() -> None:
     for case in CASES:
         if case.name in options.cases:
             measure = _measure_cold if case.cold else _measure_warm
-            results, difference = measure(case, options.contenders, options.repeats)
-            _print(case, results, difference)
+            chosen = replace(case, max_evals=options.evals or case.max_evals)
+            results, difference = measure(chosen, options.contenders, options.repeats)
+            _print(chosen, results, difference)
 
 
 def _options() -> argparse.Namespace:
@@ -32,6 +34,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("cases", nargs="*", default=names, metavar="CASE", help=", ".join(names))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--evals", type=int, help="evaluations instead of the cases' own")
     parser.add_argument(
         "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME"
     )
@@ -46,7 +49,7 @@ def _measure_warm(case: Case, names: list[str], repeats: int) -> tuple[Results, 
     results: Results = {name: [] for name in names}
     for _ in range(repeats):
         for name, child in children.items():
-            results[name].append(child.measure())
+            results[name].append(child.measure(case.max_evals))
     for child in children.values():
         child.close()
     return results, _difference(children)
@@ -58,7 +61,7 @@ def _measure_cold(case: Case, names: list[str], repeats: int) -> tuple[Results, 
         children = {}
         for name in names:
             children[name] = Child(case.name, name)
-            results[name].append(children[name].measure())
+            results[name].append(children[name].measure(case.max_evals))
             children[name].close()
     return results, _difference(children)
 

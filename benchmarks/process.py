@@ -1,6 +1,6 @@
 """One contender in a process of its own, so that its memory and its CPU seconds are its own.
 
-The parent writes a line to have the work done once; the child answers with a line of JSON.
+The parent writes how many evaluations to make, a line each time; the child answers in JSON.
 """
 
 import json
@@ -10,13 +10,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from benchmarks.contenders import Run
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 WARM_UP = 60  # evaluations: enough to meet every batch size and compile all there is to compile
@@ -48,10 +51,10 @@ class Child:
         )
         self._answer()
 
-    def measure(self) -> Measurement:
+    def measure(self, max_evals: int) -> Measurement:
         """Have the work done once."""
         assert self._process.stdin
-        print("run", file=self._process.stdin, flush=True)
+        print(max_evals, file=self._process.stdin, flush=True)
         return Measurement(**json.loads(self._answer()))
 
     def close(self) -> None:
@@ -77,21 +80,19 @@ def main(case_name: str, contender: str, values: str) -> None:
     if not case.cold:
         work(WARM_UP)
     print("ready", flush=True)
-    for _ in sys.stdin:
-        measurement = _measure(lambda: _keep(values, work(case.max_evals)))
+    for line in sys.stdin:
+        measurement, found = _measure(work, int(line))
+        if found is not None:
+            np.save(values, found)
         print(json.dumps(asdict(measurement)), flush=True)
 
 
-def _measure(work: Callable[[], None]) -> Measurement:
+def _measure(work: "Run", max_evals: int) -> tuple[Measurement, NDArray[np.float64] | None]:
     clock, cpu = time.perf_counter(), time.process_time()
-    work()
+    found = work(max_evals)
     wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
-    return Measurement(wall_s, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-def _keep(path: str, values: NDArray[np.float64] | None) -> None:
-    if values is not None:
-        np.save(path, values)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Measurement(wall_s, cpu_s, peak_mb), found
 
 
 if __name__ == "__main__":
