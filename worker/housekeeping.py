@@ -1,7 +1,7 @@
 """What every worker does besides jobs: show that it lives, put back lost jobs, sweep the store."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import redis
 import structlog
@@ -28,7 +28,7 @@ class Housekeeping:
         ledger: Ledger,
         store: Store,
         settings: Settings,
-        cards: Callable[[], Iterable[ModelCard]],
+        cards: Callable[[], Sequence[ModelCard]],
     ) -> None:
         self._name = name
         self._redis = connection
@@ -71,7 +71,9 @@ class Housekeeping:
 
     def _do_chores(self) -> bool:
         """Whether to go on at once: what is due is swept in pages, with signs of life between."""
-        announce(self._redis, self._name, self._cards(), lease_s=self._settings.lease_s)
+        lease_s, retention_s = self._settings.lease_s, self._settings.retention_s
+        cards, remember_s = self._cards(), retention_s + lease_s
+        announce(self._redis, self._name, cards, lease_s=lease_s, remember_s=remember_s)
         if reaped := self._ledger.reap(max_attempts=self._settings.max_attempts):
             log.warning("jobs of silent workers put back or given up", count=reaped)
         clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # of the dead

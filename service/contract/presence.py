@@ -1,9 +1,10 @@
 """Which workers are alive and which models they serve.
 
-A worker renews its entry well within its lease; cards stay behind it, so that a client can still
-read what a model is while no worker serves it.
+A worker renews its entry well within its lease; cards stay behind it for as long as results do, so
+that a client can still read what a model is, and get what it found, while no worker serves it.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,25 +17,52 @@ from service.contract.names import as_text
 from service.contract.schema import ModelCard, ModelStatus
 
 WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
-CARDS = "shapshot:models"  # hash: model name -> its latest card
+CARDS = "shapshot:models"  # hash: model name -> its card when a worker could last use it
+SEEN = "shapshot:models:seen"  # sorted set: model name by the time of its last announcement
+DEFAULT = "shapshot:models:default"  # the name of the default model of who announced last
 SILENT = "no worker that serves it is alive"
 
 log = structlog.get_logger(__name__)
 
 
 def announce(
-    connection: redis.Redis, worker: str, cards: Iterable[ModelCard], *, lease_s: int
+    connection: redis.Redis,
+    worker: str,
+    cards: Sequence[ModelCard],
+    *,
+    lease_s: int,
+    remember_s: float = math.inf,
 ) -> None:
-    """Renew a worker's lease and publish its cards."""
+    """Renew a worker's lease, publish its cards, forget those unheard of for `remember_s`."""
     texts: dict[Any, Any] = {card.name: card.model_dump_json() for card in cards}
+    now = time.time()
     with connection.pipeline() as pipe:
-        pipe.zremrangebyscore(WORKERS, 0, time.time() - 3600)
-        pipe.zadd(WORKERS, {worker: time.time() + lease_s})
+        pipe.zremrangebyscore(WORKERS, 0, now - 3600)
+        pipe.zadd(WORKERS, {worker: now + lease_s})
         if texts:
-            pipe.hset(CARDS, mapping=texts)
             pipe.hset(f"shapshot:worker:{worker}", mapping=texts)
             pipe.expire(f"shapshot:worker:{worker}", lease_s)
+            pipe.zadd(SEEN, dict.fromkeys(texts, now))
+        for card in cards:
+            _remember(pipe, card, texts[card.name])
         pipe.execute()
+    _forget(connection, connection.zrangebyscore(SEEN, 0, now - remember_s))
+
+
+def _remember(pipe: redis.client.Pipeline, card: ModelCard, text: str) -> None:
+    """What is being loaded, or failed to be, does not replace what could be used."""
+    if card.status is ModelStatus.AVAILABLE:
+        pipe.hset(CARDS, card.name, text)
+    else:
+        pipe.hsetnx(CARDS, card.name, text)
+    if card.default:
+        pipe.set(DEFAULT, card.name)
+
+
+def _forget(connection: redis.Redis, names: Sequence[Any]) -> None:
+    if names:
+        connection.hdel(CARDS, *names)
+        connection.zrem(SEEN, *names)
 
 
 def withdraw(connection: redis.Redis, worker: str) -> None:
@@ -63,6 +91,25 @@ def read_cards(connection: redis.Redis) -> list[ModelCard]:
     known = _parse(connection.hvals(CARDS))
     served = [card for cards in _served(connection).values() for card in cards]
     cards = [_best(card, [each for each in served if each.name == card.name]) for card in known]
+    return _in_order(cards)
+
+
+def recall(connection: redis.Redis, cards: Iterable[ModelCard]) -> list[ModelCard]:
+    """The cards, each that no worker can use now as it was when one last could.
+
+    Where none of them is the default, that of the last announcement is.
+    """
+    known = {card.name: card for card in _parse(connection.hvals(CARDS))}
+    last_default = as_text(connection.get(DEFAULT) or b"")
+    default = next((card.name for card in cards if card.default), last_default)
+    usable = [
+        card if card.status is ModelStatus.AVAILABLE else known.get(card.name, card)
+        for card in cards
+    ]
+    return _in_order(card.model_copy(update={"default": card.name == default}) for card in usable)
+
+
+def _in_order(cards: Iterable[ModelCard]) -> list[ModelCard]:
     return sorted(cards, key=lambda card: (not card.default, card.name))
 
 

@@ -225,6 +225,24 @@ def test_a_cancel_is_heard_within_a_batch_and_what_there_is_is_kept(stage: Stage
     assert not (stage.store / "explanations" / running).exists()
 
 
+def test_what_was_found_before_is_answered_when_no_worker_is_left(
+    stage: Stage, worker: subprocess.Popen[bytes]
+) -> None:
+    cached = {"Cache-Control": "max-age=60"}
+    known, other = QUICK | {"seed": 7}, QUICK | {"seed": 8}
+    first = stage.submit(known)
+    stage.wait(first, "succeeded")
+    worker.terminate()
+    worker.wait(timeout=30)
+    again = stage.ask(known, headers=cached)
+    assert (again.status_code, again.headers["cache-status"]) == (200, "Shapshot; hit")
+    assert again.json()["cached_from"] == first
+    assert stage.client.get(again.json()["links"]["heatmap"]).status_code == 200
+    shown = stage.client.get("/v1/models").json()["items"]
+    assert {model["status"] for model in shown} == {"unavailable"}
+    refusal(stage.ask(other, headers=cached), 503, ErrorCode.NO_WORKER)
+
+
 def test_no_picture_of_a_batch_goes_to_the_model_of_another(
     stage: Stage, worker: subprocess.Popen[bytes]
 ) -> None:

@@ -3,11 +3,13 @@
 import time
 
 from service.contract.presence import (
+    SEEN,
     SILENT,
     WORKERS,
     announce,
     live_workers,
     read_cards,
+    recall,
     withdraw,
 )
 from service.contract.schema import ModelStatus
@@ -53,3 +55,37 @@ def test_announcing_again_replaces_the_card(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
     announce(connection, "w", [new_card(description="better")], lease_s=30)
     assert [card.description for card in read_cards(connection)] == ["better"]
+
+
+def test_a_model_is_recalled_as_a_worker_could_last_use_it(connection, new_card):
+    announce(connection, "w", [new_card()], lease_s=30)
+    blank = new_card(status=ModelStatus.LOADING, digest=None, input_shape=None)
+    announce(connection, "w", [blank], lease_s=30)
+    assert read_cards(connection) == [blank]
+    assert recall(connection, read_cards(connection)) == [new_card()]
+
+
+def test_what_was_never_available_is_recalled_as_it_is(connection, new_card):
+    broken = new_card(status=ModelStatus.UNAVAILABLE, reason="it is no model")
+    announce(connection, "w", [broken], lease_s=30)
+    assert recall(connection, read_cards(connection)) == [broken]
+
+
+def test_where_nobody_lives_the_default_announced_last_is_recalled(connection, new_card):
+    for name in ("m", "a"):
+        announce(connection, "w", [new_card(name=name)], lease_s=30)
+        withdraw(connection, "w")
+    cards = read_cards(connection)
+    assert not any(card.default for card in cards)
+    assert [(card.name, card.default) for card in recall(connection, cards)] == [
+        ("a", True),
+        ("m", False),
+    ]
+
+
+def test_a_model_that_nobody_announces_any_more_is_forgotten(connection, new_card):
+    announce(connection, "w", [new_card(name="old"), new_card(name="kept")], lease_s=30)
+    connection.zadd(SEEN, {"old": time.time() - 61})
+    announce(connection, "w", [new_card(name="kept")], lease_s=30, remember_s=60)
+    assert [card.name for card in read_cards(connection)] == ["kept"]
+    assert connection.zcard(SEEN) == 1

@@ -172,3 +172,36 @@ async def test_a_hit_is_listed_and_counted_and_expires_as_any_other(ask, served,
     assert listed[0]["id"] == found["id"]
     assert connection.zscore("shapshot:expiry", found["id"]) > 0
     assert connection.hget("shapshot:totals", "cache_hits") == b"1"
+
+
+async def test_what_is_known_is_answered_without_a_worker_and_nothing_else_is(
+    ask, hand, new_card, new_photo, refused, served
+):
+    hand.succeed((await ask()).json()["id"])
+    hand.announce(new_card(), lease_s=-1)
+    for named in ({}, {"model": "tiny"}):
+        again = await ask(**named)
+        assert (again.status_code, again.headers["cache-status"]) == (200, "Shapshot; hit")
+    assert (await served.get("/v1/models/tiny")).json()["status"] == "unavailable"
+    refused(await ask(picture=new_photo(50, 40)), 503, "no_worker")
+    refused(await ask(picture=b"not even a picture"), 503, "no_worker")
+    refused(await ask({"Cache-Control": "no-cache"}), 503, "no_worker")
+
+
+async def test_what_is_known_is_answered_while_its_model_is_loaded_again(
+    ask, hand, new_card, new_photo, refused
+):
+    hand.succeed((await ask()).json()["id"])
+    hand.announce(new_card(status="loading", digest=None, labels=None, output_count=None))
+    assert (await ask()).status_code == 200
+    refused(await ask(picture=new_photo(50, 40)), 503, "model_unavailable")
+
+
+async def test_without_a_worker_artefacts_that_have_vanished_are_a_refusal(
+    ask, hand, new_card, refused, tmp_path, connection
+):
+    first = hand.succeed((await ask()).json()["id"])
+    shutil.rmtree(tmp_path / "store" / "explanations" / first.id / first.result)
+    hand.announce(new_card(), lease_s=-1)
+    refused(await ask(), 503, "no_worker")
+    assert connection.llen("rq:queue:test") == 0

@@ -1,7 +1,7 @@
 """An upload -> an explanation in the queue, or a batch of them, or the reason why not."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from service.api.intake.caching import Caching, key_of_request, take_over
 from service.api.intake.label_maps import check_size, inspect_label_map
-from service.api.intake.resolve import no_worker, resolve
+from service.api.intake.resolve import check_served, resolve
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import Services
@@ -26,7 +26,7 @@ from service.contract.pictures import (
     UnfitPicture,
     decode_picture,
 )
-from service.contract.presence import live_workers, read_cards
+from service.contract.presence import live_workers, read_cards, recall
 from service.contract.records import Order, State
 from service.contract.request import Priority, ResolvedSettings
 from service.contract.room import NoRoom, ShareFull
@@ -73,9 +73,24 @@ def _check_size(services: Services, count: int) -> None:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What is to be done with every picture, and the models as they stand."""
+
+    settings: ResolvedSettings
+    card: ModelCard  # as it was when a worker could last use the model, for what was found then
+    asked: str | None  # the model that was named
+    cards: Sequence[ModelCard]  # none where no worker is alive
+
+    def check_served(self) -> None:
+        """Raises ApiError where nobody can compute it now."""
+        check_served(self.asked, self.cards)
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What is to be done with a picture, and what did it before, if anything."""
 
+    plan: Plan
     order: Order
     earlier: State | None
 
@@ -84,38 +99,41 @@ async def _wanted(services: Services, upload: Upload, *, priority: Priority) -> 
     """Of each picture; `priority`: where the settings say none."""
     read = partial(to_thread.run_sync, limiter=services.heavy)
     label_map = await read(inspect_label_map, upload, services.settings.max_pixels)
-    settings, card = await to_thread.run_sync(_resolved, services, upload, label_map, priority)
-    want = partial(_want, services, upload, settings, card, label_map)
+    plan = await to_thread.run_sync(_plan, services, upload, label_map, priority)
+    want = partial(_want, services, upload, plan, label_map)
     return [await read(want, *image) for image in upload.images.items()]
 
 
-def _resolved(
+def _plan(
     services: Services, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
-) -> tuple[ResolvedSettings, ModelCard]:
-    if not live_workers(services.redis):
-        raise no_worker()
+) -> Plan:
     cards = read_cards(services.redis)
     regions = label_map.regions if label_map else None
     limit = services.settings.max_evals
     settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
-    return resolve(settings, cards, max_evals=limit, regions=regions)
+    usable = recall(services.redis, cards)
+    resolved, card = resolve(settings, usable, max_evals=limit, regions=regions)
+    served = cards if live_workers(services.redis) else []
+    return Plan(resolved, card, upload.settings.model, served)
 
 
 def _want(
     services: Services,
     upload: Upload,
-    settings: ResolvedSettings,
-    card: ModelCard,
+    plan: Plan,
     label_map: LabelMapInfo | None,
     name: str,
     content: bytes,
 ) -> Wanted:
-    """A picture that was explained before has been checked before."""
+    """A picture that was explained before has been checked before, and needs no worker."""
+    settings, card = plan.settings, plan.card
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
     key = key_of_request(sha256, label_map, settings, card, owner)
     earlier = services.ledger.earlier(key) if upload.caching is Caching.USE else None
     image = earlier.order.image if earlier and earlier.order else None
+    if not earlier:
+        plan.check_served()
     order = Order(
         settings=settings,
         model=ModelRef(name=card.name, digest=card.digest),
@@ -128,7 +146,7 @@ def _want(
     )
     if label_map and card.input_shape:
         check_size(label_map, order.image, card.input_shape)
-    return Wanted(order, earlier)
+    return Wanted(plan, order, earlier)
 
 
 def _inspect(name: str, content: bytes, sha256: str, max_pixels: int) -> ImageInfo:
@@ -166,6 +184,7 @@ def _enqueue(
         if each.earlier and take_over(services, each.earlier, id_):
             earlier[id_] = each.earlier
             continue
+        each.plan.check_served()  # what it had may have vanished
         services.store.put(image_key(id_), image)
         if upload.label_map is not None:
             services.store.put(label_map_key(id_), upload.label_map)

@@ -29,7 +29,7 @@ def resolve(
     regions: int | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
     """What to compute and with which model; `regions`: of the label map. Raises ApiError."""
-    card, shape = _available(find_card(settings.model, cards))
+    card, shape = _known(find_card(settings.model, cards))
     _check_masker(settings.masker, shape[2])
     _check_taken(settings)
     superpixels = settings.superpixels or METHODS[settings.method].superpixels
@@ -73,13 +73,24 @@ def no_worker() -> ApiError:
     return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_S))
 
 
-def _available(card: ModelCard) -> tuple[ModelCard, Shape]:
+def check_served(name: str | None, cards: Sequence[ModelCard]) -> None:
+    """Raises ApiError where no worker can use the model of that name, or the default one."""
+    card = find_card(name, cards)
+    if card.status is not ModelStatus.AVAILABLE:
+        raise _unavailable(card)
+
+
+def _known(card: ModelCard) -> tuple[ModelCard, Shape]:
     """The card, and the shape of the pictures that its model takes."""
     if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
         return card, card.input_shape
+    raise _unavailable(card)
+
+
+def _unavailable(card: ModelCard) -> ApiError:
     reason = card.reason or f"it is {card.status.value}"
     headers = retry_after(LOADING_S) if card.status is ModelStatus.LOADING else None
-    raise ApiError(
+    return ApiError(
         ErrorCode.MODEL_UNAVAILABLE,
         f"the model {card.name} cannot be used: {reason}",
         "settings.model",
