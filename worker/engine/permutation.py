@@ -23,7 +23,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.arrays import Credit, Mask, Scores
+from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.errors import BudgetError
 from worker.engine.method import CHUNK, Game, Steps
@@ -48,7 +48,8 @@ class Permutation:
         self._m = len(game.players)
         permutations = max_evals // _cost(game.players)
         orders = islice(_random_orders(game.players, np.random.RandomState(seed)), permutations)
-        self._passes = [ranks for order in orders for ranks in (order, self._m - 1 - order)]
+        passes = [ranks for order in orders for ranks in (order, self._m - 1 - order)]
+        self._passes: Ranks = np.array(passes)  # (2 permutations, M)
         # Along every pass, from the empty coalition to the full one: (2 permutations, M + 1, K)
         self._paths: Scores = np.empty((2 * permutations, self._m + 1, len(game.scores)))
         self._paths[:, 0], self._paths[:, -1] = game.base_values, game.scores
@@ -66,19 +67,19 @@ class Permutation:
 
     def run(self) -> Steps:
         """Yield the coalitions of pass after pass, from one player on; return the attribution."""
-        members = self._members()
-        while chunk := list(islice(members, CHUNK)):
-            scores = yield self._game.players.coalitions(np.array(chunk))  # (B, K)
-            steps = np.arange(self._done, self._done + len(chunk))
-            pass_, shown = np.divmod(steps, self._m - 1)
-            self._paths[pass_, shown + 1] = scores
-            self._done += len(chunk)
+        inner = self._m - 1  # coalitions of a pass; its two ends are known
+        while left := len(self._passes) * inner - self._done:
+            steps = np.arange(self._done, self._done + min(left, CHUNK))
+            pass_, before = np.divmod(steps, inner)
+            members = self._passes[pass_] <= before[:, np.newaxis]  # (B, M)
+            self._paths[pass_, before + 1] = yield self._game.players.coalitions(members)
+            self._done += len(steps)
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
         """Give the mean over the passes finished so far, or the first one's credit till now."""
         paths = self._known_paths()  # (P, M + 1, K)
-        ranks = np.array(self._passes[: len(paths)])  # (P, M)
+        ranks = self._passes[: len(paths)]  # (P, M)
         changes = np.diff(paths, axis=1)  # (P, M, K), by rank
         credit = np.take_along_axis(changes, ranks[..., np.newaxis], axis=1)  # by player
         errors = _standard_errors(credit)
@@ -94,12 +95,6 @@ class Permutation:
             standard_errors=None if errors is None else players.spread(errors),
             even_energy=_even_energy(paths),
         )
-
-    def _members(self) -> Iterator[Mask]:
-        """Yield who is in, (M,), for one coalition after the other; the ends are known."""
-        for ranks in self._passes:
-            for shown in range(1, self._m):
-                yield ranks < shown
 
     @property
     def _finished(self) -> int:
