@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -27,6 +28,7 @@ IMAGES = {
     "shapshot-worker": ("worker.Dockerfile", "cpu"),
     "shapshot-worker-gpu": ("worker.Dockerfile", "gpu"),
 }
+ROOT = Path(__file__).parents[2]
 SECRETS = read(K8S / "secrets.example.yaml")
 APPLIED = {"base": base, "gpu": with_gpu}
 
@@ -182,8 +184,10 @@ def test_what_pods_take_is_brought_or_a_secret_of_the_example(
 
 def test_the_example_of_secrets_has_none() -> None:
     [of_redis, of_keys] = [each["stringData"] for each in SECRETS]
-    assert "shapshot:PASSWORD@" in of_redis["url"]
-    assert " >PASSWORD " in of_redis["users.acl"]
+    for user in ("api", "worker"):
+        password = f"{user.upper()}_PASSWORD"
+        assert f"//{user}:{password}@" in of_redis[f"{user}-url"]
+        assert f"user {user} on >{password} " in of_redis["users.acl"]
     assert of_keys == {"keys.jsonl": ""}
 
 
@@ -205,48 +209,62 @@ def test_the_models_of_the_config_map_are_a_list_that_a_worker_takes(tmp_path: P
         assert (K8S.parents[1] / model["file"].removeprefix("/app/")).exists()
 
 
+def test_the_users_of_redis_may_do_what_those_of_compose_may() -> None:
+    lines = SECRETS[0]["stringData"]["users.acl"].splitlines()
+    hashed = [re.sub(r">(\w+)", r"#\1_SHA256", line) for line in lines]
+    of_compose = (ROOT / "docker/redis/users.acl").read_text().splitlines()
+    assert hashed[0].startswith("user default ")
+    assert of_compose[0] == "user default off"
+    assert hashed[1:] == of_compose[1:]
+
+
+@pytest.mark.parametrize("user", ["api", "worker"])
+def test_each_pod_has_the_password_of_its_own_user_alone(
+    pods: dict[str, Manifest], user: str
+) -> None:
+    text = json.dumps(pods[f"shapshot-{user}"])
+    keys = re.findall(r'"secretKeyRef": {"name": "shapshot-redis", "key": "([^"]+)"', text)
+    assert keys == [f"{user}-url"]
+
+
 def test_a_redis_with_this_acl_serves_us_and_nobody_else() -> None:
-    acl = next(each for each in SECRETS if "users.acl" in each["stringData"])["stringData"]
+    secret = SECRETS[0]["stringData"]
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
-        (Path(folder) / "users.acl").write_text(acl["users.acl"])
+        (Path(folder) / "users.acl").write_text(secret["users.acl"])
         try:
             server = find_server()
         except NoRedis as error:
             skip_or_raise(error)
         socket = f"{folder}/redis.sock"
-        command = [
-            server,
-            "--port",
-            "0",
-            "--unixsocket",
-            socket,
-            "--aclfile",
-            f"{folder}/users.acl",
-        ]
+        options = f"--port 0 --unixsocket {socket} --aclfile {folder}/users.acl"
+        command = [server, *options.split()]
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
             try:
                 wait_until(lambda: Path(socket).exists(), seconds=20)
-                _check_rights(f"unix://{socket}", f"unix://shapshot:PASSWORD@{socket}")
+                for user in ("api", "worker"):
+                    _check_serves(_on(socket, secret[f"{user}-url"]))
+                _check_shut(f"unix://{socket}")
             finally:
                 process.kill()
 
 
-def _check_rights(anybody: str, ours: str) -> None:
-    with connect(anybody) as stranger, connect(ours) as client:
+def _on(socket: str, url: str) -> str:
+    """The same user and password at a socket."""
+    return f"unix://{urlsplit(url).username}:{urlsplit(url).password}@{socket}"
+
+
+def _check_serves(url: str) -> None:
+    with connect(url) as client:
+        assert client.hincrby("shapshot:totals", "x", 1)
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.get("other")
+
+
+def _check_shut(url: str) -> None:
+    with connect(url) as stranger:
         assert stranger.ping()
         with pytest.raises(redis.exceptions.NoPermissionError):
             stranger.get("shapshot:totals")
-        assert client.hset("shapshot:totals", "x", 1)
-        assert client.lpush("rq:queue:shapshot", "x")
-        assert client.publish("shapshot:changes", "x") == 0
-        assert client.register_script("return redis.call('HGET', 'shapshot:totals', 'x')")()
-        for forbidden in (
-            lambda: client.get("other"),
-            lambda: client.config_get("*"),
-            lambda: client.flushall(),
-        ):
-            with pytest.raises(redis.exceptions.NoPermissionError):
-                forbidden()
 
 
 # --- Settings, here and wherever else a deployer meets them
@@ -260,7 +278,6 @@ OF_COMPOSE = {
     "SHAPSHOT_WORKER_EXTRAS",
 }
 OF_THE_COMMAND_LINE = {"SHAPSHOT_URL", "SHAPSHOT_API_KEY"}
-ROOT = Path(__file__).parents[2]
 TOLD = sorted(
     file
     for folder, pattern in (("docker", "**/*"), ("docs", "**/*.md"), (".", "README.md"))
