@@ -25,35 +25,12 @@ from benchmarks.http_clients import Connection, follow, poll_often
 from benchmarks.set_without_models import NAP_S, LoadSet, load_set, workers
 from service.contract.ledger import Tick
 from service.contract.names import new_id
-from service.contract.records import Count, Order
-from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import ImageInfo, ModelRef, Outcome, Status
+from service.contract.records import Count
+from service.contract.schema import Status
 from service.contract.store import attributions_key, open_store
+from tests.tiny import ORDER, OUTCOME
 
 POLLERS, STREAMS = 1000, 200
-ORDER = Order(
-    settings=ResolvedSettings(
-        model="tiny", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
-    ),
-    model=ModelRef(name="tiny", digest=None),
-    image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
-)
-OUTCOME = Outcome.model_validate(
-    {
-        "partial": False,
-        "solution_concept": "Owen values",
-        "evaluations": 500,
-        "players": 3072,
-        "outputs": [],
-        "efficiency_gap": 0.0,
-        "metrics": [],
-        "crop": {"left": 0, "top": 0, "right": 60, "bottom": 40},
-        "runtime": {"backend": "none", "device": "cpu", "dtype": "float32", "versions": {}},
-        "timings": dict.fromkeys(
-            ("queued_s", "prepare_s", "engine_s", "masking_s", "model_s", "store_s"), 0.0
-        ),
-    }
-)
 
 
 def main() -> None:

@@ -18,27 +18,16 @@ from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.presence import announce
 from service.contract.queue import EXPLAIN, Job, connect
-from service.contract.schema import ModelCard, ModelStatus, Status
+from service.contract.schema import Status
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from service.redis_server import find_server, server_command, server_version
+from tests.tiny import card
 from worker.ending import Ended, Ending, Task
 from worker.housekeeping import Housekeeping
 from worker.loop import ModelWorker
 
 NAP_S = 0.5
-CARD = dict.fromkeys(ModelCard.model_fields) | {
-    "name": "tiny",
-    "default": True,
-    "status": ModelStatus.AVAILABLE,
-    "digest": "sha256:" + "ab" * 32,
-    "input_shape": (32, 32, 3),
-    "output_count": 5,
-    "labels": ["ant", "bee", "crane", "dog", "elk"],
-    "value_range": (0, 255),
-    "preprocessing": "none",
-    "fit": "crop",
-}
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,7 @@ def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
         )
         with _process(command), connect(settings.redis_url) as connection:
             _wait_for(address.exists)
-            announce(connection, "nobody", [ModelCard.model_validate(CARD)], lease_s=86400)
+            announce(connection, "nobody", [card(input_shape=(32, 32, 3))], lease_s=86400)
             with _process([sys.executable, "-m", "service.api"], _environment(settings), cores):
                 _wait_for(lambda: _listens(port))
                 yield LoadSet(settings, connection, Ledger.of(connection, settings), port)

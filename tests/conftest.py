@@ -24,11 +24,11 @@ from PIL import Image
 
 from service.contract.ledger import Ledger
 from service.contract.records import Order
-from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import ImageInfo, ModelCard, ModelRef, ModelStatus
+from service.contract.schema import ModelCard
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server
+from tests.tiny import ORDER, card
 
 VOLATILE = {
     re.compile(r"exp_[0-9a-f]{32}"): "exp_" + "0" * 32,
@@ -171,13 +171,7 @@ def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
 
 @pytest.fixture
 def order() -> Order:
-    return Order(
-        settings=ResolvedSettings(
-            model="tiny", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
-        ),
-        model=ModelRef(name="tiny", digest=None),
-        image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
-    )
+    return ORDER
 
 
 @pytest.fixture
@@ -190,22 +184,7 @@ def normalised() -> Callable[[Any], Any]:
 def new_card() -> Callable[..., ModelCard]:
     """Cards of a small model, as a worker announces them; name what differs."""
 
-    def make(**differing: Any) -> ModelCard:
-        card = dict.fromkeys(ModelCard.model_fields) | {
-            "name": "tiny",
-            "default": True,
-            "status": ModelStatus.AVAILABLE,
-            "digest": "sha256:" + "ab" * 32,
-            "input_shape": (8, 12, 3),
-            "output_count": 5,
-            "labels": ["ant", "bee", "crane", "dog", "crane"],
-            "value_range": (0, 255),
-            "preprocessing": "none",
-            "fit": "crop",
-        }
-        return ModelCard.model_validate(card | differing)
-
-    return make
+    return card
 
 
 @pytest.fixture

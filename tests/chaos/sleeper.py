@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
-from service.contract.schema import ModelCard, ModelStatus
+from service.contract.schema import ModelCard
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from service.contract.traces import Traces
+from tests.tiny import card
 from worker.engine.coalitions import Shape
 from worker.engine.predictor import check_pictures
 from worker.housekeeping import Housekeeping
@@ -58,20 +59,16 @@ class Shelf:
 
 
 def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
-    known = {
-        "name": name,
-        "default": name == "sleeper",
-        "status": ModelStatus.AVAILABLE,
-        "digest": "sha256:" + name.encode().hex(),
-        "input_shape": shape,
-        "output_count": len(LABELS),
-        "labels": LABELS,
-        "value_range": (0, 255),
-        "preprocessing": "none",
-        "fit": "stretch",
-    }
-    card = ModelCard.model_validate(dict.fromkeys(ModelCard.model_fields) | known)
-    return LoadedModel(card, Sleeping(shape, step_s), LABELS)
+    announced = card(
+        name=name,
+        default=name == "sleeper",
+        digest="sha256:" + name.encode().hex(),
+        input_shape=shape,
+        output_count=len(LABELS),
+        labels=LABELS,
+        fit="stretch",
+    )
+    return LoadedModel(announced, Sleeping(shape, step_s), LABELS)
 
 
 def main() -> None:

@@ -8,30 +8,15 @@ import redis
 from service.contract.ledger import Ledger
 from service.contract.names import new_id
 from service.contract.records import Order
-from service.contract.schema import (
-    Crop,
-    Outcome,
-    Runtime,
-    Timings,
-)
+from service.contract.schema import Outcome
+from tests.tiny import OUTCOME
 
 QUEUE = "test"
 
 
 @pytest.fixture
 def outcome() -> Outcome:
-    return Outcome(
-        partial=False,
-        solution_concept="Owen values",
-        evaluations=100,
-        players=7200,
-        outputs=[],
-        efficiency_gap=0.0,
-        metrics=[],
-        crop=Crop(left=0, top=0, right=60, bottom=40),
-        runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
-        timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
-    )
+    return OUTCOME
 
 
 @pytest.fixture

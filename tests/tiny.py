@@ -1,0 +1,54 @@
+"""A tiny model as tests and benchmarks announce it, an order to explain by it, and an outcome."""
+
+from typing import Any
+
+from service.contract.records import Order
+from service.contract.request import Outputs, Pixels, ResolvedSettings
+from service.contract.schema import (
+    Crop,
+    ImageInfo,
+    ModelCard,
+    ModelRef,
+    ModelStatus,
+    Outcome,
+    Runtime,
+    Timings,
+)
+
+
+def card(**differing: Any) -> ModelCard:
+    """As a worker announces it; name what differs."""
+    known = {
+        "name": "tiny",
+        "default": True,
+        "status": ModelStatus.AVAILABLE,
+        "digest": "sha256:" + "ab" * 32,
+        "input_shape": (8, 12, 3),
+        "output_count": 5,
+        "labels": ["ant", "bee", "crane", "dog", "crane"],
+        "value_range": (0, 255),
+        "preprocessing": "none",
+        "fit": "crop",
+    }
+    return ModelCard.model_validate(dict.fromkeys(ModelCard.model_fields) | known | differing)
+
+
+ORDER = Order(
+    settings=ResolvedSettings(
+        model="tiny", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
+    ),
+    model=ModelRef(name="tiny", digest=None),
+    image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
+)
+OUTCOME = Outcome(
+    partial=False,
+    solution_concept="Owen values",
+    evaluations=100,
+    players=7200,
+    outputs=[],
+    efficiency_gap=0.0,
+    metrics=[],
+    crop=Crop(left=0, top=0, right=60, bottom=40),
+    runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
+    timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
+)
