@@ -1,1 +1,1 @@
-"""The worker."""
+"""The process that keeps models and computes explanations: `python -m worker.main`."""
