@@ -117,7 +117,7 @@ while at <= #ARGV do
   if status then index(id, now) end
   if status == 'queued' then
     redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
-    enter(id, queue, start_tag(flow, cost))
+    enter(id, queue, flow, cost)
     count('accepted:' .. redis.call('HGET', 'shapshot:explanation:' .. id, 'method'), 1)
     if field(id, 'cache') then count('cache_misses', 1) end
   end
@@ -223,6 +223,7 @@ local id, queue = ARGV[1], ARGV[2]
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then return false end
 if status == 'queued' then
+  refund(id, queue)
   leave(id, queue)
   conclude(id, 'canceled', ARGV[3], ARGV[4])
   return 'canceled'
@@ -246,6 +247,7 @@ local function remove(id)
   local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
   if field(id, 'status') == 'queued' then
     count_end('shapshot:explanation:' .. id, 'deleted')
+    refund(id, queue)
   end
   leave(id, queue)
   forget_job(id)

@@ -69,9 +69,10 @@ local function insert(id, list, tag)
   end
 end
 
--- Join the line where the tag says
-local function enter(id, queue, tag)
-  redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', tag)
+-- Join the line where its flow says
+local function enter(id, queue, flow, cost)
+  local tag = start_tag(flow, cost)
+  redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', tag, 'flow', flow, 'cost', cost)
   insert(id, 'rq:queue:' .. queue, tag)
   count_waiting(id, 1)
 end
@@ -83,6 +84,14 @@ local function enter_first(id, queue)
   if field(id, 'status') ~= 'queued' then count_waiting(id, 1) end
 end
 
+local function swap(list, place, id, other_place, other)
+  local tag, other_tag = tag_of(id), tag_of(other)
+  redis.call('LSET', list, place - 1, other)
+  redis.call('LSET', list, other_place - 1, id)
+  redis.call('HSET', 'shapshot:explanation:' .. other, 'tag', tag)
+  redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', other_tag)
+end
+
 -- Wherever in the line it is; whether a worker had taken it from the head
 local function leave(id, queue)
   local list = 'rq:queue:' .. queue
@@ -90,6 +99,24 @@ local function leave(id, queue)
   redis.call('ZREM', 'shapshot:limbo', id)
   if field(id, 'status') == 'queued' then count_waiting(id, -1) end
   return redis.call('LREM', list .. ':intermediate', 0, id) > 0
+end
+
+-- What leaves before its turn costs its flow nothing: each behind it in its flow moves up to the
+-- place, and the tag, of the one before. What had its turn once and was put back stays charged.
+local function refund(id, queue)
+  local list, flow, place = 'rq:queue:' .. queue, field(id, 'flow'), nil
+  if not flow or field(id, 'started_at') then return end
+  for at, other in ipairs(redis.call('LRANGE', list, 0, -1)) do
+    if other == id then
+      place = at
+    elseif place and field(other, 'flow') == flow then
+      swap(list, place, id, at, other)
+      place = at
+    end
+  end
+  if place and redis.call('ZSCORE', 'shapshot:flows', flow) then
+    redis.call('ZINCRBY', 'shapshot:flows', -(tonumber(field(id, 'cost') or 0) or 0), flow)
+  end
 end
 
 -- It was its turn; flows that have nothing to wait for any more are forgotten

@@ -118,6 +118,30 @@ def test_a_batch_that_begins_at_once_is_charged_to_its_own_flow(line):
     assert Counter(line.serve(18)) == {("batch", "bob"): 18}
 
 
+@pytest.mark.parametrize("leave", [Ledger.cancel, Ledger.delete])
+def test_what_leaves_before_its_turn_costs_its_flow_nothing(line, connection, leave):
+    ann = line.join("batch", "ann", count=6)
+    line.join("batch", "bob", count=6)
+    for place in (1, 4, 5):
+        leave(line.ledger, ann[place])
+    line.join("batch", "ann", count=2)
+    left, tags = [line.flows[id_] for id_ in line.waiting()], line.tags()
+    connection.flushall()
+    for owner, count in (("ann", 3), ("bob", 6), ("ann", 2)):
+        line.join("batch", owner, count)
+    assert left == [line.flows[id_] for id_ in line.waiting()]
+    assert tags == line.tags()
+
+
+def test_what_had_its_turn_and_was_put_back_stays_charged(line):
+    line.join("batch", "ann", count=3)
+    id_, attempt = line.next()
+    line.ledger.release(id_, attempt)
+    before = line.tags()[1:]
+    line.ledger.cancel(id_)
+    assert line.tags() == before
+
+
 def test_what_is_put_back_is_the_very_next(line):
     line.join("interactive", "ann", count=10)
     line.join("batch", "bob", count=2)
