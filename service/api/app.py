@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
-from pydantic import Field
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
@@ -16,12 +15,20 @@ from service.api.edge.keyring import Keyring
 from service.api.edge.middleware import QUIET, Access, HeadAsGet, ShortHeads
 from service.api.edge.safe_headers import SafeHeaders
 from service.api.edge.security import ADMINS_ONLY, GUARDED
-from service.api.endpoints import batches, docs, events, explanations, health, models, scrape
+from service.api.endpoints import (
+    batches,
+    docs,
+    events,
+    explanations,
+    health,
+    models,
+    scrape,
+    welcome,
+)
 from service.api.protocol import errors, validation
 from service.api.results import attributions, batch_results, faithfulness, figures, heatmaps
 from service.api.services import open_services
 from service.api.version import version
-from service.contract.schema import Response
 from service.contract.settings import Settings
 from service.contract.traces import Traces
 
@@ -35,35 +42,6 @@ TOLD = (
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "WWW-Authenticate"),
 )
 COMPRESSED_ALREADY = ("application/x-npz", "application/x-npy")
-
-root = APIRouter(tags=["health"])
-
-
-class Welcome(Response):
-    """What this is, and where to begin."""
-
-    name: str
-    version: str
-    description: str
-    links: dict[str, str] = Field(examples=[{"docs": "/docs", "models": "/v1/models"}])
-
-
-@root.get("/")
-async def get_welcome() -> Welcome:
-    """Say what this is, and where to begin."""
-    return Welcome(
-        name="Shapshot",
-        version=version(),
-        description="Explains image classifiers: POST a picture to /v1/explanations.",
-        links={
-            "docs": "/docs",
-            "openapi": "/openapi.json",
-            "explanations": "/v1/explanations",
-            "models": "/v1/models",
-            "methods": "/v1/methods",
-            "ready": "/healthz/ready",
-        },
-    )
 
 
 def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
@@ -93,8 +71,8 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
     for module in (explanations, events, batches, *results, models):
         app.include_router(module.router, dependencies=GUARDED)
     app.include_router(scrape.router, dependencies=ADMINS_ONLY)
-    for router in (health.router, root, docs.router):  # open: they tell nothing about anybody
-        app.include_router(router)
+    for module in (health, welcome, docs):  # open: they tell nothing about anybody
+        app.include_router(module.router)
     openapi.install(app)
     errors.install(app)
     validation.install(app)

@@ -1,0 +1,36 @@
+"""The root: what this is, and where to begin."""
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from service.api.version import version
+from service.contract.schema import Response
+
+router = APIRouter(tags=["health"])
+
+
+class Welcome(Response):
+    """What this is, and where to begin."""
+
+    name: str
+    version: str
+    description: str
+    links: dict[str, str] = Field(examples=[{"docs": "/docs", "models": "/v1/models"}])
+
+
+@router.get("/")
+async def get_welcome() -> Welcome:
+    """Say what this is, and where to begin."""
+    return Welcome(
+        name="Shapshot",
+        version=version(),
+        description="Explains image classifiers: POST a picture to /v1/explanations.",
+        links={
+            "docs": "/docs",
+            "openapi": "/openapi.json",
+            "explanations": "/v1/explanations",
+            "models": "/v1/models",
+            "methods": "/v1/methods",
+            "ready": "/healthz/ready",
+        },
+    )
