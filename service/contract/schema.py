@@ -316,6 +316,9 @@ class BatchMember(Response):
     id: str
     status: Status
     done: bool
+    cached_from: str | None = Field(
+        description="The explanation that found what this one tells, where no worker had to"
+    )
     progress: Progress
     error: Problem | None
     links: dict[str, str]

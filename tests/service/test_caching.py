@@ -147,10 +147,14 @@ async def test_a_full_queue_still_answers_what_is_known(
 
 async def test_a_batch_computes_only_what_is_new_of_it(served, hand, photo, new_photo, connection):
     known = await served.post("/v1/batches", files=[("image", ("p", photo))])
+    assert known.headers["cache-status"] == "Shapshot; fwd=miss"
     [member] = known.json()["explanations"]
     hand.succeed(member["id"])
     files = [("image", ("p", photo)), ("image", ("p", new_photo(50, 40)))]
-    batch = (await served.post("/v1/batches", files=files)).json()
+    answer = await served.post("/v1/batches", files=files)
+    batch = answer.json()
+    assert answer.headers["cache-status"] == "Shapshot; fwd=partial"
+    assert [each["cached_from"] for each in batch["explanations"]] == [member["id"], None]
     assert [each["status"] for each in batch["explanations"]] == ["succeeded", "queued"]
     assert batch["status"] == "queued"
     assert connection.lrange("rq:queue:test", 0, -1) == [batch["explanations"][1]["id"].encode()]
@@ -161,8 +165,18 @@ async def test_a_batch_of_which_all_is_known_is_done_and_expires(served, hand, p
     hand.succeed(first["explanations"][0]["id"])
     again = await served.post("/v1/batches", files=[("image", ("p", photo))])
     assert (again.status_code, again.json()["status"]) == (200, "done")
+    assert again.headers["cache-status"] == "Shapshot; hit"
     assert connection.zscore("shapshot:expiry", again.json()["id"])
     assert (await served.get(again.json()["links"]["attributions"])).status_code == 200
+
+
+async def test_a_batch_may_be_computed_anew(served, hand, photo):
+    files, anew = [("image", ("p", photo))], {"Cache-Control": "no-cache"}
+    first = (await served.post("/v1/batches", files=files)).json()
+    hand.succeed(first["explanations"][0]["id"])
+    again = await served.post("/v1/batches", files=files, headers=anew)
+    assert (again.status_code, again.headers["cache-status"]) == (202, "Shapshot; fwd=request")
+    assert again.json()["explanations"][0]["cached_from"] is None
 
 
 async def test_a_hit_is_listed_and_counted_and_expires_as_any_other(ask, served, hand, connection):

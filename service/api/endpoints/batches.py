@@ -8,6 +8,7 @@ from starlette.responses import Response
 from service.api.endpoints.explanations import FORM, POST_PROBLEMS
 from service.api.endpoints.removal import remove
 from service.api.intake.admission import admit_batch
+from service.api.intake.caching import Caching, cache_status
 from service.api.intake.receive import receive
 from service.api.intake.upload import JSON, MULTIPART
 from service.api.protocol.headers import document_response, not_modified, preferred_wait
@@ -69,6 +70,7 @@ async def create_batch(request: Request, services: Provided) -> Response:
     structlog.contextvars.bind_contextvars(id=batch_id)
     state, headers = await _awaited(request, services, batch_id)
     response = _answer(state, status_code=200 if state.done else 202)
+    headers |= cache_status(state.members.values(), Caching.of(request))
     response.headers.update(headers | {"Location": batch_documents.path_of(batch_id)})
     return response
 

@@ -16,7 +16,6 @@ from service.api.intake.upload import JSON, MULTIPART
 from service.api.protocol.headers import document_response, not_modified, preferred_wait
 from service.api.protocol.responses import (
     CACHE_CONTROL,
-    CACHE_STATUS,
     IDEMPOTENCY_KEY,
     IF_NONE_MATCH,
     LOOK,
@@ -109,7 +108,7 @@ POST_PROBLEMS = (
     response_model=Explanation,
     response_description="Accepted; it waits for a worker, or runs",
     openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
-    responses=asked_for(Explanation, CACHE_STATUS) | problems(*POST_PROBLEMS),
+    responses=asked_for(Explanation) | problems(*POST_PROBLEMS),
 )
 async def create_explanation(request: Request, services: Provided) -> Response:
     """Ask for a picture to be explained.
@@ -125,7 +124,7 @@ async def create_explanation(request: Request, services: Provided) -> Response:
 async def _created(request: Request, services: Services, explanation_id: str) -> Response:
     state, headers = await _awaited(request, services, explanation_id)
     response = _answer(state, status_code=200 if state.status.done else 202)
-    response.headers.update(headers | cache_status(state, Caching.of(request)))
+    response.headers.update(headers | cache_status([state], Caching.of(request)))
     response.headers["Location"] = documents.path_of(state.id)
     return response
 

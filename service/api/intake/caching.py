@@ -6,7 +6,7 @@ priority, and a model of which all is the same that shows in the numbers or thei
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 
 from fastapi import Request
@@ -85,7 +85,11 @@ def _artefacts(state: State) -> Iterator[str]:
         yield faithfulness_key(state.id, state.result)
 
 
-def cache_status(state: State, caching: Caching) -> dict[str, str]:
-    """The header of RFC 9211: whether an earlier result answers, and if not, why."""
-    why = "miss" if caching is Caching.USE else "request"
-    return {"Cache-Status": "Shapshot; hit" if state.cached_from else f"Shapshot; fwd={why}"}
+def cache_status(states: Collection[State], caching: Caching) -> dict[str, str]:
+    """The header of RFC 9211: whether earlier results answer, and if not, or not all, why."""
+    hits = [state.cached_from is not None for state in states]
+    if all(hits):
+        return {"Cache-Status": "Shapshot; hit"}
+    missed = "partial" if any(hits) else "miss"
+    why = missed if caching is Caching.USE else "request"
+    return {"Cache-Status": f"Shapshot; fwd={why}"}

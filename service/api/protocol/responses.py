@@ -57,10 +57,11 @@ PREFER = {
     "schema": {"type": "string", "pattern": r"wait=\d+"},
     "example": "wait=30",
 }
-CACHE_STATUS = {
+_CACHE_STATUS = {
     "Cache-Status": {
-        "description": "RFC 9211: `hit` where an earlier result answers, else `fwd=miss`, or "
-        "`fwd=request` where Cache-Control asked for that",
+        "description": "RFC 9211: `hit` where an earlier result answers, for all of a batch, else "
+        "`fwd=miss`, `fwd=partial` where one does for some of it, or `fwd=request` where "
+        "Cache-Control asked for that",
         "schema": {"type": "string"},
     }
 }
@@ -84,9 +85,9 @@ IF_NONE_MATCH = {
 }
 
 
-def asked_for(model: type[BaseModel], more: dict[str, Any] | None = None) -> Responses:
-    """Answers to a request that makes something, done already or not; `more`: their headers."""
-    version = ETAG | APPLIED | (more or {})
+def asked_for(model: type[BaseModel]) -> Responses:
+    """Answers to a request that makes something, done already or not."""
+    version = ETAG | APPLIED | _CACHE_STATUS
     return {
         200: {
             "model": model,

@@ -78,6 +78,7 @@ def _member(position: int, state: State) -> BatchMember:
         id=state.id,
         status=state.status,
         done=state.status.done,
+        cached_from=state.cached_from,
         progress=documents.progress(state),
         error=failure_problem(state.error) if state.error else None,
         links=documents.links(state),
