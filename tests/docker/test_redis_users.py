@@ -11,9 +11,11 @@ import pytest
 import redis
 
 from service.contract.queue import connect
+from service.keys import Scope
 from service.redis_server import NoRedis, find_server
 from tests.chaos.stage import LONG, QUICK, URL, Stage, end, photo
 from tests.conftest import skip_or_raise, wait_until
+from tests.service.keyholders import bearing, issue
 
 USERS = Path(__file__).parents[2] / "docker" / "redis" / "users.acl"
 
@@ -69,6 +71,9 @@ def stage(guarded: Guarded, tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_all_that_a_service_does_is_permitted(stage: Stage, guarded: Guarded) -> None:
+    keys_file = stage.folder / "keys.jsonl"  # whoever has a key is counted in Redis, too
+    stage.client.headers.update(bearing(issue(keys_file, "audit", Scope.ADMIN)))
+    stage.environment["SHAPSHOT_KEYS_FILE"] = str(keys_file)
     stage.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("api")
     stage.start_api()
     stage.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("worker")
