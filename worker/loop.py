@@ -27,6 +27,7 @@ from worker.engine.control import Interruption
 from worker.lease import Leases
 
 PATIENCE_S = 120  # how long a result waits for Redis to come back
+FULL_S = 1  # between two tries of a Redis that is full
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,17 @@ class ModelWorker(rq.SimpleWorker):
         self._settings = settings
         self._busy = False
         self._tasks: list[Task] = []  # begun, since it is busy
+
+    # --- Whose turn it is
+
+    def dequeue_job_and_maintain_ttl(self, *arguments: Any, **options: Any) -> Any:
+        """RQ waits for a Redis that is gone; for one that is full, so do we."""
+        while True:
+            try:
+                return super().dequeue_job_and_maintain_ttl(*arguments, **options)
+            except redis.OutOfMemoryError as error:
+                log.warning("Redis is full: no job can be begun", reason=str(error))
+                time.sleep(FULL_S)
 
     # --- One job
 
@@ -150,7 +162,7 @@ class ModelWorker(rq.SimpleWorker):
         while True:
             try:
                 return write()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError) as error:
                 if time.monotonic() > patience:
                     raise
                 log.warning("waiting for Redis", reason=type(error).__name__)

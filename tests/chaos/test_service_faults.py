@@ -243,6 +243,38 @@ def test_what_was_found_before_is_answered_when_no_worker_is_left(
     refusal(stage.ask(other, headers=cached), 503, ErrorCode.NO_WORKER)
 
 
+def test_a_full_redis_refuses_what_is_new_and_loses_nothing(
+    stage: Stage, worker: subprocess.Popen[bytes]
+) -> None:
+    running = stage.submit(LONG | {"max_evals": 60})
+    stage.wait(running, "running")
+    waiting, canceled = stage.submit(), stage.submit()
+    with full(stage):
+        for headers in ({}, {"Idempotency-Key": "of-a-full-redis"}):
+            answer = stage.ask(headers=headers)
+            refusal(answer, 503, ErrorCode.REDIS_UNAVAILABLE)
+            assert "full" in answer.json()["detail"]
+        stage.client.post(f"{URL}/{canceled}/cancel")
+        assert stage.document(canceled)["status"] == "canceled"
+        log = stage.folder / "worker.log"
+        wait_until(lambda: b"Redis is full" in log.read_bytes(), seconds=30)
+    for explanation_id in (running, waiting):
+        assert stage.wait(explanation_id, "succeeded")["attempts"] == 1
+    assert worker.poll() is None
+    stage.wait_ready()
+    assert stage.ask(headers={"Idempotency-Key": "of-a-full-redis"}).status_code == 202
+
+
+@contextmanager
+def full(stage: Stage) -> Iterator[None]:
+    """Redis uses more than it may, and evicts nothing."""
+    stage.connection.config_set("maxmemory", 2**20)
+    try:
+        yield
+    finally:
+        stage.connection.config_set("maxmemory", 0)
+
+
 def test_no_picture_of_a_batch_goes_to_the_model_of_another(
     stage: Stage, worker: subprocess.Popen[bytes]
 ) -> None:

@@ -201,6 +201,8 @@ def _other_method(request: Request) -> Response:
 async def _on_redis_error(_request: Request, error: Exception) -> Response:
     log.error("Redis failed", reason=f"{type(error).__name__}: {error}")
     detail = "Redis does not answer; nothing can be accepted or read until it does"
+    if isinstance(error, redis.OutOfMemoryError):
+        detail = "Redis is full; nothing can be accepted until it has room"
     return problem_response(ApiError(ErrorCode.REDIS_UNAVAILABLE, detail, headers=retry_after()))
 
 
