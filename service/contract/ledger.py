@@ -29,7 +29,7 @@ from service.contract.hashes import (
 )
 from service.contract.names import EXPIRY, as_text, is_id, key_of
 from service.contract.queue import new_job
-from service.contract.records import Batch, Count, Order, State
+from service.contract.records import Batch, Claim, Count, Order, State
 from service.contract.room import UNLIMITED, Caps
 from service.contract.schema import ErrorCode, Failure, Outcome, Status
 from service.contract.settings import Settings
@@ -37,6 +37,10 @@ from service.contract.settings import Settings
 RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
 
 log = structlog.get_logger(__name__)
+
+
+class Claimed(Exception):  # noqa: N818
+    """Something was accepted by the same claim before."""
 
 
 class Fenced(Exception):  # noqa: N818
@@ -126,12 +130,13 @@ class Ledger:
         *,
         timeout_s: int,
         earlier: Mapping[str, State] = MappingProxyType({}),
+        claim: Claim | None = None,
     ) -> None:
-        """Record the explanation and queue its job, in one step. Raises NoRoom.
+        """Record the explanation and queue its job, in one step. Raises NoRoom, Claimed.
 
         earlier: by id, an explanation that has its result already; then it succeeds at once.
         """
-        self._accept({explanation_id: order}, earlier, timeout_s=timeout_s)
+        self._accept({explanation_id: order}, earlier, claim, timeout_s=timeout_s)
 
     def accept_batch(
         self,
@@ -140,19 +145,23 @@ class Ledger:
         *,
         timeout_s: int,
         earlier: Mapping[str, State] = MappingProxyType({}),
+        claim: Claim | None = None,
     ) -> None:
-        """Record a batch and its explanations and queue their jobs, in one step. Raises NoRoom.
+        """Record a batch and its explanations and queue their jobs, in one step.
+
+        Raises NoRoom, Claimed.
 
         orders: by id, in the order of upload; each names the batch. earlier: as above.
         """
         record = encode_batch(orders, time.time())
         head = (batch_id, len(record), 0, *_flat(record))
-        self._accept(orders, earlier, head, timeout_s=timeout_s)
+        self._accept(orders, earlier, claim, head, timeout_s=timeout_s)
 
     def _accept(
         self,
         orders: Mapping[str, Order],
         earlier: Mapping[str, State],
+        claim: Claim | None,
         batch: Sequence[object] = (),
         *,
         timeout_s: int,
@@ -171,8 +180,11 @@ class Ledger:
             else self._entry(id_, order, now, timeout_s)
             for id_, order in orders.items()
         ]
-        arguments = (*head, *limits, *batch, *chain.from_iterable(entries))
+        claimed = (claim.key, claim.text, claim.seconds) if claim else ("", "", 0)
+        arguments = (*head, *limits, *claimed, *batch, *chain.from_iterable(entries))
         answer, *retry_s = self._call(scripts.ACCEPT, next(iter(orders)), *arguments)
+        if as_text(answer) == "claimed":
+            raise Claimed
         if as_text(answer) != "accepted":
             seconds = retry_s[0] if retry_s[0] > 0 else None
             raise caps.refusal(as_text(answer), len(jobs), size, seconds)

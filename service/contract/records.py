@@ -38,6 +38,15 @@ class Order(BaseModel):
 
 
 @dataclass(frozen=True)
+class Claim:
+    """That a request is to be accepted once: by whoever is the first to write this."""
+
+    key: str  # in Redis
+    text: str
+    seconds: int  # to remember it
+
+
+@dataclass(frozen=True)
 class Batch:
     """Explanations asked for together, by one settings; each goes its own way."""
 

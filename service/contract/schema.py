@@ -365,7 +365,6 @@ class ErrorCode(StrEnum):
     NOT_ACCEPTABLE = "not_acceptable"
     NOT_FINISHED = "not_finished"
     STILL_RUNNING = "still_running"
-    CONFLICT = "conflict"
     GONE = "gone"
     REQUEST_TIMEOUT = "request_timeout"
     TOO_LARGE = "too_large"

@@ -7,10 +7,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 from service.contract import ledger as ledger_module
-from service.contract.ledger import Fenced, Ledger, Standing, Tick
+from service.contract.ledger import Claimed, Fenced, Ledger, Standing, Tick
 from service.contract.names import CHANGES, EXPIRY, key_of, new_id
 from service.contract.queue import connect
-from service.contract.records import Count
+from service.contract.records import Claim, Count
+from service.contract.room import Caps, NoRoom
 from service.contract.schema import ErrorCode, Failure, Status
 
 # What stays, whatever comes and goes
@@ -292,3 +293,23 @@ def test_every_change_is_published_with_a_higher_version(ledger, accepted, conne
         heard = [listener.get_message(timeout=1)["data"].decode() for _ in range(3)]
     assert heard == [explanation_id] * 3
     assert versions == sorted(set(versions))
+
+
+def test_of_one_claim_only_the_first_is_accepted(ledger, order, connection):
+    claim = Claim("shapshot:idempotency:x", "what was asked, and the id", 60)
+    first, second = new_id(), new_id()
+    ledger.accept(first, order, timeout_s=60, claim=claim)
+    ledger.accept(first, order, timeout_s=60, claim=claim)  # sent again, as the answer got lost
+    with pytest.raises(Claimed):
+        ledger.accept(second, order, timeout_s=60, claim=claim)
+    assert not ledger.exists(second)
+    assert connection.lrange("rq:queue:test", 0, -1) == [first.encode()]
+    assert 0 < connection.ttl(claim.key) <= 60
+
+
+def test_what_finds_no_room_claims_nothing(connection, order):
+    claim = Claim("shapshot:idempotency:x", "what was asked, and the id", 60)
+    full = Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(jobs=0))
+    with pytest.raises(NoRoom):
+        full.accept(new_id(), order, timeout_s=60, claim=claim)
+    assert not connection.exists(claim.key)

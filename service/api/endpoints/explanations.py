@@ -83,7 +83,6 @@ _BODY = {
 POST_PROBLEMS = (
     ErrorCode.BAD_REQUEST,
     ErrorCode.REQUEST_TIMEOUT,
-    ErrorCode.CONFLICT,
     ErrorCode.GONE,
     ErrorCode.TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,

@@ -1,7 +1,7 @@
 """An upload -> an explanation in the queue, or a batch of them, or the reason why not."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -15,6 +15,7 @@ from service.api.intake.resolve import check_served, resolve
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import Services
+from service.contract.ledger import Claimed
 from service.contract.logs import request_id
 from service.contract.names import new_id
 from service.contract.pictures import (
@@ -46,14 +47,17 @@ class Admit(Protocol):
 
 
 async def admit(services: Services, upload: Upload, explanation_id: str) -> None:
-    """Check it against models and limits, keep what was sent, queue the job. Raises ApiError."""
+    """Check it against models and limits, keep what was sent, queue the job.
+
+    Raises ApiError, Claimed.
+    """
     [wanted] = await _wanted(services, upload, priority="interactive")
     accept = partial(services.ledger.accept, explanation_id, wanted.order)
     await to_thread.run_sync(_enqueue, services, upload, {explanation_id: wanted}, accept)
 
 
 async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
-    """The same with all pictures of a batch, or with none of them. Raises ApiError."""
+    """The same with all pictures of a batch, or with none of them."""
     _check_size(services, len(upload.images))
     members = {new_id(): each for each in await _wanted(services, upload, priority="batch")}
     orders = {
@@ -189,11 +193,13 @@ def _enqueue(
         if upload.label_map is not None:
             services.store.put(label_map_key(id_), upload.label_map)
     try:
-        accept(timeout_s=services.settings.deadline_s, earlier=earlier)
+        accept(timeout_s=services.settings.deadline_s, earlier=earlier, claim=upload.claim)
     except NoRoom as full:
-        for explanation_id in wanted:
-            _discard(services, explanation_id)
+        _discard(services, wanted)
         raise _no_room(full) from full
+    except Claimed:
+        _discard(services, wanted)
+        raise
 
 
 def _no_room(full: NoRoom) -> ApiError:
@@ -202,8 +208,9 @@ def _no_room(full: NoRoom) -> ApiError:
     return ApiError(code, str(full), headers=retry_after(seconds))
 
 
-def _discard(services: Services, explanation_id: str) -> None:
-    try:
-        services.store.delete_explanation(explanation_id)
-    except StoreError as error:
-        log.warning("left for the sweep", id=explanation_id, reason=str(error))
+def _discard(services: Services, ids: Iterable[str]) -> None:
+    for explanation_id in ids:
+        try:
+            services.store.delete_explanation(explanation_id)
+        except StoreError as error:
+            log.warning("left for the sweep", id=explanation_id, reason=str(error))

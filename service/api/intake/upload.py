@@ -16,6 +16,7 @@ from service.api.intake.caching import Caching
 from service.api.intake.multipart import Form, Kind, read_form
 from service.api.protocol.errors import ApiError
 from service.api.protocol.validation import refusal
+from service.contract.records import Claim
 from service.contract.request import (
     MOST_IN_BATCH,
     BatchRequest,
@@ -47,6 +48,7 @@ class Upload:
     settings: ExplanationSettings
     label_map: bytes | None = None
     caching: Caching = Caching.USE
+    claim: Claim | None = None
 
 
 async def read_upload(

@@ -38,7 +38,6 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.REQUEST_TIMEOUT: (408, "Request too slow"),
     ErrorCode.NOT_FINISHED: (409, "Not finished"),
     ErrorCode.STILL_RUNNING: (409, "Still running"),
-    ErrorCode.CONFLICT: (409, "In conflict with another request"),
     ErrorCode.CANCELED: (409, "Canceled"),
     ErrorCode.GONE: (410, "Expired"),
     ErrorCode.TOO_LARGE: (413, "Too large"),
