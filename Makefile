@@ -20,6 +20,7 @@ test: .venv/.dev
 	$(BIN)/python -m pytest
 
 soak: .venv/.dev
+	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.chaos.soak
 
 check: .venv/.dev

@@ -1,9 +1,6 @@
 """A Redis that can be killed and come back, and worker processes that can be hurt."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +12,10 @@ from service.contract.queue import connect
 from service.contract.records import Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef
-from tests.conftest import RedisServer, wait_until
-
-LEASE_S = 2
-STAND_IN = Path(__file__).parent / "stand_in.py"
+from tests.chaos import stand_in
+from tests.chaos.nursery import Forked
+from tests.chaos.stage import LEASE_S, Stage
+from tests.conftest import RedisServer, started, wait_until
 
 
 class Scene:
@@ -29,9 +26,9 @@ class Scene:
         self.redis = mortal_redis
         self.connection = connect(self.redis.url)
         self.ledger = Ledger(self.connection, queue="chaos", lease_s=LEASE_S, retention_s=3600)
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Forked] = []
 
-    def worker(self, **settings: object) -> subprocess.Popen[bytes]:
+    def worker(self, **settings: object) -> Forked:
         name = f"worker-{len(self.workers)}"
         given = {
             "REDIS_URL": self.redis.url,
@@ -41,13 +38,8 @@ class Scene:
             **settings,
         }
         environment = {f"SHAPSHOT_{key}": str(value) for key, value in given.items()}
-        with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, STAND_IN, name, self.notes],
-                env={**os.environ, "PYTHONPATH": str(Path.cwd()), **environment},
-                stdout=log,
-                stderr=log,
-            )
+        log = self.folder / f"{name}.log"
+        process = Forked(stand_in.main, name, self.notes, environment=environment, log=log)
         self.workers.append(process)
         return process
 
@@ -87,6 +79,11 @@ class Scene:
         wait_until(lambda: self.state(explanation_id).status == status, seconds=seconds)
         return self.state(explanation_id)
 
+    def lease_end(self) -> float:
+        """When the one lease there is ends, unless it is renewed."""
+        [(_, at)] = self.connection.zrange("rq:wip:chaos", 0, -1, withscores=True)
+        return float(at)
+
     @property
     def notes(self) -> Path:
         return self.folder / "notes"
@@ -108,3 +105,30 @@ def scene(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[Scene]:
     found = Scene(tmp_path, mortal_redis)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    yield from started(remembers=True)
+
+
+@pytest.fixture(scope="session")
+def stage(shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    found = Stage(tmp_path_factory.mktemp("stage"), shared_redis)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def api(stage: Stage) -> Forked:
+    """The API, started again where the test before killed it."""
+    return stage.living("api") or stage.start_api()
+
+
+@pytest.fixture
+def worker(stage: Stage, api: Forked) -> Iterator[Forked]:
+    """The one worker of the API, of this test alone."""
+    process = stage.start_worker()
+    stage.wait_ready()
+    yield process
+    stage.dismiss("worker")

@@ -1,13 +1,10 @@
-"""The real worker, but for its models: they sleep, then score a picture by the mean of a colour.
-
-NAME STEP_S: the worker's name, and how long a call of a model takes.
-"""
+"""The real worker, but for its models: they sleep, then score a picture by the mean of a colour."""
 
 import os
-import sys
 import time
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from service.contract.ledger import Ledger
@@ -27,6 +24,8 @@ from worker.models.loading import LoadedModel
 
 LABELS = ["red", "green", "blue"]
 
+log = structlog.get_logger(__name__)
+
 
 class Sleeping:
     """A predictor that takes its time."""
@@ -40,6 +39,7 @@ class Sleeping:
 
     def __call__(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         check_pictures(pictures, self.input_shape)
+        log.debug("batch begun", pictures=len(pictures))
         time.sleep(self._step_s)
         return pictures.mean(axis=(1, 2))  # (N, 3)
 
@@ -71,10 +71,11 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
     return LoadedModel(announced, Sleeping(shape, step_s), LABELS)
 
 
-def main() -> None:
-    settings, shelf = Settings(), Shelf(float(sys.argv[2]))
-    name = f"{sys.argv[1]}-{os.getpid()}"  # RQ lets none take the name of one that was killed
-    configure_logs(level="INFO", as_json=False)
+def main(name: str, step_s: float) -> None:
+    """Work under this name; a call of a model takes `step_s` seconds."""
+    settings, shelf = Settings(), Shelf(step_s)
+    name = f"{name}-{os.getpid()}"  # RQ lets none take the name of one that was killed
+    configure_logs(level=settings.log_level, as_json=False)
     connection = connect(settings.redis_url)
     ledger = Ledger.of(connection, settings)
     store = open_store(settings.store_url)
@@ -83,7 +84,3 @@ def main() -> None:
     Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Traces()).explain
     ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
     housekeeping.stop()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,13 +2,11 @@
 
 import io
 import json
-import os
 import resource
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +17,13 @@ import numpy as np
 import redis
 from PIL import Image
 
+from service.api import server
 from service.contract.queue import connect
+from service.contract.schema import ErrorCode
+from tests.chaos import sleeper
+from tests.chaos.nursery import Forked
 from tests.conftest import RedisServer, wait_until
 
-SLEEPER = Path(__file__).parent / "sleeper.py"
 LEASE_S = 2
 URL = "/v1/explanations"
 QUICK = {"max_evals": 8, "batch_size": 2, "masker": "mean", "outputs": {"top": 3}}
@@ -44,7 +45,7 @@ class Stage:
     redis: RedisServer
     settings: Mapping[str, Any] = field(default_factory=dict)
     step_s: float = 0.05
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)  # by name
+    processes: dict[str, Forked] = field(default_factory=dict)  # by name
 
     def __post_init__(self) -> None:
         with socket.socket() as probe:
@@ -68,13 +69,23 @@ class Stage:
     def store(self) -> Path:
         return self.folder / "store"
 
-    def start_api(self) -> subprocess.Popen[bytes]:
-        process = self._start("api", "-m", "service.api")
+    def start_api(self) -> Forked:
+        process = self._start("api", server.main)
         wait_until(lambda: self.status("/healthz/live") == 200, seconds=30)
         return process
 
-    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
-        return self._start(name, str(SLEEPER), name, str(self.step_s))
+    def start_worker(
+        self, name: str = "worker", *, step_s: float | None = None, **settings: str
+    ) -> Forked:
+        return self._start(name, sleeper.main, name, step_s or self.step_s, **settings)
+
+    def _start(
+        self, name: str, main: Callable[..., None], *words: object, **settings: str
+    ) -> Forked:
+        environment = self.environment | {f"SHAPSHOT_{key}": settings[key] for key in settings}
+        process = Forked(main, *words, environment=environment, log=self.log(name))
+        self.processes[name] = process
+        return process
 
     def wait_ready(self) -> None:
         def ready() -> bool:
@@ -83,18 +94,15 @@ class Stage:
 
         wait_until(ready, seconds=30)
 
-    def _start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, *words],
-                env={**os.environ, "PYTHONPATH": str(Path.cwd()), **self.environment},
-                stdout=log,
-                stderr=log,
-            )
-        self.processes[name] = process
-        return process
+    def dismiss(self, name: str) -> None:
+        """Have it stop, and forget what it wrote."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        self.log(name).unlink()
 
-    def living(self, name: str) -> subprocess.Popen[bytes] | None:
+    def living(self, name: str) -> Forked | None:
         process = self.processes.get(name)
         return process if process and process.poll() is None else None
 
@@ -126,6 +134,20 @@ class Stage:
         wait_until(there, seconds=40)
         return self.document(explanation_id)
 
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def follow(self, explanation_id: str, heard: list[str]) -> None:
+        """Collect the statuses that its stream of events tells."""
+        with self.client.stream("GET", f"{URL}/{explanation_id}/events", timeout=60) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    heard.append(json.loads(line.removeprefix("data:"))["status"])
+
+    def logged(self, name: str, line: bytes) -> int:
+        """How often a process has written it."""
+        return self.log(name).read_bytes().count(line)
+
     def files(self) -> list[Path]:
         """What is in the store."""
         return [path for path in self.store.rglob("*") if path.is_file()]
@@ -148,18 +170,29 @@ class Stage:
         self.connection.close()
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: Forked) -> None:
     """Kill it, frozen or not."""
     process.send_signal(signal.SIGCONT)
     process.kill()
     process.wait()
 
 
-def fill_disk(process: subprocess.Popen[bytes]) -> None:
+def fill_disk(process: Forked) -> None:
     """Let the system refuse this process a file of more than 16 KB, as a full disk does."""
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**14, resource.RLIM_INFINITY))
 
 
-def free_disk(process: subprocess.Popen[bytes]) -> None:
+def free_disk(process: Forked) -> None:
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+def refusal(answer: httpx.Response, status: int, code: ErrorCode) -> None:
+    assert (answer.status_code, answer.json().get("code")) == (status, code), answer.text
+    assert status != 503 or int(answer.headers["retry-after"]) > 0
+
+
+def in_background(call: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread

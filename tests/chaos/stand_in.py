@@ -5,9 +5,9 @@ The picture's sha256 says how: `steps` of `step_s` seconds, and whether the call
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from service.contract.ledger import Ledger
@@ -24,10 +24,10 @@ from worker.loop import ModelWorker
 DEADLY = -1  # steps: this explanation kills its worker, as a crash in native code does
 
 
-def sleep_through(tasks: Sequence[Task]) -> Iterator[Ended]:
+def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[Ended]:
     """Note the starts beside the store, then take a step of each in turn, as long as asked."""
-    with Path(sys.argv[2]).open("a") as notes:
-        notes.writelines(f"{task.state.id} {task.attempt}\n" for task in tasks)
+    with notes.open("a") as lines:
+        lines.writelines(f"{task.state.id} {task.attempt}\n" for task in tasks)
     under_way = {task: naps(task) for task in tasks}
     while under_way:
         for task, ending in [(task, next(steps)) for task, steps in under_way.items()]:
@@ -55,18 +55,14 @@ def naps(task: Task) -> Iterator[Ending | Interruption | None]:
     yield Ending(Status.SUCCEEDED)
 
 
-def main() -> None:
+def main(name: str, notes: Path) -> None:
     settings = Settings()
     configure_logs(level="INFO", as_json=False)
     connection = connect(settings.redis_url)
     ledger = Ledger.of(connection, settings)
     store = open_store(settings.store_url)
-    housekeeping = Housekeeping(sys.argv[1], connection, ledger, store, settings, lambda: [])
+    housekeeping = Housekeeping(name, connection, ledger, store, settings, lambda: [])
     housekeeping.start()
-    Job.functions[EXPLAIN] = sleep_through
-    ModelWorker(sys.argv[1], connection, ledger, settings).work(logging_level="WARNING")
+    Job.functions[EXPLAIN] = partial(sleep_through, notes)
+    ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
     housekeeping.stop()
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ def all_begun(scene: Scene, jobs: list[str]) -> None:
 
 
 def test_one_worker_runs_a_batch_side_by_side(scene: Scene) -> None:
-    jobs = scene.submit_batch(30, 30, 30)
+    jobs = scene.submit_batch(10, 10, 10)
     scene.worker()
     all_begun(scene, jobs)
     assert {scene.state(job).status for job in jobs} == {"running"}
@@ -37,7 +37,7 @@ def test_each_ends_when_it_is_done_and_does_not_wait_for_the_others(scene: Scene
 
 def test_a_batch_whose_worker_was_killed_ends_every_one_once(scene: Scene) -> None:
     first = scene.worker()
-    jobs = scene.submit_batch(1, 60, 60, 60)
+    jobs = scene.submit_batch(1, 20, 20, 20)
     scene.wait(jobs[0], "succeeded")
     first.kill()
     scene.worker()
@@ -73,7 +73,7 @@ def test_one_that_kills_its_workers_fails_alone(scene: Scene) -> None:
 
 
 def test_canceling_one_leaves_the_others(scene: Scene) -> None:
-    jobs = scene.submit_batch(60, 400, 60)
+    jobs = scene.submit_batch(20, 400, 20)
     scene.worker()
     all_begun(scene, jobs)
     assert scene.ledger.cancel(jobs[1]) == "canceling"
@@ -86,7 +86,7 @@ def test_canceling_one_leaves_the_others(scene: Scene) -> None:
 
 def test_a_worker_told_to_stop_gives_back_all_that_is_not_done(scene: Scene) -> None:
     stopping = scene.worker()
-    jobs = scene.submit_batch(1, 60, 60)
+    jobs = scene.submit_batch(1, 20, 20)
     scene.wait(jobs[0], "succeeded")
     waiting = scene.submit(steps=1)
     stopping.send_signal(signal.SIGTERM)
@@ -99,7 +99,7 @@ def test_a_worker_told_to_stop_gives_back_all_that_is_not_done(scene: Scene) -> 
 
 
 def test_what_another_worker_has_of_a_batch_is_left_to_it(scene: Scene) -> None:
-    jobs = scene.submit_batch(20, 20, 20)
+    jobs = scene.submit_batch(5, 5, 5)
     another = Ledger(scene.connection, queue="chaos", lease_s=60, retention_s=3600)
     assert another.begin(jobs[1])
     scene.worker()
@@ -129,7 +129,7 @@ def test_what_is_left_alone_of_a_batch_has_a_deadline_of_its_own_from_then_on(
 
 def test_one_frozen_worker_loses_the_whole_batch_and_writes_none_of_it(scene: Scene) -> None:
     frozen = scene.worker()
-    jobs = scene.submit_batch(40, 40)
+    jobs = scene.submit_batch(20, 20)
     all_begun(scene, jobs)
     frozen.send_signal(signal.SIGSTOP)
     scene.worker()

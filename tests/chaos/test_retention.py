@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 import redis
 
 from service.contract.ledger import Ledger
@@ -63,6 +64,7 @@ def size(connection: redis.Redis, key: str) -> int:
     return int(connection.execute_command(kinds[kind], key)) if kind in kinds else 1
 
 
+@pytest.mark.soak
 def test_after_two_thousand_jobs_redis_and_the_store_hold_only_what_is_bounded(
     scene: Scene, tmp_path
 ):

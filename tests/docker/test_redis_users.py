@@ -1,6 +1,7 @@
 """What the API and the workers do, they may; what else Redis could do for them, they may not."""
 
 import json
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -89,7 +90,7 @@ def test_all_that_a_service_does_is_permitted(stage: Stage, guarded: Guarded) ->
     stage.client.post(f"{URL}/{lost}/cancel")
     stage.wait(lost, "canceled")
     wait_until(lambda: stage.status(f"{URL}/{lost}") == 410, seconds=30)
-    second.terminate()
+    second.send_signal(signal.SIGTERM)
     assert second.wait(timeout=30) == 0
     refused = stage.connection.acl_log()
     assert not refused, [(entry["username"], entry["object"]) for entry in refused]

@@ -1,0 +1,106 @@
+"""While Redis is gone nothing is lost, and all go on by themselves when it is back."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from service.contract.schema import ErrorCode
+from service.contract.totals import TOTALS
+from tests.chaos.nursery import Forked
+from tests.chaos.stage import LONG, QUICK, URL, Stage, in_background, refusal
+from tests.conftest import RedisServer, wait_until
+
+NEED_NO_REDIS = {"/", "/healthz/live", "/v1/methods", "/metrics"}
+
+
+@pytest.fixture
+def another(stage: Stage, worker: Forked) -> Iterator[Forked]:
+    """A second worker."""
+    yield stage.start_worker("another")
+    stage.dismiss("another")
+
+
+@contextmanager
+def gone(server: RedisServer) -> Iterator[None]:
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@pytest.mark.usefixtures("worker")
+def test_while_redis_is_gone_every_endpoint_says_so_and_then_answers_again(stage: Stage) -> None:
+    done, running = stage.submit(QUICK), stage.submit(LONG | {"max_evals": 200})
+    stage.wait(done, "succeeded")
+    stage.wait(running, "running")
+    heard: list[str] = []
+    waited: list[httpx.Response] = []
+    address, prefer = f"{URL}/{running}", {"Prefer": "wait=30"}
+    listener = in_background(lambda: stage.follow(running, heard))
+    waiter = in_background(lambda: waited.append(stage.client.get(address, headers=prefer)))
+    wait_until(lambda: bool(heard), seconds=10)
+    wanted = operations(stage)
+    with gone(stage.redis):
+        waiter.join(20)
+        refusal(waited[0], 503, ErrorCode.REDIS_UNAVAILABLE)
+        for method, path in wanted:
+            answer = stage.client.request(method, path.replace("{explanation_id}", done))
+            refusal(answer, 503, ErrorCode.REDIS_UNAVAILABLE)
+        refusal(stage.ask(), 503, ErrorCode.REDIS_UNAVAILABLE)
+    assert stage.document(done)["status"] == "succeeded"
+    stage.wait(running, "succeeded")
+    listener.join(20)
+    assert heard[-1] == "succeeded"
+
+
+def operations(stage: Stage) -> list[tuple[str, str]]:
+    """Every operation that needs Redis and no body, from the API's own description."""
+    described = stage.client.get("/openapi.json").json()["paths"]
+    return [
+        (method.upper(), with_ids(path, parameters))
+        for path, methods in described.items()
+        for method, parameters in methods.items()
+        if path not in NEED_NO_REDIS and "requestBody" not in parameters
+    ]
+
+
+def with_ids(path: str, operation: dict[str, list[dict[str, object]]]) -> str:
+    needed = [each["name"] for each in operation.get("parameters", []) if each.get("required")]
+    query = f"?id=exp_{'0' * 32}&id=exp_{'1' * 32}" if "id" in needed else ""
+    return path.replace("{batch_id}", f"batch_{'0' * 32}").replace("{name}", "sleeper") + query
+
+
+@pytest.mark.parametrize("gone_s", [1, *(pytest.param(s, marks=pytest.mark.soak) for s in (7, 25))])
+def test_one_job_goes_on_and_one_ends_while_redis_is_gone_and_each_has_one_result(
+    stage: Stage, worker: Forked, another: Forked, gone_s: int
+) -> None:
+    ends = ends_counted(stage)
+    short, long = (stage.submit(LONG | {"max_evals": n}) for n in (40, 40 * (gone_s + 4)))
+    for each in (short, long):
+        stage.wait(each, "running")
+    back_at = time.monotonic() + gone_s
+    with gone(stage.redis):
+        wait_until(lambda: waits_logged(stage) > 0, seconds=20)  # the short one has ended
+        while time.monotonic() < back_at:
+            refusal(stage.client.get(f"{URL}/{long}"), 503, ErrorCode.REDIS_UNAVAILABLE)
+            time.sleep(0.1)
+    assert not stage.document(long)["done"]
+    for each in (short, long):
+        ended = stage.wait(each, "succeeded")
+        assert stage.client.get(ended["links"]["attributions"]).status_code == 200
+    assert ends_counted(stage) == ends + 2
+    assert (worker.poll(), another.poll()) == (None, None)
+
+
+def waits_logged(stage: Stage) -> int:
+    """How often a worker had something to write for which there was no Redis."""
+    return sum(stage.logged(name, b"waiting for Redis") for name in ("worker", "another"))
+
+
+def ends_counted(stage: Stage) -> float:
+    totals = stage.connection.hgetall(TOTALS)
+    return sum(float(n) for name, n in totals.items() if name.startswith(b"jobs:"))
