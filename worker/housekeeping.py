@@ -1,6 +1,7 @@
 """What every worker does besides jobs: show that it lives, put back lost jobs, sweep the store."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import redis
@@ -36,6 +37,7 @@ class Housekeeping:
         self._store = store
         self._settings = settings
         self._cards = cards
+        self._reap_from = 0.0  # time.monotonic()
         self._woken = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -66,6 +68,8 @@ class Housekeeping:
                     continue
             except redis.RedisError as error:
                 log.warning("chores put off: no Redis", reason=type(error).__name__)
+                if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                    self._spare_the_living()
             self._woken.wait(self._settings.lease_s / 4)
             self._woken.clear()
 
@@ -74,7 +78,15 @@ class Housekeeping:
         lease_s, retention_s = self._settings.lease_s, self._settings.retention_s
         cards, remember_s = self._cards(), retention_s + lease_s
         announce(self._redis, self._name, cards, lease_s=lease_s, remember_s=remember_s)
-        if reaped := self._ledger.reap(max_attempts=self._settings.max_attempts):
-            log.warning("jobs of silent workers put back or given up", count=reaped)
+        if time.monotonic() >= self._reap_from:
+            self._reap()
         clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # of the dead
         return sweep_due(self._ledger, self._store, tombstone_s=self._settings.tombstone_s)
+
+    def _spare_the_living(self) -> None:
+        """While Redis is gone nobody can renew a lease; once it is back, let a lease pass first."""
+        self._reap_from = time.monotonic() + self._settings.lease_s
+
+    def _reap(self) -> None:
+        if reaped := self._ledger.reap(max_attempts=self._settings.max_attempts):
+            log.warning("jobs of silent workers put back or given up", count=reaped)

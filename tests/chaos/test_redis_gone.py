@@ -91,6 +91,7 @@ def test_one_job_goes_on_and_one_ends_while_redis_is_gone_and_each_has_one_resul
     assert not stage.document(long)["done"]
     for each in (short, long):
         ended = stage.wait(each, "succeeded")
+        assert ended["attempts"] == 1  # whose worker lives is not begun again
         assert stage.client.get(ended["links"]["attributions"]).status_code == 200
     assert ends_counted(stage) == ends + 2
     assert (worker.poll(), another.poll()) == (None, None)

@@ -114,6 +114,21 @@ def test_a_call_that_cannot_be_interrupted_ends_with_its_process(scene: Scene) -
     assert scene.starts(job) == 1
 
 
+def test_after_redis_was_gone_a_worker_that_lives_has_time_to_say_so(scene: Scene) -> None:
+    silent = scene.worker()
+    job = scene.submit(steps=40)
+    wait_until(lambda: scene.starts(job) == 1, seconds=20)
+    scene.worker()
+    wait_until(lambda: scene.connection.zcard("shapshot:workers") == 2, seconds=20)
+    silent.send_signal(signal.SIGSTOP)
+    scene.redis.stop()
+    time.sleep(LEASE_S)
+    scene.redis.start()
+    time.sleep(LEASE_S / 2)  # the other one looks for lost jobs more often
+    silent.send_signal(signal.SIGCONT)
+    assert scene.wait(job, "succeeded").attempts == 1
+
+
 def test_a_restart_of_redis_costs_a_job_nothing(scene: Scene) -> None:
     worker = scene.worker()
     job = scene.submit(steps=20)
