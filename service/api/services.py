@@ -18,7 +18,7 @@ from service.api.edge.caller import NOBODY, OPERATOR, Caller
 from service.api.edge.keyring import Keyring
 from service.api.edge.metrics import Metrics
 from service.api.edge.rate_limit import RateLimit
-from service.api.edge.security import Admitted, Guard
+from service.api.edge.security import Guard
 from service.api.edge.traffic import RedisMetrics
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import Watch
@@ -112,8 +112,9 @@ async def _opened(request: Request) -> Services:
 Opened = Annotated[Services, Depends(_opened)]  # for open routes: shows nobody's explanations
 
 
-async def _of_caller(services: Opened, caller: Admitted) -> Services:
+async def _of_caller(request: Request) -> Services:
+    services, caller = await _opened(request), request.state.caller
     return replace(services, caller=caller, catalogue=services.catalogue.of(caller))
 
 
-Provided = Annotated[Services, Depends(_of_caller)]
+Provided = Annotated[Services, Depends(_of_caller)]  # for routes that are guarded

@@ -39,33 +39,33 @@ class Guard:
         return caller
 
 
-async def _recognise(
-    request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    header: Annotated[str | None, Security(_HEADER)],
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+Header = Annotated[str | None, Security(_HEADER)]
+
+
+async def _admit(request: Request, bearer: Bearer, header: Header) -> None:
+    """Let in who may. Raises ApiError unauthorized, rate_limited, forbidden, and RedisError."""
+    caller = _recognise(request, bearer, header)
+    rate_limit = _guard(request).rate_limit
+    if caller.name is not None and rate_limit:
+        request.state.headers = await rate_limit.count(caller.name)
+    _demand(caller, Scope.READ if request.method == "GET" else Scope.EXPLAIN)
+    request.state.caller = caller
+
+
+async def _admit_admin(request: Request, bearer: Bearer, header: Header) -> None:
+    """Not counted: counting takes Redis, and who watches wants answers while it is away."""
+    _demand(_recognise(request, bearer, header), Scope.ADMIN)
+
+
+def _recognise(
+    request: Request, bearer: HTTPAuthorizationCredentials | None, header: str | None
 ) -> Caller:
     """Who asks; the request's log line names them. Raises ApiError unauthorized."""
     caller = _guard(request).recognise(bearer.credentials if bearer else header)
     if caller.name is not None:
         structlog.contextvars.bind_contextvars(key=caller.name)
     return caller
-
-
-Recognised = Annotated[Caller, Depends(_recognise)]
-
-
-async def _admit(request: Request, caller: Recognised) -> Caller:
-    """Who asks and may. Raises ApiError rate_limited, forbidden, and RedisError."""
-    rate_limit = _guard(request).rate_limit
-    if caller.name is not None and rate_limit:
-        request.state.headers = await rate_limit.count(caller.name)
-    _demand(caller, Scope.READ if request.method == "GET" else Scope.EXPLAIN)
-    return caller
-
-
-async def _admit_admin(caller: Recognised) -> None:
-    """Not counted: counting takes Redis, and who watches wants answers while it is away."""
-    _demand(caller, Scope.ADMIN)
 
 
 def _guard(request: Request) -> Guard:
@@ -80,6 +80,5 @@ def _demand(caller: Caller, scope: Scope) -> None:
         raise ApiError(ErrorCode.FORBIDDEN, detail, None, sorted(caller.scopes), [scope])
 
 
-Admitted = Annotated[Caller, Depends(_admit)]
-GUARDED = [Depends(_admit)]  # for routers: also where an endpoint does not ask who asks
+GUARDED = [Depends(_admit)]  # for routers; then `request.state.caller` says who asks
 ADMINS_ONLY = [Depends(_admit_admin)]

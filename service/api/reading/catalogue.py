@@ -74,8 +74,7 @@ class Catalogue:
     async def find(self, explanation_id: str) -> State | None:
         if not EXPLANATION_ID.fullmatch(explanation_id):
             return None
-        [state] = await self._states([explanation_id])
-        return state
+        return self._shown(explanation_id, await self._hash(explanation_id))
 
     async def read(self, explanation_id: str) -> State:
         """Raises ApiError not_found, or gone where it has expired."""
@@ -84,7 +83,7 @@ class Catalogue:
     async def batch(self, batch_id: str) -> BatchState:
         """Raises ApiError not_found, or gone where all its explanations are."""
         known = BATCH_ID.fullmatch(batch_id)
-        [raw] = await self._hashes([batch_id]) if known else [{}]
+        raw = await self._hash(batch_id) if known else {}
         batch = decode_batch(batch_id, raw)
         if batch is None or not self._caller.sees(batch.owner):
             raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
@@ -128,8 +127,18 @@ class Catalogue:
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
         hashes = await self._hashes(ids)
-        states = [decode(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
-        return [state if state and self._caller.sees(state.owner) else None for state in states]
+        return [self._shown(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+
+    def _shown(self, id_: str, raw: Hash) -> State | None:
+        state = decode(id_, raw)
+        return state if state and self._caller.sees(state.owner) else None
+
+    async def _hash(self, id_: str) -> Hash:
+        """As below; a pipeline of one costs half as much again."""
+        try:
+            return await self._redis.hgetall(key_of(id_))
+        except redis.ResponseError as error:
+            return empty_for(id_, error)
 
     async def _hashes(self, ids: Sequence[str]) -> list[Hash]:
         """Empty where there is none; a key that somebody made something else fails no other."""
