@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from contextlib import aclosing
 
 import pytest
 import redis.asyncio
 
 from service.api.edge.caller import OPERATOR
 from service.api.endpoints.events import events_of
-from service.api.reading.watch import LOOK_AGAIN_S, Watch
+from service.api.reading.watch import LOOK_AGAIN_S, LOOKS_AT_ONCE, Watch
 from service.api.services import READS_AT_ONCE, open_services
 from service.contract.names import CHANGES, new_id
 from service.contract.schema import Status
@@ -79,6 +80,25 @@ async def test_all_who_are_woken_by_a_change_share_one_look(settings, accepted_i
         states = await asyncio.wait_for(asyncio.gather(*waiting), 60)
         listening.cancel()
     assert {state.status for state in states} == {Status.SUCCEEDED}
+
+
+async def test_of_many_that_change_at_once_a_few_are_looked_at_at_a_time():
+    under_way, most = 0, 0
+
+    async def look(_explanation_id):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+
+    async def first(explanation_id):
+        async with aclosing(watch.follow(explanation_id)) as changes:
+            return await anext(changes)
+
+    watch = Watch(redis.asyncio.Redis(), look)
+    assert await asyncio.gather(*(first(new_id()) for _ in range(20))) == [None] * 20
+    assert most == LOOKS_AT_ONCE
 
 
 async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):

@@ -16,6 +16,7 @@ from service.contract.names import CHANGES, as_text
 from service.contract.records import State
 
 LOOK_AGAIN_S = 2.0
+LOOKS_AT_ONCE = 2  # at explanations that changed, each for all who follow it
 RECONNECT_S = 0.5
 
 Read = Callable[[str], Awaitable[State | None]]
@@ -30,6 +31,7 @@ class Watch:
         self._read = read
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._looks: dict[str, asyncio.Future[State | None]] = {}
+        self._turns = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._stopped = False
 
     async def run(self) -> None:
@@ -80,9 +82,15 @@ class Watch:
         """One read for all that are woken by the same change."""
         look = self._looks.get(explanation_id)
         if look is None:
-            look = self._looks[explanation_id] = asyncio.ensure_future(self._read(explanation_id))
+            look = asyncio.ensure_future(self._in_turn(explanation_id))
+            self._looks[explanation_id] = look
             look.add_done_callback(lambda done: self._forget(explanation_id, done))
         return await asyncio.shield(look)
+
+    async def _in_turn(self, explanation_id: str) -> State | None:
+        """Read it; what all who follow then send keeps other requests waiting, but not for long."""
+        async with self._turns:
+            return await self._read(explanation_id)
 
     def _forget(self, explanation_id: str, look: asyncio.Future[State | None]) -> None:
         if self._looks.get(explanation_id) is look:
