@@ -6,9 +6,10 @@ store. Both sides read the same hash; `shapshot:changes` carries the id of each 
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Self
@@ -94,7 +95,7 @@ class Ledger:
         self._retention_s = retention_s
         self._caps = caps
         self._weights = {"interactive": interactive_share, "batch": 1}
-        self._scripts: dict[str, Any] = {}
+        self._script: Callable[[str], Any] = cache(connection.register_script)
 
     @classmethod
     def of(cls, connection: redis.Redis, settings: Settings) -> Self:
@@ -113,8 +114,7 @@ class Ledger:
         return answer.decode() if isinstance(answer, bytes) else answer
 
     def _call(self, script: str, explanation_id: str, *arguments: object) -> Any:
-        registered = self._scripts.setdefault(script, self._redis.register_script(script))
-        return registered(keys=[key_of(explanation_id)], args=list(arguments))
+        return self._script(script)(keys=[key_of(explanation_id)], args=list(arguments))
 
     # --- The API's side
 

@@ -7,6 +7,7 @@ that a client can still read what a model is, and get what it found, while no wo
 import math
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import redis
@@ -20,6 +21,7 @@ WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
 CARDS = "shapshot:models"  # hash: model name -> its card when a worker could last use it
 SEEN = "shapshot:models:seen"  # sorted set: model name by the time of its last announcement
 DEFAULT = "shapshot:models:default"  # the name of the default model of who announced last
+KEPT = 64  # cards that need not be parsed again: each may have thousands of labels
 SILENT = "no worker that serves it is alive"
 
 log = structlog.get_logger(__name__)
@@ -126,6 +128,7 @@ def _parse(texts: Sequence[bytes | str]) -> list[ModelCard]:
     return [card for text in texts if (card := _card(text))]
 
 
+@lru_cache(KEPT)
 def _card(text: bytes | str) -> ModelCard | None:
     """None for one that no worker wrote: it must not keep the others from being read."""
     try:
