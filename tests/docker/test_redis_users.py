@@ -120,8 +120,9 @@ def use_all_of_it(stage: Stage) -> None:
     ("user", "command"),
     [
         *(("api", words) for words in ("BLMOVE a b LEFT LEFT 1", "HSET rq:worker:x a b", "SORT a")),
-        *(("worker", words) for words in ("EVAL x 0", "SUBSCRIBE shapshot:changes", "GET other")),
-        *((user, words) for user in ("api", "worker") for words in ("KEYS *", "FLUSHALL")),
+        *(("worker", words) for words in ("SUBSCRIBE shapshot:changes", "GET other")),
+        *((user, words) for user in ("api", "worker") for words in ("KEYS *", "EVAL x 0")),
+        *((user, words) for user in ("api", "worker") for words in ("FLUSHALL", "FLUSHDB")),
         *((user, words) for user in ("api", "worker") for words in ("CONFIG GET *", "ACL LIST")),
         *((user, words) for user in ("api", "worker") for words in ("SAVE", "MONITOR")),
         *((user, words) for user in ("api", "worker") for words in ("SHUTDOWN", "CLIENT LIST")),
