@@ -6,8 +6,9 @@ that a client can still read what a model is, and get what it found, while no wo
 
 import math
 import time
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import redis
@@ -75,53 +76,63 @@ def withdraw(connection: redis.Redis, worker: str) -> None:
         pipe.execute()
 
 
-def live_workers(connection: redis.Redis) -> int:
-    """How many workers are alive."""
-    return int(connection.zcount(WORKERS, time.time(), "+inf"))
+@dataclass(frozen=True)
+class Presence:
+    """The live workers, each with its cards, and of every model known the card as last usable."""
+
+    workers: Mapping[str, Sequence[ModelCard]]
+    known: Sequence[ModelCard]
+    last_default: str  # the model that was the default in the last announcement
+
+    @cached_property
+    def cards(self) -> list[ModelCard]:
+        """Of every model, the default first; those that no live worker serves are unavailable."""
+        served = [card for cards in self.workers.values() for card in cards]
+        return _in_order(
+            _best(card, [each for each in served if each.name == card.name]) for card in self.known
+        )
+
+    @cached_property
+    def usable(self) -> list[ModelCard]:
+        """The cards, each that no worker can use now as it was when one last could.
+
+        Where none of them is the default, that of the last announcement is.
+        """
+        known = {card.name: card for card in self.known}
+        default = next((card.name for card in self.cards if card.default), self.last_default)
+        usable = [
+            card if card.status is ModelStatus.AVAILABLE else known[card.name]
+            for card in self.cards
+        ]
+        return _in_order(
+            card.model_copy(update={"default": card.name == default}) for card in usable
+        )
+
+    @property
+    def available(self) -> dict[str, list[str]]:
+        """The names of the models that each live worker could use now."""
+        return {
+            worker: [card.name for card in cards if card.status is ModelStatus.AVAILABLE]
+            for worker, cards in self.workers.items()
+        }
 
 
-def available_models(connection: redis.Redis) -> dict[str, list[str]]:
-    """The live workers, and the names of the models that each could use now."""
-    return {
-        worker: [card.name for card in cards if card.status is ModelStatus.AVAILABLE]
-        for worker, cards in _served(connection).items()
-    }
-
-
-def read_cards(connection: redis.Redis) -> list[ModelCard]:
-    """Every model known, the default first; those that no live worker serves are unavailable."""
-    known = _parse(connection.hvals(CARDS))
-    served = [card for cards in _served(connection).values() for card in cards]
-    cards = [_best(card, [each for each in served if each.name == card.name]) for card in known]
-    return _in_order(cards)
-
-
-def recall(connection: redis.Redis, cards: Iterable[ModelCard]) -> list[ModelCard]:
-    """The cards, each that no worker can use now as it was when one last could.
-
-    Where none of them is the default, that of the last announcement is.
-    """
-    known = {card.name: card for card in _parse(connection.hvals(CARDS))}
-    last_default = as_text(connection.get(DEFAULT) or b"")
-    default = next((card.name for card in cards if card.default), last_default)
-    usable = [
-        card if card.status is ModelStatus.AVAILABLE else known.get(card.name, card)
-        for card in cards
-    ]
-    return _in_order(card.model_copy(update={"default": card.name == default}) for card in usable)
+def read_presence(connection: redis.Redis) -> Presence:
+    """Who is there and what is known, in two trips, as every upload makes them."""
+    with connection.pipeline(transaction=False) as pipe:
+        pipe.zrangebyscore(WORKERS, time.time(), "+inf")
+        pipe.hvals(CARDS)
+        pipe.get(DEFAULT)
+        alive, known, default = pipe.execute()
+        for worker in alive:
+            pipe.hvals(f"shapshot:worker:{as_text(worker)}")
+        served = map(_parse, pipe.execute())
+    workers = dict(zip(map(as_text, alive), served, strict=True))
+    return Presence(workers, _parse(known), as_text(default or b""))
 
 
 def _in_order(cards: Iterable[ModelCard]) -> list[ModelCard]:
     return sorted(cards, key=lambda card: (not card.default, card.name))
-
-
-def _served(connection: redis.Redis) -> dict[str, list[ModelCard]]:
-    """The cards of each live worker."""
-    alive = [as_text(name) for name in connection.zrangebyscore(WORKERS, time.time(), "+inf")]
-    with connection.pipeline(transaction=False) as pipe:
-        for worker in alive:
-            pipe.hvals(f"shapshot:worker:{worker}")
-        return dict(zip(alive, map(_parse, pipe.execute()), strict=True))
 
 
 def _parse(texts: Sequence[bytes | str]) -> list[ModelCard]:

@@ -13,7 +13,7 @@ from typing import get_args
 import redis
 
 from service.contract.names import as_text, key_of
-from service.contract.presence import available_models
+from service.contract.presence import read_presence
 from service.contract.request import Priority
 
 TOTALS = "shapshot:totals"
@@ -43,7 +43,7 @@ def read_traffic(connection: redis.Redis, queue: str) -> Traffic:
     return Traffic(
         waiting=_lines(connection, f"rq:queue:{queue}"),
         running=int(connection.zcard(f"rq:wip:{queue}")),
-        workers=available_models(connection),
+        workers=read_presence(connection).available,
         totals={as_text(name): _number(value) for name, value in raw.items()},
     )
 

@@ -81,7 +81,7 @@ async def test_answers_are_counted_by_the_template_of_their_route(served, create
 
 
 async def test_an_unexpected_error_is_counted_as_the_500_it_is(served, monkeypatch):
-    monkeypatch.setattr("service.api.endpoints.health.live_workers", lambda _: 1 / 0)
+    monkeypatch.setattr("service.api.endpoints.health.read_presence", lambda _: 1 / 0)
     assert (await served.get("/healthz/ready")).status_code == 500
     samples = await scrape(served)
     assert requests_of(samples, "/healthz/ready") == {("GET", "500", "no"): 1}

@@ -10,7 +10,7 @@ from service.api.intake.resolve import LOADING_S, no_worker
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.responses import problems
 from service.api.services import Opened, Services
-from service.contract.presence import live_workers, read_cards
+from service.contract.presence import read_presence
 from service.contract.schema import ErrorCode, ModelStatus, Response
 
 router = APIRouter(prefix="/healthz", tags=["health"])
@@ -51,14 +51,14 @@ async def check_ready(services: Opened) -> Readiness:
 
 
 def _readiness(services: Services) -> Readiness:
-    workers = live_workers(services.redis)
+    present = read_presence(services.redis)
     services.store.check()
-    if not workers:
+    if not present.workers:
         raise no_worker()
-    cards = read_cards(services.redis)
+    cards = present.cards
     available = [card.name for card in cards if card.status is ModelStatus.AVAILABLE]
     if not available:
         reasons = [f"{card.name}: {card.reason or card.status.value}" for card in cards]
         detail = f"no model is available ({'; '.join(reasons) or 'none is known'})"
         raise ApiError(ErrorCode.MODEL_UNAVAILABLE, detail, headers=retry_after(LOADING_S))
-    return Readiness(status="ready", workers=workers, models=available)
+    return Readiness(status="ready", workers=len(present.workers), models=available)

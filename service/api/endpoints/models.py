@@ -7,7 +7,7 @@ from service.api.intake.methods import method_cards
 from service.api.protocol.errors import ApiError
 from service.api.protocol.responses import problems
 from service.api.services import Provided
-from service.contract.presence import read_cards
+from service.contract.presence import read_presence
 from service.contract.schema import (
     ErrorCode,
     MethodList,
@@ -22,8 +22,8 @@ router = APIRouter(prefix="/v1", tags=["models and methods"])
 @router.get("/models", responses=problems())
 async def list_models(services: Provided) -> ModelList:
     """List the models, the default first; a model that no live worker serves is unavailable."""
-    cards = await to_thread.run_sync(read_cards, services.redis)
-    return ModelList(items=[_summary(card) for card in cards])
+    present = await to_thread.run_sync(read_presence, services.redis)
+    return ModelList(items=[_summary(card) for card in present.cards])
 
 
 def _summary(card: ModelCard) -> ModelSummary:
@@ -33,11 +33,11 @@ def _summary(card: ModelCard) -> ModelSummary:
 @router.get("/models/{name}", responses=problems(ErrorCode.NOT_FOUND))
 async def get_model(services: Provided, name: str) -> ModelCard:
     """The whole card of a model: all of the summary, and the label of every output."""
-    cards = await to_thread.run_sync(read_cards, services.redis)
-    for card in cards:
+    present = await to_thread.run_sync(read_presence, services.redis)
+    for card in present.cards:
         if card.name == name:
             return card
-    names = [card.name for card in cards]
+    names = [card.name for card in present.cards]
     raise ApiError(ErrorCode.NOT_FOUND, "there is no such model", "name", name, list(names))
 
 

@@ -27,7 +27,7 @@ from service.contract.pictures import (
     UnfitPicture,
     decode_picture,
 )
-from service.contract.presence import live_workers, read_cards, recall
+from service.contract.presence import read_presence
 from service.contract.records import Order, State
 from service.contract.request import Priority, ResolvedSettings
 from service.contract.room import NoRoom, ShareFull
@@ -111,13 +111,12 @@ async def _wanted(services: Services, upload: Upload, *, priority: Priority) -> 
 def _plan(
     services: Services, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
 ) -> Plan:
-    cards = read_cards(services.redis)
+    present = read_presence(services.redis)
     regions = label_map.regions if label_map else None
     limit = services.settings.max_evals
     settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
-    usable = recall(services.redis, cards)
-    resolved, card = resolve(settings, usable, max_evals=limit, regions=regions)
-    served = cards if live_workers(services.redis) else []
+    resolved, card = resolve(settings, present.usable, max_evals=limit, regions=regions)
+    served = present.cards if present.workers else []
     return Plan(resolved, card, upload.settings.model, served)
 
 
