@@ -40,9 +40,8 @@ class TensorFlowPredictor:
         preprocess: Preprocess,
         *,
         input_shape: Shape | None = None,
-        threads: int | None = None,
     ) -> None:
-        prepare_devices(threads)
+        prepare_devices()
         self.input_shape = input_shape or _input_shape_of(model)
         self.device = _device()
         self.dtype = str(getattr(model, "compute_dtype", "float32"))
@@ -111,8 +110,8 @@ def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> by
     return graph
 
 
-def prepare_devices(threads: int | None = None) -> None:
-    """Let GPU memory grow as needed, and limit CPU threads; to be called before a model is loaded.
+def prepare_devices() -> None:
+    """Let GPU memory grow as needed, and take a thread a core; to call before a model is loaded.
 
     Both can only be set before TensorFlow first computes anything; later calls change nothing.
     """
@@ -120,8 +119,9 @@ def prepare_devices(threads: int | None = None) -> None:
     try:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
-        if threads is not None:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        # Of a container's limit TensorFlow knows nothing.
+        tf.config.threading.set_intra_op_parallelism_threads(CORES)
+        tf.config.threading.set_inter_op_parallelism_threads(CORES)
     except RuntimeError:
         return  # already computing
 
