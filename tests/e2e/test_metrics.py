@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.contract.request import ExplanationSettings, Outputs, Slic
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE, cat, saved
+from worker.engine.physical import physical_batch
 
 
 def scrape(running: Running) -> dict[str, float]:
@@ -46,10 +47,9 @@ def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> Non
     assert added("shapshot_jobs_total", "kernel", "succeeded") == 4
     evaluations = sum(document.progress.evaluations for document in documents)
     assert added("shapshot_evaluations_total") == evaluations > 780
-    slots = added("shapshot_model_batch_slots_total")
-    assert evaluations <= slots
-    assert evaluations / slots > 0.5  # batches of an explanation alone end with gaps
-    assert 0 < added("shapshot_model_batches_total") < evaluations / 4
+    batches, slots = added("shapshot_model_batches_total"), physical_batch((32, 32, 3), "cpu")
+    assert slots * batches <= added("shapshot_model_batch_slots_total") <= (slots + 1) * batches
+    assert 0 < batches < evaluations / 4
     for name, spent_s in (
         ("shapshot_model_forward_seconds_total", sum(each.model_s for each in timings)),
         ("shapshot_masking_seconds_total", sum(each.masking_s for each in timings)),
