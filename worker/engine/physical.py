@@ -14,8 +14,7 @@ MOST_SHARES = 16  # of a batch; of more cores several work on each
 
 def physical_batch(shape: Shape, device: str, *, cores: int = CORES) -> int:
     """Give the batch size for pictures of shape (H, W, C) on a device ("cpu", "gpu:0 NAME")."""
-    takers = min(cores, MOST_SHARES) if device == "cpu" else 1
-    return max(2, takers * _batch_each(shape, device))
+    return _takers(device, cores) * _batch_each(shape, device)
 
 
 def shares(count: int, shape: Shape, device: str, *, cores: int = CORES) -> list[slice]:
@@ -24,10 +23,15 @@ def shares(count: int, shape: Shape, device: str, *, cores: int = CORES) -> list
     Cores with a share each do not wait for each other after every layer. What fills no two of them
     stays whole: so small pictures are scored in the batches that shap makes, and round alike.
     """
-    takers = min(cores, MOST_SHARES) if device == "cpu" else 1
-    takers = min(takers, round(count / _batch_each(shape, device)), count // 2) or 1
+    full = round(count / _batch_each(shape, device))
+    takers = min(_takers(device, cores), full, count // 2) or 1
     cuts = [count * i // takers for i in range(takers + 1)]
     return [slice(start, end) for start, end in pairwise(cuts)]
+
+
+def _takers(device: str, cores: int) -> int:
+    """How many take shares of a batch."""
+    return min(cores, MOST_SHARES) if device == "cpu" else 1
 
 
 def _batch_each(shape: Shape, device: str) -> int:

@@ -94,7 +94,7 @@ class FrozenPredictor(TensorFlowPredictor):
         graph = fold(frozen.graph, scores.name)
         folded = function_from_graph_def(graph, pictures.name, scores.name)
         # A function of its own again, as calling the graph as it is costs some milliseconds more.
-        return _compiled(lambda pictures: folded(pictures), lambda x: x, self.input_shape)
+        return _compiled(folded, lambda x: x, self.input_shape)
 
 
 def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> bytes:
