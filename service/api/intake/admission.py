@@ -51,7 +51,7 @@ async def admit(services: Services, upload: Upload, explanation_id: str) -> None
 
     Raises ApiError, Claimed.
     """
-    [wanted] = await _wanted(services, upload, priority="interactive")
+    [wanted] = await _examine(services, upload, priority="interactive")
     accept = partial(services.ledger.accept, explanation_id, wanted.order)
     await to_thread.run_sync(_enqueue, services, upload, {explanation_id: wanted}, accept)
 
@@ -59,7 +59,7 @@ async def admit(services: Services, upload: Upload, explanation_id: str) -> None
 async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
     """The same with all pictures of a batch, or with none of them."""
     _check_size(services, len(upload.images))
-    members = {new_id(): each for each in await _wanted(services, upload, priority="batch")}
+    members = {new_id(): each for each in await _examine(services, upload, priority="batch")}
     orders = {
         id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
     }
@@ -99,13 +99,16 @@ class Wanted:
     earlier: State | None
 
 
-async def _wanted(services: Services, upload: Upload, *, priority: Priority) -> list[Wanted]:
-    """Of each picture; `priority`: where the settings say none."""
-    read = partial(to_thread.run_sync, limiter=services.heavy)
-    label_map = await read(inspect_label_map, upload, services.settings.max_pixels)
-    plan = await to_thread.run_sync(_plan, services, upload, label_map, priority)
-    want = partial(_want, services, upload, plan, label_map)
-    return [await read(want, *image) for image in upload.images.items()]
+async def _examine(services: Services, upload: Upload, *, priority: Priority) -> list[Wanted]:
+    """What is wanted of each picture; `priority`: where the settings say none."""
+    wanted = partial(_wanted, services, upload, priority)
+    return await to_thread.run_sync(wanted, limiter=services.heavy)
+
+
+def _wanted(services: Services, upload: Upload, priority: Priority) -> list[Wanted]:
+    label_map = inspect_label_map(upload, services.settings.max_pixels)
+    plan = _plan(services, upload, label_map, priority)
+    return [_want(services, upload, plan, label_map, *image) for image in upload.images.items()]
 
 
 def _plan(
