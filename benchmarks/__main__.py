@@ -5,7 +5,6 @@ process a turn. Reported are medians, and ratios of medians.
 """
 
 import argparse
-import os
 from dataclasses import replace
 from statistics import median
 
@@ -14,13 +13,14 @@ import numpy as np
 from benchmarks.cases import CASES, Case
 from benchmarks.contenders import CONTENDERS
 from benchmarks.process import Child, Measurement
+from worker.engine.cores import CORES
 
 Results = dict[str, list[Measurement]]
 
 
 def main() -> None:
     options = _options()
-    print(f"{os.cpu_count()} cores; medians of {options.repeats}")
+    print(f"{CORES} cores; medians of {options.repeats}")
     for case in CASES:
         if case.name in options.cases:
             measure = _measure_cold if case.cold else _measure_warm
@@ -93,7 +93,7 @@ def _print_ratios(results: Results) -> None:
     if "ours" not in results:
         return
     wall, cpu = _median(results["ours"], "wall_s"), _median(results["ours"], "cpu_s")
-    print(f"  ours: wall {wall * (os.cpu_count() or 1) / cpu:.2f} x CPU seconds / cores")
+    print(f"  ours: wall {wall * CORES / cpu:.2f} x CPU seconds / cores")
     for name in results:
         if name == "ours":
             continue

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.engine.arrays import Pictures
+from worker.engine.cores import CORES
 from worker.engine.precision import soft_pictures
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def main() -> None:
         sys.exit(
             "JAX sees no GPU here: install 'jax[cuda12]' beside an NVIDIA driver, or try --cpu"
         )
-    print(f"{device.device_kind}, {os.cpu_count()} cores; ResNet50 at 224 x 224; medians")
+    print(f"{device.device_kind}, {CORES} cores; ResNet50 at 224 x 224; medians")
     for precision, predictor in _predictors(options.precisions).items():
         _measure(precision, predictor, options.evaluations, options.pictures)
 
@@ -127,7 +128,7 @@ def _explain(
 
     seconds = _seconds(run)
     rate = evaluations * len(pictures) / seconds
-    share = masking[-1] / seconds / (os.cpu_count() or 1)
+    share = masking[-1] / seconds / CORES
     return f"{rate:>19.0f}{seconds:>19.2f}{rate / bare:>18.0%} {share:>18.0%}"
 
 

@@ -22,13 +22,14 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.http_clients import Connection, follow, poll_often
-from benchmarks.set_without_models import NAP_S, LoadSet, load_set, workers
+from benchmarks.set_without_models import LoadSet, load_set, workers
 from service.contract.ledger import Tick
 from service.contract.names import new_id
 from service.contract.records import Count
 from service.contract.schema import Status
 from service.contract.store import attributions_key, open_store
 from tests.tiny import ORDER, OUTCOME
+from worker.engine.cores import CORES
 
 POLLERS, STREAMS = 1000, 200
 
@@ -42,10 +43,11 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--every", type=float, default=5.0, help="seconds between a client's polls")
+    parser.add_argument("--nap", type=float, default=0.5, help="seconds of a model that sleeps")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown parts {sorted(unknown)}; there are {', '.join(PARTS)}")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; best of {options.rounds} rounds")
+    print(f"{CORES} cores, load {os.getloadavg()[0]:.1f}; best of {options.rounds} rounds")
     for part in options.parts:
         with load_set(cores={0}) as subject:
             PARTS[part](subject, options)
@@ -184,10 +186,10 @@ async def _flat_out(port: int, count: int = 2000) -> float:
 def sleepers(subject: LoadSet, options: argparse.Namespace) -> None:
     """Jobs a second, and how far that is from what the naps alone would allow."""
     for count in (1, 2, 8, 32):
-        with workers(count, subject.settings):
+        with workers(count, subject.settings, nap_s=options.nap):
             _drain(subject, count)  # until all of them have begun to serve
             best = min(_drain(subject, 6 * count) for _ in range(options.rounds))
-        rate, most = 6 * count / best, count / NAP_S
+        rate, most = 6 * count / best, count / options.nap
         print(
             f"workers: {count:2}: {rate:6.1f} jobs a second, {rate / most:.0%} of what naps allow"
         )

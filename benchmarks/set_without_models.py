@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -26,8 +27,6 @@ from tests.tiny import card
 from worker.ending import Ended, Ending, Task
 from worker.housekeeping import Housekeeping
 from worker.loop import ModelWorker
-
-NAP_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
 
 
 @contextmanager
-def workers(count: int, settings: Settings) -> Iterator[None]:
+def workers(count: int, settings: Settings, *, nap_s: float) -> Iterator[None]:
     """So many processes of the real worker, but for the model; forked, so their start is cheap."""
     context = multiprocessing.get_context("fork")
     names = [f"sleeper-{number}" for number in range(count)]
-    processes = [context.Process(target=_serve, args=(name, settings)) for name in names]
+    processes = [context.Process(target=_serve, args=(name, settings, nap_s)) for name in names]
     for process in processes:
         process.start()
     yield
@@ -78,20 +77,20 @@ def workers(count: int, settings: Settings) -> Iterator[None]:
         process.join()
 
 
-def _serve(name: str, settings: Settings) -> None:
+def _serve(name: str, settings: Settings, nap_s: float) -> None:
     configure_logs(level="ERROR", as_json=True)
     connection = connect(settings.redis_url)
     ledger, store = Ledger.of(connection, settings), open_store(settings.store_url)
     housekeeping = Housekeeping(name, connection, ledger, store, settings, list)
     housekeeping.start()
-    Job.functions[EXPLAIN] = nap
+    Job.functions[EXPLAIN] = partial(_nap, nap_s)
     ModelWorker(name, connection, ledger, settings).work(logging_level="ERROR")
     housekeeping.stop()
 
 
-def nap(tasks: Sequence[Task]) -> Iterator[Ended]:
+def _nap(seconds: float, tasks: Sequence[Task]) -> Iterator[Ended]:
     for task in tasks:
-        time.sleep(NAP_S)
+        time.sleep(seconds)
         yield task, Ending(Status.SUCCEEDED)
 
 
