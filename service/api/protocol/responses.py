@@ -1,6 +1,5 @@
 """How OpenAPI describes answers: problems by status, headers, pictures."""
 
-from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -19,7 +18,7 @@ _EVERYWHERE = (
     ErrorCode.REDIS_UNAVAILABLE,
 )
 _GUARDED = (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED)
-OF_RESULTS = (
+_OF_RESULTS = (
     ErrorCode.NOT_FOUND,
     ErrorCode.GONE,
     ErrorCode.NO_RESULT,
@@ -47,7 +46,7 @@ APPLIED = {
         "schema": {"type": "string"},
     }
 }
-NOT_MODIFIED: Responses = {
+_NOT_MODIFIED: Responses = {
     304: {"description": "Not modified since If-None-Match", "headers": ETAG}
 }
 PREFER = {
@@ -133,17 +132,14 @@ def binary(*media_types: str) -> dict[str, Any]:
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
-def shows_result(*codes: ErrorCode, description: str, media_types: Sequence[str]) -> Responses:
-    """An answer that shows what was found as a file, and the problems of all such, and these."""
-    return {
-        200: {"headers": ETAG, "content": binary(*media_types), "description": description},
-        **NOT_MODIFIED,
-        **problems(*OF_RESULTS, *codes),
-    }
+def shows_result(*codes: ErrorCode, **shown: Any) -> Responses:
+    """An answer that shows what was found, described so; the problems of all such, and these."""
+    found = {200: {"headers": ETAG, **shown}}
+    return found | _NOT_MODIFIED | problems(*_OF_RESULTS, *codes)
 
 
 LOOK: Responses = {  # at what may not be done
     200: {"headers": ETAG | RETRY_AFTER | APPLIED},
-    **NOT_MODIFIED,
+    **_NOT_MODIFIED,
     **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
 }

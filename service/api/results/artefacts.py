@@ -1,17 +1,21 @@
 """What arrays, curves and pictures share: is there a result, of which outputs, how is it sent."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from anyio import CapacityLimiter, to_thread
+from fastapi import Request
 from starlette.responses import Response
 
 from service.api.protocol.errors import ApiError, retry_after
+from service.api.protocol.headers import not_modified
 from service.api.reading import documents
 from service.api.services import Services
 from service.contract.records import State
 from service.contract.schema import Curve, ErrorCode, Faithfulness, Outcome
 from service.contract.store import MissingArtefact, attributions_key, faithfulness_key
 
+PNG = "image/png"
 FRESH_S = 86400  # a result never changes; it may go with its explanation
 
 
@@ -72,7 +76,19 @@ def etag_of(state: State, variant: object) -> str:
     return f'W/"{state.result}.{digest[:16]}"'
 
 
-def file_response(content: bytes, media_type: str, *, name: str, etag: str) -> Response:
+async def answer(
+    request: Request,
+    make: Callable[[], bytes],
+    media_type: str,
+    *,
+    name: str,
+    etag: str,
+    limiter: CapacityLimiter | None = None,
+) -> Response:
+    """The file of that name, made in a thread unless the client has it; `make` may block."""
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    content = await to_thread.run_sync(make, limiter=limiter)
     headers = {
         "ETag": etag,
         "Cache-Control": f"private, max-age={FRESH_S}, immutable",

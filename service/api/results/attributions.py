@@ -1,10 +1,10 @@
 """The attribution arrays as JSON, npy or npz."""
 
 import io
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,15 +12,8 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import negotiate, not_modified
-from service.api.protocol.responses import (
-    ETAG,
-    IF_NONE_MATCH,
-    NOT_MODIFIED,
-    OF_RESULTS,
-    binary,
-    problems,
-)
+from service.api.protocol.headers import negotiate
+from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.services import Provided, Services
 from service.contract import schema
@@ -71,16 +64,12 @@ class AttributionsDocument(schema.Response):
     "/{explanation_id}/attributions",
     response_model=AttributionsDocument,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={
-        200: {"headers": ETAG, "content": binary(MEDIA_TYPES["npy"], MEDIA_TYPES["npz"])},
-        **NOT_MODIFIED,
-        **problems(
-            *OF_RESULTS,
-            ErrorCode.NOT_ACCEPTABLE,
-            ErrorCode.UNKNOWN_OUTPUT,
-            ErrorCode.INVALID_PARAMETER,
-        ),
-    },
+    responses=shows_result(
+        ErrorCode.NOT_ACCEPTABLE,
+        ErrorCode.UNKNOWN_OUTPUT,
+        ErrorCode.INVALID_PARAMETER,
+        content=binary(MEDIA_TYPES["npy"], MEDIA_TYPES["npz"]),
+    ),
 )
 async def get_attributions(
     request: Request,
@@ -97,13 +86,11 @@ async def get_attributions(
     kept = artefacts.positions(artefacts.outcome_of(state), query.output)
     form = query.format or _negotiated(request)
     etag = artefacts.etag_of(state, (form, kept))
-    if unchanged := not_modified(request, etag):
-        return unchanged
-    content = await to_thread.run_sync(
-        _content, services, state, kept, form, limiter=services.heavy
-    )
+    make = partial(_content, services, state, kept, form)
     name = f"{state.id}-attributions.{form}"
-    return artefacts.file_response(content, MEDIA_TYPES[form], name=name, etag=etag)
+    return await artefacts.answer(
+        request, make, MEDIA_TYPES[form], name=name, etag=etag, limiter=services.heavy
+    )
 
 
 def _negotiated(request: Request) -> str:

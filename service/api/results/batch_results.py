@@ -2,21 +2,20 @@
 
 import io
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import numpy as np
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from service.api.protocol.errors import ApiError, retry_after
-from service.api.protocol.headers import not_modified
-from service.api.protocol.responses import IF_NONE_MATCH, shows_result
+from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.reading import batch_documents
 from service.api.reading.catalogue import BatchState
 from service.api.results import artefacts
 from service.api.results.attributions import MEDIA_TYPES, Arrays
-from service.api.results.figures import PNG, FigureLook, figure_of
+from service.api.results.figures import FIGURE, FigureLook, figure_of
 from service.api.services import Provided, Services
 from service.contract.records import State
 from service.contract.schema import ErrorCode, Status
@@ -30,7 +29,7 @@ router = APIRouter(prefix="/v1/batches", tags=["results"])
     "/{batch_id}/attributions",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=shows_result(ErrorCode.NOT_ACCEPTABLE, description="The arrays", media_types=[NPZ]),
+    responses=shows_result(ErrorCode.NOT_ACCEPTABLE, content=binary(NPZ), description="The arrays"),
 )
 async def get_batch_attributions(request: Request, services: Provided, batch_id: str) -> Response:
     """The attributions of the N pictures that succeeded in one npz, as shap has them.
@@ -43,19 +42,16 @@ async def get_batch_attributions(request: Request, services: Provided, batch_id:
     states = _succeeded(batch)
     results = [state.result for state in states.values()]
     etag = artefacts.etag_of(next(iter(states.values())), ("npz", results))
-    if unchanged := not_modified(request, etag):
-        return unchanged
-    content = await to_thread.run_sync(_pack, services, states, limiter=services.heavy)
-    return artefacts.file_response(content, NPZ, name=f"{batch_id}-attributions.npz", etag=etag)
+    make = partial(_pack, services, states)
+    name = f"{batch_id}-attributions.npz"
+    return await artefacts.answer(request, make, NPZ, name=name, etag=etag, limiter=services.heavy)
 
 
 @router.get(
     "/{batch_id}/heatmap.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=shows_result(
-        ErrorCode.INVALID_PARAMETER, description="The figure", media_types=[PNG]
-    ),
+    responses=FIGURE,
 )
 async def get_batch_heatmap(
     request: Request, services: Provided, batch_id: str, query: Annotated[FigureLook, Query()]

@@ -1,32 +1,25 @@
 """Curves of faithfulness: how the score changes as players go in the order of their credit."""
 
+from functools import partial
 from typing import Annotated, get_args
 
 import numpy as np
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service import render
 from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import not_modified
-from service.api.protocol.responses import (
-    ETAG,
-    IF_NONE_MATCH,
-    NOT_MODIFIED,
-    OF_RESULTS,
-    problems,
-    shows_result,
-)
+from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
+from service.api.results.artefacts import PNG
 from service.api.services import Provided, Services
 from service.contract import schema
 from service.contract.records import State
 from service.contract.request import Metric
 from service.contract.schema import ErrorCode
 
-JSON, PNG = "application/json", "image/png"
+JSON = "application/json"
 PROBLEMS = (ErrorCode.UNKNOWN_OUTPUT, ErrorCode.INVALID_PARAMETER)  # beside those of all results
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
@@ -37,6 +30,9 @@ class FaithfulnessQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     output: list[str] = Field([], max_length=1000, description="Index or label; none: all")
+
+
+Narrowing = Annotated[FaithfulnessQuery, Query()]
 
 
 class FaithfulnessDocument(schema.Response):
@@ -50,44 +46,34 @@ class FaithfulnessDocument(schema.Response):
     "/{explanation_id}/faithfulness",
     response_model=FaithfulnessDocument,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses={200: {"headers": ETAG}, **NOT_MODIFIED, **problems(*OF_RESULTS, *PROBLEMS)},
+    responses=shows_result(*PROBLEMS),
 )
 async def get_faithfulness(
-    request: Request,
-    services: Provided,
-    explanation_id: str,
-    query: Annotated[FaithfulnessQuery, Query()],
+    request: Request, services: Provided, explanation_id: str, query: Narrowing
 ) -> Response:
     """The curves of the metrics asked for, each beside that of a random order."""
     state, shown = await _measured(services, explanation_id, query)
     etag = artefacts.etag_of(state, ("faithfulness", shown))
-    if unchanged := not_modified(request, etag):
-        return unchanged
-    curves = await to_thread.run_sync(_curves, services, state, shown)
-    content = FaithfulnessDocument(id=state.id, curves=curves).model_dump_json().encode()
+    make = partial(_as_json, services, state, shown)
     name = f"{state.id}-faithfulness.json"
-    return artefacts.file_response(content, JSON, name=name, etag=etag)
+    return await artefacts.answer(request, make, JSON, name=name, etag=etag)
 
 
 @router.get(
     "/{explanation_id}/faithfulness.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=shows_result(*PROBLEMS, description="The chart", media_types=[PNG]),
+    responses=shows_result(*PROBLEMS, content=binary(PNG), description="The chart"),
 )
 async def get_faithfulness_chart(
-    request: Request,
-    services: Provided,
-    explanation_id: str,
-    query: Annotated[FaithfulnessQuery, Query()],
+    request: Request, services: Provided, explanation_id: str, query: Narrowing
 ) -> Response:
     """The same curves as a chart."""
     state, shown = await _measured(services, explanation_id, query)
     etag = artefacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
-    if unchanged := not_modified(request, etag):
-        return unchanged
-    content = await to_thread.run_sync(_draw, services, state, shown, limiter=services.heavy)
-    return artefacts.file_response(content, PNG, name=f"{state.id}-faithfulness.png", etag=etag)
+    make = partial(_draw, services, state, shown)
+    name = f"{state.id}-faithfulness.png"
+    return await artefacts.answer(request, make, PNG, name=name, etag=etag, limiter=services.heavy)
 
 
 async def _measured(
@@ -113,6 +99,11 @@ def _curves(services: Services, state: State, shown: list[int]) -> list[schema.C
         (curve for curve in curves if curve.output in shown),
         key=lambda curve: (metrics.index(curve.metric), shown.index(curve.output)),
     )
+
+
+def _as_json(services: Services, state: State, shown: list[int]) -> bytes:
+    curves = _curves(services, state, shown)
+    return FaithfulnessDocument(id=state.id, curves=curves).model_dump_json().encode()
 
 
 def _draw(services: Services, state: State, shown: list[int]) -> bytes:

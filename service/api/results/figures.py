@@ -1,26 +1,26 @@
 """Several explanations in one figure, a picture a row, on one colour scale."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import repeat
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from service import render
 from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import not_modified
-from service.api.protocol.responses import IF_NONE_MATCH, shows_result
+from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
+from service.api.results.artefacts import PNG
 from service.api.results.drawing import Look, TrueLabel, draw_figure
 from service.api.services import Provided, Services
 from service.contract.records import State
 from service.contract.schema import ErrorCode
 
-PNG = "image/png"
 MOST_PANELS = 400  # outputs, over all pictures
+FIGURE = shows_result(ErrorCode.INVALID_PARAMETER, content=binary(PNG), description="The figure")
 router = APIRouter(prefix="/v1", tags=["results"])
 
 
@@ -45,9 +45,7 @@ class FigureQuery(FigureLook):
     "/figure.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=shows_result(
-        ErrorCode.INVALID_PARAMETER, description="The figure", media_types=[PNG]
-    ),
+    responses=FIGURE,
 )
 async def get_figure(
     request: Request, services: Provided, query: Annotated[FigureQuery, Query()]
@@ -64,10 +62,10 @@ async def figure_of(
     _check(states, query)
     results = [state.result for state in states]
     etag = artefacts.etag_of(states[0], (request.app.version, results, query))
-    if unchanged := not_modified(request, etag):
-        return unchanged
-    content = await to_thread.run_sync(_draw, services, states, query, limiter=services.heavy)
-    return artefacts.file_response(content, PNG, name="figure.png", etag=etag)
+    make = partial(_draw, services, states, query)
+    return await artefacts.answer(
+        request, make, PNG, name="figure.png", etag=etag, limiter=services.heavy
+    )
 
 
 def _check(states: Sequence[State], query: FigureLook) -> None:

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from pydantic import Field
@@ -13,9 +12,9 @@ from starlette.responses import Response
 
 from service import render
 from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import not_modified
-from service.api.protocol.responses import IF_NONE_MATCH, shows_result
+from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
+from service.api.results.artefacts import PNG
 from service.api.results.drawing import Look, Size, Style, Subject, TrueLabel, draw
 from service.api.services import Provided, Services
 from service.contract.pictures import decode_picture
@@ -23,7 +22,6 @@ from service.contract.records import State
 from service.contract.schema import ErrorCode
 from service.contract.store import MissingArtefact, image_key
 
-PNG = "image/png"
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
@@ -53,8 +51,8 @@ class HeatmapQuery(Look):
     responses=shows_result(
         ErrorCode.UNKNOWN_OUTPUT,
         ErrorCode.INVALID_PARAMETER,
+        content=binary(PNG),
         description="The picture",
-        media_types=[PNG],
     ),
 )
 async def get_heatmap(
@@ -67,11 +65,9 @@ async def get_heatmap(
     state = await services.catalogue.read(explanation_id)
     shown = artefacts.positions(artefacts.outcome_of(state), query.output)
     etag = artefacts.etag_of(state, (request.app.version, shown, query))
-    if unchanged := not_modified(request, etag):
-        return unchanged
-    content = await to_thread.run_sync(_draw, services, state, shown, query, limiter=services.heavy)
+    make = partial(_draw, services, state, shown, query)
     name = f"{state.id}-{query.style}.png"
-    return artefacts.file_response(content, PNG, name=name, etag=etag)
+    return await artefacts.answer(request, make, PNG, name=name, etag=etag, limiter=services.heavy)
 
 
 def _draw(services: Services, state: State, shown: Sequence[int], query: HeatmapQuery) -> bytes:
