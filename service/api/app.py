@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from service.api import openapi
+from service.api import description
 from service.api.edge.keyring import Keyring
 from service.api.edge.middleware import QUIET, Access, HeadAsGet, ShortHeads
 from service.api.edge.safe_headers import SafeHeaders
@@ -60,9 +60,9 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
         redoc_url=None,
         title="Shapshot",
         version=version(),
-        description=openapi.DESCRIPTION,
+        description=description.TEXT,
         lifespan=lifespan,
-        openapi_tags=openapi.TAGS,
+        openapi_tags=description.TAGS,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
         telemetry=_telemetry(traces),
@@ -73,7 +73,7 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
     app.include_router(scrape.router, dependencies=ADMINS_ONLY)
     for module in (health, welcome, docs):  # open: they tell nothing about anybody
         app.include_router(module.router)
-    openapi.install(app)
+    description.install(app)
     errors.install(app)
     validation.install(app)
     _wrap(app, settings)

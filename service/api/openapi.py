@@ -1,120 +1,17 @@
-"""The OpenAPI document: what FastAPI cannot see by itself, and a file of it.
-
-`python -m service.api.openapi` writes openapi/openapi.json; `--check` only compares.
-"""
+"""`python -m service.api.openapi`: writes the OpenAPI document to openapi/openapi.json."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
-
-from service.api.protocol.errors import PROBLEM
-from service.api.protocol.responses import problem_example
-from service.api.reading import example
-from service.contract.request import BatchRequest, ExplanationRequest, ExplanationSettings
-from service.contract.schema import ErrorCode, Problem
+from service.api.app import create_app
+from service.contract.settings import Settings
 
 DOCUMENT = Path("openapi/openapi.json")
-DESCRIPTION = """\
-Explains image classifiers: send a picture and settings, look until it is done, and get
-Shapley or Owen attributions as arrays and as heatmaps.
-
-Errors are `application/problem+json` (RFC 9457); `code` is stable, and `field`, `received` and
-`accepted` say what to change. Where waiting helps, `Retry-After` says how long.
-"""
-TAGS = [
-    {"name": "explanations", "description": "Ask for explanations and follow them"},
-    {"name": "batches", "description": "Ask for several pictures at once and follow them"},
-    {"name": "results", "description": "Arrays and heatmaps of what is done"},
-    {"name": "models and methods", "description": "What can be asked for"},
-    {"name": "health", "description": "For load balancers and people"},
-]
-_REFERRED: tuple[type[BaseModel], ...] = (
-    *(BatchRequest, ExplanationRequest, ExplanationSettings),
-    Problem,
-)
-
-
-def install(app: FastAPI) -> None:
-    """Serve our document at /openapi.json."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        tags=app.openapi_tags,
-        routes=app.routes,
-    )
-    schemas = document["components"]["schemas"]
-    schemas.update(_definitions(_REFERRED))
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    for operation in _operations(document):
-        _drop_fastapi_problem(operation)
-        if "security" in operation:
-            operation["security"].append({})  # a server without keys takes none
-        for status, response in operation["responses"].items():
-            _give_examples(response.get("content", {}), status)
-    document["components"]["schemas"] = dict(sorted(schemas.items()))
-    return document
-
-
-def _definitions(models: tuple[type[BaseModel], ...]) -> dict[str, Any]:
-    """Schemas that only requests and problems refer to."""
-    _, definitions = models_json_schema(
-        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
-    )
-    return dict(definitions["$defs"])
-
-
-def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return [operation for path in document["paths"].values() for operation in path.values()]
-
-
-def _drop_fastapi_problem(operation: dict[str, Any]) -> None:
-    """FastAPI announces its own 422 wherever a path has a parameter; ours never fails so."""
-    content = operation["responses"].get("422", {}).get("content", {})
-    if "HTTPValidationError" in json.dumps(content):
-        del operation["responses"]["422"]
-
-
-def _give_examples(content: dict[str, Any], status: str) -> None:
-    """Whole ones: FastAPI leaves out every null."""
-    for code, problem in content.get(PROBLEM, {}).get("examples", {}).items():
-        problem["value"] = problem_example(ErrorCode(code))
-    answer = content.get("application/json", {})
-    if answer.get("schema", {}).get("$ref", "").endswith("/Explanation"):
-        answer["example"] = example.queued() if status == "202" else example.succeeded()
 
 
 def render_document() -> str:
-    from service.api.app import create_app  # the app imports this module
-    from service.contract.settings import Settings
-
     return json.dumps(create_app(Settings()).openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
-def main() -> int:
-    text = render_document()
-    if "--check" in sys.argv[1:]:
-        return 0 if DOCUMENT.read_text() == text else 1
-    DOCUMENT.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    DOCUMENT.write_text(render_document())
