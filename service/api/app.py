@@ -12,9 +12,10 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from service.api import description
 from service.api.edge.keyring import Keyring
-from service.api.edge.middleware import QUIET, Access, HeadAsGet, ShortHeads
+from service.api.edge.middleware import QUIET, Access, HeadAsGet
 from service.api.edge.safe_headers import SafeHeaders
 from service.api.edge.security import ADMINS_ONLY, GUARDED
+from service.api.edge.short_heads import ShortHeads
 from service.api.endpoints import (
     batches,
     docs,

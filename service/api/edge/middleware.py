@@ -10,14 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.edge.metrics import Metrics, route_of
-from service.api.protocol.errors import (
-    LONGEST_ADDRESS,
-    MOST_OF_HEADERS,
-    ApiError,
-    headers_too_large,
-    problem_response,
-    uri_too_long,
-)
+from service.api.protocol.errors import ApiError, problem_response
 from service.contract.schema import ErrorCode
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -114,25 +107,6 @@ def _request_id(scope: Scope) -> str:
 def _unexpected(request_id: str) -> ApiError:
     detail = f"an unexpected error; the service's log has it under request id {request_id}"
     return ApiError(ErrorCode.INTERNAL, detail)
-
-
-class ShortHeads:
-    """Refuses addresses and headers longer than anybody needs, which the server lets pass."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = _too_long(scope) if scope["type"] == "http" else None
-        await (problem_response(refused) if refused else self._app)(scope, receive, send)
-
-
-def _too_long(scope: Scope) -> ApiError | None:
-    address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-    if address > LONGEST_ADDRESS:
-        return uri_too_long(address)
-    headers = sum(len(name) + len(value) for name, value in scope["headers"])
-    return headers_too_large(headers) if headers > MOST_OF_HEADERS else None
 
 
 class HeadAsGet:

@@ -24,8 +24,6 @@ from service.contract.store import StoreError
 PROBLEM = "application/problem+json"
 RETRY_S = 2  # where waiting helps and nothing says how long
 LONGEST_ECHO = 200  # characters of what was received that a problem repeats
-LONGEST_ADDRESS = 8192  # bytes of path and query
-MOST_OF_HEADERS = 16_384  # bytes, names and values
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
@@ -96,18 +94,6 @@ def invalid_setting(name: str, said: str, received: Any, accepted: Any) -> ApiEr
     """A setting, named by its path, that is not one of those accepted."""
     field = f"settings.{name}"
     return ApiError(ErrorCode.INVALID_SETTINGS, f"{field}: {said}", field, received, accepted)
-
-
-def uri_too_long(received: int) -> ApiError:
-    detail = f"path and query may have {LONGEST_ADDRESS} bytes"
-    accepted = {"maximum": LONGEST_ADDRESS}
-    return ApiError(ErrorCode.URI_TOO_LONG, detail, "path", received, accepted)
-
-
-def headers_too_large(received: int) -> ApiError:
-    detail = f"headers may have {MOST_OF_HEADERS} bytes together"
-    accepted = {"maximum": MOST_OF_HEADERS}
-    return ApiError(ErrorCode.HEADERS_TOO_LARGE, detail, "headers", received, accepted)
 
 
 def problem_of(error: ApiError) -> Problem:

@@ -1,0 +1,40 @@
+"""How long the head of a request may be: its address, and its headers together."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.protocol.errors import ApiError, problem_response
+from service.contract.schema import ErrorCode
+
+LONGEST_ADDRESS = 8192  # bytes of path and query
+MOST_OF_HEADERS = 16_384  # bytes, names and values
+
+
+class ShortHeads:
+    """Refuses addresses and headers longer than anybody needs, which the server lets pass."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = _too_long(scope) if scope["type"] == "http" else None
+        await (problem_response(refused) if refused else self._app)(scope, receive, send)
+
+
+def _too_long(scope: Scope) -> ApiError | None:
+    address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    if address > LONGEST_ADDRESS:
+        return uri_too_long(address)
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    return headers_too_large(headers) if headers > MOST_OF_HEADERS else None
+
+
+def uri_too_long(received: int) -> ApiError:
+    detail = f"path and query may have {LONGEST_ADDRESS} bytes"
+    accepted = {"maximum": LONGEST_ADDRESS}
+    return ApiError(ErrorCode.URI_TOO_LONG, detail, "path", received, accepted)
+
+
+def headers_too_large(received: int) -> ApiError:
+    detail = f"headers may have {MOST_OF_HEADERS} bytes together"
+    accepted = {"maximum": MOST_OF_HEADERS}
+    return ApiError(ErrorCode.HEADERS_TOO_LARGE, detail, "headers", received, accepted)
