@@ -7,11 +7,11 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from starlette.types import Scope
 
-from service.api.protocol.errors import METHODS
+from service.api.protocol.errors import HTTP_METHODS
 from service.api.protocol.headers import preferred_wait
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of buckets
-KNOWN_METHODS = frozenset({*METHODS, "HEAD", "OPTIONS"})
+KNOWN_METHODS = frozenset({*HTTP_METHODS, "HEAD", "OPTIONS"})
 UNMATCHED = "unmatched"  # the route of a path that there is not
 
 

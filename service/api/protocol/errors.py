@@ -24,7 +24,7 @@ from service.contract.store import StoreError
 PROBLEM = "application/problem+json"
 RETRY_S = 2  # where waiting helps and nothing says how long
 LONGEST_ECHO = 200  # characters of what was received that a problem repeats
-METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+HTTP_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.BAD_REQUEST: (400, "Malformed request"),
@@ -164,7 +164,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 def _other_method(request: Request) -> Response:
     """405, and the answer to OPTIONS: both say what is allowed."""
     allowed = ["OPTIONS"]
-    for method in METHODS:
+    for method in HTTP_METHODS:
         scope = dict(request.scope) | {"method": method}
         if any(route.matches(dict(scope))[0] is Match.FULL for route in request.app.routes):
             allowed += ["GET", "HEAD"] if method == "GET" else [method]
