@@ -19,7 +19,7 @@ READ_AT_ONCE = 100
 LOOKED_THROUGH = 1000  # explanations a page may cost, however few of them are wanted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Cursor:
     """The last explanation of a page; the next page is what is older."""
 
@@ -122,7 +122,7 @@ class Catalogue:
         )
         cursors = [Cursor(float(score), as_text(member)) for member, score in entries]
         if than:
-            cursors = [each for each in cursors if (each.created_at, each.id) < _order(than)]
+            cursors = [each for each in cursors if each < than]
         return dict(zip(cursors, await self._states([each.id for each in cursors]), strict=True))
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
@@ -150,10 +150,6 @@ class Catalogue:
             empty_for(id_, answer) if isinstance(answer, redis.ResponseError) else answer
             for id_, answer in zip(ids, answers, strict=True)
         ]
-
-
-def _order(cursor: Cursor) -> tuple[float, str]:
-    return cursor.created_at, cursor.id
 
 
 def standing(state: State | None, explanation_id: str) -> State:
