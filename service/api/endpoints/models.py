@@ -38,7 +38,7 @@ async def get_model(services: Provided, name: str) -> ModelCard:
         if card.name == name:
             return card
     names = [card.name for card in present.cards]
-    raise ApiError(ErrorCode.NOT_FOUND, "there is no such model", "name", name, list(names))
+    raise ApiError(ErrorCode.NOT_FOUND, "there is no such model", "name", name, names)
 
 
 @router.get("/methods", responses=problems())

@@ -54,7 +54,7 @@ def find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
         return _default(cards, names)
     if name not in names:
         detail = f"there is no model {name!r}; there are {', '.join(names)}"
-        raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, "settings.model", name, list(names))
+        raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, "settings.model", name, names)
     return cards[names.index(name)]
 
 

@@ -83,7 +83,7 @@ def _refusal(finding: ErrorDetails, schema: Schema, code: ErrorCode, under: str)
 def _unknown_name(name: str, where: str, names: list[str], code: ErrorCode) -> ApiError:
     near = difflib.get_close_matches(name[:100], names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return ApiError(code, f"{where} is not a known name{hint}", where, name, list(names))
+    return ApiError(code, f"{where} is not a known name{hint}", where, name, names)
 
 
 def _path(location: Location, under: str) -> str:

@@ -48,7 +48,7 @@ def _position(outcome: Outcome, name: str) -> int:
     what = "names several outputs" if name in labels else "is not among the outputs explained"
     explained = [{"index": each.index, "label": each.label} for each in outcome.outputs]
     detail = f"output {name[:100]!r} {what}"
-    raise ApiError(ErrorCode.UNKNOWN_OUTPUT, detail, "output", name, list(explained))
+    raise ApiError(ErrorCode.UNKNOWN_OUTPUT, detail, "output", name, explained)
 
 
 def load_arrays(services: Services, state: State) -> bytes:

@@ -99,7 +99,7 @@ def _negotiated(request: Request) -> str:
     chosen = negotiate(accept, offered)
     if chosen is None:
         detail = f"attributions come as {', '.join(offered)}"
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", accept, list(offered))
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", accept, offered)
     return next(form for form, media_type in MEDIA_TYPES.items() if media_type == chosen)
 
 
