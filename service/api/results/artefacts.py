@@ -13,7 +13,7 @@ from service.api.reading import documents
 from service.api.services import Services
 from service.contract.records import State
 from service.contract.schema import Curve, ErrorCode, Faithfulness, Outcome
-from service.contract.store import MissingArtefact, attributions_key, faithfulness_key
+from service.contract.store import MissingArtefact, attributions_key, faithfulness_key, image_key
 
 PNG = "image/png"
 FRESH_S = 86400  # a result never changes; it may go with its explanation
@@ -53,20 +53,25 @@ def _position(outcome: Outcome, name: str) -> int:
 
 def load_arrays(services: Services, state: State) -> bytes:
     """The npz as the worker stored it. Blocking. Raises ApiError, StoreError."""
-    return _load(services, attributions_key(state.id, str(state.result)))
+    return _load(services, attributions_key(state.id, str(state.result)), what="result")
 
 
 def load_curves(services: Services, state: State) -> list[Curve]:
     """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
-    stored = _load(services, faithfulness_key(state.id, str(state.result)))
+    stored = _load(services, faithfulness_key(state.id, str(state.result)), what="result")
     return Faithfulness.model_validate_json(stored).curves
 
 
-def _load(services: Services, key: str) -> bytes:
+def load_upload(services: Services, state: State) -> bytes:
+    """The picture as it was sent. Blocking. Raises ApiError, StoreError."""
+    return _load(services, image_key(state.id), what="picture")
+
+
+def _load(services: Services, key: str, *, what: str) -> bytes:
     try:
         return services.store.get(key)
     except MissingArtefact as error:
-        detail = "the result is no longer in the store"
+        detail = f"the {what} is no longer in the store"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
 
 

@@ -20,7 +20,6 @@ from service.api.services import Provided, Services
 from service.contract.pictures import decode_picture
 from service.contract.records import State
 from service.contract.schema import ErrorCode
-from service.contract.store import MissingArtefact, image_key
 
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
@@ -94,9 +93,5 @@ def _subject(
 
 def _photo(services: Services, state: State) -> NDArray[np.uint8]:
     """The upright upload (H0, W0, 3)."""
-    try:
-        content = services.store.get(image_key(state.id))
-    except MissingArtefact as error:
-        detail = "the picture is no longer in the store"
-        raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
+    content = artefacts.load_upload(services, state)
     return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
