@@ -5,51 +5,23 @@ from anyio import move_on_after, to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.api.endpoints.explanations import FORM, POST_PROBLEMS
 from service.api.endpoints.removal import remove
+from service.api.endpoints.submission import PICTURES, answers, asks
 from service.api.intake.admission import admit_batch
 from service.api.intake.caching import Caching, cache_status
 from service.api.intake.receive import receive
-from service.api.intake.upload import JSON, MULTIPART
 from service.api.protocol.headers import document_response, not_modified, preferred_wait
-from service.api.protocol.responses import (
-    CACHE_CONTROL,
-    IDEMPOTENCY_KEY,
-    IF_NONE_MATCH,
-    LOOK,
-    PREFER,
-    asked_for,
-    problems,
-)
+from service.api.protocol.responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.reading import batch_documents
 from service.api.reading.catalogue import BatchState
 from service.api.services import Provided, Services
 from service.contract.names import new_batch_id
-from service.contract.request import MOST_IN_BATCH
+from service.contract.request import BatchRequest
 from service.contract.schema import Batch, ErrorCode
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
-_IMAGES = {
-    "type": "array",
-    "items": {"type": "string", "format": "binary"},
-    "minItems": 1,
-    "maxItems": MOST_IN_BATCH,
-    "description": "The pictures, a file each, in parts of the same name",
-}
-_BODY = {
-    "required": True,
-    "content": {
-        MULTIPART: {
-            "schema": FORM | {"properties": FORM["properties"] | {"image": _IMAGES}},
-            "encoding": {"settings": {"contentType": JSON}},
-        },
-        JSON: {
-            "schema": {"$ref": "#/components/schemas/BatchRequest"},
-            "example": {"images": ["iVBORw0KGgo…", "iVBORw0KGgo…"]},
-        },
-    },
-}
+_EXAMPLE = {"images": ["iVBORw0KGgo…", "iVBORw0KGgo…"]}
 
 
 @router.post(
@@ -57,8 +29,8 @@ _BODY = {
     status_code=202,
     response_model=Batch,
     response_description="Accepted, every picture; they wait for a worker, or run",
-    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
-    responses=asked_for(Batch) | problems(*POST_PROBLEMS),
+    openapi_extra=asks(BatchRequest, image=PICTURES, example=_EXAMPLE),
+    responses=answers(Batch),
 )
 async def create_batch(request: Request, services: Provided) -> Response:
     """Ask for several pictures to be explained side by side: all are accepted, or none.

@@ -1,6 +1,6 @@
 """Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from anyio import to_thread
@@ -9,33 +9,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service.api.endpoints.removal import remove
+from service.api.endpoints.submission import PICTURE, answers, asks
 from service.api.intake.admission import admit
 from service.api.intake.caching import Caching, cache_status
 from service.api.intake.receive import receive
-from service.api.intake.upload import JSON, MULTIPART
+from service.api.intake.upload import JSON
 from service.api.protocol.headers import document_response, not_modified, preferred_wait
-from service.api.protocol.responses import (
-    CACHE_CONTROL,
-    IDEMPOTENCY_KEY,
-    IF_NONE_MATCH,
-    LOOK,
-    PREFER,
-    asked_for,
-    problems,
-)
+from service.api.protocol.responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.reading import documents
 from service.api.reading.catalogue import Cursor, standing
 from service.api.services import Provided, Services
 from service.contract.names import new_id
 from service.contract.records import State
-from service.contract.schema import (
-    ErrorCode,
-    Explanation,
-    ExplanationList,
-    Status,
-)
+from service.contract.request import ExplanationRequest
+from service.contract.schema import ErrorCode, Explanation, ExplanationList, Status
 
 router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
+
+_EXAMPLE = {"image": "iVBORw0KGgo…", "settings": {"outputs": {"top": 1}}}
 
 
 class ListQuery(BaseModel):
@@ -49,65 +40,13 @@ class ListQuery(BaseModel):
     limit: int = Field(20, ge=1, le=100)
 
 
-FORM: dict[str, Any] = {
-    "type": "object",
-    "required": ["image"],
-    "properties": {
-        "image": {"type": "string", "format": "binary", "description": "The picture, as a file"},
-        "settings": {"$ref": "#/components/schemas/ExplanationSettings"},
-        "label_map": {
-            "type": "string",
-            "format": "binary",
-            "description": "Regions of your own, where superpixels are labels: PNG (8- or 16-bit "
-            "grey, or palette indices) or .npy of whole numbers, of the upright picture's size or "
-            "of the model's input",
-        },
-    },
-    "additionalProperties": False,
-}
-_BODY = {
-    "required": True,
-    "content": {
-        MULTIPART: {
-            "schema": FORM,
-            "encoding": {"settings": {"contentType": JSON}},
-        },
-        JSON: {
-            "schema": {"$ref": "#/components/schemas/ExplanationRequest"},
-            "example": {"image": "iVBORw0KGgo…", "settings": {"outputs": {"top": 1}}},
-        },
-    },
-}
-
-
-POST_PROBLEMS = (
-    ErrorCode.BAD_REQUEST,
-    ErrorCode.REQUEST_TIMEOUT,
-    ErrorCode.GONE,
-    ErrorCode.TOO_LARGE,
-    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-    ErrorCode.INVALID_IMAGE,
-    ErrorCode.INVALID_LABEL_MAP,
-    ErrorCode.INVALID_SETTINGS,
-    ErrorCode.IDEMPOTENCY_MISMATCH,
-    ErrorCode.UNKNOWN_MODEL,
-    ErrorCode.UNKNOWN_OUTPUT,
-    ErrorCode.MODEL_UNAVAILABLE,
-    ErrorCode.NO_WORKER,
-    ErrorCode.SHARE_FULL,
-    ErrorCode.QUEUE_FULL,
-    ErrorCode.BUSY,
-    ErrorCode.STORE_UNAVAILABLE,
-)
-
-
 @router.post(
     "",
     status_code=202,
     response_model=Explanation,
     response_description="Accepted; it waits for a worker, or runs",
-    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL]},
-    responses=asked_for(Explanation) | problems(*POST_PROBLEMS),
+    openapi_extra=asks(ExplanationRequest, image=PICTURE, example=_EXAMPLE),
+    responses=answers(Explanation),
 )
 async def create_explanation(request: Request, services: Provided) -> Response:
     """Ask for a picture to be explained.
@@ -117,14 +56,10 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     """
     explanation_id = await receive(request, services, new_id(), admit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
-    return await _created(request, services, explanation_id)
-
-
-async def _created(request: Request, services: Services, explanation_id: str) -> Response:
     state, headers = await _awaited(request, services, explanation_id)
     response = _answer(state, status_code=200 if state.status.done else 202)
-    response.headers.update(headers | cache_status([state], Caching.of(request)))
-    response.headers["Location"] = documents.path_of(state.id)
+    headers |= cache_status([state], Caching.of(request))
+    response.headers.update(headers | {"Location": documents.path_of(explanation_id)})
     return response
 
 

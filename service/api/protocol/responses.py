@@ -3,8 +3,6 @@
 from itertools import groupby
 from typing import Any
 
-from pydantic import BaseModel
-
 from service.api.protocol.errors import PROBLEM, STATUSES, ApiError, problem_of
 from service.contract.schema import ErrorCode
 
@@ -39,7 +37,6 @@ RATE_LIMIT = {
 CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
 _HEADERS = {401: CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | RATE_LIMIT, 503: RETRY_AFTER}
 ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
-LOCATION = {"Location": {"description": "Path of what was made", "schema": {"type": "string"}}}
 APPLIED = {
     "Preference-Applied": {
         "description": "`wait=N`, where the request preferred to wait",
@@ -56,45 +53,12 @@ PREFER = {
     "schema": {"type": "string", "pattern": r"wait=\d+"},
     "example": "wait=30",
 }
-_CACHE_STATUS = {
-    "Cache-Status": {
-        "description": "RFC 9211: `hit` where an earlier result answers, for all of a batch, else "
-        "`fwd=miss`, `fwd=partial` where one does for some of it, or `fwd=request` where "
-        "Cache-Control asked for that",
-        "schema": {"type": "string"},
-    }
-}
-CACHE_CONTROL = {
-    "name": "Cache-Control",
-    "in": "header",
-    "description": "`no-cache`: compute anew; `no-store`: that, and answer no other request by it",
-    "schema": {"type": "string"},
-}
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same key with the same request gives the same again",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "description": "An ETag: answer 304 while it still stands",
     "schema": {"type": "string"},
 }
-
-
-def asked_for(model: type[BaseModel]) -> Responses:
-    """Answers to a request that makes something, done already or not."""
-    version = ETAG | APPLIED | _CACHE_STATUS
-    return {
-        200: {
-            "model": model,
-            "description": "Done, within the wait preferred or by an earlier request",
-            "headers": LOCATION | version,
-        },
-        202: {"headers": LOCATION | RETRY_AFTER | version},
-    }
 
 
 def problems(*codes: ErrorCode, guarded: bool = True) -> Responses:
@@ -134,8 +98,11 @@ def binary(*media_types: str) -> dict[str, Any]:
 
 def shows_result(*codes: ErrorCode, **shown: Any) -> Responses:
     """An answer that shows what was found, described so; the problems of all such, and these."""
-    found = {200: {"headers": ETAG, **shown}}
-    return found | _NOT_MODIFIED | problems(*_OF_RESULTS, *codes)
+    return {
+        200: {"headers": ETAG, **shown},
+        **_NOT_MODIFIED,
+        **problems(*_OF_RESULTS, *codes),
+    }
 
 
 LOOK: Responses = {  # at what may not be done
