@@ -26,7 +26,7 @@ from service.api.endpoints import (
     scrape,
     welcome,
 )
-from service.api.protocol import errors, validation
+from service.api.protocol import errors, parameters
 from service.api.results import attributions, batch_results, faithfulness, figures, heatmaps
 from service.api.services import open_services
 from service.api.version import version
@@ -76,7 +76,7 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
         app.include_router(module.router)
     description.install(app)
     errors.install(app)
-    validation.install(app)
+    parameters.install(app)
     _wrap(app, settings)
     return app
 

@@ -1,17 +1,13 @@
-"""pydantic's findings -> one problem that names the field and what it would accept."""
+"""What is wrong with a document -> one problem: the field, and what it would accept."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
-from starlette.responses import Response
 
-from service.api.protocol.errors import ApiError, problem_response
+from service.api.protocol.errors import ApiError
 from service.contract.schema import ErrorCode
 
 Schema = dict[str, Any]
@@ -42,15 +38,6 @@ _MESSAGES = {
     "union_tag_invalid": "there is no such kind",
     "recursion_depth_exceeded": "it is nested too deeply",
 }
-_BOUNDS = {
-    "ge": "minimum",
-    "gt": "exclusiveMinimum",
-    "le": "maximum",
-    "lt": "exclusiveMaximum",
-    "min_length": "minLength",
-    "max_length": "maxLength",
-}
-_BOUNDS_OF_LISTS = _BOUNDS | {"min_length": "minItems", "max_length": "maxItems"}
 
 
 def refusal(
@@ -126,42 +113,3 @@ def _accepted(node: Schema) -> JsonValue:
     if "properties" in node:
         return sorted(node["properties"])
     return {key: node[key] for key in _TELLING if key in node}
-
-
-def install(app: FastAPI) -> None:
-    app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
-
-
-async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
-    """Query parameters, which FastAPI itself checks."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - the handlers' type is wide
-    findings = error.errors()
-    place, name = findings[0]["loc"][:2]
-    if findings[0]["type"] == "extra_forbidden":
-        names = _parameters(request)
-        detail = f"there is no {place} parameter {name[:100]}"
-        refused = ApiError(ErrorCode.INVALID_PARAMETER, detail, name[:100], name, names)
-        return problem_response(refused)
-    ours = [finding for finding in findings if finding["loc"][1] == name]
-    messages = dict.fromkeys(finding["msg"] for finding in ours)  # a union has one a branch
-    detail = f"{place} parameter {name}: {'; '.join(messages)}"
-    return problem_response(
-        ApiError(ErrorCode.INVALID_PARAMETER, detail, name, ours[0]["input"], _limits(ours))
-    )
-
-
-def _limits(findings: list[Any]) -> JsonValue:
-    context = {
-        name: limit for finding in findings for name, limit in finding.get("ctx", {}).items()
-    }
-    bounds = _BOUNDS_OF_LISTS if context.get("field_type") == "List" else _BOUNDS
-    limits = {bounds[name]: limit for name, limit in context.items() if name in bounds}
-    if "expected" in context:
-        limits["oneOf"] = re.findall("'([^']*)'", context["expected"])
-    return limits or None
-
-
-def _parameters(request: Request) -> list[str]:
-    """The names of the query parameters of the endpoint asked."""
-    operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
-    return [each["name"] for each in operation["parameters"] if each["in"] == "query"]
