@@ -11,8 +11,6 @@ from service.api.protocol.errors import ApiError, retry_after
 from service.contract.schema import ErrorCode
 from service.contract.settings import Settings
 
-BUSY_S = 2
-
 Hold = Callable[[int], None]
 
 
@@ -109,4 +107,4 @@ def _check_length(length: int, max_bytes: int) -> None:
 
 def _busy() -> ApiError:
     detail = "too many bodies are being received at this moment; send it again soon"
-    return ApiError(ErrorCode.BUSY, detail, "body", headers=retry_after(BUSY_S))
+    return ApiError(ErrorCode.BUSY, detail, "body", headers=retry_after())

@@ -29,7 +29,7 @@ def resolve(
     regions: int | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
     """What to compute and with which model; `regions`: of the label map. Raises ApiError."""
-    card, shape = _known(find_card(settings.model, cards))
+    card, shape = _known(_find_card(settings.model, cards))
     _check_masker(settings.masker, shape[2])
     _check_taken(settings)
     superpixels = settings.superpixels or METHODS[settings.method].superpixels
@@ -45,7 +45,19 @@ def resolve(
     return ResolvedSettings.model_validate(dict(settings) | chosen), card
 
 
-def find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
+def check_served(name: str | None, cards: Sequence[ModelCard]) -> None:
+    """Raises ApiError where no worker can use the model of that name, or the default one."""
+    card = _find_card(name, cards)
+    if card.status is not ModelStatus.AVAILABLE:
+        raise _unavailable(card)
+
+
+def no_worker() -> ApiError:
+    detail = "no worker is alive; nothing can be explained until one is"
+    return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_S))
+
+
+def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
     """The card of that name, or the default one. Raises ApiError."""
     if not cards:
         raise no_worker()
@@ -66,18 +78,6 @@ def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
     raise ApiError(
         ErrorCode.MODEL_UNAVAILABLE, detail, "settings.model", None, names, retry_after(LOADING_S)
     )
-
-
-def no_worker() -> ApiError:
-    detail = "no worker is alive; nothing can be explained until one is"
-    return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_S))
-
-
-def check_served(name: str | None, cards: Sequence[ModelCard]) -> None:
-    """Raises ApiError where no worker can use the model of that name, or the default one."""
-    card = find_card(name, cards)
-    if card.status is not ModelStatus.AVAILABLE:
-        raise _unavailable(card)
 
 
 def _known(card: ModelCard) -> tuple[ModelCard, Shape]:

@@ -26,7 +26,7 @@ _OF_RESULTS = (
 _WAITING = "Seconds after which it is worth asking again"
 
 RETRY_AFTER = {"Retry-After": {"description": _WAITING, "schema": {"type": "integer"}}}
-RATE_LIMIT = {
+_RATE_LIMIT = {
     f"RateLimit-{name}": {"description": description, "schema": {"type": "integer"}}
     for name, description in {
         "Limit": "Requests that the name of the key may make in a window",
@@ -34,8 +34,8 @@ RATE_LIMIT = {
         "Reset": "Seconds until the window has passed",
     }.items()
 }
-CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
-_HEADERS = {401: CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | RATE_LIMIT, 503: RETRY_AFTER}
+_CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+_HEADERS = {401: _CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | _RATE_LIMIT, 503: RETRY_AFTER}
 ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
 APPLIED = {
     "Preference-Applied": {

@@ -19,7 +19,7 @@ def batch(state: BatchState) -> Batch:
     expires_at = _largest(member.expires_at for member in members) if state.done else None
     return Batch(
         id=state.batch.id,
-        status=status_of(state),
+        status=_status(state),
         done=state.done,
         created_at=documents.moment(state.batch.created_at),
         started_at=documents.moment_or_none(_least(member.started_at for member in members)),
@@ -36,14 +36,6 @@ def batch(state: BatchState) -> Batch:
     )
 
 
-def status_of(state: BatchState) -> BatchStatus:
-    """By what is still to be done."""
-    open_ = {member.status for member in state.members.values() if not member.status.done}
-    if not open_:
-        return BatchStatus.DONE
-    return BatchStatus.QUEUED if open_ == {Status.QUEUED} else BatchStatus.RUNNING
-
-
 def path_of(batch_id: str) -> str:
     return f"/v1/batches/{batch_id}"
 
@@ -57,6 +49,14 @@ def etag_of(state: BatchState) -> str:
 def next_look_s(state: BatchState) -> int:
     """When it is worth asking again, in whole seconds."""
     return max(documents.next_look_s(member) for member in state.members.values())
+
+
+def _status(state: BatchState) -> BatchStatus:
+    """By what is still to be done."""
+    open_ = {member.status for member in state.members.values() if not member.status.done}
+    if not open_:
+        return BatchStatus.DONE
+    return BatchStatus.QUEUED if open_ == {Status.QUEUED} else BatchStatus.RUNNING
 
 
 def _links(state: BatchState) -> dict[str, str]:
