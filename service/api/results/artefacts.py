@@ -88,7 +88,7 @@ async def answer(
     *,
     name: str,
     etag: str,
-    limiter: CapacityLimiter | None = None,
+    limiter: CapacityLimiter | None = None,  # of threads, where it takes much memory
 ) -> Response:
     """The file of that name, made in a thread unless the client has it; `make` may block."""
     if unchanged := not_modified(request, etag):
