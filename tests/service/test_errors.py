@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-import redis
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from service.api.protocol.errors import STATUSES, ApiError, problem_of
 from service.contract.schema import ErrorCode
 from service.contract.store import attributions_key
+from tests.outages import OUTAGES
 
 URL = "/v1/explanations"
 
@@ -159,19 +159,29 @@ async def test_redis_may_come_back(start, settings, mortal_redis, refused):
         assert (await api.get(URL)).status_code == 200
 
 
-async def test_redis_out_of_memory_refuses_new_explanations_only(
-    served, create, photo, refused, connection, redis_url
+@pytest.mark.parametrize("code", OUTAGES)
+async def test_a_redis_that_takes_no_writes_refuses_for_now_and_says_why(
+    code, served, photo, refused, connection
 ):
-    await create()
-    connection.config_set("maxmemory", 1)
-    try:
-        answer = await served.post(URL, files={"image": ("p", photo)})
-        refused(answer, 503, "redis_unavailable")
-        assert (await served.get(URL)).status_code == 200
-    finally:
-        connection.config_set("maxmemory", 0)
-    with redis.Redis.from_url(redis_url) as after:
-        assert after.llen("rq:queue:test") == 1
+    upload = {"image": ("p", photo)}
+    with OUTAGES[code](connection):
+        answer = await served.post(URL, files=upload)
+        problem = refused(answer, 503, "redis_unavailable")
+        assert problem["detail"].startswith("Redis ")
+        assert "does not" not in problem["detail"]
+        assert int(answer.headers["retry-after"]) > 0
+        read = await served.get(URL)
+    assert read.status_code == (503 if code == "MASTERDOWN" else 200)
+    assert connection.llen("rq:queue:test") == 0
+    assert (await served.post(URL, files=upload)).status_code == 202
+
+
+async def test_what_redis_will_never_take_is_not_said_to_pass(served, photo, refused, connection):
+    connection.set("rq:queue:test", "no list")
+    problem = refused(
+        await served.post(URL, files={"image": ("p", photo)}), 503, "redis_unavailable"
+    )
+    assert problem["detail"] == "Redis does not do what was asked of it"
 
 
 async def test_a_store_that_refuses_is_said_and_nothing_is_queued(

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from service.contract.outage import outage
 from service.contract.schema import ErrorCode, Failure, Problem
 from service.contract.store import StoreError
 
@@ -185,9 +186,10 @@ def _other_method(request: Request) -> Response:
 
 async def _on_redis_error(_request: Request, error: Exception) -> Response:
     log.error("Redis failed", reason=f"{type(error).__name__}: {error}")
-    detail = "Redis does not answer; nothing can be accepted or read until it does"
-    if isinstance(error, redis.OutOfMemoryError):
-        detail = "Redis is full; nothing can be accepted until it has room"
+    assert isinstance(error, redis.RedisError)  # noqa: S101
+    detail = "Redis does not do what was asked of it"
+    if reason := outage(error):
+        detail = f"{reason}; nothing can be accepted until that is over"
     return problem_response(ApiError(ErrorCode.REDIS_UNAVAILABLE, detail, headers=retry_after()))
 
 
