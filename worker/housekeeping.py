@@ -9,6 +9,7 @@ import structlog
 from rq.worker_registration import clean_worker_registry
 
 from service.contract.ledger import Ledger
+from service.contract.outage import outage
 from service.contract.presence import announce, withdraw
 from service.contract.queue import Queue
 from service.contract.schema import ModelCard
@@ -67,8 +68,8 @@ class Housekeeping:
                 if self._do_chores():
                     continue
             except redis.RedisError as error:
-                log.warning("chores put off: no Redis", reason=type(error).__name__)
-                if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                log.warning("chores put off", reason=outage(error) or type(error).__name__)
+                if outage(error):
                     self._spare_the_living()
             self._woken.wait(self._settings.lease_s / 4)
             self._woken.clear()
@@ -84,7 +85,7 @@ class Housekeeping:
         return sweep_due(self._ledger, self._store, tombstone_s=self._settings.tombstone_s)
 
     def _spare_the_living(self) -> None:
-        """While Redis is gone nobody can renew a lease; once it is back, let a lease pass first."""
+        """In an outage nobody can renew a lease; once it is over, let a lease pass first."""
         self._reap_from = time.monotonic() + self._settings.lease_s
 
     def _reap(self) -> None:

@@ -15,6 +15,7 @@ from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
 from worker.control import Canceled, LeaseLost
 from worker.ending import Task
+from worker.patience import Spell
 
 TICK_S = 0.1  # how soon a cancel is heard
 PROGRESS_S = 0.2  # how often progress is published
@@ -34,6 +35,7 @@ class Leases:
         self._ledger = ledger
         self._held = {task: News(task) for task in tasks}
         self._grace_s = grace_s
+        self._silence = Spell("leases not renewed")
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -46,6 +48,7 @@ class Leases:
     ) -> None:
         self._left.set()
         self._thread.join()
+        self._silence.is_over()
 
     @property
     def held(self) -> list[Task]:
@@ -63,8 +66,9 @@ class Leases:
                     self._end_process(task)
             try:
                 self._renew(list(self._held.items()))
+                self._silence.is_over()
             except redis.RedisError as error:
-                log.warning("leases not renewed", reason=type(error).__name__)
+                self._silence.goes_on(error)
 
     def _renew(self, held: Sequence[tuple[Task, "News"]]) -> None:
         ticks = [Tick(task.state.id, task.attempt, news.read()) for task, news in held]

@@ -6,11 +6,10 @@ hangs) and its in-process one renews no lease and cannot be interrupted.
 """
 
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import rq
@@ -25,9 +24,12 @@ from worker.control import Control, DeadlineExceeded, Draining, LeaseLost
 from worker.ending import Ended, Ending, Explain, Task, failed
 from worker.engine.control import Interruption
 from worker.lease import Leases
+from worker.patience import outlast
+
+T = TypeVar("T")
 
 PATIENCE_S = 120  # how long a result waits for Redis to come back
-FULL_S = 1  # between two tries of a Redis that is full
+TRY_AGAIN_S = 1  # between two tries to take a job while Redis is out
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +39,6 @@ class ModelWorker(rq.SimpleWorker):
 
     job_class = Job
     queue_class = Queue
-    max_connection_wait_time = 2.0  # seconds between tries while Redis is gone
     dequeue_timeout = 2  # seconds; the socket gives up after 5
     connection_timeout = 5
 
@@ -55,13 +56,11 @@ class ModelWorker(rq.SimpleWorker):
     # --- Whose turn it is
 
     def dequeue_job_and_maintain_ttl(self, *arguments: Any, **options: Any) -> Any:
-        """RQ waits for a Redis that is gone; for one that is full, so do we."""
-        while True:
-            try:
-                return super().dequeue_job_and_maintain_ttl(*arguments, **options)
-            except redis.OutOfMemoryError as error:
-                log.warning("Redis is full: no job can be begun", reason=str(error))
-                time.sleep(FULL_S)
+        """RQ waits for a Redis that is gone; for one that takes no writes, so do we."""
+        take = super().dequeue_job_and_maintain_ttl
+        return outlast(
+            lambda: take(*arguments, **options), "no job can be begun", pause_s=TRY_AGAIN_S
+        )
 
     # --- One job
 
@@ -156,17 +155,9 @@ class ModelWorker(rq.SimpleWorker):
             self._persist(lambda: self._ledger.release(task.state.id, task.attempt))
             log.info("given back")
 
-    def _persist(self, write: Callable[[], Any]) -> Any:
-        """Write to Redis, and wait for it if it is gone; a result must not be lost with it."""
-        patience = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return write()
-            except (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError) as error:
-                if time.monotonic() > patience:
-                    raise
-                log.warning("waiting for Redis", reason=type(error).__name__)
-                time.sleep(0.25)
+    def _persist(self, write: Callable[[], T]) -> T:
+        """Write to Redis, and wait for it if it is out; a result must not be lost with it."""
+        return outlast(write, "waiting for Redis", pause_s=0.25, patience_s=PATIENCE_S)
 
     def _drop(self, job_id: str, queue: rq.Queue) -> None:
         """Take a refused job out of Redis."""
@@ -184,10 +175,17 @@ class ModelWorker(rq.SimpleWorker):
         for task in self._tasks:
             task.control.interrupt(Draining)
 
-    # --- RQ's own bookkeeping: informative only, so it must not end a worker while Redis is gone
+    # --- RQ's own bookkeeping: informative only, so it must not end a worker while Redis is out
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         _informative(super().heartbeat, timeout, pipeline)
+
+    def _set_ip_address(self, connection: redis.Redis) -> None:
+        self.ip_address = "unknown"
+        _informative(super()._set_ip_address, connection)
+
+    def register_birth(self) -> None:
+        _informative(super().register_birth)
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         _informative(super().set_state, state, pipeline)

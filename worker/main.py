@@ -5,7 +5,6 @@ import os
 import secrets
 import socket
 import sys
-import time
 from threading import Thread
 
 import redis
@@ -23,6 +22,7 @@ from worker.loop import ModelWorker
 from worker.models.errors import RegistryError
 from worker.models.registry import Registry, read_registry
 from worker.native_lines import relay_native_lines
+from worker.patience import outlast
 from worker.start_up import StartUp
 
 REDIS_PATIENCE_S = 60
@@ -43,7 +43,7 @@ def main() -> int:
         os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
         store = open_store(settings.store_url)
         connection = connect(settings.redis_url)
-        _wait_for(connection)
+        outlast(connection.ping, "waiting for Redis", pause_s=1, patience_s=REDIS_PATIENCE_S)
     except (TracesUnavailable, RegistryError, ValueError, OSError, redis.RedisError) as error:
         log.error("the worker cannot start", reason=str(error))
         return 1
@@ -88,19 +88,6 @@ def load_others(registry: Registry, housekeeping: Housekeeping) -> None:
 def load(model: str, registry: Registry, housekeeping: Housekeeping) -> None:
     registry.load(model)
     housekeeping.wake()
-
-
-def _wait_for(connection: redis.Redis) -> None:
-    patience = time.monotonic() + REDIS_PATIENCE_S
-    while True:
-        try:
-            connection.ping()
-            return
-        except redis.ConnectionError as error:
-            if time.monotonic() > patience:
-                raise
-            log.warning("waiting for Redis", reason=str(error))
-            time.sleep(1)
 
 
 if __name__ == "__main__":

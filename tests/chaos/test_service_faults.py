@@ -146,10 +146,12 @@ def test_a_full_redis_refuses_what_is_new_and_loses_nothing(stage: Stage, worker
             assert "full" in answer.json()["detail"]
         stage.client.post(f"{URL}/{canceled}/cancel")
         assert stage.document(canceled)["status"] == "canceled"
-        wait_until(lambda: stage.logged("worker", b"Redis is full") > 0, seconds=30)
+        wait_until(lambda: stage.logged("worker", b"no job can be begun") > 0, seconds=30)
     for explanation_id in (running, waiting):
         assert stage.wait(explanation_id, "succeeded")["attempts"] == 1
     assert worker.poll() is None
+    told = [stage.logged("worker", line) for line in (b"leases not renewed", b"no longer: leases")]
+    assert told == [2, 1]  # when it began, and when it was over
     stage.wait_ready()
     again = stage.ask(headers={"Idempotency-Key": "of-a-full-redis"})
     stage.wait(again.json()["id"], "succeeded")

@@ -9,6 +9,7 @@ from redis import RedisError
 from service.contract.schema import ErrorCode
 from tests.chaos.conftest import LEASE_S, Scene
 from tests.conftest import wait_until
+from tests.outages import OUTAGES
 
 SLACK_S = 1  # of a busy machine
 
@@ -127,6 +128,16 @@ def test_after_redis_was_gone_a_worker_that_lives_has_time_to_say_so(scene: Scen
     time.sleep(LEASE_S / 2)  # the other one looks for lost jobs more often
     silent.send_signal(signal.SIGCONT)
     assert scene.wait(job, "succeeded").attempts == 1
+
+
+def test_a_worker_waits_at_its_start_for_a_redis_that_takes_no_writes(scene: Scene) -> None:
+    job = scene.submit(steps=1)
+    with OUTAGES["READONLY"](scene.connection):
+        worker = scene.worker()
+        log = scene.folder / "worker-0.log"
+        wait_until(lambda: b"no job can be begun" in log.read_bytes(), seconds=20)
+    assert scene.wait(job, "succeeded").attempts == 1
+    assert worker.poll() is None
 
 
 def test_a_restart_of_redis_costs_a_job_nothing(scene: Scene) -> None:
