@@ -1,6 +1,6 @@
 """A worker process like the real one, but for the model: its explanations sleep.
 
-The picture's sha256 says how: `steps` of `step_s` seconds, and whether the call can be interrupted.
+The metadata of its settings says how: so many `steps` of `step_s` seconds.
 """
 
 import os

@@ -4,28 +4,22 @@ import signal
 
 from service.contract.ledger import Ledger
 from service.contract.schema import ErrorCode
-from tests.chaos.conftest import Scene
+from tests.chaos.scene import NewScene, Scene, beforehand
 from tests.chaos.stand_in import DEADLY
 from tests.conftest import wait_until
-
-
-def all_begun(scene: Scene, jobs: list[str]) -> None:
-    wait_until(lambda: all(scene.starts(job) == 1 for job in jobs), seconds=20)
 
 
 def test_one_worker_runs_a_batch_side_by_side(scene: Scene) -> None:
     jobs = scene.submit_batch(10, 10, 10)
     scene.worker()
-    all_begun(scene, jobs)
+    scene.wait_begun(*jobs)
     assert {scene.state(job).status for job in jobs} == {"running"}
     states = [scene.wait(job, "succeeded") for job in jobs]
     assert max(state.started_at or 0 for state in states) < min(
         state.finished_at or 0 for state in states
     )
     assert [scene.starts(job) for job in jobs] == [1, 1, 1]
-    for key in ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos"):
-        assert not scene.connection.exists(key)
-    assert not any(scene.connection.exists(f"rq:job:{job}") for job in jobs)
+    assert scene.left(*jobs) == []
 
 
 def test_each_ends_when_it_is_done_and_does_not_wait_for_the_others(scene: Scene) -> None:
@@ -35,47 +29,10 @@ def test_each_ends_when_it_is_done_and_does_not_wait_for_the_others(scene: Scene
     assert scene.state(long).status == "running"
 
 
-def test_a_batch_whose_worker_was_killed_ends_every_one_once(scene: Scene) -> None:
-    first = scene.worker()
-    jobs = scene.submit_batch(1, 20, 20, 20)
-    scene.wait(jobs[0], "succeeded")
-    first.kill()
-    scene.worker()
-    states = [scene.wait(job, "succeeded", seconds=40) for job in jobs]
-    assert [state.attempts for state in states] == [1, 2, 2, 2]
-    assert [scene.starts(job) for job in jobs] == [1, 2, 2, 2]
-    assert not scene.connection.exists("rq:wip:chaos")
-
-
-def test_one_that_was_lost_with_its_worker_runs_alone_the_next_time(scene: Scene) -> None:
-    first = scene.worker()
-    jobs = scene.submit_batch(400, 400)
-    all_begun(scene, jobs)
-    first.kill()
-    scene.worker()
-    wait_until(lambda: sum(scene.starts(job) for job in jobs) == 3, seconds=20)
-    wait_until(lambda: {scene.state(j).status for j in jobs} == {"queued", "running"}, seconds=20)
-
-
-def test_one_that_kills_its_workers_fails_alone(scene: Scene) -> None:
-    jobs = scene.submit_batch(2, DEADLY, 2)
-    worker = scene.worker(MAX_ATTEMPTS=3)
-
-    def all_done() -> bool:
-        nonlocal worker
-        if worker.poll() is not None:
-            worker = scene.worker(MAX_ATTEMPTS=3)
-        return all(scene.state(job).status.done for job in jobs)
-
-    wait_until(all_done, seconds=60)
-    assert [scene.state(job).status for job in jobs] == ["succeeded", "failed", "succeeded"]
-    assert scene.starts(jobs[1]) == 3
-
-
 def test_canceling_one_leaves_the_others(scene: Scene) -> None:
     jobs = scene.submit_batch(20, 400, 20)
     scene.worker()
-    all_begun(scene, jobs)
+    scene.wait_begun(*jobs)
     assert scene.ledger.cancel(jobs[1]) == "canceling"
     canceled = scene.wait(jobs[1], "canceled")
     assert canceled.progress.evaluations < 400
@@ -91,8 +48,7 @@ def test_a_worker_told_to_stop_gives_back_all_that_is_not_done(scene: Scene) -> 
     waiting = scene.submit(steps=1)
     stopping.send_signal(signal.SIGTERM)
     assert stopping.wait(timeout=10) == 0
-    queued = [id_.decode() for id_ in scene.connection.lrange("rq:queue:chaos", 0, -1)]
-    assert queued == [*jobs[1:], waiting]
+    assert scene.queued() == [*jobs[1:], waiting]
     assert [scene.state(job).attempts for job in jobs] == [1, 0, 0]
     scene.worker()
     assert [scene.wait(job, "succeeded").attempts for job in jobs] == [1, 1, 1]
@@ -109,33 +65,113 @@ def test_what_another_worker_has_of_a_batch_is_left_to_it(scene: Scene) -> None:
     assert scene.state(jobs[1]).status == "running"
 
 
-def test_one_past_its_deadline_fails_and_the_time_of_the_others_is_their_own(scene: Scene) -> None:
+@beforehand
+def late(new_scene: NewScene) -> Scene:
+    """Two take longer than they may; the third takes 3 s beside them, and has 6."""
+    scene = new_scene()
     scene.worker(DEADLINE_S=2)
-    jobs = scene.submit_batch(400, 400, 30, step_s=0.04)  # the last takes 3 s beside the others
-    late = [scene.wait(job, "failed") for job in jobs[:2]]
-    assert {state.error.code for state in late if state.error} == {ErrorCode.DEADLINE_EXCEEDED}
-    scene.wait(jobs[2], "succeeded")
+    scene.submit_batch(400, 400, 30, step_s=0.04)
+    return scene
+
+
+def test_one_past_its_deadline_fails_and_the_time_of_the_others_is_their_own(late: Scene) -> None:
+    *endless, brief = late.jobs
+    states = [late.wait(job, "failed") for job in endless]
+    assert {state.error.code for state in states if state.error} == {ErrorCode.DEADLINE_EXCEEDED}
+    late.wait(brief, "succeeded")
+
+
+@beforehand
+def outlasting(new_scene: NewScene) -> Scene:
+    """The last takes longer than it may; the others are done soon."""
+    scene = new_scene()
+    scene.worker(DEADLINE_S=1)
+    scene.submit_batch(1, 1, 1, 1, 1, 1, 400)
+    return scene
 
 
 def test_what_is_left_alone_of_a_batch_has_a_deadline_of_its_own_from_then_on(
-    scene: Scene,
+    outlasting: Scene,
 ) -> None:
-    scene.worker(DEADLINE_S=1)
-    *short, long = scene.submit_batch(1, 1, 1, 1, 1, 1, 400)
+    *short, long = outlasting.jobs
     for job in short:
-        scene.wait(job, "succeeded")
-    assert scene.wait(long, "failed").progress.evaluations <= 1 + 1 / 0.05 + 1
+        outlasting.wait(job, "succeeded")
+    assert outlasting.wait(long, "failed").progress.evaluations <= 1 + 1 / 0.05 + 1
 
 
-def test_one_frozen_worker_loses_the_whole_batch_and_writes_none_of_it(scene: Scene) -> None:
-    frozen = scene.worker()
-    jobs = scene.submit_batch(20, 20)
-    all_begun(scene, jobs)
-    frozen.send_signal(signal.SIGSTOP)
+@beforehand
+def frozen(new_scene: NewScene) -> Scene:
+    """The first of its workers is frozen at a batch."""
+    scene = new_scene()
+    first = scene.worker()
+    scene.wait_begun(*scene.submit_batch(20, 20))
+    first.send_signal(signal.SIGSTOP)
     scene.worker()
-    wait_until(lambda: all(scene.starts(job) == 2 for job in jobs), seconds=30)
-    states = [scene.wait(job, "succeeded") for job in jobs]
-    frozen.send_signal(signal.SIGCONT)
-    log = scene.folder / "worker-0.log"
-    wait_until(lambda: log.read_bytes().count(b"lease lost") == 2, seconds=10)
-    assert [scene.state(job).version for job in jobs] == [state.version for state in states]
+    return scene
+
+
+def test_one_frozen_worker_loses_the_whole_batch_and_writes_none_of_it(frozen: Scene) -> None:
+    jobs, [zombie, _] = frozen.jobs, frozen.workers
+    frozen.wait_begun(*jobs, times=2)
+    states = [frozen.wait(job, "succeeded") for job in jobs]
+    zombie.send_signal(signal.SIGCONT)
+    wait_until(lambda: frozen.logged(0, b"lease lost") == 2, seconds=10)
+    assert [frozen.state(job).version for job in jobs] == [state.version for state in states]
+
+
+@beforehand
+def lost(new_scene: NewScene) -> Scene:
+    """The first of its workers was killed at a batch that takes for ever."""
+    scene = new_scene()
+    first = scene.worker()
+    scene.wait_begun(*scene.submit_batch(10_000, 10_000))
+    first.kill()
+    scene.worker()
+    return scene
+
+
+def test_one_that_was_lost_with_its_worker_runs_alone_the_next_time(lost: Scene) -> None:
+    jobs = lost.jobs
+    wait_until(lambda: sum(lost.starts(job) for job in jobs) == 3, seconds=20)
+    wait_until(lambda: {lost.state(j).status for j in jobs} == {"queued", "running"}, seconds=20)
+
+
+@beforehand
+def killed(new_scene: NewScene) -> Scene:
+    """The first of its workers was killed at a batch when one of it was done."""
+    scene = new_scene()
+    first = scene.worker()
+    jobs = scene.submit_batch(1, 20, 20, 20)
+    scene.wait(jobs[0], "succeeded")
+    first.kill()
+    scene.worker()
+    return scene
+
+
+def test_a_batch_whose_worker_was_killed_ends_every_one_once(killed: Scene) -> None:
+    states = [killed.wait(job, "succeeded", seconds=40) for job in killed.jobs]
+    assert [state.attempts for state in states] == [1, 2, 2, 2]
+    assert [killed.starts(job) for job in killed.jobs] == [1, 2, 2, 2]
+    assert killed.left(*killed.jobs) == []
+
+
+@beforehand
+def deadly(new_scene: NewScene) -> Scene:
+    """One of a batch kills every worker that begins it: the first with all of the batch."""
+    scene = new_scene()
+    jobs = scene.submit_batch(2, DEADLY, 2)
+    scene.worker(MAX_ATTEMPTS=2)
+    scene.wait_begun(*jobs)
+    for _ in range(2):
+        scene.worker(MAX_ATTEMPTS=2)
+    return scene
+
+
+def test_one_that_kills_its_workers_fails_alone(deadly: Scene) -> None:
+    before, killer, after = deadly.jobs
+    state = deadly.wait(killer, "failed")
+    assert state.error
+    assert state.error.code == ErrorCode.WORKER_LOST
+    for job in (before, after):
+        deadly.wait(job, "succeeded")
+    assert [deadly.starts(job) for job in deadly.jobs] == [2, 2, 2]

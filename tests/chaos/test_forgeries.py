@@ -11,7 +11,8 @@ import pytest
 
 from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.queue import EXPLAIN
-from tests.chaos.conftest import LEASE_S, Scene
+from tests.chaos.scene import NewScene, Scene, beforehand
+from tests.chaos.stage import LEASE_S
 from tests.conftest import wait_until
 
 
@@ -72,8 +73,7 @@ def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(scene: Scen
     assert not mark.exists()
     assert worker.poll() is None
     assert not [kind for kind, job in ids.items() if scene.starts(job)]
-    left = ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos")
-    wait_until(lambda: not scene.connection.exists(*left), seconds=10)
+    wait_until(lambda: not scene.left(), seconds=10)
 
 
 def wild_records(record: dict[bytes, bytes]) -> dict[str, dict[bytes, bytes]]:
@@ -110,20 +110,26 @@ def test_wild_records_end_their_explanation_and_no_worker(scene: Scene) -> None:
     assert set(status.values()) == {b"failed"}, status
 
 
-def test_keys_of_another_type_and_strange_leases_stop_no_reaper(scene: Scene) -> None:
+@beforehand
+def strewn(new_scene: NewScene) -> Scene:
+    """Strange members lie in every list of the reaper's, and a worker was killed at a job."""
+    scene = new_scene()
     scene.connection.set(key_of(wrong := new_id()), "no hash")
     strange = [f"{wrong}:x", "no colon", ":", b"\xff:\xff", "../../x:y"]
     scene.connection.zadd("rq:wip:chaos", dict.fromkeys(strange, 1))
     scene.connection.rpush("rq:queue:chaos:intermediate", wrong, "", b"\xff", "../../x")
     scene.connection.zadd("shapshot:expiry", {wrong: 1, "": 1, "../..": 1})
     worker = scene.worker()
-    lost = scene.submit(steps=100)
-    wait_until(lambda: scene.starts(lost) == 1, seconds=20)
+    scene.wait_begun(scene.submit(steps=100))
     worker.kill()
     scene.worker()
-    wait_until(lambda: scene.starts(lost) == 2, seconds=20)
+    return scene
+
+
+def test_keys_of_another_type_and_strange_leases_stop_no_reaper(strewn: Scene) -> None:
+    strewn.wait_begun(*strewn.jobs, times=2)
     left = ("rq:queue:chaos:intermediate", "shapshot:expiry")
-    wait_until(lambda: not scene.connection.exists(*left), seconds=10)
+    wait_until(lambda: not strewn.connection.exists(*left), seconds=10)
 
 
 @pytest.mark.parametrize("members", [["../x", "exp_1"], [""], None])

@@ -34,8 +34,9 @@ def gone(server: RedisServer) -> Iterator[None]:
 
 @pytest.mark.usefixtures("worker")
 def test_while_redis_is_gone_every_endpoint_says_so_and_then_answers_again(stage: Stage) -> None:
-    done, running = stage.submit(QUICK), stage.submit(LONG | {"max_evals": 200})
+    wanted, done = operations(stage), stage.submit(QUICK)
     stage.wait(done, "succeeded")
+    running = stage.submit(LONG | {"max_evals": 100})
     stage.wait(running, "running")
     heard: list[str] = []
     waited: list[httpx.Response] = []
@@ -43,7 +44,6 @@ def test_while_redis_is_gone_every_endpoint_says_so_and_then_answers_again(stage
     listener = in_background(lambda: stage.follow(running, heard))
     waiter = in_background(lambda: waited.append(stage.client.get(address, headers=prefer)))
     wait_until(lambda: bool(heard), seconds=10)
-    wanted = operations(stage)
     with gone(stage.redis):
         waiter.join(20)
         refusal(waited[0], 503, ErrorCode.REDIS_UNAVAILABLE)
@@ -79,7 +79,7 @@ def test_one_job_goes_on_and_one_ends_while_redis_is_gone_and_each_has_one_resul
     stage: Stage, worker: Forked, another: Forked, gone_s: int
 ) -> None:
     ends = ends_counted(stage)
-    short, long = (stage.submit(LONG | {"max_evals": n}) for n in (40, 40 * (gone_s + 4)))
+    short, long = (stage.submit(LONG | {"max_evals": n}) for n in (40, 40 * (gone_s + 3)))
     for each in (short, long):
         stage.wait(each, "running")
     back_at = time.monotonic() + gone_s

@@ -8,7 +8,8 @@ import redis
 from service.contract.ledger import Ledger
 from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.store import Store, image_key, open_store
-from tests.chaos.conftest import LEASE_S, Scene
+from tests.chaos.scene import Scene
+from tests.chaos.stage import LEASE_S
 from tests.conftest import wait_until
 
 JOBS = 2000

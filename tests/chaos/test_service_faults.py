@@ -51,7 +51,7 @@ def test_an_upload_whose_api_was_killed_leaves_nothing_and_may_be_sent_again(
 def test_a_stream_whose_api_was_killed_is_taken_up_at_the_next(
     stage: Stage, api: Forked, worker: Forked
 ) -> None:
-    running = stage.submit(LONG | {"max_evals": 120})
+    running = stage.submit(LONG | {"max_evals": 80})
     heard: list[str] = []
 
     def listen() -> None:
@@ -107,7 +107,7 @@ def test_a_disk_that_has_room_again_in_time_costs_nothing(stage: Stage, worker: 
 def test_a_store_that_refuses_is_a_reason_and_ends_nobody(
     stage: Stage, api: Forked, worker: Forked
 ) -> None:
-    waiting = stage.submit(LONG | {"max_evals": 60})
+    waiting = stage.submit(LONG | {"max_evals": 40})
     stage.wait(waiting, "running")
     with stage.without_store():
         assert stage.wait(waiting, "failed")["error"]["code"] == ErrorCode.STORE_UNAVAILABLE

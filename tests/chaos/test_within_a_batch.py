@@ -53,7 +53,7 @@ def test_after_a_cancel_one_more_batch_is_scored_at_most_and_what_there_is_is_ke
 def test_a_worker_told_to_stop_has_one_more_batch_scored_at_most_and_its_job_is_first_again(
     stage: Stage, slow_worker: Forked
 ) -> None:
-    running = stage.submit(LONG | {"max_evals": 100})
+    running = stage.submit(LONG | {"max_evals": 40})
     wait_until(lambda: batches(stage) > 1, seconds=20)
     waiting = [stage.submit(), stage.submit()]
     slow_worker.send_signal(signal.SIGTERM)

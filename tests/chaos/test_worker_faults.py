@@ -7,7 +7,9 @@ import pytest
 from redis import RedisError
 
 from service.contract.schema import ErrorCode
-from tests.chaos.conftest import LEASE_S, Scene
+from tests.chaos.scene import NewScene, Scene, beforehand
+from tests.chaos.stage import LEASE_S
+from tests.chaos.stand_in import DEADLY
 from tests.conftest import wait_until
 from tests.outages import OUTAGES
 
@@ -20,63 +22,38 @@ def test_a_job_runs_once_and_nothing_of_it_stays_in_the_queues(scene: Scene) -> 
     state = scene.wait(job, "succeeded")
     assert (state.attempts, scene.starts(job)) == (1, 1)
     assert state.progress.evaluations == state.progress.planned == 3
-    for key in ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos", f"rq:job:{job}"):
-        assert not scene.connection.exists(key)
+    assert scene.left(job) == []
 
 
-def test_another_worker_begins_what_a_killed_one_had_within_two_leases(scene: Scene) -> None:
-    first = scene.worker()
-    job = scene.submit(steps=20)
-    wait_until(lambda: scene.starts(job) == 1, seconds=20)
-    scene.worker()
-    first.kill()
-    first.wait()
-    last_sign_of_life = scene.lease_end() - LEASE_S
-    state = scene.wait(job, "succeeded")
-    assert (state.attempts, scene.starts(job)) == (2, 2)
-    assert state.started_at
-    assert state.started_at - last_sign_of_life < 2 * LEASE_S + SLACK_S
+@beforehand
+def frozen(new_scene: NewScene) -> Scene:
+    """Its worker is frozen at a job."""
+    scene = new_scene()
+    worker = scene.worker()
+    scene.wait_begun(scene.submit(steps=20))
+    worker.send_signal(signal.SIGSTOP)
+    return scene
 
 
-def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(scene: Scene) -> None:
-    job = scene.submit(steps=400)
-    for start in (1, 2, 3):
-        worker = scene.worker(MAX_ATTEMPTS=3)
-        wait_until(lambda start=start: scene.starts(job) == start, seconds=30)
-        worker.kill()
-    scene.worker(MAX_ATTEMPTS=3)
-    state = scene.wait(job, "failed")
-    assert state.error
-    assert state.error.code == ErrorCode.WORKER_LOST
-    assert scene.starts(job) == 3
-    for key in ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos", f"rq:job:{job}"):
-        assert not scene.connection.exists(key)  # nothing could bring it back
-
-
-def test_a_worker_frozen_past_its_lease_cannot_write_when_it_thaws(scene: Scene) -> None:
-    frozen = scene.worker()
-    job = scene.submit(steps=30)
-    wait_until(lambda: scene.starts(job) == 1, seconds=20)
-    frozen.send_signal(signal.SIGSTOP)
-    scene.worker()
-    wait_until(lambda: scene.starts(job) == 2, seconds=20)
-    frozen.send_signal(signal.SIGCONT)
-    state = scene.wait(job, "succeeded")
-    log = scene.folder / "worker-0.log"
-    wait_until(lambda: b"lease lost" in log.read_bytes(), seconds=10)
+def test_a_worker_frozen_past_its_lease_cannot_write_when_it_thaws(frozen: Scene) -> None:
+    [job], [zombie] = frozen.jobs, frozen.workers
+    frozen.worker()
+    frozen.wait_begun(job, times=2)
+    zombie.send_signal(signal.SIGCONT)
+    state = frozen.wait(job, "succeeded")
+    wait_until(lambda: frozen.logged(0, b"lease lost") > 0, seconds=10)
     assert state.attempts == 2
-    assert scene.state(job).version == state.version  # nothing was written after the end
+    assert frozen.state(job).version == state.version  # nothing was written after the end
 
 
 def test_a_worker_told_to_stop_gives_its_job_back_to_the_front(scene: Scene) -> None:
     stopping = scene.worker()
     job = scene.submit(steps=20)
-    wait_until(lambda: scene.starts(job) == 1, seconds=20)
+    scene.wait_begun(job)
     waiting = scene.submit(steps=1)
     stopping.send_signal(signal.SIGTERM)
     assert stopping.wait(timeout=10) == 0
-    queued = [id_.decode() for id_ in scene.connection.lrange("rq:queue:chaos", 0, -1)]
-    assert queued == [job, waiting]
+    assert scene.queued() == [job, waiting]
     assert scene.state(job).attempts == 0
     scene.worker()
     assert scene.wait(job, "succeeded").attempts == 1
@@ -86,7 +63,7 @@ def test_a_running_job_hears_a_cancel_and_a_waiting_one_never_starts(scene: Scen
     running = scene.submit(steps=400)
     waiting = scene.submit(steps=1)
     scene.worker()
-    wait_until(lambda: scene.starts(running) == 1, seconds=20)
+    scene.wait_begun(running)
     assert scene.ledger.cancel(waiting) == "canceled"
     assert scene.ledger.cancel(running) == "canceling"
     state = scene.wait(running, "canceled")
@@ -95,47 +72,48 @@ def test_a_running_job_hears_a_cancel_and_a_waiting_one_never_starts(scene: Scen
     assert scene.starts(waiting) == 0
 
 
-def test_a_job_past_its_deadline_fails_with_that_reason(scene: Scene) -> None:
+@beforehand
+def late(new_scene: NewScene) -> Scene:
+    """Its job takes longer than it may, in steps."""
+    scene = new_scene()
     scene.worker(DEADLINE_S=1)
-    job = scene.submit(steps=100)
-    state = scene.wait(job, "failed")
+    scene.submit(steps=100)
+    return scene
+
+
+def test_a_job_past_its_deadline_fails_with_that_reason(late: Scene) -> None:
+    [job] = late.jobs
+    state = late.wait(job, "failed")
     assert state.error
     assert state.error.code == ErrorCode.DEADLINE_EXCEEDED
 
 
-def test_a_call_that_cannot_be_interrupted_ends_with_its_process(scene: Scene) -> None:
-    worker = scene.worker(DEADLINE_S=1, GRACE_S=1)
-    job = scene.submit(steps=1, step_s=60)
+@beforehand
+def stuck(new_scene: NewScene) -> Scene:
+    """Its job takes longer than it may, in one call."""
+    scene = new_scene()
+    scene.worker(DEADLINE_S=1, GRACE_S=1)
+    scene.submit(steps=1, step_s=60)
+    return scene
+
+
+def test_a_call_that_cannot_be_interrupted_ends_with_its_process(stuck: Scene) -> None:
+    [job], [worker] = stuck.jobs, stuck.workers
     assert worker.wait(timeout=30) == -signal.SIGKILL
-    state = scene.state(job)
+    state = stuck.state(job)
     assert state.error
     assert state.error.code == ErrorCode.DEADLINE_EXCEEDED
-    scene.worker()
-    time.sleep(3)  # more than a lease
-    assert scene.starts(job) == 1
-
-
-def test_after_redis_was_gone_a_worker_that_lives_has_time_to_say_so(scene: Scene) -> None:
-    silent = scene.worker()
-    job = scene.submit(steps=40)
-    wait_until(lambda: scene.starts(job) == 1, seconds=20)
-    scene.worker()
-    wait_until(lambda: scene.connection.zcard("shapshot:workers") == 2, seconds=20)
-    silent.send_signal(signal.SIGSTOP)
-    scene.redis.stop()
-    time.sleep(LEASE_S)
-    scene.redis.start()
-    time.sleep(LEASE_S / 2)  # the other one looks for lost jobs more often
-    silent.send_signal(signal.SIGCONT)
-    assert scene.wait(job, "succeeded").attempts == 1
+    assert stuck.left(job) == []  # nothing could bring it back
+    stuck.worker()
+    stuck.wait(stuck.submit(steps=1), "succeeded")
+    assert stuck.starts(job) == 1
 
 
 def test_a_worker_waits_at_its_start_for_a_redis_that_takes_no_writes(scene: Scene) -> None:
     job = scene.submit(steps=1)
     with OUTAGES["READONLY"](scene.connection):
         worker = scene.worker()
-        log = scene.folder / "worker-0.log"
-        wait_until(lambda: b"no job can be begun" in log.read_bytes(), seconds=20)
+        wait_until(lambda: scene.logged(0, b"no job can be begun") > 0, seconds=20)
     assert scene.wait(job, "succeeded").attempts == 1
     assert worker.poll() is None
 
@@ -143,7 +121,7 @@ def test_a_worker_waits_at_its_start_for_a_redis_that_takes_no_writes(scene: Sce
 def test_a_restart_of_redis_costs_a_job_nothing(scene: Scene) -> None:
     worker = scene.worker()
     job = scene.submit(steps=20)
-    wait_until(lambda: scene.starts(job) == 1, seconds=20)
+    scene.wait_begun(job)
     scene.redis.shut_down()
     scene.redis.start()
     scene.wait(job, "succeeded")
@@ -152,14 +130,37 @@ def test_a_restart_of_redis_costs_a_job_nothing(scene: Scene) -> None:
     scene.wait(later, "succeeded")
 
 
-def test_a_job_taken_from_the_queue_and_never_begun_is_put_back(scene: Scene) -> None:
-    job = scene.submit(steps=1)
-    scene.connection.lmove("rq:queue:chaos", "rq:queue:chaos:intermediate")  # and then it died
+@beforehand
+def unheard(new_scene: NewScene) -> tuple[Scene, float]:
+    """Redis is gone for two workers, the first of which has a job; since when."""
+    scene = new_scene()
     scene.worker()
-    state = scene.wait(job, "succeeded")
-    assert state.attempts == 1
-    assert state.started_at
-    assert state.started_at - state.created_at < 2 * LEASE_S + SLACK_S
+    scene.wait_begun(scene.submit(steps=40))
+    scene.worker()
+    scene.wait(scene.submit(steps=1), "succeeded")  # by the second, which is there by then
+    scene.redis.stop()
+    return scene, time.monotonic()
+
+
+def test_after_redis_was_gone_a_worker_that_lives_has_time_to_say_so(
+    unheard: tuple[Scene, float],
+) -> None:
+    scene, since = unheard
+    [job, _], [slow, _] = scene.jobs, scene.workers
+    time.sleep(max(0, since + LEASE_S - time.monotonic()))
+    slow.send_signal(signal.SIGSTOP)
+    back_at = time.time()
+    scene.redis.start()
+    wait_until(lambda: scene.announced("worker-1") > back_at, seconds=20)  # it looks for lost jobs
+    slow.send_signal(signal.SIGCONT)
+    assert scene.wait(job, "succeeded").attempts == 1
+
+
+def test_redis_errors_are_what_the_ledger_raises_while_it_is_gone(scene: Scene) -> None:
+    scene.redis.stop()
+    with pytest.raises(RedisError):
+        scene.submit(steps=1)
+    scene.redis.start()
 
 
 def test_expired_explanations_leave_a_tombstone_and_then_nothing(scene: Scene) -> None:
@@ -172,8 +173,62 @@ def test_expired_explanations_leave_a_tombstone_and_then_nothing(scene: Scene) -
     assert not leftovers
 
 
-def test_redis_errors_are_what_the_ledger_raises_while_it_is_gone(scene: Scene) -> None:
-    scene.redis.stop()
-    with pytest.raises(RedisError):
-        scene.submit(steps=1)
-    scene.redis.start()
+@beforehand
+def killed(new_scene: NewScene) -> tuple[Scene, float]:
+    """The first of its workers was killed at a job; when it gave its last sign of life."""
+    scene = new_scene()
+    first = scene.worker()
+    scene.wait_begun(scene.submit(steps=20))
+    scene.worker()
+    first.kill()
+    first.wait()
+    return scene, scene.lease_end() - LEASE_S
+
+
+def test_another_worker_begins_what_a_killed_one_had_within_two_leases(
+    killed: tuple[Scene, float],
+) -> None:
+    scene, last_sign_of_life = killed
+    [job] = scene.jobs
+    state = scene.wait(job, "succeeded")
+    assert (state.attempts, scene.starts(job)) == (2, 2)
+    assert state.started_at
+    assert state.started_at - last_sign_of_life < 2 * LEASE_S + SLACK_S
+
+
+@beforehand
+def taken(new_scene: NewScene) -> Scene:
+    """Its job was taken from the queue by a worker that then died."""
+    scene = new_scene()
+    scene.submit(steps=1)
+    scene.connection.lmove("rq:queue:chaos", "rq:queue:chaos:intermediate")
+    scene.worker()
+    return scene
+
+
+def test_a_job_taken_from_the_queue_and_never_begun_is_put_back(taken: Scene) -> None:
+    [job] = taken.jobs
+    state = taken.wait(job, "succeeded")
+    assert state.attempts == 1
+    assert state.started_at
+    assert state.started_at - state.created_at < 2 * LEASE_S + SLACK_S
+
+
+@beforehand
+def deadly(new_scene: NewScene) -> Scene:
+    """Its job kills every worker that begins it, and there are four of them."""
+    scene = new_scene()
+    scene.submit(steps=DEADLY)
+    for _ in range(4):
+        scene.worker(MAX_ATTEMPTS=3)
+    return scene
+
+
+def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(deadly: Scene) -> None:
+    [job] = deadly.jobs
+    state = deadly.wait(job, "failed")
+    assert state.error
+    assert state.error.code == ErrorCode.WORKER_LOST
+    assert deadly.starts(job) == 3
+    assert sum(worker.poll() is None for worker in deadly.workers) == 1
+    assert deadly.left(job) == []  # nothing could bring it back
