@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import redis
 import rq
 import structlog
-from rq.exceptions import StopRequested
+from rq.exceptions import DequeueTimeout, StopRequested
 
 from service.contract.ledger import Fenced, Ledger
 from service.contract.queue import Job, Queue, RefusedJob, only_argument
@@ -39,7 +39,7 @@ class ModelWorker(rq.SimpleWorker):
 
     job_class = Job
     queue_class = Queue
-    dequeue_timeout = 2  # seconds; the socket gives up after 5
+    dequeue_timeout = 1  # seconds, which a stop may take; the socket gives up after 5
     connection_timeout = 5
 
     def __init__(
@@ -50,17 +50,25 @@ class ModelWorker(rq.SimpleWorker):
         )
         self._ledger = ledger
         self._settings = settings
-        self._busy = False
-        self._tasks: list[Task] = []  # begun, since it is busy
+        self._tasks: list[Task] = []  # begun, of the job at hand
 
     # --- Whose turn it is
 
-    def dequeue_job_and_maintain_ttl(self, *arguments: Any, **options: Any) -> Any:
-        """RQ waits for a Redis that is gone; for one that takes no writes, so do we."""
-        take = super().dequeue_job_and_maintain_ttl
-        return outlast(
-            lambda: take(*arguments, **options), "no job can be begun", pause_s=TRY_AGAIN_S
-        )
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[rq.job.Job, rq.Queue] | None:
+        """The next job, once there is one and Redis gives it. Raises StopRequested."""
+        return outlast(lambda: self._take(timeout), "no job can be begun", pause_s=TRY_AGAIN_S)
+
+    def _take(self, timeout: int | None) -> tuple[rq.job.Job, rq.Queue] | None:
+        """A signal does not break it off: the job may be ours already, in an answer on its way."""
+        while not self._stop_requested:
+            self.heartbeat()
+            with suppress(DequeueTimeout):
+                return Queue.dequeue_any(
+                    self.queues, timeout, self.connection, Job, self.serializer
+                )
+        raise StopRequested
 
     # --- One job
 
@@ -72,12 +80,9 @@ class ModelWorker(rq.SimpleWorker):
             log.warning("job refused", reason=str(refusal))
             self._drop(str(job.id), queue)
             return
-        self._busy, self._tasks = True, []
-        try:
-            self._begin_all(explanation_id)
-            self._run(explain)
-        finally:
-            self._busy = False
+        self._tasks = []
+        self._begin_all(explanation_id)
+        self._run(explain)
 
     def _begin_all(self, explanation_id: str) -> None:
         """Begin it, and with it what has never been begun of its batch.
@@ -170,8 +175,6 @@ class ModelWorker(rq.SimpleWorker):
         """Finish the batch at hand, give what is not done back to the queue's front, and stop."""
         log.info("stopping", signal=signal.Signals(signum).name)
         self._stop_requested = True
-        if not self._busy:
-            raise StopRequested
         for task in self._tasks:
             task.control.interrupt(Draining)
 

@@ -59,6 +59,21 @@ def test_a_worker_told_to_stop_gives_its_job_back_to_the_front(scene: Scene) -> 
     assert scene.wait(job, "succeeded").attempts == 1
 
 
+def test_a_worker_told_to_stop_with_a_job_it_has_not_begun_gives_it_back(scene: Scene) -> None:
+    stopping = scene.worker()
+    wait_until(lambda: bool(scene.connection.info("clients")["blocked_clients"]), seconds=20)
+    stopping.send_signal(signal.SIGSTOP)
+    job = scene.submit(steps=20)
+    taken = "rq:queue:chaos:intermediate"
+    wait_until(lambda: scene.connection.llen(taken) == 1, seconds=20)  # as it was waiting for one
+    stopping.send_signal(signal.SIGTERM)
+    stopping.send_signal(signal.SIGCONT)
+    assert stopping.wait(timeout=10) == 0
+    assert scene.connection.lrange("rq:queue:chaos", 0, -1) == [job.encode()]
+    assert not scene.connection.exists(taken)
+    assert (scene.state(job).status, scene.state(job).attempts) == ("queued", 0)
+
+
 def test_a_running_job_hears_a_cancel_and_a_waiting_one_never_starts(scene: Scene) -> None:
     running = scene.submit(steps=400)
     waiting = scene.submit(steps=1)
