@@ -1,9 +1,13 @@
-"""Who may know whom, at run time: what a process has really imported."""
+"""Who may know whom, at run time: what a process has really imported; and what is packaged."""
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
 
 
 def _loaded_by(module: str) -> set[str]:
@@ -32,3 +36,12 @@ def test_a_process_does_not_import_what_its_part_must_not_know(module, strangers
     loaded = _loaded_by(module)
     assert module in loaded
     assert not loaded & strangers
+
+
+@pytest.mark.parametrize("package", ["service", "worker"])
+def test_what_is_no_python_is_installed_too(package):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"][package]
+    packaged = {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
+    beside = {path for path in (ROOT / package).rglob("*.*") if path.is_file()}
+    assert {path for path in beside if path.suffix not in (".py", ".pyc", ".md")} == packaged

@@ -147,6 +147,14 @@ def test_a_job_that_ends_is_counted_once_and_the_rate_starts_anew_with_the_next_
     assert float(connection.hget("shapshot:ended", "jobs")) == 0
 
 
+def test_a_job_ends_also_where_the_rate_was_removed_meanwhile(capped, order_of, connection):
+    ledger = capped()
+    attempt = ledger.begin(explanation_id := accept(ledger, order_of()))
+    connection.delete("shapshot:ended")
+    ledger.finish(explanation_id, attempt, Status.SUCCEEDED)
+    assert ledger.read(explanation_id).status is Status.SUCCEEDED
+
+
 class Stirrer(threading.Thread):
     """Does at random all that can be done to jobs, to its own and to those of the others."""
 

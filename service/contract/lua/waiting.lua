@@ -1,17 +1,15 @@
-"""The line of jobs that wait, in Lua for the scripts: its order, its length, and how fast it moves.
+-- The line of jobs that wait: its order and its length.
+--
+-- RQ takes jobs from the head of one list, so a job's turn is its place there. The order is
+-- start-time fair queueing (P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", 1996,
+-- https://doi.org/10.1145/248157.248171): a flow is what one owner asks for at one priority. A job
+-- costs its flow 1 / weight; it starts where the job before it in its flow ended, or at the
+-- virtual time where that is later; the list is sorted by these starts, which are in the jobs'
+-- hashes as `tag`. Virtual time is the start of the job that was begun last. So flows that wait
+-- share the workers by their weights, whatever each of them piles up, and none is ever starved.
+--
+-- Counts are of what waits: jobs, and bytes uploaded for them.
 
-RQ takes jobs from the head of one list, so a job's turn is its place there. The order is start-time
-fair queueing (P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", 1996,
-https://doi.org/10.1145/248157.248171): a flow is what one owner asks for at one priority. A job
-costs its flow 1 / weight; it starts where the job before it in its flow ended, or at the virtual
-time where that is later; the list is sorted by these starts, which are in the jobs' hashes as
-`tag`. Virtual time is the start of the job that was begun last. So flows that wait share the
-workers by their weights, whatever each of them piles up, and none is ever starved.
-
-Counts are of what waits: jobs, and bytes uploaded for them.
-"""
-
-WAITING = """
 local function field(id, name)
   local value = redis.pcall('HGET', 'shapshot:explanation:' .. id, name)
   return type(value) == 'string' and value  -- nothing, where somebody made the key no hash
@@ -126,25 +124,3 @@ local function advance(tag)
   redis.call('SET', 'shapshot:virtual_time', now)
   redis.call('ZREMRANGEBYSCORE', 'shapshot:flows', '-inf', now)
 end
-
--- Jobs ended since the line was last empty, each counting less the longer ago that was
-local FADES_IN = 300  -- seconds
-local function faded(past, now)
-  return math.exp(math.min(past - now, 0) / FADES_IN)
-end
-local function watch_ends(now)
-  redis.call('HSET', 'shapshot:ended', 'jobs', 0, 'at', now, 'since', now)
-end
-local function note_end(now)
-  local jobs, at = unpack(redis.call('HMGET', 'shapshot:ended', 'jobs', 'at'))
-  redis.call('HSET', 'shapshot:ended', 'jobs', jobs * faded(at, now) + 1, 'at', now)
-end
-
--- Seconds in which so many jobs will end at the rate of late; -1 where none has ended
-local function patience(jobs, now)
-  local ended, at, since = unpack(redis.call('HMGET', 'shapshot:ended', 'jobs', 'at', 'since'))
-  if not ended or tonumber(ended) == 0 then return -1 end
-  local span = math.max(FADES_IN * (1 - faded(since, now)), 1)
-  return math.ceil(jobs * span / (ended * faded(at, now)))
-end
-"""

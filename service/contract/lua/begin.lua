@@ -1,0 +1,17 @@
+-- Those of a batch begin with the first of them, from wherever in the line they are.
+-- ARGV: id, queue, attempt, now, lease
+
+local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local its_turn = leave(id, queue)
+local status = redis.pcall('HGET', KEYS[1], 'status')
+if type(status) ~= 'string' then forget_job(id) return 'missing' end
+if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- likewise
+if status ~= 'queued' then return status end
+if its_turn then advance(tag_of(id)) end
+redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
+local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0
+redis.call('HSET', KEYS[1], 'attempts', attempts + 1)
+redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
+redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. attempt)
+changed(id)
+return 'begun'

@@ -1,0 +1,82 @@
+-- What every change of an explanation does, and the two ways a job leaves a worker.
+
+-- pcall, here and below: what somebody wrote into our keys must not stop a worker
+local function changed(id)
+  redis.pcall('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)
+  redis.call('PUBLISH', 'shapshot:changes', id)
+end
+
+-- Let a batch, if there is one, expire at `expires_at`, once none of its explanations is under way
+local function conclude_batch(batch, expires_at)
+  local members = batch and redis.pcall('HGET', 'shapshot:explanation:' .. batch, 'members')
+  if type(members) ~= 'string' then return end
+  for id in string.gmatch(members, '%S+') do
+    local status = redis.pcall('HGET', 'shapshot:explanation:' .. id, 'status')
+    if status == 'queued' or status == 'running' or status == 'canceling' then return end
+  end
+  redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
+end
+
+-- Of what its owner may list, and of all
+local function index(id, at)
+  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
+  redis.call('ZADD', 'shapshot:explanations', at, id)
+  if owner then redis.call('ZADD', 'shapshot:explanations:' .. owner, at, id) end
+end
+
+local function unindex(id)
+  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
+  redis.call('ZREM', 'shapshot:explanations', id)
+  if owner then redis.call('ZREM', 'shapshot:explanations:' .. owner, id) end
+end
+
+-- Totals of what was ever done: see totals.py
+local function count(field, by)
+  redis.call('HINCRBYFLOAT', 'shapshot:totals', field, by)
+end
+
+local function count_end(key, status)
+  local method = redis.call('HGET', key, 'method')
+  if method then count('jobs:' .. status .. ':' .. method, 1) end
+  local failure = status == 'failed' and redis.call('HGET', key, 'error')
+  if failure then count('failures:' .. cjson.decode(failure).code, 1) end
+end
+
+-- The first result of a request stands for all that ask the same, as long as it is kept
+local function offer_to_others(id, expires_at)
+  local key = field(id, 'cache')
+  if not key then return end
+  local first = redis.call('GET', 'shapshot:cache:' .. key)
+  if first and field(first, 'status') == 'succeeded' then return end
+  redis.call('SET', 'shapshot:cache:' .. key, id)
+  redis.call('EXPIREAT', 'shapshot:cache:' .. key, math.floor(expires_at))
+end
+
+local function offer_no_more(id)
+  local key = 'shapshot:cache:' .. (field(id, 'cache') or '')
+  if redis.call('GET', key) == id then redis.call('DEL', key) end
+end
+
+local function forget_job(id)
+  redis.call('DEL', 'rq:job:' .. id)
+end
+
+local function conclude(id, status, at, expires_at)
+  local key = 'shapshot:explanation:' .. id
+  redis.call('HSET', key, 'status', status, 'finished_at', at, 'expires_at', expires_at)
+  redis.call('HDEL', key, 'attempt', 'cancel')
+  redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+  forget_job(id)
+  count_end(key, status)
+  changed(id)
+  conclude_batch(redis.call('HGET', key, 'batch'), expires_at)
+end
+
+local function put_back(id, queue)
+  local key = 'shapshot:explanation:' .. id
+  enter_first(id, queue)
+  redis.call('HSET', key, 'status', 'queued')
+  redis.call('HDEL', key, 'attempt')
+  redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
+  changed(id)
+end
