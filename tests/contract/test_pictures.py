@@ -163,6 +163,13 @@ def test_a_picture_cut_short_is_broken(form, new_photo):
         decode(content[: len(content) // 2])
 
 
+def test_indices_into_a_palette_that_is_missing_are_broken():
+    content = encode(Image.new("P", (1, 1)))
+    start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
+    with pytest.raises(BrokenPicture, match="palette that is missing"):
+        decode(content[:start] + content[end:])
+
+
 @pytest.mark.parametrize("size", [(1, LONGEST + 1), (100_000, 1)])
 def test_a_strip_of_which_a_model_sees_next_to_nothing_is_refused(size):
     with pytest.raises(UnfitPicture, match=f"received {size[0]} x {size[1]}"):
