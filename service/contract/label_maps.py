@@ -17,6 +17,7 @@ PART = 2**20  # pixels looked up at once, as each takes an index of 8 bytes
 FORMS = ("PNG of 8- or 16-bit grey or with a palette", ".npy of whole numbers")
 BROKEN_NPY = (
     ValueError,
+    TypeError,
     KeyError,
     SyntaxError,
     tokenize.TokenError,

@@ -83,6 +83,7 @@ def test_black_and_white_are_two_regions():
         (npy(LABELS) + b"\x00", "its length is not that of"),
         (npy(LABELS)[:40], "broken .npy"),
         (b"\x93NUMPY\x09\x00", "broken .npy"),
+        (npy(LABELS).replace(b", 'shape'", b",b'shape'"), "broken .npy"),
     ],
 )
 def test_what_is_no_label_map_is_refused_with_what_is(content, said):
