@@ -10,6 +10,16 @@ from service.contract.burden import Burden, Reads, check_burden
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
+BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    TypeError,
+    IndexError,
+    OverflowError,
+)  # what Pillow raises for pictures that are damaged
+
 _TURN = Image.Transpose
 _UPRIGHT_BY = {
     2: _TURN.FLIP_LEFT_RIGHT,
@@ -79,7 +89,7 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
         raise NotAPicture(f"not a picture; accepted are {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"{error}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
+    except BROKEN as error:
         raise BrokenPicture(f"a broken picture: {error}") from error
 
 

@@ -170,6 +170,18 @@ def test_indices_into_a_palette_that_is_missing_are_broken():
         decode(content[:start] + content[end:])
 
 
+def test_a_palette_of_colours_below_none_is_broken():
+    """A TIFF says of what type its numbers are; Pillow puts them into bytes."""
+    colour_map, unsigned, signed, many = 320, 3, 8, 768
+    image = Image.new("P", (1, 1))
+    image.putpalette([255] * 768)
+    content = encode(image, "TIFF")
+    entry = struct.pack("<HHI", colour_map, unsigned, many)
+    assert entry in content
+    with pytest.raises(BrokenPicture):
+        decode(content.replace(entry, struct.pack("<HHI", colour_map, signed, many)))
+
+
 @pytest.mark.parametrize("size", [(1, LONGEST + 1), (100_000, 1)])
 def test_a_strip_of_which_a_model_sees_next_to_nothing_is_refused(size):
     with pytest.raises(UnfitPicture, match=f"received {size[0]} x {size[1]}"):
