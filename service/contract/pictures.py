@@ -113,7 +113,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise NotAPicture("floating-point pixels have no defined white; send 8 or 16 bits")
     if image.mode in ("P", "PA") and image.palette is None:
-        raise BrokenPicture("a broken picture: its pixels name colours of a palette that is missing")
+        raise BrokenPicture("a broken picture: it names colours of a palette that is missing")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

@@ -4,6 +4,8 @@ Content is written whole and once (a new attempt writes under a new name), so a 
 half a file and a worker that lost its lease cannot overwrite what stands.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -113,4 +115,10 @@ class _translated:  # noqa: N801 - reads as a phrase: with _translated(key)
         if isinstance(error, FileNotFoundError):
             raise MissingArtefact(f"nothing is stored as {self._key!r}") from error
         if isinstance(error, (obstore.exceptions.BaseError, OSError)):
-            raise StoreError(f"the store refused {self._key!r}: {type(error).__name__}") from error
+            raise StoreError(f"the store refused {self._key!r}: {_cause(error)}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """What the system said, such as a full disk; obstore tells it among the paths it tried."""
+    said = re.search(r"os error (\d+)", str(error))
+    return os.strerror(int(said[1])) if said else type(error).__name__

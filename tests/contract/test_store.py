@@ -40,11 +40,11 @@ def test_a_deleted_explanation_leaves_no_folder(store_url, tmp_path):
     assert not (tmp_path / "store" / "explanations" / "exp_1").exists()
 
 
-def test_a_store_without_its_folder_says_so_without_saying_where(store_url, tmp_path):
+def test_a_store_without_its_folder_says_why_without_saying_where(store_url, tmp_path):
     store = open_store(store_url)
     (tmp_path / "store").rmdir()
     (tmp_path / "store").write_text("a file in its place")
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError, match="Not a directory") as refused:
         store.check()
     assert str(tmp_path) not in str(refused.value)
 
