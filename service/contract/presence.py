@@ -98,10 +98,10 @@ class Presence:
 
         Where none of them is the default, that of the last announcement is.
         """
-        known = {card.name: card for card in self.known}
+        once = {card.name: card for card in self.known if card.status is ModelStatus.AVAILABLE}
         default = next((card.name for card in self.cards if card.default), self.last_default)
         usable = [
-            card if card.status is ModelStatus.AVAILABLE else known[card.name]
+            card if card.status is ModelStatus.AVAILABLE else once.get(card.name, card)
             for card in self.cards
         ]
         return _in_order(

@@ -65,6 +65,7 @@ def test_a_model_is_recalled_as_a_worker_could_last_use_it(connection, new_card)
 
 def test_what_was_never_available_is_recalled_as_it_is(connection, new_card):
     broken = new_card(status=ModelStatus.UNAVAILABLE, reason="it is no model")
+    announce(connection, "w", [new_card(status=ModelStatus.LOADING)], lease_s=30)
     announce(connection, "w", [broken], lease_s=30)
     assert read_presence(connection).usable == [broken]
 
