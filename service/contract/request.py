@@ -209,6 +209,10 @@ class ExplanationRequest(Request):
     )
     settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
 
+    @property
+    def pictures(self) -> list[str]:
+        return [self.image]
+
 
 class BatchRequest(Request):
     """The JSON form of `POST /v1/batches`."""
@@ -222,3 +226,7 @@ class BatchRequest(Request):
         None, description="A label map's bytes in base64, for all of them"
     )
     settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
+
+    @property
+    def pictures(self) -> list[str]:
+        return self.images

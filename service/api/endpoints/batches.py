@@ -10,6 +10,7 @@ from service.api.endpoints.submission import PICTURES, answers, asks
 from service.api.intake.admission import admit_batch
 from service.api.intake.caching import Caching, cache_status
 from service.api.intake.receive import receive
+from service.api.intake.upload import BATCH
 from service.api.protocol.headers import document_response, not_modified, preferred_wait
 from service.api.protocol.responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.reading import batch_documents
@@ -38,7 +39,7 @@ async def create_batch(request: Request, services: Provided) -> Response:
     A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
     followed, canceled or deleted by itself.
     """
-    batch_id = await receive(request, services, new_batch_id(), admit_batch, batch=True)
+    batch_id = await receive(request, services, new_batch_id(), BATCH, admit_batch)
     structlog.contextvars.bind_contextvars(id=batch_id)
     state, headers = await _awaited(request, services, batch_id)
     response = _answer(state, status_code=200 if state.done else 202)

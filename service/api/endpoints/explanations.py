@@ -13,7 +13,7 @@ from service.api.endpoints.submission import PICTURE, answers, asks
 from service.api.intake.admission import admit
 from service.api.intake.caching import Caching, cache_status
 from service.api.intake.receive import receive
-from service.api.intake.upload import JSON
+from service.api.intake.upload import EXPLANATION, JSON
 from service.api.protocol.headers import document_response, not_modified, preferred_wait
 from service.api.protocol.responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.reading import documents
@@ -54,7 +54,7 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     What the same key asked before with the same files and settings, metadata and priority aside,
     is answered at once by what was found then, as an explanation of its own.
     """
-    explanation_id = await receive(request, services, new_id(), admit)
+    explanation_id = await receive(request, services, new_id(), EXPLANATION, admit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
     state, headers = await _awaited(request, services, explanation_id)
     response = _answer(state, status_code=200 if state.status.done else 202)

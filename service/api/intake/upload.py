@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,6 @@ from service.contract.settings import Settings
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
 MAX_SETTINGS_BYTES = 2**20
-PARTS = {
-    "image": Kind(),
-    "label_map": Kind(),
-    "settings": Kind(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
-}
-PARTS_OF_BATCH = PARTS | {"image": Kind(most=MOST_IN_BATCH + 1)}  # one too many is said below
 
 
 @dataclass(frozen=True)
@@ -51,10 +45,43 @@ class Upload:
     claim: Claim | None = None
 
 
+@dataclass(frozen=True)
+class Submission:
+    """What may be submitted at once, in either form, and what problems call its pictures."""
+
+    parts: Mapping[str, Kind]
+    document: type[ExplanationRequest | BatchRequest]
+    names: Callable[[int], list[str]]  # of so many pictures; raises ApiError
+
+
+def _single(pictures: int) -> list[str]:
+    if not pictures:
+        raise ApiError(ErrorCode.BAD_REQUEST, "the file part image is missing", "image")
+    return ["image"]
+
+
+def _numbered(pictures: int) -> list[str]:
+    if not 1 <= pictures <= MOST_IN_BATCH:
+        detail = f"a batch has 1 to {MOST_IN_BATCH} pictures"
+        bounds = {"minItems": 1, "maxItems": MOST_IN_BATCH}
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, "images", pictures, bounds)
+    return [f"images.{position}" for position in range(pictures)]
+
+
+_PARTS = {
+    "image": Kind(),
+    "label_map": Kind(),
+    "settings": Kind(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
+}
+_SEVERAL = Kind(most=MOST_IN_BATCH + 1)  # what is one too many is told how many there may be
+EXPLANATION = Submission(_PARTS, ExplanationRequest, _single)
+BATCH = Submission(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
+
+
 async def read_upload(
-    request: Request, settings: Settings, hold: Hold, *, batch: bool = False
+    request: Request, settings: Settings, hold: Hold, submission: Submission
 ) -> Upload:
-    """Read the body in either form: of an explanation, or of a batch. Raises ApiError."""
+    """Read the body in either form. Raises ApiError."""
     received = request.headers.get("content-type", "")
     media_type = received.partition(";")[0].strip().lower()
     if media_type not in (MULTIPART, JSON):
@@ -63,20 +90,18 @@ async def read_upload(
         raise ApiError(code, detail, "Content-Type", received or None, accepted)
     body = read_body(request, settings, hold)
     if media_type == MULTIPART:
-        form = await read_form(received, body, PARTS_OF_BATCH if batch else PARTS)
-        return await to_thread.run_sync(_from_form, form, batch)
+        form = await read_form(received, body, submission.parts)
+        return await to_thread.run_sync(_from_form, form, submission)
     content = b"".join([chunk async for chunk in body])
-    return await to_thread.run_sync(_from_json, content, batch)
+    return await to_thread.run_sync(_from_json, content, submission)
 
 
 # --- multipart/form-data
 
 
-def _from_form(form: Form, batch: bool) -> Upload:
+def _from_form(form: Form, submission: Submission) -> Upload:
     pictures = form.get("image", [])
-    if not pictures and not batch:
-        raise ApiError(ErrorCode.BAD_REQUEST, "the file part image is missing", "image")
-    names = _names(len(pictures)) if batch else ["image"]
+    names = submission.names(len(pictures))
     [settings] = form.get("settings", [b"{}"])
     [label_map] = form.get("label_map", [None])
     return Upload(
@@ -86,38 +111,26 @@ def _from_form(form: Form, batch: bool) -> Upload:
     )
 
 
-def _names(pictures: int) -> list[str]:
-    """What the pictures of a batch are called in problems."""
-    if not 1 <= pictures <= MOST_IN_BATCH:
-        detail = f"a batch has 1 to {MOST_IN_BATCH} pictures"
-        bounds = {"minItems": 1, "maxItems": MOST_IN_BATCH}
-        raise ApiError(ErrorCode.BAD_REQUEST, detail, "images", pictures, bounds)
-    return [f"images.{position}" for position in range(pictures)]
-
-
 # --- application/json
 
 
-def _from_json(content: bytes, batch: bool) -> Upload:
+def _from_json(content: bytes, submission: Submission) -> Upload:
     document = strict_json.loads(content, what="body")
     settings = document.pop("settings", {}) if isinstance(document, dict) else {}
-    kind = BatchRequest if batch else ExplanationRequest
+    kind = submission.document
     try:
         request = kind.model_validate(document, strict=True)
     except ValidationError as error:
         raise refusal(error, kind, code=ErrorCode.BAD_REQUEST) from error
-    label_map = request.label_map
+    names, label_map = submission.names(len(request.pictures)), request.label_map
     return Upload(
-        images={name: _decode_base64(name, text) for name, text in _pictures(request).items()},
+        images={
+            name: _decode_base64(name, text)
+            for name, text in zip(names, request.pictures, strict=True)
+        },
         settings=_checked_settings(settings),
         label_map=None if label_map is None else _decode_base64("label_map", label_map),
     )
-
-
-def _pictures(request: BatchRequest | ExplanationRequest) -> dict[str, str]:
-    if isinstance(request, ExplanationRequest):
-        return {"image": request.image}
-    return dict(zip(_names(len(request.images)), request.images, strict=True))
 
 
 def _decode_base64(name: str, text: str) -> bytes:
