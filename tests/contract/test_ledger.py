@@ -13,6 +13,7 @@ from service.contract.queue import connect
 from service.contract.records import Claim, Count
 from service.contract.room import Caps, NoRoom
 from service.contract.schema import ErrorCode, Failure, Status
+from tests.outages import OUTAGES
 
 # What stays, whatever comes and goes
 BOUNDED = {b"rq:queues", b"shapshot:flows", b"shapshot:ended", b"shapshot:totals"}
@@ -153,6 +154,16 @@ def test_a_running_explanation_cannot_be_deleted(ledger, accepted):
     assert ledger.delete(explanation_id) == "running"
     ledger.cancel(explanation_id)
     assert ledger.delete(explanation_id) == "canceling"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_full_redis_lets_go_of_an_explanation(ended, ledger, accepted, connection):
+    explanation_id = accepted()
+    if ended:
+        ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED)
+    with OUTAGES["OOM"](connection):
+        assert ledger.delete(explanation_id) == "deleted"
+    assert not ledger.exists(explanation_id)
 
 
 def test_a_deleted_explanation_is_gone_and_its_artefacts_are_due(ledger, accepted, connection):

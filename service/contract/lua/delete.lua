@@ -7,8 +7,8 @@ local queue, answer = ARGV[1], 'missing'
 local function remove(id)
   local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
   if field(id, 'status') == 'queued' then
-    count_end('shapshot:explanation:' .. id, 'deleted')
     refund(id, queue)
+    count_end('shapshot:explanation:' .. id, 'deleted')
   end
   leave(id, queue)
   forget_job(id)

@@ -102,7 +102,7 @@ end
 -- What leaves before its turn costs its flow nothing: each behind it in its flow moves up to the
 -- place, and the tag, of the one before. What had its turn once and was put back stays charged.
 local function refund(id, queue)
-  redis.call('ZREM', 'shapshot:limbo', id)  -- a full Redis lets go on what begins by removing
+  redis.call('ZREM', 'shapshot:limbo', id)  -- first: a full Redis lets go on what began by removing
   local list, flow, place = 'rq:queue:' .. queue, field(id, 'flow'), nil
   if not flow or field(id, 'started_at') then return end
   for at, other in ipairs(redis.call('LRANGE', list, 0, -1)) do
