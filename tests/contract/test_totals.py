@@ -113,6 +113,14 @@ def test_a_release_is_no_end(ledger, accepted, totals):
     assert totals() == {"accepted:partition": 1}
 
 
+@pytest.mark.parametrize("key", ["shapshot:totals", "shapshot:ended"])
+def test_what_only_counts_keeps_no_job_from_its_end(key, ledger, accepted, connection):
+    connection.set(key, "somebody else's")
+    explanation_id = accepted()
+    ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED, work=WORK)
+    assert ledger.read(explanation_id).status is Status.SUCCEEDED
+
+
 def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
     ledger, accepted, order, connection, new_card
 ):

@@ -28,7 +28,7 @@ while at <= #ARGV do
   if status == 'queued' then
     redis.call('HSET', 'rq:job:' .. id, unpack(ARGV, job, following - 1))
     enter(id, queue, flow, cost)
-    count('accepted:' .. redis.call('HGET', 'shapshot:explanation:' .. id, 'method'), 1)
+    count('accepted:' .. field(id, 'method'), 1)
     if field(id, 'cache') then count('cache_misses', 1) end
   end
   if status == 'succeeded' then

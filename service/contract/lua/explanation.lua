@@ -32,7 +32,7 @@ end
 
 -- Totals of what was ever done: see totals.py
 local function count(field, by)
-  redis.call('HINCRBYFLOAT', 'shapshot:totals', field, by)
+  redis.pcall('HINCRBYFLOAT', 'shapshot:totals', field, by)
 end
 
 local function count_end(key, status)
