@@ -13,8 +13,8 @@ import structlog
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
-from service.contract.settings import Settings, TraceSettings
-from service.contract.store import Store, open_store
+from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
+from service.contract.store import Store, StoreError, open_store
 from service.contract.traces import Traces, TracesUnavailable, open_traces
 from worker.housekeeping import Housekeeping
 from worker.jobs import Explainer
@@ -26,6 +26,15 @@ from worker.patience import outlast
 from worker.start_up import StartUp
 
 REDIS_PATIENCE_S = 60
+CANNOT_START = (
+    BadSettings,
+    TracesUnavailable,
+    RegistryError,
+    StoreError,
+    ValueError,  # a URL that is none
+    OSError,
+    redis.RedisError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -34,17 +43,20 @@ def main() -> int:
     """Serve until told to stop; 0 then, 1 where it could not begin."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
     start_up = StartUp()
-    settings = Settings()
+    try:
+        settings = read_settings(Settings)
+    except BadSettings as error:  # how to log is among them
+        sys.exit(f"shapshot: {error}")
     _relay = relay_native_lines() if settings.log_json else None  # held, or Python complains
     configure_logs(level=settings.log_level, as_json=settings.log_json)
     try:
-        traces = open_traces(TraceSettings(), "shapshot-worker")
+        traces = open_traces(read_settings(TraceSettings), "shapshot-worker")
         registry = read_registry(settings.models, weights_cache=settings.weights_cache)
         os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
         store = open_store(settings.store_url)
         connection = connect(settings.redis_url)
         outlast(connection.ping, "waiting for Redis", pause_s=1, patience_s=REDIS_PATIENCE_S)
-    except (TracesUnavailable, RegistryError, ValueError, OSError, redis.RedisError) as error:
+    except CANNOT_START as error:
         log.error("the worker cannot start", reason=str(error))
         return 1
     start_up.done("redis")

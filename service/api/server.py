@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from service.api.app import create_app
 from service.api.edge.connection import connections
 from service.contract.logs import configure_logs
-from service.contract.settings import Settings, TraceSettings
+from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
 from service.contract.traces import TracesUnavailable, open_traces
 from service.exposure import Exposed, check_exposure
 from service.keys_file import KeysError
@@ -34,12 +34,12 @@ class Server(uvicorn.Server):
 
 
 def main() -> None:
-    settings = Settings()
-    configure_logs(level=settings.log_level, as_json=settings.log_json)
     try:
+        settings = read_settings(Settings)
+        configure_logs(level=settings.log_level, as_json=settings.log_json)
         check_exposure(settings.host, settings.keys_file)
-        app = create_app(settings, open_traces(TraceSettings(), "shapshot-api"))
-    except (Exposed, KeysError, TracesUnavailable) as error:
+        app = create_app(settings, open_traces(read_settings(TraceSettings), "shapshot-api"))
+    except (BadSettings, Exposed, KeysError, TracesUnavailable) as error:
         sys.exit(f"shapshot: {error}")
     gc.freeze()  # what is imported stays: to look through it held requests up for 0.1 s
     gc.set_threshold(*RARELY)

@@ -4,12 +4,30 @@ The entry points read it once and pass it down; nothing else looks at the enviro
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
+Of = TypeVar("Of", bound=BaseSettings)
+
+
+class BadSettings(Exception):  # noqa: N818
+    """Variables of the environment say what cannot be; the message names each."""
+
+
+def read_settings(kind: type[Of]) -> Of:
+    """What the environment says of these. Raises BadSettings."""
+    try:
+        return kind()
+    except ValidationError as error:
+        wrong = [
+            f"{kind.model_config['env_prefix']}{str(each['loc'][0]).upper()}: "
+            f"{each['msg']}; received {str(each['input'])[:200]!r}"
+            for each in error.errors()
+        ]
+        raise BadSettings(" · ".join(wrong)) from None
 
 
 class Settings(BaseSettings):
@@ -27,7 +45,9 @@ class Settings(BaseSettings):
         "file:./var/store", description="Artefacts: file:FOLDER, memory: or s3://BUCKET/PREFIX"
     )
     queue: str = Field("shapshot", description="Name of the queue; one queue per worker process")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Lines that say less are left out"
+    )
     log_json: bool = Field(True, description="JSON log lines; otherwise lines for a person")
     lease_s: int = Field(
         30, ge=2, description="A worker silent for so long has lost its job (whole seconds)"

@@ -42,13 +42,15 @@ def faithfulness_key(explanation_id: str, attempt: str) -> str:
 def open_store(url: str) -> "Store":
     """`file:FOLDER` (made when absent; relative to the working folder), `memory:`, or `s3://BUCKET/PREFIX`.
 
-    Raises ValueError for another scheme, StoreError for a folder that cannot be made.
+    Raises ValueError for another scheme, StoreError for a folder that cannot be made or a bucket
+    that cannot be named so.
     """
     scheme = urlsplit(url).scheme
     if scheme == "memory":
         return Store(MemoryStore())
     if scheme == "s3":
-        return Store(from_url(url))
+        with _translated(url):
+            return Store(from_url(url))
     if scheme == "file":
         return Store(_local(Path(url.removeprefix("file:").removeprefix("//")).expanduser()))
     raise ValueError(
