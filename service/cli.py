@@ -1,6 +1,8 @@
 """`shapshot`: run the embedded set, explain a picture, list the models."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,31 +90,36 @@ def explain(
         "outputs": None if top is None else {"top": top},
         "max_evals": max_evals,
     }
-    try:
-        with Client(url, api_key=api_key) as client:
-            explanation = client.explain(
-                picture, _settings(settings, options), label_map=label_map, anew=anew
-            )
-            out.write_bytes(client.heatmap(explanation.id, style))
-    except (ShapshotError, httpx.HTTPError) as error:
-        give_up(str(error))
+    chosen = _settings(settings, options)
+    with _client(url, api_key) as client:
+        explanation = client.explain(picture, chosen, label_map=label_map, anew=anew)
+        out.write_bytes(client.heatmap(explanation.id, style))
     _show(explanation, out)
 
 
 @app.command()
 def models(url: Url = "http://127.0.0.1:8000", api_key: ApiKey = None) -> None:
     """List the models of a running Shapshot."""
-    try:
-        with Client(url, api_key=api_key) as client:
-            cards = client.models().items
-    except (ShapshotError, httpx.HTTPError) as error:
-        give_up(str(error))
+    with _client(url, api_key) as client:
+        cards = client.models().items
     table = Table("model", "status", "input", "outputs", "about")
     for card in cards:
         shape = "x".join(map(str, card.input_shape or ()))
         about = card.reason or card.description or ""
         table.add_row(card.name, card.status, shape, str(card.output_count or ""), about)
     console.print(table)
+
+
+@contextmanager
+def _client(url: str, api_key: str | None) -> Iterator[Client]:
+    """A client whose failures, and those of files, are told in one line."""
+    try:
+        with Client(url, api_key=api_key) as client:
+            yield client
+    except httpx.TransportError as error:
+        give_up(f"no answer from {url}: {error or type(error).__name__}")
+    except (ShapshotError, httpx.HTTPError, OSError) as error:  # TimeoutError is of the last
+        give_up(str(error))
 
 
 def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:

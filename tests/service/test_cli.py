@@ -1,0 +1,42 @@
+"""What `shapshot` says to a person where it cannot do what was asked."""
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import SAMPLE, app
+
+NOBODY = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest) -> str:
+    """The only line of a command that fails."""
+    ended = CliRunner().invoke(app, request.param, env={"SHAPSHOT_URL": NOBODY})
+    assert ended.exit_code == 1
+    [line] = ended.stderr.splitlines()
+    return line.removeprefix("shapshot: ")
+
+
+@pytest.mark.parametrize("told", [["models"], ["explain", str(SAMPLE)]], indirect=True)
+def test_who_does_not_answer_is_named(told: str) -> None:
+    assert told == f"no answer from {NOBODY}: [Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize("told", [["explain", "/proc/self/mem"]], indirect=True)
+def test_a_picture_that_cannot_be_read_is_no_trace(told: str) -> None:
+    assert told == "[Errno 5] Input/output error"
+
+
+@pytest.mark.parametrize(
+    ("told", "received"),
+    [
+        (["explain", str(SAMPLE), "--settings", "3"], "'3'"),
+        (["explain", str(SAMPLE), "--settings", "{"], "'{'"),
+        (["explain", str(SAMPLE), "--masker", "black"], "'black'"),
+    ],
+    indirect=["told"],
+)
+def test_settings_that_are_none_are_refused_with_what_was_received(
+    told: str, received: str
+) -> None:
+    assert f"received {received}" in told
