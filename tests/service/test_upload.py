@@ -218,6 +218,7 @@ async def test_a_body_declared_too_large_is_refused_unread(start, settings, refu
         answer = await api.post(URL, content=body(), headers=headers)
     problem = refused(answer, 413, "too_large")
     assert problem["accepted"] == {"maximum": 1000}
+    assert not read
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "multipart/form-data; boundary=b"])
