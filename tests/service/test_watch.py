@@ -1,85 +1,128 @@
 """Waiting for changes, also while Redis comes and goes."""
 
 import asyncio
-import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
 import redis.asyncio
+from structlog.testing import capture_logs
 
 from service.api.edge.caller import OPERATOR
 from service.api.endpoints.events import events_of
-from service.api.reading.watch import LOOK_AGAIN_S, LOOKS_AT_ONCE, Watch
+from service.api.reading.catalogue import Catalogue
+from service.api.reading.watch import LOOKS_AT_ONCE, Watch
 from service.api.services import READS_AT_ONCE, open_services
 from service.contract.names import CHANGES, new_id
+from service.contract.records import State
 from service.contract.schema import Status
 from service.contract.traces import Traces
+from tests.conftest import wait_until
+
+LOOK_AGAIN = "service.api.reading.watch.LOOK_AGAIN_S"
 
 
 @pytest.fixture
-async def watch(settings):
-    async with open_services(settings, None, Traces()) as services:
-        yield services.watch
+def accepted(ledger, order) -> list[str]:
+    ids = [new_id(), new_id()]
+    for explanation_id in ids:
+        ledger.accept(explanation_id, order, timeout_s=60)
+    return ids
 
 
-async def test_a_change_wakes_whoever_follows_at_once(watch, accepted_id, hand):
-    changes = watch.follow(accepted_id)
-    assert (await anext(changes)).status is Status.QUEUED
-    following = asyncio.create_task(anext(changes))
-    await asyncio.sleep(0.2)
-    began = time.monotonic()
-    hand.begin(accepted_id)
-    assert (await following).status is Status.RUNNING
-    assert time.monotonic() - began < LOOK_AGAIN_S / 2
-    await changes.aclose()
+@pytest.fixture
+def accepted_id(accepted) -> str:
+    return accepted[0]
 
 
-async def test_a_change_nobody_announced_is_seen_all_the_same(settings, accepted_id, hand):
-    async with open_services(settings, None, Traces()) as services:
-        catalogue = services.catalogue.of(OPERATOR)
-        deaf = Watch(catalogue._redis, catalogue.find)  # it never runs
-        waiting = asyncio.create_task(deaf.until_done(accepted_id, 30))
-        await asyncio.sleep(0.1)
-        hand.succeed(accepted_id)
-        assert (await asyncio.wait_for(waiting, 20)).status is Status.SUCCEEDED
+@pytest.fixture
+async def catalogue(redis_url) -> AsyncIterator[Catalogue]:
+    async with redis.asyncio.Redis.from_url(redis_url) as connection:
+        yield Catalogue(connection, OPERATOR)
 
 
-async def test_notices_of_others_wake_nobody(watch, accepted_id, connection):
-    changes = watch.follow(accepted_id)
-    await anext(changes)
-    following = asyncio.create_task(anext(changes))
+class Noted:
+    """Looks at a catalogue, and remembers at what."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self.ids: list[str] = []
+
+    async def __call__(self, explanation_id: str) -> State | None:
+        self.ids.append(explanation_id)
+        return await self._catalogue.find(explanation_id)
+
+
+@pytest.fixture
+def looks(catalogue) -> Noted:
+    return Noted(catalogue)
+
+
+@pytest.fixture
+async def watch(accepted, redis_url, looks, monkeypatch) -> AsyncIterator[Watch]:
+    """It listens to what comes now, and looks again at nothing but by notice."""
+    monkeypatch.setattr(LOOK_AGAIN, 3600)
+    async with redis.asyncio.Redis.from_url(redis_url) as connection:
+        watch = Watch(connection, looks)
+        listening = asyncio.create_task(watch.run())
+        await until_subscribed(redis_url)
+        yield watch
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+async def until_subscribed(url: str) -> None:
+    def subscribed() -> bool:
+        with redis.Redis.from_url(url) as connection:
+            [(_, subscribers)] = connection.pubsub_numsub(CHANGES)
+        return bool(subscribers)
+
+    await asyncio.to_thread(wait_until, subscribed, seconds=20)
+
+
+async def statuses(followers: Sequence[AsyncIterator[State | None]]) -> set[Status | None]:
+    """What all of them tell next."""
+    async with asyncio.timeout(60):
+        states = await asyncio.gather(*map(anext, followers))
+    return {state and state.status for state in states}
+
+
+async def test_a_notice_wakes_all_who_follow_and_they_share_one_look(
+    watch, looks, accepted_id, hand
+):
+    followers = [watch.follow(accepted_id) for _ in range(50)]
+    assert await statuses(followers) == {Status.QUEUED}
+    attempt = hand.begin(accepted_id)
+    assert await statuses(followers) == {Status.RUNNING}
+    hand.end(accepted_id, attempt, Status.SUCCEEDED)
+    assert await statuses(followers) == {Status.SUCCEEDED}
+    assert looks.ids == [accepted_id] * 3
+
+
+async def test_notices_of_others_wake_nobody(watch, looks, accepted, hand, connection):
+    quiet, busy = accepted
+    followers = [watch.follow(quiet), watch.follow(busy)]
+    await statuses(followers)
+    waiting = asyncio.create_task(anext(followers[0]))
     for _ in range(100):
         connection.publish(CHANGES, new_id())
     connection.publish(CHANGES, b"\xff\xfe not even text")
-    await asyncio.sleep(0.2)
-    assert not following.done()
-    following.cancel()
-    await asyncio.wait([following])
-    await changes.aclose()
+    hand.begin(busy)  # of which the notice comes last
+    assert await statuses(followers[1:]) == {Status.RUNNING}
+    assert looks.ids == [quiet, busy, busy]
+    waiting.cancel()
+    await asyncio.wait([waiting])
 
 
-async def test_all_who_are_woken_by_a_change_share_one_look(settings, accepted_id, hand):
-    looks = 0
-
-    async def look(explanation_id):
-        nonlocal looks
-        looks += 1
-        return await catalogue.find(explanation_id)
-
-    async with open_services(settings, None, Traces()) as services:
-        catalogue = services.catalogue.of(OPERATOR)
-        watch = Watch(catalogue._redis, look)
-        listening = asyncio.create_task(watch.run())
-        waiting = [asyncio.create_task(watch.until_done(accepted_id, 60)) for _ in range(50)]
-        await asyncio.sleep(0.5)
-        before = looks
-        attempt = hand.begin(accepted_id)
-        await asyncio.sleep(0.5)
-        assert 1 <= looks - before <= 5
-        hand.end(accepted_id, attempt, Status.SUCCEEDED)
-        states = await asyncio.wait_for(asyncio.gather(*waiting), 60)
-        listening.cancel()
-    assert {state.status for state in states} == {Status.SUCCEEDED}
+async def test_a_change_nobody_announced_is_seen_all_the_same(
+    catalogue, accepted_id, hand, monkeypatch
+):
+    monkeypatch.setattr(LOOK_AGAIN, 0.01)
+    deaf = Watch(redis.asyncio.Redis(), catalogue.find)  # it never runs
+    followers = [deaf.follow(accepted_id)]
+    assert await statuses(followers) == {Status.QUEUED}
+    hand.succeed(accepted_id)
+    assert await statuses(followers) == {Status.SUCCEEDED}
 
 
 async def test_of_many_that_change_at_once_a_few_are_looked_at_at_a_time():
@@ -109,14 +152,12 @@ async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
     assert accepted_id not in watch._waiting
 
 
-async def test_many_more_than_there_are_connections_may_wait_for_one(watch, accepted_id, hand):
-    waiting = [
-        asyncio.create_task(watch.until_done(accepted_id, 60)) for _ in range(10 * READS_AT_ONCE)
-    ]
-    await asyncio.sleep(0.5)
-    hand.succeed(accepted_id)
-    states = await asyncio.wait_for(asyncio.gather(*waiting), 60)
-    assert {state.status for state in states} == {Status.SUCCEEDED}
+async def test_many_more_than_there_are_connections_may_wait_for_one(settings, accepted_id, hand):
+    async with open_services(settings, None, Traces()) as services:
+        followers = [services.watch.follow(accepted_id) for _ in range(10 * READS_AT_ONCE)]
+        assert await statuses(followers) == {Status.QUEUED}
+        hand.succeed(accepted_id)
+        assert await statuses(followers) <= {Status.RUNNING, Status.SUCCEEDED}
 
 
 async def test_a_stream_of_events_outlives_a_restart_of_redis(
@@ -129,8 +170,10 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
         stream = events_of(services.watch, explanation_id)
         assert b"event: progress" in await anext(stream)
         following = asyncio.create_task(anext(stream))
-        mortal_redis.stop()
-        await asyncio.sleep(LOOK_AGAIN_S)
+        with capture_logs() as lines:
+            mortal_redis.stop()
+            held_back = lambda: "events held back" in [line["event"] for line in lines]  # noqa: E731
+            await asyncio.to_thread(wait_until, held_back, seconds=20)
         assert not following.done()
         await asyncio.to_thread(mortal_redis.start)
         await until_subscribed(mortal_redis.url)
@@ -139,18 +182,3 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
             following = asyncio.create_task(anext(stream))
         assert b"event: done" in event
         await stream.aclose()
-
-
-async def until_subscribed(url: str) -> None:
-    async with redis.asyncio.Redis.from_url(url) as connection:
-        for _ in range(500):
-            [(_, subscribers)] = await connection.pubsub_numsub(CHANGES)
-            if subscribers:
-                return
-            await asyncio.sleep(0.02)
-    raise AssertionError("nobody has subscribed again")
-
-
-@pytest.fixture
-async def accepted_id(create):
-    return await create()
