@@ -1,11 +1,6 @@
 """The API as a process of its own, before a real Redis, with a model at its service."""
 
-import os
 import socket
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -18,7 +13,8 @@ import redis
 
 from service.contract.presence import announce
 from service.contract.schema import ModelCard
-from tests.conftest import wait_until
+from service.contract.settings import Settings
+from tests.live import Live, live_api
 
 MAX_UPLOAD_BYTES = 12_000_000
 
@@ -36,13 +32,19 @@ class Answer:
 class Api:
     """A process that serves."""
 
-    port: int
-    process: psutil.Process
+    live: Live
     folder: Path
-    log: Path
 
-    def connect(self, *, timeout_s: float = 60) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s)
+    @property
+    def url(self) -> str:
+        return self.live.url
+
+    @property
+    def log(self) -> Path:
+        return self.live.log
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.live.port), timeout=60)
 
     def send(self, content: bytes) -> Answer:
         """Send it all, as far as it is taken, and read the answer."""
@@ -57,7 +59,7 @@ class Api:
 
     @property
     def resident_mb(self) -> float:
-        return float(self.process.memory_info().rss / 1e6)
+        return float(psutil.Process(self.live.process.pid).memory_info().rss / 1e6)
 
 
 def read_answer(connection: socket.socket) -> Answer:
@@ -72,44 +74,15 @@ Serve = Callable[..., Api]
 
 @pytest.fixture
 def serve(
-    redis_url: str, connection: redis.Redis, new_card: Callable[..., ModelCard]
+    settings: Settings, tmp_path: Path, connection: redis.Redis, new_card: Callable[..., ModelCard]
 ) -> Iterator[Serve]:
-    """Start the API with these settings and wait until it answers."""
+    """Starts the API with more settings than the usual."""
     announce(connection, "hand", [new_card()], lease_s=3600)
     with ExitStack() as stack:
 
-        def start(**settings: object) -> Api:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shapshot-")))
-            return _start(stack, folder, {"redis_url": redis_url, **settings})
+        def start(**more: object) -> Api:
+            named = {name.upper(): value for name, value in more.items()}
+            named["MAX_UPLOAD_BYTES"] = MAX_UPLOAD_BYTES
+            return Api(stack.enter_context(live_api(settings, tmp_path, **named)), tmp_path)
 
         yield start
-
-
-def _start(stack: ExitStack, folder: Path, settings: dict[str, object]) -> Api:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    given = {"port": port, "store_url": f"file:{folder}/store", "queue": "test"} | settings
-    given |= {"max_upload_bytes": MAX_UPLOAD_BYTES}
-    environment = {f"SHAPSHOT_{name.upper()}": str(value) for name, value in given.items()}
-    log = folder / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service.api"],
-            env={**os.environ, **environment},
-            stdout=file,
-            stderr=file,
-        )
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    api = Api(port, psutil.Process(process.pid), folder, log)
-    wait_until(lambda: _answers(api), seconds=60)
-    return api
-
-
-def _answers(api: Api) -> bool:
-    try:
-        with api.connect():
-            return True
-    except ConnectionRefusedError:
-        time.sleep(0.05)
-        return False

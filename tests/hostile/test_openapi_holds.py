@@ -36,7 +36,7 @@ def test_the_live_app_answers_as_its_document_says(serve: Serve, connection, led
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", config),
-            *("run", document, "--url", f"http://127.0.0.1:{api.port}"),
+            *("run", document, "--url", api.url),
             *("--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"),
             *("--checks", ",".join(CHECKS), "--generation-database", "none", "--no-color"),
             *("--suppress-health-check", "all", "--continue-on-failure", "--warnings", "off"),

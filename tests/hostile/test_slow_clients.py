@@ -4,7 +4,8 @@ import json
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 from tests.hostile import bombs
 from tests.hostile.conftest import read_answer
@@ -21,28 +22,36 @@ def problem_of(connection: socket.socket) -> tuple[int, str]:
     return answer.status, json.loads(answer.content)["code"]
 
 
-def drip(connection: socket.socket, ended: threading.Event) -> None:
+def drip(connection: socket.socket) -> None:
     """A byte now and then, until it is refused."""
-    while not ended.wait(0.1):
-        try:
+    with suppress(OSError):
+        while True:
             connection.sendall(b"x")
-        except OSError:
-            return
+            time.sleep(0.1)
 
 
-def test_a_head_that_does_not_end_is_cut_off(serve):
+@contextmanager
+def dripping(connection: socket.socket) -> Iterator[None]:
+    """Drip, and read meanwhile; ends when it is refused."""
+    thread = threading.Thread(target=drip, args=(connection,))
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_a_head_that_stops_is_cut_off(serve):
     api = serve(head_timeout_s=1)
-    for begun in (HEAD, HEAD + b"X-A: "):
-        with api.connect() as connection:
-            connection.sendall(begun)
-            ended = threading.Event()
-            dripping = threading.Thread(target=drip, args=(connection, ended))
-            if begun.endswith(b": "):
-                dripping.start()
+    with api.connect() as connection:
+        connection.sendall(HEAD)
+        assert problem_of(connection) == (408, "request_timeout")
+
+
+def test_a_head_that_drips_is_cut_off(serve):
+    api = serve(head_timeout_s=1)
+    with api.connect() as connection:
+        connection.sendall(HEAD + b"X-A: ")
+        with dripping(connection):
             assert problem_of(connection) == (408, "request_timeout")
-            ended.set()
-            if dripping.ident:
-                dripping.join()
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(serve):
@@ -51,16 +60,12 @@ def test_a_connection_on_which_nothing_comes_is_closed(serve):
         assert connection.recv(1) == b""
 
 
-def test_a_body_that_drips_is_cut_off(serve):
+def test_a_body_that_drips_is_cut_off_and_in_the_end_not_even_read(serve):
     api = serve(body_patience_s=1, head_timeout_s=2)
     with api.connect() as connection:
         connection.sendall(BODY)
-        ended = threading.Event()
-        dripping = threading.Thread(target=drip, args=(connection, ended))
-        dripping.start()
-        assert problem_of(connection) == (408, "request_timeout")
-        dripping.join()  # the rest is read for a while, then nothing is any more
-        ended.set()
+        with dripping(connection):
+            assert problem_of(connection) == (408, "request_timeout")
 
 
 def test_a_body_slower_than_its_patience_but_not_than_the_rate_is_taken(serve):
@@ -81,7 +86,7 @@ def test_what_is_sent_after_the_answer_is_not_read_for_ever(serve):
     with api.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
         assert read_answer(connection).status == 200
-        drip(connection, threading.Event())  # ends, as it is refused
+        drip(connection)  # ends, as it is refused
 
 
 def test_hundreds_of_slow_clients_stop_nobody(serve):

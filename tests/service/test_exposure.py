@@ -11,8 +11,8 @@ from service.client import AsyncClient, Client, ShapshotError
 from service.contract.schema import ModelList, ModelSummary
 from service.exposure import Exposed, check_exposure
 from service.keys import Scope
+from tests.live import live_api
 from tests.service.keyholders import issue
-from tests.service.live import live_api
 
 REFUSED = ["0.0.0.0", "::", "192.168.1.7", "example.org", "127.0.0.1.example.org", ""]  # noqa: S104
 LOOPBACK = ["127.0.0.1", "127.8.8.8", "::1", "localhost"]

@@ -8,8 +8,8 @@ import redis
 
 from service.contract.presence import announce
 from service.keys import Scope
+from tests.live import live_api
 from tests.service.keyholders import bearing, issue
-from tests.service.live import live_api
 
 NOWHERE = "/v1/explanations/exp_" + "0" * 32
 
