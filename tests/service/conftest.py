@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from service.api.app import create_app
 from service.contract.ledger import Ledger
@@ -215,6 +216,17 @@ def create(served: httpx.AsyncClient, photo: bytes) -> Callable[..., Any]:
         return str(answer.json()["id"])
 
     return post
+
+
+@pytest.fixture
+async def poisoned(create: Callable[..., Any], hand: Hand, store: Store) -> AsyncIterator[str]:
+    """A path that fails as nobody expects: what lies there for arrays are none."""
+    explanation_id = await create()
+    ended = hand.succeed(explanation_id)
+    assert ended.result
+    store.put(attributions_key(explanation_id, ended.result), b"no arrays")
+    with capture_logs():  # the trace would be printed with all that it passed through
+        yield f"/v1/explanations/{explanation_id}/heatmap.png"
 
 
 @pytest.fixture

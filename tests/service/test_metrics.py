@@ -80,11 +80,11 @@ async def test_answers_are_counted_by_the_template_of_their_route(served, create
     assert value(samples, "shapshot_http_requests_in_progress") == 1  # this one
 
 
-async def test_an_unexpected_error_is_counted_as_the_500_it_is(served, monkeypatch):
-    monkeypatch.setattr("service.api.endpoints.health.read_presence", lambda _: 1 / 0)
-    assert (await served.get("/healthz/ready")).status_code == 500
+async def test_an_unexpected_error_is_counted_as_the_500_it_is(served, poisoned):
+    assert (await served.get(poisoned)).status_code == 500
     samples = await scrape(served)
-    assert requests_of(samples, "/healthz/ready") == {("GET", "500", "no"): 1}
+    route = "/v1/explanations/{explanation_id}/heatmap.png"
+    assert requests_of(samples, route) == {("GET", "500", "no"): 1}
     assert value(samples, "shapshot_problems_total", code="internal") == 1
 
 
