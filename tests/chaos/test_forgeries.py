@@ -12,7 +12,6 @@ import pytest
 from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.queue import EXPLAIN
 from tests.chaos.scene import NewScene, Scene, beforehand
-from tests.chaos.stage import LEASE_S
 from tests.conftest import wait_until
 
 
@@ -147,5 +146,5 @@ def test_a_forged_batch_takes_nothing_along(scene: Scene, members: list[str] | N
         scene.connection.hset(key_of(batch_id), mapping=record)
     worker = scene.worker()
     scene.wait(mine, "succeeded")
-    time.sleep(LEASE_S / 4)
+    scene.wait(scene.submit(steps=1), "succeeded")  # by the same worker, which goes on
     assert worker.poll() is None

@@ -3,8 +3,6 @@
 import json
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -25,6 +23,7 @@ from tests.chaos.stage import (
     refusal,
 )
 from tests.conftest import wait_until
+from tests.outages import OUTAGES
 
 
 def test_an_upload_whose_api_was_killed_leaves_nothing_and_may_be_sent_again(
@@ -139,7 +138,7 @@ def test_a_full_redis_refuses_what_is_new_and_loses_nothing(stage: Stage, worker
     running = stage.submit(LONG | {"max_evals": 60})
     stage.wait(running, "running")
     waiting, canceled = stage.submit(), stage.submit()
-    with full(stage):
+    with OUTAGES["OOM"](stage.connection):
         for headers in ({}, {"Idempotency-Key": "of-a-full-redis"}):
             answer = stage.ask(headers=headers)
             refusal(answer, 503, ErrorCode.REDIS_UNAVAILABLE)
@@ -155,16 +154,6 @@ def test_a_full_redis_refuses_what_is_new_and_loses_nothing(stage: Stage, worker
     stage.wait_ready()
     again = stage.ask(headers={"Idempotency-Key": "of-a-full-redis"})
     stage.wait(again.json()["id"], "succeeded")
-
-
-@contextmanager
-def full(stage: Stage) -> Iterator[None]:
-    """Redis uses more than it may, and evicts nothing."""
-    stage.connection.config_set("maxmemory", 2**20)
-    try:
-        yield
-    finally:
-        stage.connection.config_set("maxmemory", 0)
 
 
 def test_no_picture_of_a_batch_goes_to_the_model_of_another(stage: Stage, worker: Forked) -> None:

@@ -205,7 +205,7 @@ def test_a_canceled_job_of_a_silent_worker_is_not_tried_again(ledger, accepted, 
 
 
 def test_an_id_a_worker_took_and_never_began_comes_back_after_a_lease(
-    connection, accepted, waiting, settings
+    connection, accepted, waiting
 ):
     hasty = Ledger(connection, queue="test", lease_s=0, retention_s=60)
     explanation_id = accepted()
@@ -294,14 +294,14 @@ def test_an_upload_that_became_an_explanation_is_not_swept(ledger, order, connec
 def test_every_change_is_published_with_a_higher_version(ledger, accepted, connection):
     with connection.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(CHANGES)
-        listener.get_message(timeout=1)
+        listener.get_message(timeout=20)
         explanation_id = accepted()
         versions = [ledger.read(explanation_id).version]
         attempt = ledger.begin(explanation_id)
         versions.append(ledger.read(explanation_id).version)
         ledger.tick(Tick(explanation_id, attempt, Count(1, 2)))
         versions.append(ledger.read(explanation_id).version)
-        heard = [listener.get_message(timeout=1)["data"].decode() for _ in range(3)]
+        heard = [listener.get_message(timeout=20)["data"].decode() for _ in range(3)]
     assert heard == [explanation_id] * 3
     assert versions == sorted(set(versions))
 

@@ -9,6 +9,7 @@ import redis
 
 from service.contract.outage import REASONS, outage
 from service.contract.queue import connect
+from tests.conftest import wait_until
 from tests.outages import OUTAGES
 
 WRITE = "return redis.call('SET', 'shapshot:outage', 1)"
@@ -44,9 +45,8 @@ def test_an_outage_is_known_by_its_code_from_a_script_and_a_pipeline_too(
 def test_an_outage_that_an_older_server_quotes_from_a_script_is_known(code: str) -> None:
     # as redis-py gives what Redis 6.2.14 sent
     said = "Error running script (call to f_a48): @user_script:1: @user_script: 1: -" + code
-    assert (
-        outage(redis.ResponseError(f"{said} for some reason", status_code="ERR")) == (REASONS[code])
-    )
+    error = redis.ResponseError(f"{said} for some reason", status_code="ERR")
+    assert outage(error) == REASONS[code]
 
 
 def test_who_waits_for_a_job_of_a_redis_that_becomes_a_replica_hears_of_an_outage(
@@ -56,8 +56,7 @@ def test_who_waits_for_a_job_of_a_redis_that_becomes_a_replica_hears_of_an_outag
     waiter = subprocess.Popen(
         [sys.executable, "-c", waits, redis_url], stderr=subprocess.PIPE, text=True
     )
-    while not connection.info("clients")["blocked_clients"]:
-        assert waiter.poll() is None
+    wait_until(lambda: bool(connection.info("clients")["blocked_clients"]), seconds=20)
     with OUTAGES["READONLY"](connection):
         _, trace = waiter.communicate(timeout=20)
     error = redis.ResponseError(trace.splitlines()[-1].removeprefix("redis.exceptions."))
