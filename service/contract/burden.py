@@ -4,15 +4,21 @@ Looked at before a pixel is decoded; how many pixels there may be is not said he
 """
 
 import io
+import re
+import struct
 
 from PIL import Image, ImageFile
 
 LONGEST = 100  # times the shorter side: a model sees next to nothing of a longer strip
 MOST_SCANS = 40  # of a JPEG, of which encoders write ten; each goes over all pixels
 MOST_READS = 100_000  # Pillow's, a few for each segment, chunk or comment before the pixels
+MOST_NUMBERS = 100_000  # in a directory of TIFF or EXIF: Pillow makes a Python object of each
+MOST_EXIF = 8  # segments of a JPEG, of 64 kB each, which Pillow puts together
 
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323  # TIFF
 _START_OF_SCAN = b"\xff\xda"
+_EXIF = b"Exif\0\0"
+_PLAIN_BYTES = {1, 2, 7}  # types of entries that stay one bytes object: BYTE, ASCII, UNDEFINED
 
 
 class Burden(ValueError):  # noqa: N818
@@ -31,16 +37,50 @@ class Reads(io.BytesIO):
         return super().read(size)
 
 
+def check_unopened(content: bytes) -> None:
+    """Look at what Pillow works through when it opens a picture. Raises Burden."""
+    _check_directory(content)
+    if content.startswith(b"\xff\xd8") and content.count(_EXIF) > MOST_EXIF:
+        raise Burden(f"a JPEG may have {MOST_EXIF} segments of EXIF")
+
+
 def check_burden(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
     """Look at a picture that was opened, and not loaded. Raises Burden."""
     _check_sides(*image.size)
     _check_codec(image)
+    _check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif", b"")))
     if _is_jpeg(image) and content.count(_START_OF_SCAN) > MOST_SCANS:
         raise Burden(f"a JPEG may have {MOST_SCANS} scans")
     tags = getattr(image, "tag_v2", {})  # of a TIFF, which is decoded by whole tiles
     tile = int(tags.get(_TILE_WIDTH, 1)) * int(tags.get(_TILE_HEIGHT, 1))
     if tile > max_pixels:
         raise Burden(f"a tile may have {max_pixels} pixels; these have {tile}")
+
+
+def _check_directory(content: bytes) -> None:
+    try:
+        numbers = _count_numbers(content)
+    except struct.error:  # it is cut short, as Pillow will find too
+        return
+    if numbers > MOST_NUMBERS:
+        detail = f"a directory of TIFF or EXIF may have {MOST_NUMBERS} numbers; received {numbers}"
+        raise Burden(detail)
+
+
+def _count_numbers(content: bytes) -> int:
+    """In the first directory of TIFF or EXIF, as far as it is there. Raises struct.error."""
+    order = {b"II": "<", b"MM": ">"}.get(content[:2])
+    if order is None:
+        return 0
+    big = content[2:3] == b"+"  # BigTIFF
+    offset, length, entry = ("Q", "Q", "HHQ8x") if big else ("L", "H", "HHL4x")
+    [start] = struct.unpack_from(order + offset, content, 8 if big else 4)
+    [entries] = struct.unpack_from(order + length, content, start)
+    start += struct.calcsize(order + length)
+    size = struct.calcsize(order + entry)
+    there = min(entries, (len(content) - start) // size)
+    found = struct.iter_unpack(order + entry, content[start : start + there * size])
+    return sum(count for _, kind, count in found if kind not in _PLAIN_BYTES)
 
 
 def _check_sides(*sides: int) -> None:

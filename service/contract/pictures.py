@@ -1,12 +1,13 @@
 """Bytes of any photo -> upright 8-bit pixels: the API checks, the worker computes on the same."""
 
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from service.contract.burden import Burden, Reads, check_burden
+from service.contract.burden import Burden, Reads, check_burden, check_unopened
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
@@ -75,6 +76,7 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     TooManyPixels.
     """
     try:
+        check_unopened(content)
         with Image.open(Reads(content), formats=FORMATS) as image:
             _check_size(image, max_pixels)
             check_burden(image, content, max_pixels=max_pixels)
@@ -103,7 +105,10 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Pillow's exif_transpose writes the whole EXIF anew and fails on that of some cameras."""
-    turn = _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    try:
+        turn = _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (SyntaxError, ValueError, struct.error):  # unreadable EXIF says nothing, as in viewers
+        return image
     return image if turn is None else image.transpose(turn)
 
 

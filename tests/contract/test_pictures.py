@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.contract.burden import LONGEST, MOST_READS, MOST_SCANS
+from service.contract.burden import LONGEST, MOST_NUMBERS, MOST_READS, MOST_SCANS
 from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
@@ -56,6 +56,16 @@ def test_a_picture_is_turned_upright_by_its_exif_tag(orientation):
     lying = Image.new("RGB", (6, 4), RED)
     pixels = decode(encode(lying, exif=exif))
     assert pixels.shape[:2] == ((4, 6) if orientation <= 4 else (6, 4))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow says so, and goes on
+@pytest.mark.parametrize(
+    "exif",
+    [b"II*\x00", b"II+\x00\x01\x00\x00\x00", b"??", b"MM\x00*" + bytes(8)],
+    ids=["cut", "BigTIFF", "words", "cut directory"],
+)
+def test_exif_that_nobody_can_read_turns_nothing(exif):
+    assert decode(encode(Image.new("RGB", (6, 4)), exif=exif)).shape == (4, 6, 3)
 
 
 def test_orientation_6_puts_the_left_edge_on_top():
@@ -208,6 +218,56 @@ def test_a_tiff_of_one_huge_tile_is_refused():
     content = b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + bytes(99)
     with pytest.raises(UnfitPicture, match="a tile may have 10000 pixels"):
         decode(content)
+
+
+SHORT, LONG, RATIONAL = 3, 4, 5  # of how many bytes: 2, 4, 8
+
+
+def directory(tag: int, kind: int, count: int) -> bytes:
+    """A TIFF of 8 x 8 pixels, or EXIF, with such an entry."""
+    given = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64}
+    entries = {each: struct.pack("<HHII", each, LONG, 1, value) for each, value in given.items()}
+    entries[tag] = struct.pack("<HHII", tag, kind, count, 8)
+    head = b"II*\x00" + struct.pack("<IH", 8, len(entries))
+    return head + b"".join(entries[each] for each in sorted(entries)) + bytes(4 + 8 * count)
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind"),
+    [(273, LONG), (282, RATIONAL), (274, SHORT)],
+    ids=["strips", "resolution", "orientation"],
+)
+def test_a_tiff_of_endless_numbers_is_refused(tag, kind):
+    with pytest.raises(UnfitPicture, match=f"may have {MOST_NUMBERS} numbers"):
+        decode(directory(tag, kind, MOST_NUMBERS))
+
+
+def test_a_big_tiff_of_endless_numbers_is_refused():
+    entry = struct.pack("<HHQQ", 273, LONG, MOST_NUMBERS + 1, 8)
+    with pytest.raises(UnfitPicture, match=f"may have {MOST_NUMBERS} numbers"):
+        decode(b"II+\x00" + struct.pack("<HHQQ", 8, 0, 16, 1) + entry + bytes(8))
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_exif_of_endless_numbers_is_refused(form):
+    exif = b"Exif\x00\x00" + directory(274, RATIONAL, MOST_NUMBERS)
+    with pytest.raises(UnfitPicture, match=f"may have {MOST_NUMBERS} numbers"):
+        decode(encode(Image.new("RGB", (8, 8)), form, exif=exif))
+
+
+def test_a_jpeg_whose_exif_is_put_together_from_many_segments_is_refused():
+    exif = directory(282, RATIONAL, MOST_NUMBERS)
+    parts = [b"Exif\x00\x00" + exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
+    content = encode(Image.new("RGB", (8, 8)), "JPEG")
+    with pytest.raises(UnfitPicture, match="segments of EXIF"):
+        decode(content[:2] + segments + content[2:])
+
+
+def test_a_tiff_with_a_strip_for_each_of_its_rows_is_read():
+    rows = 10_000
+    content = encode(Image.new("L", (100, rows)), "TIFF", tiffinfo={278: 1})
+    assert decode(content, max_pixels=10**6).shape == (rows, 100, 3)
 
 
 @pytest.mark.parametrize(

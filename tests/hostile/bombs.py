@@ -67,6 +67,23 @@ def tiff(**differing: int) -> bytes:
     return b"II*\x00" + struct.pack("<IH", 8, len(tags)) + b"".join(entries) + bytes(40)
 
 
+def tiff_of_tiles(count: int) -> bytes:
+    """Tiles of one pixel each; the places and sizes of all of them are written down."""
+    tags = {"t256": count, "t257": 1, "t258": 8, "t259": 1, "t262": 1, "t277": 1}
+    entries = [struct.pack("<HHII", int(tag[1:]), 4, 1, value) for tag, value in tags.items()]
+    entries += [struct.pack("<HHII", tag, 4, 1, 1) for tag in (322, 323)]
+    entries += [struct.pack("<HHII", tag, 4, count, 8) for tag in (324, 325)]
+    head = b"II*\x00" + struct.pack("<IH", 8, len(entries))
+    return head + b"".join(entries) + bytes(4 + 4 * count)
+
+
+def exif_of_fractions(count: int) -> bytes:
+    """A PNG whose orientation is so many numbers, each a fraction."""
+    entry = struct.pack("<HHII", 0x0112, 5, count, 8)
+    exif = b"II*\x00" + struct.pack("<IH", 8, 1) + entry + bytes(4 + 8 * count)
+    return encode(Image.new("RGB", (8, 8)), "PNG", exif=exif)
+
+
 def webp_canvas(width: int, height: int) -> bytes:
     """An animation of such a canvas and no frame."""
     sizes = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]

@@ -149,6 +149,12 @@ def _pictures() -> Iterator[Named]:
         partial(_explain, bombs.jpeg_with, b"\xff\xe1\x00\x09Exif\x00\x00x" * 100_000),
         422,
     )
+    yield "TIFF of two million tiles", partial(_explain, bombs.tiff_of_tiles, 2_000_000), 422
+    yield (
+        "EXIF of a million fractions",
+        partial(_explain, bombs.exif_of_fractions, 10**6),
+        422,
+    )
     yield "JPEG of endless filling", partial(_explain, bombs.jpeg_with, b"\xff" * 500_000), 422
     heads = {
         "of 10⁵ squared": b"P6 100000 100000 255\n",
