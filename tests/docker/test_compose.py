@@ -140,6 +140,10 @@ def test_no_container_can_gain_rights_or_change_its_image(
         assert not set(blocks(text, 4)) & {"read_only", "cap_add", "privileged", "security_opt"}
 
 
+def test_no_log_grows_for_ever(compose: str) -> None:
+    assert "driver: local" in blocks(blocks(compose, 0)["x-hardened"], 2)["logging"]
+
+
 def test_workers_can_be_many(services: dict[str, str]) -> None:
     assert not set(blocks(services["worker"], 4)) & {"container_name", "hostname", "ports"}
 

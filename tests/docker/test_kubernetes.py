@@ -227,6 +227,15 @@ def test_each_pod_has_the_password_of_its_own_user_alone(
     assert keys == [f"{user}-url"]
 
 
+def test_its_redis_refuses_what_is_new_before_the_cluster_kills_it(
+    pods: dict[str, Manifest],
+) -> None:
+    [container] = pods["shapshot-redis"]["containers"]
+    [megabytes] = re.findall(r"--maxmemory (\d+)mb", " ".join(container["args"]))
+    assert container["resources"]["limits"]["memory"] == "1Gi"
+    assert int(megabytes) <= 0.75 * 1024
+
+
 def test_a_redis_with_this_acl_serves_us_and_nobody_else() -> None:
     secret = SECRETS[0]["stringData"]
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
