@@ -10,10 +10,10 @@ import time
 
 import redis
 
+from service.contract.cards import ModelCard, ModelStatus
 from service.contract.names import as_text
 from service.contract.presence import WORKERS
 from service.contract.queue import connect
-from service.contract.schema import ModelCard, ModelStatus
 from service.contract.settings import Settings
 
 

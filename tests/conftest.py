@@ -22,9 +22,9 @@ import pytest
 import redis
 from PIL import Image
 
+from service.contract.cards import ModelCard
 from service.contract.ledger import Ledger
 from service.contract.records import Order
-from service.contract.schema import ModelCard
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server

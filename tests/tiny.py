@@ -2,18 +2,11 @@
 
 from typing import Any
 
+from service.contract.cards import ModelCard, ModelStatus
+from service.contract.outcome import Crop, Outcome, Runtime, Timings
 from service.contract.records import Order
 from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import (
-    Crop,
-    ImageInfo,
-    ModelCard,
-    ModelRef,
-    ModelStatus,
-    Outcome,
-    Runtime,
-    Timings,
-)
+from service.contract.schema import ImageInfo, ModelRef
 
 
 def card(**differing: Any) -> ModelCard:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from service.contract.outcome import Outcome
 from service.contract.records import State
-from service.contract.schema import ErrorCode, Failure, Outcome, Status
+from service.contract.schema import ErrorCode, Failure, Status
 from worker.control import Control
 from worker.engine.control import Interruption
 

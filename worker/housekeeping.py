@@ -8,11 +8,11 @@ import redis
 import structlog
 from rq.worker_registration import clean_worker_registry
 
+from service.contract.cards import ModelCard
 from service.contract.ledger import Ledger
 from service.contract.outage import outage
 from service.contract.presence import announce, withdraw
 from service.contract.queue import Queue
-from service.contract.schema import ModelCard
 from service.contract.settings import Settings
 from service.contract.store import Store
 from service.contract.sweep import sweep_due

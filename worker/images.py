@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.schema import Crop
+from service.contract.outcome import Crop
 from worker.engine.errors import SuperpixelsError
 
 Fit = Literal["crop", "stretch"]

@@ -12,8 +12,9 @@ import structlog
 
 from service.contract.label_maps import LabelMapError, decode_label_map
 from service.contract.ledger import Work
+from service.contract.outcome import Crop, Runtime, Timings
 from service.contract.pictures import PictureError, decode_picture
-from service.contract.schema import Crop, ErrorCode, Runtime, Status, Timings
+from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
 from service.contract.store import (
     MissingArtefact,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.schema import (
+from service.contract.outcome import (
     Crop,
     Curve,
     Faithfulness,

@@ -10,15 +10,10 @@ from service.client import calls
 from service.client.attributions import Attributions, BatchAttributions
 from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
 from service.client.errors import succeeded
+from service.contract.cards import ModelCard, ModelList
+from service.contract.outcome import Faithfulness
 from service.contract.request import ExplanationSettings
-from service.contract.schema import (
-    Batch,
-    Explanation,
-    ExplanationList,
-    Faithfulness,
-    ModelCard,
-    ModelList,
-)
+from service.contract.schema import Batch, Explanation, ExplanationList
 
 T = TypeVar("T")
 

@@ -18,16 +18,10 @@ from service.client.attributions import (
     read_npz,
 )
 from service.client.errors import ShapshotError
+from service.contract.cards import ModelCard, ModelList
+from service.contract.outcome import Faithfulness
 from service.contract.request import ExplanationSettings
-from service.contract.schema import (
-    Batch,
-    Explanation,
-    ExplanationList,
-    Faithfulness,
-    ModelCard,
-    ModelList,
-    Problem,
-)
+from service.contract.schema import Batch, Explanation, ExplanationList, Problem
 
 LONGEST_WAIT_S = 60  # what the server grants one long poll
 Picture = bytes | Path

@@ -29,10 +29,11 @@ from service.contract.hashes import (
     encode_queued,
 )
 from service.contract.names import EXPIRY, as_text, is_id, key_of
+from service.contract.outcome import Outcome
 from service.contract.queue import new_job
 from service.contract.records import Batch, Claim, Count, Order, State
 from service.contract.room import UNLIMITED, Caps
-from service.contract.schema import ErrorCode, Failure, Outcome, Status
+from service.contract.schema import ErrorCode, Failure, Status
 from service.contract.settings import Settings
 
 RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away

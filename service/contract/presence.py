@@ -15,8 +15,8 @@ import redis
 import structlog
 from pydantic import ValidationError
 
+from service.contract.cards import ModelCard, ModelStatus
 from service.contract.names import as_text
-from service.contract.schema import ModelCard, ModelStatus
 
 WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
 CARDS = "shapshot:models"  # hash: model name -> its card when a worker could last use it

@@ -7,10 +7,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from service.contract.cards import ModelCard
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
-from service.contract.schema import ModelCard
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from service.contract.traces import Traces

@@ -7,8 +7,8 @@ import redis
 
 from service.contract.ledger import Ledger
 from service.contract.names import new_id
+from service.contract.outcome import Outcome
 from service.contract.records import Order
-from service.contract.schema import Outcome
 from tests.tiny import OUTCOME
 
 QUEUE = "test"

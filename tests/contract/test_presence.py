@@ -2,6 +2,7 @@
 
 import time
 
+from service.contract.cards import ModelStatus
 from service.contract.presence import (
     SEEN,
     SILENT,
@@ -10,7 +11,6 @@ from service.contract.presence import (
     read_presence,
     withdraw,
 )
-from service.contract.schema import ModelStatus
 
 
 def test_nobody_has_announced_anything(connection):

@@ -4,10 +4,11 @@ import time
 
 import pytest
 
+from service.contract.cards import ModelStatus
 from service.contract.ledger import Fenced, Work
 from service.contract.names import new_batch_id, new_id
 from service.contract.presence import announce
-from service.contract.schema import ErrorCode, Failure, ModelStatus, Status
+from service.contract.schema import ErrorCode, Failure, Status
 from service.contract.totals import read_traffic
 
 QUEUE = "test"

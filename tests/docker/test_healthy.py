@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 import redis
 
+from service.contract.cards import ModelCard, ModelStatus
 from service.contract.ledger import Ledger
 from service.contract.presence import announce, withdraw
-from service.contract.schema import ModelCard, ModelStatus
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from tests.conftest import wait_until

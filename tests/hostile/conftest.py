@@ -11,8 +11,8 @@ import psutil
 import pytest
 import redis
 
+from service.contract.cards import ModelCard
 from service.contract.presence import announce
-from service.contract.schema import ModelCard
 from service.contract.settings import Settings
 from tests.live import Live, live_api
 

@@ -13,23 +13,22 @@ import redis
 from structlog.testing import capture_logs
 
 from service.api.app import create_app
+from service.contract.cards import ModelCard
 from service.contract.ledger import Ledger
-from service.contract.presence import announce
-from service.contract.records import Count, State
-from service.contract.request import Metric
-from service.contract.schema import (
+from service.contract.outcome import (
     Crop,
     Curve,
-    Failure,
     Faithfulness,
     MetricArea,
-    ModelCard,
     Outcome,
     OutputResult,
     Runtime,
-    Status,
     Timings,
 )
+from service.contract.presence import announce
+from service.contract.records import Count, State
+from service.contract.request import Metric
+from service.contract.schema import Failure, Status
 from service.contract.settings import Settings
 from service.contract.store import Store, attributions_key, faithfulness_key
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from service.client import AsyncClient, Client, ShapshotError
-from service.contract.schema import ModelList, ModelSummary
+from service.contract.cards import ModelList, ModelSummary
 from service.exposure import Exposed, check_exposure
 from service.keys import Scope
 from tests.live import live_api

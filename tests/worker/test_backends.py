@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import worker.bundled
-from service.contract.schema import ModelStatus
+from service.contract.cards import ModelStatus
 from tests.extras import import_or_skip
 from tests.worker.tiny_models import channel_means, dense, export
 from worker.engine.precision import soft_pictures

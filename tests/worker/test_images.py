@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.schema import Crop
+from service.contract.outcome import Crop
 from worker.engine.errors import SuperpixelsError
 from worker.images import ChannelsError, fit_labels, fit_picture
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from service.contract.schema import ModelStatus
+from service.contract.cards import ModelStatus
 from tests.worker.tiny_models import channel_means, dense, export
 from worker.models.applications import keras_downloads
 from worker.models.preprocessing import NAMED

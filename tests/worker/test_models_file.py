@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.contract.schema import ModelStatus
+from service.contract.cards import ModelStatus
 from worker.models.errors import ModelUnavailable, RegistryError
 from worker.models.registry import read_registry
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 from structlog.testing import capture_logs
 
-from service.contract.schema import ModelStatus
+from service.contract.cards import ModelStatus
 from tests.worker.tiny_models import channel_means, dense, export
 from worker.models.errors import ModelUnavailable
 

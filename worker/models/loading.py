@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.contract.schema import ModelCard, ModelStatus, PrecisionError
+from service.contract.cards import ModelCard, ModelStatus, PrecisionError
 from worker.models.applications import imagenet_labels
 from worker.models.backends import open_predictor, prepare
 from worker.models.errors import ModelUnavailable

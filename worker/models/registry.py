@@ -5,7 +5,7 @@ from threading import Lock
 
 import structlog
 
-from service.contract.schema import ModelCard, ModelStatus
+from service.contract.cards import ModelCard, ModelStatus
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelFile, read_model_file
 from worker.models.loading import LoadedModel, load_model

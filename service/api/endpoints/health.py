@@ -10,19 +10,21 @@ from service.api.intake.resolve import LOADING_S, no_worker
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.responses import problems
 from service.api.services import Opened, Services
+from service.contract.answer import Answer
+from service.contract.cards import ModelStatus
 from service.contract.presence import read_presence
-from service.contract.schema import ErrorCode, ModelStatus, Response
+from service.contract.schema import ErrorCode
 
 router = APIRouter(prefix="/healthz", tags=["health"])
 
 
-class Liveness(Response):
+class Liveness(Answer):
     """The process answers."""
 
     status: Literal["live"]
 
 
-class Readiness(Response):
+class Readiness(Answer):
     """Redis and the store answer, and a worker serves a model."""
 
     status: Literal["ready"]

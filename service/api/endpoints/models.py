@@ -7,14 +7,9 @@ from service.api.intake.methods import method_cards
 from service.api.protocol.errors import ApiError
 from service.api.protocol.responses import problems
 from service.api.services import Provided
+from service.contract.cards import MethodList, ModelCard, ModelList, ModelSummary
 from service.contract.presence import read_presence
-from service.contract.schema import (
-    ErrorCode,
-    MethodList,
-    ModelCard,
-    ModelList,
-    ModelSummary,
-)
+from service.contract.schema import ErrorCode
 
 router = APIRouter(prefix="/v1", tags=["models and methods"])
 

@@ -4,12 +4,12 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from service.api.version import version
-from service.contract.schema import Response
+from service.contract.answer import Answer
 
 router = APIRouter(tags=["health"])
 
 
-class Welcome(Response):
+class Welcome(Answer):
     """What this is, and where to begin."""
 
     name: str

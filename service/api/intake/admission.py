@@ -15,6 +15,7 @@ from service.api.intake.resolve import check_served, resolve
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import Services
+from service.contract.cards import ModelCard
 from service.contract.ledger import Claimed
 from service.contract.logs import request_id
 from service.contract.names import new_id
@@ -31,7 +32,7 @@ from service.contract.presence import read_presence
 from service.contract.records import Order, State
 from service.contract.request import Priority, ResolvedSettings
 from service.contract.room import NoRoom, ShareFull
-from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, ModelCard, ModelRef
+from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, ModelRef
 from service.contract.store import StoreError, image_key, label_map_key
 
 UNKNOWN_S = 10  # until there is room, where nothing has ended yet

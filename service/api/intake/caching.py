@@ -13,9 +13,10 @@ from fastapi import Request
 
 from service.api.services import Services
 from service.api.version import version
+from service.contract.cards import ModelCard
 from service.contract.records import State
 from service.contract.request import ResolvedSettings
-from service.contract.schema import LabelMapInfo, ModelCard
+from service.contract.schema import LabelMapInfo
 from service.contract.store import (
     MissingArtefact,
     attributions_key,

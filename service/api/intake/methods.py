@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from service.contract.cards import MethodCard
 from service.contract.request import ExplanationSettings, Method, Pixels, Slic, Superpixels
-from service.contract.schema import MethodCard
 
 LUNDBERG_LEE = "Lundberg and Lee, A unified approach to interpreting model predictions, 2017"
 EXACT_PLAYERS = 16  # each more doubles the evaluations

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from service.api.intake.budget import Shape, budget, check_players, count_players
 from service.api.intake.methods import METHODS, OWN_SETTINGS, methods_taking
 from service.api.protocol.errors import ApiError, invalid_setting, retry_after
+from service.contract.cards import ModelCard, ModelStatus
 from service.contract.request import (
     ExplanationSettings,
     Grid,
@@ -14,7 +15,7 @@ from service.contract.request import (
     ResolvedSettings,
     Superpixels,
 )
-from service.contract.schema import ErrorCode, ModelCard, ModelStatus
+from service.contract.schema import ErrorCode
 
 DEFAULT_TOP = 4
 LARGEST_KERNEL = 4096  # pixels

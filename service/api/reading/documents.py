@@ -6,8 +6,9 @@ from functools import lru_cache
 
 from service.api.protocol.errors import failure_problem
 from service.contract.hashes import READ_OFTEN
+from service.contract.outcome import Outcome
 from service.contract.records import Order, State
-from service.contract.schema import Explanation, Outcome, Progress, Status
+from service.contract.schema import Explanation, Progress, Status
 
 LONGEST_PAUSE_S = 10  # between two looks at an explanation
 

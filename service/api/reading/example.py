@@ -3,18 +3,10 @@
 from typing import Any
 
 from service.api.reading import documents
+from service.contract.outcome import Crop, Outcome, OutputResult, Runtime, Timings
 from service.contract.records import Count, Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import (
-    Crop,
-    ImageInfo,
-    ModelRef,
-    Outcome,
-    OutputResult,
-    Runtime,
-    Status,
-    Timings,
-)
+from service.contract.schema import ImageInfo, ModelRef, Status
 
 _ORDER = Order(
     settings=ResolvedSettings(

@@ -11,8 +11,9 @@ from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.headers import not_modified
 from service.api.reading import documents
 from service.api.services import Services
+from service.contract.outcome import Curve, Faithfulness, Outcome
 from service.contract.records import State
-from service.contract.schema import Curve, ErrorCode, Faithfulness, Outcome
+from service.contract.schema import ErrorCode
 from service.contract.store import MissingArtefact, attributions_key, faithfulness_key, image_key
 
 PNG = "image/png"

@@ -16,7 +16,7 @@ from service.api.protocol.headers import negotiate
 from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.services import Provided, Services
-from service.contract import schema
+from service.contract.answer import Answer
 from service.contract.records import State
 from service.contract.schema import ErrorCode
 
@@ -41,7 +41,7 @@ class AttributionsQuery(BaseModel):
     format: Literal["json", "npy", "npz"] | None = Field(None, description="Overrides Accept")
 
 
-class AttributionsDocument(schema.Response):
+class AttributionsDocument(Answer):
     """The arrays as nested lists."""
 
     id: str

@@ -14,7 +14,8 @@ from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.results.artefacts import PNG
 from service.api.services import Provided, Services
-from service.contract import schema
+from service.contract.answer import Answer
+from service.contract.outcome import Curve
 from service.contract.records import State
 from service.contract.request import Metric
 from service.contract.schema import ErrorCode
@@ -35,11 +36,11 @@ class FaithfulnessQuery(BaseModel):
 Narrowing = Annotated[FaithfulnessQuery, Query()]
 
 
-class FaithfulnessDocument(schema.Response):
+class FaithfulnessDocument(Answer):
     """The curves, by metric and output."""
 
     id: str
-    curves: list[schema.Curve]
+    curves: list[Curve]
 
 
 @router.get(
@@ -91,7 +92,7 @@ async def _measured(
     return state, [outcome.outputs[position].index for position in positions]
 
 
-def _curves(services: Services, state: State, shown: list[int]) -> list[schema.Curve]:
+def _curves(services: Services, state: State, shown: list[int]) -> list[Curve]:
     """By metric, as asked for, and within it by output, as shown."""
     curves = artefacts.load_curves(services, state)
     metrics = list(dict.fromkeys(curve.metric for curve in curves))
@@ -111,7 +112,7 @@ def _draw(services: Services, state: State, shown: list[int]) -> bytes:
     return render.faithfulness_chart([_drawable(curve) for curve in curves])
 
 
-def _drawable(curve: schema.Curve) -> render.Curve:
+def _drawable(curve: Curve) -> render.Curve:
     return render.Curve(
         metric=curve.metric,
         label=curve.label,

@@ -1,0 +1,9 @@
+"""What all answers have in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """A field has no default, so that OpenAPI calls it required: what is absent is null."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())

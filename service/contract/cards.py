@@ -1,0 +1,78 @@
+"""What can be asked for: cards of models and of methods, and their lists."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.contract.answer import Answer
+
+
+class ModelStatus(StrEnum):
+    """Whether a worker serves the model now."""
+
+    AVAILABLE = "available"
+    LOADING = "loading"
+    UNAVAILABLE = "unavailable"
+
+
+class PrecisionError(Answer):
+    """How far scores in reduced precision are from those in float32, as differences of scores."""
+
+    largest: float = Field(description="Over all pictures and outputs")
+    median: float = Field(description="Over pictures, of the largest of each")
+    pictures: int = Field(description="On how many made-up pictures it was measured")
+
+
+class ModelSummary(Answer):
+    """A model as `GET /v1/models` lists it. Unknown until loaded: null."""
+
+    name: str
+    default: bool
+    status: ModelStatus
+    reason: str | None = Field(description="Why it is not available")
+    digest: str | None = Field(description="sha256 of the weights, as sha256:<hex>")
+    input_shape: tuple[int, int, int] | None = Field(description="Height, width, channels")
+    output_count: int | None
+    backend: str | None
+    device: str | None
+    dtype: str | None = Field(description="What it computes in; below float32 it is a draft")
+    precision_error: PrecisionError | None = Field(
+        description="Against float32, of a draft, measured when it was loaded"
+    )
+    value_range: tuple[float, float] = Field(description="Range of the pixel values masks work in")
+    preprocessing: str = Field(description="What is applied to pixel values before the model")
+    fit: Literal["crop", "stretch"] = Field(description="How a photo is brought to the input size")
+    description: str | None
+    data: str | None
+    accuracy: str | None
+    limits: str | None
+    license: str | None
+
+
+class ModelCard(ModelSummary):
+    """The whole card: the summary and the label of every output."""
+
+    labels: list[str] | None
+
+
+class ModelList(Answer):
+    """Answer of `GET /v1/models`."""
+
+    items: list[ModelSummary]
+
+
+class MethodCard(Answer):
+    """A method and the JSON Schema of the settings it takes, with its defaults."""
+
+    name: str
+    title: str
+    solution_concept: str
+    reference: str
+    settings_schema: dict[str, Any]
+
+
+class MethodList(Answer):
+    """Answer of `GET /v1/methods`."""
+
+    items: list[MethodCard]
