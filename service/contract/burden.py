@@ -6,6 +6,7 @@ Looked at before a pixel is decoded; how many pixels there may be is not said he
 import io
 import re
 import struct
+from math import ceil
 
 from PIL import Image, ImageFile
 
@@ -15,7 +16,7 @@ MOST_READS = 100_000  # Pillow's, a few for each segment, chunk or comment befor
 MOST_NUMBERS = 100_000  # in a directory of TIFF or EXIF: Pillow makes a Python object of each
 MOST_EXIF = 8  # segments of a JPEG, of 64 kB each, which Pillow puts together
 
-_TILE_WIDTH, _TILE_HEIGHT = 322, 323  # TIFF
+_COLUMNS, _ROWS, _STRIP_ROWS, _TILE_COLUMNS, _TILE_ROWS = 256, 257, 278, 322, 323  # of TIFF
 _START_OF_SCAN = b"\xff\xda"
 _EXIF = b"Exif\0\0"
 _PLAIN_BYTES = {1, 2, 7}  # types of entries that stay one bytes object: BYTE, ASCII, UNDEFINED
@@ -49,12 +50,11 @@ def check_burden(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int)
     _check_sides(*image.size)
     _check_codec(image)
     _check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif", b"")))
-    if _is_jpeg(image) and content.count(_START_OF_SCAN) > MOST_SCANS:
+    parts, pixels = _parts(image)
+    if pixels > max_pixels:
+        raise Burden(f"a tile may have {max_pixels} pixels; these have {pixels}")
+    if _is_jpeg(image) and content.count(_START_OF_SCAN) > MOST_SCANS * parts:
         raise Burden(f"a JPEG may have {MOST_SCANS} scans")
-    tags = getattr(image, "tag_v2", {})  # of a TIFF, which is decoded by whole tiles
-    tile = int(tags.get(_TILE_WIDTH, 1)) * int(tags.get(_TILE_HEIGHT, 1))
-    if tile > max_pixels:
-        raise Burden(f"a tile may have {max_pixels} pixels; these have {tile}")
 
 
 def _check_directory(content: bytes) -> None:
@@ -100,6 +100,18 @@ def _check_codec(image: ImageFile.ImageFile) -> None:
                 "BMP is accepted without run lengths, PPM with raw levels up to 255, "
                 f"or up to 65535 where it is grey; this is {tile.codec_name}"
             )
+
+
+def _parts(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """How many parts are decoded whole, one by one, each by a codec begun anew; pixels of one.
+
+    A TIFF has strips or tiles, other pictures are one part.
+    """
+    tags = getattr(image, "tag_v2", {})
+    columns, rows = int(tags.get(_COLUMNS, image.width)), int(tags.get(_ROWS, image.height))
+    width = int(tags.get(_TILE_COLUMNS, columns))
+    height = int(tags.get(_TILE_ROWS, min(rows, tags.get(_STRIP_ROWS, rows))))
+    return ceil(columns / max(width, 1)) * ceil(rows / max(height, 1)), width * height
 
 
 def _is_jpeg(image: ImageFile.ImageFile) -> bool:

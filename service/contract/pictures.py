@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +126,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_levels(levels: NDArray[np.generic]) -> Image.Image:
+def _from_levels(levels: NDArray[np.integer[Any]]) -> Image.Image:
     """16-bit grey (Pillow reads it as I;16 or I) -> 8-bit grey."""
-    return Image.fromarray((np.clip(levels, 0, 65535) / 257).round().astype(np.uint8))
+    scaled = np.clip(levels, 0, 65535).astype(np.uint32)
+    scaled *= 255  # in place: pictures are large
+    scaled += 32_895
+    scaled >>= 16  # now levels / 257, to the nearest
+    return Image.fromarray(scaled.astype(np.uint8))
