@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 STOP_S = 1.0  # how long a child may take to stop before it is killed
@@ -27,7 +27,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0  # in a row
-    due_at: float = field(default=0.0)  # when to start it again
+    due_at: float = 0.0  # when to start it again
 
     @property
     def alive(self) -> bool:

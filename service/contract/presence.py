@@ -23,6 +23,7 @@ CARDS = "shapshot:models"  # hash: model name -> its card when a worker could la
 SEEN = "shapshot:models:seen"  # sorted set: model name by the time of its last announcement
 DEFAULT = "shapshot:models:default"  # the name of the default model of who announced last
 KEPT = 64  # cards that need not be parsed again: each may have thousands of labels
+STRUCK_OFF_S = 3600  # after the end of a lease: nobody reads it by then, whatever its clock
 SILENT = "no worker that serves it is alive"
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ def announce(
     texts: dict[Any, Any] = {card.name: card.model_dump_json() for card in cards}
     now = time.time()
     with connection.pipeline() as pipe:
-        pipe.zremrangebyscore(WORKERS, 0, now - 3600)
+        pipe.zremrangebyscore(WORKERS, 0, now - STRUCK_OFF_S)
         pipe.zadd(WORKERS, {worker: now + lease_s})
         if texts:
             pipe.hset(f"shapshot:worker:{worker}", mapping=texts)

@@ -11,10 +11,9 @@ from service.render.errors import BadCurves, BadOption
 from service.render.plot import STYLES, Axes, key, plot
 from service.render.raster import png
 from service.render.sheet import Sheet
-from service.render.text import MINUS, cut, written
+from service.render.text import FAINT_INK, INK, MINUS, cut, written
 
 MIN_WIDTH, MAX_WIDTH = 240, 4096  # pixels
-INK, FAINT_INK = (25, 25, 25), (105, 105, 105)
 NOTE = "Solid: in the order of the attributions. Dashed: in a random order."
 
 Metrics = dict[str, list[Curve]]

@@ -6,9 +6,9 @@ from PIL import Image, ImageDraw
 
 from service.render.colours import Scale
 from service.render.layout import Layout
-from service.render.text import Font, written
+from service.render.text import INK, Font, written
 
-INK, TICK_INK, OUTLINE = (25, 25, 25), (140, 140, 140), (205, 205, 205)
+TICK_INK, OUTLINE = (140, 140, 140), (205, 205, 205)
 
 
 def draw_colour_bar(page: Image.Image, layout: Layout, scale: Scale, caption: str) -> None:

@@ -18,9 +18,9 @@ from service.render.layout import Block, Heading, Layout, plan
 from service.render.palettes import PaletteName, find_palette
 from service.render.raster import ghost, png, resized, rgb_picture
 from service.render.row import Row
+from service.render.text import FAINT_INK, INK
 
 MIN_WIDTH, MAX_WIDTH = 100, 4096  # pixels
-INK, FAINT_INK = (25, 25, 25), (105, 105, 105)
 
 
 def figure(

@@ -1,4 +1,4 @@
-"""Lines of text: one bundled font, words broken to a width, numbers."""
+"""Lines of text: one bundled font, its inks, words broken to a width, numbers."""
 
 import re
 from bisect import bisect_right
@@ -12,6 +12,7 @@ from PIL import ImageFont
 MAX_LINES = 3
 ELLIPSIS = "…"
 MINUS = "\N{MINUS SIGN}"
+INK, FAINT_INK = (25, 25, 25), (105, 105, 105)
 
 
 @dataclass(frozen=True)
