@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
+import redis
 
 from service.contract import ledger as ledger_module
 from service.contract.ledger import Claimed, Fenced, Ledger, Standing, Tick
@@ -215,6 +216,23 @@ def test_an_id_a_worker_took_and_never_began_comes_back_after_a_lease(
     assert hasty.reap(max_attempts=3) == 1
     assert waiting() == [explanation_id]
     assert connection.llen(INTERMEDIATE) == 0
+
+
+@pytest.mark.parametrize("key", ["shapshot:flows", "shapshot:virtual_time"])
+def test_a_begin_that_breaks_off_in_the_middle_loses_no_job(
+    key, ledger, accepted, connection, waiting
+):
+    explanation_id = accepted()
+    connection.lmove("rq:queue:test", INTERMEDIATE)
+    connection.delete(key)
+    connection.sadd(key, "somebody else's")
+    with pytest.raises(redis.ResponseError):
+        ledger.begin(explanation_id)
+    connection.delete(key)
+    [lease] = connection.zrange(WIP, 0, -1)
+    connection.zadd(WIP, {lease: time.time() - 1})
+    assert ledger.reap(max_attempts=3) == 1
+    assert waiting() == [explanation_id]
 
 
 def test_an_id_in_limbo_that_begins_after_all_is_left_alone(connection, accepted, waiting):

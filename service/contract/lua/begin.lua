@@ -7,11 +7,12 @@ local status = redis.pcall('HGET', KEYS[1], 'status')
 if type(status) ~= 'string' then forget_job(id) return 'missing' end
 if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- likewise
 if status ~= 'queued' then return status end
-if its_turn then advance(tag_of(id)) end
+-- The lease comes first: whatever of this breaks off, a job with one is put back
+redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. attempt)
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
 local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0
 redis.call('HSET', KEYS[1], 'attempts', attempts + 1)
 redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
-redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. attempt)
+if its_turn then advance(tag_of(id)) end
 changed(id)
 return 'begun'
