@@ -11,11 +11,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from service.api import description
+from service.api.edge.heads import SoundHeads
 from service.api.edge.keyring import Keyring
 from service.api.edge.middleware import QUIET, Access, HeadAsGet
 from service.api.edge.safe_headers import SafeHeaders
 from service.api.edge.security import ADMINS_ONLY, GUARDED
-from service.api.edge.short_heads import ShortHeads
 from service.api.endpoints import (
     batches,
     docs,
@@ -109,7 +109,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             allow_headers=UNDERSTOOD,
             expose_headers=TOLD,
         )
-    app.add_middleware(ShortHeads)
+    app.add_middleware(SoundHeads)
     app.add_middleware(Access)
     app.add_middleware(SafeHeaders)
 

@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
     JsonValue,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 MAX_METADATA_BYTES = 16_384
 MOST_IN_BATCH = 32  # pictures
@@ -131,6 +133,15 @@ Metric = Literal[
 ]
 
 
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):  # equal to 0 or 1, and not meant so
+        raise PydanticKnownError("literal_error", {"expected": "0 or 1"})
+    return value
+
+
+Context = Annotated[Literal[0, 1], BeforeValidator(_no_boolean)]
+
+
 def _each_once(metrics: list[Metric]) -> list[Metric]:
     if len(set(metrics)) != len(metrics):
         raise ValueError(f"each metric may be named once; received {metrics}")
@@ -166,7 +177,7 @@ class ExplanationSettings(Request):
     batch_size: int = Field(
         50, ge=1, le=100_000, description="Logical batch: it changes Partition's values, as in shap"
     )
-    fixed_context: Literal[0, 1] | None = Field(
+    fixed_context: Context | None = Field(
         None, description="Partition's context: null both halves, 0 hidden only, 1 visible only"
     )
     target_standard_error: FiniteFloat | None = Field(

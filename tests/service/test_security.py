@@ -47,6 +47,13 @@ async def test_a_key_comes_in_either_header(served, keys_file, scheme):
         assert (await served.get("/v1/explanations", headers=headers)).status_code == 200
 
 
+async def test_two_different_keys_at_once_are_refused_and_not_repeated(served, refused, keys_file):
+    first, second = (issue(keys_file, name, Scope.READ) for name in ("clinic", "university"))
+    both = bearing(first) | {"X-API-Key": second}
+    refused(await served.get("/v1/explanations", headers=both), 400, "bad_request")
+    assert (await served.get("/v1/explanations", headers=both | {"X-API-Key": first})).is_success
+
+
 @pytest.mark.parametrize(
     "headers",
     [

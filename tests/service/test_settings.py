@@ -34,6 +34,7 @@ def ask(served, photo):
         ),
         ({"link": "log"}, "settings.link", ["identity", "logit"]),
         ({"fixed_context": 2}, "settings.fixed_context", [0, 1]),
+        ({"fixed_context": True}, "settings.fixed_context", [0, 1]),
         ({"masker": "black"}, "settings.masker", {"type": "string"}),
         ({"masker": "blur(0,3)"}, "settings.masker", {"type": "string"}),
         (

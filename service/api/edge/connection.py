@@ -13,7 +13,7 @@ from typing import Any, Literal
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.api.edge.short_heads import headers_too_large, uri_too_long
+from service.api.edge.heads import headers_too_large, uri_too_long
 from service.api.protocol.errors import ApiError, problem_response
 from service.contract.schema import ErrorCode
 from service.contract.settings import Settings

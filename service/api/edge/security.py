@@ -61,8 +61,12 @@ async def _admit_admin(request: Request, bearer: Bearer, header: Header) -> None
 def _recognise(
     request: Request, bearer: HTTPAuthorizationCredentials | None, header: str | None
 ) -> Caller:
-    """Who asks; the request's log line names them. Raises ApiError unauthorized."""
-    caller = _guard(request).recognise(bearer.credentials if bearer else header)
+    """Who asks; the request's log line names them. Raises ApiError unauthorized, bad_request."""
+    tokens = {token for token in (bearer and bearer.credentials, header) if token}
+    if len(tokens) > 1:
+        detail = "Authorization and X-API-Key hold different keys; one is enough"
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, "X-API-Key")
+    caller = _guard(request).recognise(next(iter(tokens), None))
     if caller.name is not None:
         structlog.contextvars.bind_contextvars(key=caller.name)
     return caller

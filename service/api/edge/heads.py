@@ -1,4 +1,4 @@
-"""How long the head of a request may be: its address, and its headers together."""
+"""The head of a request: how long it may be, and that it says in one way where the body ends."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -9,23 +9,35 @@ LONGEST_ADDRESS = 8192  # bytes of path and query
 MOST_OF_HEADERS = 16_384  # bytes, names and values
 
 
-class ShortHeads:
-    """Refuses addresses and headers longer than anybody needs, which the server lets pass."""
+class SoundHeads:
+    """Refuses heads that the server lets pass and nobody needs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = _too_long(scope) if scope["type"] == "http" else None
+        refused = _unsound(scope) if scope["type"] == "http" else None
         await (problem_response(refused) if refused else self._app)(scope, receive, send)
 
 
-def _too_long(scope: Scope) -> ApiError | None:
+def _unsound(scope: Scope) -> ApiError | None:
     address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     if address > LONGEST_ADDRESS:
         return uri_too_long(address)
     headers = sum(len(name) + len(value) for name, value in scope["headers"])
-    return headers_too_large(headers) if headers > MOST_OF_HEADERS else None
+    if headers > MOST_OF_HEADERS:
+        return headers_too_large(headers)
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        return _two_ends()
+    return None
+
+
+def _two_ends() -> ApiError:
+    """A proxy before us may believe the other header, and take what follows for a request."""
+    detail = "Content-Length and Transfer-Encoding both say where the body ends; send one of them"
+    return ApiError(
+        ErrorCode.BAD_REQUEST, detail, "Transfer-Encoding", headers={"Connection": "close"}
+    )
 
 
 def uri_too_long(received: int) -> ApiError:

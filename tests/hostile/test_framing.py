@@ -1,0 +1,25 @@
+"""Requests whose end a proxy and we might see in different places."""
+
+from tests.hostile.conftest import read_answer
+
+GET = b"GET /healthz/live HTTP/1.1\r\nHost: shapshot.test\r\n\r\n"
+POST = b"POST /v1/explanations HTTP/1.1\r\nHost: shapshot.test\r\nTransfer-Encoding: chunked\r\n"
+BODY = b"0\r\n\r\n"
+
+
+def test_a_request_of_two_ends_is_refused_and_what_follows_is_not_read(serve):
+    length = b"Content-Length: %d\r\n\r\n" % len(BODY + GET)
+    with serve().connect() as connection:
+        connection.sendall(POST + length + BODY + GET)
+        assert read_answer(connection).status == 400
+        assert connection.recv(1) == b""
+
+
+def test_after_a_request_of_one_end_the_next_is_answered(serve):
+    with serve().connect() as connection:
+        connection.sendall(POST + b"\r\n" + BODY + GET)
+        answers = b""
+        while b"200 OK" not in answers:
+            assert (more := connection.recv(65_536))
+            answers += more
+        assert answers.startswith(b"HTTP/1.1 415")
