@@ -1,5 +1,7 @@
 """Requests whose end a proxy and we might see in different places."""
 
+import re
+
 from tests.hostile.conftest import read_answer
 
 GET = b"GET /healthz/live HTTP/1.1\r\nHost: shapshot.test\r\n\r\n"
@@ -21,5 +23,4 @@ def test_after_a_request_of_one_end_the_next_is_answered(serve):
         answers = b""
         while b"200 OK" not in answers and (more := connection.recv(65_536)):
             answers += more
-    statuses = [line.split()[1] for line in answers.splitlines() if line.startswith(b"HTTP/1.1")]
-    assert statuses == [b"415", b"200"]
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"415", b"200"]
