@@ -202,15 +202,32 @@ async def served(api: httpx.AsyncClient, hand: Hand, new_card: Callable[..., Mod
 
 
 @pytest.fixture
-def create(served: httpx.AsyncClient, photo: bytes) -> Callable[..., Any]:
+def ask(served: httpx.AsyncClient, photo: bytes) -> Callable[..., Any]:
+    """Asks for an explanation with these settings; the answer."""
+
+    async def post(
+        picture: bytes = photo,
+        *,
+        api: httpx.AsyncClient = served,
+        headers: dict[str, str] | None = None,
+        label_map: bytes | None = None,
+        **settings: Any,
+    ) -> httpx.Response:
+        files: dict[str, Any] = {"image": ("photo.png", picture)}
+        files["settings"] = (None, json.dumps(settings))
+        if label_map is not None:
+            files["label_map"] = ("labels", label_map)
+        return await api.post("/v1/explanations", files=files, headers=headers)
+
+    return post
+
+
+@pytest.fixture
+def create(ask: Callable[..., Any]) -> Callable[..., Any]:
     """Asks for an explanation that is queued, whatever was found before; its id."""
 
     async def post(**settings: Any) -> str:
-        answer = await served.post(
-            "/v1/explanations",
-            headers={"Cache-Control": "no-cache"},
-            files={"image": ("photo.png", photo), "settings": (None, json.dumps(settings))},
-        )
+        answer = await ask(headers={"Cache-Control": "no-cache"}, **settings)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 

@@ -23,7 +23,7 @@ def photos(new_photo):
 
 
 @pytest.fixture
-def ask(served, photos):
+def ask_batch(served, photos):
     """Asks for a batch; the answer."""
 
     async def post(pictures=photos, headers=None, label_map=None, **settings):
@@ -37,11 +37,11 @@ def ask(served, photos):
 
 
 @pytest.fixture
-def create_batch(ask):
+def create_batch(ask_batch):
     """Asks for a batch; its URL and the ids of its explanations."""
 
     async def post(**options):
-        answer = await ask(**options)
+        answer = await ask_batch(**options)
         assert answer.status_code == 202, answer.text
         return answer.headers["location"], ids_of(answer.json())
 
@@ -59,8 +59,8 @@ async def explanations(served):
 # --- Asking
 
 
-async def test_every_picture_becomes_an_explanation_of_its_own(ask, served):
-    answer = await ask(outputs={"top": 2}, seed=7)
+async def test_every_picture_becomes_an_explanation_of_its_own(ask_batch, served):
+    answer = await ask_batch(outputs={"top": 2}, seed=7)
     assert answer.status_code == 202
     batch = answer.json()
     assert answer.headers["location"] == batch["links"]["self"] == f"{URL}/{batch['id']}"
@@ -77,11 +77,11 @@ async def test_every_picture_becomes_an_explanation_of_its_own(ask, served):
         assert explanation["settings"] == batch["settings"]
 
 
-async def test_json_asks_for_the_same(served, photos, ask):
+async def test_json_asks_for_the_same(served, photos, ask_batch):
     encoded = [base64.b64encode(photo).decode() for photo in photos]
     answer = await served.post(URL, json={"images": encoded, "settings": {"seed": 3}})
     assert answer.status_code == 202, answer.text
-    multipart = (await ask(seed=3)).json()
+    multipart = (await ask_batch(seed=3)).json()
     assert answer.json()["settings"] == multipart["settings"]
     widths = [
         (await served.get(each["links"]["self"])).json()["image"]["width"]
@@ -90,14 +90,14 @@ async def test_json_asks_for_the_same(served, photos, ask):
     assert widths == [60, 61, 62]
 
 
-async def test_a_batch_of_one_and_one_of_thirty_two_are_taken(ask, photos):
-    assert len(ids_of((await ask(photos[:1])).json())) == 1
-    assert len(ids_of((await ask(photos[:1] * 32)).json())) == 32
+async def test_a_batch_of_one_and_one_of_thirty_two_are_taken(ask_batch, photos):
+    assert len(ids_of((await ask_batch(photos[:1])).json())) == 1
+    assert len(ids_of((await ask_batch(photos[:1] * 32)).json())) == 32
 
 
 @pytest.mark.parametrize("count", [0, 33])
-async def test_no_pictures_and_too_many_are_refused(ask, served, photos, refused, count):
-    problem = refused(await ask(photos[:1] * count), 400, "bad_request")
+async def test_no_pictures_and_too_many_are_refused(ask_batch, served, photos, refused, count):
+    problem = refused(await ask_batch(photos[:1] * count), 400, "bad_request")
     assert problem["field"] == "images"
     assert problem["accepted"] == {"minItems": 1, "maxItems": 32}
     encoded = [base64.b64encode(photos[0]).decode()] * count
@@ -111,11 +111,11 @@ async def test_no_pictures_and_too_many_are_refused(ask, served, photos, refused
     [(5, 415, "unsupported_media_type"), (-200, 422, "invalid_image")],
 )
 async def test_a_bad_picture_is_named_by_its_position_and_refuses_all(
-    ask, served, photos, refused, connection, end, status, code
+    ask_batch, served, photos, refused, connection, end, status, code
 ):
     bad = photos[2][:end]
     before = set(connection.keys())
-    answer = await ask([*photos[:2], bad])
+    answer = await ask_batch([*photos[:2], bad])
     assert refused(answer, status, code)["field"] == "images.2"
     encoded = [base64.b64encode(each).decode() for each in (photos[0], bad)]
     answer = await served.post(URL, json={"images": encoded})
@@ -129,21 +129,24 @@ async def test_what_is_not_base64_is_named_too(served, photos, refused):
     assert problem["field"] == "images.1"
 
 
-async def test_settings_are_checked_as_those_of_one(ask, refused, served):
-    assert refused(await ask(max_evals=1), 422, "invalid_settings")["field"] == "settings.max_evals"
-    assert refused(await ask(model="none"), 422, "unknown_model")["field"] == "settings.model"
+async def test_settings_are_checked_as_those_of_one(ask_batch, refused, served):
+    assert (
+        refused(await ask_batch(max_evals=1), 422, "invalid_settings")["field"]
+        == "settings.max_evals"
+    )
+    assert refused(await ask_batch(model="none"), 422, "unknown_model")["field"] == "settings.model"
     answer = await served.post(URL, json={"images": ["aGk="], "image": "aGk="})
     assert refused(answer, 400, "bad_request")["field"] == "image"
 
 
-async def test_one_label_map_is_for_all(ask, refused):
+async def test_one_label_map_is_for_all(ask_batch, refused):
     regions = Image.fromarray(np.repeat(np.arange(12, dtype=np.uint8), 8).reshape(12, 8).T.copy())
     buffer = io.BytesIO()
     regions.save(buffer, "PNG")
     asked = {"superpixels": {"kind": "labels"}, "method": "kernel"}
-    batch = (await ask(label_map=buffer.getvalue(), **asked)).json()
+    batch = (await ask_batch(label_map=buffer.getvalue(), **asked)).json()
     assert batch["label_map"]["regions"] == 12
-    refused(await ask(**asked), 400, "bad_request")
+    refused(await ask_batch(**asked), 400, "bad_request")
 
 
 async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(
@@ -172,9 +175,9 @@ async def test_a_batch_that_could_never_wait_is_told_how_many_may(
         assert (answer.json()["field"], answer.json()["received"]) == ("images", len(photos))
 
 
-async def test_a_batch_waits_as_one_unless_it_says_otherwise(ask):
-    assert (await ask()).json()["settings"]["priority"] == "batch"
-    hasty = await ask(priority="interactive")
+async def test_a_batch_waits_as_one_unless_it_says_otherwise(ask_batch):
+    assert (await ask_batch()).json()["settings"]["priority"] == "batch"
+    hasty = await ask_batch(priority="interactive")
     assert hasty.json()["settings"]["priority"] == "interactive"
 
 
@@ -183,12 +186,12 @@ async def test_without_a_worker_no_batch_is_taken(api, photos, refused):
     refused(answer, 503, "no_worker")
 
 
-async def test_the_same_key_gives_the_same_batch(ask, served, photos, refused):
+async def test_the_same_key_gives_the_same_batch(ask_batch, served, photos, refused):
     key = {"Idempotency-Key": "k"}
-    first, again = await ask(headers=key), await ask(headers=key)
+    first, again = await ask_batch(headers=key), await ask_batch(headers=key)
     assert first.json() == again.json()
     assert len(await explanations(served)) == 3
-    refused(await ask(photos[::-1], headers=key), 422, "idempotency_mismatch")
+    refused(await ask_batch(photos[::-1], headers=key), 422, "idempotency_mismatch")
     single = {"image": ("p", photos[0])}
     answer = await served.post("/v1/explanations", files=single, headers=key)
     refused(answer, 422, "idempotency_mismatch")
@@ -257,8 +260,8 @@ async def test_waiting_ends_when_the_last_is_done(create_batch, served, hand):
     assert answer.headers["preference-applied"] == "wait=30"
 
 
-async def test_waiting_ends_after_the_time_preferred(ask):
-    answer = await ask(headers={"Prefer": "wait=1"})
+async def test_waiting_ends_after_the_time_preferred(ask_batch):
+    answer = await ask_batch(headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
 

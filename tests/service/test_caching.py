@@ -1,6 +1,5 @@
 """The same request again is answered by what was found before, as an explanation of its own."""
 
-import json
 import shutil
 
 import pytest
@@ -10,17 +9,6 @@ from service.contract.schema import ErrorCode, Failure
 from tests.service.conftest import some_curves
 
 URL = "/v1/explanations"
-
-
-@pytest.fixture
-def ask(served, photo):
-    """Posts an explanation; the whole answer."""
-
-    async def post(headers=None, picture=photo, **settings):
-        files = {"image": ("p.png", picture), "settings": (None, json.dumps(settings))}
-        return await served.post(URL, files=files, headers=headers or {})
-
-    return post
 
 
 async def test_the_same_request_is_answered_at_once_as_an_explanation_of_its_own(
@@ -78,13 +66,13 @@ async def test_a_model_that_has_changed_computes_anew(ask, hand, new_card, diffe
 @pytest.mark.parametrize("said", ["no-cache", "no-store", "max-age=9, No-Cache"])
 async def test_the_client_may_have_it_computed_anew(ask, hand, said):
     hand.succeed((await ask()).json()["id"])
-    anew = await ask({"Cache-Control": said})
+    anew = await ask(headers={"Cache-Control": said})
     assert (anew.status_code, anew.headers["cache-status"]) == (202, "Shapshot; fwd=request")
-    assert (await ask({"Cache-Control": "max-age=9"})).status_code == 200
+    assert (await ask(headers={"Cache-Control": "max-age=9"})).status_code == 200
 
 
 async def test_what_is_not_to_be_stored_answers_nobody_else(ask, hand):
-    hand.succeed((await ask({"Cache-Control": "no-store"})).json()["id"])
+    hand.succeed((await ask(headers={"Cache-Control": "no-store"})).json()["id"])
     assert (await ask()).status_code == 202
 
 
@@ -113,7 +101,7 @@ async def test_what_was_deleted_answers_nothing_and_leaves_no_pointer(
     assert (await ask()).status_code == 202
 
 
-async def test_a_result_answers_no_longer_than_it_is_kept(ask, served, hand, connection, settings):
+async def test_a_result_answers_no_longer_than_it_is_kept(ask, hand, connection):
     first = hand.succeed((await ask()).json()["id"])
     [pointer] = connection.keys("shapshot:cache:*")
     assert 0 < first.expires_at - connection.expiretime(pointer) <= 1
@@ -199,7 +187,7 @@ async def test_what_is_known_is_answered_without_a_worker_and_nothing_else_is(
     assert (await served.get("/v1/models/tiny")).json()["status"] == "unavailable"
     refused(await ask(picture=new_photo(50, 40)), 503, "no_worker")
     refused(await ask(picture=b"not even a picture"), 503, "no_worker")
-    refused(await ask({"Cache-Control": "no-cache"}), 503, "no_worker")
+    refused(await ask(headers={"Cache-Control": "no-cache"}), 503, "no_worker")
 
 
 async def test_what_is_known_is_answered_while_its_model_is_loaded_again(

@@ -1,7 +1,6 @@
 """A request sent again with its Idempotency-Key."""
 
 import asyncio
-import json
 
 import pytest
 
@@ -9,10 +8,11 @@ URL = "/v1/explanations"
 
 
 @pytest.fixture
-def ask(served, photo):
-    async def post(key="k-1", image=photo, **settings):
-        files = {"image": ("p", image), "settings": (None, json.dumps(settings))}
-        return await served.post(URL, files=files, headers={"Idempotency-Key": key})
+def ask(ask):
+    """Asks under a key."""
+
+    async def post(key="k-1", **options):
+        return await ask(headers={"Idempotency-Key": key}, **options)
 
     return post
 
@@ -36,7 +36,7 @@ async def test_the_same_settings_said_otherwise_are_the_same_request(ask):
 async def test_another_request_with_the_same_key_is_refused(ask, refused, new_photo):
     await ask()
     refused(await ask(seed=1), 422, "idempotency_mismatch")
-    refused(await ask(image=new_photo(61, 40)), 422, "idempotency_mismatch")
+    refused(await ask(picture=new_photo(61, 40)), 422, "idempotency_mismatch")
 
 
 async def test_another_key_is_another_explanation(ask):
@@ -53,7 +53,7 @@ async def test_many_at_once_make_one_explanation(ask, served, tmp_path):
 
 async def test_a_refused_request_leaves_its_key_free(ask, refused):
     refused(await ask(model="none"), 422, "unknown_model")
-    refused(await ask(image=b"no picture"), 415, "unsupported_media_type")
+    refused(await ask(picture=b"no picture"), 415, "unsupported_media_type")
     assert (await ask()).status_code == 202
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 
 import numpy as np
 import pytest
@@ -31,12 +30,11 @@ def npy(labels: np.ndarray) -> bytes:
 
 
 @pytest.fixture
-def ask(served, photo):
-    async def post(label_map=None, settings=LABELS, *, api=served, **headers):
-        files = {"image": ("p", photo), "settings": (None, json.dumps(settings))}
-        if label_map is not None:
-            files["label_map"] = ("labels", label_map)
-        return await api.post(URL, files=files, headers=headers)
+def ask(ask):
+    """Asks with a label map."""
+
+    async def post(label_map=None, settings=LABELS, **options):
+        return await ask(label_map=label_map, **settings, **options)
 
     return post
 
@@ -150,6 +148,6 @@ async def test_a_refused_label_map_leaves_nothing_behind(ask, connection, tmp_pa
 
 async def test_another_label_map_is_another_request_to_an_idempotency_key(ask, refused):
     key = {"Idempotency-Key": "k"}
-    first = await ask(npy(halves(60, 40)), **key)
-    assert (await ask(npy(halves(60, 40)), **key)).json()["id"] == first.json()["id"]
-    refused(await ask(npy(halves(12, 8)), **key), 422, "idempotency_mismatch")
+    first = await ask(npy(halves(60, 40)), headers=key)
+    assert (await ask(npy(halves(60, 40)), headers=key)).json()["id"] == first.json()["id"]
+    refused(await ask(npy(halves(12, 8)), headers=key), 422, "idempotency_mismatch")

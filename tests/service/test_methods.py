@@ -1,26 +1,15 @@
 """What each method takes, and what it gets where nothing is said; the model sees 8 x 12 x 3."""
 
-import json
 from typing import get_args
 
 import pytest
 
 from service.contract.request import ExplanationSettings, Method
 
-URL = "/v1/explanations"
 METHODS = get_args(Method)
 PIXELS = {"kind": "pixels", "channels": "apart"}
 TOGETHER = {"kind": "pixels", "channels": "together"}
 SLIC = {"kind": "slic", "segments": 50, "compactness": 30.0, "sigma": 3.0}
-
-
-@pytest.fixture
-def ask(served, photo):
-    async def post(api=served, **settings):
-        files = {"image": ("p", photo), "settings": (None, json.dumps(settings))}
-        return await api.post(URL, files=files)
-
-    return post
 
 
 async def test_every_method_has_a_card_with_the_settings_it_takes(api):
@@ -90,7 +79,7 @@ async def test_permutation_gets_as_many_whole_orders_as_the_server_allows(
 ):
     hand.announce(new_card())
     async with start(settings.model_copy(update={"max_evals": limit})) as api:
-        document = (await ask(api, method="permutation")).json()
+        document = (await ask(api=api, method="permutation")).json()
     assert document["settings"]["max_evals"] == max_evals
 
 

@@ -1,22 +1,11 @@
 """How settings are checked against the models that there are."""
 
-import json
 import time
 
 import pytest
 
 URL = "/v1/explanations"
 KINDS = {"kind": ["grid", "labels", "pixels", "slic"]}
-
-
-@pytest.fixture
-def ask(served, photo):
-    async def post(**settings):
-        text = json.dumps(settings)
-        files = {"image": ("p", photo), "settings": (None, text)}
-        return await served.post(URL, files=files)
-
-    return post
 
 
 @pytest.mark.parametrize(
