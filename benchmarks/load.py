@@ -12,14 +12,10 @@ Each is bounded in time, and its best round is printed: what else the machine do
 import argparse
 import asyncio
 import gc
-import io
 import json
 import os
 import time
 from statistics import median, quantiles
-
-import numpy as np
-from PIL import Image
 
 from benchmarks.http_clients import Connection, follow, poll_often
 from benchmarks.set_without_models import LoadSet, load_set, workers
@@ -28,6 +24,7 @@ from service.contract.names import new_id
 from service.contract.records import Count
 from service.contract.schema import Status
 from service.contract.store import attributions_key, open_store
+from tests.encoded import encoded, noise
 from tests.tiny import ORDER, OUTCOME
 from worker.engine.cores import CORES
 
@@ -207,12 +204,7 @@ def _drain(subject: LoadSet, jobs: int) -> float:
 
 
 def _photo(seed: int, size: tuple[int, int] = (60, 40)) -> bytes:
-    pixels = np.random.default_rng(abs(seed)).integers(
-        0, 256, (size[1], size[0], 3), dtype=np.uint8
-    )
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(noise(*size, seed=abs(seed)))
 
 
 PARTS = {"ledger": ledger, "cache": cache, "uploads": uploads, "polls": polls, "workers": sleepers}

@@ -6,7 +6,6 @@ are drawn of attributions of 224 x 224 pixels and four outputs.
 """
 
 import argparse
-import io
 import re
 import tempfile
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.cases import Case, load
 from benchmarks.contenders import ours
@@ -25,6 +23,7 @@ from service.client import Client
 from service.contract.request import ExplanationSettings, Outputs
 from service.contract.schema import Explanation
 from service.local import Door, local_set
+from tests.encoded import encoded
 
 MASKER, MAX_EVALS = "blur(28,28)", 100
 SMALL = Case("small", "fashion_mnist", MASKER, max_evals=MAX_EVALS)
@@ -73,7 +72,7 @@ def _measure_jobs(client: Client, rounds: int) -> None:
         subject.picture[:] = picture
         bare.append(_seconds(lambda: engine(MAX_EVALS)))
         began = perf_counter()
-        explanation = client.explain(_png(picture), SETTINGS)
+        explanation = client.explain(encoded(picture[..., 0].astype(np.uint8)), SETTINGS)
         added.append(perf_counter() - began - explanation.timings.engine_s)
         client.attributions(explanation.id)
         fetched.append(perf_counter() - began - explanation.timings.engine_s)
@@ -118,12 +117,6 @@ def _seconds(work: Callable[[], Any]) -> float:
     began = perf_counter()
     work()
     return perf_counter() - began
-
-
-def _png(picture: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture[..., 0].astype(np.uint8)).save(buffer, "png")
-    return buffer.getvalue()
 
 
 def _in_ms(seconds: list[float]) -> str:

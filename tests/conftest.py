@@ -6,7 +6,6 @@ import os
 # this when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import io
 import json
 import re
 import subprocess
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
-from PIL import Image
 
 from service.contract.cards import ModelCard
 from service.contract.ledger import Ledger
@@ -28,6 +26,7 @@ from service.contract.records import Order
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server
+from tests.encoded import encoded, noise
 from tests.tiny import ORDER, card
 
 VOLATILE = {
@@ -192,10 +191,7 @@ def new_photo() -> Callable[..., bytes]:
     """Encoded photos, of noise: the same bytes for the same arguments."""
 
     def make(width: int = 60, height: int = 40, *, form: str = "PNG", **options: Any) -> bytes:
-        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        buffer = io.BytesIO()
-        Image.fromarray(noise).save(buffer, form, **options)
-        return buffer.getvalue()
+        return encoded(noise(width, height), form, **options)
 
     return make
 

@@ -1,6 +1,5 @@
 """Redis, the API and workers of a sleeping model as processes of their own, and a client."""
 
-import io
 import json
 import resource
 import signal
@@ -13,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import redis
-from PIL import Image
 
 from service.api import server
 from service.contract.queue import connect
@@ -23,6 +20,7 @@ from service.contract.schema import ErrorCode
 from tests.chaos import sleeper
 from tests.chaos.nursery import Forked
 from tests.conftest import RedisServer, wait_until
+from tests.encoded import encoded, noise
 
 LEASE_S = 2
 URL = "/v1/explanations"
@@ -31,10 +29,7 @@ LONG = QUICK | {"max_evals": 4000}
 
 
 def photo(seed: int = 0) -> bytes:
-    noise = np.random.default_rng(seed).integers(0, 256, (160, 200, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "PNG")  # 96 KB, as noise does not shrink
-    return buffer.getvalue()
+    return encoded(noise(200, 160, seed=seed))  # 96 KB
 
 
 @dataclass

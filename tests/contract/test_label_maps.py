@@ -1,7 +1,5 @@
 """Label maps become regions 0..n-1, or are refused as what they are."""
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,21 +12,10 @@ from service.contract.label_maps import (
     LabelMapTooLarge,
     decode_label_map,
 )
+from tests.encoded import encoded, npy
 
 LABELS = np.array([[5, 5, 200], [7, 7, 7]])
 COUNTED = [[0, 0, 2], [1, 1, 1]]
-
-
-def png(image: np.ndarray | Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def npy(labels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, labels)
-    return buffer.getvalue()
 
 
 def palette(labels: np.ndarray) -> Image.Image:
@@ -45,9 +32,9 @@ def decode(content: bytes) -> np.ndarray:
 @pytest.mark.parametrize(
     "content",
     [
-        png(LABELS.astype(np.uint8)),
-        png(LABELS.astype(np.uint16) * 300),
-        png(palette(LABELS)),
+        encoded(LABELS.astype(np.uint8)),
+        encoded(LABELS.astype(np.uint16) * 300),
+        encoded(palette(LABELS)),
         npy(LABELS),
         npy(LABELS - 1000),
         npy(LABELS.astype(">u2")),
@@ -62,7 +49,7 @@ def test_equal_numbers_are_one_region_counted_from_the_least(content):
 
 
 def test_black_and_white_are_two_regions():
-    assert decode(png(np.array([[True, False]]))).tolist() == [[1, 0]]
+    assert decode(encoded(np.array([[True, False]]))).tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +57,9 @@ def test_black_and_white_are_two_regions():
     [
         (b"", "PNG of 8- or 16-bit grey or with a palette or a .npy"),
         (b"hello", "PNG of 8- or 16-bit grey or with a palette or a .npy"),
-        (png(np.zeros((2, 2, 3), np.uint8)), "mode RGB"),
-        (png(np.zeros((2, 2, 4), np.uint8)), "mode RGBA"),
-        (png(np.zeros((50, 50), np.uint8))[:-20], "broken PNG"),
+        (encoded(np.zeros((2, 2, 3), np.uint8)), "mode RGB"),
+        (encoded(np.zeros((2, 2, 4), np.uint8)), "mode RGBA"),
+        (encoded(np.zeros((50, 50), np.uint8))[:-20], "broken PNG"),
         (npy(LABELS * 0.5), "float64"),
         (npy(np.array([[{}]])), "object"),
         (npy(np.zeros(4, int)), r"\(H, W\); received \(4,\)"),
@@ -104,7 +91,7 @@ def test_an_npy_is_never_unpickled(tmp_path):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("encode", [png, npy])
+@pytest.mark.parametrize("encode", [encoded, npy])
 def test_too_many_pixels_are_refused(encode):
     assert decode(encode(np.zeros((50, 100), np.uint8))).shape == (50, 100)
     with pytest.raises(LabelMapTooLarge, match="5000 pixels"):
@@ -135,7 +122,7 @@ def test_too_many_regions_are_refused():
 
 
 @pytest.mark.filterwarnings("ignore")  # NumPy's and Pillow's remarks on what they find odd
-@pytest.mark.parametrize("form", [png, npy])
+@pytest.mark.parametrize("form", [encoded, npy])
 @settings(deadline=None)  # other processes share the machine
 @given(
     position=st.integers(0, 300), values=st.binary(min_size=1, max_size=8), cut=st.integers(0, 30)

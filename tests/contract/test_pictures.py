@@ -1,6 +1,5 @@
 """Any photo becomes upright 8-bit RGB, or is refused as what it is."""
 
-import io
 import struct
 import zlib
 
@@ -20,14 +19,9 @@ from service.contract.pictures import (
     UnfitPicture,
     decode_picture,
 )
+from tests.encoded import encoded, noise
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
-
-
-def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 def decode(content: bytes, max_pixels: int = 10_000) -> np.ndarray:
@@ -42,7 +36,7 @@ def two_pixels(left: tuple[int, ...], right: tuple[int, ...], mode: str = "RGB")
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_named_is_read(form):
-    picture = decode_picture(encode(Image.new("RGB", (4, 3), RED), form), max_pixels=100)
+    picture = decode_picture(encoded(Image.new("RGB", (4, 3), RED), form), max_pixels=100)
     assert picture.format == form
     assert picture.pixels.shape == (3, 4, 3)
     assert picture.pixels.dtype == np.uint8
@@ -54,7 +48,7 @@ def test_a_picture_is_turned_upright_by_its_exif_tag(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     lying = Image.new("RGB", (6, 4), RED)
-    pixels = decode(encode(lying, exif=exif))
+    pixels = decode(encoded(lying, exif=exif))
     assert pixels.shape[:2] == ((4, 6) if orientation <= 4 else (6, 4))
 
 
@@ -65,13 +59,13 @@ def test_a_picture_is_turned_upright_by_its_exif_tag(orientation):
     ids=["cut", "BigTIFF", "words", "cut directory"],
 )
 def test_exif_that_nobody_can_read_turns_nothing(exif):
-    assert decode(encode(Image.new("RGB", (6, 4)), exif=exif)).shape == (4, 6, 3)
+    assert decode(encoded(Image.new("RGB", (6, 4)), exif=exif)).shape == (4, 6, 3)
 
 
 def test_orientation_6_puts_the_left_edge_on_top():
     exif = Image.Exif()
     exif[0x0112] = 6  # EXIF: row 0 of the stored picture is the right side of the upright one
-    pixels = decode(encode(two_pixels(RED, BLUE), exif=exif))
+    pixels = decode(encoded(two_pixels(RED, BLUE), exif=exif))
     assert pixels[:, 0].tolist() == [list(RED), list(BLUE)]
 
 
@@ -79,7 +73,7 @@ def test_orientation_6_puts_the_left_edge_on_top():
 def test_every_format_with_exif_is_turned_once(form):
     exif = Image.Exif()
     exif[0x0112] = 8
-    content = encode(Image.new("RGB", (16, 8), RED), form, exif=exif.tobytes())
+    content = encoded(Image.new("RGB", (16, 8), RED), form, exif=exif.tobytes())
     assert decode(content).shape[:2] == (16, 8)
 
 
@@ -87,63 +81,63 @@ def test_exif_that_nobody_could_write_again_does_no_harm():
     """Make (271) is text by the standard, and a fraction here."""
     entries = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHII", 271, 5, 1, 38)
     exif = b"II*\x00" + struct.pack("<IH", 8, 2) + entries + bytes(4) + struct.pack("<II", 1, 2)
-    content = encode(Image.new("RGB", (6, 4)), exif=b"Exif\x00\x00" + exif)
+    content = encoded(Image.new("RGB", (6, 4)), exif=b"Exif\x00\x00" + exif)
     assert decode(content).shape[:2] == (6, 4)
 
 
 def test_a_palette_is_looked_up():
-    pixels = decode(encode(two_pixels(RED, BLUE).convert("P")))
+    pixels = decode(encoded(two_pixels(RED, BLUE).convert("P")))
     assert pixels[0].tolist() == [list(RED), list(BLUE)]
 
 
 def test_grey_is_repeated():
-    assert decode(encode(Image.new("L", (2, 2), 77)))[0, 0].tolist() == [77, 77, 77]
+    assert decode(encoded(Image.new("L", (2, 2), 77)))[0, 0].tolist() == [77, 77, 77]
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_shows_white(mode):
     clear = (0,) * len(mode)
-    assert decode(encode(Image.new(mode, (2, 2), clear)))[0, 0].tolist() == list(WHITE)
+    assert decode(encoded(Image.new(mode, (2, 2), clear)))[0, 0].tolist() == list(WHITE)
 
 
 def test_a_half_transparent_pixel_is_mixed_with_white():
-    pixels = decode(encode(Image.new("RGBA", (1, 1), (255, 0, 0, 128))))
+    pixels = decode(encoded(Image.new("RGBA", (1, 1), (255, 0, 0, 128))))
     np.testing.assert_allclose(pixels[0, 0], [255, 127, 127], atol=1)
 
 
 def test_a_transparent_colour_of_a_palette_shows_white():
     image = two_pixels(RED, BLUE).convert("P", palette=Image.Palette.ADAPTIVE)
     clear = image.getpixel((0, 0))
-    pixels = decode(encode(image, transparency=clear))
+    pixels = decode(encoded(image, transparency=clear))
     assert pixels[0].tolist() == [list(WHITE), list(BLUE)]
 
 
 def test_sixteen_bits_are_brought_to_eight():
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    pixels = decode(encode(Image.fromarray(levels)), max_pixels=65536)
+    pixels = decode(encoded(Image.fromarray(levels)), max_pixels=65536)
     np.testing.assert_array_equal(pixels[:, :, 0], np.round(levels / 257))
 
 
 def test_cmyk_becomes_rgb():
-    content = encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100)
+    content = encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100)
     np.testing.assert_allclose(decode(content)[4, 4], RED, atol=6)
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF"])
 def test_of_an_animation_the_first_frame_counts(form):
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
-    content = encode(frames[0], form, save_all=True, append_images=frames[1:])
+    content = encoded(frames[0], form, save_all=True, append_images=frames[1:])
     np.testing.assert_allclose(decode(content)[2, 2], RED, atol=8)
 
 
 def test_floating_point_pixels_are_refused():
     with pytest.raises(NotAPicture, match="8 or 16 bits"):
-        decode(encode(Image.new("F", (2, 2), 0.5), "TIFF"))
+        decode(encoded(Image.new("F", (2, 2), 0.5), "TIFF"))
 
 
 def header_of(width: int, height: int) -> bytes:
     """The beginning of a PNG that says it is so large."""
-    content = encode(Image.new("L", (1, 1)))
+    content = encoded(Image.new("L", (1, 1)))
     header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
     return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
 
@@ -156,7 +150,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(size):
 
 
 def test_a_picture_of_as_many_pixels_as_allowed_is_read():
-    assert decode(encode(Image.new("L", (30, 20))), max_pixels=600).shape == (20, 30, 3)
+    assert decode(encoded(Image.new("L", (30, 20))), max_pixels=600).shape == (20, 30, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"<svg></svg>", b"%PDF-1.7", b"\x89PNG"])
@@ -174,7 +168,7 @@ def test_a_picture_cut_short_is_broken(form, new_photo):
 
 
 def test_indices_into_a_palette_that_is_missing_are_broken():
-    content = encode(Image.new("P", (1, 1)))
+    content = encoded(Image.new("P", (1, 1)))
     start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
     with pytest.raises(BrokenPicture, match="palette that is missing"):
         decode(content[:start] + content[end:])
@@ -185,7 +179,7 @@ def test_a_palette_of_colours_below_none_is_broken():
     colour_map, unsigned, signed, many = 320, 3, 8, 768
     image = Image.new("P", (1, 1))
     image.putpalette([255] * 768)
-    content = encode(image, "TIFF")
+    content = encoded(image, "TIFF")
     entry = struct.pack("<HHI", colour_map, unsigned, many)
     assert entry in content
     with pytest.raises(BrokenPicture):
@@ -195,16 +189,16 @@ def test_a_palette_of_colours_below_none_is_broken():
 @pytest.mark.parametrize("size", [(1, LONGEST + 1), (100_000, 1)])
 def test_a_strip_of_which_a_model_sees_next_to_nothing_is_refused(size):
     with pytest.raises(UnfitPicture, match=f"received {size[0]} x {size[1]}"):
-        decode(encode(Image.new("L", size)), max_pixels=100_000)
+        decode(encoded(Image.new("L", size)), max_pixels=100_000)
 
 
 def test_a_strip_as_long_as_allowed_is_read():
-    assert decode(encode(Image.new("L", (LONGEST, 1)))).shape == (1, LONGEST, 3)
+    assert decode(encoded(Image.new("L", (LONGEST, 1)))).shape == (1, LONGEST, 3)
 
 
 def test_a_jpeg_of_endless_scans_is_refused():
     """Each scan of a few bytes goes over all pixels again."""
-    content = encode(Image.new("L", (64, 64)), "JPEG", progressive=True)
+    content = encoded(Image.new("L", (64, 64)), "JPEG", progressive=True)
     scan = content[content.rfind(b"\xff\xda") : -2]
     with pytest.raises(UnfitPicture, match=f"{MOST_SCANS} scans"):
         decode(content[:-2] + scan * MOST_SCANS + b"\xff\xd9")
@@ -213,7 +207,7 @@ def test_a_jpeg_of_endless_scans_is_refused():
 
 def test_a_tiff_may_have_scans_in_each_of_its_strips():
     tags = {278: 8}  # rows of a strip, which is a JPEG of its own
-    content = encode(Image.new("L", (400, 400)), "TIFF", compression="jpeg", tiffinfo=tags)
+    content = encoded(Image.new("L", (400, 400)), "TIFF", compression="jpeg", tiffinfo=tags)
     assert content.count(b"\xff\xda") > MOST_SCANS
     assert decode(content, max_pixels=160_000).shape == (400, 400, 3)
 
@@ -259,14 +253,14 @@ def test_a_big_tiff_of_endless_numbers_is_refused():
 def test_exif_of_endless_numbers_is_refused(form):
     exif = b"Exif\x00\x00" + directory(274, RATIONAL, MOST_NUMBERS)
     with pytest.raises(UnfitPicture, match=f"may have {MOST_NUMBERS} numbers"):
-        decode(encode(Image.new("RGB", (8, 8)), form, exif=exif))
+        decode(encoded(Image.new("RGB", (8, 8)), form, exif=exif))
 
 
 def test_a_jpeg_whose_exif_is_put_together_from_many_segments_is_refused():
     exif = directory(282, RATIONAL, MOST_NUMBERS)
     parts = [b"Exif\x00\x00" + exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
     segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
-    content = encode(Image.new("RGB", (8, 8)), "JPEG")
+    content = encoded(Image.new("RGB", (8, 8)), "JPEG")
     with pytest.raises(UnfitPicture, match="segments of EXIF"):
         decode(content[:2] + segments + content[2:])
 
@@ -274,23 +268,23 @@ def test_a_jpeg_whose_exif_is_put_together_from_many_segments_is_refused():
 @pytest.mark.parametrize("strips", [1, 8])
 def test_a_tiff_of_jpegs_of_endless_scans_is_refused(strips):
     tags = {278: 64 // strips}
-    content = encode(Image.new("L", (64, 64)), "TIFF", compression="jpeg", tiffinfo=tags)
+    content = encoded(Image.new("L", (64, 64)), "TIFF", compression="jpeg", tiffinfo=tags)
     with pytest.raises(UnfitPicture, match=f"{MOST_SCANS} scans"):
         decode(content + b"\xff\xda" * MOST_SCANS * strips)
 
 
 def test_a_tiff_with_a_strip_for_each_of_its_rows_is_read():
     rows = 10_000
-    content = encode(Image.new("L", (100, rows)), "TIFF", tiffinfo={278: 1})
+    content = encoded(Image.new("L", (100, rows)), "TIFF", tiffinfo={278: 1})
     assert decode(content, max_pixels=10**6).shape == (rows, 100, 3)
 
 
 @pytest.mark.parametrize(
     ("head", "piece"),
     [
-        (encode(Image.new("L", (8, 8)), "JPEG")[:2], b"\xff\xfe\x00\x02"),  # empty comments
+        (encoded(Image.new("L", (8, 8)), "JPEG")[:2], b"\xff\xfe\x00\x02"),  # empty comments
         (
-            encode(Image.new("L", (8, 8)))[:33],
+            encoded(Image.new("L", (8, 8)))[:33],
             bytes(4) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd")),
         ),
         (b"GIF89a\x01\x00\x01\x00\x00\x00\x00", b"!\xfe\x01x\x00"),
@@ -320,7 +314,7 @@ def test_what_pillow_decodes_in_python_is_refused_with_what_is_not(content):
 
 
 def test_what_was_written_after_a_picture_is_not_looked_at():
-    content = encode(Image.new("RGB", (4, 4), RED), "JPEG", quality=100)
+    content = encoded(Image.new("RGB", (4, 4), RED), "JPEG", quality=100)
     picture = decode_picture(content + b"<script>PK\x03\x04<?php", max_pixels=100)
     assert (picture.format, picture.pixels.shape) == ("JPEG", (4, 4, 3))
 
@@ -344,8 +338,7 @@ def test_cut_at_any_length_a_picture_is_refused_or_whole(form, new_photo):
     position=st.integers(0, 5000), values=st.binary(min_size=1, max_size=8), cut=st.integers(0, 99)
 )
 def test_damage_anywhere_gives_a_picture_or_a_picture_error(form, position, values, cut):
-    noise = np.random.default_rng(1).integers(0, 256, (9, 11, 3), dtype=np.uint8)
-    content = bytearray(encode(Image.fromarray(noise), form))
+    content = bytearray(encoded(noise(11, 9, seed=1), form))
     position %= len(content)
     content[position : position + len(values)] = values
     try:

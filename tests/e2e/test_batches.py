@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from service.contract.request import ExplanationSettings, Outputs
 from service.contract.schema import BatchStatus, Status
 from tests.e2e.conftest import Running
-from tests.e2e.pictures import cat, saved
+from tests.e2e.pictures import cat
+from tests.encoded import encoded
 
 SETTINGS = ExplanationSettings(model="cifar10", outputs=Outputs(top=3), max_evals=200)
 
@@ -18,7 +19,7 @@ def pictures() -> list[bytes]:
     """Different ones, so that their top classes may differ."""
     photo = cat().resize((64, 64))
     turned, upside_down = photo.transpose(Image.Transpose.ROTATE_90), ImageOps.flip(photo)
-    return [saved(each) for each in (photo, turned, upside_down, ImageOps.invert(photo))]
+    return [encoded(each) for each in (photo, turned, upside_down, ImageOps.invert(photo))]
 
 
 def test_each_picture_of_a_batch_gets_the_values_it_gets_alone(running: Running) -> None:

@@ -5,7 +5,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.contract.request import ExplanationSettings, Outputs, Slic
 from tests.e2e.conftest import Running
-from tests.e2e.pictures import SAMPLE, cat, saved
+from tests.e2e.pictures import SAMPLE, cat
+from tests.encoded import encoded
 from worker.engine.physical import physical_batch
 
 
@@ -32,7 +33,7 @@ def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> Non
     )
     before = scrape(running)
     alone = running.client.explain(SAMPLE, one)
-    photos = [saved(cat().rotate(90 * turns)) for turns in range(4)]
+    photos = [encoded(cat().rotate(90 * turns)) for turns in range(4)]
     batch = running.client.wait_batch(running.client.submit_batch(photos, four).id)
     after = scrape(running)
 

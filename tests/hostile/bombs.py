@@ -1,30 +1,23 @@
 """Files that ask for much, in few bytes, or that lie: pictures and label maps."""
 
-import io
 import struct
 import zlib
 
-import numpy as np
 from PIL import Image
+
+from tests.encoded import encoded, noise
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 DEFLATED = zlib.compress(bytes(20_000_000), 9)  # 20 kB
 
 
-def photo(form: str = "PNG", width: int = 60, height: int = 40, **options: object) -> bytes:
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return encode(Image.fromarray(noise), form, **options)
-
-
-def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
+def photo(form: str = "PNG") -> bytes:
+    return encoded(noise(), form)
 
 
 def animation(form: str) -> bytes:
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
-    return encode(frames[0], form, save_all=True, append_images=frames[1:])
+    return encoded(frames[0], form, save_all=True, append_images=frames[1:])
 
 
 def chunk(kind: bytes, data: bytes = b"") -> bytes:
@@ -81,7 +74,7 @@ def exif_of_fractions(count: int) -> bytes:
     """A PNG whose orientation is so many numbers, each a fraction."""
     entry = struct.pack("<HHII", 0x0112, 5, count, 8)
     exif = b"II*\x00" + struct.pack("<IH", 8, 1) + entry + bytes(4 + 8 * count)
-    return encode(Image.new("RGB", (8, 8)), "PNG", exif=exif)
+    return encoded(Image.new("RGB", (8, 8)), "PNG", exif=exif)
 
 
 def webp_canvas(width: int, height: int) -> bytes:
@@ -97,19 +90,13 @@ def jpeg_with(segments: bytes) -> bytes:
 
 
 def jpeg_of_scans(count: int) -> bytes:
-    content = encode(Image.new("L", (512, 512)), "JPEG", progressive=True)
+    content = encoded(Image.new("L", (512, 512)), "JPEG", progressive=True)
     scan = content[content.rfind(b"\xff\xda") : -2]
     return content[:-2] + scan * count + b"\xff\xd9"
 
 
 def exif_jpeg(exif: bytes) -> bytes:
     return jpeg_with(b"\xff\xe1" + struct.pack(">H", len(exif) + 8) + b"Exif\x00\x00" + exif)
-
-
-def npy(labels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, labels)
-    return buffer.getvalue()
 
 
 def npy_head(text: str, *, version: tuple[int, int] = (1, 0), length: int | None = None) -> bytes:

@@ -12,8 +12,9 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from tests.encoded import encoded, npy
 from tests.hostile import bombs
-from tests.hostile.bombs import FORMATS, chunk, npy, npy_head, photo, png
+from tests.hostile.bombs import FORMATS, chunk, npy_head, photo, png
 from tests.hostile.wire import (
     BOUNDARY,
     URL,
@@ -128,7 +129,7 @@ def _pictures() -> Iterator[Named]:
     yield "TIFF of compression 99", partial(_explain, bombs.tiff, t259=99), 415, 422
     yield (
         "TIFF of floating point",
-        lambda: explain(bombs.encode(Image.new("F", (4, 4)), "TIFF")),
+        lambda: explain(encoded(Image.new("F", (4, 4)), "TIFF")),
         415,
     )
     for side in (16_000, 2**24):
@@ -177,7 +178,7 @@ def _explain(make: Callable[..., bytes], *arguments: object, **options: object) 
 
 
 def _plain(size: tuple[int, int]) -> bytes:
-    return bombs.encode(Image.new("L", size))
+    return encoded(Image.new("L", size))
 
 
 def _cut() -> Iterator[Named]:

@@ -4,6 +4,7 @@ import json
 
 from PIL import Image
 
+from tests.encoded import encoded
 from tests.hostile import bombs
 from tests.hostile.conftest import Answer
 from tests.hostile.corpus import Case, corpus
@@ -43,10 +44,10 @@ def _wrong(case: Case, answer: Answer) -> str | None:
 
 
 UNUSUAL = [
-    ("JPEG", bombs.encode(Image.new("CMYK", (40, 30)), "JPEG")),
-    ("PNG", bombs.encode(Image.new("I;16", (40, 30)))),
-    ("PNG", bombs.encode(Image.new("1", (40, 30)))),
-    ("PNG", bombs.encode(Image.new("P", (40, 30)), transparency=0)),
+    ("JPEG", encoded(Image.new("CMYK", (40, 30)), "JPEG")),
+    ("PNG", encoded(Image.new("I;16", (40, 30)))),
+    ("PNG", encoded(Image.new("1", (40, 30)))),
+    ("PNG", encoded(Image.new("P", (40, 30)), transparency=0)),
     ("PNG", bombs.png(bombs.chunk(b"eXIf", b"II*\x00" + b"\xff" * 60))),
     *((form, bombs.animation(form)) for form in ("PNG", "GIF", "WEBP", "TIFF")),
     ("JPEG", bombs.photo("JPEG") + b"<script>alert(1)</script>"),

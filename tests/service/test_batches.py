@@ -12,6 +12,7 @@ from PIL import Image
 from service.contract.ledger import Tick
 from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
+from tests.encoded import encoded
 from tests.service.conftest import some_arrays
 
 URL = "/v1/batches"
@@ -140,11 +141,9 @@ async def test_settings_are_checked_as_those_of_one(ask_batch, refused, served):
 
 
 async def test_one_label_map_is_for_all(ask_batch, refused):
-    regions = Image.fromarray(np.repeat(np.arange(12, dtype=np.uint8), 8).reshape(12, 8).T.copy())
-    buffer = io.BytesIO()
-    regions.save(buffer, "PNG")
+    regions = np.repeat(np.arange(12, dtype=np.uint8), 8).reshape(12, 8).T.copy()
     asked = {"superpixels": {"kind": "labels"}, "method": "kernel"}
-    batch = (await ask_batch(label_map=buffer.getvalue(), **asked)).json()
+    batch = (await ask_batch(label_map=encoded(regions), **asked)).json()
     assert batch["label_map"]["regions"] == 12
     refused(await ask_batch(**asked), 400, "bad_request")
 

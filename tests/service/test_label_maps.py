@@ -1,11 +1,11 @@
 """Regions of one's own, uploaded beside the picture: a photo of 60 x 40, a model of 12 x 8."""
 
 import base64
-import io
 
 import numpy as np
 import pytest
-from PIL import Image
+
+from tests.encoded import encoded, npy
 
 URL = "/v1/explanations"
 LABELS = {"superpixels": {"kind": "labels"}}
@@ -15,18 +15,6 @@ def halves(width: int, height: int) -> np.ndarray:
     labels = np.full((height, width), 7, np.uint8)
     labels[:, width // 2 :] = 200
     return labels
-
-
-def png(labels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(labels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def npy(labels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, labels)
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -39,7 +27,7 @@ def ask(ask):
     return post
 
 
-@pytest.mark.parametrize("encode", [png, npy])
+@pytest.mark.parametrize("encode", [encoded, npy])
 @pytest.mark.parametrize("size", [(60, 40), (12, 8)])
 async def test_a_label_map_of_the_pictures_or_the_models_size_is_accepted(ask, encode, size):
     content = encode(halves(*size))
@@ -59,7 +47,7 @@ async def test_it_comes_in_json_too(served, photo):
 
 
 async def test_it_is_stored_as_it_came_and_goes_with_its_explanation(ask, served, store, tmp_path):
-    content = png(halves(60, 40))
+    content = encoded(halves(60, 40))
     document = (await ask(content)).json()
     assert store.get(f"explanations/{document['id']}/label_map") == content
     await served.delete(document["links"]["self"])
@@ -85,7 +73,7 @@ async def test_labels_without_a_label_map_are_malformed(ask, refused):
 
 @pytest.mark.parametrize("asked", [{}, {"superpixels": {"kind": "slic"}}])
 async def test_a_label_map_that_nobody_asked_for_is_malformed(ask, refused, asked):
-    problem = refused(await ask(png(halves(60, 40)), asked), 400, "bad_request")
+    problem = refused(await ask(encoded(halves(60, 40)), asked), 400, "bad_request")
     assert problem["field"] == "label_map"
     assert problem["accepted"] == {"superpixels": {"kind": "labels"}}
 
@@ -107,8 +95,8 @@ async def test_a_label_map_that_is_not_base64_is_malformed(served, refused, phot
     [
         (b"", "PNG"),
         (b"not labels", "PNG"),
-        (png(np.zeros((40, 60, 3), np.uint8)), "RGB"),
-        (png(halves(60, 40))[:50], "broken"),
+        (encoded(np.zeros((40, 60, 3), np.uint8)), "RGB"),
+        (encoded(halves(60, 40))[:50], "broken"),
         (npy(halves(60, 40) / 2), "float64"),
         (npy(np.array([[{}]])), "object"),
         (npy(np.zeros((40, 60, 1), int)), "(40, 60, 1)"),

@@ -1,0 +1,25 @@
+"""Pictures and label maps as their files."""
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def encoded(picture: Image.Image | np.ndarray, form: str = "PNG", **options: Any) -> bytes:
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int = 60, height: int = 40, *, seed: int = 0) -> np.ndarray:
+    """A photo that no encoder makes small: (H, W, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def npy(labels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, labels)
+    return buffer.getvalue()
