@@ -32,6 +32,16 @@ def accepted(ledger: Ledger, order: Order) -> Callable[[], str]:
 
 
 @pytest.fixture
+def silence(connection: redis.Redis) -> Callable[[str, str], None]:
+    """Lets the lease of an attempt be over, as if its worker had been silent for long."""
+
+    def end_lease(explanation_id: str, attempt: str) -> None:
+        connection.zadd(f"rq:wip:{QUEUE}", {f"{explanation_id}:{attempt}": 1})
+
+    return end_lease
+
+
+@pytest.fixture
 def waiting(connection: redis.Redis) -> Callable[[], list[str]]:
     """The ids in the queue, the next one first."""
 

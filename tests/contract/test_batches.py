@@ -42,16 +42,22 @@ def test_an_accepted_batch_is_queued_in_the_order_of_upload(ledger, accept, wait
     assert {state.order.batch for state in states} == {batch_id}
 
 
-@pytest.mark.parametrize(("longest", "fits"), [(4, True), (3, False)])
-def test_a_batch_fits_into_the_queue_as_a_whole_or_leaves_no_trace(
-    accepted, accept, connection, longest, fits
+@pytest.fixture
+def capped(connection):
+    """A ledger of a queue of four."""
+    return Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(jobs=4))
+
+
+def test_a_batch_that_fills_the_queue_is_taken(capped, accepted, accept, waiting):
+    first, (_, ids) = accepted(), accept(capped)
+    assert waiting() == [first, *ids]
+
+
+def test_a_batch_that_does_not_fit_into_the_queue_as_a_whole_leaves_no_trace(
+    capped, accepted, accept, connection
 ):
-    accepted()
+    accepted(), accepted()
     before = set(connection.keys())
-    capped = Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(jobs=longest))
-    if fits:
-        accept(capped)
-        return
     with pytest.raises(QueueFull, match="no room for 3 more"):
         accept(capped)
     assert set(connection.keys()) == before
@@ -95,10 +101,9 @@ def test_attempts_tick_together_and_each_hears_how_it_stands(ledger, accept, con
     assert connection.zcard("rq:wip:test") == 2
 
 
-def test_one_that_was_lost_with_its_worker_is_no_fresh_sibling(ledger, accept, connection):
+def test_one_that_was_lost_with_its_worker_is_no_fresh_sibling(ledger, accept, silence):
     _, ids = accept(ledger)
-    attempt = ledger.begin(ids[1])
-    connection.zadd("rq:wip:test", {f"{ids[1]}:{attempt}": 1})
+    silence(ids[1], ledger.begin(ids[1]))
     assert ledger.reap(max_attempts=3) == 1
     assert ledger.read(ids[1]).status is Status.QUEUED
     assert ledger.fresh_siblings(ledger.read(ids[0])) == [ids[0], ids[2]]

@@ -21,11 +21,6 @@ BOUNDED = {b"rq:queues", b"shapshot:flows", b"shapshot:ended", b"shapshot:totals
 WIP, INTERMEDIATE = "rq:wip:test", "rq:queue:test:intermediate"
 
 
-def silence(connection, explanation_id: str, attempt: str) -> None:
-    """Let the lease of an attempt be over, as if its worker had been silent for long."""
-    connection.zadd(WIP, {f"{explanation_id}:{attempt}": time.time() - 1})
-
-
 def test_an_accepted_explanation_is_queued_with_its_order(ledger, order, accepted, waiting):
     explanation_id = accepted()
     state = ledger.read(explanation_id)
@@ -56,10 +51,10 @@ def test_only_the_first_to_begin_owns_it(ledger, accepted):
     assert state.started_at >= state.created_at
 
 
-def test_a_tick_reports_progress_and_renews_the_lease(ledger, accepted, connection):
+def test_a_tick_reports_progress_and_renews_the_lease(ledger, accepted, silence):
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
-    silence(connection, explanation_id, attempt)
+    silence(explanation_id, attempt)
     assert ledger.tick(Tick(explanation_id, attempt, Count(10, 100, 2.5))) == [Standing.OWNED]
     assert ledger.read(explanation_id).progress == Count(10, 100, 2.5)
     assert ledger.reap(max_attempts=3) == 0
@@ -85,10 +80,10 @@ def test_a_failure_is_kept_as_a_value(ledger, accepted):
     assert (state.status, state.error, state.result) == (Status.FAILED, failure, None)
 
 
-def test_an_attempt_that_lost_its_lease_can_write_nothing(ledger, accepted, outcome, connection):
+def test_an_attempt_that_lost_its_lease_can_write_nothing(ledger, accepted, outcome, silence):
     explanation_id = accepted()
     lost = ledger.begin(explanation_id)
-    silence(connection, explanation_id, lost)
+    silence(explanation_id, lost)
     assert ledger.reap(max_attempts=3) == 1
     second = ledger.begin(explanation_id)
     for write in (
@@ -177,29 +172,31 @@ def test_a_deleted_explanation_is_gone_and_its_artefacts_are_due(ledger, accepte
     assert set(connection.keys()) == BOUNDED
 
 
-def test_the_job_of_a_silent_worker_is_put_back_in_front(ledger, accepted, connection, waiting):
+def test_the_job_of_a_silent_worker_is_put_back_in_front(
+    ledger, accepted, connection, waiting, silence
+):
     explanation_id = accepted()
     connection.lpop("rq:queue:test")
-    silence(connection, explanation_id, ledger.begin(explanation_id))
+    silence(explanation_id, ledger.begin(explanation_id))
     later = accepted()
     assert ledger.reap(max_attempts=3) == 1
     assert waiting() == [explanation_id, later]
     assert ledger.read(explanation_id).status is Status.QUEUED
 
 
-def test_a_job_that_killed_as_many_workers_as_it_may_is_given_up(ledger, accepted, connection):
+def test_a_job_that_killed_as_many_workers_as_it_may_is_given_up(ledger, accepted, silence):
     explanation_id = accepted()
     for _ in range(2):
-        silence(connection, explanation_id, ledger.begin(explanation_id))
+        silence(explanation_id, ledger.begin(explanation_id))
         ledger.reap(max_attempts=2)
     state = ledger.read(explanation_id)
     assert (state.status, state.error.code) == (Status.FAILED, ErrorCode.WORKER_LOST)
     assert ledger.begin(explanation_id) is None
 
 
-def test_a_canceled_job_of_a_silent_worker_is_not_tried_again(ledger, accepted, connection):
+def test_a_canceled_job_of_a_silent_worker_is_not_tried_again(ledger, accepted, silence):
     explanation_id = accepted()
-    silence(connection, explanation_id, ledger.begin(explanation_id))
+    silence(explanation_id, ledger.begin(explanation_id))
     ledger.cancel(explanation_id)
     ledger.reap(max_attempts=3)
     assert ledger.read(explanation_id).status is Status.CANCELED
@@ -247,11 +244,11 @@ def test_an_id_in_limbo_that_begins_after_all_is_left_alone(connection, accepted
 
 
 def test_leases_and_ids_that_are_none_keep_no_job_from_being_put_back(
-    ledger, accepted, connection, waiting
+    ledger, accepted, connection, waiting, silence
 ):
     explanation_id = accepted()
     connection.lpop("rq:queue:test")
-    silence(connection, explanation_id, ledger.begin(explanation_id))
+    silence(explanation_id, ledger.begin(explanation_id))
     connection.zadd(WIP, dict.fromkeys(("no colon", ":", b"\xff:\xff", "../x:y"), 1))
     connection.rpush(INTERMEDIATE, "", b"\xff", "../x")
     connection.set(key_of("../x"), "no hash")
@@ -268,12 +265,12 @@ def reap_often(url: str, times: int) -> int:
 
 
 def test_a_thousand_reaps_at_once_put_each_job_back_once(
-    ledger, accepted, connection, waiting, redis_url
+    ledger, accepted, connection, waiting, redis_url, silence
 ):
     ids = [accepted() for _ in range(250)]  # more than one reap takes
     connection.delete("rq:queue:test")
     for each in ids:
-        silence(connection, each, ledger.begin(each))
+        silence(each, ledger.begin(each))
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
         reaped = list(processes.map(reap_often, [redis_url] * 4, [250] * 4))
     assert sum(reaped) == 250

@@ -52,10 +52,10 @@ def test_every_explanation_of_a_batch_counts_by_itself(ledger, order, totals):
     assert totals() == {"accepted:partition": 3, "jobs:canceled:partition": 1}
 
 
-def test_a_zombie_adds_nothing(ledger, accepted, connection, totals):
+def test_a_zombie_adds_nothing(ledger, accepted, silence, totals):
     explanation_id = accepted()
     lost = ledger.begin(explanation_id)
-    connection.zadd(f"rq:wip:{QUEUE}", {f"{explanation_id}:{lost}": time.time() - 1})
+    silence(explanation_id, lost)
     ledger.reap(max_attempts=3)
     ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED, work=WORK)
     with pytest.raises(Fenced):
@@ -71,10 +71,9 @@ def test_a_failure_is_counted_by_its_code_too(ledger, accepted, totals):
     assert totals()["jobs:failed:partition"] == totals()["failures:invalid_image"] == 1
 
 
-def test_a_job_given_up_is_a_failure(ledger, accepted, connection, totals):
+def test_a_job_given_up_is_a_failure(ledger, accepted, silence, totals):
     explanation_id = accepted()
-    attempt = ledger.begin(explanation_id)
-    connection.zadd(f"rq:wip:{QUEUE}", {f"{explanation_id}:{attempt}": time.time() - 1})
+    silence(explanation_id, ledger.begin(explanation_id))
     ledger.reap(max_attempts=1)
     assert totals()["jobs:failed:partition"] == totals()["failures:worker_lost"] == 1
 
