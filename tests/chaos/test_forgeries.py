@@ -1,7 +1,6 @@
 """Whoever can write to Redis runs no code in a worker, and stops none."""
 
 import json
-import os
 import pickle
 import time
 import zlib
@@ -13,16 +12,7 @@ from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.queue import EXPLAIN
 from tests.chaos.scene import NewScene, Scene, beforehand
 from tests.conftest import wait_until
-
-
-class Bomb:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, command: str) -> None:
-        self._command = command
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, (self._command,)
+from tests.forgery import Bomb, call
 
 
 def forged_jobs(mark: Path) -> dict[str, dict[str, object]]:
@@ -54,10 +44,6 @@ def forged_jobs(mark: Path) -> dict[str, dict[str, object]]:
             for event in ("success", "failure", "stopped")
         },
     }
-
-
-def call(function: str, *arguments: object, instance: str | None = None) -> bytes:
-    return zlib.compress(json.dumps([function, instance, list(arguments), {}]).encode())
 
 
 def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(scene: Scene) -> None:

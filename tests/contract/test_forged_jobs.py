@@ -1,7 +1,5 @@
 """Whoever can write to Redis must not be able to run code."""
 
-import json
-import os
 import pickle
 import zlib
 
@@ -10,6 +8,7 @@ from rq.job import Job as StockJob
 
 from service.contract.names import new_id
 from service.contract.queue import EXPLAIN, Job, Queue, RefusedJob, new_job, only_argument
+from tests.forgery import Bomb, call
 
 
 @pytest.fixture
@@ -26,26 +25,12 @@ def performed(monkeypatch):
     return calls
 
 
-class Bomb:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, command: str) -> None:
-        self._command = command
-
-    def __reduce__(self):
-        return os.system, (self._command,)
-
-
 def forge(connection, data: bytes, **fields: object) -> Job:
     """Write a job's hash as an intruder would, and fetch it as our processes do."""
     job_id = new_id()
     plain = {"data": data, "created_at": "2026-01-01T00:00:00.000000Z", "origin": "test"}
     connection.hset(f"rq:job:{job_id}", mapping=plain | {"status": "queued"} | fields)
     return Job.fetch(job_id, connection=connection)
-
-
-def call(function: str, *arguments: object, instance: object = None) -> bytes:
-    return zlib.compress(json.dumps([function, instance, list(arguments), {}]).encode())
 
 
 def perform(job: Job) -> None:
@@ -61,15 +46,18 @@ def test_our_own_job_runs(connection, performed):
 
 @pytest.mark.parametrize("name", ["exp_1", "batch_1", f"exp_{'0' * 31}", f"x_exp_{'0' * 32}"])
 def test_a_job_that_is_no_explanation_is_refused(connection, performed, name):
-    data = zlib.compress(json.dumps([EXPLAIN, None, [name], {}]).encode())
-    fields = {"data": data, "created_at": "2026-01-01T00:00:00.000000Z", "origin": "test"}
+    fields = {
+        "data": call(EXPLAIN, name),
+        "created_at": "2026-01-01T00:00:00.000000Z",
+        "origin": "test",
+    }
     connection.hset(f"rq:job:{name}", mapping=fields)
     with pytest.raises(RefusedJob, match="id of an explanation"):
         perform(Job.fetch(name, connection=connection))
     assert performed == []
 
 
-def test_pickled_data_is_never_unpickled(connection, mark, performed):
+def test_pickled_data_is_never_unpickled(connection, mark):
     data = zlib.compress(pickle.dumps((Bomb(f"touch {mark}"), None, [], {})))
     job = forge(connection, data)
     with pytest.raises(RefusedJob, match="not JSON"):
@@ -77,7 +65,7 @@ def test_pickled_data_is_never_unpickled(connection, mark, performed):
     assert not mark.exists()
 
 
-def test_an_importable_function_is_refused(connection, mark, performed):
+def test_an_importable_function_is_refused(connection, mark):
     with pytest.raises(RefusedJob, match="not on the list"):
         perform(forge(connection, call("os.system", f"touch {mark}")))
     assert not mark.exists()
@@ -86,6 +74,7 @@ def test_an_importable_function_is_refused(connection, mark, performed):
 def test_a_method_of_an_instance_is_refused(connection, performed):
     with pytest.raises(RefusedJob, match="not a plain call"):
         perform(forge(connection, call(EXPLAIN, "x", instance={"a": 1})))
+    assert performed == []
 
 
 def test_foreign_arguments_are_refused(connection, performed):
@@ -97,7 +86,7 @@ def test_foreign_arguments_are_refused(connection, performed):
 
 
 @pytest.mark.parametrize("kind", ["success", "failure", "stopped"])
-def test_callbacks_and_webhooks_are_dropped(connection, mark, performed, kind):
+def test_callbacks_and_webhooks_are_dropped(connection, kind):
     job = forge(
         connection,
         call(EXPLAIN, "x"),
@@ -112,7 +101,7 @@ def test_callbacks_and_webhooks_are_dropped(connection, mark, performed, kind):
     assert not [value for value in vars(job).values() if "192.0.2.1" in str(value)]
 
 
-def test_meta_is_never_read(connection, mark, performed):
+def test_meta_is_never_read(connection, mark):
     job = forge(connection, call(EXPLAIN, "x"), meta=pickle.dumps(Bomb(f"touch {mark}")))
     assert job.meta == {}
     assert not mark.exists()
@@ -127,7 +116,7 @@ def test_a_stock_job_of_rq_would_have_run_what_ours_refuses(connection, mark):
     assert mark.exists()
 
 
-def test_a_queue_passes_over_a_hash_that_cannot_be_read(connection, performed):
+def test_a_queue_passes_over_a_hash_that_cannot_be_read(connection):
     connection.hset("rq:job:broken", mapping={"status": "queued", "created_at": "no time"})
     connection.rpush("rq:queue:test", "broken")
     found = Queue.dequeue_any([Queue("test", connection=connection)], None, connection=connection)

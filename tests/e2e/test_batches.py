@@ -1,7 +1,6 @@
 """Several pictures at once, by a real worker: each as if it were alone."""
 
 import io
-import time
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -60,8 +59,7 @@ def test_one_of_a_batch_is_canceled_and_the_others_go_on(running: Running) -> No
     long = SETTINGS.model_copy(update={"max_evals": 3000})
     batch = client.submit_batch(pictures(), long)
     last = batch.explanations[3].id
-    while not client.get(last).progress.evaluations:
-        time.sleep(0.01)
+    running.wait_for_evaluations(last, 1)
     client.cancel(last)
     ended = client.wait_batch(batch.id)
     assert [each.status for each in ended.explanations] == [*["succeeded"] * 3, "canceled"]

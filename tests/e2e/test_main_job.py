@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 
 import httpx
 import numpy as np
@@ -82,11 +81,9 @@ def test_a_heatmap_comes_at_the_size_asked_for(
 def test_a_running_explanation_can_be_canceled_and_keeps_what_it_has(running: Running) -> None:
     long = ExplanationSettings(max_evals=100_000)
     explanation = running.client.submit(SAMPLE, long)
-    while running.client.get(explanation.id).progress.evaluations < 100:
-        time.sleep(0.05)
+    running.wait_for_evaluations(explanation.id, 100)
     running.client.cancel(explanation.id)
-    while not (ended := running.client.get(explanation.id)).done:
-        time.sleep(0.05)
+    ended = running.client.wait(explanation.id)
     assert ended.status is Status.CANCELED
     assert ended.partial
     assert ended.progress.evaluations < ended.progress.planned

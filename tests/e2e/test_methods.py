@@ -1,7 +1,6 @@
 """Every method, and what is measured beside, by a real job through the running service."""
 
 import io
-import time
 
 import httpx
 import numpy as np
@@ -145,8 +144,7 @@ def test_a_target_ends_the_gaussian_process_early(running: Running) -> None:
 def test_a_canceled_permutation_keeps_what_it_has(running: Running) -> None:
     settings = ExplanationSettings(method="permutation", max_evals=100_000)
     explanation = running.client.submit(SAMPLE, settings)
-    while running.client.get(explanation.id).progress.evaluations < 300:
-        time.sleep(0.05)
+    running.wait_for_evaluations(explanation.id, 300)
     running.client.cancel(explanation.id)
     ended = running.client.wait(explanation.id)
     assert ended.partial

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -54,8 +53,7 @@ def test_a_second_set_in_the_same_folder_is_refused(running: Running) -> None:
 
 def test_a_killed_worker_is_started_again_and_its_job_finished(running: Running) -> None:
     explanation = running.client.submit(SAMPLE, ExplanationSettings(max_evals=3000))
-    while running.client.get(explanation.id).progress.evaluations < 100:
-        time.sleep(0.05)
+    running.wait_for_evaluations(explanation.id, 100)
     _child(running, "worker.main").kill()
     ended = running.client.wait(explanation.id, timeout_s=180)
     assert ended.status == "succeeded"
