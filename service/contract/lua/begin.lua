@@ -5,7 +5,7 @@ local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local its_turn = leave(id, queue)
 local status = redis.pcall('HGET', KEYS[1], 'status')
 if type(status) ~= 'string' then forget_job(id) return 'missing' end
-if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- likewise
+if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- the answer got lost
 if status ~= 'queued' then return status end
 -- The lease comes first: whatever of this breaks off, a job with one is put back
 redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. attempt)
