@@ -15,9 +15,10 @@ from tests.e2e.pictures import SAMPLE
 from tests.service.keyholders import issue
 
 
-def _up(*options: str) -> subprocess.CompletedProcess[str]:
+def _up(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "service.cli", "up", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
 
 
 def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
@@ -61,7 +62,8 @@ def test_a_killed_worker_is_started_again_and_its_job_finished(running: Running)
 
 
 def test_a_demonstration_ends_by_itself_and_leaves_a_heatmap(tmp_path: Path) -> None:
-    ended = _up("--port", "0", "--data", str(tmp_path), "--once")
+    nowhere = "http://127.0.0.1:1"  # a proxy is for others, not for what runs here
+    ended = _up("--port", "0", "--data", str(tmp_path), "--once", HTTP_PROXY=nowhere, NO_PROXY="")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert (tmp_path / "heatmap.png").stat().st_size > 1000
     assert not [each for each in psutil.process_iter(["cmdline"]) if _runs_in(each, tmp_path)]
