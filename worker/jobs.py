@@ -71,16 +71,20 @@ class Explainer:
         self._traces = traces
 
     def explain(self, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Compute explanations, those of one model side by side; give each as it ends."""
-        ready: dict[Explanation, Prepared] = {}
+        """Compute explanations, those of one model side by side; give each as it ends.
+
+        A batch has one model, but Redis may tell otherwise: no picture goes to another's.
+        """
+        groups: dict[int, dict[Explanation, Prepared]] = {}  # by predictor
         for task in tasks:
             prepared = _attempt(task, partial(self._prepare, task))
             if isinstance(prepared, Prepared):
-                ready[prepared.explanation] = prepared
+                group = groups.setdefault(id(prepared.model.predictor), {})
+                group[prepared.explanation] = prepared
             else:
                 yield task, prepared
-        for of_one_model in _by_predictor(ready):
-            yield from self._compute(of_one_model)
+        for group in groups.values():
+            yield from self._compute(group)
 
     def _prepare(self, task: Task) -> Prepared | Ending:
         began = time.perf_counter()
@@ -164,14 +168,6 @@ class Explainer:
             curves = pack_curves(explained, labels)
             _try_again(lambda: self._store.put(faithfulness_key(explanation_id, attempt), curves))
         return time.perf_counter() - began
-
-
-def _by_predictor(ready: dict[Explanation, Prepared]) -> list[dict[Explanation, Prepared]]:
-    """A batch has one model, but Redis may tell otherwise: no picture goes to another's."""
-    groups: dict[int, dict[Explanation, Prepared]] = {}
-    for explanation, prepared in ready.items():
-        groups.setdefault(id(prepared.model.predictor), {})[explanation] = prepared
-    return list(groups.values())
 
 
 def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:

@@ -1,0 +1,68 @@
+"""Explanations side by side in one worker: what is kept of them, and for how long."""
+
+import gc
+import io
+import time
+
+import numpy as np
+from PIL import Image
+
+from service.contract.names import new_id
+from service.contract.records import Count, State
+from service.contract.schema import Status
+from service.contract.settings import Settings
+from service.contract.store import Store, image_key, open_store
+from service.contract.traces import Traces
+from tests.chaos.sleeper import Shelf
+from tests.tiny import ORDER
+from worker.control import Control
+from worker.ending import Ending, Task
+from worker.engine.explanation import Explanation
+from worker.jobs import Explainer
+
+
+def begun(store: Store, max_evals: int) -> Task:
+    """An explanation of the smaller model whose picture is stored."""
+    picture = io.BytesIO()
+    Image.fromarray(np.full((16, 24, 3), 90, np.uint8)).save(picture, "PNG")
+    settings = ORDER.settings.model_copy(update={"model": "dozer", "max_evals": max_evals})
+    order = ORDER.model_copy(update={"settings": settings})
+    now = time.time()
+    state = State(
+        id=new_id(),
+        version=2,
+        status=Status.RUNNING,
+        owner=None,
+        created_at=now,
+        started_at=now,
+        finished_at=None,
+        expires_at=None,
+        attempts=1,
+        order=order,
+        progress=Count(0, 0),
+        outcome=None,
+        result=None,
+        error=None,
+        cached_from=None,
+    )
+    store.put(image_key(state.id), picture.getvalue())
+    return Task(state, "attempt", Control(deadline_s=600))
+
+
+def held() -> int:
+    """How many explanations, each with its arrays, are in memory."""
+    gc.collect()
+    return sum(isinstance(each, Explanation) for each in gc.get_objects())
+
+
+def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None:
+    store = open_store("memory:")
+    tasks = [begun(store, max_evals) for max_evals in range(50, 350, 50)]  # so they end in turn
+    before = held()
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    left = []
+    for _, ending in explainer.explain(tasks):
+        assert isinstance(ending, Ending)
+        assert ending.status is Status.SUCCEEDED
+        left.append(held() - before)
+    assert left[-1] <= 2
