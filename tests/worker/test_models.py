@@ -1,5 +1,8 @@
 """Real tiny models, loaded through a file of models: what is served, what is refused, and why."""
 
+import socket
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -151,6 +154,26 @@ def test_downloads_are_kept_in_the_folder_of_the_settings(tmp_path):
     with keras_downloads("weights", tmp_path / "new" / "cache"):
         kept = keras.utils.get_file("kept.txt", origin=(tmp_path / "origin.txt").as_uri())
     assert Path(kept).is_relative_to(tmp_path / "new" / "cache")
+
+
+def test_downloads_of_two_threads_take_turns_and_are_both_kept_there(tmp_path):
+    (tmp_path / "origin.txt").write_text("weights")
+    before = socket.getdefaulttimeout()
+    entered = threading.Event()
+
+    def second():
+        entered.set()
+        with keras_downloads("labels", tmp_path / "cache"):
+            return keras.utils.get_file("second.txt", origin=(tmp_path / "origin.txt").as_uri())
+
+    with ThreadPoolExecutor(1) as other:
+        with keras_downloads("weights", tmp_path / "cache"):
+            kept = other.submit(second)
+            assert entered.wait(20)
+            time.sleep(0.2)  # it waits for its turn by now
+            assert not kept.done()
+        assert Path(kept.result()).is_relative_to(tmp_path / "cache")
+    assert socket.getdefaulttimeout() == before
 
 
 # --- When it is loaded ----------------------------------------------------------------------------

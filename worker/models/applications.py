@@ -30,9 +30,9 @@ def open_application(
         raise ModelUnavailable(f"keras.applications has no {name}; it has {known}")
     if isinstance(weights, Path) and not weights.is_file():
         raise ModelUnavailable(f"{weights} is no file")
-    if weights == "none":
-        keras.utils.set_random_seed(0)  # the same random weights, and digest, in every worker
     with keras_downloads(f"weights of {name}", weights_cache):
+        if weights == "none":
+            keras.utils.set_random_seed(0)  # the same random weights, and digest, in every worker
         chosen = None if weights == "none" else str(weights)
         model = build(weights=chosen, input_shape=entry.input_shape)
     return model, sys.modules[build.__module__].preprocess_input
@@ -50,13 +50,14 @@ def imagenet_labels(weights_cache: Path | None) -> list[str]:
 
 @contextmanager
 def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
-    """Let Keras keep downloads in `folder` (None: its own), one process at a time.
+    """Let Keras keep downloads in `folder` (None: its own), one at a time over all processes.
 
     Raises ModelUnavailable where the download of `what` fails.
     """
     try:
-        with _cache_folder(folder) as home, _patience(), (home / "download.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        home = _home(folder)
+        # The lock comes first: what the others set, and put back, all threads share
+        with _locked(home / "download.lock"), _cache_folder(home), _patience():
             yield
     except Exception as error:  # Keras raises a bare Exception where it cannot fetch
         cause = error.__context__ if "URL fetch failure" in str(error) else error
@@ -66,17 +67,31 @@ def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
         raise ModelUnavailable(f"{what} could not be fetched: {reason}") from error
 
 
+def _home(folder: Path | None) -> Path:
+    from keras.src.backend import config
+
+    home = (folder or Path(config._KERAS_DIR)).expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)  # Keras turns to /tmp where it does not exist
+    return home
+
+
 @contextmanager
-def _cache_folder(folder: Path | None) -> Iterator[Path]:
+def _locked(path: Path) -> Iterator[None]:
+    """Threads exclude each other too, as each opens the file anew."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _cache_folder(home: Path) -> Iterator[None]:
     """Keras reads KERAS_HOME once, when imported, and has no setter."""
     from keras.src.backend import config
 
     own = config._KERAS_DIR
-    home = (folder or Path(own)).expanduser().resolve()
-    home.mkdir(parents=True, exist_ok=True)  # Keras turns to /tmp where it does not exist
     config._KERAS_DIR = str(home)
     try:
-        yield home
+        yield
     finally:
         config._KERAS_DIR = own
 
