@@ -56,6 +56,8 @@ def main() -> int:
         store = open_store(settings.store_url)
         connection = connect(settings.redis_url)
         outlast(connection.ping, "waiting for Redis", pause_s=1, patience_s=REDIS_PATIENCE_S)
+        if settings.alive_file:  # where it cannot be touched, no thread shall be the first to know
+            settings.alive_file.touch()
     except CANNOT_START as error:
         log.error("the worker cannot start", reason=str(error))
         return 1
