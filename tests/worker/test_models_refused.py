@@ -118,6 +118,7 @@ def test_scores_of_no_classes_are_refused(reason, tmp_path):
 def test_a_wrong_number_of_labels_is_refused_with_both_numbers(reason, tmp_path):
     dense((8, 8, 3)).save(tmp_path / "a.keras")
     assert reason('file = "a.keras"\nlabels = ["k"]') == "1 labels for a model of 2 outputs"
+    assert reason('file = "a.keras"\nlabels = []') == "0 labels for a model of 2 outputs"
     (tmp_path / "labels.txt").write_text("a\nb\nc\nd\ne\n")
     assert reason('file = "a.keras"\nlabels = "labels.txt"') == "5 labels for a model of 2 outputs"
 

@@ -91,10 +91,10 @@ def _check_scores(predictor: "Predictor") -> None:
 
 def _labels(entry: ModelEntry, count: int, weights_cache: Path | None) -> list[str]:
     """A label for each of `count` outputs."""
-    source = entry.labels or ("imagenet" if entry.application is not None else None)
-    if source is None:
+    source = entry.labels
+    if source is None and entry.application is None:
         return [str(index) for index in range(count)]
-    labels = _read_labels(source, weights_cache)
+    labels = _read_labels("imagenet" if source is None else source, weights_cache)
     if len(labels) != count:
         raise ModelUnavailable(f"{len(labels)} labels for a model of {count} outputs")
     return labels
