@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from service.contract.cards import ModelStatus
+from tests.extras import import_or_skip
 from worker.models.errors import ModelUnavailable, RegistryError
 from worker.models.registry import read_registry
 
@@ -38,10 +39,21 @@ def test_without_default_the_first_model_is_it(read):
 
 @pytest.mark.parametrize(("backend", "keras"), [("jax", "jax"), ("openvino", "tensorflow")])
 def test_keras_is_to_compute_with_what_the_default_model_needs(read, backend, keras):
+    import_or_skip(keras)
     other = '[models.b]\nfile = "b.keras"\n'
     registry = read(f'[models.a]\nfile = "a.keras"\nbackend = "{backend}"\n' + other)
     assert registry.keras_backend == keras
     assert read(other + '[models.a]\nfile = "a.h5"\nbackend = "jax"').keras_backend == "tensorflow"
+
+
+def test_keras_is_to_compute_with_tensorflow_where_the_default_model_lacks_its_extra(
+    read, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
+    registry = read('[models.a]\nfile = "a.keras"\nbackend = "jax"')
+    assert registry.keras_backend == "tensorflow"
+    with pytest.raises(ModelUnavailable, match="needs the extra jax"):
+        registry.get("a")
 
 
 def test_before_loading_a_card_tells_what_the_file_says(read):

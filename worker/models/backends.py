@@ -21,9 +21,13 @@ Preprocess = Callable[[Tensor], Tensor]
 Runner = Callable[[Precision], "Predictor"]
 
 
+def is_installed(backend: Backend) -> bool:
+    return backend not in EXTRAS or find_spec(backend) is not None
+
+
 def prepare(entry: ModelEntry) -> None:
     """To be called before a network is opened. Raises ModelUnavailable where it cannot be run."""
-    if entry.backend in EXTRAS and find_spec(entry.backend) is None:
+    if not is_installed(entry.backend):
         raise ModelUnavailable(
             f"backend {entry.backend} needs the extra {entry.backend}: "
             f"pip install 'shapshot[{entry.backend}]'"

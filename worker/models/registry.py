@@ -6,6 +6,7 @@ from threading import Lock
 import structlog
 
 from service.contract.cards import ModelCard, ModelStatus
+from worker.models.backends import is_installed
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelFile, read_model_file
 from worker.models.loading import LoadedModel, load_model
@@ -38,8 +39,12 @@ class Registry:
 
     @property
     def keras_backend(self) -> str:
-        """What Keras is to compute with in this process: what the default model needs."""
-        return self._entries[self.default].keras_backend
+        """What Keras is to compute with in this process: what the default model needs.
+
+        Where that is not installed, the model's card is to say so: Keras must load nevertheless.
+        """
+        entry = self._entries[self.default]
+        return entry.keras_backend if is_installed(entry.backend) else "tensorflow"
 
     def cards(self) -> list[ModelCard]:
         """What is known of every model now; safe to call while another thread loads."""
