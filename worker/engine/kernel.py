@@ -26,8 +26,8 @@ from worker.engine.errors import BudgetError
 from worker.engine.kernel_sampling import Design, design_pairs
 from worker.engine.least_squares import Fit, fit_additive
 from worker.engine.method import CHUNK, Game, Steps
-from worker.engine.odd_even import even_energy
 from worker.engine.request import Request
+from worker.engine.scored_pairs import ScoredPairs
 
 MOST_PLAYERS = 4096  # 64 x 64 pixels; beyond, the regression outgrows memory before it is any good
 
@@ -46,8 +46,7 @@ class Kernel:
         pairs = (max_evals - 2) // 2
         self._design = design_pairs(len(game.players), pairs, np.random.RandomState(seed))
         self._whole = int((self._design.hits == 0).sum())  # pairs of sizes taken whole
-        self._scores = np.empty((len(self._design), 2, len(game.scores)))  # (P, 2, K)
-        self._done = 0  # pairs
+        self._pairs = ScoredPairs(game, self._design.members)
 
     @classmethod
     def of(cls, game: Game, request: Request) -> Self:
@@ -57,37 +56,26 @@ class Kernel:
     @property
     def planned_evaluations(self) -> int:
         """Count the evaluations of a whole run: the budget, unless there are fewer coalitions."""
-        return 2 + 2 * len(self._design)
+        return 2 + 2 * len(self._pairs)
 
     def run(self) -> Steps:
         """Yield coalitions, each followed by its complement; return the attribution."""
-        for start in range(0, len(self._design), CHUNK // 2):
-            chunk = self._design.members[start : start + CHUNK // 2]  # (P, M)
-            pairs = np.stack([chunk, ~chunk], axis=1).reshape(-1, chunk.shape[1])  # (2 P, M)
-            scores = yield self._game.players.coalitions(pairs)  # (2 P, K)
-            self._done += len(chunk)
-            self._scores[start : self._done] = scores.reshape(len(chunk), 2, -1)
+        while self._pairs.done < len(self._pairs):
+            self._pairs.add((yield self._pairs.next(CHUNK // 2)))
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
         """Give the solution over the pairs scored so far."""
-        game, design = self._game, self._design.first(self._done)
-        one, other = self._scores[: self._done, 0], self._scores[: self._done, 1]  # (P, K)
-        odd, middle = (one - other) / 2, (game.base_values + game.scores) / 2
-        ends = game.base_values, game.scores
-        fitted = fit_additive(design.members, design.weights, middle + odd, *ends)
-        errors = self._standard_errors(design, fitted)
-        return Attribution(
-            values=game.players.spread(fitted.values),
-            base_values=game.base_values,
-            scores=game.scores,
-            evaluations=2 + 2 * self._done,
-            unresolved=np.abs(game.scores - game.base_values) * (not fitted.determined),
-            solution_concept="Shapley values",
-            players=game.players.labels if game.players.superpixels else None,
-            standard_errors=None if errors is None else game.players.spread(errors),
+        design, odd = self._design.first(self._pairs.done), self._pairs.odd()  # (P, K)
+        ends = self._game.base_values, self._game.scores
+        scores = (ends[0] + ends[1]) / 2 + odd
+        fitted = fit_additive(design.members, design.weights, scores, *ends)
+        return self._pairs.attribution(
+            fitted.values,
+            self._standard_errors(design, fitted),
+            determined=fitted.determined,
             held_out_fidelity=_held_out_fidelity(design, fitted, odd),
-            even_energy=even_energy(one, other, design.weights) if self._done else None,
+            weights=design.weights,
         )
 
     def _standard_errors(self, design: Design, fitted: Fit) -> Credit | None:
@@ -95,7 +83,7 @@ class Kernel:
 
         They do where the sizes to be taken whole are, and the values are determined.
         """
-        if self._done < self._whole or not fitted.determined:
+        if self._pairs.done < self._whole or not fitted.determined:
             return None
         return _jackknife(design, fitted) if design.to_share else np.zeros_like(fitted.values)
 

@@ -38,7 +38,6 @@ CONCEPTS: dict[FixedContext, str] = {
     1: "values of a fixed binary {} with the other branches visible",
 }
 
-
 # Which of the four ways in which the halves of a node appear are followed; see _appearances.
 APPEARANCES: dict[FixedContext, slice] = {None: slice(0, 4), 0: slice(0, 2), 1: slice(2, 4)}
 
@@ -134,7 +133,7 @@ class Partition:
             evaluations=self._evaluations,
             unresolved=np.abs(amounts[divisible]).sum(axis=0),
             solution_concept=self._concept(),
-            players=self._game.players.labels if self._game.players.superpixels else None,
+            players=self._game.players.superpixel_labels,
         )
 
     def _concept(self) -> str:

@@ -91,7 +91,7 @@ class Permutation:
             evaluations=2 + self._done,
             unresolved=self._unresolved(),
             solution_concept=_concept(players),
-            players=players.labels if players.superpixels else None,
+            players=players.superpixel_labels,
             standard_errors=None if errors is None else players.spread(errors),
             even_energy=_even_energy(paths),
         )

@@ -35,6 +35,11 @@ class Players:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    @property
+    def superpixel_labels(self) -> Labels | None:
+        """Give the labels (H, W) where the players are superpixels: who they are, in a result."""
+        return self.labels if self.superpixels else None
+
     @cached_property
     def _indices(self) -> Indices:
         return self.labels.astype(np.int64)

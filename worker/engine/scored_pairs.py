@@ -42,13 +42,17 @@ class ScoredPairs:
         self._scores[self.done : self.done + pairs] = scores.reshape(pairs, 2, -1)
         self.done += pairs
 
+    def odd(self) -> Scores:
+        """Give the odd part of the scored pairs: (P, K)."""
+        odd: Scores = (self._scores[: self.done, 0] - self._scores[: self.done, 1]) / 2
+        return odd
+
     def known(self) -> tuple[Mask, Scores]:
         """Give members (N, M) and the odd part (N, K) of the scored pairs, first the known one."""
         everybody = np.ones((1, self._members.shape[1]), dtype=np.bool_)
         ends = (self._game.scores - self._game.base_values) / 2
-        odd = (self._scores[: self.done, 0] - self._scores[: self.done, 1]) / 2
         members = np.concatenate([everybody, self._members[: self.done]])
-        return members, np.concatenate([ends[np.newaxis], odd])
+        return members, np.concatenate([ends[np.newaxis], self.odd()])
 
     def attribution(
         self,
@@ -57,10 +61,12 @@ class ScoredPairs:
         *,
         determined: bool = True,
         held_out_fidelity: Scores | None = None,
+        weights: Scores | None = None,
     ) -> Attribution:
         """Report values and standard errors (M, K) of the players as estimates of Shapley values.
 
-        determined: False where the pairs do not tell all players apart.
+        determined: False where the pairs do not tell all players apart. weights: (P,), of the
+        scored pairs in the even energy, by default equal.
         """
         game, (one, other) = self._game, self._scores[: self.done].swapaxes(0, 1)  # (P, K)
         return Attribution(
@@ -70,8 +76,8 @@ class ScoredPairs:
             evaluations=2 + 2 * self.done,
             unresolved=np.abs(game.scores - game.base_values) * (not determined),
             solution_concept="Shapley values",
-            players=game.players.labels if game.players.superpixels else None,
+            players=game.players.superpixel_labels,
             standard_errors=None if errors is None else game.players.spread(errors),
             held_out_fidelity=held_out_fidelity,
-            even_energy=even_energy(one, other) if self.done else None,
+            even_energy=even_energy(one, other, weights) if self.done else None,
         )
