@@ -1,20 +1,15 @@
 """Drives explanations to their ends: packs the coalitions they ask for into full batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from worker.engine.arrays import Pictures
 from worker.engine.control import UNATTENDED, Control
 from worker.engine.explanation import Explained, Explanation
 from worker.engine.physical import next_span
 from worker.engine.pipeline import Batch, Pipeline, Portion
+from worker.engine.predictor import Predictor
 from worker.engine.request import Request
 from worker.engine.run import Ending, Run
-
-if TYPE_CHECKING:
-    from worker.engine.predictor import Predictor
 
 
 def explain(

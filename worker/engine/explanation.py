@@ -1,10 +1,7 @@
 """One picture being explained: from its request to its attribution and how faithful that is."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +17,9 @@ from worker.engine.faithfulness import Curve, Faithfulness, most_evaluations
 from worker.engine.links import find_link
 from worker.engine.maskers import make_masker
 from worker.engine.method import Game, Method
+from worker.engine.predictor import Predictor
 from worker.engine.request import Request, select_outputs
 from worker.engine.superpixels import make_players
-
-if TYPE_CHECKING:
-    from worker.engine.predictor import Predictor
 
 
 @dataclass

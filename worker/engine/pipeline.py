@@ -1,7 +1,5 @@
 """Has coalitions painted and scored, in batches that suit the device."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from functools import partial
 from itertools import accumulate, cycle
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeGuard
+from typing import Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +17,8 @@ from worker.engine.coalitions import Coalitions
 from worker.engine.cores import CORES
 from worker.engine.maskers import Filling, Masker
 from worker.engine.physical import physical_batch
-from worker.engine.predictor import Compositor
+from worker.engine.predictor import Compositor, Predictor
 from worker.engine.run import Run
-
-if TYPE_CHECKING:
-    from worker.engine.predictor import Predictor
 
 SHARES = 4  # of a batch a painter: fewer leave painters idle at its end, more cost hand-overs
 Portion = tuple[Run, Coalitions]  # what one explanation has in a batch

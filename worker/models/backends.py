@@ -6,19 +6,17 @@ The libraries are imported where they are used: they take seconds, and two come 
 from collections.abc import Callable
 from importlib.util import find_spec
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from worker.engine.precision import Deviation, deviation
+from worker.engine.predictor import Predictor
 from worker.models.errors import ModelUnavailable
 from worker.models.file import Backend, ModelEntry, Precision
 from worker.models.networks import Network, Tensor
 
-if TYPE_CHECKING:
-    from worker.engine.precision import Deviation
-    from worker.engine.predictor import Predictor
-
 EXTRAS = ("openvino", "jax")  # each named as the library it brings
 Preprocess = Callable[[Tensor], Tensor]
-Runner = Callable[[Precision], "Predictor"]
+Runner = Callable[[Precision], Predictor]
 
 
 def is_installed(backend: Backend) -> bool:
@@ -42,13 +40,11 @@ def prepare(entry: ModelEntry) -> None:
 
 def open_predictor(
     entry: ModelEntry, network: Network, preprocess: Preprocess
-) -> "tuple[Predictor, Deviation | None]":
+) -> tuple[Predictor, Deviation | None]:
     """The predictor and, where it computes in less than float32, its error against float32.
 
     Raises ModelUnavailable where its scores are too large for that.
     """
-    from worker.engine.precision import deviation
-
     runner = RUNNERS[entry.backend](network, preprocess)
     if entry.precision in (None, "float32"):
         return runner("float32"), None

@@ -3,20 +3,17 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.contract.cards import ModelCard, ModelStatus, PrecisionError
+from worker.engine.predictor import Predictor
 from worker.models.applications import imagenet_labels
 from worker.models.backends import open_predictor, prepare
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
-
-if TYPE_CHECKING:
-    from worker.engine.predictor import Predictor
 
 LONGEST_REASON = 400  # characters
 COPIES = 8  # of one picture: enough for a random flip to show
@@ -28,7 +25,7 @@ class LoadedModel:
     """A model that answers: `labels[k]` names column k of what `predictor` gives."""
 
     card: ModelCard
-    predictor: "Predictor"
+    predictor: Predictor
     labels: list[str]
 
 
@@ -73,7 +70,7 @@ def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Te
     return chosen
 
 
-def _check_scores(predictor: "Predictor") -> None:
+def _check_scores(predictor: Predictor) -> None:
     """Refuse a model that gives NaN, infinity, or one picture several scores."""
     noise = np.random.default_rng(0).integers(0, 256, predictor.input_shape)  # (H, W, C)
     copies = np.repeat(noise[np.newaxis].astype(np.float32), COPIES, axis=0)  # (N, H, W, C)
