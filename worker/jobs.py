@@ -136,8 +136,8 @@ class Explainer:
             yield prepared.task, _attempt(prepared.task, conclude)
 
     def _record_engine(self, task: Task, ending: run.Ending, since: int) -> None:
-        failed = None if isinstance(ending, Explained) else type(ending).__name__
-        self._traces.record("engine", task.traceparent, task.marks, since=since, failed=failed)
+        reason = None if isinstance(ending, Explained) else type(ending).__name__
+        self._traces.record("engine", task.traceparent, task.marks, since=since, failed=reason)
 
     def _conclude(self, prepared: Prepared, ending: run.Ending, engine_s: float) -> Ending:
         """Keep what was found, all of it or what there is at a cancel; other ends go through."""

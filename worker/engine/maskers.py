@@ -22,9 +22,8 @@ from worker.engine.masker_spec import MaskerSpec, parse_masker
 INPAINT_RADIUS = 3  # pixels
 INPAINT_FLAGS = {"inpaint_telea": cv2.INPAINT_TELEA, "inpaint_ns": cv2.INPAINT_NS}
 
-cv2.setNumThreads(
-    1
-)  # threads are ours: whole coalitions side by side scale better than parts of one
+# Threads are ours: whole coalitions side by side scale better than parts of one
+cv2.setNumThreads(1)
 
 
 class Masker(Protocol):

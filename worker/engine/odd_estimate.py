@@ -28,7 +28,8 @@ class Estimate:
     """Shapley values of M players for K outputs.
 
     values, errors: (M, K), errors being standard errors. held_out_fidelity: (K,), the share of the
-    mean square of the odd part that is predicted for a pair from the others, at most 1.
+    mean square of the odd part that is predicted for a pair from the others, at most 1; None where
+    no pair was drawn.
     """
 
     values: Credit

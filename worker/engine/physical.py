@@ -29,18 +29,6 @@ def shares(count: int, shape: Shape, device: str, *, cores: int = CORES) -> list
     return [slice(start, end) for start, end in pairwise(cuts)]
 
 
-def _takers(device: str, cores: int) -> int:
-    """How many take shares of a batch."""
-    return min(cores, MOST_SHARES) if device == "cpu" else 1
-
-
-def _batch_each(shape: Shape, device: str) -> int:
-    kind = "cpu" if device == "cpu" else "gpu"
-    rows, columns, channels = shape
-    fitting = BATCH_224[kind] * 224 * 224 * 3 // max(rows * columns * channels, 1)
-    return min(max(fitting, 2), LARGEST[kind])
-
-
 def buckets(shape: Shape, device: str) -> tuple[int, int]:
     """Give the two batch sizes of a predictor that must compile for each: a small and a full one.
 
@@ -61,3 +49,15 @@ def next_span(count: int, batch: int) -> int:
         raise ValueError(f"the physical batch is {batch}; it must be at least 2")
     batches = -(-count // (batch + 1))
     return -(-count // max(batches, 1))
+
+
+def _takers(device: str, cores: int) -> int:
+    """How many take shares of a batch."""
+    return min(cores, MOST_SHARES) if device == "cpu" else 1
+
+
+def _batch_each(shape: Shape, device: str) -> int:
+    kind = "cpu" if device == "cpu" else "gpu"
+    rows, columns, channels = shape
+    fitting = BATCH_224[kind] * 224 * 224 * 3 // max(rows * columns * channels, 1)
+    return min(max(fitting, 2), LARGEST[kind])
