@@ -173,10 +173,11 @@ class ModelWorker(rq.SimpleWorker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Finish the batch at hand, give what is not done back to the queue's front, and stop."""
-        log.info("stopping", signal=signal.Signals(signum).name)
         self._stop_requested = True
         for task in self._tasks:
             task.control.interrupt(Draining)
+        # Last, as it may fail where the signal came in the middle of another line
+        log.info("stopping", signal=signal.Signals(signum).name)
 
     # --- RQ's own bookkeeping: informative only, so it must not end a worker while Redis is out
 
