@@ -1,1 +1,1 @@
-"""Measures the engine beside shap and beside the bare model, in the same run."""
+"""Measures the engine beside shap and the bare model, and the service under load."""

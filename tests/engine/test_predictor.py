@@ -1,10 +1,12 @@
+"""What the backend of TensorFlow does beyond what every backend must do."""
+
 import os
 
 import numpy as np
 import pytest
 
 from tests.engine.games import random_picture
-from worker.engine.errors import PictureError, PredictorError
+from worker.engine.errors import PredictorError
 from worker.engine.evaluate import explain
 from worker.engine.request import Request, Top
 
@@ -51,27 +53,11 @@ def pictures(count):
     return np.stack([random_picture(SHAPE, seed) for seed in range(count)])
 
 
-def test_a_predictor_tells_what_it_is(predictor):
-    assert predictor.input_shape == SHAPE
-    assert predictor.n_outputs == 6
-    assert predictor.backend == "tensorflow"
-    assert predictor.dtype == "float32"
-    gpus = tf.config.list_logical_devices("GPU")
-    assert predictor.device.startswith("gpu:0 ") if gpus else predictor.device == "cpu"
-
-
 def test_scores_are_those_of_the_model_after_preprocessing(model, predictor):
     batch = pictures(5)
     scores = predictor(batch)
     assert scores.dtype == np.float32
     assert (scores == np.array(model(scaled(batch)))).all()  # compiled as eager, bit by bit
-
-
-def test_an_explanation_never_traces_again(predictor):
-    traced = predictor.traces
-    explain(predictor, pictures(1)[0], REQUEST, batch=7)
-    explain(predictor, pictures(1)[0], Request(masker="mean", max_evals=30), batch=2)
-    assert predictor.traces == traced == 1
 
 
 def test_values_do_not_depend_on_the_physical_batch(predictor):
@@ -124,15 +110,6 @@ def test_scores_do_not_change_when_the_pictures_buffer_is_reused():
     scores = predictor(batch)
     batch[:] = 0
     assert (scores == 7).all()
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [np.zeros((2, 24, 20, 3), np.float32), np.zeros(SHAPE, np.float32), np.zeros((2, *SHAPE))],
-)
-def test_pictures_of_a_wrong_shape_or_type_are_refused(predictor, wrong):
-    with pytest.raises(PictureError, match=r"takes float32 of shape \(N, 20, 24, 3\)"):
-        predictor(wrong)
 
 
 def test_half_precision_scores_are_made_single(model):
