@@ -87,8 +87,8 @@ class ModelWorker(rq.SimpleWorker):
     def _begin_all(self, explanation_id: str) -> None:
         """Begin it, and with it what has never been begun of its batch.
 
-        An explanation that was lost with its worker runs alone: should it be what kills workers, it
-        takes no others with it.
+        An explanation that was lost with its worker, or broken off by an error among several, runs
+        alone: should it be what does that, it takes no others with it.
         """
         first = self._begin(explanation_id)
         if first and first.state.attempts == 1:
@@ -157,7 +157,8 @@ class ModelWorker(rq.SimpleWorker):
 
     def _give_back(self, task: Task) -> None:
         with _owned(task):
-            self._persist(lambda: self._ledger.release(task.state.id, task.attempt))
+            counts = not self._stop_requested
+            self._persist(lambda: self._ledger.release(task.state.id, task.attempt, counts=counts))
             log.info("given back")
 
     def _persist(self, write: Callable[[], T]) -> T:
@@ -222,7 +223,10 @@ def _owned(task: Task) -> Iterator[None]:
 
 
 def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[Ended]:
-    """The boundary of jobs: an unexpected error fails those under way; the worker goes on."""
+    """The boundary of jobs: an unexpected error fails the one under way; the worker goes on.
+
+    Several are left as they are, to be given back: which of them it was shows when each runs alone.
+    """
     under_way = list(tasks)
     try:
         for task, ending in explain(tasks):
@@ -231,8 +235,8 @@ def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[Ended]:
     except Exception as error:  # the trace goes to the log, never to a client
         log.exception("unexpected error", ids=[task.state.id for task in under_way])
         detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
-        for task in under_way:
-            yield task, failed(ErrorCode.INTERNAL, detail)
+        if len(under_way) == 1:
+            yield under_way[0], failed(ErrorCode.INTERNAL, detail)
 
 
 def _ending_of(interruption: Interruption) -> Ending:

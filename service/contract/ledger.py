@@ -302,11 +302,14 @@ class Ledger:
         if self._run(scripts.FINISH, explanation_id, *owned, status.value, *texts) == "fenced":
             raise Fenced(explanation_id)
 
-    def release(self, explanation_id: str, attempt: str) -> None:
-        """Give the job back to the front of the queue. Raises Fenced."""
+    def release(self, explanation_id: str, attempt: str, *, counts: bool = False) -> None:
+        """Give the job back to the front of the queue. Raises Fenced.
+
+        counts: that it was begun stays among its attempts, and so it runs alone the next time.
+        """
         now = time.time()
         owned = (explanation_id, self._queue, attempt, now, self._expiry(now))
-        if self._run(scripts.RELEASE, explanation_id, *owned) == "fenced":
+        if self._run(scripts.RELEASE, explanation_id, *owned, int(counts)) == "fenced":
             raise Fenced(explanation_id)
 
     # --- Housekeeping, safe from any number of processes at once

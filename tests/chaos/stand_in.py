@@ -21,7 +21,9 @@ from worker.engine.control import Interruption
 from worker.housekeeping import Housekeeping
 from worker.loop import ModelWorker
 
-DEADLY = -1  # steps: this explanation kills its worker, as a crash in native code does
+# Steps of an explanation that
+DEADLY = -1  # kills its worker, as a crash in native code does
+FAULTY = -2  # makes it fail as nobody expects
 
 
 def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[Ended]:
@@ -43,6 +45,8 @@ def naps(task: Task) -> Iterator[Ending | Interruption | None]:
     steps, step_s = int(str(plan["steps"])), float(str(plan["step_s"]))
     if steps == DEADLY:
         os.kill(os.getpid(), signal.SIGKILL)
+    if steps == FAULTY:
+        raise RuntimeError("nobody expects this")
     for step in range(steps):
         try:
             task.control.check()

@@ -5,7 +5,7 @@ import signal
 from service.contract.ledger import Ledger
 from service.contract.schema import ErrorCode
 from tests.chaos.scene import NewScene, Scene, beforehand
-from tests.chaos.stand_in import DEADLY
+from tests.chaos.stand_in import DEADLY, FAULTY
 from tests.conftest import wait_until
 
 
@@ -39,6 +39,17 @@ def test_canceling_one_leaves_the_others(scene: Scene) -> None:
     assert {scene.state(job).status for job in (jobs[0], jobs[2])} == {"running"}
     for job in (jobs[0], jobs[2]):
         assert scene.wait(job, "succeeded").attempts == 1
+
+
+def test_an_error_that_nobody_expects_fails_the_one_it_is_of(scene: Scene) -> None:
+    jobs = scene.submit_batch(1, FAULTY, 1)
+    scene.worker()
+    error = scene.wait(jobs[1], "failed").error
+    assert error
+    assert error.code is ErrorCode.INTERNAL
+    for job in (jobs[0], jobs[2]):
+        scene.wait(job, "succeeded")
+    assert [scene.starts(job) for job in jobs] == [2, 2, 2]  # at once, and each alone
 
 
 def test_a_worker_told_to_stop_gives_back_all_that_is_not_done(scene: Scene) -> None:

@@ -1,5 +1,5 @@
--- A worker that must stop gives its job back to the front; that start is not held against the job.
--- ARGV: id, queue, attempt, now, expires_at
+-- A worker gives its job back to the front.
+-- ARGV: id, queue, attempt, now, expires_at, 1 where that start counts, 0 where it does not
 
 local id, attempt = ARGV[1], ARGV[3]
 redis.call('ZREM', 'rq:wip:' .. ARGV[2], id .. ':' .. attempt)
@@ -8,6 +8,6 @@ if redis.call('HGET', KEYS[1], 'cancel') then
   conclude(id, 'canceled', ARGV[4], ARGV[5])
   return 'canceled'
 end
-redis.call('HINCRBY', KEYS[1], 'attempts', -1)
+if ARGV[6] == '0' then redis.call('HINCRBY', KEYS[1], 'attempts', -1) end
 put_back(id, ARGV[2])
 return 'released'
