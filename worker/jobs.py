@@ -31,7 +31,7 @@ from worker.ending import Ended, Ending, Task, failed
 from worker.engine import run
 from worker.engine.arrays import Labels, Pictures
 from worker.engine.control import Interruption
-from worker.engine.errors import EngineError
+from worker.engine.errors import EngineError, PredictorError, ScoresError
 from worker.engine.evaluate import evaluate_all
 from worker.engine.explanation import Explained, Explanation
 from worker.images import fit_labels, fit_picture
@@ -185,6 +185,8 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
             return failed(ErrorCode.INVALID_LABEL_MAP, str(error))
         except StoreError as error:
             return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
+        except (PredictorError, ScoresError) as error:
+            return failed(ErrorCode.MODEL_FAILED, str(error))
         except EngineError as error:
             return failed(ErrorCode.INVALID_SETTINGS, str(error))
 

@@ -12,6 +12,7 @@ from service.api.app import create_app
 from service.api.edge.connection import connections
 from service.contract.logs import configure_logs
 from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
+from service.contract.store import StoreError, open_store
 from service.contract.traces import TracesUnavailable, open_traces
 from service.exposure import Exposed, check_exposure
 from service.keys_file import KeysError
@@ -38,8 +39,9 @@ def main() -> None:
         settings = read_settings(Settings)
         configure_logs(level=settings.log_level, as_json=settings.log_json)
         check_exposure(settings.host, settings.keys_file)
+        open_store(settings.store_url)  # the first try, where its failure is told in a line
         app = create_app(settings, open_traces(read_settings(TraceSettings), "shapshot-api"))
-    except (BadSettings, Exposed, KeysError, TracesUnavailable) as error:
+    except (BadSettings, Exposed, KeysError, StoreError, TracesUnavailable) as error:
         sys.exit(f"shapshot: {error}")
     gc.freeze()  # what is imported stays: to look through it held requests up for 0.1 s
     gc.set_threshold(*RARELY)

@@ -37,6 +37,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     UNKNOWN_OUTPUT = "unknown_output"
     MODEL_UNAVAILABLE = "model_unavailable"
+    MODEL_FAILED = "model_failed"
     NO_RESULT = "no_result"
     RATE_LIMITED = "rate_limited"
     QUEUE_FULL = "queue_full"

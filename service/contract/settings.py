@@ -3,11 +3,14 @@
 The entry points read it once and pass it down; nothing else looks at the environment.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.connection import parse_url
 
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 Of = TypeVar("Of", bound=BaseSettings)
@@ -22,12 +25,24 @@ def read_settings(kind: type[Of]) -> Of:
     try:
         return kind()
     except ValidationError as error:
-        wrong = [
-            f"{kind.model_config['env_prefix']}{str(each['loc'][0]).upper()}: "
-            f"{each['msg']}; received {str(each['input'])[:200]!r}"
-            for each in error.errors()
-        ]
+        prefix = str(kind.model_config["env_prefix"])
+        wrong = [_complaint(prefix, each) for each in error.errors()]
         raise BadSettings(" · ".join(wrong)) from None
+
+
+def _complaint(prefix: str, error: ErrorDetails) -> str:
+    variable = f"{prefix}{error['loc'][0]}".upper()
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{variable}: {said}; received {_without_password(str(error['input']))[:200]!r}"
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//…@", url)
+
+
+def _of_redis(url: str) -> str:
+    parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError
+    return url
 
 
 class Settings(BaseSettings):
@@ -38,11 +53,13 @@ class Settings(BaseSettings):
     )
 
     # Shared by the API and the worker
-    redis_url: str = Field(
+    redis_url: Annotated[str, AfterValidator(_of_redis)] = Field(
         "redis://127.0.0.1:6379/0", description="Redis: redis://, rediss:// or unix:// URL"
     )
     store_url: str = Field(
-        "file:./var/store", description="Artefacts: file:FOLDER, memory: or s3://BUCKET/PREFIX"
+        "file:./var/store",
+        pattern="^(file:|memory:|s3://)",
+        description="Artefacts: file:FOLDER, memory: or s3://BUCKET/PREFIX",
     )
     queue: str = Field("shapshot", description="Name of the queue; one queue per worker process")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -1,6 +1,5 @@
 """What an operator sets wrongly is said in one line, by each process before it does anything."""
 
-import json
 import os
 import subprocess
 import sys
@@ -46,8 +45,19 @@ def test_a_process_that_is_set_wrongly_ends_and_says_why(module: str) -> None:
     assert line.startswith("shapshot: SHAPSHOT_LOG_LEVEL: ")
 
 
+@pytest.mark.parametrize("module", ["service.api", "worker.main"])
 @pytest.mark.parametrize("url", ["file:/dev/null/store", "s3://", "ftp://store"])
-def test_a_worker_without_a_store_ends_and_says_why(url: str) -> None:
-    line = json.loads(end("worker.main", SHAPSHOT_STORE_URL=url))
-    assert line["event"] == "the worker cannot start"
-    assert url.removeprefix("file:") in line["reason"]
+def test_a_process_without_a_store_ends_and_says_why(module: str, url: str) -> None:
+    line = end(module, SHAPSHOT_STORE_URL=url)
+    assert "cannot" in line or line.startswith("shapshot: ")
+    assert url.removeprefix("file:") in line
+
+
+@pytest.mark.parametrize("url", ["http://:secret@redis", "redis://:secret@redis:port"])
+def test_a_wrong_address_of_redis_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("SHAPSHOT_REDIS_URL", url)
+    with pytest.raises(BadSettings, match=r"^SHAPSHOT_REDIS_URL: ") as refused:
+        read_settings(Settings)
+    assert "secret" not in str(refused.value)

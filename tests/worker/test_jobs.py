@@ -3,17 +3,19 @@
 import gc
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from service.contract.names import new_id
 from service.contract.records import Count, State
-from service.contract.schema import Status
+from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
 from service.contract.store import Store, image_key, open_store
 from service.contract.traces import Traces
-from tests.chaos.sleeper import Shelf
+from tests.chaos.sleeper import Shelf, Sleeping
 from tests.tiny import ORDER
 from worker.control import Control
 from worker.ending import Ending, Task
@@ -49,6 +51,13 @@ def begun(store: Store, max_evals: int) -> Task:
     return Task(state, "attempt", Control(deadline_s=600))
 
 
+class Ill(Sleeping):
+    """A model that worked when it was loaded."""
+
+    def __call__(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        return super().__call__(pictures) * np.nan
+
+
 def held() -> int:
     """How many explanations, each with its arrays, are in memory."""
     gc.collect()
@@ -66,3 +75,13 @@ def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None
         assert ending.status is Status.SUCCEEDED
         left.append(held() - before)
     assert left[-1] <= 2
+
+
+def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
+    store, model = open_store("memory:"), Shelf(step_s=0).get("dozer")
+    models = {"dozer": replace(model, predictor=Ill(model.predictor.input_shape, step_s=0))}
+    explainer = Explainer(models, store, Settings(), Traces())  # type: ignore[arg-type]
+    [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.MODEL_FAILED

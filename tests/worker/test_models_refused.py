@@ -46,9 +46,30 @@ def test_a_model_that_fails_is_logged_in_one_line_and_the_others_are_served(serv
     assert [card.status for card in registry.cards()] == ["unavailable"] * 3 + ["available"]
     assert [entry["model"] for entry in logs] == ["absent", "zip", "hdf5"]
     assert all("\n" not in entry["reason"] for entry in logs)
-    with pytest.raises(ModelUnavailable, match=r"model absent: .*absent\.keras is no file"):
+    with pytest.raises(ModelUnavailable, match=r"model absent: absent\.keras is no file"):
         registry.get("absent")
     assert registry.get("good").predictor.n_outputs == 2
+
+
+def test_a_file_that_is_cut_short_is_called_so(reason, tmp_path):
+    dense((8, 8, 3)).save(path := tmp_path / "a.keras")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert reason('file = "a.keras"').startswith("a.keras is cut short")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'file = "a.keras"',
+        'file = "a.h5"',
+        'saved_model = "exported"',
+        'file = "good.keras"\nlabels = "absent.txt"',
+    ],
+)
+def test_where_the_server_keeps_its_files_is_told_to_nobody(reason, tmp_path, keys):
+    dense((8, 8, 3)).save(tmp_path / "good.keras")
+    (tmp_path / "a.h5").write_bytes(b"not HDF5")
+    assert str(tmp_path) not in reason(keys)
 
 
 @pytest.mark.parametrize("kind", ["a.keras", "a.h5", "keras 2.h5"])

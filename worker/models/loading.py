@@ -33,10 +33,10 @@ def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None
     """Load a model and complete its card. Raises ModelUnavailable with a reason in one line."""
     try:
         return _load(entry, card, weights_cache)
-    except ModelUnavailable:
-        raise
+    except ModelUnavailable as error:
+        raise ModelUnavailable(_without_folders(str(error), entry)) from error
     except Exception as error:  # a broken file can raise anything, and the others must be served
-        raise ModelUnavailable(_one_line(error)) from error
+        raise ModelUnavailable(_without_folders(_one_line(error), entry)) from error
 
 
 def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> LoadedModel:
@@ -101,6 +101,14 @@ def _read_labels(source: list[str] | Path | str, weights_cache: Path | None) -> 
     if isinstance(source, Path):
         return source.read_text(encoding="utf-8").rstrip().splitlines()
     return source if isinstance(source, list) else imagenet_labels(weights_cache)
+
+
+def _without_folders(reason: str, entry: ModelEntry) -> str:
+    """Clients read the reason too: where the server keeps its files is not for them."""
+    for path in (entry.file, entry.saved_model, entry.weights, entry.labels):
+        if isinstance(path, Path):
+            reason = reason.replace(str(path), path.name)
+    return reason
 
 
 def _one_line(error: Exception) -> str:

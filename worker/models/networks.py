@@ -5,6 +5,7 @@ models needs neither.
 """
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ def _load_keras_file(path: Path) -> Any:
 
     if not path.is_file():
         raise ModelUnavailable(f"{path} is no file")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ModelUnavailable(f"{path} is cut short, or was not saved by Keras: it is no archive")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except ValueError as error:

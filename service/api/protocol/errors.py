@@ -53,6 +53,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.NO_RESULT: (404, "No result"),
     ErrorCode.RATE_LIMITED: (429, "Too many requests"),
     ErrorCode.SHARE_FULL: (429, "Too many of yours are waiting"),
+    ErrorCode.MODEL_FAILED: (500, "The model failed"),
     ErrorCode.WORKER_LOST: (500, "Worker lost"),
     ErrorCode.INTERNAL: (500, "Internal error"),
     ErrorCode.MODEL_UNAVAILABLE: (503, "Model unavailable"),
