@@ -23,8 +23,7 @@ def totals(connection):
 def test_an_end_is_counted_once_with_the_work_it_took(ledger, accepted, totals):
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
-    ledger.finish(explanation_id, attempt, Status.SUCCEEDED, work=WORK)
-    with pytest.raises(Fenced):  # as where the first answer got lost
+    for _ in range(2):  # as where the first answer got lost
         ledger.finish(explanation_id, attempt, Status.SUCCEEDED, work=WORK)
     assert totals() == {
         "accepted:partition": 1,
