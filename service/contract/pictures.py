@@ -1,6 +1,8 @@
 """Bytes of any photo -> upright 8-bit pixels: the API checks, the worker computes on the same."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +34,7 @@ _UPRIGHT_BY = {
     7: _TURN.TRANSVERSE,
     8: _TURN.ROTATE_90,
 }  # by the orientation of EXIF
+_LYING = (_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90)
 
 
 class PictureError(Exception):
@@ -69,6 +72,27 @@ class Picture:
     format: str
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a picture is: its sides as it is seen upright, and its format as Pillow names it."""
+
+    format: str
+    width: int
+    height: int
+
+
+def inspect_picture(content: bytes, *, max_pixels: int) -> Found:
+    """Look whether a picture can be decoded, in a third of the memory that decoding takes.
+
+    All of it is read, as damage may be anywhere; of its pixels one is brought to RGB. Raises what
+    `decode_picture` raises.
+    """
+    with _loaded(content, max_pixels) as image:
+        _to_rgb(image.crop((0, 0, 1, 1)))
+        sides = image.size[::-1] if _turn(image) in _LYING else image.size
+        return Found(str(image.format), *sides)
+
+
 def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     """Decode the first frame, turn it upright by its EXIF tag and bring it to 8-bit RGB.
 
@@ -76,14 +100,22 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     laid over white, CMYK is converted. Raises NotAPicture, BrokenPicture, UnfitPicture,
     TooManyPixels.
     """
+    with _loaded(content, max_pixels) as image:
+        turn = _turn(image)
+        upright = image if turn is None else image.transpose(turn)
+        return Picture(np.asarray(_to_rgb(upright), dtype=np.uint8), str(image.format))
+
+
+@contextmanager
+def _loaded(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """All of a picture that is fit; whatever Pillow raises of it becomes a PictureError."""
     try:
         check_unopened(content)
         with Image.open(Reads(content), formats=FORMATS) as image:
             _check_size(image, max_pixels)
             check_burden(image, content, max_pixels=max_pixels)
             image.load()
-            upright = _to_rgb(_upright(image))
-            return Picture(np.asarray(upright, dtype=np.uint8), str(image.format))
+            yield image
     except PictureError:
         raise
     except Burden as error:
@@ -104,13 +136,12 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> Image.Transpose | None:
     """Pillow's exif_transpose writes the whole EXIF anew and fails on that of some cameras."""
     try:
-        turn = _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except (SyntaxError, ValueError, struct.error):  # unreadable EXIF says nothing, as in viewers
-        return image
-    return image if turn is None else image.transpose(turn)
+        return None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -123,7 +154,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would be a copy
 
 
 def _from_levels(levels: NDArray[np.integer[Any]]) -> Image.Image:

@@ -10,7 +10,6 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from redis.connection import parse_url
 
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 Of = TypeVar("Of", bound=BaseSettings)
@@ -41,6 +40,8 @@ def _without_password(url: str) -> str:
 
 
 def _of_redis(url: str) -> str:
+    from redis.connection import parse_url  # which imports all of OpenTelemetry that is there
+
     parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError
     return url
 

@@ -18,6 +18,7 @@ from service.contract.pictures import (
     TooManyPixels,
     UnfitPicture,
     decode_picture,
+    inspect_picture,
 )
 from tests.encoded import encoded, noise
 
@@ -40,6 +41,7 @@ def test_every_format_named_is_read(form):
     assert picture.format == form
     assert picture.pixels.shape == (3, 4, 3)
     assert picture.pixels.dtype == np.uint8
+    assert inspect_picture(encoded(Image.new("RGB", (4, 3)), form), max_pixels=100).format == form
     np.testing.assert_allclose(picture.pixels[1, 1], RED, atol=4)  # JPEG is near, not exact
 
 
@@ -48,8 +50,10 @@ def test_a_picture_is_turned_upright_by_its_exif_tag(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     lying = Image.new("RGB", (6, 4), RED)
-    pixels = decode(encoded(lying, exif=exif))
-    assert pixels.shape[:2] == ((4, 6) if orientation <= 4 else (6, 4))
+    content = encoded(lying, exif=exif)
+    assert decode(content).shape[:2] == ((4, 6) if orientation <= 4 else (6, 4))
+    found = inspect_picture(content, max_pixels=24)
+    assert (found.height, found.width) == decode(content).shape[:2]
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow says so, and goes on
@@ -130,9 +134,10 @@ def test_of_an_animation_the_first_frame_counts(form):
     np.testing.assert_allclose(decode(content)[2, 2], RED, atol=8)
 
 
-def test_floating_point_pixels_are_refused():
+@pytest.mark.parametrize("look", [inspect_picture, decode_picture])
+def test_floating_point_pixels_are_refused(look):
     with pytest.raises(NotAPicture, match="8 or 16 bits"):
-        decode(encoded(Image.new("F", (2, 2), 0.5), "TIFF"))
+        look(encoded(Image.new("F", (2, 2), 0.5), "TIFF"), max_pixels=4)
 
 
 def header_of(width: int, height: int) -> bytes:
@@ -167,11 +172,12 @@ def test_a_picture_cut_short_is_broken(form, new_photo):
         decode(content[: len(content) // 2])
 
 
-def test_indices_into_a_palette_that_is_missing_are_broken():
+@pytest.mark.parametrize("look", [inspect_picture, decode_picture])
+def test_indices_into_a_palette_that_is_missing_are_broken(look):
     content = encoded(Image.new("P", (1, 1)))
     start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
     with pytest.raises(BrokenPicture, match="palette that is missing"):
-        decode(content[:start] + content[end:])
+        look(content[:start] + content[end:], max_pixels=4)
 
 
 def test_a_palette_of_colours_below_none_is_broken():
@@ -338,12 +344,16 @@ def test_cut_at_any_length_a_picture_is_refused_or_whole(form, new_photo):
     position=st.integers(0, 5000), values=st.binary(min_size=1, max_size=8), cut=st.integers(0, 99)
 )
 def test_damage_anywhere_gives_a_picture_or_a_picture_error(form, position, values, cut):
-    content = bytearray(encoded(noise(11, 9, seed=1), form))
-    position %= len(content)
-    content[position : position + len(values)] = values
+    whole = bytearray(encoded(noise(11, 9, seed=1), form))
+    position %= len(whole)
+    whole[position : position + len(values)] = values
+    content = bytes(whole[: len(whole) - cut])
     try:
-        pixels = decode(bytes(content[: len(content) - cut]))
-    except PictureError:
+        pixels = decode(content)
+    except PictureError as error:
+        with pytest.raises(type(error)):  # the API refuses what a worker could not decode
+            inspect_picture(content, max_pixels=10_000)
         return
     assert pixels.dtype == np.uint8
-    assert pixels.shape[2] == 3
+    found = inspect_picture(content, max_pixels=10_000)
+    assert pixels.shape == (found.height, found.width, 3)

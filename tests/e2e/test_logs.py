@@ -17,7 +17,7 @@ from tests.e2e.deployed import Deployed, deployed
 from tests.e2e.pictures import SAMPLE
 from tests.service.keyholders import bearing, issue
 
-SECRETS = {"X-API-Key": "s3cr3t-of-a-client", "Cookie": "session=s3cr3t-cookie"}
+SECRETS = {"Proxy-Authorization": "Basic s3cr3t-of-a-client", "Cookie": "session=s3cr3t-cookie"}
 NARROW = {"outputs": {"top": 1}, "max_evals": 100}
 
 

@@ -23,10 +23,9 @@ from service.contract.pictures import (
     FORMATS,
     BrokenPicture,
     NotAPicture,
-    Picture,
     TooManyPixels,
     UnfitPicture,
-    decode_picture,
+    inspect_picture,
 )
 from service.contract.presence import read_presence
 from service.contract.records import Order, State
@@ -157,20 +156,8 @@ def _want(
 
 
 def _inspect(name: str, content: bytes, sha256: str, max_pixels: int) -> ImageInfo:
-    picture = _decode(name, content, max_pixels)
-    height, width = picture.pixels.shape[:2]
-    return ImageInfo(
-        sha256=sha256,
-        bytes=len(content),
-        format=picture.format,
-        width=width,
-        height=height,
-    )
-
-
-def _decode(name: str, content: bytes, max_pixels: int) -> Picture:
     try:
-        return decode_picture(content, max_pixels=max_pixels)
+        found = inspect_picture(content, max_pixels=max_pixels)
     except TooManyPixels as error:
         accepted = {"maximum": max_pixels}
         raise ApiError(ErrorCode.TOO_LARGE, str(error), name, None, accepted) from error
@@ -179,6 +166,13 @@ def _decode(name: str, content: bytes, max_pixels: int) -> Picture:
     except NotAPicture as error:
         code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
         raise ApiError(code, str(error), name, None, list(FORMATS)) from error
+    return ImageInfo(
+        sha256=sha256,
+        bytes=len(content),
+        format=found.format,
+        width=found.width,
+        height=found.height,
+    )
 
 
 def _enqueue(
