@@ -115,6 +115,8 @@ def _loaded(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
             _check_size(image, max_pixels)
             check_burden(image, content, max_pixels=max_pixels)
             image.load()
+            if image.mode in ("P", "PA") and image.palette is None:
+                raise BrokenPicture("a broken picture: it names colours of a missing palette")
             yield image
     except PictureError:
         raise
@@ -149,8 +151,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return _from_levels(np.asarray(image)).convert("RGB")
     if image.mode == "F":
         raise NotAPicture("floating-point pixels have no defined white; send 8 or 16 bits")
-    if image.mode in ("P", "PA") and image.palette is None:
-        raise BrokenPicture("a broken picture: it names colours of a palette that is missing")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
