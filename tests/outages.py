@@ -10,23 +10,22 @@ from tests.conftest import wait_until
 
 
 @contextmanager
-def full(connection: redis.Redis) -> Iterator[None]:
+def _configured(connection: redis.Redis, name: str, value: object, usual: object) -> Iterator[None]:
+    connection.config_set(name, value)
+    try:
+        yield
+    finally:
+        connection.config_set(name, usual)
+
+
+def full(connection: redis.Redis) -> AbstractContextManager[None]:
     """It uses more than it may, and evicts nothing."""
-    connection.config_set("maxmemory", 1)
-    try:
-        yield
-    finally:
-        connection.config_set("maxmemory", 0)
+    return _configured(connection, "maxmemory", 1, usual=0)
 
 
-@contextmanager
-def alone(connection: redis.Redis) -> Iterator[None]:
+def alone(connection: redis.Redis) -> AbstractContextManager[None]:
     """It wants a replica and has none."""
-    connection.config_set("min-replicas-to-write", 1)
-    try:
-        yield
-    finally:
-        connection.config_set("min-replicas-to-write", 0)
+    return _configured(connection, "min-replicas-to-write", 1, usual=0)
 
 
 @contextmanager
@@ -42,12 +41,9 @@ def demoted(connection: redis.Redis) -> Iterator[None]:
 @contextmanager
 def orphaned(connection: redis.Redis) -> Iterator[None]:
     """The same, and it does not tell what it knew."""
-    connection.config_set("replica-serve-stale-data", "no")
-    try:
-        with demoted(connection):
-            yield
-    finally:
-        connection.config_set("replica-serve-stale-data", "yes")
+    silent = _configured(connection, "replica-serve-stale-data", "no", usual="yes")
+    with silent, demoted(connection):
+        yield
 
 
 @contextmanager
