@@ -10,7 +10,7 @@ from service.contract.names import new_batch_id, new_id
 from service.contract.queue import connect
 from service.contract.records import Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import ImageInfo, ModelRef
+from service.contract.schema import ErrorCode, ImageInfo, ModelRef
 from tests.chaos import stand_in
 from tests.chaos.nursery import Forked
 from tests.chaos.stage import LEASE_S, end
@@ -84,6 +84,12 @@ class Scene:
     def wait(self, explanation_id: str, status: str, seconds: float = 20) -> State:
         wait_until(lambda: self.state(explanation_id).status == status, seconds=seconds)
         return self.state(explanation_id)
+
+    def wait_failed(self, explanation_id: str) -> ErrorCode:
+        """Until it has failed; the code of the reason that is given."""
+        error = self.wait(explanation_id, "failed").error
+        assert error
+        return error.code
 
     def wait_begun(self, *jobs: str, times: int = 1) -> None:
         """Until each of them has begun so often."""

@@ -44,9 +44,7 @@ def test_canceling_one_leaves_the_others(scene: Scene) -> None:
 def test_an_error_that_nobody_expects_fails_the_one_it_is_of(scene: Scene) -> None:
     jobs = scene.submit_batch(1, FAULTY, 1)
     scene.worker()
-    error = scene.wait(jobs[1], "failed").error
-    assert error
-    assert error.code is ErrorCode.INTERNAL
+    assert scene.wait_failed(jobs[1]) is ErrorCode.INTERNAL
     for job in (jobs[0], jobs[2]):
         scene.wait(job, "succeeded")
     assert [scene.starts(job) for job in jobs] == [2, 2, 2]  # at once, and each alone
@@ -87,8 +85,7 @@ def late(new_scene: NewScene) -> Scene:
 
 def test_one_past_its_deadline_fails_and_the_time_of_the_others_is_their_own(late: Scene) -> None:
     *endless, brief = late.jobs
-    states = [late.wait(job, "failed") for job in endless]
-    assert {state.error.code for state in states if state.error} == {ErrorCode.DEADLINE_EXCEEDED}
+    assert {late.wait_failed(job) for job in endless} == {ErrorCode.DEADLINE_EXCEEDED}
     late.wait(brief, "succeeded")
 
 
@@ -180,9 +177,7 @@ def deadly(new_scene: NewScene) -> Scene:
 
 def test_one_that_kills_its_workers_fails_alone(deadly: Scene) -> None:
     before, killer, after = deadly.jobs
-    state = deadly.wait(killer, "failed")
-    assert state.error
-    assert state.error.code == ErrorCode.WORKER_LOST
+    assert deadly.wait_failed(killer) == ErrorCode.WORKER_LOST
     for job in (before, after):
         deadly.wait(job, "succeeded")
     assert [deadly.starts(job) for job in deadly.jobs] == [2, 2, 2]

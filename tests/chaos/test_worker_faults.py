@@ -98,9 +98,7 @@ def late(new_scene: NewScene) -> Scene:
 
 def test_a_job_past_its_deadline_fails_with_that_reason(late: Scene) -> None:
     [job] = late.jobs
-    state = late.wait(job, "failed")
-    assert state.error
-    assert state.error.code == ErrorCode.DEADLINE_EXCEEDED
+    assert late.wait_failed(job) == ErrorCode.DEADLINE_EXCEEDED
 
 
 @beforehand
@@ -241,9 +239,7 @@ def deadly(new_scene: NewScene) -> Scene:
 
 def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(deadly: Scene) -> None:
     [job] = deadly.jobs
-    state = deadly.wait(job, "failed")
-    assert state.error
-    assert state.error.code == ErrorCode.WORKER_LOST
+    assert deadly.wait_failed(job) == ErrorCode.WORKER_LOST
     assert deadly.starts(job) == 3
     assert sum(worker.poll() is None for worker in deadly.workers) == 1
     assert deadly.left(job) == []  # nothing could bring it back
