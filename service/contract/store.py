@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+MARKER_KEY = "identity.json"  # which set the store belongs to; written once, by identity.py
+
 
 class StoreError(Exception):
     """The store cannot do what was asked: unreachable, full, or refusing."""
