@@ -28,6 +28,8 @@ check: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+# DL3008 would pin the versions of Debian's packages; builds shall get its security updates
+	$(BIN)/hadolint --ignore DL3008 docker/*.Dockerfile
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: .venv/.dev

@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -101,8 +101,8 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
         time.sleep(0.01)
 
 
-def skip_or_raise(error: NoRedis) -> None:
-    """A missing redis-server skips a test at home, never in CI."""
+def skip_or_raise(error: Exception) -> NoReturn:
+    """A missing program skips a test at home, never in CI."""
     if os.environ.get("CI"):
         raise error
     pytest.skip(str(error))

@@ -1,11 +1,19 @@
-"""The manifests for Kubernetes as they are applied: the base, and an overlay's patch over it."""
+"""The manifests for Kubernetes as they are applied: what kustomize makes of a folder."""
 
+import os
+import shutil
+import subprocess
+import sysconfig
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-K8S = Path(__file__).parents[2] / "docker" / "k8s"
+from tests.conftest import skip_or_raise
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "docker" / "k8s"
 Manifest = dict[str, Any]
 
 
@@ -13,38 +21,19 @@ def read(path: Path) -> list[Manifest]:
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
-def base() -> list[Manifest]:
-    [kustomization] = read(K8S / "base/kustomization.yaml")
-    return [each for name in kustomization["resources"] for each in read(K8S / "base" / name)]
-
-
-def with_gpu() -> list[Manifest]:
-    """The base with the overlay's one patch."""
-    [kustomization] = read(K8S / "gpu/kustomization.yaml")
-    [patch] = [
-        each for item in kustomization["patches"] for each in read(K8S / "gpu" / item["path"])
-    ]
-    patched = [merged(each, patch) if named(each) == named(patch) else each for each in base()]
-    assert patched != base()
-    return patched
+@cache
+def kustomized(folder: Path) -> list[Manifest]:
+    """What `kubectl apply --kustomize` would send; no cluster is asked."""
+    kubectl = shutil.which("kubectl", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
+    if not kubectl:
+        skip_or_raise(FileNotFoundError("no kubectl in the environment or on PATH"))
+    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr  # it warns of what is deprecated
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def named(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
-
-
-def merged(whole: Any, patch: Any) -> Any:
-    """A strategic merge: mappings by key, lists of named things by name, all else replaced."""
-    if isinstance(whole, dict) and isinstance(patch, dict):
-        return {key: merged(whole.get(key), patch.get(key)) for key in {**whole, **patch}}
-    if (
-        isinstance(whole, list)
-        and isinstance(patch, list)
-        and all("name" in each for each in patch)
-    ):
-        patches = {each["name"]: each for each in patch}
-        return [merged(each, patches.get(each["name"])) for each in whole]
-    return whole if patch is None else patch
 
 
 def pod_of(manifest: Manifest) -> Manifest:

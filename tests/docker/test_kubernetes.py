@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -18,8 +19,8 @@ from service.contract.queue import connect
 from service.contract.settings import Settings, TraceSettings
 from service.redis_server import NoRedis, find_server
 from tests.conftest import skip_or_raise, wait_until
-from tests.docker.manifests import K8S, Manifest, base, named, read, with_gpu, workloads
-from tests.docker.test_images import inherited, values
+from tests.docker.dockerfiles import Instruction, inherited, values
+from tests.docker.manifests import K8S, ROOT, Manifest, kustomized, named, pod_of, read, workloads
 from worker.models.file import read_model_file
 
 KUBERNETES = "1.34"  # the oldest minor release that is still supported
@@ -28,14 +29,26 @@ IMAGES = {
     "shapshot-worker": ("worker.Dockerfile", "cpu"),
     "shapshot-worker-gpu": ("worker.Dockerfile", "gpu"),
 }
-ROOT = Path(__file__).parents[2]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SECRETS = read(K8S / "secrets.example.yaml")
-APPLIED = {"base": base, "gpu": with_gpu}
 
 
-@pytest.fixture(params=APPLIED)
-def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    return APPLIED[request.param]()
+@pytest.fixture(scope="session")
+def of_the_docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kustomization of docs/kubernetes.md, beside a checkout."""
+    folder = tmp_path_factory.mktemp("kustomization")
+    (folder / "shapshot").symlink_to(ROOT)
+    told = (ROOT / "docs" / "kubernetes.md").read_text()
+    [kustomization] = re.findall(r"```yaml\n(.*?kind: Kustomization.*?)```", told, re.DOTALL)
+    own = folder / "own"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(kustomization)
+    return own
+
+
+@pytest.fixture(params=["base", "gpu", "of the docs"])
+def manifests(request: pytest.FixtureRequest, of_the_docs: Path) -> list[Manifest]:
+    return kustomized(of_the_docs if request.param == "of the docs" else K8S / request.param)
 
 
 @pytest.fixture
@@ -49,16 +62,32 @@ def containers(pods: dict[str, Manifest]) -> list[Manifest]:
     return found
 
 
-def ours(pods: dict[str, Manifest]) -> list[tuple[Manifest, list[str]]]:
+def ours(pods: dict[str, Manifest]) -> list[tuple[Manifest, list[Instruction]]]:
     """Our containers, each with the instructions that make its image."""
-    found = [(each, IMAGES[each["image"]]) for each in containers(pods) if each["image"] in IMAGES]
+    found = []
+    for container in containers(pods):
+        name, tag = container["image"].rpartition("/")[2].split(":")
+        if name in IMAGES:
+            assert tag == VERSION
+            found.append((container, inherited(*IMAGES[name])))
     assert len(found) == 2
-    return [(container, inherited(*image)) for container, image in found]
+    return found
+
+
+def under(field: str, tree: Any) -> list[Any]:
+    """What stands under a field, at any depth."""
+    if isinstance(tree, list):
+        return [found for each in tree for found in under(field, each)]
+    if not isinstance(tree, dict):
+        return []
+    here = [tree[field]] if field in tree else []
+    return here + under(field, list(tree.values()))
 
 
 def test_every_manifest_fits_the_schema_of_kubernetes(manifests: list[Manifest]) -> None:
     for manifest in (*manifests, *SECRETS):
-        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+        if manifest["kind"] != "ScaledObject":
+            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
 def test_the_validator_would_notice(manifests: list[Manifest]) -> None:
@@ -69,11 +98,12 @@ def test_the_validator_would_notice(manifests: list[Manifest]) -> None:
         )
 
 
-def test_the_scaler_fits_the_schema_of_keda_and_scales_what_there_is() -> None:
-    [scaler] = read(K8S / "keda/worker.yaml")
+def test_the_scaler_fits_the_schema_of_keda_and_scales_what_there_is(of_the_docs: Path) -> None:
+    manifests = kustomized(of_the_docs)
+    [scaler] = [each for each in manifests if each["kind"] == "ScaledObject"]
     schema = json.loads((Path(__file__).parent / "keda_scaled_object.json").read_text())
     jsonschema.validate(scaler, schema)
-    assert ("Deployment", scaler["spec"]["scaleTargetRef"]["name"]) in map(named, base())
+    assert ("Deployment", scaler["spec"]["scaleTargetRef"]["name"]) in map(named, manifests)
     behavior = scaler["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     autoscaler = {
         "apiVersion": "autoscaling/v2",
@@ -89,14 +119,11 @@ def test_the_scaler_fits_the_schema_of_keda_and_scales_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("folder", ["base", "gpu", "keda"])
-def test_a_kustomization_names_files_that_there_are_and_all_of_them(folder: str) -> None:
+def test_every_file_of_a_folder_is_named_by_its_kustomization(folder: str) -> None:
     [kustomization] = read(K8S / folder / "kustomization.yaml")
     patches = [patch["path"] for patch in kustomization.get("patches", [])]
-    named_files = [*kustomization["resources"], *patches]
-    assert all((K8S / folder / name).exists() for name in named_files)
     present = {file.name for file in (K8S / folder).iterdir()} - {"kustomization.yaml"}
-    assert present == {name for name in named_files if not name.startswith("..")}
-    assert {image["name"] for image in kustomization.get("images", [])} <= set(IMAGES)
+    assert present <= {*kustomization["resources"], *patches}
 
 
 def test_no_container_may_gain_rights_or_write_to_its_image(pods: dict[str, Manifest]) -> None:
@@ -169,17 +196,17 @@ def test_what_pods_take_is_brought_or_a_secret_of_the_example(
 ) -> None:
     there = {named(each) for each in (*manifests, *SECRETS)}
     keys = {each["metadata"]["name"]: set(each["stringData"]) for each in SECRETS}
-    text = json.dumps(pods)
-    for name, key in re.findall(r'"secretKeyRef": {"name": "([^"]+)", "key": "([^"]+)"', text):
-        assert key in keys[name]
-    for kind, field in (
-        ("Secret", "secretName"),
-        ("ConfigMap", '(?:configMapRef|configMap)": {"name'),
-        ("PersistentVolumeClaim", "claimName"),
+    references = under("secretKeyRef", pods)
+    assert references
+    assert all(each["key"] in keys[each["name"]] for each in references)
+    config_maps = [*under("configMapRef", pods), *under("configMap", pods)]
+    for kind, names in (
+        ("Secret", under("secretName", pods)),
+        ("ConfigMap", [each["name"] for each in config_maps]),
+        ("PersistentVolumeClaim", under("claimName", pods)),
     ):
-        found = set(re.findall(rf'"{field}": "([^"]+)"', text))
-        assert found
-        assert {(kind, name) for name in found} <= there
+        assert names
+        assert {(kind, name) for name in names} <= there
 
 
 def test_the_example_of_secrets_has_none() -> None:
@@ -192,12 +219,13 @@ def test_the_example_of_secrets_has_none() -> None:
 
 
 def test_each_worker_of_the_overlay_has_one_gpu_and_gives_it_up_before_the_next() -> None:
-    worker = next(each for each in with_gpu() if named(each) == ("Deployment", "shapshot-worker"))
-    [container] = worker["spec"]["template"]["spec"]["containers"]
+    [worker] = [
+        each for each in kustomized(K8S / "gpu") if named(each) == ("Deployment", "shapshot-worker")
+    ]
+    [container] = pod_of(worker)["containers"]
+    assert container["image"] == f"shapshot-worker-gpu:{VERSION}"
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert worker["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
-    [kustomization] = read(K8S / "gpu/kustomization.yaml")
-    assert {each.get("newName") for each in kustomization["images"]} == {"shapshot-worker-gpu"}
 
 
 def test_the_models_of_the_config_map_are_a_list_that_a_worker_takes(tmp_path: Path) -> None:
@@ -222,9 +250,8 @@ def test_the_users_of_redis_may_do_what_those_of_compose_may() -> None:
 def test_each_pod_has_the_password_of_its_own_user_alone(
     pods: dict[str, Manifest], user: str
 ) -> None:
-    text = json.dumps(pods[f"shapshot-{user}"])
-    keys = re.findall(r'"secretKeyRef": {"name": "shapshot-redis", "key": "([^"]+)"', text)
-    assert keys == [f"{user}-url"]
+    references = under("secretKeyRef", pods[f"shapshot-{user}"])
+    assert references == [{"name": "shapshot-redis", "key": f"{user}-url"}]
 
 
 def test_its_redis_refuses_what_is_new_before_the_cluster_kills_it(
