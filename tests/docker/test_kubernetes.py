@@ -3,11 +3,9 @@
 import json
 import re
 import subprocess
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -18,8 +16,9 @@ from service.api.app import create_app
 from service.contract.queue import connect
 from service.contract.settings import Settings, TraceSettings
 from service.redis_server import NoRedis, find_server
-from tests.conftest import skip_or_raise, wait_until
+from tests.conftest import skip_or_raise
 from tests.docker.dockerfiles import Instruction, inherited, values
+from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.docker.manifests import K8S, ROOT, Manifest, kustomized, named, pod_of, read, workloads
 from worker.models.file import read_model_file
 
@@ -241,9 +240,9 @@ def test_the_users_of_redis_may_do_what_those_of_compose_may() -> None:
     lines = SECRETS[0]["stringData"]["users.acl"].splitlines()
     hashed = [re.sub(r">(\w+)", r"#\1_SHA256", line) for line in lines]
     of_compose = (ROOT / "docker/redis/users.acl").read_text().splitlines()
-    assert hashed[0].startswith("user default ")
-    assert of_compose[0] == "user default off"
-    assert hashed[1:] == of_compose[1:]
+    assert hashed[0] == of_compose[0]
+    assert hashed[1].startswith("user probe ")
+    assert hashed[2:] == of_compose[1:]
 
 
 @pytest.mark.parametrize("user", ["api", "worker"])
@@ -263,44 +262,29 @@ def test_its_redis_refuses_what_is_new_before_the_cluster_kills_it(
     assert int(megabytes) <= 0.75 * 1024
 
 
-def test_a_redis_with_this_acl_serves_us_and_nobody_else() -> None:
-    secret = SECRETS[0]["stringData"]
-    with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
-        (Path(folder) / "users.acl").write_text(secret["users.acl"])
-        try:
-            server = find_server()
-        except NoRedis as error:
-            skip_or_raise(error)
-        socket = f"{folder}/redis.sock"
-        options = f"--port 0 --unixsocket {socket} --aclfile {folder}/users.acl"
-        command = [server, *options.split()]
-        with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-            try:
-                wait_until(lambda: Path(socket).exists(), seconds=20)
-                for user in ("api", "worker"):
-                    _check_serves(_on(socket, secret[f"{user}-url"]))
-                _check_shut(f"unix://{socket}")
-            finally:
-                process.kill()
+def test_its_probes_see_whether_it_answers_and_nothing_else(
+    pods: dict[str, Manifest],
+) -> None:
+    [container] = pods["shapshot-redis"]["containers"]
+    try:
+        server = find_server()
+    except NoRedis as error:
+        skip_or_raise(error)
+    with guarded_by(USERS["kubernetes"], server) as guarded:
+        for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert _succeeds(container[name]["exec"]["command"], guarded)
+        with connect(guarded.url_of("probe")) as probe:
+            for command in ("GET shapshot:totals", "CONFIG GET *", "ACL LIST", "DBSIZE"):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    probe.execute_command(*command.split())
+        guarded.kill()
+        assert not _succeeds(container["livenessProbe"]["exec"]["command"], guarded)
 
 
-def _on(socket: str, url: str) -> str:
-    """The same user and password at a socket."""
-    return f"unix://{urlsplit(url).username}:{urlsplit(url).password}@{socket}"
-
-
-def _check_serves(url: str) -> None:
-    with connect(url) as client:
-        assert client.hincrby("shapshot:totals", "x", 1)
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            client.get("other")
-
-
-def _check_shut(url: str) -> None:
-    with connect(url) as stranger:
-        assert stranger.ping()
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            stranger.get("shapshot:totals")
+def _succeeds(command: list[str], guarded: Guarded) -> bool:
+    """Run a probe as its container would, but for where Redis listens."""
+    there = [word.replace("redis-cli", f"redis-cli -s {guarded.socket}") for word in command]
+    return subprocess.run(there, stderr=subprocess.DEVNULL).returncode == 0
 
 
 # --- Settings, here and wherever else a deployer meets them

@@ -2,37 +2,18 @@
 
 import json
 import signal
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
 
-from service.contract.queue import connect
 from service.keys import Scope
 from service.redis_server import NoRedis, find_server
 from tests.chaos.stage import LONG, QUICK, URL, Stage, end, photo
 from tests.conftest import skip_or_raise, wait_until
+from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.service.keyholders import bearing, issue
-
-USERS = Path(__file__).parents[2] / "docker" / "redis" / "users.acl"
-
-
-@dataclass
-class Guarded:
-    """A Redis with our users, and one more that may look at everything."""
-
-    folder: Path
-
-    def url_of(self, user: str) -> str:
-        return f"unix://{user}:secret@{self.folder}/redis.sock"
-
-    @property
-    def url(self) -> str:
-        return self.url_of("admin")
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +22,8 @@ def guarded() -> Iterator[Guarded]:
         server = find_server()
     except NoRedis as error:
         skip_or_raise(error)
-    with tempfile.TemporaryDirectory(prefix="shapshot-") as name:
-        folder = Path(name)
-        users = USERS.read_text().replace("#API_PASSWORD_SHA256", ">secret")
-        users = users.replace("#WORKER_PASSWORD_SHA256", ">secret")
-        (folder / "users.acl").write_text(users + "user admin on >secret ~* &* +@all\n")
-        options = f"--port 0 --unixsocket {folder}/redis.sock --dir {folder} --save ''"
-        words = [*options.replace("''", "").split(), "", "--aclfile", f"{folder}/users.acl"]
-        process = subprocess.Popen([server, *words], stdout=subprocess.DEVNULL)
-        found = Guarded(folder)
-        with connect(found.url) as admin:
-            wait_until(lambda: process.poll() is not None or _answers(admin), seconds=20)
-            yield found
-        process.kill()
-        process.wait()
-
-
-def _answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
+    with guarded_by(USERS["compose"], server) as found:
+        yield found
 
 
 @pytest.fixture
