@@ -25,14 +25,14 @@ class Connection:
     async def get(self, path: str) -> tuple[int, bytes]:
         """The status and the body; a 304 where it is as it was at the last GET."""
         known = b"If-None-Match: " + self._etag + b"\r\n" if self._etag else b""
-        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n".encode() + known + b"\r\n")
+        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + known + b"\r\n")
         return await self._answer()
 
     async def post(self, picture: bytes) -> tuple[int, bytes]:
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="p"\r\n\r\n'
         body = head.encode() + picture + f"\r\n--{BOUNDARY}--\r\n".encode()
         self._writer.write(
-            f"POST /v1/explanations HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+            f"POST /v1/explanations HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
             f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n".encode()
             + body
         )
@@ -48,7 +48,7 @@ class Connection:
 
     async def listen(self, path: str, end: float) -> int:
         """Read a stream until then; about how many events came."""
-        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         events = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(end - time.perf_counter()):

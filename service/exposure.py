@@ -10,7 +10,7 @@ class Exposed(Exception):  # noqa: N818
 
 def check_exposure(host: str, keys_file: Path | None) -> None:
     """Without keys only this machine may be listened to. Raises Exposed."""
-    if keys_file is None and not _is_loopback(host):
+    if keys_file is None and not is_loopback(host):
         raise Exposed(
             f"listening on {host} lets others in, and there are no keys. Make one: "
             "`shapshot keys add NAME --file keys.jsonl`, then start with "
@@ -18,7 +18,8 @@ def check_exposure(host: str, keys_file: Path | None) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this name or address (IPv6 without brackets) always means this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

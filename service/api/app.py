@@ -12,8 +12,10 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from service.api import description
 from service.api.edge.heads import SoundHeads
+from service.api.edge.hosts import KnownHosts
 from service.api.edge.keyring import Keyring
 from service.api.edge.middleware import QUIET, Access, HeadAsGet
+from service.api.edge.origins import OwnPages
 from service.api.edge.safe_headers import SafeHeaders
 from service.api.edge.security import ADMINS_ONLY, GUARDED
 from service.api.endpoints import (
@@ -109,6 +111,9 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             allow_headers=UNDERSTOOD,
             expose_headers=TOLD,
         )
+    if settings.keys_file is None:
+        app.add_middleware(OwnPages, settings=settings)
+    app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(SoundHeads)
     app.add_middleware(Access)
     app.add_middleware(SafeHeaders)

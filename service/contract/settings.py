@@ -12,6 +12,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
+HostName = Annotated[
+    str, Field(pattern=r"^((\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$")
+]
 Of = TypeVar("Of", bound=BaseSettings)
 
 
@@ -87,6 +90,11 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         (), description="Origins, by commas, whose pages may call the API; none by default"
     )
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = Field(
+        (),
+        description="Names, by commas, that requests may call the API by, such as *.example.org; "
+        "without keys beside localhost, with keys unset: any",
+    )
     max_upload_bytes: int = Field(20 * 2**20, ge=1, description="Largest request body")
     uploads_at_once: int = Field(
         16, ge=1, description="Largest bodies held in memory together; beyond it 503"
@@ -141,7 +149,7 @@ class Settings(BaseSettings):
         None, description="File touched several times a lease, for a probe of the process; or none"
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, text: str | tuple[str, ...]) -> tuple[str, ...]:
         parts = text.split(",") if isinstance(text, str) else text

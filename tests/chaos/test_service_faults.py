@@ -32,7 +32,7 @@ def test_an_upload_whose_api_was_killed_leaves_nothing_and_may_be_sent_again(
     known, stored = stage.connection.keys(key_of("*")), stage.files()
     body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="p"\r\n\r\n' + photo()
     key = {"Idempotency-Key": "sent-again"}
-    head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body) + 9}\r\n"
+    head = f"POST {URL} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body) + 9}\r\n"
     head += "Content-Type: multipart/form-data; boundary=b\r\nIdempotency-Key: sent-again\r\n\r\n"
     address = (stage.client.base_url.host, stage.client.base_url.port)
     with socket.create_connection(address) as upload:

@@ -469,8 +469,29 @@ def _http() -> Iterator[Named]:
         lambda: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500) + b"\r\n\r\n",
         400,
     )
-    yield "HTTP/2", lambda: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 404
+    yield "HTTP/2", lambda: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 421
     yield "no Host", lambda: b"GET / HTTP/1.1\r\n\r\n", 400
+    yield "no Host, by HTTP/1.0", lambda: b"GET / HTTP/1.0\r\n\r\n", 421
+    yield "two Hosts", lambda: request(method="GET").replace(b"\r\n", b"\r\nHost: a\r\n", 1), 400
+    yield "a Host that is none", partial(request, headers={"Host": "a b"}, method="GET"), 400
+    for method in ("GET", "POST", "DELETE"):
+        yield (
+            f"{method} by a strange name",
+            partial(request, headers={"Host": "evil.example"}, method=method, target=f"{URL}/{ID}"),
+            421,
+        )
+    absolute = f"http://evil.example{URL}"
+    yield "an absolute target", partial(request, method="GET", target=absolute), 404
+    for header in (
+        b"Origin: null",
+        b"Origin: http://localhost:3000",
+        b"Sec-Fetch-Site: cross-site",
+    ):
+        yield (
+            f"a form of a page with {header.decode()}",
+            partial(explain(photo()).replace, b"Host", header + b"\r\nHost", 1),
+            403,
+        )
     yield (
         "a header with a null byte",
         partial(request, headers={"X-A": "a\x00b"}, method="GET"),

@@ -4,8 +4,8 @@ import re
 
 from tests.hostile.conftest import read_answer
 
-GET = b"GET /healthz/live HTTP/1.1\r\nHost: shapshot.test\r\n\r\n"
-POST = b"POST /v1/explanations HTTP/1.1\r\nHost: shapshot.test\r\nTransfer-Encoding: chunked\r\n"
+GET = b"GET /healthz/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /v1/explanations HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
 BODY = b"0\r\n\r\n"
 
 

@@ -12,7 +12,7 @@ from tests.hostile.conftest import read_answer
 from tests.hostile.wire import explain
 
 MANY = 300  # connections; a process may have 1024 files open
-HEAD = b"POST /v1/explanations HTTP/1.1\r\nHost: shapshot.test\r\n"
+HEAD = b"POST /v1/explanations HTTP/1.1\r\nHost: localhost\r\n"
 BODY = HEAD + b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
 
 
@@ -84,7 +84,7 @@ def test_a_body_slower_than_its_patience_but_not_than_the_rate_is_taken(serve):
 def test_what_is_sent_after_the_answer_is_not_read_for_ever(serve):
     api = serve(head_timeout_s=1)
     with api.connect() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
         assert read_answer(connection).status == 200
         drip(connection)  # ends, as it is refused
 

@@ -18,7 +18,7 @@ def request(
     target: str = URL,
 ) -> bytes:
     """With a true Content-Length, unless the headers say otherwise."""
-    given = {"Host": "shapshot.test", "Connection": "close"} | dict(headers or {})
+    given = {"Host": "localhost", "Connection": "close"} | dict(headers or {})
     if "Content-Length" not in given and "Transfer-Encoding" not in given:
         given["Content-Length"] = str(len(body))
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]

@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from service.contract.settings import Settings
+from service.keys import Scope
+from tests.service.keyholders import bearing, issue
 
 PAGE = "https://viewer.example"
 PREFLIGHT = {
@@ -107,3 +109,72 @@ def test_only_whole_origins_are_taken(monkeypatch, text):
     monkeypatch.setenv("SHAPSHOT_CORS_ORIGINS", text)
     with pytest.raises(ValueError, match="cors_origins"):
         Settings()
+
+
+FOREIGN = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:3000"},  # another port
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
+    {"Sec-Fetch-Site": "nonsense"},
+    {"Origin": PAGE},
+    {"Origin": "null"},
+    {"Origin": "http://localhost:3000"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": ""},
+    {"Origin": PAGE, "Sec-Fetch-Site": "same-origin"},
+]
+OWN = [
+    {},  # no browser
+    {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
+    {"Origin": "http://localhost"},
+    {"Origin": "https://localhost"},  # behind a proxy that speaks TLS
+    {"Sec-Fetch-Site": "none"},
+]
+CHANGES = [
+    *(("POST", "/v1/explanations"), ("POST", "/v1/batches"), ("POST", "/nowhere")),
+    *(("POST", "/v1/explanations/{id}/cancel"), ("DELETE", "/v1/explanations/{id}")),
+    *(("POST", "/v1/batches/{id}/cancel"), ("DELETE", "/v1/batches/{id}")),
+]
+
+
+async def test_pages_of_other_origins_change_nothing(served, create, refused, photo, hand):
+    id_ = await create()
+    for headers in FOREIGN:
+        for method, path in CHANGES:
+            answer = await served.request(
+                method, path.format(id=id_), headers=headers, files={"image": photo}
+            )
+            problem = refused(answer, 403, "cross_site")
+            assert headers[problem["field"]] == problem["received"]
+            assert "SHAPSHOT_CORS_ORIGINS" in problem["detail"]
+    assert len((await served.get("/v1/explanations")).json()["items"]) == 1
+    assert not hand.read(id_).status.done
+
+
+async def test_own_pages_and_other_clients_change_and_pages_of_all_may_ask(served, photo):
+    for headers in OWN:
+        answer = await served.post("/v1/explanations", headers=headers, files={"image": photo})
+        assert answer.status_code == 202, headers
+    for headers in FOREIGN:
+        assert (await served.get("/v1/models", headers=headers)).status_code == 200
+
+
+async def test_pages_of_an_origin_that_is_named_may_change(start, settings, served, photo, refused):
+    named = settings.model_copy(update={"cors_origins": (PAGE,)})
+    async with start(named) as api:
+        for site in ("cross-site", "same-site"):
+            headers = {"Origin": PAGE, "Sec-Fetch-Site": site}
+            answer = await api.post("/v1/explanations", headers=headers, files={"image": photo})
+            assert answer.status_code == 202
+            assert answer.headers["access-control-allow-origin"] == PAGE
+        for headers in ({"Origin": f"{PAGE}:8443"}, {"Sec-Fetch-Site": "cross-site"}):
+            answer = await api.post("/v1/explanations", headers=headers, files={"image": photo})
+            refused(answer, 403, "cross_site")
+
+
+async def test_with_keys_the_key_tells_who_asks(start, settings, served, photo, tmp_path):
+    keys_file = tmp_path / "keys.jsonl"
+    headers = bearing(issue(keys_file, "clinic", Scope.EXPLAIN)) | {"Origin": PAGE}
+    async with start(settings.model_copy(update={"keys_file": keys_file})) as api:
+        answer = await api.post("/v1/explanations", headers=headers, files={"image": photo})
+        assert answer.status_code == 202

@@ -65,7 +65,7 @@ async def get_batch(request: Request, services: Provided, batch_id: str) -> Resp
 @router.post(
     "/{batch_id}/cancel",
     response_model=Batch,
-    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
 )
 async def cancel_batch(services: Provided, batch_id: str) -> Response:
     """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
@@ -78,7 +78,9 @@ async def cancel_batch(services: Provided, batch_id: str) -> Response:
 @router.delete(
     "/{batch_id}",
     status_code=204,
-    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING),
+    responses=problems(
+        ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
+    ),
 )
 async def delete_batch(services: Provided, batch_id: str) -> Response:
     """Delete a batch with all its explanations and all that was sent and found."""

@@ -101,7 +101,7 @@ async def get_explanation(request: Request, services: Provided, explanation_id: 
 @router.post(
     "/{explanation_id}/cancel",
     response_model=Explanation,
-    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
 )
 async def cancel_explanation(services: Provided, explanation_id: str) -> Response:
     """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
@@ -113,7 +113,9 @@ async def cancel_explanation(services: Provided, explanation_id: str) -> Respons
 @router.delete(
     "/{explanation_id}",
     status_code=204,
-    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING),
+    responses=problems(
+        ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
+    ),
 )
 async def delete_explanation(services: Provided, explanation_id: str) -> Response:
     """Delete an explanation with all that was sent and found."""

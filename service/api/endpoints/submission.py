@@ -48,6 +48,7 @@ _CACHE_STATUS = {
 }
 _PROBLEMS = (
     ErrorCode.BAD_REQUEST,
+    ErrorCode.CROSS_SITE,
     ErrorCode.REQUEST_TIMEOUT,
     ErrorCode.GONE,
     ErrorCode.TOO_LARGE,

@@ -11,6 +11,7 @@ Responses = dict[int | str, dict[str, Any]]
 _EVERYWHERE = (
     ErrorCode.BAD_REQUEST,
     ErrorCode.URI_TOO_LONG,
+    ErrorCode.MISDIRECTED_REQUEST,
     ErrorCode.HEADERS_TOO_LARGE,
     ErrorCode.INTERNAL,
     ErrorCode.REDIS_UNAVAILABLE,
