@@ -10,9 +10,7 @@ import time
 
 import redis
 
-from service.contract.cards import ModelCard, ModelStatus
-from service.contract.names import as_text
-from service.contract.presence import WORKERS
+from service.contract.presence import read_presence
 from service.contract.queue import connect
 from service.contract.settings import Settings
 
@@ -21,8 +19,8 @@ def is_healthy(settings: Settings, *, host: str) -> bool:
     """A worker's name begins with its host, which is the container."""
     try:
         with connect(settings.redis_url) as connection:
-            alive = map(as_text, connection.zrangebyscore(WORKERS, time.time(), "+inf"))
-            return any(_serves(connection, name) for name in alive if name.startswith(f"{host}-"))
+            serving = read_presence(connection).available
+            return any(models for name, models in serving.items() if name.startswith(f"{host}-"))
     except redis.RedisError:
         return False
 
@@ -32,12 +30,6 @@ def is_alive(settings: Settings) -> bool:
     if not settings.alive_file or not settings.alive_file.exists():
         return False
     return time.time() - settings.alive_file.stat().st_mtime < settings.lease_s
-
-
-def _serves(connection: redis.Redis, name: str) -> bool:
-    cards = connection.hvals(f"shapshot:worker:{name}")
-    statuses = [ModelCard.model_validate_json(card).status for card in cards]
-    return ModelStatus.AVAILABLE in statuses
 
 
 if __name__ == "__main__":

@@ -60,18 +60,16 @@ def empty_for(id_: str, error: redis.ResponseError) -> Hash:
     return {}
 
 
-def encode_queued(order: Order, now: float) -> dict[str, object]:
-    """The hash of an explanation that waits for a worker."""
-    return {"status": Status.QUEUED.value, **_fields(order, now)}
+def encode_queued(order: Order) -> dict[str, object]:
+    """The hash of an explanation that waits for a worker, but for its times."""
+    return {"status": Status.QUEUED.value, **_fields(order)}
 
 
-def encode_found(order: Order, now: float, earlier: State, expires_at: float) -> dict[str, object]:
-    """The hash of an explanation that has its result already, from an earlier one."""
+def encode_found(order: Order, earlier: State) -> dict[str, object]:
+    """The same of one that has its result already, from an earlier one."""
     return {
         "status": Status.SUCCEEDED.value,
-        **_fields(order, now),
-        "finished_at": now,
-        "expires_at": expires_at,
+        **_fields(order),
         "progress": encode_count(earlier.progress),
         "outcome": earlier.outcome.model_dump_json() if earlier.outcome else "",
         "result": earlier.result,
@@ -79,10 +77,10 @@ def encode_found(order: Order, now: float, earlier: State, expires_at: float) ->
     }
 
 
-def encode_batch(orders: Mapping[str, Order], now: float) -> dict[str, object]:
-    """The hash of a batch of these explanations."""
+def encode_batch(orders: Mapping[str, Order]) -> dict[str, object]:
+    """The hash of a batch of these explanations, but for its time."""
     owner = next(iter(orders.values())).owner
-    return {"created_at": now, "members": " ".join(orders), **_given(owner=owner)}
+    return {"members": " ".join(orders), **_given(owner=owner)}
 
 
 def encode_count(count: Count | None) -> str:
@@ -108,10 +106,9 @@ def _texts(raw: Hash) -> dict[str, str]:
     return {as_text(name): as_text(value) for name, value in raw.items()}
 
 
-def _fields(order: Order, now: float) -> dict[str, object]:
-    """Of the hash of a new explanation, but for how it stands."""
+def _fields(order: Order) -> dict[str, object]:
+    """Of the hash of a new explanation, but for how it stands and its times."""
     return {
-        "created_at": now,
         "attempts": 0,
         "order": order.model_dump_json(),
         "bytes": order.bytes,

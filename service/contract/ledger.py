@@ -4,7 +4,6 @@ Redis holds the request, the status, the progress and the outcome; pictures and 
 store. Both sides read the same hash; `shapshot:changes` carries the id of each one that changed.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +42,14 @@ log = structlog.get_logger(__name__)
 
 class Claimed(Exception):  # noqa: N818
     """Something was accepted by the same claim before."""
+
+
+class UnderWay(Exception):  # noqa: N818
+    """What runs cannot be deleted; `status`: running or canceling."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.value)
+        self.status = status
 
 
 class Fenced(Exception):  # noqa: N818
@@ -121,8 +128,7 @@ class Ledger:
 
     def reserve(self, *explanation_ids: str) -> None:
         """Announce that artefacts of these ids are about to be stored."""
-        by = time.time() + RESERVATION_S
-        self._redis.zadd(EXPIRY, dict.fromkeys(explanation_ids, by))
+        self._run(scripts.RESERVE, explanation_ids[0], RESERVATION_S, *explanation_ids)
 
     def accept(
         self,
@@ -154,7 +160,7 @@ class Ledger:
 
         orders: by id, in the order of upload; each names the batch. earlier: as above.
         """
-        record = encode_batch(orders, time.time())
+        record = encode_batch(orders)
         head = (batch_id, len(record), 0, *_flat(record))
         self._accept(orders, earlier, claim, head, timeout_s=timeout_s)
 
@@ -167,18 +173,18 @@ class Ledger:
         *,
         timeout_s: int,
     ) -> None:
-        now, caps = time.time(), self._caps
+        caps = self._caps
         first = next(iter(orders.values()))  # all are of one owner and one priority
         flow = f"{first.settings.priority} {first.owner or ''}"
         cost = 1 / self._weights[first.settings.priority]
         jobs = {id_: order for id_, order in orders.items() if id_ not in earlier}
         size = sum(order.bytes for order in jobs.values())
-        head = (self._queue, now, flow, cost, first.owner or "", len(jobs), size)
-        limits = (caps.jobs, caps.bytes, caps.owner_jobs, caps.owner_bytes, self._expiry(now))
+        head = (self._queue, flow, cost, first.owner or "", len(jobs), size)
+        limits = (caps.jobs, caps.bytes, caps.owner_jobs, caps.owner_bytes, self._retention_s)
         entries = [
-            self._found(id_, order, now, earlier[id_])
+            self._found(id_, order, earlier[id_])
             if id_ in earlier
-            else self._entry(id_, order, now, timeout_s)
+            else self._entry(id_, order, timeout_s)
             for id_, order in orders.items()
         ]
         claimed = (claim.key, claim.text, claim.seconds) if claim else ("", "", 0)
@@ -190,28 +196,25 @@ class Ledger:
             seconds = retry_s[0] if retry_s[0] > 0 else None
             raise caps.refusal(as_text(answer), len(jobs), size, seconds)
 
-    def _entry(
-        self, explanation_id: str, order: Order, now: float, timeout_s: int
-    ) -> tuple[object, ...]:
+    def _entry(self, explanation_id: str, order: Order, timeout_s: int) -> tuple[object, ...]:
         """What ACCEPT writes for one explanation: the fields of its hash and of RQ's job."""
-        fields = encode_queued(order, now)
+        fields = encode_queued(order)
         job = new_job(
             explanation_id, queue=self._queue, timeout_s=timeout_s, connection=self._redis
         ).to_dict()
         return (explanation_id, len(fields), len(job), *_flat(fields), *_flat(job))
 
-    def _found(
-        self, explanation_id: str, order: Order, now: float, earlier: State
-    ) -> tuple[object, ...]:
+    def _found(self, explanation_id: str, order: Order, earlier: State) -> tuple[object, ...]:
         """The same for one that has its result already."""
-        fields = encode_found(order, now, earlier, self._expiry(now))
+        fields = encode_found(order, earlier)
         return (explanation_id, len(fields), 0, *_flat(fields))
 
-    def earlier(self, cache: str) -> State | None:
-        """The explanation whose result answers such a request, where there is one."""
+    def earlier(self, cache: str, owner: str | None) -> State | None:
+        """The explanation of this owner whose result answers such a request, where there is one."""
         first = self._redis.get(f"shapshot:cache:{cache}")
         state = self.read(as_text(first)) if first else None
-        return state if state and state.result and state.outcome else None
+        same = state and state.owner == owner and state.order and state.order.cache == cache
+        return state if state and same and state.result and state.outcome else None
 
     def withdraw(self, explanation_id: str) -> None:
         """Let it answer no other request: its artefacts are not all there."""
@@ -235,24 +238,25 @@ class Ledger:
 
     def cancel(self, explanation_id: str) -> str | None:
         """Ask for a cancel; the status it has now, None where there is no such explanation."""
-        now = time.time()
-        return self._run(
-            scripts.CANCEL, explanation_id, explanation_id, self._queue, now, self._expiry(now)
-        )
+        arguments = (explanation_id, self._queue, self._retention_s)
+        return self._run(scripts.CANCEL, explanation_id, *arguments)
 
-    def delete(self, *ids: str) -> str:
-        """`deleted` or `missing`, or the status of one that forbids it for all of them.
+    def delete(self, id_: str) -> list[str]:
+        """Delete an explanation, or a batch with all of its own; the ids that went.
 
-        Artefacts remain to be removed. A batch is deleted by its explanations' ids and its own.
+        Their artefacts remain to be removed. Raises UnderWay where one of them runs: then all stay.
         """
-        return str(self._run(scripts.DELETE, ids[0], self._queue, self._expiry(time.time()), *ids))
+        answer = self._call(scripts.DELETE, id_, id_, self._queue, self._retention_s)
+        if isinstance(answer, list):
+            return [as_text(each) for each in answer]
+        raise UnderWay(Status(as_text(answer)))
 
     # --- The worker's side
 
     def begin(self, explanation_id: str) -> str | None:
         """Take the job: the attempt's token; None where it was canceled, ended or taken."""
         attempt = uuid.uuid4().hex
-        owned = (explanation_id, self._queue, attempt, time.time(), self._lease_s)
+        owned = (explanation_id, self._queue, attempt, self._lease_s)
         answer = self._run(scripts.BEGIN, explanation_id, *owned)
         return attempt if answer == "begun" else None
 
@@ -264,7 +268,8 @@ class Ledger:
         return [
             each.id
             for each in states
-            if each and each.status is Status.QUEUED and not each.attempts
+            if each and batch and batch.has(each)
+            if each.status is Status.QUEUED and not each.attempts
         ]
 
     def tick(self, *ticks: Tick) -> list[Standing]:
@@ -272,8 +277,7 @@ class Ledger:
         arguments = [
             part for tick in ticks for part in (tick.id, tick.attempt, encode_count(tick.count))
         ]
-        head = (self._queue, time.time(), self._lease_s)
-        answers = self._call(scripts.TICK, ticks[0].id, *head, *arguments)
+        answers = self._call(scripts.TICK, ticks[0].id, self._queue, self._lease_s, *arguments)
         return [Standing(as_text(answer)) for answer in answers]
 
     def finish(
@@ -291,14 +295,13 @@ class Ledger:
 
         work: added to the totals in the same step.
         """
-        now = time.time()
         texts = (
             outcome.model_dump_json() if outcome else "",
             error.model_dump_json() if error else "",
             encode_count(count),
             *_flat(vars(work) if work else {}),
         )
-        owned = (explanation_id, self._queue, attempt, now, self._expiry(now))
+        owned = (explanation_id, self._queue, attempt, self._retention_s)
         if self._run(scripts.FINISH, explanation_id, *owned, status.value, *texts) == "fenced":
             raise Fenced(explanation_id)
 
@@ -307,8 +310,7 @@ class Ledger:
 
         counts: that it was begun stays among its attempts, and so it runs alone the next time.
         """
-        now = time.time()
-        owned = (explanation_id, self._queue, attempt, now, self._expiry(now))
+        owned = (explanation_id, self._queue, attempt, self._retention_s)
         if self._run(scripts.RELEASE, explanation_id, *owned, int(counts)) == "fenced":
             raise Fenced(explanation_id)
 
@@ -316,17 +318,16 @@ class Ledger:
 
     def reap(self, *, max_attempts: int) -> int:
         """Put back, or give up, the jobs of silent workers; how many."""
-        now = time.time()
         lost = Failure(
             code=ErrorCode.WORKER_LOST,
             detail=f"its worker died {max_attempts} times; it is not tried again",
         )
-        limits = (self._lease_s, max_attempts, self._expiry(now), lost.model_dump_json())
-        return int(self._run(scripts.REAP, "", self._queue, now, *limits) or 0)
+        limits = (self._lease_s, max_attempts, self._retention_s, lost.model_dump_json())
+        return int(self._run(scripts.REAP, "", self._queue, *limits) or 0)
 
     def expired(self, limit: int = 100) -> list[str]:
         """Ids whose artefacts may go: expired, deleted, or never accepted."""
-        found: list[Any] = self._redis.zrangebyscore(EXPIRY, 0, time.time(), start=0, num=limit)
+        found: list[Any] = self._call(scripts.EXPIRED, "", limit)
         strange = [member for member in found if not is_id(as_text(member))]
         if strange:  # none of ours: nothing is removed by such a name
             log.warning("strange ids are not swept", count=len(strange))
@@ -336,9 +337,6 @@ class Ledger:
     def bury(self, explanation_id: str, *, tombstone_s: int) -> None:
         """Forget an explanation whose artefacts are gone, all but that it was there."""
         self._run(scripts.BURY, explanation_id, explanation_id, tombstone_s)
-
-    def _expiry(self, now: float) -> float:
-        return now + self._retention_s
 
 
 def _flat(mapping: Mapping[str, Any]) -> list[Any]:

@@ -5,7 +5,6 @@ that a client can still read what a model is, and get what it found, while no wo
 """
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,7 +14,9 @@ import redis
 import structlog
 from pydantic import ValidationError
 
+from service.contract import scripts
 from service.contract.cards import ModelCard, ModelStatus
+from service.contract.clock import as_seconds
 from service.contract.names import as_text
 
 WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
@@ -23,7 +24,6 @@ CARDS = "shapshot:models"  # hash: model name -> its card when a worker could la
 SEEN = "shapshot:models:seen"  # sorted set: model name by the time of its last announcement
 DEFAULT = "shapshot:models:default"  # the name of the default model of who announced last
 KEPT = 64  # cards that need not be parsed again: each may have thousands of labels
-STRUCK_OFF_S = 3600  # after the end of a lease: nobody reads it by then, whatever its clock
 SILENT = "no worker that serves it is alive"
 
 log = structlog.get_logger(__name__)
@@ -38,42 +38,18 @@ def announce(
     remember_s: float = math.inf,
 ) -> None:
     """Renew a worker's lease, publish its cards, forget those unheard of for `remember_s`."""
-    texts: dict[Any, Any] = {card.name: card.model_dump_json() for card in cards}
-    now = time.time()
-    with connection.pipeline() as pipe:
-        pipe.zremrangebyscore(WORKERS, 0, now - STRUCK_OFF_S)
-        pipe.zadd(WORKERS, {worker: now + lease_s})
-        if texts:
-            pipe.hset(f"shapshot:worker:{worker}", mapping=texts)
-            pipe.expire(f"shapshot:worker:{worker}", lease_s)
-            pipe.zadd(SEEN, dict.fromkeys(texts, now))
-        for card in cards:
-            _remember(pipe, card, texts[card.name])
-        pipe.execute()
-    _forget(connection, connection.zrangebyscore(SEEN, 0, now - remember_s))
-
-
-def _remember(pipe: redis.client.Pipeline, card: ModelCard, text: str) -> None:
-    """What is being loaded, or failed to be, does not replace what could be used."""
-    if card.status is ModelStatus.AVAILABLE:
-        pipe.hset(CARDS, card.name, text)
-    else:
-        pipe.hsetnx(CARDS, card.name, text)
-    if card.default:
-        pipe.set(DEFAULT, card.name)
-
-
-def _forget(connection: redis.Redis, names: Sequence[Any]) -> None:
-    if names:
-        connection.hdel(CARDS, *names)
-        connection.zrem(SEEN, *names)
+    arguments: list[Any] = [worker, lease_s, remember_s]
+    for card in cards:
+        usable = card.status is ModelStatus.AVAILABLE
+        arguments += [card.name, card.model_dump_json(), int(usable), int(card.default)]
+    connection.register_script(scripts.ANNOUNCE)(keys=[_key_of(worker)], args=arguments)
 
 
 def withdraw(connection: redis.Redis, worker: str) -> None:
     """Take a worker that stops off the list."""
     with connection.pipeline() as pipe:
         pipe.zrem(WORKERS, worker)
-        pipe.delete(f"shapshot:worker:{worker}")
+        pipe.delete(_key_of(worker))
         pipe.execute()
 
 
@@ -121,15 +97,23 @@ class Presence:
 def read_presence(connection: redis.Redis) -> Presence:
     """Who is there and what is known, in two trips, as every upload makes them."""
     with connection.pipeline(transaction=False) as pipe:
-        pipe.zrangebyscore(WORKERS, time.time(), "+inf")
+        pipe.time()
+        pipe.zrange(WORKERS, 0, -1, withscores=True)
         pipe.hvals(CARDS)
         pipe.get(DEFAULT)
-        alive, known, default = pipe.execute()
+        answer, leases, known, default = pipe.execute()
+        now = as_seconds(answer)
+        alive = [as_text(worker) for worker, lease_ends in leases if lease_ends > now]
         for worker in alive:
-            pipe.hvals(f"shapshot:worker:{as_text(worker)}")
+            pipe.hvals(_key_of(worker))
         served = map(_parse, pipe.execute())
-    workers = dict(zip(map(as_text, alive), served, strict=True))
+    workers = dict(zip(alive, served, strict=True))
     return Presence(workers, _parse(known), as_text(default or b""))
+
+
+def _key_of(worker: str) -> str:
+    """The hash of its cards, by the names of its models."""
+    return f"shapshot:worker:{worker}"
 
 
 def _in_order(cards: Iterable[ModelCard]) -> list[ModelCard]:

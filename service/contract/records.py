@@ -56,6 +56,14 @@ class Batch:
     members: tuple[ExplanationId, ...]  # in the order of upload; none once expired
     owner: str | None  # the name of the key that asked
 
+    def has(self, state: "State") -> bool:
+        """Whether it is one of its own: of its owner and, until it has expired, named after it.
+
+        Where that is not so, its id is not among the members by our doing.
+        """
+        named = state.order is None or state.order.batch == self.id
+        return named and state.owner == self.owner
+
 
 @dataclass(frozen=True)
 class Count:

@@ -4,7 +4,6 @@ The totals are one hash; the ledger's scripts add to it in the step that accepts
 that no answer that got lost, no attempt that lost its lease and no restart counts twice.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -12,6 +11,7 @@ from typing import get_args
 
 import redis
 
+from service.contract.clock import as_seconds
 from service.contract.names import as_text, key_of
 from service.contract.presence import read_presence
 from service.contract.request import Priority
@@ -51,14 +51,16 @@ def read_traffic(connection: redis.Redis, queue: str) -> Traffic:
 def _lines(connection: redis.Redis, key: str) -> dict[Priority, Line]:
     """Who waits is looked at one by one: the order of the queue is not that of age."""
     with connection.pipeline(transaction=False) as pipe:
+        pipe.time()
         for id_ in connection.lrange(key, 0, -1):
             pipe.hmget(key_of(as_text(id_)), "priority", "created_at")
-        found = pipe.execute()
+        answer, *found = pipe.execute()
+    now = as_seconds(answer)
     lines = {priority: Line() for priority in get_args(Priority)}
     for priority, created_at in found:
         if priority and created_at and (line := lines.get(as_text(priority))):
             line.jobs += 1
-            line.oldest_s = max(line.oldest_s, time.time() - _number(created_at))
+            line.oldest_s = max(line.oldest_s, now - _number(created_at))
     return lines
 
 

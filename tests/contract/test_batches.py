@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.contract.ledger import Ledger, Standing, Tick
+from service.contract.ledger import Ledger, Standing, Tick, UnderWay
 from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.records import Count
 from service.contract.room import Caps, QueueFull
@@ -134,10 +134,11 @@ def test_a_batch_is_deleted_as_a_whole_or_not_at_all(ledger, accept, connection)
     batch_id, ids = accept(ledger)
     attempt = ledger.begin(ids[2])
     before = set(connection.keys())
-    assert ledger.delete(*ids, batch_id) == "running"
+    with pytest.raises(UnderWay):
+        ledger.delete(batch_id)
     assert set(connection.keys()) == before
     ledger.finish(ids[2], attempt, Status.SUCCEEDED)
-    assert ledger.delete(*ids, batch_id) == "deleted"
+    assert ledger.delete(batch_id) == [*ids, batch_id]
     assert set(ledger.expired()) == {batch_id, *ids}
     for id_ in (*ids, batch_id):
         ledger.bury(id_, tombstone_s=60)

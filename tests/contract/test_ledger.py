@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from service.contract import ledger as ledger_module
-from service.contract.ledger import Claimed, Fenced, Ledger, Standing, Tick
+from service.contract.ledger import Claimed, Fenced, Ledger, Standing, Tick, UnderWay
 from service.contract.names import CHANGES, EXPIRY, key_of, new_id
 from service.contract.queue import connect
 from service.contract.records import Claim, Count
@@ -31,7 +31,7 @@ def test_an_accepted_explanation_is_queued_with_its_order(ledger, order, accepte
 def test_what_was_never_accepted_is_nothing(ledger):
     assert ledger.read(new_id()) is None
     assert ledger.cancel(new_id()) is None
-    assert ledger.delete(new_id()) == "missing"
+    assert ledger.delete(new_id()) == []
 
 
 def test_accepting_again_after_a_lost_answer_queues_once(ledger, order, accepted, waiting):
@@ -147,9 +147,11 @@ def test_a_running_explanation_hears_of_a_cancel_at_its_next_tick(ledger, accept
 def test_a_running_explanation_cannot_be_deleted(ledger, accepted):
     explanation_id = accepted()
     ledger.begin(explanation_id)
-    assert ledger.delete(explanation_id) == "running"
+    with pytest.raises(UnderWay, match="running"):
+        ledger.delete(explanation_id)
     ledger.cancel(explanation_id)
-    assert ledger.delete(explanation_id) == "canceling"
+    with pytest.raises(UnderWay, match="canceling"):
+        ledger.delete(explanation_id)
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -158,13 +160,13 @@ def test_a_full_redis_lets_go_of_an_explanation(ended, ledger, accepted, connect
     if ended:
         ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED)
     with OUTAGES["OOM"](connection):
-        assert ledger.delete(explanation_id) == "deleted"
+        assert ledger.delete(explanation_id) == [explanation_id]
     assert not ledger.exists(explanation_id)
 
 
 def test_a_deleted_explanation_is_gone_and_its_artefacts_are_due(ledger, accepted, connection):
     explanation_id = accepted()
-    assert ledger.delete(explanation_id) == "deleted"
+    assert ledger.delete(explanation_id) == [explanation_id]
     assert ledger.read(explanation_id) is None
     assert ledger.expired() == [explanation_id]
     ledger.bury(explanation_id, tombstone_s=60)

@@ -84,9 +84,8 @@ async def cancel_batch(services: Provided, batch_id: str) -> Response:
 )
 async def delete_batch(services: Provided, batch_id: str) -> Response:
     """Delete a batch with all its explanations and all that was sent and found."""
-    state = await services.catalogue.batch(batch_id)
-    ids = [*state.batch.members, batch_id]
-    return await remove(services, ids, what="an explanation of the batch")
+    await services.catalogue.batch(batch_id)
+    return await remove(services, batch_id, what="an explanation of the batch")
 
 
 async def _awaited(

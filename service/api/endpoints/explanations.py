@@ -120,7 +120,7 @@ async def cancel_explanation(services: Provided, explanation_id: str) -> Respons
 async def delete_explanation(services: Provided, explanation_id: str) -> Response:
     """Delete an explanation with all that was sent and found."""
     await services.catalogue.read(explanation_id)
-    return await remove(services, [explanation_id], what="the explanation")
+    return await remove(services, explanation_id, what="the explanation")
 
 
 async def _awaited(

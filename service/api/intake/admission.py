@@ -136,7 +136,7 @@ def _want(
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
     key = key_of_request(sha256, label_map, settings, card, owner)
-    earlier = services.ledger.earlier(key) if upload.caching is Caching.USE else None
+    earlier = services.ledger.earlier(key, owner) if upload.caching is Caching.USE else None
     image = earlier.order.image if earlier and earlier.order else None
     if not earlier:
         plan.check_served()

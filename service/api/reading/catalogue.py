@@ -88,10 +88,11 @@ class Catalogue:
         if batch is None or not self._caller.sees(batch.owner):
             raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
         states = await self._states(batch.members)
-        if not any(state and state.order for state in states):
+        members = {n: state for n, state in enumerate(states) if state and batch.has(state)}
+        if not any(state.order for state in members.values()):
             detail = "the explanations of this batch have expired or were deleted"
             raise ApiError(ErrorCode.GONE, detail, "id", batch_id)
-        return BatchState(batch, {n: state for n, state in enumerate(states) if state})
+        return BatchState(batch, members)
 
     async def page(
         self, after: Cursor | None, limit: int, wanted: Callable[[State], bool]

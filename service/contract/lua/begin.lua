@@ -1,14 +1,14 @@
 -- Those of a batch begin with the first of them, from wherever in the line they are.
--- ARGV: id, queue, attempt, now, lease
+-- ARGV: id, queue, attempt, seconds of a lease
 
-local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], read_clock()
 local its_turn = leave(id, queue)
 local status = redis.pcall('HGET', KEYS[1], 'status')
 if type(status) ~= 'string' then forget_job(id) return 'missing' end
 if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- the answer got lost
 if status ~= 'queued' then return status end
 -- The lease comes first: whatever of this breaks off, a job with one is put back
-redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[5], id .. ':' .. attempt)
+redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[4], id .. ':' .. attempt)
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
 local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0
 redis.call('HSET', KEYS[1], 'attempts', attempts + 1)

@@ -1,8 +1,9 @@
--- Several go all or none. Each hash goes at once; `shapshot:expiry` keeps the id until its
--- artefacts are gone as well.
--- ARGV: queue, expires_at of a batch that loses one, ids
+-- An explanation, or a batch with all of its own: all go or none. Each hash goes at once;
+-- `shapshot:expiry` keeps the id until its artefacts are gone as well.
+-- Answers the ids that went, or the status of one that forbids it.
+-- ARGV: id, queue, seconds to keep a batch that loses its last that was under way
 
-local queue, answer = ARGV[1], 'missing'
+local queue, expires_at = ARGV[2], read_clock() + ARGV[3]
 
 local function remove(id)
   local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
@@ -17,19 +18,15 @@ local function remove(id)
   redis.call('DEL', 'shapshot:explanation:' .. id)
   redis.call('ZADD', 'shapshot:expiry', 0, id)
   redis.call('PUBLISH', 'shapshot:changes', id)
-  conclude_batch(batch, ARGV[2])
+  conclude_batch(batch, expires_at)
 end
 
-for i = 3, #ARGV do
-  local status = redis.call('HGET', 'shapshot:explanation:' .. ARGV[i], 'status')
+if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+local ids = members_of(ARGV[1])
+ids[#ids + 1] = ARGV[1]
+for _, id in ipairs(ids) do
+  local status = field(id, 'status')
   if status == 'running' or status == 'canceling' then return status end
 end
-
-for i = 3, #ARGV do
-  if redis.call('EXISTS', 'shapshot:explanation:' .. ARGV[i]) == 1 then
-    remove(ARGV[i])
-    answer = 'deleted'
-  end
-end
-
-return answer
+for _, id in ipairs(ids) do remove(id) end
+return ids

@@ -6,12 +6,22 @@ local function changed(id)
   redis.call('PUBLISH', 'shapshot:changes', id)
 end
 
+-- The explanations of a batch, without those that have expired: of all whose ids its hash has, those
+-- that name the batch and have its owner. Somebody else's are not its own, whatever the hash says.
+local function members_of(batch)
+  local members = {}
+  for id in string.gmatch(field(batch, 'members') or '', '%S+') do
+    local own = field(id, 'batch') == batch and field(id, 'owner') == field(batch, 'owner')
+    if own then members[#members + 1] = id end
+  end
+  return members
+end
+
 -- Let a batch, if there is one, expire at `expires_at`, once none of its explanations is under way
 local function conclude_batch(batch, expires_at)
-  local members = batch and redis.pcall('HGET', 'shapshot:explanation:' .. batch, 'members')
-  if type(members) ~= 'string' then return end
-  for id in string.gmatch(members, '%S+') do
-    local status = redis.pcall('HGET', 'shapshot:explanation:' .. id, 'status')
+  if not (batch and field(batch, 'members')) then return end
+  for _, id in ipairs(members_of(batch)) do
+    local status = field(id, 'status')
     if status == 'queued' or status == 'running' or status == 'canceling' then return end
   end
   redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
@@ -46,8 +56,9 @@ end
 local function offer_to_others(id, expires_at)
   local key = field(id, 'cache')
   if not key then return end
-  local first = redis.call('GET', 'shapshot:cache:' .. key)
-  if first and field(first, 'status') == 'succeeded' then return end
+  local first = redis.call('GET', 'shapshot:cache:' .. key) or ''
+  local same = field(first, 'cache') == key and field(first, 'owner') == field(id, 'owner')
+  if same and field(first, 'status') == 'succeeded' then return end
   redis.call('SET', 'shapshot:cache:' .. key, id)
   redis.call('EXPIREAT', 'shapshot:cache:' .. key, math.floor(expires_at))
 end
@@ -61,9 +72,10 @@ local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
 end
 
-local function conclude(id, status, at, expires_at)
-  local key = 'shapshot:explanation:' .. id
-  redis.call('HSET', key, 'status', status, 'finished_at', at, 'expires_at', expires_at)
+-- retention: seconds to keep it
+local function conclude(id, status, now, retention)
+  local key, expires_at = 'shapshot:explanation:' .. id, now + retention
+  redis.call('HSET', key, 'status', status, 'finished_at', now, 'expires_at', expires_at)
   redis.call('HDEL', key, 'attempt', 'cancel')
   redis.call('ZADD', 'shapshot:expiry', expires_at, id)
   forget_job(id)

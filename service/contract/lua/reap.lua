@@ -1,7 +1,8 @@
 -- Jobs whose worker fell silent, and ids that a worker took from the queue and never began.
--- ARGV: queue, now, lease, most attempts, expires_at, error of a job given up
+-- ARGV: queue, seconds of a lease, most attempts, seconds to keep what is done, error of a job given
+-- up
 
-local queue, now = ARGV[1], tonumber(ARGV[2])
+local queue, lease, now = ARGV[1], tonumber(ARGV[2]), read_clock()
 local wip, intermediate = 'rq:wip:' .. queue, 'rq:queue:' .. queue .. ':intermediate'
 local reaped = 0
 
@@ -10,10 +11,10 @@ local function reap(member)
   local key = 'shapshot:explanation:' .. id
   if redis.call('HGET', key, 'attempt') ~= attempt then return end
   if redis.call('HGET', key, 'cancel') then
-    conclude(id, 'canceled', now, ARGV[5])
-  elseif tonumber(redis.call('HGET', key, 'attempts')) >= tonumber(ARGV[4]) then
-    redis.call('HSET', key, 'error', ARGV[6])
-    conclude(id, 'failed', now, ARGV[5])
+    conclude(id, 'canceled', now, ARGV[4])
+  elseif tonumber(redis.call('HGET', key, 'attempts')) >= tonumber(ARGV[3]) then
+    redis.call('HSET', key, 'error', ARGV[5])
+    conclude(id, 'failed', now, ARGV[4])
   else
     put_back(id, queue)
   end
@@ -21,12 +22,12 @@ local function reap(member)
 end
 
 local function rescue(id)
-  local seen = redis.call('ZSCORE', 'shapshot:limbo', id)
+  local seen = tonumber(redis.call('ZSCORE', 'shapshot:limbo', id))
   local waits = redis.pcall('HGET', 'shapshot:explanation:' .. id, 'status') == 'queued'
-  if waits and not seen then
+  if waits and not (seen and seen <= now) then  -- for the first time, or before the clock went back
     redis.call('ZADD', 'shapshot:limbo', now, id)
     return
-  elseif waits and tonumber(seen) + tonumber(ARGV[3]) >= now then
+  elseif waits and seen + lease >= now then
     return
   end
   redis.call('LREM', intermediate, 0, id)
@@ -37,10 +38,32 @@ local function rescue(id)
   end
 end
 
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, 0, now, 'LIMIT', 0, 100)) do
+-- Whether nobody has looked for so long that the clock may have leapt, or Redis been away: then who
+-- lives had no chance to renew what has run out meanwhile, and gets it now. It happens once: the
+-- next to look finds no time of a look before.
+local function is_late()
+  local looked = 'shapshot:reaped:' .. queue
+  local last = tonumber(redis.pcall('GET', looked))
+  if last and now - last > math.max(lease / 2, 1) then
+    redis.call('DEL', looked)
+    return true
+  end
+  redis.call('SET', looked, now)
+  return false
+end
+
+if is_late() then
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, '-inf', now)) do
+    redis.call('ZADD', wip, now + lease / 4, member)
+  end
+  return 0
+end
+
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, '-inf', now, 'LIMIT', 0, 100)) do
   redis.call('ZREM', wip, member)
   pcall(reap, member)  -- one that none of us wrote fails, and is gone
 end
+shorten_leases(wip, now + lease)
 
 for _, id in ipairs(redis.call('LRANGE', intermediate, 0, 99)) do
   pcall(rescue, id)

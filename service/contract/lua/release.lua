@@ -1,13 +1,13 @@
 -- A worker gives its job back to the front.
--- ARGV: id, queue, attempt, now, expires_at, 1 where that start counts, 0 where it does not
+-- ARGV: id, queue, attempt, seconds to keep what is done, 1 where that start counts, else 0
 
 local id, attempt = ARGV[1], ARGV[3]
 redis.call('ZREM', 'rq:wip:' .. ARGV[2], id .. ':' .. attempt)
 if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return 'fenced' end
 if redis.call('HGET', KEYS[1], 'cancel') then
-  conclude(id, 'canceled', ARGV[4], ARGV[5])
+  conclude(id, 'canceled', read_clock(), ARGV[4])
   return 'canceled'
 end
-if ARGV[6] == '0' then redis.call('HINCRBY', KEYS[1], 'attempts', -1) end
+if ARGV[5] == '0' then redis.call('HINCRBY', KEYS[1], 'attempts', -1) end
 put_back(id, ARGV[2])
 return 'released'

@@ -1,10 +1,12 @@
 -- All that a worker runs at once; the answers are in their order.
--- ARGV: queue, now, lease, then for each: id, attempt, progress or ''
+-- ARGV: queue, seconds of a lease, then for each: id, attempt, progress or ''
+
+local lease_ends = read_clock() + ARGV[2]
 
 local function tick(id, attempt, progress)
   local key = 'shapshot:explanation:' .. id
   if redis.call('HGET', key, 'attempt') ~= attempt then return 'fenced' end
-  redis.call('ZADD', 'rq:wip:' .. ARGV[1], ARGV[2] + ARGV[3], id .. ':' .. attempt)
+  redis.call('ZADD', 'rq:wip:' .. ARGV[1], lease_ends, id .. ':' .. attempt)
   if progress ~= '' then
     redis.call('HSET', key, 'progress', progress)
     changed(id)
@@ -13,5 +15,5 @@ local function tick(id, attempt, progress)
 end
 
 local answers = {}
-for i = 4, #ARGV, 3 do answers[#answers + 1] = tick(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+for i = 3, #ARGV, 3 do answers[#answers + 1] = tick(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 return answers
