@@ -21,7 +21,7 @@ test: .venv/.dev
 
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak
-	$(BIN)/python -m tests.chaos.soak
+	$(BIN)/python -m tests.soak
 
 check: .venv/.dev
 	$(BIN)/ruff check .

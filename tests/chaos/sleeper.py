@@ -71,16 +71,16 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
     return LoadedModel(announced, Sleeping(shape, step_s), LABELS)
 
 
-def main(name: str, step_s: float) -> None:
-    """Work under this name; a call of a model takes `step_s` seconds."""
+def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
+    """Work under this name and by this kind of ledger; a call of a model takes `step_s` seconds."""
     settings, shelf = Settings(), Shelf(step_s)
     name = f"{name}-{os.getpid()}"  # RQ lets none take the name of one that was killed
     configure_logs(level=settings.log_level, as_json=False)
     connection = connect(settings.redis_url)
-    ledger = Ledger.of(connection, settings)
+    written = ledger.of(connection, settings)
     store = open_store(settings.store_url)
-    housekeeping = Housekeeping(name, connection, ledger, store, settings, shelf.cards)
+    housekeeping = Housekeeping(name, connection, written, store, settings, shelf.cards)
     housekeeping.start()
     Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Traces()).explain
-    ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
+    ModelWorker(name, connection, written, settings).work(logging_level="WARNING")
     housekeeping.stop()

@@ -1,0 +1,163 @@
+"""What is done to the service: each fault from its beginning to its end is noted in the history.
+
+A note names what the fault excuses: codes of failure that may come of it.
+"""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.chaos.nursery import Forked
+from tests.chaos.stage import LEASE_S, Stage, end, fill_disk, free_disk
+from tests.conftest import RedisServer
+from tests.soak.clients import INPUTS, Client, Pool, open_after
+from tests.soak.history import Book
+
+WORKERS = ("worker-1", "worker-2", "worker-3")
+UPLOADS = 20  # at once, when the API is killed amid them
+
+LOST = "worker_lost"
+UNSTORED = "store_unavailable"
+
+
+class Faults:
+    """The ways to do harm to a stage; chance comes from the seed alone, so a plan can be replayed.
+
+    Only which explanation is hit depends on what there is at that time.
+    """
+
+    def __init__(self, stage: Stage, book: Book, pool: Pool, seed: str) -> None:
+        self._stage = stage
+        self._history = book.writer("harness")
+        self._uploads = book.writer("uploaders")
+        self._pool = pool
+        self._chance = random.Random(seed)  # noqa: S311 - for faults, not for secrets
+        self._bursts = 0
+        self.kinds: list[Callable[[], None]] = [
+            self.kill_worker,
+            self.freeze_worker,
+            self.stop_worker,
+            self.restart_redis,
+            self.freeze_redis,
+            self.kill_api,
+            self.kill_api_amid_uploads,
+            self.freeze_api,
+            self.fill_disk,
+            self.lose_store,
+        ]
+
+    def do_harm(self) -> str:
+        """Do one of them, by chance; its name."""
+        fault = self._chance.choice(self.kinds)
+        fault()
+        return fault.__name__
+
+    @contextmanager
+    def _noted(self, kind: str, *excuses: str, **facts: object) -> Iterator[None]:
+        self._history.note("fault", kind=kind, excuses=excuses, **facts)
+        try:
+            yield
+        finally:
+            self._history.note("fault over", kind=kind)
+
+    # --- Workers
+
+    def kill_worker(self) -> None:
+        with self._noted("kill_worker", LOST):
+            end(self._worker())
+
+    def freeze_worker(self) -> None:
+        """For less than its lease, or for more."""
+        worker, seconds = self._worker(), self._chance.uniform(0.5, 2 * LEASE_S)
+        with self._noted("freeze_worker", LOST, seconds=seconds):
+            _freeze(worker, seconds)
+
+    def stop_worker(self) -> None:
+        worker = self._worker()
+        with self._noted("stop_worker", LOST):  # at its start a signal kills it
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=60) in (0, -signal.SIGTERM)
+
+    def fill_disk(self) -> None:
+        worker, seconds = self._worker(), self._chance.uniform(0.2, 2)
+        with self._noted("fill_disk", UNSTORED, seconds=seconds):
+            fill_disk(worker)
+            time.sleep(seconds)
+            free_disk(worker)
+
+    def _worker(self) -> Forked:
+        return self._stage.processes[self._chance.choice(WORKERS)]
+
+    # --- Redis
+
+    def restart_redis(self) -> None:
+        """Kill it or let it end, and start it on what it has written."""
+        kill = self._chance.random() < 0.5
+        seconds = self._chance.choices([0, 1, 7, 25], weights=[60, 30, 8, 2])[0]
+        with self._noted("restart_redis", LOST, kill=kill, seconds=seconds):
+            self._stage.redis.stop() if kill else self._stage.redis.shut_down()
+            time.sleep(seconds)
+            self._stage.redis.start()
+
+    def freeze_redis(self) -> None:
+        """It accepts connections and does not answer."""
+        seconds = self._chance.choices([0.5, 3, 8], weights=[60, 30, 10])[0]
+        with self._noted("freeze_redis", LOST, seconds=seconds):
+            _freeze(self._stage.redis, seconds)
+
+    # --- The API
+
+    def kill_api(self) -> None:
+        with self._noted("kill_api"):
+            end(self._stage.processes["api"])
+
+    def freeze_api(self) -> None:
+        seconds = self._chance.uniform(0.5, 4)
+        with self._noted("freeze_api", seconds=seconds):
+            _freeze(self._stage.processes["api"], seconds)
+
+    def kill_api_amid_uploads(self) -> None:
+        """Twenty at once; those with a key are sent again when it lives again."""
+        self._bursts += 1
+        lives = threading.Event()
+        senders = [
+            threading.Thread(target=self._upload, args=(self._bursts, n, lives), daemon=True)
+            for n in range(UPLOADS)
+        ]
+        with self._noted("kill_api_amid_uploads"):
+            for sender in senders:
+                sender.start()
+            time.sleep(self._chance.uniform(0, 0.5))
+            end(self._stage.processes["api"])
+            self._stage.start_api()
+            lives.set()
+            for sender in senders:
+                sender.join()
+
+    def _upload(self, burst: int, n: int, lives: threading.Event) -> None:
+        name = f"uploader-{burst}-{n}"
+        client = Client(self._stage.client.base_url, self._uploads, self._pool)
+        what, keyed = INPUTS[n % len(INPUTS)], n % 2 == 0
+        told = client.submit(what, name, keyed=keyed, cached=False)
+        lives.wait(60)
+        while keyed and open_after(told):
+            told = client.submit(what, name, keyed=keyed, cached=False)
+            time.sleep(0.1)
+        client.close()
+
+    # --- The store
+
+    def lose_store(self) -> None:
+        """Whatever is asked of it, the system refuses."""
+        seconds = self._chance.uniform(0.2, 2)
+        with self._noted("lose_store", UNSTORED, seconds=seconds), self._stage.without_store():
+            time.sleep(seconds)
+
+
+def _freeze(process: Forked | RedisServer, seconds: float) -> None:
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGCONT)

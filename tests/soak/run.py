@@ -1,0 +1,152 @@
+"""Random faults over a stream of clients, all of it in a history: see `python -m tests.soak`."""
+
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+from tests.chaos.nursery import Forked
+from tests.chaos.stage import Stage
+from tests.conftest import RedisServer
+from tests.soak import workers
+from tests.soak.clients import INPUTS, Client, Known, Person, Pool
+from tests.soak.faults import WORKERS, Faults
+from tests.soak.history import Book
+
+PEOPLE = 4
+PAUSE_S = 0.1  # of each between two calls
+WALK_EVERY = 10  # faults
+END_S = 300  # how long what was accepted may take to end once all is well again
+TELL_EVERY_S = 15
+
+
+class SoakStage(Stage):
+    """A stage of workers that write into the history."""
+
+    book: Book
+    worker_main = staticmethod(workers.main)
+
+    def start_worker(self, name: str = "worker", **_: object) -> Forked:  # type: ignore[override]
+        return self._start(name, self.worker_main, name, self.step_s, self.book.pipe)
+
+    def heal(self) -> None:
+        """Start again what has ended, as a supervisor does."""
+        if not self.living("api"):
+            self.start_api()
+        for name in WORKERS:
+            if not self.living(name):
+                self.start_worker(name)
+
+
+class Soak:
+    """The stage, those who use it, and who does harm."""
+
+    def __init__(self, stage: SoakStage, book: Book, seed: int) -> None:
+        self._stage, self._book, self._seed = stage, book, seed
+        self._history = book.writer("harness")
+        self._pool = Pool()
+        self._faults = Faults(stage, book, self._pool, f"{seed}")
+        self._client = Client(stage.client.base_url, self._history, self._pool)
+        self._over = threading.Event()
+        self._began = time.monotonic()
+        self.kinds: Counter[str] = Counter()
+
+    def run(self, faults: int) -> None:
+        """See each result without a fault; do so many of them; let everything end."""
+        self._history.note("soak", seed=self._seed, faults=faults)
+        self._stage.heal()
+        self._stage.wait_ready()
+        self._see_references()
+        people = [self._person(n) for n in range(PEOPLE)]
+        chance, told_at = Random(f"{self._seed} pauses"), 0.0  # noqa: S311 - not for secrets
+        for done in range(faults):
+            self.kinds[self._faults.do_harm()] += 1
+            time.sleep(chance.uniform(0, 1))
+            self._stage.heal()
+            if done % WALK_EVERY == 0:
+                self._client.walk(f"walk-{done}")
+            if time.monotonic() - told_at > TELL_EVERY_S:
+                told_at = time.monotonic()
+                self._tell(done + 1, faults)
+        self._over.set()
+        for person in people:
+            person.join()
+        self._settle()
+        self._tell(faults, faults)
+
+    def _tell(self, done: int, of: int) -> None:
+        minutes, size = (time.monotonic() - self._began) / 60, self._book.path.stat().st_size
+        print(
+            f"{done} of {of} faults, {minutes:.1f} min, {len(self._pool)} explanations kept, "
+            f"history {size / 2**20:.1f} MB",
+            flush=True,
+        )
+
+    def _see_references(self) -> None:
+        """Have each input explained once before anything goes wrong."""
+        for what in INPUTS:
+            self._client.submit(what, f"reference-{what}", keyed=False, cached=False)
+        self._look_until_all_are_done()
+
+    def _person(self, n: int) -> threading.Thread:
+        client = Client(self._stage.client.base_url, self._book.writer(f"client-{n}"), self._pool)
+        person = Person(f"client-{n}", client, f"{self._seed} {n}")
+
+        def live() -> None:
+            while not self._over.is_set():
+                person.act()
+                time.sleep(PAUSE_S)
+            client.close()
+
+        thread = threading.Thread(target=live, daemon=True)
+        thread.start()
+        return thread
+
+    def _settle(self) -> None:
+        """Once all is well: let all end that is there, and look at it once more, by all ways."""
+        self._stage.heal()
+        self._stage.wait_ready()
+        self._history.note("all is well")
+        self._client.walk("before the end")
+        self._look_until_all_are_done()
+        for known in self._pool.all:
+            self._client.read(known)
+            self._client.fetch(known)
+        self._client.walk("at the end")
+        self._history.note("settled")
+
+    def _look_until_all_are_done(self) -> None:
+        deadline = time.monotonic() + END_S
+        while time.monotonic() < deadline and (waiting := list(filter(_unseen, self._pool.all))):
+            self._stage.heal()
+            for known in waiting:
+                if not known.done:
+                    self._client.read(known)
+                if known.done:
+                    self._client.fetch(known)
+            time.sleep(0.2)
+
+
+def _unseen(known: Known) -> bool:
+    return not (known.done and known.fetched)
+
+
+def soak(
+    folder: Path,
+    server: RedisServer,
+    *,
+    seed: int,
+    faults: int,
+    stage: type[SoakStage] = SoakStage,
+) -> Path:
+    """Run it; the file of its history."""
+    with ExitStack() as stack:
+        book = Book(folder)
+        stack.callback(book.close)
+        built = stage(folder, server, settings={"MAX_QUEUED": 200}, step_s=0.01)
+        stack.callback(built.close)
+        built.book = book
+        Soak(built, book, seed).run(faults)
+    return book.path

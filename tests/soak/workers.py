@@ -1,0 +1,63 @@
+"""The worker of the soak: it writes into the history what it does to explanations."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from service.contract.ledger import Fenced, Ledger, Standing, Tick
+from service.contract.schema import Status
+from tests.chaos import sleeper
+from tests.soak.history import History
+
+
+class Recorded(Ledger):
+    """The ledger, and what a worker asks it for and hears."""
+
+    history: History  # of this process
+
+    def begin(self, explanation_id: str) -> str | None:
+        with self.history.call("begin", id=explanation_id) as answer:
+            attempt = super().begin(explanation_id)
+            answer["attempt"] = attempt
+        return attempt
+
+    def tick(self, *ticks: Tick) -> list[Standing]:
+        held = [[tick.id, tick.attempt] for tick in ticks]
+        with self.history.call("tick", held=held) as answer:
+            standings = super().tick(*ticks)
+            answer["standings"] = standings
+        return standings
+
+    def finish(self, explanation_id: str, attempt: str, status: Status, **found: Any) -> None:
+        of = {"id": explanation_id, "attempt": attempt, "status": status}
+        with self.history.call("finish", **of) as answer:
+            fenced = _fenced_by(super().finish, explanation_id, attempt, status, **found)
+            answer["owned"] = not fenced
+        if fenced:
+            raise fenced
+
+    def release(self, explanation_id: str, attempt: str, **how: Any) -> None:
+        with self.history.call("release", id=explanation_id, attempt=attempt) as answer:
+            fenced = _fenced_by(super().release, explanation_id, attempt, **how)
+            answer["owned"] = not fenced
+        if fenced:
+            raise fenced
+
+    def reap(self, **limits: Any) -> int:
+        if reaped := super().reap(**limits):
+            self.history.note("reap", jobs=reaped)
+        return reaped
+
+
+def _fenced_by(write: Any, *arguments: Any, **options: Any) -> Fenced | None:
+    """Make the call; its refusal of an attempt that lost its lease."""
+    try:
+        write(*arguments, **options)
+    except Fenced as fenced:
+        return fenced
+    return None
+
+
+def main(name: str, step_s: float, pipe: Path, ledger: type[Recorded] = Recorded) -> None:
+    ledger.history = History(pipe, f"{name}-{os.getpid()}")
+    sleeper.main(name, step_s, ledger=ledger)
