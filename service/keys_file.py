@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,16 @@ Change = Callable[[Sequence[Key]], Sequence[Key]]
 
 
 class KeysError(Exception):
-    """The file cannot be read or written, or a line of it is no key."""
+    """The file cannot be read or written, others may write it, or a line of it is no key."""
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
     """All keys of the file. Raises KeysError, which never repeats what a line holds."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        with path.open(encoding="utf-8") as file:
+            _check_mode(path, os.fstat(file.fileno()).st_mode)  # of the very file that is read
+            _check_folders(path)
+            lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise KeysError(f"the keys file {path} cannot be read: {reason}") from error
@@ -36,10 +40,36 @@ def change_keys(path: Path, change: Change) -> None:
     path = path.resolve()  # a link stays a link
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_folders(path)
         with _locked(path.parent):
             _replace(path, change(read_keys(path) if path.exists() else ()))
     except OSError as error:
         raise KeysError(f"the keys file {path} cannot be written: {error.strerror}") from error
+
+
+def _check_mode(path: Path, mode: int) -> None:
+    """Whoever writes the file lets themselves in. Raises KeysError."""
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise KeysError(
+            f"group or others may write the keys file {path}; its mode is {mode & 0o7777:04o}. "
+            f"See that all keys in it are yours, then: chmod go-w {path}"
+        )
+
+
+def _check_folders(path: Path) -> None:
+    """Whoever writes a folder can put another file in place of this one. Raises KeysError, OSError.
+
+    A sticky folder, such as /tmp, protects what others own. A group may write: many systems give
+    each user a group of their own, and folders to it.
+    """
+    for folder in {path.absolute().parent, path.resolve().parent}:  # of a link, and of its target
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise KeysError(
+                f"everybody may replace the keys file {path}: the mode of its folder {folder} is "
+                f"{mode & 0o7777:04o}. See that all keys in it are yours, then: "
+                f"chmod o-w {folder}"
+            )
 
 
 def _parse(line: str, where: str) -> Key:

@@ -58,6 +58,7 @@ def test_the_embedded_set_starts_nothing_and_says_how_to_go_on(tmp_path):
 def test_a_keys_file_that_lets_nobody_in_is_said_at_start(tmp_path, content, said):
     path = tmp_path / "keys.jsonl"
     if content is not None:
+        path.touch(0o600)
         path.write_text(content)
     ended = run("service.api", KEYS_FILE=str(path))
     assert ended.returncode == 1

@@ -58,6 +58,56 @@ def test_only_the_owner_may_read_the_file_whatever_it_was(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("mode", [0o660, 0o606, 0o622, 0o664, 0o666, 0o777])
+def test_a_file_that_others_may_write_is_refused_with_its_mode_and_stays(path, mode):
+    issue(path, "clinic", Scope.READ)
+    path.chmod(mode)
+    with pytest.raises(KeysError, match=f"group or others may write.*{mode:04o}.*chmod go-w"):
+        read_keys(path)
+    ended = shapshot_keys(path, "add", "lab")
+    assert (ended.exit_code, stat.S_IMODE(path.stat().st_mode)) == (1, mode)
+    assert f"{mode:04o}" in ended.stderr
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o444, 0o600, 0o640, 0o644, 0o755])
+def test_a_file_that_others_only_read_is_taken(path, mode):
+    issue(path, "clinic", Scope.READ)
+    path.chmod(mode)
+    assert len(read_keys(path)) == 1
+
+
+def test_a_folder_where_everybody_may_replace_the_file_is_refused(path):
+    for mode in (0o1777, 0o775, 0o755):  # as /tmp is; of a group; usual
+        path.parent.chmod(mode)
+        issue(path, "clinic", Scope.READ)
+        assert read_keys(path)
+    path.parent.chmod(0o777)
+    for act in (lambda: read_keys(path), lambda: issue(path, "lab", Scope.READ)):
+        with pytest.raises(KeysError, match=r"folder .* is 0777.*chmod o-w"):
+            act()
+    other = path.parent / "other"
+    other.mkdir(0o700)
+    link = other / "keys.jsonl"
+    link.symlink_to(path)
+    with pytest.raises(KeysError, match="0777"):
+        read_keys(link)
+
+
+def test_the_links_of_a_mounted_secret_are_followed_to_the_file(tmp_path):
+    mount, made = tmp_path / "keys", tmp_path / "keys" / "..2026_11_27"
+    made.mkdir(parents=True)
+    issue(made / "keys.jsonl", "clinic", Scope.READ)
+    (mount / "..data").symlink_to(made.name)
+    (mount / "keys.jsonl").symlink_to("..data/keys.jsonl")
+    mount.chmod(0o1777)
+    made.chmod(0o2755)
+    (made / "keys.jsonl").chmod(0o644)
+    assert len(read_keys(mount / "keys.jsonl")) == 1
+    (made / "keys.jsonl").chmod(0o664)
+    with pytest.raises(KeysError, match="0664"):
+        read_keys(mount / "keys.jsonl")
+
+
 def test_changes_at_once_lose_no_key(path):
     threads = [threading.Thread(target=issue, args=(path, f"n{n}", Scope.READ)) for n in range(20)]
     for thread in threads:

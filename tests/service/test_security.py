@@ -138,7 +138,7 @@ async def test_keys_change_without_a_restart(served, keys_file):
     assert (await served.get("/v1/models", headers=bearing(new))).status_code == 200
 
 
-@pytest.mark.parametrize("fault", ["broken", "gone"])
+@pytest.mark.parametrize("fault", ["broken", "gone", "others may write it"])
 async def test_a_faulty_file_leaves_the_keys_as_they_were_until_it_is_mended(
     served, keys_file, fault
 ):
@@ -146,10 +146,16 @@ async def test_a_faulty_file_leaves_the_keys_as_they_were_until_it_is_mended(
     assert (await served.get("/v1/models", headers=bearing(old))).status_code == 200
     if fault == "gone":
         keys_file.unlink()
+    elif fault == "others may write it":
+        forged = issue(keys_file, "intruder", Scope.ADMIN)
+        keys_file.chmod(0o666)
+        assert (await served.get("/v1/models", headers=bearing(forged))).status_code == 401
     else:
         keys_file.write_text("{")
     assert (await served.get("/v1/models", headers=bearing(old))).status_code == 200
     assert (await served.get("/v1/models", headers=bearing("wrong"))).status_code == 401
+    keys_file.touch(0o600)
+    keys_file.chmod(0o600)
     keys_file.write_text("")
     new = issue(keys_file, "lab", Scope.READ)
     assert (await served.get("/v1/models", headers=bearing(new))).status_code == 200
