@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.contract.cards import ModelCard, ModelStatus
-from service.contract.outcome import Crop, Outcome, Runtime, Timings
+from service.contract.outcome import Crop, Outcome, OutputResult, Runtime, Timings
 from service.contract.records import Order
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef
@@ -45,3 +45,19 @@ OUTCOME = Outcome(
     runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
     timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
 )
+
+
+def output_result(index: int, label: str = "") -> OutputResult:
+    """What is told of one output."""
+    return OutputResult(
+        index=index,
+        label=label or str(index),
+        score=0.5,
+        base_value=0.125,
+        attribution_sum=0.375,
+        efficiency_gap=0.0,
+        unresolved=0.0,
+        sparseness=0.5,
+        held_out_fidelity=None,
+        even_energy=0.25,
+    )

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from service.api import description
+from service.api.edge.answers import InPieces
 from service.api.edge.heads import SoundHeads
 from service.api.edge.hosts import KnownHosts
 from service.api.edge.keyring import Keyring
@@ -103,6 +104,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
         GZipMiddleware, minimum_size=1024, compresslevel=1, exclude_content_types=unzipped
     )
     app.add_middleware(HeadAsGet)
+    app.add_middleware(InPieces)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

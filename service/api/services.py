@@ -13,8 +13,8 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from service.api.edge.body import Bodies
 from service.api.edge.caller import NOBODY, OPERATOR, Caller
+from service.api.edge.holding import Holding
 from service.api.edge.keyring import Keyring
 from service.api.edge.metrics import Metrics
 from service.api.edge.rate_limit import RateLimit
@@ -31,6 +31,8 @@ from service.contract.traces import Traces
 PICTURES_AT_ONCE = 4  # each may take hundreds of megabytes while it is decoded or drawn
 READS_AT_ONCE = 32  # connections to Redis
 QUEUED_READ_S = 20  # longest wait for one of them
+BODIES_FULL = "too many bodies are being received at this moment; send it again soon"
+ANSWERS_FULL = "too many large answers are being sent at this moment; ask again soon"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Services:
     watch: Watch
     metrics: Metrics
     traces: Traces
-    bodies: Bodies
+    bodies: Holding  # bytes of uploads
+    answers: Holding  # bytes of large answers on their way
     heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
     guard: Guard
     caller: Caller  # whose request it is; the catalogue shows what is theirs
@@ -71,7 +74,8 @@ async def open_services(
             watch=watch,
             metrics=metrics,
             traces=traces,
-            bodies=Bodies(settings.uploads_at_once * settings.max_upload_bytes),
+            bodies=Holding(settings.uploads_at_once * settings.max_upload_bytes, BODIES_FULL),
+            answers=Holding(settings.max_answer_bytes, ANSWERS_FULL),
             heavy=CapacityLimiter(PICTURES_AT_ONCE),
             guard=Guard(keyring, RateLimit.of(settings.rate_limit, reading)),
             caller=NOBODY,

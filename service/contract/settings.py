@@ -108,6 +108,15 @@ class Settings(BaseSettings):
     min_upload_rate: int = Field(
         16_384, ge=1, description="Bytes a second below which a body uses up its patience; then 408"
     )
+    answer_patience_s: float = Field(
+        20, gt=0, description="How long a client may not read; min_answer_rate wins it back"
+    )
+    min_answer_rate: int = Field(
+        16_384, ge=1, description="Bytes a second below which a client is cut off after a while"
+    )
+    max_answer_bytes: int = Field(
+        128 * 2**20, ge=1, description="Memory for large answers on their way; beyond it 503"
+    )
     max_pixels: int = Field(50_000_000, ge=1, description="Largest picture, width x height")
     max_evals: int = Field(100_000, ge=2, description="Largest max_evals a request may ask for")
     max_queued: int = Field(1000, ge=1, description="Explanations that may wait; beyond it 503")

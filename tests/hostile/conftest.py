@@ -1,5 +1,6 @@
 """The API as a process of its own, before a real Redis, with a model at its service."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -60,6 +61,14 @@ class Api:
     @property
     def resident_mb(self) -> float:
         return float(psutil.Process(self.live.process.pid).memory_info().rss / 1e6)
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory it ever had."""
+        status = Path(f"/proc/{self.live.process.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) / 1000
 
 
 def read_answer(connection: socket.socket) -> Answer:

@@ -1,70 +1,15 @@
 """The body of a request as it arrives: so many bytes, so much patience, so much memory for all."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from time import monotonic
+from collections.abc import AsyncIterator
 
 import anyio
 from fastapi import Request
 
-from service.api.protocol.errors import ApiError, retry_after
+from service.api.edge.holding import Hold
+from service.api.edge.patience import Patience
+from service.api.protocol.errors import ApiError
 from service.contract.schema import ErrorCode
 from service.contract.settings import Settings
-
-Hold = Callable[[int], None]
-
-
-class Bodies:
-    """Counts the bytes of the bodies that the process holds, of all requests together."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.held = 0
-
-    @contextmanager
-    def holding(self) -> Iterator[Hold]:
-        """Give what is told of each chunk kept, and may raise ApiError; let go in the end."""
-        mine = 0
-
-        def hold(count: int) -> None:
-            nonlocal mine
-            if self.held + count > self._most:
-                raise _busy()
-            mine += count
-            self.held += count
-
-        try:
-            yield hold
-        finally:
-            self.held -= mine
-
-
-class _Patience:
-    """Seconds that a client may keep us waiting: waiting spends them, bytes sent win them back."""
-
-    def __init__(self, most_s: float, bytes_per_s: int) -> None:
-        self._left_s = self._most_s = most_s
-        self._bytes_per_s = bytes_per_s
-
-    async def next(self, body: AsyncIterator[bytes]) -> bytes | None:
-        """The next chunk; None at the end. Raises ApiError."""
-        began = monotonic()
-        try:
-            with anyio.fail_after(self._left_s):
-                chunk = await anext(body, None)
-        except TimeoutError:
-            raise self._too_slow() from None
-        won_s = len(chunk or b"") / self._bytes_per_s
-        self._left_s = min(self._most_s, self._left_s - (monotonic() - began) + won_s)
-        return chunk
-
-    def _too_slow(self) -> ApiError:
-        detail = (
-            f"the body came slower than {self._bytes_per_s} bytes a second, and all "
-            f"{self._most_s:g} s of patience are spent"
-        )
-        accepted = {"bytes_per_second": self._bytes_per_s}
-        return ApiError(ErrorCode.REQUEST_TIMEOUT, detail, "body", None, accepted)
 
 
 async def read_body(request: Request, settings: Settings, hold: Hold) -> AsyncIterator[bytes]:
@@ -72,13 +17,34 @@ async def read_body(request: Request, settings: Settings, hold: Hold) -> AsyncIt
     _check_encoding(request)
     declared = request.headers.get("content-length", "")
     _check_length(int(declared) if declared.isdecimal() else 0, settings.max_upload_bytes)
-    patience = _Patience(settings.body_patience_s, settings.min_upload_rate)
+    patience = Patience(settings.body_patience_s, settings.min_upload_rate)
     body, length = aiter(request.stream()), 0
-    while (chunk := await patience.next(body)) is not None:
+    while (chunk := await _next(body, patience)) is not None:
         length += len(chunk)
         _check_length(length, settings.max_upload_bytes)
         hold(len(chunk))
         yield chunk
+
+
+async def _next(body: AsyncIterator[bytes], patience: Patience) -> bytes | None:
+    """The next chunk; None at the end. Raises ApiError."""
+    patience.wait()
+    try:
+        with anyio.fail_after(patience.left_s):
+            chunk = await anext(body, None)
+    except TimeoutError:
+        raise _too_slow(patience) from None
+    patience.moved(len(chunk or b""))
+    return chunk
+
+
+def _too_slow(patience: Patience) -> ApiError:
+    detail = (
+        f"the body came slower than {patience.bytes_per_s} bytes a second, and all "
+        f"{patience.most_s:g} s of patience are spent"
+    )
+    accepted = {"bytes_per_second": patience.bytes_per_s}
+    return ApiError(ErrorCode.REQUEST_TIMEOUT, detail, "body", None, accepted)
 
 
 def _check_encoding(request: Request) -> None:
@@ -103,8 +69,3 @@ def _check_length(length: int, max_bytes: int) -> None:
         raise ApiError(
             ErrorCode.TOO_LARGE, detail, "body", f"{length} bytes or more", {"maximum": max_bytes}
         )
-
-
-def _busy() -> ApiError:
-    detail = "too many bodies are being received at this moment; send it again soon"
-    return ApiError(ErrorCode.BUSY, detail, "body", headers=retry_after())

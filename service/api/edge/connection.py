@@ -1,45 +1,64 @@
 """uvicorn's connection, for clients that are slow or do not speak HTTP.
 
 uvicorn waits without end for a head, reads without end what follows a request that was answered,
-and refuses in plain text what it cannot parse.
+waits without end for a client to read its answer, and refuses in plain text what it cannot parse.
 """
 
 import asyncio
+import socket
+import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
 import h11
+import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.api.edge.heads import headers_too_large, uri_too_long
+from service.api.edge.patience import Patience
 from service.api.protocol.errors import ApiError, problem_response
 from service.contract.schema import ErrorCode
 from service.contract.settings import Settings
 
 CLOSE = (b"connection", b"close")
+MOST_UNSENT = 128 * 1024  # bytes that the system keeps for a client beyond what it has room for
+SHORTEST_LOOK_S = 0.1  # between two looks at how much a slow client has read
+NO_LINGER = struct.pack("ii", 1, 0)  # when it closes, the system forgets what it has not sent
 
 Awaited = Literal["head", "rest"] | None
+
+log = structlog.get_logger(__name__)
 
 
 def connections(settings: Settings) -> Callable[..., asyncio.Protocol]:
     """What makes uvicorn's protocol of a connection."""
-    return partial(Connection, patience_s=settings.head_timeout_s)
+    return partial(Connection, settings=settings)
 
 
 class Connection(H11Protocol):
-    """Waits so long for a head, and for the rest of a request that is answered already."""
+    """Waits so long for a head, and for the rest of a request that is answered already.
 
-    def __init__(self, *args: Any, patience_s: float, **options: Any) -> None:
+    While there are bytes that its client has not read, its patience with that is spent; what the
+    client reads wins it back. Nothing more is sent meanwhile, so at most one piece is kept here.
+    """
+
+    def __init__(self, *args: Any, settings: Settings, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._patience_s = patience_s
+        self._patience_s = settings.head_timeout_s
         self._awaited: Awaited = None
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
+        self._reading = Patience(settings.answer_patience_s, settings.min_answer_rate)
+        self._unread = 0  # bytes of ours that the system would not take yet
+        self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # tells us of the first byte that must wait
+        self._option(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -55,6 +74,20 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop()
+        self._stop_watching()
+
+    def pause_writing(self) -> None:
+        """The client has to read before more is sent."""
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._reading.wait()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """All that was written has gone."""
+        self._reading.moved(self._unread)
+        self._stop_watching()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """What h11 cannot parse, and raised for: uvicorn calls this while it handles that error."""
@@ -90,6 +123,32 @@ class Connection(H11Protocol):
         if self._timer:
             self._timer.cancel()
         self._timer = self._awaited = None
+
+    def _watch(self) -> None:
+        pause_s = max(self._reading.left_s, SHORTEST_LOOK_S)
+        self._unread_timer = self.loop.call_later(pause_s, self._look_at_reading)
+
+    def _stop_watching(self) -> None:
+        if self._unread_timer:
+            self._unread_timer.cancel()
+        self._unread_timer = None
+
+    def _look_at_reading(self) -> None:
+        """All patience is spent, but for what has been read meanwhile."""
+        left = self.transport.get_write_buffer_size()
+        self._reading.moved(self._unread - left)
+        self._unread = left
+        if self._reading.left_s > 0:
+            self._watch()
+            return
+        log.warning("the client does not read its answer", bytes_left=left)
+        self._option(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self.transport.abort()
+
+    def _option(self, level: int, name: int, value: int | bytes) -> None:
+        """Ask the system for it; a connection that broke off takes none."""
+        with suppress(OSError):
+            self.transport.get_extra_info("socket").setsockopt(level, name, value)
 
     def _give_up(self) -> None:
         begun = self._awaited == "head" and self.conn.trailing_data[0]

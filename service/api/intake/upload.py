@@ -10,7 +10,8 @@ from anyio import to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
-from service.api.edge.body import Hold, read_body
+from service.api.edge.body import read_body
+from service.api.edge.holding import Hold
 from service.api.intake import strict_json
 from service.api.intake.caching import Caching
 from service.api.intake.multipart import Form, Kind, read_form

@@ -60,7 +60,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.INTERNAL: (500, "Internal error"),
     ErrorCode.MODEL_UNAVAILABLE: (503, "Model unavailable"),
     ErrorCode.QUEUE_FULL: (503, "Queue full"),
-    ErrorCode.BUSY: (503, "Too many uploads at once"),
+    ErrorCode.BUSY: (503, "Too much at once"),
     ErrorCode.NO_WORKER: (503, "No worker"),
     ErrorCode.REDIS_UNAVAILABLE: (503, "Redis unavailable"),
     ErrorCode.STORE_UNAVAILABLE: (503, "Store unavailable"),

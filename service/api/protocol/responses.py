@@ -22,6 +22,7 @@ _OF_RESULTS = (
     ErrorCode.GONE,
     ErrorCode.NO_RESULT,
     ErrorCode.NOT_FINISHED,
+    ErrorCode.BUSY,
     ErrorCode.STORE_UNAVAILABLE,
 )
 _WAITING = "Seconds after which it is worth asking again"

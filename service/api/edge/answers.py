@@ -1,0 +1,66 @@
+"""Answers as they leave: in pieces, so that nobody's reading decides how much we hold."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.edge.holding import Hold, Holding
+from service.api.protocol.errors import ApiError, problem_response
+
+PIECE = 256 * 1024  # bytes given to a connection at once; it takes the next when these are sent
+
+
+class InPieces:
+    """Sends what is large piece by piece, and refuses it where too much is being sent already.
+
+    An answer that says its length is held whole while it is sent, so it counts from PIECE on. One
+    that is made as it is sent says none; whoever makes it counts what it holds.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answers: Holding = scope["app"].state.services.answers
+        with answers.holding() as hold:
+            await self._app(scope, receive, _Sending(scope, receive, send, hold))
+
+
+class _Sending:
+    """What an answer is sent by."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, hold: Hold) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._hold = hold
+        self._refused = False
+
+    async def __call__(self, message: Message) -> None:
+        if self._refused:
+            return
+        if message["type"] == "http.response.start":
+            await self._start(message)
+        elif len(body := message.get("body", b"")) > PIECE:
+            await self._split(memoryview(body), more=message.get("more_body", False))
+        else:
+            await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        length = int(Headers(scope=message).get("content-length", "0"))
+        try:
+            if length > PIECE:
+                self._hold(length)
+        except ApiError as error:
+            self._refused = True
+            await problem_response(error)(self._scope, self._receive, self._send)
+        else:
+            await self._send(message)
+
+    async def _split(self, body: memoryview, *, more: bool) -> None:
+        for start in range(0, len(body), PIECE):
+            piece = bytes(body[start : start + PIECE])
+            more_body = more or start + PIECE < len(body)
+            await self._send({"type": "http.response.body", "body": piece, "more_body": more_body})

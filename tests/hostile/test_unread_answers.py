@@ -1,0 +1,114 @@
+"""Clients that ask and do not read: cut off, and they make nobody's memory theirs."""
+
+import select
+import socket
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+from service.contract.ledger import Ledger, Tick
+from service.contract.names import new_id
+from service.contract.records import Count, Order
+from service.contract.schema import Status
+from service.contract.store import Store, attributions_key
+from tests.conftest import wait_until
+from tests.hostile.conftest import Api, read_answer
+from tests.service.conftest import pack, some_arrays
+from tests.tiny import OUTCOME, output_result
+
+SHAPE = (224, 224, 3, 4)
+VALUES_MB = 2.4
+MOST_MB = 400
+
+
+def ask(target: str) -> bytes:
+    return f"GET {target} HTTP/1.1\r\nHost: shapshot.test\r\n\r\n".encode()
+
+
+@pytest.fixture
+def large(ledger: Ledger, store: Store, order: Order) -> str:
+    """The path of an explanation with as many values as four outputs of a usual model have."""
+    ledger.accept(id_ := new_id(), order, timeout_s=60)
+    attempt = ledger.begin(id_)
+    assert attempt
+    height, width, channels, outputs = SHAPE
+    random = np.random.default_rng(0)
+    arrays = some_arrays() | {
+        "values": random.normal(size=SHAPE).astype(np.float32),
+        "base_values": np.zeros(outputs),
+        "data": np.zeros((height, width, channels), np.float32),
+        "output_names": np.array([str(index) for index in range(outputs)]),
+        "output_indices": np.arange(outputs),
+    }
+    store.put(attributions_key(id_, attempt), pack(arrays))
+    outcome = OUTCOME.model_copy(
+        update={"outputs": [output_result(index) for index in range(outputs)]}
+    )
+    ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome)
+    return f"/v1/explanations/{id_}"
+
+
+def connect(api: Api, stack: ExitStack) -> socket.socket:
+    """With little room at the client's end, where the system would keep megabytes unread."""
+    connection = stack.enter_context(socket.socket())
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", api.live.port))
+    return connection
+
+
+def cut_off(connection: socket.socket) -> bool:
+    """Whether it is reset; nothing is read to find out."""
+    poll = select.poll()
+    poll.register(connection, 0)  # errors and hang-ups are told of anyway
+    return bool(poll.poll(0))
+
+
+def test_large_answers_that_nobody_reads_take_little_memory_and_end(serve, large):
+    api = serve(answer_patience_s=1)
+    before_mb = api.peak_mb
+    with ExitStack() as stack:
+        forms = ["json"] * 20 + ["npy"] * 5 + ["npz"] * 5
+        connections = [connect(api, stack) for _ in forms]
+        for form, connection in zip(forms, connections, strict=True):
+            connection.sendall(ask(f"{large}/attributions?format={form}"))
+        wait_until(lambda: all(map(cut_off, connections)), seconds=60)
+    assert api.send(ask("/healthz/live")).status == 200
+    assert api.peak_mb - before_mb < MOST_MB
+    assert "the client does not read its answer" in api.log.read_text()
+
+
+def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, ledger, order):
+    api = serve(answer_patience_s=0.5)
+    ledger.accept(id_ := new_id(), order, timeout_s=60)
+    attempt = ledger.begin(id_)
+    assert attempt
+    before_mb = api.peak_mb
+    with ExitStack() as stack:
+        many, stream = connect(api, stack), connect(api, stack)
+        many.settimeout(1)
+        with pytest.raises((TimeoutError, ConnectionResetError, BrokenPipeError)):
+            many.sendall(ask("/openapi.json") * 100_000)
+        stream.sendall(ask(f"/v1/explanations/{id_}/events"))
+        while not cut_off(stream):
+            ledger.tick(Tick(id_, attempt, Count(time.monotonic_ns(), 2**62)))
+        wait_until(lambda: cut_off(many), seconds=60)
+    assert api.peak_mb - before_mb < MOST_MB
+
+
+def test_a_stream_without_news_and_a_reader_who_is_slow_enough_are_kept(
+    serve, large, ledger, order
+):
+    """Each piece that is read wins back what was waited for it."""
+    api = serve(answer_patience_s=1, min_answer_rate=100_000)
+    ledger.accept(id_ := new_id(), order, timeout_s=60)
+    with api.connect() as stream, api.connect() as slow:
+        stream.sendall(ask(f"/v1/explanations/{id_}/events"))
+        slow.sendall(ask(f"{large}/attributions?format=npy"))
+        received = 0
+        while received < VALUES_MB * 1e6:
+            received += len(slow.recv(100_000))
+            time.sleep(0.1)
+        ledger.cancel(id_)
+        assert b"event: done" in read_answer(stream).content
