@@ -19,6 +19,7 @@ from statistics import median, quantiles
 
 from benchmarks.http_clients import Connection, follow, poll_often
 from benchmarks.set_without_models import LoadSet, load_set, workers
+from service.contract.artefacts import Artefact, Artefacts, Section
 from service.contract.ledger import Tick
 from service.contract.names import new_id
 from service.contract.records import Count
@@ -83,8 +84,10 @@ async def _cache(subject: LoadSet, photo: bytes, rounds: int) -> None:
     attempt = subject.ledger.begin(id_)
     assert attempt
     store = open_store(subject.settings.store_url)
-    store.put(attributions_key(id_, attempt), os.urandom(1_000_000))
-    subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME)
+    content = os.urandom(1_000_000)
+    store.put(attributions_key(id_, attempt), content)
+    stored = Artefacts(attributions=Artefact.of(content), blocks=Section.at(0, b""))
+    subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME, artefacts=stored)
     times = []
     for _ in range(100 * rounds):
         began = time.perf_counter()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from service.contract.artefacts import Artefacts
 from service.contract.outcome import Outcome
 from service.contract.records import State
 from service.contract.schema import ErrorCode, Failure, Status
@@ -33,10 +34,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Ending:
-    """Succeeded or canceled (with what was found, if anything), or failed with its reason."""
+    """Succeeded or canceled (with what was found and stored, if anything), or failed with why."""
 
     status: Status
     outcome: Outcome | None = None
+    artefacts: Artefacts | None = None
     error: Failure | None = None
 
 

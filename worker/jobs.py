@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from service.contract.artefacts import Artefact, Artefacts
 from service.contract.label_maps import LabelMapError, decode_label_map
 from service.contract.ledger import Work
 from service.contract.outcome import Crop, Runtime, Timings
@@ -38,7 +39,7 @@ from worker.images import fit_labels, fit_picture
 from worker.models.errors import ModelUnavailable
 from worker.models.loading import LoadedModel
 from worker.models.registry import Registry
-from worker.outcome import make_outcome, pack_arrays, pack_curves
+from worker.outcome import make_outcome, pack_attributions, pack_curves
 from worker.request import engine_request
 
 STORE_TRIES = 3
@@ -146,7 +147,7 @@ class Explainer:
         if not isinstance(explained, Explained):
             raise explained
         with self._span("store", prepared.task):
-            store_s = self._keep(prepared, explained)
+            store_s, artefacts = self._keep(prepared, explained)
         outcome = make_outcome(
             explained,
             prepared.model.labels,
@@ -155,19 +156,25 @@ class Explainer:
             runtime=_runtime(prepared.model),
             timings=_timings(prepared, explained, engine_s, store_s),
         )
-        return Ending(Status.CANCELED if so_far else Status.SUCCEEDED, outcome)
+        return Ending(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artefacts)
 
-    def _keep(self, prepared: Prepared, explained: Explained) -> float:
-        """Store arrays and curves; the seconds it took."""
+    def _keep(self, prepared: Prepared, explained: Explained) -> tuple[float, Artefacts]:
+        """Store arrays and curves; the seconds it took, and what was stored."""
         began = time.perf_counter()
         explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
         labels = prepared.model.labels
-        arrays = pack_arrays(explained, prepared.pixels, labels)
-        _try_again(lambda: self._store.put(attributions_key(explanation_id, attempt), arrays))
+        arrays, blocks = pack_attributions(explained, prepared.pixels, labels)
+        stored = self._put(attributions_key(explanation_id, attempt), arrays)
+        curves = None
         if explained.faithfulness:
-            curves = pack_curves(explained, labels)
-            _try_again(lambda: self._store.put(faithfulness_key(explanation_id, attempt), curves))
-        return time.perf_counter() - began
+            content = pack_curves(explained, labels)
+            curves = self._put(faithfulness_key(explanation_id, attempt), content)
+        artefacts = Artefacts(attributions=stored, blocks=blocks, faithfulness=curves)
+        return time.perf_counter() - began, artefacts
+
+    def _put(self, key: str, content: bytes) -> Artefact:
+        _try_again(lambda: self._store.put(key, content))
+        return Artefact.of(content)
 
 
 def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:

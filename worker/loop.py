@@ -148,6 +148,7 @@ class ModelWorker(rq.SimpleWorker):
                 task.attempt,
                 ending.status,
                 outcome=ending.outcome,
+                artefacts=ending.artefacts,
                 error=ending.error,
                 count=count if count.planned else None,
                 work=task.control.work,

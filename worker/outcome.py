@@ -1,11 +1,12 @@
 """What the engine found -> what is told of it, and the files that are kept of it."""
 
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.arrays import by_output, pack_arrays
+from service.contract.artefacts import Section
 from service.contract.outcome import (
     Crop,
     Curve,
@@ -20,29 +21,25 @@ from worker.engine.arrays import Pictures
 from worker.engine.explanation import Explained
 
 
-def pack_arrays(explained: Explained, pixels: Pictures, labels: list[str]) -> bytes:
-    """The npz that clients get: values (H, W, C, K), base_values (K,), data (H, W, C), names.
+def pack_attributions(
+    explained: Explained, pixels: Pictures, labels: list[str]
+) -> tuple[bytes, Section]:
+    """The npz that clients get, and where its index is: see `pack_arrays`.
 
-    Where they are known also standard_errors, as values, and players, (H, W) int32.
+    values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and output_indices;
+    where they are known also standard_errors, as values, and players, (H, W) int32.
     """
     attribution = explained.attribution
-    known: dict[str, NDArray[Any]] = {}
-    if attribution.standard_errors is not None:
-        known["standard_errors"] = attribution.standard_errors.astype(np.float32)
-    if attribution.players is not None:
-        known["players"] = attribution.players
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        allow_pickle=False,
-        values=attribution.values.astype(np.float32),
-        base_values=attribution.base_values,
-        data=pixels,
-        output_names=np.array([labels[index] for index in explained.outputs]),
-        output_indices=explained.outputs,
-        **known,
-    )
-    return buffer.getvalue()
+    arrays: dict[str, NDArray[Any] | None] = {
+        "values": attribution.values,
+        "standard_errors": attribution.standard_errors,
+        "base_values": attribution.base_values,
+        "data": pixels,
+        "output_names": np.array([labels[index] for index in explained.outputs]),
+        "output_indices": explained.outputs,
+        "players": attribution.players,
+    }
+    return pack_arrays({name: array for name, array in arrays.items() if array is not None})
 
 
 def pack_curves(explained: Explained, labels: list[str]) -> bytes:
@@ -87,7 +84,7 @@ def make_outcome(
 def _output_results(explained: Explained, labels: list[str]) -> list[OutputResult]:
     """Sums are of the stored float32 values, so that a client's own sum agrees."""
     found = explained.attribution
-    sums = found.values.astype(np.float32).sum(axis=(0, 1, 2), dtype=np.float64)  # (K,)
+    sums = np.array([each.sum(dtype=np.float64) for each in by_output(found.values)])  # (K,)
     gaps = found.scores - found.base_values - sums
     fidelity, even = found.held_out_fidelity, found.even_energy
     return [

@@ -74,6 +74,7 @@ def encode_found(order: Order, earlier: State) -> dict[str, object]:
         "outcome": earlier.outcome.model_dump_json() if earlier.outcome else "",
         "result": earlier.result,
         "cached_from": earlier.id,
+        **_given(artefacts=earlier.artefacts.model_dump_json() if earlier.artefacts else None),
     }
 
 
@@ -97,7 +98,7 @@ def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]])
 
 def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
     """Those that are JSON. Raises ValueError."""
-    names = ("order", "outcome", "error", "progress")
+    names = ("order", "outcome", "artefacts", "error", "progress")
     found = {name: from_json(fields[name]) for name in names if name in fields}
     return {"progress": Count(0, 0)} | found
 

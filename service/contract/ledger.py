@@ -17,6 +17,7 @@ import redis
 import structlog
 
 from service.contract import scripts
+from service.contract.artefacts import Artefacts
 from service.contract.hashes import (
     Hash,
     decode,
@@ -287,16 +288,19 @@ class Ledger:
         status: Status,
         *,
         outcome: Outcome | None = None,
+        artefacts: Artefacts | None = None,
         error: Failure | None = None,
         count: Count | None = None,
         work: Work | None = None,
     ) -> None:
         """End it, if this attempt still owns it: check and write are one step. Raises Fenced.
 
-        work: added to the totals in the same step.
+        artefacts: what was stored, for readers to compare. work: added to the totals in the same
+        step.
         """
         texts = (
             outcome.model_dump_json() if outcome else "",
+            artefacts.model_dump_json() if artefacts else "",
             error.model_dump_json() if error else "",
             encode_count(count),
             *_flat(vars(work) if work else {}),

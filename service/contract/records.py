@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.contract.artefacts import Artefacts
 from service.contract.names import EXPLANATION_ID
 from service.contract.outcome import Outcome
 from service.contract.request import ResolvedSettings
@@ -91,5 +92,6 @@ class State:
     progress: Count
     outcome: Outcome | None
     result: Token | None  # the attempt whose artefacts stand
+    artefacts: Artefacts | None  # what was stored for it
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation that found it, where no worker did

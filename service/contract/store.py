@@ -6,7 +6,7 @@ half a file and a worker that lost its lease cannot overwrite what stands.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+CHUNK = 2**20  # bytes
 MARKER_KEY = "identity.json"  # which set the store belongs to; written once, by identity.py
 
 
@@ -23,6 +24,10 @@ class StoreError(Exception):
 
 class MissingArtefact(StoreError):  # noqa: N818 - a fact, not a fault
     """Nothing is stored under that name."""
+
+
+class DamagedArtefact(MissingArtefact):
+    """What is stored under that name is not what was written: as good as nothing."""
 
 
 def image_key(explanation_id: str) -> str:
@@ -83,6 +88,41 @@ class Store:
         """Read it whole. Raises MissingArtefact, StoreError."""
         with _translated(key):
             return obstore.get(self._objects, key).bytes().to_bytes()
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read parts of it, each (offset, length). Raises MissingArtefact, StoreError.
+
+        Raises DamagedArtefact where it ends before one of them does.
+        """
+        starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
+        try:
+            with _translated(key):
+                parts = obstore.get_ranges(self._objects, key, starts=starts, lengths=lengths)
+                found = [bytes(part) for part in parts]
+        except MissingArtefact:
+            raise
+        except StoreError:
+            self._check_reach(key, ranges)
+            raise
+        if [len(part) for part in found] != lengths:
+            self._check_reach(key, ranges)
+        return found
+
+    def _check_reach(self, key: str, ranges: Sequence[tuple[int, int]]) -> None:
+        needed, size = max(sum(each) for each in ranges), self.size(key)
+        if size < needed:
+            raise DamagedArtefact(f"{key!r} has {size} bytes; at least {needed} were written")
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Read it in parts of about CHUNK bytes. Raises MissingArtefact, StoreError."""
+        with _translated(key):
+            for chunk in obstore.get(self._objects, key).stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
+
+    def size(self, key: str) -> int:
+        """Its bytes. Raises MissingArtefact, StoreError."""
+        with _translated(key):
+            return obstore.head(self._objects, key)["size"]
 
     def copy(self, key: str, to: str) -> None:
         """Store the same content under another key as well. Raises MissingArtefact, StoreError."""

@@ -3,7 +3,7 @@
 Curves of faithfulness -> PNG: `faithfulness_chart`.
 """
 
-from service.render.attributions import Attributions, load_attributions
+from service.render.attributions import NAMES, Attributions, attributions_of, load_attributions
 from service.render.chart import faithfulness_chart
 from service.render.colours import channel_sums, limit
 from service.render.curves import METRICS, Curve
@@ -15,6 +15,7 @@ from service.render.row import Row
 
 __all__ = [
     "METRICS",
+    "NAMES",
     "PALETTES",
     "Attributions",
     "BadAttributions",
@@ -25,6 +26,7 @@ __all__ = [
     "PaletteName",
     "RenderError",
     "Row",
+    "attributions_of",
     "channel_sums",
     "faithfulness_chart",
     "figure",

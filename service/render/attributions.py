@@ -2,8 +2,9 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -53,7 +54,14 @@ class Attributions:
 
 def load_attributions(npz: bytes) -> Attributions:
     """Read the arrays as the worker stored them; nothing is unpickled. Raises BadAttributions."""
-    arrays = _read_arrays(npz)
+    return attributions_of(_read_arrays(npz))
+
+
+def attributions_of(arrays: Mapping[str, NDArray[Any]]) -> Attributions:
+    """Check arrays by NAMES. Raises BadAttributions."""
+    missing = [name for name in NAMES if name not in arrays]
+    if missing:
+        raise BadAttributions(f"{missing[0]} is missing; accepted are {', '.join(NAMES)}")
     return Attributions(
         values=arrays["values"].astype(np.float32, copy=False),
         base_values=arrays["base_values"].astype(np.float32, copy=False),

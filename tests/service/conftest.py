@@ -1,6 +1,5 @@
 """The app in this process, with a real Redis and store, and a hand that plays the worker."""
 
-import io
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +12,8 @@ import redis
 from structlog.testing import capture_logs
 
 from service.api.app import create_app
+from service.contract.arrays import pack_arrays
+from service.contract.artefacts import Artefact, Artefacts
 from service.contract.cards import ModelCard
 from service.contract.ledger import Ledger
 from service.contract.outcome import (
@@ -64,15 +65,20 @@ class Hand:
         curves: Sequence[Curve] = (),
     ) -> State:
         """End it with a result."""
-        self._store.put(attributions_key(explanation_id, attempt), pack(arrays or some_arrays()))
+        npz, blocks = pack_arrays(arrays or some_arrays())
+        self._store.put(attributions_key(explanation_id, attempt), npz)
+        faithfulness = None
         if curves:
             content = Faithfulness(curves=list(curves)).model_dump_json().encode()
             self._store.put(faithfulness_key(explanation_id, attempt), content)
+            faithfulness = Artefact.of(content)
+        stored = Artefacts(attributions=Artefact.of(npz), blocks=blocks, faithfulness=faithfulness)
         self.ledger.finish(
             explanation_id,
             attempt,
             status,
             outcome=some_outcome(partial=status is Status.CANCELED, curves=curves),
+            artefacts=stored,
             count=Count(96, 100),  # a method may need fewer than planned
         )
         return self.read(explanation_id)
@@ -98,12 +104,6 @@ def some_arrays() -> dict[str, Any]:
         "output_names": np.array(list(EXPLAINED.values())),
         "output_indices": np.array(list(EXPLAINED)),
     }
-
-
-def pack(arrays: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
 
 
 def some_curves(*metrics: Metric) -> list[Curve]:
@@ -235,12 +235,11 @@ def create(ask: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-async def poisoned(create: Callable[..., Any], hand: Hand, store: Store) -> AsyncIterator[str]:
-    """A path that fails as nobody expects: what lies there for arrays are none."""
+async def poisoned(create: Callable[..., Any], hand: Hand) -> AsyncIterator[str]:
+    """A path that fails as nobody expects: its arrays are not finite."""
     explanation_id = await create()
-    ended = hand.succeed(explanation_id)
-    assert ended.result
-    store.put(attributions_key(explanation_id, ended.result), b"no arrays")
+    arrays = some_arrays()
+    hand.succeed(explanation_id, arrays=arrays | {"values": arrays["values"] * np.inf})
     with capture_logs():  # the trace would be printed with all that it passed through
         yield f"/v1/explanations/{explanation_id}/heatmap.png"
 

@@ -28,7 +28,17 @@ WILD = {
     "a path": b"../../../etc/passwd",
 }
 FIELDS = (
-    *("status", "version", "attempts", "order", "progress", "outcome", "result", "error"),
+    *(
+        "status",
+        "version",
+        "attempts",
+        "order",
+        "progress",
+        "outcome",
+        "result",
+        "artefacts",
+        "error",
+    ),
     *("created_at", "started_at", "finished_at", "expires_at"),
 )
 SEEN = ("", "/events", "/attributions?format=json", "/heatmap.png", "/faithfulness")

@@ -44,6 +44,7 @@ def begun(store: Store, max_evals: int) -> Task:
         progress=Count(0, 0),
         outcome=None,
         result=None,
+        artefacts=None,
         error=None,
         cached_from=None,
     )

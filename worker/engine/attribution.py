@@ -56,8 +56,10 @@ class Attribution:
         Adversarial Training", 2020, https://arxiv.org/abs/1810.06583. Players of equal size give
         the same number as their elements; a larger one counts by its size.
         """
-        sizes = np.sort(np.abs(self.values).reshape(-1, len(self.scores)), axis=0)  # rising
-        count, total = len(sizes), sizes.sum(axis=0)
+        count = self.values[..., 0].size
         weights = np.arange(1 - count, count, 2) / count
-        gini: Scores = weights @ sizes / np.where(total > 0, total, 1)
+        gini: Scores = np.zeros(len(self.scores))
+        for k in range(len(gini)):  # each alone: a copy of all would be as large as the values
+            sizes = np.sort(np.abs(self.values[..., k]), axis=None)  # rising
+            gini[k] = weights @ sizes / (sizes.sum() or 1)
         return gini.clip(0)  # equal values give 0 but for rounding

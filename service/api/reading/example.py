@@ -65,7 +65,10 @@ def succeeded() -> dict[str, Any]:
 
 def _document(status: Status, **differing: Any) -> dict[str, Any]:
     fields: dict[str, Any] = dict.fromkeys(
-        ("started_at", "finished_at", "expires_at", "outcome", "result", "error", "cached_from")
+        (
+            *("started_at", "finished_at", "expires_at", "outcome", "result", "artefacts"),
+            *("error", "cached_from"),
+        )
     )
     fields |= {"attempts": 0, "progress": Count(0, 0)}
     state = State(

@@ -1,8 +1,11 @@
 """What arrays, curves and pictures share: is there a result, of which outputs, how is it sent."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 
+import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from starlette.responses import Response
@@ -11,10 +14,21 @@ from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.headers import not_modified
 from service.api.reading import documents
 from service.api.services import Services
+from service.contract import arrays
+from service.contract.arrays import Arrays
+from service.contract.artefacts import Artefact, Artefacts, read_in_chunks, read_whole
 from service.contract.outcome import Curve, Faithfulness, Outcome
 from service.contract.records import State
 from service.contract.schema import ErrorCode
-from service.contract.store import MissingArtefact, attributions_key, faithfulness_key, image_key
+from service.contract.store import (
+    DamagedArtefact,
+    MissingArtefact,
+    attributions_key,
+    faithfulness_key,
+    image_key,
+)
+
+log = structlog.get_logger(__name__)
 
 PNG = "image/png"
 FRESH_S = 86400  # a result never changes; it may go with its explanation
@@ -52,27 +66,84 @@ def _position(outcome: Outcome, name: str) -> int:
     raise ApiError(ErrorCode.UNKNOWN_OUTPUT, detail, "output", name, explained)
 
 
-def load_arrays(services: Services, state: State) -> bytes:
-    """The npz as the worker stored it. Blocking. Raises ApiError, StoreError."""
-    return _load(services, attributions_key(state.id, str(state.result)), what="result")
+def load_arrays(
+    services: Services,
+    state: State,
+    outputs: Sequence[int] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Arrays:
+    """The arrays of these outputs, by position; None: of all. names: only these, if known.
+
+    Only what is asked for is read. Blocking. Raises ApiError, StoreError.
+    """
+    key, recorded = attributions_key(state.id, str(state.result)), _recorded(state)
+    count = len(outcome_of(state).outputs)
+    with _told(services, state, "result"):
+        return arrays.load_arrays(services.store, key, recorded, count, outputs, names=names)
+
+
+def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:
+    """The npz as the worker stored it: its size in bytes, and its content in chunks.
+
+    The stored bytes are compared before this returns. Blocking, as each chunk is. Raises ApiError,
+    StoreError; the chunks raise StoreError.
+    """
+    key, recorded = attributions_key(state.id, str(state.result)), _recorded(state).attributions
+    with _told(services, state, "result"):
+        chunks = read_in_chunks(services.store, key, recorded)
+        first = next(chunks)
+    return recorded.size, chain([first], chunks)
 
 
 def load_curves(services: Services, state: State) -> list[Curve]:
     """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
-    stored = _load(services, faithfulness_key(state.id, str(state.result)), what="result")
+    recorded = _recorded(state).faithfulness
+    with _told(services, state, "result"):
+        key = faithfulness_key(state.id, str(state.result))
+        if recorded is None:
+            raise MissingArtefact(f"nothing was stored as {key!r}")
+        stored = read_whole(services.store, key, recorded)
     return Faithfulness.model_validate_json(stored).curves
 
 
 def load_upload(services: Services, state: State) -> bytes:
     """The picture as it was sent. Blocking. Raises ApiError, StoreError."""
-    return _load(services, image_key(state.id), what="picture")
+    with _told(services, state, "picture"):
+        if state.order is None:
+            raise MissingArtefact(f"the order of {state.id} is gone")
+        image = state.order.image
+        recorded = Artefact(size=image.bytes, sha256=image.sha256)
+        return read_whole(services.store, image_key(state.id), recorded)
 
 
-def _load(services: Services, key: str, *, what: str) -> bytes:
+def _recorded(state: State) -> Artefacts:
+    """What was stored of the result. Raises ApiError."""
+    if state.artefacts is None:
+        detail = "the result was stored by an earlier version, which this one cannot read"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
+    return state.artefacts
+
+
+@contextmanager
+def _told(services: Services, state: State, what: str) -> Iterator[None]:
+    """Withdraws what is missing or damaged from the cache, so that it is computed anew.
+
+    Raises ApiError for it.
+    """
     try:
-        return services.store.get(key)
+        yield
     except MissingArtefact as error:
-        detail = f"the {what} is no longer in the store"
+        damaged = isinstance(error, DamagedArtefact)
+        log.error(
+            "an artefact is damaged" if damaged else "an artefact is missing",
+            id=state.id,
+            reason=str(error),
+        )
+        services.ledger.withdraw(state.id)
+        if state.cached_from:
+            services.ledger.withdraw(state.cached_from)
+        detail = f"the {what} is {'damaged' if damaged else 'no longer'} in the store"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
 
 

@@ -2,11 +2,10 @@
 
 import io
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.services import Provided, Services
 from service.contract.answer import Answer
+from service.contract.arrays import Arrays
 from service.contract.records import State
 from service.contract.schema import ErrorCode
 
@@ -25,10 +25,8 @@ MEDIA_TYPES = {
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
-BY_OUTPUT = ("values", "standard_errors", "base_values", "output_names", "output_indices")
 MAX_JSON_VALUES = 5_000_000  # about 100 MB of text
 
-Arrays = dict[str, NDArray[Any]]
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
@@ -104,10 +102,11 @@ def _negotiated(request: Request) -> str:
 
 
 def _content(services: Services, state: State, kept: list[int], form: str) -> bytes:
-    stored = artefacts.load_arrays(services, state)
     if form == "npz" and state.outcome and kept == list(range(len(state.outcome.outputs))):
-        return stored
-    arrays = _narrowed(stored, kept)
+        _, chunks = artefacts.read_npz(services, state)
+        return b"".join(chunks)
+    names = ["values"] if form == "npy" else None
+    arrays = artefacts.load_arrays(services, state, kept, names=names)
     if form == "json":
         return _as_json(state.id, arrays)
     buffer = io.BytesIO()
@@ -116,13 +115,6 @@ def _content(services: Services, state: State, kept: list[int], form: str) -> by
     else:
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
-
-
-def _narrowed(stored: bytes, kept: list[int]) -> Arrays:
-    with np.load(io.BytesIO(stored), allow_pickle=False) as archive:
-        arrays = dict(archive)
-    by_output = [name for name in BY_OUTPUT if name in arrays]
-    return arrays | {n: np.ascontiguousarray(arrays[n][..., kept]) for n in by_output}
 
 
 def _as_json(explanation_id: str, arrays: Arrays) -> bytes:

@@ -14,9 +14,10 @@ from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.reading import batch_documents
 from service.api.reading.catalogue import BatchState
 from service.api.results import artefacts
-from service.api.results.attributions import MEDIA_TYPES, Arrays
+from service.api.results.attributions import MEDIA_TYPES
 from service.api.results.figures import FIGURE, FigureLook, figure_of
 from service.api.services import Provided, Services
+from service.contract.arrays import Arrays
 from service.contract.records import State
 from service.contract.schema import ErrorCode, Status
 
@@ -80,8 +81,7 @@ def _pack(services: Services, states: Mapping[int, State]) -> bytes:
     """The npz of all of them. Blocking. Raises ApiError, StoreError."""
     rows: list[Arrays] = []
     for state in states.values():
-        with np.load(io.BytesIO(artefacts.load_arrays(services, state))) as archive:
-            rows.append(dict(archive))
+        rows.append(artefacts.load_arrays(services, state))
         _check(rows, len(states))
     names = [name for name in rows[0] if all(name in row for row in rows)]
     buffer = io.BytesIO()

@@ -81,9 +81,9 @@ def _subject(
     services: Services, state: State, shown: Sequence[int], true_label: str | None
 ) -> Subject:
     outcome = artefacts.outcome_of(state)
-    arrays = render.load_attributions(artefacts.load_arrays(services, state))
+    arrays = artefacts.load_arrays(services, state, shown, names=render.NAMES)
     return Subject(
-        arrays.narrow(shown),
+        render.attributions_of(arrays),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         photo=partial(_photo, services, state),
