@@ -20,6 +20,7 @@ from service.api.edge.metrics import Metrics
 from service.api.edge.rate_limit import RateLimit
 from service.api.edge.security import Guard
 from service.api.edge.traffic import RedisMetrics
+from service.api.edge.wrong_keys import WrongKeys
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import Watch
 from service.contract.ledger import Ledger
@@ -77,7 +78,11 @@ async def open_services(
             bodies=Holding(settings.uploads_at_once * settings.max_upload_bytes, BODIES_FULL),
             answers=Holding(settings.max_answer_bytes, ANSWERS_FULL),
             heavy=CapacityLimiter(PICTURES_AT_ONCE),
-            guard=Guard(keyring, RateLimit.of(settings.rate_limit, reading)),
+            guard=Guard(
+                keyring,
+                RateLimit.of(settings.rate_limit, reading),
+                WrongKeys.of(settings.wrong_keys_limit, reading),
+            ),
             caller=NOBODY,
         )
     finally:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
+Limit = Annotated[str, Field(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day)|off)$")]
 HostName = Annotated[
     str, Field(pattern=r"^((\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$")
 ]
@@ -82,10 +83,11 @@ class Settings(BaseSettings):
     keys_file: Path | None = Field(
         None, description="Who may use the API (`shapshot keys`); unset: all, on loopback only"
     )
-    rate_limit: str = Field(
-        "600/minute",
-        pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day)|off)$",
-        description="Requests of one name, such as 20/second, or off; beyond it 429",
+    rate_limit: Limit = Field(
+        "600/minute", description="Requests of one name, such as 20/second, or off; beyond it 429"
+    )
+    wrong_keys_limit: Limit = Field(
+        "10/minute", description="Wrong keys of one address, or off; beyond it 429 to wrong keys"
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         (), description="Origins, by commas, whose pages may call the API; none by default"

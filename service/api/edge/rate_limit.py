@@ -20,15 +20,8 @@ class RateLimit:
     """One limit, for each name apart; its window slides."""
 
     def __init__(self, item: RateLimitItem, connection: redis.asyncio.Redis) -> None:
-        pool = connection.connection_pool
-        storage = RedisStorage(
-            "async+redis://",
-            implementation="redispy",
-            key_prefix="shapshot:rate",
-            connection_pool=pool,  # type: ignore[arg-type]  # as it documents
-        )
         self._item = item
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._limiter = sliding_window(connection)
 
     @classmethod
     def of(cls, text: str, connection: redis.asyncio.Redis) -> Self | None:
@@ -52,3 +45,14 @@ class RateLimit:
                 ErrorCode.RATE_LIMITED, detail, accepted=str(self._item), headers=headers
             )
         return headers
+
+
+def sliding_window(connection: redis.asyncio.Redis) -> SlidingWindowCounterRateLimiter:
+    """What counts in this Redis."""
+    storage = RedisStorage(
+        "async+redis://",
+        implementation="redispy",
+        key_prefix="shapshot:rate",
+        connection_pool=connection.connection_pool,  # type: ignore[arg-type]  # as it documents
+    )
+    return SlidingWindowCounterRateLimiter(storage)

@@ -10,6 +10,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from service.api.edge.caller import OPERATOR, Caller
 from service.api.edge.keyring import Keyring
 from service.api.edge.rate_limit import RateLimit
+from service.api.edge.wrong_keys import WrongKeys
 from service.api.protocol.errors import ApiError
 from service.contract.schema import ErrorCode
 from service.keys import Scope
@@ -25,13 +26,16 @@ class Guard:
 
     keyring: Keyring | None
     rate_limit: RateLimit | None
+    wrong_keys: WrongKeys | None
 
-    def recognise(self, token: str | None) -> Caller:
-        """Raises ApiError unauthorized, which does not repeat what was sent."""
+    async def recognise(self, token: str | None, host: str | None) -> Caller:
+        """Raises ApiError unauthorized or rate_limited, which do not repeat what was sent."""
         if self.keyring is None:
             return OPERATOR
         caller = self.keyring.caller_of(token) if token else None
         if caller is None:
+            if token and self.wrong_keys:
+                await self.wrong_keys.count(host)
             said = "this is no key of this server" if token else "there is no key"
             accepted = ["Authorization: Bearer KEY", "X-API-Key: KEY"]
             headers = {"WWW-Authenticate": "Bearer"}
@@ -45,7 +49,7 @@ Header = Annotated[str | None, Security(_HEADER)]
 
 async def _admit(request: Request, bearer: Bearer, header: Header) -> None:
     """Let in who may. Raises ApiError unauthorized, rate_limited, forbidden, and RedisError."""
-    caller = _recognise(request, bearer, header)
+    caller = await _recognise(request, bearer, header)
     rate_limit = _guard(request).rate_limit
     if caller.name is not None and rate_limit:
         request.state.headers = await rate_limit.count(caller.name)
@@ -55,18 +59,22 @@ async def _admit(request: Request, bearer: Bearer, header: Header) -> None:
 
 async def _admit_admin(request: Request, bearer: Bearer, header: Header) -> None:
     """Not counted: counting takes Redis, and who watches wants answers while it is away."""
-    _demand(_recognise(request, bearer, header), Scope.ADMIN)
+    _demand(await _recognise(request, bearer, header), Scope.ADMIN)
 
 
-def _recognise(
+async def _recognise(
     request: Request, bearer: HTTPAuthorizationCredentials | None, header: str | None
 ) -> Caller:
-    """Who asks; the request's log line names them. Raises ApiError unauthorized, bad_request."""
+    """Who asks; the request's log line names them.
+
+    Raises ApiError unauthorized, rate_limited, bad_request.
+    """
     tokens = {token for token in (bearer and bearer.credentials, header) if token}
     if len(tokens) > 1:
         detail = "Authorization and X-API-Key hold different keys; one is enough"
         raise ApiError(ErrorCode.BAD_REQUEST, detail, "X-API-Key")
-    caller = _guard(request).recognise(next(iter(tokens), None))
+    host = request.client.host if request.client else None
+    caller = await _guard(request).recognise(next(iter(tokens), None), host)
     if caller.name is not None:
         structlog.contextvars.bind_contextvars(key=caller.name)
     return caller
