@@ -8,7 +8,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import json
 import re
-import signal
 import subprocess
 import tempfile
 import time
@@ -79,10 +78,6 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-    def send_signal(self, number: signal.Signals) -> None:
-        if self._process:
-            self._process.send_signal(number)
 
     def shut_down(self) -> None:
         """Let it end by itself, without a snapshot: its memory is its append-only file."""

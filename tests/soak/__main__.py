@@ -9,20 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.conftest import RedisServer
 from tests.soak.run import soak
 
 
 def main() -> int:
     seed, faults = int(os.environ.get("SOAK_SEED", 1)), int(os.environ.get("SOAK_FAULTS", 300))
     folder = Path(tempfile.mkdtemp(prefix="shapshot-soak-"))
-    server = RedisServer(folder, remembers=True)
-    server.start()
     print(f"seed {seed}, {faults} faults; logs and history in {folder}", flush=True)
-    try:
-        history = soak(folder, server, seed=seed, faults=faults)
-    finally:
-        server.stop()
+    history = soak(folder, seed=seed, faults=faults)
     checker = Path(__file__).with_name("checker.py")
     return subprocess.run([sys.executable, "-I", checker, history]).returncode
 

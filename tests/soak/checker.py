@@ -155,6 +155,8 @@ class Checker:
                 if fault.kind == event["kind"]:
                     fault.end = self.lines
                     break
+        elif event["op"] == "alarm":
+            self._broken(INTERNAL, f"{event['who']} says: {event['text']}", self.lines)
         elif event["op"] == "settled":
             self._settled = True
 

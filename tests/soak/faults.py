@@ -5,19 +5,21 @@ A note names what the fault excuses: codes of failure that may come of it.
 
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.chaos.nursery import Forked
-from tests.chaos.stage import LEASE_S, Stage, end, fill_disk, free_disk
-from tests.conftest import RedisServer
+from tests.chaos.stage import LEASE_S, end, fill_disk, free_disk
 from tests.soak.clients import INPUTS, Client, Pool, open_after
 from tests.soak.history import Book
+from tests.soak.stage import WORKERS, SoakStage
 
-WORKERS = ("worker-1", "worker-2", "worker-3")
 UPLOADS = 20  # at once, when the API is killed amid them
+
+SHIFTS_S = (60, -60, 8 * 86400, -8 * 86400)
 
 LOST = "worker_lost"
 UNSTORED = "store_unavailable"
@@ -29,7 +31,7 @@ class Faults:
     Only which explanation is hit depends on what there is at that time.
     """
 
-    def __init__(self, stage: Stage, book: Book, pool: Pool, seed: str) -> None:
+    def __init__(self, stage: SoakStage, book: Book, pool: Pool, seed: str) -> None:
         self._stage = stage
         self._history = book.writer("harness")
         self._uploads = book.writer("uploaders")
@@ -45,6 +47,8 @@ class Faults:
             self.kill_api,
             self.kill_api_amid_uploads,
             self.freeze_api,
+            self.shift_clock_of_worker,
+            self.shift_clock_of_api,
             self.fill_disk,
             self.lose_store,
         ]
@@ -81,6 +85,14 @@ class Faults:
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(timeout=60) in (0, -signal.SIGTERM)
 
+    def shift_clock_of_worker(self) -> None:
+        """It dies, and is started on a machine whose clock is wrong."""
+        name, shift_s = self._chance.choice(WORKERS), self._chance.choice(SHIFTS_S)
+        with self._noted("shift_clock_of_worker", LOST, shift_s=shift_s):
+            end(self._stage.processes[name])
+            self._stage.start_worker(name, shift_s=shift_s)
+            time.sleep(self._chance.uniform(2, 6))
+
     def fill_disk(self) -> None:
         worker, seconds = self._worker(), self._chance.uniform(0.2, 2)
         with self._noted("fill_disk", UNSTORED, seconds=seconds):
@@ -98,7 +110,8 @@ class Faults:
         kill = self._chance.random() < 0.5
         seconds = self._chance.choices([0, 1, 7, 25], weights=[60, 30, 8, 2])[0]
         with self._noted("restart_redis", LOST, kill=kill, seconds=seconds):
-            self._stage.redis.stop() if kill else self._stage.redis.shut_down()
+            self._redis.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            self._redis.wait(60)
             time.sleep(seconds)
             self._stage.redis.start()
 
@@ -106,13 +119,25 @@ class Faults:
         """It accepts connections and does not answer."""
         seconds = self._chance.choices([0.5, 3, 8], weights=[60, 30, 10])[0]
         with self._noted("freeze_redis", LOST, seconds=seconds):
-            _freeze(self._stage.redis, seconds)
+            _freeze(self._redis, seconds)
+
+    @property
+    def _redis(self) -> subprocess.Popen[bytes]:
+        assert self._stage.redis.process
+        return self._stage.redis.process
 
     # --- The API
 
     def kill_api(self) -> None:
         with self._noted("kill_api"):
             end(self._stage.processes["api"])
+
+    def shift_clock_of_api(self) -> None:
+        shift_s = self._chance.choice(SHIFTS_S)
+        with self._noted("shift_clock_of_api", shift_s=shift_s):
+            end(self._stage.processes["api"])
+            self._stage.start_api(shift_s=shift_s)
+            time.sleep(self._chance.uniform(0, 4))
 
     def freeze_api(self) -> None:
         seconds = self._chance.uniform(0.5, 4)
@@ -157,7 +182,7 @@ class Faults:
             time.sleep(seconds)
 
 
-def _freeze(process: Forked | RedisServer, seconds: float) -> None:
+def _freeze(process: Forked | subprocess.Popen[bytes], seconds: float) -> None:
     process.send_signal(signal.SIGSTOP)
     time.sleep(seconds)
     process.send_signal(signal.SIGCONT)

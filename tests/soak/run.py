@@ -3,48 +3,29 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from tests.chaos.nursery import Forked
-from tests.chaos.stage import Stage
-from tests.conftest import RedisServer
-from tests.soak import workers
+from service.redis_server import find_server
+from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.soak.clients import INPUTS, Client, Known, Person, Pool
-from tests.soak.faults import WORKERS, Faults
+from tests.soak.faults import Faults
 from tests.soak.history import Book
+from tests.soak.stage import SoakStage
 
 PEOPLE = 4
 PAUSE_S = 0.1  # of each between two calls
 WALK_EVERY = 10  # faults
-END_S = 300  # how long what was accepted may take to end once all is well again
 TELL_EVERY_S = 15
-
-
-class SoakStage(Stage):
-    """A stage of workers that write into the history."""
-
-    book: Book
-    worker_main = staticmethod(workers.main)
-
-    def start_worker(self, name: str = "worker", **_: object) -> Forked:  # type: ignore[override]
-        return self._start(name, self.worker_main, name, self.step_s, self.book.pipe)
-
-    def heal(self) -> None:
-        """Start again what has ended, as a supervisor does."""
-        if not self.living("api"):
-            self.start_api()
-        for name in WORKERS:
-            if not self.living(name):
-                self.start_worker(name)
 
 
 class Soak:
     """The stage, those who use it, and who does harm."""
 
-    def __init__(self, stage: SoakStage, book: Book, seed: int) -> None:
-        self._stage, self._book, self._seed = stage, book, seed
+    def __init__(self, stage: SoakStage, book: Book, seed: int, *, end_s: float) -> None:
+        self._stage, self._book, self._seed, self._end_s = stage, book, seed, end_s
         self._history = book.writer("harness")
         self._pool = Pool()
         self._faults = Faults(stage, book, self._pool, f"{seed}")
@@ -53,13 +34,14 @@ class Soak:
         self._began = time.monotonic()
         self.kinds: Counter[str] = Counter()
 
-    def run(self, faults: int) -> None:
-        """See each result without a fault; do so many of them; let everything end."""
+    def run(self, faults: int, *, calm_s: float) -> None:
+        """See each result without a fault; after a calm do so many of them; let everything end."""
         self._history.note("soak", seed=self._seed, faults=faults)
         self._stage.heal()
         self._stage.wait_ready()
         self._see_references()
         people = [self._person(n) for n in range(PEOPLE)]
+        time.sleep(calm_s)
         chance, told_at = Random(f"{self._seed} pauses"), 0.0  # noqa: S311 - not for secrets
         for done in range(faults):
             self.kinds[self._faults.do_harm()] += 1
@@ -74,6 +56,7 @@ class Soak:
         for person in people:
             person.join()
         self._settle()
+        self._client.close()
         self._tell(faults, faults)
 
     def _tell(self, done: int, of: int) -> None:
@@ -118,7 +101,7 @@ class Soak:
         self._history.note("settled")
 
     def _look_until_all_are_done(self) -> None:
-        deadline = time.monotonic() + END_S
+        deadline = time.monotonic() + self._end_s
         while time.monotonic() < deadline and (waiting := list(filter(_unseen, self._pool.all))):
             self._stage.heal()
             for known in waiting:
@@ -135,18 +118,30 @@ def _unseen(known: Known) -> bool:
 
 def soak(
     folder: Path,
-    server: RedisServer,
     *,
     seed: int,
     faults: int,
-    stage: type[SoakStage] = SoakStage,
+    calm_s: float = 1,
+    end_s: float = 300,
+    stage: Callable[..., SoakStage] = SoakStage,
 ) -> Path:
-    """Run it; the file of its history."""
+    """Run it; the file of its history. Raises NoRedis.
+
+    end_s: how long what was accepted may take to end once all is well again.
+    """
     with ExitStack() as stack:
+        server = stack.enter_context(guarded_by(USERS["compose"], find_server()))
         book = Book(folder)
         stack.callback(book.close)
-        built = stage(folder, server, settings={"MAX_QUEUED": 200}, step_s=0.01)
+        stack.callback(_note_alarms, server, book)
+        built = stage(folder, server, settings={"MAX_QUEUED": 200}, step_s=0.01, book=book)
         stack.callback(built.close)
-        built.book = book
-        Soak(built, book, seed).run(faults)
+        Soak(built, book, seed, end_s=end_s).run(faults, calm_s=calm_s)
     return book.path
+
+
+def _note_alarms(server: Guarded, book: Book) -> None:
+    """What Redis says that it lost, or refused one of ours."""
+    for line in server.log.splitlines():
+        if "CRITICAL" in line or "NOPERM" in line:
+            book.writer("redis").note("alarm", text=line[:1000])

@@ -4,18 +4,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import started, wait_until
+from service.redis_server import NoRedis, find_server
+from tests.conftest import skip_or_raise, wait_until
+from tests.docker.guarded import USERS, guarded_by
 from tests.soak import checker
 from tests.soak.clients import Client, Input, Known, Pool
 from tests.soak.history import Book
-from tests.soak.run import SoakStage
+from tests.soak.stage import SoakStage
 
 SMALL, LONG = Input("dozer", 0, 8), Input("dozer", 0, 4000)
 
@@ -58,10 +59,13 @@ class Real:
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     """Of explanations that were looked at, fetched, taken from the cache, canceled and deleted."""
     folder = tmp_path_factory.mktemp("soak")
-    with contextmanager(started)(remembers=True) as server:
+    try:
+        binary = find_server()
+    except NoRedis as error:
+        skip_or_raise(error)
+    with guarded_by(USERS["compose"], binary) as server:
         book = Book(folder)
-        stage = SoakStage(folder, server, step_s=0.01)
-        stage.book = book
+        stage = SoakStage(folder, server, step_s=0.01, book=book)
         stage.start_api()
         stage.start_worker()
         stage.wait_ready()
@@ -245,6 +249,10 @@ def an_internal_error(real: Real) -> None:
     real.append(real.events[read], {"line": "answer", "http": 500, "code": "internal"})
 
 
+def an_alarm_of_redis(real: Real) -> None:
+    real.events.append({"line": "note", "who": "redis", "op": "alarm", "text": "CRITICAL"})
+
+
 def an_early_end(real: Real) -> None:
     del real.events[-1]
 
@@ -266,7 +274,7 @@ PLANTS = {
     checker.TWICE_ACCEPTED: [two_explanations_of_one_request, an_explanation_of_what_was_refused],
     checker.TWO_OWNERS: [a_write_without_a_lease],
     checker.UNCAUSED: [a_failure_of_nothing, a_cancel_by_nobody],
-    checker.INTERNAL: [an_internal_error],
+    checker.INTERNAL: [an_internal_error, an_alarm_of_redis],
     checker.BROKEN: [an_early_end],
 }
 

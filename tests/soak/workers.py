@@ -1,6 +1,7 @@
 """The worker of the soak: it writes into the history what it does to explanations."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,7 @@ def _fenced_by(write: Any, *arguments: Any, **options: Any) -> Fenced | None:
 def main(name: str, step_s: float, pipe: Path, ledger: type[Recorded] = Recorded) -> None:
     ledger.history = History(pipe, f"{name}-{os.getpid()}")
     sleeper.main(name, step_s, ledger=ledger)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]))

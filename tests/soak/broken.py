@@ -1,0 +1,64 @@
+"""Parts of a service that break a promise, for a soak that must be red."""
+
+import threading
+import time
+import uuid
+
+from service.api import server
+from service.api.reading.catalogue import Catalogue
+from service.contract.hashes import Hash
+from service.contract.ledger import Ledger
+from service.contract.names import key_of
+from service.contract.schema import ErrorCode, Failure, Status
+from tests.soak import workers
+
+
+class EndsTwice(workers.Recorded):
+    """Ends every explanation once more, half a second later, past the fence and in silence."""
+
+    def finish(self, explanation_id: str, attempt: str, status: Status, **found: object) -> None:
+        super().finish(explanation_id, attempt, status, **found)
+        threading.Timer(0.5, self._end_again, [explanation_id]).start()
+
+    def _end_again(self, explanation_id: str) -> None:
+        forged, failure = uuid.uuid4().hex, Failure(code=ErrorCode.INTERNAL, detail="planted")
+        self._redis.hset(key_of(explanation_id), "attempt", forged)
+        Ledger.finish(self, explanation_id, forged, Status.FAILED, error=failure)
+
+
+class Forgets(workers.Recorded):
+    """Says of every tenth that it has ended, writes nothing of it, and gives its lease away."""
+
+    ended = 0
+
+    def finish(self, explanation_id: str, attempt: str, status: Status, **found: object) -> None:
+        self.ended += 1
+        if self.ended % 10:
+            super().finish(explanation_id, attempt, status, **found)
+        else:
+            self._redis.zrem(f"rq:wip:{self._queue}", f"{explanation_id}:{attempt}")
+
+
+def end_twice(*words: object) -> None:
+    workers.main(*words, ledger=EndsTwice)  # type: ignore[arg-type]
+
+
+def forget(*words: object) -> None:
+    workers.main(*words, ledger=Forgets)  # type: ignore[arg-type]
+
+
+def answer_from_the_past() -> None:
+    """Every second answer about an explanation is as it was a second ago."""
+    read, seen = Catalogue._hash, {}
+
+    async def stale(self: Catalogue, id_: str) -> Hash:
+        now = await read(self, id_)
+        at, old, turn = seen.get(id_, (0.0, now, 0))
+        if time.monotonic() - at > 1:
+            seen[id_] = (time.monotonic(), now, turn + 1)
+        else:
+            seen[id_] = (at, old, turn + 1)
+        return old if turn % 2 else now
+
+    Catalogue._hash = stale  # type: ignore[method-assign]
+    server.main()

@@ -1,0 +1,65 @@
+"""The stage of the soak: Redis as we ship it, workers that write a history, clocks to be wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.api import server
+from tests.chaos.nursery import Forked
+from tests.chaos.stage import Stage
+from tests.conftest import wait_until
+from tests.docker.guarded import Guarded
+from tests.soak import workers
+from tests.soak.history import Book
+from tests.soak.shifted import start_shifted
+
+WORKERS = ("worker-1", "worker-2", "worker-3")
+
+
+@dataclass
+class SoakStage(Stage):
+    """Each process has the user of Redis that it has in the set we ship."""
+
+    redis: Guarded
+    book: Book = field(kw_only=True)
+    api_main: Callable[[], None] = field(default=server.main, kw_only=True)
+    worker_main: Callable[..., None] = field(default=workers.main, kw_only=True)
+
+    def start_api(self, *, shift_s: int = 0) -> Forked:
+        self._begin("api", "api", self.api_main, "service.api", shift_s=shift_s)
+        wait_until(lambda: self.status("/healthz/live") == 200, seconds=60)
+        return self.processes["api"]
+
+    def start_worker(self, name: str = WORKERS[0], *, shift_s: int = 0) -> Forked:  # type: ignore[override]
+        words = (name, self.step_s, self.book.pipe)
+        return self._begin(
+            name, "worker", self.worker_main, "tests.soak.workers", *words, shift_s=shift_s
+        )
+
+    def _begin(
+        self,
+        name: str,
+        user: str,
+        main: Callable[..., None],
+        module: str,
+        *words: object,
+        shift_s: int,
+    ) -> Forked:
+        """Start it; by a clock that is so far ahead, where that is wanted."""
+        environment = self.environment | {"SHAPSHOT_REDIS_URL": self.redis.url_of(user)}
+        log = self.log(name)
+        if shift_s:
+            process = start_shifted(
+                module, *words, shift_s=shift_s, environment=environment, log=log
+            )
+        else:
+            process = Forked(main, *words, environment=environment, log=log)
+        self.processes[name] = process
+        return process
+
+    def heal(self) -> None:
+        """Start again what has ended, as a supervisor does."""
+        if not self.living("api"):
+            self.start_api()
+        for name in WORKERS:
+            if not self.living(name):
+                self.start_worker(name)

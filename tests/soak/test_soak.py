@@ -1,0 +1,37 @@
+"""The soak is red when a part of the service breaks a promise."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.soak import broken, checker
+from tests.soak.run import soak
+from tests.soak.stage import SoakStage
+
+pytestmark = pytest.mark.soak
+
+
+def kinds(folder: Path, **parts: Callable[..., None]) -> set[str]:
+    """Of what the checker finds after a calm time with these parts."""
+    stage = partial(SoakStage, **parts)
+    history = soak(folder, seed=1, faults=0, calm_s=8, end_s=20, stage=stage)
+    with history.open() as lines:
+        return {violation.kind for violation in checker.Checker().check(lines)}
+
+
+def test_a_service_that_nobody_harms_keeps_every_promise(tmp_path: Path) -> None:
+    assert kinds(tmp_path) == set()
+
+
+def test_a_worker_that_ends_everything_twice_is_found(tmp_path: Path) -> None:
+    assert checker.TWICE_ENDED in kinds(tmp_path, worker_main=broken.end_twice)
+
+
+def test_a_worker_that_forgets_to_end_is_found(tmp_path: Path) -> None:
+    assert checker.LOST in kinds(tmp_path, worker_main=broken.forget)
+
+
+def test_an_api_that_answers_from_the_past_is_found(tmp_path: Path) -> None:
+    assert checker.STALE in kinds(tmp_path, api_main=broken.answer_from_the_past)
