@@ -17,6 +17,7 @@ from service.api.edge.hosts import KnownHosts
 from service.api.edge.keyring import Keyring
 from service.api.edge.middleware import QUIET, Access, HeadAsGet
 from service.api.edge.origins import OwnPages
+from service.api.edge.proxy import BehindProxy
 from service.api.edge.safe_headers import SafeHeaders
 from service.api.edge.security import ADMINS_ONLY, GUARDED
 from service.api.endpoints import (
@@ -69,7 +70,7 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
         openapi_tags=description.TAGS,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
-        telemetry=_telemetry(traces),
+        telemetry=_telemetry(traces, settings.root_path),
     )
     results = (attributions, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, models):
@@ -84,7 +85,7 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
     return app
 
 
-def _telemetry(traces: Traces) -> TelemetryConfig:
+def _telemetry(traces: Traces, root_path: str) -> TelemetryConfig:
     """FastAPI's own spans of requests, into our traces; nothing else of what it could tell."""
     return {
         "tracing": traces.provider is not None,
@@ -93,7 +94,7 @@ def _telemetry(traces: Traces) -> TelemetryConfig:
         "logs": False,
         "operation_spans": False,
         "auto_configure": False,
-        "exclude": lambda scope: scope["path"].startswith(QUIET),
+        "exclude": lambda scope: scope["path"].removeprefix(root_path).startswith(QUIET),
     }
 
 
@@ -117,6 +118,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(OwnPages, settings=settings)
     app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(SoundHeads)
+    app.add_middleware(BehindProxy, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.add_middleware(Access)
     app.add_middleware(SafeHeaders)
 

@@ -53,6 +53,7 @@ def main() -> None:
         port=settings.port,
         access_log=False,
         log_config=None,
+        proxy_headers=False,  # edge/proxy.py reads them, all by one rule
         server_header=False,
         timeout_keep_alive=math.ceil(settings.head_timeout_s),  # 5 s would end it between polls
         timeout_graceful_shutdown=GRACE_S,

@@ -53,6 +53,7 @@ class Services:
     heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
     guard: Guard
     caller: Caller  # whose request it is; the catalogue shows what is theirs
+    root_path: str  # under which their links are
 
 
 @asynccontextmanager
@@ -84,6 +85,7 @@ async def open_services(
                 WrongKeys.of(settings.wrong_keys_limit, reading),
             ),
             caller=NOBODY,
+            root_path="",
         )
     finally:
         watch.stop()
@@ -123,7 +125,12 @@ Opened = Annotated[Services, Depends(_opened)]  # for open routes: shows nobody'
 
 async def _of_caller(request: Request) -> Services:
     services, caller = await _opened(request), request.state.caller
-    return replace(services, caller=caller, catalogue=services.catalogue.of(caller))
+    return replace(
+        services,
+        caller=caller,
+        catalogue=services.catalogue.of(caller),
+        root_path=request.scope["root_path"],
+    )
 
 
 Provided = Annotated[Services, Depends(_of_caller)]  # for routes that are guarded

@@ -4,6 +4,7 @@ The entry points read it once and pass it down; nothing else looks at the enviro
 """
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -11,11 +12,14 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.contract.root_path import checked_root_path
+
 Origin = Annotated[str, Field(pattern=r"^https?://[^\s/*,]+$")]
 Limit = Annotated[str, Field(pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day)|off)$")]
 HostName = Annotated[
     str, Field(pattern=r"^((\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$")
 ]
+Network = IPv4Network | IPv6Network
 Of = TypeVar("Of", bound=BaseSettings)
 
 
@@ -97,6 +101,16 @@ class Settings(BaseSettings):
         description="Names, by commas, that requests may call the API by, such as *.example.org; "
         "without keys beside localhost, with keys unset: any",
     )
+    root_path: Annotated[str, AfterValidator(checked_root_path)] = Field(
+        "",
+        description="Path under which a proxy shows the API, such as /shapshot; unset: what a "
+        "trusted proxy says in X-Forwarded-Prefix, or none",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (ip_network("127.0.0.1"), ip_network("::1")),
+        description="Addresses and networks, by commas, whose X-Forwarded-For, -Proto and -Prefix "
+        "are believed; `none`: nobody's",
+    )
     max_upload_bytes: int = Field(20 * 2**20, ge=1, description="Largest request body")
     uploads_at_once: int = Field(
         16, ge=1, description="Largest bodies held in memory together; beyond it 503"
@@ -165,6 +179,14 @@ class Settings(BaseSettings):
     def _split(cls, text: str | tuple[str, ...]) -> tuple[str, ...]:
         parts = text.split(",") if isinstance(text, str) else text
         return tuple(part.strip() for part in parts)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, text: str | tuple[Network, ...]) -> tuple[Network, ...]:
+        if not isinstance(text, str):
+            return text
+        parts = [] if text == "none" else text.split(",")
+        return tuple(ip_network(part.strip()) for part in parts)
 
 
 class TraceSettings(BaseSettings):

@@ -66,6 +66,7 @@ def events(lines):
 def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation_id, hand):
     with http.stream("GET", f"{URL}/{explanation_id}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["x-accel-buffering"] == "no"  # of nginx
         following = events(stream.iter_lines())
         seen = [next(following)]
         attempt = hand.begin(explanation_id)

@@ -167,7 +167,7 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
     async with open_services(mortal, None, Traces()) as services:
         services.ledger.accept(explanation_id := new_id(), order, timeout_s=60)
         await until_subscribed(mortal_redis.url)
-        stream = events_of(services.watch, explanation_id)
+        stream = events_of(services.watch, explanation_id, "")
         assert b"event: progress" in await anext(stream)
         following = asyncio.create_task(anext(stream))
         with capture_logs() as lines:

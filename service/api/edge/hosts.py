@@ -9,7 +9,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.edge.middleware import QUIET
+from service.api.edge.middleware import is_quiet
 from service.api.protocol.errors import ApiError, problem_response
 from service.contract.schema import ErrorCode
 from service.contract.settings import Settings
@@ -42,16 +42,16 @@ class KnownHosts:
         if len(given) > 1 or (host is not None and parsed is None):
             detail = "a request has one Host header: a name or an address, and a port"
             return ApiError(ErrorCode.BAD_REQUEST, detail, "Host", host, "HOST or HOST:PORT")
-        if self._serves(parsed["name"].removesuffix(".") if parsed else "", scope["path"]):
+        if self._serves(parsed["name"].removesuffix(".") if parsed else "", scope):
             return None
         accepted = [*(() if self._keyed else LOOPBACK), *self._names]
         said = f"has no name {host}" if host else "is called by its name, in the header Host"
         detail = f"this server {said}; SHAPSHOT_ALLOWED_HOSTS adds names"
         return ApiError(ErrorCode.MISDIRECTED_REQUEST, detail, "Host", host, accepted)
 
-    def _serves(self, name: str, path: str) -> bool:
+    def _serves(self, name: str, scope: Scope) -> bool:
         if self._keyed:
-            if not self._names or path.startswith(QUIET):
+            if not self._names or is_quiet(scope):
                 return True
         elif is_loopback(name.strip("[]")) or name.endswith(".localhost"):
             return True

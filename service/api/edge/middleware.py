@@ -76,7 +76,7 @@ class Exchange:
         """Count it and log it. Neither has the query: it may hold what is not for others."""
         if self.status:
             metrics.answered(self.scope, self.status, self._answered_s)
-        level = log.debug if self.scope["path"].startswith(QUIET) else log.info
+        level = log.debug if is_quiet(self.scope) else log.info
         level("request", **self._facts())
 
     def _facts(self) -> dict[str, object]:
@@ -92,6 +92,12 @@ class Exchange:
             **({"id": id_} if id_ else {}),
             **({"problem": problem} if problem else {}),
         }
+
+
+def is_quiet(scope: Scope) -> bool:
+    """A probe or a scrape, under whatever path a proxy shows us."""
+    path: str = scope["path"].removeprefix(scope["root_path"])
+    return path.startswith(QUIET)
 
 
 def _metrics(scope: Scope) -> Metrics:

@@ -42,9 +42,10 @@ async def create_batch(request: Request, services: Provided) -> Response:
     batch_id = await receive(request, services, new_batch_id(), BATCH, admit_batch)
     structlog.contextvars.bind_contextvars(id=batch_id)
     state, headers = await _awaited(request, services, batch_id)
-    response = _answer(state, status_code=200 if state.done else 202)
+    response = _answer(state, services, status_code=200 if state.done else 202)
     headers |= cache_status(state.members.values(), Caching.of(request))
-    response.headers.update(headers | {"Location": batch_documents.path_of(batch_id)})
+    location = batch_documents.path_of(batch_id, services.root_path)
+    response.headers.update(headers | {"Location": location})
     return response
 
 
@@ -57,7 +58,7 @@ async def create_batch(request: Request, services: Provided) -> Response:
 async def get_batch(request: Request, services: Provided, batch_id: str) -> Response:
     """Look at a batch, or wait until all of it is done."""
     state, headers = await _awaited(request, services, batch_id)
-    response = not_modified(request, batch_documents.etag_of(state)) or _answer(state)
+    response = not_modified(request, batch_documents.etag_of(state)) or _answer(state, services)
     response.headers.update(headers)
     return response
 
@@ -72,7 +73,7 @@ async def cancel_batch(services: Provided, batch_id: str) -> Response:
     state = await services.catalogue.batch(batch_id)
     for member in state.members.values():
         await to_thread.run_sync(services.ledger.cancel, member.id)
-    return _answer(await services.catalogue.batch(batch_id))
+    return _answer(await services.catalogue.batch(batch_id), services)
 
 
 @router.delete(
@@ -102,7 +103,7 @@ async def _awaited(
     return await services.catalogue.batch(batch_id), {"Preference-Applied": f"wait={wait_s}"}
 
 
-def _answer(state: BatchState, *, status_code: int = 200) -> Response:
-    content = batch_documents.batch(state).model_dump_json()
+def _answer(state: BatchState, services: Services, *, status_code: int = 200) -> Response:
+    content = batch_documents.batch(state, services.root_path).model_dump_json()
     again_s = None if state.done else batch_documents.next_look_s(state)
     return document_response(content, batch_documents.etag_of(state), again_s, status_code)

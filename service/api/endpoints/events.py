@@ -49,34 +49,37 @@ async def follow_explanation(request: Request, services: Provided, explanation_i
     state = await services.catalogue.read(explanation_id)
     if state.status.done and request.headers.get("last-event-id") == str(state.version):
         return Response(status_code=204)  # tells a browser's EventSource to stop coming back
-    return EventSourceResponse(events_of(services.watch, explanation_id), ping=PING_S)
+    following = events_of(services.watch, explanation_id, services.root_path)
+    return EventSourceResponse(following, ping=PING_S)
 
 
-async def events_of(watch: Watch, explanation_id: str) -> AsyncGenerator[bytes, None]:
+async def events_of(
+    watch: Watch, explanation_id: str, root_path: str
+) -> AsyncGenerator[bytes, None]:
     """Outlives a Redis that goes away; the stream is silent until it is back."""
     while True:
         try:
             async with aclosing(watch.follow(explanation_id)) as changes:
                 async for state in changes:
-                    yield _event(state, explanation_id)
+                    yield _event(state, explanation_id, root_path)
             return
         except redis.RedisError as error:
             log.warning("events held back", id=explanation_id, reason=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 
 
-def _event(state: State | None, explanation_id: str) -> bytes:
+def _event(state: State | None, explanation_id: str, root_path: str) -> bytes:
     try:
-        return _news(standing(state, explanation_id))
+        return _news(standing(state, explanation_id), root_path)
     except ApiError as error:
         return ServerSentEvent(problem_of(error).model_dump_json(), event="gone").encode()
 
 
 @lru_cache(READ_OFTEN)
-def _news(state: State) -> bytes:
+def _news(state: State, root_path: str) -> bytes:
     """The event of a state, the same for all who follow."""
     event = ServerSentEvent(
-        documents.rendered(state),
+        documents.rendered(state, root_path),
         event="done" if state.status.done else "progress",
         id=str(state.version),
     )

@@ -57,9 +57,10 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     explanation_id = await receive(request, services, new_id(), EXPLANATION, admit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
     state, headers = await _awaited(request, services, explanation_id)
-    response = _answer(state, status_code=200 if state.status.done else 202)
+    response = _answer(state, services, status_code=200 if state.status.done else 202)
     headers |= cache_status([state], Caching.of(request))
-    response.headers.update(headers | {"Location": documents.path_of(explanation_id)})
+    location = documents.path_of(explanation_id, services.root_path)
+    response.headers.update(headers | {"Location": location})
     return response
 
 
@@ -78,7 +79,7 @@ async def list_explanations(services: Provided, query: Annotated[ListQuery, Quer
 
     states, last = await services.catalogue.page(after, query.limit, wanted)
     page = ExplanationList(
-        items=[documents.explanation(state) for state in states],
+        items=[documents.explanation(state, services.root_path) for state in states],
         next_cursor=str(last) if last else None,
     )
     return Response(page.model_dump_json(), media_type=JSON)
@@ -93,7 +94,7 @@ async def list_explanations(services: Provided, query: Annotated[ListQuery, Quer
 async def get_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
     """Look at an explanation, or wait until it is done."""
     state, headers = await _awaited(request, services, explanation_id)
-    response = not_modified(request, documents.etag_of(state)) or _answer(state)
+    response = not_modified(request, documents.etag_of(state)) or _answer(state, services)
     response.headers.update(headers)
     return response
 
@@ -107,7 +108,7 @@ async def cancel_explanation(services: Provided, explanation_id: str) -> Respons
     """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
     await services.catalogue.read(explanation_id)
     await to_thread.run_sync(services.ledger.cancel, explanation_id)
-    return _answer(await services.catalogue.read(explanation_id))
+    return _answer(await services.catalogue.read(explanation_id), services)
 
 
 @router.delete(
@@ -135,7 +136,8 @@ async def _awaited(
     return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
 
 
-def _answer(state: State, *, status_code: int = 200) -> Response:
+def _answer(state: State, services: Services, *, status_code: int = 200) -> Response:
     again_s = None if state.status.done else documents.next_look_s(state)
     etag = documents.etag_of(state)
-    return document_response(documents.rendered(state), etag, again_s, status_code)
+    content = documents.rendered(state, services.root_path)
+    return document_response(content, etag, again_s, status_code)

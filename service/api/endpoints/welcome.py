@@ -1,12 +1,21 @@
 """The root: what this is, and where to begin."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 
 from service.api.version import version
 from service.contract.answer import Answer
 
 router = APIRouter(tags=["health"])
+
+_LINKS = {
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+    "explanations": "/v1/explanations",
+    "models": "/v1/models",
+    "methods": "/v1/methods",
+    "ready": "/healthz/ready",
+}
 
 
 class Welcome(Answer):
@@ -19,18 +28,11 @@ class Welcome(Answer):
 
 
 @router.get("/")
-async def get_welcome() -> Welcome:
+async def get_welcome(request: Request) -> Welcome:
     """Say what this is, and where to begin."""
     return Welcome(
         name="Shapshot",
         version=version(),
         description="Explains image classifiers: POST a picture to /v1/explanations.",
-        links={
-            "docs": "/docs",
-            "openapi": "/openapi.json",
-            "explanations": "/v1/explanations",
-            "models": "/v1/models",
-            "methods": "/v1/methods",
-            "ready": "/healthz/ready",
-        },
+        links={name: request.scope["root_path"] + path for name, path in _LINKS.items()},
     )

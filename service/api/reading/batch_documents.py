@@ -11,8 +11,8 @@ from service.contract.records import State
 from service.contract.schema import Batch, BatchMember, BatchStatus, Progress, Status
 
 
-def batch(state: BatchState) -> Batch:
-    """The document of a batch of which an explanation has not expired."""
+def batch(state: BatchState, root_path: str) -> Batch:
+    """The document of a batch of which an explanation has not expired, with links as theirs."""
     members = state.members.values()
     order = next(member.order for member in members if member.order)
     finished_at = _largest(member.finished_at for member in members) if state.done else None
@@ -31,13 +31,13 @@ def batch(state: BatchState) -> Batch:
         model=order.model,
         label_map=order.label_map,
         progress=_progress([documents.progress(member) for member in members]),
-        explanations=[_member(position, each) for position, each in state.members.items()],
-        links=_links(state),
+        explanations=[_member(at, each, root_path) for at, each in state.members.items()],
+        links=_links(state, root_path),
     )
 
 
-def path_of(batch_id: str) -> str:
-    return f"/v1/batches/{batch_id}"
+def path_of(batch_id: str, root_path: str) -> str:
+    return f"{root_path}/v1/batches/{batch_id}"
 
 
 def etag_of(state: BatchState) -> str:
@@ -59,9 +59,9 @@ def _status(state: BatchState) -> BatchStatus:
     return BatchStatus.QUEUED if open_ == {Status.QUEUED} else BatchStatus.RUNNING
 
 
-def _links(state: BatchState) -> dict[str, str]:
+def _links(state: BatchState, root_path: str) -> dict[str, str]:
     """Where to go from here: only what can be followed now."""
-    itself = path_of(state.batch.id)
+    itself = path_of(state.batch.id, root_path)
     found = {"self": itself}
     statuses = {member.status for member in state.members.values()}
     if statuses & {Status.QUEUED, Status.RUNNING}:
@@ -72,7 +72,7 @@ def _links(state: BatchState) -> dict[str, str]:
     return found
 
 
-def _member(position: int, state: State) -> BatchMember:
+def _member(position: int, state: State, root_path: str) -> BatchMember:
     return BatchMember(
         position=position,
         id=state.id,
@@ -81,7 +81,7 @@ def _member(position: int, state: State) -> BatchMember:
         cached_from=state.cached_from,
         progress=documents.progress(state),
         error=failure_problem(state.error) if state.error else None,
-        links=documents.links(state),
+        links=documents.links(state, root_path),
     )
 
 

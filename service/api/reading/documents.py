@@ -13,8 +13,8 @@ from service.contract.schema import Explanation, Progress, Status
 LONGEST_PAUSE_S = 10  # between two looks at an explanation
 
 
-def explanation(state: State) -> Explanation:
-    """The document of an explanation that has not expired."""
+def explanation(state: State, root_path: str) -> Explanation:
+    """The document of an explanation that has not expired; its links are under root_path."""
     order = state.order
     if order is None:
         raise ValueError(f"{state.id} has expired and has no document")
@@ -32,23 +32,23 @@ def explanation(state: State) -> Explanation:
         **_asked(order),
         progress=progress(state),
         **_found(state.outcome),
-        links=links(state),
+        links=links(state, root_path),
         error=failure_problem(state.error) if state.error else None,
     )
 
 
 @lru_cache(READ_OFTEN)
-def rendered(state: State) -> str:
+def rendered(state: State, root_path: str) -> str:
     """The document as JSON, the same for all who look while it stands so."""
-    return explanation(state).model_dump_json()
+    return explanation(state, root_path).model_dump_json()
 
 
-def links(state: State) -> dict[str, str]:
+def links(state: State, root_path: str) -> dict[str, str]:
     """Where to go from here: only what can be followed now."""
-    itself = path_of(state.id)
+    itself = path_of(state.id, root_path)
     found = {"self": itself, "events": f"{itself}/events"}
     if state.order and state.order.batch:
-        found["batch"] = f"/v1/batches/{state.order.batch}"
+        found["batch"] = f"{root_path}/v1/batches/{state.order.batch}"
     if state.status in (Status.QUEUED, Status.RUNNING):
         found["cancel"] = f"{itself}/cancel"
     if state.status.done and state.result:
@@ -60,8 +60,8 @@ def links(state: State) -> dict[str, str]:
     return found
 
 
-def path_of(explanation_id: str) -> str:
-    return f"/v1/explanations/{explanation_id}"
+def path_of(explanation_id: str, root_path: str) -> str:
+    return f"{root_path}/v1/explanations/{explanation_id}"
 
 
 def etag_of(state: State) -> str:

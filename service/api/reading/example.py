@@ -80,4 +80,4 @@ def _document(status: Status, **differing: Any) -> dict[str, Any]:
         order=_ORDER,
         **(fields | differing),
     )
-    return documents.explanation(state).model_dump(mode="json")
+    return documents.explanation(state, root_path="").model_dump(mode="json")
