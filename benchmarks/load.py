@@ -86,7 +86,9 @@ async def _cache(subject: LoadSet, photo: bytes, rounds: int) -> None:
     store = open_store(subject.settings.store_url)
     content = os.urandom(1_000_000)
     store.put(attributions_key(id_, attempt), content)
-    stored = Artefacts(attributions=Artefact.of(content), blocks=Section.at(0, b""))
+    stored = Artefacts(
+        shape=(1, 1, 1, 1), attributions=Artefact.of(content), blocks=Section.at(0, b"")
+    )
     subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME, artefacts=stored)
     times = []
     for _ in range(100 * rounds):

@@ -17,6 +17,7 @@ from service.contract.outcome import Crop, Runtime, Timings
 from service.contract.pictures import PictureError, decode_picture
 from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
+from service.contract.size import count_numbers
 from service.contract.store import (
     MissingArtefact,
     Store,
@@ -57,6 +58,7 @@ class Prepared:
     pixels: Pictures  # (H, W, C) float32 in 0..255
     crop: Crop
     explanation: Explanation
+    numbers: int  # held of it
     seconds: float
 
 
@@ -85,7 +87,8 @@ class Explainer:
             else:
                 yield task, prepared
         for group in groups.values():
-            yield from self._compute(group)
+            for portion in _portions(group, self._settings.max_values):
+                yield from self._compute(portion)
 
     def _prepare(self, task: Task) -> Prepared | Ending:
         began = time.perf_counter()
@@ -101,7 +104,15 @@ class Explainer:
             pixels, crop, labels = self._fit(model, image, label_map)
             request = engine_request(order.settings, model.labels, labels)
             explanation = Explanation(model.predictor, pixels, request, control=task.control)
-        return Prepared(task, model, pixels, crop, explanation, time.perf_counter() - began)
+        numbers = count_numbers(order.settings, pixels.shape, explanation.player_count)
+        if numbers > self._settings.max_values:  # of an order that the API would not write now
+            return failed(ErrorCode.INVALID_SETTINGS, self._too_large(numbers))
+        seconds = time.perf_counter() - began
+        return Prepared(task, model, pixels, crop, explanation, numbers, seconds)
+
+    def _too_large(self, numbers: int) -> str:
+        limit = self._settings.max_values
+        return f"a worker holds {limit} numbers of an explanation, and these would be {numbers}"
 
     def _fit(
         self, model: LoadedModel, image: bytes, label_map: bytes | None
@@ -169,12 +180,28 @@ class Explainer:
         if explained.faithfulness:
             content = pack_curves(explained, labels)
             curves = self._put(faithfulness_key(explanation_id, attempt), content)
-        artefacts = Artefacts(attributions=stored, blocks=blocks, faithfulness=curves)
+        shape = explained.attribution.values.shape
+        artefacts = Artefacts(shape=shape, attributions=stored, blocks=blocks, faithfulness=curves)
         return time.perf_counter() - began, artefacts
 
     def _put(self, key: str, content: bytes) -> Artefact:
         _try_again(lambda: self._store.put(key, content))
         return Artefact.of(content)
+
+
+def _portions(
+    group: dict[Explanation, Prepared], most: int
+) -> Iterator[dict[Explanation, Prepared]]:
+    """Take out of the group, in its order, as many at a time as hold `most` numbers together."""
+    while group:
+        portion: dict[Explanation, Prepared] = {}
+        held = 0
+        while group and (not portion or held + next(iter(group.values())).numbers <= most):
+            explanation, prepared = next(iter(group.items()))
+            portion[explanation] = group.pop(explanation)
+            held += prepared.numbers
+            del explanation, prepared  # so that their arrays can go when they have ended
+        yield portion
 
 
 def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:

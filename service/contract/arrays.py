@@ -131,6 +131,8 @@ def load_arrays(
     members = _read_index(store, key, recorded)
     if "values" not in members or members["values"].shape[-1] != count:
         raise DamagedArtefact(f"{key!r} does not have the {count} outputs that it should")
+    if members["values"].shape != recorded.shape:
+        raise DamagedArtefact(f"{key!r} has values {members['values'].shape}, not {recorded.shape}")
     wanted = {name: member for name, member in members.items() if names is None or name in names}
     arrays: Arrays = {}
     tasks: list[tuple[Section, NDArray[Any]]] = []  # a block, and where it goes

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.contract.store import DamagedArtefact, Store
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Length = Annotated[int, Field(ge=1, lt=2**31)]
 Size = Annotated[int, Field(ge=0, lt=2**63)]  # bytes
 
 
@@ -49,6 +50,7 @@ class Artefacts(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    shape: tuple[Length, Length, Length, Length]  # of the values: H, W, C, K
     attributions: Artefact
     blocks: Section  # of the attributions: where each output's arrays are; see arrays.py
     faithfulness: Artefact | None = None  # None where no metrics were asked for

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     )
     retention_s: int = Field(7 * 86400, ge=1, description="How long a finished explanation is kept")
     tombstone_s: int = Field(30 * 86400, ge=1, description="How long an expired one answers 410")
+    max_values: int = Field(
+        40_000_000,
+        ge=1000,
+        description="Numbers held of an explanation: its values, errors and scores; beyond it 422",
+    )
 
     # The API
     host: str = Field("127.0.0.1", description="Address the API listens on")

@@ -35,11 +35,13 @@ class Stored:
     def __init__(self, store, arrays):
         self.store = store
         self.content, self.index = pack_arrays(arrays)
-        self.count = K
+        self.shape, self.count = arrays["values"].shape, K
         store.put(KEY, self.content)
 
     def load(self, outputs=None, **options):
-        recorded = Artefacts(attributions=Artefact.of(self.content), blocks=self.index)
+        recorded = Artefacts(
+            shape=self.shape, attributions=Artefact.of(self.content), blocks=self.index
+        )
         return load_arrays(self.store, KEY, recorded, self.count, outputs, **options)
 
     def block(self, name, position):
@@ -179,3 +181,9 @@ def test_a_file_that_changes_while_it_is_sent_is_never_sent_whole(store, tmp_pat
     with pytest.raises(DamagedArtefact):
         received += sum(map(len, chunks))
     assert received < len(content)
+
+
+def test_a_record_of_another_shape_is_not_believed(stored):
+    stored.shape = (1, *stored.shape[1:])
+    with pytest.raises(DamagedArtefact, match="values"):
+        stored.load()

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
+from service.contract.arrays import pack_arrays
+from service.contract.artefacts import Artefact, Artefacts
 from service.contract.ledger import Ledger, Tick
 from service.contract.names import new_id
 from service.contract.records import Count, Order
@@ -15,7 +17,6 @@ from service.contract.schema import Status
 from service.contract.store import Store, attributions_key
 from tests.conftest import wait_until
 from tests.hostile.conftest import Api, read_answer
-from tests.service.conftest import pack, some_arrays
 from tests.tiny import OUTCOME, output_result
 
 SHAPE = (224, 224, 3, 4)
@@ -35,18 +36,20 @@ def large(ledger: Ledger, store: Store, order: Order) -> str:
     assert attempt
     height, width, channels, outputs = SHAPE
     random = np.random.default_rng(0)
-    arrays = some_arrays() | {
+    arrays = {
         "values": random.normal(size=SHAPE).astype(np.float32),
         "base_values": np.zeros(outputs),
         "data": np.zeros((height, width, channels), np.float32),
         "output_names": np.array([str(index) for index in range(outputs)]),
         "output_indices": np.arange(outputs),
     }
-    store.put(attributions_key(id_, attempt), pack(arrays))
+    npz, blocks = pack_arrays(arrays)
+    store.put(attributions_key(id_, attempt), npz)
+    stored = Artefacts(shape=SHAPE, attributions=Artefact.of(npz), blocks=blocks)
     outcome = OUTCOME.model_copy(
         update={"outputs": [output_result(index) for index in range(outputs)]}
     )
-    ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome)
+    ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artefacts=stored)
     return f"/v1/explanations/{id_}"
 
 

@@ -65,14 +65,20 @@ class Hand:
         curves: Sequence[Curve] = (),
     ) -> State:
         """End it with a result."""
-        npz, blocks = pack_arrays(arrays or some_arrays())
+        arrays = arrays or some_arrays()
+        npz, blocks = pack_arrays(arrays)
         self._store.put(attributions_key(explanation_id, attempt), npz)
         faithfulness = None
         if curves:
             content = Faithfulness(curves=list(curves)).model_dump_json().encode()
             self._store.put(faithfulness_key(explanation_id, attempt), content)
             faithfulness = Artefact.of(content)
-        stored = Artefacts(attributions=Artefact.of(npz), blocks=blocks, faithfulness=faithfulness)
+        stored = Artefacts(
+            shape=arrays["values"].shape,
+            attributions=Artefact.of(npz),
+            blocks=blocks,
+            faithfulness=faithfulness,
+        )
         self.ledger.finish(
             explanation_id,
             attempt,

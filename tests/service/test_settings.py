@@ -244,3 +244,48 @@ async def test_a_full_queue_says_when_to_come_again_by_the_rate_at_which_jobs_en
 async def test_the_priority_is_echoed_and_interactive_unless_said(ask, asked):
     answer = await ask(**({"priority": asked} if asked else {}))
     assert answer.json()["settings"]["priority"] == (asked or "interactive")
+
+
+# What is held of an explanation: (8 x 12 x 3 values, errors where they are known, evaluations) for
+# each output, and the matrices of some methods.
+@pytest.mark.parametrize(
+    ("asked", "numbers", "accepted"),
+    [
+        ({"outputs": {"top": 3}, "max_evals": 12}, 900, {"maximum": 2}),
+        ({"outputs": {"indices": [0, 1, 2]}, "max_evals": 12}, 900, {"maxItems": 2}),
+        ({"outputs": {"labels": ["ant", "bee", "dog"]}, "max_evals": 12}, 900, {"maxItems": 2}),
+        (
+            {
+                "outputs": {"top": 2},
+                "method": "kernel",
+                "max_evals": 10,
+                "superpixels": {"kind": "grid", "rows": 2, "columns": 4},
+            },
+            2 * (2 * 288 + 10) + 80,
+            {"maximum": 1},
+        ),
+    ],
+)
+async def test_more_outputs_than_may_be_held_are_refused_with_how_many_may(
+    start, ask, hand, new_card, refused, settings, asked, numbers, accepted
+):
+    hand.announce(new_card())
+    async with start(settings.model_copy(update={"max_values": numbers - 1})) as api:
+        problem = refused(await ask(api=api, **asked), 422, "invalid_settings")
+    [(name, given)] = asked["outputs"].items()
+    assert problem["field"] == f"settings.outputs.{name}"
+    assert problem["received"] == (given if name == "top" else len(given))
+    assert problem["accepted"] == accepted
+    async with start(settings.model_copy(update={"max_values": numbers})) as api:
+        assert (await ask(api=api, **asked)).status_code == 202
+
+
+async def test_a_method_that_holds_too_much_even_for_one_output_is_refused(
+    start, ask, hand, new_card, refused, settings
+):
+    hand.announce(new_card())
+    method = {"method": "gaussian_process", "max_evals": 60_000}
+    async with start(settings) as api:
+        problem = refused(await ask(api=api, **method), 422, "invalid_settings")
+    assert problem["field"] == "settings.max_evals"
+    assert "one output" in problem["detail"]

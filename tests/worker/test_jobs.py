@@ -86,3 +86,29 @@ def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
     assert isinstance(ending, Ending)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_FAILED
+
+
+def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
+    """The API would not write such an order: it is of before its limit, or forged."""
+    store, settings = open_store("memory:"), Settings(max_values=16 * 24 * 3 + 99)
+    explainer = Explainer(Shelf(step_s=0), store, settings, Traces())  # type: ignore[arg-type]
+    endings = [ending for _, ending in explainer.explain([begun(store, n) for n in (100, 99)])]
+    refused, explained = endings
+    assert isinstance(refused, Ending)
+    assert refused.error
+    assert refused.error.code is ErrorCode.INVALID_SETTINGS
+    assert "1252" in refused.error.detail
+    assert isinstance(explained, Ending)
+    assert explained.status is Status.SUCCEEDED
+
+
+def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
+    store, settings = open_store("memory:"), Settings(max_values=2 * (16 * 24 * 3 + 300))
+    explainer = Explainer(Shelf(step_s=0), store, settings, Traces())  # type: ignore[arg-type]
+    tasks = [begun(store, max_evals) for max_evals in (100, 150, 200, 250, 300)]
+    under_way = []
+    for _, ending in explainer.explain(tasks):
+        assert isinstance(ending, Ending)
+        assert ending.status is Status.SUCCEEDED
+        under_way.append(sum(task.control.count.planned > 0 for task in tasks))
+    assert under_way == [2, 2, 4, 4, 5]

@@ -85,6 +85,11 @@ class Explanation:
         self._done = 0  # evaluations
         self._planned_for_curves = 0  # evaluations, at most
 
+    @property
+    def player_count(self) -> int:
+        """Count the players, M."""
+        return len(self._players)
+
     def steps(self) -> Generator[Coalitions, Scores, Explained]:
         """Yield coalitions; be sent what `read` made of the model's scores.
 

@@ -116,9 +116,15 @@ def _plan(
 ) -> Plan:
     present = read_presence(services.redis)
     regions = label_map.regions if label_map else None
-    limit = services.settings.max_evals
+    limits = services.settings
     settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
-    resolved, card = resolve(settings, present.usable, max_evals=limit, regions=regions)
+    resolved, card = resolve(
+        settings,
+        present.usable,
+        max_evals=limits.max_evals,
+        max_values=limits.max_values,
+        regions=regions,
+    )
     served = present.cards if present.workers else []
     return Plan(resolved, card, upload.settings.model, served)
 

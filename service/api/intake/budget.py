@@ -14,8 +14,7 @@ from service.contract.request import (
     Slic,
     Superpixels,
 )
-
-Shape = tuple[int, int, int]  # H, W, C of the pictures that a model takes
+from service.contract.size import Shape
 
 FEWEST = 2  # the empty and the full coalition
 PERMUTATIONS, LEAST_OF_THEM = 10, 500  # orders and evaluations, where no number is asked for

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from service.api.intake.budget import Shape, budget, check_players, count_players
+from service.api.intake.budget import Players, budget, check_players, count_players
 from service.api.intake.methods import METHODS, OWN_SETTINGS, methods_taking
 from service.api.protocol.errors import ApiError, invalid_setting, retry_after
 from service.contract.cards import ModelCard, ModelStatus
@@ -16,6 +16,7 @@ from service.contract.request import (
     Superpixels,
 )
 from service.contract.schema import ErrorCode
+from service.contract.size import Shape, count_numbers, count_outputs, most_outputs
 
 DEFAULT_TOP = 4
 LARGEST_KERNEL = 4096  # pixels
@@ -27,6 +28,7 @@ def resolve(
     cards: Sequence[ModelCard],
     *,
     max_evals: int,
+    max_values: int,
     regions: int | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
     """What to compute and with which model; `regions`: of the label map. Raises ApiError."""
@@ -43,7 +45,9 @@ def resolve(
         "outputs": _outputs(settings.outputs, card),
         "max_evals": budget(settings, players, limit=max_evals),
     }
-    return ResolvedSettings.model_validate(dict(settings) | chosen), card
+    resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
+    _check_size(resolved, settings.outputs, shape, players, max_values)
+    return resolved, card
 
 
 def check_served(name: str | None, cards: Sequence[ModelCard]) -> None:
@@ -160,6 +164,24 @@ def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
     if wanted.labels is not None:
         return Outputs(indices=[_index_of(label, card.labels) for label in wanted.labels])
     return wanted
+
+
+def _check_size(
+    settings: ResolvedSettings, asked: Outputs | None, shape: Shape, players: Players, limit: int
+) -> None:
+    """What is found, and what it is found by, has to fit into memory. Raises ApiError."""
+    numbers = count_numbers(settings, shape, players.count)
+    if numbers <= limit:
+        return
+    most = most_outputs(settings, shape, players.count, limit=limit)
+    name = next(name for name, given in asked or settings.outputs if given is not None)
+    said = f"the server holds {limit} numbers of an explanation, and these would be {numbers}"
+    if most:
+        bound = {"maximum": most} if name == "top" else {"maxItems": most}
+        received = count_outputs(settings)
+        raise invalid_setting(f"outputs.{name}", f"{said}; ask for fewer outputs", received, bound)
+    said = f"{said}, even of one output; ask for fewer evaluations, or another method"
+    raise invalid_setting("max_evals", said, settings.max_evals, None)
 
 
 def _index_of(label: str, labels: list[str] | None) -> int:
