@@ -10,16 +10,15 @@ from typing import TypeVar
 
 import structlog
 
-from service.contract.artefacts import Artefact, Artefacts
+from service.contract.artefacts import Artefact, Artefacts, read_whole
 from service.contract.label_maps import LabelMapError, decode_label_map
 from service.contract.ledger import Work
 from service.contract.outcome import Crop, Runtime, Timings
 from service.contract.pictures import PictureError, decode_picture
-from service.contract.schema import ErrorCode, Status
+from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, Status
 from service.contract.settings import Settings
 from service.contract.size import count_numbers
 from service.contract.store import (
-    MissingArtefact,
     Store,
     StoreError,
     attributions_key,
@@ -43,7 +42,6 @@ from worker.models.registry import Registry
 from worker.outcome import make_outcome, pack_attributions, pack_curves
 from worker.request import engine_request
 
-STORE_TRIES = 3
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
@@ -98,8 +96,10 @@ class Explainer:
             return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
         model = self._registry.get(order.settings.model)
         with self._span("fetch", task):
-            image = self._fetch(image_key(id_))
-            label_map = self._fetch(label_map_key(id_)) if order.label_map else None
+            image = self._fetch(image_key(id_), order.image)
+            label_map = None
+            if order.label_map:
+                label_map = self._fetch(label_map_key(id_), order.label_map)
         with self._span("prepare", task):
             pixels, crop, labels = self._fit(model, image, label_map)
             request = engine_request(order.settings, model.labels, labels)
@@ -131,8 +131,10 @@ class Explainer:
     def _span(self, name: str, task: Task) -> AbstractContextManager[None]:
         return self._traces.span(name, task.traceparent, task.marks)
 
-    def _fetch(self, key: str) -> bytes:
-        return _try_again(lambda: self._store.get(key))
+    def _fetch(self, key: str, sent: ImageInfo | LabelMapInfo) -> bytes:
+        """What was uploaded, compared with what was received."""
+        recorded = Artefact(size=sent.bytes, sha256=sent.sha256)
+        return read_whole(self._store, key, recorded)
 
     def _compute(self, ready: dict[Explanation, Prepared]) -> Iterator[Ended]:
         """Compute what is ready; what has ended is taken out, for its arrays may be large."""
@@ -185,7 +187,7 @@ class Explainer:
         return time.perf_counter() - began, artefacts
 
     def _put(self, key: str, content: bytes) -> Artefact:
-        _try_again(lambda: self._store.put(key, content))
+        self._store.put(key, content)
         return Artefact.of(content)
 
 
@@ -218,6 +220,7 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
         except LabelMapError as error:
             return failed(ErrorCode.INVALID_LABEL_MAP, str(error))
         except StoreError as error:
+            log.error("the store failed", reason=str(error), cause=error.cause)
             return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
         except (PredictorError, ScoresError) as error:
             return failed(ErrorCode.MODEL_FAILED, str(error))
@@ -264,16 +267,3 @@ def _versions(backend: str) -> dict[str, str]:
     runs = {"openvino": ["openvino"], "jax": ["jax", "jaxlib"]}.get(backend, [])
     packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy", *runs)
     return {package: version(package) for package in ("shapshot", *packages)}
-
-
-def _try_again(action: Callable[[], T]) -> T:
-    """Run it up to STORE_TRIES times while the store fails; what is missing stays missing."""
-    for attempt in range(1, STORE_TRIES):
-        try:
-            return action()
-        except MissingArtefact:
-            raise
-        except StoreError as error:
-            log.warning("the store failed; trying again", reason=str(error), attempt=attempt)
-            time.sleep(0.2 * attempt)
-    return action()

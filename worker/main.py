@@ -10,6 +10,7 @@ from threading import Thread
 import redis
 import structlog
 
+from service.contract.deadlines import Deadlines
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
@@ -25,7 +26,7 @@ from worker.native_lines import relay_native_lines
 from worker.patience import outlast
 from worker.start_up import StartUp
 
-REDIS_PATIENCE_S = 60
+PATIENCE_S = 60
 CANNOT_START = (
     BadSettings,
     TracesUnavailable,
@@ -53,13 +54,15 @@ def main() -> int:
         traces = open_traces(read_settings(TraceSettings), "shapshot-worker")
         registry = read_registry(settings.models, weights_cache=settings.weights_cache)
         os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
-        store = open_store(settings.store_url)
+        store = open_store(settings.store_url, Deadlines.of_worker(settings))
         connection = connect(settings.redis_url)
-        outlast(connection.ping, "waiting for Redis", pause_s=1, patience_s=REDIS_PATIENCE_S)
+        outlast(connection.ping, "waiting for Redis", pause_s=1, patience_s=PATIENCE_S)
+        outlast(store.check, "waiting for the store", pause_s=1, patience_s=PATIENCE_S)
         if settings.alive_file:  # where it cannot be touched, no thread shall be the first to know
             settings.alive_file.touch()
     except CANNOT_START as error:
-        log.error("the worker cannot start", reason=str(error))
+        cause = error.cause if isinstance(error, StoreError) else str(error)
+        log.error("the worker cannot start", reason=cause)
         return 1
     start_up.done("redis")
     importlib.import_module("keras")  # with TensorFlow or JAX: most of the time it takes

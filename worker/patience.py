@@ -1,4 +1,4 @@
-"""Waiting until Redis takes writes again; the log hears when that begins and when it is over."""
+"""Waiting until Redis or the store is back; the log hears when that begins and when it is over."""
 
 import math
 import time
@@ -9,6 +9,7 @@ import redis
 import structlog
 
 from service.contract.outage import outage
+from service.contract.store import StoreError
 
 T = TypeVar("T")
 
@@ -22,11 +23,11 @@ class Spell:
         self._what = what
         self._since: float | None = None  # time.monotonic()
 
-    def goes_on(self, error: redis.RedisError) -> None:
+    def goes_on(self, error: redis.RedisError | StoreError) -> None:
         if self._since is None:
             self._since = time.monotonic()
-            reason = outage(error) or type(error).__name__
-            log.warning(self._what, reason=reason, error=str(error))
+            reason = _passing(error) or type(error).__name__
+            log.warning(self._what, reason=reason, error=_in_full(error))
 
     def is_over(self) -> None:
         if self._since is not None:
@@ -37,16 +38,28 @@ class Spell:
 def outlast(
     action: Callable[[], T], what: str, *, pause_s: float, patience_s: float = math.inf
 ) -> T:
-    """Do it, again after each pause while Redis is out. Raises what outlives the patience."""
+    """Do it, again after each pause while Redis or the store is out.
+
+    Raises what outlives the patience.
+    """
     spell, patience = Spell(what), time.monotonic() + patience_s
     while True:
         try:
             answer = action()
-        except redis.RedisError as error:
-            if not outage(error) or time.monotonic() > patience:
+        except (redis.RedisError, StoreError) as error:
+            if not _passing(error) or time.monotonic() > patience:
                 raise
             spell.goes_on(error)
             time.sleep(pause_s)
         else:
             spell.is_over()
             return answer
+
+
+def _passing(error: redis.RedisError | StoreError) -> str | None:
+    """What is the matter for now; None where waiting does not help."""
+    return str(error) if isinstance(error, StoreError) else outage(error)
+
+
+def _in_full(error: redis.RedisError | StoreError) -> str:
+    return error.cause if isinstance(error, StoreError) else str(error)

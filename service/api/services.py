@@ -8,6 +8,7 @@ from typing import Annotated
 
 import redis
 import redis.asyncio
+import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
@@ -23,11 +24,14 @@ from service.api.edge.traffic import RedisMetrics
 from service.api.edge.wrong_keys import WrongKeys
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import Watch
+from service.contract.deadlines import Deadlines
 from service.contract.ledger import Ledger
 from service.contract.queue import connect
 from service.contract.settings import Settings
-from service.contract.store import Store, open_store
+from service.contract.store import CALLS_AT_ONCE, Store, StoreError, open_store
 from service.contract.traces import Traces
+
+log = structlog.get_logger(__name__)
 
 PICTURES_AT_ONCE = 4  # each may take hundreds of megabytes while it is decoded or drawn
 READS_AT_ONCE = 32  # connections to Redis
@@ -50,6 +54,7 @@ class Services:
     traces: Traces
     bodies: Holding  # bytes of uploads
     answers: Holding  # bytes of large answers on their way
+    storing: CapacityLimiter  # of threads that write to the store, or remove from it
     heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
     guard: Guard
     caller: Caller  # whose request it is; the catalogue shows what is theirs
@@ -65,19 +70,22 @@ async def open_services(
     metrics = Metrics()
     metrics.registry.register(RedisMetrics(connection, settings.queue))
     watch = Watch(reading, Catalogue(reading, OPERATOR).find)
+    store = open_store(settings.store_url, Deadlines.of_api(settings))
+    probing = asyncio.create_task(_probe(store))
     listening = asyncio.create_task(watch.run())
     try:
         yield Services(
             settings=settings,
             redis=connection,
             ledger=Ledger.of(connection, settings),
-            store=open_store(settings.store_url),
+            store=store,
             catalogue=Catalogue(reading, NOBODY),
             watch=watch,
             metrics=metrics,
             traces=traces,
             bodies=Holding(settings.uploads_at_once * settings.max_upload_bytes, BODIES_FULL),
             answers=Holding(settings.max_answer_bytes, ANSWERS_FULL),
+            storing=CapacityLimiter(CALLS_AT_ONCE),
             heavy=CapacityLimiter(PICTURES_AT_ONCE),
             guard=Guard(
                 keyring,
@@ -90,9 +98,18 @@ async def open_services(
     finally:
         watch.stop()
         await _end(listening)
+        await _end(probing)
         await reading.aclose()
         connection.close()
         await to_thread.run_sync(traces.close)
+
+
+async def _probe(store: Store) -> None:
+    """Tell the log what is wrong with the store, as long before the first upload as may be."""
+    try:
+        await to_thread.run_sync(store.check, abandon_on_cancel=True)
+    except StoreError as error:
+        log.error("the store cannot be used; not ready until it can", cause=error.cause)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

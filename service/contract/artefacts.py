@@ -58,7 +58,7 @@ class Artefacts(BaseModel):
 
 def read_whole(store: Store, key: str, recorded: Artefact) -> bytes:
     """Read all of an artefact. Raises MissingArtefact, DamagedArtefact, StoreError."""
-    content = store.get(key)
+    content = store.get(key, size=recorded.size)
     _compare(key, recorded, len(content), hashlib.sha256(content))
     return content
 

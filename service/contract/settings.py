@@ -70,6 +70,20 @@ class Settings(BaseSettings):
         pattern="^(file:|memory:|s3://)",
         description="Artefacts: file:FOLDER, memory: or s3://BUCKET/PREFIX",
     )
+    store_connect_s: float = Field(
+        2,
+        gt=0,
+        description="Longest wait for a connection to the store; readiness asks it no longer",
+    )
+    store_read_s: float = Field(
+        10, gt=0, description="Longest silence of the store within an answer (S3)"
+    )
+    store_total_s: float = Field(
+        20,
+        gt=0,
+        description="Longest call of the store by the API, all tries together, and a third of the "
+        "worker's; of large content a second more for each MiB",
+    )
     queue: str = Field("shapshot", description="Name of the queue; one queue per worker process")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Lines that say less are left out"
@@ -192,6 +206,20 @@ class Settings(BaseSettings):
             return text
         parts = [] if text == "none" else text.split(",")
         return tuple(ip_network(part.strip()) for part in parts)
+
+
+class S3Settings(BaseSettings):
+    """The variables of an S3 store that are ours to pass on; its client reads the others itself.
+
+    Those are AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what else names credentials.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="AWS_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    endpoint_url: str | None = Field(None, description="Of another S3 server than Amazon's")
+    allow_http: bool = Field(False, description="True: the endpoint may be http://")
 
 
 class TraceSettings(BaseSettings):

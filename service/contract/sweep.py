@@ -23,7 +23,7 @@ def sweep(explanation_id: str, ledger: Ledger, store: Store, *, tombstone_s: int
     try:
         store.delete_explanation(explanation_id)
     except StoreError as error:
-        log.warning("not swept yet", id=explanation_id, reason=str(error))
+        log.warning("not swept yet", id=explanation_id, cause=error.cause)
         return False
     ledger.bury(explanation_id, tombstone_s=tombstone_s)
     return True

@@ -21,5 +21,6 @@ async def remove(services: Services, id_: str, *, what: str) -> Response:
         raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after()) from error
     clear = partial(sweep, tombstone_s=services.settings.tombstone_s)
     for each in ids:
-        await to_thread.run_sync(clear, each, services.ledger, services.store)
+        sweep_it = partial(clear, each, services.ledger, services.store)
+        await to_thread.run_sync(sweep_it, limiter=services.storing)
     return Response(status_code=204)

@@ -53,7 +53,8 @@ async def admit(services: Services, upload: Upload, explanation_id: str) -> None
     """
     [wanted] = await _examine(services, upload, priority="interactive")
     accept = partial(services.ledger.accept, explanation_id, wanted.order)
-    await to_thread.run_sync(_enqueue, services, upload, {explanation_id: wanted}, accept)
+    enqueue = partial(_enqueue, services, upload, {explanation_id: wanted}, accept)
+    await to_thread.run_sync(enqueue, limiter=services.storing)
 
 
 async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
@@ -64,7 +65,8 @@ async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None
         id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
     }
     accept = partial(services.ledger.accept_batch, batch_id, orders)
-    await to_thread.run_sync(_enqueue, services, upload, members, accept)
+    enqueue = partial(_enqueue, services, upload, members, accept)
+    await to_thread.run_sync(enqueue, limiter=services.storing)
 
 
 def _check_size(services: Services, count: int) -> None:
@@ -216,4 +218,4 @@ def _discard(services: Services, ids: Iterable[str]) -> None:
         try:
             services.store.delete_explanation(explanation_id)
         except StoreError as error:
-            log.warning("left for the sweep", id=explanation_id, reason=str(error))
+            log.warning("left for the sweep", id=explanation_id, cause=error.cause)

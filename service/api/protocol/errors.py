@@ -197,6 +197,7 @@ async def _on_redis_error(_request: Request, error: Exception) -> Response:
 
 
 async def _on_store_error(_request: Request, error: Exception) -> Response:
-    log.error("the store failed", reason=str(error))
+    assert isinstance(error, StoreError)  # noqa: S101
+    log.error("the store failed", reason=str(error), cause=error.cause)
     detail = "the store of pictures and arrays does not do what was asked of it"
     return problem_response(ApiError(ErrorCode.STORE_UNAVAILABLE, detail, headers=retry_after()))

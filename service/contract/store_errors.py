@@ -1,0 +1,101 @@
+"""What may be wrong with a store, and what it said of that.
+
+StoreError: it cannot do what was asked
+├── StoreRefused: and to ask again would not help
+└── MissingArtefact: nothing is stored under that name
+    └── DamagedArtefact: or not what was written
+"""
+
+import os
+import re
+
+import obstore
+
+_DEBUG = "\n\nDebug source"  # follows what obstore tells
+_NO_SUCH_RANGE = ("InvalidRange", "Requested range was invalid", "Invalid range")  # of each store
+_REFUSALS = (
+    obstore.exceptions.PermissionDeniedError,
+    obstore.exceptions.UnauthenticatedError,
+)
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked: unreachable, full, or refusing.
+
+    cause: what it said, and where it is, for the log; the message names neither.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause or message
+
+
+class StoreRefused(StoreError):  # noqa: N818 - an answer, not a fault
+    """To ask again would not help: no such bucket, not allowed, or no such part."""
+
+
+class MissingArtefact(StoreError):  # noqa: N818 - a fact, not a fault
+    """Nothing is stored under that name."""
+
+
+class DamagedArtefact(MissingArtefact):
+    """What is stored under that name is not what was written: as good as nothing."""
+
+
+class translated:  # noqa: N801 - reads as a phrase: with translated(key, where)
+    """Turns obstore's and the system's errors into ours."""
+
+    def __init__(self, key: str, where: str) -> None:
+        self._key = key
+        self._where = where
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, (obstore.exceptions.BaseError, OSError)):
+            return
+        said = _in_full(error)
+        cause = f"{self._key!r} in {self._where}: {said}"
+        if "NoSuchBucket" in said:  # which arrives as if only the key were missing
+            raise StoreRefused("the store has no such bucket", cause) from error
+        if isinstance(error, FileNotFoundError):
+            raise MissingArtefact(f"nothing is stored as {self._key!r}", cause) from error
+        refused = isinstance(error, _REFUSALS) or any(each in said for each in _NO_SUCH_RANGE)
+        kind = StoreRefused if refused else StoreError
+        raise kind(f"the store refused {self._key!r}: {_in_short(error)}", cause) from error
+
+
+def _in_short(error: BaseException) -> str:
+    """What the system or S3 said, such as a full disk, with nothing of where."""
+    if isinstance(error, TimeoutError):
+        return str(error)
+    said = re.search(r"os error (\d+)", str(error))
+    if said:
+        return os.strerror(int(said[1]))
+    code = re.search(r"<Code>(\w+)</Code>", str(error))
+    return code[1] if code else _innermost(error) or type(error).__name__
+
+
+def _in_full(error: BaseException) -> str:
+    """In a line: obstore's chain of causes with its addresses, but for credentials."""
+    text = str(error).split(_DEBUG)[0]
+    told = [re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message")]
+    answer = " ".join(each[1] for each in told if each)
+    text = re.sub(r"(<\?xml|<Error>).*", answer, text, flags=re.DOTALL)
+    line = f"{type(error).__name__}: {' '.join(text.split())}"
+    innermost = _innermost(error)
+    return masked(f"{line}: {innermost}" if innermost else line)
+
+
+def _innermost(error: BaseException) -> str:
+    """The last cause of an HTTP request that failed, which obstore tells for debugging only."""
+    _, _, chain = str(error).partition(_DEBUG)
+    if "TimedOut" in chain or "kind: Timeout" in chain:
+        return "there was no answer in time"
+    causes = re.findall(r'(?:message|error): "([^"]*)"', chain)
+    return causes[-1] if causes else ""
+
+
+def masked(text: str) -> str:
+    """Without the credentials of a URL."""
+    return re.sub(r"//[^/@\s]*@", "//…@", text)
