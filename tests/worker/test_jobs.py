@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from structlog.testing import capture_logs
 
+from service.contract.artefacts import Artefact
 from service.contract.names import new_id
 from service.contract.records import Count, State
 from service.contract.schema import ErrorCode, Status
@@ -28,7 +30,9 @@ def begun(store: Store, max_evals: int) -> Task:
     picture = io.BytesIO()
     Image.fromarray(np.full((16, 24, 3), 90, np.uint8)).save(picture, "PNG")
     settings = ORDER.settings.model_copy(update={"model": "dozer", "max_evals": max_evals})
-    order = ORDER.model_copy(update={"settings": settings})
+    sent = Artefact.of(picture.getvalue())
+    image = ORDER.image.model_copy(update={"sha256": sent.sha256, "bytes": sent.size})
+    order = ORDER.model_copy(update={"settings": settings, "image": image})
     now = time.time()
     state = State(
         id=new_id(),
@@ -112,3 +116,18 @@ def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
         assert ending.status is Status.SUCCEEDED
         under_way.append(sum(task.control.count.planned > 0 for task in tasks))
     assert under_way == [2, 2, 4, 4, 5]
+
+
+def test_a_damaged_upload_is_told_and_not_explained() -> None:
+    store = open_store("memory:")
+    task = begun(store, max_evals=50)
+    key = image_key(task.state.id)
+    store.put(key, store.get(key)[:-1])
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        [(_, ending)] = explainer.explain([task])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.STORE_UNAVAILABLE
+    assert "were written" in ending.error.detail
+    assert [line["cause"] for line in lines if key in line.get("cause", "")]
