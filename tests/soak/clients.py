@@ -96,6 +96,7 @@ class Client:
         self._http = httpx.Client(base_url=address, timeout=TIMEOUT_S)
         self._history = history
         self.pool = pool
+        self.heard = True  # whether the last call was answered
 
     def close(self) -> None:
         self._http.close()
@@ -156,8 +157,10 @@ class Client:
         try:
             with self._history.call(op, **asked) as told:
                 told |= _told(self._http.request(method, path, **options))
+                self.heard = True
                 return told
         except httpx.HTTPError:
+            self.heard = False
             return {}
 
 
@@ -224,12 +227,13 @@ class Person:
         self._asked = 0
         self._owing: tuple[Input, str, bool] | None = None  # asked for with a key, no answer yet
 
-    def act(self) -> None:
-        """Make a call or two."""
+    def act(self) -> bool:
+        """Make a call or two; whether the last was answered."""
         action = self._chance.choices(
             [self._ask, self._look, self._cancel, self._list, self._tidy], [20, 60, 4, 6, 20]
         )[0]
         action()
+        return self._client.heard
 
     def _ask(self) -> None:
         chance = self._chance

@@ -3,6 +3,7 @@
 A note names what the fault excuses: codes of failure that may come of it.
 """
 
+import itertools
 import random
 import signal
 import subprocess
@@ -10,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.chaos.nursery import Forked
 from tests.chaos.stage import LEASE_S, end, fill_disk, free_disk
-from tests.soak.clients import INPUTS, Client, Pool, open_after
+from tests.soak.clients import INPUTS, Client, Known, Pool, open_after
 from tests.soak.history import Book
+from tests.soak.shifted import can_shift
 from tests.soak.stage import WORKERS, SoakStage
 
 UPLOADS = 20  # at once, when the API is killed amid them
@@ -35,9 +38,11 @@ class Faults:
         self._stage = stage
         self._history = book.writer("harness")
         self._uploads = book.writer("uploaders")
+        self._client = Client(stage.client.base_url, book.writer("victim"), pool)
         self._pool = pool
         self._chance = random.Random(seed)  # noqa: S311 - for faults, not for secrets
         self._bursts = 0
+        self._again = itertools.count()
         self.kinds: list[Callable[[], None]] = [
             self.kill_worker,
             self.freeze_worker,
@@ -47,11 +52,13 @@ class Faults:
             self.kill_api,
             self.kill_api_amid_uploads,
             self.freeze_api,
-            self.shift_clock_of_worker,
-            self.shift_clock_of_api,
-            self.fill_disk,
-            self.lose_store,
+            *([self.shift_clock_of_worker, self.shift_clock_of_api] if can_shift() else []),
+            *([self.freeze_store] if stage.bucket else [self.fill_disk, self.lose_store]),
+            *([] if stage.bucket else [self.damage]),
         ]
+
+    def close(self) -> None:
+        self._client.close()
 
     def do_harm(self) -> str:
         """Do one of them, by chance; its name."""
@@ -180,6 +187,43 @@ class Faults:
         seconds = self._chance.uniform(0.2, 2)
         with self._noted("lose_store", UNSTORED, seconds=seconds), self._stage.without_store():
             time.sleep(seconds)
+
+    def freeze_store(self) -> None:
+        """It accepts connections and does not answer."""
+        assert self._stage.bucket
+        seconds = self._chance.choices([0.5, 3, 10, 30], weights=[50, 30, 15, 5])[0]
+        with self._noted("freeze_store", UNSTORED, seconds=seconds):
+            _freeze(self._stage.bucket.process, seconds)
+
+    def damage(self) -> None:
+        """Flip a bit of a result; then the same is asked for again."""
+        chosen, place = self._chance.random(), self._chance.random()
+        stored = [each for each in self._pool.all if each.input and each.done and self._files(each)]
+        if not stored:
+            return
+        known = stored[int(chosen * len(stored))]
+        with self._noted("damage", "no_result", id=known.id):
+            for file in self._files(known):
+                _flip_a_bit(file, place)
+            self._client.fetch(known)
+            assert known.input
+            self._client.submit(known.input, f"again-{next(self._again)}", keyed=False, cached=True)
+
+    def _files(self, known: Known) -> list[Path]:
+        """What is stored of its result."""
+        return list((self._stage.store / "explanations" / known.id).glob("*/*"))
+
+
+def _flip_a_bit(file: Path, place: float) -> None:
+    """Of this file alone: what was copied from it may be the same file by another name."""
+    try:
+        content = bytearray(file.read_bytes())
+        content[int(place * len(content))] ^= 1
+        damaged = file.with_name("damaged")
+        damaged.write_bytes(content)
+        damaged.rename(file)
+    except FileNotFoundError:
+        pass  # it was deleted just now
 
 
 def _freeze(process: Forked | subprocess.Popen[bytes], seconds: float) -> None:

@@ -13,10 +13,13 @@ from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.soak.clients import INPUTS, Client, Known, Person, Pool
 from tests.soak.faults import Faults
 from tests.soak.history import Book
+from tests.soak.shifted import can_shift
 from tests.soak.stage import SoakStage
+from tests.soak.stores import Bucket
 
 PEOPLE = 4
 PAUSE_S = 0.1  # of each between two calls
+UNHEARD_S = 1  # after one that nobody answered
 WALK_EVERY = 10  # faults
 TELL_EVERY_S = 15
 
@@ -39,6 +42,8 @@ class Soak:
         self._history.note("soak", seed=self._seed, faults=faults)
         self._stage.heal()
         self._stage.wait_ready()
+        if not can_shift():
+            print("clocks are not shifted: apt-get install libfaketime")
         self._see_references()
         people = [self._person(n) for n in range(PEOPLE)]
         time.sleep(calm_s)
@@ -57,6 +62,7 @@ class Soak:
             person.join()
         self._settle()
         self._client.close()
+        self._faults.close()
         self._tell(faults, faults)
 
     def _tell(self, done: int, of: int) -> None:
@@ -79,8 +85,8 @@ class Soak:
 
         def live() -> None:
             while not self._over.is_set():
-                person.act()
-                time.sleep(PAUSE_S)
+                heard = person.act()
+                time.sleep(PAUSE_S if heard else UNHEARD_S)
             client.close()
 
         thread = threading.Thread(target=live, daemon=True)
@@ -123,6 +129,7 @@ def soak(
     faults: int,
     calm_s: float = 1,
     end_s: float = 300,
+    on_s3: bool = False,
     stage: Callable[..., SoakStage] = SoakStage,
 ) -> Path:
     """Run it; the file of its history. Raises NoRedis.
@@ -134,7 +141,9 @@ def soak(
         book = Book(folder)
         stack.callback(book.close)
         stack.callback(_note_alarms, server, book)
-        built = stage(folder, server, settings={"MAX_QUEUED": 200}, step_s=0.01, book=book)
+        bucket = Bucket(folder) if on_s3 else None
+        settings = {"MAX_QUEUED": 200}
+        built = stage(folder, server, settings, step_s=0.01, book=book, bucket=bucket)
         stack.callback(built.close)
         Soak(built, book, seed, end_s=end_s).run(faults, calm_s=calm_s)
     return book.path

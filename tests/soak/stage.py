@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from service.api import server
 from tests.chaos.nursery import Forked
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, end
 from tests.conftest import wait_until
 from tests.docker.guarded import Guarded
 from tests.soak import workers
 from tests.soak.history import Book
 from tests.soak.shifted import start_shifted
+from tests.soak.stores import Bucket
 
 WORKERS = ("worker-1", "worker-2", "worker-3")
 
@@ -23,6 +24,7 @@ class SoakStage(Stage):
     book: Book = field(kw_only=True)
     api_main: Callable[[], None] = field(default=server.main, kw_only=True)
     worker_main: Callable[..., None] = field(default=workers.main, kw_only=True)
+    bucket: Bucket | None = field(default=None, kw_only=True)  # None: the store is a folder
 
     def start_api(self, *, shift_s: int = 0) -> Forked:
         self._begin("api", "api", self.api_main, "service.api", shift_s=shift_s)
@@ -46,6 +48,7 @@ class SoakStage(Stage):
     ) -> Forked:
         """Start it; by a clock that is so far ahead, where that is wanted."""
         environment = self.environment | {"SHAPSHOT_REDIS_URL": self.redis.url_of(user)}
+        environment |= self.bucket.environment if self.bucket else {}
         log = self.log(name)
         if shift_s:
             process = start_shifted(
@@ -55,6 +58,11 @@ class SoakStage(Stage):
             process = Forked(main, *words, environment=environment, log=log)
         self.processes[name] = process
         return process
+
+    def close(self) -> None:
+        super().close()
+        if self.bucket:
+            end(self.bucket.process)
 
     def heal(self) -> None:
         """Start again what has ended, as a supervisor does."""
