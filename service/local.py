@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -75,6 +76,8 @@ def local_set(folder: Path, door: Door, say: Say) -> Iterator[tuple[str, Supervi
     Raises CannotStart, Exposed, NoRedis.
     """
     check_exposure(door.host, door.keys_file)
+    if find_spec("tensorflow") is None:
+        raise CannotStart("no worker is installed here: pip install 'shapshot[service,worker]'")
     home = Home(folder.resolve())
     signal.signal(signal.SIGTERM, _raise_stopped)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored

@@ -22,6 +22,11 @@ def _loaded_by(module: str) -> set[str]:
         ("service.api.app", {"worker", "tensorflow", "keras", "cv2", "shap"}),
         ("service.cli", {"worker", "tensorflow", "keras", "cv2", "shap"}),
         (
+            "service.client",
+            {"worker", "service.api", "redis", "rq", "obstore", "pydantic_settings", "structlog"}
+            | {"typer", "fastapi", "starlette", "uvicorn", "PIL", "matplotlib", "shap"},
+        ),
+        (
             "worker.main",
             {"service.api", "service.render", "fastapi", "uvicorn", "matplotlib", "skimage"},
         ),

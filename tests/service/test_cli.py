@@ -1,11 +1,23 @@
 """What `shapshot` says to a person where it cannot do what was asked."""
 
+import re
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
 from service.cli import SAMPLE, app
 
 NOBODY = "http://127.0.0.1:1"
+
+
+def test_beside_the_client_alone_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['typer'] = None; from service.__main__ import main; main()"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert re.fullmatch(r"shapshot: typer .* pip install 'shapshot\[service\]'.*\n", ended.stderr)
 
 
 @pytest.fixture
