@@ -12,8 +12,8 @@ PIECE = 256 * 1024  # bytes given to a connection at once; it takes the next whe
 class InPieces:
     """Sends what is large piece by piece, and refuses it where too much is being sent already.
 
-    An answer that says its length is held whole while it is sent, so it counts from PIECE on. One
-    that is made as it is sent says none; whoever makes it counts what it holds.
+    What comes whole is held whole while it is sent, so it counts where it is larger than a piece.
+    Of what comes in parts, whoever makes them counts what it holds.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,25 +37,26 @@ class _Sending:
         self._send = send
         self._hold = hold
         self._refused = False
+        self._start: Message | None = None  # of what may be large, until its first part comes
 
     async def __call__(self, message: Message) -> None:
         if self._refused:
             return
-        if message["type"] == "http.response.start":
-            await self._start(message)
-        elif len(body := message.get("body", b"")) > PIECE:
-            await self._split(memoryview(body), more=message.get("more_body", False))
-        else:
-            await self._send(message)
-
-    async def _start(self, message: Message) -> None:
-        length = int(Headers(scope=message).get("content-length", "0"))
-        try:
-            if length > PIECE:
-                self._hold(length)
-        except ApiError as error:
-            self._refused = True
-            await problem_response(error)(self._scope, self._receive, self._send)
+        if message["type"] == "http.response.start" and _length(message) > PIECE:
+            self._start = message
+            return
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if self._start:
+            start, self._start = self._start, None
+            try:
+                self._hold(0 if more else len(body))
+            except ApiError as error:
+                self._refused = True
+                await problem_response(error)(self._scope, self._receive, self._send)
+                return
+            await self._send(start)
+        if len(body) > PIECE:
+            await self._split(memoryview(body), more=more)
         else:
             await self._send(message)
 
@@ -64,3 +65,7 @@ class _Sending:
             piece = bytes(body[start : start + PIECE])
             more_body = more or start + PIECE < len(body)
             await self._send({"type": "http.response.body", "body": piece, "more_body": more_body})
+
+
+def _length(start: Message) -> int:
+    return int(Headers(scope=start).get("content-length", "0"))

@@ -4,15 +4,19 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from math import prod
 
+import numpy as np
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.headers import not_modified
 from service.api.reading import documents
+from service.api.results.streams import Open, Stream
 from service.api.services import Services
 from service.contract import arrays
 from service.contract.arrays import Arrays
@@ -31,6 +35,7 @@ from service.contract.store import (
 log = structlog.get_logger(__name__)
 
 PNG = "image/png"
+OUTPUTS_BYTES = 2**20  # of arrays of outputs that are read at a time
 FRESH_S = 86400  # a result never changes; it may go with its explanation
 
 
@@ -77,10 +82,23 @@ def load_arrays(
 
     Only what is asked for is read. Blocking. Raises ApiError, StoreError.
     """
-    key, recorded = attributions_key(state.id, str(state.result)), _recorded(state)
+    key, stored = attributions_key(state.id, str(state.result)), recorded(state)
     count = len(outcome_of(state).outputs)
     with _told(services, state, "result"):
-        return arrays.load_arrays(services.store, key, recorded, count, outputs, names=names)
+        return arrays.load_arrays(services.store, key, stored, count, outputs, names=names)
+
+
+def by_output(
+    services: Services, state: State, outputs: Sequence[int], name: str
+) -> Iterator[NDArray[np.float32]]:
+    """One array's (H, W, C) of each of these outputs in turn, few of which are read at a time.
+
+    Blocking. Raises ApiError, StoreError.
+    """
+    at_once = max(1, OUTPUTS_BYTES // (4 * prod(recorded(state).shape[:3])))
+    for start in range(0, len(outputs), at_once):
+        some = load_arrays(services, state, outputs[start : start + at_once], names=[name])[name]
+        yield from (some[..., k] for k in range(some.shape[3]))
 
 
 def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:
@@ -89,21 +107,21 @@ def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:
     The stored bytes are compared before this returns. Blocking, as each chunk is. Raises ApiError,
     StoreError; the chunks raise StoreError.
     """
-    key, recorded = attributions_key(state.id, str(state.result)), _recorded(state).attributions
+    key, npz = attributions_key(state.id, str(state.result)), recorded(state).attributions
     with _told(services, state, "result"):
-        chunks = read_in_chunks(services.store, key, recorded)
+        chunks = read_in_chunks(services.store, key, npz)
         first = next(chunks)
-    return recorded.size, chain([first], chunks)
+    return npz.size, chain([first], chunks)
 
 
 def load_curves(services: Services, state: State) -> list[Curve]:
     """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
-    recorded = _recorded(state).faithfulness
+    of_curves = recorded(state).faithfulness
     with _told(services, state, "result"):
         key = faithfulness_key(state.id, str(state.result))
-        if recorded is None:
+        if of_curves is None:
             raise MissingArtefact(f"nothing was stored as {key!r}")
-        stored = read_whole(services.store, key, recorded)
+        stored = read_whole(services.store, key, of_curves)
     return Faithfulness.model_validate_json(stored).curves
 
 
@@ -113,11 +131,11 @@ def load_upload(services: Services, state: State) -> bytes:
         if state.order is None:
             raise MissingArtefact(f"the order of {state.id} is gone")
         image = state.order.image
-        recorded = Artefact(size=image.bytes, sha256=image.sha256)
-        return read_whole(services.store, image_key(state.id), recorded)
+        picture = Artefact(size=image.bytes, sha256=image.sha256)
+        return read_whole(services.store, image_key(state.id), picture)
 
 
-def _recorded(state: State) -> Artefacts:
+def recorded(state: State) -> Artefacts:
     """What was stored of the result. Raises ApiError."""
     if state.artefacts is None:
         detail = "the result was stored by an earlier version, which this one cannot read"
@@ -166,10 +184,30 @@ async def answer(
     if unchanged := not_modified(request, etag):
         return unchanged
     content = await to_thread.run_sync(make, limiter=limiter)
-    headers = {
+    return Response(content, headers=_headers(name, etag), media_type=media_type)
+
+
+def stream(
+    request: Request,
+    services: Services,
+    open_: Open,
+    media_type: str,
+    *,
+    name: str,
+    etag: str,
+    held: int,
+) -> Response:
+    """The file of that name, made while it is sent unless the client has it; see Stream."""
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    headers, answers = _headers(name, etag), services.answers
+    return Stream(open_, held=held, answers=answers, headers=headers, media_type=media_type)
+
+
+def _headers(name: str, etag: str) -> dict[str, str]:
+    return {
         "ETag": etag,
         "Cache-Control": f"private, max-age={FRESH_S}, immutable",
         "Content-Disposition": f'inline; filename="{name}"',
         "Vary": "Accept",
     }
-    return Response(content, headers=headers, media_type=media_type)

@@ -1,31 +1,36 @@
 """The attribution arrays as JSON, npy or npz."""
 
-import io
+from collections.abc import Iterator
 from functools import partial
+from math import prod
 from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.api.edge.answers import PIECE
 from service.api.protocol.errors import ApiError
 from service.api.protocol.headers import negotiate
 from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
+from service.api.results.forms import Member, in_fortran_order, json_document, npy, npz
+from service.api.results.streams import Content
 from service.api.services import Provided, Services
 from service.contract.answer import Answer
 from service.contract.arrays import Arrays
 from service.contract.records import State
 from service.contract.schema import ErrorCode
+from service.contract.size import WITH_ERRORS
 
 MEDIA_TYPES = {
     "json": "application/json",
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
-MAX_JSON_VALUES = 5_000_000  # about 100 MB of text
+OTHERS = ("base_values", "data", "output_names", "output_indices", "players")
+MAX_JSON_VALUES = 2_000_000  # about 40 MB of text
 
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
@@ -83,12 +88,24 @@ async def get_attributions(
     state = await services.catalogue.read(explanation_id)
     kept = artefacts.positions(artefacts.outcome_of(state), query.output)
     form = query.format or _negotiated(request)
-    etag = artefacts.etag_of(state, (form, kept))
-    make = partial(_content, services, state, kept, form)
-    name = f"{state.id}-attributions.{form}"
-    return await artefacts.answer(
-        request, make, MEDIA_TYPES[form], name=name, etag=etag, limiter=services.heavy
+    shape = (*artefacts.recorded(state).shape[:3], len(kept))
+    if form == "json":
+        _check_size(shape)
+    return artefacts.stream(
+        request,
+        services,
+        partial(_FORMS[form], services, state, kept),
+        MEDIA_TYPES[form],
+        name=f"{state.id}-attributions.{form}",
+        etag=artefacts.etag_of(state, (form, kept)),
+        held=_held(state, shape) if form == "json" else _held(state, shape[:3]),
     )
+
+
+def _held(state: State, shape: tuple[int, ...]) -> int:
+    """Bytes of the arrays of this shape, and of what is written of them at once."""
+    has_errors = state.order is None or state.order.settings.method in WITH_ERRORS
+    return (8 if has_errors else 4) * prod(shape) + 8 * PIECE
 
 
 def _negotiated(request: Request) -> str:
@@ -101,34 +118,49 @@ def _negotiated(request: Request) -> str:
     return next(form for form, media_type in MEDIA_TYPES.items() if media_type == chosen)
 
 
-def _content(services: Services, state: State, kept: list[int], form: str) -> bytes:
-    if form == "npz" and state.outcome and kept == list(range(len(state.outcome.outputs))):
-        _, chunks = artefacts.read_npz(services, state)
-        return b"".join(chunks)
-    names = ["values"] if form == "npy" else None
-    arrays = artefacts.load_arrays(services, state, kept, names=names)
-    if form == "json":
-        return _as_json(state.id, arrays)
-    buffer = io.BytesIO()
-    if form == "npy":
-        np.save(buffer, arrays["values"])
-    else:
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _as_json(explanation_id: str, arrays: Arrays) -> bytes:
-    values = arrays["values"]
-    if values.size > MAX_JSON_VALUES:
+def _check_size(shape: tuple[int, ...]) -> None:
+    values = prod(shape)
+    if values > MAX_JSON_VALUES:
         detail = f"JSON may have {MAX_JSON_VALUES} values; ask for npz, or narrow with output="
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", values.size, ["npy", "npz"])
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", values, ["npy", "npz"])
+
+
+# --- The content in each form: its bytes, where they are known, and its parts. They block.
+
+
+def _json(services: Services, state: State, kept: list[int]) -> Content:
+    arrays = artefacts.load_arrays(services, state, kept)
     document = {
-        "id": explanation_id,
-        "shape": values.shape,
+        "id": state.id,
+        "shape": arrays["values"].shape,
         "dtype": "float32",
         "axes": "H,W,C,K",
         **{n: arrays[n].tolist() for n in ("output_names", "output_indices", "base_values")},
-        "values": values.tolist(),
-        **{n: arrays[n].tolist() if n in arrays else None for n in ("standard_errors", "players")},
+        **{n: arrays.get(n) for n in ("values", "standard_errors", "players")},
     }
-    return to_json(document)
+    return None, json_document(document)
+
+
+def _npy(services: Services, state: State, kept: list[int]) -> Content:
+    shape = (*artefacts.recorded(state).shape[:3], len(kept))
+    return npy(shape, artefacts.by_output(services, state, kept, "values"))
+
+
+def _npz(services: Services, state: State, kept: list[int]) -> Content:
+    if kept == list(range(artefacts.recorded(state).shape[3])):
+        return artefacts.read_npz(services, state)
+    others = artefacts.load_arrays(services, state, kept, names=OTHERS)
+    return None, npz(_members(services, state, kept, others))
+
+
+def _members(services: Services, state: State, kept: list[int], others: Arrays) -> Iterator[Member]:
+    shape = (*artefacts.recorded(state).shape[:3], len(kept))
+    dtype = np.dtype(np.float32)
+    has_errors = artefacts.load_arrays(services, state, kept[:1], names=["standard_errors"])
+    for name in ("values", *has_errors):
+        outputs = artefacts.by_output(services, state, kept, name)
+        yield Member(name, shape, dtype, in_fortran_order(outputs), fortran_order=True)
+    yield from (Member.of(name, array) for name, array in others.items())
+
+
+_FORMS = {"json": _json, "npy": _npy, "npz": _npz}

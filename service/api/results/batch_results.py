@@ -1,14 +1,14 @@
 """What all explanations of a batch found: their arrays in one npz, their pictures in one figure."""
 
-import io
-from collections.abc import Mapping
-from functools import partial
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from service.api.edge.answers import PIECE
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.reading import batch_documents
@@ -16,12 +16,15 @@ from service.api.reading.catalogue import BatchState
 from service.api.results import artefacts
 from service.api.results.attributions import MEDIA_TYPES
 from service.api.results.figures import FIGURE, FigureLook, figure_of
+from service.api.results.forms import Member, npz, rows
 from service.api.services import Provided, Services
-from service.contract.arrays import Arrays
+from service.contract.arrays import BY_OUTPUT
 from service.contract.records import State
 from service.contract.schema import ErrorCode, Status
 
 MOST_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
+LARGE = ("values", "standard_errors", "data", "players")
+SMALL = ("base_values", "output_names", "output_indices")
 NPZ = MEDIA_TYPES["npz"]
 router = APIRouter(prefix="/v1/batches", tags=["results"])
 
@@ -41,11 +44,17 @@ async def get_batch_attributions(request: Request, services: Provided, batch_id:
     """
     batch = await services.catalogue.batch(batch_id)
     states = _succeeded(batch)
+    shape = _shape_of_each(states)
     results = [state.result for state in states.values()]
-    etag = artefacts.etag_of(next(iter(states.values())), ("npz", results))
-    make = partial(_pack, services, states)
-    name = f"{batch_id}-attributions.npz"
-    return await artefacts.answer(request, make, NPZ, name=name, etag=etag, limiter=services.heavy)
+    return artefacts.stream(
+        request,
+        services,
+        lambda: (None, npz(_members(services, states))),
+        NPZ,
+        name=f"{batch_id}-attributions.npz",
+        etag=artefacts.etag_of(next(iter(states.values())), ("npz", results)),
+        held=4 * prod(shape) + 8 * PIECE,  # of one picture at a time
+    )
 
 
 @router.get(
@@ -77,30 +86,43 @@ def _succeeded(batch: BatchState) -> Mapping[int, State]:
     return found
 
 
-def _pack(services: Services, states: Mapping[int, State]) -> bytes:
-    """The npz of all of them. Blocking. Raises ApiError, StoreError."""
-    rows: list[Arrays] = []
-    for state in states.values():
-        rows.append(artefacts.load_arrays(services, state))
-        _check(rows, len(states))
-    names = [name for name in rows[0] if all(name in row for row in rows)]
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        allow_pickle=False,
-        **{name: np.stack([row[name] for row in rows]) for name in names},
-        ids=np.array([state.id for state in states.values()]),
-        positions=np.array(list(states)),
-    )
-    return buffer.getvalue()
-
-
-def _check(rows: list[Arrays], count: int) -> None:
+def _shape_of_each(states: Mapping[int, State]) -> tuple[int, int, int, int]:
     """They stack, and are not too much together. Raises ApiError."""
-    first, last = rows[0]["values"], rows[-1]["values"]
-    if first.shape != last.shape:
-        detail = f"their shapes differ ({first.shape}, {last.shape}): the model was changed between"
+    shapes = [artefacts.recorded(state).shape for state in states.values()]
+    first = shapes[0]
+    if other := next((shape for shape in shapes if shape != first), None):
+        detail = f"their shapes differ ({first}, {other}): the model was changed between"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id")
-    if count * first.size > MOST_VALUES:
+    values = len(shapes) * prod(first)
+    if values > MOST_VALUES:
         detail = f"one npz may have {MOST_VALUES} values; ask for each explanation's"
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "id", count * first.size)
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "id", values)
+    return first
+
+
+def _members(services: Services, states: Mapping[int, State]) -> Iterator[Member]:
+    """The arrays that all of them have, stacked; what is large is read picture by picture."""
+
+    def content(name: str) -> Iterator[bytes]:
+        for state in states.values():
+            yield from rows(artefacts.load_arrays(services, state, names=[name])[name])
+
+    kinds = [_kinds(services, state) for state in states.values()]
+    for name, (shape, dtype) in kinds[0].items():
+        if all(kind.get(name) == (shape, dtype) for kind in kinds):
+            yield Member(name, (len(states), *shape), dtype, content(name))
+    small = [artefacts.load_arrays(services, each, names=SMALL) for each in states.values()]
+    for name in SMALL:
+        yield Member.of(name, np.stack([arrays[name] for arrays in small]))
+    yield Member.of("ids", np.array([state.id for state in states.values()]))
+    yield Member.of("positions", np.array(list(states)))
+
+
+def _kinds(services: Services, state: State) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of each large array there is; of what is by output one is read to find out."""
+    arrays = artefacts.load_arrays(services, state, [0], names=LARGE)
+    K = artefacts.recorded(state).shape[3]
+    return {
+        name: ((*array.shape[:3], K) if name in BY_OUTPUT else array.shape, array.dtype)
+        for name, array in arrays.items()
+    }
