@@ -54,7 +54,8 @@ def redis_script(folder: Path) -> str:
     [*shell, script] = SERVICES["redis"]["command"]
     assert shell == ["sh", "-euc"]
     return (
-        script.replace("$$", "$")
+        script.replace("${SHAPSHOT_REDIS_MAXMEMORY:-700mb}", "700mb")
+        .replace("$$", "$")
         .replace("--dir /data", f"--dir {folder} --port 0 --unixsocket {folder}/redis.sock")
         .replace("/etc/shapshot/users.acl", str(DOCKER / "redis" / "users.acl"))
         .replace("/tmp/users.acl", f"{folder}/users.acl")  # noqa: S108 - the container's
@@ -138,6 +139,11 @@ def test_no_log_grows_for_ever(name: str) -> None:
     assert SERVICES[name]["logging"]["driver"] == "local"
 
 
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_none_takes_the_memory_of_redis(name: str) -> None:
+    assert re.fullmatch(rf"\${{SHAPSHOT_{name.upper()}_MEMORY:-\d+g}}", SERVICES[name]["mem_limit"])
+
+
 def test_workers_can_be_many() -> None:
     assert not set(SERVICES["worker"]) & {"container_name", "hostname", "ports"}
 
@@ -164,6 +170,7 @@ def test_its_redis_wants_a_password_keeps_its_data_and_evicts_nothing(
     command = SERVICES["redis"]["command"][-1]
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
+    assert "--maxmemory ${SHAPSHOT_REDIS_MAXMEMORY:-700mb}" in command
 
 
 @pytest.mark.parametrize("password", ["pass@word", "pass/word", "pass word", "100%", "a#b"])
