@@ -56,6 +56,13 @@ class Artefacts(BaseModel):
     faithfulness: Artefact | None = None  # None where no metrics were asked for
 
 
+def check_size(store: Store, key: str, recorded: Artefact) -> None:
+    """Compare what can be compared without reading. Raises as `read_whole`."""
+    size = store.size(key)
+    if size != recorded.size:
+        raise DamagedArtefact(f"{key!r} has {size} bytes; {recorded.size} were written")
+
+
 def read_whole(store: Store, key: str, recorded: Artefact) -> bytes:
     """Read all of an artefact. Raises MissingArtefact, DamagedArtefact, StoreError."""
     content = store.get(key, size=recorded.size)

@@ -251,6 +251,13 @@ async def poisoned(create: Callable[..., Any], hand: Hand) -> AsyncIterator[str]
 
 
 @pytest.fixture
+def some_other_arrays() -> dict[str, Any]:
+    """Of the same shapes, with other values."""
+    arrays = some_arrays()
+    return arrays | {"values": -arrays["values"]}
+
+
+@pytest.fixture
 def refused() -> Callable[..., dict[str, Any]]:
     """Checks that an answer is a whole problem of a code; the problem."""
 

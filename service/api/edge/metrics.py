@@ -40,6 +40,12 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.damaged = Counter(
+            "shapshot_damaged_artefacts",
+            "Reads that found an artefact which is not what was written",
+            registry=self.registry,
+        )
+
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         """Count an answer that began after so many seconds."""
         method = scope["method"] if scope["method"] in KNOWN_METHODS else "OTHER"

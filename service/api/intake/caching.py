@@ -9,21 +9,26 @@ import json
 from collections.abc import Collection, Iterator
 from enum import StrEnum
 
+import structlog
 from fastapi import Request
 
 from service.api.services import Services
 from service.api.version import version
+from service.contract.artefacts import Artefact, check_size
 from service.contract.cards import ModelCard
 from service.contract.records import State
 from service.contract.request import ResolvedSettings
 from service.contract.schema import LabelMapInfo
 from service.contract.store import (
+    DamagedArtefact,
     MissingArtefact,
     attributions_key,
     faithfulness_key,
     image_key,
     label_map_key,
 )
+
+log = structlog.get_logger(__name__)
 
 OF_THE_MODEL = {
     *("digest", "input_shape", "labels", "value_range", "preprocessing", "fit"),
@@ -66,24 +71,47 @@ def key_of_request(
 
 
 def take_over(services: Services, earlier: State, id_: str) -> bool:
-    """Give an explanation the artefacts of an earlier one; False where they are not all there."""
+    """Give an explanation the artefacts of an earlier one; False where they are not all there.
+
+    Only their sizes are compared here, as the store copies them by itself; whoever reads the copies
+    compares all of them with the records, which are the earlier one's.
+    """
     try:
-        for key in _artefacts(earlier):
+        for key, recorded in _artefacts(earlier):
+            check_size(services.store, key, recorded)
             services.store.copy(key, key.replace(earlier.id, id_))
-    except MissingArtefact:
-        services.ledger.withdraw(earlier.id)
+    except MissingArtefact as error:
+        note_missing(services, earlier, error)
         return False
     return True
 
 
-def _artefacts(state: State) -> Iterator[str]:
-    yield image_key(state.id)
-    if state.order and state.order.label_map:
-        yield label_map_key(state.id)
-    if state.result:
-        yield attributions_key(state.id, state.result)
-    if state.result and state.outcome and state.outcome.metrics:
-        yield faithfulness_key(state.id, state.result)
+def note_missing(services: Services, state: State, error: MissingArtefact) -> None:
+    """Let an explanation answer no other request: an artefact of it is gone, or damaged.
+
+    So with the earlier one that it was copied from, which may be damaged as well. Damage is
+    counted.
+    """
+    damaged = isinstance(error, DamagedArtefact)
+    if damaged:
+        services.metrics.damaged.inc()
+    what = "an artefact is damaged" if damaged else "an artefact is missing"
+    log.error(what, id=state.id, cause=error.cause)
+    for id_ in filter(None, (state.id, state.cached_from)):
+        services.ledger.withdraw(id_)
+
+
+def _artefacts(state: State) -> Iterator[tuple[str, Artefact]]:
+    """Each that it has, with its record. Raises MissingArtefact where there is no record."""
+    order, stored = state.order, state.artefacts
+    if not (order and stored and state.result):
+        raise MissingArtefact(f"nothing is recorded of the artefacts of {state.id}")
+    yield image_key(state.id), Artefact(size=order.image.bytes, sha256=order.image.sha256)
+    if (sent := order.label_map) is not None:
+        yield label_map_key(state.id), Artefact(size=sent.bytes, sha256=sent.sha256)
+    yield attributions_key(state.id, state.result), stored.attributions
+    if stored.faithfulness:
+        yield faithfulness_key(state.id, state.result), stored.faithfulness
 
 
 def cache_status(states: Collection[State], caching: Caching) -> dict[str, str]:

@@ -7,12 +7,12 @@ from itertools import chain
 from math import prod
 
 import numpy as np
-import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from numpy.typing import NDArray
 from starlette.responses import Response
 
+from service.api.intake.caching import note_missing
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.headers import not_modified
 from service.api.reading import documents
@@ -31,8 +31,6 @@ from service.contract.store import (
     faithfulness_key,
     image_key,
 )
-
-log = structlog.get_logger(__name__)
 
 PNG = "image/png"
 OUTPUTS_BYTES = 2**20  # of arrays of outputs that are read at a time
@@ -145,24 +143,15 @@ def recorded(state: State) -> Artefacts:
 
 @contextmanager
 def _told(services: Services, state: State, what: str) -> Iterator[None]:
-    """Withdraws what is missing or damaged from the cache, so that it is computed anew.
-
-    Raises ApiError for it.
-    """
+    """Turns a missing or damaged artefact into ApiError."""
     try:
         yield
     except MissingArtefact as error:
-        damaged = isinstance(error, DamagedArtefact)
-        log.error(
-            "an artefact is damaged" if damaged else "an artefact is missing",
-            id=state.id,
-            reason=str(error),
-        )
-        services.ledger.withdraw(state.id)
-        if state.cached_from:
-            services.ledger.withdraw(state.cached_from)
-        detail = f"the {what} is {'damaged' if damaged else 'no longer'} in the store"
-        raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
+        note_missing(services, state, error)
+        lost = "no longer in the store"
+        if isinstance(error, DamagedArtefact):
+            lost = "damaged in the store: ask for the explanation again, and it is computed anew"
+        raise ApiError(ErrorCode.NO_RESULT, f"the {what} is {lost}", "id", state.id) from error
 
 
 def etag_of(state: State, variant: object) -> str:
