@@ -84,7 +84,9 @@ def _serve(name: str, settings: Settings, nap_s: float) -> None:
     housekeeping = Housekeeping(name, connection, ledger, store, settings, list)
     housekeeping.start()
     Job.functions[EXPLAIN] = partial(_nap, nap_s)
-    ModelWorker(name, connection, ledger, settings).work(logging_level="ERROR")
+    ModelWorker(name, connection, ledger, settings, housekeeping.identity).work(
+        logging_level="ERROR"
+    )
     housekeeping.stop()
 
 

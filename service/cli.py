@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service import key_commands
+from service.adopt_command import adopt_set
 from service.client import Client, ShapshotError
 from service.contract.request import ExplanationSettings
 from service.contract.schema import Explanation
@@ -32,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Explains image classifiers over HTTP."
 )
 app.add_typer(key_commands.app, name="keys")
+app.command(name="adopt")(adopt_set)
 
 
 @app.command()

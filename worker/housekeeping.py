@@ -8,7 +8,8 @@ import redis
 import structlog
 from rq.worker_registration import clean_worker_registry
 
-from service.contract.cards import ModelCard
+from service.contract.cards import ModelCard, ModelStatus
+from service.contract.identity import Identity
 from service.contract.ledger import Ledger
 from service.contract.outage import outage
 from service.contract.presence import announce, withdraw
@@ -38,6 +39,7 @@ class Housekeeping:
         self._store = store
         self._settings = settings
         self._cards = cards
+        self.identity = Identity(connection, store)
         self._reap_from = 0.0  # time.monotonic()
         self._woken = threading.Event()
         self._stopped = False
@@ -77,12 +79,22 @@ class Housekeeping:
     def _do_chores(self) -> bool:
         """Whether to go on at once: what is due is swept in pages, with signs of life between."""
         lease_s, retention_s = self._settings.lease_s, self._settings.retention_s
-        cards, remember_s = self._cards(), retention_s + lease_s
+        cards, remember_s = self._usable_cards(), retention_s + lease_s
         announce(self._redis, self._name, cards, lease_s=lease_s, remember_s=remember_s)
         if time.monotonic() >= self._reap_from:
             self._reap()
         clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # of the dead
+        if not self.identity.recent().store_fits:  # what is due lies elsewhere
+            return False
         return sweep_due(self._ledger, self._store, tombstone_s=self._settings.tombstone_s)
+
+    def _usable_cards(self) -> Sequence[ModelCard]:
+        """None is available while the store is not the one that pictures are in."""
+        cards, match = self._cards(), self.identity.last
+        if match.store_fits:
+            return cards
+        unfit = {"status": ModelStatus.UNAVAILABLE, "reason": match.problem}
+        return [card.model_copy(update=unfit) for card in cards]
 
     def _spare_the_living(self) -> None:
         """In an outage nobody can renew a lease; once it is over, let a lease pass first."""

@@ -6,6 +6,7 @@ hangs) and its in-process one renews no lease and cannot be interrupted.
 """
 
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -16,6 +17,7 @@ import rq
 import structlog
 from rq.exceptions import DequeueTimeout, StopRequested
 
+from service.contract.identity import Identity
 from service.contract.ledger import Fenced, Ledger
 from service.contract.queue import Job, Queue, RefusedJob, only_argument
 from service.contract.schema import ErrorCode, Failure, Status
@@ -29,7 +31,7 @@ from worker.patience import outlast
 T = TypeVar("T")
 
 PATIENCE_S = 120  # how long a result waits for Redis to come back
-TRY_AGAIN_S = 1  # between two tries to take a job while Redis is out
+TRY_AGAIN_S = 1  # between two tries to take a job while Redis, or the right store, is out
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +45,19 @@ class ModelWorker(rq.SimpleWorker):
     connection_timeout = 5
 
     def __init__(
-        self, name: str, connection: redis.Redis, ledger: Ledger, settings: Settings
+        self,
+        name: str,
+        connection: redis.Redis,
+        ledger: Ledger,
+        settings: Settings,
+        identity: Identity,
     ) -> None:
         super().__init__(
             [settings.queue], name=name, connection=connection, serializer="json", worker_ttl=30
         )
         self._ledger = ledger
         self._settings = settings
+        self._identity = identity
         self._tasks: list[Task] = []  # begun, of the job at hand
 
     # --- Whose turn it is
@@ -64,6 +72,9 @@ class ModelWorker(rq.SimpleWorker):
         """A signal does not break it off: the job may be ours already, in an answer on its way."""
         while not self._stop_requested:
             self.heartbeat()
+            if not self._identity.fits:  # the picture would not be there: let the job wait
+                time.sleep(TRY_AGAIN_S)
+                continue
             with suppress(DequeueTimeout):
                 return Queue.dequeue_any(
                     self.queues, timeout, self.connection, Job, self.serializer

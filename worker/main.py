@@ -88,7 +88,9 @@ def serve(
         Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()
         Job.functions[EXPLAIN] = Explainer(registry, store, settings, traces).explain
         log.info("ready", worker=name, queue=settings.queue, **start_up.seconds)
-        ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
+        ModelWorker(name, connection, ledger, settings, housekeeping.identity).work(
+            logging_level="WARNING"
+        )
     finally:
         housekeeping.stop()
         traces.close()

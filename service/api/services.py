@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from service.api.edge.belonging import MatchMetrics
 from service.api.edge.caller import NOBODY, OPERATOR, Caller
 from service.api.edge.holding import Holding
 from service.api.edge.keyring import Keyring
@@ -25,6 +26,7 @@ from service.api.edge.wrong_keys import WrongKeys
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import Watch
 from service.contract.deadlines import Deadlines
+from service.contract.identity import Identity
 from service.contract.ledger import Ledger
 from service.contract.queue import connect
 from service.contract.settings import Settings
@@ -48,6 +50,7 @@ class Services:
     redis: redis.Redis
     ledger: Ledger
     store: Store
+    identity: Identity
     catalogue: Catalogue
     watch: Watch
     metrics: Metrics
@@ -71,6 +74,8 @@ async def open_services(
     metrics.registry.register(RedisMetrics(connection, settings.queue))
     watch = Watch(reading, Catalogue(reading, OPERATOR).find)
     store = open_store(settings.store_url, Deadlines.of_api(settings))
+    identity = Identity(connection, store)
+    metrics.registry.register(MatchMetrics(identity))
     probing = asyncio.create_task(_probe(store))
     listening = asyncio.create_task(watch.run())
     try:
@@ -79,6 +84,7 @@ async def open_services(
             redis=connection,
             ledger=Ledger.of(connection, settings),
             store=store,
+            identity=identity,
             catalogue=Catalogue(reading, NOBODY),
             watch=watch,
             metrics=metrics,

@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     NO_WORKER = "no_worker"
     REDIS_UNAVAILABLE = "redis_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
+    DATA_LOST = "data_lost"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     WORKER_LOST = "worker_lost"
     CANCELED = "canceled"

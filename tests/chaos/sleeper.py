@@ -82,5 +82,7 @@ def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
     housekeeping = Housekeeping(name, connection, written, store, settings, shelf.cards)
     housekeeping.start()
     Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Traces()).explain
-    ModelWorker(name, connection, written, settings).work(logging_level="WARNING")
+    ModelWorker(name, connection, written, settings, housekeeping.identity).work(
+        logging_level="WARNING"
+    )
     housekeeping.stop()

@@ -68,5 +68,7 @@ def main(name: str, notes: Path) -> None:
     housekeeping = Housekeeping(name, connection, ledger, store, settings, lambda: [])
     housekeeping.start()
     Job.functions[EXPLAIN] = partial(sleep_through, notes)
-    ModelWorker(name, connection, ledger, settings).work(logging_level="WARNING")
+    ModelWorker(name, connection, ledger, settings, housekeeping.identity).work(
+        logging_level="WARNING"
+    )
     housekeeping.stop()

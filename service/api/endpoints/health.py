@@ -6,12 +6,14 @@ from anyio import to_thread
 from fastapi import APIRouter
 from pydantic import Field
 
+from service.api.edge.belonging import mismatch
 from service.api.intake.resolve import LOADING_S, no_worker
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.responses import problems
 from service.api.services import Opened, Services
 from service.contract.answer import Answer
 from service.contract.cards import ModelStatus
+from service.contract.identity import Match
 from service.contract.presence import read_presence
 from service.contract.schema import ErrorCode
 
@@ -25,7 +27,7 @@ class Liveness(Answer):
 
 
 class Readiness(Answer):
-    """Redis and the store answer, and a worker serves a model."""
+    """Redis and the store answer and belong together, and a worker serves a model."""
 
     status: Literal["ready"]
     workers: int = Field(description="Workers alive")
@@ -42,6 +44,7 @@ async def check_live() -> Liveness:
     "/ready",
     responses=problems(
         ErrorCode.STORE_UNAVAILABLE,
+        ErrorCode.DATA_LOST,
         ErrorCode.NO_WORKER,
         ErrorCode.MODEL_UNAVAILABLE,
         guarded=False,
@@ -55,6 +58,9 @@ async def check_ready(services: Opened) -> Readiness:
 def _readiness(services: Services) -> Readiness:
     present = read_presence(services.redis)
     services.store.check()
+    match = services.identity.look()
+    if match is not Match.SAME:
+        raise mismatch(match)
     if not present.workers:
         raise no_worker()
     cards = present.cards

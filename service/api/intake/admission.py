@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 from anyio import to_thread
 
+from service.api.edge.belonging import mismatch
 from service.api.intake.caching import Caching, key_of_request, take_over
 from service.api.intake.label_maps import check_size, inspect_label_map
 from service.api.intake.resolve import check_served, resolve
@@ -108,6 +109,9 @@ async def _examine(services: Services, upload: Upload, *, priority: Priority) ->
 
 
 def _wanted(services: Services, upload: Upload, priority: Priority) -> list[Wanted]:
+    match = services.identity.recent()
+    if not match.store_fits:  # nobody would find what is written there
+        raise mismatch(match)
     label_map = inspect_label_map(upload, services.settings.max_pixels)
     plan = _plan(services, upload, label_map, priority)
     return [_want(services, upload, plan, label_map, *image) for image in upload.images.items()]

@@ -64,6 +64,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.NO_WORKER: (503, "No worker"),
     ErrorCode.REDIS_UNAVAILABLE: (503, "Redis unavailable"),
     ErrorCode.STORE_UNAVAILABLE: (503, "Store unavailable"),
+    ErrorCode.DATA_LOST: (503, "Data lost"),
     ErrorCode.DEADLINE_EXCEEDED: (504, "Deadline exceeded"),
 }
 
