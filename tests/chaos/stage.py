@@ -144,8 +144,8 @@ class Stage:
         return self.log(name).read_bytes().count(line)
 
     def files(self) -> list[Path]:
-        """What is in the store."""
-        return [path for path in self.store.rglob("*") if path.is_file()]
+        """What is in the store of explanations."""
+        return [path for path in (self.store / "explanations").rglob("*") if path.is_file()]
 
     @contextmanager
     def without_store(self) -> Iterator[None]:

@@ -85,5 +85,6 @@ def test_after_two_thousand_jobs_redis_and_the_store_hold_only_what_is_bounded(
     sizes = {key.decode(): size(scene.connection, key) for key in scene.connection.keys("*")}
     assert set(sizes) <= set(BOUNDED)
     assert {key: n for key, n in sizes.items() if n > BOUNDED[key]} == {}
-    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    left = (tmp_path / "store" / "explanations").rglob("*")
+    assert [path for path in left if path.is_file()] == []
     assert sum(scene.starts(id_) > 0 for id_ in asked) > 0.8 * JOBS

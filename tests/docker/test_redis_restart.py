@@ -65,7 +65,7 @@ def test_a_redis_that_was_killed_comes_back_with_everything(guarded: Guarded) ->
     assert everything(guarded) == before
     with connect(guarded.url_of("api")) as api:
         intake = Ledger.of(api, settings)
-        earlier, state = intake.earlier("c"), intake.read(running)
+        earlier, state = intake.earlier("c", None), intake.read(running)
         assert earlier
         assert (earlier.id, earlier.outcome) == (done, OUTCOME)
         assert state

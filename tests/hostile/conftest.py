@@ -13,8 +13,10 @@ import pytest
 import redis
 
 from service.contract.cards import ModelCard
+from service.contract.identity import compare
 from service.contract.presence import announce
 from service.contract.settings import Settings
+from service.contract.store import open_store
 from tests.live import Live, live_api
 
 MAX_UPLOAD_BYTES = 12_000_000
@@ -55,8 +57,9 @@ class Api:
             return read_answer(connection)
 
     def kept(self) -> list[Path]:
-        """Files in the store."""
-        return [path for path in (self.folder / "store").rglob("*") if path.is_file()]
+        """Files in the store of explanations."""
+        kept = self.folder / "store" / "explanations"
+        return [path for path in kept.rglob("*") if path.is_file()]
 
     @property
     def resident_mb(self) -> float:
@@ -87,6 +90,7 @@ def serve(
 ) -> Iterator[Serve]:
     """Starts the API with more settings than the usual."""
     announce(connection, "hand", [new_card()], lease_s=3600)
+    compare(connection, open_store(settings.store_url))  # the set has its name
     with ExitStack() as stack:
 
         def start(**more: object) -> Api:

@@ -15,6 +15,7 @@ from service.api.app import create_app
 from service.contract.arrays import pack_arrays
 from service.contract.artefacts import Artefact, Artefacts
 from service.contract.cards import ModelCard
+from service.contract.identity import compare
 from service.contract.ledger import Ledger
 from service.contract.outcome import (
     Crop,
@@ -201,9 +202,16 @@ def new_hand() -> type[Hand]:
 
 
 @pytest.fixture
-async def served(api: httpx.AsyncClient, hand: Hand, new_card: Callable[..., ModelCard]) -> Any:
-    """The app with one model, `tiny`, at its service."""
+async def served(
+    api: httpx.AsyncClient,
+    hand: Hand,
+    new_card: Callable[..., ModelCard],
+    connection: redis.Redis,
+    store: Store,
+) -> Any:
+    """The app with one model, `tiny`, at its service, in a set that has its name."""
     hand.announce(new_card())
+    compare(connection, store)
     return api
 
 

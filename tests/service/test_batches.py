@@ -321,7 +321,7 @@ async def test_a_deleted_batch_is_gone_with_all_that_was_stored(
     assert (await served.delete(url)).status_code == 204
     refused(await served.get(url), 404, "not_found")
     assert await explanations(served) == []
-    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert not [path for path in (tmp_path / "store" / "explanations").rglob("*") if path.is_file()]
 
 
 async def test_a_deleted_explanation_leaves_its_batch(create_batch, served):

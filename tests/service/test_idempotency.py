@@ -47,7 +47,7 @@ async def test_many_at_once_make_one_explanation(ask, served, tmp_path):
     answers = await asyncio.gather(*(ask() for _ in range(8)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert len(list((tmp_path / "store").rglob("image"))) == 1
+    assert len(list((tmp_path / "store" / "explanations").rglob("image"))) == 1
     assert len((await served.get(URL)).json()["items"]) == 1
 
 

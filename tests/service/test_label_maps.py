@@ -51,7 +51,7 @@ async def test_it_is_stored_as_it_came_and_goes_with_its_explanation(ask, served
     document = (await ask(content)).json()
     assert store.get(f"explanations/{document['id']}/label_map") == content
     await served.delete(document["links"]["self"])
-    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert not [path for path in (tmp_path / "store" / "explanations").rglob("*") if path.is_file()]
 
 
 async def test_without_a_label_map_there_is_none(ask):
@@ -131,7 +131,7 @@ async def test_a_refused_label_map_leaves_nothing_behind(ask, connection, tmp_pa
     await ask(b"not labels")
     await ask(npy(halves(40, 60)))
     assert set(connection.keys()) == before
-    assert not list((tmp_path / "store").rglob("*"))
+    assert not list((tmp_path / "store" / "explanations").rglob("*"))
 
 
 async def test_another_label_map_is_another_request_to_an_idempotency_key(ask, refused):

@@ -229,7 +229,7 @@ async def test_a_deleted_explanation_leaves_nothing(
     assert (answer.status_code, answer.content) == (204, b"")
     refused(await served.get(f"{URL}/{explanation_id}"), 404, "not_found")
     refused(await served.delete(f"{URL}/{explanation_id}"), 404, "not_found")
-    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert not [path for path in (tmp_path / "store" / "explanations").rglob("*") if path.is_file()]
     assert list(connection.scan_iter(f"*{explanation_id}*")) == []
     assert hand.ledger.expired() == []
 

@@ -220,7 +220,10 @@ async def test_a_full_queue_is_said_and_leaves_nothing_behind(
         answer = await api.post(URL, files={"image": ("p", photo)})
     refused(answer, 503, "queue_full")
     assert "retry-after" in answer.headers
-    assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 1
+    assert (
+        len([path for path in (tmp_path / "store" / "explanations").rglob("*") if path.is_file()])
+        == 1
+    )
 
 
 async def test_a_full_queue_says_when_to_come_again_by_the_rate_at_which_jobs_end(

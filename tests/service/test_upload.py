@@ -296,4 +296,4 @@ async def test_what_was_refused_leaves_nothing_behind(served, connection, tmp_pa
     before = set(connection.keys())
     await send(served, ("image", ("p", b"no picture")))
     assert set(connection.keys()) == before
-    assert not list((tmp_path / "store").rglob("*"))
+    assert not list((tmp_path / "store" / "explanations").rglob("*"))
