@@ -147,11 +147,6 @@ class Store:
         """Whether only this process sees what it holds."""
         return isinstance(self._objects, MemoryStore)
 
-    @property
-    def private(self) -> bool:
-        """Whether only this process sees what it holds."""
-        return isinstance(self._objects, MemoryStore)
-
     def put(self, key: str, content: bytes) -> None:
         """Write the whole content; readers see all of it or none. Raises StoreError."""
         in_parts = len(content) > CHUNK and not isinstance(self._objects, LocalStore | MemoryStore)

@@ -109,12 +109,18 @@ async def _examine(services: Services, upload: Upload, *, priority: Priority) ->
 
 
 def _wanted(services: Services, upload: Upload, priority: Priority) -> list[Wanted]:
-    match = services.identity.recent()
-    if not match.store_fits:  # nobody would find what is written there
-        raise mismatch(match)
+    if not services.identity.last.store_fits:
+        _check_store(services)
     label_map = inspect_label_map(upload, services.settings.max_pixels)
     plan = _plan(services, upload, label_map, priority)
     return [_want(services, upload, plan, label_map, *image) for image in upload.images.items()]
+
+
+def _check_store(services: Services) -> None:
+    """Refuse what would be written to a store where nobody would find it. Raises ApiError."""
+    match = services.identity.recent()
+    if not match.store_fits:
+        raise mismatch(match)
 
 
 def _plan(
@@ -191,6 +197,7 @@ def _enqueue(
     services: Services, upload: Upload, wanted: Mapping[str, Wanted], accept: Callable[..., None]
 ) -> None:
     """The reservation comes first: whatever fails after it, the files are swept in the end."""
+    _check_store(services)
     services.ledger.reserve(*wanted)
     earlier = {}
     for (id_, each), image in zip(wanted.items(), upload.images.values(), strict=True):
