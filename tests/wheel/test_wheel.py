@@ -39,7 +39,9 @@ def installed(folder: Path, wheel: Path, extras: str = "") -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     programs = folder / "venv" / "bin"
     pinned = ("--constraint", str(ROOT / "constraints.txt"))
-    pip("--python", str(programs / "python"), "install", *pinned, f"{wheel}{extras}")
+    pip(
+        "--python", str(programs / "python"), "install", "--no-compile", *pinned, f"{wheel}{extras}"
+    )
     return programs
 
 
