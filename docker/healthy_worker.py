@@ -26,10 +26,13 @@ def is_healthy(settings: Settings, *, host: str) -> bool:
 
 
 def is_alive(settings: Settings) -> bool:
-    """Whether the file was touched within the last lease; a worker touches it four times in one."""
+    """Whether the file was touched within the last lease; a worker touches it four times in one.
+
+    It is dated by the monotonic clock of the machine, which goes on when somebody sets the other.
+    """
     if not settings.alive_file or not settings.alive_file.exists():
         return False
-    return time.time() - settings.alive_file.stat().st_mtime < settings.lease_s
+    return 0 <= time.monotonic() - settings.alive_file.stat().st_mtime < settings.lease_s
 
 
 if __name__ == "__main__":

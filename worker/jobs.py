@@ -241,7 +241,7 @@ def _runtime(model: LoadedModel) -> Runtime:
 def _timings(prepared: Prepared, explained: Explained, engine_s: float, store_s: float) -> Timings:
     state = prepared.task.state
     return Timings(
-        queued_s=round((state.started_at or state.created_at) - state.created_at, 4),
+        queued_s=round(max(0.0, (state.started_at or 0.0) - state.created_at), 4),
         prepare_s=round(prepared.seconds, 4),
         engine_s=round(engine_s, 4),
         masking_s=round(explained.timings.mask_s, 4),

@@ -5,11 +5,13 @@ import os
 import secrets
 import socket
 import sys
+from functools import partial
 from threading import Thread
 
 import redis
 import structlog
 
+from service.contract.clock import log_offset, measure_offset
 from service.contract.deadlines import Deadlines
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
@@ -17,7 +19,7 @@ from service.contract.queue import EXPLAIN, Job, connect
 from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
 from service.contract.store import Store, StoreError, open_store
 from service.contract.traces import Traces, TracesUnavailable, open_traces
-from worker.housekeeping import Housekeeping
+from worker.housekeeping import Housekeeping, show_alive
 from worker.jobs import Explainer
 from worker.loop import ModelWorker
 from worker.models.errors import RegistryError
@@ -56,10 +58,11 @@ def main() -> int:
         os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
         store = open_store(settings.store_url, Deadlines.of_worker(settings))
         connection = connect(settings.redis_url)
-        outlast(connection.ping, "waiting for Redis", pause_s=1, patience_s=PATIENCE_S)
-        outlast(store.check, "waiting for the store", pause_s=1, patience_s=PATIENCE_S)
         if settings.alive_file:  # where it cannot be touched, no thread shall be the first to know
-            settings.alive_file.touch()
+            show_alive(settings.alive_file)
+        compared = partial(measure_offset, connection)
+        log_offset(outlast(compared, "waiting for Redis", pause_s=1, patience_s=PATIENCE_S))
+        outlast(store.check, "waiting for the store", pause_s=1, patience_s=PATIENCE_S)
     except CANNOT_START as error:
         cause = error.cause if isinstance(error, StoreError) else str(error)
         log.error("the worker cannot start", reason=cause)

@@ -1,6 +1,7 @@
 """What the endpoints work with, opened when the process starts and closed when it stops."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from service.api.edge.traffic import RedisMetrics
 from service.api.edge.wrong_keys import WrongKeys
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import Watch
+from service.contract.clock import log_offset, offset_s
 from service.contract.deadlines import Deadlines
 from service.contract.identity import Identity
 from service.contract.ledger import Ledger
@@ -40,6 +42,7 @@ READS_AT_ONCE = 32  # connections to Redis
 QUEUED_READ_S = 20  # longest wait for one of them
 BODIES_FULL = "too many bodies are being received at this moment; send it again soon"
 ANSWERS_FULL = "too many large answers are being sent at this moment; ask again soon"
+COMPARE_AGAIN_S = 5  # between two tries to read the clock of a Redis that is away
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ async def open_services(
     metrics.registry.register(MatchMetrics(identity))
     probing = asyncio.create_task(_probe(store))
     listening = asyncio.create_task(watch.run())
+    comparing = asyncio.create_task(_compare_clocks(reading))
     try:
         yield Services(
             settings=settings,
@@ -105,6 +109,7 @@ async def open_services(
         watch.stop()
         await _end(listening)
         await _end(probing)
+        await _end(comparing)
         await reading.aclose()
         connection.close()
         await to_thread.run_sync(traces.close)
@@ -123,6 +128,16 @@ async def _end(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.02)
+
+
+async def _compare_clocks(connection: redis.asyncio.Redis) -> None:
+    """Once Redis is there, tell how far from its clock this process's is."""
+    while True:
+        try:
+            log_offset(offset_s(time.time(), await connection.time()))
+            return
+        except redis.RedisError:
+            await asyncio.sleep(COMPARE_AGAIN_S)
 
 
 def _connect_async(url: str) -> redis.asyncio.Redis:

@@ -1,8 +1,8 @@
-"""Redis's clock, the only one by which anything of the service is timed across machines.
+"""Redis's clock, the only one by which the service is timed across machines.
 
-Scripts read it by themselves (`lua/clock.lua`); what is only read is judged by the `TIME` of the
-same trip. A process's own clock dates its log lines; between two points of its own it measures by
-the monotonic one.
+Scripts read it by themselves (`lua/clock.lua`); what is only read is judged by the TIME of the same
+trip. A process measures what it does alone by its monotonic clock; its wall clock dates its log
+lines, and nothing else.
 """
 
 import time
@@ -21,18 +21,20 @@ def as_seconds(answer: tuple[int, int]) -> float:
     return seconds + microseconds / 1e6
 
 
-def measure_offset(connection: redis.Redis) -> float:
-    """Seconds by which the clock of this process is ahead of Redis's, to half a round trip.
+def offset_s(asked_at: float, answer: tuple[int, int]) -> float:
+    """Seconds by which the clock of this process is ahead, to half a round trip.
 
-    Raises `redis.RedisError`.
+    asked_at: `time.time()` before TIME was asked; answer: what has just come.
     """
-    asked_at = time.time()
-    answer = connection.time()
     return (asked_at + time.time()) / 2 - as_seconds(answer)
 
 
-def log_offset(connection: redis.Redis) -> None:
-    """Tell how far this process's clock is from Redis's. Raises `redis.RedisError`."""
-    offset_s = measure_offset(connection)
-    write = log.warning if abs(offset_s) > LARGE_S else log.info
-    write("clock compared with that of Redis", offset_s=round(offset_s, 3))
+def measure_offset(connection: redis.Redis) -> float:
+    """The same, asked now. Raises `redis.RedisError`."""
+    return offset_s(time.time(), connection.time())
+
+
+def log_offset(seconds: float) -> None:
+    """Tell how far the clock of this process is from Redis's."""
+    write = log.warning if abs(seconds) > LARGE_S else log.info
+    write("clock compared with Redis's", offset_s=round(seconds, 3))

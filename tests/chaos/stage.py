@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import redis
+import time_machine
 
 from service.api import server
 from service.contract.queue import connect
@@ -40,6 +42,7 @@ class Stage:
     redis: RedisServer
     settings: Mapping[str, Any] = field(default_factory=dict)
     step_s: float = 0.05
+    ahead_s: float = 0  # by which the clock of its machine differs from Redis's
     processes: dict[str, Forked] = field(default_factory=dict)  # by name
 
     def __post_init__(self) -> None:
@@ -78,6 +81,8 @@ class Stage:
         self, name: str, main: Callable[..., None], *words: object, **settings: str
     ) -> Forked:
         environment = self.environment | {f"SHAPSHOT_{key}": settings[key] for key in settings}
+        if self.ahead_s:
+            main, words = on_other_time, (self.ahead_s, main, *words)
         process = Forked(main, *words, environment=environment, log=self.log(name))
         self.processes[name] = process
         return process
@@ -163,6 +168,12 @@ class Stage:
             end(process)
         self.client.close()
         self.connection.close()
+
+
+def on_other_time(ahead_s: float, main: Callable[..., None], *words: object) -> None:
+    """Run it with a wall clock that is ahead, or behind; the monotonic one stays as it is."""
+    time_machine.travel(time.time() + ahead_s, tick=True).start()
+    main(*words)
 
 
 def end(process: Forked) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from service.api.reading.catalogue import LOOKED_THROUGH
 from service.contract.ledger import Ledger
-from service.contract.names import new_id
+from service.contract.names import key_of, new_id
 from service.contract.settings import Settings
+from service.contract.store import attributions_key, image_key
 from service.keys import Scope
 from tests.service.conftest import some_curves
 from tests.service.keyholders import bearing, issue, routes
@@ -23,6 +24,7 @@ OF_NONE = [  # the routes of /v1 that take no id; whoever adds one says here tha
     ("POST", "/v1/explanations"),
 ]
 OF_SEVERAL = ("GET", "/v1/figure.png")
+RENEW = {"Cache-Control": "no-store"}
 UNKNOWN = {"explanation_id": "exp_" + "0" * 32, "batch_id": "batch_" + "0" * 32}
 
 
@@ -228,3 +230,65 @@ async def test_without_keys_everything_is_seen(start, settings, hand, new_card, 
     async with start(settings.model_copy(update={"keys_file": None})) as unlocked:
         assert (await unlocked.get(made.headers["location"])).status_code == 200
         assert len((await unlocked.get("/v1/explanations")).json()["items"]) == 1
+
+
+# --- Whatever Redis says
+
+
+@pytest.fixture
+async def forged(made, ask, connection, theirs):
+    """A batch of theirs that names as its own what is mine: an explanation and a batch's."""
+    batch_id = await ask(theirs, "/v1/batches")
+    own = connection.hget(key_of(batch_id), "members").decode()
+    [other] = connection.hget(key_of(made["batch_id"]), "members").decode().split()
+    members = " ".join([made["explanation_id"], own, other])
+    connection.hset(key_of(batch_id), "members", members)
+    return batch_id
+
+
+@pytest.mark.parametrize("victims", ["as it was", "renamed", "renamed and queued"])
+async def test_a_batch_touches_and_shows_only_its_own(
+    served, made, forged, hand, store, connection, mine, theirs, admins, victims
+):
+    """Not even where an admin asks, who may see all."""
+    victim = hand.read(made["explanation_id"])
+    if "renamed" in victims:
+        order = victim.order.model_copy(update={"batch": forged}).model_dump_json()
+        connection.hset(key_of(victim.id), mapping={"batch": forged, "order": order})
+    if "queued" in victims:
+        connection.hset(key_of(victim.id), "status", "queued")
+    before = connection.hgetall(key_of(victim.id))
+    path = f"/v1/batches/{forged}"
+    for method, where in (("GET", path), ("POST", f"{path}/cancel"), ("DELETE", path)):
+        for headers in (admins, theirs):
+            answer = await served.request(method, where, headers=headers)
+            assert answer.status_code in (200, 204, 404), answer.text
+            assert victim.id not in answer.text
+    assert connection.hgetall(key_of(victim.id)) == before
+    assert store.get(image_key(victim.id))
+    assert store.get(attributions_key(victim.id, victim.result))
+    assert connection.zscore("shapshot:explanations", victim.id)
+    answer = await served.get(f"/v1/batches/{made['batch_id']}", headers=mine)
+    assert answer.json()["counts"]["succeeded"] == 1
+
+
+async def test_no_foreign_explanation_begins_with_a_batch(ask, hand, connection, mine, theirs):
+    batch_id, foreign = await ask(theirs, "/v1/batches"), await ask(mine)
+    own = connection.hget(key_of(batch_id), "members").decode()
+    connection.hset(key_of(batch_id), "members", f"{foreign} {own}")
+    assert hand.ledger.fresh_siblings(hand.read(own)) == [own]
+
+
+async def test_a_cached_answer_is_of_its_owner(served, ask, hand, made, connection, mine, theirs):
+    """Not where its entry leads to another's, nor to one's own of another request."""
+    first = await ask(theirs)
+    hand.succeed(first)
+    entry = "shapshot:cache:" + hand.read(first).order.cache
+    assert connection.get(entry).decode() == first
+    [other] = connection.hget(key_of(await ask(theirs, "/v1/batches", **RENEW)), "members").split()
+    for forged in (other, made["explanation_id"]):
+        connection.set(entry, forged)
+        queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
+        assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
+    hand.succeed(queued.json()["id"])  # takes the place of what is no answer
+    assert connection.get(entry).decode() == queued.json()["id"]

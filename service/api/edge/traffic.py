@@ -10,6 +10,7 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service.contract.clock import measure_offset
 from service.contract.request import Method, Priority
 from service.contract.schema import ErrorCode, Status
 from service.contract.totals import Line, Traffic, read_traffic
@@ -42,12 +43,15 @@ class RedisMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
+            offset_s = measure_offset(self._redis)
             traffic = read_traffic(self._redis, self._queue)
         except redis.RedisError as error:
             log.warning("no metrics of Redis", reason=type(error).__name__)
             yield _gauge("shapshot_redis_up", "Whether Redis answers", 0)
             return
         yield _gauge("shapshot_redis_up", "Whether Redis answers", 1)
+        said = "Seconds by which the clock of this API process is ahead of Redis's"
+        yield _gauge("shapshot_clock_offset_seconds", said, offset_s)
         yield from _present(traffic)
         yield from _totals(traffic.totals)
 

@@ -1,0 +1,135 @@
+"""Machines whose clocks are wrong, each with an API and a worker, around one Redis and one store.
+
+What takes time happens before the first test, side by side.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from service.keys import Scope
+from tests.chaos.scene import beforehand
+from tests.chaos.stage import LEASE_S, QUICK, URL, Stage, end
+from tests.conftest import started, wait_until
+from tests.service.keyholders import bearing, issue
+
+DAY_S = 86400
+AHEAD_S = {"quick": 60, "slow": -60, "future": 8 * DAY_S, "past": -8 * DAY_S}
+KEPT_S = 7 * DAY_S  # less than two of the clocks are wrong by
+SLACK_S = 2  # between this process's clock and Redis's, on one machine
+
+Documents = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class World:
+    """Machines, what each was asked for while all were busy, and between which moments."""
+
+    machines: Mapping[str, Stage]
+    documents: Documents
+    began_at: float
+    ended_at: float
+
+
+@beforehand
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("clocks")
+    key = bearing(issue(folder / "keys", "audit", Scope.ADMIN))
+    settings = {
+        "STORE_URL": f"file:{folder}/store",
+        "KEYS_FILE": folder / "keys",
+        "RETENTION_S": KEPT_S,
+        "LOG_JSON": "true",
+    }
+    with ExitStack() as stay:
+        redis_server = stay.enter_context(contextmanager(started)(remembers=False))
+        machines = {
+            name: Stage(folder / name, redis_server, settings, step_s=0.6, ahead_s=ahead_s)
+            for name, ahead_s in AHEAD_S.items()
+        }
+        for name, machine in machines.items():
+            stay.callback(machine.close)
+            machine.folder.mkdir()
+            machine.client.headers.update(key)
+            machine.start_api()
+            machine.start_worker(name)
+        for machine in machines.values():
+            wait_until(lambda seen_by=machine: workers(seen_by) == len(machines), seconds=30)
+        began_at = time.time()
+        ids = {
+            name: machine.submit(QUICK) for name, machine in machines.items()
+        }  # of a lease or more
+        documents = {
+            name: machine.wait(ids[name], "succeeded", "failed")
+            for name, machine in machines.items()
+        }
+        time.sleep(LEASE_S / 2)  # in which all workers sweep what they take for expired
+        yield World(machines, documents, began_at, time.time())
+
+
+def workers(machine: Stage) -> int:
+    """How many an API sees."""
+    return int(machine.client.get("/healthz/ready").json().get("workers", 0))
+
+
+def test_no_job_is_lost_or_begun_twice(world: World) -> None:
+    ends = [(each["status"], each["attempts"], each["error"]) for each in world.documents.values()]
+    assert ends == [("succeeded", 1, None)] * len(AHEAD_S)
+
+
+@pytest.mark.parametrize("name", AHEAD_S)
+def test_times_in_documents_are_those_of_one_clock(world: World, name: str) -> None:
+    document = world.documents[name]
+    created, started_at, finished, expires = (
+        datetime.fromisoformat(document[moment]).timestamp()
+        for moment in ("created_at", "started_at", "finished_at", "expires_at")
+    )
+    assert world.began_at - SLACK_S < created <= started_at < finished < world.ended_at + SLACK_S
+    assert expires - finished == pytest.approx(KEPT_S, abs=0.01)
+    queued_s = document["timings"]["queued_s"]
+    assert queued_s == pytest.approx(started_at - created, abs=0.01)
+
+
+@pytest.mark.parametrize("name", AHEAD_S)
+def test_nothing_fresh_is_swept_away(world: World, name: str) -> None:
+    machine = world.machines[name]
+    for document in world.documents.values():
+        assert machine.status(f"{URL}/{document['id']}/attributions") == 200
+
+
+@pytest.mark.parametrize("name", AHEAD_S)
+def test_every_process_tells_how_wrong_its_clock_is(world: World, name: str) -> None:
+    machine = world.machines[name]
+    metrics = machine.client.get("/metrics").text
+    [gauge] = [each for each in metrics.splitlines() if each.startswith("shapshot_clock_offset")]
+    assert float(gauge.split()[1]) == pytest.approx(AHEAD_S[name], abs=SLACK_S)
+    [line] = [
+        json.loads(each)
+        for each in machine.log("api").read_text().splitlines()
+        if "clock compared" in each
+    ]
+    assert line["level"] == "warning"
+    assert line["offset_s"] == pytest.approx(AHEAD_S[name], abs=SLACK_S)
+
+
+@pytest.mark.parametrize("name", AHEAD_S)
+def test_what_is_left_of_a_rate_is_told_by_no_clock_of_ours(world: World, name: str) -> None:
+    answer = world.machines[name].client.get("/v1/methods")
+    assert 0 < int(answer.headers["ratelimit-reset"]) <= 60
+
+
+def test_a_job_lost_in_the_future_comes_back_after_its_lease(world: World) -> None:
+    future, past = world.machines["future"], world.machines["past"]
+    for name in set(AHEAD_S) - {"future"}:
+        end(world.machines[name].processes.pop(name))
+    id_ = future.submit(QUICK)
+    future.wait(id_, "running")
+    end(future.processes.pop("future"))
+    past.start_worker("past", step_s=0.001)
+    assert past.wait(id_, "succeeded", "failed")["attempts"] == 2
