@@ -17,6 +17,7 @@ from redis.backoff import ExponentialBackoff
 
 from service.api.edge.belonging import MatchMetrics
 from service.api.edge.caller import NOBODY, OPERATOR, Caller
+from service.api.edge.heavy import Heavy
 from service.api.edge.holding import Holding
 from service.api.edge.keyring import Keyring
 from service.api.edge.metrics import Metrics
@@ -37,7 +38,6 @@ from service.contract.traces import Traces
 
 log = structlog.get_logger(__name__)
 
-PICTURES_AT_ONCE = 4  # each may take hundreds of megabytes while it is decoded or drawn
 READS_AT_ONCE = 32  # connections to Redis
 QUEUED_READ_S = 20  # longest wait for one of them
 BODIES_FULL = "too many bodies are being received at this moment; send it again soon"
@@ -61,7 +61,7 @@ class Services:
     bodies: Holding  # bytes of uploads
     answers: Holding  # bytes of large answers on their way
     storing: CapacityLimiter  # of threads that write to the store, or remove from it
-    heavy: CapacityLimiter  # of threads that hold whole pictures or arrays
+    heavy: Heavy  # threads for what holds whole pictures or arrays
     guard: Guard
     caller: Caller  # whose request it is; the catalogue shows what is theirs
     root_path: str  # under which their links are
@@ -96,7 +96,7 @@ async def open_services(
             bodies=Holding(settings.uploads_at_once * settings.max_upload_bytes, BODIES_FULL),
             answers=Holding(settings.max_answer_bytes, ANSWERS_FULL),
             storing=CapacityLimiter(CALLS_AT_ONCE),
-            heavy=CapacityLimiter(PICTURES_AT_ONCE),
+            heavy=Heavy(settings.max_working_bytes),
             guard=Guard(
                 keyring,
                 RateLimit.of(settings.rate_limit, reading),

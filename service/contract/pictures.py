@@ -1,8 +1,8 @@
 """Bytes of any photo -> upright 8-bit pixels: the API checks, the worker computes on the same."""
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from service.contract.burden import Burden, Reads, check_burden, check_unopened
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+LOADED_BYTES = {"WEBP": 16}  # of a pixel, while it is decoded; 4 of other formats
+
+Hold = Callable[[int], AbstractContextManager[object]]
 
 BROKEN = (
     OSError,
@@ -81,13 +85,18 @@ class Found:
     height: int
 
 
-def inspect_picture(content: bytes, *, max_pixels: int) -> Found:
+def _freely(_bytes: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def inspect_picture(content: bytes, *, max_pixels: int, holding: Hold = _freely) -> Found:
     """Look whether a picture can be decoded, in a third of the memory that decoding takes.
 
-    All of it is read, as damage may be anywhere; of its pixels one is brought to RGB. Raises what
-    `decode_picture` raises.
+    All of it is read, as damage may be anywhere; of its pixels one is brought to RGB. holding: is
+    told how many bytes its pixels will take, and is entered while they are there. Raises what
+    `decode_picture` raises, and what `holding` does.
     """
-    with _loaded(content, max_pixels) as image:
+    with _loaded(content, max_pixels, holding) as image:
         _to_rgb(image.crop((0, 0, 1, 1)))
         sides = image.size[::-1] if _turn(image) in _LYING else image.size
         return Found(str(image.format), *sides)
@@ -107,17 +116,19 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
 
 
 @contextmanager
-def _loaded(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
+def _loaded(content: bytes, max_pixels: int, holding: Hold = _freely) -> Iterator[Image.Image]:
     """All of a picture that is fit; whatever Pillow raises of it becomes a PictureError."""
     try:
         check_unopened(content)
         with Image.open(Reads(content), formats=FORMATS) as image:
             _check_size(image, max_pixels)
             check_burden(image, content, max_pixels=max_pixels)
-            image.load()
-            if image.mode in ("P", "PA") and image.palette is None:
-                raise BrokenPicture("a broken picture: it names colours of a missing palette")
-            yield image
+            bytes_each = LOADED_BYTES.get(str(image.format), 4)
+            with holding(image.width * image.height * bytes_each):
+                image.load()
+                if image.mode in ("P", "PA") and image.palette is None:
+                    raise BrokenPicture("a broken picture: it names colours of a missing palette")
+                yield image
     except PictureError:
         raise
     except Burden as error:

@@ -152,6 +152,11 @@ class Settings(BaseSettings):
     max_answer_bytes: int = Field(
         128 * 2**20, ge=1, description="Memory for large answers on their way; beyond it 503"
     )
+    max_working_bytes: int = Field(
+        768 * 2**20,
+        ge=1,
+        description="Memory to check uploads and to draw in; beyond it requests wait, then 503",
+    )
     max_pixels: int = Field(50_000_000, ge=1, description="Largest picture, width x height")
     max_evals: int = Field(100_000, ge=2, description="Largest max_evals a request may ask for")
     max_queued: int = Field(1000, ge=1, description="Explanations that may wait; beyond it 503")

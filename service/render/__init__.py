@@ -9,11 +9,14 @@ from service.render.colours import channel_sums, limit
 from service.render.curves import METRICS, Curve
 from service.render.errors import BadAttributions, BadCurves, BadOption, RenderError
 from service.render.layers import Box, heat, overlay
+from service.render.layout import MAX_COLUMNS, MAX_PIXELS
 from service.render.page import figure
 from service.render.palettes import PALETTES, PaletteName
 from service.render.row import Row
 
 __all__ = [
+    "MAX_COLUMNS",
+    "MAX_PIXELS",
     "METRICS",
     "NAMES",
     "PALETTES",

@@ -345,3 +345,13 @@ async def test_an_explanation_canceled_in_the_queue_has_no_result(served, create
 async def test_a_result_that_left_the_store_is_no_result(served, done, refused, store, path):
     store.delete_explanation(done[0].rsplit("/", 1)[1])
     refused(await served.get(f"{done[0]}/{path}"), 404, "no_result")
+
+
+async def test_a_drawing_over_a_long_photo_may_not_grow_without_bound(
+    ask, served, hand, new_photo, refused
+):
+    asked = await ask(new_photo(20, 2000))
+    hand.succeed(asked.json()["id"])
+    path = f"{URL}/{asked.json()['id']}/heatmap.png"
+    answer = await served.get(path, params={"style": "overlay", "size": 4096})
+    assert "409600" in refused(answer, 422, "invalid_parameter")["detail"]

@@ -105,13 +105,13 @@ class Wanted:
 async def _examine(services: Services, upload: Upload, *, priority: Priority) -> list[Wanted]:
     """What is wanted of each picture; `priority`: where the settings say none."""
     wanted = partial(_wanted, services, upload, priority)
-    return await to_thread.run_sync(wanted, limiter=services.heavy)
+    return await services.heavy.run(wanted)
 
 
 def _wanted(services: Services, upload: Upload, priority: Priority) -> list[Wanted]:
     if not services.identity.last.store_fits:
         _check_store(services)
-    label_map = inspect_label_map(upload, services.settings.max_pixels)
+    label_map = inspect_label_map(upload, services.settings.max_pixels, services.heavy.holding)
     plan = _plan(services, upload, label_map, priority)
     return [_want(services, upload, plan, label_map, *image) for image in upload.images.items()]
 
@@ -161,7 +161,7 @@ def _want(
     order = Order(
         settings=settings,
         model=ModelRef(name=card.name, digest=card.digest),
-        image=image or _inspect(name, content, sha256, services.settings.max_pixels),
+        image=image or _inspect(services, name, content, sha256),
         label_map=label_map,
         owner=owner,
         request_id=request_id(),
@@ -173,9 +173,10 @@ def _want(
     return Wanted(plan, order, earlier)
 
 
-def _inspect(name: str, content: bytes, sha256: str, max_pixels: int) -> ImageInfo:
+def _inspect(services: Services, name: str, content: bytes, sha256: str) -> ImageInfo:
+    max_pixels, holding = services.settings.max_pixels, services.heavy.holding
     try:
-        found = inspect_picture(content, max_pixels=max_pixels)
+        found = inspect_picture(content, max_pixels=max_pixels, holding=holding)
     except TooManyPixels as error:
         accepted = {"maximum": max_pixels}
         raise ApiError(ErrorCode.TOO_LARGE, str(error), name, None, accepted) from error

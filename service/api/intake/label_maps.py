@@ -1,6 +1,7 @@
 """The label map of a request: is there to be one, can it be read, and does it fit the picture."""
 
 import hashlib
+import struct
 
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError
@@ -11,13 +12,17 @@ from service.contract.label_maps import (
     LabelMapTooLarge,
     decode_label_map,
 )
+from service.contract.pictures import Hold
 from service.contract.request import Labels
 from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo
 
 FIELD = "label_map"
+PNG_HEAD, PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)  # where width and height stand
+NPY_HEAD = b"\x93NUMPY"
+COUNTED_BYTES = 12  # of a pixel
 
 
-def inspect_label_map(upload: Upload, max_pixels: int) -> LabelMapInfo | None:
+def inspect_label_map(upload: Upload, max_pixels: int, holding: Hold) -> LabelMapInfo | None:
     """What was sent; None where none is to be. Raises ApiError."""
     asked = isinstance(upload.settings.superpixels, Labels)
     if upload.label_map is None and asked:
@@ -30,7 +35,19 @@ def inspect_label_map(upload: Upload, max_pixels: int) -> LabelMapInfo | None:
         raise ApiError(
             ErrorCode.BAD_REQUEST, detail, FIELD, None, {"superpixels": {"kind": "labels"}}
         )
-    return _described(upload.label_map, max_pixels)
+    with holding(_weight(upload.label_map, max_pixels)):
+        return _described(upload.label_map, max_pixels)
+
+
+def _weight(content: bytes, max_pixels: int) -> int:
+    """Bytes that it takes while it is counted through, however well it is packed."""
+    pixels = max_pixels
+    if content.startswith(PNG_HEAD) and len(content) >= PNG_SIZE.stop:
+        width, height = struct.unpack(">II", content[PNG_SIZE])
+        pixels = min(width * height, max_pixels)
+    elif content.startswith(NPY_HEAD):
+        pixels = min(len(content), max_pixels)  # of a byte each, or larger ones
+    return COUNTED_BYTES * pixels
 
 
 def _described(content: bytes, max_pixels: int) -> LabelMapInfo:

@@ -7,11 +7,11 @@ from itertools import chain
 from math import prod
 
 import numpy as np
-from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from numpy.typing import NDArray
 from starlette.responses import Response
 
+from service.api.edge.heavy import Heavy
 from service.api.intake.caching import note_missing
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.headers import not_modified
@@ -167,12 +167,16 @@ async def answer(
     *,
     name: str,
     etag: str,
-    limiter: CapacityLimiter | None = None,  # of threads, where it takes much memory
+    heavy: Heavy,
+    held: int,
 ) -> Response:
-    """The file of that name, made in a thread unless the client has it; `make` may block."""
+    """The file of that name, made in a thread unless the client has it; `make` may block.
+
+    held: bytes of memory that it takes to make it.
+    """
     if unchanged := not_modified(request, etag):
         return unchanged
-    content = await to_thread.run_sync(make, limiter=limiter)
+    content = await heavy.run(make, held=held)
     return Response(content, headers=_headers(name, etag), media_type=media_type)
 
 

@@ -15,6 +15,9 @@ from service.contract.outcome import Crop
 
 Style = Literal["figure", "overlay", "heat"]
 Size = Literal["model", "original"] | Annotated[int, Field(ge=32, le=4096)]
+PANEL = (270, 400)  # pixels of a figure that a panel takes with what is around it, or fewer
+VALUE_BYTES, SUM_BYTES = 8, 32  # of a number of the arrays, and of a sum over channels
+PAGE_BYTES, LAYER_BYTES, PHOTO_BYTES = 8, 16, 18  # of a pixel
 TrueLabel = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -75,6 +78,39 @@ def draw_figure(rows: Sequence[render.Row], look: Look, width: int | None) -> by
     )
 
 
+# --- How much memory it takes
+
+
+def held_of_figure(shapes: Sequence[tuple[int, int, int, int]], width: int | None) -> int:
+    """Bytes, of pictures whose values are of shape (H, W, C, K)."""
+    columns = min(render.MAX_COLUMNS, 1 + max(shape[3] for shape in shapes))
+    scale = width / (columns * PANEL[0]) if width else 1.0
+    panels = sum(1 + shape[3] for shape in shapes)
+    pixels = min(panels * PANEL[0] * PANEL[1] * scale**2, render.MAX_PIXELS)
+    return sum(map(_held_of_arrays, shapes)) + round(pixels * PAGE_BYTES)
+
+
+def held_of_layer(
+    shape: tuple[int, int, int, int], photo: tuple[int, int] | None, width: int | None
+) -> int:
+    """Bytes of an output alone, or over the photo of this width and height."""
+    columns, rows = photo or (shape[1], shape[0])
+    drawn = min(_area(columns, rows, width), render.MAX_PIXELS)
+    decoded = columns * rows * PHOTO_BYTES if photo else 0
+    return _held_of_arrays((*shape[:3], 1)) + decoded + drawn * LAYER_BYTES
+
+
+def _held_of_arrays(shape: tuple[int, int, int, int]) -> int:
+    H, W, C, K = shape
+    return H * W * (K * (C * VALUE_BYTES + SUM_BYTES) + C * VALUE_BYTES)
+
+
+def _area(columns: int, rows: int, width: int | None) -> int:
+    """Pixels, where it is brought to that width."""
+    scale = width / columns if width else 1.0
+    return round(columns * scale) * round(rows * scale)
+
+
 def _overlay(subject: Subject, size: Size | None, look: Look) -> bytes:
     drawn = partial(
         render.overlay,
@@ -109,7 +145,13 @@ def _heat(subject: Subject, size: Size | None, look: Look) -> bytes:
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    """Raises render.BadOption where it becomes too large to draw."""
+    width, height = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    if width * height > render.MAX_PIXELS:
+        raise render.BadOption(
+            f"a drawing may have {render.MAX_PIXELS} pixels; received {width} x {height}"
+        )
+    return width, height
 
 
 def _box(crop: Crop, scale: float, within: tuple[int, int]) -> render.Box:

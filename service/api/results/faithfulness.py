@@ -21,6 +21,7 @@ from service.contract.request import Metric
 from service.contract.schema import ErrorCode
 
 JSON = "application/json"
+CURVES_BYTES, CHART_BYTES = 2**20, 32 * 2**20  # while they are read, while they are drawn
 PROBLEMS = (ErrorCode.UNKNOWN_OUTPUT, ErrorCode.INVALID_PARAMETER)  # beside those of all results
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
@@ -57,7 +58,8 @@ async def get_faithfulness(
     etag = artefacts.etag_of(state, ("faithfulness", shown))
     make = partial(_as_json, services, state, shown)
     name = f"{state.id}-faithfulness.json"
-    return await artefacts.answer(request, make, JSON, name=name, etag=etag)
+    heavy, held = services.heavy, CURVES_BYTES
+    return await artefacts.answer(request, make, JSON, name=name, etag=etag, heavy=heavy, held=held)
 
 
 @router.get(
@@ -74,7 +76,8 @@ async def get_faithfulness_chart(
     etag = artefacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
     make = partial(_draw, services, state, shown)
     name = f"{state.id}-faithfulness.png"
-    return await artefacts.answer(request, make, PNG, name=name, etag=etag, limiter=services.heavy)
+    heavy, held = services.heavy, CURVES_BYTES + CHART_BYTES
+    return await artefacts.answer(request, make, PNG, name=name, etag=etag, heavy=heavy, held=held)
 
 
 async def _measured(

@@ -14,7 +14,7 @@ from service.api.protocol.errors import ApiError
 from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.results.artefacts import PNG
-from service.api.results.drawing import Look, TrueLabel, draw_figure
+from service.api.results.drawing import Look, TrueLabel, draw_figure, held_of_figure
 from service.api.services import Provided, Services
 from service.contract.records import State
 from service.contract.schema import ErrorCode
@@ -64,7 +64,13 @@ async def figure_of(
     etag = artefacts.etag_of(states[0], (request.app.version, results, query))
     make = partial(_draw, services, states, query)
     return await artefacts.answer(
-        request, make, PNG, name="figure.png", etag=etag, limiter=services.heavy
+        request,
+        make,
+        PNG,
+        name="figure.png",
+        etag=etag,
+        heavy=services.heavy,
+        held=held_of_figure([artefacts.recorded(state).shape for state in states], query.width),
     )
 
 

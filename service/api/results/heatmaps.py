@@ -15,7 +15,16 @@ from service.api.protocol.errors import ApiError
 from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.results.artefacts import PNG
-from service.api.results.drawing import Look, Size, Style, Subject, TrueLabel, draw
+from service.api.results.drawing import (
+    Look,
+    Size,
+    Style,
+    Subject,
+    TrueLabel,
+    draw,
+    held_of_figure,
+    held_of_layer,
+)
 from service.api.services import Provided, Services
 from service.contract.pictures import decode_picture
 from service.contract.records import State
@@ -66,7 +75,26 @@ async def get_heatmap(
     etag = artefacts.etag_of(state, (request.app.version, shown, query))
     make = partial(_draw, services, state, shown, query)
     name = f"{state.id}-{query.style}.png"
-    return await artefacts.answer(request, make, PNG, name=name, etag=etag, limiter=services.heavy)
+    return await artefacts.answer(
+        request,
+        make,
+        PNG,
+        name=name,
+        etag=etag,
+        heavy=services.heavy,
+        held=_held(state, len(shown), query),
+    )
+
+
+def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
+    shape = (*artefacts.recorded(state).shape[:3], outputs)
+    width = query.size if isinstance(query.size, int) else None
+    if query.style == "figure":
+        return held_of_figure([shape], width)
+    image = state.order.image if state.order else None
+    reads_photo = query.size == "original" or (query.style == "overlay" and query.size != "model")
+    photo = (image.width, image.height) if image and reads_photo else None
+    return held_of_layer(shape, photo, width)
 
 
 def _draw(services: Services, state: State, shown: Sequence[int], query: HeatmapQuery) -> bytes:
