@@ -6,8 +6,6 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from moto.server import ThreadedMotoServer
-
 from tests.chaos.nursery import Forked
 from tests.conftest import wait_until
 
@@ -50,6 +48,8 @@ class Bucket:
 
 
 def _serve(port: int) -> None:
+    from moto.server import ThreadedMotoServer  # which takes a second, and is of this process only
+
     ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False).start()
     while True:
         time.sleep(3600)
