@@ -81,6 +81,7 @@ class Explanation:
     result: tuple[str, str] | None = None  # attempt and sha256
     result_line: int = 0
     judged: bool = False
+    missed: int | None = None  # that its result is not there, though its document says so
     excused: set[str] = field(default_factory=set)
     begun: dict[str, tuple[int, int]] = field(default_factory=dict)  # by attempt: call and answer
     finishing: dict[str, str] = field(default_factory=dict)  # by attempt: the status, once called
@@ -147,8 +148,9 @@ class Checker:
     def _note(self, event: Event) -> None:
         if event["op"] == "fault":
             self.counts[f"fault {event['kind']}"] += 1
-            self._faults.append(Fault(event["kind"], self.lines, tuple(event["excuses"])))
-            if "id" in event:
+            excuses = () if "id" in event else tuple(event["excuses"])
+            self._faults.append(Fault(event["kind"], self.lines, excuses))
+            if "id" in event:  # of one explanation
                 self._of(event["id"]).excused.update(event["excuses"])
         elif event["op"] == "fault over":
             for fault in reversed(self._faults):
@@ -289,12 +291,23 @@ class Checker:
         elif answer["http"] == 409 and _before(known.end, call):
             text = f"{known.id} has no result yet, after it had ended"
             self._broken(STALE, text, known.end, call.line, self.lines)
-        elif code == "no_result" and known.document and _before(known.end, call):
-            if known.document["result"] and "no_result" not in known.excused:
+        elif code == "no_result" and known.document and known.document["result"]:
+            for each in (known, self._source_of(known)):
+                each.missed = each.missed or self.lines
+            if not self._is_damaged(known):
                 text = f"the result of {known.id} is not there"
                 self._broken(NO_RESULT, text, known.end, call.line, self.lines)
         elif answer["http"] in (404, 410) and code != "no_result":
             self._missing(known, call)
+
+    def _source_of(self, known: Explanation) -> Explanation:
+        """The one whose result it tells: itself, or an earlier one."""
+        source = known.document["cached_from"] if known.document else None
+        return self._of(source) if source else known
+
+    def _is_damaged(self, known: Explanation) -> bool:
+        """Whether somebody damaged its result, or the one that it was copied from."""
+        return any("no_result" in each.excused for each in (known, self._source_of(known)))
 
     def _there(self, known: Explanation, call: Call) -> None:
         if _before(known.gone, call):
@@ -371,6 +384,8 @@ class Checker:
             self._judge_source(known, self._of(document["cached_from"]))
 
     def _excused(self, known: Explanation, error: str) -> bool:
+        if error in known.excused:
+            return True
         request = self._requests.get(known.token or "")
         for fault in reversed(self._faults):
             if request and (fault.end or self.lines) < request.line:
@@ -391,6 +406,9 @@ class Checker:
         if request and source.gone and source.gone < request.line:
             text = f"{known.id} is answered by {source.id}, which was deleted before"
             self._broken(RESURRECTED, text, source.gone, request.line, self.lines)
+        if request and source.missed and source.missed < request.line:
+            text = f"{known.id} is answered by {source.id}, whose result was not there before"
+            self._broken(NO_RESULT, text, source.missed, request.line, self.lines)
         if request and not request.cached:
             text = f"{known.id} was to be computed anew, and is answered by {source.id}"
             self._broken(CHANGED, text, request.line, self.lines)
@@ -401,9 +419,7 @@ class Checker:
             return
         known.judged = True
         attempt, digest = known.result
-        source = known.document["cached_from"]
-        ends = self._of(source).finishing if source else known.finishing
-        if attempt not in ends:
+        if attempt not in self._source_of(known).finishing:
             text = f"the result of {known.id} is of attempt {attempt}, which did not end it"
             self._broken(TWICE_ENDED, text, known.result_line)
         if known.status != "succeeded" or known.input is None:
@@ -470,6 +486,11 @@ class Checker:
 
     # --- The end of the history
 
+    def _lacks_its_result(self, known: Explanation) -> bool:
+        """Whether it says that it has one, and nobody ever got it."""
+        has = known.document is not None and known.document["result"] and not known.gone
+        return bool(has and known.result is None and not self._is_damaged(known))
+
     def _conclude(self) -> None:
         if not self._settled:
             self._broken(BROKEN, "it breaks off before everything had ended", self.lines)
@@ -480,7 +501,7 @@ class Checker:
                 self._broken(UNKNOWN, text, *lines)
             elif self._settled and not (known.end or known.gone):
                 self._broken(LOST, f"{known.id} never ended", known.accepted, known.told)
-            elif self._settled and _lacks_its_result(known):
+            elif self._settled and self._lacks_its_result(known):
                 self._broken(NO_RESULT, f"nobody could fetch the result of {known.id}", known.end)
         for token, request in self._requests.items():
             self.counts["requests"] += 1
@@ -493,12 +514,6 @@ class Checker:
                 text = f"request {token} was refused, and has an explanation: {request.ids[0]}"
                 self._broken(TWICE_ACCEPTED, text, request.line, request.refused)
         self.counts["deleted"] = sum(bool(each.gone) for each in self._explanations.values())
-
-
-def _lacks_its_result(known: Explanation) -> bool:
-    """Whether it says that it has one, and nobody ever got it."""
-    has = known.document is not None and known.document["result"] and not known.gone
-    return bool(has and known.result is None and "no_result" not in known.excused)
 
 
 def _before(line: int | None, call: Call) -> bool:

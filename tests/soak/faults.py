@@ -53,9 +53,11 @@ class Faults:
             self.kill_api_amid_uploads,
             self.freeze_api,
             *([self.shift_clock_of_worker, self.shift_clock_of_api] if can_shift() else []),
-            *([self.freeze_store] if stage.bucket else [self.fill_disk, self.lose_store]),
-            *([] if stage.bucket else [self.damage]),
         ]
+        if stage.bucket:
+            self.kinds += [self.freeze_store]
+        else:
+            self.kinds += [self.fill_disk, self.lose_store, self.damage_result, self.damage_upload]
 
     def close(self) -> None:
         self._client.close()
@@ -195,19 +197,29 @@ class Faults:
         with self._noted("freeze_store", UNSTORED, seconds=seconds):
             _freeze(self._stage.bucket.process, seconds)
 
-    def damage(self) -> None:
-        """Flip a bit of a result; then the same is asked for again."""
-        chosen, place = self._chance.random(), self._chance.random()
+    def damage_result(self) -> None:
+        """Flip a bit of it; the same is asked for again, before it is missed or thereafter."""
+        chosen, place, missed = (self._chance.random() for _ in range(3))
         stored = [each for each in self._pool.all if each.input and each.done and self._files(each)]
         if not stored:
             return
         known = stored[int(chosen * len(stored))]
-        with self._noted("damage", "no_result", id=known.id):
+        with self._noted("damage_result", "no_result", id=known.id):
             for file in self._files(known):
                 _flip_a_bit(file, place)
-            self._client.fetch(known)
+            if missed < 0.5:
+                self._client.fetch(known)
             assert known.input
             self._client.submit(known.input, f"again-{next(self._again)}", keyed=False, cached=True)
+            self._client.fetch(known)
+
+    def damage_upload(self) -> None:
+        """Flip a bit of one that waits for a worker, or runs."""
+        chosen, place = self._chance.random(), self._chance.random()
+        if waiting := [each for each in self._pool.all if not each.done]:
+            known = waiting[int(chosen * len(waiting))]
+            with self._noted("damage_upload", UNSTORED, id=known.id):
+                _flip_a_bit(self._stage.store / "explanations" / known.id / "image", place)
 
     def _files(self, known: Known) -> list[Path]:
         """What is stored of its result."""

@@ -185,18 +185,28 @@ def a_result_that_is_not_there(real: Real) -> None:
     real.append(real.events[fetch], {"line": "answer", "http": 404, "code": "no_result"})
 
 
+def an_answer_by_a_result_that_was_not_there(real: Real) -> None:
+    """Damaged and seen to be so, and it answers others as if it were whole."""
+    fetch, kept = real.calls("fetch", "kept")[-1], real.id_of("kept")
+    damage = {"line": "note", "op": "fault", "kind": "damage", "excuses": ["no_result"], "id": kept}
+    real.events.insert(-1, damage)
+    real.append(real.events[fetch], {"line": "answer", "http": 404, "code": "no_result"})
+    _answer_later_by(real, kept)
+
+
 def a_resurrection(real: Real) -> None:
     real.repeat(real.calls("read", "deleted")[0])
 
 
 def an_answer_from_what_was_deleted(real: Real) -> None:
+    _answer_later_by(real, real.id_of("deleted"))
+
+
+def _answer_later_by(real: Real, source: str) -> None:
     submit = next(e for e in real.events if e.get("token") == "cached" and e["line"] == "call")
-    deleted = real.id_of("deleted")
     told = real.answer(real.calls("read", "cached")[0])
-    real.append(
-        submit | {"token": "later"},
-        told | {"id": "exp_later", "token": "later", "cached_from": deleted, "http": 200},
-    )
+    later = {"id": "exp_later", "token": "later", "cached_from": source, "http": 200}
+    real.append(submit | {"token": "later"}, told | later)
 
 
 def an_id_from_nowhere(real: Real) -> None:
@@ -268,7 +278,10 @@ PLANTS = {
     checker.STALE: [a_stale_read, a_stale_status_in_a_list, a_forgotten_cancel],
     checker.CHANGED: [a_changed_result, two_documents_of_one_version],
     checker.WRONG: [a_wrong_result],
-    checker.NO_RESULT: [a_result_that_is_not_there],
+    checker.NO_RESULT: [
+        a_result_that_is_not_there,
+        an_answer_by_a_result_that_was_not_there,
+    ],
     checker.RESURRECTED: [a_resurrection, an_answer_from_what_was_deleted],
     checker.UNKNOWN: [an_id_from_nowhere, an_id_that_only_a_worker_knows],
     checker.TWICE_ACCEPTED: [two_explanations_of_one_request, an_explanation_of_what_was_refused],
