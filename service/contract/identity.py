@@ -123,7 +123,7 @@ def _mark(store: Store, name: str) -> None:
 def _read_mark(store: Store) -> str | None:
     """The name; '', which is nobody's, where something else is there."""
     try:
-        return _Marker.model_validate_json(store.get(MARKER_KEY)).set
+        return _Marker.model_validate_json(store.get_soon(MARKER_KEY)).set
     except MissingArtefact:
         return None
     except ValidationError:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,7 @@ from service.contract.settings import S3Settings, read_settings
 from service.contract.store_errors import (
     DamagedArtefact,
     MissingArtefact,
+    NoSuchPart,
     StoreError,
     StoreRefused,
     masked,
@@ -158,7 +160,15 @@ class Store:
 
     def get(self, key: str, *, size: int = 0) -> bytes:
         """Read it whole. Raises MissingArtefact, StoreError. size: its bytes, where known."""
-        return self._call(key, lambda: bytes(obstore.get(self._objects, key).bytes()), size=size)
+        return self._call(key, partial(self._get, key), size=size)
+
+    def get_soon(self, key: str) -> bytes:
+        """The same of something small, tried once, in the time of a connection."""
+        with translated(key, self._where):
+            return self._threads.run(partial(self._get, key), within_s=self._deadlines.connect_s)
+
+    def _get(self, key: str) -> bytes:
+        return bytes(obstore.get(self._objects, key).bytes())
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read parts of it, each (offset, length). Raises MissingArtefact, StoreError.
@@ -175,7 +185,7 @@ class Store:
             found = self._call(key, read, size=sum(lengths))
         except MissingArtefact:
             raise
-        except StoreRefused:
+        except NoSuchPart:
             self._check_reach(key, ranges)
             raise
         if [len(part) for part in found] != lengths:

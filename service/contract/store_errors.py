@@ -2,6 +2,7 @@
 
 StoreError: it cannot do what was asked
 ├── StoreRefused: and to ask again would not help
+│   └── NoSuchPart: as it is shorter than that
 └── MissingArtefact: nothing is stored under that name
     └── DamagedArtefact: or not what was written
 """
@@ -13,7 +14,8 @@ import obstore
 
 _DEBUG = "\n\nDebug source"  # follows what obstore tells
 _NO_SUCH_RANGE = ("InvalidRange", "Requested range was invalid", "Invalid range")  # of each store
-_REFUSALS = (
+_REFUSED = r"status code: 4(?!08|29)\d\d"  # of HTTP: neither a timeout nor "too many requests"
+_REFUSALS = (  # of a folder, too
     obstore.exceptions.PermissionDeniedError,
     obstore.exceptions.UnauthenticatedError,
 )
@@ -31,7 +33,11 @@ class StoreError(Exception):
 
 
 class StoreRefused(StoreError):  # noqa: N818 - an answer, not a fault
-    """To ask again would not help: no such bucket, not allowed, or no such part."""
+    """To ask again would not help: no such bucket, or not allowed."""
+
+
+class NoSuchPart(StoreRefused):
+    """The artefact is shorter than that."""
 
 
 class MissingArtefact(StoreError):  # noqa: N818 - a fact, not a fault
@@ -60,9 +66,11 @@ class translated:  # noqa: N801 - reads as a phrase: with translated(key, where)
             raise StoreRefused("the store has no such bucket", cause) from error
         if isinstance(error, FileNotFoundError):
             raise MissingArtefact(f"nothing is stored as {self._key!r}", cause) from error
-        refused = isinstance(error, _REFUSALS) or any(each in said for each in _NO_SUCH_RANGE)
-        kind = StoreRefused if refused else StoreError
-        raise kind(f"the store refused {self._key!r}: {_in_short(error)}", cause) from error
+        message = f"the store refused {self._key!r}: {_in_short(error)}"
+        if any(each in said for each in _NO_SUCH_RANGE):
+            raise NoSuchPart(message, cause) from error
+        refused = isinstance(error, _REFUSALS) or re.search(_REFUSED, said)
+        raise (StoreRefused if refused else StoreError)(message, cause) from error
 
 
 def _in_short(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import structlog
 from numpy.typing import NDArray
 
 from service.contract.cards import ModelCard
+from service.contract.deadlines import Deadlines
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
@@ -78,7 +79,7 @@ def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
     configure_logs(level=settings.log_level, as_json=False)
     connection = connect(settings.redis_url)
     written = ledger.of(connection, settings)
-    store = open_store(settings.store_url)
+    store = open_store(settings.store_url, Deadlines.of_worker(settings))
     housekeeping = Housekeeping(name, connection, written, store, settings, shelf.cards)
     housekeeping.start()
     Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Traces()).explain

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from service.contract.names import key_of
 from service.contract.store import attributions_key, faithfulness_key, image_key
+from tests.ill_store import ill_store
 from tests.service.conftest import some_curves
 
 URL = "/v1/explanations"
@@ -144,3 +145,39 @@ async def test_a_record_of_another_count_of_outputs_is_no_result(
     connection.hset(key_of(id_), "outcome", json.dumps(found))
     for path in ("attributions", "heatmap.png"):
         refused(await served.get(f"{URL}/{id_}/{path}"), 404, "no_result")
+
+
+@pytest.mark.parametrize("path", RESULTS[:1])
+async def test_in_a_wrong_store_nothing_is_missing_and_nothing_is_withdrawn(
+    served, ask, hand, refused, measured, connection, tmp_path, path
+):
+    """A folder that was not mounted, say."""
+    pointers = connection.keys("shapshot:cache:*")
+    right, wrong = tmp_path / "store", tmp_path / "away"
+    right.rename(wrong)
+    right.mkdir()
+    for answer in (
+        await served.get(f"{URL}/{measured.id}/{path}"),
+        await ask(metrics=["insertion"]),
+    ):
+        refused(answer, 503, "store_unavailable")
+    assert connection.keys("shapshot:cache:*") == pointers != []
+    right.rename(tmp_path / "empty")
+    wrong.rename(right)
+    assert (await served.get("/healthz/ready")).status_code == 200  # looks at once
+    assert (await served.get(f"{URL}/{measured.id}/{path}")).status_code == 200
+    assert (await ask(metrics=["insertion"])).json()["cached_from"] == measured.id
+
+
+async def test_without_its_bucket_a_result_is_not_missing(
+    start, settings, create, hand, refused, monkeypatch, connection
+):
+    done = hand.succeed(await create())
+    with ill_store((404, b"<Error><Code>NoSuchBucket</Code></Error>")) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        elsewhere = settings.model_copy(update={"store_url": "s3://no-bucket/prefix"})
+        async with start(elsewhere) as api:
+            answer = await api.get(f"{URL}/{done.id}/attributions")
+    refused(answer, 503, "store_unavailable")
+    assert connection.keys("shapshot:cache:*")

@@ -12,6 +12,7 @@ from enum import StrEnum
 import structlog
 from fastapi import Request
 
+from service.api.edge.belonging import mismatch
 from service.api.services import Services
 from service.api.version import version
 from service.contract.artefacts import Artefact, check_size
@@ -90,8 +91,11 @@ def note_missing(services: Services, state: State, error: MissingArtefact) -> No
     """Let an explanation answer no other request: an artefact of it is gone, or damaged.
 
     So with the earlier one that it was copied from, which may be damaged as well. Damage is
-    counted.
+    counted. Raises ApiError, StoreError where all is missing, as it is the wrong store.
     """
+    match = services.identity.look()
+    if not match.store_fits:
+        raise mismatch(match) from error
     damaged = isinstance(error, DamagedArtefact)
     if damaged:
         services.metrics.damaged.inc()

@@ -143,7 +143,7 @@ def recorded(state: State) -> Artefacts:
 
 @contextmanager
 def _told(services: Services, state: State, what: str) -> Iterator[None]:
-    """Turns a missing or damaged artefact into ApiError."""
+    """Turns a missing or damaged artefact into ApiError. Raises StoreError in a wrong store."""
     try:
         yield
     except MissingArtefact as error:

@@ -1,0 +1,79 @@
+"""An S3 server that does what a sick one does: refuses, fails, or never answers."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+REFUSES = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+FAILS = (500, b"<Error><Code>InternalError</Code><Message>We are ill.</Message></Error>")
+SILENT = "accepts, and never answers"
+HALF = "sends half an answer, and no more"
+
+
+class IllStore:
+    """`ill` may be changed at any time; `requests` are the first lines of those received."""
+
+    def __init__(self, ill: tuple[int, bytes] | str) -> None:
+        self.ill = ill
+        self.requests: list[str] = []
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._clients: list[socket.socket] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client of it is to know."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._listening.getsockname()[1]}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": "hush-hush",
+        }
+
+    def serve(self) -> None:
+        """Until it is closed; then nobody waits for it any more."""
+        with ThreadPoolExecutor(100) as threads:
+            while True:
+                try:
+                    client, _ = self._listening.accept()
+                except OSError:  # it was closed
+                    break
+                self._clients.append(client)
+                threads.submit(self._answer, client)
+            for client in self._clients:
+                with suppress(OSError):  # it has gone
+                    client.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            head = client.recv(65536)
+            self.requests.append(head.partition(b"\r\n")[0].decode())
+            if self.ill == HALF:
+                part = b"range: bytes=0-4" in head.lower()
+                begun = b"206 Part\r\nContent-Range: bytes 0-4/5" if part else b"200 OK"
+                client.sendall(b"HTTP/1.1 " + begun + b"\r\nContent-Length: 5\r\n\r\nab")
+            elif isinstance(self.ill, tuple):
+                status, body = self.ill
+                begun = f"HTTP/1.1 {status} Said\r\nContent-Length: {len(body)}\r\n".encode()
+                client.sendall(begun + b"Connection: close\r\n\r\n" + body)
+                client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@contextmanager
+def ill_store(ill: tuple[int, bytes] | str) -> Iterator[IllStore]:
+    store = IllStore(ill)
+    serving = threading.Thread(target=store.serve, daemon=True)
+    serving.start()
+    try:
+        yield store
+    finally:
+        store.close()
+        serving.join()
