@@ -1,7 +1,6 @@
 """What the endpoints work with, opened when the process starts and closed when it stops."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from service.api.edge.traffic import RedisMetrics
 from service.api.edge.wrong_keys import WrongKeys
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import Watch
-from service.contract.clock import log_offset, offset_s
+from service.contract.clock import log_offset, measure_offset
 from service.contract.deadlines import Deadlines
 from service.contract.identity import Identity
 from service.contract.ledger import Ledger
@@ -81,7 +80,7 @@ async def open_services(
     metrics.registry.register(MatchMetrics(identity))
     probing = asyncio.create_task(_probe(store))
     listening = asyncio.create_task(watch.run())
-    comparing = asyncio.create_task(_compare_clocks(reading))
+    comparing = asyncio.create_task(_compare_clocks(connection))
     try:
         yield Services(
             settings=settings,
@@ -130,14 +129,15 @@ async def _end(task: asyncio.Task[None]) -> None:
         await asyncio.wait([task], timeout=0.02)
 
 
-async def _compare_clocks(connection: redis.asyncio.Redis) -> None:
+async def _compare_clocks(connection: redis.Redis) -> None:
     """Once Redis is there, tell how far from its clock this process's is."""
     while True:
         try:
-            log_offset(offset_s(time.time(), await connection.time()))
-            return
+            found = await to_thread.run_sync(measure_offset, connection, abandon_on_cancel=True)
         except redis.RedisError:
             await asyncio.sleep(COMPARE_AGAIN_S)
+        else:
+            return log_offset(found)
 
 
 def _connect_async(url: str) -> redis.asyncio.Redis:

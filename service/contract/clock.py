@@ -21,17 +21,15 @@ def as_seconds(answer: tuple[int, int]) -> float:
     return seconds + microseconds / 1e6
 
 
-def offset_s(asked_at: float, answer: tuple[int, int]) -> float:
+def measure_offset(connection: redis.Redis) -> float:
     """Seconds by which the clock of this process is ahead, to half a round trip.
 
-    asked_at: `time.time()` before TIME was asked; answer: what has just come.
+    Raises `redis.RedisError`.
     """
-    return (asked_at + time.time()) / 2 - as_seconds(answer)
-
-
-def measure_offset(connection: redis.Redis) -> float:
-    """The same, asked now. Raises `redis.RedisError`."""
-    return offset_s(time.time(), connection.time())
+    asked_at = time.time()  # noqa: TID251 - what is compared
+    answer = connection.time()
+    heard_at = time.time()  # noqa: TID251
+    return (asked_at + heard_at) / 2 - as_seconds(answer)
 
 
 def log_offset(seconds: float) -> None:

@@ -32,7 +32,7 @@ class RateLimit:
         """Count a request; the headers that say how many are left. Raises ApiError, RedisError."""
         within = await self._limiter.hit(self._item, name)
         window = await self._limiter.get_window_stats(self._item, name)
-        left_s = window.reset_time - time.time()  # which was added to what Redis has, just now
+        left_s = window.reset_time - time.time()  # noqa: TID251 - it was added just now
         reset_s = max(1, min(math.ceil(left_s), self._item.get_expiry()))
         headers = {
             "RateLimit-Limit": str(self._item.amount),
