@@ -25,8 +25,19 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from service.contract.artefacts import Artefacts, Section
 from service.contract.store import DamagedArtefact, Store
 
+AXES = {  # of the arrays of an explanation, by their letters, and of what their numbers are
+    "values": ("HWCK", np.float32),
+    "standard_errors": ("HWCK", np.float32),
+    "base_values": ("K", np.floating),
+    "data": ("HWC", np.floating),
+    "output_names": ("K", np.str_),
+    "output_indices": ("K", np.integer),
+    "players": ("HW", np.integer),
+}
+KNOWN_OF_SOME = ("standard_errors", "players")
 BY_OUTPUT = ("values", "standard_errors")  # a block for each output
 TOLD_OF_OUTPUTS = ("base_values", "output_names", "output_indices")  # (K,), small: in one block
+OF_RECORD = ("output_indices", "output_names")  # which the record has as well
 READ_AT_ONCE = 8 * 2**20  # bytes of blocks, as they are stored
 OUTPUTS_AT_ONCE = 16  # copied together: a line of the processor's cache has 8 of them
 MOST_INFLATED = 1040  # deflate gives at most so many bytes for one
@@ -117,22 +128,23 @@ def load_arrays(
     store: Store,
     key: str,
     recorded: Artefacts,
-    count: int,
+    told: Sequence[tuple[int, str]],
     outputs: Sequence[int] | None = None,
     *,
     names: Sequence[str] | None = None,
 ) -> Arrays:
     """Read the arrays of these outputs, by position 0..K-1 and in this order; None: of all.
 
-    count: K, as the explanation tells it. names: the arrays wanted, where they are known; None:
-    all. Read are the index, then of the rest only what is wanted; each block is compared with its
-    sha256. Blocking. Raises MissingArtefact, DamagedArtefact, StoreError.
+    told: index and label of each of the K outputs, as the record has them. names: the arrays
+    wanted, where they are known; None: all.
+
+    Read are the index, which must be of arrays as AXES has them, then of the rest only what is
+    wanted; each block is compared with its sha256, and indices and labels with those told.
+    Blocking. Raises MissingArtefact, DamagedArtefact, StoreError.
     """
+    if recorded.shape[-1] != len(told):
+        raise DamagedArtefact(f"{key!r} does not have the {len(told)} outputs that it should")
     members = _read_index(store, key, recorded)
-    if "values" not in members or members["values"].shape[-1] != count:
-        raise DamagedArtefact(f"{key!r} does not have the {count} outputs that it should")
-    if members["values"].shape != recorded.shape:
-        raise DamagedArtefact(f"{key!r} has values {members['values'].shape}, not {recorded.shape}")
     wanted = {name: member for name, member in members.items() if names is None or name in names}
     arrays: Arrays = {}
     tasks: list[tuple[Section, NDArray[Any]]] = []  # a block, and where it goes
@@ -150,6 +162,9 @@ def load_arrays(
         for (block, place), content in zip(group, stored, strict=True):
             block.check(key, content)
             place[...] = _inflate(key, content, place)
+    for n, name in enumerate(OF_RECORD):
+        if name in arrays and arrays[name].tolist() != [each[n] for each in told]:
+            raise DamagedArtefact(f"{key!r} has other {name} than its record")
     if outputs is not None:
         for name in TOLD_OF_OUTPUTS:
             if name in arrays:
@@ -166,6 +181,7 @@ def _read_index(store: Store, key: str, recorded: Artefacts) -> dict[str, _Membe
         members = _INDEX.validate_json(content)
         for name, member in members.items():
             _check_member(name, member, recorded.attributions.size)
+        _check_axes(members, recorded.shape)
     except (ValidationError, ValueError, TypeError) as error:
         raise DamagedArtefact(f"{key!r} has an index that cannot be: {error}") from error
     return members
@@ -182,6 +198,19 @@ def _check_member(name: str, member: _Member, size: int) -> None:
     blocks = member.shape[-1] if name in BY_OUTPUT else 1
     if len(member.blocks) != blocks or (name in BY_OUTPUT and len(member.shape) != 4):
         raise ValueError(f"{name} of shape {member.shape} in {len(member.blocks)} blocks")
+
+
+def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
+    """They are all arrays of one explanation, whose values have this shape. Raises ValueError."""
+    lengths = dict(zip("HWCK", shape, strict=True))
+    for name, (axes, kind) in AXES.items():
+        if name not in members:
+            if name in KNOWN_OF_SOME:
+                continue
+            raise ValueError(f"{name} is missing")
+        member, right = members[name], tuple(lengths[axis] for axis in axes)
+        if member.shape != right or not np.issubdtype(np.dtype(member.dtype), kind):
+            raise ValueError(f"{name} of type {member.dtype} and shape {member.shape}, not {right}")
 
 
 def _groups(

@@ -33,6 +33,7 @@ class Artefact(BaseModel):
 class Section(Artefact):
     """A part of an artefact, which can be read and compared alone."""
 
+    size: Annotated[int, Field(gt=0, lt=2**63)]  # bytes
     offset: Size
 
     @classmethod

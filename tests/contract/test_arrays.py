@@ -35,14 +35,15 @@ class Stored:
     def __init__(self, store, arrays):
         self.store = store
         self.content, self.index = pack_arrays(arrays)
-        self.shape, self.count = arrays["values"].shape, K
+        self.shape = arrays["values"].shape
+        self.told = [(10 * k, f"name {k}") for k in range(K)]
         store.put(KEY, self.content)
 
     def load(self, outputs=None, **options):
         recorded = Artefacts(
             shape=self.shape, attributions=Artefact.of(self.content), blocks=self.index
         )
-        return load_arrays(self.store, KEY, recorded, self.count, outputs, **options)
+        return load_arrays(self.store, KEY, recorded, self.told, outputs, **options)
 
     def block(self, name, position):
         """The bytes of a block, as a slice."""
@@ -126,9 +127,16 @@ def test_what_is_not_there_is_missing_and_not_damaged(stored):
 def test_an_output_that_the_file_does_not_have_is_no_crash(stored):
     with pytest.raises(DamagedArtefact, match="20 outputs"):
         stored.load([20])
-    stored.count = 21
+    stored.told.append((200, "name 20"))
     with pytest.raises(DamagedArtefact, match="21 outputs"):
         stored.load([0])
+
+
+def test_outputs_that_are_not_those_of_the_record_are_damage(stored):
+    for wrong in ((7, "name 19"), (190, "name 7")):
+        stored.told[19] = wrong
+        with pytest.raises(DamagedArtefact, match="than its record"):
+            stored.load([0])
 
 
 @pytest.mark.parametrize(

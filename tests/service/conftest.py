@@ -1,7 +1,7 @@
 """The app in this process, with a real Redis and store, and a hand that plays the worker."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -63,6 +63,7 @@ class Hand:
         status: Status,
         *,
         arrays: dict[str, Any] | None = None,
+        explained: Mapping[int, str] = EXPLAINED,
         curves: Sequence[Curve] = (),
     ) -> State:
         """End it with a result."""
@@ -84,7 +85,7 @@ class Hand:
             explanation_id,
             attempt,
             status,
-            outcome=some_outcome(partial=status is Status.CANCELED, curves=curves),
+            outcome=some_outcome(explained, partial=status is Status.CANCELED, curves=curves),
             artefacts=stored,
             count=Count(96, 100),  # a method may need fewer than planned
         )
@@ -131,7 +132,12 @@ def some_curves(*metrics: Metric) -> list[Curve]:
     ]
 
 
-def some_outcome(*, partial: bool = False, curves: Sequence[Curve] = ()) -> Outcome:
+def some_outcome(
+    explained: Mapping[int, str] = EXPLAINED,
+    *,
+    partial: bool = False,
+    curves: Sequence[Curve] = (),
+) -> Outcome:
     """Of a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
     return Outcome(
         partial=partial,
@@ -151,7 +157,7 @@ def some_outcome(*, partial: bool = False, curves: Sequence[Curve] = ()) -> Outc
                 held_out_fidelity=None,
                 even_energy=0.25,
             )
-            for index, label in EXPLAINED.items()
+            for index, label in explained.items()
         ],
         efficiency_gap=0.0,
         metrics=[_area_of(curve) for curve in curves],
@@ -249,13 +255,15 @@ def create(ask: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-async def poisoned(create: Callable[..., Any], hand: Hand) -> AsyncIterator[str]:
-    """A path that fails as nobody expects: its arrays are not finite."""
-    explanation_id = await create()
-    arrays = some_arrays()
-    hand.succeed(explanation_id, arrays=arrays | {"values": arrays["values"] * np.inf})
+async def poisoned(served: Any) -> AsyncIterator[str]:
+    """A path that fails as nobody expects."""
+
+    async def fail() -> None:
+        raise ArithmeticError("secret")
+
+    served._transport.app.add_api_route("/poisoned", fail)
     with capture_logs():  # the trace would be printed with all that it passed through
-        yield f"/v1/explanations/{explanation_id}/heatmap.png"
+        yield "/poisoned"
 
 
 @pytest.fixture

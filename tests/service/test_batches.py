@@ -347,7 +347,7 @@ async def test_the_arrays_of_all_are_stacked_in_the_order_of_upload(create_batch
     for n in (2, 0, 1):
         arrays = some_arrays() | {"values": np.full((8, 12, 3, 2), n, np.float32)}
         arrays |= {"output_indices": np.array([n, 4])}
-        hand.succeed(ids[n], arrays=arrays)
+        hand.succeed(ids[n], arrays=arrays, explained={n: "ant", 4: "crane"})
     arrays = arrays_of(await served.get(f"{url}/attributions"))
     assert arrays["values"].shape == (3, 8, 12, 3, 2)
     assert arrays["values"].dtype == np.float32
@@ -398,8 +398,9 @@ async def test_there_are_no_results_before_all_is_done_or_where_nothing_succeede
 async def test_results_of_different_shapes_are_not_stacked(create_batch, served, hand, refused):
     url, ids = await create_batch()
     for n, explanation_id in enumerate(ids):
-        values = np.zeros((8, 12 - n, 3, 2), np.float32)
-        hand.succeed(explanation_id, arrays=some_arrays() | {"values": values})
+        arrays = some_arrays()
+        narrower = {name: arrays[name][:, : 12 - n] for name in ("values", "data")}
+        hand.succeed(explanation_id, arrays=arrays | narrower)
     problem = refused(await served.get(f"{url}/attributions"), 404, "no_result")
     assert "(8, 11, 3, 2)" in problem["detail"]
 

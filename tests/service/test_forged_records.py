@@ -2,11 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
+from service.contract.artefacts import Artefact, Section
 from service.contract.names import CHANGES, EXPIRY, INDEX, key_of, new_batch_id, new_id
+from service.contract.outcome import Faithfulness
 from service.contract.presence import CARDS, WORKERS
+from service.contract.store import attributions_key, faithfulness_key
 from service.contract.totals import TOTALS
+from tests.service.conftest import some_arrays, some_curves
 
 URL = "/v1/explanations"
 PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0btouch /mark\x85R."
@@ -158,3 +164,133 @@ async def test_wild_totals_count_nothing(served, create, connection, wild):
     answer = await served.get("/metrics")
     assert answer.status_code == 200
     assert "shapshot_evaluations_total 0.0" in answer.text
+
+
+RESULTS = (
+    *("/attributions?format=json", "/attributions?format=npz", "/attributions?format=npy"),
+    *("/attributions?format=npz&output=ant", "/heatmap.png"),
+)
+MISFITS = {
+    "fewer outputs": lambda a: {n: a[n][..., :1] if n != "data" else a[n] for n in a},
+    "more outputs": lambda a: {
+        n: np.concatenate([a[n], a[n]], axis=-1) if n != "data" else a[n] for n in a
+    },
+    "other outputs": lambda a: a | {"output_indices": a["output_indices"] + 1},
+    "other names": lambda a: a | {"output_names": a["output_names"][::-1]},
+    "more names": lambda a: a | {"output_names": np.array(["a", "b", "c"])},
+    "names that are numbers": lambda a: a | {"output_names": np.array([1, 2])},
+    "indices that are fractions": lambda a: a | {"output_indices": np.array([0.5, 2.5])},
+    "one base value": lambda a: a | {"base_values": a["base_values"][:1]},
+    "base values in a table": lambda a: a | {"base_values": np.zeros((2, 2))},
+    "another picture": lambda a: a | {"data": a["data"][:4]},
+    "a picture of words": lambda a: a | {"data": a["data"].astype(str)},
+    "players that are fractions": lambda a: a | {"players": np.zeros((8, 12))},
+    "players of another picture": lambda a: a | {"players": np.zeros((4, 4), int)},
+    "errors of another picture": lambda a: a | {"standard_errors": np.zeros((2, 2, 3, 2))},
+    **{
+        f"no {name}": lambda a, name=name: {n: a[n] for n in a if n != name}
+        for name in ("base_values", "data", "output_names", "output_indices")
+    },
+}
+
+
+async def all_results(served, *ids):
+    """The answers of everything that shows a result, of these and of a figure of them all."""
+    paths = [f"{URL}/{each}{path}" for each in ids for path in RESULTS]
+    several = "/v1/figure.png?" + "&".join(f"id={each}" for each in (*ids, *ids))
+    return {path: await served.get(path) for path in (*paths, several)}
+
+
+async def test_arrays_that_are_not_those_of_the_record_are_no_result(served, create, hand, refused):
+    for misfit, change in MISFITS.items():
+        forged = await create()
+        hand.succeed(forged, arrays=change(some_arrays()))
+        with capture_logs() as logged:
+            answers = await all_results(served, forged)
+        for path, answer in answers.items():
+            assert refused(answer, 404, "no_result"), (misfit, path)
+        told = [line for line in logged if line["event"] == "an artefact is damaged"]
+        assert len(told) == len(answers), misfit
+        assert {line["log_level"] for line in told} == {"error"}
+
+
+async def test_a_record_of_other_outputs_than_its_arrays_shows_no_result(
+    served, create, hand, refused, connection
+):
+    for change in (
+        lambda outputs: [*outputs, outputs[0] | {"index": 7, "label": "more"}],
+        lambda outputs: outputs[:1],
+        lambda outputs: [{**outputs[0], "index": 3}, outputs[1]],
+        lambda outputs: [outputs[0], {**outputs[1], "label": "another"}],
+        lambda outputs: [{**outputs[0], "index": 10**30}, outputs[1]],
+    ):
+        forged = await create()
+        hand.succeed(forged)
+        found = json.loads(connection.hget(key_of(forged), "outcome"))
+        found["outputs"] = change(found["outputs"])
+        connection.hset(key_of(forged), "outcome", json.dumps(found))
+        assert (await served.get(f"{URL}/{forged}")).status_code == 200
+        for path, answer in (await all_results(served, forged)).items():
+            if answer.status_code != 422:  # an output that the record does not name
+                assert refused(answer, 404, "no_result"), path
+
+
+async def test_a_file_that_is_none_of_ours_is_no_result_although_its_record_agrees(
+    served, create, hand, refused, connection, store
+):
+    forged = await create(metrics=["insertion"])
+    ended = hand.succeed(forged, curves=some_curves("insertion"))
+    for content in (b"", b"{", b"PK\x05\x06" + bytes(18), PICKLE, WILD["deep nesting"]):
+        for key in (attributions_key, faithfulness_key):
+            store.put(key(forged, ended.result), content)
+        whole = Artefact.of(content)
+        for index in (Section.at(0, content or b"x"), Section.at(2**62, b"x")):
+            changed = {"attributions": whole, "blocks": index, "faithfulness": whole}
+            recorded = ended.artefacts.model_copy(update=changed)
+            connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
+            for answer in (await all_results(served, forged)).values():
+                refused(answer, 404, "no_result")
+        for path in ("/faithfulness", "/faithfulness.png"):
+            refused(await served.get(f"{URL}/{forged}{path}"), 404, "no_result")
+
+
+async def test_arrays_that_are_not_finite_are_not_drawn(served, create, hand, refused):
+    for name in ("values", "data", "base_values"):
+        forged, arrays = await create(), some_arrays()
+        hand.succeed(forged, arrays=arrays | {name: arrays[name] * np.inf})
+        refused(await served.get(f"{URL}/{forged}/heatmap.png"), 404, "no_result")
+
+
+async def test_curves_that_are_not_those_of_the_record_are_no_result(
+    served, create, hand, refused, store, connection
+):
+    ours = some_curves("insertion")
+    for curves in (
+        [],
+        ours[:1],
+        ours[::-1],
+        some_curves("deletion"),
+        [ours[0].model_copy(update={"x": [0.0, 1.0]}), ours[1]],
+        [ours[0].model_copy(update={"y": []}), ours[1]],
+        [each.model_copy(update={"x": [], "y": [], "baseline": []}) for each in ours],
+        [ours[0].model_copy(update={"area": 7.0}), ours[1]],
+    ):
+        forged = await create(metrics=["insertion"])
+        ended = hand.succeed(forged, curves=ours)
+        content = Faithfulness(curves=curves).model_dump_json().encode()
+        store.put(faithfulness_key(forged, ended.result), content)
+        recorded = ended.artefacts.model_copy(update={"faithfulness": Artefact.of(content)})
+        connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
+        for path in ("/faithfulness", "/faithfulness.png"):
+            refused(await served.get(f"{URL}/{forged}{path}"), 404, "no_result")
+
+
+async def test_a_batch_of_which_one_does_not_fit_is_no_result(served, photo, hand, refused):
+    pictures = [("image", ("p", photo))] * 2
+    headers = {"Cache-Control": "no-cache"}
+    batch = (await served.post("/v1/batches", files=pictures, headers=headers)).json()
+    first, second = (each["id"] for each in batch["explanations"])
+    hand.succeed(first)
+    hand.succeed(second, arrays=MISFITS["more outputs"](some_arrays()))
+    for path in ("/attributions", "/heatmap.png"):
+        refused(await served.get(f"/v1/batches/{batch['id']}{path}"), 404, "no_result")

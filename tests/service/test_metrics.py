@@ -83,8 +83,7 @@ async def test_answers_are_counted_by_the_template_of_their_route(served, create
 async def test_an_unexpected_error_is_counted_as_the_500_it_is(served, poisoned):
     assert (await served.get(poisoned)).status_code == 500
     samples = await scrape(served)
-    route = "/v1/explanations/{explanation_id}/heatmap.png"
-    assert requests_of(samples, route) == {("GET", "500", "no"): 1}
+    assert requests_of(samples, poisoned) == {("GET", "500", "no"): 1}
     assert value(samples, "shapshot_problems_total", code="internal") == 1
 
 

@@ -9,8 +9,10 @@ from math import prod
 import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from starlette.responses import Response
 
+from service import render
 from service.api.edge.heavy import Heavy
 from service.api.intake.caching import note_missing
 from service.api.protocol.errors import ApiError, retry_after
@@ -81,9 +83,17 @@ def load_arrays(
     Only what is asked for is read. Blocking. Raises ApiError, StoreError.
     """
     key, stored = attributions_key(state.id, str(state.result)), recorded(state)
-    count = len(outcome_of(state).outputs)
-    with _told(services, state, "result"):
-        return arrays.load_arrays(services.store, key, stored, count, outputs, names=names)
+    told = [(output.index, output.label) for output in outcome_of(state).outputs]
+    with reading(services, state, "result"):
+        return arrays.load_arrays(services.store, key, stored, told, outputs, names=names)
+
+
+def check_outputs(services: Services, state: State) -> None:
+    """Look whether the arrays are of the outputs that the record names, before any is sent.
+
+    Blocking. Raises ApiError, StoreError.
+    """
+    load_arrays(services, state, names=arrays.OF_RECORD)
 
 
 def by_output(
@@ -99,14 +109,23 @@ def by_output(
         yield from (some[..., k] for k in range(some.shape[3]))
 
 
+def load_attributions(
+    services: Services, state: State, outputs: Sequence[int] | None = None
+) -> render.Attributions:
+    """What is drawn of these outputs, by position; None: of all. As load_arrays."""
+    with reading(services, state, "result"):
+        return render.attributions_of(load_arrays(services, state, outputs, names=render.NAMES))
+
+
 def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:
     """The npz as the worker stored it: its size in bytes, and its content in chunks.
 
     The stored bytes are compared before this returns. Blocking, as each chunk is. Raises ApiError,
     StoreError; the chunks raise StoreError.
     """
+    check_outputs(services, state)
     key, npz = attributions_key(state.id, str(state.result)), recorded(state).attributions
-    with _told(services, state, "result"):
+    with reading(services, state, "result"):
         chunks = read_in_chunks(services.store, key, npz)
         first = next(chunks)
     return npz.size, chain([first], chunks)
@@ -115,17 +134,26 @@ def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:
 def load_curves(services: Services, state: State) -> list[Curve]:
     """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
     of_curves = recorded(state).faithfulness
-    with _told(services, state, "result"):
+    with reading(services, state, "result"):
         key = faithfulness_key(state.id, str(state.result))
         if of_curves is None:
             raise MissingArtefact(f"nothing was stored as {key!r}")
         stored = read_whole(services.store, key, of_curves)
-    return Faithfulness.model_validate_json(stored).curves
+        try:
+            curves = Faithfulness.model_validate_json(stored).curves
+        except ValidationError as error:
+            raise DamagedArtefact(f"{key!r} holds no curves") from error
+        areas = [each.model_dump(exclude={"x", "y", "baseline"}) for each in curves]
+        if areas != [area.model_dump() for area in outcome_of(state).metrics]:
+            raise DamagedArtefact(f"{key!r} holds other curves than its record")
+        if any(not len(each.x) == len(each.y) == len(each.baseline) > 0 for each in curves):
+            raise DamagedArtefact(f"{key!r} holds curves without ends")
+    return curves
 
 
 def load_upload(services: Services, state: State) -> bytes:
     """The picture as it was sent. Blocking. Raises ApiError, StoreError."""
-    with _told(services, state, "picture"):
+    with reading(services, state, "picture"):
         if state.order is None:
             raise MissingArtefact(f"the order of {state.id} is gone")
         image = state.order.image
@@ -142,11 +170,16 @@ def recorded(state: State) -> Artefacts:
 
 
 @contextmanager
-def _told(services: Services, state: State, what: str) -> Iterator[None]:
-    """Turns a missing or damaged artefact into ApiError. Raises StoreError in a wrong store."""
+def reading(services: Services, state: State, what: str) -> Iterator[None]:
+    """Turns an artefact that is missing, damaged or cannot be drawn into ApiError.
+
+    Raises StoreError in a wrong store.
+    """
     try:
         yield
-    except MissingArtefact as error:
+    except (MissingArtefact, render.BadAttributions, render.BadCurves) as error:
+        if not isinstance(error, MissingArtefact):
+            error = DamagedArtefact(f"the {what} of {state.id} cannot be drawn: {error}")
         note_missing(services, state, error)
         lost = "no longer in the store"
         if isinstance(error, DamagedArtefact):

@@ -142,6 +142,7 @@ def _json(services: Services, state: State, kept: list[int]) -> Content:
 
 
 def _npy(services: Services, state: State, kept: list[int]) -> Content:
+    artefacts.check_outputs(services, state)
     shape = (*artefacts.recorded(state).shape[:3], len(kept))
     return npy(shape, artefacts.by_output(services, state, kept, "values"))
 

@@ -107,6 +107,8 @@ def _members(services: Services, states: Mapping[int, State]) -> Iterator[Member
         for state in states.values():
             yield from rows(artefacts.load_arrays(services, state, names=[name])[name])
 
+    for state in states.values():
+        artefacts.check_outputs(services, state)
     kinds = [_kinds(services, state) for state in states.values()]
     for name, (shape, dtype) in kinds[0].items():
         if all(kind.get(name) == (shape, dtype) for kind in kinds):

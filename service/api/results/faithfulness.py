@@ -112,7 +112,8 @@ def _as_json(services: Services, state: State, shown: list[int]) -> bytes:
 
 def _draw(services: Services, state: State, shown: list[int]) -> bytes:
     curves = _curves(services, state, shown)
-    return render.faithfulness_chart([_drawable(curve) for curve in curves])
+    with artefacts.reading(services, state, "result"):
+        return render.faithfulness_chart([_drawable(curve) for curve in curves])
 
 
 def _drawable(curve: Curve) -> render.Curve:

@@ -97,6 +97,6 @@ def _draw(services: Services, states: Sequence[State], query: FigureLook) -> byt
 
 
 def _row(services: Services, state: State, true_label: str | None) -> render.Row:
-    arrays = render.attributions_of(artefacts.load_arrays(services, state, names=render.NAMES))
+    arrays = artefacts.load_attributions(services, state)
     scores = [output.score for output in artefacts.outcome_of(state).outputs]
     return render.Row(arrays, scores, true_label)

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
+import structlog
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from pydantic import Field
@@ -26,11 +27,12 @@ from service.api.results.drawing import (
     held_of_layer,
 )
 from service.api.services import Provided, Services
-from service.contract.pictures import decode_picture
+from service.contract.pictures import PictureError, decode_picture
 from service.contract.records import State
 from service.contract.schema import ErrorCode
 
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
+log = structlog.get_logger(__name__)
 
 
 class HeatmapQuery(Look):
@@ -109,9 +111,8 @@ def _subject(
     services: Services, state: State, shown: Sequence[int], true_label: str | None
 ) -> Subject:
     outcome = artefacts.outcome_of(state)
-    arrays = artefacts.load_arrays(services, state, shown, names=render.NAMES)
     return Subject(
-        render.attributions_of(arrays),
+        artefacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         photo=partial(_photo, services, state),
@@ -122,4 +123,9 @@ def _subject(
 def _photo(services: Services, state: State) -> NDArray[np.uint8]:
     """The upright upload (H0, W0, 3)."""
     content = artefacts.load_upload(services, state)
-    return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
+    try:
+        return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
+    except PictureError as error:  # such as one that was accepted under a higher limit
+        log.error("a picture cannot be drawn", id=state.id, reason=str(error))
+        detail = f"the picture cannot be drawn: {error}"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
