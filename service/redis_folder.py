@@ -12,6 +12,7 @@ from pathlib import Path
 from service.redis_server import Server
 
 WRITTEN_BY = "written-by"
+IN_PARTS = (7,)  # the first Redis that writes the files of `appendonlydir`
 FORKED = (7, 2)  # Valkey reads what Redis wrote until then, and neither what the other wrote since
 _FILES = ("appendonly.aof", "appendonlydir/*.aof", "appendonlydir/*.rdb", "dump.rdb")
 
@@ -87,13 +88,17 @@ def _find_data(home: Path) -> list[Data]:
 
 
 def _writer(folder: Path) -> tuple[str | None, tuple[int, ...]]:
+    """As it was signed, or named; but for a newer Redis that died before it could sign."""
     signed = folder / WRITTEN_BY
-    said = re.match(r"(Redis|Valkey) ([\d.]+)$", signed.read_text()) if signed.exists() else None
-    if said:
-        return said[1], tuple(int(part) for part in said[2].split(".") if part)
-    by_name = re.fullmatch(r"redis-(\d+)", folder.name)
-    major = int(by_name[1]) if by_name else 0
-    return None, (max(major, 7 if (folder / "appendonlydir").exists() else 0),)
+    said = (
+        re.match(r"(Redis|Valkey) (\d+)\.(\d+)\.(\d+)$", signed.read_text())
+        if signed.exists()
+        else None
+    )
+    named = re.fullmatch(r"redis-(\d+)", folder.name)
+    product = said[1] if said else None
+    version = tuple(map(int, said.groups()[1:])) if said else (int(named[1]) if named else 0,)
+    return product, max(version, IN_PARTS) if (folder / "appendonlydir").exists() else version
 
 
 def _refusal(last: Data, others: Sequence[Data], servers: Sequence[Server]) -> str:
