@@ -15,7 +15,7 @@ import numpy as np
 from tests.encoded import encoded, noise
 
 URL = "/v1/explanations"
-LONG = {"max_evals": 1000}
+LONG = {"max_evals": 500}
 PATIENCE_S = 600  # whatever is waited for
 
 
@@ -51,7 +51,7 @@ class Remembering:
         return self._http.post(URL, files=files).raise_for_status()
 
     def submit(self, seed: int) -> str:
-        """Ask for one that takes a second or so, of a picture of its own; returns its id."""
+        """Ask for one that takes a while, of a picture of its own; returns its id."""
         return str(self.post(encoded(noise(200, 160, seed=seed)), **LONG).json()["id"])
 
     def wait_until_running(self, jobs: int) -> None:

@@ -137,7 +137,7 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
         with step("stop and start"):
             tested.compose("stop")
             ended = tested.exit_codes()
-            assert not any(ended.values()), ended  # each by itself, in time
+            assert set(ended.values()) <= {0, 143}, ended  # 143: by SIGTERM, not by SIGKILL
             tested.compose("start")
             client.find_all(CAT)
 
@@ -191,13 +191,15 @@ def look_into(tested: ComposeSet) -> None:
         assert container["State"]["Health"]["Status"] == "healthy"
         script = f"""
             id -u
-            ! command -v cc gcc pip pip3
-            ! touch /app/x /opt/venv/x 2>/dev/null
-            grep -x 'NoNewPrivs:.1' /proc/1/status >/dev/null
-            grep -x 'Cap\\(Eff\\|Prm\\|Bnd\\):.0*' /proc/1/status | wc -l
-            for module in {strangers}; do ! python -c "import $module" 2>/dev/null; done
+            grep 'Cap\\(Prm\\|Eff\\|Bnd\\)\\|NoNewPrivs' /proc/1/status
+            command -v cc gcc pip pip3 || true
+            touch /app/x /opt/venv/x 2>/dev/null && echo it writes
+            for each in {strangers}; do python -c "import $each" 2>/dev/null && echo $each; done
+            true
         """
-        assert tested.in_container(service, script).split() == ["10001", "3"]
+        said = tested.in_container(service, script).splitlines()
+        no_rights = [f"Cap{kind}:\t{0:016x}" for kind in ("Prm", "Eff", "Bnd")]
+        assert said == ["10001", *no_rights, "NoNewPrivs:\t1"], said
 
 
 def explain(client: Remembering) -> None:
