@@ -103,11 +103,13 @@ class Faults:
             time.sleep(self._chance.uniform(2, 6))
 
     def fill_disk(self) -> None:
-        worker, seconds = self._worker(), self._chance.uniform(0.2, 2)
-        with self._noted("fill_disk", UNSTORED, seconds=seconds):
-            fill_disk(worker)
+        """Of one process: of more than 16 KB it can write nothing, its log neither."""
+        name, seconds = self._chance.choice((*WORKERS, "api")), self._chance.uniform(0.2, 2)
+        process = self._stage.processes[name]
+        with self._noted("fill_disk", UNSTORED, of=name, seconds=seconds):
+            fill_disk(process)
             time.sleep(seconds)
-            free_disk(worker)
+            free_disk(process)
 
     def _worker(self) -> Forked:
         return self._stage.processes[self._chance.choice(WORKERS)]
