@@ -139,6 +139,20 @@ async def test_a_prefix_may_end_with_a_slash_and_may_be_empty(served):
         assert answer.json()["links"]["docs"] == f"{root}/docs"
 
 
+async def test_each_of_several_proxies_is_shown_its_own_path(served, create, hand):
+    explanation_id = await create()
+    hand.succeed(explanation_id)
+    for root in ("/a", "/b", "", "/a"):
+        headers = {"X-Forwarded-Prefix": root}
+        path = f"/v1/explanations/{explanation_id}"
+        shown = (await served.get(path, headers=headers)).json()["links"]["self"]
+        events = (await served.get(f"{path}/events", headers=headers)).text
+        document = (await served.get("/openapi.json", headers=headers)).json()
+        assert shown == root + path
+        assert f'"self":"{root}{path}"' in events
+        assert document.get("servers", [{"url": ""}]) == [{"url": root}]
+
+
 async def test_a_root_path_may_be_asked_for_without_its_slash(served):
     answer = await served.get(ROOT, headers={"X-Forwarded-Prefix": ROOT})
     assert (answer.status_code, answer.json()["name"]) == (200, "Shapshot")
