@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import redis
@@ -13,6 +14,7 @@ from rq.worker_registration import clean_worker_registry
 from service.contract.cards import ModelCard, ModelStatus
 from service.contract.identity import Identity
 from service.contract.ledger import Ledger
+from service.contract.orphans import OrphanSweep
 from service.contract.outage import outage
 from service.contract.presence import announce, withdraw
 from service.contract.queue import Queue
@@ -35,7 +37,11 @@ def show_alive(file: Path) -> None:
 
 
 class Housekeeping:
-    """A thread that runs all chores several times a lease; each is safe beside other workers'."""
+    """Two threads that run all chores several times a lease; each is safe beside other workers'.
+
+    One shows that this worker lives, and asks Redis only; what needs the store, which may hang, is
+    done by the other.
+    """
 
     def __init__(
         self,
@@ -54,12 +60,15 @@ class Housekeeping:
         self._cards = cards
         self.identity = Identity(connection, store)
         self._reap_from = 0.0  # time.monotonic()
-        self._woken = threading.Event()
+        self._orphans = OrphanSweep(connection, store, self.identity, settings)
+        self._woken, self._ended = threading.Event(), threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._sweeper = threading.Thread(target=self._run_sweeps, name="sweeping", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+        self._sweeper.start()
 
     def wake(self) -> None:
         """Do the chores now: a model's card has changed."""
@@ -68,8 +77,10 @@ class Housekeeping:
     def stop(self) -> None:
         """Stop, and take this worker off the list."""
         self._stopped = True
+        self._ended.set()
         self._woken.set()
         self._thread.join()
+        self._sweeper.join(timeout=1)  # it may wait for the store: the process ends without it
         try:
             withdraw(self._redis, self._name)
         except redis.RedisError as error:
@@ -80,8 +91,7 @@ class Housekeeping:
             if self._settings.alive_file:  # whether Redis is there or not
                 show_alive(self._settings.alive_file)
             try:
-                if self._do_chores():
-                    continue
+                self._do_chores()
             except redis.RedisError as error:
                 log.warning("chores put off", reason=outage(error) or type(error).__name__)
                 if outage(error):
@@ -89,17 +99,28 @@ class Housekeeping:
             self._woken.wait(self._settings.lease_s / 4)
             self._woken.clear()
 
-    def _do_chores(self) -> bool:
-        """Whether to go on at once: what is due is swept in pages, with signs of life between."""
+    def _do_chores(self) -> None:
         lease_s, retention_s = self._settings.lease_s, self._settings.retention_s
         cards, remember_s = self._usable_cards(), retention_s + lease_s
         announce(self._redis, self._name, cards, lease_s=lease_s, remember_s=remember_s)
         if time.monotonic() >= self._reap_from:
             self._reap()
         clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # of the dead
+
+    def _run_sweeps(self) -> None:
+        while not self._stopped:
+            more = False
+            with suppress(redis.RedisError):  # the other thread tells the log
+                more = self._sweep()
+            if not more:
+                self._ended.wait(self._settings.lease_s / 4)
+
+    def _sweep(self) -> bool:
+        """Sweep a page of what is due; whether to go on at once."""
         if not self.identity.recent().store_fits:  # what is due lies elsewhere
             return False
-        return sweep_due(self._ledger, self._store, tombstone_s=self._settings.tombstone_s)
+        due = sweep_due(self._ledger, self._store, tombstone_s=self._settings.tombstone_s)
+        return self._orphans.step() or due
 
     def _usable_cards(self) -> Sequence[ModelCard]:
         """None is available while the store is not the one that pictures are in."""

@@ -23,6 +23,7 @@ BOUNDED = {  # key: how many members it may have at most, whatever came and went
     "shapshot:workers": 2,
     "shapshot:flows": 2 * len(OWNERS),
     "shapshot:virtual_time": 1,
+    "shapshot:orphans": 1,
     "shapshot:ended": 3,
     "shapshot:totals": 40,  # by method and outcome
 }
