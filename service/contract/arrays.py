@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from service.contract.artefacts import Artefacts, Section
+from service.contract.artefacts import MOST_INFLATED, Artefacts, Section
 from service.contract.store import DamagedArtefact, Store
 
 AXES = {  # of the arrays of an explanation, by their letters, and of what their numbers are
@@ -40,7 +40,6 @@ TOLD_OF_OUTPUTS = ("base_values", "output_names", "output_indices")  # (K,), sma
 OF_RECORD = ("output_indices", "output_names")  # which the record has as well
 READ_AT_ONCE = 8 * 2**20  # bytes of blocks, as they are stored
 OUTPUTS_AT_ONCE = 16  # copied together: a line of the processor's cache has 8 of them
-MOST_INFLATED = 1040  # deflate gives at most so many bytes for one
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -6,12 +6,14 @@ and is never shown.
 
 import hashlib
 from collections.abc import Iterator
+from math import prod
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.contract.store import DamagedArtefact, Store
 
+MOST_INFLATED = 1040  # deflate gives at most so many bytes for one
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Length = Annotated[int, Field(ge=1, lt=2**31)]
 Size = Annotated[int, Field(ge=0, lt=2**63)]  # bytes
@@ -55,6 +57,13 @@ class Artefacts(BaseModel):
     attributions: Artefact
     blocks: Section  # of the attributions: where each output's arrays are; see arrays.py
     faithfulness: Artefact | None = None  # None where no metrics were asked for
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """Memory is reserved by the shape, before anything is read."""
+        if 4 * prod(self.shape) > MOST_INFLATED * self.attributions.size:
+            raise ValueError(f"values {self.shape} in {self.attributions.size} bytes")
+        return self
 
 
 def check_size(store: Store, key: str, recorded: Artefact) -> None:

@@ -240,7 +240,7 @@ async def test_a_file_that_is_none_of_ours_is_no_result_although_its_record_agre
 ):
     forged = await create(metrics=["insertion"])
     ended = hand.succeed(forged, curves=some_curves("insertion"))
-    for content in (b"", b"{", b"PK\x05\x06" + bytes(18), PICKLE, WILD["deep nesting"]):
+    for content in (b"{}", b"PK\x05\x06" + bytes(18), PICKLE, WILD["deep nesting"]):
         for key in (attributions_key, faithfulness_key):
             store.put(key(forged, ended.result), content)
         whole = Artefact.of(content)
@@ -259,6 +259,16 @@ async def test_arrays_that_are_not_finite_are_not_drawn(served, create, hand, re
         forged, arrays = await create(), some_arrays()
         hand.succeed(forged, arrays=arrays | {name: arrays[name] * np.inf})
         refused(await served.get(f"{URL}/{forged}/heatmap.png"), 404, "no_result")
+
+
+async def test_a_photo_that_may_no_longer_be_decoded_is_not_drawn(
+    create, hand, refused, start, settings
+):
+    id_ = await create()
+    hand.succeed(id_)
+    async with start(settings.model_copy(update={"max_pixels": 100})) as api:
+        answer = await api.get(f"{URL}/{id_}/heatmap.png?style=overlay&output=ant")
+    assert "pixels" in refused(answer, 404, "no_result")["detail"]
 
 
 async def test_curves_that_are_not_those_of_the_record_are_no_result(
@@ -294,3 +304,14 @@ async def test_a_batch_of_which_one_does_not_fit_is_no_result(served, photo, han
     hand.succeed(second, arrays=MISFITS["more outputs"](some_arrays()))
     for path in ("/attributions", "/heatmap.png"):
         refused(await served.get(f"/v1/batches/{batch['id']}{path}"), 404, "no_result")
+
+
+async def test_a_record_of_another_shape_than_its_arrays_is_no_result(
+    served, create, hand, refused, connection
+):
+    for shape in ((2**30, 2**30, 3, 2), (1, 1, 1, 2), (8, 12, 3, 1), (8, 12, 3, 2**31 - 1)):
+        forged = await create()
+        recorded = hand.succeed(forged).artefacts.model_copy(update={"shape": shape})
+        connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
+        for path, answer in (await all_results(served, forged)).items():
+            assert answer.status_code == 404, (shape, path, answer.text)
