@@ -43,7 +43,7 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=15s --timeout=20s --start-period=120s --retries=3 \
     CMD ["python", "/app/healthy.py"]
 CMD ["python", "-m", "service.api"]
 LABEL org.opencontainers.image.title="shapshot-service" \

@@ -15,7 +15,7 @@ from tests.docker.manifests import ROOT
 
 OLDEST_COMPOSE = (2, 24, 4)  # the first that knows !override
 OF_PROJECT = "com.docker.compose.project"  # the label of all that Compose makes
-PATIENCE_S = 600  # of one command but for a build
+PATIENCE_S = 900  # of one command but for a build
 
 
 class Unavailable(Exception):  # noqa: N818
@@ -108,7 +108,7 @@ class ComposeSet:
 
     def up(self, *words: str) -> None:
         """Start what does not run as it is described, and wait until all is healthy."""
-        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", *words)
+        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "600", *words)
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """What the engine knows of the containers of a service, those that stopped too."""

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,10 @@ from service.contract.ledger import Ledger
 from service.contract.presence import announce, withdraw
 from service.contract.settings import Settings
 from service.contract.store import open_store
+from service.keys import Scope
 from tests.conftest import wait_until
+from tests.live import live_api
+from tests.service.keyholders import issue
 from worker.housekeeping import Housekeeping
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -78,7 +83,19 @@ def test_no_redis_is_not_healthy(tmp_path: Path) -> None:
 
 
 def test_no_api_is_not_healthy() -> None:
-    assert not load("healthy_api").is_healthy(Settings(port=1))
+    assert not load("healthy_api").is_healthy(port=1)
+
+
+def test_an_api_is_healthy_whatever_names_and_paths_it_is_called_by(
+    settings: Settings, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.jsonl"
+    issue(keys, "clinic", Scope.EXPLAIN)
+    named = {"KEYS_FILE": keys, "ALLOWED_HOSTS": "shapshot.example", "ROOT_PATH": "/explain"}
+    with live_api(settings, tmp_path, **named) as api:
+        environment = {**os.environ, "SHAPSHOT_PORT": str(api.port)}
+        check = [sys.executable, DOCKER / "healthy_api.py"]
+        wait_until(lambda: subprocess.run(check, env=environment).returncode == 0, seconds=60)
 
 
 def test_a_worker_is_alive_while_it_does_its_chores_even_without_redis(tmp_path: Path) -> None:
