@@ -13,11 +13,12 @@ from service.terminal import console, give_up
 
 COSTS = {
     Match.REDIS_LOST: "What Redis knew stays forgotten: such ids answer 404. What is left of it in "
-    "the store is of no use to anybody.",
+    "the store is removed when it is older than results are kept.",
     Match.STORE_LOST: "Results that this store does not have stay unreadable, and what waits "
     "without its picture will fail.",
     Match.DIFFERENT: "Whoever else uses this Redis, or this store, with another is then told that "
-    "they do not match.",
+    "they do not match; and what this store has that this Redis does not know is removed when it "
+    "is older than results are kept.",
 }
 
 

@@ -73,7 +73,12 @@ class _Marker(BaseModel):
 
 
 def compare(connection: redis.Redis, store: Store) -> Match:
-    """Compare the names; name a set that has none yet. Raises `redis.RedisError`, StoreError."""
+    """Compare the names; name a set that has none yet. Raises `redis.RedisError`, StoreError.
+
+    A store that only this process sees belongs to whoever has it.
+    """
+    if store.private:
+        return Match.SAME
     match = _compare(connection, store)
     # Another process may have named the set between the two reads
     return match if match is Match.SAME else _compare(connection, store)
@@ -170,7 +175,7 @@ class Identity:
 
     def _look(self) -> Match:
         self._due_at = time.monotonic() + TRY_AGAIN_S
-        match = Match.SAME if self._store.private else compare(self._redis, self._store)
+        match = compare(self._redis, self._store)
         self._due_at = time.monotonic() + LOOK_S
         if match is not self.last:
             if match is Match.SAME:
