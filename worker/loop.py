@@ -22,6 +22,7 @@ from service.contract.ledger import Fenced, Ledger
 from service.contract.queue import Job, Queue, RefusedJob, only_argument
 from service.contract.schema import ErrorCode, Failure, Status
 from service.contract.settings import Settings
+from service.contract.store import StoreError
 from worker.control import Control, DeadlineExceeded, Draining, LeaseLost
 from worker.ending import Ended, Ending, Explain, Task, failed
 from worker.engine.control import Interruption
@@ -72,7 +73,7 @@ class ModelWorker(rq.SimpleWorker):
         """A signal does not break it off: the job may be ours already, in an answer on its way."""
         while not self._stop_requested:
             self.heartbeat()
-            if not self._identity.fits:  # the picture would not be there: let the job wait
+            if not self._finds_pictures():  # the job waits
                 time.sleep(TRY_AGAIN_S)
                 continue
             with suppress(DequeueTimeout):
@@ -80,6 +81,13 @@ class ModelWorker(rq.SimpleWorker):
                     self.queues, timeout, self.connection, Job, self.serializer
                 )
         raise StopRequested
+
+    def _finds_pictures(self) -> bool:
+        """Whether the store was seen to be the one that they are in. Raises `redis.RedisError`."""
+        try:
+            return self._identity.fits or self._identity.look().store_fits
+        except StoreError:
+            return False
 
     # --- One job
 
