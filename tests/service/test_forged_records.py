@@ -240,7 +240,7 @@ async def test_a_file_that_is_none_of_ours_is_no_result_although_its_record_agre
 ):
     forged = await create(metrics=["insertion"])
     ended = hand.succeed(forged, curves=some_curves("insertion"))
-    for content in (b"{}", b"PK\x05\x06" + bytes(18), PICKLE, WILD["deep nesting"]):
+    for content in (b"{  }", b"PK\x05\x06" + bytes(18), PICKLE, WILD["deep nesting"]):
         for key in (attributions_key, faithfulness_key):
             store.put(key(forged, ended.result), content)
         whole = Artefact.of(content)
