@@ -37,6 +37,7 @@ class LoadSet:
     redis: redis.Redis
     ledger: Ledger
     port: int
+    api: int  # the id of its process
 
 
 @contextmanager
@@ -51,12 +52,14 @@ def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
             max_queued=100_000,
         )
         command = server_command(find_server(), folder=Path(folder, "redis"), socket=address)
-        with _process(command), connect(settings.redis_url) as connection:
+        with process(command), connect(settings.redis_url) as connection:
             _wait_for(address.exists)
             announce(connection, "nobody", [card(input_shape=(32, 32, 3))], lease_s=86400)
-            with _process([sys.executable, "-m", "service.api"], _environment(settings), cores):
+            command = [sys.executable, "-m", "service.api"]
+            with process(command, environment(settings), cores) as api:
                 _wait_for(lambda: _listens(port))
-                yield LoadSet(settings, connection, Ledger.of(connection, settings), port)
+                ledger = Ledger.of(connection, settings)
+                yield LoadSet(settings, connection, ledger, port, api)
 
 
 @contextmanager
@@ -93,23 +96,25 @@ def _nap(seconds: float, tasks: Sequence[Task]) -> Iterator[Ended]:
         yield task, Ending(Status.SUCCEEDED)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables by which a process has these settings."""
     given = settings.model_dump(exclude_defaults=True, mode="json") | {"log_level": "ERROR"}
     return {**os.environ, **{f"SHAPSHOT_{name.upper()}": str(v) for name, v in given.items()}}
 
 
 @contextmanager
-def _process(
-    command: Sequence[str], environment: dict[str, str] | None = None, cores: set[int] | None = None
-) -> Iterator[None]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+def process(
+    command: Sequence[str], variables: dict[str, str] | None = None, cores: set[int] | None = None
+) -> Iterator[int]:
+    """Run it, on these cores; its id."""
+    started = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)
     if cores:
-        os.sched_setaffinity(process.pid, cores)
+        os.sched_setaffinity(started.pid, cores)
     try:
-        yield
+        yield started.pid
     finally:
-        process.terminate()
-        process.wait()
+        started.terminate()
+        started.wait()
 
 
 def _free_port() -> int:

@@ -5,7 +5,6 @@ import socket
 import time
 from contextlib import ExitStack
 
-import numpy as np
 import pytest
 
 from service.contract.arrays import pack_arrays
@@ -17,6 +16,7 @@ from service.contract.schema import Status
 from service.contract.store import Store, attributions_key
 from tests.conftest import wait_until
 from tests.hostile.conftest import Api, read_answer
+from tests.service.conftest import arrays_of
 from tests.tiny import OUTCOME, output_result
 
 SHAPE = (224, 224, 3, 4)
@@ -34,20 +34,11 @@ def large(ledger: Ledger, store: Store, order: Order) -> str:
     ledger.accept(id_ := new_id(), order, timeout_s=60)
     attempt = ledger.begin(id_)
     assert attempt
-    height, width, channels, outputs = SHAPE
-    random = np.random.default_rng(0)
-    arrays = {
-        "values": random.normal(size=SHAPE).astype(np.float32),
-        "base_values": np.zeros(outputs),
-        "data": np.zeros((height, width, channels), np.float32),
-        "output_names": np.array([str(index) for index in range(outputs)]),
-        "output_indices": np.arange(outputs),
-    }
-    npz, blocks = pack_arrays(arrays)
+    npz, blocks = pack_arrays(arrays_of(*SHAPE))
     store.put(attributions_key(id_, attempt), npz)
     stored = Artefacts(shape=SHAPE, attributions=Artefact.of(npz), blocks=blocks)
     outcome = OUTCOME.model_copy(
-        update={"outputs": [output_result(index) for index in range(outputs)]}
+        update={"outputs": [output_result(index) for index in range(SHAPE[3])]}
     )
     ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artefacts=stored)
     return f"/v1/explanations/{id_}"

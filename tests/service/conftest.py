@@ -23,7 +23,6 @@ from service.contract.outcome import (
     Faithfulness,
     MetricArea,
     Outcome,
-    OutputResult,
     Runtime,
     Timings,
 )
@@ -33,6 +32,7 @@ from service.contract.request import Metric
 from service.contract.schema import Failure, Status
 from service.contract.settings import Settings
 from service.contract.store import Store, attributions_key, faithfulness_key
+from tests.tiny import output_result
 
 EXPLAINED = {0: "ant", 2: "crane"}  # output: label
 
@@ -114,6 +114,19 @@ def some_arrays() -> dict[str, Any]:
     }
 
 
+def arrays_of(*shape: int) -> dict[str, Any]:
+    """The same of another shape, H, W, C and K."""
+    H, W, C, K = shape
+    random = np.random.default_rng(0)
+    return {
+        "values": random.normal(size=shape).astype(np.float32),
+        "base_values": np.zeros(K),
+        "data": np.zeros((H, W, C), np.float32),
+        "output_names": np.array([str(index) for index in range(K)]),
+        "output_indices": np.arange(K),
+    }
+
+
 def some_curves(*metrics: Metric) -> list[Curve]:
     """Curves of each metric for each output of EXPLAINED."""
     return [
@@ -144,21 +157,7 @@ def some_outcome(
         solution_concept="Owen values",
         evaluations=96,
         players=288,
-        outputs=[
-            OutputResult(
-                index=index,
-                label=label,
-                score=0.5,
-                base_value=0.125,
-                attribution_sum=0.375,
-                efficiency_gap=0.0,
-                unresolved=0.0,
-                sparseness=0.5,
-                held_out_fidelity=None,
-                even_energy=0.25,
-            )
-            for index, label in explained.items()
-        ],
+        outputs=[output_result(index, label) for index, label in explained.items()],
         efficiency_gap=0.0,
         metrics=[_area_of(curve) for curve in curves],
         crop=Crop(left=0, top=0, right=60, bottom=40),

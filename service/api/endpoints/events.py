@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
+from service.api.protocol import long_work
 from service.api.protocol.errors import ApiError, problem_of
 from service.api.protocol.responses import problems
 from service.api.reading import documents
@@ -61,16 +62,17 @@ async def events_of(
         try:
             async with aclosing(watch.follow(explanation_id)) as changes:
                 async for state in changes:
-                    yield _event(state, explanation_id, root_path)
+                    yield await _event(state, explanation_id, root_path)
             return
         except redis.RedisError as error:
             log.warning("events held back", id=explanation_id, reason=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 
 
-def _event(state: State | None, explanation_id: str, root_path: str) -> bytes:
+async def _event(state: State | None, explanation_id: str, root_path: str) -> bytes:
     try:
-        return _news(standing(state, explanation_id), root_path)
+        there = standing(state, explanation_id)
+        return await long_work.done(lambda: _news(there, root_path), documents.length(there))
     except ApiError as error:
         return ServerSentEvent(problem_of(error).model_dump_json(), event="gone").encode()
 

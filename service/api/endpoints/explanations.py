@@ -14,6 +14,7 @@ from service.api.intake.admission import admit
 from service.api.intake.caching import Caching, cache_status
 from service.api.intake.receive import receive
 from service.api.intake.upload import EXPLANATION, JSON
+from service.api.protocol import long_work
 from service.api.protocol.headers import document_response, not_modified, preferred_wait
 from service.api.protocol.responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.reading import documents
@@ -57,7 +58,7 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     explanation_id = await receive(request, services, new_id(), EXPLANATION, admit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
     state, headers = await _awaited(request, services, explanation_id)
-    response = _answer(state, services, status_code=200 if state.status.done else 202)
+    response = await _answer(state, services, status_code=200 if state.status.done else 202)
     headers |= cache_status([state], Caching.of(request))
     location = documents.path_of(explanation_id, services.root_path)
     response.headers.update(headers | {"Location": location})
@@ -78,11 +79,15 @@ async def list_explanations(services: Provided, query: Annotated[ListQuery, Quer
         return state.order is not None and query.status in (None, state.status) and bool(named)
 
     states, last = await services.catalogue.page(after, query.limit, wanted)
-    page = ExplanationList(
-        items=[documents.explanation(state, services.root_path) for state in states],
-        next_cursor=str(last) if last else None,
-    )
-    return Response(page.model_dump_json(), media_type=JSON)
+
+    def page() -> str:
+        items = [documents.explanation(state, services.root_path) for state in states]
+        return ExplanationList(
+            items=items, next_cursor=str(last) if last else None
+        ).model_dump_json()
+
+    content = await long_work.done(page, documents.length(*states))
+    return Response(content, media_type=JSON)
 
 
 @router.get(
@@ -94,7 +99,7 @@ async def list_explanations(services: Provided, query: Annotated[ListQuery, Quer
 async def get_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
     """Look at an explanation, or wait until it is done."""
     state, headers = await _awaited(request, services, explanation_id)
-    response = not_modified(request, documents.etag_of(state)) or _answer(state, services)
+    response = not_modified(request, documents.etag_of(state)) or await _answer(state, services)
     response.headers.update(headers)
     return response
 
@@ -108,7 +113,7 @@ async def cancel_explanation(services: Provided, explanation_id: str) -> Respons
     """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
     await services.catalogue.read(explanation_id)
     await to_thread.run_sync(services.ledger.cancel, explanation_id)
-    return _answer(await services.catalogue.read(explanation_id), services)
+    return await _answer(await services.catalogue.read(explanation_id), services)
 
 
 @router.delete(
@@ -136,8 +141,10 @@ async def _awaited(
     return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
 
 
-def _answer(state: State, services: Services, *, status_code: int = 200) -> Response:
+async def _answer(state: State, services: Services, *, status_code: int = 200) -> Response:
     again_s = None if state.status.done else documents.next_look_s(state)
     etag = documents.etag_of(state)
-    content = documents.rendered(state, services.root_path)
+    content = await long_work.done(
+        lambda: documents.rendered(state, services.root_path), documents.length(state)
+    )
     return document_response(content, etag, again_s, status_code)

@@ -2,11 +2,12 @@
 
 from anyio import to_thread
 from fastapi import APIRouter
+from starlette.responses import Response
 
 from service.api.intake.methods import method_cards
 from service.api.protocol.errors import ApiError
 from service.api.protocol.responses import problems
-from service.api.services import Provided
+from service.api.services import Provided, Services
 from service.contract.cards import MethodList, ModelCard, ModelList, ModelSummary
 from service.contract.presence import read_presence
 from service.contract.schema import ErrorCode
@@ -25,13 +26,19 @@ def _summary(card: ModelCard) -> ModelSummary:
     return ModelSummary.model_validate(card.model_dump(exclude={"labels"}))
 
 
-@router.get("/models/{name}", responses=problems(ErrorCode.NOT_FOUND))
-async def get_model(services: Provided, name: str) -> ModelCard:
+@router.get("/models/{name}", response_model=ModelCard, responses=problems(ErrorCode.NOT_FOUND))
+async def get_model(services: Provided, name: str) -> Response:
     """The whole card of a model: all of the summary, and the label of every output."""
-    present = await to_thread.run_sync(read_presence, services.redis)
+    content = await to_thread.run_sync(_card, services, name)  # labels may be many thousands
+    return Response(content, media_type="application/json")
+
+
+def _card(services: Services, name: str) -> str:
+    """Raises ApiError."""
+    present = read_presence(services.redis)
     for card in present.cards:
         if card.name == name:
-            return card
+            return card.model_dump_json()
     names = [card.name for card in present.cards]
     raise ApiError(ErrorCode.NOT_FOUND, "there is no such model", "name", name, names)
 

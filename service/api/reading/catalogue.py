@@ -9,6 +9,7 @@ from typing import Any
 import redis.asyncio
 
 from service.api.edge.caller import Caller
+from service.api.protocol import long_work
 from service.api.protocol.errors import ApiError
 from service.contract.hashes import Hash, decode, decode_batch, empty_for
 from service.contract.names import BATCH_ID, EXPLANATION_ID, as_text, index_of, key_of
@@ -74,7 +75,8 @@ class Catalogue:
     async def find(self, explanation_id: str) -> State | None:
         if not EXPLANATION_ID.fullmatch(explanation_id):
             return None
-        return self._shown(explanation_id, await self._hash(explanation_id))
+        raw = await self._hash(explanation_id)
+        return await long_work.done(lambda: self._shown(explanation_id, raw), _size(raw))
 
     async def read(self, explanation_id: str) -> State:
         """Raises ApiError not_found, or gone where it has expired."""
@@ -128,7 +130,10 @@ class Catalogue:
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
         hashes = await self._hashes(ids)
-        return [self._shown(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+        return await long_work.done(
+            lambda: [self._shown(id_, raw) for id_, raw in zip(ids, hashes, strict=True)],
+            sum(map(_size, hashes)),
+        )
 
     def _shown(self, id_: str, raw: Hash) -> State | None:
         state = decode(id_, raw)
@@ -151,6 +156,10 @@ class Catalogue:
             empty_for(id_, answer) if isinstance(answer, redis.ResponseError) else answer
             for id_, answer in zip(ids, answers, strict=True)
         ]
+
+
+def _size(raw: Hash) -> int:
+    return sum(map(len, raw.values()))
 
 
 def standing(state: State | None, explanation_id: str) -> State:

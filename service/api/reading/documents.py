@@ -10,6 +10,7 @@ from service.contract.outcome import Outcome
 from service.contract.records import Order, State
 from service.contract.schema import Explanation, Progress, Status
 
+BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 2048, 256  # about, of JSON; the first without outputs
 LONGEST_PAUSE_S = 10  # between two looks at an explanation
 
 
@@ -41,6 +42,12 @@ def explanation(state: State, root_path: str) -> Explanation:
 def rendered(state: State, root_path: str) -> str:
     """The document as JSON, the same for all who look while it stands so."""
     return explanation(state, root_path).model_dump_json()
+
+
+def length(*states: State) -> int:
+    """About how many bytes the documents have together."""
+    outputs = sum(len(state.outcome.outputs) for state in states if state.outcome)
+    return BYTES_OF_DOCUMENT * len(states) + BYTES_OF_OUTPUT * outputs
 
 
 def links(state: State, root_path: str) -> dict[str, str]:
