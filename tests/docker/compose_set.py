@@ -6,7 +6,8 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from tests.docker.manifests import ROOT
 
 OLDEST_COMPOSE = (2, 24, 4)  # the first that knows !override
 OF_PROJECT = "com.docker.compose.project"  # the label of all that Compose makes
-PATIENCE_S = 900  # of one command but for a build
+PATIENCE_S = 900  # of one command but for a build, and of whatever is waited for
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Look four times a second, so that looking takes nothing from what is waited for."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {PATIENCE_S} s"
+        time.sleep(0.25)
 
 
 class Unavailable(Exception):  # noqa: N818
@@ -107,8 +116,12 @@ class ComposeSet:
         return self._checked(["docker", *words], PATIENCE_S)
 
     def up(self, *words: str) -> None:
-        """Start what does not run as it is described, and wait until all is healthy."""
-        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "600", *words)
+        """Start what does not run as it is described, and wait until all is healthy.
+
+        `--wait` would give up at the first container that a busy machine looks at too late.
+        """
+        self.compose("up", "--detach", "--no-build", *words)
+        wait_for(lambda: all(each["Health"]["Status"] == "healthy" for each in self.states()))
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """What the engine knows of the containers of a service, those that stopped too."""
@@ -116,11 +129,10 @@ class ComposeSet:
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids))
         return found
 
-    def exit_codes(self) -> dict[str, int]:
-        """Of all containers, by name."""
+    def states(self) -> list[dict[str, Any]]:
+        """Of all containers, those that stopped too."""
         ids = self.compose("ps", "--all", "--quiet").split()
-        states = json.loads(self.docker("inspect", *ids))
-        return {each["Name"]: each["State"]["ExitCode"] for each in states}
+        return [each["State"] for each in json.loads(self.docker("inspect", *ids))]
 
     def in_container(self, service: str, script: str) -> str:
         """What a script for its shell prints there."""

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +10,11 @@ from typing import Any
 import httpx
 import numpy as np
 
+from tests.docker.compose_set import wait_for
 from tests.encoded import encoded, noise
 
 URL = "/v1/explanations"
 LONG = {"max_evals": 500}
-PATIENCE_S = 600  # whatever is waited for
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Look four times a second, so that looking takes nothing from what is waited for."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"still not so after {PATIENCE_S} s"
-        time.sleep(0.25)
 
 
 @dataclass(frozen=True)

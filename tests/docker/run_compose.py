@@ -136,8 +136,8 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
 
         with step("stop and start"):
             tested.compose("stop")
-            ended = tested.exit_codes()
-            assert set(ended.values()) <= {0, 143}, ended  # 143: by SIGTERM, not by SIGKILL
+            ended = [each["ExitCode"] for each in tested.states()]
+            assert set(ended) <= {0, 143}, ended  # 143: by SIGTERM, not by SIGKILL
             tested.compose("start")
             client.find_all(CAT)
 
