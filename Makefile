@@ -28,7 +28,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 wheel-test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m wheel
+	$(BIN)/python -m pytest -m wheel tests/wheel
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak
