@@ -76,7 +76,7 @@ class Explanation:
     status: str | None = None  # it ended with
     document: Event | None = None  # of the end
     cancel_asked: int | None = None
-    delete_asked: int | None = None
+    deletes: list[int] = field(default_factory=list)  # calls that were not refused
     gone: int | None = None
     result: tuple[str, str] | None = None  # attempt and sha256
     result_line: int = 0
@@ -174,7 +174,7 @@ class Checker:
             if op == "cancel":
                 known.cancel_asked = known.cancel_asked or line
             elif op == "delete":
-                known.delete_asked = known.delete_asked or line
+                known.deletes.append(line)
                 self._kept.pop(known.id, None)
             elif op == "finish":
                 retried = known.finishing.get(event["attempt"]) == event["status"]
@@ -228,7 +228,7 @@ class Checker:
         elif known.token is None:
             known.token, known.input, known.accepted = token, request.input, self.lines
             request.ids.append(known.id)
-            if known.delete_asked is None:
+            if not known.deletes:
                 self._kept[known.id] = known
             if len(request.ids) > 1:
                 text = f"request {token} has several explanations: {', '.join(request.ids)}"
@@ -256,9 +256,13 @@ class Checker:
             known.gone = known.gone or self.lines
         elif answer["http"] in (404, 410):
             self._missing(known, call)
-        elif answer["http"] == 409 and _before(known.end, call):
-            text = f"{known.id} was not deleted as it still ran, after it had ended"
-            self._broken(STALE, text, known.end, call.line, self.lines)
+        elif answer["http"] == 409:
+            known.deletes.remove(call.line)
+            if known.accepted and not known.deletes:
+                self._kept[known.id] = known
+            if _before(known.end, call):
+                text = f"{known.id} was not deleted as it still ran, after it had ended"
+                self._broken(STALE, text, known.end, call.line, self.lines)
 
     def _list(self, call: Call, answer: Event) -> None:
         if answer["http"] != 200:
@@ -294,7 +298,7 @@ class Checker:
         elif code == "no_result" and known.document and known.document["result"]:
             for each in (known, self._source_of(known)):
                 each.missed = each.missed or self.lines
-            if not self._is_damaged(known):
+            if not known.deletes and not self._is_damaged(known):
                 text = f"the result of {known.id} is not there"
                 self._broken(NO_RESULT, text, known.end, call.line, self.lines)
         elif answer["http"] in (404, 410) and code != "no_result":
@@ -312,10 +316,10 @@ class Checker:
     def _there(self, known: Explanation, call: Call) -> None:
         if _before(known.gone, call):
             text = f"{known.id} is there after it was deleted"
-            self._broken(RESURRECTED, text, known.delete_asked, known.gone, call.line, self.lines)
+            self._broken(RESURRECTED, text, *known.deletes[:1], known.gone, call.line, self.lines)
 
     def _missing(self, known: Explanation, call: Call) -> None:
-        if known.delete_asked is None:
+        if not known.deletes:
             text = f"{known.id} is not there, and nobody deleted it"
             self._broken(LOST, text, known.accepted, call.line, self.lines)
         known.gone = known.gone or self.lines

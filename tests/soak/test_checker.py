@@ -305,6 +305,18 @@ def test_what_is_planted_is_found_and_named(
     assert kind in [violation.kind for violation in found], found
 
 
+def test_a_result_may_be_missed_by_who_fetches_it_while_it_is_deleted(events: list[Event]) -> None:
+    real = Real(events)
+    fetch = real.events[real.calls("fetch", "kept")[-1]] | {"call": "planted.fetch"}
+    delete = fetch | {"op": "delete", "call": "planted.delete"}
+    answers = [
+        {"line": "answer", "call": delete["call"], "http": 204},
+        {"line": "answer", "call": fetch["call"], "http": 404, "code": "no_result"},
+    ]
+    real.events[-1:-1] = [fetch, delete, *answers]
+    assert checker.Checker().check(json.dumps(event) for event in real.events) == []
+
+
 def test_each_kind_of_violation_is_planted_once_at_least() -> None:
     assert set(PLANTS) == set(checker.KINDS)
 
