@@ -23,7 +23,7 @@ from service.contract.store import MARKER_KEY, MissingArtefact, Store, StoreErro
 
 IDENTITY = "shapshot:identity"
 LOOK_S = 10  # how old an answer may be that is good enough for an upload
-TRY_AGAIN_S = 1  # after one that was not to be had
+TRY_AGAIN_S = 1  # after one that was bad, or not to be had
 
 log = structlog.get_logger(__name__)
 
@@ -176,7 +176,8 @@ class Identity:
     def _look(self) -> Match:
         self._due_at = time.monotonic() + TRY_AGAIN_S
         match = compare(self._redis, self._store)
-        self._due_at = time.monotonic() + LOOK_S
+        if match is Match.SAME:
+            self._due_at = time.monotonic() + LOOK_S
         if match is not self.last:
             if match is Match.SAME:
                 log.info("Redis and the store match again", was=self.last.value)

@@ -20,6 +20,7 @@ def store_folder(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "LOOK_S", 0)
+    monkeypatch.setattr(identity, "TRY_AGAIN_S", 0)
 
 
 async def test_a_redis_that_came_back_empty_is_named_and_serves(

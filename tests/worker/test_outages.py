@@ -72,7 +72,7 @@ def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
     with capture_logs() as lines, OUTAGES[code](connection):
         housekeeping.start()
         wait_until(lambda: bool(lines), seconds=20)
-    assert lines[0]["reason"] == REASONS["READONLY" if code == "MASTERDOWN" else code]
+    assert lines[0]["reason"] == REASONS[code]
     for _ in range(2):  # the second time it has done all that it does the first
         do_chores(housekeeping, lambda: connection.zscore(WORKERS, "other"))
     assert ledger.tick(Tick(job, attempt)) == [Standing.OWNED]
