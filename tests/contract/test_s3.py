@@ -21,7 +21,7 @@ from service.contract.store import (
     open_store,
 )
 from tests.ill_store import FAILS, HALF, REFUSES, SILENT, ill_store
-from tests.service.conftest import some_arrays
+from tests.service.conftest import EXPLAINED, some_arrays
 
 SHORT = Deadlines(connect_s=0.3, read_s=0.3, total_s=2)
 KEY = image_key("exp_1")
@@ -91,12 +91,13 @@ def test_an_output_is_read_alone_and_damage_is_found(on_s3):
     shape = some_arrays()["values"].shape
     stored = Artefacts(shape=shape, attributions=Artefact.of(content), blocks=index)
     store.put(KEY, content)
-    alone = load_arrays(store, KEY, stored, 2, [1], names=["values"])["values"]
+    told = list(EXPLAINED.items())
+    alone = load_arrays(store, KEY, stored, told, [1], names=["values"])["values"]
     assert (alone[..., 0] == some_arrays()["values"][..., 1]).all()
     for damaged in (content[: len(content) // 2], b""):
         store.put(KEY, damaged)
         with pytest.raises(DamagedArtefact):
-            load_arrays(store, KEY, stored, 2, [1])
+            load_arrays(store, KEY, stored, told, [1])
 
 
 @pytest.mark.parametrize("call", CALLS)
