@@ -51,6 +51,9 @@ async def proxy(request, start, settings, hand, new_card):
         yield Proxy(api, strips, {} if once else {"X-Forwarded-Prefix": ROOT})
 
 
+TWO_WAYS = ["told once", "told by each request, stripped"]
+
+
 def links_in(document: Any) -> list[str]:
     """All values of every `links` in it."""
     if isinstance(document, list):
@@ -61,6 +64,7 @@ def links_in(document: Any) -> list[str]:
     return own + [link for each in document.values() for link in links_in(each)]
 
 
+@pytest.mark.parametrize("proxy", TWO_WAYS, indirect=True)
 async def test_every_link_leads_back_through_the_proxy(proxy, hand, photo):
     parts = {"image": ("p", photo), "settings": (None, '{"metrics": ["insertion"]}')}
     asked = await proxy.ask("POST", f"{ROOT}/v1/explanations", files=parts)
@@ -90,6 +94,7 @@ async def test_every_link_leads_back_through_the_proxy(proxy, hand, photo):
         assert (await proxy.ask(method, link)).status_code == 200, link
 
 
+@pytest.mark.parametrize("proxy", TWO_WAYS, indirect=True)
 async def test_the_docs_their_files_and_openapi_are_found_there(proxy):
     page = (await proxy.ask("GET", f"{ROOT}/docs")).text
     urls = re.findall(r'(?:src|href)="([^"]+)"', page) + re.findall(r"url: '([^']+)'", page)
