@@ -23,7 +23,13 @@ from PIL import Image
 
 from benchmarks.set_without_models import LoadSet, environment, load_set, process
 
-MODELS = 'default = "large"\n[models.large]\napplication = "MobileNetV2"\nweights = "none"\n'
+LABELS = [str(index) for index in range(1000)]
+MODELS = f"""default = "large"
+[models.large]
+application = "MobileNetV2"
+weights = "none"
+labels = {json.dumps(LABELS)}
+"""
 SLIC = {"kind": "slic"}
 METHODS: dict[str, dict[str, Any]] = {
     "partition": {"max_evals": 100},
@@ -53,7 +59,8 @@ def main() -> None:
 
 def _measure(subject: LoadSet, worker: int, methods: list[str]) -> None:
     api = httpx.Client(base_url=f"http://127.0.0.1:{subject.port}", timeout=600)
-    while _model(api) != "available":
+    while (status := _model(api)) != "available":
+        assert status != "unavailable", api.get("/v1/models").text
         time.sleep(0.5)
     print(f"worker, its model loaded: {peak_mb(worker):.0f} MB")
     print(f"API, idle: {peak_mb(subject.api):.0f} MB")
