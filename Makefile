@@ -24,8 +24,9 @@ run: $(VENV)/.runtime
 demo: $(VENV)/.runtime
 	@$(BIN)/shapshot up --port $(PORT) --once
 
+# Much of it waits for other processes, so two run it; the tests of a file share what they start
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 wheel-test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m wheel tests/wheel

@@ -1,6 +1,7 @@
 """Every error is a problem, whatever went wrong and wherever."""
 
 import asyncio
+import shutil
 
 import pytest
 from structlog.contextvars import merge_contextvars
@@ -173,7 +174,7 @@ async def test_what_redis_will_never_take_is_not_said_to_pass(served, photo, ref
 async def test_a_store_that_refuses_is_said_and_nothing_is_queued(
     served, photo, refused, tmp_path, connection
 ):
-    (tmp_path / "store").rmdir()
+    shutil.rmtree(tmp_path / "store")
     (tmp_path / "store").write_text("a file where the folder was")
     answer = await served.post(URL, files={"image": ("p", photo)})
     refused(answer, 503, "store_unavailable")

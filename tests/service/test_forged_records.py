@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.contract.artefacts import Artefact, Section
-from service.contract.names import CHANGES, EXPIRY, INDEX, key_of, new_batch_id, new_id
+from service.contract.names import CHANGES, EXPIRY, INDEX, key_of, new_batch_id
 from service.contract.outcome import Faithfulness
 from service.contract.presence import CARDS, WORKERS
 from service.contract.store import attributions_key, faithfulness_key
@@ -48,6 +48,7 @@ FIELDS = (
     *("created_at", "started_at", "finished_at", "expires_at"),
 )
 SEEN = ("", "/events", "/attributions?format=json", "/heatmap.png", "/faithfulness")
+ONE_SHORT = "exp_" + "0" * 31  # of an id
 
 
 @pytest.mark.parametrize("wild", WILD)
@@ -133,7 +134,7 @@ async def test_strange_ids_in_lists_and_notices_are_passed_over(served, create, 
     assert [item["id"] for item in items] == [honest]
 
 
-@pytest.mark.parametrize("strange", ["", ".", "..", "exp_", "exp_*", "../probe", new_id()[:-1]])
+@pytest.mark.parametrize("strange", ["", ".", "..", "exp_", "exp_*", "../probe", ONE_SHORT])
 def test_nothing_is_swept_by_a_name_that_is_no_id(ledger, store, connection, strange):
     store.put("explanations/kept/image", b"kept")
     connection.zadd(EXPIRY, {strange: 0})

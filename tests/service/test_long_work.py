@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from threading import get_ident
 
 import numpy as np
 import pytest
 
+from service.api.reading import documents
 from tests.service.conftest import arrays_of
 
 URL = "/v1/explanations"
-OUTPUTS = 8000  # whose documents take a hundred milliseconds to read and to write
 SHAPE = (100, 100, 3, 10)
 
 
@@ -51,13 +52,21 @@ async def test_arrays_are_written_and_packed_beside_the_loop(served, create, han
     np.testing.assert_array_equal(np.float32(answer.json()["values"]), arrays["values"])
 
 
+@pytest.mark.parametrize(("outputs", "beside"), [(4, False), (8000, True)])
 @pytest.mark.parametrize("path", ["", "/{id}", "/{id}/events"])
-async def test_documents_of_many_outputs_are_read_and_written_beside_the_loop(
-    served, create, hand, path
+async def test_documents_of_many_outputs_are_written_beside_the_loop(
+    served, create, hand, monkeypatch, path, outputs, beside
 ):
+    writers = []  # threads
+
+    def noted(state, root_path):
+        writers.append(get_ident())
+        return document_of(state, root_path)
+
+    document_of = documents.explanation
     id_ = await create()
-    hand.succeed(id_, arrays=arrays_of(1, 1, 1, OUTPUTS), explained=named(OUTPUTS))
-    async with counted() as turns:
-        answer = await served.get(URL + path.format(id=id_))
-    assert turns.count > 1000
-    assert answer.text.count('"base_value"') == OUTPUTS
+    hand.succeed(id_, arrays=arrays_of(1, 1, 1, outputs), explained=named(outputs))
+    monkeypatch.setattr(documents, "explanation", noted)
+    answer = await served.get(URL + path.format(id=id_))
+    assert answer.text.count('"base_value"') == outputs
+    assert [writer != get_ident() for writer in writers] == [beside]

@@ -1,5 +1,7 @@
 """Which models there are, and whether a picture would be explained now."""
 
+import shutil
+
 import pytest
 
 
@@ -64,6 +66,6 @@ async def test_without_an_available_model_it_is_not_ready(api, hand, new_card, r
 
 
 async def test_without_its_store_it_is_not_ready(served, refused, tmp_path):
-    (tmp_path / "store").rmdir()
+    shutil.rmtree(tmp_path / "store")
     (tmp_path / "store").write_text("a file where the folder was")
     refused(await served.get("/healthz/ready"), 503, "store_unavailable")

@@ -233,7 +233,8 @@ def an_explanation_of_what_was_refused(real: Real) -> None:
 
 def a_write_without_a_lease(real: Real) -> None:
     """Another attempt has begun, and the first goes on as if it had not."""
-    tick = next(n for n, e in enumerate(real.events) if e.get("op") == "tick")
+    ticks = (n for n, e in enumerate(real.events) if e.get("op") == "tick")
+    tick = next(n for n in ticks if real.answer(n).get("standings") in (["owned"], ["cancel"]))
     [[id_, _]] = real.events[tick]["held"]
     begin = next(
         n for n, e in enumerate(real.events) if e.get("op") == "begin" and e.get("id") == id_
