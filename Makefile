@@ -26,7 +26,7 @@ demo: $(VENV)/.runtime
 
 # Much of it waits for other processes, so two run it; the tests of a file share what they start
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 wheel-test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m wheel tests/wheel

@@ -45,7 +45,8 @@ def test_an_environment_of_another_python_is_never_taken_for_this_one(
         (folder / ".venv" / "bin").mkdir(parents=True)
         for name in ("python", f"python{present}"):
             (folder / ".venv" / "bin" / name).touch()
-    assert made(folder, *words).stdout.splitlines()[-1] == f"{venv}/bin/python -m pytest"
+    command = made(folder, *words).stdout.splitlines()[-1]
+    assert command.startswith(f"{venv}/bin/python -m pytest")
 
 
 def test_a_python_that_does_not_run_is_named(folder: Path) -> None:
