@@ -87,7 +87,7 @@ async def _cache(subject: LoadSet, photo: bytes, rounds: int) -> None:
     content = os.urandom(1_000_000)
     store.put(attributions_key(id_, attempt), content)
     stored = Artefacts(
-        shape=(1, 1, 1, 1), attributions=Artefact.of(content), blocks=Section.at(0, b"")
+        shape=(1, 1, 1, 1), attributions=Artefact.of(content), blocks=Section.at(0, content)
     )
     subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME, artefacts=stored)
     times = []
