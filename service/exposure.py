@@ -1,5 +1,6 @@
 """Nobody listens to the world by accident: without keys the API serves its own machine only."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def check_exposure(host: str, keys_file: Path | None) -> None:
         )
 
 
+@lru_cache(maxsize=64)  # asked at every request
 def is_loopback(host: str) -> bool:
     """Whether this name or address (IPv6 without brackets) always means this machine."""
     try:

@@ -1,8 +1,8 @@
 """Around every request: an id, a log line, counts, HEAD, the end of all errors."""
 
 import re
+import secrets
 import time
-import uuid
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -107,7 +107,7 @@ def _metrics(scope: Scope) -> Metrics:
 
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _unexpected(request_id: str) -> ApiError:

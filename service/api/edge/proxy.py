@@ -42,10 +42,10 @@ class BehindProxy(ProxyHeadersMiddleware):
 
     def _forwarded_prefix(self, scope: Scope) -> str:
         """What a trusted proxy says; empty where there is nothing. Raises ApiError bad_request."""
-        client = scope.get("client")
-        if client is None or client[0] not in self.trusted_hosts:
-            return ""
         told = ", ".join(Headers(scope=scope).getlist(FORWARDED_PREFIX))
+        client = scope.get("client")
+        if not told or client is None or client[0] not in self.trusted_hosts:
+            return ""
         try:
             return checked_root_path(told.removesuffix("/"))
         except ValueError as error:

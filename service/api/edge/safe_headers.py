@@ -1,6 +1,7 @@
 """On every answer: headers that keep browsers from what nobody intends."""
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Mapping
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SAFE = {
@@ -25,9 +26,16 @@ class SafeHeaders:
 
         async def send_safe(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in {**SAFE, **state.get("headers", {})}.items():
-                    headers.setdefault(name, value)
+                said = {name for name, _ in message["headers"]}
+                added = {**_SAFE, **_encoded(state.get("headers", {}))}
+                message["headers"] += [pair for pair in added.items() if pair[0] not in said]
             await send(message)
 
         await self._app(scope, receive, send_safe)
+
+
+def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {name.lower().encode(): value.encode() for name, value in headers.items()}
+
+
+_SAFE = _encoded(SAFE)

@@ -10,14 +10,13 @@ from service.api.protocol.errors import retry_after
 
 LONGEST_WAIT_S = 60
 
+_WAIT = re.compile(r'\s*wait\s*=\s*"?(\d{1,9})"?\s*(;.*)?', re.IGNORECASE)
+
 
 def preferred_wait(request: Request) -> int | None:
     """Seconds of `Prefer: wait=N`, at most LONGEST_WAIT_S; a preference not understood is none."""
-    preferences = ",".join(request.headers.getlist("prefer")).split(",")
-    for preference in preferences:
-        if match := re.fullmatch(
-            r'\s*wait\s*=\s*"?(\d{1,9})"?\s*(;.*)?', preference, re.IGNORECASE
-        ):
+    for preferences in request.headers.getlist("prefer"):
+        for match in filter(None, map(_WAIT.fullmatch, preferences.split(","))):
             return min(int(match[1]), LONGEST_WAIT_S)
     return None
 
