@@ -173,6 +173,8 @@ def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> 
         f"{explanation.progress.evaluations} evaluations of {explanation.model.name}{took}; "
         f"masker {explanation.settings.masker}"
     )
+    for warning in explanation.warnings or []:
+        console.print(f"[yellow]Warning[/yellow] ({warning.code}): {escape(warning.detail)}")
     console.print(f"Heatmap: [bold]{out.resolve()}[/bold]", soft_wrap=True)
 
 

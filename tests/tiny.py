@@ -40,6 +40,8 @@ OUTCOME = Outcome(
     players=7200,
     outputs=[],
     efficiency_gap=0.0,
+    target_reached=None,
+    warnings=[],
     metrics=[],
     crop=Crop(left=0, top=0, right=60, bottom=40),
     runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),

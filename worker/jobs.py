@@ -27,6 +27,7 @@ from service.contract.store import (
     label_map_key,
 )
 from service.contract.traces import Traces
+from service.contract.warnings import ResultWarning
 from worker.control import Canceled
 from worker.ending import Ended, Ending, Task, failed
 from worker.engine import run
@@ -41,6 +42,7 @@ from worker.models.loading import LoadedModel
 from worker.models.registry import Registry
 from worker.outcome import make_outcome, pack_attributions, pack_curves
 from worker.request import engine_request
+from worker.warnings import of_crop, of_curves, of_outputs, of_precision, of_run
 
 T = TypeVar("T")
 
@@ -168,6 +170,7 @@ class Explainer:
             crop=prepared.crop,
             runtime=_runtime(prepared.model),
             timings=_timings(prepared, explained, engine_s, store_s),
+            warnings=_warnings(prepared, explained, partial=so_far is not None),
         )
         return Ending(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artefacts)
 
@@ -226,6 +229,17 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
             return failed(ErrorCode.MODEL_FAILED, str(error))
         except EngineError as error:
             return failed(ErrorCode.INVALID_SETTINGS, str(error))
+
+
+def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> list[ResultWarning]:
+    order, count = prepared.task.state.order, prepared.task.control.count
+    return [
+        *of_run(explained, stopped_at=count if partial else None),
+        *of_outputs(explained, prepared.model.labels),
+        *of_curves(explained, prepared.model.labels),
+        *of_precision(prepared.model.card),
+        *(of_crop(prepared.crop, order.image) if order else []),
+    ]
 
 
 def _runtime(model: LoadedModel) -> Runtime:

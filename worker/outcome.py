@@ -17,6 +17,7 @@ from service.contract.outcome import (
     Runtime,
     Timings,
 )
+from service.contract.warnings import ResultWarning
 from worker.engine.arrays import Pictures
 from worker.engine.explanation import Explained
 
@@ -64,6 +65,7 @@ def make_outcome(
     crop: Crop,
     runtime: Runtime,
     timings: Timings,
+    warnings: list[ResultWarning],
 ) -> Outcome:
     """What the document tells; `labels` are those of all outputs of the model."""
     outputs = _output_results(explained, labels)
@@ -74,6 +76,8 @@ def make_outcome(
         players=explained.players,
         outputs=outputs,
         efficiency_gap=max(abs(output.efficiency_gap) for output in outputs),
+        target_reached=explained.target_reached,
+        warnings=warnings,
         metrics=_areas(explained, labels),
         crop=crop,
         runtime=runtime,

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from service.contract.answer import Answer
 from service.contract.request import Metric
+from service.contract.warnings import ResultWarning
 
 
 class OutputResult(Answer):
@@ -99,6 +100,11 @@ class Outcome(Answer):
     players: int
     outputs: list[OutputResult]
     efficiency_gap: float = Field(description="Largest absolute gap over the outputs")
+    target_reached: bool | None = Field(
+        description="Whether every standard error is at most target_standard_error; null where "
+        "none was asked for"
+    )
+    warnings: list[ResultWarning]
     metrics: list[MetricArea]
     crop: Crop
     runtime: Runtime

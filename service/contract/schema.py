@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 from service.contract.answer import Answer
 from service.contract.outcome import Crop, MetricArea, OutputResult, Runtime, Timings
 from service.contract.request import ResolvedSettings
+from service.contract.warnings import ResultWarning
 
 # --- Problems -----------------------------------------------------------------------------------
 
@@ -155,6 +156,13 @@ class Explanation(Answer):
     players: int | None = Field(description="How many groups of pixels share the credit")
     outputs: list[OutputResult] | None
     efficiency_gap: float | None
+    target_reached: bool | None = Field(
+        description="Whether every standard error is at most target_standard_error; null where "
+        "none was asked for, and until there is a result"
+    )
+    warnings: list[ResultWarning] | None = Field(
+        description="Reasons to doubt the result, none for a good one; null until there is one"
+    )
     metrics: list[MetricArea] | None
     crop: Crop | None
     runtime: Runtime | None

@@ -159,6 +159,8 @@ def some_outcome(
         players=288,
         outputs=[output_result(index, label) for index, label in explained.items()],
         efficiency_gap=0.0,
+        target_reached=None,
+        warnings=[],
         metrics=[_area_of(curve) for curve in curves],
         crop=Crop(left=0, top=0, right=60, bottom=40),
         runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),

@@ -22,6 +22,7 @@ class Attribution:
     solution_concept: which number of game theory the values are or estimate.
     players: who the players were, where they are superpixels; their labels (H, W) int32, 0..M-1.
     standard_errors: (H, W, C, K) float64, of the values; None where the method knows none.
+    largest_error: the largest standard error of a player for any output; None where not known.
     held_out_fidelity: (K,) float64, the share of the variance of the left-out odd part that the
         method's model of the game predicts, at most 1; None where the method has no such model.
     even_energy: (K,) float64, the share of the game's variance, 0..1, over pairs of complementary
@@ -37,6 +38,7 @@ class Attribution:
     solution_concept: str
     players: Labels | None = None
     standard_errors: Credit | None = None
+    largest_error: float | None = None
     held_out_fidelity: Scores | None = None
     even_energy: Scores | None = None
 

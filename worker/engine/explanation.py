@@ -18,7 +18,7 @@ from worker.engine.links import find_link
 from worker.engine.maskers import make_masker
 from worker.engine.method import Game, Method
 from worker.engine.predictor import Predictor
-from worker.engine.request import Request, select_outputs
+from worker.engine.request import Request, is_tied, select_outputs
 from worker.engine.superpixels import make_players
 
 
@@ -42,15 +42,27 @@ class Timings:
 class Explained:
     """An attribution, complete or partial, of the outputs (K,) int64, in the order of its K.
 
-    players: how many played. faithfulness: the curves of each metric asked for, for each output;
-    none where partial, even where only curves are missing and the attribution is complete.
+    request: what was asked for. players: how many played. outputs_tied: whether another output
+    scores as high as the last of the top ones. faithfulness: the curves of each metric asked for,
+    for each output; none where partial, even where only curves are missing and the attribution is
+    complete.
     """
 
     attribution: Attribution
     outputs: Indices
+    request: Request
     players: int
     timings: Timings
+    outputs_tied: bool = False
     faithfulness: tuple[Curve, ...] = ()
+
+    @property
+    def target_reached(self) -> bool | None:
+        """Tell whether every standard error is at most the target; None where there was none."""
+        target, largest = self.request.target_standard_error, self.attribution.largest_error
+        if target is None:
+            return None
+        return largest is not None and largest <= target
 
 
 class Explanation:
@@ -79,6 +91,7 @@ class Explanation:
         self._request = request
         self._link = find_link(request.link)
         self._outputs: Indices | None = None  # chosen once f(x) is known
+        self._outputs_tied = False
         self._method: Method | None = None
         self._attribution: Attribution | None = None  # once complete
         self._curves: tuple[Curve, ...] = ()
@@ -99,6 +112,7 @@ class Explanation:
         base = yield nobody(self._shape)  # (1, n_outputs)
         full = yield everybody(self._shape)
         outputs = select_outputs(self._request.outputs, full[0])
+        self._outputs_tied = is_tied(self._request.outputs, full[0])
         ends = self._choose(np.concatenate([base, full]), outputs)  # (2, K)
         self._outputs = outputs
         game = Game(self._players, base_values=ends[0], scores=ends[1])
@@ -145,8 +159,15 @@ class Explanation:
         return self._explained(self._attribution or self._method.snapshot(), self._outputs)
 
     def _explained(self, attribution: Attribution, outputs: Indices) -> Explained:
-        players, timings = len(self._players), replace(self.timings)
-        return Explained(attribution, outputs, players, timings, self._curves)
+        return Explained(
+            attribution=attribution,
+            outputs=outputs,
+            request=self._request,
+            players=len(self._players),
+            timings=replace(self.timings),
+            outputs_tied=self._outputs_tied,
+            faithfulness=self._curves,
+        )
 
     def _choose(self, scores: Scores, outputs: Indices) -> Scores:
         """Pick outputs of scores (B, n_outputs) and link them: (B, K)."""

@@ -24,7 +24,15 @@ from worker.engine.arrays import Scores
 from worker.engine.attribution import Attribution
 from worker.engine.coalitions import Coalitions, Shape
 from worker.engine.method import CHUNK
-from worker.engine.perturbation import METRICS, Metric, Perturbation, draw_lots, perturb, stops
+from worker.engine.perturbation import (
+    METRICS,
+    Metric,
+    Perturbation,
+    draw_lots,
+    largest_tie,
+    perturb,
+    stops,
+)
 from worker.engine.ranks import Cut, RankCoalitions, Ranks, rank
 
 POINTS = 100  # of the curves of shap, whatever the number of steps
@@ -40,6 +48,8 @@ class Curve:
     done, 0..1; for deletion and insertion the share of the pixels. y, baseline: (P,) float64, the
     score there, perturbed in the order of the attribution and in a drawn one. area, baseline_area:
     under y - y[0], above 0 where the score rises; for deletion and insertion under y itself.
+    largest_tie: the share of the elements, or pixels, in the largest group of equal attributions:
+    within it the order is by position, and another order would give another curve.
     """
 
     metric: str
@@ -49,6 +59,19 @@ class Curve:
     area: float
     baseline: Scores
     baseline_area: float
+    largest_tie: float
+
+    @property
+    def is_better(self) -> bool | None:
+        """Tell whether the area is better than the baseline's; None where neither would be.
+
+        So it is with the absolute orders, which mix what raises the score with what lowers it, and
+        where the curves are the same, as of an attribution without a positive element to show.
+        """
+        if METRICS[self.metric].order == "absolute" or np.array_equal(self.y, self.baseline):
+            return None
+        gain = self.area - self.baseline_area
+        return gain > 0 if METRICS[self.metric].rises else gain < 0
 
 
 class Track(NamedTuple):
@@ -58,6 +81,7 @@ class Track(NamedTuple):
     output: int
     points: list[Fingerprint]
     baseline: list[Fingerprint]
+    largest_tie: float
 
 
 class Faithfulness:
@@ -97,9 +121,11 @@ class Faithfulness:
         return {False: rank(lots), True: rank(lots.sum(axis=2))}
 
     def _track(self, name: str, output: int) -> Track:
-        ours = perturb(METRICS[name], self._values[..., output])
-        drawn = ours._replace(ranks=self._drawn[METRICS[name].by_pixel])
-        return Track(name, output, self._enter(ours), self._enter(drawn))
+        metric, values = METRICS[name], self._values[..., output]
+        ours = perturb(metric, values)
+        drawn = ours._replace(ranks=self._drawn[metric.by_pixel])
+        tie = largest_tie(metric, values)
+        return Track(name, output, self._enter(ours), self._enter(drawn), tie)
 
     def _enter(self, perturbation: Perturbation) -> list[Fingerprint]:
         """Have the coalitions scored that are not known yet; give the fingerprints of all."""
@@ -115,7 +141,16 @@ class Faithfulness:
         x, y = self._read(metric, track.points, track.output)
         _, baseline = self._read(metric, track.baseline, track.output)
         areas = _area(metric, x, y), _area(metric, x, baseline)
-        return Curve(track.metric, track.output, x, y, areas[0], baseline, areas[1])
+        return Curve(
+            metric=track.metric,
+            output=track.output,
+            x=x,
+            y=y,
+            area=areas[0],
+            baseline=baseline,
+            baseline_area=areas[1],
+            largest_tie=track.largest_tie,
+        )
 
     def _read(
         self, metric: Metric, points: list[Fingerprint], output: int

@@ -93,6 +93,7 @@ class Permutation:
             solution_concept=_concept(players),
             players=players.superpixel_labels,
             standard_errors=None if errors is None else players.spread(errors),
+            largest_error=None if errors is None else float(errors.max()),
             even_energy=_even_energy(paths),
         )
 

@@ -49,6 +49,11 @@ class Metric(NamedTuple):
     def signed(self) -> bool:
         return self.order in ("positive", "negative")
 
+    @property
+    def rises(self) -> bool:
+        """Whether a high area is good; of the absolute orders neither is."""
+        return self.keep == (self.order != "negative")
+
 
 METRICS = {
     "keep_positive": Metric("positive", keep=True),
@@ -82,6 +87,14 @@ def perturb(metric: Metric, values: Credit) -> Perturbation:
     urgency = ORDERS[metric.order](values)  # (H, W) or (H, W, C)
     last = np.count_nonzero(urgency < 0) if metric.signed else urgency.size
     return Perturbation(rank(urgency), np.minimum(stops(urgency.size), last), metric.keep)
+
+
+def largest_tie(metric: Metric, values: Credit) -> float:
+    """Give the share of the elements in the largest group that the order leaves open."""
+    urgency = ORDERS[metric.order](values)
+    changed = urgency[urgency < 0] if metric.signed else urgency
+    counts = np.unique(changed, return_counts=True)[1]
+    return float(counts.max(initial=1)) / urgency.size
 
 
 def stops(count: int) -> Indices:

@@ -75,6 +75,14 @@ def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
     return np.array(wanted, dtype=np.int64)
 
 
+def is_tied(wanted: Top | tuple[int, ...], scores: Scores) -> bool:
+    """Tell whether an output that is not chosen scores as high as one that is: (n_outputs,)."""
+    if not isinstance(wanted, Top) or wanted.count >= len(scores):
+        return False
+    falling = np.sort(scores)[::-1]
+    return bool(falling[wanted.count - 1] == falling[wanted.count])
+
+
 def _is_context(request: Request) -> bool:
     return request.fixed_context is None or request.fixed_context in (0, 1)
 

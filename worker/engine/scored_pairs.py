@@ -78,6 +78,7 @@ class ScoredPairs:
             solution_concept="Shapley values",
             players=game.players.superpixel_labels,
             standard_errors=None if errors is None else game.players.spread(errors),
+            largest_error=None if errors is None else float(errors.max()),
             held_out_fidelity=held_out_fidelity,
             even_energy=even_energy(one, other, weights) if self.done else None,
         )

@@ -95,6 +95,8 @@ def _found(outcome: Outcome | None) -> dict[str, object]:
         "players",
         "outputs",
         "efficiency_gap",
+        "target_reached",
+        "warnings",
         "metrics",
         "crop",
         "runtime",

@@ -7,6 +7,7 @@ from service.contract.outcome import Crop, Outcome, OutputResult, Runtime, Timin
 from service.contract.records import Count, Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef, Status
+from service.contract.warnings import ResultWarning, WarningCode
 
 _ORDER = Order(
     settings=ResolvedSettings(
@@ -35,6 +36,17 @@ _OUTCOME = Outcome(
         )
     ],
     efficiency_gap=0.0,
+    target_reached=None,
+    warnings=[
+        ResultWarning(
+            code=WarningCode.NO_STANDARD_ERRORS,
+            detail="partition gives its values without standard errors: nothing tells how far "
+            "more evaluations would move them",
+            output=None,
+            value=None,
+            limit=None,
+        )
+    ],
     metrics=[],
     crop=Crop(left=75, top=0, right=375, bottom=300),
     runtime=Runtime(backend="tf.function", device="cpu", dtype="float32", versions={}),

@@ -1,0 +1,284 @@
+"""What is doubtful is said, of real explanations; and of a good one, nothing is.
+
+Models are games of the cells of a grid: they see which cells of a white picture are not hidden in
+black. Each case differs from the good one in one thing.
+"""
+
+import io
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.contract.artefacts import Artefact
+from service.contract.cards import PrecisionError
+from service.contract.names import new_id
+from service.contract.records import Count, State
+from service.contract.request import Grid, Outputs, ResolvedSettings
+from service.contract.schema import ImageInfo, Status
+from service.contract.settings import Settings
+from service.contract.store import image_key, open_store
+from service.contract.traces import Traces
+from service.contract.warnings import WarningCode
+from tests.tiny import ORDER, card
+from worker import warnings
+from worker.control import Canceled, Control
+from worker.ending import Task
+from worker.jobs import Explainer
+from worker.models.loading import LoadedModel
+
+SIDE, ROWS, COLUMNS = 24, 4, 6
+CELLS = ROWS * COLUMNS
+TERMS = np.random.default_rng(0).normal(size=(CELLS, 3))
+ARBITRARY = np.random.default_rng(1).normal(size=(2**6, 3))
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "warnings.md").read_text()
+
+
+def additive(seen):
+    """Each output a sum over cells (N, CELLS), which is all that an attribution can say."""
+    return seen @ TERMS
+
+
+def saturating(seen):
+    return np.tanh(additive(seen))
+
+
+def even(seen):
+    """A coalition and its complement score alike."""
+    return ((2 * seen - 1) @ TERMS) ** 2
+
+
+def rough(seen):
+    """Nothing can be told of a score from others."""
+    return np.sin(1e5 * (seen @ TERMS + 1))
+
+
+def alike(seen):
+    return np.repeat(additive(seen)[:, :1], 3, axis=1)
+
+
+def arbitrary(seen):
+    """A score for each coalition of the six squares of four cells, drawn at random."""
+    squares = seen.reshape(-1, 2, 2, 3, 2).all(axis=(2, 4)).reshape(-1, 6)
+    return ARBITRARY[(squares @ 2 ** np.arange(6)).astype(int)]
+
+
+@dataclass
+class Game:
+    """A predictor of white pictures (N, SIDE, SIDE, 3) by a function of the cells seen."""
+
+    score: object
+    on_call: object = lambda: None
+    input_shape: tuple = (SIDE, SIDE, 3)
+    n_outputs: int = 3
+    backend: str = "none"
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    def __call__(self, pictures):
+        self.on_call()
+        cells = pictures[..., 0].reshape(len(pictures), ROWS, SIDE // ROWS, COLUMNS, -1)
+        seen = (cells > 127).any(axis=(2, 4)).reshape(len(pictures), CELLS)
+        return self.score(seen.astype(np.float64)).astype(np.float32)
+
+
+@dataclass
+class Case:
+    """One explanation: by default, the good one."""
+
+    score: object = additive
+    settings: dict = field(default_factory=dict)
+    size: tuple[int, int] = (60, 60)
+    card: dict = field(default_factory=dict)
+    cancel: bool = False
+
+
+GOOD = {
+    "method": "gaussian_process",
+    "superpixels": Grid(kind="grid", rows=ROWS, columns=COLUMNS),
+    "outputs": Outputs(indices=[0, 1]),
+    "masker": "constant(0)",
+    "max_evals": 400,
+    "target_standard_error": 0.1,
+    "metrics": ["insertion", "deletion", "keep_positive", "remove_negative"],
+}
+OFF = PrecisionError(largest=0.013, median=0.002, pictures=8)
+FEW = {"rows": 2, "columns": 3}  # cells of which each is a sixth of the picture
+CASES = {
+    WarningCode.PARTIAL: Case(cancel=True),
+    WarningCode.NO_STANDARD_ERRORS: Case(
+        settings={"method": "partition", "max_evals": 100, "target_standard_error": None}
+    ),
+    WarningCode.LOW_HELD_OUT_FIDELITY: Case(rough, {"target_standard_error": 100}),
+    WarningCode.LARGE_EVEN_ENERGY: Case(even, {"metrics": []}),
+    WarningCode.TARGET_NOT_REACHED: Case(
+        saturating, {"max_evals": 60, "target_standard_error": 1e-6, "outputs": Outputs(top=1)}
+    ),
+    WarningCode.DRAFT_PRECISION: Case(card={"dtype": "bfloat16", "precision_error": OFF}),
+    WarningCode.PICTURE_CROPPED: Case(size=(200, 60)),
+    WarningCode.TIES: Case(settings={"superpixels": Grid(kind="grid", **FEW)}),
+    WarningCode.NOT_BETTER_THAN_RANDOM: Case(
+        arbitrary,
+        {"method": "exact", "superpixels": Grid(kind="grid", **FEW), "max_evals": 64}
+        | {"target_standard_error": None},
+    ),
+}
+ELSEWHERE = {WarningCode.NAN_HIDDEN}  # raised by what is found when a model is loaded
+
+
+def explained(case):
+    """The outcome of an explanation by the real worker."""
+    store = open_store("memory:")
+    picture = io.BytesIO()
+    Image.new("RGB", case.size, "white").save(picture, "PNG")
+    sent = Artefact.of(picture.getvalue())
+    width, height = case.size
+    settings = ResolvedSettings.model_validate(
+        dict(ORDER.settings) | GOOD | case.settings | {"model": "game"}
+    )
+    order = ORDER.model_copy(
+        update={
+            "settings": settings,
+            "image": ImageInfo(
+                sha256=sent.sha256, bytes=sent.size, format="PNG", width=width, height=height
+            ),
+        }
+    )
+    absent = dict.fromkeys(State.__dataclass_fields__)
+    known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "order": order}
+    state = State(**absent | known | {"created_at": time.time(), "progress": Count(0, 0)})
+    store.put(image_key(state.id), picture.getvalue())
+    task = Task(state, "attempt", Control(deadline_s=600))
+
+    calls = []
+
+    def count():
+        calls.append(1)
+        if case.cancel and len(calls) == 5:
+            task.control.interrupt(Canceled)
+
+    described = card(
+        name="game",
+        input_shape=(SIDE, SIDE, 3),
+        output_count=3,
+        labels=["a", "b", "c"],
+        **{"dtype": "float32"} | case.card,
+    )
+    model = LoadedModel(described, Game(case.score, count), ["a", "b", "c"])
+    explainer = Explainer({"game": model}, store, Settings(), Traces())
+    [(_, ending)] = explainer.explain([task])
+    assert ending.outcome, ending
+    return ending.outcome
+
+
+def test_of_a_good_explanation_nothing_is_said():
+    outcome = explained(Case())
+    assert outcome.warnings == []
+    assert outcome.target_reached is True
+
+
+def test_there_is_a_case_of_every_warning():
+    assert {*CASES, *ELSEWHERE} == set(WarningCode)
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_what_is_doubtful_is_said_with_its_figure(code):
+    outcome = explained(CASES[code])
+    found = [warning for warning in outcome.warnings if warning.code is code]
+    assert found, outcome.warnings
+    for warning in found:
+        assert warning.detail[0].islower() or warning.detail[0].isdigit()
+        if warning.output is not None:
+            assert warning.output in [output.index for output in outcome.outputs]
+        if warning.value is not None and warning.limit is not None:
+            assert warning.value != warning.limit
+
+
+def only(code, outcome):
+    """The one warning there is, and it is of this code."""
+    [warning] = outcome.warnings
+    assert warning.code is code
+    return warning
+
+
+def test_a_partial_result_says_how_far_it_came():
+    warning = explained(CASES[WarningCode.PARTIAL]).warnings[0]
+    assert warning.code is WarningCode.PARTIAL
+    assert 2 < warning.value < warning.limit
+    assert f"after {warning.value:.0f} of {warning.limit:.0f} evaluations" in warning.detail
+
+
+def test_a_draft_says_how_far_its_scores_were_off():
+    warning = only(WarningCode.DRAFT_PRECISION, explained(CASES[WarningCode.DRAFT_PRECISION]))
+    assert warning.value == OFF.largest
+    assert "bfloat16" in warning.detail
+    assert "0.013" in warning.detail
+
+
+@pytest.mark.parametrize("size", [(200, 60), (60, 200)])
+def test_a_picture_of_which_much_is_not_seen_says_how_much(size):
+    warning = only(WarningCode.PICTURE_CROPPED, explained(Case(size=size)))
+    assert warning.value == pytest.approx(0.7)
+    assert "70 %" in warning.detail
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
+def test_what_is_seen_whole_or_nearly_so_is_not_said_to_be_cropped(fit):
+    size = (200, 60) if fit == "stretch" else (90, 60)
+    assert explained(Case(size=size, card={"fit": fit})).warnings == []
+
+
+def test_a_missed_target_is_told_on_the_document_too():
+    outcome = explained(CASES[WarningCode.TARGET_NOT_REACHED])
+    warning = next(w for w in outcome.warnings if w.code is WarningCode.TARGET_NOT_REACHED)
+    assert outcome.target_reached is False
+    assert warning.limit == 1e-6 < warning.value
+
+
+def test_without_a_target_none_is_reached_or_missed():
+    assert explained(Case(settings={"target_standard_error": None})).target_reached is None
+
+
+def test_a_tie_of_the_top_outputs_is_told():
+    def tied(wanted):
+        outcome = explained(Case(alike, {"outputs": wanted, "metrics": []}))
+        return [warning.code for warning in outcome.warnings]
+
+    assert tied(Outputs(top=1)) == [WarningCode.TIES]
+    assert tied(Outputs(top=3)) == tied(Outputs(indices=[0])) == []
+
+
+def test_a_curve_that_a_random_order_beats_names_itself_and_both_areas():
+    outcome = explained(CASES[WarningCode.NOT_BETTER_THAN_RANDOM])
+    code = WarningCode.NOT_BETTER_THAN_RANDOM
+    for warning in (warning for warning in outcome.warnings if warning.code is code):
+        figures = warning.value, warning.limit
+        [area] = [a for a in outcome.metrics if (a.area, a.baseline_area) == figures]
+        assert area.output == warning.output
+        assert area.metric in warning.detail
+        rises = area.metric in ("insertion", "keep_positive")
+        assert (area.area <= area.baseline_area) if rises else (area.area >= area.baseline_area)
+
+
+def test_partition_that_has_divided_everything_owes_no_errors():
+    settings = {"method": "partition", "max_evals": 20_000, "target_standard_error": None}
+    small = Grid(kind="grid", rows=2, columns=3)
+    outcome = explained(Case(settings=settings | {"superpixels": small, "metrics": []}))
+    assert outcome.warnings == []
+
+
+def test_the_documentation_has_every_code_and_its_limit():
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", DOCUMENTED, re.MULTILINE))
+    assert set(rows) == {code.value for code in WarningCode}
+    limits = {
+        WarningCode.LOW_HELD_OUT_FIDELITY: warnings.LEAST_FIDELITY,
+        WarningCode.LARGE_EVEN_ENERGY: warnings.MOST_EVEN_ENERGY,
+        WarningCode.PICTURE_CROPPED: warnings.MOST_OUTSIDE,
+        WarningCode.TIES: warnings.MOST_TIED,
+    }
+    for code, limit in limits.items():
+        assert f"| {100 * limit:.0f} % |" in rows[code]

@@ -1,0 +1,144 @@
+"""When an explanation is doubtful, and what is said of it; docs/warnings.md has the reasons."""
+
+from collections.abc import Iterator
+
+from service.contract.cards import ModelCard
+from service.contract.outcome import Crop
+from service.contract.records import Count
+from service.contract.schema import ImageInfo
+from service.contract.warnings import ResultWarning, WarningCode
+from worker.engine.explanation import Explained
+from worker.engine.perturbation import METRICS
+
+LEAST_FIDELITY = 0.5  # of the variance of left-out scores
+MOST_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
+MOST_OUTSIDE = 0.4  # of the pixels of the upload: more than a square leaves of 3 : 2
+MOST_TIED = 0.05  # of the elements of a picture
+EXACT_DTYPES = ("float32", "float64")
+
+
+def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[ResultWarning]:
+    """What is wrong with all of it; stopped_at: where a cancel ended it, else None."""
+    found, request = explained.attribution, explained.request
+    if stopped_at is not None:
+        done, planned = stopped_at.evaluations, stopped_at.planned
+        detail = f"it was canceled after {done} of {planned} evaluations"
+        yield _warning(WarningCode.PARTIAL, detail, value=done, limit=planned)
+    if found.standard_errors is None and found.unresolved.any():
+        detail = (
+            f"{request.method} gives no standard errors for these {found.evaluations} evaluations: "
+            "nothing tells how far more of them would move the values"
+        )
+        yield _warning(WarningCode.NO_STANDARD_ERRORS, detail)
+    if explained.target_reached is False:
+        target, largest = request.target_standard_error, found.largest_error
+        reached = "is unknown" if largest is None else f"is {largest:.3g}"
+        detail = (
+            f"the largest standard error {reached} after {found.evaluations} evaluations; "
+            f"{target:.3g} was asked for"
+        )
+        yield _warning(WarningCode.TARGET_NOT_REACHED, detail, value=largest, limit=target)
+    if explained.outputs_tied:
+        detail = (
+            f"another output scores as high as the last of the top {len(explained.outputs)}; of "
+            "equal ones those of lower index are explained"
+        )
+        yield _warning(WarningCode.TIES, detail)
+
+
+def of_outputs(explained: Explained, labels: list[str]) -> Iterator[ResultWarning]:
+    """What is wrong with each output; `labels` are those of all outputs of the model."""
+    fidelity, even = explained.attribution.held_out_fidelity, explained.attribution.even_energy
+    for k, index in enumerate(explained.outputs.tolist()):
+        if fidelity is not None and fidelity[k] < LEAST_FIDELITY:
+            detail = (
+                f"the held-out fidelity of {labels[index]} is {fidelity[k]:.2f}, below "
+                f"{LEAST_FIDELITY:.2f}: left-out scores are badly predicted from the others, so "
+                "the evaluations were too few, or what the model does is no sum of its parts"
+            )
+            yield _warning(
+                WarningCode.LOW_HELD_OUT_FIDELITY,
+                detail,
+                output=index,
+                value=float(fidelity[k]),
+                limit=LEAST_FIDELITY,
+            )
+        if even is not None and even[k] > MOST_EVEN_ENERGY:
+            detail = (
+                f"{_share(even[k])} of how the score of {labels[index]} varies is the same for a "
+                "coalition and its complement, which no attribution can show; more than "
+                f"{_share(MOST_EVEN_ENERGY)} is left out of this one"
+            )
+            yield _warning(
+                WarningCode.LARGE_EVEN_ENERGY,
+                detail,
+                output=index,
+                value=float(even[k]),
+                limit=MOST_EVEN_ENERGY,
+            )
+
+
+def of_curves(explained: Explained, labels: list[str]) -> Iterator[ResultWarning]:
+    """What the curves of faithfulness tell against the values, or against the curves."""
+    for curve in explained.faithfulness:
+        index = int(explained.outputs[curve.output])
+        name = f"{curve.metric} of {labels[index]}"
+        if curve.is_better is False:
+            wanted = "above" if METRICS[curve.metric].rises else "below"
+            detail = (
+                f"the area of {name} is {curve.area:.3g} and that of a random order "
+                f"{curve.baseline_area:.3g}; it should be {wanted} it"
+            )
+            yield _warning(
+                WarningCode.NOT_BETTER_THAN_RANDOM,
+                detail,
+                output=index,
+                value=curve.area,
+                limit=curve.baseline_area,
+            )
+        if curve.largest_tie > MOST_TIED:
+            detail = (
+                f"{_share(curve.largest_tie)} of the picture has one value in {name}, and is shown "
+                "or hidden by its position: another order of it would give another area"
+            )
+            yield _warning(
+                WarningCode.TIES, detail, output=index, value=curve.largest_tie, limit=MOST_TIED
+            )
+
+
+def of_precision(card: ModelCard) -> Iterator[ResultWarning]:
+    """Whether the model computes in less than float32."""
+    if card.dtype in EXACT_DTYPES:
+        return
+    error = card.precision_error.largest if card.precision_error else None
+    off = "" if error is None else f"; scores were off by up to {error:.2g} when it was loaded"
+    detail = f"{card.name} computes in {card.dtype}: a draft{off}"
+    yield _warning(WarningCode.DRAFT_PRECISION, detail, value=error)
+
+
+def of_crop(crop: Crop, image: ImageInfo) -> Iterator[ResultWarning]:
+    """Whether much of the upright upload is outside what the model saw."""
+    width = min(crop.right, image.width) - max(crop.left, 0)
+    height = min(crop.bottom, image.height) - max(crop.top, 0)
+    outside = 1 - width * height / (image.width * image.height)
+    if outside > MOST_OUTSIDE:
+        detail = (
+            f"{_share(outside)} of the picture is outside the {width} x {height} pixels that the "
+            f"model saw of its {image.width} x {image.height}"
+        )
+        yield _warning(WarningCode.PICTURE_CROPPED, detail, value=outside, limit=MOST_OUTSIDE)
+
+
+def _warning(
+    code: WarningCode,
+    detail: str,
+    *,
+    output: int | None = None,
+    value: float | None = None,
+    limit: float | None = None,
+) -> ResultWarning:
+    return ResultWarning(code=code, detail=detail, output=output, value=value, limit=limit)
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f} %"
