@@ -77,6 +77,7 @@ def explain(
     model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
     method: Annotated[str | None, typer.Option(help="For example kernel.")] = None,
     masker: Annotated[str | None, typer.Option(help="For example blur(16,16).")] = None,
+    fit: Annotated[str | None, typer.Option(help="crop, stretch or pad.")] = None,
     top: Annotated[int | None, typer.Option(help="How many outputs.")] = None,
     max_evals: Annotated[int | None, typer.Option(help="Evaluations of the model.")] = None,
     settings: Annotated[str, typer.Option(help="Any other settings, as JSON.")] = "{}",
@@ -93,6 +94,7 @@ def explain(
         "model": model,
         "method": method,
         "masker": masker,
+        "fit": fit,
         "outputs": None if top is None else {"top": top},
         "max_evals": max_evals,
     }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.contract.cards import ModelCard, ModelStatus
-from service.contract.outcome import Crop, Outcome, OutputResult, Runtime, Timings
+from service.contract.outcome import Crop, Outcome, OutputResult, Placement, Runtime, Timings
 from service.contract.records import Order
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef
@@ -22,13 +22,18 @@ def card(**differing: Any) -> ModelCard:
         "value_range": (0, 255),
         "preprocessing": "none",
         "fit": "crop",
+        "fits": ["crop", "stretch", "pad"],
     }
     return ModelCard.model_validate(dict.fromkeys(ModelCard.model_fields) | known | differing)
 
 
 ORDER = Order(
     settings=ResolvedSettings(
-        model="tiny", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
+        model="tiny",
+        fit="crop",
+        superpixels=Pixels(kind="pixels"),
+        outputs=Outputs(top=1),
+        max_evals=500,
     ),
     model=ModelRef(name="tiny", digest=None),
     image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
@@ -44,6 +49,7 @@ OUTCOME = Outcome(
     warnings=[],
     metrics=[],
     crop=Crop(left=0, top=0, right=60, bottom=40),
+    placement=Placement(left=0, top=0, right=12, bottom=8),
     runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
     timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
 )

@@ -1,16 +1,16 @@
 """An upright picture of any size -> the picture a model sees, and which part of the photo it is."""
 
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.outcome import Crop
+from service.contract.request import Fit
+from service.contract.view import View, view
 from worker.engine.errors import SuperpixelsError
 
-Fit = Literal["crop", "stretch"]
 Whole = TypeVar("Whole", bound=np.integer[Any])
 
 
@@ -20,19 +20,19 @@ class ChannelsError(ValueError):
 
 def fit_picture(
     pixels: NDArray[np.uint8], shape: tuple[int, int, int], *, fit: Fit
-) -> tuple[NDArray[np.float32], Crop]:
-    """Bring an RGB picture (H, W, 3) to a model's `shape` (h, w, c).
+) -> tuple[NDArray[np.float32], View]:
+    """Bring an RGB picture (H, W, 3) to a model's `shape` (h, w, c), or to a place within it.
 
-    fit: "crop" keeps the largest centred part of the model's aspect ratio; "stretch" keeps all and
-    distorts it. One channel is grey by ITU-R 601, three are RGB. Returns (h, w, c) float32 of whole
-    levels 0..255, because maskers inpaint in 8 bits: what is explained is a true picture. The Crop
-    is in pixels of `pixels`. Raises ChannelsError.
+    One channel is grey by ITU-R 601, three are RGB. Returns float32 of whole levels 0..255, because
+    maskers inpaint in 8 bits: what is explained is a true picture. It is of the size that the View
+    gives it: (h, w, c), but for "pad", where it is smaller. Raises ChannelsError.
     """
-    h, w, c = shape
-    box = _kept(pixels.shape[0], pixels.shape[1], aspect=(h, w), fit=fit)
+    (H, W), c = pixels.shape[:2], shape[2]
+    seen = view((H, W), shape[:2], fit=fit)
+    box = seen.crop
     part = pixels[box.top : box.bottom, box.left : box.right]
-    fitted = _with_channels(_resize(part, h, w), c)  # (h, w, c)
-    return fitted.astype(np.float32), box
+    fitted = _with_channels(_resize(part, *seen.size), c)
+    return fitted.astype(np.float32), seen
 
 
 def fit_labels(
@@ -42,20 +42,23 @@ def fit_labels(
     *,
     fit: Fit,
 ) -> NDArray[Whole]:
-    """Bring a label map to a model's `shape` (h, w, c), as `fit_picture` brings its photo: (h, w).
+    """Bring a label map to the size that `fit_picture` brings its photo to.
 
-    labels: of the size (h, w), which are taken as they are, or of the upright photo's size (H, W),
-    `photo`, of which each pixel takes the label at its centre. Raises SuperpixelsError for others.
+    labels: of the size (h, w) of the model's picture, which are taken as they lie, or of the
+    upright photo's size (H, W), `photo`, of which each pixel takes the label at its centre. Raises
+    SuperpixelsError for others.
     """
     (H, W), (h, w) = photo, shape[:2]
+    seen = view(photo, (h, w), fit=fit)
     if labels.shape == (h, w):
-        return labels
+        placed = seen.placement
+        return labels[placed.top : placed.bottom, placed.left : placed.right]
     if labels.shape != (H, W):
         raise SuperpixelsError(
             f"the label map is of shape {labels.shape}; accepted are {(H, W)}, rows and columns of "
             f"the upright picture, and {(h, w)}, those of the model's input"
         )
-    box = _kept(H, W, aspect=(h, w), fit=fit)
+    box, (h, w) = seen.crop, seen.size
     rows, columns = _centres(box.top, box.bottom, h), _centres(box.left, box.right, w)
     return labels[np.ix_(rows, columns)]
 
@@ -63,22 +66,6 @@ def fit_labels(
 def _centres(start: int, stop: int, count: int) -> NDArray[np.int64]:
     """The pixels of [start, stop) at the centres of `count` equal parts."""
     return start + (2 * np.arange(count) + 1) * (stop - start) // (2 * count)
-
-
-def _kept(H: int, W: int, *, aspect: tuple[int, int], fit: Fit) -> Crop:
-    """The part of a photo of H x W pixels that a model of the aspect (h, w) sees."""
-    if fit == "crop":
-        return _centred(H, W, aspect=aspect)
-    return Crop(left=0, top=0, right=W, bottom=H)
-
-
-def _centred(H: int, W: int, *, aspect: tuple[int, int]) -> Crop:
-    """The largest centred box of H x W whose sides are as `aspect` (h, w), to whole pixels."""
-    h, w = aspect
-    height = min(H, max(1, round(W * h / w)))
-    width = min(W, max(1, round(H * w / h)))
-    top, left = (H - height) // 2, (W - width) // 2
-    return Crop(left=left, top=top, right=left + width, bottom=top + height)
 
 
 def _resize(pixels: NDArray[np.uint8], h: int, w: int) -> NDArray[np.uint8]:

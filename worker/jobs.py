@@ -13,8 +13,9 @@ import structlog
 from service.contract.artefacts import Artefact, Artefacts, read_whole
 from service.contract.label_maps import LabelMapError, decode_label_map
 from service.contract.ledger import Work
-from service.contract.outcome import Crop, Runtime, Timings
+from service.contract.outcome import Runtime, Timings
 from service.contract.pictures import PictureError, decode_picture
+from service.contract.request import Fit
 from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, Status
 from service.contract.settings import Settings
 from service.contract.size import count_numbers
@@ -27,15 +28,18 @@ from service.contract.store import (
     label_map_key,
 )
 from service.contract.traces import Traces
+from service.contract.view import View
 from service.contract.warnings import ResultWarning
 from worker.control import Canceled
 from worker.ending import Ended, Ending, Task, failed
 from worker.engine import run
 from worker.engine.arrays import Labels, Pictures
+from worker.engine.coalitions import Shape
 from worker.engine.control import Interruption
 from worker.engine.errors import EngineError, PredictorError, ScoresError
 from worker.engine.evaluate import evaluate_all
 from worker.engine.explanation import Explained, Explanation
+from worker.engine.surround import Place
 from worker.images import fit_labels, fit_picture
 from worker.models.errors import ModelUnavailable
 from worker.models.loading import LoadedModel
@@ -56,7 +60,7 @@ class Prepared:
     task: Task
     model: LoadedModel
     pixels: Pictures  # (H, W, C) float32 in 0..255
-    crop: Crop
+    view: View
     explanation: Explanation
     numbers: int  # held of it
     seconds: float
@@ -103,32 +107,37 @@ class Explainer:
             if order.label_map:
                 label_map = self._fetch(label_map_key(id_), order.label_map)
         with self._span("prepare", task):
-            pixels, crop, labels = self._fit(model, image, label_map)
+            fit, shape = order.settings.fit, model.predictor.input_shape
+            pixels, view, labels = self._fit(shape, fit, image, label_map)
             request = engine_request(order.settings, model.labels, labels)
-            explanation = Explanation(model.predictor, pixels, request, control=task.control)
-        numbers = count_numbers(order.settings, pixels.shape, explanation.player_count)
+            place = Place(view.placement.top, view.placement.left) if fit == "pad" else None
+            explanation = Explanation(
+                model.predictor, pixels, request, place=place, control=task.control
+            )
+        numbers = count_numbers(order.settings, shape, explanation.player_count)
         if numbers > self._settings.max_values:  # of an order that the API would not write now
             return failed(ErrorCode.INVALID_SETTINGS, self._too_large(numbers))
         seconds = time.perf_counter() - began
-        return Prepared(task, model, pixels, crop, explanation, numbers, seconds)
+        return Prepared(
+            task, model, explanation.shown if place else pixels, view, explanation, numbers, seconds
+        )
 
     def _too_large(self, numbers: int) -> str:
         limit = self._settings.max_values
         return f"a worker holds {limit} numbers of an explanation, and these would be {numbers}"
 
     def _fit(
-        self, model: LoadedModel, image: bytes, label_map: bytes | None
-    ) -> tuple[Pictures, Crop, Labels | None]:
-        """What was uploaded, as the model takes it: (H, W, C), which part that is, and (H, W)."""
-        shape, fit = model.predictor.input_shape, model.card.fit
+        self, shape: Shape, fit: Fit, image: bytes, label_map: bytes | None
+    ) -> tuple[Pictures, View, Labels | None]:
+        """What was uploaded, brought to the model's input: see `fit_picture` and `fit_labels`."""
         max_pixels = self._settings.max_pixels
         picture = decode_picture(image, max_pixels=max_pixels)
-        pixels, crop = fit_picture(picture.pixels, shape, fit=fit)
+        pixels, view = fit_picture(picture.pixels, shape, fit=fit)
         if label_map is None:
-            return pixels, crop, None
+            return pixels, view, None
         labels = decode_label_map(label_map, max_pixels=max_pixels)
         H, W = picture.pixels.shape[:2]
-        return pixels, crop, fit_labels(labels, (H, W), shape, fit=fit)
+        return pixels, view, fit_labels(labels, (H, W), shape, fit=fit)
 
     def _span(self, name: str, task: Task) -> AbstractContextManager[None]:
         return self._traces.span(name, task.traceparent, task.marks)
@@ -167,7 +176,7 @@ class Explainer:
             explained,
             prepared.model.labels,
             partial=so_far is not None,
-            crop=prepared.crop,
+            view=prepared.view,
             runtime=_runtime(prepared.model),
             timings=_timings(prepared, explained, engine_s, store_s),
             warnings=_warnings(prepared, explained, partial=so_far is not None),
@@ -179,13 +188,13 @@ class Explainer:
         began = time.perf_counter()
         explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
         labels = prepared.model.labels
-        arrays, blocks = pack_attributions(explained, prepared.pixels, labels)
+        arrays, blocks = pack_attributions(explained, prepared.pixels, prepared.view, labels)
         stored = self._put(attributions_key(explanation_id, attempt), arrays)
         curves = None
         if explained.faithfulness:
             content = pack_curves(explained, labels)
             curves = self._put(faithfulness_key(explanation_id, attempt), content)
-        shape = explained.attribution.values.shape
+        shape = (*prepared.pixels.shape, len(explained.outputs))
         artefacts = Artefacts(shape=shape, attributions=stored, blocks=blocks, faithfulness=curves)
         return time.perf_counter() - began, artefacts
 
@@ -238,7 +247,7 @@ def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> lis
         *of_outputs(explained, prepared.model.labels),
         *of_curves(explained, prepared.model.labels),
         *of_precision(prepared.model.card),
-        *(of_crop(prepared.crop, order.image) if order else []),
+        *(of_crop(prepared.view.crop, order.image) if order else []),
     ]
 
 

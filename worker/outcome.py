@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from service.contract.arrays import by_output, pack_arrays
 from service.contract.artefacts import Section
 from service.contract.outcome import (
-    Crop,
     Curve,
     Faithfulness,
     MetricArea,
@@ -17,18 +16,20 @@ from service.contract.outcome import (
     Runtime,
     Timings,
 )
+from service.contract.view import View
 from service.contract.warnings import ResultWarning
 from worker.engine.arrays import Pictures
 from worker.engine.explanation import Explained
 
 
 def pack_attributions(
-    explained: Explained, pixels: Pictures, labels: list[str]
+    explained: Explained, pixels: Pictures, view: View, labels: list[str]
 ) -> tuple[bytes, Section]:
     """The npz that clients get, and where its index is: see `pack_arrays`.
 
     values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and output_indices;
-    where they are known also standard_errors, as values, and players, (H, W) int32.
+    where they are known also standard_errors, as values, and players, (H, W) int32. Where the photo
+    does not fill the picture (H, W), what is around it has no credit, and is of no player: -1.
     """
     attribution = explained.attribution
     arrays: dict[str, NDArray[Any] | None] = {
@@ -40,6 +41,13 @@ def pack_attributions(
         "output_indices": explained.outputs,
         "players": attribution.players,
     }
+    (H, W), place = pixels.shape[:2], view.placement
+    around = (place.top, H - place.bottom), (place.left, W - place.right)
+    if np.any(around):
+        for name, nothing in (("values", 0.0), ("standard_errors", 0.0), ("players", -1)):
+            if (array := arrays[name]) is not None:
+                widths = (*around, *[(0, 0)] * (array.ndim - 2))
+                arrays[name] = np.pad(array, widths, constant_values=nothing)
     return pack_arrays({name: array for name, array in arrays.items() if array is not None})
 
 
@@ -62,7 +70,7 @@ def make_outcome(
     labels: list[str],
     *,
     partial: bool,
-    crop: Crop,
+    view: View,
     runtime: Runtime,
     timings: Timings,
     warnings: list[ResultWarning],
@@ -79,7 +87,8 @@ def make_outcome(
         target_reached=explained.target_reached,
         warnings=warnings,
         metrics=_areas(explained, labels),
-        crop=crop,
+        crop=view.crop,
+        placement=view.placement,
         runtime=runtime,
         timings=timings,
     )

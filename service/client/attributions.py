@@ -18,7 +18,7 @@ class Attributions:
     output_names: list[str]
     output_indices: list[int]
     standard_errors: NDArray[np.float32] | None  # (H, W, C, K); None: the method knows none
-    players: NDArray[np.int32] | None  # (H, W), whose each pixel is; None: no regions
+    players: NDArray[np.int32] | None  # (H, W), whose each pixel is; -1: nobody's; None: no regions
 
 
 @dataclass(frozen=True, eq=False)

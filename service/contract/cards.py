@@ -1,11 +1,12 @@
 """What can be asked for: cards of models and of methods, and their lists."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from service.contract.answer import Answer
+from service.contract.request import Fit
 
 
 class ModelStatus(StrEnum):
@@ -42,7 +43,8 @@ class ModelSummary(Answer):
     )
     value_range: tuple[float, float] = Field(description="Range of the pixel values masks work in")
     preprocessing: str = Field(description="What is applied to pixel values before the model")
-    fit: Literal["crop", "stretch"] = Field(description="How a photo is brought to the input size")
+    fit: Fit = Field(description="How a photo is brought to the input size, unless asked otherwise")
+    fits: list[Fit] = Field(description="What a request may ask for instead")
     description: str | None
     data: str | None
     accuracy: str | None

@@ -91,6 +91,18 @@ class Crop(Answer):
     bottom: int
 
 
+class Placement(Answer):
+    """Where in the model's picture that part lies: all of it, unless fit is pad.
+
+    In pixels of the model's picture; right and bottom exclusive. What is around it has no credit.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
 class Outcome(Answer):
     """What the worker found; stored with the explanation when it ends."""
 
@@ -107,5 +119,6 @@ class Outcome(Answer):
     warnings: list[ResultWarning]
     metrics: list[MetricArea]
     crop: Crop
+    placement: Placement
     runtime: Runtime
     timings: Timings

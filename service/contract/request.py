@@ -119,6 +119,7 @@ _LEVEL = r"\s*\d{1,3}(\.\d+)?\s*"
 _FILL = rf"blur\({_INT},{_INT}\)|constant\({_LEVEL}(,{_LEVEL}){{0,3}}\)"
 MASKER_PATTERN = rf"^(inpaint_telea|inpaint_ns|mean|{_FILL})$"
 
+Fit = Literal["crop", "stretch", "pad"]
 Method = Literal["partition", "permutation", "kernel", "exact", "gaussian_process"]
 Priority = Literal["interactive", "batch"]
 Metric = Literal[
@@ -161,6 +162,13 @@ class ExplanationSettings(Request):
         description="What hidden pixels get: inpaint_telea, inpaint_ns, blur(kx,ky), mean, "
         "constant(v) or constant(r,g,b), in pixel values 0-255",
         examples=["inpaint_telea", "inpaint_ns", "blur(16,16)", "mean", "constant(127,127,127)"],
+    )
+    fit: Fit | None = Field(
+        None,
+        description="How the photo is brought to the model's input: crop keeps the largest centred "
+        "part of its aspect ratio, stretch distorts the whole, pad keeps the whole undistorted and "
+        "surrounds it with what the masker paints where nothing is visible; null: the model's own. "
+        "The model's card lists the `fits` it allows",
     )
     superpixels: Superpixels | None = Field(
         None, description="Who plays; null: what suits the method (see GET /v1/methods)"
@@ -205,6 +213,7 @@ class ResolvedSettings(ExplanationSettings):
     """Settings after the model was looked up: nothing is left to a default."""
 
     model: str
+    fit: Fit
     superpixels: Superpixels
     outputs: Outputs
     max_evals: int

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field, JsonValue
 
 from service.contract.answer import Answer
-from service.contract.outcome import Crop, MetricArea, OutputResult, Runtime, Timings
+from service.contract.outcome import Crop, MetricArea, OutputResult, Placement, Runtime, Timings
 from service.contract.request import ResolvedSettings
 from service.contract.warnings import ResultWarning
 
@@ -165,6 +165,7 @@ class Explanation(Answer):
     )
     metrics: list[MetricArea] | None
     crop: Crop | None
+    placement: Placement | None
     runtime: Runtime | None
     timings: Timings | None
     links: dict[str, str]

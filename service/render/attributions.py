@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,15 @@ class Attributions:
         _check_shapes(self)
         for name in ("values", "base_values", "data"):
             _check_finite(name, getattr(self, name))
+
+    def within(self, left: int, top: int, right: int, bottom: int) -> "Attributions":
+        """Keep the pixels of a box of the picture, right and bottom exclusive. Raises BadOption."""
+        height, width = self.data.shape[:2]
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            box = left, top, right, bottom
+            raise BadOption(f"a box must lie within {width} x {height} pixels; received {box}")
+        rows, columns = slice(top, bottom), slice(left, right)
+        return replace(self, values=self.values[rows, columns], data=self.data[rows, columns])
 
     def narrow(self, positions: Sequence[int]) -> "Attributions":
         """Keep the outputs at these positions (0..K-1), in this order. Raises BadOption."""

@@ -66,6 +66,7 @@ class Scene:
         return Order(
             settings=ResolvedSettings(
                 model="none",
+                fit="stretch",
                 superpixels=Pixels(kind="pixels"),
                 outputs=Outputs(top=1),
                 max_evals=500,

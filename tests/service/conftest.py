@@ -23,6 +23,7 @@ from service.contract.outcome import (
     Faithfulness,
     MetricArea,
     Outcome,
+    Placement,
     Runtime,
     Timings,
 )
@@ -163,6 +164,7 @@ def some_outcome(
         warnings=[],
         metrics=[_area_of(curve) for curve in curves],
         crop=Crop(left=0, top=0, right=60, bottom=40),
+        placement=Placement(left=0, top=0, right=12, bottom=8),
         runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
         timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
     )

@@ -45,7 +45,12 @@ async def test_all_that_was_found_is_behind_its_own_links_and_outlives_the_first
 
 async def test_what_does_not_show_in_the_result_alone_makes_no_other_request(ask, hand, new_photo):
     hand.succeed((await ask()).json()["id"])
-    for differing in ({"seed": 1}, {"masker": "mean"}, {"picture": new_photo(50, 40)}):
+    for differing in (
+        {"seed": 1},
+        {"masker": "mean"},
+        {"fit": "pad"},
+        {"picture": new_photo(50, 40)},
+    ):
         assert (await ask(**differing)).headers["cache-status"] == "Shapshot; fwd=miss"
 
 

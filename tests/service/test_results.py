@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.contract.outcome import Placement
 from service.contract.schema import ErrorCode, Failure
 from service.contract.store import attributions_key
 from tests.service.conftest import some_arrays
@@ -217,6 +218,30 @@ async def test_heat_lies_where_the_model_looked(served, done, connection, hand):
     assert opacity.size == (60, 40)
     assert opacity.crop((0, 0, 30, 40)).getbbox() is None
     assert opacity.crop((30, 0, 60, 40)).getbbox() is not None
+
+
+@pytest.mark.parametrize("style", ["heat", "overlay"])
+async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
+    served, create, hand, connection, style
+):
+    """In the model's picture of 12 x 8 the photo of 60 x 40 lies in the columns from 4 to 8."""
+    explanation_id = await create()
+    arrays = some_arrays()
+    arrays["values"] = np.zeros_like(arrays["values"])
+    arrays["values"][:, 4:6] = 1  # the left half of the photo
+    arrays["values"][:, :4] = arrays["values"][:, 8:] = -5  # what no worker gives
+    state = hand.succeed(explanation_id, arrays=arrays)
+    placed = {"placement": Placement(left=4, top=0, right=8, bottom=8)}
+    key = f"shapshot:explanation:{explanation_id}"
+    connection.hset(key, "outcome", state.outcome.model_copy(update=placed).model_dump_json())
+    query = {"style": style, "size": "original"}
+    drawn = picture(await served.get(f"{URL}/{explanation_id}/heatmap.png", params=query))
+    assert drawn.size == (60, 40)
+    pixels = np.asarray(drawn.convert("RGBA")).astype(int)
+    coloured = np.ptp(pixels[..., :3], axis=2) * (pixels[..., 3] > 0) > 40
+    assert coloured[:, :30].all()
+    assert not coloured[:, 30:].any()
+    assert (pixels[:, :30, 0] > pixels[:, :30, 2]).all()  # red, for it
 
 
 async def test_a_layer_shows_the_first_output_or_the_one_asked(served, done):

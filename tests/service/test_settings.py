@@ -177,6 +177,39 @@ async def test_without_a_live_worker_nothing_is_accepted(api, hand, new_card, re
     assert "retry-after" in answer.headers
 
 
+async def test_the_fit_is_the_models_own_or_what_was_asked(ask, hand, new_card):
+    hand.announce(new_card(fit="stretch"))
+    assert (await ask()).json()["settings"]["fit"] == "stretch"
+    assert (await ask(fit="pad")).json()["settings"]["fit"] == "pad"
+
+
+async def test_a_fit_that_the_card_does_not_allow_is_refused_with_those_it_does(
+    ask, hand, new_card, refused
+):
+    hand.announce(new_card(fit="crop", fits=["crop", "pad"]))
+    problem = refused(await ask(fit="stretch"), 422, "invalid_settings")
+    assert problem["field"] == "settings.fit"
+    assert (problem["received"], problem["accepted"]) == ("stretch", ["crop", "pad"])
+
+
+@pytest.mark.parametrize(
+    ("superpixels", "accepted"),
+    [
+        ({"kind": "grid", "rows": 3}, {"rows": {"maximum": 2}, "columns": {"maximum": 12}}),
+        ({"kind": "slic", "segments": 25}, {"minimum": 2, "maximum": 24}),
+    ],
+)
+async def test_more_regions_than_a_padded_photo_has_pixels_are_refused(
+    ask, refused, new_photo, superpixels, accepted
+):
+    """Of a photo of 120 x 20 a model of 12 x 8 sees 12 x 2 pixels."""
+    wide = {"picture": new_photo(120, 20), "superpixels": superpixels}
+    assert (await ask(**wide)).status_code == 202
+    problem = refused(await ask(**wide, fit="pad"), 422, "invalid_settings")
+    assert problem["accepted"] == accepted
+    assert "12 x 2 pixels" in problem["detail"]
+
+
 async def test_the_default_outputs_are_four_or_all_of_a_model_with_fewer(ask, hand, new_card):
     assert (await ask()).json()["settings"]["outputs"]["top"] == 4
     hand.announce(new_card(output_count=2, labels=["yes", "no"]))

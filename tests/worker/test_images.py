@@ -17,10 +17,10 @@ def photo(H, W):
 
 def test_a_picture_of_the_models_size_is_left_as_it_is():
     pixels = photo(32, 48)
-    fitted, crop = fit_picture(pixels, (32, 48, 3), fit="crop")
+    fitted, seen = fit_picture(pixels, (32, 48, 3), fit="crop")
     assert fitted.dtype == np.float32
     np.testing.assert_array_equal(fitted, pixels)
-    assert crop == Crop(left=0, top=0, right=48, bottom=32)
+    assert seen.crop == Crop(left=0, top=0, right=48, bottom=32)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,8 @@ def test_a_picture_of_the_models_size_is_left_as_it_is():
 )
 def test_crop_keeps_the_largest_centred_box_of_the_models_aspect_ratio(size, shape, expected):
     pixels = photo(*size)
-    fitted, crop = fit_picture(pixels, shape, fit="crop")
+    fitted, seen = fit_picture(pixels, shape, fit="crop")
+    crop = seen.crop
     assert (crop.left, crop.top, crop.right, crop.bottom) == expected
     alone, _ = fit_picture(
         pixels[crop.top : crop.bottom, crop.left : crop.right], shape, fit="crop"
@@ -45,8 +46,29 @@ def test_crop_keeps_the_largest_centred_box_of_the_models_aspect_ratio(size, sha
 
 
 def test_stretch_keeps_the_whole_picture():
-    _, crop = fit_picture(photo(60, 300), (10, 10, 3), fit="stretch")
-    assert crop == Crop(left=0, top=0, right=300, bottom=60)
+    _, seen = fit_picture(photo(60, 300), (10, 10, 3), fit="stretch")
+    assert seen.crop == Crop(left=0, top=0, right=300, bottom=60)
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "expected"),
+    [
+        ((60, 300), (10, 10, 3), (0, 4, 10, 6)),  # left, top, right, bottom in the model's picture
+        ((300, 60), (10, 10, 3), (4, 0, 6, 10)),
+        ((300, 300), (10, 20, 3), (5, 0, 15, 10)),
+        ((100, 300), (10, 10, 3), (0, 3, 10, 6)),  # an odd rest: the smaller half before
+        ((1, 5000), (224, 224, 3), (0, 111, 224, 113)),  # two rows at least
+        ((30, 60), (10, 20, 1), (0, 0, 20, 10)),
+    ],
+)
+def test_pad_keeps_the_whole_picture_and_its_aspect_ratio(size, shape, expected):
+    pixels = photo(*size)
+    fitted, seen = fit_picture(pixels, shape, fit="pad")
+    assert seen.crop == Crop(left=0, top=0, right=size[1], bottom=size[0])
+    placed = seen.placement
+    assert (placed.left, placed.top, placed.right, placed.bottom) == expected
+    alone, _ = fit_picture(pixels, (*seen.size, shape[2]), fit="stretch")
+    np.testing.assert_array_equal(fitted, alone)
 
 
 def test_shrinking_averages_areas():
@@ -73,11 +95,13 @@ def test_enlarging_overshoots_neither_black_nor_white():
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2), (31, 17), (1999, 2003)])
 @pytest.mark.parametrize("shape", [(224, 224, 3), (28, 28, 1), (32, 64, 3)])
-@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
 def test_every_size_gives_whole_levels_of_the_models_shape(size, shape, fit):
-    fitted, crop = fit_picture(photo(*size), shape, fit=fit)
-    assert fitted.shape == shape
+    fitted, seen = fit_picture(photo(*size), shape, fit=fit)
+    assert fitted.shape == (*seen.size, shape[2])
+    assert seen.size == shape[:2] or fit == "pad"
     np.testing.assert_array_equal(fitted, np.clip(np.rint(fitted), 0, 255))
+    crop = seen.crop
     assert 0 <= crop.left < crop.right <= size[1]
     assert 0 <= crop.top < crop.bottom <= size[0]
 
@@ -107,10 +131,11 @@ def test_a_model_of_four_channels_is_refused():
 
 def test_a_label_map_of_the_models_size_is_taken_as_it_is():
     labels = RNG.integers(0, 9, (10, 20))
-    assert fit_labels(labels, (300, 500), (10, 20, 3), fit="crop") is labels
+    fitted = fit_labels(labels, (300, 500), (10, 20, 3), fit="crop")
+    np.testing.assert_array_equal(fitted, labels)
 
 
-@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
 @pytest.mark.parametrize("size", [(40, 60), (10, 15), (33, 47), (4, 5), (1, 7), (500, 90)])
 @pytest.mark.parametrize("kind", [np.int32, np.uint16])
 def test_a_label_map_goes_where_its_photo_goes(size, fit, kind):
@@ -119,12 +144,18 @@ def test_a_label_map_goes_where_its_photo_goes(size, fit, kind):
     halves = np.zeros((H, W), kind)
     halves[: H // 2, : W // 2] = 40_000
     as_photo = np.repeat((halves > 0).astype(np.uint8)[..., np.newaxis] * 255, 3, axis=2)
-    shown, _ = fit_picture(as_photo, (10, 15, 3), fit=fit)
+    shown, seen = fit_picture(as_photo, (10, 15, 3), fit=fit)
     labels = fit_labels(halves, size, (10, 15, 3), fit=fit)
     assert labels.dtype == kind
-    assert labels.shape == (10, 15)
+    assert labels.shape == seen.size
     assert (labels[shown[..., 0] == 255] == 40_000).all()
     assert (labels[shown[..., 0] == 0] == 0).all()
+
+
+def test_a_label_map_of_the_models_size_is_cut_to_the_place_of_a_padded_photo():
+    labels = np.arange(200).reshape(10, 20)
+    fitted = fit_labels(labels, (300, 300), (10, 20, 3), fit="pad")
+    assert (fitted == labels[:, 5:15]).all()
 
 
 def test_a_label_map_keeps_its_numbers_and_none_come_between():

@@ -6,16 +6,19 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from structlog.testing import capture_logs
 
 from service.contract.artefacts import Artefact
 from service.contract.names import new_id
+from service.contract.outcome import Crop, Placement
 from service.contract.records import Count, State
+from service.contract.request import Grid, Method, Outputs
 from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
-from service.contract.store import Store, image_key, open_store
+from service.contract.store import Store, attributions_key, image_key, open_store
 from service.contract.traces import Traces
 from tests.chaos.sleeper import Shelf, Sleeping
 from tests.tiny import ORDER
@@ -25,11 +28,12 @@ from worker.engine.explanation import Explanation
 from worker.jobs import Explainer
 
 
-def begun(store: Store, max_evals: int) -> Task:
+def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chosen: object) -> Task:
     """An explanation of the smaller model whose picture is stored."""
     picture = io.BytesIO()
-    Image.fromarray(np.full((16, 24, 3), 90, np.uint8)).save(picture, "PNG")
-    settings = ORDER.settings.model_copy(update={"model": "dozer", "max_evals": max_evals})
+    Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(picture, "PNG")
+    chosen |= {"model": "dozer", "max_evals": max_evals}
+    settings = ORDER.settings.model_copy(update=chosen)
     sent = Artefact.of(picture.getvalue())
     image = ORDER.image.model_copy(update={"sha256": sent.sha256, "bytes": sent.size})
     order = ORDER.model_copy(update={"settings": settings, "image": image})
@@ -116,6 +120,41 @@ def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
         assert ending.status is Status.SUCCEEDED
         under_way.append(sum(task.control.count.planned > 0 for task in tasks))
     assert under_way == [2, 2, 4, 4, 5]
+
+
+@pytest.mark.parametrize("method", ["partition", "permutation"])
+def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: Method) -> None:
+    """A photo of 40 x 10 in a model's 16 x 24: it fills 6 columns from the tenth on."""
+    store = open_store("memory:")
+    task = begun(
+        store, 300, (40, 10), fit="pad", masker="constant(7,8,9)", method=method,
+        superpixels=Grid(kind="grid", rows=2, columns=3), outputs=Outputs(indices=[0, 2]),
+    )  # fmt: skip
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    [(_, ending)] = explainer.explain([task])
+    assert isinstance(ending, Ending)
+    assert ending.outcome
+    assert ending.artefacts
+    assert ending.outcome.crop == Crop(left=0, top=0, right=10, bottom=40)
+    assert ending.outcome.placement == Placement(left=10, top=0, right=14, bottom=16)
+    assert ending.outcome.players == 6
+    assert ending.artefacts.shape == (16, 24, 3, 2)
+    npz = store.get(attributions_key(task.state.id, task.attempt))
+    with np.load(io.BytesIO(npz)) as arrays:
+        inside = np.zeros((16, 24), bool)
+        inside[:, 10:14] = True
+        assert (arrays["data"][~inside] == [7, 8, 9]).all()
+        assert (arrays["data"][inside] == 90).all()
+        assert not arrays["values"][~inside].any()
+        assert arrays["values"].shape == (16, 24, 3, 2)
+        share = inside.mean()  # the model's scores are the means of colours
+        np.testing.assert_allclose(
+            arrays["values"].sum(axis=(0, 1, 2)), [83 * share, 81 * share], rtol=1e-5
+        )
+        assert set(np.unique(arrays["players"][inside])) == set(range(6))
+        assert (arrays["players"][~inside] == -1).all()
+        if method == "permutation":
+            assert not arrays["standard_errors"][~inside].any()
 
 
 def test_a_damaged_upload_is_told_and_not_explained() -> None:

@@ -10,6 +10,8 @@ from tests.extras import import_or_skip
 from worker.models.errors import ModelUnavailable, RegistryError
 from worker.models.registry import read_registry
 
+A = '[models.a]\nfile = "a.keras"\n'
+
 
 @pytest.fixture
 def read(tmp_path):
@@ -63,10 +65,18 @@ def test_before_loading_a_card_tells_what_the_file_says(read):
     ).cards()
     assert card.status is ModelStatus.LOADING
     assert card.fit == "stretch"
+    assert card.fits == ["crop", "stretch", "pad"]
     assert card.license == "MIT"
     assert card.preprocessing == "BGR, (x - 128) / (1, 2, 3)"
     assert card.value_range == (0, 255)
     assert card.digest is card.reason is card.labels is None
+
+
+def test_the_first_fit_that_is_allowed_is_the_models_own_unless_it_says_so(read):
+    (card,) = read(A + 'fits = ["pad", "crop"]').cards()
+    assert (card.fit, card.fits) == ("pad", ["pad", "crop"])
+    (card,) = read(A + 'fit = "crop"\nfits = ["pad", "crop"]').cards()
+    assert card.fit == "crop"
 
 
 def test_a_model_that_is_not_listed_is_unavailable(read):
@@ -82,9 +92,6 @@ def test_a_file_that_the_operator_did_not_list_is_not_loaded(read, tmp_path, nam
     registry = read('[models.a]\nfile = "a.keras"')
     with pytest.raises(ModelUnavailable, match=r"is served; served are \['a'\]"):
         registry.get(name.format(folder=tmp_path.name, path=path))
-
-
-A = '[models.a]\nfile = "a.keras"\n'
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,13 @@ A = '[models.a]\nfile = "a.keras"\n'
         ('[models.a]\nfile = "a.pb"', "key file: .keras, .h5, .hdf5 files are read; received a.pb"),
         (A + 'weights = "imagenet"', "weights go with application only"),
         ('[models.a]\napplication="VGG16"\npreprocessing="tf"', "an application has its own"),
-        (A + 'fit = "pad"', "key fit: Input should be 'crop' or 'stretch'; received 'pad'"),
+        (
+            A + 'fit = "zoom"',
+            "key fit: Input should be 'crop', 'stretch' or 'pad'; received 'zoom'",
+        ),
+        (A + "fits = []", "key fits: "),
+        (A + 'fits = ["crop", "zoom"]', "key fits"),
+        (A + 'fit = "pad"\nfits = ["crop"]', "model 'a': fit is pad, but fits are crop"),
         (A + "input_shape = [8, 8, 4]", "key input_shape: Input should be 1 or 3; received 4"),
         (A + "labels = 5", "key labels: Input should be a valid list; received 5"),
         (
@@ -143,7 +156,7 @@ def test_a_mistake_is_answered_with_the_file_the_model_and_the_key(read, tmp_pat
 
 def test_every_mistake_of_a_file_is_told_at_once(read):
     with pytest.raises(RegistryError) as raised:
-        read(A + 'fit = "pad"\nsize = 3')
+        read(A + 'fit = "zoom"\nsize = 3')
     assert len(str(raised.value).splitlines()) == 2
 
 

@@ -15,11 +15,12 @@ from worker.engine.control import UNATTENDED, Control
 from worker.engine.errors import PictureError, RequestError, ScoresError
 from worker.engine.faithfulness import Curve, Faithfulness, most_evaluations
 from worker.engine.links import find_link
-from worker.engine.maskers import make_masker
+from worker.engine.maskers import Masker, make_masker
 from worker.engine.method import Game, Method
 from worker.engine.predictor import Predictor
 from worker.engine.request import Request, is_tied, select_outputs
 from worker.engine.superpixels import make_players
+from worker.engine.surround import Place, Surrounded
 
 
 @dataclass
@@ -68,8 +69,9 @@ class Explained:
 class Explanation:
     """Asks for coalitions, is sent their scores, and knows at any time how far it has come.
 
-    picture: (H, W, C) float32 in 0..255. Raises PictureError where it does not fit the predictor,
-    and RequestError or one of its kinds where the request does not.
+    picture: (H, W, C) float32 in 0..255. place: where it lies in the predictor's input, if it does
+    not fill that. Raises PictureError where it does not fit the predictor, and RequestError or one
+    of its kinds where the request does not.
     """
 
     def __init__(
@@ -78,15 +80,18 @@ class Explanation:
         picture: Pictures,
         request: Request,
         *,
+        place: Place | None = None,
         control: Control = UNATTENDED,
     ) -> None:
-        _check_picture(picture, predictor.input_shape)
+        _check_picture(picture, picture.shape if place else predictor.input_shape)
         if request.method not in METHODS:
             raise RequestError(f"method is {request.method!r}; it must be one of {list(METHODS)}")
         self.control = control
-        self.masker = make_masker(request.masker, picture)
+        self.masker: Masker = make_masker(request.masker, picture)
+        if place:
+            self.masker = Surrounded(self.masker, picture.shape, place, predictor.input_shape)
         self.timings = Timings()
-        self._shape = predictor.input_shape
+        self._shape: Shape = picture.shape
         self._players = make_players(request.superpixels, picture)
         self._request = request
         self._link = find_link(request.link)
@@ -97,6 +102,12 @@ class Explanation:
         self._curves: tuple[Curve, ...] = ()
         self._done = 0  # evaluations
         self._planned_for_curves = 0  # evaluations, at most
+
+    @property
+    def shown(self) -> Pictures:
+        """Give the picture that the model sees with nothing hidden, (H, W, C) of its input."""
+        [shown] = self.masker(everybody(self._shape))
+        return np.asarray(shown)
 
     @property
     def player_count(self) -> int:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from worker.images import Fit
+from service.contract.request import Fit
 from worker.models.errors import RegistryError
 from worker.models.preprocessing import Preprocessing, PreprocessingOrName
 
@@ -62,12 +62,25 @@ class ModelEntry(BaseModel):
     backend: Backend = "tensorflow"
     precision: Precision | None = None
     fit: Fit = "crop"
+    fits: tuple[Fit, ...] = Field(default=get_args(Fit), min_length=1)
     input_shape: Shape | None = None
     description: str | None = None
     data: str | None = None
     accuracy: str | None = None
     limits: str | None = None
     license: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_fit_by_default(cls, value: dict[str, Any]) -> dict[str, Any]:
+        fits = value.get("fits")
+        return {"fit": fits[0], **value} if isinstance(fits, list) and fits else value
+
+    @model_validator(mode="after")
+    def _fit_is_allowed(self) -> "ModelEntry":
+        if self.fit not in self.fits:
+            raise ValueError(f"fit is {self.fit}, but fits are {', '.join(self.fits)}")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> "ModelEntry":

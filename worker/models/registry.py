@@ -101,6 +101,7 @@ class Registry:
             value_range=(0.0, 255.0),
             preprocessing=entry.preprocessing_text,
             fit=entry.fit,
+            fits=list(entry.fits),
             description=entry.description,
             data=entry.data,
             accuracy=entry.accuracy,

@@ -12,7 +12,7 @@ from anyio import to_thread
 from service.api.edge.belonging import mismatch
 from service.api.intake.caching import Caching, key_of_request, take_over
 from service.api.intake.label_maps import check_size, inspect_label_map
-from service.api.intake.resolve import check_served, resolve
+from service.api.intake.resolve import check_regions, check_served, resolve
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import Services
@@ -168,8 +168,11 @@ def _want(
         traceparent=services.traces.traceparent(),
         cache=None if upload.caching is Caching.AVOID else key,
     )
-    if label_map and card.input_shape:
-        check_size(label_map, order.image, card.input_shape)
+    if card.input_shape:
+        if label_map:
+            check_size(label_map, order.image, card.input_shape)
+        photo = order.image.height, order.image.width
+        check_regions(settings.superpixels, photo, card.input_shape, settings.fit, name)
     return Wanted(plan, order, earlier)
 
 

@@ -32,7 +32,7 @@ from service.contract.store import (
 log = structlog.get_logger(__name__)
 
 OF_THE_MODEL = {
-    *("digest", "input_shape", "labels", "value_range", "preprocessing", "fit"),
+    *("digest", "input_shape", "labels", "value_range", "preprocessing"),
     *("backend", "device", "dtype"),
 }
 TIMING = {"metadata", "priority"}  # settings that change no number

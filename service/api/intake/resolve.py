@@ -10,13 +10,16 @@ from service.api.protocol.errors import ApiError, invalid_setting, retry_after
 from service.contract.cards import ModelCard, ModelStatus
 from service.contract.request import (
     ExplanationSettings,
+    Fit,
     Grid,
     Outputs,
     ResolvedSettings,
+    Slic,
     Superpixels,
 )
 from service.contract.schema import ErrorCode
 from service.contract.size import Shape, count_numbers, count_outputs, most_outputs
+from service.contract.view import view
 
 DEFAULT_TOP = 4
 LARGEST_KERNEL = 4096  # pixels
@@ -41,6 +44,7 @@ def resolve(
     check_players(settings.method, players)
     chosen = {
         "model": card.name,
+        "fit": _fit(settings.fit, card),
         "superpixels": superpixels,
         "outputs": _outputs(settings.outputs, card),
         "max_evals": budget(settings, players, limit=max_evals),
@@ -104,6 +108,17 @@ def _unavailable(card: ModelCard) -> ApiError:
     )
 
 
+# --- Fit
+
+
+def _fit(wanted: Fit | None, card: ModelCard) -> Fit:
+    """The model's own, or another that its card allows. Raises ApiError."""
+    if wanted is None or wanted in card.fits:
+        return wanted or card.fit
+    said = f"the model {card.name} does not allow {wanted}; it allows {', '.join(card.fits)}"
+    raise invalid_setting("fit", said, wanted, card.fits)
+
+
 # --- Method and superpixels
 
 
@@ -125,6 +140,21 @@ def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
             said = f"the model's pictures have {most} {name} of pixels"
             bounds = {"minimum": 1, "maximum": most}
             raise invalid_setting(f"superpixels.{name}", said, received, bounds)
+
+
+def check_regions(
+    superpixels: Superpixels, photo: tuple[int, int], shape: Shape, fit: Fit, name: str
+) -> None:
+    """Not more of them than a photo (H, W) can be cut into at its place. Raises ApiError."""
+    h, w = view(photo, shape[:2], fit=fit).size
+    said = f"of the picture {name} the model sees {w} x {h} pixels by the fit {fit}"
+    if isinstance(superpixels, Grid) and (superpixels.rows > h or superpixels.columns > w):
+        received = {"rows": superpixels.rows, "columns": superpixels.columns}
+        most = {"rows": {"maximum": h}, "columns": {"maximum": w}}
+        raise invalid_setting("superpixels", said, received, most)
+    if isinstance(superpixels, Slic) and superpixels.segments > h * w:
+        bounds = {"minimum": 2, "maximum": h * w}
+        raise invalid_setting("superpixels.segments", said, superpixels.segments, bounds)
 
 
 # --- Masker

@@ -99,6 +99,7 @@ def _found(outcome: Outcome | None) -> dict[str, object]:
         "warnings",
         "metrics",
         "crop",
+        "placement",
         "runtime",
         "timings",
     )

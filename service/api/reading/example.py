@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.api.reading import documents
-from service.contract.outcome import Crop, Outcome, OutputResult, Runtime, Timings
+from service.contract.outcome import Crop, Outcome, OutputResult, Placement, Runtime, Timings
 from service.contract.records import Count, Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, ModelRef, Status
@@ -11,7 +11,11 @@ from service.contract.warnings import ResultWarning, WarningCode
 
 _ORDER = Order(
     settings=ResolvedSettings(
-        model="resnet50", superpixels=Pixels(kind="pixels"), outputs=Outputs(top=1), max_evals=500
+        model="resnet50",
+        fit="crop",
+        superpixels=Pixels(kind="pixels"),
+        outputs=Outputs(top=1),
+        max_evals=500,
     ),
     model=ModelRef(name="resnet50", digest="sha256:" + "4f" * 32),
     image=ImageInfo(sha256="a1" * 32, bytes=37_971, format="JPEG", width=451, height=300),
@@ -49,6 +53,7 @@ _OUTCOME = Outcome(
     ],
     metrics=[],
     crop=Crop(left=75, top=0, right=375, bottom=300),
+    placement=Placement(left=0, top=0, right=224, bottom=224),
     runtime=Runtime(backend="tf.function", device="cpu", dtype="float32", versions={}),
     timings=Timings(
         queued_s=0.02, prepare_s=0.01, engine_s=9.5, masking_s=5.1, model_s=8.9, store_s=0.05

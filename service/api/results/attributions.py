@@ -59,7 +59,8 @@ class AttributionsDocument(Answer):
         description="Of the values; null where the method knows none"
     )
     players: list[list[int]] | None = Field(
-        description="The superpixel of each pixel, from 0; null where pixels play"
+        description="The superpixel of each pixel, from 0; -1 around a padded photo; null where "
+        "pixels play"
     )
 
 

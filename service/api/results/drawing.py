@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from service import render
-from service.contract.outcome import Crop
+from service.contract.outcome import Crop, Placement
 
 Style = Literal["figure", "overlay", "heat"]
 Size = Literal["model", "original"] | Annotated[int, Field(ge=32, le=4096)]
@@ -48,8 +48,15 @@ class Subject:
     arrays: render.Attributions
     scores: list[float]
     crop: Crop
+    placement: Placement
     photo: Callable[[], NDArray[np.uint8]]  # (H0, W0, 3), upright
     true_label: str | None = None
+
+    @property
+    def on_photo(self) -> render.Attributions:
+        """Those of the photo, without what surrounds it in the model's picture."""
+        box = self.placement
+        return self.arrays.within(box.left, box.top, box.right, box.bottom)
 
     @property
     def row(self) -> render.Row:
@@ -114,7 +121,7 @@ def _area(columns: int, rows: int, width: int | None) -> int:
 def _overlay(subject: Subject, size: Size | None, look: Look) -> bytes:
     drawn = partial(
         render.overlay,
-        subject.arrays,
+        subject.arrays if size == "model" else subject.on_photo,
         percentile=look.percentile,
         alpha=0.6 if look.alpha is None else look.alpha,
         palette=look.palette,
@@ -131,7 +138,7 @@ def _overlay(subject: Subject, size: Size | None, look: Look) -> bytes:
 def _heat(subject: Subject, size: Size | None, look: Look) -> bytes:
     drawn = partial(
         render.heat,
-        subject.arrays,
+        subject.on_photo if size == "original" else subject.arrays,
         percentile=look.percentile,
         palette=look.palette,
         score=subject.scores[0],

@@ -115,6 +115,7 @@ def _subject(
         artefacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
+        placement=outcome.placement,
         photo=partial(_photo, services, state),
         true_label=true_label,
     )
