@@ -3,10 +3,23 @@
 from typing import Any
 
 from service.contract.cards import ModelCard, ModelStatus
+from service.contract.fingerprint import ModelParts, ModelRef, fingerprint_of
 from service.contract.outcome import Crop, Outcome, OutputResult, Placement, Runtime, Timings
 from service.contract.records import Order
 from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import ImageInfo, ModelRef
+from service.contract.schema import ImageInfo
+
+PARTS = ModelParts(
+    architecture="sha256:" + "cd" * 32,
+    weights="sha256:" + "ab" * 32,
+    labels="sha256:" + "ef" * 32,
+    preprocessing="none",
+    fit="crop",
+    input_shape=(8, 12, 3),
+    backend="none",
+    dtype="float32",
+)
+MODEL = ModelRef(name="tiny", fingerprint=fingerprint_of(PARTS), parts=PARTS)
 
 
 def card(**differing: Any) -> ModelCard:
@@ -15,7 +28,7 @@ def card(**differing: Any) -> ModelCard:
         "name": "tiny",
         "default": True,
         "status": ModelStatus.AVAILABLE,
-        "digest": "sha256:" + "ab" * 32,
+        "parts": PARTS,
         "input_shape": (8, 12, 3),
         "output_count": 5,
         "labels": ["ant", "bee", "crane", "dog", "crane"],
@@ -24,6 +37,8 @@ def card(**differing: Any) -> ModelCard:
         "fit": "crop",
         "fits": ["crop", "stretch", "pad"],
     }
+    parts = differing.get("parts", PARTS)
+    known["fingerprint"] = parts and fingerprint_of(parts)
     return ModelCard.model_validate(dict.fromkeys(ModelCard.model_fields) | known | differing)
 
 
@@ -35,10 +50,11 @@ ORDER = Order(
         outputs=Outputs(top=1),
         max_evals=500,
     ),
-    model=ModelRef(name="tiny", digest=None),
+    model=MODEL,
     image=ImageInfo(sha256="0" * 64, bytes=1, format="PNG", width=60, height=40),
 )
 OUTCOME = Outcome(
+    model=MODEL,
     partial=False,
     solution_concept="Owen values",
     evaluations=100,

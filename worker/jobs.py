@@ -11,6 +11,7 @@ from typing import TypeVar
 import structlog
 
 from service.contract.artefacts import Artefact, Artefacts, read_whole
+from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.label_maps import LabelMapError, decode_label_map
 from service.contract.ledger import Work
 from service.contract.outcome import Runtime, Timings
@@ -59,6 +60,7 @@ class Prepared:
 
     task: Task
     model: LoadedModel
+    used: ModelRef  # the model by what the explanation makes of it
     pixels: Pictures  # (H, W, C) float32 in 0..255
     view: View
     explanation: Explanation
@@ -101,6 +103,9 @@ class Explainer:
         if order is None:
             return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
         model = self._registry.get(order.settings.model)
+        used = model_ref(order.settings.model, model.card.parts, order.settings.fit)
+        if order.model.fingerprint not in (None, used.fingerprint):
+            return failed(ErrorCode.MODEL_CHANGED, _other_model(order.model, used))
         with self._span("fetch", task):
             image = self._fetch(image_key(id_), order.image)
             label_map = None
@@ -118,9 +123,8 @@ class Explainer:
         if numbers > self._settings.max_values:  # of an order that the API would not write now
             return failed(ErrorCode.INVALID_SETTINGS, self._too_large(numbers))
         seconds = time.perf_counter() - began
-        return Prepared(
-            task, model, explanation.shown if place else pixels, view, explanation, numbers, seconds
-        )
+        shown = explanation.shown if place else pixels
+        return Prepared(task, model, used, shown, view, explanation, numbers, seconds)
 
     def _too_large(self, numbers: int) -> str:
         limit = self._settings.max_values
@@ -175,6 +179,7 @@ class Explainer:
         outcome = make_outcome(
             explained,
             prepared.model.labels,
+            model=prepared.used,
             partial=so_far is not None,
             view=prepared.view,
             runtime=_runtime(prepared.model),
@@ -188,7 +193,9 @@ class Explainer:
         began = time.perf_counter()
         explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
         labels = prepared.model.labels
-        arrays, blocks = pack_attributions(explained, prepared.pixels, prepared.view, labels)
+        arrays, blocks = pack_attributions(
+            explained, prepared.pixels, prepared.view, labels, prepared.used
+        )
         stored = self._put(attributions_key(explanation_id, attempt), arrays)
         curves = None
         if explained.faithfulness:
@@ -249,6 +256,14 @@ def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> lis
         *of_precision(prepared.model.card),
         *(of_crop(prepared.view.crop, order.image) if order else []),
     ]
+
+
+def _other_model(asked: ModelRef, served: ModelRef) -> str:
+    """The numbers would not be those asked for, and they would answer for them from the cache."""
+    return (
+        f"the model {asked.name} was {asked.fingerprint} when this was accepted, and the worker "
+        f"that took it serves {served.fingerprint}: ask again to have it explained"
+    )
 
 
 def _runtime(model: LoadedModel) -> Runtime:

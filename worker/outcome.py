@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from service.contract.arrays import by_output, pack_arrays
 from service.contract.artefacts import Section
+from service.contract.fingerprint import ModelRef
 from service.contract.outcome import (
     Curve,
     Faithfulness,
@@ -23,13 +24,14 @@ from worker.engine.explanation import Explained
 
 
 def pack_attributions(
-    explained: Explained, pixels: Pictures, view: View, labels: list[str]
+    explained: Explained, pixels: Pictures, view: View, labels: list[str], model: ModelRef
 ) -> tuple[bytes, Section]:
     """The npz that clients get, and where its index is: see `pack_arrays`.
 
     values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and output_indices;
     where they are known also standard_errors, as values, and players, (H, W) int32. Where the photo
-    does not fill the picture (H, W), what is around it has no credit, and is of no player: -1.
+    does not fill the picture (H, W), what is around it has no credit, and is of no player: -1. The
+    model's name, fingerprint and parts (JSON) are arrays () of text.
     """
     attribution = explained.attribution
     arrays: dict[str, NDArray[Any] | None] = {
@@ -40,6 +42,9 @@ def pack_attributions(
         "output_names": np.array([labels[index] for index in explained.outputs]),
         "output_indices": explained.outputs,
         "players": attribution.players,
+        "model_name": np.array(model.name),
+        "model_fingerprint": np.array(model.fingerprint),
+        "model_parts": np.array(model.parts.model_dump_json() if model.parts else ""),
     }
     (H, W), place = pixels.shape[:2], view.placement
     around = (place.top, H - place.bottom), (place.left, W - place.right)
@@ -69,6 +74,7 @@ def make_outcome(
     explained: Explained,
     labels: list[str],
     *,
+    model: ModelRef,
     partial: bool,
     view: View,
     runtime: Runtime,
@@ -78,6 +84,7 @@ def make_outcome(
     """What the document tells; `labels` are those of all outputs of the model."""
     outputs = _output_results(explained, labels)
     return Outcome(
+        model=model,
         partial=partial,
         solution_concept=explained.attribution.solution_concept,
         evaluations=explained.attribution.evaluations,

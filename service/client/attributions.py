@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.fingerprint import OF_MODEL, ModelParts, ModelRef
+
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
@@ -19,6 +21,7 @@ class Attributions:
     output_indices: list[int]
     standard_errors: NDArray[np.float32] | None  # (H, W, C, K); None: the method knows none
     players: NDArray[np.int32] | None  # (H, W), whose each pixel is; -1: nobody's; None: no regions
+    model: ModelRef | None  # what computed them; None: an earlier version, which did not tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +35,32 @@ class BatchAttributions:
     output_indices: list[list[int]]
     standard_errors: NDArray[np.float32] | None  # (N, H, W, C, K)
     players: NDArray[np.int32] | None  # (N, H, W)
+    models: list[ModelRef] | None  # what computed each
     ids: list[str]  # of the explanations
     positions: list[int]  # of their pictures in the upload, from 0
 
 
 def read_npz(content: bytes) -> Attributions:
     """Read the arrays as the API sends them; nothing is unpickled."""
-    return Attributions(**_arrays(content))
+    fields, models = _arrays(content)
+    return Attributions(**fields, model=models[0] if models else None)
 
 
 def read_batch_npz(content: bytes) -> BatchAttributions:
     """Read the arrays of a batch as the API sends them; nothing is unpickled."""
-    return BatchAttributions(**_arrays(content))
+    fields, models = _arrays(content)
+    return BatchAttributions(**fields, models=models)
 
 
-def _arrays(content: bytes) -> dict[str, Any]:
-    """The fields; names, indices and ids as lists, what is not known as None."""
+def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
+    """The fields, names, indices and ids as lists, what is not known as None; and the models."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         arrays: dict[str, Any] = dict(archive)
     listed = ("output_names", "output_indices", "ids", "positions")
     lists = {name: arrays[name].tolist() for name in listed if name in arrays}
-    return {"standard_errors": None, "players": None, **arrays, **lists}
+    told = [np.atleast_1d(arrays.pop(name)).tolist() for name in OF_MODEL if name in arrays]
+    models = [
+        ModelRef(name=name, fingerprint=fingerprint, parts=ModelParts.model_validate_json(parts))
+        for name, fingerprint, parts in zip(*told, strict=True)
+    ]
+    return {"standard_errors": None, "players": None, **arrays, **lists}, models or None

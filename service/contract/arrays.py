@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from service.contract.artefacts import MOST_INFLATED, Artefacts, Section
+from service.contract.fingerprint import OF_MODEL
 from service.contract.store import DamagedArtefact, Store
 
 AXES = {  # of the arrays of an explanation, by their letters, and of what their numbers are
@@ -33,8 +34,9 @@ AXES = {  # of the arrays of an explanation, by their letters, and of what their
     "output_names": ("K", np.str_),
     "output_indices": ("K", np.integer),
     "players": ("HW", np.integer),
+    **dict.fromkeys(OF_MODEL, ("", np.str_)),
 }
-KNOWN_OF_SOME = ("standard_errors", "players")
+KNOWN_OF_SOME = ("standard_errors", "players", *OF_MODEL)  # earlier versions named no model
 BY_OUTPUT = ("values", "standard_errors")  # a block for each output
 TOLD_OF_OUTPUTS = ("base_values", "output_names", "output_indices")  # (K,), small: in one block
 OF_RECORD = ("output_indices", "output_names")  # which the record has as well

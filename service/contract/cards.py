@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from service.contract.answer import Answer
+from service.contract.fingerprint import Digest, ModelParts
 from service.contract.request import Fit
 
 
@@ -32,7 +33,10 @@ class ModelSummary(Answer):
     default: bool
     status: ModelStatus
     reason: str | None = Field(description="Why it is not available")
-    digest: str | None = Field(description="sha256 of the weights, as sha256:<hex>")
+    fingerprint: Digest | None = Field(
+        description="sha256 over its parts: another one, other scores or names"
+    )
+    parts: ModelParts | None = Field(description="What the fingerprint covers")
     input_shape: tuple[int, int, int] | None = Field(description="Height, width, channels")
     output_count: int | None
     backend: str | None

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from service.contract.answer import Answer
+from service.contract.fingerprint import ModelRef
 from service.contract.request import Metric
 from service.contract.warnings import ResultWarning
 
@@ -106,6 +107,7 @@ class Placement(Answer):
 class Outcome(Answer):
     """What the worker found; stored with the explanation when it ends."""
 
+    model: ModelRef = Field(description="The model that computed it")
     partial: bool = Field(description="True where a cancel ended it early")
     solution_concept: str
     evaluations: int

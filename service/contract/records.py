@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.artefacts import Artefacts
+from service.contract.fingerprint import ModelRef
 from service.contract.names import EXPLANATION_ID
 from service.contract.outcome import Outcome
 from service.contract.request import ResolvedSettings
-from service.contract.schema import Failure, ImageInfo, LabelMapInfo, ModelRef, Status
+from service.contract.schema import Failure, ImageInfo, LabelMapInfo, Status
 
 # What is read from Redis is believed as far as it has these types.
 Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, to year 9999

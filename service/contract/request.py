@@ -31,6 +31,18 @@ class Request(BaseModel):
     )
 
 
+# --- Which model
+
+
+class PinnedModel(Request):
+    """A model by name and fingerprint: refused, with 409, where another one is served."""
+
+    name: str = Field(max_length=200)
+    fingerprint: str = Field(
+        pattern="^sha256:[0-9a-f]{64}$", description="As its card and earlier explanations give it"
+    )
+
+
 # --- Which outputs
 
 
@@ -152,8 +164,8 @@ def _each_once(metrics: list[Metric]) -> list[Metric]:
 class ExplanationSettings(Request):
     """How a picture is to be explained; every field has a default, and the answer echoes them."""
 
-    model: str | None = Field(
-        None, max_length=200, description="Name of a model; null: the default"
+    model: Annotated[str, Field(max_length=200)] | PinnedModel | None = Field(
+        None, description="Name of a model, with its fingerprint to pin it; null: the default"
     )
     method: Method = Field("partition", description="How credit is found; see GET /v1/methods")
     masker: str = Field(

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field, JsonValue
 
 from service.contract.answer import Answer
+from service.contract.fingerprint import ModelRef
 from service.contract.outcome import Crop, MetricArea, OutputResult, Placement, Runtime, Timings
 from service.contract.request import ResolvedSettings
 from service.contract.warnings import ResultWarning
@@ -39,6 +40,7 @@ class ErrorCode(StrEnum):
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     UNKNOWN_MODEL = "unknown_model"
     UNKNOWN_OUTPUT = "unknown_output"
+    MODEL_CHANGED = "model_changed"
     MODEL_UNAVAILABLE = "model_unavailable"
     MODEL_FAILED = "model_failed"
     NO_RESULT = "no_result"
@@ -93,13 +95,6 @@ class Status(StrEnum):
     @property
     def done(self) -> bool:
         return self not in (Status.QUEUED, Status.RUNNING, Status.CANCELING)
-
-
-class ModelRef(Answer):
-    """Which model was, or will be, explained."""
-
-    name: str
-    digest: str | None
 
 
 class ImageInfo(Answer):

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from service.contract.fingerprint import ModelRef
 from service.contract.ledger import Ledger
 from service.contract.names import new_batch_id, new_id
 from service.contract.queue import connect
 from service.contract.records import Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import ErrorCode, ImageInfo, ModelRef
+from service.contract.schema import ErrorCode, ImageInfo
 from tests.chaos import stand_in
 from tests.chaos.nursery import Forked
 from tests.chaos.stage import LEASE_S, end
@@ -72,7 +73,7 @@ class Scene:
                 max_evals=500,
                 metadata={"steps": steps, "step_s": step_s},
             ),
-            model=ModelRef(name="none", digest=None),
+            model=ModelRef(name="none", fingerprint=None, parts=None),
             image=ImageInfo(sha256="0", bytes=1, format="PNG", width=1, height=1),
             batch=batch_id,
         )

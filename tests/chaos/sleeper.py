@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from service.contract.cards import ModelCard
 from service.contract.deadlines import Deadlines
+from service.contract.fingerprint import labels_digest
 from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
 from service.contract.queue import EXPLAIN, Job, connect
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from service.contract.traces import Traces
-from tests.tiny import card
+from tests.tiny import PARTS, card
 from worker.engine.coalitions import Shape
 from worker.engine.predictor import check_pictures
 from worker.housekeeping import Housekeeping
@@ -60,10 +61,11 @@ class Shelf:
 
 
 def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
+    parts = PARTS.model_copy(update={"input_shape": shape, "labels": labels_digest(LABELS)})
     announced = card(
         name=name,
         default=name == "sleeper",
-        digest="sha256:" + name.encode().hex(),
+        parts=parts,
         input_shape=shape,
         output_count=len(LABELS),
         labels=LABELS,

@@ -57,7 +57,7 @@ def test_announcing_again_replaces_the_card(connection, new_card):
 
 def test_a_model_is_recalled_as_a_worker_could_last_use_it(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
-    blank = new_card(status=ModelStatus.LOADING, digest=None, input_shape=None)
+    blank = new_card(status=ModelStatus.LOADING, parts=None, input_shape=None)
     announce(connection, "w", [blank], lease_s=30)
     assert read_presence(connection).cards == [blank]
     assert read_presence(connection).usable == [new_card()]

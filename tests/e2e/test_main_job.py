@@ -132,7 +132,7 @@ def test_model_cards_state_what_a_client_must_know(running: Running) -> None:
     assert cards["fashion_mnist"].input_shape == (28, 28, 1)
     for card in cards.values():
         assert card.status == "available"
-        assert card.digest
+        assert card.fingerprint
         assert card.accuracy
         assert card.limits
     labels = running.client.model("cifar10").labels

@@ -33,7 +33,7 @@ from service.contract.request import Metric
 from service.contract.schema import Failure, Status
 from service.contract.settings import Settings
 from service.contract.store import Store, attributions_key, faithfulness_key
-from tests.tiny import output_result
+from tests.tiny import MODEL, PARTS, output_result
 
 EXPLAINED = {0: "ant", 2: "crane"}  # output: label
 
@@ -112,6 +112,9 @@ def some_arrays() -> dict[str, Any]:
         "data": random.uniform(0, 255, (8, 12, 3)).astype(np.float32),
         "output_names": np.array(list(EXPLAINED.values())),
         "output_indices": np.array(list(EXPLAINED)),
+        "model_name": np.array(MODEL.name),
+        "model_fingerprint": np.array(MODEL.fingerprint),
+        "model_parts": np.array(PARTS.model_dump_json()),
     }
 
 
@@ -154,6 +157,7 @@ def some_outcome(
 ) -> Outcome:
     """Of a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
     return Outcome(
+        model=MODEL,
         partial=partial,
         solution_concept="Owen values",
         evaluations=96,

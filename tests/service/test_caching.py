@@ -8,8 +8,10 @@ from service.contract.clock import as_seconds
 from service.contract.ledger import Ledger
 from service.contract.schema import ErrorCode, Failure
 from tests.service.conftest import some_curves
+from tests.tiny import PARTS
 
 URL = "/v1/explanations"
+OTHER = PARTS.model_copy(update={"architecture": "sha256:" + "0" * 64})
 
 
 async def test_the_same_request_is_answered_at_once_as_an_explanation_of_its_own(
@@ -54,18 +56,16 @@ async def test_what_does_not_show_in_the_result_alone_makes_no_other_request(ask
         assert (await ask(**differing)).headers["cache-status"] == "Shapshot; fwd=miss"
 
 
-@pytest.mark.parametrize(
-    "differing",
-    [
-        {"digest": "sha256:" + "cd" * 32},
-        {"preprocessing": "pixels / 255"},
-        {"fit": "stretch"},
-        {"labels": ["a", "b", "c", "d", "e"]},
-    ],
-)
+@pytest.mark.parametrize("differing", [{"parts": OTHER}, {"device": "gpu:0 H200"}])
 async def test_a_model_that_has_changed_computes_anew(ask, hand, new_card, differing):
     hand.succeed((await ask()).json()["id"])
     hand.announce(new_card(**differing))
+    assert (await ask()).status_code == 202
+
+
+async def test_a_model_without_a_fingerprint_is_computed_each_time(ask, hand, new_card):
+    hand.announce(new_card(parts=None))
+    hand.succeed((await ask()).json()["id"])
     assert (await ask()).status_code == 202
 
 
@@ -201,7 +201,7 @@ async def test_what_is_known_is_answered_while_its_model_is_loaded_again(
     ask, hand, new_card, new_photo, refused
 ):
     hand.succeed((await ask()).json()["id"])
-    hand.announce(new_card(status="loading", digest=None, labels=None, output_count=None))
+    hand.announce(new_card(status="loading", parts=None, labels=None, output_count=None))
     assert (await ask()).status_code == 200
     refused(await ask(picture=new_photo(50, 40)), 503, "model_unavailable")
 

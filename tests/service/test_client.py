@@ -21,6 +21,7 @@ from service.contract.settings import Settings
 from service.render import PALETTES
 from tests.conftest import wait_until
 from tests.service.conftest import some_arrays, some_curves
+from tests.tiny import MODEL
 
 
 @pytest.fixture
@@ -198,6 +199,7 @@ def test_a_batch_from_upload_to_arrays_and_figure(ask, hand, new_photo):
     assert (arrays.ids, arrays.positions) == ([first], [0])
     assert arrays.output_names == [["ant", "crane"]]
     assert (arrays.standard_errors, arrays.players) == (None, None)
+    assert arrays.models == [MODEL]
     assert size_of(ask("batch_heatmap", batch.id, width=400))[0] == 400
     ask("delete_batch", batch.id)
     with pytest.raises(ShapshotError) as refused:

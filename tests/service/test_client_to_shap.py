@@ -20,6 +20,7 @@ def found(height=8, width=9, channels=3, outputs=2, *, seed=0, prefix="") -> Att
         output_indices=list(range(outputs)),
         standard_errors=None,
         players=None,
+        model=None,
     )
 
 

@@ -171,14 +171,15 @@ RESULTS = (
     *("/attributions?format=json", "/attributions?format=npz", "/attributions?format=npy"),
     *("/attributions?format=npz&output=ant", "/heatmap.png"),
 )
+OF_OUTPUTS = ("values", "base_values", "output_names", "output_indices")
 MISFITS = {
-    "fewer outputs": lambda a: {n: a[n][..., :1] if n != "data" else a[n] for n in a},
-    "more outputs": lambda a: {
-        n: np.concatenate([a[n], a[n]], axis=-1) if n != "data" else a[n] for n in a
-    },
+    "fewer outputs": lambda a: a | {n: a[n][..., :1] for n in OF_OUTPUTS},
+    "more outputs": lambda a: a | {n: np.concatenate([a[n], a[n]], axis=-1) for n in OF_OUTPUTS},
     "other outputs": lambda a: a | {"output_indices": a["output_indices"] + 1},
     "other names": lambda a: a | {"output_names": a["output_names"][::-1]},
     "more names": lambda a: a | {"output_names": np.array(["a", "b", "c"])},
+    "a model of two names": lambda a: a | {"model_name": np.array(["a", "b"])},
+    "a fingerprint that is a number": lambda a: a | {"model_fingerprint": np.array(7)},
     "names that are numbers": lambda a: a | {"output_names": np.array([1, 2])},
     "indices that are fractions": lambda a: a | {"output_indices": np.array([0.5, 2.5])},
     "one base value": lambda a: a | {"base_values": a["base_values"][:1]},

@@ -10,6 +10,7 @@ from service.contract.outcome import Placement
 from service.contract.schema import ErrorCode, Failure
 from service.contract.store import attributions_key
 from tests.service.conftest import some_arrays
+from tests.tiny import MODEL
 
 URL = "/v1/explanations"
 NPZ, NPY, JSON = "application/x-npz", "application/x-npy", "application/json"
@@ -38,7 +39,8 @@ async def test_npz_holds_the_arrays_as_the_worker_stored_them(served, done):
     answer = await served.get(f"{path}/attributions", headers={"Accept": NPZ})
     assert answer.headers["content-type"] == NPZ
     received = np.load(io.BytesIO(answer.content), allow_pickle=False)
-    assert set(received) == {"values", "base_values", "data", "output_names", "output_indices"}
+    assert set(received) == set(arrays)
+    assert str(received["model_fingerprint"]) == MODEL.fingerprint
     for name, array in arrays.items():
         np.testing.assert_array_equal(received[name], array)
         assert received[name].dtype == array.dtype

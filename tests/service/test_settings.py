@@ -4,6 +4,10 @@ import time
 
 import pytest
 
+from service.contract.fingerprint import fingerprint_of, model_ref
+from tests.tiny import MODEL, PARTS, card
+
+OTHER = PARTS.model_copy(update={"weights": "sha256:" + "0" * 64})
 URL = "/v1/explanations"
 KINDS = {"kind": ["grid", "labels", "pixels", "slic"]}
 
@@ -126,11 +130,66 @@ async def test_a_model_of_four_channels_is_not_inpainted(ask, hand, new_card, re
     assert (await ask(masker="constant(1,2,3,4)")).status_code == 202
 
 
-async def test_a_named_model_is_used_and_its_digest_recorded(ask, hand, new_card):
-    hand.announce(new_card(), new_card(name="other", default=False, digest="sha256:cd"))
+async def test_a_named_model_is_used_and_what_it_is_recorded(ask, hand, new_card):
+    other = PARTS.model_copy(update={"fit": "stretch"})
+    hand.announce(
+        new_card(),
+        new_card(name="other", default=False, parts=other, fit="stretch"),
+    )
     document = (await ask(model="other")).json()
-    assert document["model"] == {"name": "other", "digest": "sha256:cd"}
+    assert document["model"] == {
+        "name": "other",
+        "fingerprint": fingerprint_of(other),
+        "parts": other.model_dump(mode="json"),
+    }
     assert (await ask()).json()["model"]["name"] == "tiny"
+
+
+async def test_a_model_may_be_pinned_by_its_fingerprint(ask, hand, new_card, refused, connection):
+    pinned = {"name": "tiny", "fingerprint": MODEL.fingerprint}
+    document = (await ask(model=pinned)).json()
+    assert document["model"]["fingerprint"] == MODEL.fingerprint
+    assert document["settings"]["model"] == "tiny"
+    hand.announce(new_card(parts=OTHER))
+    problem = refused(await ask(model=pinned), 409, "model_changed")
+    assert problem["field"] == "settings.model.fingerprint"
+    assert (problem["received"], problem["accepted"]) == (MODEL.fingerprint, fingerprint_of(OTHER))
+    assert connection.llen("rq:queue:test") == 1
+
+
+async def test_the_fit_that_a_request_chooses_is_part_of_the_fingerprint(ask, hand, refused):
+    chosen = model_ref("tiny", PARTS, "stretch")
+    document = (await ask(fit="stretch")).json()
+    assert document["model"] == chosen.model_dump(mode="json")
+    for pinned in (chosen.fingerprint, MODEL.fingerprint):  # of the document, and of the card
+        again = await ask(fit="stretch", model={"name": "tiny", "fingerprint": pinned})
+        assert again.json()["model"]["fingerprint"] == chosen.fingerprint
+    refused(
+        await ask(model={"name": "tiny", "fingerprint": chosen.fingerprint}), 409, "model_changed"
+    )
+
+
+async def test_a_pin_is_held_against_what_is_known_of_a_model_that_no_worker_serves(
+    ask, hand, new_card, refused
+):
+    hand.succeed((await ask()).json()["id"])
+    hand.announce(new_card(), lease_s=-1)
+    assert (await ask(model={"name": "tiny", "fingerprint": MODEL.fingerprint})).status_code == 200
+    refused(
+        await ask(model={"name": "tiny", "fingerprint": fingerprint_of(OTHER)}),
+        409,
+        "model_changed",
+    )
+
+
+async def test_the_document_names_the_model_that_computed(ask, served, hand):
+    """Here that of the hand of the tests, whatever was announced when it was accepted."""
+    hand.announce(card(parts=None))
+    queued = (await ask()).json()
+    assert queued["model"] == {"name": "tiny", "fingerprint": None, "parts": None}
+    hand.succeed(queued["id"])
+    done = (await served.get(f"{URL}/{queued['id']}")).json()
+    assert done["model"] == MODEL.model_dump(mode="json")
 
 
 async def test_an_unknown_model_is_refused_with_the_names_there_are(ask, refused):

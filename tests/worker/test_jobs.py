@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from structlog.testing import capture_logs
 
+from service.client.attributions import read_npz
 from service.contract.artefacts import Artefact
+from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.names import new_id
 from service.contract.outcome import Crop, Placement
 from service.contract.records import Count, State
@@ -36,7 +38,8 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
     settings = ORDER.settings.model_copy(update=chosen)
     sent = Artefact.of(picture.getvalue())
     image = ORDER.image.model_copy(update={"sha256": sent.sha256, "bytes": sent.size})
-    order = ORDER.model_copy(update={"settings": settings, "image": image})
+    model = model_ref("dozer", Shelf(step_s=0).get("dozer").card.parts, settings.fit)
+    order = ORDER.model_copy(update={"settings": settings, "image": image, "model": model})
     now = time.time()
     state = State(
         id=new_id(),
@@ -155,6 +158,42 @@ def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: M
         assert (arrays["players"][~inside] == -1).all()
         if method == "permutation":
             assert not arrays["standard_errors"][~inside].any()
+
+
+def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
+    """Its file was repaired, say, and a worker started anew, while the explanation waited."""
+    store, model = open_store("memory:"), Shelf(step_s=0).get("dozer")
+    assert model.card.parts
+    parts = model.card.parts.model_copy(update={"weights": "sha256:" + "0" * 64})
+    changed = model_ref("dozer", parts, "crop")
+    models = {"dozer": replace(model, card=model.card.model_copy(update={"parts": parts}))}
+    explainer = Explainer(models, store, Settings(), Traces())  # type: ignore[arg-type]
+    [(task, ending)] = explainer.explain([begun(store, max_evals=50)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.MODEL_CHANGED
+    assert task.state.order
+    for fingerprint in (task.state.order.model.fingerprint, changed.fingerprint):
+        assert fingerprint
+        assert fingerprint in ending.error.detail
+
+
+def test_what_was_found_names_the_model_that_computed_it() -> None:
+    """Of an order that was accepted before anybody knew the model, too."""
+    store = open_store("memory:")
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    task = begun(store, max_evals=50)
+    assert task.state.order
+    unknown = ModelRef(name="dozer", fingerprint=None, parts=None)
+    order = task.state.order.model_copy(update={"model": unknown})
+    task = replace(task, state=replace(task.state, order=order))
+    [(_, ending)] = explainer.explain([task])
+    assert isinstance(ending, Ending)
+    assert ending.outcome
+    served = Shelf(step_s=0).get("dozer").card
+    assert ending.outcome.model == model_ref("dozer", served.parts, "crop")
+    npz = read_npz(store.get(attributions_key(task.state.id, task.attempt)))
+    assert npz.model == ending.outcome.model
 
 
 def test_a_damaged_upload_is_told_and_not_explained() -> None:

@@ -70,7 +70,7 @@ def test_a_saved_model_gives_the_scores_of_the_network_it_was_exported_from(serv
     expected = np.asarray(exported(PHOTOS / 127.5 - 1))
     np.testing.assert_allclose(model.predictor(PHOTOS), expected, rtol=1e-5)
     assert model.labels == ["0", "1"]
-    assert model.card.digest.startswith("sha256:")
+    assert model.card.fingerprint.startswith("sha256:")
 
 
 def test_a_saved_model_of_whole_numbers_gets_pixel_values_rounded(serve, tmp_path):
@@ -129,7 +129,7 @@ def test_the_digest_is_of_the_weights_and_not_of_the_file(serve, network, tmp_pa
     registry = serve(
         '[models.a]\nfile = "a.keras"\n[models.b]\nfile = "b.h5"\n[models.c]\nfile = "c.keras"'
     )
-    a, b, c = (card.digest for card in registry.cards())
+    a, b, c = (card.parts.weights for card in registry.cards())
     assert a == b != c
     assert len(a) == len("sha256:") + 64
 
@@ -142,7 +142,7 @@ def test_the_digest_of_a_saved_model_is_of_its_variables(serve, tmp_path):
         '[models.a]\nsaved_model = "seed0"\n[models.b]\nsaved_model = "seed0"\n'
         '[models.c]\nsaved_model = "seed1"'
     )
-    a, b, c = (card.digest for card in registry.cards())
+    a, b, c = (card.parts.weights for card in registry.cards())
     assert a == b != c
 
 

@@ -69,7 +69,7 @@ def test_before_loading_a_card_tells_what_the_file_says(read):
     assert card.license == "MIT"
     assert card.preprocessing == "BGR, (x - 128) / (1, 2, 3)"
     assert card.value_range == (0, 255)
-    assert card.digest is card.reason is card.labels is None
+    assert card.fingerprint is card.parts is card.reason is card.labels is None
 
 
 def test_the_first_fit_that_is_allowed_is_the_models_own_unless_it_says_so(read):

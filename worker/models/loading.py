@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from service.contract.cards import ModelCard, ModelStatus, PrecisionError
+from service.contract.fingerprint import ModelParts, fingerprint_of, labels_digest
 from worker.engine.predictor import Predictor
 from worker.models.applications import imagenet_labels
 from worker.models.backends import open_predictor, prepare
@@ -46,9 +47,20 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     predictor, precision_error = open_predictor(entry, network, preprocess)
     _check_scores(predictor)
     labels = _labels(entry, predictor.n_outputs, weights_cache)
+    parts = ModelParts(
+        architecture=network.architecture,
+        weights=weights_digest(network.weights),
+        labels=labels_digest(labels),
+        preprocessing=entry.preprocessing_text,
+        fit=entry.fit,
+        input_shape=predictor.input_shape,
+        backend=predictor.backend,
+        dtype=predictor.dtype,
+    )
     known = {
         "status": ModelStatus.AVAILABLE,
-        "digest": weights_digest(network.weights),
+        "fingerprint": fingerprint_of(parts),
+        "parts": parts,
         "input_shape": predictor.input_shape,
         "output_count": predictor.n_outputs,
         "backend": predictor.backend,

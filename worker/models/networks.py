@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from worker.models.applications import open_application
+from worker.models.architecture import keras_architecture
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
+from worker.models.graphs import graph_architecture, graph_dtype, least_precise
 
 Tensor = Any  # TensorFlow has no complete types
 Shape = tuple[int, int, int]
@@ -34,6 +36,7 @@ class Network:
     own_preprocessing: Callable[[Tensor], Tensor] | None
     input_shape: Shape
     compute_dtype: str
+    architecture: str  # digest of what it computes, weights apart
     weights: list[Any]
     owner: object  # what `forward` only refers to weakly
 
@@ -88,10 +91,17 @@ def _of_keras(
         forward=lambda pictures: model(pictures, training=False),
         own_preprocessing=preprocess,
         input_shape=_input_shape(getattr(model, "input_shape", None), wanted),
-        compute_dtype=model.compute_dtype,
+        compute_dtype=least_precise(_compute_dtypes(model)),
+        architecture=keras_architecture(model),
         weights=model.weights,
         owner=model,
     )
+
+
+def _compute_dtypes(model: Any) -> list[str]:
+    """Of each layer that computes by itself, the type; Keras casts what it is fed."""
+    layers = [each for each in model._flatten_layers() if not each._layers]  # no public walk
+    return [each.compute_dtype for each in layers if type(each).__name__ != "InputLayer"]
 
 
 def _of_saved_model(folder: Path, wanted: Shape | None) -> Network:
@@ -112,15 +122,11 @@ def _of_saved_model(folder: Path, wanted: Shape | None) -> Network:
         forward=forward,
         own_preprocessing=None,
         input_shape=_input_shape(_free_shape(spec.shape), wanted),
-        compute_dtype=spec.dtype.name if spec.dtype.is_floating else "float32",
-        weights=list(signature.variables) or [_file_bytes(folder)],
+        compute_dtype=graph_dtype(signature),
+        architecture=graph_architecture(signature, folder),
+        weights=list(signature.variables),
         owner=loaded,
     )
-
-
-def _file_bytes(folder: Path) -> Any:
-    """A frozen graph has no variables: its weights are in the graph."""
-    return np.fromfile(folder / "saved_model.pb", np.uint8)
 
 
 def _serving_signature(signatures: Any) -> Any:

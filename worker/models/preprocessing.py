@@ -66,7 +66,7 @@ class Preprocessing(BaseModel):
 
 
 def _text(levels: tuple[float, ...]) -> str:
-    numbers = [f"{level:g}" for level in levels]
+    numbers = [repr(level).removesuffix(".0") for level in levels]  # in full, to tell two apart
     return numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"
 
 

@@ -59,6 +59,7 @@ _PROBLEMS = (
     ErrorCode.IDEMPOTENCY_MISMATCH,
     ErrorCode.UNKNOWN_MODEL,
     ErrorCode.UNKNOWN_OUTPUT,
+    ErrorCode.MODEL_CHANGED,
     ErrorCode.MODEL_UNAVAILABLE,
     ErrorCode.NO_WORKER,
     ErrorCode.SHARE_FULL,

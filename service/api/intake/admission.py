@@ -12,11 +12,12 @@ from anyio import to_thread
 from service.api.edge.belonging import mismatch
 from service.api.intake.caching import Caching, key_of_request, take_over
 from service.api.intake.label_maps import check_size, inspect_label_map
-from service.api.intake.resolve import check_regions, check_served, resolve
+from service.api.intake.resolve import check_regions, check_served, name_of, resolve
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import Services
 from service.contract.cards import ModelCard
+from service.contract.fingerprint import model_ref
 from service.contract.ledger import Claimed
 from service.contract.logs import request_id
 from service.contract.names import new_id
@@ -32,7 +33,7 @@ from service.contract.presence import read_presence
 from service.contract.records import Order, State
 from service.contract.request import Priority, ResolvedSettings
 from service.contract.room import NoRoom, ShareFull
-from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, ModelRef
+from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo
 from service.contract.store import StoreError, image_key, label_map_key
 
 UNKNOWN_S = 10  # until there is room, where nothing has ended yet
@@ -138,7 +139,7 @@ def _plan(
         regions=regions,
     )
     served = present.cards if present.workers else []
-    return Plan(resolved, card, upload.settings.model, served)
+    return Plan(resolved, card, name_of(upload.settings.model), served)
 
 
 def _want(
@@ -153,20 +154,21 @@ def _want(
     settings, card = plan.settings, plan.card
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
-    key = key_of_request(sha256, label_map, settings, card, owner)
+    model = model_ref(card.name, card.parts, settings.fit)
+    key = key_of_request(sha256, label_map, settings, model.fingerprint, card.device, owner)
     earlier = services.ledger.earlier(key, owner) if upload.caching is Caching.USE else None
     image = earlier.order.image if earlier and earlier.order else None
     if not earlier:
         plan.check_served()
     order = Order(
         settings=settings,
-        model=ModelRef(name=card.name, digest=card.digest),
+        model=model,
         image=image or _inspect(services, name, content, sha256),
         label_map=label_map,
         owner=owner,
         request_id=request_id(),
         traceparent=services.traces.traceparent(),
-        cache=None if upload.caching is Caching.AVOID else key,
+        cache=key if model.fingerprint and upload.caching is not Caching.AVOID else None,
     )
     if card.input_shape:
         if label_map:

@@ -1,7 +1,7 @@
 """What the same request gave before, for whoever asks again; unless `Cache-Control` says otherwise.
 
 The same are two requests of one owner with the same bytes, the same settings but for metadata and
-priority, and a model of which all is the same that shows in the numbers or their names.
+priority, and a model of the same fingerprint on the same kind of device.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ from service.api.edge.belonging import mismatch
 from service.api.services import Services
 from service.api.version import version
 from service.contract.artefacts import Artefact, check_size
-from service.contract.cards import ModelCard
 from service.contract.records import State
 from service.contract.request import ResolvedSettings
 from service.contract.schema import LabelMapInfo
@@ -31,10 +30,6 @@ from service.contract.store import (
 
 log = structlog.get_logger(__name__)
 
-OF_THE_MODEL = {
-    *("digest", "input_shape", "labels", "value_range", "preprocessing"),
-    *("backend", "device", "dtype"),
-}
 TIMING = {"metadata", "priority"}  # settings that change no number
 
 
@@ -56,17 +51,19 @@ def key_of_request(
     image: str,
     label_map: LabelMapInfo | None,
     settings: ResolvedSettings,
-    card: ModelCard,
+    model: str | None,
+    device: str | None,
     owner: str | None,
 ) -> str:
-    """Equal for requests with the same answer. image: its sha256."""
+    """Equal for requests with the same answer. image: its sha256; model: its fingerprint."""
     same = {
         "version": version(),
         "owner": owner,
         "image": image,
         "label_map": label_map.sha256 if label_map else None,
         "settings": settings.model_dump(mode="json", exclude=TIMING),
-        "model": card.model_dump(mode="json", include=OF_THE_MODEL),
+        "model": model,
+        "device": device,  # another one rounds otherwise
     }
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 

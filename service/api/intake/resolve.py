@@ -8,11 +8,13 @@ from service.api.intake.budget import Players, budget, check_players, count_play
 from service.api.intake.methods import METHODS, OWN_SETTINGS, methods_taking
 from service.api.protocol.errors import ApiError, invalid_setting, retry_after
 from service.contract.cards import ModelCard, ModelStatus
+from service.contract.fingerprint import model_ref
 from service.contract.request import (
     ExplanationSettings,
     Fit,
     Grid,
     Outputs,
+    PinnedModel,
     ResolvedSettings,
     Slic,
     Superpixels,
@@ -35,7 +37,9 @@ def resolve(
     regions: int | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
     """What to compute and with which model; `regions`: of the label map. Raises ApiError."""
-    card, shape = _known(_find_card(settings.model, cards))
+    card, shape = _known(_find_card(name_of(settings.model), cards))
+    fit = _fit(settings.fit, card)
+    _check_pin(settings.model, card, fit)
     _check_masker(settings.masker, shape[2])
     _check_taken(settings)
     superpixels = settings.superpixels or METHODS[settings.method].superpixels
@@ -44,7 +48,7 @@ def resolve(
     check_players(settings.method, players)
     chosen = {
         "model": card.name,
-        "fit": _fit(settings.fit, card),
+        "fit": fit,
         "superpixels": superpixels,
         "outputs": _outputs(settings.outputs, card),
         "max_evals": budget(settings, players, limit=max_evals),
@@ -52,6 +56,10 @@ def resolve(
     resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
     _check_size(resolved, settings.outputs, shape, players, max_values)
     return resolved, card
+
+
+def name_of(model: str | PinnedModel | None) -> str | None:
+    return model.name if isinstance(model, PinnedModel) else model
 
 
 def check_served(name: str | None, cards: Sequence[ModelCard]) -> None:
@@ -94,6 +102,20 @@ def _known(card: ModelCard) -> tuple[ModelCard, Shape]:
     if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
         return card, card.input_shape
     raise _unavailable(card)
+
+
+def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> None:
+    """Never another model under the same name where one is pinned. Raises ApiError.
+
+    What may be pinned is the card's fingerprint or that of an explanation with the same fit.
+    """
+    used = model_ref(card.name, card.parts, fit).fingerprint
+    if isinstance(model, PinnedModel) and model.fingerprint not in (card.fingerprint, used):
+        detail = (
+            f"another model is served as {card.name} than the one pinned: its card says what it is"
+        )
+        field = "settings.model.fingerprint"
+        raise ApiError(ErrorCode.MODEL_CHANGED, detail, field, model.fingerprint, used)
 
 
 def _unavailable(card: ModelCard) -> ApiError:

@@ -39,6 +39,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.NOT_FINISHED: (409, "Not finished"),
     ErrorCode.STILL_RUNNING: (409, "Still running"),
     ErrorCode.CANCELED: (409, "Canceled"),
+    ErrorCode.MODEL_CHANGED: (409, "Another model is served under this name"),
     ErrorCode.GONE: (410, "Expired"),
     ErrorCode.TOO_LARGE: (413, "Too large"),
     ErrorCode.URI_TOO_LONG: (414, "Address too long"),

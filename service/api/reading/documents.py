@@ -30,6 +30,7 @@ def explanation(state: State, root_path: str) -> Explanation:
         expires_at=moment_or_none(state.expires_at),
         attempts=state.attempts,
         cached_from=state.cached_from,
+        model=state.outcome.model if state.outcome else order.model,
         **_asked(order),
         progress=progress(state),
         **_found(state.outcome),
@@ -83,7 +84,7 @@ def next_look_s(state: State) -> int:
 
 
 def _asked(order: Order) -> dict[str, object]:
-    names = ("settings", "model", "image", "label_map")
+    names = ("settings", "image", "label_map")
     return {name: getattr(order, name) for name in names}
 
 

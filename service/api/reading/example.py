@@ -3,12 +3,24 @@
 from typing import Any
 
 from service.api.reading import documents
+from service.contract.fingerprint import ModelParts, ModelRef, fingerprint_of
 from service.contract.outcome import Crop, Outcome, OutputResult, Placement, Runtime, Timings
 from service.contract.records import Count, Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import ImageInfo, ModelRef, Status
+from service.contract.schema import ImageInfo, Status
 from service.contract.warnings import ResultWarning, WarningCode
 
+_PARTS = ModelParts(
+    architecture="sha256:" + "3a" * 32,
+    weights="sha256:" + "4f" * 32,
+    labels="sha256:" + "5c" * 32,
+    preprocessing="caffe: BGR, (x - (103.939, 116.779, 123.68)) / 1",
+    fit="crop",
+    input_shape=(224, 224, 3),
+    backend="tensorflow",
+    dtype="float32",
+)
+_MODEL = ModelRef(name="resnet50", fingerprint=fingerprint_of(_PARTS), parts=_PARTS)
 _ORDER = Order(
     settings=ResolvedSettings(
         model="resnet50",
@@ -17,10 +29,11 @@ _ORDER = Order(
         outputs=Outputs(top=1),
         max_evals=500,
     ),
-    model=ModelRef(name="resnet50", digest="sha256:" + "4f" * 32),
+    model=_MODEL,
     image=ImageInfo(sha256="a1" * 32, bytes=37_971, format="JPEG", width=451, height=300),
 )
 _OUTCOME = Outcome(
+    model=_MODEL,
     partial=False,
     solution_concept="Owen values of a fixed binary image tree",
     evaluations=500,
@@ -54,7 +67,7 @@ _OUTCOME = Outcome(
     metrics=[],
     crop=Crop(left=75, top=0, right=375, bottom=300),
     placement=Placement(left=0, top=0, right=224, bottom=224),
-    runtime=Runtime(backend="tf.function", device="cpu", dtype="float32", versions={}),
+    runtime=Runtime(backend="tensorflow", device="cpu", dtype="float32", versions={}),
     timings=Timings(
         queued_s=0.02, prepare_s=0.01, engine_s=9.5, masking_s=5.1, model_s=8.9, store_s=0.05
     ),

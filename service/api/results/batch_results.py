@@ -19,12 +19,13 @@ from service.api.results.figures import FIGURE, FigureLook, figure_of
 from service.api.results.forms import Member, npz, rows
 from service.api.services import Provided, Services
 from service.contract.arrays import BY_OUTPUT
+from service.contract.fingerprint import OF_MODEL
 from service.contract.records import State
 from service.contract.schema import ErrorCode, Status
 
 MOST_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
 LARGE = ("values", "standard_errors", "data", "players")
-SMALL = ("base_values", "output_names", "output_indices")
+SMALL = ("base_values", "output_names", "output_indices", *OF_MODEL)
 NPZ = MEDIA_TYPES["npz"]
 router = APIRouter(prefix="/v1/batches", tags=["results"])
 
@@ -40,7 +41,8 @@ async def get_batch_attributions(request: Request, services: Provided, batch_id:
 
     `values` (N, H, W, C, K), `base_values` (N, K), `data` (N, H, W, C), `output_names` and
     `output_indices` (N, K), of each picture its own; `ids` (N,) and `positions` (N,) say which.
-    Where they are known also `standard_errors`, as values, and `players` (N, H, W).
+    Where they are known also `standard_errors`, as values, and `players` (N, H, W); of each
+    `model_name`, `model_fingerprint` and `model_parts` (JSON), (N,).
     """
     batch = await services.catalogue.batch(batch_id)
     states = _succeeded(batch)
@@ -115,7 +117,8 @@ def _members(services: Services, states: Mapping[int, State]) -> Iterator[Member
             yield Member(name, (len(states), *shape), dtype, content(name))
     small = [artefacts.load_arrays(services, each, names=SMALL) for each in states.values()]
     for name in SMALL:
-        yield Member.of(name, np.stack([arrays[name] for arrays in small]))
+        if all(name in arrays for arrays in small):
+            yield Member.of(name, np.stack([arrays[name] for arrays in small]))
     yield Member.of("ids", np.array([state.id for state in states.values()]))
     yield Member.of("positions", np.array(list(states)))
 
