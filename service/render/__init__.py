@@ -8,14 +8,15 @@ from service.render.chart import faithfulness_chart
 from service.render.colours import channel_sums, limit
 from service.render.curves import METRICS, Curve
 from service.render.errors import BadAttributions, BadCurves, BadOption, RenderError
-from service.render.layers import Box, heat, overlay
-from service.render.layout import MAX_COLUMNS, MAX_PIXELS
+from service.render.layers import MAX_LAYER_PIXELS, Box, heat, overlay
+from service.render.layout import MAX_COLUMNS, MAX_PIXELS, Size
 from service.render.page import figure
 from service.render.palettes import PALETTES, PaletteName
 from service.render.row import Row
 
 __all__ = [
     "MAX_COLUMNS",
+    "MAX_LAYER_PIXELS",
     "MAX_PIXELS",
     "METRICS",
     "NAMES",
@@ -29,6 +30,7 @@ __all__ = [
     "PaletteName",
     "RenderError",
     "Row",
+    "Size",
     "attributions_of",
     "channel_sums",
     "faithfulness_chart",

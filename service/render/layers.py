@@ -8,9 +8,11 @@ from service.render import alt_text
 from service.render.attributions import Attributions
 from service.render.colours import Scale, Sums, channel_sums, limit
 from service.render.errors import BadOption
-from service.render.layout import MAX_PIXELS, Size
+from service.render.layout import Size
 from service.render.palettes import PaletteName, find_palette
 from service.render.raster import png, resized, rgb_picture
+
+MAX_LAYER_PIXELS = 4096 * 4096  # of an output alone or over a picture
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
 
@@ -90,9 +92,9 @@ def _layer(sums: Sums, scale: Scale, box: Box) -> Image.Image:
 
 def _checked_size(size: Size) -> Size:
     width, height = size
-    if not (width >= 1 and height >= 1 and width * height <= MAX_PIXELS):
+    if not (width >= 1 and height >= 1 and width * height <= MAX_LAYER_PIXELS):
         raise BadOption(
-            f"width and height must be 1 or more and give at most {MAX_PIXELS} pixels; "
+            f"width and height must be 1 or more and give at most {MAX_LAYER_PIXELS} pixels; "
             f"received {width} x {height}"
         )
     return size

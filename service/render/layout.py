@@ -8,7 +8,7 @@ from service.render.errors import BadOption
 from service.render.text import Font, load_font, wrap
 
 MAX_COLUMNS = 6
-MAX_PIXELS = 100_000_000  # of a drawing
+MAX_PIXELS = 50_000_000  # of a figure
 PANEL = 240  # pixels, the longer side of a panel unless whole multiples of the picture come close
 PANEL_RANGE = (180, 320)  # pixels, what comes close
 MIN_CELL = 120  # pixels, so that a narrow picture leaves room for its title

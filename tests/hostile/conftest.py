@@ -12,12 +12,20 @@ import psutil
 import pytest
 import redis
 
+from service.contract.arrays import pack_arrays
+from service.contract.artefacts import Artefact, Artefacts
 from service.contract.cards import ModelCard
 from service.contract.identity import compare
+from service.contract.ledger import Ledger
+from service.contract.names import new_id
 from service.contract.presence import announce
+from service.contract.records import Order
+from service.contract.schema import Status
 from service.contract.settings import Settings
-from service.contract.store import open_store
+from service.contract.store import Store, attributions_key, open_store
 from tests.live import Live, live_api
+from tests.service.conftest import arrays_of
+from tests.tiny import OUTCOME, output_result
 
 MAX_UPLOAD_BYTES = 12_000_000
 
@@ -79,6 +87,21 @@ def read_answer(connection: socket.socket) -> Answer:
         response.begin()
         media_type = response.headers.get_content_type()
         return Answer(response.status, media_type, response.read())
+
+
+def explain(ledger: Ledger, store: Store, order: Order, shape: tuple[int, int, int, int]) -> str:
+    """Let an explanation end with values of this shape, H, W, C and K; its id."""
+    ledger.accept(id_ := new_id(), order, timeout_s=60)
+    attempt = ledger.begin(id_)
+    assert attempt
+    npz, blocks = pack_arrays(arrays_of(*shape))
+    store.put(attributions_key(id_, attempt), npz)
+    stored = Artefacts(shape=shape, attributions=Artefact.of(npz), blocks=blocks)
+    outcome = OUTCOME.model_copy(
+        update={"outputs": [output_result(index) for index in range(shape[3])]}
+    )
+    ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artefacts=stored)
+    return id_
 
 
 Serve = Callable[..., Api]

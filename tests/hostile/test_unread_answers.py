@@ -7,17 +7,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.contract.arrays import pack_arrays
-from service.contract.artefacts import Artefact, Artefacts
 from service.contract.ledger import Ledger, Tick
 from service.contract.names import new_id
 from service.contract.records import Count, Order
-from service.contract.schema import Status
-from service.contract.store import Store, attributions_key
+from service.contract.store import Store
 from tests.conftest import wait_until
-from tests.hostile.conftest import Api, read_answer
-from tests.service.conftest import arrays_of
-from tests.tiny import OUTCOME, output_result
+from tests.hostile.conftest import Api, explain, read_answer
 
 SHAPE = (224, 224, 3, 4)
 VALUES_MB = 2.4
@@ -31,17 +26,7 @@ def ask(target: str) -> bytes:
 @pytest.fixture
 def large(ledger: Ledger, store: Store, order: Order) -> str:
     """The path of an explanation with as many values as four outputs of a usual model have."""
-    ledger.accept(id_ := new_id(), order, timeout_s=60)
-    attempt = ledger.begin(id_)
-    assert attempt
-    npz, blocks = pack_arrays(arrays_of(*SHAPE))
-    store.put(attributions_key(id_, attempt), npz)
-    stored = Artefacts(shape=SHAPE, attributions=Artefact.of(npz), blocks=blocks)
-    outcome = OUTCOME.model_copy(
-        update={"outputs": [output_result(index) for index in range(SHAPE[3])]}
-    )
-    ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artefacts=stored)
-    return f"/v1/explanations/{id_}"
+    return f"/v1/explanations/{explain(ledger, store, order, SHAPE)}"
 
 
 def connect(api: Api, stack: ExitStack) -> socket.socket:

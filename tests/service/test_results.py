@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.api.results.drawing import layer_size
 from service.contract.outcome import Placement
 from service.contract.schema import ErrorCode, Failure
 from service.contract.store import attributions_key
+from service.render import BadOption
 from tests.service.conftest import some_arrays
 from tests.tiny import MODEL
 
@@ -372,6 +374,19 @@ async def test_an_explanation_canceled_in_the_queue_has_no_result(served, create
 async def test_a_result_that_left_the_store_is_no_result(served, done, refused, store, path):
     store.delete_explanation(done[0].rsplit("/", 1)[1])
     refused(await served.get(f"{done[0]}/{path}"), 404, "no_result")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(None, (4729, 3547)), (3000, (3000, 2250)), ("model", (224, 224))]
+)
+def test_an_overlay_of_a_large_photo_is_as_large_as_a_layer_may_be(size, expected):
+    assert layer_size("overlay", size, model=(224, 224), photo=(8000, 6000)) == expected
+
+
+@pytest.mark.parametrize("style", ["overlay", "heat"])
+def test_a_layer_as_large_as_a_large_photo_is_refused(style):
+    with pytest.raises(BadOption, match="16777216 pixels; received 8000 x 6000"):
+        layer_size(style, "original", model=(224, 224), photo=(8000, 6000))
 
 
 async def test_a_drawing_over_a_long_photo_may_not_grow_without_bound(

@@ -1,8 +1,8 @@
 """What of an explanation goes into a heatmap, how it looks, and at which size."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -49,6 +49,7 @@ class Subject:
     scores: list[float]
     crop: Crop
     placement: Placement
+    photo_size: render.Size  # upright
     photo: Callable[[], NDArray[np.uint8]]  # (H0, W0, 3), upright
     true_label: str | None = None
 
@@ -71,7 +72,29 @@ def draw(subject: Subject, style: Style, size: Size | None, look: Look) -> bytes
         return draw_figure([subject.row], look, size if isinstance(size, int) else None)
     if subject.true_label is not None:
         raise render.BadOption(f"only a figure shows a true_label; received style {style}")
-    return _overlay(subject, size, look) if style == "overlay" else _heat(subject, size, look)
+    model = subject.arrays.data.shape[1::-1]
+    drawn = layer_size(style, size, model=model, photo=subject.photo_size)
+    on_photo = lies_on_photo(style, size)
+    crop = _box(subject, drawn) if on_photo else None
+    arrays = subject.on_photo if on_photo else subject.arrays
+    if style == "heat":
+        return render.heat(
+            arrays,
+            size=drawn,
+            crop=crop,
+            percentile=look.percentile,
+            palette=look.palette,
+            score=subject.scores[0],
+        )
+    return render.overlay(
+        arrays,
+        picture=_ground(subject.photo(), drawn) if on_photo else None,
+        crop=crop,
+        percentile=look.percentile,
+        alpha=0.6 if look.alpha is None else look.alpha,
+        palette=look.palette,
+        score=subject.scores[0],
+    )
 
 
 def draw_figure(rows: Sequence[render.Row], look: Look, width: int | None) -> bytes:
@@ -83,6 +106,30 @@ def draw_figure(rows: Sequence[render.Row], look: Look, width: int | None) -> by
         width_px=width,
         palette=look.palette,
     )
+
+
+def lies_on_photo(style: Style, size: Size | None) -> bool:
+    """Whether a layer fits the photo; else it fits the model's input."""
+    return size == "original" or (style == "overlay" and size != "model")
+
+
+def layer_size(
+    style: Style, size: Size | None, *, model: render.Size, photo: render.Size
+) -> render.Size:
+    """Width and height of a layer. Raises render.BadOption where that is too large to draw."""
+    width, height = photo if lies_on_photo(style, size) else model
+    scale = size / width if isinstance(size, int) else 1.0
+    if size is None:  # as large as may be
+        scale = min(1.0, math.sqrt(render.MAX_LAYER_PIXELS / (width * height)))
+        width, height = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+    else:
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    if width * height > render.MAX_LAYER_PIXELS:
+        raise render.BadOption(
+            f"a layer may have {render.MAX_LAYER_PIXELS} pixels; received {width} x {height}: "
+            f"give a smaller width as size"
+        )
+    return width, height
 
 
 # --- How much memory it takes
@@ -98,13 +145,11 @@ def held_of_figure(shapes: Sequence[tuple[int, int, int, int]], width: int | Non
 
 
 def held_of_layer(
-    shape: tuple[int, int, int, int], photo: tuple[int, int] | None, width: int | None
+    shape: tuple[int, int, int, int], photo: render.Size | None, size: render.Size
 ) -> int:
-    """Bytes of an output alone, or over the photo of this width and height."""
-    columns, rows = photo or (shape[1], shape[0])
-    drawn = min(_area(columns, rows, width), render.MAX_PIXELS)
-    decoded = columns * rows * PHOTO_BYTES if photo else 0
-    return _held_of_arrays((*shape[:3], 1)) + decoded + drawn * LAYER_BYTES
+    """Bytes of an output alone, or over the photo of this width and height, drawn at `size`."""
+    decoded = photo[0] * photo[1] * PHOTO_BYTES if photo else 0
+    return _held_of_arrays((*shape[:3], 1)) + decoded + size[0] * size[1] * LAYER_BYTES
 
 
 def _held_of_arrays(shape: tuple[int, int, int, int]) -> int:
@@ -112,60 +157,18 @@ def _held_of_arrays(shape: tuple[int, int, int, int]) -> int:
     return H * W * (K * (C * VALUE_BYTES + SUM_BYTES) + C * VALUE_BYTES)
 
 
-def _area(columns: int, rows: int, width: int | None) -> int:
-    """Pixels, where it is brought to that width."""
-    scale = width / columns if width else 1.0
-    return round(columns * scale) * round(rows * scale)
+def _ground(photo: NDArray[np.uint8], size: render.Size) -> NDArray[np.uint8]:
+    """The photo at this width and height."""
+    picture = Image.fromarray(photo)
+    return np.asarray(picture if picture.size == size else picture.resize(size))
 
 
-def _overlay(subject: Subject, size: Size | None, look: Look) -> bytes:
-    drawn = partial(
-        render.overlay,
-        subject.arrays if size == "model" else subject.on_photo,
-        percentile=look.percentile,
-        alpha=0.6 if look.alpha is None else look.alpha,
-        palette=look.palette,
-        score=subject.scores[0],
-    )
-    if size == "model":
-        return drawn()
-    photo = Image.fromarray(subject.photo())
-    scale = size / photo.width if isinstance(size, int) else 1.0
-    ground = photo if scale == 1 else photo.resize(_scaled(photo.size, scale))
-    return drawn(picture=np.asarray(ground), crop=_box(subject.crop, scale, ground.size))
-
-
-def _heat(subject: Subject, size: Size | None, look: Look) -> bytes:
-    drawn = partial(
-        render.heat,
-        subject.on_photo if size == "original" else subject.arrays,
-        percentile=look.percentile,
-        palette=look.palette,
-        score=subject.scores[0],
-    )
-    if size == "original":
-        height, width = subject.photo().shape[:2]
-        return drawn(size=(width, height), crop=_box(subject.crop, 1.0, (width, height)))
-    height, width = subject.arrays.data.shape[:2]
-    scale = size / width if isinstance(size, int) else 1.0
-    return drawn(size=_scaled((width, height), scale))
-
-
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Raises render.BadOption where it becomes too large to draw."""
-    width, height = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    if width * height > render.MAX_PIXELS:
-        raise render.BadOption(
-            f"a drawing may have {render.MAX_PIXELS} pixels; received {width} x {height}"
-        )
-    return width, height
-
-
-def _box(crop: Crop, scale: float, within: tuple[int, int]) -> render.Box:
-    """The crop on a picture scaled so, at least a pixel wide and high."""
-    width, height = within
-    left = min(round(crop.left * scale), width - 1)
-    top = min(round(crop.top * scale), height - 1)
-    right = min(max(round(crop.right * scale), left + 1), width)
-    bottom = min(max(round(crop.bottom * scale), top + 1), height)
+def _box(subject: Subject, size: render.Size) -> render.Box:
+    """What the model saw of the photo brought to this size; at least a pixel wide and high."""
+    (width, height), crop = size, subject.crop
+    across, down = width / subject.photo_size[0], height / subject.photo_size[1]
+    left = min(round(crop.left * across), width - 1)
+    top = min(round(crop.top * down), height - 1)
+    right = min(max(round(crop.right * across), left + 1), width)
+    bottom = min(max(round(crop.bottom * down), top + 1), height)
     return left, top, right, bottom

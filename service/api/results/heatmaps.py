@@ -25,6 +25,8 @@ from service.api.results.drawing import (
     draw,
     held_of_figure,
     held_of_layer,
+    layer_size,
+    lies_on_photo,
 )
 from service.api.services import Provided, Services
 from service.contract.pictures import PictureError, decode_picture
@@ -49,7 +51,8 @@ class HeatmapQuery(Look):
     size: Size | None = Field(
         None,
         description="model: the model's input; original: the photo's (not of a figure); or a width "
-        "in pixels. Default: original for an overlay, else model",
+        "in pixels. Default: original for an overlay, smaller where that has more than "
+        f"{render.MAX_LAYER_PIXELS} pixels; else model",
     )
     true_label: TrueLabel | None = Field(None, description="Shown over the picture of a figure")
 
@@ -93,10 +96,20 @@ def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
     width = query.size if isinstance(query.size, int) else None
     if query.style == "figure":
         return held_of_figure([shape], width)
+    photo, model = _photo_size(state), (shape[1], shape[0])
+    try:
+        size = layer_size(query.style, query.size, model=model, photo=photo)
+    except render.BadOption as error:
+        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error), "size") from error
+    reads_photo = query.style == "overlay" and lies_on_photo(query.style, query.size)
+    return held_of_layer(shape, photo if reads_photo else None, size)
+
+
+def _photo_size(state: State) -> render.Size:
+    """Width and height, upright; those of the crop where the record tells no others."""
+    crop = artefacts.outcome_of(state).crop
     image = state.order.image if state.order else None
-    reads_photo = query.size == "original" or (query.style == "overlay" and query.size != "model")
-    photo = (image.width, image.height) if image and reads_photo else None
-    return held_of_layer(shape, photo, width)
+    return (image.width, image.height) if image else (crop.right, crop.bottom)
 
 
 def _draw(services: Services, state: State, shown: Sequence[int], query: HeatmapQuery) -> bytes:
@@ -116,6 +129,7 @@ def _subject(
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         placement=outcome.placement,
+        photo_size=_photo_size(state),
         photo=partial(_photo, services, state),
         true_label=true_label,
     )
