@@ -17,7 +17,7 @@ COPY constraints.txt pyproject.toml ./
 # No code is here yet: this installs the requirements and an empty shapshot with its version.
 RUN --mount=type=cache,target=/root/.cache/pip \
     touch README.md \
-    && /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt '.[service,otel]'
+    && /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt '.[service,heic,otel]'
 
 FROM python AS code
 WORKDIR /app

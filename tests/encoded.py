@@ -6,11 +6,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.extras import import_or_skip
+
 
 def encoded(picture: Image.Image | np.ndarray, form: str = "PNG", **options: Any) -> bytes:
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    if form == "HEIF":
+        import_or_skip("pillow_heif").from_pillow(image).save(buffer, **options)
+    else:
+        image.save(buffer, form, **options)
     return buffer.getvalue()
 
 

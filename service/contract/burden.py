@@ -6,9 +6,10 @@ Looked at before a pixel is decoded; how many pixels there may be is not said he
 import io
 import re
 import struct
-from math import ceil
 
+import numpy as np
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 LONGEST = 100  # times the shorter side: a model sees next to nothing of a longer strip
 MOST_SCANS = 40  # of a JPEG, of which encoders write ten; each goes over all pixels
@@ -17,8 +18,8 @@ MOST_NUMBERS = 100_000  # in a directory of TIFF or EXIF: Pillow makes a Python 
 MOST_EXIF = 8  # segments of a JPEG, of 64 kB each, which Pillow puts together
 
 _COLUMNS, _ROWS, _STRIP_ROWS, _TILE_COLUMNS, _TILE_ROWS = 256, 257, 278, 322, 323  # of TIFF
-_START_OF_SCAN = b"\xff\xda"
-_EXIF = b"Exif\0\0"
+_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
+_SCANS = re.compile(rb"\xff\xda")
 _PLAIN_BYTES = {1, 2, 7}  # types of entries that stay one bytes object: BYTE, ASCII, UNDEFINED
 
 
@@ -39,22 +40,20 @@ class Reads(io.BytesIO):
 
 
 def check_unopened(content: bytes) -> None:
-    """Look at what Pillow works through when it opens a picture. Raises Burden."""
+    """Look at what Pillow works through when it opens a TIFF. Raises Burden."""
     _check_directory(content)
-    if content.startswith(b"\xff\xd8") and content.count(_EXIF) > MOST_EXIF:
-        raise Burden(f"a JPEG may have {MOST_EXIF} segments of EXIF")
 
 
 def check_burden(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
     """Look at a picture that was opened, and not loaded. Raises Burden."""
     _check_sides(*image.size)
     _check_codec(image)
-    _check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif", b"")))
-    parts, pixels = _parts(image)
+    _check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif") or b""))
+    pixels = _pixels_of_a_part(image)
     if pixels > max_pixels:
         raise Burden(f"a tile may have {max_pixels} pixels; these have {pixels}")
-    if _is_jpeg(image) and content.count(_START_OF_SCAN) > MOST_SCANS * parts:
-        raise Burden(f"a JPEG may have {MOST_SCANS} scans")
+    if image.format == "TIFF" and "jpeg" in str(image.info.get("compression", "")):
+        _check_scans(image, content)
 
 
 def _check_directory(content: bytes) -> None:
@@ -102,18 +101,23 @@ def _check_codec(image: ImageFile.ImageFile) -> None:
             )
 
 
-def _parts(image: ImageFile.ImageFile) -> tuple[int, int]:
-    """How many parts are decoded whole, one by one, each by a codec begun anew; pixels of one.
-
-    A TIFF has strips or tiles, other pictures are one part.
-    """
+def _pixels_of_a_part(image: ImageFile.ImageFile) -> int:
+    """Of what is decoded whole: a strip or a tile of a TIFF, and all of other pictures."""
     tags = getattr(image, "tag_v2", {})
     columns, rows = int(tags.get(_COLUMNS, image.width)), int(tags.get(_ROWS, image.height))
     width = int(tags.get(_TILE_COLUMNS, columns))
     height = int(tags.get(_TILE_ROWS, min(rows, tags.get(_STRIP_ROWS, rows))))
-    return ceil(columns / max(width, 1)) * ceil(rows / max(height, 1)), width * height
+    return width * height
 
 
-def _is_jpeg(image: ImageFile.ImageFile) -> bool:
-    names = {tile.codec_name for tile in image.tile}
-    return "jpeg" in names or "jpeg" in str(image.info.get("compression", ""))
+def _check_scans(image: ImageFile.ImageFile, content: bytes) -> None:
+    """Each strip or tile of a TIFF is a JPEG of its own; those of other pages do not count."""
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    scans = np.fromiter((found.start() for found in _SCANS.finditer(content)), np.int64)
+    for places, lengths in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
+        starts = np.array(tags.get(places, ()), np.int64)
+        ends = starts + np.resize(
+            np.array(tags.get(lengths, (len(content),)), np.int64), len(starts)
+        )
+        if np.any(np.searchsorted(scans, ends) - np.searchsorted(scans, starts) > MOST_SCANS):
+            raise Burden(f"a JPEG may have {MOST_SCANS} scans")

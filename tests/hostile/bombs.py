@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.encoded import encoded, noise
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
 DEFLATED = zlib.compress(bytes(20_000_000), 9)  # 20 kB
 
 

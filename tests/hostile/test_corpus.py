@@ -1,6 +1,7 @@
 """Everything of the corpus is refused with a reason, by a process that stays as it was."""
 
 import json
+import zlib
 
 from PIL import Image
 
@@ -43,6 +44,14 @@ def _wrong(case: Case, answer: Answer) -> str | None:
     return None
 
 
+MILLION = zlib.compress(bytes(2**20 - 1))
+BESIDE_PIXELS = [
+    [bombs.chunk(b"zTXt", b"k\x00\x00" + bombs.DEFLATED)],
+    [bombs.chunk(b"iTXt", b"k\x00\x01\x00\x00\x00" + bombs.DEFLATED)],
+    [bombs.chunk(b"iCCP", b"k\x00\x00" + bombs.DEFLATED)],
+    [bombs.chunk(b"zTXt", b"k%d\x00\x00" % n + MILLION) for n in range(300)],
+    *([bombs.chunk(kind)] for kind in (b"gAMA", b"cHRM", b"pHYs", b"sRGB")),
+]
 UNUSUAL = [
     ("JPEG", encoded(Image.new("CMYK", (40, 30)), "JPEG")),
     ("PNG", encoded(Image.new("I;16", (40, 30)))),
@@ -73,6 +82,16 @@ def test_what_is_only_unusual_is_accepted_as_what_it_is(serve):
         answer = api.send(explain(content))
         assert answer.status == 202, answer.content
         assert json.loads(answer.content)["image"]["format"] == form_
+
+
+def test_what_is_beside_the_pixels_of_a_png_is_accepted_and_not_unpacked(serve):
+    api = serve()
+    assert api.send(explain(bombs.photo())).status == 202
+    before_mb = api.resident_mb
+    for chunks in BESIDE_PIXELS:
+        answer = api.send(explain(bombs.png(*chunks)))
+        assert answer.status == 202, answer.content
+    assert api.resident_mb - before_mb < 15  # one of them is 20 MB, another 300
 
 
 def test_a_filename_means_nothing(serve):

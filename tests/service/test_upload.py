@@ -25,6 +25,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "model": "tiny",
         "method": "partition",
         "masker": "inpaint_telea",
+        "fit": "crop",
         "superpixels": {"kind": "pixels", "channels": "apart"},
         "outputs": {"top": 4, "indices": None, "labels": None},
         "max_evals": 500,

@@ -22,11 +22,11 @@ from service.contract.ledger import Claimed
 from service.contract.logs import request_id
 from service.contract.names import new_id
 from service.contract.pictures import (
-    FORMATS,
     BrokenPicture,
     NotAPicture,
     TooManyPixels,
     UnfitPicture,
+    accepted_formats,
     inspect_picture,
 )
 from service.contract.presence import read_presence
@@ -189,7 +189,7 @@ def _inspect(services: Services, name: str, content: bytes, sha256: str) -> Imag
         raise ApiError(ErrorCode.INVALID_IMAGE, str(error), name) from error
     except NotAPicture as error:
         code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
-        raise ApiError(code, str(error), name, None, list(FORMATS)) from error
+        raise ApiError(code, str(error), name, None, accepted_formats()) from error
     return ImageInfo(
         sha256=sha256,
         bytes=len(content),

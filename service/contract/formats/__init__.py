@@ -1,0 +1,1 @@
+"""What is known of each format of pictures before Pillow, or another library, reads it."""

@@ -1,0 +1,96 @@
+"""What a file is, by its first bytes: a format that is read, or another with its name."""
+
+import re
+from importlib.util import find_spec
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
+HEIF_EXTRA = "heic"  # which reads HEIF: what phones of Apple call HEIC
+
+_BY_HEAD = (
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"\x89PNG\r\n\x1a\n", "PNG"),
+    (rb"RIFF....WEBP", "WEBP"),
+    (rb"GIF8[79]a", "GIF"),
+    (rb"BM", "BMP"),
+    (rb"P[1-6f]\s|PF\s", "PPM"),
+    # Formats that are not read
+    (rb"II\*\0....CR|FUJIFILMCCD-RAW|FOVb|\0MRM|IIR[OS]|MMOR|IIU\0", "a raw photo"),
+    (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"II\xbc", "JPEG XR"),
+    (rb"P7\s", "PAM"),
+    (rb"%PDF", "PDF"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),
+    (rb"8BPS", "Photoshop (PSD)"),
+    (rb"gimp xcf", "GIMP (XCF)"),
+    (rb"\0\0[\x01\x02]\0[\x01-\xff]\0", "an icon (ICO)"),
+    (rb"icns", "an icon (ICNS)"),
+    (rb"\x76\x2f\x31\x01", "OpenEXR"),
+    (rb"#\?(RADIANCE|RGBE)", "Radiance HDR"),
+    (rb"DDS ", "DDS"),
+    (rb"qoif", "QOI"),
+    (rb"BPG\xfb", "BPG"),
+    (rb"FLIF", "FLIF"),
+    (rb"AT&TFORM", "DjVu"),
+    (rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF", "a Windows metafile"),
+    (rb".{128}DICM", "DICOM"),
+    (rb"SIMPLE  =", "FITS"),
+    (rb"\x89HDF\r\n\x1a\n", "HDF5"),
+    (rb"\x93NUMPY", "a NumPy array"),
+    (rb"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
+    (rb"RIFF....AVI ", "a video (AVI)"),
+    (rb"....moov|....mdat|....wide|....free", "a video (QuickTime)"),
+    (rb"\0\0\x01[\xb0-\xbf]|FLV\x01|0&\xb2u", "a video"),
+    (rb"RIFF....WAVE|ID3|OggS|fLaC", "sound"),
+    (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", "a compressed file"),
+)  # before what it would be taken for, where one begins as another does
+_HEADS = [(re.compile(head, re.DOTALL), name) for head, name in _BY_HEAD]
+_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(<\?xml|<!--|<svg|<!doctype|<html|\{|\[|data:)", re.I)
+_AVIF = {b"avif", b"avis"}
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif"}
+_SEEN = 4096  # bytes of a text in which its kind shows
+
+
+def kind_of(content: bytes) -> str | None:
+    """The name of what it is: one of FORMATS, or of something that is not read; None: unknown."""
+    if content[4:8] == b"ftyp":
+        return _of_brands(content)
+    for head, name in _HEADS:
+        if head.match(content):
+            return name
+    return _of_text(content)
+
+
+def reads_heif() -> bool:
+    """Whether the extra that reads HEIF is installed."""
+    return find_spec("pillow_heif") is not None
+
+
+def _of_brands(content: bytes) -> str:
+    """Of a file of the ISO base media format: the major brand, then those it is compatible with."""
+    length = min(int.from_bytes(content[:4], "big"), 1024)
+    brands = [content[8:12], *(content[at : at + 4] for at in range(16, length, 4))]
+    if brands[0] == b"crx ":
+        return "a raw photo"
+    if _AVIF.intersection(brands):
+        return "AVIF"
+    if _HEIF.intersection(brands):
+        return "HEIF"
+    return "a video (MP4 or QuickTime)"
+
+
+def _of_text(content: bytes) -> str | None:
+    head = content[:_SEEN]
+    found = _TEXT.match(head)
+    if not found:
+        return None
+    if b"<svg" in head.lower():
+        return "SVG"
+    begun = found[1].lower()
+    if begun == b"data:":
+        return "a data: URL, as text"
+    if begun in (b"{", b"["):
+        return "JSON"
+    return "a web page (HTML)" if b"<html" in head.lower() or begun == b"<!doctype" else "XML"

@@ -1,0 +1,197 @@
+"""Which layouts of TIFF are read, and which Pillow would misread: those are refused by name.
+
+TIFF, revision 6.0, 1992, https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf; BigTIFF,
+http://bigtiff.org. Only the first directory counts.
+"""
+
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+
+ORDERS = {b"II": "<", b"MM": ">"}
+SHORT, LONG, LONG8 = 3, 4, 16
+LETTERS = {1: "B", SHORT: "H", LONG: "L", LONG8: "Q"}
+MOST = 64  # values of a tag that are looked at
+
+SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+STRIPS, SAMPLES, STRIP_BYTES, PLANAR, COLOUR_MAP = 273, 277, 279, 284, 320
+TILES, TILE_BYTES, INK_SET, EXTRA, FORMAT, DNG = 324, 325, 332, 338, 339, 50706
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
+COLOURS = {
+    WHITE_IS_ZERO: "grey, white is zero",
+    BLACK_IS_ZERO: "grey, black is zero",
+    RGB: "RGB",
+    PALETTE: "palette",
+    4: "transparency mask",
+    CMYK: "separated inks",
+    YCBCR: "YCbCr",
+    CIELAB: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32844: "LogL",
+    32845: "LogLuv",
+}
+RAW = {32803, 34892}  # colour filter array, linear raw
+NOT_COMPRESSED, JPEG = 1, 7
+COMPRESSIONS = {
+    NOT_COMPRESSED: "not compressed",
+    2: "CCITT",
+    3: "CCITT group 3",
+    4: "CCITT group 4",
+    5: "LZW",
+    JPEG: "JPEG",
+    8: "deflate",
+    32773: "PackBits",
+    32946: "deflate",
+    34925: "LZMA",
+    50000: "zstd",
+    50001: "WebP",
+}
+UNREAD_COMPRESSIONS = {
+    6: "old JPEG",
+    32809: "ThunderScan",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34676: "SGI Log",
+    34677: "SGI Log",
+    34712: "JPEG 2000",
+    34713: "Nikon's raw",
+    34887: "LERC",
+    34892: "lossy JPEG of DNG",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+NUMBERS = {
+    1: "unsigned",
+    2: "signed",
+    3: "floating-point",
+    4: "undefined",
+    5: "complex",
+    6: "complex",
+}
+READ = (
+    "grey of 1, 2, 4, 8 and 16 bits, RGB and CMYK of 8 and 16, palettes, CIELab of 8 and YCbCr of "
+    "JPEG, of unsigned numbers"
+)
+
+
+class UnreadLayout(ValueError):  # noqa: N818
+    """A TIFF that is, or would be, misread."""
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The first directory of a TIFF, as far as it is there."""
+
+    content: bytes
+
+    @cached_property
+    def _entries(self) -> dict[int, tuple[int, int, int]]:
+        """Of each tag its type, the count of its values and where they stand."""
+        order, big = ORDERS[self.content[:2]], self.content[2:4] in (b"+\0", b"\0+")
+        offset, length, entry, inline = ("Q", "Q", "HHQ", 8) if big else ("L", "H", "HHL", 4)
+        [at] = struct.unpack_from(order + offset, self.content, 8 if big else 4)
+        [count] = struct.unpack_from(order + length, self.content, at)
+        at += struct.calcsize(order + length)
+        entries = {}
+        head = struct.calcsize(order + entry)
+        for _ in range(min(count, 4096)):
+            tag, kind, values = struct.unpack_from(order + entry, self.content, at)
+            place = at + head
+            if kind in LETTERS and values * struct.calcsize(order + LETTERS[kind]) > inline:
+                [place] = struct.unpack_from(order + offset, self.content, place)
+            entries[tag] = kind, values, place
+            at += head + inline
+        return entries
+
+    def has(self, tag: int) -> bool:
+        return tag in self._entries
+
+    def with_value(self, tag: int, value: int) -> bytes:
+        """The file with another first value of a tag that it has."""
+        kind, _, at = self._entries[tag]
+        packed = struct.pack(ORDERS[self.content[:2]] + LETTERS[kind], value)
+        return self.content[:at] + packed + self.content[at + len(packed) :]
+
+    def values(self, tag: int, *default: int, most: int = MOST) -> tuple[int, ...]:
+        """The first whole numbers of a tag; the default where it has none. Raises struct.error."""
+        kind, count, at = self._entries.get(tag, (0, 0, 0))
+        if kind not in LETTERS or not count:
+            return default
+        form = f"{ORDERS[self.content[:2]]}{min(count, most)}{LETTERS[kind]}"
+        return struct.unpack_from(form, self.content, at)
+
+    def value(self, tag: int, default: int) -> int:
+        return self.values(tag, default)[0]
+
+    @cached_property
+    def bits(self) -> tuple[int, ...]:
+        """Of each sample of a pixel."""
+        given, samples = self.values(BITS, 1), min(self.value(SAMPLES, 1), MOST)
+        return given * samples if len(given) == 1 else given
+
+    def __str__(self) -> str:
+        """The layout in words."""
+        colour, how = self.value(PHOTOMETRIC, WHITE_IS_ZERO), self.value(COMPRESSION, 1)
+        numbers = sorted({NUMBERS.get(each, "unknown") for each in self.values(FORMAT, 1)})
+        widths = " and ".join(map(str, sorted(set(self.bits))))
+        samples = f"{len(self.bits)} sample{'s' if len(self.bits) > 1 else ''}"
+        known = COMPRESSIONS | UNREAD_COMPRESSIONS
+        parts = [
+            f"{samples} of {widths} bits, {' and '.join(numbers)}",
+            COLOURS.get(colour, f"colours of kind {colour}"),
+            known.get(how, f"compression {how}"),
+        ]
+        parts += ["separate planes"] if self.value(PLANAR, 1) == 2 else []
+        parts += ["further samples"] if self.has(EXTRA) else []
+        parts += ["big-endian"] if self.content.startswith(b"MM") else []
+        return f"a TIFF of {', '.join(parts)}"
+
+
+@dataclass(frozen=True)
+class Tiff:
+    """What Pillow is to read; its grey is of `bits`, and to be turned round where `inverted`."""
+
+    content: bytes
+    bits: int
+    inverted: bool
+
+
+def look(content: bytes) -> Tiff:
+    """Look at the layout. Raises UnreadLayout, and struct.error where the file is cut short."""
+    if content.startswith(b"MM\0+"):
+        raise UnreadLayout(f"a big-endian BigTIFF is not read; read are, in others, {READ}")
+    found = Directory(content)
+    colour, how = found.value(PHOTOMETRIC, WHITE_IS_ZERO), found.value(COMPRESSION, 1)
+    bits, numbers = found.bits, set(found.values(FORMAT, 1))
+    if found.has(DNG) or colour in RAW:
+        raise UnreadLayout("a raw photo is not read")
+    if found.value(SUBFILE, 0) & 1:
+        raise UnreadLayout("a TIFF that begins with a thumbnail, as raw photos do, is not read")
+    if how not in COMPRESSIONS:
+        raise unread(found)
+    if 3 in numbers:
+        raise unread(found, "floating-point pixels have no defined white; send 8 or 16 bits")
+    if 2 in numbers:
+        raise unread(found, "signed numbers have no defined black; send unsigned ones")
+    if numbers != {1} or len(set(bits)) != 1:
+        raise unread(found)
+    if bits[0] > 16:
+        raise unread(found, "what is white is not known of so many bits; send 8 or 16")
+    if colour == YCBCR and how != JPEG:
+        raise unread(found)
+    if colour == CMYK and found.value(INK_SET, 1) != 1:
+        raise unread(found, "its inks are not CMYK")
+    if found.value(PLANAR, 1) == 2 and bits[0] > 8 and how == NOT_COMPRESSED and len(bits) > 1:
+        raise unread(found)
+    inverted = colour == WHITE_IS_ZERO and bits == (16,)
+    if inverted and found.has(PHOTOMETRIC):  # Pillow turns fewer bits round, and not these
+        content = found.with_value(PHOTOMETRIC, BLACK_IS_ZERO)
+    return Tiff(content, bits[0], inverted)
+
+
+def unread(found: Directory, why: str = "") -> UnreadLayout:
+    """The refusal of a layout."""
+    reason = f": {why}" if why else ""
+    return UnreadLayout(f"{found} is not read{reason}; read are {READ}")
