@@ -23,14 +23,14 @@ FROM pip AS venv-cpu
 # worker,openvino adds the fastest backend for CPUs
 ARG EXTRAS=worker
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt ".[heic,otel,$EXTRAS]" \
+    /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt ".[heic,imagenet,otel,$EXTRAS]" \
     && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
 
 FROM pip AS venv-gpu
 COPY docker/constraints-gpu.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt \
-        --constraint constraints-gpu.txt '.[worker,heic,jax,otel]' 'tensorflow[and-cuda]' 'jax[cuda12]' \
+        --constraint constraints-gpu.txt '.[worker,heic,imagenet,jax,otel]' 'tensorflow[and-cuda]' 'jax[cuda12]' \
     && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include
 
 FROM python AS code

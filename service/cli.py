@@ -16,14 +16,15 @@ from rich.table import Table
 from service import key_commands
 from service.adopt_command import adopt_set
 from service.client import Client, ShapshotError
-from service.contract.request import ExplanationSettings
+from service.contract.cards import ModelStatus, ModelSummary
+from service.contract.request import ExplanationSettings, Outputs, Slic
 from service.contract.schema import Explanation
 from service.exposure import Exposed
 from service.local import CannotStart, Door, Stopped, keep_running, local_set
 from service.redis_server import NoRedis
 from service.terminal import console, give_up
 
-SAMPLE = Path(__file__).parent / "samples" / "cat.jpg"
+SAMPLES = Path(__file__).parent / "samples"
 Url = Annotated[str, typer.Option(help="Where the API listens.", envvar="SHAPSHOT_URL")]
 ApiKey = Annotated[
     str | None, typer.Option(help="A key, where the API wants one.", envvar="SHAPSHOT_API_KEY")
@@ -151,17 +152,33 @@ def _reason(error: ValidationError) -> str:
 
 
 def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
-    _say(f"Explaining the sample picture {SAMPLE.name} through POST {url}/v1/explanations")
-    began = time.monotonic()
     out = data / "heatmap.png"
     try:
         with Client(url, api_key=api_key, trust_env=False) as client:  # no proxy: it is here
-            explanation = client.explain(SAMPLE)
+            sample, settings = _sample(client.models().items)
+            _say(f"Explaining the sample picture {sample.name} through POST {url}/v1/explanations")
+            began = time.monotonic()
+            explanation = client.explain(sample, settings)
             seconds = time.monotonic() - began
             out.write_bytes(client.heatmap(explanation.id))
+            cards = client.models().items
     except (ShapshotError, httpx.HTTPError) as error:
         raise CannotStart(f"the sample picture could not be explained: {error}") from error
     _show(explanation, out, seconds)
+    for card in cards:
+        if card.status is ModelStatus.UNAVAILABLE:
+            _say(f"Model {card.name} is not served: {card.reason}")
+
+
+def _sample(cards: list[ModelSummary]) -> tuple[Path, ExplanationSettings]:
+    """The picture that the default model explains first, and how."""
+    if not any(card.default and card.name == "imagenet" for card in cards):
+        return SAMPLES / "cat.jpg", ExplanationSettings()
+    return SAMPLES / "coffee.jpg", ExplanationSettings(
+        superpixels=Slic(kind="slic", segments=150, compactness=20, sigma=2),
+        masker="blur(56,56)",  # inpainting would take as long as the model
+        outputs=Outputs(top=2),
+    )
 
 
 def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> None:

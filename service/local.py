@@ -85,7 +85,9 @@ def local_set(
     """
     check_exposure(door.host, door.keys_file)
     if find_spec("tensorflow") is None:
-        raise CannotStart("no worker is installed here: pip install 'shapshot[service,worker]'")
+        raise CannotStart(
+            "no worker is installed here: pip install 'shapshot[service,worker,imagenet]'"
+        )
     home = Home(folder.resolve())
     signal.signal(signal.SIGTERM, _raise_stopped)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored

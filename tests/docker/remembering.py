@@ -14,7 +14,7 @@ from tests.docker.compose_set import wait_for
 from tests.encoded import encoded, noise
 
 URL = "/v1/explanations"
-LONG = {"max_evals": 500}
+LONG = {"model": "cifar10", "max_evals": 500}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tests.docker.manifests import ROOT
 from tests.docker.remembering import URL, Remembering
 from tests.e2e.deployed import free_port
 
-CAT = (ROOT / "service/samples/cat.jpg").read_bytes()
+COFFEE = (ROOT / "service/samples/coffee.jpg").read_bytes()
 JOBS = 40
 THREE = ("--scale", "worker=3")
 
@@ -101,7 +101,7 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
         client = Remembering(http)
 
         with step("explain a picture with the key"):
-            assert http.post(URL, files={"image": CAT}).status_code == 401
+            assert http.post(URL, files={"image": COFFEE}).status_code == 401
             http.headers["Authorization"] = f"Bearer {key}"
             explain(client)
 
@@ -115,7 +115,7 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
             assert sorted(attempts)[:-1] == [1] * (JOBS - 1)
             assert max(attempts) <= 2  # 1: the worker was killed between two jobs
             print(f"{max(attempts) - 1} begun again,", end=" ")
-            client.find_all(CAT)
+            client.find_all(COFFEE)
             tested.up(*THREE)
 
         with step("restart Redis amid jobs"):
@@ -124,7 +124,7 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
             tested.compose("restart", "redis")
             for each in ids:
                 client.wait(each)
-            client.find_all(CAT)
+            client.find_all(COFFEE)
 
         with step("kill Redis amid jobs"):
             ids = [client.submit(seed) for seed in range(200, 206)]
@@ -132,14 +132,14 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
             tested.in_container("redis", "kill -9 $(pidof redis-server)")
             for each in ids:
                 client.wait(each)
-            client.find_all(CAT)
+            client.find_all(COFFEE)
 
         with step("stop and start"):
             tested.compose("stop")
             ended = [each["ExitCode"] for each in tested.states()]
             assert set(ended) <= {0, 143}, ended  # 143: by SIGTERM, not by SIGKILL
             tested.compose("start")
-            client.find_all(CAT)
+            client.find_all(COFFEE)
 
         with step("start Redis last, as an engine that starts anew may"):
             tested.compose("stop")
@@ -147,17 +147,17 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
                 tested.docker("start", *(each["Id"] for each in tested.containers(service)))
             time.sleep(10)
             tested.docker("start", tested.containers("redis")[0]["Id"])
-            client.find_all(CAT)
+            client.find_all(COFFEE)
 
         with step("change the passwords of Redis"):
             tested.change_passwords()
             tested.up()
-            client.find_all(CAT)
+            client.find_all(COFFEE)
 
         with step("take it down and bring it up"):
             tested.compose("down")
             tested.up()
-            client.find_all(CAT)
+            client.find_all(COFFEE)
 
         with step("back up, lose the volumes, restore"):
             tested.compose("stop")
@@ -168,7 +168,7 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
             for volume in ("redis", "store", "keys"):
                 in_volume(tested, volume, folder, f"tar -C /volume -xf /backup/{volume}.tar")
             tested.up()
-            client.find_all(CAT)
+            client.find_all(COFFEE)
 
         print(f"{len(client.found)} explanations, each found again as it was")
 
@@ -203,10 +203,10 @@ def look_into(tested: ComposeSet) -> None:
 
 
 def explain(client: Remembering) -> None:
-    """The sample picture is a cat; its attributions sum up to the score; the heatmap is drawn."""
-    found = client.wait(client.post(CAT).json()["id"])
+    """The sample picture is a coffee; attributions sum up to the score; the heatmap is drawn."""
+    found = client.wait(client.post(COFFEE).json()["id"])
     [*outputs] = found.document["outputs"]
-    assert outputs[0]["label"] == "cat"
+    assert outputs[0]["label"] == "espresso"
     path = f"{URL}/{found.document['id']}"
     with np.load(io.BytesIO(client.get(f"{path}/attributions?format=npz").content)) as arrays:
         sums = arrays["values"].sum(axis=(0, 1, 2), dtype=float) + arrays["base_values"]

@@ -63,6 +63,11 @@ def test_every_image_can_send_traces(dockerfile: str) -> None:
         assert {"heic", "otel"} <= set(extras)
 
 
+def test_every_worker_image_has_the_default_model() -> None:
+    for line in installs("worker.Dockerfile"):
+        assert "imagenet" in re.findall(r"\.\[(.*?)\]", line)[0].split(",")
+
+
 def test_the_api_has_neither_the_worker_nor_its_libraries() -> None:
     assert [re.findall(r"'\.\[(.*?)\]'", line) for line in installs("service.Dockerfile")] == [
         ["service,heic,otel"]

@@ -1,4 +1,4 @@
-"""The embedded set as a user starts it: one process, real Redis, real worker, real models."""
+"""The embedded set as a user starts it: one process, real Redis, real worker, small models."""
 
 import os
 import re
@@ -16,6 +16,7 @@ import pytest
 from service.client import Client
 from service.redis_server import NoRedis, find_server
 from tests.conftest import skip_or_raise, wait_until
+from tests.e2e.models import small_models
 
 
 @dataclass
@@ -49,7 +50,12 @@ def start(folder: Path) -> Running:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "COLUMNS": "200", "SHAPSHOT_LEASE_S": "4"},
+        env={
+            **os.environ,
+            "COLUMNS": "200",
+            "SHAPSHOT_LEASE_S": "4",
+            "SHAPSHOT_MODELS": str(small_models(folder)),
+        },
     )
     said = ""
     assert process.stdout

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from tests.conftest import wait_until
+from tests.e2e.models import small_models
 
 PATIENCE_S = 240  # TensorFlow's import and the models, on a busy machine
 
@@ -69,6 +70,7 @@ def deployed(folder: Path, redis_url: str, **environment: str) -> Iterator[Deplo
         "SHAPSHOT_STORE_URL": f"file:{folder}/store",
         "SHAPSHOT_PORT": str(free_port()),
         "SHAPSHOT_LEASE_S": "4",
+        "SHAPSHOT_MODELS": str(small_models(folder)),
         **environment,
     }
     both = Deployed(folder, given)

@@ -17,8 +17,8 @@ from tests.e2e.pictures import KINDS, SAMPLE, cat
 QUICK = ExplanationSettings(max_evals=60, masker="blur(8,8)")
 
 
-def test_the_first_thing_a_user_sees_is_the_explained_sample(running: Running) -> None:
-    assert "cat" in running.said
+def test_another_default_model_than_imagenet_explains_the_cat_first(running: Running) -> None:
+    assert "cat.jpg" in running.said
     assert "500 evaluations of cifar10" in running.said
     with Image.open(running.folder / "heatmap.png") as heatmap:
         assert heatmap.width > heatmap.height > 100

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from service.cli import SAMPLE, app
+from service.cli import SAMPLES, app
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -29,7 +29,7 @@ def told(request: pytest.FixtureRequest) -> str:
     return line.removeprefix("shapshot: ")
 
 
-@pytest.mark.parametrize("told", [["models"], ["explain", str(SAMPLE)]], indirect=True)
+@pytest.mark.parametrize("told", [["models"], ["explain", str(SAMPLES / "cat.jpg")]], indirect=True)
 def test_who_does_not_answer_is_named(told: str) -> None:
     assert told == f"no answer from {NOBODY}: [Errno 111] Connection refused"
 
@@ -42,9 +42,9 @@ def test_a_picture_that_cannot_be_read_is_no_trace(told: str) -> None:
 @pytest.mark.parametrize(
     ("told", "received"),
     [
-        (["explain", str(SAMPLE), "--settings", "3"], "'3'"),
-        (["explain", str(SAMPLE), "--settings", "{"], "'{'"),
-        (["explain", str(SAMPLE), "--masker", "black"], "'black'"),
+        (["explain", str(SAMPLES / "cat.jpg"), "--settings", "3"], "'3'"),
+        (["explain", str(SAMPLES / "cat.jpg"), "--settings", "{"], "'{'"),
+        (["explain", str(SAMPLES / "cat.jpg"), "--masker", "black"], "'black'"),
     ],
     indirect=["told"],
 )

@@ -101,10 +101,11 @@ def test_the_wheel_alone_is_the_client(wheel, tmp_path, settings):
 
 
 def test_the_whole_wheel_explains_the_sample(wheel, tmp_path, redis_server):
-    programs = installed(tmp_path, wheel, "[service,worker]")
+    programs = installed(tmp_path, wheel, "[service,worker,imagenet]")
     (tmp_path / "empty").mkdir()
     command = (programs / "shapshot", "up", "--once", "--port", "0")
     ended = run(*command, cwd=tmp_path / "empty")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "cat" in ended.stdout
+    assert "espresso" in ended.stdout
+    assert "evaluations of imagenet" in ended.stdout
     assert (tmp_path / "empty" / "var" / "heatmap.png").read_bytes().startswith(b"\x89PNG")

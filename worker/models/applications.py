@@ -1,4 +1,4 @@
-"""Networks of keras.applications by name: weights and ImageNet labels, fetched once by Keras."""
+"""Networks of keras.applications by name: their weights, fetched once by Keras."""
 
 import fcntl
 import inspect
@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
@@ -36,16 +34,6 @@ def open_application(
         chosen = None if weights == "none" else str(weights)
         model = build(weights=chosen, input_shape=entry.input_shape)
     return model, sys.modules[build.__module__].preprocess_input
-
-
-def imagenet_labels(weights_cache: Path | None) -> list[str]:
-    """The 1000 labels as Keras's own networks order them. Raises ModelUnavailable."""
-    import keras
-
-    ascending = np.arange(1000.0)[np.newaxis]  # (1, 1000): the last class scores highest
-    with keras_downloads("ImageNet labels", weights_cache):
-        (ranked,) = keras.applications.imagenet_utils.decode_predictions(ascending, top=1000)
-    return [label for _, label, _ in reversed(ranked)]
 
 
 @contextmanager

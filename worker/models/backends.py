@@ -13,6 +13,7 @@ from worker.engine.predictor import Predictor
 from worker.models.errors import ModelUnavailable
 from worker.models.file import Backend, ModelEntry, Precision
 from worker.models.networks import Network, Tensor
+from worker.models.packages import PACKAGES, is_package_installed
 
 EXTRAS = ("openvino", "jax")  # each named as the library it brings
 Preprocess = Callable[[Tensor], Tensor]
@@ -23,13 +24,19 @@ def is_installed(backend: Backend) -> bool:
     return backend not in EXTRAS or find_spec(backend) is not None
 
 
+def lacks(entry: ModelEntry) -> str | None:
+    """Which extra is to be installed before the model can be served, and for what; None: none."""
+    if entry.package is not None and not is_package_installed(entry.package):
+        return f"package {entry.package} needs {_extra(PACKAGES[entry.package].extra)}"
+    if not is_installed(entry.backend):
+        return f"backend {entry.backend} needs {_extra(entry.backend)}"
+    return None
+
+
 def prepare(entry: ModelEntry) -> None:
     """To be called before a network is opened. Raises ModelUnavailable where it cannot be run."""
-    if not is_installed(entry.backend):
-        raise ModelUnavailable(
-            f"backend {entry.backend} needs the extra {entry.backend}: "
-            f"pip install 'shapshot[{entry.backend}]'"
-        )
+    if missing := lacks(entry):
+        raise ModelUnavailable(missing)
     if entry.saved_model is None:
         _check_keras(entry)
     if entry.backend != "jax":
@@ -53,6 +60,10 @@ def open_predictor(
     if not isfinite(error.largest):
         raise ModelUnavailable(f"in {entry.precision} some of its scores are NaN or infinite")
     return draft, error
+
+
+def _extra(name: str) -> str:
+    return f"the extra {name}: pip install 'shapshot[{name}]'"
 
 
 def _check_keras(entry: ModelEntry) -> None:

@@ -19,9 +19,10 @@ from pydantic_core import ErrorDetails
 
 from service.contract.request import Fit
 from worker.models.errors import RegistryError
+from worker.models.packages import PackagedNetwork
 from worker.models.preprocessing import Preprocessing, PreprocessingOrName
 
-SOURCES = ("file", "saved_model", "application")
+SOURCES = ("file", "saved_model", "application", "package")
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 Backend = Literal["tensorflow", "tensorflow-frozen", "openvino", "jax"]
@@ -49,13 +50,14 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 class ModelEntry(BaseModel):
-    """One model: exactly one of `file`, `saved_model` and `application` says where it is."""
+    """One model: exactly one of SOURCES says where it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Annotated[RelativePath, AfterValidator(_of_keras)] | None = None
     saved_model: RelativePath | None = None
     application: str | None = None
+    package: PackagedNetwork | None = None
     weights: Literal["imagenet", "none"] | RelativePath | None = None
     labels: list[str] | Literal["imagenet"] | RelativePath | None = None
     preprocessing: PreprocessingOrName | None = None
@@ -95,8 +97,11 @@ class ModelEntry(BaseModel):
     def _keys_of_its_source(self) -> "ModelEntry":
         if self.application is None and self.weights is not None:
             raise ValueError("weights go with application only: a file has its own")
-        if self.application is not None and self.preprocessing is not None:
-            raise ValueError("preprocessing goes with files only: an application has its own")
+        if self.file is None and self.saved_model is None and self.preprocessing is not None:
+            raise ValueError(
+                "preprocessing goes with files only: an application has its own, and so has the "
+                "network of a package"
+            )
         return self
 
     @model_validator(mode="after")
@@ -129,11 +134,14 @@ class ModelEntry(BaseModel):
 
 
 class ModelFile(BaseModel):
-    """The whole file: `[models.NAME]` tables, and `default` (the first if absent)."""
+    """The whole file: `[models.NAME]` tables, and `default` (the first of them if absent).
+
+    Of several defaults the first counts whose extra is installed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    default: str = ""
+    default: list[str] = Field([], min_length=1)
     models: dict[Name, ModelEntry] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -141,14 +149,16 @@ class ModelFile(BaseModel):
     def _first_by_default(cls, value: dict[str, Any]) -> dict[str, Any]:
         models = value.get("models")
         first = next(iter(models), "") if isinstance(models, dict) else ""
-        return {"default": first, **value}
+        default = value.get("default", first)
+        return {**value, "default": default if isinstance(default, list) else [default]}
 
     @model_validator(mode="after")
-    def _default_exists(self) -> "ModelFile":
-        if self.default not in self.models:
-            raise ValueError(
-                f"default is {self.default!r}, but the models are {', '.join(self.models)}"
-            )
+    def _defaults_exist(self) -> "ModelFile":
+        for name in self.default:
+            if name not in self.models:
+                raise ValueError(
+                    f"default is {name!r}, but the models are {', '.join(self.models)}"
+                )
         return self
 
 

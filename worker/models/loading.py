@@ -9,13 +9,13 @@ import numpy as np
 from service.contract.cards import ModelCard, ModelStatus, PrecisionError
 from service.contract.fingerprint import ModelParts, fingerprint_of, labels_digest
 from worker.engine.predictor import Predictor
-from worker.models.applications import imagenet_labels
 from worker.models.backends import open_predictor, prepare
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
 
+IMAGENET = Path(__file__).parent.parent / "bundled" / "imagenet_labels.txt"
 LONGEST_REASON = 400  # characters
 COPIES = 8  # of one picture: enough for a random flip to show
 ROUNDING = 0.02  # of the largest score: what bfloat16 may do to copies in one batch
@@ -46,7 +46,7 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     preprocess = _preprocessing(entry, network)
     predictor, precision_error = open_predictor(entry, network, preprocess)
     _check_scores(predictor)
-    labels = _labels(entry, predictor.n_outputs, weights_cache)
+    labels = _labels(entry, predictor.n_outputs)
     parts = ModelParts(
         architecture=network.architecture,
         weights=weights_digest(network.weights),
@@ -98,21 +98,22 @@ def _check_scores(predictor: Predictor) -> None:
         )
 
 
-def _labels(entry: ModelEntry, count: int, weights_cache: Path | None) -> list[str]:
+def _labels(entry: ModelEntry, count: int) -> list[str]:
     """A label for each of `count` outputs."""
     source = entry.labels
-    if source is None and entry.application is None:
+    if source is None and entry.application is None and entry.package is None:
         return [str(index) for index in range(count)]
-    labels = _read_labels("imagenet" if source is None else source, weights_cache)
+    labels = _read_labels("imagenet" if source is None else source)
     if len(labels) != count:
         raise ModelUnavailable(f"{len(labels)} labels for a model of {count} outputs")
     return labels
 
 
-def _read_labels(source: list[str] | Path | str, weights_cache: Path | None) -> list[str]:
-    if isinstance(source, Path):
-        return source.read_text(encoding="utf-8").rstrip().splitlines()
-    return source if isinstance(source, list) else imagenet_labels(weights_cache)
+def _read_labels(source: list[str] | Path | str) -> list[str]:
+    if isinstance(source, list):
+        return source
+    path = source if isinstance(source, Path) else IMAGENET
+    return path.read_text(encoding="utf-8").rstrip().splitlines()
 
 
 def _without_folders(reason: str, entry: ModelEntry) -> str:

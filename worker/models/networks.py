@@ -1,4 +1,4 @@
-"""Open what the file of models points at: Keras files, SavedModel folders, keras.applications.
+"""Open what the file of models points at: Keras files, SavedModels, applications and packages.
 
 TensorFlow and Keras are imported where they are used: they take seconds, and reading the file of
 models needs neither.
@@ -18,6 +18,7 @@ from worker.models.architecture import keras_architecture
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.graphs import graph_architecture, graph_dtype, least_precise
+from worker.models.packages import open_packaged
 
 Tensor = Any  # TensorFlow has no complete types
 Shape = tuple[int, int, int]
@@ -50,6 +51,8 @@ def open_network(entry: ModelEntry, *, weights_cache: Path | None) -> Network:
         return _of_keras(_load_keras_file(entry.file), entry.input_shape)
     if entry.saved_model is not None:
         return _of_saved_model(entry.saved_model, entry.input_shape)
+    if entry.package is not None:
+        return _of_keras(open_packaged(entry.package), entry.input_shape)
     model, preprocess = open_application(entry, weights_cache)
     return _of_keras(model, entry.input_shape, preprocess)
 

@@ -6,7 +6,7 @@ from threading import Lock
 import structlog
 
 from service.contract.cards import ModelCard, ModelStatus
-from worker.models.backends import is_installed
+from worker.models.backends import is_installed, lacks
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelFile, read_model_file
 from worker.models.loading import LoadedModel, load_model
@@ -29,9 +29,10 @@ class Registry:
     """The models by name, the default first, then as in the file."""
 
     def __init__(self, listed: ModelFile, *, weights_cache: Path | None) -> None:
-        self.default = listed.default
-        self.names = sorted(listed.models, key=lambda name: name != listed.default)  # stable
         self._entries = listed.models
+        complete = (name for name in listed.default if lacks(listed.models[name]) is None)
+        self.default = next(complete, listed.default[0])
+        self.names = sorted(listed.models, key=lambda name: name != self.default)  # stable
         self._weights_cache = weights_cache
         self._cards = {name: self._blank_card(name) for name in self.names}
         self._loaded: dict[str, LoadedModel] = {}

@@ -1,0 +1,168 @@
+"""Read the arrays of a file that torch.save wrote before torch 1.6, and nothing else of it.
+
+Such a file is five pickles, then raw numbers: a magic number, the version, facts about the system,
+the tensors by name, the keys of their storages; then for each key an int64 count and as many
+little-endian numbers. A pickle is a program: this one may name four things, and each stands for
+something here that does nothing but describe arrays. No torch is needed.
+"""
+
+import hashlib
+import pickle
+from collections import OrderedDict
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.models.errors import ModelUnavailable
+
+MAGIC = 0x1950A86A20F9469CFC6C
+VERSION = 1001
+STORAGES: dict[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "LongStorage": np.dtype("<i8"),
+}
+COUNT = np.dtype("<i8")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The one file that is read: every other is refused before a byte of it is interpreted."""
+
+    size: int  # bytes
+    sha256: str
+
+
+def read_tensors(path: Path, pinned: Pinned) -> Arrays:
+    """The arrays by name, each of the shape it was saved in. Raises ModelUnavailable."""
+    with path.open("rb") as file:
+        content = file.read(pinned.size + 1)
+    if len(content) != pinned.size:
+        more = "more than " if len(content) > pinned.size else ""
+        found = min(len(content), pinned.size)
+        raise ModelUnavailable(f"{path.name} has {more}{found} bytes; expected are {pinned.size}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != pinned.sha256:
+        raise ModelUnavailable(f"{path.name} has the sha256 {digest}; expected is {pinned.sha256}")
+    try:
+        return _arrays(BytesIO(content))
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise ModelUnavailable(f"{path.name} is no file of tensors: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """Numbers that stand further on in the file."""
+
+    key: str
+    dtype: np.dtype[Any]
+    count: int
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """All of a storage, seen as an array whose axes may stand in another order there."""
+
+    storage: _Storage
+    shape: tuple[int, ...]
+    order: tuple[int, ...]  # its axes, as they follow each other in the storage
+
+    def of(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        stored = numbers.reshape([self.shape[axis] for axis in self.order])
+        return stored.transpose(np.argsort(self.order))
+
+
+def _arrays(file: BytesIO) -> Arrays:
+    for expected, what in ((MAGIC, "magic number"), (VERSION, "version")):
+        found = _load(file)
+        if found != expected:
+            raise ModelUnavailable(f"its {what} is {found!r}; expected is {expected}")
+    system = _load(file)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise ModelUnavailable("it was not written on a little-endian machine")
+    tensors, keys = _load(file), _load(file)
+    if not isinstance(tensors, OrderedDict) or not isinstance(keys, list):
+        raise ModelUnavailable("it holds no tensors by name")
+    named = {name: each for name, each in tensors.items() if isinstance(each, _Tensor)}
+    if len(named) != len(tensors) or not all(isinstance(name, str) for name in named):
+        raise ModelUnavailable("it holds something else than tensors by name")
+    storages = {each.storage.key: each.storage for each in named.values()}
+    ours = all(isinstance(key, str) for key in keys) and sorted(keys) == sorted(storages)
+    if not ours or len(storages) != len(named):
+        raise ModelUnavailable("its storages are not those of its tensors, one of each")
+    numbers = {key: _numbers(file, storages[key]) for key in keys}
+    if file.read(1):
+        raise ModelUnavailable("bytes follow its last storage")
+    return {name: each.of(numbers[each.storage.key]) for name, each in named.items()}
+
+
+def _numbers(file: BytesIO, storage: _Storage) -> NDArray[Any]:
+    head = file.read(COUNT.itemsize)
+    if len(head) < COUNT.itemsize:
+        raise EOFError(f"storage {storage.key} is missing")
+    count = int(np.frombuffer(head, COUNT)[0])
+    if count != storage.count:
+        raise ModelUnavailable(
+            f"storage {storage.key} has {count} numbers; its tensor says {storage.count}"
+        )
+    raw = file.read(count * storage.dtype.itemsize)
+    if len(raw) < count * storage.dtype.itemsize:
+        raise EOFError(f"storage {storage.key} is cut short")
+    return np.frombuffer(raw, storage.dtype)
+
+
+def _load(file: BytesIO) -> Any:
+    return _TensorUnpickler(file).load()
+
+
+class _TensorUnpickler(pickle.Unpickler):
+    """Knows the names that tensors need; any other name ends the reading."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        match module, name:
+            case "collections", "OrderedDict":
+                return OrderedDict
+            case "torch._utils", "_rebuild_tensor_v2":
+                # A new function each time: a pickle may set attributes of what it is given
+                return lambda *words: _rebuilt(*words)
+            case "torch", _ if name in STORAGES:
+                return name
+        raise ModelUnavailable(f"it names {module}.{name}, which no file of tensors needs")
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        match pid:
+            case "storage", str(kind), str(key), "cpu", int(count), None if count >= 0:
+                if dtype := STORAGES.get(kind):
+                    return _Storage(key, dtype, count)
+        raise ModelUnavailable(f"it refers to {pid!r}, which is no storage of numbers")
+
+
+def _rebuilt(
+    storage: Any, offset: Any, shape: Any, strides: Any, requires_grad: Any, hooks: Any
+) -> _Tensor:
+    """The tensor that torch._utils._rebuild_tensor_v2 would make of these."""
+    whole = isinstance(storage, _Storage) and offset == 0
+    if not (whole and _are_counts(shape) and _are_counts(strides) and len(shape) == len(strides)):
+        raise ModelUnavailable("one of its tensors is not the whole of a storage")
+    order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+    step = 1
+    for axis in reversed(order):
+        if shape[axis] != 1 and strides[axis] != step:
+            step = -1
+            break
+        step *= shape[axis]
+    if step != storage.count:
+        raise ModelUnavailable(
+            f"a tensor of shape {shape} and strides {strides} does not fill its storage of "
+            f"{storage.count} numbers"
+        )
+    return _Tensor(storage, shape, tuple(order))
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(each) is int and each >= 0 for each in value)
