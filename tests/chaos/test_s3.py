@@ -74,3 +74,23 @@ def test_what_is_found_on_s3_outlives_its_processes_and_no_retention(
     bucket.process.send_signal(signal.SIGCONT)
     stage.wait_ready()
     stage.wait(stage.submit(QUICK | {"seed": 1}), "succeeded")
+
+
+def test_a_slow_store_within_its_deadlines_only_takes_longer(
+    mortal_redis: RedisServer, tmp_path: Path
+) -> None:
+    bucket = Bucket(tmp_path, delay_s=0.4)
+    stage = Stage(tmp_path, mortal_redis)
+    stage.environment |= bucket.environment
+    try:
+        stage.start_api()
+        stage.start_worker()
+        stage.wait_ready()
+        links = stage.wait(stage.submit(), "succeeded")["links"]
+        for form in ("npz", "npy", "json"):
+            assert stage.client.get(links["attributions"], params={"format": form}).is_success
+        assert stage.client.get(links["heatmap"]).status_code == 200
+    finally:
+        stage.close()
+        bucket.process.kill()
+        bucket.process.wait()

@@ -1,5 +1,6 @@
 """Clients that ask and do not read: cut off, and they make nobody's memory theirs."""
 
+import json
 import select
 import socket
 import time
@@ -91,3 +92,18 @@ def test_a_stream_without_news_and_a_reader_who_is_slow_enough_are_kept(
             time.sleep(0.1)
         ledger.cancel(id_)
         assert b"event: done" in read_answer(stream).content
+
+
+def test_beyond_the_budget_of_answers_a_large_one_is_refused_until_another_is_read(serve, large):
+    api = serve(max_answer_bytes=1_000_000, answer_patience_s=30)
+    asked = ask(f"{large}/attributions?format=json")
+    with ExitStack() as stack:
+        unread = connect(api, stack)
+        unread.sendall(asked)
+        wait_until(lambda: api.send(asked).status == 503, seconds=60)
+        refused = api.send(asked)
+        problem = json.loads(refused.content)
+        assert (problem["code"], problem["status"]) == ("busy", 503)
+        assert api.send(ask(large)).status == 200
+        assert read_answer(unread).status == 200
+        assert api.send(asked).status == 200

@@ -5,6 +5,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.nursery import Forked
 from tests.conftest import wait_until
@@ -13,13 +14,16 @@ BUCKET = "artefacts"
 
 
 class Bucket:
-    """A bucket of moto's S3 server, which is a process of its own: its memory is all it has."""
+    """A bucket of moto's S3 server, which is a process of its own: its memory is all it has.
 
-    def __init__(self, folder: Path) -> None:
+    delay_s: before each request is looked at.
+    """
+
+    def __init__(self, folder: Path, *, delay_s: float = 0) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
-        self.process = Forked(_serve, self._port, environment={}, log=folder / "s3.log")
+        self.process = Forked(_serve, self._port, delay_s, environment={}, log=folder / "s3.log")
         wait_until(self._answers, seconds=60)
 
     @property
@@ -47,9 +51,15 @@ class Bucket:
             return False
 
 
-def _serve(port: int) -> None:
-    from moto.server import ThreadedMotoServer  # which takes a second, and is of this process only
+def _serve(port: int, delay_s: float) -> None:
+    # They take a second, and are of this process only
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
 
-    ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False).start()
-    while True:
-        time.sleep(3600)
+    s3 = DomainDispatcherApplication(create_backend_app)
+
+    def delayed(environ: Any, start_response: Any) -> Any:
+        time.sleep(delay_s)
+        return s3(environ, start_response)
+
+    make_server("127.0.0.1", port, delayed, threaded=True).serve_forever()
