@@ -235,7 +235,9 @@ class ResolvedSettings(ExplanationSettings):
 class ExplanationRequest(Request):
     """The JSON form of `POST /v1/explanations`."""
 
-    image: str = Field(description="The picture's bytes in base64 (a data: URL is accepted)")
+    image: str = Field(
+        description="The picture's bytes in base64: in lines, for URLs, unpadded, or a data: URL"
+    )
     label_map: str | None = Field(
         None, description="The label map's bytes in base64, where superpixels are labels"
     )

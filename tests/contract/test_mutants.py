@@ -63,6 +63,8 @@ def mutants(whole: bytes, count: int) -> Iterator[bytes]:
     for _ in range(count):
         content = bytearray(whole)
         for _ in range(int(random.integers(1, 5))):
+            if not content:
+                break
             # heads are where a byte says most
             near = random.random() < 0.5
             at = int(random.integers(0, min(len(content), 200 if near else len(content))))

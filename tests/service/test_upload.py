@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 
 import httpx
@@ -70,6 +71,77 @@ async def test_the_upload_is_stored_as_it_came(served, store, photo):
 async def test_settings_come_as_a_field_or_as_a_file(served, photo, part):
     answer = await send(served, ("image", ("photo.png", photo)), ("settings", part))
     assert answer.json()["settings"]["seed"] == 7
+
+
+AS_PEOPLE_HAVE_IT = {
+    "in lines": lambda text: (
+        "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76)) + "\n"
+    ),
+    "in lines of other lengths": lambda text: (
+        " \t" + "\n".join([text[:7], text[7:100], text[100:]])
+    ),
+    "for URLs": lambda text: text.replace("+", "-").replace("/", "_"),
+    "unpadded": lambda text: text.rstrip("="),
+    "unpadded, for URLs": lambda text: text.translate(str.maketrans("+/", "-_", "=")),
+    "overpadded": lambda text: text + "==",
+    "in a URL in capitals": lambda text: "DATA:IMAGE/PNG;BASE64," + text,
+    "in a URL of no type": lambda text: "data:;base64," + text,
+    "in a URL with parameters": lambda text: "Data:image/png;name=a.png;Base64," + text,
+    "in a URL with a line break": lambda text: " data:image/png;base64,\n" + text,
+}
+
+
+@pytest.mark.parametrize("size", [(50, 40), (51, 40), (52, 40)])  # of 0 to 2 characters of padding
+@pytest.mark.parametrize("form", AS_PEOPLE_HAVE_IT)
+async def test_base64_is_taken_as_people_have_it(served, new_photo, form, size):
+    content = new_photo(*size)
+    text = AS_PEOPLE_HAVE_IT[form](base64.b64encode(content).decode())
+    answer = await served.post(URL, json={"image": text})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["image"]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("iVBO%Rw0", "character 4, '%'"),
+        ("data:image/png;base64,iVBO\u00e9Rw0", "character 26, 'é'"),
+        ("iVBO\nRw0K\nGg*o", "character 12, '*'"),
+        ("iVB=ORw0", "character 3, '=', is padding before the end"),
+        ("iVBOR", "cut short: 5 characters"),
+        ("data:image/png,iVBORw0K", "a data: URL without ;base64"),
+        ("data:image/png;base64", "a data: URL without ;base64"),
+        ("data:text/plain;charset=utf-8,hello", "a data: URL without ;base64"),
+    ],
+)
+async def test_what_is_no_base64_is_told_with_its_place(served, refused, text, said):
+    problem = refused(await served.post(URL, json={"image": text}), 400, "bad_request")
+    assert said in problem["detail"]
+    assert problem["field"] == "image"
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
+async def test_a_byte_order_mark_before_json_does_no_harm(served, photo, mark):
+    settings = {"seed": 3}
+    body = json.dumps({"image": base64.b64encode(photo).decode(), "settings": settings}).encode()
+    answer = await served.post(
+        URL, content=mark + body, headers={"content-type": "application/json"}
+    )
+    assert answer.json()["settings"]["seed"] == 3
+    files = {"image": ("p", photo), "settings": (None, mark + json.dumps(settings).encode())}
+    assert (await served.post(URL, files=files)).json()["settings"]["seed"] == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "latin-1"])
+async def test_json_in_another_encoding_is_told_as_such(served, refused, photo, encoding):
+    text = '{"metadata": {"name": "Zo\u00eb"}}'
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    files = {"image": ("p", photo), "settings": (None, (mark + text).encode(encoding))}
+    problem = refused(await served.post(URL, files=files), 400, "bad_request")
+    wanted = (
+        "settings is not UTF-8 at byte 25" if encoding == "latin-1" else "settings is in UTF-16"
+    )
+    assert wanted in problem["detail"]
 
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])

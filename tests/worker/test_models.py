@@ -43,6 +43,33 @@ def network():
     )
 
 
+LABELS = ["k", "l\x0bl\x0cl", "m\u2028m\x85", "n n"]
+AS_EDITORS_WRITE_THEM = {
+    "with a byte order mark": b"\xef\xbb\xbf" + "\n".join(LABELS).encode(),
+    "with the line ends of Windows": "\r\n".join([*LABELS, ""]).encode(),
+    "with the line ends of old Macs": "\r".join(LABELS).encode(),
+    "with white space around": "\n".join(f"\t {label} " for label in LABELS).encode() + b"\n\n \n",
+}
+
+
+@pytest.mark.parametrize("content", AS_EDITORS_WRITE_THEM.values(), ids=AS_EDITORS_WRITE_THEM)
+def test_labels_are_read_as_editors_write_them(serve, network, tmp_path, content):
+    """Line ends of Unicode and of old printers are parts of labels."""
+    network.save(tmp_path / "a.keras")
+    (tmp_path / "labels.txt").write_bytes(content)
+    model = serve('[models.a]\nfile = "a.keras"\nlabels = "labels.txt"\n').get("a")
+    assert model.labels == ["k", "l\x0bl\x0cl", "m\u2028m", "n n"]
+
+
+def test_labels_in_another_encoding_are_named_with_the_place(serve, network, tmp_path):
+    network.save(tmp_path / "a.keras")
+    (tmp_path / "labels.txt").write_bytes("k\nl\nZo\u00eb\nn".encode("latin-1"))
+    [card] = serve('[models.a]\nfile = "a.keras"\nlabels = "labels.txt"\n').cards()
+    assert card.status is ModelStatus.UNAVAILABLE
+    assert "labels: labels.txt is not UTF-8 at byte 6 (0xeb, in line 3)" in card.reason
+    assert str(tmp_path) not in card.reason
+
+
 # --- What is served -----------------------------------------------------------------------------
 
 

@@ -118,6 +118,26 @@ def test_a_file_that_the_operator_did_not_list_is_not_loaded(read, tmp_path, nam
         registry.get(name.format(folder=tmp_path.name, path=path))
 
 
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(read, tmp_path):
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + A.replace("\n", "\r\n").encode())
+    assert read_registry(path, weights_cache=None).names == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ((A + "# Zo\u00eb").encode("latin-1"), r"not UTF-8 at byte 32 \(0xeb, in line 3\)"),
+        (A.encode("utf-16"), "is in UTF-16; save it as UTF-8"),
+    ],
+)
+def test_a_file_in_another_encoding_is_named_with_the_place(tmp_path, content, complaint):
+    path = tmp_path / "foreign.toml"
+    path.write_bytes(content)
+    with pytest.raises(RegistryError, match=rf"foreign\.toml .*{complaint}"):
+        read_registry(path, weights_cache=None)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

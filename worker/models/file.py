@@ -21,6 +21,7 @@ from service.contract.request import Fit
 from worker.models.errors import RegistryError
 from worker.models.packages import PackagedNetwork
 from worker.models.preprocessing import Preprocessing, PreprocessingOrName
+from worker.models.text import ForeignText, read_text
 
 SOURCES = ("file", "saved_model", "application", "package")
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -165,11 +166,12 @@ class ModelFile(BaseModel):
 def read_model_file(path: Path) -> ModelFile:
     """Read and check the file; paths in it are relative to its folder. Raises RegistryError."""
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(read_text(path))
+    except ForeignText as error:
+        raise RegistryError(f"{error}") from error
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+    except ValueError as error:
         raise RegistryError(f"{path} is not TOML: {error}") from error
     try:
         return ModelFile.model_validate(content, context=path.parent)

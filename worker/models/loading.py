@@ -1,5 +1,6 @@
 """From an entry of the file to a model that answers: open, check, label, describe."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
+from worker.models.text import ForeignText, read_text
 
 IMAGENET = Path(__file__).parent.parent / "bundled" / "imagenet_labels.txt"
 LONGEST_REASON = 400  # characters
@@ -110,10 +112,14 @@ def _labels(entry: ModelEntry, count: int) -> list[str]:
 
 
 def _read_labels(source: list[str] | Path | str) -> list[str]:
+    """Without white space around them; a line ends at \\n, \\r\\n or \\r, and at nothing else."""
     if isinstance(source, list):
-        return source
-    path = source if isinstance(source, Path) else IMAGENET
-    return path.read_text(encoding="utf-8").rstrip().splitlines()
+        return [label.strip() for label in source]
+    try:
+        text = read_text(source if isinstance(source, Path) else IMAGENET)
+    except ForeignText as error:
+        raise ModelUnavailable(f"labels: {error}") from error
+    return [label.strip() for label in re.split(r"\r\n|\n|\r", text.rstrip())]
 
 
 def _without_folders(reason: str, entry: ModelEntry) -> str:

@@ -1,5 +1,6 @@
 """JSON as RFC 8259 has it and nothing beyond: no NaN, no duplicate names, no lone surrogates."""
 
+import codecs
 import json
 import math
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ MOST_VALUES = 100_000
 def loads(content: bytes, *, what: str) -> Any:
     """Parse a document that came in as `what`. Raises ApiError bad_request."""
     _check_count(content, what)
+    content = content.removeprefix(codecs.BOM_UTF8)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _refused(f"{what} is in UTF-16; JSON is sent in UTF-8", what)
     try:
         text = content.decode()  # json.loads would guess UTF-16 and UTF-32 too
         document = json.loads(

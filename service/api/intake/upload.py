@@ -1,7 +1,5 @@
 """The body of a request to explain -> the bytes of its files and the settings, within limits."""
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from service.api.edge.body import read_body
 from service.api.edge.holding import Hold
 from service.api.intake import strict_json
 from service.api.intake.caching import Caching
+from service.api.intake.encoded import decode_base64
 from service.api.intake.multipart import Form, Kind, read_form
 from service.api.protocol.errors import ApiError
 from service.api.protocol.validation import refusal
@@ -126,21 +125,12 @@ def _from_json(content: bytes, submission: Submission) -> Upload:
     names, label_map = submission.names(len(request.pictures)), request.label_map
     return Upload(
         images={
-            name: _decode_base64(name, text)
+            name: decode_base64(name, text)
             for name, text in zip(names, request.pictures, strict=True)
         },
         settings=_checked_settings(settings),
-        label_map=None if label_map is None else _decode_base64("label_map", label_map),
+        label_map=None if label_map is None else decode_base64("label_map", label_map),
     )
-
-
-def _decode_base64(name: str, text: str) -> bytes:
-    encoded = text.partition(",")[2] if text.startswith("data:") else text
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        detail = f"{name} is not base64: {error}"
-        raise ApiError(ErrorCode.BAD_REQUEST, detail, name, text[:80]) from error
 
 
 def _checked_settings(document: Any) -> ExplanationSettings:
