@@ -13,6 +13,7 @@ import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine import METHODS
+from worker.engine.attribution import Attribution
 from worker.engine.method import Game
 from worker.engine.request import Request
 from worker.engine.superpixels import Pixels, make_pixels
@@ -46,7 +48,8 @@ class Table:
         self.asked.update(numbers.tolist())
         return self.values[numbers]
 
-    def shapley_values(self) -> Floats:
+    @cached_property
+    def truth(self) -> Floats:
         """Average what a player adds to the coalitions without it, (n,): Shapley's formula."""
         n, numbers = self.players, np.arange(2**self.players)
         sizes = np.bitwise_count(numbers)
@@ -60,24 +63,34 @@ Estimator = Callable[[Table, int, int], tuple[Floats, Floats | None]]  # game, m
 
 
 def ours(method: str) -> Estimator:
-    """Drive a method of the engine over a game, every player a superpixel of one pixel."""
+    """A method of the engine."""
 
     def estimate(table: Table, max_evals: int, seed: int) -> tuple[Floats, Floats | None]:
-        players = make_pixels(Pixels(), (1, table.players, 1))
-        ends = table(np.array([players.sizes * 0, players.sizes]))[:, np.newaxis]  # (2, 1)
-        game = Game(replace(players, superpixels=True), *ends)
-        steps = METHODS[method](game, Request(method, max_evals=max_evals, seed=seed)).run()
-        scores: Any = None  # what a generator is sent to start
-        while True:
-            try:
-                asked = steps.send(scores)
-            except StopIteration as end:
-                errors = end.value.standard_errors
-                return end.value.values.ravel(), None if errors is None else errors.ravel()
-            members = [asked.visible(i).ravel() for i in range(len(asked))]
-            scores = table(members)[:, np.newaxis]
+        found = attribute(table, Request(method, max_evals=max_evals, seed=seed))
+        errors = found.standard_errors
+        return found.values.ravel(), None if errors is None else errors.ravel()
 
     return estimate
+
+
+def attribute(game: Any, request: Request) -> Attribution:
+    """Drive a method of the engine over a game, every player a superpixel of one pixel.
+
+    game: has `players`, how many, and gives the values of members (B, players): (B,).
+    """
+    players = make_pixels(Pixels(), (1, game.players, 1))
+    ends = game(np.array([players.sizes * 0, players.sizes]))[:, np.newaxis]  # (2, 1)
+    known = Game(replace(players, superpixels=True), *ends)
+    steps = METHODS[request.method](known, request).run()
+    scores: Any = None  # what a generator is sent to start
+    while True:
+        try:
+            asked = steps.send(scores)
+        except StopIteration as end:
+            attribution: Attribution = end.value
+            return attribution
+        members = [asked.visible(i).ravel() for i in range(len(asked))]
+        scores = game(np.array(members).astype(np.int64))[:, np.newaxis]
 
 
 def shap_permutation(table: Table, max_evals: int, seed: int) -> tuple[Floats, None]:
@@ -146,8 +159,8 @@ def main() -> None:
     print(
         "| games | estimator | 5 % | 1 % | cover at 5 % | cover at 1 % |\n|---|---|---|---|---|---|"
     )
-    for family, tables in _load(options.folder, options.games).items():
-        exact = [table.shapley_values() for table in tables]
+    for family, tables in load_games(options.folder, options.games).items():
+        exact = [table.truth for table in tables]
         for name in options.estimators:
             rows = list(_climb(ESTIMATORS[name], tables, exact, options.seeds))
             cells = [_evaluations(rows, goal) for goal in GOALS]
@@ -169,7 +182,8 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _load(folder: Path, games: str) -> dict[str, list[Table]]:
+def load_games(folder: Path, games: str) -> dict[str, list[Table]]:
+    """Read the games of each family."""
     families = defaultdict(list)
     for path in sorted(folder.glob(games)):
         with np.load(path) as file:

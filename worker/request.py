@@ -25,6 +25,7 @@ def engine_request(
         max_evals=settings.max_evals,
         batch_size=settings.batch_size,
         fixed_context=settings.fixed_context,
+        regularization=settings.regularization,
         target_standard_error=settings.target_standard_error,
         metrics=tuple(settings.metrics),
         seed=settings.seed,

@@ -12,6 +12,7 @@ from worker.engine.perturbation import METRICS
 
 LEAST_FIDELITY = 0.5  # of the variance of left-out scores
 MOST_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
+MOST_UNRESOLVED = 0.05  # chance that two elements are not told apart: as of 20 equal regions
 MOST_OUTSIDE = 0.4  # of the pixels of the upload: more than a square leaves of 3 : 2
 MOST_TIED = 0.05  # of the elements of a picture
 EXACT_DTYPES = ("float32", "float64")
@@ -24,14 +25,41 @@ def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[Result
         done, planned = stopped_at.evaluations, stopped_at.planned
         detail = f"it was canceled after {done} of {planned} evaluations"
         yield _warning(WarningCode.PARTIAL, detail, value=done, limit=planned)
-    if found.standard_errors is None and found.unresolved.any():
+    if found.standard_errors is None and not found.exact:
         detail = (
             f"{request.method} gives no standard errors for these {found.evaluations} evaluations: "
             "nothing tells how far more of them would move the values"
         )
         yield _warning(WarningCode.NO_STANDARD_ERRORS, detail)
+    elif found.regions.interval is None and not found.exact:
+        detail = (
+            f"{found.evaluations} evaluations of {explained.players} players are too few to say "
+            "how far their standard errors reach: no intervals are given"
+        )
+        yield _warning(WarningCode.NO_INTERVAL, detail, value=found.evaluations)
+    if found.steady_from is not None and found.evaluations < found.steady_from and not found.exact:
+        so = (
+            "the values may be many times too large, as regularization is none"
+            if request.regularization == "none"
+            else "the values are by a prior, and shrunk towards the even share"
+        )
+        detail = (
+            f"{found.evaluations} evaluations are few for a regression on {explained.players} "
+            f"players, which is steady from {found.steady_from} on: {so}"
+        )
+        yield _warning(
+            WarningCode.FEW_EVALUATIONS, detail, value=found.evaluations, limit=found.steady_from
+        )
+    if found.unresolved > MOST_UNRESOLVED:
+        detail = (
+            f"the chance is {_share(found.unresolved)} that two pixels have credit that is not "
+            f"told apart, as after {found.evaluations} evaluations much is not divided further"
+        )
+        yield _warning(
+            WarningCode.COARSE_REGIONS, detail, value=found.unresolved, limit=MOST_UNRESOLVED
+        )
     if explained.target_reached is False:
-        target, largest = request.target_standard_error, found.largest_error
+        target, largest = request.target_standard_error, found.regions.largest_error
         reached = "is unknown" if largest is None else f"is {largest:.3g}"
         detail = (
             f"the largest standard error {reached} after {found.evaluations} evaluations; "

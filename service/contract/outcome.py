@@ -17,9 +17,6 @@ class OutputResult(Answer):
     base_value: float
     attribution_sum: float
     efficiency_gap: float
-    unresolved: float = Field(
-        description="Absolute credit not resolved below a region of several players"
-    )
     sparseness: float = Field(
         description="Gini coefficient of the absolute values: 0 where all count alike, towards 1 "
         "where few count"
@@ -112,6 +109,11 @@ class Outcome(Answer):
     solution_concept: str
     evaluations: int
     players: int
+    unresolved: float = Field(
+        description="The chance that two elements of the picture, drawn from different players, "
+        "have credit that is not told apart yet: 1 before anything is known, never rising with "
+        "evaluations, 0 where nothing is left to divide"
+    )
     outputs: list[OutputResult]
     efficiency_gap: float = Field(description="Largest absolute gap over the outputs")
     target_reached: bool | None = Field(

@@ -200,6 +200,11 @@ class ExplanationSettings(Request):
     fixed_context: Context | None = Field(
         None, description="Partition's context: null both halves, 0 hidden only, 1 visible only"
     )
+    regularization: Literal["auto", "none"] = Field(
+        "auto",
+        description="Kernel's: auto fits by a prior where there are few evaluations for the "
+        "players; none never does, and gives shap's values however far they are off",
+    )
     target_standard_error: FiniteFloat | None = Field(
         None,
         gt=0,

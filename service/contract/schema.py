@@ -149,6 +149,11 @@ class Explanation(Answer):
     partial: bool | None
     solution_concept: str | None
     players: int | None = Field(description="How many groups of pixels share the credit")
+    unresolved: float | None = Field(
+        description="The chance that two elements of the picture, drawn from different players, "
+        "have credit that is not told apart yet: 1 before anything is known, never rising with "
+        "evaluations, 0 where nothing is left to divide; null until there is a result"
+    )
     outputs: list[OutputResult] | None
     efficiency_gap: float | None
     target_reached: bool | None = Field(

@@ -16,6 +16,9 @@ class WarningCode(StrEnum):
 
     PARTIAL = "partial"  # canceled before its evaluations were spent
     NO_STANDARD_ERRORS = "no_standard_errors"  # an estimate of unknown error
+    NO_INTERVAL = "no_interval"  # errors are known, but not how far they reach
+    FEW_EVALUATIONS = "few_evaluations"  # for the players that a regression is to tell apart
+    COARSE_REGIONS = "coarse_regions"  # much of the picture is not divided further
     LOW_HELD_OUT_FIDELITY = "low_held_out_fidelity"  # it predicts left-out scores badly
     LARGE_EVEN_ENERGY = "large_even_energy"  # most of what the score does, no heatmap can show
     TARGET_NOT_REACHED = "target_not_reached"  # of the standard errors

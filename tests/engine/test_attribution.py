@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 
 from worker.engine.attribution import Attribution
+from worker.engine.regions import Regions
 
 
 def sparseness(*outputs):
     """Of outputs whose attributions are given as flat lists."""
     values = np.array(outputs, dtype=np.float64).T[np.newaxis, :, np.newaxis]  # (1, W, 1, K)
     ends = np.zeros(len(outputs)), values.sum(axis=(0, 1, 2))
-    return Attribution(values, *ends, 2, np.zeros(len(outputs)), "given").sparseness
+    whole = Regions(np.zeros(values.shape[:2], np.int32), ends[1][np.newaxis], np.array([1]))
+    return Attribution(values, *ends, 2, 1.0, "given", whole).sparseness
 
 
 def test_sparseness_is_the_gini_index_of_the_absolute_values():

@@ -15,6 +15,7 @@ from worker.engine.maskers import make_masker
 from worker.engine.method import CHUNK
 from worker.engine.perturbation import METRICS, draw_lots, stops
 from worker.engine.ranks import Cut, RankCoalitions, rank
+from worker.engine.regions import Regions
 from worker.engine.request import Request, Top
 
 SHAPE = (10, 9, 3)
@@ -32,7 +33,8 @@ TERMS = np.array([3.0, -1.0, 2.0]).reshape(ROW)
 def attribution_of(values, ends):
     """An attribution (H, W, C, K) of a game with these scores of nobody and everybody."""
     base, full = ends
-    return Attribution(values, base, full, 2, np.zeros_like(base), "given")
+    whole = Regions(np.zeros(values.shape[:2], np.int32), (full - base)[np.newaxis], np.array([1]))
+    return Attribution(values, base, full, 2, 1.0, "given", whole)
 
 
 def drive(values, value, metrics, *, seed=0):

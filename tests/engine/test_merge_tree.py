@@ -169,7 +169,7 @@ def test_a_whole_tree_gives_its_owen_values_by_definition(players, seed):
     attribution = partition_values(players, value)
     exact = owen_by_definition(value, players.shape, players.tree)
     assert attribution.values == pytest.approx(exact, abs=1e-12)
-    assert attribution.unresolved.tolist() == [0, 0]
+    assert (attribution.unresolved, attribution.exact) == (0, True)
     assert attribution.solution_concept == "Owen values of a fixed binary superpixel tree"
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,7 +29,7 @@ def test_a_whole_tree_gives_owen_values_by_definition(shape):
     value = random_game(shape, outputs=2, seed=0)
     attribution = resolved(value, shape)
     assert attribution.values == pytest.approx(owen_by_definition(value, shape), abs=1e-12)
-    assert attribution.unresolved.tolist() == [0, 0]
+    assert (attribution.unresolved, attribution.exact) == (0, True)
 
 
 @unhurried
@@ -104,15 +106,45 @@ def test_a_budget_of_two_spreads_everything_evenly():
     attribution = play(partition(max_evals=2), value, (3, 3, 1))
     change = value(np.ones((3, 3, 1), bool)) - value(np.zeros((3, 3, 1), bool))
     assert attribution.values == pytest.approx(np.full((3, 3, 1, 1), change / 9))
-    assert attribution.unresolved == pytest.approx(np.abs(change))
+    assert attribution.unresolved == 1
 
 
-def test_unresolved_credit_counts_boxes_but_not_single_elements():
-    """(2, 1, 1) has two leaves below the root: after one split nothing is left to divide."""
+def test_what_is_unresolved_is_the_chance_that_two_elements_are_not_told_apart():
+    """A column of 4: halves of 2 are left after one split, each chance 1 / 3 of another element."""
     value = random_game((2, 1, 1), outputs=1, seed=3)
-    assert play(partition(max_evals=4), value, (2, 1, 1)).unresolved.tolist() == [0]
+    assert play(partition(max_evals=4), value, (2, 1, 1)).unresolved == 0
     value = random_game((4, 1, 1), outputs=1, seed=3)
-    assert play(partition(max_evals=4), value, (4, 1, 1)).unresolved.item() > 0
+    assert play(partition(max_evals=2), value, (4, 1, 1)).unresolved == 1
+    assert play(partition(max_evals=4), value, (4, 1, 1)).unresolved == pytest.approx(1 / 3)
+    one_of_four = play(partition(max_evals=6, batch_size=1), value, (4, 1, 1))
+    assert one_of_four.unresolved == pytest.approx(1 / 3 - 1 / 12)  # half of one half's context
+
+
+@unhurried
+@given(shape=tiny_shapes, seed=seeds, batch=st.integers(1, 9), context=st.sampled_from(CONTEXTS))
+def test_what_is_unresolved_falls_at_every_step_to_nothing(shape, seed, batch, context):
+    """Where parts cancel each other, the sum of their absolute credit would rise."""
+    steps = []
+    make = partition(max_evals=WHOLE_TREE, batch_size=batch, fixed_context=context)
+    watch = lambda method, coalitions: steps.append(method.snapshot().unresolved)  # noqa: E731
+    last = play(make, random_game(shape, outputs=2, seed=seed), shape, watch)
+    assert steps[0] == 1
+    assert all(later < before for before, later in pairwise([*steps, last.unresolved]))
+    assert (last.unresolved, last.exact) == (0, True)
+
+
+@unhurried
+@given(shape=tiny_shapes, seed=seeds, budget=st.integers(2, 80))
+def test_regions_are_what_is_not_divided_further_and_have_all_the_credit(shape, seed, budget):
+    result = play(partition(max_evals=budget), random_game(shape, 2, seed), shape)
+    labels = result.regions.labels.reshape(*shape[:2], -1)
+    labels = np.broadcast_to(labels, shape)
+    assert result.regions.players.sum() == np.prod(shape)
+    for region, value in enumerate(result.regions.values):
+        inside = labels == region
+        assert inside.sum() == result.regions.players[region]
+        assert result.values[inside].sum(axis=0) == pytest.approx(value, abs=1e-12)
+        assert np.ptp(result.values[inside], axis=0) == pytest.approx([0, 0], abs=0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 10, 50])

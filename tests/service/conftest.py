@@ -162,6 +162,7 @@ def some_outcome(
         solution_concept="Owen values",
         evaluations=96,
         players=288,
+        unresolved=0.03125,
         outputs=[output_result(index, label) for index, label in explained.items()],
         efficiency_gap=0.0,
         target_reached=None,

@@ -15,7 +15,7 @@ SLIC = {"kind": "slic", "segments": 50, "compactness": 30.0, "sigma": 3.0}
 async def test_every_method_has_a_card_with_the_settings_it_takes(api):
     cards = (await api.get("/v1/methods")).json()["items"]
     assert [card["name"] for card in cards] == list(METHODS)
-    own = {"batch_size", "fixed_context", "target_standard_error"}
+    own = {"batch_size", "fixed_context", "regularization", "target_standard_error"}
     for card in cards:
         schema = card["settings_schema"]
         fields = schema["properties"]
@@ -28,7 +28,8 @@ async def test_every_method_has_a_card_with_the_settings_it_takes(api):
     taken = {card["name"]: own & set(card["settings_schema"]["properties"]) for card in cards}
     assert taken["partition"] == {"batch_size", "fixed_context"}
     assert taken["gaussian_process"] == {"target_standard_error"}
-    assert not taken["permutation"] | taken["kernel"] | taken["exact"]
+    assert taken["kernel"] == {"regularization"}
+    assert not taken["permutation"] | taken["exact"]
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,16 @@ GOOD = {
 }
 OFF = PrecisionError(largest=0.013, median=0.002, pictures=8)
 FEW = {"rows": 2, "columns": 3}  # cells of which each is a sixth of the picture
+OF_KERNEL = {"method": "kernel", "target_standard_error": None}
 CASES = {
     WarningCode.PARTIAL: Case(cancel=True),
     WarningCode.NO_STANDARD_ERRORS: Case(
         settings={"method": "partition", "max_evals": 100, "target_standard_error": None}
+    ),
+    WarningCode.NO_INTERVAL: Case(settings={"max_evals": 16}),
+    WarningCode.FEW_EVALUATIONS: Case(settings=OF_KERNEL | {"max_evals": 100}),
+    WarningCode.COARSE_REGIONS: Case(
+        settings={"method": "partition", "max_evals": 20, "target_standard_error": None}
     ),
     WarningCode.LOW_HELD_OUT_FIDELITY: Case(rough, {"target_standard_error": 100}),
     WarningCode.LARGE_EVEN_ENERGY: Case(even, {"metrics": []}),
@@ -264,6 +270,17 @@ def test_a_curve_that_a_random_order_beats_names_itself_and_both_areas():
         assert (area.area <= area.baseline_area) if rises else (area.area >= area.baseline_area)
 
 
+def test_a_kernel_of_few_evaluations_says_how_many_are_enough_and_then_nothing():
+    few = explained(CASES[WarningCode.FEW_EVALUATIONS])
+    warning = only(WarningCode.FEW_EVALUATIONS, few)
+    assert (warning.value, warning.limit) == (100, 2 + 8 * 23)
+    assert "shrunk" in warning.detail
+    shaps = explained(Case(settings=OF_KERNEL | {"max_evals": 60, "regularization": "none"}))
+    [warning] = [w for w in shaps.warnings if w.code is WarningCode.FEW_EVALUATIONS]
+    assert "too large" in warning.detail
+    assert explained(Case(settings=OF_KERNEL | {"max_evals": 186})).warnings == []
+
+
 def test_partition_that_has_divided_everything_owes_no_errors():
     settings = {"method": "partition", "max_evals": 20_000, "target_standard_error": None}
     small = Grid(kind="grid", rows=2, columns=3)
@@ -275,6 +292,7 @@ def test_the_documentation_has_every_code_and_its_limit():
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", DOCUMENTED, re.MULTILINE))
     assert set(rows) == {code.value for code in WarningCode}
     limits = {
+        WarningCode.COARSE_REGIONS: warnings.MOST_UNRESOLVED,
         WarningCode.LOW_HELD_OUT_FIDELITY: warnings.LEAST_FIDELITY,
         WarningCode.LARGE_EVEN_ENERGY: warnings.MOST_EVEN_ENERGY,
         WarningCode.PICTURE_CROPPED: warnings.MOST_OUTSIDE,

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from worker.engine.arrays import Credit, Labels, Scores
+from worker.engine.regions import Regions
 
 
 @dataclass(frozen=True)
@@ -17,30 +18,36 @@ class Attribution:
     base_values: (K,) float64, the scores when nothing is visible.
     scores: (K,) float64, the scores when everything is visible: f(x), as the masker shows x.
     evaluations: model evaluations spent, the two above included.
-    unresolved: (K,) float64, the sum of |credit| that the method had not yet divided among single
-        elements and spread evenly instead. 0: fully resolved.
+    unresolved: 0..1, the chance that two elements drawn at random, of different players, have
+        credit that is not told apart, but shared between them evenly. 1 before anything is known;
+        it never rises as evaluations are added, and is 0 once all players are told apart.
     solution_concept: which number of game theory the values are or estimate.
+    regions: what is told apart: the players, or for Partition the parts that it divided no further.
+    exact: whether no more evaluations could change the values.
     players: who the players were, where they are superpixels; their labels (H, W) int32, 0..M-1.
     standard_errors: (H, W, C, K) float64, of the values; None where the method knows none.
-    largest_error: the largest standard error of a player for any output; None where not known.
     held_out_fidelity: (K,) float64, the share of the variance of the left-out odd part that the
         method's model of the game predicts, at most 1; None where the method has no such model.
     even_energy: (K,) float64, the share of the game's variance, 0..1, over pairs of complementary
         coalitions, that is the same for both of a pair: no attribution can show it. None where the
         method evaluates no such pairs.
+    steady_from: evaluations from which on the method's regression is steady; None where it has
+        none.
     """
 
     values: Credit
     base_values: Scores
     scores: Scores
     evaluations: int
-    unresolved: Credit
+    unresolved: float
     solution_concept: str
+    regions: Regions
+    exact: bool = False
     players: Labels | None = None
     standard_errors: Credit | None = None
-    largest_error: float | None = None
     held_out_fidelity: Scores | None = None
     even_energy: Scores | None = None
+    steady_from: int | None = None
 
     @property
     def efficiency_gap(self) -> Credit:

@@ -58,7 +58,7 @@ class Exact:
             values = shapley_weights(np.where(members, 1.0, -1.0)).T @ odd
             return self._pairs.attribution(values, np.zeros_like(values))
         fitted = fit_additive(members[1:], _weights(members[1:]), odd[1:], -odd[0], odd[0])
-        return self._pairs.attribution(fitted.values, determined=fitted.determined)
+        return self._pairs.attribution(fitted.values)
 
 
 def _all_pairs(players: int) -> Mask:

@@ -60,7 +60,7 @@ class Explained:
     @property
     def target_reached(self) -> bool | None:
         """Tell whether every standard error is at most the target; None where there was none."""
-        target, largest = self.request.target_standard_error, self.attribution.largest_error
+        target, largest = self.request.target_standard_error, self.attribution.regions.largest_error
         if target is None:
             return None
         return largest is not None and largest <= target

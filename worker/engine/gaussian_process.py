@@ -23,6 +23,7 @@ from worker.engine.pairs import draw_pairs
 from worker.engine.request import Request
 from worker.engine.scored_pairs import ScoredPairs
 
+WIDENED = 1.1  # intervals, as the prior is itself uncertain; chosen by benchmarks.coverage
 FIRST_LOOK = 16  # pairs, before standard errors are compared with their target
 
 
@@ -76,10 +77,15 @@ class GaussianProcess:
     def snapshot(self) -> Attribution:
         """Give the estimate from the pairs scored so far; before any, an even share for each."""
         if self._pairs.done == 0 and not self._pairs.complete:
-            return self._pairs.attribution(self._even_share(), determined=False)
+            return self._pairs.attribution(self._even_share())
         now = self._estimate_now()
-        fidelity = now.held_out_fidelity
-        return self._pairs.attribution(now.values, now.errors, held_out_fidelity=fidelity)
+        return self._pairs.attribution(
+            now.values,
+            now.errors,
+            freedom=1 + self._pairs.done,
+            widened=WIDENED,
+            held_out_fidelity=now.held_out_fidelity,
+        )
 
     def _is_sure(self) -> bool:
         if self._target is None or self._pairs.done < FIRST_LOOK:

@@ -7,7 +7,9 @@ showed what pairing each coalition with its complement gains. Scott Lundberg, Ke
 shap, https://shap.readthedocs.io/en/latest/generated/shap.KernelExplainer.html.
 
 For the same coalitions the values are those of shap 0.51 with l1_reg=False: shap's default keeps
-ten players and calls the rest zero.
+ten players and calls the rest zero. With fewer than STEADY pairs a player those are blown up, by
+ten and more times where there are as many pairs as players: the regression is then by a prior
+(ridge.py), unless regularization is "none".
 
 As every coalition is scored together with its complement, at the same weight, fitting both is
 fitting the odd part of their scores: half the rows. Standard errors are of the drawing of pairs, by
@@ -26,9 +28,11 @@ from worker.engine.errors import BudgetError
 from worker.engine.kernel_sampling import Design, design_pairs
 from worker.engine.least_squares import Fit, fit_additive
 from worker.engine.method import CHUNK, Game, Steps
-from worker.engine.request import Request
+from worker.engine.request import Regularization, Request
+from worker.engine.ridge import fit_ridge
 from worker.engine.scored_pairs import ScoredPairs
 
+STEADY = 4  # pairs for each player: from here on a prior gains little
 MOST_PLAYERS = 4096  # 64 x 64 pixels; beyond, the regression outgrows memory before it is any good
 
 
@@ -36,22 +40,37 @@ class Kernel:
     """One run of Kernel SHAP; its state is valid, and a snapshot possible, at every yield.
 
     max_evals: counts the two evaluations of the game, unlike shap's nsamples; of an odd number the
-    last one is left over. Where it reaches for all coalitions the values are exact. seed: of the
-    draws. Raises BudgetError for more than MOST_PLAYERS players.
+    last one is left over. Where it reaches for all coalitions the values are exact. regularization:
+    "auto" fits fewer than STEADY pairs a player by a prior, "none" never does. seed: of the draws.
+    Raises BudgetError for more than MOST_PLAYERS players.
     """
 
-    def __init__(self, game: Game, *, max_evals: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        game: Game,
+        *,
+        max_evals: int,
+        regularization: Regularization = "auto",
+        seed: int = 0,
+    ) -> None:
         _check_players(len(game.players))
         self._game = game
         pairs = (max_evals - 2) // 2
         self._design = design_pairs(len(game.players), pairs, np.random.RandomState(seed))
         self._whole = int((self._design.hits == 0).sum())  # pairs of sizes taken whole
         self._pairs = ScoredPairs(game, self._design.members)
+        self._steady = STEADY * (len(game.players) - 1)  # pairs
+        self._regularized = regularization == "auto"
 
     @classmethod
     def of(cls, game: Game, request: Request) -> Self:
         """Set up a run from the settings of a request."""
-        return cls(game, max_evals=request.max_evals, seed=request.seed)
+        return cls(
+            game,
+            max_evals=request.max_evals,
+            regularization=request.regularization,
+            seed=request.seed,
+        )
 
     @property
     def planned_evaluations(self) -> int:
@@ -69,13 +88,25 @@ class Kernel:
         design, odd = self._design.first(self._pairs.done), self._pairs.odd()  # (P, K)
         ends = self._game.base_values, self._game.scores
         scores = (ends[0] + ends[1]) / 2 + odd
-        fitted = fit_additive(design.members, design.weights, scores, *ends)
+        few = len(design) < self._steady and not self._pairs.complete
+        if few and self._regularized and len(design):
+            ridge = fit_ridge(design.members, design.weights, scores, *ends)
+            values, held_out = ridge.values, ridge.held_out if len(design) > 1 else None
+            known = 2 * len(design) >= len(values) and len(design) >= self._whole
+            errors = ridge.errors if known else None
+            freedom = len(design) - 1
+        else:
+            least = fit_additive(design.members, design.weights, scores, *ends)
+            values, held_out = least.values, least.held_out_residuals()
+            errors = self._standard_errors(design, least)
+            freedom = int(design.hits.sum()) - 1
         return self._pairs.attribution(
-            fitted.values,
-            self._standard_errors(design, fitted),
-            determined=fitted.determined,
-            held_out_fidelity=_held_out_fidelity(design, fitted, odd),
+            values,
+            errors,
+            freedom=max(1, freedom),
+            held_out_fidelity=_held_out_fidelity(design, held_out, odd),
             weights=design.weights,
+            steady_from=2 + 2 * self._steady,
         )
 
     def _standard_errors(self, design: Design, fitted: Fit) -> Credit | None:
@@ -104,12 +135,11 @@ def _jackknife(design: Design, fitted: Fit) -> Credit | None:
     return errors
 
 
-def _held_out_fidelity(design: Design, fitted: Fit, odd: Scores) -> Scores | None:
+def _held_out_fidelity(design: Design, held_out: Scores | None, odd: Scores) -> Scores | None:
     """Give the share of the odd part (P, K) that is predicted for a pair left out: (K,)."""
-    residuals = fitted.held_out_residuals()
-    if residuals is None or not len(design):
+    if held_out is None or not len(design):
         return None
-    missed, total = design.weights @ residuals**2, design.weights @ odd**2  # (K,)
+    missed, total = design.weights @ held_out**2, design.weights @ odd**2  # (K,)
     return 1 - np.divide(missed, total, out=np.zeros_like(total), where=total > 0)
 
 

@@ -27,6 +27,7 @@ from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.coalitions import Coalitions
 from worker.engine.method import Game, Steps
+from worker.engine.regions import Regions, count_players, whole_pixels
 from worker.engine.request import FixedContext, Request
 from worker.engine.tree import count_coalitions
 
@@ -80,6 +81,7 @@ class Partition:
         self._planned = self._plan()
         self._halves: dict[Part, tuple[Part, Part]] = {}  # of the parts expanded so far
         self._settled: dict[Part, Credit] = {}
+        self._told_apart = 0.0  # of the pairs of players.pairs, in the contexts seen
         self._batch: list[Node] = []  # being scored
         self._evaluations = 2
         root = Node((), game.base_values, game.scores, self._tree.root, 1.0)
@@ -120,19 +122,21 @@ class Partition:
     def snapshot(self) -> Attribution:
         """Give the attribution now, unexpanded credit spread evenly over its parts."""
         pending = [node for _, _, node in self._queue] + self._batch
-        amounts = _credit_of(pending) if pending else np.zeros((0, len(self._game.scores)))
         credit = dict(self._settled)
-        for node, amount in zip(pending, amounts, strict=True):
-            _add(credit, node.part, amount)
-        leaves = {part for part in credit if self._tree.children(part) is None}
-        divisible = [node.part not in leaves for node in pending]
+        if pending:
+            for node, amount in zip(pending, _credit_of(pending), strict=True):
+                _add(credit, node.part, amount)
+        values, regions = self._spread(credit)
+        exact = all(self._tree.children(node.part) is None for node in pending)
         return Attribution(
-            values=self._spread(credit),
+            values=values,
             base_values=self._game.base_values,
             scores=self._game.scores,
             evaluations=self._evaluations,
-            unresolved=np.abs(amounts[divisible]).sum(axis=0),
+            unresolved=0.0 if exact else 1 - self._told_apart / self._game.players.pairs,
             solution_concept=self._concept(),
+            regions=regions,
+            exact=exact,
             players=self._game.players.superpixel_labels,
         )
 
@@ -162,6 +166,9 @@ class Partition:
     def _expand(self, left: Scores, right: Scores) -> None:
         """Pass the credit of the batch to its halves; left, right: (n, K) scores of each alone."""
         without, with_part, weights = _stack(self._batch)
+        for node in self._batch:  # what is between its halves is told apart, as far as it counts
+            one, other = (self._tree.size(half) for half in self._halves[node.part])
+            self._told_apart += node.weight * 2 * one * other
         if self._fixed_context is None:
             weights = weights / 2
         else:  # the halves' own changes miss, or count twice, what they do only together
@@ -191,9 +198,12 @@ class Partition:
     def _push(self, largest: float, node: Node) -> None:
         heappush(self._queue, (-largest, float(self._random.randn()), node))
 
-    def _spread(self, credit: dict[Part, Credit]) -> Credit:
-        """Spread the credit of every part evenly over its elements: (H, W, C, K)."""
-        values = np.empty(self._game.players.shape + self._game.scores.shape)
+    def _spread(self, credit: dict[Part, Credit]) -> tuple[Credit, Regions]:
+        """Spread the credit of every part evenly over its elements: (H, W, C, K), and by part."""
+        shape = self._game.players.shape
+        values = np.empty(shape + self._game.scores.shape)
+        labels = np.empty(shape, dtype=np.int32)
+        undivided: list[Credit] = []  # (K,) each
         stack = [(self._tree.root, np.zeros_like(self._game.scores))]
         while stack:
             part, density = stack.pop()  # density: (K,) credit per element inherited from above
@@ -202,8 +212,14 @@ class Partition:
             if part in self._halves:
                 stack += [(half, density) for half in self._halves[part]]
             else:
-                values[self._tree.region(part)] = density
-        return values
+                region = self._tree.region(part)
+                values[region], labels[region] = density, len(undivided)
+                undivided.append(density * self._tree.size(part))
+        return values, Regions(
+            labels=whole_pixels(labels),
+            values=np.array(undivided),
+            players=count_players(labels, self._game.players),
+        )
 
 
 def _add(credit: dict[Part, Credit], part: Part, amount: Credit) -> None:

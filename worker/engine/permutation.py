@@ -29,8 +29,10 @@ from worker.engine.errors import BudgetError
 from worker.engine.method import CHUNK, Game, Steps
 from worker.engine.odd_even import even_energy
 from worker.engine.players import Players
+from worker.engine.regions import Interval, Regions, quantile
 from worker.engine.request import Request
 
+PRIOR_SAMPLES = 3  # that all players' mean variance counts for; chosen by benchmarks.coverage
 Ranks = NDArray[np.int32]  # of players in an order, 0..M-1
 
 
@@ -82,18 +84,27 @@ class Permutation:
         ranks = self._passes[: len(paths)]  # (P, M)
         changes = np.diff(paths, axis=1)  # (P, M, K), by rank
         credit = np.take_along_axis(changes, ranks[..., np.newaxis], axis=1)  # by player
-        errors = _standard_errors(credit)
-        players = self._game.players
+        players, values = self._game.players, credit.mean(axis=0)  # (M, K)
+        exact = self._m == 1 or (self._m == 2 and len(paths) > 1)  # all orders are there
+        errors = np.zeros_like(values) if exact else _standard_errors(credit)
+        regions = Regions(
+            players.labels,
+            values,
+            players=np.ones(self._m, dtype=np.int64),
+            errors=errors,
+            interval=None if errors is None else _interval(values, errors, len(credit) // 2),
+        )
         return Attribution(
-            values=players.spread(credit.mean(axis=0)),
+            values=players.spread(values),
             base_values=self._game.base_values,
             scores=self._game.scores,
             evaluations=2 + self._done,
             unresolved=self._unresolved(),
             solution_concept=_concept(players),
+            regions=regions,
+            exact=exact,
             players=players.superpixel_labels,
             standard_errors=None if errors is None else players.spread(errors),
-            largest_error=None if errors is None else float(errors.max()),
             even_energy=_even_energy(paths),
         )
 
@@ -113,29 +124,42 @@ class Permutation:
             paths[0, self._done :] = np.linspace(known, end, self._m + 1 - self._done)
         return paths
 
-    def _unresolved(self) -> Scores:
-        """Measure the straight line of _known_paths: (K,)."""
-        known = self._m if self._finished else self._done
-        left: Scores = self._game.scores - self._paths[0, known]
-        return np.abs(left)
+    def _unresolved(self) -> float:
+        """Count what the straight line of _known_paths gives to players evenly."""
+        players = self._game.players
+        apart = players.sizes.astype(np.float64)
+        if self._finished:
+            return players.unresolved(apart)
+        together = self._passes[0] >= self._done  # (M,)
+        return players.unresolved(np.append(apart[~together], apart[together].sum()))
 
 
 def _standard_errors(credit: Credit) -> Credit | None:
     """Estimate the standard error of the mean of credit (P, M, K): (M, K).
 
-    The two passes of a permutation depend on each other, so their mean is one sample. Of a single
-    permutation the passes have to do as two independent samples. Of so few, the error is itself
-    uncertain: an interval takes Student's t with one degree of freedom less than samples. None
-    before a permutation is finished.
+    The two passes of a permutation depend on each other, so their mean is one sample. None before
+    two permutations are finished: the passes of a single one, taken for two independent samples,
+    would give an error that is twice too large, as they make up for each other.
     """
     permutations = len(credit) // 2
-    if permutations == 0:
+    if permutations < 2:
         return None
-    samples = credit[: 2 * permutations]
-    if permutations > 1:
-        samples = samples.reshape(permutations, 2, *credit.shape[1:]).mean(axis=1)
-    errors: Credit = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+    samples = credit[: 2 * permutations].reshape(permutations, 2, *credit.shape[1:]).mean(axis=1)
+    errors: Credit = samples.std(axis=0, ddof=1) / np.sqrt(permutations)
     return errors
+
+
+def _interval(values: Credit, errors: Credit, permutations: int) -> Interval:
+    """Give 95 % intervals for values with standard errors (M, K), of a few samples or many.
+
+    Few samples of a player may agree by chance, all the more as credit has long tails. So each
+    variance is shrunk towards the mean one of all players, which counts for PRIOR_SAMPLES samples,
+    and Student's t is taken for as many more.
+    """
+    own, mean = errors**2, (errors**2).mean(axis=0)  # (M, K), (K,)
+    freedom = permutations - 1 + PRIOR_SAMPLES
+    variances = ((permutations - 1) * own + PRIOR_SAMPLES * mean) / freedom
+    return Interval.around(values, quantile(freedom) * np.sqrt(variances))
 
 
 def _even_energy(paths: Scores) -> Scores | None:

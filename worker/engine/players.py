@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.arrays import Credit, Indices, Labels, Mask
+from worker.engine.arrays import Credit, Indices, Labels, Mask, Scores
 from worker.engine.coalitions import Shape
 from worker.engine.tree import Tree
 
@@ -39,6 +39,19 @@ class Players:
     def superpixel_labels(self) -> Labels | None:
         """Give the labels (H, W) where the players are superpixels: who they are, in a result."""
         return self.labels if self.superpixels else None
+
+    @cached_property
+    def pairs(self) -> int:
+        """Count the ordered pairs of elements of different players: what there is to tell apart."""
+        return int(self.sizes.sum()) ** 2 - int((self.sizes**2).sum())
+
+    def unresolved(self, groups: Scores) -> float:
+        """Give the share of those pairs within groups of so many elements each, of whole players.
+
+        The groups make up the picture.
+        """
+        together = float((groups**2).sum() - (self.sizes**2).sum())
+        return together / self.pairs if self.pairs else 0.0
 
     @cached_property
     def _indices(self) -> Indices:

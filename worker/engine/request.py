@@ -11,6 +11,7 @@ from worker.engine.perturbation import METRICS
 from worker.engine.superpixels import PIXELS, Superpixels
 
 FixedContext = Literal[0, 1] | None
+Regularization = Literal["auto", "none"]
 LARGEST_SEED = 2**32 - 1
 
 
@@ -29,10 +30,10 @@ class Request:
     link: a name in LINKS. max_evals: evaluations at most, the two of the empty and the full
     coalition included (methods that evaluate pairs may take one more). batch_size: coalitions
     chosen before their scores are looked at; it changes the values of Partition. fixed_context:
-    see partition.py. superpixels: what the players are. target_standard_error: where all standard
-    errors are at most this, in units of the (linked) score, methods that know them stop early.
-    metrics: names in perturbation.METRICS, each at most once; their evaluations come on top of
-    max_evals. seed: of every random choice, 0..2**32-1.
+    see partition.py. regularization: see kernel.py. superpixels: what the players are.
+    target_standard_error: where all standard errors are at most this, in units of the (linked)
+    score, methods that know them stop early. metrics: names in perturbation.METRICS, each at most
+    once; their evaluations come on top of max_evals. seed: of every random choice, 0..2**32-1.
     """
 
     method: str = "partition"
@@ -42,6 +43,7 @@ class Request:
     max_evals: int = 500
     batch_size: int = 50
     fixed_context: FixedContext = None
+    regularization: Regularization = "auto"
     superpixels: Superpixels = PIXELS
     target_standard_error: float | None = None
     metrics: tuple[str, ...] = ()

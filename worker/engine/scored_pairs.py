@@ -7,6 +7,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.coalitions import Coalitions
 from worker.engine.method import Game
 from worker.engine.odd_even import even_energy
+from worker.engine.regions import Interval, Regions, quantile
 
 
 class ScoredPairs:
@@ -59,14 +60,18 @@ class ScoredPairs:
         values: Credit,
         errors: Credit | None = None,
         *,
-        determined: bool = True,
+        freedom: float = np.inf,
+        widened: float = 1.0,
         held_out_fidelity: Scores | None = None,
         weights: Scores | None = None,
+        steady_from: int | None = None,
     ) -> Attribution:
         """Report values and standard errors (M, K) of the players as estimates of Shapley values.
 
-        determined: False where the pairs do not tell all players apart. weights: (P,), of the
-        scored pairs in the even energy, by default equal.
+        freedom: degrees of freedom of the errors, of which a 95 % interval takes Student's t, then
+        so much `widened`; with fewer pairs than half as many as players none is given.
+        weights: (P,), of the scored pairs in the even energy, by default equal. steady_from: see
+        Attribution.
         """
         game, (one, other) = self._game, self._scores[: self.done].swapaxes(0, 1)  # (P, K)
         return Attribution(
@@ -74,11 +79,33 @@ class ScoredPairs:
             base_values=game.base_values,
             scores=game.scores,
             evaluations=2 + 2 * self.done,
-            unresolved=np.abs(game.scores - game.base_values) * (not determined),
+            unresolved=self._unresolved(),
             solution_concept="Shapley values",
+            regions=Regions(
+                game.players.labels,
+                values,
+                players=np.ones(len(values), dtype=np.int64),
+                errors=errors,
+                interval=self._interval(values, errors, widened * quantile(freedom)),
+            ),
+            exact=self.complete,
             players=game.players.superpixel_labels,
             standard_errors=None if errors is None else game.players.spread(errors),
-            largest_error=None if errors is None else float(errors.max()),
             held_out_fidelity=held_out_fidelity,
             even_energy=even_energy(one, other, weights) if self.done else None,
+            steady_from=steady_from,
         )
+
+    def _interval(self, values: Credit, errors: Credit | None, reach: float) -> Interval | None:
+        """Give the interval of so many standard errors (M, K) each way, where it is honest."""
+        if errors is None or (2 * self.done < len(values) and not self.complete):
+            return None
+        return Interval.around(values, errors if self.complete else reach * errors)
+
+    def _unresolved(self) -> float:
+        """Count what belongs to players that are in and out of the same coalitions till now."""
+        players = self._game.players
+        seen = np.packbits(self._members[: self.done], axis=0)  # (P / 8, M)
+        _, group = np.unique(seen, axis=1, return_inverse=True)  # (M,)
+        together: Scores = np.bincount(group.ravel(), weights=players.sizes).astype(np.float64)
+        return players.unresolved(together)

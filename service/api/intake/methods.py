@@ -48,6 +48,7 @@ METHODS: Mapping[Method, Traits] = {
         superpixels=Slic(kind="slic"),
         max_evals=1000,
         most_players=4096,
+        own=frozenset({"regularization"}),
     ),
     "exact": Traits(
         title="Exact",

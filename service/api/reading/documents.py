@@ -94,6 +94,7 @@ def _found(outcome: Outcome | None) -> dict[str, object]:
         "partial",
         "solution_concept",
         "players",
+        "unresolved",
         "outputs",
         "efficiency_gap",
         "target_reached",

@@ -38,6 +38,7 @@ _OUTCOME = Outcome(
     solution_concept="Owen values of a fixed binary image tree",
     evaluations=500,
     players=150_528,
+    unresolved=0.03125,
     outputs=[
         OutputResult(
             index=281,
@@ -46,7 +47,6 @@ _OUTCOME = Outcome(
             base_value=0.0625,
             attribution_sum=0.5,
             efficiency_gap=0.0,
-            unresolved=0.25,
             sparseness=0.625,
             held_out_fidelity=None,
             even_energy=None,

@@ -1,0 +1,86 @@
+"""The regions of a picture that have credit, as they are told apart: one number for each output.
+
+Values, errors and intervals are of whole regions. Spread over elements, a value is divided by the
+region's size, and so is its error: errors of a region's elements add up, as they are one error,
+while those of different regions are of different things.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import stdtrit
+
+from worker.engine.arrays import Credit, Indices, Labels, Scores
+from worker.engine.players import Players
+
+COVERED = 0.95  # of the intervals contain the exact value
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """Bounds of a 95 % interval of each of R regions for K outputs: (R, K) each."""
+
+    low: Credit
+    high: Credit
+
+    @classmethod
+    def around(cls, values: Credit, reach: Credit) -> "Interval":
+        return cls(values - reach, values + reach)
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """R disjoint regions that make up a picture, and what each owes to each of K outputs.
+
+    labels: the region of each pixel (H, W), or where channels are told apart of each element
+    (H, W, C); int32, 0..R-1. values: (R, K) float64. players: (R,) int64, how many players are in
+    it: more than one where Partition divided it no further. errors: (R, K), standard errors of the
+    values; None where the method knows none. interval: of the exact values; None where no honest
+    one is known.
+    """
+
+    labels: Labels
+    values: Credit
+    players: Indices
+    errors: Credit | None = None
+    interval: Interval | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def largest_error(self) -> float | None:
+        """Give the largest standard error of a region for any output."""
+        return None if self.errors is None else float(self.errors.max(initial=0))
+
+    @cached_property
+    def shares(self) -> Scores:
+        """Give the share of each in the absolute values of all, (R, K); 0 where all are 0."""
+        sizes = np.abs(self.values)
+        total = sizes.sum(axis=0)
+        shares: Scores = np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0)
+        return shares
+
+
+def whole_pixels(labels: Labels) -> Labels:
+    """Give labels (H, W, C) as (H, W), where no pixel is divided into channels."""
+    whole: Labels = labels[..., 0]
+    return whole if (labels == labels[..., :1]).all() else labels
+
+
+def count_players(labels: Labels, players: Players) -> Indices:
+    """Count the players in each region of labels (H, W, C), as no player is divided: (R,)."""
+    firsts = np.unique(players.labels, return_index=True)[1]  # (M,), an element or pixel of each
+    channels = players.shape[2] if players.labels.ndim == 2 else 1
+    return np.bincount(labels.ravel()[firsts * channels])
+
+
+def quantile(freedom: float) -> float:
+    """Give how many standard errors of so many degrees of freedom an interval reaches each way.
+
+    Infinite where there are none.
+    """
+    if freedom <= 0:
+        return np.inf
+    return float(stdtrit(freedom, (1 + COVERED) / 2))
