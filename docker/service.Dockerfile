@@ -26,6 +26,12 @@ COPY service service
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash . && chmod -R a+rX,go-w .
 
 FROM python
+# Labels in figures: Chinese, Japanese and Korean; Indic, Thai and more; emoji. 15 MB together, where
+# Noto's fonts would be 140.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        fonts-freefont-ttf fonts-symbola fonts-wqy-microhei \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 RUN groupadd --gid 10001 shapshot \
     && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin shapshot \
     && install -d -o shapshot -g shapshot -m 700 /var/lib/shapshot/store /var/lib/shapshot/keys

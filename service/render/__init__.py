@@ -10,6 +10,7 @@ from service.render.curves import METRICS, Curve
 from service.render.errors import BadAttributions, BadCurves, BadOption, RenderError
 from service.render.layers import MAX_LAYER_PIXELS, Box, heat, overlay
 from service.render.layout import MAX_COLUMNS, MAX_PIXELS, Size
+from service.render.names import told_apart
 from service.render.page import figure
 from service.render.palettes import PALETTES, PaletteName
 from service.render.row import Row
@@ -39,4 +40,5 @@ __all__ = [
     "limit",
     "load_attributions",
     "overlay",
+    "told_apart",
 ]

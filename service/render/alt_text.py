@@ -28,7 +28,7 @@ class AltText:
 
 def of_figure(rows: Sequence[Row], sums: Sequence[Sums], scale: Scale) -> AltText:
     """A sentence for each picture and output; `sums` as drawn."""
-    names = [name for row in rows for name in row.attributions.output_names]
+    names = [name for row in rows for name in row.attributions.names]
     one = len(rows) == 1
     counted = "A picture" if one else f"{len(rows)} pictures"
     sentences = [f"{counted} and, beside {'it' if one else 'each'}, what {_colours(scale)}."]
@@ -36,7 +36,7 @@ def of_figure(rows: Sequence[Row], sums: Sequence[Sums], scale: Scale) -> AltTex
         who = "The picture" if one else f"Picture {number}"
         sentences += [f"{who} is truly {row.true_label}."] if row.true_label else []
         sentences += [] if one or row.true_label else [f"{who}:"]
-        sentences += _outputs(row.attributions.output_names, row.scores, credit)
+        sentences += _outputs(row.attributions.names, row.scores, credit)
     return AltText(f"What speaks for {listed(names)}", " ".join(sentences))
 
 

@@ -11,6 +11,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from service.render.errors import BadAttributions, BadOption
+from service.render.names import told_apart
 
 NAMES = ("values", "base_values", "data", "output_names", "output_indices")
 
@@ -34,6 +35,11 @@ class Attributions:
         _check_shapes(self)
         for name in ("values", "base_values", "data"):
             _check_finite(name, getattr(self, name))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the outputs, each a name of its own."""
+        return told_apart(self.output_names, self.output_indices)
 
     def within(self, left: int, top: int, right: int, bottom: int) -> "Attributions":
         """Keep the pixels of a box of the picture, right and bottom exclusive. Raises BadOption."""

@@ -8,10 +8,12 @@ from PIL import Image, ImageDraw
 from service.render.alt_text import AltText, listed
 from service.render.curves import METRICS, Curve
 from service.render.errors import BadCurves, BadOption
+from service.render.fonts import can_write
+from service.render.names import by_index
 from service.render.plot import STYLES, Axes, key, plot
 from service.render.raster import png
 from service.render.sheet import Sheet
-from service.render.text import FAINT_INK, INK, MINUS, cut, written
+from service.render.text import FAINT_INK, INK, MINUS, Anchor, cut, written
 
 MIN_WIDTH, MAX_WIDTH = 240, 4096  # pixels
 NOTE = "Solid: in the order of the attributions. Dashed: in a random order."
@@ -66,7 +68,7 @@ def _panel(metric: str, curves: Sequence[Curve], sheet: Sheet, axes: Axes) -> Im
     """From top to bottom: what is done, the curves, the areas."""
     panel = Image.new("RGB", sheet.panel, "white")
     about = METRICS[metric]
-    ImageDraw.Draw(panel).text((0, 0), about.title, INK, sheet.title_font.face)
+    sheet.title_font.write(ImageDraw.Draw(panel), (0, 0), about.title, INK)
     top = round(1.3 * sheet.title_font.line_height)
     _write(panel, (0, top), about.order.capitalize(), sheet, FAINT_INK)
     _write(panel, (0, top + sheet.line), f"A faithful curve {about.hoped}", sheet, FAINT_INK)
@@ -80,34 +82,36 @@ def _panel(metric: str, curves: Sequence[Curve], sheet: Sheet, axes: Axes) -> Im
 
 def _draw_marks(panel: Image.Image, top: int, below: str, sheet: Sheet, axes: Axes) -> None:
     """The scores left of the plot, the shares under it and what they are of."""
-    pen, face = ImageDraw.Draw(panel), sheet.small_font.face
+    pen, font = ImageDraw.Draw(panel), sheet.small_font
     beside = sheet.ticks - sheet.line // 3
     for down, label in zip(axes.below_top(axes.marks), written(axes.marks), strict=True):
-        pen.text((beside, top + float(down)), label, INK, face, anchor="rm")
+        font.write(pen, (beside, top + float(down)), label, INK, "rm")
     width, height = axes.size
-    for share, anchor in ((0, "la"), (0.5, "ma"), (1, "ra")):
+    anchors: list[tuple[float, Anchor]] = [(0, "la"), (0.5, "ma"), (1, "ra")]
+    for share, anchor in anchors:
         right = sheet.ticks + share * (width - 1)
-        pen.text((right, top + height + sheet.line // 5), f"{share:.0%}", INK, face, anchor=anchor)
+        font.write(pen, (right, top + height + sheet.line // 5), f"{share:.0%}", INK, anchor)
     middle = sheet.ticks + width / 2, top + height + sheet.line * 6 // 5
-    pen.text(middle, below, INK, face, anchor="ma")
+    font.write(pen, middle, below, INK, "ma")
 
 
 def _draw_legend(
     panel: Image.Image, top: int, curves: Sequence[Curve], sheet: Sheet, line_width: float
 ) -> None:
     """Each output's mark, name and areas, its own and the random order's, under each other."""
-    pen, face = ImageDraw.Draw(panel), sheet.small_font.face
+    pen, font = ImageDraw.Draw(panel), sheet.small_font
     right, key_size = sheet.panel[0], (3 * sheet.line // 2, sheet.line)
     columns = right - 4 * sheet.line, right
     for at, word in zip(columns, ("area", "random"), strict=True):
-        pen.text((at, top + sheet.line // 2), word, FAINT_INK, face, anchor="rm")
+        font.write(pen, (at, top + sheet.line // 2), word, FAINT_INK, "rm")
     for number, (curve, style) in enumerate(zip(curves, STYLES, strict=False), start=1):
         middle = top + number * sheet.line + sheet.line // 2
         panel.paste(key(style, key_size, line_width), (0, middle - sheet.line // 2))
-        name = cut(curve.label, sheet.small_font, columns[0] - key_size[0] - 4 * sheet.line)
-        pen.text((key_size[0] + sheet.line // 2, middle), name, INK, face, anchor="lm")
+        name = curve.label if can_write(curve.label) else by_index(curve.output)
+        name = cut(name, font, columns[0] - key_size[0] - 4 * sheet.line)
+        font.write(pen, (key_size[0] + sheet.line // 2, middle), name, INK, "lm")
         for at, area in zip(columns, (curve.area, curve.baseline_area), strict=True):
-            pen.text((at, middle), _area(area), INK, face, anchor="rm")
+            font.write(pen, (at, middle), _area(area), INK, "rm")
 
 
 def _write(
@@ -115,7 +119,7 @@ def _write(
 ) -> None:
     """One line from here to the right edge."""
     font = sheet.small_font
-    ImageDraw.Draw(page).text(at, cut(text, font, page.width - at[0]), ink, font.face)
+    font.write(ImageDraw.Draw(page), at, cut(text, font, page.width - at[0]), ink)
 
 
 def _area(area: float) -> str:

@@ -20,11 +20,9 @@ def draw_colour_bar(page: Image.Image, layout: Layout, scale: Scale, caption: st
     for share, label in ticks(scale.bound, width, layout.small_font):
         x = left + round((share + 1) / 2 * (width - 1))
         pen.line([(x, bottom), (x, bottom + line // 4)], fill=TICK_INK)
-        pen.text((x, bottom + line // 3), label, INK, layout.small_font.face, anchor="ma")
+        layout.small_font.write(pen, (x, bottom + line // 3), label, INK, "ma")
     below = caption if scale.bound else f"{caption} (all are zero)"
-    pen.text(
-        (layout.width / 2, bottom + 1.5 * line), below, INK, layout.small_font.face, anchor="ma"
-    )
+    layout.small_font.write(pen, (layout.width / 2, bottom + 1.5 * line), below, INK, "ma")
 
 
 def _gradient(size: tuple[int, int], scale: Scale) -> Image.Image:

@@ -42,6 +42,7 @@ class Curve:
 
     metric: str
     label: str  # of the output
+    output: int  # its index
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     baseline: NDArray[np.float64]

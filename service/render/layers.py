@@ -48,7 +48,7 @@ def overlay(
     part = muted.crop(seen)
     part.paste(layer.convert("RGB"), mask=opacity)
     page.paste(part, seen[:2])
-    name = attributions.output_names[0]
+    name = attributions.names[0]
     return png(
         page, alt_text.of_layer("The picture in grey, and over it", name, score, sums, scale)
     )
@@ -73,7 +73,7 @@ def heat(
     sums, scale = _first(attributions, percentile, palette)
     sheet = Image.new("RGBA", size)
     sheet.paste(_layer(sums, scale, seen), seen[:2])
-    name = attributions.output_names[0]
+    name = attributions.names[0]
     return png(sheet, alt_text.of_layer("On transparency,", name, score, sums, scale))
 
 

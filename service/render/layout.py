@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from service.render.errors import BadOption
-from service.render.text import Font, load_font, wrap
+from service.render.text import Font, wrap
 
 MAX_COLUMNS = 6
 MAX_PIXELS = 50_000_000  # of a figure
@@ -110,8 +110,8 @@ def plan(
         gap=round(GAP * scale),
         columns=columns,
         cell_width=max(1, math.floor(cell_width * scale)),
-        title_font=load_font(max(MIN_TITLE_SIZE, round(TITLE_SIZE * scale))),
-        small_font=load_font(max(MIN_SMALL_SIZE, round(SMALL_SIZE * scale))),
+        title_font=Font(max(MIN_TITLE_SIZE, round(TITLE_SIZE * scale))),
+        small_font=Font(max(MIN_SMALL_SIZE, round(SMALL_SIZE * scale))),
         bar_width=round(min(BAR_WIDTH, 0.7 * natural_width) * scale),
         bar_thickness=max(2, round(BAR_THICKNESS * scale)),
     )

@@ -68,10 +68,10 @@ def _draw_headings(
         left, top = layout.corner(block, cell)
         middle, bottom = left + block.panel[0] / 2, top - layout.gap // 4
         if heading.note:
-            pen.text((middle, bottom), heading.note, FAINT_INK, layout.small_font.face, anchor="md")
+            layout.small_font.write(pen, (middle, bottom), heading.note, FAINT_INK, "md")
             bottom -= layout.small_font.line_height
         for line in reversed(block.names[cell]):
-            pen.text((middle, bottom), line, INK, layout.title_font.face, anchor="md")
+            layout.title_font.write(pen, (middle, bottom), line, INK, "md")
             bottom -= layout.title_font.line_height
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from service.render.attributions import Attributions
 from service.render.errors import BadOption
+from service.render.fonts import can_write
 from service.render.layout import Heading, Size
+from service.render.names import by_index
 from service.render.text import MINUS
 
 
@@ -32,7 +34,11 @@ class Row:
     @property
     def headings(self) -> list[Heading]:
         """Of the picture and of each output."""
-        names = self.attributions.output_names
+        shown = self.attributions
+        names = [
+            name if can_write(name) else by_index(index)
+            for name, index in zip(shown.names, shown.output_indices, strict=True)
+        ]
         notes = [f"{score:.3g}".replace("-", MINUS) for score in self.scores or ()]
         panels = map(Heading, names, notes or [""] * len(names))
         truth = Heading(self.true_label, "true label") if self.true_label else Heading()

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from service.render.layout import MIN_SMALL_SIZE, MIN_TITLE_SIZE, SMALL_SIZE, TITLE_SIZE, Size
-from service.render.text import Font, load_font, wrap
+from service.render.text import Font, wrap
 
 MAX_COLUMNS = 4
 NARROWEST = 250  # pixels of a panel, before panels go below each other
@@ -33,7 +33,7 @@ class Sheet:
         natural_width = 2 * MARGIN + columns * (PANEL + GAP) - GAP
         width = width_px or natural_width
         scale = width / natural_width
-        small_font = load_font(max(MIN_SMALL_SIZE, round(SMALL_SIZE * scale)))
+        small_font = Font(max(MIN_SMALL_SIZE, round(SMALL_SIZE * scale)))
         return cls(
             width=width,
             columns=columns,
@@ -41,7 +41,7 @@ class Sheet:
             legend_lines=legend_lines,
             note=wrap(note, small_font, width - 2 * round(MARGIN * scale)),
             scale=scale,
-            title_font=load_font(max(MIN_TITLE_SIZE, round(TITLE_SIZE * scale))),
+            title_font=Font(max(MIN_TITLE_SIZE, round(TITLE_SIZE * scale))),
             small_font=small_font,
         )
 

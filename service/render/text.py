@@ -1,35 +1,77 @@
-"""Lines of text: one bundled font, its inks, words broken to a width, numbers."""
+"""Lines of text: their fonts and inks, words broken to a width, numbers."""
 
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-import matplotlib
-from PIL import ImageFont
+from PIL import ImageDraw, ImageFont
+
+from service.render.fonts import BUNDLED, runs
 
 MAX_LINES = 3
 ELLIPSIS = "…"
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 MINUS = "\N{MINUS SIGN}"
 INK, FAINT_INK = (25, 25, 25), (105, 105, 105)
 
 
+Ink = tuple[int, int, int]
+Anchor = Literal["la", "ma", "ra", "lm", "mm", "rm", "ld", "md", "rd"]
+
+
 @dataclass(frozen=True)
 class Font:
-    """DejaVu Sans of one size, in pixels."""
+    """DejaVu Sans of one size, in pixels, and other fonts where it has no glyphs.
 
-    face: ImageFont.FreeTypeFont
-    line_height: int
+    Not shared: a FreeType face serves one drawing.
+    """
+
+    size: int
+    _faces: dict[Path, ImageFont.FreeTypeFont] = field(default_factory=dict)
+
+    @property
+    def line_height(self) -> int:
+        return round(self.size * 1.3)
 
     def width(self, text: str) -> float:
-        return self.face.getlength(text)
+        return sum(face.getlength(piece) for face, piece in self._pieces(text))
 
+    def write(
+        self,
+        pen: ImageDraw.ImageDraw,
+        at: tuple[float, float],
+        text: str,
+        ink: Ink,
+        anchor: Anchor = "la",
+    ) -> None:
+        """Draw a line; its fonts stand on one base line. anchor: as Pillow names it."""
+        pieces = self._pieces(text)
+        if [face for face, _ in pieces] in ([], [self._face(BUNDLED)]):
+            pen.text(at, text, ink, self._face(BUNDLED), anchor=anchor)
+            return
+        ascent, descent = self._face(BUNDLED).getmetrics()
+        left = at[0] - {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * self.width(text)
+        base = at[1] + {"a": ascent, "m": (ascent - descent) / 2, "d": -descent}[anchor[1]]
+        for face, piece in pieces:
+            pen.text((left, base), piece, ink, face, anchor="ls")
+            left += face.getlength(piece)
 
-def load_font(size: int) -> Font:
-    """Not shared: a FreeType face serves one drawing."""
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    return Font(ImageFont.truetype(path, size), round(size * 1.3))
+    def _pieces(self, text: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
+        """The text by faces; what no font has stands as the sign for an unknown character."""
+        return [
+            (self._face(font.path), piece)
+            if font
+            else (self._face(BUNDLED), UNKNOWN * len(piece.strip()))
+            for font, piece in runs(text)
+        ]
+
+    def _face(self, path: Path) -> ImageFont.FreeTypeFont:
+        if path not in self._faces:
+            self._faces[path] = ImageFont.truetype(path, self.size)
+        return self._faces[path]
 
 
 def wrap(text: str, font: Font, width: int) -> list[str]:

@@ -14,7 +14,7 @@ X = np.linspace(0, 1, 101)
 
 
 def curve(metric="insertion", label="tabby", y=X, baseline=X**2) -> Curve:
-    return Curve(metric, label, X, y, baseline, area=0.75, baseline_area=-0.00512)
+    return Curve(metric, label, 0, X, y, baseline, area=0.75, baseline_area=-0.00512)
 
 
 def axes(low=0.0, high=1.0, size=(200, 100)) -> Axes:

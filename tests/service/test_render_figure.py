@@ -6,7 +6,7 @@ import pytest
 from service.render import BadOption, Row, channel_sums, figure, heat, limit
 from service.render.colour_bar import ticks
 from service.render.layout import plan
-from service.render.text import MINUS, load_font, wrap
+from service.render.text import MINUS, Font, wrap
 from tests.service.drawings import RED, attributions, opened, pixels, random_attributions
 
 
@@ -56,7 +56,7 @@ def test_a_figure_has_exactly_the_width_asked_for(width_px):
 
 
 def test_names_break_between_words_and_the_last_of_three_lines_is_cut():
-    font = load_font(14)
+    font = Font(14)
     assert wrap("tabby_cat", font, 200) == ["tabby_cat"]
     assert wrap("space shuttle, orbiter", font, 110) == ["space shuttle,", "orbiter"]
     lines = wrap("one two three four five six seven eight nine", font, 70)
@@ -96,7 +96,7 @@ def test_attributions_of_any_magnitude_have_a_colour_bar(magnitude):
 
 
 def test_numbers_of_the_colour_bar_are_round_symmetric_and_of_even_precision():
-    marks = ticks(0.00521, 420, load_font(12))
+    marks = ticks(0.00521, 420, Font(12))
     assert [label for _, label in marks] == [
         f"{MINUS}0.004",
         f"{MINUS}0.002",

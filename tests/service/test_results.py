@@ -11,7 +11,7 @@ from service.contract.outcome import Placement
 from service.contract.schema import ErrorCode, Failure
 from service.contract.store import attributions_key
 from service.render import BadOption
-from tests.service.conftest import some_arrays
+from tests.service.conftest import some_arrays, some_curves
 from tests.tiny import MODEL
 
 URL = "/v1/explanations"
@@ -222,6 +222,30 @@ async def test_heat_lies_where_the_model_looked(served, done, connection, hand):
     assert opacity.size == (60, 40)
     assert opacity.crop((0, 0, 30, 40)).getbbox() is None
     assert opacity.crop((30, 0, 60, 40)).getbbox() is not None
+
+
+async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, create, hand):
+    explanation_id = await create(metrics=["insertion"])
+    both = {2: "crane", 4: "crane"}
+    arrays = some_arrays() | {"output_names": np.array(["crane"] * 2), "output_indices": [2, 4]}
+    arrays["output_indices"] = np.array([2, 4])
+    curves = [
+        curve.model_copy(update={"output": index, "label": "crane"})
+        for curve, index in zip(some_curves("insertion"), both, strict=True)
+    ]
+    hand.succeed(explanation_id, arrays=arrays, explained=both, curves=curves)
+    path = f"{URL}/{explanation_id}"
+    for drawing, query in (
+        ("heatmap.png", {}),
+        ("faithfulness.png", {}),
+        ("heatmap.png", {"style": "overlay", "output": "4"}),
+    ):
+        text = picture(await served.get(f"{path}/{drawing}", params=query)).text
+        said = text["Title"] + text["Description"]
+        assert "4: crane" in said
+        assert ("2: crane" in said) == (not query)
+    answer = await served.get(f"{path}/attributions", headers={"accept": "application/json"})
+    assert answer.json()["output_names"] == ["crane", "crane"]
 
 
 @pytest.mark.parametrize("style", ["heat", "overlay"])

@@ -114,7 +114,17 @@ def load_attributions(
 ) -> render.Attributions:
     """What is drawn of these outputs, by position; None: of all. As load_arrays."""
     with reading(services, state, "result"):
-        return render.attributions_of(load_arrays(services, state, outputs, names=render.NAMES))
+        arrays = load_arrays(services, state, outputs, names=render.NAMES)
+        names = names_of(outcome_of(state))  # among all outputs, of which these are some
+        shown = [names[int(index)] for index in arrays["output_indices"]]
+        return render.attributions_of(arrays | {"output_names": np.array(shown)})
+
+
+def names_of(outcome: Outcome) -> dict[int, str]:
+    """What each output is called in drawings, by its index."""
+    labels = [output.label for output in outcome.outputs]
+    indices = [output.index for output in outcome.outputs]
+    return dict(zip(indices, render.told_apart(labels, indices), strict=True))
 
 
 def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:

@@ -112,14 +112,17 @@ def _as_json(services: Services, state: State, shown: list[int]) -> bytes:
 
 def _draw(services: Services, state: State, shown: list[int]) -> bytes:
     curves = _curves(services, state, shown)
+    names = artefacts.names_of(artefacts.outcome_of(state))
     with artefacts.reading(services, state, "result"):
-        return render.faithfulness_chart([_drawable(curve) for curve in curves])
+        drawable = [_drawable(curve, names[curve.output]) for curve in curves]
+        return render.faithfulness_chart(drawable)
 
 
-def _drawable(curve: Curve) -> render.Curve:
+def _drawable(curve: Curve, name: str) -> render.Curve:
     return render.Curve(
         metric=curve.metric,
-        label=curve.label,
+        label=name,
+        output=curve.output,
         x=np.array(curve.x),
         y=np.array(curve.y),
         baseline=np.array(curve.baseline),

@@ -1,0 +1,108 @@
+"""Fonts that have the glyphs of a text: the bundled one, else those of the system.
+
+Matplotlib brings DejaVu Sans, with the alphabets of Europe and the Near East. Chinese, Devanagari,
+emoji and the rest are written where a font of the system has them.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from fontTools.ttLib import TTFont, TTLibError
+from numpy.typing import NDArray
+
+BUNDLED = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+FOLDERS = (
+    Path("/usr/share/fonts"),
+    Path("/usr/local/share/fonts"),
+    Path.home() / ".local/share/fonts",
+    Path.home() / ".fonts",
+    Path("/Library/Fonts"),
+    Path("/System/Library/Fonts"),
+)
+SUFFIXES = (".ttf", ".ttc", ".otf", ".otc")
+LAST_CHOICE = ("serif", "mono", "light", "thin", "black", "condensed")
+NEVER = ("bold", "italic", "oblique", "lastresort", "blank")
+OUTLINES = ("glyf", "CFF ", "CFF2")  # what Pillow draws at any size; bitmaps of emoji it does not
+UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # categories of characters that need no glyph
+JOINED = ("Mn", "Mc", "Me", "Cf")  # which are drawn with the character before them
+
+
+@dataclass(frozen=True, eq=False)
+class FontFile:
+    """A font, and the characters (N,) that it has glyphs for."""
+
+    path: Path
+    characters: NDArray[np.uint32]
+
+    def has(self, text: str) -> bool:
+        codes = [ord(each) for each in text if unicodedata.category(each) not in UNSEEN]
+        return bool(np.isin(codes, self.characters).all())
+
+
+def can_write(text: str) -> bool:
+    """Whether every character of it is in a font."""
+    return all(font is not None for font, _ in runs(text))
+
+
+def runs(text: str) -> Sequence[tuple[FontFile | None, str]]:
+    """The text in pieces, each with its font; None: no font has it.
+
+    One font for all of it comes first, as letters of one script are shaped together.
+    """
+    bundled = _read(BUNDLED)
+    if bundled is not None and bundled.has(text):
+        return [(bundled, text)]
+    fonts = [font for font in (bundled, *_system_fonts()) if font is not None]
+    whole = next((font for font in fonts if font.has(text)), None)
+    if whole is not None:
+        return [(whole, text)]
+    pieces: list[tuple[FontFile | None, str]] = []
+    for character in text:
+        last = pieces[-1] if pieces else (None, "")
+        follows = unicodedata.category(character) in JOINED or character.isspace()
+        if pieces and (follows or (last[0] is not None and last[0].has(character))):
+            pieces[-1] = last[0], last[1] + character
+            continue
+        font = next((font for font in fonts if font.has(character)), None)
+        pieces.append((font, character))
+    return pieces
+
+
+def _system_fonts() -> Iterator[FontFile]:
+    for path in _system_paths():
+        font = _read(path)
+        if font is not None:
+            yield font
+
+
+@lru_cache(1)
+def _system_paths() -> list[Path]:
+    """Upright fonts of normal weight, those without serifs first; always in the same order."""
+    found = {
+        path
+        for folder in FOLDERS
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not _is_named(path, NEVER)
+    }
+    return sorted(found, key=lambda path: (_is_named(path, LAST_CHOICE), path.name, str(path)))
+
+
+def _is_named(path: Path, words: Sequence[str]) -> bool:
+    return any(word in path.stem.lower() for word in words)
+
+
+@lru_cache(1024)
+def _read(path: Path) -> FontFile | None:
+    """None for what is no font, or has no outlines."""
+    try:
+        with path.open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as font:
+            if not any(table in font for table in OUTLINES):
+                return None
+            return FontFile(path, np.array(sorted(font.getBestCmap() or ()), np.uint32))
+    except (TTLibError, OSError, ValueError, KeyError, AttributeError, AssertionError):
+        return None
