@@ -122,13 +122,13 @@ def test_scores_that_are_not_finite_are_refused(reason, tmp_path):
     model = dense((8, 8, 3))
     model.layers[-1].bias.assign([0, np.nan])
     model.save(tmp_path / "a.keras")
-    assert reason('file = "a.keras"') == "1 of its 2 scores are NaN or infinite"
+    assert reason('file = "a.keras"') == "1 of its 2 scores are NaN or infinite; tried was: noise"
 
 
 def test_scores_that_are_not_always_the_same_are_refused(reason, tmp_path):
     flips = [keras.Input((8, 8, 3)), layers.RandomFlip(), layers.Flatten(), layers.Dense(2)]
     keras.Sequential(flips).export(tmp_path / "exported", verbose=False)  # Keras leaves it on
-    assert "layers that act at random" in reason('saved_model = "exported"')
+    assert "Layers that act at random" in reason('saved_model = "exported"')
 
 
 def test_scores_of_no_classes_are_refused(reason, tmp_path):

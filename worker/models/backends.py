@@ -4,14 +4,20 @@ The libraries are imported where they are used: they take seconds, and two come 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.arrays import Pictures
 from worker.engine.precision import Deviation, deviation
 from worker.engine.predictor import Predictor
 from worker.models.errors import ModelUnavailable
 from worker.models.file import Backend, ModelEntry, Precision
+from worker.models.graphs import draws_at_random
 from worker.models.networks import Network, Tensor
 from worker.models.packages import PACKAGES, is_package_installed
 
@@ -60,6 +66,33 @@ def open_predictor(
     if not isfinite(error.largest):
         raise ModelUnavailable(f"in {entry.precision} some of its scores are NaN or infinite")
     return draft, error
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The model computed operation by operation, none fused with another, to compare with.
+
+    score: as a predictor, slowly. at_random: whether random numbers are drawn in its graph, if only
+    in training; as far as is known.
+    """
+
+    score: Callable[[Pictures], NDArray[np.float32]]
+    at_random: bool
+
+
+def plain_model(
+    entry: ModelEntry, network: Network, preprocess: Preprocess, predictor: Predictor
+) -> Plain:
+    """The same model as the predictor's, as its operations were written."""
+    if entry.backend == "jax":
+        return Plain(lambda pictures: np.asarray(network(preprocess(pictures))), at_random=False)
+    from worker.engine.backends import tensorflow
+
+    if isinstance(predictor, tensorflow.TensorFlowPredictor):
+        written = predictor.plain
+    else:
+        written = tensorflow.plain_model(network, preprocess, network.input_shape)
+    return Plain(written, draws_at_random(written.graph))
 
 
 def _extra(name: str) -> str:

@@ -6,7 +6,7 @@ output does not count.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import numpy as np
 from service.contract.fingerprint import digest_of_json
 
 Signature = Any  # a ConcreteFunction; TensorFlow has no complete types
-Node = Any  # a NodeDef
+Graph = Any  # a GraphDef
+Node = Any  # a NodeDef of it
 Known = dict[str, str]  # digests of nodes by their names
 
 # Of a node: where and how fast it runs; so does all that begins with "_", names included
@@ -52,10 +53,21 @@ def graph_dtype(signature: Signature) -> str:
     """The least precise type of floats that its operations compute in; without any, float32."""
     import tensorflow as tf
 
-    graph = signature.graph.as_graph_def()
-    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
-    types = {tf.as_dtype(node.attr["T"].type) for node in nodes if _computes(node)}
+    types = {
+        tf.as_dtype(node.attr["T"].type)
+        for node in _nodes(signature.graph.as_graph_def())
+        if _computes(node)
+    }
     return least_precise(each.name for each in types if each.is_floating)
+
+
+def draws_at_random(graph: Graph) -> bool:
+    """Whether an operation of a GraphDef draws random numbers, if only while a model is trained."""
+    kinds = ("Random", "Multinomial", "TruncatedNormal", "Stateful", "Rng")
+    calls = ("StatefulPartitionedCall",)
+    return any(
+        node.op not in calls and any(kind in node.op for kind in kinds) for node in _nodes(graph)
+    )
 
 
 def least_precise(dtypes: Iterable[str]) -> str:
@@ -190,6 +202,13 @@ def _folder_digest(folder: Path) -> str:
             if path.name != "fingerprint.pb"
         ]
     )
+
+
+def _nodes(graph: Graph) -> Iterator[Node]:
+    """Those of the graph and of all its functions."""
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
 
 
 def _computes(node: Node) -> bool:

@@ -5,22 +5,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from service.contract.cards import ModelCard, ModelStatus, PrecisionError
 from service.contract.fingerprint import ModelParts, fingerprint_of, labels_digest
 from worker.engine.predictor import Predictor
-from worker.models.backends import open_predictor, prepare
+from worker.models.backends import open_predictor, plain_model, prepare
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
 from worker.models.text import ForeignText, read_text
+from worker.models.trials import check_trials, trial_pictures
 
 IMAGENET = Path(__file__).parent.parent / "bundled" / "imagenet_labels.txt"
 LONGEST_REASON = 400  # characters
-COPIES = 8  # of one picture: enough for a random flip to show
-ROUNDING = 0.02  # of the largest score: what bfloat16 may do to copies in one batch
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,9 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     network = open_network(entry, weights_cache=weights_cache)
     preprocess = _preprocessing(entry, network)
     predictor, precision_error = open_predictor(entry, network, preprocess)
-    _check_scores(predictor)
+    trials = trial_pictures(predictor.input_shape)
+    plain = plain_model(entry, network, preprocess, predictor)
+    check_trials(predictor, trials, at_random=plain.at_random)
     labels = _labels(entry, predictor.n_outputs)
     parts = ModelParts(
         architecture=network.architecture,
@@ -82,22 +81,6 @@ def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Te
     if chosen.channel_count not in (None, channels):
         raise ModelUnavailable(f"preprocessing {chosen} needs 3 channels; the model has {channels}")
     return chosen
-
-
-def _check_scores(predictor: Predictor) -> None:
-    """Refuse a model that gives NaN, infinity, or one picture several scores."""
-    noise = np.random.default_rng(0).integers(0, 256, predictor.input_shape)  # (H, W, C)
-    copies = np.repeat(noise[np.newaxis].astype(np.float32), COPIES, axis=0)  # (N, H, W, C)
-    scores = np.concatenate([predictor(copies), predictor(copies)])  # (2 N, K)
-    if not np.isfinite(scores).all():
-        count = int((~np.isfinite(scores)).any(axis=0).sum())
-        raise ModelUnavailable(f"{count} of its {scores.shape[1]} scores are NaN or infinite")
-    spread = float(np.ptp(scores, axis=0).max())
-    if spread > ROUNDING * np.abs(scores).max():
-        raise ModelUnavailable(
-            f"its scores of one picture differ by up to {spread:.2g}: layers that act at random, "
-            "such as dropout or augmentation, were exported as for training"
-        )
 
 
 def _labels(entry: ModelEntry, count: int) -> list[str]:

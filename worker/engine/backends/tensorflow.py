@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
+from tensorflow.python.eager import context
 from tensorflow.python.eager.wrap_function import function_from_graph_def
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -47,6 +49,7 @@ class TensorFlowPredictor:
         self.dtype = str(getattr(model, "compute_dtype", "float32"))
         self.traces = 0  # how often the model was traced: stays as it is after construction
         self._forward = self._compile(model, preprocess)
+        self.plain = Plain(self._written)
         self._cores = ThreadPoolExecutor(CORES, thread_name_prefix="forward")
         self.n_outputs = self._warm_up()
 
@@ -66,7 +69,9 @@ class TensorFlowPredictor:
 
         # Folding rewrites arithmetic; without it scores equal the eager model's bit by bit.
         tf.config.optimizer.set_experimental_options({"constant_folding": False})
-        return _compiled(model, counted, self.input_shape)
+        compiled = _compiled(model, counted, self.input_shape)
+        self._written = compiled.get_concrete_function()
+        return compiled
 
     def _warm_up(self) -> int:
         """Run the batch sizes to come once, so that no explanation pays for it; count outputs."""
@@ -88,13 +93,45 @@ class FrozenPredictor(TensorFlowPredictor):
     backend = "tensorflow-frozen"
 
     def _compile(self, model: Model, preprocess: Preprocess) -> Any:
-        forward = super()._compile(model, preprocess).get_concrete_function()
-        frozen = convert_variables_to_constants_v2(forward)
+        super()._compile(model, preprocess)
+        frozen = convert_variables_to_constants_v2(self._written)
         [pictures], [scores] = frozen.inputs, frozen.outputs
         graph = fold(frozen.graph, scores.name)
         folded = function_from_graph_def(graph, pictures.name, scores.name)
         # A function of its own again, as calling the graph as it is costs some milliseconds more.
         return _compiled(folded, lambda x: x, self.input_shape)
+
+
+class Plain:
+    """A model by its operations as they were written, one after the other: none fused or rewritten.
+
+    What TensorFlow makes of them may hide NaN: a convolution fused with its ReLU gives 0 for it.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._function = function  # a ConcreteFunction
+
+    @property
+    def graph(self) -> Any:
+        """Give its operations, a GraphDef."""
+        return self._function.graph.as_graph_def()
+
+    def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Score pictures (N, H, W, C), float32 in 0..255: (N, n_outputs) float32. Slow."""
+        eager = context.context()
+        before = eager.function_call_options  # of this thread
+        plainly = ConfigProto()
+        plainly.CopyFrom(eager.config)
+        plainly.graph_options.rewrite_options.disable_meta_optimizer = True
+        eager.function_call_options = context.FunctionCallOptions(config_proto=plainly)
+        try:
+            return np.array(self._function(tf.constant(pictures)))
+        finally:
+            eager.function_call_options = before
+
+
+def plain_model(model: Model, preprocess: Preprocess, input_shape: Shape) -> Plain:
+    return Plain(_compiled(model, preprocess, input_shape).get_concrete_function())
 
 
 def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> bytes:
