@@ -67,6 +67,7 @@ class ModelEntry(BaseModel):
     fit: Fit = "crop"
     fits: tuple[Fit, ...] = Field(default=get_args(Fit), min_length=1)
     input_shape: Shape | None = None
+    max_bytes: PositiveInt = 4 * 2**30  # of its weights, unpacked
     description: str | None = None
     data: str | None = None
     accuracy: str | None = None

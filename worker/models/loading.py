@@ -9,6 +9,7 @@ from service.contract.cards import ModelCard, ModelStatus, PrecisionError
 from service.contract.fingerprint import ModelParts, fingerprint_of, labels_digest
 from worker.engine.predictor import Predictor
 from worker.models.backends import open_predictor, plain_model, prepare
+from worker.models.causes import in_short
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
@@ -17,7 +18,6 @@ from worker.models.text import ForeignText, read_text
 from worker.models.trials import check_trials, trial_pictures
 
 IMAGENET = Path(__file__).parent.parent / "bundled" / "imagenet_labels.txt"
-LONGEST_REASON = 400  # characters
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None
     except ModelUnavailable as error:
         raise ModelUnavailable(_without_folders(str(error), entry)) from error
     except Exception as error:  # a broken file can raise anything, and the others must be served
-        raise ModelUnavailable(_without_folders(_one_line(error), entry)) from error
+        raise ModelUnavailable(_without_folders(in_short(error), entry)) from error
 
 
 def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> LoadedModel:
@@ -111,9 +111,3 @@ def _without_folders(reason: str, entry: ModelEntry) -> str:
         if isinstance(path, Path):
             reason = reason.replace(str(path), path.name)
     return reason
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    short = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
-    return f"{type(error).__name__}: {short}" if short else type(error).__name__

@@ -5,7 +5,6 @@ models needs neither.
 """
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,12 @@ from worker.models.architecture import keras_architecture
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.graphs import graph_architecture, graph_dtype, least_precise
+from worker.models.keras_files import open_keras_file
 from worker.models.packages import open_packaged
+from worker.models.unpacked import check_saved_model
 
 Tensor = Any  # TensorFlow has no complete types
 Shape = tuple[int, int, int]
-
-HOLDS_CODE = (
-    "the file holds Python code, such as a Lambda layer, and code from files is never run; "
-    "build the model of Keras's own layers"
-)
 
 
 @dataclass(frozen=True)
@@ -48,9 +44,9 @@ class Network:
 def open_network(entry: ModelEntry, *, weights_cache: Path | None) -> Network:
     """Load the weights an entry names. Raises ModelUnavailable, and whatever Keras raises."""
     if entry.file is not None:
-        return _of_keras(_load_keras_file(entry.file), entry.input_shape)
+        return _of_keras(open_keras_file(entry.file, max_bytes=entry.max_bytes), entry.input_shape)
     if entry.saved_model is not None:
-        return _of_saved_model(entry.saved_model, entry.input_shape)
+        return _of_saved_model(entry.saved_model, entry.input_shape, entry.max_bytes)
     if entry.package is not None:
         return _of_keras(open_packaged(entry.package), entry.input_shape)
     model, preprocess = open_application(entry, weights_cache)
@@ -71,27 +67,24 @@ def weights_digest(weights: Iterable[Any]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _load_keras_file(path: Path) -> Any:
-    import keras
-
-    if not path.is_file():
-        raise ModelUnavailable(f"{path} is no file")
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        raise ModelUnavailable(f"{path} is cut short, or was not saved by Keras: it is no archive")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except ValueError as error:
-        if "arbitrary code execution" in str(error):
-            raise ModelUnavailable(HOLDS_CODE) from error
-        raise
-
-
 def _of_keras(
     model: Any, wanted: Shape | None, preprocess: Callable[[Tensor], Tensor] | None = None
 ) -> Network:
-    return Network(
+    import keras
+
+    inputs, outputs = getattr(model, "inputs", [None]), getattr(model, "outputs", [None])
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelUnavailable(
+            f"it has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed"
+        )
+
+    def forward(pictures: Tensor) -> Tensor:
         # Said explicitly, as layers of augmentation otherwise take it for training
-        forward=lambda pictures: model(pictures, training=False),
+        (scores,) = keras.tree.flatten(model(pictures, training=False))
+        return scores
+
+    return Network(
+        forward=forward,
         own_preprocessing=preprocess,
         input_shape=_input_shape(getattr(model, "input_shape", None), wanted),
         compute_dtype=least_precise(_compute_dtypes(model)),
@@ -107,11 +100,12 @@ def _compute_dtypes(model: Any) -> list[str]:
     return [each.compute_dtype for each in layers if type(each).__name__ != "InputLayer"]
 
 
-def _of_saved_model(folder: Path, wanted: Shape | None) -> Network:
+def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Network:
     import tensorflow as tf
 
     if not (folder / "saved_model.pb").is_file():
         raise ModelUnavailable(f"{folder} is no SavedModel: it has no file saved_model.pb")
+    check_saved_model(folder, max_bytes)
     loaded = tf.saved_model.load(str(folder))
     signature = _serving_signature(loaded.signatures)
     ((keyword, spec),) = signature.structured_input_signature[1].items()

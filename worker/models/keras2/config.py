@@ -1,0 +1,254 @@
+"""The config of a whole model, as `.h5` files and Keras 2 have it -> as Keras 3 reads it.
+
+A model is a tree of layers, each `{"class_name": …, "config": …}`; a Functional one says of each
+layer what it is called on, in `inbound_nodes`. Keras 3 wants to know where each class is, takes no
+"/" in names, and counts the calls of models within models from 0.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from worker.models.causes import HOLDS_CODE
+from worker.models.errors import ModelUnavailable
+from worker.models.keras2.layers import (
+    PACKAGE,
+    RULES,
+    TENSOR,
+    Config,
+    Rule,
+    translate_settings,
+)
+
+FUNCTIONAL = ("Functional", "Model")
+OF_OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
+CONSTANT = "_CONSTANT_VALUE"
+
+
+def translate(model: Config, *, keras2: bool) -> Config:
+    """The config of a model; keras2: whether Keras 2 wrote it. Raises ModelUnavailable."""
+    return _layer(_plain(model), keras2)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples, shapes and arrays of NumPy as lists and numbers."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("class_name", value.get("type"))
+    if kind in ("__tuple__", "TensorShape") and "items" in value:
+        return _plain(value["items"])
+    if kind == "ndarray" and "value" in value:
+        return value["value"]
+    if kind in ("__numpy__", "__tensor__") and isinstance(value.get("config"), dict):
+        return value["config"]["value"]
+    return {key: _plain(each) for key, each in value.items()}
+
+
+def operation(config: Config, arguments: list[Any]) -> Config:
+    """The layer for a TFOpLambda or SlicingOpLambda. Raises ModelUnavailable."""
+    from worker.models.keras2.operations import OPERATIONS
+
+    name, function = config["name"], config["function"].removeprefix("compat.v1.")
+    if function not in OPERATIONS:
+        raise ModelUnavailable(
+            f"layer {name} (TFOpLambda): tf.{config['function']} is none of the operations that "
+            f"are read from Keras 2; export the model as a SavedModel"
+        )
+    settings = {"name": name, "function": function, "arguments": arguments}
+    return _object(PACKAGE, "TensorOperation", settings)
+
+
+def _layer(layer: Config, keras2: bool) -> Config:
+    """A layer, or a model that stands for one."""
+    class_name, config = layer["class_name"], layer["config"]
+    if class_name in FUNCTIONAL:
+        return _object("keras.src.models.functional", "Functional", _functional(config, keras2))
+    if class_name == "Sequential":
+        return _object("keras", "Sequential", _sequential(config, keras2))
+    if class_name == "Lambda" and keras2:
+        raise ModelUnavailable(f"layer {config.get('name')} (Lambda): {HOLDS_CODE}")
+    if keras2:
+        from worker.models.keras2 import stand_ins  # noqa: F401 — registers them with Keras
+
+    rule, settings = (
+        translate_settings(class_name, config)
+        if keras2
+        else (RULES.get(class_name, Rule()), config)
+    )
+    for key, value in settings.items():
+        if key in ("layer", "backward_layer", "cell") and isinstance(value, dict):
+            settings[key] = _layer(value, keras2)
+        if key == "cells":
+            settings[key] = [_layer(each, keras2) for each in value]
+    name = (rule.becomes if keras2 else None) or class_name
+    _check_known(rule.module, name, config)
+    return _object(rule.module, name, settings)
+
+
+def _object(module: str, class_name: str, config: Config) -> Config:
+    """module: of Keras, or `shapshot` for a class of ours."""
+    if "name" in config:
+        config = {**config, "name": _name(config["name"])}
+    ours = module == PACKAGE
+    return {
+        "module": None if ours else module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": f"{PACKAGE}>{class_name}" if ours else None,
+    }
+
+
+def _name(name: str) -> str:
+    return name.replace("/", ">")  # which is in no other name, so names stay different
+
+
+def _check_known(module: str, class_name: str, config: Config) -> None:
+    import keras
+
+    if module == "keras.layers" and not isinstance(getattr(keras.layers, class_name, None), type):
+        raise ModelUnavailable(
+            f"layer {config.get('name')} ({class_name}): Keras 3 has no such layer; code of your "
+            f"own is never run: build the model of Keras's own layers, or export it as a SavedModel"
+        )
+
+
+def _sequential(config: Config | list[Config], keras2: bool) -> Config:
+    """Before 2.2.3 its config was the list of its layers; its first layer may have the shape."""
+    if isinstance(config, list):
+        config = {"name": "sequential", "layers": config}
+    layers = [_layer(layer, keras2) for layer in config["layers"]]
+    first = config["layers"][0] if layers else {}
+    shape = first.get("config", {}).get("batch_input_shape") if first else None
+    if keras2 and shape and first["class_name"] != "InputLayer":
+        given = {"batch_shape": shape, "dtype": None, "name": f"{first['config']['name']}_input"}
+        layers.insert(0, _object("keras.layers", "InputLayer", given))
+    return {**config, "layers": layers}
+
+
+# --- Functional models
+
+
+def _functional(config: Config, keras2: bool) -> Config:
+    layers = []
+    calls = _Calls(config) if keras2 else None
+    for layer in config["layers"]:
+        nodes = layer["inbound_nodes"]
+        if calls and layer["class_name"] in OF_OPERATIONS:
+            arguments, node = calls.operation(layer)
+            translated, nodes = operation(layer["config"], arguments), [node]
+        else:
+            translated = _layer(layer, keras2)
+            nodes = [calls.node(each) for each in nodes] if calls else nodes
+        layers.append({**translated, "name": _name(layer["name"]), "inbound_nodes": nodes})
+    ends = {key: config[key] for key in ("input_layers", "output_layers")}
+    if calls:
+        ends = {key: calls.ends(value) for key, value in ends.items()}
+    kept: Config = {key: config[key] for key in ("name", "trainable") if key in config}
+    return {**kept, "layers": layers, **ends}
+
+
+class _Calls:
+    """What the layers of one Functional model of Keras 2 are called on.
+
+    There `["conv", 1, 0]` is tensor 0 of the second call of the layer `conv`; of a model within the
+    model its second call may be number 2, as 0 is how it was made.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._classes = {layer["name"]: layer["class_name"] for layer in config["layers"]}
+        last = Counter[str]()
+        for name, call, _ in self._references(config):
+            last[name] = max(last[name], call)
+        self._first = {
+            layer["name"]: max(0, last[layer["name"]] + 1 - max(1, len(layer["inbound_nodes"])))
+            for layer in config["layers"]
+        }
+
+    def node(self, node: Any) -> Config:
+        """`[["conv", 0, 0, {"training": False}]]` as arguments of a call."""
+        inputs, keywords = self._arguments(node, self._tensor)
+        return {"args": [_alone(inputs)], "kwargs": keywords}
+
+    def operation(self, layer: Config) -> tuple[list[Any], Config]:
+        """Of a layer that is an operation: its arguments, with numbers in place of the tensors.
+
+        Keras 2 makes such a layer for one call. The second is that call: on a list of the tensors.
+        """
+        [node] = layer["inbound_nodes"]
+        tensors: list[Config] = []
+
+        def numbered(value: list[Any]) -> Config:
+            tensors.append(self._tensor(value))
+            return {TENSOR: len(tensors) - 1}
+
+        inputs, keywords = self._arguments(node, numbered)
+        return [inputs, keywords], {"args": [tensors], "kwargs": {}}
+
+    def _arguments(self, node: Any, tensor: Callable[[list[Any]], Config]) -> tuple[Any, Config]:
+        """The first argument of a call, and its keywords, which every tensor of the first has."""
+        keywords: Config = {}
+
+        def read(value: list[Any]) -> Any:
+            keywords.update(value[3] if len(value) > 3 else {})
+            return value[2] if value[0] == CONSTANT else tensor(value)
+
+        inputs = _mapped(node, self._is_input, read)
+        return inputs, _mapped(keywords, self._is_tensor, tensor)
+
+    def ends(self, tensors: Any) -> Any:
+        """Inputs or outputs. Keras 3 counts these of Functional models from 1."""
+
+        def read(value: list[Any]) -> list[Any]:
+            name, call, tensor = value
+            from_one = self._classes[name] in FUNCTIONAL
+            return [_name(name), call - self._first[name] + int(from_one), tensor]
+
+        return _alone(_mapped(tensors, self._is_tensor, read))
+
+    def _tensor(self, value: list[Any]) -> Config:
+        name, call, tensor = value[:3]
+        history = [_name(name), call - self._first[name], tensor]
+        kept = {"shape": [], "dtype": "float32", "keras_history": history}
+        return {"class_name": "__keras_tensor__", "config": kept}
+
+    def _is_tensor(self, value: Any) -> bool:
+        return (
+            isinstance(value, list)
+            and len(value) in (3, 4)
+            and isinstance(value[0], str)
+            and value[0] in self._classes
+            and isinstance(value[1], int)
+            and isinstance(value[2], int)
+        )
+
+    def _is_input(self, value: Any) -> bool:
+        constant = isinstance(value, list) and len(value) > 2 and value[:2] == [CONSTANT, -1]
+        return constant or self._is_tensor(value)
+
+    def _references(self, config: Config) -> Iterator[list[Any]]:
+        nodes = [layer["inbound_nodes"] for layer in config["layers"]]
+        for found in self._tensors([nodes, config["input_layers"], config["output_layers"]]):
+            yield found[:3]
+            yield from self._tensors(found[3:])  # among the keywords
+
+    def _tensors(self, value: Any) -> list[list[Any]]:
+        found: list[list[Any]] = []
+        _mapped(value, self._is_tensor, found.append)
+        return found
+
+
+def _alone(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _mapped(value: Any, is_leaf: Callable[[Any], bool], change: Callable[[Any], Any]) -> Any:
+    """Nested lists and dicts with what `is_leaf` holds for changed."""
+    if is_leaf(value):
+        return change(value)
+    if isinstance(value, list):
+        return [_mapped(each, is_leaf, change) for each in value]
+    if isinstance(value, dict):
+        return {key: _mapped(each, is_leaf, change) for key, each in value.items()}
+    return value

@@ -1,0 +1,143 @@
+"""Keras files, of Keras 2 and 3: `.keras` archives and `.h5` -> the model with its weights.
+
+The config is read here, translated where Keras 3 reads it otherwise, and checked for its size; then
+Keras makes the model of it in safe mode and loads the weights.
+"""
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from worker.models.causes import HOLDS_CODE, in_short
+from worker.models.errors import ModelUnavailable
+from worker.models.keras2.config import translate
+from worker.models.unpacked import Room, check_archive, check_hdf5, check_weights
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+Config = dict[str, Any]
+
+
+def open_keras_file(path: Path, *, max_bytes: int) -> Any:
+    """The Keras model. Raises ModelUnavailable."""
+    if not path.is_file():
+        raise ModelUnavailable(f"{path} is no file")
+    room = Room.of(path.stat().st_size, max_bytes)
+    read = _open_archive if path.suffix == ".keras" else _open_hdf5
+    with ThreadPoolExecutor(1) as alone:  # Keras keeps what it has begun in its thread
+        return alone.submit(read, path, room).result()
+
+
+def _open_archive(path: Path, room: Room) -> Any:
+    if not zipfile.is_zipfile(path):
+        raise ModelUnavailable(f"{path} is cut short, or was not saved by Keras: it is no archive")
+    with zipfile.ZipFile(path) as archive:
+        check_archive(archive, room)
+        missing = {CONFIG, METADATA, WEIGHTS} - set(archive.namelist())
+        if missing:
+            raise ModelUnavailable(
+                f"{path} was not saved by Keras: it has no {', '.join(sorted(missing))}"
+            )
+        if any(
+            member.filename.startswith("assets/") and member.file_size
+            for member in archive.infolist()
+        ):
+            raise ModelUnavailable(f"{path} has assets, as layers of text have them: none are read")
+        version = str(_json(archive.read(METADATA), METADATA).get("keras_version", ""))
+        config = _json(archive.read(CONFIG), CONFIG)
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / WEIGHTS
+            with archive.open(WEIGHTS) as packed, weights.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+            with _hdf5(weights) as file:
+                check_hdf5(file, room)
+            return _explained(version, lambda: _load(config, version, weights, room, modern=True))
+
+
+def _open_hdf5(path: Path, room: Room) -> Any:
+    with _hdf5(path) as file:
+        check_hdf5(file, room)
+        if "model_config" not in file.attrs:
+            held = "weights only" if "layer_names" in file.attrs else "no model"
+            raise ModelUnavailable(f"{path} has {held}: save the whole model, by model.save")
+        version = _text(file.attrs.get("keras_version", b"2"))
+        config = _json(_text(file.attrs["model_config"]), "model_config")
+    return _explained(version, lambda: _load(config, version, path, room, modern=False))
+
+
+def _load(config: Config, version: str, weights: Path, room: Room, *, modern: bool) -> Any:
+    """modern: the config says where each class is, as in archives of Keras 3."""
+    import keras
+
+    keras2 = int(version.split(".")[0] or 3) < 3
+    if keras2 or not modern:
+        config = translate(config, keras2=keras2)
+    _check_code(config)
+    config.pop("compile_config", None)
+    with keras.StatelessScope() as scope:  # variables have no values before it ends
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        try:
+            check_weights([(each.shape, each.dtype) for each in model.variables], room)
+        except ModelUnavailable:
+            scope.initialize_variables = False
+            raise
+    model.load_weights(weights)
+    return model
+
+
+def _check_code(value: Any) -> None:
+    """Keras refuses such layers in safe mode, and does not say which. Raises ModelUnavailable."""
+    if isinstance(value, dict):
+        config = value.get("config")
+        if value.get("class_name") == "Lambda" and "__lambda__" in str(config):
+            name = config.get("name") if isinstance(config, dict) else None
+            raise ModelUnavailable(f"layer {name} (Lambda): {HOLDS_CODE}")
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            _check_code(each)
+
+
+def _explained(version: str, load: Callable[[], Any]) -> Any:
+    """Do it; where it fails, say why in short, and by which Keras the file was saved."""
+    import keras
+
+    try:
+        return load()
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # a broken file can raise anything
+        newer = _numbers(version) > _numbers(keras.__version__)
+        by = f" (saved by Keras {version}, newer than this worker's {keras.__version__})"
+        raise ModelUnavailable(in_short(error) + by * newer) from error
+
+
+def _hdf5(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path)
+    except OSError as error:
+        raise ModelUnavailable(f"{path.name}: {in_short(error)}") from error
+
+
+def _json(text: str | bytes, what: str) -> Config:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ModelUnavailable(f"{what} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ModelUnavailable(f"{what} is a JSON {type(found).__name__}; an object is needed")
+    return found
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
