@@ -5,6 +5,7 @@ reads it (`formats/`), and limits count within the picture.
 """
 
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -31,7 +32,11 @@ MOST_CODED = (
 )
 NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # no marker in it
 
-UNREAD_BY_PILLOW = ("unknown pixel mode", "unknown data organization")  # what it says of a TIFF
+UNREAD_BY_PILLOW = (
+    "unknown pixel mode",
+    "unknown data organization",
+    "unknown raw mode for given image mode",
+)  # what it says of layouts of TIFF
 
 # Blocks so large are given back to the system at once; smaller ones of Pillow's pile up in glibc's
 # arenas, one a thread: after eight drawings, 3 GB (https://github.com/python-pillow/Pillow, "Block
@@ -47,9 +52,12 @@ BROKEN = (
     EOFError,
     TypeError,
     IndexError,
-    OverflowError,
+    KeyError,
+    ArithmeticError,
     RuntimeError,
+    MemoryError,
     struct.error,
+    zlib.error,
 )  # what Pillow and libheif raise for pictures that are damaged
 
 _TURN = Image.Transpose
@@ -199,6 +207,8 @@ def _loaded(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"{error}") from error
     except BROKEN as error:
+        if kind == "TIFF" and str(error) in UNREAD_BY_PILLOW:
+            raise NotAPicture(f"{tiff.unread(tiff.Directory(content))}") from error
         raise BrokenPicture(f"a broken picture ({kind}): {error}") from error
 
 
@@ -251,8 +261,6 @@ def _opened(source: _Source) -> ImageFile.ImageFile:
     try:
         return _READERS[source.kind](stream)
     except SyntaxError as error:
-        if source.kind == "TIFF" and str(error) in UNREAD_BY_PILLOW:
-            raise tiff.unread(tiff.Directory(source.content)) from error
         if str(error) == "not identified by this driver":
             raise SyntaxError("its head gives no size, or no kind of pixels") from error
         raise

@@ -12,6 +12,7 @@ from service.contract.label_maps import (
     LabelMapTooLarge,
     decode_label_map,
 )
+from tests.contract.test_pngs import BESIDE, with_chunks
 from tests.encoded import encoded, npy
 
 LABELS = np.array([[5, 5, 200], [7, 7, 7]])
@@ -137,3 +138,16 @@ def test_damage_anywhere_gives_regions_or_a_label_map_error(form, position, valu
         return
     assert regions.ndim == 2
     assert set(np.unique(regions)) == set(range(regions.max() + 1))
+
+
+@pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
+def test_what_is_beside_the_pixels_of_a_png_does_not_count(beside):
+    content = with_chunks(encoded(LABELS.astype(np.uint8)), *beside) + b"appended"
+    assert decode(content).tolist() == COUNTED
+
+
+def test_a_damaged_chunk_of_its_pixels_is_named():
+    whole = encoded(LABELS.astype(np.uint8))
+    at = whole.index(b"IDAT") + 8
+    with pytest.raises(LabelMapError, match="the checksum of chunk IDAT is wrong"):
+        decode(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])

@@ -160,6 +160,7 @@ UNREAD = {
     "a web page": [b"<!DOCTYPE html><html>", b"\n <html><body>404</body></html>"],
     "JSON": [b'{"image": "\xff"}'],
     "data: URL": [b"data:image/png;base64,iVBORw0KGgo="],
+    "a picture in base64": [b"iVBORw0KGgoAAAANSUhEUg==", b"/9j/4AAQSkZJRg==", b"UklGRiQAAABXRUJQ"],
     "Photoshop": [b"8BPS\0\1\0\0"],
     "an icon": [b"\0\0\1\0\2\0\x10\x10", b"icns\0\0\0\0"],
     "OpenEXR": [b"\x76\x2f\x31\x01\2\0\0\0"],

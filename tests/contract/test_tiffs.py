@@ -4,6 +4,8 @@ The samples are drawn here, packed by hand (`tests/tiffs.py`), and what they loo
 from the definition of each colour space: nothing of Pillow is in the expected pixels.
 """
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +20,7 @@ from service.contract.pictures import (
     inspect_picture,
 )
 from tests.encoded import encoded, noise
-from tests.tiffs import DEFLATE, NONE, PACKBITS, tiff, write
+from tests.tiffs import DEFLATE, NONE, PACKBITS, pack, tiff, write
 
 H, W = 21, 37
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
@@ -155,6 +157,67 @@ def test_lab_is_brought_to_srgb():
     np.testing.assert_allclose(pixels[0].astype(float), [[255, 0, 0], [119, 119, 119]], atol=14)
 
 
+@pytest.mark.parametrize(
+    ("compression", "modes", "off"),
+    [
+        *(
+            (name, ("L", "RGB", "I;16", "1"), 0)
+            for name in ("tiff_lzw", "packbits", "tiff_deflate")
+        ),
+        *((name, ("L", "RGB", "I;16"), 0) for name in ("zstd", "lzma", "tiff_adobe_deflate")),
+        *((name, ("1",), 0) for name in ("group3", "group4", "tiff_ccitt")),
+        ("jpeg", ("L", "RGB"), 60),
+    ],
+)
+def test_every_compression_named_is_read(compression, modes, off):
+    gradient = np.add.outer(np.arange(32) * 4, np.arange(48) * 2).astype(np.uint8)
+    for mode in modes:
+        if mode == "I;16":
+            image = Image.fromarray(gradient.astype(np.uint16) * 257)
+        else:
+            image = Image.fromarray(gradient).convert(mode)
+        expected = gradient if mode != "1" else np.asarray(image) * 255
+        pixels = decode(encoded(image, "TIFF", compression=compression))
+        assert np.abs(pixels.astype(int) - expected[..., np.newaxis].astype(int)).max() <= off / 10
+
+
+@pytest.mark.parametrize("compression", [NONE, DEFLATE])
+@pytest.mark.parametrize(
+    ("photometric", "bits", "samples"),
+    [(0, 1, 1), (1, 1, 1), (0, 4, 1), (1, 8, 1), (0, 8, 1), (2, 8, 3), (1, 16, 1), (0, 16, 1)],
+)
+def test_bits_in_the_other_order_are_read_or_refused_as_such(
+    photometric, bits, samples, compression
+):
+    """FillOrder 2: the lowest bit of a byte comes first."""
+    values = drawn(bits, samples)
+    plain = pack(values[..., np.newaxis] if samples == 1 else values, bits)
+    block = zlib.compress(plain) if compression == DEFLATE else plain
+    bits_of = np.unpackbits(np.frombuffer(block, np.uint8)).reshape(-1, 8)
+    turned = np.packbits(bits_of[:, ::-1]).tobytes()
+    tags = {256: W, 257: H, 258: [bits] * samples, 259: compression, 262: photometric, 266: 2}
+    tags |= {277: samples, 278: H}
+    content = write(tags, [turned])
+    if (photometric, bits, compression) == (0, 8, NONE):  # which Pillow cannot
+        with pytest.raises(NotAPicture, match="not compressed, lowest bit first is not read"):
+            decode(content)
+        return
+    pixels = decode(content).astype(float)
+    np.testing.assert_allclose(pixels, seen(values, bits, photometric), atol=1)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(("bits", "samples"), [(8, 1), (8, 3), (16, 1), (16, 3)])
+def test_differences_of_neighbours_are_added_up(bits, samples, order):
+    values = drawn(bits, samples).reshape(H, W, samples)
+    steps = np.diff(values, axis=1, prepend=0) % 2**bits
+    content = tiff(
+        steps, bits, RGB if samples == 3 else 1, order=order, compression=DEFLATE, t317=2
+    )
+    expected = seen(values if samples == 3 else values[..., 0], bits, RGB if samples == 3 else 1)
+    np.testing.assert_allclose(decode(content).astype(float), expected, atol=1)
+
+
 REFUSED = [
     *[
         (drawn(bits, 1, "i"), bits, grey, {"kind": "i"}, "signed numbers have no defined black")
@@ -192,7 +255,7 @@ REFUSED = [
         (drawn(8), 8, BLACK_IS_ZERO, {"t259": compression}, name)
         for compression, name in (
             (6, "old JPEG"), (33003, "JPEG 2000"), (34712, "JPEG 2000"), (34887, "LERC"),
-            (52546, "JPEG XL"), (12345, "compression 12345"),
+            (52546, "JPEG XL"), (50001, "WebP"), (12345, "compression 12345"),
         )
     ],
 ]  # fmt: skip

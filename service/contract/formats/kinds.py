@@ -17,6 +17,7 @@ _BY_HEAD = (
     (rb"II\*\0....CR|FUJIFILMCCD-RAW|FOVb|\0MRM|IIR[OS]|MMOR|IIU\0", "a raw photo"),
     (rb"II[*+]\0|MM\0[*+]", "TIFF"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+    (rb"iVBORw0KGgo|/9j/|R0lGOD[dl]|UklGR|SUkqA|TU0AK", "a picture in base64, as text,"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
     (rb"II\xbc", "JPEG XR"),
     (rb"P7\s", "PAM"),

@@ -13,9 +13,8 @@ SHORT, LONG, LONG8 = 3, 4, 16
 LETTERS = {1: "B", SHORT: "H", LONG: "L", LONG8: "Q"}
 MOST = 64  # values of a tag that are looked at
 
-SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-STRIPS, SAMPLES, STRIP_BYTES, PLANAR, COLOUR_MAP = 273, 277, 279, 284, 320
-TILES, TILE_BYTES, INK_SET, EXTRA, FORMAT, DNG = 324, 325, 332, 338, 339, 50706
+SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 258, 259, 262, 266
+SAMPLES, PLANAR, COLOUR_MAP, INK_SET, EXTRA, FORMAT, DNG = 277, 284, 320, 332, 338, 339, 50706
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB = 0, 1, 2, 3, 5, 6, 8
 COLOURS = {
@@ -46,7 +45,6 @@ COMPRESSIONS = {
     32946: "deflate",
     34925: "LZMA",
     50000: "zstd",
-    50001: "WebP",
 }
 UNREAD_COMPRESSIONS = {
     6: "old JPEG",
@@ -59,6 +57,7 @@ UNREAD_COMPRESSIONS = {
     34713: "Nikon's raw",
     34887: "LERC",
     34892: "lossy JPEG of DNG",
+    50001: "WebP",  # which the libtiff of Pillow's wheels is built without
     50002: "JPEG XL",
     52546: "JPEG XL",
 }
@@ -144,6 +143,7 @@ class Directory:
             known.get(how, f"compression {how}"),
         ]
         parts += ["separate planes"] if self.value(PLANAR, 1) == 2 else []
+        parts += ["lowest bit first"] if self.value(FILL_ORDER, 1) == 2 else []
         parts += ["further samples"] if self.has(EXTRA) else []
         parts += ["big-endian"] if self.content.startswith(b"MM") else []
         return f"a TIFF of {', '.join(parts)}"
