@@ -59,6 +59,7 @@ OUTCOME = Outcome(
     solution_concept="Owen values",
     evaluations=100,
     players=7200,
+    region_count=None,
     unresolved=0.0,
     outputs=[],
     efficiency_gap=0.0,

@@ -17,6 +17,7 @@ from service.contract.outcome import (
     Runtime,
     Timings,
 )
+from service.contract.regions import MOST_NUMBERS, MOST_REGIONS
 from service.contract.view import View
 from service.contract.warnings import ResultWarning
 from worker.engine.arrays import Pictures
@@ -30,10 +31,15 @@ def pack_attributions(
 
     values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and output_indices;
     where they are known also standard_errors, as values, and players, (H, W) int32. Where the photo
-    does not fill the picture (H, W), what is around it has no credit, and is of no player: -1. The
+    does not fill the picture (H, W), what is around it has no credit, and is of no player: -1.
+    Where they are not too many also regions, (H, W) int32, or (H, W, C) where channels are told
+    apart, and of each region region_players (R,), region_values (R, K) and, where they are known,
+    region_standard_errors, region_low and region_high, of 95 % intervals. The
     model's name, fingerprint and parts (JSON) are arrays () of text.
     """
     attribution = explained.attribution
+    regions = attribution.regions if told_regions(explained) is not None else None
+    interval = regions.interval if regions else None
     arrays: dict[str, NDArray[Any] | None] = {
         "values": attribution.values,
         "standard_errors": attribution.standard_errors,
@@ -42,6 +48,12 @@ def pack_attributions(
         "output_names": np.array([labels[index] for index in explained.outputs]),
         "output_indices": explained.outputs,
         "players": attribution.players,
+        "regions": regions.labels if regions else None,
+        "region_players": regions.players if regions else None,
+        "region_values": regions.values if regions else None,
+        "region_standard_errors": regions.errors if regions else None,
+        "region_low": interval.low if interval else None,
+        "region_high": interval.high if interval else None,
         "model_name": np.array(model.name),
         "model_fingerprint": np.array(model.fingerprint),
         "model_parts": np.array(model.parts.model_dump_json() if model.parts else ""),
@@ -49,11 +61,23 @@ def pack_attributions(
     (H, W), place = pixels.shape[:2], view.placement
     around = (place.top, H - place.bottom), (place.left, W - place.right)
     if np.any(around):
-        for name, nothing in (("values", 0.0), ("standard_errors", 0.0), ("players", -1)):
+        for name, nothing in (
+            ("values", 0.0),
+            ("standard_errors", 0.0),
+            ("players", -1),
+            ("regions", -1),
+        ):
             if (array := arrays[name]) is not None:
                 widths = (*around, *[(0, 0)] * (array.ndim - 2))
                 arrays[name] = np.pad(array, widths, constant_values=nothing)
     return pack_arrays({name: array for name, array in arrays.items() if array is not None})
+
+
+def told_regions(explained: Explained) -> int | None:
+    """How many regions are told of; None where they are too many for a table."""
+    count, outputs = len(explained.attribution.regions), len(explained.outputs)
+    few = count <= MOST_REGIONS and count * outputs <= MOST_NUMBERS
+    return count if few else None
 
 
 def pack_curves(explained: Explained, labels: list[str]) -> bytes:
@@ -90,6 +114,7 @@ def make_outcome(
         evaluations=explained.attribution.evaluations,
         players=explained.players,
         outputs=outputs,
+        region_count=told_regions(explained),
         unresolved=explained.attribution.unresolved,
         efficiency_gap=max(abs(output.efficiency_gap) for output in outputs),
         target_reached=explained.target_reached,

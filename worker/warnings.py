@@ -31,7 +31,7 @@ def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[Result
             "nothing tells how far more of them would move the values"
         )
         yield _warning(WarningCode.NO_STANDARD_ERRORS, detail)
-    elif found.regions.interval is None and not found.exact:
+    elif found.regions.reach is None and not found.exact:
         detail = (
             f"{found.evaluations} evaluations of {explained.players} players are too few to say "
             "how far their standard errors reach: no intervals are given"

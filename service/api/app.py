@@ -31,7 +31,14 @@ from service.api.endpoints import (
     welcome,
 )
 from service.api.protocol import errors, parameters
-from service.api.results import attributions, batch_results, faithfulness, figures, heatmaps
+from service.api.results import (
+    attributions,
+    batch_results,
+    faithfulness,
+    figures,
+    heatmaps,
+    regions,
+)
 from service.api.services import open_services
 from service.api.version import version
 from service.contract.settings import Settings
@@ -72,7 +79,7 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
         redirect_slashes=False,
         telemetry=_telemetry(traces, settings.root_path),
     )
-    results = (attributions, heatmaps, figures, faithfulness, batch_results)
+    results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, models):
         app.include_router(module.router, dependencies=GUARDED)
     app.include_router(scrape.router, dependencies=ADMINS_ONLY)

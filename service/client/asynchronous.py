@@ -10,10 +10,13 @@ from service.client import calls
 from service.client.attributions import Attributions, BatchAttributions
 from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
 from service.client.errors import succeeded
+from service.client.explanation import AsyncExplanation
+from service.contract import schema
 from service.contract.cards import ModelCard, ModelList
 from service.contract.outcome import Faithfulness
+from service.contract.regions import Regions
 from service.contract.request import ExplanationSettings
-from service.contract.schema import Batch, Explanation, ExplanationList
+from service.contract.schema import Batch, ExplanationList
 
 T = TypeVar("T")
 
@@ -45,8 +48,8 @@ class AsyncClient:
         *,
         label_map: LabelMap | None = None,
         anew: bool = False,
-    ) -> Explanation:
-        return await self._send(calls.create(picture, settings, label_map, anew))
+    ) -> AsyncExplanation:
+        return self._bound(await self._send(calls.create(picture, settings, label_map, anew)))
 
     async def explain(
         self,
@@ -55,20 +58,20 @@ class AsyncClient:
         *,
         label_map: LabelMap | None = None,
         anew: bool = False,
-    ) -> Explanation:
+    ) -> AsyncExplanation:
         """Queue an explanation and wait for its end. Raises ExplanationFailed."""
         queued = await self.submit(picture, settings, label_map=label_map, anew=anew)
         return await self.wait(queued.id)
 
-    async def wait(self, explanation_id: str) -> Explanation:
+    async def wait(self, explanation_id: str) -> AsyncExplanation:
         """Wait for its end. Raises ExplanationFailed."""
         while True:
             explanation = await self._send(calls.read(explanation_id, calls.LONGEST_WAIT_S))
             if explanation.done:
-                return succeeded(explanation)
+                return self._bound(succeeded(explanation))
 
-    async def get(self, explanation_id: str) -> Explanation:
-        return await self._send(calls.read(explanation_id))
+    async def get(self, explanation_id: str) -> AsyncExplanation:
+        return self._bound(await self._send(calls.read(explanation_id)))
 
     async def attributions(self, explanation_id: str) -> Attributions:
         return await self._send(calls.attributions(explanation_id))
@@ -83,6 +86,10 @@ class AsyncClient:
     ) -> bytes:
         return await self._send(calls.figure(explanation_ids, options))
 
+    async def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
+        """What each region owes to each output; see the document's `adding` for how to add."""
+        return await self._send(calls.regions(explanation_id, output))
+
     async def faithfulness(
         self, explanation_id: str, output: Sequence[str | int] = ()
     ) -> Faithfulness:
@@ -93,8 +100,8 @@ class AsyncClient:
     ) -> bytes:
         return await self._send(calls.faithfulness_chart(explanation_id, output))
 
-    async def cancel(self, explanation_id: str) -> Explanation:
-        return await self._send(calls.cancel(explanation_id))
+    async def cancel(self, explanation_id: str) -> AsyncExplanation:
+        return self._bound(await self._send(calls.cancel(explanation_id)))
 
     async def delete(self, explanation_id: str) -> None:
         await self._send(calls.delete(explanation_id))
@@ -139,6 +146,9 @@ class AsyncClient:
 
     async def model(self, name: str) -> ModelCard:
         return await self._send(calls.model(name))
+
+    def _bound(self, document: schema.Explanation) -> AsyncExplanation:
+        return AsyncExplanation.of(document, self.regions)
 
     async def _send(self, call: Call[T]) -> T:
         return call.read(await self._http.request(call.method, call.path, **call.options))

@@ -1,7 +1,7 @@
 """The arrays of an explanation, or of all of a batch, as its client has them."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,12 @@ class Attributions:
     standard_errors: NDArray[np.float32] | None  # (H, W, C, K); None: the method knows none
     players: NDArray[np.int32] | None  # (H, W), whose each pixel is; -1: nobody's; None: no regions
     model: ModelRef | None  # what computed them; None: an earlier version, which did not tell
+    regions: NDArray[np.int32] | None = None  # (H, W) or (H, W, C); -1: none
+    region_players: NDArray[np.int64] | None = None  # (R,), how many players each holds
+    region_values: NDArray[np.float64] | None = None  # (R, K); None: too many to tell
+    region_standard_errors: NDArray[np.float64] | None = None  # (R, K)
+    region_low: NDArray[np.float64] | None = None  # (R, K), of the 95 % interval
+    region_high: NDArray[np.float64] | None = None  # (R, K)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +48,20 @@ class BatchAttributions:
 
 def read_npz(content: bytes) -> Attributions:
     """Read the arrays as the API sends them; nothing is unpickled."""
-    fields, models = _arrays(content)
-    return Attributions(**fields, model=models[0] if models else None)
+    found, models = _arrays(content)
+    return Attributions(**_known(Attributions, found), model=models[0] if models else None)
 
 
 def read_batch_npz(content: bytes) -> BatchAttributions:
     """Read the arrays of a batch as the API sends them; nothing is unpickled."""
-    fields, models = _arrays(content)
-    return BatchAttributions(**fields, models=models)
+    found, models = _arrays(content)
+    return BatchAttributions(**_known(BatchAttributions, found), models=models)
+
+
+def _known(kind: type[Attributions] | type[BatchAttributions], arrays: dict[str, Any]) -> Any:
+    """The fields that it has; None for what is not known."""
+    names = [each.name for each in fields(kind) if not each.name.startswith("model")]
+    return {name: arrays.get(name) for name in names}
 
 
 def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
@@ -63,4 +75,4 @@ def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
         ModelRef(name=name, fingerprint=fingerprint, parts=ModelParts.model_validate_json(parts))
         for name, fingerprint, parts in zip(*told, strict=True)
     ]
-    return {"standard_errors": None, "players": None, **arrays, **lists}, models or None
+    return arrays | lists, models or None

@@ -11,10 +11,13 @@ from service.client import calls
 from service.client.attributions import Attributions, BatchAttributions
 from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
 from service.client.errors import succeeded
+from service.client.explanation import Explanation
+from service.contract import schema
 from service.contract.cards import ModelCard, ModelList
 from service.contract.outcome import Faithfulness
+from service.contract.regions import Regions
 from service.contract.request import ExplanationSettings
-from service.contract.schema import Batch, Explanation, ExplanationList
+from service.contract.schema import Batch, ExplanationList
 
 T = TypeVar("T")
 
@@ -51,7 +54,7 @@ class Client:
 
         anew: compute it, even if the same was explained before.
         """
-        return self._send(calls.create(picture, settings, label_map, anew))
+        return self._bound(self._send(calls.create(picture, settings, label_map, anew)))
 
     def explain(
         self,
@@ -73,12 +76,12 @@ class Client:
             left_s = min(calls.LONGEST_WAIT_S, deadline - time.monotonic())
             explanation = self._send(calls.read(explanation_id, max(1, left_s)))
             if explanation.done:
-                return succeeded(explanation)
+                return self._bound(succeeded(explanation))
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{explanation_id} is {explanation.status} after {timeout_s} s")
 
     def get(self, explanation_id: str) -> Explanation:
-        return self._send(calls.read(explanation_id))
+        return self._bound(self._send(calls.read(explanation_id)))
 
     def attributions(self, explanation_id: str) -> Attributions:
         """The arrays; `to_shap` turns them into a shap.Explanation."""
@@ -94,6 +97,10 @@ class Client:
         """A PNG of several pictures, one a row, on one colour scale."""
         return self._send(calls.figure(explanation_ids, options))
 
+    def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
+        """What each region owes to each output; see the document's `adding` for how to add."""
+        return self._send(calls.regions(explanation_id, output))
+
     def faithfulness(self, explanation_id: str, output: Sequence[str | int] = ()) -> Faithfulness:
         """The curves of the metrics that were asked for; of all outputs unless some are named."""
         return self._send(calls.faithfulness(explanation_id, output))
@@ -103,7 +110,7 @@ class Client:
         return self._send(calls.faithfulness_chart(explanation_id, output))
 
     def cancel(self, explanation_id: str) -> Explanation:
-        return self._send(calls.cancel(explanation_id))
+        return self._bound(self._send(calls.cancel(explanation_id)))
 
     def delete(self, explanation_id: str) -> None:
         self._send(calls.delete(explanation_id))
@@ -153,6 +160,9 @@ class Client:
 
     def model(self, name: str) -> ModelCard:
         return self._send(calls.model(name))
+
+    def _bound(self, document: schema.Explanation) -> Explanation:
+        return Explanation.of(document, self.regions)
 
     def _send(self, call: Call[T]) -> T:
         return call.read(self._http.request(call.method, call.path, **call.options))

@@ -20,6 +20,7 @@ from service.client.attributions import (
 from service.client.errors import ShapshotError
 from service.contract.cards import ModelCard, ModelList
 from service.contract.outcome import Faithfulness
+from service.contract.regions import Regions
 from service.contract.request import ExplanationSettings
 from service.contract.schema import Batch, Explanation, ExplanationList, Problem
 
@@ -162,6 +163,11 @@ def heatmap(id_: str, style: str, options: HeatmapOptions) -> Call[bytes]:
 
 def figure(ids: Sequence[str], options: FigureOptions) -> Call[bytes]:
     return Call("GET", "/v1/figure.png", _png, _query(options, id=list(ids)))
+
+
+def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
+    query = _query({"output": output}, format="json")
+    return Call("GET", f"/v1/explanations/{id_}/regions", _document(Regions), query)
 
 
 def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:

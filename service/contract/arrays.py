@@ -34,11 +34,26 @@ AXES = {  # of the arrays of an explanation, by their letters, and of what their
     "output_names": ("K", np.str_),
     "output_indices": ("K", np.integer),
     "players": ("HW", np.integer),
+    "regions": ("HW|HWC", np.integer),
+    "region_players": ("R", np.integer),
+    "region_values": ("RK", np.float64),
+    "region_standard_errors": ("RK", np.float64),
+    "region_low": ("RK", np.float64),
+    "region_high": ("RK", np.float64),
     **dict.fromkeys(OF_MODEL, ("", np.str_)),
 }
-KNOWN_OF_SOME = ("standard_errors", "players", *OF_MODEL)  # earlier versions named no model
+REGIONS = ("regions", "region_players", "region_values")  # where they are not too many
+ERRORS_OF_REGIONS = ("region_standard_errors", "region_low", "region_high")
+KNOWN_OF_SOME = (  # earlier versions named no model, and told no regions
+    *("standard_errors", "players", *OF_MODEL),
+    *REGIONS,
+    *ERRORS_OF_REGIONS,
+)
 BY_OUTPUT = ("values", "standard_errors")  # a block for each output
-TOLD_OF_OUTPUTS = ("base_values", "output_names", "output_indices")  # (K,), small: in one block
+TOLD_OF_OUTPUTS = (  # (K,) or (R, K), small: in one block
+    *("base_values", "output_names", "output_indices"),
+    *("region_values", *ERRORS_OF_REGIONS),
+)
 OF_RECORD = ("output_indices", "output_names")  # which the record has as well
 READ_AT_ONCE = 8 * 2**20  # bytes of blocks, as they are stored
 OUTPUTS_AT_ONCE = 16  # copied together: a line of the processor's cache has 8 of them
@@ -169,7 +184,7 @@ def load_arrays(
     if outputs is not None:
         for name in TOLD_OF_OUTPUTS:
             if name in arrays:
-                arrays[name] = arrays[name][list(outputs)]
+                arrays[name] = arrays[name][..., list(outputs)]
     return arrays
 
 
@@ -204,13 +219,19 @@ def _check_member(name: str, member: _Member, size: int) -> None:
 def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
     """They are all arrays of one explanation, whose values have this shape. Raises ValueError."""
     lengths = dict(zip("HWCK", shape, strict=True))
+    known = [name for name in REGIONS if name in members]
+    if known and (len(known) < len(REGIONS) or len(members["region_players"].shape) != 1):
+        raise ValueError(f"of regions there are {known}")
+    if known:
+        [lengths["R"]] = members["region_players"].shape
     for name, (axes, kind) in AXES.items():
         if name not in members:
             if name in KNOWN_OF_SOME:
                 continue
             raise ValueError(f"{name} is missing")
-        member, right = members[name], tuple(lengths[axis] for axis in axes)
-        if member.shape != right or not np.issubdtype(np.dtype(member.dtype), kind):
+        member = members[name]
+        right = [tuple(lengths.get(axis, -1) for axis in each) for each in axes.split("|")]
+        if member.shape not in right or not np.issubdtype(np.dtype(member.dtype), kind):
             raise ValueError(f"{name} of type {member.dtype} and shape {member.shape}, not {right}")
 
 

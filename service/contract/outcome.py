@@ -109,6 +109,9 @@ class Outcome(Answer):
     solution_concept: str
     evaluations: int
     players: int
+    region_count: int | None = Field(
+        description="How many regions are told apart; null where they are too many for `regions`"
+    )
     unresolved: float = Field(
         description="The chance that two elements of the picture, drawn from different players, "
         "have credit that is not told apart yet: 1 before anything is known, never rising with "

@@ -149,6 +149,10 @@ class Explanation(Answer):
     partial: bool | None
     solution_concept: str | None
     players: int | None = Field(description="How many groups of pixels share the credit")
+    region_count: int | None = Field(
+        description="How many regions are told apart: see the link `regions`; null where they are "
+        "too many for a table, and until there is a result"
+    )
     unresolved: float | None = Field(
         description="The chance that two elements of the picture, drawn from different players, "
         "have credit that is not told apart yet: 1 before anything is known, never rising with "

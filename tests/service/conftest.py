@@ -86,7 +86,12 @@ class Hand:
             explanation_id,
             attempt,
             status,
-            outcome=some_outcome(explained, partial=status is Status.CANCELED, curves=curves),
+            outcome=some_outcome(
+                explained,
+                partial=status is Status.CANCELED,
+                curves=curves,
+                regions=len(arrays["region_values"]) if "region_values" in arrays else None,
+            ),
             artefacts=stored,
             count=Count(96, 100),  # a method may need fewer than planned
         )
@@ -115,6 +120,22 @@ def some_arrays() -> dict[str, Any]:
         "model_name": np.array(MODEL.name),
         "model_fingerprint": np.array(MODEL.fingerprint),
         "model_parts": np.array(PARTS.model_dump_json()),
+    }
+
+
+def some_regions() -> dict[str, Any]:
+    """Six regions of the values of some_arrays, in two rows, with errors and intervals."""
+    labels = np.arange(8)[:, np.newaxis] // 4 * 3 + np.arange(12) // 4  # (8, 12)
+    values = some_arrays()["values"].astype(np.float64).sum(axis=2)  # (8, 12, K)
+    of_regions = np.array([values[labels == region].sum(axis=0) for region in range(6)])
+    errors = np.abs(of_regions) / 4
+    return {
+        "regions": labels.astype(np.int32),
+        "region_players": np.full(6, 48),
+        "region_values": of_regions,
+        "region_standard_errors": errors,
+        "region_low": of_regions - 2 * errors,
+        "region_high": of_regions + 2 * errors,
     }
 
 
@@ -154,6 +175,7 @@ def some_outcome(
     *,
     partial: bool = False,
     curves: Sequence[Curve] = (),
+    regions: int | None = None,
 ) -> Outcome:
     """Of a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
     return Outcome(
@@ -162,6 +184,7 @@ def some_outcome(
         solution_concept="Owen values",
         evaluations=96,
         players=288,
+        region_count=regions,
         unresolved=0.03125,
         outputs=[output_result(index, label) for index, label in explained.items()],
         efficiency_gap=0.0,

@@ -20,7 +20,7 @@ from service.contract.schema import ErrorCode, Failure
 from service.contract.settings import Settings
 from service.render import PALETTES
 from tests.conftest import wait_until
-from tests.service.conftest import some_arrays, some_curves
+from tests.service.conftest import some_arrays, some_curves, some_regions
 from tests.tiny import MODEL
 
 
@@ -72,7 +72,8 @@ def test_both_clients_can_do_the_same():
         "wait_batch",
         "explain",
     }:  # those have a time limit
-        assert inspect.signature(blocking[name]) == inspect.signature(awaited[name])
+        one, other = (inspect.signature(of[name]) for of in (blocking, awaited))
+        assert one.parameters == other.parameters
 
 
 def test_the_client_knows_the_palettes_that_there_are():
@@ -136,6 +137,33 @@ def test_curves_and_their_chart_of_all_outputs_or_some(ask, hand, photo):
     whole, part = (ask("faithfulness_chart", explanation.id, which) for which in ([], [0]))
     assert size_of(whole)[0] == size_of(part)[0]
     assert size_of(whole)[1] > size_of(part)[1]  # a line less in the legend
+
+
+def test_regions_of_all_outputs_or_some(ask, hand, photo):
+    explanation = ask("submit", photo)
+    hand.succeed(explanation.id, arrays=some_arrays() | some_regions())
+    regions = ask("regions", explanation.id).regions
+    assert [len(region.credit) for region in regions] == [2] * 6
+    [region, *_] = ask("regions", explanation.id, ["crane"]).regions
+    assert [credit.value for credit in region.credit] == [some_regions()["region_values"][0, 1]]
+    found = ask("attributions", explanation.id)
+    assert found.region_values.tolist() == some_regions()["region_values"].tolist()
+
+
+def test_a_document_leads_to_its_regions(url, hand, new_card, photo):
+    hand.announce(new_card())
+    with Client(url) as client:
+        explanation = client.submit(photo)
+        hand.succeed(explanation.id, arrays=some_arrays() | some_regions())
+        assert explanation.regions() == client.regions(explanation.id)
+        assert client.get(explanation.id).regions([2]) == client.regions(explanation.id, [2])
+
+    async def ask_for_them() -> None:
+        async with AsyncClient(url) as client:
+            document = await client.wait(explanation.id)
+            assert await document.regions(["ant"]) == await client.regions(explanation.id, ["ant"])
+
+    asyncio.run(ask_for_them())
 
 
 def test_heatmaps_take_their_options(ask, hand, photo):

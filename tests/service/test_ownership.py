@@ -11,7 +11,7 @@ from service.contract.names import key_of, new_id
 from service.contract.settings import Settings
 from service.contract.store import attributions_key, image_key
 from service.keys import Scope
-from tests.service.conftest import some_curves
+from tests.service.conftest import some_arrays, some_curves, some_regions
 from tests.service.keyholders import bearing, issue, routes
 
 OF_ONE = [(method, path) for method, path in routes() if "_id}" in path]
@@ -72,7 +72,8 @@ async def made(served, ask, hand, mine):
     single, batch = await ask(mine), await ask(mine, "/v1/batches")
     found = await served.get(f"/v1/batches/{batch}", headers=mine)
     for id_ in (single, found.json()["explanations"][0]["id"]):
-        hand.succeed(id_, curves=some_curves("insertion"))
+        arrays = some_arrays() | some_regions()
+        hand.succeed(id_, arrays=arrays, curves=some_curves("insertion"))
     return {"explanation_id": single, "batch_id": batch}
 
 

@@ -1,111 +1,30 @@
 """What is doubtful is said, of real explanations; and of a good one, nothing is.
 
-Models are games of the cells of a grid: they see which cells of a white picture are not hidden in
-black. Each case differs from the good one in one thing.
+Each case differs from the good one in one thing.
 """
 
-import io
 import re
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from service.contract.artefacts import Artefact
 from service.contract.cards import PrecisionError
-from service.contract.names import new_id
-from service.contract.records import Count, State
-from service.contract.request import Grid, Outputs, ResolvedSettings
-from service.contract.schema import ImageInfo, Status
-from service.contract.settings import Settings
-from service.contract.store import image_key, open_store
-from service.contract.traces import Traces
+from service.contract.request import Grid, Outputs
 from service.contract.warnings import WarningCode
-from tests.tiny import ORDER, card
+from tests.worker.cell_games import (
+    Case,
+    alike,
+    arbitrary,
+    even,
+    explained,
+    rough,
+    saturating,
+)
 from worker import warnings
-from worker.control import Canceled, Control
-from worker.ending import Task
-from worker.jobs import Explainer
-from worker.models.loading import LoadedModel
 
-SIDE, ROWS, COLUMNS = 24, 4, 6
-CELLS = ROWS * COLUMNS
-TERMS = np.random.default_rng(0).normal(size=(CELLS, 3))
-ARBITRARY = np.random.default_rng(1).normal(size=(2**6, 3))
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "warnings.md").read_text()
 
 
-def additive(seen):
-    """Each output a sum over cells (N, CELLS), which is all that an attribution can say."""
-    return seen @ TERMS
-
-
-def saturating(seen):
-    return np.tanh(additive(seen))
-
-
-def even(seen):
-    """A coalition and its complement score alike."""
-    return ((2 * seen - 1) @ TERMS) ** 2
-
-
-def rough(seen):
-    """Nothing can be told of a score from others."""
-    return np.sin(1e5 * (seen @ TERMS + 1))
-
-
-def alike(seen):
-    return np.repeat(additive(seen)[:, :1], 3, axis=1)
-
-
-def arbitrary(seen):
-    """A score for each coalition of the six squares of four cells, drawn at random."""
-    squares = seen.reshape(-1, 2, 2, 3, 2).all(axis=(2, 4)).reshape(-1, 6)
-    return ARBITRARY[(squares @ 2 ** np.arange(6)).astype(int)]
-
-
-@dataclass
-class Game:
-    """A predictor of white pictures (N, SIDE, SIDE, 3) by a function of the cells seen."""
-
-    score: object
-    on_call: object = lambda: None
-    input_shape: tuple = (SIDE, SIDE, 3)
-    n_outputs: int = 3
-    backend: str = "none"
-    device: str = "cpu"
-    dtype: str = "float32"
-
-    def __call__(self, pictures):
-        self.on_call()
-        cells = pictures[..., 0].reshape(len(pictures), ROWS, SIDE // ROWS, COLUMNS, -1)
-        seen = (cells > 127).any(axis=(2, 4)).reshape(len(pictures), CELLS)
-        return self.score(seen.astype(np.float64)).astype(np.float32)
-
-
-@dataclass
-class Case:
-    """One explanation: by default, the good one."""
-
-    score: object = additive
-    settings: dict = field(default_factory=dict)
-    size: tuple[int, int] = (60, 60)
-    card: dict = field(default_factory=dict)
-    cancel: bool = False
-
-
-GOOD = {
-    "method": "gaussian_process",
-    "superpixels": Grid(kind="grid", rows=ROWS, columns=COLUMNS),
-    "outputs": Outputs(indices=[0, 1]),
-    "masker": "constant(0)",
-    "max_evals": 400,
-    "target_standard_error": 0.1,
-    "metrics": ["insertion", "deletion", "keep_positive", "remove_negative"],
-}
 OFF = PrecisionError(largest=0.013, median=0.002, pictures=8)
 FEW = {"rows": 2, "columns": 3}  # cells of which each is a sixth of the picture
 OF_KERNEL = {"method": "kernel", "target_standard_error": None}
@@ -134,51 +53,6 @@ CASES = {
     ),
 }
 ELSEWHERE = {WarningCode.NAN_HIDDEN}  # raised by what is found when a model is loaded
-
-
-def explained(case):
-    """The outcome of an explanation by the real worker."""
-    store = open_store("memory:")
-    picture = io.BytesIO()
-    Image.new("RGB", case.size, "white").save(picture, "PNG")
-    sent = Artefact.of(picture.getvalue())
-    width, height = case.size
-    settings = ResolvedSettings.model_validate(
-        dict(ORDER.settings) | GOOD | case.settings | {"model": "game"}
-    )
-    order = ORDER.model_copy(
-        update={
-            "settings": settings,
-            "image": ImageInfo(
-                sha256=sent.sha256, bytes=sent.size, format="PNG", width=width, height=height
-            ),
-        }
-    )
-    absent = dict.fromkeys(State.__dataclass_fields__)
-    known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "order": order}
-    state = State(**absent | known | {"created_at": time.time(), "progress": Count(0, 0)})
-    store.put(image_key(state.id), picture.getvalue())
-    task = Task(state, "attempt", Control(deadline_s=600))
-
-    calls = []
-
-    def count():
-        calls.append(1)
-        if case.cancel and len(calls) == 5:
-            task.control.interrupt(Canceled)
-
-    described = card(
-        name="game",
-        input_shape=(SIDE, SIDE, 3),
-        output_count=3,
-        labels=["a", "b", "c"],
-        **{"dtype": "float32"} | case.card,
-    )
-    model = LoadedModel(described, Game(case.score, count), ["a", "b", "c"])
-    explainer = Explainer({"game": model}, store, Settings(), Traces())
-    [(_, ending)] = explainer.explain([task])
-    assert ending.outcome, ending
-    return ending.outcome
 
 
 def test_of_a_good_explanation_nothing_is_said():
@@ -232,10 +106,11 @@ def test_a_picture_of_which_much_is_not_seen_says_how_much(size):
     assert "70 %" in warning.detail
 
 
-@pytest.mark.parametrize("fit", ["stretch", "crop"])
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
 def test_what_is_seen_whole_or_nearly_so_is_not_said_to_be_cropped(fit):
-    size = (200, 60) if fit == "stretch" else (90, 60)
-    assert explained(Case(size=size, card={"fit": fit})).warnings == []
+    size = (90, 60) if fit == "crop" else (200, 60)
+    codes = [w.code for w in explained(Case(settings={"fit": fit}, size=size)).warnings]
+    assert WarningCode.PICTURE_CROPPED not in codes
 
 
 def test_a_missed_target_is_told_on_the_document_too():

@@ -17,6 +17,7 @@ the same stream of draws both equal shap 0.51's.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Self
 
@@ -29,7 +30,7 @@ from worker.engine.errors import BudgetError
 from worker.engine.method import CHUNK, Game, Steps
 from worker.engine.odd_even import even_energy
 from worker.engine.players import Players
-from worker.engine.regions import Interval, Regions, quantile
+from worker.engine.regions import Regions, quantile
 from worker.engine.request import Request
 
 PRIOR_SAMPLES = 3  # that all players' mean variance counts for; chosen by benchmarks.coverage
@@ -92,7 +93,7 @@ class Permutation:
             values,
             players=np.ones(self._m, dtype=np.int64),
             errors=errors,
-            interval=None if errors is None else _interval(values, errors, len(credit) // 2),
+            reach=None if errors is None else partial(_reach, errors, len(credit) // 2),
         )
         return Attribution(
             values=players.spread(values),
@@ -149,8 +150,8 @@ def _standard_errors(credit: Credit) -> Credit | None:
     return errors
 
 
-def _interval(values: Credit, errors: Credit, permutations: int) -> Interval:
-    """Give 95 % intervals for values with standard errors (M, K), of a few samples or many.
+def _reach(errors: Credit, permutations: int) -> Credit:
+    """Give how far 95 % intervals reach by standard errors (M, K) of few samples or many: (M, K).
 
     Few samples of a player may agree by chance, all the more as credit has long tails. So each
     variance is shrunk towards the mean one of all players, which counts for PRIOR_SAMPLES samples,
@@ -159,7 +160,8 @@ def _interval(values: Credit, errors: Credit, permutations: int) -> Interval:
     own, mean = errors**2, (errors**2).mean(axis=0)  # (M, K), (K,)
     freedom = permutations - 1 + PRIOR_SAMPLES
     variances = ((permutations - 1) * own + PRIOR_SAMPLES * mean) / freedom
-    return Interval.around(values, quantile(freedom) * np.sqrt(variances))
+    reach: Credit = quantile(freedom) * np.sqrt(variances)
+    return reach
 
 
 def _even_energy(paths: Scores) -> Scores | None:

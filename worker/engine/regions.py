@@ -5,13 +5,14 @@ region's size, and so is its error: errors of a region's elements add up, as the
 while those of different regions are of different things.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.special import stdtrit
 
-from worker.engine.arrays import Credit, Indices, Labels, Scores
+from worker.engine.arrays import Credit, Indices, Labels
 from worker.engine.players import Players
 
 COVERED = 0.95  # of the intervals contain the exact value
@@ -24,10 +25,6 @@ class Interval:
     low: Credit
     high: Credit
 
-    @classmethod
-    def around(cls, values: Credit, reach: Credit) -> "Interval":
-        return cls(values - reach, values + reach)
-
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -36,31 +33,31 @@ class Regions:
     labels: the region of each pixel (H, W), or where channels are told apart of each element
     (H, W, C); int32, 0..R-1. values: (R, K) float64. players: (R,) int64, how many players are in
     it: more than one where Partition divided it no further. errors: (R, K), standard errors of the
-    values; None where the method knows none. interval: of the exact values; None where no honest
-    one is known.
+    values; None where the method knows none. reach: gives how far a 95 % interval of the exact
+    values reaches each way, (R, K); None where no honest one is known.
     """
 
     labels: Labels
     values: Credit
     players: Indices
     errors: Credit | None = None
-    interval: Interval | None = None
+    reach: Callable[[], Credit] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     @cached_property
+    def interval(self) -> Interval | None:
+        """Give the 95 % interval: of many regions a large array, so only where it is asked for."""
+        if self.reach is None:
+            return None
+        reach = self.reach()
+        return Interval(self.values - reach, self.values + reach)
+
+    @cached_property
     def largest_error(self) -> float | None:
         """Give the largest standard error of a region for any output."""
         return None if self.errors is None else float(self.errors.max(initial=0))
-
-    @cached_property
-    def shares(self) -> Scores:
-        """Give the share of each in the absolute values of all, (R, K); 0 where all are 0."""
-        sizes = np.abs(self.values)
-        total = sizes.sum(axis=0)
-        shares: Scores = np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0)
-        return shares
 
 
 def whole_pixels(labels: Labels) -> Labels:

@@ -1,5 +1,7 @@
 """Pairs of complementary coalitions, scored one after the other, and what they tell at once."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
@@ -7,7 +9,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.coalitions import Coalitions
 from worker.engine.method import Game
 from worker.engine.odd_even import even_energy
-from worker.engine.regions import Interval, Regions, quantile
+from worker.engine.regions import Regions, quantile
 
 
 class ScoredPairs:
@@ -86,7 +88,7 @@ class ScoredPairs:
                 values,
                 players=np.ones(len(values), dtype=np.int64),
                 errors=errors,
-                interval=self._interval(values, errors, widened * quantile(freedom)),
+                reach=self._reach(errors, widened * quantile(freedom)),
             ),
             exact=self.complete,
             players=game.players.superpixel_labels,
@@ -96,11 +98,11 @@ class ScoredPairs:
             steady_from=steady_from,
         )
 
-    def _interval(self, values: Credit, errors: Credit | None, reach: float) -> Interval | None:
-        """Give the interval of so many standard errors (M, K) each way, where it is honest."""
-        if errors is None or (2 * self.done < len(values) and not self.complete):
+    def _reach(self, errors: Credit | None, factor: float) -> Callable[[], Credit] | None:
+        """Give so many times the standard errors (M, K), where an interval of that is honest."""
+        if errors is None or (2 * self.done < len(errors) and not self.complete):
             return None
-        return Interval.around(values, errors if self.complete else reach * errors)
+        return lambda: errors if self.complete else factor * errors
 
     def _unresolved(self) -> float:
         """Count what belongs to players that are in and out of the same coalitions till now."""

@@ -61,6 +61,8 @@ def links(state: State, root_path: str) -> dict[str, str]:
         found["cancel"] = f"{itself}/cancel"
     if state.status.done and state.result:
         found["attributions"] = f"{itself}/attributions"
+        if state.outcome and state.outcome.region_count is not None:
+            found["regions"] = f"{itself}/regions"
         found["heatmap"] = f"{itself}/heatmap.png"
         if state.outcome and state.outcome.metrics:
             found["faithfulness"] = f"{itself}/faithfulness"
@@ -94,6 +96,7 @@ def _found(outcome: Outcome | None) -> dict[str, object]:
         "partial",
         "solution_concept",
         "players",
+        "region_count",
         "unresolved",
         "outputs",
         "efficiency_gap",

@@ -38,6 +38,7 @@ _OUTCOME = Outcome(
     solution_concept="Owen values of a fixed binary image tree",
     evaluations=500,
     players=150_528,
+    region_count=256,
     unresolved=0.03125,
     outputs=[
         OutputResult(

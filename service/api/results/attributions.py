@@ -19,7 +19,7 @@ from service.api.results.forms import Member, in_fortran_order, json_document, n
 from service.api.results.streams import Content
 from service.api.services import Provided, Services
 from service.contract.answer import Answer
-from service.contract.arrays import Arrays
+from service.contract.arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
 from service.contract.fingerprint import OF_MODEL
 from service.contract.records import State
 from service.contract.schema import ErrorCode
@@ -30,7 +30,16 @@ MEDIA_TYPES = {
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
-OTHERS = ("base_values", "data", "output_names", "output_indices", "players", *OF_MODEL)
+OTHERS = (
+    "base_values",
+    "data",
+    "output_names",
+    "output_indices",
+    "players",
+    *OF_MODEL,
+    *REGIONS,
+    *ERRORS_OF_REGIONS,
+)
 MAX_JSON_VALUES = 2_000_000  # about 40 MB of text
 
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
@@ -85,8 +94,9 @@ async def get_attributions(
     """The attributions (H, W, C, K): what each pixel, channel and output owe to each other.
 
     npz holds `values`, `base_values`, `data`, `output_names` and `output_indices`, and, where they
-    are known, `standard_errors` of the values and the `players` (H, W); `model_name`,
-    `model_fingerprint` and `model_parts` (JSON) say what computed them. npy holds `values`.
+    are known, `standard_errors` of the values, the `players` (H, W), and the `regions` with what
+    each owes as a whole: see `GET …/regions`. `model_name`, `model_fingerprint` and `model_parts`
+    (JSON) say what computed them. npy holds `values`.
     """
     state = await services.catalogue.read(explanation_id)
     kept = artefacts.positions(artefacts.outcome_of(state), query.output)

@@ -1,0 +1,220 @@
+"""What each region owes to each output, as JSON or CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service.api.protocol.errors import ApiError
+from service.api.protocol.headers import negotiate
+from service.api.protocol.responses import IF_NONE_MATCH, shows_result
+from service.api.results import artefacts
+from service.api.results.geometry import box_of, in_upload, measure, point_of
+from service.api.services import Provided, Services
+from service.contract.arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
+from service.contract.outcome import Outcome
+from service.contract.records import State
+from service.contract.regions import (
+    ADDING,
+    MOST_NUMBERS,
+    MOST_REGIONS,
+    MOST_ROWS,
+    Credit,
+    Region,
+    Regions,
+)
+from service.contract.schema import ErrorCode
+from service.contract.store import DamagedArtefact, attributions_key
+from service.contract.view import View
+
+MEDIA_TYPES = {"json": "application/json", "csv": "text/csv"}
+ROW_BYTES = 2500  # of memory, while a table is made
+COLUMNS = (
+    *("region", "players", "area", "channels"),
+    *("left", "top", "right", "bottom", "x", "y"),
+    *("upload_left", "upload_top", "upload_right", "upload_bottom", "upload_x", "upload_y"),
+    *Credit.model_fields,
+)
+
+router = APIRouter(prefix="/v1/explanations", tags=["results"])
+
+
+class RegionsQuery(BaseModel):
+    """Of which outputs, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    output: list[str] = Field([], max_length=1000, description="Index or label; none: all")
+    format: Literal["json", "csv"] | None = Field(None, description="Overrides Accept")
+
+
+@router.get(
+    "/{explanation_id}/regions",
+    response_model=Regions,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+    responses=shows_result(
+        ErrorCode.NOT_ACCEPTABLE,
+        ErrorCode.UNKNOWN_OUTPUT,
+        ErrorCode.INVALID_PARAMETER,
+        content={MEDIA_TYPES["csv"]: {"schema": {"type": "string"}}},
+    ),
+)
+async def get_regions(
+    request: Request,
+    services: Provided,
+    explanation_id: str,
+    query: Annotated[RegionsQuery, Query()],
+) -> Response:
+    """What each region owes to each output, where it lies, and how sure that is.
+
+    Regions are the players, or for Partition what it divided no further. CSV has a line for each
+    region and output. The arrays behind it are in the npz of the attributions.
+    """
+    state = await services.catalogue.read(explanation_id)
+    outcome = artefacts.outcome_of(state)
+    kept = artefacts.positions(outcome, query.output)
+    form = query.format or _negotiated(request)
+    rows = _count_rows(state, outcome, len(kept))
+    return await artefacts.answer(
+        request,
+        partial(_FORMS[form], services, state, outcome, kept),
+        MEDIA_TYPES[form],
+        name=f"{state.id}-regions.{form}",
+        etag=artefacts.etag_of(state, ("regions", request.app.version, form, kept)),
+        heavy=services.heavy,
+        held=rows * ROW_BYTES + 2**20,
+    )
+
+
+def _negotiated(request: Request) -> str:
+    offered, accept = list(MEDIA_TYPES.values()), request.headers.get("accept", "")
+    chosen = negotiate(accept, offered)
+    if chosen is None:
+        detail = f"regions come as {' and '.join(offered)}"
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", accept, offered)
+    return next(form for form, media_type in MEDIA_TYPES.items() if media_type == chosen)
+
+
+def _count_rows(state: State, outcome: Outcome, outputs: int) -> int:
+    """Raises ApiError where they are too many."""
+    if outcome.region_count is None:
+        detail = (
+            f"the explanation has more than {MOST_REGIONS} regions, or {MOST_NUMBERS} for all "
+            "outputs together: its attributions have a value for each pixel"
+        )
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
+    rows = outcome.region_count * outputs
+    if rows > MOST_ROWS:
+        detail = f"an answer has {MOST_ROWS} regions of outputs; name fewer outputs by output="
+        most = {"outputs": {"maximum": MOST_ROWS // outcome.region_count}}
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "output", outputs, most)
+    return rows
+
+
+# --- The content in each form. They block.
+
+
+def _json(services: Services, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
+    regions = _regions(services, state, outcome, kept)
+    return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
+
+
+def _csv(services: Services, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for region in _regions(services, state, outcome, kept):
+        channels = "" if region.channels is None else " ".join(map(str, region.channels))
+        shown: list[object] = [region.region, region.players, region.area, channels]
+        for box, point in (
+            (region.box, region.centroid),
+            (region.box_in_upload, region.centroid_in_upload),
+        ):
+            shown += [*box.model_dump().values(), point.x, point.y]
+        for credit in region.credit:
+            writer.writerow([*shown, *credit.model_dump().values()])
+    return text.getvalue().encode()
+
+
+_FORMS = {"json": _json, "csv": _csv}
+
+
+def _regions(
+    services: Services, state: State, outcome: Outcome, kept: Sequence[int]
+) -> list[Region]:
+    """By number. Raises ApiError, StoreError."""
+    names = (*REGIONS, *ERRORS_OF_REGIONS)
+    arrays = artefacts.load_arrays(services, state, kept, names=names)
+    with artefacts.reading(services, state, "result"):
+        if not all(name in arrays for name in REGIONS):
+            key = attributions_key(state.id, str(state.result))
+            raise DamagedArtefact(f"{key!r} has no regions, which its record counts")
+        try:
+            return _described(arrays, outcome, kept)
+        except ValueError as error:
+            raise DamagedArtefact(f"the regions of {state.id} cannot be: {error}") from error
+
+
+def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Region]:
+    """Raises ValueError where the arrays cannot be."""
+    values = arrays["region_values"]  # (R, K)
+    if len(values) != outcome.region_count or not np.isfinite(values).all():
+        raise ValueError(f"{len(values)} regions, or values that are not finite")
+    shapes, view = measure(arrays["regions"], len(values)), View(outcome.crop, outcome.placement)
+    boxes, centroids = (in_upload(each, view) for each in (shapes.boxes, shapes.centroids))
+    credit = [
+        _credit(arrays, n, outcome.outputs[position].index, outcome.outputs[position].label)
+        for n, position in enumerate(kept)
+    ]
+    return [
+        Region(
+            region=r,
+            players=int(arrays["region_players"][r]),
+            area=int(shapes.areas[r]),
+            channels=shapes.channels[r],
+            box=box_of(shapes.boxes[r]),
+            centroid=point_of(shapes.centroids[r]),
+            box_in_upload=box_of(boxes[r]),
+            centroid_in_upload=point_of(centroids[r]),
+            credit=[of_output[r] for of_output in credit],
+        )
+        for r in range(len(values))
+    ]
+
+
+def _credit(arrays: Arrays, column: int, output: int, label: str) -> list[Credit]:
+    """What each region owes to one output."""
+    values = arrays["region_values"][:, column]
+    sizes = np.abs(values)
+    ranks = np.empty(len(values), dtype=np.int64)
+    ranks[np.argsort(-sizes, kind="stable")] = np.arange(1, len(values) + 1)
+    total = sizes.sum()
+    known = [
+        arrays[name][:, column].tolist() if name in arrays else [None] * len(values)
+        for name in ERRORS_OF_REGIONS
+    ]
+    return [
+        Credit(
+            output=output,
+            label=label,
+            value=value,
+            standard_error=error,
+            low=low,
+            high=high,
+            rank=rank,
+            share=share,
+        )
+        for value, error, low, high, rank, share in zip(
+            values.tolist(),
+            *known,
+            ranks.tolist(),
+            (sizes / (total or 1)).tolist(),
+            strict=True,
+        )
+    ]

@@ -1,0 +1,160 @@
+"""Models that are games of the cells of a grid, explained by the real worker.
+
+They see which cells of a white picture are not hidden in black.
+"""
+
+import io
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from service.contract.artefacts import Artefact
+from service.contract.fingerprint import model_ref
+from service.contract.names import new_id
+from service.contract.records import Count, State
+from service.contract.request import Grid, Outputs, ResolvedSettings
+from service.contract.schema import ImageInfo, Status
+from service.contract.settings import Settings
+from service.contract.store import attributions_key, image_key, open_store
+from service.contract.traces import Traces
+from tests.tiny import ORDER, card
+from worker.control import Canceled, Control
+from worker.ending import Ending, Task
+from worker.jobs import Explainer
+from worker.models.loading import LoadedModel
+
+SIDE, ROWS, COLUMNS = 24, 4, 6
+CELLS = ROWS * COLUMNS
+TERMS = np.random.default_rng(0).normal(size=(CELLS, 3))
+ARBITRARY = np.random.default_rng(1).normal(size=(2**6, 3))
+
+
+def additive(seen):
+    """Each output a sum over cells (N, CELLS), which is all that an attribution can say."""
+    return seen @ TERMS
+
+
+def saturating(seen):
+    return np.tanh(additive(seen))
+
+
+def even(seen):
+    """A coalition and its complement score alike."""
+    return ((2 * seen - 1) @ TERMS) ** 2
+
+
+def rough(seen):
+    """Nothing can be told of a score from others."""
+    return np.sin(1e5 * (seen @ TERMS + 1))
+
+
+def alike(seen):
+    return np.repeat(additive(seen)[:, :1], 3, axis=1)
+
+
+def arbitrary(seen):
+    """A score for each coalition of the six squares of four cells, drawn at random."""
+    squares = seen.reshape(-1, 2, 2, 3, 2).all(axis=(2, 4)).reshape(-1, 6)
+    return ARBITRARY[(squares @ 2 ** np.arange(6)).astype(int)]
+
+
+@dataclass
+class Game:
+    """A predictor of white pictures (N, SIDE, SIDE, 3) by a function of the cells seen."""
+
+    score: object
+    on_call: object = lambda: None
+    input_shape: tuple = (SIDE, SIDE, 3)
+    n_outputs: int = 3
+    backend: str = "none"
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    def __call__(self, pictures):
+        self.on_call()
+        cells = pictures[..., 0].reshape(len(pictures), ROWS, SIDE // ROWS, COLUMNS, -1)
+        seen = (cells > 127).any(axis=(2, 4)).reshape(len(pictures), CELLS)
+        return self.score(seen.astype(np.float64)).astype(np.float32)
+
+
+@dataclass
+class Case:
+    """One explanation: by default, the good one."""
+
+    score: object = additive
+    settings: dict = field(default_factory=dict)
+    size: tuple[int, int] = (60, 60)
+    card: dict = field(default_factory=dict)
+    cancel: bool = False
+
+
+GOOD = {
+    "method": "gaussian_process",
+    "superpixels": Grid(kind="grid", rows=ROWS, columns=COLUMNS),
+    "outputs": Outputs(indices=[0, 1]),
+    "masker": "constant(0)",
+    "max_evals": 400,
+    "target_standard_error": 0.1,
+    "metrics": ["insertion", "deletion", "keep_positive", "remove_negative"],
+}
+
+
+def ended(case) -> tuple[Ending, object]:
+    """How an explanation ended, and its npz, if any."""
+    store = open_store("memory:")
+    picture = io.BytesIO()
+    Image.new("RGB", case.size, "white").save(picture, "PNG")
+    sent = Artefact.of(picture.getvalue())
+    width, height = case.size
+    settings = ResolvedSettings.model_validate(
+        dict(ORDER.settings) | GOOD | case.settings | {"model": "game"}
+    )
+    described = card(
+        name="game",
+        input_shape=(SIDE, SIDE, 3),
+        output_count=3,
+        labels=["a", "b", "c"],
+        **{"dtype": "float32"} | case.card,
+    )
+    order = ORDER.model_copy(
+        update={
+            "settings": settings,
+            "model": model_ref("game", described.parts, settings.fit),
+            "image": ImageInfo(
+                sha256=sent.sha256, bytes=sent.size, format="PNG", width=width, height=height
+            ),
+        }
+    )
+    absent = dict.fromkeys(State.__dataclass_fields__)
+    known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "order": order}
+    state = State(**absent | known | {"created_at": time.time(), "progress": Count(0, 0)})
+    store.put(image_key(state.id), picture.getvalue())
+    task = Task(state, "attempt", Control(deadline_s=600))
+
+    calls = []
+
+    def count():
+        calls.append(1)
+        if case.cancel and len(calls) == 5:
+            task.control.interrupt(Canceled)
+
+    model = LoadedModel(described, Game(case.score, count), ["a", "b", "c"])
+    explainer = Explainer({"game": model}, store, Settings(), Traces())
+    [(_, ending)] = explainer.explain([task])
+    if ending.outcome is None:
+        return ending, None
+    return ending, np.load(io.BytesIO(store.get(attributions_key(state.id, "attempt"))))
+
+
+def explained(case):
+    """The outcome of an explanation by the real worker."""
+    ending, _ = ended(case)
+    assert ending.outcome, ending
+    return ending.outcome
+
+
+def arrays_of(case):
+    """The arrays of one."""
+    return dict(ended(case)[1])
