@@ -47,7 +47,7 @@ from worker.models.loading import LoadedModel
 from worker.models.registry import Registry
 from worker.outcome import make_outcome, pack_attributions, pack_curves
 from worker.request import engine_request
-from worker.warnings import of_crop, of_curves, of_outputs, of_precision, of_run
+from worker.warnings import of_crop, of_curves, of_hidden_nan, of_outputs, of_precision, of_run
 
 T = TypeVar("T")
 
@@ -254,6 +254,7 @@ def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> lis
         *of_outputs(explained, prepared.model.labels),
         *of_curves(explained, prepared.model.labels),
         *of_precision(prepared.model.card),
+        *of_hidden_nan(prepared.model, prepared.explanation, explained),
         *(of_crop(prepared.view.crop, order.image) if order else []),
     ]
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from service.contract.cards import ModelCard
 from service.contract.outcome import Crop
 from service.contract.records import Count
 from service.contract.schema import ImageInfo
 from service.contract.warnings import ResultWarning, WarningCode
-from worker.engine.explanation import Explained
+from worker.engine.explanation import Explained, Explanation
 from worker.engine.perturbation import METRICS
+from worker.models.loading import LoadedModel
 
 LEAST_FIDELITY = 0.5  # of the variance of left-out scores
 MOST_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
@@ -142,6 +145,24 @@ def of_precision(card: ModelCard) -> Iterator[ResultWarning]:
     off = "" if error is None else f"; scores were off by up to {error:.2g} when it was loaded"
     detail = f"{card.name} computes in {card.dtype}: a draft{off}"
     yield _warning(WarningCode.DRAFT_PRECISION, detail, value=error)
+
+
+def of_hidden_nan(
+    model: LoadedModel, explanation: Explanation, explained: Explained
+) -> Iterator[ResultWarning]:
+    """Whether a score that all values hang on is NaN by the model's operations one by one."""
+    if model.plain is None:
+        return
+    ends = {"nothing": explanation.hidden, "everything": explanation.shown}
+    scores = model.plain(np.stack([*ends.values()]))[:, explained.outputs]  # (2, K)
+    for visible, row in zip(ends, scores, strict=True):
+        if not np.isfinite(row).all():
+            detail = (
+                f"with {visible} visible the picture is one of which the operations of "
+                f"{model.card.name} give NaN; what runs them made a number of it, which means "
+                "nothing, and no more do the values that are differences to it"
+            )
+            yield _warning(WarningCode.NAN_HIDDEN, detail)
 
 
 def of_crop(crop: Crop, image: ImageInfo) -> Iterator[ResultWarning]:

@@ -26,6 +26,21 @@ class PrecisionError(Answer):
     pictures: int = Field(description="On how many made-up pictures it was measured")
 
 
+class ModelWarningCode(StrEnum):
+    """What was found when a model was loaded that makes some explanations by it doubtful."""
+
+    NAN_SCORES = "nan_scores"  # NaN or infinity for some pictures
+    NAN_HIDDEN = "nan_hidden"  # NaN that what runs the model turns into numbers
+
+
+class ModelWarning(Answer):
+    """One reason for care, and for which of the trial pictures it was seen."""
+
+    code: ModelWarningCode
+    detail: str = Field(description="A sentence for people")
+    pictures: list[str]
+
+
 class ModelSummary(Answer):
     """A model as `GET /v1/models` lists it. Unknown until loaded: null."""
 
@@ -45,6 +60,7 @@ class ModelSummary(Answer):
     precision_error: PrecisionError | None = Field(
         description="Against float32, of a draft, measured when it was loaded"
     )
+    warnings: list[ModelWarning] = Field(description="Found when it was loaded")
     value_range: tuple[float, float] = Field(description="Range of the pixel values masks work in")
     preprocessing: str = Field(description="What is applied to pixel values before the model")
     fit: Fit = Field(description="How a photo is brought to the input size, unless asked otherwise")

@@ -110,6 +110,12 @@ class Explanation:
         return np.asarray(shown)
 
     @property
+    def hidden(self) -> Pictures:
+        """Give the picture that the model sees with nothing visible, (H, W, C) of its input."""
+        [hidden] = self.masker(nobody(self._shape))
+        return np.asarray(hidden)
+
+    @property
     def player_count(self) -> int:
         """Count the players, M."""
         return len(self._players)

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from service.contract.cards import ModelCard, ModelStatus, PrecisionError
+from service.contract.cards import ModelCard, ModelStatus, ModelWarningCode, PrecisionError
 from service.contract.fingerprint import ModelParts, fingerprint_of, labels_digest
 from worker.engine.predictor import Predictor
 from worker.models.backends import open_predictor, plain_model, prepare
 from worker.models.causes import in_short
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
+from worker.models.finiteness import Scorer, check_finiteness
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
 from worker.models.text import ForeignText, read_text
@@ -27,6 +28,7 @@ class LoadedModel:
     card: ModelCard
     predictor: Predictor
     labels: list[str]
+    plain: Scorer | None = None  # its operations one by one, where the predictor hides NaN
 
 
 def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None) -> LoadedModel:
@@ -46,7 +48,8 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     predictor, precision_error = open_predictor(entry, network, preprocess)
     trials = trial_pictures(predictor.input_shape)
     plain = plain_model(entry, network, preprocess, predictor)
-    check_trials(predictor, trials, at_random=plain.at_random)
+    scores = check_trials(predictor, trials, at_random=plain.at_random)
+    warnings = check_finiteness(trials, scores, plain.score)
     labels = _labels(entry, predictor.n_outputs)
     parts = ModelParts(
         architecture=network.architecture,
@@ -68,19 +71,23 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
         "device": predictor.device,
         "dtype": predictor.dtype,
         "precision_error": precision_error and PrecisionError(**asdict(precision_error)),
+        "warnings": warnings,
         "labels": labels,
     }
-    return LoadedModel(card.model_copy(update=known), predictor, labels)
+    hides = any(each.code is ModelWarningCode.NAN_HIDDEN for each in warnings)
+    return LoadedModel(
+        card.model_copy(update=known), predictor, labels, plain.score if hides else None
+    )
 
 
 def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Tensor]:
-    if network.own_preprocessing is not None:
-        return network.own_preprocessing
+    """From pixel values to what the network takes, its type included."""
     chosen = entry.preprocessing or Preprocessing()
     channels = network.input_shape[2]
     if chosen.channel_count not in (None, channels):
         raise ModelUnavailable(f"preprocessing {chosen} needs 3 channels; the model has {channels}")
-    return chosen
+    preprocess = network.own_preprocessing or chosen
+    return lambda pictures: network.as_input(preprocess(pictures))
 
 
 def _labels(entry: ModelEntry, count: int) -> list[str]:

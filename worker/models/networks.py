@@ -24,12 +24,18 @@ from worker.models.unpacked import check_saved_model
 Tensor = Any  # TensorFlow has no complete types
 Shape = tuple[int, int, int]
 
+WHOLE = {  # types of whole numbers, and the range of each that float32 can tell
+    **{f"uint{bits}": (0.0, 2.0 ** min(bits, 24) - 1) for bits in (8, 16, 32, 64)},
+    **{f"int{n}": (-(2.0 ** min(n - 1, 24)), 2.0 ** min(n - 1, 24) - 1) for n in (8, 16, 32, 64)},
+}
+
 
 @dataclass(frozen=True)
 class Network:
     """A model as the predictor takes it: preprocessed pictures (N, H, W, C) -> scores."""
 
     forward: Callable[[Tensor], Tensor]
+    as_input: Callable[[Tensor], Tensor]  # to the type it takes; comes between the two
     own_preprocessing: Callable[[Tensor], Tensor] | None
     input_shape: Shape
     compute_dtype: str
@@ -85,6 +91,7 @@ def _of_keras(
 
     return Network(
         forward=forward,
+        as_input=_as_input(inputs[0].dtype if inputs[0] is not None else "float32", keras.ops),
         own_preprocessing=preprocess,
         input_shape=_input_shape(getattr(model, "input_shape", None), wanted),
         compute_dtype=least_precise(_compute_dtypes(model)),
@@ -97,7 +104,24 @@ def _of_keras(
 def _compute_dtypes(model: Any) -> list[str]:
     """Of each layer that computes by itself, the type; Keras casts what it is fed."""
     layers = [each for each in model._flatten_layers() if not each._layers]  # no public walk
-    return [each.compute_dtype for each in layers if type(each).__name__ != "InputLayer"]
+    found = [each.compute_dtype for each in layers if type(each).__name__ != "InputLayer"]
+    return [dtype for dtype in found if "float" in dtype]
+
+
+def _as_input(dtype: str, library: Any) -> Callable[[Tensor], Tensor]:
+    """Give what brings preprocessed pictures to the type that a model takes.
+
+    Whole numbers are the nearest, of two the even one, within the range of the type. library:
+    TensorFlow, or Keras's operations.
+    """
+
+    def convert(pictures: Tensor) -> Tensor:
+        if dtype in WHOLE:
+            low, high = WHOLE[dtype]
+            pictures = library.minimum(library.maximum(library.round(pictures), low), high)
+        return library.cast(pictures, dtype)
+
+    return convert
 
 
 def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Network:
@@ -111,12 +135,12 @@ def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Netwo
     ((keyword, spec),) = signature.structured_input_signature[1].items()
 
     def forward(pictures: Tensor) -> Tensor:
-        whole = tf.round(pictures) if spec.dtype.is_integer else pictures
-        (scores,) = signature(**{keyword: tf.cast(whole, spec.dtype)}).values()
+        (scores,) = signature(**{keyword: pictures}).values()
         return scores
 
     return Network(
         forward=forward,
+        as_input=_as_input(spec.dtype.name, tf),
         own_preprocessing=None,
         input_shape=_input_shape(_free_shape(spec.shape), wanted),
         compute_dtype=graph_dtype(signature),

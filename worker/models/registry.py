@@ -100,6 +100,7 @@ class Registry:
             device=None,
             dtype=None,
             precision_error=None,
+            warnings=[],
             value_range=(0.0, 255.0),
             preprocessing=entry.preprocessing_text,
             fit=entry.fit,
