@@ -173,7 +173,8 @@ def of_crop(crop: Crop, image: ImageInfo) -> Iterator[ResultWarning]:
     if outside > MOST_OUTSIDE:
         detail = (
             f"{_share(outside)} of the picture is outside the {width} x {height} pixels that the "
-            f"model saw of its {image.width} x {image.height}"
+            f"model saw of its {image.width} x {image.height}; the fits stretch and pad show it "
+            "all of it"
         )
         yield _warning(WarningCode.PICTURE_CROPPED, detail, value=outside, limit=MOST_OUTSIDE)
 

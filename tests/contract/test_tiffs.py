@@ -4,6 +4,8 @@ The samples are drawn here, packed by hand (`tests/tiffs.py`), and what they loo
 from the definition of each colour space: nothing of Pillow is in the expected pixels.
 """
 
+import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -303,6 +305,32 @@ def test_every_layout_is_read_rightly_or_refused_with_a_reason():
 def test_a_big_endian_bigtiff_is_refused_as_such():
     with pytest.raises(NotAPicture, match="big-endian BigTIFF"):
         decode(tiff(drawn(8), 8, BLACK_IS_ZERO, order=">", big=True))
+
+
+def retyped(content: bytes, tag: int, kind: int) -> bytes:
+    """The same directory, but for the type of an entry that has one value."""
+    at = content.index(struct.pack("<HH", tag, 3))
+    return content[: at + 2] + struct.pack("<H", kind) + content[at + 4 :]
+
+
+@pytest.mark.parametrize("kind", [0, 2, 5, 7, 10, 11, 12, 14, 128, 65_535])
+@pytest.mark.parametrize("tag", [258, 259, 262, 277, 284, 339])
+def test_a_tag_of_a_type_that_it_cannot_have_is_no_other_error(tag, kind):
+    content = retyped(tiff(drawn(16), 16, WHITE_IS_ZERO), tag, kind)
+    for look in (decode_picture, inspect_picture):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                look(content, max_pixels=10_000)
+            except PictureError as refused:
+                assert str(refused)  # noqa: PT017
+
+
+@pytest.mark.parametrize("kind", [1, 3, 4, 6, 8, 9, 13])
+def test_a_sample_format_of_any_whole_numbers_is_believed(kind):
+    content = retyped(tiff(drawn(16, 1, "i"), 16, BLACK_IS_ZERO, kind="i"), 339, kind)
+    with pytest.raises(NotAPicture, match="signed numbers have no defined black"):
+        decode(content)
 
 
 # --- Limits

@@ -12,6 +12,7 @@ from service.contract.request import ExplanationSettings, Grid, Labels, Outputs,
 from service.contract.schema import ErrorCode
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE, cat
+from tests.encoded import encoded
 
 JOBS = {
     "partition": ExplanationSettings(superpixels=Slic(kind="slic", segments=12), max_evals=60),
@@ -162,3 +163,42 @@ def test_explanations_of_two_models_share_a_figure(running: Running) -> None:
     png = running.client.figure(ids, true_label=["cat", "no garment"])
     with Image.open(io.BytesIO(png)) as figure:
         assert min(figure.size) > 200
+
+
+def test_a_very_wide_photo_is_explained_whole_where_it_is_padded(running: Running) -> None:
+    """Three cats in a row: the crop sees the one in the middle, the padded photo all of them."""
+    one = cat().resize((200, 150))
+    wide = Image.new("RGB", (600, 150))
+    for left in (0, 200, 400):
+        wide.paste(one, (left, 0))
+    content = encoded(wide)
+    settings = ExplanationSettings(
+        method="permutation", superpixels=Grid(kind="grid", rows=1, columns=6), max_evals=130
+    )
+    cropped = running.client.explain(content, settings.model_copy(update={"fit": "crop"}))
+    assert cropped.crop
+    assert cropped.crop.right - cropped.crop.left == 150
+    padded = running.client.explain(content, settings.model_copy(update={"fit": "pad"}))
+    assert padded.crop
+    assert padded.placement
+    assert padded.settings.fit == "pad"
+    assert (padded.crop.left, padded.crop.right, padded.crop.bottom) == (0, 600, 150)
+    arrays = running.client.attributions(padded.id)
+    H, W = arrays.data.shape[:2]
+    place = padded.placement
+    assert (place.left, place.right, place.bottom - place.top) == (0, W, round(W / 4))
+    inside = np.zeros((H, W), bool)
+    inside[place.top : place.bottom] = True
+    assert not arrays.values[~inside].any()
+    assert (arrays.players[~inside] == -1).all()
+    mean = arrays.data[inside].mean(axis=0)  # which inpainting paints of nobody
+    np.testing.assert_allclose(
+        arrays.data[~inside], np.broadcast_to(mean, (H * W - inside.sum(), 3)), atol=1
+    )
+    assert padded.outputs
+    total = arrays.values[..., 0].sum(dtype=np.float64)
+    assert total == pytest.approx(padded.outputs[0].score - padded.outputs[0].base_value, abs=1e-4)
+    overlay = Image.open(io.BytesIO(running.client.heatmap(padded.id, "overlay")))
+    assert overlay.size == wide.size
+    again = running.client.submit(content, settings.model_copy(update={"fit": "stretch"}))
+    assert again.model.fingerprint not in (cropped.model.fingerprint, padded.model.fingerprint)

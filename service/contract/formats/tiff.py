@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 ORDERS = {b"II": "<", b"MM": ">"}
-SHORT, LONG, LONG8 = 3, 4, 16
-LETTERS = {1: "B", SHORT: "H", LONG: "L", LONG8: "Q"}
+LETTERS = {
+    **{1: "B", 3: "H", 4: "L", 16: "Q"},
+    **{6: "b", 8: "h", 9: "l", 17: "q"},  # signed
+    **{13: "L", 18: "Q"},  # places of directories
+}  # by the types of whole numbers
 MOST = 64  # values of a tag that are looked at
 
 SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 258, 259, 262, 266
@@ -108,8 +111,10 @@ class Directory:
         return tag in self._entries
 
     def with_value(self, tag: int, value: int) -> bytes:
-        """The file with another first value of a tag that it has."""
+        """The file with another first value of a tag that it has. Raises struct.error."""
         kind, _, at = self._entries[tag]
+        if kind not in LETTERS:
+            raise struct.error(f"tag {tag} is of type {kind}, which is none of whole numbers")
         packed = struct.pack(ORDERS[self.content[:2]] + LETTERS[kind], value)
         return self.content[:at] + packed + self.content[at + len(packed) :]
 
