@@ -177,6 +177,7 @@ def _sample(cards: list[ModelSummary]) -> tuple[Path, ExplanationSettings]:
     return SAMPLES / "coffee.jpg", ExplanationSettings(
         superpixels=Slic(kind="slic", segments=150, compactness=20, sigma=2),
         masker="blur(56,56)",  # inpainting would take as long as the model
+        max_evals=300,
         outputs=Outputs(top=2),
     )
 

@@ -44,7 +44,7 @@ def test_an_espresso_is_explained_by_the_imagenet_network(tmp_path: Path) -> Non
     import_or_skip(PACKAGE)
     said = demo(tmp_path)
     assert re.search(r"espresso +│ 0\.9", said)
-    assert "500 evaluations of imagenet" in said
+    assert "300 evaluations of imagenet" in said
     assert "is not served" not in said
     with Image.open(tmp_path / "var" / "heatmap.png") as heatmap:
         assert heatmap.width > heatmap.height > 300
