@@ -23,12 +23,12 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.contract.burden import Burden, Reads, check_burden, check_unopened
-from service.contract.formats import avif, jpeg, png, tiff
+from service.contract.formats import avif, heif, jpeg, png, tiff
 from service.contract.formats.kinds import FORMATS, HEIF_EXTRA, kind_of, reads_heif
 
 LOADED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
 MOST_CODED = (
-    4  # times the pixels allowed: what an AVIF may hold with alpha, thumbnails and the like
+    4  # times the pixels allowed: what AVIF and HEIF may hold with alpha, thumbnails and the like
 )
 NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # no marker in it
 
@@ -243,8 +243,8 @@ def _alone(kind: str, content: bytes, max_pixels: int) -> _Source:
             return _Source(kind, page.content, bits=page.bits, inverted=page.inverted)
         case "WEBP":
             return _Source(kind, content[: 8 + int.from_bytes(content[4:8], "little")])
-        case "AVIF":
-            coded = avif.count_pixels(content)
+        case "AVIF" | "HEIF":
+            coded = (avif if kind == "AVIF" else heif).count_pixels(content)
             if coded > MOST_CODED * max_pixels:
                 raise TooManyPixels(f"at most {max_pixels} pixels are accepted; {coded} are in it")
             return _Source(kind, avif.as_still(content), coded=coded)
@@ -256,8 +256,8 @@ def _opened(source: _Source) -> ImageFile.ImageFile:
     if source.kind == "HEIF":
         from pillow_heif import HeifImageFile  # an extra
 
-        heif: ImageFile.ImageFile = HeifImageFile(stream)
-        return heif
+        opened: ImageFile.ImageFile = HeifImageFile(stream)
+        return opened
     try:
         return _READERS[source.kind](stream)
     except SyntaxError as error:

@@ -163,6 +163,23 @@ def test_sizes_that_lie_do_not_take_memory(form):
         assert asked[0] >= 2048 * 2048 * 8
 
 
+def test_tiles_of_which_next_to_nothing_is_shown_do_not_take_memory():
+    heif = import_or_skip("pillow_heif")
+    stream, before = io.BytesIO(), heif.options.GRID_TILE_SIZE
+    heif.options.GRID_TILE_SIZE = 512
+    try:
+        heif.from_pillow(Image.new("RGB", (2048, 2048), "red")).save(stream, quality=20)
+    finally:
+        heif.options.GRID_TILE_SIZE = before
+    whole = stream.getvalue()
+    assert decode_picture(whole, max_pixels=2048 * 2048).pixels.shape == (2048, 2048, 3)
+    lying = whole.replace(struct.pack(">II", 2048, 2048), struct.pack(">II", 64, 64))
+    lying = lying.replace(struct.pack(">HH", 2048, 2048), struct.pack(">HH", 64, 64))
+    for look in (decode_picture, inspect_picture):
+        with pytest.raises(TooManyPixels, match=f"{2048 * 2048} are in it"):
+            look(lying, max_pixels=10_000)
+
+
 @every_form
 def test_cut_at_any_length_it_is_broken_or_whole(form):
     whole = encoded(noise(40, 30), form)

@@ -9,15 +9,15 @@ import struct
 from collections.abc import Iterator
 
 from service.contract.burden import Burden
+from service.contract.formats.boxes import (
+    BadBoxes,
+    boxes_of_stills,
+    kinds_of_items,
+    places_of_items,
+)
 
-MOST_ITEMS = 1024  # a grid has at most 256 tiles, and as many of alpha
 MOST_UNITS = 100_000  # of AV1, in all items
 SEQUENCE_HEADER = 1
-Span = tuple[int, int]  # bytes from, to
-
-
-class BadBoxes(ValueError):  # noqa: N818
-    """The boxes, or the streams in them, are not as the standards have them."""
 
 
 def as_still(content: bytes) -> bytes:
@@ -34,14 +34,10 @@ def count_pixels(content: bytes) -> int:
 
 
 def _count_pixels(content: bytes) -> int:
-    metas = [span for kind, span in _boxes(content, (0, len(content))) if kind == b"meta"]
-    if len(metas) != 1:
-        raise BadBoxes(f"it has {len(metas)} boxes meta; one is needed")
-    [(start, end)] = metas
-    inside = dict(_boxes(content, (start + 4, end)))  # after its version and flags
+    inside = boxes_of_stills(content)
     pixels, units = 0, 0
-    kinds = _kinds_of_items(content, inside[b"iinf"])
-    for item, extents in _places_of_items(content, inside[b"iloc"], inside.get(b"idat", (0, 0))):
+    kinds = kinds_of_items(content, inside[b"iinf"])
+    for item, extents in places_of_items(content, inside[b"iloc"], inside.get(b"idat", (0, 0))):
         if kinds.get(item) != b"av01":
             continue
         stream = b"".join(content[at:to] for at, to in extents)
@@ -56,69 +52,6 @@ def _count_pixels(content: bytes) -> int:
             raise BadBoxes("a picture in it has no sequence header")
         pixels += max(width * height for width, height in sizes)
     return pixels
-
-
-def _boxes(content: bytes, within: Span) -> Iterator[tuple[bytes, Span]]:
-    """The type of each box, and where its content is."""
-    at, end = within
-    while at + 8 <= end:
-        size, kind = struct.unpack_from(">L4s", content, at)
-        head = 8
-        if size == 1:
-            [size] = struct.unpack_from(">Q", content, at + 8)
-            head = 16
-        to = end if size == 0 else at + size
-        if size and size < head:
-            raise BadBoxes("a box is shorter than its head")
-        yield kind, (at + head, min(to, end))
-        at = to
-
-
-def _kinds_of_items(content: bytes, within: Span) -> dict[int, bytes]:
-    """The type of each item, by its id."""
-    start, end = within
-    start += 6 if content[start] == 0 else 8  # version, flags, and the count of entries
-    kinds = {}
-    for kind, (at, _) in _boxes(content, (start, end)):
-        if kind == b"infe" and content[at] in (2, 3):
-            form = ">HH4s" if content[at] == 2 else ">LH4s"
-            item, _, type_ = struct.unpack_from(form, content, at + 4)
-            kinds[item] = type_
-        if len(kinds) > MOST_ITEMS:
-            raise Burden(f"an AVIF may have {MOST_ITEMS} items")
-    return kinds
-
-
-def _places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[int, list[Span]]]:
-    """The spans of each item's bytes, by its id; data: the box that some of them are in."""
-    at, _ = within
-    version, sizes = content[at], struct.unpack_from(">H", content, at + 4)[0]
-    offset_size, length_size = sizes >> 12, sizes >> 8 & 15
-    base_size, index_size = sizes >> 4 & 15, (sizes & 15 if version else 0)
-    at += 6
-
-    def number(size: int) -> int:
-        nonlocal at
-        if at + size > len(content):
-            raise BadBoxes("its boxes are cut short")
-        at += size
-        return int.from_bytes(content[at - size : at], "big")
-
-    id_size = 4 if version == 2 else 2
-    for _ in range(number(id_size)):
-        item = number(id_size)
-        in_data = version > 0 and number(2) & 15 == 1
-        number(2)  # which file it is in: this one
-        base = number(base_size) + (data[0] if in_data else 0)
-        extents = []
-        for _ in range(number(2)):
-            number(index_size)
-            start = base + number(offset_size)
-            length = number(length_size)
-            extents.append((start, start + length if length else len(content)))
-        if sum(to - start for start, to in extents) > 2 * len(content):
-            raise Burden("an item of an AVIF may be as long as the file")
-        yield item, extents
 
 
 def _units(stream: bytes) -> Iterator[tuple[int, bytes]]:
