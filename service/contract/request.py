@@ -210,7 +210,14 @@ class ExplanationSettings(Request):
         gt=0,
         description="Stop early once every standard error is at most this, in units of the score",
     )
-    link: Literal["identity", "logit"] = Field("identity", description="Applied to the scores")
+    link: Literal["identity", "logit"] = Field(
+        "identity",
+        description="Applied to the scores. logit: log-odds of probabilities p, log(p / (1 - p)). "
+        "Where p is within 7.6e-6 of 1 (log-odds above 11.8), float32 leaves little of 1 - p: if "
+        "the scores of the picture and of the masked picture add up to 1, the sum of the other "
+        "scores stands for it, so that two classes mirror each other. p = 0 counts as 1.4e-45 "
+        "(-103.3); p = 1, of scores that do not add up to 1, as 1 - 6e-8 (16.6)",
+    )
     metrics: Annotated[list[Metric], AfterValidator(_each_once)] = Field(
         default_factory=list,
         description="Curves of faithfulness to compute beside; they take evaluations of their own",

@@ -10,6 +10,7 @@ from worker.engine.control import Interruption
 from worker.engine.errors import LinkError, OutputsError, PictureError, RequestError, ScoresError
 from worker.engine.evaluate import evaluate, explain
 from worker.engine.explanation import Explanation
+from worker.engine.links import logit
 from worker.engine.physical import next_span
 from worker.engine.request import Request, Top
 from worker.engine.superpixels import Grid
@@ -295,7 +296,7 @@ def test_the_logit_of_scores_that_are_no_probabilities_is_refused():
 
 
 def test_the_logit_of_certainty_is_finite():
-    """Exactly 0 and 1 count as the nearest float32 numbers: 2**-149 and 1 - 2**-24."""
+    """Exactly 0 counts as the nearest float32 number, 2**-149, and so do all others of a 1."""
 
     def certain(pictures):
         bright = pictures[:, 0, 0, :1] > 0
@@ -303,10 +304,61 @@ def test_the_logit_of_certainty_is_finite():
 
     request = Request(masker="constant(0)", link="logit", outputs=(0, 1))
     attribution = explain(predictor(certain), PICTURE, request).attribution
-    low, high = np.log(2.0**-149), np.log((1 - 2.0**-24) / 2.0**-24)
-    assert attribution.base_values == pytest.approx([low, high])
-    assert attribution.scores == pytest.approx([high, low])
+    low = np.log(2.0**-149)
+    assert attribution.base_values == pytest.approx([low, -low])
+    assert attribution.scores == pytest.approx([-low, low])
     assert np.isfinite(attribution.values).all()
+
+
+def test_certainty_of_scores_that_are_no_shares_of_one_is_finite_too():
+    """Nothing is known of 1 - p but that float32 rounds it to 0: it counts as 2**-24."""
+
+    def certain(pictures):
+        return np.repeat(pictures[:, 0, 0, :1] > 0, 2, axis=1).astype(np.float32)
+
+    request = Request(masker="constant(0)", link="logit", outputs=(0, 1))
+    attribution = explain(predictor(certain), PICTURE, request).attribution
+    low, high = np.log(2.0**-149), np.log((1 - 2.0**-24) / 2.0**-24)
+    assert attribution.base_values == pytest.approx([low, low])
+    assert attribution.scores == pytest.approx([high, high])
+
+
+def softmax_of(differences):
+    """Two classes in float32, the second as many logits above the first."""
+    lead = differences.astype(np.float64)
+    return np.stack([1 / (1 + np.exp(lead)), 1 / (1 + np.exp(-lead))], axis=1).astype(np.float32)
+
+
+def test_the_logits_of_two_classes_mirror_each_other():
+    def confident(pictures):  # from -80 to 80 logits
+        return softmax_of((pictures.mean((1, 2, 3)) - 127.5) / 127.5 * 80)
+
+    for colour in (0, 255):
+        picture = np.full(SHAPE, 255.0 - colour, np.float32)
+        request = Request(masker=f"constant({colour})", link="logit", outputs=(0, 1), max_evals=60)
+        found = explain(predictor(confident), picture, request).attribution
+        assert found.scores[1] == pytest.approx((127.5 - colour) / 127.5 * 80, rel=1e-6)
+        assert found.scores[0] == pytest.approx(-found.scores[1], rel=1e-6)
+        np.testing.assert_allclose(
+            found.values[..., 0], -found.values[..., 1], rtol=3e-3, atol=1e-6
+        )
+
+
+def test_the_logit_is_shaps_where_one_minus_p_is_more_than_rounding():
+    """shap.links.logit is log(x / (1 - x))."""
+    p = softmax_of(np.linspace(-11.7, 11.7, 400)).astype(np.float64)
+    both = np.array([0, 1])
+    for adding_up in (False, True):
+        np.testing.assert_array_equal(logit(p, both, adding_up=adding_up), np.log(p / (1 - p)))
+
+
+def test_the_logit_of_a_class_among_many_is_against_the_sum_of_the_others():
+    logits = np.array([[40.0, 3.0, 1.0, -2.0]])
+    p = (np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()).astype(np.float32)
+    found = logit(p.astype(np.float64), np.array([0, 1]), adding_up=True)
+    others = np.exp([3.0, 1.0, -2.0]).sum()
+    assert found[0, 0] == pytest.approx(40 - np.log(others), rel=1e-6)
+    assert found[0, 1] == pytest.approx(np.log(p[0, 1]), rel=1e-6)
 
 
 def test_timings_tell_painting_from_the_model():

@@ -10,6 +10,11 @@ import pytest
 import skimage.data
 
 import worker.bundled
+from worker.engine.backends.tensorflow import TensorFlowPredictor
+from worker.engine.evaluate import evaluate_all, explain
+from worker.engine.explanation import Explanation
+from worker.engine.request import Request
+from worker.engine.superpixels import Grid
 
 FOLDER = Path(worker.bundled.__file__).parent
 REGISTRY = tomllib.loads((FOLDER / "models.toml").read_text())
@@ -94,6 +99,21 @@ def test_a_picture_has_the_same_scores_alone_and_in_a_batch(model):
     batch = pictures(model)
     alone = model(batch[:1])
     np.testing.assert_allclose(model(batch)[:1], alone, atol=1e-5)
+
+
+def test_an_explanation_is_the_same_bit_for_bit_alone_and_but_for_rounding_beside_others(model):
+    predictor = TensorFlowPredictor(model, lambda x: x)
+    request = Request(masker="blur(5,5)", method="kernel", superpixels=Grid(4, 4), max_evals=300)
+    photos = pictures(model, 3)
+    alone, again = (
+        [explain(predictor, each, request).attribution.values for each in photos] for _ in range(2)
+    )
+    np.testing.assert_array_equal(alone, again)
+    beside = [Explanation(predictor, each, request) for each in photos]
+    found = dict(evaluate_all(beside, predictor))
+    for each, values in zip(beside, alone, strict=True):
+        difference = np.abs(found[each].attribution.values - values).max()
+        assert difference < 1e-4 * np.abs(values).max()
 
 
 def test_no_state_of_the_optimizer_is_saved(model):

@@ -14,7 +14,7 @@ from worker.engine.coalitions import Coalitions, Shape
 from worker.engine.control import UNATTENDED, Control
 from worker.engine.errors import PictureError, RequestError, ScoresError
 from worker.engine.faithfulness import Curve, Faithfulness, most_evaluations
-from worker.engine.links import find_link
+from worker.engine.links import add_up, find_link
 from worker.engine.maskers import Masker, make_masker
 from worker.engine.method import Game, Method
 from worker.engine.predictor import Predictor
@@ -97,6 +97,7 @@ class Explanation:
         self._link = find_link(request.link)
         self._outputs: Indices | None = None  # chosen once f(x) is known
         self._outputs_tied = False
+        self._adding_up = False
         self._method: Method | None = None
         self._attribution: Attribution | None = None  # once complete
         self._curves: tuple[Curve, ...] = ()
@@ -130,7 +131,9 @@ class Explanation:
         full = yield everybody(self._shape)
         outputs = select_outputs(self._request.outputs, full[0])
         self._outputs_tied = is_tied(self._request.outputs, full[0])
-        ends = self._choose(np.concatenate([base, full]), outputs)  # (2, K)
+        both = np.concatenate([base, full])
+        self._adding_up = add_up(both)
+        ends = self._choose(both, outputs)  # (2, K)
         self._outputs = outputs
         game = Game(self._players, base_values=ends[0], scores=ends[1])
         self._method = METHODS[self._request.method](game, self._request)
@@ -194,7 +197,7 @@ class Explanation:
                 f"the model gave NaN or infinity for masked pictures in some of the "
                 f"outputs {outputs.tolist()}; only finite scores can be explained"
             )
-        return self._link(chosen)
+        return self._link(scores, outputs, adding_up=self._adding_up)
 
 
 def _check_picture(picture: Pictures, shape: Shape) -> None:

@@ -1,44 +1,66 @@
 """Link functions: on which scale contributions add up."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
-from worker.engine.arrays import Scores
+from worker.engine.arrays import Indices, Scores
 from worker.engine.errors import LinkError
 
 # The float32 numbers next to 0 and 1. A softmax in float32 reaches 0 and 1 exactly, where the logit
 # is infinite; moving only those two by one float32 step keeps every other value as it is.
 NEAREST_0 = float(np.nextafter(np.float32(0), np.float32(1)))
 NEAREST_1 = float(np.nextafter(np.float32(1), np.float32(0)))
+# From here on float32 leaves 1 - p fewer than seven bits; a logit of 11.8
+SATURATED = 1 - 2.0**-17
 ROUNDING = 1e-6
+ONE = 1e-4  # how far a sum of scores may be from 1
 
 
-def identity(scores: Scores) -> Scores:
-    """Give the scores, any shape, as they are."""
-    return scores
+def identity(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores:
+    """Give the chosen outputs (K,) of scores (B, n_outputs) as they are: (B, K)."""
+    return scores[:, outputs]
 
 
-def logit(scores: Scores) -> Scores:
-    """Give log(p / (1 - p)) of probabilities, any shape.
+def logit(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores:
+    """Give log(p / (1 - p)) of the chosen outputs (K,) of probabilities (B, n_outputs): (B, K).
 
-    Exactly 0 and 1 count as the float32 numbers next to them: logits -103.3 and 16.6. Raises
-    LinkError for scores outside 0..1.
+    adding_up: whether the scores of a picture add up to 1, as those of a softmax do. Then the sum
+    of the others stands for 1 - p where p is so near to 1 that rounding leaves nothing of 1 - p:
+    so the two classes of a model have logits of opposite sign and equal size. Exactly 0 counts as
+    the float32 number next to it, and exactly 1, of scores that do not add up, too: logits -103.3
+    and 16.6. Raises LinkError for scores outside 0..1.
     """
-    if scores.min() < -ROUNDING or scores.max() > 1 + ROUNDING:
+    p = scores[:, outputs]
+    if p.min() < -ROUNDING or p.max() > 1 + ROUNDING:
         raise LinkError(
             f"the logit link needs probabilities in 0..1, but the model gave scores from "
-            f"{scores.min():.6g} to {scores.max():.6g}; use the identity link"
+            f"{p.min():.6g} to {p.max():.6g}; use the identity link"
         )
-    p = np.clip(scores, NEAREST_0, NEAREST_1)
-    log_odds: Scores = np.log(p / (1 - p))
+    p = np.clip(p, NEAREST_0, 1.0)
+    rest = 1 - np.minimum(p, NEAREST_1)
+    if adding_up:
+        for row, k in np.argwhere(p > SATURATED):
+            rest[row, k] = np.delete(scores[row], outputs[k]).clip(min=0).sum()
+    log_odds: Scores = np.log(np.minimum(p, NEAREST_1) / np.maximum(rest, NEAREST_0))
     return log_odds
 
 
-LINKS: dict[str, Callable[[Scores], Scores]] = {"identity": identity, "logit": logit}
+def add_up(scores: Scores) -> bool:
+    """Tell whether scores (B, n_outputs) of at least two outputs are shares of 1."""
+    return scores.shape[1] > 1 and bool((np.abs(scores.sum(axis=1) - 1) < ONE).all())
 
 
-def find_link(name: str) -> Callable[[Scores], Scores]:
+class Link(Protocol):
+    """From scores (B, n_outputs) to linked ones of the outputs (K,): (B, K)."""
+
+    def __call__(self, scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores: ...
+
+
+LINKS: dict[str, Link] = {"identity": identity, "logit": logit}
+
+
+def find_link(name: str) -> Link:
     """Look a link up by name; raises LinkError for an unknown one."""
     if name not in LINKS:
         raise LinkError(f"link is {name!r}; it must be one of {', '.join(LINKS)}")
