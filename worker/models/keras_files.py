@@ -75,7 +75,7 @@ def _load(config: Config, version: str, weights: Path, room: Room, *, modern: bo
     """modern: the config says where each class is, as in archives of Keras 3."""
     import keras
 
-    keras2 = int(version.split(".")[0] or 3) < 3
+    keras2 = (_numbers(version) or (3,)) < (3,)
     if keras2 or not modern:
         config = translate(config, keras2=keras2)
     _check_code(config)
@@ -94,10 +94,15 @@ def _load(config: Config, version: str, weights: Path, room: Room, *, modern: bo
 def _check_code(value: Any) -> None:
     """Keras refuses such layers in safe mode, and does not say which. Raises ModelUnavailable."""
     if isinstance(value, dict):
-        config = value.get("config")
-        if value.get("class_name") == "Lambda" and "__lambda__" in str(config):
-            name = config.get("name") if isinstance(config, dict) else None
-            raise ModelUnavailable(f"layer {name} (Lambda): {HOLDS_CODE}")
+        if value.get("class_name") == "Lambda" and isinstance(value.get("config"), dict):
+            function = value["config"].get("function")
+            by_name = isinstance(function, str) or (
+                isinstance(function, dict) and function.get("class_name") == "function"
+            )
+            if not by_name:
+                raise ModelUnavailable(
+                    f"layer {value['config'].get('name')} (Lambda): {HOLDS_CODE}"
+                )
         value = list(value.values())
     if isinstance(value, list):
         for each in value:
