@@ -76,6 +76,7 @@ def explain(
     picture: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Any photo.")],
     url: Url = "http://127.0.0.1:8000",
     model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
+    fingerprint: Annotated[str | None, typer.Option(help="Refuse another model.")] = None,
     method: Annotated[str | None, typer.Option(help="For example kernel.")] = None,
     masker: Annotated[str | None, typer.Option(help="For example blur(16,16).")] = None,
     fit: Annotated[str | None, typer.Option(help="crop, stretch or pad.")] = None,
@@ -91,8 +92,10 @@ def explain(
     api_key: ApiKey = None,
 ) -> None:
     """Explain a picture with a running Shapshot and write its heatmap."""
+    if fingerprint and not model:
+        give_up("--fingerprint pins the model that --model names; no --model was given")
     options = {
-        "model": model,
+        "model": {"name": model, "fingerprint": fingerprint} if fingerprint else model,
         "method": method,
         "masker": masker,
         "fit": fit,
@@ -146,7 +149,7 @@ def _reason(error: ValidationError) -> str:
     """What is wrong with the first setting that is; instead of a pattern, what it is to mean."""
     first = error.errors()[0]
     name = str(first["loc"][0])
-    of_pattern = first["type"] == "string_pattern_mismatch"
+    of_pattern = first["type"] == "string_pattern_mismatch" and len(first["loc"]) == 1
     accepted = ExplanationSettings.model_fields[name].description if of_pattern else first["msg"]
     return f"{'.'.join(map(str, first['loc']))}: received {str(first['input'])[:200]!r}; {accepted}"
 

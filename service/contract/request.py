@@ -11,9 +11,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     FiniteFloat,
     JsonValue,
+    Tag,
     model_validator,
 )
 from pydantic_core import PydanticKnownError
@@ -41,6 +43,17 @@ class PinnedModel(Request):
     fingerprint: str = Field(
         pattern="^sha256:[0-9a-f]{64}$", description="As its card and earlier explanations give it"
     )
+
+
+def _which(model: object) -> str:
+    """Which of the two ways to name a model it is, so that what is wrong is told of that one."""
+    return PinnedModel.__name__ if isinstance(model, dict | PinnedModel) else "name"
+
+
+ModelChoice = Annotated[
+    Annotated[str, Field(max_length=200), Tag("name")] | Annotated[PinnedModel, Tag("PinnedModel")],
+    Discriminator(_which),
+]
 
 
 # --- Which outputs
@@ -164,7 +177,7 @@ def _each_once(metrics: list[Metric]) -> list[Metric]:
 class ExplanationSettings(Request):
     """How a picture is to be explained; every field has a default, and the answer echoes them."""
 
-    model: Annotated[str, Field(max_length=200)] | PinnedModel | None = Field(
+    model: ModelChoice | None = Field(
         None, description="Name of a model, with its fingerprint to pin it; null: the default"
     )
     method: Method = Field("partition", description="How credit is found; see GET /v1/methods")

@@ -40,11 +40,22 @@ def test_a_picture_that_cannot_be_read_is_no_trace(told: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "told", [["explain", str(SAMPLES / "cat.jpg"), "--fingerprint", "sha256:ab"]], indirect=True
+)
+def test_a_fingerprint_alone_pins_nothing(told: str) -> None:
+    assert "--model" in told
+
+
+@pytest.mark.parametrize(
     ("told", "received"),
     [
         (["explain", str(SAMPLES / "cat.jpg"), "--settings", "3"], "'3'"),
         (["explain", str(SAMPLES / "cat.jpg"), "--settings", "{"], "'{'"),
         (["explain", str(SAMPLES / "cat.jpg"), "--masker", "black"], "'black'"),
+        (
+            ["explain", str(SAMPLES / "cat.jpg"), "--model", "a", "--fingerprint", "sha256:ab"],
+            "'sha256:ab'",
+        ),
     ],
     indirect=["told"],
 )

@@ -169,6 +169,29 @@ async def test_the_fit_that_a_request_chooses_is_part_of_the_fingerprint(ask, ha
     )
 
 
+@pytest.mark.parametrize(
+    ("wrong", "field", "accepted"),
+    [
+        ({"name": "tiny"}, "settings.model.fingerprint", None),
+        ({"name": "tiny", "fingerprint": "ab" * 32}, "settings.model.fingerprint", None),
+        ({"fingerprint": MODEL.fingerprint}, "settings.model.name", None),
+        (
+            {"name": "tiny", "fingerprint": MODEL.fingerprint, "digest": 1},
+            "settings.model.digest",
+            ["fingerprint", "name"],
+        ),
+        (5, "settings.model", [{"type": "string", "maxLength": 200}, "an object"]),
+        ("x" * 201, "settings.model", [{"type": "string", "maxLength": 200}, "an object"]),
+    ],
+)
+async def test_a_pin_that_is_none_is_refused_by_what_is_wrong_with_it(
+    ask, refused, wrong, field, accepted
+):
+    problem = refused(await ask(model=wrong), 422, "invalid_settings")
+    assert problem["field"] == field
+    assert accepted is None or problem["accepted"] == accepted
+
+
 async def test_a_pin_is_held_against_what_is_known_of_a_model_that_no_worker_serves(
     ask, hand, new_card, refused
 ):

@@ -84,13 +84,19 @@ def _descend(schema: Schema, location: Location) -> tuple[Schema, Location]:
     """
     node, walked = _plain(schema, schema), list[int | str]()
     for step in location:
-        kinds = node.get("discriminator", {}).get("mapping", {})
+        kinds = node.get("discriminator", {}).get("mapping") or _by_name(node)
         inner = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
         if inner is None and step not in kinds:
             break
         node = _plain(inner or {"$ref": kinds[step]}, schema)
         walked += [] if step in kinds else [step]
     return node, walked
+
+
+def _by_name(node: Schema) -> dict[int | str, str]:
+    """The models of a union whose tags are their names."""
+    references = [branch["$ref"] for branch in node.get("oneOf", []) if "$ref" in branch]
+    return {reference.rsplit("/", 1)[-1]: reference for reference in references}
 
 
 def _plain(node: Schema, root: Schema) -> Schema:
@@ -110,6 +116,10 @@ def _accepted(node: Schema) -> JsonValue:
         return list(node["enum"])
     if "discriminator" in node:
         return {node["discriminator"]["propertyName"]: list(node["discriminator"]["mapping"])}
+    if "oneOf" in node:
+        return [
+            _accepted(branch) if "$ref" not in branch else "an object" for branch in node["oneOf"]
+        ]
     if "properties" in node:
         return sorted(node["properties"])
     return {key: node[key] for key in _TELLING if key in node}
