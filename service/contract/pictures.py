@@ -30,6 +30,7 @@ LOADED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is d
 MOST_CODED = (
     4  # times the pixels allowed: what AVIF and HEIF may hold with alpha, thumbnails and the like
 )
+ROUNDED = 2**20  # pixels: encoders round sizes up, of small pictures to many times their own
 NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # no marker in it
 
 UNREAD_BY_PILLOW = (
@@ -245,7 +246,7 @@ def _alone(kind: str, content: bytes, max_pixels: int) -> _Source:
             return _Source(kind, content[: 8 + int.from_bytes(content[4:8], "little")])
         case "AVIF" | "HEIF":
             coded = (avif if kind == "AVIF" else heif).count_pixels(content)
-            if coded > MOST_CODED * max_pixels:
+            if coded > MOST_CODED * max_pixels + ROUNDED:
                 raise TooManyPixels(f"at most {max_pixels} pixels are accepted; {coded} are in it")
             return _Source(kind, avif.as_still(content), coded=coded)
     return _Source(kind, content)
