@@ -68,8 +68,6 @@ def main() -> int:
         log.error("the worker cannot start", reason=cause)
         return 1
     start_up.done("redis")
-    importlib.import_module("keras")  # with TensorFlow or JAX: most of the time it takes
-    start_up.done("keras")
     return serve(settings, registry, store, connection, start_up, traces)
 
 
@@ -84,8 +82,10 @@ def serve(
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     ledger = Ledger.of(connection, settings)
     housekeeping = Housekeeping(name, connection, ledger, store, settings, registry.cards)
-    housekeeping.start()
+    housekeeping.start()  # from now on its models are known to be loading: who asks can wait
     try:
+        importlib.import_module("keras")  # with TensorFlow or JAX: most of the time it takes
+        start_up.done("keras")
         load(registry.default, registry, housekeeping)
         start_up.done("default_model")
         Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()

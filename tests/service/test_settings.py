@@ -220,15 +220,57 @@ async def test_an_unknown_model_is_refused_with_the_names_there_are(ask, refused
     assert (problem["received"], problem["accepted"]) == ("resnet5000", ["tiny"])
 
 
-@pytest.mark.parametrize(("status", "waits"), [("loading", True), ("unavailable", False)])
-async def test_an_unavailable_model_is_refused_with_its_reason(
-    ask, hand, new_card, refused, status, waits
-):
-    hand.announce(new_card(status=status, reason="its weights are on their way"))
+async def test_an_unavailable_model_is_refused_with_its_reason(ask, hand, new_card, refused):
+    hand.announce(new_card(status="unavailable", reason="its weights are gone"))
     answer = await ask()
     problem = refused(answer, 503, "model_unavailable")
-    assert "on their way" in problem["detail"]
-    assert ("retry-after" in answer.headers) is waits
+    assert "its weights are gone" in problem["detail"]
+    assert "retry-after" not in answer.headers
+
+
+async def test_a_model_that_is_loaded_again_is_waited_for(ask, hand, new_card, served):
+    """Of what it will be its card of before tells: labels, size, and its fingerprint."""
+    before = (await served.get("/v1/models/tiny")).json()
+    hand.announce(blank(new_card))
+    assert (await served.get("/v1/models/tiny")).json()["status"] == "loading"
+    answer = await ask(outputs={"labels": [before["labels"][1]]})
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "queued"
+    assert answer.json()["model"]["fingerprint"] == before["fingerprint"]
+    hand.announce(new_card())
+    hand.succeed(answer.json()["id"])
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{"preprocessing": "tf: (x - 127.5) / 127.5"}, {"fit": "stretch"}, {"input_shape": (5, 5, 1)}],
+)
+async def test_a_model_that_will_be_another_one_is_not_waited_for(
+    ask, hand, new_card, served, refused, known
+):
+    hand.announce(blank(new_card, **known))
+    answer = await ask()
+    assert "it is loading" in refused(answer, 503, "model_unavailable")["detail"]
+    assert "retry-after" in answer.headers
+
+
+async def test_a_model_that_was_never_loaded_is_not_waited_for(api, hand, new_card, refused, photo):
+    hand.announce(blank(new_card))
+    answer = await api.post(URL, files={"image": ("p", photo)})
+    assert "it is loading" in refused(answer, 503, "model_unavailable")["detail"]
+    assert "retry-after" in answer.headers
+
+
+def blank(new_card, **known):
+    """As a worker announces a model of which only the file of models tells."""
+    return new_card(
+        status="loading",
+        fingerprint=None,
+        parts=None,
+        labels=None,
+        output_count=None,
+        **{"input_shape": None} | known,
+    )
 
 
 async def test_a_model_that_no_live_worker_serves_is_unavailable(

@@ -4,6 +4,7 @@ import gc
 import io
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from worker.control import Control
 from worker.ending import Ending, Task
 from worker.engine.explanation import Explanation
 from worker.jobs import Explainer
+from worker.models.registry import read_registry
 
 
 def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chosen: object) -> Task:
@@ -176,6 +178,21 @@ def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
     for fingerprint in (task.state.order.model.fingerprint, changed.fingerprint):
         assert fingerprint
         assert fingerprint in ending.error.detail
+
+
+def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    """It was accepted while the model was loading, as it had been served before."""
+    (tmp_path / "models.toml").write_text('[models.dozer]\nfile = "gone.keras"\n')
+    registry = read_registry(tmp_path / "models.toml", weights_cache=None)
+    store = open_store("memory:")
+    explainer = Explainer(registry, store, Settings(), Traces())
+    [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.MODEL_UNAVAILABLE
+    assert ending.error.detail == "model dozer: gone.keras is no file"
 
 
 def test_what_was_found_names_the_model_that_computed_it() -> None:

@@ -90,8 +90,8 @@ class Plan:
     cards: Sequence[ModelCard]  # none where no worker is alive
 
     def check_served(self) -> None:
-        """Raises ApiError where nobody can compute it now."""
-        check_served(self.asked, self.cards)
+        """Raises ApiError where nobody can compute it, now or once the model is loaded."""
+        check_served(self.asked, self.card, self.cards)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from service.contract.size import Shape, count_numbers, count_outputs, most_outp
 from service.contract.view import view
 
 DEFAULT_TOP = 4
+# What the file of models tells of a model before it is loaded, and its pictures depend on
+KNOWN_BEFORE = ("input_shape", "preprocessing", "fit", "fits")
 LARGEST_KERNEL = 4096  # pixels
 LOADING_S = 5  # a model that is loading is worth asking for again after so long
 
@@ -62,10 +64,17 @@ def name_of(model: str | PinnedModel | None) -> str | None:
     return model.name if isinstance(model, PinnedModel) else model
 
 
-def check_served(name: str | None, cards: Sequence[ModelCard]) -> None:
-    """Raises ApiError where no worker can use the model of that name, or the default one."""
+def check_served(name: str | None, used: ModelCard, cards: Sequence[ModelCard]) -> None:
+    """Raises ApiError where no worker can use the model of that name, or the default one, or will.
+
+    used: its card when a worker last could. A model that is loading is waited for, as long as what
+    is known of it before is as it was; a worker that finds it to be another one explains nothing.
+    """
     card = _find_card(name, cards)
-    if card.status is not ModelStatus.AVAILABLE:
+    waited_for = card.status is ModelStatus.LOADING and all(
+        getattr(card, known) in (None, getattr(used, known)) for known in KNOWN_BEFORE
+    )
+    if card.status is not ModelStatus.AVAILABLE and not waited_for:
         raise _unavailable(card)
 
 
