@@ -426,3 +426,19 @@ async def test_the_figure_has_a_row_for_each(create_batch, served, hand):
     assert figure.height > 2 * Image.open(io.BytesIO(one.content)).height
     plain = {"id": ids, "true_label": ["a", "b", "c"]}
     assert answer.content == (await served.get("/v1/figure.png", params=plain)).content
+
+
+async def test_one_fit_is_for_all_pictures_and_is_checked_with_each(served, new_photo, refused):
+    """Of 60 x 40 a model of 12 x 8 sees 12 x 8 pixels, padded; of 120 x 20 only 12 x 2."""
+    settings = {"fit": "pad", "superpixels": {"kind": "grid", "rows": 4, "columns": 4}}
+    shapes = [(60, 40), (120, 20)]
+    files = [("image", ("p", new_photo(*shape))) for shape in shapes]
+    both = [*files, ("settings", (None, json.dumps(settings)))]
+    problem = refused(await served.post(URL, files=both), 422, "invalid_settings")
+    assert "images.1" in problem["detail"]
+    assert problem["accepted"] == {"rows": {"maximum": 2}, "columns": {"maximum": 12}}
+    settings["superpixels"] |= {"rows": 2}
+    both = [*files, ("settings", (None, json.dumps(settings)))]
+    answer = await served.post(URL, files=both)
+    assert answer.status_code == 202
+    assert answer.json()["settings"]["fit"] == "pad"

@@ -12,7 +12,7 @@ _BY_HEAD = (
     (rb"RIFF....WEBP", "WEBP"),
     (rb"GIF8[79]a", "GIF"),
     (rb"BM", "BMP"),
-    (rb"P[1-6f]\s|PF\s", "PPM"),
+    (rb"P[1-6f][\s#]|PF\s", "PPM"),
     # Formats that are not read
     (rb"II\*\0....CR|FUJIFILMCCD-RAW|FOVb|\0MRM|IIR[OS]|MMOR|IIU\0", "a raw photo"),
     (rb"II[*+]\0|MM\0[*+]", "TIFF"),
