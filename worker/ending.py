@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from service.contract.artefacts import Artefacts
 from service.contract.outcome import Outcome
 from service.contract.records import State
@@ -46,5 +48,13 @@ Ended = tuple[Task, Ending | Interruption]
 Explain = Callable[[Sequence[Task]], Iterator[Ended]]  # yields each task once, as it ends
 
 
-def failed(code: ErrorCode, detail: str) -> Ending:
-    return Ending(Status.FAILED, error=Failure(code=code, detail=detail))
+def failed(
+    code: ErrorCode,
+    detail: str,
+    *,
+    field: str | None = None,
+    received: JsonValue = None,
+    accepted: JsonValue = None,
+) -> Ending:
+    failure = Failure(code=code, detail=detail, field=field, received=received, accepted=accepted)
+    return Ending(Status.FAILED, error=failure)

@@ -37,7 +37,7 @@ from worker.engine import run
 from worker.engine.arrays import Labels, Pictures
 from worker.engine.coalitions import Shape
 from worker.engine.control import Interruption
-from worker.engine.errors import EngineError, PredictorError, ScoresError
+from worker.engine.errors import EngineError, PredictorError, RequestError, ScoresError
 from worker.engine.evaluate import evaluate_all
 from worker.engine.explanation import Explained, Explanation
 from worker.engine.surround import Place
@@ -243,6 +243,10 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
             return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
         except (PredictorError, ScoresError) as error:
             return failed(ErrorCode.MODEL_FAILED, str(error))
+        except RequestError as error:
+            field = error.field and f"settings.{error.field}"
+            told = {"field": field, "received": error.received, "accepted": error.accepted}
+            return failed(ErrorCode.INVALID_SETTINGS, str(error), **told)
         except EngineError as error:
             return failed(ErrorCode.INVALID_SETTINGS, str(error))
 

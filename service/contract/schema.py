@@ -76,6 +76,9 @@ class Failure(Answer):
 
     code: ErrorCode
     detail: str
+    field: str | None = None  # which part of the request, where it is one; as in Problem
+    received: JsonValue = None
+    accepted: JsonValue = None
 
 
 # --- Explanations -------------------------------------------------------------------------------

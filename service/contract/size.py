@@ -41,6 +41,9 @@ def _of_an_output(settings: ResolvedSettings, shape: Shape) -> int:
 
 
 def _of_equations(settings: ResolvedSettings, players: int) -> int:
+    evaluations: int = min(
+        settings.max_evals, 2 ** min(players, 63)
+    )  # there are no more coalitions
     if settings.method == "gaussian_process":
-        return settings.max_evals**2  # covariances of all pairs of scores, some of them at once
-    return players * settings.max_evals if settings.method in ("kernel", "exact") else 0
+        return evaluations**2  # covariances of all pairs of scores, some of them at once
+    return players * evaluations if settings.method in ("kernel", "exact") else 0

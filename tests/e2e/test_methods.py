@@ -97,7 +97,7 @@ def test_an_uploaded_label_map_says_who_plays(running: Running) -> None:
         assert np.unique(arrays.values[arrays.players == player]).size == 1
 
 
-def test_superpixels_that_turn_out_too_many_fail_with_what_would_be_accepted(
+def test_superpixels_too_many_for_the_method_are_refused_with_what_would_be_accepted(
     running: Running,
 ) -> None:
     settings = ExplanationSettings(method="exact", superpixels=Slic(kind="slic", segments=40))
@@ -105,6 +105,7 @@ def test_superpixels_that_turn_out_too_many_fail_with_what_would_be_accepted(
         running.client.explain(SAMPLE, settings)
     assert refused.value.problem.code == ErrorCode.INVALID_SETTINGS
     assert refused.value.problem.status == 422
+    assert refused.value.problem.accepted["players"] == {"maximum": 16}
 
 
 def test_metrics_follow_the_score_from_one_end_to_the_other(running: Running) -> None:

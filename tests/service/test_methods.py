@@ -2,9 +2,11 @@
 
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from service.contract.request import ExplanationSettings, Method
+from tests.encoded import npy
 
 METHODS = get_args(Method)
 PIXELS = {"kind": "pixels", "channels": "apart"}
@@ -117,9 +119,15 @@ async def test_too_few_evaluations_are_refused_with_the_fewest(
     assert answer.status_code == 202
 
 
-async def test_evaluations_are_not_judged_where_only_the_worker_can_count_the_players(ask):
+async def test_slic_is_judged_by_what_it_is_asked_for_and_a_label_map_by_nothing(ask, refused):
+    """Of SLIC's segments about as many come; of a map's regions any may be lost in the picture."""
     few = await ask(method="exact", superpixels=SLIC | {"segments": 17}, max_evals=100)
-    assert few.status_code == 202  # SLIC may well give six
+    assert refused(few, 422, "invalid_settings")["accepted"]["players"] == {"maximum": 16}
+    few = await ask(method="exact", superpixels=SLIC | {"segments": 7}, max_evals=100)
+    assert refused(few, 422, "invalid_settings")["accepted"]["minimum"] == 128
+    regions = npy(np.arange(8 * 12, dtype=np.uint8).reshape(8, 12))
+    judged = await ask(label_map=regions, method="exact", superpixels={"kind": "labels"})
+    assert judged.status_code == 202
 
 
 @pytest.mark.parametrize(

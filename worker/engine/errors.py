@@ -12,13 +12,27 @@ EngineError
 └── ScoresError       a model that answered with NaN or infinity
 """
 
+from typing import Any
+
 
 class EngineError(Exception):
     """Base of all errors the engine raises on purpose."""
 
 
 class RequestError(EngineError):
-    """The settings of an explanation are wrong."""
+    """The settings of an explanation are wrong.
+
+    field: which of them, where it is one. received, accepted: what it was, and what could be, as
+    JSON has it.
+    """
+
+    def __init__(
+        self, said: str, *, field: str | None = None, received: Any = None, accepted: Any = None
+    ) -> None:
+        super().__init__(said)
+        self.field = field
+        self.received = received
+        self.accepted = accepted
 
 
 class MaskerError(RequestError):

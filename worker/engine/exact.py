@@ -83,11 +83,17 @@ def _check(players: int, max_evals: int) -> None:
     if players > MOST_PLAYERS:
         raise BudgetError(
             f"the picture has {players} players; exact takes at most {MOST_PLAYERS}. Group them "
-            f"into fewer superpixels, or use another method, such as gaussian_process"
+            f"into fewer superpixels, or use another method, such as gaussian_process",
+            field="superpixels",
+            received=players,
+            accepted={"players": {"maximum": MOST_PLAYERS}},
         )
     if max_evals < 2**players:
         raise BudgetError(
             f"max_evals is {max_evals}; exact takes at least {2**players}, which is every "
             f"coalition of the {players} players of this picture. Give more, or use fewer "
-            f"superpixels or another method, such as gaussian_process"
+            f"superpixels or another method, such as gaussian_process",
+            field="max_evals",
+            received=max_evals,
+            accepted={"minimum": 2**players},
         )

@@ -147,5 +147,8 @@ def _check_players(players: int) -> None:
     if players > MOST_PLAYERS:
         raise BudgetError(
             f"the picture has {players} players; kernel takes at most {MOST_PLAYERS}. Group its "
-            f"pixels into superpixels, or use permutation"
+            f"pixels into superpixels, or use permutation",
+            field="superpixels",
+            received=players,
+            accepted={"players": {"maximum": MOST_PLAYERS}},
         )

@@ -219,7 +219,10 @@ def _check_budget(max_evals: int, players: Players) -> None:
         way_out = "fewer superpixels" if players.superpixels else "superpixels instead of pixels"
         raise BudgetError(
             f"max_evals is {max_evals}; permutation takes at least {_cost(players)}, which is "
-            f"2 M + 1 for the {len(players)} players of this picture. Give more, or {way_out}"
+            f"2 M + 1 for the {len(players)} players of this picture. Give more, or {way_out}",
+            field="max_evals",
+            received=max_evals,
+            accepted={"minimum": _cost(players)},
         )
 
 

@@ -120,7 +120,10 @@ def _grid(grid: Grid, shape: Shape) -> NDArray[np.integer[Any]]:
     if grid.rows > H or grid.columns > W:
         raise SuperpixelsError(
             f"the grid has {grid.rows} rows and {grid.columns} columns; a picture of {H} x {W} "
-            f"pixels can be cut into 1..{H} rows and 1..{W} columns"
+            f"pixels can be cut into 1..{H} rows and 1..{W} columns",
+            field="superpixels",
+            received={"rows": grid.rows, "columns": grid.columns},
+            accepted={"rows": {"maximum": H}, "columns": {"maximum": W}},
         )
     rows = np.arange(H) * grid.rows // H  # (H,)
     columns = np.arange(W) * grid.columns // W  # (W,)
@@ -139,7 +142,10 @@ def _slic(slic: Slic, picture: Pictures) -> NDArray[np.integer[Any]]:
     if slic.segments > H * W:
         raise SuperpixelsError(
             f"{slic.segments} segments are asked for; a picture of {H} x {W} pixels can be cut "
-            f"into 1..{H * W}"
+            f"into 1..{H * W}",
+            field="superpixels",
+            received=slic.segments,
+            accepted={"segments": {"minimum": 1, "maximum": H * W}},
         )
     levels = np.rint(picture).astype(np.uint8)
     labels: NDArray[np.integer[Any]] = segment(

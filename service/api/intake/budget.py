@@ -23,29 +23,37 @@ OF_REGIONS = ["grid", "slic", "labels"]  # superpixels that are fewer than pixel
 
 @dataclass(frozen=True)
 class Players:
-    """How many there will be; not `sure` where only the worker, which cuts pictures, can tell."""
+    """How many there will be, and how many at least, as far as it is known here.
+
+    Only the worker, which cuts pictures, can tell how many SLIC makes of those asked for, and how
+    many regions of a label map are left when it is brought to the model's picture.
+    """
 
     count: int
-    sure: bool
+    least: int
 
 
 def count_players(superpixels: Superpixels, shape: Shape, regions: int | None) -> Players:
     """Of a picture (H, W, C); `regions` are those of the label map, where there is one."""
     match superpixels:
         case Pixels(channels=channels):
-            return Players(prod(shape if channels == "apart" else shape[:2]), sure=True)
+            count = prod(shape if channels == "apart" else shape[:2])
+            return Players(count, least=count)
         case Grid(rows=rows, columns=columns):
-            return Players(rows * columns, sure=True)
+            return Players(rows * columns, least=rows * columns)
         case Slic(segments=segments):
-            return Players(segments, sure=False)
+            return Players(segments, least=segments)
         case Labels():
-            return Players(regions or 0, sure=False)  # small ones may be lost when it is fitted
+            return Players(regions or 0, least=1)
 
 
 def check_players(method: Method, players: Players) -> None:
-    """Not more than the method can do with. Raises ApiError."""
+    """Not more than the method can do with. Raises ApiError.
+
+    SLIC makes about as many as it is asked for: those are refused that would have to be fewer.
+    """
     most = METHODS[method].most_players
-    if most and players.sure and players.count > most:
+    if most and players.least > most:
         said = (
             f"{method} takes at most {most} players, and these are {players.count}; "
             "ask for superpixels, for fewer of them, or for another method"
@@ -81,10 +89,10 @@ def _suited(method: Method, players: Players, limit: int) -> int:
 
 def _fewest(method: Method, players: Players) -> int:
     """The least that makes a result, as far as it is known here."""
-    if method == "permutation" and players.sure:
-        return 2 * players.count + 1
-    if method == "exact" and players.sure:
-        return int(2**players.count)
+    if method == "permutation":
+        return 2 * players.least + 1
+    if method == "exact":
+        return int(2**players.least)
     return FEWEST
 
 

@@ -2,9 +2,16 @@
 
 import difflib
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
-from service.api.intake.budget import Players, budget, check_players, count_players
+from service.api.intake.budget import (
+    OF_REGIONS,
+    Players,
+    budget,
+    check_players,
+    count_players,
+)
 from service.api.intake.methods import METHODS, OWN_SETTINGS, methods_taking
 from service.api.protocol.errors import ApiError, invalid_setting, retry_after
 from service.contract.cards import ModelCard, ModelStatus
@@ -13,8 +20,10 @@ from service.contract.request import (
     ExplanationSettings,
     Fit,
     Grid,
+    Method,
     Outputs,
     PinnedModel,
+    Pixels,
     ResolvedSettings,
     Slic,
     Superpixels,
@@ -27,6 +36,7 @@ DEFAULT_TOP = 4
 # What the file of models tells of a model before it is loaded, and its pictures depend on
 KNOWN_BEFORE = ("input_shape", "preprocessing", "fit", "fits")
 LARGEST_KERNEL = 4096  # pixels
+FEWEST_SEGMENTS = 2  # of SLIC
 LOADING_S = 5  # a model that is loading is worth asking for again after so long
 
 
@@ -44,7 +54,7 @@ def resolve(
     _check_pin(settings.model, card, fit)
     _check_masker(settings.masker, shape[2])
     _check_taken(settings)
-    superpixels = settings.superpixels or METHODS[settings.method].superpixels
+    superpixels = settings.superpixels or _usual(settings.method, shape)
     _check_grid(superpixels, shape)
     players = count_players(superpixels, shape, regions)
     check_players(settings.method, players)
@@ -162,6 +172,16 @@ def _check_taken(settings: ExplanationSettings) -> None:
             raise invalid_setting(name, said, received, [default])
 
 
+def _usual(method: Method, shape: Shape) -> Superpixels:
+    """What suits the method, of a picture (H, W, C) that may have fewer pixels than that."""
+    usual, pixels = METHODS[method].superpixels, shape[0] * shape[1]
+    if not isinstance(usual, Slic) or usual.segments <= pixels:
+        return usual
+    if pixels < FEWEST_SEGMENTS:
+        return Pixels(kind="pixels", channels="together")
+    return usual.model_copy(update={"segments": pixels})
+
+
 def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
     if not isinstance(superpixels, Grid):
         return
@@ -242,7 +262,14 @@ def _check_size(
         received = count_outputs(settings)
         raise invalid_setting(f"outputs.{name}", f"{said}; ask for fewer outputs", received, bound)
     said = f"{said}, even of one output; ask for fewer evaluations, or another method"
-    raise invalid_setting("max_evals", said, settings.max_evals, None)
+
+    def numbers_of_one(evaluations: int) -> int:
+        asked_for = {"max_evals": evaluations, "outputs": Outputs(top=1)}
+        return count_numbers(settings.model_copy(update=asked_for), shape, players.count)
+
+    fitting = bisect_right(range(settings.max_evals), limit, key=numbers_of_one) - 1
+    bounds = {"maximum": fitting, "superpixels": OF_REGIONS}
+    raise invalid_setting("max_evals", said, settings.max_evals, bounds)
 
 
 def _index_of(label: str, labels: list[str] | None) -> int:

@@ -118,7 +118,8 @@ def problem_of(error: ApiError) -> Problem:
 
 def failure_problem(failure: Failure) -> Problem:
     """A worker's failure, as the document shows it."""
-    return problem_of(ApiError(failure.code, failure.detail))
+    told = failure.field, failure.received, failure.accepted
+    return problem_of(ApiError(failure.code, failure.detail, *told))
 
 
 class ProblemResponse(Response):

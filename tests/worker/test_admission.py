@@ -1,0 +1,149 @@
+"""What the API accepts the worker can do, and what it refuses the worker cannot.
+
+Every method, players, number of evaluations and shape of picture together: the API decides by its
+rules, then the engine sets the same up, as far as its first coalition.
+"""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from service.api.intake.resolve import check_regions, resolve
+from service.api.protocol.errors import ApiError
+from service.contract.request import ExplanationSettings, Grid, Outputs, Pixels, Slic
+from service.contract.schema import ErrorCode, Status
+from service.contract.settings import Settings
+from tests.engine.games import FunctionPredictor, smooth_function
+from tests.tiny import card
+from tests.worker.cell_games import GOOD, Case, ended
+from worker.engine import METHODS
+from worker.engine.errors import RequestError
+from worker.engine.explanation import Explanation
+from worker.engine.superpixels import make_players
+from worker.request import engine_request
+
+SHAPES = [(1, 1, 3), (1, 6, 1), (3, 2, 1), (4, 4, 3), (8, 12, 3), (28, 28, 1), (40, 30, 3)]
+PLAYERS = [
+    None,
+    Pixels(kind="pixels"),
+    Pixels(kind="pixels", channels="together"),
+    *[Grid(kind="grid", rows=r, columns=c) for r, c in ((1, 1), (2, 3), (4, 4), (1, 17), (30, 30))],
+    *[Slic(kind="slic", segments=count) for count in (2, 9, 16, 17, 50, 200)],
+]
+BUDGETS = [None, 2, 3, 13, 99, 100, 513, 5000, 65_536]
+LIMITS = {"max_evals": Settings().max_evals, "max_values": Settings().max_values}
+
+
+def admitted(settings, shape):
+    """The settings as the API has them carried out, or its refusal."""
+    labels = [str(index) for index in range(3)]
+    model = card(input_shape=shape, output_count=3, labels=labels)
+    asked = settings.model_copy(update={"priority": "interactive"})
+    try:
+        resolved, _ = resolve(asked, [model], **LIMITS)
+        check_regions(resolved.superpixels, shape[:2], shape, resolved.fit, "image")
+    except ApiError as error:
+        refusal = error
+    else:
+        return resolved, None
+    assert refusal.code is ErrorCode.INVALID_SETTINGS
+    assert refusal.field.startswith("settings.")
+    assert refusal.accepted
+    return None, refusal
+
+
+def set_up(settings, predictor, picture):
+    """The engine's refusal of settings, if it has one."""
+    try:
+        explanation = Explanation(predictor, picture, engine_request(settings, ["0", "1", "2"]))
+        steps = explanation.steps()
+        next(steps)
+        for mask in (0.0, 1.0):
+            steps.send(explanation.read(predictor(mask * picture[np.newaxis])))
+    except StopIteration:
+        return None
+    except RequestError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_accepted_can_be_done_and_what_is_refused_cannot(method, shape):
+    """But for how many superpixels SLIC makes, which only the worker knows."""
+    predictor = FunctionPredictor(shape, smooth_function(shape, 3, seed=0))
+    picture = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    tried = 0
+    for players, budget in product(PLAYERS, BUDGETS):
+        settings = ExplanationSettings(
+            method=method, superpixels=players, max_evals=budget, masker="mean"
+        )
+        resolved, refusal = admitted(settings, shape)
+        if resolved is None:
+            assert players is not None or budget is not None, refusal.detail  # not by our defaults
+            continue
+        if resolved.max_evals > 5000 and method in ("permutation", "gaussian_process", "kernel"):
+            continue  # the same as of 5000, and slow
+        tried += 1
+        error = set_up(resolved, predictor, picture)
+        if error is None:
+            continue
+        asked = resolved.superpixels
+        assert isinstance(asked, Slic), error
+        made = len(make_players(engine_request(resolved, []).superpixels, picture))
+        assert made > asked.segments, error
+        assert error.field in ("superpixels", "max_evals")
+        assert error.accepted
+    assert tried
+
+
+@pytest.mark.parametrize("method", ["kernel", "exact", "gaussian_process"])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 1, 1), (4, 4, 3)])
+def test_what_suits_the_method_suits_a_small_picture(method, shape):
+    resolved, refusal = admitted(ExplanationSettings(method=method), shape)
+    assert refusal is None
+    assert resolved.max_evals >= 2
+
+
+@pytest.mark.parametrize(
+    ("method", "segments", "max_evals", "accepted"),
+    [
+        ("exact", 50, None, {"players": {"maximum": 16}}),
+        ("exact", 12, 1000, {"minimum": 4096}),
+        ("permutation", 50, 100, {"minimum": 101}),
+    ],
+)
+def test_slic_that_would_have_to_make_fewer_than_asked_for_is_refused(
+    method, segments, max_evals, accepted
+):
+    settings = ExplanationSettings(
+        method=method,
+        superpixels=Slic(kind="slic", segments=segments),
+        max_evals=max_evals,
+    )
+    _, refusal = admitted(settings, (28, 28, 1))
+    assert accepted.items() <= refusal.accepted.items()
+
+
+def test_what_is_too_large_is_refused_with_the_most_evaluations_that_fit():
+    grid = Grid(kind="grid", rows=20, columns=20)
+    ask = lambda n: admitted(  # noqa: E731
+        ExplanationSettings(
+            method="gaussian_process", superpixels=grid, max_evals=n, outputs=Outputs(top=1)
+        ),
+        (28, 28, 1),
+    )
+    most = ask(65_536)[1].accepted["maximum"]
+    assert ask(most)[0].max_evals == most
+    assert ask(most + 1)[1].accepted["maximum"] == most
+
+
+def test_what_only_the_worker_knows_fails_with_what_would_be_accepted():
+    """Of 15 segments SLIC makes 16 of a white square: 2^16 coalitions instead of 2^15."""
+    asked = {"method": "exact", "superpixels": Slic(kind="slic", segments=15), "max_evals": 2**15}
+    ending, _ = ended(Case(settings=GOOD | asked | {"target_standard_error": None}))
+    assert ending.status is Status.FAILED
+    assert ending.error.code is ErrorCode.INVALID_SETTINGS
+    assert ending.error.field == "settings.max_evals"
+    assert (ending.error.received, ending.error.accepted) == (2**15, {"minimum": 2**16})
