@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pillow_heif import from_pillow
 
 from service.contract.pictures import decode_picture, inspect_picture
 
@@ -27,6 +28,10 @@ FORMS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "WebP": ("RGB", "WEBP", {"method": 0}),
     "GIF": ("P", "GIF", {}),
     "TIFF": ("RGB", "TIFF", {"compression": "tiff_lzw"}),
+    "AVIF": ("RGB", "AVIF", {"speed": 10}),
+    "AVIF with transparency": ("RGBA", "AVIF", {"speed": 10}),
+    "HEIC": ("RGB", "HEIF", {"quality": 50}),
+    "PNG of a clear grey": ("I;16", "PNG", {"compress_level": 1, "transparency": 257}),
 }
 ACTIONS = {"inspect": inspect_picture, "decode": decode_picture}
 
@@ -44,7 +49,10 @@ def main() -> None:
     photo = few.resize((options.side, options.side), Image.Resampling.BICUBIC)
     for name, (mode, form, how) in FORMS.items():
         with tempfile.NamedTemporaryFile() as file:
-            _in_mode(photo, mode).save(file, form, **how)
+            if form == "HEIF":
+                from_pillow(_in_mode(photo, mode)).save(file, **how)
+            else:
+                _in_mode(photo, mode).save(file, form, **how)
             file.flush()
             for action in ACTIONS:
                 print(f"{name:24}{action:8}", end="", flush=True)

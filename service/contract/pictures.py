@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +21,11 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from service.contract.burden import Burden, Reads, check_burden, check_unopened
-from service.contract.formats import avif, heif, jpeg, png, tiff
+from service.contract.burden import Burden, Reads, check_burden
+from service.contract.formats import jpeg, tiff
 from service.contract.formats.kinds import FORMATS, HEIF_EXTRA, kind_of, reads_heif
+from service.contract.formats.source import Source, source_of
+from service.contract.rgb import to_rgb
 
 LOADED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
 MOST_CODED = (
@@ -128,19 +129,6 @@ class Found:
     height: int
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What is left of a file when only the picture is, and what Pillow does not know of it."""
-
-    kind: str
-    content: bytes
-    bits: int = 8  # of grey levels
-    inverted: bool = False  # whether grey levels count from white
-    clear: tuple[int, ...] | None = None  # the transparent colour of a PNG, in its own bits
-    ended: bool = True  # False: a JPEG without its end
-    coded: int = 0  # pixels that are decoded, where those are more than are shown
-
-
 def _freely(_bytes: int) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -158,7 +146,7 @@ def inspect_picture(content: bytes, *, max_pixels: int, holding: Hold = _freely)
     `decode_picture` raises, and what `holding` does.
     """
     with _loaded(content, max_pixels, holding) as (source, image):
-        _to_rgb(replace(source, clear=None), image.crop((0, 0, 1, 1)))
+        to_rgb(replace(source, clear=None), image.crop((0, 0, 1, 1)))
         sides = image.size[::-1] if _turn(image) in _LYING else image.size
         return Found(source.kind, *sides)
 
@@ -171,7 +159,7 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     TooManyPixels.
     """
     with _loaded(content, max_pixels) as (source, image):
-        upright = _to_rgb(source, image)
+        upright = to_rgb(source, image)
         turn = _turn(image)
         if turn is not None:
             upright = upright.transpose(turn)
@@ -181,11 +169,14 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
 @contextmanager
 def _loaded(
     content: bytes, max_pixels: int, holding: Hold = _freely
-) -> Iterator[tuple[_Source, Image.Image]]:
+) -> Iterator[tuple[Source, Image.Image]]:
     """All of a picture that is fit; whatever Pillow raises of it becomes a PictureError."""
     kind = _read_kind(content)
     try:
-        source = _alone(kind, content, max_pixels)
+        source = source_of(kind, content)
+        if source.coded > MOST_CODED * max_pixels + ROUNDED:
+            said = f"at most {max_pixels} pixels are accepted; {source.coded} are in it"
+            raise TooManyPixels(said)
         with _opened(source) as image:
             _check_size(image, max_pixels)
             check_burden(image, source.content, max_pixels=max_pixels)
@@ -194,6 +185,10 @@ def _loaded(
                 _mend_palette(image)
                 image.load()
                 _check_size(image, max_pixels)
+                if image.mode == "F":
+                    raise NotAPicture(
+                        "floating-point pixels have no defined white; send 8 or 16 bits"
+                    )
                 if image.mode in ("P", "PA") and image.palette is None:
                     raise BrokenPicture("a broken picture: it names colours of a missing palette")
                 if not source.ended:
@@ -228,31 +223,7 @@ def _read_kind(content: bytes) -> str:
     return kind
 
 
-def _alone(kind: str, content: bytes, max_pixels: int) -> _Source:
-    """The picture without what is no part of it."""
-    match kind:
-        case "JPEG":
-            picture = jpeg.alone(content)
-            end = b"" if picture.ended else jpeg.END_OF_IMAGE
-            return _Source(kind, picture.content + end, ended=picture.ended)
-        case "PNG":
-            chunks = png.alone(content)
-            return _Source(kind, chunks.content, bits=chunks.bits, clear=chunks.clear)
-        case "TIFF":
-            check_unopened(content)
-            page = tiff.look(content)
-            return _Source(kind, page.content, bits=page.bits, inverted=page.inverted)
-        case "WEBP":
-            return _Source(kind, content[: 8 + int.from_bytes(content[4:8], "little")])
-        case "AVIF" | "HEIF":
-            coded = (avif if kind == "AVIF" else heif).count_pixels(content)
-            if coded > MOST_CODED * max_pixels + ROUNDED:
-                raise TooManyPixels(f"at most {max_pixels} pixels are accepted; {coded} are in it")
-            return _Source(kind, avif.as_still(content), coded=coded)
-    return _Source(kind, content)
-
-
-def _opened(source: _Source) -> ImageFile.ImageFile:
+def _opened(source: Source) -> ImageFile.ImageFile:
     stream = Reads(source.content)
     if source.kind == "HEIF":
         from pillow_heif import HeifImageFile  # an extra
@@ -275,7 +246,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _check_end(source: _Source, image: Image.Image) -> None:
+def _check_end(source: Source, image: Image.Image) -> None:
     """Look whether a JPEG without its end is whole: whatever follows then changes no pixel."""
     at = len(source.content) - len(jpeg.END_OF_IMAGE)
     with JpegImageFile(Reads(source.content[:at] + NOISE + jpeg.END_OF_IMAGE)) as other:
@@ -303,60 +274,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except (SyntaxError, ValueError, struct.error):  # unreadable EXIF says nothing, as in viewers
         return None
-
-
-# --- Colours
-
-
-def _to_rgb(source: _Source, image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise NotAPicture("floating-point pixels have no defined white; send 8 or 16 bits")
-    clear = _where_clear(source, image)
-    if image.mode.startswith("I"):
-        top = 2**source.bits - 1 if source.kind == "TIFF" else 65_535
-        levels = _to_8_bits(np.asarray(image), top)
-        image = Image.fromarray(255 - levels if source.inverted else levels)
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(ground, layer).convert("RGB")
-    rgb = image if image.mode == "RGB" else image.convert("RGB")  # which would be a copy
-    if clear is not None:
-        rgb.paste((255, 255, 255), mask=Image.fromarray(clear))
-    return rgb
-
-
-def _to_8_bits(levels: NDArray[np.integer[Any]], top: int) -> NDArray[np.uint8]:
-    """Grey levels 0..top, of at most 16 bits, brought to 0..255, to the nearest."""
-    scaled = np.clip(levels, 0, top).astype(np.uint32)
-    scaled *= 255  # in place: pictures are large
-    scaled += top // 2
-    scaled //= top
-    levels_8: NDArray[np.uint8] = scaled.astype(np.uint8)
-    return levels_8
-
-
-def _where_clear(source: _Source, image: Image.Image) -> NDArray[np.bool_] | None:
-    """Where a PNG has the colour that is transparent, (H, W); None where there is none."""
-    if source.clear is None:
-        return None
-    levels = np.asarray(image).astype(np.int32, copy=False)
-    if source.bits < 8:  # which Pillow has spread over 0..255
-        return np.asarray(levels * (2**source.bits - 1) == source.clear[0] * _white(image))
-    if image.mode == "RGB" and source.bits == 16:
-        levels = levels << 8 | np.asarray(_low_bytes(source)).astype(np.int32)
-    return np.asarray((levels.reshape(*levels.shape[:2], -1) == source.clear).all(axis=2))
-
-
-def _white(image: Image.Image) -> int:
-    return 1 if image.mode == "1" else 255
-
-
-def _low_bytes(source: _Source) -> Image.Image:
-    """The low bytes of RGB of 16 bits, of which Pillow gives the high ones."""
-    with PngImageFile(Reads(source.content)) as image:
-        image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
-        image.load()
-        return image.copy()

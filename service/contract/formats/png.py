@@ -38,7 +38,8 @@ def alone(content: bytes) -> Png:
 
     A file that ends early is kept to its end: Pillow finds what is missing.
     """
-    parts, clear, at = [SIGNATURE], None, len(SIGNATURE)
+    view, clear, at = memoryview(content), None, len(SIGNATURE)
+    parts = [view[:at]]
     bits, colour = content[24:26] if len(content) > 26 else (8, GREY)
     for _ in range(MOST_READS):
         if at + 8 > len(content):
@@ -50,7 +51,7 @@ def alone(content: bytes) -> Png:
             raise BadChunk(f"chunk {_name(kind)} is none that a reader may leave out")
         whole = end <= len(content)
         if whole and (wanted or kind == EXIF):
-            checksum = zlib.crc32(memoryview(content)[at + 4 : end - 4])
+            checksum = zlib.crc32(view[at + 4 : end - 4])
             whole = checksum == int.from_bytes(content[end - 4 : end], "big")
             if wanted and not whole:
                 raise BadChunk(f"the checksum of chunk {_name(kind)} is wrong")
@@ -61,13 +62,14 @@ def alone(content: bytes) -> Png:
                 raise BadChunk("chunk tRNS is too short")
             clear = tuple(each % 2**bits for each in struct.unpack_from(f">{samples}H", data))
         elif wanted or (kind == EXIF and whole):
-            parts.append(content[at:end])
+            parts.append(view[at:end])
         if kind == b"IEND":
             break
         at = end
     else:
         raise Burden(f"it comes in more than {MOST_READS} pieces")
-    return Png(b"".join(parts), bits, clear)
+    kept = content if sum(map(len, parts)) == len(content) else b"".join(parts)  # no copy of all
+    return Png(kept, bits, clear)
 
 
 def _name(kind: bytes) -> str:

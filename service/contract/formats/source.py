@@ -1,0 +1,41 @@
+"""What is left of a file when only the picture is, and what Pillow does not know of it."""
+
+from dataclasses import dataclass
+
+from service.contract.burden import check_unopened
+from service.contract.formats import avif, heif, jpeg, png, tiff
+
+
+@dataclass(frozen=True)
+class Source:
+    """The bytes that are to be decoded, and what they mean."""
+
+    kind: str
+    content: bytes
+    bits: int = 8  # of grey levels
+    inverted: bool = False  # whether grey levels count from white
+    clear: tuple[int, ...] | None = None  # the transparent colour of a PNG, in its own bits
+    ended: bool = True  # False: a JPEG without its end
+    coded: int = 0  # pixels that are decoded, where those are more than are shown
+
+
+def source_of(kind: str, content: bytes) -> Source:
+    """The picture of a format without what is no part of it. Raises ValueError, struct.error."""
+    match kind:
+        case "JPEG":
+            picture = jpeg.alone(content)
+            end = b"" if picture.ended else jpeg.END_OF_IMAGE
+            return Source(kind, picture.content + end, ended=picture.ended)
+        case "PNG":
+            chunks = png.alone(content)
+            return Source(kind, chunks.content, bits=chunks.bits, clear=chunks.clear)
+        case "TIFF":
+            check_unopened(content)
+            page = tiff.look(content)
+            return Source(kind, page.content, bits=page.bits, inverted=page.inverted)
+        case "WEBP":
+            return Source(kind, content[: 8 + int.from_bytes(content[4:8], "little")])
+        case "AVIF" | "HEIF":
+            coded = (avif if kind == "AVIF" else heif).count_pixels(content)
+            return Source(kind, avif.as_still(content), coded=coded)
+    return Source(kind, content)
