@@ -68,6 +68,17 @@ def test_a_jpeg_without_its_last_two_bytes_is_read(kind):
 
 
 @kinds
+def test_zeros_that_were_never_written_over_are_no_pixels(kind):
+    """As of a download that was broken off, whose room was taken before."""
+    whole = jpeg(kind)
+    zeros = bytes(50_000)
+    np.testing.assert_array_equal(decode(whole[:-2] + zeros), decode(whole))
+    for share in (0.5, 0.7, 0.9):
+        with pytest.raises(BrokenPicture):
+            decode(whole[: int(len(whole) * share)] + zeros)
+
+
+@kinds
 def test_a_jpeg_that_is_cut_earlier_is_broken(kind):
     whole = jpeg(kind)
     cuts = [*range(3, 400, 23), *np.linspace(400, len(whole) - 5, 60).astype(int).tolist()]

@@ -16,6 +16,7 @@ FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 PROGRESSIVE = {0xC2, 0xCA}
 UNREAD_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 EXIF = b"Exif\0\0"
+UNWRITTEN = 16  # zeros at the end, or more: room that was never written to, and no pixels
 EVERY_COEFFICIENT = 2**64 - 1
 
 # Neither a stuffed zero, nor a restart, nor a byte of filling
@@ -101,4 +102,7 @@ def alone(content: bytes) -> Jpeg:
         raise Burden(f"it comes in more than {MOST_READS} pieces")
     if not scans.count or any(scans.missing.values()):
         raise Cut("it is cut short: a part of the picture is missing")
+    written = content.rstrip(b"\0")
+    if len(content) - len(written) >= UNWRITTEN:
+        content = written
     return Jpeg(content.rstrip(b"\xff"), ended=False)  # which begins a marker, or is filling
