@@ -55,6 +55,36 @@ def test_values_are_those_of_a_model_that_pads_by_itself(method, masker, superpi
     np.testing.assert_array_equal(ours.attribution.scores, expected.attribution.scores)
 
 
+@pytest.mark.parametrize("masker", ["mean", "inpaint_telea", "constant(40)"])
+def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
+    """Of grey, which has one channel."""
+    whole, picture = smooth_function((9, 8, 1), outputs=2, seed=4), PICTURE[..., :1]
+    fill = 40 if masker.startswith("constant") else picture.mean(axis=(0, 1))
+
+    def padding(pictures):
+        ground = np.empty((len(pictures), 9, 8, 1), np.float32)
+        ground[:] = fill
+        ground[:, 3:7, 1:7] = pictures
+        return whole(ground)
+
+    metrics = ("deletion", "keep_positive", "remove_absolute")
+    request = Request("partition", masker, outputs=(0, 1), max_evals=100, metrics=metrics)
+    found = []
+    for predictor, place in (
+        (FunctionPredictor((9, 8, 1), whole), PLACE),
+        (FunctionPredictor((4, 6, 1), padding), None),
+    ):
+        explanation = Explanation(predictor, picture, request, place=place)
+        [(_, ending)] = evaluate_all([explanation], predictor)
+        assert isinstance(ending, Explained), ending
+        found.append(ending)
+    ours, expected = found
+    np.testing.assert_array_equal(ours.attribution.values, expected.attribution.values)
+    for curve, other in zip(ours.faithfulness, expected.faithfulness, strict=True):
+        np.testing.assert_array_equal(curve.y, other.y)
+        np.testing.assert_array_equal(curve.baseline, other.baseline)
+
+
 @pytest.mark.parametrize("masker", [*FILLS, "blur(3,3)"])
 def test_what_is_around_the_picture_stays_whatever_is_hidden(masker):
     predictor = FunctionPredictor(INPUT, WHOLE)
