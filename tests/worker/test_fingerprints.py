@@ -244,6 +244,56 @@ def test_a_frozen_graph_is_known_by_its_constants(parts_of, tmp_path):
     assert frozen("c", 0.25)[0].architecture != first[0].architecture
 
 
+class Looked(tf.Module):
+    """Scores that hang on a table, which is no variable of the signature."""
+
+    def __init__(self, factors):
+        super().__init__()
+        keys = tf.constant([0, 1, 2], tf.int64)
+        entries = tf.lookup.KeyValueTensorInitializer(keys, tf.constant(factors))
+        self.table = tf.lookup.StaticHashTable(entries, -1.0)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 3), tf.float32)])
+    def score(self, pictures):
+        return {"scores": mean(pictures) * self.table.lookup(tf.constant([0, 1, 2], tf.int64))}
+
+
+def save_looping(folder, times):
+    """A graph of TensorFlow 1 whose loop multiplies so many times."""
+    v1 = tf.compat.v1
+    v1.disable_control_flow_v2()
+    try:
+        with tf.Graph().as_default(), v1.Session() as session:
+            pictures = v1.placeholder(tf.float32, (None, 8, 8, 3))
+            _, scores = v1.while_loop(
+                lambda i, _: i < times, lambda i, x: (i + 1, x * 2), [0, mean(pictures)]
+            )
+            v1.saved_model.simple_save(session, str(folder), {"x": pictures}, {"scores": scores})
+    finally:
+        v1.enable_control_flow_v2()
+
+
+def test_what_a_graph_alone_does_not_tell_is_known_by_the_folder(parts_of, tmp_path):
+    def of_table(name, factors):
+        module = Looked(factors)
+        tf.saved_model.save(module, str(tmp_path / name), signatures=module.score)
+        return parts_of(f'saved_model = "{name}"')[1]
+
+    def of_loop(name, times):
+        save_looping(tmp_path / name, times)
+        return parts_of(f'saved_model = "{name}"')[1]
+
+    fingerprints = [
+        of_table("a", [1.0, 2.0, 3.0]),
+        of_table("b", [1.0, 2.0, 4.0]),
+        of_loop("c", 2),
+        of_loop("d", 3),
+    ]
+    assert len(set(fingerprints)) == 4
+    again = [parts_of(f'saved_model = "{name}"')[1] for name in "abcd"]
+    assert again == fingerprints
+
+
 # --- Two processes ------------------------------------------------------------------------------
 
 PRINT_FINGERPRINTS = """
