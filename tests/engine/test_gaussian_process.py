@@ -161,6 +161,27 @@ def test_a_target_that_is_never_met_takes_the_whole_budget():
     assert attribution.evaluations == 100
 
 
+@pytest.mark.parametrize("budget", [20, 60])
+def test_intervals_cover_about_95_percent_of_few_evaluations(budget):
+    covered, shape = [], (1, 10, 1)
+    for seed in range(20):
+        value = saturating_game(10, 2, seed=seed)
+        exact = play(
+            lambda game: Exact(game, max_evals=2**10),
+            value,
+            shape,
+        ).regions.values
+        found = run(value, shape, max_evals=budget, seed=seed).regions.interval
+        covered.append((found.low <= exact) & (exact <= found.high))
+    assert 0.91 <= np.mean(covered) <= 0.995
+
+
+def test_no_interval_is_given_of_fewer_pairs_than_half_the_players():
+    regions = run(saturating_game(12, 1, seed=0), (3, 4, 1), max_evals=12).regions
+    assert regions.errors is not None
+    assert regions.interval is None
+
+
 def test_before_any_pair_is_scored_every_player_has_as_much():
     value = saturating_game(6, 2, seed=9)
     attribution = run(value, (2, 3, 1), max_evals=3)

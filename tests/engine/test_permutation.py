@@ -16,6 +16,7 @@ from tests.engine.games import (
 )
 from worker.engine.errors import BudgetError
 from worker.engine.evaluate import explain
+from worker.engine.exact import Exact
 from worker.engine.method import CHUNK
 from worker.engine.permutation import Permutation
 from worker.engine.request import Request
@@ -171,6 +172,20 @@ def test_standard_errors_are_as_large_as_the_errors():
     errors = np.array([result.values - exact for result in results])
     claimed = np.array([result.standard_errors for result in results])
     assert (claimed**2).mean(axis=0) == pytest.approx((errors**2).mean(axis=0), rel=0.25)
+
+
+@pytest.mark.parametrize("permutations", [2, 3, 6, 20])
+def test_intervals_cover_about_95_percent_from_two_permutations_on(permutations):
+    """Of games that saturate, so that a player's credit has long tails. Elements play as such."""
+    shape, covered = (1, 9, 1), []
+    players = elements_as_superpixels(shape)
+    for seed in range(40):
+        weights = np.random.default_rng(seed).normal(size=(2, 9))
+        value = lambda mask, w=weights: np.tanh(3 * (w @ mask.ravel()))  # noqa: E731
+        exact = play(lambda game: Exact(game, max_evals=2**9), value, shape, players=players)
+        found = run(value, shape, permutations, players=players, seed=seed).regions.interval
+        covered.append((found.low <= exact.regions.values) & (exact.regions.values <= found.high))
+    assert 0.92 <= np.mean(covered) <= 0.99
 
 
 @unhurried

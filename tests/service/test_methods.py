@@ -125,9 +125,18 @@ async def test_slic_is_judged_by_what_it_is_asked_for_and_a_label_map_by_nothing
     assert refused(few, 422, "invalid_settings")["accepted"]["players"] == {"maximum": 16}
     few = await ask(method="exact", superpixels=SLIC | {"segments": 7}, max_evals=100)
     assert refused(few, 422, "invalid_settings")["accepted"]["minimum"] == 128
-    regions = npy(np.arange(8 * 12, dtype=np.uint8).reshape(8, 12))
-    judged = await ask(label_map=regions, method="exact", superpixels={"kind": "labels"})
-    assert judged.status_code == 202
+    asked = {"method": "exact", "superpixels": {"kind": "labels"}}
+    of_photo = npy(np.arange(40 * 60, dtype=np.int32).reshape(40, 60) // 120)  # 20, as a photo has
+    assert (await ask(label_map=of_photo, **asked)).status_code == 202
+
+
+async def test_a_label_map_that_is_laid_as_it_is_has_as_many_players_as_regions(ask, refused):
+    asked = {"method": "exact", "superpixels": {"kind": "labels"}}
+    regions = npy(np.arange(8 * 12, dtype=np.uint8).reshape(8, 12) // 5)  # 20
+    problem = refused(await ask(label_map=regions, **asked), 422, "invalid_settings")
+    assert (problem["received"], problem["accepted"]["players"]) == (20, {"maximum": 16})
+    padded = await ask(label_map=regions, fit="pad", **asked)
+    assert padded.status_code == 202  # what is beside the photo may be many
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,6 @@ def _plan(
     services: Services, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
 ) -> Plan:
     present = read_presence(services.redis)
-    regions = label_map.regions if label_map else None
     limits = services.settings
     settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
     resolved, card = resolve(
@@ -136,7 +135,7 @@ def _plan(
         present.usable,
         max_evals=limits.max_evals,
         max_values=limits.max_values,
-        regions=regions,
+        label_map=label_map,
     )
     served = present.cards if present.workers else []
     return Plan(resolved, card, name_of(upload.settings.model), served)

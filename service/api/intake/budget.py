@@ -7,6 +7,7 @@ from service.api.intake.methods import METHODS
 from service.api.protocol.errors import ApiError, invalid_setting
 from service.contract.request import (
     ExplanationSettings,
+    Fit,
     Grid,
     Labels,
     Method,
@@ -14,6 +15,7 @@ from service.contract.request import (
     Slic,
     Superpixels,
 )
+from service.contract.schema import LabelMapInfo
 from service.contract.size import Shape
 
 FEWEST = 2  # the empty and the full coalition
@@ -33,8 +35,10 @@ class Players:
     least: int
 
 
-def count_players(superpixels: Superpixels, shape: Shape, regions: int | None) -> Players:
-    """Of a picture (H, W, C); `regions` are those of the label map, where there is one."""
+def count_players(
+    superpixels: Superpixels, shape: Shape, label_map: LabelMapInfo | None, fit: Fit
+) -> Players:
+    """Of a model's picture (H, W, C), to which the photo is brought by `fit`."""
     match superpixels:
         case Pixels(channels=channels):
             count = prod(shape if channels == "apart" else shape[:2])
@@ -44,7 +48,10 @@ def count_players(superpixels: Superpixels, shape: Shape, regions: int | None) -
         case Slic(segments=segments):
             return Players(segments, least=segments)
         case Labels():
-            return Players(regions or 0, least=1)
+            regions = label_map.regions if label_map else 0
+            laid_as_it_is = label_map and (label_map.height, label_map.width) == shape[:2]
+            whole = laid_as_it_is and fit != "pad"  # so that no region can be lost
+            return Players(regions, least=regions if whole else 1)
 
 
 def check_players(method: Method, players: Players) -> None:

@@ -28,7 +28,7 @@ from service.contract.request import (
     Slic,
     Superpixels,
 )
-from service.contract.schema import ErrorCode
+from service.contract.schema import ErrorCode, LabelMapInfo
 from service.contract.size import Shape, count_numbers, count_outputs, most_outputs
 from service.contract.view import view
 
@@ -46,9 +46,9 @@ def resolve(
     *,
     max_evals: int,
     max_values: int,
-    regions: int | None = None,
+    label_map: LabelMapInfo | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
-    """What to compute and with which model; `regions`: of the label map. Raises ApiError."""
+    """What to compute and with which model. Raises ApiError."""
     card, shape = _known(_find_card(name_of(settings.model), cards))
     fit = _fit(settings.fit, card)
     _check_pin(settings.model, card, fit)
@@ -56,7 +56,7 @@ def resolve(
     _check_taken(settings)
     superpixels = settings.superpixels or _usual(settings.method, shape)
     _check_grid(superpixels, shape)
-    players = count_players(superpixels, shape, regions)
+    players = count_players(superpixels, shape, label_map, fit)
     check_players(settings.method, players)
     chosen = {
         "model": card.name,

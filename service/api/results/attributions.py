@@ -66,7 +66,8 @@ class AttributionsDocument(Answer):
     base_values: list[float]
     values: list[list[list[list[float]]]]
     standard_errors: list[list[list[list[float]]]] | None = Field(
-        description="Of the values; null where the method knows none"
+        description="Of the values, by element: those of one region add up to that of its value, "
+        "those of different regions do not, see `/regions`; null where the method knows none"
     )
     players: list[list[int]] | None = Field(
         description="The superpixel of each pixel, from 0; -1 around a padded photo; null where "
