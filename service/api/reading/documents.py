@@ -10,7 +10,7 @@ from service.contract.outcome import Outcome
 from service.contract.records import Order, State
 from service.contract.schema import Explanation, Progress, Status
 
-BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 2048, 256  # about, of JSON; the first without outputs
+BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 3072, 256  # about, of JSON; the first without outputs
 LONGEST_PAUSE_S = 10  # between two looks at an explanation
 
 
