@@ -63,6 +63,15 @@ def nested():
     return keras.Model(picture, head(tail(y)))
 
 
+def shared():
+    """A layer that is in two models."""
+    layer, start, other = conv(activation="tanh"), keras.Input(SHAPE), keras.Input(SHAPE)
+    one = keras.Model(start, layers.ReLU()(layer(start)))
+    two = keras.Model(other, layers.BatchNormalization()(layer(other)))
+    picture = keras.Input(SHAPE)
+    return keras.Model(picture, head(layers.Add()([one(picture), two(picture)])))
+
+
 def unnamed_input():
     inner = keras.Sequential([layers.Conv2D(4, 3, input_shape=SHAPE), layers.BatchNormalization()])
     return keras.Sequential([inner, layers.Flatten(), layers.Dense(4, activation="softmax")])
@@ -189,6 +198,7 @@ MODELS = {
     ),
     "functional": functional,
     "nested": nested,
+    "shared": shared,
     "unnamed_input": unnamed_input,
     "built_late": built_late,
     "half_precision": half_precision,

@@ -21,9 +21,21 @@ NAMES = (
     *("depthwise", "separable", "transposed", "grouped", "batch_norm_axes", "batch_norm_sync"),
     *("norms", "softmax_axes", "normalization", "relu", "activations", "thresholded"),
     *("hard_sigmoid", "functions", "augmented", "random_size", "noise", "resized", "recurrent"),
-    *("functional", "nested", "unnamed_input", "built_late", "half_precision", "attention"),
+    *(
+        "functional",
+        "nested",
+        "shared",
+        "unnamed_input",
+        "built_late",
+        "half_precision",
+        "attention",
+    ),
     *("arithmetic", "slices", "whole_numbers", "transfer", "mobilenet_v2", "efficientnet_b0"),
 )
+REFUSED = {
+    ("slices", "keras"): "tf_keras cannot write it",
+    ("shared", "keras"): "it has the weights once, and Keras 3 cannot share the layer either",
+}
 TOLERANCE = {"half_precision": 2e-3}  # of the largest score, as float16 rounds; else float32's
 
 
@@ -39,8 +51,8 @@ def written(tmp_path_factory):
 @pytest.mark.parametrize("suffix", ["h5", "keras"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_of_keras_2_gives_its_scores(serve, written, tmp_path, name, suffix):
-    if (name, suffix) == ("slices", "keras"):
-        pytest.skip("tf_keras cannot write it")
+    if (name, suffix) in REFUSED:
+        pytest.skip(REFUSED[name, suffix])
     shutil.copy(written / f"{name}.{suffix}", tmp_path)
     model = serve(f'[models.a]\nfile = "{name}.{suffix}"').get("a")
     found = np.load(written / f"{name}.npz")
@@ -48,6 +60,14 @@ def test_a_file_of_keras_2_gives_its_scores(serve, written, tmp_path, name, suff
     tolerance = TOLERANCE.get(name, 1e-5) * np.abs(expected).max()
     assert np.ptp(expected) > 100 * tolerance  # or anything would be equal
     np.testing.assert_allclose(model.predictor(found["pictures"]), expected, atol=tolerance)
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_model_is_refused_where_keras_would_go_on_with_random_weights(serve, written, tmp_path):
+    """An archive has the weights of a layer of two models once, and Keras 3 only warns."""
+    shutil.copy(written / "shared.keras", tmp_path)
+    [card] = serve('[models.a]\nfile = "shared.keras"').cards()
+    assert card.reason.startswith("the file has no weights for some layers: ")
 
 
 def test_every_model_is_asked_for(written):
@@ -63,6 +83,19 @@ def test_several_axes_of_a_file_of_keras_3_are_not_lost(serve, tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
     scores = serve('[models.a]\nfile = "a.h5"').get("a").predictor(pictures)
     np.testing.assert_allclose(scores, np.asarray(network(pictures)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("file", ["a.h5", "a.keras"])
+def test_arithmetic_in_a_model_of_keras_3_is_read(serve, tmp_path, file):
+    """Keras itself writes it into .h5 files and cannot read it there; Subtract is a layer, too."""
+    picture = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3)(picture[..., ::-1] / 255.0 - 0.5)
+    x = layers.Subtract()([x, keras.ops.relu(x)])
+    network = keras.Model(picture, layers.Dense(2)(keras.ops.mean(x, axis=[1, 2])))
+    network.save(tmp_path / file)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
+    scores = serve(f'[models.a]\nfile = "{file}"').get("a").predictor(pictures)
+    np.testing.assert_allclose(scores, np.asarray(network(pictures)), rtol=1e-4, atol=1e-6)
 
 
 # --- Configs as older versions wrote them, which tf_keras no longer writes ------------------------

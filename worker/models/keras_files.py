@@ -7,6 +7,7 @@ Keras makes the model of it in safe mode and loads the weights.
 import json
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,14 +81,23 @@ def _load(config: Config, version: str, weights: Path, room: Room, *, modern: bo
         config = translate(config, keras2=keras2)
     _check_code(config)
     config.pop("compile_config", None)
-    with keras.StatelessScope() as scope:  # variables have no values before it ends
+    from keras.src.saving.serialization_lib import ObjectSharingScope  # as Keras loads archives
+
+    # Variables have no values before the first scope ends
+    with keras.StatelessScope() as scope, ObjectSharingScope():
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         try:
             check_weights([(each.shape, each.dtype) for each in model.variables], room)
         except ModelUnavailable:
             scope.initialize_variables = False
             raise
-    model.load_weights(weights)
+    with warnings.catch_warnings():  # Keras would go on with random weights
+        warnings.filterwarnings("error", message="Skipping nested container", category=UserWarning)
+        try:
+            model.load_weights(weights)
+        except UserWarning as warning:
+            said = in_short(warning)
+            raise ModelUnavailable(f"the file has no weights for some layers: {said}") from warning
     return model
 
 

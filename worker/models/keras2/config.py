@@ -7,6 +7,7 @@ layer what it is called on, in `inbound_nodes`. Keras 3 wants to know where each
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 from worker.models.causes import HOLDS_CODE
@@ -23,6 +24,11 @@ from worker.models.keras2.layers import (
 FUNCTIONAL = ("Functional", "Model")
 OF_OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
 CONSTANT = "_CONSTANT_VALUE"
+LAYERS = ("keras.layers",)
+LAYERS_AND_OPERATIONS = (
+    *("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.math", "keras.src.ops.image"),
+    *("keras.src.ops.linalg", "keras.src.ops.core", *LAYERS),
+)
 
 
 def translate(model: Config, *, keras2: bool) -> Config:
@@ -83,8 +89,7 @@ def _layer(layer: Config, keras2: bool) -> Config:
         if key == "cells":
             settings[key] = [_layer(each, keras2) for each in value]
     name = (rule.becomes if keras2 else None) or class_name
-    _check_known(rule.module, name, config)
-    return _object(rule.module, name, settings)
+    return _object(rule.module or _module(name, config, keras2), name, settings)
 
 
 def _object(module: str, class_name: str, config: Config) -> Config:
@@ -104,14 +109,18 @@ def _name(name: str) -> str:
     return name.replace("/", ">")  # which is in no other name, so names stay different
 
 
-def _check_known(module: str, class_name: str, config: Config) -> None:
-    import keras
+def _module(class_name: str, config: Config, keras2: bool) -> str:
+    """Where Keras 3 has a layer, or what it makes of `x / 255`. Raises ModelUnavailable.
 
-    if module == "keras.layers" and not isinstance(getattr(keras.layers, class_name, None), type):
-        raise ModelUnavailable(
-            f"layer {config.get('name')} ({class_name}): Keras 3 has no such layer; code of your "
-            f"own is never run: build the model of Keras's own layers, or export it as a SavedModel"
-        )
+    Both may have one name, such as Subtract; of Keras 3's only layers have a dtype.
+    """
+    for module in LAYERS if keras2 or "dtype" in config else LAYERS_AND_OPERATIONS:
+        if isinstance(getattr(import_module(module), class_name, None), type):
+            return module
+    raise ModelUnavailable(
+        f"layer {config.get('name')} ({class_name}): Keras 3 has no such layer; code of your own "
+        f"is never run: build the model of Keras's own layers, or export it as a SavedModel"
+    )
 
 
 def _sequential(config: Config | list[Config], keras2: bool) -> Config:

@@ -25,13 +25,14 @@ ANY = object()  # value of a key that changes no score, whatever it is
 class Rule:
     """From a config of Keras 2 to one of Keras 3.
 
-    becomes: the class of Keras 3, where it has another name; module: where it is. renamed: old keys
+    becomes: the class of Keras 3, where it has another name; module: where it is, if not where
+    layers are. renamed: old keys
     by new ones. left_out: keys that Keras 3 does not take, with the only value that may be left
     out. rewrite: what is left to do.
     """
 
     becomes: str | None = None
-    module: str = "keras.layers"
+    module: str | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, object] = field(default_factory=dict)
     rewrite: Callable[[Config], Config] = lambda config: config
