@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tests.extras import import_or_skip
 from tests.worker.tiny_models import export
 
 # Keras's variables know NumPy's __array__ of before version 2
@@ -45,6 +46,16 @@ def test_the_type_is_that_of_the_least_precise_step(serve, tmp_path, policy, hea
         model.save(tmp_path / f"a.{kind}")
     where = 'saved_model = "a"' if kind == "saved" else f'file = "a.{kind}"'
     [card] = serve(f"[models.a]\n{where}").cards()
+    assert (card.reason, card.dtype, card.parts.dtype) == (None, dtype, dtype)
+
+
+@pytest.mark.parametrize(
+    ("policy", "dtype"), [("float32", "float32"), ("mixed_float16", "float16")]
+)
+def test_openvino_tells_of_a_graph_that_rounds_to_less(serve, tmp_path, policy, dtype):
+    import_or_skip("openvino")
+    network(policy).save(tmp_path / "a.keras")
+    [card] = serve('[models.a]\nfile = "a.keras"\nbackend = "openvino"').cards()
     assert (card.reason, card.dtype, card.parts.dtype) == (None, dtype, dtype)
 
 

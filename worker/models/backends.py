@@ -17,7 +17,7 @@ from worker.engine.precision import Deviation, deviation
 from worker.engine.predictor import Predictor
 from worker.models.errors import ModelUnavailable
 from worker.models.file import Backend, ModelEntry, Precision
-from worker.models.graphs import draws_at_random
+from worker.models.graphs import draws_at_random, least_precise
 from worker.models.networks import Network, Tensor
 from worker.models.packages import PACKAGES, is_package_installed
 
@@ -129,7 +129,14 @@ def _openvino(network: Network, preprocess: Preprocess) -> Runner:
     from worker.engine.backends.tensorflow import frozen_graph
 
     graph = read_graph(frozen_graph(network, preprocess, network.input_shape))
-    return lambda precision: OpenVINOPredictor(graph, precision)
+
+    def run(precision: Precision) -> OpenVINOPredictor:
+        predictor = OpenVINOPredictor(graph, precision)
+        # A graph that rounds to float16 does so in whatever it is run
+        predictor.dtype = least_precise([precision, network.compute_dtype])
+        return predictor
+
+    return run
 
 
 def _jax(network: Network, preprocess: Preprocess) -> Runner:
