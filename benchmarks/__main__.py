@@ -6,12 +6,13 @@ process a turn. Reported are medians, and ratios of medians.
 
 import argparse
 from dataclasses import replace
+from importlib.metadata import version
 from statistics import median
 
 import numpy as np
 
 from benchmarks.cases import CASES, Case
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import CONTENDERS, DRAWS_ORDERS_AS_WE_DO
 from benchmarks.process import Child, Measurement
 from worker.engine.cores import CORES
 
@@ -20,7 +21,7 @@ Results = dict[str, list[Measurement]]
 
 def main() -> None:
     options = _options()
-    print(f"{CORES} cores; medians of {options.repeats}")
+    print(f"{CORES} cores; medians of {options.repeats}; shap {version('shap')}")
     for case in CASES:
         if case.name in options.cases:
             measure = _measure_cold if case.cold else _measure_warm
@@ -52,7 +53,7 @@ def _measure_warm(case: Case, names: list[str], repeats: int) -> tuple[Results, 
             results[name].append(child.measure(case.max_evals))
     for child in children.values():
         child.close()
-    return results, _difference(children)
+    return results, _difference(case, children)
 
 
 def _measure_cold(case: Case, names: list[str], repeats: int) -> tuple[Results, float | None]:
@@ -63,12 +64,17 @@ def _measure_cold(case: Case, names: list[str], repeats: int) -> tuple[Results, 
             children[name] = Child(case.name, name)
             results[name].append(children[name].measure(case.max_evals))
             children[name].close()
-    return results, _difference(children)
+    return results, _difference(case, children)
 
 
-def _difference(children: dict[str, Child]) -> float | None:
-    """Give how far ours is from shap's values, over shap's largest; None where those are all 0."""
+def _difference(case: Case, children: dict[str, Child]) -> float | None:
+    """Give how far ours is from shap's values, over shap's largest; None where those are all 0.
+
+    None also where the two are means over other orders.
+    """
     if not {"shap", "ours"} <= children.keys():
+        return None
+    if case.method == "permutation" and not DRAWS_ORDERS_AS_WE_DO:
         return None
     theirs, ours = (np.load(children[name].values) for name in ("shap", "ours"))
     largest = np.abs(theirs).max()

@@ -4,6 +4,7 @@ The function takes max_evals and returns the values (H, W, C, K), or None for th
 """
 
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from worker.engine.predictor import Predictor
 
 Run = Callable[[int], NDArray[np.float64] | None]
+
+# For pixels' orders shap 0.51 draws from numba's stream, and in another order than later ones.
+DRAWS_ORDERS_AS_WE_DO = version("shap") != "0.51.0"
 
 
 def shap(case: Case, subject: Subject) -> Run:
@@ -47,17 +51,15 @@ def _shap_partition(case: Case, subject: Subject) -> Run:
 
 
 def _shap_permutation(case: Case, subject: Subject) -> Run:
-    """It explains all outputs, whatever it is asked for, and draws from the stream of numba."""
+    """It explains all outputs, whatever it is asked for."""
     import shap
-    from numba import njit
 
     masker = shap.maskers.Image(case.masker, subject.picture.shape)
     explainer = shap.PermutationExplainer(_eager(subject), masker)
     fewest = 2 * subject.picture.size + 1
-    seed_numba = njit(lambda: np.random.seed(0))
 
     def run(max_evals: int) -> NDArray[np.float64]:
-        seed_numba()
+        np.random.seed(0)
         explanation = explainer(
             subject.picture[np.newaxis],
             max_evals=max(max_evals, fewest),

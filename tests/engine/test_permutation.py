@@ -69,15 +69,22 @@ def credit_of(value, shape, coalitions):
         ((5, 7, 1), "blur(3,3)", 71),
         ((5, 7, 1), "blur(3,3)", 500),
         ((3, 4, 3), "inpaint_telea", 300),
-        ((1, 1, 3), "blur(3,3)", 50),
+        ((9, 2, 3), 17.0, 500),
+        ((1, 6, 1), 17.0, 100),
+        ((1, 1, 3), 17.0, 20),
     ],
 )
-def test_pixels_get_shaps_values_for_the_same_seed(shap_permutation, shape, masker, max_evals):
+@pytest.mark.parametrize("seed", [3, 2**32 - 1])
+def test_pixels_get_shaps_values_for_the_same_seed(
+    shap_permutation, shape, masker, max_evals, seed
+):
     function, picture = smooth_function(shape, outputs=10, seed=1), random_picture(shape, 2)
-    request = Request("permutation", masker, tuple(range(10)), max_evals=max_evals, seed=3)
-    ours = explain(FunctionPredictor(shape, function), picture, request).attribution
-    shaps = shap_permutation(function, picture, masker, 3, max_evals)
-    assert np.abs(ours.values - shaps).max() <= 1e-9 * np.abs(shaps).max()
+    ours = masker if isinstance(masker, str) else f"constant({masker})"
+    request = Request("permutation", ours, tuple(range(10)), max_evals=max_evals, seed=seed)
+    values = explain(FunctionPredictor(shape, function), picture, request).attribution.values
+    shaps = shap_permutation(function, picture, masker, seed, max_evals)
+    assert np.abs(values - shaps).max() <= 1e-9 * np.abs(shaps).max()
+    assert np.abs(shaps).max() > 0.01
 
 
 @pytest.mark.parametrize("seed", [0, 11])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from worker.engine.arrays import Mask, Region
 from worker.engine.coalitions import Shape
+from worker.engine.tree import Tree
 
 
 class Box(NamedTuple):
@@ -98,7 +99,7 @@ def whole(shape: Shape) -> Box:
 
 
 def children(box: Box) -> tuple[Box, Box] | None:
-    """Split a box as the image tree of SHAP 0.51 does: (left child, right child); None for a leaf.
+    """Split a box as the image tree of shap does: (left child, right child); None for a leaf.
 
     The longer side is halved, rows before columns, and channels once a single pixel is left. The
     left child is the half nearer the end (bottom, right, last channels) and gets the floor.
@@ -115,6 +116,27 @@ def children(box: Box) -> tuple[Box, Box] | None:
         cut = back - channels // 2
         return Box(top, bottom, left, right, cut, back), Box(top, bottom, left, right, front, cut)
     return None
+
+
+def splits(tree: Tree[Box]) -> dict[Box, tuple[Box, Box]]:
+    """Give (left child, right child) of every part of the image tree that has children.
+
+    Parts come in the order of their numbers in shap's `clustering`: smaller ones first, and of
+    those of a size the ones nearer the beginning, by their ends before their starts.
+    """
+    found: dict[Box, tuple[Box, Box]] = {}
+    stack = [tree.root]
+    while stack:
+        part = stack.pop()
+        if halves := tree.children(part):
+            found[part] = halves
+            stack += halves
+    return {part: found[part] for part in sorted(found, key=_number)}
+
+
+def _number(box: Box) -> tuple[int, ...]:
+    top, bottom, left, right, front, back = box
+    return size(box), bottom, top, right, left, back, front
 
 
 def extents(box: Box) -> Shape:

@@ -6,7 +6,7 @@ practical Shapley value estimation via linear regression", 2021, https://arxiv.o
 showed what pairing each coalition with its complement gains. Scott Lundberg, KernelExplainer, in
 shap, https://shap.readthedocs.io/en/latest/generated/shap.KernelExplainer.html.
 
-For the same coalitions the values are those of shap 0.51 with l1_reg=False: shap's default keeps
+For the same coalitions the values are those of shap with l1_reg=False: shap's default keeps
 ten players and calls the rest zero. With fewer than STEADY pairs a player those are blown up, by
 ten and more times where there are as many pairs as players: the regression is then by a prior
 (ridge.py), unless regularization is "none".

@@ -1,7 +1,7 @@
 """Which coalitions Kernel SHAP scores, and how much each of them counts.
 
 Whole sizes come first, as far as the budget reaches; of the other sizes, pairs are drawn. Sizes,
-weights and draws are those of KernelExplainer in shap 0.51, save that a coalition and its
+weights and draws are those of KernelExplainer in shap 0.51 and 0.54, save that a coalition and its
 complement are always scored and remembered together: shap scores a coalition again when it is drawn
 as the complement of an earlier one, and draws half of the players without the other half.
 """

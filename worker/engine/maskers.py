@@ -1,6 +1,6 @@
 """Maskers: what a picture looks like to the model when only a coalition of it is visible.
 
-The semantics are those of `maskers.Image` in shap 0.51, so that its numbers can be had: Scott
+The semantics are those of `maskers.Image` in shap, so that its numbers can be had: Scott
 Lundberg and others, https://shap.readthedocs.io/en/latest/generated/shap.maskers.Image.html. The
 inpainting is OpenCV's: Alexandru Telea, "An image inpainting technique based on the fast marching
 method", 2004, https://doi.org/10.1080/10867651.2004.10487596; Marcelo Bertalmio, Andrea Bertozzi
