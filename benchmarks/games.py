@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import by_shapiq
 from worker.engine import METHODS
 from worker.engine.attribution import Attribution
 from worker.engine.method import Game
@@ -113,34 +114,11 @@ def shap_kernel(table: Table, max_evals: int, seed: int) -> tuple[Floats, None]:
     return explainer.shap_values(everybody, **options)[0], None
 
 
-def shapiq_leverage(table: Table, max_evals: int, seed: int) -> tuple[Floats, None]:
-    """shapiq's KernelSHAP, paired, all sizes alike: Leverage SHAP."""
-    from shapiq.approximator import KernelSHAP
-
-    alike = np.ones(table.players + 1)
-    options = {"pairing_trick": True, "sampling_weights": alike, "random_state": seed}
-    return _by_shapiq(KernelSHAP(table.players, **options), table, max_evals)
-
-
-def shapiq_kadd(table: Table, max_evals: int, seed: int) -> tuple[Floats, None]:
-    """shapiq's regression on single players and pairs of them."""
-    from shapiq.approximator import kADDSHAP
-
-    return _by_shapiq(kADDSHAP(table.players, 2, random_state=seed), table, max_evals)
-
-
-def _by_shapiq(approximator: Any, table: Table, max_evals: int) -> tuple[Floats, None]:
-    base = table(np.zeros((1, table.players)))
-    found = approximator.approximate(budget=max_evals, game=lambda members: table(members) - base)
-    return np.array([found[(i,)] for i in range(table.players)]), None
-
-
 ESTIMATORS: dict[str, Estimator] = {
     **{name: ours(name) for name in ("gaussian_process", "permutation", "kernel")},
     "shap-permutation": shap_permutation,
     "shap-kernel": shap_kernel,
-    "shapiq-leverage": shapiq_leverage,
-    "shapiq-kadd": shapiq_kadd,
+    **by_shapiq.estimators(),
 }
 
 
@@ -177,6 +155,9 @@ def _options() -> argparse.Namespace:
         "--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS), metavar="NAME"
     )
     options = parser.parse_args()
+    if missing := by_shapiq.missing(options.estimators):
+        install = "pip install -e '.[benchmarks]'"
+        parser.error(f"estimators need {' and '.join(missing)}: {install}, or give --estimators")
     if not any(options.folder.glob(options.games)):
         parser.error(f"no file in {options.folder} matches {options.games}; .npz games are needed")
     return options
