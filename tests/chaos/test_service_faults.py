@@ -163,7 +163,8 @@ def test_no_picture_of_a_batch_goes_to_the_model_of_another(stage: Stage, worker
     batch = stage.client.post("/v1/batches", files=[*files, settings]).json()
     ids = [each["id"] for each in batch["explanations"]]
     order = json.loads(stage.connection.hget(key_of(ids[1]), "order"))
-    order["settings"]["model"] = order["model"]["name"] = "dozer"
+    order["settings"]["model"] = "dozer"
+    order["model"] = {"name": "dozer", "fingerprint": None, "parts": None}
     stage.connection.hset(key_of(ids[1]), "order", json.dumps(order))
     worker.send_signal(signal.SIGCONT)
     for each, shape in zip(ids, [(96, 96), (16, 24), (96, 96)], strict=True):

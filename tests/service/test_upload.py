@@ -34,6 +34,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "fixed_context": None,
         "target_standard_error": None,
         "link": "identity",
+        "regularization": "auto",
         "metrics": [],
         "seed": 0,
         "priority": "interactive",

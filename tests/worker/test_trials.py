@@ -134,6 +134,15 @@ def test_it_is_found_where_only_some_pictures_are_scored_wrong(serve, tmp_path):
     assert "whole batch" in card.reason
 
 
+def test_scores_that_are_all_zero_differ_by_nothing(serve, tmp_path):
+    def score(x):
+        return tf.reduce_mean(0 * tf.cast(x, tf.float32), (1, 2))
+
+    export(tmp_path / "a", tf.TensorSpec((None, *SHAPE), tf.float32), {"scores": score})
+    [card] = serve('[models.a]\nsaved_model = "a"').cards()
+    assert (card.status, card.reason) == (ModelStatus.AVAILABLE, None)
+
+
 def test_a_state_that_changes_with_every_call_is_found(serve, tmp_path):
     module = tf.Module()
     module.calls = tf.Variable(0.0)

@@ -95,6 +95,7 @@ def check_trials(
     _check_finite(scores, names)
     finite = np.where(np.isfinite(scores), np.abs(scores), 0)
     scale = np.maximum(finite.max(axis=0), LEAST_SCALE * finite.max())  # (K,)
+    scale = np.maximum(scale, np.finfo(np.float32).tiny)  # all scores may be 0
     for trial in _trials(len(given), first, batch, at_random=at_random):
         allowed = ROUNDING.get(predictor.dtype, ROUNDING["bfloat16"])
         allowed *= SAME_SIZE if trial.same_size else 1
