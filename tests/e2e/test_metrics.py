@@ -4,6 +4,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.contract.request import ExplanationSettings, Outputs, Slic
+from tests.conftest import wait_until
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE, cat
 from tests.encoded import encoded
@@ -20,6 +21,11 @@ def scrape(running: Running) -> dict[str, float]:
     }
 
 
+def is_idle(samples: dict[str, float]) -> bool:
+    busy = ("shapshot_running_jobs[", "shapshot_queue_jobs[")
+    return not any(value for name, value in samples.items() if name.startswith(busy))
+
+
 def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> None:
     outputs, metadata = Outputs(top=1), {"made for": "the counts"}
     one = ExplanationSettings(outputs=outputs, max_evals=301, metadata=metadata)
@@ -31,6 +37,7 @@ def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> Non
         metrics=["deletion"],
         metadata=metadata,
     )
+    wait_until(lambda: is_idle(scrape(running)), seconds=60)  # other tests leave jobs behind
     before = scrape(running)
     alone = running.client.explain(SAMPLE, one)
     photos = [encoded(cat().rotate(90 * turns)) for turns in range(4)]
