@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.edge.security import SCHEMES
 from service.api.protocol.errors import PROBLEM
 from service.api.protocol.responses import problem_example
 from service.api.reading import example
@@ -52,12 +53,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     schemas = document["components"]["schemas"]
     schemas.update(_definitions(_REFERRED))
+    document["components"]["securitySchemes"] = {
+        scheme.scheme_name: scheme.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for scheme in SCHEMES
+    }
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for operation in _operations(document):
         _drop_fastapi_problem(operation)
-        if "security" in operation:
-            operation["security"].append({})  # a server without keys takes none
+        if "401" in operation["responses"]:  # a server without keys takes none
+            operation["security"] = [*({scheme.scheme_name: []} for scheme in SCHEMES), {}]
         for status, response in operation["responses"].items():
             _give_examples(response.get("content", {}), status)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
