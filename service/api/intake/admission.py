@@ -17,7 +17,7 @@ from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import Services
 from service.contract.cards import ModelCard
-from service.contract.fingerprint import model_ref
+from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.ledger import Claimed
 from service.contract.logs import request_id
 from service.contract.names import new_id
@@ -86,6 +86,7 @@ class Plan:
 
     settings: ResolvedSettings
     card: ModelCard  # as it was when a worker could last use the model, for what was found then
+    model: ModelRef  # the same, by what the settings make of it
     asked: str | None  # the model that was named
     cards: Sequence[ModelCard]  # none where no worker is alive
 
@@ -138,7 +139,8 @@ def _plan(
         label_map=label_map,
     )
     served = present.cards if present.workers else []
-    return Plan(resolved, card, name_of(upload.settings.model), served)
+    model = model_ref(card.name, card.parts, resolved.fit)
+    return Plan(resolved, card, model, name_of(upload.settings.model), served)
 
 
 def _want(
@@ -150,10 +152,9 @@ def _want(
     content: bytes,
 ) -> Wanted:
     """A picture that was explained before has been checked before, and needs no worker."""
-    settings, card = plan.settings, plan.card
+    settings, card, model = plan.settings, plan.card, plan.model
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
-    model = model_ref(card.name, card.parts, settings.fit)
     key = key_of_request(sha256, label_map, settings, model.fingerprint, card.device, owner)
     earlier = services.ledger.earlier(key, owner) if upload.caching is Caching.USE else None
     image = earlier.order.image if earlier and earlier.order else None

@@ -128,8 +128,10 @@ def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> No
 
     What may be pinned is the card's fingerprint or that of an explanation with the same fit.
     """
+    if not isinstance(model, PinnedModel):
+        return
     used = model_ref(card.name, card.parts, fit).fingerprint
-    if isinstance(model, PinnedModel) and model.fingerprint not in (card.fingerprint, used):
+    if model.fingerprint not in (card.fingerprint, used):
         detail = (
             f"another model is served as {card.name} than the one pinned: its card says what it is"
         )
