@@ -39,16 +39,11 @@ class Reads(io.BytesIO):
         return super().read(size)
 
 
-def check_unopened(content: bytes) -> None:
-    """Look at what Pillow works through when it opens a TIFF. Raises Burden."""
-    _check_directory(content)
-
-
 def check_burden(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
     """Look at a picture that was opened, and not loaded. Raises Burden."""
     _check_sides(*image.size)
     _check_codec(image)
-    _check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif") or b""))
+    check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif") or b""))
     pixels = _pixels_of_a_part(image)
     if pixels > max_pixels:
         raise Burden(f"a tile may have {max_pixels} pixels; these have {pixels}")
@@ -56,7 +51,8 @@ def check_burden(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int)
         _check_scans(image, content)
 
 
-def _check_directory(content: bytes) -> None:
+def check_directory(content: bytes) -> None:
+    """Look at a directory of TIFF, or of EXIF, before Pillow makes objects of it. Raises Burden."""
     try:
         numbers = _count_numbers(content)
     except struct.error:  # it is cut short, as Pillow will find too

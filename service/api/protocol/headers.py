@@ -1,12 +1,13 @@
 """The headers that steer an answer (Prefer, If-None-Match, Accept), and those of a document."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import Request
 from starlette.responses import Response
 
-from service.api.protocol.errors import retry_after
+from service.api.protocol.errors import ApiError, retry_after
+from service.contract.schema import ErrorCode
 
 LONGEST_WAIT_S = 60
 
@@ -46,6 +47,15 @@ def negotiate(accept: str, offered: Sequence[str]) -> str | None:
     rated = [(_quality(media_type, ranges), media_type) for media_type in offered]
     quality, best = max(rated, key=lambda pair: pair[0])
     return best if quality > 0 else None
+
+
+def negotiate_form(request: Request, media_types: Mapping[str, str], refusal: str) -> str:
+    """The form liked best, of those with these media types. Raises ApiError not_acceptable."""
+    accept, offered = request.headers.get("accept", ""), list(media_types.values())
+    chosen = negotiate(accept, offered)
+    if chosen is None:
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, refusal, "Accept", accept, offered)
+    return next(form for form, media_type in media_types.items() if media_type == chosen)
 
 
 def _range(text: str) -> tuple[str, float]:

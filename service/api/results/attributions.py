@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from service.api.edge.answers import PIECE
 from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import negotiate
+from service.api.protocol.headers import negotiate_form
 from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.results.forms import Member, in_fortran_order, json_document, npy, npz
@@ -30,6 +30,7 @@ MEDIA_TYPES = {
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
+OFFERED = f"attributions come as {', '.join(MEDIA_TYPES.values())}"
 OTHERS = (
     "base_values",
     "data",
@@ -101,7 +102,7 @@ async def get_attributions(
     """
     state = await services.catalogue.read(explanation_id)
     kept = artefacts.positions(artefacts.outcome_of(state), query.output)
-    form = query.format or _negotiated(request)
+    form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
     shape = (*artefacts.recorded(state).shape[:3], len(kept))
     if form == "json":
         _check_size(shape)
@@ -120,16 +121,6 @@ def _held(state: State, shape: tuple[int, ...]) -> int:
     """Bytes of the arrays of this shape, and of what is written of them at once."""
     has_errors = state.order is None or state.order.settings.method in WITH_ERRORS
     return (8 if has_errors else 4) * prod(shape) + 8 * PIECE
-
-
-def _negotiated(request: Request) -> str:
-    offered = list(MEDIA_TYPES.values())
-    accept = request.headers.get("accept", "")
-    chosen = negotiate(accept, offered)
-    if chosen is None:
-        detail = f"attributions come as {', '.join(offered)}"
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", accept, offered)
-    return next(form for form, media_type in MEDIA_TYPES.items() if media_type == chosen)
 
 
 def _check_size(shape: tuple[int, ...]) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import negotiate
+from service.api.protocol.headers import negotiate_form
 from service.api.protocol.responses import IF_NONE_MATCH, shows_result
 from service.api.results import artefacts
 from service.api.results.geometry import box_of, in_upload, measure, point_of
@@ -34,6 +34,7 @@ from service.contract.store import DamagedArtefact, attributions_key
 from service.contract.view import View
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv"}
+OFFERED = f"regions come as {' and '.join(MEDIA_TYPES.values())}"
 ROW_BYTES = 2500  # of memory, while a table is made
 COLUMNS = (
     *("region", "players", "area", "channels"),
@@ -79,7 +80,7 @@ async def get_regions(
     state = await services.catalogue.read(explanation_id)
     outcome = artefacts.outcome_of(state)
     kept = artefacts.positions(outcome, query.output)
-    form = query.format or _negotiated(request)
+    form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
     rows = _count_rows(state, outcome, len(kept))
     return await artefacts.answer(
         request,
@@ -90,15 +91,6 @@ async def get_regions(
         heavy=services.heavy,
         held=rows * ROW_BYTES + 2**20,
     )
-
-
-def _negotiated(request: Request) -> str:
-    offered, accept = list(MEDIA_TYPES.values()), request.headers.get("accept", "")
-    chosen = negotiate(accept, offered)
-    if chosen is None:
-        detail = f"regions come as {' and '.join(offered)}"
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", accept, offered)
-    return next(form for form, media_type in MEDIA_TYPES.items() if media_type == chosen)
 
 
 def _count_rows(state: State, outcome: Outcome, outputs: int) -> int:

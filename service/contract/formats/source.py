@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.contract.burden import check_unopened
+from service.contract.burden import check_directory
 from service.contract.formats import avif, heif, jpeg, png, tiff
 
 
@@ -30,7 +30,7 @@ def source_of(kind: str, content: bytes) -> Source:
             chunks = png.alone(content)
             return Source(kind, chunks.content, bits=chunks.bits, clear=chunks.clear)
         case "TIFF":
-            check_unopened(content)
+            check_directory(content)
             page = tiff.look(content)
             return Source(kind, page.content, bits=page.bits, inverted=page.inverted)
         case "WEBP":
