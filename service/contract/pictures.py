@@ -28,9 +28,7 @@ from service.contract.formats.source import Source, source_of
 from service.contract.rgb import to_rgb
 
 LOADED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
-MOST_CODED = (
-    4  # times the pixels allowed: what AVIF and HEIF may hold with alpha, thumbnails and the like
-)
+MOST_CODED = 4  # times the pixels allowed, in AVIF and HEIF: alpha, thumbnails and the like
 ROUNDED = 2**20  # pixels: encoders round sizes up, of small pictures to many times their own
 NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # no marker in it
 

@@ -41,9 +41,8 @@ def _of_an_output(settings: ResolvedSettings, shape: Shape) -> int:
 
 
 def _of_equations(settings: ResolvedSettings, players: int) -> int:
-    evaluations: int = min(
-        settings.max_evals, 2 ** min(players, 63)
-    )  # there are no more coalitions
+    coalitions = 2 ** min(players, 63)
+    evaluations: int = min(settings.max_evals, coalitions)
     if settings.method == "gaussian_process":
         return evaluations**2  # covariances of all pairs of scores, some of them at once
     return players * evaluations if settings.method in ("kernel", "exact") else 0

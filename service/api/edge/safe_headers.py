@@ -28,7 +28,8 @@ class SafeHeaders:
             if message["type"] == "http.response.start":
                 said = {name for name, _ in message["headers"]}
                 added = {**_SAFE, **_encoded(state.get("headers", {}))}
-                message["headers"] += [pair for pair in added.items() if pair[0] not in said]
+                more = [pair for pair in added.items() if pair[0] not in said]
+                message["headers"] = [*message["headers"], *more]  # the answer's own list stays
             await send(message)
 
         await self._app(scope, receive, send_safe)

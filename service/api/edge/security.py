@@ -63,8 +63,8 @@ async def _admit_admin(request: Request) -> None:
 async def _recognise(request: Request) -> Caller:
     """Who asks; the request's log line names them.
 
-    The schemes are called here: as dependencies of their own they cost a poll 3 % more. Raises
-    ApiError unauthorized, rate_limited, bad_request.
+    The schemes are called here, as FastAPI would solve a dependency for each at every request.
+    Raises ApiError unauthorized, rate_limited, bad_request.
     """
     bearer, header = await _BEARER(request), await _HEADER(request)
     tokens = {token for token in (bearer and bearer.credentials, header) if token}
