@@ -105,7 +105,11 @@ class Explainer:
         model = self._registry.get(order.settings.model)
         used = model_ref(order.settings.model, model.card.parts, order.settings.fit)
         if order.model.fingerprint not in (None, used.fingerprint):
-            return failed(ErrorCode.MODEL_CHANGED, _other_model(order.model, used))
+            detail = (
+                f"the model {used.name} was {order.model.fingerprint} when this was accepted, and "
+                f"the worker that took it serves {used.fingerprint}: ask again to have it explained"
+            )
+            return failed(ErrorCode.MODEL_CHANGED, detail)
         with self._span("fetch", task):
             image = self._fetch(image_key(id_), order.image)
             label_map = None
@@ -261,14 +265,6 @@ def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> lis
         *of_hidden_nan(prepared.model, prepared.explanation, explained),
         *(of_crop(prepared.view.crop, order.image) if order else []),
     ]
-
-
-def _other_model(asked: ModelRef, served: ModelRef) -> str:
-    """The numbers would not be those asked for, and they would answer for them from the cache."""
-    return (
-        f"the model {asked.name} was {asked.fingerprint} when this was accepted, and the worker "
-        f"that took it serves {served.fingerprint}: ask again to have it explained"
-    )
 
 
 def _runtime(model: LoadedModel) -> Runtime:

@@ -40,13 +40,13 @@ def graph_architecture(signature: Signature, folder: Path) -> str:
         inputs = _inputs(signature, variables)
         graph = signature.graph.as_graph_def()
         known = _Functions(graph.library.function).digests(
-            graph.node, {name: _digest(kind) for name, kind in inputs.items()}
+            graph.node, {name: digest_of_json(kind) for name, kind in inputs.items()}
         )
     except (CycleError, _Unknown):
         return _folder_digest(folder)
     [output] = signature.outputs
     name, _, place = output.name.partition(":")
-    return _digest([known[name], place])
+    return digest_of_json([known[name], place])
 
 
 def graph_dtype(signature: Signature) -> str:
@@ -120,13 +120,13 @@ class _Functions:
 
     def _make(self, function: Any) -> str:
         arguments = {
-            each.name: _digest(["argument", place, each.type])
+            each.name: digest_of_json(["argument", place, each.type])
             for place, each in enumerate(function.signature.input_arg)
         }
         known = self.digests(function.node_def, arguments)
         outputs = [function.ret[each.name] for each in function.signature.output_arg]
         effects = sorted(known[name] for name in function.control_ret.values())
-        return _digest([[_fed(output, known) for output in outputs], effects])
+        return digest_of_json([[_fed(output, known) for output in outputs], effects])
 
     def digests(self, nodes: Sequence[Node], given: Known) -> Known:
         """Of each node by its name; given: those of what the nodes are fed from outside."""
@@ -149,7 +149,7 @@ class _Functions:
         }
         fed = [_fed(each, known) for each in node.input if not each.startswith("^")]
         after = sorted(known[_source(each)] for each in node.input if each.startswith("^"))
-        return _digest([node.op, attributes, fed, after])
+        return digest_of_json([node.op, attributes, fed, after])
 
 
 def _source(text: str) -> str:
@@ -186,10 +186,6 @@ def _array_digest(array: Any) -> str:
     content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
     described = f"{array.shape} {array.dtype.name}\n".encode()
     return hashlib.sha256(described + content).hexdigest()
-
-
-def _digest(value: Any) -> str:
-    return digest_of_json(value)
 
 
 def _folder_digest(folder: Path) -> str:
