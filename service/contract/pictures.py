@@ -30,7 +30,6 @@ from service.contract.rgb import to_rgb
 LOADED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
 MOST_CODED = 4  # times the pixels allowed, in AVIF and HEIF: alpha, thumbnails and the like
 ROUNDED = 2**20  # pixels: encoders round sizes up, of small pictures to many times their own
-NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # no marker in it
 
 UNREAD_BY_PILLOW = (
     "unknown pixel mode",
@@ -179,7 +178,7 @@ def _loaded(
             _check_size(image, max_pixels)
             check_burden(image, source.content, max_pixels=max_pixels)
             pixels = max(image.width * image.height, source.coded)
-            with holding(pixels * LOADED_BYTES.get(kind, 4 if source.ended else 12)):
+            with holding(pixels * LOADED_BYTES.get(kind, 12 if source.jpeg else 4)):
                 _mend_palette(image)
                 image.load()
                 _check_size(image, max_pixels)
@@ -189,8 +188,8 @@ def _loaded(
                     )
                 if image.mode in ("P", "PA") and image.palette is None:
                     raise BrokenPicture("a broken picture: it names colours of a missing palette")
-                if not source.ended:
-                    _check_end(source, image)
+                if source.jpeg:
+                    _check_scans(source.jpeg, image)
                 yield source, image
     except PictureError:
         raise
@@ -203,6 +202,8 @@ def _loaded(
     except BROKEN as error:
         if kind == "TIFF" and str(error) in UNREAD_BY_PILLOW:
             raise NotAPicture(f"{tiff.unread(tiff.Directory(content))}") from error
+        if kind == "JPEG" and "truncated" in str(error):
+            raise BrokenPicture(f"a broken picture (JPEG): {jpeg.CUT}") from error
         raise BrokenPicture(f"a broken picture ({kind}): {error}") from error
 
 
@@ -244,13 +245,12 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _check_end(source: Source, image: Image.Image) -> None:
-    """Look whether a JPEG without its end is whole: whatever follows then changes no pixel."""
-    at = len(source.content) - len(jpeg.END_OF_IMAGE)
-    with JpegImageFile(Reads(source.content[:at] + NOISE + jpeg.END_OF_IMAGE)) as other:
+def _check_scans(picture: jpeg.Jpeg, image: Image.Image) -> None:
+    """Look whether the scans of a JPEG are whole: whatever follows one then changes no pixel."""
+    with JpegImageFile(Reads(picture.with_noise())) as other:
         other.load()
         if ImageChops.difference(image, other).getbbox(alpha_only=False):
-            raise jpeg.Cut("it is cut short: a part of the picture is missing")
+            raise jpeg.Cut(jpeg.CUT)
 
 
 def _mend_palette(image: ImageFile.ImageFile) -> None:

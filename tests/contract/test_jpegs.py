@@ -1,5 +1,7 @@
 """Of a JPEG the picture counts: not what is appended to it, nor that its end is missing."""
 
+import io
+import re
 import struct
 
 import numpy as np
@@ -96,6 +98,82 @@ def test_a_progressive_jpeg_without_its_last_scans_is_broken():
             at = whole.index(b"\xff\xda", at + 1)
         with pytest.raises(BrokenPicture, match="a part of the picture is missing"):
             decode(whole[:at])
+
+
+def photo(width: int = 160, height: int = 120) -> np.ndarray:
+    """Soft, so that its blocks take few bits: (H, W, 3) uint8."""
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def apart(levels: np.ndarray) -> bytes:
+    """A sequential JPEG with a scan for each of three components, in place of one for all."""
+    single = [
+        encoded(Image.fromarray(level), "JPEG", quality=90) for level in np.rollaxis(levels, 2)
+    ]
+    frame, begin = (single[0].index(marker) for marker in (b"\xff\xc0", b"\xff\xda"))
+    size = single[0][frame + 5 : frame + 9]
+    components = b"".join(bytes([n, 0x11, 0]) for n in (1, 2, 3))
+    content = single[0][:frame] + b"\xff\xc0\x00\x11\x08" + size + b"\x03" + components
+    content += single[0][frame + 13 : begin]
+    for n, one in enumerate(single, start=1):
+        content += b"\xff\xda\x00\x08\x01" + bytes([n, 0, 0, 63, 0])
+        content += one[one.index(b"\xff\xda") + 10 : -2]
+    return content + b"\xff\xd9"
+
+
+def of_each_kind() -> dict[str, bytes]:
+    found = {str(kind): encoded(photo(), "JPEG", **kind) for kind in KINDS}
+    modes = {
+        mode: encoded(Image.fromarray(photo()).convert(mode), "JPEG") for mode in ("L", "CMYK")
+    }
+    return found | modes | {"apart": apart(photo())}
+
+
+@pytest.mark.parametrize("name", of_each_kind())
+def test_a_jpeg_that_is_ended_in_the_middle_of_its_pixels_is_broken(name):
+    """Cut, and closed by a marker: decoders make grey of what is missing, and say nothing."""
+    whole = of_each_kind()[name]
+    with Image.open(io.BytesIO(whole)) as image:
+        np.testing.assert_array_equal(
+            decode_picture(whole, max_pixels=20_000).pixels, np.asarray(image.convert("RGB"))
+        )
+    last = whole.rindex(b"\xff\xda")
+    for share in (0.05, 0.3, 0.5, 0.9, 0.97):
+        cut = whole[: last + int(share * (len(whole) - last))].rstrip(b"\xff") + b"\xff\xd9"
+        Image.open(io.BytesIO(cut)).load()
+        for look in (inspect_picture, decode_picture):
+            with pytest.raises(BrokenPicture, match="cut short: a part of the picture is missing"):
+                look(cut, max_pixels=20_000)
+
+
+@pytest.mark.parametrize("whole", [jpeg({"progressive": True}), apart(photo(53, 37))])
+def test_a_scan_that_the_next_one_ends_in_its_middle_is_broken(whole):
+    begin = whole.index(b"\xff\xda") + 14
+    end = begin + re.search(rb"\xff[\x01-\xcf\xd8-\xfe]", whole[begin:]).start()
+    cut = whole[: (begin + end) // 2].rstrip(b"\xff") + whole[end:]
+    Image.open(io.BytesIO(cut)).load()
+    with pytest.raises(BrokenPicture, match="cut short"):
+        decode(cut)
+
+
+def test_a_colour_without_a_scan_is_broken():
+    whole = apart(photo(53, 37))
+    assert decode(whole).shape == (37, 53, 3)
+    cut = whole[: whole.rindex(b"\xff\xda")] + b"\xff\xd9"
+    with pytest.raises(BrokenPicture, match="cut short"):
+        decode(cut)
+
+
+def test_filling_before_a_marker_cuts_nothing():
+    for whole in of_each_kind().values():
+        begin = whole.rindex(b"\xff\xda")
+        filled = whole[:begin] + b"\xff\xff" + whole[begin:-2] + b"\xff\xff\xff" + whole[-2:]
+        np.testing.assert_array_equal(
+            decode_picture(filled, max_pixels=20_000).pixels,
+            decode_picture(whole, max_pixels=20_000).pixels,
+        )
 
 
 def test_scans_within_the_picture_count():

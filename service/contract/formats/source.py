@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from service.contract.burden import check_directory
 from service.contract.formats import avif, heif, jpeg, png, tiff
+from service.contract.formats.jpeg import Jpeg
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Source:
     bits: int = 8  # of grey levels
     inverted: bool = False  # whether grey levels count from white
     clear: tuple[int, ...] | None = None  # the transparent colour of a PNG, in its own bits
-    ended: bool = True  # False: a JPEG without its end
+    jpeg: Jpeg | None = None  # of which decoding alone does not tell whether it is whole
     coded: int = 0  # pixels that are decoded, where those are more than are shown
 
 
@@ -24,8 +25,7 @@ def source_of(kind: str, content: bytes) -> Source:
     match kind:
         case "JPEG":
             picture = jpeg.alone(content)
-            end = b"" if picture.ended else jpeg.END_OF_IMAGE
-            return Source(kind, picture.content + end, ended=picture.ended)
+            return Source(kind, picture.content, jpeg=picture if picture.scan_ends else None)
         case "PNG":
             chunks = png.alone(content)
             return Source(kind, chunks.content, bits=chunks.bits, clear=chunks.clear)
