@@ -33,6 +33,7 @@ def card(**differing: Any) -> ModelCard:
         "output_count": 5,
         "labels": ["ant", "bee", "crane", "dog", "crane"],
         "warnings": [],
+        "revision": "sha256:" + "09" * 32,
         "value_range": (0, 255),
         "preprocessing": "none",
         "fit": "crop",

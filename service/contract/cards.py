@@ -57,6 +57,9 @@ class ModelSummary(Answer):
     backend: str | None
     device: str | None
     dtype: str | None = Field(description="What it computes in; below float32 it is a draft")
+    revision: Digest | None = Field(
+        description="sha256 of the sources of the worker: another one, perhaps other values"
+    )
     precision_error: PrecisionError | None = Field(
         description="Against float32, of a draft, measured when it was loaded"
     )

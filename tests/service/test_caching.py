@@ -56,7 +56,9 @@ async def test_what_does_not_show_in_the_result_alone_makes_no_other_request(ask
         assert (await ask(**differing)).headers["cache-status"] == "Shapshot; fwd=miss"
 
 
-@pytest.mark.parametrize("differing", [{"parts": OTHER}, {"device": "gpu:0 H200"}])
+@pytest.mark.parametrize(
+    "differing", [{"parts": OTHER}, {"device": "gpu:0 H200"}, {"revision": None}]
+)
 async def test_a_model_that_has_changed_computes_anew(ask, hand, new_card, differing):
     hand.succeed((await ask()).json()["id"])
     hand.announce(new_card(**differing))

@@ -82,7 +82,7 @@ def key_of(serve, tmp_path):
         assert card.reason is None
         used = model_ref(card.name, card.parts, card.fit)
         settings = ORDER.settings.model_copy(update={"fit": card.fit})
-        return key_of_request("0" * 64, None, settings, used.fingerprint, card.device, None)
+        return key_of_request("0" * 64, None, settings, used.fingerprint, card, None)
 
     return key
 

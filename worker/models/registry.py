@@ -10,6 +10,7 @@ from worker.models.backends import is_installed, lacks
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelFile, read_model_file
 from worker.models.loading import LoadedModel, load_model
+from worker.revision import revision
 
 BUNDLED = Path(__file__).parent.parent / "bundled" / "models.toml"
 
@@ -99,6 +100,7 @@ class Registry:
             backend=None,
             device=None,
             dtype=None,
+            revision=revision(),
             precision_error=None,
             warnings=[],
             value_range=(0.0, 255.0),

@@ -155,7 +155,7 @@ def _want(
     settings, card, model = plan.settings, plan.card, plan.model
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
-    key = key_of_request(sha256, label_map, settings, model.fingerprint, card.device, owner)
+    key = key_of_request(sha256, label_map, settings, model.fingerprint, card, owner)
     earlier = services.ledger.earlier(key, owner) if upload.caching is Caching.USE else None
     image = earlier.order.image if earlier and earlier.order else None
     if not earlier:

@@ -1,7 +1,7 @@
 """What the same request gave before, for whoever asks again; unless `Cache-Control` says otherwise.
 
 The same are two requests of one owner with the same bytes, the same settings but for metadata and
-priority, and a model of the same fingerprint on the same kind of device.
+priority, and a model of the same fingerprint, on the same kind of device, by the same program.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from service.api.edge.belonging import mismatch
 from service.api.services import Services
 from service.api.version import version
 from service.contract.artefacts import Artefact, check_size
+from service.contract.cards import ModelCard
 from service.contract.records import State
 from service.contract.request import ResolvedSettings
 from service.contract.schema import LabelMapInfo
@@ -52,10 +53,13 @@ def key_of_request(
     label_map: LabelMapInfo | None,
     settings: ResolvedSettings,
     model: str | None,
-    device: str | None,
+    card: ModelCard,
     owner: str | None,
 ) -> str:
-    """Equal for requests with the same answer. image: its sha256; model: its fingerprint."""
+    """Equal for requests with the same answer. image: its sha256; model: its fingerprint.
+
+    card: of that model, which says what computes.
+    """
     same = {
         "version": version(),
         "owner": owner,
@@ -63,7 +67,8 @@ def key_of_request(
         "label_map": label_map.sha256 if label_map else None,
         "settings": settings.model_dump(mode="json", exclude=TIMING),
         "model": model,
-        "device": device,  # another one rounds otherwise
+        "device": card.device,  # another one rounds otherwise
+        "revision": card.revision,
     }
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 

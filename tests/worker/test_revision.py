@@ -1,0 +1,59 @@
+"""No result of one program answers for another: any source that has a part in values counts."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.worker.tiny_models import dense
+from worker.revision import revision
+
+# Keras's variables know NumPy's __array__ of before version 2
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The revision of a copy of all sources, and where the copy is."""
+    for name in ("service", "worker"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.keras"))
+
+    def look():
+        command = [sys.executable, "-c", "from worker.revision import revision as r; print(r())"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    return look, tmp_path
+
+
+def test_every_source_that_makes_values_counts_and_no_other(copy):
+    look, folder = copy
+    seen = [look()]
+    assert seen == [revision()]
+    for name in (
+        "worker/engine/permutation.py",
+        "worker/engine/backends/tensorflow.py",
+        "worker/images.py",
+        "service/contract/rgb.py",
+        "service/contract/formats/tiff.py",
+    ):
+        with (folder / name).open("a") as file:
+            file.write("# another\n")
+        seen.append(look())
+    (folder / "worker" / "engine" / "another.py").write_text("")
+    seen.append(look())
+    assert len(set(seen)) == 7
+    (folder / "service" / "api" / "app.py").write_text("")
+    assert look() == seen[-1]
+
+
+def test_cards_tell_it_before_and_after_the_model_is_loaded(serve, tmp_path):
+    dense((8, 8, 3)).save(tmp_path / "a.keras")
+    registry = serve('[models.a]\nfile = "a.keras"')
+    assert [card.revision for card in registry.cards()] == [revision()]
+    assert registry.get("a").card.revision == revision()
