@@ -15,7 +15,7 @@ from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.label_maps import LabelMapError, decode_label_map
 from service.contract.ledger import Work
 from service.contract.outcome import Runtime, Timings
-from service.contract.pictures import PictureError, decode_picture
+from service.contract.pictures import Picture, PictureError, decode_picture
 from service.contract.request import Fit
 from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo, Status
 from service.contract.settings import Settings
@@ -47,7 +47,15 @@ from worker.models.loading import LoadedModel
 from worker.models.registry import Registry
 from worker.outcome import make_outcome, pack_attributions, pack_curves
 from worker.request import engine_request
-from worker.warnings import of_crop, of_curves, of_hidden_nan, of_outputs, of_precision, of_run
+from worker.warnings import (
+    of_crop,
+    of_curves,
+    of_hidden_nan,
+    of_outputs,
+    of_picture,
+    of_precision,
+    of_run,
+)
 
 T = TypeVar("T")
 
@@ -64,6 +72,7 @@ class Prepared:
     pixels: Pictures  # (H, W, C) float32 in 0..255
     view: View
     explanation: Explanation
+    doubts: list[ResultWarning]  # of the upload
     numbers: int  # held of it
     seconds: float
 
@@ -117,7 +126,10 @@ class Explainer:
                 label_map = self._fetch(label_map_key(id_), order.label_map)
         with self._span("prepare", task):
             fit, shape = order.settings.fit, model.predictor.input_shape
-            pixels, view, labels = self._fit(shape, fit, image, label_map)
+            picture = decode_picture(image, max_pixels=self._settings.max_pixels)
+            doubts = list(of_picture(picture))
+            pixels, view, labels = self._fit(shape, fit, picture, label_map)
+            del picture  # it may be large
             request = engine_request(order.settings, model.labels, labels)
             place = Place(view.placement.top, view.placement.left) if fit == "pad" else None
             explanation = Explanation(
@@ -128,22 +140,20 @@ class Explainer:
             return failed(ErrorCode.INVALID_SETTINGS, self._too_large(numbers))
         seconds = time.perf_counter() - began
         shown = explanation.shown if place else pixels
-        return Prepared(task, model, used, shown, view, explanation, numbers, seconds)
+        return Prepared(task, model, used, shown, view, explanation, doubts, numbers, seconds)
 
     def _too_large(self, numbers: int) -> str:
         limit = self._settings.max_values
         return f"a worker holds {limit} numbers of an explanation, and these would be {numbers}"
 
     def _fit(
-        self, shape: Shape, fit: Fit, image: bytes, label_map: bytes | None
+        self, shape: Shape, fit: Fit, picture: Picture, label_map: bytes | None
     ) -> tuple[Pictures, View, Labels | None]:
         """What was uploaded, brought to the model's input: see `fit_picture` and `fit_labels`."""
-        max_pixels = self._settings.max_pixels
-        picture = decode_picture(image, max_pixels=max_pixels)
         pixels, view = fit_picture(picture.pixels, shape, fit=fit)
         if label_map is None:
             return pixels, view, None
-        labels = decode_label_map(label_map, max_pixels=max_pixels)
+        labels = decode_label_map(label_map, max_pixels=self._settings.max_pixels)
         H, W = picture.pixels.shape[:2]
         return pixels, view, fit_labels(labels, (H, W), shape, fit=fit)
 
@@ -263,6 +273,7 @@ def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> lis
         *of_curves(explained, prepared.model.labels),
         *of_precision(prepared.model.card),
         *of_hidden_nan(prepared.model, prepared.explanation, explained),
+        *prepared.doubts,
         *(of_crop(prepared.view.crop, order.image) if order else []),
     ]
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from service.contract.cards import ModelCard
 from service.contract.outcome import Crop
+from service.contract.pictures import Picture
 from service.contract.records import Count
 from service.contract.schema import ImageInfo
 from service.contract.warnings import ResultWarning, WarningCode
@@ -17,6 +18,8 @@ LEAST_FIDELITY = 0.5  # of the variance of left-out scores
 MOST_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
 MOST_UNRESOLVED = 0.05  # chance that two elements are not told apart: as of 20 equal regions
 MOST_OUTSIDE = 0.4  # of the pixels of the upload: more than a square leaves of 3 : 2
+MOST_SHIFTED = 3  # levels of 255: JPEG of quality 75 changes about as much
+LEAST_LEVELS = 64  # of 256: as of 14 bits, or fewer, that are stored as 16
 MOST_TIED = 0.05  # of the elements of a picture
 EXACT_DTYPES = ("float32", "float64")
 
@@ -177,6 +180,30 @@ def of_crop(crop: Crop, image: ImageInfo) -> Iterator[ResultWarning]:
             "all of it"
         )
         yield _warning(WarningCode.PICTURE_CROPPED, detail, value=outside, limit=MOST_OUTSIDE)
+
+
+def of_picture(picture: Picture) -> Iterator[ResultWarning]:
+    """Whether the upload's numbers mean other colours than those that the model takes them for."""
+    if (colours := picture.colours) is not None:
+        shift = colours.shift(picture.pixels)
+        if shift is None or shift > MOST_SHIFTED:
+            off = "" if shift is None else f"; as sRGB its levels would be {shift:.0f} others"
+            detail = (
+                f"the colours of the picture are {colours.name}, and its numbers went to the model "
+                f"as they are, as Keras and OpenCV read them{off}: convert it to sRGB where the "
+                "model is to see the colours that you see"
+            )
+            yield _warning(
+                WarningCode.OTHER_COLOURS, detail, value=shift, limit=shift and MOST_SHIFTED
+            )
+    brightest = int(picture.pixels.max())
+    if picture.deep and brightest < LEAST_LEVELS:
+        detail = (
+            f"the brightest level of the picture is {brightest} of 255, though it has more than 8 "
+            "bits, of which all count: where fewer are used, as 12 of 16 are by cameras, multiply "
+            "its levels so that white is the largest number"
+        )
+        yield _warning(WarningCode.FEW_LEVELS, detail, value=brightest, limit=LEAST_LEVELS)
 
 
 def _warning(

@@ -23,6 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from service.contract.burden import Burden, Reads, check_burden
 from service.contract.formats import jpeg, tiff
+from service.contract.formats.colours import Colours, colours_of
 from service.contract.formats.kinds import FORMATS, HEIF_EXTRA, kind_of, reads_heif
 from service.contract.formats.source import Source, source_of
 from service.contract.rgb import to_rgb
@@ -111,10 +112,16 @@ class TooManyPixels(PictureError):  # noqa: N818
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright picture: `pixels` (H, W, 3) uint8 RGB; `format` as Pillow names it."""
+    """An upright picture: `pixels` (H, W, 3) uint8 RGB; `format` as Pillow names it.
+
+    colours: the space it names, which its pixels are not brought from. deep: whether its levels
+    were of more than 8 bits.
+    """
 
     pixels: NDArray[np.uint8]
     format: str
+    colours: Colours | None
+    deep: bool
 
 
 @dataclass(frozen=True)
@@ -152,15 +159,17 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     """Decode the first frame, turn it upright by its EXIF tag and bring it to 8-bit RGB.
 
     Palettes are looked up, grey is repeated, 16-bit levels are divided by 257, transparency is
-    laid over white, CMYK is converted. Raises NotAPicture, BrokenPicture, UnfitPicture,
-    TooManyPixels.
+    laid over white, CMYK is converted. Colour profiles are not applied. Raises NotAPicture,
+    BrokenPicture, UnfitPicture, TooManyPixels.
     """
     with _loaded(content, max_pixels) as (source, image):
+        colours = colours_of(image, source.profile, source.codes)
+        deep = source.bits > 8 or image.mode.startswith("I")
         upright = to_rgb(source, image)
         turn = _turn(image)
         if turn is not None:
             upright = upright.transpose(turn)
-        return Picture(np.asarray(upright, dtype=np.uint8), source.kind)
+        return Picture(np.asarray(upright, dtype=np.uint8), source.kind, colours, deep)
 
 
 @contextmanager

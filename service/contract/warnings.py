@@ -25,6 +25,8 @@ class WarningCode(StrEnum):
     DRAFT_PRECISION = "draft_precision"  # the model computed in less than float32
     NAN_HIDDEN = "nan_hidden"  # the model turned NaN into numbers on the way
     PICTURE_CROPPED = "picture_cropped"  # much of the upload is outside what the model saw
+    OTHER_COLOURS = "other_colours"  # the upload is of another colour space than sRGB
+    FEW_LEVELS = "few_levels"  # the upload uses few of the levels that its bits can tell
     TIES = "ties"  # equal numbers were put in an order that means nothing
     NOT_BETTER_THAN_RANDOM = "not_better_than_random"  # in a curve of faithfulness of its own
 

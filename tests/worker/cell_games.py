@@ -75,7 +75,7 @@ class Game:
     def __call__(self, pictures):
         self.on_call()
         cells = pictures[..., 0].reshape(len(pictures), ROWS, SIDE // ROWS, COLUMNS, -1)
-        seen = (cells > 127).any(axis=(2, 4)).reshape(len(pictures), CELLS)
+        seen = (cells > 0).any(axis=(2, 4)).reshape(len(pictures), CELLS)
         return self.score(seen.astype(np.float64)).astype(np.float32)
 
 
@@ -86,6 +86,8 @@ class Case:
     score: object = additive
     settings: dict = field(default_factory=dict)
     size: tuple[int, int] = (60, 60)
+    mode: str = "RGB"  # of the upload
+    white: object = "white"
     card: dict = field(default_factory=dict)
     cancel: bool = False
 
@@ -105,7 +107,8 @@ def ended(case) -> tuple[Ending, object]:
     """How an explanation ended, and its npz, if any."""
     store = open_store("memory:")
     picture = io.BytesIO()
-    Image.new("RGB", case.size, "white").save(picture, "PNG")
+    form = "TIFF" if case.mode == "CMYK" else "PNG"
+    Image.new(case.mode, case.size, case.white).save(picture, form)
     sent = Artefact.of(picture.getvalue())
     width, height = case.size
     settings = ResolvedSettings.model_validate(

@@ -6,9 +6,12 @@ Each case differs from the good one in one thing.
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.contract.cards import PrecisionError
+from service.contract.formats.colours import P3, Colours
+from service.contract.pictures import Picture
 from service.contract.request import Grid, Outputs
 from service.contract.warnings import WarningCode
 from tests.worker.cell_games import (
@@ -45,6 +48,8 @@ CASES = {
     ),
     WarningCode.DRAFT_PRECISION: Case(card={"dtype": "bfloat16", "precision_error": OFF}),
     WarningCode.PICTURE_CROPPED: Case(size=(200, 60)),
+    WarningCode.OTHER_COLOURS: Case(mode="CMYK", white=(0, 0, 0, 0)),
+    WarningCode.FEW_LEVELS: Case(mode="I;16", white=4095),
     WarningCode.TIES: Case(settings={"superpixels": Grid(kind="grid", **FEW)}),
     WarningCode.NOT_BETTER_THAN_RANDOM: Case(
         arbitrary,
@@ -175,3 +180,20 @@ def test_the_documentation_has_every_code_and_its_limit():
     }
     for code, limit in limits.items():
         assert f"| {100 * limit:.0f} % |" in rows[code]
+
+
+@pytest.mark.parametrize(("colour", "told"), [((200, 60, 40), True), ((120, 120, 120), False)])
+def test_another_colour_space_is_told_of_where_it_moves_levels(colour, told):
+    pixels = np.full((40, 60, 3), colour, np.uint8)
+    space = Colours("Display P3", (lambda x: x**2.2,) * 3, P3)
+    found = list(warnings.of_picture(Picture(pixels, "PNG", space, deep=False)))
+    assert [warning.code for warning in found] == [WarningCode.OTHER_COLOURS] * told
+    for warning in found:
+        assert warning.limit == 3 < warning.value == space.shift(pixels)
+        assert "Display P3" in warning.detail
+
+
+@pytest.mark.parametrize(("brightest", "deep"), [(63, False), (64, True)])
+def test_a_dark_picture_is_told_of_only_where_its_levels_have_room(brightest, deep):
+    pixels = np.full((4, 6, 3), brightest, np.uint8)
+    assert list(warnings.of_picture(Picture(pixels, "PNG", None, deep=deep))) == []

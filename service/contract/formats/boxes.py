@@ -88,6 +88,16 @@ def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[
         yield item, extents
 
 
+def codes_of_colours(content: bytes, within: Span) -> tuple[int, int] | None:
+    """The code points of primaries and transfer, of ITU-T H.273; within: the box of properties."""
+    inside = dict(boxes(content, within))
+    for kind, (at, _) in boxes(content, inside[b"ipco"]):
+        if kind == b"colr" and content[at : at + 4] == b"nclx":
+            primaries, transfer = struct.unpack_from(">HH", content, at + 4)
+            return primaries, transfer
+    return None
+
+
 def sizes_of_items(content: bytes, within: Span) -> dict[int, tuple[int, int]]:
     """The width and height that each item claims, by its id; within: the box of properties."""
     inside = dict(boxes(content, within))

@@ -12,7 +12,8 @@ from service.contract.burden import MOST_READS, Burden
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-TRANSPARENCY, EXIF = b"tRNS", b"eXIf"
+TRANSPARENCY, EXIF, PROFILE, CODES = b"tRNS", b"eXIf", b"iCCP", b"cICP"
+MOST_PROFILE = 2**20  # bytes of a profile of colours that are looked at
 GREY, RGB = 0, 2  # types of colour with which a transparency is one colour
 
 
@@ -26,11 +27,14 @@ class Png:
 
     clear: the samples of the one colour that is transparent, where there is one: of grey or RGB. It
     is left out of the content, as Pillow compares it with samples that it has brought to 8 bits.
+    profile, codes: of its colours, as `colours_of` takes them.
     """
 
     content: bytes
     bits: int
     clear: tuple[int, ...] | None
+    profile: bytes | None
+    codes: tuple[int, int] | None
 
 
 def alone(content: bytes) -> Png:
@@ -39,6 +43,8 @@ def alone(content: bytes) -> Png:
     A file that ends early is kept to its end: Pillow finds what is missing.
     """
     view, clear, at = memoryview(content), None, len(SIGNATURE)
+    profile: bytes | None = None
+    codes: tuple[int, int] | None = None
     parts = [view[:at]]
     bits, colour = content[24:26] if len(content) > 26 else (8, GREY)
     for _ in range(MOST_READS):
@@ -63,13 +69,26 @@ def alone(content: bytes) -> Png:
             clear = tuple(each % 2**bits for each in struct.unpack_from(f">{samples}H", data))
         elif wanted or (kind == EXIF and whole):
             parts.append(view[at:end])
+        elif kind == PROFILE and whole:
+            profile = _profile(content[start : end - 4])
+        elif kind == CODES and length == 4:
+            codes = content[start], content[start + 1]
         if kind == b"IEND":
             break
         at = end
     else:
         raise Burden(f"it comes in more than {MOST_READS} pieces")
     kept = content if sum(map(len, parts)) == len(content) else b"".join(parts)  # no copy of all
-    return Png(kept, bits, clear)
+    return Png(kept, bits, clear, profile, codes)
+
+
+def _profile(data: bytes) -> bytes | None:
+    """Inflate the first bytes of a chunk's profile; None where it is damaged."""
+    try:
+        packed = data[data.index(0) + 2 :]  # after its name, and the method of compression
+        return zlib.decompressobj().decompress(packed, MOST_PROFILE)
+    except (ValueError, zlib.error):
+        return None
 
 
 def _name(kind: bytes) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from service.contract.burden import check_directory
 from service.contract.formats import avif, heif, jpeg, png, tiff
+from service.contract.formats.boxes import boxes_of_stills, codes_of_colours
 from service.contract.formats.jpeg import Jpeg
 
 
@@ -18,6 +19,8 @@ class Source:
     clear: tuple[int, ...] | None = None  # the transparent colour of a PNG, in its own bits
     jpeg: Jpeg | None = None  # of which decoding alone does not tell whether it is whole
     coded: int = 0  # pixels that are decoded, where those are more than are shown
+    profile: bytes | None = None  # of colours, where Pillow does not see it
+    codes: tuple[int, int] | None = None  # of primaries and transfer, as `colours_of` takes them
 
 
 def source_of(kind: str, content: bytes) -> Source:
@@ -28,7 +31,10 @@ def source_of(kind: str, content: bytes) -> Source:
             return Source(kind, picture.content, jpeg=picture if picture.scan_ends else None)
         case "PNG":
             chunks = png.alone(content)
-            return Source(kind, chunks.content, bits=chunks.bits, clear=chunks.clear)
+            bits, clear, profile, codes = chunks.bits, chunks.clear, chunks.profile, chunks.codes
+            return Source(
+                kind, chunks.content, bits=bits, clear=clear, profile=profile, codes=codes
+            )
         case "TIFF":
             check_directory(content)
             page = tiff.look(content)
@@ -37,5 +43,6 @@ def source_of(kind: str, content: bytes) -> Source:
             return Source(kind, content[: 8 + int.from_bytes(content[4:8], "little")])
         case "AVIF" | "HEIF":
             coded = (avif if kind == "AVIF" else heif).count_pixels(content)
-            return Source(kind, avif.as_still(content), coded=coded)
+            codes = codes_of_colours(content, boxes_of_stills(content)[b"iprp"])
+            return Source(kind, avif.as_still(content), coded=coded, codes=codes)
     return Source(kind, content)
