@@ -38,14 +38,20 @@ class Heavy:
         """Do it in a thread; it may call `holding` where `held` says nothing. Raises ApiError."""
         turn = object()
         try:
-            with anyio.fail_after(PATIENCE_S):
-                await self._turns.acquire_on_behalf_of(turn)
-        except TimeoutError:
-            raise _busy() from None
+            self._turns.acquire_on_behalf_of_nowait(turn)
+        except anyio.WouldBlock:
+            await self._wait_for(turn)
         try:
             return await to_thread.run_sync(self._within, work, held, limiter=self._threads)
         finally:
             self._turns.release_on_behalf_of(turn)
+
+    async def _wait_for(self, turn: object) -> None:
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                await self._turns.acquire_on_behalf_of(turn)
+        except TimeoutError:
+            raise _busy() from None
 
     def _within(self, work: Callable[[], T], held: int) -> T:
         if not held:

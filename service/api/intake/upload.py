@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from anyio import to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from service.api.intake import strict_json
 from service.api.intake.caching import Caching
 from service.api.intake.encoded import decode_base64
 from service.api.intake.multipart import Form, Kind, read_form
+from service.api.protocol import long_work
 from service.api.protocol.errors import ApiError
 from service.api.protocol.validation import refusal
 from service.contract.records import Claim
@@ -91,9 +92,10 @@ async def read_upload(
     body = read_body(request, settings, hold)
     if media_type == MULTIPART:
         form = await read_form(received, body, submission.parts)
-        return await to_thread.run_sync(_from_form, form, submission)
+        [settings] = form.get("settings", [b"{}"])
+        return await long_work.done(partial(_from_form, form, submission), len(settings))
     content = b"".join([chunk async for chunk in body])
-    return await to_thread.run_sync(_from_json, content, submission)
+    return await long_work.done(partial(_from_json, content, submission), len(content))
 
 
 # --- multipart/form-data

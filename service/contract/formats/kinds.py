@@ -1,6 +1,7 @@
 """What a file is, by its first bytes: a format that is read, or another with its name."""
 
 import re
+from functools import cache
 from importlib.util import find_spec
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
@@ -64,6 +65,7 @@ def kind_of(content: bytes) -> str | None:
     return _of_text(content)
 
 
+@cache
 def reads_heif() -> bool:
     """Whether the extra that reads HEIF is installed."""
     return find_spec("pillow_heif") is not None
