@@ -92,8 +92,8 @@ async def read_upload(
     body = read_body(request, settings, hold)
     if media_type == MULTIPART:
         form = await read_form(received, body, submission.parts)
-        [settings] = form.get("settings", [b"{}"])
-        return await long_work.done(partial(_from_form, form, submission), len(settings))
+        size = sum(map(len, form.get("settings", [])))
+        return await long_work.done(partial(_from_form, form, submission), size)
     content = b"".join([chunk async for chunk in body])
     return await long_work.done(partial(_from_json, content, submission), len(content))
 
