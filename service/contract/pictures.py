@@ -22,7 +22,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.contract.burden import Burden, Reads, check_burden
-from service.contract.formats import jpeg, tiff
+from service.contract.formats import avif, jpeg, tiff
 from service.contract.formats.colours import Colours, colours_of
 from service.contract.formats.kinds import FORMATS, HEIF_EXTRA, kind_of, reads_heif
 from service.contract.formats.source import Source, source_of
@@ -204,7 +204,7 @@ def _loaded(
         raise
     except Burden as error:
         raise UnfitPicture(f"a picture that is not accepted: {error}") from error
-    except (tiff.UnreadLayout, jpeg.UnreadFrame) as error:
+    except (tiff.UnreadLayout, jpeg.UnreadFrame, avif.UnreadCrop) as error:
         raise NotAPicture(f"{error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"{error}") from error

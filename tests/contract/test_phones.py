@@ -5,6 +5,7 @@ import struct
 import sys
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +19,7 @@ from service.contract.pictures import (
     decode_picture,
     inspect_picture,
 )
+from tests.avifs import box, grid
 from tests.encoded import encoded, noise
 from tests.extras import import_or_skip
 
@@ -106,6 +108,75 @@ def test_heic_of_ten_bits_is_brought_to_eight():
     stream = io.BytesIO()
     heif.from_bytes("RGB;16", (96, 64), rgb.tobytes()).save(stream, quality=-1, chroma=444)
     np.testing.assert_allclose(decode(stream.getvalue()).astype(float), rgb / 257, atol=1.5)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_avif_of_more_bits_is_brought_to_eight(bits):
+    levels = np.round(ramp(96, 64) * (2**bits - 1) / 255)
+    told = [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 100]
+    bgr = levels[..., ::-1].astype(np.uint8 if bits == 8 else np.uint16)
+    done, content = cv2.imencode(".avif", bgr, told)
+    assert done
+    np.testing.assert_allclose(decode(content.tobytes()).astype(float), ramp(96, 64), atol=1)
+
+
+def ramp(width: int, height: int) -> np.ndarray:
+    """Levels 0..255 (H, W, 3), of which no part is like another."""
+    y, x = np.mgrid[:height, :width]
+    channels = x / (width - 1), y / (height - 1), (x + y) / (height + width - 2)
+    return 255 * np.stack(channels, axis=-1)
+
+
+@pytest.mark.parametrize(("size", "turns"), [((128, 192), 0), ((100, 150), 0), ((128, 192), 1)])
+def test_an_avif_of_tiles_is_read_as_one_picture(size, turns):
+    """Its last tiles are not shown whole where the picture is smaller than they are together."""
+    content = grid(tiles(), 2, size, *[box(b"irot", bytes([turns]))] * turns)
+    expected = np.rot90(ramp(128, 192)[: size[1], : size[0]], turns)
+    pixels = decode_picture(content, max_pixels=30_000).pixels
+    np.testing.assert_allclose(pixels.astype(float), expected, atol=4)
+
+
+def test_an_avif_that_its_boxes_crop_is_refused_by_name():
+    """Pillow shows all of it."""
+    crop = box(b"clap", struct.pack(">LLLLlLlL", 64, 1, 96, 1, 0, 1, 0, 1))
+    for look in (decode_picture, inspect_picture):
+        with pytest.raises(NotAPicture, match="an AVIF that its boxes crop is not read"):
+            look(grid(tiles(), 2, (128, 192), crop), max_pixels=30_000)
+
+
+def tiles() -> list[bytes]:
+    """The ramp of 128 x 192, in six squares."""
+    whole = np.round(ramp(128, 192)).astype(np.uint8)
+    corners = [(y, x) for y in (0, 64, 128) for x in (0, 64)]
+    return [
+        encoded(whole[y : y + 64, x : x + 64], "AVIF", quality=100, subsampling="4:4:4")
+        for y, x in corners
+    ]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "RGB;16", "RGBA;16"])
+def test_heic_of_tiles_of_more_bits_and_with_alpha_is_turned_as_it_is(
+    orientation, mode, monkeypatch
+):
+    heif = import_or_skip("pillow_heif")
+    monkeypatch.setattr(heif.options, "GRID_TILE_SIZE", 128)
+    levels, opaque = ramp(300, 200), np.full((200, 300, 1), 255.0)
+    opaque[:100, :150], opaque[100:, :150] = 0, 128
+    sent = levels[..., :1] if mode == "L" else levels
+    expected = np.repeat(sent, 3, axis=2) if mode == "L" else levels
+    if "A" in mode:
+        sent = np.concatenate([levels, opaque], axis=2)
+        expected = levels * opaque / 255 + 255 - opaque
+    form = (257, np.uint16) if "16" in mode else (1, np.uint8)
+    stream = io.BytesIO()
+    heif.from_bytes(mode, (300, 200), np.round(sent * form[0]).astype(form[1]).tobytes()).save(
+        stream, quality=95, exif=exif_of(orientation)
+    )
+    assert (b"grid" in stream.getvalue()) == ("A" not in mode)  # which the writer does not divide
+    pixels = decode_picture(stream.getvalue(), max_pixels=60_000).pixels
+    upright = np.rot90(expected, {1: 0, 3: 2, 6: -1, 8: 1}[orientation])
+    np.testing.assert_allclose(pixels.astype(float), upright, atol=5)
 
 
 @every_form

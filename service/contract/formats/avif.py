@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from service.contract.burden import Burden
 from service.contract.formats.boxes import (
     BadBoxes,
+    boxes,
     boxes_of_stills,
     kinds_of_items,
     places_of_items,
@@ -20,13 +21,20 @@ MOST_UNITS = 100_000  # of AV1, in all items
 SEQUENCE_HEADER = 1
 
 
+class UnreadCrop(ValueError):  # noqa: N818
+    """Boxes that show a part of the picture only, which Pillow does not look at."""
+
+
 def as_still(content: bytes) -> bytes:
     """The same file, of which the primary picture is decoded and not the first frame of a film."""
     return content[:8] + b"avif" + content[12:] if content[8:12] == b"avis" else content
 
 
 def count_pixels(content: bytes) -> int:
-    """Of all AV1 pictures in it: tiles, alpha and thumbnails too. Raises BadBoxes, Burden."""
+    """Of all AV1 pictures in it: tiles, alpha and thumbnails too.
+
+    Raises BadBoxes, Burden, UnreadCrop.
+    """
     try:
         return _count_pixels(content)
     except (struct.error, IndexError, KeyError) as error:
@@ -35,6 +43,9 @@ def count_pixels(content: bytes) -> int:
 
 def _count_pixels(content: bytes) -> int:
     inside = boxes_of_stills(content)
+    properties = dict(boxes(content, inside[b"iprp"]))[b"ipco"]
+    if any(kind == b"clap" for kind, _ in boxes(content, properties)):
+        raise UnreadCrop("an AVIF that its boxes crop is not read")
     pixels, units = 0, 0
     kinds = kinds_of_items(content, inside[b"iinf"])
     for item, extents in places_of_items(content, inside[b"iloc"], inside.get(b"idat", (0, 0))):
