@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.contract.formats.kinds import reads_heif
 from service.contract.pictures import (
     BrokenPicture,
     NotAPicture,
@@ -263,9 +264,11 @@ def test_cut_at_any_length_it_is_broken_or_whole(form):
         assert found.shape == pixels.shape
 
 
-def test_without_the_extra_heic_is_refused_with_its_name(monkeypatch):
+def test_without_the_extra_heic_is_refused_with_its_name(monkeypatch, request):
     content = encoded(corners(), "HEIF")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    reads_heif.cache_clear()
+    request.addfinalizer(reads_heif.cache_clear)
     for look in (decode_picture, inspect_picture):
         with pytest.raises(NotAPicture, match=r"HEIC .*shapshot\[heic\]"):
             look(content, max_pixels=10_000)
