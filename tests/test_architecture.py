@@ -1,5 +1,6 @@
 """Who may know whom, at run time: what a process has really imported; and what is packaged."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -50,3 +51,10 @@ def test_what_is_no_python_is_installed_too(package):
     packaged = {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
     beside = {path for path in (ROOT / package).rglob("*.*") if path.is_file()}
     assert {path for path in beside if path.suffix not in (".py", ".pyc", ".md")} == packaged
+
+
+def test_what_middleware_and_guards_need_is_handed_to_them():
+    """The state of the app would hide from import-linter who knows whom."""
+    sources = (ROOT / "service").rglob("*.py")
+    reading = {path.name for path in sources if re.search(r"app\"?\]?\.state", path.read_text())}
+    assert reading == {"app.py", "services.py"}

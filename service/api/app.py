@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
@@ -14,12 +14,10 @@ from service.api import description
 from service.api.edge.answers import InPieces
 from service.api.edge.heads import SoundHeads
 from service.api.edge.hosts import KnownHosts
-from service.api.edge.keyring import Keyring
 from service.api.edge.middleware import QUIET, Access, HeadAsGet
 from service.api.edge.origins import OwnPages
 from service.api.edge.proxy import BehindProxy
 from service.api.edge.safe_headers import SafeHeaders
-from service.api.edge.security import ADMINS_ONLY, GUARDED
 from service.api.endpoints import (
     batches,
     docs,
@@ -39,9 +37,8 @@ from service.api.results import (
     heatmaps,
     regions,
 )
-from service.api.services import open_services
+from service.api.services import ProcessServices
 from service.api.version import version
-from service.contract.settings import Settings
 from service.contract.traces import Traces
 
 # The headers that pages of other origins may send and read, where any may
@@ -56,15 +53,13 @@ TOLD = (
 COMPRESSED_ALREADY = ("application/x-npz", "application/x-npy")
 
 
-def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
-    """The API with these settings; it connects when it is started. Raises KeysError."""
-    keyring = Keyring(settings.keys_file) if settings.keys_file else None
-    traces = traces or Traces()
+def create_app(services: ProcessServices) -> FastAPI:
+    """The API by these services, which it runs while it runs."""
+    settings = services.settings
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, keyring, traces) as services:
-            app.state.services = services
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with services.running():
             yield
 
     app = FastAPIOffline(  # brings the scripts of /docs; nothing is loaded from a CDN
@@ -77,18 +72,19 @@ def create_app(settings: Settings, traces: Traces | None = None) -> FastAPI:
         openapi_tags=description.TAGS,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
-        telemetry=_telemetry(traces, settings.root_path),
+        telemetry=_telemetry(services.traces, settings.root_path),
     )
+    app.state.services = services  # for the dependencies in services.py, and nothing else
     results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, models):
-        app.include_router(module.router, dependencies=GUARDED)
-    app.include_router(scrape.router, dependencies=ADMINS_ONLY)
+        app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
+    app.include_router(scrape.router, dependencies=[Depends(services.guard.admit_admin)])
     for module in (health, welcome, docs):  # open: they tell nothing about anybody
         app.include_router(module.router)
     description.install(app)
     errors.install(app)
     parameters.install(app)
-    _wrap(app, settings)
+    _wrap(app, services)
     return app
 
 
@@ -105,14 +101,15 @@ def _telemetry(traces: Traces, root_path: str) -> TelemetryConfig:
     }
 
 
-def _wrap(app: FastAPI, settings: Settings) -> None:
+def _wrap(app: FastAPI, services: ProcessServices) -> None:
     """From the inside out."""
+    settings = services.settings
     unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *COMPRESSED_ALREADY)
     app.add_middleware(
         GZipMiddleware, minimum_size=1024, compresslevel=1, exclude_content_types=unzipped
     )
     app.add_middleware(HeadAsGet)
-    app.add_middleware(InPieces)
+    app.add_middleware(InPieces, answers=services.answers)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -126,7 +123,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(SoundHeads)
     app.add_middleware(BehindProxy, trusted=settings.trusted_proxies, root_path=settings.root_path)
-    app.add_middleware(Access)
+    app.add_middleware(Access, metrics=services.metrics)
     app.add_middleware(SafeHeaders)
 
 

@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 from service.api.app import create_app
+from service.api.services import ProcessServices
 from service.contract.settings import Settings
 
 DOCUMENT = Path("openapi/openapi.json")
 
 
 def render_document() -> str:
-    return json.dumps(create_app(Settings()).openapi(), indent=2, ensure_ascii=False) + "\n"
+    services = ProcessServices.of(Settings(store_url="memory:"))  # makes no folder
+    return json.dumps(create_app(services).openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

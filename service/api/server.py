@@ -6,13 +6,14 @@ import sys
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.edge.connection import connections
+from service.api.reading.watch import Watch
+from service.api.services import ProcessServices
 from service.contract.logs import configure_logs
 from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
-from service.contract.store import StoreError, open_store
+from service.contract.store import StoreError
 from service.contract.traces import TracesUnavailable, open_traces
 from service.exposure import Exposed, check_exposure
 from service.keys_file import KeysError
@@ -24,13 +25,12 @@ GRACE_S = 10  # for requests that are being answered when the signal comes
 class Server(uvicorn.Server):
     """Tells whoever waits for an explanation to answer now."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
         super().__init__(config)
-        self._app = app
+        self._watch = watch
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if services := getattr(self._app.state, "services", None):
-            services.watch.stop()
+        self._watch.stop()
         super().handle_exit(sig, frame)
 
 
@@ -39,8 +39,9 @@ def main() -> None:
         settings = read_settings(Settings)
         configure_logs(level=settings.log_level, as_json=settings.log_json)
         check_exposure(settings.host, settings.keys_file)
-        open_store(settings.store_url)  # the first try, where its failure is told in a line
-        app = create_app(settings, open_traces(read_settings(TraceSettings), "shapshot-api"))
+        traces = open_traces(read_settings(TraceSettings), "shapshot-api")
+        services = ProcessServices.of(settings, traces)
+        app = create_app(services)
     except (BadSettings, Exposed, KeysError, StoreError, TracesUnavailable) as error:
         sys.exit(f"shapshot: {error}")
     gc.freeze()  # what is imported stays: to look through it held requests up for 0.1 s
@@ -58,4 +59,4 @@ def main() -> None:
         timeout_keep_alive=math.ceil(settings.head_timeout_s),  # 5 s would end it between polls
         timeout_graceful_shutdown=GRACE_S,
     )
-    Server(config, app).run()
+    Server(config, services.watch).run()

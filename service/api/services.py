@@ -1,21 +1,22 @@
-"""What the endpoints work with, opened when the process starts and closed when it stops."""
+"""What the endpoints work with: what the process has, and what a request has."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 import redis
-import redis.asyncio
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from service.api.edge.belonging import MatchMetrics
-from service.api.edge.caller import NOBODY, OPERATOR, Caller
+from service.api.edge.caller import OPERATOR, Caller
 from service.api.edge.heavy import Heavy
 from service.api.edge.holding import Holding
 from service.api.edge.keyring import Keyring
@@ -45,15 +46,19 @@ COMPARE_AGAIN_S = 5  # between two tries to read the clock of a Redis that is aw
 
 
 @dataclass(frozen=True)
-class Services:
-    """Everything an endpoint may need. `redis`, `ledger` and `store` block: use them in threads."""
+class ProcessServices:
+    """What a process has, whoever asks. `redis`, `ledger` and `store` block: use them in threads.
+
+    It is made before anything runs, and connects at its first use: a process starts, and says that
+    it is not ready, while Redis is away.
+    """
 
     settings: Settings
     redis: redis.Redis
+    reading: AsyncRedis
     ledger: Ledger
     store: Store
     identity: Identity
-    catalogue: Catalogue
     watch: Watch
     metrics: Metrics
     traces: Traces
@@ -62,36 +67,27 @@ class Services:
     storing: CapacityLimiter  # of threads that write to the store, or remove from it
     heavy: Heavy  # threads for what holds whole pictures or arrays
     guard: Guard
-    caller: Caller  # whose request it is; the catalogue shows what is theirs
-    root_path: str  # under which their links are
 
-
-@asynccontextmanager
-async def open_services(
-    settings: Settings, keyring: Keyring | None, traces: Traces
-) -> AsyncIterator[Services]:
-    """Connect lazily: a process starts, and says that it is not ready, while Redis is away."""
-    connection, reading = connect(settings.redis_url), _connect_async(settings.redis_url)
-    metrics = Metrics()
-    metrics.registry.register(RedisMetrics(connection, settings.queue))
-    watch = Watch(reading, Catalogue(reading, OPERATOR).find)
-    store = open_store(settings.store_url, Deadlines.of_api(settings))
-    identity = Identity(connection, store)
-    metrics.registry.register(MatchMetrics(identity))
-    probing = asyncio.create_task(_probe(store))
-    listening = asyncio.create_task(watch.run())
-    comparing = asyncio.create_task(_compare_clocks(connection))
-    try:
-        yield Services(
+    @classmethod
+    def of(cls, settings: Settings, traces: Traces | None = None) -> Self:
+        """Of these settings. Raises KeysError, StoreError."""
+        keyring = Keyring(settings.keys_file) if settings.keys_file else None
+        connection, reading = connect(settings.redis_url), _connect_async(settings.redis_url)
+        store = open_store(settings.store_url, Deadlines.of_api(settings))
+        identity = Identity(connection, store)
+        metrics = Metrics()
+        metrics.registry.register(RedisMetrics(connection, settings.queue))
+        metrics.registry.register(MatchMetrics(identity))
+        return cls(
             settings=settings,
             redis=connection,
+            reading=reading,
             ledger=Ledger.of(connection, settings),
             store=store,
             identity=identity,
-            catalogue=Catalogue(reading, NOBODY),
-            watch=watch,
+            watch=Watch(reading, Catalogue(reading, OPERATOR).find),
             metrics=metrics,
-            traces=traces,
+            traces=traces or Traces(),
             bodies=Holding(settings.uploads_at_once * settings.max_upload_bytes, BODIES_FULL),
             answers=Holding(settings.max_answer_bytes, ANSWERS_FULL),
             storing=CapacityLimiter(CALLS_AT_ONCE),
@@ -101,17 +97,35 @@ async def open_services(
                 RateLimit.of(settings.rate_limit, reading),
                 WrongKeys.of(settings.wrong_keys_limit, reading),
             ),
-            caller=NOBODY,
-            root_path="",
         )
-    finally:
-        watch.stop()
-        await _end(listening)
-        await _end(probing)
-        await _end(comparing)
-        await reading.aclose()
-        connection.close()
-        await to_thread.run_sync(traces.close)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Do what a process does beside requests; close everything in the end."""
+        tasks = [
+            asyncio.create_task(_probe(self.store)),
+            asyncio.create_task(self.watch.run()),
+            asyncio.create_task(_compare_clocks(self.redis)),
+        ]
+        try:
+            yield
+        finally:
+            self.watch.stop()
+            for task in tasks:
+                await _end(task)
+            await self.reading.aclose()
+            self.redis.close()
+            await to_thread.run_sync(self.traces.close)
+
+
+@dataclass(frozen=True)
+class RequestServices:
+    """What a request of a caller has, beside what the process has for all."""
+
+    process: ProcessServices
+    caller: Caller
+    catalogue: Catalogue  # of what they may see
+    root_path: str  # under which their links are
 
 
 async def _probe(store: Store) -> None:
@@ -140,9 +154,9 @@ async def _compare_clocks(connection: redis.Redis) -> None:
             return log_offset(found)
 
 
-def _connect_async(url: str) -> redis.asyncio.Redis:
+def _connect_async(url: str) -> AsyncRedis:
     """A client whose readers queue for its connections, however many wait for a change at once."""
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
         max_connections=READS_AT_ONCE,
         timeout=QUEUED_READ_S,
@@ -150,25 +164,22 @@ def _connect_async(url: str) -> redis.asyncio.Redis:
         socket_connect_timeout=2,
         retry=Retry(ExponentialBackoff(cap=0.5), retries=1),
     )
-    return redis.asyncio.Redis.from_pool(pool)
+    return AsyncRedis.from_pool(pool)
 
 
-async def _opened(request: Request) -> Services:
-    services: Services = request.app.state.services
+async def _of_process(request: Request) -> ProcessServices:
+    services: ProcessServices = request.app.state.services
     return services
 
 
-Opened = Annotated[Services, Depends(_opened)]  # for open routes: shows nobody's explanations
+ProcessServicesDep = Annotated[ProcessServices, Depends(_of_process)]
 
 
-async def _of_caller(request: Request) -> Services:
-    services, caller = await _opened(request), request.state.caller
-    return replace(
-        services,
-        caller=caller,
-        catalogue=services.catalogue.of(caller),
-        root_path=request.scope["root_path"],
+async def _of_request(request: Request) -> RequestServices:
+    process, caller = await _of_process(request), request.state.caller
+    return RequestServices(
+        process, caller, Catalogue(process.reading, caller), request.scope["root_path"]
     )
 
 
-Provided = Annotated[Services, Depends(_of_caller)]  # for routes that are guarded
+RequestServicesDep = Annotated[RequestServices, Depends(_of_request)]  # for routes that are guarded

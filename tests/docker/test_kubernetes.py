@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from service.api.app import create_app
+from service.api.services import ProcessServices
 from service.contract.queue import connect
 from service.contract.settings import Settings, TraceSettings
 from service.redis_server import NoRedis, find_server
@@ -157,7 +158,7 @@ def test_our_pods_run_as_the_user_of_the_image_and_have_its_volumes(
 
 
 def test_ports_and_probes_are_those_of_the_image_and_the_app(pods: dict[str, Manifest]) -> None:
-    paths = set(create_app(Settings()).openapi()["paths"])
+    paths = set(create_app(ProcessServices.of(Settings(store_url="memory:"))).openapi()["paths"])
     for container, image in ours(pods):
         ports = {port["name"]: str(port["containerPort"]) for port in container.get("ports", [])}
         assert list(ports.values()) == values(image, "EXPOSE")

@@ -12,6 +12,7 @@ import redis
 from structlog.testing import capture_logs
 
 from service.api.app import create_app
+from service.api.services import ProcessServices
 from service.contract.arrays import pack_arrays
 from service.contract.artefacts import Artefact, Artefacts
 from service.contract.cards import ModelCard
@@ -205,7 +206,7 @@ def _area_of(curve: Curve) -> MetricArea:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app, started with these settings."""
-    app = create_app(settings)
+    app = create_app(ProcessServices.of(settings))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi.routing import iter_route_contexts
 
 from service.api.app import create_app
+from service.api.services import ProcessServices
 from service.contract.settings import Settings
 from service.keys import Scope, new_key
 from service.keys_file import change_keys
@@ -23,5 +24,7 @@ def bearing(token: str) -> dict[str, str]:
 
 def routes() -> list[tuple[str, str]]:
     """Every method and path of the app, but of files that are mounted."""
-    found = iter_route_contexts(create_app(Settings()).routes)
+    found = iter_route_contexts(
+        create_app(ProcessServices.of(Settings(store_url="memory:"))).routes
+    )
     return sorted((method, str(r.path)) for r in found for method in r.methods or ())

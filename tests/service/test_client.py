@@ -13,6 +13,7 @@ import uvicorn
 from PIL import Image
 
 from service.api.app import create_app
+from service.api.services import ProcessServices
 from service.client import AsyncClient, Client, ExplanationFailed, ShapshotError
 from service.client.calls import Look
 from service.contract.request import ExplanationSettings, Labels, Outputs
@@ -27,7 +28,7 @@ from tests.tiny import MODEL
 @pytest.fixture
 def url(settings: Settings) -> Iterator[str]:
     """The app, served on a port of its own by a thread of this process."""
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None)
+    config = uvicorn.Config(create_app(ProcessServices.of(settings)), port=0, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from service.api.app import create_app
 from service.api.edge.proxy import BehindProxy
+from service.api.services import ProcessServices
 from service.client import AsyncClient
 from service.contract.root_path import OURS
 from service.contract.settings import BadSettings, Settings, read_settings
@@ -116,7 +117,7 @@ async def test_what_is_not_there_is_named_as_the_client_asked_for_it(proxy, refu
 
 async def test_the_client_is_given_the_whole_address(start, settings, hand, new_card, photo):
     hand.announce(new_card())
-    app = create_app(settings.model_copy(update={"root_path": ROOT}))
+    app = create_app(ProcessServices.of(settings.model_copy(update={"root_path": ROOT})))
     async with (
         app.router.lifespan_context(app),
         AsyncClient(f"http://localhost{ROOT}/", transport=httpx.ASGITransport(app)) as client,

@@ -12,11 +12,10 @@ from service.api.edge.caller import OPERATOR
 from service.api.endpoints.events import events_of
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import LOOKS_AT_ONCE, Watch
-from service.api.services import READS_AT_ONCE, open_services
+from service.api.services import READS_AT_ONCE, ProcessServices
 from service.contract.names import CHANGES, new_id
 from service.contract.records import State
 from service.contract.schema import Status
-from service.contract.traces import Traces
 from tests.conftest import wait_until
 
 LOOK_AGAIN = "service.api.reading.watch.LOOK_AGAIN_S"
@@ -153,7 +152,8 @@ async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
 
 
 async def test_many_more_than_there_are_connections_may_wait_for_one(settings, accepted_id, hand):
-    async with open_services(settings, None, Traces()) as services:
+    services = ProcessServices.of(settings)
+    async with services.running():
         followers = [services.watch.follow(accepted_id) for _ in range(10 * READS_AT_ONCE)]
         assert await statuses(followers) == {Status.QUEUED}
         hand.succeed(accepted_id)
@@ -164,7 +164,8 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
     settings, mortal_redis, order, store, new_hand
 ):
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
-    async with open_services(mortal, None, Traces()) as services:
+    services = ProcessServices.of(mortal)
+    async with services.running():
         services.ledger.accept(explanation_id := new_id(), order, timeout_s=60)
         await until_subscribed(mortal_redis.url)
         stream = events_of(services.watch, explanation_id, "")

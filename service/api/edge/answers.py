@@ -16,15 +16,15 @@ class InPieces:
     Of what comes in parts, whoever makes them counts what it holds.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answers: Holding) -> None:
         self._app = app
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answers: Holding = scope["app"].state.services.answers
-        with answers.holding() as hold:
+        with self._answers.holding() as hold:
             await self._app(scope, receive, _Sending(scope, receive, send, hold))
 
 

@@ -26,4 +26,3 @@ class Caller:
 
 
 OPERATOR = Caller(None, CONTAINED[Scope.ADMIN])
-NOBODY = Caller("", frozenset())  # no name, so nobody's

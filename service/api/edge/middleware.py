@@ -21,23 +21,24 @@ log = structlog.get_logger(__name__)
 class Access:
     """Gives each request an id, tells how it went and turns what nobody expected into a problem."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange, metrics = Exchange(scope, send), _metrics(scope)
+        exchange = Exchange(scope, send)
         structlog.contextvars.clear_contextvars()
         with (
             structlog.contextvars.bound_contextvars(request_id=exchange.request_id),
-            metrics.in_progress.track_inprogress(),
+            self._metrics.in_progress.track_inprogress(),
         ):
             try:
                 await self._guarded(exchange, receive)
             finally:
-                exchange.tell(metrics)
+                exchange.tell(self._metrics)
 
     async def _guarded(self, exchange: "Exchange", receive: Receive) -> None:
         try:
@@ -98,11 +99,6 @@ def is_quiet(scope: Scope) -> bool:
     """A probe or a scrape, under whatever path a proxy shows us."""
     path: str = scope["path"].removeprefix(scope["root_path"])
     return path.startswith(QUIET)
-
-
-def _metrics(scope: Scope) -> Metrics:
-    metrics: Metrics = scope["app"].state.services.metrics
-    return metrics
 
 
 def _request_id(scope: Scope) -> str:

@@ -15,7 +15,7 @@ from service.api.protocol.headers import document_response, not_modified, prefer
 from service.api.protocol.responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.reading import batch_documents
 from service.api.reading.catalogue import BatchState
-from service.api.services import Provided, Services
+from service.api.services import RequestServices, RequestServicesDep
 from service.contract.names import new_batch_id
 from service.contract.request import BatchRequest
 from service.contract.schema import Batch, ErrorCode
@@ -33,7 +33,7 @@ _EXAMPLE = {"images": ["iVBORw0KGgo…", "iVBORw0KGgo…"]}
     openapi_extra=asks(BatchRequest, image=PICTURES, example=_EXAMPLE),
     responses=answers(Batch),
 )
-async def create_batch(request: Request, services: Provided) -> Response:
+async def create_batch(request: Request, services: RequestServicesDep) -> Response:
     """Ask for several pictures to be explained side by side: all are accepted, or none.
 
     A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
@@ -55,7 +55,7 @@ async def create_batch(request: Request, services: Provided) -> Response:
     openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
     responses=LOOK,
 )
-async def get_batch(request: Request, services: Provided, batch_id: str) -> Response:
+async def get_batch(request: Request, services: RequestServicesDep, batch_id: str) -> Response:
     """Look at a batch, or wait until all of it is done."""
     state, headers = await _awaited(request, services, batch_id)
     response = not_modified(request, batch_documents.etag_of(state)) or _answer(state, services)
@@ -68,11 +68,11 @@ async def get_batch(request: Request, services: Provided, batch_id: str) -> Resp
     response_model=Batch,
     responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
 )
-async def cancel_batch(services: Provided, batch_id: str) -> Response:
+async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
     """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
     state = await services.catalogue.batch(batch_id)
     for member in state.members.values():
-        await to_thread.run_sync(services.ledger.cancel, member.id)
+        await to_thread.run_sync(services.process.ledger.cancel, member.id)
     return _answer(await services.catalogue.batch(batch_id), services)
 
 
@@ -83,14 +83,14 @@ async def cancel_batch(services: Provided, batch_id: str) -> Response:
         ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
     ),
 )
-async def delete_batch(services: Provided, batch_id: str) -> Response:
+async def delete_batch(services: RequestServicesDep, batch_id: str) -> Response:
     """Delete a batch with all its explanations and all that was sent and found."""
     await services.catalogue.batch(batch_id)
-    return await remove(services, batch_id, what="an explanation of the batch")
+    return await remove(services.process, batch_id, what="an explanation of the batch")
 
 
 async def _awaited(
-    request: Request, services: Services, batch_id: str
+    request: Request, services: RequestServices, batch_id: str
 ) -> tuple[BatchState, dict[str, str]]:
     """The state, after the wait the client prefers, and the header that says so."""
     state = await services.catalogue.batch(batch_id)
@@ -99,11 +99,11 @@ async def _awaited(
         return state, {}
     with move_on_after(wait_s):
         for member in state.members.values():
-            await services.watch.until_done(member.id, wait_s)
+            await services.process.watch.until_done(member.id, wait_s)
     return await services.catalogue.batch(batch_id), {"Preference-Applied": f"wait={wait_s}"}
 
 
-def _answer(state: BatchState, services: Services, *, status_code: int = 200) -> Response:
+def _answer(state: BatchState, services: RequestServices, *, status_code: int = 200) -> Response:
     content = batch_documents.batch(state, services.root_path).model_dump_json()
     again_s = None if state.done else batch_documents.next_look_s(state)
     return document_response(content, batch_documents.etag_of(state), again_s, status_code)

@@ -17,7 +17,7 @@ from service.api.protocol.responses import problems
 from service.api.reading import documents
 from service.api.reading.catalogue import standing
 from service.api.reading.watch import Watch
-from service.api.services import Provided
+from service.api.services import RequestServicesDep
 from service.contract.hashes import READ_OFTEN
 from service.contract.records import State
 from service.contract.schema import ErrorCode
@@ -45,12 +45,14 @@ _STREAM = {
         **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
     },
 )
-async def follow_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
+async def follow_explanation(
+    request: Request, services: RequestServicesDep, explanation_id: str
+) -> Response:
     """Follow an explanation until it is done."""
     state = await services.catalogue.read(explanation_id)
     if state.status.done and request.headers.get("last-event-id") == str(state.version):
         return Response(status_code=204)  # tells a browser's EventSource to stop coming back
-    following = events_of(services.watch, explanation_id, services.root_path)
+    following = events_of(services.process.watch, explanation_id, services.root_path)
     return EventSourceResponse(following, ping=PING_S)
 
 

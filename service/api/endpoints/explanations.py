@@ -19,7 +19,7 @@ from service.api.protocol.headers import document_response, not_modified, prefer
 from service.api.protocol.responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.reading import documents
 from service.api.reading.catalogue import Cursor, standing
-from service.api.services import Provided, Services
+from service.api.services import RequestServices, RequestServicesDep
 from service.contract.names import new_id
 from service.contract.records import State
 from service.contract.request import ExplanationRequest
@@ -49,7 +49,7 @@ class ListQuery(BaseModel):
     openapi_extra=asks(ExplanationRequest, image=PICTURE, example=_EXAMPLE),
     responses=answers(Explanation),
 )
-async def create_explanation(request: Request, services: Provided) -> Response:
+async def create_explanation(request: Request, services: RequestServicesDep) -> Response:
     """Ask for a picture to be explained.
 
     What the same key asked before with the same files and settings, metadata and priority aside,
@@ -70,7 +70,9 @@ async def create_explanation(request: Request, services: Provided) -> Response:
     response_model=ExplanationList,
     responses=problems(ErrorCode.INVALID_PARAMETER),
 )
-async def list_explanations(services: Provided, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_explanations(
+    services: RequestServicesDep, query: Annotated[ListQuery, Query()]
+) -> Response:
     """List explanations, newest first."""
     after = Cursor.parse(query.cursor) if query.cursor else None
 
@@ -96,7 +98,9 @@ async def list_explanations(services: Provided, query: Annotated[ListQuery, Quer
     openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
     responses=LOOK,
 )
-async def get_explanation(request: Request, services: Provided, explanation_id: str) -> Response:
+async def get_explanation(
+    request: Request, services: RequestServicesDep, explanation_id: str
+) -> Response:
     """Look at an explanation, or wait until it is done."""
     state, headers = await _awaited(request, services, explanation_id)
     response = not_modified(request, documents.etag_of(state)) or await _answer(state, services)
@@ -109,10 +113,10 @@ async def get_explanation(request: Request, services: Provided, explanation_id: 
     response_model=Explanation,
     responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
 )
-async def cancel_explanation(services: Provided, explanation_id: str) -> Response:
+async def cancel_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
     """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
     await services.catalogue.read(explanation_id)
-    await to_thread.run_sync(services.ledger.cancel, explanation_id)
+    await to_thread.run_sync(services.process.ledger.cancel, explanation_id)
     return await _answer(await services.catalogue.read(explanation_id), services)
 
 
@@ -123,25 +127,25 @@ async def cancel_explanation(services: Provided, explanation_id: str) -> Respons
         ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
     ),
 )
-async def delete_explanation(services: Provided, explanation_id: str) -> Response:
+async def delete_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
     """Delete an explanation with all that was sent and found."""
     await services.catalogue.read(explanation_id)
-    return await remove(services, explanation_id, what="the explanation")
+    return await remove(services.process, explanation_id, what="the explanation")
 
 
 async def _awaited(
-    request: Request, services: Services, explanation_id: str
+    request: Request, services: RequestServices, explanation_id: str
 ) -> tuple[State, dict[str, str]]:
     """The state, after the wait the client prefers, and the header that says so."""
     present = await services.catalogue.read(explanation_id)
     wait_s = preferred_wait(request)
     if wait_s is None:
         return present, {}
-    state = await services.watch.until_done(explanation_id, wait_s)
+    state = await services.process.watch.until_done(explanation_id, wait_s)
     return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
 
 
-async def _answer(state: State, services: Services, *, status_code: int = 200) -> Response:
+async def _answer(state: State, services: RequestServices, *, status_code: int = 200) -> Response:
     again_s = None if state.status.done else documents.next_look_s(state)
     etag = documents.etag_of(state)
     content = await long_work.done(

@@ -10,7 +10,7 @@ from service.api.edge.belonging import mismatch
 from service.api.intake.resolve import LOADING_S, no_worker
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.responses import problems
-from service.api.services import Opened, Services
+from service.api.services import ProcessServices, ProcessServicesDep
 from service.contract.answer import Answer
 from service.contract.cards import ModelStatus
 from service.contract.identity import Match
@@ -50,12 +50,12 @@ async def check_live() -> Liveness:
         guarded=False,
     ),
 )
-async def check_ready(services: Opened) -> Readiness:
+async def check_ready(services: ProcessServicesDep) -> Readiness:
     """Answer 200 if a picture sent now would be explained, else the first reason why not."""
     return await to_thread.run_sync(_readiness, services)
 
 
-def _readiness(services: Services) -> Readiness:
+def _readiness(services: ProcessServices) -> Readiness:
     present = read_presence(services.redis)
     services.store.check()
     match = services.identity.look()

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from service.api.intake.methods import method_cards
 from service.api.protocol.errors import ApiError
 from service.api.protocol.responses import problems
-from service.api.services import Provided, Services
+from service.api.services import ProcessServices, RequestServicesDep
 from service.contract.cards import MethodList, ModelCard, ModelList, ModelSummary
 from service.contract.presence import read_presence
 from service.contract.schema import ErrorCode
@@ -16,9 +16,9 @@ router = APIRouter(prefix="/v1", tags=["models and methods"])
 
 
 @router.get("/models", responses=problems())
-async def list_models(services: Provided) -> ModelList:
+async def list_models(services: RequestServicesDep) -> ModelList:
     """List the models, the default first; a model that no live worker serves is unavailable."""
-    present = await to_thread.run_sync(read_presence, services.redis)
+    present = await to_thread.run_sync(read_presence, services.process.redis)
     return ModelList(items=[_summary(card) for card in present.cards])
 
 
@@ -27,13 +27,15 @@ def _summary(card: ModelCard) -> ModelSummary:
 
 
 @router.get("/models/{name}", response_model=ModelCard, responses=problems(ErrorCode.NOT_FOUND))
-async def get_model(services: Provided, name: str) -> Response:
+async def get_model(services: RequestServicesDep, name: str) -> Response:
     """The whole card of a model: all of the summary, and the label of every output."""
-    content = await to_thread.run_sync(_card, services, name)  # labels may be many thousands
+    content = await to_thread.run_sync(
+        _card, services.process, name
+    )  # labels may be many thousands
     return Response(content, media_type="application/json")
 
 
-def _card(services: Services, name: str) -> str:
+def _card(services: ProcessServices, name: str) -> str:
     """Raises ApiError."""
     present = read_presence(services.redis)
     for card in present.cards:

@@ -6,13 +6,13 @@ from anyio import to_thread
 from starlette.responses import Response
 
 from service.api.protocol.errors import ApiError, retry_after
-from service.api.services import Services
+from service.api.services import ProcessServices
 from service.contract.ledger import UnderWay
 from service.contract.schema import ErrorCode
 from service.contract.sweep import sweep
 
 
-async def remove(services: Services, id_: str, *, what: str) -> Response:
+async def remove(services: ProcessServices, id_: str, *, what: str) -> Response:
     """Delete an explanation or a batch; `what`: what may still be running. Raises ApiError."""
     try:
         ids = await to_thread.run_sync(services.ledger.delete, id_)

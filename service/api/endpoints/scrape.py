@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from service.api.protocol.responses import problems
-from service.api.services import Opened
+from service.api.services import ProcessServicesDep
 
 router = APIRouter(tags=["health"])
 _TEXT = {
@@ -16,7 +16,7 @@ _TEXT = {
 
 
 @router.get("/metrics", response_class=Response, responses={200: _TEXT, **problems()})
-async def get_metrics(services: Opened) -> Response:
+async def get_metrics(services: ProcessServicesDep) -> Response:
     """Tell what was done and is under way."""
     text = await to_thread.run_sync(generate_latest, services.metrics.registry)
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -15,7 +15,7 @@ from service.api.intake.label_maps import check_size, inspect_label_map
 from service.api.intake.resolve import check_regions, check_served, name_of, resolve
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError, retry_after
-from service.api.services import Services
+from service.api.services import ProcessServices, RequestServices
 from service.contract.cards import ModelCard
 from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.ledger import Claimed
@@ -45,35 +45,35 @@ log = structlog.get_logger(__name__)
 class Admit(Protocol):
     """Makes of an upload what is then known by the id."""
 
-    async def __call__(self, services: Services, upload: Upload, id_: str, /) -> None: ...
+    async def __call__(self, services: RequestServices, upload: Upload, id_: str, /) -> None: ...
 
 
-async def admit(services: Services, upload: Upload, explanation_id: str) -> None:
+async def admit(services: RequestServices, upload: Upload, explanation_id: str) -> None:
     """Check it against models and limits, keep what was sent, queue the job.
 
     Raises ApiError, Claimed.
     """
     [wanted] = await _examine(services, upload, priority="interactive")
-    accept = partial(services.ledger.accept, explanation_id, wanted.order)
-    enqueue = partial(_enqueue, services, upload, {explanation_id: wanted}, accept)
-    await to_thread.run_sync(enqueue, limiter=services.storing)
+    accept = partial(services.process.ledger.accept, explanation_id, wanted.order)
+    enqueue = partial(_enqueue, services.process, upload, {explanation_id: wanted}, accept)
+    await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
 
-async def admit_batch(services: Services, upload: Upload, batch_id: str) -> None:
+async def admit_batch(services: RequestServices, upload: Upload, batch_id: str) -> None:
     """The same with all pictures of a batch, or with none of them."""
     _check_size(services, len(upload.images))
     members = {new_id(): each for each in await _examine(services, upload, priority="batch")}
     orders = {
         id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
     }
-    accept = partial(services.ledger.accept_batch, batch_id, orders)
-    enqueue = partial(_enqueue, services, upload, members, accept)
-    await to_thread.run_sync(enqueue, limiter=services.storing)
+    accept = partial(services.process.ledger.accept_batch, batch_id, orders)
+    enqueue = partial(_enqueue, services.process, upload, members, accept)
+    await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
 
-def _check_size(services: Services, count: int) -> None:
+def _check_size(services: RequestServices, count: int) -> None:
     """Refuse what could not wait even alone: to come again would not help. Raises ApiError."""
-    limits = services.settings
+    limits = services.process.settings
     most = min(limits.max_queued, limits.max_queued_per_key if services.caller.name else count)
     if count > most:
         detail = f"only {most} may wait at once here: a batch may have as many pictures"
@@ -104,21 +104,24 @@ class Wanted:
     earlier: State | None
 
 
-async def _examine(services: Services, upload: Upload, *, priority: Priority) -> list[Wanted]:
+async def _examine(
+    services: RequestServices, upload: Upload, *, priority: Priority
+) -> list[Wanted]:
     """What is wanted of each picture; `priority`: where the settings say none."""
     wanted = partial(_wanted, services, upload, priority)
-    return await services.heavy.run(wanted)
+    return await services.process.heavy.run(wanted)
 
 
-def _wanted(services: Services, upload: Upload, priority: Priority) -> list[Wanted]:
-    if not services.identity.last.store_fits:
-        _check_store(services)
-    label_map = inspect_label_map(upload, services.settings.max_pixels, services.heavy.holding)
-    plan = _plan(services, upload, label_map, priority)
+def _wanted(services: RequestServices, upload: Upload, priority: Priority) -> list[Wanted]:
+    process = services.process
+    if not process.identity.last.store_fits:
+        _check_store(process)
+    label_map = inspect_label_map(upload, process.settings.max_pixels, process.heavy.holding)
+    plan = _plan(process, upload, label_map, priority)
     return [_want(services, upload, plan, label_map, *image) for image in upload.images.items()]
 
 
-def _check_store(services: Services) -> None:
+def _check_store(services: ProcessServices) -> None:
     """Refuse what would be written to a store where nobody would find it. Raises ApiError."""
     match = services.identity.recent()
     if not match.store_fits:
@@ -126,7 +129,7 @@ def _check_store(services: Services) -> None:
 
 
 def _plan(
-    services: Services, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
+    services: ProcessServices, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
 ) -> Plan:
     present = read_presence(services.redis)
     limits = services.settings
@@ -144,7 +147,7 @@ def _plan(
 
 
 def _want(
-    services: Services,
+    services: RequestServices,
     upload: Upload,
     plan: Plan,
     label_map: LabelMapInfo | None,
@@ -156,18 +159,18 @@ def _want(
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
     key = key_of_request(sha256, label_map, settings, model.fingerprint, card, owner)
-    earlier = services.ledger.earlier(key, owner) if upload.caching is Caching.USE else None
+    earlier = services.process.ledger.earlier(key, owner) if upload.caching is Caching.USE else None
     image = earlier.order.image if earlier and earlier.order else None
     if not earlier:
         plan.check_served()
     order = Order(
         settings=settings,
         model=model,
-        image=image or _inspect(services, name, content, sha256),
+        image=image or _inspect(services.process, name, content, sha256),
         label_map=label_map,
         owner=owner,
         request_id=request_id(),
-        traceparent=services.traces.traceparent(),
+        traceparent=services.process.traces.traceparent(),
         cache=key if model.fingerprint and upload.caching is not Caching.AVOID else None,
     )
     if card.input_shape:
@@ -178,7 +181,7 @@ def _want(
     return Wanted(plan, order, earlier)
 
 
-def _inspect(services: Services, name: str, content: bytes, sha256: str) -> ImageInfo:
+def _inspect(services: ProcessServices, name: str, content: bytes, sha256: str) -> ImageInfo:
     max_pixels, holding = services.settings.max_pixels, services.heavy.holding
     try:
         found = inspect_picture(content, max_pixels=max_pixels, holding=holding)
@@ -200,7 +203,10 @@ def _inspect(services: Services, name: str, content: bytes, sha256: str) -> Imag
 
 
 def _enqueue(
-    services: Services, upload: Upload, wanted: Mapping[str, Wanted], accept: Callable[..., None]
+    services: ProcessServices,
+    upload: Upload,
+    wanted: Mapping[str, Wanted],
+    accept: Callable[..., None],
 ) -> None:
     """The reservation comes first: whatever fails after it, the files are swept in the end."""
     _check_store(services)
@@ -230,7 +236,7 @@ def _no_room(full: NoRoom) -> ApiError:
     return ApiError(code, str(full), headers=retry_after(seconds))
 
 
-def _discard(services: Services, ids: Iterable[str]) -> None:
+def _discard(services: ProcessServices, ids: Iterable[str]) -> None:
     for explanation_id in ids:
         try:
             services.store.delete_explanation(explanation_id)

@@ -13,7 +13,7 @@ import structlog
 from fastapi import Request
 
 from service.api.edge.belonging import mismatch
-from service.api.services import Services
+from service.api.services import ProcessServices
 from service.api.version import version
 from service.contract.artefacts import Artefact, check_size
 from service.contract.cards import ModelCard
@@ -73,7 +73,7 @@ def key_of_request(
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
-def take_over(services: Services, earlier: State, id_: str) -> bool:
+def take_over(services: ProcessServices, earlier: State, id_: str) -> bool:
     """Give an explanation the artefacts of an earlier one; False where they are not all there.
 
     Only their sizes are compared here, as the store copies them by itself; whoever reads the copies
@@ -89,7 +89,7 @@ def take_over(services: Services, earlier: State, id_: str) -> bool:
     return True
 
 
-def note_missing(services: Services, state: State, error: MissingArtefact) -> None:
+def note_missing(services: ProcessServices, state: State, error: MissingArtefact) -> None:
     """Let an explanation answer no other request: an artefact of it is gone, or damaged.
 
     So with the earlier one that it was copied from, which may be damaged as well. Damage is

@@ -16,7 +16,7 @@ from service.api.edge.caller import Caller
 from service.api.intake.admission import Admit
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError
-from service.api.services import Services
+from service.api.services import ProcessServices, RequestServices
 from service.contract.ledger import Claimed
 from service.contract.names import as_text
 from service.contract.records import Claim
@@ -26,16 +26,16 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 async def admit_once(
-    services: Services, key: str | None, upload: Upload, id_: str, admit: Admit
+    services: RequestServices, key: str | None, upload: Upload, id_: str, admit: Admit
 ) -> str:
     """Admit the upload, unless it was before under this key; the id it has. Raises ApiError."""
     if key is None:
         await admit(services, upload, id_)
         return id_
     name, fingerprint = _name(services.caller, key), _fingerprint(upload)
-    if earlier := await to_thread.run_sync(_earlier, services, name, fingerprint):
+    if earlier := await to_thread.run_sync(_earlier, services.process, name, fingerprint):
         return earlier
-    claim = Claim(name, f"{fingerprint} {id_}", services.settings.idempotency_s)
+    claim = Claim(name, f"{fingerprint} {id_}", services.process.settings.idempotency_s)
     try:
         await admit(services, replace(upload, claim=claim), id_)
     except Claimed:  # by one that came at the same time
@@ -58,7 +58,7 @@ def _fingerprint(upload: Upload) -> str:
     return hashlib.sha256(" ".join([*upload.images, *hashes, canonical]).encode()).hexdigest()
 
 
-def _earlier(services: Services, name: str, fingerprint: str) -> str | None:
+def _earlier(services: ProcessServices, name: str, fingerprint: str) -> str | None:
     """None where the request is new, else the id it had before."""
     found = services.redis.get(name)
     if found is None:

@@ -8,15 +8,15 @@ from service.api.intake.admission import Admit
 from service.api.intake.caching import Caching
 from service.api.intake.idempotency import admit_once
 from service.api.intake.upload import Submission, read_upload
-from service.api.services import Services
+from service.api.services import RequestServices
 
 
 async def receive(
-    request: Request, services: Services, id_: str, submission: Submission, admit: Admit
+    request: Request, services: RequestServices, id_: str, submission: Submission, admit: Admit
 ) -> str:
     """Admit what is sent, by this id; the id it has. It is let go here: nobody waits with it."""
     key = request.headers.get("idempotency-key")
-    with services.bodies.holding() as hold:
-        upload = await read_upload(request, services.settings, hold, submission)
+    with services.process.bodies.holding() as hold:
+        upload = await read_upload(request, services.process.settings, hold, submission)
         upload = replace(upload, caching=Caching.of(request))
         return await admit_once(services, key, upload, id_, admit)

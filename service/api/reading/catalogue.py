@@ -69,9 +69,6 @@ class Catalogue:
         self._redis = connection
         self._caller = caller
 
-    def of(self, caller: Caller) -> "Catalogue":
-        return Catalogue(self._redis, caller)
-
     async def find(self, explanation_id: str) -> State | None:
         if not EXPLANATION_ID.fullmatch(explanation_id):
             return None

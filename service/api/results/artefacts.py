@@ -19,7 +19,7 @@ from service.api.protocol.errors import ApiError, retry_after
 from service.api.protocol.headers import not_modified
 from service.api.reading import documents
 from service.api.results.streams import Open, Stream
-from service.api.services import Services
+from service.api.services import ProcessServices
 from service.contract import arrays
 from service.contract.arrays import Arrays
 from service.contract.artefacts import Artefact, Artefacts, read_in_chunks, read_whole
@@ -72,7 +72,7 @@ def _position(outcome: Outcome, name: str) -> int:
 
 
 def load_arrays(
-    services: Services,
+    services: ProcessServices,
     state: State,
     outputs: Sequence[int] | None = None,
     *,
@@ -88,7 +88,7 @@ def load_arrays(
         return arrays.load_arrays(services.store, key, stored, told, outputs, names=names)
 
 
-def check_outputs(services: Services, state: State) -> None:
+def check_outputs(services: ProcessServices, state: State) -> None:
     """Look whether the arrays are of the outputs that the record names, before any is sent.
 
     Blocking. Raises ApiError, StoreError.
@@ -97,7 +97,7 @@ def check_outputs(services: Services, state: State) -> None:
 
 
 def by_output(
-    services: Services, state: State, outputs: Sequence[int], name: str
+    services: ProcessServices, state: State, outputs: Sequence[int], name: str
 ) -> Iterator[NDArray[np.float32]]:
     """One array's (H, W, C) of each of these outputs in turn, few of which are read at a time.
 
@@ -110,7 +110,7 @@ def by_output(
 
 
 def load_attributions(
-    services: Services, state: State, outputs: Sequence[int] | None = None
+    services: ProcessServices, state: State, outputs: Sequence[int] | None = None
 ) -> render.Attributions:
     """What is drawn of these outputs, by position; None: of all. As load_arrays."""
     with reading(services, state, "result"):
@@ -127,7 +127,7 @@ def names_of(outcome: Outcome) -> dict[int, str]:
     return dict(zip(indices, render.told_apart(labels, indices), strict=True))
 
 
-def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:
+def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[bytes]]:
     """The npz as the worker stored it: its size in bytes, and its content in chunks.
 
     The stored bytes are compared before this returns. Blocking, as each chunk is. Raises ApiError,
@@ -141,7 +141,7 @@ def read_npz(services: Services, state: State) -> tuple[int, Iterator[bytes]]:
     return npz.size, chain([first], chunks)
 
 
-def load_curves(services: Services, state: State) -> list[Curve]:
+def load_curves(services: ProcessServices, state: State) -> list[Curve]:
     """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
     of_curves = recorded(state).faithfulness
     with reading(services, state, "result"):
@@ -161,7 +161,7 @@ def load_curves(services: Services, state: State) -> list[Curve]:
     return curves
 
 
-def load_upload(services: Services, state: State) -> bytes:
+def load_upload(services: ProcessServices, state: State) -> bytes:
     """The picture as it was sent. Blocking. Raises ApiError, StoreError."""
     with reading(services, state, "picture"):
         if state.order is None:
@@ -180,7 +180,7 @@ def recorded(state: State) -> Artefacts:
 
 
 @contextmanager
-def reading(services: Services, state: State, what: str) -> Iterator[None]:
+def reading(services: ProcessServices, state: State, what: str) -> Iterator[None]:
     """Turns an artefact that is missing, damaged or cannot be drawn into ApiError.
 
     Raises StoreError in a wrong store.
@@ -225,7 +225,7 @@ async def answer(
 
 def stream(
     request: Request,
-    services: Services,
+    services: ProcessServices,
     open_: Open,
     media_type: str,
     *,

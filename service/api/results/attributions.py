@@ -17,7 +17,7 @@ from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.results.forms import Member, in_fortran_order, json_document, npy, npz
 from service.api.results.streams import Content
-from service.api.services import Provided, Services
+from service.api.services import ProcessServices, RequestServicesDep
 from service.contract.answer import Answer
 from service.contract.arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
 from service.contract.fingerprint import OF_MODEL
@@ -89,7 +89,7 @@ class AttributionsDocument(Answer):
 )
 async def get_attributions(
     request: Request,
-    services: Provided,
+    services: RequestServicesDep,
     explanation_id: str,
     query: Annotated[AttributionsQuery, Query()],
 ) -> Response:
@@ -108,8 +108,8 @@ async def get_attributions(
         _check_size(shape)
     return artefacts.stream(
         request,
-        services,
-        partial(_FORMS[form], services, state, kept),
+        services.process,
+        partial(_FORMS[form], services.process, state, kept),
         MEDIA_TYPES[form],
         name=f"{state.id}-attributions.{form}",
         etag=artefacts.etag_of(state, (form, kept)),
@@ -133,7 +133,7 @@ def _check_size(shape: tuple[int, ...]) -> None:
 # --- The content in each form: its bytes, where they are known, and its parts. They block.
 
 
-def _json(services: Services, state: State, kept: list[int]) -> Content:
+def _json(services: ProcessServices, state: State, kept: list[int]) -> Content:
     arrays = artefacts.load_arrays(services, state, kept)
     document = {
         "id": state.id,
@@ -146,20 +146,22 @@ def _json(services: Services, state: State, kept: list[int]) -> Content:
     return None, json_document(document)
 
 
-def _npy(services: Services, state: State, kept: list[int]) -> Content:
+def _npy(services: ProcessServices, state: State, kept: list[int]) -> Content:
     artefacts.check_outputs(services, state)
     shape = (*artefacts.recorded(state).shape[:3], len(kept))
     return npy(shape, artefacts.by_output(services, state, kept, "values"))
 
 
-def _npz(services: Services, state: State, kept: list[int]) -> Content:
+def _npz(services: ProcessServices, state: State, kept: list[int]) -> Content:
     if kept == list(range(artefacts.recorded(state).shape[3])):
         return artefacts.read_npz(services, state)
     others = artefacts.load_arrays(services, state, kept, names=OTHERS)
     return None, npz(_members(services, state, kept, others))
 
 
-def _members(services: Services, state: State, kept: list[int], others: Arrays) -> Iterator[Member]:
+def _members(
+    services: ProcessServices, state: State, kept: list[int], others: Arrays
+) -> Iterator[Member]:
     shape = (*artefacts.recorded(state).shape[:3], len(kept))
     dtype = np.dtype(np.float32)
     has_errors = artefacts.load_arrays(services, state, kept[:1], names=["standard_errors"])

@@ -17,7 +17,7 @@ from service.api.results import artefacts
 from service.api.results.attributions import MEDIA_TYPES
 from service.api.results.figures import FIGURE, FigureLook, figure_of
 from service.api.results.forms import Member, npz, rows
-from service.api.services import Provided, Services
+from service.api.services import ProcessServices, RequestServicesDep
 from service.contract.arrays import BY_OUTPUT
 from service.contract.fingerprint import OF_MODEL
 from service.contract.records import State
@@ -36,7 +36,9 @@ router = APIRouter(prefix="/v1/batches", tags=["results"])
     openapi_extra={"parameters": [IF_NONE_MATCH]},
     responses=shows_result(ErrorCode.NOT_ACCEPTABLE, content=binary(NPZ), description="The arrays"),
 )
-async def get_batch_attributions(request: Request, services: Provided, batch_id: str) -> Response:
+async def get_batch_attributions(
+    request: Request, services: RequestServicesDep, batch_id: str
+) -> Response:
     """The attributions of the N pictures that succeeded in one npz, as shap has them.
 
     `values` (N, H, W, C, K), `base_values` (N, K), `data` (N, H, W, C), `output_names` and
@@ -50,8 +52,8 @@ async def get_batch_attributions(request: Request, services: Provided, batch_id:
     results = [state.result for state in states.values()]
     return artefacts.stream(
         request,
-        services,
-        lambda: (None, npz(_members(services, states))),
+        services.process,
+        lambda: (None, npz(_members(services.process, states))),
         NPZ,
         name=f"{batch_id}-attributions.npz",
         etag=artefacts.etag_of(next(iter(states.values())), ("npz", results)),
@@ -66,11 +68,14 @@ async def get_batch_attributions(request: Request, services: Provided, batch_id:
     responses=FIGURE,
 )
 async def get_batch_heatmap(
-    request: Request, services: Provided, batch_id: str, query: Annotated[FigureLook, Query()]
+    request: Request,
+    services: RequestServicesDep,
+    batch_id: str,
+    query: Annotated[FigureLook, Query()],
 ) -> Response:
     """The attributions of the pictures that succeeded as one PNG, a picture a row."""
     batch = await services.catalogue.batch(batch_id)
-    return await figure_of(request, services, list(_succeeded(batch).values()), query)
+    return await figure_of(request, services.process, list(_succeeded(batch).values()), query)
 
 
 def _succeeded(batch: BatchState) -> Mapping[int, State]:
@@ -102,7 +107,7 @@ def _shape_of_each(states: Mapping[int, State]) -> tuple[int, int, int, int]:
     return first
 
 
-def _members(services: Services, states: Mapping[int, State]) -> Iterator[Member]:
+def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator[Member]:
     """The arrays that all of them have, stacked; what is large is read picture by picture."""
 
     def content(name: str) -> Iterator[bytes]:
@@ -123,7 +128,9 @@ def _members(services: Services, states: Mapping[int, State]) -> Iterator[Member
     yield Member.of("positions", np.array(list(states)))
 
 
-def _kinds(services: Services, state: State) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def _kinds(
+    services: ProcessServices, state: State
+) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and type of each large array there is; of what is by output one is read to find out."""
     arrays = artefacts.load_arrays(services, state, [0], names=LARGE)
     K = artefacts.recorded(state).shape[3]

@@ -13,7 +13,7 @@ from service.api.protocol.errors import ApiError
 from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.results.artefacts import PNG
-from service.api.services import Provided, Services
+from service.api.services import ProcessServices, RequestServices, RequestServicesDep
 from service.contract.answer import Answer
 from service.contract.outcome import Curve
 from service.contract.records import State
@@ -51,14 +51,14 @@ class FaithfulnessDocument(Answer):
     responses=shows_result(*PROBLEMS),
 )
 async def get_faithfulness(
-    request: Request, services: Provided, explanation_id: str, query: Narrowing
+    request: Request, services: RequestServicesDep, explanation_id: str, query: Narrowing
 ) -> Response:
     """The curves of the metrics asked for, each beside that of a random order."""
     state, shown = await _measured(services, explanation_id, query)
     etag = artefacts.etag_of(state, ("faithfulness", shown))
-    make = partial(_as_json, services, state, shown)
+    make = partial(_as_json, services.process, state, shown)
     name = f"{state.id}-faithfulness.json"
-    heavy, held = services.heavy, CURVES_BYTES
+    heavy, held = services.process.heavy, CURVES_BYTES
     return await artefacts.answer(request, make, JSON, name=name, etag=etag, heavy=heavy, held=held)
 
 
@@ -69,19 +69,19 @@ async def get_faithfulness(
     responses=shows_result(*PROBLEMS, content=binary(PNG), description="The chart"),
 )
 async def get_faithfulness_chart(
-    request: Request, services: Provided, explanation_id: str, query: Narrowing
+    request: Request, services: RequestServicesDep, explanation_id: str, query: Narrowing
 ) -> Response:
     """The same curves as a chart."""
     state, shown = await _measured(services, explanation_id, query)
     etag = artefacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
-    make = partial(_draw, services, state, shown)
+    make = partial(_draw, services.process, state, shown)
     name = f"{state.id}-faithfulness.png"
-    heavy, held = services.heavy, CURVES_BYTES + CHART_BYTES
+    heavy, held = services.process.heavy, CURVES_BYTES + CHART_BYTES
     return await artefacts.answer(request, make, PNG, name=name, etag=etag, heavy=heavy, held=held)
 
 
 async def _measured(
-    services: Services, explanation_id: str, query: FaithfulnessQuery
+    services: RequestServices, explanation_id: str, query: FaithfulnessQuery
 ) -> tuple[State, list[int]]:
     """An explanation that has curves, and the indices of the outputs shown. Raises ApiError."""
     state = await services.catalogue.read(explanation_id)
@@ -95,7 +95,7 @@ async def _measured(
     return state, [outcome.outputs[position].index for position in positions]
 
 
-def _curves(services: Services, state: State, shown: list[int]) -> list[Curve]:
+def _curves(services: ProcessServices, state: State, shown: list[int]) -> list[Curve]:
     """By metric, as asked for, and within it by output, as shown."""
     curves = artefacts.load_curves(services, state)
     metrics = list(dict.fromkeys(curve.metric for curve in curves))
@@ -105,12 +105,12 @@ def _curves(services: Services, state: State, shown: list[int]) -> list[Curve]:
     )
 
 
-def _as_json(services: Services, state: State, shown: list[int]) -> bytes:
+def _as_json(services: ProcessServices, state: State, shown: list[int]) -> bytes:
     curves = _curves(services, state, shown)
     return FaithfulnessDocument(id=state.id, curves=curves).model_dump_json().encode()
 
 
-def _draw(services: Services, state: State, shown: list[int]) -> bytes:
+def _draw(services: ProcessServices, state: State, shown: list[int]) -> bytes:
     curves = _curves(services, state, shown)
     names = artefacts.names_of(artefacts.outcome_of(state))
     with artefacts.reading(services, state, "result"):

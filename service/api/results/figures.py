@@ -15,7 +15,7 @@ from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
 from service.api.results import artefacts
 from service.api.results.artefacts import PNG
 from service.api.results.drawing import Look, TrueLabel, draw_figure, held_of_figure
-from service.api.services import Provided, Services
+from service.api.services import ProcessServices, RequestServicesDep
 from service.contract.records import State
 from service.contract.schema import ErrorCode
 
@@ -48,15 +48,15 @@ class FigureQuery(FigureLook):
     responses=FIGURE,
 )
 async def get_figure(
-    request: Request, services: Provided, query: Annotated[FigureQuery, Query()]
+    request: Request, services: RequestServicesDep, query: Annotated[FigureQuery, Query()]
 ) -> Response:
     """The attributions of several pictures as one PNG; their models may differ."""
     states = [await services.catalogue.read(explanation_id) for explanation_id in query.id]
-    return await figure_of(request, services, states, query)
+    return await figure_of(request, services.process, states, query)
 
 
 async def figure_of(
-    request: Request, services: Services, states: Sequence[State], query: FigureLook
+    request: Request, services: ProcessServices, states: Sequence[State], query: FigureLook
 ) -> Response:
     """The figure of explanations that are done, a row each. Raises ApiError."""
     _check(states, query)
@@ -87,7 +87,7 @@ def _check(states: Sequence[State], query: FigureLook) -> None:
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "true_label", received, lengths)
 
 
-def _draw(services: Services, states: Sequence[State], query: FigureLook) -> bytes:
+def _draw(services: ProcessServices, states: Sequence[State], query: FigureLook) -> bytes:
     labels = query.true_label or repeat(None, len(states))
     rows = [_row(services, state, label) for state, label in zip(states, labels, strict=True)]
     try:
@@ -96,7 +96,7 @@ def _draw(services: Services, states: Sequence[State], query: FigureLook) -> byt
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
 
 
-def _row(services: Services, state: State, true_label: str | None) -> render.Row:
+def _row(services: ProcessServices, state: State, true_label: str | None) -> render.Row:
     arrays = artefacts.load_attributions(services, state)
     scores = [output.score for output in artefacts.outcome_of(state).outputs]
     return render.Row(arrays, scores, true_label)

@@ -28,7 +28,7 @@ from service.api.results.drawing import (
     layer_size,
     lies_on_photo,
 )
-from service.api.services import Provided, Services
+from service.api.services import ProcessServices, RequestServicesDep
 from service.contract.pictures import PictureError, decode_picture
 from service.contract.records import State
 from service.contract.schema import ErrorCode
@@ -70,7 +70,7 @@ class HeatmapQuery(Look):
 )
 async def get_heatmap(
     request: Request,
-    services: Provided,
+    services: RequestServicesDep,
     explanation_id: str,
     query: Annotated[HeatmapQuery, Query()],
 ) -> Response:
@@ -78,7 +78,7 @@ async def get_heatmap(
     state = await services.catalogue.read(explanation_id)
     shown = artefacts.positions(artefacts.outcome_of(state), query.output)
     etag = artefacts.etag_of(state, (request.app.version, shown, query))
-    make = partial(_draw, services, state, shown, query)
+    make = partial(_draw, services.process, state, shown, query)
     name = f"{state.id}-{query.style}.png"
     return await artefacts.answer(
         request,
@@ -86,7 +86,7 @@ async def get_heatmap(
         PNG,
         name=name,
         etag=etag,
-        heavy=services.heavy,
+        heavy=services.process.heavy,
         held=_held(state, len(shown), query),
     )
 
@@ -112,7 +112,9 @@ def _photo_size(state: State) -> render.Size:
     return (image.width, image.height) if image else (crop.right, crop.bottom)
 
 
-def _draw(services: Services, state: State, shown: Sequence[int], query: HeatmapQuery) -> bytes:
+def _draw(
+    services: ProcessServices, state: State, shown: Sequence[int], query: HeatmapQuery
+) -> bytes:
     try:
         subject = _subject(services, state, shown, query.true_label)
         return draw(subject, query.style, query.size, query)
@@ -121,7 +123,7 @@ def _draw(services: Services, state: State, shown: Sequence[int], query: Heatmap
 
 
 def _subject(
-    services: Services, state: State, shown: Sequence[int], true_label: str | None
+    services: ProcessServices, state: State, shown: Sequence[int], true_label: str | None
 ) -> Subject:
     outcome = artefacts.outcome_of(state)
     return Subject(
@@ -135,7 +137,7 @@ def _subject(
     )
 
 
-def _photo(services: Services, state: State) -> NDArray[np.uint8]:
+def _photo(services: ProcessServices, state: State) -> NDArray[np.uint8]:
     """The upright upload (H0, W0, 3)."""
     content = artefacts.load_upload(services, state)
     try:

@@ -16,7 +16,7 @@ from service.api.protocol.headers import negotiate_form
 from service.api.protocol.responses import IF_NONE_MATCH, shows_result
 from service.api.results import artefacts
 from service.api.results.geometry import box_of, in_upload, measure, point_of
-from service.api.services import Provided, Services
+from service.api.services import ProcessServices, RequestServicesDep
 from service.contract.arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
 from service.contract.outcome import Outcome
 from service.contract.records import State
@@ -68,7 +68,7 @@ class RegionsQuery(BaseModel):
 )
 async def get_regions(
     request: Request,
-    services: Provided,
+    services: RequestServicesDep,
     explanation_id: str,
     query: Annotated[RegionsQuery, Query()],
 ) -> Response:
@@ -84,11 +84,11 @@ async def get_regions(
     rows = _count_rows(state, outcome, len(kept))
     return await artefacts.answer(
         request,
-        partial(_FORMS[form], services, state, outcome, kept),
+        partial(_FORMS[form], services.process, state, outcome, kept),
         MEDIA_TYPES[form],
         name=f"{state.id}-regions.{form}",
         etag=artefacts.etag_of(state, ("regions", request.app.version, form, kept)),
-        heavy=services.heavy,
+        heavy=services.process.heavy,
         held=rows * ROW_BYTES + 2**20,
     )
 
@@ -112,12 +112,12 @@ def _count_rows(state: State, outcome: Outcome, outputs: int) -> int:
 # --- The content in each form. They block.
 
 
-def _json(services: Services, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
+def _json(services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
     regions = _regions(services, state, outcome, kept)
     return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
 
 
-def _csv(services: Services, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
+def _csv(services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -138,7 +138,7 @@ _FORMS = {"json": _json, "csv": _csv}
 
 
 def _regions(
-    services: Services, state: State, outcome: Outcome, kept: Sequence[int]
+    services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]
 ) -> list[Region]:
     """By number. Raises ApiError, StoreError."""
     names = (*REGIONS, *ERRORS_OF_REGIONS)
