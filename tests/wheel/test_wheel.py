@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1200)]
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, as setuptools leaves its work beside the sources."""
+    """The one in SHAPSHOT_WHEEL, else built from a copy, as setuptools writes beside sources."""
+    if given := os.environ.get("SHAPSHOT_WHEEL"):
+        return Path(given).resolve()
     folder = tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
