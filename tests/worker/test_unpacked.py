@@ -1,6 +1,7 @@
 """Files that would unpack to gigabytes are refused by what they declare, in little memory."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -130,6 +131,49 @@ def test_layers_that_ask_for_more_than_the_file_has_are_refused_before_they_are_
         "its layers ask for weights that are 2945 MiB unpacked; at most 64 MiB"
     )
     assert grown < ALLOWED
+
+
+def mobilenet():
+    keras.utils.set_random_seed(1)
+    return keras.applications.MobileNet(weights=None, input_shape=(32, 32, 3))
+
+
+APPLICATION = 'application = "MobileNet"\ninput_shape = [32, 32, 3]\nweights = "{}"'
+
+
+def test_weights_of_an_application_are_refused_before_they_are_unpacked(tmp_path):
+    """Some 16 MB of true ones, so that 325 MiB are allowed, and a bias of zeros."""
+    mobilenet().save(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        bias(file, shape=(2**29,), chunks=(2**18,))
+    grown, reason = opened_in_a_process(tmp_path, APPLICATION.format("a.h5"))
+    assert re.match(r"its weights are 20\d\d MiB unpacked; at most 3\d\d MiB, for a file", reason)
+    assert grown < ALLOWED
+
+
+def test_an_archive_with_weights_of_an_application_is_refused_before_it_is_unpacked(tmp_path):
+    mobilenet().save(tmp_path / "a.keras")
+    deflate(tmp_path / "a.keras", "model.weights.h5", 1024 * MIB)
+    grown, reason = opened_in_a_process(tmp_path, APPLICATION.format("a.keras"))
+    assert re.match(r"its members are 10\d\d MiB unpacked; at most 3\d\d MiB, for a file", reason)
+    assert grown < ALLOWED
+
+
+def test_an_application_that_asks_for_too_much_is_refused_before_it_is_made(tmp_path):
+    """A dense layer of VGG16 on 2000 x 2000 pixels has more weights than all of ImageNet."""
+    wanted = 'application = "VGG16"\ninput_shape = [2000, 2000, 3]\nweights = "none"'
+    grown, reason = opened_in_a_process(tmp_path, wanted)
+    assert re.match(r"its layers ask for weights that are \d+ MiB .* 4096 MiB, its max_b", reason)
+    assert grown < ALLOWED
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.weights.h5", "a.keras"])
+def test_weights_of_an_application_are_those_of_its_file(tmp_path, serve, name):
+    (mobilenet().save_weights if "weights" in name else mobilenet().save)(tmp_path / name)
+    served = serve("[models.a]\n" + APPLICATION.format(name)).get("a")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    expected = mobilenet()(pictures / 127.5 - 1).numpy()
+    np.testing.assert_allclose(served.predictor(pictures), expected, rtol=1e-4)
 
 
 def test_a_member_that_is_packed_otherwise_is_refused(tmp_path, serve):

@@ -5,12 +5,15 @@ import inspect
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
+from worker.models.keras_files import checked_weights, load_weights, model_in_room
+from worker.models.unpacked import Room
 
 SILENCE_S = 30  # a server silent for so long ends a download
 
@@ -26,14 +29,34 @@ def open_application(
     if build is None:
         known = ", ".join(_constructors(keras.applications))
         raise ModelUnavailable(f"keras.applications has no {name}; it has {known}")
-    if isinstance(weights, Path) and not weights.is_file():
-        raise ModelUnavailable(f"{weights} is no file")
-    with keras_downloads(f"weights of {name}", weights_cache):
-        if weights == "none":
-            keras.utils.set_random_seed(0)  # the same random weights, and digest, in every worker
-        chosen = None if weights == "none" else str(weights)
-        model = build(weights=chosen, input_shape=entry.input_shape)
+    if weights == "imagenet":
+        with keras_downloads(f"weights of {name}", weights_cache):
+            model = build(weights="imagenet", input_shape=entry.input_shape)
+    else:
+        with ThreadPoolExecutor(1) as alone:  # Keras keeps what it has begun in its thread
+            model = alone.submit(_build, build, entry).result()
     return model, sys.modules[build.__module__].preprocess_input
+
+
+def _build(build: Callable[..., Any], entry: ModelEntry) -> Any:
+    """The network with weights of a file, or random ones. Raises ModelUnavailable."""
+    import keras
+
+    if not isinstance(entry.weights, Path):
+        keras.utils.set_random_seed(0)  # the same random weights, and digest, in every worker
+        with model_in_room(Room.up_to(entry.max_bytes)) as check:
+            model = build(weights=None, input_shape=entry.input_shape)
+            check(model)
+        return model
+    if not entry.weights.is_file():
+        raise ModelUnavailable(f"{entry.weights} is no file")
+    room = Room.of(entry.weights.stat().st_size, entry.max_bytes)
+    with checked_weights(entry.weights, room) as weights:
+        with model_in_room(room) as check:
+            model = build(weights=None, input_shape=entry.input_shape)
+            check(model)
+        load_weights(model, weights)
+    return model
 
 
 @contextmanager

@@ -47,6 +47,7 @@ def _of_keras(path: Path) -> Path:
 
 
 RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]
+KerasFile = Annotated[RelativePath, AfterValidator(_of_keras)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
@@ -55,11 +56,11 @@ class ModelEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: Annotated[RelativePath, AfterValidator(_of_keras)] | None = None
+    file: KerasFile | None = None
     saved_model: RelativePath | None = None
     application: str | None = None
     package: PackagedNetwork | None = None
-    weights: Literal["imagenet", "none"] | RelativePath | None = None
+    weights: Literal["imagenet", "none"] | KerasFile | None = None
     labels: list[str] | Literal["imagenet"] | RelativePath | None = None
     preprocessing: PreprocessingOrName | None = None
     backend: Backend = "tensorflow"

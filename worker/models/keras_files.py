@@ -9,8 +9,9 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,68 @@ def open_keras_file(path: Path, *, max_bytes: int) -> Any:
         return alone.submit(read, path, room).result()
 
 
+@contextmanager
+def checked_weights(path: Path, room: Room) -> Iterator[Path]:
+    """Give an HDF5 file with the weights that a Keras file has, checked for their size.
+
+    Raises ModelUnavailable.
+    """
+    if path.suffix == ".keras":
+        with _archive(path, room) as archive, _weights_in(archive, room) as weights:
+            yield weights
+    else:
+        with _hdf5(path) as file:
+            check_hdf5(file, room)
+        yield path
+
+
+@contextmanager
+def model_in_room(room: Room) -> Iterator[Callable[[Any], None]]:
+    """Make a Keras model here, and have its variables checked before they have values.
+
+    Given is what checks a model. Raises ModelUnavailable.
+    """
+    import keras
+    from keras.src.saving.serialization_lib import ObjectSharingScope  # as Keras loads archives
+
+    with keras.StatelessScope() as scope, ObjectSharingScope():  # values come when the first ends
+
+        def check(model: Any) -> None:
+            try:
+                check_weights([(each.shape, each.dtype) for each in model.variables], room)
+            except ModelUnavailable:
+                scope.initialize_variables = False
+                raise
+
+        yield check
+
+
+def load_weights(model: Any, weights: Path) -> None:
+    """Load them where each layer finds its own. Raises ModelUnavailable, and what Keras raises."""
+    with warnings.catch_warnings():  # Keras would go on with random weights
+        warnings.filterwarnings("error", message="Skipping nested container", category=UserWarning)
+        try:
+            model.load_weights(weights)
+        except UserWarning as warning:
+            said = in_short(warning)
+            raise ModelUnavailable(f"the file has no weights for some layers: {said}") from warning
+
+
 def _open_archive(path: Path, room: Room) -> Any:
+    with _archive(path, room) as archive:
+        if any(
+            member.filename.startswith("assets/") and member.file_size
+            for member in archive.infolist()
+        ):
+            raise ModelUnavailable(f"{path} has assets, as layers of text have them: none are read")
+        version = str(_json(archive.read(METADATA), METADATA).get("keras_version", ""))
+        config = _json(archive.read(CONFIG), CONFIG)
+        with _weights_in(archive, room) as weights:
+            return _explained(version, lambda: _load(config, version, weights, room, modern=True))
+
+
+@contextmanager
+def _archive(path: Path, room: Room) -> Iterator[zipfile.ZipFile]:
     if not zipfile.is_zipfile(path):
         raise ModelUnavailable(f"{path} is cut short, or was not saved by Keras: it is no archive")
     with zipfile.ZipFile(path) as archive:
@@ -45,20 +107,19 @@ def _open_archive(path: Path, room: Room) -> Any:
             raise ModelUnavailable(
                 f"{path} was not saved by Keras: it has no {', '.join(sorted(missing))}"
             )
-        if any(
-            member.filename.startswith("assets/") and member.file_size
-            for member in archive.infolist()
-        ):
-            raise ModelUnavailable(f"{path} has assets, as layers of text have them: none are read")
-        version = str(_json(archive.read(METADATA), METADATA).get("keras_version", ""))
-        config = _json(archive.read(CONFIG), CONFIG)
-        with tempfile.TemporaryDirectory() as folder:
-            weights = Path(folder) / WEIGHTS
-            with archive.open(WEIGHTS) as packed, weights.open("wb") as file:
-                shutil.copyfileobj(packed, file)
-            with _hdf5(weights) as file:
-                check_hdf5(file, room)
-            return _explained(version, lambda: _load(config, version, weights, room, modern=True))
+        yield archive
+
+
+@contextmanager
+def _weights_in(archive: zipfile.ZipFile, room: Room) -> Iterator[Path]:
+    """The file of its weights, unpacked and checked."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / WEIGHTS
+        with archive.open(WEIGHTS) as packed, weights.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        with _hdf5(weights) as file:
+            check_hdf5(file, room)
+        yield weights
 
 
 def _open_hdf5(path: Path, room: Room) -> Any:
@@ -81,23 +142,10 @@ def _load(config: Config, version: str, weights: Path, room: Room, *, modern: bo
         config = translate(config, keras2=keras2)
     _check_code(config)
     config.pop("compile_config", None)
-    from keras.src.saving.serialization_lib import ObjectSharingScope  # as Keras loads archives
-
-    # Variables have no values before the first scope ends
-    with keras.StatelessScope() as scope, ObjectSharingScope():
+    with model_in_room(room) as check:
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-        try:
-            check_weights([(each.shape, each.dtype) for each in model.variables], room)
-        except ModelUnavailable:
-            scope.initialize_variables = False
-            raise
-    with warnings.catch_warnings():  # Keras would go on with random weights
-        warnings.filterwarnings("error", message="Skipping nested container", category=UserWarning)
-        try:
-            model.load_weights(weights)
-        except UserWarning as warning:
-            said = in_short(warning)
-            raise ModelUnavailable(f"the file has no weights for some layers: {said}") from warning
+        check(model)
+    load_weights(model, weights)
     return model
 
 

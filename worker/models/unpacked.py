@@ -35,6 +35,11 @@ class Room:
         by_size = max(ALWAYS, EXPANSION * size)
         if by_size < max_bytes:
             return cls(by_size, f"{by_size / MIB:.0f} MiB, for a file of {size / MIB:.1f} MiB")
+        return cls.up_to(max_bytes)
+
+    @classmethod
+    def up_to(cls, max_bytes: int) -> "Room":
+        """Of a model whose weights are in no file."""
         return cls(max_bytes, f"{max_bytes / MIB:.0f} MiB, its max_bytes")
 
     def check(self, wanted: int, what: str) -> None:
