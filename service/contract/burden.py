@@ -99,7 +99,7 @@ def _check_codec(image: ImageFile.ImageFile) -> None:
 
 def _pixels_of_a_part(image: ImageFile.ImageFile) -> int:
     """Of what is decoded whole: a strip or a tile of a TIFF, and all of other pictures."""
-    tags = getattr(image, "tag_v2", {})
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     columns, rows = int(tags.get(_COLUMNS, image.width)), int(tags.get(_ROWS, image.height))
     width = int(tags.get(_TILE_COLUMNS, columns))
     height = int(tags.get(_TILE_ROWS, min(rows, tags.get(_STRIP_ROWS, rows))))

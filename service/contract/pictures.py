@@ -264,7 +264,11 @@ def _check_scans(picture: jpeg.Jpeg, image: Image.Image) -> None:
 
 def _mend_palette(image: ImageFile.ImageFile) -> None:
     """A palette of TIFF is of 16 bits; some writers give 8, which Pillow makes black of."""
-    colours = getattr(image, "tag_v2", {}).get(tiff.COLOUR_MAP, ())
+    colours = (
+        image.tag_v2.get(tiff.COLOUR_MAP)
+        if isinstance(image, TiffImagePlugin.TiffImageFile)
+        else None
+    )
     if colours and image.mode in ("P", "PA") and max(colours) < 256:
         image.palette = ImagePalette.raw("RGB;L", bytes(colours))
 

@@ -68,7 +68,7 @@ class Outputs(Request):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Outputs":
-        given = [name for name in ("top", "indices", "labels") if getattr(self, name) is not None]
+        given = [name for name, value in self if value is not None]
         if len(given) != 1:
             raise ValueError(
                 f"give exactly one of top, indices and labels; received {given or 'none of them'}"

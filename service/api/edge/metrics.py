@@ -5,6 +5,7 @@ Label values are few and known before: templates of routes, never paths; codes, 
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from starlette.routing import Mount, Route
 from starlette.types import Scope
 
 from service.api.protocol.errors import HTTP_METHODS
@@ -57,4 +58,5 @@ class Metrics:
 
 def route_of(scope: Scope) -> str:
     """The template of a request's path, as in `/v1/explanations/{explanation_id}`."""
-    return getattr(scope.get("route"), "path", UNMATCHED)
+    route = scope.get("route")
+    return route.path if isinstance(route, Route | Mount) else UNMATCHED

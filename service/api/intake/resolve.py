@@ -33,8 +33,6 @@ from service.contract.size import Shape, count_numbers, count_outputs, most_outp
 from service.contract.view import view
 
 DEFAULT_TOP = 4
-# What the file of models tells of a model before it is loaded, and its pictures depend on
-KNOWN_BEFORE = ("input_shape", "preprocessing", "fit", "fits")
 LARGEST_KERNEL = 4096  # pixels
 FEWEST_SEGMENTS = 2  # of SLIC
 LOADING_S = 5  # a model that is loading is worth asking for again after so long
@@ -78,12 +76,16 @@ def check_served(name: str | None, used: ModelCard, cards: Sequence[ModelCard]) 
     """Raises ApiError where no worker can use the model of that name, or the default one, or will.
 
     used: its card when a worker last could. A model that is loading is waited for, as long as what
-    is known of it before is as it was; a worker that finds it to be another one explains nothing.
+    the file of models tells of it is as it was; a worker that finds another one explains nothing.
     """
     card = _find_card(name, cards)
-    waited_for = card.status is ModelStatus.LOADING and all(
-        getattr(card, known) in (None, getattr(used, known)) for known in KNOWN_BEFORE
+    as_before = (
+        card.input_shape in (None, used.input_shape)
+        and card.preprocessing == used.preprocessing
+        and card.fit == used.fit
+        and card.fits == used.fits
     )
+    waited_for = card.status is ModelStatus.LOADING and as_before
     if card.status is not ModelStatus.AVAILABLE and not waited_for:
         raise _unavailable(card)
 
@@ -187,8 +189,11 @@ def _usual(method: Method, shape: Shape) -> Superpixels:
 def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
     if not isinstance(superpixels, Grid):
         return
-    for name, most in zip(("rows", "columns"), shape, strict=False):
-        received = getattr(superpixels, name)
+    rows, columns, _ = shape
+    for name, received, most in (
+        ("rows", superpixels.rows, rows),
+        ("columns", superpixels.columns, columns),
+    ):
         if received > most:
             said = f"the model's pictures have {most} {name} of pixels"
             bounds = {"minimum": 1, "maximum": most}

@@ -6,8 +6,7 @@ from functools import lru_cache
 
 from service.api.protocol.errors import failure_problem
 from service.contract.hashes import READ_OFTEN
-from service.contract.outcome import Outcome
-from service.contract.records import Order, State
+from service.contract.records import State
 from service.contract.schema import Explanation, Progress, Status
 
 BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 3072, 256  # about, of JSON; the first without outputs
@@ -16,7 +15,7 @@ LONGEST_PAUSE_S = 10  # between two looks at an explanation
 
 def explanation(state: State, root_path: str) -> Explanation:
     """The document of an explanation that has not expired; its links are under root_path."""
-    order = state.order
+    order, found = state.order, state.outcome
     if order is None:
         raise ValueError(f"{state.id} has expired and has no document")
     return Explanation(
@@ -30,10 +29,25 @@ def explanation(state: State, root_path: str) -> Explanation:
         expires_at=moment_or_none(state.expires_at),
         attempts=state.attempts,
         cached_from=state.cached_from,
-        model=state.outcome.model if state.outcome else order.model,
-        **_asked(order),
+        model=found.model if found else order.model,
+        settings=order.settings,
+        image=order.image,
+        label_map=order.label_map,
         progress=progress(state),
-        **_found(state.outcome),
+        partial=found and found.partial,
+        solution_concept=found and found.solution_concept,
+        players=found and found.players,
+        region_count=found and found.region_count,
+        unresolved=found and found.unresolved,
+        outputs=found and found.outputs,
+        efficiency_gap=found and found.efficiency_gap,
+        target_reached=found and found.target_reached,
+        warnings=found and found.warnings,
+        metrics=found and found.metrics,
+        crop=found and found.crop,
+        placement=found and found.placement,
+        runtime=found and found.runtime,
+        timings=found and found.timings,
         links=links(state, root_path),
         error=failure_problem(state.error) if state.error else None,
     )
@@ -83,32 +97,6 @@ def next_look_s(state: State) -> int:
     """When it is worth asking again, in whole seconds."""
     eta = state.progress.eta_s or 1.0
     return math.ceil(min(max(eta, 1.0), LONGEST_PAUSE_S))
-
-
-def _asked(order: Order) -> dict[str, object]:
-    names = ("settings", "image", "label_map")
-    return {name: getattr(order, name) for name in names}
-
-
-def _found(outcome: Outcome | None) -> dict[str, object]:
-    """The outcome's fields as the document has them; null until there is one."""
-    names = (
-        "partial",
-        "solution_concept",
-        "players",
-        "region_count",
-        "unresolved",
-        "outputs",
-        "efficiency_gap",
-        "target_reached",
-        "warnings",
-        "metrics",
-        "crop",
-        "placement",
-        "runtime",
-        "timings",
-    )
-    return {name: getattr(outcome, name, None) for name in names}
 
 
 def progress(state: State) -> Progress:
