@@ -4,7 +4,7 @@ from typing import Any
 
 from service.contract.cards import ModelCard, ModelStatus
 from service.contract.fingerprint import ModelParts, ModelRef, fingerprint_of
-from service.contract.outcome import Crop, Outcome, OutputResult, Placement, Runtime, Timings
+from service.contract.outcome import Outcome, OutputResult, Rectangle, Runtime, Timings
 from service.contract.records import Order
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo
@@ -68,8 +68,8 @@ OUTCOME = Outcome(
     target_reached=None,
     warnings=[],
     metrics=[],
-    crop=Crop(left=0, top=0, right=60, bottom=40),
-    placement=Placement(left=0, top=0, right=12, bottom=8),
+    crop=Rectangle(left=0, top=0, right=60, bottom=40),
+    placement=Rectangle(left=0, top=0, right=12, bottom=8),
     runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
     timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
 )

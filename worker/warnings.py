@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from service.contract.cards import ModelCard
-from service.contract.outcome import Crop
+from service.contract.outcome import Rectangle
 from service.contract.pictures import Picture
 from service.contract.records import Count
 from service.contract.schema import ImageInfo
@@ -168,7 +168,7 @@ def of_hidden_nan(
             yield _warning(WarningCode.NAN_HIDDEN, detail)
 
 
-def of_crop(crop: Crop, image: ImageInfo) -> Iterator[ResultWarning]:
+def of_crop(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:
     """Whether much of the upright upload is outside what the model saw."""
     width = min(crop.right, image.width) - max(crop.left, 0)
     height = min(crop.bottom, image.height) - max(crop.top, 0)

@@ -44,6 +44,13 @@ class BatchAttributions:
     models: list[ModelRef] | None  # what computed each
     ids: list[str]  # of the explanations
     positions: list[int]  # of their pictures in the upload, from 0
+    regions: NDArray[np.int32] | None = None  # (N, H, W) or (N, H, W, C)
+    region_counts: NDArray[np.int64] | None = None  # (N,), regions of each; R is the largest
+    region_players: NDArray[np.int64] | None = None  # (N, R); 0 beyond the regions of a picture
+    region_values: NDArray[np.float64] | None = None  # (N, R, K); there NaN, as the following
+    region_standard_errors: NDArray[np.float64] | None = None  # (N, R, K)
+    region_low: NDArray[np.float64] | None = None  # (N, R, K)
+    region_high: NDArray[np.float64] | None = None  # (N, R, K)
 
 
 def read_npz(content: bytes) -> Attributions:

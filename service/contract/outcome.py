@@ -7,6 +7,26 @@ from service.contract.fingerprint import ModelRef
 from service.contract.request import Metric
 from service.contract.warnings import ResultWarning
 
+# Told of a result, and of an explanation once it has one
+REGION_COUNT = (
+    "How many regions are told apart: see the link `regions`; null where they are too many for a "
+    "table"
+)
+UNRESOLVED = (
+    "The chance that two elements of the picture, drawn from different players, have credit that "
+    "is not told apart yet: 1 before anything is known, never rising with evaluations, 0 where "
+    "nothing is left to divide"
+)
+TARGET_REACHED = (
+    "Whether every standard error is at most target_standard_error; null where none was asked for"
+)
+WARNINGS = "Reasons to doubt the result, none for a good one"
+CROP = "The part of the upright picture that the model saw"
+PLACEMENT = (
+    "Where in the model's picture that part lies: all of it, unless fit is pad; what is around it "
+    "has no credit"
+)
+
 
 class OutputResult(Answer):
     """One explained output, after the link: score = base_value + attribution_sum + gap."""
@@ -80,20 +100,8 @@ class Timings(Answer):
     store_s: float
 
 
-class Crop(Answer):
-    """The part of the upright picture that the model saw; right and bottom exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-class Placement(Answer):
-    """Where in the model's picture that part lies: all of it, unless fit is pad.
-
-    In pixels of the model's picture; right and bottom exclusive. What is around it has no credit.
-    """
+class Rectangle(Answer):
+    """A part of a picture, in its pixels; right and bottom exclusive."""
 
     left: int
     top: int
@@ -109,23 +117,14 @@ class Outcome(Answer):
     solution_concept: str
     evaluations: int
     players: int
-    region_count: int | None = Field(
-        description="How many regions are told apart; null where they are too many for `regions`"
-    )
-    unresolved: float = Field(
-        description="The chance that two elements of the picture, drawn from different players, "
-        "have credit that is not told apart yet: 1 before anything is known, never rising with "
-        "evaluations, 0 where nothing is left to divide"
-    )
+    region_count: int | None = Field(description=REGION_COUNT)
+    unresolved: float = Field(description=UNRESOLVED)
     outputs: list[OutputResult]
     efficiency_gap: float = Field(description="Largest absolute gap over the outputs")
-    target_reached: bool | None = Field(
-        description="Whether every standard error is at most target_standard_error; null where "
-        "none was asked for"
-    )
-    warnings: list[ResultWarning]
+    target_reached: bool | None = Field(description=TARGET_REACHED)
+    warnings: list[ResultWarning] = Field(description=WARNINGS)
     metrics: list[MetricArea]
-    crop: Crop
-    placement: Placement
+    crop: Rectangle = Field(description=CROP)
+    placement: Rectangle = Field(description=PLACEMENT)
     runtime: Runtime
     timings: Timings

@@ -7,9 +7,23 @@ from pydantic import Field, JsonValue
 
 from service.contract.answer import Answer
 from service.contract.fingerprint import ModelRef
-from service.contract.outcome import Crop, MetricArea, OutputResult, Placement, Runtime, Timings
+from service.contract.outcome import (
+    CROP,
+    PLACEMENT,
+    REGION_COUNT,
+    TARGET_REACHED,
+    UNRESOLVED,
+    WARNINGS,
+    MetricArea,
+    OutputResult,
+    Rectangle,
+    Runtime,
+    Timings,
+)
 from service.contract.request import ResolvedSettings
-from service.contract.warnings import ResultWarning
+from service.contract.warnings import ResultWarning, WarningCode
+
+UNTIL = "until there is a result"
 
 # --- Problems -----------------------------------------------------------------------------------
 
@@ -152,27 +166,15 @@ class Explanation(Answer):
     partial: bool | None
     solution_concept: str | None
     players: int | None = Field(description="How many groups of pixels share the credit")
-    region_count: int | None = Field(
-        description="How many regions are told apart: see the link `regions`; null where they are "
-        "too many for a table, and until there is a result"
-    )
-    unresolved: float | None = Field(
-        description="The chance that two elements of the picture, drawn from different players, "
-        "have credit that is not told apart yet: 1 before anything is known, never rising with "
-        "evaluations, 0 where nothing is left to divide; null until there is a result"
-    )
+    region_count: int | None = Field(description=f"{REGION_COUNT}, and {UNTIL}")
+    unresolved: float | None = Field(description=f"{UNRESOLVED}; null {UNTIL}")
     outputs: list[OutputResult] | None
     efficiency_gap: float | None
-    target_reached: bool | None = Field(
-        description="Whether every standard error is at most target_standard_error; null where "
-        "none was asked for, and until there is a result"
-    )
-    warnings: list[ResultWarning] | None = Field(
-        description="Reasons to doubt the result, none for a good one; null until there is one"
-    )
+    target_reached: bool | None = Field(description=f"{TARGET_REACHED}, and {UNTIL}")
+    warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
     metrics: list[MetricArea] | None
-    crop: Crop | None
-    placement: Placement | None
+    crop: Rectangle | None = Field(description=f"{CROP}; null {UNTIL}")
+    placement: Rectangle | None = Field(description=f"{PLACEMENT}; null {UNTIL}")
     runtime: Runtime | None
     timings: Timings | None
     links: dict[str, str]
@@ -208,6 +210,7 @@ class BatchMember(Answer):
         description="The explanation that found what this one tells, where no worker had to"
     )
     progress: Progress
+    warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
     error: Problem | None
     links: dict[str, str]
 
@@ -232,6 +235,9 @@ class Batch(Answer):
     label_map: LabelMapInfo | None
     progress: Progress = Field(
         description="Counts added up over the explanations that have begun; fraction: of all"
+    )
+    warnings: dict[WarningCode, int] = Field(
+        description="Of how many explanations the results are doubtful for which reason"
     )
     explanations: list[BatchMember] = Field(
         description="In the order of upload; those deleted since are left out"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.contract.outcome import Crop, Placement
+from service.contract.outcome import Rectangle
 from service.contract.request import Fit
 
 
@@ -10,8 +10,8 @@ from service.contract.request import Fit
 class View:
     """The part of the photo that is seen, and where in the model's picture that part lies."""
 
-    crop: Crop
-    placement: Placement
+    crop: Rectangle
+    placement: Rectangle
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def view(photo: tuple[int, int], picture: tuple[int, int], *, fit: Fit) -> View:
         rows = min(h, max(2, round(H * w / W)))
         columns = min(w, max(2, round(W * h / H)))
     top, left = (H - height) // 2, (W - width) // 2
-    crop = Crop(left=left, top=top, right=left + width, bottom=top + height)
+    crop = Rectangle(left=left, top=top, right=left + width, bottom=top + height)
     top, left = (h - rows) // 2, (w - columns) // 2
-    placement = Placement(left=left, top=top, right=left + columns, bottom=top + rows)
+    placement = Rectangle(left=left, top=top, right=left + columns, bottom=top + rows)
     return View(crop, placement)

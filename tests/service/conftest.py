@@ -19,12 +19,11 @@ from service.contract.cards import ModelCard
 from service.contract.identity import compare
 from service.contract.ledger import Ledger
 from service.contract.outcome import (
-    Crop,
     Curve,
     Faithfulness,
     MetricArea,
     Outcome,
-    Placement,
+    Rectangle,
     Runtime,
     Timings,
 )
@@ -34,6 +33,7 @@ from service.contract.request import Metric
 from service.contract.schema import Failure, Status
 from service.contract.settings import Settings
 from service.contract.store import Store, attributions_key, faithfulness_key
+from service.contract.warnings import ResultWarning
 from tests.tiny import MODEL, PARTS, output_result
 
 EXPLAINED = {0: "ant", 2: "crane"}  # output: label
@@ -67,6 +67,7 @@ class Hand:
         arrays: dict[str, Any] | None = None,
         explained: Mapping[int, str] = EXPLAINED,
         curves: Sequence[Curve] = (),
+        warnings: Sequence[ResultWarning] = (),
     ) -> State:
         """End it with a result."""
         arrays = arrays or some_arrays()
@@ -91,6 +92,7 @@ class Hand:
                 explained,
                 partial=status is Status.CANCELED,
                 curves=curves,
+                warnings=warnings,
                 regions=len(arrays["region_values"]) if "region_values" in arrays else None,
             ),
             artefacts=stored,
@@ -176,6 +178,7 @@ def some_outcome(
     *,
     partial: bool = False,
     curves: Sequence[Curve] = (),
+    warnings: Sequence[ResultWarning] = (),
     regions: int | None = None,
 ) -> Outcome:
     """Of a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
@@ -190,10 +193,10 @@ def some_outcome(
         outputs=[output_result(index, label) for index, label in explained.items()],
         efficiency_gap=0.0,
         target_reached=None,
-        warnings=[],
+        warnings=list(warnings),
         metrics=[_area_of(curve) for curve in curves],
-        crop=Crop(left=0, top=0, right=60, bottom=40),
-        placement=Placement(left=0, top=0, right=12, bottom=8),
+        crop=Rectangle(left=0, top=0, right=60, bottom=40),
+        placement=Rectangle(left=0, top=0, right=12, bottom=8),
         runtime=Runtime(backend="none", device="cpu", dtype="float32", versions={}),
         timings=Timings(queued_s=0, prepare_s=0, engine_s=0, masking_s=0, model_s=0, store_s=0),
     )

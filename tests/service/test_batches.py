@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from service.contract.ledger import Tick
 from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
+from service.contract.warnings import ResultWarning, WarningCode
 from tests.encoded import encoded
 from tests.service.conftest import some_arrays
 
@@ -370,6 +372,62 @@ async def test_only_what_succeeded_is_stacked_with_its_position(create_batch, se
     assert arrays["positions"].tolist() == [1, 2]
     assert arrays["ids"].tolist() == [second, third]
     assert arrays["standard_errors"].shape == (2, 8, 12, 3, 2)
+
+
+def regions_of(rows: int) -> dict[str, Any]:
+    """So many regions, of whole rows."""
+    labels = np.repeat(np.arange(8) * rows // 8, 12).reshape(8, 12).astype(np.int32)
+    values = np.arange(2.0 * rows).reshape(rows, 2)
+    return {"regions": labels, "region_players": np.arange(1, rows + 1), "region_values": values}
+
+
+async def test_the_regions_of_all_are_stacked_as_far_as_each_has_them(create_batch, served, hand):
+    url, ids = await create_batch()
+    told = [regions_of(rows) for rows in (2, 8, 4)]
+    errors = [{"region_standard_errors": each["region_values"] / 2} for each in told]
+    for id_, regions, error in zip(ids, told, errors, strict=True):
+        hand.succeed(id_, arrays=some_arrays() | regions | error)
+    arrays = arrays_of(await served.get(f"{url}/attributions"))
+    assert arrays["region_counts"].tolist() == [2, 8, 4]
+    assert arrays["regions"].shape == (3, 8, 12)
+    assert arrays["region_values"].shape == arrays["region_standard_errors"].shape == (3, 8, 2)
+    for n, (regions, error) in enumerate(zip(told, errors, strict=True)):
+        count = len(regions["region_players"])
+        np.testing.assert_array_equal(arrays["regions"][n], regions["regions"])
+        for name, array in (regions | error).items():
+            if name != "regions":
+                np.testing.assert_array_equal(arrays[name][n, :count], array)
+        assert np.isnan(arrays["region_values"][n, count:]).all()
+        assert not arrays["region_players"][n, count:].any()
+
+
+async def test_where_one_has_too_many_regions_none_are_stacked(create_batch, served, hand):
+    url, (first, second, third) = await create_batch()
+    hand.succeed(first, arrays=some_arrays())
+    for id_ in (second, third):
+        hand.succeed(id_, arrays=some_arrays() | regions_of(4))
+    arrays = arrays_of(await served.get(f"{url}/attributions"))
+    assert not any(name.startswith("region") for name in arrays)
+
+
+async def test_a_batch_tells_what_is_doubtful_of_each_and_of_how_many(create_batch, served, hand):
+    url, (first, second, third) = await create_batch()
+    assert [each["warnings"] for each in (await served.get(url)).json()["explanations"]] == [
+        None
+    ] * 3
+    ties = ResultWarning(
+        code=WarningCode.TIES, detail="equal ones", output=None, value=None, limit=None
+    )
+    coarse = ties.model_copy(update={"code": WarningCode.COARSE_REGIONS})
+    hand.succeed(first, warnings=[ties, ties, coarse])
+    hand.succeed(second, warnings=[ties])
+    hand.succeed(third)
+    batch = (await served.get(url)).json()
+    assert batch["warnings"] == {"ties": 2, "coarse_regions": 1}
+    for member in batch["explanations"]:
+        itself = (await served.get(member["links"]["self"])).json()
+        assert member["warnings"] == itself["warnings"]
+    assert [len(each["warnings"]) for each in batch["explanations"]] == [3, 1, 0]
 
 
 async def test_the_arrays_are_kept_by_caches(create_batch, served, hand):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.api.results.geometry import in_upload, measure
-from service.contract.outcome import Crop, Placement
+from service.contract.outcome import Rectangle
 from service.contract.store import attributions_key
 from service.contract.view import View
 from tests.service.conftest import some_arrays, some_regions
@@ -219,8 +219,8 @@ def test_of_channels_told_apart_a_pixel_counts_once_for_each_region():
 def test_the_left_half_of_what_is_seen_is_that_of_the_upload(crop, placement, upload):
     names = ("left", "top", "right", "bottom")
     view = View(
-        Crop(**dict(zip(names, crop, strict=True))),
-        Placement(**dict(zip(names, placement, strict=True))),
+        Rectangle(**dict(zip(names, crop, strict=True))),
+        Rectangle(**dict(zip(names, placement, strict=True))),
     )
     left, top, _, bottom = placement
     half = np.array([[left, top, 5, bottom]])

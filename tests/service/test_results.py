@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from service.api.results.drawing import layer_size
-from service.contract.outcome import Placement
+from service.contract.outcome import Rectangle
 from service.contract.schema import ErrorCode, Failure
 from service.contract.store import attributions_key
 from service.render import BadOption
@@ -259,7 +259,7 @@ async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
     arrays["values"][:, 4:6] = 1  # the left half of the photo
     arrays["values"][:, :4] = arrays["values"][:, 8:] = -5  # what no worker gives
     state = hand.succeed(explanation_id, arrays=arrays)
-    placed = {"placement": Placement(left=4, top=0, right=8, bottom=8)}
+    placed = {"placement": Rectangle(left=4, top=0, right=8, bottom=8)}
     key = f"shapshot:explanation:{explanation_id}"
     connection.hset(key, "outcome", state.outcome.model_copy(update=placed).model_dump_json())
     query = {"style": style, "size": "original"}

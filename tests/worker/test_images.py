@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.outcome import Crop
+from service.contract.outcome import Rectangle
 from worker.engine.errors import SuperpixelsError
 from worker.images import ChannelsError, fit_labels, fit_picture
 
@@ -20,7 +20,7 @@ def test_a_picture_of_the_models_size_is_left_as_it_is():
     fitted, seen = fit_picture(pixels, (32, 48, 3), fit="crop")
     assert fitted.dtype == np.float32
     np.testing.assert_array_equal(fitted, pixels)
-    assert seen.crop == Crop(left=0, top=0, right=48, bottom=32)
+    assert seen.crop == Rectangle(left=0, top=0, right=48, bottom=32)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_crop_keeps_the_largest_centred_box_of_the_models_aspect_ratio(size, sha
 
 def test_stretch_keeps_the_whole_picture():
     _, seen = fit_picture(photo(60, 300), (10, 10, 3), fit="stretch")
-    assert seen.crop == Crop(left=0, top=0, right=300, bottom=60)
+    assert seen.crop == Rectangle(left=0, top=0, right=300, bottom=60)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_stretch_keeps_the_whole_picture():
 def test_pad_keeps_the_whole_picture_and_its_aspect_ratio(size, shape, expected):
     pixels = photo(*size)
     fitted, seen = fit_picture(pixels, shape, fit="pad")
-    assert seen.crop == Crop(left=0, top=0, right=size[1], bottom=size[0])
+    assert seen.crop == Rectangle(left=0, top=0, right=size[1], bottom=size[0])
     placed = seen.placement
     assert (placed.left, placed.top, placed.right, placed.bottom) == expected
     alone, _ = fit_picture(pixels, (*seen.size, shape[2]), fit="stretch")

@@ -16,7 +16,7 @@ from service.client.attributions import read_npz
 from service.contract.artefacts import Artefact
 from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.names import new_id
-from service.contract.outcome import Crop, Placement
+from service.contract.outcome import Rectangle
 from service.contract.records import Count, State
 from service.contract.request import Grid, Method, Outputs
 from service.contract.schema import ErrorCode, Status
@@ -140,8 +140,8 @@ def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: M
     assert isinstance(ending, Ending)
     assert ending.outcome
     assert ending.artefacts
-    assert ending.outcome.crop == Crop(left=0, top=0, right=10, bottom=40)
-    assert ending.outcome.placement == Placement(left=10, top=0, right=14, bottom=16)
+    assert ending.outcome.crop == Rectangle(left=0, top=0, right=10, bottom=40)
+    assert ending.outcome.placement == Rectangle(left=10, top=0, right=14, bottom=16)
     assert ending.outcome.players == 6
     assert ending.artefacts.shape == (16, 24, 3, 2)
     npz = store.get(attributions_key(task.state.id, task.attempt))

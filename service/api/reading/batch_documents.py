@@ -9,6 +9,7 @@ from service.api.reading import documents
 from service.api.reading.catalogue import BatchState
 from service.contract.records import State
 from service.contract.schema import Batch, BatchMember, BatchStatus, Progress, Status
+from service.contract.warnings import WarningCode
 
 
 def batch(state: BatchState, root_path: str) -> Batch:
@@ -30,6 +31,7 @@ def batch(state: BatchState, root_path: str) -> Batch:
         settings=order.settings,
         model=order.model,
         label_map=order.label_map,
+        warnings=Counter(code for member in members for code in _codes(member)),
         progress=_progress([documents.progress(member) for member in members]),
         explanations=[_member(at, each, root_path) for at, each in state.members.items()],
         links=_links(state, root_path),
@@ -80,9 +82,14 @@ def _member(position: int, state: State, root_path: str) -> BatchMember:
         done=state.status.done,
         cached_from=state.cached_from,
         progress=documents.progress(state),
+        warnings=state.outcome.warnings if state.outcome else None,
         error=failure_problem(state.error) if state.error else None,
         links=documents.links(state, root_path),
     )
+
+
+def _codes(state: State) -> set[WarningCode]:
+    return {warning.code for warning in state.outcome.warnings} if state.outcome else set()
 
 
 def _progress(members: list[Progress]) -> Progress:

@@ -4,7 +4,7 @@ from typing import Any
 
 from service.api.reading import documents
 from service.contract.fingerprint import ModelParts, ModelRef, fingerprint_of
-from service.contract.outcome import Crop, Outcome, OutputResult, Placement, Runtime, Timings
+from service.contract.outcome import Outcome, OutputResult, Rectangle, Runtime, Timings
 from service.contract.records import Count, Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ImageInfo, Status
@@ -80,8 +80,8 @@ _OUTCOME = Outcome(
         ),
     ],
     metrics=[],
-    crop=Crop(left=75, top=0, right=375, bottom=300),
-    placement=Placement(left=0, top=0, right=224, bottom=224),
+    crop=Rectangle(left=75, top=0, right=375, bottom=300),
+    placement=Rectangle(left=0, top=0, right=224, bottom=224),
     runtime=Runtime(
         backend="tensorflow",
         device="cpu",

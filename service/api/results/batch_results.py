@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.api.edge.answers import PIECE
@@ -18,13 +19,14 @@ from service.api.results.attributions import MEDIA_TYPES
 from service.api.results.figures import FIGURE, FigureLook, figure_of
 from service.api.results.forms import Member, npz, rows
 from service.api.services import ProcessServices, RequestServicesDep
-from service.contract.arrays import BY_OUTPUT
+from service.contract.arrays import BY_OUTPUT, ERRORS_OF_REGIONS, REGIONS
 from service.contract.fingerprint import OF_MODEL
 from service.contract.records import State
 from service.contract.schema import ErrorCode, Status
 
 MOST_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
-LARGE = ("values", "standard_errors", "data", "players")
+LARGE = ("values", "standard_errors", "data", "players", "regions")
+TABLES = (*(name for name in REGIONS if name != "regions"), *ERRORS_OF_REGIONS)  # (R, …) each
 SMALL = ("base_values", "output_names", "output_indices", *OF_MODEL)
 NPZ = MEDIA_TYPES["npz"]
 router = APIRouter(prefix="/v1/batches", tags=["results"])
@@ -43,8 +45,10 @@ async def get_batch_attributions(
 
     `values` (N, H, W, C, K), `base_values` (N, K), `data` (N, H, W, C), `output_names` and
     `output_indices` (N, K), of each picture its own; `ids` (N,) and `positions` (N,) say which.
-    Where they are known also `standard_errors`, as values, and `players` (N, H, W); of each
-    `model_name`, `model_fingerprint` and `model_parts` (JSON), (N,).
+    Where they are known of all also `standard_errors`, as values, `players` (N, H, W), and
+    `regions` (N, H, W) or (N, H, W, C) with `region_counts` (N,) and, for as many regions R as the
+    picture with most has, the arrays `region_…` (N, R, …) that each has alone; beyond its own they
+    are NaN, and 0 players. `model_name`, `model_fingerprint` and `model_parts` (JSON) are (N,).
     """
     batch = await services.catalogue.batch(batch_id)
     states = _succeeded(batch)
@@ -57,7 +61,7 @@ async def get_batch_attributions(
         NPZ,
         name=f"{batch_id}-attributions.npz",
         etag=artefacts.etag_of(next(iter(states.values())), ("npz", results)),
-        held=4 * prod(shape) + 8 * PIECE,  # of one picture at a time
+        held=4 * prod(shape) + 8 * PIECE + 6 * 8 * _table_of(states),  # of one picture at a time
     )
 
 
@@ -120,12 +124,42 @@ def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator
     for name, (shape, dtype) in kinds[0].items():
         if all(kind.get(name) == (shape, dtype) for kind in kinds):
             yield Member(name, (len(states), *shape), dtype, content(name))
+    yield from _tables(services, states)
     small = [artefacts.load_arrays(services, each, names=SMALL) for each in states.values()]
     for name in SMALL:
         if all(name in arrays for arrays in small):
             yield Member.of(name, np.stack([arrays[name] for arrays in small]))
     yield Member.of("ids", np.array([state.id for state in states.values()]))
     yield Member.of("positions", np.array(list(states)))
+
+
+def _table_of(states: Mapping[int, State]) -> int:
+    """Numbers of the largest table of regions that an explanation has."""
+    outcomes = [state.outcome for state in states.values() if state.outcome]
+    return max((each.region_count or 0) * len(each.outputs) for each in outcomes)
+
+
+def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[Member]:
+    """What is known of the regions of every picture; none where one has too many to tell of."""
+    counts = [state.outcome.region_count for state in states.values() if state.outcome]
+    known = [count for count in counts if count is not None]
+    if len(known) < len(states):
+        return
+
+    def table(name: str, state: State) -> NDArray[Any]:
+        found = artefacts.load_arrays(services, state, names=[name])[name]
+        beyond = [(0, max(known) - len(found)), *[(0, 0)] * (found.ndim - 1)]
+        return np.pad(found, beyond, constant_values=np.nan if found.dtype.kind == "f" else 0)
+
+    def content(name: str) -> Iterator[bytes]:
+        for state in states.values():
+            yield from rows(table(name, state))
+
+    yield Member.of("region_counts", np.array(known))
+    names = [set(artefacts.load_arrays(services, each, names=TABLES)) for each in states.values()]
+    for name in sorted(set.intersection(*names), key=TABLES.index):
+        first = table(name, next(iter(states.values())))
+        yield Member(name, (len(states), *first.shape), first.dtype, content(name))
 
 
 def _kinds(

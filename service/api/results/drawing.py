@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from service import render
-from service.contract.outcome import Crop, Placement
+from service.contract.outcome import Rectangle
 
 Style = Literal["figure", "overlay", "heat"]
 Size = Literal["model", "original"] | Annotated[int, Field(ge=32, le=4096)]
@@ -47,8 +47,8 @@ class Subject:
 
     arrays: render.Attributions
     scores: list[float]
-    crop: Crop
-    placement: Placement
+    crop: Rectangle
+    placement: Rectangle
     photo_size: render.Size  # upright
     photo: Callable[[], NDArray[np.uint8]]  # (H0, W0, 3), upright
     true_label: str | None = None
