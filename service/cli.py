@@ -19,11 +19,13 @@ from service.client import Client, ShapshotError
 from service.contract.cards import ModelStatus, ModelSummary
 from service.contract.request import ExplanationSettings, Outputs, Slic
 from service.contract.schema import Explanation
+from service.contract.warnings import WarningCode
 from service.exposure import Exposed
 from service.local import CannotStart, Door, Stopped, keep_running, local_set
 from service.redis_server import NoRedis
 from service.terminal import console, give_up
 
+NOTES = (WarningCode.NO_STANDARD_ERRORS, WarningCode.COARSE_REGIONS)  # so it is of most results
 SAMPLES = Path(__file__).parent / "samples"
 Url = Annotated[str, typer.Option(help="Where the API listens.", envvar="SHAPSHOT_URL")]
 ApiKey = Annotated[
@@ -191,14 +193,17 @@ def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> 
         numbers = (output.score, output.base_value, output.attribution_sum)
         table.add_row(output.label, *(f"{number:.4f}" for number in numbers))
     console.print(table)
+    console.print("score = base value, of a hidden picture, + sum of attributions, of its pixels")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     console.print(
         f"{explanation.progress.evaluations} evaluations of {explanation.model.name}{took}; "
         f"masker {explanation.settings.masker}"
     )
     for warning in explanation.warnings or []:
-        console.print(f"[yellow]Warning[/yellow] ({warning.code}): {escape(warning.detail)}")
+        name = "Note" if warning.code in NOTES else "[yellow]Warning[/yellow]"
+        console.print(f"{name} ({warning.code}): {escape(warning.detail)}", soft_wrap=True)
     console.print(f"Heatmap: [bold]{out.resolve()}[/bold]", soft_wrap=True)
+    console.print("Red speaks for a class, blue against it.")
 
 
 def _say(line: str) -> None:

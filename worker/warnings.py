@@ -32,9 +32,14 @@ def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[Result
         detail = f"it was canceled after {done} of {planned} evaluations"
         yield _warning(WarningCode.PARTIAL, detail, value=done, limit=planned)
     if found.standard_errors is None and not found.exact:
+        advice = (
+            "kernel and gaussian_process tell of theirs, on superpixels"
+            if request.method == "partition"
+            else "with more evaluations (max_evals) it can"
+        )
         detail = (
-            f"{request.method} gives no standard errors for these {found.evaluations} evaluations: "
-            "nothing tells how far more of them would move the values"
+            f"the values are estimates from {found.evaluations} evaluations, and "
+            f"{request.method} cannot tell how far more of them would move them; {advice}"
         )
         yield _warning(WarningCode.NO_STANDARD_ERRORS, detail)
     elif found.regions.reach is None and not found.exact:
@@ -58,8 +63,9 @@ def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[Result
         )
     if found.unresolved > MOST_UNRESOLVED:
         detail = (
-            f"the chance is {_share(found.unresolved)} that two pixels have credit that is not "
-            f"told apart, as after {found.evaluations} evaluations much is not divided further"
+            "some regions are large, and have their credit spread evenly over them: so it is for "
+            f"{_share(found.unresolved)} of all pairs of pixels; more evaluations (max_evals) than "
+            f"{found.evaluations} divide them further"
         )
         yield _warning(
             WarningCode.COARSE_REGIONS, detail, value=found.unresolved, limit=MOST_UNRESOLVED

@@ -46,6 +46,8 @@ def test_an_espresso_is_explained_by_the_imagenet_network(tmp_path: Path) -> Non
     assert re.search(r"espresso +│ 0\.9", said)
     assert "300 evaluations of imagenet" in said
     assert "is not served" not in said
+    assert re.search(r"Note \(no_standard_errors\): the values are estimates from 300", said)
+    assert "Warning" not in said
     with Image.open(tmp_path / "var" / "heatmap.png") as heatmap:
         assert heatmap.width > heatmap.height > 300
 

@@ -197,3 +197,19 @@ def test_another_colour_space_is_told_of_where_it_moves_levels(colour, told):
 def test_a_dark_picture_is_told_of_only_where_its_levels_have_room(brightest, deep):
     pixels = np.full((4, 6, 3), brightest, np.uint8)
     assert list(warnings.of_picture(Picture(pixels, "PNG", None, deep=deep))) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        (CASES[WarningCode.NO_STANDARD_ERRORS].settings, "kernel and gaussian_process tell"),
+        (
+            {"method": "permutation", "max_evals": 49, "target_standard_error": None},
+            "with more evaluations (max_evals) it can",
+        ),
+    ],
+)
+def test_where_errors_are_unknown_it_is_said_how_they_can_be_known(settings, advice):
+    found = explained(Case(settings=settings)).warnings
+    [warning] = [each for each in found if each.code is WarningCode.NO_STANDARD_ERRORS]
+    assert advice in warning.detail

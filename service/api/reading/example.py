@@ -64,16 +64,18 @@ _OUTCOME = Outcome(
     warnings=[
         ResultWarning(
             code=WarningCode.NO_STANDARD_ERRORS,
-            detail="partition gives no standard errors for these 500 evaluations: nothing tells "
-            "how far more of them would move the values",
+            detail="the values are estimates from 500 evaluations, and partition cannot tell how "
+            "far more of them would move them; kernel and gaussian_process tell of theirs, on "
+            "superpixels",
             output=None,
             value=None,
             limit=None,
         ),
         ResultWarning(
             code=WarningCode.COARSE_REGIONS,
-            detail="the chance is 6 % that two pixels have credit that is not told apart, as after "
-            "500 evaluations much is not divided further",
+            detail="some regions are large, and have their credit spread evenly over them: so it "
+            "is for 6 % of all pairs of pixels; more evaluations (max_evals) than 500 divide them "
+            "further",
             output=None,
             value=0.05822891200581959,
             limit=0.05,
