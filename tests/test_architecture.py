@@ -35,7 +35,14 @@ def _loaded_by(module: str) -> set[str]:
             "worker.engine.evaluate",
             {"service", "redis", "rq", "fastapi", "pydantic", "tensorflow", "openvino", "jax"},
         ),
-        ("service.contract.ledger", {"worker", "service.api", "fastapi", "numpy", "tensorflow"}),
+        *(
+            (module, {"worker", "service.api", "fastapi", "numpy", "tensorflow"})
+            for module in (
+                "service.contract.submissions",
+                "service.contract.leases",
+                "service.contract.maintenance",
+            )
+        ),
     ],
 )
 def test_a_process_does_not_import_what_its_part_must_not_know(module, strangers):

@@ -13,7 +13,7 @@ Interruption (worker.engine.control)
 import threading
 import time
 
-from service.contract.ledger import Work
+from service.contract.leases import Work
 from service.contract.records import Count
 from worker.engine.control import Interruption
 

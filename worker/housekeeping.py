@@ -13,11 +13,11 @@ from rq.worker_registration import clean_worker_registry
 
 from service.contract.cards import ModelCard, ModelStatus
 from service.contract.identity import Identity
-from service.contract.ledger import Ledger
+from service.contract.maintenance import Maintenance
 from service.contract.orphans import OrphanSweep
 from service.contract.outage import outage
 from service.contract.presence import announce, withdraw
-from service.contract.queue import Queue
+from service.contract.rq_adapter import Queue
 from service.contract.settings import Settings
 from service.contract.store import Store
 from service.contract.sweep import sweep_due
@@ -47,14 +47,14 @@ class Housekeeping:
         self,
         name: str,
         connection: redis.Redis,
-        ledger: Ledger,
+        maintenance: Maintenance,
         store: Store,
         settings: Settings,
         cards: Callable[[], Sequence[ModelCard]],
     ) -> None:
         self._name = name
         self._redis = connection
-        self._ledger = ledger
+        self._maintenance = maintenance
         self._store = store
         self._settings = settings
         self._cards = cards
@@ -119,7 +119,7 @@ class Housekeeping:
         """Sweep a page of what is due; whether to go on at once."""
         if not self.identity.recent().store_fits:  # what is due lies elsewhere
             return False
-        due = sweep_due(self._ledger, self._store, tombstone_s=self._settings.tombstone_s)
+        due = sweep_due(self._maintenance, self._store, tombstone_s=self._settings.tombstone_s)
         return self._orphans.step() or due
 
     def _usable_cards(self) -> Sequence[ModelCard]:
@@ -135,5 +135,5 @@ class Housekeeping:
         self._reap_from = time.monotonic() + self._settings.lease_s
 
     def _reap(self) -> None:
-        if reaped := self._ledger.reap(max_attempts=self._settings.max_attempts):
+        if reaped := self._maintenance.reap(max_attempts=self._settings.max_attempts):
             log.warning("jobs of silent workers put back or given up", count=reaped)

@@ -13,7 +13,7 @@ import structlog
 from service.contract.artefacts import Artefact, Artefacts, read_whole
 from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.label_maps import LabelMapError, decode_label_map
-from service.contract.ledger import Work
+from service.contract.leases import Work
 from service.contract.outcome import Runtime, Timings
 from service.contract.pictures import Picture, PictureError, decode_picture
 from service.contract.request import Fit

@@ -10,12 +10,12 @@ from types import TracebackType
 import redis
 import structlog
 
-from service.contract.ledger import Fenced, Ledger, Standing, Tick
+from service.contract.leases import Fenced, Heartbeat, Leases, LeaseStatus
 from service.contract.records import Count
+from service.contract.redis_retry import OutageLog
 from service.contract.schema import ErrorCode, Failure, Status
 from worker.control import Canceled, LeaseLost
 from worker.ending import Task
-from worker.patience import Spell
 
 TICK_S = 0.1  # how soon a cancel is heard
 PROGRESS_S = 0.2  # how often progress is published
@@ -23,7 +23,7 @@ PROGRESS_S = 0.2  # how often progress is published
 log = structlog.get_logger(__name__)
 
 
-class Leases:
+class LeaseKeeper:
     """Renews leases, publishes progress and listens for cancels, until the block is left.
 
     Each task has a lease of its own, until it is given up. A native call that outlives deadline and
@@ -31,15 +31,15 @@ class Leases:
     supervisor to start anew.
     """
 
-    def __init__(self, ledger: Ledger, tasks: Sequence[Task], *, grace_s: float) -> None:
-        self._ledger = ledger
-        self._held = {task: News(task) for task in tasks}
+    def __init__(self, leases: Leases, tasks: Sequence[Task], *, grace_s: float) -> None:
+        self._leases = leases
+        self._held = {task: ProgressThrottle(task) for task in tasks}
         self._grace_s = grace_s
-        self._silence = Spell("leases not renewed")
+        self._outages = OutageLog("leases not renewed")
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
-    def __enter__(self) -> "Leases":
+    def __enter__(self) -> "LeaseKeeper":
         self._thread.start()
         return self
 
@@ -48,7 +48,7 @@ class Leases:
     ) -> None:
         self._left.set()
         self._thread.join()
-        self._silence.is_over()
+        self._outages.succeeded()
 
     @property
     def held(self) -> list[Task]:
@@ -66,17 +66,17 @@ class Leases:
                     self._end_process(task)
             try:
                 self._renew(list(self._held.items()))
-                self._silence.is_over()
+                self._outages.succeeded()
             except redis.RedisError as error:
-                self._silence.goes_on(error)
+                self._outages.failed(error)
 
-    def _renew(self, held: Sequence[tuple[Task, "News"]]) -> None:
-        ticks = [Tick(task.state.id, task.attempt, news.read()) for task, news in held]
-        standings = self._ledger.tick(*ticks) if ticks else []
-        for (task, _), standing in zip(held, standings, strict=True):
-            if standing is Standing.CANCEL:
+    def _renew(self, held: Sequence[tuple[Task, "ProgressThrottle"]]) -> None:
+        heartbeats = [Heartbeat(task.state.id, task.attempt, news.read()) for task, news in held]
+        statuses = self._leases.tick(*heartbeats) if heartbeats else []
+        for (task, _), status in zip(held, statuses, strict=True):
+            if status is LeaseStatus.CANCEL:
                 task.control.interrupt(Canceled)
-            if standing is Standing.FENCED:
+            if status is LeaseStatus.FENCED:
                 task.control.interrupt(LeaseLost)
                 self.give_up(task)
 
@@ -89,13 +89,13 @@ class Leases:
             detail="it ran past its deadline in a call that could not be interrupted",
         )
         try:
-            self._ledger.finish(task.state.id, task.attempt, Status.FAILED, error=failure)
+            self._leases.finish(task.state.id, task.attempt, Status.FAILED, error=failure)
         except (Fenced, redis.RedisError) as error:
             log.warning("the end was not recorded", reason=type(error).__name__, **task.marks)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class News:
+class ProgressThrottle:
     """Of the progress of a task: what it is to publish, now and then."""
 
     def __init__(self, task: Task) -> None:

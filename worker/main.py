@@ -12,10 +12,14 @@ import redis
 import structlog
 
 from service.contract.clock import log_offset, measure_offset
+from service.contract.connections import connect
 from service.contract.deadlines import Deadlines
-from service.contract.ledger import Ledger
+from service.contract.leases import Leases
 from service.contract.logs import configure_logs
-from service.contract.queue import EXPLAIN, Job, connect
+from service.contract.maintenance import Maintenance
+from service.contract.queue import EXPLAIN
+from service.contract.redis_retry import retry_while_down
+from service.contract.rq_adapter import Job
 from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
 from service.contract.store import Store, StoreError, open_store
 from service.contract.traces import Traces, TracesUnavailable, open_traces
@@ -25,7 +29,6 @@ from worker.loop import ModelWorker
 from worker.models.errors import RegistryError
 from worker.models.registry import Registry, read_registry
 from worker.native_lines import relay_native_lines
-from worker.patience import outlast
 from worker.start_up import StartUp
 
 PATIENCE_S = 60
@@ -61,8 +64,10 @@ def main() -> int:
         if settings.alive_file:  # where it cannot be touched, no thread shall be the first to know
             show_alive(settings.alive_file)
         compared = partial(measure_offset, connection)
-        log_offset(outlast(compared, "waiting for Redis", pause_s=1, patience_s=PATIENCE_S))
-        outlast(store.check, "waiting for the store", pause_s=1, patience_s=PATIENCE_S)
+        log_offset(
+            retry_while_down(compared, "waiting for Redis", pause_s=1, patience_s=PATIENCE_S)
+        )
+        retry_while_down(store.check, "waiting for the store", pause_s=1, patience_s=PATIENCE_S)
     except CANNOT_START as error:
         cause = error.cause if isinstance(error, StoreError) else str(error)
         log.error("the worker cannot start", reason=cause)
@@ -80,8 +85,8 @@ def serve(
     traces: Traces,
 ) -> int:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    ledger = Ledger.of(connection, settings)
-    housekeeping = Housekeeping(name, connection, ledger, store, settings, registry.cards)
+    maintenance = Maintenance.of(connection, settings)
+    housekeeping = Housekeeping(name, connection, maintenance, store, settings, registry.cards)
     housekeeping.start()  # from now on its models are known to be loading: who asks can wait
     try:
         importlib.import_module("keras")  # with TensorFlow or JAX: most of the time it takes
@@ -91,9 +96,9 @@ def serve(
         Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()
         Job.functions[EXPLAIN] = Explainer(registry, store, settings, traces).explain
         log.info("ready", worker=name, queue=settings.queue, **start_up.seconds)
-        ModelWorker(name, connection, ledger, settings, housekeeping.identity).work(
-            logging_level="WARNING"
-        )
+        leases = Leases.of(connection, settings)
+        worker = ModelWorker(name, connection, leases, settings, housekeeping.identity)
+        worker.work(logging_level="WARNING")
     finally:
         housekeeping.stop()
         traces.close()

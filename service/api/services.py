@@ -10,10 +10,7 @@ import redis
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
-from redis.asyncio import BlockingConnectionPool
 from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 
 from service.api.edge.belonging import MatchMetrics
 from service.api.edge.caller import OPERATOR, Caller
@@ -28,18 +25,17 @@ from service.api.edge.wrong_keys import WrongKeys
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import Watch
 from service.contract.clock import log_offset, measure_offset
+from service.contract.connections import connect, connect_async
 from service.contract.deadlines import Deadlines
 from service.contract.identity import Identity
-from service.contract.ledger import Ledger
-from service.contract.queue import connect
+from service.contract.maintenance import Maintenance
 from service.contract.settings import Settings
 from service.contract.store import CALLS_AT_ONCE, Store, StoreError, open_store
+from service.contract.submissions import Submissions
 from service.contract.traces import Traces
 
 log = structlog.get_logger(__name__)
 
-READS_AT_ONCE = 32  # connections to Redis
-QUEUED_READ_S = 20  # longest wait for one of them
 BODIES_FULL = "too many bodies are being received at this moment; send it again soon"
 ANSWERS_FULL = "too many large answers are being sent at this moment; ask again soon"
 COMPARE_AGAIN_S = 5  # between two tries to read the clock of a Redis that is away
@@ -47,7 +43,9 @@ COMPARE_AGAIN_S = 5  # between two tries to read the clock of a Redis that is aw
 
 @dataclass(frozen=True)
 class ProcessServices:
-    """What a process has, whoever asks. `redis`, `ledger` and `store` block: use them in threads.
+    """What a process has, whoever asks.
+
+    `redis`, `submissions`, `maintenance` and `store` block: use them in threads.
 
     It is made before anything runs, and connects at its first use: a process starts, and says that
     it is not ready, while Redis is away.
@@ -56,7 +54,8 @@ class ProcessServices:
     settings: Settings
     redis: redis.Redis
     reading: AsyncRedis
-    ledger: Ledger
+    submissions: Submissions
+    maintenance: Maintenance
     store: Store
     identity: Identity
     watch: Watch
@@ -72,7 +71,7 @@ class ProcessServices:
     def of(cls, settings: Settings, traces: Traces | None = None) -> Self:
         """Of these settings. Raises KeysError, StoreError."""
         keyring = Keyring(settings.keys_file) if settings.keys_file else None
-        connection, reading = connect(settings.redis_url), _connect_async(settings.redis_url)
+        connection, reading = connect(settings.redis_url), connect_async(settings.redis_url)
         store = open_store(settings.store_url, Deadlines.of_api(settings))
         identity = Identity(connection, store)
         metrics = Metrics()
@@ -82,7 +81,8 @@ class ProcessServices:
             settings=settings,
             redis=connection,
             reading=reading,
-            ledger=Ledger.of(connection, settings),
+            submissions=Submissions.of(connection, settings),
+            maintenance=Maintenance.of(connection, settings),
             store=store,
             identity=identity,
             watch=Watch(reading, Catalogue(reading, OPERATOR).find),
@@ -152,19 +152,6 @@ async def _compare_clocks(connection: redis.Redis) -> None:
             await asyncio.sleep(COMPARE_AGAIN_S)
         else:
             return log_offset(found)
-
-
-def _connect_async(url: str) -> AsyncRedis:
-    """A client whose readers queue for its connections, however many wait for a change at once."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=READS_AT_ONCE,
-        timeout=QUEUED_READ_S,
-        socket_timeout=5,
-        socket_connect_timeout=2,
-        retry=Retry(ExponentialBackoff(cap=0.5), retries=1),
-    )
-    return AsyncRedis.from_pool(pool)
 
 
 async def _of_process(request: Request) -> ProcessServices:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-import redis
 import structlog
 from pydantic import TypeAdapter
 from pydantic_core import from_json
@@ -30,7 +29,7 @@ _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts":
 
 
 def decode(explanation_id: str, raw: Hash) -> State | None:
-    """The state in a hash; None where there is none, or one that the ledger never wrote."""
+    """The state in a hash; None where there is none, or one that we never wrote."""
     return _decoded(explanation_id, tuple(raw.items()))
 
 
@@ -44,7 +43,7 @@ def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | N
 
 
 def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
-    """The batch in a hash; None where there is none, or one that the ledger never wrote."""
+    """The batch in a hash; None where there is none, or one that we never wrote."""
     fields = _texts(raw)
     if not fields:
         return None
@@ -52,33 +51,27 @@ def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
     return _checked(_BATCH, batch_id, lambda: {"owner": None} | fields | {"members": members})
 
 
-def empty_for(id_: str, error: redis.ResponseError) -> Hash:
-    """What is read of a key that somebody made no hash. Raises the error where it is another."""
-    if not str(error).startswith("WRONGTYPE"):
-        raise error
-    log.warning("not a record of ours", id=id_, reason=str(error))
-    return {}
-
-
-def encode_queued(order: Order) -> dict[str, object]:
+def encode_queued(order: Order) -> dict[str, str]:
     """The hash of an explanation that waits for a worker, but for its times."""
     return {"status": Status.QUEUED.value, **_fields(order)}
 
 
-def encode_found(order: Order, earlier: State) -> dict[str, object]:
+def encode_found(order: Order, earlier: State) -> dict[str, str]:
     """The same of one that has its result already, from an earlier one."""
     return {
         "status": Status.SUCCEEDED.value,
         **_fields(order),
         "progress": encode_count(earlier.progress),
-        "outcome": earlier.outcome.model_dump_json() if earlier.outcome else "",
-        "result": earlier.result,
         "cached_from": earlier.id,
-        **_given(artefacts=earlier.artefacts.model_dump_json() if earlier.artefacts else None),
+        **_given(
+            outcome=earlier.outcome.model_dump_json() if earlier.outcome else None,
+            result=earlier.result,
+            artefacts=earlier.artefacts.model_dump_json() if earlier.artefacts else None,
+        ),
     }
 
 
-def encode_batch(orders: Mapping[str, Order]) -> dict[str, object]:
+def encode_batch(orders: Mapping[str, Order]) -> dict[str, str]:
     """The hash of a batch of these explanations, but for its time."""
     owner = next(iter(orders.values())).owner
     return {"members": " ".join(orders), **_given(owner=owner)}
@@ -107,12 +100,12 @@ def _texts(raw: Hash) -> dict[str, str]:
     return {as_text(name): as_text(value) for name, value in raw.items()}
 
 
-def _fields(order: Order) -> dict[str, object]:
+def _fields(order: Order) -> dict[str, str]:
     """Of the hash of a new explanation, but for how it stands and its times."""
     return {
-        "attempts": 0,
+        "attempts": "0",
         "order": order.model_dump_json(),
-        "bytes": order.bytes,
+        "bytes": str(order.bytes),
         "method": order.settings.method,
         "priority": order.settings.priority,
         **_given(batch=order.batch, owner=order.owner, cache=order.cache),

@@ -29,6 +29,16 @@ def key_of(id_: str) -> str:
     return f"shapshot:explanation:{id_}"
 
 
+def worker_key_of(worker: str) -> str:
+    """The hash of a worker's cards, by the names of its models."""
+    return f"shapshot:worker:{worker}"
+
+
+def cache_key_of(request: str) -> str:
+    """The explanation that answers a request; `request`: what all such requests have in common."""
+    return f"shapshot:cache:{request}"
+
+
 def index_of(owner: str | None) -> str:
     """The sorted set, id by time of creation, of an owner's explanations; None: of everybody's."""
     return INDEX if owner is None else f"{INDEX}:{owner}"

@@ -11,10 +11,10 @@ import structlog
 
 from service.contract.clock import as_seconds
 from service.contract.identity import Identity, Match
-from service.contract.ledger import RESERVATION_S
 from service.contract.names import EXPIRY, is_id, key_of
 from service.contract.settings import Settings
 from service.contract.store import Entry, Store, StoreError
+from service.contract.submissions import RESERVATION_S
 
 TURN = "shapshot:orphans"  # whose turn it is to look through the store; there for a pass
 LONGEST_PAUSE_S = 3600  # between two passes

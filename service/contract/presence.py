@@ -4,11 +4,9 @@ A worker renews its entry well within its lease; cards stay behind it for as lon
 that a client can still read what a model is, and get what it found, while no worker serves it.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import redis
 import structlog
@@ -17,7 +15,8 @@ from pydantic import ValidationError
 from service.contract import scripts
 from service.contract.cards import ModelCard, ModelStatus
 from service.contract.clock import as_seconds
-from service.contract.names import as_text
+from service.contract.names import as_text, worker_key_of
+from service.contract.scripts import Scripts
 
 WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
 CARDS = "shapshot:models"  # hash: model name -> its card when a worker could last use it
@@ -35,21 +34,26 @@ def announce(
     cards: Sequence[ModelCard],
     *,
     lease_s: int,
-    remember_s: float = math.inf,
+    remember_s: float | None = None,
 ) -> None:
     """Renew a worker's lease, publish its cards, forget those unheard of for `remember_s`."""
-    arguments: list[Any] = [worker, lease_s, remember_s]
-    for card in cards:
-        usable = card.status is ModelStatus.AVAILABLE
-        arguments += [card.name, card.model_dump_json(), int(usable), int(card.default)]
-    connection.register_script(scripts.ANNOUNCE)(keys=[_key_of(worker)], args=arguments)
+    announced = [
+        scripts.Card(
+            model=card.name,
+            text=card.model_dump_json(),
+            usable=card.status is ModelStatus.AVAILABLE,
+            default=card.default,
+        )
+        for card in cards
+    ]
+    Scripts(connection).run(scripts.Announce(worker, lease_s, remember_s, announced))
 
 
 def withdraw(connection: redis.Redis, worker: str) -> None:
     """Take a worker that stops off the list."""
     with connection.pipeline() as pipe:
         pipe.zrem(WORKERS, worker)
-        pipe.delete(_key_of(worker))
+        pipe.delete(worker_key_of(worker))
         pipe.execute()
 
 
@@ -105,15 +109,10 @@ def read_presence(connection: redis.Redis) -> Presence:
         now = as_seconds(answer)
         alive = [as_text(worker) for worker, lease_ends in leases if lease_ends > now]
         for worker in alive:
-            pipe.hvals(_key_of(worker))
+            pipe.hvals(worker_key_of(worker))
         served = map(_parse, pipe.execute())
     workers = dict(zip(alive, served, strict=True))
     return Presence(workers, _parse(known), as_text(default or b""))
-
-
-def _key_of(worker: str) -> str:
-    """The hash of its cards, by the names of its models."""
-    return f"shapshot:worker:{worker}"
 
 
 def _in_order(cards: Iterable[ModelCard]) -> list[ModelCard]:

@@ -5,7 +5,6 @@ NoRoom      as much waits as may
 └── ShareFull   of this owner's
 """
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,12 +29,12 @@ class ShareFull(NoRoom):
 
 @dataclass(frozen=True)
 class Caps:
-    """What may wait at most: explanations, and bytes uploaded for them."""
+    """What may wait at most: explanations, and bytes uploaded for them; None: any number."""
 
-    jobs: float = math.inf
-    bytes: float = math.inf
-    owner_jobs: float = math.inf  # of one owner
-    owner_bytes: float = math.inf
+    jobs: int | None = None
+    bytes: int | None = None
+    owner_jobs: int | None = None  # of one owner
+    owner_bytes: int | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ import structlog
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from service.contract.deadlines import Deadlines, Threads
+from service.contract.retry import retry
 from service.contract.settings import S3Settings, read_settings
 from service.contract.store_errors import (
     DamagedArtefact,
@@ -246,17 +246,25 @@ class Store:
 
     def _call(self, key: str, action: Callable[[], T], *, size: int = 0, tries: int = 0) -> T:
         until = time.monotonic() + self._deadlines.total_s + size / SLOWEST
-        for attempt in count(1):
-            try:
-                with translated(key, self._where):
-                    return self._threads.run(action, within_s=until - time.monotonic())
-            except (MissingArtefact, StoreRefused):
-                raise
-            except StoreError as error:
-                pause_s = 0.2 * 2 ** (attempt - 1)
-                late = time.monotonic() + pause_s >= until
-                if late or attempt >= (tries or self._deadlines.tries):
-                    raise
-                log.warning("the store failed; trying again", cause=error.cause, attempt=attempt)
-                time.sleep(pause_s)
-        raise AssertionError  # count() does not end
+
+        def once() -> T:
+            with translated(key, self._where):
+                return self._threads.run(action, within_s=until - time.monotonic())
+
+        return retry(
+            once,
+            passes=_passes,
+            pauses=[0.2 * 2**n for n in range((tries or self._deadlines.tries) - 1)],
+            until=until,
+            failed=_log_failure,
+        )
+
+
+def _passes(error: Exception) -> bool:
+    lasting = isinstance(error, MissingArtefact | StoreRefused)
+    return isinstance(error, StoreError) and not lasting
+
+
+def _log_failure(error: Exception) -> None:
+    cause = error.cause if isinstance(error, StoreError) else str(error)
+    log.warning("the store failed; trying again", cause=cause)

@@ -2,7 +2,7 @@
 
 import structlog
 
-from service.contract.ledger import Ledger
+from service.contract.maintenance import Maintenance
 from service.contract.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -11,19 +11,19 @@ log = structlog.get_logger(__name__)
 PAGE = 100  # ids
 
 
-def sweep_due(ledger: Ledger, store: Store, *, tombstone_s: int) -> bool:
+def sweep_due(maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bool:
     """Sweep a page of what is due; whether to go on at once, as there may be more."""
-    due = ledger.expired(PAGE)
-    swept = [sweep(id_, ledger, store, tombstone_s=tombstone_s) for id_ in due]
+    due = maintenance.expired(PAGE)
+    swept = [sweep(id_, maintenance, store, tombstone_s=tombstone_s) for id_ in due]
     return len(due) == PAGE and all(swept)
 
 
-def sweep(explanation_id: str, ledger: Ledger, store: Store, *, tombstone_s: int) -> bool:
+def sweep(explanation_id: str, maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bool:
     """Remove its artefacts, then forget it; where the store refuses, a later sweep does both."""
     try:
         store.delete_explanation(explanation_id)
     except StoreError as error:
         log.warning("not swept yet", id=explanation_id, cause=error.cause)
         return False
-    ledger.bury(explanation_id, tombstone_s=tombstone_s)
+    maintenance.bury(explanation_id, tombstone_s=tombstone_s)
     return True

@@ -1,6 +1,6 @@
 """What was ever done, counted exactly once, and what is under way: as Redis knows it.
 
-The totals are one hash; the ledger's scripts add to it in the step that accepts or ends a job, so
+The totals are one hash; the scripts add to it in the step that accepts or ends a job, so
 that no answer that got lost, no attempt that lost its lease and no restart counts twice.
 """
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from service.contract.connections import connect
 from service.contract.fingerprint import ModelRef
-from service.contract.ledger import Ledger
 from service.contract.names import new_batch_id, new_id
-from service.contract.queue import connect
 from service.contract.records import Order, State
 from service.contract.request import Outputs, Pixels, ResolvedSettings
 from service.contract.schema import ErrorCode, ImageInfo
@@ -16,6 +15,7 @@ from tests.chaos import stand_in
 from tests.chaos.nursery import Forked
 from tests.chaos.stage import LEASE_S, end
 from tests.conftest import RedisServer, wait_until
+from tests.ledger import Ledger
 
 # What happens before the first test of its file, and then takes its time: so the leases and
 # deadlines of several tests pass side by side, each in a scene of its own.

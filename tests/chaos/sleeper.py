@@ -8,14 +8,16 @@ import structlog
 from numpy.typing import NDArray
 
 from service.contract.cards import ModelCard
+from service.contract.connections import connect
 from service.contract.deadlines import Deadlines
 from service.contract.fingerprint import labels_digest
-from service.contract.ledger import Ledger
 from service.contract.logs import configure_logs
-from service.contract.queue import EXPLAIN, Job, connect
+from service.contract.queue import EXPLAIN
+from service.contract.rq_adapter import Job
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from service.contract.traces import Traces
+from tests.ledger import Ledger
 from tests.tiny import PARTS, card
 from worker.engine.coalitions import Shape
 from worker.engine.predictor import check_pictures

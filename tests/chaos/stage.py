@@ -17,7 +17,7 @@ import redis
 import time_machine
 
 from service.api import server
-from service.contract.queue import connect
+from service.contract.connections import connect
 from service.contract.schema import ErrorCode
 from tests.chaos import sleeper
 from tests.chaos.nursery import Forked

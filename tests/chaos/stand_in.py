@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from service.contract.ledger import Ledger
+from service.contract.connections import connect
 from service.contract.logs import configure_logs
-from service.contract.queue import EXPLAIN, Job, connect
+from service.contract.queue import EXPLAIN
+from service.contract.rq_adapter import Job
 from service.contract.schema import Status
 from service.contract.settings import Settings
 from service.contract.store import open_store
+from tests.ledger import Ledger
 from worker.ending import Ended, Ending, Task
 from worker.engine.control import Interruption
 from worker.housekeeping import Housekeeping

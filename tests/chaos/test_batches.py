@@ -2,11 +2,11 @@
 
 import signal
 
-from service.contract.ledger import Ledger
 from service.contract.schema import ErrorCode
 from tests.chaos.scene import NewScene, Scene, beforehand
 from tests.chaos.stand_in import DEADLY, FAULTY
 from tests.conftest import wait_until
+from tests.ledger import Ledger
 
 
 def test_one_worker_runs_a_batch_side_by_side(scene: Scene) -> None:

@@ -5,12 +5,12 @@ import random
 import pytest
 import redis
 
-from service.contract.ledger import Ledger
 from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.store import Store, image_key, open_store
 from tests.chaos.scene import Scene
 from tests.chaos.stage import LEASE_S
 from tests.conftest import wait_until
+from tests.ledger import Ledger
 
 JOBS = 2000
 OWNERS = ("ann", "bob", None)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from service.contract.ledger import Ledger
 from service.contract.names import new_id
 from service.contract.outcome import Outcome
 from service.contract.records import Order
+from tests.ledger import Ledger
 from tests.tiny import OUTCOME
 
 QUEUE = "test"

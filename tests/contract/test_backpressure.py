@@ -10,10 +10,12 @@ from typing import ClassVar
 import pytest
 import redis
 
-from service.contract.ledger import Fenced, Ledger, UnderWay
+from service.contract.leases import Fenced
 from service.contract.names import INDEX, as_text, key_of, new_batch_id, new_id
 from service.contract.room import Caps, QueueFull, ShareFull
 from service.contract.schema import Status
+from service.contract.submissions import UnderWay
+from tests.ledger import Ledger
 
 
 @pytest.fixture

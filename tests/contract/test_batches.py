@@ -2,11 +2,13 @@
 
 import pytest
 
-from service.contract.ledger import Ledger, Standing, Tick, UnderWay
+from service.contract.leases import Heartbeat, LeaseStatus
 from service.contract.names import key_of, new_batch_id, new_id
 from service.contract.records import Count
 from service.contract.room import Caps, QueueFull
 from service.contract.schema import Status
+from service.contract.submissions import UnderWay
+from tests.ledger import Ledger
 
 
 @pytest.fixture
@@ -93,10 +95,10 @@ def test_fresh_siblings_are_those_that_nobody_has_begun(ledger, accept, accepted
 
 def test_attempts_tick_together_and_each_hears_how_it_stands(ledger, accept, connection):
     _, ids = accept(ledger)
-    ticks = [Tick(id_, ledger.begin(id_), Count(n, 9)) for n, id_ in enumerate(ids)]
+    ticks = [Heartbeat(id_, ledger.begin(id_), Count(n, 9)) for n, id_ in enumerate(ids)]
     ledger.cancel(ids[1])
     ledger.release(ids[2], ticks[2].attempt)
-    assert ledger.tick(*ticks) == [Standing.OWNED, Standing.CANCEL, Standing.FENCED]
+    assert ledger.tick(*ticks) == [LeaseStatus.OWNED, LeaseStatus.CANCEL, LeaseStatus.FENCED]
     assert [ledger.read(id_).progress.evaluations for id_ in ids] == [0, 1, 0]
     assert connection.zcard("rq:wip:test") == 2
 

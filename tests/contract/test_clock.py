@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from service.contract.clock import as_seconds, measure_offset
-from service.contract.ledger import Standing, Tick
+from service.contract.leases import Heartbeat, LeaseStatus
 from service.contract.names import EXPIRY, new_batch_id, new_id
 from service.contract.presence import WORKERS, announce, read_presence
 from service.contract.schema import Status
@@ -58,7 +58,7 @@ def test_nothing_is_due_or_silent_before_its_time(ahead_s, ledger, accepted):
     ledger.finish(ended := accepted(), ledger.begin(ended), Status.FAILED)
     assert ledger.expired() == []
     assert ledger.reap(max_attempts=1) == 0
-    ledger.tick(Tick(running, attempt))
+    ledger.tick(Heartbeat(running, attempt))
     assert ledger.reap(max_attempts=1) == 0
 
 
@@ -96,7 +96,7 @@ def begun(ledger, accepted):
 def test_a_clock_set_forward_takes_no_job_from_a_living_worker(ledger, connection, begun):
     leap(connection, HOUR_S)
     assert ledger.reap(max_attempts=1) == 0
-    assert ledger.tick(Tick(*begun)) == [Standing.OWNED]
+    assert ledger.tick(Heartbeat(*begun)) == [LeaseStatus.OWNED]
     assert ledger.reap(max_attempts=1) == 0
     assert ledger.read(begun[0]).status is Status.RUNNING
 

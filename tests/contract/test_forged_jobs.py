@@ -7,7 +7,8 @@ import pytest
 from rq.job import Job as StockJob
 
 from service.contract.names import new_id
-from service.contract.queue import EXPLAIN, Job, Queue, RefusedJob, new_job, only_argument
+from service.contract.queue import EXPLAIN, new_job, only_argument
+from service.contract.rq_adapter import Job, Queue, RefusedJob
 from tests.forgery import Bomb, call
 
 

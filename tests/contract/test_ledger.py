@@ -7,13 +7,15 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 import redis
 
-from service.contract import ledger as ledger_module
-from service.contract.ledger import Claimed, Fenced, Ledger, Standing, Tick, UnderWay
+from service.contract import submissions
+from service.contract.connections import connect
+from service.contract.leases import Fenced, Heartbeat, LeaseStatus
 from service.contract.names import CHANGES, EXPIRY, key_of, new_id
-from service.contract.queue import connect
 from service.contract.records import Claim, Count
 from service.contract.room import Caps, NoRoom
 from service.contract.schema import ErrorCode, Failure, Status
+from service.contract.submissions import Claimed, UnderWay
+from tests.ledger import Ledger
 from tests.outages import OUTAGES
 
 # What stays, whatever comes and goes
@@ -55,7 +57,9 @@ def test_a_tick_reports_progress_and_renews_the_lease(ledger, accepted, silence)
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
     silence(explanation_id, attempt)
-    assert ledger.tick(Tick(explanation_id, attempt, Count(10, 100, 2.5))) == [Standing.OWNED]
+    assert ledger.tick(Heartbeat(explanation_id, attempt, Count(10, 100, 2.5))) == [
+        LeaseStatus.OWNED
+    ]
     assert ledger.read(explanation_id).progress == Count(10, 100, 2.5)
     assert ledger.reap(max_attempts=3) == 0
 
@@ -92,10 +96,10 @@ def test_an_attempt_that_lost_its_lease_can_write_nothing(ledger, accepted, outc
     ):
         with pytest.raises(Fenced):
             write()
-    assert ledger.tick(Tick(explanation_id, lost, Count(1, 2))) == [Standing.FENCED]
+    assert ledger.tick(Heartbeat(explanation_id, lost, Count(1, 2))) == [LeaseStatus.FENCED]
     state = ledger.read(explanation_id)
     assert (state.status, state.outcome, state.progress) == (Status.RUNNING, None, Count(0, 0))
-    assert ledger.tick(Tick(explanation_id, second)) == [Standing.OWNED]
+    assert ledger.tick(Heartbeat(explanation_id, second)) == [LeaseStatus.OWNED]
 
 
 def test_a_released_job_is_next_and_its_start_does_not_count(ledger, accepted, waiting, connection):
@@ -138,7 +142,7 @@ def test_a_running_explanation_hears_of_a_cancel_at_its_next_tick(ledger, accept
     attempt = ledger.begin(explanation_id)
     assert ledger.cancel(explanation_id) == "canceling"
     assert ledger.cancel(explanation_id) == "canceling"
-    assert ledger.tick(Tick(explanation_id, attempt)) == [Standing.CANCEL]
+    assert ledger.tick(Heartbeat(explanation_id, attempt)) == [LeaseStatus.CANCEL]
     ledger.finish(explanation_id, attempt, Status.CANCELED, outcome=outcome)
     assert ledger.cancel(explanation_id) == "canceled"
     assert ledger.read(explanation_id).result == attempt
@@ -295,7 +299,7 @@ def test_an_expired_explanation_leaves_a_tombstone_for_a_while(connection, order
 
 
 def test_an_upload_that_never_became_an_explanation_is_due_in_the_end(ledger, monkeypatch):
-    monkeypatch.setattr(ledger_module, "RESERVATION_S", -1)
+    monkeypatch.setattr(submissions, "RESERVATION_S", -1)
     orphan = new_id()
     ledger.reserve(orphan)
     assert ledger.expired() == [orphan]
@@ -316,7 +320,7 @@ def test_every_change_is_published_with_a_higher_version(ledger, accepted, conne
         versions = [ledger.read(explanation_id).version]
         attempt = ledger.begin(explanation_id)
         versions.append(ledger.read(explanation_id).version)
-        ledger.tick(Tick(explanation_id, attempt, Count(1, 2)))
+        ledger.tick(Heartbeat(explanation_id, attempt, Count(1, 2)))
         versions.append(ledger.read(explanation_id).version)
         heard = [listener.get_message(timeout=20)["data"].decode() for _ in range(3)]
     assert heard == [explanation_id] * 3

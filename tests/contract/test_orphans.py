@@ -8,12 +8,12 @@ import redis
 from structlog.testing import capture_logs
 
 from service.contract.identity import IDENTITY, Identity
-from service.contract.ledger import Ledger
 from service.contract.names import new_id
 from service.contract.orphans import TURN, OrphanSweep
 from service.contract.records import Order
 from service.contract.settings import Settings
 from service.contract.store import MARKER_KEY, Store, attributions_key, image_key
+from tests.ledger import Ledger
 
 OLD_S = 8 * 86400
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from service.contract.connections import connect
 from service.contract.outage import REASONS, outage
-from service.contract.queue import connect
 from tests.conftest import wait_until
 from tests.outages import OUTAGES
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.contract.ledger import Ledger
 from service.contract.names import index_of, key_of, new_batch_id, new_id
 from service.contract.records import State
 from service.contract.schema import Status
+from tests.ledger import Ledger
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from service.contract.cards import ModelStatus
-from service.contract.ledger import Fenced, Work
+from service.contract.leases import Fenced, Work
 from service.contract.names import new_batch_id, new_id
 from service.contract.presence import announce
 from service.contract.schema import ErrorCode, Failure, Status

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.contract.ledger import Ledger
 from service.contract.names import as_text, key_of, new_batch_id, new_id
 from service.contract.schema import Status
+from tests.ledger import Ledger
 
 LIST, INTERMEDIATE = "rq:queue:test", "rq:queue:test:intermediate"
 FLOWS = st.tuples(st.sampled_from(["interactive", "batch"]), st.sampled_from(["ann", "bob", None]))

@@ -13,12 +13,12 @@ import pytest
 import redis
 
 from service.contract.cards import ModelCard, ModelStatus
-from service.contract.ledger import Ledger
 from service.contract.presence import announce, withdraw
 from service.contract.settings import Settings
 from service.contract.store import open_store
 from service.keys import Scope
 from tests.conftest import wait_until
+from tests.ledger import Ledger
 from tests.live import live_api
 from tests.service.keyholders import issue
 from worker.housekeeping import Housekeeping

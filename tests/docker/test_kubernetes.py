@@ -14,7 +14,7 @@ import redis
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.contract.queue import connect
+from service.contract.connections import connect
 from service.contract.settings import Settings, TraceSettings
 from service.redis_server import NoRedis, find_server
 from tests.conftest import skip_or_raise

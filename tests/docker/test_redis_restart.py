@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import redis
 
-from service.contract.ledger import Ledger
+from service.contract.connections import connect
 from service.contract.names import new_batch_id, new_id
-from service.contract.queue import connect
 from service.contract.records import Claim
 from service.contract.schema import Status
 from service.contract.settings import Settings
 from tests.conftest import RedisServers
 from tests.docker.guarded import USERS, Guarded, guarded_by
+from tests.ledger import Ledger
 from tests.tiny import ORDER, OUTCOME
 
 BY_TYPE: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {

@@ -16,13 +16,13 @@ from service.contract.arrays import pack_arrays
 from service.contract.artefacts import Artefact, Artefacts
 from service.contract.cards import ModelCard
 from service.contract.identity import compare
-from service.contract.ledger import Ledger
 from service.contract.names import new_id
 from service.contract.presence import announce
 from service.contract.records import Order
 from service.contract.schema import Status
 from service.contract.settings import Settings
 from service.contract.store import Store, attributions_key, open_store
+from tests.ledger import Ledger
 from tests.live import Live, live_api
 from tests.service.conftest import arrays_of
 from tests.tiny import OUTCOME, output_result

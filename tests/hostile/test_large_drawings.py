@@ -9,11 +9,11 @@ import httpx
 import numpy as np
 import pytest
 
-from service.contract.ledger import Ledger
 from service.contract.records import Order
 from service.contract.store import Store, image_key
 from tests.encoded import encoded
 from tests.hostile.conftest import Api, explain
+from tests.ledger import Ledger
 
 SIDE = 4000
 PIXELS_MB = SIDE * SIDE / 1e6

@@ -8,12 +8,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.contract.ledger import Ledger, Tick
+from service.contract.leases import Heartbeat
 from service.contract.names import new_id
 from service.contract.records import Count, Order
 from service.contract.store import Store
 from tests.conftest import wait_until
 from tests.hostile.conftest import Api, explain, read_answer
+from tests.ledger import Ledger
 
 SHAPE = (224, 224, 3, 4)
 VALUES_MB = 2.4
@@ -72,7 +73,7 @@ def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, le
             many.sendall(ask("/openapi.json") * 100_000)
         stream.sendall(ask(f"/v1/explanations/{id_}/events"))
         while not cut_off(stream):
-            ledger.tick(Tick(id_, attempt, Count(time.monotonic_ns(), 2**62)))
+            ledger.tick(Heartbeat(id_, attempt, Count(time.monotonic_ns(), 2**62)))
         wait_until(lambda: cut_off(many), seconds=60)
     assert api.peak_mb - before_mb < 60
 

@@ -17,7 +17,6 @@ from service.contract.arrays import pack_arrays
 from service.contract.artefacts import Artefact, Artefacts
 from service.contract.cards import ModelCard
 from service.contract.identity import compare
-from service.contract.ledger import Ledger
 from service.contract.outcome import (
     Curve,
     Faithfulness,
@@ -34,6 +33,7 @@ from service.contract.schema import Failure, Status
 from service.contract.settings import Settings
 from service.contract.store import Store, attributions_key, faithfulness_key
 from service.contract.warnings import ResultWarning
+from tests.ledger import Ledger
 from tests.tiny import MODEL, PARTS, output_result
 
 EXPLAINED = {0: "ant", 2: "crane"}  # output: label

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.ledger import Tick
+from service.contract.leases import Heartbeat
 from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
 from service.contract.warnings import ResultWarning, WarningCode
@@ -205,8 +205,8 @@ async def test_progress_and_status_are_those_of_what_is_still_to_be_done(
     create_batch, served, hand
 ):
     url, (first, second, third) = await create_batch()
-    hand.ledger.tick(Tick(first, attempt := hand.begin(first), Count(25, 100, 3.0)))
-    hand.ledger.tick(Tick(second, hand.begin(second), Count(50, 100, 8.5)))
+    hand.ledger.tick(Heartbeat(first, attempt := hand.begin(first), Count(25, 100, 3.0)))
+    hand.ledger.tick(Heartbeat(second, hand.begin(second), Count(50, 100, 8.5)))
     batch = (await served.get(url)).json()
     assert (batch["status"], batch["done"]) == ("running", False)
     assert batch["progress"] == {

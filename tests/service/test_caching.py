@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from service.contract.clock import as_seconds
-from service.contract.ledger import Ledger
 from service.contract.schema import ErrorCode, Failure
+from tests.ledger import Ledger
 from tests.service.conftest import some_curves
 from tests.tiny import PARTS
 

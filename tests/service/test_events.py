@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.contract.ledger import Tick
+from service.contract.leases import Heartbeat
 from service.contract.records import Count
 from service.contract.settings import Settings
 from tests.conftest import wait_until
@@ -71,7 +71,7 @@ def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation
         seen = [next(following)]
         attempt = hand.begin(explanation_id)
         seen.append(next(following))
-        hand.ledger.tick(Tick(explanation_id, attempt, Count(50, 100)))
+        hand.ledger.tick(Heartbeat(explanation_id, attempt, Count(50, 100)))
         seen.append(next(following))
         hand.ledger.release(explanation_id, attempt)
         hand.succeed(explanation_id)

@@ -5,10 +5,11 @@ import time
 
 import pytest
 
-from service.contract.ledger import Ledger, Tick
+from service.contract.leases import Heartbeat
 from service.contract.names import INDEX, key_of, new_id
 from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure, Status
+from tests.ledger import Ledger
 
 URL = "/v1/explanations"
 
@@ -30,7 +31,7 @@ async def test_a_queued_explanation_can_be_followed_and_canceled(served, create)
 
 async def test_a_running_explanation_shows_its_progress(served, create, hand):
     explanation_id = await create()
-    hand.ledger.tick(Tick(explanation_id, hand.begin(explanation_id), Count(25, 100, 4.2)))
+    hand.ledger.tick(Heartbeat(explanation_id, hand.begin(explanation_id), Count(25, 100, 4.2)))
     answer = await served.get(f"{URL}/{explanation_id}")
     document = answer.json()
     assert (document["status"], document["attempts"]) == ("running", 1)

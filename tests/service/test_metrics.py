@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.contract.ledger import Work
+from service.contract.leases import Work
 from service.contract.schema import ErrorCode, Failure, Status
 from service.contract.settings import Settings
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from service.client import Client
-from service.contract.ledger import Tick
+from service.contract.leases import Heartbeat
 from service.contract.records import Count
 from service.contract.settings import Settings
 from tests.conftest import skip_or_raise, wait_until
@@ -123,7 +123,7 @@ def test_events_come_one_by_one_while_the_job_runs(http, asked, hand):
         assert '"queued"' in next(statuses)
         attempt = hand.begin(explanation_id)  # only what has been read lets the job go on
         assert '"running"' in next(statuses)
-        hand.ledger.tick(Tick(explanation_id, attempt, Count(50, 100)))
+        hand.ledger.tick(Heartbeat(explanation_id, attempt, Count(50, 100)))
         assert '"evaluations":50' in next(statuses)
         hand.ledger.release(explanation_id, attempt)
         hand.succeed(explanation_id)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.api.openapi import DOCUMENT, render_document
-from service.contract.ledger import Tick
+from service.contract.leases import Heartbeat
 from service.contract.records import Count
 from service.contract.schema import ErrorCode, Failure
 from tests.service.conftest import some_curves
@@ -91,7 +91,7 @@ async def bring_to(state: str | None, create, hand) -> str:
         return ""
     explanation_id = await create(metrics=["insertion"] if state == "measured" else [])
     if state == "running":
-        hand.ledger.tick(Tick(explanation_id, hand.begin(explanation_id), Count(25, 100, 3.5)))
+        hand.ledger.tick(Heartbeat(explanation_id, hand.begin(explanation_id), Count(25, 100, 3.5)))
     elif state == "succeeded":
         hand.succeed(explanation_id)
     elif state == "measured":

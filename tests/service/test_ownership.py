@@ -6,11 +6,11 @@ import re
 import pytest
 
 from service.api.reading.catalogue import LOOKED_THROUGH
-from service.contract.ledger import Ledger
 from service.contract.names import key_of, new_id
 from service.contract.settings import Settings
 from service.contract.store import attributions_key, image_key
 from service.keys import Scope
+from tests.ledger import Ledger
 from tests.service.conftest import some_arrays, some_curves, some_regions
 from tests.service.keyholders import bearing, issue, routes
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.contract.queue import connect
+from service.contract.connections import connect
 from service.contract.store import MARKER_KEY
 from service.local import CannotStart, Door, local_set
 from service.redis_folder import Choice, Data, UnreadableData, choose, sign

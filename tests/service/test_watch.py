@@ -12,11 +12,13 @@ from service.api.edge.caller import OPERATOR
 from service.api.endpoints.events import events_of
 from service.api.reading.catalogue import Catalogue
 from service.api.reading.watch import LOOKS_AT_ONCE, Watch
-from service.api.services import READS_AT_ONCE, ProcessServices
+from service.api.services import ProcessServices
+from service.contract.connections import READS_AT_ONCE
 from service.contract.names import CHANGES, new_id
 from service.contract.records import State
 from service.contract.schema import Status
 from tests.conftest import wait_until
+from tests.ledger import Ledger
 
 LOOK_AGAIN = "service.api.reading.watch.LOOK_AGAIN_S"
 
@@ -166,7 +168,7 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
     services = ProcessServices.of(mortal)
     async with services.running():
-        services.ledger.accept(explanation_id := new_id(), order, timeout_s=60)
+        services.submissions.accept(explanation_id := new_id(), order, timeout_s=60)
         await until_subscribed(mortal_redis.url)
         stream = events_of(services.watch, explanation_id, "")
         assert b"event: progress" in await anext(stream)
@@ -178,7 +180,9 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
         assert not following.done()
         await asyncio.to_thread(mortal_redis.start)
         await until_subscribed(mortal_redis.url)
-        new_hand(services.ledger, store, services.redis).succeed(explanation_id)
+        new_hand(Ledger.of(services.redis, services.settings), store, services.redis).succeed(
+            explanation_id
+        )
         while b"event: progress" in (event := await asyncio.wait_for(following, 20)):
             following = asyncio.create_task(anext(stream))
         assert b"event: done" in event

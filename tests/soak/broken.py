@@ -4,12 +4,14 @@ import threading
 import time
 import uuid
 
+import redis.asyncio
+
 from service.api import server
-from service.api.reading.catalogue import Catalogue
+from service.api.reading import catalogue
 from service.contract.hashes import Hash
-from service.contract.ledger import Ledger
 from service.contract.names import key_of
 from service.contract.schema import ErrorCode, Failure, Status
+from tests.ledger import Ledger
 from tests.soak import workers
 
 
@@ -49,10 +51,10 @@ def forget(*words: object) -> None:
 
 def answer_from_the_past() -> None:
     """Every second answer about an explanation is as it was a second ago."""
-    read, seen = Catalogue._hash, {}
+    read, seen = catalogue.read_hash, {}
 
-    async def stale(self: Catalogue, id_: str) -> Hash:
-        now = await read(self, id_)
+    async def stale(connection: redis.asyncio.Redis, id_: str) -> Hash:
+        now = await read(connection, id_)
         at, old, turn = seen.get(id_, (0.0, now, 0))
         if time.monotonic() - at > 1:
             seen[id_] = (time.monotonic(), now, turn + 1)
@@ -60,5 +62,5 @@ def answer_from_the_past() -> None:
             seen[id_] = (at, old, turn + 1)
         return old if turn % 2 else now
 
-    Catalogue._hash = stale  # type: ignore[method-assign]
+    catalogue.read_hash = stale
     server.main()

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from service.contract.ledger import Fenced, Ledger, Standing, Tick
+from service.contract.leases import Fenced, Heartbeat, LeaseStatus
 from service.contract.schema import Status
 from tests.chaos import sleeper
+from tests.ledger import Ledger
 from tests.soak.history import History
 
 
@@ -22,7 +23,7 @@ class Recorded(Ledger):
             answer["attempt"] = attempt
         return attempt
 
-    def tick(self, *ticks: Tick) -> list[Standing]:
+    def tick(self, *ticks: Heartbeat) -> list[LeaseStatus]:
         held = [[tick.id, tick.attempt] for tick in ticks]
         with self.history.call("tick", held=held) as answer:
             standings = super().tick(*ticks)

@@ -7,17 +7,18 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from service.contract.ledger import Ledger, Standing, Tick
+from service.contract.leases import Heartbeat, LeaseStatus
 from service.contract.names import new_id
 from service.contract.outage import REASONS
 from service.contract.presence import WORKERS
 from service.contract.records import Order
+from service.contract.redis_retry import retry_while_down
 from service.contract.settings import Settings
 from service.contract.store import Store
 from tests.conftest import wait_until
+from tests.ledger import Ledger
 from tests.outages import OUTAGES
 from worker.housekeeping import Housekeeping
-from worker.patience import outlast
 
 
 @pytest.mark.parametrize("code", OUTAGES)
@@ -33,7 +34,7 @@ def test_a_write_waits_for_the_end_of_an_outage_which_is_told_once(
         return connection.set("shapshot:outage", 1)
 
     with capture_logs() as lines:
-        writer = threading.Thread(target=lambda: outlast(write, "waiting", pause_s=0.01))
+        writer = threading.Thread(target=lambda: retry_while_down(write, "waiting", pause_s=0.01))
         with OUTAGES[code](connection):
             writer.start()
             assert enough.wait(20)
@@ -45,13 +46,13 @@ def test_a_write_waits_for_the_end_of_an_outage_which_is_told_once(
 
 def test_patience_has_an_end(connection: redis.Redis) -> None:
     with OUTAGES["OOM"](connection), pytest.raises(redis.OutOfMemoryError):
-        outlast(lambda: connection.set("a", 1), "waiting", pause_s=0.01, patience_s=0.1)
+        retry_while_down(lambda: connection.set("a", 1), "waiting", pause_s=0.01, patience_s=0.1)
 
 
 def test_what_redis_will_never_take_is_not_waited_for(connection: redis.Redis) -> None:
     connection.set("a", 1)
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        outlast(lambda: connection.hget("a", "b"), "waiting", pause_s=60)
+        retry_while_down(lambda: connection.hget("a", "b"), "waiting", pause_s=60)
 
 
 @pytest.mark.parametrize("code", OUTAGES)
@@ -75,7 +76,7 @@ def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
     assert lines[0]["reason"] == REASONS[code]
     for _ in range(2):  # the second time it has done all that it does the first
         do_chores(housekeeping, lambda: connection.zscore(WORKERS, "other"))
-    assert ledger.tick(Tick(job, attempt)) == [Standing.OWNED]
+    assert ledger.tick(Heartbeat(job, attempt)) == [LeaseStatus.OWNED]
     housekeeping.stop()
 
 

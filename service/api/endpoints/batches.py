@@ -72,7 +72,7 @@ async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
     """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
     state = await services.catalogue.batch(batch_id)
     for member in state.members.values():
-        await to_thread.run_sync(services.process.ledger.cancel, member.id)
+        await to_thread.run_sync(services.process.submissions.cancel, member.id)
     return _answer(await services.catalogue.batch(batch_id), services)
 
 

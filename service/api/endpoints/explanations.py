@@ -116,7 +116,7 @@ async def get_explanation(
 async def cancel_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
     """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
     await services.catalogue.read(explanation_id)
-    await to_thread.run_sync(services.process.ledger.cancel, explanation_id)
+    await to_thread.run_sync(services.process.submissions.cancel, explanation_id)
     return await _answer(await services.catalogue.read(explanation_id), services)
 
 

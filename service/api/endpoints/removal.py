@@ -7,20 +7,20 @@ from starlette.responses import Response
 
 from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import ProcessServices
-from service.contract.ledger import UnderWay
 from service.contract.schema import ErrorCode
+from service.contract.submissions import UnderWay
 from service.contract.sweep import sweep
 
 
 async def remove(services: ProcessServices, id_: str, *, what: str) -> Response:
     """Delete an explanation or a batch; `what`: what may still be running. Raises ApiError."""
     try:
-        ids = await to_thread.run_sync(services.ledger.delete, id_)
+        ids = await to_thread.run_sync(services.submissions.delete, id_)
     except UnderWay as error:
         detail = f"{what} is {error.status}; cancel it and wait until it has ended"
         raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after()) from error
     clear = partial(sweep, tombstone_s=services.settings.tombstone_s)
     for each in ids:
-        sweep_it = partial(clear, each, services.ledger, services.store)
+        sweep_it = partial(clear, each, services.maintenance, services.store)
         await to_thread.run_sync(sweep_it, limiter=services.storing)
     return Response(status_code=204)

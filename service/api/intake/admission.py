@@ -18,7 +18,6 @@ from service.api.protocol.errors import ApiError, retry_after
 from service.api.services import ProcessServices, RequestServices
 from service.contract.cards import ModelCard
 from service.contract.fingerprint import ModelRef, model_ref
-from service.contract.ledger import Claimed
 from service.contract.logs import request_id
 from service.contract.names import new_id
 from service.contract.pictures import (
@@ -35,6 +34,7 @@ from service.contract.request import Priority, ResolvedSettings
 from service.contract.room import NoRoom, ShareFull
 from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo
 from service.contract.store import StoreError, image_key, label_map_key
+from service.contract.submissions import Claimed
 
 UNKNOWN_S = 10  # until there is room, where nothing has ended yet
 LONGEST_S = 600
@@ -54,7 +54,7 @@ async def admit(services: RequestServices, upload: Upload, explanation_id: str) 
     Raises ApiError, Claimed.
     """
     [wanted] = await _examine(services, upload, priority="interactive")
-    accept = partial(services.process.ledger.accept, explanation_id, wanted.order)
+    accept = partial(services.process.submissions.accept, explanation_id, wanted.order)
     enqueue = partial(_enqueue, services.process, upload, {explanation_id: wanted}, accept)
     await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
@@ -66,7 +66,7 @@ async def admit_batch(services: RequestServices, upload: Upload, batch_id: str) 
     orders = {
         id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
     }
-    accept = partial(services.process.ledger.accept_batch, batch_id, orders)
+    accept = partial(services.process.submissions.accept_batch, batch_id, orders)
     enqueue = partial(_enqueue, services.process, upload, members, accept)
     await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
@@ -159,7 +159,9 @@ def _want(
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
     key = key_of_request(sha256, label_map, settings, model.fingerprint, card, owner)
-    earlier = services.process.ledger.earlier(key, owner) if upload.caching is Caching.USE else None
+    earlier = (
+        services.process.submissions.earlier(key, owner) if upload.caching is Caching.USE else None
+    )
     image = earlier.order.image if earlier and earlier.order else None
     if not earlier:
         plan.check_served()
@@ -210,7 +212,7 @@ def _enqueue(
 ) -> None:
     """The reservation comes first: whatever fails after it, the files are swept in the end."""
     _check_store(services)
-    services.ledger.reserve(*wanted)
+    services.submissions.reserve(*wanted)
     earlier = {}
     for (id_, each), image in zip(wanted.items(), upload.images.values(), strict=True):
         if each.earlier and take_over(services, each.earlier, id_):

@@ -104,7 +104,7 @@ def note_missing(services: ProcessServices, state: State, error: MissingArtefact
     what = "an artefact is damaged" if damaged else "an artefact is missing"
     log.error(what, id=state.id, cause=error.cause)
     for id_ in filter(None, (state.id, state.cached_from)):
-        services.ledger.withdraw(id_)
+        services.submissions.withdraw(id_)
 
 
 def _artefacts(state: State) -> Iterator[tuple[str, Artefact]]:

@@ -17,10 +17,10 @@ from service.api.intake.admission import Admit
 from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError
 from service.api.services import ProcessServices, RequestServices
-from service.contract.ledger import Claimed
 from service.contract.names import as_text
 from service.contract.records import Claim
 from service.contract.schema import ErrorCode
+from service.contract.submissions import Claimed
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -67,7 +67,7 @@ def _earlier(services: ProcessServices, name: str, fingerprint: str) -> str | No
     if before != fingerprint:
         detail = "this Idempotency-Key came with other files or other settings before"
         raise ApiError(ErrorCode.IDEMPOTENCY_MISMATCH, detail, "Idempotency-Key")
-    if not services.ledger.exists(earlier):
+    if not services.submissions.exists(earlier):
         detail = "what this Idempotency-Key gave was deleted"
         raise ApiError(ErrorCode.GONE, detail, "Idempotency-Key")
     return earlier

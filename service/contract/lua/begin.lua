@@ -1,18 +1,23 @@
--- Those of a batch begin with the first of them, from wherever in the line they are.
--- ARGV: id, queue, attempt, seconds of a lease
+-- A worker takes a job. Those of a batch begin with the first of them, from wherever in the line
+-- they are.
+-- Replies: begun | missing | not_queued, the status it has
 
-local id, queue, attempt, now = ARGV[1], ARGV[2], ARGV[3], read_clock()
+local asked = cjson.decode(ARGV[1])
+local id, queue, attempt, now = asked.id, asked.queue, asked.attempt, read_clock()
 local its_turn = leave(id, queue)
 local status = redis.pcall('HGET', KEYS[1], 'status')
-if type(status) ~= 'string' then forget_job(id) return 'missing' end
-if redis.call('HGET', KEYS[1], 'attempt') == attempt then return 'begun' end  -- the answer got lost
-if status ~= 'queued' then return status end
+if type(status) ~= 'string' then
+  forget_job(id)
+  return {'missing'}
+end
+if redis.call('HGET', KEYS[1], 'attempt') == attempt then return {'begun'} end  -- the reply got lost
+if status ~= 'queued' then return {'not_queued', status} end
 -- The lease comes first: whatever of this breaks off, a job with one is put back
-redis.call('ZADD', 'rq:wip:' .. queue, now + ARGV[4], id .. ':' .. attempt)
+redis.call('ZADD', 'rq:wip:' .. queue, now + asked.lease_s, id .. ':' .. attempt)
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
 local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0
 redis.call('HSET', KEYS[1], 'attempts', attempts + 1)
 redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
 if its_turn then advance(tag_of(id)) end
 changed(id)
-return 'begun'
+return {'begun'}

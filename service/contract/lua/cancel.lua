@@ -1,16 +1,18 @@
--- ARGV: id, queue, seconds to keep what is done
+-- Cancels what waits; asks the worker of what runs to stop.
+-- Replies: missing | status, the one it has now
 
-local id, queue = ARGV[1], ARGV[2]
+local asked = cjson.decode(ARGV[1])
+local id, queue = asked.id, asked.queue
 local status = redis.call('HGET', KEYS[1], 'status')
-if not status then return false end
+if not status then return {'missing'} end
 if status == 'queued' then
   refund(id, queue)
   leave(id, queue)
-  conclude(id, 'canceled', read_clock(), ARGV[3])
-  return 'canceled'
+  conclude(id, 'canceled', read_clock(), asked.retention_s)
+  return {'status', 'canceled'}
 elseif status == 'running' then
   redis.call('HSET', KEYS[1], 'status', 'canceling', 'cancel', '1')
   changed(id)
-  return 'canceling'
+  return {'status', 'canceling'}
 end
-return status
+return {'status', status}

@@ -1,9 +1,9 @@
 -- An explanation, or a batch with all of its own: all go or none. Each hash goes at once;
 -- `shapshot:expiry` keeps the id until its artefacts are gone as well.
--- Answers the ids that went, or the status of one that forbids it.
--- ARGV: id, queue, seconds to keep a batch that loses its last that was under way
+-- Replies: deleted, the ids that went | under_way, the status that forbids it
 
-local queue, expires_at = ARGV[2], read_clock() + ARGV[3]
+local asked = cjson.decode(ARGV[1])
+local queue, expires_at = asked.queue, read_clock() + asked.retention_s
 
 local function remove(id)
   local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
@@ -21,12 +21,13 @@ local function remove(id)
   conclude_batch(batch, expires_at)
 end
 
-if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
-local ids = members_of(ARGV[1])
-ids[#ids + 1] = ARGV[1]
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'deleted'} end
+local ids = members_of(asked.id)
+ids[#ids + 1] = asked.id
 for _, id in ipairs(ids) do
   local status = field(id, 'status')
-  if status == 'running' or status == 'canceling' then return status end
+  if status == 'running' or status == 'canceling' then return {'under_way', status} end
 end
 for _, id in ipairs(ids) do remove(id) end
+table.insert(ids, 1, 'deleted')
 return ids

@@ -1,4 +1,6 @@
--- Ids whose artefacts may go.
--- ARGV: how many at most
+-- Replies: expired, the ids whose artefacts may go
 
-return redis.call('ZRANGEBYSCORE', 'shapshot:expiry', 0, read_clock(), 'LIMIT', 0, ARGV[1])
+local asked = cjson.decode(ARGV[1])
+local due = redis.call('ZRANGEBYSCORE', 'shapshot:expiry', 0, read_clock(), 'LIMIT', 0, asked.limit)
+table.insert(due, 1, 'expired')
+return due

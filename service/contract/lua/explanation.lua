@@ -1,5 +1,14 @@
 -- What every change of an explanation does, and the two ways a job leaves a worker.
 
+-- fields: an object of strings
+local function set_fields(key, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1], flat[#flat + 2] = name, value
+  end
+  redis.call('HSET', key, unpack(flat))
+end
+
 -- pcall, here and below: what somebody wrote into our keys must not stop a worker
 local function changed(id)
   redis.pcall('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)

@@ -1,18 +1,19 @@
--- ARGV: id, queue, attempt, seconds to keep it, status, outcome or '', artefacts or '',
--- error or '', progress or '', then what to add to the totals, as field-value pairs
+-- An attempt ends its explanation, if it still owns it.
+-- Replies: finished | fenced
 
-local id, attempt, status = ARGV[1], ARGV[3], ARGV[5]
-redis.call('ZREM', 'rq:wip:' .. ARGV[2], id .. ':' .. attempt)
-if field(id, 'ended') == attempt then return 'finished' end  -- the answer got lost
-if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return 'fenced' end
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'outcome', ARGV[6], 'result', attempt) end
-if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'artefacts', ARGV[7]) end
-if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[8]) end
-if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[9]) end
-for i = 10, #ARGV, 2 do count(ARGV[i], ARGV[i + 1]) end
+local asked = cjson.decode(ARGV[1])
+local id, attempt = asked.id, asked.attempt
+redis.call('ZREM', 'rq:wip:' .. asked.queue, id .. ':' .. attempt)
+if field(id, 'ended') == attempt then return {'finished'} end  -- the reply got lost
+if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return {'fenced'} end
+if asked.outcome then redis.call('HSET', KEYS[1], 'outcome', asked.outcome, 'result', attempt) end
+if asked.artefacts then redis.call('HSET', KEYS[1], 'artefacts', asked.artefacts) end
+if asked.error then redis.call('HSET', KEYS[1], 'error', asked.error) end
+if asked.progress then redis.call('HSET', KEYS[1], 'progress', asked.progress) end
+for name, amount in pairs(asked.work) do count(name, amount) end
 local now = read_clock()
-conclude(id, status, now, ARGV[4])
+conclude(id, asked.status, now, asked.retention_s)
 redis.call('HSET', KEYS[1], 'ended', attempt)
 note_end(now)
-if status == 'succeeded' then offer_to_others(id, now + ARGV[4]) end
-return 'finished'
+if asked.status == 'succeeded' then offer_to_others(id, now + asked.retention_s) end
+return {'finished'}

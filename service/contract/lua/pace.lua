@@ -18,10 +18,10 @@ local function note_end(now)
   redis.call('HSET', 'shapshot:ended', 'jobs', jobs * faded(at, now) + 1, 'at', now)
 end
 
--- Seconds in which so many jobs will end at the rate of late; -1 where none has ended
+-- Seconds in which so many jobs will end at the rate of late; nil where none has ended
 local function patience(jobs, now)
   local ended, at, since = unpack(redis.pcall('HMGET', 'shapshot:ended', 'jobs', 'at', 'since'))
-  if not ended or tonumber(ended) == 0 then return -1 end
+  if not ended or tonumber(ended) == 0 then return nil end
   local span = math.max(FADES_IN * (1 - faded(since, now)), 1)
   return math.ceil(jobs * span / (ended * faded(at, now)))
 end

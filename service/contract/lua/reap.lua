@@ -1,8 +1,8 @@
 -- Jobs whose worker fell silent, and ids that a worker took from the queue and never began.
--- ARGV: queue, seconds of a lease, most attempts, seconds to keep what is done, error of a job given
--- up
+-- Replies: reaped, how many
 
-local queue, lease, now = ARGV[1], tonumber(ARGV[2]), read_clock()
+local asked = cjson.decode(ARGV[1])
+local queue, lease, now = asked.queue, asked.lease_s, read_clock()
 local wip, intermediate = 'rq:wip:' .. queue, 'rq:queue:' .. queue .. ':intermediate'
 local reaped = 0
 
@@ -11,10 +11,10 @@ local function reap(member)
   local key = 'shapshot:explanation:' .. id
   if redis.call('HGET', key, 'attempt') ~= attempt then return end
   if redis.call('HGET', key, 'cancel') then
-    conclude(id, 'canceled', now, ARGV[4])
-  elseif tonumber(redis.call('HGET', key, 'attempts')) >= tonumber(ARGV[3]) then
-    redis.call('HSET', key, 'error', ARGV[5])
-    conclude(id, 'failed', now, ARGV[4])
+    conclude(id, 'canceled', now, asked.retention_s)
+  elseif tonumber(redis.call('HGET', key, 'attempts')) >= asked.max_attempts then
+    redis.call('HSET', key, 'error', asked.error)
+    conclude(id, 'failed', now, asked.retention_s)
   else
     put_back(id, queue)
   end
@@ -56,7 +56,7 @@ if is_late() then
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, '-inf', now)) do
     redis.call('ZADD', wip, now + lease / 4, member)
   end
-  return 0
+  return {'reaped', 0}
 end
 
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, '-inf', now, 'LIMIT', 0, 100)) do
@@ -69,4 +69,4 @@ for _, id in ipairs(redis.call('LRANGE', intermediate, 0, 99)) do
   pcall(rescue, id)
 end
 
-return reaped
+return {'reaped', reaped}

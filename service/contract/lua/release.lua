@@ -1,13 +1,14 @@
 -- A worker gives its job back to the front.
--- ARGV: id, queue, attempt, seconds to keep what is done, 1 where that start counts, else 0
+-- Replies: released | canceled, where that was asked for | fenced
 
-local id, attempt = ARGV[1], ARGV[3]
-redis.call('ZREM', 'rq:wip:' .. ARGV[2], id .. ':' .. attempt)
-if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return 'fenced' end
+local asked = cjson.decode(ARGV[1])
+local id, attempt = asked.id, asked.attempt
+redis.call('ZREM', 'rq:wip:' .. asked.queue, id .. ':' .. attempt)
+if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return {'fenced'} end
 if redis.call('HGET', KEYS[1], 'cancel') then
-  conclude(id, 'canceled', read_clock(), ARGV[4])
-  return 'canceled'
+  conclude(id, 'canceled', read_clock(), asked.retention_s)
+  return {'canceled'}
 end
-if ARGV[5] == '0' then redis.call('HINCRBY', KEYS[1], 'attempts', -1) end
-put_back(id, ARGV[2])
-return 'released'
+if not asked.counts then redis.call('HINCRBY', KEYS[1], 'attempts', -1) end
+put_back(id, asked.queue)
+return {'released'}

@@ -1,5 +1,7 @@
 -- Artefacts of these ids are about to be stored; what is not accepted in time is swept away.
--- ARGV: seconds until then, ids
+-- Replies: reserved
 
-local expires_at = read_clock() + ARGV[1]
-for i = 2, #ARGV do redis.call('ZADD', 'shapshot:expiry', expires_at, ARGV[i]) end
+local asked = cjson.decode(ARGV[1])
+local expires_at = read_clock() + asked.reservation_s
+for _, id in ipairs(asked.ids) do redis.call('ZADD', 'shapshot:expiry', expires_at, id) end
+return {'reserved'}

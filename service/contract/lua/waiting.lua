@@ -27,12 +27,13 @@ local function count_waiting(id, sign)
   end
 end
 
--- By how many jobs, of all that wait, more would be too many; not above 0 where there is room
+-- By how many jobs, of all that wait, more would be too many; not above 0 where there is room. A cap
+-- that is nil is none.
 local function excess(of, jobs, bytes, most_jobs, most_bytes)
   local waiting, held = unpack(redis.call('HMGET', 'shapshot:waiting', 'jobs' .. of, 'bytes' .. of))
   waiting, held = tonumber(waiting or 0), tonumber(held or 0)
-  local over = waiting + jobs - tonumber(most_jobs)
-  local over_bytes = held + bytes - tonumber(most_bytes)
+  local over = waiting + jobs - (most_jobs or math.huge)
+  local over_bytes = held + bytes - (most_bytes or math.huge)
   if held > 0 and over_bytes > 0 then over = math.max(over, over_bytes * waiting / held) end
   return over, waiting
 end

@@ -1,4 +1,6 @@
 -- Its artefacts have vanished: it stands for no other request any more.
--- ARGV: id
+-- Replies: withdrawn
 
-offer_no_more(ARGV[1])
+local asked = cjson.decode(ARGV[1])
+offer_no_more(asked.id)
+return {'withdrawn'}

@@ -1,0 +1,49 @@
+"""What the API, a worker and housekeeping do to explanations in Redis: a test plays them all."""
+
+from typing import Self
+
+import redis
+
+from service.contract.leases import Leases
+from service.contract.maintenance import Maintenance
+from service.contract.room import UNLIMITED, Caps
+from service.contract.settings import Settings
+from service.contract.submissions import Submissions
+
+
+class Ledger(Submissions, Leases, Maintenance):
+    """Each side finds what it needs under the same names."""
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        *,
+        queue: str,
+        lease_s: int,
+        retention_s: int,
+        caps: Caps = UNLIMITED,
+        interactive_share: int = 4,
+    ) -> None:
+        Submissions.__init__(
+            self,
+            connection,
+            queue=queue,
+            retention_s=retention_s,
+            caps=caps,
+            interactive_share=interactive_share,
+        )
+        Leases.__init__(self, connection, queue=queue, lease_s=lease_s, retention_s=retention_s)
+        Maintenance.__init__(
+            self, connection, queue=queue, lease_s=lease_s, retention_s=retention_s
+        )
+
+    @classmethod
+    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+        return cls(
+            connection,
+            queue=settings.queue,
+            lease_s=settings.lease_s,
+            retention_s=settings.retention_s,
+            caps=Caps.of(settings),
+            interactive_share=settings.interactive_share,
+        )
