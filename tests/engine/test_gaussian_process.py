@@ -18,7 +18,7 @@ from worker.engine.odd_kernel import (
     shapley_variance,
     shapley_weights,
 )
-from worker.engine.odd_process import Prior, infer
+from worker.engine.odd_process import ADDITIVE, Prior, infer
 from worker.engine.pairs import count_pairs, draw_pairs
 
 EVERYTHING = 10**6
@@ -108,6 +108,33 @@ def test_values_are_linear_in_the_game_for_a_given_prior(seed):
     assert combined == pytest.approx(parts, abs=1e-9)
 
 
+@pytest.mark.parametrize("pairs", [4, 15])  # fewer and more than players
+def test_errors_are_an_average_over_additive_parts(pairs):
+    """Each with the covariance matrices written out, at its own amplitude, by its likelihood."""
+    draw, players = np.random.default_rng(pairs), 7
+    signs = np.where(draw_pairs(players, pairs, draw), 1.0, -1.0)
+    prior, odd = (
+        Prior(draw.uniform(0.1, 0.3, size=players), equal=0.5, rough=0.01),
+        signs[:, :1] + 0.1 * draw.normal(size=(pairs, 1)),
+    )
+    found = infer(prior, signs, odd)
+    chances, squares = [], []
+    for share in ADDITIVE:
+        gram = prior.smooth(signs, signs) + prior.rough * np.eye(pairs)
+        gram += share / players * signs @ signs.T
+        cross = prior.smooth_shapley(signs) + prior.rough * shapley_weights(signs)
+        cross += share / players * 2 * signs
+        amplitude = (odd * np.linalg.solve(gram, odd)).sum() / pairs
+        chances.append(amplitude ** (-pairs / 2) / np.sqrt(np.linalg.det(gram)))
+        variance = prior.shapley_variance() + 4 * share / players
+        variance -= (cross * np.linalg.solve(gram, cross)).sum(axis=0)
+        mean = cross.T @ np.linalg.solve(gram, odd)
+        squares.append(amplitude * variance[:, np.newaxis] + (mean - found.values) ** 2)
+    expected = np.average(squares, axis=0, weights=chances)
+    assert found.errors**2 == pytest.approx(expected, rel=1e-8)
+    assert expected != pytest.approx(squares[0], rel=0.01)
+
+
 def test_units_of_the_score_pass_through():
     value = saturating_game(10, 2, seed=1)
     small, large = (run(lambda m, u=u: u * value(m), (2, 5, 1), max_evals=90) for u in (1, 2**20))
@@ -145,11 +172,11 @@ def test_intervals_cover_the_exact_values_and_shrink_with_the_budget():
 
 def test_a_target_for_the_errors_ends_the_run_early():
     value, ends = saturating_game(12, 2, seed=7), {}
-    for target in (0.2, 0.05, 0.02, None):
+    for target in (0.3, 0.05, 0.02, None):
         attribution = run(value, (3, 4, 1), max_evals=1000, target_standard_error=target)
         ends[target] = attribution.evaluations
         assert target is None or attribution.standard_errors.max() <= target
-    assert ends[0.2] == 2 + 2 * FIRST_LOOK
+    assert ends[0.3] == 2 + 2 * FIRST_LOOK
     assert all(before < later for before, later in pairwise(ends.values()))
     assert ends[None] == 1000
 
@@ -171,6 +198,47 @@ def test_intervals_cover_about_95_percent_of_few_evaluations(budget):
         found = run(value, shape, max_evals=budget, seed=seed).regions.interval
         covered.append((found.low <= exact) & (exact <= found.high))
     assert 0.91 <= np.mean(covered) <= 0.99
+
+
+def game_of_groups(players, seed):
+    """The worth of small groups, which counts where all of one are in, and each player's share."""
+    draw = np.random.default_rng(seed)
+    groups = [draw.choice(players, size, replace=False) for size in draw.integers(1, 6, 90)]
+    worths = draw.normal(size=len(groups)) / np.sqrt([len(group) for group in groups])
+    exact = np.zeros(players)
+    for group, worth in zip(groups, worths, strict=True):
+        exact[group] += worth / len(group)
+
+    def value(mask):
+        inside = mask.ravel()
+        return np.array([sum(w for g, w in zip(groups, worths, strict=True) if inside[g].all())])
+
+    return value, exact
+
+
+def test_intervals_cover_about_95_percent_of_games_unlike_the_prior():
+    """Of 40 games at 3 budgets; without additive parts of unknown variance it was 91 %."""
+    covered, shape = [], (1, 30, 1)
+    for seed in range(40):
+        value, exact = game_of_groups(30, seed)
+        for budget in (32, 46, 62):
+            found = run(value, shape, max_evals=budget, seed=seed).regions.interval
+            covered.append((found.low[:, 0] <= exact) & (exact <= found.high[:, 0]))
+    assert 0.935 <= np.mean(covered) <= 0.97
+
+
+def test_intervals_are_narrow_where_the_odd_part_is_additive():
+    """As that of tanh nearly is; a prior of which little is additive made it 0.74."""
+    covered, widths, shape = [], [], (1, 10, 1)
+    for seed in range(20):
+        weights = np.random.default_rng(seed).normal(size=10) / 3
+        value = lambda mask, w=weights: np.tanh([w @ mask.ravel()])  # noqa: E731
+        exact = play(lambda game: Exact(game, max_evals=2**10), value, shape).regions.values
+        found = run(value, shape, max_evals=60, seed=seed).regions.interval
+        covered.append((found.low <= exact) & (exact <= found.high))
+        widths.append((found.high - found.low).mean() / np.abs(exact).mean())
+    assert np.mean(covered) >= 0.93
+    assert np.median(widths) < 0.65
 
 
 def test_no_interval_is_given_of_fewer_pairs_than_half_the_players():

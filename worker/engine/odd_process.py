@@ -9,12 +9,17 @@ where the last, every pair on its own, is a part of the game, not noise of the s
 exact where all pairs are known. The second keeps in mind that unimportant players may interact;
 without it, standard errors come out too small. Its variance is nearly given, as its
 likelihood knows less of this than we do; only an additive game makes it vanish.
+
+The values take the likeliest of such priors for granted; their errors do not. Games differ most in
+how much of them is additive. So errors are of an average over priors with a further additive part
+of unknown variance, weighed by what the scores say of it: how much is left open, and how far from
+the values the posterior's mean is.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.odd_kernel import (
@@ -27,6 +32,7 @@ from worker.engine.odd_kernel import (
 )
 
 EQUAL_SUM = 6.0  # of the equal rates
+ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of a further additive part, over that of the first
 LEARNING_ROWS = 256  # scores at most: learning takes time as their cube, and gains little by more
 
 # Normal priors of what is learnt, within bounds that keep all numbers finite and all matrices
@@ -93,17 +99,49 @@ def infer(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
     smooth, known = prior.smooth(signs, signs), shapley_weights(signs)  # (N, N), (N, M)
     rest = prior.smooth_shapley(signs) - smooth @ known  # (N, M), covariance with what is not known
     gram = smooth + prior.rough * np.eye(len(signs))
-    precision = _invert(gram)[0]
+    factor = cho_factor(gram)
+    precision = cho_solve(factor, np.eye(len(gram)))
     weights = precision @ odd
-    explained = _dots(known, gram @ known + 2 * rest) + _dots(rest, precision @ rest)
+    influence = precision @ rest  # (N, M), beside what is known
+    explained = _dots(known, gram @ known + 2 * rest) + _dots(rest, influence)
     variance = np.maximum(prior.shapley_variance() - explained, 0)  # (M,) [2.26]
-    amplitudes = _amplitudes(odd, weights)
+    whitened = solve_triangular(factor[0], np.hstack([signs, odd]), trans="T")
     return Posterior(
         values=known.T @ odd + rest.T @ weights,  # [2.25]
-        errors=np.sqrt(variance[:, np.newaxis] * amplitudes),
+        errors=_errors(variance, signs, whitened, known + influence),
         held_out=weights / np.diag(precision)[:, np.newaxis],  # [5.12]
         weights=weights,
     )
+
+
+def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores) -> Credit:
+    """Give the standard errors of the values influence.T @ odd, whatever the additive part: (M, K).
+
+    variance: (M,), of the Shapley values without such a part. whitened: (N, M + K), signs and odd
+    in terms in which scores are independent, of variance 1. A part with the weights b, (M,), adds
+    signs @ b to odd and 2 b to the Shapley values; the values miss (2 - influence.T @ signs) b.
+    """
+    N, M = signs.shape
+    rows, targets = whitened[:, :M], whitened[:, M:]  # (N, M), (N, K)
+    left, stretch, right = np.linalg.svd(rows, full_matrices=False)  # R = min(N, M) directions of b
+    along = stretch[:, np.newaxis] * (left.T @ targets)  # (R, K)
+    missed = 2 * right.T - influence.T @ (signs @ right.T)  # (M, R)
+    no_row_sees = np.maximum(1 - (right**2).sum(axis=0), 0)  # (M,)
+    likelihoods, squares = [], []
+    for share in ADDITIVE:
+        left_open = share / (M + share * stretch**2)  # (R,), variance of b
+        left_over = _dots(targets, targets) - left_open @ along**2  # (K,)
+        amplitudes = np.maximum(left_over, 0) / N
+        log_det = np.log1p(share / M * stretch**2).sum()
+        log_amplitudes = np.log(np.maximum(amplitudes, np.finfo(np.float64).tiny))
+        likelihoods.append(-(N * log_amplitudes + log_det) / 2)
+        spread = variance + missed**2 @ left_open + 4 * share / M * no_row_sees  # (M,)
+        shift = missed @ (left_open[:, np.newaxis] * along)  # (M, K), of the mean
+        squares.append(spread[:, np.newaxis] * amplitudes + shift**2)
+    chances = np.exp(np.array(likelihoods) - np.max(likelihoods, axis=0))  # (ADDITIVE, K)
+    chances /= chances.sum(axis=0)
+    errors: Credit = np.sqrt(np.einsum("ak,amk->mk", chances, np.array(squares)))
+    return errors
 
 
 def learn(signs: Scores, odd: Scores) -> Prior:
