@@ -1,12 +1,13 @@
 """Games of many players whose Shapley values are known, for measuring what estimators claim.
 
-Of three kinds, each drawn by a seed: `sparse` is a probability, the logistic function of a sum in
+Of four kinds, each drawn by a seed: `sparse` is a probability, the logistic function of a sum in
 which few players count much and neighbours add to or take from each other, as superpixels do of a
-photo of a sure class; `dense` the same of many players that count alike, unsure; `rough` a sum of
-the worth of small groups of players, which counts only where all of a group are in. The Shapley
-values of `rough` are those of its formula: a group's worth is shared evenly. Those of the others
-are means over ORDERS random orders and their opposites, whose standard errors are far below those
-of the estimators measured.
+photo of a sure class; `dense` the same of many players that count alike, unsure; `balanced` as
+dense, without what neighbours do, so that the scores of a coalition and its complement sum to one;
+`rough` a sum of the worth of small groups of players, which counts only where all of a group are
+in. The Shapley values of `rough` are those of its formula: a group's worth is shared evenly. Those
+of the others are means over ORDERS random orders and their opposites, whose standard errors are far
+below those of the estimators measured.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-KINDS = ("sparse", "dense", "rough")
+KINDS = ("sparse", "dense", "rough", "balanced")
 ORDERS = 10_000
 AGAINST = 0.2  # of the players lower the score
 
@@ -42,6 +43,8 @@ def make_game(kind: str, players: int, seed: int) -> MadeGame:
     worth = np.abs(heavy) * np.where(random.random(players) < AGAINST, -1, 1)
     worth[np.argmax(np.abs(worth))] *= np.sign(worth[np.argmax(np.abs(worth))])
     pairs = random.normal(size=players - 1) * np.abs(worth[1:] * worth[:-1]) ** 0.5
+    if kind == "balanced":
+        pairs *= 0
     gain, middle = (10.0, 0.6) if kind == "sparse" else (5.0, 0.5)
     total = max(worth.sum() + pairs.sum(), np.abs(worth).sum() / 4)
 
