@@ -154,13 +154,14 @@ def _engine(case: Case, subject: Subject, predictor: "Predictor") -> Run:
     from worker.engine.evaluate import explain
     from worker.engine.request import Request, Top
     from worker.engine.superpixels import PIXELS, Slic
+    from worker.request import read_masker
 
     fewest = 2 * subject.picture.size + 1 if case.method == "permutation" else 2
 
     def run(max_evals: int) -> NDArray[np.float64]:
         request = Request(
             method=case.method,
-            masker=case.masker,
+            masker=read_masker(case.masker),
             outputs=Top(OUTPUTS),
             superpixels=Slic(SEGMENTS) if case.method == "kernel" else PIXELS,
             max_evals=max(max_evals, fewest),

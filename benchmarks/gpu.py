@@ -117,8 +117,9 @@ def _explain(
     from worker.engine.evaluate import evaluate_all
     from worker.engine.explanation import Explanation
     from worker.engine.request import Request
+    from worker.request import read_masker
 
-    request = Request(masker=masker, max_evals=evaluations, batch_size=BATCH_SIZE)
+    request = Request(masker=read_masker(masker), max_evals=evaluations, batch_size=BATCH_SIZE)
     masking: list[float] = []
 
     def run() -> None:

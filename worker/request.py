@@ -1,10 +1,12 @@
 """The settings of an explanation, as the contract has them -> the engine's request."""
 
 from service.contract import request as contract
+from service.contract.masker_setting import parse_masker
 from service.contract.request import Outputs, ResolvedSettings
 from worker.engine import superpixels as engine
 from worker.engine.arrays import Labels
 from worker.engine.errors import EngineError
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.request import Request, Top
 
 
@@ -18,7 +20,7 @@ def engine_request(
     """
     return Request(
         method=settings.method,
-        masker=settings.masker,
+        masker=read_masker(settings.masker),
         superpixels=_superpixels(settings.superpixels, label_map),
         outputs=_wanted(settings.outputs, labels),
         link=settings.link,
@@ -30,6 +32,12 @@ def engine_request(
         metrics=tuple(settings.metrics),
         seed=settings.seed,
     )
+
+
+def read_masker(text: str) -> MaskerSpec:
+    """The engine's masker, as it is written in settings."""
+    asked = parse_masker(text)
+    return MaskerSpec(asked.kind, asked.numbers)
 
 
 def _superpixels(asked: contract.Superpixels, label_map: Labels | None) -> engine.Superpixels:

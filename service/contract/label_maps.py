@@ -11,8 +11,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from service.contract.burden import Reads
 from service.contract.formats import png
+from service.contract.request import MOST_SUPERPIXELS
 
-MOST_REGIONS = 1000
 TABLE = 2**16  # labels of 8 or 16 bits
 PART = 2**20  # pixels looked up at once, as each takes an index of 8 bytes
 FORMS = ("PNG of 8- or 16-bit grey or with a palette", ".npy of whole numbers")
@@ -50,8 +50,8 @@ def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
     labels = read(content, max_pixels)
     count = _count_by_table if labels.min() >= 0 and labels.max() < TABLE else _count_by_sorting
     regions, counted = count(labels)
-    if regions > MOST_REGIONS:
-        raise LabelMapTooLarge(f"it may have {MOST_REGIONS} regions; received {regions}")
+    if regions > MOST_SUPERPIXELS:
+        raise LabelMapTooLarge(f"it may have {MOST_SUPERPIXELS} regions; received {regions}")
     return counted
 
 

@@ -20,9 +20,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from service.contract.masker_setting import MASKER_PATTERN
+
 MAX_METADATA_BYTES = 16_384
 MOST_IN_BATCH = 32  # pictures
-MOST_SUPERPIXELS = 1000  # more are better asked for as pixels
+MOST_SUPERPIXELS = 1000  # or regions of a label map; more are better asked for as pixels
 
 
 class Request(BaseModel):
@@ -138,11 +140,6 @@ def _finite_and_small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError(f"metadata may take {MAX_METADATA_BYTES} bytes as JSON; received {size}")
     return metadata
 
-
-_INT = r"\s*[1-9]\d{0,3}\s*"
-_LEVEL = r"\s*\d{1,3}(\.\d+)?\s*"
-_FILL = rf"blur\({_INT},{_INT}\)|constant\({_LEVEL}(,{_LEVEL}){{0,3}}\)"
-MASKER_PATTERN = rf"^(inpaint_telea|inpaint_ns|mean|{_FILL})$"
 
 Fit = Literal["crop", "stretch", "pad"]
 Method = Literal["partition", "permutation", "kernel", "exact", "gaussian_process"]

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.contract.label_maps import (
-    MOST_REGIONS,
     LabelMapError,
     LabelMapTooLarge,
     decode_label_map,
 )
+from service.contract.request import MOST_SUPERPIXELS
 from tests.contract.test_pngs import BESIDE, with_chunks
 from tests.encoded import encoded, npy
 
@@ -116,9 +116,9 @@ def test_regions_are_counted_by_table_as_by_sorting(labels, wide):
 
 
 def test_too_many_regions_are_refused():
-    many = np.arange(MOST_REGIONS + 1)[np.newaxis]
-    assert decode(npy(many[:, 1:])).max() == MOST_REGIONS - 1
-    with pytest.raises(LabelMapTooLarge, match=str(MOST_REGIONS)):
+    many = np.arange(MOST_SUPERPIXELS + 1)[np.newaxis]
+    assert decode(npy(many[:, 1:])).max() == MOST_SUPERPIXELS - 1
+    with pytest.raises(LabelMapTooLarge, match=str(MOST_SUPERPIXELS)):
         decode(npy(many))
 
 

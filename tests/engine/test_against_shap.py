@@ -17,7 +17,9 @@ from tests.engine.games import (
     smooth_function,
 )
 from worker.engine.evaluate import explain
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.request import Request, Top
+from worker.request import read_masker
 
 TOLERANCE = 1e-9  # of the largest value; closed-form functions leave only rounding
 MASKERS = {  # ours: shap's, or a function of the picture that gives it
@@ -41,7 +43,7 @@ def compare(shap_partition):
     """Give a function that explains by both and holds the values and base values together."""
 
     def hold(function, picture, masker, outputs=(0, 1, 2), *, seed=0, **settings):
-        request = Request(masker=masker, outputs=outputs, seed=seed, **settings)
+        request = Request(masker=read_masker(masker), outputs=outputs, seed=seed, **settings)
         explained = explain(FunctionPredictor(picture.shape, function), picture, request)
         np.random.seed(seed)
         values, base_values = shap_partition(
@@ -131,7 +133,11 @@ def test_links_give_shaps_values(shap_module, link):
     )
     theirs = explainer(picture[np.newaxis], max_evals=100, batch_size=10, silent=True)
     request = Request(
-        masker="constant(17)", outputs=(0, 1), link=link, max_evals=100, batch_size=10
+        masker=MaskerSpec("constant", (17,)),
+        outputs=(0, 1),
+        link=link,
+        max_evals=100,
+        batch_size=10,
     )
     ours = explain(FunctionPredictor(shape, function), picture, request).attribution
     assert ours.values == pytest.approx(theirs.values[0], abs=1e-9)

@@ -12,6 +12,7 @@ from tests.engine.games import random_picture
 from tests.extras import import_or_skip
 from worker.engine.errors import PictureError, PredictorError
 from worker.engine.evaluate import explain
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.precision import deviation, soft_pictures
 from worker.engine.request import Request, Top
 
@@ -142,7 +143,7 @@ def test_scores_are_the_callers_own(predictor):
 
 
 def test_values_of_every_backend_are_those_of_tensorflow(model, predictor):
-    request = Request(masker="blur(9,9)", outputs=Top(2), max_evals=60)
+    request = Request(masker=MaskerSpec("blur", (9, 9)), outputs=Top(2), max_evals=60)
     reference = explain(tensorflow(model), pictures(1)[0], request).attribution.values
     values = explain(predictor, pictures(1)[0], request).attribution.values
     assert np.abs(values - reference).max() <= TOLERANCE
@@ -152,8 +153,8 @@ def test_values_of_every_backend_are_those_of_tensorflow(model, predictor):
 def test_an_explanation_never_traces_again(model, name):
     predictor = BACKENDS[name](model)
     traced = predictor.traces
-    explain(predictor, pictures(1)[0], Request(masker="mean", max_evals=30), batch=7)
-    explain(predictor, pictures(1)[0], Request(masker="mean", max_evals=60))
+    explain(predictor, pictures(1)[0], Request(masker=MaskerSpec("mean"), max_evals=30), batch=7)
+    explain(predictor, pictures(1)[0], Request(masker=MaskerSpec("mean"), max_evals=60))
     assert predictor.traces == traced == (2 if name == "jax" else 1)  # jax: one a batch size
 
 

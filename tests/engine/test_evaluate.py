@@ -11,14 +11,16 @@ from worker.engine.errors import LinkError, OutputsError, PictureError, RequestE
 from worker.engine.evaluate import evaluate, explain
 from worker.engine.explanation import Explanation
 from worker.engine.links import logit
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.physical import next_span
 from worker.engine.request import Request, Top
 from worker.engine.superpixels import Grid
+from worker.request import read_masker
 
 SHAPE = (10, 9, 3)
 PICTURE = random_picture(SHAPE, 0)
 SMOOTH = smooth_function(SHAPE, outputs=5, seed=0)
-REQUEST = Request(masker="inpaint_telea", outputs=Top(2), max_evals=150, batch_size=50)
+REQUEST = Request(masker=MaskerSpec("inpaint_telea"), outputs=Top(2), max_evals=150, batch_size=50)
 
 
 class Stop(Interruption):
@@ -75,7 +77,7 @@ def test_both_ends_are_seen_through_the_masker():
 @pytest.mark.parametrize("batch", [2, 3, 8, 49, 50, 64])
 @pytest.mark.parametrize("masker", ["inpaint_ns", "blur(3,3)"])
 def test_values_do_not_depend_on_the_physical_batch_or_the_threads(masker, batch):
-    request = Request(masker=masker, max_evals=150)
+    request = Request(masker=read_masker(masker), max_evals=150)
     model = predictor(row_by_row)
     whole = explain(model, PICTURE, request, batch=200, threads=1).attribution
     parts = explain(model, PICTURE, request, batch=batch, threads=3).attribution
@@ -85,7 +87,7 @@ def test_values_do_not_depend_on_the_physical_batch_or_the_threads(masker, batch
 @pytest.mark.parametrize("evals", [100, 1000])
 def test_only_two_buffers_of_a_physical_batch_hold_pictures(evals):
     model = predictor()
-    explain(model, PICTURE, Request(masker="mean", max_evals=evals), batch=8)
+    explain(model, PICTURE, Request(masker=MaskerSpec("mean"), max_evals=evals), batch=8)
     assert len(model.addresses) == 2
     assert max(model.batches) <= 9
 
@@ -121,7 +123,7 @@ def test_progress_goes_on_to_the_end_of_the_curves(method):
     watch = Watch()
     request = Request(
         method=method,
-        masker="mean",
+        masker=MaskerSpec("mean"),
         superpixels=Grid(3, 3),
         outputs=Top(2),
         max_evals=600,
@@ -138,7 +140,7 @@ def test_progress_goes_on_to_the_end_of_the_curves(method):
 def test_progress_ends_where_the_curves_need_nothing():
     watch = Watch()
     model = FunctionPredictor((1, 1, 1), lambda pictures: pictures.reshape(-1, 1))
-    request = Request(masker="constant(0)", metrics=("deletion",))
+    request = Request(masker=MaskerSpec("constant", (0,)), metrics=("deletion",))
     explain(model, random_picture((1, 1, 1), 0), request, control=watch)
     assert watch.heard == [(2, 2)]
 
@@ -209,21 +211,23 @@ def test_a_finished_explanation_can_still_be_asked_for_a_snapshot():
 def test_top_outputs_come_by_score_and_then_by_index():
     scores = np.repeat([2.0, 7.0, 2.0], 20)
     model = predictor(lambda pictures: np.broadcast_to(scores, (len(pictures), 60)))
-    explained = explain(model, PICTURE, Request(masker="mean", outputs=Top(50), max_evals=4))
+    explained = explain(
+        model, PICTURE, Request(masker=MaskerSpec("mean"), outputs=Top(50), max_evals=4)
+    )
     assert explained.outputs.tolist() == [*range(20, 40), *range(20), *range(40, 50)]
     assert explained.attribution.scores.tolist() == [7] * 20 + [2] * 30
     assert explained.attribution.values.shape == (*SHAPE, 50)
 
 
 def test_outputs_by_index_keep_their_order():
-    explained = explain(predictor(), PICTURE, Request(masker="mean", outputs=(4, 0)))
+    explained = explain(predictor(), PICTURE, Request(masker=MaskerSpec("mean"), outputs=(4, 0)))
     assert explained.outputs.tolist() == [4, 0]
     assert explained.attribution.scores == pytest.approx(SMOOTH(PICTURE[np.newaxis])[0, [4, 0]])
 
 
 def test_explaining_one_output_does_not_depend_on_the_others_scores():
     with_nan = lambda pictures: np.where([0, 1, 0, 0, 0], np.nan, SMOOTH(pictures))  # noqa: E731
-    request = Request(masker="mean", outputs=(0,), max_evals=60)
+    request = Request(masker=MaskerSpec("mean"), outputs=(0,), max_evals=60)
     clean = explain(predictor(), PICTURE, request).attribution.values
     assert (explain(predictor(with_nan), PICTURE, request).attribution.values == clean).all()
 
@@ -231,7 +235,7 @@ def test_explaining_one_output_does_not_depend_on_the_others_scores():
 @pytest.mark.parametrize("outputs", [(), (5,), (-1,), (1, 1), Top(0)])
 def test_outputs_the_model_does_not_have_are_refused(outputs):
     with pytest.raises(OutputsError):
-        explain(predictor(), PICTURE, Request(masker="mean", outputs=outputs))
+        explain(predictor(), PICTURE, Request(masker=MaskerSpec("mean"), outputs=outputs))
 
 
 @pytest.mark.parametrize(
@@ -287,12 +291,12 @@ def test_a_model_that_answers_with_nan_is_refused():
         return np.where(pictures.mean((1, 2, 3))[:, np.newaxis] > 120, np.nan, SMOOTH(pictures))
 
     with pytest.raises(ScoresError, match="only finite scores"):
-        explain(predictor(broken), PICTURE, Request(masker="constant(255)"))
+        explain(predictor(broken), PICTURE, Request(masker=MaskerSpec("constant", (255,))))
 
 
 def test_the_logit_of_scores_that_are_no_probabilities_is_refused():
     with pytest.raises(LinkError, match="use the identity link"):
-        explain(predictor(), PICTURE, Request(masker="mean", link="logit"))
+        explain(predictor(), PICTURE, Request(masker=MaskerSpec("mean"), link="logit"))
 
 
 def test_the_logit_of_certainty_is_finite():
@@ -302,7 +306,7 @@ def test_the_logit_of_certainty_is_finite():
         bright = pictures[:, 0, 0, :1] > 0
         return np.concatenate([bright, ~bright], axis=1).astype(np.float32)
 
-    request = Request(masker="constant(0)", link="logit", outputs=(0, 1))
+    request = Request(masker=MaskerSpec("constant", (0,)), link="logit", outputs=(0, 1))
     attribution = explain(predictor(certain), PICTURE, request).attribution
     low = np.log(2.0**-149)
     assert attribution.base_values == pytest.approx([low, -low])
@@ -316,7 +320,7 @@ def test_certainty_of_scores_that_are_no_shares_of_one_is_finite_too():
     def certain(pictures):
         return np.repeat(pictures[:, 0, 0, :1] > 0, 2, axis=1).astype(np.float32)
 
-    request = Request(masker="constant(0)", link="logit", outputs=(0, 1))
+    request = Request(masker=MaskerSpec("constant", (0,)), link="logit", outputs=(0, 1))
     attribution = explain(predictor(certain), PICTURE, request).attribution
     low, high = np.log(2.0**-149), np.log((1 - 2.0**-24) / 2.0**-24)
     assert attribution.base_values == pytest.approx([low, low])
@@ -335,7 +339,9 @@ def test_the_logits_of_two_classes_mirror_each_other():
 
     for colour in (0, 255):
         picture = np.full(SHAPE, 255.0 - colour, np.float32)
-        request = Request(masker=f"constant({colour})", link="logit", outputs=(0, 1), max_evals=60)
+        request = Request(
+            masker=MaskerSpec("constant", (colour,)), link="logit", outputs=(0, 1), max_evals=60
+        )
         found = explain(predictor(confident), picture, request).attribution
         assert found.scores[1] == pytest.approx((127.5 - colour) / 127.5 * 80, rel=1e-6)
         assert found.scores[0] == pytest.approx(-found.scores[1], rel=1e-6)

@@ -11,12 +11,14 @@ from tests.engine.games import FunctionPredictor, masks, random_picture, smooth_
 from worker.engine.attribution import Attribution
 from worker.engine.evaluate import explain
 from worker.engine.faithfulness import Faithfulness, most_evaluations
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.maskers import make_masker
 from worker.engine.method import CHUNK
 from worker.engine.perturbation import METRICS, draw_lots, stops
 from worker.engine.ranks import Cut, RankCoalitions, rank
 from worker.engine.regions import Regions
 from worker.engine.request import Request, Top
+from worker.request import read_masker
 
 SHAPE = (10, 9, 3)
 PICTURE = random_picture(SHAPE, 0)
@@ -64,7 +66,7 @@ def untied(seed, outputs=1, shape=SHAPE):
 
 def by_picture(function, masker):
     """The game of a function of pictures (N, H, W, C) behind a masker."""
-    paint = make_masker(masker, PICTURE)
+    paint = make_masker(read_masker(masker), PICTURE)
 
     def value(mask):
         visible = Cut((~mask).astype(np.int32), 1, keep=True)
@@ -279,7 +281,7 @@ def test_a_picture_of_one_element_needs_no_evaluation():
     assert {curve.metric: curve.area for curve in curves}["insertion"] == 0.5
 
 
-REQUEST = Request(masker="inpaint_telea", outputs=Top(2), max_evals=150, seed=3)
+REQUEST = Request(masker=MaskerSpec("inpaint_telea"), outputs=Top(2), max_evals=150, seed=3)
 PREDICTOR = FunctionPredictor(SHAPE, smooth_function(SHAPE, outputs=5, seed=0))
 
 

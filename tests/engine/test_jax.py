@@ -14,6 +14,7 @@ from worker.engine.physical import buckets, next_span, physical_batch
 from worker.engine.players import PlayerCoalitions
 from worker.engine.request import Request
 from worker.engine.superpixels import Grid, Pixels
+from worker.request import read_masker
 
 jax = import_or_skip("jax")
 
@@ -166,7 +167,9 @@ def test_explanations_are_the_same_painted_on_the_device_and_on_the_host(
     """Painted on the host where a predictor has no `composite`; the model is the same."""
     predictor = JaxPredictor(smooth, [], SHAPE, "float32")
     host = FunctionPredictor(SHAPE, lambda pictures: predictor(pictures))
-    request = Request(masker=masker, superpixels=superpixels, outputs=(0, 1), max_evals=200)
+    request = Request(
+        masker=read_masker(masker), superpixels=superpixels, outputs=(0, 1), max_evals=200
+    )
     pictures = [random_picture(SHAPE, i) for i in range(count)]
     together = [Explanation(predictor, each, request) for each in pictures]
     endings = dict(evaluate_all(together, predictor))

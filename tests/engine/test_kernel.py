@@ -13,10 +13,11 @@ from tests.engine.games import (
     shapley_by_definition,
 )
 from worker.engine.errors import BudgetError
-from worker.engine.kernel import MOST_PLAYERS, Kernel
+from worker.engine.kernel import Kernel
 from worker.engine.kernel_sampling import design_pairs
 from worker.engine.least_squares import fit_additive
 from worker.engine.method import CHUNK, Game
+from worker.engine.player_limits import MOST_PLAYERS
 from worker.engine.superpixels import Pixels, make_pixels
 
 TINY = [(1, 1, 1), (1, 2, 1), (1, 3, 1), (2, 2, 1), (5, 1, 1), (1, 2, 3)]
@@ -425,7 +426,7 @@ def test_the_seed_decides_the_draws():
 
 
 def test_too_many_players_are_refused_with_a_way_out():
-    players = make_pixels(Pixels(), (1, MOST_PLAYERS + 1, 1))
+    players = make_pixels(Pixels(), (1, MOST_PLAYERS["kernel"] + 1, 1))
     game = Game(players, np.zeros(1), np.ones(1))
     with pytest.raises(BudgetError, match=r"4097 players; kernel takes at most 4096.*superpixels"):
         Kernel(game, max_evals=100)

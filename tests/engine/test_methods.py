@@ -15,6 +15,7 @@ from tests.engine.games import (
 )
 from worker.engine import METHODS
 from worker.engine.evaluate import explain
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.method import Game
 from worker.engine.request import Request, Top
 
@@ -113,7 +114,9 @@ def test_values_are_linear_in_the_game(name):
 def test_the_same_seed_gives_the_same_bits(name):
     picture = random_picture((2, 4, 1), 0)
     predictor = FunctionPredictor((2, 4, 1), smooth_function((2, 4, 1), 4, seed=0))
-    request = Request(method=name, masker="blur(3,3)", outputs=Top(2), max_evals=256, seed=3)
+    request = Request(
+        method=name, masker=MaskerSpec("blur", (3, 3)), outputs=Top(2), max_evals=256, seed=3
+    )
     first, second = (explain(predictor, picture, request) for _ in range(2))
     assert first.attribution.values.tobytes() == second.attribution.values.tobytes()
 

@@ -14,6 +14,7 @@ from worker.engine.control import Interruption
 from worker.engine.errors import BudgetError, EngineError
 from worker.engine.evaluate import evaluate_all, explain
 from worker.engine.explanation import Explained, Explanation
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.request import Request, Top
 from worker.engine.superpixels import Grid
 
@@ -60,7 +61,9 @@ def painters():
 requests = st.builds(
     Request,
     method=st.sampled_from(list(METHODS)),
-    masker=st.sampled_from(["inpaint_telea", "blur(3,3)", "mean"]),
+    masker=st.sampled_from(
+        [MaskerSpec("inpaint_telea"), MaskerSpec("blur", (3, 3)), MaskerSpec("mean")]
+    ),
     superpixels=st.sampled_from([Grid(2, 2), Grid(3, 2)]),
     outputs=st.sampled_from([Top(1), Top(3), (2, 0)]),
     max_evals=st.integers(64, 150),
@@ -90,7 +93,7 @@ def test_values_do_not_depend_on_what_else_is_explained(wanted, batch):
 
 def test_batches_are_fuller_than_one_explanation_can_make_them():
     model = predictor()
-    request = Request(masker="mean", max_evals=100)
+    request = Request(masker=MaskerSpec("mean"), max_evals=100)
     together = [Explanation(model, picture(i), request) for i in range(8)]
     assert len(list(evaluate_all(together, model, batch=32))) == 8
     alone = predictor()
@@ -101,7 +104,7 @@ def test_batches_are_fuller_than_one_explanation_can_make_them():
 
 def test_only_two_buffers_hold_pictures_however_many_are_explained():
     model = predictor()
-    request = Request(masker="inpaint_telea", max_evals=60)
+    request = Request(masker=MaskerSpec("inpaint_telea"), max_evals=60)
     list(evaluate_all([Explanation(model, picture(i), request) for i in range(12)], model, batch=8))
     assert len(model.addresses) == 2
     assert max(model.batches) <= 9
@@ -109,7 +112,7 @@ def test_only_two_buffers_hold_pictures_however_many_are_explained():
 
 def test_the_first_end_first_and_can_be_used_while_the_others_go_on():
     model = predictor()
-    request = Request(masker="mean", max_evals=100)
+    request = Request(masker=MaskerSpec("mean"), max_evals=100)
     together = [Explanation(model, picture(i), request) for i in range(4)]
     scored = []
     for explanation, ending in evaluate_all(together, model, batch=8):
@@ -122,7 +125,7 @@ def test_the_first_end_first_and_can_be_used_while_the_others_go_on():
 @pytest.mark.parametrize("stop_at", [1, 3, 9])
 def test_stopping_one_leaves_the_others(stop_at):
     model = predictor()
-    request = Request(masker="mean", max_evals=100)
+    request = Request(masker=MaskerSpec("mean"), max_evals=100)
     controls = {1: StopsAt(stop_at)}
     together = [
         Explanation(model, picture(i), request, **({"control": controls[i]} if i == 1 else {}))
@@ -138,7 +141,7 @@ def test_stopping_one_leaves_the_others(stop_at):
 
 def test_one_that_cannot_be_explained_fails_alone():
     model = predictor()
-    request = Request(masker="mean", max_evals=100)
+    request = Request(masker=MaskerSpec("mean"), max_evals=100)
     impossible = replace(request, method="exact", superpixels=Grid(3, 3))
     together = [Explanation(model, picture(i), r) for i, r in enumerate((request, impossible))]
     endings = dict(evaluate_all(together, model, batch=8))
@@ -149,7 +152,7 @@ def test_one_that_cannot_be_explained_fails_alone():
 
 def test_a_model_that_is_not_needed_any_more_is_not_called():
     model = predictor()
-    request = Request(masker="mean", max_evals=100)
+    request = Request(masker=MaskerSpec("mean"), max_evals=100)
     together = [Explanation(model, picture(i), request, control=StopsAt(4)) for i in range(3)]
     endings = dict(evaluate_all(together, model, batch=8))
     assert all(isinstance(ending, Stop) for ending in endings.values())
@@ -158,7 +161,9 @@ def test_a_model_that_is_not_needed_any_more_is_not_called():
 
 def test_leaving_early_leaves_no_thread():
     model = predictor()
-    together = [Explanation(model, picture(i), Request(masker="mean")) for i in range(3)]
+    together = [
+        Explanation(model, picture(i), Request(masker=MaskerSpec("mean"))) for i in range(3)
+    ]
     going = evaluate_all(together, model, batch=8)
     next(going)
     assert painters()

@@ -8,7 +8,9 @@ import pytest
 from tests.engine.games import random_picture
 from worker.engine.errors import PredictorError
 from worker.engine.evaluate import explain
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.request import Request, Top
+from worker.request import read_masker
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras")
@@ -18,7 +20,7 @@ from worker.engine.backends.tensorflow import TensorFlowPredictor  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 SHAPE = (20, 24, 3)
-REQUEST = Request(masker="inpaint_telea", outputs=Top(3), max_evals=200)
+REQUEST = Request(masker=MaskerSpec("inpaint_telea"), outputs=Top(3), max_evals=200)
 
 
 def network(outputs=6, **last):
@@ -77,7 +79,9 @@ def test_the_same_job_gives_the_same_bits(predictor):
 @pytest.mark.parametrize("masker", ["inpaint_telea", "blur(9,9)"])
 def test_values_through_a_keras_model_are_shaps(model, predictor, shap_partition, masker):
     picture = pictures(1)[0]
-    explained = explain(predictor, picture, Request(masker=masker, outputs=Top(3), max_evals=300))
+    explained = explain(
+        predictor, picture, Request(masker=read_masker(masker), outputs=Top(3), max_evals=300)
+    )
     values, base_values = shap_partition(
         lambda batch: np.array(model(scaled(batch))),
         picture,

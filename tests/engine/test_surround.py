@@ -12,6 +12,7 @@ from worker.engine.explanation import Explained, Explanation
 from worker.engine.request import Request
 from worker.engine.superpixels import Grid, Pixels
 from worker.engine.surround import Place
+from worker.request import read_masker
 
 INPUT, SHAPE, PLACE = (9, 8, 3), (4, 6, 3), Place(top=3, left=1)
 AROUND = ((3, 2), (1, 1), (0, 0))
@@ -47,7 +48,9 @@ def test_values_are_those_of_a_model_that_pads_by_itself(method, masker, superpi
         ground[:, 3:7, 1:7] = pictures
         return WHOLE(ground)
 
-    request = Request(method, masker, outputs=(0, 1), max_evals=600, superpixels=superpixels)
+    request = Request(
+        method, read_masker(masker), outputs=(0, 1), max_evals=600, superpixels=superpixels
+    )
     ours = explain(FunctionPredictor(INPUT, WHOLE), request, PLACE)
     expected = explain(FunctionPredictor(SHAPE, padding), request)
     assert ours.players == expected.players
@@ -68,7 +71,9 @@ def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
         return whole(ground)
 
     metrics = ("deletion", "keep_positive", "remove_absolute")
-    request = Request("partition", masker, outputs=(0, 1), max_evals=100, metrics=metrics)
+    request = Request(
+        "partition", read_masker(masker), outputs=(0, 1), max_evals=100, metrics=metrics
+    )
     found = []
     for predictor, place in (
         (FunctionPredictor((9, 8, 1), whole), PLACE),
@@ -88,7 +93,7 @@ def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
 @pytest.mark.parametrize("masker", [*FILLS, "blur(3,3)"])
 def test_what_is_around_the_picture_stays_whatever_is_hidden(masker):
     predictor = FunctionPredictor(INPUT, WHOLE)
-    explanation = Explanation(predictor, PICTURE, Request(masker=masker), place=PLACE)
+    explanation = Explanation(predictor, PICTURE, Request(masker=read_masker(masker)), place=PLACE)
     [hidden] = explanation.masker(nobody(SHAPE))
     [shown] = explanation.masker(everybody(SHAPE))
     inside = np.pad(np.ones(SHAPE, bool), AROUND)

@@ -5,22 +5,36 @@ rules, then the engine sets the same up, as far as its first coalition.
 """
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from service.api.intake.methods import METHODS as TRAITS
 from service.api.intake.resolve import check_regions, resolve
 from service.api.protocol.errors import ApiError
-from service.contract.request import ExplanationSettings, Grid, Outputs, Pixels, Slic
+from service.contract import masker_setting
+from service.contract.request import (
+    MOST_SUPERPIXELS,
+    ExplanationSettings,
+    Grid,
+    Outputs,
+    Pixels,
+    Slic,
+)
 from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
 from tests.engine.games import FunctionPredictor, smooth_function
 from tests.tiny import card
 from tests.worker.cell_games import GOOD, Case, ended
-from worker.engine import METHODS
-from worker.engine.errors import RequestError
+from worker.engine import METHODS, masker_spec
+from worker.engine.errors import BudgetError, RequestError
 from worker.engine.explanation import Explanation
-from worker.engine.superpixels import make_players
+from worker.engine.method import Game
+from worker.engine.player_limits import MOST_PLAYERS
+from worker.engine.request import LARGEST_SEED, Request
+from worker.engine.superpixels import MOST, PIXELS, make_pixels, make_players
 from worker.request import engine_request
 
 SHAPES = [(1, 1, 3), (1, 6, 1), (3, 2, 1), (4, 4, 3), (8, 12, 3), (28, 28, 1), (40, 30, 3)]
@@ -147,3 +161,30 @@ def test_what_only_the_worker_knows_fails_with_what_would_be_accepted():
     assert ending.error.code is ErrorCode.INVALID_SETTINGS
     assert ending.error.field == "settings.max_evals"
     assert (ending.error.received, ending.error.accepted) == (2**15, {"minimum": 2**16})
+
+
+def test_the_limits_of_the_api_are_the_engines():
+    assert {
+        name: traits.most_players for name, traits in TRAITS.items() if traits.most_players
+    } == MOST_PLAYERS
+    assert masker_setting.LARGEST_KERNEL == masker_spec.LARGEST_KERNEL
+    assert masker_setting.LARGEST_LEVEL == masker_spec.LARGEST_LEVEL
+    assert ExplanationSettings(seed=LARGEST_SEED).seed == LARGEST_SEED
+    with pytest.raises(ValidationError):
+        ExplanationSettings(seed=LARGEST_SEED + 1)
+    assert MOST_SUPERPIXELS <= MOST
+
+
+def test_what_the_readme_says_of_methods_is_so():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [line] = [each for each in readme.splitlines() if each.startswith("| `exact` |")]
+    assert f"at most {MOST_PLAYERS['exact']} players" in line
+
+
+@pytest.mark.parametrize("method", MOST_PLAYERS)
+def test_what_slic_makes_more_of_than_asked_for_is_counted_by_the_worker(method):
+    """So are the regions of a label map."""
+    most = MOST_PLAYERS[method]
+    game = Game(make_pixels(PIXELS, (1, most + 1, 1)), np.zeros(1), np.ones(1))
+    with pytest.raises(BudgetError, match=f"{most + 1} players; {method} takes at most {most}.*"):
+        METHODS[method](game, Request(method=method))

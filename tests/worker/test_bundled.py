@@ -13,6 +13,7 @@ import worker.bundled
 from worker.engine.backends.tensorflow import TensorFlowPredictor
 from worker.engine.evaluate import evaluate_all, explain
 from worker.engine.explanation import Explanation
+from worker.engine.masker_spec import MaskerSpec
 from worker.engine.request import Request
 from worker.engine.superpixels import Grid
 
@@ -103,7 +104,9 @@ def test_a_picture_has_the_same_scores_alone_and_in_a_batch(model):
 
 def test_an_explanation_is_the_same_bit_for_bit_alone_and_but_for_rounding_beside_others(model):
     predictor = TensorFlowPredictor(model, lambda x: x)
-    request = Request(masker="blur(5,5)", method="kernel", superpixels=Grid(4, 4), max_evals=300)
+    request = Request(
+        masker=MaskerSpec("blur", (5, 5)), method="kernel", superpixels=Grid(4, 4), max_evals=300
+    )
     photos = pictures(model, 3)
     alone, again = (
         [explain(predictor, each, request).attribution.values for each in photos] for _ in range(2)

@@ -19,16 +19,15 @@ from worker.engine.errors import BudgetError
 from worker.engine.least_squares import fit_additive
 from worker.engine.method import CHUNK, Game, Steps
 from worker.engine.odd_kernel import shapley_weights
+from worker.engine.player_limits import check_players
 from worker.engine.request import Request
 from worker.engine.scored_pairs import ScoredPairs
-
-MOST_PLAYERS = 16  # 65,536 coalitions
 
 
 class Exact:
     """One run over all coalitions; its state is valid, and a snapshot possible, at every yield.
 
-    Raises BudgetError for more than MOST_PLAYERS players, and where max_evals is below 2^M.
+    Raises BudgetError for more players than it takes, and where max_evals is below 2^M.
     """
 
     def __init__(self, game: Game, *, max_evals: int) -> None:
@@ -80,14 +79,7 @@ def _weights(members: Mask) -> Scores:
 
 
 def _check(players: int, max_evals: int) -> None:
-    if players > MOST_PLAYERS:
-        raise BudgetError(
-            f"the picture has {players} players; exact takes at most {MOST_PLAYERS}. Group them "
-            f"into fewer superpixels, or use another method, such as gaussian_process",
-            field="superpixels",
-            received=players,
-            accepted={"players": {"maximum": MOST_PLAYERS}},
-        )
+    check_players("exact", players)
     if max_evals < 2**players:
         raise BudgetError(
             f"max_evals is {max_evals}; exact takes at least {2**players}, which is every "

@@ -20,6 +20,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.method import CHUNK, Game, Steps
 from worker.engine.odd_estimate import Estimate, estimate
 from worker.engine.pairs import draw_pairs
+from worker.engine.player_limits import check_players
 from worker.engine.request import Request
 from worker.engine.scored_pairs import ScoredPairs
 
@@ -34,6 +35,7 @@ class GaussianProcess:
     reaches for all coalitions the values are exact. target_standard_error: the run ends early when
     no player's standard error for any output is above it, in units of the score; looked at after
     FIRST_LOOK pairs and then whenever there are a quarter more. seed: of the choice of pairs.
+    Raises BudgetError for more players than it takes.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class GaussianProcess:
         target_standard_error: float | None = None,
         seed: int = 0,
     ) -> None:
+        check_players("gaussian_process", len(game.players))
         random = np.random.default_rng(seed)
         members = draw_pairs(len(game.players), (max_evals - 2) // 2, random)
         self._game = game

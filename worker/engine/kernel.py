@@ -24,16 +24,15 @@ import numpy as np
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
-from worker.engine.errors import BudgetError
 from worker.engine.kernel_sampling import Design, design_pairs
 from worker.engine.least_squares import Fit, fit_additive
 from worker.engine.method import CHUNK, Game, Steps
+from worker.engine.player_limits import check_players
 from worker.engine.request import Regularization, Request
 from worker.engine.ridge import fit_ridge
 from worker.engine.scored_pairs import ScoredPairs
 
 STEADY = 4  # pairs for each player: from here on a prior gains little
-MOST_PLAYERS = 4096  # 64 x 64 pixels; beyond, the regression outgrows memory before it is any good
 
 
 class Kernel:
@@ -42,7 +41,7 @@ class Kernel:
     max_evals: counts the two evaluations of the game, unlike shap's nsamples; of an odd number the
     last one is left over. Where it reaches for all coalitions the values are exact. regularization:
     "auto" fits fewer than STEADY pairs a player by a prior, "none" never does. seed: of the draws.
-    Raises BudgetError for more than MOST_PLAYERS players.
+    Raises BudgetError for more players than it takes.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Kernel:
         regularization: Regularization = "auto",
         seed: int = 0,
     ) -> None:
-        _check_players(len(game.players))
+        check_players("kernel", len(game.players))
         self._game = game
         pairs = (max_evals - 2) // 2
         self._design = design_pairs(len(game.players), pairs, np.random.RandomState(seed))
@@ -141,14 +140,3 @@ def _held_out_fidelity(design: Design, held_out: Scores | None, odd: Scores) -> 
         return None
     missed, total = design.weights @ held_out**2, design.weights @ odd**2  # (K,)
     return 1 - np.divide(missed, total, out=np.zeros_like(total), where=total > 0)
-
-
-def _check_players(players: int) -> None:
-    if players > MOST_PLAYERS:
-        raise BudgetError(
-            f"the picture has {players} players; kernel takes at most {MOST_PLAYERS}. Group its "
-            f"pixels into superpixels, or use permutation",
-            field="superpixels",
-            received=players,
-            accepted={"players": {"maximum": MOST_PLAYERS}},
-        )

@@ -17,7 +17,7 @@ import numpy as np
 from worker.engine.arrays import Mask, Pictures
 from worker.engine.coalitions import Coalitions
 from worker.engine.errors import MaskerError
-from worker.engine.masker_spec import MaskerSpec, parse_masker
+from worker.engine.masker_spec import MaskerSpec
 
 INPAINT_RADIUS = 3  # pixels
 INPAINT_FLAGS = {"inpaint_telea": cv2.INPAINT_TELEA, "inpaint_ns": cv2.INPAINT_NS}
@@ -37,15 +37,13 @@ class Masker(Protocol):
         """Paint B coalitions into out, or a new array: (B, H, W, C) float32 in 0..255."""
 
 
-def make_masker(spec: MaskerSpec | str, picture: Pictures) -> Masker:
+def make_masker(spec: MaskerSpec, picture: Pictures) -> Masker:
     """Make the masker of a picture (H, W, C), float32 in 0..255; the picture is copied.
 
-    Raises MaskerError where the spec is malformed, or does not fit the channels of the picture.
+    Raises MaskerError where it does not fit the channels of the picture.
     """
-    if isinstance(spec, str):
-        spec = parse_masker(spec)
     picture = np.array(picture, dtype=np.float32, order="C")
-    if spec.name in INPAINT_FLAGS:
+    if spec.kind in INPAINT_FLAGS:
         return Inpainting(spec, picture)
     return Filling(picture, _fill(spec, picture))
 
@@ -83,7 +81,7 @@ class Inpainting:
                 f"{spec} cannot paint a picture of {rows} x {columns} pixels and {channels} "
                 f"channels: it takes 2 x 2 or more and 1 or 3; blur, mean and constant take any"
             )
-        self._method = INPAINT_FLAGS[spec.name]
+        self._method = INPAINT_FLAGS[spec.kind]
         self._picture = picture.astype(np.uint8)
         self._mean = picture.mean(axis=(0, 1))  # (C,) float32, not truncated
 
@@ -114,14 +112,14 @@ def _fill(spec: MaskerSpec, picture: Pictures) -> Pictures:
     mean: the float32 mean of each channel over the picture. constant: one value for each channel,
     or one for all.
     """
-    if spec.name == "blur":
-        width, height = (int(extent) for extent in spec.arguments)
+    if spec.kind == "blur":
+        width, height = (int(extent) for extent in spec.numbers)
         return np.asarray(cv2.blur(picture, (width, height)), np.float32).reshape(picture.shape)
-    if spec.name == "mean":
+    if spec.kind == "mean":
         return np.broadcast_to(picture.mean(axis=(0, 1)), picture.shape)
-    if len(spec.arguments) not in (1, picture.shape[2]):
+    if len(spec.numbers) not in (1, picture.shape[2]):
         raise MaskerError(
-            f"{spec} has {len(spec.arguments)} values but the picture has {picture.shape[2]} "
+            f"{spec} has {len(spec.numbers)} values but the picture has {picture.shape[2]} "
             f"channels; give one value for all, or one for each"
         )
-    return np.broadcast_to(np.array(spec.arguments, dtype=np.float32), picture.shape)
+    return np.broadcast_to(np.array(spec.numbers, dtype=np.float32), picture.shape)

@@ -7,6 +7,7 @@ import numpy as np
 
 from worker.engine.arrays import Indices, Scores
 from worker.engine.errors import OutputsError, RequestError
+from worker.engine.masker_spec import INPAINT_TELEA, MaskerSpec
 from worker.engine.perturbation import METRICS
 from worker.engine.superpixels import PIXELS, Superpixels
 
@@ -26,7 +27,7 @@ class Top:
 class Request:
     """The settings of one explanation; raises RequestError where one is out of range.
 
-    method: a name in METHODS. masker: as parse_masker reads it. outputs: Top(k) or indices.
+    method: a name in METHODS. outputs: Top(k) or indices.
     link: a name in LINKS. max_evals: evaluations at most, the two of the empty and the full
     coalition included (methods that evaluate pairs may take one more). batch_size: coalitions
     chosen before their scores are looked at; it changes the values of Partition. fixed_context:
@@ -37,7 +38,7 @@ class Request:
     """
 
     method: str = "partition"
-    masker: str = "inpaint_telea"
+    masker: MaskerSpec = INPAINT_TELEA
     outputs: Top | tuple[int, ...] = Top(1)
     link: str = "identity"
     max_evals: int = 500

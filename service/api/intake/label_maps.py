@@ -7,13 +7,12 @@ from service.api.intake.upload import Upload
 from service.api.protocol.errors import ApiError
 from service.contract.label_maps import (
     FORMS,
-    MOST_REGIONS,
     LabelMapError,
     LabelMapTooLarge,
     decode_label_map,
 )
 from service.contract.pictures import Hold
-from service.contract.request import Labels
+from service.contract.request import MOST_SUPERPIXELS, Labels
 from service.contract.schema import ErrorCode, ImageInfo, LabelMapInfo
 
 FIELD = "label_map"
@@ -54,7 +53,7 @@ def _described(content: bytes, max_pixels: int) -> LabelMapInfo:
     try:
         labels = decode_label_map(content, max_pixels=max_pixels)
     except LabelMapTooLarge as error:
-        accepted = {"pixels": max_pixels, "regions": MOST_REGIONS}
+        accepted = {"pixels": max_pixels, "regions": MOST_SUPERPIXELS}
         raise ApiError(ErrorCode.TOO_LARGE, f"{FIELD}: {error}", FIELD, None, accepted) from error
     except LabelMapError as error:
         code = ErrorCode.INVALID_LABEL_MAP

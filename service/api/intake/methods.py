@@ -20,7 +20,7 @@ class Traits:
     reference: str
     superpixels: Superpixels
     max_evals: int | None  # None: as many as its players need, see budget.py
-    most_players: int | None = None  # beyond, it takes too long, or too much memory
+    most_players: int | None = None  # the engine's own limit
     own: frozenset[str] = frozenset()  # settings that not every method takes
 
 

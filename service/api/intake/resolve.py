@@ -1,7 +1,6 @@
 """Settings as sent -> settings as they will be carried out: the model found, nothing left open."""
 
 import difflib
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ from service.api.intake.methods import METHODS, OWN_SETTINGS, methods_taking
 from service.api.protocol.errors import ApiError, invalid_setting, retry_after
 from service.contract.cards import ModelCard, ModelStatus
 from service.contract.fingerprint import model_ref
+from service.contract.masker_setting import LARGEST_KERNEL, LARGEST_LEVEL, parse_masker
 from service.contract.request import (
     ExplanationSettings,
     Fit,
@@ -33,7 +33,6 @@ from service.contract.size import Shape, count_numbers, count_outputs, most_outp
 from service.contract.view import view
 
 DEFAULT_TOP = 4
-LARGEST_KERNEL = 4096  # pixels
 FEWEST_SEGMENTS = 2  # of SLIC
 LOADING_S = 5  # a model that is loading is worth asking for again after so long
 
@@ -220,19 +219,23 @@ def check_regions(
 
 def _check_masker(masker: str, channels: int) -> None:
     """What the pattern in the contract cannot say: bounds, and what suits the model's pictures."""
-    name = masker.partition("(")[0]
-    numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", masker)]
-    if name.startswith("inpaint") and channels not in (1, 3):
-        said = f"{name} needs pictures of 1 or 3 channels; the model's have {channels}"
+    asked = parse_masker(masker)
+    kind, numbers = asked.kind, asked.numbers
+    if kind.startswith("inpaint") and channels not in (1, 3):
+        said = f"{kind} needs pictures of 1 or 3 channels; the model's have {channels}"
         raise invalid_setting("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
-    if name == "blur" and max(numbers) > LARGEST_KERNEL:
+    if kind == "blur" and max(numbers) > LARGEST_KERNEL:
         said = f"a kernel may have {LARGEST_KERNEL} pixels in width and height"
         kernel = {"minimum": 1, "maximum": LARGEST_KERNEL}
         raise invalid_setting("masker", said, masker, {"kernel": kernel})
-    if name == "constant" and (len(numbers) not in (1, channels) or max(numbers) > 255):
-        said = f"constant takes one number, or one for each of {channels} channels, in 0..255"
-        levels = {"numbers": sorted({1, channels}), "each": {"minimum": 0, "maximum": 255}}
-        raise invalid_setting("masker", said, masker, levels)
+    if kind == "constant" and (len(numbers) not in (1, channels) or max(numbers) > LARGEST_LEVEL):
+        levels = {"minimum": 0, "maximum": LARGEST_LEVEL}
+        accepted = {"numbers": sorted({1, channels}), "each": levels}
+        said = (
+            f"constant takes one number, or one for each of {channels} channels, in "
+            f"0..{LARGEST_LEVEL}"
+        )
+        raise invalid_setting("masker", said, masker, accepted)
 
 
 # --- Outputs

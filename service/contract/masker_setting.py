@@ -1,0 +1,28 @@
+"""The masker of a request: how it is written, and what is read from it."""
+
+import re
+from dataclasses import dataclass
+
+LARGEST_KERNEL = 4096  # pixels, of blur
+LARGEST_LEVEL = 255  # of constant
+
+_WHOLE = r"\s*[1-9]\d{0,3}\s*"
+_LEVEL = r"\s*\d{1,3}(\.\d+)?\s*"
+_FILL = rf"blur\({_WHOLE},{_WHOLE}\)|constant\({_LEVEL}(,{_LEVEL}){{0,3}}\)"
+MASKER_PATTERN = rf"^(inpaint_telea|inpaint_ns|mean|{_FILL})$"
+
+
+@dataclass(frozen=True)
+class MaskerSetting:
+    """A masker by its kind, and what stands in its brackets."""
+
+    kind: str
+    numbers: tuple[float, ...] = ()
+
+
+def parse_masker(text: str) -> MaskerSetting:
+    """Read what MASKER_PATTERN accepts; raises ValueError for anything else."""
+    if not re.fullmatch(MASKER_PATTERN, text):
+        raise ValueError(f"the masker is {text!r}; accepted is what matches {MASKER_PATTERN}")
+    kind, _, numbers = text.rstrip(")").partition("(")
+    return MaskerSetting(kind, tuple(map(float, numbers.split(","))) if numbers else ())
