@@ -78,6 +78,12 @@ def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[Result
             f"{target:.3g} was asked for"
         )
         yield _warning(WarningCode.TARGET_NOT_REACHED, detail, value=largest, limit=target)
+    if found.tied:
+        detail = (
+            f"of the parts of the picture whose scores change alike, {found.tied} were not divided "
+            "any more, and the last one was: the seed decided between them"
+        )
+        yield _warning(WarningCode.TIES, detail)
     if explained.outputs_tied:
         detail = (
             f"another output scores as high as the last of the top {len(explained.outputs)}; of "

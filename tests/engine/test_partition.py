@@ -228,3 +228,22 @@ def test_a_logical_batch_size_changes_the_values():
     small = play(partition(max_evals=100, batch_size=2), value, (4, 4, 1))
     large = play(partition(max_evals=100, batch_size=50), value, (4, 4, 1))
     assert np.abs(small.values - large.values).max() > 1e-3
+
+
+def test_parts_that_the_budget_leaves_out_by_the_seed_alone_are_counted():
+    """All quarters of the picture owe the same, and are uneven inside; one is divided."""
+    weights = np.tile([[8.0, 1.0], [2.0, 4.0]], (2, 2))[..., np.newaxis]
+
+    def of(value, budget, seed=0):
+        return play(partition(max_evals=budget, batch_size=2, seed=seed), value, (4, 4, 1))
+
+    def uneven(mask):
+        return np.array([weights[mask].sum()])
+
+    found = [of(uneven, 14, seed) for seed in range(8)]
+    assert all(each.tied > 0 for each in found)
+    assert len({each.values.tobytes() for each in found}) > 1
+    assert of(uneven, WHOLE_TREE).tied == 0
+    powers = 1.9 ** np.arange(16).reshape(4, 4, 1)
+    assert of(lambda mask: np.array([powers[mask].sum() ** 1.5]), 14).tied == 0
+    assert of(lambda _: np.zeros(1), 14).tied == 0  # nothing changes, whatever is divided

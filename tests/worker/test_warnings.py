@@ -16,8 +16,10 @@ from service.contract.request import Grid, Outputs
 from service.contract.warnings import WarningCode
 from tests.worker.cell_games import (
     Case,
+    additive,
     alike,
     arbitrary,
+    counting,
     even,
     explained,
     rough,
@@ -136,6 +138,16 @@ def test_a_tie_of_the_top_outputs_is_told():
 
     assert tied(Outputs(top=1)) == [WarningCode.TIES]
     assert tied(Outputs(top=3)) == tied(Outputs(indices=[0])) == []
+
+
+def test_a_choice_of_partition_by_the_seed_is_told():
+    def codes(score):
+        settings = {"method": "partition", "max_evals": 20, "batch_size": 2, "metrics": []}
+        outcome = explained(Case(score, settings | {"target_standard_error": None}))
+        return {warning.code for warning in outcome.warnings}
+
+    assert WarningCode.TIES in codes(counting)
+    assert WarningCode.TIES not in codes(additive)
 
 
 def test_a_curve_that_a_random_order_beats_names_itself_and_both_areas():

@@ -31,6 +31,8 @@ class Attribution:
     even_energy: (K,) float64, the share of the game's variance, 0..1, over pairs of complementary
         coalitions, that is the same for both of a pair: no attribution can show it. None where the
         method evaluates no such pairs.
+    tied: how many parts Partition did not divide, though they promised as much as the last one that
+        it did: the seed decided between them.
     steady_from: evaluations from which on the method's regression is steady; None where it has
         none.
     """
@@ -47,6 +49,7 @@ class Attribution:
     standard_errors: Credit | None = None
     held_out_fidelity: Scores | None = None
     even_energy: Scores | None = None
+    tied: int = 0
     steady_from: int | None = None
 
     @property

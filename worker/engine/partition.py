@@ -83,6 +83,7 @@ class Partition:
         self._settled: dict[Part, Credit] = {}
         self._told_apart = 0.0  # of the pairs of players.pairs, in the contexts seen
         self._batch: list[Node] = []  # being scored
+        self._largest = 0.0  # change of the score, of the last node that was expanded
         self._evaluations = 2
         root = Node((), game.base_values, game.scores, self._tree.root, 1.0)
         self._queue: list[tuple[float, float, Node]] = [(0.0, 0.0, root)]
@@ -137,8 +138,16 @@ class Partition:
             solution_concept=self._concept(),
             regions=regions,
             exact=exact,
+            tied=self._count_tied(),
             players=self._game.players.superpixel_labels,
         )
+
+    def _count_tied(self) -> int:
+        """Count the parts that the budget left out, though they changed the score as much."""
+        if self._evaluations < self._max_evals or not self._largest:
+            return 0
+        tied = {node.part for change, _, node in self._queue if -change == self._largest}
+        return sum(self._tree.children(part) is not None for part in tied)
 
     def _concept(self) -> str:
         tree = "superpixel tree" if self._game.players.superpixels else "image tree"
@@ -147,13 +156,14 @@ class Partition:
     def _take_batch(self) -> None:
         """Move the first nodes of the queue into the batch; settle the leaves among them."""
         while self._queue and self._has_room():
-            node = heappop(self._queue)[2]
+            change, _, node = heappop(self._queue)
             halves = self._halves.get(node.part) or self._tree.children(node.part)
             if halves is None:
                 _add(self._settled, node.part, _credit_of([node])[0])
             else:
                 self._halves[node.part] = halves
                 self._batch.append(node)
+                self._largest = -change
 
     def _has_room(self) -> bool:
         gathered = 2 * len(self._batch)
