@@ -8,6 +8,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,7 +34,7 @@ FORMS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "HEIC": ("RGB", "HEIF", {"quality": 50}),
     "PNG of a clear grey": ("I;16", "PNG", {"compress_level": 1, "transparency": 257}),
 }
-ACTIONS = {"inspect": inspect_picture, "decode": decode_picture}
+ACTIONS: dict[str, Callable[..., object]] = {"inspect": inspect_picture, "decode": decode_picture}
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def _predictors(precisions: Sequence[str]) -> dict[str, "JaxPredictor"]:
         models = Path(folder) / "models.toml"
         models.write_text("".join(map(_entry, precisions)))
         registry = read_registry(models, weights_cache=None)
-        predictors: Any = {name: registry.get(name).predictor for name in precisions}
+        predictors: dict[str, Any] = {name: registry.get(name).predictor for name in precisions}
     return predictors
 
 

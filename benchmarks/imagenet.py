@@ -51,7 +51,8 @@ def prepared_by_its_authors(photo: Pixels) -> Pixels:
     top, left = (H - side + 1) // 2, (W - side + 1) // 2
     part = photo[top : top + side, left : left + side].astype(np.float32)
     resized = tf.compat.v1.image.resize_bicubic(part[np.newaxis], SHAPE[:2])
-    return np.asarray(resized)[0]
+    whole: Pixels = np.asarray(resized)[0]
+    return whole
 
 
 if __name__ == "__main__":

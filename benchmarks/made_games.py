@@ -51,7 +51,8 @@ def make_game(kind: str, players: int, seed: int) -> MadeGame:
     def value(members: Floats) -> Floats:
         together = members[:, 1:] * members[:, :-1]
         inside = (members @ worth + together @ pairs) / total
-        return 1 / (1 + np.exp(-gain * (inside - middle)))
+        scores: Floats = 1 / (1 + np.exp(-gain * (inside - middle)))
+        return scores
 
     return MadeGame(players, value, _by_orders(value, players))
 
@@ -67,10 +68,11 @@ def _rough(players: int, random: np.random.Generator) -> MadeGame:
         truth[group] += worth / len(group)
 
     def value(members: Floats) -> Floats:
-        return sum(
+        scores: Floats = sum(
             worth * members[:, group].all(axis=1)
             for group, worth in zip(groups, worths, strict=True)
         )
+        return scores
 
     return MadeGame(players, value, truth)
 

@@ -101,7 +101,10 @@ def _model(api: httpx.Client) -> str:
 
 
 def _submit(api: httpx.Client, photo: bytes, settings: dict[str, Any]) -> dict[str, Any]:
-    files = {"image": ("photo.jpg", photo), "settings": (None, json.dumps(settings))}
+    files: dict[str, tuple[str | None, bytes | str]] = {
+        "image": ("photo.jpg", photo),
+        "settings": (None, json.dumps(settings)),
+    }
     document: dict[str, Any] = api.post(
         "/v1/explanations", files=files, headers={"Cache-Control": "no-cache"}
     ).json()

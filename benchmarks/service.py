@@ -73,6 +73,7 @@ def _measure_jobs(client: Client, rounds: int) -> None:
         bare.append(_seconds(lambda: engine(MAX_EVALS)))
         began = perf_counter()
         explanation = client.explain(encoded(picture[..., 0].astype(np.uint8)), SETTINGS)
+        assert explanation.timings
         added.append(perf_counter() - began - explanation.timings.engine_s)
         client.attributions(explanation.id)
         fetched.append(perf_counter() - began - explanation.timings.engine_s)
