@@ -56,6 +56,8 @@ class TensorFlowPredictor:
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
         check_pictures(pictures, self.input_shape)
         parts = shares(len(pictures), self.input_shape, self.device)
+        if len(parts) == 1:
+            return self._score(pictures)
         scores = self._cores.map(self._score, [pictures[part] for part in parts])
         return np.concatenate(list(scores))
 
@@ -69,9 +71,8 @@ class TensorFlowPredictor:
 
         # Folding rewrites arithmetic; without it scores equal the eager model's bit by bit.
         tf.config.optimizer.set_experimental_options({"constant_folding": False})
-        compiled = _compiled(model, counted, self.input_shape)
-        self._written = compiled.get_concrete_function()
-        return compiled
+        self._written = _compiled(model, counted, self.input_shape)
+        return self._written
 
     def _warm_up(self) -> int:
         """Run the batch sizes to come once, so that no explanation pays for it; count outputs."""
@@ -131,7 +132,7 @@ class Plain:
 
 
 def plain_model(model: Model, preprocess: Preprocess, input_shape: Shape) -> Plain:
-    return Plain(_compiled(model, preprocess, input_shape).get_concrete_function())
+    return Plain(_compiled(model, preprocess, input_shape))
 
 
 def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> bytes:
@@ -140,7 +141,7 @@ def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> by
     It maps pictures (N, H, W, C) to scores (N, K), float32 both. Raises PredictorError for a model
     whose scores are no (N, K) array.
     """
-    forward = _compiled(model, preprocess, input_shape).get_concrete_function()
+    forward = _compiled(model, preprocess, input_shape)
     graph: bytes = (
         convert_variables_to_constants_v2(forward).graph.as_graph_def().SerializeToString()
     )
@@ -164,6 +165,7 @@ def prepare_devices() -> None:
 
 
 def _compiled(model: Model, preprocess: Preprocess, input_shape: Shape) -> Any:
+    """Give a ConcreteFunction: a tf.function would look for it at every call, for 0.2 ms."""
     # No XLA: on CPUs it is no faster for some models and many times slower for others.
     # No AutoGraph: rewriting Python takes most of the tracing, and Keras's layers branch on no
     # tensors.
@@ -172,7 +174,7 @@ def _compiled(model: Model, preprocess: Preprocess, input_shape: Shape) -> Any:
         input_signature=[tf.TensorSpec((None, *input_shape), tf.float32)],
         autograph=False,
         jit_compile=False,
-    )
+    ).get_concrete_function()
 
 
 def _device() -> str:
