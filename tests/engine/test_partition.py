@@ -247,3 +247,48 @@ def test_parts_that_the_budget_leaves_out_by_the_seed_alone_are_counted():
     powers = 1.9 ** np.arange(16).reshape(4, 4, 1)
     assert of(lambda mask: np.array([powers[mask].sum() ** 1.5]), 14).tied == 0
     assert of(lambda _: np.zeros(1), 14).tied == 0  # nothing changes, whatever is divided
+
+
+def hint_and_ask(shape, **options):
+    """What was said to be likely next at each step, and what was then asked for, as masks."""
+    likely, asked = [], []
+
+    def watch(method, coalitions):
+        asked.append({mask.tobytes() for mask in masks(coalitions, shape)})
+        hints = method.likely_next(1000)
+        likely.append([mask.tobytes() for mask in masks(hints, shape)])
+
+    weights = np.random.default_rng(6).normal(size=shape)
+    value = lambda mask: np.array([np.tanh(weights[mask].sum() / 8)])  # noqa: E731
+    found = play(partition(**options), value, shape, watch)
+    return likely, asked, found
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_while_the_queue_is_short_what_is_likely_next_is_what_is_asked_for_next(context):
+    likely, asked, _ = hint_and_ask((16, 16, 1), max_evals=200, fixed_context=context)
+    for step in range(2):
+        assert set(likely[step]) == asked[step + 1]
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_most_of_what_is_likely_next_is_asked_for_next(context):
+    """Of the first ten hints of a step, even in a game of noise; half of what comes is new then."""
+    likely, asked, _ = hint_and_ask((16, 16, 1), max_evals=500, fixed_context=context)
+    came = [
+        hint in following
+        for hints, following in zip(likely, asked[1:], strict=False)
+        for hint in hints[:10]
+    ]
+    assert np.mean(came) > 0.75
+
+
+@pytest.mark.parametrize("max_evals", [100, 500, WHOLE_TREE])
+def test_nothing_is_likely_beyond_the_budget_or_the_batch(max_evals):
+    likely, asked, found = hint_and_ask((4, 4, 1), max_evals=max_evals, batch_size=20)
+    assert likely[-1] == []
+    assert all(len(hints) <= 20 for hints in likely)
+    spent = 2
+    for hints, step in zip(likely, asked, strict=True):
+        spent += len(step)
+        assert spent + len(hints) <= found.evaluations or not hints
