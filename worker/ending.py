@@ -48,6 +48,12 @@ Ended = tuple[Task, Ending | Interruption]
 Explain = Callable[[Sequence[Task]], Iterator[Ended]]  # yields each task once, as it ends
 
 
+def failed_unexpectedly(error: Exception) -> Ending:
+    """By a bug of ours. The trace goes to the log, never to a client."""
+    detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
+    return failed(ErrorCode.INTERNAL, detail)
+
+
 def failed(
     code: ErrorCode,
     detail: str,

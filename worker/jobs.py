@@ -32,7 +32,7 @@ from service.contract.traces import Traces
 from service.contract.view import View
 from service.contract.warnings import ResultWarning
 from worker.control import Canceled
-from worker.ending import Ended, Ending, Task, failed
+from worker.ending import Ended, Ending, Task, failed, failed_unexpectedly
 from worker.engine import run
 from worker.engine.arrays import Labels, Pictures
 from worker.engine.coalitions import Shape
@@ -257,12 +257,13 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
             return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
         except (PredictorError, ScoresError) as error:
             return failed(ErrorCode.MODEL_FAILED, str(error))
-        except RequestError as error:
+        except RequestError as error:  # the one kind of them that a request can cause
             field = error.field and f"settings.{error.field}"
             told = {"field": field, "received": error.received, "accepted": error.accepted}
             return failed(ErrorCode.INVALID_SETTINGS, str(error), **told)
         except EngineError as error:
-            return failed(ErrorCode.INVALID_SETTINGS, str(error))
+            log.exception("unexpected error", ids=[task.state.id])
+            return failed_unexpectedly(error)
 
 
 def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> list[ResultWarning]:

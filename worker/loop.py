@@ -18,7 +18,7 @@ from service.contract.schema import ErrorCode, Failure, Status
 from service.contract.settings import Settings
 from service.contract.store import StoreError
 from worker.control import Control, DeadlineExceeded, Draining, LeaseLost
-from worker.ending import Ended, Ending, Explain, Task, failed
+from worker.ending import Ended, Ending, Explain, Task, failed, failed_unexpectedly
 from worker.engine.control import Interruption
 from worker.lease import LeaseKeeper
 
@@ -173,11 +173,10 @@ def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[Ended]:
         for task, ending in explain(tasks):
             under_way.remove(task)
             yield task, ending
-    except Exception as error:  # the trace goes to the log, never to a client
+    except Exception as error:
         log.exception("unexpected error", ids=[task.state.id for task in under_way])
-        detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
         if len(under_way) == 1:
-            yield under_way[0], failed(ErrorCode.INTERNAL, detail)
+            yield under_way[0], failed_unexpectedly(error)
 
 
 def _ending_of(interruption: Interruption) -> Ending:

@@ -5,7 +5,7 @@ from service.contract.masker_setting import parse_masker
 from service.contract.request import Outputs, ResolvedSettings
 from worker.engine import superpixels as engine
 from worker.engine.arrays import Labels
-from worker.engine.errors import EngineError
+from worker.engine.errors import EngineError, OutputsError
 from worker.engine.masker_spec import MaskerSpec
 from worker.engine.request import Request, Top
 
@@ -15,8 +15,8 @@ def engine_request(
 ) -> Request:
     """The engine's request; labels of outputs become indices.
 
-    label_map: (H, W) int32 of the model's input, where superpixels are labels. Raises EngineError
-    for what it cannot do.
+    label_map: (H, W) int32 of the model's input, where superpixels are labels. Raises OutputsError
+    for labels that the model does not have, EngineError where the label map is missing.
     """
     return Request(
         method=settings.method,
@@ -61,5 +61,6 @@ def _wanted(outputs: Outputs, labels: list[str]) -> Top | tuple[int, ...]:
         return tuple(outputs.indices)
     absent = [label for label in outputs.labels or [] if label not in labels]
     if absent:
-        raise EngineError(f"the model has no outputs called {absent}")
+        message = f"the model has no outputs called {absent}"
+        raise OutputsError(message, field="outputs", received=absent)
     return tuple(labels.index(label) for label in outputs.labels or [])

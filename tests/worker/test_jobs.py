@@ -18,7 +18,7 @@ from service.contract.fingerprint import ModelRef, model_ref
 from service.contract.names import new_id
 from service.contract.outcome import Rectangle
 from service.contract.records import Count, State
-from service.contract.request import Grid, Method, Outputs
+from service.contract.request import Grid, Labels, Method, Outputs
 from service.contract.schema import ErrorCode, Status
 from service.contract.settings import Settings
 from service.contract.store import Store, attributions_key, image_key, open_store
@@ -99,6 +99,33 @@ def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
     assert isinstance(ending, Ending)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_FAILED
+
+
+@pytest.mark.parametrize(
+    ("chosen", "field"),
+    [
+        ({"superpixels": Grid(kind="grid", rows=17, columns=1)}, "settings.superpixels"),
+        ({"outputs": Outputs(labels=["a llama"])}, "settings.outputs"),
+    ],
+)
+def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], field: str) -> None:
+    explainer = Explainer(Shelf(step_s=0), store := open_store("memory:"), Settings(), Traces())  # type: ignore[arg-type]
+    [(_, ending)] = explainer.explain([begun(store, 50, **chosen)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert (ending.error.code, ending.error.field) == (ErrorCode.INVALID_SETTINGS, field)
+
+
+def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
+    """The API accepts no such order: superpixels of a label map that was not stored."""
+    explainer = Explainer(Shelf(step_s=0), store := open_store("memory:"), Settings(), Traces())  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        [(_, ending)] = explainer.explain([begun(store, 50, superpixels=Labels(kind="labels"))])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.INTERNAL
+    assert "label map" not in ending.error.detail
+    assert [line["event"] for line in lines] == ["unexpected error"]
 
 
 def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
