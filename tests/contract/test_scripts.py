@@ -11,6 +11,7 @@ import service.contract.scripts
 from service.contract.names import key_of, new_id
 from service.contract.room import UNLIMITED
 from service.contract.scripts import (
+    SHARED,
     Accept,
     Announce,
     Begin,
@@ -27,22 +28,22 @@ from service.contract.scripts import (
     Scripts,
     Tick,
     Withdraw,
+    read_part,
 )
 
 FOLDER = Path(service.contract.scripts.__file__).parent / "lua"
-SHARED = {"clock", "waiting", "pace", "explanation"}
 CALLS = (Accept, Announce, Begin, Bury, Cancel, Delete, Expired, Finish, Reap, Release, Reserve)
 CALLS = (*CALLS, Tick, Withdraw)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 
 def lua_of(call: type[Call]) -> str:
-    return (FOLDER / f"{call.__name__.lower()}.lua").read_text()
+    return read_part(call.__name__.lower())
 
 
 def test_every_script_has_a_class_of_its_name():
     named = {call.__name__.lower() for call in CALLS}
-    assert {path.stem for path in FOLDER.glob("*.lua")} == named | SHARED
+    assert {path.stem for path in FOLDER.glob("*.lua")} == named | set(SHARED)
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -10,7 +10,9 @@ if type(status) ~= 'string' then
   forget_job(id)
   return {'missing'}
 end
-if redis.call('HGET', KEYS[1], 'attempt') == attempt then return {'begun'} end  -- the reply got lost
+if redis.call('HGET', KEYS[1], 'attempt') == attempt then
+  return {'begun'}  -- and the reply got lost
+end
 if status ~= 'queued' then return {'not_queued', status} end
 -- The lease comes first: whatever of this breaks off, a job with one is put back
 redis.call('ZADD', 'rq:wip:' .. queue, now + asked.lease_s, id .. ':' .. attempt)

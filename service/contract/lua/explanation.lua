@@ -15,8 +15,9 @@ local function changed(id)
   redis.call('PUBLISH', 'shapshot:changes', id)
 end
 
--- The explanations of a batch, without those that have expired: of all whose ids its hash has, those
--- that name the batch and have its owner. Somebody else's are not its own, whatever the hash says.
+-- The explanations of a batch, without those that have expired: of all whose ids its hash has,
+-- those that name the batch and have its owner. Somebody else's are not its own, whatever the hash
+-- says.
 local function members_of(batch)
   local members = {}
   for id in string.gmatch(field(batch, 'members') or '', '%S+') do
@@ -50,8 +51,8 @@ local function unindex(id)
 end
 
 -- Totals of what was ever done: see totals.py
-local function count(field, by)
-  redis.pcall('HINCRBYFLOAT', 'shapshot:totals', field, by)
+local function count(total, by)
+  redis.pcall('HINCRBYFLOAT', 'shapshot:totals', total, by)
 end
 
 local function count_end(key, status)

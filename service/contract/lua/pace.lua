@@ -1,5 +1,5 @@
--- How fast the line of jobs moves: `shapshot:ended` has the jobs ended since it was last empty, each
--- counting less the longer ago that was.
+-- How fast the line of jobs moves: `shapshot:ended` has the jobs ended since it was last empty,
+-- each counting less the longer ago that was.
 --
 -- pcall: a hint is no reason to stop a job, whatever somebody wrote into its key
 

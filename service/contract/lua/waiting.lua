@@ -27,8 +27,8 @@ local function count_waiting(id, sign)
   end
 end
 
--- By how many jobs, of all that wait, more would be too many; not above 0 where there is room. A cap
--- that is nil is none.
+-- By how many jobs, of all that wait, more would be too many; not above 0 where there is room. A
+-- cap that is nil is none.
 local function excess(of, jobs, bytes, most_jobs, most_bytes)
   local waiting, held = unpack(redis.call('HMGET', 'shapshot:waiting', 'jobs' .. of, 'bytes' .. of))
   waiting, held = tonumber(waiting or 0), tonumber(held or 0)

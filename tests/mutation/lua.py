@@ -1,0 +1,102 @@
+"""Mutants of a Lua file: each has one operator, constant or call changed."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TOKEN = re.compile(
+    r"""(?P<comment>--[^\n]*)
+      | (?P<string>'[^'\n]*')
+      | (?P<number>\d+(\.\d+)?(e\d+)?)
+      | (?P<name>[A-Za-z_]\w*)
+      | (?P<operator>\.\.|==|~=|<=|>=|[-+*/<>=\#])
+      | (?P<other>[^\s])""",
+    re.VERBOSE,
+)
+OPERATORS = {
+    "==": "~=",
+    "~=": "==",
+    "<": "<=",
+    "<=": "<",
+    ">": ">=",
+    ">=": ">",
+    "+": "-",
+    "-": "+",
+    "*": "/",
+    "/": "*",
+    "and": "or",
+    "or": "and",
+    "not": "",
+    "true": "false",
+    "false": "true",
+}
+# A command that Redis does not have is noticed by whoever runs it: its name tells nothing
+COMMANDS = re.compile(
+    "DEL|EXISTS|EXPIRE|EXPIREAT|GET|HDEL|HGET|HINCRBY|HINCRBYFLOAT|HMGET|HSET|HSETNX|LIMIT|LINDEX|"
+    "LINSERT|LLEN|LPUSH|LRANGE|LREM|LSET|PUBLISH|RPUSH|SADD|SET|TIME|TYPE|ZADD|ZINCRBY|"
+    "ZRANGEBYSCORE|ZREM|ZREMRANGEBYSCORE|ZSCORE"
+)
+CALL = re.compile(r"(?:redis\.p?call|[a-z_]+)\(")
+BEFORE_A_STATEMENT = ("then", "else", "do", ")", "end")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    part: str
+    line: int
+    was: str
+    now: str
+    source: str  # the whole file
+
+    def __str__(self) -> str:
+        return f"{self.part}.lua:{self.line}: {self.was!r} -> {self.now!r}"
+
+
+def mutants(part: str, source: str) -> Iterator[Mutant]:
+    tokens = [token for token in TOKEN.finditer(source) if token.lastgroup != "comment"]
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        now = _changed(token, before)
+        if now is not None:
+            yield _mutant(part, source, token.start(), token.end(), now)
+    for start, end in _calls(source, tokens):
+        yield _mutant(part, source, start, end, "")
+
+
+def _mutant(part: str, source: str, start: int, end: int, now: str) -> Mutant:
+    line = source.count("\n", 0, start) + 1
+    return Mutant(part, line, source[start:end], now, source[:start] + now + source[end:])
+
+
+def _changed(token: re.Match[str], before: re.Match[str] | None) -> str | None:
+    text = token[0]
+    if token.lastgroup == "string":
+        return None if COMMANDS.fullmatch(text[1:-1]) else f"'{text[1:-1]}x'"
+    if token.lastgroup == "number":
+        return str(float(text) + 1).removesuffix(".0")
+    unary = before is None or (before.lastgroup != "number" and before[0] in {*"(,=", "return"})
+    return None if text == "-" and unary else OPERATORS.get(text)
+
+
+def _calls(source: str, tokens: list[re.Match[str]]) -> Iterator[tuple[int, int]]:
+    """Where a call is a statement of its own."""
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        found = CALL.match(source, token.start())
+        first_of_line = not source[: token.start()].rsplit("\n", 1)[-1].strip()
+        begins = first_of_line or (before and before[0] in BEFORE_A_STATEMENT)
+        if not (found and begins and token.lastgroup == "name"):
+            continue
+        if before and before[0] in {"=", "(", ",", "and", "or", "..", "function", "{", "return"}:
+            continue  # an operand that stands on a line of its own
+        end = _closing(tokens, found.end() - 1)
+        yield token.start(), end
+
+
+def _closing(tokens: list[re.Match[str]], opening: int) -> int:
+    depth = 0
+    for token in tokens:
+        if token.start() < opening:
+            continue
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end()
+    raise ValueError("a parenthesis is not closed")
