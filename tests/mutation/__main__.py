@@ -49,7 +49,7 @@ def main() -> int:
     found = [each for part in parts for each in mutants(part, scripts.read_part(part))]
     if options.sample:
         found = random.Random(0).sample(found, min(options.sample, len(found)))  # noqa: S311
-    if not _passes(None):
+    if _run_tests(None, "--collect-only", "-qq", "--no-summary") or not _passes(None):
         print("the tests fail without a mutant")
         return 2
     missed = 0
@@ -64,10 +64,13 @@ def main() -> int:
 
 
 def _passes(mutant: Mutant | None) -> bool:
-    """Run the tests in a process of their own, which has everything imported already."""
+    """Run the tests in a process of their own, which has all imported that they import."""
     child = os.fork()
     if not child:
         os.setsid()  # so that it is killed with its Redis
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 1)
+        os.dup2(devnull, 2)
         with contextlib.suppress(BaseException):
             os._exit(_run_tests(mutant))
         os._exit(1)
@@ -83,16 +86,14 @@ def _passes(mutant: Mutant | None) -> bool:
         time.sleep(0.05)
 
 
-def _run_tests(mutant: Mutant | None) -> int:
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 1)
-    os.dup2(devnull, 2)
+def _run_tests(mutant: Mutant | None, *options: str) -> int:
     if mutant:
         read = scripts.read_part
         scripts.read_part = lambda part: mutant.source if part == mutant.part else read(part)
     names = [str(FOLDER / f"test_{name}.py") for name in TESTS]
     but = " and ".join(f"not {name}" for name in SLOW)
-    return pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", but, *names])
+    plain = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    return pytest.main([*plain, "-k", but, *options, *names])
 
 
 if __name__ == "__main__":
