@@ -32,14 +32,16 @@ JOINED = ("Mn", "Mc", "Me", "Cf")  # which are drawn with the character before t
 
 @dataclass(frozen=True, eq=False)
 class FontFile:
-    """A font, and the characters (N,) that it has glyphs for."""
+    """A font, and the characters (N,) that it has glyphs for, in rising order."""
 
     path: Path
     characters: NDArray[np.uint32]
 
     def has(self, text: str) -> bool:
-        codes = [ord(each) for each in text if unicodedata.category(each) not in UNSEEN]
-        return bool(np.isin(codes, self.characters).all())
+        seen = (ord(each) for each in text if unicodedata.category(each) not in UNSEEN)
+        codes = np.fromiter(seen, np.uint32)
+        places = np.searchsorted(self.characters, codes).clip(max=len(self.characters) - 1)
+        return bool((self.characters[places] == codes).all())
 
 
 def can_write(text: str) -> bool:
@@ -96,11 +98,12 @@ def _is_named(path: Path, words: Sequence[str]) -> bool:
 
 @lru_cache(1024)
 def _read(path: Path) -> FontFile | None:
-    """None for what is no font, or has no outlines."""
+    """None for what is no font, or has no outlines or characters."""
     try:
         with path.open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as font:
             if not any(table in font for table in OUTLINES):
                 return None
-            return FontFile(path, np.array(sorted(font.getBestCmap() or ()), np.uint32))
+            codes = sorted(font.getBestCmap() or ())
+            return FontFile(path, np.array(codes, np.uint32)) if codes else None
     except (TTLibError, OSError, ValueError, KeyError, AttributeError, AssertionError):
         return None
