@@ -21,6 +21,7 @@ from worker.engine.method import CHUNK
 from worker.engine.permutation import Permutation
 from worker.engine.request import Request
 from worker.engine.superpixels import Pixels, make_pixels
+from worker.request import read_masker
 
 TINY = [(2, 2, 1), (3, 2, 1), (1, 2, 3), (1, 1, 2), (1, 7, 1)]
 unhurried = settings(deadline=None, derandomize=True, database=None, max_examples=25)
@@ -80,7 +81,9 @@ def test_pixels_get_shaps_values_for_the_same_seed(
 ):
     function, picture = smooth_function(shape, outputs=10, seed=1), random_picture(shape, 2)
     ours = masker if isinstance(masker, str) else f"constant({masker})"
-    request = Request("permutation", ours, tuple(range(10)), max_evals=max_evals, seed=seed)
+    request = Request(
+        "permutation", read_masker(ours), tuple(range(10)), max_evals=max_evals, seed=seed
+    )
     values = explain(FunctionPredictor(shape, function), picture, request).attribution.values
     shaps = shap_permutation(function, picture, masker, seed, max_evals)
     assert np.abs(values - shaps).max() <= 1e-9 * np.abs(shaps).max()
