@@ -1,9 +1,6 @@
 import threading
-import time
 from dataclasses import replace
-from itertools import accumulate
 
-import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +12,6 @@ from worker.engine.evaluate import evaluate, explain
 from worker.engine.explanation import Explanation
 from worker.engine.links import logit
 from worker.engine.masker_spec import MaskerSpec
-from worker.engine.maskers import Inpainting
 from worker.engine.physical import next_span
 from worker.engine.request import Request, Top
 from worker.engine.superpixels import Grid
@@ -375,72 +371,3 @@ def test_timings_tell_painting_from_the_model():
     timings = explain(predictor(), PICTURE, REQUEST).timings
     assert timings.mask_s > 0
     assert timings.model_s > 0
-
-
-@pytest.fixture
-def inpainted(monkeypatch):
-    """What OpenCV painted, a list that grows."""
-    return record_calls(monkeypatch, cv2, "inpaint")
-
-
-@pytest.fixture
-def begun_ahead(monkeypatch):
-    """What was begun to be painted ahead, a list that grows."""
-    return record_calls(monkeypatch, Inpainting, "paint_ahead")
-
-
-def record_calls(monkeypatch, owner, name):
-    calls, function = [], getattr(owner, name)
-
-    def recorded(*arguments):
-        calls.append(arguments)
-        return function(*arguments)
-
-    monkeypatch.setattr(owner, name, recorded)
-    return calls
-
-
-STEPS = [2, 8, 32, 50, 50, 6]  # what Partition asks for at a time, for REQUEST
-
-
-def test_likely_coalitions_are_painted_while_the_model_computes(inpainted):
-    """The model does not answer until four of the next step are painted."""
-    model = predictor()
-
-    def waiting(pictures):
-        if model.batches[2:]:
-            wanted = min(sum(model.batches[2:]) + 4, REQUEST.max_evals - 2)
-            until = time.monotonic() + 10
-            while len(inpainted) < wanted and time.monotonic() < until:
-                time.sleep(0.001)
-            assert len(inpainted) >= wanted
-        return row_by_row(pictures)
-
-    model.function = waiting
-    ahead = explain(model, PICTURE, REQUEST, threads=2).attribution
-    assert model.batches[2:] == STEPS
-    alone = explain(predictor(row_by_row), PICTURE, REQUEST, threads=1).attribution
-    assert ahead.values.tobytes() == alone.values.tobytes()
-
-
-def test_nothing_is_painted_ahead_where_the_model_takes_all_cores(begun_ahead):
-    explain(predictor(), PICTURE, REQUEST, threads=1)
-    assert not begun_ahead
-
-
-def test_nothing_is_painted_ahead_while_there_is_more_to_paint(begun_ahead):
-    """Steps are cut into batches of 8 or 9; after the last of a step nothing is asked for."""
-    model, ends = predictor(), list(accumulate(STEPS))
-    in_steps = []  # begun while the model had a batch that is not the last of its step
-
-    def slow(pictures):
-        before = len(begun_ahead)
-        time.sleep(0.005)
-        if sum(model.batches[2:]) not in ends:
-            in_steps.extend(begun_ahead[before:])
-        return SMOOTH(pictures)
-
-    model.function = slow
-    explain(model, PICTURE, REQUEST, threads=3, batch=8)
-    assert begun_ahead
-    assert not in_steps

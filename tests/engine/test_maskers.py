@@ -7,7 +7,6 @@ from worker.engine import maskers
 from worker.engine.boxes import Box, BoxCoalitions, everybody, nobody
 from worker.engine.errors import MaskerError
 from worker.engine.masker_spec import MaskerSpec
-from worker.engine.maskers import MOST_AHEAD
 from worker.request import read_masker
 
 INPAINTING = ["inpaint_telea", "inpaint_ns"]
@@ -181,49 +180,3 @@ def test_the_layout_of_the_picture_in_memory_does_not_matter(name):
     picture = random_picture(SHAPE, 9)
     strided = np.asfortranarray(picture)[::-1][::-1]
     assert (make(name, strided)(PART) == make(name, picture)(PART)).all()
-
-
-@pytest.fixture
-def inpainted(monkeypatch):
-    """What OpenCV is asked to paint in: for each call, how many pixels are hidden."""
-    calls, inpaint = [], cv2.inpaint
-
-    def counted(picture, hidden, *options):
-        calls.append(int(hidden.sum()))
-        return inpaint(picture, hidden, *options)
-
-    monkeypatch.setattr(cv2, "inpaint", counted)
-    return calls
-
-
-def first_rows(count, shape):
-    """Coalitions that each see one row more, from one row on."""
-    return BoxCoalitions(shape, [(Box(0, i + 1, 0, shape[1], 0, shape[2]),) for i in range(count)])
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", INPAINTING)
-def test_what_is_painted_ahead_is_not_painted_again_and_is_the_same(name, channels, inpainted):
-    picture = random_picture((9, 12, channels), 4)
-    coalitions = first_rows(6, picture.shape)
-    expected = make(name, picture)(coalitions)
-    masker = make(name, picture)
-    inpainted.clear()
-    for i in (2, 4, 2):
-        masker.paint_ahead(coalitions, i)
-    assert inpainted == [72, 48]
-    assert masker(coalitions).tobytes() == expected.tobytes()
-    assert sorted(inpainted) == [36, 48, 60, 72, 84, 96]
-    assert masker(coalitions).tobytes() == expected.tobytes()  # asked again, painted again
-    assert len(inpainted) == 12
-
-
-def test_of_many_painted_ahead_only_the_last_are_kept(inpainted):
-    picture = random_picture((2 * MOST_AHEAD, 2, 1), 5)
-    coalitions = first_rows(MOST_AHEAD + 5, picture.shape)
-    masker = make("inpaint_telea", picture)
-    for i in range(len(coalitions)):
-        masker.paint_ahead(coalitions, i)
-    inpainted.clear()
-    masker(coalitions)
-    assert inpainted == [2 * (2 * MOST_AHEAD - 1 - i) for i in range(5)]

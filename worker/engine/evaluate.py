@@ -68,8 +68,6 @@ def evaluate_all(
         current = _paint(pipeline, runs)
         while current:
             following = _paint(pipeline, runs)
-            if not following:
-                pipeline.paint_ahead(current)
             _score(pipeline, current, runs)
             for run in runs:
                 if run.ending:

@@ -16,7 +16,7 @@ from worker.engine.errors import PictureError, RequestError, ScoresError
 from worker.engine.faithfulness import Curve, Faithfulness, most_evaluations
 from worker.engine.links import add_up, find_link
 from worker.engine.maskers import Masker, make_masker
-from worker.engine.method import Foreseeing, Game, Method
+from worker.engine.method import Game, Method
 from worker.engine.predictor import Predictor
 from worker.engine.request import Request, is_tied, select_outputs
 from worker.engine.superpixels import make_players
@@ -27,8 +27,7 @@ from worker.engine.surround import Place, Surrounded
 class Timings:
     """Where the time went, and on what.
 
-    mask_s: seconds of painting, added up over threads, with what was painted ahead and not asked
-    for. model_s: seconds in the model, by the clock.
+    mask_s: seconds of painting, added up over threads. model_s: seconds in the model, by the clock.
     evaluations: pictures that went through the model. batches: calls of it, slots: pictures that
     they had room for; of a call with several explanations both count for the first of them.
     """
@@ -166,12 +165,6 @@ class Explanation:
         self._done += evaluations
         if self._method is not None:
             self.control.progress(self._done, self._planned(self._method))
-
-    def likely_next(self, count: int) -> Coalitions | None:
-        """Give up to count coalitions that the method is likely to ask for next, if it can tell."""
-        if self._attribution or not isinstance(self._method, Foreseeing):
-            return None
-        return self._method.likely_next(count)
 
     def _planned(self, method: Method) -> int:
         """Count the evaluations planned: of the curves at most so many, until they are known."""

@@ -8,13 +8,11 @@ and Guillermo Sapiro, "Navier-Stokes, fluid dynamics, and image and video inpain
 https://doi.org/10.1109/CVPR.2001.990497.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from worker.engine.arrays import Mask, Pictures
 from worker.engine.coalitions import Coalitions
@@ -22,7 +20,6 @@ from worker.engine.errors import MaskerError
 from worker.engine.masker_spec import MaskerSpec
 
 INPAINT_RADIUS = 3  # pixels
-MOST_AHEAD = 64  # pictures that a masker keeps painted ahead
 INPAINT_FLAGS = {"inpaint_telea": cv2.INPAINT_TELEA, "inpaint_ns": cv2.INPAINT_NS}
 
 # Threads are ours: whole coalitions side by side scale better than parts of one
@@ -38,9 +35,6 @@ class Masker(Protocol):
 
     def __call__(self, coalitions: Coalitions, out: Pictures | None = None) -> Pictures:
         """Paint B coalitions into out, or a new array: (B, H, W, C) float32 in 0..255."""
-
-    def paint_ahead(self, coalitions: Coalitions, i: int) -> None:
-        """Keep coalition i painted until it is asked for, where painting is costly."""
 
 
 def make_masker(spec: MaskerSpec, picture: Pictures) -> Masker:
@@ -69,9 +63,6 @@ class Filling:
             coalitions.reveal(i, self.picture, canvas)
         return out
 
-    def paint_ahead(self, coalitions: Coalitions, i: int) -> None:
-        pass
-
 
 class Inpainting:
     """Paints hidden pixels in from the visible ones around them, with OpenCV, radius 3.
@@ -93,8 +84,6 @@ class Inpainting:
         self._method = INPAINT_FLAGS[spec.kind]
         self._picture = picture.astype(np.uint8)
         self._mean = picture.mean(axis=(0, 1))  # (C,) float32, not truncated
-        self._ahead: dict[bytes, NDArray[np.uint8]] = {}  # painted already, by what is hidden
-        self._last_ahead: deque[bytes] = deque()
 
     def __call__(self, coalitions: Coalitions, out: Pictures | None = None) -> Pictures:
         out = np.empty((len(coalitions), *self._picture.shape), np.float32) if out is None else out
@@ -102,38 +91,18 @@ class Inpainting:
             self._paint(coalitions, i, canvas)
         return out
 
-    def paint_ahead(self, coalitions: Coalitions, i: int) -> None:
-        hidden = _hidden(coalitions, i)
-        key = hidden.tobytes()
-        if key not in self._ahead:
-            self._ahead[key] = self._inpaint(hidden)
-            self._last_ahead.append(key)
-            if len(self._last_ahead) > MOST_AHEAD:
-                self._ahead.pop(self._last_ahead.popleft(), None)
-
     def _paint(self, coalitions: Coalitions, i: int, canvas: Pictures) -> None:
-        hidden = _hidden(coalitions, i)
+        visible = coalitions.visible(i)  # (H, W) or (H, W, C)
+        seen: Mask = visible if visible.ndim == 2 else np.all(visible, axis=2)  # (H, W)
+        hidden = (~seen).view(np.uint8)
         count = np.count_nonzero(hidden)
         if count == hidden.size:
             canvas[:] = self._mean
         elif count == 0:
             canvas[:] = self._picture
         else:
-            painted = self._ahead.pop(hidden.tobytes(), None)
-            if painted is None:
-                painted = self._inpaint(hidden)
-            canvas[:] = painted.reshape(canvas.shape)
-
-    def _inpaint(self, hidden: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        painted = cv2.inpaint(self._picture, hidden, INPAINT_RADIUS, self._method)
-        return np.asarray(painted, np.uint8)  # (H, W, C), or (H, W) where there is one channel
-
-
-def _hidden(coalitions: Coalitions, i: int) -> NDArray[np.uint8]:
-    """Tell which pixels coalition i hides: (H, W), 1 where one or more channels are hidden."""
-    visible = coalitions.visible(i)  # (H, W) or (H, W, C)
-    seen: Mask = visible if visible.ndim == 2 else np.all(visible, axis=2)  # (H, W)
-    return (~seen).view(np.uint8)
+            painted = cv2.inpaint(self._picture, hidden, INPAINT_RADIUS, self._method)
+            canvas[:] = painted.reshape(canvas.shape)  # OpenCV drops a single channel
 
 
 def _fill(spec: MaskerSpec, picture: Pictures) -> Pictures:

@@ -6,7 +6,7 @@ the attribution; whoever drives it may stop at any yield and ask for a snapshot.
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from worker.engine.arrays import Scores
 from worker.engine.attribution import Attribution
@@ -44,11 +44,3 @@ class Method(Protocol):
 
     def snapshot(self) -> Attribution:
         """Give the attribution as far as it is known: valid before, between and after steps."""
-
-
-@runtime_checkable
-class Foreseeing(Protocol):
-    """A method that can tell, before the scores it waits for, what it will likely ask for next."""
-
-    def likely_next(self, count: int) -> Coalitions:
-        """Give up to count coalitions, the likeliest first: a hint, which binds nobody."""

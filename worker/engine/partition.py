@@ -18,7 +18,7 @@ expanded is spread evenly over their elements.
 """
 
 from collections.abc import Hashable, Sequence
-from heapq import heappop, heappush, nsmallest
+from heapq import heappop, heappush
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -171,24 +171,6 @@ class Partition:
 
     def _coalitions(self) -> Coalitions:
         members = [(*n.context, half) for n in self._batch for half in self._halves[n.part]]
-        return self._tree.coalitions(members)
-
-    def likely_next(self, count: int) -> Coalitions:
-        """Give those of the first nodes of the queue, then of the halves of the nodes in the batch.
-
-        In the beginning, while the queue is short, these are all there is.
-        """
-        left = self._max_evals - self._evaluations - 2 * len(self._batch)
-        room = max(0, min(count, self._batch_size, left)) // 2  # nodes
-        likely = [(node.context, node.part) for _, _, node in nsmallest(room, self._queue)]
-        if len(likely) < room:
-            kept = APPEARANCES[self._fixed_context]
-            likely += [new for node in self._batch for new in self._appearances(node)[kept]]
-        members = [
-            (*context, half)
-            for context, part in likely[:room]
-            for half in self._tree.children(part) or ()
-        ]
         return self._tree.coalitions(members)
 
     def _expand(self, left: Scores, right: Scores) -> None:

@@ -1,7 +1,6 @@
 """Has coalitions painted and scored, in batches that suit the device."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 from worker.engine.arrays import Pictures
 from worker.engine.coalitions import Coalitions
 from worker.engine.cores import CORES
-from worker.engine.maskers import MOST_AHEAD, Filling, Masker
-from worker.engine.physical import physical_batch, shares
+from worker.engine.maskers import Filling, Masker
+from worker.engine.physical import physical_batch
 from worker.engine.predictor import Compositor, Predictor
 from worker.engine.run import Run
 
-SHARES = 8  # of a batch a painter: fewer leave painters idle at its end, more cost hand-overs
+SHARES = 4  # of a batch a painter: fewer leave painters idle at its end, more cost hand-overs
 Portion = tuple[Run, Coalitions]  # what one explanation has in a batch
 
 
@@ -30,8 +29,7 @@ class Batch:
     """Portions on their way through the model.
 
     score: gives the scores (N, n_outputs) of all of them, one after the other. painting: for each
-    portion its parts under way on the host, and what was painted ahead of it; each gives the
-    seconds it took.
+    portion its parts under way on the host; each gives the seconds it took.
     """
 
     portions: Sequence[Portion]
@@ -43,8 +41,8 @@ class Pipeline:
     """Paints one batch while the model has another.
 
     What a Compositor can paint it does. Two buffers of a physical batch are all the pictures ever
-    held here; maskers keep a few painted ahead. batch: pictures a model call takes, at least 2 and
-    give or take one; by default what suits the device. threads: painters; by default one a core.
+    held here. batch: pictures a model call takes, at least 2 and give or take one; by default what
+    suits the device. threads: painters; by default one a core.
     """
 
     def __init__(
@@ -56,7 +54,6 @@ class Pipeline:
         self._buffers = cycle([np.empty(shape, np.float32) for _ in range(2)])
         self._threads = threads or CORES
         self._painters = ThreadPoolExecutor(self._threads, thread_name_prefix="painter")
-        self._ahead: dict[Run, tuple[Iterator[int], list[Future[float]]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +64,6 @@ class Pipeline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop_ahead()
         self._painters.shutdown(wait=True, cancel_futures=True)
 
     def paint(self, portions: Sequence[Portion]) -> Batch:
@@ -78,17 +74,17 @@ class Pipeline:
         return self._paint_here(portions)
 
     def _paint_here(self, portions: Sequence[Portion]) -> Batch:
-        ahead = self._stop_ahead()
         buffer = next(self._buffers)
         ends = [0, *accumulate(len(coalitions) for _, coalitions in portions)]
         painting = [
             self._start(run.explanation.masker, coalitions, buffer[start : start + len(coalitions)])
-            + ahead.get(run, [])
             for (run, coalitions), start in zip(portions, ends, strict=False)
         ]
         return Batch(portions, partial(self._predictor, buffer[: ends[-1]]), painting)
 
-    def _start(self, masker: Masker, coalitions: Coalitions, out: Pictures) -> list[Future[float]]:
+    def _start(
+        self, masker: Masker, coalitions: Coalitions, out: Pictures
+    ) -> Sequence[Future[float]]:
         count = len(coalitions)
         share = max(1, count // (SHARES * self._threads)) if masker.costly else count
         parts = [slice(start, start + share) for start in range(0, count, share)]
@@ -96,28 +92,6 @@ class Pipeline:
             self._painters.submit(_paint_timed, masker, coalitions[part], out[part])
             for part in parts
         ]
-
-    def paint_ahead(self, batch: Batch) -> None:
-        """Paint what will likely be asked for after a batch, until the next one is to be painted.
-
-        Only as many painters do so as the model, on its shares of the batch, leaves cores idle.
-        """
-        count = sum(len(coalitions) for _, coalitions in batch.portions)
-        taken = len(shares(count, self._predictor.input_shape, self._predictor.device))
-        idle = range(taken, self._threads)
-        for run in [run for run, _ in batch.portions if idle and run.explanation.masker.costly]:
-            if likely := run.explanation.likely_next(MOST_AHEAD):
-                turns = iter(range(len(likely)))  # the painters share it
-                work = partial(_paint_ahead, run.explanation.masker, likely, turns)
-                self._ahead[run] = turns, [self._painters.submit(work) for _ in idle]
-
-    def _stop_ahead(self) -> dict[Run, list[Future[float]]]:
-        """Leave the painters ahead no more turns; give those of each run, maybe at their last."""
-        for turns, _ in self._ahead.values():
-            deque(turns, maxlen=0)
-        stopped = {run: painters for run, (_, painters) in self._ahead.items()}
-        self._ahead.clear()
-        return stopped
 
     def wait(self, batch: Batch) -> None:
         """Wait until what is painted here of a batch is."""
@@ -148,11 +122,4 @@ def _are_fillings(
 def _paint_timed(masker: Masker, coalitions: Coalitions, out: Pictures) -> float:
     start = perf_counter()
     masker(coalitions, out)
-    return perf_counter() - start
-
-
-def _paint_ahead(masker: Masker, coalitions: Coalitions, turns: Iterator[int]) -> float:
-    start = perf_counter()
-    for i in turns:
-        masker.paint_ahead(coalitions, i)
     return perf_counter() - start

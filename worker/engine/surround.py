@@ -52,6 +52,3 @@ class Surrounded:
         out[:] = self._ground
         self._masker(coalitions, out[self._inside])
         return out
-
-    def paint_ahead(self, coalitions: Coalitions, i: int) -> None:
-        self._masker.paint_ahead(coalitions, i)
