@@ -141,13 +141,18 @@ def frozen(case: Case, subject: Subject) -> Run:
     return _engine(case, subject, FrozenPredictor(subject.model, subject.preprocess))
 
 
-def openvino(case: Case, subject: Subject) -> Run:
-    """This engine on OpenVINO in float32."""
+def openvino(case: Case, subject: Subject, precision: str = "float32") -> Run:
+    """This engine on OpenVINO."""
     from worker.engine.backends.openvino import OpenVINOPredictor, read_graph
     from worker.engine.backends.tensorflow import frozen_graph
 
     graph = frozen_graph(subject.model, subject.preprocess, subject.picture.shape)
-    return _engine(case, subject, OpenVINOPredictor(read_graph(graph)))
+    return _engine(case, subject, OpenVINOPredictor(read_graph(graph), precision))
+
+
+def draft(case: Case, subject: Subject) -> Run:
+    """The same in bfloat16, where the CPU has it: other scores, and other values."""
+    return openvino(case, subject, "bfloat16")
 
 
 def _engine(case: Case, subject: Subject, predictor: "Predictor") -> Run:
@@ -225,6 +230,7 @@ CONTENDERS: dict[str, Callable[[Case, Subject], Run]] = {
     "ours": ours,
     "frozen": frozen,
     "openvino": openvino,
+    "draft": draft,
     "overhead": overhead,
     "forward": forward,
 }

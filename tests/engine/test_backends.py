@@ -124,6 +124,14 @@ def test_the_score_of_a_picture_does_not_depend_on_the_batch_it_is_in(predictor,
     )
 
 
+def test_on_openvino_groups_and_what_is_left_of_a_batch_get_the_scores_of_single_pictures(model):
+    predictor = openvino(model)
+    batch = pictures(67)
+    alone = np.concatenate([predictor(picture[np.newaxis]) for picture in batch])
+    for count in (15, 16, 17, 31, 32, 33, 64, 67):  # groups of 16, of which each core takes as many
+        np.testing.assert_allclose(predictor(batch[:count]), alone[:count], rtol=0, atol=1e-6)
+
+
 def test_the_same_pictures_get_the_same_bits_from_any_thread(predictor):
     batch = pictures(5)
     here = predictor(batch)

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from worker.engine.cores import usable_cores
-from worker.engine.physical import physical_batch, shares
+from worker.engine.physical import group, physical_batch, shares
 
 SMALL, USUAL = (28, 28, 1), (224, 224, 3)
 
@@ -18,7 +18,7 @@ def sizes(count, shape, device="cpu", *, cores):
 
 @pytest.mark.parametrize(
     ("shape", "cores", "batch"),
-    [(USUAL, 1, 4), (USUAL, 2, 8), (USUAL, 64, 64), (SMALL, 1, 64), (SMALL, 2, 128)],
+    [(USUAL, 1, 8), (USUAL, 2, 16), (USUAL, 64, 128), (SMALL, 1, 64), (SMALL, 2, 128)],
 )
 def test_the_physical_batch_of_a_cpu_grows_with_its_cores(shape, cores, batch):
     assert physical_batch(shape, "cpu", cores=cores) == batch
@@ -29,10 +29,14 @@ def test_the_physical_batch_suits_the_device_and_the_picture():
     assert physical_batch(USUAL, "gpu:0 NVIDIA H100", cores=2) == 127
 
 
+def test_a_group_has_as_many_pictures_as_a_core_takes_at_once():
+    assert [group(shape) for shape in (SMALL, USUAL, (448, 448, 3), (4000, 4000, 3))] == [16, 4, 1, 1]
+
+
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 16, 200])
 def test_a_full_batch_is_cut_into_a_share_a_core(cores):
     batch = physical_batch(USUAL, "cpu", cores=cores)
-    assert sizes(batch, USUAL, cores=cores) == [4] * min(cores, 16)
+    assert sizes(batch, USUAL, cores=cores) == [8] * min(cores, 16)
 
 
 @pytest.mark.parametrize("shape", [SMALL, USUAL, (4000, 4000, 3)])

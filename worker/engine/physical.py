@@ -1,14 +1,16 @@
 """How many pictures go through the model at once, whatever a method asks for at a time."""
 
 from itertools import pairwise
+from math import prod
 
 from worker.engine.coalitions import Shape
 from worker.engine.cores import CORES
 
 # Pictures of 224 x 224 x 3 that a GPU, or a core of a CPU, takes at best. On CPUs more only cost
 # memory; smaller pictures travel in larger batches of about the same bytes.
-BATCH_224 = {"cpu": 4, "gpu": 127}  # GPUs: one less than a power of two, as next_span() may add one
+BATCH_224 = {"cpu": 8, "gpu": 127}  # GPUs: one less than a power of two, as next_span() may add one
 LARGEST = {"cpu": 64, "gpu": 511}
+GROUP_224, LARGEST_GROUP = 4, 16  # pictures that a core of a CPU takes at once, whatever is left
 MOST_SHARES = 16  # of a batch; of more cores several work on each
 
 
@@ -27,6 +29,12 @@ def shares(count: int, shape: Shape, device: str, *, cores: int = CORES) -> list
     takers = min(_takers(device, cores), full, count // 2) or 1
     cuts = [count * i // takers for i in range(takers + 1)]
     return [slice(start, end) for start, end in pairwise(cuts)]
+
+
+def group(shape: Shape) -> int:
+    """Give how many pictures (H, W, C) a core of a CPU takes at once where that number is fixed."""
+    fitting = GROUP_224 * 224 * 224 * 3 // max(prod(shape), 1)
+    return min(max(fitting, 1), LARGEST_GROUP)
 
 
 def buckets(shape: Shape, device: str) -> tuple[int, int]:
