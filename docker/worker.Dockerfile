@@ -20,8 +20,8 @@ RUN touch README.md
 # No code is here yet: these install the requirements and an empty shapshot with its version,
 # and leave out TensorFlow's C++ headers (0.4 GB), which only serve to compile against it.
 FROM pip AS venv-cpu
-# worker,openvino adds the fastest backend for CPUs
-ARG EXTRAS=worker
+# openvino is the fastest backend for CPUs; EXTRAS=worker leaves it out
+ARG EXTRAS=worker,openvino
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt ".[heic,imagenet,otel,$EXTRAS]" \
     && rm -rf /opt/venv/lib/python3.11/site-packages/tensorflow/include

@@ -32,6 +32,7 @@ def card(**differing: Any) -> ModelCard:
         "input_shape": (8, 12, 3),
         "output_count": 5,
         "labels": ["ant", "bee", "crane", "dog", "crane"],
+        "backends_tried": [],
         "warnings": [],
         "revision": "sha256:" + "09" * 32,
         "value_range": (0, 255),

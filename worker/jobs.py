@@ -116,7 +116,8 @@ class Explainer:
         if order.model.fingerprint not in (None, used.fingerprint):
             detail = (
                 f"the model {used.name} was {order.model.fingerprint} when this was accepted, and "
-                f"the worker that took it serves {used.fingerprint}: ask again to have it explained"
+                f"the worker that took it serves {used.fingerprint}, of another "
+                f"{_differing(order.model, used)}: ask again to have it explained"
             )
             return failed(ErrorCode.MODEL_CHANGED, detail)
         with self._span("fetch", task):
@@ -222,6 +223,12 @@ class Explainer:
     def _put(self, key: str, content: bytes) -> Artefact:
         self._store.put(key, content)
         return Artefact.of(content)
+
+
+def _differing(accepted: ModelRef, used: ModelRef) -> str:
+    """In which parts two models differ: "backend", "weights and labels"."""
+    before, now = ({} if ref.parts is None else dict(ref.parts) for ref in (accepted, used))
+    return " and ".join(name for name in now if before.get(name) != now[name])
 
 
 def _portions(

@@ -41,6 +41,21 @@ class ModelWarning(Answer):
     pictures: list[str]
 
 
+class BackendTrial(Answer):
+    """A backend that was tried when a model was loaded whose table in the file names none."""
+
+    backend: str
+    taken: bool
+    difference: float | None = Field(
+        description="Of its scores of trial pictures from TensorFlow's, at most, in parts of the "
+        "largest score; null where they could not be compared"
+    )
+    cpu_ms: float | None = Field(
+        description="CPU milliseconds a picture in full batches; null where it was not timed"
+    )
+    reason: str | None = Field(description="Why it was not taken")
+
+
 class ModelSummary(Answer):
     """A model as `GET /v1/models` lists it. Unknown until loaded: null."""
 
@@ -55,6 +70,9 @@ class ModelSummary(Answer):
     input_shape: tuple[int, int, int] | None = Field(description="Height, width, channels")
     output_count: int | None
     backend: str | None
+    backends_tried: list[BackendTrial] = Field(
+        description="Where the file of models left the backend open: what was found of each"
+    )
     device: str | None
     dtype: str | None = Field(description="What it computes in; below float32 it is a draft")
     revision: Digest | None = Field(

@@ -30,7 +30,12 @@ def test_the_physical_batch_suits_the_device_and_the_picture():
 
 
 def test_a_group_has_as_many_pictures_as_a_core_takes_at_once():
-    assert [group(shape) for shape in (SMALL, USUAL, (448, 448, 3), (4000, 4000, 3))] == [16, 4, 1, 1]
+    assert [group(shape) for shape in (SMALL, USUAL, (448, 448, 3), (4000, 4000, 3))] == [
+        16,
+        4,
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 16, 200])

@@ -160,4 +160,4 @@ def test_a_draft_whose_numbers_do_not_fit_is_refused(on_jax):
 def test_a_model_of_tensorflow_beside_those_of_jax_is_refused(on_jax):
     answers, _ = on_jax
     reason = json.loads(str(answers["stranger card"]))["reason"]
-    assert reason.startswith("backend tensorflow needs Keras on tensorflow, and in this worker")
+    assert reason.startswith("backend auto needs Keras on tensorflow, and in this worker")

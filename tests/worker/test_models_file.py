@@ -183,11 +183,11 @@ def test_a_file_in_another_encoding_is_named_with_the_place(tmp_path, content, c
         ),
         (
             A + 'backend = "torch"',
-            "key backend: Input should be 'tensorflow', 'tensorflow-frozen',",
+            "key backend: Input should be 'auto', 'tensorflow', 'tensorflow-frozen',",
         ),
         (
             A + 'precision = "float16"',
-            "backend tensorflow does not take precision float16; accepted are openvino: float32 "
+            "backend auto does not take precision float16; accepted are openvino: float32 "
             "bfloat16, jax: float32 bfloat16 float16; TensorFlow computes as the model was saved",
         ),
         (

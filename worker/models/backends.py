@@ -33,9 +33,9 @@ def is_installed(backend: Backend) -> bool:
 def lacks(entry: ModelEntry) -> str | None:
     """Which extra is to be installed before the model can be served, and for what; None: none."""
     if entry.package is not None and not is_package_installed(entry.package):
-        return f"package {entry.package} needs {_extra(PACKAGES[entry.package].extra)}"
+        return f"package {entry.package} needs {extra(PACKAGES[entry.package].extra)}"
     if not is_installed(entry.backend):
-        return f"backend {entry.backend} needs {_extra(entry.backend)}"
+        return f"backend {entry.backend} needs {extra(entry.backend)}"
     return None
 
 
@@ -56,7 +56,8 @@ def open_predictor(
 ) -> tuple[Predictor, Deviation | None]:
     """The predictor and, where it computes in less than float32, its error against float32.
 
-    Raises ModelUnavailable where its scores are too large for that.
+    Raises ModelUnavailable where its scores are too large for that. entry: one that names its
+    backend; for others see choice.py.
     """
     runner = RUNNERS[entry.backend](network, preprocess)
     if entry.precision in (None, "float32"):
@@ -95,7 +96,7 @@ def plain_model(
     return Plain(written, draws_at_random(written.graph))
 
 
-def _extra(name: str) -> str:
+def extra(name: str) -> str:
     return f"the extra {name}: pip install 'shapshot[{name}]'"
 
 

@@ -26,7 +26,7 @@ from worker.models.text import ForeignText, read_text
 SOURCES = ("file", "saved_model", "application", "package")
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
 
-Backend = Literal["tensorflow", "tensorflow-frozen", "openvino", "jax"]
+Backend = Literal["auto", "tensorflow", "tensorflow-frozen", "openvino", "jax"]
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
     "openvino": ("float32", "bfloat16"),
@@ -63,7 +63,7 @@ class ModelEntry(BaseModel):
     weights: Literal["imagenet", "none"] | KerasFile | None = None
     labels: list[str] | Literal["imagenet"] | RelativePath | None = None
     preprocessing: PreprocessingOrName | None = None
-    backend: Backend = "tensorflow"
+    backend: Backend = "auto"
     precision: Precision | None = None
     fit: Fit = "crop"
     fits: tuple[Fit, ...] = Field(default=get_args(Fit), min_length=1)

@@ -10,6 +10,7 @@ from service.contract.fingerprint import ModelParts, fingerprint_of, labels_dige
 from worker.engine.predictor import Predictor
 from worker.models.backends import open_predictor, plain_model, prepare
 from worker.models.causes import in_short
+from worker.models.choice import choose
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.finiteness import Scorer, check_finiteness
@@ -45,9 +46,15 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     prepare(entry)
     network = open_network(entry, weights_cache=weights_cache)
     preprocess = _preprocessing(entry, network)
-    predictor, precision_error = open_predictor(entry, network, preprocess)
-    trials = trial_pictures(predictor.input_shape)
-    plain = plain_model(entry, network, preprocess, predictor)
+    trials = trial_pictures(network.input_shape)
+    if entry.backend == "auto":
+        choice = choose(network, preprocess, trials)
+        predictor, usual, tried = choice.predictor, choice.usual, choice.trials
+        precision_error = None
+    else:
+        predictor, precision_error = open_predictor(entry, network, preprocess)
+        usual, tried = predictor, []
+    plain = plain_model(entry, network, preprocess, usual)
     scores = check_trials(predictor, trials, at_random=plain.at_random)
     warnings = check_finiteness(trials, scores, plain.score)
     labels = _labels(entry, predictor.n_outputs)
@@ -68,6 +75,7 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
         "input_shape": predictor.input_shape,
         "output_count": predictor.n_outputs,
         "backend": predictor.backend,
+        "backends_tried": tried,
         "device": predictor.device,
         "dtype": predictor.dtype,
         "precision_error": precision_error and PrecisionError(**asdict(precision_error)),

@@ -82,6 +82,8 @@ class Registry:
                 update={"status": ModelStatus.UNAVAILABLE, "reason": reason}
             )
         else:
+            for trial in loaded.card.backends_tried:
+                log.info("backend tried", model=name, **trial.model_dump(exclude_none=True))
             self._loaded[name] = loaded
             self._cards[name] = loaded.card
 
@@ -98,6 +100,7 @@ class Registry:
             input_shape=entry.input_shape,
             output_count=None,
             backend=None,
+            backends_tried=[],
             device=None,
             dtype=None,
             revision=revision(),

@@ -91,7 +91,7 @@ def check_trials(
     names, given = list(pictures), np.stack(list(pictures.values()))  # (N, H, W, C)
     batch = physical_batch(predictor.input_shape, predictor.device)
     first = _cut(range(len(given)), batch)
-    scores = np.concatenate([predictor(given[part]) for part in first])  # (N, K)
+    scores = score_trials(predictor, given)  # (N, K)
     _check_finite(scores, names)
     finite = np.where(np.isfinite(scores), np.abs(scores), 0)
     scale = np.maximum(finite.max(axis=0), LEAST_SCALE * finite.max())  # (K,)
@@ -100,15 +100,29 @@ def check_trials(
         allowed = ROUNDING.get(predictor.dtype, ROUNDING["bfloat16"])
         allowed *= SAME_SIZE if trial.same_size else 1
         for places in trial.batches:
-            apart = _apart(predictor(given[places]), scores[places]) / scale  # (B, K)
-            if apart.max() > allowed:
-                row, output = np.unravel_index(apart.argmax(), apart.shape)
+            off = apart(predictor(given[places]), scores[places]) / scale  # (B, K)
+            if off.max() > allowed:
+                row, output = np.unravel_index(off.argmax(), off.shape)
                 raise ModelUnavailable(
                     f"it is no function of one picture: {trial.case}, scores of one picture "
-                    f"({names[places[row]]}) differ by {apart[row, output]:.2g} of the largest "
+                    f"({names[places[row]]}) differ by {off[row, output]:.2g} of the largest "
                     f"score of output {output}; rounding makes up to {allowed:.0e}. {trial.cause}"
                 )
     return scores
+
+
+def score_trials(predictor: Predictor, given: Pictures) -> Scores:
+    """Score pictures (N, H, W, C) in batches that suit the predictor: (N, K)."""
+    batch = physical_batch(predictor.input_shape, predictor.device)
+    return np.concatenate([predictor(given[part]) for part in _cut(range(len(given)), batch)])
+
+
+def apart(one: Scores, other: Scores) -> Scores:
+    """Absolute differences; 0 where neither is finite, and infinite where one is."""
+    both = np.isfinite(one) & np.isfinite(other)
+    neither = ~np.isfinite(one) & ~np.isfinite(other)
+    with np.errstate(invalid="ignore"):
+        return np.where(both, np.abs(one - other), np.where(neither, 0, np.inf))
 
 
 def _trials(
@@ -125,17 +139,9 @@ def _trials(
 
 
 def _cut(order: Sequence[int], batch: int) -> list[list[int]]:
-    """Cut an order of 12 pictures into equal batches of at most so many."""
+    """Cut an order of pictures into equal batches of at most so many."""
     parts = -(-len(order) // batch)
     return [part.tolist() for part in np.array_split(np.asarray(order), parts)]
-
-
-def _apart(one: Scores, other: Scores) -> Scores:
-    """Absolute differences; 0 where neither is finite, and infinite where one is."""
-    both = np.isfinite(one) & np.isfinite(other)
-    neither = ~np.isfinite(one) & ~np.isfinite(other)
-    with np.errstate(invalid="ignore"):
-        return np.where(both, np.abs(one - other), np.where(neither, 0, np.inf))
 
 
 def _check_finite(scores: Scores, names: Sequence[str]) -> None:

@@ -1,0 +1,139 @@
+"""What runs a model whose table names no backend."""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import worker.bundled
+from service.contract.cards import ModelCard
+from tests.extras import import_or_skip
+from tests.worker.tiny_models import dense, export
+from worker.engine.precision import soft_pictures
+from worker.models import choice
+
+# Keras's variables know NumPy's __array__ of before version 2
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+CIFAR10 = Path(worker.bundled.__file__).parent / "cifar10.keras"
+
+
+@pytest.fixture
+def tried(serve):
+    """The card of the only model of a file, and what it says of OpenVINO and of TensorFlow."""
+    import_or_skip("openvino")
+
+    def load(text):
+        [card] = serve(text).cards()
+        openvino, tensorflow = card.backends_tried
+        assert (openvino.backend, tensorflow.backend) == ("openvino", "tensorflow")
+        assert ModelCard.model_validate_json(card.model_dump_json()) == card
+        taken = [each.backend for each in card.backends_tried if each.taken]
+        assert taken == [card.backend] == [card.parts.backend]
+        assert all((each.reason is None) == each.taken for each in card.backends_tried)
+        return card, openvino, tensorflow
+
+    return load
+
+
+def test_openvino_runs_the_model_where_it_agrees_with_tensorflow(tried):
+    card, openvino, tensorflow = tried(f'[models.a]\nfile = "{CIFAR10}"')
+    assert card.backend == "openvino"
+    assert 0 < openvino.difference <= 1e-5
+    assert tensorflow.difference == 0
+    assert openvino.cpu_ms > 0
+    assert tensorflow.cpu_ms > 0
+
+
+def test_the_scores_are_those_of_the_backend_that_is_told(serve):
+    import_or_skip("openvino")
+    table = f'file = "{CIFAR10}"'
+    registry = serve(
+        f'[models.open]\n{table}\n[models.told]\n{table}\nbackend = "auto"\n'
+        f'[models.named]\n{table}\nbackend = "openvino"'
+    )
+    pictures = soft_pictures((32, 32, 3), 3)
+    models = [registry.get(name) for name in ("open", "told", "named")]
+    assert len({model.card.fingerprint for model in models}) == 1
+    scores = [model.predictor(pictures) for model in models]
+    np.testing.assert_array_equal(scores[0], scores[2])
+    np.testing.assert_array_equal(scores[1], scores[2])
+    assert registry.get("named").card.backends_tried == []
+
+
+def test_without_openvino_tensorflow_runs_it_and_the_card_says_what_to_install(tried, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    card, openvino, _ = tried(f'[models.a]\nfile = "{CIFAR10}"')
+    assert card.backend == "tensorflow"
+    assert openvino.reason == "needs the extra openvino: pip install 'shapshot[openvino]'"
+
+
+def test_what_openvino_cannot_convert_tensorflow_runs(tried, tmp_path):
+    def largest_singular_values(pictures):
+        return tf.linalg.svd(pictures[..., 0], compute_uv=False)[:, :2]  # (N, 2)
+
+    export(
+        tmp_path / "svd",
+        tf.TensorSpec((None, 8, 8, 3), tf.float32),
+        {"scores": largest_singular_values},
+    )
+    card, openvino, _ = tried('[models.a]\nsaved_model = "svd"')
+    assert card.backend == "tensorflow"
+    assert openvino.reason.startswith("it does not run the model: ")
+    assert "Svd" in openvino.reason
+    assert (openvino.difference, openvino.cpu_ms) == (None, None)
+
+
+def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
+    keras.utils.set_random_seed(0)
+    half = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, dtype="mixed_float16"),  # which OpenVINO computes in float32
+            layers.Flatten(),
+            layers.Dense(2, dtype="float32"),
+        ]
+    )
+    half.save(tmp_path / "half.keras")
+    card, openvino, _ = tried('[models.a]\nfile = "half.keras"')
+    assert card.backend == "tensorflow"
+    assert openvino.difference > 1e-5
+    assert "of the largest; 1e-05 is allowed" in openvino.reason
+
+
+def test_openvino_is_not_taken_where_it_takes_far_longer(tried, tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "FAR_LONGER", 0.0)  # than nothing
+    keras.utils.set_random_seed(0)
+    dense((8, 8, 3)).save(tmp_path / "tiny.keras")
+    card, openvino, _ = tried('[models.a]\nfile = "tiny.keras"')
+    assert card.backend == "tensorflow"
+    assert openvino.cpu_ms > 0
+    assert "times the CPU time of TensorFlow" in openvino.reason
+
+
+def test_nan_on_one_side_only_is_a_difference_that_json_can_tell(tried, tmp_path, monkeypatch):
+    """Of a score that is NaN for TensorFlow, and to be a number for OpenVINO."""
+    scores = choice.score_trials
+
+    def with_a_number(predictor, given):
+        found = scores(predictor, given)
+        return np.nan_to_num(found) if predictor.backend == "openvino" else found
+
+    monkeypatch.setattr(choice, "score_trials", with_a_number)
+    export(
+        tmp_path / "range",
+        tf.TensorSpec((None, 8, 8, 3), tf.float32),
+        {"scores": lambda x: tf.reduce_mean(x, (1, 2)) / tf.reduce_max(x, (1, 2))},
+    )
+    card, openvino, _ = tried('[models.a]\nsaved_model = "range"')
+    assert card.backend == "tensorflow"
+    assert openvino.difference is None
+    assert json.loads(card.model_dump_json())["backends_tried"][0]["difference"] is None

@@ -1,0 +1,108 @@
+"""Which backend runs a model whose table leaves it open: OpenVINO, unless something is against it.
+
+Time alone would not do: it differs from start to start and from machine to machine, and with the
+backend the fingerprint. So OpenVINO, which is the faster on CPUs, is given up only where it cannot
+be used, gives other scores, or takes far longer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic, process_time
+
+import numpy as np
+
+from service.contract.cards import BackendTrial
+from worker.engine.arrays import Pictures
+from worker.engine.physical import physical_batch
+from worker.engine.predictor import Predictor
+from worker.models.backends import RUNNERS, Preprocess, extra, is_installed
+from worker.models.causes import in_short
+from worker.models.networks import Network
+from worker.models.trials import Scores, apart, score_trials
+
+AGREEMENT = 1e-5  # of the largest score; on the models that ship OpenVINO is within 2e-6
+FAR_LONGER = 2.0  # times TensorFlow's CPU time: on a busy machine either may seem half as fast
+TURNS, LONGEST_S = 5, 2.0  # how often both are timed; no turn begins after so long
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The predictor that is taken, that of TensorFlow, and what was found of each backend."""
+
+    predictor: Predictor
+    usual: Predictor
+    trials: list[BackendTrial]
+
+
+def choose(network: Network, preprocess: Preprocess, pictures: Mapping[str, Pictures]) -> Choice:
+    """Compare OpenVINO with TensorFlow on trial pictures, each (H, W, C), and take one.
+
+    Raises what TensorFlow raises for a model that it cannot run.
+    """
+    given = np.stack(list(pictures.values()))  # (N, H, W, C)
+    usual = RUNNERS["tensorflow"](network, preprocess)("float32")
+    if not is_installed("openvino"):
+        return _usual(usual, f"needs {extra('openvino')}")
+    if usual.device != "cpu":
+        return _usual(usual, f"it runs on CPUs, and TensorFlow here on {usual.device}")
+    try:
+        rival = RUNNERS["openvino"](network, preprocess)("float32")
+        if rival.dtype != usual.dtype:
+            return _usual(usual, f"it computes in {rival.dtype}, and the model in {usual.dtype}")
+        found = score_trials(rival, given)
+    except Exception as error:  # what it does not know it may meet with anything
+        return _usual(usual, f"it does not run the model: {in_short(error)}")
+    difference = _difference(found, score_trials(usual, given))
+    if not difference <= AGREEMENT:
+        said = f"scores differ from TensorFlow's by {difference:.1g} of the largest"
+        return _usual(usual, f"{said}; {AGREEMENT:.0e} is allowed", difference)
+    usual_ms, rival_ms = _cpu_ms(usual, rival, given)
+    taken = rival_ms <= FAR_LONGER * usual_ms
+    slow = f"it takes more than {FAR_LONGER:g} times the CPU time of TensorFlow"
+    return Choice(
+        rival if taken else usual,
+        usual,
+        [
+            _trial("openvino", difference, rival_ms, None if taken else slow),
+            _trial("tensorflow", 0.0, usual_ms, "openvino is preferred" if taken else None),
+        ],
+    )
+
+
+def _usual(usual: Predictor, reason: str, difference: float | None = None) -> Choice:
+    """TensorFlow is taken, as OpenVINO cannot be."""
+    rival = _trial("openvino", difference, None, reason)
+    return Choice(usual, usual, [rival, _trial("tensorflow", 0.0, None, None)])
+
+
+def _trial(
+    backend: str, difference: float | None, cpu_ms: float | None, reason: str | None
+) -> BackendTrial:
+    """JSON has no infinity: scores that are NaN on one side only have no difference."""
+    told = difference if difference is None or np.isfinite(difference) else None
+    return BackendTrial(
+        backend=backend, taken=reason is None, difference=told, cpu_ms=cpu_ms, reason=reason
+    )
+
+
+def _difference(scores: Scores, usual: Scores) -> float:
+    """The largest, of the largest of the usual scores; infinite where only one of two is finite."""
+    largest = np.where(np.isfinite(usual), np.abs(usual), 0).max()
+    return float(apart(scores, usual).max() / max(largest, np.finfo(np.float32).tiny))
+
+
+def _cpu_ms(usual: Predictor, rival: Predictor, given: Pictures) -> tuple[float, float]:
+    """CPU milliseconds a picture, of full batches, each at its quickest, by turns."""
+    batch = physical_batch(usual.input_shape, usual.device)
+    pictures = np.resize(given, (batch, *usual.input_shape))
+    taken: dict[Predictor, list[float]] = {usual: [], rival: []}
+    began = monotonic()
+    for _ in range(TURNS):
+        for predictor, seconds in taken.items():
+            start = process_time()
+            predictor(pictures)
+            seconds.append(process_time() - start)
+        if monotonic() - began > LONGEST_S:
+            break
+    first, second = (1e3 * min(seconds) / batch for seconds in taken.values())
+    return first, second
