@@ -105,7 +105,9 @@ def test_superpixels_too_many_for_the_method_are_refused_with_what_would_be_acce
         running.client.explain(SAMPLE, settings)
     assert refused.value.problem.code == ErrorCode.INVALID_SETTINGS
     assert refused.value.problem.status == 422
-    assert refused.value.problem.accepted["players"] == {"maximum": 16}
+    accepted = refused.value.problem.accepted
+    assert isinstance(accepted, dict)
+    assert accepted["players"] == {"maximum": 16}
 
 
 def test_metrics_follow_the_score_from_one_end_to_the_other(running: Running) -> None:

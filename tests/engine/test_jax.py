@@ -137,10 +137,10 @@ def test_a_job_compiles_its_painting_once_a_batch_size(predictor):
     ):
         for count in (small, full):
             predictor.composite([(filling, make(count))])()
-        compiled = paint._cache_size()
+        compiled = paint._cache_size()  # type: ignore[attr-defined]
         for count in (1, 2, small + 1, full - 1, 3 * full + 1):
             predictor.composite([(filling, make(count))])()
-        assert paint._cache_size() == compiled
+        assert paint._cache_size() == compiled  # type: ignore[attr-defined]
     assert predictor.traces == 2
 
 

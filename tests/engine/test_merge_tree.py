@@ -115,6 +115,8 @@ def test_the_tree_of_a_photo_is_no_chain():
 def test_the_same_picture_gives_the_same_tree():
     picture = random_picture((30, 30, 3), 0)
     first, second = (make_players(Slic(20, sigma=1), picture).tree for _ in range(2))
+    assert isinstance(first, MergeTree)
+    assert isinstance(second, MergeTree)
     assert first.cuts == second.cuts
     assert (first.places == second.places).all()
 

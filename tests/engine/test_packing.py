@@ -167,5 +167,5 @@ def test_leaving_early_leaves_no_thread():
     going = evaluate_all(together, model, batch=8)
     next(going)
     assert painters()
-    going.close()
+    going.close()  # type: ignore[attr-defined]  # it is a generator
     assert not painters()

@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from service.render import Attributions
 
@@ -34,8 +34,8 @@ def left_red_right_blue(height=20, width=20) -> Attributions:
     return attributions(values)
 
 
-def opened(png: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(png))
+def opened(png: bytes) -> PngImageFile:
+    image = PngImageFile(io.BytesIO(png))
     image.load()
     return image
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
@@ -172,12 +173,12 @@ def test_heatmaps_take_their_options(ask, hand, photo):
     hand.succeed(explanation.id)
     plain = ask("heatmap", explanation.id)
     labelled = ask("heatmap", explanation.id, true_label="ant", palette="orange_blue")
-    assert "is truly ant" in Image.open(io.BytesIO(labelled)).text["Description"]
-    assert "in orange" in Image.open(io.BytesIO(labelled)).text["Description"]
+    assert "is truly ant" in PngImageFile(io.BytesIO(labelled)).text["Description"]
+    assert "in orange" in PngImageFile(io.BytesIO(labelled)).text["Description"]
     assert labelled != plain
     heat = ask("heatmap", explanation.id, "heat", output=["crane"], size=120, percentile=90)
     assert size_of(heat) == (120, 80)
-    assert "crane" in Image.open(io.BytesIO(heat)).text["Title"]
+    assert "crane" in PngImageFile(io.BytesIO(heat)).text["Title"]
 
 
 def test_a_figure_of_several_explanations(ask, hand, photo):
@@ -186,7 +187,7 @@ def test_a_figure_of_several_explanations(ask, hand, photo):
         hand.succeed(each)
     png = ask("figure", ids, true_label=["ant", "bee"], width=700)
     assert size_of(png)[0] == 700
-    assert "Picture 2 is truly bee." in Image.open(io.BytesIO(png)).text["Description"]
+    assert "Picture 2 is truly bee." in PngImageFile(io.BytesIO(png)).text["Description"]
 
 
 def test_a_failed_explanation_raises_its_problem(ask, hand, photo):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from service.api.results.drawing import layer_size
 from service.contract.outcome import Rectangle
@@ -27,10 +27,10 @@ async def done(create, hand):
     return f"{URL}/{explanation_id}", dict(np.load(io.BytesIO(content)))
 
 
-def picture(answer) -> Image.Image:
+def picture(answer) -> PngImageFile:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/png"
-    return Image.open(io.BytesIO(answer.content))
+    return PngImageFile(io.BytesIO(answer.content))
 
 
 # --- Arrays

@@ -8,6 +8,7 @@ import inspect
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import h11
 import pytest
@@ -46,7 +47,7 @@ async def test_what_is_read_of_a_connection_and_of_its_request_is_there():
 
     make = connections(Settings())
     config = uvicorn.Config(app, http=make)
-    protocol = make(
+    protocol: Any = make(
         config=config, server_state=ServerState(), app_state={}, _loop=asyncio.get_running_loop()
     )
     assert {"conn", "loop", "transport", "cycle", "flow"} <= vars(protocol).keys()

@@ -136,11 +136,12 @@ async def test_of_many_that_change_at_once_a_few_are_looked_at_at_a_time():
         await asyncio.sleep(0.01)
         under_way -= 1
 
+    watch = Watch(redis.asyncio.Redis(), look)
+
     async def first(explanation_id):
         async with aclosing(watch.follow(explanation_id)) as changes:
             return await anext(changes)
 
-    watch = Watch(redis.asyncio.Redis(), look)
     assert await asyncio.gather(*(first(new_id()) for _ in range(20))) == [None] * 20
     assert most == LOOKS_AT_ONCE
 

@@ -29,7 +29,8 @@ def settings(settings, key, tmp_path) -> Settings:
 def of(api: httpx.AsyncClient, address: str | None) -> httpx.AsyncClient:
     """Another client of the same app, from this address; None: over a unix socket."""
     client = (address, 1) if address else None
-    transport = httpx.ASGITransport(api._transport.app, client=client)
+    app = api._transport.app  # type: ignore[attr-defined]
+    transport = httpx.ASGITransport(app, client=client)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 

@@ -53,7 +53,7 @@ class Bucket:
 
 def _serve(port: int, delay_s: float) -> None:
     # They take a second, and are of this process only
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     s3 = DomainDispatcherApplication(create_backend_app)

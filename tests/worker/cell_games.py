@@ -6,6 +6,7 @@ They see which cells of a white picture are not hidden in black.
 import io
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -108,7 +109,7 @@ GOOD = {
 }
 
 
-def ended(case) -> tuple[Ending, object]:
+def ended(case) -> tuple[Ending, Any]:
     """How an explanation ended, and its npz, if any."""
     store = open_store("memory:")
     picture = io.BytesIO()

@@ -16,6 +16,7 @@ from tests.extras import import_or_skip
 from tests.worker.tiny_models import dense, export
 from worker.engine.precision import soft_pictures
 from worker.models import choice
+from worker.models.trials import score_trials
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -121,7 +122,7 @@ def test_openvino_is_not_taken_where_it_takes_far_longer(tried, tmp_path, monkey
 
 def test_nan_on_one_side_only_is_a_difference_that_json_can_tell(tried, tmp_path, monkeypatch):
     """Of a score that is NaN for TensorFlow, and to be a number for OpenVINO."""
-    scores = choice.score_trials
+    scores = score_trials
 
     def with_a_number(predictor, given):
         found = scores(predictor, given)

@@ -2,6 +2,7 @@
 
 import struct
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from worker.models.errors import ModelUnavailable
 from worker.models.torch_file import Pinned, read_tensors
 
 DRAW = np.random.default_rng(0)
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "kernel": DRAW.normal(size=(2, 3, 4, 5)).astype(np.float32),
     "permuted": DRAW.normal(size=(3, 4, 2, 1)).astype(np.float32).transpose(3, 2, 0, 1),
     "count": np.array(7, np.int64),

@@ -53,13 +53,16 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]  # only Python's 
 
     def save(self, value: Any, save_persistent_id: bool = True) -> None:
         if isinstance(value, Name):
-            self.write(pickle.GLOBAL + f"{value.module}\n{value.name}\n".encode())
+            self._write(pickle.GLOBAL + f"{value.module}\n{value.name}\n".encode())
         elif isinstance(value, Call):
             self.save(value.function)
             self.save(value.arguments)
-            self.write(pickle.REDUCE)
+            self._write(pickle.REDUCE)
         else:
             super().save(value, save_persistent_id)
+
+    def _write(self, opcode: bytes) -> None:
+        self.write(opcode)  # type: ignore[attr-defined]
 
 
 def pickled(value: Any) -> bytes:
