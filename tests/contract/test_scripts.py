@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-import service.contract.scripts
+from service.contract import scripts
 from service.contract.names import key_of, new_id
 from service.contract.room import UNLIMITED
 from service.contract.scripts import (
@@ -28,17 +28,16 @@ from service.contract.scripts import (
     Scripts,
     Tick,
     Withdraw,
-    read_part,
 )
 
-FOLDER = Path(service.contract.scripts.__file__).parent / "lua"
+FOLDER = Path(scripts.__file__).parent / "lua"
 CALLS = (Accept, Announce, Begin, Bury, Cancel, Delete, Expired, Finish, Reap, Release, Reserve)
 CALLS = (*CALLS, Tick, Withdraw)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 
 def lua_of(call: type[Call]) -> str:
-    return read_part(call.__name__.lower())
+    return scripts.read_part(call.__name__.lower())
 
 
 def test_every_script_has_a_class_of_its_name():

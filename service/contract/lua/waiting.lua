@@ -18,8 +18,9 @@ end
 -- What waits, of everybody and of its owner; who has nothing waiting has no field
 local function count_waiting(id, sign)
   local bytes, owner = tonumber(field(id, 'bytes') or 0) or 0, field(id, 'owner')
+  local held = 0 + sign * bytes  -- HINCRBY takes -0 for no number
   for _, of in ipairs(owner and {'', ':' .. owner} or {''}) do
-    for name, amount in pairs({jobs = sign, bytes = sign * bytes}) do
+    for name, amount in pairs({jobs = sign, bytes = held}) do
       if redis.call('HINCRBY', 'shapshot:waiting', name .. of, amount) <= 0 then
         redis.call('HDEL', 'shapshot:waiting', name .. of)
       end
