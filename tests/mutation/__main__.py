@@ -25,6 +25,7 @@ TIMEOUT_S = 180  # of the tests of a mutant, which may never end
 TESTS = (
     "scripts",
     "transitions",
+    "edges",
     "ledger",
     "cache",
     "totals",

@@ -1,0 +1,88 @@
+"""docs/redis.md lists every key: those that the code names, and those that a real run leaves."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.contract.names import as_text
+from service.keys import Scope
+from tests.chaos.stage import LONG, Stage
+from tests.conftest import RedisServer, wait_until
+from tests.service.keyholders import issue
+
+ROOT = Path(__file__).parent.parent.parent
+ROW = re.compile(r"^\| `([^`]+)` \| (\w+(?: \w+)?) \|", re.MULTILINE)
+ROWS = dict(ROW.findall((ROOT / "docs" / "redis.md").read_text(encoding="utf-8")))
+NAMED = re.compile(r"""["'](?:shapshot|rq):[a-z_:]+""")
+TYPES = {"zset": "sorted set"}
+
+
+def pattern(row: str) -> re.Pattern[str]:
+    """Of the keys that a row stands for."""
+    return re.compile(re.sub(r"[A-Z]+", ".+", re.escape(row)))
+
+
+def row_of(key: str) -> str | None:
+    """The most particular row that stands for a key."""
+    rows = [row for row in ROWS if pattern(row).fullmatch(key)]
+    return max(rows, key=lambda row: len(re.sub(r"[A-Z]+", "", row)), default=None)
+
+
+def named_in_code() -> set[str]:
+    """The beginnings of keys in the sources, up to the part that varies."""
+    files = [*(ROOT / "service").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
+    files += (ROOT / "service").rglob("*.lua")
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    return {found[1:] for text in texts for found in NAMED.findall(text)}
+
+
+def test_the_code_names_no_key_that_is_not_listed():
+    beginnings = {re.split("[A-Z]", row)[0] for row in ROWS} | {"shapshot:rate"}
+    assert len(named_in_code()) > 20
+    assert named_in_code() <= beginnings
+
+
+def test_no_key_is_listed_that_the_code_does_not_name():
+    named = named_in_code() | {"rq:worker:", "rq:workers", "rq:workers:", "shapshot:rate:"}
+    assert {re.split("[A-Z]", row)[0] for row in ROWS} <= named
+
+
+@pytest.fixture
+def guarded(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[Stage]:
+    """All of a service whose client has a key."""
+    token = issue(tmp_path / "keys", "ann", *Scope)
+    found = Stage(tmp_path, mortal_redis, settings={"KEYS_FILE": tmp_path / "keys"})
+    found.client.headers["Authorization"] = f"Bearer {token}"
+    yield found
+    found.close()
+
+
+def test_what_a_run_leaves_is_listed_with_its_type(guarded: Stage) -> None:
+    seen: dict[str, str] = {}
+
+    def look() -> None:
+        for key in guarded.connection.scan_iter():
+            seen[as_text(key)] = as_text(guarded.connection.type(key))
+
+    guarded.start_api()
+    guarded.start_worker()
+    guarded.wait_ready()
+    guarded.wait(guarded.submit(), "succeeded")
+    assert guarded.ask(headers={"Idempotency-Key": "once"}).status_code == 202
+    wrong = {"Authorization": "Bearer wrong"}
+    assert guarded.client.get("/v1/explanations", headers=wrong).status_code == 401
+    running, _waiting = guarded.submit(LONG), guarded.submit(LONG)
+    guarded.wait(running, "running")
+    wait_until(lambda: bool(guarded.connection.exists("shapshot:reaped:chaos")), seconds=20)
+    look()
+    guarded.dismiss("worker")
+    look()
+
+    listed = {key: row_of(key) for key in seen}
+    assert [key for key, row in listed.items() if row is None] == []
+    types = {key: TYPES.get(kind, kind) for key, kind in seen.items()}
+    assert {key: ROWS[row] for key, row in listed.items() if row} == types
+    missed = set(ROWS) - set(listed.values())  # a channel, and what is there for a moment only
+    assert missed <= {"shapshot:changes", "shapshot:limbo", "rq:queue:QUEUE:intermediate"}
