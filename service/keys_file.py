@@ -1,15 +1,14 @@
 """The keys file: one key a line in JSON, and of each key only its hash."""
 
-import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from service.contract.file_lock import locked
 from service.keys import Key
 
 Change = Callable[[Sequence[Key]], Sequence[Key]]
@@ -41,7 +40,7 @@ def change_keys(path: Path, change: Change) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_folders(path)
-        with _locked(path.parent):
+        with locked(path.parent):
             _replace(path, change(read_keys(path) if path.exists() else ()))
     except OSError as error:
         raise KeysError(f"the keys file {path} cannot be written: {error.strerror}") from error
@@ -79,16 +78,6 @@ def _parse(line: str, where: str) -> Key:
         first = error.errors(include_input=False, include_context=False)[0]
         field = ".".join(map(str, first["loc"])) or "the line"
         raise KeysError(f"{where} is no key: {field}: {first['type'].replace('_', ' ')}") from None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _replace(path: Path, keys: Sequence[Key]) -> None:

@@ -1,6 +1,5 @@
 """The embedded set: Redis, one worker and the API as children of one process."""
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -10,17 +9,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
 
 import httpx
 import redis
 
 from service.contract.connections import connect
+from service.contract.file_lock import locked
 from service.contract.identity import Match, adopt, compare
 from service.contract.store import StoreError, open_store
 from service.exposure import check_exposure
@@ -237,16 +236,14 @@ def _free_port(host: str, port: int) -> int:
 @contextmanager
 def _locked(home: Home) -> Iterator[None]:
     """One set at a time in a folder. Raises CannotStart."""
-    try:
-        home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock: TextIO = (home.folder / "lock").open("w")
-    except OSError as error:
-        raise CannotStart(f"{home.folder} cannot be written: {error.strerror}") from error
-    with lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            held.enter_context(locked(home.folder / "lock", wait=False))
+        except BlockingIOError as error:
             raise CannotStart(f"another Shapshot runs in {home.folder}; stop it first") from error
+        except OSError as error:
+            raise CannotStart(f"{home.folder} cannot be written: {error.strerror}") from error
         yield
 
 

@@ -11,8 +11,9 @@ from service.contract.clock import as_seconds
 from service.contract.leases import Heartbeat
 from service.contract.names import CHANGES, new_batch_id, new_id
 from service.contract.records import Count, Order
+from service.contract.room import Caps
 from service.contract.schema import ErrorCode, Failure, Status
-from service.contract.scripts import Begin, Scripts
+from service.contract.scripts import Accept, Begin, NewExplanation, Scripts
 from tests.ledger import Ledger
 
 LEASE_S, RETENTION_S, TOMBSTONE_S = 100, 1000, 10_000
@@ -489,3 +490,26 @@ def test_bury_of_a_record_that_has_lost_its_time(seen: Observed) -> None:
     seen.ledger.bury(id_, tombstone_s=TOMBSTONE_S)
     kept = {"created_at": "0.0", "status": "expired"}
     assert seen.all()["shapshot:explanation:exp"] == (kept, "for 10000 s")
+
+
+@pytest.mark.parametrize(
+    ("caps", "whose"), [(Caps(jobs=0), b"server"), (Caps(owner_bytes=0), b"owner")]
+)
+def test_accept_beyond_a_cap_tells_which(seen: Observed, caps: Caps, whose: bytes) -> None:
+    accept = Accept(
+        queue="test",
+        flow="interactive ann",
+        cost=1,
+        owner="ann",
+        jobs=1,
+        bytes=1,
+        caps=caps,
+        retention_s=RETENTION_S,
+        claim=None,
+        batch=None,
+        explanations=[NewExplanation(new_id(), {"status": "queued"}, {"status": "queued"})],
+    )
+    seen.accept(owner="ann")  # a single one is taken whatever its bytes
+    assert Scripts(seen.redis).run(accept) == ("refused", [whose])
+    seen.redis.hset("shapshot:ended", "jobs", 100)
+    assert Scripts(seen.redis).run(accept) == ("refused", [whose, 1])

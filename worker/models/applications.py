@@ -1,6 +1,5 @@
 """Networks of keras.applications by name: their weights, fetched once by Keras."""
 
-import fcntl
 import inspect
 import socket
 import sys
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from service.contract.file_lock import locked
 from worker.models.errors import ModelUnavailable
 from worker.models.file import ModelEntry
 from worker.models.keras_files import checked_weights, load_weights, model_in_room
@@ -68,7 +68,7 @@ def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
     try:
         home = _home(folder)
         # The lock comes first: what the others set, and put back, all threads share
-        with _locked(home / "download.lock"), _cache_folder(home), _patience():
+        with locked(home / "download.lock"), _cache_folder(home), _patience():
             yield
     except Exception as error:  # Keras raises a bare Exception where it cannot fetch
         cause = error.__context__ if "URL fetch failure" in str(error) else error
@@ -84,14 +84,6 @@ def _home(folder: Path | None) -> Path:
     home = (folder or Path(config._KERAS_DIR)).expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)  # Keras turns to /tmp where it does not exist
     return home
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Threads exclude each other too, as each opens the file anew."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager
