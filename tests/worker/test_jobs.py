@@ -201,6 +201,7 @@ def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
     assert isinstance(ending, Ending)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_CHANGED
+    assert "of another weights: ask again" in ending.error.detail
     assert task.state.order
     for fingerprint in (task.state.order.model.fingerprint, changed.fingerprint):
         assert fingerprint
