@@ -222,7 +222,8 @@ def source_of(script: str) -> str:
 
 
 def read_part(part: str) -> str:
-    return (files("service.contract") / "lua" / f"{part}.lua").read_text(encoding="utf-8")
+    package, _, _ = __name__.rpartition(".")
+    return (files(package) / "lua" / f"{part}.lua").read_text(encoding="utf-8")
 
 
 def _encode(call: Call) -> bytes:
