@@ -112,6 +112,7 @@ def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
 
 def test_openvino_is_not_taken_where_it_takes_far_longer(tried, tmp_path, monkeypatch):
     monkeypatch.setattr(choice, "FAR_LONGER", 0.0)  # than nothing
+    monkeypatch.setattr(choice, "NOTICED_MS", -1000.0)
     keras.utils.set_random_seed(0)
     dense((8, 8, 3)).save(tmp_path / "tiny.keras")
     card, openvino, _ = tried('[models.a]\nfile = "tiny.keras"')
