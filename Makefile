@@ -60,9 +60,9 @@ format: $(VENV)/.dev  ## format the code and sort the imports
 
 # Workers and servers that tests start as processes of their own are not counted
 coverage: $(VENV)/.dev  ## measure what the tests of the engine and of jobs leave out
-	$(BIN)/coverage run -m pytest -q tests/engine tests/contract
+	$(BIN)/coverage run -m pytest -q tests/engine tests/schemas tests/jobs tests/images tests/infra
 	$(BIN)/coverage report --include='worker/engine/*' --fail-under=97
-	$(BIN)/coverage report --include='service/contract/*' --fail-under=85
+	$(BIN)/coverage report --include='service/schemas/*,service/jobs/*,service/images/*,service/infra/*' --fail-under=85
 
 mutate: $(VENV)/.dev  ## change the queue's Lua in one place at a time: do its tests notice?
 	$(BIN)/python -m tests.mutation

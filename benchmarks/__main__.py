@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.cases import CASES, Case
 from benchmarks.contenders import CONTENDERS, DRAWS_ORDERS_AS_WE_DO
 from benchmarks.process import Child, Measurement
-from worker.engine.cores import CORES
+from worker.engine.scoring.cpu_count import CORES
 
 Results = dict[str, list[Measurement]]
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from worker.engine.arrays import Pictures
-from worker.engine.coalitions import Shape
+from worker.engine.game.coalitions import Shape
 
 BUNDLED = Path(__file__).parents[1] / "worker" / "bundled" / "fashion_mnist.keras"
 OUTPUTS = 4  # the highest of f(x)

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarks.cases import BATCH_SIZE, OUTPUTS, SEGMENTS, Case, Subject
 from worker.engine.arrays import Pictures
-from worker.engine.coalitions import Shape
-from worker.engine.method import CHUNK
-from worker.engine.physical import next_span, physical_batch
+from worker.engine.game.coalitions import CHUNK, Shape
+from worker.engine.scoring.batch_size import next_span, physical_batch
 
 if TYPE_CHECKING:
     from worker.engine.predictor import Predictor
@@ -156,10 +155,10 @@ def draft(case: Case, subject: Subject) -> Run:
 
 
 def _engine(case: Case, subject: Subject, predictor: "Predictor") -> Run:
-    from worker.engine.evaluate import explain
+    from worker.adapters.engine_request import read_masker
+    from worker.engine.game.superpixels import PIXELS, Slic
     from worker.engine.request import Request, Top
-    from worker.engine.superpixels import PIXELS, Slic
-    from worker.request import read_masker
+    from worker.engine.scoring.driver import explain
 
     fewest = 2 * subject.picture.size + 1 if case.method == "permutation" else 2
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from pillow_heif import from_pillow
 
-from service.contract.pictures import decode_picture, inspect_picture
+from service.images.decoding import decode_picture, inspect_picture
 
 FORMS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "JPEG": ("RGB", "JPEG", {}),

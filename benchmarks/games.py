@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import by_shapiq
-from worker.engine import METHODS
 from worker.engine.attribution import Attribution
-from worker.engine.method import Game
+from worker.engine.game.superpixels import Pixels, make_pixels
+from worker.engine.methods.protocol import Game
+from worker.engine.methods.registry import METHODS
 from worker.engine.request import Request
-from worker.engine.superpixels import Pixels, make_pixels
 
 Floats = NDArray[np.float64]
 GOALS = (0.05, 0.01)

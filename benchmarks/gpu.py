@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.engine.arrays import Pictures
-from worker.engine.cores import CORES
-from worker.engine.precision import soft_pictures
+from worker.engine.scoring.cpu_count import CORES
+from worker.engine.scoring.precision import soft_pictures
 
 if TYPE_CHECKING:
     from worker.engine.backends.jax import JaxPredictor
@@ -114,10 +114,10 @@ def _explain(
     predictor: "JaxPredictor", pictures: Pictures, masker: str, evaluations: int, bare: float
 ) -> str:
     """A line: rate, seconds, share of the bare rate, and of the host's time spent inpainting."""
-    from worker.engine.evaluate import evaluate_all
+    from worker.adapters.engine_request import read_masker
     from worker.engine.explanation import Explanation
     from worker.engine.request import Request
-    from worker.request import read_masker
+    from worker.engine.scoring.driver import evaluate_all
 
     request = Request(masker=read_masker(masker), max_evals=evaluations, batch_size=BATCH_SIZE)
     masking: list[float] = []

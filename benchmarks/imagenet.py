@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from worker.images import fit_picture
-from worker.models.packages import open_packaged
+from worker.adapters.model_input import fit_picture
+from worker.models.packaged import open_packaged
 
 SHAPE = (224, 224, 3)
 KINDS = {".jpg", ".jpeg", ".png"}

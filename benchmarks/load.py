@@ -19,15 +19,15 @@ from statistics import median, quantiles
 
 from benchmarks.http_clients import Connection, follow, poll_often
 from benchmarks.set_without_models import LoadSet, load_set, workers
-from service.contract.artefacts import Artefact, Artefacts, Section
-from service.contract.leases import Heartbeat
-from service.contract.names import new_id
-from service.contract.records import Count
-from service.contract.schema import Status
-from service.contract.store import attributions_key, open_store
+from service.infra.artifact_store import attributions_key, open_store
+from service.infra.artifacts import Artefact, Artefacts, Section
+from service.jobs.leases import Heartbeat
+from service.jobs.records import Count
+from service.jobs.redis_keys import new_id
+from service.schemas.documents import Status
 from tests.encoded import encoded, noise
 from tests.tiny import ORDER, OUTCOME
-from worker.engine.cores import CORES
+from worker.engine.scoring.cpu_count import CORES
 
 POLLERS, STREAMS = 1000, 200
 

@@ -13,7 +13,7 @@ PREPARED = """
 import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
-from worker.models.packages import open_packaged
+from worker.models.packaged import open_packaged
 keras.layers.Dense(1)(keras.Input((3,)))  # what the first layer of a process costs
 wall, cpu = time.perf_counter(), time.process_time()
 {work}

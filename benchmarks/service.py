@@ -20,9 +20,9 @@ from benchmarks.cases import Case, load
 from benchmarks.contenders import ours
 from service import render
 from service.client import Client
-from service.contract.request import ExplanationSettings, Outputs
-from service.contract.schema import Explanation
-from service.local import Door, local_set
+from service.embedded.launcher import Door, local_set
+from service.schemas.documents import Explanation
+from service.schemas.requests import ExplanationSettings, Outputs
 from tests.encoded import encoded
 
 MASKER, MAX_EVALS = "blur(28,28)", 100

@@ -15,20 +15,20 @@ from pathlib import Path
 
 import redis
 
-from service.contract.connections import connect
-from service.contract.logs import configure_logs
-from service.contract.presence import announce
-from service.contract.queue import EXPLAIN
-from service.contract.rq_adapter import Job
-from service.contract.schema import Status
-from service.contract.settings import Settings
-from service.contract.store import open_store
-from service.redis_server import find_server, server_command
+from service.embedded.redis_server import find_server, server_command
+from service.infra.artifact_store import open_store
+from service.infra.logging import configure_logs
+from service.infra.settings import Settings
+from service.jobs.redis_connections import connect
+from service.jobs.rq_adapter import Job
+from service.jobs.rq_job import EXPLAIN
+from service.jobs.worker_registry import announce
+from service.schemas.documents import Status
 from tests.ledger import Ledger
 from tests.tiny import card
-from worker.ending import Ended, Ending, Task
 from worker.housekeeping import Housekeeping
-from worker.loop import ModelWorker
+from worker.rq_worker import ModelWorker
+from worker.task import Ended, Ending, Task
 
 
 @dataclass(frozen=True)

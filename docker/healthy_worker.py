@@ -10,9 +10,9 @@ import time
 
 import redis
 
-from service.contract.connections import connect
-from service.contract.presence import read_presence
-from service.contract.settings import Settings
+from service.infra.settings import Settings
+from service.jobs.redis_connections import connect
+from service.jobs.worker_registry import read_presence
 
 
 def is_healthy(settings: Settings, *, host: str) -> bool:

@@ -37,7 +37,10 @@ FROM python AS code
 WORKDIR /app
 COPY docker/healthy_worker.py healthy.py
 COPY service/__init__.py service/
-COPY service/contract service/contract
+COPY service/schemas service/schemas
+COPY service/jobs service/jobs
+COPY service/images service/images
+COPY service/infra service/infra
 COPY worker worker
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash . && chmod -R a+rX,go-w .
 

@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     try:
-        from service.cli import app
+        from service.cli.main import app
     except ModuleNotFoundError as error:
         sys.exit(
             f"shapshot: {error.name} is not installed: the command line takes more than the Python "

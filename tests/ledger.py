@@ -4,11 +4,11 @@ from typing import Self
 
 import redis
 
-from service.contract.leases import Leases
-from service.contract.maintenance import Maintenance
-from service.contract.room import UNLIMITED, Caps
-from service.contract.settings import Settings
-from service.contract.submissions import Submissions
+from service.infra.settings import Settings
+from service.jobs.admission_limits import UNLIMITED, Caps
+from service.jobs.leases import Leases
+from service.jobs.maintenance import Maintenance
+from service.jobs.submissions import Submissions
 
 
 class Ledger(Submissions, Leases, Maintenance):

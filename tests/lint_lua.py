@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import service.contract.scripts
-from service.contract.scripts import SHARED
+import service.jobs.scripts
+from service.jobs.scripts import SHARED
 
-FOLDER = Path(service.contract.scripts.__file__).parent / "lua"
+FOLDER = Path(service.jobs.scripts.__file__).parent / "lua"
 LANGUAGE = ("--std", "lua51", "--read-globals", "redis", "cjson", "KEYS", "ARGV")
 FORMAT = ("--max-line-length", "100", "--no-color", "--quiet", "--formatter", "plain")
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.contract.settings import Settings
+from service.infra.settings import Settings
 from tests.conftest import wait_until
 
 

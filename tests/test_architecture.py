@@ -21,7 +21,7 @@ def _loaded_by(module: str) -> set[str]:
     ("module", "strangers"),
     [
         ("service.api.app", {"worker", "tensorflow", "keras", "cv2", "shap"}),
-        ("service.cli", {"worker", "tensorflow", "keras", "cv2", "shap"}),
+        ("service.cli.main", {"worker", "tensorflow", "keras", "cv2", "shap"}),
         (
             "service.client",
             {"worker", "service.api", "redis", "rq", "obstore", "pydantic_settings", "structlog"}
@@ -32,15 +32,15 @@ def _loaded_by(module: str) -> set[str]:
             {"service.api", "service.render", "fastapi", "uvicorn", "matplotlib", "skimage"},
         ),
         (
-            "worker.engine.evaluate",
+            "worker.engine.scoring.driver",
             {"service", "redis", "rq", "fastapi", "pydantic", "tensorflow", "openvino", "jax"},
         ),
         *(
             (module, {"worker", "service.api", "fastapi", "numpy", "tensorflow"})
             for module in (
-                "service.contract.submissions",
-                "service.contract.leases",
-                "service.contract.maintenance",
+                "service.jobs.submissions",
+                "service.jobs.leases",
+                "service.jobs.maintenance",
             )
         ),
     ],

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from service.contract.cards import ModelCard, ModelStatus
-from service.contract.fingerprint import ModelParts, ModelRef, fingerprint_of
-from service.contract.outcome import Outcome, OutputResult, Rectangle, Runtime, Timings
-from service.contract.records import Order
-from service.contract.request import Outputs, Pixels, ResolvedSettings
-from service.contract.schema import ImageInfo
+from service.jobs.records import Order
+from service.schemas.documents import ImageInfo
+from service.schemas.fingerprint import ModelParts, ModelRef, fingerprint_of
+from service.schemas.models import ModelCard, ModelStatus
+from service.schemas.requests import Outputs, Pixels, ResolvedSettings
+from service.schemas.results import Outcome, OutputResult, Rectangle, Runtime, Timings
 
 PARTS = ModelParts(
     architecture="sha256:" + "cd" * 32,

@@ -11,16 +11,16 @@ import redis
 import structlog
 from rq.worker_registration import clean_worker_registry
 
-from service.contract.cards import ModelCard, ModelStatus
-from service.contract.identity import Identity
-from service.contract.maintenance import Maintenance
-from service.contract.orphans import OrphanSweep
-from service.contract.outage import outage
-from service.contract.presence import announce, withdraw
-from service.contract.rq_adapter import Queue
-from service.contract.settings import Settings
-from service.contract.store import Store
-from service.contract.sweep import sweep_due
+from service.infra.artifact_store import Store
+from service.infra.settings import Settings
+from service.jobs.maintenance import Maintenance
+from service.jobs.orphan_sweep import OrphanSweep
+from service.jobs.redis_errors import outage
+from service.jobs.rq_adapter import Queue
+from service.jobs.store_identity import Identity
+from service.jobs.sweep import sweep_due
+from service.jobs.worker_registry import announce, withdraw
+from service.schemas.models import ModelCard, ModelStatus
 
 log = structlog.get_logger(__name__)
 

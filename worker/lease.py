@@ -10,12 +10,12 @@ from types import TracebackType
 import redis
 import structlog
 
-from service.contract.leases import Fenced, Heartbeat, Leases, LeaseStatus
-from service.contract.records import Count
-from service.contract.redis_retry import OutageLog
-from service.contract.schema import ErrorCode, Failure, Status
-from worker.control import Canceled, LeaseLost
-from worker.ending import Task
+from service.jobs.leases import Fenced, Heartbeat, Leases, LeaseStatus
+from service.jobs.records import Count
+from service.jobs.redis_retry import OutageLog
+from service.schemas.documents import ErrorCode, Failure, Status
+from worker.interruptions import Canceled, LeaseLost
+from worker.task import Task
 
 TICK_S = 0.1  # how soon a cancel is heard
 PROGRESS_S = 0.2  # how often progress is published

@@ -11,25 +11,25 @@ from threading import Thread
 import redis
 import structlog
 
-from service.contract.clock import log_offset, measure_offset
-from service.contract.connections import connect
-from service.contract.deadlines import Deadlines
-from service.contract.leases import Leases
-from service.contract.logs import configure_logs
-from service.contract.maintenance import Maintenance
-from service.contract.queue import EXPLAIN
-from service.contract.redis_retry import retry_while_down
-from service.contract.rq_adapter import Job
-from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
-from service.contract.store import Store, StoreError, open_store
-from service.contract.traces import Traces, TracesUnavailable, open_traces
+from service.infra.artifact_store import Store, StoreError, open_store
+from service.infra.deadlines import Deadlines
+from service.infra.logging import configure_logs
+from service.infra.settings import BadSettings, Settings, TraceSettings, read_settings
+from service.infra.tracing import Traces, TracesUnavailable, open_traces
+from service.jobs.leases import Leases
+from service.jobs.maintenance import Maintenance
+from service.jobs.redis_clock import log_offset, measure_offset
+from service.jobs.redis_connections import connect
+from service.jobs.redis_retry import retry_while_down
+from service.jobs.rq_adapter import Job
+from service.jobs.rq_job import EXPLAIN
+from worker.explain_job import Explainer
 from worker.housekeeping import Housekeeping, show_alive
-from worker.jobs import Explainer
-from worker.loop import ModelWorker
 from worker.models.errors import RegistryError
 from worker.models.registry import Registry, read_registry
-from worker.native_lines import relay_native_lines
-from worker.start_up import StartUp
+from worker.native_stderr import relay_native_lines
+from worker.rq_worker import ModelWorker
+from worker.startup_timer import StartUp
 
 PATIENCE_S = 60
 CANNOT_START = (

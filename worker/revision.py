@@ -8,9 +8,13 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from service import contract
+import service
 
-SOURCES = (Path(__file__).parent, Path(contract.__file__).parent)
+SHARED = ("schemas", "jobs", "images", "infra")
+SOURCES = (
+    Path(__file__).parent,
+    *(Path(service.__file__).parent / package for package in SHARED),
+)
 
 
 @cache

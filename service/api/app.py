@@ -11,24 +11,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from service.api import description
-from service.api.edge.answers import InPieces
-from service.api.edge.heads import SoundHeads
-from service.api.edge.hosts import KnownHosts
-from service.api.edge.middleware import QUIET, Access, HeadAsGet
-from service.api.edge.origins import OwnPages
-from service.api.edge.proxy import BehindProxy
-from service.api.edge.safe_headers import SafeHeaders
-from service.api.endpoints import (
-    batches,
-    docs,
-    events,
-    explanations,
-    health,
-    models,
-    scrape,
-    welcome,
-)
-from service.api.protocol import errors, parameters
+from service.api.http import problems, query_parameters
+from service.api.http.access_log import QUIET, Access, HeadAsGet
+from service.api.http.allowed_hosts import KnownHosts
+from service.api.http.header_limits import SoundHeads
+from service.api.http.proxy_headers import BehindProxy
+from service.api.http.same_origin import OwnPages
+from service.api.http.security_headers import SafeHeaders
+from service.api.http.send_in_pieces import InPieces
 from service.api.results import (
     attributions,
     batch_results,
@@ -37,9 +27,10 @@ from service.api.results import (
     heatmaps,
     regions,
 )
+from service.api.routes import batches, catalog, docs, events, explanations, health, scrape, welcome
 from service.api.services import ProcessServices
 from service.api.version import version
-from service.contract.traces import Traces
+from service.infra.tracing import Traces
 
 # The headers that pages of other origins may send and read, where any may
 UNDERSTOOD = (
@@ -76,14 +67,14 @@ def create_app(services: ProcessServices) -> FastAPI:
     )
     app.state.services = services  # for the dependencies in services.py, and nothing else
     results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
-    for module in (explanations, events, batches, *results, models):
+    for module in (explanations, events, batches, *results, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(scrape.router, dependencies=[Depends(services.guard.admit_admin)])
     for module in (health, welcome, docs):  # open: they tell nothing about anybody
         app.include_router(module.router)
     description.install(app)
-    errors.install(app)
-    parameters.install(app)
+    problems.install(app)
+    query_parameters.install(app)
     _wrap(app, services)
     return app
 

@@ -8,12 +8,12 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.edge.security import SCHEMES
-from service.api.protocol.errors import PROBLEM
-from service.api.protocol.responses import problem_example
-from service.api.reading import example
-from service.contract.request import BatchRequest, ExplanationRequest, ExplanationSettings
-from service.contract.schema import ErrorCode, Problem
+from service.api.auth.dependencies import SCHEMES
+from service.api.http.openapi_responses import problem_example
+from service.api.http.problems import PROBLEM
+from service.api.state import openapi_example
+from service.schemas.documents import ErrorCode, Problem
+from service.schemas.requests import BatchRequest, ExplanationRequest, ExplanationSettings
 
 TEXT = """\
 Explains image classifiers: send a picture and settings, look until it is done, and get
@@ -94,4 +94,6 @@ def _give_examples(content: dict[str, Any], status: str) -> None:
         problem["value"] = problem_example(ErrorCode(code))
     answer = content.get("application/json", {})
     if answer.get("schema", {}).get("$ref", "").endswith("/Explanation"):
-        answer["example"] = example.queued() if status == "202" else example.succeeded()
+        answer["example"] = (
+            openapi_example.queued() if status == "202" else openapi_example.succeeded()
+        )

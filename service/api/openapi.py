@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.contract.settings import Settings
+from service.infra.settings import Settings
 
 DOCUMENT = Path("openapi/openapi.json")
 

@@ -8,15 +8,15 @@ from types import FrameType
 import uvicorn
 
 from service.api.app import create_app
-from service.api.edge.connection import connections
-from service.api.reading.watch import Watch
+from service.api.auth.keys_file import KeysError
+from service.api.http.connection import connections
 from service.api.services import ProcessServices
-from service.contract.logs import configure_logs
-from service.contract.settings import BadSettings, Settings, TraceSettings, read_settings
-from service.contract.store import StoreError
-from service.contract.traces import TracesUnavailable, open_traces
-from service.exposure import Exposed, check_exposure
-from service.keys_file import KeysError
+from service.api.state.change_feed import Watch
+from service.infra.artifact_store import StoreError
+from service.infra.listen_address import Exposed, check_exposure
+from service.infra.logging import configure_logs
+from service.infra.settings import BadSettings, Settings, TraceSettings, read_settings
+from service.infra.tracing import TracesUnavailable, open_traces
 
 RARELY = (50_000, 20, 100)  # requests leave few cycles behind
 GRACE_S = 10  # for requests that are being answered when the signal comes
@@ -54,7 +54,7 @@ def main() -> None:
         port=settings.port,
         access_log=False,
         log_config=None,
-        proxy_headers=False,  # edge/proxy.py reads them, all by one rule
+        proxy_headers=False,  # http/proxy_headers.py reads them, all by one rule
         server_header=False,
         timeout_keep_alive=math.ceil(settings.head_timeout_s),  # 5 s would end it between polls
         timeout_graceful_shutdown=GRACE_S,

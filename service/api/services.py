@@ -12,27 +12,27 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from redis.asyncio import Redis as AsyncRedis
 
-from service.api.edge.belonging import MatchMetrics
-from service.api.edge.caller import OPERATOR, Caller
-from service.api.edge.heavy import Heavy
-from service.api.edge.holding import Holding
-from service.api.edge.keyring import Keyring
-from service.api.edge.metrics import Metrics
-from service.api.edge.rate_limit import RateLimit
-from service.api.edge.security import Guard
-from service.api.edge.traffic import RedisMetrics
-from service.api.edge.wrong_keys import WrongKeys
-from service.api.reading.catalogue import Catalogue
-from service.api.reading.watch import Watch
-from service.contract.clock import log_offset, measure_offset
-from service.contract.connections import connect, connect_async
-from service.contract.deadlines import Deadlines
-from service.contract.identity import Identity
-from service.contract.maintenance import Maintenance
-from service.contract.settings import Settings
-from service.contract.store import CALLS_AT_ONCE, Store, StoreError, open_store
-from service.contract.submissions import Submissions
-from service.contract.traces import Traces
+from service.api.auth.dependencies import Guard
+from service.api.auth.failed_attempts import WrongKeys
+from service.api.auth.key_store import Keyring
+from service.api.auth.principal import OPERATOR, Caller
+from service.api.auth.rate_limit import RateLimit
+from service.api.http.heavy_calls import Heavy
+from service.api.http.memory_budget import Holding
+from service.api.http.metrics import Metrics
+from service.api.http.redis_metrics import RedisMetrics
+from service.api.http.store_mismatch import MatchMetrics
+from service.api.state.change_feed import Watch
+from service.api.state.repository import Catalogue
+from service.infra.artifact_store import CALLS_AT_ONCE, Store, StoreError, open_store
+from service.infra.deadlines import Deadlines
+from service.infra.settings import Settings
+from service.infra.tracing import Traces
+from service.jobs.maintenance import Maintenance
+from service.jobs.redis_clock import log_offset, measure_offset
+from service.jobs.redis_connections import connect, connect_async
+from service.jobs.store_identity import Identity
+from service.jobs.submissions import Submissions
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.fingerprint import OF_MODEL, ModelParts, ModelRef
+from service.schemas.fingerprint import OF_MODEL, ModelParts, ModelRef
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,12 @@ from service.client.attributions import Attributions, BatchAttributions
 from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
 from service.client.errors import succeeded
 from service.client.explanation import Explanation
-from service.contract import schema
-from service.contract.cards import ModelCard, ModelList
-from service.contract.outcome import Faithfulness
-from service.contract.regions import Regions
-from service.contract.request import ExplanationSettings
-from service.contract.schema import Batch, ExplanationList
+from service.schemas import documents
+from service.schemas.documents import Batch, ExplanationList
+from service.schemas.models import ModelCard, ModelList
+from service.schemas.regions import Regions
+from service.schemas.requests import ExplanationSettings
+from service.schemas.results import Faithfulness
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ class Client:
     def model(self, name: str) -> ModelCard:
         return self._send(calls.model(name))
 
-    def _bound(self, document: schema.Explanation) -> Explanation:
+    def _bound(self, document: documents.Explanation) -> Explanation:
         return Explanation.of(document, self.regions)
 
     def _send(self, call: Call[T]) -> T:

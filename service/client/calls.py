@@ -18,11 +18,11 @@ from service.client.attributions import (
     read_npz,
 )
 from service.client.errors import ShapshotError
-from service.contract.cards import ModelCard, ModelList
-from service.contract.outcome import Faithfulness
-from service.contract.regions import Regions
-from service.contract.request import ExplanationSettings
-from service.contract.schema import Batch, Explanation, ExplanationList, Problem
+from service.schemas.documents import Batch, Explanation, ExplanationList, Problem
+from service.schemas.models import ModelCard, ModelList
+from service.schemas.regions import Regions
+from service.schemas.requests import ExplanationSettings
+from service.schemas.results import Faithfulness
 
 LONGEST_WAIT_S = 60  # what the server grants one long poll
 Picture = bytes | Path

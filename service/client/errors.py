@@ -4,7 +4,7 @@ ShapshotError
 └── ExplanationFailed  the explanation was accepted and ended without a result
 """
 
-from service.contract.schema import Explanation, Problem
+from service.schemas.documents import Explanation, Problem
 
 
 class ShapshotError(Exception):

@@ -5,20 +5,20 @@ from typing import Generic, TypeVar
 
 from pydantic import PrivateAttr
 
-from service.contract import schema
-from service.contract.regions import Regions
+from service.schemas import documents
+from service.schemas.regions import Regions
 
 T = TypeVar("T")  # what asking gives: the regions, or an awaitable of them
 
 
-class BoundExplanation(schema.Explanation, Generic[T]):
+class BoundExplanation(documents.Explanation, Generic[T]):
     """A document and what was found beside it."""
 
     _ask: Callable[[str, Sequence[str | int]], T] = PrivateAttr()
 
     @classmethod
     def of(
-        cls, document: schema.Explanation, ask: Callable[[str, Sequence[str | int]], T]
+        cls, document: documents.Explanation, ask: Callable[[str, Sequence[str | int]], T]
     ) -> "BoundExplanation[T]":
         """The same document, that asks for its regions so."""
         bound = cls.model_construct(**dict(document))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.nursery import Forked
-from tests.chaos.scene import NewScene, Scene
-from tests.chaos.stage import Stage
+from tests.chaos.forkserver import Forked
+from tests.chaos.queue_harness import NewScene, Scene
+from tests.chaos.service_harness import Stage
 from tests.conftest import RedisServer, started
 
 

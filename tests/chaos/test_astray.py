@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.chaos.nursery import Forked
-from tests.chaos.stage import Stage
+from tests.chaos.forkserver import Forked
+from tests.chaos.service_harness import Stage
 from tests.conftest import wait_until
 
 

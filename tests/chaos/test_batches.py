@@ -2,9 +2,9 @@
 
 import signal
 
-from service.contract.schema import ErrorCode
-from tests.chaos.scene import NewScene, Scene, beforehand
-from tests.chaos.stand_in import DEADLY, FAULTY
+from service.schemas.documents import ErrorCode
+from tests.chaos.queue_harness import NewScene, Scene, beforehand
+from tests.chaos.sleeping_worker import DEADLY, FAULTY
 from tests.conftest import wait_until
 from tests.ledger import Ledger
 

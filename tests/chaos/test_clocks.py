@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from service.keys import Scope
-from tests.chaos.scene import beforehand
-from tests.chaos.stage import LEASE_S, QUICK, URL, Stage, end
+from service.api.auth.keys import Scope
+from tests.api.auth.keyholders import bearing, issue
+from tests.chaos.queue_harness import beforehand
+from tests.chaos.service_harness import LEASE_S, QUICK, URL, Stage, end
 from tests.conftest import started, wait_until
-from tests.service.keyholders import bearing, issue
 
 DAY_S = 86400
 AHEAD_S = {"quick": 60, "slow": -60, "future": 8 * DAY_S, "past": -8 * DAY_S}

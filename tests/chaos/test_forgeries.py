@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.contract.names import key_of, new_batch_id, new_id
-from service.contract.queue import EXPLAIN
-from tests.chaos.scene import NewScene, Scene, beforehand
+from service.jobs.redis_keys import key_of, new_batch_id, new_id
+from service.jobs.rq_job import EXPLAIN
+from tests.chaos.queue_harness import NewScene, Scene, beforehand
 from tests.conftest import wait_until
 from tests.forgery import Bomb, call
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from service.contract.schema import ErrorCode
-from service.contract.totals import TOTALS
-from tests.chaos.nursery import Forked
-from tests.chaos.stage import LONG, QUICK, URL, Stage, in_background, refusal
+from service.jobs.statistics import TOTALS
+from service.schemas.documents import ErrorCode
+from tests.chaos.forkserver import Forked
+from tests.chaos.service_harness import LONG, QUICK, URL, Stage, in_background, refusal
 from tests.conftest import RedisServer, wait_until
 
 NEED_NO_REDIS = {"/", "/healthz/live", "/v1/methods", "/metrics"}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service.contract.names import as_text
-from service.keys import Scope
-from tests.chaos.stage import LONG, Stage
+from service.api.auth.keys import Scope
+from service.jobs.redis_keys import as_text
+from tests.api.auth.keyholders import issue
+from tests.chaos.service_harness import LONG, Stage
 from tests.conftest import RedisServer, wait_until
-from tests.service.keyholders import issue
 
 ROOT = Path(__file__).parent.parent.parent
 ROW = re.compile(r"^\| `([^`]+)` \| (\w+(?: \w+)?) \|", re.MULTILINE)

@@ -5,10 +5,10 @@ import random
 import pytest
 import redis
 
-from service.contract.names import key_of, new_batch_id, new_id
-from service.contract.store import Store, image_key, open_store
-from tests.chaos.scene import Scene
-from tests.chaos.stage import LEASE_S
+from service.infra.artifact_store import Store, image_key, open_store
+from service.jobs.redis_keys import key_of, new_batch_id, new_id
+from tests.chaos.queue_harness import Scene
+from tests.chaos.service_harness import LEASE_S
 from tests.conftest import wait_until
 from tests.ledger import Ledger
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.contract.names import EXPIRY
-from service.contract.store import MARKER_KEY, Store, open_store
-from tests.chaos.stage import QUICK, URL, Stage, end
+from service.infra.artifact_store import MARKER_KEY, Store, open_store
+from service.jobs.redis_keys import EXPIRY
+from tests.chaos.service_harness import QUICK, URL, Stage, end
 from tests.conftest import RedisServer, wait_until
 from tests.soak.stores import Bucket
 

@@ -7,10 +7,10 @@ import socket
 import httpx
 import pytest
 
-from service.contract.names import key_of
-from service.contract.schema import ErrorCode
-from tests.chaos.nursery import Forked
-from tests.chaos.stage import (
+from service.jobs.redis_keys import key_of
+from service.schemas.documents import ErrorCode
+from tests.chaos.forkserver import Forked
+from tests.chaos.service_harness import (
     LONG,
     QUICK,
     URL,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from service.contract.schema import ErrorCode
-from tests.chaos.nursery import Forked
-from tests.chaos.stage import LONG, URL, Stage, refusal
+from service.schemas.documents import ErrorCode
+from tests.chaos.forkserver import Forked
+from tests.chaos.service_harness import LONG, URL, Stage, refusal
 from tests.conftest import wait_until
 
 

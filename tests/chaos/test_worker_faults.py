@@ -6,10 +6,10 @@ import time
 import pytest
 from redis import RedisError
 
-from service.contract.schema import ErrorCode
-from tests.chaos.scene import NewScene, Scene, beforehand
-from tests.chaos.stage import LEASE_S
-from tests.chaos.stand_in import DEADLY
+from service.schemas.documents import ErrorCode
+from tests.chaos.queue_harness import NewScene, Scene, beforehand
+from tests.chaos.service_harness import LEASE_S
+from tests.chaos.sleeping_worker import DEADLY
 from tests.conftest import wait_until
 from tests.outages import OUTAGES
 

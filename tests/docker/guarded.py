@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from service.contract.connections import connect
+from service.jobs.redis_connections import connect
 from tests.conftest import wait_until
 from tests.docker.manifests import K8S, ROOT, read
 

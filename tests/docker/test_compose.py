@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from service.redis_server import NO_REDIS, NoRedis
+from service.embedded.redis_server import NO_REDIS, NoRedis
 from tests.conftest import skip_or_raise, wait_until
 from tests.docker.dockerfiles import inherited, read_stages, values
 from tests.docker.manifests import ROOT, read

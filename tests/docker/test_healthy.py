@@ -12,15 +12,15 @@ from types import ModuleType
 import pytest
 import redis
 
-from service.contract.cards import ModelCard, ModelStatus
-from service.contract.presence import announce, withdraw
-from service.contract.settings import Settings
-from service.contract.store import open_store
-from service.keys import Scope
+from service.api.auth.keys import Scope
+from service.infra.artifact_store import open_store
+from service.infra.settings import Settings
+from service.jobs.worker_registry import announce, withdraw
+from service.schemas.models import ModelCard, ModelStatus
+from tests.api.auth.keyholders import issue
 from tests.conftest import wait_until
 from tests.ledger import Ledger
 from tests.live import live_api
-from tests.service.keyholders import issue
 from worker.housekeeping import Housekeeping
 
 DOCKER = Path(__file__).parents[2] / "docker"

@@ -77,11 +77,14 @@ def test_the_api_has_neither_the_worker_nor_its_libraries() -> None:
         assert not any(copied.startswith("worker") for copied in values(stage, "COPY"))
 
 
-def test_the_worker_has_of_the_service_only_the_contract() -> None:
+def test_the_worker_has_of_the_service_only_what_both_share() -> None:
     copied = values(read_stages("worker.Dockerfile")["code"], "COPY")
     assert [each for each in copied if each.startswith("service")] == [
         "service/__init__.py service/",
-        "service/contract service/contract",
+        "service/schemas service/schemas",
+        "service/jobs service/jobs",
+        "service/images service/images",
+        "service/infra service/infra",
     ]
 
 

@@ -14,14 +14,14 @@ import redis
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.contract.connections import connect
-from service.contract.settings import Settings, TraceSettings
-from service.redis_server import NoRedis, find_server
+from service.embedded.redis_server import NoRedis, find_server
+from service.infra.settings import Settings, TraceSettings
+from service.jobs.redis_connections import connect
 from tests.conftest import skip_or_raise
 from tests.docker.dockerfiles import Instruction, inherited, values
 from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.docker.manifests import K8S, ROOT, Manifest, kustomized, named, pod_of, read, workloads
-from worker.models.file import read_model_file
+from worker.models.models_file import read_model_file
 
 KUBERNETES = "1.34"  # the oldest minor release that is still supported
 IMAGES = {

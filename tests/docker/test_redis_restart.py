@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import redis
 
-from service.contract.connections import connect
-from service.contract.names import new_batch_id, new_id
-from service.contract.records import Claim
-from service.contract.schema import Status
-from service.contract.settings import Settings
+from service.infra.settings import Settings
+from service.jobs.records import Claim
+from service.jobs.redis_connections import connect
+from service.jobs.redis_keys import new_batch_id, new_id
+from service.schemas.documents import Status
 from tests.conftest import RedisServers
 from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.ledger import Ledger

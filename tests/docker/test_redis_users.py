@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.keys import Scope
-from service.redis_server import NoRedis, find_server
-from tests.chaos.stage import LONG, QUICK, URL, Stage, end, photo
+from service.api.auth.keys import Scope
+from service.embedded.redis_server import NoRedis, find_server
+from tests.api.auth.keyholders import bearing, issue
+from tests.chaos.service_harness import LONG, QUICK, URL, Stage, end, photo
 from tests.conftest import skip_or_raise, wait_until
 from tests.docker.guarded import USERS, Guarded, guarded_by
-from tests.service.keyholders import bearing, issue
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from service.client import Client
-from service.redis_server import NoRedis, find_server
+from service.embedded.redis_server import NoRedis, find_server
 from tests.conftest import skip_or_raise, wait_until
 from tests.e2e.models import small_models
 

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from service.contract.request import ExplanationSettings, Outputs
-from service.contract.schema import BatchStatus, Status
+from service.schemas.documents import BatchStatus, Status
+from service.schemas.requests import ExplanationSettings, Outputs
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import cat
 from tests.encoded import encoded

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from service.client import AsyncClient, ShapshotError
-from service.contract.request import ExplanationSettings
-from service.contract.schema import ErrorCode
+from service.schemas.documents import ErrorCode
+from service.schemas.requests import ExplanationSettings
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.redis_server import NoRedis, find_server
+from service.embedded.redis_server import NoRedis, find_server
 from tests.conftest import skip_or_raise
 from tests.extras import import_or_skip
 

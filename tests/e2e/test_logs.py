@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from service.keys import Scope
+from service.api.auth.keys import Scope
+from tests.api.auth.keyholders import bearing, issue
 from tests.e2e.deployed import Deployed, deployed
 from tests.e2e.pictures import SAMPLE
-from tests.service.keyholders import bearing, issue
 
 SECRETS = {"Proxy-Authorization": "Basic s3cr3t-of-a-client", "Cookie": "session=s3cr3t-cookie"}
 NARROW = {"outputs": {"top": 1}, "max_evals": 100}
@@ -64,7 +64,7 @@ def test_a_request_can_be_followed_through_the_logs_of_both(tmp_path: Path, redi
     problem = only(api, event="request", request_id=refused.headers["X-Request-ID"])
     assert problem["route"] == "/v1/explanations/{explanation_id}"
     assert (problem["status"], problem["problem"]) == (404, "not_found")
-    assert {"uvicorn.error", "service.api.edge.middleware"} <= {line["logger"] for line in api}
+    assert {"uvicorn.error", "service.api.http.access_log"} <= {line["logger"] for line in api}
     assert all({"timestamp", "level", "event"} <= set(line) for line in (*api, *worker))
     said = both.text("api") + both.text("worker")
     assert "s3cr3t" not in said
@@ -97,7 +97,7 @@ def test_a_redis_that_is_away_is_said_without_its_password(tmp_path: Path, modul
 def test_what_nobody_caught_is_a_line_of_json_too() -> None:
     program = (
         "import threading, warnings\n"
-        "from service.contract.logs import configure_logs\n"
+        "from service.infra.logging import configure_logs\n"
         "configure_logs(level='INFO', as_json=True)\n"
         "warnings.warn('take care')\n"
         "thread = threading.Thread(target=lambda: {}['in a thread'])\n"

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from service.client import ShapshotError
-from service.contract.request import ExplanationSettings, Outputs
-from service.contract.schema import ErrorCode, Status
+from service.schemas.documents import ErrorCode, Status
+from service.schemas.requests import ExplanationSettings, Outputs
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import KINDS, SAMPLE, cat
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from service.client import ShapshotError
-from service.contract.request import ExplanationSettings, Grid, Labels, Outputs, Pixels, Slic
-from service.contract.schema import ErrorCode
+from service.schemas.documents import ErrorCode
+from service.schemas.requests import ExplanationSettings, Grid, Labels, Outputs, Pixels, Slic
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE, cat
 from tests.encoded import encoded

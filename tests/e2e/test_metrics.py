@@ -3,12 +3,12 @@
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.contract.request import ExplanationSettings, Outputs, Slic
+from service.schemas.requests import ExplanationSettings, Outputs, Slic
 from tests.conftest import wait_until
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE, cat
 from tests.encoded import encoded
-from worker.engine.physical import physical_batch
+from worker.engine.scoring.batch_size import physical_batch
 
 
 def scrape(running: Running) -> dict[str, float]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.contract.request import ExplanationSettings
-from service.keys import Scope
+from service.api.auth.keys import Scope
+from service.schemas.requests import ExplanationSettings
+from tests.api.auth.keyholders import issue
 from tests.e2e.conftest import Running
 from tests.e2e.models import small_models
 from tests.e2e.pictures import SAMPLE
-from tests.service.keyholders import issue
 
 
 def _up(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import worker
-from service.contract.request import ExplanationSettings, Outputs
+from service.schemas.requests import ExplanationSettings, Outputs
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE
 

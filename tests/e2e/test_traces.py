@@ -149,8 +149,8 @@ def test_a_process_that_keeps_no_traces_imports_nothing_for_them(
 ) -> None:
     program = (
         "import sys\n"
-        "from service.contract.settings import TraceSettings\n"
-        "from service.contract.traces import open_traces\n"
+        "from service.infra.settings import TraceSettings\n"
+        "from service.infra.tracing import open_traces\n"
         "traces = open_traces(TraceSettings(), 'test')\n"
         "with traces.span('a', None, {}): assert traces.traceparent() is None\n"
         "traces.close()\n"

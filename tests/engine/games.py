@@ -6,9 +6,9 @@ from itertools import permutations, product
 
 import numpy as np
 
-from worker.engine.boxes import ImageTree
-from worker.engine.method import Game
-from worker.engine.superpixels import Pixels, make_pixels
+from worker.engine.game.image_tree import ImageTree
+from worker.engine.game.superpixels import Pixels, make_pixels
+from worker.engine.methods.protocol import Game
 
 
 class FunctionPredictor:

@@ -12,19 +12,19 @@ import psutil
 import pytest
 import redis
 
-from service.contract.arrays import pack_arrays
-from service.contract.artefacts import Artefact, Artefacts
-from service.contract.cards import ModelCard
-from service.contract.identity import compare
-from service.contract.names import new_id
-from service.contract.presence import announce
-from service.contract.records import Order
-from service.contract.schema import Status
-from service.contract.settings import Settings
-from service.contract.store import Store, attributions_key, open_store
+from service.infra.artifact_store import Store, attributions_key, open_store
+from service.infra.artifacts import Artefact, Artefacts
+from service.infra.result_arrays import pack_arrays
+from service.infra.settings import Settings
+from service.jobs.records import Order
+from service.jobs.redis_keys import new_id
+from service.jobs.store_identity import compare
+from service.jobs.worker_registry import announce
+from service.schemas.documents import Status
+from service.schemas.models import ModelCard
+from tests.api.conftest import arrays_of
 from tests.ledger import Ledger
 from tests.live import Live, live_api
-from tests.service.conftest import arrays_of
 from tests.tiny import OUTCOME, output_result
 
 MAX_UPLOAD_BYTES = 12_000_000

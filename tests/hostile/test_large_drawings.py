@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from service.contract.records import Order
-from service.contract.store import Store, image_key
+from service.infra.artifact_store import Store, image_key
+from service.jobs.records import Order
 from tests.encoded import encoded
 from tests.hostile.conftest import Api, explain
 from tests.ledger import Ledger

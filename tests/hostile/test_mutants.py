@@ -2,8 +2,8 @@
 
 import json
 
-from tests.contract.test_mutants import mutants, whole_files
 from tests.hostile.wire import explain
+from tests.images.test_mutants import mutants, whole_files
 
 OF_EACH = 8
 GROWTH_MB = 250

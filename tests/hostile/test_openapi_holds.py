@@ -12,12 +12,12 @@ import pytest
 import redis
 
 from service.api.openapi import DOCUMENT
-from service.contract.store import open_store
+from service.infra.artifact_store import open_store
+from tests.api.conftest import Hand, some_curves
 from tests.hostile.bombs import photo
 from tests.hostile.conftest import Api, Serve
 from tests.hostile.wire import explain, form, part
 from tests.ledger import Ledger
-from tests.service.conftest import Hand, some_curves
 
 ROOT = Path(__file__).parents[2]
 CHECKS = (

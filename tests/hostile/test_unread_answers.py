@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.contract.leases import Heartbeat
-from service.contract.names import new_id
-from service.contract.records import Count, Order
-from service.contract.store import Store
+from service.infra.artifact_store import Store
+from service.jobs.leases import Heartbeat
+from service.jobs.records import Count, Order
+from service.jobs.redis_keys import new_id
 from tests.conftest import wait_until
 from tests.hostile.conftest import Api, explain, read_answer
 from tests.ledger import Ledger

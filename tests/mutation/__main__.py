@@ -1,6 +1,6 @@
 """`python -m tests.mutation [PART ...]`: whether the tests of the queue notice a change of its Lua.
 
-One operator, constant or call at a time is changed in every file of service/contract/lua (or in
+One operator, constant or call at a time is changed in every file of service/jobs/lua (or in
 those named), and the tests that belong to it are run until one fails. Prints who was not noticed,
 and the share noticed; fails below LEAST.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from service.contract import scripts
+from service.jobs import scripts
 from tests.mutation.lua import Mutant, mutants
 
 LEAST = 0.95
@@ -28,15 +28,15 @@ TESTS = (
     "edges",
     "ledger",
     "cache",
-    "totals",
+    "statistics",
     "batches",
     "owners",
-    "presence",
-    "backpressure",
+    "worker_registry",
+    "admission_limits",
 )
-TESTS = (*TESTS, "turns", "clock", "forged_jobs")
+TESTS = (*TESTS, "fair_queue", "redis_clock", "forged_jobs")
 SLOW = ("thousand", "interleaving", "never_drifts", "any_time")
-FOLDER = Path(__file__).parent.parent / "contract"
+FOLDER = Path(__file__).parent.parent / "jobs"
 LUA = Path(scripts.__file__).parent / "lua"
 
 

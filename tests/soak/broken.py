@@ -7,10 +7,10 @@ import uuid
 import redis.asyncio
 
 from service.api import server
-from service.api.reading import catalogue
-from service.contract.hashes import Hash
-from service.contract.names import key_of
-from service.contract.schema import ErrorCode, Failure, Status
+from service.api.state import repository
+from service.jobs.codec import Hash
+from service.jobs.redis_keys import key_of
+from service.schemas.documents import ErrorCode, Failure, Status
 from tests.ledger import Ledger
 from tests.soak import workers
 
@@ -51,7 +51,7 @@ def forget(*words: object) -> None:
 
 def answer_from_the_past() -> None:
     """Every second answer about an explanation is as it was a second ago."""
-    read, seen = vars(catalogue)["read_hash"], {}
+    read, seen = vars(repository)["read_hash"], {}
 
     async def stale(connection: redis.asyncio.Redis, id_: str) -> Hash:
         now = await read(connection, id_)
@@ -62,5 +62,5 @@ def answer_from_the_past() -> None:
             seen[id_] = (at, old, turn + 1)
         return old if turn % 2 else now
 
-    vars(catalogue)["read_hash"] = stale
+    vars(repository)["read_hash"] = stale
     server.main()

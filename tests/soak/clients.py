@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.chaos.stage import QUICK, URL, photo
+from tests.chaos.service_harness import QUICK, URL, photo
 from tests.soak.history import History
 
 Event = dict[str, Any]

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.nursery import Forked
-from tests.chaos.stage import LEASE_S, end, fill_disk, free_disk
+from tests.chaos.forkserver import Forked
+from tests.chaos.service_harness import LEASE_S, end, fill_disk, free_disk
 from tests.soak.clients import INPUTS, Client, Known, Pool, open_after
 from tests.soak.history import Book
 from tests.soak.shifted import can_shift

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from service.redis_server import find_server
+from service.embedded.redis_server import find_server
 from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.soak.clients import INPUTS, Client, Known, Person, Pool
 from tests.soak.faults import Faults

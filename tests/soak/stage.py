@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from service.api import server
-from tests.chaos.nursery import Forked
-from tests.chaos.stage import Stage, end
+from tests.chaos.forkserver import Forked
+from tests.chaos.service_harness import Stage, end
 from tests.conftest import wait_until
 from tests.docker.guarded import Guarded
 from tests.soak import workers

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.nursery import Forked
+from tests.chaos.forkserver import Forked
 from tests.conftest import wait_until
 
 BUCKET = "artefacts"

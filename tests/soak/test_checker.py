@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.redis_server import NoRedis, find_server
+from service.embedded.redis_server import NoRedis, find_server
 from tests.conftest import skip_or_raise, wait_until
 from tests.docker.guarded import USERS, guarded_by
 from tests.soak import checker

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from service.contract.leases import Fenced, Heartbeat, LeaseStatus
-from service.contract.schema import Status
-from tests.chaos import sleeper
+from service.jobs.leases import Fenced, Heartbeat, LeaseStatus
+from service.schemas.documents import Status
+from tests.chaos import sleeping_model
 from tests.ledger import Ledger
 from tests.soak.history import History
 
@@ -62,7 +62,7 @@ def _fenced_by(write: Any, *arguments: Any, **options: Any) -> Fenced | None:
 
 def main(name: str, step_s: float, pipe: Path, ledger: type[Recorded] = Recorded) -> None:
     ledger.history = History(pipe, f"{name}-{os.getpid()}")
-    sleeper.main(name, step_s, ledger=ledger)
+    sleeping_model.main(name, step_s, ledger=ledger)
 
 
 if __name__ == "__main__":

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from service.contract.artefacts import Artefact
-from service.contract.fingerprint import model_ref
-from service.contract.names import new_id
-from service.contract.records import Count, State
-from service.contract.request import Grid, Outputs, ResolvedSettings
-from service.contract.schema import ImageInfo, Status
-from service.contract.settings import Settings
-from service.contract.store import attributions_key, image_key, open_store
-from service.contract.traces import Traces
+from service.infra.artifact_store import attributions_key, image_key, open_store
+from service.infra.artifacts import Artefact
+from service.infra.settings import Settings
+from service.infra.tracing import Traces
+from service.jobs.records import Count, State
+from service.jobs.redis_keys import new_id
+from service.schemas.documents import ImageInfo, Status
+from service.schemas.fingerprint import model_ref
+from service.schemas.requests import Grid, Outputs, ResolvedSettings
 from tests.tiny import ORDER, card
-from worker.control import Canceled, Control
-from worker.ending import Ending, Task
-from worker.jobs import Explainer
+from worker.explain_job import Explainer
+from worker.interruptions import Canceled, Control
 from worker.models.loading import LoadedModel
+from worker.task import Ending, Task
 
 SIDE, ROWS, COLUMNS = 24, 4, 6
 CELLS = ROWS * COLUMNS

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from service.api.intake.methods import METHODS as TRAITS
-from service.api.intake.resolve import check_regions, resolve
-from service.api.protocol.errors import ApiError
-from service.contract import masker_setting
-from service.contract.request import (
+from service.api.http.problems import ApiError
+from service.api.submission.methods import METHODS as TRAITS
+from service.api.submission.resolve_settings import check_regions, resolve
+from service.infra.settings import Settings
+from service.schemas import masker_setting
+from service.schemas.documents import ErrorCode, Status
+from service.schemas.requests import (
     MOST_SUPERPIXELS,
     ExplanationSettings,
     Grid,
@@ -23,19 +25,18 @@ from service.contract.request import (
     Pixels,
     Slic,
 )
-from service.contract.schema import ErrorCode, Status
-from service.contract.settings import Settings
 from tests.engine.games import FunctionPredictor, smooth_function
 from tests.tiny import card
 from tests.worker.cell_games import GOOD, Case, ended
-from worker.engine import METHODS, masker_spec
+from worker.adapters.engine_request import engine_request
 from worker.engine.errors import BudgetError, RequestError
 from worker.engine.explanation import Explanation
-from worker.engine.method import Game
-from worker.engine.player_limits import MOST_PLAYERS
+from worker.engine.game.superpixels import MOST, PIXELS, make_pixels, make_players
+from worker.engine.masking import masker_spec
+from worker.engine.methods.player_limits import MOST_PLAYERS
+from worker.engine.methods.protocol import Game
+from worker.engine.methods.registry import METHODS
 from worker.engine.request import LARGEST_SEED, Request
-from worker.engine.superpixels import MOST, PIXELS, make_pixels, make_players
-from worker.request import engine_request
 
 SHAPES = [(1, 1, 3), (1, 6, 1), (3, 2, 1), (4, 4, 3), (8, 12, 3), (28, 28, 1), (40, 30, 3)]
 PLAYERS = [

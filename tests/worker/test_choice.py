@@ -11,12 +11,12 @@ import tensorflow as tf
 from keras import layers
 
 import worker.bundled
-from service.contract.cards import ModelCard
+from service.schemas.models import ModelCard
 from tests.extras import import_or_skip
-from tests.worker.tiny_models import dense, export
-from worker.engine.precision import soft_pictures
+from tests.worker.models.tiny_models import dense, export
+from worker.engine.scoring.precision import soft_pictures
 from worker.models import choice
-from worker.models.trials import score_trials
+from worker.models.consistency import score_trials
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(

@@ -8,11 +8,11 @@ from typing import get_args
 import pytest
 
 from service.api.openapi import DOCUMENT
-from service.api.reading import documents, example
-from service.contract.outcome import Outcome
-from service.contract.schema import Explanation
+from service.api.state import openapi_example, serializers
+from service.schemas.documents import Explanation
+from service.schemas.results import Outcome
 from tests.worker.cell_games import Case, explained
-from worker.models.file import Backend
+from worker.models.models_file import Backend
 
 ROOT = Path(__file__).parents[2]
 BY_WORKER = {"evaluations"}  # of an outcome, but shown as progress
@@ -56,7 +56,7 @@ def test_what_the_example_says_a_worker_says():
     }
     real = explained(Case(settings=partition))
     said = {each.code: without_numbers(each.detail) for each in real.warnings}
-    told = example.succeeded()
+    told = openapi_example.succeeded()
     assert told["solution_concept"] == real.solution_concept
     assert told["warnings"]
     for warning in told["warnings"]:
@@ -69,8 +69,8 @@ def test_what_the_example_says_a_worker_says():
 def test_a_document_shows_all_that_a_worker_found():
     """A field that was renamed would be null, or absent."""
     outcome = explained(Case())
-    state = example.state_of(outcome)
-    document = documents.explanation(state, root_path="")
+    state = openapi_example.state_of(outcome)
+    document = serializers.explanation(state, root_path="")
     assert set(Outcome.model_fields) - set(Explanation.model_fields) == BY_WORKER
     for name in set(Outcome.model_fields) - BY_WORKER:
         assert getattr(document, name) == getattr(outcome, name), name

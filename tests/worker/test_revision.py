@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.tiny_models import dense
+from tests.worker.models.tiny_models import dense
 from worker.revision import revision
 
 # Keras's variables know NumPy's __array__ of before version 2
@@ -36,11 +36,11 @@ def test_every_source_that_makes_values_counts_and_no_other(copy):
     seen = [look()]
     assert seen == [revision()]
     for name in (
-        "worker/engine/permutation.py",
+        "worker/engine/methods/permutation.py",
         "worker/engine/backends/tensorflow.py",
-        "worker/images.py",
-        "service/contract/rgb.py",
-        "service/contract/formats/tiff.py",
+        "worker/adapters/model_input.py",
+        "service/images/rgb.py",
+        "service/images/formats/tiff.py",
     ):
         with (folder / name).open("a") as file:
             file.write("# another\n")

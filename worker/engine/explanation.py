@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine import METHODS
 from worker.engine.arrays import Indices, Pictures, Scores
 from worker.engine.attribution import Attribution
-from worker.engine.boxes import everybody, nobody
-from worker.engine.coalitions import Coalitions, Shape
 from worker.engine.control import UNATTENDED, Control
 from worker.engine.errors import PictureError, RequestError, ScoresError
-from worker.engine.faithfulness import Curve, Faithfulness, most_evaluations
+from worker.engine.game.coalitions import Coalitions, Shape
+from worker.engine.game.image_tree import everybody, nobody
+from worker.engine.game.superpixels import make_players
 from worker.engine.links import add_up, find_link
-from worker.engine.maskers import Masker, make_masker
-from worker.engine.method import Game, Method
+from worker.engine.masking.maskers import Masker, make_masker
+from worker.engine.masking.padding import Place, Surrounded
+from worker.engine.methods.protocol import Game, Method
+from worker.engine.methods.registry import METHODS
+from worker.engine.metrics.faithfulness import Curve, Faithfulness, most_evaluations
 from worker.engine.predictor import Predictor
 from worker.engine.request import Request, is_tied, select_outputs
-from worker.engine.superpixels import make_players
-from worker.engine.surround import Place, Surrounded
 
 
 @dataclass

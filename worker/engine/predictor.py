@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
-from worker.engine.coalitions import Coalitions, Shape
 from worker.engine.errors import PictureError
-from worker.engine.maskers import Filling
+from worker.engine.game.coalitions import Coalitions, Shape
+from worker.engine.masking.maskers import Filling
 
 
 class Predictor(Protocol):

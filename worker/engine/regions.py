@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from worker.engine.arrays import Credit, Indices, Labels
-from worker.engine.players import Players
+from worker.engine.game.players import Players
 
 COVERED = 0.95  # of the intervals contain the exact value
 

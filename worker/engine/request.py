@@ -7,9 +7,9 @@ import numpy as np
 
 from worker.engine.arrays import Indices, Scores
 from worker.engine.errors import OutputsError, RequestError
-from worker.engine.masker_spec import INPAINT_TELEA, MaskerSpec
-from worker.engine.perturbation import METRICS
-from worker.engine.superpixels import PIXELS, Superpixels
+from worker.engine.game.superpixels import PIXELS, Superpixels
+from worker.engine.masking.masker_spec import INPAINT_TELEA, MaskerSpec
+from worker.engine.metrics.perturbation import METRICS
 
 FixedContext = Literal[0, 1] | None
 Regularization = Literal["auto", "none"]

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.contract.file_lock import locked
+from service.infra.file_lock import locked
 from worker.models.errors import ModelUnavailable
-from worker.models.file import ModelEntry
 from worker.models.keras_files import checked_weights, load_weights, model_in_room
-from worker.models.unpacked import Room
+from worker.models.models_file import ModelEntry
+from worker.models.unpacked_size import Room
 
 SILENCE_S = 30  # a server silent for so long ends a download
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
-from worker.engine.precision import Deviation, deviation
 from worker.engine.predictor import Predictor
+from worker.engine.scoring.precision import Deviation, deviation
 from worker.models.errors import ModelUnavailable
-from worker.models.file import Backend, ModelEntry, Precision
-from worker.models.graphs import draws_at_random, least_precise
+from worker.models.models_file import Backend, ModelEntry, Precision
 from worker.models.networks import Network, Tensor
-from worker.models.packages import PACKAGES, is_package_installed
+from worker.models.packaged import PACKAGES, is_package_installed
+from worker.models.tensorflow_graphs import draws_at_random, least_precise
 
 EXTRAS = ("openvino", "jax")  # each named as the library it brings
 Preprocess = Callable[[Tensor], Tensor]

@@ -11,14 +11,14 @@ from time import monotonic, process_time
 
 import numpy as np
 
-from service.contract.cards import BackendTrial
+from service.schemas.models import BackendTrial
 from worker.engine.arrays import Pictures
-from worker.engine.physical import physical_batch
 from worker.engine.predictor import Predictor
+from worker.engine.scoring.batch_size import physical_batch
 from worker.models.backends import RUNNERS, Preprocess, extra, is_installed
-from worker.models.causes import in_short
+from worker.models.consistency import Scores, apart, score_trials
+from worker.models.error_causes import in_short
 from worker.models.networks import Network
-from worker.models.trials import Scores, apart, score_trials
 
 AGREEMENT = 1e-5  # of the largest score; on the models that ship OpenVINO is within 2e-6
 # Both are far from what a busy machine does to a figure, as a choice that turned would change the

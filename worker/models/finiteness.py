@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.cards import ModelWarning, ModelWarningCode
+from service.schemas.models import ModelWarning, ModelWarningCode
 from worker.engine.arrays import Pictures
-from worker.models.trials import OF_ONE_COLOUR
+from worker.models.consistency import OF_ONE_COLOUR
 
 Scorer = Callable[[Pictures], NDArray[np.float32]]
 

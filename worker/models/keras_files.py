@@ -17,10 +17,10 @@ from typing import Any
 
 import h5py
 
-from worker.models.causes import HOLDS_CODE, in_short
+from worker.models.error_causes import HOLDS_CODE, in_short
 from worker.models.errors import ModelUnavailable
 from worker.models.keras2.config import translate
-from worker.models.unpacked import Room, check_archive, check_hdf5, check_weights
+from worker.models.unpacked_size import Room, check_archive, check_hdf5, check_weights
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 Config = dict[str, Any]

@@ -5,19 +5,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from service.contract.cards import ModelCard, ModelStatus, ModelWarningCode, PrecisionError
-from service.contract.fingerprint import ModelParts, fingerprint_of, labels_digest
+from service.schemas.fingerprint import ModelParts, fingerprint_of, labels_digest
+from service.schemas.models import ModelCard, ModelStatus, ModelWarningCode, PrecisionError
 from worker.engine.predictor import Predictor
 from worker.models.backends import open_predictor, plain_model, prepare
-from worker.models.causes import in_short
 from worker.models.choice import choose
+from worker.models.consistency import check_trials, trial_pictures
+from worker.models.error_causes import in_short
 from worker.models.errors import ModelUnavailable
-from worker.models.file import ModelEntry
 from worker.models.finiteness import Scorer, check_finiteness
+from worker.models.models_file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
-from worker.models.text import ForeignText, read_text
-from worker.models.trials import check_trials, trial_pictures
+from worker.models.text_files import ForeignText, read_text
 
 IMAGENET = Path(__file__).parent.parent / "bundled" / "imagenet_labels.txt"
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from worker.models.applications import open_application
-from worker.models.architecture import keras_architecture
 from worker.models.errors import ModelUnavailable
-from worker.models.file import ModelEntry
-from worker.models.graphs import graph_architecture, graph_dtype, least_precise
+from worker.models.keras_architecture import keras_architecture
 from worker.models.keras_files import open_keras_file
-from worker.models.packages import open_packaged
-from worker.models.unpacked import check_saved_model
+from worker.models.models_file import ModelEntry
+from worker.models.packaged import open_packaged
+from worker.models.tensorflow_graphs import graph_architecture, graph_dtype, least_precise
+from worker.models.unpacked_size import check_saved_model
 
 Tensor = Any  # TensorFlow has no complete types
 Shape = tuple[int, int, int]

@@ -5,11 +5,11 @@ from threading import Lock
 
 import structlog
 
-from service.contract.cards import ModelCard, ModelStatus
+from service.schemas.models import ModelCard, ModelStatus
 from worker.models.backends import is_installed, lacks
 from worker.models.errors import ModelUnavailable
-from worker.models.file import ModelFile, read_model_file
 from worker.models.loading import LoadedModel, load_model
+from worker.models.models_file import ModelFile, read_model_file
 from worker.revision import revision
 
 BUNDLED = Path(__file__).parent.parent / "bundled" / "models.toml"

@@ -10,20 +10,20 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.edge.answers import PIECE
-from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import negotiate_form
-from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
-from service.api.results import artefacts
-from service.api.results.forms import Member, in_fortran_order, json_document, npy, npz
-from service.api.results.streams import Content
+from service.api.http.conditional import negotiate_form
+from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
+from service.api.http.problems import ApiError
+from service.api.http.send_in_pieces import PIECE
+from service.api.results import artifacts
+from service.api.results.array_formats import Member, in_fortran_order, json_document, npy, npz
+from service.api.results.streaming import Content
 from service.api.services import ProcessServices, RequestServicesDep
-from service.contract.answer import Answer
-from service.contract.arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
-from service.contract.fingerprint import OF_MODEL
-from service.contract.records import State
-from service.contract.schema import ErrorCode
-from service.contract.size import WITH_ERRORS
+from service.infra.result_arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
+from service.jobs.records import State
+from service.jobs.result_size import WITH_ERRORS
+from service.schemas.base import Answer
+from service.schemas.documents import ErrorCode
+from service.schemas.fingerprint import OF_MODEL
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -101,18 +101,18 @@ async def get_attributions(
     (JSON) say what computed them. npy holds `values`.
     """
     state = await services.catalogue.read(explanation_id)
-    kept = artefacts.positions(artefacts.outcome_of(state), query.output)
+    kept = artifacts.positions(artifacts.outcome_of(state), query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
-    shape = (*artefacts.recorded(state).shape[:3], len(kept))
+    shape = (*artifacts.recorded(state).shape[:3], len(kept))
     if form == "json":
         _check_size(shape)
-    return artefacts.stream(
+    return artifacts.stream(
         request,
         services.process,
         partial(_FORMS[form], services.process, state, kept),
         MEDIA_TYPES[form],
         name=f"{state.id}-attributions.{form}",
-        etag=artefacts.etag_of(state, (form, kept)),
+        etag=artifacts.etag_of(state, (form, kept)),
         held=_held(state, shape) if form == "json" else _held(state, shape[:3]),
     )
 
@@ -134,7 +134,7 @@ def _check_size(shape: tuple[int, ...]) -> None:
 
 
 def _json(services: ProcessServices, state: State, kept: list[int]) -> Content:
-    arrays = artefacts.load_arrays(services, state, kept)
+    arrays = artifacts.load_arrays(services, state, kept)
     document = {
         "id": state.id,
         "shape": arrays["values"].shape,
@@ -147,26 +147,26 @@ def _json(services: ProcessServices, state: State, kept: list[int]) -> Content:
 
 
 def _npy(services: ProcessServices, state: State, kept: list[int]) -> Content:
-    artefacts.check_outputs(services, state)
-    shape = (*artefacts.recorded(state).shape[:3], len(kept))
-    return npy(shape, artefacts.by_output(services, state, kept, "values"))
+    artifacts.check_outputs(services, state)
+    shape = (*artifacts.recorded(state).shape[:3], len(kept))
+    return npy(shape, artifacts.by_output(services, state, kept, "values"))
 
 
 def _npz(services: ProcessServices, state: State, kept: list[int]) -> Content:
-    if kept == list(range(artefacts.recorded(state).shape[3])):
-        return artefacts.read_npz(services, state)
-    others = artefacts.load_arrays(services, state, kept, names=OTHERS)
+    if kept == list(range(artifacts.recorded(state).shape[3])):
+        return artifacts.read_npz(services, state)
+    others = artifacts.load_arrays(services, state, kept, names=OTHERS)
     return None, npz(_members(services, state, kept, others))
 
 
 def _members(
     services: ProcessServices, state: State, kept: list[int], others: Arrays
 ) -> Iterator[Member]:
-    shape = (*artefacts.recorded(state).shape[:3], len(kept))
+    shape = (*artifacts.recorded(state).shape[:3], len(kept))
     dtype = np.dtype(np.float32)
-    has_errors = artefacts.load_arrays(services, state, kept[:1], names=["standard_errors"])
+    has_errors = artifacts.load_arrays(services, state, kept[:1], names=["standard_errors"])
     for name in ("values", *has_errors):
-        outputs = artefacts.by_output(services, state, kept, name)
+        outputs = artifacts.by_output(services, state, kept, name)
         yield Member(name, shape, dtype, in_fortran_order(outputs), fortran_order=True)
     yield from (Member.of(name, array) for name, array in others.items())
 

@@ -9,20 +9,20 @@ from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from service.api.edge.answers import PIECE
-from service.api.protocol.errors import ApiError, retry_after
-from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
-from service.api.reading import batch_documents
-from service.api.reading.catalogue import BatchState
-from service.api.results import artefacts
+from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
+from service.api.http.problems import ApiError, retry_after
+from service.api.http.send_in_pieces import PIECE
+from service.api.results import artifacts
+from service.api.results.array_formats import Member, npz, rows
 from service.api.results.attributions import MEDIA_TYPES
 from service.api.results.figures import FIGURE, FigureLook, figure_of
-from service.api.results.forms import Member, npz, rows
 from service.api.services import ProcessServices, RequestServicesDep
-from service.contract.arrays import BY_OUTPUT, ERRORS_OF_REGIONS, REGIONS
-from service.contract.fingerprint import OF_MODEL
-from service.contract.records import State
-from service.contract.schema import ErrorCode, Status
+from service.api.state import batch_serializers
+from service.api.state.repository import BatchState
+from service.infra.result_arrays import BY_OUTPUT, ERRORS_OF_REGIONS, REGIONS
+from service.jobs.records import State
+from service.schemas.documents import ErrorCode, Status
+from service.schemas.fingerprint import OF_MODEL
 
 MOST_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
 LARGE = ("values", "standard_errors", "data", "players", "regions")
@@ -54,13 +54,13 @@ async def get_batch_attributions(
     states = _succeeded(batch)
     shape = _shape_of_each(states)
     results = [state.result for state in states.values()]
-    return artefacts.stream(
+    return artifacts.stream(
         request,
         services.process,
         lambda: (None, npz(_members(services.process, states))),
         NPZ,
         name=f"{batch_id}-attributions.npz",
-        etag=artefacts.etag_of(next(iter(states.values())), ("npz", results)),
+        etag=artifacts.etag_of(next(iter(states.values())), ("npz", results)),
         held=4 * prod(shape) + 8 * PIECE + 6 * 8 * _table_of(states),  # of one picture at a time
     )
 
@@ -87,7 +87,7 @@ def _succeeded(batch: BatchState) -> Mapping[int, State]:
     id_ = batch.batch.id
     if not batch.done:
         detail = "the batch is not done; there are results of all of it when it is"
-        headers = retry_after(batch_documents.next_look_s(batch))
+        headers = retry_after(batch_serializers.next_look_s(batch))
         raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", id_, headers=headers)
     members = batch.members.items()
     found = {n: state for n, state in members if state.status is Status.SUCCEEDED}
@@ -99,7 +99,7 @@ def _succeeded(batch: BatchState) -> Mapping[int, State]:
 
 def _shape_of_each(states: Mapping[int, State]) -> tuple[int, int, int, int]:
     """They stack, and are not too much together. Raises ApiError."""
-    shapes = [artefacts.recorded(state).shape for state in states.values()]
+    shapes = [artifacts.recorded(state).shape for state in states.values()]
     first = shapes[0]
     if other := next((shape for shape in shapes if shape != first), None):
         detail = f"their shapes differ ({first}, {other}): the model was changed between"
@@ -116,16 +116,16 @@ def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator
 
     def content(name: str) -> Iterator[bytes]:
         for state in states.values():
-            yield from rows(artefacts.load_arrays(services, state, names=[name])[name])
+            yield from rows(artifacts.load_arrays(services, state, names=[name])[name])
 
     for state in states.values():
-        artefacts.check_outputs(services, state)
+        artifacts.check_outputs(services, state)
     kinds = [_kinds(services, state) for state in states.values()]
     for name, (shape, dtype) in kinds[0].items():
         if all(kind.get(name) == (shape, dtype) for kind in kinds):
             yield Member(name, (len(states), *shape), dtype, content(name))
     yield from _tables(services, states)
-    small = [artefacts.load_arrays(services, each, names=SMALL) for each in states.values()]
+    small = [artifacts.load_arrays(services, each, names=SMALL) for each in states.values()]
     for name in SMALL:
         if all(name in arrays for arrays in small):
             yield Member.of(name, np.stack([arrays[name] for arrays in small]))
@@ -147,7 +147,7 @@ def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[
         return
 
     def table(name: str, state: State) -> NDArray[Any]:
-        found = artefacts.load_arrays(services, state, names=[name])[name]
+        found = artifacts.load_arrays(services, state, names=[name])[name]
         beyond = [(0, max(known) - len(found)), *[(0, 0)] * (found.ndim - 1)]
         return np.pad(found, beyond, constant_values=np.nan if found.dtype.kind == "f" else 0)
 
@@ -156,7 +156,7 @@ def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[
             yield from rows(table(name, state))
 
     yield Member.of("region_counts", np.array(known))
-    names = [set(artefacts.load_arrays(services, each, names=TABLES)) for each in states.values()]
+    names = [set(artifacts.load_arrays(services, each, names=TABLES)) for each in states.values()]
     for name in sorted(set.intersection(*names), key=TABLES.index):
         first = table(name, next(iter(states.values())))
         yield Member(name, (len(states), *first.shape), first.dtype, content(name))
@@ -166,8 +166,8 @@ def _kinds(
     services: ProcessServices, state: State
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and type of each large array there is; of what is by output one is read to find out."""
-    arrays = artefacts.load_arrays(services, state, [0], names=LARGE)
-    K = artefacts.recorded(state).shape[3]
+    arrays = artifacts.load_arrays(services, state, [0], names=LARGE)
+    K = artifacts.recorded(state).shape[3]
     return {
         name: ((*array.shape[:3], K) if name in BY_OUTPUT else array.shape, array.dtype)
         for name, array in arrays.items()

@@ -9,16 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service import render
-from service.api.protocol.errors import ApiError
-from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
-from service.api.results import artefacts
-from service.api.results.artefacts import PNG
+from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
+from service.api.http.problems import ApiError
+from service.api.results import artifacts
+from service.api.results.artifacts import PNG
 from service.api.services import ProcessServices, RequestServices, RequestServicesDep
-from service.contract.answer import Answer
-from service.contract.outcome import Curve
-from service.contract.records import State
-from service.contract.request import Metric
-from service.contract.schema import ErrorCode
+from service.jobs.records import State
+from service.schemas.base import Answer
+from service.schemas.documents import ErrorCode
+from service.schemas.requests import Metric
+from service.schemas.results import Curve
 
 JSON = "application/json"
 CURVES_BYTES, CHART_BYTES = 2**20, 32 * 2**20  # while they are read, while they are drawn
@@ -55,11 +55,11 @@ async def get_faithfulness(
 ) -> Response:
     """The curves of the metrics asked for, each beside that of a random order."""
     state, shown = await _measured(services, explanation_id, query)
-    etag = artefacts.etag_of(state, ("faithfulness", shown))
+    etag = artifacts.etag_of(state, ("faithfulness", shown))
     make = partial(_as_json, services.process, state, shown)
     name = f"{state.id}-faithfulness.json"
     heavy, held = services.process.heavy, CURVES_BYTES
-    return await artefacts.answer(request, make, JSON, name=name, etag=etag, heavy=heavy, held=held)
+    return await artifacts.answer(request, make, JSON, name=name, etag=etag, heavy=heavy, held=held)
 
 
 @router.get(
@@ -73,11 +73,11 @@ async def get_faithfulness_chart(
 ) -> Response:
     """The same curves as a chart."""
     state, shown = await _measured(services, explanation_id, query)
-    etag = artefacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
+    etag = artifacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
     make = partial(_draw, services.process, state, shown)
     name = f"{state.id}-faithfulness.png"
     heavy, held = services.process.heavy, CURVES_BYTES + CHART_BYTES
-    return await artefacts.answer(request, make, PNG, name=name, etag=etag, heavy=heavy, held=held)
+    return await artifacts.answer(request, make, PNG, name=name, etag=etag, heavy=heavy, held=held)
 
 
 async def _measured(
@@ -85,19 +85,19 @@ async def _measured(
 ) -> tuple[State, list[int]]:
     """An explanation that has curves, and the indices of the outputs shown. Raises ApiError."""
     state = await services.catalogue.read(explanation_id)
-    outcome = artefacts.outcome_of(state)
+    outcome = artifacts.outcome_of(state)
     if not outcome.metrics:
         asked = state.order.settings.metrics if state.order else []
         reason = "it was canceled before they were computed" if asked else "none were asked for"
         detail = f"the explanation has no metrics: {reason}"
         raise ApiError(ErrorCode.NO_RESULT, detail, "metrics", asked, list(get_args(Metric)))
-    positions = artefacts.positions(outcome, query.output)
+    positions = artifacts.positions(outcome, query.output)
     return state, [outcome.outputs[position].index for position in positions]
 
 
 def _curves(services: ProcessServices, state: State, shown: list[int]) -> list[Curve]:
     """By metric, as asked for, and within it by output, as shown."""
-    curves = artefacts.load_curves(services, state)
+    curves = artifacts.load_curves(services, state)
     metrics = list(dict.fromkeys(curve.metric for curve in curves))
     return sorted(
         (curve for curve in curves if curve.output in shown),
@@ -112,8 +112,8 @@ def _as_json(services: ProcessServices, state: State, shown: list[int]) -> bytes
 
 def _draw(services: ProcessServices, state: State, shown: list[int]) -> bytes:
     curves = _curves(services, state, shown)
-    names = artefacts.names_of(artefacts.outcome_of(state))
-    with artefacts.reading(services, state, "result"):
+    names = artifacts.names_of(artifacts.outcome_of(state))
+    with artifacts.reading(services, state, "result"):
         drawable = [_drawable(curve, names[curve.output]) for curve in curves]
         return render.faithfulness_chart(drawable)
 

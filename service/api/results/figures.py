@@ -10,14 +10,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from service import render
-from service.api.protocol.errors import ApiError
-from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
-from service.api.results import artefacts
-from service.api.results.artefacts import PNG
+from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
+from service.api.http.problems import ApiError
+from service.api.results import artifacts
+from service.api.results.artifacts import PNG
 from service.api.results.drawing import Look, TrueLabel, draw_figure, held_of_figure
 from service.api.services import ProcessServices, RequestServicesDep
-from service.contract.records import State
-from service.contract.schema import ErrorCode
+from service.jobs.records import State
+from service.schemas.documents import ErrorCode
 
 MOST_PANELS = 400  # outputs, over all pictures
 FIGURE = shows_result(ErrorCode.INVALID_PARAMETER, content=binary(PNG), description="The figure")
@@ -61,21 +61,21 @@ async def figure_of(
     """The figure of explanations that are done, a row each. Raises ApiError."""
     _check(states, query)
     results = [state.result for state in states]
-    etag = artefacts.etag_of(states[0], (request.app.version, results, query))
+    etag = artifacts.etag_of(states[0], (request.app.version, results, query))
     make = partial(_draw, services, states, query)
-    return await artefacts.answer(
+    return await artifacts.answer(
         request,
         make,
         PNG,
         name="figure.png",
         etag=etag,
         heavy=services.heavy,
-        held=held_of_figure([artefacts.recorded(state).shape for state in states], query.width),
+        held=held_of_figure([artifacts.recorded(state).shape for state in states], query.width),
     )
 
 
 def _check(states: Sequence[State], query: FigureLook) -> None:
-    panels = sum(len(artefacts.outcome_of(state).outputs) for state in states)
+    panels = sum(len(artifacts.outcome_of(state).outputs) for state in states)
     if panels > MOST_PANELS:
         detail = f"a figure shows {MOST_PANELS} outputs, over all its pictures"
         bound = {"maximum": MOST_PANELS}
@@ -97,6 +97,6 @@ def _draw(services: ProcessServices, states: Sequence[State], query: FigureLook)
 
 
 def _row(services: ProcessServices, state: State, true_label: str | None) -> render.Row:
-    arrays = artefacts.load_attributions(services, state)
-    scores = [output.score for output in artefacts.outcome_of(state).outputs]
+    arrays = artifacts.load_attributions(services, state)
+    scores = [output.score for output in artifacts.outcome_of(state).outputs]
     return render.Row(arrays, scores, true_label)

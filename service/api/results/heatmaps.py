@@ -12,10 +12,10 @@ from pydantic import Field
 from starlette.responses import Response
 
 from service import render
-from service.api.protocol.errors import ApiError
-from service.api.protocol.responses import IF_NONE_MATCH, binary, shows_result
-from service.api.results import artefacts
-from service.api.results.artefacts import PNG
+from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
+from service.api.http.problems import ApiError
+from service.api.results import artifacts
+from service.api.results.artifacts import PNG
 from service.api.results.drawing import (
     Look,
     Size,
@@ -29,9 +29,9 @@ from service.api.results.drawing import (
     lies_on_photo,
 )
 from service.api.services import ProcessServices, RequestServicesDep
-from service.contract.pictures import PictureError, decode_picture
-from service.contract.records import State
-from service.contract.schema import ErrorCode
+from service.images.decoding import PictureError, decode_picture
+from service.jobs.records import State
+from service.schemas.documents import ErrorCode
 
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 log = structlog.get_logger(__name__)
@@ -76,11 +76,11 @@ async def get_heatmap(
 ) -> Response:
     """The attributions as a PNG: one colour where pixels speak for an output, one where against."""
     state = await services.catalogue.read(explanation_id)
-    shown = artefacts.positions(artefacts.outcome_of(state), query.output)
-    etag = artefacts.etag_of(state, (request.app.version, shown, query))
+    shown = artifacts.positions(artifacts.outcome_of(state), query.output)
+    etag = artifacts.etag_of(state, (request.app.version, shown, query))
     make = partial(_draw, services.process, state, shown, query)
     name = f"{state.id}-{query.style}.png"
-    return await artefacts.answer(
+    return await artifacts.answer(
         request,
         make,
         PNG,
@@ -92,7 +92,7 @@ async def get_heatmap(
 
 
 def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
-    shape = (*artefacts.recorded(state).shape[:3], outputs)
+    shape = (*artifacts.recorded(state).shape[:3], outputs)
     width = query.size if isinstance(query.size, int) else None
     if query.style == "figure":
         return held_of_figure([shape], width)
@@ -107,7 +107,7 @@ def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
 
 def _photo_size(state: State) -> render.Size:
     """Width and height, upright; those of the crop where the record tells no others."""
-    crop = artefacts.outcome_of(state).crop
+    crop = artifacts.outcome_of(state).crop
     image = state.order.image if state.order else None
     return (image.width, image.height) if image else (crop.right, crop.bottom)
 
@@ -125,9 +125,9 @@ def _draw(
 def _subject(
     services: ProcessServices, state: State, shown: Sequence[int], true_label: str | None
 ) -> Subject:
-    outcome = artefacts.outcome_of(state)
+    outcome = artifacts.outcome_of(state)
     return Subject(
-        artefacts.load_attributions(services, state, shown),
+        artifacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         placement=outcome.placement,
@@ -139,7 +139,7 @@ def _subject(
 
 def _photo(services: ProcessServices, state: State) -> NDArray[np.uint8]:
     """The upright upload (H0, W0, 3)."""
-    content = artefacts.load_upload(services, state)
+    content = artifacts.load_upload(services, state)
     try:
         return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
     except PictureError as error:  # such as one that was accepted under a higher limit

@@ -11,16 +11,18 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.protocol.errors import ApiError
-from service.api.protocol.headers import negotiate_form
-from service.api.protocol.responses import IF_NONE_MATCH, shows_result
-from service.api.results import artefacts
-from service.api.results.geometry import box_of, in_upload, measure, point_of
+from service.api.http.conditional import negotiate_form
+from service.api.http.openapi_responses import IF_NONE_MATCH, shows_result
+from service.api.http.problems import ApiError
+from service.api.results import artifacts
+from service.api.results.region_geometry import box_of, in_upload, measure, point_of
 from service.api.services import ProcessServices, RequestServicesDep
-from service.contract.arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
-from service.contract.outcome import Outcome
-from service.contract.records import State
-from service.contract.regions import (
+from service.images.model_view import View
+from service.infra.artifact_store import DamagedArtefact, attributions_key
+from service.infra.result_arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
+from service.jobs.records import State
+from service.schemas.documents import ErrorCode
+from service.schemas.regions import (
     ADDING,
     MOST_NUMBERS,
     MOST_REGIONS,
@@ -29,9 +31,7 @@ from service.contract.regions import (
     Region,
     Regions,
 )
-from service.contract.schema import ErrorCode
-from service.contract.store import DamagedArtefact, attributions_key
-from service.contract.view import View
+from service.schemas.results import Outcome
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv"}
 OFFERED = f"regions come as {' and '.join(MEDIA_TYPES.values())}"
@@ -78,16 +78,16 @@ async def get_regions(
     region and output. The arrays behind it are in the npz of the attributions.
     """
     state = await services.catalogue.read(explanation_id)
-    outcome = artefacts.outcome_of(state)
-    kept = artefacts.positions(outcome, query.output)
+    outcome = artifacts.outcome_of(state)
+    kept = artifacts.positions(outcome, query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
     rows = _count_rows(state, outcome, len(kept))
-    return await artefacts.answer(
+    return await artifacts.answer(
         request,
         partial(_FORMS[form], services.process, state, outcome, kept),
         MEDIA_TYPES[form],
         name=f"{state.id}-regions.{form}",
-        etag=artefacts.etag_of(state, ("regions", request.app.version, form, kept)),
+        etag=artifacts.etag_of(state, ("regions", request.app.version, form, kept)),
         heavy=services.process.heavy,
         held=rows * ROW_BYTES + 2**20,
     )
@@ -142,8 +142,8 @@ def _regions(
 ) -> list[Region]:
     """By number. Raises ApiError, StoreError."""
     names = (*REGIONS, *ERRORS_OF_REGIONS)
-    arrays = artefacts.load_arrays(services, state, kept, names=names)
-    with artefacts.reading(services, state, "result"):
+    arrays = artifacts.load_arrays(services, state, kept, names=names)
+    with artifacts.reading(services, state, "result"):
         if not all(name in arrays for name in REGIONS):
             key = attributions_key(state.id, str(state.result))
             raise DamagedArtefact(f"{key!r} has no regions, which its record counts")

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
 from worker.engine.backends.jax_painting import Painter, Portion
-from worker.engine.coalitions import Shape
 from worker.engine.errors import PredictorError
-from worker.engine.physical import buckets
+from worker.engine.game.coalitions import Shape
 from worker.engine.predictor import check_pictures
+from worker.engine.scoring.batch_size import buckets
 
 Weights = Any  # a tree of arrays
 Model = Callable[[Weights, jax.Array], Any]

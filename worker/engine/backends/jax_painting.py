@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.arrays import Indices, Mask
-from worker.engine.boxes import BoxCoalitions
-from worker.engine.coalitions import Coalitions
-from worker.engine.maskers import Filling
-from worker.engine.players import PlayerCoalitions
+from worker.engine.game.coalitions import Coalitions
+from worker.engine.game.image_tree import BoxCoalitions
+from worker.engine.game.players import PlayerCoalitions
+from worker.engine.masking.maskers import Filling
 
 FEWEST_BOXES = 32  # more than a coalition of the image tree has in pictures of up to 2^13 a side
 FEWEST_PLAYERS = 64

@@ -14,10 +14,10 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino  # noqa: E402
 
 from worker.engine.arrays import Pictures  # noqa: E402
-from worker.engine.cores import CORES  # noqa: E402
 from worker.engine.errors import PredictorError  # noqa: E402
-from worker.engine.physical import MOST_SHARES, group, physical_batch  # noqa: E402
 from worker.engine.predictor import check_pictures  # noqa: E402
+from worker.engine.scoring.batch_size import MOST_SHARES, group, physical_batch  # noqa: E402
+from worker.engine.scoring.cpu_count import CORES  # noqa: E402
 
 HINTS = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
 

@@ -14,11 +14,11 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from worker.engine.arrays import Pictures
 from worker.engine.backends.folding import fold
-from worker.engine.coalitions import Shape
-from worker.engine.cores import CORES
 from worker.engine.errors import PredictorError
-from worker.engine.physical import physical_batch, shares
+from worker.engine.game.coalitions import Shape
 from worker.engine.predictor import check_pictures
+from worker.engine.scoring.batch_size import physical_batch, shares
+from worker.engine.scoring.cpu_count import CORES
 
 Tensor = Any  # TensorFlow has no complete types
 Model = Callable[..., Tensor]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from worker.models.causes import HOLDS_CODE
+from worker.models.error_causes import HOLDS_CODE
 from worker.models.errors import ModelUnavailable
 from worker.models.keras2.layers import (
     PACKAGE,

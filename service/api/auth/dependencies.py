@@ -1,0 +1,87 @@
+"""Who may ask what: every request has a key, but those to the open routes that app.py names."""
+
+from dataclasses import dataclass
+
+import structlog
+from fastapi import Request
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from service.api.auth.failed_attempts import WrongKeys
+from service.api.auth.key_store import Keyring
+from service.api.auth.keys import Scope
+from service.api.auth.principal import OPERATOR, Caller
+from service.api.auth.rate_limit import RateLimit
+from service.api.http.problems import ApiError
+from service.schemas.documents import ErrorCode
+
+_SAME = "A key of the server; a server without keys, on loopback, takes none"
+_BEARER = HTTPBearer(scheme_name="bearer", description=_SAME, auto_error=False)
+_HEADER = APIKeyHeader(name="X-API-Key", scheme_name="api_key", description=_SAME, auto_error=False)
+
+
+SCHEMES = (_BEARER, _HEADER)  # description.py tells of them
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Lets in whoever has a key, so often; all where there are no keys.
+
+    `admit` and `admit_admin` are dependencies of routers.
+    """
+
+    keyring: Keyring | None
+    rate_limit: RateLimit | None
+    wrong_keys: WrongKeys | None
+
+    async def admit(self, request: Request) -> None:
+        """Let in who may; then `request.state.caller` says who asks.
+
+        Raises ApiError unauthorized, rate_limited, forbidden, and RedisError.
+        """
+        caller = await self._recognise(request)
+        if caller.name is not None and self.rate_limit:
+            request.state.headers = await self.rate_limit.count(caller.name)
+        _demand(caller, Scope.READ if request.method == "GET" else Scope.EXPLAIN)
+        request.state.caller = caller
+
+    async def admit_admin(self, request: Request) -> None:
+        """Not counted: counting takes Redis, and who watches wants answers while it is away."""
+        _demand(await self._recognise(request), Scope.ADMIN)
+
+    async def _recognise(self, request: Request) -> Caller:
+        """Who asks; the request's log line names them.
+
+        The schemes are called here, as FastAPI would solve a dependency for each at every request.
+        Raises ApiError unauthorized, rate_limited, bad_request.
+        """
+        bearer, header = await _BEARER(request), await _HEADER(request)
+        tokens = {token for token in (bearer and bearer.credentials, header) if token}
+        if len(tokens) > 1:
+            detail = "Authorization and X-API-Key hold different keys; one is enough"
+            raise ApiError(ErrorCode.BAD_REQUEST, detail, "X-API-Key")
+        host = request.client.host if request.client else None
+        caller = await self._caller_of(next(iter(tokens), None), host)
+        if caller.name is not None:
+            structlog.contextvars.bind_contextvars(key=caller.name)
+        return caller
+
+    async def _caller_of(self, token: str | None, host: str | None) -> Caller:
+        """Raises ApiError unauthorized or rate_limited, which do not repeat what was sent."""
+        if self.keyring is None:
+            return OPERATOR
+        caller = self.keyring.caller_of(token) if token else None
+        if caller is None:
+            if token and self.wrong_keys:
+                await self.wrong_keys.count(host)
+            said = "this is no key of this server" if token else "there is no key"
+            accepted = ["Authorization: Bearer KEY", "X-API-Key: KEY"]
+            headers = {"WWW-Authenticate": "Bearer"}
+            raise ApiError(ErrorCode.UNAUTHORIZED, said, "Authorization", None, accepted, headers)
+        return caller
+
+
+def _demand(caller: Caller, scope: Scope) -> None:
+    """Raises ApiError forbidden."""
+    if not caller.may(scope):
+        detail = f"this takes a key with the scope {scope}"
+        raise ApiError(ErrorCode.FORBIDDEN, detail, None, sorted(caller.scopes), [scope])

@@ -1,0 +1,74 @@
+"""How many wrong keys an address may send, over all API processes."""
+
+import time
+from ipaddress import IPv6Address, ip_address
+from typing import Self
+
+import redis
+import redis.asyncio
+import structlog
+from limits import RateLimitItem, parse
+
+from service.api.auth.rate_limit import OFF, sliding_window
+from service.api.http.problems import ApiError, retry_after
+from service.schemas.documents import ErrorCode
+
+MOST_REMEMBERED = 10_000  # addresses
+log = structlog.get_logger(__name__)
+
+
+class WrongKeys:
+    """Refuses further wrong keys of an address; a right one is never refused for them.
+
+    So nobody is locked out by others behind the same address. That guessing is hopeless is due to
+    the keys, which are 256 random bits; the limit makes it seen, and cheap. What is refused is
+    remembered in this process, so that a flood of wrong keys costs Redis nothing.
+    """
+
+    def __init__(self, item: RateLimitItem, connection: redis.asyncio.Redis) -> None:
+        self._item = item
+        self._limiter = sliding_window(connection)
+        self._refused_until: dict[str, float] = {}  # by address, in monotonic seconds
+
+    @classmethod
+    def of(cls, text: str, connection: redis.asyncio.Redis) -> Self | None:
+        """As the settings have it; None where there is to be no limit."""
+        return None if text == OFF else cls(parse(text), connection)
+
+    async def count(self, host: str | None) -> None:
+        """Count a wrong key from this address. Raises ApiError rate_limited."""
+        address = counted_address(host)
+        if time.monotonic() < self._refused_until.get(address, 0):
+            raise self._too_many(address)
+        try:
+            within = await self._limiter.hit(self._item, "wrong-keys", address)
+        except redis.RedisError as error:  # the key stays wrong
+            log.warning("wrong keys are not counted", reason=type(error).__name__)
+            return
+        if not within:
+            if len(self._refused_until) >= MOST_REMEMBERED:
+                self._refused_until.clear()  # Redis still knows
+            self._refused_until[address] = time.monotonic() + self._item.get_expiry()
+            log.warning("too many wrong keys", address=address, limit=str(self._item))
+            raise self._too_many(address)
+
+    def _too_many(self, address: str) -> ApiError:
+        detail = f"too many wrong keys came from {address}; a right one is let in at any time"
+        headers = retry_after(self._item.get_expiry())
+        return ApiError(ErrorCode.RATE_LIMITED, detail, accepted=str(self._item), headers=headers)
+
+
+def counted_address(host: str | None) -> str:
+    """An IPv4 address, or the /64 of an IPv6 one, all of which one client has; `unknown` without.
+
+    Where a socket takes both, IPv4 comes as ::ffff:192.0.2.7.
+    """
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return f"{IPv6Address(int(address) >> 64 << 64)}/64"
+        address = address.ipv4_mapped
+    return str(address)

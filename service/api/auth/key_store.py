@@ -1,0 +1,53 @@
+"""The keys as their file has them now: they change without a restart."""
+
+from pathlib import Path
+
+import structlog
+
+from service.api.auth.keys import Key, find_key
+from service.api.auth.keys_file import KeysError, read_keys
+from service.api.auth.principal import Caller
+
+Signature = tuple[int, ...]  # changes with the file
+log = structlog.get_logger(__name__)
+
+
+class Keyring:
+    """Looks at the file before each answer, which costs microseconds, and reads it if it changed.
+
+    A file that is broken, or gone, leaves the keys as they were.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises KeysError, also where the file has no key."""
+        self._path = path
+        self._seen = _signature(path)
+        self._keys: tuple[Key, ...] = read_keys(path)
+        if not self._keys:
+            raise KeysError(f"the keys file {path} has no key; make one: `shapshot keys add NAME`")
+
+    def caller_of(self, token: str) -> Caller | None:
+        self._follow()
+        key = find_key(self._keys, token)
+        return Caller(key.name, key.may) if key else None
+
+    def _follow(self) -> None:
+        seen = _signature(self._path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._keys = read_keys(self._path)
+        except KeysError as error:
+            log.error("the keys read before still hold", reason=str(error))
+        else:
+            log.info("keys read anew", keys=len(self._keys))
+
+
+def _signature(path: Path) -> Signature | None:
+    """None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

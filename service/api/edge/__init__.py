@@ -1,1 +1,0 @@
-"""Around every request: its connection and body, who asks and how often, headers and counts."""

@@ -1,0 +1,88 @@
+"""The headers that steer an answer (Prefer, If-None-Match, Accept), and those of a document."""
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from fastapi import Request
+from starlette.responses import Response
+
+from service.api.http.problems import ApiError, retry_after
+from service.schemas.documents import ErrorCode
+
+LONGEST_WAIT_S = 60
+
+_WAIT = re.compile(r'\s*wait\s*=\s*"?(\d{1,9})"?\s*(;.*)?', re.IGNORECASE)
+
+
+class Caching(StrEnum):
+    """What a request's `Cache-Control` asks for."""
+
+    USE = ""
+    RENEW = "no-cache"  # compute anew
+    AVOID = "no-store"  # compute anew, and give the result to nobody else
+
+    @classmethod
+    def of(cls, request: Request) -> "Caching":
+        said = ",".join(request.headers.getlist("cache-control")).lower().split(",")
+        directives = {directive.strip() for directive in said}
+        return next((each for each in (cls.AVOID, cls.RENEW) if each in directives), cls.USE)
+
+
+def preferred_wait(request: Request) -> int | None:
+    """Seconds of `Prefer: wait=N`, at most LONGEST_WAIT_S; a preference not understood is none."""
+    for preferences in request.headers.getlist("prefer"):
+        for match in filter(None, map(_WAIT.fullmatch, preferences.split(","))):
+            return min(int(match[1]), LONGEST_WAIT_S)
+    return None
+
+
+def document_response(
+    content: str, etag: str, again_s: int | None, status_code: int = 200
+) -> Response:
+    """A JSON document of one version; again_s: when it is worth asking again, if it is."""
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if again_s is not None:
+        headers |= retry_after(again_s)
+    return Response(content, status_code, headers, "application/json")
+
+
+def not_modified(request: Request, etag: str) -> Response | None:
+    """The 304 where the client has this version already."""
+    known = request.headers.get("if-none-match", "")
+    opaque = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+    if opaque & {etag.removeprefix("W/"), "*"}:
+        return Response(status_code=304, headers={"ETag": etag})
+    return None
+
+
+def negotiate(accept: str, offered: Sequence[str]) -> str | None:
+    """The offered media type liked best, the first of equals; None where none is liked."""
+    ranges = [_range(part) for part in (accept or "*/*").split(",")]
+    rated = [(_quality(media_type, ranges), media_type) for media_type in offered]
+    quality, best = max(rated, key=lambda pair: pair[0])
+    return best if quality > 0 else None
+
+
+def negotiate_form(request: Request, media_types: Mapping[str, str], refusal: str) -> str:
+    """The form liked best, of those with these media types. Raises ApiError not_acceptable."""
+    accept, offered = request.headers.get("accept", ""), list(media_types.values())
+    chosen = negotiate(accept, offered)
+    if chosen is None:
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, refusal, "Accept", accept, offered)
+    return next(form for form, media_type in media_types.items() if media_type == chosen)
+
+
+def _range(text: str) -> tuple[str, float]:
+    media_range, *parameters = (part.strip().lower() for part in text.split(";"))
+    quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+    return media_range, float(quality) if re.fullmatch(r"[01](\.\d*)?", quality) else 0.0
+
+
+def _quality(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
+    """Of the most specific range that covers the type."""
+    for pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        for media_range, quality in ranges:
+            if media_range == pattern:
+                return quality
+    return 0.0

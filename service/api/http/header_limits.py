@@ -1,0 +1,52 @@
+"""The head of a request: how long it may be, and that it says in one way where the body ends."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.http.problems import ApiError, problem_response
+from service.schemas.documents import ErrorCode
+
+LONGEST_ADDRESS = 8192  # bytes of path and query
+MOST_OF_HEADERS = 16_384  # bytes, names and values
+
+
+class SoundHeads:
+    """Refuses heads that the server lets pass and nobody needs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = _unsound(scope) if scope["type"] == "http" else None
+        await (problem_response(refused) if refused else self._app)(scope, receive, send)
+
+
+def _unsound(scope: Scope) -> ApiError | None:
+    address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    if address > LONGEST_ADDRESS:
+        return uri_too_long(address)
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    if headers > MOST_OF_HEADERS:
+        return headers_too_large(headers)
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        return _two_ends()
+    return None
+
+
+def _two_ends() -> ApiError:
+    """A proxy before us may believe the other header, and take what follows for a request."""
+    detail = "Content-Length and Transfer-Encoding both say where the body ends; send one of them"
+    return ApiError(
+        ErrorCode.BAD_REQUEST, detail, "Transfer-Encoding", headers={"Connection": "close"}
+    )
+
+
+def uri_too_long(received: int) -> ApiError:
+    detail = f"path and query may have {LONGEST_ADDRESS} bytes"
+    accepted = {"maximum": LONGEST_ADDRESS}
+    return ApiError(ErrorCode.URI_TOO_LONG, detail, "path", received, accepted)
+
+
+def headers_too_large(received: int) -> ApiError:
+    detail = f"headers may have {MOST_OF_HEADERS} bytes together"
+    accepted = {"maximum": MOST_OF_HEADERS}
+    return ApiError(ErrorCode.HEADERS_TOO_LARGE, detail, "headers", received, accepted)

@@ -1,0 +1,87 @@
+"""Calls that hold whole pictures or arrays: in threads of their own, of so many bytes together."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition
+from typing import TypeVar
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from service.api.http.problems import ApiError, retry_after
+from service.schemas.documents import ErrorCode
+
+CALLS_AT_ONCE = 8  # more would only share the cores
+PATIENCE_S = 20  # of a call with its turn, and then with its memory
+
+T = TypeVar("T")
+
+
+class Heavy:
+    """Gives calls a thread, and memory in it, in the order of their coming.
+
+    most: bytes, which each call counts before it takes them. A call that would take more than that
+    runs when no other holds any. Whoever waits too long is told that the server is busy.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._line: deque[object] = deque()
+        self._changed = Condition()
+        self._turns = CapacityLimiter(CALLS_AT_ONCE)
+        self._threads = CapacityLimiter(math.inf)
+
+    async def run(self, work: Callable[[], T], *, held: int = 0) -> T:
+        """Do it in a thread; it may call `holding` where `held` says nothing. Raises ApiError."""
+        turn = object()
+        try:
+            self._turns.acquire_on_behalf_of_nowait(turn)
+        except anyio.WouldBlock:
+            await self._wait_for(turn)
+        try:
+            return await to_thread.run_sync(self._within, work, held, limiter=self._threads)
+        finally:
+            self._turns.release_on_behalf_of(turn)
+
+    async def _wait_for(self, turn: object) -> None:
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                await self._turns.acquire_on_behalf_of(turn)
+        except TimeoutError:
+            raise _busy() from None
+
+    def _within(self, work: Callable[[], T], held: int) -> T:
+        if not held:
+            return work()
+        with self.holding(held):
+            return work()
+
+    @contextmanager
+    def holding(self, count: int) -> Iterator[None]:
+        """Hold so many bytes; never twice at once in a call. Blocking. Raises ApiError."""
+        count, place = min(count, self._most), object()
+        with self._changed:
+            self._line.append(place)
+            found = self._changed.wait_for(lambda: self._is_turn(place, count), PATIENCE_S)
+            self._line.remove(place)
+            self._held += count if found else 0
+            self._changed.notify_all()
+        if not found:
+            raise _busy()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= count
+                self._changed.notify_all()
+
+    def _is_turn(self, place: object, count: int) -> bool:
+        return self._line[0] is place and self._held + count <= self._most
+
+
+def _busy() -> ApiError:
+    detail = "too many large pictures are being read or drawn at this moment; ask again soon"
+    return ApiError(ErrorCode.BUSY, detail, headers=retry_after())

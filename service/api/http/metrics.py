@@ -1,0 +1,62 @@
+"""What one API process counts of itself.
+
+Label values are few and known before: templates of routes, never paths; codes, never messages.
+"""
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from starlette.routing import Mount, Route
+from starlette.types import Scope
+
+from service.api.http.conditional import preferred_wait
+from service.api.http.problems import HTTP_METHODS
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of buckets
+KNOWN_METHODS = frozenset({*HTTP_METHODS, "HEAD", "OPTIONS"})
+UNMATCHED = "unmatched"  # the route of a path that there is not
+
+
+class Metrics:
+    """The counts of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.in_progress = Gauge(
+            "shapshot_http_requests_in_progress",
+            "Requests that are being answered, streams included",
+            registry=self.registry,
+        )
+        self._requests = Histogram(
+            "shapshot_http_request_duration_seconds",
+            "Seconds until an answer began; waits: the client preferred to wait for a result",
+            ["route", "method", "status", "waits"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._problems = Counter(
+            "shapshot_problems",
+            "Answers that were a problem, by its code",
+            ["code"],
+            registry=self.registry,
+        )
+
+        self.damaged = Counter(
+            "shapshot_damaged_artefacts",
+            "Reads that found an artefact which is not what was written",
+            registry=self.registry,
+        )
+
+    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count an answer that began after so many seconds."""
+        method = scope["method"] if scope["method"] in KNOWN_METHODS else "OTHER"
+        waits = "no" if preferred_wait(Request(scope)) is None else "yes"
+        self._requests.labels(route_of(scope), method, str(status), waits).observe(seconds)
+        if problem := scope.get("problem"):
+            self._problems.labels(problem).inc()
+
+
+def route_of(scope: Scope) -> str:
+    """The template of a request's path, as in `/v1/explanations/{explanation_id}`."""
+    route = scope.get("route")
+    return route.path if isinstance(route, Route | Mount) else UNMATCHED

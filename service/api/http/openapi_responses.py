@@ -1,0 +1,114 @@
+"""How OpenAPI describes answers: problems by status, headers, pictures."""
+
+from itertools import groupby
+from typing import Any
+
+from service.api.http.problems import PROBLEM, STATUSES, ApiError, problem_of
+from service.schemas.documents import ErrorCode
+
+Responses = dict[int | str, dict[str, Any]]
+
+_EVERYWHERE = (
+    ErrorCode.BAD_REQUEST,
+    ErrorCode.URI_TOO_LONG,
+    ErrorCode.MISDIRECTED_REQUEST,
+    ErrorCode.HEADERS_TOO_LARGE,
+    ErrorCode.INTERNAL,
+    ErrorCode.REDIS_UNAVAILABLE,
+)
+_GUARDED = (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED)
+_OF_RESULTS = (
+    ErrorCode.NOT_FOUND,
+    ErrorCode.GONE,
+    ErrorCode.NO_RESULT,
+    ErrorCode.NOT_FINISHED,
+    ErrorCode.BUSY,
+    ErrorCode.STORE_UNAVAILABLE,
+)
+_WAITING = "Seconds after which it is worth asking again"
+
+RETRY_AFTER = {"Retry-After": {"description": _WAITING, "schema": {"type": "integer"}}}
+_RATE_LIMIT = {
+    f"RateLimit-{name}": {"description": description, "schema": {"type": "integer"}}
+    for name, description in {
+        "Limit": "Requests that the name of the key may make in a window",
+        "Remaining": "How many are left",
+        "Reset": "Seconds until the window has passed",
+    }.items()
+}
+_CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+_HEADERS = {401: _CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | _RATE_LIMIT, 503: RETRY_AFTER}
+ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
+APPLIED = {
+    "Preference-Applied": {
+        "description": "`wait=N`, where the request preferred to wait",
+        "schema": {"type": "string"},
+    }
+}
+_NOT_MODIFIED: Responses = {
+    304: {"description": "Not modified since If-None-Match", "headers": ETAG}
+}
+PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=N`: answer when it is done, or after N seconds (at most 60)",
+    "schema": {"type": "string", "pattern": r"wait=\d+"},
+    "example": "wait=30",
+}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "An ETag: answer 304 while it still stands",
+    "schema": {"type": "string"},
+}
+
+
+def problems(*codes: ErrorCode, guarded: bool = True) -> Responses:
+    """The problems an endpoint may answer with, beside those of every one and of guarded ones."""
+
+    def status(code: ErrorCode) -> int:
+        return STATUSES[code][0]
+
+    all_codes = {*codes, *_EVERYWHERE, *(_GUARDED if guarded else ())}
+    groups = groupby(sorted(all_codes, key=lambda code: (status(code), code)), status)
+    return {number: _problem(list(group)) for number, group in groups}
+
+
+def _problem(codes: list[ErrorCode]) -> dict[str, Any]:
+    names = " or ".join(f"`{code.value}`" for code in codes)
+    headers = _HEADERS.get(STATUSES[codes[0]][0])
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {code.value: {"value": problem_example(code)} for code in codes},
+    }
+    return {
+        "description": f"Problem {names}",
+        "content": {PROBLEM: content},
+        **({"headers": headers} if headers else {}),
+    }
+
+
+def problem_example(code: ErrorCode) -> dict[str, Any]:
+    return problem_of(ApiError(code, "What was wrong, in words")).model_dump()
+
+
+def binary(*media_types: str) -> dict[str, Any]:
+    """`content` of an answer that is a file."""
+    schema = {"type": "string", "format": "binary"}
+    return {media_type: {"schema": schema} for media_type in media_types}
+
+
+def shows_result(*codes: ErrorCode, **shown: Any) -> Responses:
+    """An answer that shows what was found, described so; the problems of all such, and these."""
+    return {
+        200: {"headers": ETAG, **shown},
+        **_NOT_MODIFIED,
+        **problems(*_OF_RESULTS, *codes),
+    }
+
+
+LOOK: Responses = {  # at what may not be done
+    200: {"headers": ETAG | RETRY_AFTER | APPLIED},
+    **_NOT_MODIFIED,
+    **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+}

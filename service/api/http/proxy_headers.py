@@ -1,0 +1,62 @@
+"""A proxy before the API: which client it speaks for, and under which path it shows the API.
+
+One rule for all that it says in X-Forwarded-For, -Proto and -Prefix: it is believed where the
+connection comes from a trusted address, and not read where it comes from any other.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Scope
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from service.api.http.problems import ApiError, problem_response
+from service.infra.root_path import checked_root_path
+from service.infra.settings import Network
+from service.schemas.documents import ErrorCode
+
+FORWARDED_PREFIX = "X-Forwarded-Prefix"
+
+
+class BehindProxy(ProxyHeadersMiddleware):
+    """Writes client and scheme (as uvicorn does) and the root path into the scope of a request.
+
+    As ASGI has it, `path` then begins with `root_path`: a proxy may strip it or pass it on.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[Network], root_path: str) -> None:
+        """root_path: the one of every request; empty: what a trusted proxy says."""
+        as_uvicorn_has_it: Any = app
+        super().__init__(as_uvicorn_has_it, [str(network) for network in trusted])
+        self._root_path = root_path
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            try:
+                _place(scope, self._root_path or self._forwarded_prefix(scope))
+            except ApiError as error:
+                await problem_response(error)(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    def _forwarded_prefix(self, scope: Scope) -> str:
+        """What a trusted proxy says; empty where there is nothing. Raises ApiError bad_request."""
+        told = ", ".join(Headers(scope=scope).getlist(FORWARDED_PREFIX))
+        client = scope.get("client")
+        if not told or client is None or client[0] not in self.trusted_hosts:
+            return ""
+        try:
+            return checked_root_path(told.removesuffix("/"))
+        except ValueError as error:
+            raise ApiError(ErrorCode.BAD_REQUEST, str(error), FORWARDED_PREFIX, told) from None
+
+
+def _place(scope: Scope, root_path: str) -> None:
+    """Put what is asked for under the root path, if it is not there already."""
+    scope["root_path"] = root_path
+    path, raw_path = scope["path"], scope.get("raw_path") or b""
+    if root_path and path == root_path:
+        scope["path"], scope["raw_path"] = f"{path}/", raw_path + b"/"
+    elif not path.startswith(f"{root_path}/"):
+        scope["path"], scope["raw_path"] = root_path + path, root_path.encode() + raw_path

@@ -1,1 +1,0 @@
-"""From the request that asks for explanations to their jobs in the queue."""

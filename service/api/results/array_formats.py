@@ -1,0 +1,128 @@
+"""Arrays as npy, npz and JSON, written piece by piece: what is not yet written is not yet read.
+
+npy: NEP 1, https://numpy.org/neps/nep-0001-npy-format.html.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import to_json
+
+from service.api.http.send_in_pieces import PIECE
+
+NUMBERS_AT_ONCE = 20_000  # of JSON: some milliseconds, in which Python does nothing else
+FAST = 1  # of zlib's levels: attributions hardly get smaller by more
+
+
+@dataclass(frozen=True)
+class Member:
+    """An array of an npz: what it is, and its bytes from first to last."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    content: Iterable[bytes]
+    fortran_order: bool = False
+
+    @classmethod
+    def of(cls, name: str, array: NDArray[Any]) -> "Member":
+        """Of an array in memory."""
+        return cls(name, array.shape, array.dtype, rows(array))
+
+
+def npy(
+    shape: tuple[int, ...], outputs: Iterable[NDArray[np.float32]]
+) -> tuple[int, Iterator[bytes]]:
+    """The length and the bytes of values (H, W, C, K) float32, given by output, (H, W, C)."""
+    dtype = np.dtype(np.float32)
+    head = _head(shape, dtype, fortran_order=True)
+    return len(head) + prod(shape) * dtype.itemsize, _after(head, in_fortran_order(outputs))
+
+
+def npz(members: Iterable[Member]) -> Iterator[bytes]:
+    """A zip of these arrays."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=FAST) as archive:  # type: ignore[call-overload]
+        for member in members:
+            head = _head(member.shape, member.dtype, fortran_order=member.fortran_order)
+            size = len(head) + prod(member.shape) * member.dtype.itemsize
+            large = 1.05 * size > zipfile.ZIP64_LIMIT
+            with archive.open(f"{member.name}.npy", "w", force_zip64=large) as file:
+                for part in _after(head, member.content):
+                    file.write(part)
+                    yield sink.taken()
+    yield sink.taken()
+
+
+def json_document(fields: dict[str, Any]) -> Iterator[bytes]:
+    """An object of these fields in one line; arrays become nested lists."""
+    for number, (name, value) in enumerate(fields.items()):
+        yield (b"," if number else b"{") + to_json(name) + b":"
+        yield from nested(value) if isinstance(value, np.ndarray) else [to_json(value)]
+    yield b"}"
+
+
+def nested(array: NDArray[Any]) -> Iterator[bytes]:
+    """JSON of nested lists."""
+    if array.size <= NUMBERS_AT_ONCE or array.ndim == 1:
+        yield to_json(array.tolist())
+        return
+    for number, part in enumerate(array):
+        yield b"," if number else b"["
+        yield from nested(part)
+    yield b"]"
+
+
+def in_fortran_order(outputs: Iterable[NDArray[Any]]) -> Iterator[bytes]:
+    """Bytes of an array (H, W, C, K) in Fortran order, of its outputs (H, W, C)."""
+    return (output.tobytes(order="F") for output in outputs)
+
+
+def rows(array: NDArray[Any]) -> Iterator[bytes]:
+    """Bytes in C order, some rows at a time, whatever its order in memory."""
+    if array.ndim == 0 or array.nbytes <= PIECE:
+        yield array.tobytes()
+        return
+    step = max(1, PIECE * len(array) // array.nbytes)
+    for start in range(0, len(array), step):
+        yield array[start : start + step].tobytes()
+
+
+def _after(head: bytes, content: Iterable[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from content
+
+
+def _head(shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran_order: bool) -> bytes:
+    head = io.BytesIO()
+    described = {
+        "shape": shape,
+        "fortran_order": fortran_order,
+        "descr": np.lib.format.dtype_to_descr(dtype),
+    }
+    np.lib.format.write_array_header_1_0(head, described)
+    return head.getvalue()
+
+
+class _Sink:
+    """A file that is written from front to back and read at once."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def write(self, content: bytes) -> int:
+        self._written += content
+        return len(content)
+
+    def flush(self) -> None:
+        """Nothing is kept elsewhere."""
+
+    def taken(self) -> bytes:
+        taken, self._written = bytes(self._written), bytearray()
+        return taken

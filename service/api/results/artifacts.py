@@ -1,0 +1,249 @@
+"""What arrays, curves and pictures share: is there a result, of which outputs, how is it sent."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from math import prod
+
+import numpy as np
+from fastapi import Request
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from service import render
+from service.api.http.conditional import not_modified
+from service.api.http.heavy_calls import Heavy
+from service.api.http.problems import ApiError, retry_after
+from service.api.results.streaming import Open, Stream
+from service.api.services import ProcessServices
+from service.api.state import serializers
+from service.api.submission.result_cache import note_missing
+from service.infra import result_arrays
+from service.infra.artifact_store import (
+    DamagedArtefact,
+    MissingArtefact,
+    attributions_key,
+    faithfulness_key,
+    image_key,
+)
+from service.infra.artifacts import Artefact, Artefacts, read_in_chunks, read_whole
+from service.infra.result_arrays import Arrays
+from service.jobs.records import State
+from service.schemas.documents import ErrorCode
+from service.schemas.results import Curve, Faithfulness, Outcome
+
+PNG = "image/png"
+OUTPUTS_BYTES = 2**20  # of arrays of outputs that are read at a time
+FRESH_S = 86400  # a result never changes; it may go with its explanation
+
+
+def outcome_of(state: State) -> Outcome:
+    """The outcome whose arrays are stored. Raises ApiError not_finished, no_result."""
+    if not state.status.done:
+        detail = f"the explanation is {state.status.value}; there is a result when it is done"
+        headers = retry_after(serializers.next_look_s(state))
+        raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", state.id, headers=headers)
+    if state.outcome is None or state.result is None:
+        reason = state.error.detail if state.error else "nothing had been computed by then"
+        detail = f"the explanation is {state.status.value} and has no result: {reason}"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
+    return state.outcome
+
+
+def positions(outcome: Outcome, wanted: Sequence[str]) -> list[int]:
+    """Where the outputs, by index or label, stand among those explained; all for none wanted."""
+    chosen = [_position(outcome, name) for name in wanted]
+    return list(dict.fromkeys(chosen)) or list(range(len(outcome.outputs)))
+
+
+def _position(outcome: Outcome, name: str) -> int:
+    indices = [str(output.index) for output in outcome.outputs]
+    labels = [output.label for output in outcome.outputs]
+    if name in indices:
+        return indices.index(name)
+    if labels.count(name) == 1:
+        return labels.index(name)
+    what = "names several outputs" if name in labels else "is not among the outputs explained"
+    explained = [{"index": each.index, "label": each.label} for each in outcome.outputs]
+    detail = f"output {name[:100]!r} {what}"
+    raise ApiError(ErrorCode.UNKNOWN_OUTPUT, detail, "output", name, explained)
+
+
+def load_arrays(
+    services: ProcessServices,
+    state: State,
+    outputs: Sequence[int] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Arrays:
+    """The arrays of these outputs, by position; None: of all. names: only these, if known.
+
+    Only what is asked for is read. Blocking. Raises ApiError, StoreError.
+    """
+    key, stored = attributions_key(state.id, str(state.result)), recorded(state)
+    told = [(output.index, output.label) for output in outcome_of(state).outputs]
+    with reading(services, state, "result"):
+        return result_arrays.load_arrays(services.store, key, stored, told, outputs, names=names)
+
+
+def check_outputs(services: ProcessServices, state: State) -> None:
+    """Look whether the arrays are of the outputs that the record names, before any is sent.
+
+    Blocking. Raises ApiError, StoreError.
+    """
+    load_arrays(services, state, names=result_arrays.OF_RECORD)
+
+
+def by_output(
+    services: ProcessServices, state: State, outputs: Sequence[int], name: str
+) -> Iterator[NDArray[np.float32]]:
+    """One array's (H, W, C) of each of these outputs in turn, few of which are read at a time.
+
+    Blocking. Raises ApiError, StoreError.
+    """
+    at_once = max(1, OUTPUTS_BYTES // (4 * prod(recorded(state).shape[:3])))
+    for start in range(0, len(outputs), at_once):
+        some = load_arrays(services, state, outputs[start : start + at_once], names=[name])[name]
+        yield from (some[..., k] for k in range(some.shape[3]))
+
+
+def load_attributions(
+    services: ProcessServices, state: State, outputs: Sequence[int] | None = None
+) -> render.Attributions:
+    """What is drawn of these outputs, by position; None: of all. As load_arrays."""
+    with reading(services, state, "result"):
+        arrays = load_arrays(services, state, outputs, names=render.NAMES)
+        names = names_of(outcome_of(state))  # among all outputs, of which these are some
+        shown = [names[int(index)] for index in arrays["output_indices"]]
+        return render.attributions_of(arrays | {"output_names": np.array(shown)})
+
+
+def names_of(outcome: Outcome) -> dict[int, str]:
+    """What each output is called in drawings, by its index."""
+    labels = [output.label for output in outcome.outputs]
+    indices = [output.index for output in outcome.outputs]
+    return dict(zip(indices, render.told_apart(labels, indices), strict=True))
+
+
+def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[bytes]]:
+    """The npz as the worker stored it: its size in bytes, and its content in chunks.
+
+    The stored bytes are compared before this returns. Blocking, as each chunk is. Raises ApiError,
+    StoreError; the chunks raise StoreError.
+    """
+    check_outputs(services, state)
+    key, npz = attributions_key(state.id, str(state.result)), recorded(state).attributions
+    with reading(services, state, "result"):
+        chunks = read_in_chunks(services.store, key, npz)
+        first = next(chunks)
+    return npz.size, chain([first], chunks)
+
+
+def load_curves(services: ProcessServices, state: State) -> list[Curve]:
+    """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
+    of_curves = recorded(state).faithfulness
+    with reading(services, state, "result"):
+        key = faithfulness_key(state.id, str(state.result))
+        if of_curves is None:
+            raise MissingArtefact(f"nothing was stored as {key!r}")
+        stored = read_whole(services.store, key, of_curves)
+        try:
+            curves = Faithfulness.model_validate_json(stored).curves
+        except ValidationError as error:
+            raise DamagedArtefact(f"{key!r} holds no curves") from error
+        areas = [each.model_dump(exclude={"x", "y", "baseline"}) for each in curves]
+        if areas != [area.model_dump() for area in outcome_of(state).metrics]:
+            raise DamagedArtefact(f"{key!r} holds other curves than its record")
+        if any(not len(each.x) == len(each.y) == len(each.baseline) > 0 for each in curves):
+            raise DamagedArtefact(f"{key!r} holds curves without ends")
+    return curves
+
+
+def load_upload(services: ProcessServices, state: State) -> bytes:
+    """The picture as it was sent. Blocking. Raises ApiError, StoreError."""
+    with reading(services, state, "picture"):
+        if state.order is None:
+            raise MissingArtefact(f"the order of {state.id} is gone")
+        image = state.order.image
+        picture = Artefact(size=image.bytes, sha256=image.sha256)
+        return read_whole(services.store, image_key(state.id), picture)
+
+
+def recorded(state: State) -> Artefacts:
+    """What was stored of the result. Raises ApiError."""
+    if state.artefacts is None:
+        detail = "the result was stored by an earlier version, which this one cannot read"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
+    return state.artefacts
+
+
+@contextmanager
+def reading(services: ProcessServices, state: State, what: str) -> Iterator[None]:
+    """Turns an artefact that is missing, damaged or cannot be drawn into ApiError.
+
+    Raises StoreError in a wrong store.
+    """
+    try:
+        yield
+    except (MissingArtefact, render.BadAttributions, render.BadCurves) as error:
+        if not isinstance(error, MissingArtefact):
+            error = DamagedArtefact(f"the {what} of {state.id} cannot be drawn: {error}")
+        note_missing(services, state, error)
+        lost = "no longer in the store"
+        if isinstance(error, DamagedArtefact):
+            lost = "damaged in the store: ask for the explanation again, and it is computed anew"
+        raise ApiError(ErrorCode.NO_RESULT, f"the {what} is {lost}", "id", state.id) from error
+
+
+def etag_of(state: State, variant: object) -> str:
+    """Of one way to show the result of one attempt."""
+    digest = hashlib.sha256(repr(variant).encode()).hexdigest()
+    return f'W/"{state.result}.{digest[:16]}"'
+
+
+async def answer(
+    request: Request,
+    make: Callable[[], bytes],
+    media_type: str,
+    *,
+    name: str,
+    etag: str,
+    heavy: Heavy,
+    held: int,
+) -> Response:
+    """The file of that name, made in a thread unless the client has it; `make` may block.
+
+    held: bytes of memory that it takes to make it.
+    """
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    content = await heavy.run(make, held=held)
+    return Response(content, headers=_headers(name, etag), media_type=media_type)
+
+
+def stream(
+    request: Request,
+    services: ProcessServices,
+    open_: Open,
+    media_type: str,
+    *,
+    name: str,
+    etag: str,
+    held: int,
+) -> Response:
+    """The file of that name, made while it is sent unless the client has it; see Stream."""
+    if unchanged := not_modified(request, etag):
+        return unchanged
+    headers, answers = _headers(name, etag), services.answers
+    return Stream(open_, held=held, answers=answers, headers=headers, media_type=media_type)
+
+
+def _headers(name: str, etag: str) -> dict[str, str]:
+    return {
+        "ETag": etag,
+        "Cache-Control": f"private, max-age={FRESH_S}, immutable",
+        "Content-Disposition": f'inline; filename="{name}"',
+        "Vary": "Accept",
+    }

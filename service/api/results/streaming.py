@@ -1,0 +1,80 @@
+"""Answers that are made while they are sent: in threads, piece by piece, as they are read."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+from anyio import to_thread
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from service.api.http.memory_budget import Holding
+from service.api.http.send_in_pieces import PIECE
+
+Pieces = Iterator[bytes]
+Content = tuple[int | None, Pieces]  # how many bytes there will be, where it is known, and they
+Open = Callable[[], Content]
+
+
+class Stream(StreamingResponse):
+    """Opens the content when it is to be sent, and holds `held` bytes of memory until it is.
+
+    `open_` and every piece may block, and raise ApiError or StoreError: before the first piece has
+    come nothing is sent, and a problem is answered; after it the connection breaks off.
+    """
+
+    def __init__(
+        self,
+        open_: Open,
+        *,
+        held: int,
+        answers: Holding,
+        headers: Mapping[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(_none(), headers=headers, media_type=media_type)
+        self._open = open_
+        self._held = held
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._answers.holding() as hold:
+            hold(self._held)
+            length, pieces = await to_thread.run_sync(self._opened)
+            if length is not None:
+                self.headers["Content-Length"] = str(length)
+            self.body_iterator = _in_threads(pieces)
+            await super().__call__(scope, receive, send)
+
+    def _opened(self) -> Content:
+        length, pieces = self._open()
+        pieces = in_pieces(pieces)
+        first = next(pieces, b"")
+        return length, _joined(first, pieces)
+
+
+def _joined(first: bytes, rest: Pieces) -> Pieces:
+    yield first
+    yield from rest
+
+
+def in_pieces(parts: Iterator[bytes]) -> Pieces:
+    """The same bytes in pieces of PIECE or a little more, so that each is worth its way."""
+    gathered: list[bytes] = []
+    size = 0
+    for part in parts:
+        gathered.append(part)
+        size += len(part)
+        if size >= PIECE:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield b"".join(gathered)
+
+
+async def _in_threads(pieces: Pieces) -> AsyncIterator[bytes]:
+    while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
+        yield piece
+
+
+async def _none() -> AsyncIterator[bytes]:
+    return
+    yield

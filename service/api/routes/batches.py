@@ -1,0 +1,109 @@
+"""Batches over HTTP: several pictures by one settings, each an explanation of its own."""
+
+import structlog
+from anyio import move_on_after, to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.api.http.conditional import Caching, document_response, not_modified, preferred_wait
+from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
+from service.api.routes.removal import remove
+from service.api.routes.submission_openapi import PICTURES, answers, asks
+from service.api.services import RequestServices, RequestServicesDep
+from service.api.state import batch_serializers
+from service.api.state.repository import BatchState
+from service.api.submission.receive import receive
+from service.api.submission.result_cache import cache_status
+from service.api.submission.submit import admit_batch
+from service.api.uploads.upload import BATCH
+from service.jobs.redis_keys import new_batch_id
+from service.schemas.documents import Batch, ErrorCode
+from service.schemas.requests import BatchRequest
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+_EXAMPLE = {"images": ["iVBORw0KGgo…", "iVBORw0KGgo…"]}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Batch,
+    response_description="Accepted, every picture; they wait for a worker, or run",
+    openapi_extra=asks(BatchRequest, image=PICTURES, example=_EXAMPLE),
+    responses=answers(Batch),
+)
+async def create_batch(request: Request, services: RequestServicesDep) -> Response:
+    """Ask for several pictures to be explained side by side: all are accepted, or none.
+
+    A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
+    followed, canceled or deleted by itself.
+    """
+    batch_id = await receive(request, services, new_batch_id(), BATCH, admit_batch)
+    structlog.contextvars.bind_contextvars(id=batch_id)
+    state, headers = await _awaited(request, services, batch_id)
+    response = _answer(state, services, status_code=200 if state.done else 202)
+    headers |= cache_status(state.members.values(), Caching.of(request))
+    location = batch_serializers.path_of(batch_id, services.root_path)
+    response.headers.update(headers | {"Location": location})
+    return response
+
+
+@router.get(
+    "/{batch_id}",
+    response_model=Batch,
+    openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
+    responses=LOOK,
+)
+async def get_batch(request: Request, services: RequestServicesDep, batch_id: str) -> Response:
+    """Look at a batch, or wait until all of it is done."""
+    state, headers = await _awaited(request, services, batch_id)
+    response = not_modified(request, batch_serializers.etag_of(state)) or _answer(state, services)
+    response.headers.update(headers)
+    return response
+
+
+@router.post(
+    "/{batch_id}/cancel",
+    response_model=Batch,
+    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
+)
+async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
+    """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
+    state = await services.catalogue.batch(batch_id)
+    for member in state.members.values():
+        await to_thread.run_sync(services.process.submissions.cancel, member.id)
+    return _answer(await services.catalogue.batch(batch_id), services)
+
+
+@router.delete(
+    "/{batch_id}",
+    status_code=204,
+    responses=problems(
+        ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
+    ),
+)
+async def delete_batch(services: RequestServicesDep, batch_id: str) -> Response:
+    """Delete a batch with all its explanations and all that was sent and found."""
+    await services.catalogue.batch(batch_id)
+    return await remove(services.process, batch_id, what="an explanation of the batch")
+
+
+async def _awaited(
+    request: Request, services: RequestServices, batch_id: str
+) -> tuple[BatchState, dict[str, str]]:
+    """The state, after the wait the client prefers, and the header that says so."""
+    state = await services.catalogue.batch(batch_id)
+    wait_s = preferred_wait(request)
+    if wait_s is None:
+        return state, {}
+    with move_on_after(wait_s):
+        for member in state.members.values():
+            await services.process.watch.until_done(member.id, wait_s)
+    return await services.catalogue.batch(batch_id), {"Preference-Applied": f"wait={wait_s}"}
+
+
+def _answer(state: BatchState, services: RequestServices, *, status_code: int = 200) -> Response:
+    content = batch_serializers.batch(state, services.root_path).model_dump_json()
+    again_s = None if state.done else batch_serializers.next_look_s(state)
+    return document_response(content, batch_serializers.etag_of(state), again_s, status_code)

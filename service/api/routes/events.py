@@ -1,0 +1,90 @@
+"""Server-sent events: the document of an explanation now, and again whenever it changes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import lru_cache
+
+import redis
+import structlog
+from fastapi import APIRouter, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from service.api.http import offload
+from service.api.http.openapi_responses import problems
+from service.api.http.problems import ApiError, problem_of
+from service.api.services import RequestServicesDep
+from service.api.state import serializers
+from service.api.state.change_feed import Watch
+from service.api.state.repository import standing
+from service.jobs.codec import READ_OFTEN
+from service.jobs.records import State
+from service.schemas.documents import ErrorCode
+
+PING_S = 15
+RECONNECT_S = 1.0
+
+router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
+log = structlog.get_logger(__name__)
+
+_EXAMPLE = 'id: 3\r\nevent: progress\r\ndata: {"id": "exp_…", "status": "running", …}\r\n\r\n'
+_STREAM = {
+    "description": "`progress` with the document, after each change; last `done` with the "
+    "document, or `gone` with a problem. `id` is the version of the document.",
+    "content": {"text/event-stream": {"example": _EXAMPLE}},  # OpenAPI 3.1 has no schema of streams
+}
+
+
+@router.get(
+    "/{explanation_id}/events",
+    response_class=EventSourceResponse,
+    responses={
+        200: _STREAM,
+        204: {"description": "Last-Event-ID was the last event: there is nothing to come"},
+        **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
+    },
+)
+async def follow_explanation(
+    request: Request, services: RequestServicesDep, explanation_id: str
+) -> Response:
+    """Follow an explanation until it is done."""
+    state = await services.catalogue.read(explanation_id)
+    if state.status.done and request.headers.get("last-event-id") == str(state.version):
+        return Response(status_code=204)  # tells a browser's EventSource to stop coming back
+    following = events_of(services.process.watch, explanation_id, services.root_path)
+    return EventSourceResponse(following, ping=PING_S)
+
+
+async def events_of(
+    watch: Watch, explanation_id: str, root_path: str
+) -> AsyncGenerator[bytes, None]:
+    """Outlives a Redis that goes away; the stream is silent until it is back."""
+    while True:
+        try:
+            async with aclosing(watch.follow(explanation_id)) as changes:
+                async for state in changes:
+                    yield await _event(state, explanation_id, root_path)
+            return
+        except redis.RedisError as error:
+            log.warning("events held back", id=explanation_id, reason=type(error).__name__)
+            await asyncio.sleep(RECONNECT_S)
+
+
+async def _event(state: State | None, explanation_id: str, root_path: str) -> bytes:
+    try:
+        there = standing(state, explanation_id)
+        return await offload.done(lambda: _news(there, root_path), serializers.length(there))
+    except ApiError as error:
+        return ServerSentEvent(problem_of(error).model_dump_json(), event="gone").encode()
+
+
+@lru_cache(READ_OFTEN)
+def _news(state: State, root_path: str) -> bytes:
+    """The event of a state, the same for all who follow."""
+    event = ServerSentEvent(
+        serializers.rendered(state, root_path),
+        event="done" if state.status.done else "progress",
+        id=str(state.version),
+    )
+    return event.encode()

@@ -1,0 +1,154 @@
+"""Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
+
+from typing import Annotated
+
+import structlog
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service.api.http import offload
+from service.api.http.conditional import Caching, document_response, not_modified, preferred_wait
+from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
+from service.api.routes.removal import remove
+from service.api.routes.submission_openapi import PICTURE, answers, asks
+from service.api.services import RequestServices, RequestServicesDep
+from service.api.state import serializers
+from service.api.state.repository import Cursor, standing
+from service.api.submission.receive import receive
+from service.api.submission.result_cache import cache_status
+from service.api.submission.submit import admit
+from service.api.uploads.upload import EXPLANATION, JSON
+from service.jobs.records import State
+from service.jobs.redis_keys import new_id
+from service.schemas.documents import ErrorCode, Explanation, ExplanationList, Status
+from service.schemas.requests import ExplanationRequest
+
+router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
+
+_EXAMPLE = {"image": "iVBORw0KGgo…", "settings": {"outputs": {"top": 1}}}
+
+
+class ListQuery(BaseModel):
+    """Which explanations to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Status | None = Field(None, description="Only those that stand so")
+    model: str | None = Field(None, max_length=200, description="Only those of this model")
+    cursor: str | None = Field(None, max_length=200, description="next_cursor of the page before")
+    limit: int = Field(20, ge=1, le=100)
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Explanation,
+    response_description="Accepted; it waits for a worker, or runs",
+    openapi_extra=asks(ExplanationRequest, image=PICTURE, example=_EXAMPLE),
+    responses=answers(Explanation),
+)
+async def create_explanation(request: Request, services: RequestServicesDep) -> Response:
+    """Ask for a picture to be explained.
+
+    What the same key asked before with the same files and settings, metadata and priority aside,
+    is answered at once by what was found then, as an explanation of its own.
+    """
+    explanation_id = await receive(request, services, new_id(), EXPLANATION, admit)
+    structlog.contextvars.bind_contextvars(id=explanation_id)
+    state, headers = await _awaited(request, services, explanation_id)
+    response = await _answer(state, services, status_code=200 if state.status.done else 202)
+    headers |= cache_status([state], Caching.of(request))
+    location = serializers.path_of(explanation_id, services.root_path)
+    response.headers.update(headers | {"Location": location})
+    return response
+
+
+@router.get(
+    "",
+    response_model=ExplanationList,
+    responses=problems(ErrorCode.INVALID_PARAMETER),
+)
+async def list_explanations(
+    services: RequestServicesDep, query: Annotated[ListQuery, Query()]
+) -> Response:
+    """List explanations, newest first."""
+    after = Cursor.parse(query.cursor) if query.cursor else None
+
+    def wanted(state: State) -> bool:
+        named = query.model is None or (state.order and state.order.model.name == query.model)
+        return state.order is not None and query.status in (None, state.status) and bool(named)
+
+    states, last = await services.catalogue.page(after, query.limit, wanted)
+
+    def page() -> str:
+        items = [serializers.explanation(state, services.root_path) for state in states]
+        return ExplanationList(
+            items=items, next_cursor=str(last) if last else None
+        ).model_dump_json()
+
+    content = await offload.done(page, serializers.length(*states))
+    return Response(content, media_type=JSON)
+
+
+@router.get(
+    "/{explanation_id}",
+    response_model=Explanation,
+    openapi_extra={"parameters": [PREFER, IF_NONE_MATCH]},
+    responses=LOOK,
+)
+async def get_explanation(
+    request: Request, services: RequestServicesDep, explanation_id: str
+) -> Response:
+    """Look at an explanation, or wait until it is done."""
+    state, headers = await _awaited(request, services, explanation_id)
+    response = not_modified(request, serializers.etag_of(state)) or await _answer(state, services)
+    response.headers.update(headers)
+    return response
+
+
+@router.post(
+    "/{explanation_id}/cancel",
+    response_model=Explanation,
+    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
+)
+async def cancel_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
+    """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
+    await services.catalogue.read(explanation_id)
+    await to_thread.run_sync(services.process.submissions.cancel, explanation_id)
+    return await _answer(await services.catalogue.read(explanation_id), services)
+
+
+@router.delete(
+    "/{explanation_id}",
+    status_code=204,
+    responses=problems(
+        ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
+    ),
+)
+async def delete_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
+    """Delete an explanation with all that was sent and found."""
+    await services.catalogue.read(explanation_id)
+    return await remove(services.process, explanation_id, what="the explanation")
+
+
+async def _awaited(
+    request: Request, services: RequestServices, explanation_id: str
+) -> tuple[State, dict[str, str]]:
+    """The state, after the wait the client prefers, and the header that says so."""
+    present = await services.catalogue.read(explanation_id)
+    wait_s = preferred_wait(request)
+    if wait_s is None:
+        return present, {}
+    state = await services.process.watch.until_done(explanation_id, wait_s)
+    return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
+
+
+async def _answer(state: State, services: RequestServices, *, status_code: int = 200) -> Response:
+    again_s = None if state.status.done else serializers.next_look_s(state)
+    etag = serializers.etag_of(state)
+    content = await offload.done(
+        lambda: serializers.rendered(state, services.root_path), serializers.length(state)
+    )
+    return document_response(content, etag, again_s, status_code)

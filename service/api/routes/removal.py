@@ -1,0 +1,26 @@
+"""Deleting what was asked for, with all that was sent and found."""
+
+from functools import partial
+
+from anyio import to_thread
+from starlette.responses import Response
+
+from service.api.http.problems import ApiError, retry_after
+from service.api.services import ProcessServices
+from service.jobs.submissions import UnderWay
+from service.jobs.sweep import sweep
+from service.schemas.documents import ErrorCode
+
+
+async def remove(services: ProcessServices, id_: str, *, what: str) -> Response:
+    """Delete an explanation or a batch; `what`: what may still be running. Raises ApiError."""
+    try:
+        ids = await to_thread.run_sync(services.submissions.delete, id_)
+    except UnderWay as error:
+        detail = f"{what} is {error.status}; cancel it and wait until it has ended"
+        raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after()) from error
+    clear = partial(sweep, tombstone_s=services.settings.tombstone_s)
+    for each in ids:
+        sweep_it = partial(clear, each, services.maintenance, services.store)
+        await to_thread.run_sync(sweep_it, limiter=services.storing)
+    return Response(status_code=204)

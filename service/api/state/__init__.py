@@ -1,0 +1,1 @@
+"""Reading of explanations and batches, and their documents."""

@@ -1,0 +1,110 @@
+"""A batch's state -> the document that clients see; pure."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+
+from service.api.http.problems import failure_problem
+from service.api.state import serializers
+from service.api.state.repository import BatchState
+from service.jobs.records import State
+from service.schemas.documents import Batch, BatchMember, BatchStatus, Progress, Status
+from service.schemas.warnings import WarningCode
+
+
+def batch(state: BatchState, root_path: str) -> Batch:
+    """The document of a batch of which an explanation has not expired, with links as theirs."""
+    members = state.members.values()
+    order = next(member.order for member in members if member.order)
+    finished_at = _largest(member.finished_at for member in members) if state.done else None
+    expires_at = _largest(member.expires_at for member in members) if state.done else None
+    return Batch(
+        id=state.batch.id,
+        status=_status(state),
+        done=state.done,
+        created_at=serializers.moment(state.batch.created_at),
+        started_at=serializers.moment_or_none(_least(member.started_at for member in members)),
+        finished_at=serializers.moment_or_none(finished_at),
+        expires_at=serializers.moment_or_none(expires_at),
+        size=len(state.batch.members),
+        counts=dict.fromkeys(Status, 0) | Counter(member.status for member in members),
+        settings=order.settings,
+        model=order.model,
+        label_map=order.label_map,
+        warnings=Counter(code for member in members for code in _codes(member)),
+        progress=_progress([serializers.progress(member) for member in members]),
+        explanations=[_member(at, each, root_path) for at, each in state.members.items()],
+        links=_links(state, root_path),
+    )
+
+
+def path_of(batch_id: str, root_path: str) -> str:
+    return f"{root_path}/v1/batches/{batch_id}"
+
+
+def etag_of(state: BatchState) -> str:
+    """Weak, as the same document may travel compressed or not."""
+    versions = [(position, each.version) for position, each in state.members.items()]
+    return f'W/"{hashlib.sha256(repr(versions).encode()).hexdigest()[:16]}"'
+
+
+def next_look_s(state: BatchState) -> int:
+    """When it is worth asking again, in whole seconds."""
+    return max(serializers.next_look_s(member) for member in state.members.values())
+
+
+def _status(state: BatchState) -> BatchStatus:
+    """By what is still to be done."""
+    open_ = {member.status for member in state.members.values() if not member.status.done}
+    if not open_:
+        return BatchStatus.DONE
+    return BatchStatus.QUEUED if open_ == {Status.QUEUED} else BatchStatus.RUNNING
+
+
+def _links(state: BatchState, root_path: str) -> dict[str, str]:
+    """Where to go from here: only what can be followed now."""
+    itself = path_of(state.batch.id, root_path)
+    found = {"self": itself}
+    statuses = {member.status for member in state.members.values()}
+    if statuses & {Status.QUEUED, Status.RUNNING}:
+        found["cancel"] = f"{itself}/cancel"
+    if state.done and Status.SUCCEEDED in statuses:
+        found["attributions"] = f"{itself}/attributions"
+        found["heatmap"] = f"{itself}/heatmap.png"
+    return found
+
+
+def _member(position: int, state: State, root_path: str) -> BatchMember:
+    return BatchMember(
+        position=position,
+        id=state.id,
+        status=state.status,
+        done=state.status.done,
+        cached_from=state.cached_from,
+        progress=serializers.progress(state),
+        warnings=state.outcome.warnings if state.outcome else None,
+        error=failure_problem(state.error) if state.error else None,
+        links=serializers.links(state, root_path),
+    )
+
+
+def _codes(state: State) -> set[WarningCode]:
+    return {warning.code for warning in state.outcome.warnings} if state.outcome else set()
+
+
+def _progress(members: list[Progress]) -> Progress:
+    """They run side by side: the last to end says when all have."""
+    return Progress(
+        evaluations=sum(member.evaluations for member in members),
+        planned=sum(member.planned for member in members),
+        fraction=sum(member.fraction for member in members) / len(members),
+        eta_s=_largest(member.eta_s for member in members),
+    )
+
+
+def _largest(numbers: Iterable[float | None]) -> float | None:
+    return max((number for number in numbers if number is not None), default=None)
+
+
+def _least(numbers: Iterable[float | None]) -> float | None:
+    return min((number for number in numbers if number is not None), default=None)

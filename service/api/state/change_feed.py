@@ -1,0 +1,118 @@
+"""Waiting for explanations to change: one subscription a process wakes whoever waits for an id.
+
+Notice is best effort, as PUBLISH is: whoever waits looks again every LOOK_AGAIN_S all the same.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+
+import redis.asyncio
+import structlog
+from anyio import move_on_after
+
+from service.jobs.records import State
+from service.jobs.redis_keys import CHANGES, as_text
+
+LOOK_AGAIN_S = 2.0
+LOOKS_AT_ONCE = 2  # at explanations that changed, each for all who follow it
+RECONNECT_S = 0.5
+
+Read = Callable[[str], Awaitable[State | None]]
+log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """Who waits for which explanation."""
+
+    def __init__(self, connection: redis.asyncio.Redis, read: Read) -> None:
+        self._redis = connection
+        self._read = read
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._looks: dict[str, asyncio.Future[State | None]] = {}
+        self._turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._stopped = False
+
+    async def run(self) -> None:
+        """Listen until cancelled; a Redis that went away is tried until it is back."""
+        while True:
+            try:
+                await self._listen()
+            except redis.RedisError as error:
+                log.warning("no notice of changes for now", reason=type(error).__name__)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+            await subscription.subscribe(CHANGES)
+            self._wake(*self._waiting)  # they may have missed something
+            while True:
+                message = await subscription.get_message(timeout=LOOK_AGAIN_S)
+                if message is not None:
+                    self._wake(as_text(message["data"]))
+
+    def _wake(self, *explanation_ids: str) -> None:
+        for explanation_id in explanation_ids:
+            self._looks.pop(explanation_id, None)  # a look under way may be of before
+            for changed in self._waiting.get(explanation_id, ()):
+                changed.set()
+
+    def stop(self) -> None:
+        """End all waiting: the process is about to stop."""
+        self._stopped = True
+        self._wake(*self._waiting)
+
+    async def follow(self, explanation_id: str) -> AsyncGenerator[State | None, None]:
+        """The state now and after each change, until done or gone (None). Raises RedisError."""
+        seen = None
+        with self._listening(explanation_id) as changed:
+            while not self._stopped:
+                changed.clear()
+                state = await self._look(explanation_id)
+                if state is None or state.version != seen:
+                    yield state
+                if state is None or state.status.done:
+                    return
+                seen = state.version
+                with move_on_after(LOOK_AGAIN_S):
+                    await changed.wait()
+
+    async def _look(self, explanation_id: str) -> State | None:
+        """One read for all that are woken by the same change."""
+        look = self._looks.get(explanation_id)
+        if look is None:
+            look = asyncio.ensure_future(self._in_turn(explanation_id))
+            self._looks[explanation_id] = look
+            look.add_done_callback(lambda done: self._forget(explanation_id, done))
+        return await asyncio.shield(look)
+
+    async def _in_turn(self, explanation_id: str) -> State | None:
+        """Read it; what all who follow then send keeps other requests waiting, but not for long."""
+        async with self._turns:
+            return await self._read(explanation_id)
+
+    def _forget(self, explanation_id: str, look: asyncio.Future[State | None]) -> None:
+        if self._looks.get(explanation_id) is look:
+            del self._looks[explanation_id]
+        if not look.cancelled():
+            look.exception()  # whoever waits for it has it; there may be nobody left
+
+    async def until_done(self, explanation_id: str, seconds: float) -> State | None:
+        """The state once it is done, or after so many seconds. Raises RedisError."""
+        with move_on_after(seconds):
+            async with aclosing(self.follow(explanation_id)) as changes:
+                async for _state in changes:
+                    pass
+        return await self._read(explanation_id)
+
+    @contextmanager
+    def _listening(self, explanation_id: str) -> Iterator[asyncio.Event]:
+        changed = asyncio.Event()
+        self._waiting[explanation_id].add(changed)
+        try:
+            yield changed
+        finally:
+            self._waiting[explanation_id].discard(changed)
+            if not self._waiting[explanation_id]:
+                del self._waiting[explanation_id]

@@ -1,0 +1,118 @@
+"""An explanation's state -> the document that clients see; pure."""
+
+import math
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from service.api.http.problems import failure_problem
+from service.jobs.codec import READ_OFTEN
+from service.jobs.records import State
+from service.schemas.documents import Explanation, Progress, Status
+
+BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 3072, 256  # about, of JSON; the first without outputs
+LONGEST_PAUSE_S = 10  # between two looks at an explanation
+
+
+def explanation(state: State, root_path: str) -> Explanation:
+    """The document of an explanation that has not expired; its links are under root_path."""
+    order, found = state.order, state.outcome
+    if order is None:
+        raise ValueError(f"{state.id} has expired and has no document")
+    return Explanation(
+        id=state.id,
+        batch=order.batch,
+        status=state.status,
+        done=state.status.done,
+        created_at=moment(state.created_at),
+        started_at=moment_or_none(state.started_at),
+        finished_at=moment_or_none(state.finished_at),
+        expires_at=moment_or_none(state.expires_at),
+        attempts=state.attempts,
+        cached_from=state.cached_from,
+        model=found.model if found else order.model,
+        settings=order.settings,
+        image=order.image,
+        label_map=order.label_map,
+        progress=progress(state),
+        partial=found and found.partial,
+        solution_concept=found and found.solution_concept,
+        players=found and found.players,
+        region_count=found and found.region_count,
+        unresolved=found and found.unresolved,
+        outputs=found and found.outputs,
+        efficiency_gap=found and found.efficiency_gap,
+        target_reached=found and found.target_reached,
+        warnings=found and found.warnings,
+        metrics=found and found.metrics,
+        crop=found and found.crop,
+        placement=found and found.placement,
+        runtime=found and found.runtime,
+        timings=found and found.timings,
+        links=links(state, root_path),
+        error=failure_problem(state.error) if state.error else None,
+    )
+
+
+@lru_cache(READ_OFTEN)
+def rendered(state: State, root_path: str) -> str:
+    """The document as JSON, the same for all who look while it stands so."""
+    return explanation(state, root_path).model_dump_json()
+
+
+def length(*states: State) -> int:
+    """About how many bytes the documents have together."""
+    outputs = sum(len(state.outcome.outputs) for state in states if state.outcome)
+    return BYTES_OF_DOCUMENT * len(states) + BYTES_OF_OUTPUT * outputs
+
+
+def links(state: State, root_path: str) -> dict[str, str]:
+    """Where to go from here: only what can be followed now."""
+    itself = path_of(state.id, root_path)
+    found = {"self": itself, "events": f"{itself}/events"}
+    if state.order and state.order.batch:
+        found["batch"] = f"{root_path}/v1/batches/{state.order.batch}"
+    if state.status in (Status.QUEUED, Status.RUNNING):
+        found["cancel"] = f"{itself}/cancel"
+    if state.status.done and state.result:
+        found["attributions"] = f"{itself}/attributions"
+        if state.outcome and state.outcome.region_count is not None:
+            found["regions"] = f"{itself}/regions"
+        found["heatmap"] = f"{itself}/heatmap.png"
+        if state.outcome and state.outcome.metrics:
+            found["faithfulness"] = f"{itself}/faithfulness"
+            found["faithfulness_chart"] = f"{itself}/faithfulness.png"
+    return found
+
+
+def path_of(explanation_id: str, root_path: str) -> str:
+    return f"{root_path}/v1/explanations/{explanation_id}"
+
+
+def etag_of(state: State) -> str:
+    """Weak, as the same document may travel compressed or not."""
+    return f'W/"{state.version}"'
+
+
+def next_look_s(state: State) -> int:
+    """When it is worth asking again, in whole seconds."""
+    eta = state.progress.eta_s or 1.0
+    return math.ceil(min(max(eta, 1.0), LONGEST_PAUSE_S))
+
+
+def progress(state: State) -> Progress:
+    count, status = state.progress, state.status
+    fraction = min(count.evaluations / count.planned, 1.0) if count.planned else 0.0
+    return Progress(
+        evaluations=count.evaluations,
+        planned=count.planned,
+        fraction=1.0 if status is Status.SUCCEEDED else fraction,
+        eta_s=None if status.done else count.eta_s,
+    )
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def moment_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)

@@ -1,0 +1,113 @@
+"""How many players there will be, and whether the evaluations asked for can do for them."""
+
+from dataclasses import dataclass
+from math import prod
+
+from service.api.http.problems import ApiError, invalid_setting
+from service.api.submission.methods import METHODS
+from service.jobs.result_size import Shape
+from service.schemas.documents import LabelMapInfo
+from service.schemas.requests import (
+    ExplanationSettings,
+    Fit,
+    Grid,
+    Labels,
+    Method,
+    Pixels,
+    Slic,
+    Superpixels,
+)
+
+FEWEST = 2  # the empty and the full coalition
+PERMUTATIONS, LEAST_OF_THEM = 10, 500  # orders and evaluations, where no number is asked for
+OF_REGIONS = ["grid", "slic", "labels"]  # superpixels that are fewer than pixels
+
+
+@dataclass(frozen=True)
+class Players:
+    """How many there will be, and how many at least, as far as it is known here.
+
+    Only the worker, which cuts pictures, can tell how many SLIC makes of those asked for, and how
+    many regions of a label map are left when it is brought to the model's picture.
+    """
+
+    count: int
+    least: int
+
+
+def count_players(
+    superpixels: Superpixels, shape: Shape, label_map: LabelMapInfo | None, fit: Fit
+) -> Players:
+    """Of a model's picture (H, W, C), to which the photo is brought by `fit`."""
+    match superpixels:
+        case Pixels(channels=channels):
+            count = prod(shape if channels == "apart" else shape[:2])
+            return Players(count, least=count)
+        case Grid(rows=rows, columns=columns):
+            return Players(rows * columns, least=rows * columns)
+        case Slic(segments=segments):
+            return Players(segments, least=segments)
+        case Labels():
+            regions = label_map.regions if label_map else 0
+            laid_as_it_is = label_map and (label_map.height, label_map.width) == shape[:2]
+            whole = laid_as_it_is and fit != "pad"  # so that no region can be lost
+            return Players(regions, least=regions if whole else 1)
+
+
+def check_players(method: Method, players: Players) -> None:
+    """Not more than the method can do with. Raises ApiError.
+
+    SLIC makes about as many as it is asked for: those are refused that would have to be fewer.
+    """
+    most = METHODS[method].most_players
+    if most and players.least > most:
+        said = (
+            f"{method} takes at most {most} players, and these are {players.count}; "
+            "ask for superpixels, for fewer of them, or for another method"
+        )
+        accepted = {"players": {"maximum": most}, "superpixels": OF_REGIONS}
+        raise invalid_setting("superpixels", said, players.count, accepted)
+
+
+def budget(settings: ExplanationSettings, players: Players, *, limit: int) -> int:
+    """The evaluations asked for, or what suits the method and its players. Raises ApiError."""
+    fewest = _fewest(settings.method, players)
+    if settings.max_evals is None:
+        evaluations = _suited(settings.method, players, limit)
+    elif settings.max_evals <= limit:
+        evaluations = settings.max_evals
+    else:
+        said = f"at most {limit} evaluations may be asked for"
+        bounds = {"minimum": fewest, "maximum": limit}
+        raise invalid_setting("max_evals", said, settings.max_evals, bounds)
+    if evaluations < fewest:
+        raise _too_few(settings, players, fewest, limit)
+    return evaluations
+
+
+def _suited(method: Method, players: Players, limit: int) -> int:
+    """What is spent where nothing is said: at most `limit`, and only whole permutations of it."""
+    if method != "permutation":
+        return min(METHODS[method].max_evals or limit, limit)
+    permutation = 2 * players.count + 1
+    wanted = max(LEAST_OF_THEM, PERMUTATIONS * permutation)
+    return wanted if wanted <= limit else (limit // permutation * permutation or limit)
+
+
+def _fewest(method: Method, players: Players) -> int:
+    """The least that makes a result, as far as it is known here."""
+    if method == "permutation":
+        return 2 * players.least + 1
+    if method == "exact":
+        return int(2**players.least)
+    return FEWEST
+
+
+def _too_few(settings: ExplanationSettings, players: Players, fewest: int, limit: int) -> ApiError:
+    more = "ask for more of them, or" if fewest <= limit else f"this server allows {limit}; ask"
+    said = (
+        f"{settings.method} takes at least {fewest} evaluations for {players.count} players; "
+        f"{more} for fewer players, by superpixels"
+    )
+    accepted = {"minimum": fewest, "maximum": limit, "superpixels": OF_REGIONS}
+    return invalid_setting("max_evals", said, settings.max_evals, accepted)

@@ -1,0 +1,73 @@
+"""`Idempotency-Key`: a request sent again gives the explanation or batch it gave, not another.
+
+Redis keeps, under a hash of the key and of whose it is, what the request was and the id it got.
+That is written in the step that accepts it: who dies before leaves the key free, and of several at
+the same time one is accepted, whose id they all get.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+
+from anyio import to_thread
+
+from service.api.auth.principal import Caller
+from service.api.http.problems import ApiError
+from service.api.services import ProcessServices, RequestServices
+from service.api.submission.submit import Admit
+from service.api.uploads.upload import Upload
+from service.jobs.records import Claim
+from service.jobs.redis_keys import as_text
+from service.jobs.submissions import Claimed
+from service.schemas.documents import ErrorCode
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+async def admit_once(
+    services: RequestServices, key: str | None, upload: Upload, id_: str, admit: Admit
+) -> str:
+    """Admit the upload, unless it was before under this key; the id it has. Raises ApiError."""
+    if key is None:
+        await admit(services, upload, id_)
+        return id_
+    name, fingerprint = _name(services.caller, key), _fingerprint(upload)
+    if earlier := await to_thread.run_sync(_earlier, services.process, name, fingerprint):
+        return earlier
+    claim = Claim(name, f"{fingerprint} {id_}", services.process.settings.idempotency_s)
+    try:
+        await admit(services, replace(upload, claim=claim), id_)
+    except Claimed:  # by one that came at the same time
+        return await admit_once(services, key, upload, id_, admit)
+    return id_
+
+
+def _name(caller: Caller, key: str) -> str:
+    if not _KEY.fullmatch(key):
+        detail = "Idempotency-Key must have 1 to 255 printable ASCII characters"
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, "Idempotency-Key", key)
+    hashed = hashlib.sha256(f"{caller.name or ''} {key}".encode()).hexdigest()
+    return f"shapshot:idempotency:{hashed}"
+
+
+def _fingerprint(upload: Upload) -> str:
+    canonical = json.dumps(upload.settings.model_dump(mode="json"), sort_keys=True)
+    files = [*upload.images.values(), upload.label_map or b""]
+    hashes = [hashlib.sha256(content).hexdigest() for content in files]
+    return hashlib.sha256(" ".join([*upload.images, *hashes, canonical]).encode()).hexdigest()
+
+
+def _earlier(services: ProcessServices, name: str, fingerprint: str) -> str | None:
+    """None where the request is new, else the id it had before."""
+    found = services.redis.get(name)
+    if found is None:
+        return None
+    before, _, earlier = as_text(found).partition(" ")
+    if before != fingerprint:
+        detail = "this Idempotency-Key came with other files or other settings before"
+        raise ApiError(ErrorCode.IDEMPOTENCY_MISMATCH, detail, "Idempotency-Key")
+    if not services.submissions.exists(earlier):
+        detail = "what this Idempotency-Key gave was deleted"
+        raise ApiError(ErrorCode.GONE, detail, "Idempotency-Key")
+    return earlier

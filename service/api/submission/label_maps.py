@@ -1,0 +1,80 @@
+"""The label map of a request: is there to be one, can it be read, and does it fit the picture."""
+
+import hashlib
+import struct
+
+from service.api.http.problems import ApiError
+from service.api.uploads.upload import Upload
+from service.images.decoding import Hold
+from service.images.label_maps import (
+    FORMS,
+    LabelMapError,
+    LabelMapTooLarge,
+    decode_label_map,
+)
+from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo
+from service.schemas.requests import MOST_SUPERPIXELS, Labels
+
+FIELD = "label_map"
+PNG_HEAD, PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)  # where width and height stand
+NPY_HEAD = b"\x93NUMPY"
+COUNTED_BYTES = 12  # of a pixel
+
+
+def inspect_label_map(upload: Upload, max_pixels: int, holding: Hold) -> LabelMapInfo | None:
+    """What was sent; None where none is to be. Raises ApiError."""
+    asked = isinstance(upload.settings.superpixels, Labels)
+    if upload.label_map is None and asked:
+        detail = "settings.superpixels are labels, but no label_map came beside the picture"
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, FIELD, None, list(FORMS))
+    if upload.label_map is None:
+        return None
+    if not asked:
+        detail = "a label_map came, but settings.superpixels are not labels"
+        raise ApiError(
+            ErrorCode.BAD_REQUEST, detail, FIELD, None, {"superpixels": {"kind": "labels"}}
+        )
+    with holding(_weight(upload.label_map, max_pixels)):
+        return _described(upload.label_map, max_pixels)
+
+
+def _weight(content: bytes, max_pixels: int) -> int:
+    """Bytes that it takes while it is counted through, however well it is packed."""
+    pixels = max_pixels
+    if content.startswith(PNG_HEAD) and len(content) >= PNG_SIZE.stop:
+        width, height = struct.unpack(">II", content[PNG_SIZE])
+        pixels = min(width * height, max_pixels)
+    elif content.startswith(NPY_HEAD):
+        pixels = min(len(content), max_pixels)  # of a byte each, or larger ones
+    return COUNTED_BYTES * pixels
+
+
+def _described(content: bytes, max_pixels: int) -> LabelMapInfo:
+    try:
+        labels = decode_label_map(content, max_pixels=max_pixels)
+    except LabelMapTooLarge as error:
+        accepted = {"pixels": max_pixels, "regions": MOST_SUPERPIXELS}
+        raise ApiError(ErrorCode.TOO_LARGE, f"{FIELD}: {error}", FIELD, None, accepted) from error
+    except LabelMapError as error:
+        code = ErrorCode.INVALID_LABEL_MAP
+        raise ApiError(code, f"{FIELD}: {error}", FIELD, None, list(FORMS)) from error
+    height, width = labels.shape
+    return LabelMapInfo(
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        width=width,
+        height=height,
+        regions=int(labels.max()) + 1,
+    )
+
+
+def check_size(label_map: LabelMapInfo, image: ImageInfo, shape: tuple[int, int, int]) -> None:
+    """It lies over the upright picture or over the model's input (H, W, C). Raises ApiError."""
+    received = {"width": label_map.width, "height": label_map.height}
+    accepted = [
+        {"width": image.width, "height": image.height},
+        {"width": shape[1], "height": shape[0]},
+    ]
+    if received not in accepted:
+        detail = f"{FIELD}: it must have the size of the upright picture or of the model's input"
+        raise ApiError(ErrorCode.INVALID_LABEL_MAP, detail, FIELD, received, accepted)

@@ -1,0 +1,300 @@
+"""Settings as sent -> settings as they will be carried out: the model found, nothing left open."""
+
+import difflib
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from service.api.http.problems import ApiError, invalid_setting, retry_after
+from service.api.submission.evaluation_budget import (
+    OF_REGIONS,
+    Players,
+    budget,
+    check_players,
+    count_players,
+)
+from service.api.submission.methods import METHODS, OWN_SETTINGS, methods_taking
+from service.images.model_view import view
+from service.jobs.result_size import Shape, count_numbers, count_outputs, most_outputs
+from service.schemas.documents import ErrorCode, LabelMapInfo
+from service.schemas.fingerprint import model_ref
+from service.schemas.masker_setting import LARGEST_KERNEL, LARGEST_LEVEL, parse_masker
+from service.schemas.models import ModelCard, ModelStatus
+from service.schemas.requests import (
+    ExplanationSettings,
+    Fit,
+    Grid,
+    Method,
+    Outputs,
+    PinnedModel,
+    Pixels,
+    ResolvedSettings,
+    Slic,
+    Superpixels,
+)
+
+DEFAULT_TOP = 4
+FEWEST_SEGMENTS = 2  # of SLIC
+LOADING_S = 5  # a model that is loading is worth asking for again after so long
+
+
+def resolve(
+    settings: ExplanationSettings,
+    cards: Sequence[ModelCard],
+    *,
+    max_evals: int,
+    max_values: int,
+    label_map: LabelMapInfo | None = None,
+) -> tuple[ResolvedSettings, ModelCard]:
+    """What to compute and with which model. Raises ApiError."""
+    card, shape = _known(_find_card(name_of(settings.model), cards))
+    fit = _fit(settings.fit, card)
+    _check_pin(settings.model, card, fit)
+    _check_masker(settings.masker, shape[2])
+    _check_taken(settings)
+    superpixels = settings.superpixels or _usual(settings.method, shape)
+    _check_grid(superpixels, shape)
+    players = count_players(superpixels, shape, label_map, fit)
+    check_players(settings.method, players)
+    chosen = {
+        "model": card.name,
+        "fit": fit,
+        "superpixels": superpixels,
+        "outputs": _outputs(settings.outputs, card),
+        "max_evals": budget(settings, players, limit=max_evals),
+    }
+    resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
+    _check_size(resolved, settings.outputs, shape, players, max_values)
+    return resolved, card
+
+
+def name_of(model: str | PinnedModel | None) -> str | None:
+    return model.name if isinstance(model, PinnedModel) else model
+
+
+def check_served(name: str | None, used: ModelCard, cards: Sequence[ModelCard]) -> None:
+    """Raises ApiError where no worker can use the model of that name, or the default one, or will.
+
+    used: its card when a worker last could. A model that is loading is waited for, as long as what
+    the file of models tells of it is as it was; a worker that finds another one explains nothing.
+    """
+    card = _find_card(name, cards)
+    as_before = (
+        card.input_shape in (None, used.input_shape)
+        and card.preprocessing == used.preprocessing
+        and card.fit == used.fit
+        and card.fits == used.fits
+    )
+    waited_for = card.status is ModelStatus.LOADING and as_before
+    if card.status is not ModelStatus.AVAILABLE and not waited_for:
+        raise _unavailable(card)
+
+
+def no_worker() -> ApiError:
+    detail = "no worker is alive; nothing can be explained until one is"
+    return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_S))
+
+
+def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
+    """The card of that name, or the default one. Raises ApiError."""
+    if not cards:
+        raise no_worker()
+    names = [card.name for card in cards]
+    if name is None:
+        return _default(cards, names)
+    if name not in names:
+        detail = f"there is no model {name!r}; there are {', '.join(names)}"
+        raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, "settings.model", name, names)
+    return cards[names.index(name)]
+
+
+def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
+    """Never another model in its place: the numbers would not be those asked for."""
+    if cards[0].default:
+        return cards[0]
+    detail = f"no worker serves the default model; there are {', '.join(names)}"
+    raise ApiError(
+        ErrorCode.MODEL_UNAVAILABLE, detail, "settings.model", None, names, retry_after(LOADING_S)
+    )
+
+
+def _known(card: ModelCard) -> tuple[ModelCard, Shape]:
+    """The card, and the shape of the pictures that its model takes."""
+    if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
+        return card, card.input_shape
+    raise _unavailable(card)
+
+
+def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> None:
+    """Never another model under the same name where one is pinned. Raises ApiError.
+
+    What may be pinned is the card's fingerprint or that of an explanation with the same fit.
+    """
+    if not isinstance(model, PinnedModel):
+        return
+    used = model_ref(card.name, card.parts, fit).fingerprint
+    if model.fingerprint not in (card.fingerprint, used):
+        detail = (
+            f"another model is served as {card.name} than the one pinned: its card says what it is"
+        )
+        field = "settings.model.fingerprint"
+        raise ApiError(ErrorCode.MODEL_CHANGED, detail, field, model.fingerprint, used)
+
+
+def _unavailable(card: ModelCard) -> ApiError:
+    reason = card.reason or f"it is {card.status.value}"
+    headers = retry_after(LOADING_S) if card.status is ModelStatus.LOADING else None
+    return ApiError(
+        ErrorCode.MODEL_UNAVAILABLE,
+        f"the model {card.name} cannot be used: {reason}",
+        "settings.model",
+        card.name,
+        headers=headers,
+    )
+
+
+# --- Fit
+
+
+def _fit(wanted: Fit | None, card: ModelCard) -> Fit:
+    """The model's own, or another that its card allows. Raises ApiError."""
+    if wanted is None or wanted in card.fits:
+        return wanted or card.fit
+    said = f"the model {card.name} does not allow {wanted}; it allows {', '.join(card.fits)}"
+    raise invalid_setting("fit", said, wanted, card.fits)
+
+
+# --- Method and superpixels
+
+
+def _check_taken(settings: ExplanationSettings) -> None:
+    """A setting the method does not take may only be said as it is by default, as answers do."""
+    for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
+        default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
+        if received != default:
+            said = f"{settings.method} does not take it; {' and '.join(methods_taking(name))} does"
+            raise invalid_setting(name, said, received, [default])
+
+
+def _usual(method: Method, shape: Shape) -> Superpixels:
+    """What suits the method, of a picture (H, W, C) that may have fewer pixels than that."""
+    usual, pixels = METHODS[method].superpixels, shape[0] * shape[1]
+    if not isinstance(usual, Slic) or usual.segments <= pixels:
+        return usual
+    if pixels < FEWEST_SEGMENTS:
+        return Pixels(kind="pixels", channels="together")
+    return usual.model_copy(update={"segments": pixels})
+
+
+def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
+    if not isinstance(superpixels, Grid):
+        return
+    rows, columns, _ = shape
+    for name, received, most in (
+        ("rows", superpixels.rows, rows),
+        ("columns", superpixels.columns, columns),
+    ):
+        if received > most:
+            said = f"the model's pictures have {most} {name} of pixels"
+            bounds = {"minimum": 1, "maximum": most}
+            raise invalid_setting(f"superpixels.{name}", said, received, bounds)
+
+
+def check_regions(
+    superpixels: Superpixels, photo: tuple[int, int], shape: Shape, fit: Fit, name: str
+) -> None:
+    """Not more of them than a photo (H, W) can be cut into at its place. Raises ApiError."""
+    h, w = view(photo, shape[:2], fit=fit).size
+    said = f"of the picture {name} the model sees {w} x {h} pixels by the fit {fit}"
+    if isinstance(superpixels, Grid) and (superpixels.rows > h or superpixels.columns > w):
+        received = {"rows": superpixels.rows, "columns": superpixels.columns}
+        most = {"rows": {"maximum": h}, "columns": {"maximum": w}}
+        raise invalid_setting("superpixels", said, received, most)
+    if isinstance(superpixels, Slic) and superpixels.segments > h * w:
+        bounds = {"minimum": 2, "maximum": h * w}
+        raise invalid_setting("superpixels.segments", said, superpixels.segments, bounds)
+
+
+# --- Masker
+
+
+def _check_masker(masker: str, channels: int) -> None:
+    """What the pattern of the schema cannot say: bounds, and what suits the model's pictures."""
+    asked = parse_masker(masker)
+    kind, numbers = asked.kind, asked.numbers
+    if kind.startswith("inpaint") and channels not in (1, 3):
+        said = f"{kind} needs pictures of 1 or 3 channels; the model's have {channels}"
+        raise invalid_setting("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
+    if kind == "blur" and max(numbers) > LARGEST_KERNEL:
+        said = f"a kernel may have {LARGEST_KERNEL} pixels in width and height"
+        kernel = {"minimum": 1, "maximum": LARGEST_KERNEL}
+        raise invalid_setting("masker", said, masker, {"kernel": kernel})
+    if kind == "constant" and (len(numbers) not in (1, channels) or max(numbers) > LARGEST_LEVEL):
+        levels = {"minimum": 0, "maximum": LARGEST_LEVEL}
+        accepted = {"numbers": sorted({1, channels}), "each": levels}
+        said = (
+            f"constant takes one number, or one for each of {channels} channels, in "
+            f"0..{LARGEST_LEVEL}"
+        )
+        raise invalid_setting("masker", said, masker, accepted)
+
+
+# --- Outputs
+
+
+def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
+    """Within what the model has; labels become the indices they stand for."""
+    count = card.output_count or 0
+    if wanted is None:
+        return Outputs(top=min(DEFAULT_TOP, count))
+    said = f"the model has {count} outputs"
+    if wanted.top is not None and wanted.top > count:
+        raise _unknown("top", said, wanted.top, {"minimum": 1, "maximum": count})
+    for index in wanted.indices or []:
+        if index >= count:
+            raise _unknown("indices", said, index, {"minimum": 0, "maximum": count - 1})
+    if wanted.labels is not None:
+        return Outputs(indices=[_index_of(label, card.labels) for label in wanted.labels])
+    return wanted
+
+
+def _check_size(
+    settings: ResolvedSettings, asked: Outputs | None, shape: Shape, players: Players, limit: int
+) -> None:
+    """What is found, and what it is found by, has to fit into memory. Raises ApiError."""
+    numbers = count_numbers(settings, shape, players.count)
+    if numbers <= limit:
+        return
+    most = most_outputs(settings, shape, players.count, limit=limit)
+    name = next(name for name, given in asked or settings.outputs if given is not None)
+    said = f"the server holds {limit} numbers of an explanation, and these would be {numbers}"
+    if most:
+        bound = {"maximum": most} if name == "top" else {"maxItems": most}
+        received = count_outputs(settings)
+        raise invalid_setting(f"outputs.{name}", f"{said}; ask for fewer outputs", received, bound)
+    said = f"{said}, even of one output; ask for fewer evaluations, or another method"
+
+    def numbers_of_one(evaluations: int) -> int:
+        asked_for = {"max_evals": evaluations, "outputs": Outputs(top=1)}
+        return count_numbers(settings.model_copy(update=asked_for), shape, players.count)
+
+    fitting = bisect_right(range(settings.max_evals), limit, key=numbers_of_one) - 1
+    bounds = {"maximum": fitting, "superpixels": OF_REGIONS}
+    raise invalid_setting("max_evals", said, settings.max_evals, bounds)
+
+
+def _index_of(label: str, labels: list[str] | None) -> int:
+    if not labels:
+        raise _unknown("labels", "the model has none; name outputs by index", label, ["indices"])
+    indices = [index for index, known in enumerate(labels) if known == label]
+    if not indices:
+        near = difflib.get_close_matches(label[:100], list(dict.fromkeys(labels)), n=5)
+        raise _unknown("labels", f"no output is called {label[:100]!r}", label, {"nearest": near})
+    if len(indices) > 1:
+        said = f"several outputs are called {label!r}; name one by index"
+        raise _unknown("labels", said, label, {"indices": indices})
+    return indices[0]
+
+
+def _unknown(name: str, said: str, received: str | int, accepted: object) -> ApiError:
+    field = f"settings.outputs.{name}"
+    return ApiError(ErrorCode.UNKNOWN_OUTPUT, f"{field}: {said}", field, received, accepted)

@@ -1,0 +1,115 @@
+"""What the same request gave before, for whoever asks again; unless `Cache-Control` says otherwise.
+
+The same are two requests of one owner with the same bytes, the same settings but for metadata and
+priority, and a model of the same fingerprint, on the same kind of device, by the same program.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+
+import structlog
+
+from service.api.http.conditional import Caching
+from service.api.http.store_mismatch import mismatch
+from service.api.services import ProcessServices
+from service.api.version import version
+from service.infra.artifact_store import (
+    DamagedArtefact,
+    MissingArtefact,
+    attributions_key,
+    faithfulness_key,
+    image_key,
+    label_map_key,
+)
+from service.infra.artifacts import Artefact, check_size
+from service.jobs.records import State
+from service.schemas.documents import LabelMapInfo
+from service.schemas.models import ModelCard
+from service.schemas.requests import ResolvedSettings
+
+log = structlog.get_logger(__name__)
+
+TIMING = {"metadata", "priority"}  # settings that change no number
+
+
+def key_of_request(
+    image: str,
+    label_map: LabelMapInfo | None,
+    settings: ResolvedSettings,
+    model: str | None,
+    card: ModelCard,
+    owner: str | None,
+) -> str:
+    """Equal for requests with the same answer. image: its sha256; model: its fingerprint.
+
+    card: of that model, which says what computes.
+    """
+    same = {
+        "version": version(),
+        "owner": owner,
+        "image": image,
+        "label_map": label_map.sha256 if label_map else None,
+        "settings": settings.model_dump(mode="json", exclude=TIMING),
+        "model": model,
+        "device": card.device,  # another one rounds otherwise
+        "revision": card.revision,
+    }
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+
+def take_over(services: ProcessServices, earlier: State, id_: str) -> bool:
+    """Give an explanation the artefacts of an earlier one; False where they are not all there.
+
+    Only their sizes are compared here, as the store copies them by itself; whoever reads the copies
+    compares all of them with the records, which are the earlier one's.
+    """
+    try:
+        for key, recorded in _artefacts(earlier):
+            check_size(services.store, key, recorded)
+            services.store.copy(key, key.replace(earlier.id, id_))
+    except MissingArtefact as error:
+        note_missing(services, earlier, error)
+        return False
+    return True
+
+
+def note_missing(services: ProcessServices, state: State, error: MissingArtefact) -> None:
+    """Let an explanation answer no other request: an artefact of it is gone, or damaged.
+
+    So with the earlier one that it was copied from, which may be damaged as well. Damage is
+    counted. Raises ApiError, StoreError where all is missing, as it is the wrong store.
+    """
+    match = services.identity.look()
+    if not match.store_fits:
+        raise mismatch(match) from error
+    damaged = isinstance(error, DamagedArtefact)
+    if damaged:
+        services.metrics.damaged.inc()
+    what = "an artefact is damaged" if damaged else "an artefact is missing"
+    log.error(what, id=state.id, cause=error.cause)
+    for id_ in filter(None, (state.id, state.cached_from)):
+        services.submissions.withdraw(id_)
+
+
+def _artefacts(state: State) -> Iterator[tuple[str, Artefact]]:
+    """Each that it has, with its record. Raises MissingArtefact where there is no record."""
+    order, stored = state.order, state.artefacts
+    if not (order and stored and state.result):
+        raise MissingArtefact(f"nothing is recorded of the artefacts of {state.id}")
+    yield image_key(state.id), Artefact(size=order.image.bytes, sha256=order.image.sha256)
+    if (sent := order.label_map) is not None:
+        yield label_map_key(state.id), Artefact(size=sent.bytes, sha256=sent.sha256)
+    yield attributions_key(state.id, state.result), stored.attributions
+    if stored.faithfulness:
+        yield faithfulness_key(state.id, state.result), stored.faithfulness
+
+
+def cache_status(states: Collection[State], caching: Caching) -> dict[str, str]:
+    """The header of RFC 9211: whether earlier results answer, and if not, or not all, why."""
+    hits = [state.cached_from is not None for state in states]
+    if all(hits):
+        return {"Cache-Status": "Shapshot; hit"}
+    missed = "partial" if any(hits) else "miss"
+    why = missed if caching is Caching.USE else "request"
+    return {"Cache-Status": f"Shapshot; fwd={why}"}

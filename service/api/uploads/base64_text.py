@@ -1,0 +1,48 @@
+"""Base64 as people have it: in lines, of either alphabet, padded or not, alone or in a data: URL.
+
+RFC 4648, https://www.rfc-editor.org/rfc/rfc4648; RFC 2397 for the URLs.
+"""
+
+import base64
+import re
+
+from service.api.http.problems import ApiError
+from service.schemas.documents import ErrorCode
+
+HEAD = 200  # characters that a data: URL may have before its data
+ACCEPTED = "letters, digits, + and / (or - and _), white space, and = at the end"
+
+_URL = re.compile(r"\s*data:", re.IGNORECASE)
+_FOREIGN = re.compile(r"[^A-Za-z0-9+/\-_= \t\r\n\f\v]")
+_PADDING = re.compile(r"=(?=[\s=]*[^\s=])")  # with more data behind
+_STANDARD = str.maketrans("-_", "+/", "= \t\r\n\f\v")
+
+
+def decode_base64(name: str, text: str) -> bytes:
+    """The bytes of what the request calls `name`. Raises ApiError with the first wrong place.
+
+    Places are counted in the text as it came, from 0.
+    """
+    start = 0
+    if url := _URL.match(text):
+        start = text.find(",", url.end(), url.end() + HEAD) + 1
+        if not start or not text[:start].rstrip(" ,").lower().endswith(";base64"):
+            said = f"{name} is a data: URL without ;base64, before its data"
+            raise ApiError(ErrorCode.BAD_REQUEST, said, name, text[:80])
+    for wrong, why in ((_FOREIGN, "is none of base64"), (_PADDING, "is padding before the end")):
+        if found := wrong.search(text, start):
+            place = f"{name}: character {found.start()}, {found[0]!r}, {why}"
+            said = f"{place}; accepted are {ACCEPTED}"
+            raise ApiError(ErrorCode.BAD_REQUEST, said, name, _around(text, found.start()))
+    encoded = text[start:].translate(_STANDARD)
+    if len(encoded) % 4 == 1:
+        said = (
+            f"{name} is cut short: {len(encoded)} characters of base64 encode no whole number of "
+            "bytes"
+        )
+        raise ApiError(ErrorCode.BAD_REQUEST, said, name, text[-80:])
+    return base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+
+
+def _around(text: str, at: int) -> str:
+    return text[max(0, at - 20) : at + 20]

@@ -1,0 +1,71 @@
+"""The body of a request as it arrives: so many bytes, so much patience, so much memory for all."""
+
+from collections.abc import AsyncIterator
+
+import anyio
+from fastapi import Request
+
+from service.api.http.memory_budget import Hold
+from service.api.http.problems import ApiError
+from service.api.http.transfer_allowance import Patience
+from service.infra.settings import Settings
+from service.schemas.documents import ErrorCode
+
+
+async def read_body(request: Request, settings: Settings, hold: Hold) -> AsyncIterator[bytes]:
+    """Its chunks, refused at the first byte too many or before any of it. Raises ApiError."""
+    _check_encoding(request)
+    declared = request.headers.get("content-length", "")
+    _check_length(int(declared) if declared.isdecimal() else 0, settings.max_upload_bytes)
+    patience = Patience(settings.body_patience_s, settings.min_upload_rate)
+    body, length = aiter(request.stream()), 0
+    while (chunk := await _next(body, patience)) is not None:
+        length += len(chunk)
+        _check_length(length, settings.max_upload_bytes)
+        hold(len(chunk))
+        yield chunk
+
+
+async def _next(body: AsyncIterator[bytes], patience: Patience) -> bytes | None:
+    """The next chunk; None at the end. Raises ApiError."""
+    patience.wait()
+    try:
+        with anyio.fail_after(patience.left_s):
+            chunk = await anext(body, None)
+    except TimeoutError:
+        raise _too_slow(patience) from None
+    patience.moved(len(chunk or b""))
+    return chunk
+
+
+def _too_slow(patience: Patience) -> ApiError:
+    detail = (
+        f"the body came slower than {patience.bytes_per_s} bytes a second, and all "
+        f"{patience.most_s:g} s of patience are spent"
+    )
+    accepted = {"bytes_per_second": patience.bytes_per_s}
+    return ApiError(ErrorCode.REQUEST_TIMEOUT, detail, "body", None, accepted)
+
+
+def _check_encoding(request: Request) -> None:
+    """A packed body would be as large as it likes."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        detail = "a request body comes as it is, without a Content-Encoding"
+        headers = {"Accept-Encoding": "identity"}  # what RFC 7694 tells a client by
+        raise ApiError(
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+            detail,
+            "Content-Encoding",
+            encoding,
+            ["identity"],
+            headers,
+        )
+
+
+def _check_length(length: int, max_bytes: int) -> None:
+    if length > max_bytes:
+        detail = f"a request body may have {max_bytes} bytes"
+        raise ApiError(
+            ErrorCode.TOO_LARGE, detail, "body", f"{length} bytes or more", {"maximum": max_bytes}
+        )

@@ -1,0 +1,126 @@
+"""multipart/form-data, read as it arrives: what may not come is refused before it is kept."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from service.api.http.problems import ApiError
+from service.schemas.documents import ErrorCode
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What parts of a name may be."""
+
+    most: int = 1  # parts
+    max_bytes: int | None = None  # of each; None: as many as the body
+    is_file: bool = True  # and so comes with a filename
+
+
+Form = Mapping[str, list[bytes]]
+
+
+async def read_form(
+    content_type: str, body: AsyncIterator[bytes], kinds: Mapping[str, Kind]
+) -> Form:
+    """The contents of the parts by name, each in the order of arrival. Raises ApiError."""
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise _malformed("its Content-Type names no boundary")
+    reader = _Reader(kinds)
+    try:
+        parser = MultipartParser(boundary, reader.callbacks())
+        async for chunk in body:
+            parser.write(chunk)
+    except FormParserError as error:
+        raise _malformed(str(error)) from error
+    if not reader.complete:
+        raise _malformed("it has no closing boundary")
+    return reader.form
+
+
+@dataclass
+class _Reader:
+    """Takes the parser's events: the headers of a part, its data, its end."""
+
+    kinds: Mapping[str, Kind]
+    form: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    complete: bool = False
+    _name: str = ""
+    _header: bytearray = field(default_factory=bytearray)
+    _value: bytearray = field(default_factory=bytearray)
+    _disposition: bytes = b""
+    _content: bytearray = field(default_factory=bytearray)
+
+    def callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._on_part_begin,
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
+        }
+
+    def _on_part_begin(self) -> None:
+        self._disposition, self._content = b"", bytearray()
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header, self._value = bytearray(), bytearray()
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if b"name" not in options:
+            raise _malformed("a part has no Content-Disposition with a name")
+        self._name = options[b"name"].decode("utf-8", "backslashreplace")
+        self._check_name(b"filename" in options)
+
+    def _check_name(self, is_file: bool) -> None:
+        name, kind = self._name, self.kinds.get(self._name)
+        if kind is None:
+            detail = f"a request has the parts {', '.join(self.kinds)}"
+            raise ApiError(ErrorCode.BAD_REQUEST, detail, name[:100], name, list(self.kinds))
+        if kind.is_file and not is_file:
+            detail = f"the file part {name} came without a filename, as text"
+            raise ApiError(ErrorCode.BAD_REQUEST, detail, name)
+        if len(self.form[name]) == kind.most:
+            said = "twice" if kind.most == 1 else f"more than {kind.most} times"
+            detail, accepted = f"the part {name} came {said}", {"maxItems": kind.most}
+            raise ApiError(ErrorCode.BAD_REQUEST, detail, name, None, accepted)
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        most, length = self.kinds[self._name].max_bytes, len(self._content) + end - start
+        if most is not None and length > most:
+            detail = f"{self._name} may have {most} bytes"
+            received, accepted = f"{length} bytes or more", {"maximum": most}
+            raise ApiError(ErrorCode.TOO_LARGE, detail, self._name, received, accepted)
+        self._content += memoryview(data)[start:end]
+
+    def _on_part_end(self) -> None:
+        self.form[self._name].append(bytes(self._content))
+        self._content = bytearray()
+
+    def _on_end(self) -> None:
+        self.complete = True
+
+
+def _malformed(reason: str) -> ApiError:
+    return ApiError(ErrorCode.BAD_REQUEST, f"malformed multipart: {reason}", "body")

@@ -1,0 +1,86 @@
+"""JSON as RFC 8259 has it and nothing beyond: no NaN, no duplicate names, no lone surrogates."""
+
+import codecs
+import json
+import math
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from service.api.http.problems import ApiError
+from service.schemas.documents import ErrorCode
+
+DEEPEST = 32  # levels of nesting
+MOST_VALUES = 100_000
+
+
+def loads(content: bytes, *, what: str) -> Any:
+    """Parse a document that came in as `what`. Raises ApiError bad_request."""
+    _check_count(content, what)
+    content = content.removeprefix(codecs.BOM_UTF8)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _refused(f"{what} is in UTF-16; JSON is sent in UTF-8", what)
+    try:
+        text = content.decode()  # json.loads would guess UTF-16 and UTF-32 too
+        document = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_without_duplicates,
+        )
+        if "\\u" in text:
+            json.dumps(document, ensure_ascii=False).encode()  # lone surrogates cannot be encoded
+    except UnicodeDecodeError as error:
+        raise _refused(f"{what} is not UTF-8 at byte {error.start}", what) from error
+    except UnicodeEncodeError as error:
+        raise _refused(f"{what} is not JSON: surrogates must come in pairs", what) from error
+    except ValueError as error:
+        raise _refused(f"{what} is not JSON: {error}", what) from error
+    except RecursionError as error:
+        raise _refused(f"{what} is not JSON: nested too deeply", what) from error
+    if _is_deep(document):
+        raise _refused(f"{what} may nest {DEEPEST} levels deep", what)
+    return document
+
+
+def _refused(detail: str, what: str) -> ApiError:
+    return ApiError(ErrorCode.BAD_REQUEST, detail, field=what)
+
+
+def _check_count(content: bytes, what: str) -> None:
+    """Small values take twenty times their bytes in memory, and base64 has none of these marks."""
+    count = sum(map(content.count, (b",", b"[", b"{")))
+    if count > MOST_VALUES:
+        raise _refused(f"{what} may have {MOST_VALUES} values; it has {count}", what)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is larger than a double")
+    return number
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("an object names a field twice")
+    return document
+
+
+def _is_deep(document: Any) -> bool:
+    """Level by level, as json.loads may nest deeper than a recursion of ours could follow."""
+    level = [document]
+    for _ in range(DEEPEST + 1):
+        level = [child for node in level for child in _children(node)]
+    return bool(level)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    """Of a list or an object; nothing else has any."""
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()

@@ -1,0 +1,144 @@
+"""The body of a request to explain -> the bytes of its files and the settings, within limits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from service.api.http import offload
+from service.api.http.conditional import Caching
+from service.api.http.memory_budget import Hold
+from service.api.http.problems import ApiError
+from service.api.http.validation import refusal
+from service.api.uploads import strict_json
+from service.api.uploads.base64_text import decode_base64
+from service.api.uploads.body import read_body
+from service.api.uploads.multipart import Form, Kind, read_form
+from service.infra.settings import Settings
+from service.jobs.records import Claim
+from service.schemas.documents import ErrorCode
+from service.schemas.requests import (
+    MOST_IN_BATCH,
+    BatchRequest,
+    ExplanationRequest,
+    ExplanationSettings,
+)
+
+MULTIPART, JSON = "multipart/form-data", "application/json"
+MAX_SETTINGS_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a client sent, checked as far as no model is needed for it.
+
+    images: by the name that problems give them: `image` for the one of an explanation, and
+    `images.0`, `images.1` … for those of a batch, in the order of upload.
+    """
+
+    images: Mapping[str, bytes]
+    settings: ExplanationSettings
+    label_map: bytes | None = None
+    caching: Caching = Caching.USE
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What may be submitted at once, in either form, and what problems call its pictures."""
+
+    parts: Mapping[str, Kind]
+    document: type[ExplanationRequest | BatchRequest]
+    names: Callable[[int], list[str]]  # of so many pictures; raises ApiError
+
+
+def _single(pictures: int) -> list[str]:
+    if not pictures:
+        raise ApiError(ErrorCode.BAD_REQUEST, "the file part image is missing", "image")
+    return ["image"]
+
+
+def _numbered(pictures: int) -> list[str]:
+    if not 1 <= pictures <= MOST_IN_BATCH:
+        detail = f"a batch has 1 to {MOST_IN_BATCH} pictures"
+        bounds = {"minItems": 1, "maxItems": MOST_IN_BATCH}
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, "images", pictures, bounds)
+    return [f"images.{position}" for position in range(pictures)]
+
+
+_PARTS = {
+    "image": Kind(),
+    "label_map": Kind(),
+    "settings": Kind(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
+}
+_SEVERAL = Kind(most=MOST_IN_BATCH + 1)  # what is one too many is told how many there may be
+EXPLANATION = Submission(_PARTS, ExplanationRequest, _single)
+BATCH = Submission(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
+
+
+async def read_upload(
+    request: Request, settings: Settings, hold: Hold, submission: Submission
+) -> Upload:
+    """Read the body in either form. Raises ApiError."""
+    received = request.headers.get("content-type", "")
+    media_type = received.partition(";")[0].strip().lower()
+    if media_type not in (MULTIPART, JSON):
+        detail, accepted = f"a request comes as {MULTIPART} or {JSON}", [MULTIPART, JSON]
+        code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
+        raise ApiError(code, detail, "Content-Type", received or None, accepted)
+    body = read_body(request, settings, hold)
+    if media_type == MULTIPART:
+        form = await read_form(received, body, submission.parts)
+        size = sum(map(len, form.get("settings", [])))
+        return await offload.done(partial(_from_form, form, submission), size)
+    content = b"".join([chunk async for chunk in body])
+    return await offload.done(partial(_from_json, content, submission), len(content))
+
+
+# --- multipart/form-data
+
+
+def _from_form(form: Form, submission: Submission) -> Upload:
+    pictures = form.get("image", [])
+    names = submission.names(len(pictures))
+    [settings] = form.get("settings", [b"{}"])
+    [label_map] = form.get("label_map", [None])
+    return Upload(
+        images=dict(zip(names, pictures, strict=True)),
+        settings=_checked_settings(strict_json.loads(settings, what="settings")),
+        label_map=label_map,
+    )
+
+
+# --- application/json
+
+
+def _from_json(content: bytes, submission: Submission) -> Upload:
+    document = strict_json.loads(content, what="body")
+    settings = document.pop("settings", {}) if isinstance(document, dict) else {}
+    kind = submission.document
+    try:
+        request = kind.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise refusal(error, kind, code=ErrorCode.BAD_REQUEST) from error
+    names, label_map = submission.names(len(request.pictures)), request.label_map
+    return Upload(
+        images={
+            name: decode_base64(name, text)
+            for name, text in zip(names, request.pictures, strict=True)
+        },
+        settings=_checked_settings(settings),
+        label_map=None if label_map is None else decode_base64("label_map", label_map),
+    )
+
+
+def _checked_settings(document: Any) -> ExplanationSettings:
+    try:
+        return ExplanationSettings.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise refusal(
+            error, ExplanationSettings, code=ErrorCode.INVALID_SETTINGS, under="settings"
+        ) from error

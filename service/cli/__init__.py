@@ -1,0 +1,1 @@
+"""The command line: `shapshot`, or `python -m service.cli`."""

@@ -1,0 +1,1 @@
+"""Redis, one worker and the API on one machine: `shapshot up`."""

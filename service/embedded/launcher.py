@@ -1,0 +1,262 @@
+"""The embedded set: Redis, one worker and the API as children of one process."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+
+import httpx
+import redis
+
+from service.embedded.redis_data import Choice, UnreadableData, choose, sign
+from service.embedded.redis_server import find_servers, server_command
+from service.embedded.supervisor import Child, Supervisor
+from service.infra.artifact_store import StoreError, open_store
+from service.infra.file_lock import locked
+from service.infra.listen_address import check_exposure
+from service.jobs.redis_connections import connect
+from service.jobs.store_identity import Match, adopt, compare
+
+REDIS_PATIENCE_S = 15
+API_PATIENCE_S = 60
+WORKER_PATIENCE_S = 300  # TensorFlow's import and the models, on a slow disk
+ADOPT = "where it is lost for good, accept that once with `shapshot up --adopt`"
+
+Say = Callable[[str], None]
+
+
+class CannotStart(Exception):  # noqa: N818
+    """The set cannot start here; the message says why and what to do."""
+
+
+class Stopped(BaseException):
+    """SIGTERM: stop as Ctrl-C does."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a set keeps its data. One set at a time."""
+
+    folder: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the API listens, and to whom."""
+
+    host: str
+    port: int  # 0: a free one
+    keys_file: Path | None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        listens = {"SHAPSHOT_HOST": self.host, "SHAPSHOT_PORT": str(self.port)}
+        return listens | ({"SHAPSHOT_KEYS_FILE": str(self.keys_file)} if self.keys_file else {})
+
+
+@contextmanager
+def local_set(
+    folder: Path, door: Door, say: Say, *, adopts: bool = False
+) -> Iterator[tuple[str, Supervisor]]:
+    """Start all three; yield the API's URL and their supervisor; stop all at the end.
+
+    adopts: take Redis and the store for one set, even if one has lost its data.
+
+    Raises CannotStart, Exposed, NoRedis.
+    """
+    check_exposure(door.host, door.keys_file)
+    if find_spec("tensorflow") is None:
+        raise CannotStart(
+            "no worker is installed here: pip install 'shapshot[service,worker,imagenet]'"
+        )
+    home = Home(folder.resolve())
+    signal.signal(signal.SIGTERM, _raise_stopped)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+    with _locked(home), _short_folder() as sockets:
+        door = replace(door, port=_free_port(door.host, door.port))
+        supervisor = Supervisor()
+        try:
+            url = _start(home, sockets / "redis.sock", door, supervisor, say, adopts=adopts)
+            yield url, supervisor
+        finally:
+            supervisor.stop()
+
+
+def keep_running(supervisor: Supervisor, say: Say) -> None:
+    """Restart what dies, until interrupted."""
+    while True:
+        for name in supervisor.watch():
+            say(f"{name} ended unexpectedly; starting it again")
+        time.sleep(0.2)
+
+
+def _start(
+    home: Home,
+    redis_socket: Path,
+    door: Door,
+    supervisor: Supervisor,
+    say: Say,
+    *,
+    adopts: bool,
+) -> str:
+    redis_url = f"unix://{redis_socket}"
+    choice = _choose_redis(home, say)
+    command = server_command(choice.server.binary, folder=choice.folder, socket=redis_socket)
+    supervisor.start(_child(home, "redis", command, os.environ))
+    url = f"http://{door.host}:{door.port}"
+    environment = {
+        **os.environ,
+        **door.environment,
+        "SHAPSHOT_REDIS_URL": redis_url,
+        "SHAPSHOT_STORE_URL": f"file:{home.store}",
+        "SHAPSHOT_LOG_JSON": "false",
+    }
+    _wait_for("redis", lambda: _redis_answers(redis_socket), supervisor, REDIS_PATIENCE_S)
+    sign(choice)
+    _check_match(home, choice.folder, redis_url, say, adopts=adopts)
+    say("Worker: importing TensorFlow and loading the models")
+    supervisor.start(_python(home, "worker", "worker.main", environment))
+    supervisor.start(_python(home, "api", "service.api", environment))
+    _wait_for("api", lambda: _answers(f"{url}/healthz/live"), supervisor, API_PATIENCE_S)
+    say(f"API: listening on {url}")
+    _wait_for("worker", lambda: _answers(f"{url}/healthz/ready"), supervisor, WORKER_PATIENCE_S)
+    models = _get(f"{url}/healthz/ready").json()["models"]
+    say(f"Worker: ready with {', '.join(models)}")
+    return url
+
+
+def _choose_redis(home: Home, say: Say) -> Choice:
+    """Raises CannotStart, NoRedis."""
+    try:
+        choice = choose(find_servers(), home.folder)
+    except UnreadableData as error:
+        raise CannotStart(str(error)) from error
+    say(f"{choice.server}: starting ({choice.server.binary}) on {choice.folder}")
+    for data in choice.unused:
+        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(data.written_at))
+        say(f"Not used: {data.folder}, last written on {moment} by {data}")
+    return choice
+
+
+def _check_match(home: Home, redis_folder: Path, redis_url: str, say: Say, *, adopts: bool) -> None:
+    """Raises CannotStart where Redis or the store has lost its data, and nobody accepts that."""
+    try:
+        store = open_store(f"file:{home.store}")
+        with connect(redis_url) as connection:
+            match = compare(connection, store)
+            if match is Match.SAME:
+                return
+            if not adopts:
+                where = f"Redis's folder here is {redis_folder}, the store {home.store}"
+                raise CannotStart(f"{match.problem}. {where}; {ADOPT}")
+            adopt(connection, store)
+            say("Redis and the store, as they are, are one set now")
+    except (redis.RedisError, StoreError) as error:
+        raise CannotStart(f"Redis and the store cannot be compared: {error}") from error
+
+
+def _child(home: Home, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
+    home.logs.mkdir(parents=True, exist_ok=True)
+    return Child(name, command, environment, home.logs / f"{name}.log")
+
+
+def _python(home: Home, name: str, module: str, environment: Mapping[str, str]) -> Child:
+    return _child(home, name, [sys.executable, "-m", module], environment)
+
+
+def _wait_for(
+    name: str, ready: Callable[[], bool], supervisor: Supervisor, patience_s: float
+) -> None:
+    """Wait until ready. Raises CannotStart where a child ends first, or it takes too long."""
+    deadline = time.monotonic() + patience_s
+    while not ready():
+        for child in supervisor.children:
+            if not child.alive:
+                raise CannotStart(_why(child))
+        if time.monotonic() > deadline:
+            raise CannotStart(f"{name} was not ready after {patience_s:.0f} s")
+        time.sleep(0.1)
+
+
+def _why(child: Child) -> str:
+    return f"{child.name} ended at once. The end of {child.log}:\n{child.last_lines()}"
+
+
+def _redis_answers(path: Path) -> bool:
+    try:
+        return path.exists() and bool(connect(f"unix://{path}").ping())
+    except redis.RedisError:
+        return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        return _get(url).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _get(url: str) -> httpx.Response:
+    """By no proxy: it is on this machine."""
+    return httpx.get(url, timeout=5, trust_env=False)
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises CannotStart where it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotStart(
+                f"port {port} on {host} cannot be used ({error.strerror}); "
+                f"choose another: make run PORT={port + 1 if port < 65535 else 8000}"
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    """One set at a time in a folder. Raises CannotStart."""
+    with ExitStack() as held:
+        try:
+            home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            held.enter_context(locked(home.folder / "lock", wait=False))
+        except BlockingIOError as error:
+            raise CannotStart(f"another Shapshot runs in {home.folder}; stop it first") from error
+        except OSError as error:
+            raise CannotStart(f"{home.folder} cannot be written: {error.strerror}") from error
+        yield
+
+
+@contextmanager
+def _short_folder() -> Iterator[Path]:
+    """A private folder with a short path, for the socket."""
+    folder = Path(tempfile.gettempdir()) / f"shapshot-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _raise_stopped(_signum: int, _frame: FrameType | None) -> None:
+    raise Stopped

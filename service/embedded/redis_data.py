@@ -1,0 +1,112 @@
+"""Which folder has the data of a set, and which of the servers here can read it.
+
+An older Redis starts empty, in silence, on the files of a newer one (6 on those of 7), so each
+folder tells who wrote it: in its file WRITTEN_BY, or by its name `redis-MAJOR` and what is in it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.embedded.redis_server import Server
+
+WRITTEN_BY = "written-by"
+IN_PARTS = (7,)  # the first Redis that writes the files of `appendonlydir`
+FORKED = (7, 2)  # Valkey reads what Redis wrote until then, and neither what the other wrote since
+_FILES = ("appendonly.aof", "appendonlydir/*.aof", "appendonlydir/*.rdb", "dump.rdb")
+
+
+class UnreadableData(Exception):  # noqa: N818
+    """There is data, and no server here that reads it; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a Redis has left in a folder."""
+
+    folder: Path
+    product: str | None  # None: not known
+    version: tuple[int, ...]  # as far as it is known
+    written_at: float  # seconds since the epoch
+
+    def is_read_by(self, server: Server) -> bool:
+        known = server.version[: min(2, len(self.version))]
+        if self.product in (None, server.product):
+            return known >= self.version[:2]
+        return self.product == "Redis" and self.version[:2] <= FORKED
+
+    def is_of(self, server: Server) -> bool:
+        """Whether this server, or one that differs by a fix, wrote it."""
+        same = server.version[: min(2, len(self.version))] == self.version[:2]
+        return same and self.product in (None, server.product)
+
+    def __str__(self) -> str:
+        return f"{self.product or 'Redis'} {'.'.join(map(str, self.version))}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The server to start, and where."""
+
+    server: Server
+    folder: Path
+    unused: Sequence[Data]  # in other folders, written before
+
+
+def choose(servers: Sequence[Server], home: Path) -> Choice:
+    """The data written last, by who wrote it or else the first of the servers that reads it.
+
+    Raises UnreadableData.
+    """
+    found = sorted(_find_data(home), key=lambda data: data.written_at, reverse=True)
+    if not found:
+        return Choice(servers[0], home / f"redis-{servers[0].version[0]}", [])
+    last, *others = found
+    readers = sorted(filter(last.is_read_by, servers), key=last.is_of, reverse=True)
+    if not readers:
+        raise UnreadableData(_refusal(last, others, servers))
+    return Choice(readers[0], last.folder, others)
+
+
+def sign(choice: Choice) -> None:
+    """Write who writes here now; do so once the server has read what was there."""
+    draft = choice.folder / f"{WRITTEN_BY}.new"
+    draft.write_text(f"{choice.server}\n")
+    draft.replace(choice.folder / WRITTEN_BY)
+
+
+def _find_data(home: Path) -> list[Data]:
+    found = []
+    for folder in home.glob("redis-*"):
+        files = [file for pattern in _FILES for file in folder.glob(pattern)]
+        full = [file.stat() for file in files if file.stat().st_size]
+        if full:
+            product, version = _writer(folder)
+            found.append(Data(folder, product, version, max(each.st_mtime for each in full)))
+    return found
+
+
+def _writer(folder: Path) -> tuple[str | None, tuple[int, ...]]:
+    """As it was signed, or named; but for a newer Redis that died before it could sign."""
+    signed = folder / WRITTEN_BY
+    said = (
+        re.match(r"(Redis|Valkey) (\d+)\.(\d+)\.(\d+)$", signed.read_text())
+        if signed.exists()
+        else None
+    )
+    named = re.fullmatch(r"redis-(\d+)", folder.name)
+    product = said[1] if said else None
+    version = tuple(map(int, said.groups()[1:])) if said else (int(named[1]) if named else 0,)
+    return product, max(version, IN_PARTS) if (folder / "appendonlydir").exists() else version
+
+
+def _refusal(last: Data, others: Sequence[Data], servers: Sequence[Server]) -> str:
+    here = ", ".join(f"{server} ({server.binary})" for server in servers)
+    needed = f"{last.product or 'Redis'} {'.'.join(map(str, last.version[:2]))}"
+    instead = f"use {others[0].folder}, written by {others[0]}" if others else "begin with nothing"
+    return (
+        f"{last.folder} has the data that was written last, by {last}, and of the servers here "
+        f"none can read it: {here}. Put {needed} or newer on PATH (`apt-get install "
+        f"redis-server`); or, to {instead}, move that folder away"
+    )

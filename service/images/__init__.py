@@ -1,0 +1,1 @@
+"""Decoding of uploaded pictures and label maps."""

@@ -1,0 +1,287 @@
+"""Bytes of any photo -> upright 8-bit pixels: the API checks, the worker computes on the same.
+
+What a file is shows in its first bytes. What is no part of the picture is left out before Pillow
+reads it (`formats/`), and limits count within the picture.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageChops, ImageFile, ImagePalette, TiffImagePlugin
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from service.images.decode_limits import Burden, Reads, check_burden
+from service.images.formats import avif, jpeg, tiff
+from service.images.formats.colour_space import Colours, colours_of
+from service.images.formats.detection import FORMATS, HEIF_EXTRA, kind_of, reads_heif
+from service.images.formats.source import Source, source_of
+from service.images.rgb import to_rgb
+
+LOADED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
+MOST_CODED = 4  # times the pixels allowed, in AVIF and HEIF: alpha, thumbnails and the like
+ROUNDED = 2**20  # pixels: encoders round sizes up, of small pictures to many times their own
+
+UNREAD_BY_PILLOW = (
+    "unknown pixel mode",
+    "unknown data organization",
+    "unknown raw mode for given image mode",
+)  # what it says of layouts of TIFF
+
+# Blocks so large are given back to the system at once; smaller ones of Pillow's pile up in glibc's
+# arenas, one a thread: after eight drawings, 3 GB (https://github.com/python-pillow/Pillow, "Block
+# Allocator").
+Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
+
+Hold = Callable[[int], AbstractContextManager[object]]
+
+BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    TypeError,
+    IndexError,
+    KeyError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)  # what Pillow and libheif raise for pictures that are damaged
+
+_TURN = Image.Transpose
+_UPRIGHT_BY = {
+    2: _TURN.FLIP_LEFT_RIGHT,
+    3: _TURN.ROTATE_180,
+    4: _TURN.FLIP_TOP_BOTTOM,
+    5: _TURN.TRANSPOSE,
+    6: _TURN.ROTATE_270,
+    7: _TURN.TRANSVERSE,
+    8: _TURN.ROTATE_90,
+}  # by the orientation of EXIF
+_LYING = (_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90)
+_READERS: dict[str, Callable[[Reads], ImageFile.ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "GIF": GifImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "PPM": PpmImageFile,
+    "AVIF": AvifImageFile,
+}
+
+
+class PictureError(Exception):
+    """Base of the errors of this module.
+
+    PictureError
+    ├── NotAPicture        not one of the formats we read, or of their layouts
+    │   └── BrokenPicture  one of them, but damaged or cut short
+    ├── UnfitPicture       whole, perhaps, but of a shape or structure that nobody needs
+    └── TooManyPixels      larger than allowed
+    """
+
+
+class NotAPicture(PictureError):  # noqa: N818
+    """Not one of the formats we read, or of their layouts."""
+
+
+class BrokenPicture(NotAPicture):
+    """One of the formats we read, but damaged or cut short."""
+
+
+class UnfitPicture(PictureError):  # noqa: N818
+    """Whole, perhaps, but of a shape or structure that nobody needs."""
+
+
+class TooManyPixels(PictureError):  # noqa: N818
+    """More pixels than allowed."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright picture: `pixels` (H, W, 3) uint8 RGB; `format` as Pillow names it.
+
+    colours: the space it names, which its pixels are not brought from. deep: whether its levels
+    were of more than 8 bits.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: str
+    colours: Colours | None
+    deep: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a picture is: its sides as it is seen upright, and its format as Pillow names it."""
+
+    format: str
+    width: int
+    height: int
+
+
+def _freely(_bytes: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def accepted_formats() -> list[str]:
+    """The formats that are read here."""
+    return [name for name in FORMATS if name != "HEIF" or reads_heif()]
+
+
+def inspect_picture(content: bytes, *, max_pixels: int, holding: Hold = _freely) -> Found:
+    """Look whether a picture can be decoded, in a third of the memory that decoding takes.
+
+    All of it is read, as damage may be anywhere; of its pixels one is brought to RGB. holding: is
+    told how many bytes its pixels will take, and is entered while they are there. Raises what
+    `decode_picture` raises, and what `holding` does.
+    """
+    with _loaded(content, max_pixels, holding) as (source, image):
+        to_rgb(replace(source, clear=None), image.crop((0, 0, 1, 1)))
+        sides = image.size[::-1] if _turn(image) in _LYING else image.size
+        return Found(source.kind, *sides)
+
+
+def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
+    """Decode the first frame, turn it upright by its EXIF tag and bring it to 8-bit RGB.
+
+    Palettes are looked up, grey is repeated, 16-bit levels are divided by 257, transparency is
+    laid over white, CMYK is converted. Colour profiles are not applied. Raises NotAPicture,
+    BrokenPicture, UnfitPicture, TooManyPixels.
+    """
+    with _loaded(content, max_pixels) as (source, image):
+        colours = colours_of(image, source.profile, source.codes)
+        deep = source.bits > 8 or image.mode.startswith("I")
+        upright = to_rgb(source, image)
+        turn = _turn(image)
+        if turn is not None:
+            upright = upright.transpose(turn)
+        return Picture(np.asarray(upright, dtype=np.uint8), source.kind, colours, deep)
+
+
+@contextmanager
+def _loaded(
+    content: bytes, max_pixels: int, holding: Hold = _freely
+) -> Iterator[tuple[Source, Image.Image]]:
+    """All of a picture that is fit; whatever Pillow raises of it becomes a PictureError."""
+    kind = _read_kind(content)
+    try:
+        source = source_of(kind, content)
+        if source.coded > MOST_CODED * max_pixels + ROUNDED:
+            said = f"at most {max_pixels} pixels are accepted; {source.coded} are in it"
+            raise TooManyPixels(said)
+        with _opened(source) as image:
+            _check_size(image, max_pixels)
+            check_burden(image, source.content, max_pixels=max_pixels)
+            pixels = max(image.width * image.height, source.coded)
+            with holding(pixels * LOADED_BYTES.get(kind, 12 if source.jpeg else 4)):
+                _mend_palette(image)
+                image.load()
+                _check_size(image, max_pixels)
+                if image.mode == "F":
+                    raise NotAPicture(
+                        "floating-point pixels have no defined white; send 8 or 16 bits"
+                    )
+                if image.mode in ("P", "PA") and image.palette is None:
+                    raise BrokenPicture("a broken picture: it names colours of a missing palette")
+                if source.jpeg:
+                    _check_scans(source.jpeg, image)
+                yield source, image
+    except PictureError:
+        raise
+    except Burden as error:
+        raise UnfitPicture(f"a picture that is not accepted: {error}") from error
+    except (tiff.UnreadLayout, jpeg.UnreadFrame, avif.UnreadCrop) as error:
+        raise NotAPicture(f"{error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixels(f"{error}") from error
+    except BROKEN as error:
+        if kind == "TIFF" and str(error) in UNREAD_BY_PILLOW:
+            raise NotAPicture(f"{tiff.unread(tiff.Directory(content))}") from error
+        if kind == "JPEG" and "truncated" in str(error):
+            raise BrokenPicture(f"a broken picture (JPEG): {jpeg.CUT}") from error
+        raise BrokenPicture(f"a broken picture ({kind}): {error}") from error
+
+
+def _read_kind(content: bytes) -> str:
+    """The format, which is one that is read here. Raises NotAPicture."""
+    kind, accepted = kind_of(content), f"accepted are {', '.join(accepted_formats())}"
+    if not content:
+        raise NotAPicture(f"the file is empty; {accepted}")
+    if kind is None:
+        raise NotAPicture(f"not a picture; {accepted}")
+    if kind == "HEIF" and not reads_heif():
+        extra = f"pip install 'shapshot[{HEIF_EXTRA}]' on the server"
+        raise NotAPicture(f"HEIC (HEIF) is not read here: the extra {HEIF_EXTRA} is: {extra}")
+    if kind not in FORMATS:
+        raise NotAPicture(f"{kind} is not read; {accepted}")
+    return kind
+
+
+def _opened(source: Source) -> ImageFile.ImageFile:
+    stream = Reads(source.content)
+    if source.kind == "HEIF":
+        from pillow_heif import HeifImageFile  # an extra
+
+        opened: ImageFile.ImageFile = HeifImageFile(stream)
+        return opened
+    try:
+        return _READERS[source.kind](stream)
+    except SyntaxError as error:
+        if str(error) == "not identified by this driver":
+            raise SyntaxError("its head gives no size, or no kind of pixels") from error
+        raise
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"at most {max_pixels} pixels are accepted; received {width} x {height}"
+        )
+
+
+def _check_scans(picture: jpeg.Jpeg, image: Image.Image) -> None:
+    """Look whether the scans of a JPEG are whole: whatever follows one then changes no pixel."""
+    with JpegImageFile(Reads(picture.with_noise())) as other:
+        other.load()
+        if ImageChops.difference(image, other).getbbox(alpha_only=False):
+            raise jpeg.Cut(jpeg.CUT)
+
+
+def _mend_palette(image: ImageFile.ImageFile) -> None:
+    """A palette of TIFF is of 16 bits; some writers give 8, which Pillow makes black of."""
+    colours = (
+        image.tag_v2.get(tiff.COLOUR_MAP)
+        if isinstance(image, TiffImagePlugin.TiffImageFile)
+        else None
+    )
+    if colours and image.mode in ("P", "PA") and max(colours) < 256:
+        image.palette = ImagePalette.raw("RGB;L", bytes(colours))
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Pillow's exif_transpose writes the whole EXIF anew and fails on that of some cameras.
+
+    In AVIF and HEIF the boxes turn the picture, and nothing else does: pillow_heif has turned it,
+    and Pillow puts what those of AVIF say into EXIF.
+    """
+    if image.format == "AVIF":
+        image.info.pop("xmp", None)
+    try:
+        return _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (SyntaxError, ValueError, struct.error):  # unreadable EXIF says nothing, as in viewers
+        return None

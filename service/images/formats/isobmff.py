@@ -1,0 +1,127 @@
+"""The boxes of AVIF and HEIF, as far as they say what pictures are in a file.
+
+ISO/IEC 14496-12 and 23008-12; ids, types and places of items, and the sizes that are claimed.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from service.images.decode_limits import Burden
+
+MOST_ITEMS = 1024  # a grid has at most 256 tiles, and as many of alpha
+Span = tuple[int, int]  # bytes from, to
+
+
+class BadBoxes(ValueError):  # noqa: N818
+    """The boxes, or the streams in them, are not as the standards have them."""
+
+
+def boxes_of_stills(content: bytes) -> dict[bytes, Span]:
+    """What is in the box of a file's still pictures. Raises BadBoxes, struct.error."""
+    metas = [span for kind, span in boxes(content, (0, len(content))) if kind == b"meta"]
+    if len(metas) != 1:
+        raise BadBoxes(f"it has {len(metas)} boxes meta; a still picture is in one")
+    [(start, end)] = metas
+    return dict(boxes(content, (start + 4, end)))  # after its version and flags
+
+
+def boxes(content: bytes, within: Span) -> Iterator[tuple[bytes, Span]]:
+    """The type of each box, and where its content is."""
+    at, end = within
+    while at + 8 <= end:
+        size, kind = struct.unpack_from(">L4s", content, at)
+        head = 8
+        if size == 1:
+            [size] = struct.unpack_from(">Q", content, at + 8)
+            head = 16
+        to = end if size == 0 else at + size
+        if size and size < head:
+            raise BadBoxes("a box is shorter than its head")
+        yield kind, (at + head, min(to, end))
+        at = to
+
+
+def kinds_of_items(content: bytes, within: Span) -> dict[int, bytes]:
+    """The type of each item, by its id."""
+    start, end = within
+    start += 6 if content[start] == 0 else 8  # version, flags, and the count of entries
+    kinds = {}
+    for kind, (at, _) in boxes(content, (start, end)):
+        if kind == b"infe" and content[at] in (2, 3):
+            form = ">HH4s" if content[at] == 2 else ">LH4s"
+            item, _, type_ = struct.unpack_from(form, content, at + 4)
+            kinds[item] = type_
+        if len(kinds) > MOST_ITEMS:
+            raise Burden(f"it may have {MOST_ITEMS} items")
+    return kinds
+
+
+def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[int, list[Span]]]:
+    """The spans of each item's bytes, by its id; data: the box that some of them are in."""
+    at, _ = within
+    version, sizes = content[at], struct.unpack_from(">H", content, at + 4)[0]
+    offset_size, length_size = sizes >> 12, sizes >> 8 & 15
+    base_size, index_size = sizes >> 4 & 15, (sizes & 15 if version else 0)
+    at += 6
+
+    def number(size: int) -> int:
+        nonlocal at
+        if at + size > len(content):
+            raise BadBoxes("its boxes are cut short")
+        at += size
+        return int.from_bytes(content[at - size : at], "big")
+
+    id_size = 4 if version == 2 else 2
+    for _ in range(number(id_size)):
+        item = number(id_size)
+        in_data = version > 0 and number(2) & 15 == 1
+        number(2)  # which file it is in: this one
+        base = number(base_size) + (data[0] if in_data else 0)
+        extents = []
+        for _ in range(number(2)):
+            number(index_size)
+            start = base + number(offset_size)
+            length = number(length_size)
+            extents.append((start, start + length if length else len(content)))
+        if sum(to - start for start, to in extents) > 2 * len(content):
+            raise Burden("an item may be as long as the file")
+        yield item, extents
+
+
+def codes_of_colours(content: bytes, within: Span) -> tuple[int, int] | None:
+    """The code points of primaries and transfer, of ITU-T H.273; within: the box of properties."""
+    inside = dict(boxes(content, within))
+    for kind, (at, _) in boxes(content, inside[b"ipco"]):
+        if kind == b"colr" and content[at : at + 4] == b"nclx":
+            primaries, transfer = struct.unpack_from(">HH", content, at + 4)
+            return primaries, transfer
+    return None
+
+
+def sizes_of_items(content: bytes, within: Span) -> dict[int, tuple[int, int]]:
+    """The width and height that each item claims, by its id; within: the box of properties."""
+    inside = dict(boxes(content, within))
+    sizes = {
+        number: struct.unpack_from(">LL", content, at + 4)
+        for number, (kind, (at, _)) in enumerate(boxes(content, inside[b"ipco"]), start=1)
+        if kind == b"ispe"
+    }
+    at, end = inside[b"ipma"]
+    wide_ids, wide_numbers = content[at] > 0, content[at + 3] & 1
+    [count] = struct.unpack_from(">L", content, at + 4)
+    at += 8
+    claimed = {}
+    for _ in range(min(count, MOST_ITEMS)):
+        [item] = struct.unpack_from(">L" if wide_ids else ">H", content, at)
+        at += 4 if wide_ids else 2
+        properties = content[at]
+        at += 1
+        for _ in range(properties):
+            number = struct.unpack_from(">H" if wide_numbers else ">B", content, at)[0]
+            at += 2 if wide_numbers else 1
+            size = sizes.get(number & (0x7FFF if wide_numbers else 0x7F))
+            if size:
+                claimed[item] = size
+        if at > end:
+            raise BadBoxes("its boxes are cut short")
+    return claimed

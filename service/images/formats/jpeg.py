@@ -1,0 +1,147 @@
+"""A JPEG without what is appended to it: films of motion photos, further pictures of an MPO.
+
+ITU-T T.81, https://www.w3.org/Graphics/JPEG/itu-t81.pdf: the markers are in table B.1.
+"""
+
+import re
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.images.decode_limits import MOST_EXIF, MOST_READS, MOST_SCANS, Burden
+
+START, END, START_OF_SCAN, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+END_OF_IMAGE = b"\xff\xd9"
+ALONE = {0x01}  # markers without a length that may stand between segments
+FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
+PROGRESSIVE = {0xC2, 0xCA}
+ARITHMETIC = {0xC9, 0xCA}
+UNREAD_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
+EXIF = b"Exif\0\0"
+UNWRITTEN = 16  # zeros at the end, or more: room that was never written to, and no pixels
+EVERY_COEFFICIENT = 2**64 - 1
+# Decoders read up to 8 bytes ahead; bits of 1 alone are no code of Huffman, so they make no pixels
+AHEAD = b"\xff\x00" * 9
+NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # no marker in it
+CUT = "it is cut short: a part of the picture is missing"
+
+# With the filling before it; neither a stuffed zero nor a restart
+_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+
+
+class Cut(ValueError):  # noqa: N818
+    """A part of the picture is missing."""
+
+
+class UnreadFrame(ValueError):  # noqa: N818
+    """A kind of JPEG that is not read."""
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """The bytes of the picture, and where its scans end if decoding does not find one that is cut.
+
+    Of one sequential scan there is no end of image after it: who decodes it asks for more bytes
+    where a part is missing, and does not otherwise. In others a marker ends each scan, and decoders
+    make grey of what is missing before it.
+    """
+
+    content: bytes
+    scan_ends: tuple[int, ...]
+
+    def with_noise(self) -> bytes:
+        """Give another file of the same pixels, if every scan is there to its end."""
+        parts, at = [], 0
+        for end in self.scan_ends:
+            parts += [self.content[at:end], NOISE]
+            at = end
+        return b"".join([*parts, self.content[at:]])
+
+
+@dataclass
+class _Scans:
+    """Which coefficients of which component are still to come, as bits; where each scan ends."""
+
+    progressive: bool = False
+    arithmetic: bool = False
+    missing: dict[int, int] = field(default_factory=dict)
+    unseen: set[int] = field(default_factory=set)
+    components: int = 0  # of the last scan
+    count: int = 0
+    ends: list[int] = field(default_factory=list)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether all is in one scan, which is decoded as it is read."""
+        sequential = not self.progressive and not self.arithmetic
+        return sequential and self.count == 1 and self.components == len(self.missing)
+
+    def begin(self, code: int, frame: bytes) -> None:
+        self.progressive = code in PROGRESSIVE
+        self.arithmetic = code in ARITHMETIC
+        self.missing = dict.fromkeys(frame[6::3], EVERY_COEFFICIENT)
+        self.unseen = set(self.missing)
+
+    def add(self, head: bytes) -> None:
+        self.count += 1
+        if self.count > MOST_SCANS:
+            raise Burden(f"a JPEG may have {MOST_SCANS} scans")
+        components = head[1 : 1 + 2 * head[0] : 2]
+        first, last, bits = head[-3], head[-2], head[-1]
+        self.components = len(components)
+        self.unseen.difference_update(components)
+        for component in components:
+            if not self.progressive:
+                self.missing[component] = 0
+            elif not bits & 15:  # bits that later scans would refine
+                self.missing[component] &= ~(2 ** (last + 1) - 2**first)
+
+
+def alone(content: bytes) -> Jpeg:
+    """Cut at the end of the first picture. Raises Burden, Cut, UnreadFrame.
+
+    Cut: a component has no scan, or there is no end, and scans that were to come before it have not
+    begun. Whether a scan is there to its end does not show in the markers: see Jpeg.
+    """
+    scans, exif, at, ended = _Scans(), 0, 2, False
+    for _ in range(MOST_READS):
+        found = _MARKER.search(content, at)
+        if found is None:
+            break
+        code, at = content[found.end() - 1], found.end()
+        if code in ALONE:
+            continue
+        if len(scans.ends) < scans.count:
+            scans.ends.append(found.start())
+        if code in (START, END):  # START: another picture, before this one has ended
+            content, ended = content[: found.start()], code == END
+            break
+        if code in UNREAD_FRAMES:
+            raise UnreadFrame("a lossless or hierarchical JPEG is not read")
+        segment = content[at : at + int.from_bytes(content[at : at + 2], "big")]
+        if code == APP1 and segment[2:].startswith(EXIF):
+            exif += 1
+            if exif > MOST_EXIF:
+                raise Burden(f"a JPEG may have {MOST_EXIF} segments of EXIF")
+        try:
+            if code in FRAMES:
+                scans.begin(code, segment[2:])
+            elif code == START_OF_SCAN:
+                scans.add(segment[2:])
+        except (IndexError, KeyError, struct.error):
+            break  # Pillow finds out, too
+        at += max(len(segment), 2)
+    else:
+        raise Burden(f"it comes in more than {MOST_READS} pieces")
+    if not scans.count or scans.unseen or (not ended and any(scans.missing.values())):
+        raise Cut(CUT)
+    if ended and scans.is_one:
+        return Jpeg(content + AHEAD, ())
+    if ended:  # what arithmetic coding reads on is no sign: zeros at the end may be left out
+        return Jpeg(content + END_OF_IMAGE, () if scans.arithmetic else tuple(scans.ends))
+    written = content.rstrip(b"\0")
+    if len(content) - len(written) >= UNWRITTEN:
+        content = written
+    content = content.rstrip(b"\xff")  # which begins a marker, or is filling
+    return Jpeg(content + END_OF_IMAGE, (*scans.ends[: scans.count - 1], len(content)))

@@ -1,0 +1,111 @@
+"""Bytes of an uploaded label map -> the region of every pixel, 0..n-1; nothing is unpickled."""
+
+import io
+import tokenize
+from math import prod
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngImageFile
+
+from service.images.decode_limits import Reads
+from service.images.formats import png
+from service.schemas.requests import MOST_SUPERPIXELS
+
+TABLE = 2**16  # labels of 8 or 16 bits
+PART = 2**20  # pixels looked up at once, as each takes an index of 8 bytes
+FORMS = ("PNG of 8- or 16-bit grey or with a palette", ".npy of whole numbers")
+BROKEN_NPY = (
+    ValueError,
+    TypeError,
+    KeyError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)  # what NumPy raises for headers that nobody would write
+MODES = ("1", "L", "P", "I", "I;16")  # as Pillow names what a PNG of those kinds is
+
+
+class LabelMapError(Exception):
+    """Base of the errors of this module.
+
+    LabelMapError
+    └── LabelMapTooLarge  more pixels or regions than allowed
+    """
+
+
+class LabelMapTooLarge(LabelMapError):  # noqa: N818
+    """More pixels or regions than allowed."""
+
+
+def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
+    """Decode (H, W) whole numbers and count them through: int32, 0..n-1, each taken.
+
+    Equal numbers are one region, wherever they lie; the least is 0. A PNG is taken as it lies,
+    whatever its EXIF says. Raises LabelMapError, LabelMapTooLarge.
+    """
+    read = _from_npy if content.startswith(npy.MAGIC_PREFIX) else _from_png
+    labels = read(content, max_pixels)
+    count = _count_by_table if labels.min() >= 0 and labels.max() < TABLE else _count_by_sorting
+    regions, counted = count(labels)
+    if regions > MOST_SUPERPIXELS:
+        raise LabelMapTooLarge(f"it may have {MOST_SUPERPIXELS} regions; received {regions}")
+    return counted
+
+
+def _count_by_table(labels: NDArray[np.generic]) -> tuple[int, NDArray[np.int32]]:
+    """Of 8 and 16 bits, which may be many: sorting would take many times the time and memory."""
+    flat = labels.ravel()
+    parts = range(0, flat.size, PART)
+    taken = np.zeros(TABLE, dtype=bool)
+    for start in parts:
+        taken[flat[start : start + PART].astype(np.intp)] = True
+    position = np.cumsum(taken, dtype=np.int32) - 1
+    counted = np.empty(flat.size, dtype=np.int32)
+    for start in parts:
+        counted[start : start + PART] = position[flat[start : start + PART].astype(np.intp)]
+    return int(taken.sum()), counted.reshape(labels.shape)
+
+
+def _count_by_sorting(labels: NDArray[np.generic]) -> tuple[int, NDArray[np.int32]]:
+    regions, counted = np.unique(labels, return_inverse=True)
+    return len(regions), np.asarray(counted.reshape(labels.shape), dtype=np.int32)
+
+
+def _from_png(content: bytes, max_pixels: int) -> NDArray[np.generic]:
+    if not content.startswith(png.SIGNATURE):
+        raise LabelMapError(f"it must be a {' or a '.join(FORMS)}")
+    try:
+        with PngImageFile(Reads(png.alone(content).content)) as image:
+            _check_shape(image.size[::-1], max_pixels)
+            if image.mode not in MODES:
+                raise LabelMapError(f"a PNG of mode {image.mode}; accepted are {FORMS[0]}")
+            return np.asarray(image)
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
+        raise LabelMapError(f"a broken PNG: {error}") from error
+
+
+def _from_npy(content: bytes, max_pixels: int) -> NDArray[np.generic]:
+    """Believe no header: shape and type are checked before memory is taken."""
+    stream = io.BytesIO(content)
+    try:
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        shape, by_columns, dtype = read[npy.read_magic(stream)](stream)
+    except BROKEN_NPY as error:
+        raise LabelMapError(f"a broken .npy: {error}") from error
+    if dtype.kind not in "bui":
+        raise LabelMapError(f"an .npy of {dtype}; whole numbers are accepted")
+    _check_shape(shape, max_pixels)
+    if len(content) - stream.tell() != prod(shape) * dtype.itemsize:
+        raise LabelMapError(f"a broken .npy: its length is not that of {shape} {dtype}")
+    labels = np.frombuffer(content, dtype, offset=stream.tell())
+    return labels.reshape(shape, order="F" if by_columns else "C")
+
+
+def _check_shape(shape: tuple[int, ...], max_pixels: int) -> None:
+    if len(shape) != 2 or min(shape) < 1 or bool in map(type, shape):  # True is 1 to Python
+        raise LabelMapError(f"it must have rows and columns (H, W); received {shape}")
+    if prod(shape) > max_pixels:
+        raise LabelMapTooLarge(f"it may have {max_pixels} pixels; received {shape}")

@@ -1,0 +1,43 @@
+"""What of a photo a model sees, and where in the model's picture it lies, by `fit`."""
+
+from dataclasses import dataclass
+
+from service.schemas.requests import Fit
+from service.schemas.results import Rectangle
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of the photo that is seen, and where in the model's picture that part lies."""
+
+    crop: Rectangle
+    placement: Rectangle
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the model's picture that the photo fills: (h, w)."""
+        placed = self.placement
+        return placed.bottom - placed.top, placed.right - placed.left
+
+
+def view(photo: tuple[int, int], picture: tuple[int, int], *, fit: Fit) -> View:
+    """How a photo of (H, W) pixels is brought to a model's picture of (h, w).
+
+    "crop": the largest centred part of the picture's aspect ratio fills it. "stretch": the whole
+    fills it, distorted. "pad": the whole lies in the middle of it, as large as its own aspect ratio
+    lets it be, but two pixels high and wide at least, as fewer cannot be inpainted.
+    """
+    (H, W), (h, w) = photo, picture
+    rows, columns = h, w
+    height, width = H, W
+    if fit == "crop":
+        height = min(H, max(1, round(W * h / w)))
+        width = min(W, max(1, round(H * w / h)))
+    elif fit == "pad":
+        rows = min(h, max(2, round(H * w / W)))
+        columns = min(w, max(2, round(W * h / H)))
+    top, left = (H - height) // 2, (W - width) // 2
+    crop = Rectangle(left=left, top=top, right=left + width, bottom=top + height)
+    top, left = (h - rows) // 2, (w - columns) // 2
+    placement = Rectangle(left=left, top=top, right=left + columns, bottom=top + rows)
+    return View(crop, placement)

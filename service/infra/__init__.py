@@ -1,0 +1,1 @@
+"""What every process needs: settings, logs, traces and the artifact store."""

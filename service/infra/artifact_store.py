@@ -1,0 +1,271 @@
+"""Artefacts by explanation: what was sent and what was found; in a folder, in memory or on S3.
+
+Content is written whole and once (a new attempt writes under a new name), so a reader never sees
+half a file and a worker that lost its lease cannot overwrite what stands.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import obstore
+import structlog
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+
+from service.infra.artifact_errors import (
+    DamagedArtefact,
+    MissingArtefact,
+    NoSuchPart,
+    StoreError,
+    StoreRefused,
+    masked,
+    translated,
+)
+from service.infra.deadlines import Deadlines, Threads
+from service.infra.retry import retry
+from service.infra.settings import S3Settings, read_settings
+
+CALLS_AT_ONCE = 16  # of one process
+CHUNK = 4 * 2**20  # bytes read or written by one request
+SLOWEST = 2**20  # bytes a second, of large content
+MARKER_KEY = "identity.json"  # which set the store belongs to; written once, by store_identity.py
+
+
+__all__ = [  # errors among them: whoever calls the store knows them from here
+    "CALLS_AT_ONCE",
+    "CHUNK",
+    "MARKER_KEY",
+    "DamagedArtefact",
+    "Entry",
+    "MissingArtefact",
+    "Store",
+    "StoreError",
+    "StoreRefused",
+    "attributions_key",
+    "faithfulness_key",
+    "image_key",
+    "label_map_key",
+    "open_store",
+]
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+def image_key(explanation_id: str) -> str:
+    return f"explanations/{explanation_id}/image"
+
+
+def label_map_key(explanation_id: str) -> str:
+    return f"explanations/{explanation_id}/label_map"
+
+
+def attributions_key(explanation_id: str, attempt: str) -> str:
+    return f"explanations/{explanation_id}/{attempt}/attributions.npz"
+
+
+def faithfulness_key(explanation_id: str, attempt: str) -> str:
+    return f"explanations/{explanation_id}/{attempt}/faithfulness.json"
+
+
+def open_store(url: str, deadlines: Deadlines = Deadlines()) -> "Store":  # noqa: B008 - frozen
+    """`file:FOLDER` (made when absent; relative to the working folder), `memory:`, or
+    `s3://BUCKET/PREFIX`.
+
+    Of S3 the endpoint, region and credentials are read from the AWS_… variables of the environment.
+    Raises ValueError for another scheme, StoreError for a folder that cannot be made or a bucket
+    that cannot be named so.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        return Store(MemoryStore(), deadlines)
+    if scheme == "s3":
+        s3 = read_settings(S3Settings)
+        where = f"{url} at {masked(s3.endpoint_url or 'Amazon')}"
+        with translated(url, where):
+            return Store(_s3(url, deadlines, s3), deadlines, where=where)
+    if scheme == "file":
+        folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser()
+        return Store(_local(folder), deadlines, where=str(folder))
+    raise ValueError(
+        f"store_url must be file:FOLDER, memory: or s3://BUCKET/PREFIX; received {url!r}"
+    )
+
+
+def _s3(url: str, deadlines: Deadlines, s3: S3Settings) -> ObjectStore:
+    """It tries nothing again: Store does, whichever store it is."""
+    return from_url(
+        url,
+        client_options={  # which replace what the environment says of the same
+            "allow_http": s3.allow_http,
+            "connect_timeout": timedelta(seconds=deadlines.connect_s),
+            "read_timeout": timedelta(seconds=deadlines.read_s),
+            "timeout": timedelta(seconds=deadlines.total_s),
+        },
+        retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
+    )
+
+
+def _local(folder: Path) -> ObjectStore:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"the store folder {folder} cannot be made: {error.strerror}") from error
+    return LocalStore(folder.resolve(), automatic_cleanup=True)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that is stored."""
+
+    key: str
+    modified_at: datetime  # by the store's clock
+
+
+class Store:
+    """Bytes by key. Blocking: the API calls it in a thread.
+
+    Every call ends by its deadline, all tries included; what is larger than a few MiB has a second
+    more for each further MiB. This is the only place where a call is tried again.
+    """
+
+    def __init__(
+        self, objects: ObjectStore, deadlines: Deadlines, *, where: str = "memory"
+    ) -> None:
+        """where: for the log."""
+        self._objects = objects
+        self._deadlines = deadlines
+        self._threads = Threads(CALLS_AT_ONCE)
+        self._where = where
+
+    @property
+    def private(self) -> bool:
+        """Whether only this process sees what it holds."""
+        return isinstance(self._objects, MemoryStore)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write the whole content; readers see all of it or none. Raises StoreError."""
+        in_parts = len(content) > CHUNK and not isinstance(self._objects, LocalStore | MemoryStore)
+
+        def write() -> None:
+            obstore.put(self._objects, key, content, use_multipart=in_parts, max_concurrency=4)
+
+        self._call(key, write, size=len(content))
+
+    def get(self, key: str, *, size: int = 0) -> bytes:
+        """Read it whole. Raises MissingArtefact, StoreError. size: its bytes, where known."""
+        return self._call(key, partial(self._get, key), size=size)
+
+    def get_soon(self, key: str) -> bytes:
+        """The same of something small, tried once, in the time of a connection."""
+        with translated(key, self._where):
+            return self._threads.run(partial(self._get, key), within_s=self._deadlines.connect_s)
+
+    def _get(self, key: str) -> bytes:
+        return bytes(obstore.get(self._objects, key).bytes())
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read parts of it, each (offset, length). Raises MissingArtefact, StoreError.
+
+        Raises DamagedArtefact where it ends before one of them does.
+        """
+        starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
+
+        def read() -> list[bytes]:
+            parts = obstore.get_ranges(self._objects, key, starts=starts, lengths=lengths)
+            return [bytes(part) for part in parts]
+
+        try:
+            found = self._call(key, read, size=sum(lengths))
+        except MissingArtefact:
+            raise
+        except NoSuchPart:
+            self._check_reach(key, ranges)
+            raise
+        if [len(part) for part in found] != lengths:
+            self._check_reach(key, ranges)
+        return found
+
+    def _check_reach(self, key: str, ranges: Sequence[tuple[int, int]]) -> None:
+        needed, size = max(sum(each) for each in ranges), self.size(key)
+        if size < needed:
+            raise DamagedArtefact(f"{key!r} has {size} bytes; at least {needed} were written")
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Read it in parts of CHUNK bytes, each by a call of its own.
+
+        Raises MissingArtefact, DamagedArtefact where it becomes shorter meanwhile, StoreError.
+        """
+        size = self.size(key)
+        for start in range(0, size, CHUNK):
+            yield from self.get_ranges(key, [(start, min(CHUNK, size - start))])
+
+    def size(self, key: str) -> int:
+        """Its bytes. Raises MissingArtefact, StoreError."""
+        return self._call(key, lambda: obstore.head(self._objects, key)["size"])
+
+    def copy(self, key: str, to: str) -> None:
+        """Store the same content under another key as well. Raises MissingArtefact, StoreError."""
+        self._call(key, lambda: obstore.copy(self._objects, key, to))
+
+    def delete_explanation(self, explanation_id: str) -> None:
+        """Remove all that is stored of an explanation; nothing stored is no error."""
+        for page in self.pages(f"explanations/{explanation_id}"):
+            for entry in page:
+                self.delete(entry.key)
+
+    def delete(self, key: str) -> None:
+        """Nothing stored is no error: another sweeper was faster."""
+        with suppress(MissingArtefact):
+            self._call(key, lambda: obstore.delete(self._objects, key))
+
+    def pages(self, prefix: str) -> Iterator[list[Entry]]:
+        """What is stored below a prefix, up to 1000 at a time; each page is a call of its own."""
+        stream = iter(
+            self._call(prefix, lambda: obstore.list(self._objects, prefix, chunk_size=1000))
+        )
+        while page := self._call(prefix, lambda: next(stream, None), tries=1):
+            yield [Entry(meta["path"], meta["last_modified"]) for meta in page]
+
+    def check(self) -> None:
+        """Write and remove a probe, in the time of a connection. Raises StoreError."""
+        within_s = self._deadlines.connect_s
+        with translated("probe", self._where):
+            self._threads.run(self._probe, within_s=within_s)
+
+    def _probe(self) -> None:
+        obstore.put(self._objects, "probe", b"ok", use_multipart=False)
+        with suppress(FileNotFoundError):  # another process was faster
+            obstore.delete(self._objects, "probe")
+
+    def _call(self, key: str, action: Callable[[], T], *, size: int = 0, tries: int = 0) -> T:
+        until = time.monotonic() + self._deadlines.total_s + size / SLOWEST
+
+        def once() -> T:
+            with translated(key, self._where):
+                return self._threads.run(action, within_s=until - time.monotonic())
+
+        return retry(
+            once,
+            passes=_passes,
+            pauses=[0.2 * 2**n for n in range((tries or self._deadlines.tries) - 1)],
+            until=until,
+            failed=_log_failure,
+        )
+
+
+def _passes(error: Exception) -> bool:
+    lasting = isinstance(error, MissingArtefact | StoreRefused)
+    return isinstance(error, StoreError) and not lasting
+
+
+def _log_failure(error: Exception) -> None:
+    cause = error.cause if isinstance(error, StoreError) else str(error)
+    log.warning("the store failed; trying again", cause=cause)

@@ -1,0 +1,260 @@
+"""The arrays of an explanation as one npz of which each output can be read alone.
+
+Any reader of npz reads it as a whole. `values` and `standard_errors`, (H, W, C, K) float32, are in
+Fortran order, so the numbers of an output stand together, and their deflate stream is flushed
+before and after each output, so those bytes can be inflated alone. An index says where these
+blocks are, with the sha256 of each. It stands between the last array and the directory of the zip,
+where no reader of npz looks, and its own place is recorded with the explanation.
+
+ZIP: APPNOTE.TXT 6.3.10, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT; deflate:
+RFC 1951, whose blocks start at a byte after a full flush.
+"""
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from service.infra.artifact_store import DamagedArtefact, Store
+from service.infra.artifacts import MOST_INFLATED, Artefacts, Section
+from service.schemas.fingerprint import OF_MODEL
+
+AXES = {  # of the arrays of an explanation, by their letters, and of what their numbers are
+    "values": ("HWCK", np.float32),
+    "standard_errors": ("HWCK", np.float32),
+    "base_values": ("K", np.floating),
+    "data": ("HWC", np.floating),
+    "output_names": ("K", np.str_),
+    "output_indices": ("K", np.integer),
+    "players": ("HW", np.integer),
+    "regions": ("HW|HWC", np.integer),
+    "region_players": ("R", np.integer),
+    "region_values": ("RK", np.float64),
+    "region_standard_errors": ("RK", np.float64),
+    "region_low": ("RK", np.float64),
+    "region_high": ("RK", np.float64),
+    **dict.fromkeys(OF_MODEL, ("", np.str_)),
+}
+REGIONS = ("regions", "region_players", "region_values")  # where they are not too many
+ERRORS_OF_REGIONS = ("region_standard_errors", "region_low", "region_high")
+KNOWN_OF_SOME = (  # earlier versions named no model, and told no regions
+    *("standard_errors", "players", *OF_MODEL),
+    *REGIONS,
+    *ERRORS_OF_REGIONS,
+)
+BY_OUTPUT = ("values", "standard_errors")  # a block for each output
+TOLD_OF_OUTPUTS = (  # (K,) or (R, K), small: in one block
+    *("base_values", "output_names", "output_indices"),
+    *("region_values", *ERRORS_OF_REGIONS),
+)
+OF_RECORD = ("output_indices", "output_names")  # which the record has as well
+READ_AT_ONCE = 8 * 2**20  # bytes of blocks, as they are stored
+OUTPUTS_AT_ONCE = 16  # copied together: a line of the processor's cache has 8 of them
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class _Member(BaseModel):
+    """One array of the file: a block for each output, or one of all of it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    blocks: list[Section]
+
+
+_INDEX = TypeAdapter(dict[str, _Member])
+
+
+def by_output(array: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
+    """Each output's (H, W, C) of (H, W, C, K) in turn, float32 in Fortran order.
+
+    The copies are of a few outputs at a time.
+    """
+    for start in range(0, array.shape[-1], OUTPUTS_AT_ONCE):
+        some = np.asfortranarray(array[..., start : start + OUTPUTS_AT_ONCE], dtype=np.float32)
+        yield from (some[..., k] for k in range(some.shape[-1]))
+
+
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[bytes, Section]:
+    """Write the file; give its content and where its index is.
+
+    arrays: `values` and what else there is, by name; those of BY_OUTPUT (H, W, C, K), of any
+    float type.
+    """
+    file, index = io.BytesIO(), {}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            index[name] = _write_member(file, archive, name, array)
+        content, offset = _INDEX.dump_json(index), file.tell()
+        file.write(content)
+        archive.start_dir = file.tell()
+    return file.getvalue(), Section.at(offset, content)
+
+
+def _write_member(
+    file: io.BytesIO, archive: zipfile.ZipFile, name: str, array: NDArray[Any]
+) -> _Member:
+    split = name in BY_OUTPUT
+    dtype = np.dtype(np.float32) if split else array.dtype
+    parts = by_output(array) if split else iter([np.ascontiguousarray(array)])
+    head = io.BytesIO()
+    described = {
+        "shape": array.shape,
+        "fortran_order": split,
+        "descr": np.lib.format.dtype_to_descr(dtype),
+    }
+    np.lib.format.write_array_header_1_0(head, described)
+
+    info = zipfile.ZipInfo(f"{name}.npy")
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.header_offset = file.tell()
+    info.file_size = head.tell() + math.prod(array.shape) * dtype.itemsize
+    large = info.file_size * 1.05 > zipfile.ZIP64_LIMIT
+    info.CRC = zlib.crc32(head.getvalue())
+    file.write(info.FileHeader(zip64=large))  # written again when all is known
+
+    start, blocks = file.tell(), []
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    file.write(deflate.compress(head.getvalue()) + deflate.flush(zlib.Z_FULL_FLUSH))
+    for part in parts:
+        raw = part.tobytes(order="F" if split else "C")
+        info.CRC = zlib.crc32(raw, info.CRC)
+        block = deflate.compress(raw) + deflate.flush(zlib.Z_FULL_FLUSH)
+        blocks.append(Section.at(file.tell(), block))
+        file.write(block)
+    file.write(deflate.flush())
+    end = file.tell()
+
+    info.compress_size = end - start
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(zip64=large))
+    file.seek(end)
+    archive.filelist.append(info)
+    return _Member(shape=array.shape, dtype=dtype.str, blocks=blocks)
+
+
+def load_arrays(
+    store: Store,
+    key: str,
+    recorded: Artefacts,
+    told: Sequence[tuple[int, str]],
+    outputs: Sequence[int] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Arrays:
+    """Read the arrays of these outputs, by position 0..K-1 and in this order; None: of all.
+
+    told: index and label of each of the K outputs, as the record has them. names: the arrays
+    wanted, where they are known; None: all.
+
+    Read are the index, which must be of arrays as AXES has them, then of the rest only what is
+    wanted; each block is compared with its sha256, and indices and labels with those told.
+    Blocking. Raises MissingArtefact, DamagedArtefact, StoreError.
+    """
+    if recorded.shape[-1] != len(told):
+        raise DamagedArtefact(f"{key!r} does not have the {len(told)} outputs that it should")
+    members = _read_index(store, key, recorded)
+    wanted = {name: member for name, member in members.items() if names is None or name in names}
+    arrays: Arrays = {}
+    tasks: list[tuple[Section, NDArray[Any]]] = []  # a block, and where it goes
+    for name, member in wanted.items():
+        split = name in BY_OUTPUT
+        kept = range(len(member.blocks)) if outputs is None or not split else outputs
+        if not all(0 <= position < len(member.blocks) for position in kept):
+            raise DamagedArtefact(f"{key!r} has {len(member.blocks)} outputs; {kept} are asked for")
+        shape = (*member.shape[:-1], len(kept)) if split else member.shape
+        arrays[name] = np.empty(shape, member.dtype, order="F" if split else "C")
+        places = list(arrays[name].T) if split else [arrays[name]]  # each C-contiguous
+        tasks += zip((member.blocks[position] for position in kept), places, strict=True)
+    for group in _groups(sorted(tasks, key=lambda task: task[0].offset)):
+        stored = store.get_ranges(key, [(block.offset, block.size) for block, _ in group])
+        for (block, place), content in zip(group, stored, strict=True):
+            block.check(key, content)
+            place[...] = _inflate(key, content, place)
+    for n, name in enumerate(OF_RECORD):
+        if name in arrays and arrays[name].tolist() != [each[n] for each in told]:
+            raise DamagedArtefact(f"{key!r} has other {name} than its record")
+    if outputs is not None:
+        for name in TOLD_OF_OUTPUTS:
+            if name in arrays:
+                arrays[name] = arrays[name][..., list(outputs)]
+    return arrays
+
+
+def _read_index(store: Store, key: str, recorded: Artefacts) -> dict[str, _Member]:
+    """Raises DamagedArtefact too where somebody wrote an index that cannot be."""
+    index = recorded.blocks
+    [content] = store.get_ranges(key, [(index.offset, index.size)])
+    index.check(key, content)
+    try:
+        members = _INDEX.validate_json(content)
+        for name, member in members.items():
+            _check_member(name, member, recorded.attributions.size)
+        _check_axes(members, recorded.shape)
+    except (ValidationError, ValueError, TypeError) as error:
+        raise DamagedArtefact(f"{key!r} has an index that cannot be: {error}") from error
+    return members
+
+
+def _check_member(name: str, member: _Member, size: int) -> None:
+    """Raises ValueError, TypeError."""
+    dtype = np.dtype(member.dtype)
+    if dtype.kind not in "fiuU" or not all(length >= 0 for length in member.shape):
+        raise ValueError(f"{name} of type {dtype} and shape {member.shape}")
+    stored = sum(block.size for block in member.blocks)
+    if math.prod(member.shape) * dtype.itemsize > MOST_INFLATED * stored or stored > size:
+        raise ValueError(f"{name} of shape {member.shape} in {stored} bytes")
+    blocks = member.shape[-1] if name in BY_OUTPUT else 1
+    if len(member.blocks) != blocks or (name in BY_OUTPUT and len(member.shape) != 4):
+        raise ValueError(f"{name} of shape {member.shape} in {len(member.blocks)} blocks")
+
+
+def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
+    """They are all arrays of one explanation, whose values have this shape. Raises ValueError."""
+    lengths = dict(zip("HWCK", shape, strict=True))
+    known = [name for name in REGIONS if name in members]
+    if known and (len(known) < len(REGIONS) or len(members["region_players"].shape) != 1):
+        raise ValueError(f"of regions there are {known}")
+    if known:
+        [lengths["R"]] = members["region_players"].shape
+    for name, (axes, kind) in AXES.items():
+        if name not in members:
+            if name in KNOWN_OF_SOME:
+                continue
+            raise ValueError(f"{name} is missing")
+        member = members[name]
+        right = [tuple(lengths.get(axis, -1) for axis in each) for each in axes.split("|")]
+        if member.shape not in right or not np.issubdtype(np.dtype(member.dtype), kind):
+            raise ValueError(f"{name} of type {member.dtype} and shape {member.shape}, not {right}")
+
+
+def _groups(
+    tasks: Sequence[tuple[Section, NDArray[Any]]],
+) -> Iterator[list[tuple[Section, NDArray[Any]]]]:
+    """Blocks to be read by one call, by size: one at least."""
+    group: list[tuple[Section, NDArray[Any]]] = []
+    for task in tasks:
+        if group and sum(block.size for block, _ in chain(group, [task])) > READ_AT_ONCE:
+            yield group
+            group = []
+        group.append(task)
+    if group:
+        yield group
+
+
+def _inflate(key: str, content: bytes, place: NDArray[Any]) -> NDArray[Any]:
+    """The numbers of a block, of the shape and type of their place."""
+    try:
+        raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, place.nbytes + 1)
+    except zlib.error as error:
+        raise DamagedArtefact(f"{key!r} has a block that cannot be inflated: {error}") from error
+    if len(raw) != place.nbytes:
+        raise DamagedArtefact(f"{key!r} has a block of {len(raw)} bytes for {place.nbytes}")
+    return np.frombuffer(raw, place.dtype).reshape(place.shape)

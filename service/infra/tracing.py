@@ -1,0 +1,96 @@
+"""OpenTelemetry spans, where the variables OTEL_… say where to, by the extra `otel`.
+
+A process that keeps no traces imports nothing for them. The trace goes on from the API to the
+worker in the order of an explanation, as a `traceparent` of W3C Trace Context.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from service.infra.settings import TraceSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+CLOSE_S = 1.0  # how long the last spans may take to leave: a process that must stop does not wait
+Attributes = Mapping[str, str | int]
+
+
+class TracesUnavailable(Exception):  # noqa: N818 - what is so, not whose fault
+    """Traces are asked for and cannot be kept; the message says what to do."""
+
+
+def open_traces(settings: TraceSettings, service: str) -> "Traces":
+    """The traces of a process, named `service` unless OTEL_SERVICE_NAME says otherwise.
+
+    Raises TracesUnavailable.
+    """
+    if not settings.wanted:
+        return Traces()
+    if settings.traces_exporter != "otlp":
+        raise TracesUnavailable(
+            f"OTEL_TRACES_EXPORTER is {settings.traces_exporter!r}; it must be otlp or none"
+        )
+    try:
+        from service.infra.otlp import make_provider
+    except ImportError as error:
+        raise TracesUnavailable(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need a package that is not "
+            f"installed ({error.name}): pip install 'shapshot[otel]', or unset the variable"
+        ) from error
+    return Traces(make_provider(service))
+
+
+class Traces:
+    """The spans of one process; without a provider none are kept."""
+
+    def __init__(self, provider: "TracerProvider | None" = None) -> None:
+        self.provider = provider
+
+    def traceparent(self) -> str | None:
+        """What names the span under way, for whoever carries its trace on."""
+        if self.provider is None:
+            return None
+        from service.infra.otlp import current_traceparent
+
+        return current_traceparent()
+
+    @contextmanager
+    def span(self, name: str, parent: str | None, attributes: Attributes) -> Iterator[None]:
+        """A span around a block."""
+        since = time.time_ns()
+        failed: str | None = None
+        try:
+            yield
+        except BaseException as error:
+            failed = type(error).__name__
+            raise
+        finally:
+            self.record(name, parent, attributes, since=since, failed=failed)
+
+    def record(
+        self,
+        name: str,
+        parent: str | None,
+        attributes: Attributes,
+        *,
+        since: int,
+        failed: str | None = None,
+    ) -> None:
+        """A span that began at `since` (ns of the epoch), under `parent`, and ends now."""
+        if self.provider is None:
+            return
+        from service.infra.otlp import record_span
+
+        record_span(self.provider, name, parent, dict(attributes), since, failed)
+
+    def close(self) -> None:
+        """Send what is left, for as long as there is time."""
+        if self.provider is None:
+            return
+        sending = Thread(target=self.provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(CLOSE_S)

@@ -1,0 +1,1 @@
+"""The life of an explanation in Redis, from acceptance to removal."""

@@ -1,0 +1,147 @@
+"""The worker's transitions: begin explanations, keep their leases, end or release them."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+import redis
+
+from service.infra.artifacts import Artefacts
+from service.infra.settings import Settings
+from service.jobs.codec import encode_count
+from service.jobs.hash_reader import read_batch, read_state
+from service.jobs.records import Count, State
+from service.jobs.redis_keys import as_text
+from service.jobs.scripts import Begin, Finish, Release, Renewal, Scripts, Tick
+from service.schemas.documents import Failure, Status
+from service.schemas.results import Outcome
+
+
+class Fenced(Exception):  # noqa: N818
+    """The attempt no longer owns its job: whatever it found must be dropped."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an attempt had the model do."""
+
+    evaluations: int = 0
+    batches: int = 0  # calls of the model
+    slots: int = 0  # pictures that these calls had room for
+    model_s: float = 0.0
+    masking_s: float = 0.0  # added up over threads
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """A sign of life of an attempt; where there is a new count, with it."""
+
+    id: str
+    attempt: str
+    count: Count | None = None
+
+
+class LeaseStatus(StrEnum):
+    """What an attempt hears when it ticks."""
+
+    OWNED = "owned"
+    CANCEL = "cancel"  # its own still, but a cancel was asked for
+    FENCED = "fenced"  # it lost its lease
+
+
+class Leases:
+    """What a worker does to the explanations of one queue.
+
+    Blocking; every call may raise `redis.RedisError`.
+    """
+
+    def __init__(
+        self, connection: redis.Redis, *, queue: str, lease_s: int, retention_s: int
+    ) -> None:
+        self._redis = connection
+        self._scripts = Scripts(connection)
+        self._queue = queue
+        self._lease_s = lease_s
+        self._retention_s = retention_s
+
+    @classmethod
+    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+        return cls(
+            connection,
+            queue=settings.queue,
+            lease_s=settings.lease_s,
+            retention_s=settings.retention_s,
+        )
+
+    def read(self, explanation_id: str) -> State | None:
+        return read_state(self._redis, explanation_id)
+
+    def begin(self, explanation_id: str) -> str | None:
+        """Take the job: the attempt's token; None where it was canceled, ended or taken."""
+        attempt = uuid.uuid4().hex
+        tag, _ = self._scripts.run(Begin(explanation_id, self._queue, attempt, self._lease_s))
+        return attempt if tag == "begun" else None
+
+    def fresh_siblings(self, state: State) -> list[str]:
+        """Those of its batch that wait and have never been begun, in the order of upload."""
+        batch_id = state.order.batch if state.order else None
+        batch = read_batch(self._redis, batch_id) if batch_id else None
+        states = [self.read(member) for member in batch.members] if batch else []
+        return [
+            each.id
+            for each in states
+            if each and batch and batch.has(each)
+            if each.status is Status.QUEUED and not each.attempts
+        ]
+
+    def tick(self, *heartbeats: Heartbeat) -> list[LeaseStatus]:
+        """Renew the leases of attempts and report their progress; how each stands."""
+        renewals = [
+            Renewal(each.id, each.attempt, encode_count(each.count) or None) for each in heartbeats
+        ]
+        _, answers = self._scripts.run(Tick(self._queue, self._lease_s, renewals))
+        return [LeaseStatus(as_text(answer)) for answer in answers]
+
+    def finish(
+        self,
+        explanation_id: str,
+        attempt: str,
+        status: Status,
+        *,
+        outcome: Outcome | None = None,
+        artefacts: Artefacts | None = None,
+        error: Failure | None = None,
+        count: Count | None = None,
+        work: Work | None = None,
+    ) -> None:
+        """End it, if this attempt still owns it: check and write are one step. Raises Fenced.
+
+        artefacts: what was stored, for readers to compare. work: added to the totals in the same
+        step.
+        """
+        spent: Mapping[str, float] = vars(work) if work else {}
+        finish = Finish(
+            explanation_id,
+            self._queue,
+            attempt,
+            self._retention_s,
+            status=status.value,
+            outcome=outcome.model_dump_json() if outcome else None,
+            artefacts=artefacts.model_dump_json() if artefacts else None,
+            error=error.model_dump_json() if error else None,
+            progress=encode_count(count) or None,
+            work=spent,
+        )
+        if self._scripts.run(finish)[0] == "fenced":
+            raise Fenced(explanation_id)
+
+    def release(self, explanation_id: str, attempt: str, *, counts: bool = False) -> None:
+        """Give the job back to the front of the queue. Raises Fenced.
+
+        counts: that it was begun stays among its attempts, and so it runs alone the next time.
+        """
+        release = Release(explanation_id, self._queue, attempt, self._retention_s, counts)
+        if self._scripts.run(release)[0] == "fenced":
+            raise Fenced(explanation_id)

@@ -1,0 +1,104 @@
+-- What every change of an explanation does, and the two ways a job leaves a worker.
+
+-- fields: an object of strings
+local function set_fields(key, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1], flat[#flat + 2] = name, value
+  end
+  redis.call('HSET', key, unpack(flat))
+end
+
+-- pcall, here and below: what somebody wrote into our keys must not stop a worker
+local function changed(id)
+  redis.pcall('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)
+  redis.call('PUBLISH', 'shapshot:changes', id)
+end
+
+-- The explanations of a batch, without those that have expired: of all whose ids its hash has,
+-- those that name the batch and have its owner. Somebody else's are not its own, whatever the hash
+-- says.
+local function members_of(batch)
+  local members = {}
+  for id in string.gmatch(field(batch, 'members') or '', '%S+') do
+    local own = field(id, 'batch') == batch and field(id, 'owner') == field(batch, 'owner')
+    if own then members[#members + 1] = id end
+  end
+  return members
+end
+
+-- Let a batch, if there is one, expire at `expires_at`, once none of its explanations is under way
+local function conclude_batch(batch, expires_at)
+  if not (batch and field(batch, 'members')) then return end
+  for _, id in ipairs(members_of(batch)) do
+    local status = field(id, 'status')
+    if status == 'queued' or status == 'running' or status == 'canceling' then return end
+  end
+  redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
+end
+
+-- Of what its owner may list, and of all
+local function index(id, at)
+  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
+  redis.call('ZADD', 'shapshot:explanations', at, id)
+  if owner then redis.call('ZADD', 'shapshot:explanations:' .. owner, at, id) end
+end
+
+local function unindex(id)
+  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
+  redis.call('ZREM', 'shapshot:explanations', id)
+  if owner then redis.call('ZREM', 'shapshot:explanations:' .. owner, id) end
+end
+
+-- Totals of what was ever done: see statistics.py
+local function count(total, by)
+  redis.pcall('HINCRBYFLOAT', 'shapshot:totals', total, by)
+end
+
+local function count_end(key, status)
+  local method = redis.call('HGET', key, 'method')
+  if method then count('jobs:' .. status .. ':' .. method, 1) end
+  local failure = status == 'failed' and redis.call('HGET', key, 'error')
+  if failure then count('failures:' .. cjson.decode(failure).code, 1) end
+end
+
+-- The first result of a request stands for all that ask the same, as long as it is kept
+local function offer_to_others(id, expires_at)
+  local key = field(id, 'cache')
+  if not key then return end
+  local first = redis.call('GET', 'shapshot:cache:' .. key) or ''
+  local same = field(first, 'cache') == key and field(first, 'owner') == field(id, 'owner')
+  if same and field(first, 'status') == 'succeeded' then return end
+  redis.call('SET', 'shapshot:cache:' .. key, id)
+  redis.call('EXPIREAT', 'shapshot:cache:' .. key, math.floor(expires_at))
+end
+
+local function offer_no_more(id)
+  local key = 'shapshot:cache:' .. (field(id, 'cache') or '')
+  if redis.call('GET', key) == id then redis.call('DEL', key) end
+end
+
+local function forget_job(id)
+  redis.call('DEL', 'rq:job:' .. id)
+end
+
+-- retention: seconds to keep it
+local function conclude(id, status, now, retention)
+  local key, expires_at = 'shapshot:explanation:' .. id, now + retention
+  redis.call('HSET', key, 'status', status, 'finished_at', now, 'expires_at', expires_at)
+  redis.call('HDEL', key, 'attempt', 'cancel')
+  redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+  forget_job(id)
+  count_end(key, status)
+  changed(id)
+  conclude_batch(redis.call('HGET', key, 'batch'), expires_at)
+end
+
+local function put_back(id, queue)
+  local key = 'shapshot:explanation:' .. id
+  enter_first(id, queue)
+  redis.call('HSET', key, 'status', 'queued')
+  redis.call('HDEL', key, 'attempt')
+  redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
+  changed(id)
+end

@@ -1,0 +1,88 @@
+"""Removing from the store what Redis knows nothing of, such as after its data was lost.
+
+Whatever is stored was announced to Redis before, and is known there until its artefacts are gone.
+So what is unknown there, and older than anything is kept, belongs to nobody.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import redis
+import structlog
+
+from service.infra.artifact_store import Entry, Store, StoreError
+from service.infra.settings import Settings
+from service.jobs.redis_clock import as_seconds
+from service.jobs.redis_keys import EXPIRY, is_id, key_of
+from service.jobs.store_identity import Identity, Match
+from service.jobs.submissions import RESERVATION_S
+
+TURN = "shapshot:orphans"  # whose turn it is to look through the store; there for a pass
+LONGEST_PAUSE_S = 3600  # between two passes
+MARGIN_S = 3600  # by which the store's clock may be behind Redis's
+
+log = structlog.get_logger(__name__)
+
+
+class OrphanSweep:
+    """Looks through all of the store now and then: one worker at a time, page by page."""
+
+    def __init__(
+        self, connection: redis.Redis, store: Store, identity: Identity, settings: Settings
+    ) -> None:
+        self._redis = connection
+        self._store = store
+        self._identity = identity
+        self._kept_s = max(settings.retention_s, RESERVATION_S) + MARGIN_S
+        self._pause_s = min(max(settings.retention_s, settings.lease_s), LONGEST_PAUSE_S)
+        self._pages: Iterator[list[Entry]] | None = None  # of a pass under way
+
+    def step(self) -> bool:
+        """Look through a page, where it is our turn; whether to go on at once.
+
+        Nothing is removed where Redis and the store do not belong together. Raises
+        `redis.RedisError`.
+        """
+        if self._pages is None and not self._redis.set(TURN, "", nx=True, ex=self._pause_s):
+            return False
+        try:
+            if self._identity.look() is not Match.SAME:
+                self._pages = None
+                return False
+            self._pages = self._pages or self._store.pages("explanations")
+            page = next(self._pages, None)
+            self._remove(self._orphans(page or []))
+        except StoreError as error:
+            log.warning("orphans are left for the next time", cause=error.cause)
+            page = None
+        if page is None:
+            self._pages = None
+        return page is not None
+
+    def _orphans(self, page: Iterable[Entry]) -> list[Entry]:
+        """Those old enough whose explanation Redis does not know."""
+        oldest = as_seconds(self._redis.time()) - self._kept_s
+        old = [entry for entry in page if entry.modified_at.timestamp() < oldest]
+        ids = sorted({id_ for entry in old if (id_ := _id_of(entry))})
+        if not ids:
+            return []
+        with self._redis.pipeline(transaction=False) as pipe:
+            for id_ in ids:
+                pipe.exists(key_of(id_))
+                pipe.zscore(EXPIRY, id_)
+            answers = pipe.execute()
+        known = zip(ids, answers[::2], answers[1::2], strict=True)
+        unknown = {id_ for id_, there, due in known if not there and due is None}
+        return [entry for entry in old if _id_of(entry) in unknown]
+
+    def _remove(self, orphans: Iterable[Entry]) -> None:
+        """Raises StoreError."""
+        for entry in orphans:
+            self._store.delete(entry.key)
+            log.warning("removed what Redis knows nothing of", key=entry.key)
+
+
+def _id_of(entry: Entry) -> str | None:
+    """Of the explanation that it belongs to; None where it is none of ours."""
+    _, _, rest = entry.key.partition("/")
+    id_, _, _ = rest.partition("/")
+    return id_ if is_id(id_) else None

@@ -1,0 +1,67 @@
+"""Waiting until Redis or the store is back; the log hears when that begins and when it is over."""
+
+import math
+import time
+from collections.abc import Callable
+from itertools import repeat
+from typing import TypeVar
+
+import redis
+import structlog
+
+from service.infra.artifact_errors import StoreError
+from service.infra.retry import retry
+from service.jobs.redis_errors import outage
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class OutageLog:
+    """Logs when something fails for the first time, and when it succeeds again."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since: float | None = None  # time.monotonic()
+
+    def failed(self, error: Exception) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
+            reason = _temporary(error) or type(error).__name__
+            log.warning(self._what, reason=reason, error=_in_full(error))
+
+    def succeeded(self) -> None:
+        if self._since is not None:
+            log.info(f"no longer: {self._what}", after_s=round(time.monotonic() - self._since, 1))
+            self._since = None
+
+
+def retry_while_down(
+    action: Callable[[], T], what: str, *, pause_s: float, patience_s: float = math.inf
+) -> T:
+    """Call it, again after each pause while Redis or the store is down, for `patience_s` at most.
+
+    what: does not go meanwhile, for the log.
+    """
+    outages = OutageLog(what)
+    result = retry(
+        action,
+        passes=lambda error: _temporary(error) is not None,
+        pauses=repeat(pause_s),
+        until=time.monotonic() + patience_s,
+        failed=outages.failed,
+    )
+    outages.succeeded()
+    return result
+
+
+def _temporary(error: Exception) -> str | None:
+    """What is the matter for now; None where waiting does not help."""
+    if isinstance(error, StoreError):
+        return str(error)
+    return outage(error) if isinstance(error, redis.RedisError) else None
+
+
+def _in_full(error: Exception) -> str:
+    return error.cause if isinstance(error, StoreError) else str(error)

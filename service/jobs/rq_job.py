@@ -1,0 +1,50 @@
+"""The job that both sides use: RQ's, by which a worker explains one explanation."""
+
+import redis
+import rq.job
+from rq.job import JobStatus
+from rq.utils import utcformat
+
+from service.jobs.redis_keys import EXPLANATION_ID
+from service.jobs.rq_adapter import Job, RefusedJob
+
+EXPLAIN = "worker.jobs.explain"
+
+
+def new_job(
+    explanation_id: str, *, queue: str, timeout_s: int, connection: redis.Redis
+) -> rq.job.Job:
+    """A job for `explanation_id`, not yet in Redis."""
+    return Job.create(
+        EXPLAIN,
+        args=[explanation_id],
+        id=explanation_id,
+        origin=queue,
+        status=JobStatus.QUEUED,
+        timeout=timeout_s,
+        connection=connection,
+    )
+
+
+def new_job_hash(
+    explanation_id: str, *, queue: str, timeout_s: int, connection: redis.Redis
+) -> dict[str, str]:
+    """The fields of its hash in Redis that `Job` reads, as text. `data` may be packed, or not."""
+    job = new_job(explanation_id, queue=queue, timeout_s=timeout_s, connection=connection)
+    return {
+        "created_at": utcformat(job.created_at),
+        "data": job.data.decode(),
+        "description": str(job.description),
+        "origin": queue,
+        "status": JobStatus.QUEUED.value,
+        "timeout": str(timeout_s),
+    }
+
+
+def only_argument(job: rq.job.Job) -> str:
+    """The explanation's id, which is the job's too. Raises RefusedJob for any other arguments."""
+    if not EXPLANATION_ID.fullmatch(str(job.id)):  # it names files, too
+        raise RefusedJob(f"job {str(job.id)[:80]!r} has not the id of an explanation")
+    if job.args != [job.id]:
+        raise RefusedJob(f"job {job.id} has arguments that the API never gives")
+    return str(job.id)

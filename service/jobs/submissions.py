@@ -1,0 +1,189 @@
+"""The API's transitions: accept explanations, cancel and delete them.
+
+Redis holds the request, the status, the progress and the outcome; pictures and arrays are in the
+store. `shapshot:changes` carries the id of each explanation that changed.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Self
+
+import redis
+
+from service.infra.settings import Settings
+from service.jobs.admission_limits import UNLIMITED, Caps
+from service.jobs.codec import encode_batch, encode_found, encode_queued
+from service.jobs.hash_reader import read_batch, read_state
+from service.jobs.records import Batch, Claim, Order, State
+from service.jobs.redis_keys import as_text, cache_key_of, key_of
+from service.jobs.rq_job import new_job_hash
+from service.jobs.scripts import (
+    Accept,
+    Cancel,
+    Delete,
+    NewBatch,
+    NewExplanation,
+    Reserve,
+    Scripts,
+    Withdraw,
+)
+from service.schemas.documents import Status
+
+RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
+
+
+class Claimed(Exception):  # noqa: N818
+    """Something was accepted by the same claim before."""
+
+
+class UnderWay(Exception):  # noqa: N818
+    """What runs cannot be deleted; `status`: running or canceling."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.value)
+        self.status = status
+
+
+class Submissions:
+    """What the API does to the explanations of one queue.
+
+    Blocking; every call may raise `redis.RedisError`.
+    """
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        *,
+        queue: str,
+        retention_s: int,
+        caps: Caps = UNLIMITED,
+        interactive_share: int = 4,
+    ) -> None:
+        self._redis = connection
+        self._scripts = Scripts(connection)
+        self._queue = queue
+        self._retention_s = retention_s
+        self._caps = caps
+        self._weights = {"interactive": interactive_share, "batch": 1}
+
+    @classmethod
+    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+        return cls(
+            connection,
+            queue=settings.queue,
+            retention_s=settings.retention_s,
+            caps=Caps.of(settings),
+            interactive_share=settings.interactive_share,
+        )
+
+    def reserve(self, *explanation_ids: str) -> None:
+        """Announce that artefacts of these ids are about to be stored."""
+        self._scripts.run(Reserve(explanation_ids, RESERVATION_S))
+
+    def accept(
+        self,
+        explanation_id: str,
+        order: Order,
+        *,
+        timeout_s: int,
+        earlier: Mapping[str, State] = MappingProxyType({}),
+        claim: Claim | None = None,
+    ) -> None:
+        """Record the explanation and queue its job, in one step. Raises NoRoom, Claimed.
+
+        earlier: by id, an explanation that has its result already; then it succeeds at once.
+        """
+        self._accept({explanation_id: order}, earlier, claim, timeout_s=timeout_s)
+
+    def accept_batch(
+        self,
+        batch_id: str,
+        orders: Mapping[str, Order],
+        *,
+        timeout_s: int,
+        earlier: Mapping[str, State] = MappingProxyType({}),
+        claim: Claim | None = None,
+    ) -> None:
+        """Record a batch and its explanations and queue their jobs, in one step.
+
+        Raises NoRoom, Claimed.
+
+        orders: by id, in the order of upload; each names the batch. earlier: as above.
+        """
+        batch = NewBatch(batch_id, encode_batch(orders))
+        self._accept(orders, earlier, claim, batch, timeout_s=timeout_s)
+
+    def _accept(
+        self,
+        orders: Mapping[str, Order],
+        earlier: Mapping[str, State],
+        claim: Claim | None,
+        batch: NewBatch | None = None,
+        *,
+        timeout_s: int,
+    ) -> None:
+        def new(id_: str, order: Order) -> NewExplanation:
+            if id_ in earlier:
+                return NewExplanation(id_, encode_found(order, earlier[id_]), None)
+            job = new_job_hash(id_, queue=self._queue, timeout_s=timeout_s, connection=self._redis)
+            return NewExplanation(id_, encode_queued(order), job)
+
+        first = next(iter(orders.values()))  # all are of one owner and one priority
+        waiting = [order for id_, order in orders.items() if id_ not in earlier]
+        accept = Accept(
+            queue=self._queue,
+            flow=f"{first.settings.priority} {first.owner or ''}",
+            cost=1 / self._weights[first.settings.priority],
+            owner=first.owner,
+            jobs=len(waiting),
+            bytes=sum(order.bytes for order in waiting),
+            caps=self._caps,
+            retention_s=self._retention_s,
+            claim=claim,
+            batch=batch,
+            explanations=[new(id_, order) for id_, order in orders.items()],
+        )
+        match self._scripts.run(accept):
+            case "claimed", _:
+                raise Claimed
+            case "refused", [whose, *retry_s]:
+                seconds = retry_s[0] if retry_s and retry_s[0] > 0 else None
+                raise self._caps.refusal(as_text(whose), accept.jobs, accept.bytes, seconds)
+
+    def earlier(self, cache: str, owner: str | None) -> State | None:
+        """The explanation of this owner whose result answers such a request, where there is one."""
+        first = self._redis.get(cache_key_of(cache))
+        state = self.read(as_text(first)) if first else None
+        same = state and state.owner == owner and state.order and state.order.cache == cache
+        return state if state and same and state.result and state.outcome else None
+
+    def withdraw(self, explanation_id: str) -> None:
+        """Let it answer no other request: its artefacts are not all there."""
+        self._scripts.run(Withdraw(explanation_id))
+
+    def exists(self, id_: str) -> bool:
+        """Whether there is, or was until lately, such an explanation or batch."""
+        return bool(self._redis.exists(key_of(id_)))
+
+    def read(self, explanation_id: str) -> State | None:
+        return read_state(self._redis, explanation_id)
+
+    def read_batch(self, batch_id: str) -> Batch | None:
+        return read_batch(self._redis, batch_id)
+
+    def cancel(self, explanation_id: str) -> str | None:
+        """Ask for a cancel; the status it has now, None where there is no such explanation."""
+        match self._scripts.run(Cancel(explanation_id, self._queue, self._retention_s)):
+            case "status", [status]:
+                return as_text(status)
+        return None
+
+    def delete(self, id_: str) -> list[str]:
+        """Delete an explanation, or a batch with all of its own; the ids that went.
+
+        Their artefacts remain to be removed. Raises UnderWay where one of them runs: then all stay.
+        """
+        tag, found = self._scripts.run(Delete(id_, self._queue, self._retention_s))
+        if tag == "under_way":
+            raise UnderWay(Status(as_text(found[0])))
+        return [as_text(each) for each in found]

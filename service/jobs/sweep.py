@@ -1,0 +1,29 @@
+"""Removing what is left of an explanation that expired or was deleted."""
+
+import structlog
+
+from service.infra.artifact_store import Store, StoreError
+from service.jobs.maintenance import Maintenance
+
+log = structlog.get_logger(__name__)
+
+
+PAGE = 100  # ids
+
+
+def sweep_due(maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bool:
+    """Sweep a page of what is due; whether to go on at once, as there may be more."""
+    due = maintenance.expired(PAGE)
+    swept = [sweep(id_, maintenance, store, tombstone_s=tombstone_s) for id_ in due]
+    return len(due) == PAGE and all(swept)
+
+
+def sweep(explanation_id: str, maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bool:
+    """Remove its artefacts, then forget it; where the store refuses, a later sweep does both."""
+    try:
+        store.delete_explanation(explanation_id)
+    except StoreError as error:
+        log.warning("not swept yet", id=explanation_id, cause=error.cause)
+        return False
+    maintenance.bury(explanation_id, tombstone_s=tombstone_s)
+    return True

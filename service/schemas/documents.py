@@ -1,0 +1,245 @@
+"""The documents we answer with: explanations, batches, problems."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field, JsonValue
+
+from service.schemas.base import Answer
+from service.schemas.fingerprint import ModelRef
+from service.schemas.requests import ResolvedSettings
+from service.schemas.results import (
+    CROP,
+    PLACEMENT,
+    REGION_COUNT,
+    TARGET_REACHED,
+    UNRESOLVED,
+    WARNINGS,
+    MetricArea,
+    OutputResult,
+    Rectangle,
+    Runtime,
+    Timings,
+)
+from service.schemas.warnings import ResultWarning, WarningCode
+
+UNTIL = "until there is a result"
+
+# --- Problems -----------------------------------------------------------------------------------
+
+
+class ErrorCode(StrEnum):
+    """Every way to fail; `service/api/http/problems.py` gives each a status."""
+
+    BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    CROSS_SITE = "cross_site"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_ACCEPTABLE = "not_acceptable"
+    NOT_FINISHED = "not_finished"
+    STILL_RUNNING = "still_running"
+    GONE = "gone"
+    REQUEST_TIMEOUT = "request_timeout"
+    TOO_LARGE = "too_large"
+    URI_TOO_LONG = "uri_too_long"
+    MISDIRECTED_REQUEST = "misdirected_request"
+    HEADERS_TOO_LARGE = "headers_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    INVALID_IMAGE = "invalid_image"
+    INVALID_LABEL_MAP = "invalid_label_map"
+    INVALID_SETTINGS = "invalid_settings"
+    INVALID_PARAMETER = "invalid_parameter"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    UNKNOWN_MODEL = "unknown_model"
+    UNKNOWN_OUTPUT = "unknown_output"
+    MODEL_CHANGED = "model_changed"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    MODEL_FAILED = "model_failed"
+    NO_RESULT = "no_result"
+    RATE_LIMITED = "rate_limited"
+    QUEUE_FULL = "queue_full"
+    SHARE_FULL = "share_full"
+    BUSY = "busy"
+    NO_WORKER = "no_worker"
+    REDIS_UNAVAILABLE = "redis_unavailable"
+    STORE_UNAVAILABLE = "store_unavailable"
+    DATA_LOST = "data_lost"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    WORKER_LOST = "worker_lost"
+    CANCELED = "canceled"
+    INTERNAL = "internal"
+
+
+class Problem(Answer):
+    """RFC 9457 problem details; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | None = Field(description="Which part of the request")
+    received: JsonValue = Field(description="What was received, shortened")
+    accepted: JsonValue = Field(description="What would be accepted")
+
+
+class Failure(Answer):
+    """An expected failure as a value: what the worker records and the API turns into a problem."""
+
+    code: ErrorCode
+    detail: str
+    field: str | None = None  # which part of the request, where it is one; as in Problem
+    received: JsonValue = None
+    accepted: JsonValue = None
+
+
+# --- Explanations -------------------------------------------------------------------------------
+
+
+class Status(StrEnum):
+    """Life of an explanation; `done` statuses never change again, but for expiry."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELING = "canceling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def done(self) -> bool:
+        return self not in (Status.QUEUED, Status.RUNNING, Status.CANCELING)
+
+
+class ImageInfo(Answer):
+    """The upload as received; width and height after EXIF rotation."""
+
+    sha256: str
+    bytes: int
+    format: str
+    width: int
+    height: int
+
+
+class LabelMapInfo(Answer):
+    """The label map as received, and how many regions it has."""
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    regions: int
+
+
+class Progress(Answer):
+    """Counts of model evaluations; fraction in [0, 1]; eta in seconds, null when unknown."""
+
+    evaluations: int
+    planned: int
+    fraction: float
+    eta_s: float | None
+
+
+class Explanation(Answer):
+    """An explanation, from acceptance to expiry."""
+
+    id: str
+    batch: str | None = Field(description="The batch it came in, if in one")
+    status: Status
+    done: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime | None
+    attempts: int = Field(description="How often a worker began it")
+    cached_from: str | None = Field(
+        description="The explanation that found what this one tells, where no worker had to"
+    )
+    settings: ResolvedSettings
+    model: ModelRef
+    image: ImageInfo
+    label_map: LabelMapInfo | None
+    progress: Progress
+    partial: bool | None
+    solution_concept: str | None
+    players: int | None = Field(description="How many groups of pixels share the credit")
+    region_count: int | None = Field(description=f"{REGION_COUNT}, and {UNTIL}")
+    unresolved: float | None = Field(description=f"{UNRESOLVED}; null {UNTIL}")
+    outputs: list[OutputResult] | None
+    efficiency_gap: float | None
+    target_reached: bool | None = Field(description=f"{TARGET_REACHED}, and {UNTIL}")
+    warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
+    metrics: list[MetricArea] | None
+    crop: Rectangle | None = Field(description=f"{CROP}; null {UNTIL}")
+    placement: Rectangle | None = Field(description=f"{PLACEMENT}; null {UNTIL}")
+    runtime: Runtime | None
+    timings: Timings | None
+    links: dict[str, str]
+    error: Problem | None
+
+
+class ExplanationList(Answer):
+    """A page of explanations, newest first; `next_cursor` is null on the last."""
+
+    items: list[Explanation]
+    next_cursor: str | None
+
+
+# --- Batches ------------------------------------------------------------------------------------
+
+
+class BatchStatus(StrEnum):
+    """What of a batch is still to be done: it waits for a worker, or runs, or nothing is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class BatchMember(Answer):
+    """An explanation as its batch shows it; its own document has the rest."""
+
+    position: int = Field(description="Of its picture in the upload, from 0")
+    id: str
+    status: Status
+    done: bool
+    cached_from: str | None = Field(
+        description="The explanation that found what this one tells, where no worker had to"
+    )
+    progress: Progress
+    warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
+    error: Problem | None
+    links: dict[str, str]
+
+
+class Batch(Answer):
+    """Explanations of several pictures by one settings."""
+
+    id: str
+    status: BatchStatus = Field(
+        description="queued: what is not done waits; running: some of it runs; done: all is done, "
+        "however each ended"
+    )
+    done: bool
+    created_at: datetime
+    started_at: datetime | None = Field(description="When the first began")
+    finished_at: datetime | None = Field(description="When the last ended")
+    expires_at: datetime | None = Field(description="When the last goes")
+    size: int = Field(description="How many pictures were sent")
+    counts: dict[Status, int] = Field(description="How many explanations stand how")
+    settings: ResolvedSettings
+    model: ModelRef
+    label_map: LabelMapInfo | None
+    progress: Progress = Field(
+        description="Counts added up over the explanations that have begun; fraction: of all"
+    )
+    warnings: dict[WarningCode, int] = Field(
+        description="Of how many explanations the results are doubtful for which reason"
+    )
+    explanations: list[BatchMember] = Field(
+        description="In the order of upload; those deleted since are left out"
+    )
+    links: dict[str, str]

@@ -1,0 +1,67 @@
+"""What of a model can change a score, or the name of one, and the fingerprint that stands for it.
+
+Two models of one fingerprint are the same function of a photo, computed in the same way. The device
+and the versions of libraries are no part of it: they change scores by rounding alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from service.schemas.base import Answer
+from service.schemas.requests import Fit
+
+OF_MODEL = ("model_name", "model_fingerprint", "model_parts")  # texts in an npz; the last is JSON
+
+Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
+
+
+class ModelParts(Answer):
+    """What a fingerprint covers, so that a person sees in what two models differ."""
+
+    architecture: Digest = Field(
+        description="Of the layers or operations and their connections, without names"
+    )
+    weights: Digest = Field(description="Of each array: its shape, type and numbers, in order")
+    labels: Digest = Field(description="Of the labels in order, as a JSON list")
+    preprocessing: str = Field(description="What is applied to pixel values before the model")
+    fit: Fit = Field(description="How a photo is brought to the input size")
+    input_shape: tuple[int, int, int] = Field(description="Height, width, channels")
+    backend: str = Field(description="What runs it")
+    dtype: str = Field(description="What it computes in")
+
+
+class ModelRef(Answer):
+    """Which model was, or will be, explained."""
+
+    name: str
+    fingerprint: Digest | None = Field(
+        description="sha256 over its parts; null until a worker knows"
+    )
+    parts: ModelParts | None
+
+
+def fingerprint_of(parts: ModelParts) -> str:
+    """The fingerprint: sha256 of the parts as canonical JSON."""
+    return digest_of_json(parts.model_dump(mode="json"))
+
+
+def model_ref(name: str, parts: ModelParts | None, fit: Fit) -> ModelRef:
+    """The model as a request has it that chooses the fit; parts: those of its card."""
+    if parts is None:
+        return ModelRef(name=name, fingerprint=None, parts=None)
+    chosen = parts.model_copy(update={"fit": fit})
+    return ModelRef(name=name, fingerprint=fingerprint_of(chosen), parts=chosen)
+
+
+def labels_digest(labels: Sequence[str]) -> str:
+    return digest_of_json(list(labels))
+
+
+def digest_of_json(value: Any) -> str:
+    """Of a value as JSON with sorted keys, no spaces, and ASCII only, as sha256:<hex>."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -1,0 +1,41 @@
+"""Reasons to doubt an explanation that was computed without an error.
+
+Each is typed: a code that stays, a sentence for people, and the figure with the limit it passed.
+`worker/adapters/warnings.py` decides when; docs/warnings.md says why at these limits.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from service.schemas.base import Answer
+
+
+class WarningCode(StrEnum):
+    """What makes an explanation doubtful; docs/warnings.md explains each and its limit."""
+
+    PARTIAL = "partial"  # canceled before its evaluations were spent
+    NO_STANDARD_ERRORS = "no_standard_errors"  # an estimate of unknown error
+    NO_INTERVAL = "no_interval"  # errors are known, but not how far they reach
+    FEW_EVALUATIONS = "few_evaluations"  # for the players that a regression is to tell apart
+    COARSE_REGIONS = "coarse_regions"  # much of the picture is not divided further
+    LOW_HELD_OUT_FIDELITY = "low_held_out_fidelity"  # it predicts left-out scores badly
+    LARGE_EVEN_ENERGY = "large_even_energy"  # most of what the score does, no heatmap can show
+    TARGET_NOT_REACHED = "target_not_reached"  # of the standard errors
+    DRAFT_PRECISION = "draft_precision"  # the model computed in less than float32
+    NAN_HIDDEN = "nan_hidden"  # the model turned NaN into numbers on the way
+    PICTURE_CROPPED = "picture_cropped"  # much of the upload is outside what the model saw
+    OTHER_COLOURS = "other_colours"  # the upload is of another colour space than sRGB
+    FEW_LEVELS = "few_levels"  # the upload uses few of the levels that its bits can tell
+    TIES = "ties"  # equal numbers were put in an order that means nothing
+    NOT_BETTER_THAN_RANDOM = "not_better_than_random"  # in a curve of faithfulness of its own
+
+
+class ResultWarning(Answer):
+    """One reason to doubt an explanation, or one of its outputs."""
+
+    code: WarningCode
+    detail: str = Field(description="A sentence for people, with the figure")
+    output: int | None = Field(description="Index of the output it is about; null: all of it")
+    value: float | None = Field(description="The figure; null where there is none")
+    limit: float | None = Field(description="What the figure was compared with; null: nothing")

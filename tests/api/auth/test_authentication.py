@@ -1,0 +1,169 @@
+"""Who gets in with which key, and what it is good for."""
+
+import os
+
+import pytest
+
+from service.api.auth.keys import Scope
+from service.infra.settings import Settings
+from tests.api.auth.keyholders import bearing, issue, routes
+
+OPEN = {"/", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"} | {
+    "/healthz/live",
+    "/healthz/ready",
+}
+GUARDED = [(method, path) for method, path in routes() if path not in OPEN]
+
+
+@pytest.fixture
+def keys_file(tmp_path):
+    path = tmp_path / "keys.jsonl"
+    issue(path, "somebody", Scope.ADMIN)
+    return path
+
+
+@pytest.fixture
+def settings(settings, keys_file) -> Settings:
+    return settings.model_copy(update={"keys_file": keys_file})
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+async def test_every_route_wants_a_key(served, refused, method, path):
+    for headers in ({}, bearing("shapshot_" + "a" * 43), {"X-API-Key": "wrong"}):
+        answer = await served.request(method, path, headers=headers)
+        refused(answer, 401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", sorted(OPEN))
+async def test_what_tells_of_nobody_is_open(served, path):
+    assert (await served.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_a_key_comes_in_either_header(served, keys_file, scheme):
+    token = issue(keys_file, "clinic", Scope.READ)
+    for headers in ({"Authorization": f"{scheme} {token}"}, {"X-API-Key": token}):
+        assert (await served.get("/v1/explanations", headers=headers)).status_code == 200
+
+
+async def test_two_different_keys_at_once_are_refused_and_not_repeated(served, refused, keys_file):
+    first, second = (issue(keys_file, name, Scope.READ) for name in ("clinic", "university"))
+    both = bearing(first) | {"X-API-Key": second}
+    refused(await served.get("/v1/explanations", headers=both), 400, "bad_request")
+    assert (await served.get("/v1/explanations", headers=both | {"X-API-Key": first})).is_success
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Basic {token}"},
+        {"Authorization": "{token}"},
+        {"Authorization": "Bearer {token}x"},
+        {"Authorization": "Bearer {token} {token}"},
+        {"X-API-Key": ""},
+        {"X-API-Key": "Bearer {token}"},
+        {"Cookie": "X-API-Key={token}"},
+    ],
+    ids=str,
+)
+async def test_a_key_in_another_form_is_none_and_is_not_repeated(
+    served, refused, keys_file, headers
+):
+    token = issue(keys_file, "clinic", Scope.READ)
+    sent = {name: value.format(token=token) for name, value in headers.items()}
+    answer = await served.get("/v1/explanations", headers=sent)
+    refused(answer, 401, "unauthorized")
+    assert token not in answer.text
+
+
+async def test_a_key_in_the_url_is_none(served, refused, keys_file):
+    token = issue(keys_file, "clinic", Scope.READ)
+    refused(await served.get("/v1/methods", params={"api_key": token}), 401, "unauthorized")
+
+
+async def test_a_key_is_asked_for_before_anything_else_is_looked_at(served, refused):
+    refused(await served.get("/v1/explanations?limit=x"), 401, "unauthorized")
+    refused(await served.post("/v1/explanations", content=b"no form"), 401, "unauthorized")
+
+
+async def test_a_reading_key_may_look_and_no_more(served, refused, keys_file, photo):
+    headers = bearing(issue(keys_file, "viewer", Scope.READ))
+    assert (await served.get("/v1/models", headers=headers)).status_code == 200
+    assert (await served.head("/v1/models", headers=headers)).status_code == 200
+    id_ = "exp_" + "0" * 32
+    for method, path in (
+        ("POST", "/v1/explanations"),
+        ("POST", "/v1/batches"),
+        ("POST", f"/v1/explanations/{id_}/cancel"),
+        ("DELETE", f"/v1/explanations/{id_}"),
+    ):
+        answer = await served.request(method, path, headers=headers, files={"image": photo})
+        problem = refused(answer, 403, "forbidden")
+        assert "the scope explain" in problem["detail"]
+        assert (problem["received"], problem["accepted"]) == (["read"], ["explain"])
+
+
+async def test_an_explaining_key_may_read_too(served, keys_file, photo):
+    headers = bearing(issue(keys_file, "clinic", Scope.EXPLAIN))
+    created = await served.post("/v1/explanations", headers=headers, files={"image": photo})
+    assert created.status_code == 202
+    assert (await served.get(created.headers["location"], headers=headers)).status_code == 200
+
+
+async def test_only_an_admin_reads_metrics_also_while_redis_is_away(
+    start, settings, keys_file, refused, mortal_redis
+):
+    admin = bearing(issue(keys_file, "root", Scope.ADMIN))
+    async with start(settings.model_copy(update={"redis_url": mortal_redis.url})) as api:
+        for scope in (Scope.READ, Scope.EXPLAIN):
+            answer = await api.get("/metrics", headers=bearing(issue(keys_file, "clinic", scope)))
+            assert refused(answer, 403, "forbidden")["accepted"] == ["admin"]
+        mortal_redis.stop()
+        answer = await api.get("/metrics", headers=admin)
+    assert answer.status_code == 200
+    assert "shapshot_redis_up 0.0" in answer.text
+
+
+async def test_keys_change_without_a_restart(served, keys_file):
+    old = issue(keys_file, "clinic", Scope.READ)
+    assert (await served.get("/v1/models", headers=bearing(old))).status_code == 200
+    new = issue(keys_file, "clinic", Scope.READ)
+    for token in (old, new):
+        assert (await served.get("/v1/models", headers=bearing(token))).status_code == 200
+    keys_file.write_text(keys_file.read_text().splitlines()[-1])
+    assert (await served.get("/v1/models", headers=bearing(old))).status_code == 401
+    assert (await served.get("/v1/models", headers=bearing(new))).status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["broken", "gone", "others may write it"])
+async def test_a_faulty_file_leaves_the_keys_as_they_were_until_it_is_mended(
+    served, keys_file, fault
+):
+    old = issue(keys_file, "clinic", Scope.READ)
+    assert (await served.get("/v1/models", headers=bearing(old))).status_code == 200
+    if fault == "gone":
+        keys_file.unlink()
+    elif fault == "others may write it":
+        forged = issue(keys_file, "intruder", Scope.ADMIN)
+        keys_file.chmod(0o666)
+        assert (await served.get("/v1/models", headers=bearing(forged))).status_code == 401
+    else:
+        keys_file.write_text("{")
+    assert (await served.get("/v1/models", headers=bearing(old))).status_code == 200
+    assert (await served.get("/v1/models", headers=bearing("wrong"))).status_code == 401
+    keys_file.touch(0o600)
+    keys_file.chmod(0o600)
+    keys_file.write_text("")
+    new = issue(keys_file, "lab", Scope.READ)
+    assert (await served.get("/v1/models", headers=bearing(new))).status_code == 200
+    assert (await served.get("/v1/models", headers=bearing(old))).status_code == 401
+
+
+async def test_a_file_that_is_emptied_lets_nobody_in(served, keys_file):
+    token = issue(keys_file, "clinic", Scope.READ)
+    assert (await served.get("/v1/models", headers=bearing(token))).status_code == 200
+    os.truncate(keys_file, 0)
+    assert (await served.get("/v1/models", headers=bearing(token))).status_code == 401

@@ -1,0 +1,295 @@
+"""What was made with a key of one name is not there for another."""
+
+import asyncio
+import re
+
+import pytest
+
+from service.api.auth.keys import Scope
+from service.api.state.repository import LOOKED_THROUGH
+from service.infra.artifact_store import attributions_key, image_key
+from service.infra.settings import Settings
+from service.jobs.redis_keys import key_of, new_id
+from tests.api.auth.keyholders import bearing, issue, routes
+from tests.api.conftest import some_arrays, some_curves, some_regions
+from tests.ledger import Ledger
+
+OF_ONE = [(method, path) for method, path in routes() if "_id}" in path]
+OF_NONE = [  # the routes of /v1 that take no id; whoever adds one says here that it shows no one's
+    ("GET", "/v1/explanations"),
+    ("GET", "/v1/methods"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{name}"),
+    ("POST", "/v1/batches"),
+    ("POST", "/v1/explanations"),
+]
+OF_SEVERAL = ("GET", "/v1/figure.png")
+RENEW = {"Cache-Control": "no-store"}
+UNKNOWN = {"explanation_id": "exp_" + "0" * 32, "batch_id": "batch_" + "0" * 32}
+
+
+@pytest.fixture
+def keys_file(tmp_path):
+    return tmp_path / "keys.jsonl"
+
+
+@pytest.fixture
+def mine(keys_file):
+    return bearing(issue(keys_file, "clinic", Scope.EXPLAIN))
+
+
+@pytest.fixture
+def theirs(keys_file):
+    return bearing(issue(keys_file, "lab", Scope.EXPLAIN))
+
+
+@pytest.fixture
+def admins(keys_file):
+    return bearing(issue(keys_file, "root", Scope.ADMIN))
+
+
+@pytest.fixture
+def settings(settings, keys_file, mine, theirs, admins) -> Settings:
+    return settings.model_copy(update={"keys_file": keys_file})
+
+
+@pytest.fixture
+def ask(served, photo):
+    """Asks with a key for an explanation, or a batch of one; its id."""
+
+    async def post(headers, to="/v1/explanations", **more) -> str:
+        parts = {"image": ("photo.png", photo), "settings": (None, '{"metrics": ["insertion"]}')}
+        answer = await served.post(to, files=parts, headers=headers | more)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    return post
+
+
+@pytest.fixture
+async def made(served, ask, hand, mine):
+    """An explanation that succeeded and a batch of another, by the parameter that takes its id."""
+    single, batch = await ask(mine), await ask(mine, "/v1/batches")
+    found = await served.get(f"/v1/batches/{batch}", headers=mine)
+    for id_ in (single, found.json()["explanations"][0]["id"]):
+        arrays = some_arrays() | some_regions()
+        hand.succeed(id_, arrays=arrays, curves=some_curves("insertion"))
+    return {"explanation_id": single, "batch_id": batch}
+
+
+def test_every_route_of_the_api_is_looked_at_here():
+    known = {*OF_ONE, *OF_NONE, OF_SEVERAL}
+    assert {route for route in routes() if route[1].startswith("/v1/")} == known
+
+
+@pytest.mark.parametrize(("method", "path"), OF_ONE)
+async def test_what_is_anothers_is_as_if_it_were_not_there(
+    served, refused, made, mine, theirs, method, path
+):
+    problem = refused(
+        await served.request(method, path.format(**made), headers=theirs), 404, "not_found"
+    )
+    unknown = refused(
+        await served.request(method, path.format(**UNKNOWN), headers=theirs), 404, "not_found"
+    )
+    assert without_ids(problem) == without_ids(unknown)
+    own = await served.request(method, path.format(**made), headers=mine)
+    assert own.status_code in (200, 204), own.text
+
+
+def without_ids(problem):
+    return re.sub("[0-9a-f]{32}", "", str(problem))
+
+
+@pytest.mark.parametrize(("method", "path"), OF_ONE)
+async def test_an_admin_sees_what_is_anothers(served, made, admins, method, path):
+    answer = await served.request(method, path.format(**made), headers=admins)
+    assert answer.status_code in (200, 204), answer.text
+
+
+async def test_a_figure_shows_nothing_of_anothers(served, refused, ask, made, hand, mine, theirs):
+    own = [await ask(theirs) for _ in range(2)]
+    for id_ in own:
+        hand.succeed(id_)
+    for ids, status in ((own, 200), ([own[0], made["explanation_id"]], 404)):
+        answer = await served.get("/v1/figure.png", params={"id": ids}, headers=theirs)
+        assert answer.status_code == status
+
+
+async def test_a_refused_touch_changes_nothing(served, hand, ask, mine, theirs):
+    id_ = await ask(mine)
+    before = hand.read(id_)
+    for method, path in (("POST", f"/v1/explanations/{id_}/cancel"),
+                         ("DELETE", f"/v1/explanations/{id_}")):  # fmt: skip
+        assert (await served.request(method, path, headers=theirs)).status_code == 404
+    assert hand.read(id_) == before
+
+
+@pytest.mark.parametrize("tail", ["", "/events"])
+async def test_nobody_can_wait_for_what_is_anothers(served, refused, ask, mine, theirs, tail):
+    path = f"/v1/explanations/{await ask(mine)}{tail}"
+    headers = theirs | {"Prefer": "wait=60"}
+    async with asyncio.timeout(30):  # it waits for nobody: an answer after 60 s would tell
+        refused(await served.get(path, headers=headers), 404, "not_found")
+
+
+async def test_what_has_expired_is_gone_to_its_owner_and_was_never_there_to_others(
+    served, refused, made, hand, mine, theirs
+):
+    hand.ledger.bury(made["explanation_id"], tombstone_s=60)
+    path = f"/v1/explanations/{made['explanation_id']}"
+    refused(await served.get(path, headers=mine), 410, "gone")
+    refused(await served.get(path, headers=theirs), 404, "not_found")
+
+
+async def test_a_list_holds_ones_own_page_by_page(served, ask, mine, theirs, admins):
+    whose = [mine, theirs, mine, theirs, mine]
+    ids = [await ask(headers) for headers in whose]
+
+    async def listed(headers) -> list[str]:
+        found, query = [], {"limit": 2}
+        while query:
+            page = (await served.get("/v1/explanations", params=query, headers=headers)).json()
+            found += [item["id"] for item in page["items"]]
+            query = {"limit": 2, "cursor": page["next_cursor"]} if page["next_cursor"] else None
+        return found[::-1]
+
+    assert await listed(mine) == ids[0::2]
+    assert await listed(theirs) == ids[1::2]
+    assert await listed(admins) == ids
+
+
+async def test_ones_own_is_listed_at_once_behind_however_much_of_others(
+    served, connection, settings, order, ask, theirs
+):
+    own = await ask(theirs)
+    boundless = Ledger(connection, queue=settings.queue, lease_s=60, retention_s=600)
+    others = order.model_copy(update={"owner": "clinic"})
+    for _ in range(LOOKED_THROUGH + 1):
+        boundless.accept(new_id(), others, timeout_s=60)
+    page = (await served.get("/v1/explanations", headers=theirs)).json()
+    assert [item["id"] for item in page["items"]] == [own]
+    assert page["next_cursor"] is None
+
+
+async def test_a_cursor_of_anothers_list_leads_into_ones_own(served, ask, mine, theirs):
+    own = await ask(theirs)
+    for _ in range(3):
+        await ask(mine)
+    query = {"limit": 1}
+    first = (await served.get("/v1/explanations", params=query, headers=mine)).json()
+    query |= {"cursor": first["next_cursor"]}
+    page = (await served.get("/v1/explanations", params=query, headers=theirs)).json()
+    assert [item["id"] for item in page["items"]] == [own]
+
+
+@pytest.mark.parametrize("to", ["/v1/explanations", "/v1/batches"])
+async def test_an_idempotency_key_is_its_owners(ask, mine, theirs, to):
+    key = {"Idempotency-Key": "one"}
+    first = await ask(mine, to, **key)
+    assert await ask(mine, to, **key) == first
+    assert await ask(theirs, to, **key) != first
+
+
+async def test_what_another_had_explained_is_not_known(served, ask, hand, mine, theirs, photo):
+    """A cached answer would tell that somebody has the picture, and under which id."""
+    hand.succeed(await ask(mine))
+    queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
+    assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
+    again = await served.post(
+        "/v1/explanations",
+        files={"image": ("photo.png", photo), "settings": (None, '{"metrics": ["insertion"]}')},
+        headers=mine,
+    )
+    assert again.json()["cached_from"]
+
+
+async def test_a_name_keeps_what_is_its_own_when_its_key_changes(served, ask, keys_file, mine):
+    id_ = await ask(mine)
+    keys_file.write_text("")
+    new = bearing(issue(keys_file, "clinic", Scope.READ))
+    assert (await served.get(f"/v1/explanations/{id_}", headers=new)).status_code == 200
+    assert (await served.get(f"/v1/explanations/{id_}", headers=mine)).status_code == 401
+
+
+async def test_what_was_made_without_keys_is_the_operators(
+    start, settings, hand, new_card, photo, mine, admins
+):
+    hand.announce(new_card())
+    async with start(settings.model_copy(update={"keys_file": None})) as unlocked:
+        made = await unlocked.post("/v1/explanations", files={"image": photo})
+    async with start(settings) as locked:
+        path = made.headers["location"]
+        assert (await locked.get(path, headers=mine)).status_code == 404
+        assert (await locked.get(path, headers=admins)).status_code == 200
+
+
+async def test_without_keys_everything_is_seen(start, settings, hand, new_card, photo, mine):
+    hand.announce(new_card())
+    async with start(settings) as locked:
+        made = await locked.post("/v1/explanations", files={"image": photo}, headers=mine)
+    async with start(settings.model_copy(update={"keys_file": None})) as unlocked:
+        assert (await unlocked.get(made.headers["location"])).status_code == 200
+        assert len((await unlocked.get("/v1/explanations")).json()["items"]) == 1
+
+
+# --- Whatever Redis says
+
+
+@pytest.fixture
+async def forged(made, ask, connection, theirs):
+    """A batch of theirs that names as its own what is mine: an explanation and a batch's."""
+    batch_id = await ask(theirs, "/v1/batches")
+    own = connection.hget(key_of(batch_id), "members").decode()
+    [other] = connection.hget(key_of(made["batch_id"]), "members").decode().split()
+    members = " ".join([made["explanation_id"], own, other])
+    connection.hset(key_of(batch_id), "members", members)
+    return batch_id
+
+
+@pytest.mark.parametrize("victims", ["as it was", "renamed", "renamed and queued"])
+async def test_a_batch_touches_and_shows_only_its_own(
+    served, made, forged, hand, store, connection, mine, theirs, admins, victims
+):
+    """Not even where an admin asks, who may see all."""
+    victim = hand.read(made["explanation_id"])
+    if "renamed" in victims:
+        order = victim.order.model_copy(update={"batch": forged}).model_dump_json()
+        connection.hset(key_of(victim.id), mapping={"batch": forged, "order": order})
+    if "queued" in victims:
+        connection.hset(key_of(victim.id), "status", "queued")
+    before = connection.hgetall(key_of(victim.id))
+    path = f"/v1/batches/{forged}"
+    for method, where in (("GET", path), ("POST", f"{path}/cancel"), ("DELETE", path)):
+        for headers in (admins, theirs):
+            answer = await served.request(method, where, headers=headers)
+            assert answer.status_code in (200, 204, 404), answer.text
+            assert victim.id not in answer.text
+    assert connection.hgetall(key_of(victim.id)) == before
+    assert store.get(image_key(victim.id))
+    assert store.get(attributions_key(victim.id, victim.result))
+    assert connection.zscore("shapshot:explanations", victim.id)
+    answer = await served.get(f"/v1/batches/{made['batch_id']}", headers=mine)
+    assert answer.json()["counts"]["succeeded"] == 1
+
+
+async def test_no_foreign_explanation_begins_with_a_batch(ask, hand, connection, mine, theirs):
+    batch_id, foreign = await ask(theirs, "/v1/batches"), await ask(mine)
+    own = connection.hget(key_of(batch_id), "members").decode()
+    connection.hset(key_of(batch_id), "members", f"{foreign} {own}")
+    assert hand.ledger.fresh_siblings(hand.read(own)) == [own]
+
+
+async def test_a_cached_answer_is_of_its_owner(served, ask, hand, made, connection, mine, theirs):
+    """Not where its entry leads to another's, nor to one's own of another request."""
+    first = await ask(theirs)
+    hand.succeed(first)
+    entry = "shapshot:cache:" + hand.read(first).order.cache
+    assert connection.get(entry).decode() == first
+    [other] = connection.hget(key_of(await ask(theirs, "/v1/batches", **RENEW)), "members").split()
+    for forged in (other, made["explanation_id"]):
+        connection.set(entry, forged)
+        queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
+        assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
+    hand.succeed(queued.json()["id"])  # takes the place of what is no answer
+    assert connection.get(entry).decode() == queued.json()["id"]

@@ -1,0 +1,78 @@
+"""How often a name may ask, over all processes of the API."""
+
+import pytest
+
+from service.api.auth.keys import Scope
+from service.infra.settings import Settings
+from tests.api.auth.keyholders import bearing, issue
+
+
+@pytest.fixture
+def keys_file(tmp_path):
+    path = tmp_path / "keys.jsonl"
+    issue(path, "root", Scope.ADMIN)
+    return path
+
+
+@pytest.fixture
+def settings(settings, keys_file) -> Settings:
+    """An hour is longer than any test."""
+    return settings.model_copy(update={"keys_file": keys_file, "rate_limit": "3/hour"})
+
+
+async def test_a_request_too_many_is_refused_with_when_to_come_back(api, refused, keys_file):
+    headers = bearing(issue(keys_file, "clinic", Scope.READ))
+    answers = [await api.get("/v1/models", headers=headers) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0"]
+    problem = refused(answers[3], 429, "rate_limited")
+    assert problem["accepted"] == "3 per 1 hour"
+    for answer in answers:
+        assert answer.headers["ratelimit-limit"] == "3"
+        assert 0 < int(answer.headers["ratelimit-reset"]) <= 3600
+    assert answers[3].headers["retry-after"] == answers[3].headers["ratelimit-reset"]
+
+
+async def test_all_processes_and_all_keys_of_a_name_count_together(start, settings, keys_file):
+    keys = [bearing(issue(keys_file, "clinic", Scope.READ)) for _ in range(2)]
+    async with start(settings) as one, start(settings) as other:
+        for api, key in ((one, keys[0]), (other, keys[1]), (one, keys[1])):
+            assert (await api.get("/v1/models", headers=key)).status_code == 200
+        assert (await other.get("/v1/models", headers=keys[0])).status_code == 429
+
+
+async def test_names_have_each_their_own_and_what_is_open_is_not_counted(api, keys_file):
+    busy, calm = (bearing(issue(keys_file, name, Scope.READ)) for name in ("busy", "calm"))
+    for _ in range(4):
+        await api.get("/v1/models", headers=busy)
+        assert (await api.get("/healthz/live", headers=busy)).status_code == 200
+    assert (await api.get("/v1/models", headers=busy)).status_code == 429
+    assert (await api.get("/v1/models", headers=calm)).headers["ratelimit-remaining"] == "2"
+
+
+async def test_it_can_be_switched_off(start, settings, keys_file):
+    async with start(settings.model_copy(update={"rate_limit": "off"})) as api:
+        headers = bearing(issue(keys_file, "clinic", Scope.READ))
+        for _ in range(5):
+            answer = await api.get("/v1/models", headers=headers)
+            assert answer.status_code == 200
+            assert "ratelimit-limit" not in answer.headers
+
+
+async def test_while_redis_is_away_it_says_so_as_ever(start, settings, mortal_redis, refused):
+    keys_file = settings.keys_file
+    headers = bearing(issue(keys_file, "clinic", Scope.READ))
+    async with start(settings.model_copy(update={"redis_url": mortal_redis.url})) as api:
+        assert (await api.get("/v1/methods", headers=headers)).status_code == 200
+        mortal_redis.stop()
+        answer = await api.get("/v1/methods", headers=headers)
+        refused(answer, 503, "redis_unavailable")
+        assert answer.headers["retry-after"]
+        mortal_redis.start()
+        assert (await api.get("/v1/methods", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["600", "0/minute", "-1/minute", "1/fortnight", "no", "1/minute;"])
+def test_a_limit_that_is_none_is_refused_at_start(text):
+    with pytest.raises(ValueError, match="rate_limit"):
+        Settings(rate_limit=text)

@@ -1,0 +1,106 @@
+"""The alerts speak of what `/metrics` really exports, and the book for operators of the alerts."""
+
+import re
+from pathlib import Path
+
+import promql_parser as promql
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.schemas.documents import ErrorCode, Failure
+
+ROOT = Path(__file__).parents[3]
+RULES = [
+    rule
+    for group in yaml.safe_load((ROOT / "docker/prometheus/alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
+SCALER = yaml.safe_load((ROOT / "docker/k8s/keda/worker.yaml").read_text())
+EXPRESSIONS = {rule["alert"]: rule["expr"] for rule in RULES} | {
+    "KEDA": SCALER["spec"]["triggers"][0]["metadata"]["query"]
+}
+PROMETHEUS_ADDS = {"instance", "pod"}
+
+
+def nodes(expression):
+    """Every part of an expression; raises where it is no PromQL."""
+    found = []
+
+    def visit(node):
+        found.append(node)
+        return True
+
+    promql.walk(promql.parse(expression), visit)
+    return found
+
+
+def selectors(expression):
+    """What it reads: names of series, and for each its matchers."""
+    ranges = [
+        node.vector_selector
+        for node in nodes(expression)
+        if isinstance(node, promql.MatrixSelector)
+    ]
+    plain = [node for node in nodes(expression) if isinstance(node, promql.VectorSelector)]
+    return [(each.name, each.matchers.matchers) for each in (*ranges, *plain)]
+
+
+@pytest.fixture
+async def exported(served, create, hand):
+    """Label values of every series, by name, once a bit of everything has happened."""
+    for code in ErrorCode:
+        hand.fail(await create(), Failure(code=code, detail="so"))
+    await served.get("/nothing")
+    series: dict[str, dict[str, set[str]]] = {}
+    for family in text_string_to_metric_families((await served.get("/metrics")).text):
+        for sample in family.samples:
+            labels = series.setdefault(sample.name, {})
+            for name, value in sample.labels.items():
+                labels.setdefault(name, set()).add(value)
+    return series
+
+
+@pytest.mark.parametrize("alert", EXPRESSIONS)
+async def test_an_alert_reads_only_series_and_labels_that_there_are(exported, alert):
+    read = selectors(EXPRESSIONS[alert])
+    assert read
+    for name, matchers in read:
+        assert name in exported
+        for matcher in matchers:
+            assert matcher.name in exported[name]
+
+
+@pytest.mark.parametrize("alert", EXPRESSIONS)
+def test_an_alert_on_codes_names_codes_that_there_are(alert):
+    for _, matchers in selectors(EXPRESSIONS[alert]):
+        for matcher in matchers:
+            if matcher.name == "code":
+                assert set(matcher.value.split("|")) <= {code.value for code in ErrorCode}
+
+
+@pytest.mark.parametrize("alert", EXPRESSIONS)
+async def test_an_alert_groups_by_labels_that_there_are(exported, alert):
+    known = PROMETHEUS_ADDS.union(
+        *(set(exported[name]) for name, _ in selectors(EXPRESSIONS[alert]))
+    )
+    for node in nodes(EXPRESSIONS[alert]):
+        if isinstance(node, promql.AggregateExpr) and node.modifier:
+            assert set(node.modifier.labels) <= known
+
+
+def test_every_alert_has_a_summary_a_severity_and_a_chapter():
+    book = (ROOT / "docs/operations.md").read_text()
+    for rule in RULES:
+        assert rule["annotations"]["summary"]
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert book.count(f"**{rule['alert']}**") == 1
+    named = set(re.findall(r"\*\*(Shapshot\w+)\*\*", book))
+    assert named == {rule["alert"] for rule in RULES}
+
+
+async def test_the_book_names_only_series_that_there_are(exported):
+    book = (ROOT / "docs/operations.md").read_text()
+    named = set(re.findall(r"\bshapshot_[a-z_]+\b", book)) - {"shapshot_redis", "shapshot_store"}
+    assert named <= set(exported) | {name.removesuffix("_bucket") for name in exported}
+    assert len(named) > 10

@@ -1,0 +1,95 @@
+"""Calls that hold whole pictures or arrays: how many bytes they hold together, and who waits."""
+
+import threading
+
+import anyio
+import pytest
+
+from service.api.http import heavy_calls
+from service.api.http.heavy_calls import Heavy
+from service.api.http.problems import ApiError
+from service.schemas.documents import ErrorCode
+
+
+class Calls:
+    """Calls that hold bytes until they are let go, and what they held at each beginning."""
+
+    def __init__(self, most: int) -> None:
+        self.subject = Heavy(most)
+        self.begun: list[int] = []
+        self.held: list[int] = []
+        self._holding = 0
+        self._go = {size: threading.Event() for size in (30, 40, 60, 500)}
+
+    async def call(self, size: int) -> None:
+        def work() -> None:
+            self._holding += size
+            self.begun.append(size)
+            self.held.append(self._holding)
+            assert self._go[size].wait(timeout=60)
+            self._holding -= size
+
+        await self.subject.run(work, held=size)
+
+    def end(self, size: int) -> None:
+        self._go[size].set()
+
+
+async def some_time() -> None:
+    """Enough for a call to begin, were it to."""
+    await anyio.sleep(0.05)
+
+
+async def test_calls_wait_for_bytes_in_the_order_of_their_coming():
+    calls = Calls(most=100)
+    async with anyio.create_task_group() as tasks:
+        for size in (60, 60, 30, 40):  # 30 would fit beside the first, but does not overtake
+            tasks.start_soon(calls.call, size)
+            await some_time()
+        assert calls.begun == [60]
+        for size in (60, 30, 40):
+            calls.end(size)
+    assert calls.begun == [60, 60, 30, 40]
+    assert max(calls.held) <= 100
+
+
+async def test_a_call_that_takes_more_than_all_there_is_runs_alone():
+    calls = Calls(most=100)
+    async with anyio.create_task_group() as tasks:
+        for size in (40, 500, 30):
+            tasks.start_soon(calls.call, size)
+            await some_time()
+        assert calls.begun == [40]
+        calls.end(40)
+        while calls.begun != [40, 500]:
+            await some_time()
+        calls.end(500)
+        calls.end(30)
+    assert calls.held == [40, 500, 30]
+
+
+@pytest.mark.parametrize("count", [1, heavy_calls.CALLS_AT_ONCE])
+async def test_who_waits_too_long_for_bytes_or_a_thread_is_told_to_come_again(monkeypatch, count):
+    monkeypatch.setattr(heavy_calls, "PATIENCE_S", 0.2)
+    calls = Calls(most=100 * count)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(count):
+            tasks.start_soon(calls.call, 60)
+            await some_time()
+        with pytest.raises(ApiError) as refused:
+            await calls.call(60)
+        calls.end(60)
+    assert refused.value.code is ErrorCode.BUSY
+    assert refused.value.headers
+    await calls.call(60)  # and then there is room
+
+
+async def test_what_fails_gives_its_bytes_back():
+    subject = Heavy(100)
+
+    def fail() -> None:
+        raise ValueError
+
+    for _ in range(heavy_calls.CALLS_AT_ONCE + 1):
+        with pytest.raises(ValueError):
+            await subject.run(fail, held=100)

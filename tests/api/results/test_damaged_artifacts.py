@@ -1,0 +1,183 @@
+"""What is damaged in the store is never shown: it is as good as gone, and is computed anew."""
+
+import json
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.infra.artifact_store import attributions_key, faithfulness_key, image_key
+from service.jobs.redis_keys import key_of
+from tests.api.conftest import some_curves
+from tests.faulty_store import ill_store
+
+URL = "/v1/explanations"
+RESULTS = (
+    *("attributions", "attributions?format=npz", "attributions?format=npy"),
+    *("attributions?output=ant&format=npz", "heatmap.png", "heatmap.png?output=0&style=heat"),
+)
+CURVES = ("faithfulness", "faithfulness.png")
+
+
+def flip(content: bytes) -> bytes:
+    """Change one bit, where numbers of the first output are."""
+    place = min(400, len(content) // 2)
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+DAMAGE = {
+    "a flipped bit": flip,
+    "half of it": lambda content: content[: len(content) // 2],
+    "nothing of it": lambda _: b"",
+}
+
+
+@pytest.fixture
+async def measured(ask, hand):
+    """An explanation with curves that has succeeded."""
+    return hand.succeed(
+        (await ask(metrics=["insertion"])).json()["id"], curves=some_curves("insertion")
+    )
+
+
+def harm(store, key, damage):
+    store.put(key, damage(store.get(key)))
+
+
+async def assert_heals(served, ask, hand, refused, explanation_id, path):
+    """It is a problem, told in the log and counted; the same request is computed anew."""
+    with capture_logs() as lines:
+        problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
+    assert "damaged" in problem["detail"]
+    [told] = [line for line in lines if line["event"] == "an artefact is damaged"]
+    assert told["log_level"] == "error"
+    assert f"explanations/{explanation_id}/" in told["cause"]
+    assert "shapshot_damaged_artefacts_total 1.0" in (await served.get("/metrics")).text
+    again = await ask(metrics=["insertion"])
+    assert again.status_code == 202
+    hand.succeed(again.json()["id"], curves=some_curves("insertion"))
+    assert (await served.get(f"{URL}/{again.json()['id']}/{path}")).status_code == 200
+    assert (await ask(metrics=["insertion"])).json()["cached_from"] == again.json()["id"]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("path", RESULTS)
+async def test_damaged_arrays_are_no_result_and_asking_again_heals(
+    served, ask, hand, refused, store, measured, path, damage
+):
+    harm(store, attributions_key(measured.id, measured.result), DAMAGE[damage])
+    await assert_heals(served, ask, hand, refused, measured.id, path)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("path", CURVES)
+async def test_damaged_curves_are_no_result_and_asking_again_heals(
+    served, ask, hand, refused, store, measured, path, damage
+):
+    harm(store, faithfulness_key(measured.id, measured.result), DAMAGE[damage])
+    await assert_heals(served, ask, hand, refused, measured.id, path)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_damaged_photo_is_not_drawn_over(
+    served, ask, hand, refused, store, measured, damage
+):
+    harm(store, image_key(measured.id), DAMAGE[damage])
+    path = "heatmap.png?style=overlay&size=original"
+    await assert_heals(served, ask, hand, refused, measured.id, path)
+
+
+@pytest.mark.parametrize("path", RESULTS)
+async def test_the_arrays_of_another_explanation_are_not_shown_as_its_own(
+    served, create, hand, refused, store, some_other_arrays, path
+):
+    one, other = (await create(), await create())
+    mine, foreign = hand.succeed(one), hand.succeed(other, arrays=some_other_arrays)
+    key = attributions_key(foreign.id, foreign.result)
+    store.put(attributions_key(mine.id, mine.result), store.get(key))
+    refused(await served.get(f"{URL}/{one}/{path}"), 404, "no_result")
+    assert (await served.get(f"{URL}/{other}/{path}")).status_code == 200
+
+
+async def test_damage_to_what_others_were_given_heals_too(served, ask, hand, refused, store):
+    """The first is damaged after it was found, and copied as it is to the next who asks."""
+    first = hand.succeed((await ask()).json()["id"])
+    harm(store, attributions_key(first.id, first.result), flip)
+    given = (await ask()).json()
+    assert given["cached_from"] == first.id
+    refused(await served.get(given["links"]["attributions"]), 404, "no_result")
+    assert (await ask()).status_code == 202
+
+
+@pytest.mark.parametrize("damage", ["half of it", "nothing of it"])
+async def test_what_has_another_size_answers_no_other_request(ask, hand, store, damage):
+    first = hand.succeed((await ask()).json()["id"])
+    harm(store, attributions_key(first.id, first.result), DAMAGE[damage])
+    assert (await ask()).headers["cache-status"] == "Shapshot; fwd=miss"
+
+
+async def test_a_copy_is_compared_with_the_records_of_the_first(served, ask, hand, store, refused):
+    first = hand.succeed((await ask()).json()["id"])
+    given = (await ask()).json()
+    harm(store, attributions_key(given["id"], first.result), flip)
+    refused(await served.get(given["links"]["attributions"]), 404, "no_result")
+    assert (await served.get(f"{URL}/{first.id}/attributions")).status_code == 200
+
+
+async def test_what_an_earlier_version_stored_is_no_result_and_answers_nobody(
+    served, ask, hand, refused, connection
+):
+    first = hand.succeed((await ask()).json()["id"])
+    connection.hdel(key_of(first.id), "artefacts")
+    for path in RESULTS:
+        problem = refused(await served.get(f"{URL}/{first.id}/{path}"), 404, "no_result")
+        assert "earlier version" in problem["detail"]
+    assert (await ask()).status_code == 202
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_record_of_another_count_of_outputs_is_no_result(
+    served, create, hand, refused, connection, count
+):
+    id_ = await create()
+    hand.succeed(id_)
+    found = json.loads(connection.hget(key_of(id_), "outcome"))
+    found["outputs"] = (found["outputs"] * 2)[:count]
+    connection.hset(key_of(id_), "outcome", json.dumps(found))
+    for path in ("attributions", "heatmap.png"):
+        refused(await served.get(f"{URL}/{id_}/{path}"), 404, "no_result")
+
+
+@pytest.mark.parametrize("path", RESULTS[:1])
+async def test_in_a_wrong_store_nothing_is_missing_and_nothing_is_withdrawn(
+    served, ask, hand, refused, measured, connection, tmp_path, path
+):
+    """A folder that was not mounted, say."""
+    pointers = connection.keys("shapshot:cache:*")
+    right, wrong = tmp_path / "store", tmp_path / "away"
+    right.rename(wrong)
+    right.mkdir()
+    for answer in (
+        await served.get(f"{URL}/{measured.id}/{path}"),
+        await ask(metrics=["insertion"]),
+    ):
+        refused(answer, 503, "store_unavailable")
+    assert connection.keys("shapshot:cache:*") == pointers != []
+    right.rename(tmp_path / "empty")
+    wrong.rename(right)
+    assert (await served.get("/healthz/ready")).status_code == 200  # looks at once
+    assert (await served.get(f"{URL}/{measured.id}/{path}")).status_code == 200
+    assert (await ask(metrics=["insertion"])).json()["cached_from"] == measured.id
+
+
+async def test_without_its_bucket_a_result_is_not_missing(
+    start, settings, create, hand, refused, monkeypatch, connection
+):
+    done = hand.succeed(await create())
+    with ill_store((404, b"<Error><Code>NoSuchBucket</Code></Error>")) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        elsewhere = settings.model_copy(update={"store_url": "s3://no-bucket/prefix"})
+        async with start(elsewhere) as api:
+            answer = await api.get(f"{URL}/{done.id}/attributions")
+    refused(answer, 503, "store_unavailable")
+    assert connection.keys("shapshot:cache:*")

@@ -1,0 +1,139 @@
+"""The stream of events, and the end of the process, in a real server."""
+
+import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.infra.settings import Settings
+from service.jobs.leases import Heartbeat
+from service.jobs.records import Count
+from tests.conftest import wait_until
+from tests.live import live_api
+
+URL = "/v1/explanations"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture
+def store_url(folder) -> str:
+    return f"file:{folder}/store"
+
+
+@pytest.fixture(scope="module")
+def lasting_client(redis_server, folder):
+    """Of one process for the tests that leave it running."""
+    settings = Settings(redis_url=redis_server.url, store_url=f"file:{folder}/store", queue="test")
+    with (
+        live_api(settings, folder) as live,
+        httpx.Client(base_url=live.url, timeout=30) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def http(lasting_client, hand, new_card):
+    hand.announce(new_card())
+    return lasting_client
+
+
+@pytest.fixture
+def explanation_id(http, photo):
+    return http.post(URL, files={"image": ("p", photo)}).json()["id"]
+
+
+def events(lines):
+    """The events of a stream: dictionaries of their fields."""
+    event = {}
+    for line in lines:
+        if line.startswith(":"):
+            continue
+        if not line and event:
+            yield event
+            event = {}
+        elif line:
+            name, _, value = line.partition(": ")
+            event[name] = value
+
+
+def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation_id, hand):
+    with http.stream("GET", f"{URL}/{explanation_id}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["x-accel-buffering"] == "no"  # of nginx
+        following = events(stream.iter_lines())
+        seen = [next(following)]
+        attempt = hand.begin(explanation_id)
+        seen.append(next(following))
+        hand.ledger.tick(Heartbeat(explanation_id, attempt, Count(50, 100)))
+        seen.append(next(following))
+        hand.ledger.release(explanation_id, attempt)
+        hand.succeed(explanation_id)
+        seen += following
+    documents = [json.loads(event["data"]) for event in seen]
+    assert [document["status"] for document in documents[:3]] == ["queued", "running", "running"]
+    assert documents[2]["progress"]["fraction"] == 0.5
+    assert documents[-1]["status"] == "succeeded"
+    assert [event["event"] for event in seen] == ["progress"] * (len(seen) - 1) + ["done"]
+    versions = [int(event["id"]) for event in seen]
+    assert versions == sorted(set(versions))
+    assert documents[-1] == http.get(f"{URL}/{explanation_id}").json()
+
+
+def test_a_stream_of_what_is_done_is_one_event(http, explanation_id, hand):
+    hand.succeed(explanation_id)
+    for last in ({}, {"Last-Event-ID": "0"}, {"Last-Event-ID": "no number"}):
+        path = f"{URL}/{explanation_id}/events"
+        with http.stream("GET", path, headers=last) as stream:
+            [event] = events(stream.iter_lines())
+        assert event["event"] == "done"
+
+
+def test_a_client_that_has_seen_the_last_event_is_told_not_to_come_back(http, explanation_id, hand):
+    state = hand.succeed(explanation_id)
+    headers = {"Last-Event-ID": str(state.version)}
+    answer = http.get(f"{URL}/{explanation_id}/events", headers=headers)
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_a_stream_ends_when_its_explanation_is_deleted(http, explanation_id):
+    with http.stream("GET", f"{URL}/{explanation_id}/events") as stream:
+        following = events(stream.iter_lines())
+        next(following)
+        http.delete(f"{URL}/{explanation_id}")
+        [last] = following
+    assert last["event"] == "gone"
+    assert json.loads(last["data"])["code"] == "not_found"
+
+
+def test_head_of_a_stream_ends_at_once(http, explanation_id):
+    answer = http.head(f"{URL}/{explanation_id}/events", timeout=10)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert http.get(f"{URL}/{explanation_id}").is_success  # on the same connection
+
+
+def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(
+    settings, tmp_path, hand, new_card, photo
+):
+    hand.announce(new_card())
+    with (
+        live_api(settings, tmp_path) as live,
+        httpx.Client(base_url=live.url, timeout=60) as http,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        path = http.post(URL, files={"image": ("p", photo)}).headers["location"]
+        waiting = threads.submit(http.get, path, headers={"Prefer": "wait=60"})
+        following = threads.submit(http.get, f"{path}/events")
+        under_way = "shapshot_http_requests_in_progress 3.0"  # this one asks for it
+        wait_until(lambda: under_way in http.get("/metrics").text, seconds=20)
+        live.process.send_signal(signal.SIGTERM)
+        live.process.wait(30)  # far less than they would wait
+        answer, stream = waiting.result(), following.result()
+    assert answer.json()["status"] == "queued"
+    assert [event["event"] for event in events(stream.text.splitlines())] == ["progress"]

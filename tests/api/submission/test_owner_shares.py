@@ -1,0 +1,44 @@
+"""What each key may have waiting, and whose results answer whose requests."""
+
+import pytest
+
+from service.api.auth.keys import Scope
+from tests.api.auth.keyholders import bearing, issue
+
+URL = "/v1/explanations"
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """The headers of two keys."""
+    file = tmp_path / "keys.jsonl"
+    return [bearing(issue(file, name, Scope.EXPLAIN)) for name in ("clinic", "lab")]
+
+
+@pytest.fixture
+def settings(settings, tmp_path, keys):
+    return settings.model_copy(
+        update={"keys_file": tmp_path / "keys.jsonl", "max_queued_per_key": 1}
+    )
+
+
+async def test_a_key_with_as_much_waiting_as_it_may_is_told_when_to_come_again(
+    served, keys, photo, refused
+):
+    mine, theirs = keys
+    post = {"url": URL, "files": {"image": ("p", photo)}}
+    assert (await served.post(**post, headers=mine)).status_code == 202
+    answer = await served.post(**post, headers=mine)
+    refused(answer, 429, "share_full")
+    assert answer.headers["retry-after"] == "10"
+    assert (await served.post(**post, headers=theirs)).status_code == 202
+
+
+async def test_the_result_of_one_key_answers_no_request_of_another(served, keys, photo, hand):
+    mine, theirs = keys
+    post = {"url": URL, "files": {"image": ("p", photo)}}
+    hand.succeed((await served.post(**post, headers=mine)).json()["id"])
+    assert (await served.post(**post, headers=theirs)).status_code == 202
+    found = await served.post(**post, headers=mine)
+    assert found.status_code == 200
+    assert (await served.get(f"{URL}/{found.json()['id']}", headers=theirs)).status_code == 404

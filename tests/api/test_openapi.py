@@ -1,0 +1,148 @@
+"""The OpenAPI document is frozen, and the examples beside it are what the app really answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.api.openapi import DOCUMENT, render_document
+from service.jobs.leases import Heartbeat
+from service.jobs.records import Count
+from service.schemas.documents import ErrorCode, Failure
+from tests.api.conftest import some_curves
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "openapi" / "examples"
+SENT = (
+    *("BatchRequest", "ExplanationRequest", "ExplanationSettings", "Outputs"),
+    *("Pixels", "Grid", "Slic", "Labels", "JsonValue"),
+)
+SHOWN = ("allow", "content-type", "location", "preference-applied", "retry-after")
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return json.loads((ROOT / DOCUMENT).read_text())
+
+
+@pytest.fixture
+def photo() -> bytes:
+    """What `create` sends here: a file, as encoders differ from version to version."""
+    return (EXAMPLES / "photo.png").read_bytes()
+
+
+def operations(document):
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_the_document_is_the_one_committed():
+    committed = (ROOT / DOCUMENT).read_text()
+    assert render_document() == committed, "run `python -m service.api.openapi` and look at it"
+
+
+def test_every_operation_has_a_name_of_its_own_and_a_description(document):
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    assert all(operation["description"] for _, _, operation in operations(document))
+
+
+def test_every_error_is_documented_as_a_problem(document):
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                [(media_type, content)] = response["content"].items()
+                assert media_type == "application/problem+json", (path, method, status)
+                assert content["schema"]["$ref"].endswith("/Problem")
+                for example in content["examples"].values():
+                    assert example["value"]["status"] == int(status)
+
+
+def test_every_operation_wants_a_key_and_says_what_happens_without_but_the_open_ones(document):
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert (schemes["api_key"]["in"], schemes["api_key"]["name"]) == ("header", "X-API-Key")
+    for path, _, operation in operations(document):
+        guarded = path.startswith("/v1/") or path == "/metrics"
+        wanted = [{"bearer": []}, {"api_key": []}, {}] if guarded else None
+        assert operation.get("security") == wanted, path
+        assert guarded == ({"401", "403", "429"} <= set(operation["responses"])), path
+
+
+def test_every_answer_requires_all_its_members(document):
+    for name, schema in document["components"]["schemas"].items():
+        if name not in SENT:
+            assert sorted(schema.get("required", [])) == sorted(schema.get("properties", {})), name
+
+
+def test_every_reference_leads_somewhere(document):
+    names = set(document["components"]["schemas"])
+    found = json.dumps(document).split('"#/components/schemas/')[1:]
+    assert {part.split('"')[0] for part in found} <= names
+
+
+async def bring_to(state: str | None, create, hand) -> str:
+    """An explanation that stands so; its id."""
+    if state is None:
+        return ""
+    explanation_id = await create(metrics=["insertion"] if state == "measured" else [])
+    if state == "running":
+        hand.ledger.tick(Heartbeat(explanation_id, hand.begin(explanation_id), Count(25, 100, 3.5)))
+    elif state == "succeeded":
+        hand.succeed(explanation_id)
+    elif state == "measured":
+        hand.succeed(explanation_id, curves=some_curves("insertion"))
+    elif state == "failed":
+        late = Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="it ran longer than 60 s")
+        hand.fail(explanation_id, late)
+    elif state == "expired":
+        hand.succeed(explanation_id)
+        hand.ledger.bury(explanation_id, tombstone_s=60)
+    return explanation_id
+
+
+def body_of(request: dict[str, Any]) -> dict[str, Any]:
+    """What httpx takes for the body of an example."""
+    if "json" in request:
+        return {"json": request["json"]}
+    parts = [
+        (name, part_of(name, value))
+        for name, values in request.get("multipart", {}).items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    return {"files": parts} if parts else {}
+
+
+def part_of(name: str, value: Any) -> tuple[str | None, Any, str]:
+    if name == "settings":
+        return None, json.dumps(value), "application/json"
+    return value, (EXAMPLES / value).read_bytes(), "application/octet-stream"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.json")))
+async def test_an_example_is_what_the_app_answers(
+    served, create, hand, normalised, name, pytestconfig
+):
+    path = EXAMPLES / f"{name}.json"
+    example = json.loads(path.read_text())
+    request = example["request"]
+    explanation_id = await bring_to(example["given"], create, hand)
+    answer = await served.request(
+        request["method"],
+        request["path"].replace("{id}", explanation_id),
+        headers=request.get("headers", {}),
+        **body_of(request),
+    )
+    response = {
+        "status": answer.status_code,
+        "headers": {name: answer.headers[name] for name in SHOWN if name in answer.headers},
+        "body": answer.json() if answer.content else None,
+    }
+    if pytestconfig.getoption("rewrite_examples"):
+        example["response"] = normalised(response)
+        path.write_text(json.dumps(example, indent=2, ensure_ascii=False) + "\n")
+    assert normalised(response) == example["response"]

@@ -1,0 +1,137 @@
+"""A queue with a Redis of its own that can be killed, and workers of it that can be hurt."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.jobs.records import Order, State
+from service.jobs.redis_connections import connect
+from service.jobs.redis_keys import new_batch_id, new_id
+from service.schemas.documents import ErrorCode, ImageInfo
+from service.schemas.fingerprint import ModelRef
+from service.schemas.requests import Outputs, Pixels, ResolvedSettings
+from tests.chaos import sleeping_worker
+from tests.chaos.forkserver import Forked
+from tests.chaos.service_harness import LEASE_S, end
+from tests.conftest import RedisServer, wait_until
+from tests.ledger import Ledger
+
+# What happens before the first test of its file, and then takes its time: so the leases and
+# deadlines of several tests pass side by side, each in a scene of its own.
+beforehand = pytest.fixture(scope="module", autouse=True)
+
+
+class Scene:
+    """The queue, its workers, and what was asked of them; both in the order of their coming."""
+
+    def __init__(self, folder: Path, server: RedisServer) -> None:
+        self.folder = folder
+        self.redis = server
+        self.connection = connect(self.redis.url)
+        self.ledger = Ledger(self.connection, queue="chaos", lease_s=LEASE_S, retention_s=3600)
+        self.workers: list[Forked] = []
+        self.jobs: list[str] = []
+
+    def worker(self, **settings: object) -> Forked:
+        name = f"worker-{len(self.workers)}"
+        given = {
+            "REDIS_URL": self.redis.url,
+            "STORE_URL": f"file:{self.folder}/store",
+            "QUEUE": "chaos",
+            "LEASE_S": LEASE_S,
+            **settings,
+        }
+        environment = {f"SHAPSHOT_{key}": str(value) for key, value in given.items()}
+        log = self.folder / f"{name}.log"
+        process = Forked(sleeping_worker.main, name, self.notes, environment=environment, log=log)
+        self.workers.append(process)
+        return process
+
+    def submit(self, *, steps: int, step_s: float = 0.05) -> str:
+        explanation_id = new_id()
+        order = self.order(steps, step_s)
+        self.ledger.accept(explanation_id, order, timeout_s=60)
+        self.jobs.append(explanation_id)
+        return explanation_id
+
+    def submit_batch(self, *steps: int, step_s: float = 0.05) -> list[str]:
+        """Explanations of so many steps, asked for together; their ids."""
+        batch_id = new_batch_id()
+        orders = {new_id(): self.order(each, step_s, batch_id) for each in steps}
+        self.ledger.accept_batch(batch_id, orders, timeout_s=60)
+        self.jobs += orders
+        return list(orders)
+
+    def order(self, steps: int, step_s: float, batch_id: str | None = None) -> Order:
+        return Order(
+            settings=ResolvedSettings(
+                model="none",
+                fit="stretch",
+                superpixels=Pixels(kind="pixels"),
+                outputs=Outputs(top=1),
+                max_evals=500,
+                metadata={"steps": steps, "step_s": step_s},
+            ),
+            model=ModelRef(name="none", fingerprint=None, parts=None),
+            image=ImageInfo(sha256="0", bytes=1, format="PNG", width=1, height=1),
+            batch=batch_id,
+        )
+
+    def state(self, explanation_id: str) -> State:
+        state = self.ledger.read(explanation_id)
+        assert state
+        return state
+
+    def wait(self, explanation_id: str, status: str, seconds: float = 20) -> State:
+        wait_until(lambda: self.state(explanation_id).status == status, seconds=seconds)
+        return self.state(explanation_id)
+
+    def wait_failed(self, explanation_id: str) -> ErrorCode:
+        """Until it has failed; the code of the reason that is given."""
+        error = self.wait(explanation_id, "failed").error
+        assert error
+        return error.code
+
+    def wait_begun(self, *jobs: str, times: int = 1) -> None:
+        """Until each of them has begun so often."""
+        wait_until(lambda: all(self.starts(job) == times for job in jobs), seconds=20)
+
+    def starts(self, explanation_id: str) -> int:
+        """How often a worker really began it."""
+        return self.notes.read_text().count(explanation_id) if self.notes.exists() else 0
+
+    def lease_end(self) -> float:
+        """When the one lease there is ends, unless it is renewed."""
+        [(_, at)] = self.connection.zrange("rq:wip:chaos", 0, -1, withscores=True)
+        return float(at)
+
+    def announced(self, worker: str) -> float:
+        """When a worker last said that it lives, as it does before its other chores."""
+        return float(self.connection.zscore("shapshot:workers", worker)) - LEASE_S
+
+    def queued(self) -> list[str]:
+        """Those that wait, the next first."""
+        return [id_.decode() for id_ in self.connection.lrange("rq:queue:chaos", 0, -1)]
+
+    def left(self, *jobs: str) -> list[str]:
+        """What is in the queue, and of these jobs beside it, that could have a worker begin."""
+        lists = ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos")
+        keys = (*lists, *(f"rq:job:{job}" for job in jobs))
+        return [key for key in keys if self.connection.exists(key)]
+
+    def logged(self, worker: int, line: bytes) -> int:
+        """How often a worker has written it."""
+        return (self.folder / f"worker-{worker}.log").read_bytes().count(line)
+
+    @property
+    def notes(self) -> Path:
+        return self.folder / "notes"
+
+    def close(self) -> None:
+        for process in self.workers:
+            end(process)
+        self.connection.close()
+
+
+NewScene = Callable[[], Scene]

@@ -1,0 +1,245 @@
+"""Both clients against the running API: one test serves the blocking and the async."""
+
+import asyncio
+import inspect
+import io
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from service.api.app import create_app
+from service.api.services import ProcessServices
+from service.client import AsyncClient, Client, ExplanationFailed, ShapshotError
+from service.client.calls import Look
+from service.infra.settings import Settings
+from service.render import PALETTES
+from service.schemas.documents import ErrorCode, Failure
+from service.schemas.requests import ExplanationSettings, Labels, Outputs
+from tests.api.conftest import some_arrays, some_curves, some_regions
+from tests.conftest import wait_until
+from tests.tiny import MODEL
+
+
+@pytest.fixture
+def url(settings: Settings) -> Iterator[str]:
+    """The app, served on a port of its own by a thread of this process."""
+    config = uvicorn.Config(create_app(ProcessServices.of(settings)), port=0, log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started, seconds=20)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(params=["blocking", "async"])
+def ask(request, url: str, hand, new_card) -> Callable[..., Any]:
+    """Call a method of one client or the other, by name."""
+    hand.announce(new_card())
+
+    def blocking(name: str, *args: Any, **options: Any) -> Any:
+        with Client(url) as client:
+            return getattr(client, name)(*args, **options)
+
+    async def awaited(name: str, *args: Any, **options: Any) -> Any:
+        async with AsyncClient(url) as client:
+            return await getattr(client, name)(*args, **options)
+
+    return (
+        blocking if request.param == "blocking" else lambda *a, **o: asyncio.run(awaited(*a, **o))
+    )
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(png)) as image:
+        return image.size
+
+
+def test_both_clients_can_do_the_same():
+    blocking, awaited = (
+        {name: method for name, method in vars(kind).items() if not name.startswith("_")}
+        for kind in (Client, AsyncClient)
+    )
+    assert set(blocking) - {"close"} == set(awaited) - {"aclose"}
+    for name in set(blocking) & set(awaited) - {
+        "wait",
+        "wait_batch",
+        "explain",
+    }:  # those have a time limit
+        one, other = (inspect.signature(of[name]) for of in (blocking, awaited))
+        assert one.parameters == other.parameters
+
+
+def test_the_client_knows_the_palettes_that_there_are():
+    assert get_args(get_type_hints(Look)["palette"]) == tuple(PALETTES)
+
+
+def test_arrays_come_with_what_the_method_knows_beside_them(ask, hand, photo):
+    plain, rich = (ask("submit", photo).id for _ in range(2))
+    beside = {
+        "standard_errors": np.full((8, 12, 3, 2), 0.5, np.float32),
+        "players": np.arange(96, dtype=np.int32).reshape(8, 12),
+    }
+    hand.succeed(plain)
+    hand.succeed(rich, arrays=some_arrays() | beside)
+    found = ask("attributions", rich)
+    np.testing.assert_array_equal(found.values, some_arrays()["values"])
+    np.testing.assert_array_equal(found.data, some_arrays()["data"])
+    assert (found.output_names, found.output_indices) == (["ant", "crane"], [0, 2])
+    np.testing.assert_array_equal(found.standard_errors, beside["standard_errors"])
+    np.testing.assert_array_equal(found.players, beside["players"])
+    assert ask("attributions", plain).standard_errors is None
+    assert ask("attributions", plain).players is None
+
+
+def test_what_was_found_before_answers_unless_it_is_to_be_computed_anew(ask, hand, photo):
+    first = ask("submit", photo)
+    hand.succeed(first.id)
+    assert ask("submit", photo).cached_from == first.id
+    assert ask("submit", photo, anew=True).cached_from is None
+
+
+@pytest.mark.parametrize("given_as", ["array", "bytes", "path"])
+def test_a_label_map_goes_with_the_picture(ask, photo, tmp_path, given_as):
+    labels = np.arange(8 * 12).reshape(8, 12) // 24
+    path = tmp_path / "regions.png"
+    Image.fromarray(labels.astype(np.uint8)).save(path)
+    label_map = {"array": labels, "bytes": path.read_bytes(), "path": path}[given_as]
+    settings = ExplanationSettings(method="exact", superpixels=Labels(kind="labels"))
+    explanation = ask("submit", photo, settings, label_map=label_map)
+    assert explanation.label_map.regions == 4
+    assert explanation.settings.superpixels == Labels(kind="labels")
+
+
+def test_only_settings_that_were_changed_are_sent_and_come_back_resolved(ask, photo):
+    settings = ExplanationSettings(
+        masker="mean", outputs=Outputs(labels=["bee"]), metadata={"a": 1}
+    )
+    answered = ask("submit", photo, settings).settings
+    assert (answered.masker, answered.metadata) == ("mean", {"a": 1})
+    assert answered.outputs == Outputs(indices=[1])
+    assert answered.max_evals == 500
+
+
+def test_curves_and_their_chart_of_all_outputs_or_some(ask, hand, photo):
+    explanation = ask("submit", photo, ExplanationSettings(metrics=["insertion", "deletion"]))
+    curves = some_curves("insertion", "deletion")
+    hand.succeed(explanation.id, curves=curves)
+    assert ask("faithfulness", explanation.id).curves == curves
+    some = ask("faithfulness", explanation.id, ["crane"])
+    assert [curve.output for curve in some.curves] == [2, 2]
+    whole, part = (ask("faithfulness_chart", explanation.id, which) for which in ([], [0]))
+    assert size_of(whole)[0] == size_of(part)[0]
+    assert size_of(whole)[1] > size_of(part)[1]  # a line less in the legend
+
+
+def test_regions_of_all_outputs_or_some(ask, hand, photo):
+    explanation = ask("submit", photo)
+    hand.succeed(explanation.id, arrays=some_arrays() | some_regions())
+    regions = ask("regions", explanation.id).regions
+    assert [len(region.credit) for region in regions] == [2] * 6
+    [region, *_] = ask("regions", explanation.id, ["crane"]).regions
+    assert [credit.value for credit in region.credit] == [some_regions()["region_values"][0, 1]]
+    found = ask("attributions", explanation.id)
+    assert found.region_values.tolist() == some_regions()["region_values"].tolist()
+
+
+def test_a_document_leads_to_its_regions(url, hand, new_card, photo):
+    hand.announce(new_card())
+    with Client(url) as client:
+        explanation = client.submit(photo)
+        hand.succeed(explanation.id, arrays=some_arrays() | some_regions())
+        assert explanation.regions() == client.regions(explanation.id)
+        assert client.get(explanation.id).regions([2]) == client.regions(explanation.id, [2])
+
+    async def ask_for_them() -> None:
+        async with AsyncClient(url) as client:
+            document = await client.wait(explanation.id)
+            assert await document.regions(["ant"]) == await client.regions(explanation.id, ["ant"])
+
+    asyncio.run(ask_for_them())
+
+
+def test_heatmaps_take_their_options(ask, hand, photo):
+    explanation = ask("submit", photo)
+    hand.succeed(explanation.id)
+    plain = ask("heatmap", explanation.id)
+    labelled = ask("heatmap", explanation.id, true_label="ant", palette="orange_blue")
+    assert "is truly ant" in PngImageFile(io.BytesIO(labelled)).text["Description"]
+    assert "in orange" in PngImageFile(io.BytesIO(labelled)).text["Description"]
+    assert labelled != plain
+    heat = ask("heatmap", explanation.id, "heat", output=["crane"], size=120, percentile=90)
+    assert size_of(heat) == (120, 80)
+    assert "crane" in PngImageFile(io.BytesIO(heat)).text["Title"]
+
+
+def test_a_figure_of_several_explanations(ask, hand, photo):
+    ids = [ask("submit", photo).id for _ in range(2)]
+    for each in ids:
+        hand.succeed(each)
+    png = ask("figure", ids, true_label=["ant", "bee"], width=700)
+    assert size_of(png)[0] == 700
+    assert "Picture 2 is truly bee." in PngImageFile(io.BytesIO(png)).text["Description"]
+
+
+def test_a_failed_explanation_raises_its_problem(ask, hand, photo):
+    explanation = ask("submit", photo)
+    hand.fail(explanation.id, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
+    with pytest.raises(ExplanationFailed, match="it broke"):
+        ask("wait", explanation.id)
+
+
+def test_a_refusal_raises_the_problem(ask, photo):
+    with pytest.raises(ShapshotError) as refused:
+        ask("submit", photo, ExplanationSettings(model="absent"))
+    assert refused.value.problem.code == ErrorCode.UNKNOWN_MODEL
+    with pytest.raises(ShapshotError, match="no such explanation"):
+        ask("get", "exp_" + "0" * 32)
+
+
+def test_lists_models_and_deletion(ask, hand, photo):
+    ids = [ask("submit", photo).id for _ in range(3)]
+    assert [each.id for each in ask("list", limit=2).items] == ids[:0:-1]
+    assert ask("models").items[0].name == "tiny"
+    assert ask("model", "tiny").labels[1] == "bee"
+    hand.succeed(ids[0])
+    ask("delete", ids[0])
+    assert len(ask("list", status="queued").items) == 2
+    assert ask("cancel", ids[1]).status in ("canceled", "canceling")
+
+
+def test_a_batch_from_upload_to_arrays_and_figure(ask, hand, new_photo):
+    settings = ExplanationSettings(outputs=Outputs(top=2))
+    batch = ask("submit_batch", [new_photo(60, 40), new_photo(61, 40)], settings)
+    first, second = (each.id for each in batch.explanations)
+    hand.succeed(first)
+    assert ask("get_batch", batch.id).counts["queued"] == 1
+    assert ask("cancel_batch", batch.id).done
+    assert ask("wait_batch", batch.id).explanations[1].status == "canceled"
+    arrays = ask("batch_attributions", batch.id)
+    assert arrays.values.shape == (1, 8, 12, 3, 2)
+    assert (arrays.ids, arrays.positions) == ([first], [0])
+    assert arrays.output_names == [["ant", "crane"]]
+    assert (arrays.standard_errors, arrays.players) == (None, None)
+    assert arrays.models == [MODEL]
+    assert size_of(ask("batch_heatmap", batch.id, width=400))[0] == 400
+    ask("delete_batch", batch.id)
+    with pytest.raises(ShapshotError) as refused:
+        ask("get", second)
+    assert refused.value.problem.code == ErrorCode.NOT_FOUND
+
+
+def test_a_batch_that_does_not_end_in_time_is_a_timeout(url, hand, new_card, photo):
+    hand.announce(new_card())
+    with Client(url) as client:
+        batch = client.submit_batch([photo])
+        with pytest.raises(TimeoutError, match="queued"):
+            client.wait_batch(batch.id, timeout_s=0.1)

@@ -1,0 +1,112 @@
+"""A picture within a larger one plays alone: what is around it takes no part in the game."""
+
+import numpy as np
+import pytest
+
+from tests.engine.games import FunctionPredictor, random_picture, smooth_function
+from worker.adapters.engine_request import read_masker
+from worker.engine.errors import PictureError
+from worker.engine.explanation import Explained, Explanation
+from worker.engine.game.image_tree import everybody, nobody
+from worker.engine.game.superpixels import Grid, Pixels
+from worker.engine.masking.padding import Place
+from worker.engine.methods.registry import METHODS
+from worker.engine.request import Request
+from worker.engine.scoring.driver import evaluate_all
+
+INPUT, SHAPE, PLACE = (9, 8, 3), (4, 6, 3), Place(top=3, left=1)
+AROUND = ((3, 2), (1, 1), (0, 0))
+PICTURE = np.floor(random_picture(SHAPE, seed=1))
+MEAN = PICTURE.mean(axis=(0, 1))
+FILLS = {  # what is around the picture, by the masker: of one colour, but for blur
+    "constant(10,20,30)": np.broadcast_to(np.float32([10, 20, 30]), (1, 1, 3)),
+    "mean": MEAN[np.newaxis, np.newaxis],
+    "inpaint_telea": MEAN[np.newaxis, np.newaxis],
+    "inpaint_ns": MEAN[np.newaxis, np.newaxis],
+}
+WHOLE = smooth_function(INPUT, outputs=2, seed=3)
+
+
+def explain(predictor, request, place=None) -> Explained:
+    explanation = Explanation(predictor, PICTURE, request, place=place)
+    [(_, ending)] = evaluate_all([explanation], predictor)
+    assert isinstance(ending, Explained), ending
+    return ending
+
+
+@pytest.mark.parametrize("masker", FILLS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("superpixels", [Pixels(), Grid(2, 4)], ids=["pixels", "grid"])
+def test_values_are_those_of_a_model_that_pads_by_itself(method, masker, superpixels):
+    """The same game, said in another way: a model of the small picture that pads by itself."""
+    if method in ("exact", "gaussian_process", "kernel") and superpixels == Pixels():
+        superpixels = Grid(3, 3)
+
+    def padding(pictures):
+        ground = np.empty((len(pictures), *INPUT), np.float32)
+        ground[:] = FILLS[masker]
+        ground[:, 3:7, 1:7] = pictures
+        return WHOLE(ground)
+
+    request = Request(
+        method, read_masker(masker), outputs=(0, 1), max_evals=600, superpixels=superpixels
+    )
+    ours = explain(FunctionPredictor(INPUT, WHOLE), request, PLACE)
+    expected = explain(FunctionPredictor(SHAPE, padding), request)
+    assert ours.players == expected.players
+    np.testing.assert_array_equal(ours.attribution.values, expected.attribution.values)
+    np.testing.assert_array_equal(ours.attribution.scores, expected.attribution.scores)
+
+
+@pytest.mark.parametrize("masker", ["mean", "inpaint_telea", "constant(40)"])
+def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
+    """Of grey, which has one channel."""
+    whole, picture = smooth_function((9, 8, 1), outputs=2, seed=4), PICTURE[..., :1]
+    fill = 40 if masker.startswith("constant") else picture.mean(axis=(0, 1))
+
+    def padding(pictures):
+        ground = np.empty((len(pictures), 9, 8, 1), np.float32)
+        ground[:] = fill
+        ground[:, 3:7, 1:7] = pictures
+        return whole(ground)
+
+    metrics = ("deletion", "keep_positive", "remove_absolute")
+    request = Request(
+        "partition", read_masker(masker), outputs=(0, 1), max_evals=100, metrics=metrics
+    )
+    found = []
+    for predictor, place in (
+        (FunctionPredictor((9, 8, 1), whole), PLACE),
+        (FunctionPredictor((4, 6, 1), padding), None),
+    ):
+        explanation = Explanation(predictor, picture, request, place=place)
+        [(_, ending)] = evaluate_all([explanation], predictor)
+        assert isinstance(ending, Explained), ending
+        found.append(ending)
+    ours, expected = found
+    np.testing.assert_array_equal(ours.attribution.values, expected.attribution.values)
+    for curve, other in zip(ours.faithfulness, expected.faithfulness, strict=True):
+        np.testing.assert_array_equal(curve.y, other.y)
+        np.testing.assert_array_equal(curve.baseline, other.baseline)
+
+
+@pytest.mark.parametrize("masker", [*FILLS, "blur(3,3)"])
+def test_what_is_around_the_picture_stays_whatever_is_hidden(masker):
+    predictor = FunctionPredictor(INPUT, WHOLE)
+    explanation = Explanation(predictor, PICTURE, Request(masker=read_masker(masker)), place=PLACE)
+    [hidden] = explanation.masker(nobody(SHAPE))
+    [shown] = explanation.masker(everybody(SHAPE))
+    inside = np.pad(np.ones(SHAPE, bool), AROUND)
+    np.testing.assert_array_equal(shown[~inside], hidden[~inside])
+    np.testing.assert_array_equal(shown[inside].reshape(SHAPE), PICTURE)
+    np.testing.assert_array_equal(explanation.shown, shown)
+    edge = np.pad(hidden[3:7, 1:7], AROUND, mode="edge")
+    np.testing.assert_array_equal(hidden, edge)
+    if masker in FILLS:
+        np.testing.assert_allclose(hidden[0, 0], FILLS[masker][0, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("place", [Place(6, 1), Place(3, 3), Place(-1, 0)])
+def test_a_picture_that_does_not_lie_within_the_input_is_refused(place):
+    with pytest.raises(PictureError, match="is not within"):
+        Explanation(FunctionPredictor(INPUT, WHOLE), PICTURE, Request(), place=place)

@@ -1,0 +1,235 @@
+"""What waits is counted and capped in one step, whatever happens to it and however many at once."""
+
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import ClassVar
+
+import pytest
+import redis
+
+from service.jobs.admission_limits import Caps, QueueFull, ShareFull
+from service.jobs.leases import Fenced
+from service.jobs.redis_keys import INDEX, as_text, key_of, new_batch_id, new_id
+from service.jobs.submissions import UnderWay
+from service.schemas.documents import Status
+from tests.ledger import Ledger
+
+
+@pytest.fixture
+def capped(connection):
+    """Makes a ledger with caps."""
+
+    def make(**caps):
+        return Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(**caps))
+
+    return make
+
+
+@pytest.fixture
+def order_of(order):
+    """An order of an owner, of an upload of so many bytes."""
+
+    def make(owner=None, size=1):
+        image = order.image.model_copy(update={"bytes": size})
+        return order.model_copy(update={"owner": owner, "image": image})
+
+    return make
+
+
+def accept(ledger, order):
+    ledger.accept(explanation_id := new_id(), order, timeout_s=60)
+    return explanation_id
+
+
+def counted(connection) -> dict[str, int]:
+    return {as_text(k): int(v) for k, v in connection.hgetall("shapshot:waiting").items()}
+
+
+def recounted(connection) -> dict[str, int]:
+    """The same from the explanations themselves."""
+    total: Counter[str] = Counter()
+    for member in connection.zrange(INDEX, 0, -1):
+        raw = connection.hgetall(key_of(as_text(member)))
+        if raw[b"status"] == b"queued":
+            for of in ("", f":{raw[b'owner'].decode()}"):
+                total[f"jobs{of}"] += 1
+                total[f"bytes{of}"] += int(raw[b"bytes"])
+    return dict(total)
+
+
+@pytest.mark.parametrize(
+    ("caps", "refusal"),
+    [
+        ({"jobs": 2}, QueueFull),
+        ({"bytes": 25}, QueueFull),
+        ({"owner_jobs": 2}, ShareFull),
+        ({"owner_bytes": 25}, ShareFull),
+    ],
+)
+def test_a_cap_is_reached_at_its_number_and_refusing_leaves_no_trace(
+    capped, order_of, connection, caps, refusal
+):
+    ledger = capped(**caps)
+    for _ in range(2):
+        accept(ledger, order_of("ann", 10))
+    before = set(connection.keys()), counted(connection)
+    with pytest.raises(refusal, match="no room for 1 more, of 10 bytes"):
+        accept(ledger, order_of("ann", 10))
+    assert (set(connection.keys()), counted(connection)) == before
+
+
+def test_one_owner_who_is_at_a_cap_leaves_room_for_others(capped, order_of):
+    ledger = capped(owner_jobs=1)
+    for owner in ("ann", "bob", None, None):
+        accept(ledger, order_of(owner))
+    with pytest.raises(ShareFull):
+        accept(ledger, order_of("bob"))
+
+
+def test_a_single_upload_above_the_bytes_that_may_wait_is_taken_when_nothing_waits(
+    capped, order_of
+):
+    ledger = capped(bytes=5)
+    accept(ledger, order_of(size=10))
+    with pytest.raises(QueueFull):
+        accept(ledger, order_of(size=1))
+
+
+def test_room_comes_back_when_a_job_begins_and_goes_when_it_is_put_back(capped, order_of):
+    ledger = capped(jobs=1)
+    first = accept(ledger, order_of())
+    attempt = ledger.begin(first)
+    second = accept(ledger, order_of())
+    ledger.release(first, attempt)
+    ledger.cancel(second)
+    with pytest.raises(QueueFull):
+        accept(ledger, order_of())
+
+
+def test_nothing_says_when_there_is_room_before_anything_has_ended(capped, order_of):
+    ledger = capped(jobs=1)
+    accept(ledger, order_of())
+    with pytest.raises(QueueFull) as refused:
+        accept(ledger, order_of())
+    assert refused.value.retry_s is None
+
+
+@pytest.mark.parametrize(("ended", "more", "seconds"), [(50, 1, 2), (50, 20, 40), (1, 3, 300)])
+def test_when_there_is_room_follows_from_the_rate_at_which_jobs_end(
+    capped, order_of, connection, ended, more, seconds
+):
+    """50 ends in 100 s are one every 2 s; what was long ago fades, so a little less counts."""
+    ledger = capped(jobs=50)
+    for _ in range(50):
+        accept(ledger, order_of())
+    now = time.time()
+    rate = {"jobs": ended, "at": now, "since": now - 100}
+    connection.hset("shapshot:ended", mapping=rate)
+    batch_id = new_batch_id()
+    orders = {new_id(): order_of() for _ in range(more)}
+    with pytest.raises(QueueFull) as refused:
+        ledger.accept_batch(batch_id, orders, timeout_s=60)
+    assert 0.8 * seconds - 1 < refused.value.retry_s <= seconds + 1
+
+
+def test_a_job_that_ends_is_counted_once_and_the_rate_starts_anew_with_the_next_line(
+    capped, order_of, connection
+):
+    ledger = capped()
+    first, second = accept(ledger, order_of()), accept(ledger, order_of())
+    attempt = ledger.begin(first)
+    ledger.finish(first, attempt, Status.SUCCEEDED)
+    assert float(connection.hget("shapshot:ended", "jobs")) == 1
+    ledger.finish(second, ledger.begin(second), Status.FAILED)
+    assert 1.9 < float(connection.hget("shapshot:ended", "jobs")) <= 2
+    accept(ledger, order_of())
+    assert float(connection.hget("shapshot:ended", "jobs")) == 0
+
+
+def test_a_job_ends_also_where_the_rate_was_removed_meanwhile(capped, order_of, connection):
+    ledger = capped()
+    attempt = ledger.begin(explanation_id := accept(ledger, order_of()))
+    connection.delete("shapshot:ended")
+    ledger.finish(explanation_id, attempt, Status.SUCCEEDED)
+    assert ledger.read(explanation_id).status is Status.SUCCEEDED
+
+
+class Stirrer(threading.Thread):
+    """Does at random all that can be done to jobs, to its own and to those of the others."""
+
+    ids: ClassVar[list[str]] = []
+
+    def __init__(self, seed: int, ledger: Ledger, connection: redis.Redis, order_of) -> None:
+        super().__init__()
+        self._dice = random.Random(seed)  # noqa: S311 - not for secrets
+        self._ledger, self._redis, self._order_of = ledger, connection, order_of
+        self.steps = 0
+
+    def run(self) -> None:
+        for _ in range(150):
+            self._dice.choice((self._ask, self._ask, self._work, self._cancel, self._delete))()
+            self._ledger.reap(max_attempts=2)
+            self.steps += 1
+
+    def _ask(self) -> None:
+        order = self._order_of(self._dice.choice(("ann", "bob")), self._dice.randint(1, 20))
+        orders = {new_id(): order for _ in range(self._dice.randint(1, 4))}
+        try:
+            self._ledger.accept_batch(new_batch_id(), orders, timeout_s=60)
+            self.ids.extend(orders)
+        except (QueueFull, ShareFull):
+            self._work()
+
+    def _work(self) -> None:
+        """Take the next and begin any; end it, give it back, or fall silent."""
+        self._redis.lmove("rq:queue:test", "rq:queue:test:intermediate")
+        id_ = self._any()
+        attempt = self._ledger.begin(id_)
+        ends = (self._end, self._ledger.release, self._fall_silent)
+        with suppress(Fenced):  # a lease is over at once here, so another may be faster
+            if attempt:
+                self._dice.choice(ends)(id_, attempt)
+
+    def _end(self, id_: str, attempt: str) -> None:
+        self._ledger.finish(id_, attempt, Status.SUCCEEDED)
+
+    def _fall_silent(self, id_: str, attempt: str) -> None:
+        self._redis.zadd("rq:wip:test", {f"{id_}:{attempt}": 1})
+
+    def _cancel(self) -> None:
+        self._ledger.cancel(self._any())
+
+    def _delete(self) -> None:
+        with suppress(UnderWay):
+            self._ledger.delete(self._any())
+
+    def _any(self) -> str:
+        return self._dice.choice(self.ids or [new_id()])
+
+
+def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_once(
+    connection, order_of
+):
+    hasty = Ledger(  # whatever a worker has taken may be put back at once
+        connection,
+        queue="test",
+        lease_s=0,
+        retention_s=60,
+        caps=Caps(jobs=40, bytes=300, owner_jobs=25),
+    )
+    stirrers = [Stirrer(seed, hasty, connection, order_of) for seed in range(6)]
+    for stirrer in stirrers:
+        stirrer.start()
+    for stirrer in stirrers:
+        stirrer.join()
+    assert [stirrer.steps for stirrer in stirrers] == [150] * 6
+    assert counted(connection) == recounted(connection)
+    for _ in range(30):
+        accept(Ledger(connection, queue="test", lease_s=30, retention_s=60), order_of("ann", 3))
+    assert counted(connection) == recounted(connection)
+    for member in connection.zrange(INDEX, 0, -1):
+        hasty.cancel(as_text(member))
+    assert counted(connection) == {}

@@ -1,0 +1,122 @@
+"""Results that answer later requests: who stands for whom, and for how long."""
+
+import pytest
+
+from service.jobs.admission_limits import Caps, NoRoom
+from service.jobs.redis_clock import as_seconds
+from service.jobs.redis_keys import EXPIRY, cache_key_of, key_of, new_batch_id, new_id
+from service.schemas.documents import Status
+from tests.ledger import Ledger
+
+KEY = "a" * 64
+
+
+@pytest.fixture
+def cached_order(order):
+    return order.model_copy(update={"cache": KEY})
+
+
+@pytest.fixture
+def explained(ledger, cached_order, outcome):
+    """Explains an order as a worker would; its id."""
+
+    def explain(order=cached_order, status=Status.SUCCEEDED, by=ledger):
+        by.accept(id_ := new_id(), order, timeout_s=60)
+        by.finish(id_, by.begin(id_), status, outcome=outcome)
+        return id_
+
+    return explain
+
+
+def test_the_first_result_answers_until_it_expires(ledger, explained, connection, cached_order):
+    first = explained()
+    later = explained()
+    assert ledger.earlier(KEY, None).id == first
+    assert later != first
+    left_s = ledger.read(first).expires_at - as_seconds(connection.time())
+    assert connection.ttl(cache_key_of(KEY)) == pytest.approx(left_s, abs=2)
+
+
+def test_only_what_succeeded_answers(ledger, explained):
+    explained(status=Status.FAILED)
+    assert ledger.earlier(KEY, None) is None
+
+
+def test_another_owners_result_does_not_answer(ledger, explained, cached_order):
+    explained(cached_order.model_copy(update={"owner": "ann"}))
+    assert ledger.earlier(KEY, None) is None
+    first = explained()
+    assert ledger.earlier(KEY, None).id == first
+
+
+@pytest.mark.parametrize("go", [Ledger.withdraw, Ledger.delete])
+def test_what_is_gone_answers_no_more_and_the_next_result_does(go, ledger, explained, connection):
+    first, second = explained(), explained()
+    go(ledger, second)
+    assert ledger.earlier(KEY, None).id == first
+    go(ledger, first)
+    assert not connection.exists(cache_key_of(KEY))
+    third = explained()
+    assert ledger.earlier(KEY, None).id == third
+
+
+def test_what_has_expired_answers_no_more(ledger, explained, connection):
+    ledger.bury(explained(), tombstone_s=60)
+    assert not connection.exists(cache_key_of(KEY))
+
+
+def test_a_result_that_is_not_read_any_more_is_replaced(ledger, explained, connection):
+    first = explained()
+    connection.hset(key_of(first), "status", "failed")
+    assert ledger.earlier(KEY, None).id == first  # as long as nobody ends after it
+    second = explained()
+    assert ledger.earlier(KEY, None).id == second
+
+
+def test_what_is_answered_by_an_earlier_result_has_ended_and_expires(
+    ledger, explained, cached_order, connection
+):
+    first = ledger.read(explained())
+    ledger.reserve(id_ := new_id())
+    ledger.accept(id_, cached_order, timeout_s=60, earlier={id_: first})
+    state = ledger.read(id_)
+    assert (state.status, state.cached_from) == (Status.SUCCEEDED, first.id)
+    assert state.finished_at == state.created_at
+    assert state.expires_at == pytest.approx(state.created_at + 7 * 86400)
+    assert connection.zscore(EXPIRY, id_) == state.expires_at
+
+
+def test_a_batch_that_is_answered_by_earlier_results_expires_with_them(
+    ledger, explained, cached_order, connection
+):
+    first = ledger.read(explained())
+    order = cached_order.model_copy(update={"batch": (batch := new_batch_id())})
+    orders = {new_id(): order for _ in range(2)}
+    ledger.accept_batch(batch, orders, timeout_s=60, earlier=dict.fromkeys(orders, first))
+    state = ledger.read(next(iter(orders)))
+    assert connection.zscore(EXPIRY, batch) == state.expires_at
+
+
+def test_a_batch_of_which_one_waits_does_not_expire(ledger, explained, cached_order, connection):
+    first = ledger.read(explained())
+    order = cached_order.model_copy(update={"batch": (batch := new_batch_id())})
+    orders = {new_id(): order for _ in range(2)}
+    ledger.accept_batch(batch, orders, timeout_s=60, earlier={next(iter(orders)): first})
+    assert connection.zscore(EXPIRY, batch) is None
+
+
+@pytest.mark.parametrize("caps", [{"jobs": 1}, {"bytes": 1}, {"owner_jobs": 1}, {"owner_bytes": 1}])
+def test_what_needs_no_worker_is_taken_while_more_waits_than_may(
+    caps, explained, cached_order, connection
+):
+    """As after a restart with lower caps."""
+    order = cached_order.model_copy(update={"owner": "ann"})
+    unlimited = Ledger(connection, queue="test", lease_s=30, retention_s=60)
+    first = unlimited.read(explained(order))
+    for _ in range(3):
+        unlimited.accept(new_id(), order, timeout_s=60)
+    capped = Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(**caps))
+    capped.accept(id_ := new_id(), order, timeout_s=60, earlier={id_: first})
+    assert capped.read(id_).status is Status.SUCCEEDED
+    with pytest.raises(NoRoom):
+        capped.accept(new_id(), order, timeout_s=60)

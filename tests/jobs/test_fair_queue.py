@@ -1,0 +1,209 @@
+"""Whose turn it is: the shares of priorities and owners, and the order of the line."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.jobs.redis_keys import as_text, key_of, new_batch_id, new_id
+from service.schemas.documents import Status
+from tests.ledger import Ledger
+
+LIST, INTERMEDIATE = "rq:queue:test", "rq:queue:test:intermediate"
+FLOWS = st.tuples(st.sampled_from(["interactive", "batch"]), st.sampled_from(["ann", "bob", None]))
+
+
+class Line:
+    """A ledger, what it accepted by flow, and a worker that takes what is next."""
+
+    def __init__(self, connection, order) -> None:
+        self.redis = connection
+        self.ledger = Ledger(connection, queue="test", lease_s=0, retention_s=60)
+        self.flows: dict[str, tuple[str, str | None]] = {}
+        self._order = order
+
+    def join(self, priority: str, owner: str | None = None, count: int = 1) -> list[str]:
+        chosen = self._order.settings.model_copy(update={"priority": priority})
+        order = self._order.model_copy(update={"settings": chosen, "owner": owner})
+        orders = {new_id(): order for _ in range(count)}
+        self.ledger.accept_batch(new_batch_id(), orders, timeout_s=60)
+        self.flows |= dict.fromkeys(orders, (priority, owner))
+        return list(orders)
+
+    def next(self) -> tuple[str, str] | None:
+        """Begin what is at the head, as RQ and our worker do: its id and attempt."""
+        taken = self.redis.lmove(LIST, INTERMEDIATE)
+        if taken is None:
+            return None
+        attempt = self.ledger.begin(as_text(taken))
+        assert attempt
+        return as_text(taken), attempt
+
+    def serve(self, count: int) -> list[tuple[str, str | None]]:
+        """The flows of the next so many, each begun and ended."""
+        served = []
+        for _ in range(count):
+            id_, attempt = self.next()
+            self.ledger.finish(id_, attempt, Status.SUCCEEDED)
+            served.append(self.flows[id_])
+        return served
+
+    def waiting(self) -> list[str]:
+        return [as_text(member) for member in self.redis.lrange(LIST, 0, -1)]
+
+    def tags(self) -> list[float]:
+        return [float(self.redis.hget(key_of(id_), "tag")) for id_ in self.waiting()]
+
+
+@pytest.fixture
+def line(connection, order):
+    return Line(connection, order)
+
+
+def test_a_lone_flow_is_served_in_the_order_it_asked(line):
+    ids = line.join("batch", count=5) + line.join("batch", count=5)
+    assert line.waiting() == ids
+
+
+def test_an_interactive_one_does_not_wait_for_a_backlog_of_batches(line):
+    line.join("batch", count=200)
+    line.serve(20)
+    line.join("interactive")
+    assert ("interactive", None) in line.serve(2)
+
+
+def test_a_batch_does_not_wait_for_a_stream_of_interactive_ones(line):
+    """Interactive ones keep coming faster than they are served, and a batch joins behind them."""
+    line.join("interactive", count=40)
+    line.serve(10)
+    line.join("batch", count=3)
+    served = []
+    for _ in range(15):
+        line.join("interactive", count=2)
+        served += line.serve(1)
+    assert served.count(("batch", None)) == 3
+
+
+def test_a_key_with_a_backlog_does_not_hold_up_another(line):
+    line.join("interactive", "ann", count=200)
+    line.serve(20)
+    line.join("interactive", "bob", count=2)
+    assert line.serve(4).count(("interactive", "bob")) == 2
+
+
+def test_with_backlogs_everywhere_the_shares_are_the_weights(line):
+    weights = {("interactive", "ann"): 4, ("batch", "ann"): 1, ("batch", "bob"): 1}
+    for flow in weights:
+        line.join(*flow, count=150)
+    served = Counter(line.serve(150))
+    for flow, weight in weights.items():
+        assert abs(served[flow] - 150 * weight / 6) <= 2
+
+
+def test_who_was_away_has_nothing_saved_up(line):
+    line.join("batch", "ann", count=50)
+    line.serve(30)
+    line.join("batch", "bob", count=50)
+    assert abs(Counter(line.serve(20))[("batch", "bob")] - 10) <= 1
+
+
+def test_a_batch_that_begins_at_once_is_charged_to_its_own_flow(line):
+    siblings = line.join("batch", "ann", count=20)
+    line.join("batch", "bob", count=20)
+    line.next()
+    for sibling in siblings[1:]:
+        assert line.ledger.begin(sibling)
+    line.join("batch", "ann", count=5)
+    assert Counter(line.serve(18)) == {("batch", "bob"): 18}
+
+
+@pytest.mark.parametrize("leave", [Ledger.cancel, Ledger.delete])
+def test_what_leaves_before_its_turn_costs_its_flow_nothing(line, connection, leave):
+    ann = line.join("batch", "ann", count=6)
+    line.join("batch", "bob", count=6)
+    for place in (1, 4, 5):
+        leave(line.ledger, ann[place])
+    line.join("batch", "ann", count=2)
+    left, tags = [line.flows[id_] for id_ in line.waiting()], line.tags()
+    connection.flushall()
+    for owner, count in (("ann", 3), ("bob", 6), ("ann", 2)):
+        line.join("batch", owner, count)
+    assert left == [line.flows[id_] for id_ in line.waiting()]
+    assert tags == line.tags()
+
+
+def test_what_had_its_turn_and_was_put_back_stays_charged(line):
+    line.join("batch", "ann", count=3)
+    id_, attempt = line.next()
+    line.ledger.release(id_, attempt)
+    before = line.tags()[1:]
+    line.ledger.cancel(id_)
+    assert line.tags() == before
+
+
+def test_what_is_put_back_is_the_very_next(line):
+    line.join("interactive", "ann", count=10)
+    line.join("batch", "bob", count=2)
+    line.serve(5)
+    id_, attempt = line.next()
+    line.ledger.release(id_, attempt)
+    assert line.waiting()[0] == id_
+
+
+def test_flows_that_have_been_served_are_forgotten(line):
+    for number in range(50):
+        line.join("interactive", f"key-{number}", count=2)
+    line.serve(100)
+    line.join("batch", count=2)
+    line.serve(2)
+    assert line.redis.zcard("shapshot:flows") <= 1
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("join"), FLOWS, st.integers(1, 4)),
+        st.tuples(st.sampled_from(["serve", "give back", "lose", "cancel"]), st.integers(0, 50)),
+    ),
+    max_size=40,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=STEPS)
+def test_in_any_interleaving_the_line_is_sorted_and_each_flow_is_first_come_first_served(
+    connection, order, steps
+):
+    connection.flushall()
+    line = Line(connection, order)
+    put_back: set[str] = set()
+    for what, *details in steps:
+        if what == "join":
+            (priority, owner), count = details
+            line.join(priority, owner, count)
+        elif what == "cancel":
+            for id_ in line.waiting()[details[0] :][:1]:
+                line.ledger.cancel(id_)
+        elif taken := line.next():
+            id_, attempt = taken
+            if what == "serve":
+                line.ledger.finish(id_, attempt, Status.SUCCEEDED)
+            else:
+                put_back.add(id_)
+                give_back(line, id_, attempt, silently=what == "lose")
+        assert line.tags() == sorted(line.tags())
+        for flow in set(line.flows.values()):
+            waiting = [id_ for id_ in line.waiting() if line.flows[id_] == flow]
+            never_begun = [id_ for id_ in waiting if id_ not in put_back]
+            assert never_begun == [id_ for id_ in line.flows if id_ in never_begun]
+            assert set(waiting[: len(waiting) - len(never_begun)]) <= put_back
+
+
+def give_back(line: Line, id_: str, attempt: str, *, silently: bool) -> None:
+    if silently:
+        line.redis.zadd("rq:wip:test", {f"{id_}:{attempt}": 1})
+        line.ledger.reap(max_attempts=1000)
+    else:
+        line.ledger.release(id_, attempt)

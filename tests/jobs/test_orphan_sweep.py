@@ -1,0 +1,114 @@
+"""What Redis does not know leaves the store, once it is older than anything is kept."""
+
+import os
+import time
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from service.infra.artifact_store import MARKER_KEY, Store, attributions_key, image_key
+from service.infra.settings import Settings
+from service.jobs.orphan_sweep import TURN, OrphanSweep
+from service.jobs.records import Order
+from service.jobs.redis_keys import new_id
+from service.jobs.store_identity import IDENTITY, Identity
+from tests.ledger import Ledger
+
+OLD_S = 8 * 86400
+
+
+@pytest.fixture
+def sweep(connection: redis.Redis, store: Store, settings: Settings) -> OrphanSweep:
+    identity = Identity(connection, store)
+    identity.look()
+    return OrphanSweep(connection, store, identity, settings)
+
+
+@pytest.fixture
+def keep(store: Store, tmp_path):
+    """Stores something that is so old; its path."""
+
+    def put(key: str, age_s: float = OLD_S):
+        store.put(key, b"something")
+        path = tmp_path / "store" / key
+        os.utime(path, (time.time() - age_s,) * 2)
+        return path
+
+    return put
+
+
+def look_through(sweep: OrphanSweep) -> list[str]:
+    """A whole pass; what the log says of it."""
+    with capture_logs() as lines:
+        while sweep.step():
+            pass
+    return [line["event"] for line in lines]
+
+
+def test_what_nobody_knows_goes_when_it_is_old_and_nothing_else(
+    sweep: OrphanSweep, keep, ledger: Ledger, order: Order, tmp_path
+):
+    accepted, announced, lost = new_id(), new_id(), new_id()
+    ledger.accept(accepted, order, timeout_s=60)
+    ledger.reserve(announced)
+    os.utime(tmp_path / "store" / MARKER_KEY, (0, 0))
+    gone = [keep(image_key(lost)), keep(attributions_key(lost, "attempt"))]
+    stays = [
+        keep(image_key(accepted)),
+        keep(image_key(announced)),
+        keep(image_key(new_id()), age_s=OLD_S - 3 * 86400),
+        tmp_path / "store" / MARKER_KEY,
+        keep("explanations/of-somebody-else/image"),
+        keep("elsewhere/image"),
+    ]
+    assert look_through(sweep) == 2 * ["removed what Redis knows nothing of"]
+    assert [path.exists() for path in gone] == [False, False]
+    assert all(path.exists() for path in stays)
+    assert not gone[0].parent.exists()
+
+
+@pytest.mark.parametrize("ours", [None, "another"])
+def test_nothing_goes_where_redis_and_the_store_do_not_belong_together(
+    sweep: OrphanSweep, keep, connection: redis.Redis, ours: str | None
+):
+    """Such as after a FLUSHALL: what it knew may be brought back."""
+    stored = keep(image_key(new_id()))
+    connection.delete(IDENTITY)
+    if ours:
+        connection.hset(IDENTITY, mapping={"set": ours, "stored": ours})
+    look_through(sweep)
+    assert stored.exists()
+
+
+def test_one_worker_looks_at_a_time_and_not_at_once_again(
+    sweep: OrphanSweep, keep, connection: redis.Redis, store: Store, settings: Settings
+):
+    stored = keep(image_key(new_id()))
+    other = OrphanSweep(connection, store, Identity(connection, store), settings)
+    assert sweep.step()
+    assert not other.step()
+    assert not stored.exists()
+    assert not look_through(sweep)
+    late = keep(image_key(new_id()))
+    assert not look_through(other)
+    assert late.exists()
+    assert 0 < connection.ttl(TURN) <= 3600
+    connection.delete(TURN)  # an hour later
+    look_through(other)
+    assert not late.exists()
+
+
+def test_a_store_that_refuses_is_looked_through_another_time(
+    sweep: OrphanSweep, keep, connection: redis.Redis, tmp_path
+):
+    stored = keep(image_key(new_id()))
+    explanations = tmp_path / "store" / "explanations"
+    explanations.rename(tmp_path / "away")
+    explanations.write_text("no folder")
+    look_through(sweep)
+    explanations.unlink()
+    (tmp_path / "away").rename(explanations)
+    connection.delete(TURN)
+    look_through(sweep)
+    assert not stored.exists()

@@ -1,0 +1,83 @@
+"""What a Redis that takes no writes says, and that it is told from what it will never take."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from service.jobs.redis_connections import connect
+from service.jobs.redis_errors import REASONS, outage
+from tests.conftest import wait_until
+from tests.outages import OUTAGES
+
+WRITE = "return redis.call('SET', 'shapshot:outage', 1)"
+
+
+def error_of(action: Callable[[], object]) -> redis.RedisError:
+    with pytest.raises(redis.RedisError) as caught:
+        action()
+    return caught.value
+
+
+def write_in_a_pipeline(connection: redis.Redis) -> None:
+    with connection.pipeline() as pipe:
+        pipe.set("shapshot:outage", 1).execute()
+
+
+@pytest.mark.parametrize("code", OUTAGES)
+def test_an_outage_is_known_by_its_code_from_a_script_and_a_pipeline_too(
+    code: str, connection: redis.Redis
+) -> None:
+    with OUTAGES[code](connection):
+        said = [
+            error_of(lambda: connection.eval(WRITE, 0)),
+            error_of(lambda: write_in_a_pipeline(connection)),
+        ]
+    # A replica that serves nothing stale refuses a plain write for being a replica
+    others = {REASONS["READONLY"]} if code == "MASTERDOWN" else set()
+    assert REASONS[code] in {outage(error) for error in said} <= {REASONS[code], *others}
+    assert connection.set("shapshot:outage", 1)
+
+
+@pytest.mark.parametrize("code", ["MISCONF", "NOREPLICAS", "READONLY", "OOM"])
+def test_an_outage_that_an_older_server_quotes_from_a_script_is_known(code: str) -> None:
+    # as redis-py gives what Redis 6.2.14 sent
+    said = "Error running script (call to f_a48): @user_script:1: @user_script: 1: -" + code
+    error = redis.ResponseError(f"{said} for some reason", status_code="ERR")
+    assert outage(error) == REASONS[code]
+
+
+def test_who_waits_for_a_job_of_a_redis_that_becomes_a_replica_hears_of_an_outage(
+    connection: redis.Redis, redis_url: str
+) -> None:
+    waits = "import sys, redis; redis.Redis.from_url(sys.argv[1]).blmove('a', 'b', 20)"
+    waiter = subprocess.Popen(
+        [sys.executable, "-c", waits, redis_url], stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: bool(connection.info("clients")["blocked_clients"]), seconds=20)
+    with OUTAGES["READONLY"](connection):
+        _, trace = waiter.communicate(timeout=20)
+    error = redis.ResponseError(trace.splitlines()[-1].removeprefix("redis.exceptions."))
+    assert outage(error) == REASONS["UNBLOCKED"]
+
+
+def test_a_redis_that_is_gone_is_an_outage() -> None:
+    with connect("unix:///nowhere") as nobody:
+        assert outage(error_of(nobody.ping)) == "Redis does not answer"
+
+
+def test_what_redis_will_never_take_is_no_outage(connection: redis.Redis) -> None:
+    connection.set("shapshot:outage", "OOM BUSY")
+    connection.acl_setuser("guest", enabled=True, nopass=True, commands=["+ping"])
+    path = connection.connection_pool.connection_kwargs["path"]
+    with redis.Redis(unix_socket_path=path, username="guest") as guest:
+        errors = [
+            error_of(lambda: connection.hget("shapshot:outage", "field")),
+            error_of(lambda: connection.eval("return redis.call('HLEN', 'shapshot:outage')", 0)),
+            error_of(lambda: connection.evalsha("0" * 40, 0)),
+            error_of(lambda: guest.get("shapshot:outage")),
+        ]
+    connection.acl_deluser("guest")
+    assert [outage(error) for error in errors] == [None] * 4

@@ -1,0 +1,144 @@
+"""What is counted of jobs: each end once, whatever is said twice or too late."""
+
+import time
+
+import pytest
+
+from service.jobs.leases import Fenced, Work
+from service.jobs.redis_keys import new_batch_id, new_id
+from service.jobs.statistics import read_traffic
+from service.jobs.worker_registry import announce
+from service.schemas.documents import ErrorCode, Failure, Status
+from service.schemas.models import ModelStatus
+
+QUEUE = "test"
+WORK = Work(evaluations=500, batches=8, slots=512, model_s=1.25, masking_s=0.5)
+
+
+@pytest.fixture
+def totals(connection):
+    return lambda: dict(read_traffic(connection, QUEUE).totals)
+
+
+def test_an_end_is_counted_once_with_the_work_it_took(ledger, accepted, totals):
+    explanation_id = accepted()
+    attempt = ledger.begin(explanation_id)
+    for _ in range(2):  # as where the first answer got lost
+        ledger.finish(explanation_id, attempt, Status.SUCCEEDED, work=WORK)
+    assert totals() == {
+        "accepted:partition": 1,
+        "jobs:succeeded:partition": 1,
+        "evaluations": 500,
+        "batches": 8,
+        "slots": 512,
+        "model_s": 1.25,
+        "masking_s": 0.5,
+    }
+
+
+def test_an_accept_that_is_sent_again_counts_once(ledger, order, totals):
+    explanation_id = new_id()
+    for _ in range(2):
+        ledger.accept(explanation_id, order, timeout_s=60)
+    assert totals() == {"accepted:partition": 1}
+
+
+def test_every_explanation_of_a_batch_counts_by_itself(ledger, order, totals):
+    batch_id = new_batch_id()
+    orders = {new_id(): order.model_copy(update={"batch": batch_id}) for _ in range(3)}
+    ledger.accept_batch(batch_id, orders, timeout_s=60)
+    ledger.cancel(next(iter(orders)))
+    assert totals() == {"accepted:partition": 3, "jobs:canceled:partition": 1}
+
+
+def test_a_zombie_adds_nothing(ledger, accepted, silence, totals):
+    explanation_id = accepted()
+    lost = ledger.begin(explanation_id)
+    silence(explanation_id, lost)
+    ledger.reap(max_attempts=3)
+    ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED, work=WORK)
+    with pytest.raises(Fenced):
+        ledger.finish(explanation_id, lost, Status.SUCCEEDED, work=WORK)
+    assert totals()["jobs:succeeded:partition"] == 1
+    assert totals()["evaluations"] == 500
+
+
+def test_a_failure_is_counted_by_its_code_too(ledger, accepted, totals):
+    explanation_id = accepted()
+    failure = Failure(code=ErrorCode.INVALID_IMAGE, detail="broken")
+    ledger.finish(explanation_id, ledger.begin(explanation_id), Status.FAILED, error=failure)
+    assert totals()["jobs:failed:partition"] == totals()["failures:invalid_image"] == 1
+
+
+def test_a_job_given_up_is_a_failure(ledger, accepted, silence, totals):
+    explanation_id = accepted()
+    silence(explanation_id, ledger.begin(explanation_id))
+    ledger.reap(max_attempts=1)
+    assert totals()["jobs:failed:partition"] == totals()["failures:worker_lost"] == 1
+
+
+def test_a_cancel_counts_where_it_ends_the_job_and_only_there(ledger, accepted, totals):
+    waiting, running = accepted(), accepted()
+    attempt = ledger.begin(running)
+    for explanation_id in (waiting, waiting, running):
+        ledger.cancel(explanation_id)
+    assert totals()["jobs:canceled:partition"] == 1
+    ledger.finish(running, attempt, Status.CANCELED)
+    assert totals()["jobs:canceled:partition"] == 2
+
+
+def test_a_job_deleted_before_it_began_is_accounted_for(ledger, accepted, totals):
+    waiting, done = accepted(), accepted()
+    ledger.finish(done, ledger.begin(done), Status.SUCCEEDED)
+    ledger.delete(waiting)
+    ledger.delete(done)
+    assert totals() == {
+        "accepted:partition": 2,
+        "jobs:deleted:partition": 1,
+        "jobs:succeeded:partition": 1,
+    }
+
+
+def test_what_the_cache_could_not_answer_is_counted(ledger, order, totals):
+    for cache in ("key", None):  # the second may not be kept for others
+        asked = order.model_copy(update={"cache": cache})
+        ledger.accept(new_id(), asked, timeout_s=60)
+    assert totals() == {"accepted:partition": 2, "cache_misses": 1}
+
+
+def test_a_release_is_no_end(ledger, accepted, totals):
+    explanation_id = accepted()
+    ledger.release(explanation_id, ledger.begin(explanation_id))
+    assert totals() == {"accepted:partition": 1}
+
+
+@pytest.mark.parametrize("key", ["shapshot:totals", "shapshot:ended"])
+def test_what_only_counts_keeps_no_job_from_its_end(key, ledger, accepted, connection):
+    connection.set(key, "somebody else's")
+    explanation_id = accepted()
+    ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED, work=WORK)
+    assert ledger.read(explanation_id).status is Status.SUCCEEDED
+
+
+def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
+    ledger, accepted, order, connection, new_card
+):
+    nobody = read_traffic(connection, QUEUE).waiting
+    assert [(line.jobs, line.oldest_s) for line in nobody.values()] == [(0, 0), (0, 0)]
+    ledger.begin(accepted())
+    _, oldest = accepted(), accepted()  # the order of the queue is not that of age
+    connection.hset(f"shapshot:explanation:{oldest}", "created_at", time.time() - 100)
+    patient = order.settings.model_copy(update={"priority": "batch"})
+    later = order.model_copy(update={"settings": patient})
+    ledger.accept(new_id(), later, timeout_s=60)
+    loading = new_card(name="other", status=ModelStatus.LOADING)
+    announce(connection, "box-1", [new_card(), loading], lease_s=30)
+    traffic = read_traffic(connection, QUEUE)
+    assert {name: line.jobs for name, line in traffic.waiting.items()} == {
+        "interactive": 2,
+        "batch": 1,
+    }
+    assert 100 <= traffic.waiting["interactive"].oldest_s < 200
+    assert 0 < traffic.waiting["batch"].oldest_s < 100
+    assert traffic.running == 1
+    assert traffic.workers == {"box-1": ["tiny"]}

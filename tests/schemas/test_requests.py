@@ -1,0 +1,63 @@
+"""What settings may say, before any model is known."""
+
+import pytest
+from pydantic import ValidationError
+
+from service.schemas.requests import MOST_SUPERPIXELS, ExplanationSettings
+
+
+def read(**settings):
+    return ExplanationSettings.model_validate(settings, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"kind": "pixels"}, {"kind": "pixels", "channels": "apart"}),
+        ({"kind": "grid"}, {"kind": "grid", "rows": 4, "columns": 4}),
+        (
+            {"kind": "slic", "compactness": 10},
+            {"kind": "slic", "segments": 50, "compactness": 10.0, "sigma": 3.0},
+        ),
+        ({"kind": "labels"}, {"kind": "labels"}),
+    ],
+)
+def test_superpixels_of_a_kind_have_its_defaults(said, meant):
+    assert read(superpixels=said).model_dump()["superpixels"] == meant
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"superpixels": {"kind": "grid", "rows": 0}},
+        {"superpixels": {"kind": "grid", "rows": 225}},
+        {"superpixels": {"kind": "grid", "rows": 100, "columns": MOST_SUPERPIXELS // 100 + 1}},
+        {"superpixels": {"kind": "grid", "segments": 3}},
+        {"superpixels": {"kind": "slic", "segments": 1}},
+        {"superpixels": {"kind": "slic", "segments": MOST_SUPERPIXELS + 1}},
+        {"superpixels": {"kind": "slic", "compactness": 0}},
+        {"superpixels": {"kind": "slic", "sigma": -1}},
+        {"superpixels": {"kind": "slic", "sigma": float("inf")}},
+        {"superpixels": {"kind": "voronoi"}},
+        {"superpixels": {}},
+        {"superpixels": "slic"},
+        {"metrics": ["keep"]},
+        {"metrics": ["deletion", "deletion"]},
+        {"target_standard_error": 0},
+        {"target_standard_error": float("nan")},
+        {"method": "magic"},
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        read(**wrong)
+
+
+def test_settings_survive_json():
+    settings = read(
+        method="gaussian_process",
+        superpixels={"kind": "slic", "segments": 20},
+        target_standard_error=0.01,
+        metrics=["insertion", "keep_positive"],
+    )
+    assert ExplanationSettings.model_validate_json(settings.model_dump_json()) == settings

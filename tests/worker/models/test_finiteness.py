@@ -1,0 +1,122 @@
+"""NaN that shows, NaN that is hidden, and what is said of both."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from service.infra.artifact_store import open_store
+from service.infra.settings import Settings
+from service.infra.tracing import Traces
+from service.schemas.fingerprint import model_ref
+from service.schemas.warnings import WarningCode
+from tests.worker.test_explain_job import begun
+from worker.explain_job import Explainer
+from worker.task import Ending
+
+# Keras's variables know NumPy's __array__ of before version 2
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    "ignore:invalid value encountered:RuntimeWarning",
+)
+ONE_COLOUR = ["black", "white", "one colour"]
+
+
+def scaled(before, *middle):
+    """A model that scales each picture by numbers of its own first."""
+    keras.utils.set_random_seed(0)
+    pictures = keras.Input((16, 24, 3))
+    x = before(pictures)
+    for layer in middle:
+        x = layer(x)
+    scores = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(pictures, scores)
+
+
+def own_range(x):
+    low = ops.min(x, axis=(1, 2, 3), keepdims=True)
+    return (x - low) / (ops.max(x, axis=(1, 2, 3), keepdims=True) - low)
+
+
+def by_largest(x):
+    return x / ops.max(x, axis=(1, 2, 3), keepdims=True)
+
+
+@pytest.fixture
+def load(serve, tmp_path):
+    def load(model, kind="keras", keys=""):
+        if kind == "keras":
+            model.save(tmp_path / "dozer.keras")
+            where = 'file = "dozer.keras"'
+        else:
+            model.export(tmp_path / "dozer", verbose=False)
+            where = 'saved_model = "dozer"'
+        return serve(f"[models.dozer]\n{where}\n{keys}\n")
+
+    return load
+
+
+@pytest.mark.parametrize("kind", ["keras", "saved"])
+@pytest.mark.parametrize(
+    ("before", "pictures"),
+    [(own_range, ONE_COLOUR[:2]), (by_largest, ["black"])],
+)
+def test_nan_that_a_fused_layer_hides_is_told_on_the_card(load, before, pictures, kind):
+    registry = load(scaled(before, layers.Conv2D(4, 3, activation="relu")), kind)
+    model = registry.get("dozer")
+    black = np.zeros((2, 16, 24, 3), np.float32)
+    assert np.isfinite(model.predictor(black)).all()  # or there would be nothing to tell
+    assert np.isnan(model.plain(black)).all()
+    [warning] = model.card.warnings
+    assert warning.code == "nan_hidden"
+    assert warning.pictures == pictures
+    assert "black" in warning.detail
+
+
+@pytest.mark.parametrize("before", [own_range, by_largest])
+def test_nan_that_shows_is_told_on_the_card(load, before):
+    card = load(scaled(before)).get("dozer").card
+    [warning] = card.warnings
+    assert warning.code == "nan_scores"
+    assert "black" in warning.pictures
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "tensorflow-frozen", "openvino"])
+def test_a_model_without_nan_has_no_warning_whatever_runs_it(load, backend):
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    network = scaled(lambda x: x / 255, layers.Conv2D(4, 3, activation="relu"))
+    model = load(network, keys=f'backend = "{backend}"').get("dozer")
+    assert (model.card.warnings, model.plain) == ([], None)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow-frozen", "openvino"])
+def test_nan_that_another_backend_hides_is_found_as_well(load, backend):
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    network = scaled(by_largest, layers.Conv2D(4, 3, activation="relu"))
+    model = load(network, keys=f'backend = "{backend}"').get("dozer")
+    black = np.zeros((2, 16, 24, 3), np.float32)
+    shows = not np.isfinite(model.predictor(black)).all()
+    [warning] = model.card.warnings
+    assert warning.code == ("nan_scores" if shows else "nan_hidden")
+
+
+@pytest.mark.parametrize(
+    ("masker", "told"), [("constant(0)", True), ("constant(90)", False), ("blur(3,3)", False)]
+)
+def test_an_explanation_whose_masker_makes_such_a_picture_says_so(load, masker, told):
+    """Of a grey photo by a model that divides by the largest pixel: only black is NaN."""
+    registry = load(scaled(by_largest, layers.Conv2D(4, 3, activation="relu")))
+    store = open_store("memory:")
+    task = begun(store, 50, masker=masker)
+    model = model_ref("dozer", registry.get("dozer").card.parts, "crop")
+    order = task.state.order.model_copy(update={"model": model})
+    explainer = Explainer(registry, store, Settings(), Traces())
+    [(_, ending)] = explainer.explain([replace(task, state=replace(task.state, order=order))])
+    assert isinstance(ending, Ending)
+    found = [each for each in ending.outcome.warnings if each.code is WarningCode.NAN_HIDDEN]
+    assert len(found) == told
+    assert all("with nothing visible" in each.detail for each in found)

@@ -1,0 +1,256 @@
+"""Explanations side by side in one worker: what is kept of them, and for how long."""
+
+import gc
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from structlog.testing import capture_logs
+
+from service.client.attributions import read_npz
+from service.infra.artifact_store import Store, attributions_key, image_key, open_store
+from service.infra.artifacts import Artefact
+from service.infra.settings import Settings
+from service.infra.tracing import Traces
+from service.jobs.records import Count, State
+from service.jobs.redis_keys import new_id
+from service.schemas.documents import ErrorCode, Status
+from service.schemas.fingerprint import ModelRef, model_ref
+from service.schemas.requests import Grid, Labels, Method, Outputs
+from service.schemas.results import Rectangle
+from tests.chaos.sleeping_model import Shelf, Sleeping
+from tests.tiny import ORDER
+from worker.engine.explanation import Explanation
+from worker.explain_job import Explainer
+from worker.interruptions import Control
+from worker.models.registry import read_registry
+from worker.task import Ending, Task
+
+
+def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chosen: object) -> Task:
+    """An explanation of the smaller model whose picture is stored."""
+    picture = io.BytesIO()
+    Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(picture, "PNG")
+    chosen |= {"model": "dozer", "max_evals": max_evals}
+    settings = ORDER.settings.model_copy(update=chosen)
+    sent = Artefact.of(picture.getvalue())
+    image = ORDER.image.model_copy(update={"sha256": sent.sha256, "bytes": sent.size})
+    model = model_ref("dozer", Shelf(step_s=0).get("dozer").card.parts, settings.fit)
+    order = ORDER.model_copy(update={"settings": settings, "image": image, "model": model})
+    now = time.time()
+    state = State(
+        id=new_id(),
+        version=2,
+        status=Status.RUNNING,
+        owner=None,
+        created_at=now,
+        started_at=now,
+        finished_at=None,
+        expires_at=None,
+        attempts=1,
+        order=order,
+        progress=Count(0, 0),
+        outcome=None,
+        result=None,
+        artefacts=None,
+        error=None,
+        cached_from=None,
+    )
+    store.put(image_key(state.id), picture.getvalue())
+    return Task(state, "attempt", Control(deadline_s=600))
+
+
+class Ill(Sleeping):
+    """A model that worked when it was loaded."""
+
+    def __call__(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        return super().__call__(pictures) * np.nan
+
+
+def held() -> int:
+    """How many explanations, each with its arrays, are in memory."""
+    gc.collect()
+    return sum(isinstance(each, Explanation) for each in gc.get_objects())
+
+
+def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None:
+    store = open_store("memory:")
+    tasks = [begun(store, max_evals) for max_evals in range(50, 350, 50)]  # so they end in turn
+    before = held()
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    left = []
+    for _, ending in explainer.explain(tasks):
+        assert isinstance(ending, Ending)
+        assert ending.status is Status.SUCCEEDED
+        left.append(held() - before)
+    assert left[-1] <= 2
+
+
+def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
+    store, model = open_store("memory:"), Shelf(step_s=0).get("dozer")
+    models = {"dozer": replace(model, predictor=Ill(model.predictor.input_shape, step_s=0))}
+    explainer = Explainer(models, store, Settings(), Traces())  # type: ignore[arg-type]
+    [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.MODEL_FAILED
+
+
+@pytest.mark.parametrize(
+    ("chosen", "field"),
+    [
+        ({"superpixels": Grid(kind="grid", rows=17, columns=1)}, "settings.superpixels"),
+        ({"outputs": Outputs(labels=["a llama"])}, "settings.outputs"),
+    ],
+)
+def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], field: str) -> None:
+    explainer = Explainer(Shelf(step_s=0), store := open_store("memory:"), Settings(), Traces())  # type: ignore[arg-type]
+    [(_, ending)] = explainer.explain([begun(store, 50, **chosen)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert (ending.error.code, ending.error.field) == (ErrorCode.INVALID_SETTINGS, field)
+
+
+def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
+    """The API accepts no such order: superpixels of a label map that was not stored."""
+    explainer = Explainer(Shelf(step_s=0), store := open_store("memory:"), Settings(), Traces())  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        [(_, ending)] = explainer.explain([begun(store, 50, superpixels=Labels(kind="labels"))])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.INTERNAL
+    assert "label map" not in ending.error.detail
+    assert [line["event"] for line in lines] == ["unexpected error"]
+
+
+def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
+    """The API would not write such an order: it is of before its limit, or forged."""
+    store, settings = open_store("memory:"), Settings(max_values=16 * 24 * 3 + 99)
+    explainer = Explainer(Shelf(step_s=0), store, settings, Traces())  # type: ignore[arg-type]
+    endings = [ending for _, ending in explainer.explain([begun(store, n) for n in (100, 99)])]
+    refused, explained = endings
+    assert isinstance(refused, Ending)
+    assert refused.error
+    assert refused.error.code is ErrorCode.INVALID_SETTINGS
+    assert "1252" in refused.error.detail
+    assert isinstance(explained, Ending)
+    assert explained.status is Status.SUCCEEDED
+
+
+def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
+    store, settings = open_store("memory:"), Settings(max_values=2 * (16 * 24 * 3 + 300))
+    explainer = Explainer(Shelf(step_s=0), store, settings, Traces())  # type: ignore[arg-type]
+    tasks = [begun(store, max_evals) for max_evals in (100, 150, 200, 250, 300)]
+    under_way = []
+    for _, ending in explainer.explain(tasks):
+        assert isinstance(ending, Ending)
+        assert ending.status is Status.SUCCEEDED
+        under_way.append(sum(task.control.count.planned > 0 for task in tasks))
+    assert under_way == [2, 2, 4, 4, 5]
+
+
+@pytest.mark.parametrize("method", ["partition", "permutation"])
+def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: Method) -> None:
+    """A photo of 40 x 10 in a model's 16 x 24: it fills 6 columns from the tenth on."""
+    store = open_store("memory:")
+    task = begun(
+        store, 300, (40, 10), fit="pad", masker="constant(7,8,9)", method=method,
+        superpixels=Grid(kind="grid", rows=2, columns=3), outputs=Outputs(indices=[0, 2]),
+    )  # fmt: skip
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    [(_, ending)] = explainer.explain([task])
+    assert isinstance(ending, Ending)
+    assert ending.outcome
+    assert ending.artefacts
+    assert ending.outcome.crop == Rectangle(left=0, top=0, right=10, bottom=40)
+    assert ending.outcome.placement == Rectangle(left=10, top=0, right=14, bottom=16)
+    assert ending.outcome.players == 6
+    assert ending.artefacts.shape == (16, 24, 3, 2)
+    npz = store.get(attributions_key(task.state.id, task.attempt))
+    with np.load(io.BytesIO(npz)) as arrays:
+        inside = np.zeros((16, 24), bool)
+        inside[:, 10:14] = True
+        assert (arrays["data"][~inside] == [7, 8, 9]).all()
+        assert (arrays["data"][inside] == 90).all()
+        assert not arrays["values"][~inside].any()
+        assert arrays["values"].shape == (16, 24, 3, 2)
+        share = inside.mean()  # the model's scores are the means of colours
+        np.testing.assert_allclose(
+            arrays["values"].sum(axis=(0, 1, 2)), [83 * share, 81 * share], rtol=1e-5
+        )
+        assert set(np.unique(arrays["players"][inside])) == set(range(6))
+        assert (arrays["players"][~inside] == -1).all()
+        if method == "permutation":
+            assert not arrays["standard_errors"][~inside].any()
+
+
+def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
+    """Its file was repaired, say, and a worker started anew, while the explanation waited."""
+    store, model = open_store("memory:"), Shelf(step_s=0).get("dozer")
+    assert model.card.parts
+    parts = model.card.parts.model_copy(update={"weights": "sha256:" + "0" * 64})
+    changed = model_ref("dozer", parts, "crop")
+    models = {"dozer": replace(model, card=model.card.model_copy(update={"parts": parts}))}
+    explainer = Explainer(models, store, Settings(), Traces())  # type: ignore[arg-type]
+    [(task, ending)] = explainer.explain([begun(store, max_evals=50)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.MODEL_CHANGED
+    assert "of another weights: ask again" in ending.error.detail
+    assert task.state.order
+    for fingerprint in (task.state.order.model.fingerprint, changed.fingerprint):
+        assert fingerprint
+        assert fingerprint in ending.error.detail
+
+
+def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    """It was accepted while the model was loading, as it had been served before."""
+    (tmp_path / "models.toml").write_text('[models.dozer]\nfile = "gone.keras"\n')
+    registry = read_registry(tmp_path / "models.toml", weights_cache=None)
+    store = open_store("memory:")
+    explainer = Explainer(registry, store, Settings(), Traces())
+    [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.MODEL_UNAVAILABLE
+    assert ending.error.detail == "model dozer: gone.keras is no file"
+
+
+def test_what_was_found_names_the_model_that_computed_it() -> None:
+    """Of an order that was accepted before anybody knew the model, too."""
+    store = open_store("memory:")
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    task = begun(store, max_evals=50)
+    assert task.state.order
+    unknown = ModelRef(name="dozer", fingerprint=None, parts=None)
+    order = task.state.order.model_copy(update={"model": unknown})
+    task = replace(task, state=replace(task.state, order=order))
+    [(_, ending)] = explainer.explain([task])
+    assert isinstance(ending, Ending)
+    assert ending.outcome
+    served = Shelf(step_s=0).get("dozer").card
+    assert ending.outcome.model == model_ref("dozer", served.parts, "crop")
+    npz = read_npz(store.get(attributions_key(task.state.id, task.attempt)))
+    assert npz.model == ending.outcome.model
+
+
+def test_a_damaged_upload_is_told_and_not_explained() -> None:
+    store = open_store("memory:")
+    task = begun(store, max_evals=50)
+    key = image_key(task.state.id)
+    store.put(key, store.get(key)[:-1])
+    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        [(_, ending)] = explainer.explain([task])
+    assert isinstance(ending, Ending)
+    assert ending.error
+    assert ending.error.code is ErrorCode.STORE_UNAVAILABLE
+    assert "were written" in ending.error.detail
+    assert [line["cause"] for line in lines if key in line.get("cause", "")]

@@ -1,0 +1,29 @@
+"""What is written to stderr past Python becomes log lines, to the last word of a crash."""
+
+import json
+import signal
+import subprocess
+import sys
+
+PROGRAM = """
+import os
+from service.infra.logging import configure_logs
+from worker.native_stderr import relay_native_lines
+relay = relay_native_lines()
+configure_logs(level="INFO", as_json=True)
+import logging
+logging.getLogger("ours").warning("said by Python")
+os.write(2, b"E0000 00:00:1.5 12 cuda.cc:52] no device\\nplain \\xff words\\n")
+os.abort()
+"""
+
+
+def test_native_lines_are_json_with_their_level_even_where_the_process_crashes() -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True)
+    assert ended.returncode == -signal.SIGABRT
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert sorted((line["logger"], line["level"], line.get("said")) for line in lines) == [
+        ("ours", "warning", None),
+        ("worker.native_stderr", "error", "E0000 00:00:1.5 12 cuda.cc:52] no device"),
+        ("worker.native_stderr", "info", "plain \ufffd words"),
+    ]

@@ -1,0 +1,1 @@
+"""Translation between what the service stores and what the engine computes."""

@@ -1,0 +1,85 @@
+"""An upright picture of any size -> the picture a model sees, and which part of the photo it is."""
+
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.images.model_view import View, view
+from service.schemas.requests import Fit
+from worker.engine.errors import SuperpixelsError
+
+Whole = TypeVar("Whole", bound=np.integer[Any])
+
+
+class ChannelsError(ValueError):
+    """A model of neither 1 nor 3 channels."""
+
+
+def fit_picture(
+    pixels: NDArray[np.uint8], shape: tuple[int, int, int], *, fit: Fit
+) -> tuple[NDArray[np.float32], View]:
+    """Bring an RGB picture (H, W, 3) to a model's `shape` (h, w, c), or to a place within it.
+
+    One channel is grey by ITU-R 601, three are RGB. Returns float32 of whole levels 0..255, because
+    maskers inpaint in 8 bits: what is explained is a true picture. It is of the size that the View
+    gives it: (h, w, c), but for "pad", where it is smaller. Raises ChannelsError.
+    """
+    (H, W), c = pixels.shape[:2], shape[2]
+    seen = view((H, W), shape[:2], fit=fit)
+    box = seen.crop
+    part = pixels[box.top : box.bottom, box.left : box.right]
+    fitted = _with_channels(_resize(part, *seen.size), c)
+    return fitted.astype(np.float32), seen
+
+
+def fit_labels(
+    labels: NDArray[Whole],
+    photo: tuple[int, int],
+    shape: tuple[int, int, int],
+    *,
+    fit: Fit,
+) -> NDArray[Whole]:
+    """Bring a label map to the size that `fit_picture` brings its photo to.
+
+    labels: of the size (h, w) of the model's picture, which are taken as they lie, or of the
+    upright photo's size (H, W), `photo`, of which each pixel takes the label at its centre. Raises
+    SuperpixelsError for others.
+    """
+    (H, W), (h, w) = photo, shape[:2]
+    seen = view(photo, (h, w), fit=fit)
+    if labels.shape == (h, w):
+        placed = seen.placement
+        return labels[placed.top : placed.bottom, placed.left : placed.right]
+    if labels.shape != (H, W):
+        raise SuperpixelsError(
+            f"the label map is of shape {labels.shape}; accepted are {(H, W)}, rows and columns of "
+            f"the upright picture, and {(h, w)}, those of the model's input"
+        )
+    box, (h, w) = seen.crop, seen.size
+    rows, columns = _centres(box.top, box.bottom, h), _centres(box.left, box.right, w)
+    return labels[np.ix_(rows, columns)]
+
+
+def _centres(start: int, stop: int, count: int) -> NDArray[np.int64]:
+    """The pixels of [start, stop) at the centres of `count` equal parts."""
+    return start + (2 * np.arange(count) + 1) * (stop - start) // (2 * count)
+
+
+def _resize(pixels: NDArray[np.uint8], h: int, w: int) -> NDArray[np.uint8]:
+    """Average areas along the sides that shrink, then interpolate along those that grow."""
+    H, W = pixels.shape[:2]
+    smaller = cv2.resize(pixels, (min(W, w), min(H, h)), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(smaller, (w, h), interpolation=cv2.INTER_CUBIC)  # saturates at 0 and 255
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def _with_channels(pixels: NDArray[np.uint8], c: int) -> NDArray[np.uint8]:
+    """RGB (h, w, 3) -> (h, w, c)."""
+    if c == 3:
+        return pixels
+    if c == 1:
+        return np.asarray(Image.fromarray(pixels).convert("L"))[..., np.newaxis]
+    raise ChannelsError(f"a model takes 1 channel (grey) or 3 (RGB); this one takes {c}")

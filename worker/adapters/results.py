@@ -1,0 +1,163 @@
+"""What the engine found -> what is told of it, and the files that are kept of it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.images.model_view import View
+from service.infra.artifacts import Section
+from service.infra.result_arrays import by_output, pack_arrays
+from service.schemas.fingerprint import ModelRef
+from service.schemas.regions import MOST_NUMBERS, MOST_REGIONS
+from service.schemas.results import (
+    Curve,
+    Faithfulness,
+    MetricArea,
+    Outcome,
+    OutputResult,
+    Runtime,
+    Timings,
+)
+from service.schemas.warnings import ResultWarning
+from worker.engine.arrays import Pictures
+from worker.engine.explanation import Explained
+
+
+def pack_attributions(
+    explained: Explained, pixels: Pictures, view: View, labels: list[str], model: ModelRef
+) -> tuple[bytes, Section]:
+    """The npz that clients get, and where its index is: see `pack_arrays`.
+
+    values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and output_indices;
+    where they are known also standard_errors, as values, and players, (H, W) int32. Where the photo
+    does not fill the picture (H, W), what is around it has no credit, and is of no player: -1.
+    Where they are not too many also regions, (H, W) int32, or (H, W, C) where channels are told
+    apart, and of each region region_players (R,), region_values (R, K) and, where they are known,
+    region_standard_errors, region_low and region_high, of 95 % intervals. The
+    model's name, fingerprint and parts (JSON) are arrays () of text.
+    """
+    attribution = explained.attribution
+    regions = attribution.regions if told_regions(explained) is not None else None
+    interval = regions.interval if regions else None
+    arrays: dict[str, NDArray[Any] | None] = {
+        "values": attribution.values,
+        "standard_errors": attribution.standard_errors,
+        "base_values": attribution.base_values,
+        "data": pixels,
+        "output_names": np.array([labels[index] for index in explained.outputs]),
+        "output_indices": explained.outputs,
+        "players": attribution.players,
+        "regions": regions.labels if regions else None,
+        "region_players": regions.players if regions else None,
+        "region_values": regions.values if regions else None,
+        "region_standard_errors": regions.errors if regions else None,
+        "region_low": interval.low if interval else None,
+        "region_high": interval.high if interval else None,
+        "model_name": np.array(model.name),
+        "model_fingerprint": np.array(model.fingerprint),
+        "model_parts": np.array(model.parts.model_dump_json() if model.parts else ""),
+    }
+    (H, W), place = pixels.shape[:2], view.placement
+    around = (place.top, H - place.bottom), (place.left, W - place.right)
+    if np.any(around):
+        for name, nothing in (
+            ("values", 0.0),
+            ("standard_errors", 0.0),
+            ("players", -1),
+            ("regions", -1),
+        ):
+            if (array := arrays[name]) is not None:
+                widths = (*around, *[(0, 0)] * (array.ndim - 2))
+                arrays[name] = np.pad(array, widths, constant_values=nothing)
+    return pack_arrays({name: array for name, array in arrays.items() if array is not None})
+
+
+def told_regions(explained: Explained) -> int | None:
+    """How many regions are told of; None where they are too many for a table."""
+    count, outputs = len(explained.attribution.regions), len(explained.outputs)
+    few = count <= MOST_REGIONS and count * outputs <= MOST_NUMBERS
+    return count if few else None
+
+
+def pack_curves(explained: Explained, labels: list[str]) -> bytes:
+    """The curves of faithfulness, as clients get them but for the id of the explanation."""
+    curves = [
+        Curve(
+            **area.model_dump(),
+            x=curve.x.tolist(),
+            y=curve.y.tolist(),
+            baseline=curve.baseline.tolist(),
+        )
+        for area, curve in zip(_areas(explained, labels), explained.faithfulness, strict=True)
+    ]
+    return Faithfulness(curves=curves).model_dump_json().encode()
+
+
+def make_outcome(
+    explained: Explained,
+    labels: list[str],
+    *,
+    model: ModelRef,
+    partial: bool,
+    view: View,
+    runtime: Runtime,
+    timings: Timings,
+    warnings: list[ResultWarning],
+) -> Outcome:
+    """What the document tells; `labels` are those of all outputs of the model."""
+    outputs = _output_results(explained, labels)
+    return Outcome(
+        model=model,
+        partial=partial,
+        solution_concept=explained.attribution.solution_concept,
+        evaluations=explained.attribution.evaluations,
+        players=explained.players,
+        outputs=outputs,
+        region_count=told_regions(explained),
+        unresolved=explained.attribution.unresolved,
+        efficiency_gap=max(abs(output.efficiency_gap) for output in outputs),
+        target_reached=explained.target_reached,
+        warnings=warnings,
+        metrics=_areas(explained, labels),
+        crop=view.crop,
+        placement=view.placement,
+        runtime=runtime,
+        timings=timings,
+    )
+
+
+def _output_results(explained: Explained, labels: list[str]) -> list[OutputResult]:
+    """Sums are of the stored float32 values, so that a client's own sum agrees."""
+    found = explained.attribution
+    sums = np.array([each.sum(dtype=np.float64) for each in by_output(found.values)])  # (K,)
+    gaps = found.scores - found.base_values - sums
+    fidelity, even = found.held_out_fidelity, found.even_energy
+    return [
+        OutputResult(
+            index=int(index),
+            label=labels[index],
+            score=float(found.scores[k]),
+            base_value=float(found.base_values[k]),
+            attribution_sum=float(sums[k]),
+            efficiency_gap=float(gaps[k]),
+            sparseness=float(found.sparseness[k]),
+            held_out_fidelity=None if fidelity is None else float(fidelity[k]),
+            even_energy=None if even is None else float(even[k]),
+        )
+        for k, index in enumerate(explained.outputs)
+    ]
+
+
+def _areas(explained: Explained, labels: list[str]) -> list[MetricArea]:
+    indices = [int(explained.outputs[curve.output]) for curve in explained.faithfulness]
+    return [
+        MetricArea(
+            metric=curve.metric,
+            output=index,
+            label=labels[index],
+            area=curve.area,
+            baseline_area=curve.baseline_area,
+        )
+        for index, curve in zip(indices, explained.faithfulness, strict=True)
+    ]

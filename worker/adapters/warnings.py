@@ -1,0 +1,233 @@
+"""When an explanation is doubtful, and what is said of it; docs/warnings.md has the reasons."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from service.images.decoding import Picture
+from service.jobs.records import Count
+from service.schemas.documents import ImageInfo
+from service.schemas.models import ModelCard
+from service.schemas.results import Rectangle
+from service.schemas.warnings import ResultWarning, WarningCode
+from worker.engine.explanation import Explained, Explanation
+from worker.engine.metrics.perturbation import METRICS
+from worker.models.loading import LoadedModel
+
+LEAST_FIDELITY = 0.5  # of the variance of left-out scores
+MOST_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
+MOST_UNRESOLVED = 0.05  # chance that two elements are not told apart: as of 20 equal regions
+MOST_OUTSIDE = 0.4  # of the pixels of the upload: more than a square leaves of 3 : 2
+MOST_SHIFTED = 3  # levels of 255: JPEG of quality 75 changes about as much
+LEAST_LEVELS = 64  # of 256: as of 14 bits, or fewer, that are stored as 16
+MOST_TIED = 0.05  # of the elements of a picture
+EXACT_DTYPES = ("float32", "float64")
+
+
+def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[ResultWarning]:
+    """What is wrong with all of it; stopped_at: where a cancel ended it, else None."""
+    found, request = explained.attribution, explained.request
+    if stopped_at is not None:
+        done, planned = stopped_at.evaluations, stopped_at.planned
+        detail = f"it was canceled after {done} of {planned} evaluations"
+        yield _warning(WarningCode.PARTIAL, detail, value=done, limit=planned)
+    if found.standard_errors is None and not found.exact:
+        advice = (
+            "kernel and gaussian_process tell of theirs, on superpixels"
+            if request.method == "partition"
+            else "with more evaluations (max_evals) it can"
+        )
+        detail = (
+            f"the values are estimates from {found.evaluations} evaluations, and "
+            f"{request.method} cannot tell how far more of them would move them; {advice}"
+        )
+        yield _warning(WarningCode.NO_STANDARD_ERRORS, detail)
+    elif found.regions.reach is None and not found.exact:
+        detail = (
+            f"{found.evaluations} evaluations of {explained.players} players are too few to say "
+            "how far their standard errors reach: no intervals are given"
+        )
+        yield _warning(WarningCode.NO_INTERVAL, detail, value=found.evaluations)
+    if found.steady_from is not None and found.evaluations < found.steady_from and not found.exact:
+        so = (
+            "the values may be many times too large, as regularization is none"
+            if request.regularization == "none"
+            else "the values are by a prior, and shrunk towards the even share"
+        )
+        detail = (
+            f"{found.evaluations} evaluations are few for a regression on {explained.players} "
+            f"players, which is steady from {found.steady_from} on: {so}"
+        )
+        yield _warning(
+            WarningCode.FEW_EVALUATIONS, detail, value=found.evaluations, limit=found.steady_from
+        )
+    if found.unresolved > MOST_UNRESOLVED:
+        detail = (
+            "some regions are large, and have their credit spread evenly over them: so it is for "
+            f"{_share(found.unresolved)} of all pairs of pixels; more evaluations (max_evals) than "
+            f"{found.evaluations} divide them further"
+        )
+        yield _warning(
+            WarningCode.COARSE_REGIONS, detail, value=found.unresolved, limit=MOST_UNRESOLVED
+        )
+    if explained.target_reached is False:
+        target, largest = request.target_standard_error, found.regions.largest_error
+        reached = "is unknown" if largest is None else f"is {largest:.3g}"
+        detail = (
+            f"the largest standard error {reached} after {found.evaluations} evaluations; "
+            f"{target:.3g} was asked for"
+        )
+        yield _warning(WarningCode.TARGET_NOT_REACHED, detail, value=largest, limit=target)
+    if found.tied:
+        detail = (
+            f"of the parts of the picture whose scores change alike, {found.tied} were not divided "
+            "any more, and the last one was: the seed decided between them"
+        )
+        yield _warning(WarningCode.TIES, detail)
+    if explained.outputs_tied:
+        detail = (
+            f"another output scores as high as the last of the top {len(explained.outputs)}; of "
+            "equal ones those of lower index are explained"
+        )
+        yield _warning(WarningCode.TIES, detail)
+
+
+def of_outputs(explained: Explained, labels: list[str]) -> Iterator[ResultWarning]:
+    """What is wrong with each output; `labels` are those of all outputs of the model."""
+    fidelity, even = explained.attribution.held_out_fidelity, explained.attribution.even_energy
+    for k, index in enumerate(explained.outputs.tolist()):
+        if fidelity is not None and fidelity[k] < LEAST_FIDELITY:
+            detail = (
+                f"the held-out fidelity of {labels[index]} is {fidelity[k]:.2f}, below "
+                f"{LEAST_FIDELITY:.2f}: left-out scores are badly predicted from the others, so "
+                "the evaluations were too few, or what the model does is no sum of its parts"
+            )
+            yield _warning(
+                WarningCode.LOW_HELD_OUT_FIDELITY,
+                detail,
+                output=index,
+                value=float(fidelity[k]),
+                limit=LEAST_FIDELITY,
+            )
+        if even is not None and even[k] > MOST_EVEN_ENERGY:
+            detail = (
+                f"{_share(even[k])} of how the score of {labels[index]} varies is the same for a "
+                "coalition and its complement, which no attribution can show; more than "
+                f"{_share(MOST_EVEN_ENERGY)} is left out of this one"
+            )
+            yield _warning(
+                WarningCode.LARGE_EVEN_ENERGY,
+                detail,
+                output=index,
+                value=float(even[k]),
+                limit=MOST_EVEN_ENERGY,
+            )
+
+
+def of_curves(explained: Explained, labels: list[str]) -> Iterator[ResultWarning]:
+    """What the curves of faithfulness tell against the values, or against the curves."""
+    for curve in explained.faithfulness:
+        index = int(explained.outputs[curve.output])
+        name = f"{curve.metric} of {labels[index]}"
+        if curve.is_better is False:
+            wanted = "above" if METRICS[curve.metric].rises else "below"
+            detail = (
+                f"the area of {name} is {curve.area:.3g} and that of a random order "
+                f"{curve.baseline_area:.3g}; it should be {wanted} it"
+            )
+            yield _warning(
+                WarningCode.NOT_BETTER_THAN_RANDOM,
+                detail,
+                output=index,
+                value=curve.area,
+                limit=curve.baseline_area,
+            )
+        if curve.largest_tie > MOST_TIED:
+            detail = (
+                f"{_share(curve.largest_tie)} of the picture has one value in {name}, and is shown "
+                "or hidden by its position: another order of it would give another area"
+            )
+            yield _warning(
+                WarningCode.TIES, detail, output=index, value=curve.largest_tie, limit=MOST_TIED
+            )
+
+
+def of_precision(card: ModelCard) -> Iterator[ResultWarning]:
+    """Whether the model computes in less than float32."""
+    if card.dtype in EXACT_DTYPES:
+        return
+    error = card.precision_error.largest if card.precision_error else None
+    off = "" if error is None else f"; scores were off by up to {error:.2g} when it was loaded"
+    detail = f"{card.name} computes in {card.dtype}: a draft{off}"
+    yield _warning(WarningCode.DRAFT_PRECISION, detail, value=error)
+
+
+def of_hidden_nan(
+    model: LoadedModel, explanation: Explanation, explained: Explained
+) -> Iterator[ResultWarning]:
+    """Whether a score that all values hang on is NaN by the model's operations one by one."""
+    if model.plain is None:
+        return
+    ends = {"nothing": explanation.hidden, "everything": explanation.shown}
+    scores = model.plain(np.stack([*ends.values()]))[:, explained.outputs]  # (2, K)
+    for visible, row in zip(ends, scores, strict=True):
+        if not np.isfinite(row).all():
+            detail = (
+                f"with {visible} visible the picture is one of which the operations of "
+                f"{model.card.name} give NaN; what runs them made a number of it, which means "
+                "nothing, and no more do the values that are differences to it"
+            )
+            yield _warning(WarningCode.NAN_HIDDEN, detail)
+
+
+def of_crop(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:
+    """Whether much of the upright upload is outside what the model saw."""
+    width = min(crop.right, image.width) - max(crop.left, 0)
+    height = min(crop.bottom, image.height) - max(crop.top, 0)
+    outside = 1 - width * height / (image.width * image.height)
+    if outside > MOST_OUTSIDE:
+        detail = (
+            f"{_share(outside)} of the picture is outside the {width} x {height} pixels that the "
+            f"model saw of its {image.width} x {image.height}; the fits stretch and pad show it "
+            "all of it"
+        )
+        yield _warning(WarningCode.PICTURE_CROPPED, detail, value=outside, limit=MOST_OUTSIDE)
+
+
+def of_picture(picture: Picture) -> Iterator[ResultWarning]:
+    """Whether the upload's numbers mean other colours than those that the model takes them for."""
+    if (colours := picture.colours) is not None:
+        shift = colours.shift(picture.pixels)
+        if shift is None or shift > MOST_SHIFTED:
+            off = "" if shift is None else f"; as sRGB its levels would be {shift:.0f} others"
+            detail = (
+                f"the colours of the picture are {colours.name}, and its numbers went to the model "
+                f"as they are, as Keras and OpenCV read them{off}: convert it to sRGB where the "
+                "model is to see the colours that you see"
+            )
+            yield _warning(
+                WarningCode.OTHER_COLOURS, detail, value=shift, limit=shift and MOST_SHIFTED
+            )
+    brightest = int(picture.pixels.max())
+    if picture.deep and brightest < LEAST_LEVELS:
+        detail = (
+            f"the brightest level of the picture is {brightest} of 255, though it has more than 8 "
+            "bits, of which all count: where fewer are used, as 12 of 16 are by cameras, multiply "
+            "its levels so that white is the largest number"
+        )
+        yield _warning(WarningCode.FEW_LEVELS, detail, value=brightest, limit=LEAST_LEVELS)
+
+
+def _warning(
+    code: WarningCode,
+    detail: str,
+    *,
+    output: int | None = None,
+    value: float | None = None,
+    limit: float | None = None,
+) -> ResultWarning:
+    return ResultWarning(code=code, detail=detail, output=output, value=value, limit=limit)
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,1 @@
+"""Players, coalitions, and the trees over them."""

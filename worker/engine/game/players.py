@@ -1,0 +1,102 @@
+"""Who plays: the elements of a picture in groups that are visible or hidden together."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.arrays import Credit, Indices, Labels, Mask, Scores
+from worker.engine.game.coalitions import Shape
+from worker.engine.game.tree import Tree
+
+
+@dataclass(frozen=True, eq=False)
+class Players:
+    """The M players of a picture of a shape (H, W, C), and the tree that nests them.
+
+    labels: the player of each pixel (H, W) or, where channels play apart, of each element
+    (H, W, C); int32, 0..M-1, each taken. tree: its leaves are the players.
+    superpixels: False where every player is a pixel or an element.
+    """
+
+    shape: Shape
+    labels: Labels
+    tree: Tree[Any]
+    superpixels: bool
+
+    @cached_property
+    def sizes(self) -> Indices:
+        """Count the elements of each player: (M,)."""
+        pixels = np.bincount(self.labels.ravel())
+        return pixels * (self.shape[2] if self.labels.ndim == 2 else 1)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def superpixel_labels(self) -> Labels | None:
+        """Give the labels (H, W) where the players are superpixels: who they are, in a result."""
+        return self.labels if self.superpixels else None
+
+    @cached_property
+    def pairs(self) -> int:
+        """Count the ordered pairs of elements of different players: what there is to tell apart."""
+        return int(self.sizes.sum()) ** 2 - int((self.sizes**2).sum())
+
+    def unresolved(self, groups: Scores) -> float:
+        """Give the share of those pairs within groups of so many elements each, of whole players.
+
+        The groups make up the picture.
+        """
+        together = float((groups**2).sum() - (self.sizes**2).sum())
+        return together / self.pairs if self.pairs else 0.0
+
+    @cached_property
+    def _indices(self) -> Indices:
+        return self.labels.astype(np.int64)
+
+    def coalitions(self, members: Mask) -> "PlayerCoalitions":
+        """Give the coalitions of members (B, M): who is in."""
+        return PlayerCoalitions(self._indices, members)
+
+    def spread(self, credit: Credit) -> Credit:
+        """Spread credit (M, K) evenly over the elements of each player: (H, W, C, K)."""
+        density = credit / self.sizes[:, np.newaxis]
+        apart = self.labels.reshape(*self.labels.shape[:2], -1)  # (H, W, C) or (H, W, 1)
+        return np.broadcast_to(density[apart], (*self.shape, credit.shape[1])).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class PlayerCoalitions:
+    """Coalitions of players: coalition i sees the elements of the players in members[i], (B, M).
+
+    labels: int64, as other indices are converted at every coalition.
+    """
+
+    labels: Indices
+    members: Mask
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, span: slice, /) -> "PlayerCoalitions":
+        return PlayerCoalitions(self.labels, self.members[span])
+
+    def visible(self, i: int) -> Mask:
+        seen: Mask = self.members[i].take(self.labels)  # (H, W) or (H, W, C)
+        return seen
+
+    def reveal(self, i: int, source: NDArray[Any], canvas: NDArray[Any]) -> None:
+        seen = self.visible(i)
+        if seen.ndim == 2:
+            source = _whole_pixels(source.astype(canvas.dtype, copy=False))
+            canvas = _whole_pixels(canvas)
+        np.copyto(canvas, source, where=seen)
+
+
+def _whole_pixels(picture: NDArray[Any]) -> NDArray[np.void]:
+    """View (H, W, C) as (H, W), a pixel one value: 15 times as fast to copy where it is visible."""
+    pixel = np.dtype((np.void, picture.dtype.itemsize * picture.shape[2]))
+    return picture.view(pixel)[..., 0]

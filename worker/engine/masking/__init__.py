@@ -1,0 +1,1 @@
+"""Pictures in which the players outside a coalition are hidden."""

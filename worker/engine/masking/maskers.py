@@ -1,0 +1,125 @@
+"""Maskers: what a picture looks like to the model when only a coalition of it is visible.
+
+The semantics are those of `maskers.Image` in shap, so that its numbers can be had: Scott
+Lundberg and others, https://shap.readthedocs.io/en/latest/generated/shap.maskers.Image.html. The
+inpainting is OpenCV's: Alexandru Telea, "An image inpainting technique based on the fast marching
+method", 2004, https://doi.org/10.1080/10867651.2004.10487596; Marcelo Bertalmio, Andrea Bertozzi
+and Guillermo Sapiro, "Navier-Stokes, fluid dynamics, and image and video inpainting", 2001,
+https://doi.org/10.1109/CVPR.2001.990497.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from worker.engine.arrays import Mask, Pictures
+from worker.engine.errors import MaskerError
+from worker.engine.game.coalitions import Coalitions
+from worker.engine.masking.masker_spec import MaskerSpec
+
+INPAINT_RADIUS = 3  # pixels
+INPAINT_FLAGS = {"inpaint_telea": cv2.INPAINT_TELEA, "inpaint_ns": cv2.INPAINT_NS}
+
+# Threads are ours: whole coalitions side by side scale better than parts of one
+cv2.setNumThreads(1)
+
+
+class Masker(Protocol):
+    """A pure function of coalitions: the same ones always give the same pictures."""
+
+    @property
+    def costly(self) -> bool:
+        """Tell whether painting one coalition takes long enough to be worth a thread."""
+
+    def __call__(self, coalitions: Coalitions, out: Pictures | None = None) -> Pictures:
+        """Paint B coalitions into out, or a new array: (B, H, W, C) float32 in 0..255."""
+
+
+def make_masker(spec: MaskerSpec, picture: Pictures) -> Masker:
+    """Make the masker of a picture (H, W, C), float32 in 0..255; the picture is copied.
+
+    Raises MaskerError where it does not fit the channels of the picture.
+    """
+    picture = np.array(picture, dtype=np.float32, order="C")
+    if spec.kind in INPAINT_FLAGS:
+        return Inpainting(spec, picture)
+    return Filling(picture, _fill(spec, picture))
+
+
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """Shows the picture where visible and a fixed fill elsewhere; both (H, W, C) float32."""
+
+    picture: Pictures
+    fill: Pictures
+    costly = False
+
+    def __call__(self, coalitions: Coalitions, out: Pictures | None = None) -> Pictures:
+        out = np.empty((len(coalitions), *self.picture.shape), np.float32) if out is None else out
+        out[:] = self.fill  # (B, H, W, C)
+        for i, canvas in enumerate(out):
+            coalitions.reveal(i, self.picture, canvas)
+        return out
+
+
+class Inpainting:
+    """Paints hidden pixels in from the visible ones around them, with OpenCV, radius 3.
+
+    A pixel is hidden, in all its channels, as soon as one of its channels is. The whole picture is
+    truncated to whole intensities first, visible pixels too. Where nothing is visible, each channel
+    is its mean over the picture.
+    """
+
+    costly = True
+
+    def __init__(self, spec: MaskerSpec, picture: Pictures) -> None:
+        rows, columns, channels = picture.shape
+        if channels not in (1, 3) or min(rows, columns) < 2:  # OpenCV misreads single rows
+            raise MaskerError(
+                f"{spec} cannot paint a picture of {rows} x {columns} pixels and {channels} "
+                f"channels: it takes 2 x 2 or more and 1 or 3; blur, mean and constant take any"
+            )
+        self._method = INPAINT_FLAGS[spec.kind]
+        self._picture = picture.astype(np.uint8)
+        self._mean = picture.mean(axis=(0, 1))  # (C,) float32, not truncated
+
+    def __call__(self, coalitions: Coalitions, out: Pictures | None = None) -> Pictures:
+        out = np.empty((len(coalitions), *self._picture.shape), np.float32) if out is None else out
+        for i, canvas in enumerate(out):
+            self._paint(coalitions, i, canvas)
+        return out
+
+    def _paint(self, coalitions: Coalitions, i: int, canvas: Pictures) -> None:
+        visible = coalitions.visible(i)  # (H, W) or (H, W, C)
+        seen: Mask = visible if visible.ndim == 2 else np.all(visible, axis=2)  # (H, W)
+        hidden = (~seen).view(np.uint8)
+        count = np.count_nonzero(hidden)
+        if count == hidden.size:
+            canvas[:] = self._mean
+        elif count == 0:
+            canvas[:] = self._picture
+        else:
+            painted = cv2.inpaint(self._picture, hidden, INPAINT_RADIUS, self._method)
+            canvas[:] = painted.reshape(canvas.shape)  # OpenCV drops a single channel
+
+
+def _fill(spec: MaskerSpec, picture: Pictures) -> Pictures:
+    """Give what hidden elements look like, (H, W, C) float32, for blur, mean and constant.
+
+    blur: OpenCV's normalised box filter, the picture mirrored at its border, which is not repeated.
+    mean: the float32 mean of each channel over the picture. constant: one value for each channel,
+    or one for all.
+    """
+    if spec.kind == "blur":
+        width, height = (int(extent) for extent in spec.numbers)
+        return np.asarray(cv2.blur(picture, (width, height)), np.float32).reshape(picture.shape)
+    if spec.kind == "mean":
+        return np.broadcast_to(picture.mean(axis=(0, 1)), picture.shape)
+    if len(spec.numbers) not in (1, picture.shape[2]):
+        raise MaskerError(
+            f"{spec} has {len(spec.numbers)} values but the picture has {picture.shape[2]} "
+            f"channels; give one value for all, or one for each"
+        )
+    return np.broadcast_to(np.array(spec.numbers, dtype=np.float32), picture.shape)

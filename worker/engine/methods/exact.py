@@ -1,0 +1,92 @@
+"""Exact Shapley values, from the scores of all coalitions.
+
+Lloyd Shapley, "A value for n-person games", 1953, https://doi.org/10.1515/9781400881970-018: the
+mean, over all orders of the players, of what a player changes when it joins those before it.
+
+Until all are scored, the values are those of the additive game closest to the known scores by the
+weights of Kernel SHAP (Scott Lundberg, Su-In Lee, "A unified approach to interpreting model
+predictions", 2017, https://arxiv.org/abs/1705.07874, theorem 2), which ends at the same values.
+"""
+
+from math import comb
+from typing import Self
+
+import numpy as np
+
+from worker.engine.arrays import Mask, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.errors import BudgetError
+from worker.engine.game.coalitions import CHUNK
+from worker.engine.methods.gp_covariance import shapley_weights
+from worker.engine.methods.least_squares import fit_additive
+from worker.engine.methods.paired_scores import ScoredPairs
+from worker.engine.methods.player_limits import check_players
+from worker.engine.methods.protocol import Game, Steps
+from worker.engine.request import Request
+
+
+class Exact:
+    """One run over all coalitions; its state is valid, and a snapshot possible, at every yield.
+
+    Raises BudgetError for more players than it takes, and where max_evals is below 2^M.
+    """
+
+    def __init__(self, game: Game, *, max_evals: int) -> None:
+        _check(len(game.players), max_evals)
+        self._pairs = ScoredPairs(game, _all_pairs(len(game.players)))
+
+    @classmethod
+    def of(cls, game: Game, request: Request) -> Self:
+        """Set up a run from the settings of a request."""
+        return cls(game, max_evals=request.max_evals)
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Count all coalitions."""
+        return 2 + 2 * len(self._pairs)
+
+    def run(self) -> Steps:
+        """Yield all coalitions, the smallest and the largest first; return the attribution."""
+        while self._pairs.done < len(self._pairs):
+            self._pairs.add((yield self._pairs.next(CHUNK // 2)))
+        return self.snapshot()
+
+    def snapshot(self) -> Attribution:
+        """Give the exact values, or before the end those of the closest additive game."""
+        members, odd = self._pairs.known()
+        if self._pairs.complete:
+            values = shapley_weights(np.where(members, 1.0, -1.0)).T @ odd
+            return self._pairs.attribution(values, np.zeros_like(values))
+        fitted = fit_additive(members[1:], _weights(members[1:]), odd[1:], -odd[0], odd[0])
+        return self._pairs.attribution(fitted.values)
+
+
+def _all_pairs(players: int) -> Mask:
+    """Give one coalition of every pair but the empty one, smallest first: (2^(M-1) - 1, M)."""
+    numbers = np.arange(1, 2 ** (players - 1))[:, np.newaxis]
+    members: Mask = (numbers >> np.arange(players)) % 2 == 1  # none with the last player
+    members ^= members.sum(axis=1, keepdims=True) > players // 2  # the smaller of each pair
+    smallest_first = np.argsort(members.sum(axis=1), kind="stable")
+    return members[smallest_first]
+
+
+def _weights(members: Mask) -> Scores:
+    """Give the weights of Kernel SHAP for coalitions (B, M), up to a constant: (B,)."""
+    players = members.shape[1]
+    counts = np.array([comb(players, size) for size in range(players + 1)])
+    size = members.sum(axis=1)
+    weights: Scores = 1 / (counts[size] * size * (players - size))
+    return weights
+
+
+def _check(players: int, max_evals: int) -> None:
+    check_players("exact", players)
+    if max_evals < 2**players:
+        raise BudgetError(
+            f"max_evals is {max_evals}; exact takes at least {2**players}, which is every "
+            f"coalition of the {players} players of this picture. Give more, or use fewer "
+            f"superpixels or another method, such as gaussian_process",
+            field="max_evals",
+            received=max_evals,
+            accepted={"minimum": 2**players},
+        )

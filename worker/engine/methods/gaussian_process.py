@@ -1,0 +1,113 @@
+"""Shapley values by a Gaussian process on the odd part of the game, with standard errors.
+
+After OddSHAP, 2026, https://arxiv.org/abs/2602.01399, which showed that Shapley values depend on
+the odd part alone, half the difference between a coalition's score and its complement's, and
+PolySHAP, 2026, https://arxiv.org/abs/2601.18608, that scoring such pairs is worth a second-order
+model. The prior is in gp_covariance.py, its fit to scores in gp_posterior.py, the choice of pairs
+in pair_sampling.py.
+
+The values are means of a posterior, the standard errors its standard deviations: of what the
+scores leave open about the game. With few evaluations values shrink towards the even share, and
+the errors show it.
+"""
+
+from typing import Self
+
+import numpy as np
+
+from worker.engine.arrays import Credit
+from worker.engine.attribution import Attribution
+from worker.engine.game.coalitions import CHUNK
+from worker.engine.methods.gp_estimator import Estimate, estimate
+from worker.engine.methods.pair_sampling import draw_pairs
+from worker.engine.methods.paired_scores import ScoredPairs
+from worker.engine.methods.player_limits import check_players
+from worker.engine.methods.protocol import Game, Steps
+from worker.engine.request import Request
+
+WIDENED = 1.03  # intervals, as the prior is itself uncertain; chosen by benchmarks.coverage
+FIRST_LOOK = 16  # pairs, before standard errors are compared with their target
+
+
+class GaussianProcess:
+    """One run of the estimator; its state is valid, and a snapshot possible, at every yield.
+
+    max_evals: counts the two evaluations of the game; an odd number is rounded down. Where it
+    reaches for all coalitions the values are exact. target_standard_error: the run ends early when
+    no player's standard error for any output is above it, in units of the score; looked at after
+    FIRST_LOOK pairs and then whenever there are a quarter more. seed: of the choice of pairs.
+    Raises BudgetError for more players than it takes.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        *,
+        max_evals: int,
+        target_standard_error: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        check_players("gaussian_process", len(game.players))
+        random = np.random.default_rng(seed)
+        members = draw_pairs(len(game.players), (max_evals - 2) // 2, random)
+        self._game = game
+        self._pairs = ScoredPairs(game, members)
+        self._target = target_standard_error
+        self._estimate: Estimate | None = None  # of the scores known now
+
+    @classmethod
+    def of(cls, game: Game, request: Request) -> Self:
+        """Set up a run from the settings of a request."""
+        return cls(
+            game,
+            max_evals=request.max_evals,
+            target_standard_error=request.target_standard_error,
+            seed=request.seed,
+        )
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Count the evaluations of a run that is not ended early."""
+        return 2 + 2 * len(self._pairs)
+
+    def run(self) -> Steps:
+        """Yield coalitions, each followed by its complement; return the attribution."""
+        while self._pairs.done < len(self._pairs) and not self._is_sure():
+            scores = yield self._pairs.next(self._pairs_to_next_look())
+            self._pairs.add(scores)  # (2 P, K)
+            self._estimate = None
+        return self.snapshot()
+
+    def snapshot(self) -> Attribution:
+        """Give the estimate from the pairs scored so far; before any, an even share for each."""
+        if self._pairs.done == 0 and not self._pairs.complete:
+            return self._pairs.attribution(self._even_share())
+        now = self._estimate_now()
+        return self._pairs.attribution(
+            now.values,
+            now.errors,
+            freedom=1 + self._pairs.done,
+            widened=WIDENED,
+            held_out_fidelity=now.held_out_fidelity,
+        )
+
+    def _is_sure(self) -> bool:
+        if self._target is None or self._pairs.done < FIRST_LOOK:
+            return False
+        return bool(self._estimate_now().errors.max() <= self._target)
+
+    def _pairs_to_next_look(self) -> int:
+        if self._target is None:
+            return CHUNK // 2
+        return min(CHUNK // 2, max(FIRST_LOOK, self._pairs.done // 4))
+
+    def _estimate_now(self) -> Estimate:
+        if self._estimate is None:
+            self._estimate = estimate(*self._pairs.known(), complete=self._pairs.complete)
+        return self._estimate
+
+    def _even_share(self) -> Credit:
+        """Give every player as much: (M, K)."""
+        players = len(self._game.players)
+        change = self._game.scores - self._game.base_values  # (K,)
+        return np.tile(change / players, (players, 1))

@@ -1,0 +1,106 @@
+"""Shapley values from the odd part of a game at however many pairs: process, regression, or exact.
+
+A Gaussian process takes time as the cube of the pairs. Beyond MOST_PAIRS it is fitted to the first
+of them alone and predicts the others; what it misses is divided among the players by the
+leverage-weighted least squares of Christopher Musco, R. Teal Witter, "Provably Accurate Shapley
+Value Estimation via Leverage Score Sampling", 2025, https://arxiv.org/abs/2410.01917: Kernel SHAP's
+regression, every pair counting for those of its size that were not drawn too. As that trusts the
+process in nothing, it takes many more pairs to be worth more than the process alone; till then the
+values remain the process's, for each output by its errors.
+"""
+
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from worker.engine.arrays import Credit, Mask, Scores
+from worker.engine.methods.gp_covariance import shapley_weights
+from worker.engine.methods.gp_posterior import infer, learn
+from worker.engine.methods.least_squares import fit_additive
+from worker.engine.methods.pair_sampling import count_pairs
+
+MOST_PAIRS = 2000  # a process of so many takes seconds, and 32 MB for a matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Shapley values of M players for K outputs.
+
+    values, errors: (M, K), errors being standard errors. held_out_fidelity: (K,), the share of the
+    mean square of the odd part that is predicted for a pair from the others, at most 1; None where
+    no pair was drawn.
+    """
+
+    values: Credit
+    errors: Credit
+    held_out_fidelity: Scores | None
+
+
+def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
+    """Estimate from members (N, M) of one coalition of each pair, and the odd part (N, K) there.
+
+    The first row is of the full coalition. The others were drawn by size, at random within a size.
+    complete: whether there are no more pairs, so that the values are known.
+    """
+    signs = np.where(members, 1.0, -1.0)
+    fitted = _by_process(signs, odd) if len(odd) <= MOST_PAIRS else _by_both(members, signs, odd)
+    if not complete:
+        return fitted
+    values = shapley_weights(signs).T @ odd
+    return Estimate(values, np.zeros_like(values), fitted.held_out_fidelity)
+
+
+def _by_process(signs: Scores, odd: Scores) -> Estimate:
+    found = infer(learn(signs, odd), signs, odd)
+    return Estimate(found.values, found.errors, _fidelity(odd, found.held_out))
+
+
+def _by_both(members: Mask, signs: Scores, odd: Scores) -> Estimate:
+    first = signs[:MOST_PAIRS]
+    prior = learn(first, odd[:MOST_PAIRS])
+    found = infer(prior, first, odd[:MOST_PAIRS])
+    missed = odd - prior.smooth(signs, first) @ found.weights  # (N, K)
+    weights, undrawn = _weigh(members[1:], certain=MOST_PAIRS - 1)
+    rest = fit_additive(members[1:], weights, missed[1:], -missed[0], missed[0])
+    values = prior.smooth_shapley(first).T @ found.weights + rest.values  # (M, K)
+    errors = np.sqrt((rest.influence**2 * undrawn) @ rest.residuals**2)
+    gains = errors.mean(axis=0) < found.errors.mean(axis=0)  # (K,)
+    held_out = np.concatenate([found.held_out, missed[MOST_PAIRS:]])
+    return Estimate(
+        values=np.where(gains, values, found.values),
+        errors=np.where(gains, errors, found.errors),
+        held_out_fidelity=_fidelity(odd, held_out),
+    )
+
+
+def _weigh(members: Mask, certain: int) -> tuple[Scores, Scores]:
+    """Weigh the smaller coalitions of pairs (P, M): weights, and 1 - probability of a draw, (P,).
+
+    The first `certain` pairs stand for themselves; the others also for those of their size that
+    were not drawn, by the weights of Kernel SHAP over the probability of a draw.
+    """
+    players, sizes = members.shape[1], members.sum(axis=1)
+    weights, undrawn = np.empty(len(sizes)), np.zeros(len(sizes))
+    for size in np.unique(sizes).tolist():
+        of_size = np.flatnonzero(sizes == size)
+        drawn = of_size[of_size >= certain]
+        left = count_pairs(players, size) - len(of_size) + len(drawn)
+        mass = comb(players, size) * size * (players - size)
+        weights[of_size] = 1 / mass
+        if len(drawn):
+            weights[drawn] = left / (len(drawn) * mass)  # of whole numbers without limit
+            undrawn[drawn] = 1 - len(drawn) / left
+    return weights, undrawn
+
+
+def _fidelity(odd: Scores, held_out: Scores) -> Scores | None:
+    """Compare what is missed of left-out pairs (N, K) with what there is: (K,).
+
+    The full coalition, in the first row, is no pair that was drawn. None without pairs.
+    """
+    if len(odd) == 1:
+        return None
+    missed, total = (held_out[1:] ** 2).sum(axis=0), (odd[1:] ** 2).sum(axis=0)  # (K,)
+    fidelity: Scores = 1 - np.divide(missed, total, out=np.zeros_like(total), where=total > 0)
+    return fidelity

@@ -1,0 +1,207 @@
+"""A Gaussian process for the odd part of a game: Shapley values and how sure they are.
+
+Carl Rasmussen and Christopher Williams, "Gaussian Processes for Machine Learning", 2006,
+https://gaussianprocess.org/gpml/, numbers in brackets are of its equations. The covariance is
+
+    product kernel, its rates learnt  +  one with equal rates  +  rough,
+
+where the last, every pair on its own, is a part of the game, not noise of the scores: so values are
+exact where all pairs are known. The second keeps in mind that unimportant players may interact;
+without it, standard errors come out too small. Its variance is nearly given, as its
+likelihood knows less of this than we do; only an additive game makes it vanish.
+
+The values take the likeliest of such priors for granted; their errors do not. Games differ most in
+how much of them is additive. So errors are of an average over priors with a further additive part
+of unknown variance, weighed by what the scores say of it: how much is left open, and how far from
+the values the posterior's mean is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from worker.engine.arrays import Credit, Scores
+from worker.engine.methods.gp_covariance import (
+    covariance,
+    covariance_slope,
+    independent_variance,
+    shapley_covariance,
+    shapley_variance,
+    shapley_weights,
+)
+
+EQUAL_SUM = 6.0  # of the equal rates
+ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of a further additive part, over that of the first
+LEARNING_ROWS = 256  # scores at most: learning takes time as their cube, and gains little by more
+
+# Normal priors of what is learnt, within bounds that keep all numbers finite and all matrices
+# regular: mean, standard deviation, lowest, highest
+SUM = (0.4, 1.0, -4.0, 2.5)  # log of the sum of rates
+EQUAL = (-0.6, 0.25, -12.0, 1.5)  # log of the variance of the second part, over that of the first
+ROUGH = (-5.0, 3.0, -13.0, 2.0)  # the same of the third
+UNLIKENESS = (0.0, 0.6, -3.0, 3.0)  # log of each rate over their mean
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Covariances of the odd part of a game of M players, all up to a factor for each output.
+
+    rates: (M,) > 0, of the product kernel. equal, rough: > 0, the variances of the second and of
+    the third part, over that of the first.
+    """
+
+    rates: Scores
+    equal: float
+    rough: float
+
+    @property
+    def equal_rates(self) -> Scores:
+        """Give the rates of the second part: (M,)."""
+        return np.full_like(self.rates, EQUAL_SUM / len(self.rates))
+
+    def smooth(self, signs: Scores, others: Scores) -> Scores:
+        """Give the covariances without the rough part, for signs (N, M) and (B, M): (N, B)."""
+        equal = covariance(signs, others, self.equal_rates)
+        return covariance(signs, others, self.rates) + self.equal * equal
+
+    def smooth_shapley(self, signs: Scores) -> Scores:
+        """Give the covariances with the Shapley values, without the rough part: (N, M)."""
+        equal = shapley_covariance(signs, self.equal_rates)
+        return shapley_covariance(signs, self.rates) + self.equal * equal
+
+    def shapley_variance(self) -> Scores:
+        """Give the variances of the Shapley values: (M,)."""
+        smooth = shapley_variance(self.rates) + self.equal * shapley_variance(self.equal_rates)
+        return smooth + self.rough * independent_variance(len(self.rates))
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What N scores tell of M Shapley values for each of K outputs.
+
+    values, errors: (M, K), means and standard deviations. held_out: (N, K), how far each score is
+    from what the others predict. weights: (N, K), of the kernels around the scores.
+    """
+
+    values: Credit
+    errors: Credit
+    held_out: Scores
+    weights: Scores
+
+
+def infer(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
+    """Condition the prior on the odd part (N, K) at signs (N, M); takes time as N^3.
+
+    What the known pairs add to the values is added as it is, and only the rest is inferred: so no
+    digits are lost, however small the rough part.
+    """
+    smooth, known = prior.smooth(signs, signs), shapley_weights(signs)  # (N, N), (N, M)
+    rest = prior.smooth_shapley(signs) - smooth @ known  # (N, M), covariance with what is not known
+    gram = smooth + prior.rough * np.eye(len(signs))
+    factor = cho_factor(gram)
+    precision = cho_solve(factor, np.eye(len(gram)))
+    weights = precision @ odd
+    influence = precision @ rest  # (N, M), beside what is known
+    explained = _dots(known, gram @ known + 2 * rest) + _dots(rest, influence)
+    variance = np.maximum(prior.shapley_variance() - explained, 0)  # (M,) [2.26]
+    whitened = solve_triangular(factor[0], np.hstack([signs, odd]), trans="T")
+    return Posterior(
+        values=known.T @ odd + rest.T @ weights,  # [2.25]
+        errors=_errors(variance, signs, whitened, known + influence),
+        held_out=weights / np.diag(precision)[:, np.newaxis],  # [5.12]
+        weights=weights,
+    )
+
+
+def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores) -> Credit:
+    """Give the standard errors of the values influence.T @ odd, whatever the additive part: (M, K).
+
+    variance: (M,), of the Shapley values without such a part. whitened: (N, M + K), signs and odd
+    in terms in which scores are independent, of variance 1. A part with the weights b, (M,), adds
+    signs @ b to odd and 2 b to the Shapley values; the values miss (2 - influence.T @ signs) b.
+    """
+    N, M = signs.shape
+    rows, targets = whitened[:, :M], whitened[:, M:]  # (N, M), (N, K)
+    left, stretch, right = np.linalg.svd(rows, full_matrices=False)  # R = min(N, M) directions of b
+    along = stretch[:, np.newaxis] * (left.T @ targets)  # (R, K)
+    missed = 2 * right.T - influence.T @ (signs @ right.T)  # (M, R)
+    no_row_sees = np.maximum(1 - (right**2).sum(axis=0), 0)  # (M,)
+    likelihoods, squares = [], []
+    for share in ADDITIVE:
+        left_open = share / (M + share * stretch**2)  # (R,), variance of b
+        left_over = _dots(targets, targets) - left_open @ along**2  # (K,)
+        amplitudes = np.maximum(left_over, 0) / N
+        log_det = np.log1p(share / M * stretch**2).sum()
+        log_amplitudes = np.log(np.maximum(amplitudes, np.finfo(np.float64).tiny))
+        likelihoods.append(-(N * log_amplitudes + log_det) / 2)
+        spread = variance + missed**2 @ left_open + 4 * share / M * no_row_sees  # (M,)
+        shift = missed @ (left_open[:, np.newaxis] * along)  # (M, K), of the mean
+        squares.append(spread[:, np.newaxis] * amplitudes + shift**2)
+    chances = np.exp(np.array(likelihoods) - np.max(likelihoods, axis=0))  # (ADDITIVE, K)
+    chances /= chances.sum(axis=0)
+    errors: Credit = np.sqrt(np.einsum("ak,amk->mk", chances, np.array(squares)))
+    return errors
+
+
+def learn(signs: Scores, odd: Scores) -> Prior:
+    """Find the likeliest prior for the odd part (N, K) at signs (N, M).
+
+    Outputs differ in amplitude and share all else: by the mean of what each says.
+    """
+    signs, odd = signs[:LEARNING_ROWS], odd[:LEARNING_ROWS]
+    scale = np.sqrt((odd**2).mean(axis=0))  # (K,)
+    odd = odd / np.where(scale > 0, scale, 1)  # the search stops by the size of its cost
+    means, deviations, lowest, highest = _hyperpriors(signs.shape[1])
+
+    def cost(logs: Scores) -> tuple[float, Scores]:
+        surprise, slope = _surprise(_prior(logs), signs, odd)
+        off = (logs - means) / deviations
+        return surprise + off @ off / 2, slope + off / deviations
+
+    from scipy.optimize import minimize  # half a second, which only this should pay
+
+    bounds = list(zip(lowest, highest, strict=True))
+    return _prior(minimize(cost, means, method="L-BFGS-B", jac=True, bounds=bounds).x)
+
+
+def _hyperpriors(players: int) -> Scores:
+    """Give mean, deviation, lowest and highest of all that is learnt: (4, 3 + M)."""
+    return np.array([SUM, EQUAL, ROUGH, *[UNLIKENESS] * players]).T
+
+
+def _prior(logs: Scores) -> Prior:
+    """Read the logs of the sum of rates, equal, rough, and every unlikeness: (3 + M,)."""
+    total, equal, rough, *unlikeness = np.exp(logs)
+    return Prior(total * np.array(unlikeness) / len(unlikeness), equal, rough)
+
+
+def _surprise(prior: Prior, signs: Scores, odd: Scores) -> tuple[float, Scores]:
+    """Give -log(likelihood) [5.8] at the best amplitudes, and its slope [5.9] by the logs."""
+    equal = prior.equal * covariance(signs, signs, prior.equal_rates)
+    rough = prior.rough * np.eye(len(signs))
+    precision, half_log_det = _invert(covariance(signs, signs, prior.rates) + equal + rough)
+    weights = precision @ odd
+    amplitudes = np.maximum(_amplitudes(odd, weights), np.finfo(np.float64).tiny)
+    surprise = len(odd) * np.log(amplitudes).mean() / 2 + half_log_det
+    by_gram = (precision - weights / amplitudes @ weights.T / len(amplitudes)) / 2  # (N, N)
+    by_log_rates = prior.rates * covariance_slope(signs, prior.rates, by_gram)
+    by_equal, by_rough = (by_gram * equal).sum(), (by_gram * rough).sum()
+    return surprise, np.array([by_log_rates.sum(), by_equal, by_rough, *by_log_rates])
+
+
+def _amplitudes(odd: Scores, weights: Scores) -> Scores:
+    """Give the likeliest factors of the variances: (K,)."""
+    return _dots(odd, weights) / len(odd)
+
+
+def _invert(gram: Scores) -> tuple[Scores, float]:
+    """Give the inverse (N, N) and half the logarithm of the determinant."""
+    factor = cho_factor(gram)
+    return cho_solve(factor, np.eye(len(gram))), float(np.log(np.diag(factor[0])).sum())
+
+
+def _dots(one: Scores, other: Scores) -> Scores:
+    """Multiply column by column: (columns,) of two (N, columns)."""
+    dots: Scores = np.einsum("nc,nc->c", one, other)
+    return dots

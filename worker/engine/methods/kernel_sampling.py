@@ -1,0 +1,133 @@
+"""Which coalitions Kernel SHAP scores, and how much each of them counts.
+
+Whole sizes come first, as far as the budget reaches; of the other sizes, pairs are drawn. Sizes,
+weights and draws are those of KernelExplainer in shap 0.51 and 0.54, save that a coalition and its
+complement are always scored and remembered together: shap scores a coalition again when it is drawn
+as the complement of an earlier one, and draws half of the players without the other half.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+import numpy as np
+
+from worker.engine.arrays import Indices, Mask, Scores
+from worker.engine.methods.pair_sampling import count_pairs
+
+DRAWS = 8  # at most, for each pair that is wanted; as in shap
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """P pairs of coalitions of M players: members (P, M) of one of each; the other is without them.
+
+    First come the pairs whose sizes are taken whole; of these, `fixed` (P,) float64 is the weight
+    of either coalition. The others share the weight `to_share` as often as each was drawn: `hits`
+    (P,) int64. Both are 0 for pairs of the other kind.
+    """
+
+    members: Mask
+    fixed: Scores
+    hits: Indices
+    to_share: float
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def weights(self) -> Scores:
+        """Give the weight of either coalition of each pair: (P,)."""
+        share: float = self.to_share / max(1, 2 * self.hits.sum())
+        return self.fixed + self.hits * share
+
+    def first(self, pairs: int) -> "Design":
+        """Give the design of the first pairs alone."""
+        return Design(self.members[:pairs], self.fixed[:pairs], self.hits[:pairs], self.to_share)
+
+
+def design_pairs(players: int, pairs: int, random: np.random.RandomState) -> Design:
+    """Choose so many pairs of coalitions of M players, the empty and the full one left out.
+
+    They are fewer where there are no more, or where drawing hardly finds new ones.
+    """
+    pairs = min(pairs, 2 ** (players - 1) - 1)
+    shares = _shares(players)
+    whole = _count_whole_sizes(players, shares, pairs)
+    taken, fixed = _take_whole_sizes(players, shares[:whole])
+    drawn, hits = _draw(players, shares[whole:], pairs - len(taken), random)
+    return Design(
+        members=np.concatenate([taken, drawn]),
+        fixed=np.concatenate([fixed, np.zeros(len(drawn))]),
+        hits=np.concatenate([np.zeros(len(taken), dtype=np.int64), hits]),
+        to_share=float(shares[whole:].sum()),
+    )
+
+
+def _shares(players: int) -> Scores:
+    """Share a weight of 1 among the sizes 1..M // 2, each with that of its complements: (M // 2,).
+
+    Every coalition of s players has (M - 1) / (C(M, s) s (M - s)), up to a constant: theorem 2 of
+    Lundberg and Lee.
+    """
+    sizes = np.arange(1, players // 2 + 1)
+    weights = (players - 1) / (sizes * (players - sizes)) * np.where(2 * sizes == players, 1, 2)
+    shares: Scores = weights / weights.sum()
+    return shares
+
+
+def _count_whole_sizes(players: int, shares: Scores, pairs: int) -> int:
+    """Count the sizes, from 1 on, whose share of the pairs left is all the pairs they have."""
+    left, rest = float(pairs), 1.0  # rest: the weight of the sizes left
+    for whole, share in enumerate(shares):
+        wanted = count_pairs(players, whole + 1)
+        if left * share / rest < wanted * (1 - 1e-8):
+            return whole
+        left -= wanted
+        rest -= share
+    return len(shares)
+
+
+def _take_whole_sizes(players: int, shares: Scores) -> tuple[Mask, Scores]:
+    """Give all pairs of the sizes 1, 2, .. that have these shares, (P, M), and weights, (P,)."""
+    members, weights = [], []
+    for size, share in enumerate(shares, start=1):
+        count = count_pairs(players, size)
+        # Of half the players, only those with player 0, which come first: the others complement.
+        for inside in islice(combinations(range(players), size), count):
+            members.append(_coalition(players, list(inside)))
+            weights.append(share / (2 * count))
+    return _stack(members, players), np.array(weights)
+
+
+def _draw(
+    players: int, shares: Scores, pairs: int, random: np.random.RandomState
+) -> tuple[Mask, Indices]:
+    """Draw different pairs of the largest sizes, which have these shares: (P, M), hits (P,)."""
+    members: dict[bytes, Mask] = {}
+    hits: Counter[bytes] = Counter()
+    for size in _draw_sizes(players, shares, pairs, random):
+        if len(members) == pairs:
+            break
+        drawn = _coalition(players, random.permutation(players)[:size])
+        pair = (drawn ^ drawn[0]).tobytes()  # the same for the complement
+        members.setdefault(pair, drawn)
+        hits[pair] += 1
+    return _stack(list(members.values()), players), np.array(list(hits.values()), dtype=np.int64)
+
+
+def _draw_sizes(players: int, shares: Scores, pairs: int, random: np.random.RandomState) -> Indices:
+    if not pairs:
+        return np.empty(0, dtype=np.int64)
+    smallest = players // 2 - len(shares) + 1
+    return smallest + random.choice(len(shares), DRAWS * pairs, p=shares / shares.sum())
+
+
+def _coalition(players: int, inside: list[int] | Indices) -> Mask:
+    members = np.zeros(players, dtype=np.bool_)
+    members[inside] = True
+    return members
+
+
+def _stack(members: list[Mask], players: int) -> Mask:
+    return np.array(members, dtype=np.bool_).reshape(-1, players)

@@ -1,0 +1,113 @@
+"""Pairs of complementary coalitions, scored one after the other, and what they tell at once."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from worker.engine.arrays import Credit, Mask, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.game.coalitions import Coalitions
+from worker.engine.methods.even_energy import even_energy
+from worker.engine.methods.protocol import Game
+from worker.engine.regions import Regions, quantile
+
+
+class ScoredPairs:
+    """The pairs of a design, members (P, M) of one of each, of which the first `done` are scored.
+
+    The pair of the full and the empty coalition is known from the game and not in the design.
+    """
+
+    def __init__(self, game: Game, members: Mask) -> None:
+        self._game = game
+        self._members = members
+        self._scores = np.empty((len(members), 2, len(game.scores)))  # (P, 2, K)
+        self.done = 0
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every pair of coalitions there is has been scored."""
+        there_are: int = 2 ** (len(self._game.players) - 1) - 1
+        return self.done == there_are
+
+    def next(self, pairs: int) -> Coalitions:
+        """Give the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
+        members = self._members[self.done : self.done + pairs]
+        both = np.stack([members, ~members], axis=1).reshape(-1, members.shape[1])
+        return self._game.players.coalitions(both)
+
+    def add(self, scores: Scores) -> None:
+        """Take the scores (2 P, K) of what `next` gave."""
+        pairs = len(scores) // 2
+        self._scores[self.done : self.done + pairs] = scores.reshape(pairs, 2, -1)
+        self.done += pairs
+
+    def odd(self) -> Scores:
+        """Give the odd part of the scored pairs: (P, K)."""
+        odd: Scores = (self._scores[: self.done, 0] - self._scores[: self.done, 1]) / 2
+        return odd
+
+    def known(self) -> tuple[Mask, Scores]:
+        """Give members (N, M) and the odd part (N, K) of the scored pairs, first the known one."""
+        everybody = np.ones((1, self._members.shape[1]), dtype=np.bool_)
+        ends = (self._game.scores - self._game.base_values) / 2
+        members = np.concatenate([everybody, self._members[: self.done]])
+        return members, np.concatenate([ends[np.newaxis], self.odd()])
+
+    def attribution(
+        self,
+        values: Credit,
+        errors: Credit | None = None,
+        *,
+        freedom: float = np.inf,
+        widened: float = 1.0,
+        held_out_fidelity: Scores | None = None,
+        weights: Scores | None = None,
+        steady_from: int | None = None,
+    ) -> Attribution:
+        """Report values and standard errors (M, K) of the players as estimates of Shapley values.
+
+        freedom: degrees of freedom of the errors, of which a 95 % interval takes Student's t, then
+        so much `widened`; with fewer pairs than half as many as players none is given.
+        weights: (P,), of the scored pairs in the even energy, by default equal. steady_from: see
+        Attribution.
+        """
+        game, (one, other) = self._game, self._scores[: self.done].swapaxes(0, 1)  # (P, K)
+        return Attribution(
+            values=game.players.spread(values),
+            base_values=game.base_values,
+            scores=game.scores,
+            evaluations=2 + 2 * self.done,
+            unresolved=self._unresolved(),
+            solution_concept="Shapley values",
+            regions=Regions(
+                game.players.labels,
+                values,
+                players=np.ones(len(values), dtype=np.int64),
+                errors=errors,
+                reach=self._reach(errors, widened * quantile(freedom)),
+            ),
+            exact=self.complete,
+            players=game.players.superpixel_labels,
+            standard_errors=None if errors is None else game.players.spread(errors),
+            held_out_fidelity=held_out_fidelity,
+            even_energy=even_energy(one, other, weights) if self.done else None,
+            steady_from=steady_from,
+        )
+
+    def _reach(self, errors: Credit | None, factor: float) -> Callable[[], Credit] | None:
+        """Give so many times the standard errors (M, K), where an interval of that is honest."""
+        if errors is None or (2 * self.done < len(errors) and not self.complete):
+            return None
+        return lambda: errors if self.complete else factor * errors
+
+    def _unresolved(self) -> float:
+        """Count what belongs to players that are in and out of the same coalitions till now."""
+        players = self._game.players
+        seen = np.packbits(self._members[: self.done], axis=0)  # (P / 8, M)
+        _, group = np.unique(seen, axis=1, return_inverse=True)  # (M,)
+        together: Scores = np.bincount(group.ravel(), weights=players.sizes).astype(np.float64)
+        return players.unresolved(together)

@@ -1,0 +1,249 @@
+"""Partition SHAP: Owen values of the image tree, expanded where the score changes most.
+
+Guillermo Owen, "Values of games with a priori unions", 1977,
+https://doi.org/10.1007/978-3-642-45494-3_7, gave the value. Scott Lundberg, PartitionExplainer, in
+shap since 2020, https://shap.readthedocs.io/en/latest/generated/shap.PartitionExplainer.html, gave
+the recursion and its greedy order.
+
+The numbers are Owen values of one fixed binary tree over the picture, *not* Shapley values: parts
+of the tree stand in or out together, so neighbours share credit as the tree happens to group them.
+Over the image tree they equal those of shap 0.51 and 0.54 for the same settings and the same stream
+of normal draws; over a tree of superpixels the recursion is the same.
+
+A node of the recursion is a part together with its context, the parts beside its path that are
+visible. Its credit is the weighted change of the score when the part appears in that context. To
+expand it, both halves are scored alone; the credit then passes to the halves, each seen in two
+contexts (other half hidden, other half visible) at half the weight. Credit of nodes that are never
+expanded is spread evenly over their elements.
+"""
+
+from collections.abc import Hashable, Sequence
+from heapq import heappop, heappush
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from worker.engine.arrays import Credit, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.game.coalitions import Coalitions
+from worker.engine.game.tree import count_coalitions
+from worker.engine.methods.protocol import Game, Steps
+from worker.engine.regions import Regions, count_players, whole_pixels
+from worker.engine.request import FixedContext, Request
+
+Part = Hashable  # of the tree: a box of pixels, or some superpixels
+
+CONCEPTS: dict[FixedContext, str] = {
+    None: "Owen values of a fixed binary {}",
+    0: "values of a fixed binary {} with the other branches hidden",
+    1: "values of a fixed binary {} with the other branches visible",
+}
+
+# Which of the four ways in which the halves of a node appear are followed; see _appearances.
+APPEARANCES: dict[FixedContext, slice] = {None: slice(0, 4), 0: slice(0, 2), 1: slice(2, 4)}
+
+
+class Node(NamedTuple):
+    """A part appearing in a context: its weight, and the (K,) scores without and with the part."""
+
+    context: tuple[Part, ...]
+    without: Scores
+    with_part: Scores
+    part: Part
+    weight: float
+
+
+class Partition:
+    """One run of Partition SHAP; its state is valid, and a snapshot possible, at every yield.
+
+    max_evals counts the two evaluations of the game; as nodes are scored in pairs, an odd number is
+    rounded up. batch_size: nodes are taken off the queue until so many coalitions are gathered, so
+    it changes the order of expansion and with it the values. fixed_context: None scores each half
+    in both contexts; 0 only with the other half hidden, 1 only with it visible, which takes fewer
+    evaluations and leaves interactions on the inner parts. seed: breaks ties in the queue.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        *,
+        max_evals: int = 500,
+        batch_size: int = 50,
+        fixed_context: FixedContext = None,
+        seed: int = 0,
+    ) -> None:
+        self._game = game
+        self._max_evals = max_evals
+        self._batch_size = batch_size
+        self._fixed_context = fixed_context
+        self._random = np.random.RandomState(seed)
+        self._tree = game.players.tree
+        self._planned = self._plan()
+        self._halves: dict[Part, tuple[Part, Part]] = {}  # of the parts expanded so far
+        self._settled: dict[Part, Credit] = {}
+        self._told_apart = 0.0  # of the pairs of players.pairs, in the contexts seen
+        self._batch: list[Node] = []  # being scored
+        self._largest = 0.0  # change of the score, of the last node that was expanded
+        self._evaluations = 2
+        root = Node((), game.base_values, game.scores, self._tree.root, 1.0)
+        self._queue: list[tuple[float, float, Node]] = [(0.0, 0.0, root)]
+
+    @classmethod
+    def of(cls, game: Game, request: Request) -> Self:
+        """Set up a run from the settings of a request."""
+        return cls(
+            game,
+            max_evals=request.max_evals,
+            batch_size=request.batch_size,
+            fixed_context=request.fixed_context,
+            seed=request.seed,
+        )
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Count the evaluations of a whole run: the budget, unless the tree is exhausted first."""
+        return self._planned
+
+    def _plan(self) -> int:
+        budget = self._max_evals + self._max_evals % 2
+        contexts = 2 if self._fixed_context is None else 1
+        return 2 + count_coalitions(self._tree, contexts=contexts, limit=budget - 2)
+
+    def run(self) -> Steps:
+        """Yield coalitions two a node, left half then right half; return the attribution."""
+        while self._queue and self._evaluations < self._max_evals:
+            self._take_batch()
+            if self._batch:
+                scores = yield self._coalitions()  # (B, K)
+                self._evaluations += len(scores)
+                self._expand(scores[::2], scores[1::2])
+                self._batch = []
+        return self.snapshot()
+
+    def snapshot(self) -> Attribution:
+        """Give the attribution now, unexpanded credit spread evenly over its parts."""
+        pending = [node for _, _, node in self._queue] + self._batch
+        credit = dict(self._settled)
+        if pending:
+            for node, amount in zip(pending, _credit_of(pending), strict=True):
+                _add(credit, node.part, amount)
+        values, regions = self._spread(credit)
+        exact = all(self._tree.children(node.part) is None for node in pending)
+        return Attribution(
+            values=values,
+            base_values=self._game.base_values,
+            scores=self._game.scores,
+            evaluations=self._evaluations,
+            unresolved=0.0 if exact else 1 - self._told_apart / self._game.players.pairs,
+            solution_concept=self._concept(),
+            regions=regions,
+            exact=exact,
+            tied=self._count_tied(),
+            players=self._game.players.superpixel_labels,
+        )
+
+    def _count_tied(self) -> int:
+        """Count the parts that the budget left out, though they changed the score as much."""
+        if self._evaluations < self._max_evals or not self._largest:
+            return 0
+        tied = {node.part for change, _, node in self._queue if -change == self._largest}
+        return sum(self._tree.children(part) is not None for part in tied)
+
+    def _concept(self) -> str:
+        tree = "superpixel tree" if self._game.players.superpixels else "image tree"
+        return CONCEPTS[self._fixed_context].format(tree)
+
+    def _take_batch(self) -> None:
+        """Move the first nodes of the queue into the batch; settle the leaves among them."""
+        while self._queue and self._has_room():
+            change, _, node = heappop(self._queue)
+            halves = self._halves.get(node.part) or self._tree.children(node.part)
+            if halves is None:
+                _add(self._settled, node.part, _credit_of([node])[0])
+            else:
+                self._halves[node.part] = halves
+                self._batch.append(node)
+                self._largest = -change
+
+    def _has_room(self) -> bool:
+        gathered = 2 * len(self._batch)
+        return gathered < self._batch_size and self._evaluations + gathered < self._max_evals
+
+    def _coalitions(self) -> Coalitions:
+        members = [(*n.context, half) for n in self._batch for half in self._halves[n.part]]
+        return self._tree.coalitions(members)
+
+    def _expand(self, left: Scores, right: Scores) -> None:
+        """Pass the credit of the batch to its halves; left, right: (n, K) scores of each alone."""
+        without, with_part, weights = _stack(self._batch)
+        for node in self._batch:  # what is between its halves is told apart, as far as it counts
+            one, other = (self._tree.size(half) for half in self._halves[node.part])
+            self._told_apart += node.weight * 2 * one * other
+        if self._fixed_context is None:
+            weights = weights / 2
+        else:  # the halves' own changes miss, or count twice, what they do only together
+            together = (with_part - left - right + without) * weights[:, np.newaxis]
+            for node, amount in zip(self._batch, together, strict=True):
+                _add(self._settled, node.part, -amount if self._fixed_context else amount)
+        kept = APPEARANCES[self._fixed_context]
+        before = np.stack([without, without, right, left], axis=1)[:, kept]  # (n, <= 4, K)
+        after = np.stack([left, right, with_part, with_part], axis=1)[:, kept]
+        largest = np.abs(after - before).max(axis=2) * weights[:, np.newaxis]
+        for i, node in enumerate(self._batch):
+            weight, firsts = float(weights[i]), largest[i].tolist()
+            for j, (context, half) in enumerate(self._appearances(node)[kept]):
+                self._push(firsts[j], Node(context, before[i, j], after[i, j], half, weight))
+
+    def _appearances(self, node: Node) -> list[tuple[tuple[Part, ...], Part]]:
+        """Give (context, half) for both halves with the other half hidden, then with it visible."""
+        context = node.context
+        left, right = self._halves[node.part]
+        return [
+            (context, left),
+            (context, right),
+            ((*context, right), left),
+            ((*context, left), right),
+        ]
+
+    def _push(self, largest: float, node: Node) -> None:
+        heappush(self._queue, (-largest, float(self._random.randn()), node))
+
+    def _spread(self, credit: dict[Part, Credit]) -> tuple[Credit, Regions]:
+        """Spread the credit of every part evenly over its elements: (H, W, C, K), and by part."""
+        shape = self._game.players.shape
+        values = np.empty(shape + self._game.scores.shape)
+        labels = np.empty(shape, dtype=np.int32)
+        undivided: list[Credit] = []  # (K,) each
+        stack = [(self._tree.root, np.zeros_like(self._game.scores))]
+        while stack:
+            part, density = stack.pop()  # density: (K,) credit per element inherited from above
+            if part in credit:
+                density = density + credit[part] / self._tree.size(part)
+            if part in self._halves:
+                stack += [(half, density) for half in self._halves[part]]
+            else:
+                region = self._tree.region(part)
+                values[region], labels[region] = density, len(undivided)
+                undivided.append(density * self._tree.size(part))
+        return values, Regions(
+            labels=whole_pixels(labels),
+            values=np.array(undivided),
+            players=count_players(labels, self._game.players),
+        )
+
+
+def _add(credit: dict[Part, Credit], part: Part, amount: Credit) -> None:
+    credit[part] = credit[part] + amount if part in credit else amount
+
+
+def _stack(nodes: Sequence[Node]) -> tuple[Scores, Scores, Scores]:
+    """Give the scores without and with the parts, (n, K) each, and the weights (n,)."""
+    without = np.array([node.without for node in nodes])
+    with_part = np.array([node.with_part for node in nodes])
+    return without, with_part, np.array([node.weight for node in nodes])
+
+
+def _credit_of(nodes: Sequence[Node]) -> Credit:
+    """Give the weighted change of the score that each node stands for: (n, K)."""
+    without, with_part, weights = _stack(nodes)
+    return (with_part - without) * weights[:, np.newaxis]

@@ -1,0 +1,238 @@
+"""Permutation SHAP: what each player changes, averaged over orders and their opposites.
+
+Javier Castro, Daniel Gómez, Juan Tejada, "Polynomial calculation of the Shapley value based on
+sampling", 2009, https://doi.org/10.1016/j.cor.2008.04.004, sampled orders. Rory Mitchell et al.,
+"Sampling permutations for Shapley value estimation", 2022,
+https://jmlr.org/papers/v23/21-0439.html, measured what an antithetic, opposite order gains. Scott
+Lundberg, PermutationExplainer, in shap,
+https://shap.readthedocs.io/en/latest/generated/shap.PermutationExplainer.html.
+
+A pass switches the players on one after the other; each is credited with the change of the score.
+A permutation is two passes, the second in the opposite order: shap switches the players off in the
+same order instead, which sees the same coalitions and gives the same credit.
+
+Superpixels are put in uniformly random order, so the means estimate Shapley values. Pixels are put
+in the order of the image tree's leaves, its branches swapped at random, so that every part of the
+tree comes in one go: the means estimate Owen values of the image tree. For the same settings and
+seed both equal shap 0.54's, which draws from NumPy's legacy generator as this does. So does shap
+0.51 where it shuffles superpixels; for pixels it draws from numba's, which its `seed` does not
+reach.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.arrays import Credit, Scores
+from worker.engine.attribution import Attribution
+from worker.engine.errors import BudgetError
+from worker.engine.game.coalitions import CHUNK
+from worker.engine.game.image_tree import splits
+from worker.engine.game.players import Players
+from worker.engine.methods.even_energy import even_energy
+from worker.engine.methods.protocol import Game, Steps
+from worker.engine.regions import Regions, quantile
+from worker.engine.request import Request
+
+PRIOR_SAMPLES = 3  # that all players' mean variance counts for; chosen by benchmarks.coverage
+Ranks = NDArray[np.int32]  # of players in an order, 0..M-1
+
+
+class Permutation:
+    """One run of Permutation SHAP; its state is valid, and a snapshot possible, at every yield.
+
+    max_evals: counts 2 M + 1 for a permutation of M players, as in shap, so that the same number
+    gives the same values; only the 2 M - 2 whose scores are not known before are spent. seed: of
+    the orders. Raises BudgetError where max_evals is not enough for one permutation.
+    """
+
+    def __init__(self, game: Game, *, max_evals: int, seed: int = 0) -> None:
+        _check_budget(max_evals, game.players)
+        self._game = game
+        self._m = len(game.players)
+        permutations = max_evals // _cost(game.players)
+        orders = islice(_random_orders(game.players, np.random.RandomState(seed)), permutations)
+        passes = [ranks for order in orders for ranks in (order, self._m - 1 - order)]
+        self._passes: Ranks = np.array(passes)  # (2 permutations, M)
+        # Along every pass, from the empty coalition to the full one: (2 permutations, M + 1, K)
+        self._paths: Scores = np.empty((2 * permutations, self._m + 1, len(game.scores)))
+        self._paths[:, 0], self._paths[:, -1] = game.base_values, game.scores
+        self._done = 0  # evaluations, without the two of the game
+
+    @classmethod
+    def of(cls, game: Game, request: Request) -> Self:
+        """Set up a run from the settings of a request."""
+        return cls(game, max_evals=request.max_evals, seed=request.seed)
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Count the evaluations of a whole run: 2 M - 2 a permutation, and the two of the game."""
+        return 2 + len(self._passes) * (self._m - 1)
+
+    def run(self) -> Steps:
+        """Yield the coalitions of pass after pass, from one player on; return the attribution."""
+        inner = self._m - 1  # coalitions of a pass; its two ends are known
+        while left := len(self._passes) * inner - self._done:
+            steps = np.arange(self._done, self._done + min(left, CHUNK))
+            pass_, before = np.divmod(steps, inner)
+            members = self._passes[pass_] <= before[:, np.newaxis]  # (B, M)
+            self._paths[pass_, before + 1] = yield self._game.players.coalitions(members)
+            self._done += len(steps)
+        return self.snapshot()
+
+    def snapshot(self) -> Attribution:
+        """Give the mean over the passes finished so far, or the first one's credit till now."""
+        paths = self._known_paths()  # (P, M + 1, K)
+        ranks = self._passes[: len(paths)]  # (P, M)
+        changes = np.diff(paths, axis=1)  # (P, M, K), by rank
+        credit = np.take_along_axis(changes, ranks[..., np.newaxis], axis=1)  # by player
+        players, values = self._game.players, credit.mean(axis=0)  # (M, K)
+        exact = self._m == 1 or (self._m == 2 and len(paths) > 1)  # all orders are there
+        errors = np.zeros_like(values) if exact else _standard_errors(credit)
+        regions = Regions(
+            players.labels,
+            values,
+            players=np.ones(self._m, dtype=np.int64),
+            errors=errors,
+            reach=None if errors is None else partial(_reach, errors, len(credit) // 2),
+        )
+        return Attribution(
+            values=players.spread(values),
+            base_values=self._game.base_values,
+            scores=self._game.scores,
+            evaluations=2 + self._done,
+            unresolved=self._unresolved(),
+            solution_concept=_concept(players),
+            regions=regions,
+            exact=exact,
+            players=players.superpixel_labels,
+            standard_errors=None if errors is None else players.spread(errors),
+            even_energy=_even_energy(paths),
+        )
+
+    @property
+    def _finished(self) -> int:
+        """Count the passes that are finished; a single player's need no evaluation."""
+        return self._done // (self._m - 1) if self._m > 1 else len(self._passes)
+
+    def _known_paths(self) -> Scores:
+        """Give the scores along the finished passes, or else along the first: (P, M + 1, K).
+
+        What is not known of the first yet is a straight line, so its credit is spread evenly.
+        """
+        paths = self._paths[: max(1, self._finished)].copy()
+        if not self._finished:
+            known, end = paths[0, self._done], paths[0, -1]  # (K,)
+            paths[0, self._done :] = np.linspace(known, end, self._m + 1 - self._done)
+        return paths
+
+    def _unresolved(self) -> float:
+        """Count what the straight line of _known_paths gives to players evenly."""
+        players = self._game.players
+        apart = players.sizes.astype(np.float64)
+        if self._finished:
+            return players.unresolved(apart)
+        together = self._passes[0] >= self._done  # (M,)
+        return players.unresolved(np.append(apart[~together], apart[together].sum()))
+
+
+def _standard_errors(credit: Credit) -> Credit | None:
+    """Estimate the standard error of the mean of credit (P, M, K): (M, K).
+
+    The two passes of a permutation depend on each other, so their mean is one sample. None before
+    two permutations are finished: the passes of a single one, taken for two independent samples,
+    would give an error that is twice too large, as they make up for each other.
+    """
+    permutations = len(credit) // 2
+    if permutations < 2:
+        return None
+    samples = credit[: 2 * permutations].reshape(permutations, 2, *credit.shape[1:]).mean(axis=1)
+    errors: Credit = samples.std(axis=0, ddof=1) / np.sqrt(permutations)
+    return errors
+
+
+def _reach(errors: Credit, permutations: int) -> Credit:
+    """Give how far 95 % intervals reach by standard errors (M, K) of few samples or many: (M, K).
+
+    Few samples of a player may agree by chance, all the more as credit has long tails. So each
+    variance is shrunk towards the mean one of all players, which counts for PRIOR_SAMPLES samples,
+    and Student's t is taken for as many more.
+    """
+    own, mean = errors**2, (errors**2).mean(axis=0)  # (M, K), (K,)
+    freedom = permutations - 1 + PRIOR_SAMPLES
+    variances = ((permutations - 1) * own + PRIOR_SAMPLES * mean) / freedom
+    reach: Credit = quantile(freedom) * np.sqrt(variances)
+    return reach
+
+
+def _even_energy(paths: Scores) -> Scores | None:
+    """Compare each coalition of a pass with its complement, in the opposite one: (K,)."""
+    permutations, inner = len(paths) // 2, paths[:, 1:-1]  # (P, M - 1, K)
+    if permutations == 0 or inner.shape[1] == 0:
+        return None
+    there, back = inner[: 2 * permutations : 2], inner[1 : 2 * permutations : 2, ::-1]
+    outputs = paths.shape[2]
+    return even_energy(there.reshape(-1, outputs), back.reshape(-1, outputs))
+
+
+def _random_orders(players: Players, random: np.random.RandomState) -> Iterator[Ranks]:
+    """Yield random orders without end, as the rank of each player."""
+    if not players.superpixels:
+        yield from _tree_orders(players, random)
+    order = np.arange(len(players))
+    while True:
+        random.shuffle(order)  # on and on, as shap does
+        yield np.argsort(order).astype(np.int32)
+
+
+def _tree_orders(players: Players, random: np.random.RandomState) -> Iterator[Ranks]:
+    """Rank the players as the leaves of the image tree, its branches swapped at random.
+
+    Every part has one draw of an order, smaller parts before larger ones; a negative draw puts the
+    left child first.
+    """
+    tree = players.tree
+    halves = splits(tree)
+    while True:
+        left_first = dict(zip(halves, random.randn(len(halves)) < 0, strict=True))
+        ranks = np.empty(players.shape, dtype=np.int32)  # of the elements
+        stack, leaves = [tree.root], 0
+        while stack:
+            part = stack.pop()
+            if part in halves:
+                stack += halves[part][::-1] if left_first[part] else halves[part]
+            else:
+                ranks[tree.region(part)] = leaves
+                leaves += 1
+        yield _of_players(ranks, players)
+
+
+def _of_players(ranks: Ranks, players: Players) -> Ranks:
+    """Turn ranks of elements (H, W, C), the same within a player, into ranks of players (M,)."""
+    of_players = np.empty(len(players), dtype=np.int32)
+    of_players[players.labels] = ranks.reshape(*players.labels.shape, -1)[..., 0]
+    return of_players
+
+
+def _cost(players: Players) -> int:
+    return 2 * len(players) + 1
+
+
+def _check_budget(max_evals: int, players: Players) -> None:
+    if max_evals < _cost(players):
+        way_out = "fewer superpixels" if players.superpixels else "superpixels instead of pixels"
+        raise BudgetError(
+            f"max_evals is {max_evals}; permutation takes at least {_cost(players)}, which is "
+            f"2 M + 1 for the {len(players)} players of this picture. Give more, or {way_out}",
+            field="max_evals",
+            received=max_evals,
+            accepted={"minimum": _cost(players)},
+        )
+
+
+def _concept(players: Players) -> str:
+    return "Shapley values" if players.superpixels else "Owen values of a fixed binary image tree"

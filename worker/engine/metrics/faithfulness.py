@@ -1,0 +1,188 @@
+"""Faithfulness: how the score follows as elements are shown or hidden in the attribution's order.
+
+The perturbations and their sources are in perturbation.py. What is better: keep_positive and
+insertion high, remove_positive and deletion low, as the elements that raise the score go first;
+keep_negative low and remove_negative high. shap gives the absolute ones a sense only where the
+score is a loss: keep low, remove high.
+
+No area is a verdict: metrics disagree with each other, and a picture with parts hidden is unlike
+what models have learned from. So every curve comes with a random baseline, the same perturbation in
+an order that is drawn: one order for all metrics and outputs, see draw_lots. A drawn order has no
+sign to stop at. Going on to the end it would be compared, at the same x, for more elements changed
+than the curve; so it stops where the curve does, after as many elements, and the two differ only in
+which. It is one draw: with a dozen superpixels, another seed may well give another baseline.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from worker.engine.arrays import Scores
+from worker.engine.attribution import Attribution
+from worker.engine.game.coalitions import CHUNK, Coalitions, Shape
+from worker.engine.metrics.perturbation import (
+    METRICS,
+    Metric,
+    Perturbation,
+    draw_lots,
+    largest_tie,
+    perturb,
+    stops,
+)
+from worker.engine.metrics.ranks import Cut, RankCoalitions, Ranks, rank
+
+POINTS = 100  # of the curves of shap, whatever the number of steps
+
+Fingerprint = bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The (linked) score of one output along one perturbation, and along one at random.
+
+    metric: a name in METRICS. output: its position, 0..K-1. x: (P,) float64, the share of the steps
+    done, 0..1; for deletion and insertion the share of the pixels. y, baseline: (P,) float64, the
+    score there, perturbed in the order of the attribution and in a drawn one. area, baseline_area:
+    under y - y[0], above 0 where the score rises; for deletion and insertion under y itself.
+    largest_tie: the share of the elements, or pixels, in the largest group of equal attributions:
+    within it the order is by position, and another order would give another curve.
+    """
+
+    metric: str
+    output: int
+    x: Scores
+    y: Scores
+    area: float
+    baseline: Scores
+    baseline_area: float
+    largest_tie: float
+
+    @property
+    def is_better(self) -> bool | None:
+        """Tell whether the area is better than the baseline's; None where neither would be.
+
+        So it is with the absolute orders, which mix what raises the score with what lowers it, and
+        where the curves are the same, as of an attribution without a positive element to show.
+        """
+        if METRICS[self.metric].order == "absolute" or np.array_equal(self.y, self.baseline):
+            return None
+        gain = self.area - self.baseline_area
+        return gain > 0 if METRICS[self.metric].rises else gain < 0
+
+
+class Track(NamedTuple):
+    """A curve to be: the coalitions at its points, and at those of its baseline."""
+
+    metric: str
+    output: int
+    points: list[Fingerprint]
+    baseline: list[Fingerprint]
+    largest_tie: float
+
+
+class Faithfulness:
+    """The curves of a complete attribution: every metric for every output.
+
+    Curves share many coalitions, with each other and with themselves. Each is scored once; the
+    empty and the full one are known.
+    """
+
+    def __init__(self, attribution: Attribution, metrics: Sequence[str], *, seed: int) -> None:
+        self._values = attribution.values
+        self._shape: Shape = attribution.values.shape[:3]
+        self._seed = seed
+        self._known = _ends(attribution, self._shape)
+        self._missing: dict[Fingerprint, Cut] = {}
+        outputs = range(len(attribution.scores))
+        self._tracks = [self._track(name, k) for name in metrics for k in outputs]
+
+    @property
+    def planned_evaluations(self) -> int:
+        """Count the distinct coalitions of all curves but the two that are known."""
+        return len(self._missing)
+
+    def run(self) -> Generator[Coalitions, Scores, tuple[Curve, ...]]:
+        """Yield coalitions; be sent (B, K) scores; return the curves, metric by metric."""
+        missing = list(self._missing.items())
+        for start in range(0, len(missing), CHUNK):
+            prints, cuts = zip(*missing[start : start + CHUNK], strict=True)
+            scores = yield RankCoalitions(cuts)
+            self._known.update(zip(prints, scores, strict=True))
+        return tuple(self._curve(track) for track in self._tracks)
+
+    @cached_property
+    def _drawn(self) -> dict[bool, Ranks]:
+        """Give the drawn order of elements (H, W, C), and by pixel: (H, W)."""
+        lots = draw_lots(self._values, self._seed)  # (H, W, C)
+        return {False: rank(lots), True: rank(lots.sum(axis=2))}
+
+    def _track(self, name: str, output: int) -> Track:
+        metric, values = METRICS[name], self._values[..., output]
+        ours = perturb(metric, values)
+        drawn = ours._replace(ranks=self._drawn[metric.by_pixel])
+        tie = largest_tie(metric, values)
+        return Track(name, output, self._enter(ours), self._enter(drawn), tie)
+
+    def _enter(self, perturbation: Perturbation) -> list[Fingerprint]:
+        """Have the coalitions scored that are not known yet; give the fingerprints of all."""
+        cuts = perturbation.cuts
+        prints = [cut.fingerprint(self._shape[2]) for cut in cuts]
+        for point, cut in zip(prints, cuts, strict=True):
+            if point not in self._known:
+                self._missing.setdefault(point, cut)
+        return prints
+
+    def _curve(self, track: Track) -> Curve:
+        metric = METRICS[track.metric]
+        x, y = self._read(metric, track.points, track.output)
+        _, baseline = self._read(metric, track.baseline, track.output)
+        areas = _area(metric, x, y), _area(metric, x, baseline)
+        return Curve(
+            metric=track.metric,
+            output=track.output,
+            x=x,
+            y=y,
+            area=areas[0],
+            baseline=baseline,
+            baseline_area=areas[1],
+            largest_tie=track.largest_tie,
+        )
+
+    def _read(
+        self, metric: Metric, points: list[Fingerprint], output: int
+    ) -> tuple[Scores, Scores]:
+        """Give x and y of a curve."""
+        y = np.array([self._known[point][output] for point in points])
+        if metric.by_pixel:
+            count = self._shape[0] * self._shape[1]
+            return stops(count) / count, y
+        x = np.linspace(0, 1, POINTS)
+        return x, np.interp(x, np.linspace(0, 1, len(y)), y)
+
+
+def most_evaluations(metrics: Sequence[str], shape: Shape, outputs: int) -> int:
+    """Bound the evaluations of metrics of `outputs` outputs of pictures (H, W, C) from above.
+
+    Every curve takes its points, and the baselines of a metric take them once more, as far as
+    outputs do not share them.
+    """
+    pixels = shape[0] * shape[1]
+    counts = [pixels if METRICS[name].by_pixel else pixels * shape[2] for name in metrics]
+    return (outputs + 1) * sum(len(stops(count)) for count in counts)
+
+
+def _ends(attribution: Attribution, shape: Shape) -> dict[Fingerprint, Scores]:
+    """Give the scores of the empty and of the full coalition, (K,) each."""
+    ranks = np.zeros(shape[:2], dtype=np.int32)
+    nobody, everybody = Cut(ranks, 0, keep=True), Cut(ranks, 0, keep=False)
+    return {
+        nobody.fingerprint(shape[2]): attribution.base_values,
+        everybody.fingerprint(shape[2]): attribution.scores,
+    }
+
+
+def _area(metric: Metric, x: Scores, y: Scores) -> float:
+    return float(np.trapezoid(y if metric.by_pixel else y - y[0], x))

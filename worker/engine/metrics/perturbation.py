@@ -1,0 +1,130 @@
+"""Perturbing a picture in the order of an attribution: what is shown or hidden, step by step.
+
+keep_* and remove_*: Scott Lundberg and others, SequentialPerturbation in the benchmarks of shap,
+https://github.com/shap/shap/blob/v0.51.0/shap/benchmark/_sequential.py. deletion and insertion:
+Vitali Petsiuk, Abir Das and Kate Saenko, "RISE: Randomized Input Sampling for Explanation of
+Black-box Models", 2018, https://arxiv.org/abs/1806.07421.
+
+keep_* and insertion start from the empty coalition and show, remove_* and deletion start from the
+full one and hide: 1 % of all at each step, those first which the attribution of one output puts
+first. Positive and negative ones stop where the sign of the attribution turns; from there on the
+coalition stays as it is. deletion and insertion order whole pixels, by the attribution summed over
+their channels, the others single elements.
+
+Equal attributions are taken in the order they stand, row by row, where shap's order depends on the
+processor. So a superpixel, or a part of the image tree that was not divided further, is shown or
+hidden from its top to its bottom, over as many steps as it has hundredths of the elements.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from worker.engine.arrays import Credit, Indices
+from worker.engine.metrics.ranks import Cut, Ranks, rank
+
+STEP = 0.01  # of the elements or pixels, rounded down, but at least one
+
+# How early an element goes, or a pixel, by the attribution (H, W, C): the lowest first.
+ORDERS: dict[str, Callable[[Credit], Credit]] = {
+    "positive": lambda values: -values,
+    "negative": lambda values: values,
+    "absolute": lambda values: -np.abs(values),
+    "pixels": lambda values: -values.sum(axis=2),
+}
+
+
+class Metric(NamedTuple):
+    """An order, and whether what is first in it is shown (keep) or hidden."""
+
+    order: str
+    keep: bool
+
+    @property
+    def by_pixel(self) -> bool:
+        return self.order == "pixels"
+
+    @property
+    def signed(self) -> bool:
+        return self.order in ("positive", "negative")
+
+    @property
+    def rises(self) -> bool:
+        """Whether a high area is good; of the absolute orders neither is."""
+        return self.keep == (self.order != "negative")
+
+
+METRICS = {
+    "keep_positive": Metric("positive", keep=True),
+    "keep_negative": Metric("negative", keep=True),
+    "keep_absolute": Metric("absolute", keep=True),
+    "remove_positive": Metric("positive", keep=False),
+    "remove_negative": Metric("negative", keep=False),
+    "remove_absolute": Metric("absolute", keep=False),
+    "deletion": Metric("pixels", keep=False),
+    "insertion": Metric("pixels", keep=True),
+}
+
+
+class Perturbation(NamedTuple):
+    """The coalitions of one curve: after each step, all ranks below its stop have been perturbed.
+
+    ranks: (H, W) or (H, W, C) int32. stops: (P,) int64, rising from 0.
+    """
+
+    ranks: Ranks
+    stops: Indices
+    keep: bool
+
+    @property
+    def cuts(self) -> list[Cut]:
+        return [Cut(self.ranks, int(stop), self.keep) for stop in self.stops]
+
+
+def perturb(metric: Metric, values: Credit) -> Perturbation:
+    """Perturb by the attribution (H, W, C) of one output."""
+    urgency = ORDERS[metric.order](values)  # (H, W) or (H, W, C)
+    last = np.count_nonzero(urgency < 0) if metric.signed else urgency.size
+    return Perturbation(rank(urgency), np.minimum(stops(urgency.size), last), metric.keep)
+
+
+def largest_tie(metric: Metric, values: Credit) -> float:
+    """Give the share of the elements in the largest group that the order leaves open."""
+    urgency = ORDERS[metric.order](values)
+    changed = urgency[urgency < 0] if metric.signed else urgency
+    counts = np.unique(changed, return_counts=True)[1]
+    return float(counts.max(initial=1)) / urgency.size
+
+
+def stops(count: int) -> Indices:
+    """Give how many of `count` are perturbed at each point of a curve, the start included: (P,)."""
+    step = max(1, int(count * STEP))
+    return np.append(np.arange(0, count, step, dtype=np.int64), count)
+
+
+def draw_lots(values: Credit, seed: int) -> Credit:
+    """Draw an attribution (H, W, C) that knows nothing but the patches of a true one.
+
+    values: (H, W, C, K). Elements with equal values in all outputs make a patch, and draw one lot
+    in 0..1 together: so superpixels go as superpixels, and the undivided boxes of the image tree as
+    boxes. Elements drawn one by one would make a grain that an order in patches does not have, and
+    that lowers the score by itself, behind a blur above all. Elements without any credit are no
+    patch, as they are alike in nothing else: each draws for itself.
+    """
+    lots = np.random.default_rng(seed).random(values[..., 0].size)
+    return lots[_leaders(values)].reshape(values.shape[:-1])
+
+
+def _leaders(values: Credit) -> Indices:
+    """Give the first element of the patch of each, by values (H, W, C, K): (H * W * C,) int64."""
+    flat = values.reshape(-1, values.shape[-1])
+    own = np.arange(len(flat))
+    first = np.zeros_like(own)
+    for column in flat.T:
+        _, levels = np.unique(column, return_inverse=True)
+        _, index, patches = np.unique(
+            first * len(flat) + levels, return_index=True, return_inverse=True
+        )
+        first = index[patches]
+    return np.where(flat.any(axis=1), first, own)

@@ -1,0 +1,1 @@
+"""Running coalitions through the model, in batches."""

@@ -1,0 +1,97 @@
+"""Drives explanations to their ends: packs the coalitions they ask for into full batches."""
+
+from collections.abc import Iterator, Sequence
+
+from worker.engine.arrays import Pictures
+from worker.engine.control import UNATTENDED, Control
+from worker.engine.explanation import Explained, Explanation
+from worker.engine.predictor import Predictor
+from worker.engine.request import Request
+from worker.engine.scoring.batch_size import next_span
+from worker.engine.scoring.pipeline import Batch, Pipeline, Portion
+from worker.engine.scoring.run import Ending, Run
+
+
+def explain(
+    predictor: Predictor,
+    picture: Pictures,
+    request: Request,
+    *,
+    control: Control = UNATTENDED,
+    batch: int | None = None,
+    threads: int | None = None,
+) -> Explained:
+    """Explain a picture (H, W, C), float32 in 0..255; see Explanation for what is raised.
+
+    batch and threads: see Pipeline; they do not change the numbers. Who wants a partial result of
+    an explanation that is stopped makes the Explanation and calls `evaluate`.
+    """
+    explanation = Explanation(predictor, picture, request, control=control)
+    return evaluate(explanation, predictor, batch=batch, threads=threads)
+
+
+def evaluate(
+    explanation: Explanation,
+    predictor: Predictor,
+    *,
+    batch: int | None = None,
+    threads: int | None = None,
+) -> Explained:
+    """Drive an explanation to its end.
+
+    Whatever its control or the model raises goes through, once no thread is left running;
+    `explanation.snapshot()` then gives what was known by then.
+    """
+    [(_, ending)] = evaluate_all([explanation], predictor, batch=batch, threads=threads)
+    if isinstance(ending, BaseException):
+        raise ending
+    return ending
+
+
+def evaluate_all(
+    explanations: Sequence[Explanation],
+    predictor: Predictor,
+    *,
+    batch: int | None = None,
+    threads: int | None = None,
+) -> Iterator[tuple[Explanation, Ending]]:
+    """Drive explanations of one predictor to their ends, side by side; yield each as it ends.
+
+    Batches are filled with the coalitions of the first explanation, then of the second, and so on:
+    the first end first, and the gaps they leave while a method thinks are filled. An ending is what
+    was found, or what stopped this one explanation: its control, or an error of its own. What the
+    model raises goes through and ends all.
+    """
+    runs = [Run(explanation) for explanation in explanations]
+    del explanations  # so that the arrays of those that have ended can go
+    with Pipeline(predictor, batch=batch, threads=threads) as pipeline:
+        current = _paint(pipeline, runs)
+        while current:
+            following = _paint(pipeline, runs)
+            _score(pipeline, current, runs)
+            for run in runs:
+                if run.ending:
+                    yield run.explanation, run.ending
+            runs = [run for run in runs if not run.ending]
+            current = following or _paint(pipeline, runs)
+
+
+def _paint(pipeline: Pipeline, runs: Sequence[Run]) -> Batch | None:
+    """Start painting the next batch; None where nothing is asked for."""
+    room = next_span(sum(run.waiting for run in runs), pipeline.batch)
+    portions: list[Portion] = []
+    for run in runs:
+        if run.waiting and room:
+            portions.append((run, run.take(room)))
+            room -= len(portions[-1][1])
+    return pipeline.paint(portions) if portions else None
+
+
+def _score(pipeline: Pipeline, batch: Batch, runs: Sequence[Run]) -> None:
+    """Have a batch scored, unless all who asked for it are stopped by now."""
+    pipeline.wait(batch)
+    for run in runs:
+        run.check()
+    if not all(run.ending for run, _ in batch.portions):
+        for (run, _), scores in zip(batch.portions, pipeline.score(batch), strict=True):
+            run.give(scores)

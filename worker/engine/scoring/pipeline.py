@@ -1,0 +1,126 @@
+"""Has coalitions painted and scored, in batches that suit the device."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, cycle
+from time import perf_counter
+from types import TracebackType
+from typing import Self, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.arrays import Pictures
+from worker.engine.game.coalitions import Coalitions
+from worker.engine.masking.maskers import Filling, Masker
+from worker.engine.predictor import Compositor, Predictor
+from worker.engine.scoring.batch_size import physical_batch
+from worker.engine.scoring.cpu_count import CORES
+from worker.engine.scoring.run import Run
+
+SHARES = 4  # of a batch a painter: fewer leave painters idle at its end, more cost hand-overs
+Portion = tuple[Run, Coalitions]  # what one explanation has in a batch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Portions on their way through the model.
+
+    score: gives the scores (N, n_outputs) of all of them, one after the other. painting: for each
+    portion its parts under way on the host; each gives the seconds it took.
+    """
+
+    portions: Sequence[Portion]
+    score: Callable[[], NDArray[np.float32]]
+    painting: Sequence[Sequence[Future[float]]] = ()
+
+
+class Pipeline:
+    """Paints one batch while the model has another.
+
+    What a Compositor can paint it does. Two buffers of a physical batch are all the pictures ever
+    held here. batch: pictures a model call takes, at least 2 and give or take one; by default what
+    suits the device. threads: painters; by default one a core.
+    """
+
+    def __init__(
+        self, predictor: Predictor, *, batch: int | None = None, threads: int | None = None
+    ) -> None:
+        self._predictor = predictor
+        self.batch = batch or physical_batch(predictor.input_shape, predictor.device)
+        # (N, H, W, C); see batch_size.py for the 1
+        shape = (self.batch + 1, *predictor.input_shape)
+        self._buffers = cycle([np.empty(shape, np.float32) for _ in range(2)])
+        self._threads = threads or CORES
+        self._painters = ThreadPoolExecutor(self._threads, thread_name_prefix="painter")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._painters.shutdown(wait=True, cancel_futures=True)
+
+    def paint(self, portions: Sequence[Portion]) -> Batch:
+        """Start painting up to `batch` + 1 coalitions; at most one other batch may be under way."""
+        fillings = [(run.explanation.masker, coalitions) for run, coalitions in portions]
+        if isinstance(self._predictor, Compositor) and _are_fillings(fillings):
+            return Batch(portions, self._predictor.composite(fillings))
+        return self._paint_here(portions)
+
+    def _paint_here(self, portions: Sequence[Portion]) -> Batch:
+        buffer = next(self._buffers)
+        ends = [0, *accumulate(len(coalitions) for _, coalitions in portions)]
+        painting = [
+            self._start(run.explanation.masker, coalitions, buffer[start : start + len(coalitions)])
+            for (run, coalitions), start in zip(portions, ends, strict=False)
+        ]
+        return Batch(portions, partial(self._predictor, buffer[: ends[-1]]), painting)
+
+    def _start(
+        self, masker: Masker, coalitions: Coalitions, out: Pictures
+    ) -> Sequence[Future[float]]:
+        count = len(coalitions)
+        share = max(1, count // (SHARES * self._threads)) if masker.costly else count
+        parts = [slice(start, start + share) for start in range(0, count, share)]
+        return [
+            self._painters.submit(_paint_timed, masker, coalitions[part], out[part])
+            for part in parts
+        ]
+
+    def wait(self, batch: Batch) -> None:
+        """Wait until what is painted here of a batch is."""
+        for (run, _), parts in zip(batch.portions, batch.painting, strict=False):
+            run.explanation.timings.mask_s += sum(part.result() for part in parts)
+
+    def score(self, batch: Batch) -> list[NDArray[np.float32]]:
+        """Score a painted batch: (B, n_outputs) of each portion."""
+        start = perf_counter()
+        scores = batch.score()  # (N, n_outputs)
+        each_s = (perf_counter() - start) / len(scores)
+        for run, coalitions in batch.portions:
+            run.explanation.timings.model_s += each_s * len(coalitions)
+            run.explanation.timings.evaluations += len(coalitions)
+        first, _ = batch.portions[0]
+        first.explanation.timings.batches += 1
+        first.explanation.timings.slots += max(self.batch, len(scores))
+        ends = accumulate(len(coalitions) for _, coalitions in batch.portions)
+        return np.split(scores, list(ends)[:-1])
+
+
+def _are_fillings(
+    portions: Sequence[tuple[Masker, Coalitions]],
+) -> TypeGuard[Sequence[tuple[Filling, Coalitions]]]:
+    return all(isinstance(masker, Filling) for masker, _ in portions)
+
+
+def _paint_timed(masker: Masker, coalitions: Coalitions, out: Pictures) -> float:
+    start = perf_counter()
+    masker(coalitions, out)
+    return perf_counter() - start

@@ -1,0 +1,72 @@
+"""One explanation on its way through the pipeline, from its first coalition to its ending."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.arrays import Scores
+from worker.engine.control import Interruption
+from worker.engine.errors import EngineError
+from worker.engine.explanation import Explained, Explanation
+from worker.engine.game.coalitions import Coalitions
+
+Ending = Explained | Interruption | EngineError
+
+
+class Run:
+    """Hands out the coalitions an explanation asks for, and takes their scores back in that order.
+
+    ending: how it ended; None before.
+    """
+
+    def __init__(self, explanation: Explanation) -> None:
+        self.explanation = explanation
+        self.ending: Ending | None = None
+        self._steps = explanation.steps()
+        self._asked = next(self._steps)
+        self._taken = 0
+        self._scores: deque[Scores] = deque()  # of what is asked for, as far as they came back
+
+    @property
+    def waiting(self) -> int:
+        """Count the coalitions that are asked for and not handed out yet."""
+        return 0 if self.ending else len(self._asked) - self._taken
+
+    def take(self, count: int) -> Coalitions:
+        """Hand out the next coalitions, at most `count` of them."""
+        start = self._taken
+        self._taken = min(start + count, len(self._asked))
+        return self._asked[start : self._taken]
+
+    def check(self) -> None:
+        """End it where its control says so."""
+        try:
+            self.explanation.control.check()
+        except Interruption as interruption:
+            self.end(interruption)
+
+    def give(self, scores: NDArray[np.float32]) -> None:
+        """Take back the scores (B, n_outputs) of what was handed out first; go on when all are."""
+        if self.ending:
+            return
+        try:
+            self._scores.append(self.explanation.read(scores))
+            self.explanation.advance(len(scores))
+            if sum(map(len, self._scores)) == len(self._asked):
+                self._go_on(np.concatenate(self._scores))
+        except EngineError as error:
+            self.end(error)
+
+    def _go_on(self, scores: Scores) -> None:
+        try:
+            self._asked = self._steps.send(scores)
+        except StopIteration as stop:
+            self.end(stop.value)
+        self._taken = 0
+        self._scores.clear()
+
+    def end(self, ending: Ending) -> None:
+        """Ask for nothing any more."""
+        self.ending = ending
+        self._steps.close()

@@ -1,0 +1,327 @@
+"""The one job there is: from the spec of an explanation to its outcome, by the engine."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from typing import TypeVar
+
+import structlog
+
+from service.images.decoding import Picture, PictureError, decode_picture
+from service.images.label_maps import LabelMapError, decode_label_map
+from service.images.model_view import View
+from service.infra.artifact_store import (
+    Store,
+    StoreError,
+    attributions_key,
+    faithfulness_key,
+    image_key,
+    label_map_key,
+)
+from service.infra.artifacts import Artefact, Artefacts, read_whole
+from service.infra.settings import Settings
+from service.infra.tracing import Traces
+from service.jobs.leases import Work
+from service.jobs.result_size import count_numbers
+from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo, Status
+from service.schemas.fingerprint import ModelRef, model_ref
+from service.schemas.requests import Fit
+from service.schemas.results import Runtime, Timings
+from service.schemas.warnings import ResultWarning
+from worker.adapters.engine_request import engine_request
+from worker.adapters.model_input import fit_labels, fit_picture
+from worker.adapters.results import make_outcome, pack_attributions, pack_curves
+from worker.adapters.warnings import (
+    of_crop,
+    of_curves,
+    of_hidden_nan,
+    of_outputs,
+    of_picture,
+    of_precision,
+    of_run,
+)
+from worker.engine.arrays import Labels, Pictures
+from worker.engine.control import Interruption
+from worker.engine.errors import EngineError, PredictorError, RequestError, ScoresError
+from worker.engine.explanation import Explained, Explanation
+from worker.engine.game.coalitions import Shape
+from worker.engine.masking.padding import Place
+from worker.engine.scoring import run
+from worker.engine.scoring.driver import evaluate_all
+from worker.interruptions import Canceled
+from worker.models.errors import ModelUnavailable
+from worker.models.loading import LoadedModel
+from worker.models.registry import Registry
+from worker.task import Ended, Ending, Task, failed, failed_unexpectedly
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task with its picture as the model takes it, about to be explained."""
+
+    task: Task
+    model: LoadedModel
+    used: ModelRef  # the model by what the explanation makes of it
+    pixels: Pictures  # (H, W, C) float32 in 0..255
+    view: View
+    explanation: Explanation
+    doubts: list[ResultWarning]  # of the upload
+    numbers: int  # held of it
+    seconds: float
+
+
+class Explainer:
+    """Computes explanations with the models of one process."""
+
+    def __init__(
+        self, registry: Registry, store: Store, settings: Settings, traces: Traces
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._settings = settings
+        self._traces = traces
+
+    def explain(self, tasks: Sequence[Task]) -> Iterator[Ended]:
+        """Compute explanations, those of one model side by side; give each as it ends.
+
+        A batch has one model, but Redis may tell otherwise: no picture goes to another's.
+        """
+        groups: dict[int, dict[Explanation, Prepared]] = {}  # by predictor
+        for task in tasks:
+            prepared = _attempt(task, partial(self._prepare, task))
+            if isinstance(prepared, Prepared):
+                group = groups.setdefault(id(prepared.model.predictor), {})
+                group[prepared.explanation] = prepared
+            else:
+                yield task, prepared
+        for group in groups.values():
+            for portion in _portions(group, self._settings.max_values):
+                yield from self._compute(portion)
+
+    def _prepare(self, task: Task) -> Prepared | Ending:
+        began = time.perf_counter()
+        task.control.check()
+        order, id_ = task.state.order, task.state.id
+        if order is None:
+            return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
+        model = self._registry.get(order.settings.model)
+        used = model_ref(order.settings.model, model.card.parts, order.settings.fit)
+        if order.model.fingerprint not in (None, used.fingerprint):
+            detail = (
+                f"the model {used.name} was {order.model.fingerprint} when this was accepted, and "
+                f"the worker that took it serves {used.fingerprint}, of another "
+                f"{_differing(order.model, used)}: ask again to have it explained"
+            )
+            return failed(ErrorCode.MODEL_CHANGED, detail)
+        with self._span("fetch", task):
+            image = self._fetch(image_key(id_), order.image)
+            label_map = None
+            if order.label_map:
+                label_map = self._fetch(label_map_key(id_), order.label_map)
+        with self._span("prepare", task):
+            fit, shape = order.settings.fit, model.predictor.input_shape
+            picture = decode_picture(image, max_pixels=self._settings.max_pixels)
+            doubts = list(of_picture(picture))
+            pixels, view, labels = self._fit(shape, fit, picture, label_map)
+            del picture  # it may be large
+            request = engine_request(order.settings, model.labels, labels)
+            place = Place(view.placement.top, view.placement.left) if fit == "pad" else None
+            explanation = Explanation(
+                model.predictor, pixels, request, place=place, control=task.control
+            )
+        numbers = count_numbers(order.settings, shape, explanation.player_count)
+        if numbers > self._settings.max_values:  # of an order that the API would not write now
+            return failed(ErrorCode.INVALID_SETTINGS, self._too_large(numbers))
+        seconds = time.perf_counter() - began
+        shown = explanation.shown if place else pixels
+        return Prepared(task, model, used, shown, view, explanation, doubts, numbers, seconds)
+
+    def _too_large(self, numbers: int) -> str:
+        limit = self._settings.max_values
+        return f"a worker holds {limit} numbers of an explanation, and these would be {numbers}"
+
+    def _fit(
+        self, shape: Shape, fit: Fit, picture: Picture, label_map: bytes | None
+    ) -> tuple[Pictures, View, Labels | None]:
+        """What was uploaded, brought to the model's input: see `fit_picture` and `fit_labels`."""
+        pixels, view = fit_picture(picture.pixels, shape, fit=fit)
+        if label_map is None:
+            return pixels, view, None
+        labels = decode_label_map(label_map, max_pixels=self._settings.max_pixels)
+        H, W = picture.pixels.shape[:2]
+        return pixels, view, fit_labels(labels, (H, W), shape, fit=fit)
+
+    def _span(self, name: str, task: Task) -> AbstractContextManager[None]:
+        return self._traces.span(name, task.traceparent, task.marks)
+
+    def _fetch(self, key: str, sent: ImageInfo | LabelMapInfo) -> bytes:
+        """What was uploaded, compared with what was received."""
+        recorded = Artefact(size=sent.bytes, sha256=sent.sha256)
+        return read_whole(self._store, key, recorded)
+
+    def _compute(self, ready: dict[Explanation, Prepared]) -> Iterator[Ended]:
+        """Compute what is ready; what has ended is taken out, for its arrays may be large."""
+        predictor = next(iter(ready.values())).model.predictor
+        threads = self._settings.threads or None
+        began, since = time.perf_counter(), time.time_ns()
+        for explanation, ending in evaluate_all(list(ready), predictor, threads=threads):
+            engine_s = time.perf_counter() - began
+            prepared = ready.pop(explanation)
+            prepared.task.control.work = _work(explanation)
+            self._record_engine(prepared.task, ending, since)
+            conclude = partial(self._conclude, prepared, ending, engine_s)
+            yield prepared.task, _attempt(prepared.task, conclude)
+
+    def _record_engine(self, task: Task, ending: run.Ending, since: int) -> None:
+        reason = None if isinstance(ending, Explained) else type(ending).__name__
+        self._traces.record("engine", task.traceparent, task.marks, since=since, failed=reason)
+
+    def _conclude(self, prepared: Prepared, ending: run.Ending, engine_s: float) -> Ending:
+        """Keep what was found, all of it or what there is at a cancel; other ends go through."""
+        so_far = prepared.explanation.snapshot() if isinstance(ending, Canceled) else None
+        explained = so_far or ending
+        if not isinstance(explained, Explained):
+            raise explained
+        with self._span("store", prepared.task):
+            store_s, artefacts = self._keep(prepared, explained)
+        outcome = make_outcome(
+            explained,
+            prepared.model.labels,
+            model=prepared.used,
+            partial=so_far is not None,
+            view=prepared.view,
+            runtime=_runtime(prepared.model),
+            timings=_timings(prepared, explained, engine_s, store_s),
+            warnings=_warnings(prepared, explained, partial=so_far is not None),
+        )
+        return Ending(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artefacts)
+
+    def _keep(self, prepared: Prepared, explained: Explained) -> tuple[float, Artefacts]:
+        """Store arrays and curves; the seconds it took, and what was stored."""
+        began = time.perf_counter()
+        explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
+        labels = prepared.model.labels
+        arrays, blocks = pack_attributions(
+            explained, prepared.pixels, prepared.view, labels, prepared.used
+        )
+        stored = self._put(attributions_key(explanation_id, attempt), arrays)
+        curves = None
+        if explained.faithfulness:
+            content = pack_curves(explained, labels)
+            curves = self._put(faithfulness_key(explanation_id, attempt), content)
+        shape = (*prepared.pixels.shape, len(explained.outputs))
+        artefacts = Artefacts(shape=shape, attributions=stored, blocks=blocks, faithfulness=curves)
+        return time.perf_counter() - began, artefacts
+
+    def _put(self, key: str, content: bytes) -> Artefact:
+        self._store.put(key, content)
+        return Artefact.of(content)
+
+
+def _differing(accepted: ModelRef, used: ModelRef) -> str:
+    """In which parts two models differ: "backend", "weights and labels"."""
+    before, now = ({} if ref.parts is None else dict(ref.parts) for ref in (accepted, used))
+    return " and ".join(name for name in now if before.get(name) != now[name])
+
+
+def _portions(
+    group: dict[Explanation, Prepared], most: int
+) -> Iterator[dict[Explanation, Prepared]]:
+    """Take out of the group, in its order, as many at a time as hold `most` numbers together."""
+    while group:
+        portion: dict[Explanation, Prepared] = {}
+        held = 0
+        while group and (not portion or held + next(iter(group.values())).numbers <= most):
+            explanation, prepared = next(iter(group.items()))
+            portion[explanation] = group.pop(explanation)
+            held += prepared.numbers
+            del explanation, prepared  # so that their arrays can go when they have ended
+        yield portion
+
+
+def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
+    """Do it for a task: what it gives, or how the task ends where it fails as may be expected."""
+    with structlog.contextvars.bound_contextvars(**task.marks):
+        try:
+            return action()
+        except Interruption as interruption:
+            return interruption
+        except ModelUnavailable as error:
+            return failed(ErrorCode.MODEL_UNAVAILABLE, str(error))
+        except PictureError as error:
+            return failed(ErrorCode.INVALID_IMAGE, str(error))
+        except LabelMapError as error:
+            return failed(ErrorCode.INVALID_LABEL_MAP, str(error))
+        except StoreError as error:
+            log.error("the store failed", reason=str(error), cause=error.cause)
+            return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
+        except (PredictorError, ScoresError) as error:
+            return failed(ErrorCode.MODEL_FAILED, str(error))
+        except RequestError as error:  # the one kind of them that a request can cause
+            field = error.field and f"settings.{error.field}"
+            told = {"field": field, "received": error.received, "accepted": error.accepted}
+            return failed(ErrorCode.INVALID_SETTINGS, str(error), **told)
+        except EngineError as error:
+            log.exception("unexpected error", ids=[task.state.id])
+            return failed_unexpectedly(error)
+
+
+def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> list[ResultWarning]:
+    order, count = prepared.task.state.order, prepared.task.control.count
+    return [
+        *of_run(explained, stopped_at=count if partial else None),
+        *of_outputs(explained, prepared.model.labels),
+        *of_curves(explained, prepared.model.labels),
+        *of_precision(prepared.model.card),
+        *of_hidden_nan(prepared.model, prepared.explanation, explained),
+        *prepared.doubts,
+        *(of_crop(prepared.view.crop, order.image) if order else []),
+    ]
+
+
+def _runtime(model: LoadedModel) -> Runtime:
+    predictor = model.predictor
+    return Runtime(
+        backend=predictor.backend,
+        device=predictor.device,
+        dtype=predictor.dtype,
+        versions=_versions(predictor.backend),
+    )
+
+
+def _timings(prepared: Prepared, explained: Explained, engine_s: float, store_s: float) -> Timings:
+    state = prepared.task.state
+    return Timings(
+        queued_s=round(max(0.0, (state.started_at or 0.0) - state.created_at), 4),
+        prepare_s=round(prepared.seconds, 4),
+        engine_s=round(engine_s, 4),
+        masking_s=round(explained.timings.mask_s, 4),
+        model_s=round(explained.timings.model_s, 4),
+        store_s=round(store_s, 4),
+    )
+
+
+def _work(explanation: Explanation) -> Work:
+    spent = explanation.timings
+    return Work(
+        evaluations=spent.evaluations,
+        batches=spent.batches,
+        slots=spent.slots,
+        model_s=spent.model_s,
+        masking_s=spent.mask_s,
+    )
+
+
+@cache
+def _versions(backend: str) -> dict[str, str]:
+    """The versions of whatever has a part in the numbers."""
+    runs = {"openvino": ["openvino"], "jax": ["jax", "jaxlib"]}.get(backend, [])
+    packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy", *runs)
+    return {package: version(package) for package in ("shapshot", *packages)}

@@ -1,0 +1,154 @@
+"""Whether a model is a function of one picture: tried when it is loaded, on a few of them.
+
+An explanation compares scores of pictures that travel in batches of any size, beside any others.
+Where the score of a picture depends on who travels with it, on its place or on chance, those
+differences are no credit of pixels, and nothing in the result would tell.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engine.arrays import Pictures
+from worker.engine.game.coalitions import Shape
+from worker.engine.predictor import Predictor
+from worker.engine.scoring.batch_size import physical_batch
+from worker.engine.scoring.precision import soft_pictures
+from worker.models.errors import ModelUnavailable
+
+# How far scores of one picture may be apart in batches of different sizes, which libraries compute
+# on different paths; of the largest score. Measured, on CPUs: TensorFlow, frozen or not, 2e-6 for
+# MobileNetV2 and the bundled models; in float16 2.4e-3; OpenVINO and bfloat16 0.
+ROUNDING = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+# In batches of one size nothing differed, whatever the order: a tenth leaves room for GPUs.
+SAME_SIZE = 0.1
+LEAST_SCALE = 0.01  # of the largest score of all outputs: outputs near 0 round like the others
+TIMES, TIMES_AT_RANDOM = 1, 20  # how often the same is scored again; where numbers are random
+OF_ONE_COLOUR = ("black", "white", "one colour")
+BY_CHANCE = (
+    "Layers that act at random, such as dropout or augmentation, were exported as for training"
+)
+BY_BATCH = (
+    "Something is computed over the whole batch, as by BatchNormalization exported as for "
+    "training, or a normalisation of all of the input"
+)
+
+Scores = NDArray[np.float32]
+
+
+def trial_pictures(shape: Shape) -> dict[str, Pictures]:
+    """Give pictures (H, W, C), float32 in 0..255, by name; always the same ones for a shape.
+
+    One colour, as maskers make them; noise; and what has structure, whole and with parts hidden.
+    """
+    rows, columns, channels = shape
+    rng = np.random.default_rng(0)
+    colour = np.array([200.0, 60.0, 20.0])[:channels]
+    soft = soft_pictures(shape, 4)
+    up = np.linspace(0, 255, rows)[:, np.newaxis, np.newaxis]
+    board = 255 * ((np.arange(rows)[:, np.newaxis] + np.arange(columns)) // 4 % 2)
+    half = soft[0].copy()
+    half[: rows // 2] = 0
+    spot = np.zeros(shape)
+    spot[rows // 2, columns // 2] = 255
+    pictures = {
+        "black": np.zeros(shape),
+        "white": np.full(shape, 255.0),
+        "one colour": np.broadcast_to(colour, shape),
+        "noise": rng.integers(0, 256, shape),
+        "faint noise": rng.integers(120, 136, shape),
+        "a gradient": np.broadcast_to(up, shape),
+        "a chequerboard": np.broadcast_to(board[..., np.newaxis], shape),
+        "one bright pixel": spot,
+        "a structure": soft[0],
+        "another structure": soft[1],
+        "a third structure": soft[2],
+        "a structure half black": half,
+    }
+    return {name: np.clip(each, 0, 255).astype(np.float32) for name, each in pictures.items()}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is scored in which batches, by the places of the pictures, and what it would show."""
+
+    case: str
+    cause: str
+    batches: Sequence[Sequence[int]]
+    same_size: bool  # as in the first scoring
+
+
+def check_trials(
+    predictor: Predictor, pictures: Mapping[str, Pictures], *, at_random: bool
+) -> Scores:
+    """Refuse a model whose score of a picture depends on more than that; give the scores (N, K).
+
+    pictures: see `trial_pictures`. at_random: whether random numbers are drawn in its graph, so
+    that it is to be tried more often. Raises ModelUnavailable with the case, picture and figure.
+    """
+    names, given = list(pictures), np.stack(list(pictures.values()))  # (N, H, W, C)
+    batch = physical_batch(predictor.input_shape, predictor.device)
+    first = _cut(range(len(given)), batch)
+    scores = score_trials(predictor, given)  # (N, K)
+    _check_finite(scores, names)
+    finite = np.where(np.isfinite(scores), np.abs(scores), 0)
+    scale = np.maximum(finite.max(axis=0), LEAST_SCALE * finite.max())  # (K,)
+    scale = np.maximum(scale, np.finfo(np.float32).tiny)  # all scores may be 0
+    for trial in _trials(len(given), first, batch, at_random=at_random):
+        allowed = ROUNDING.get(predictor.dtype, ROUNDING["bfloat16"])
+        allowed *= SAME_SIZE if trial.same_size else 1
+        for places in trial.batches:
+            off = apart(predictor(given[places]), scores[places]) / scale  # (B, K)
+            if off.max() > allowed:
+                row, output = np.unravel_index(off.argmax(), off.shape)
+                raise ModelUnavailable(
+                    f"it is no function of one picture: {trial.case}, scores of one picture "
+                    f"({names[places[row]]}) differ by {off[row, output]:.2g} of the largest "
+                    f"score of output {output}; rounding makes up to {allowed:.0e}. {trial.cause}"
+                )
+    return scores
+
+
+def score_trials(predictor: Predictor, given: Pictures) -> Scores:
+    """Score pictures (N, H, W, C) in batches that suit the predictor: (N, K)."""
+    batch = physical_batch(predictor.input_shape, predictor.device)
+    return np.concatenate([predictor(given[part]) for part in _cut(range(len(given)), batch)])
+
+
+def apart(one: Scores, other: Scores) -> Scores:
+    """Absolute differences; 0 where neither is finite, and infinite where one is."""
+    both = np.isfinite(one) & np.isfinite(other)
+    neither = ~np.isfinite(one) & ~np.isfinite(other)
+    with np.errstate(invalid="ignore"):
+        return np.where(both, np.abs(one - other), np.where(neither, 0, np.inf))
+
+
+def _trials(
+    count: int, first: Sequence[Sequence[int]], batch: int, *, at_random: bool
+) -> Iterator[Trial]:
+    places = list(range(count))
+    full = [np.resize(places, batch).tolist()]
+    for _ in range(TIMES_AT_RANDOM if at_random else TIMES):
+        yield Trial("scored once more", BY_CHANCE, first, same_size=True)
+    mixed = sorted(places, key=lambda place: (place % 3, -place))
+    yield Trial("in another order", BY_BATCH, _cut(mixed, batch), same_size=True)
+    yield Trial("alone or beside others", BY_BATCH, [[place] for place in places], same_size=False)
+    yield Trial(f"in a batch of {batch}", BY_BATCH, full, same_size=False)
+
+
+def _cut(order: Sequence[int], batch: int) -> list[list[int]]:
+    """Cut an order of pictures into equal batches of at most so many."""
+    parts = -(-len(order) // batch)
+    return [part.tolist() for part in np.array_split(np.asarray(order), parts)]
+
+
+def _check_finite(scores: Scores, names: Sequence[str]) -> None:
+    """Refuse a model with NaN or infinity for other pictures than those of one colour."""
+    for name, row in zip(names, scores, strict=True):
+        count = int((~np.isfinite(row)).sum())
+        if count and name not in OF_ONE_COLOUR:
+            raise ModelUnavailable(
+                f"{count} of its {len(row)} scores are NaN or infinite; tried was: {name}"
+            )

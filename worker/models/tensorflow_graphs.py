@@ -1,0 +1,212 @@
+"""What the graph of a SavedModel's signature computes: its digest without names, and its type.
+
+TensorFlow numbers nodes and functions when it saves and when it loads. So a node is known by what
+it does and by what it is fed, a function by its outputs, as in a Merkle tree: what leads to no
+output does not count.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.schemas.fingerprint import digest_of_json
+
+Signature = Any  # a ConcreteFunction; TensorFlow has no complete types
+Graph = Any  # a GraphDef
+Node = Any  # a NodeDef of it
+Known = dict[str, str]  # digests of nodes by their names
+
+# Of a node: where and how fast it runs; so does all that begins with "_", names included
+NOT_COMPUTING = {"config", "config_proto", "executor_type", "container", "debug_name"}
+MANTISSA = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}  # bits; float8: fewer
+MOVING = {  # operations that hand numbers on as they are
+    *("Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "Shape", "Transpose", "Pack"),
+    *("StopGradient", "EnsureShape", "StridedSlice", "Slice", "ConcatV2", "Tile", "Unpack"),
+    *("Pad", "PadV2", "MirrorPad", "Fill", "BroadcastTo", "GatherV2", "PreventGradient"),
+}
+
+
+def graph_architecture(signature: Signature, folder: Path) -> str:
+    """The digest of a signature with one input and one output, loaded from the folder.
+
+    Where its graph has loops of TensorFlow 1, or uses tables, it is that of the whole folder.
+    """
+    variables = {id(each.handle): place for place, each in enumerate(signature.variables)}
+    try:
+        inputs = _inputs(signature, variables)
+        graph = signature.graph.as_graph_def()
+        known = _Functions(graph.library.function).digests(
+            graph.node, {name: digest_of_json(kind) for name, kind in inputs.items()}
+        )
+    except (CycleError, _Unknown):
+        return _folder_digest(folder)
+    [output] = signature.outputs
+    name, _, place = output.name.partition(":")
+    return digest_of_json([known[name], place])
+
+
+def graph_dtype(signature: Signature) -> str:
+    """The least precise type of floats that its operations compute in; without any, float32."""
+    import tensorflow as tf
+
+    types = {
+        tf.as_dtype(node.attr["T"].type)
+        for node in _nodes(signature.graph.as_graph_def())
+        if _computes(node)
+    }
+    return least_precise(each.name for each in types if each.is_floating)
+
+
+def draws_at_random(graph: Graph) -> bool:
+    """Whether an operation of a GraphDef draws random numbers, if only while a model is trained."""
+    kinds = ("Random", "Multinomial", "TruncatedNormal", "Stateful", "Rng")
+    calls = ("StatefulPartitionedCall",)
+    return any(
+        node.op not in calls and any(kind in node.op for kind in kinds) for node in _nodes(graph)
+    )
+
+
+def least_precise(dtypes: Iterable[str]) -> str:
+    """Of names of types of floats, the one with the shortest mantissa; of none, float32."""
+    return min(dtypes, key=lambda name: MANTISSA.get(name, 0), default="float32")
+
+
+class _Unknown(Exception):  # noqa: N818
+    """The graph depends on something that is no number: such as a table."""
+
+
+def _inputs(signature: Signature, variables: Mapping[int, int]) -> dict[str, Any]:
+    """What each placeholder of the graph stands for. Raises _Unknown."""
+    import tensorflow as tf
+
+    captured = list(signature.captured_inputs)
+    inputs = list(signature.inputs)
+    given = len(inputs) - len(captured)
+    kinds: dict[str, Any] = {
+        tensor.op.name: ["input", place, tensor.dtype.name, str(tensor.shape)]
+        for place, tensor in enumerate(inputs[:given])
+    }
+    for tensor, value in zip(inputs[given:], captured, strict=True):
+        if id(value) in variables:
+            kinds[tensor.op.name] = ["variable", variables[id(value)]]
+        elif value.dtype in (tf.resource, tf.variant):
+            raise _Unknown
+        else:
+            kinds[tensor.op.name] = ["constant", _array_digest(value.numpy())]
+    return kinds
+
+
+class _Functions:
+    """The library of a graph: the digest of each function, made when it is first asked for."""
+
+    def __init__(self, functions: Sequence[Any]) -> None:
+        self._functions = {each.signature.name: each for each in functions}
+        self._known: dict[str, str | None] = {}  # None: being made
+
+    def digest(self, name: str) -> str:
+        """Raises CycleError, _Unknown."""
+        if name not in self._functions:
+            raise _Unknown
+        if name not in self._known:
+            self._known[name] = None
+            self._known[name] = self._make(self._functions[name])
+        if (known := self._known[name]) is None:
+            raise CycleError(f"{name} calls itself")
+        return known
+
+    def _make(self, function: Any) -> str:
+        arguments = {
+            each.name: digest_of_json(["argument", place, each.type])
+            for place, each in enumerate(function.signature.input_arg)
+        }
+        known = self.digests(function.node_def, arguments)
+        outputs = [function.ret[each.name] for each in function.signature.output_arg]
+        effects = sorted(known[name] for name in function.control_ret.values())
+        return digest_of_json([[_fed(output, known) for output in outputs], effects])
+
+    def digests(self, nodes: Sequence[Node], given: Known) -> Known:
+        """Of each node by its name; given: those of what the nodes are fed from outside."""
+        by_name = {node.name: node for node in nodes}
+        feeds = {
+            name: [source for each in node.input if (source := _source(each)) in by_name]
+            for name, node in by_name.items()
+        }
+        known = dict(given)
+        for name in TopologicalSorter(feeds).static_order():
+            if name not in given:
+                known[name] = self._node(by_name[name], known)
+        return known
+
+    def _node(self, node: Node, known: Known) -> str:
+        attributes = {
+            name: _attribute(value, self.digest)
+            for name, value in node.attr.items()
+            if name not in NOT_COMPUTING and not name.startswith("_")
+        }
+        fed = [_fed(each, known) for each in node.input if not each.startswith("^")]
+        after = sorted(known[_source(each)] for each in node.input if each.startswith("^"))
+        return digest_of_json([node.op, attributes, fed, after])
+
+
+def _source(text: str) -> str:
+    """The name of the node in "^name", "name", "name:1" or "name:output:1"."""
+    return text.removeprefix("^").partition(":")[0]
+
+
+def _fed(text: str, known: Known) -> list[str]:
+    """Which node it is and which of its outputs; a bare name is the first."""
+    return [known[_source(text)], text.partition(":")[2] or "0"]
+
+
+def _attribute(value: Any, function: Callable[[str], str]) -> Any:
+    import tensorflow as tf
+
+    kind = value.WhichOneof("value")
+    if kind == "func":
+        return _called(value.func, function)
+    if kind == "list" and value.list.func:
+        return [_called(each, function) for each in value.list.func]
+    if kind == "tensor":
+        return _array_digest(tf.make_ndarray(value.tensor))
+    return value.SerializeToString(deterministic=True).hex()
+
+
+def _called(func: Any, function: Callable[[str], str]) -> Any:
+    """A function called by name, with its digest, and its attributes."""
+    attributes = {name: _attribute(each, function) for name, each in func.attr.items()}
+    return [function(func.name) if func.name else "", attributes]
+
+
+def _array_digest(array: Any) -> str:
+    array = np.asarray(array)
+    content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+    described = f"{array.shape} {array.dtype.name}\n".encode()
+    return hashlib.sha256(described + content).hexdigest()
+
+
+def _folder_digest(folder: Path) -> str:
+    """Of every file but TensorFlow's own fingerprint, which is new whenever it saves."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest_of_json(
+        [
+            [str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
+            for path in files
+            if path.name != "fingerprint.pb"
+        ]
+    )
+
+
+def _nodes(graph: Graph) -> Iterator[Node]:
+    """Those of the graph and of all its functions."""
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
+
+
+def _computes(node: Node) -> bool:
+    """Whether it has one type, as arithmetic has, and does not merely hand numbers on."""
+    return node.attr["T"].WhichOneof("value") == "type" and node.op not in MOVING

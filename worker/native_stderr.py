@@ -1,0 +1,54 @@
+"""What native libraries write to stderr, as log lines: TensorFlow's cannot be silenced or directed.
+
+A process of its own relays them, so that the last words before a crash do not go with the worker.
+"""
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import structlog
+
+from service.infra.logging import configure_logs
+
+_LEVELS = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
+_GLOG = re.compile(r"([IWEF])\d{4} ")  # as in `E0000 00:00:1.2 12 file.cc:52] what went wrong`
+
+log = structlog.get_logger("worker.native_stderr")  # not __main__
+
+
+def relay_native_lines() -> "subprocess.Popen[bytes]":
+    """Lead file descriptor 2 to a relay; Python's own stderr stays what it was."""
+    kept = os.dup(2)
+    relay = subprocess.Popen(
+        [sys.executable, "-m", "worker.native_stderr"],
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # a signal to the worker's group is not for it
+    )
+    assert relay.stdin  # noqa: S101 - as asked for
+    os.dup2(relay.stdin.fileno(), 2)
+    relay.stdin.close()
+    sys.stderr = os.fdopen(kept, "w", buffering=1)
+    return relay
+
+
+def main() -> None:
+    """Relay until the worker is gone."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logs(level="INFO", as_json=True)
+    for line in sys.stdin.buffer:
+        if text := line.decode(errors="replace").strip():
+            log.log(_level_of(text), "native library", said=text)
+
+
+def _level_of(text: str) -> int:
+    known = _GLOG.match(text)
+    return _LEVELS[known[1]] if known else logging.INFO
+
+
+if __name__ == "__main__":
+    main()
