@@ -14,14 +14,14 @@ import numpy as np
 from benchmarks.cases import CASES, Case
 from benchmarks.contenders import CONTENDERS, DRAWS_ORDERS_AS_WE_DO
 from benchmarks.process import Child, Measurement
-from worker.engine.scoring.cpu_count import CORES
+from worker.engine.scoring.cpu_count import CPU_COUNT
 
 Results = dict[str, list[Measurement]]
 
 
 def main() -> None:
     options = _options()
-    print(f"{CORES} cores; medians of {options.repeats}; shap {version('shap')}")
+    print(f"{CPU_COUNT} cores; medians of {options.repeats}; shap {version('shap')}")
     for case in CASES:
         if case.name in options.cases:
             measure = _measure_cold if case.cold else _measure_warm
@@ -99,7 +99,7 @@ def _print_ratios(results: Results) -> None:
     if "ours" not in results:
         return
     wall, cpu = _median(results["ours"], "wall_s"), _median(results["ours"], "cpu_s")
-    print(f"  ours: wall {wall * CORES / cpu:.2f} x CPU seconds / cores")
+    print(f"  ours: wall {wall * CPU_COUNT / cpu:.2f} x CPU seconds / cores")
     for name in results:
         if name == "ours":
             continue

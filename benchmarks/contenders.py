@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.cases import BATCH_SIZE, OUTPUTS, SEGMENTS, Case, Subject
 from worker.engine.arrays import Pictures
 from worker.engine.game.coalitions import CHUNK, Shape
-from worker.engine.scoring.batch_size import next_span, physical_batch
+from worker.engine.scoring.batch_size import device_batch_size, next_span
 
 if TYPE_CHECKING:
     from worker.engine.predictor import Predictor
@@ -201,7 +201,7 @@ def forward(case: Case, subject: Subject) -> Run:
         lambda pictures: subject.model(subject.preprocess(pictures)),
         input_signature=[tf.TensorSpec((None, *subject.picture.shape), tf.float32)],
     )
-    largest = physical_batch(subject.picture.shape, "cpu") + 1
+    largest = device_batch_size(subject.picture.shape, "cpu") + 1
     pictures = np.broadcast_to(subject.picture, (largest, *subject.picture.shape)).copy()
 
     def run(max_evals: int) -> None:
@@ -213,7 +213,7 @@ def forward(case: Case, subject: Subject) -> Run:
 
 def _batches(case: Case, max_evals: int, subject: Subject) -> Iterator[int]:
     """Give the sizes of the batches in which the engine sends `max_evals` pictures to the model."""
-    physical = physical_batch(subject.picture.shape, "cpu")
+    physical = device_batch_size(subject.picture.shape, "cpu")
     asked_at_a_time = BATCH_SIZE if case.method == "partition" else CHUNK
     yield from (1, 1)
     for start in range(2, max_evals, asked_at_a_time):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.engine.arrays import Pictures
-from worker.engine.scoring.cpu_count import CORES
+from worker.engine.scoring.cpu_count import CPU_COUNT
 from worker.engine.scoring.precision import soft_pictures
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main() -> None:
         sys.exit(
             "JAX sees no GPU here: install 'jax[cuda12]' beside an NVIDIA driver, or try --cpu"
         )
-    print(f"{device.device_kind}, {CORES} cores; ResNet50 at 224 x 224; medians")
+    print(f"{device.device_kind}, {CPU_COUNT} cores; ResNet50 at 224 x 224; medians")
     for precision, predictor in _predictors(options.precisions).items():
         _measure(precision, predictor, options.evaluations, options.pictures)
 
@@ -115,7 +115,7 @@ def _explain(
 ) -> str:
     """A line: rate, seconds, share of the bare rate, and of the host's time spent inpainting."""
     from worker.adapters.engine_request import read_masker
-    from worker.engine.explanation import Explanation
+    from worker.engine.explanation import ExplanationRun
     from worker.engine.request import Request
     from worker.engine.scoring.driver import evaluate_all
 
@@ -123,13 +123,13 @@ def _explain(
     masking: list[float] = []
 
     def run() -> None:
-        together = [Explanation(predictor, picture, request) for picture in pictures]
+        together = [ExplanationRun(predictor, picture, request) for picture in pictures]
         list(evaluate_all(together, predictor))
         masking.append(sum(each.timings.mask_s for each in together))
 
     seconds = _seconds(run)
     rate = evaluations * len(pictures) / seconds
-    share = masking[-1] / seconds / CORES
+    share = masking[-1] / seconds / CPU_COUNT
     return f"{rate:>19.0f}{seconds:>19.2f}{rate / bare:>18.0%} {share:>18.0%}"
 
 

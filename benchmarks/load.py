@@ -20,14 +20,14 @@ from statistics import median, quantiles
 from benchmarks.http_clients import Connection, follow, poll_often
 from benchmarks.set_without_models import LoadSet, load_set, workers
 from service.infra.artifact_store import attributions_key, open_store
-from service.infra.artifacts import Artefact, Artefacts, Section
+from service.infra.artifacts import Artifact, ArtifactSection, AttemptArtifacts
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from service.jobs.redis_keys import new_id
 from service.schemas.documents import Status
 from tests.encoded import encoded, noise
 from tests.tiny import ORDER, OUTCOME
-from worker.engine.scoring.cpu_count import CORES
+from worker.engine.scoring.cpu_count import CPU_COUNT
 
 POLLERS, STREAMS = 1000, 200
 
@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown parts {sorted(unknown)}; there are {', '.join(PARTS)}")
-    print(f"{CORES} cores, load {os.getloadavg()[0]:.1f}; best of {options.rounds} rounds")
+    print(f"{CPU_COUNT} cores, load {os.getloadavg()[0]:.1f}; best of {options.rounds} rounds")
     for part in options.parts:
         with load_set(cores={0}) as subject:
             PARTS[part](subject, options)
@@ -86,8 +86,8 @@ async def _cache(subject: LoadSet, photo: bytes, rounds: int) -> None:
     store = open_store(subject.settings.store_url)
     content = os.urandom(1_000_000)
     store.put(attributions_key(id_, attempt), content)
-    stored = Artefacts(
-        shape=(1, 1, 1, 1), attributions=Artefact.of(content), blocks=Section.at(0, content)
+    stored = AttemptArtifacts(
+        shape=(1, 1, 1, 1), attributions=Artifact.of(content), blocks=ArtifactSection.at(0, content)
     )
     subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME, artefacts=stored)
     times = []
@@ -167,7 +167,9 @@ def _move_on(subject: LoadSet, running: list[tuple[str, str]], end: float) -> No
     evaluations = 0
     while time.perf_counter() < end:
         evaluations += 1
-        subject.ledger.tick(*(Heartbeat(*each, Count(evaluations, 1000)) for each in running))
+        subject.ledger.heartbeat(
+            *(Heartbeat(*each, ProgressCount(evaluations, 1000)) for each in running)
+        )
         time.sleep(0.2)
 
 

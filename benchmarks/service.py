@@ -20,7 +20,7 @@ from benchmarks.cases import Case, load
 from benchmarks.contenders import ours
 from service import render
 from service.client import Client
-from service.embedded.launcher import Door, local_set
+from service.embedded.launcher import ListenAddress, local_set
 from service.schemas.documents import Explanation
 from service.schemas.requests import ExplanationSettings, Outputs
 from tests.encoded import encoded
@@ -39,7 +39,10 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         began = perf_counter()
-        with local_set(Path(folder), Door("127.0.0.1", 0, None), lambda _: None) as (url, _):
+        with local_set(Path(folder), ListenAddress("127.0.0.1", 0, None), lambda _: None) as (
+            url,
+            _,
+        ):
             print(f"start of Redis, worker and API until ready: {perf_counter() - began:.1f} s")
             print(f"  the worker, in seconds: {_phases(Path(folder) / 'logs' / 'worker.log')}")
             with Client(url, timeout=60) as client:

@@ -17,7 +17,7 @@ import redis
 
 from service.embedded.redis_server import find_server, server_command
 from service.infra.artifact_store import open_store
-from service.infra.logging import configure_logs
+from service.infra.logging import configure_logging
 from service.infra.settings import Settings
 from service.jobs.redis_connections import connect
 from service.jobs.rq_adapter import Job
@@ -28,7 +28,7 @@ from tests.ledger import Ledger
 from tests.tiny import card
 from worker.housekeeping import Housekeeping
 from worker.rq_worker import ModelWorker
-from worker.task import Ended, Ending, Task
+from worker.task import FinishedTask, Task, TaskResult
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def workers(count: int, settings: Settings, *, nap_s: float) -> Iterator[None]:
 
 
 def _serve(name: str, settings: Settings, nap_s: float) -> None:
-    configure_logs(level="ERROR", as_json=True)
+    configure_logging(level="ERROR", as_json=True)
     connection = connect(settings.redis_url)
     ledger, store = Ledger.of(connection, settings), open_store(settings.store_url)
     housekeeping = Housekeeping(name, connection, ledger, store, settings, list)
@@ -92,10 +92,10 @@ def _serve(name: str, settings: Settings, nap_s: float) -> None:
     housekeeping.stop()
 
 
-def _nap(seconds: float, tasks: Sequence[Task]) -> Iterator[Ended]:
+def _nap(seconds: float, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
     for task in tasks:
         time.sleep(seconds)
-        yield task, Ending(Status.SUCCEEDED)
+        yield task, TaskResult(Status.SUCCEEDED)
 
 
 def environment(settings: Settings) -> dict[str, str]:

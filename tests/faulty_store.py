@@ -12,7 +12,7 @@ SILENT = "accepts, and never answers"
 HALF = "sends half an answer, and no more"
 
 
-class IllStore:
+class FaultyStore:
     """`ill` may be changed at any time; `requests` are the first lines of those received."""
 
     def __init__(self, ill: tuple[int, bytes] | str) -> None:
@@ -68,8 +68,8 @@ class IllStore:
 
 
 @contextmanager
-def ill_store(ill: tuple[int, bytes] | str) -> Iterator[IllStore]:
-    store = IllStore(ill)
+def faulty_store(ill: tuple[int, bytes] | str) -> Iterator[FaultyStore]:
+    store = FaultyStore(ill)
     serving = threading.Thread(target=store.serve, daemon=True)
     serving.start()
     try:

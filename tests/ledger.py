@@ -5,7 +5,7 @@ from typing import Self
 import redis
 
 from service.infra.settings import Settings
-from service.jobs.admission_limits import UNLIMITED, Caps
+from service.jobs.admission_limits import UNLIMITED, AdmissionLimits
 from service.jobs.leases import Leases
 from service.jobs.maintenance import Maintenance
 from service.jobs.submissions import Submissions
@@ -21,7 +21,7 @@ class Ledger(Submissions, Leases, Maintenance):
         queue: str,
         lease_s: int,
         retention_s: int,
-        caps: Caps = UNLIMITED,
+        caps: AdmissionLimits = UNLIMITED,
         interactive_share: int = 4,
     ) -> None:
         Submissions.__init__(
@@ -44,6 +44,6 @@ class Ledger(Submissions, Leases, Maintenance):
             queue=settings.queue,
             lease_s=settings.lease_s,
             retention_s=settings.retention_s,
-            caps=Caps.of(settings),
+            caps=AdmissionLimits.of(settings),
             interactive_share=settings.interactive_share,
         )

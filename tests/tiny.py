@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.jobs.records import Order
+from service.jobs.records import JobSpec
 from service.schemas.documents import ImageInfo
 from service.schemas.fingerprint import ModelParts, ModelRef, fingerprint_of
 from service.schemas.models import ModelCard, ModelStatus
@@ -45,7 +45,7 @@ def card(**differing: Any) -> ModelCard:
     return ModelCard.model_validate(dict.fromkeys(ModelCard.model_fields) | known | differing)
 
 
-ORDER = Order(
+ORDER = JobSpec(
     settings=ResolvedSettings(
         model="tiny",
         fit="crop",

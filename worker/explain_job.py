@@ -12,7 +12,7 @@ import structlog
 
 from service.images.decoding import Picture, PictureError, decode_picture
 from service.images.label_maps import LabelMapError, decode_label_map
-from service.images.model_view import View
+from service.images.model_view import ModelView
 from service.infra.artifact_store import (
     Store,
     StoreError,
@@ -21,10 +21,10 @@ from service.infra.artifact_store import (
     image_key,
     label_map_key,
 )
-from service.infra.artifacts import Artefact, Artefacts, read_whole
+from service.infra.artifacts import Artifact, AttemptArtifacts, read_whole
 from service.infra.settings import Settings
-from service.infra.tracing import Traces
-from service.jobs.leases import Work
+from service.infra.tracing import Tracer
+from service.jobs.leases import ModelUsage
 from service.jobs.result_size import count_numbers
 from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef, model_ref
@@ -35,27 +35,27 @@ from worker.adapters.engine_request import engine_request
 from worker.adapters.model_input import fit_labels, fit_picture
 from worker.adapters.results import make_outcome, pack_attributions, pack_curves
 from worker.adapters.warnings import (
-    of_crop,
-    of_curves,
-    of_hidden_nan,
-    of_outputs,
+    crop_warnings,
+    curve_warnings,
+    hidden_nan_warnings,
     of_picture,
-    of_precision,
-    of_run,
+    output_warnings,
+    precision_warnings,
+    run_warnings,
 )
 from worker.engine.arrays import Labels, Pictures
 from worker.engine.control import Interruption
 from worker.engine.errors import EngineError, PredictorError, RequestError, ScoresError
-from worker.engine.explanation import Explained, Explanation
+from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.game.coalitions import Shape
-from worker.engine.masking.padding import Place
+from worker.engine.masking.padding import PictureOffset
 from worker.engine.scoring import run
 from worker.engine.scoring.driver import evaluate_all
 from worker.interruptions import Canceled
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.loading import LoadedModel
 from worker.models.registry import Registry
-from worker.task import Ended, Ending, Task, failed, failed_unexpectedly
+from worker.task import FinishedTask, Task, TaskResult, failed, failed_unexpectedly
 
 T = TypeVar("T")
 
@@ -70,8 +70,8 @@ class Prepared:
     model: LoadedModel
     used: ModelRef  # the model by what the explanation makes of it
     pixels: Pictures  # (H, W, C) float32 in 0..255
-    view: View
-    explanation: Explanation
+    view: ModelView
+    explanation: ExplanationRun
     doubts: list[ResultWarning]  # of the upload
     numbers: int  # held of it
     seconds: float
@@ -81,19 +81,19 @@ class Explainer:
     """Computes explanations with the models of one process."""
 
     def __init__(
-        self, registry: Registry, store: Store, settings: Settings, traces: Traces
+        self, registry: Registry, store: Store, settings: Settings, tracer: Tracer
     ) -> None:
         self._registry = registry
         self._store = store
         self._settings = settings
-        self._traces = traces
+        self._traces = tracer
 
-    def explain(self, tasks: Sequence[Task]) -> Iterator[Ended]:
+    def explain(self, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
         """Compute explanations, those of one model side by side; give each as it ends.
 
         A batch has one model, but Redis may tell otherwise: no picture goes to another's.
         """
-        groups: dict[int, dict[Explanation, Prepared]] = {}  # by predictor
+        groups: dict[int, dict[ExplanationRun, Prepared]] = {}  # by predictor
         for task in tasks:
             prepared = _attempt(task, partial(self._prepare, task))
             if isinstance(prepared, Prepared):
@@ -105,7 +105,7 @@ class Explainer:
             for portion in _portions(group, self._settings.max_values):
                 yield from self._compute(portion)
 
-    def _prepare(self, task: Task) -> Prepared | Ending:
+    def _prepare(self, task: Task) -> Prepared | TaskResult:
         began = time.perf_counter()
         task.control.check()
         order, id_ = task.state.order, task.state.id
@@ -132,8 +132,8 @@ class Explainer:
             pixels, view, labels = self._fit(shape, fit, picture, label_map)
             del picture  # it may be large
             request = engine_request(order.settings, model.labels, labels)
-            place = Place(view.placement.top, view.placement.left) if fit == "pad" else None
-            explanation = Explanation(
+            place = PictureOffset(view.placement.top, view.placement.left) if fit == "pad" else None
+            explanation = ExplanationRun(
                 model.predictor, pixels, request, place=place, control=task.control
             )
         numbers = count_numbers(order.settings, shape, explanation.player_count)
@@ -149,7 +149,7 @@ class Explainer:
 
     def _fit(
         self, shape: Shape, fit: Fit, picture: Picture, label_map: bytes | None
-    ) -> tuple[Pictures, View, Labels | None]:
+    ) -> tuple[Pictures, ModelView, Labels | None]:
         """What was uploaded, brought to the model's input: see `fit_picture` and `fit_labels`."""
         pixels, view = fit_picture(picture.pixels, shape, fit=fit)
         if label_map is None:
@@ -163,10 +163,10 @@ class Explainer:
 
     def _fetch(self, key: str, sent: ImageInfo | LabelMapInfo) -> bytes:
         """What was uploaded, compared with what was received."""
-        recorded = Artefact(size=sent.bytes, sha256=sent.sha256)
+        recorded = Artifact(size=sent.bytes, sha256=sent.sha256)
         return read_whole(self._store, key, recorded)
 
-    def _compute(self, ready: dict[Explanation, Prepared]) -> Iterator[Ended]:
+    def _compute(self, ready: dict[ExplanationRun, Prepared]) -> Iterator[FinishedTask]:
         """Compute what is ready; what has ended is taken out, for its arrays may be large."""
         predictor = next(iter(ready.values())).model.predictor
         threads = self._settings.threads or None
@@ -179,15 +179,15 @@ class Explainer:
             conclude = partial(self._conclude, prepared, ending, engine_s)
             yield prepared.task, _attempt(prepared.task, conclude)
 
-    def _record_engine(self, task: Task, ending: run.Ending, since: int) -> None:
-        reason = None if isinstance(ending, Explained) else type(ending).__name__
+    def _record_engine(self, task: Task, ending: run.RunResult, since: int) -> None:
+        reason = None if isinstance(ending, ExplanationResult) else type(ending).__name__
         self._traces.record("engine", task.traceparent, task.marks, since=since, failed=reason)
 
-    def _conclude(self, prepared: Prepared, ending: run.Ending, engine_s: float) -> Ending:
+    def _conclude(self, prepared: Prepared, ending: run.RunResult, engine_s: float) -> TaskResult:
         """Keep what was found, all of it or what there is at a cancel; other ends go through."""
         so_far = prepared.explanation.snapshot() if isinstance(ending, Canceled) else None
         explained = so_far or ending
-        if not isinstance(explained, Explained):
+        if not isinstance(explained, ExplanationResult):
             raise explained
         with self._span("store", prepared.task):
             store_s, artefacts = self._keep(prepared, explained)
@@ -201,9 +201,11 @@ class Explainer:
             timings=_timings(prepared, explained, engine_s, store_s),
             warnings=_warnings(prepared, explained, partial=so_far is not None),
         )
-        return Ending(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artefacts)
+        return TaskResult(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artefacts)
 
-    def _keep(self, prepared: Prepared, explained: Explained) -> tuple[float, Artefacts]:
+    def _keep(
+        self, prepared: Prepared, explained: ExplanationResult
+    ) -> tuple[float, AttemptArtifacts]:
         """Store arrays and curves; the seconds it took, and what was stored."""
         began = time.perf_counter()
         explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
@@ -217,12 +219,14 @@ class Explainer:
             content = pack_curves(explained, labels)
             curves = self._put(faithfulness_key(explanation_id, attempt), content)
         shape = (*prepared.pixels.shape, len(explained.outputs))
-        artefacts = Artefacts(shape=shape, attributions=stored, blocks=blocks, faithfulness=curves)
+        artefacts = AttemptArtifacts(
+            shape=shape, attributions=stored, blocks=blocks, faithfulness=curves
+        )
         return time.perf_counter() - began, artefacts
 
-    def _put(self, key: str, content: bytes) -> Artefact:
+    def _put(self, key: str, content: bytes) -> Artifact:
         self._store.put(key, content)
-        return Artefact.of(content)
+        return Artifact.of(content)
 
 
 def _differing(accepted: ModelRef, used: ModelRef) -> str:
@@ -232,11 +236,11 @@ def _differing(accepted: ModelRef, used: ModelRef) -> str:
 
 
 def _portions(
-    group: dict[Explanation, Prepared], most: int
-) -> Iterator[dict[Explanation, Prepared]]:
+    group: dict[ExplanationRun, Prepared], most: int
+) -> Iterator[dict[ExplanationRun, Prepared]]:
     """Take out of the group, in its order, as many at a time as hold `most` numbers together."""
     while group:
-        portion: dict[Explanation, Prepared] = {}
+        portion: dict[ExplanationRun, Prepared] = {}
         held = 0
         while group and (not portion or held + next(iter(group.values())).numbers <= most):
             explanation, prepared = next(iter(group.items()))
@@ -246,14 +250,14 @@ def _portions(
         yield portion
 
 
-def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
+def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interruption:
     """Do it for a task: what it gives, or how the task ends where it fails as may be expected."""
     with structlog.contextvars.bound_contextvars(**task.marks):
         try:
             return action()
         except Interruption as interruption:
             return interruption
-        except ModelUnavailable as error:
+        except ModelUnavailableError as error:
             return failed(ErrorCode.MODEL_UNAVAILABLE, str(error))
         except PictureError as error:
             return failed(ErrorCode.INVALID_IMAGE, str(error))
@@ -273,16 +277,18 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | Ending | Interruption:
             return failed_unexpectedly(error)
 
 
-def _warnings(prepared: Prepared, explained: Explained, *, partial: bool) -> list[ResultWarning]:
+def _warnings(
+    prepared: Prepared, explained: ExplanationResult, *, partial: bool
+) -> list[ResultWarning]:
     order, count = prepared.task.state.order, prepared.task.control.count
     return [
-        *of_run(explained, stopped_at=count if partial else None),
-        *of_outputs(explained, prepared.model.labels),
-        *of_curves(explained, prepared.model.labels),
-        *of_precision(prepared.model.card),
-        *of_hidden_nan(prepared.model, prepared.explanation, explained),
+        *run_warnings(explained, stopped_at=count if partial else None),
+        *output_warnings(explained, prepared.model.labels),
+        *curve_warnings(explained, prepared.model.labels),
+        *precision_warnings(prepared.model.card),
+        *hidden_nan_warnings(prepared.model, prepared.explanation, explained),
         *prepared.doubts,
-        *(of_crop(prepared.view.crop, order.image) if order else []),
+        *(crop_warnings(prepared.view.crop, order.image) if order else []),
     ]
 
 
@@ -296,7 +302,9 @@ def _runtime(model: LoadedModel) -> Runtime:
     )
 
 
-def _timings(prepared: Prepared, explained: Explained, engine_s: float, store_s: float) -> Timings:
+def _timings(
+    prepared: Prepared, explained: ExplanationResult, engine_s: float, store_s: float
+) -> Timings:
     state = prepared.task.state
     return Timings(
         queued_s=round(max(0.0, (state.started_at or 0.0) - state.created_at), 4),
@@ -308,9 +316,9 @@ def _timings(prepared: Prepared, explained: Explained, engine_s: float, store_s:
     )
 
 
-def _work(explanation: Explanation) -> Work:
+def _work(explanation: ExplanationRun) -> ModelUsage:
     spent = explanation.timings
-    return Work(
+    return ModelUsage(
         evaluations=spent.evaluations,
         batches=spent.batches,
         slots=spent.slots,

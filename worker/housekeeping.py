@@ -15,11 +15,11 @@ from service.infra.artifact_store import Store
 from service.infra.settings import Settings
 from service.jobs.maintenance import Maintenance
 from service.jobs.orphan_sweep import OrphanSweep
-from service.jobs.redis_errors import outage
+from service.jobs.redis_errors import outage_reason
 from service.jobs.rq_adapter import Queue
-from service.jobs.store_identity import Identity
+from service.jobs.store_identity import StoreIdentity
 from service.jobs.sweep import sweep_due
-from service.jobs.worker_registry import announce, withdraw
+from service.jobs.worker_registry import announce, deregister
 from service.schemas.models import ModelCard, ModelStatus
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ class Housekeeping:
         self._store = store
         self._settings = settings
         self._cards = cards
-        self.identity = Identity(connection, store)
+        self.identity = StoreIdentity(connection, store)
         self._reap_from = 0.0  # time.monotonic()
         self._orphans = OrphanSweep(connection, store, self.identity, settings)
         self._woken, self._ended = threading.Event(), threading.Event()
@@ -82,7 +82,7 @@ class Housekeeping:
         self._thread.join()
         self._sweeper.join(timeout=1)  # it may wait for the store: the process ends without it
         try:
-            withdraw(self._redis, self._name)
+            deregister(self._redis, self._name)
         except redis.RedisError as error:
             log.warning("still on the list of workers", reason=type(error).__name__)
 
@@ -93,8 +93,8 @@ class Housekeeping:
             try:
                 self._do_chores()
             except redis.RedisError as error:
-                log.warning("chores put off", reason=outage(error) or type(error).__name__)
-                if outage(error):
+                log.warning("chores put off", reason=outage_reason(error) or type(error).__name__)
+                if outage_reason(error):
                     self._spare_the_living()
             self._woken.wait(self._settings.lease_s / 4)
             self._woken.clear()

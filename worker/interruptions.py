@@ -13,8 +13,8 @@ Interruption (worker.engine.control)
 import threading
 import time
 
-from service.jobs.leases import Work
-from service.jobs.records import Count
+from service.jobs.leases import ModelUsage
+from service.jobs.records import ProgressCount
 from worker.engine.control import Interruption
 
 
@@ -34,7 +34,7 @@ class DeadlineExceeded(Interruption):
     """It has run for longer than it may."""
 
 
-class Control:
+class JobControl:
     """One explanation's flag, deadline and progress. The engine's thread reads, others set.
 
     work: what the model did for it; set once that is known.
@@ -44,8 +44,8 @@ class Control:
         self.deadline = time.monotonic() + deadline_s
         self._began = time.monotonic()
         self._reason: type[Interruption] | None = None
-        self._count = Count(0, 0)
-        self.work: Work | None = None
+        self._count = ProgressCount(0, 0)
+        self.work: ModelUsage | None = None
         self._lock = threading.RLock()  # a signal handler may interrupt whoever holds it
 
     def interrupt(self, reason: type[Interruption]) -> None:
@@ -54,7 +54,7 @@ class Control:
             if self._reason is None or reason is LeaseLost:
                 self._reason = reason
 
-    def hasten(self, deadline_s: float) -> None:
+    def shorten_deadline(self, deadline_s: float) -> None:
         """Let it end within so many seconds from now, or sooner where it had to."""
         self.deadline = min(self.deadline, time.monotonic() + deadline_s)
 
@@ -67,10 +67,10 @@ class Control:
 
     def progress(self, done: int, planned: int) -> None:
         """Take note of how many evaluations are done; the lease thread publishes it."""
-        self._count = Count(done, planned, self._eta_s(done, planned))
+        self._count = ProgressCount(done, planned, self._eta_s(done, planned))
 
     @property
-    def count(self) -> Count:
+    def count(self) -> ProgressCount:
         return self._count
 
     def _eta_s(self, done: int, planned: int) -> float | None:

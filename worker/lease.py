@@ -10,14 +10,14 @@ from types import TracebackType
 import redis
 import structlog
 
-from service.jobs.leases import Fenced, Heartbeat, Leases, LeaseStatus
-from service.jobs.records import Count
+from service.jobs.leases import FencedError, Heartbeat, Leases, LeaseStatus
+from service.jobs.records import ProgressCount
 from service.jobs.redis_retry import OutageLog
 from service.schemas.documents import ErrorCode, Failure, Status
 from worker.interruptions import Canceled, LeaseLost
 from worker.task import Task
 
-TICK_S = 0.1  # how soon a cancel is heard
+HEARTBEAT_S = 0.1  # how soon a cancel is heard
 PROGRESS_S = 0.2  # how often progress is published
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class LeaseKeeper:
         self._held.pop(task, None)
 
     def _keep(self) -> None:
-        while not self._left.wait(TICK_S):
+        while not self._left.wait(HEARTBEAT_S):
             for task in self.held:
                 if time.monotonic() > task.control.deadline + self._grace_s:
                     self._end_process(task)
@@ -71,8 +71,10 @@ class LeaseKeeper:
                 self._outages.failed(error)
 
     def _renew(self, held: Sequence[tuple[Task, "ProgressThrottle"]]) -> None:
-        heartbeats = [Heartbeat(task.state.id, task.attempt, news.read()) for task, news in held]
-        statuses = self._leases.tick(*heartbeats) if heartbeats else []
+        heartbeats = [
+            Heartbeat(task.state.id, task.attempt, throttle.read()) for task, throttle in held
+        ]
+        statuses = self._leases.heartbeat(*heartbeats) if heartbeats else []
         for (task, _), status in zip(held, statuses, strict=True):
             if status is LeaseStatus.CANCEL:
                 task.control.interrupt(Canceled)
@@ -90,7 +92,7 @@ class LeaseKeeper:
         )
         try:
             self._leases.finish(task.state.id, task.attempt, Status.FAILED, error=failure)
-        except (Fenced, redis.RedisError) as error:
+        except (FencedError, redis.RedisError) as error:
             log.warning("the end was not recorded", reason=type(error).__name__, **task.marks)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -100,10 +102,10 @@ class ProgressThrottle:
 
     def __init__(self, task: Task) -> None:
         self._control = task.control
-        self._published = Count(0, 0)
+        self._published = ProgressCount(0, 0)
         self._published_at = 0.0
 
-    def read(self) -> Count | None:
+    def read(self) -> ProgressCount | None:
         """The count; None where it is the one published, or too soon after that one."""
         count, now = self._control.count, time.monotonic()
         if count == self._published or now - self._published_at < PROGRESS_S:

@@ -12,10 +12,10 @@ import redis
 import structlog
 
 from service.infra.artifact_store import Store, StoreError, open_store
-from service.infra.deadlines import Deadlines
-from service.infra.logging import configure_logs
-from service.infra.settings import BadSettings, Settings, TraceSettings, read_settings
-from service.infra.tracing import Traces, TracesUnavailable, open_traces
+from service.infra.deadlines import StoreDeadlines
+from service.infra.logging import configure_logging
+from service.infra.settings import Settings, SettingsError, TraceSettings, read_settings
+from service.infra.tracing import Tracer, TracingUnavailableError, open_tracer
 from service.jobs.leases import Leases
 from service.jobs.maintenance import Maintenance
 from service.jobs.redis_clock import log_offset, measure_offset
@@ -27,14 +27,14 @@ from worker.explain_job import Explainer
 from worker.housekeeping import Housekeeping, show_alive
 from worker.models.errors import RegistryError
 from worker.models.registry import Registry, read_registry
-from worker.native_stderr import relay_native_lines
+from worker.native_stderr import relay_native_stderr
 from worker.rq_worker import ModelWorker
-from worker.startup_timer import StartUp
+from worker.startup_timer import StartupTimer
 
-PATIENCE_S = 60
-CANNOT_START = (
-    BadSettings,
-    TracesUnavailable,
+REDIS_WAIT_S = 60
+START_ERRORS = (
+    SettingsError,
+    TracingUnavailableError,
     RegistryError,
     StoreError,
     ValueError,  # a URL that is none
@@ -48,32 +48,32 @@ log = structlog.get_logger(__name__)
 def main() -> int:
     """Serve until told to stop; 0 then, 1 where it could not begin."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
-    start_up = StartUp()
+    start_up = StartupTimer()
     try:
         settings = read_settings(Settings)
-    except BadSettings as error:  # how to log is among them
+    except SettingsError as error:  # how to log is among them
         sys.exit(f"shapshot: {error}")
-    _relay = relay_native_lines() if settings.log_json else None  # held, or Python complains
-    configure_logs(level=settings.log_level, as_json=settings.log_json)
+    _relay = relay_native_stderr() if settings.log_json else None  # held, or Python complains
+    configure_logging(level=settings.log_level, as_json=settings.log_json)
     try:
-        traces = open_traces(read_settings(TraceSettings), "shapshot-worker")
+        tracer = open_tracer(read_settings(TraceSettings), "shapshot-worker")
         registry = read_registry(settings.models, weights_cache=settings.weights_cache)
         os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
-        store = open_store(settings.store_url, Deadlines.of_worker(settings))
+        store = open_store(settings.store_url, StoreDeadlines.of_worker(settings))
         connection = connect(settings.redis_url)
         if settings.alive_file:  # where it cannot be touched, no thread shall be the first to know
             show_alive(settings.alive_file)
         compared = partial(measure_offset, connection)
         log_offset(
-            retry_while_down(compared, "waiting for Redis", pause_s=1, patience_s=PATIENCE_S)
+            retry_while_down(compared, "waiting for Redis", pause_s=1, patience_s=REDIS_WAIT_S)
         )
-        retry_while_down(store.check, "waiting for the store", pause_s=1, patience_s=PATIENCE_S)
-    except CANNOT_START as error:
+        retry_while_down(store.check, "waiting for the store", pause_s=1, patience_s=REDIS_WAIT_S)
+    except START_ERRORS as error:
         cause = error.cause if isinstance(error, StoreError) else str(error)
         log.error("the worker cannot start", reason=cause)
         return 1
     start_up.done("redis")
-    return serve(settings, registry, store, connection, start_up, traces)
+    return serve(settings, registry, store, connection, start_up, tracer)
 
 
 def serve(
@@ -81,8 +81,8 @@ def serve(
     registry: Registry,
     store: Store,
     connection: redis.Redis,
-    start_up: StartUp,
-    traces: Traces,
+    start_up: StartupTimer,
+    tracer: Tracer,
 ) -> int:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     maintenance = Maintenance.of(connection, settings)
@@ -94,14 +94,14 @@ def serve(
         load(registry.default, registry, housekeeping)
         start_up.done("default_model")
         Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()
-        Job.functions[EXPLAIN] = Explainer(registry, store, settings, traces).explain
+        Job.functions[EXPLAIN] = Explainer(registry, store, settings, tracer).explain
         log.info("ready", worker=name, queue=settings.queue, **start_up.seconds)
         leases = Leases.of(connection, settings)
         worker = ModelWorker(name, connection, leases, settings, housekeeping.identity)
         worker.work(logging_level="WARNING")
     finally:
         housekeeping.stop()
-        traces.close()
+        tracer.close()
     return 0
 
 

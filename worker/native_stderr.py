@@ -12,7 +12,7 @@ import sys
 
 import structlog
 
-from service.infra.logging import configure_logs
+from service.infra.logging import configure_logging
 
 _LEVELS = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
 _GLOG = re.compile(r"([IWEF])\d{4} ")  # as in `E0000 00:00:1.2 12 file.cc:52] what went wrong`
@@ -20,7 +20,7 @@ _GLOG = re.compile(r"([IWEF])\d{4} ")  # as in `E0000 00:00:1.2 12 file.cc:52] w
 log = structlog.get_logger("worker.native_stderr")  # not __main__
 
 
-def relay_native_lines() -> "subprocess.Popen[bytes]":
+def relay_native_stderr() -> "subprocess.Popen[bytes]":
     """Lead file descriptor 2 to a relay; Python's own stderr stays what it was."""
     kept = os.dup(2)
     relay = subprocess.Popen(
@@ -39,7 +39,7 @@ def main() -> None:
     """Relay until the worker is gone."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    configure_logs(level="INFO", as_json=True)
+    configure_logging(level="INFO", as_json=True)
     for line in sys.stdin.buffer:
         if text := line.decode(errors="replace").strip():
             log.log(_level_of(text), "native library", said=text)

@@ -11,20 +11,20 @@ import structlog
 
 from service.infra.artifact_store import StoreError
 from service.infra.settings import Settings
-from service.jobs.leases import Fenced, Leases
+from service.jobs.leases import FencedError, Leases
 from service.jobs.redis_retry import retry_while_down
 from service.jobs.rq_adapter import Worker
 from service.jobs.rq_job import only_argument
-from service.jobs.store_identity import Identity
+from service.jobs.store_identity import StoreIdentity
 from service.schemas.documents import ErrorCode, Failure, Status
 from worker.engine.control import Interruption
-from worker.interruptions import Control, DeadlineExceeded, Draining, LeaseLost
+from worker.interruptions import DeadlineExceeded, Draining, JobControl, LeaseLost
 from worker.lease import LeaseKeeper
-from worker.task import Ended, Ending, Explain, Task, failed, failed_unexpectedly
+from worker.task import Explain, FinishedTask, Task, TaskResult, failed, failed_unexpectedly
 
 T = TypeVar("T")
 
-PATIENCE_S = 120  # how long a result waits for Redis to come back
+RESULT_RETRY_S = 120  # how long a result waits for Redis to come back
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class ModelWorker(Worker):
         connection: redis.Redis,
         leases: Leases,
         settings: Settings,
-        identity: Identity,
+        identity: StoreIdentity,
     ) -> None:
         super().__init__(name, settings.queue, connection)
         self._leases = leases
@@ -57,7 +57,7 @@ class ModelWorker(Worker):
             return False
 
     def run_job(self, explain: Explain, job: rq.job.Job) -> None:
-        """Explain what a job asks for, and what waits of its batch. Raises RefusedJob."""
+        """Explain what a job asks for, and what waits of its batch. Raises RefusedJobError."""
         explanation_id = only_argument(job)
         self._tasks = []
         self._begin_all(explanation_id)
@@ -90,7 +90,7 @@ class ModelWorker(Worker):
         if not state:
             self._fail_unread(explanation_id, attempt)
             return None
-        control = Control(deadline_s=self._settings.deadline_s * (len(self._tasks) + 1))
+        control = JobControl(deadline_s=self._settings.deadline_s * (len(self._tasks) + 1))
         task = Task(state, attempt, control)
         self._tasks.append(task)
         log.info("explanation begun", **task.marks)
@@ -101,7 +101,7 @@ class ModelWorker(Worker):
     def _fail_unread(self, explanation_id: str, attempt: str) -> None:
         """End what has begun and cannot be read: whoever wrote it, it is not tried again."""
         error = Failure(code=ErrorCode.INTERNAL, detail="its record in Redis cannot be read")
-        with suppress(Fenced):
+        with suppress(FencedError):
             self._persist(
                 lambda: self._leases.finish(explanation_id, attempt, Status.FAILED, error=error)
             )
@@ -115,18 +115,18 @@ class ModelWorker(Worker):
                 self._conclude(task, ending)
                 kept.give_up(task)
                 for place, other in enumerate(kept.held, 1):
-                    other.control.hasten(place * self._settings.deadline_s)
+                    other.control.shorten_deadline(place * self._settings.deadline_s)
             for task in reversed(kept.held):  # the first comes to the very front
                 self._give_back(task)
 
-    def _conclude(self, task: Task, ending: Ending | Interruption) -> None:
+    def _conclude(self, task: Task, ending: TaskResult | Interruption) -> None:
         """Record how it ended."""
         with _owned(task):
             if isinstance(ending, LeaseLost):
                 raise ending
             self._finish(task, _ending_of(ending) if isinstance(ending, Interruption) else ending)
 
-    def _finish(self, task: Task, ending: Ending) -> None:
+    def _finish(self, task: Task, ending: TaskResult) -> None:
         count = task.control.count
         self._persist(
             lambda: self._leases.finish(
@@ -150,7 +150,7 @@ class ModelWorker(Worker):
 
     def _persist(self, write: Callable[[], T]) -> T:
         """Write to Redis, and wait for it if it is out; a result must not be lost with it."""
-        return retry_while_down(write, "waiting for Redis", pause_s=0.25, patience_s=PATIENCE_S)
+        return retry_while_down(write, "waiting for Redis", pause_s=0.25, patience_s=RESULT_RETRY_S)
 
 
 @contextmanager
@@ -159,11 +159,11 @@ def _owned(task: Task) -> Iterator[None]:
     with structlog.contextvars.bound_contextvars(**task.marks):
         try:
             yield
-        except (LeaseLost, Fenced):
+        except (LeaseLost, FencedError):
             log.warning("lease lost: what was found is dropped")
 
 
-def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[Ended]:
+def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
     """The boundary of jobs: an unexpected error fails the one under way; the worker goes on.
 
     Several are left as they are, to be given back: which of them it was shows when each runs alone.
@@ -179,8 +179,8 @@ def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[Ended]:
             yield under_way[0], failed_unexpectedly(error)
 
 
-def _ending_of(interruption: Interruption) -> Ending:
+def _ending_of(interruption: Interruption) -> TaskResult:
     """How a task ends that was stopped and has no result."""
     if isinstance(interruption, DeadlineExceeded):
         return failed(ErrorCode.DEADLINE_EXCEEDED, "it ran for longer than the server allows")
-    return Ending(Status.CANCELED)
+    return TaskResult(Status.CANCELED)

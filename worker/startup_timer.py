@@ -3,7 +3,7 @@
 import time
 
 
-class StartUp:
+class StartupTimer:
     """A stopwatch that is told when each phase ends."""
 
     def __init__(self) -> None:

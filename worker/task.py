@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from service.infra.artifacts import Artefacts
+from service.infra.artifacts import AttemptArtifacts
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode, Failure, Status
 from service.schemas.results import Outcome
 from worker.engine.control import Interruption
-from worker.interruptions import Control
+from worker.interruptions import JobControl
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Task:
 
     state: State  # as it was begun
     attempt: str
-    control: Control
+    control: JobControl
 
     @property
     def marks(self) -> dict[str, str]:
@@ -35,20 +35,20 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Ending:
+class TaskResult:
     """Succeeded or canceled (with what was found and stored, if anything), or failed with why."""
 
     status: Status
     outcome: Outcome | None = None
-    artefacts: Artefacts | None = None
+    artefacts: AttemptArtifacts | None = None
     error: Failure | None = None
 
 
-Ended = tuple[Task, Ending | Interruption]
-Explain = Callable[[Sequence[Task]], Iterator[Ended]]  # yields each task once, as it ends
+FinishedTask = tuple[Task, TaskResult | Interruption]
+Explain = Callable[[Sequence[Task]], Iterator[FinishedTask]]  # yields each task once, as it ends
 
 
-def failed_unexpectedly(error: Exception) -> Ending:
+def failed_unexpectedly(error: Exception) -> TaskResult:
     """By a bug of ours. The trace goes to the log, never to a client."""
     detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
     return failed(ErrorCode.INTERNAL, detail)
@@ -61,6 +61,6 @@ def failed(
     field: str | None = None,
     received: JsonValue = None,
     accepted: JsonValue = None,
-) -> Ending:
+) -> TaskResult:
     failure = Failure(code=code, detail=detail, field=field, received=received, accepted=accepted)
-    return Ending(Status.FAILED, error=failure)
+    return TaskResult(Status.FAILED, error=failure)

@@ -12,13 +12,13 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from service.api import description
 from service.api.http import problems, query_parameters
-from service.api.http.access_log import QUIET, Access, HeadAsGet
-from service.api.http.allowed_hosts import KnownHosts
-from service.api.http.header_limits import SoundHeads
-from service.api.http.proxy_headers import BehindProxy
-from service.api.http.same_origin import OwnPages
-from service.api.http.security_headers import SafeHeaders
-from service.api.http.send_in_pieces import InPieces
+from service.api.http.access_log import QUIET_PATHS, AccessLog, HeadAsGet
+from service.api.http.allowed_hosts import AllowedHosts
+from service.api.http.header_limits import HeaderLimits
+from service.api.http.proxy_headers import ProxyHeaders
+from service.api.http.same_origin import SameOriginOnly
+from service.api.http.security_headers import SecurityHeaders
+from service.api.http.send_in_pieces import SendInPieces
 from service.api.results import (
     attributions,
     batch_results,
@@ -30,18 +30,18 @@ from service.api.results import (
 from service.api.routes import batches, catalog, docs, events, explanations, health, scrape, welcome
 from service.api.services import ProcessServices
 from service.api.version import version
-from service.infra.tracing import Traces
+from service.infra.tracing import Tracer
 
 # The headers that pages of other origins may send and read, where any may
-UNDERSTOOD = (
+CORS_REQUEST_HEADERS = (
     *("Authorization", "X-API-Key", "Content-Type", "Prefer", "Idempotency-Key"),
     *("If-None-Match", "Last-Event-ID", "X-Request-ID", "Cache-Control"),
 )
-TOLD = (
+CORS_EXPOSED_HEADERS = (
     *("ETag", "Location", "Retry-After", "Preference-Applied", "X-Request-ID"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "WWW-Authenticate"),
 )
-COMPRESSED_ALREADY = ("application/x-npz", "application/x-npy")
+ALREADY_COMPRESSED = ("application/x-npz", "application/x-npy")
 
 
 def create_app(services: ProcessServices) -> FastAPI:
@@ -63,7 +63,7 @@ def create_app(services: ProcessServices) -> FastAPI:
         openapi_tags=description.TAGS,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
-        telemetry=_telemetry(services.traces, settings.root_path),
+        telemetry=_telemetry(services.tracer, settings.root_path),
     )
     app.state.services = services  # for the dependencies in services.py, and nothing else
     results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
@@ -79,43 +79,43 @@ def create_app(services: ProcessServices) -> FastAPI:
     return app
 
 
-def _telemetry(traces: Traces, root_path: str) -> TelemetryConfig:
+def _telemetry(tracer: Tracer, root_path: str) -> TelemetryConfig:
     """FastAPI's own spans of requests, into our traces; nothing else of what it could tell."""
     return {
-        "tracing": traces.provider is not None,
-        "tracer_provider": traces.provider,
+        "tracing": tracer.provider is not None,
+        "tracer_provider": tracer.provider,
         "metrics": False,
         "logs": False,
         "operation_spans": False,
         "auto_configure": False,
-        "exclude": lambda scope: scope["path"].removeprefix(root_path).startswith(QUIET),
+        "exclude": lambda scope: scope["path"].removeprefix(root_path).startswith(QUIET_PATHS),
     }
 
 
 def _wrap(app: FastAPI, services: ProcessServices) -> None:
     """From the inside out."""
     settings = services.settings
-    unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *COMPRESSED_ALREADY)
+    unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *ALREADY_COMPRESSED)
     app.add_middleware(
         GZipMiddleware, minimum_size=1024, compresslevel=1, exclude_content_types=unzipped
     )
     app.add_middleware(HeadAsGet)
-    app.add_middleware(InPieces, answers=services.answers)
+    app.add_middleware(SendInPieces, answers=services.response_memory)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=UNDERSTOOD,
-            expose_headers=TOLD,
+            allow_headers=CORS_REQUEST_HEADERS,
+            expose_headers=CORS_EXPOSED_HEADERS,
         )
     if settings.keys_file is None:
-        app.add_middleware(OwnPages, settings=settings)
-    app.add_middleware(KnownHosts, settings=settings)
-    app.add_middleware(SoundHeads)
-    app.add_middleware(BehindProxy, trusted=settings.trusted_proxies, root_path=settings.root_path)
-    app.add_middleware(Access, metrics=services.metrics)
-    app.add_middleware(SafeHeaders)
+        app.add_middleware(SameOriginOnly, settings=settings)
+    app.add_middleware(AllowedHosts, settings=settings)
+    app.add_middleware(HeaderLimits)
+    app.add_middleware(ProxyHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
+    app.add_middleware(AccessLog, metrics=services.metrics)
+    app.add_middleware(SecurityHeaders)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -11,21 +11,21 @@ from service.api.app import create_app
 from service.api.auth.keys_file import KeysError
 from service.api.http.connection import connections
 from service.api.services import ProcessServices
-from service.api.state.change_feed import Watch
+from service.api.state.change_feed import ChangeFeed
 from service.infra.artifact_store import StoreError
-from service.infra.listen_address import Exposed, check_exposure
-from service.infra.logging import configure_logs
-from service.infra.settings import BadSettings, Settings, TraceSettings, read_settings
-from service.infra.tracing import TracesUnavailable, open_traces
+from service.infra.listen_address import InsecureBindError, check_listen_address
+from service.infra.logging import configure_logging
+from service.infra.settings import Settings, SettingsError, TraceSettings, read_settings
+from service.infra.tracing import TracingUnavailableError, open_tracer
 
-RARELY = (50_000, 20, 100)  # requests leave few cycles behind
+GC_THRESHOLDS = (50_000, 20, 100)  # requests leave few cycles behind
 GRACE_S = 10  # for requests that are being answered when the signal comes
 
 
 class Server(uvicorn.Server):
     """Tells whoever waits for an explanation to answer now."""
 
-    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+    def __init__(self, config: uvicorn.Config, watch: ChangeFeed) -> None:
         super().__init__(config)
         self._watch = watch
 
@@ -37,15 +37,21 @@ class Server(uvicorn.Server):
 def main() -> None:
     try:
         settings = read_settings(Settings)
-        configure_logs(level=settings.log_level, as_json=settings.log_json)
-        check_exposure(settings.host, settings.keys_file)
-        traces = open_traces(read_settings(TraceSettings), "shapshot-api")
-        services = ProcessServices.of(settings, traces)
+        configure_logging(level=settings.log_level, as_json=settings.log_json)
+        check_listen_address(settings.host, settings.keys_file)
+        tracer = open_tracer(read_settings(TraceSettings), "shapshot-api")
+        services = ProcessServices.of(settings, tracer)
         app = create_app(services)
-    except (BadSettings, Exposed, KeysError, StoreError, TracesUnavailable) as error:
+    except (
+        SettingsError,
+        InsecureBindError,
+        KeysError,
+        StoreError,
+        TracingUnavailableError,
+    ) as error:
         sys.exit(f"shapshot: {error}")
     gc.freeze()  # what is imported stays: to look through it held requests up for 0.1 s
-    gc.set_threshold(*RARELY)
+    gc.set_threshold(*GC_THRESHOLDS)
     config = uvicorn.Config(
         app,
         http=connections(settings),  # type: ignore[arg-type]  # it is called as a class is
@@ -59,4 +65,4 @@ def main() -> None:
         timeout_keep_alive=math.ceil(settings.head_timeout_s),  # 5 s would end it between polls
         timeout_graceful_shutdown=GRACE_S,
     )
-    Server(config, services.watch).run()
+    Server(config, services.change_feed).run()

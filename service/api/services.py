@@ -13,32 +13,32 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis as AsyncRedis
 
 from service.api.auth.dependencies import Guard
-from service.api.auth.failed_attempts import WrongKeys
-from service.api.auth.key_store import Keyring
-from service.api.auth.principal import OPERATOR, Caller
+from service.api.auth.failed_attempts import FailedAttempts
+from service.api.auth.key_store import KeyStore
+from service.api.auth.principal import OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
-from service.api.http.heavy_calls import Heavy
-from service.api.http.memory_budget import Holding
+from service.api.http.heavy_calls import HeavyCalls
+from service.api.http.memory_budget import MemoryBudget
 from service.api.http.metrics import Metrics
 from service.api.http.redis_metrics import RedisMetrics
-from service.api.http.store_mismatch import MatchMetrics
-from service.api.state.change_feed import Watch
-from service.api.state.repository import Catalogue
-from service.infra.artifact_store import CALLS_AT_ONCE, Store, StoreError, open_store
-from service.infra.deadlines import Deadlines
+from service.api.http.store_mismatch import StoreMatchMetrics
+from service.api.state.change_feed import ChangeFeed
+from service.api.state.repository import ExplanationRepository
+from service.infra.artifact_store import MAX_CONCURRENT_CALLS, Store, StoreError, open_store
+from service.infra.deadlines import StoreDeadlines
 from service.infra.settings import Settings
-from service.infra.tracing import Traces
+from service.infra.tracing import Tracer
 from service.jobs.maintenance import Maintenance
 from service.jobs.redis_clock import log_offset, measure_offset
 from service.jobs.redis_connections import connect, connect_async
-from service.jobs.store_identity import Identity
+from service.jobs.store_identity import StoreIdentity
 from service.jobs.submissions import Submissions
 
 log = structlog.get_logger(__name__)
 
-BODIES_FULL = "too many bodies are being received at this moment; send it again soon"
-ANSWERS_FULL = "too many large answers are being sent at this moment; ask again soon"
-COMPARE_AGAIN_S = 5  # between two tries to read the clock of a Redis that is away
+UPLOADS_BUSY = "too many bodies are being received at this moment; send it again soon"
+RESPONSES_BUSY = "too many large answers are being sent at this moment; ask again soon"
+CLOCK_RETRY_S = 5  # between two tries to read the clock of a Redis that is away
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,26 @@ class ProcessServices:
     submissions: Submissions
     maintenance: Maintenance
     store: Store
-    identity: Identity
-    watch: Watch
+    identity: StoreIdentity
+    change_feed: ChangeFeed
     metrics: Metrics
-    traces: Traces
-    bodies: Holding  # bytes of uploads
-    answers: Holding  # bytes of large answers on their way
+    tracer: Tracer
+    upload_memory: MemoryBudget  # bytes of uploads
+    response_memory: MemoryBudget  # bytes of large answers on their way
     storing: CapacityLimiter  # of threads that write to the store, or remove from it
-    heavy: Heavy  # threads for what holds whole pictures or arrays
+    heavy_calls: HeavyCalls  # threads for what holds whole pictures or arrays
     guard: Guard
 
     @classmethod
-    def of(cls, settings: Settings, traces: Traces | None = None) -> Self:
+    def of(cls, settings: Settings, tracer: Tracer | None = None) -> Self:
         """Of these settings. Raises KeysError, StoreError."""
-        keyring = Keyring(settings.keys_file) if settings.keys_file else None
+        key_store = KeyStore(settings.keys_file) if settings.keys_file else None
         connection, reading = connect(settings.redis_url), connect_async(settings.redis_url)
-        store = open_store(settings.store_url, Deadlines.of_api(settings))
-        identity = Identity(connection, store)
+        store = open_store(settings.store_url, StoreDeadlines.of_api(settings))
+        identity = StoreIdentity(connection, store)
         metrics = Metrics()
         metrics.registry.register(RedisMetrics(connection, settings.queue))
-        metrics.registry.register(MatchMetrics(identity))
+        metrics.registry.register(StoreMatchMetrics(identity))
         return cls(
             settings=settings,
             redis=connection,
@@ -85,17 +85,19 @@ class ProcessServices:
             maintenance=Maintenance.of(connection, settings),
             store=store,
             identity=identity,
-            watch=Watch(reading, Catalogue(reading, OPERATOR).find),
+            change_feed=ChangeFeed(reading, ExplanationRepository(reading, OPERATOR).find),
             metrics=metrics,
-            traces=traces or Traces(),
-            bodies=Holding(settings.uploads_at_once * settings.max_upload_bytes, BODIES_FULL),
-            answers=Holding(settings.max_answer_bytes, ANSWERS_FULL),
-            storing=CapacityLimiter(CALLS_AT_ONCE),
-            heavy=Heavy(settings.max_working_bytes),
+            tracer=tracer or Tracer(),
+            upload_memory=MemoryBudget(
+                settings.uploads_at_once * settings.max_upload_bytes, UPLOADS_BUSY
+            ),
+            response_memory=MemoryBudget(settings.max_answer_bytes, RESPONSES_BUSY),
+            storing=CapacityLimiter(MAX_CONCURRENT_CALLS),
+            heavy_calls=HeavyCalls(settings.max_working_bytes),
             guard=Guard(
-                keyring,
+                key_store,
                 RateLimit.of(settings.rate_limit, reading),
-                WrongKeys.of(settings.wrong_keys_limit, reading),
+                FailedAttempts.of(settings.wrong_keys_limit, reading),
             ),
         )
 
@@ -104,18 +106,18 @@ class ProcessServices:
         """Do what a process does beside requests; close everything in the end."""
         tasks = [
             asyncio.create_task(_probe(self.store)),
-            asyncio.create_task(self.watch.run()),
+            asyncio.create_task(self.change_feed.run()),
             asyncio.create_task(_compare_clocks(self.redis)),
         ]
         try:
             yield
         finally:
-            self.watch.stop()
+            self.change_feed.stop()
             for task in tasks:
                 await _end(task)
             await self.reading.aclose()
             self.redis.close()
-            await to_thread.run_sync(self.traces.close)
+            await to_thread.run_sync(self.tracer.close)
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ class RequestServices:
     """What a request of a caller has, beside what the process has for all."""
 
     process: ProcessServices
-    caller: Caller
-    catalogue: Catalogue  # of what they may see
+    caller: Principal
+    repository: ExplanationRepository  # of what they may see
     root_path: str  # under which their links are
 
 
@@ -149,7 +151,7 @@ async def _compare_clocks(connection: redis.Redis) -> None:
         try:
             found = await to_thread.run_sync(measure_offset, connection, abandon_on_cancel=True)
         except redis.RedisError:
-            await asyncio.sleep(COMPARE_AGAIN_S)
+            await asyncio.sleep(CLOCK_RETRY_S)
         else:
             return log_offset(found)
 
@@ -165,7 +167,7 @@ ProcessServicesDep = Annotated[ProcessServices, Depends(_of_process)]
 async def _of_request(request: Request) -> RequestServices:
     process, caller = await _of_process(request), request.state.caller
     return RequestServices(
-        process, caller, Catalogue(process.reading, caller), request.scope["root_path"]
+        process, caller, ExplanationRepository(process.reading, caller), request.scope["root_path"]
     )
 
 

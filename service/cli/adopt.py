@@ -5,18 +5,20 @@ from typing import Annotated
 import redis
 import typer
 
-from service.cli.console import console, give_up
+from service.cli.console import console, exit_with_error
 from service.infra.artifact_store import StoreError, open_store
-from service.infra.settings import BadSettings, Settings, read_settings
+from service.infra.settings import Settings, SettingsError, read_settings
 from service.jobs.redis_connections import connect
-from service.jobs.store_identity import Match, adopt, compare
+from service.jobs.store_identity import StoreMatch, adopt_store, compare_store
 
-COSTS = {
-    Match.REDIS_LOST: "What Redis knew stays forgotten: such ids answer 404. What is left of it in "
+CONSEQUENCES = {
+    StoreMatch.REDIS_LOST: "What Redis knew stays forgotten: such ids answer 404. What is left of "
+    "it in "
     "the store is removed when it is older than results are kept.",
-    Match.STORE_LOST: "Results that this store does not have stay unreadable, and what waits "
+    StoreMatch.STORE_LOST: "Results that this store does not have stay unreadable, and what waits "
     "without its picture will fail.",
-    Match.DIFFERENT: "Whoever else uses this Redis, or this store, with another is then told that "
+    StoreMatch.DIFFERENT: "Whoever else uses this Redis, or this store, with another is then told "
+    "that "
     "they do not match; and what this store has that this Redis does not know is removed when it "
     "is older than results are kept.",
 }
@@ -31,14 +33,14 @@ def adopt_set(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")]
         settings = read_settings(Settings)
         store = open_store(settings.store_url)
         with connect(settings.redis_url) as connection:
-            match = compare(connection, store)
-            if match is Match.SAME:
+            match = compare_store(connection, store)
+            if match is StoreMatch.SAME:
                 console.print("Redis and the store belong together: there is nothing to accept.")
                 return
-            console.print(f"{match.problem}.\n{COSTS[match]}", soft_wrap=True)
+            console.print(f"{match.problem}.\n{CONSEQUENCES[match]}", soft_wrap=True)
             if not yes:
                 typer.confirm("Is it to stay so?", abort=True)
-            adopt(connection, store)
-    except (BadSettings, StoreError, redis.RedisError) as error:
-        give_up(str(error))
+            adopt_store(connection, store)
+    except (SettingsError, StoreError, redis.RedisError) as error:
+        exit_with_error(str(error))
     console.print("Redis and the store are one set now; every process sees it within seconds.")

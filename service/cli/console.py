@@ -9,7 +9,7 @@ from rich.markup import escape
 console = Console(highlight=False)
 
 
-def give_up(reason: str) -> NoReturn:
+def exit_with_error(reason: str) -> NoReturn:
     """Say in one line why it cannot go on, and end."""
     Console(stderr=True, highlight=False).print(
         f"[red]shapshot:[/red] {escape(reason)}", soft_wrap=True

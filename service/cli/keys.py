@@ -10,7 +10,7 @@ from rich.table import Table
 
 from service.api.auth.keys import NAME, Key, Scope, new_key
 from service.api.auth.keys_file import Change, KeysError, change_keys, read_keys
-from service.cli.console import console, give_up
+from service.cli.console import console, exit_with_error
 
 File = Annotated[
     Path, typer.Option("--file", help="The keys file.", envvar="SHAPSHOT_KEYS_FILE", dir_okay=False)
@@ -28,7 +28,7 @@ def add(
 ) -> None:
     """Make a key and print it, this once."""
     if not re.fullmatch(NAME, name):
-        give_up(f"a name has up to 64 letters, digits and . _ -; received {name[:100]!r}")
+        exit_with_error(f"a name has up to 64 letters, digits and . _ -; received {name[:100]!r}")
     token, key = new_key(name, _scopes(scopes))
     _change(file, lambda present: [*present, key])
     typer.echo(f"Key {key.id} of {name}; it is shown this once:", err=True)
@@ -43,7 +43,7 @@ def list_keys(file: File) -> None:
         for key in read_keys(file):
             table.add_row(key.name, key.id, ",".join(key.scopes), f"{key.created_at:%Y-%m-%d}")
     except KeysError as error:
-        give_up(str(error))
+        exit_with_error(str(error))
     console.print(table)
 
 
@@ -69,11 +69,11 @@ def _scopes(text: str) -> list[Scope]:
     try:
         return [Scope(word.strip()) for word in text.split(",")]
     except ValueError:
-        give_up(f"--scopes takes {', '.join(Scope)}, by commas; received {text[:100]!r}")
+        exit_with_error(f"--scopes takes {', '.join(Scope)}, by commas; received {text[:100]!r}")
 
 
 def _change(file: Path, change: Change) -> None:
     try:
         change_keys(file, change)
     except KeysError as error:
-        give_up(str(error))
+        exit_with_error(str(error))

@@ -15,11 +15,17 @@ from rich.table import Table
 
 from service.cli import keys
 from service.cli.adopt import adopt_set
-from service.cli.console import console, give_up
+from service.cli.console import console, exit_with_error
 from service.client import Client, ShapshotError
-from service.embedded.launcher import CannotStart, Door, Stopped, keep_running, local_set
-from service.embedded.redis_server import NoRedis
-from service.infra.listen_address import Exposed
+from service.embedded.launcher import (
+    CannotStartError,
+    ListenAddress,
+    Stopped,
+    keep_running,
+    local_set,
+)
+from service.embedded.redis_server import RedisNotFoundError
+from service.infra.listen_address import InsecureBindError
 from service.schemas.documents import Explanation
 from service.schemas.models import ModelStatus, ModelSummary
 from service.schemas.requests import ExplanationSettings, Outputs, Slic
@@ -55,8 +61,8 @@ def up(
 ) -> None:
     """Start Redis, a worker and the API, explain a sample picture, and serve until Ctrl-C."""
     try:
-        door = Door(host, port, keys_file)
-        with local_set(data, door, _say, adopts=adopt) as (url, supervisor):
+        address = ListenAddress(host, port, keys_file)
+        with local_set(data, address, _say, adopts=adopt) as (url, supervisor):
             if keys_file and not api_key:
                 _say("No sample is explained: that takes a key, in SHAPSHOT_API_KEY")
             else:
@@ -69,8 +75,8 @@ def up(
                 keep_running(supervisor, _say)
     except (KeyboardInterrupt, Stopped):
         console.print("Stopped.")
-    except (CannotStart, Exposed, NoRedis) as error:
-        give_up(str(error))
+    except (CannotStartError, InsecureBindError, RedisNotFoundError) as error:
+        exit_with_error(str(error))
 
 
 @app.command()
@@ -95,7 +101,7 @@ def explain(
 ) -> None:
     """Explain a picture with a running Shapshot and write its heatmap."""
     if fingerprint and not model:
-        give_up("--fingerprint pins the model that --model names; no --model was given")
+        exit_with_error("--fingerprint pins the model that --model names; no --model was given")
     options = {
         "model": {"name": model, "fingerprint": fingerprint} if fingerprint else model,
         "method": method,
@@ -131,9 +137,9 @@ def _client(url: str, api_key: str | None) -> Iterator[Client]:
         with Client(url, api_key=api_key) as client:
             yield client
     except httpx.TransportError as error:
-        give_up(f"no answer from {url}: {error or type(error).__name__}")
+        exit_with_error(f"no answer from {url}: {error or type(error).__name__}")
     except (ShapshotError, httpx.HTTPError, OSError) as error:  # TimeoutError is of the last
-        give_up(str(error))
+        exit_with_error(str(error))
 
 
 def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:
@@ -142,9 +148,9 @@ def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:
     try:
         return ExplanationSettings.model_validate(from_json(text) | given)
     except ValidationError as error:
-        give_up(_reason(error))
+        exit_with_error(_reason(error))
     except (ValueError, TypeError) as error:
-        give_up(f"--settings takes a JSON object; received {text[:200]!r} ({error})")
+        exit_with_error(f"--settings takes a JSON object; received {text[:200]!r} ({error})")
 
 
 def _reason(error: ValidationError) -> str:
@@ -168,7 +174,7 @@ def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
             out.write_bytes(client.heatmap(explanation.id))
             cards = client.models().items
     except (ShapshotError, httpx.HTTPError) as error:
-        raise CannotStart(f"the sample picture could not be explained: {error}") from error
+        raise CannotStartError(f"the sample picture could not be explained: {error}") from error
     _show(explanation, out, seconds)
     for card in cards:
         if card.status is ModelStatus.UNAVAILABLE:

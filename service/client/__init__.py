@@ -3,7 +3,7 @@
 from service.client.asynchronous import AsyncClient
 from service.client.attributions import Attributions, BatchAttributions
 from service.client.blocking import Client
-from service.client.errors import ExplanationFailed, ShapshotError
+from service.client.errors import ExplanationFailedError, ShapshotError
 from service.client.to_shap import to_shap
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Attributions",
     "BatchAttributions",
     "Client",
-    "ExplanationFailed",
+    "ExplanationFailedError",
     "ShapshotError",
     "to_shap",
 ]

@@ -59,14 +59,14 @@ class AsyncClient:
         label_map: LabelMap | None = None,
         anew: bool = False,
     ) -> AsyncExplanation:
-        """Queue an explanation and wait for its end. Raises ExplanationFailed."""
+        """Queue an explanation and wait for its end. Raises ExplanationFailedError."""
         queued = await self.submit(picture, settings, label_map=label_map, anew=anew)
         return await self.wait(queued.id)
 
     async def wait(self, explanation_id: str) -> AsyncExplanation:
-        """Wait for its end. Raises ExplanationFailed."""
+        """Wait for its end. Raises ExplanationFailedError."""
         while True:
-            explanation = await self._send(calls.read(explanation_id, calls.LONGEST_WAIT_S))
+            explanation = await self._send(calls.read(explanation_id, calls.MAX_WAIT_S))
             if explanation.done:
                 return self._bound(succeeded(explanation))
 
@@ -119,7 +119,7 @@ class AsyncClient:
     async def wait_batch(self, batch_id: str) -> Batch:
         """Wait until all of it is done, however each ended."""
         while True:
-            batch = await self._send(calls.read_batch(batch_id, calls.LONGEST_WAIT_S))
+            batch = await self._send(calls.read_batch(batch_id, calls.MAX_WAIT_S))
             if batch.done:
                 return batch
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.schemas.fingerprint import OF_MODEL, ModelParts, ModelRef
+from service.schemas.fingerprint import MODEL_ENTRIES, ModelParts, ModelRef
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
         arrays: dict[str, Any] = dict(archive)
     listed = ("output_names", "output_indices", "ids", "positions")
     lists = {name: arrays[name].tolist() for name in listed if name in arrays}
-    told = [np.atleast_1d(arrays.pop(name)).tolist() for name in OF_MODEL if name in arrays]
+    told = [np.atleast_1d(arrays.pop(name)).tolist() for name in MODEL_ENTRIES if name in arrays]
     models = [
         ModelRef(name=name, fingerprint=fingerprint, parts=ModelParts.model_validate_json(parts))
         for name, fingerprint, parts in zip(*told, strict=True)

@@ -65,15 +65,18 @@ class Client:
         anew: bool = False,
         timeout_s: float = 3600,
     ) -> Explanation:
-        """Queue an explanation and wait for its end. Raises ExplanationFailed, TimeoutError."""
+        """Queue an explanation and wait for its end.
+
+        Raises ExplanationFailedError, TimeoutError.
+        """
         queued = self.submit(picture, settings, label_map=label_map, anew=anew)
         return self.wait(queued.id, timeout_s=timeout_s)
 
     def wait(self, explanation_id: str, *, timeout_s: float = 3600) -> Explanation:
-        """Wait for its end. Raises ExplanationFailed, TimeoutError."""
+        """Wait for its end. Raises ExplanationFailedError, TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
-            left_s = min(calls.LONGEST_WAIT_S, deadline - time.monotonic())
+            left_s = min(calls.MAX_WAIT_S, deadline - time.monotonic())
             explanation = self._send(calls.read(explanation_id, max(1, left_s)))
             if explanation.done:
                 return self._bound(succeeded(explanation))
@@ -130,7 +133,7 @@ class Client:
         """Wait until all of it is done, however each ended. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
-            left_s = min(calls.LONGEST_WAIT_S, deadline - time.monotonic())
+            left_s = min(calls.MAX_WAIT_S, deadline - time.monotonic())
             batch = self._send(calls.read_batch(batch_id, max(1, left_s)))
             if batch.done:
                 return batch

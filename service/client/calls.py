@@ -24,14 +24,14 @@ from service.schemas.regions import Regions
 from service.schemas.requests import ExplanationSettings
 from service.schemas.results import Faithfulness
 
-LONGEST_WAIT_S = 60  # what the server grants one long poll
+MAX_WAIT_S = 60  # what the server grants one long poll
 Picture = bytes | Path
 LabelMap = NDArray[np.integer[Any]] | bytes | Path  # (H, W), or the bytes of a PNG or an .npy
 T = TypeVar("T")
 Document = TypeVar("Document", bound=BaseModel)
 
 
-class Look(TypedDict, total=False):
+class DrawingOptions(TypedDict, total=False):
     """Options of every drawing; see the API's documentation for what they do."""
 
     alpha: float
@@ -39,7 +39,7 @@ class Look(TypedDict, total=False):
     palette: Literal["red_blue", "orange_blue", "orange_purple"]
 
 
-class HeatmapOptions(Look, total=False):
+class HeatmapOptions(DrawingOptions, total=False):
     """Options of a heatmap."""
 
     output: Sequence[str | int]  # labels or indices
@@ -47,7 +47,7 @@ class HeatmapOptions(Look, total=False):
     true_label: str
 
 
-class FigureOptions(Look, total=False):
+class FigureOptions(DrawingOptions, total=False):
     """Options of a figure of several pictures."""
 
     true_label: Sequence[str]  # one for each picture

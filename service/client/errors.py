@@ -1,7 +1,7 @@
 """What a client raises beside httpx.HTTPError and TimeoutError.
 
 ShapshotError
-└── ExplanationFailed  the explanation was accepted and ended without a result
+└── ExplanationFailedError  the explanation was accepted and ended without a result
 """
 
 from service.schemas.documents import Explanation, Problem
@@ -15,12 +15,12 @@ class ShapshotError(Exception):
         self.problem = problem
 
 
-class ExplanationFailed(ShapshotError):  # noqa: N818
+class ExplanationFailedError(ShapshotError):
     """The explanation was accepted and ended without a result."""
 
 
 def succeeded(explanation: Explanation) -> Explanation:
-    """The same. Raises ExplanationFailed where it ended with an error."""
+    """The same. Raises ExplanationFailedError where it ended with an error."""
     if explanation.error:
-        raise ExplanationFailed(explanation.error)
+        raise ExplanationFailedError(explanation.error)
     return explanation

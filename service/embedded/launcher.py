@@ -18,24 +18,24 @@ from types import FrameType
 import httpx
 import redis
 
-from service.embedded.redis_data import Choice, UnreadableData, choose, sign
+from service.embedded.redis_data import Choice, UnreadableDataError, choose_folder, record_writer
 from service.embedded.redis_server import find_servers, server_command
 from service.embedded.supervisor import Child, Supervisor
 from service.infra.artifact_store import StoreError, open_store
 from service.infra.file_lock import locked
-from service.infra.listen_address import check_exposure
+from service.infra.listen_address import check_listen_address
 from service.jobs.redis_connections import connect
-from service.jobs.store_identity import Match, adopt, compare
+from service.jobs.store_identity import StoreMatch, adopt_store, compare_store
 
-REDIS_PATIENCE_S = 15
-API_PATIENCE_S = 60
-WORKER_PATIENCE_S = 300  # TensorFlow's import and the models, on a slow disk
+REDIS_START_TIMEOUT_S = 15
+API_START_TIMEOUT_S = 60
+WORKER_START_TIMEOUT_S = 300  # TensorFlow's import and the models, on a slow disk
 ADOPT = "where it is lost for good, accept that once with `shapshot up --adopt`"
 
 Say = Callable[[str], None]
 
 
-class CannotStart(Exception):  # noqa: N818
+class CannotStartError(Exception):
     """The set cannot start here; the message says why and what to do."""
 
 
@@ -44,7 +44,7 @@ class Stopped(BaseException):
 
 
 @dataclass(frozen=True)
-class Home:
+class DataDir:
     """Where a set keeps its data. One set at a time."""
 
     folder: Path
@@ -59,7 +59,7 @@ class Home:
 
 
 @dataclass(frozen=True)
-class Door:
+class ListenAddress:
     """Where the API listens, and to whom."""
 
     host: str
@@ -74,27 +74,27 @@ class Door:
 
 @contextmanager
 def local_set(
-    folder: Path, door: Door, say: Say, *, adopts: bool = False
+    folder: Path, address: ListenAddress, say: Say, *, adopts: bool = False
 ) -> Iterator[tuple[str, Supervisor]]:
     """Start all three; yield the API's URL and their supervisor; stop all at the end.
 
     adopts: take Redis and the store for one set, even if one has lost its data.
 
-    Raises CannotStart, Exposed, NoRedis.
+    Raises CannotStartError, InsecureBindError, RedisNotFoundError.
     """
-    check_exposure(door.host, door.keys_file)
+    check_listen_address(address.host, address.keys_file)
     if find_spec("tensorflow") is None:
-        raise CannotStart(
+        raise CannotStartError(
             "no worker is installed here: pip install 'shapshot[service,worker,imagenet]'"
         )
-    home = Home(folder.resolve())
+    data_dir = DataDir(folder.resolve())
     signal.signal(signal.SIGTERM, _raise_stopped)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
-    with _locked(home), _short_folder() as sockets:
-        door = replace(door, port=_free_port(door.host, door.port))
+    with _locked(data_dir), _short_folder() as sockets:
+        address = replace(address, port=_free_port(address.host, address.port))
         supervisor = Supervisor()
         try:
-            url = _start(home, sockets / "redis.sock", door, supervisor, say, adopts=adopts)
+            url = _start(data_dir, sockets / "redis.sock", address, supervisor, say, adopts=adopts)
             yield url, supervisor
         finally:
             supervisor.stop()
@@ -109,46 +109,48 @@ def keep_running(supervisor: Supervisor, say: Say) -> None:
 
 
 def _start(
-    home: Home,
+    data_dir: DataDir,
     redis_socket: Path,
-    door: Door,
+    address: ListenAddress,
     supervisor: Supervisor,
     say: Say,
     *,
     adopts: bool,
 ) -> str:
     redis_url = f"unix://{redis_socket}"
-    choice = _choose_redis(home, say)
+    choice = _choose_redis(data_dir, say)
     command = server_command(choice.server.binary, folder=choice.folder, socket=redis_socket)
-    supervisor.start(_child(home, "redis", command, os.environ))
-    url = f"http://{door.host}:{door.port}"
+    supervisor.start(_child(data_dir, "redis", command, os.environ))
+    url = f"http://{address.host}:{address.port}"
     environment = {
         **os.environ,
-        **door.environment,
+        **address.environment,
         "SHAPSHOT_REDIS_URL": redis_url,
-        "SHAPSHOT_STORE_URL": f"file:{home.store}",
+        "SHAPSHOT_STORE_URL": f"file:{data_dir.store}",
         "SHAPSHOT_LOG_JSON": "false",
     }
-    _wait_for("redis", lambda: _redis_answers(redis_socket), supervisor, REDIS_PATIENCE_S)
-    sign(choice)
-    _check_match(home, choice.folder, redis_url, say, adopts=adopts)
+    _wait_for("redis", lambda: _redis_answers(redis_socket), supervisor, REDIS_START_TIMEOUT_S)
+    record_writer(choice)
+    _check_match(data_dir, choice.folder, redis_url, say, adopts=adopts)
     say("Worker: importing TensorFlow and loading the models")
-    supervisor.start(_python(home, "worker", "worker.main", environment))
-    supervisor.start(_python(home, "api", "service.api", environment))
-    _wait_for("api", lambda: _answers(f"{url}/healthz/live"), supervisor, API_PATIENCE_S)
+    supervisor.start(_python(data_dir, "worker", "worker.main", environment))
+    supervisor.start(_python(data_dir, "api", "service.api", environment))
+    _wait_for("api", lambda: _answers(f"{url}/healthz/live"), supervisor, API_START_TIMEOUT_S)
     say(f"API: listening on {url}")
-    _wait_for("worker", lambda: _answers(f"{url}/healthz/ready"), supervisor, WORKER_PATIENCE_S)
+    _wait_for(
+        "worker", lambda: _answers(f"{url}/healthz/ready"), supervisor, WORKER_START_TIMEOUT_S
+    )
     models = _get(f"{url}/healthz/ready").json()["models"]
     say(f"Worker: ready with {', '.join(models)}")
     return url
 
 
-def _choose_redis(home: Home, say: Say) -> Choice:
-    """Raises CannotStart, NoRedis."""
+def _choose_redis(data_dir: DataDir, say: Say) -> Choice:
+    """Raises CannotStartError, RedisNotFoundError."""
     try:
-        choice = choose(find_servers(), home.folder)
-    except UnreadableData as error:
-        raise CannotStart(str(error)) from error
+        choice = choose_folder(find_servers(), data_dir.folder)
+    except UnreadableDataError as error:
+        raise CannotStartError(str(error)) from error
     say(f"{choice.server}: starting ({choice.server.binary}) on {choice.folder}")
     for data in choice.unused:
         moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(data.written_at))
@@ -156,47 +158,53 @@ def _choose_redis(home: Home, say: Say) -> Choice:
     return choice
 
 
-def _check_match(home: Home, redis_folder: Path, redis_url: str, say: Say, *, adopts: bool) -> None:
-    """Raises CannotStart where Redis or the store has lost its data, and nobody accepts that."""
+def _check_match(
+    data_dir: DataDir, redis_folder: Path, redis_url: str, say: Say, *, adopts: bool
+) -> None:
+    """Raises CannotStartError where Redis or the store has lost its data, and nobody accepts
+    that.
+    """
     try:
-        store = open_store(f"file:{home.store}")
+        store = open_store(f"file:{data_dir.store}")
         with connect(redis_url) as connection:
-            match = compare(connection, store)
-            if match is Match.SAME:
+            match = compare_store(connection, store)
+            if match is StoreMatch.SAME:
                 return
             if not adopts:
-                where = f"Redis's folder here is {redis_folder}, the store {home.store}"
-                raise CannotStart(f"{match.problem}. {where}; {ADOPT}")
-            adopt(connection, store)
+                where = f"Redis's folder here is {redis_folder}, the store {data_dir.store}"
+                raise CannotStartError(f"{match.problem}. {where}; {ADOPT}")
+            adopt_store(connection, store)
             say("Redis and the store, as they are, are one set now")
     except (redis.RedisError, StoreError) as error:
-        raise CannotStart(f"Redis and the store cannot be compared: {error}") from error
+        raise CannotStartError(f"Redis and the store cannot be compared: {error}") from error
 
 
-def _child(home: Home, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
-    home.logs.mkdir(parents=True, exist_ok=True)
-    return Child(name, command, environment, home.logs / f"{name}.log")
+def _child(
+    data_dir: DataDir, name: str, command: list[str], environment: Mapping[str, str]
+) -> Child:
+    data_dir.logs.mkdir(parents=True, exist_ok=True)
+    return Child(name, command, environment, data_dir.logs / f"{name}.log")
 
 
-def _python(home: Home, name: str, module: str, environment: Mapping[str, str]) -> Child:
-    return _child(home, name, [sys.executable, "-m", module], environment)
+def _python(data_dir: DataDir, name: str, module: str, environment: Mapping[str, str]) -> Child:
+    return _child(data_dir, name, [sys.executable, "-m", module], environment)
 
 
 def _wait_for(
     name: str, ready: Callable[[], bool], supervisor: Supervisor, patience_s: float
 ) -> None:
-    """Wait until ready. Raises CannotStart where a child ends first, or it takes too long."""
+    """Wait until ready. Raises CannotStartError where a child ends first, or it takes too long."""
     deadline = time.monotonic() + patience_s
     while not ready():
         for child in supervisor.children:
             if not child.alive:
-                raise CannotStart(_why(child))
+                raise CannotStartError(_failure_reason(child))
         if time.monotonic() > deadline:
-            raise CannotStart(f"{name} was not ready after {patience_s:.0f} s")
+            raise CannotStartError(f"{name} was not ready after {patience_s:.0f} s")
         time.sleep(0.1)
 
 
-def _why(child: Child) -> str:
+def _failure_reason(child: Child) -> str:
     return f"{child.name} ended at once. The end of {child.log}:\n{child.last_lines()}"
 
 
@@ -220,13 +228,13 @@ def _get(url: str) -> httpx.Response:
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port, or a free one for 0. Raises CannotStart where it is taken."""
+    """The port, or a free one for 0. Raises CannotStartError where it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise CannotStart(
+            raise CannotStartError(
                 f"port {port} on {host} cannot be used ({error.strerror}); "
                 f"choose another: make run PORT={port + 1 if port < 65535 else 8000}"
             ) from error
@@ -234,16 +242,20 @@ def _free_port(host: str, port: int) -> int:
 
 
 @contextmanager
-def _locked(home: Home) -> Iterator[None]:
-    """One set at a time in a folder. Raises CannotStart."""
+def _locked(data_dir: DataDir) -> Iterator[None]:
+    """One set at a time in a folder. Raises CannotStartError."""
     with ExitStack() as held:
         try:
-            home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            held.enter_context(locked(home.folder / "lock", wait=False))
+            data_dir.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            held.enter_context(locked(data_dir.folder / "lock", wait=False))
         except BlockingIOError as error:
-            raise CannotStart(f"another Shapshot runs in {home.folder}; stop it first") from error
+            raise CannotStartError(
+                f"another Shapshot runs in {data_dir.folder}; stop it first"
+            ) from error
         except OSError as error:
-            raise CannotStart(f"{home.folder} cannot be written: {error.strerror}") from error
+            raise CannotStartError(
+                f"{data_dir.folder} cannot be written: {error.strerror}"
+            ) from error
         yield
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from service.embedded.redis_server import Server
 
 WRITTEN_BY = "written-by"
-IN_PARTS = (7,)  # the first Redis that writes the files of `appendonlydir`
-FORKED = (7, 2)  # Valkey reads what Redis wrote until then, and neither what the other wrote since
+MULTIPART_SINCE = (7,)  # the first Redis that writes the files of `appendonlydir`
+# Valkey reads what Redis wrote until then, and neither what the other wrote since
+VALKEY_FORKED_AT = (7, 2)
 _FILES = ("appendonly.aof", "appendonlydir/*.aof", "appendonlydir/*.rdb", "dump.rdb")
 
 
-class UnreadableData(Exception):  # noqa: N818
+class UnreadableDataError(Exception):
     """There is data, and no server here that reads it; the message says what to do."""
 
 
@@ -34,7 +35,7 @@ class Data:
         known = server.version[: min(2, len(self.version))]
         if self.product in (None, server.product):
             return known >= self.version[:2]
-        return self.product == "Redis" and self.version[:2] <= FORKED
+        return self.product == "Redis" and self.version[:2] <= VALKEY_FORKED_AT
 
     def is_of(self, server: Server) -> bool:
         """Whether this server, or one that differs by a fix, wrote it."""
@@ -54,10 +55,10 @@ class Choice:
     unused: Sequence[Data]  # in other folders, written before
 
 
-def choose(servers: Sequence[Server], home: Path) -> Choice:
+def choose_folder(servers: Sequence[Server], home: Path) -> Choice:
     """The data written last, by who wrote it or else the first of the servers that reads it.
 
-    Raises UnreadableData.
+    Raises UnreadableDataError.
     """
     found = sorted(_find_data(home), key=lambda data: data.written_at, reverse=True)
     if not found:
@@ -65,11 +66,11 @@ def choose(servers: Sequence[Server], home: Path) -> Choice:
     last, *others = found
     readers = sorted(filter(last.is_read_by, servers), key=last.is_of, reverse=True)
     if not readers:
-        raise UnreadableData(_refusal(last, others, servers))
+        raise UnreadableDataError(_refusal(last, others, servers))
     return Choice(readers[0], last.folder, others)
 
 
-def sign(choice: Choice) -> None:
+def record_writer(choice: Choice) -> None:
     """Write who writes here now; do so once the server has read what was there."""
     draft = choice.folder / f"{WRITTEN_BY}.new"
     draft.write_text(f"{choice.server}\n")
@@ -98,7 +99,9 @@ def _writer(folder: Path) -> tuple[str | None, tuple[int, ...]]:
     named = re.fullmatch(r"redis-(\d+)", folder.name)
     product = said[1] if said else None
     version = tuple(map(int, said.groups()[1:])) if said else (int(named[1]) if named else 0,)
-    return product, max(version, IN_PARTS) if (folder / "appendonlydir").exists() else version
+    return product, max(version, MULTIPART_SINCE) if (
+        folder / "appendonlydir"
+    ).exists() else version
 
 
 def _refusal(last: Data, others: Sequence[Data], servers: Sequence[Server]) -> str:

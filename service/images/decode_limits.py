@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-LONGEST = 100  # times the shorter side: a model sees next to nothing of a longer strip
-MOST_SCANS = 40  # of a JPEG, of which encoders write ten; each goes over all pixels
-MOST_READS = 100_000  # Pillow's, a few for each segment, chunk or comment before the pixels
-MOST_NUMBERS = 100_000  # in a directory of TIFF or EXIF: Pillow makes a Python object of each
-MOST_EXIF = 8  # segments of a JPEG, of 64 kB each, which Pillow puts together
+MAX_ASPECT_RATIO = 100  # times the shorter side: a model sees next to nothing of a longer strip
+MAX_SCANS = 40  # of a JPEG, of which encoders write ten; each goes over all pixels
+MAX_READS = 100_000  # Pillow's, a few for each segment, chunk or comment before the pixels
+MAX_NUMBERS = 100_000  # in a directory of TIFF or EXIF: Pillow makes a Python object of each
+MAX_EXIF = 8  # segments of a JPEG, of 64 kB each, which Pillow puts together
 
 _COLUMNS, _ROWS, _STRIP_ROWS, _TILE_COLUMNS, _TILE_ROWS = 256, 257, 278, 322, 323  # of TIFF
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
@@ -23,43 +23,46 @@ _SCANS = re.compile(rb"\xff\xda")
 _PLAIN_BYTES = {1, 2, 7}  # types of entries that stay one bytes object: BYTE, ASCII, UNDEFINED
 
 
-class Burden(ValueError):  # noqa: N818
+class DecodeLimitError(ValueError):
     """More work or memory than a picture of its size takes."""
 
 
-class Reads(io.BytesIO):
+class LimitedReader(io.BytesIO):
     """Bytes that may be read in so many pieces: Pillow steps through small ones in Python."""
 
-    _left = MOST_READS
+    _left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise Burden(f"it comes in more than {MOST_READS} pieces")
+            raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
         return super().read(size)
 
 
-def check_burden(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
-    """Look at a picture that was opened, and not loaded. Raises Burden."""
+def check_decode_limits(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
+    """Look at a picture that was opened, and not loaded. Raises DecodeLimitError."""
     _check_sides(*image.size)
     _check_codec(image)
     check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif") or b""))
     pixels = _pixels_of_a_part(image)
     if pixels > max_pixels:
-        raise Burden(f"a tile may have {max_pixels} pixels; these have {pixels}")
+        raise DecodeLimitError(f"a tile may have {max_pixels} pixels; these have {pixels}")
     if image.format == "TIFF" and "jpeg" in str(image.info.get("compression", "")):
         _check_scans(image, content)
 
 
 def check_directory(content: bytes) -> None:
-    """Look at a directory of TIFF, or of EXIF, before Pillow makes objects of it. Raises Burden."""
+    """Look at a directory of TIFF, or of EXIF, before Pillow makes objects of it.
+
+    Raises DecodeLimitError.
+    """
     try:
         numbers = _count_numbers(content)
     except struct.error:  # it is cut short, as Pillow will find too
         return
-    if numbers > MOST_NUMBERS:
-        detail = f"a directory of TIFF or EXIF may have {MOST_NUMBERS} numbers; received {numbers}"
-        raise Burden(detail)
+    if numbers > MAX_NUMBERS:
+        detail = f"a directory of TIFF or EXIF may have {MAX_NUMBERS} numbers; received {numbers}"
+        raise DecodeLimitError(detail)
 
 
 def _count_numbers(content: bytes) -> int:
@@ -80,10 +83,11 @@ def _count_numbers(content: bytes) -> int:
 
 def _check_sides(*sides: int) -> None:
     if min(sides) < 1:
-        raise Burden(f"it has no pixels ({sides[0]} x {sides[1]})")
-    if max(sides) > LONGEST * min(sides):
-        raise Burden(
-            f"a side may be {LONGEST} times as long as the other; received {sides[0]} x {sides[1]}"
+        raise DecodeLimitError(f"it has no pixels ({sides[0]} x {sides[1]})")
+    if max(sides) > MAX_ASPECT_RATIO * min(sides):
+        raise DecodeLimitError(
+            f"a side may be {MAX_ASPECT_RATIO} times as long as the other; received {sides[0]} x "
+            f"{sides[1]}"
         )
 
 
@@ -91,7 +95,7 @@ def _check_codec(image: ImageFile.ImageFile) -> None:
     """Codecs that Pillow runs in Python take seconds for a megabyte."""
     for tile in image.tile:
         if tile.codec_name in Image.DECODERS:
-            raise Burden(
+            raise DecodeLimitError(
                 "BMP is accepted without run lengths, PPM with raw levels up to 255, "
                 f"or up to 65535 where it is grey; this is {tile.codec_name}"
             )
@@ -115,5 +119,5 @@ def _check_scans(image: ImageFile.ImageFile, content: bytes) -> None:
         ends = starts + np.resize(
             np.array(tags.get(lengths, (len(content),)), np.int64), len(starts)
         )
-        if np.any(np.searchsorted(scans, ends) - np.searchsorted(scans, starts) > MOST_SCANS):
-            raise Burden(f"a JPEG may have {MOST_SCANS} scans")
+        if np.any(np.searchsorted(scans, ends) - np.searchsorted(scans, starts) > MAX_SCANS):
+            raise DecodeLimitError(f"a JPEG may have {MAX_SCANS} scans")

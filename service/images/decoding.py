@@ -21,15 +21,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from service.images.decode_limits import Burden, Reads, check_burden
+from service.images.decode_limits import DecodeLimitError, LimitedReader, check_decode_limits
 from service.images.formats import avif, jpeg, tiff
 from service.images.formats.colour_space import Colours, colours_of
 from service.images.formats.detection import FORMATS, HEIF_EXTRA, kind_of, reads_heif
-from service.images.formats.source import Source, source_of
+from service.images.formats.source import PictureSource, extract_source
 from service.images.rgb import to_rgb
 
-LOADED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
-MOST_CODED = 4  # times the pixels allowed, in AVIF and HEIF: alpha, thumbnails and the like
+DECODED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
+MAX_CODED = 4  # times the pixels allowed, in AVIF and HEIF: alpha, thumbnails and the like
 ROUNDED = 2**20  # pixels: encoders round sizes up, of small pictures to many times their own
 
 UNREAD_BY_PILLOW = (
@@ -43,9 +43,9 @@ UNREAD_BY_PILLOW = (
 # Allocator").
 Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
-Hold = Callable[[int], AbstractContextManager[object]]
+ReserveMemory = Callable[[int], AbstractContextManager[object]]
 
-BROKEN = (
+DECODING_ERRORS = (
     OSError,
     ValueError,
     SyntaxError,
@@ -71,7 +71,7 @@ _UPRIGHT_BY = {
     8: _TURN.ROTATE_90,
 }  # by the orientation of EXIF
 _LYING = (_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90)
-_READERS: dict[str, Callable[[Reads], ImageFile.ImageFile]] = {
+_READERS: dict[str, Callable[[LimitedReader], ImageFile.ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "WEBP": WebPImageFile,
@@ -87,26 +87,26 @@ class PictureError(Exception):
     """Base of the errors of this module.
 
     PictureError
-    ├── NotAPicture        not one of the formats we read, or of their layouts
-    │   └── BrokenPicture  one of them, but damaged or cut short
-    ├── UnfitPicture       whole, perhaps, but of a shape or structure that nobody needs
-    └── TooManyPixels      larger than allowed
+    ├── NotAPictureError        not one of the formats we read, or of their layouts
+    │   └── BrokenPictureError  one of them, but damaged or cut short
+    ├── UnsuitablePictureError       whole, perhaps, but of a shape or structure that nobody needs
+    └── TooManyPixelsError      larger than allowed
     """
 
 
-class NotAPicture(PictureError):  # noqa: N818
+class NotAPictureError(PictureError):
     """Not one of the formats we read, or of their layouts."""
 
 
-class BrokenPicture(NotAPicture):
+class BrokenPictureError(NotAPictureError):
     """One of the formats we read, but damaged or cut short."""
 
 
-class UnfitPicture(PictureError):  # noqa: N818
+class UnsuitablePictureError(PictureError):
     """Whole, perhaps, but of a shape or structure that nobody needs."""
 
 
-class TooManyPixels(PictureError):  # noqa: N818
+class TooManyPixelsError(PictureError):
     """More pixels than allowed."""
 
 
@@ -125,7 +125,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Found:
+class PictureInfo:
     """What a picture is: its sides as it is seen upright, and its format as Pillow names it."""
 
     format: str
@@ -142,7 +142,9 @@ def accepted_formats() -> list[str]:
     return [name for name in FORMATS if name != "HEIF" or reads_heif()]
 
 
-def inspect_picture(content: bytes, *, max_pixels: int, holding: Hold = _freely) -> Found:
+def inspect_picture(
+    content: bytes, *, max_pixels: int, holding: ReserveMemory = _freely
+) -> PictureInfo:
     """Look whether a picture can be decoded, in a third of the memory that decoding takes.
 
     All of it is read, as damage may be anywhere; of its pixels one is brought to RGB. holding: is
@@ -152,15 +154,15 @@ def inspect_picture(content: bytes, *, max_pixels: int, holding: Hold = _freely)
     with _loaded(content, max_pixels, holding) as (source, image):
         to_rgb(replace(source, clear=None), image.crop((0, 0, 1, 1)))
         sides = image.size[::-1] if _turn(image) in _LYING else image.size
-        return Found(source.kind, *sides)
+        return PictureInfo(source.kind, *sides)
 
 
 def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
     """Decode the first frame, turn it upright by its EXIF tag and bring it to 8-bit RGB.
 
     Palettes are looked up, grey is repeated, 16-bit levels are divided by 257, transparency is
-    laid over white, CMYK is converted. Colour profiles are not applied. Raises NotAPicture,
-    BrokenPicture, UnfitPicture, TooManyPixels.
+    laid over white, CMYK is converted. Colour profiles are not applied. Raises NotAPictureError,
+    BrokenPictureError, UnsuitablePictureError, TooManyPixelsError.
     """
     with _loaded(content, max_pixels) as (source, image):
         colours = colours_of(image, source.profile, source.codes)
@@ -174,65 +176,71 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
 
 @contextmanager
 def _loaded(
-    content: bytes, max_pixels: int, holding: Hold = _freely
-) -> Iterator[tuple[Source, Image.Image]]:
+    content: bytes, max_pixels: int, holding: ReserveMemory = _freely
+) -> Iterator[tuple[PictureSource, Image.Image]]:
     """All of a picture that is fit; whatever Pillow raises of it becomes a PictureError."""
     kind = _read_kind(content)
     try:
-        source = source_of(kind, content)
-        if source.coded > MOST_CODED * max_pixels + ROUNDED:
+        source = extract_source(kind, content)
+        if source.coded > MAX_CODED * max_pixels + ROUNDED:
             said = f"at most {max_pixels} pixels are accepted; {source.coded} are in it"
-            raise TooManyPixels(said)
+            raise TooManyPixelsError(said)
         with _opened(source) as image:
             _check_size(image, max_pixels)
-            check_burden(image, source.content, max_pixels=max_pixels)
+            check_decode_limits(image, source.content, max_pixels=max_pixels)
             pixels = max(image.width * image.height, source.coded)
-            with holding(pixels * LOADED_BYTES.get(kind, 12 if source.jpeg else 4)):
-                _mend_palette(image)
+            with holding(pixels * DECODED_BYTES.get(kind, 12 if source.jpeg else 4)):
+                _repair_palette(image)
                 image.load()
                 _check_size(image, max_pixels)
                 if image.mode == "F":
-                    raise NotAPicture(
+                    raise NotAPictureError(
                         "floating-point pixels have no defined white; send 8 or 16 bits"
                     )
                 if image.mode in ("P", "PA") and image.palette is None:
-                    raise BrokenPicture("a broken picture: it names colours of a missing palette")
+                    raise BrokenPictureError(
+                        "a broken picture: it names colours of a missing palette"
+                    )
                 if source.jpeg:
                     _check_scans(source.jpeg, image)
                 yield source, image
     except PictureError:
         raise
-    except Burden as error:
-        raise UnfitPicture(f"a picture that is not accepted: {error}") from error
-    except (tiff.UnreadLayout, jpeg.UnreadFrame, avif.UnreadCrop) as error:
-        raise NotAPicture(f"{error}") from error
+    except DecodeLimitError as error:
+        raise UnsuitablePictureError(f"a picture that is not accepted: {error}") from error
+    except (
+        tiff.UnsupportedLayoutError,
+        jpeg.UnsupportedFrameError,
+        avif.UnsupportedCropError,
+    ) as error:
+        raise NotAPictureError(f"{error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooManyPixels(f"{error}") from error
-    except BROKEN as error:
+        raise TooManyPixelsError(f"{error}") from error
+    except DECODING_ERRORS as error:
         if kind == "TIFF" and str(error) in UNREAD_BY_PILLOW:
-            raise NotAPicture(f"{tiff.unread(tiff.Directory(content))}") from error
+            raise NotAPictureError(f"{tiff.unsupported(tiff.Directory(content))}") from error
         if kind == "JPEG" and "truncated" in str(error):
-            raise BrokenPicture(f"a broken picture (JPEG): {jpeg.CUT}") from error
-        raise BrokenPicture(f"a broken picture ({kind}): {error}") from error
+            raise BrokenPictureError(f"a broken picture (JPEG): {jpeg.CUT}") from error
+        raise BrokenPictureError(f"a broken picture ({kind}): {error}") from error
 
 
 def _read_kind(content: bytes) -> str:
-    """The format, which is one that is read here. Raises NotAPicture."""
+    """The format, which is one that is read here. Raises NotAPictureError."""
     kind, accepted = kind_of(content), f"accepted are {', '.join(accepted_formats())}"
     if not content:
-        raise NotAPicture(f"the file is empty; {accepted}")
+        raise NotAPictureError(f"the file is empty; {accepted}")
     if kind is None:
-        raise NotAPicture(f"not a picture; {accepted}")
+        raise NotAPictureError(f"not a picture; {accepted}")
     if kind == "HEIF" and not reads_heif():
         extra = f"pip install 'shapshot[{HEIF_EXTRA}]' on the server"
-        raise NotAPicture(f"HEIC (HEIF) is not read here: the extra {HEIF_EXTRA} is: {extra}")
+        raise NotAPictureError(f"HEIC (HEIF) is not read here: the extra {HEIF_EXTRA} is: {extra}")
     if kind not in FORMATS:
-        raise NotAPicture(f"{kind} is not read; {accepted}")
+        raise NotAPictureError(f"{kind} is not read; {accepted}")
     return kind
 
 
-def _opened(source: Source) -> ImageFile.ImageFile:
-    stream = Reads(source.content)
+def _opened(source: PictureSource) -> ImageFile.ImageFile:
+    stream = LimitedReader(source.content)
     if source.kind == "HEIF":
         from pillow_heif import HeifImageFile  # an extra
 
@@ -249,20 +257,20 @@ def _opened(source: Source) -> ImageFile.ImageFile:
 def _check_size(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise TooManyPixels(
+        raise TooManyPixelsError(
             f"at most {max_pixels} pixels are accepted; received {width} x {height}"
         )
 
 
 def _check_scans(picture: jpeg.Jpeg, image: Image.Image) -> None:
     """Look whether the scans of a JPEG are whole: whatever follows one then changes no pixel."""
-    with JpegImageFile(Reads(picture.with_noise())) as other:
+    with JpegImageFile(LimitedReader(picture.with_noise())) as other:
         other.load()
         if ImageChops.difference(image, other).getbbox(alpha_only=False):
-            raise jpeg.Cut(jpeg.CUT)
+            raise jpeg.TruncatedJpegError(jpeg.CUT)
 
 
-def _mend_palette(image: ImageFile.ImageFile) -> None:
+def _repair_palette(image: ImageFile.ImageFile) -> None:
     """A palette of TIFF is of 16 bits; some writers give 8, which Pillow makes black of."""
     colours = (
         image.tag_v2.get(tiff.COLOUR_MAP)

@@ -9,9 +9,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-from service.images.decode_limits import Reads
+from service.images.decode_limits import LimitedReader
 from service.images.formats import png
-from service.schemas.requests import MOST_SUPERPIXELS
+from service.schemas.requests import MAX_SUPERPIXELS
 
 TABLE = 2**16  # labels of 8 or 16 bits
 PART = 2**20  # pixels looked up at once, as each takes an index of 8 bytes
@@ -32,11 +32,11 @@ class LabelMapError(Exception):
     """Base of the errors of this module.
 
     LabelMapError
-    └── LabelMapTooLarge  more pixels or regions than allowed
+    └── LabelMapTooLargeError  more pixels or regions than allowed
     """
 
 
-class LabelMapTooLarge(LabelMapError):  # noqa: N818
+class LabelMapTooLargeError(LabelMapError):
     """More pixels or regions than allowed."""
 
 
@@ -44,14 +44,14 @@ def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
     """Decode (H, W) whole numbers and count them through: int32, 0..n-1, each taken.
 
     Equal numbers are one region, wherever they lie; the least is 0. A PNG is taken as it lies,
-    whatever its EXIF says. Raises LabelMapError, LabelMapTooLarge.
+    whatever its EXIF says. Raises LabelMapError, LabelMapTooLargeError.
     """
     read = _from_npy if content.startswith(npy.MAGIC_PREFIX) else _from_png
     labels = read(content, max_pixels)
     count = _count_by_table if labels.min() >= 0 and labels.max() < TABLE else _count_by_sorting
     regions, counted = count(labels)
-    if regions > MOST_SUPERPIXELS:
-        raise LabelMapTooLarge(f"it may have {MOST_SUPERPIXELS} regions; received {regions}")
+    if regions > MAX_SUPERPIXELS:
+        raise LabelMapTooLargeError(f"it may have {MAX_SUPERPIXELS} regions; received {regions}")
     return counted
 
 
@@ -78,7 +78,7 @@ def _from_png(content: bytes, max_pixels: int) -> NDArray[np.generic]:
     if not content.startswith(png.SIGNATURE):
         raise LabelMapError(f"it must be a {' or a '.join(FORMS)}")
     try:
-        with PngImageFile(Reads(png.alone(content).content)) as image:
+        with PngImageFile(LimitedReader(png.extract(content).content)) as image:
             _check_shape(image.size[::-1], max_pixels)
             if image.mode not in MODES:
                 raise LabelMapError(f"a PNG of mode {image.mode}; accepted are {FORMS[0]}")
@@ -108,4 +108,4 @@ def _check_shape(shape: tuple[int, ...], max_pixels: int) -> None:
     if len(shape) != 2 or min(shape) < 1 or bool in map(type, shape):  # True is 1 to Python
         raise LabelMapError(f"it must have rows and columns (H, W); received {shape}")
     if prod(shape) > max_pixels:
-        raise LabelMapTooLarge(f"it may have {max_pixels} pixels; received {shape}")
+        raise LabelMapTooLargeError(f"it may have {max_pixels} pixels; received {shape}")

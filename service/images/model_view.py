@@ -7,7 +7,7 @@ from service.schemas.results import Rectangle
 
 
 @dataclass(frozen=True)
-class View:
+class ModelView:
     """The part of the photo that is seen, and where in the model's picture that part lies."""
 
     crop: Rectangle
@@ -20,7 +20,7 @@ class View:
         return placed.bottom - placed.top, placed.right - placed.left
 
 
-def view(photo: tuple[int, int], picture: tuple[int, int], *, fit: Fit) -> View:
+def model_view(photo: tuple[int, int], picture: tuple[int, int], *, fit: Fit) -> ModelView:
     """How a photo of (H, W) pixels is brought to a model's picture of (h, w).
 
     "crop": the largest centred part of the picture's aspect ratio fills it. "stretch": the whole
@@ -40,4 +40,4 @@ def view(photo: tuple[int, int], picture: tuple[int, int], *, fit: Fit) -> View:
     crop = Rectangle(left=left, top=top, right=left + width, bottom=top + height)
     top, left = (h - rows) // 2, (w - columns) // 2
     placement = Rectangle(left=left, top=top, right=left + columns, bottom=top + rows)
-    return View(crop, placement)
+    return ModelView(crop, placement)

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from service.images.decode_limits import Reads
-from service.images.formats.source import Source
+from service.images.decode_limits import LimitedReader
+from service.images.formats.source import PictureSource
 
 
-def to_rgb(source: Source, image: Image.Image) -> Image.Image:
+def to_rgb(source: PictureSource, image: Image.Image) -> Image.Image:
     """Palettes are looked up, grey is repeated, levels divided, transparency is laid over white."""
     clear = _where_clear(source, image)
     if image.mode.startswith("I"):
@@ -40,7 +40,7 @@ def _to_8_bits(levels: NDArray[np.integer[Any]], top: int) -> NDArray[np.uint8]:
     return levels_8
 
 
-def _where_clear(source: Source, image: Image.Image) -> NDArray[np.bool_] | None:
+def _where_clear(source: PictureSource, image: Image.Image) -> NDArray[np.bool_] | None:
     """Where a PNG has the colour that is transparent, (H, W); None where there is none."""
     if source.clear is None:
         return None
@@ -56,9 +56,9 @@ def _white(image: Image.Image) -> int:
     return 1 if image.mode == "1" else 255
 
 
-def _low_bytes(source: Source) -> Image.Image:
+def _low_bytes(source: PictureSource) -> Image.Image:
     """The low bytes of RGB of 16 bits, of which Pillow gives the high ones."""
-    with PngImageFile(Reads(source.content)) as image:
+    with PngImageFile(LimitedReader(source.content)) as image:
         image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
         image.load()
         return image.copy()

@@ -1,10 +1,10 @@
 """What may be wrong with a store, and what it said of that.
 
 StoreError: it cannot do what was asked
-├── StoreRefused: and to ask again would not help
-│   └── NoSuchPart: as it is shorter than that
-└── MissingArtefact: nothing is stored under that name
-    └── DamagedArtefact: or not what was written
+├── StoreRefusedError: and to ask again would not help
+│   └── NoSuchPartError: as it is shorter than that
+└── MissingArtifactError: nothing is stored under that name
+    └── DamagedArtifactError: or not what was written
 """
 
 import os
@@ -32,23 +32,23 @@ class StoreError(Exception):
         self.cause = cause or message
 
 
-class StoreRefused(StoreError):  # noqa: N818 - an answer, not a fault
+class StoreRefusedError(StoreError):
     """To ask again would not help: no such bucket, or not allowed."""
 
 
-class NoSuchPart(StoreRefused):
+class NoSuchPartError(StoreRefusedError):
     """The artefact is shorter than that."""
 
 
-class MissingArtefact(StoreError):  # noqa: N818 - a fact, not a fault
+class MissingArtifactError(StoreError):
     """Nothing is stored under that name."""
 
 
-class DamagedArtefact(MissingArtefact):
+class DamagedArtifactError(MissingArtifactError):
     """What is stored under that name is not what was written: as good as nothing."""
 
 
-class translated:  # noqa: N801 - reads as a phrase: with translated(key, where)
+class translate_errors:  # noqa: N801 - reads as a phrase: with translate_errors(key, where)
     """Turns obstore's and the system's errors into ours."""
 
     def __init__(self, key: str, where: str) -> None:
@@ -63,14 +63,14 @@ class translated:  # noqa: N801 - reads as a phrase: with translated(key, where)
         said = _in_full(error)
         cause = f"{self._key!r} in {self._where}: {said}"
         if "NoSuchBucket" in said:  # which arrives as if only the key were missing
-            raise StoreRefused("the store has no such bucket", cause) from error
+            raise StoreRefusedError("the store has no such bucket", cause) from error
         if isinstance(error, FileNotFoundError):
-            raise MissingArtefact(f"nothing is stored as {self._key!r}", cause) from error
+            raise MissingArtifactError(f"nothing is stored as {self._key!r}", cause) from error
         message = f"the store refused {self._key!r}: {_in_short(error)}"
         if any(each in said for each in _NO_SUCH_RANGE):
-            raise NoSuchPart(message, cause) from error
+            raise NoSuchPartError(message, cause) from error
         refused = isinstance(error, _REFUSALS) or re.search(_REFUSED, said)
-        raise (StoreRefused if refused else StoreError)(message, cause) from error
+        raise (StoreRefusedError if refused else StoreError)(message, cause) from error
 
 
 def _in_short(error: BaseException) -> str:
@@ -92,7 +92,7 @@ def _in_full(error: BaseException) -> str:
     text = re.sub(r"(<\?xml|<Error>).*", answer, text, flags=re.DOTALL)
     line = f"{type(error).__name__}: {' '.join(text.split())}"
     innermost = _innermost(error)
-    return masked(f"{line}: {innermost}" if innermost else line)
+    return mask_credentials(f"{line}: {innermost}" if innermost else line)
 
 
 def _innermost(error: BaseException) -> str:
@@ -104,6 +104,6 @@ def _innermost(error: BaseException) -> str:
     return causes[-1] if causes else ""
 
 
-def masked(text: str) -> str:
+def mask_credentials(text: str) -> str:
     """Without the credentials of a URL."""
     return re.sub(r"//[^/@\s]*@", "//…@", text)

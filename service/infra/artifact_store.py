@@ -19,34 +19,34 @@ import structlog
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from service.infra.artifact_errors import (
-    DamagedArtefact,
-    MissingArtefact,
-    NoSuchPart,
+    DamagedArtifactError,
+    MissingArtifactError,
+    NoSuchPartError,
     StoreError,
-    StoreRefused,
-    masked,
-    translated,
+    StoreRefusedError,
+    mask_credentials,
+    translate_errors,
 )
-from service.infra.deadlines import Deadlines, Threads
+from service.infra.deadlines import DeadlineThreads, StoreDeadlines
 from service.infra.retry import retry
 from service.infra.settings import S3Settings, read_settings
 
-CALLS_AT_ONCE = 16  # of one process
+MAX_CONCURRENT_CALLS = 16  # of one process
 CHUNK = 4 * 2**20  # bytes read or written by one request
-SLOWEST = 2**20  # bytes a second, of large content
+MIN_BYTES_PER_S = 2**20  # bytes a second, of large content
 MARKER_KEY = "identity.json"  # which set the store belongs to; written once, by store_identity.py
 
 
 __all__ = [  # errors among them: whoever calls the store knows them from here
-    "CALLS_AT_ONCE",
     "CHUNK",
     "MARKER_KEY",
-    "DamagedArtefact",
-    "Entry",
-    "MissingArtefact",
+    "MAX_CONCURRENT_CALLS",
+    "DamagedArtifactError",
+    "MissingArtifactError",
     "Store",
+    "StoreEntry",
     "StoreError",
-    "StoreRefused",
+    "StoreRefusedError",
     "attributions_key",
     "faithfulness_key",
     "image_key",
@@ -75,7 +75,7 @@ def faithfulness_key(explanation_id: str, attempt: str) -> str:
     return f"explanations/{explanation_id}/{attempt}/faithfulness.json"
 
 
-def open_store(url: str, deadlines: Deadlines = Deadlines()) -> "Store":  # noqa: B008 - frozen
+def open_store(url: str, deadlines: StoreDeadlines = StoreDeadlines()) -> "Store":  # noqa: B008 - frozen
     """`file:FOLDER` (made when absent; relative to the working folder), `memory:`, or
     `s3://BUCKET/PREFIX`.
 
@@ -88,8 +88,8 @@ def open_store(url: str, deadlines: Deadlines = Deadlines()) -> "Store":  # noqa
         return Store(MemoryStore(), deadlines)
     if scheme == "s3":
         s3 = read_settings(S3Settings)
-        where = f"{url} at {masked(s3.endpoint_url or 'Amazon')}"
-        with translated(url, where):
+        where = f"{url} at {mask_credentials(s3.endpoint_url or 'Amazon')}"
+        with translate_errors(url, where):
             return Store(_s3(url, deadlines, s3), deadlines, where=where)
     if scheme == "file":
         folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser()
@@ -99,7 +99,7 @@ def open_store(url: str, deadlines: Deadlines = Deadlines()) -> "Store":  # noqa
     )
 
 
-def _s3(url: str, deadlines: Deadlines, s3: S3Settings) -> ObjectStore:
+def _s3(url: str, deadlines: StoreDeadlines, s3: S3Settings) -> ObjectStore:
     """It tries nothing again: Store does, whichever store it is."""
     return from_url(
         url,
@@ -122,7 +122,7 @@ def _local(folder: Path) -> ObjectStore:
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoreEntry:
     """Something that is stored."""
 
     key: str
@@ -137,12 +137,12 @@ class Store:
     """
 
     def __init__(
-        self, objects: ObjectStore, deadlines: Deadlines, *, where: str = "memory"
+        self, objects: ObjectStore, deadlines: StoreDeadlines, *, where: str = "memory"
     ) -> None:
         """where: for the log."""
         self._objects = objects
         self._deadlines = deadlines
-        self._threads = Threads(CALLS_AT_ONCE)
+        self._threads = DeadlineThreads(MAX_CONCURRENT_CALLS)
         self._where = where
 
     @property
@@ -160,21 +160,21 @@ class Store:
         self._call(key, write, size=len(content))
 
     def get(self, key: str, *, size: int = 0) -> bytes:
-        """Read it whole. Raises MissingArtefact, StoreError. size: its bytes, where known."""
+        """Read it whole. Raises MissingArtifactError, StoreError. size: its bytes, where known."""
         return self._call(key, partial(self._get, key), size=size)
 
     def get_soon(self, key: str) -> bytes:
         """The same of something small, tried once, in the time of a connection."""
-        with translated(key, self._where):
+        with translate_errors(key, self._where):
             return self._threads.run(partial(self._get, key), within_s=self._deadlines.connect_s)
 
     def _get(self, key: str) -> bytes:
         return bytes(obstore.get(self._objects, key).bytes())
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read parts of it, each (offset, length). Raises MissingArtefact, StoreError.
+        """Read parts of it, each (offset, length). Raises MissingArtifactError, StoreError.
 
-        Raises DamagedArtefact where it ends before one of them does.
+        Raises DamagedArtifactError where it ends before one of them does.
         """
         starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
 
@@ -184,9 +184,9 @@ class Store:
 
         try:
             found = self._call(key, read, size=sum(lengths))
-        except MissingArtefact:
+        except MissingArtifactError:
             raise
-        except NoSuchPart:
+        except NoSuchPartError:
             self._check_reach(key, ranges)
             raise
         if [len(part) for part in found] != lengths:
@@ -196,23 +196,27 @@ class Store:
     def _check_reach(self, key: str, ranges: Sequence[tuple[int, int]]) -> None:
         needed, size = max(sum(each) for each in ranges), self.size(key)
         if size < needed:
-            raise DamagedArtefact(f"{key!r} has {size} bytes; at least {needed} were written")
+            raise DamagedArtifactError(f"{key!r} has {size} bytes; at least {needed} were written")
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Read it in parts of CHUNK bytes, each by a call of its own.
 
-        Raises MissingArtefact, DamagedArtefact where it becomes shorter meanwhile, StoreError.
+        Raises MissingArtifactError, DamagedArtifactError where it becomes shorter meanwhile,
+        StoreError.
         """
         size = self.size(key)
         for start in range(0, size, CHUNK):
             yield from self.get_ranges(key, [(start, min(CHUNK, size - start))])
 
     def size(self, key: str) -> int:
-        """Its bytes. Raises MissingArtefact, StoreError."""
+        """Its bytes. Raises MissingArtifactError, StoreError."""
         return self._call(key, lambda: obstore.head(self._objects, key)["size"])
 
     def copy(self, key: str, to: str) -> None:
-        """Store the same content under another key as well. Raises MissingArtefact, StoreError."""
+        """Store the same content under another key as well.
+
+        Raises MissingArtifactError, StoreError.
+        """
         self._call(key, lambda: obstore.copy(self._objects, key, to))
 
     def delete_explanation(self, explanation_id: str) -> None:
@@ -223,21 +227,21 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Nothing stored is no error: another sweeper was faster."""
-        with suppress(MissingArtefact):
+        with suppress(MissingArtifactError):
             self._call(key, lambda: obstore.delete(self._objects, key))
 
-    def pages(self, prefix: str) -> Iterator[list[Entry]]:
+    def pages(self, prefix: str) -> Iterator[list[StoreEntry]]:
         """What is stored below a prefix, up to 1000 at a time; each page is a call of its own."""
         stream = iter(
             self._call(prefix, lambda: obstore.list(self._objects, prefix, chunk_size=1000))
         )
         while page := self._call(prefix, lambda: next(stream, None), tries=1):
-            yield [Entry(meta["path"], meta["last_modified"]) for meta in page]
+            yield [StoreEntry(meta["path"], meta["last_modified"]) for meta in page]
 
     def check(self) -> None:
         """Write and remove a probe, in the time of a connection. Raises StoreError."""
         within_s = self._deadlines.connect_s
-        with translated("probe", self._where):
+        with translate_errors("probe", self._where):
             self._threads.run(self._probe, within_s=within_s)
 
     def _probe(self) -> None:
@@ -246,10 +250,10 @@ class Store:
             obstore.delete(self._objects, "probe")
 
     def _call(self, key: str, action: Callable[[], T], *, size: int = 0, tries: int = 0) -> T:
-        until = time.monotonic() + self._deadlines.total_s + size / SLOWEST
+        until = time.monotonic() + self._deadlines.total_s + size / MIN_BYTES_PER_S
 
         def once() -> T:
-            with translated(key, self._where):
+            with translate_errors(key, self._where):
                 return self._threads.run(action, within_s=until - time.monotonic())
 
         return retry(
@@ -262,7 +266,7 @@ class Store:
 
 
 def _passes(error: Exception) -> bool:
-    lasting = isinstance(error, MissingArtefact | StoreRefused)
+    lasting = isinstance(error, MissingArtifactError | StoreRefusedError)
     return isinstance(error, StoreError) and not lasting
 
 

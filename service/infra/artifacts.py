@@ -11,15 +11,15 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.infra.artifact_store import DamagedArtefact, Store
+from service.infra.artifact_store import DamagedArtifactError, Store
 
-MOST_INFLATED = 1040  # deflate gives at most so many bytes for one
+MAX_INFLATION = 1040  # deflate gives at most so many bytes for one
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Length = Annotated[int, Field(ge=1, lt=2**31)]
 Size = Annotated[int, Field(ge=0, lt=2**63)]  # bytes
 
 
-class Artefact(BaseModel):
+class Artifact(BaseModel):
     """A whole artefact."""
 
     model_config = ConfigDict(frozen=True)
@@ -32,7 +32,7 @@ class Artefact(BaseModel):
         return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-class Section(Artefact):
+class ArtifactSection(Artifact):
     """A part of an artefact, which can be read and compared alone."""
 
     size: Annotated[int, Field(gt=0, lt=2**63)]  # bytes
@@ -44,54 +44,55 @@ class Section(Artefact):
         return cls(offset=offset, size=len(content), sha256=digest)
 
     def check(self, key: str, content: bytes) -> None:
-        """Raises DamagedArtefact where it is not what was written."""
+        """Raises DamagedArtifactError where it is not what was written."""
         _compare(key, self, len(content), hashlib.sha256(content))
 
 
-class Artefacts(BaseModel):
+class AttemptArtifacts(BaseModel):
     """Those of one attempt."""
 
     model_config = ConfigDict(frozen=True)
 
     shape: tuple[Length, Length, Length, Length]  # of the values: H, W, C, K
-    attributions: Artefact
-    blocks: Section  # of the attributions: where each output's arrays are; see result_arrays.py
-    faithfulness: Artefact | None = None  # None where no metrics were asked for
+    attributions: Artifact
+    # of the attributions: where each output's arrays are; see result_arrays.py
+    blocks: ArtifactSection
+    faithfulness: Artifact | None = None  # None where no metrics were asked for
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         """Memory is reserved by the shape, before anything is read."""
-        if 4 * prod(self.shape) > MOST_INFLATED * self.attributions.size:
+        if 4 * prod(self.shape) > MAX_INFLATION * self.attributions.size:
             raise ValueError(f"values {self.shape} in {self.attributions.size} bytes")
         return self
 
 
-def check_size(store: Store, key: str, recorded: Artefact) -> None:
+def check_size(store: Store, key: str, recorded: Artifact) -> None:
     """Compare what can be compared without reading. Raises as `read_whole`."""
     size = store.size(key)
     if size != recorded.size:
-        raise DamagedArtefact(f"{key!r} has {size} bytes; {recorded.size} were written")
+        raise DamagedArtifactError(f"{key!r} has {size} bytes; {recorded.size} were written")
 
 
-def read_whole(store: Store, key: str, recorded: Artefact) -> bytes:
-    """Read all of an artefact. Raises MissingArtefact, DamagedArtefact, StoreError."""
+def read_whole(store: Store, key: str, recorded: Artifact) -> bytes:
+    """Read all of an artefact. Raises MissingArtifactError, DamagedArtifactError, StoreError."""
     content = store.get(key, size=recorded.size)
     _compare(key, recorded, len(content), hashlib.sha256(content))
     return content
 
 
-def read_in_chunks(store: Store, key: str, recorded: Artefact) -> Iterator[bytes]:
+def read_in_chunks(store: Store, key: str, recorded: Artifact) -> Iterator[bytes]:
     """Read all of an artefact, first once to compare it: nothing of a damaged one is handed out.
 
-    Compared at the first `next`. Raises MissingArtefact, DamagedArtefact, StoreError; where it
-    changes between the two readings, DamagedArtefact before the last chunk.
+    Compared at the first `next`. Raises MissingArtifactError, DamagedArtifactError, StoreError;
+    where it changes between the two readings, DamagedArtifactError before the last chunk.
     """
     for _ in _compared(store, key, recorded):
         pass
     yield from _compared(store, key, recorded)
 
 
-def _compared(store: Store, key: str, recorded: Artefact) -> Iterator[bytes]:
+def _compared(store: Store, key: str, recorded: Artifact) -> Iterator[bytes]:
     """The last chunk is handed out once all agrees."""
     digest, size, last = hashlib.sha256(), 0, b""
     for chunk in store.chunks(key):
@@ -104,8 +105,8 @@ def _compared(store: Store, key: str, recorded: Artefact) -> Iterator[bytes]:
     yield last
 
 
-def _compare(key: str, recorded: Artefact, size: int, digest: "hashlib._Hash") -> None:
+def _compare(key: str, recorded: Artifact, size: int, digest: "hashlib._Hash") -> None:
     if size != recorded.size:
-        raise DamagedArtefact(f"{key!r} has {size} bytes; {recorded.size} were written")
+        raise DamagedArtifactError(f"{key!r} has {size} bytes; {recorded.size} were written")
     if digest.hexdigest() != recorded.sha256:
-        raise DamagedArtefact(f"{key!r} is not what was written: its sha256 differs")
+        raise DamagedArtifactError(f"{key!r} is not what was written: its sha256 differs")

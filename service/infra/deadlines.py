@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Deadlines:
+class StoreDeadlines:
     """How long a call of the store may take."""
 
     connect_s: float = 2.0
@@ -38,7 +38,7 @@ class Deadlines:
         return cls(settings.store_connect_s, settings.store_read_s, total_s, tries=4)
 
 
-class Threads:
+class DeadlineThreads:
     """At most so many threads, started when they are needed; they end with the process."""
 
     def __init__(self, most: int) -> None:

@@ -5,14 +5,14 @@ from ipaddress import ip_address
 from pathlib import Path
 
 
-class Exposed(Exception):  # noqa: N818
+class InsecureBindError(Exception):
     """The API would listen to others, and there are no keys; the message says how to go on."""
 
 
-def check_exposure(host: str, keys_file: Path | None) -> None:
-    """Without keys only this machine may be listened to. Raises Exposed."""
+def check_listen_address(host: str, keys_file: Path | None) -> None:
+    """Without keys only this machine may be listened to. Raises InsecureBindError."""
     if keys_file is None and not is_loopback(host):
-        raise Exposed(
+        raise InsecureBindError(
             f"listening on {host} lets others in, and there are no keys. Make one: "
             "`shapshot keys add NAME --file keys.jsonl`, then start with "
             "SHAPSHOT_KEYS_FILE=keys.jsonl; or listen on 127.0.0.1 only"

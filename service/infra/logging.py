@@ -10,7 +10,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
-def configure_logs(*, level: str, as_json: bool) -> None:
+def configure_logging(*, level: str, as_json: bool) -> None:
     """Send structlog's events, and the standard library's, to stderr in one form."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -15,7 +15,7 @@ NAME = "shapshot"
 _QUERY = "url.query"  # as FastAPI names it
 
 
-class NoQueries(SpanProcessor):
+class DropQueries(SpanProcessor):
     """Takes the query out of a span: what it holds may not be for others."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -27,7 +27,7 @@ def make_provider(service: str) -> TracerProvider:
     """Spans go where the OTEL_EXPORTER_OTLP_… variables say; sampled as OTEL_TRACES_SAMPLER."""
     named = Resource.create({"service.name": service}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=named, shutdown_on_exit=False)
-    provider.add_span_processor(NoQueries())
+    provider.add_span_processor(DropQueries())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
 

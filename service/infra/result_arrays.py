@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from service.infra.artifact_store import DamagedArtefact, Store
-from service.infra.artifacts import MOST_INFLATED, Artefacts, Section
-from service.schemas.fingerprint import OF_MODEL
+from service.infra.artifact_store import DamagedArtifactError, Store
+from service.infra.artifacts import MAX_INFLATION, ArtifactSection, AttemptArtifacts
+from service.schemas.fingerprint import MODEL_ENTRIES
 
 AXES = {  # of the arrays of an explanation, by their letters, and of what their numbers are
     "values": ("HWCK", np.float32),
@@ -40,21 +40,21 @@ AXES = {  # of the arrays of an explanation, by their letters, and of what their
     "region_standard_errors": ("RK", np.float64),
     "region_low": ("RK", np.float64),
     "region_high": ("RK", np.float64),
-    **dict.fromkeys(OF_MODEL, ("", np.str_)),
+    **dict.fromkeys(MODEL_ENTRIES, ("", np.str_)),
 }
-REGIONS = ("regions", "region_players", "region_values")  # where they are not too many
-ERRORS_OF_REGIONS = ("region_standard_errors", "region_low", "region_high")
-KNOWN_OF_SOME = (  # earlier versions named no model, and told no regions
-    *("standard_errors", "players", *OF_MODEL),
-    *REGIONS,
-    *ERRORS_OF_REGIONS,
+REGION_ENTRIES = ("regions", "region_players", "region_values")  # where they are not too many
+REGION_ERROR_ENTRIES = ("region_standard_errors", "region_low", "region_high")
+OPTIONAL_ENTRIES = (  # earlier versions named no model, and told no regions
+    *("standard_errors", "players", *MODEL_ENTRIES),
+    *REGION_ENTRIES,
+    *REGION_ERROR_ENTRIES,
 )
-BY_OUTPUT = ("values", "standard_errors")  # a block for each output
-TOLD_OF_OUTPUTS = (  # (K,) or (R, K), small: in one block
+BLOCK_ENTRIES = ("values", "standard_errors")  # a block for each output
+OUTPUT_ENTRIES = (  # (K,) or (R, K), small: in one block
     *("base_values", "output_names", "output_indices"),
-    *("region_values", *ERRORS_OF_REGIONS),
+    *("region_values", *REGION_ERROR_ENTRIES),
 )
-OF_RECORD = ("output_indices", "output_names")  # which the record has as well
+RECORD_ENTRIES = ("output_indices", "output_names")  # which the record has as well
 READ_AT_ONCE = 8 * 2**20  # bytes of blocks, as they are stored
 OUTPUTS_AT_ONCE = 16  # copied together: a line of the processor's cache has 8 of them
 
@@ -66,7 +66,7 @@ class _Member(BaseModel):
 
     shape: tuple[int, ...]
     dtype: str
-    blocks: list[Section]
+    blocks: list[ArtifactSection]
 
 
 _INDEX = TypeAdapter(dict[str, _Member])
@@ -82,10 +82,10 @@ def by_output(array: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
         yield from (some[..., k] for k in range(some.shape[-1]))
 
 
-def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[bytes, Section]:
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[bytes, ArtifactSection]:
     """Write the file; give its content and where its index is.
 
-    arrays: `values` and what else there is, by name; those of BY_OUTPUT (H, W, C, K), of any
+    arrays: `values` and what else there is, by name; those of BLOCK_ENTRIES (H, W, C, K), of any
     float type.
     """
     file, index = io.BytesIO(), {}
@@ -95,13 +95,13 @@ def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[bytes, Section]:
         content, offset = _INDEX.dump_json(index), file.tell()
         file.write(content)
         archive.start_dir = file.tell()
-    return file.getvalue(), Section.at(offset, content)
+    return file.getvalue(), ArtifactSection.at(offset, content)
 
 
 def _write_member(
     file: io.BytesIO, archive: zipfile.ZipFile, name: str, array: NDArray[Any]
 ) -> _Member:
-    split = name in BY_OUTPUT
+    split = name in BLOCK_ENTRIES
     dtype = np.dtype(np.float32) if split else array.dtype
     parts = by_output(array) if split else iter([np.ascontiguousarray(array)])
     head = io.BytesIO()
@@ -127,7 +127,7 @@ def _write_member(
         raw = part.tobytes(order="F" if split else "C")
         info.CRC = zlib.crc32(raw, info.CRC)
         block = deflate.compress(raw) + deflate.flush(zlib.Z_FULL_FLUSH)
-        blocks.append(Section.at(file.tell(), block))
+        blocks.append(ArtifactSection.at(file.tell(), block))
         file.write(block)
     file.write(deflate.flush())
     end = file.tell()
@@ -143,7 +143,7 @@ def _write_member(
 def load_arrays(
     store: Store,
     key: str,
-    recorded: Artefacts,
+    recorded: AttemptArtifacts,
     told: Sequence[tuple[int, str]],
     outputs: Sequence[int] | None = None,
     *,
@@ -156,19 +156,21 @@ def load_arrays(
 
     Read are the index, which must be of arrays as AXES has them, then of the rest only what is
     wanted; each block is compared with its sha256, and indices and labels with those told.
-    Blocking. Raises MissingArtefact, DamagedArtefact, StoreError.
+    Blocking. Raises MissingArtifactError, DamagedArtifactError, StoreError.
     """
     if recorded.shape[-1] != len(told):
-        raise DamagedArtefact(f"{key!r} does not have the {len(told)} outputs that it should")
+        raise DamagedArtifactError(f"{key!r} does not have the {len(told)} outputs that it should")
     members = _read_index(store, key, recorded)
     wanted = {name: member for name, member in members.items() if names is None or name in names}
     arrays: Arrays = {}
-    tasks: list[tuple[Section, NDArray[Any]]] = []  # a block, and where it goes
+    tasks: list[tuple[ArtifactSection, NDArray[Any]]] = []  # a block, and where it goes
     for name, member in wanted.items():
-        split = name in BY_OUTPUT
+        split = name in BLOCK_ENTRIES
         kept = range(len(member.blocks)) if outputs is None or not split else outputs
         if not all(0 <= position < len(member.blocks) for position in kept):
-            raise DamagedArtefact(f"{key!r} has {len(member.blocks)} outputs; {kept} are asked for")
+            raise DamagedArtifactError(
+                f"{key!r} has {len(member.blocks)} outputs; {kept} are asked for"
+            )
         shape = (*member.shape[:-1], len(kept)) if split else member.shape
         arrays[name] = np.empty(shape, member.dtype, order="F" if split else "C")
         places = list(arrays[name].T) if split else [arrays[name]]  # each C-contiguous
@@ -178,18 +180,18 @@ def load_arrays(
         for (block, place), content in zip(group, stored, strict=True):
             block.check(key, content)
             place[...] = _inflate(key, content, place)
-    for n, name in enumerate(OF_RECORD):
+    for n, name in enumerate(RECORD_ENTRIES):
         if name in arrays and arrays[name].tolist() != [each[n] for each in told]:
-            raise DamagedArtefact(f"{key!r} has other {name} than its record")
+            raise DamagedArtifactError(f"{key!r} has other {name} than its record")
     if outputs is not None:
-        for name in TOLD_OF_OUTPUTS:
+        for name in OUTPUT_ENTRIES:
             if name in arrays:
                 arrays[name] = arrays[name][..., list(outputs)]
     return arrays
 
 
-def _read_index(store: Store, key: str, recorded: Artefacts) -> dict[str, _Member]:
-    """Raises DamagedArtefact too where somebody wrote an index that cannot be."""
+def _read_index(store: Store, key: str, recorded: AttemptArtifacts) -> dict[str, _Member]:
+    """Raises DamagedArtifactError too where somebody wrote an index that cannot be."""
     index = recorded.blocks
     [content] = store.get_ranges(key, [(index.offset, index.size)])
     index.check(key, content)
@@ -199,7 +201,7 @@ def _read_index(store: Store, key: str, recorded: Artefacts) -> dict[str, _Membe
             _check_member(name, member, recorded.attributions.size)
         _check_axes(members, recorded.shape)
     except (ValidationError, ValueError, TypeError) as error:
-        raise DamagedArtefact(f"{key!r} has an index that cannot be: {error}") from error
+        raise DamagedArtifactError(f"{key!r} has an index that cannot be: {error}") from error
     return members
 
 
@@ -209,24 +211,24 @@ def _check_member(name: str, member: _Member, size: int) -> None:
     if dtype.kind not in "fiuU" or not all(length >= 0 for length in member.shape):
         raise ValueError(f"{name} of type {dtype} and shape {member.shape}")
     stored = sum(block.size for block in member.blocks)
-    if math.prod(member.shape) * dtype.itemsize > MOST_INFLATED * stored or stored > size:
+    if math.prod(member.shape) * dtype.itemsize > MAX_INFLATION * stored or stored > size:
         raise ValueError(f"{name} of shape {member.shape} in {stored} bytes")
-    blocks = member.shape[-1] if name in BY_OUTPUT else 1
-    if len(member.blocks) != blocks or (name in BY_OUTPUT and len(member.shape) != 4):
+    blocks = member.shape[-1] if name in BLOCK_ENTRIES else 1
+    if len(member.blocks) != blocks or (name in BLOCK_ENTRIES and len(member.shape) != 4):
         raise ValueError(f"{name} of shape {member.shape} in {len(member.blocks)} blocks")
 
 
 def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
     """They are all arrays of one explanation, whose values have this shape. Raises ValueError."""
     lengths = dict(zip("HWCK", shape, strict=True))
-    known = [name for name in REGIONS if name in members]
-    if known and (len(known) < len(REGIONS) or len(members["region_players"].shape) != 1):
+    known = [name for name in REGION_ENTRIES if name in members]
+    if known and (len(known) < len(REGION_ENTRIES) or len(members["region_players"].shape) != 1):
         raise ValueError(f"of regions there are {known}")
     if known:
         [lengths["R"]] = members["region_players"].shape
     for name, (axes, kind) in AXES.items():
         if name not in members:
-            if name in KNOWN_OF_SOME:
+            if name in OPTIONAL_ENTRIES:
                 continue
             raise ValueError(f"{name} is missing")
         member = members[name]
@@ -236,10 +238,10 @@ def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
 
 
 def _groups(
-    tasks: Sequence[tuple[Section, NDArray[Any]]],
-) -> Iterator[list[tuple[Section, NDArray[Any]]]]:
+    tasks: Sequence[tuple[ArtifactSection, NDArray[Any]]],
+) -> Iterator[list[tuple[ArtifactSection, NDArray[Any]]]]:
     """Blocks to be read by one call, by size: one at least."""
-    group: list[tuple[Section, NDArray[Any]]] = []
+    group: list[tuple[ArtifactSection, NDArray[Any]]] = []
     for task in tasks:
         if group and sum(block.size for block, _ in chain(group, [task])) > READ_AT_ONCE:
             yield group
@@ -254,7 +256,9 @@ def _inflate(key: str, content: bytes, place: NDArray[Any]) -> NDArray[Any]:
     try:
         raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, place.nbytes + 1)
     except zlib.error as error:
-        raise DamagedArtefact(f"{key!r} has a block that cannot be inflated: {error}") from error
+        raise DamagedArtifactError(
+            f"{key!r} has a block that cannot be inflated: {error}"
+        ) from error
     if len(raw) != place.nbytes:
-        raise DamagedArtefact(f"{key!r} has a block of {len(raw)} bytes for {place.nbytes}")
+        raise DamagedArtifactError(f"{key!r} has a block of {len(raw)} bytes for {place.nbytes}")
     return np.frombuffer(raw, place.dtype).reshape(place.shape)

@@ -2,14 +2,14 @@
 
 import re
 
-LONGEST = 200  # characters
-OURS = ("docs", "healthz", "metrics", "openapi.json", "static-offline-docs", "v1")
+MAX_LENGTH = 200  # characters
+API_PATHS = ("docs", "healthz", "metrics", "openapi.json", "static-offline-docs", "v1")
 
 _SEGMENTS = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _ACCEPTED = (
     "a root path is one such as /shapshot: letters, digits and . _ ~ - between slashes, no slash "
-    f"at its end, no . or .. for a name, at most {LONGEST} characters, and none that begins as "
-    f"paths of the API do ({', '.join(f'/{name}' for name in OURS)})"
+    f"at its end, no . or .. for a name, at most {MAX_LENGTH} characters, and none that begins as "
+    f"paths of the API do ({', '.join(f'/{name}' for name in API_PATHS)})"
 )
 
 
@@ -19,7 +19,7 @@ def checked_root_path(text: str) -> str:
     A root path that began as the API's own paths do would not tell whether a proxy has stripped it.
     """
     names = text.split("/")[1:]
-    sound = _SEGMENTS.fullmatch(text) and len(text) <= LONGEST and not {".", ".."} & {*names}
-    if text and not (sound and names[0] not in OURS):
+    sound = _SEGMENTS.fullmatch(text) and len(text) <= MAX_LENGTH and not {".", ".."} & {*names}
+    if text and not (sound and names[0] not in API_PATHS):
         raise ValueError(_ACCEPTED)
     return text

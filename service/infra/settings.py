@@ -23,18 +23,18 @@ Network = IPv4Network | IPv6Network
 Of = TypeVar("Of", bound=BaseSettings)
 
 
-class BadSettings(Exception):  # noqa: N818
+class SettingsError(Exception):
     """Variables of the environment say what cannot be; the message names each."""
 
 
 def read_settings(kind: type[Of]) -> Of:
-    """What the environment says of these. Raises BadSettings."""
+    """What the environment says of these. Raises SettingsError."""
     try:
         return kind()
     except ValidationError as error:
         prefix = str(kind.model_config["env_prefix"])
         wrong = [_complaint(prefix, each) for each in error.errors()]
-        raise BadSettings(" · ".join(wrong)) from None
+        raise SettingsError(" · ".join(wrong)) from None
 
 
 def _complaint(prefix: str, error: ErrorDetails) -> str:

@@ -19,32 +19,32 @@ CLOSE_S = 1.0  # how long the last spans may take to leave: a process that must 
 Attributes = Mapping[str, str | int]
 
 
-class TracesUnavailable(Exception):  # noqa: N818 - what is so, not whose fault
+class TracingUnavailableError(Exception):
     """Traces are asked for and cannot be kept; the message says what to do."""
 
 
-def open_traces(settings: TraceSettings, service: str) -> "Traces":
+def open_tracer(settings: TraceSettings, service: str) -> "Tracer":
     """The traces of a process, named `service` unless OTEL_SERVICE_NAME says otherwise.
 
-    Raises TracesUnavailable.
+    Raises TracingUnavailableError.
     """
     if not settings.wanted:
-        return Traces()
+        return Tracer()
     if settings.traces_exporter != "otlp":
-        raise TracesUnavailable(
+        raise TracingUnavailableError(
             f"OTEL_TRACES_EXPORTER is {settings.traces_exporter!r}; it must be otlp or none"
         )
     try:
         from service.infra.otlp import make_provider
     except ImportError as error:
-        raise TracesUnavailable(
+        raise TracingUnavailableError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need a package that is not "
             f"installed ({error.name}): pip install 'shapshot[otel]', or unset the variable"
         ) from error
-    return Traces(make_provider(service))
+    return Tracer(make_provider(service))
 
 
-class Traces:
+class Tracer:
     """The spans of one process; without a provider none are kept."""
 
     def __init__(self, provider: "TracerProvider | None" = None) -> None:

@@ -13,18 +13,18 @@ import structlog
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from service.jobs.records import Batch, Count, Order, State
+from service.jobs.records import BatchRecord, JobSpec, ProgressCount, State
 from service.jobs.redis_keys import as_text
 from service.schemas.documents import Status
 
-READ_OFTEN = 512  # explanations that are kept as they were read last
+CACHED_EXPLANATIONS = 512  # explanations that are kept as they were read last
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 
-_STATE, _BATCH = TypeAdapter(State), TypeAdapter(Batch)
+_STATE, _BATCH = TypeAdapter(State), TypeAdapter(BatchRecord)
 _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
 
 
@@ -33,7 +33,7 @@ def decode(explanation_id: str, raw: Hash) -> State | None:
     return _decoded(explanation_id, tuple(raw.items()))
 
 
-@lru_cache(READ_OFTEN)
+@lru_cache(CACHED_EXPLANATIONS)
 def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | None:
     """The same object for the same hash: of many who look, only the first has it parsed."""
     fields = _texts(dict(raw))
@@ -42,7 +42,7 @@ def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | N
     return _checked(_STATE, explanation_id, lambda: _ABSENT | fields | _parsed(fields))
 
 
-def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
+def decode_batch(batch_id: str, raw: Hash) -> BatchRecord | None:
     """The batch in a hash; None where there is none, or one that we never wrote."""
     fields = _texts(raw)
     if not fields:
@@ -51,12 +51,12 @@ def decode_batch(batch_id: str, raw: Hash) -> Batch | None:
     return _checked(_BATCH, batch_id, lambda: {"owner": None} | fields | {"members": members})
 
 
-def encode_queued(order: Order) -> dict[str, str]:
+def encode_queued(order: JobSpec) -> dict[str, str]:
     """The hash of an explanation that waits for a worker, but for its times."""
     return {"status": Status.QUEUED.value, **_fields(order)}
 
 
-def encode_found(order: Order, earlier: State) -> dict[str, str]:
+def encode_cached(order: JobSpec, earlier: State) -> dict[str, str]:
     """The same of one that has its result already, from an earlier one."""
     return {
         "status": Status.SUCCEEDED.value,
@@ -71,13 +71,13 @@ def encode_found(order: Order, earlier: State) -> dict[str, str]:
     }
 
 
-def encode_batch(orders: Mapping[str, Order]) -> dict[str, str]:
+def encode_batch(orders: Mapping[str, JobSpec]) -> dict[str, str]:
     """The hash of a batch of these explanations, but for its time."""
     owner = next(iter(orders.values())).owner
     return {"members": " ".join(orders), **_given(owner=owner)}
 
 
-def encode_count(count: Count | None) -> str:
+def encode_count(count: ProgressCount | None) -> str:
     return json.dumps(vars(count)) if count else ""
 
 
@@ -93,14 +93,14 @@ def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
     """Those that are JSON. Raises ValueError."""
     names = ("order", "outcome", "artefacts", "error", "progress")
     found = {name: from_json(fields[name]) for name in names if name in fields}
-    return {"progress": Count(0, 0)} | found
+    return {"progress": ProgressCount(0, 0)} | found
 
 
 def _texts(raw: Hash) -> dict[str, str]:
     return {as_text(name): as_text(value) for name, value in raw.items()}
 
 
-def _fields(order: Order) -> dict[str, str]:
+def _fields(order: JobSpec) -> dict[str, str]:
     """Of the hash of a new explanation, but for how it stands and its times."""
     return {
         "attempts": "0",

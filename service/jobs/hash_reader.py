@@ -11,7 +11,7 @@ import redis.asyncio
 import structlog
 
 from service.jobs.codec import Hash, decode, decode_batch
-from service.jobs.records import Batch, State
+from service.jobs.records import BatchRecord, State
 from service.jobs.redis_keys import key_of
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ def read_state(connection: redis.Redis, id_: str) -> State | None:
     return decode(id_, _read_hash(connection, id_))
 
 
-def read_batch(connection: redis.Redis, id_: str) -> Batch | None:
+def read_batch(connection: redis.Redis, id_: str) -> BatchRecord | None:
     return decode_batch(id_, _read_hash(connection, id_))
 
 

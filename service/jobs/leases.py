@@ -8,23 +8,23 @@ from typing import Self
 
 import redis
 
-from service.infra.artifacts import Artefacts
+from service.infra.artifacts import AttemptArtifacts
 from service.infra.settings import Settings
 from service.jobs.codec import encode_count
 from service.jobs.hash_reader import read_batch, read_state
-from service.jobs.records import Count, State
+from service.jobs.records import ProgressCount, State
 from service.jobs.redis_keys import as_text
-from service.jobs.scripts import Begin, Finish, Release, Renewal, Scripts, Tick
+from service.jobs.scripts import Begin, Finish, Release, Renew, Renewal, Scripts
 from service.schemas.documents import Failure, Status
 from service.schemas.results import Outcome
 
 
-class Fenced(Exception):  # noqa: N818
+class FencedError(Exception):
     """The attempt no longer owns its job: whatever it found must be dropped."""
 
 
 @dataclass(frozen=True)
-class Work:
+class ModelUsage:
     """What an attempt had the model do."""
 
     evaluations: int = 0
@@ -40,7 +40,7 @@ class Heartbeat:
 
     id: str
     attempt: str
-    count: Count | None = None
+    count: ProgressCount | None = None
 
 
 class LeaseStatus(StrEnum):
@@ -96,12 +96,12 @@ class Leases:
             if each.status is Status.QUEUED and not each.attempts
         ]
 
-    def tick(self, *heartbeats: Heartbeat) -> list[LeaseStatus]:
+    def heartbeat(self, *heartbeats: Heartbeat) -> list[LeaseStatus]:
         """Renew the leases of attempts and report their progress; how each stands."""
         renewals = [
             Renewal(each.id, each.attempt, encode_count(each.count) or None) for each in heartbeats
         ]
-        _, answers = self._scripts.run(Tick(self._queue, self._lease_s, renewals))
+        _, answers = self._scripts.run(Renew(self._queue, self._lease_s, renewals))
         return [LeaseStatus(as_text(answer)) for answer in answers]
 
     def finish(
@@ -111,12 +111,12 @@ class Leases:
         status: Status,
         *,
         outcome: Outcome | None = None,
-        artefacts: Artefacts | None = None,
+        artefacts: AttemptArtifacts | None = None,
         error: Failure | None = None,
-        count: Count | None = None,
-        work: Work | None = None,
+        count: ProgressCount | None = None,
+        work: ModelUsage | None = None,
     ) -> None:
-        """End it, if this attempt still owns it: check and write are one step. Raises Fenced.
+        """End it, if this attempt still owns it: check and write are one step. Raises FencedError.
 
         artefacts: what was stored, for readers to compare. work: added to the totals in the same
         step.
@@ -135,13 +135,13 @@ class Leases:
             work=spent,
         )
         if self._scripts.run(finish)[0] == "fenced":
-            raise Fenced(explanation_id)
+            raise FencedError(explanation_id)
 
     def release(self, explanation_id: str, attempt: str, *, counts: bool = False) -> None:
-        """Give the job back to the front of the queue. Raises Fenced.
+        """Give the job back to the front of the queue. Raises FencedError.
 
         counts: that it was begun stays among its attempts, and so it runs alone the next time.
         """
         release = Release(explanation_id, self._queue, attempt, self._retention_s, counts)
         if self._scripts.run(release)[0] == "fenced":
-            raise Fenced(explanation_id)
+            raise FencedError(explanation_id)

@@ -7,7 +7,7 @@ import structlog
 
 from service.infra.settings import Settings
 from service.jobs.redis_keys import EXPIRY, as_text, is_id
-from service.jobs.scripts import Bury, Expired, Reap, Scripts
+from service.jobs.scripts import Expired, Reap, Scripts, Tombstone
 from service.schemas.documents import ErrorCode, Failure
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,6 @@ class Maintenance:
             self._redis.zrem(EXPIRY, *strange)
         return [as_text(member) for member in found if member not in strange]
 
-    def bury(self, explanation_id: str, *, tombstone_s: int) -> None:
+    def leave_tombstone(self, explanation_id: str, *, tombstone_s: int) -> None:
         """Forget an explanation whose artefacts are gone, all but that it was there."""
-        self._scripts.run(Bury(explanation_id, tombstone_s))
+        self._scripts.run(Tombstone(explanation_id, tombstone_s))

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator
 import redis
 import structlog
 
-from service.infra.artifact_store import Entry, Store, StoreError
+from service.infra.artifact_store import Store, StoreEntry, StoreError
 from service.infra.settings import Settings
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import EXPIRY, is_id, key_of
-from service.jobs.store_identity import Identity, Match
+from service.jobs.store_identity import StoreIdentity, StoreMatch
 from service.jobs.submissions import RESERVATION_S
 
-TURN = "shapshot:orphans"  # whose turn it is to look through the store; there for a pass
-LONGEST_PAUSE_S = 3600  # between two passes
+TURN_KEY = "shapshot:orphans"  # whose turn it is to look through the store; there for a pass
+MAX_PAUSE_S = 3600  # between two passes
 MARGIN_S = 3600  # by which the store's clock may be behind Redis's
 
 log = structlog.get_logger(__name__)
@@ -27,14 +27,14 @@ class OrphanSweep:
     """Looks through all of the store now and then: one worker at a time, page by page."""
 
     def __init__(
-        self, connection: redis.Redis, store: Store, identity: Identity, settings: Settings
+        self, connection: redis.Redis, store: Store, identity: StoreIdentity, settings: Settings
     ) -> None:
         self._redis = connection
         self._store = store
         self._identity = identity
         self._kept_s = max(settings.retention_s, RESERVATION_S) + MARGIN_S
-        self._pause_s = min(max(settings.retention_s, settings.lease_s), LONGEST_PAUSE_S)
-        self._pages: Iterator[list[Entry]] | None = None  # of a pass under way
+        self._pause_s = min(max(settings.retention_s, settings.lease_s), MAX_PAUSE_S)
+        self._pages: Iterator[list[StoreEntry]] | None = None  # of a pass under way
 
     def step(self) -> bool:
         """Look through a page, where it is our turn; whether to go on at once.
@@ -42,10 +42,10 @@ class OrphanSweep:
         Nothing is removed where Redis and the store do not belong together. Raises
         `redis.RedisError`.
         """
-        if self._pages is None and not self._redis.set(TURN, "", nx=True, ex=self._pause_s):
+        if self._pages is None and not self._redis.set(TURN_KEY, "", nx=True, ex=self._pause_s):
             return False
         try:
-            if self._identity.look() is not Match.SAME:
+            if self._identity.look() is not StoreMatch.SAME:
                 self._pages = None
                 return False
             self._pages = self._pages or self._store.pages("explanations")
@@ -58,7 +58,7 @@ class OrphanSweep:
             self._pages = None
         return page is not None
 
-    def _orphans(self, page: Iterable[Entry]) -> list[Entry]:
+    def _orphans(self, page: Iterable[StoreEntry]) -> list[StoreEntry]:
         """Those old enough whose explanation Redis does not know."""
         oldest = as_seconds(self._redis.time()) - self._kept_s
         old = [entry for entry in page if entry.modified_at.timestamp() < oldest]
@@ -74,14 +74,14 @@ class OrphanSweep:
         unknown = {id_ for id_, there, due in known if not there and due is None}
         return [entry for entry in old if _id_of(entry) in unknown]
 
-    def _remove(self, orphans: Iterable[Entry]) -> None:
+    def _remove(self, orphans: Iterable[StoreEntry]) -> None:
         """Raises StoreError."""
         for entry in orphans:
             self._store.delete(entry.key)
             log.warning("removed what Redis knows nothing of", key=entry.key)
 
 
-def _id_of(entry: Entry) -> str | None:
+def _id_of(entry: StoreEntry) -> str | None:
     """Of the explanation that it belongs to; None where it is none of ours."""
     _, _, rest = entry.key.partition("/")
     id_, _, _ = rest.partition("/")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.infra.artifacts import Artefacts
+from service.infra.artifacts import AttemptArtifacts
 from service.jobs.redis_keys import EXPLANATION_ID
 from service.schemas.documents import Failure, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef
@@ -19,7 +19,7 @@ ExplanationId = Annotated[str, Field(pattern=f"^{EXPLANATION_ID.pattern}$")]
 Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
-class Order(BaseModel):
+class JobSpec(BaseModel):
     """What was asked for; never changes after acceptance."""
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +41,7 @@ class Order(BaseModel):
 
 
 @dataclass(frozen=True)
-class Claim:
+class IdempotencyClaim:
     """That a request is to be accepted once: by whoever is the first to write this."""
 
     key: str  # in Redis
@@ -50,7 +50,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchRecord:
     """Explanations asked for together, by one settings; each goes its own way."""
 
     id: str
@@ -68,7 +68,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Count:
+class ProgressCount:
     """Evaluations of the model made and planned."""
 
     evaluations: Number
@@ -89,10 +89,10 @@ class State:
     finished_at: Moment | None
     expires_at: Moment | None
     attempts: Number
-    order: Order | None  # None once expired
-    progress: Count
+    order: JobSpec | None  # None once expired
+    progress: ProgressCount
     outcome: Outcome | None
     result: Token | None  # the attempt whose artefacts stand
-    artefacts: Artefacts | None  # what was stored for it
+    artefacts: AttemptArtifacts | None  # what was stored for it
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation that found it, where no worker did

@@ -10,7 +10,7 @@ import time
 import redis
 import structlog
 
-LARGE_S = 1.0  # an offset that somebody should see to
+LARGE_OFFSET_S = 1.0  # an offset that somebody should see to
 
 log = structlog.get_logger(__name__)
 
@@ -34,5 +34,5 @@ def measure_offset(connection: redis.Redis) -> float:
 
 def log_offset(seconds: float) -> None:
     """Tell how far the clock of this process is from Redis's."""
-    write = log.warning if abs(seconds) > LARGE_S else log.info
+    write = log.warning if abs(seconds) > LARGE_OFFSET_S else log.info
     write("clock compared with Redis's", offset_s=round(seconds, 3))

@@ -10,8 +10,8 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 TIMEOUTS = {"socket_timeout": 5, "socket_connect_timeout": 2}
-READS_AT_ONCE = 32  # connections of a process that reads without blocking
-QUEUED_READ_S = 20  # longest wait for one of them
+MAX_CONCURRENT_READS = 32  # connections of a process that reads without blocking
+MAX_READ_WAIT_S = 20  # longest wait for one of them
 
 
 def connect(url: str, **options: Any) -> redis.Redis:
@@ -25,8 +25,8 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     """A client whose readers queue for its connections, however many wait for a change at once."""
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
-        max_connections=READS_AT_ONCE,
-        timeout=QUEUED_READ_S,
+        max_connections=MAX_CONCURRENT_READS,
+        timeout=MAX_READ_WAIT_S,
         retry=AsyncRetry(ExponentialBackoff(cap=0.5), retries=1),
         **TIMEOUTS,
     )

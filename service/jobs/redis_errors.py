@@ -21,7 +21,7 @@ REASONS = {
 _CODE = re.compile(rf"(?:^|: -?)({'|'.join(REASONS)})\b")
 
 
-def outage(error: redis.RedisError) -> str | None:
+def outage_reason(error: redis.RedisError) -> str | None:
     """What is the matter, with nothing of the error's own words; None where it is no outage."""
     if code := _CODE.search(f"{error.status_code}: {error}"):
         return REASONS[code[1]]

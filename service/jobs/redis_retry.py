@@ -11,7 +11,7 @@ import structlog
 
 from service.infra.artifact_errors import StoreError
 from service.infra.retry import retry
-from service.jobs.redis_errors import outage
+from service.jobs.redis_errors import outage_reason
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def _temporary(error: Exception) -> str | None:
     """What is the matter for now; None where waiting does not help."""
     if isinstance(error, StoreError):
         return str(error)
-    return outage(error) if isinstance(error, redis.RedisError) else None
+    return outage_reason(error) if isinstance(error, redis.RedisError) else None
 
 
 def _in_full(error: Exception) -> str:

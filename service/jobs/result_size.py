@@ -29,7 +29,7 @@ def count_numbers(settings: ResolvedSettings, shape: Shape, players: int) -> int
     )
 
 
-def most_outputs(settings: ResolvedSettings, shape: Shape, players: int, *, limit: int) -> int:
+def max_outputs(settings: ResolvedSettings, shape: Shape, players: int, *, limit: int) -> int:
     """How many outputs may be explained with so many numbers at most; 0 where not even one."""
     left = limit - _of_equations(settings, players)
     return max(0, left // _of_an_output(settings, shape))

@@ -22,7 +22,7 @@ from rq.serializers import JSONSerializer
 
 from service.jobs.redis_retry import retry_while_down
 
-TRY_AGAIN_S = 1  # between two tries to take a job while Redis, or the right store, is out
+DEQUEUE_RETRY_S = 1  # between two tries to take a job while Redis, or the right store, is out
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _PLAIN_FIELDS = frozenset(b"data created_at origin description enqueued_at timeout status".split())
 
 
-class RefusedJob(Exception):  # noqa: N818 - what happened, not whose fault
+class RefusedJobError(Exception):
     """A job in Redis that this queue would never have written."""
 
 
@@ -59,16 +59,18 @@ class Job(rq.job.Job):
         try:
             super()._deserialize_data()  # type: ignore[no-untyped-call]
         except DeserializationError as error:
-            raise RefusedJob(f"job {self.id} is not JSON") from error
+            raise RefusedJobError(f"job {self.id} is not JSON") from error
         plain = isinstance(self._func_name, str) and isinstance(self._args, list)
         if not plain or self._instance is not None or self._kwargs:
-            raise RefusedJob(f"job {self.id} is not a plain call")
+            raise RefusedJobError(f"job {self.id} is not a plain call")
 
     @property
     def func(self) -> Callable[..., Any]:
         """A function on the list: RQ imports any that is named."""
         if self.func_name not in self.functions:
-            raise RefusedJob(f"job {self.id} names {str(self.func_name)[:80]!r}, not on the list")
+            raise RefusedJobError(
+                f"job {self.id} names {str(self.func_name)[:80]!r}, not on the list"
+            )
         return self.functions[self.func_name]
 
 
@@ -105,7 +107,7 @@ class Worker(rq.SimpleWorker):
         raise NotImplementedError
 
     def run_job(self, explain: Callable[..., Any], job: rq.job.Job) -> None:
-        """Run a job of ours to its end. Raises RefusedJob."""
+        """Run a job of ours to its end. Raises RefusedJobError."""
         raise NotImplementedError
 
     def stop(self, signum: int) -> None:
@@ -122,7 +124,7 @@ class Worker(rq.SimpleWorker):
         RQ's own waits out a lost connection only, not a Redis that is full or loading.
         """
         return retry_while_down(
-            lambda: self._take(timeout), "no job can be begun", pause_s=TRY_AGAIN_S
+            lambda: self._take(timeout), "no job can be begun", pause_s=DEQUEUE_RETRY_S
         )
 
     def _take(self, timeout: int | None) -> tuple[rq.job.Job, rq.Queue] | None:
@@ -130,7 +132,7 @@ class Worker(rq.SimpleWorker):
         while not self._stop_requested:
             self.heartbeat()
             if not self.may_take():  # the job waits
-                time.sleep(TRY_AGAIN_S)
+                time.sleep(DEQUEUE_RETRY_S)
                 continue
             with suppress(DequeueTimeout):
                 return Queue.dequeue_any(
@@ -145,7 +147,7 @@ class Worker(rq.SimpleWorker):
         """
         try:
             self.run_job(job.func, job)
-        except RefusedJob as refusal:
+        except RefusedJobError as refusal:
             log.warning("job refused", reason=str(refusal))
             self.connection.lrem(queue.intermediate_queue_key, 0, str(job.id))
             self.connection.delete(Job.key_for(str(job.id)))

@@ -6,7 +6,7 @@ from rq.job import JobStatus
 from rq.utils import utcformat
 
 from service.jobs.redis_keys import EXPLANATION_ID
-from service.jobs.rq_adapter import Job, RefusedJob
+from service.jobs.rq_adapter import Job, RefusedJobError
 
 EXPLAIN = "worker.jobs.explain"
 
@@ -42,9 +42,12 @@ def new_job_hash(
 
 
 def only_argument(job: rq.job.Job) -> str:
-    """The explanation's id, which is the job's too. Raises RefusedJob for any other arguments."""
+    """The explanation's id, which is the job's too.
+
+    Raises RefusedJobError for any other arguments.
+    """
     if not EXPLANATION_ID.fullmatch(str(job.id)):  # it names files, too
-        raise RefusedJob(f"job {str(job.id)[:80]!r} has not the id of an explanation")
+        raise RefusedJobError(f"job {str(job.id)[:80]!r} has not the id of an explanation")
     if job.args != [job.id]:
-        raise RefusedJob(f"job {job.id} has arguments that the API never gives")
+        raise RefusedJobError(f"job {job.id} has arguments that the API never gives")
     return str(job.id)

@@ -27,8 +27,8 @@ import redis
 from pydantic import TypeAdapter
 from redis.commands.core import Script
 
-from service.jobs.admission_limits import Caps
-from service.jobs.records import Claim
+from service.jobs.admission_limits import AdmissionLimits
+from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_keys import as_text, key_of, worker_key_of
 
 # each may use what those before it define
@@ -85,9 +85,9 @@ class Accept(Call):
     owner: str | None
     jobs: int  # how many are to wait
     bytes: int  # uploaded for these
-    caps: Caps
+    caps: AdmissionLimits
     retention_s: int
-    claim: Claim | None
+    claim: IdempotencyClaim | None
     batch: NewBatch | None
     explanations: Sequence[NewExplanation]
 
@@ -109,7 +109,7 @@ class Delete(CallOfOne):
 
 
 @dataclass(frozen=True)
-class Withdraw(CallOfOne):
+class Evict(CallOfOne):
     pass
 
 
@@ -131,7 +131,7 @@ class Renewal:
 
 
 @dataclass(frozen=True)
-class Tick(Call):
+class Renew(Call):
     queue: str
     lease_s: int
     renewals: Sequence[Renewal]
@@ -196,7 +196,7 @@ class Expired(Call):
 
 
 @dataclass(frozen=True)
-class Bury(CallOfOne):
+class Tombstone(CallOfOne):
     tombstone_s: int
 
 

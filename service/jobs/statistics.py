@@ -13,14 +13,14 @@ import redis
 
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import as_text, key_of
-from service.jobs.worker_registry import read_presence
+from service.jobs.worker_registry import read_live_workers
 from service.schemas.requests import Priority
 
 TOTALS = "shapshot:totals"
 
 
 @dataclass
-class Line:
+class WaitingJobs:
     """Those of one priority that wait."""
 
     jobs: int = 0
@@ -28,27 +28,27 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class QueueStatistics:
     """How things stand at one moment."""
 
-    waiting: Mapping[Priority, Line]
+    waiting: Mapping[Priority, WaitingJobs]
     running: int
     workers: Mapping[str, list[str]]  # those alive, and the models that each serves
     totals: Mapping[str, float]  # fields as the scripts name them
 
 
-def read_traffic(connection: redis.Redis, queue: str) -> Traffic:
+def read_statistics(connection: redis.Redis, queue: str) -> QueueStatistics:
     """Raises `redis.RedisError`."""
     raw = connection.hgetall(TOTALS)
-    return Traffic(
+    return QueueStatistics(
         waiting=_lines(connection, f"rq:queue:{queue}"),
         running=int(connection.zcard(f"rq:wip:{queue}")),
-        workers=read_presence(connection).available,
+        workers=read_live_workers(connection).available,
         totals={as_text(name): _number(value) for name, value in raw.items()},
     )
 
 
-def _lines(connection: redis.Redis, key: str) -> dict[Priority, Line]:
+def _lines(connection: redis.Redis, key: str) -> dict[Priority, WaitingJobs]:
     """Who waits is looked at one by one: the order of the queue is not that of age."""
     with connection.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -56,7 +56,7 @@ def _lines(connection: redis.Redis, key: str) -> dict[Priority, Line]:
             pipe.hmget(key_of(as_text(id_)), "priority", "created_at")
         answer, *found = pipe.execute()
     now = as_seconds(answer)
-    lines = {priority: Line() for priority in get_args(Priority)}
+    lines = {priority: WaitingJobs() for priority in get_args(Priority)}
     for priority, created_at in found:
         if priority and created_at and (line := lines.get(as_text(priority))):
             line.jobs += 1

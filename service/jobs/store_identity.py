@@ -18,17 +18,17 @@ import redis
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.infra.artifact_store import MARKER_KEY, MissingArtefact, Store, StoreError
+from service.infra.artifact_store import MARKER_KEY, MissingArtifactError, Store, StoreError
 from service.jobs.redis_keys import as_text
 
 IDENTITY = "shapshot:identity"
-LOOK_S = 10  # how old an answer may be that is good enough for an upload
-TRY_AGAIN_S = 1  # after one that was bad, or not to be had
+MAX_AGE_S = 10  # how old an answer may be that is good enough for an upload
+RETRY_S = 1  # after one that was bad, or not to be had
 
 log = structlog.get_logger(__name__)
 
 
-class Match(StrEnum):
+class StoreMatch(StrEnum):
     """How the names in Redis and in the store agree."""
 
     SAME = "same"
@@ -39,7 +39,7 @@ class Match(StrEnum):
     @property
     def store_fits(self) -> bool:
         """Whether what is written to the store is found again."""
-        return self in (Match.SAME, Match.REDIS_LOST)
+        return self in (StoreMatch.SAME, StoreMatch.REDIS_LOST)
 
     @property
     def problem(self) -> str:
@@ -48,16 +48,16 @@ class Match(StrEnum):
 
 
 _PROBLEMS = {
-    Match.SAME: "",
-    Match.REDIS_LOST: (
+    StoreMatch.SAME: "",
+    StoreMatch.REDIS_LOST: (
         "Redis has lost its data: the store holds artefacts of a set that Redis knows nothing of. "
         "Bring back Redis's append-only file, or lead SHAPSHOT_REDIS_URL to the Redis that has it"
     ),
-    Match.STORE_LOST: (
+    StoreMatch.STORE_LOST: (
         f"the store is not the one that was written to so far: it has no {MARKER_KEY}. "
         "Lead SHAPSHOT_STORE_URL to the folder or bucket that has it, or bring its content back"
     ),
-    Match.DIFFERENT: (
+    StoreMatch.DIFFERENT: (
         "Redis and the store belong to two different sets. "
         "Lead SHAPSHOT_REDIS_URL and SHAPSHOT_STORE_URL to the two of one set"
     ),
@@ -72,19 +72,19 @@ class _Marker(BaseModel):
     set: str
 
 
-def compare(connection: redis.Redis, store: Store) -> Match:
+def compare_store(connection: redis.Redis, store: Store) -> StoreMatch:
     """Compare the names; name a set that has none yet. Raises `redis.RedisError`, StoreError.
 
     A store that only this process sees belongs to whoever has it.
     """
     if store.private:
-        return Match.SAME
+        return StoreMatch.SAME
     match = _compare(connection, store)
     # Another process may have named the set between the two reads
-    return match if match is Match.SAME else _compare(connection, store)
+    return match if match is StoreMatch.SAME else _compare(connection, store)
 
 
-def adopt(connection: redis.Redis, store: Store) -> None:
+def adopt_store(connection: redis.Redis, store: Store) -> None:
     """Name Redis and the store, as they are, anew: one set. Raises `redis.RedisError`, StoreError.
 
     Where it breaks off they do not match, and it can be done again.
@@ -94,23 +94,23 @@ def adopt(connection: redis.Redis, store: Store) -> None:
     connection.hset(IDENTITY, mapping={"set": name, "stored": name})
 
 
-def _compare(connection: redis.Redis, store: Store) -> Match:
+def _compare(connection: redis.Redis, store: Store) -> StoreMatch:
     """Redis is read first: a name that is `stored` was in the store before."""
     in_redis, stored = (
         as_text(value) if value else None for value in connection.hmget(IDENTITY, "set", "stored")
     )
     in_store = _read_mark(store)
     if in_redis is None and in_store is not None:
-        return Match.REDIS_LOST
+        return StoreMatch.REDIS_LOST
     if in_redis is not None and in_store is None and stored == in_redis:
-        return Match.STORE_LOST
+        return StoreMatch.STORE_LOST
     if in_redis is not None and in_store not in (None, in_redis):
-        return Match.DIFFERENT
+        return StoreMatch.DIFFERENT
     if in_redis is None or in_store is None:
         _name(connection, store)
     elif stored != in_redis:
         connection.hset(IDENTITY, "stored", in_redis)
-    return Match.SAME
+    return StoreMatch.SAME
 
 
 def _name(connection: redis.Redis, store: Store) -> None:
@@ -129,19 +129,19 @@ def _read_mark(store: Store) -> str | None:
     """The name; '', which is nobody's, where something else is there."""
     try:
         return _Marker.model_validate_json(store.get_soon(MARKER_KEY)).set
-    except MissingArtefact:
+    except MissingArtifactError:
         return None
     except ValidationError:
         return ""
 
 
-class Identity:
+class StoreIdentity:
     """Compares now and then; the log hears when the two part, and when they match again."""
 
     def __init__(self, connection: redis.Redis, store: Store) -> None:
         self._redis = connection
         self._store = store
-        self._last: Match | None = None
+        self._last: StoreMatch | None = None
         self._due_at = -math.inf  # time.monotonic()
         self._looking = threading.Lock()
 
@@ -151,17 +151,17 @@ class Identity:
         return self._last is not None and self._last.store_fits
 
     @property
-    def last(self) -> Match:
+    def last(self) -> StoreMatch:
         """As last seen; SAME before that."""
-        return self._last or Match.SAME
+        return self._last or StoreMatch.SAME
 
-    def look(self) -> Match:
+    def look(self) -> StoreMatch:
         """Compare now. Raises `redis.RedisError`, StoreError."""
         with self._looking:
             return self._look()
 
-    def recent(self) -> Match:
-        """As seen LOOK_S ago at the most, or as last seen while Redis or the store is out.
+    def recent(self) -> StoreMatch:
+        """As seen MAX_AGE_S ago at the most, or as last seen while Redis or the store is out.
 
         Only one caller at a time waits for them.
         """
@@ -173,13 +173,13 @@ class Identity:
                 self._looking.release()
         return self.last
 
-    def _look(self) -> Match:
-        self._due_at = time.monotonic() + TRY_AGAIN_S
-        match = compare(self._redis, self._store)
-        if match is Match.SAME:
-            self._due_at = time.monotonic() + LOOK_S
+    def _look(self) -> StoreMatch:
+        self._due_at = time.monotonic() + RETRY_S
+        match = compare_store(self._redis, self._store)
+        if match is StoreMatch.SAME:
+            self._due_at = time.monotonic() + MAX_AGE_S
         if match is not self.last:
-            if match is Match.SAME:
+            if match is StoreMatch.SAME:
                 log.info("Redis and the store match again", was=self.last.value)
             else:
                 log.error("Redis and the store do not match", match=match, reason=match.problem)

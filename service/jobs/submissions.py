@@ -11,32 +11,32 @@ from typing import Self
 import redis
 
 from service.infra.settings import Settings
-from service.jobs.admission_limits import UNLIMITED, Caps
-from service.jobs.codec import encode_batch, encode_found, encode_queued
+from service.jobs.admission_limits import UNLIMITED, AdmissionLimits
+from service.jobs.codec import encode_batch, encode_cached, encode_queued
 from service.jobs.hash_reader import read_batch, read_state
-from service.jobs.records import Batch, Claim, Order, State
+from service.jobs.records import BatchRecord, IdempotencyClaim, JobSpec, State
 from service.jobs.redis_keys import as_text, cache_key_of, key_of
 from service.jobs.rq_job import new_job_hash
 from service.jobs.scripts import (
     Accept,
     Cancel,
     Delete,
+    Evict,
     NewBatch,
     NewExplanation,
     Reserve,
     Scripts,
-    Withdraw,
 )
 from service.schemas.documents import Status
 
 RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
 
 
-class Claimed(Exception):  # noqa: N818
+class AlreadyClaimedError(Exception):
     """Something was accepted by the same claim before."""
 
 
-class UnderWay(Exception):  # noqa: N818
+class StillRunningError(Exception):
     """What runs cannot be deleted; `status`: running or canceling."""
 
     def __init__(self, status: Status) -> None:
@@ -56,7 +56,7 @@ class Submissions:
         *,
         queue: str,
         retention_s: int,
-        caps: Caps = UNLIMITED,
+        caps: AdmissionLimits = UNLIMITED,
         interactive_share: int = 4,
     ) -> None:
         self._redis = connection
@@ -72,7 +72,7 @@ class Submissions:
             connection,
             queue=settings.queue,
             retention_s=settings.retention_s,
-            caps=Caps.of(settings),
+            caps=AdmissionLimits.of(settings),
             interactive_share=settings.interactive_share,
         )
 
@@ -83,13 +83,14 @@ class Submissions:
     def accept(
         self,
         explanation_id: str,
-        order: Order,
+        order: JobSpec,
         *,
         timeout_s: int,
         earlier: Mapping[str, State] = MappingProxyType({}),
-        claim: Claim | None = None,
+        claim: IdempotencyClaim | None = None,
     ) -> None:
-        """Record the explanation and queue its job, in one step. Raises NoRoom, Claimed.
+        """Record the explanation and queue its job, in one step. Raises QueueLimitError,
+        AlreadyClaimedError.
 
         earlier: by id, an explanation that has its result already; then it succeeds at once.
         """
@@ -98,15 +99,15 @@ class Submissions:
     def accept_batch(
         self,
         batch_id: str,
-        orders: Mapping[str, Order],
+        orders: Mapping[str, JobSpec],
         *,
         timeout_s: int,
         earlier: Mapping[str, State] = MappingProxyType({}),
-        claim: Claim | None = None,
+        claim: IdempotencyClaim | None = None,
     ) -> None:
         """Record a batch and its explanations and queue their jobs, in one step.
 
-        Raises NoRoom, Claimed.
+        Raises QueueLimitError, AlreadyClaimedError.
 
         orders: by id, in the order of upload; each names the batch. earlier: as above.
         """
@@ -115,16 +116,16 @@ class Submissions:
 
     def _accept(
         self,
-        orders: Mapping[str, Order],
+        orders: Mapping[str, JobSpec],
         earlier: Mapping[str, State],
-        claim: Claim | None,
+        claim: IdempotencyClaim | None,
         batch: NewBatch | None = None,
         *,
         timeout_s: int,
     ) -> None:
-        def new(id_: str, order: Order) -> NewExplanation:
+        def new(id_: str, order: JobSpec) -> NewExplanation:
             if id_ in earlier:
-                return NewExplanation(id_, encode_found(order, earlier[id_]), None)
+                return NewExplanation(id_, encode_cached(order, earlier[id_]), None)
             job = new_job_hash(id_, queue=self._queue, timeout_s=timeout_s, connection=self._redis)
             return NewExplanation(id_, encode_queued(order), job)
 
@@ -145,7 +146,7 @@ class Submissions:
         )
         match self._scripts.run(accept):
             case "claimed", _:
-                raise Claimed
+                raise AlreadyClaimedError
             case "refused", [whose, *retry_s]:
                 seconds = retry_s[0] if retry_s and retry_s[0] > 0 else None
                 raise self._caps.refusal(as_text(whose), accept.jobs, accept.bytes, seconds)
@@ -157,9 +158,9 @@ class Submissions:
         same = state and state.owner == owner and state.order and state.order.cache == cache
         return state if state and same and state.result and state.outcome else None
 
-    def withdraw(self, explanation_id: str) -> None:
+    def evict_from_cache(self, explanation_id: str) -> None:
         """Let it answer no other request: its artefacts are not all there."""
-        self._scripts.run(Withdraw(explanation_id))
+        self._scripts.run(Evict(explanation_id))
 
     def exists(self, id_: str) -> bool:
         """Whether there is, or was until lately, such an explanation or batch."""
@@ -168,7 +169,7 @@ class Submissions:
     def read(self, explanation_id: str) -> State | None:
         return read_state(self._redis, explanation_id)
 
-    def read_batch(self, batch_id: str) -> Batch | None:
+    def read_batch(self, batch_id: str) -> BatchRecord | None:
         return read_batch(self._redis, batch_id)
 
     def cancel(self, explanation_id: str) -> str | None:
@@ -181,9 +182,10 @@ class Submissions:
     def delete(self, id_: str) -> list[str]:
         """Delete an explanation, or a batch with all of its own; the ids that went.
 
-        Their artefacts remain to be removed. Raises UnderWay where one of them runs: then all stay.
+        Their artefacts remain to be removed. Raises StillRunningError where one of them runs: then
+        all stay.
         """
         tag, found = self._scripts.run(Delete(id_, self._queue, self._retention_s))
         if tag == "under_way":
-            raise UnderWay(Status(as_text(found[0])))
+            raise StillRunningError(Status(as_text(found[0])))
         return [as_text(each) for each in found]

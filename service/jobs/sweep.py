@@ -25,5 +25,5 @@ def sweep(explanation_id: str, maintenance: Maintenance, store: Store, *, tombst
     except StoreError as error:
         log.warning("not swept yet", id=explanation_id, cause=error.cause)
         return False
-    maintenance.bury(explanation_id, tombstone_s=tombstone_s)
+    maintenance.leave_tombstone(explanation_id, tombstone_s=tombstone_s)
     return True

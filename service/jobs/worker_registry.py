@@ -22,8 +22,8 @@ WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
 CARDS = "shapshot:models"  # hash: model name -> its card when a worker could last use it
 SEEN = "shapshot:models:seen"  # sorted set: model name by the time of its last announcement
 DEFAULT = "shapshot:models:default"  # the name of the default model of who announced last
-KEPT = 64  # cards that need not be parsed again: each may have thousands of labels
-SILENT = "no worker that serves it is alive"
+CACHED_CARDS = 64  # cards that need not be parsed again: each may have thousands of labels
+NO_WORKER_REASON = "no worker that serves it is alive"
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ def announce(
     Scripts(connection).run(scripts.Announce(worker, lease_s, remember_s, announced))
 
 
-def withdraw(connection: redis.Redis, worker: str) -> None:
+def deregister(connection: redis.Redis, worker: str) -> None:
     """Take a worker that stops off the list."""
     with connection.pipeline() as pipe:
         pipe.zrem(WORKERS, worker)
@@ -58,7 +58,7 @@ def withdraw(connection: redis.Redis, worker: str) -> None:
 
 
 @dataclass(frozen=True)
-class Presence:
+class LiveWorkers:
     """The live workers, each with its cards, and of every model known the card as last usable."""
 
     workers: Mapping[str, Sequence[ModelCard]]
@@ -98,7 +98,7 @@ class Presence:
         }
 
 
-def read_presence(connection: redis.Redis) -> Presence:
+def read_live_workers(connection: redis.Redis) -> LiveWorkers:
     """Who is there and what is known, in two trips, as every upload makes them."""
     with connection.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -112,7 +112,7 @@ def read_presence(connection: redis.Redis) -> Presence:
             pipe.hvals(worker_key_of(worker))
         served = map(_parse, pipe.execute())
     workers = dict(zip(alive, served, strict=True))
-    return Presence(workers, _parse(known), as_text(default or b""))
+    return LiveWorkers(workers, _parse(known), as_text(default or b""))
 
 
 def _in_order(cards: Iterable[ModelCard]) -> list[ModelCard]:
@@ -123,7 +123,7 @@ def _parse(texts: Sequence[bytes | str]) -> list[ModelCard]:
     return [card for text in texts if (card := _card(text))]
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHED_CARDS)
 def _card(text: bytes | str) -> ModelCard | None:
     """None for one that no worker wrote: it must not keep the others from being read."""
     try:
@@ -137,5 +137,5 @@ def _best(known: ModelCard, served: Sequence[ModelCard]) -> ModelCard:
     order = [ModelStatus.AVAILABLE, ModelStatus.LOADING, ModelStatus.UNAVAILABLE]
     if served:
         return min(served, key=lambda card: order.index(card.status))
-    silent = {"status": ModelStatus.UNAVAILABLE, "reason": SILENT, "default": False}
+    silent = {"status": ModelStatus.UNAVAILABLE, "reason": NO_WORKER_REASON, "default": False}
     return known.model_copy(update=silent)

@@ -6,11 +6,16 @@ Curves of faithfulness -> PNG: `faithfulness_chart`.
 from service.render.attributions import NAMES, Attributions, attributions_of, load_attributions
 from service.render.chart import faithfulness_chart
 from service.render.colours import channel_sums, limit
-from service.render.curves import METRICS, Curve
-from service.render.errors import BadAttributions, BadCurves, BadOption, RenderError
+from service.render.curves import METRICS, ChartCurve
+from service.render.errors import (
+    InvalidAttributionsError,
+    InvalidCurvesError,
+    InvalidOptionError,
+    RenderError,
+)
 from service.render.layers import MAX_LAYER_PIXELS, Box, heat, overlay
 from service.render.layout import MAX_COLUMNS, MAX_PIXELS, Size
-from service.render.names import told_apart
+from service.render.names import disambiguate
 from service.render.page import figure
 from service.render.palettes import PALETTES, PaletteName
 from service.render.row import Row
@@ -23,22 +28,22 @@ __all__ = [
     "NAMES",
     "PALETTES",
     "Attributions",
-    "BadAttributions",
-    "BadCurves",
-    "BadOption",
     "Box",
-    "Curve",
+    "ChartCurve",
+    "InvalidAttributionsError",
+    "InvalidCurvesError",
+    "InvalidOptionError",
     "PaletteName",
     "RenderError",
     "Row",
     "Size",
     "attributions_of",
     "channel_sums",
+    "disambiguate",
     "faithfulness_chart",
     "figure",
     "heat",
     "limit",
     "load_attributions",
     "overlay",
-    "told_apart",
 ]

@@ -14,7 +14,7 @@ PLACES = (
     ("in the middle left", "in the centre", "in the middle right"),
     ("in the lower left", "in the lower middle", "in the lower right"),
 )
-MOST_NAMED = 20  # outputs; a longer text helps nobody
+MAX_NAMED = 20  # outputs; a longer text helps nobody
 NOTABLE = 2 / 9  # twice the share that a ninth has where credit is even
 
 
@@ -37,7 +37,7 @@ def of_figure(rows: Sequence[Row], sums: Sequence[Sums], scale: Scale) -> AltTex
         sentences += [f"{who} is truly {row.true_label}."] if row.true_label else []
         sentences += [] if one or row.true_label else [f"{who}:"]
         sentences += _outputs(row.attributions.names, row.scores, credit)
-    return AltText(f"What speaks for {listed(names)}", " ".join(sentences))
+    return AltText(f"What speaks for {join_names(names)}", " ".join(sentences))
 
 
 def of_layer(what: str, name: str, score: float | None, sums: Sums, scale: Scale) -> AltText:
@@ -47,11 +47,11 @@ def of_layer(what: str, name: str, score: float | None, sums: Sums, scale: Scale
     return AltText(f"What speaks for {name}", " ".join(sentences))
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Each name once, the first of many."""
     different = list(dict.fromkeys(names))
-    more = len(different) - MOST_NAMED
-    return "; ".join(different[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(different) - MAX_NAMED
+    return "; ".join(different[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _colours(scale: Scale) -> str:
@@ -69,9 +69,9 @@ def _outputs(names: Sequence[str], scores: Sequence[float] | None, sums: Sums) -
     scored = [""] * len(names) if scores is None else [f" (score {each:.3g})" for each in scores]
     sentences = [
         f"{name}{scored[output]}: {_where(sums[..., output])}."
-        for output, name in enumerate(names[:MOST_NAMED])
+        for output, name in enumerate(names[:MAX_NAMED])
     ]
-    more = len(names) - MOST_NAMED
+    more = len(names) - MAX_NAMED
     return [*sentences, f"And {more} more outputs."] if more > 0 else sentences
 
 

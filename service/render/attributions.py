@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from service.render.errors import BadAttributions, BadOption
-from service.render.names import told_apart
+from service.render.errors import InvalidAttributionsError, InvalidOptionError
+from service.render.names import disambiguate
 
 NAMES = ("values", "base_values", "data", "output_names", "output_indices")
 
@@ -22,7 +22,7 @@ class Attributions:
 
     `values` (H, W, C, K) float32, positive where the pixel speaks for the output; `base_values`
     (K,); `data` (H, W, C) float32 in 0..255 with C = 1 or 3; `output_names` and `output_indices`
-    of length K. Raises BadAttributions.
+    of length K. Raises InvalidAttributionsError.
     """
 
     values: NDArray[np.float32]
@@ -39,22 +39,30 @@ class Attributions:
     @property
     def names(self) -> list[str]:
         """Of the outputs, each a name of its own."""
-        return told_apart(self.output_names, self.output_indices)
+        return disambiguate(self.output_names, self.output_indices)
 
     def within(self, left: int, top: int, right: int, bottom: int) -> "Attributions":
-        """Keep the pixels of a box of the picture, right and bottom exclusive. Raises BadOption."""
+        """Keep the pixels of a box of the picture, right and bottom exclusive.
+
+        Raises InvalidOptionError.
+        """
         height, width = self.data.shape[:2]
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             box = left, top, right, bottom
-            raise BadOption(f"a box must lie within {width} x {height} pixels; received {box}")
+            raise InvalidOptionError(
+                f"a box must lie within {width} x {height} pixels; received {box}"
+            )
         rows, columns = slice(top, bottom), slice(left, right)
         return replace(self, values=self.values[rows, columns], data=self.data[rows, columns])
 
     def narrow(self, positions: Sequence[int]) -> "Attributions":
-        """Keep the outputs at these positions (0..K-1), in this order. Raises BadOption."""
+        """Keep the outputs at these positions (0..K-1), in this order.
+
+        Raises InvalidOptionError.
+        """
         count = len(self.output_names)
         if not positions or not all(0 <= position < count for position in positions):
-            raise BadOption(
+            raise InvalidOptionError(
                 f"positions must name one or more of 0..{count - 1}; received {list(positions)}"
             )
         kept = list(positions)
@@ -68,15 +76,18 @@ class Attributions:
 
 
 def load_attributions(npz: bytes) -> Attributions:
-    """Read the arrays as the worker stored them; nothing is unpickled. Raises BadAttributions."""
+    """Read the arrays as the worker stored them; nothing is unpickled.
+
+    Raises InvalidAttributionsError.
+    """
     return attributions_of(_read_arrays(npz))
 
 
 def attributions_of(arrays: Mapping[str, NDArray[Any]]) -> Attributions:
-    """Check arrays by NAMES. Raises BadAttributions."""
+    """Check arrays by NAMES. Raises InvalidAttributionsError."""
     missing = [name for name in NAMES if name not in arrays]
     if missing:
-        raise BadAttributions(f"{missing[0]} is missing; accepted are {', '.join(NAMES)}")
+        raise InvalidAttributionsError(f"{missing[0]} is missing; accepted are {', '.join(NAMES)}")
     return Attributions(
         values=arrays["values"].astype(np.float32, copy=False),
         base_values=arrays["base_values"].astype(np.float32, copy=False),
@@ -90,23 +101,27 @@ def _read_arrays(npz: bytes) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
             if not isinstance(archive, NpzFile):
-                raise BadAttributions("a single array; an npz of several is accepted")
+                raise InvalidAttributionsError("a single array; an npz of several is accepted")
             return {name: archive[name] for name in NAMES}
     except KeyError as error:
-        raise BadAttributions(f"{error.args[0]}; accepted are {', '.join(NAMES)}") from error
+        raise InvalidAttributionsError(
+            f"{error.args[0]}; accepted are {', '.join(NAMES)}"
+        ) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadAttributions(f"not a readable npz: {error}") from error
+        raise InvalidAttributionsError(f"not a readable npz: {error}") from error
 
 
 def _check_shapes(attributions: Attributions) -> None:
     values, data = attributions.values, attributions.data
     if values.ndim != 4 or 0 in values.shape or values.shape[2] not in (1, 3):
-        raise BadAttributions(f"values must be (H, W, 1 or 3, K); received {values.shape}")
+        raise InvalidAttributionsError(f"values must be (H, W, 1 or 3, K); received {values.shape}")
     if data.shape != values.shape[:3]:
-        raise BadAttributions(f"data must be {values.shape[:3]} as values; received {data.shape}")
+        raise InvalidAttributionsError(
+            f"data must be {values.shape[:3]} as values; received {data.shape}"
+        )
     for name in ("base_values", "output_names", "output_indices"):
         if len(getattr(attributions, name)) != values.shape[3]:
-            raise BadAttributions(
+            raise InvalidAttributionsError(
                 f"{name} must have one entry for each of the {values.shape[3]} outputs; "
                 f"received {len(getattr(attributions, name))}"
             )
@@ -115,6 +130,6 @@ def _check_shapes(attributions: Attributions) -> None:
 def _check_finite(name: str, array: NDArray[np.float32]) -> None:
     finite = np.isfinite(array)
     if not finite.all():
-        raise BadAttributions(
+        raise InvalidAttributionsError(
             f"{name} must be finite; received {int((~finite).sum())} NaN or infinite numbers"
         )

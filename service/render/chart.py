@@ -5,36 +5,38 @@ from collections.abc import Sequence
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 
-from service.render.alt_text import AltText, listed
-from service.render.curves import METRICS, Curve
-from service.render.errors import BadCurves, BadOption
+from service.render.alt_text import AltText, join_names
+from service.render.curves import METRICS, ChartCurve
+from service.render.errors import InvalidCurvesError, InvalidOptionError
 from service.render.fonts import can_write
 from service.render.names import by_index
 from service.render.plot import STYLES, Axes, key, plot
 from service.render.raster import png
-from service.render.sheet import Sheet
-from service.render.text import FAINT_INK, INK, MINUS, Anchor, cut, written
+from service.render.sheet import ChartLayout
+from service.render.text import FAINT_INK, INK, MINUS, Anchor, format_numbers, truncate
 
 MIN_WIDTH, MAX_WIDTH = 240, 4096  # pixels
 NOTE = "Solid: in the order of the attributions. Dashed: in a random order."
 
-Metrics = dict[str, list[Curve]]
+Metrics = dict[str, list[ChartCurve]]
 
 
-def faithfulness_chart(curves: Sequence[Curve], *, width_px: int | None = None) -> bytes:
+def faithfulness_chart(curves: Sequence[ChartCurve], *, width_px: int | None = None) -> bytes:
     """A panel for each metric, in the order given, with a curve for each of the first 7 outputs.
 
     The random order is dashed, in a fainter tone; all panels share one range of scores. `width_px`
-    sets the width of the chart. Raises BadCurves, BadOption.
+    sets the width of the chart. Raises InvalidCurvesError, InvalidOptionError.
     """
     if not curves:
-        raise BadCurves("a chart shows one curve or more; received none")
+        raise InvalidCurvesError("a chart shows one curve or more; received none")
     if width_px is not None and not MIN_WIDTH <= width_px <= MAX_WIDTH:
-        raise BadOption(f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}")
+        raise InvalidOptionError(
+            f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}"
+        )
     metrics, left_out = _grouped(curves)
     legend_lines = max(map(len, metrics.values()))
     note = f"{NOTE} {left_out} more outputs are not shown." if left_out else NOTE
-    sheet = Sheet.of(len(metrics), legend_lines=legend_lines, note=note, width_px=width_px)
+    sheet = ChartLayout.of(len(metrics), legend_lines=legend_lines, note=note, width_px=width_px)
     axes = _axes(metrics, sheet)
     page = Image.new("RGB", (sheet.width, sheet.height), "white")
     for number, (metric, group) in enumerate(metrics.items()):
@@ -45,7 +47,7 @@ def faithfulness_chart(curves: Sequence[Curve], *, width_px: int | None = None) 
     return png(page, _text(metrics))
 
 
-def _grouped(curves: Sequence[Curve]) -> tuple[Metrics, int]:
+def _grouped(curves: Sequence[ChartCurve]) -> tuple[Metrics, int]:
     """By metric, as many as there are styles; and how many outputs that leaves out."""
     metrics: Metrics = {}
     for curve in curves:
@@ -54,7 +56,7 @@ def _grouped(curves: Sequence[Curve]) -> tuple[Metrics, int]:
     return {metric: group[: len(STYLES)] for metric, group in metrics.items()}, max(0, left_out)
 
 
-def _axes(metrics: Metrics, sheet: Sheet) -> Axes:
+def _axes(metrics: Metrics, sheet: ChartLayout) -> Axes:
     """Room for every curve, and a little more."""
     scores = [score for group in metrics.values() for c in group for score in (*c.y, *c.baseline)]
     low, high = float(min(scores)), float(max(scores))
@@ -64,7 +66,9 @@ def _axes(metrics: Metrics, sheet: Sheet) -> Axes:
     return Axes(low, high, marks, size=sheet.plot, line_width=max(1, 1.7 * sheet.scale))
 
 
-def _panel(metric: str, curves: Sequence[Curve], sheet: Sheet, axes: Axes) -> Image.Image:
+def _panel(
+    metric: str, curves: Sequence[ChartCurve], sheet: ChartLayout, axes: Axes
+) -> Image.Image:
     """From top to bottom: what is done, the curves, the areas."""
     panel = Image.new("RGB", sheet.panel, "white")
     about = METRICS[metric]
@@ -80,11 +84,11 @@ def _panel(metric: str, curves: Sequence[Curve], sheet: Sheet, axes: Axes) -> Im
     return panel
 
 
-def _draw_marks(panel: Image.Image, top: int, below: str, sheet: Sheet, axes: Axes) -> None:
+def _draw_marks(panel: Image.Image, top: int, below: str, sheet: ChartLayout, axes: Axes) -> None:
     """The scores left of the plot, the shares under it and what they are of."""
     pen, font = ImageDraw.Draw(panel), sheet.small_font
     beside = sheet.ticks - sheet.line // 3
-    for down, label in zip(axes.below_top(axes.marks), written(axes.marks), strict=True):
+    for down, label in zip(axes.below_top(axes.marks), format_numbers(axes.marks), strict=True):
         font.write(pen, (beside, top + float(down)), label, INK, "rm")
     width, height = axes.size
     anchors: list[tuple[float, Anchor]] = [(0, "la"), (0.5, "ma"), (1, "ra")]
@@ -96,7 +100,11 @@ def _draw_marks(panel: Image.Image, top: int, below: str, sheet: Sheet, axes: Ax
 
 
 def _draw_legend(
-    panel: Image.Image, top: int, curves: Sequence[Curve], sheet: Sheet, line_width: float
+    panel: Image.Image,
+    top: int,
+    curves: Sequence[ChartCurve],
+    sheet: ChartLayout,
+    line_width: float,
 ) -> None:
     """Each output's mark, name and areas, its own and the random order's, under each other."""
     pen, font = ImageDraw.Draw(panel), sheet.small_font
@@ -108,18 +116,18 @@ def _draw_legend(
         middle = top + number * sheet.line + sheet.line // 2
         panel.paste(key(style, key_size, line_width), (0, middle - sheet.line // 2))
         name = curve.label if can_write(curve.label) else by_index(curve.output)
-        name = cut(name, font, columns[0] - key_size[0] - 4 * sheet.line)
+        name = truncate(name, font, columns[0] - key_size[0] - 4 * sheet.line)
         font.write(pen, (key_size[0] + sheet.line // 2, middle), name, INK, "lm")
         for at, area in zip(columns, (curve.area, curve.baseline_area), strict=True):
             font.write(pen, (at, middle), _area(area), INK, "rm")
 
 
 def _write(
-    page: Image.Image, at: tuple[int, int], text: str, sheet: Sheet, ink: tuple[int, int, int]
+    page: Image.Image, at: tuple[int, int], text: str, sheet: ChartLayout, ink: tuple[int, int, int]
 ) -> None:
     """One line from here to the right edge."""
     font = sheet.small_font
-    font.write(ImageDraw.Draw(page), at, cut(text, font, page.width - at[0]), ink)
+    font.write(ImageDraw.Draw(page), at, truncate(text, font, page.width - at[0]), ink)
 
 
 def _area(area: float) -> str:
@@ -131,12 +139,12 @@ def _text(metrics: Metrics) -> AltText:
         f"{METRICS[metric].title}, {METRICS[metric].order}: {_areas(curves)}."
         for metric, curves in metrics.items()
     ]
-    names = listed([curve.label for curves in metrics.values() for curve in curves])
+    names = join_names([curve.label for curves in metrics.values() for curve in curves])
     start = "Curves of the score as elements are shown or hidden, and those of a random order."
     return AltText(f"Faithfulness of the attributions of {names}", " ".join([start, *sentences]))
 
 
-def _areas(curves: Sequence[Curve]) -> str:
+def _areas(curves: Sequence[ChartCurve]) -> str:
     return "; ".join(
         f"{curve.label} has area {curve.area:.3g}, at random {curve.baseline_area:.3g}"
         for curve in curves

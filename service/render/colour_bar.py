@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from service.render.colours import Scale
 from service.render.layout import Layout
-from service.render.text import INK, Font, written
+from service.render.text import INK, Font, format_numbers
 
 TICK_INK, OUTLINE = (140, 140, 140), (205, 205, 205)
 
@@ -38,7 +38,7 @@ def ticks(bound: float, width: int, font: Font) -> list[tuple[float, str]]:
     """As many round numbers as fit, symmetric about zero: their shares of the bound and labels."""
     for intervals in range(8, 1, -1) if bound else ():
         numbers = _round_numbers(bound, intervals)
-        labels = written(numbers)
+        labels = format_numbers(numbers)
         spacing = width / 2 * max(numbers) / bound / (len(numbers) // 2 or 1)
         if len(numbers) > 1 and 1.2 * max(map(font.width, labels)) <= spacing:
             return [(number / bound, label) for number, label in zip(numbers, labels, strict=True)]

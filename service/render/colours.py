@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.render.errors import BadOption
+from service.render.errors import InvalidOptionError
 from service.render.palettes import Palette
 
 Sums = NDArray[np.float64]  # (H, W, K), what is drawn of K outputs
@@ -24,10 +24,12 @@ def limit(*sums: NDArray[np.floating], percentile: float = 99.9) -> float:
     """The magnitude at which colours saturate: a percentile of |sums| over all of them.
 
     `sums` (H, W, K), of one picture each. Where that percentile is zero though a few pixels are
-    not, the largest magnitude; 0.0 only when all are zero. Raises BadOption.
+    not, the largest magnitude; 0.0 only when all are zero. Raises InvalidOptionError.
     """
     if not 0 < percentile <= 100:
-        raise BadOption(f"percentile must be above 0 and at most 100; received {percentile}")
+        raise InvalidOptionError(
+            f"percentile must be above 0 and at most 100; received {percentile}"
+        )
     magnitudes = np.abs(np.concatenate([each.ravel() for each in sums]))
     return float(np.percentile(magnitudes, percentile)) or float(magnitudes.max())
 

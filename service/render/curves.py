@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.render.errors import BadCurves
+from service.render.errors import InvalidCurvesError
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ METRICS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ChartCurve:
     """The score of one output along one order, and along a random one.
 
     `x` (P,) is the share of elements shown or hidden, 0..1 and never falling; `y` and `baseline`
-    (P,) are scores, by the attribution's order and by a random one. Raises BadCurves.
+    (P,) are scores, by the attribution's order and by a random one. Raises InvalidCurvesError.
     """
 
     metric: str
@@ -51,14 +51,16 @@ class Curve:
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
-            raise BadCurves(f"metric must be one of {', '.join(METRICS)}; received {self.metric!r}")
+            raise InvalidCurvesError(
+                f"metric must be one of {', '.join(METRICS)}; received {self.metric!r}"
+            )
         shapes = [np.shape(numbers) for numbers in (self.x, self.y, self.baseline)]
         if len(set(shapes)) > 1 or len(shapes[0]) != 1 or shapes[0] < (2,):
-            raise BadCurves(
+            raise InvalidCurvesError(
                 f"x, y and baseline must have the same two or more points; received {shapes}"
             )
         numbers = [*self.x, *self.y, *self.baseline, self.area, self.baseline_area]
         if not np.isfinite(numbers).all():
-            raise BadCurves(f"{self.metric} of {self.label!r} has NaN or infinite numbers")
+            raise InvalidCurvesError(f"{self.metric} of {self.label!r} has NaN or infinite numbers")
         if self.x[0] < 0 or self.x[-1] > 1 or (np.diff(self.x) < 0).any():
-            raise BadCurves("x must be shares in 0..1 that never fall")
+            raise InvalidCurvesError("x must be shares in 0..1 that never fall")

@@ -1,9 +1,10 @@
 """What this package refuses.
 
 RenderError
-├── BadAttributions  the arrays are broken, missing, misshapen or not finite
-├── BadCurves        curves of faithfulness are missing, misshapen, not finite or of no known metric
-└── BadOption        an option of a drawing is outside what is accepted
+├── InvalidAttributionsError  the arrays are broken, missing, misshapen or not finite
+├── InvalidCurvesError        curves of faithfulness are missing, misshapen, not finite or of no
+known metric
+└── InvalidOptionError        an option of a drawing is outside what is accepted
 """
 
 
@@ -11,13 +12,13 @@ class RenderError(Exception):
     """Base of the errors of this package."""
 
 
-class BadAttributions(RenderError):  # noqa: N818
+class InvalidAttributionsError(RenderError):
     """The arrays are broken, missing, misshapen or not finite."""
 
 
-class BadCurves(RenderError):  # noqa: N818
+class InvalidCurvesError(RenderError):
     """Curves of faithfulness are missing, misshapen, not finite or of no known metric."""
 
 
-class BadOption(RenderError):  # noqa: N818
+class InvalidOptionError(RenderError):
     """An option of a drawing is outside what is accepted."""

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from service.render import alt_text
 from service.render.attributions import Attributions
 from service.render.colours import Scale, Sums, channel_sums, limit
-from service.render.errors import BadOption
+from service.render.errors import InvalidOptionError
 from service.render.layout import Size
 from service.render.palettes import PaletteName, find_palette
 from service.render.raster import png, resized, rgb_picture
@@ -34,10 +34,10 @@ def overlay(
 
     `crop` is the part of the picture that the model saw (all of it by default); the rest is faded
     and hatched. `alpha` is the opacity of the strongest colours; `score` is told in the
-    alternative text. Raises BadOption.
+    alternative text. Raises InvalidOptionError.
     """
     if not 0 <= alpha <= 1:
-        raise BadOption(f"alpha must be in 0..1; received {alpha}")
+        raise InvalidOptionError(f"alpha must be in 0..1; received {alpha}")
     ground = rgb_picture(attributions.data) if picture is None else _checked(picture)
     seen = _checked_crop(crop, ground.size)
     muted = _muted(ground)
@@ -65,7 +65,8 @@ def heat(
 ) -> bytes:
     """The first output alone, on transparency of `size` (width, height), the model's by default.
 
-    It fills `crop` (all by default), as it would lie on a picture of that size. Raises BadOption.
+    It fills `crop` (all by default), as it would lie on a picture of that size. Raises
+    InvalidOptionError.
     """
     height, width = attributions.values.shape[:2]
     size = _checked_size(size or (width, height))
@@ -93,7 +94,7 @@ def _layer(sums: Sums, scale: Scale, box: Box) -> Image.Image:
 def _checked_size(size: Size) -> Size:
     width, height = size
     if not (width >= 1 and height >= 1 and width * height <= MAX_LAYER_PIXELS):
-        raise BadOption(
+        raise InvalidOptionError(
             f"width and height must be 1 or more and give at most {MAX_LAYER_PIXELS} pixels; "
             f"received {width} x {height}"
         )
@@ -102,7 +103,7 @@ def _checked_size(size: Size) -> Size:
 
 def _checked(picture: NDArray[np.uint8]) -> Image.Image:
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise BadOption(
+        raise InvalidOptionError(
             f"picture must be (H, W, 3) uint8; received {picture.shape} {picture.dtype}"
         )
     return Image.fromarray(picture)
@@ -112,7 +113,9 @@ def _checked_crop(crop: Box | None, size: Size) -> Box:
     width, height = size
     left, top, right, bottom = crop or (0, 0, width, height)
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise BadOption(f"crop must lie within the {width} x {height} picture; received {crop}")
+        raise InvalidOptionError(
+            f"crop must lie within the {width} x {height} picture; received {crop}"
+        )
     return left, top, right, bottom
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from service.render.errors import BadOption
+from service.render.errors import InvalidOptionError
 from service.render.text import Font, wrap
 
 MAX_COLUMNS = 6
@@ -97,7 +97,7 @@ def plan(
 ) -> Layout:
     """Lay out pictures of these sizes, with a panel for each heading: first the picture's own.
 
-    All scales with `width_px`. Raises BadOption where the page would be too large.
+    All scales with `width_px`. Raises InvalidOptionError where the page would be too large.
     """
     panels = [_panel_size(*size) for size in sizes]
     cell_width = max(MIN_CELL, *(width for width, _ in panels))
@@ -124,7 +124,7 @@ def plan(
 
 def _check_area(layout: Layout) -> None:
     if layout.width * layout.height > MAX_PIXELS:
-        raise BadOption(
+        raise InvalidOptionError(
             f"a figure may have {MAX_PIXELS} pixels; these pictures and outputs would take "
             f"{layout.width} x {layout.height}: ask for fewer of them, or a smaller width"
         )

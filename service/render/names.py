@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 
-def told_apart(names: Sequence[str], indices: Sequence[int]) -> list[str]:
+def disambiguate(names: Sequence[str], indices: Sequence[int]) -> list[str]:
     """The names, with the index before those that several outputs have; a blank one is its index.
 
     The index stands first, as a long name is cut at its end.

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from service.render import alt_text
 from service.render.colour_bar import draw_colour_bar
 from service.render.colours import Scale, Sums, channel_sums, limit
-from service.render.errors import BadOption
+from service.render.errors import InvalidOptionError
 from service.render.layout import Block, Heading, Layout, plan
 from service.render.palettes import PaletteName, find_palette
 from service.render.raster import ghost, png, resized, rgb_picture
@@ -34,7 +34,7 @@ def figure(
     """Each picture, then its outputs over a grey ghost of it at `alpha`; all on one colour scale.
 
     Outputs may differ from row to row, in number too, as may the sizes of pictures. `width_px`
-    scales the whole figure to that width. Raises BadOption.
+    scales the whole figure to that width. Raises InvalidOptionError.
     """
     _check(rows, alpha, width_px)
     layout = plan([row.size for row in rows], [row.headings for row in rows], width_px=width_px)
@@ -52,11 +52,13 @@ def figure(
 
 def _check(rows: Sequence[Row], alpha: float, width_px: int | None) -> None:
     if not rows:
-        raise BadOption("a figure shows one picture or more; received none")
+        raise InvalidOptionError("a figure shows one picture or more; received none")
     if not 0 <= alpha <= 1:
-        raise BadOption(f"alpha must be in 0..1; received {alpha}")
+        raise InvalidOptionError(f"alpha must be in 0..1; received {alpha}")
     if width_px is not None and not MIN_WIDTH <= width_px <= MAX_WIDTH:
-        raise BadOption(f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}")
+        raise InvalidOptionError(
+            f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}"
+        )
 
 
 def _draw_headings(

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
-from service.render.errors import BadOption
+from service.render.errors import InvalidOptionError
 
 Colour = tuple[int, int, int]  # red, green, blue in 0..255
 PaletteName = Literal["red_blue", "orange_blue", "orange_purple"]
@@ -58,7 +58,7 @@ PALETTES: dict[PaletteName, Palette] = {
 
 
 def find_palette(name: PaletteName) -> Palette:
-    """Raises BadOption."""
+    """Raises InvalidOptionError."""
     if name not in PALETTES:
-        raise BadOption(f"palette must be one of {', '.join(PALETTES)}; received {name!r}")
+        raise InvalidOptionError(f"palette must be one of {', '.join(PALETTES)}; received {name!r}")
     return PALETTES[name]

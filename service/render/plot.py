@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.render.curves import Curve
+from service.render.curves import ChartCurve
 from service.render.layout import Size
 from service.render.palettes import Colour
 
-FINER = 3  # drawn so much larger, then shrunk
+SUPERSAMPLING = 3  # drawn so much larger, then shrunk
 MARKERS = 5  # on a curve
 GRID = (228, 228, 228)
 
@@ -65,7 +65,7 @@ class Axes:
         return (self.high - np.asarray(scores)) / (self.high - self.low) * (self.size[1] - 1)
 
 
-def plot(curves: Sequence[Curve], axes: Axes) -> Image.Image:
+def plot(curves: Sequence[ChartCurve], axes: Axes) -> Image.Image:
     """The curves of one metric, those of the random order behind; the k-th has the k-th style."""
     canvas = _Canvas.of(axes.size, axes.line_width)
     _draw_grid(canvas, axes)
@@ -84,7 +84,7 @@ def plot(curves: Sequence[Curve], axes: Axes) -> Image.Image:
 def key(style: Style, size: Size, line_width: float) -> Image.Image:
     """A piece of a curve, for the legend."""
     canvas = _Canvas.of(size, line_width)
-    width, height = (side * FINER for side in size)
+    width, height = (side * SUPERSAMPLING for side in size)
     canvas.line(np.array([[0, height / 2], [width, height / 2]]), style.colour)
     canvas.mark(np.array([width / 2, height / 2]), style)
     return canvas.shrunk()
@@ -99,7 +99,7 @@ def _draw_grid(canvas: "_Canvas", axes: Axes) -> None:
 
 def _points(axes: Axes, x: Sequence[float] | Numbers, y: Sequence[float] | Numbers) -> Points:
     across = np.asarray(x, float) * (axes.size[0] - 1)
-    points: Points = (np.stack([across, axes.below_top(y)], axis=1) + 0.5) * FINER
+    points: Points = (np.stack([across, axes.below_top(y)], axis=1) + 0.5) * SUPERSAMPLING
     return points
 
 
@@ -113,8 +113,8 @@ class _Canvas:
 
     @classmethod
     def of(cls, size: Size, line_width: float) -> "_Canvas":
-        image = Image.new("RGB", (size[0] * FINER, size[1] * FINER), "white")
-        return cls(image, ImageDraw.Draw(image), line_width * FINER)
+        image = Image.new("RGB", (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), "white")
+        return cls(image, ImageDraw.Draw(image), line_width * SUPERSAMPLING)
 
     def line(self, points: Points, colour: Colour, thickness: float = 1) -> None:
         width = max(1, round(thickness * self.thick))
@@ -131,7 +131,7 @@ class _Canvas:
         self.pen.polygon(corners.ravel().tolist(), inside, style.colour, round(self.thick))
 
     def shrunk(self) -> Image.Image:
-        return self.image.reduce(FINER)
+        return self.image.reduce(SUPERSAMPLING)
 
 
 def _dashes(points: Points, length: float) -> Iterator[Points]:

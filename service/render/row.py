@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.render.attributions import Attributions
-from service.render.errors import BadOption
+from service.render.errors import InvalidOptionError
 from service.render.fonts import can_write
 from service.render.layout import Heading, Size
 from service.render.names import by_index
@@ -22,7 +22,7 @@ class Row:
     def __post_init__(self) -> None:
         outputs = len(self.attributions.output_names)
         if self.scores is not None and len(self.scores) != outputs:
-            raise BadOption(
+            raise InvalidOptionError(
                 f"scores must be one for each of {outputs} outputs; received {len(self.scores)}"
             )
 

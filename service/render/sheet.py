@@ -7,13 +7,13 @@ from service.render.layout import MIN_SMALL_SIZE, MIN_TITLE_SIZE, SMALL_SIZE, TI
 from service.render.text import Font, wrap
 
 MAX_COLUMNS = 4
-NARROWEST = 250  # pixels of a panel, before panels go below each other
+MIN_PANEL_WIDTH = 250  # pixels of a panel, before panels go below each other
 PANEL, PLOT_HEIGHT, TICKS, MARGIN, GAP = 330, 180, 46, 20, 28  # pixels
 LINE = 1.25  # of a line of small text, with the room around it
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ChartLayout:
     """A grid of equal panels and a note below them; all scales with the width."""
 
     width: int
@@ -26,8 +26,10 @@ class Sheet:
     small_font: Font
 
     @classmethod
-    def of(cls, panels: int, *, legend_lines: int, note: str, width_px: int | None) -> "Sheet":
-        fitting = width_px // NARROWEST if width_px else MAX_COLUMNS
+    def of(
+        cls, panels: int, *, legend_lines: int, note: str, width_px: int | None
+    ) -> "ChartLayout":
+        fitting = width_px // MIN_PANEL_WIDTH if width_px else MAX_COLUMNS
         rows = math.ceil(panels / max(1, min(MAX_COLUMNS, fitting)))
         columns = math.ceil(panels / rows)
         natural_width = 2 * MARGIN + columns * (PANEL + GAP) - GAP

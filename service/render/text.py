@@ -83,18 +83,18 @@ def wrap(text: str, font: Font, width: int) -> list[str]:
         lines.append(line.strip())
         rest = rest[len(line) :]
     if rest:
-        lines[-1] = cut(lines[-1] + rest, font, width)
+        lines[-1] = truncate(lines[-1] + rest, font, width)
     return lines
 
 
-def cut(text: str, font: Font, width: float) -> str:
+def truncate(text: str, font: Font, width: float) -> str:
     """One line, its end replaced by … where it is too long."""
     if font.width(text) <= width:
         return text
     return _cut_characters(text, font, width - font.width(ELLIPSIS)).rstrip() + ELLIPSIS
 
 
-def written(numbers: Sequence[float]) -> list[str]:
+def format_numbers(numbers: Sequence[float]) -> list[str]:
     """All with the same number of decimals, unless the exponents are extreme."""
     labels = [f"{number:g}" for number in numbers]
     if not any("e" in label for label in labels):

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """A field has no default, so that OpenAPI calls it required: what is absent is null."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field, JsonValue
 
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import ModelRef
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import (
@@ -72,7 +72,7 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
-class Problem(Answer):
+class Problem(ResponseModel):
     """RFC 9457 problem details; `code` is stable."""
 
     type: str
@@ -85,7 +85,7 @@ class Problem(Answer):
     accepted: JsonValue = Field(description="What would be accepted")
 
 
-class Failure(Answer):
+class Failure(ResponseModel):
     """An expected failure as a value: what the worker records and the API turns into a problem."""
 
     code: ErrorCode
@@ -114,7 +114,7 @@ class Status(StrEnum):
         return self not in (Status.QUEUED, Status.RUNNING, Status.CANCELING)
 
 
-class ImageInfo(Answer):
+class ImageInfo(ResponseModel):
     """The upload as received; width and height after EXIF rotation."""
 
     sha256: str
@@ -124,7 +124,7 @@ class ImageInfo(Answer):
     height: int
 
 
-class LabelMapInfo(Answer):
+class LabelMapInfo(ResponseModel):
     """The label map as received, and how many regions it has."""
 
     sha256: str
@@ -134,7 +134,7 @@ class LabelMapInfo(Answer):
     regions: int
 
 
-class Progress(Answer):
+class Progress(ResponseModel):
     """Counts of model evaluations; fraction in [0, 1]; eta in seconds, null when unknown."""
 
     evaluations: int
@@ -143,7 +143,7 @@ class Progress(Answer):
     eta_s: float | None
 
 
-class Explanation(Answer):
+class Explanation(ResponseModel):
     """An explanation, from acceptance to expiry."""
 
     id: str
@@ -181,7 +181,7 @@ class Explanation(Answer):
     error: Problem | None
 
 
-class ExplanationList(Answer):
+class ExplanationList(ResponseModel):
     """A page of explanations, newest first; `next_cursor` is null on the last."""
 
     items: list[Explanation]
@@ -199,7 +199,7 @@ class BatchStatus(StrEnum):
     DONE = "done"
 
 
-class BatchMember(Answer):
+class BatchMember(ResponseModel):
     """An explanation as its batch shows it; its own document has the rest."""
 
     position: int = Field(description="Of its picture in the upload, from 0")
@@ -215,7 +215,7 @@ class BatchMember(Answer):
     links: dict[str, str]
 
 
-class Batch(Answer):
+class Batch(ResponseModel):
     """Explanations of several pictures by one settings."""
 
     id: str

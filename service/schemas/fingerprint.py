@@ -11,15 +11,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 from service.schemas.requests import Fit
 
-OF_MODEL = ("model_name", "model_fingerprint", "model_parts")  # texts in an npz; the last is JSON
+# texts in an npz; the last is JSON
+MODEL_ENTRIES = ("model_name", "model_fingerprint", "model_parts")
 
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 
 
-class ModelParts(Answer):
+class ModelParts(ResponseModel):
     """What a fingerprint covers, so that a person sees in what two models differ."""
 
     architecture: Digest = Field(
@@ -34,7 +35,7 @@ class ModelParts(Answer):
     dtype: str = Field(description="What it computes in")
 
 
-class ModelRef(Answer):
+class ModelRef(ResponseModel):
     """Which model was, or will be, explained."""
 
     name: str

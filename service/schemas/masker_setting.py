@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-LARGEST_KERNEL = 4096  # pixels, of blur
-LARGEST_LEVEL = 255  # of constant
+MAX_KERNEL = 4096  # pixels, of blur
+MAX_LEVEL = 255  # of constant
 
 _WHOLE = r"\s*[1-9]\d{0,3}\s*"
 _LEVEL = r"\s*\d{1,3}(\.\d+)?\s*"

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import Digest, ModelParts
 from service.schemas.requests import Fit
 
@@ -18,7 +18,7 @@ class ModelStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-class PrecisionError(Answer):
+class PrecisionError(ResponseModel):
     """How far scores in reduced precision are from those in float32, as differences of scores."""
 
     largest: float = Field(description="Over all pictures and outputs")
@@ -33,7 +33,7 @@ class ModelWarningCode(StrEnum):
     NAN_HIDDEN = "nan_hidden"  # NaN that what runs the model turns into numbers
 
 
-class ModelWarning(Answer):
+class ModelWarning(ResponseModel):
     """One reason for care, and for which of the trial pictures it was seen."""
 
     code: ModelWarningCode
@@ -41,7 +41,7 @@ class ModelWarning(Answer):
     pictures: list[str]
 
 
-class BackendTrial(Answer):
+class BackendTrial(ResponseModel):
     """A backend that was tried when a model was loaded whose table in the file names none."""
 
     backend: str
@@ -56,7 +56,7 @@ class BackendTrial(Answer):
     reason: str | None = Field(description="Why it was not taken")
 
 
-class ModelSummary(Answer):
+class ModelSummary(ResponseModel):
     """A model as `GET /v1/models` lists it. Unknown until loaded: null."""
 
     name: str
@@ -99,13 +99,13 @@ class ModelCard(ModelSummary):
     labels: list[str] | None
 
 
-class ModelList(Answer):
+class ModelList(ResponseModel):
     """Answer of `GET /v1/models`."""
 
     items: list[ModelSummary]
 
 
-class MethodCard(Answer):
+class MethodCard(ResponseModel):
     """A method and the JSON Schema of the settings it takes, with its defaults."""
 
     name: str
@@ -115,7 +115,7 @@ class MethodCard(Answer):
     settings_schema: dict[str, Any]
 
 
-class MethodList(Answer):
+class MethodList(ResponseModel):
     """Answer of `GET /v1/methods`."""
 
     items: list[MethodCard]

@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 
-MOST_REGIONS = 10_000  # of an explanation: of more, a table says no more than the arrays do
-MOST_NUMBERS = 500_000  # regions x outputs
-MOST_ROWS = 100_000  # of regions and outputs in an answer: about 30 MB of JSON
+MAX_REGIONS = 10_000  # of an explanation: of more, a table says no more than the arrays do
+MAX_NUMBERS = 500_000  # regions x outputs
+MAX_ROWS = 100_000  # of regions and outputs in an answer: about 30 MB of JSON
 
 ADDING = (
     "Values of regions add up to the score less the base value. Of one region, value and "
@@ -17,7 +17,7 @@ ADDING = (
 )
 
 
-class Box(Answer):
+class Box(ResponseModel):
     """In pixels; right and bottom exclusive."""
 
     left: float
@@ -26,14 +26,14 @@ class Box(Answer):
     bottom: float
 
 
-class Point(Answer):
+class Point(ResponseModel):
     """In pixels from the left and from the top; the middle of the first pixel is at 0.5, 0.5."""
 
     x: float
     y: float
 
 
-class Credit(Answer):
+class Credit(ResponseModel):
     """What a region owes to an output."""
 
     output: int = Field(description="Index of the output")
@@ -46,7 +46,7 @@ class Credit(Answer):
     share: float = Field(description="Of the sum of the absolute values of all regions: 0..1")
 
 
-class Region(Answer):
+class Region(ResponseModel):
     """Pixels that have their credit together: a player, or what Partition divided no further."""
 
     region: int = Field(description="Its number in the array `regions` of the npz, from 0")
@@ -62,7 +62,7 @@ class Region(Answer):
     credit: list[Credit] = Field(description="Of each output")
 
 
-class Regions(Answer):
+class Regions(ResponseModel):
     """All regions of an explanation, by number."""
 
     id: str

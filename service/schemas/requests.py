@@ -23,11 +23,11 @@ from pydantic_core import PydanticKnownError
 from service.schemas.masker_setting import MASKER_PATTERN
 
 MAX_METADATA_BYTES = 16_384
-MOST_IN_BATCH = 32  # pictures
-MOST_SUPERPIXELS = 1000  # or regions of a label map; more are better asked for as pixels
+MAX_IMAGES_IN_BATCH = 32  # pictures
+MAX_SUPERPIXELS = 1000  # or regions of a label map; more are better asked for as pixels
 
 
-class Request(BaseModel):
+class RequestModel(BaseModel):
     """Base of what clients send."""
 
     model_config = ConfigDict(
@@ -38,7 +38,7 @@ class Request(BaseModel):
 # --- Which model
 
 
-class PinnedModel(Request):
+class PinnedModel(RequestModel):
     """A model by name and fingerprint: refused, with 409, where another one is served."""
 
     name: str = Field(max_length=200)
@@ -61,7 +61,7 @@ ModelChoice = Annotated[
 # --- Which outputs
 
 
-class Outputs(Request):
+class Outputs(RequestModel):
     """Which outputs of the model to explain: exactly one of the three."""
 
     top: int | None = Field(None, ge=1, description="The k outputs with the highest score")
@@ -84,14 +84,14 @@ class Outputs(Request):
 # --- Which players
 
 
-class Pixels(Request):
+class Pixels(RequestModel):
     """Every pixel plays; with its channels apart, as in shap, every channel of it does."""
 
     kind: Literal["pixels"]
     channels: Literal["apart", "together"] = "apart"
 
 
-class Grid(Request):
+class Grid(RequestModel):
     """Rectangles in rows and columns."""
 
     kind: Literal["grid"]
@@ -101,16 +101,16 @@ class Grid(Request):
     @model_validator(mode="after")
     def _not_too_many(self) -> "Grid":
         count = self.rows * self.columns
-        if count > MOST_SUPERPIXELS:
-            raise ValueError(f"a grid may have {MOST_SUPERPIXELS} cells; received {count}")
+        if count > MAX_SUPERPIXELS:
+            raise ValueError(f"a grid may have {MAX_SUPERPIXELS} cells; received {count}")
         return self
 
 
-class Slic(Request):
+class Slic(RequestModel):
     """About so many superpixels by SLIC, computed on the picture as the model sees it."""
 
     kind: Literal["slic"]
-    segments: int = Field(50, ge=2, le=MOST_SUPERPIXELS, description="How many, about")
+    segments: int = Field(50, ge=2, le=MAX_SUPERPIXELS, description="How many, about")
     compactness: FiniteFloat = Field(
         30.0, gt=0, le=10_000, description="Weight of nearness against likeness of colour"
     )
@@ -119,7 +119,7 @@ class Slic(Request):
     )
 
 
-class Labels(Request):
+class Labels(RequestModel):
     """Regions of your own, uploaded beside the picture as `label_map`."""
 
     kind: Literal["labels"]
@@ -171,7 +171,7 @@ def _each_once(metrics: list[Metric]) -> list[Metric]:
     return metrics
 
 
-class ExplanationSettings(Request):
+class ExplanationSettings(RequestModel):
     """How a picture is to be explained; every field has a default, and the answer echoes them."""
 
     model: ModelChoice | None = Field(
@@ -254,7 +254,7 @@ class ResolvedSettings(ExplanationSettings):
     priority: Priority = "interactive"
 
 
-class ExplanationRequest(Request):
+class ExplanationRequest(RequestModel):
     """The JSON form of `POST /v1/explanations`."""
 
     image: str = Field(
@@ -270,12 +270,12 @@ class ExplanationRequest(Request):
         return [self.image]
 
 
-class BatchRequest(Request):
+class BatchRequest(RequestModel):
     """The JSON form of `POST /v1/batches`."""
 
     images: list[str] = Field(
         min_length=1,
-        max_length=MOST_IN_BATCH,
+        max_length=MAX_IMAGES_IN_BATCH,
         description="Each picture's bytes in base64 (a data: URL is accepted)",
     )
     label_map: str | None = Field(

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import ModelRef
 from service.schemas.requests import Metric
 from service.schemas.warnings import ResultWarning
@@ -28,7 +28,7 @@ PLACEMENT = (
 )
 
 
-class OutputResult(Answer):
+class OutputResult(ResponseModel):
     """One explained output, after the link: score = base_value + attribution_sum + gap."""
 
     index: int
@@ -51,7 +51,7 @@ class OutputResult(Answer):
     )
 
 
-class MetricArea(Answer):
+class MetricArea(ResponseModel):
     """Faithfulness to one output in one number; a random order's beside it to compare with."""
 
     metric: Metric
@@ -71,13 +71,13 @@ class Curve(MetricArea):
     baseline: list[float] = Field(description="The score in a random order")
 
 
-class Faithfulness(Answer):
+class Faithfulness(ResponseModel):
     """All curves of an explanation, as they are stored."""
 
     curves: list[Curve]
 
 
-class Runtime(Answer):
+class Runtime(ResponseModel):
     """What computed the numbers."""
 
     backend: str
@@ -86,7 +86,7 @@ class Runtime(Answer):
     versions: dict[str, str]
 
 
-class Timings(Answer):
+class Timings(ResponseModel):
     """Seconds; masking and model overlap, so they may exceed engine.
 
     Within a batch, engine counts from the start of those that a worker ran side by side.
@@ -100,7 +100,7 @@ class Timings(Answer):
     store_s: float
 
 
-class Rectangle(Answer):
+class Rectangle(ResponseModel):
     """A part of a picture, in its pixels; right and bottom exclusive."""
 
     left: int
@@ -109,7 +109,7 @@ class Rectangle(Answer):
     bottom: int
 
 
-class Outcome(Answer):
+class Outcome(ResponseModel):
     """What the worker found; stored with the explanation when it ends."""
 
     model: ModelRef = Field(description="The model that computed it")

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 
 
 class WarningCode(StrEnum):
@@ -31,7 +31,7 @@ class WarningCode(StrEnum):
     NOT_BETTER_THAN_RANDOM = "not_better_than_random"  # in a curve of faithfulness of its own
 
 
-class ResultWarning(Answer):
+class ResultWarning(ResponseModel):
     """One reason to doubt an explanation, or one of its outputs."""
 
     code: WarningCode

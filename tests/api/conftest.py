@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 from service.api.app import create_app
 from service.api.services import ProcessServices
 from service.infra.artifact_store import Store, attributions_key, faithfulness_key
-from service.infra.artifacts import Artefact, Artefacts
+from service.infra.artifacts import Artifact, AttemptArtifacts
 from service.infra.result_arrays import pack_arrays
 from service.infra.settings import Settings
-from service.jobs.records import Count, State
-from service.jobs.store_identity import compare
+from service.jobs.records import ProgressCount, State
+from service.jobs.store_identity import compare_store
 from service.jobs.worker_registry import announce
 from service.schemas.documents import Failure, Status
 from service.schemas.models import ModelCard
@@ -39,7 +39,7 @@ from tests.tiny import MODEL, PARTS, output_result
 EXPLAINED = {0: "ant", 2: "crane"}  # output: label
 
 
-class Hand:
+class FakeWorker:
     """Does to the ledger and the store what a worker does, when a test says so."""
 
     def __init__(self, ledger: Ledger, store: Store, connection: redis.Redis) -> None:
@@ -77,10 +77,10 @@ class Hand:
         if curves:
             content = Faithfulness(curves=list(curves)).model_dump_json().encode()
             self._store.put(faithfulness_key(explanation_id, attempt), content)
-            faithfulness = Artefact.of(content)
-        stored = Artefacts(
+            faithfulness = Artifact.of(content)
+        stored = AttemptArtifacts(
             shape=arrays["values"].shape,
-            attributions=Artefact.of(npz),
+            attributions=Artifact.of(npz),
             blocks=blocks,
             faithfulness=faithfulness,
         )
@@ -96,7 +96,7 @@ class Hand:
                 regions=len(arrays["region_values"]) if "region_values" in arrays else None,
             ),
             artefacts=stored,
-            count=Count(96, 100),  # a method may need fewer than planned
+            count=ProgressCount(96, 100),  # a method may need fewer than planned
         )
         return self.read(explanation_id)
 
@@ -232,27 +232,27 @@ async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def hand(ledger: Ledger, store: Store, connection: redis.Redis) -> Hand:
-    return Hand(ledger, store, connection)
+def fake_worker(ledger: Ledger, store: Store, connection: redis.Redis) -> FakeWorker:
+    return FakeWorker(ledger, store, connection)
 
 
 @pytest.fixture
-def new_hand() -> type[Hand]:
+def new_fake_worker() -> type[FakeWorker]:
     """A hand for another Redis than the usual."""
-    return Hand
+    return FakeWorker
 
 
 @pytest.fixture
 async def served(
     api: httpx.AsyncClient,
-    hand: Hand,
+    fake_worker: FakeWorker,
     new_card: Callable[..., ModelCard],
     connection: redis.Redis,
     store: Store,
 ) -> Any:
     """The app with one model, `tiny`, at its service, in a set that has its name."""
-    hand.announce(new_card())
-    compare(connection, store)
+    fake_worker.announce(new_card())
+    compare_store(connection, store)
     return api
 
 

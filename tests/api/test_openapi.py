@@ -8,7 +8,7 @@ import pytest
 
 from service.api.openapi import DOCUMENT, render_document
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from service.schemas.documents import ErrorCode, Failure
 from tests.api.conftest import some_curves
 
@@ -85,23 +85,27 @@ def test_every_reference_leads_somewhere(document):
     assert {part.split('"')[0] for part in found} <= names
 
 
-async def bring_to(state: str | None, create, hand) -> str:
+async def bring_to(state: str | None, create, fake_worker) -> str:
     """An explanation that stands so; its id."""
     if state is None:
         return ""
     explanation_id = await create(metrics=["insertion"] if state == "measured" else [])
     if state == "running":
-        hand.ledger.tick(Heartbeat(explanation_id, hand.begin(explanation_id), Count(25, 100, 3.5)))
+        fake_worker.ledger.heartbeat(
+            Heartbeat(
+                explanation_id, fake_worker.begin(explanation_id), ProgressCount(25, 100, 3.5)
+            )
+        )
     elif state == "succeeded":
-        hand.succeed(explanation_id)
+        fake_worker.succeed(explanation_id)
     elif state == "measured":
-        hand.succeed(explanation_id, curves=some_curves("insertion"))
+        fake_worker.succeed(explanation_id, curves=some_curves("insertion"))
     elif state == "failed":
         late = Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="it ran longer than 60 s")
-        hand.fail(explanation_id, late)
+        fake_worker.fail(explanation_id, late)
     elif state == "expired":
-        hand.succeed(explanation_id)
-        hand.ledger.bury(explanation_id, tombstone_s=60)
+        fake_worker.succeed(explanation_id)
+        fake_worker.ledger.leave_tombstone(explanation_id, tombstone_s=60)
     return explanation_id
 
 
@@ -125,12 +129,12 @@ def part_of(name: str, value: Any) -> tuple[str | None, Any, str]:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.json")))
 async def test_an_example_is_what_the_app_answers(
-    served, create, hand, normalised, name, pytestconfig
+    served, create, fake_worker, normalised, name, pytestconfig
 ):
     path = EXAMPLES / f"{name}.json"
     example = json.loads(path.read_text())
     request = example["request"]
-    explanation_id = await bring_to(example["given"], create, hand)
+    explanation_id = await bring_to(example["given"], create, fake_worker)
     answer = await served.request(
         request["method"],
         request["path"].replace("{id}", explanation_id),

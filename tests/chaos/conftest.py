@@ -7,26 +7,26 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.forkserver import Forked
-from tests.chaos.queue_harness import NewScene, Scene
-from tests.chaos.service_harness import Stage
+from tests.chaos.queue_harness import NewQueueHarness, QueueHarness
+from tests.chaos.service_harness import ServiceHarness
 from tests.conftest import RedisServer, started
 
 
 @pytest.fixture
-def scene(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[Scene]:
-    found = Scene(tmp_path, mortal_redis)
+def queue_harness(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[QueueHarness]:
+    found = QueueHarness(tmp_path, mortal_redis)
     yield found
     found.close()
 
 
 @pytest.fixture(scope="module")
-def new_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewScene]:
+def new_queue_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewQueueHarness]:
     """Makes scenes that stay until the last test of the file."""
     with ExitStack() as stay:
 
-        def make() -> Scene:
+        def make() -> QueueHarness:
             server = stay.enter_context(contextmanager(started)(remembers=True))
-            found = Scene(tmp_path_factory.mktemp("scene"), server)
+            found = QueueHarness(tmp_path_factory.mktemp("scene"), server)
             stay.callback(found.close)
             return found
 
@@ -39,22 +39,24 @@ def shared_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def stage(shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    found = Stage(tmp_path_factory.mktemp("stage"), shared_redis)
+def service_harness(
+    shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceHarness]:
+    found = ServiceHarness(tmp_path_factory.mktemp("stage"), shared_redis)
     yield found
     found.close()
 
 
 @pytest.fixture
-def api(stage: Stage) -> Forked:
+def api(service_harness: ServiceHarness) -> Forked:
     """The API, started again where the test before killed it."""
-    return stage.living("api") or stage.start_api()
+    return service_harness.living("api") or service_harness.start_api()
 
 
 @pytest.fixture
-def worker(stage: Stage, api: Forked) -> Iterator[Forked]:
+def worker(service_harness: ServiceHarness, api: Forked) -> Iterator[Forked]:
     """The one worker of the API, of this test alone."""
-    process = stage.start_worker()
-    stage.wait_ready()
+    process = service_harness.start_worker()
+    service_harness.wait_ready()
     yield process
-    stage.dismiss("worker")
+    service_harness.dismiss("worker")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs.records import Order, State
+from service.jobs.records import JobSpec, State
 from service.jobs.redis_connections import connect
 from service.jobs.redis_keys import new_batch_id, new_id
 from service.schemas.documents import ErrorCode, ImageInfo
@@ -22,7 +22,7 @@ from tests.ledger import Ledger
 beforehand = pytest.fixture(scope="module", autouse=True)
 
 
-class Scene:
+class QueueHarness:
     """The queue, its workers, and what was asked of them; both in the order of their coming."""
 
     def __init__(self, folder: Path, server: RedisServer) -> None:
@@ -63,8 +63,8 @@ class Scene:
         self.jobs += orders
         return list(orders)
 
-    def order(self, steps: int, step_s: float, batch_id: str | None = None) -> Order:
-        return Order(
+    def order(self, steps: int, step_s: float, batch_id: str | None = None) -> JobSpec:
+        return JobSpec(
             settings=ResolvedSettings(
                 model="none",
                 fit="stretch",
@@ -134,4 +134,4 @@ class Scene:
         self.connection.close()
 
 
-NewScene = Callable[[], Scene]
+NewQueueHarness = Callable[[], QueueHarness]

@@ -35,7 +35,7 @@ def photo(seed: int = 0) -> bytes:
 
 
 @dataclass
-class Stage:
+class ServiceHarness:
     """All of a service; each process can be hurt and started again."""
 
     folder: Path

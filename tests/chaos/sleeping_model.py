@@ -8,10 +8,10 @@ import structlog
 from numpy.typing import NDArray
 
 from service.infra.artifact_store import open_store
-from service.infra.deadlines import Deadlines
-from service.infra.logging import configure_logs
+from service.infra.deadlines import StoreDeadlines
+from service.infra.logging import configure_logging
 from service.infra.settings import Settings
-from service.infra.tracing import Traces
+from service.infra.tracing import Tracer
 from service.jobs.redis_connections import connect
 from service.jobs.rq_adapter import Job
 from service.jobs.rq_job import EXPLAIN
@@ -31,7 +31,7 @@ LABELS = ["red", "green", "blue"]
 log = structlog.get_logger(__name__)
 
 
-class Sleeping:
+class SleepingModel:
     """A predictor that takes its time."""
 
     n_outputs = len(LABELS)
@@ -48,7 +48,7 @@ class Sleeping:
         return pictures.mean(axis=(1, 2))  # (N, 3)
 
 
-class Shelf:
+class SleepingRegistry:
     """Two models of different shapes, as a registry has them."""
 
     def __init__(self, step_s: float) -> None:
@@ -73,20 +73,20 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
         labels=LABELS,
         fit="stretch",
     )
-    return LoadedModel(announced, Sleeping(shape, step_s), LABELS)
+    return LoadedModel(announced, SleepingModel(shape, step_s), LABELS)
 
 
 def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
     """Work under this name and by this kind of ledger; a call of a model takes `step_s` seconds."""
-    settings, shelf = Settings(), Shelf(step_s)
+    settings, shelf = Settings(), SleepingRegistry(step_s)
     name = f"{name}-{os.getpid()}"  # RQ lets none take the name of one that was killed
-    configure_logs(level=settings.log_level, as_json=False)
+    configure_logging(level=settings.log_level, as_json=False)
     connection = connect(settings.redis_url)
     written = ledger.of(connection, settings)
-    store = open_store(settings.store_url, Deadlines.of_worker(settings))
+    store = open_store(settings.store_url, StoreDeadlines.of_worker(settings))
     housekeeping = Housekeeping(name, connection, written, store, settings, shelf.cards)
     housekeeping.start()
-    Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Traces()).explain
+    Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Tracer()).explain
     ModelWorker(name, connection, written, settings, housekeeping.identity).work(
         logging_level="WARNING"
     )

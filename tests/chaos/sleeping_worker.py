@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from service.infra.artifact_store import open_store
-from service.infra.logging import configure_logs
+from service.infra.logging import configure_logging
 from service.infra.settings import Settings
 from service.jobs.redis_connections import connect
 from service.jobs.rq_adapter import Job
@@ -21,18 +21,18 @@ from tests.ledger import Ledger
 from worker.engine.control import Interruption
 from worker.housekeeping import Housekeeping
 from worker.rq_worker import ModelWorker
-from worker.task import Ended, Ending, Task
+from worker.task import FinishedTask, Task, TaskResult
 
 # Steps of an explanation that
 DEADLY = -1  # kills its worker, as a crash in native code does
 FAULTY = -2  # makes it fail as nobody expects
 
 
-def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[Ended]:
+def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
     """Note the starts beside the store, then take a step of each in turn, as long as asked."""
     with notes.open("a") as lines:
         lines.writelines(f"{task.state.id} {task.attempt}\n" for task in tasks)
-    under_way = {task: naps(task) for task in tasks}
+    under_way = {task: sleep_steps(task) for task in tasks}
     while under_way:
         for task, ending in [(task, next(steps)) for task, steps in under_way.items()]:
             if ending:
@@ -40,7 +40,7 @@ def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[Ended]:
                 yield task, ending
 
 
-def naps(task: Task) -> Iterator[Ending | Interruption | None]:
+def sleep_steps(task: Task) -> Iterator[TaskResult | Interruption | None]:
     """Give None after each step, and how it ended after the last."""
     assert task.state.order
     plan = task.state.order.settings.metadata
@@ -58,12 +58,12 @@ def naps(task: Task) -> Iterator[Ending | Interruption | None]:
         task.control.progress(step + 1, steps)
         if step + 1 < steps:
             yield None
-    yield Ending(Status.SUCCEEDED)
+    yield TaskResult(Status.SUCCEEDED)
 
 
 def main(name: str, notes: Path) -> None:
     settings = Settings()
-    configure_logs(level="INFO", as_json=False)
+    configure_logging(level="INFO", as_json=False)
     connection = connect(settings.redis_url)
     ledger = Ledger.of(connection, settings)
     store = open_store(settings.store_url)

@@ -16,7 +16,7 @@ import pytest
 from service.api.auth.keys import Scope
 from tests.api.auth.keyholders import bearing, issue
 from tests.chaos.queue_harness import beforehand
-from tests.chaos.service_harness import LEASE_S, QUICK, URL, Stage, end
+from tests.chaos.service_harness import LEASE_S, QUICK, URL, ServiceHarness, end
 from tests.conftest import started, wait_until
 
 DAY_S = 86400
@@ -31,7 +31,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 class World:
     """Machines, what each was asked for while all were busy, and between which moments."""
 
-    machines: Mapping[str, Stage]
+    machines: Mapping[str, ServiceHarness]
     documents: Documents
     began_at: float
     ended_at: float
@@ -50,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with ExitStack() as stay:
         redis_server = stay.enter_context(contextmanager(started)(remembers=False))
         machines = {
-            name: Stage(folder / name, redis_server, settings, step_s=0.6, ahead_s=ahead_s)
+            name: ServiceHarness(folder / name, redis_server, settings, step_s=0.6, ahead_s=ahead_s)
             for name, ahead_s in AHEAD_S.items()
         }
         for name, machine in machines.items():
@@ -73,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(machines, documents, began_at, time.time())
 
 
-def workers(machine: Stage) -> int:
+def workers(machine: ServiceHarness) -> int:
     """How many an API sees."""
     return int(machine.client.get("/healthz/ready").json().get("workers", 0))
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.jobs.redis_keys import key_of, new_batch_id, new_id
 from service.jobs.rq_job import EXPLAIN
-from tests.chaos.queue_harness import NewScene, Scene, beforehand
+from tests.chaos.queue_harness import NewQueueHarness, QueueHarness, beforehand
 from tests.conftest import wait_until
 from tests.forgery import Bomb, call
 
@@ -46,19 +46,21 @@ def forged_jobs(mark: Path) -> dict[str, dict[str, object]]:
     }
 
 
-def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(scene: Scene) -> None:
-    mark = scene.folder / "mark"
+def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(
+    queue_harness: QueueHarness,
+) -> None:
+    mark = queue_harness.folder / "mark"
     plain = {"created_at": "2026-01-01T00:00:00.000000Z", "status": "queued", "origin": "chaos"}
     ids = {kind: new_id() for kind in forged_jobs(mark)}
     for kind, fields in forged_jobs(mark).items():
-        scene.connection.hset(f"rq:job:{ids[kind]}", mapping=plain | fields)
-        scene.connection.rpush("rq:queue:chaos", ids[kind])
-    worker = scene.worker()
-    assert scene.wait(scene.submit(steps=1), "succeeded")
+        queue_harness.connection.hset(f"rq:job:{ids[kind]}", mapping=plain | fields)
+        queue_harness.connection.rpush("rq:queue:chaos", ids[kind])
+    worker = queue_harness.worker()
+    assert queue_harness.wait(queue_harness.submit(steps=1), "succeeded")
     assert not mark.exists()
     assert worker.poll() is None
-    assert not [kind for kind, job in ids.items() if scene.starts(job)]
-    wait_until(lambda: not scene.left(), seconds=10)
+    assert not [kind for kind, job in ids.items() if queue_harness.starts(job)]
+    wait_until(lambda: not queue_harness.left(), seconds=10)
 
 
 def wild_records(record: dict[bytes, bytes]) -> dict[str, dict[bytes, bytes]]:
@@ -82,55 +84,58 @@ def changed(order: dict[str, object], **fields: object) -> bytes:
     return json.dumps(order | fields).encode()
 
 
-def test_wild_records_end_their_explanation_and_no_worker(scene: Scene) -> None:
-    kinds = wild_records(scene.connection.hgetall(key_of(scene.submit(steps=1))))
-    ids = {kind: scene.submit(steps=1) for kind in kinds}
+def test_wild_records_end_their_explanation_and_no_worker(queue_harness: QueueHarness) -> None:
+    kinds = wild_records(queue_harness.connection.hgetall(key_of(queue_harness.submit(steps=1))))
+    ids = {kind: queue_harness.submit(steps=1) for kind in kinds}
     for kind, fields in kinds.items():
-        scene.connection.hset(key_of(ids[kind]), mapping=fields)
-    worker = scene.worker()
-    assert scene.wait(scene.submit(steps=1), "succeeded")
+        queue_harness.connection.hset(key_of(ids[kind]), mapping=fields)
+    worker = queue_harness.worker()
+    assert queue_harness.wait(queue_harness.submit(steps=1), "succeeded")
     assert worker.poll() is None
-    status = {k: scene.connection.hget(key_of(ids[k]), "status") for k in kinds}
+    status = {k: queue_harness.connection.hget(key_of(ids[k]), "status") for k in kinds}
     assert status.pop("a wild count of attempts") == b"succeeded"
     assert set(status.values()) == {b"failed"}, status
 
 
 @beforehand
-def strewn(new_scene: NewScene) -> Scene:
+def strewn(new_queue_harness: NewQueueHarness) -> QueueHarness:
     """Strange members lie in every list of the reaper's, and a worker was killed at a job."""
-    scene = new_scene()
-    scene.connection.set(key_of(wrong := new_id()), "no hash")
+    queue_harness = new_queue_harness()
+    queue_harness.connection.set(key_of(wrong := new_id()), "no hash")
     strange = [f"{wrong}:x", "no colon", ":", b"\xff:\xff", "../../x:y"]
-    scene.connection.zadd("rq:wip:chaos", dict.fromkeys(strange, 1))
-    scene.connection.rpush("rq:queue:chaos:intermediate", wrong, "", b"\xff", "../../x")
-    scene.connection.zadd("shapshot:expiry", {wrong: 1, "": 1, "../..": 1})
-    worker = scene.worker()
-    scene.wait_begun(scene.submit(steps=100))
+    queue_harness.connection.zadd("rq:wip:chaos", dict.fromkeys(strange, 1))
+    queue_harness.connection.rpush("rq:queue:chaos:intermediate", wrong, "", b"\xff", "../../x")
+    queue_harness.connection.zadd("shapshot:expiry", {wrong: 1, "": 1, "../..": 1})
+    worker = queue_harness.worker()
+    queue_harness.wait_begun(queue_harness.submit(steps=100))
     worker.kill()
-    scene.worker()
-    return scene
+    queue_harness.worker()
+    return queue_harness
 
 
-def test_keys_of_another_type_and_strange_leases_stop_no_reaper(strewn: Scene) -> None:
+def test_keys_of_another_type_and_strange_leases_stop_no_reaper(strewn: QueueHarness) -> None:
     strewn.wait_begun(*strewn.jobs, times=2)
     left = ("rq:queue:chaos:intermediate", "shapshot:expiry")
     wait_until(lambda: not strewn.connection.exists(*left), seconds=10)
 
 
 @pytest.mark.parametrize("members", [["../x", "exp_1"], [""], None])
-def test_a_forged_batch_takes_nothing_along(scene: Scene, members: list[str] | None) -> None:
+def test_a_forged_batch_takes_nothing_along(
+    queue_harness: QueueHarness, members: list[str] | None
+) -> None:
     batch_id = new_batch_id()
-    mine, *_ = scene.submit_batch(1)
-    order = scene.state(mine).order
+    mine, *_ = queue_harness.submit_batch(1)
+    order = queue_harness.state(mine).order
     assert order
     renamed = order.model_copy(update={"batch": batch_id}).model_dump_json()
-    scene.connection.hset(key_of(mine), mapping={"order": renamed, "batch": batch_id})
+    queue_harness.connection.hset(key_of(mine), mapping={"order": renamed, "batch": batch_id})
     if members is None:
-        scene.connection.set(key_of(batch_id), "no hash")
+        queue_harness.connection.set(key_of(batch_id), "no hash")
     else:
         record = {"created_at": time.time(), "members": " ".join([mine, *members])}
-        scene.connection.hset(key_of(batch_id), mapping=record)
-    worker = scene.worker()
-    scene.wait(mine, "succeeded")
-    scene.wait(scene.submit(steps=1), "succeeded")  # by the same worker, which goes on
+        queue_harness.connection.hset(key_of(batch_id), mapping=record)
+    worker = queue_harness.worker()
+    queue_harness.wait(mine, "succeeded")
+    # by the same worker, which goes on
+    queue_harness.wait(queue_harness.submit(steps=1), "succeeded")
     assert worker.poll() is None

@@ -10,17 +10,17 @@ import pytest
 from service.jobs.statistics import TOTALS
 from service.schemas.documents import ErrorCode
 from tests.chaos.forkserver import Forked
-from tests.chaos.service_harness import LONG, QUICK, URL, Stage, in_background, refusal
+from tests.chaos.service_harness import LONG, QUICK, URL, ServiceHarness, in_background, refusal
 from tests.conftest import RedisServer, wait_until
 
 NEED_NO_REDIS = {"/", "/healthz/live", "/v1/methods", "/metrics"}
 
 
 @pytest.fixture
-def another(stage: Stage, worker: Forked) -> Iterator[Forked]:
+def another(service_harness: ServiceHarness, worker: Forked) -> Iterator[Forked]:
     """A second worker."""
-    yield stage.start_worker("another")
-    stage.dismiss("another")
+    yield service_harness.start_worker("another")
+    service_harness.dismiss("another")
 
 
 @contextmanager
@@ -33,33 +33,37 @@ def gone(server: RedisServer) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("worker")
-def test_while_redis_is_gone_every_endpoint_says_so_and_then_answers_again(stage: Stage) -> None:
-    wanted, done = operations(stage), stage.submit(QUICK)
-    stage.wait(done, "succeeded")
-    running = stage.submit(LONG | {"max_evals": 100})
-    stage.wait(running, "running")
+def test_while_redis_is_gone_every_endpoint_says_so_and_then_answers_again(
+    service_harness: ServiceHarness,
+) -> None:
+    wanted, done = operations(service_harness), service_harness.submit(QUICK)
+    service_harness.wait(done, "succeeded")
+    running = service_harness.submit(LONG | {"max_evals": 100})
+    service_harness.wait(running, "running")
     heard: list[str] = []
     waited: list[httpx.Response] = []
     address, prefer = f"{URL}/{running}", {"Prefer": "wait=30"}
-    listener = in_background(lambda: stage.follow(running, heard))
-    waiter = in_background(lambda: waited.append(stage.client.get(address, headers=prefer)))
+    listener = in_background(lambda: service_harness.follow(running, heard))
+    waiter = in_background(
+        lambda: waited.append(service_harness.client.get(address, headers=prefer))
+    )
     wait_until(lambda: bool(heard), seconds=10)
-    with gone(stage.redis):
+    with gone(service_harness.redis):
         waiter.join(20)
         refusal(waited[0], 503, ErrorCode.REDIS_UNAVAILABLE)
         for method, path in wanted:
-            answer = stage.client.request(method, path.replace("{explanation_id}", done))
+            answer = service_harness.client.request(method, path.replace("{explanation_id}", done))
             refusal(answer, 503, ErrorCode.REDIS_UNAVAILABLE)
-        refusal(stage.ask(), 503, ErrorCode.REDIS_UNAVAILABLE)
-    assert stage.document(done)["status"] == "succeeded"
-    stage.wait(running, "succeeded")
+        refusal(service_harness.ask(), 503, ErrorCode.REDIS_UNAVAILABLE)
+    assert service_harness.document(done)["status"] == "succeeded"
+    service_harness.wait(running, "succeeded")
     listener.join(20)
     assert heard[-1] == "succeeded"
 
 
-def operations(stage: Stage) -> list[tuple[str, str]]:
+def operations(service_harness: ServiceHarness) -> list[tuple[str, str]]:
     """Every operation that needs Redis and no body, from the API's own description."""
-    described = stage.client.get("/openapi.json").json()["paths"]
+    described = service_harness.client.get("/openapi.json").json()["paths"]
     return [
         (method.upper(), with_ids(path, parameters))
         for path, methods in described.items()
@@ -76,32 +80,32 @@ def with_ids(path: str, operation: dict[str, list[dict[str, object]]]) -> str:
 
 @pytest.mark.parametrize("gone_s", [1, *(pytest.param(s, marks=pytest.mark.soak) for s in (7, 25))])
 def test_one_job_goes_on_and_one_ends_while_redis_is_gone_and_each_has_one_result(
-    stage: Stage, worker: Forked, another: Forked, gone_s: int
+    service_harness: ServiceHarness, worker: Forked, another: Forked, gone_s: int
 ) -> None:
-    ends = ends_counted(stage)
-    short, long = (stage.submit(LONG | {"max_evals": n}) for n in (40, 40 * (gone_s + 3)))
+    ends = ends_counted(service_harness)
+    short, long = (service_harness.submit(LONG | {"max_evals": n}) for n in (40, 40 * (gone_s + 3)))
     for each in (short, long):
-        stage.wait(each, "running")
+        service_harness.wait(each, "running")
     back_at = time.monotonic() + gone_s
-    with gone(stage.redis):
-        wait_until(lambda: waits_logged(stage) > 0, seconds=20)  # the short one has ended
+    with gone(service_harness.redis):
+        wait_until(lambda: waits_logged(service_harness) > 0, seconds=20)  # the short one has ended
         while time.monotonic() < back_at:
-            refusal(stage.client.get(f"{URL}/{long}"), 503, ErrorCode.REDIS_UNAVAILABLE)
+            refusal(service_harness.client.get(f"{URL}/{long}"), 503, ErrorCode.REDIS_UNAVAILABLE)
             time.sleep(0.1)
-    assert not stage.document(long)["done"]
+    assert not service_harness.document(long)["done"]
     for each in (short, long):
-        ended = stage.wait(each, "succeeded")
+        ended = service_harness.wait(each, "succeeded")
         assert ended["attempts"] == 1  # whose worker lives is not begun again
-        assert stage.client.get(ended["links"]["attributions"]).status_code == 200
-    assert ends_counted(stage) == ends + 2
+        assert service_harness.client.get(ended["links"]["attributions"]).status_code == 200
+    assert ends_counted(service_harness) == ends + 2
     assert (worker.poll(), another.poll()) == (None, None)
 
 
-def waits_logged(stage: Stage) -> int:
+def waits_logged(service_harness: ServiceHarness) -> int:
     """How often a worker had something to write for which there was no Redis."""
-    return sum(stage.logged(name, b"waiting for Redis") for name in ("worker", "another"))
+    return sum(service_harness.logged(name, b"waiting for Redis") for name in ("worker", "another"))
 
 
-def ends_counted(stage: Stage) -> float:
-    totals = stage.connection.hgetall(TOTALS)
+def ends_counted(service_harness: ServiceHarness) -> float:
+    totals = service_harness.connection.hgetall(TOTALS)
     return sum(float(n) for name, n in totals.items() if name.startswith(b"jobs:"))

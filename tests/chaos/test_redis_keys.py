@@ -9,7 +9,7 @@ import pytest
 from service.api.auth.keys import Scope
 from service.jobs.redis_keys import as_text
 from tests.api.auth.keyholders import issue
-from tests.chaos.service_harness import LONG, Stage
+from tests.chaos.service_harness import LONG, ServiceHarness
 from tests.conftest import RedisServer, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -50,16 +50,16 @@ def test_no_key_is_listed_that_the_code_does_not_name():
 
 
 @pytest.fixture
-def guarded(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[Stage]:
+def guarded(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[ServiceHarness]:
     """All of a service whose client has a key."""
     token = issue(tmp_path / "keys", "ann", *Scope)
-    found = Stage(tmp_path, mortal_redis, settings={"KEYS_FILE": tmp_path / "keys"})
+    found = ServiceHarness(tmp_path, mortal_redis, settings={"KEYS_FILE": tmp_path / "keys"})
     found.client.headers["Authorization"] = f"Bearer {token}"
     yield found
     found.close()
 
 
-def test_what_a_run_leaves_is_listed_with_its_type(guarded: Stage) -> None:
+def test_what_a_run_leaves_is_listed_with_its_type(guarded: ServiceHarness) -> None:
     seen: dict[str, str] = {}
 
     def look() -> None:

@@ -7,7 +7,7 @@ import redis
 
 from service.infra.artifact_store import Store, image_key, open_store
 from service.jobs.redis_keys import key_of, new_batch_id, new_id
-from tests.chaos.queue_harness import Scene
+from tests.chaos.queue_harness import QueueHarness
 from tests.chaos.service_harness import LEASE_S
 from tests.conftest import wait_until
 from tests.ledger import Ledger
@@ -32,8 +32,8 @@ BOUNDED = {  # key: how many members it may have at most, whatever came and went
 class Clients:
     """Ask as the API does, delete and cancel now and then, and forget what they asked."""
 
-    def __init__(self, scene: Scene, ledger: Ledger, store: Store) -> None:
-        self._scene, self._ledger, self._store = scene, ledger, store
+    def __init__(self, queue_harness: QueueHarness, ledger: Ledger, store: Store) -> None:
+        self._scene, self._ledger, self._store = queue_harness, ledger, store
         self._dice = random.Random(0)  # noqa: S311 - not for secrets
 
     def ask(self, count: int) -> list[str]:
@@ -68,24 +68,27 @@ def size(connection: redis.Redis, key: str) -> int:
 
 @pytest.mark.soak
 def test_after_two_thousand_jobs_redis_and_the_store_hold_only_what_is_bounded(
-    scene: Scene, tmp_path
+    queue_harness: QueueHarness, tmp_path
 ):
     brief = {"RETENTION_S": 1, "TOMBSTONE_S": 1}
-    ledger = Ledger(scene.connection, queue="chaos", lease_s=LEASE_S, retention_s=1)
+    ledger = Ledger(queue_harness.connection, queue="chaos", lease_s=LEASE_S, retention_s=1)
     store = open_store(f"file:{tmp_path}/store")
-    clients = Clients(scene, ledger, store)
+    clients = Clients(queue_harness, ledger, store)
     for registry in ("rq:workers", "rq:workers:chaos"):
-        scene.connection.sadd(registry, "rq:worker:killed-long-ago")
+        queue_harness.connection.sadd(registry, "rq:worker:killed-long-ago")
     asked = [id_ for _ in range(JOBS // 20) for id_ in clients.ask(20)]
     clients.leave_an_upload_behind()
     for _ in range(2):
-        scene.worker(**brief)
-    wait_until(lambda: scene.connection.zcard("shapshot:explanations") == 0, seconds=200)
-    wait_until(lambda: not scene.connection.exists(*map(key_of, asked)), seconds=60)
-    wait_until(lambda: not scene.connection.keys(key_of("*")), seconds=60)
-    sizes = {key.decode(): size(scene.connection, key) for key in scene.connection.keys("*")}
+        queue_harness.worker(**brief)
+    wait_until(lambda: queue_harness.connection.zcard("shapshot:explanations") == 0, seconds=200)
+    wait_until(lambda: not queue_harness.connection.exists(*map(key_of, asked)), seconds=60)
+    wait_until(lambda: not queue_harness.connection.keys(key_of("*")), seconds=60)
+    sizes = {
+        key.decode(): size(queue_harness.connection, key)
+        for key in queue_harness.connection.keys("*")
+    }
     assert set(sizes) <= set(BOUNDED)
     assert {key: n for key, n in sizes.items() if n > BOUNDED[key]} == {}
     left = (tmp_path / "store" / "explanations").rglob("*")
     assert [path for path in left if path.is_file()] == []
-    assert sum(scene.starts(id_) > 0 for id_ in asked) > 0.8 * JOBS
+    assert sum(queue_harness.starts(id_) > 0 for id_ in asked) > 0.8 * JOBS

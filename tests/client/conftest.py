@@ -1,5 +1,5 @@
 """What the tests of the client take from those of the API."""
 
-from tests.api.conftest import hand
+from tests.api.conftest import fake_worker
 
-__all__ = ["hand"]
+__all__ = ["fake_worker"]

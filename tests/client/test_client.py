@@ -15,8 +15,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.client import AsyncClient, Client, ExplanationFailed, ShapshotError
-from service.client.calls import Look
+from service.client import AsyncClient, Client, ExplanationFailedError, ShapshotError
+from service.client.calls import DrawingOptions
 from service.infra.settings import Settings
 from service.render import PALETTES
 from service.schemas.documents import ErrorCode, Failure
@@ -41,9 +41,9 @@ def url(settings: Settings) -> Iterator[str]:
 
 
 @pytest.fixture(params=["blocking", "async"])
-def ask(request, url: str, hand, new_card) -> Callable[..., Any]:
+def ask(request, url: str, fake_worker, new_card) -> Callable[..., Any]:
     """Call a method of one client or the other, by name."""
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
 
     def blocking(name: str, *args: Any, **options: Any) -> Any:
         with Client(url) as client:
@@ -79,17 +79,17 @@ def test_both_clients_can_do_the_same():
 
 
 def test_the_client_knows_the_palettes_that_there_are():
-    assert get_args(get_type_hints(Look)["palette"]) == tuple(PALETTES)
+    assert get_args(get_type_hints(DrawingOptions)["palette"]) == tuple(PALETTES)
 
 
-def test_arrays_come_with_what_the_method_knows_beside_them(ask, hand, photo):
+def test_arrays_come_with_what_the_method_knows_beside_them(ask, fake_worker, photo):
     plain, rich = (ask("submit", photo).id for _ in range(2))
     beside = {
         "standard_errors": np.full((8, 12, 3, 2), 0.5, np.float32),
         "players": np.arange(96, dtype=np.int32).reshape(8, 12),
     }
-    hand.succeed(plain)
-    hand.succeed(rich, arrays=some_arrays() | beside)
+    fake_worker.succeed(plain)
+    fake_worker.succeed(rich, arrays=some_arrays() | beside)
     found = ask("attributions", rich)
     np.testing.assert_array_equal(found.values, some_arrays()["values"])
     np.testing.assert_array_equal(found.data, some_arrays()["data"])
@@ -100,9 +100,9 @@ def test_arrays_come_with_what_the_method_knows_beside_them(ask, hand, photo):
     assert ask("attributions", plain).players is None
 
 
-def test_what_was_found_before_answers_unless_it_is_to_be_computed_anew(ask, hand, photo):
+def test_what_was_found_before_answers_unless_it_is_to_be_computed_anew(ask, fake_worker, photo):
     first = ask("submit", photo)
-    hand.succeed(first.id)
+    fake_worker.succeed(first.id)
     assert ask("submit", photo).cached_from == first.id
     assert ask("submit", photo, anew=True).cached_from is None
 
@@ -129,10 +129,10 @@ def test_only_settings_that_were_changed_are_sent_and_come_back_resolved(ask, ph
     assert answered.max_evals == 500
 
 
-def test_curves_and_their_chart_of_all_outputs_or_some(ask, hand, photo):
+def test_curves_and_their_chart_of_all_outputs_or_some(ask, fake_worker, photo):
     explanation = ask("submit", photo, ExplanationSettings(metrics=["insertion", "deletion"]))
     curves = some_curves("insertion", "deletion")
-    hand.succeed(explanation.id, curves=curves)
+    fake_worker.succeed(explanation.id, curves=curves)
     assert ask("faithfulness", explanation.id).curves == curves
     some = ask("faithfulness", explanation.id, ["crane"])
     assert [curve.output for curve in some.curves] == [2, 2]
@@ -141,9 +141,9 @@ def test_curves_and_their_chart_of_all_outputs_or_some(ask, hand, photo):
     assert size_of(whole)[1] > size_of(part)[1]  # a line less in the legend
 
 
-def test_regions_of_all_outputs_or_some(ask, hand, photo):
+def test_regions_of_all_outputs_or_some(ask, fake_worker, photo):
     explanation = ask("submit", photo)
-    hand.succeed(explanation.id, arrays=some_arrays() | some_regions())
+    fake_worker.succeed(explanation.id, arrays=some_arrays() | some_regions())
     regions = ask("regions", explanation.id).regions
     assert [len(region.credit) for region in regions] == [2] * 6
     [region, *_] = ask("regions", explanation.id, ["crane"]).regions
@@ -152,11 +152,11 @@ def test_regions_of_all_outputs_or_some(ask, hand, photo):
     assert found.region_values.tolist() == some_regions()["region_values"].tolist()
 
 
-def test_a_document_leads_to_its_regions(url, hand, new_card, photo):
-    hand.announce(new_card())
+def test_a_document_leads_to_its_regions(url, fake_worker, new_card, photo):
+    fake_worker.announce(new_card())
     with Client(url) as client:
         explanation = client.submit(photo)
-        hand.succeed(explanation.id, arrays=some_arrays() | some_regions())
+        fake_worker.succeed(explanation.id, arrays=some_arrays() | some_regions())
         assert explanation.regions() == client.regions(explanation.id)
         assert client.get(explanation.id).regions([2]) == client.regions(explanation.id, [2])
 
@@ -168,9 +168,9 @@ def test_a_document_leads_to_its_regions(url, hand, new_card, photo):
     asyncio.run(ask_for_them())
 
 
-def test_heatmaps_take_their_options(ask, hand, photo):
+def test_heatmaps_take_their_options(ask, fake_worker, photo):
     explanation = ask("submit", photo)
-    hand.succeed(explanation.id)
+    fake_worker.succeed(explanation.id)
     plain = ask("heatmap", explanation.id)
     labelled = ask("heatmap", explanation.id, true_label="ant", palette="orange_blue")
     assert "is truly ant" in PngImageFile(io.BytesIO(labelled)).text["Description"]
@@ -181,19 +181,19 @@ def test_heatmaps_take_their_options(ask, hand, photo):
     assert "crane" in PngImageFile(io.BytesIO(heat)).text["Title"]
 
 
-def test_a_figure_of_several_explanations(ask, hand, photo):
+def test_a_figure_of_several_explanations(ask, fake_worker, photo):
     ids = [ask("submit", photo).id for _ in range(2)]
     for each in ids:
-        hand.succeed(each)
+        fake_worker.succeed(each)
     png = ask("figure", ids, true_label=["ant", "bee"], width=700)
     assert size_of(png)[0] == 700
     assert "Picture 2 is truly bee." in PngImageFile(io.BytesIO(png)).text["Description"]
 
 
-def test_a_failed_explanation_raises_its_problem(ask, hand, photo):
+def test_a_failed_explanation_raises_its_problem(ask, fake_worker, photo):
     explanation = ask("submit", photo)
-    hand.fail(explanation.id, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
-    with pytest.raises(ExplanationFailed, match="it broke"):
+    fake_worker.fail(explanation.id, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
+    with pytest.raises(ExplanationFailedError, match="it broke"):
         ask("wait", explanation.id)
 
 
@@ -205,22 +205,22 @@ def test_a_refusal_raises_the_problem(ask, photo):
         ask("get", "exp_" + "0" * 32)
 
 
-def test_lists_models_and_deletion(ask, hand, photo):
+def test_lists_models_and_deletion(ask, fake_worker, photo):
     ids = [ask("submit", photo).id for _ in range(3)]
     assert [each.id for each in ask("list", limit=2).items] == ids[:0:-1]
     assert ask("models").items[0].name == "tiny"
     assert ask("model", "tiny").labels[1] == "bee"
-    hand.succeed(ids[0])
+    fake_worker.succeed(ids[0])
     ask("delete", ids[0])
     assert len(ask("list", status="queued").items) == 2
     assert ask("cancel", ids[1]).status in ("canceled", "canceling")
 
 
-def test_a_batch_from_upload_to_arrays_and_figure(ask, hand, new_photo):
+def test_a_batch_from_upload_to_arrays_and_figure(ask, fake_worker, new_photo):
     settings = ExplanationSettings(outputs=Outputs(top=2))
     batch = ask("submit_batch", [new_photo(60, 40), new_photo(61, 40)], settings)
     first, second = (each.id for each in batch.explanations)
-    hand.succeed(first)
+    fake_worker.succeed(first)
     assert ask("get_batch", batch.id).counts["queued"] == 1
     assert ask("cancel_batch", batch.id).done
     assert ask("wait_batch", batch.id).explanations[1].status == "canceled"
@@ -237,8 +237,8 @@ def test_a_batch_from_upload_to_arrays_and_figure(ask, hand, new_photo):
     assert refused.value.problem.code == ErrorCode.NOT_FOUND
 
 
-def test_a_batch_that_does_not_end_in_time_is_a_timeout(url, hand, new_card, photo):
-    hand.announce(new_card())
+def test_a_batch_that_does_not_end_in_time_is_a_timeout(url, fake_worker, new_card, photo):
+    fake_worker.announce(new_card())
     with Client(url) as client:
         batch = client.submit_batch([photo])
         with pytest.raises(TimeoutError, match="queued"):

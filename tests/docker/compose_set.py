@@ -27,25 +27,25 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.25)
 
 
-class Unavailable(Exception):  # noqa: N818
+class ComposeUnavailableError(Exception):
     """There is no Docker engine or no Compose; the message says which, in one line."""
 
 
-class CommandFailed(Exception):  # noqa: N818
+class CommandFailedError(Exception):
     """A command of docker or Compose ended with an error; the message has its last words."""
 
 
 def find_compose() -> list[str]:
     """The words that run Compose: those of the variable COMPOSE, else the plugin or the program.
 
-    Raises Unavailable where there is none, it is too old, or no engine answers.
+    Raises ComposeUnavailableError where there is none, it is too old, or no engine answers.
     """
     if not shutil.which("docker"):
-        raise Unavailable("there is no `docker` on PATH")
+        raise ComposeUnavailableError("there is no `docker` on PATH")
     asked = _run(["docker", "version", "--format", "{{.Server.Version}}"])
     if asked.returncode:
         [*_, reason] = asked.stderr.strip().splitlines() or ["it says nothing"]
-        raise Unavailable(f"no Docker engine answers: {reason}")
+        raise ComposeUnavailableError(f"no Docker engine answers: {reason}")
     told = os.environ.get("COMPOSE")
     found = []
     for words in [told.split()] if told else [["docker", "compose"], ["docker-compose"]]:
@@ -56,7 +56,7 @@ def find_compose() -> list[str]:
                 return words
             found += [f"`{' '.join(words)}` is {version}"] if version else []
     oldest = ".".join(map(str, OLDEST_COMPOSE))
-    raise Unavailable(
+    raise ComposeUnavailableError(
         f"it needs Docker Compose {oldest} or newer, as `docker compose`, as `docker-compose` or "
         f"named by the variable COMPOSE; found {' and '.join(found) or 'none'}"
     )
@@ -93,7 +93,7 @@ class ComposeSet:
         return f"http://127.0.0.1:{self.port}"
 
     def compose(self, *words: str, timeout_s: float | None = PATIENCE_S) -> str:
-        """Run a command of Compose; returns what it printed. Raises CommandFailed.
+        """Run a command of Compose; returns what it printed. Raises CommandFailedError.
 
         The variable COMPOSE_OVERRIDE names a file that is laid over ours, for example to let builds
         use the host's network.
@@ -160,7 +160,7 @@ class ComposeSet:
         done = _run(words, environment=kept, timeout_s=timeout_s)
         if done.returncode:
             said = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-            raise CommandFailed(f"{' '.join(words)} ended with {done.returncode}:\n{said}")
+            raise CommandFailedError(f"{' '.join(words)} ended with {done.returncode}:\n{said}")
         return done.stdout
 
 

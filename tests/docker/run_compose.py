@@ -19,7 +19,12 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from tests.docker.compose_set import CommandFailed, ComposeSet, Unavailable, find_compose
+from tests.docker.compose_set import (
+    CommandFailedError,
+    ComposeSet,
+    ComposeUnavailableError,
+    find_compose,
+)
 from tests.docker.manifests import ROOT
 from tests.docker.remembering import URL, Remembering
 from tests.e2e.deployed import free_port
@@ -32,7 +37,7 @@ THREE = ("--scale", "worker=3")
 def main() -> int:
     try:
         words = find_compose()
-    except Unavailable as error:
+    except ComposeUnavailableError as error:
         print(f"compose-test cannot run: {error}", file=sys.stderr)
         return 1
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -47,7 +52,7 @@ def main() -> int:
             try:
                 rehearse(tested, neighbour, Path(folder))
             except Exception:
-                with suppress(CommandFailed, subprocess.TimeoutExpired):
+                with suppress(CommandFailedError, subprocess.TimeoutExpired):
                     print(f"\n{tested.logs('--tail', '30')}", file=sys.stderr)
                 raise
     except KeyboardInterrupt:

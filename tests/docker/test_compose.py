@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from service.embedded.redis_server import NO_REDIS, NoRedis
+from service.embedded.redis_server import NO_REDIS, RedisNotFoundError
 from tests.conftest import skip_or_raise, wait_until
 from tests.docker.dockerfiles import inherited, read_stages, values
 from tests.docker.manifests import ROOT, read
@@ -29,7 +29,7 @@ StartRedis = Callable[[str], tuple["subprocess.Popen[bytes]", str]]
 def start_redis() -> Iterator[StartRedis]:
     """Runs the container's command with passwords, in a folder of its own; gives its socket too."""
     if not shutil.which("redis-server"):
-        skip_or_raise(NoRedis(NO_REDIS))
+        skip_or_raise(RedisNotFoundError(NO_REDIS))
     started: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
 

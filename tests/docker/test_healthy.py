@@ -15,7 +15,7 @@ import redis
 from service.api.auth.keys import Scope
 from service.infra.artifact_store import open_store
 from service.infra.settings import Settings
-from service.jobs.worker_registry import announce, withdraw
+from service.jobs.worker_registry import announce, deregister
 from service.schemas.models import ModelCard, ModelStatus
 from tests.api.auth.keyholders import issue
 from tests.conftest import wait_until
@@ -48,7 +48,7 @@ def test_a_worker_is_healthy_while_it_holds_its_lease(
     assert not healthy("box1")
     announce(connection, "box1-7-abc", [new_card()], lease_s=30)
     assert healthy("box1")
-    withdraw(connection, "box1-7-abc")
+    deregister(connection, "box1-7-abc")
     assert not healthy("box1")
 
 

@@ -14,7 +14,7 @@ import redis
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.embedded.redis_server import NoRedis, find_server
+from service.embedded.redis_server import RedisNotFoundError, find_server
 from service.infra.settings import Settings, TraceSettings
 from service.jobs.redis_connections import connect
 from tests.conftest import skip_or_raise
@@ -270,7 +270,7 @@ def test_its_probes_see_whether_it_answers_and_nothing_else(
     [container] = pods["shapshot-redis"]["containers"]
     try:
         server = find_server()
-    except NoRedis as error:
+    except RedisNotFoundError as error:
         skip_or_raise(error)
     with guarded_by(USERS["kubernetes"], server) as guarded:
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from service.infra.settings import Settings
-from service.jobs.records import Claim
+from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_connections import connect
 from service.jobs.redis_keys import new_batch_id, new_id
 from service.schemas.documents import Status
@@ -49,7 +49,7 @@ def test_a_redis_that_was_killed_comes_back_with_everything(guarded: Guarded) ->
         intake, work = Ledger.of(api, settings), Ledger.of(worker, settings)
         done, running, waiting = new_id(), new_id(), new_id()
         batch, members = new_batch_id(), [new_id(), new_id()]
-        claim = Claim(key="shapshot:idempotency:k", text=done, seconds=600)
+        claim = IdempotencyClaim(key="shapshot:idempotency:k", text=done, seconds=600)
         intake.accept(done, ORDER.model_copy(update={"cache": "c"}), timeout_s=60, claim=claim)
         intake.accept(running, ORDER, timeout_s=60)
         intake.accept(waiting, ORDER, timeout_s=60)

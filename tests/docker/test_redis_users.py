@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from service.api.auth.keys import Scope
-from service.embedded.redis_server import NoRedis, find_server
+from service.embedded.redis_server import RedisNotFoundError, find_server
 from tests.api.auth.keyholders import bearing, issue
-from tests.chaos.service_harness import LONG, QUICK, URL, Stage, end, photo
+from tests.chaos.service_harness import LONG, QUICK, URL, ServiceHarness, end, photo
 from tests.conftest import skip_or_raise, wait_until
 from tests.docker.guarded import USERS, Guarded, guarded_by
 
@@ -20,62 +20,67 @@ from tests.docker.guarded import USERS, Guarded, guarded_by
 def guarded() -> Iterator[Guarded]:
     try:
         server = find_server()
-    except NoRedis as error:
+    except RedisNotFoundError as error:
         skip_or_raise(error)
     with guarded_by(USERS["compose"], server) as found:
         yield found
 
 
 @pytest.fixture
-def stage(guarded: Guarded, tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(tmp_path, guarded, settings={"RETENTION_S": 2, "TOMBSTONE_S": 2})
+def service_harness(guarded: Guarded, tmp_path: Path) -> Iterator[ServiceHarness]:
+    found = ServiceHarness(tmp_path, guarded, settings={"RETENTION_S": 2, "TOMBSTONE_S": 2})
     yield found
     found.close()
 
 
-def test_all_that_a_service_does_is_permitted(stage: Stage, guarded: Guarded) -> None:
-    keys_file = stage.folder / "keys.jsonl"  # whoever has a key is counted in Redis, too
-    stage.client.headers.update(bearing(issue(keys_file, "audit", Scope.ADMIN)))
-    stage.environment["SHAPSHOT_KEYS_FILE"] = str(keys_file)
-    stage.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("api")
-    stage.start_api()
-    stage.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("worker")
-    worker = stage.start_worker()
-    stage.wait_ready()
-    use_all_of_it(stage)
-    lost = stage.submit(LONG)
-    stage.wait(lost, "running")
+def test_all_that_a_service_does_is_permitted(
+    service_harness: ServiceHarness, guarded: Guarded
+) -> None:
+    keys_file = service_harness.folder / "keys.jsonl"  # whoever has a key is counted in Redis, too
+    service_harness.client.headers.update(bearing(issue(keys_file, "audit", Scope.ADMIN)))
+    service_harness.environment["SHAPSHOT_KEYS_FILE"] = str(keys_file)
+    service_harness.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("api")
+    service_harness.start_api()
+    service_harness.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("worker")
+    worker = service_harness.start_worker()
+    service_harness.wait_ready()
+    use_all_of_it(service_harness)
+    lost = service_harness.submit(LONG)
+    service_harness.wait(lost, "running")
     end(worker)
-    stage.processes.pop("worker")
-    second = stage.start_worker("second")
-    wait_until(lambda: stage.document(lost)["attempts"] == 2, seconds=30)
-    stage.client.post(f"{URL}/{lost}/cancel")
-    stage.wait(lost, "canceled")
-    wait_until(lambda: stage.status(f"{URL}/{lost}") == 410, seconds=30)
+    service_harness.processes.pop("worker")
+    second = service_harness.start_worker("second")
+    wait_until(lambda: service_harness.document(lost)["attempts"] == 2, seconds=30)
+    service_harness.client.post(f"{URL}/{lost}/cancel")
+    service_harness.wait(lost, "canceled")
+    wait_until(lambda: service_harness.status(f"{URL}/{lost}") == 410, seconds=30)
     second.send_signal(signal.SIGTERM)
     assert second.wait(timeout=30) == 0
-    refused = stage.connection.acl_log()
+    refused = service_harness.connection.acl_log()
     assert not refused, [(entry["username"], entry["object"]) for entry in refused]
 
 
-def use_all_of_it(stage: Stage) -> None:
+def use_all_of_it(service_harness: ServiceHarness) -> None:
     """As clients do: each endpoint whose way through Redis is its own."""
-    first = stage.ask(headers={"Idempotency-Key": "k", "Prefer": "wait=20"}).json()["id"]
-    assert stage.ask(headers={"Idempotency-Key": "k"}).json()["id"] == first
-    assert "done" in stage.client.get(f"{URL}/{first}/events").text
+    first = service_harness.ask(headers={"Idempotency-Key": "k", "Prefer": "wait=20"}).json()["id"]
+    assert service_harness.ask(headers={"Idempotency-Key": "k"}).json()["id"] == first
+    assert "done" in service_harness.client.get(f"{URL}/{first}/events").text
     settings = ("settings", (None, json.dumps(QUICK)))
     files = [("image", ("p", photo(seed))) for seed in (1, 2)]
-    batch = stage.client.post("/v1/batches", files=[*files, settings]).json()["id"]
-    assert stage.client.get(f"/v1/batches/{batch}?", headers={"Prefer": "wait=20"}).json()["done"]
-    assert stage.ask(headers={"Cache-Control": "max-age=60"}).status_code == 200  # from the cache
+    batch = service_harness.client.post("/v1/batches", files=[*files, settings]).json()["id"]
+    assert service_harness.client.get(
+        f"/v1/batches/{batch}?", headers={"Prefer": "wait=20"}
+    ).json()["done"]
+    # from the cache
+    assert service_harness.ask(headers={"Cache-Control": "max-age=60"}).status_code == 200
     for path in (URL, "/v1/models", "/metrics"):
-        assert stage.status(path) == 200
-    running = stage.submit(LONG)
-    stage.wait(running, "running")
-    stage.client.post(f"{URL}/{running}/cancel")
-    stage.wait(running, "canceled")
+        assert service_harness.status(path) == 200
+    running = service_harness.submit(LONG)
+    service_harness.wait(running, "running")
+    service_harness.client.post(f"{URL}/{running}/cancel")
+    service_harness.wait(running, "canceled")
     for path in (f"{URL}/{running}", f"/v1/batches/{batch}"):
-        assert stage.client.delete(path).status_code == 204
+        assert service_harness.client.delete(path).status_code == 204
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from service.client import Client
-from service.embedded.redis_server import NoRedis, find_server
+from service.embedded.redis_server import RedisNotFoundError, find_server
 from tests.conftest import skip_or_raise, wait_until
 from tests.e2e.models import small_models
 
@@ -72,7 +72,7 @@ def start(folder: Path) -> Running:
 def running() -> Iterator[Running]:
     try:
         find_server()
-    except NoRedis as error:
+    except RedisNotFoundError as error:
         skip_or_raise(error)
     with tempfile.TemporaryDirectory(prefix="shapshot-e2e-") as folder:
         running = start(Path(folder))

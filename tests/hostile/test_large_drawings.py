@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.infra.artifact_store import Store, image_key
-from service.jobs.records import Order
+from service.jobs.records import JobSpec
 from tests.encoded import encoded
 from tests.hostile.conftest import Api, explain
 from tests.ledger import Ledger
@@ -21,7 +21,7 @@ AT_ONCE = 8
 
 
 @pytest.fixture
-def large_photo(ledger: Ledger, store: Store, order: Order) -> str:
+def large_photo(ledger: Ledger, store: Store, order: JobSpec) -> str:
     """The path of an explanation of a photo that may be drawn over as large as it is."""
     photo = encoded(np.full((SIDE, SIDE, 3), 200, np.uint8), "JPEG")
     facts = {"sha256": sha256(photo).hexdigest(), "bytes": len(photo)}

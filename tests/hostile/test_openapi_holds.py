@@ -13,7 +13,7 @@ import redis
 
 from service.api.openapi import DOCUMENT
 from service.infra.artifact_store import open_store
-from tests.api.conftest import Hand, some_curves
+from tests.api.conftest import FakeWorker, some_curves
 from tests.hostile.bombs import photo
 from tests.hostile.conftest import Api, Serve
 from tests.hostile.wire import explain, form, part
@@ -65,8 +65,8 @@ def _without_prefixes(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _config(api: Api, connection: redis.Redis, ledger: Ledger) -> str:
     """What it could not guess: ids that there are, pictures, and that nobody is to wait."""
-    hand = Hand(ledger, open_store(f"file:{api.folder}/store"), connection)
-    explanations = [_explanation(api, hand, number) for number in range(40)]
+    fake_worker = FakeWorker(ledger, open_store(f"file:{api.folder}/store"), connection)
+    explanations = [_explanation(api, fake_worker, number) for number in range(40)]
     pictures = [part("image", photo(), "p")] * 2
     batches = [json.loads(api.send(form(*pictures, target="/v1/batches")).content)["id"]]
     given = {
@@ -83,10 +83,10 @@ def _config(api: Api, connection: redis.Redis, ledger: Ledger) -> str:
     return "\n".join(lines)
 
 
-def _explanation(api: Api, hand: Hand, number: int) -> str:
+def _explanation(api: Api, fake_worker: FakeWorker, number: int) -> str:
     """Three of four have succeeded; no other request is the same."""
     settings = json.dumps({"metrics": ["insertion"], "seed": number}).encode()
     id_ = str(json.loads(api.send(explain(photo(), settings)).content)["id"])
     if number % 4:
-        hand.succeed(id_, curves=some_curves("insertion"))
+        fake_worker.succeed(id_, curves=some_curves("insertion"))
     return id_

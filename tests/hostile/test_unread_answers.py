@@ -10,7 +10,7 @@ import pytest
 
 from service.infra.artifact_store import Store
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count, Order
+from service.jobs.records import JobSpec, ProgressCount
 from service.jobs.redis_keys import new_id
 from tests.conftest import wait_until
 from tests.hostile.conftest import Api, explain, read_answer
@@ -26,7 +26,7 @@ def ask(target: str) -> bytes:
 
 
 @pytest.fixture
-def large(ledger: Ledger, store: Store, order: Order) -> str:
+def large(ledger: Ledger, store: Store, order: JobSpec) -> str:
     """The path of an explanation with as many values as four outputs of a usual model have."""
     return f"/v1/explanations/{explain(ledger, store, order, SHAPE)}"
 
@@ -73,7 +73,7 @@ def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, le
             many.sendall(ask("/openapi.json") * 100_000)
         stream.sendall(ask(f"/v1/explanations/{id_}/events"))
         while not cut_off(stream):
-            ledger.tick(Heartbeat(id_, attempt, Count(time.monotonic_ns(), 2**62)))
+            ledger.heartbeat(Heartbeat(id_, attempt, ProgressCount(time.monotonic_ns(), 2**62)))
         wait_until(lambda: cut_off(many), seconds=60)
     assert api.peak_mb - before_mb < 60
 

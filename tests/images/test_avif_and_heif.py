@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from service.images.decoding import (
-    BrokenPicture,
-    NotAPicture,
+    BrokenPictureError,
+    NotAPictureError,
     PictureError,
-    TooManyPixels,
+    TooManyPixelsError,
     accepted_formats,
     decode_picture,
     inspect_picture,
@@ -141,7 +141,7 @@ def test_an_avif_that_its_boxes_crop_is_refused_by_name():
     """Pillow shows all of it."""
     crop = box(b"clap", struct.pack(">LLLLlLlL", 64, 1, 96, 1, 0, 1, 0, 1))
     for look in (decode_picture, inspect_picture):
-        with pytest.raises(NotAPicture, match="an AVIF that its boxes crop is not read"):
+        with pytest.raises(NotAPictureError, match="an AVIF that its boxes crop is not read"):
             look(grid(tiles(), 2, (128, 192), crop), max_pixels=30_000)
 
 
@@ -206,7 +206,7 @@ def test_of_several_pictures_the_first_is_read(form):
 @every_form
 def test_too_many_pixels_are_refused(form):
     content = encoded(noise(110, 100), form)
-    with pytest.raises(TooManyPixels, match="at most 10000 pixels"):
+    with pytest.raises(TooManyPixelsError, match="at most 10000 pixels"):
         decode(content)
 
 
@@ -218,19 +218,19 @@ def test_sizes_that_lie_do_not_take_memory(form):
     lying = whole.replace(whole[size : size + 8], struct.pack(">II", 64, 64))
     assert lying != whole
     for look in (decode_picture, inspect_picture):
-        with pytest.raises((TooManyPixels, BrokenPicture)):
+        with pytest.raises((TooManyPixelsError, BrokenPictureError)):
             look(lying, max_pixels=10_000)
     asked = []
 
-    class NoRoom(Exception):  # noqa: N818
+    class NoRoomError(Exception):
         pass
 
     def hold(bytes_: int):
         asked.append(bytes_)
-        raise NoRoom
+        raise NoRoomError
 
     if form == "AVIF":  # where so many pixels are allowed, it is said what they take
-        with pytest.raises(NoRoom):
+        with pytest.raises(NoRoomError):
             inspect_picture(lying, max_pixels=2048 * 2048, holding=hold)
         assert asked[0] >= 2048 * 2048 * 8
 
@@ -248,7 +248,7 @@ def test_tiles_of_which_next_to_nothing_is_shown_do_not_take_memory():
     lying = whole.replace(struct.pack(">II", 2048, 2048), struct.pack(">II", 64, 64))
     lying = lying.replace(struct.pack(">HH", 2048, 2048), struct.pack(">HH", 64, 64))
     for look in (decode_picture, inspect_picture):
-        with pytest.raises(TooManyPixels, match=f"{2048 * 2048} are in it"):
+        with pytest.raises(TooManyPixelsError, match=f"{2048 * 2048} are in it"):
             look(lying, max_pixels=10_000)
 
 
@@ -270,7 +270,7 @@ def test_without_the_extra_heic_is_refused_with_its_name(monkeypatch, request):
     reads_heif.cache_clear()
     request.addfinalizer(reads_heif.cache_clear)
     for look in (decode_picture, inspect_picture):
-        with pytest.raises(NotAPicture, match=r"HEIC .*shapshot\[heic\]"):
+        with pytest.raises(NotAPictureError, match=r"HEIC .*shapshot\[heic\]"):
             look(content, max_pixels=10_000)
     assert "AVIF" in accepted_formats()
     assert "HEIF" not in accepted_formats()

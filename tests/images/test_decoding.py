@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.images.decode_limits import LONGEST, MOST_NUMBERS, MOST_READS, MOST_SCANS
+from service.images.decode_limits import MAX_ASPECT_RATIO, MAX_NUMBERS, MAX_READS, MAX_SCANS
 from service.images.decoding import (
-    BrokenPicture,
-    NotAPicture,
+    BrokenPictureError,
+    NotAPictureError,
     PictureError,
-    TooManyPixels,
-    UnfitPicture,
+    TooManyPixelsError,
+    UnsuitablePictureError,
     decode_picture,
     inspect_picture,
 )
@@ -137,7 +137,7 @@ def test_of_an_animation_the_first_frame_counts(form):
 
 @pytest.mark.parametrize("look", [inspect_picture, decode_picture])
 def test_floating_point_pixels_are_refused(look):
-    with pytest.raises(NotAPicture, match="8 or 16 bits"):
+    with pytest.raises(NotAPictureError, match="8 or 16 bits"):
         look(encoded(Image.new("F", (2, 2), 0.5), "TIFF"), max_pixels=4)
 
 
@@ -179,16 +179,16 @@ UNREAD = {
 @pytest.mark.parametrize("look", [inspect_picture, decode_picture])
 def test_what_is_not_read_is_refused_by_name(name, look):
     for content in UNREAD[name]:
-        with pytest.raises(NotAPicture, match=re.escape(name)) as refused:
+        with pytest.raises(NotAPictureError, match=re.escape(name)) as refused:
             look(content, max_pixels=4)
         assert "accepted are JPEG, PNG" in str(refused.value)
-        assert not isinstance(refused.value, BrokenPicture)
+        assert not isinstance(refused.value, BrokenPictureError)
 
 
 def test_a_damaged_picture_is_told_from_what_is_none():
-    with pytest.raises(BrokenPicture, match=r"a broken picture \(PNG\)"):
+    with pytest.raises(BrokenPictureError, match=r"a broken picture \(PNG\)"):
         decode(b"\x89PNG\r\n\x1a\n" + bytes(40))
-    with pytest.raises(BrokenPicture, match=r"a broken picture \(TIFF\)"):
+    with pytest.raises(BrokenPictureError, match=r"a broken picture \(TIFF\)"):
         decode(b"II*\0\xff\xff\xff\xff")
 
 
@@ -202,7 +202,7 @@ def header_of(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("size", [(3000, 2000), (10_000, 10_000), (60_000, 60_000)])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(size):
     """Pillow warns of the second and refuses the third by itself."""
-    with pytest.raises(TooManyPixels):
+    with pytest.raises(TooManyPixelsError):
         decode(header_of(*size), max_pixels=3000 * 2000 - 1)
 
 
@@ -212,15 +212,15 @@ def test_a_picture_of_as_many_pixels_as_allowed_is_read():
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"<svg></svg>", b"%PDF-1.7", b"\x89PNG"])
 def test_what_is_no_picture_is_refused_with_the_formats_read(content):
-    with pytest.raises(NotAPicture, match="JPEG") as refused:
+    with pytest.raises(NotAPictureError, match="JPEG") as refused:
         decode(content)
-    assert not isinstance(refused.value, BrokenPicture)
+    assert not isinstance(refused.value, BrokenPictureError)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
 def test_a_picture_cut_short_is_broken(form, new_photo):
     content = new_photo(form=form)
-    with pytest.raises(BrokenPicture):
+    with pytest.raises(BrokenPictureError):
         decode(content[: len(content) // 2])
 
 
@@ -228,7 +228,7 @@ def test_a_picture_cut_short_is_broken(form, new_photo):
 def test_indices_into_a_palette_that_is_missing_are_broken(look):
     content = encoded(Image.new("P", (1, 1)))
     start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
-    with pytest.raises(BrokenPicture, match="missing palette"):
+    with pytest.raises(BrokenPictureError, match="missing palette"):
         look(content[:start] + content[end:], max_pixels=4)
 
 
@@ -241,33 +241,33 @@ def test_a_palette_of_colours_below_none_is_broken(look):
     content = encoded(image, "TIFF")
     entry = struct.pack("<HHI", colour_map, unsigned, many)
     assert entry in content
-    with pytest.raises(BrokenPicture):
+    with pytest.raises(BrokenPictureError):
         look(content.replace(entry, struct.pack("<HHI", colour_map, signed, many)), max_pixels=1)
 
 
-@pytest.mark.parametrize("size", [(1, LONGEST + 1), (100_000, 1)])
+@pytest.mark.parametrize("size", [(1, MAX_ASPECT_RATIO + 1), (100_000, 1)])
 def test_a_strip_of_which_a_model_sees_next_to_nothing_is_refused(size):
-    with pytest.raises(UnfitPicture, match=f"received {size[0]} x {size[1]}"):
+    with pytest.raises(UnsuitablePictureError, match=f"received {size[0]} x {size[1]}"):
         decode(encoded(Image.new("L", size)), max_pixels=100_000)
 
 
 def test_a_strip_as_long_as_allowed_is_read():
-    assert decode(encoded(Image.new("L", (LONGEST, 1)))).shape == (1, LONGEST, 3)
+    assert decode(encoded(Image.new("L", (MAX_ASPECT_RATIO, 1)))).shape == (1, MAX_ASPECT_RATIO, 3)
 
 
 def test_a_jpeg_of_endless_scans_is_refused():
     """Each scan of a few bytes goes over all pixels again."""
     content = encoded(Image.new("L", (64, 64)), "JPEG", progressive=True)
     scan = content[content.rfind(b"\xff\xda") : -2]
-    with pytest.raises(UnfitPicture, match=f"{MOST_SCANS} scans"):
-        decode(content[:-2] + scan * MOST_SCANS + b"\xff\xd9")
+    with pytest.raises(UnsuitablePictureError, match=f"{MAX_SCANS} scans"):
+        decode(content[:-2] + scan * MAX_SCANS + b"\xff\xd9")
     assert decode(content[:-2] + scan * 10 + b"\xff\xd9").shape == (64, 64, 3)
 
 
 def test_a_tiff_may_have_scans_in_each_of_its_strips():
     tags = {278: 8}  # rows of a strip, which is a JPEG of its own
     content = encoded(Image.new("L", (400, 400)), "TIFF", compression="jpeg", tiffinfo=tags)
-    assert content.count(b"\xff\xda") > MOST_SCANS
+    assert content.count(b"\xff\xda") > MAX_SCANS
     assert decode(content, max_pixels=160_000).shape == (400, 400, 3)
 
 
@@ -276,7 +276,7 @@ def test_a_tiff_of_one_huge_tile_is_refused():
     tags |= {322: 32_768, 323: 32_768, 324: 134, 325: 99}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     content = b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + bytes(99)
-    with pytest.raises(UnfitPicture, match="a tile may have 10000 pixels"):
+    with pytest.raises(UnsuitablePictureError, match="a tile may have 10000 pixels"):
         decode(content)
 
 
@@ -298,29 +298,29 @@ def directory(tag: int, kind: int, count: int) -> bytes:
     ids=["strips", "resolution", "orientation"],
 )
 def test_a_tiff_of_endless_numbers_is_refused(tag, kind):
-    with pytest.raises(UnfitPicture, match=f"may have {MOST_NUMBERS} numbers"):
-        decode(directory(tag, kind, MOST_NUMBERS))
+    with pytest.raises(UnsuitablePictureError, match=f"may have {MAX_NUMBERS} numbers"):
+        decode(directory(tag, kind, MAX_NUMBERS))
 
 
 def test_a_big_tiff_of_endless_numbers_is_refused():
-    entry = struct.pack("<HHQQ", 273, LONG, MOST_NUMBERS + 1, 8)
-    with pytest.raises(UnfitPicture, match=f"may have {MOST_NUMBERS} numbers"):
+    entry = struct.pack("<HHQQ", 273, LONG, MAX_NUMBERS + 1, 8)
+    with pytest.raises(UnsuitablePictureError, match=f"may have {MAX_NUMBERS} numbers"):
         decode(b"II+\x00" + struct.pack("<HHQQ", 8, 0, 16, 1) + entry + bytes(8))
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 def test_exif_of_endless_numbers_is_refused(form):
-    exif = b"Exif\x00\x00" + directory(274, RATIONAL, MOST_NUMBERS)
-    with pytest.raises(UnfitPicture, match=f"may have {MOST_NUMBERS} numbers"):
+    exif = b"Exif\x00\x00" + directory(274, RATIONAL, MAX_NUMBERS)
+    with pytest.raises(UnsuitablePictureError, match=f"may have {MAX_NUMBERS} numbers"):
         decode(encoded(Image.new("RGB", (8, 8)), form, exif=exif))
 
 
 def test_a_jpeg_whose_exif_is_put_together_from_many_segments_is_refused():
-    exif = directory(282, RATIONAL, MOST_NUMBERS)
+    exif = directory(282, RATIONAL, MAX_NUMBERS)
     parts = [b"Exif\x00\x00" + exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
     segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
     content = encoded(Image.new("RGB", (8, 8)), "JPEG")
-    with pytest.raises(UnfitPicture, match="segments of EXIF"):
+    with pytest.raises(UnsuitablePictureError, match="segments of EXIF"):
         decode(content[:2] + segments + content[2:])
 
 
@@ -344,8 +344,8 @@ def test_a_tiff_with_a_strip_for_each_of_its_rows_is_read():
     ids=["JPEG", "PNG", "GIF", "PPM"],
 )
 def test_a_picture_in_endless_small_pieces_is_refused(head, piece):
-    with pytest.raises(UnfitPicture, match=f"more than {MOST_READS} pieces"):
-        decode(head + piece * MOST_READS)
+    with pytest.raises(UnsuitablePictureError, match=f"more than {MAX_READS} pieces"):
+        decode(head + piece * MAX_READS)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_picture_in_endless_small_pieces_is_refused(head, piece):
     ids=["plain PPM", "PPM of 100 levels", "PPM of 16 bits", "BMP of run lengths"],
 )  # fmt: skip
 def test_what_pillow_decodes_in_python_is_refused_with_what_is_not(content):
-    with pytest.raises(UnfitPicture, match="BMP is accepted without run lengths"):
+    with pytest.raises(UnsuitablePictureError, match="BMP is accepted without run lengths"):
         decode(content)
 
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.images.decode_limits import MOST_EXIF, MOST_SCANS
+from service.images.decode_limits import MAX_EXIF, MAX_SCANS
 from service.images.decoding import (
-    BrokenPicture,
-    NotAPicture,
+    BrokenPictureError,
+    NotAPictureError,
     PictureError,
-    UnfitPicture,
+    UnsuitablePictureError,
     decode_picture,
     inspect_picture,
 )
@@ -45,7 +45,7 @@ def test_the_film_after_a_motion_photo_is_not_looked_at(kind):
     whole = jpeg(kind)
     odd = b"\xff\xda\x00\x04\x00\x00\xff\xd8\xff\xe1\x00\x0aExif\x00\x00\xff\xd9\xff\xfe\x00\x02"
     film = b"\x00\x00\x00\x18ftypmp42" + odd * 50_000
-    assert film.count(b"\xff\xda") > MOST_SCANS
+    assert film.count(b"\xff\xda") > MAX_SCANS
     np.testing.assert_array_equal(decode(whole + film), decode(whole))
     assert inspect_picture(whole + film, max_pixels=10_000).format == "JPEG"
 
@@ -53,7 +53,7 @@ def test_the_film_after_a_motion_photo_is_not_looked_at(kind):
 def test_of_an_mpo_of_many_pictures_the_first_is_read():
     pictures = [Image.fromarray(noise(53, 37, seed=n)) for n in range(60)]
     content = encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
-    assert content.count(b"\xff\xda") > MOST_SCANS
+    assert content.count(b"\xff\xda") > MAX_SCANS
     found = inspect_picture(content, max_pixels=10_000)
     assert (found.format, found.width, found.height) == ("JPEG", 53, 37)
     np.testing.assert_array_equal(decode(content), decode(encoded(pictures[0], "JPEG")))
@@ -76,7 +76,7 @@ def test_zeros_that_were_never_written_over_are_no_pixels(kind):
     zeros = bytes(50_000)
     np.testing.assert_array_equal(decode(whole[:-2] + zeros), decode(whole))
     for share in (0.5, 0.7, 0.9):
-        with pytest.raises(BrokenPicture):
+        with pytest.raises(BrokenPictureError):
             decode(whole[: int(len(whole) * share)] + zeros)
 
 
@@ -85,7 +85,7 @@ def test_a_jpeg_that_is_cut_earlier_is_broken(kind):
     whole = jpeg(kind)
     cuts = [*range(3, 400, 23), *np.linspace(400, len(whole) - 5, 60).astype(int).tolist()]
     for length in cuts:
-        with pytest.raises(BrokenPicture):
+        with pytest.raises(BrokenPictureError):
             decode(whole[:length])
 
 
@@ -96,7 +96,7 @@ def test_a_progressive_jpeg_without_its_last_scans_is_broken():
         at = -1
         for _ in range(number):
             at = whole.index(b"\xff\xda", at + 1)
-        with pytest.raises(BrokenPicture, match="a part of the picture is missing"):
+        with pytest.raises(BrokenPictureError, match="a part of the picture is missing"):
             decode(whole[:at])
 
 
@@ -144,7 +144,9 @@ def test_a_jpeg_that_is_ended_in_the_middle_of_its_pixels_is_broken(name):
         cut = whole[: last + int(share * (len(whole) - last))].rstrip(b"\xff") + b"\xff\xd9"
         Image.open(io.BytesIO(cut)).load()
         for look in (inspect_picture, decode_picture):
-            with pytest.raises(BrokenPicture, match="cut short: a part of the picture is missing"):
+            with pytest.raises(
+                BrokenPictureError, match="cut short: a part of the picture is missing"
+            ):
                 look(cut, max_pixels=20_000)
 
 
@@ -154,7 +156,7 @@ def test_a_scan_that_the_next_one_ends_in_its_middle_is_broken(whole):
     end = begin + re.search(rb"\xff[\x01-\xcf\xd8-\xfe]", whole[begin:]).start()
     cut = whole[: (begin + end) // 2].rstrip(b"\xff") + whole[end:]
     Image.open(io.BytesIO(cut)).load()
-    with pytest.raises(BrokenPicture, match="cut short"):
+    with pytest.raises(BrokenPictureError, match="cut short"):
         decode(cut)
 
 
@@ -162,7 +164,7 @@ def test_a_colour_without_a_scan_is_broken():
     whole = apart(photo(53, 37))
     assert decode(whole).shape == (37, 53, 3)
     cut = whole[: whole.rindex(b"\xff\xda")] + b"\xff\xd9"
-    with pytest.raises(BrokenPicture, match="cut short"):
+    with pytest.raises(BrokenPictureError, match="cut short"):
         decode(cut)
 
 
@@ -180,16 +182,16 @@ def test_scans_within_the_picture_count():
     whole = encoded(Image.new("L", (64, 64)), "JPEG", progressive=True)
     scan = whole[whole.rfind(b"\xff\xda") : -2]
     for end in (b"\xff\xd9", b""):
-        with pytest.raises(UnfitPicture, match=f"{MOST_SCANS} scans"):
-            decode(whole[:-2] + scan * MOST_SCANS + end)
+        with pytest.raises(UnsuitablePictureError, match=f"{MAX_SCANS} scans"):
+            decode(whole[:-2] + scan * MAX_SCANS + end)
 
 
 def test_exif_within_the_picture_counts():
     segment = b"\xff\xe1" + struct.pack(">H", 8) + b"Exif\x00\x00"
     whole = jpeg({})
     assert decode(whole + segment * 100).shape == (37, 53, 3)
-    with pytest.raises(UnfitPicture, match="segments of EXIF"):
-        decode(whole[:2] + segment * (MOST_EXIF + 1) + whole[2:])
+    with pytest.raises(UnsuitablePictureError, match="segments of EXIF"):
+        decode(whole[:2] + segment * (MAX_EXIF + 1) + whole[2:])
 
 
 def test_words_of_exif_in_pixels_and_comments_do_not_count():
@@ -201,7 +203,7 @@ def test_words_of_exif_in_pixels_and_comments_do_not_count():
 @pytest.mark.parametrize("frame", [0xC3, 0xC5, 0xC7, 0xCB, 0xCF])
 def test_lossless_and_hierarchical_ones_are_refused_as_such(frame):
     content = jpeg({}).replace(b"\xff\xc0", bytes([0xFF, frame]), 1)
-    with pytest.raises(NotAPicture, match="a lossless or hierarchical JPEG is not read"):
+    with pytest.raises(NotAPictureError, match="a lossless or hierarchical JPEG is not read"):
         decode(content)
 
 

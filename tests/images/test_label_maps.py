@@ -8,10 +8,10 @@ from PIL import Image
 
 from service.images.label_maps import (
     LabelMapError,
-    LabelMapTooLarge,
+    LabelMapTooLargeError,
     decode_label_map,
 )
-from service.schemas.requests import MOST_SUPERPIXELS
+from service.schemas.requests import MAX_SUPERPIXELS
 from tests.encoded import encoded, npy
 from tests.images.test_png import BESIDE, with_chunks
 
@@ -77,7 +77,7 @@ def test_black_and_white_are_two_regions():
 def test_what_is_no_label_map_is_refused_with_what_is(content, said):
     with pytest.raises(LabelMapError, match=said) as refused:
         decode(content)
-    assert not isinstance(refused.value, LabelMapTooLarge)
+    assert not isinstance(refused.value, LabelMapTooLargeError)
 
 
 def test_an_npy_is_never_unpickled(tmp_path):
@@ -95,13 +95,13 @@ def test_an_npy_is_never_unpickled(tmp_path):
 @pytest.mark.parametrize("encode", [encoded, npy])
 def test_too_many_pixels_are_refused(encode):
     assert decode(encode(np.zeros((50, 100), np.uint8))).shape == (50, 100)
-    with pytest.raises(LabelMapTooLarge, match="5000 pixels"):
+    with pytest.raises(LabelMapTooLargeError, match="5000 pixels"):
         decode(encode(np.zeros((51, 100), np.uint8)))
 
 
 def test_an_npy_that_says_it_is_huge_takes_no_memory():
     huge = npy(LABELS).replace(b"(2, 3)", b"(9999999999, 9999999999)")
-    with pytest.raises(LabelMapTooLarge):
+    with pytest.raises(LabelMapTooLargeError):
         decode(huge)
 
 
@@ -116,9 +116,9 @@ def test_regions_are_counted_by_table_as_by_sorting(labels, wide):
 
 
 def test_too_many_regions_are_refused():
-    many = np.arange(MOST_SUPERPIXELS + 1)[np.newaxis]
-    assert decode(npy(many[:, 1:])).max() == MOST_SUPERPIXELS - 1
-    with pytest.raises(LabelMapTooLarge, match=str(MOST_SUPERPIXELS)):
+    many = np.arange(MAX_SUPERPIXELS + 1)[np.newaxis]
+    assert decode(npy(many[:, 1:])).max() == MAX_SUPERPIXELS - 1
+    with pytest.raises(LabelMapTooLargeError, match=str(MAX_SUPERPIXELS)):
         decode(npy(many))
 
 

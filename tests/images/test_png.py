@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.images.decoding import (
-    BrokenPicture,
+    BrokenPictureError,
     PictureError,
     decode_picture,
     inspect_picture,
@@ -85,12 +85,12 @@ def test_a_wrong_checksum_of_what_makes_the_pixels_is_named(kind):
     whole = png(samples, 8, 3, chunk(b"PLTE", bytes(6)), chunk(b"tRNS", b"\0"))
     at = whole.index(kind) + 4 + struct.unpack_from(">I", whole, whole.index(kind) - 4)[0]
     damaged = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
-    with pytest.raises(BrokenPicture, match=f"the checksum of chunk {kind.decode()} is wrong"):
+    with pytest.raises(BrokenPictureError, match=f"the checksum of chunk {kind.decode()} is wrong"):
         decode(damaged)
 
 
 def test_an_unknown_chunk_that_must_not_be_left_out_is_named():
-    with pytest.raises(BrokenPicture, match="chunk ABCD is none that a reader may leave out"):
+    with pytest.raises(BrokenPictureError, match="chunk ABCD is none that a reader may leave out"):
         decode(with_chunks(PHOTO, chunk(b"ABCD")))
 
 
@@ -155,7 +155,7 @@ def test_alpha_of_either_depth_lies_over_white(bits, colour):
 
 
 def test_a_transparency_that_is_too_short_is_broken():
-    with pytest.raises(BrokenPicture, match="chunk tRNS is too short"):
+    with pytest.raises(BrokenPictureError, match="chunk tRNS is too short"):
         decode(png(np.zeros((1, 1, 3), int), 8, 2, chunk(b"tRNS", b"\0\0")))
 
 

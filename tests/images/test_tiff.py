@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.images.decode_limits import MOST_SCANS
+from service.images.decode_limits import MAX_SCANS
 from service.images.decoding import (
-    BrokenPicture,
-    NotAPicture,
+    BrokenPictureError,
+    NotAPictureError,
     PictureError,
-    UnfitPicture,
+    UnsuitablePictureError,
     decode_picture,
     inspect_picture,
 )
@@ -201,7 +201,7 @@ def test_bits_in_the_other_order_are_read_or_refused_as_such(
     tags |= {277: samples, 278: H}
     content = write(tags, [turned])
     if (photometric, bits, compression) == (0, 8, NONE):  # which Pillow cannot
-        with pytest.raises(NotAPicture, match="not compressed, lowest bit first is not read"):
+        with pytest.raises(NotAPictureError, match="not compressed, lowest bit first is not read"):
             decode(content)
         return
     pixels = decode(content).astype(float)
@@ -270,9 +270,9 @@ def test_what_would_be_misread_is_refused_by_its_layout(
 ):
     content = tiff(values, bits, photometric, order=order, **other)
     for look in (decode_picture, inspect_picture):
-        with pytest.raises(NotAPicture, match=reason) as refused:
+        with pytest.raises(NotAPictureError, match=reason) as refused:
             look(content, max_pixels=10_000)
-        assert not isinstance(refused.value, BrokenPicture)
+        assert not isinstance(refused.value, BrokenPictureError)
 
 
 def test_every_layout_is_read_rightly_or_refused_with_a_reason():
@@ -303,7 +303,7 @@ def test_every_layout_is_read_rightly_or_refused_with_a_reason():
 
 
 def test_a_big_endian_bigtiff_is_refused_as_such():
-    with pytest.raises(NotAPicture, match="big-endian BigTIFF"):
+    with pytest.raises(NotAPictureError, match="big-endian BigTIFF"):
         decode(tiff(drawn(8), 8, BLACK_IS_ZERO, order=">", big=True))
 
 
@@ -329,7 +329,7 @@ def test_a_tag_of_a_type_that_it_cannot_have_is_no_other_error(tag, kind):
 @pytest.mark.parametrize("kind", [1, 3, 4, 6, 8, 9, 13])
 def test_a_sample_format_of_any_whole_numbers_is_believed(kind):
     content = retyped(tiff(drawn(16, 1, "i"), 16, BLACK_IS_ZERO, kind="i"), 339, kind)
-    with pytest.raises(NotAPicture, match="signed numbers have no defined black"):
+    with pytest.raises(NotAPictureError, match="signed numbers have no defined black"):
         decode(content)
 
 
@@ -350,15 +350,15 @@ def jpeg_tiff(*strips: bytes, after: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("strips", [1, 8])
 def test_a_strip_of_endless_scans_is_refused(strips):
-    content = jpeg_tiff(*[jpeg_strip()] * (strips - 1), jpeg_strip(MOST_SCANS))
-    with pytest.raises(UnfitPicture, match=f"{MOST_SCANS} scans"):
+    content = jpeg_tiff(*[jpeg_strip()] * (strips - 1), jpeg_strip(MAX_SCANS))
+    with pytest.raises(UnsuitablePictureError, match=f"{MAX_SCANS} scans"):
         decode(content)
 
 
 def test_scans_of_other_pages_and_of_what_is_appended_do_not_count():
     content = jpeg_tiff(*[jpeg_strip()] * 3, after=b"\xff\xda" * 10_000)
     assert decode(content).shape == (24, 64, 3)
-    pages = [Image.fromarray(noise(64, 64, seed=n)) for n in range(MOST_SCANS + 5)]
+    pages = [Image.fromarray(noise(64, 64, seed=n)) for n in range(MAX_SCANS + 5)]
     book = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:], compression="jpeg")
-    assert book.count(b"\xff\xda") > MOST_SCANS
+    assert book.count(b"\xff\xda") > MAX_SCANS
     assert decode(book).shape == (64, 64, 3)

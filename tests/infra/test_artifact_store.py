@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.infra.artifact_store import MissingArtefact, StoreError, image_key, open_store
+from service.infra.artifact_store import MissingArtifactError, StoreError, image_key, open_store
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -18,7 +18,7 @@ def test_what_was_put_is_read_back_whole(any_store):
 
 
 def test_what_is_not_there_is_missing(any_store):
-    with pytest.raises(MissingArtefact, match="exp_1"):
+    with pytest.raises(MissingArtifactError, match="exp_1"):
         any_store.get(image_key("exp_1"))
 
 
@@ -28,7 +28,7 @@ def test_deleting_removes_all_of_one_explanation_and_nothing_of_another(any_stor
     any_store.put("explanations/exp_10/image", b"10")
     any_store.delete_explanation("exp_1")
     any_store.delete_explanation("exp_1")
-    with pytest.raises(MissingArtefact):
+    with pytest.raises(MissingArtifactError):
         any_store.get("explanations/exp_1/image")
     assert any_store.get("explanations/exp_10/image") == b"10"
 

@@ -9,7 +9,7 @@ import pytest
 
 from service.api.auth.keys import Scope
 from service.client import AsyncClient, Client, ShapshotError
-from service.infra.listen_address import Exposed, check_exposure
+from service.infra.listen_address import InsecureBindError, check_listen_address
 from service.schemas.models import ModelList, ModelSummary
 from tests.api.auth.keyholders import issue
 from tests.live import live_api
@@ -26,13 +26,13 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("host", REFUSED)
 def test_without_keys_an_address_that_others_reach_is_refused(host):
-    with pytest.raises(Exposed, match=r"shapshot keys add NAME.*127\.0\.0\.1"):
-        check_exposure(host, None)
+    with pytest.raises(InsecureBindError, match=r"shapshot keys add NAME.*127\.0\.0\.1"):
+        check_listen_address(host, None)
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_without_keys_loopback_is_served(host):
-    check_exposure(host, None)
+    check_listen_address(host, None)
 
 
 def test_the_api_ends_at_once_and_says_how_to_go_on():

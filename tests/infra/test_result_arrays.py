@@ -6,8 +6,19 @@ import json
 import numpy as np
 import pytest
 
-from service.infra.artifact_store import CHUNK, DamagedArtefact, MissingArtefact, open_store
-from service.infra.artifacts import Artefact, Artefacts, Section, read_in_chunks, read_whole
+from service.infra.artifact_store import (
+    CHUNK,
+    DamagedArtifactError,
+    MissingArtifactError,
+    open_store,
+)
+from service.infra.artifacts import (
+    Artifact,
+    ArtifactSection,
+    AttemptArtifacts,
+    read_in_chunks,
+    read_whole,
+)
 from service.infra.result_arrays import load_arrays, pack_arrays
 
 K = 20  # more than are copied together
@@ -40,8 +51,8 @@ class Stored:
         store.put(KEY, self.content)
 
     def load(self, outputs=None, **options):
-        recorded = Artefacts(
-            shape=self.shape, attributions=Artefact.of(self.content), blocks=self.index
+        recorded = AttemptArtifacts(
+            shape=self.shape, attributions=Artifact.of(self.content), blocks=self.index
         )
         return load_arrays(self.store, KEY, recorded, self.told, outputs, **options)
 
@@ -100,42 +111,42 @@ def test_an_output_is_read_alone_and_damage_to_it_is_found(stored, arrays):
         found = stored.load(outputs)["values"]
         np.testing.assert_array_equal(found, arrays["values"][..., outputs].astype(np.float32))
     for outputs in ([7], [0, 7], None):
-        with pytest.raises(DamagedArtefact, match=r"attributions\.npz"):
+        with pytest.raises(DamagedArtifactError, match=r"attributions\.npz"):
             stored.load(outputs)
 
 
 def test_damage_to_the_index_is_found(stored):
     stored.flip(stored.index.offset)
-    with pytest.raises(DamagedArtefact, match="sha256 differs"):
+    with pytest.raises(DamagedArtifactError, match="sha256 differs"):
         stored.load([0])
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.8])
 def test_a_file_that_ends_too_soon_is_damaged(stored, share):
     stored.store.put(KEY, stored.content[: int(len(stored.content) * share)])
-    with pytest.raises(DamagedArtefact, match="were written"):
+    with pytest.raises(DamagedArtifactError, match="were written"):
         stored.load([0])
 
 
 def test_what_is_not_there_is_missing_and_not_damaged(stored):
     stored.store.delete_explanation("exp_1")
-    with pytest.raises(MissingArtefact) as missing:
+    with pytest.raises(MissingArtifactError) as missing:
         stored.load([0])
-    assert not isinstance(missing.value, DamagedArtefact)
+    assert not isinstance(missing.value, DamagedArtifactError)
 
 
 def test_an_output_that_the_file_does_not_have_is_no_crash(stored):
-    with pytest.raises(DamagedArtefact, match="20 outputs"):
+    with pytest.raises(DamagedArtifactError, match="20 outputs"):
         stored.load([20])
     stored.told.append((200, "name 20"))
-    with pytest.raises(DamagedArtefact, match="21 outputs"):
+    with pytest.raises(DamagedArtifactError, match="21 outputs"):
         stored.load([0])
 
 
 def test_outputs_that_are_not_those_of_the_record_are_damage(stored):
     for wrong in ((7, "name 19"), (190, "name 7")):
         stored.told[19] = wrong
-        with pytest.raises(DamagedArtefact, match="than its record"):
+        with pytest.raises(DamagedArtifactError, match="than its record"):
             stored.load([0])
 
 
@@ -155,8 +166,8 @@ def test_an_index_that_cannot_be_is_damage_whoever_wrote_it(stored, change):
     index = json.loads(stored.content[stored.index.offset :][: stored.index.size])
     forged = json.dumps(index | {"values": index["values"] | change}).encode()
     stored.store.put(KEY, stored.content + forged)
-    stored.index = Section.at(len(stored.content), forged)
-    with pytest.raises(DamagedArtefact, match="cannot be"):
+    stored.index = ArtifactSection.at(len(stored.content), forged)
+    with pytest.raises(DamagedArtifactError, match="cannot be"):
         stored.load([0])
 
 
@@ -166,32 +177,32 @@ def test_the_same_arrays_are_the_same_bytes(arrays):
 
 def test_nothing_of_a_damaged_file_is_handed_out(store):
     content = np.random.default_rng(0).bytes(3 * CHUNK + 5)
-    recorded = Artefact.of(content)
+    recorded = Artifact.of(content)
     store.put(KEY, content)
     assert b"".join(read_in_chunks(store, KEY, recorded)) == content
     assert read_whole(store, KEY, recorded) == content
     for damaged in (content[:-1], content[:-1] + b"x", b"", content + b"x"):
         store.put(KEY, damaged)
-        with pytest.raises(DamagedArtefact):
+        with pytest.raises(DamagedArtifactError):
             next(read_in_chunks(store, KEY, recorded))
-        with pytest.raises(DamagedArtefact):
+        with pytest.raises(DamagedArtifactError):
             read_whole(store, KEY, recorded)
 
 
 def test_a_file_that_changes_while_it_is_sent_is_never_sent_whole(store, tmp_path):
     content = np.random.default_rng(0).bytes(3 * CHUNK)
     store.put(KEY, content)
-    chunks = read_in_chunks(store, KEY, Artefact.of(content))
+    chunks = read_in_chunks(store, KEY, Artifact.of(content))
     received = len(next(chunks))
     with (tmp_path / "store" / KEY).open("r+b") as file:
         file.seek(-1, io.SEEK_END)
         file.write(bytes([content[-1] ^ 1]))
-    with pytest.raises(DamagedArtefact):
+    with pytest.raises(DamagedArtifactError):
         received += sum(map(len, chunks))
     assert received < len(content)
 
 
 def test_a_record_of_another_shape_is_not_believed(stored):
     stored.shape = (1, *stored.shape[1:])
-    with pytest.raises(DamagedArtefact, match="values"):
+    with pytest.raises(DamagedArtifactError, match="values"):
         stored.load()

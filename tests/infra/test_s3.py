@@ -9,21 +9,21 @@ from structlog.testing import capture_logs
 
 from service.infra.artifact_store import (
     CHUNK,
-    DamagedArtefact,
-    MissingArtefact,
+    DamagedArtifactError,
+    MissingArtifactError,
     StoreError,
-    StoreRefused,
+    StoreRefusedError,
     image_key,
     open_store,
 )
-from service.infra.artifacts import Artefact, Artefacts, read_in_chunks
-from service.infra.deadlines import Deadlines, Threads
+from service.infra.artifacts import Artifact, AttemptArtifacts, read_in_chunks
+from service.infra.deadlines import DeadlineThreads, StoreDeadlines
 from service.infra.result_arrays import load_arrays, pack_arrays
-from service.infra.settings import BadSettings
+from service.infra.settings import SettingsError
 from tests.api.conftest import EXPLAINED, some_arrays
-from tests.faulty_store import FAILS, HALF, REFUSES, SILENT, ill_store
+from tests.faulty_store import FAILS, HALF, REFUSES, SILENT, faulty_store
 
-SHORT = Deadlines(connect_s=0.3, read_s=0.3, total_s=2)
+SHORT = StoreDeadlines(connect_s=0.3, read_s=0.3, total_s=2)
 KEY = image_key("exp_1")
 CALLS = {
     "put": lambda store: store.put(KEY, b"content"),
@@ -52,7 +52,7 @@ def ill(monkeypatch):
     """Opens a store whose server is ill in this way: the server, the store."""
 
     def at(how, deadlines=SHORT):
-        server = stack.enter_context(ill_store(how))
+        server = stack.enter_context(faulty_store(how))
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         return server, open_store("s3://bucket/prefix", deadlines)
@@ -75,34 +75,34 @@ def test_content_is_kept_copied_listed_and_removed(on_s3):
     store.delete_explanation("exp_1")
     store.delete_explanation("exp_1")
     assert store.get(image_key("exp_10")) == b"a picture"
-    with pytest.raises(MissingArtefact):
+    with pytest.raises(MissingArtifactError):
         store.get(KEY)
 
 
 def test_what_is_large_goes_in_parts_both_ways(on_s3):
     store, content = on_s3(), bytes(range(256)) * (2 * CHUNK // 256) + b"and more"
     store.put(KEY, content)
-    assert b"".join(read_in_chunks(store, KEY, Artefact.of(content))) == content
+    assert b"".join(read_in_chunks(store, KEY, Artifact.of(content))) == content
 
 
 def test_an_output_is_read_alone_and_damage_is_found(on_s3):
     store = on_s3()
     content, index = pack_arrays(some_arrays())
     shape = some_arrays()["values"].shape
-    stored = Artefacts(shape=shape, attributions=Artefact.of(content), blocks=index)
+    stored = AttemptArtifacts(shape=shape, attributions=Artifact.of(content), blocks=index)
     store.put(KEY, content)
     told = list(EXPLAINED.items())
     alone = load_arrays(store, KEY, stored, told, [1], names=["values"])["values"]
     assert (alone[..., 0] == some_arrays()["values"][..., 1]).all()
     for damaged in (content[: len(content) // 2], b""):
         store.put(KEY, damaged)
-        with pytest.raises(DamagedArtefact):
+        with pytest.raises(DamagedArtifactError):
             load_arrays(store, KEY, stored, told, [1])
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_bucket_that_there_is_not_is_no_missing_artefact(on_s3, call):
-    with pytest.raises(StoreRefused, match="no such bucket") as refused:
+    with pytest.raises(StoreRefusedError, match="no such bucket") as refused:
         CALLS[call](on_s3("s3://no-bucket/prefix"))
     assert "s3://no-bucket/prefix at http://127.0.0.1" in refused.value.cause
 
@@ -113,7 +113,7 @@ def test_a_bucket_that_there_is_not_is_no_missing_artefact(on_s3, call):
 @pytest.mark.parametrize("call", CALLS)
 def test_who_is_not_allowed_asks_once_and_is_told_where(ill, call):
     server, store = ill(REFUSES)
-    with pytest.raises(StoreRefused, match="AccessDenied") as refused:
+    with pytest.raises(StoreRefusedError, match="AccessDenied") as refused:
         CALLS[call](store)
     assert len(server.requests) == 1
     assert server.environment["AWS_ENDPOINT_URL"] in refused.value.cause
@@ -122,7 +122,7 @@ def test_who_is_not_allowed_asks_once_and_is_told_where(ill, call):
 
 
 def test_what_failed_is_tried_again_so_often_and_no_more(ill):
-    server, store = ill(FAILS, Deadlines(tries=3))
+    server, store = ill(FAILS, StoreDeadlines(tries=3))
     with capture_logs() as lines, pytest.raises(StoreError, match="InternalError") as failed:
         store.get(KEY)
     assert [line["event"] for line in lines] == 2 * ["the store failed; trying again"]
@@ -161,7 +161,7 @@ def test_a_server_that_falls_silent_is_an_error_by_the_deadline(ill, how, call):
 
 
 def test_who_does_not_answer_at_all_is_named_without_credentials(monkeypatch):
-    with ill_store(SILENT) as gone:
+    with faulty_store(SILENT) as gone:
         environment = gone.environment
     for name, value in environment.items():
         monkeypatch.setenv(name, value.replace("//", "//name:hush-hush@"))
@@ -174,7 +174,7 @@ def test_who_does_not_answer_at_all_is_named_without_credentials(monkeypatch):
 def test_http_is_refused_unless_it_is_allowed(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "perhaps")
-    with pytest.raises(BadSettings, match="AWS_ALLOW_HTTP"):
+    with pytest.raises(SettingsError, match="AWS_ALLOW_HTTP"):
         open_store("s3://bucket/prefix")
 
 
@@ -182,7 +182,7 @@ def test_http_is_refused_unless_it_is_allowed(monkeypatch):
 
 
 def test_calls_that_hang_are_left_behind_and_only_so_many():
-    threads, freed, begun = Threads(3), threading.Event(), []
+    threads, freed, begun = DeadlineThreads(3), threading.Event(), []
 
     def hang():
         begun.append(1)
@@ -199,7 +199,7 @@ def test_calls_that_hang_are_left_behind_and_only_so_many():
 
 
 def test_threads_are_used_again_and_hand_on_what_is_raised():
-    threads, seen = Threads(8), set()
+    threads, seen = DeadlineThreads(8), set()
 
     def note():
         seen.add(threading.get_ident())

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from service.infra.settings import BadSettings, Settings, TraceSettings, read_settings
+from service.infra.settings import Settings, SettingsError, TraceSettings, read_settings
 
 
 def end(module: str, **environment: str) -> str:
@@ -24,7 +24,7 @@ def test_every_variable_that_is_wrong_is_named_with_what_it_may_be(
 ) -> None:
     monkeypatch.setenv("SHAPSHOT_LEASE_S", "1")
     monkeypatch.setenv("SHAPSHOT_LOG_LEVEL", "loud")
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(SettingsError) as refused:
         read_settings(Settings)
     level, lease = str(refused.value).split(" · ")
     assert level.startswith("SHAPSHOT_LOG_LEVEL: ")
@@ -35,7 +35,7 @@ def test_every_variable_that_is_wrong_is_named_with_what_it_may_be(
 
 def test_the_variables_of_traces_are_read_in_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "perhaps")
-    with pytest.raises(BadSettings, match=r"^OTEL_SDK_DISABLED: .*; received 'perhaps'$"):
+    with pytest.raises(SettingsError, match=r"^OTEL_SDK_DISABLED: .*; received 'perhaps'$"):
         read_settings(TraceSettings)
 
 
@@ -58,6 +58,6 @@ def test_a_wrong_address_of_redis_is_told_without_its_password(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("SHAPSHOT_REDIS_URL", url)
-    with pytest.raises(BadSettings, match=r"^SHAPSHOT_REDIS_URL: ") as refused:
+    with pytest.raises(SettingsError, match=r"^SHAPSHOT_REDIS_URL: ") as refused:
         read_settings(Settings)
     assert "secret" not in str(refused.value)

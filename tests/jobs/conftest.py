@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from service.jobs.records import Order
+from service.jobs.records import JobSpec
 from service.jobs.redis_keys import new_id
 from service.schemas.results import Outcome
 from tests.ledger import Ledger
@@ -20,7 +20,7 @@ def outcome() -> Outcome:
 
 
 @pytest.fixture
-def accepted(ledger: Ledger, order: Order) -> Callable[[], str]:
+def accepted(ledger: Ledger, order: JobSpec) -> Callable[[], str]:
     """Accepts an explanation; its id."""
 
     def accept() -> str:

@@ -10,10 +10,10 @@ from typing import ClassVar
 import pytest
 import redis
 
-from service.jobs.admission_limits import Caps, QueueFull, ShareFull
-from service.jobs.leases import Fenced
+from service.jobs.admission_limits import AdmissionLimits, OwnerShareFullError, QueueFullError
+from service.jobs.leases import FencedError
 from service.jobs.redis_keys import INDEX, as_text, key_of, new_batch_id, new_id
-from service.jobs.submissions import UnderWay
+from service.jobs.submissions import StillRunningError
 from service.schemas.documents import Status
 from tests.ledger import Ledger
 
@@ -23,7 +23,9 @@ def capped(connection):
     """Makes a ledger with caps."""
 
     def make(**caps):
-        return Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(**caps))
+        return Ledger(
+            connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(**caps)
+        )
 
     return make
 
@@ -63,10 +65,10 @@ def recounted(connection) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("caps", "refusal"),
     [
-        ({"jobs": 2}, QueueFull),
-        ({"bytes": 25}, QueueFull),
-        ({"owner_jobs": 2}, ShareFull),
-        ({"owner_bytes": 25}, ShareFull),
+        ({"jobs": 2}, QueueFullError),
+        ({"bytes": 25}, QueueFullError),
+        ({"owner_jobs": 2}, OwnerShareFullError),
+        ({"owner_bytes": 25}, OwnerShareFullError),
     ],
 )
 def test_a_cap_is_reached_at_its_number_and_refusing_leaves_no_trace(
@@ -85,7 +87,7 @@ def test_one_owner_who_is_at_a_cap_leaves_room_for_others(capped, order_of):
     ledger = capped(owner_jobs=1)
     for owner in ("ann", "bob", None, None):
         accept(ledger, order_of(owner))
-    with pytest.raises(ShareFull):
+    with pytest.raises(OwnerShareFullError):
         accept(ledger, order_of("bob"))
 
 
@@ -94,7 +96,7 @@ def test_a_single_upload_above_the_bytes_that_may_wait_is_taken_when_nothing_wai
 ):
     ledger = capped(bytes=5)
     accept(ledger, order_of(size=10))
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         accept(ledger, order_of(size=1))
 
 
@@ -105,14 +107,14 @@ def test_room_comes_back_when_a_job_begins_and_goes_when_it_is_put_back(capped, 
     second = accept(ledger, order_of())
     ledger.release(first, attempt)
     ledger.cancel(second)
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         accept(ledger, order_of())
 
 
 def test_nothing_says_when_there_is_room_before_anything_has_ended(capped, order_of):
     ledger = capped(jobs=1)
     accept(ledger, order_of())
-    with pytest.raises(QueueFull) as refused:
+    with pytest.raises(QueueFullError) as refused:
         accept(ledger, order_of())
     assert refused.value.retry_s is None
 
@@ -130,7 +132,7 @@ def test_when_there_is_room_follows_from_the_rate_at_which_jobs_end(
     connection.hset("shapshot:ended", mapping=rate)
     batch_id = new_batch_id()
     orders = {new_id(): order_of() for _ in range(more)}
-    with pytest.raises(QueueFull) as refused:
+    with pytest.raises(QueueFullError) as refused:
         ledger.accept_batch(batch_id, orders, timeout_s=60)
     assert 0.8 * seconds - 1 < refused.value.retry_s <= seconds + 1
 
@@ -180,7 +182,7 @@ class Stirrer(threading.Thread):
         try:
             self._ledger.accept_batch(new_batch_id(), orders, timeout_s=60)
             self.ids.extend(orders)
-        except (QueueFull, ShareFull):
+        except (QueueFullError, OwnerShareFullError):
             self._work()
 
     def _work(self) -> None:
@@ -189,7 +191,7 @@ class Stirrer(threading.Thread):
         id_ = self._any()
         attempt = self._ledger.begin(id_)
         ends = (self._end, self._ledger.release, self._fall_silent)
-        with suppress(Fenced):  # a lease is over at once here, so another may be faster
+        with suppress(FencedError):  # a lease is over at once here, so another may be faster
             if attempt:
                 self._dice.choice(ends)(id_, attempt)
 
@@ -203,7 +205,7 @@ class Stirrer(threading.Thread):
         self._ledger.cancel(self._any())
 
     def _delete(self) -> None:
-        with suppress(UnderWay):
+        with suppress(StillRunningError):
             self._ledger.delete(self._any())
 
     def _any(self) -> str:
@@ -218,7 +220,7 @@ def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_
         queue="test",
         lease_s=0,
         retention_s=60,
-        caps=Caps(jobs=40, bytes=300, owner_jobs=25),
+        caps=AdmissionLimits(jobs=40, bytes=300, owner_jobs=25),
     )
     stirrers = [Stirrer(seed, hasty, connection, order_of) for seed in range(6)]
     for stirrer in stirrers:

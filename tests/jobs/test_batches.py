@@ -2,11 +2,11 @@
 
 import pytest
 
-from service.jobs.admission_limits import Caps, QueueFull
+from service.jobs.admission_limits import AdmissionLimits, QueueFullError
 from service.jobs.leases import Heartbeat, LeaseStatus
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from service.jobs.redis_keys import key_of, new_batch_id, new_id
-from service.jobs.submissions import UnderWay
+from service.jobs.submissions import StillRunningError
 from service.schemas.documents import Status
 from tests.ledger import Ledger
 
@@ -47,7 +47,9 @@ def test_an_accepted_batch_is_queued_in_the_order_of_upload(ledger, accept, wait
 @pytest.fixture
 def capped(connection):
     """A ledger of a queue of four."""
-    return Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(jobs=4))
+    return Ledger(
+        connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(jobs=4)
+    )
 
 
 def test_a_batch_that_fills_the_queue_is_taken(capped, accepted, accept, waiting):
@@ -60,7 +62,7 @@ def test_a_batch_that_does_not_fit_into_the_queue_as_a_whole_leaves_no_trace(
 ):
     accepted(), accepted()
     before = set(connection.keys())
-    with pytest.raises(QueueFull, match="no room for 3 more"):
+    with pytest.raises(QueueFullError, match="no room for 3 more"):
         accept(capped)
     assert set(connection.keys()) == before
 
@@ -95,10 +97,10 @@ def test_fresh_siblings_are_those_that_nobody_has_begun(ledger, accept, accepted
 
 def test_attempts_tick_together_and_each_hears_how_it_stands(ledger, accept, connection):
     _, ids = accept(ledger)
-    ticks = [Heartbeat(id_, ledger.begin(id_), Count(n, 9)) for n, id_ in enumerate(ids)]
+    ticks = [Heartbeat(id_, ledger.begin(id_), ProgressCount(n, 9)) for n, id_ in enumerate(ids)]
     ledger.cancel(ids[1])
     ledger.release(ids[2], ticks[2].attempt)
-    assert ledger.tick(*ticks) == [LeaseStatus.OWNED, LeaseStatus.CANCEL, LeaseStatus.FENCED]
+    assert ledger.heartbeat(*ticks) == [LeaseStatus.OWNED, LeaseStatus.CANCEL, LeaseStatus.FENCED]
     assert [ledger.read(id_).progress.evaluations for id_ in ids] == [0, 1, 0]
     assert connection.zcard("rq:wip:test") == 2
 
@@ -119,7 +121,7 @@ def test_a_batch_expires_with_the_last_of_its_explanations(brief, accept, connec
     finish(brief, ids[2])
     assert set(brief.expired()) == {batch_id, *ids}
     for id_ in (batch_id, *ids):
-        brief.bury(id_, tombstone_s=60)
+        brief.leave_tombstone(id_, tombstone_s=60)
     assert brief.expired() == []
     assert brief.read_batch(batch_id).members == ()
     assert 0 < connection.ttl(key_of(batch_id)) <= 60
@@ -136,12 +138,12 @@ def test_a_batch_is_deleted_as_a_whole_or_not_at_all(ledger, accept, connection)
     batch_id, ids = accept(ledger)
     attempt = ledger.begin(ids[2])
     before = set(connection.keys())
-    with pytest.raises(UnderWay):
+    with pytest.raises(StillRunningError):
         ledger.delete(batch_id)
     assert set(connection.keys()) == before
     ledger.finish(ids[2], attempt, Status.SUCCEEDED)
     assert ledger.delete(batch_id) == [*ids, batch_id]
     assert set(ledger.expired()) == {batch_id, *ids}
     for id_ in (*ids, batch_id):
-        ledger.bury(id_, tombstone_s=60)
+        ledger.leave_tombstone(id_, tombstone_s=60)
     assert not connection.keys("*explanation*") + connection.keys("rq:job:*")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.jobs.admission_limits import Caps, NoRoom
+from service.jobs.admission_limits import AdmissionLimits, QueueLimitError
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import EXPIRY, cache_key_of, key_of, new_batch_id, new_id
 from service.schemas.documents import Status
@@ -49,7 +49,7 @@ def test_another_owners_result_does_not_answer(ledger, explained, cached_order):
     assert ledger.earlier(KEY, None).id == first
 
 
-@pytest.mark.parametrize("go", [Ledger.withdraw, Ledger.delete])
+@pytest.mark.parametrize("go", [Ledger.evict_from_cache, Ledger.delete])
 def test_what_is_gone_answers_no_more_and_the_next_result_does(go, ledger, explained, connection):
     first, second = explained(), explained()
     go(ledger, second)
@@ -61,7 +61,7 @@ def test_what_is_gone_answers_no_more_and_the_next_result_does(go, ledger, expla
 
 
 def test_what_has_expired_answers_no_more(ledger, explained, connection):
-    ledger.bury(explained(), tombstone_s=60)
+    ledger.leave_tombstone(explained(), tombstone_s=60)
     assert not connection.exists(cache_key_of(KEY))
 
 
@@ -115,8 +115,10 @@ def test_what_needs_no_worker_is_taken_while_more_waits_than_may(
     first = unlimited.read(explained(order))
     for _ in range(3):
         unlimited.accept(new_id(), order, timeout_s=60)
-    capped = Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(**caps))
+    capped = Ledger(
+        connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(**caps)
+    )
     capped.accept(id_ := new_id(), order, timeout_s=60, earlier={id_: first})
     assert capped.read(id_).status is Status.SUCCEEDED
-    with pytest.raises(NoRoom):
+    with pytest.raises(QueueLimitError):
         capped.accept(new_id(), order, timeout_s=60)

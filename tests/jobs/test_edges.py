@@ -5,9 +5,9 @@ import time
 import pytest
 import redis
 
-from service.infra.artifacts import Artefact, Artefacts, Section
-from service.jobs.admission_limits import Caps, QueueFull, ShareFull
-from service.jobs.records import Order
+from service.infra.artifacts import Artifact, ArtifactSection, AttemptArtifacts
+from service.jobs.admission_limits import AdmissionLimits, OwnerShareFullError, QueueFullError
+from service.jobs.records import JobSpec
 from service.jobs.redis_keys import EXPIRY, as_text, cache_key_of, key_of, new_batch_id, new_id
 from service.jobs.worker_registry import WORKERS, announce
 from service.schemas.documents import Status
@@ -21,14 +21,14 @@ LOOKED = "shapshot:reaped:test"
 class Hand:
     """A ledger of long leases, and orders that differ in a little."""
 
-    def __init__(self, connection: redis.Redis, order: Order) -> None:
+    def __init__(self, connection: redis.Redis, order: JobSpec) -> None:
         self.redis = connection
         self.order = order
         self.ledger = self.with_caps()
 
     def with_caps(self, *, lease_s: int = LEASE_S, **caps: int) -> Ledger:
         of = {"queue": "test", "lease_s": lease_s, "retention_s": RETENTION_S}
-        return Ledger(self.redis, **of, caps=Caps(**caps))
+        return Ledger(self.redis, **of, caps=AdmissionLimits(**caps))
 
     def accept(self, ledger: Ledger | None = None, *, size: int = 1, **about: object) -> str:
         image = self.order.image.model_copy(update={"bytes": size})
@@ -47,7 +47,7 @@ class Hand:
 
 
 @pytest.fixture
-def hand(connection: redis.Redis, order: Order) -> Hand:
+def hand(connection: redis.Redis, order: JobSpec) -> Hand:
     return Hand(connection, order)
 
 
@@ -63,7 +63,7 @@ def test_an_owner_waits_until_one_of_theirs_has_its_turn(hand, own, others, jobs
     for _ in range(others):
         hand.accept(owner="bob")
     hand.end_at(TEN)
-    with pytest.raises(ShareFull) as refused:
+    with pytest.raises(OwnerShareFullError) as refused:
         hand.accept(capped, owner="ann")
     assert refused.value.retry_s == pytest.approx(8.5 * jobs, abs=1.5)
 
@@ -72,7 +72,7 @@ def test_bytes_wait_until_as_many_have_gone(hand):
     for _ in range(4):
         hand.accept(size=10)
     hand.end_at(TEN)
-    with pytest.raises(QueueFull) as refused:
+    with pytest.raises(QueueFullError) as refused:
         hand.accept(hand.with_caps(bytes=40), size=20)
     assert refused.value.retry_s == pytest.approx(8.5 * 2, abs=1.5)
 
@@ -89,7 +89,7 @@ def test_a_rate_is_that_of_late(hand, rate, seconds):
         hand.accept()
     hand.end_at(rate)
     orders = {new_id(): hand.order for _ in range(10)}
-    with pytest.raises(QueueFull) as refused:
+    with pytest.raises(QueueFullError) as refused:
         hand.with_caps(jobs=10).accept_batch(new_batch_id(), orders, timeout_s=60)
     assert refused.value.retry_s == pytest.approx(seconds, rel=0.02)
 
@@ -169,8 +169,10 @@ def test_a_flow_that_is_forgotten_gets_nothing_back(hand):
 
 def test_artefacts_are_recorded_as_they_were_stored(hand, outcome):
     id_ = hand.accept()
-    stored = Artefacts(
-        shape=(1, 1, 1, 1), attributions=Artefact.of(b"arrays"), blocks=Section.at(0, b"arrays")
+    stored = AttemptArtifacts(
+        shape=(1, 1, 1, 1),
+        attributions=Artifact.of(b"arrays"),
+        blocks=ArtifactSection.at(0, b"arrays"),
     )
     attempt = hand.ledger.begin(id_)
     hand.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artefacts=stored)

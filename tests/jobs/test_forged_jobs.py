@@ -7,7 +7,7 @@ import pytest
 from rq.job import Job as StockJob
 
 from service.jobs.redis_keys import new_id
-from service.jobs.rq_adapter import Job, Queue, RefusedJob
+from service.jobs.rq_adapter import Job, Queue, RefusedJobError
 from service.jobs.rq_job import EXPLAIN, new_job, only_argument
 from tests.forgery import Bomb, call
 
@@ -53,7 +53,7 @@ def test_a_job_that_is_no_explanation_is_refused(connection, performed, name):
         "origin": "test",
     }
     connection.hset(f"rq:job:{name}", mapping=fields)
-    with pytest.raises(RefusedJob, match="id of an explanation"):
+    with pytest.raises(RefusedJobError, match="id of an explanation"):
         perform(Job.fetch(name, connection=connection))
     assert performed == []
 
@@ -61,27 +61,27 @@ def test_a_job_that_is_no_explanation_is_refused(connection, performed, name):
 def test_pickled_data_is_never_unpickled(connection, mark):
     data = zlib.compress(pickle.dumps((Bomb(f"touch {mark}"), None, [], {})))
     job = forge(connection, data)
-    with pytest.raises(RefusedJob, match="not JSON"):
+    with pytest.raises(RefusedJobError, match="not JSON"):
         perform(job)
     assert not mark.exists()
 
 
 def test_an_importable_function_is_refused(connection, mark):
-    with pytest.raises(RefusedJob, match="not on the list"):
+    with pytest.raises(RefusedJobError, match="not on the list"):
         perform(forge(connection, call("os.system", f"touch {mark}")))
     assert not mark.exists()
 
 
 def test_a_method_of_an_instance_is_refused(connection, performed):
-    with pytest.raises(RefusedJob, match="not a plain call"):
+    with pytest.raises(RefusedJobError, match="not a plain call"):
         perform(forge(connection, call(EXPLAIN, "x", instance={"a": 1})))
     assert performed == []
 
 
 def test_foreign_arguments_are_refused(connection, performed):
-    with pytest.raises(RefusedJob, match="arguments"):
+    with pytest.raises(RefusedJobError, match="arguments"):
         perform(forge(connection, call(EXPLAIN, "exp_of_another")))
-    with pytest.raises(RefusedJob, match="arguments"):
+    with pytest.raises(RefusedJobError, match="arguments"):
         perform(forge(connection, call(EXPLAIN)))
     assert performed == []
 

@@ -8,12 +8,12 @@ import pytest
 import redis
 
 from service.jobs import submissions
-from service.jobs.admission_limits import Caps, NoRoom
-from service.jobs.leases import Fenced, Heartbeat, LeaseStatus
-from service.jobs.records import Claim, Count
+from service.jobs.admission_limits import AdmissionLimits, QueueLimitError
+from service.jobs.leases import FencedError, Heartbeat, LeaseStatus
+from service.jobs.records import IdempotencyClaim, ProgressCount
 from service.jobs.redis_connections import connect
 from service.jobs.redis_keys import CHANGES, EXPIRY, key_of, new_id
-from service.jobs.submissions import Claimed, UnderWay
+from service.jobs.submissions import AlreadyClaimedError, StillRunningError
 from service.schemas.documents import ErrorCode, Failure, Status
 from tests.ledger import Ledger
 from tests.outages import OUTAGES
@@ -57,20 +57,22 @@ def test_a_tick_reports_progress_and_renews_the_lease(ledger, accepted, silence)
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
     silence(explanation_id, attempt)
-    assert ledger.tick(Heartbeat(explanation_id, attempt, Count(10, 100, 2.5))) == [
+    assert ledger.heartbeat(Heartbeat(explanation_id, attempt, ProgressCount(10, 100, 2.5))) == [
         LeaseStatus.OWNED
     ]
-    assert ledger.read(explanation_id).progress == Count(10, 100, 2.5)
+    assert ledger.read(explanation_id).progress == ProgressCount(10, 100, 2.5)
     assert ledger.reap(max_attempts=3) == 0
 
 
 def test_finishing_records_the_outcome_and_forgets_the_job(ledger, accepted, outcome, connection):
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
-    ledger.finish(explanation_id, attempt, Status.SUCCEEDED, outcome=outcome, count=Count(9, 9))
+    ledger.finish(
+        explanation_id, attempt, Status.SUCCEEDED, outcome=outcome, count=ProgressCount(9, 9)
+    )
     state = ledger.read(explanation_id)
     assert (state.status, state.outcome, state.result) == (Status.SUCCEEDED, outcome, attempt)
-    assert state.progress == Count(9, 9)
+    assert state.progress == ProgressCount(9, 9)
     assert state.expires_at > state.finished_at
     assert not connection.exists(f"rq:job:{explanation_id}")
     assert connection.zcard(WIP) == 0
@@ -94,12 +96,18 @@ def test_an_attempt_that_lost_its_lease_can_write_nothing(ledger, accepted, outc
         lambda: ledger.finish(explanation_id, lost, Status.SUCCEEDED, outcome=outcome),
         lambda: ledger.release(explanation_id, lost),
     ):
-        with pytest.raises(Fenced):
+        with pytest.raises(FencedError):
             write()
-    assert ledger.tick(Heartbeat(explanation_id, lost, Count(1, 2))) == [LeaseStatus.FENCED]
+    assert ledger.heartbeat(Heartbeat(explanation_id, lost, ProgressCount(1, 2))) == [
+        LeaseStatus.FENCED
+    ]
     state = ledger.read(explanation_id)
-    assert (state.status, state.outcome, state.progress) == (Status.RUNNING, None, Count(0, 0))
-    assert ledger.tick(Heartbeat(explanation_id, second)) == [LeaseStatus.OWNED]
+    assert (state.status, state.outcome, state.progress) == (
+        Status.RUNNING,
+        None,
+        ProgressCount(0, 0),
+    )
+    assert ledger.heartbeat(Heartbeat(explanation_id, second)) == [LeaseStatus.OWNED]
 
 
 def test_a_released_job_is_next_and_its_start_does_not_count(ledger, accepted, waiting, connection):
@@ -142,7 +150,7 @@ def test_a_running_explanation_hears_of_a_cancel_at_its_next_tick(ledger, accept
     attempt = ledger.begin(explanation_id)
     assert ledger.cancel(explanation_id) == "canceling"
     assert ledger.cancel(explanation_id) == "canceling"
-    assert ledger.tick(Heartbeat(explanation_id, attempt)) == [LeaseStatus.CANCEL]
+    assert ledger.heartbeat(Heartbeat(explanation_id, attempt)) == [LeaseStatus.CANCEL]
     ledger.finish(explanation_id, attempt, Status.CANCELED, outcome=outcome)
     assert ledger.cancel(explanation_id) == "canceled"
     assert ledger.read(explanation_id).result == attempt
@@ -151,10 +159,10 @@ def test_a_running_explanation_hears_of_a_cancel_at_its_next_tick(ledger, accept
 def test_a_running_explanation_cannot_be_deleted(ledger, accepted):
     explanation_id = accepted()
     ledger.begin(explanation_id)
-    with pytest.raises(UnderWay, match="running"):
+    with pytest.raises(StillRunningError, match="running"):
         ledger.delete(explanation_id)
     ledger.cancel(explanation_id)
-    with pytest.raises(UnderWay, match="canceling"):
+    with pytest.raises(StillRunningError, match="canceling"):
         ledger.delete(explanation_id)
 
 
@@ -173,7 +181,7 @@ def test_a_deleted_explanation_is_gone_and_its_artefacts_are_due(ledger, accepte
     assert ledger.delete(explanation_id) == [explanation_id]
     assert ledger.read(explanation_id) is None
     assert ledger.expired() == [explanation_id]
-    ledger.bury(explanation_id, tombstone_s=60)
+    ledger.leave_tombstone(explanation_id, tombstone_s=60)
     assert ledger.expired() == []
     assert set(connection.keys()) == BOUNDED
 
@@ -291,7 +299,7 @@ def test_an_expired_explanation_leaves_a_tombstone_for_a_while(connection, order
     assert brief.expired() == []
     brief.finish(explanation_id, brief.begin(explanation_id), Status.FAILED)
     assert brief.expired() == [explanation_id]
-    brief.bury(explanation_id, tombstone_s=60)
+    brief.leave_tombstone(explanation_id, tombstone_s=60)
     state = brief.read(explanation_id)
     assert (state.status, state.order) == (Status.EXPIRED, None)
     assert 0 < connection.ttl(key_of(explanation_id)) <= 60
@@ -320,7 +328,7 @@ def test_every_change_is_published_with_a_higher_version(ledger, accepted, conne
         versions = [ledger.read(explanation_id).version]
         attempt = ledger.begin(explanation_id)
         versions.append(ledger.read(explanation_id).version)
-        ledger.tick(Heartbeat(explanation_id, attempt, Count(1, 2)))
+        ledger.heartbeat(Heartbeat(explanation_id, attempt, ProgressCount(1, 2)))
         versions.append(ledger.read(explanation_id).version)
         heard = [listener.get_message(timeout=20)["data"].decode() for _ in range(3)]
     assert heard == [explanation_id] * 3
@@ -328,11 +336,11 @@ def test_every_change_is_published_with_a_higher_version(ledger, accepted, conne
 
 
 def test_of_one_claim_only_the_first_is_accepted(ledger, order, connection):
-    claim = Claim("shapshot:idempotency:x", "what was asked, and the id", 60)
+    claim = IdempotencyClaim("shapshot:idempotency:x", "what was asked, and the id", 60)
     first, second = new_id(), new_id()
     ledger.accept(first, order, timeout_s=60, claim=claim)
     ledger.accept(first, order, timeout_s=60, claim=claim)  # sent again, as the answer got lost
-    with pytest.raises(Claimed):
+    with pytest.raises(AlreadyClaimedError):
         ledger.accept(second, order, timeout_s=60, claim=claim)
     assert not ledger.exists(second)
     assert connection.lrange("rq:queue:test", 0, -1) == [first.encode()]
@@ -340,8 +348,10 @@ def test_of_one_claim_only_the_first_is_accepted(ledger, order, connection):
 
 
 def test_what_finds_no_room_claims_nothing(connection, order):
-    claim = Claim("shapshot:idempotency:x", "what was asked, and the id", 60)
-    full = Ledger(connection, queue="test", lease_s=30, retention_s=60, caps=Caps(jobs=0))
-    with pytest.raises(NoRoom):
+    claim = IdempotencyClaim("shapshot:idempotency:x", "what was asked, and the id", 60)
+    full = Ledger(
+        connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(jobs=0)
+    )
+    with pytest.raises(QueueLimitError):
         full.accept(new_id(), order, timeout_s=60, claim=claim)
     assert not connection.exists(claim.key)

@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 
 from service.infra.artifact_store import MARKER_KEY, Store, attributions_key, image_key
 from service.infra.settings import Settings
-from service.jobs.orphan_sweep import TURN, OrphanSweep
-from service.jobs.records import Order
+from service.jobs.orphan_sweep import TURN_KEY, OrphanSweep
+from service.jobs.records import JobSpec
 from service.jobs.redis_keys import new_id
-from service.jobs.store_identity import IDENTITY, Identity
+from service.jobs.store_identity import IDENTITY, StoreIdentity
 from tests.ledger import Ledger
 
 OLD_S = 8 * 86400
@@ -20,7 +20,7 @@ OLD_S = 8 * 86400
 
 @pytest.fixture
 def sweep(connection: redis.Redis, store: Store, settings: Settings) -> OrphanSweep:
-    identity = Identity(connection, store)
+    identity = StoreIdentity(connection, store)
     identity.look()
     return OrphanSweep(connection, store, identity, settings)
 
@@ -47,7 +47,7 @@ def look_through(sweep: OrphanSweep) -> list[str]:
 
 
 def test_what_nobody_knows_goes_when_it_is_old_and_nothing_else(
-    sweep: OrphanSweep, keep, ledger: Ledger, order: Order, tmp_path
+    sweep: OrphanSweep, keep, ledger: Ledger, order: JobSpec, tmp_path
 ):
     accepted, announced, lost = new_id(), new_id(), new_id()
     ledger.accept(accepted, order, timeout_s=60)
@@ -85,7 +85,7 @@ def test_one_worker_looks_at_a_time_and_not_at_once_again(
     sweep: OrphanSweep, keep, connection: redis.Redis, store: Store, settings: Settings
 ):
     stored = keep(image_key(new_id()))
-    other = OrphanSweep(connection, store, Identity(connection, store), settings)
+    other = OrphanSweep(connection, store, StoreIdentity(connection, store), settings)
     assert sweep.step()
     assert not other.step()
     assert not stored.exists()
@@ -93,8 +93,8 @@ def test_one_worker_looks_at_a_time_and_not_at_once_again(
     late = keep(image_key(new_id()))
     assert not look_through(other)
     assert late.exists()
-    assert 0 < connection.ttl(TURN) <= 3600
-    connection.delete(TURN)  # an hour later
+    assert 0 < connection.ttl(TURN_KEY) <= 3600
+    connection.delete(TURN_KEY)  # an hour later
     look_through(other)
     assert not late.exists()
 
@@ -109,6 +109,6 @@ def test_a_store_that_refuses_is_looked_through_another_time(
     look_through(sweep)
     explanations.unlink()
     (tmp_path / "away").rename(explanations)
-    connection.delete(TURN)
+    connection.delete(TURN_KEY)
     look_through(sweep)
     assert not stored.exists()

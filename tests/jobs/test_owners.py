@@ -65,7 +65,7 @@ def test_what_expired_leaves_both_lists_and_is_still_known_as_its_owners(
     brief = Ledger(connection, queue="test", lease_s=30, retention_s=0)
     explanation_id = accept_for("ann")
     brief.finish(explanation_id, brief.begin(explanation_id), Status.FAILED)
-    brief.bury(explanation_id, tombstone_s=60)
+    brief.leave_tombstone(explanation_id, tombstone_s=60)
     assert listed("ann") == listed(None) == set()
     tombstone: State = brief.read(explanation_id)
     assert (tombstone.status, tombstone.owner) == (Status.EXPIRED, "ann")

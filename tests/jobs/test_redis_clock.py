@@ -8,8 +8,8 @@ import time_machine
 from service.jobs.leases import Heartbeat, LeaseStatus
 from service.jobs.redis_clock import as_seconds, measure_offset
 from service.jobs.redis_keys import EXPIRY, new_batch_id, new_id
-from service.jobs.statistics import read_traffic
-from service.jobs.worker_registry import WORKERS, announce, read_presence
+from service.jobs.statistics import read_statistics
+from service.jobs.worker_registry import WORKERS, announce, read_live_workers
 from service.schemas.documents import Status
 
 HOUR_S = 3600
@@ -58,19 +58,19 @@ def test_nothing_is_due_or_silent_before_its_time(ahead_s, ledger, accepted):
     ledger.finish(ended := accepted(), ledger.begin(ended), Status.FAILED)
     assert ledger.expired() == []
     assert ledger.reap(max_attempts=1) == 0
-    ledger.tick(Heartbeat(running, attempt))
+    ledger.heartbeat(Heartbeat(running, attempt))
     assert ledger.reap(max_attempts=1) == 0
 
 
 def test_a_worker_is_seen_for_a_lease(ahead_s, connection, new_card, now):
     announce(connection, "w", [new_card()], lease_s=LEASE_S)
-    assert list(read_presence(connection).workers) == ["w"]
+    assert list(read_live_workers(connection).workers) == ["w"]
     assert connection.zscore(WORKERS, "w") - LEASE_S == now
 
 
 def test_what_waits_is_as_old_as_redis_says(ahead_s, connection, accepted):
     accepted()
-    assert 0 <= read_traffic(connection, "test").waiting["interactive"].oldest_s < 20
+    assert 0 <= read_statistics(connection, "test").waiting["interactive"].oldest_s < 20
 
 
 # --- Redis's own clock is set: what it had written is then earlier, or later, by so much
@@ -96,7 +96,7 @@ def begun(ledger, accepted):
 def test_a_clock_set_forward_takes_no_job_from_a_living_worker(ledger, connection, begun):
     leap(connection, HOUR_S)
     assert ledger.reap(max_attempts=1) == 0
-    assert ledger.tick(Heartbeat(*begun)) == [LeaseStatus.OWNED]
+    assert ledger.heartbeat(Heartbeat(*begun)) == [LeaseStatus.OWNED]
     assert ledger.reap(max_attempts=1) == 0
     assert ledger.read(begun[0]).status is Status.RUNNING
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from service.jobs.redis_connections import connect
-from service.jobs.redis_errors import REASONS, outage
+from service.jobs.redis_errors import REASONS, outage_reason
 from tests.conftest import wait_until
 from tests.outages import OUTAGES
 
@@ -37,7 +37,7 @@ def test_an_outage_is_known_by_its_code_from_a_script_and_a_pipeline_too(
         ]
     # A replica that serves nothing stale refuses a plain write for being a replica
     others = {REASONS["READONLY"]} if code == "MASTERDOWN" else set()
-    assert REASONS[code] in {outage(error) for error in said} <= {REASONS[code], *others}
+    assert REASONS[code] in {outage_reason(error) for error in said} <= {REASONS[code], *others}
     assert connection.set("shapshot:outage", 1)
 
 
@@ -46,7 +46,7 @@ def test_an_outage_that_an_older_server_quotes_from_a_script_is_known(code: str)
     # as redis-py gives what Redis 6.2.14 sent
     said = "Error running script (call to f_a48): @user_script:1: @user_script: 1: -" + code
     error = redis.ResponseError(f"{said} for some reason", status_code="ERR")
-    assert outage(error) == REASONS[code]
+    assert outage_reason(error) == REASONS[code]
 
 
 def test_who_waits_for_a_job_of_a_redis_that_becomes_a_replica_hears_of_an_outage(
@@ -60,12 +60,12 @@ def test_who_waits_for_a_job_of_a_redis_that_becomes_a_replica_hears_of_an_outag
     with OUTAGES["READONLY"](connection):
         _, trace = waiter.communicate(timeout=20)
     error = redis.ResponseError(trace.splitlines()[-1].removeprefix("redis.exceptions."))
-    assert outage(error) == REASONS["UNBLOCKED"]
+    assert outage_reason(error) == REASONS["UNBLOCKED"]
 
 
 def test_a_redis_that_is_gone_is_an_outage() -> None:
     with connect("unix:///nowhere") as nobody:
-        assert outage(error_of(nobody.ping)) == "Redis does not answer"
+        assert outage_reason(error_of(nobody.ping)) == "Redis does not answer"
 
 
 def test_what_redis_will_never_take_is_no_outage(connection: redis.Redis) -> None:
@@ -80,4 +80,4 @@ def test_what_redis_will_never_take_is_no_outage(connection: redis.Redis) -> Non
             error_of(lambda: guest.get("shapshot:outage")),
         ]
     connection.acl_deluser("guest")
-    assert [outage(error) for error in errors] == [None] * 4
+    assert [outage_reason(error) for error in errors] == [None] * 4

@@ -15,24 +15,36 @@ from service.jobs.scripts import (
     Accept,
     Announce,
     Begin,
-    Bury,
     Call,
     Cancel,
     Delete,
+    Evict,
     Expired,
     Finish,
     NewExplanation,
     Reap,
     Release,
+    Renew,
     Reserve,
     Scripts,
-    Tick,
-    Withdraw,
+    Tombstone,
 )
 
 FOLDER = Path(scripts.__file__).parent / "lua"
-CALLS = (Accept, Announce, Begin, Bury, Cancel, Delete, Expired, Finish, Reap, Release, Reserve)
-CALLS = (*CALLS, Tick, Withdraw)
+CALLS = (
+    Accept,
+    Announce,
+    Begin,
+    Tombstone,
+    Cancel,
+    Delete,
+    Expired,
+    Finish,
+    Reap,
+    Release,
+    Reserve,
+)
+CALLS = (*CALLS, Renew, Evict)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 

@@ -4,20 +4,20 @@ import time
 
 import pytest
 
-from service.jobs.leases import Fenced, Work
+from service.jobs.leases import FencedError, ModelUsage
 from service.jobs.redis_keys import new_batch_id, new_id
-from service.jobs.statistics import read_traffic
+from service.jobs.statistics import read_statistics
 from service.jobs.worker_registry import announce
 from service.schemas.documents import ErrorCode, Failure, Status
 from service.schemas.models import ModelStatus
 
 QUEUE = "test"
-WORK = Work(evaluations=500, batches=8, slots=512, model_s=1.25, masking_s=0.5)
+WORK = ModelUsage(evaluations=500, batches=8, slots=512, model_s=1.25, masking_s=0.5)
 
 
 @pytest.fixture
 def totals(connection):
-    return lambda: dict(read_traffic(connection, QUEUE).totals)
+    return lambda: dict(read_statistics(connection, QUEUE).totals)
 
 
 def test_an_end_is_counted_once_with_the_work_it_took(ledger, accepted, totals):
@@ -57,7 +57,7 @@ def test_a_zombie_adds_nothing(ledger, accepted, silence, totals):
     silence(explanation_id, lost)
     ledger.reap(max_attempts=3)
     ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED, work=WORK)
-    with pytest.raises(Fenced):
+    with pytest.raises(FencedError):
         ledger.finish(explanation_id, lost, Status.SUCCEEDED, work=WORK)
     assert totals()["jobs:succeeded:partition"] == 1
     assert totals()["evaluations"] == 500
@@ -123,7 +123,7 @@ def test_what_only_counts_keeps_no_job_from_its_end(key, ledger, accepted, conne
 def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
     ledger, accepted, order, connection, new_card
 ):
-    nobody = read_traffic(connection, QUEUE).waiting
+    nobody = read_statistics(connection, QUEUE).waiting
     assert [(line.jobs, line.oldest_s) for line in nobody.values()] == [(0, 0), (0, 0)]
     ledger.begin(accepted())
     _, oldest = accepted(), accepted()  # the order of the queue is not that of age
@@ -133,7 +133,7 @@ def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
     ledger.accept(new_id(), later, timeout_s=60)
     loading = new_card(name="other", status=ModelStatus.LOADING)
     announce(connection, "box-1", [new_card(), loading], lease_s=30)
-    traffic = read_traffic(connection, QUEUE)
+    traffic = read_statistics(connection, QUEUE)
     assert {name: line.jobs for name, line in traffic.waiting.items()} == {
         "interactive": 2,
         "batch": 1,

@@ -10,14 +10,26 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from service.infra.artifact_store import MARKER_KEY, MissingArtefact, Store, StoreError, open_store
-from service.jobs.store_identity import IDENTITY, Identity, Match, adopt, compare
+from service.infra.artifact_store import (
+    MARKER_KEY,
+    MissingArtifactError,
+    Store,
+    StoreError,
+    open_store,
+)
+from service.jobs.store_identity import (
+    IDENTITY,
+    StoreIdentity,
+    StoreMatch,
+    adopt_store,
+    compare_store,
+)
 
 
 @pytest.fixture
 def named(connection: redis.Redis, store: Store) -> None:
     """A set that has its name."""
-    assert compare(connection, store) is Match.SAME
+    assert compare_store(connection, store) is StoreMatch.SAME
 
 
 @pytest.fixture
@@ -27,16 +39,16 @@ def another_store(tmp_path: Path) -> Store:
 
 def test_a_new_set_is_named_once(connection: redis.Redis, store: Store, named: None) -> None:
     before = connection.hgetall(IDENTITY), store.get(MARKER_KEY)
-    assert compare(connection, store) is Match.SAME
+    assert compare_store(connection, store) is StoreMatch.SAME
     assert (connection.hgetall(IDENTITY), store.get(MARKER_KEY)) == before
 
 
 def test_processes_that_start_together_agree_on_a_name(redis_url: str, tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
-    def start(connection: redis.Redis, store: Store) -> Match:
+    def start(connection: redis.Redis, store: Store) -> StoreMatch:
         together.wait()
-        return compare(connection, store)
+        return compare_store(connection, store)
 
     with ExitStack() as stack, ThreadPoolExecutor(4) as threads:
         each = [stack.enter_context(redis.Redis.from_url(redis_url)) for _ in range(4)]
@@ -44,7 +56,7 @@ def test_processes_that_start_together_agree_on_a_name(redis_url: str, tmp_path:
             each[0].flushall()
             store = open_store(f"file:{tmp_path}/{number}")
             found = list(threads.map(start, each, [store] * 4))
-            assert [*found, compare(each[0], store)] == [Match.SAME] * 5
+            assert [*found, compare_store(each[0], store)] == [StoreMatch.SAME] * 5
 
 
 def test_a_set_that_is_named_between_two_reads_has_lost_nothing(
@@ -54,11 +66,11 @@ def test_a_set_that_is_named_between_two_reads_has_lost_nothing(
 
     def name_it_first(key: str) -> bytes:
         monkeypatch.undo()
-        assert compare(connection, store) is Match.SAME  # as another process would
+        assert compare_store(connection, store) is StoreMatch.SAME  # as another process would
         return read(key)
 
     monkeypatch.setattr(store, "get", name_it_first)
-    assert compare(connection, store) is Match.SAME
+    assert compare_store(connection, store) is StoreMatch.SAME
 
 
 @pytest.mark.parametrize("until", ["nothing is stored", "it is stored"])
@@ -69,24 +81,24 @@ def test_a_start_that_was_broken_off_is_completed(
     connection.hdel(IDENTITY, "stored")
     if until == "nothing is stored":
         marker.unlink()
-    assert compare(connection, store) is Match.SAME
+    assert compare_store(connection, store) is StoreMatch.SAME
     marker.unlink()
-    assert compare(connection, store) is Match.STORE_LOST
+    assert compare_store(connection, store) is StoreMatch.STORE_LOST
 
 
 def test_a_redis_that_came_back_empty_is_noticed(
     connection: redis.Redis, store: Store, named: None
 ) -> None:
     connection.flushall()
-    assert compare(connection, store) is Match.REDIS_LOST
+    assert compare_store(connection, store) is StoreMatch.REDIS_LOST
     assert not connection.exists(IDENTITY)  # it stays so until somebody accepts it
 
 
 def test_another_store_is_noticed(
     connection: redis.Redis, named: None, another_store: Store
 ) -> None:
-    assert compare(connection, another_store) is Match.STORE_LOST
-    with pytest.raises(MissingArtefact):
+    assert compare_store(connection, another_store) is StoreMatch.STORE_LOST
+    with pytest.raises(MissingArtifactError):
         another_store.get(MARKER_KEY)
 
 
@@ -95,36 +107,36 @@ def test_the_store_of_another_set_is_noticed(
     connection: redis.Redis, named: None, another_store: Store, content: bytes
 ) -> None:
     another_store.put(MARKER_KEY, content)
-    assert compare(connection, another_store) is Match.DIFFERENT
+    assert compare_store(connection, another_store) is StoreMatch.DIFFERENT
     assert another_store.get(MARKER_KEY) == content
 
 
 def test_a_loss_is_accepted_by_a_new_name(
     connection: redis.Redis, store: Store, named: None, another_store: Store
 ) -> None:
-    adopt(connection, another_store)
-    assert compare(connection, another_store) is Match.SAME
-    assert compare(connection, store) is Match.DIFFERENT  # the old one is no longer ours
+    adopt_store(connection, another_store)
+    assert compare_store(connection, another_store) is StoreMatch.SAME
+    assert compare_store(connection, store) is StoreMatch.DIFFERENT  # the old one is no longer ours
 
 
 def test_a_store_that_refuses_decides_nothing(connection: redis.Redis, tmp_path: Path) -> None:
     with _refusing(tmp_path) as store:
         with pytest.raises(StoreError):
-            compare(connection, store)
-        identity = Identity(connection, store)
-        assert identity.recent() is Match.SAME
+            compare_store(connection, store)
+        identity = StoreIdentity(connection, store)
+        assert identity.recent() is StoreMatch.SAME
         assert not identity.fits
-    assert compare(connection, open_store(f"file:{tmp_path}/refusing")) is Match.SAME
+    assert compare_store(connection, open_store(f"file:{tmp_path}/refusing")) is StoreMatch.SAME
 
 
 def test_the_log_hears_of_it_once_and_when_it_is_over(
     connection: redis.Redis, store: Store, named: None
 ) -> None:
-    identity, name = Identity(connection, store), connection.hgetall(IDENTITY)
+    identity, name = StoreIdentity(connection, store), connection.hgetall(IDENTITY)
     with capture_logs() as lines:
         identity.look()
         connection.delete(IDENTITY)
-        assert identity.look() is identity.look() is identity.recent() is Match.REDIS_LOST
+        assert identity.look() is identity.look() is identity.recent() is StoreMatch.REDIS_LOST
         connection.hset(IDENTITY, mapping=name)
         identity.look()
         identity.look()
@@ -137,15 +149,15 @@ def test_the_log_hears_of_it_once_and_when_it_is_over(
 def test_what_was_seen_lately_is_not_looked_at_again(
     connection: redis.Redis, store: Store, named: None
 ) -> None:
-    identity = Identity(connection, store)
-    assert identity.recent() is Match.SAME
+    identity = StoreIdentity(connection, store)
+    assert identity.recent() is StoreMatch.SAME
     connection.flushall()
-    assert identity.recent() is identity.last is Match.SAME
-    assert identity.look() is identity.recent() is Match.REDIS_LOST
+    assert identity.recent() is identity.last is StoreMatch.SAME
+    assert identity.look() is identity.recent() is StoreMatch.REDIS_LOST
 
 
 def test_a_store_in_memory_is_nobodys(connection: redis.Redis) -> None:
-    assert Identity(connection, open_store("memory:")).look() is Match.SAME
+    assert StoreIdentity(connection, open_store("memory:")).look() is StoreMatch.SAME
     assert not connection.exists(IDENTITY)
 
 

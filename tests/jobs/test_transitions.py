@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from service.jobs.admission_limits import Caps
+from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count, Order
+from service.jobs.records import JobSpec, ProgressCount
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import CHANGES, new_batch_id, new_id
 from service.jobs.scripts import Accept, Begin, NewExplanation, Scripts
@@ -24,7 +24,7 @@ LONG = ("{", "[", "worker.jobs.explain", "20")  # texts of which it is enough th
 class Observed:
     """A ledger, and what its Redis holds, by names that are the same in every run."""
 
-    def __init__(self, connection: redis.Redis, order: Order) -> None:
+    def __init__(self, connection: redis.Redis, order: JobSpec) -> None:
         self.redis = connection
         self.ledger = Ledger(connection, queue="test", lease_s=LEASE_S, retention_s=RETENTION_S)
         self.order = order
@@ -108,7 +108,7 @@ def begin(seen: Observed, id_: str, attempt: str) -> tuple[str, list[Any]]:
 
 
 @pytest.fixture
-def seen(connection: redis.Redis, order: Order) -> Iterator[Observed]:
+def seen(connection: redis.Redis, order: JobSpec) -> Iterator[Observed]:
     observed = Observed(connection, order)
     yield observed
     observed.close()
@@ -255,11 +255,11 @@ def test_tick(seen: Observed) -> None:
     attempt = seen.take(id_)
     seen.redis.zadd("rq:wip:test", {f"{id_}:{attempt}": 1})
     before = seen.all("rq:wip:test", "shapshot:explanation:exp")
-    seen.ledger.tick(Heartbeat(id_, attempt, Count(1, 9)))
+    seen.ledger.heartbeat(Heartbeat(id_, attempt, ProgressCount(1, 9)))
     assert seen.hash("rq:wip:test") == {"exp:attempt": "now + 100"}
     record = seen.hash("shapshot:explanation:exp")
     assert (record["progress"], record["version"]) == ("…", "3.0")
-    seen.ledger.tick(Heartbeat(id_, attempt))
+    seen.ledger.heartbeat(Heartbeat(id_, attempt))
     assert seen.hash("shapshot:explanation:exp") == record
     assert seen.all("rq:wip:test", "shapshot:explanation:exp") == before
     assert seen.told() == ["exp"] * 3
@@ -269,14 +269,14 @@ def test_tick_of_another_attempt_changes_nothing(seen: Observed) -> None:
     id_ = seen.accept()
     seen.take(id_)
     before = seen.all()
-    seen.ledger.tick(Heartbeat(id_, "another", Count(1, 9)))
+    seen.ledger.heartbeat(Heartbeat(id_, "another", ProgressCount(1, 9)))
     assert seen.all() == before
 
 
 def test_finish(seen: Observed, outcome: Any) -> None:
     id_ = seen.accept(cache="key")
     attempt = seen.take(id_)
-    seen.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, count=Count(9, 9))
+    seen.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, count=ProgressCount(9, 9))
     assert seen.all() == {
         **KEPT,
         "shapshot:cache:key": ("exp", "for 1000 s"),
@@ -474,7 +474,7 @@ def test_bury(seen: Observed) -> None:
     id_ = seen.accept(owner="ann", cache="key")
     seen.ledger.finish(id_, seen.take(id_), Status.SUCCEEDED)
     seen.told()
-    seen.ledger.bury(id_, tombstone_s=TOMBSTONE_S)
+    seen.ledger.leave_tombstone(id_, tombstone_s=TOMBSTONE_S)
     kept = {"created_at": "now", "owner": "ann", "status": "expired"}
     assert seen.all("shapshot:flows", "shapshot:ended", "shapshot:totals") == {
         **QUEUES,
@@ -487,15 +487,18 @@ def test_bury(seen: Observed) -> None:
 def test_bury_of_a_record_that_has_lost_its_time(seen: Observed) -> None:
     id_ = seen.accept()
     seen.redis.hdel(f"shapshot:explanation:{id_}", "created_at")
-    seen.ledger.bury(id_, tombstone_s=TOMBSTONE_S)
+    seen.ledger.leave_tombstone(id_, tombstone_s=TOMBSTONE_S)
     kept = {"created_at": "0.0", "status": "expired"}
     assert seen.all()["shapshot:explanation:exp"] == (kept, "for 10000 s")
 
 
 @pytest.mark.parametrize(
-    ("caps", "whose"), [(Caps(jobs=0), b"server"), (Caps(owner_bytes=0), b"owner")]
+    ("caps", "whose"),
+    [(AdmissionLimits(jobs=0), b"server"), (AdmissionLimits(owner_bytes=0), b"owner")],
 )
-def test_accept_beyond_a_cap_tells_which(seen: Observed, caps: Caps, whose: bytes) -> None:
+def test_accept_beyond_a_cap_tells_which(
+    seen: Observed, caps: AdmissionLimits, whose: bytes
+) -> None:
     accept = Accept(
         queue="test",
         flow="interactive ann",

@@ -3,78 +3,78 @@
 import time
 
 from service.jobs.worker_registry import (
+    NO_WORKER_REASON,
     SEEN,
-    SILENT,
     WORKERS,
     announce,
-    read_presence,
-    withdraw,
+    deregister,
+    read_live_workers,
 )
 from service.schemas.models import ModelStatus
 
 
 def test_nobody_has_announced_anything(connection):
-    assert read_presence(connection).cards == []
-    assert len(read_presence(connection).workers) == 0
+    assert read_live_workers(connection).cards == []
+    assert len(read_live_workers(connection).workers) == 0
 
 
 def test_cards_come_with_the_default_first_then_by_name(connection, new_card):
     cards = [new_card(name=name, default=name == "m") for name in ("z", "a", "m")]
     announce(connection, "w", cards, lease_s=30)
-    assert [card.name for card in read_presence(connection).cards] == ["m", "a", "z"]
-    assert len(read_presence(connection).workers) == 1
+    assert [card.name for card in read_live_workers(connection).cards] == ["m", "a", "z"]
+    assert len(read_live_workers(connection).workers) == 1
 
 
 def test_a_card_outlives_its_worker_as_unavailable(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
-    withdraw(connection, "w")
-    [card] = read_presence(connection).cards
-    assert (card.status, card.reason) == (ModelStatus.UNAVAILABLE, SILENT)
+    deregister(connection, "w")
+    [card] = read_live_workers(connection).cards
+    assert (card.status, card.reason) == (ModelStatus.UNAVAILABLE, NO_WORKER_REASON)
     assert card.labels == new_card().labels
-    assert len(read_presence(connection).workers) == 0
+    assert len(read_live_workers(connection).workers) == 0
 
 
 def test_a_worker_that_fell_silent_serves_nothing(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
     connection.zadd(WORKERS, {"w": time.time() - 1})
-    assert read_presence(connection).cards[0].status is ModelStatus.UNAVAILABLE
+    assert read_live_workers(connection).cards[0].status is ModelStatus.UNAVAILABLE
 
 
 def test_of_several_workers_the_best_card_counts(connection, new_card):
     loading = new_card(status=ModelStatus.LOADING, reason="its weights are being read")
     announce(connection, "old", [new_card()], lease_s=30)
     announce(connection, "new", [loading], lease_s=30)
-    assert read_presence(connection).cards[0].status is ModelStatus.AVAILABLE
-    withdraw(connection, "old")
-    assert read_presence(connection).cards[0] == loading
+    assert read_live_workers(connection).cards[0].status is ModelStatus.AVAILABLE
+    deregister(connection, "old")
+    assert read_live_workers(connection).cards[0] == loading
 
 
 def test_announcing_again_replaces_the_card(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
     announce(connection, "w", [new_card(description="better")], lease_s=30)
-    assert [card.description for card in read_presence(connection).cards] == ["better"]
+    assert [card.description for card in read_live_workers(connection).cards] == ["better"]
 
 
 def test_a_model_is_recalled_as_a_worker_could_last_use_it(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
     blank = new_card(status=ModelStatus.LOADING, parts=None, input_shape=None)
     announce(connection, "w", [blank], lease_s=30)
-    assert read_presence(connection).cards == [blank]
-    assert read_presence(connection).usable == [new_card()]
+    assert read_live_workers(connection).cards == [blank]
+    assert read_live_workers(connection).usable == [new_card()]
 
 
 def test_what_was_never_available_is_recalled_as_it_is(connection, new_card):
     broken = new_card(status=ModelStatus.UNAVAILABLE, reason="it is no model")
     announce(connection, "w", [new_card(status=ModelStatus.LOADING)], lease_s=30)
     announce(connection, "w", [broken], lease_s=30)
-    assert read_presence(connection).usable == [broken]
+    assert read_live_workers(connection).usable == [broken]
 
 
 def test_where_nobody_lives_the_default_announced_last_is_recalled(connection, new_card):
     for name in ("m", "a"):
         announce(connection, "w", [new_card(name=name)], lease_s=30)
-        withdraw(connection, "w")
-    present = read_presence(connection)
+        deregister(connection, "w")
+    present = read_live_workers(connection)
     assert not any(card.default for card in present.cards)
     assert [(card.name, card.default) for card in present.usable] == [("a", True), ("m", False)]
 
@@ -83,5 +83,5 @@ def test_a_model_that_nobody_announces_any_more_is_forgotten(connection, new_car
     announce(connection, "w", [new_card(name="old"), new_card(name="kept")], lease_s=30)
     connection.zadd(SEEN, {"old": time.time() - 61})
     announce(connection, "w", [new_card(name="kept")], lease_s=30, remember_s=60)
-    assert [card.name for card in read_presence(connection).cards] == ["kept"]
+    assert [card.name for card in read_live_workers(connection).cards] == ["kept"]
     assert connection.zcard(SEEN) == 1

@@ -6,15 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.render import METRICS, BadCurves, BadOption, Curve, faithfulness_chart
+from service.render import (
+    METRICS,
+    ChartCurve,
+    InvalidCurvesError,
+    InvalidOptionError,
+    faithfulness_chart,
+)
 from service.render.plot import STYLES, Axes, plot
 from tests.render.drawings import opened, pixels
 
 X = np.linspace(0, 1, 101)
 
 
-def curve(metric="insertion", label="tabby", y=X, baseline=X**2) -> Curve:
-    return Curve(metric, label, 0, X, y, baseline, area=0.75, baseline_area=-0.00512)
+def curve(metric="insertion", label="tabby", y=X, baseline=X**2) -> ChartCurve:
+    return ChartCurve(metric, label, 0, X, y, baseline, area=0.75, baseline_area=-0.00512)
 
 
 def axes(low=0.0, high=1.0, size=(200, 100)) -> Axes:
@@ -141,16 +147,16 @@ def test_the_same_curves_give_the_same_bytes_in_eight_threads():
     ],
 )
 def test_broken_curves_are_refused_with_what_is_wrong(changes, message):
-    with pytest.raises(BadCurves, match=message):
+    with pytest.raises(InvalidCurvesError, match=message):
         replace(curve(), **changes)
 
 
 def test_a_chart_of_nothing_is_refused():
-    with pytest.raises(BadCurves, match="one curve or more; received none"):
+    with pytest.raises(InvalidCurvesError, match="one curve or more; received none"):
         faithfulness_chart([])
 
 
 @pytest.mark.parametrize("width_px", [239, 4097])
 def test_a_width_outside_the_limits_is_refused(width_px):
-    with pytest.raises(BadOption, match=r"240\.\.4096"):
+    with pytest.raises(InvalidOptionError, match=r"240\.\.4096"):
         faithfulness_chart([curve()], width_px=width_px)

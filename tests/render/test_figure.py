@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.render import BadOption, Row, channel_sums, figure, heat, limit
+from service.render import InvalidOptionError, Row, channel_sums, figure, heat, limit
 from service.render.colour_bar import ticks
 from service.render.layout import plan
 from service.render.text import MINUS, Font, wrap
@@ -117,12 +117,14 @@ def test_numbers_of_the_colour_bar_are_round_symmetric_and_of_even_precision():
     ],
 )
 def test_options_of_the_figure_outside_their_range_are_refused(options, message):
-    with pytest.raises(BadOption, match=message):
+    with pytest.raises(InvalidOptionError, match=message):
         figure(Row(random_attributions()), **options)
 
 
 def test_scores_are_one_for_each_output():
-    with pytest.raises(BadOption, match="scores must be one for each of 2 outputs; received 1"):
+    with pytest.raises(
+        InvalidOptionError, match="scores must be one for each of 2 outputs; received 1"
+    ):
         Row(random_attributions(), [0.1])
 
 
@@ -183,13 +185,13 @@ def test_words_about_many_outputs_stop_after_twenty():
 
 
 def test_a_figure_of_nothing_is_refused():
-    with pytest.raises(BadOption, match="one picture or more; received none"):
+    with pytest.raises(InvalidOptionError, match="one picture or more; received none"):
         figure()
 
 
 def test_a_figure_that_would_be_huge_is_refused_with_what_to_do():
     rows = [Row(random_attributions(outputs=1))] * 40
-    with pytest.raises(BadOption, match="ask for fewer of them, or a smaller width"):
+    with pytest.raises(InvalidOptionError, match="ask for fewer of them, or a smaller width"):
         figure(*rows, width_px=4096)
 
 

@@ -6,7 +6,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image, ImageDraw
 
-from service.render import Row, figure, fonts, heat, told_apart
+from service.render import Row, disambiguate, figure, fonts, heat
 from service.render.fonts import can_write, runs
 from service.render.text import INK, Font, wrap
 from tests.render.drawings import attributions, opened
@@ -130,14 +130,14 @@ def test_a_long_label_without_spaces_is_broken_within_the_width(folder):
 
 
 def test_outputs_of_one_name_are_told_apart_by_index():
-    assert told_apart(["crane", "dog", "crane"], [134, 5, 517]) == [
+    assert disambiguate(["crane", "dog", "crane"], [134, 5, 517]) == [
         "134: crane",
         "dog",
         "517: crane",
     ]
-    assert told_apart(["crane", "crane "], [1, 2]) == ["1: crane", "2: crane"]
-    assert told_apart(["crane", "crane"], [134, 134]) == ["crane", "crane"]  # one output, twice
-    assert told_apart(["", " \n"], [0, 1]) == ["output 0", "output 1"]
+    assert disambiguate(["crane", "crane "], [1, 2]) == ["1: crane", "2: crane"]
+    assert disambiguate(["crane", "crane"], [134, 134]) == ["crane", "crane"]  # one output, twice
+    assert disambiguate(["", " \n"], [0, 1]) == ["output 0", "output 1"]
 
 
 def test_two_outputs_of_one_name_look_different_and_are_told_apart_in_words():

@@ -11,8 +11,8 @@ import pytest
 from service.render import (
     PALETTES,
     Attributions,
-    BadAttributions,
-    BadOption,
+    InvalidAttributionsError,
+    InvalidOptionError,
     Row,
     channel_sums,
     figure,
@@ -66,7 +66,7 @@ def test_narrowing_keeps_the_outputs_asked_for_in_that_order():
 
 @pytest.mark.parametrize("positions", [[], [2], [-1]])
 def test_narrowing_to_an_output_that_is_not_there_names_those_that_are(positions):
-    with pytest.raises(BadOption, match=r"0\.\.1"):
+    with pytest.raises(InvalidOptionError, match=r"0\.\.1"):
         random_attributions(outputs=2).narrow(positions)
 
 
@@ -84,7 +84,7 @@ def test_narrowing_to_an_output_that_is_not_there_names_those_that_are(positions
     ],
 )
 def test_broken_arrays_are_refused_with_what_is_wrong(content, message):
-    with pytest.raises(BadAttributions, match=message):
+    with pytest.raises(InvalidAttributionsError, match=message):
         load_attributions(content)
 
 
@@ -94,7 +94,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name_and_count(name, poison)
     shape = {"values": (4, 5, 3, 2), "data": (4, 5, 3), "base_values": (2,)}[name]
     array = np.zeros(shape, np.float32)
     array.flat[0] = poison
-    with pytest.raises(BadAttributions, match=f"{name} must be finite; received 1 NaN"):
+    with pytest.raises(InvalidAttributionsError, match=f"{name} must be finite; received 1 NaN"):
         load_attributions(npz(**{name: array}))
 
 
@@ -151,7 +151,7 @@ def test_a_lone_pixel_below_the_percentile_still_shows():
 
 @pytest.mark.parametrize("percentile", [0, -1, 100.1, float("nan")])
 def test_a_percentile_outside_its_range_is_refused(percentile):
-    with pytest.raises(BadOption, match="percentile"):
+    with pytest.raises(InvalidOptionError, match="percentile"):
         limit(np.ones((2, 2, 1)), percentile=percentile)
 
 
@@ -195,7 +195,7 @@ def test_a_heat_fills_its_crop_as_it_would_on_the_picture():
 
 @pytest.mark.parametrize("size", [(0, 10), (10**5, 10**4)])
 def test_a_size_outside_the_limits_is_refused(size):
-    with pytest.raises(BadOption, match="width and height"):
+    with pytest.raises(InvalidOptionError, match="width and height"):
         heat(random_attributions(), size=size)
 
 
@@ -240,13 +240,13 @@ def test_an_overlay_shows_the_first_output_on_its_own_scale():
 
 @pytest.mark.parametrize("crop", [(0, 0, 41, 30), (-1, 0, 5, 5), (5, 5, 5, 9), (0, 9, 5, 3)])
 def test_a_crop_outside_the_picture_is_refused(crop):
-    with pytest.raises(BadOption, match="40 x 30"):
+    with pytest.raises(InvalidOptionError, match="40 x 30"):
         overlay(random_attributions(), picture=np.zeros((30, 40, 3), np.uint8), crop=crop)
 
 
 @pytest.mark.parametrize("picture", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3))])
 def test_a_picture_that_is_not_8_bit_rgb_is_refused(picture):
-    with pytest.raises(BadOption, match="uint8"):
+    with pytest.raises(InvalidOptionError, match="uint8"):
         overlay(random_attributions(), picture=picture)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from service.schemas.requests import MOST_SUPERPIXELS, ExplanationSettings
+from service.schemas.requests import MAX_SUPERPIXELS, ExplanationSettings
 
 
 def read(**settings):
@@ -31,10 +31,10 @@ def test_superpixels_of_a_kind_have_its_defaults(said, meant):
     [
         {"superpixels": {"kind": "grid", "rows": 0}},
         {"superpixels": {"kind": "grid", "rows": 225}},
-        {"superpixels": {"kind": "grid", "rows": 100, "columns": MOST_SUPERPIXELS // 100 + 1}},
+        {"superpixels": {"kind": "grid", "rows": 100, "columns": MAX_SUPERPIXELS // 100 + 1}},
         {"superpixels": {"kind": "grid", "segments": 3}},
         {"superpixels": {"kind": "slic", "segments": 1}},
-        {"superpixels": {"kind": "slic", "segments": MOST_SUPERPIXELS + 1}},
+        {"superpixels": {"kind": "slic", "segments": MAX_SUPERPIXELS + 1}},
         {"superpixels": {"kind": "slic", "compactness": 0}},
         {"superpixels": {"kind": "slic", "sigma": -1}},
         {"superpixels": {"kind": "slic", "sigma": float("inf")}},

@@ -212,7 +212,7 @@ def _digest_of_arrays(npz: bytes) -> str:
     return digest.hexdigest()
 
 
-class Person:
+class SimulatedUser:
     """Uses a client as people do: asks, looks, fetches, cancels, deletes; by a chance of its own.
 
     What it asks for with a key it asks for again until it has an answer; of the rest it learns by

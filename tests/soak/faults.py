@@ -18,7 +18,7 @@ from tests.chaos.service_harness import LEASE_S, end, fill_disk, free_disk
 from tests.soak.clients import INPUTS, Client, Known, Pool, open_after
 from tests.soak.history import Book
 from tests.soak.shifted import can_shift
-from tests.soak.stage import WORKERS, SoakStage
+from tests.soak.stage import WORKERS, SoakHarness
 
 UPLOADS = 20  # at once, when the API is killed amid them
 
@@ -34,7 +34,7 @@ class Faults:
     Only which explanation is hit depends on what there is at that time.
     """
 
-    def __init__(self, stage: SoakStage, book: Book, pool: Pool, seed: str) -> None:
+    def __init__(self, stage: SoakHarness, book: Book, pool: Pool, seed: str) -> None:
         self._stage = stage
         self._history = book.writer("harness")
         self._uploads = book.writer("uploaders")

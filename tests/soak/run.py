@@ -10,11 +10,11 @@ from random import Random
 
 from service.embedded.redis_server import find_server
 from tests.docker.guarded import USERS, Guarded, guarded_by
-from tests.soak.clients import INPUTS, Client, Known, Person, Pool
+from tests.soak.clients import INPUTS, Client, Known, Pool, SimulatedUser
 from tests.soak.faults import Faults
 from tests.soak.history import Book
 from tests.soak.shifted import can_shift
-from tests.soak.stage import SoakStage
+from tests.soak.stage import SoakHarness
 from tests.soak.stores import Bucket
 
 PEOPLE = 4
@@ -27,7 +27,7 @@ TELL_EVERY_S = 15
 class Soak:
     """The stage, those who use it, and who does harm."""
 
-    def __init__(self, stage: SoakStage, book: Book, seed: int, *, end_s: float) -> None:
+    def __init__(self, stage: SoakHarness, book: Book, seed: int, *, end_s: float) -> None:
         self._stage, self._book, self._seed, self._end_s = stage, book, seed, end_s
         self._history = book.writer("harness")
         self._pool = Pool()
@@ -81,7 +81,7 @@ class Soak:
 
     def _person(self, n: int) -> threading.Thread:
         client = Client(self._stage.client.base_url, self._book.writer(f"client-{n}"), self._pool)
-        person = Person(f"client-{n}", client, f"{self._seed} {n}")
+        person = SimulatedUser(f"client-{n}", client, f"{self._seed} {n}")
 
         def live() -> None:
             while not self._over.is_set():
@@ -130,9 +130,9 @@ def soak(
     calm_s: float = 1,
     end_s: float = 300,
     on_s3: bool = False,
-    stage: Callable[..., SoakStage] = SoakStage,
+    stage: Callable[..., SoakHarness] = SoakHarness,
 ) -> Path:
-    """Run it; the file of its history. Raises NoRedis.
+    """Run it; the file of its history. Raises RedisNotFoundError.
 
     end_s: how long what was accepted may take to end once all is well again.
     """

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from service.api import server
 from tests.chaos.forkserver import Forked
-from tests.chaos.service_harness import Stage, end
+from tests.chaos.service_harness import ServiceHarness, end
 from tests.conftest import wait_until
 from tests.docker.guarded import Guarded
 from tests.soak import workers
@@ -17,7 +17,7 @@ WORKERS = ("worker-1", "worker-2", "worker-3")
 
 
 @dataclass
-class SoakStage(Stage):
+class SoakHarness(ServiceHarness):
     """Each process has the user of Redis that it has in the set we ship."""
 
     redis: Guarded

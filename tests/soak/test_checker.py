@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from service.embedded.redis_server import NoRedis, find_server
+from service.embedded.redis_server import RedisNotFoundError, find_server
 from tests.conftest import skip_or_raise, wait_until
 from tests.docker.guarded import USERS, guarded_by
 from tests.soak import checker
 from tests.soak.clients import Client, Input, Known, Pool
 from tests.soak.history import Book
-from tests.soak.stage import SoakStage
+from tests.soak.stage import SoakHarness
 
 SMALL, LONG = Input("dozer", 0, 8), Input("dozer", 0, 4000)
 
@@ -61,11 +61,11 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     folder = tmp_path_factory.mktemp("soak")
     try:
         binary = find_server()
-    except NoRedis as error:
+    except RedisNotFoundError as error:
         skip_or_raise(error)
     with guarded_by(USERS["compose"], binary) as server:
         book = Book(folder)
-        stage = SoakStage(folder, server, step_s=0.01, book=book)
+        stage = SoakHarness(folder, server, step_s=0.01, book=book)
         stage.start_api()
         stage.start_worker()
         stage.wait_ready()

@@ -8,14 +8,14 @@ import pytest
 
 from tests.soak import broken, checker
 from tests.soak.run import soak
-from tests.soak.stage import SoakStage
+from tests.soak.stage import SoakHarness
 
 pytestmark = pytest.mark.soak
 
 
 def kinds(folder: Path, **parts: Callable[..., None]) -> set[str]:
     """Of what the checker finds after a calm time with these parts."""
-    stage = partial(SoakStage, **parts)
+    stage = partial(SoakHarness, **parts)
     history = soak(folder, seed=1, faults=0, calm_s=8, end_s=20, stage=stage)
     with history.open() as lines:
         return {violation.kind for violation in checker.Checker().check(lines)}

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from service.jobs.leases import Fenced, Heartbeat, LeaseStatus
+from service.jobs.leases import FencedError, Heartbeat, LeaseStatus
 from service.schemas.documents import Status
 from tests.chaos import sleeping_model
 from tests.ledger import Ledger
@@ -23,10 +23,10 @@ class Recorded(Ledger):
             answer["attempt"] = attempt
         return attempt
 
-    def tick(self, *ticks: Heartbeat) -> list[LeaseStatus]:
+    def heartbeat(self, *ticks: Heartbeat) -> list[LeaseStatus]:
         held = [[tick.id, tick.attempt] for tick in ticks]
         with self.history.call("tick", held=held) as answer:
-            standings = super().tick(*ticks)
+            standings = super().heartbeat(*ticks)
             answer["standings"] = standings
         return standings
 
@@ -51,11 +51,11 @@ class Recorded(Ledger):
         return reaped
 
 
-def _fenced_by(write: Any, *arguments: Any, **options: Any) -> Fenced | None:
+def _fenced_by(write: Any, *arguments: Any, **options: Any) -> FencedError | None:
     """Make the call; its refusal of an attempt that lost its lease."""
     try:
         write(*arguments, **options)
-    except Fenced as fenced:
+    except FencedError as fenced:
         return fenced
     return None
 

@@ -12,19 +12,19 @@ import numpy as np
 from PIL import Image
 
 from service.infra.artifact_store import attributions_key, image_key, open_store
-from service.infra.artifacts import Artefact
+from service.infra.artifacts import Artifact
 from service.infra.settings import Settings
-from service.infra.tracing import Traces
-from service.jobs.records import Count, State
+from service.infra.tracing import Tracer
+from service.jobs.records import ProgressCount, State
 from service.jobs.redis_keys import new_id
 from service.schemas.documents import ImageInfo, Status
 from service.schemas.fingerprint import model_ref
 from service.schemas.requests import Grid, Outputs, ResolvedSettings
 from tests.tiny import ORDER, card
 from worker.explain_job import Explainer
-from worker.interruptions import Canceled, Control
+from worker.interruptions import Canceled, JobControl
 from worker.models.loading import LoadedModel
-from worker.task import Ending, Task
+from worker.task import Task, TaskResult
 
 SIDE, ROWS, COLUMNS = 24, 4, 6
 CELLS = ROWS * COLUMNS
@@ -109,13 +109,13 @@ GOOD = {
 }
 
 
-def ended(case) -> tuple[Ending, Any]:
+def ended(case) -> tuple[TaskResult, Any]:
     """How an explanation ended, and its npz, if any."""
     store = open_store("memory:")
     picture = io.BytesIO()
     form = "TIFF" if case.mode == "CMYK" else "PNG"
     Image.new(case.mode, case.size, case.white).save(picture, form)
-    sent = Artefact.of(picture.getvalue())
+    sent = Artifact.of(picture.getvalue())
     width, height = case.size
     settings = ResolvedSettings.model_validate(
         dict(ORDER.settings) | GOOD | case.settings | {"model": "game"}
@@ -138,9 +138,9 @@ def ended(case) -> tuple[Ending, Any]:
     )
     absent = dict.fromkeys(State.__dataclass_fields__)
     known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "order": order}
-    state = State(**absent | known | {"created_at": time.time(), "progress": Count(0, 0)})
+    state = State(**absent | known | {"created_at": time.time(), "progress": ProgressCount(0, 0)})
     store.put(image_key(state.id), picture.getvalue())
-    task = Task(state, "attempt", Control(deadline_s=600))
+    task = Task(state, "attempt", JobControl(deadline_s=600))
 
     calls = []
 
@@ -150,7 +150,7 @@ def ended(case) -> tuple[Ending, Any]:
             task.control.interrupt(Canceled)
 
     model = LoadedModel(described, Game(case.score, count), ["a", "b", "c"])
-    explainer = Explainer({"game": model}, store, Settings(), Traces())
+    explainer = Explainer({"game": model}, store, Settings(), Tracer())
     [(_, ending)] = explainer.explain([task])
     if ending.outcome is None:
         return ending, None

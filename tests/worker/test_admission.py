@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from service.api.http.problems import ApiError
 from service.api.submission.methods import METHODS as TRAITS
-from service.api.submission.resolve_settings import check_regions, resolve
+from service.api.submission.resolve_settings import check_regions, resolve_settings
 from service.infra.settings import Settings
 from service.schemas import masker_setting
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.requests import (
-    MOST_SUPERPIXELS,
+    MAX_SUPERPIXELS,
     ExplanationSettings,
     Grid,
     Outputs,
@@ -30,13 +30,13 @@ from tests.tiny import card
 from tests.worker.cell_games import GOOD, Case, ended
 from worker.adapters.engine_request import engine_request
 from worker.engine.errors import BudgetError, RequestError
-from worker.engine.explanation import Explanation
-from worker.engine.game.superpixels import MOST, PIXELS, make_pixels, make_players
+from worker.engine.explanation import ExplanationRun
+from worker.engine.game.superpixels import MAX_SEGMENTS, PIXELS, make_pixels, make_players
 from worker.engine.masking import masker_spec
-from worker.engine.methods.player_limits import MOST_PLAYERS
+from worker.engine.methods.player_limits import MAX_PLAYERS
 from worker.engine.methods.protocol import Game
 from worker.engine.methods.registry import METHODS
-from worker.engine.request import LARGEST_SEED, Request
+from worker.engine.request import MAX_SEED, Request
 
 SHAPES = [(1, 1, 3), (1, 6, 1), (3, 2, 1), (4, 4, 3), (8, 12, 3), (28, 28, 1), (40, 30, 3)]
 PLAYERS = [
@@ -56,7 +56,7 @@ def admitted(settings, shape):
     model = card(input_shape=shape, output_count=3, labels=labels)
     asked = settings.model_copy(update={"priority": "interactive"})
     try:
-        resolved, _ = resolve(asked, [model], **LIMITS)
+        resolved, _ = resolve_settings(asked, [model], **LIMITS)
         check_regions(resolved.superpixels, shape[:2], shape, resolved.fit, "image")
     except ApiError as error:
         refusal = error
@@ -71,7 +71,7 @@ def admitted(settings, shape):
 def set_up(settings, predictor, picture):
     """The engine's refusal of settings, if it has one."""
     try:
-        explanation = Explanation(predictor, picture, engine_request(settings, ["0", "1", "2"]))
+        explanation = ExplanationRun(predictor, picture, engine_request(settings, ["0", "1", "2"]))
         steps = explanation.steps()
         next(steps)
         for mask in (0.0, 1.0):
@@ -167,25 +167,25 @@ def test_what_only_the_worker_knows_fails_with_what_would_be_accepted():
 def test_the_limits_of_the_api_are_the_engines():
     assert {
         name: traits.most_players for name, traits in TRAITS.items() if traits.most_players
-    } == MOST_PLAYERS
-    assert masker_setting.LARGEST_KERNEL == masker_spec.LARGEST_KERNEL
-    assert masker_setting.LARGEST_LEVEL == masker_spec.LARGEST_LEVEL
-    assert ExplanationSettings(seed=LARGEST_SEED).seed == LARGEST_SEED
+    } == MAX_PLAYERS
+    assert masker_setting.MAX_KERNEL == masker_spec.MAX_KERNEL
+    assert masker_setting.MAX_LEVEL == masker_spec.LARGEST_LEVEL
+    assert ExplanationSettings(seed=MAX_SEED).seed == MAX_SEED
     with pytest.raises(ValidationError):
-        ExplanationSettings(seed=LARGEST_SEED + 1)
-    assert MOST_SUPERPIXELS <= MOST
+        ExplanationSettings(seed=MAX_SEED + 1)
+    assert MAX_SUPERPIXELS <= MAX_SEGMENTS
 
 
 def test_what_the_readme_says_of_methods_is_so():
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     [line] = [each for each in readme.splitlines() if each.startswith("| `exact` |")]
-    assert f"at most {MOST_PLAYERS['exact']} players" in line
+    assert f"at most {MAX_PLAYERS['exact']} players" in line
 
 
-@pytest.mark.parametrize("method", MOST_PLAYERS)
+@pytest.mark.parametrize("method", MAX_PLAYERS)
 def test_what_slic_makes_more_of_than_asked_for_is_counted_by_the_worker(method):
     """So are the regions of a label map."""
-    most = MOST_PLAYERS[method]
+    most = MAX_PLAYERS[method]
     game = Game(make_pixels(PIXELS, (1, most + 1, 1)), np.zeros(1), np.ones(1))
     with pytest.raises(BudgetError, match=f"{most + 1} players; {method} takes at most {most}.*"):
         METHODS[method](game, Request(method=method))

@@ -14,22 +14,22 @@ from structlog.testing import capture_logs
 
 from service.client.attributions import read_npz
 from service.infra.artifact_store import Store, attributions_key, image_key, open_store
-from service.infra.artifacts import Artefact
+from service.infra.artifacts import Artifact
 from service.infra.settings import Settings
-from service.infra.tracing import Traces
-from service.jobs.records import Count, State
+from service.infra.tracing import Tracer
+from service.jobs.records import ProgressCount, State
 from service.jobs.redis_keys import new_id
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.fingerprint import ModelRef, model_ref
 from service.schemas.requests import Grid, Labels, Method, Outputs
 from service.schemas.results import Rectangle
-from tests.chaos.sleeping_model import Shelf, Sleeping
+from tests.chaos.sleeping_model import SleepingModel, SleepingRegistry
 from tests.tiny import ORDER
-from worker.engine.explanation import Explanation
+from worker.engine.explanation import ExplanationRun
 from worker.explain_job import Explainer
-from worker.interruptions import Control
+from worker.interruptions import JobControl
 from worker.models.registry import read_registry
-from worker.task import Ending, Task
+from worker.task import Task, TaskResult
 
 
 def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chosen: object) -> Task:
@@ -38,9 +38,9 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
     Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(picture, "PNG")
     chosen |= {"model": "dozer", "max_evals": max_evals}
     settings = ORDER.settings.model_copy(update=chosen)
-    sent = Artefact.of(picture.getvalue())
+    sent = Artifact.of(picture.getvalue())
     image = ORDER.image.model_copy(update={"sha256": sent.sha256, "bytes": sent.size})
-    model = model_ref("dozer", Shelf(step_s=0).get("dozer").card.parts, settings.fit)
+    model = model_ref("dozer", SleepingRegistry(step_s=0).get("dozer").card.parts, settings.fit)
     order = ORDER.model_copy(update={"settings": settings, "image": image, "model": model})
     now = time.time()
     state = State(
@@ -54,7 +54,7 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
         expires_at=None,
         attempts=1,
         order=order,
-        progress=Count(0, 0),
+        progress=ProgressCount(0, 0),
         outcome=None,
         result=None,
         artefacts=None,
@@ -62,10 +62,10 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
         cached_from=None,
     )
     store.put(image_key(state.id), picture.getvalue())
-    return Task(state, "attempt", Control(deadline_s=600))
+    return Task(state, "attempt", JobControl(deadline_s=600))
 
 
-class Ill(Sleeping):
+class Ill(SleepingModel):
     """A model that worked when it was loaded."""
 
     def __call__(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -75,28 +75,28 @@ class Ill(Sleeping):
 def held() -> int:
     """How many explanations, each with its arrays, are in memory."""
     gc.collect()
-    return sum(isinstance(each, Explanation) for each in gc.get_objects())
+    return sum(isinstance(each, ExplanationRun) for each in gc.get_objects())
 
 
 def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None:
     store = open_store("memory:")
     tasks = [begun(store, max_evals) for max_evals in range(50, 350, 50)]  # so they end in turn
     before = held()
-    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
     left = []
     for _, ending in explainer.explain(tasks):
-        assert isinstance(ending, Ending)
+        assert isinstance(ending, TaskResult)
         assert ending.status is Status.SUCCEEDED
         left.append(held() - before)
     assert left[-1] <= 2
 
 
 def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
-    store, model = open_store("memory:"), Shelf(step_s=0).get("dozer")
+    store, model = open_store("memory:"), SleepingRegistry(step_s=0).get("dozer")
     models = {"dozer": replace(model, predictor=Ill(model.predictor.input_shape, step_s=0))}
-    explainer = Explainer(models, store, Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(models, store, Settings(), Tracer())  # type: ignore[arg-type]
     [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_FAILED
 
@@ -109,19 +109,23 @@ def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
     ],
 )
 def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], field: str) -> None:
-    explainer = Explainer(Shelf(step_s=0), store := open_store("memory:"), Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(
+        SleepingRegistry(step_s=0), store := open_store("memory:"), Settings(), Tracer()
+    )  # type: ignore[arg-type]
     [(_, ending)] = explainer.explain([begun(store, 50, **chosen)])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.error
     assert (ending.error.code, ending.error.field) == (ErrorCode.INVALID_SETTINGS, field)
 
 
 def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
     """The API accepts no such order: superpixels of a label map that was not stored."""
-    explainer = Explainer(Shelf(step_s=0), store := open_store("memory:"), Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(
+        SleepingRegistry(step_s=0), store := open_store("memory:"), Settings(), Tracer()
+    )  # type: ignore[arg-type]
     with capture_logs() as lines:
         [(_, ending)] = explainer.explain([begun(store, 50, superpixels=Labels(kind="labels"))])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.INTERNAL
     assert "label map" not in ending.error.detail
@@ -131,24 +135,24 @@ def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
 def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
     """The API would not write such an order: it is of before its limit, or forged."""
     store, settings = open_store("memory:"), Settings(max_values=16 * 24 * 3 + 99)
-    explainer = Explainer(Shelf(step_s=0), store, settings, Traces())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, settings, Tracer())  # type: ignore[arg-type]
     endings = [ending for _, ending in explainer.explain([begun(store, n) for n in (100, 99)])]
     refused, explained = endings
-    assert isinstance(refused, Ending)
+    assert isinstance(refused, TaskResult)
     assert refused.error
     assert refused.error.code is ErrorCode.INVALID_SETTINGS
     assert "1252" in refused.error.detail
-    assert isinstance(explained, Ending)
+    assert isinstance(explained, TaskResult)
     assert explained.status is Status.SUCCEEDED
 
 
 def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
     store, settings = open_store("memory:"), Settings(max_values=2 * (16 * 24 * 3 + 300))
-    explainer = Explainer(Shelf(step_s=0), store, settings, Traces())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, settings, Tracer())  # type: ignore[arg-type]
     tasks = [begun(store, max_evals) for max_evals in (100, 150, 200, 250, 300)]
     under_way = []
     for _, ending in explainer.explain(tasks):
-        assert isinstance(ending, Ending)
+        assert isinstance(ending, TaskResult)
         assert ending.status is Status.SUCCEEDED
         under_way.append(sum(task.control.count.planned > 0 for task in tasks))
     assert under_way == [2, 2, 4, 4, 5]
@@ -162,9 +166,9 @@ def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: M
         store, 300, (40, 10), fit="pad", masker="constant(7,8,9)", method=method,
         superpixels=Grid(kind="grid", rows=2, columns=3), outputs=Outputs(indices=[0, 2]),
     )  # fmt: skip
-    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
     [(_, ending)] = explainer.explain([task])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.outcome
     assert ending.artefacts
     assert ending.outcome.crop == Rectangle(left=0, top=0, right=10, bottom=40)
@@ -191,14 +195,14 @@ def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: M
 
 def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
     """Its file was repaired, say, and a worker started anew, while the explanation waited."""
-    store, model = open_store("memory:"), Shelf(step_s=0).get("dozer")
+    store, model = open_store("memory:"), SleepingRegistry(step_s=0).get("dozer")
     assert model.card.parts
     parts = model.card.parts.model_copy(update={"weights": "sha256:" + "0" * 64})
     changed = model_ref("dozer", parts, "crop")
     models = {"dozer": replace(model, card=model.card.model_copy(update={"parts": parts}))}
-    explainer = Explainer(models, store, Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(models, store, Settings(), Tracer())  # type: ignore[arg-type]
     [(task, ending)] = explainer.explain([begun(store, max_evals=50)])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_CHANGED
     assert "of another weights: ask again" in ending.error.detail
@@ -215,9 +219,9 @@ def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
     (tmp_path / "models.toml").write_text('[models.dozer]\nfile = "gone.keras"\n')
     registry = read_registry(tmp_path / "models.toml", weights_cache=None)
     store = open_store("memory:")
-    explainer = Explainer(registry, store, Settings(), Traces())
+    explainer = Explainer(registry, store, Settings(), Tracer())
     [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_UNAVAILABLE
     assert ending.error.detail == "model dozer: gone.keras is no file"
@@ -226,16 +230,16 @@ def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
 def test_what_was_found_names_the_model_that_computed_it() -> None:
     """Of an order that was accepted before anybody knew the model, too."""
     store = open_store("memory:")
-    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
     task = begun(store, max_evals=50)
     assert task.state.order
     unknown = ModelRef(name="dozer", fingerprint=None, parts=None)
     order = task.state.order.model_copy(update={"model": unknown})
     task = replace(task, state=replace(task.state, order=order))
     [(_, ending)] = explainer.explain([task])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.outcome
-    served = Shelf(step_s=0).get("dozer").card
+    served = SleepingRegistry(step_s=0).get("dozer").card
     assert ending.outcome.model == model_ref("dozer", served.parts, "crop")
     npz = read_npz(store.get(attributions_key(task.state.id, task.attempt)))
     assert npz.model == ending.outcome.model
@@ -246,10 +250,10 @@ def test_a_damaged_upload_is_told_and_not_explained() -> None:
     task = begun(store, max_evals=50)
     key = image_key(task.state.id)
     store.put(key, store.get(key)[:-1])
-    explainer = Explainer(Shelf(step_s=0), store, Settings(), Traces())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
     with capture_logs() as lines:
         [(_, ending)] = explainer.explain([task])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.STORE_UNAVAILABLE
     assert "were written" in ending.error.detail

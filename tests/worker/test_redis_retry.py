@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from service.infra.artifact_store import Store
 from service.infra.settings import Settings
 from service.jobs.leases import Heartbeat, LeaseStatus
-from service.jobs.records import Order
+from service.jobs.records import JobSpec
 from service.jobs.redis_errors import REASONS
 from service.jobs.redis_keys import new_id
 from service.jobs.redis_retry import retry_while_down
@@ -60,7 +60,7 @@ def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
     code: str,
     connection: redis.Redis,
     ledger: Ledger,
-    order: Order,
+    order: JobSpec,
     store: Store,
     settings: Settings,
 ) -> None:
@@ -76,7 +76,7 @@ def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
     assert lines[0]["reason"] == REASONS[code]
     for _ in range(2):  # the second time it has done all that it does the first
         do_chores(housekeeping, lambda: connection.zscore(WORKERS, "other"))
-    assert ledger.tick(Heartbeat(job, attempt)) == [LeaseStatus.OWNED]
+    assert ledger.heartbeat(Heartbeat(job, attempt)) == [LeaseStatus.OWNED]
     housekeeping.stop()
 
 

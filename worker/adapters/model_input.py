@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.images.model_view import View, view
+from service.images.model_view import ModelView, model_view
 from service.schemas.requests import Fit
 from worker.engine.errors import SuperpixelsError
 
@@ -20,15 +20,15 @@ class ChannelsError(ValueError):
 
 def fit_picture(
     pixels: NDArray[np.uint8], shape: tuple[int, int, int], *, fit: Fit
-) -> tuple[NDArray[np.float32], View]:
+) -> tuple[NDArray[np.float32], ModelView]:
     """Bring an RGB picture (H, W, 3) to a model's `shape` (h, w, c), or to a place within it.
 
     One channel is grey by ITU-R 601, three are RGB. Returns float32 of whole levels 0..255, because
-    maskers inpaint in 8 bits: what is explained is a true picture. It is of the size that the View
-    gives it: (h, w, c), but for "pad", where it is smaller. Raises ChannelsError.
+    maskers inpaint in 8 bits: what is explained is a true picture. It is of the size that the
+    ModelView gives it: (h, w, c), but for "pad", where it is smaller. Raises ChannelsError.
     """
     (H, W), c = pixels.shape[:2], shape[2]
-    seen = view((H, W), shape[:2], fit=fit)
+    seen = model_view((H, W), shape[:2], fit=fit)
     box = seen.crop
     part = pixels[box.top : box.bottom, box.left : box.right]
     fitted = _with_channels(_resize(part, *seen.size), c)
@@ -49,7 +49,7 @@ def fit_labels(
     SuperpixelsError for others.
     """
     (H, W), (h, w) = photo, shape[:2]
-    seen = view(photo, (h, w), fit=fit)
+    seen = model_view(photo, (h, w), fit=fit)
     if labels.shape == (h, w):
         placed = seen.placement
         return labels[placed.top : placed.bottom, placed.left : placed.right]

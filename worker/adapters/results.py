@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.images.model_view import View
-from service.infra.artifacts import Section
+from service.images.model_view import ModelView
+from service.infra.artifacts import ArtifactSection
 from service.infra.result_arrays import by_output, pack_arrays
 from service.schemas.fingerprint import ModelRef
-from service.schemas.regions import MOST_NUMBERS, MOST_REGIONS
+from service.schemas.regions import MAX_NUMBERS, MAX_REGIONS
 from service.schemas.results import (
     Curve,
     Faithfulness,
@@ -21,12 +21,16 @@ from service.schemas.results import (
 )
 from service.schemas.warnings import ResultWarning
 from worker.engine.arrays import Pictures
-from worker.engine.explanation import Explained
+from worker.engine.explanation import ExplanationResult
 
 
 def pack_attributions(
-    explained: Explained, pixels: Pictures, view: View, labels: list[str], model: ModelRef
-) -> tuple[bytes, Section]:
+    explained: ExplanationResult,
+    pixels: Pictures,
+    view: ModelView,
+    labels: list[str],
+    model: ModelRef,
+) -> tuple[bytes, ArtifactSection]:
     """The npz that clients get, and where its index is: see `pack_arrays`.
 
     values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and output_indices;
@@ -73,14 +77,14 @@ def pack_attributions(
     return pack_arrays({name: array for name, array in arrays.items() if array is not None})
 
 
-def told_regions(explained: Explained) -> int | None:
+def told_regions(explained: ExplanationResult) -> int | None:
     """How many regions are told of; None where they are too many for a table."""
     count, outputs = len(explained.attribution.regions), len(explained.outputs)
-    few = count <= MOST_REGIONS and count * outputs <= MOST_NUMBERS
+    few = count <= MAX_REGIONS and count * outputs <= MAX_NUMBERS
     return count if few else None
 
 
-def pack_curves(explained: Explained, labels: list[str]) -> bytes:
+def pack_curves(explained: ExplanationResult, labels: list[str]) -> bytes:
     """The curves of faithfulness, as clients get them but for the id of the explanation."""
     curves = [
         Curve(
@@ -95,12 +99,12 @@ def pack_curves(explained: Explained, labels: list[str]) -> bytes:
 
 
 def make_outcome(
-    explained: Explained,
+    explained: ExplanationResult,
     labels: list[str],
     *,
     model: ModelRef,
     partial: bool,
-    view: View,
+    view: ModelView,
     runtime: Runtime,
     timings: Timings,
     warnings: list[ResultWarning],
@@ -127,7 +131,7 @@ def make_outcome(
     )
 
 
-def _output_results(explained: Explained, labels: list[str]) -> list[OutputResult]:
+def _output_results(explained: ExplanationResult, labels: list[str]) -> list[OutputResult]:
     """Sums are of the stored float32 values, so that a client's own sum agrees."""
     found = explained.attribution
     sums = np.array([each.sum(dtype=np.float64) for each in by_output(found.values)])  # (K,)
@@ -149,7 +153,7 @@ def _output_results(explained: Explained, labels: list[str]) -> list[OutputResul
     ]
 
 
-def _areas(explained: Explained, labels: list[str]) -> list[MetricArea]:
+def _areas(explained: ExplanationResult, labels: list[str]) -> list[MetricArea]:
     indices = [int(explained.outputs[curve.output]) for curve in explained.faithfulness]
     return [
         MetricArea(

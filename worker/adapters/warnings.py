@@ -5,26 +5,28 @@ from collections.abc import Iterator
 import numpy as np
 
 from service.images.decoding import Picture
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from service.schemas.documents import ImageInfo
 from service.schemas.models import ModelCard
 from service.schemas.results import Rectangle
 from service.schemas.warnings import ResultWarning, WarningCode
-from worker.engine.explanation import Explained, Explanation
+from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.metrics.perturbation import METRICS
 from worker.models.loading import LoadedModel
 
-LEAST_FIDELITY = 0.5  # of the variance of left-out scores
-MOST_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
-MOST_UNRESOLVED = 0.05  # chance that two elements are not told apart: as of 20 equal regions
-MOST_OUTSIDE = 0.4  # of the pixels of the upload: more than a square leaves of 3 : 2
+MIN_FIDELITY = 0.5  # of the variance of left-out scores
+MAX_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
+MAX_UNRESOLVED = 0.05  # chance that two elements are not told apart: as of 20 equal regions
+MAX_OUTSIDE = 0.4  # of the pixels of the upload: more than a square leaves of 3 : 2
 MOST_SHIFTED = 3  # levels of 255: JPEG of quality 75 changes about as much
 LEAST_LEVELS = 64  # of 256: as of 14 bits, or fewer, that are stored as 16
-MOST_TIED = 0.05  # of the elements of a picture
+MAX_TIED = 0.05  # of the elements of a picture
 EXACT_DTYPES = ("float32", "float64")
 
 
-def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[ResultWarning]:
+def run_warnings(
+    explained: ExplanationResult, *, stopped_at: ProgressCount | None
+) -> Iterator[ResultWarning]:
     """What is wrong with all of it; stopped_at: where a cancel ended it, else None."""
     found, request = explained.attribution, explained.request
     if stopped_at is not None:
@@ -61,14 +63,14 @@ def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[Result
         yield _warning(
             WarningCode.FEW_EVALUATIONS, detail, value=found.evaluations, limit=found.steady_from
         )
-    if found.unresolved > MOST_UNRESOLVED:
+    if found.unresolved > MAX_UNRESOLVED:
         detail = (
             "some regions are large, and have their credit spread evenly over them: so it is for "
             f"{_share(found.unresolved)} of all pairs of pixels; more evaluations (max_evals) than "
             f"{found.evaluations} divide them further"
         )
         yield _warning(
-            WarningCode.COARSE_REGIONS, detail, value=found.unresolved, limit=MOST_UNRESOLVED
+            WarningCode.COARSE_REGIONS, detail, value=found.unresolved, limit=MAX_UNRESOLVED
         )
     if explained.target_reached is False:
         target, largest = request.target_standard_error, found.regions.largest_error
@@ -92,14 +94,14 @@ def of_run(explained: Explained, *, stopped_at: Count | None) -> Iterator[Result
         yield _warning(WarningCode.TIES, detail)
 
 
-def of_outputs(explained: Explained, labels: list[str]) -> Iterator[ResultWarning]:
+def output_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[ResultWarning]:
     """What is wrong with each output; `labels` are those of all outputs of the model."""
     fidelity, even = explained.attribution.held_out_fidelity, explained.attribution.even_energy
     for k, index in enumerate(explained.outputs.tolist()):
-        if fidelity is not None and fidelity[k] < LEAST_FIDELITY:
+        if fidelity is not None and fidelity[k] < MIN_FIDELITY:
             detail = (
                 f"the held-out fidelity of {labels[index]} is {fidelity[k]:.2f}, below "
-                f"{LEAST_FIDELITY:.2f}: left-out scores are badly predicted from the others, so "
+                f"{MIN_FIDELITY:.2f}: left-out scores are badly predicted from the others, so "
                 "the evaluations were too few, or what the model does is no sum of its parts"
             )
             yield _warning(
@@ -107,24 +109,24 @@ def of_outputs(explained: Explained, labels: list[str]) -> Iterator[ResultWarnin
                 detail,
                 output=index,
                 value=float(fidelity[k]),
-                limit=LEAST_FIDELITY,
+                limit=MIN_FIDELITY,
             )
-        if even is not None and even[k] > MOST_EVEN_ENERGY:
+        if even is not None and even[k] > MAX_EVEN_ENERGY:
             detail = (
                 f"{_share(even[k])} of how the score of {labels[index]} varies is the same for a "
                 "coalition and its complement, which no attribution can show; more than "
-                f"{_share(MOST_EVEN_ENERGY)} is left out of this one"
+                f"{_share(MAX_EVEN_ENERGY)} is left out of this one"
             )
             yield _warning(
                 WarningCode.LARGE_EVEN_ENERGY,
                 detail,
                 output=index,
                 value=float(even[k]),
-                limit=MOST_EVEN_ENERGY,
+                limit=MAX_EVEN_ENERGY,
             )
 
 
-def of_curves(explained: Explained, labels: list[str]) -> Iterator[ResultWarning]:
+def curve_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[ResultWarning]:
     """What the curves of faithfulness tell against the values, or against the curves."""
     for curve in explained.faithfulness:
         index = int(explained.outputs[curve.output])
@@ -142,17 +144,17 @@ def of_curves(explained: Explained, labels: list[str]) -> Iterator[ResultWarning
                 value=curve.area,
                 limit=curve.baseline_area,
             )
-        if curve.largest_tie > MOST_TIED:
+        if curve.largest_tie > MAX_TIED:
             detail = (
                 f"{_share(curve.largest_tie)} of the picture has one value in {name}, and is shown "
                 "or hidden by its position: another order of it would give another area"
             )
             yield _warning(
-                WarningCode.TIES, detail, output=index, value=curve.largest_tie, limit=MOST_TIED
+                WarningCode.TIES, detail, output=index, value=curve.largest_tie, limit=MAX_TIED
             )
 
 
-def of_precision(card: ModelCard) -> Iterator[ResultWarning]:
+def precision_warnings(card: ModelCard) -> Iterator[ResultWarning]:
     """Whether the model computes in less than float32."""
     if card.dtype in EXACT_DTYPES:
         return
@@ -162,8 +164,8 @@ def of_precision(card: ModelCard) -> Iterator[ResultWarning]:
     yield _warning(WarningCode.DRAFT_PRECISION, detail, value=error)
 
 
-def of_hidden_nan(
-    model: LoadedModel, explanation: Explanation, explained: Explained
+def hidden_nan_warnings(
+    model: LoadedModel, explanation: ExplanationRun, explained: ExplanationResult
 ) -> Iterator[ResultWarning]:
     """Whether a score that all values hang on is NaN by the model's operations one by one."""
     if model.plain is None:
@@ -180,18 +182,18 @@ def of_hidden_nan(
             yield _warning(WarningCode.NAN_HIDDEN, detail)
 
 
-def of_crop(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:
+def crop_warnings(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:
     """Whether much of the upright upload is outside what the model saw."""
     width = min(crop.right, image.width) - max(crop.left, 0)
     height = min(crop.bottom, image.height) - max(crop.top, 0)
     outside = 1 - width * height / (image.width * image.height)
-    if outside > MOST_OUTSIDE:
+    if outside > MAX_OUTSIDE:
         detail = (
             f"{_share(outside)} of the picture is outside the {width} x {height} pixels that the "
             f"model saw of its {image.width} x {image.height}; the fits stretch and pad show it "
             "all of it"
         )
-        yield _warning(WarningCode.PICTURE_CROPPED, detail, value=outside, limit=MOST_OUTSIDE)
+        yield _warning(WarningCode.PICTURE_CROPPED, detail, value=outside, limit=MAX_OUTSIDE)
 
 
 def of_picture(picture: Picture) -> Iterator[ResultWarning]:

@@ -17,7 +17,7 @@ class Control(Protocol):
         """Hear that `done` of `planned` evaluations are done; called once `planned` is known."""
 
 
-class Unattended:
+class NullControl:
     """Never stops an explanation and tells nobody of its progress."""
 
     def check(self) -> None:
@@ -27,4 +27,4 @@ class Unattended:
         pass
 
 
-UNATTENDED = Unattended()
+NULL_CONTROL = NullControl()

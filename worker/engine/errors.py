@@ -7,7 +7,7 @@ EngineError
 │   ├── BudgetError       too few evaluations, or too many players, for the method
 │   ├── OutputsError      outputs the model does not have
 │   └── LinkError         scores the link function is not defined on
-├── PictureError      pictures of a wrong shape, type or range
+├── InvalidPictureError      pictures of a wrong shape, type or range
 ├── PredictorError    a model that is no image classifier
 └── ScoresError       a model that answered with NaN or infinity
 """
@@ -55,7 +55,7 @@ class LinkError(RequestError):
     """The link function is unknown, or not defined on these scores."""
 
 
-class PictureError(EngineError):
+class InvalidPictureError(EngineError):
     """A picture has a wrong shape, type or range."""
 
 

@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 
 from worker.engine.arrays import Indices, Pictures, Scores
 from worker.engine.attribution import Attribution
-from worker.engine.control import UNATTENDED, Control
-from worker.engine.errors import PictureError, RequestError, ScoresError
+from worker.engine.control import NULL_CONTROL, Control
+from worker.engine.errors import InvalidPictureError, RequestError, ScoresError
 from worker.engine.game.coalitions import Coalitions, Shape
-from worker.engine.game.image_tree import everybody, nobody
+from worker.engine.game.image_tree import empty_coalition, grand_coalition
 from worker.engine.game.superpixels import make_players
 from worker.engine.links import add_up, find_link
 from worker.engine.masking.maskers import Masker, make_masker
-from worker.engine.masking.padding import Place, Surrounded
+from worker.engine.masking.padding import PaddedMasker, PictureOffset
 from worker.engine.methods.protocol import Game, Method
 from worker.engine.methods.registry import METHODS
-from worker.engine.metrics.faithfulness import Curve, Faithfulness, most_evaluations
+from worker.engine.metrics.faithfulness import Faithfulness, FaithfulnessCurve, max_evaluations
 from worker.engine.predictor import Predictor
 from worker.engine.request import Request, is_tied, select_outputs
 
 
 @dataclass
-class Timings:
+class EngineTimings:
     """Where the time went, and on what.
 
     mask_s: seconds of painting, added up over threads. model_s: seconds in the model, by the clock.
@@ -40,7 +40,7 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplanationResult:
     """An attribution, complete or partial, of the outputs (K,) int64, in the order of its K.
 
     request: what was asked for. players: how many played. outputs_tied: whether another output
@@ -53,9 +53,9 @@ class Explained:
     outputs: Indices
     request: Request
     players: int
-    timings: Timings
+    timings: EngineTimings
     outputs_tied: bool = False
-    faithfulness: tuple[Curve, ...] = ()
+    faithfulness: tuple[FaithfulnessCurve, ...] = ()
 
     @property
     def target_reached(self) -> bool | None:
@@ -66,12 +66,12 @@ class Explained:
         return largest is not None and largest <= target
 
 
-class Explanation:
+class ExplanationRun:
     """Asks for coalitions, is sent their scores, and knows at any time how far it has come.
 
     picture: (H, W, C) float32 in 0..255. place: where it lies in the predictor's input, if it does
-    not fill that. Raises PictureError where it does not fit the predictor, and RequestError or one
-    of its kinds where the request does not.
+    not fill that. Raises InvalidPictureError where it does not fit the predictor, and RequestError
+    or one of its kinds where the request does not.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Explanation:
         picture: Pictures,
         request: Request,
         *,
-        place: Place | None = None,
-        control: Control = UNATTENDED,
+        place: PictureOffset | None = None,
+        control: Control = NULL_CONTROL,
     ) -> None:
         _check_picture(picture, picture.shape if place else predictor.input_shape)
         if request.method not in METHODS:
@@ -89,8 +89,8 @@ class Explanation:
         self.control = control
         self.masker: Masker = make_masker(request.masker, picture)
         if place:
-            self.masker = Surrounded(self.masker, picture.shape, place, predictor.input_shape)
-        self.timings = Timings()
+            self.masker = PaddedMasker(self.masker, picture.shape, place, predictor.input_shape)
+        self.timings = EngineTimings()
         self._shape: Shape = picture.shape
         self._players = make_players(request.superpixels, picture)
         self._request = request
@@ -100,20 +100,20 @@ class Explanation:
         self._adding_up = False
         self._method: Method | None = None
         self._attribution: Attribution | None = None  # once complete
-        self._curves: tuple[Curve, ...] = ()
+        self._curves: tuple[FaithfulnessCurve, ...] = ()
         self._done = 0  # evaluations
         self._planned_for_curves = 0  # evaluations, at most
 
     @property
     def shown(self) -> Pictures:
         """Give the picture that the model sees with nothing hidden, (H, W, C) of its input."""
-        [shown] = self.masker(everybody(self._shape))
+        [shown] = self.masker(grand_coalition(self._shape))
         return np.asarray(shown)
 
     @property
     def hidden(self) -> Pictures:
         """Give the picture that the model sees with nothing visible, (H, W, C) of its input."""
-        [hidden] = self.masker(nobody(self._shape))
+        [hidden] = self.masker(empty_coalition(self._shape))
         return np.asarray(hidden)
 
     @property
@@ -121,14 +121,14 @@ class Explanation:
         """Count the players, M."""
         return len(self._players)
 
-    def steps(self) -> Generator[Coalitions, Scores, Explained]:
+    def steps(self) -> Generator[Coalitions, Scores, ExplanationResult]:
         """Yield coalitions; be sent what `read` made of the model's scores.
 
         The first two batches are the empty and the full coalition, each alone. Those of the method
         follow, and last those of the metrics, all outputs' together.
         """
-        base = yield nobody(self._shape)  # (1, n_outputs)
-        full = yield everybody(self._shape)
+        base = yield empty_coalition(self._shape)  # (1, n_outputs)
+        full = yield grand_coalition(self._shape)
         outputs = select_outputs(self._request.outputs, full[0])
         self._outputs_tied = is_tied(self._request.outputs, full[0])
         both = np.concatenate([base, full])
@@ -138,7 +138,7 @@ class Explanation:
         game = Game(self._players, base_values=ends[0], scores=ends[1])
         self._method = METHODS[self._request.method](game, self._request)
         metrics = self._request.metrics
-        self._planned_for_curves = most_evaluations(metrics, self._shape, len(outputs))
+        self._planned_for_curves = max_evaluations(metrics, self._shape, len(outputs))
         attribution = self._attribution = yield from self._method.run()
         yield from self._trace(attribution)
         return self._explained(attribution, outputs)
@@ -172,14 +172,14 @@ class Explanation:
         of_method = attribution.evaluations if attribution else method.planned_evaluations
         return of_method + self._planned_for_curves
 
-    def snapshot(self) -> Explained | None:
+    def snapshot(self) -> ExplanationResult | None:
         """Give what is known so far; None until the empty and the full coalition are scored."""
         if self._method is None or self._outputs is None:
             return None
         return self._explained(self._attribution or self._method.snapshot(), self._outputs)
 
-    def _explained(self, attribution: Attribution, outputs: Indices) -> Explained:
-        return Explained(
+    def _explained(self, attribution: Attribution, outputs: Indices) -> ExplanationResult:
+        return ExplanationResult(
             attribution=attribution,
             outputs=outputs,
             request=self._request,
@@ -202,12 +202,12 @@ class Explanation:
 
 def _check_picture(picture: Pictures, shape: Shape) -> None:
     if picture.shape != shape or picture.dtype != np.float32:
-        raise PictureError(
+        raise InvalidPictureError(
             f"the picture is {picture.dtype} of shape {picture.shape}; the model takes float32 of "
             f"shape {shape}"
         )
     if not (picture.min() >= 0 and picture.max() <= 255):  # also false for NaN
-        raise PictureError(
+        raise InvalidPictureError(
             f"the picture has intensities from {picture.min()} to {picture.max()}; 0..255 is "
             f"needed, as pictures are masked before they are preprocessed"
         )

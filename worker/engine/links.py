@@ -14,7 +14,7 @@ NEAREST_1 = float(np.nextafter(np.float32(1), np.float32(0)))
 # From here on float32 leaves 1 - p fewer than seven bits; a logit of 11.8
 SATURATED = 1 - 2.0**-17
 ROUNDING = 1e-6
-ONE = 1e-4  # how far a sum of scores may be from 1
+SUM_TOLERANCE = 1e-4  # how far a sum of scores may be from 1
 
 
 def identity(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores:
@@ -48,7 +48,7 @@ def logit(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Score
 
 def add_up(scores: Scores) -> bool:
     """Tell whether scores (B, n_outputs) of at least two outputs are shares of 1."""
-    return scores.shape[1] > 1 and bool((np.abs(scores.sum(axis=1) - 1) < ONE).all())
+    return scores.shape[1] > 1 and bool((np.abs(scores.sum(axis=1) - 1) < SUM_TOLERANCE).all())
 
 
 class Link(Protocol):

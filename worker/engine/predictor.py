@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
-from worker.engine.errors import PictureError
+from worker.engine.errors import InvalidPictureError
 from worker.engine.game.coalitions import Coalitions, Shape
-from worker.engine.masking.maskers import Filling
+from worker.engine.masking.maskers import FillMasker
 
 
 class Predictor(Protocol):
@@ -28,8 +28,8 @@ class Predictor(Protocol):
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
         """Score pictures (N, H, W, C), float32 in 0..255: (N, n_outputs) float32.
 
-        The pictures are left as they are, and the scores are the caller's own. Raises PictureError
-        for a wrong shape or type.
+        The pictures are left as they are, and the scores are the caller's own. Raises
+        InvalidPictureError for a wrong shape or type.
         """
 
 
@@ -38,19 +38,19 @@ class Compositor(Protocol):
     """A predictor that also paints: pictures and fills stay where the model is."""
 
     def composite(
-        self, portions: Sequence[tuple[Filling, Coalitions]]
+        self, portions: Sequence[tuple[FillMasker, Coalitions]]
     ) -> Callable[[], NDArray[np.float32]]:
         """Start scoring the coalitions of each masker; what is returned waits for the scores.
 
         Those are (N, n_outputs) float32, of all coalitions in their order, as of the pictures that
-        the maskers paint. Raises PictureError for a wrong shape or type.
+        the maskers paint. Raises InvalidPictureError for a wrong shape or type.
         """
 
 
 def check_pictures(pictures: Pictures, shape: Shape) -> None:
-    """Raise PictureError where pictures are not float32 of shape (N, *shape)."""
+    """Raise InvalidPictureError where pictures are not float32 of shape (N, *shape)."""
     if pictures.shape[1:] != shape or pictures.dtype != np.float32:
-        raise PictureError(
+        raise InvalidPictureError(
             f"pictures are {pictures.dtype} of shape {pictures.shape}; the model takes float32 "
             f"of shape (N, {', '.join(map(str, shape))})"
         )

@@ -13,7 +13,7 @@ from worker.engine.metrics.perturbation import METRICS
 
 FixedContext = Literal[0, 1] | None
 Regularization = Literal["auto", "none"]
-LARGEST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Request:
     def __post_init__(self) -> None:
         _require("max_evals", self.max_evals, "at least 2", self.max_evals >= 2)
         _require("batch_size", self.batch_size, "at least 1", self.batch_size >= 1)
-        _require("seed", self.seed, f"0..{LARGEST_SEED}", 0 <= self.seed <= LARGEST_SEED)
+        _require("seed", self.seed, f"0..{MAX_SEED}", 0 <= self.seed <= MAX_SEED)
         target = self.target_standard_error
         _require("target_standard_error", target, "above 0", target is None or target > 0)
         _require("fixed_context", self.fixed_context, "None, 0 or 1", _is_context(self))

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from service.infra.file_lock import locked
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.keras_files import checked_weights, load_weights, model_in_room
 from worker.models.models_file import ModelEntry
-from worker.models.unpacked_size import Room
+from worker.models.unpacked_size import SizeLimit
 
 SILENCE_S = 30  # a server silent for so long ends a download
 
@@ -21,14 +21,14 @@ SILENCE_S = 30  # a server silent for so long ends a download
 def open_application(
     entry: ModelEntry, weights_cache: Path | None
 ) -> tuple[Any, Callable[[Any], Any]]:
-    """The Keras model and its own `preprocess_input`. Raises ModelUnavailable."""
+    """The Keras model and its own `preprocess_input`. Raises ModelUnavailableError."""
     import keras  # seconds, and not needed to read the file of models
 
     name, weights = str(entry.application), entry.weights or "imagenet"
     build = _constructors(keras.applications).get(name)
     if build is None:
         known = ", ".join(_constructors(keras.applications))
-        raise ModelUnavailable(f"keras.applications has no {name}; it has {known}")
+        raise ModelUnavailableError(f"keras.applications has no {name}; it has {known}")
     if weights == "imagenet":
         with keras_downloads(f"weights of {name}", weights_cache):
             model = build(weights="imagenet", input_shape=entry.input_shape)
@@ -39,18 +39,18 @@ def open_application(
 
 
 def _build(build: Callable[..., Any], entry: ModelEntry) -> Any:
-    """The network with weights of a file, or random ones. Raises ModelUnavailable."""
+    """The network with weights of a file, or random ones. Raises ModelUnavailableError."""
     import keras
 
     if not isinstance(entry.weights, Path):
         keras.utils.set_random_seed(0)  # the same random weights, and digest, in every worker
-        with model_in_room(Room.up_to(entry.max_bytes)) as check:
+        with model_in_room(SizeLimit.up_to(entry.max_bytes)) as check:
             model = build(weights=None, input_shape=entry.input_shape)
             check(model)
         return model
     if not entry.weights.is_file():
-        raise ModelUnavailable(f"{entry.weights} is no file")
-    room = Room.of(entry.weights.stat().st_size, entry.max_bytes)
+        raise ModelUnavailableError(f"{entry.weights} is no file")
+    room = SizeLimit.of(entry.weights.stat().st_size, entry.max_bytes)
     with checked_weights(entry.weights, room) as weights:
         with model_in_room(room) as check:
             model = build(weights=None, input_shape=entry.input_shape)
@@ -63,19 +63,19 @@ def _build(build: Callable[..., Any], entry: ModelEntry) -> Any:
 def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
     """Let Keras keep downloads in `folder` (None: its own), one at a time over all processes.
 
-    Raises ModelUnavailable where the download of `what` fails.
+    Raises ModelUnavailableError where the download of `what` fails.
     """
     try:
         home = _home(folder)
         # The lock comes first: what the others set, and put back, all threads share
-        with locked(home / "download.lock"), _cache_folder(home), _patience():
+        with locked(home / "download.lock"), _cache_folder(home), _socket_timeout():
             yield
     except Exception as error:  # Keras raises a bare Exception where it cannot fetch
         cause = error.__context__ if "URL fetch failure" in str(error) else error
         if not isinstance(cause, OSError):
             raise
         reason = getattr(cause, "reason", cause)
-        raise ModelUnavailable(f"{what} could not be fetched: {reason}") from error
+        raise ModelUnavailableError(f"{what} could not be fetched: {reason}") from error
 
 
 def _home(folder: Path | None) -> Path:
@@ -100,7 +100,7 @@ def _cache_folder(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def _socket_timeout() -> Iterator[None]:
     """Keras sets no timeout: without one a silent network holds the worker for minutes."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE_S)

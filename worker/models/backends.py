@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from worker.engine.arrays import Pictures
 from worker.engine.predictor import Predictor
 from worker.engine.scoring.precision import Deviation, deviation
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.models_file import Backend, ModelEntry, Precision
 from worker.models.networks import Network, Tensor
 from worker.models.packaged import PACKAGES, is_package_installed
@@ -30,7 +30,7 @@ def is_installed(backend: Backend) -> bool:
     return backend not in EXTRAS or find_spec(backend) is not None
 
 
-def lacks(entry: ModelEntry) -> str | None:
+def missing_dependency(entry: ModelEntry) -> str | None:
     """Which extra is to be installed before the model can be served, and for what; None: none."""
     if entry.package is not None and not is_package_installed(entry.package):
         return f"package {entry.package} needs {extra(PACKAGES[entry.package].extra)}"
@@ -40,9 +40,12 @@ def lacks(entry: ModelEntry) -> str | None:
 
 
 def prepare(entry: ModelEntry) -> None:
-    """To be called before a network is opened. Raises ModelUnavailable where it cannot be run."""
-    if missing := lacks(entry):
-        raise ModelUnavailable(missing)
+    """To be called before a network is opened.
+
+    Raises ModelUnavailableError where it cannot be run.
+    """
+    if missing := missing_dependency(entry):
+        raise ModelUnavailableError(missing)
     if entry.saved_model is None:
         _check_keras(entry)
     if entry.backend != "jax":
@@ -56,7 +59,7 @@ def open_predictor(
 ) -> tuple[Predictor, Deviation | None]:
     """The predictor and, where it computes in less than float32, its error against float32.
 
-    Raises ModelUnavailable where its scores are too large for that. entry: one that names its
+    Raises ModelUnavailableError where its scores are too large for that. entry: one that names its
     backend; for others see choice.py.
     """
     runner = RUNNERS[entry.backend](network, preprocess)
@@ -65,7 +68,7 @@ def open_predictor(
     draft = runner(entry.precision)
     error = deviation(draft, runner("float32"))
     if not isfinite(error.largest):
-        raise ModelUnavailable(f"in {entry.precision} some of its scores are NaN or infinite")
+        raise ModelUnavailableError(f"in {entry.precision} some of its scores are NaN or infinite")
     return draft, error
 
 
@@ -106,7 +109,7 @@ def _check_keras(entry: ModelEntry) -> None:
 
     found = keras.backend.backend()
     if found != entry.keras_backend:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"backend {entry.backend} needs Keras on {entry.keras_backend}, and in this worker "
             f"Keras is on {found}, as its default model needs: list models of backend jax in a "
             f"file of their own, for workers of their own"

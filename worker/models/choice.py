@@ -14,10 +14,10 @@ import numpy as np
 from service.schemas.models import BackendTrial
 from worker.engine.arrays import Pictures
 from worker.engine.predictor import Predictor
-from worker.engine.scoring.batch_size import physical_batch
+from worker.engine.scoring.batch_size import device_batch_size
 from worker.models.backends import RUNNERS, Preprocess, extra, is_installed
 from worker.models.consistency import Scores, apart, score_trials
-from worker.models.error_causes import in_short
+from worker.models.error_causes import summarize
 from worker.models.networks import Network
 
 AGREEMENT = 1e-5  # of the largest score; on the models that ship OpenVINO is within 2e-6
@@ -54,7 +54,7 @@ def choose(network: Network, preprocess: Preprocess, pictures: Mapping[str, Pict
             return _usual(usual, f"it computes in {rival.dtype}, and the model in {usual.dtype}")
         found = score_trials(rival, given)
     except Exception as error:  # what it does not know it may meet with anything
-        return _usual(usual, f"it does not run the model: {in_short(error)}")
+        return _usual(usual, f"it does not run the model: {summarize(error)}")
     difference = _difference(found, score_trials(usual, given))
     if not difference <= AGREEMENT:
         said = f"scores differ from TensorFlow's by {difference:.1g} of the largest"
@@ -96,7 +96,7 @@ def _difference(scores: Scores, usual: Scores) -> float:
 
 def _cpu_ms(usual: Predictor, rival: Predictor, given: Pictures) -> tuple[float, float]:
     """CPU milliseconds a picture, of full batches, each at its quickest, by turns."""
-    batch = physical_batch(usual.input_shape, usual.device)
+    batch = device_batch_size(usual.input_shape, usual.device)
     pictures = np.resize(given, (batch, *usual.input_shape))
     taken: dict[Predictor, list[float]] = {usual: [], rival: []}
     began = monotonic()

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from worker.engine.arrays import Pictures
 from worker.engine.game.coalitions import Shape
 from worker.engine.predictor import Predictor
-from worker.engine.scoring.batch_size import physical_batch
+from worker.engine.scoring.batch_size import device_batch_size
 from worker.engine.scoring.precision import soft_pictures
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 
 # How far scores of one picture may be apart in batches of different sizes, which libraries compute
 # on different paths; of the largest score. Measured, on CPUs: TensorFlow, frozen or not, 2e-6 for
@@ -24,7 +24,7 @@ from worker.models.errors import ModelUnavailable
 ROUNDING = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 # In batches of one size nothing differed, whatever the order: a tenth leaves room for GPUs.
 SAME_SIZE = 0.1
-LEAST_SCALE = 0.01  # of the largest score of all outputs: outputs near 0 round like the others
+MIN_SCALE = 0.01  # of the largest score of all outputs: outputs near 0 round like the others
 TIMES, TIMES_AT_RANDOM = 1, 20  # how often the same is scored again; where numbers are random
 OF_ONE_COLOUR = ("black", "white", "one colour")
 BY_CHANCE = (
@@ -86,15 +86,16 @@ def check_trials(
     """Refuse a model whose score of a picture depends on more than that; give the scores (N, K).
 
     pictures: see `trial_pictures`. at_random: whether random numbers are drawn in its graph, so
-    that it is to be tried more often. Raises ModelUnavailable with the case, picture and figure.
+    that it is to be tried more often. Raises ModelUnavailableError with the case, picture and
+    figure.
     """
     names, given = list(pictures), np.stack(list(pictures.values()))  # (N, H, W, C)
-    batch = physical_batch(predictor.input_shape, predictor.device)
+    batch = device_batch_size(predictor.input_shape, predictor.device)
     first = _cut(range(len(given)), batch)
     scores = score_trials(predictor, given)  # (N, K)
     _check_finite(scores, names)
     finite = np.where(np.isfinite(scores), np.abs(scores), 0)
-    scale = np.maximum(finite.max(axis=0), LEAST_SCALE * finite.max())  # (K,)
+    scale = np.maximum(finite.max(axis=0), MIN_SCALE * finite.max())  # (K,)
     scale = np.maximum(scale, np.finfo(np.float32).tiny)  # all scores may be 0
     for trial in _trials(len(given), first, batch, at_random=at_random):
         allowed = ROUNDING.get(predictor.dtype, ROUNDING["bfloat16"])
@@ -103,7 +104,7 @@ def check_trials(
             off = apart(predictor(given[places]), scores[places]) / scale  # (B, K)
             if off.max() > allowed:
                 row, output = np.unravel_index(off.argmax(), off.shape)
-                raise ModelUnavailable(
+                raise ModelUnavailableError(
                     f"it is no function of one picture: {trial.case}, scores of one picture "
                     f"({names[places[row]]}) differ by {off[row, output]:.2g} of the largest "
                     f"score of output {output}; rounding makes up to {allowed:.0e}. {trial.cause}"
@@ -113,7 +114,7 @@ def check_trials(
 
 def score_trials(predictor: Predictor, given: Pictures) -> Scores:
     """Score pictures (N, H, W, C) in batches that suit the predictor: (N, K)."""
-    batch = physical_batch(predictor.input_shape, predictor.device)
+    batch = device_batch_size(predictor.input_shape, predictor.device)
     return np.concatenate([predictor(given[part]) for part in _cut(range(len(given)), batch)])
 
 
@@ -149,6 +150,6 @@ def _check_finite(scores: Scores, names: Sequence[str]) -> None:
     for name, row in zip(names, scores, strict=True):
         count = int((~np.isfinite(row)).sum())
         if count and name not in OF_ONE_COLOUR:
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{count} of its {len(row)} scores are NaN or infinite; tried was: {name}"
             )

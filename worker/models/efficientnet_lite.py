@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.torch_file import Arrays
 
 SIDE = 224
@@ -44,7 +44,7 @@ def efficientnet_lite0(arrays: Arrays) -> Any:
 
     arrays: by the names of the PyTorch port. Each batch normalisation is folded into the
     convolution before it: the same function, to rounding, of half as many layers. Raises
-    ModelUnavailable where an array is missing, superfluous, or of another shape.
+    ModelUnavailableError where an array is missing, superfluous, or of another shape.
     """
     from keras import Input, Model, layers
 
@@ -95,7 +95,7 @@ def efficientnet_lite0(arrays: Arrays) -> Any:
     weight = _taken(rest, "_fc.weight", (CLASSES, HEAD))
     dense.set_weights([weight.T, _taken(rest, "_fc.bias", (CLASSES,))])
     if rest:
-        raise ModelUnavailable(f"arrays that EfficientNet-Lite0 does not have: {sorted(rest)}")
+        raise ModelUnavailableError(f"arrays that EfficientNet-Lite0 does not have: {sorted(rest)}")
     return Model(pixels, scores, name="efficientnet_lite0")
 
 
@@ -118,5 +118,5 @@ def _taken(rest: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float6
     array = rest.pop(name, None)
     if array is None or array.shape != shape:
         found = "none" if array is None else f"one of shape {array.shape}"
-        raise ModelUnavailable(f"an array {name} of shape {shape} is needed; found is {found}")
+        raise ModelUnavailableError(f"an array {name} of shape {shape} is needed; found is {found}")
     return array.astype(np.float64)

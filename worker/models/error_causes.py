@@ -6,8 +6,8 @@ says the cause last; this puts the layer and the cause first and cuts the rest.
 
 import re
 
-LONGEST = 400  # characters of a reason
-LONGEST_QUOTE = 120  # of a config within it
+MAX_REASON = 400  # characters of a reason
+MAX_QUOTE = 120  # of a config within it
 
 STYLE = re.compile(r"\x1b\[\d+m")
 WRAPPED = re.compile(r"Exception encountered: ")
@@ -44,7 +44,7 @@ HOLDS_CODE = (
 )
 
 
-def in_short(error: BaseException) -> str:
+def summarize(error: BaseException) -> str:
     """Of an error that anything may have raised: some 400 characters at most, on one line."""
     text = STYLE.sub("", str(error))
     for pattern, said in HDF5:
@@ -98,8 +98,8 @@ def _cut(text: str) -> str:
     """On one line, with long quotes shortened, and no longer than a reason may be."""
     line = " ".join(text.split())
     line = re.sub(r"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}", _shortened, line)
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    return line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}…"
 
 
 def _shortened(quote: re.Match[str]) -> str:
-    return quote[0] if len(quote[0]) <= LONGEST_QUOTE else f"{quote[0][:LONGEST_QUOTE]}…}}"
+    return quote[0] if len(quote[0]) <= MAX_QUOTE else f"{quote[0][:MAX_QUOTE]}…}}"

@@ -2,7 +2,7 @@
 
 ModelsError
 ├── RegistryError     the file that lists the models is wrong: the worker does not start
-└── ModelUnavailable  one model cannot be served; the others are
+└── ModelUnavailableError  one model cannot be served; the others are
 """
 
 
@@ -14,5 +14,5 @@ class RegistryError(ModelsError):
     """The file that lists the models is wrong."""
 
 
-class ModelUnavailable(ModelsError):  # noqa: N818
+class ModelUnavailableError(ModelsError):
     """A model cannot be served; the message is the reason, in one line."""

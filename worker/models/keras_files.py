@@ -17,30 +17,30 @@ from typing import Any
 
 import h5py
 
-from worker.models.error_causes import HOLDS_CODE, in_short
-from worker.models.errors import ModelUnavailable
+from worker.models.error_causes import HOLDS_CODE, summarize
+from worker.models.errors import ModelUnavailableError
 from worker.models.keras2.config import translate
-from worker.models.unpacked_size import Room, check_archive, check_hdf5, check_weights
+from worker.models.unpacked_size import SizeLimit, check_archive, check_hdf5, check_weights
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 Config = dict[str, Any]
 
 
 def open_keras_file(path: Path, *, max_bytes: int) -> Any:
-    """The Keras model. Raises ModelUnavailable."""
+    """The Keras model. Raises ModelUnavailableError."""
     if not path.is_file():
-        raise ModelUnavailable(f"{path} is no file")
-    room = Room.of(path.stat().st_size, max_bytes)
+        raise ModelUnavailableError(f"{path} is no file")
+    room = SizeLimit.of(path.stat().st_size, max_bytes)
     read = _open_archive if path.suffix == ".keras" else _open_hdf5
     with ThreadPoolExecutor(1) as alone:  # Keras keeps what it has begun in its thread
         return alone.submit(read, path, room).result()
 
 
 @contextmanager
-def checked_weights(path: Path, room: Room) -> Iterator[Path]:
+def checked_weights(path: Path, room: SizeLimit) -> Iterator[Path]:
     """Give an HDF5 file with the weights that a Keras file has, checked for their size.
 
-    Raises ModelUnavailable.
+    Raises ModelUnavailableError.
     """
     if path.suffix == ".keras":
         with _archive(path, room) as archive, _weights_in(archive, room) as weights:
@@ -52,10 +52,10 @@ def checked_weights(path: Path, room: Room) -> Iterator[Path]:
 
 
 @contextmanager
-def model_in_room(room: Room) -> Iterator[Callable[[Any], None]]:
+def model_in_room(room: SizeLimit) -> Iterator[Callable[[Any], None]]:
     """Make a Keras model here, and have its variables checked before they have values.
 
-    Given is what checks a model. Raises ModelUnavailable.
+    Given is what checks a model. Raises ModelUnavailableError.
     """
     import keras
     from keras.src.saving.serialization_lib import ObjectSharingScope  # as Keras loads archives
@@ -65,7 +65,7 @@ def model_in_room(room: Room) -> Iterator[Callable[[Any], None]]:
         def check(model: Any) -> None:
             try:
                 check_weights([(each.shape, each.dtype) for each in model.variables], room)
-            except ModelUnavailable:
+            except ModelUnavailableError:
                 scope.initialize_variables = False
                 raise
 
@@ -73,23 +73,30 @@ def model_in_room(room: Room) -> Iterator[Callable[[Any], None]]:
 
 
 def load_weights(model: Any, weights: Path) -> None:
-    """Load them where each layer finds its own. Raises ModelUnavailable, and what Keras raises."""
+    """Load them where each layer finds its own.
+
+    Raises ModelUnavailableError, and what Keras raises.
+    """
     with warnings.catch_warnings():  # Keras would go on with random weights
         warnings.filterwarnings("error", message="Skipping nested container", category=UserWarning)
         try:
             model.load_weights(weights)
         except UserWarning as warning:
-            said = in_short(warning)
-            raise ModelUnavailable(f"the file has no weights for some layers: {said}") from warning
+            said = summarize(warning)
+            raise ModelUnavailableError(
+                f"the file has no weights for some layers: {said}"
+            ) from warning
 
 
-def _open_archive(path: Path, room: Room) -> Any:
+def _open_archive(path: Path, room: SizeLimit) -> Any:
     with _archive(path, room) as archive:
         if any(
             member.filename.startswith("assets/") and member.file_size
             for member in archive.infolist()
         ):
-            raise ModelUnavailable(f"{path} has assets, as layers of text have them: none are read")
+            raise ModelUnavailableError(
+                f"{path} has assets, as layers of text have them: none are read"
+            )
         version = str(_json(archive.read(METADATA), METADATA).get("keras_version", ""))
         config = _json(archive.read(CONFIG), CONFIG)
         with _weights_in(archive, room) as weights:
@@ -97,21 +104,23 @@ def _open_archive(path: Path, room: Room) -> Any:
 
 
 @contextmanager
-def _archive(path: Path, room: Room) -> Iterator[zipfile.ZipFile]:
+def _archive(path: Path, room: SizeLimit) -> Iterator[zipfile.ZipFile]:
     if not zipfile.is_zipfile(path):
-        raise ModelUnavailable(f"{path} is cut short, or was not saved by Keras: it is no archive")
+        raise ModelUnavailableError(
+            f"{path} is cut short, or was not saved by Keras: it is no archive"
+        )
     with zipfile.ZipFile(path) as archive:
         check_archive(archive, room)
         missing = {CONFIG, METADATA, WEIGHTS} - set(archive.namelist())
         if missing:
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{path} was not saved by Keras: it has no {', '.join(sorted(missing))}"
             )
         yield archive
 
 
 @contextmanager
-def _weights_in(archive: zipfile.ZipFile, room: Room) -> Iterator[Path]:
+def _weights_in(archive: zipfile.ZipFile, room: SizeLimit) -> Iterator[Path]:
     """The file of its weights, unpacked and checked."""
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / WEIGHTS
@@ -122,18 +131,18 @@ def _weights_in(archive: zipfile.ZipFile, room: Room) -> Iterator[Path]:
         yield weights
 
 
-def _open_hdf5(path: Path, room: Room) -> Any:
+def _open_hdf5(path: Path, room: SizeLimit) -> Any:
     with _hdf5(path) as file:
         check_hdf5(file, room)
         if "model_config" not in file.attrs:
             held = "weights only" if "layer_names" in file.attrs else "no model"
-            raise ModelUnavailable(f"{path} has {held}: save the whole model, by model.save")
+            raise ModelUnavailableError(f"{path} has {held}: save the whole model, by model.save")
         version = _text(file.attrs.get("keras_version", b"2"))
         config = _json(_text(file.attrs["model_config"]), "model_config")
     return _explained(version, lambda: _load(config, version, path, room, modern=False))
 
 
-def _load(config: Config, version: str, weights: Path, room: Room, *, modern: bool) -> Any:
+def _load(config: Config, version: str, weights: Path, room: SizeLimit, *, modern: bool) -> Any:
     """modern: the config says where each class is, as in archives of Keras 3."""
     import keras
 
@@ -150,7 +159,10 @@ def _load(config: Config, version: str, weights: Path, room: Room, *, modern: bo
 
 
 def _check_code(value: Any) -> None:
-    """Keras refuses such layers in safe mode, and does not say which. Raises ModelUnavailable."""
+    """Keras refuses such layers in safe mode, and does not say which.
+
+    Raises ModelUnavailableError.
+    """
     if isinstance(value, dict):
         if value.get("class_name") == "Lambda" and isinstance(value.get("config"), dict):
             function = value["config"].get("function")
@@ -158,7 +170,7 @@ def _check_code(value: Any) -> None:
                 isinstance(function, dict) and function.get("class_name") == "function"
             )
             if not by_name:
-                raise ModelUnavailable(
+                raise ModelUnavailableError(
                     f"layer {value['config'].get('name')} (Lambda): {HOLDS_CODE}"
                 )
         value = list(value.values())
@@ -173,28 +185,28 @@ def _explained(version: str, load: Callable[[], Any]) -> Any:
 
     try:
         return load()
-    except ModelUnavailable:
+    except ModelUnavailableError:
         raise
     except Exception as error:  # a broken file can raise anything
         newer = _numbers(version) > _numbers(keras.__version__)
         by = f" (saved by Keras {version}, newer than this worker's {keras.__version__})"
-        raise ModelUnavailable(in_short(error) + by * newer) from error
+        raise ModelUnavailableError(summarize(error) + by * newer) from error
 
 
 def _hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path)
     except OSError as error:
-        raise ModelUnavailable(f"{path.name}: {in_short(error)}") from error
+        raise ModelUnavailableError(f"{path.name}: {summarize(error)}") from error
 
 
 def _json(text: str | bytes, what: str) -> Config:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise ModelUnavailable(f"{what} is not JSON: {error}") from error
+        raise ModelUnavailableError(f"{what} is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise ModelUnavailable(f"{what} is a JSON {type(found).__name__}; an object is needed")
+        raise ModelUnavailableError(f"{what} is a JSON {type(found).__name__}; an object is needed")
     return found
 
 

@@ -11,13 +11,13 @@ from worker.engine.predictor import Predictor
 from worker.models.backends import open_predictor, plain_model, prepare
 from worker.models.choice import choose
 from worker.models.consistency import check_trials, trial_pictures
-from worker.models.error_causes import in_short
-from worker.models.errors import ModelUnavailable
+from worker.models.error_causes import summarize
+from worker.models.errors import ModelUnavailableError
 from worker.models.finiteness import Scorer, check_finiteness
 from worker.models.models_file import ModelEntry
 from worker.models.networks import Network, Tensor, open_network, weights_digest
 from worker.models.preprocessing import Preprocessing
-from worker.models.text_files import ForeignText, read_text
+from worker.models.text_files import TextEncodingError, read_text
 
 IMAGENET = Path(__file__).parent.parent / "bundled" / "imagenet_labels.txt"
 
@@ -33,13 +33,16 @@ class LoadedModel:
 
 
 def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None) -> LoadedModel:
-    """Load a model and complete its card. Raises ModelUnavailable with a reason in one line."""
+    """Load a model and complete its card.
+
+    Raises ModelUnavailableError with a reason in one line.
+    """
     try:
         return _load(entry, card, weights_cache)
-    except ModelUnavailable as error:
-        raise ModelUnavailable(_without_folders(str(error), entry)) from error
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(_without_folders(str(error), entry)) from error
     except Exception as error:  # a broken file can raise anything, and the others must be served
-        raise ModelUnavailable(_without_folders(in_short(error), entry)) from error
+        raise ModelUnavailableError(_without_folders(summarize(error), entry)) from error
 
 
 def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> LoadedModel:
@@ -93,7 +96,9 @@ def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Te
     chosen = entry.preprocessing or Preprocessing()
     channels = network.input_shape[2]
     if chosen.channel_count not in (None, channels):
-        raise ModelUnavailable(f"preprocessing {chosen} needs 3 channels; the model has {channels}")
+        raise ModelUnavailableError(
+            f"preprocessing {chosen} needs 3 channels; the model has {channels}"
+        )
     preprocess = network.own_preprocessing or chosen
     return lambda pictures: network.as_input(preprocess(pictures))
 
@@ -105,7 +110,7 @@ def _labels(entry: ModelEntry, count: int) -> list[str]:
         return [str(index) for index in range(count)]
     labels = _read_labels("imagenet" if source is None else source)
     if len(labels) != count:
-        raise ModelUnavailable(f"{len(labels)} labels for a model of {count} outputs")
+        raise ModelUnavailableError(f"{len(labels)} labels for a model of {count} outputs")
     return labels
 
 
@@ -115,8 +120,8 @@ def _read_labels(source: list[str] | Path | str) -> list[str]:
         return [label.strip() for label in source]
     try:
         text = read_text(source if isinstance(source, Path) else IMAGENET)
-    except ForeignText as error:
-        raise ModelUnavailable(f"labels: {error}") from error
+    except TextEncodingError as error:
+        raise ModelUnavailableError(f"labels: {error}") from error
     return [label.strip() for label in re.split(r"\r\n|\n|\r", text.rstrip())]
 
 

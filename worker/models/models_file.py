@@ -21,7 +21,7 @@ from service.schemas.requests import Fit
 from worker.models.errors import RegistryError
 from worker.models.packaged import PackagedNetwork
 from worker.models.preprocessing import Preprocessing, PreprocessingOrName
-from worker.models.text_files import ForeignText, read_text
+from worker.models.text_files import TextEncodingError, read_text
 
 SOURCES = ("file", "saved_model", "application", "package")
 FILE_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -169,7 +169,7 @@ def read_model_file(path: Path) -> ModelFile:
     """Read and check the file; paths in it are relative to its folder. Raises RegistryError."""
     try:
         content = tomllib.loads(read_text(path))
-    except ForeignText as error:
+    except TextEncodingError as error:
         raise RegistryError(f"{error}") from error
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror}") from error

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from worker.models.applications import open_application
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.keras_architecture import keras_architecture
 from worker.models.keras_files import open_keras_file
 from worker.models.models_file import ModelEntry
@@ -48,7 +48,7 @@ class Network:
 
 
 def open_network(entry: ModelEntry, *, weights_cache: Path | None) -> Network:
-    """Load the weights an entry names. Raises ModelUnavailable, and whatever Keras raises."""
+    """Load the weights an entry names. Raises ModelUnavailableError, and whatever Keras raises."""
     if entry.file is not None:
         return _of_keras(open_keras_file(entry.file, max_bytes=entry.max_bytes), entry.input_shape)
     if entry.saved_model is not None:
@@ -80,7 +80,7 @@ def _of_keras(
 
     inputs, outputs = getattr(model, "inputs", [None]), getattr(model, "outputs", [None])
     if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"it has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed"
         )
 
@@ -128,7 +128,7 @@ def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Netwo
     import tensorflow as tf
 
     if not (folder / "saved_model.pb").is_file():
-        raise ModelUnavailable(f"{folder} is no SavedModel: it has no file saved_model.pb")
+        raise ModelUnavailableError(f"{folder} is no SavedModel: it has no file saved_model.pb")
     check_saved_model(folder, max_bytes)
     loaded = tf.saved_model.load(str(folder))
     signature = _serving_signature(loaded.signatures)
@@ -155,10 +155,10 @@ def _serving_signature(signatures: Any) -> Any:
     signature = signatures.get("serving_default")
     if signature is None:
         found = ", ".join(signatures) or "none"
-        raise ModelUnavailable(f"signature serving_default is needed; the folder has: {found}")
+        raise ModelUnavailableError(f"signature serving_default is needed; the folder has: {found}")
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
     if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"one input and one output are needed; serving_default takes {', '.join(inputs)} "
             f"and gives {', '.join(outputs)}"
         )
@@ -169,19 +169,21 @@ def _free_shape(shape: Any) -> tuple[int | None, ...]:
     """A TensorShape as a tuple; refused where the batch is of fixed size."""
     sizes = (None,) * 4 if shape.rank is None else tuple(shape)
     if sizes[:1] != (None,):
-        raise ModelUnavailable(f"it takes inputs of shape {sizes}; a free batch size is needed")
+        raise ModelUnavailableError(
+            f"it takes inputs of shape {sizes}; a free batch size is needed"
+        )
     return sizes
 
 
 def _input_shape(own: object, wanted: Shape | None) -> Shape:
     """(H, W, C) of a model whose own input is `own`, (N, H, W, C) with None where it is open."""
     if not isinstance(own, tuple) or len(own) != 4:
-        raise ModelUnavailable(f"it takes inputs of shape {own}; (N, H, W, C) is needed")
+        raise ModelUnavailableError(f"it takes inputs of shape {own}; (N, H, W, C) is needed")
     if wanted and any(a not in (None, b) for a, b in zip(own[1:], wanted, strict=True)):
-        raise ModelUnavailable(f"it takes inputs of shape {own}, but input_shape is {wanted}")
+        raise ModelUnavailableError(f"it takes inputs of shape {own}, but input_shape is {wanted}")
     H, W, C = wanted or own[1:]
     if None in (H, W, C):
-        raise ModelUnavailable(f"it takes inputs of shape {own}: input_shape is needed")
+        raise ModelUnavailableError(f"it takes inputs of shape {own}: input_shape is needed")
     if C not in (1, 3):
-        raise ModelUnavailable(f"it takes {C} channels; 1 (grey) or 3 (RGB), last, are served")
+        raise ModelUnavailableError(f"it takes {C} channels; 1 (grey) or 3 (RGB), last, are served")
     return H, W, C

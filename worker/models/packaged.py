@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from worker.models.efficientnet_lite import efficientnet_lite0
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.torch_file import Arrays, Pinned, read_tensors
 
 PackagedNetwork = Literal["efficientnet-lite0"]
@@ -43,12 +43,13 @@ def is_package_installed(network: PackagedNetwork) -> bool:
 def open_packaged(network: PackagedNetwork) -> Any:
     """The Keras model, built anew: that takes no longer than loading one from a cache would.
 
-    Raises ModelUnavailable where the package's file is not the one that is known, byte for byte.
+    Raises ModelUnavailableError where the package's file is not the one that is known, byte for
+    byte.
     """
     package = PACKAGES[network]
     spec = find_spec(package.module)  # finds the folder, and imports nothing
     folders = list(spec.submodule_search_locations or ()) if spec else []
     path = Path(folders[0], package.file) if folders else None
     if path is None or not path.is_file():
-        raise ModelUnavailable(f"the installed package {package.module} has no {package.file}")
+        raise ModelUnavailableError(f"the installed package {package.module} has no {package.file}")
     return package.build(read_tensors(path, package.pinned))

@@ -6,8 +6,8 @@ from threading import Lock
 import structlog
 
 from service.schemas.models import ModelCard, ModelStatus
-from worker.models.backends import is_installed, lacks
-from worker.models.errors import ModelUnavailable
+from worker.models.backends import is_installed, missing_dependency
+from worker.models.errors import ModelUnavailableError
 from worker.models.loading import LoadedModel, load_model
 from worker.models.models_file import ModelFile, read_model_file
 from worker.revision import revision
@@ -31,7 +31,9 @@ class Registry:
 
     def __init__(self, listed: ModelFile, *, weights_cache: Path | None) -> None:
         self._entries = listed.models
-        complete = (name for name in listed.default if lacks(listed.models[name]) is None)
+        complete = (
+            name for name in listed.default if missing_dependency(listed.models[name]) is None
+        )
         self.default = next(complete, listed.default[0])
         self.names = sorted(listed.models, key=lambda name: name != self.default)  # stable
         self._weights_cache = weights_cache
@@ -53,16 +55,16 @@ class Registry:
         return [self._cards[name] for name in self.names]
 
     def get(self, name: str) -> LoadedModel:
-        """The model, loaded now unless it was tried before. Raises ModelUnavailable.
+        """The model, loaded now unless it was tried before. Raises ModelUnavailableError.
 
         A job may come before its model: it was accepted when another worker, or this one before it
         was started anew, had it.
         """
         if name not in self._cards:
-            raise ModelUnavailable(f"no model {name!r} is served; served are {self.names}")
+            raise ModelUnavailableError(f"no model {name!r} is served; served are {self.names}")
         self.load(name)
         if name not in self._loaded:
-            raise ModelUnavailable(f"model {name}: {self._cards[name].reason}")
+            raise ModelUnavailableError(f"model {name}: {self._cards[name].reason}")
         return self._loaded[name]
 
     def load(self, name: str) -> None:
@@ -75,7 +77,7 @@ class Registry:
         card = self._cards[name]
         try:
             loaded = load_model(self._entries[name], card, weights_cache=self._weights_cache)
-        except ModelUnavailable as error:
+        except ModelUnavailableError as error:
             reason = str(error)
             log.warning("model unavailable", model=name, reason=reason)
             self._cards[name] = card.model_copy(

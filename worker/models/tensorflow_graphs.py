@@ -42,7 +42,7 @@ def graph_architecture(signature: Signature, folder: Path) -> str:
         known = _Functions(graph.library.function).digests(
             graph.node, {name: digest_of_json(kind) for name, kind in inputs.items()}
         )
-    except (CycleError, _Unknown):
+    except (CycleError, _UnknownInputError):
         return _folder_digest(folder)
     [output] = signature.outputs
     name, _, place = output.name.partition(":")
@@ -75,12 +75,12 @@ def least_precise(dtypes: Iterable[str]) -> str:
     return min(dtypes, key=lambda name: MANTISSA.get(name, 0), default="float32")
 
 
-class _Unknown(Exception):  # noqa: N818
+class _UnknownInputError(Exception):
     """The graph depends on something that is no number: such as a table."""
 
 
 def _inputs(signature: Signature, variables: Mapping[int, int]) -> dict[str, Any]:
-    """What each placeholder of the graph stands for. Raises _Unknown."""
+    """What each placeholder of the graph stands for. Raises _UnknownInputError."""
     import tensorflow as tf
 
     captured = list(signature.captured_inputs)
@@ -94,7 +94,7 @@ def _inputs(signature: Signature, variables: Mapping[int, int]) -> dict[str, Any
         if id(value) in variables:
             kinds[tensor.op.name] = ["variable", variables[id(value)]]
         elif value.dtype in (tf.resource, tf.variant):
-            raise _Unknown
+            raise _UnknownInputError
         else:
             kinds[tensor.op.name] = ["constant", _array_digest(value.numpy())]
     return kinds
@@ -108,9 +108,9 @@ class _Functions:
         self._known: dict[str, str | None] = {}  # None: being made
 
     def digest(self, name: str) -> str:
-        """Raises CycleError, _Unknown."""
+        """Raises CycleError, _UnknownInputError."""
         if name not in self._functions:
-            raise _Unknown
+            raise _UnknownInputError
         if name not in self._known:
             self._known[name] = None
             self._known[name] = self._make(self._functions[name])

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -39,20 +39,24 @@ class Pinned:
 
 
 def read_tensors(path: Path, pinned: Pinned) -> Arrays:
-    """The arrays by name, each of the shape it was saved in. Raises ModelUnavailable."""
+    """The arrays by name, each of the shape it was saved in. Raises ModelUnavailableError."""
     with path.open("rb") as file:
         content = file.read(pinned.size + 1)
     if len(content) != pinned.size:
         more = "more than " if len(content) > pinned.size else ""
         found = min(len(content), pinned.size)
-        raise ModelUnavailable(f"{path.name} has {more}{found} bytes; expected are {pinned.size}")
+        raise ModelUnavailableError(
+            f"{path.name} has {more}{found} bytes; expected are {pinned.size}"
+        )
     digest = hashlib.sha256(content).hexdigest()
     if digest != pinned.sha256:
-        raise ModelUnavailable(f"{path.name} has the sha256 {digest}; expected is {pinned.sha256}")
+        raise ModelUnavailableError(
+            f"{path.name} has the sha256 {digest}; expected is {pinned.sha256}"
+        )
     try:
         return _arrays(BytesIO(content))
     except (pickle.UnpicklingError, EOFError) as error:
-        raise ModelUnavailable(f"{path.name} is no file of tensors: {error}") from error
+        raise ModelUnavailableError(f"{path.name} is no file of tensors: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -81,23 +85,23 @@ def _arrays(file: BytesIO) -> Arrays:
     for expected, what in ((MAGIC, "magic number"), (VERSION, "version")):
         found = _load(file)
         if found != expected:
-            raise ModelUnavailable(f"its {what} is {found!r}; expected is {expected}")
+            raise ModelUnavailableError(f"its {what} is {found!r}; expected is {expected}")
     system = _load(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise ModelUnavailable("it was not written on a little-endian machine")
+        raise ModelUnavailableError("it was not written on a little-endian machine")
     tensors, keys = _load(file), _load(file)
     if not isinstance(tensors, OrderedDict) or not isinstance(keys, list):
-        raise ModelUnavailable("it holds no tensors by name")
+        raise ModelUnavailableError("it holds no tensors by name")
     named = {name: each for name, each in tensors.items() if isinstance(each, _Tensor)}
     if len(named) != len(tensors) or not all(isinstance(name, str) for name in named):
-        raise ModelUnavailable("it holds something else than tensors by name")
+        raise ModelUnavailableError("it holds something else than tensors by name")
     storages = {each.storage.key: each.storage for each in named.values()}
     ours = all(isinstance(key, str) for key in keys) and sorted(keys) == sorted(storages)
     if not ours or len(storages) != len(named):
-        raise ModelUnavailable("its storages are not those of its tensors, one of each")
+        raise ModelUnavailableError("its storages are not those of its tensors, one of each")
     numbers = {key: _numbers(file, storages[key]) for key in keys}
     if file.read(1):
-        raise ModelUnavailable("bytes follow its last storage")
+        raise ModelUnavailableError("bytes follow its last storage")
     return {name: each.of(numbers[each.storage.key]) for name, each in named.items()}
 
 
@@ -107,7 +111,7 @@ def _numbers(file: BytesIO, storage: _Storage) -> NDArray[Any]:
         raise EOFError(f"storage {storage.key} is missing")
     count = int(np.frombuffer(head, COUNT)[0])
     if count != storage.count:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"storage {storage.key} has {count} numbers; its tensor says {storage.count}"
         )
     raw = file.read(count * storage.dtype.itemsize)
@@ -132,14 +136,14 @@ class _TensorUnpickler(pickle.Unpickler):
                 return lambda *words: _rebuilt(*words)
             case "torch", _ if name in STORAGES:
                 return name
-        raise ModelUnavailable(f"it names {module}.{name}, which no file of tensors needs")
+        raise ModelUnavailableError(f"it names {module}.{name}, which no file of tensors needs")
 
     def persistent_load(self, pid: Any) -> _Storage:
         match pid:
             case "storage", str(kind), str(key), "cpu", int(count), None if count >= 0:
                 if dtype := STORAGES.get(kind):
                     return _Storage(key, dtype, count)
-        raise ModelUnavailable(f"it refers to {pid!r}, which is no storage of numbers")
+        raise ModelUnavailableError(f"it refers to {pid!r}, which is no storage of numbers")
 
 
 def _rebuilt(
@@ -148,7 +152,7 @@ def _rebuilt(
     """The tensor that torch._utils._rebuild_tensor_v2 would make of these."""
     whole = isinstance(storage, _Storage) and offset == 0
     if not (whole and _are_counts(shape) and _are_counts(strides) and len(shape) == len(strides)):
-        raise ModelUnavailable("one of its tensors is not the whole of a storage")
+        raise ModelUnavailableError("one of its tensors is not the whole of a storage")
     order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
     step = 1
     for axis in reversed(order):
@@ -157,7 +161,7 @@ def _rebuilt(
             break
         step *= shape[axis]
     if step != storage.count:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"a tensor of shape {shape} and strides {strides} does not fill its storage of "
             f"{storage.count} numbers"
         )

@@ -14,60 +14,66 @@ from typing import Any
 
 import h5py
 
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 
 EXPANSION = 20
 ALWAYS = 64 * 2**20  # bytes that any model may take
-LARGEST_CONFIG = 32 * 2**20  # bytes
+MAX_CONFIG = 32 * 2**20  # bytes
 UNPACKED_IN_STEPS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # never much more than was asked for
 MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Room:
+class SizeLimit:
     """How many bytes of weights a model may have, by the size of its file."""
 
     bytes: int
     why: str
 
     @classmethod
-    def of(cls, size: int, max_bytes: int) -> "Room":
+    def of(cls, size: int, max_bytes: int) -> "SizeLimit":
         by_size = max(ALWAYS, EXPANSION * size)
         if by_size < max_bytes:
             return cls(by_size, f"{by_size / MIB:.0f} MiB, for a file of {size / MIB:.1f} MiB")
         return cls.up_to(max_bytes)
 
     @classmethod
-    def up_to(cls, max_bytes: int) -> "Room":
+    def up_to(cls, max_bytes: int) -> "SizeLimit":
         """Of a model whose weights are in no file."""
         return cls(max_bytes, f"{max_bytes / MIB:.0f} MiB, its max_bytes")
 
     def check(self, wanted: int, what: str) -> None:
-        """Raises ModelUnavailable where there is no room for so many bytes."""
+        """Raises ModelUnavailableError where there is no room for so many bytes."""
         if wanted > self.bytes:
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{what} {wanted / MIB:.0f} MiB unpacked; at most {self.why}, are accepted"
             )
 
 
-def check_archive(archive: zipfile.ZipFile, room: Room) -> None:
-    """Check what its members declare; more than that is never read. Raises ModelUnavailable."""
+def check_archive(archive: zipfile.ZipFile, room: SizeLimit) -> None:
+    """Check what its members declare; more than that is never read.
+
+    Raises ModelUnavailableError.
+    """
     for member in archive.infolist():
         if member.compress_type not in UNPACKED_IN_STEPS:
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{member.filename} is compressed by method {member.compress_type}; members that "
                 f"are stored or deflated are read"
             )
-        if member.filename.endswith(".json") and member.file_size > LARGEST_CONFIG:
-            raise ModelUnavailable(
+        if member.filename.endswith(".json") and member.file_size > MAX_CONFIG:
+            raise ModelUnavailableError(
                 f"{member.filename} has {member.file_size / MIB:.0f} MiB unpacked; "
-                f"{LARGEST_CONFIG // MIB} MiB are accepted"
+                f"{MAX_CONFIG // MIB} MiB are accepted"
             )
     room.check(sum(member.file_size for member in archive.infolist()), "its members are")
 
 
-def check_hdf5(file: h5py.File, room: Room) -> None:
-    """Check what its datasets declare, and the chunks they are read by. Raises ModelUnavailable."""
+def check_hdf5(file: h5py.File, room: SizeLimit) -> None:
+    """Check what its datasets declare, and the chunks they are read by.
+
+    Raises ModelUnavailableError.
+    """
     sizes: list[int] = []
 
     def add(_: str, each: h5py.Group | h5py.Dataset) -> None:
@@ -80,18 +86,21 @@ def check_hdf5(file: h5py.File, room: Room) -> None:
     room.check(sum(sizes), "its weights are")
 
 
-def check_weights(shapes: Iterable[tuple[Any, str]], room: Room) -> None:
-    """Check the variables of a model, each a shape and a dtype. Raises ModelUnavailable."""
+def check_weights(shapes: Iterable[tuple[Any, str]], room: SizeLimit) -> None:
+    """Check the variables of a model, each a shape and a dtype. Raises ModelUnavailableError."""
     wanted = sum(math.prod(shape) * _itemsize(dtype) for shape, dtype in shapes)
     room.check(wanted, "its layers ask for weights that are")
 
 
 def check_saved_model(folder: Path, max_bytes: int) -> None:
-    """Check the files of a SavedModel and the variables it declares. Raises ModelUnavailable."""
+    """Check the files of a SavedModel and the variables it declares.
+
+    Raises ModelUnavailableError.
+    """
     import tensorflow as tf
 
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    room = Room.of(size, max_bytes)
+    room = SizeLimit.of(size, max_bytes)
     room.check(size, "its files are")
     if (folder / "variables" / "variables.index").is_file():
         variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))

@@ -6,10 +6,10 @@ import structlog
 from fastapi import Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 
-from service.api.auth.failed_attempts import WrongKeys
-from service.api.auth.key_store import Keyring
+from service.api.auth.failed_attempts import FailedAttempts
+from service.api.auth.key_store import KeyStore
 from service.api.auth.keys import Scope
-from service.api.auth.principal import OPERATOR, Caller
+from service.api.auth.principal import OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
 from service.api.http.problems import ApiError
 from service.schemas.documents import ErrorCode
@@ -29,9 +29,9 @@ class Guard:
     `admit` and `admit_admin` are dependencies of routers.
     """
 
-    keyring: Keyring | None
+    key_store: KeyStore | None
     rate_limit: RateLimit | None
-    wrong_keys: WrongKeys | None
+    wrong_keys: FailedAttempts | None
 
     async def admit(self, request: Request) -> None:
         """Let in who may; then `request.state.caller` says who asks.
@@ -48,7 +48,7 @@ class Guard:
         """Not counted: counting takes Redis, and who watches wants answers while it is away."""
         _demand(await self._recognise(request), Scope.ADMIN)
 
-    async def _recognise(self, request: Request) -> Caller:
+    async def _recognise(self, request: Request) -> Principal:
         """Who asks; the request's log line names them.
 
         The schemes are called here, as FastAPI would solve a dependency for each at every request.
@@ -65,11 +65,11 @@ class Guard:
             structlog.contextvars.bind_contextvars(key=caller.name)
         return caller
 
-    async def _caller_of(self, token: str | None, host: str | None) -> Caller:
+    async def _caller_of(self, token: str | None, host: str | None) -> Principal:
         """Raises ApiError unauthorized or rate_limited, which do not repeat what was sent."""
-        if self.keyring is None:
+        if self.key_store is None:
             return OPERATOR
-        caller = self.keyring.caller_of(token) if token else None
+        caller = self.key_store.caller_of(token) if token else None
         if caller is None:
             if token and self.wrong_keys:
                 await self.wrong_keys.count(host)
@@ -80,7 +80,7 @@ class Guard:
         return caller
 
 
-def _demand(caller: Caller, scope: Scope) -> None:
+def _demand(caller: Principal, scope: Scope) -> None:
     """Raises ApiError forbidden."""
     if not caller.may(scope):
         detail = f"this takes a key with the scope {scope}"

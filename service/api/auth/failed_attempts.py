@@ -13,11 +13,11 @@ from service.api.auth.rate_limit import OFF, sliding_window
 from service.api.http.problems import ApiError, retry_after
 from service.schemas.documents import ErrorCode
 
-MOST_REMEMBERED = 10_000  # addresses
+MAX_REMEMBERED = 10_000  # addresses
 log = structlog.get_logger(__name__)
 
 
-class WrongKeys:
+class FailedAttempts:
     """Refuses further wrong keys of an address; a right one is never refused for them.
 
     So nobody is locked out by others behind the same address. That guessing is hopeless is due to
@@ -37,7 +37,7 @@ class WrongKeys:
 
     async def count(self, host: str | None) -> None:
         """Count a wrong key from this address. Raises ApiError rate_limited."""
-        address = counted_address(host)
+        address = normalized_address(host)
         if time.monotonic() < self._refused_until.get(address, 0):
             raise self._too_many(address)
         try:
@@ -46,7 +46,7 @@ class WrongKeys:
             log.warning("wrong keys are not counted", reason=type(error).__name__)
             return
         if not within:
-            if len(self._refused_until) >= MOST_REMEMBERED:
+            if len(self._refused_until) >= MAX_REMEMBERED:
                 self._refused_until.clear()  # Redis still knows
             self._refused_until[address] = time.monotonic() + self._item.get_expiry()
             log.warning("too many wrong keys", address=address, limit=str(self._item))
@@ -58,7 +58,7 @@ class WrongKeys:
         return ApiError(ErrorCode.RATE_LIMITED, detail, accepted=str(self._item), headers=headers)
 
 
-def counted_address(host: str | None) -> str:
+def normalized_address(host: str | None) -> str:
     """An IPv4 address, or the /64 of an IPv6 one, all of which one client has; `unknown` without.
 
     Where a socket takes both, IPv4 comes as ::ffff:192.0.2.7.

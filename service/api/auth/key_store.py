@@ -6,13 +6,13 @@ import structlog
 
 from service.api.auth.keys import Key, find_key
 from service.api.auth.keys_file import KeysError, read_keys
-from service.api.auth.principal import Caller
+from service.api.auth.principal import Principal
 
 Signature = tuple[int, ...]  # changes with the file
 log = structlog.get_logger(__name__)
 
 
-class Keyring:
+class KeyStore:
     """Looks at the file before each answer, which costs microseconds, and reads it if it changed.
 
     A file that is broken, or gone, leaves the keys as they were.
@@ -26,10 +26,10 @@ class Keyring:
         if not self._keys:
             raise KeysError(f"the keys file {path} has no key; make one: `shapshot keys add NAME`")
 
-    def caller_of(self, token: str) -> Caller | None:
+    def caller_of(self, token: str) -> Principal | None:
         self._follow()
         key = find_key(self._keys, token)
-        return Caller(key.name, key.may) if key else None
+        return Principal(key.name, key.may) if key else None
 
     def _follow(self) -> None:
         seen = _signature(self._path)

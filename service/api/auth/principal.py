@@ -6,7 +6,7 @@ from service.api.auth.keys import CONTAINED, Scope
 
 
 @dataclass(frozen=True)
-class Caller:
+class Principal:
     """The name of a key with its scopes; where there are no keys, everyone is the operator."""
 
     name: str | None
@@ -25,4 +25,4 @@ class Caller:
         return None if self.may(Scope.ADMIN) else self.name
 
 
-OPERATOR = Caller(None, CONTAINED[Scope.ADMIN])
+OPERATOR = Principal(None, CONTAINED[Scope.ADMIN])

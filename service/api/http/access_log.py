@@ -14,11 +14,11 @@ from service.api.http.problems import ApiError, problem_response
 from service.schemas.documents import ErrorCode
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-QUIET = ("/healthz/", "/metrics")  # asked for every few seconds by machines
+QUIET_PATHS = ("/healthz/", "/metrics")  # asked for every few seconds by machines
 log = structlog.get_logger(__name__)
 
 
-class Access:
+class AccessLog:
     """Gives each request an id, tells how it went and turns what nobody expected into a problem."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -98,7 +98,7 @@ class Exchange:
 def is_quiet(scope: Scope) -> bool:
     """A probe or a scrape, under whatever path a proxy shows us."""
     path: str = scope["path"].removeprefix(scope["root_path"])
-    return path.startswith(QUIET)
+    return path.startswith(QUIET_PATHS)
 
 
 def _request_id(scope: Scope) -> str:

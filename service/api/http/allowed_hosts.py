@@ -19,7 +19,7 @@ LOOPBACK = ("localhost", "*.localhost", "127.0.0.0/8", "[::1]")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{0,5})?")
 
 
-class KnownHosts:
+class AllowedHosts:
     """Refuses requests to another name; without keys to all but this machine's.
 
     With keys it refuses none where no names are set, and never probes and scrapes: they come by

@@ -10,12 +10,12 @@ from starlette.responses import Response
 from service.api.http.problems import ApiError, retry_after
 from service.schemas.documents import ErrorCode
 
-LONGEST_WAIT_S = 60
+MAX_WAIT_S = 60
 
 _WAIT = re.compile(r'\s*wait\s*=\s*"?(\d{1,9})"?\s*(;.*)?', re.IGNORECASE)
 
 
-class Caching(StrEnum):
+class CachePolicy(StrEnum):
     """What a request's `Cache-Control` asks for."""
 
     USE = ""
@@ -23,17 +23,17 @@ class Caching(StrEnum):
     AVOID = "no-store"  # compute anew, and give the result to nobody else
 
     @classmethod
-    def of(cls, request: Request) -> "Caching":
+    def of(cls, request: Request) -> "CachePolicy":
         said = ",".join(request.headers.getlist("cache-control")).lower().split(",")
         directives = {directive.strip() for directive in said}
         return next((each for each in (cls.AVOID, cls.RENEW) if each in directives), cls.USE)
 
 
 def preferred_wait(request: Request) -> int | None:
-    """Seconds of `Prefer: wait=N`, at most LONGEST_WAIT_S; a preference not understood is none."""
+    """Seconds of `Prefer: wait=N`, at most MAX_WAIT_S; a preference not understood is none."""
     for preferences in request.headers.getlist("prefer"):
         for match in filter(None, map(_WAIT.fullmatch, preferences.split(","))):
-            return min(int(match[1]), LONGEST_WAIT_S)
+            return min(int(match[1]), MAX_WAIT_S)
     return None
 
 

@@ -19,13 +19,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.api.http.header_limits import headers_too_large, uri_too_long
 from service.api.http.problems import ApiError, problem_response
-from service.api.http.transfer_allowance import Patience
+from service.api.http.transfer_allowance import TransferAllowance
 from service.infra.settings import Settings
 from service.schemas.documents import ErrorCode
 
 CLOSE = (b"connection", b"close")
-MOST_UNSENT = 128 * 1024  # bytes that the system keeps for a client beyond what it has room for
-SHORTEST_LOOK_S = 0.1  # between two looks at how much a slow client has read
+# bytes that the system keeps for a client beyond what it has room for
+MAX_UNSENT_BYTES = 128 * 1024
+MIN_LOOK_S = 0.1  # between two looks at how much a slow client has read
 NO_LINGER = struct.pack("ii", 1, 0)  # when it closes, the system forgets what it has not sent
 
 Awaited = Literal["head", "rest"] | None
@@ -51,14 +52,14 @@ class Connection(H11Protocol):
         self._awaited: Awaited = None
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
-        self._reading = Patience(settings.answer_patience_s, settings.min_answer_rate)
+        self._reading = TransferAllowance(settings.answer_patience_s, settings.min_answer_rate)
         self._unread = 0  # bytes of ours that the system would not take yet
         self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # tells us of the first byte that must wait
-        self._option(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
+        self._option(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -125,7 +126,7 @@ class Connection(H11Protocol):
         self._timer = self._awaited = None
 
     def _watch(self) -> None:
-        pause_s = max(self._reading.left_s, SHORTEST_LOOK_S)
+        pause_s = max(self._reading.left_s, MIN_LOOK_S)
         self._unread_timer = self.loop.call_later(pause_s, self._look_at_reading)
 
     def _stop_watching(self) -> None:

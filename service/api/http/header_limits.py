@@ -5,11 +5,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.http.problems import ApiError, problem_response
 from service.schemas.documents import ErrorCode
 
-LONGEST_ADDRESS = 8192  # bytes of path and query
-MOST_OF_HEADERS = 16_384  # bytes, names and values
+MAX_URI_BYTES = 8192  # bytes of path and query
+MAX_HEADER_BYTES = 16_384  # bytes, names and values
 
 
-class SoundHeads:
+class HeaderLimits:
     """Refuses heads that the server lets pass and nobody needs."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -22,17 +22,17 @@ class SoundHeads:
 
 def _unsound(scope: Scope) -> ApiError | None:
     address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-    if address > LONGEST_ADDRESS:
+    if address > MAX_URI_BYTES:
         return uri_too_long(address)
     headers = sum(len(name) + len(value) for name, value in scope["headers"])
-    if headers > MOST_OF_HEADERS:
+    if headers > MAX_HEADER_BYTES:
         return headers_too_large(headers)
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
-        return _two_ends()
+        return _conflicting_lengths()
     return None
 
 
-def _two_ends() -> ApiError:
+def _conflicting_lengths() -> ApiError:
     """A proxy before us may believe the other header, and take what follows for a request."""
     detail = "Content-Length and Transfer-Encoding both say where the body ends; send one of them"
     return ApiError(
@@ -41,12 +41,12 @@ def _two_ends() -> ApiError:
 
 
 def uri_too_long(received: int) -> ApiError:
-    detail = f"path and query may have {LONGEST_ADDRESS} bytes"
-    accepted = {"maximum": LONGEST_ADDRESS}
+    detail = f"path and query may have {MAX_URI_BYTES} bytes"
+    accepted = {"maximum": MAX_URI_BYTES}
     return ApiError(ErrorCode.URI_TOO_LONG, detail, "path", received, accepted)
 
 
 def headers_too_large(received: int) -> ApiError:
-    detail = f"headers may have {MOST_OF_HEADERS} bytes together"
-    accepted = {"maximum": MOST_OF_HEADERS}
+    detail = f"headers may have {MAX_HEADER_BYTES} bytes together"
+    accepted = {"maximum": MAX_HEADER_BYTES}
     return ApiError(ErrorCode.HEADERS_TOO_LARGE, detail, "headers", received, accepted)

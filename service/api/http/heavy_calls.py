@@ -13,13 +13,13 @@ from anyio import CapacityLimiter, to_thread
 from service.api.http.problems import ApiError, retry_after
 from service.schemas.documents import ErrorCode
 
-CALLS_AT_ONCE = 8  # more would only share the cores
-PATIENCE_S = 20  # of a call with its turn, and then with its memory
+MAX_CONCURRENT_CALLS = 8  # more would only share the cores
+MAX_WAIT_S = 20  # of a call with its turn, and then with its memory
 
 T = TypeVar("T")
 
 
-class Heavy:
+class HeavyCalls:
     """Gives calls a thread, and memory in it, in the order of their coming.
 
     most: bytes, which each call counts before it takes them. A call that would take more than that
@@ -31,7 +31,7 @@ class Heavy:
         self._held = 0
         self._line: deque[object] = deque()
         self._changed = Condition()
-        self._turns = CapacityLimiter(CALLS_AT_ONCE)
+        self._turns = CapacityLimiter(MAX_CONCURRENT_CALLS)
         self._threads = CapacityLimiter(math.inf)
 
     async def run(self, work: Callable[[], T], *, held: int = 0) -> T:
@@ -48,7 +48,7 @@ class Heavy:
 
     async def _wait_for(self, turn: object) -> None:
         try:
-            with anyio.fail_after(PATIENCE_S):
+            with anyio.fail_after(MAX_WAIT_S):
                 await self._turns.acquire_on_behalf_of(turn)
         except TimeoutError:
             raise _busy() from None
@@ -56,16 +56,16 @@ class Heavy:
     def _within(self, work: Callable[[], T], held: int) -> T:
         if not held:
             return work()
-        with self.holding(held):
+        with self.reserve(held):
             return work()
 
     @contextmanager
-    def holding(self, count: int) -> Iterator[None]:
+    def reserve(self, count: int) -> Iterator[None]:
         """Hold so many bytes; never twice at once in a call. Blocking. Raises ApiError."""
         count, place = min(count, self._most), object()
         with self._changed:
             self._line.append(place)
-            found = self._changed.wait_for(lambda: self._is_turn(place, count), PATIENCE_S)
+            found = self._changed.wait_for(lambda: self._is_turn(place, count), MAX_WAIT_S)
             self._line.remove(place)
             self._held += count if found else 0
             self._changed.notify_all()

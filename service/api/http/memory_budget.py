@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from service.api.http.problems import ApiError, retry_after
 from service.schemas.documents import ErrorCode
 
-Hold = Callable[[int], None]
+Reserve = Callable[[int], None]
 
 
-class Holding:
+class MemoryBudget:
     """Counts the bytes held of bodies, or of answers: so many, and no more.
 
     most: bytes. refusal: what is told whoever would hold more. Called from the event loop only.
@@ -21,7 +21,7 @@ class Holding:
         self.held = 0
 
     @contextmanager
-    def holding(self) -> Iterator[Hold]:
+    def reserve(self) -> Iterator[Reserve]:
         """Give what is told of bytes before they are kept; lets go of all of them in the end.
 
         It raises ApiError busy where there is no room. What is larger than all there may be is

@@ -11,9 +11,10 @@ from starlette.types import Scope
 from service.api.http.conditional import preferred_wait
 from service.api.http.problems import HTTP_METHODS
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of buckets
+# bounds of buckets
+DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 KNOWN_METHODS = frozenset({*HTTP_METHODS, "HEAD", "OPTIONS"})
-UNMATCHED = "unmatched"  # the route of a path that there is not
+UNMATCHED_ROUTE = "unmatched"  # the route of a path that there is not
 
 
 class Metrics:
@@ -31,7 +32,7 @@ class Metrics:
             "shapshot_http_request_duration_seconds",
             "Seconds until an answer began; waits: the client preferred to wait for a result",
             ["route", "method", "status", "waits"],
-            buckets=SECONDS,
+            buckets=DURATION_BUCKETS_S,
             registry=self.registry,
         )
         self._problems = Counter(
@@ -59,4 +60,4 @@ class Metrics:
 def route_of(scope: Scope) -> str:
     """The template of a request's path, as in `/v1/explanations/{explanation_id}`."""
     route = scope.get("route")
-    return route.path if isinstance(route, Route | Mount) else UNMATCHED
+    return route.path if isinstance(route, Route | Mount) else UNMATCHED_ROUTE

@@ -5,11 +5,11 @@ from typing import TypeVar
 
 from anyio import to_thread
 
-LONG = 64 * 1024  # bytes of JSON that are read or written, in about a millisecond
+MAX_INLINE_BYTES = 64 * 1024  # bytes of JSON that are read or written, in about a millisecond
 
 T = TypeVar("T")
 
 
-async def done(work: Callable[[], T], size: int) -> T:
+async def run(work: Callable[[], T], size: int) -> T:
     """What the work gives; size: about how many bytes it reads or writes."""
-    return work() if size <= LONG else await to_thread.run_sync(work)
+    return work() if size <= MAX_INLINE_BYTES else await to_thread.run_sync(work)

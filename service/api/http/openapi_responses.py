@@ -39,7 +39,7 @@ _RATE_LIMIT = {
 _CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
 _HEADERS = {401: _CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | _RATE_LIMIT, 503: RETRY_AFTER}
 ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
-APPLIED = {
+PREFERENCE_APPLIED = {
     "Preference-Applied": {
         "description": "`wait=N`, where the request preferred to wait",
         "schema": {"type": "string"},
@@ -108,7 +108,7 @@ def shows_result(*codes: ErrorCode, **shown: Any) -> Responses:
 
 
 LOOK: Responses = {  # at what may not be done
-    200: {"headers": ETAG | RETRY_AFTER | APPLIED},
+    200: {"headers": ETAG | RETRY_AFTER | PREFERENCE_APPLIED},
     **_NOT_MODIFIED,
     **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
 }

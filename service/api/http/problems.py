@@ -19,12 +19,12 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service.infra.artifact_store import StoreError
-from service.jobs.redis_errors import outage
+from service.jobs.redis_errors import outage_reason
 from service.schemas.documents import ErrorCode, Failure, Problem
 
 PROBLEM = "application/problem+json"
-RETRY_S = 2  # where waiting helps and nothing says how long
-LONGEST_ECHO = 200  # characters of what was received that a problem repeats
+DEFAULT_RETRY_S = 2  # where waiting helps and nothing says how long
+MAX_ECHO = 200  # characters of what was received that a problem repeats
 HTTP_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
@@ -92,7 +92,7 @@ class ApiError(Exception):
     headers: Mapping[str, str] | None = None
 
 
-def retry_after(seconds: int = RETRY_S) -> dict[str, str]:
+def retry_after(seconds: int = DEFAULT_RETRY_S) -> dict[str, str]:
     return {"Retry-After": str(seconds)}
 
 
@@ -111,7 +111,7 @@ def problem_of(error: ApiError) -> Problem:
         code=error.code.value,
         detail=error.detail,
         field=error.field,
-        received=shortened(error.received),
+        received=shorten(error.received),
         accepted=error.accepted,
     )
 
@@ -138,10 +138,10 @@ def problem_response(error: ApiError) -> Response:
     return ProblemResponse(problem_of(error), error.headers)
 
 
-def shortened(value: JsonValue) -> JsonValue:
+def shorten(value: JsonValue) -> JsonValue:
     """The value, or the beginning of its text where that is long."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return value if len(text) <= LONGEST_ECHO else f"{text[:LONGEST_ECHO]}…"
+    return value if len(text) <= MAX_ECHO else f"{text[:MAX_ECHO]}…"
 
 
 def install(app: FastAPI) -> None:
@@ -162,7 +162,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         return _other_method(request)
     code = _OF_STATUS.get(error.status_code, ErrorCode.BAD_REQUEST)
-    detail = f"there is nothing at {shortened(request.url.path)}"
+    detail = f"there is nothing at {shorten(request.url.path)}"
     if code is not ErrorCode.NOT_FOUND:
         detail = error.detail
     return problem_response(ApiError(code, detail, headers=dict(error.headers or {})))
@@ -194,7 +194,7 @@ async def _on_redis_error(_request: Request, error: Exception) -> Response:
     log.error("Redis failed", reason=f"{type(error).__name__}: {error}")
     assert isinstance(error, redis.RedisError)  # noqa: S101
     detail = "Redis does not do what was asked of it"
-    if reason := outage(error):
+    if reason := outage_reason(error):
         detail = f"{reason}; nothing can be accepted until that is over"
     return problem_response(ApiError(ErrorCode.REDIS_UNAVAILABLE, detail, headers=retry_after()))
 

@@ -19,7 +19,7 @@ from service.schemas.documents import ErrorCode
 FORWARDED_PREFIX = "X-Forwarded-Prefix"
 
 
-class BehindProxy(ProxyHeadersMiddleware):
+class ProxyHeaders(ProxyHeadersMiddleware):
     """Writes client and scheme (as uvicorn does) and the root path into the scope of a request.
 
     As ASGI has it, `path` then begins with `root_path`: a proxy may strip it or pass it on.

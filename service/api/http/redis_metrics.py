@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from service.jobs.redis_clock import measure_offset
-from service.jobs.statistics import Line, Traffic, read_traffic
+from service.jobs.statistics import QueueStatistics, WaitingJobs, read_statistics
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.requests import Method, Priority
 
@@ -44,7 +44,7 @@ class RedisMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         try:
             offset_s = measure_offset(self._redis)
-            traffic = read_traffic(self._redis, self._queue)
+            traffic = read_statistics(self._redis, self._queue)
         except redis.RedisError as error:
             log.warning("no metrics of Redis", reason=type(error).__name__)
             yield _gauge("shapshot_redis_up", "Whether Redis answers", 0)
@@ -56,7 +56,7 @@ class RedisMetrics(Collector):
         yield from _totals(traffic.totals)
 
 
-def _present(traffic: Traffic) -> Iterator[Metric]:
+def _present(traffic: QueueStatistics) -> Iterator[Metric]:
     """What waits, what runs, and who is there to do it."""
     yield from _lines(traffic.waiting)
     yield _gauge("shapshot_running_jobs", "Explanations that a worker has begun", traffic.running)
@@ -69,7 +69,7 @@ def _present(traffic: Traffic) -> Iterator[Metric]:
     yield by_model
 
 
-def _lines(waiting: Mapping[Priority, Line]) -> Iterator[Metric]:
+def _lines(waiting: Mapping[Priority, WaitingJobs]) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("shapshot_queue_jobs", "Explanations that wait", labels=["priority"])
     ages = GaugeMetricFamily(
         "shapshot_queue_oldest_age_seconds", "Age of the oldest that waits", labels=["priority"]

@@ -11,11 +11,11 @@ from service.api.http.problems import ApiError, problem_response
 from service.infra.settings import Settings
 from service.schemas.documents import ErrorCode
 
-CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")
-OF_OWN_PAGES = ("same-origin", "none")  # none: the user's doing, such as a bookmark
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+SAME_SITES = ("same-origin", "none")  # none: the user's doing, such as a bookmark
 
 
-class OwnPages:
+class SameOriginOnly:
     """Refuses what pages of other origins would change, but for those of `cors_origins`.
 
     Another port of this machine is another origin, too.
@@ -26,7 +26,7 @@ class OwnPages:
         self._named = settings.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asks = scope["type"] == "http" and scope["method"] not in CHANGES_NOTHING
+        asks = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
         refused = self._refusal(Headers(scope=scope)) if asks else None
         await (problem_response(refused) if refused else self._app)(scope, receive, send)
 
@@ -38,14 +38,14 @@ class OwnPages:
         own = (f"http://{host}", f"https://{host}")
         for origin in origins:
             if origin.lower() not in own and origin not in self._named:
-                return _foreign("Origin", origin, [*own, *self._named])
+                return _cross_origin_problem("Origin", origin, [*own, *self._named])
         for site in sites:
-            if site not in OF_OWN_PAGES:
-                return _foreign("Sec-Fetch-Site", site, list(OF_OWN_PAGES))
+            if site not in SAME_SITES:
+                return _cross_origin_problem("Sec-Fetch-Site", site, list(SAME_SITES))
         return None
 
 
-def _foreign(header: str, received: str, accepted: list[str]) -> ApiError:
+def _cross_origin_problem(header: str, received: str, accepted: list[str]) -> ApiError:
     detail = (
         f"a page of another origin may change nothing here ({header}: {received}); "
         "SHAPSHOT_CORS_ORIGINS names the origins whose pages may"

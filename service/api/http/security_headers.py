@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-SAFE = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -15,7 +15,7 @@ SAFE = {
 }
 
 
-class SafeHeaders:
+class SecurityHeaders:
     """Adds them, where the answer does not say otherwise, and those of the request's state."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,4 +39,4 @@ def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
     return {name.lower().encode(): value.encode() for name, value in headers.items()}
 
 
-_SAFE = _encoded(SAFE)
+_SAFE = _encoded(SECURITY_HEADERS)

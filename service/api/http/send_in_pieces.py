@@ -3,20 +3,21 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.http.memory_budget import Hold, Holding
+from service.api.http.memory_budget import MemoryBudget, Reserve
 from service.api.http.problems import ApiError, problem_response
 
-PIECE = 256 * 1024  # bytes given to a connection at once; it takes the next when these are sent
+# bytes given to a connection at once; it takes the next when these are sent
+PIECE_BYTES = 256 * 1024
 
 
-class InPieces:
+class SendInPieces:
     """Sends what is large piece by piece, and refuses it where too much is being sent already.
 
     What comes whole is held whole while it is sent, so it counts where it is larger than a piece.
     Of what comes in parts, whoever makes them counts what it holds.
     """
 
-    def __init__(self, app: ASGIApp, answers: Holding) -> None:
+    def __init__(self, app: ASGIApp, answers: MemoryBudget) -> None:
         self._app = app
         self._answers = answers
 
@@ -24,25 +25,25 @@ class InPieces:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._answers.holding() as hold:
-            await self._app(scope, receive, _Sending(scope, receive, send, hold))
+        with self._answers.reserve() as reserve:
+            await self._app(scope, receive, _Sending(scope, receive, send, reserve))
 
 
 class _Sending:
     """What an answer is sent by."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, hold: Hold) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, reserve: Reserve) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._hold = hold
+        self._hold = reserve
         self._refused = False
         self._start: Message | None = None  # of what may be large, until its first part comes
 
     async def __call__(self, message: Message) -> None:
         if self._refused:
             return
-        if message["type"] == "http.response.start" and _length(message) > PIECE:
+        if message["type"] == "http.response.start" and _length(message) > PIECE_BYTES:
             self._start = message
             return
         body, more = message.get("body", b""), message.get("more_body", False)
@@ -55,15 +56,15 @@ class _Sending:
                 await problem_response(error)(self._scope, self._receive, self._send)
                 return
             await self._send(start)
-        if len(body) > PIECE:
+        if len(body) > PIECE_BYTES:
             await self._split(memoryview(body), more=more)
         else:
             await self._send(message)
 
     async def _split(self, body: memoryview, *, more: bool) -> None:
-        for start in range(0, len(body), PIECE):
-            piece = bytes(body[start : start + PIECE])
-            more_body = more or start + PIECE < len(body)
+        for start in range(0, len(body), PIECE_BYTES):
+            piece = bytes(body[start : start + PIECE_BYTES])
+            more_body = more or start + PIECE_BYTES < len(body)
             await self._send({"type": "http.response.body", "body": piece, "more_body": more_body})
 
 

@@ -6,22 +6,22 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.api.http.problems import ApiError, retry_after
-from service.jobs.store_identity import Identity, Match
+from service.jobs.store_identity import StoreIdentity, StoreMatch
 from service.schemas.documents import ErrorCode
 
 ACCEPT = "where it is lost for good, accept that with `shapshot adopt`"
 
 
-def mismatch(match: Match) -> ApiError:
+def mismatch_problem(match: StoreMatch) -> ApiError:
     """What clients and monitors are told of one that is not SAME."""
     code = ErrorCode.DATA_LOST if match.store_fits else ErrorCode.STORE_UNAVAILABLE
     return ApiError(code, f"{match.problem}; {ACCEPT}", headers=retry_after())
 
 
-class MatchMetrics(Collector):
+class StoreMatchMetrics(Collector):
     """Each way not to match: 1 where it is so."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: StoreIdentity) -> None:
         self._identity = identity
 
     def describe(self) -> list[Metric]:
@@ -35,7 +35,7 @@ class MatchMetrics(Collector):
             "Whether Redis and the store do not belong together, by how",
             labels=["reason"],
         )
-        for match in Match:
-            if match is not Match.SAME:
+        for match in StoreMatch:
+            if match is not StoreMatch.SAME:
                 family.add_metric([match.value], match is found)
         yield family

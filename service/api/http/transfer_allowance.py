@@ -3,7 +3,7 @@
 from time import monotonic
 
 
-class Patience:
+class TransferAllowance:
     """Seconds that waiting spends and bytes that move win back, at a rate; at most `most_s`."""
 
     def __init__(self, most_s: float, bytes_per_s: int) -> None:

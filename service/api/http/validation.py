@@ -40,7 +40,7 @@ _MESSAGES = {
 }
 
 
-def refusal(
+def validation_problem(
     error: ValidationError, model: type[BaseModel], *, code: ErrorCode, under: str = ""
 ) -> ApiError:
     """The first finding about a document of `model`; `under` names the part it came in."""

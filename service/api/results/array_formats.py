@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import to_json
 
-from service.api.http.send_in_pieces import PIECE
+from service.api.http.send_in_pieces import PIECE_BYTES
 
 NUMBERS_AT_ONCE = 20_000  # of JSON: some milliseconds, in which Python does nothing else
-FAST = 1  # of zlib's levels: attributions hardly get smaller by more
+FASTEST_LEVEL = 1  # of zlib's levels: attributions hardly get smaller by more
 
 
 @dataclass(frozen=True)
-class Member:
+class NpzMember:
     """An array of an npz: what it is, and its bytes from first to last."""
 
     name: str
@@ -31,7 +31,7 @@ class Member:
     fortran_order: bool = False
 
     @classmethod
-    def of(cls, name: str, array: NDArray[Any]) -> "Member":
+    def of(cls, name: str, array: NDArray[Any]) -> "NpzMember":
         """Of an array in memory."""
         return cls(name, array.shape, array.dtype, rows(array))
 
@@ -45,10 +45,10 @@ def npy(
     return len(head) + prod(shape) * dtype.itemsize, _after(head, in_fortran_order(outputs))
 
 
-def npz(members: Iterable[Member]) -> Iterator[bytes]:
+def npz(members: Iterable[NpzMember]) -> Iterator[bytes]:
     """A zip of these arrays."""
     sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=FAST) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=FASTEST_LEVEL) as archive:  # type: ignore[call-overload]
         for member in members:
             head = _head(member.shape, member.dtype, fortran_order=member.fortran_order)
             size = len(head) + prod(member.shape) * member.dtype.itemsize
@@ -86,10 +86,10 @@ def in_fortran_order(outputs: Iterable[NDArray[Any]]) -> Iterator[bytes]:
 
 def rows(array: NDArray[Any]) -> Iterator[bytes]:
     """Bytes in C order, some rows at a time, whatever its order in memory."""
-    if array.ndim == 0 or array.nbytes <= PIECE:
+    if array.ndim == 0 or array.nbytes <= PIECE_BYTES:
         yield array.tobytes()
         return
-    step = max(1, PIECE * len(array) // array.nbytes)
+    step = max(1, PIECE_BYTES * len(array) // array.nbytes)
     for start in range(0, len(array), step):
         yield array[start : start + step].tobytes()
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from service import render
 from service.api.http.conditional import not_modified
-from service.api.http.heavy_calls import Heavy
+from service.api.http.heavy_calls import HeavyCalls
 from service.api.http.problems import ApiError, retry_after
 from service.api.results.streaming import Open, Stream
 from service.api.services import ProcessServices
@@ -22,13 +22,13 @@ from service.api.state import serializers
 from service.api.submission.result_cache import note_missing
 from service.infra import result_arrays
 from service.infra.artifact_store import (
-    DamagedArtefact,
-    MissingArtefact,
+    DamagedArtifactError,
+    MissingArtifactError,
     attributions_key,
     faithfulness_key,
     image_key,
 )
-from service.infra.artifacts import Artefact, Artefacts, read_in_chunks, read_whole
+from service.infra.artifacts import Artifact, AttemptArtifacts, read_in_chunks, read_whole
 from service.infra.result_arrays import Arrays
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
@@ -43,7 +43,7 @@ def outcome_of(state: State) -> Outcome:
     """The outcome whose arrays are stored. Raises ApiError not_finished, no_result."""
     if not state.status.done:
         detail = f"the explanation is {state.status.value}; there is a result when it is done"
-        headers = retry_after(serializers.next_look_s(state))
+        headers = retry_after(serializers.retry_after_s(state))
         raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", state.id, headers=headers)
     if state.outcome is None or state.result is None:
         reason = state.error.detail if state.error else "nothing had been computed by then"
@@ -52,7 +52,7 @@ def outcome_of(state: State) -> Outcome:
     return state.outcome
 
 
-def positions(outcome: Outcome, wanted: Sequence[str]) -> list[int]:
+def output_positions(outcome: Outcome, wanted: Sequence[str]) -> list[int]:
     """Where the outputs, by index or label, stand among those explained; all for none wanted."""
     chosen = [_position(outcome, name) for name in wanted]
     return list(dict.fromkeys(chosen)) or list(range(len(outcome.outputs)))
@@ -82,7 +82,7 @@ def load_arrays(
 
     Only what is asked for is read. Blocking. Raises ApiError, StoreError.
     """
-    key, stored = attributions_key(state.id, str(state.result)), recorded(state)
+    key, stored = attributions_key(state.id, str(state.result)), stored_artifacts(state)
     told = [(output.index, output.label) for output in outcome_of(state).outputs]
     with reading(services, state, "result"):
         return result_arrays.load_arrays(services.store, key, stored, told, outputs, names=names)
@@ -93,7 +93,7 @@ def check_outputs(services: ProcessServices, state: State) -> None:
 
     Blocking. Raises ApiError, StoreError.
     """
-    load_arrays(services, state, names=result_arrays.OF_RECORD)
+    load_arrays(services, state, names=result_arrays.RECORD_ENTRIES)
 
 
 def by_output(
@@ -103,7 +103,7 @@ def by_output(
 
     Blocking. Raises ApiError, StoreError.
     """
-    at_once = max(1, OUTPUTS_BYTES // (4 * prod(recorded(state).shape[:3])))
+    at_once = max(1, OUTPUTS_BYTES // (4 * prod(stored_artifacts(state).shape[:3])))
     for start in range(0, len(outputs), at_once):
         some = load_arrays(services, state, outputs[start : start + at_once], names=[name])[name]
         yield from (some[..., k] for k in range(some.shape[3]))
@@ -115,16 +115,16 @@ def load_attributions(
     """What is drawn of these outputs, by position; None: of all. As load_arrays."""
     with reading(services, state, "result"):
         arrays = load_arrays(services, state, outputs, names=render.NAMES)
-        names = names_of(outcome_of(state))  # among all outputs, of which these are some
+        names = output_names(outcome_of(state))  # among all outputs, of which these are some
         shown = [names[int(index)] for index in arrays["output_indices"]]
         return render.attributions_of(arrays | {"output_names": np.array(shown)})
 
 
-def names_of(outcome: Outcome) -> dict[int, str]:
+def output_names(outcome: Outcome) -> dict[int, str]:
     """What each output is called in drawings, by its index."""
     labels = [output.label for output in outcome.outputs]
     indices = [output.index for output in outcome.outputs]
-    return dict(zip(indices, render.told_apart(labels, indices), strict=True))
+    return dict(zip(indices, render.disambiguate(labels, indices), strict=True))
 
 
 def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[bytes]]:
@@ -134,7 +134,7 @@ def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[byt
     StoreError; the chunks raise StoreError.
     """
     check_outputs(services, state)
-    key, npz = attributions_key(state.id, str(state.result)), recorded(state).attributions
+    key, npz = attributions_key(state.id, str(state.result)), stored_artifacts(state).attributions
     with reading(services, state, "result"):
         chunks = read_in_chunks(services.store, key, npz)
         first = next(chunks)
@@ -143,21 +143,21 @@ def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[byt
 
 def load_curves(services: ProcessServices, state: State) -> list[Curve]:
     """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
-    of_curves = recorded(state).faithfulness
+    of_curves = stored_artifacts(state).faithfulness
     with reading(services, state, "result"):
         key = faithfulness_key(state.id, str(state.result))
         if of_curves is None:
-            raise MissingArtefact(f"nothing was stored as {key!r}")
+            raise MissingArtifactError(f"nothing was stored as {key!r}")
         stored = read_whole(services.store, key, of_curves)
         try:
             curves = Faithfulness.model_validate_json(stored).curves
         except ValidationError as error:
-            raise DamagedArtefact(f"{key!r} holds no curves") from error
+            raise DamagedArtifactError(f"{key!r} holds no curves") from error
         areas = [each.model_dump(exclude={"x", "y", "baseline"}) for each in curves]
         if areas != [area.model_dump() for area in outcome_of(state).metrics]:
-            raise DamagedArtefact(f"{key!r} holds other curves than its record")
+            raise DamagedArtifactError(f"{key!r} holds other curves than its record")
         if any(not len(each.x) == len(each.y) == len(each.baseline) > 0 for each in curves):
-            raise DamagedArtefact(f"{key!r} holds curves without ends")
+            raise DamagedArtifactError(f"{key!r} holds curves without ends")
     return curves
 
 
@@ -165,13 +165,13 @@ def load_upload(services: ProcessServices, state: State) -> bytes:
     """The picture as it was sent. Blocking. Raises ApiError, StoreError."""
     with reading(services, state, "picture"):
         if state.order is None:
-            raise MissingArtefact(f"the order of {state.id} is gone")
+            raise MissingArtifactError(f"the order of {state.id} is gone")
         image = state.order.image
-        picture = Artefact(size=image.bytes, sha256=image.sha256)
+        picture = Artifact(size=image.bytes, sha256=image.sha256)
         return read_whole(services.store, image_key(state.id), picture)
 
 
-def recorded(state: State) -> Artefacts:
+def stored_artifacts(state: State) -> AttemptArtifacts:
     """What was stored of the result. Raises ApiError."""
     if state.artefacts is None:
         detail = "the result was stored by an earlier version, which this one cannot read"
@@ -187,12 +187,16 @@ def reading(services: ProcessServices, state: State, what: str) -> Iterator[None
     """
     try:
         yield
-    except (MissingArtefact, render.BadAttributions, render.BadCurves) as error:
-        if not isinstance(error, MissingArtefact):
-            error = DamagedArtefact(f"the {what} of {state.id} cannot be drawn: {error}")
+    except (
+        MissingArtifactError,
+        render.InvalidAttributionsError,
+        render.InvalidCurvesError,
+    ) as error:
+        if not isinstance(error, MissingArtifactError):
+            error = DamagedArtifactError(f"the {what} of {state.id} cannot be drawn: {error}")
         note_missing(services, state, error)
         lost = "no longer in the store"
-        if isinstance(error, DamagedArtefact):
+        if isinstance(error, DamagedArtifactError):
             lost = "damaged in the store: ask for the explanation again, and it is computed anew"
         raise ApiError(ErrorCode.NO_RESULT, f"the {what} is {lost}", "id", state.id) from error
 
@@ -203,14 +207,14 @@ def etag_of(state: State, variant: object) -> str:
     return f'W/"{state.result}.{digest[:16]}"'
 
 
-async def answer(
+async def respond(
     request: Request,
     make: Callable[[], bytes],
     media_type: str,
     *,
     name: str,
     etag: str,
-    heavy: Heavy,
+    heavy: HeavyCalls,
     held: int,
 ) -> Response:
     """The file of that name, made in a thread unless the client has it; `make` may block.
@@ -236,7 +240,7 @@ def stream(
     """The file of that name, made while it is sent unless the client has it; see Stream."""
     if unchanged := not_modified(request, etag):
         return unchanged
-    headers, answers = _headers(name, etag), services.answers
+    headers, answers = _headers(name, etag), services.response_memory
     return Stream(open_, held=held, answers=answers, headers=headers, media_type=media_type)
 
 

@@ -13,17 +13,17 @@ from starlette.responses import Response
 from service.api.http.conditional import negotiate_form
 from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
 from service.api.http.problems import ApiError
-from service.api.http.send_in_pieces import PIECE
+from service.api.http.send_in_pieces import PIECE_BYTES
 from service.api.results import artifacts
-from service.api.results.array_formats import Member, in_fortran_order, json_document, npy, npz
+from service.api.results.array_formats import NpzMember, in_fortran_order, json_document, npy, npz
 from service.api.results.streaming import Content
 from service.api.services import ProcessServices, RequestServicesDep
-from service.infra.result_arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
+from service.infra.result_arrays import REGION_ENTRIES, REGION_ERROR_ENTRIES, Arrays
 from service.jobs.records import State
 from service.jobs.result_size import WITH_ERRORS
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 from service.schemas.documents import ErrorCode
-from service.schemas.fingerprint import OF_MODEL
+from service.schemas.fingerprint import MODEL_ENTRIES
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -37,9 +37,9 @@ OTHERS = (
     "output_names",
     "output_indices",
     "players",
-    *OF_MODEL,
-    *REGIONS,
-    *ERRORS_OF_REGIONS,
+    *MODEL_ENTRIES,
+    *REGION_ENTRIES,
+    *REGION_ERROR_ENTRIES,
 )
 MAX_JSON_VALUES = 2_000_000  # about 40 MB of text
 
@@ -55,7 +55,7 @@ class AttributionsQuery(BaseModel):
     format: Literal["json", "npy", "npz"] | None = Field(None, description="Overrides Accept")
 
 
-class AttributionsDocument(Answer):
+class AttributionsDocument(ResponseModel):
     """The arrays as nested lists."""
 
     id: str
@@ -100,10 +100,10 @@ async def get_attributions(
     each owes as a whole: see `GET …/regions`. `model_name`, `model_fingerprint` and `model_parts`
     (JSON) say what computed them. npy holds `values`.
     """
-    state = await services.catalogue.read(explanation_id)
-    kept = artifacts.positions(artifacts.outcome_of(state), query.output)
+    state = await services.repository.read(explanation_id)
+    kept = artifacts.output_positions(artifacts.outcome_of(state), query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
-    shape = (*artifacts.recorded(state).shape[:3], len(kept))
+    shape = (*artifacts.stored_artifacts(state).shape[:3], len(kept))
     if form == "json":
         _check_size(shape)
     return artifacts.stream(
@@ -120,7 +120,7 @@ async def get_attributions(
 def _held(state: State, shape: tuple[int, ...]) -> int:
     """Bytes of the arrays of this shape, and of what is written of them at once."""
     has_errors = state.order is None or state.order.settings.method in WITH_ERRORS
-    return (8 if has_errors else 4) * prod(shape) + 8 * PIECE
+    return (8 if has_errors else 4) * prod(shape) + 8 * PIECE_BYTES
 
 
 def _check_size(shape: tuple[int, ...]) -> None:
@@ -148,12 +148,12 @@ def _json(services: ProcessServices, state: State, kept: list[int]) -> Content:
 
 def _npy(services: ProcessServices, state: State, kept: list[int]) -> Content:
     artifacts.check_outputs(services, state)
-    shape = (*artifacts.recorded(state).shape[:3], len(kept))
+    shape = (*artifacts.stored_artifacts(state).shape[:3], len(kept))
     return npy(shape, artifacts.by_output(services, state, kept, "values"))
 
 
 def _npz(services: ProcessServices, state: State, kept: list[int]) -> Content:
-    if kept == list(range(artifacts.recorded(state).shape[3])):
+    if kept == list(range(artifacts.stored_artifacts(state).shape[3])):
         return artifacts.read_npz(services, state)
     others = artifacts.load_arrays(services, state, kept, names=OTHERS)
     return None, npz(_members(services, state, kept, others))
@@ -161,14 +161,14 @@ def _npz(services: ProcessServices, state: State, kept: list[int]) -> Content:
 
 def _members(
     services: ProcessServices, state: State, kept: list[int], others: Arrays
-) -> Iterator[Member]:
-    shape = (*artifacts.recorded(state).shape[:3], len(kept))
+) -> Iterator[NpzMember]:
+    shape = (*artifacts.stored_artifacts(state).shape[:3], len(kept))
     dtype = np.dtype(np.float32)
     has_errors = artifacts.load_arrays(services, state, kept[:1], names=["standard_errors"])
     for name in ("values", *has_errors):
         outputs = artifacts.by_output(services, state, kept, name)
-        yield Member(name, shape, dtype, in_fortran_order(outputs), fortran_order=True)
-    yield from (Member.of(name, array) for name, array in others.items())
+        yield NpzMember(name, shape, dtype, in_fortran_order(outputs), fortran_order=True)
+    yield from (NpzMember.of(name, array) for name, array in others.items())
 
 
 _FORMS = {"json": _json, "npy": _npy, "npz": _npz}

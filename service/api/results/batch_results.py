@@ -11,23 +11,24 @@ from starlette.responses import Response
 
 from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
 from service.api.http.problems import ApiError, retry_after
-from service.api.http.send_in_pieces import PIECE
+from service.api.http.send_in_pieces import PIECE_BYTES
 from service.api.results import artifacts
-from service.api.results.array_formats import Member, npz, rows
+from service.api.results.array_formats import NpzMember, npz, rows
 from service.api.results.attributions import MEDIA_TYPES
-from service.api.results.figures import FIGURE, FigureLook, figure_of
+from service.api.results.figures import FIGURE, FigureOptions, figure_of
 from service.api.services import ProcessServices, RequestServicesDep
 from service.api.state import batch_serializers
 from service.api.state.repository import BatchState
-from service.infra.result_arrays import BY_OUTPUT, ERRORS_OF_REGIONS, REGIONS
+from service.infra.result_arrays import BLOCK_ENTRIES, REGION_ENTRIES, REGION_ERROR_ENTRIES
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode, Status
-from service.schemas.fingerprint import OF_MODEL
+from service.schemas.fingerprint import MODEL_ENTRIES
 
-MOST_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
+MAX_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
 LARGE = ("values", "standard_errors", "data", "players", "regions")
-TABLES = (*(name for name in REGIONS if name != "regions"), *ERRORS_OF_REGIONS)  # (R, …) each
-SMALL = ("base_values", "output_names", "output_indices", *OF_MODEL)
+# (R, …) each
+TABLES = (*(name for name in REGION_ENTRIES if name != "regions"), *REGION_ERROR_ENTRIES)
+SMALL = ("base_values", "output_names", "output_indices", *MODEL_ENTRIES)
 NPZ = MEDIA_TYPES["npz"]
 router = APIRouter(prefix="/v1/batches", tags=["results"])
 
@@ -50,7 +51,7 @@ async def get_batch_attributions(
     picture with most has, the arrays `region_…` (N, R, …) that each has alone; beyond its own they
     are NaN, and 0 players. `model_name`, `model_fingerprint` and `model_parts` (JSON) are (N,).
     """
-    batch = await services.catalogue.batch(batch_id)
+    batch = await services.repository.batch(batch_id)
     states = _succeeded(batch)
     shape = _shape_of_each(states)
     results = [state.result for state in states.values()]
@@ -61,7 +62,8 @@ async def get_batch_attributions(
         NPZ,
         name=f"{batch_id}-attributions.npz",
         etag=artifacts.etag_of(next(iter(states.values())), ("npz", results)),
-        held=4 * prod(shape) + 8 * PIECE + 6 * 8 * _table_of(states),  # of one picture at a time
+        # of one picture at a time
+        held=4 * prod(shape) + 8 * PIECE_BYTES + 6 * 8 * _table_of(states),
     )
 
 
@@ -75,10 +77,10 @@ async def get_batch_heatmap(
     request: Request,
     services: RequestServicesDep,
     batch_id: str,
-    query: Annotated[FigureLook, Query()],
+    query: Annotated[FigureOptions, Query()],
 ) -> Response:
     """The attributions of the pictures that succeeded as one PNG, a picture a row."""
-    batch = await services.catalogue.batch(batch_id)
+    batch = await services.repository.batch(batch_id)
     return await figure_of(request, services.process, list(_succeeded(batch).values()), query)
 
 
@@ -87,7 +89,7 @@ def _succeeded(batch: BatchState) -> Mapping[int, State]:
     id_ = batch.batch.id
     if not batch.done:
         detail = "the batch is not done; there are results of all of it when it is"
-        headers = retry_after(batch_serializers.next_look_s(batch))
+        headers = retry_after(batch_serializers.retry_after_s(batch))
         raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", id_, headers=headers)
     members = batch.members.items()
     found = {n: state for n, state in members if state.status is Status.SUCCEEDED}
@@ -99,19 +101,19 @@ def _succeeded(batch: BatchState) -> Mapping[int, State]:
 
 def _shape_of_each(states: Mapping[int, State]) -> tuple[int, int, int, int]:
     """They stack, and are not too much together. Raises ApiError."""
-    shapes = [artifacts.recorded(state).shape for state in states.values()]
+    shapes = [artifacts.stored_artifacts(state).shape for state in states.values()]
     first = shapes[0]
     if other := next((shape for shape in shapes if shape != first), None):
         detail = f"their shapes differ ({first}, {other}): the model was changed between"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id")
     values = len(shapes) * prod(first)
-    if values > MOST_VALUES:
-        detail = f"one npz may have {MOST_VALUES} values; ask for each explanation's"
+    if values > MAX_VALUES:
+        detail = f"one npz may have {MAX_VALUES} values; ask for each explanation's"
         raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "id", values)
     return first
 
 
-def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator[Member]:
+def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator[NpzMember]:
     """The arrays that all of them have, stacked; what is large is read picture by picture."""
 
     def content(name: str) -> Iterator[bytes]:
@@ -123,14 +125,14 @@ def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator
     kinds = [_kinds(services, state) for state in states.values()]
     for name, (shape, dtype) in kinds[0].items():
         if all(kind.get(name) == (shape, dtype) for kind in kinds):
-            yield Member(name, (len(states), *shape), dtype, content(name))
+            yield NpzMember(name, (len(states), *shape), dtype, content(name))
     yield from _tables(services, states)
     small = [artifacts.load_arrays(services, each, names=SMALL) for each in states.values()]
     for name in SMALL:
         if all(name in arrays for arrays in small):
-            yield Member.of(name, np.stack([arrays[name] for arrays in small]))
-    yield Member.of("ids", np.array([state.id for state in states.values()]))
-    yield Member.of("positions", np.array(list(states)))
+            yield NpzMember.of(name, np.stack([arrays[name] for arrays in small]))
+    yield NpzMember.of("ids", np.array([state.id for state in states.values()]))
+    yield NpzMember.of("positions", np.array(list(states)))
 
 
 def _table_of(states: Mapping[int, State]) -> int:
@@ -139,7 +141,7 @@ def _table_of(states: Mapping[int, State]) -> int:
     return max((each.region_count or 0) * len(each.outputs) for each in outcomes)
 
 
-def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[Member]:
+def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[NpzMember]:
     """What is known of the regions of every picture; none where one has too many to tell of."""
     counts = [state.outcome.region_count for state in states.values() if state.outcome]
     known = [count for count in counts if count is not None]
@@ -155,11 +157,11 @@ def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[
         for state in states.values():
             yield from rows(table(name, state))
 
-    yield Member.of("region_counts", np.array(known))
+    yield NpzMember.of("region_counts", np.array(known))
     names = [set(artifacts.load_arrays(services, each, names=TABLES)) for each in states.values()]
     for name in sorted(set.intersection(*names), key=TABLES.index):
         first = table(name, next(iter(states.values())))
-        yield Member(name, (len(states), *first.shape), first.dtype, content(name))
+        yield NpzMember(name, (len(states), *first.shape), first.dtype, content(name))
 
 
 def _kinds(
@@ -167,8 +169,8 @@ def _kinds(
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and type of each large array there is; of what is by output one is read to find out."""
     arrays = artifacts.load_arrays(services, state, [0], names=LARGE)
-    K = artifacts.recorded(state).shape[3]
+    K = artifacts.stored_artifacts(state).shape[3]
     return {
-        name: ((*array.shape[:3], K) if name in BY_OUTPUT else array.shape, array.dtype)
+        name: ((*array.shape[:3], K) if name in BLOCK_ENTRIES else array.shape, array.dtype)
         for name, array in arrays.items()
     }

@@ -21,7 +21,7 @@ PAGE_BYTES, LAYER_BYTES, PHOTO_BYTES = 8, 16, 18  # of a pixel
 TrueLabel = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class Look(BaseModel):
+class DrawingOptions(BaseModel):
     """What every drawing lets one choose."""
 
     model_config = ConfigDict(extra="forbid")
@@ -42,7 +42,7 @@ class Look(BaseModel):
 
 
 @dataclass(frozen=True)
-class Subject:
+class DrawingSubject:
     """What is drawn: the outputs shown, and the photo, which is read only where it is needed."""
 
     arrays: render.Attributions
@@ -64,17 +64,19 @@ class Subject:
         return render.Row(self.arrays, self.scores, self.true_label)
 
 
-def draw(subject: Subject, style: Style, size: Size | None, look: Look) -> bytes:
+def draw(subject: DrawingSubject, style: Style, size: Size | None, look: DrawingOptions) -> bytes:
     """A PNG. Raises render.BadOption."""
     if style == "figure":
         if size == "original":
-            raise render.BadOption("size of a figure must be model or a width; received original")
+            raise render.InvalidOptionError(
+                "size of a figure must be model or a width; received original"
+            )
         return draw_figure([subject.row], look, size if isinstance(size, int) else None)
     if subject.true_label is not None:
-        raise render.BadOption(f"only a figure shows a true_label; received style {style}")
+        raise render.InvalidOptionError(f"only a figure shows a true_label; received style {style}")
     model = subject.arrays.data.shape[1::-1]
     drawn = layer_size(style, size, model=model, photo=subject.photo_size)
-    on_photo = lies_on_photo(style, size)
+    on_photo = uses_photo(style, size)
     crop = _box(subject, drawn) if on_photo else None
     arrays = subject.on_photo if on_photo else subject.arrays
     if style == "heat":
@@ -97,7 +99,7 @@ def draw(subject: Subject, style: Style, size: Size | None, look: Look) -> bytes
     )
 
 
-def draw_figure(rows: Sequence[render.Row], look: Look, width: int | None) -> bytes:
+def draw_figure(rows: Sequence[render.Row], look: DrawingOptions, width: int | None) -> bytes:
     """A PNG of one picture or several. Raises render.BadOption."""
     return render.figure(
         *rows,
@@ -108,7 +110,7 @@ def draw_figure(rows: Sequence[render.Row], look: Look, width: int | None) -> by
     )
 
 
-def lies_on_photo(style: Style, size: Size | None) -> bool:
+def uses_photo(style: Style, size: Size | None) -> bool:
     """Whether a layer fits the photo; else it fits the model's input."""
     return size == "original" or (style == "overlay" and size != "model")
 
@@ -117,7 +119,7 @@ def layer_size(
     style: Style, size: Size | None, *, model: render.Size, photo: render.Size
 ) -> render.Size:
     """Width and height of a layer. Raises render.BadOption where that is too large to draw."""
-    width, height = photo if lies_on_photo(style, size) else model
+    width, height = photo if uses_photo(style, size) else model
     scale = size / width if isinstance(size, int) else 1.0
     if size is None:  # as large as may be
         scale = min(1.0, math.sqrt(render.MAX_LAYER_PIXELS / (width * height)))
@@ -125,7 +127,7 @@ def layer_size(
     else:
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
     if width * height > render.MAX_LAYER_PIXELS:
-        raise render.BadOption(
+        raise render.InvalidOptionError(
             f"a layer may have {render.MAX_LAYER_PIXELS} pixels; received {width} x {height}: "
             f"give a smaller width as size"
         )
@@ -135,7 +137,7 @@ def layer_size(
 # --- How much memory it takes
 
 
-def held_of_figure(shapes: Sequence[tuple[int, int, int, int]], width: int | None) -> int:
+def figure_memory_bytes(shapes: Sequence[tuple[int, int, int, int]], width: int | None) -> int:
     """Bytes, of pictures whose values are of shape (H, W, C, K)."""
     columns = min(render.MAX_COLUMNS, 1 + max(shape[3] for shape in shapes))
     scale = width / (columns * PANEL[0]) if width else 1.0
@@ -144,7 +146,7 @@ def held_of_figure(shapes: Sequence[tuple[int, int, int, int]], width: int | Non
     return sum(map(_held_of_arrays, shapes)) + round(pixels * PAGE_BYTES)
 
 
-def held_of_layer(
+def layer_memory_bytes(
     shape: tuple[int, int, int, int], photo: render.Size | None, size: render.Size
 ) -> int:
     """Bytes of an output alone, or over the photo of this width and height, drawn at `size`."""
@@ -163,7 +165,7 @@ def _ground(photo: NDArray[np.uint8], size: render.Size) -> NDArray[np.uint8]:
     return np.asarray(picture if picture.size == size else picture.resize(size))
 
 
-def _box(subject: Subject, size: render.Size) -> render.Box:
+def _box(subject: DrawingSubject, size: render.Size) -> render.Box:
     """What the model saw of the photo brought to this size; at least a pixel wide and high."""
     (width, height), crop = size, subject.crop
     across, down = width / subject.photo_size[0], height / subject.photo_size[1]

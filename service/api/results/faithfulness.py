@@ -15,7 +15,7 @@ from service.api.results import artifacts
 from service.api.results.artifacts import PNG
 from service.api.services import ProcessServices, RequestServices, RequestServicesDep
 from service.jobs.records import State
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 from service.schemas.documents import ErrorCode
 from service.schemas.requests import Metric
 from service.schemas.results import Curve
@@ -37,7 +37,7 @@ class FaithfulnessQuery(BaseModel):
 Narrowing = Annotated[FaithfulnessQuery, Query()]
 
 
-class FaithfulnessDocument(Answer):
+class FaithfulnessDocument(ResponseModel):
     """The curves, by metric and output."""
 
     id: str
@@ -58,8 +58,10 @@ async def get_faithfulness(
     etag = artifacts.etag_of(state, ("faithfulness", shown))
     make = partial(_as_json, services.process, state, shown)
     name = f"{state.id}-faithfulness.json"
-    heavy, held = services.process.heavy, CURVES_BYTES
-    return await artifacts.answer(request, make, JSON, name=name, etag=etag, heavy=heavy, held=held)
+    heavy, held = services.process.heavy_calls, CURVES_BYTES
+    return await artifacts.respond(
+        request, make, JSON, name=name, etag=etag, heavy=heavy, held=held
+    )
 
 
 @router.get(
@@ -76,22 +78,22 @@ async def get_faithfulness_chart(
     etag = artifacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
     make = partial(_draw, services.process, state, shown)
     name = f"{state.id}-faithfulness.png"
-    heavy, held = services.process.heavy, CURVES_BYTES + CHART_BYTES
-    return await artifacts.answer(request, make, PNG, name=name, etag=etag, heavy=heavy, held=held)
+    heavy, held = services.process.heavy_calls, CURVES_BYTES + CHART_BYTES
+    return await artifacts.respond(request, make, PNG, name=name, etag=etag, heavy=heavy, held=held)
 
 
 async def _measured(
     services: RequestServices, explanation_id: str, query: FaithfulnessQuery
 ) -> tuple[State, list[int]]:
     """An explanation that has curves, and the indices of the outputs shown. Raises ApiError."""
-    state = await services.catalogue.read(explanation_id)
+    state = await services.repository.read(explanation_id)
     outcome = artifacts.outcome_of(state)
     if not outcome.metrics:
         asked = state.order.settings.metrics if state.order else []
         reason = "it was canceled before they were computed" if asked else "none were asked for"
         detail = f"the explanation has no metrics: {reason}"
         raise ApiError(ErrorCode.NO_RESULT, detail, "metrics", asked, list(get_args(Metric)))
-    positions = artifacts.positions(outcome, query.output)
+    positions = artifacts.output_positions(outcome, query.output)
     return state, [outcome.outputs[position].index for position in positions]
 
 
@@ -112,14 +114,14 @@ def _as_json(services: ProcessServices, state: State, shown: list[int]) -> bytes
 
 def _draw(services: ProcessServices, state: State, shown: list[int]) -> bytes:
     curves = _curves(services, state, shown)
-    names = artifacts.names_of(artifacts.outcome_of(state))
+    names = artifacts.output_names(artifacts.outcome_of(state))
     with artifacts.reading(services, state, "result"):
         drawable = [_drawable(curve, names[curve.output]) for curve in curves]
         return render.faithfulness_chart(drawable)
 
 
-def _drawable(curve: Curve, name: str) -> render.Curve:
-    return render.Curve(
+def _drawable(curve: Curve, name: str) -> render.ChartCurve:
+    return render.ChartCurve(
         metric=curve.metric,
         label=name,
         output=curve.output,

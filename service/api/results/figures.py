@@ -14,17 +14,17 @@ from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_resu
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
 from service.api.results.artifacts import PNG
-from service.api.results.drawing import Look, TrueLabel, draw_figure, held_of_figure
+from service.api.results.drawing import DrawingOptions, TrueLabel, draw_figure, figure_memory_bytes
 from service.api.services import ProcessServices, RequestServicesDep
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
 
-MOST_PANELS = 400  # outputs, over all pictures
+MAX_PANELS = 400  # outputs, over all pictures
 FIGURE = shows_result(ErrorCode.INVALID_PARAMETER, content=binary(PNG), description="The figure")
 router = APIRouter(prefix="/v1", tags=["results"])
 
 
-class FigureLook(Look):
+class FigureOptions(DrawingOptions):
     """How pictures are to be drawn in one figure."""
 
     true_label: list[TrueLabel] = Field(
@@ -33,7 +33,7 @@ class FigureLook(Look):
     width: int | None = Field(None, ge=100, le=4096, description="Of the figure, in pixels")
 
 
-class FigureQuery(FigureLook):
+class FigureQuery(FigureOptions):
     """Which explanations, and how they are to be drawn."""
 
     id: list[str] = Field(
@@ -51,34 +51,36 @@ async def get_figure(
     request: Request, services: RequestServicesDep, query: Annotated[FigureQuery, Query()]
 ) -> Response:
     """The attributions of several pictures as one PNG; their models may differ."""
-    states = [await services.catalogue.read(explanation_id) for explanation_id in query.id]
+    states = [await services.repository.read(explanation_id) for explanation_id in query.id]
     return await figure_of(request, services.process, states, query)
 
 
 async def figure_of(
-    request: Request, services: ProcessServices, states: Sequence[State], query: FigureLook
+    request: Request, services: ProcessServices, states: Sequence[State], query: FigureOptions
 ) -> Response:
     """The figure of explanations that are done, a row each. Raises ApiError."""
     _check(states, query)
     results = [state.result for state in states]
     etag = artifacts.etag_of(states[0], (request.app.version, results, query))
     make = partial(_draw, services, states, query)
-    return await artifacts.answer(
+    return await artifacts.respond(
         request,
         make,
         PNG,
         name="figure.png",
         etag=etag,
-        heavy=services.heavy,
-        held=held_of_figure([artifacts.recorded(state).shape for state in states], query.width),
+        heavy=services.heavy_calls,
+        held=figure_memory_bytes(
+            [artifacts.stored_artifacts(state).shape for state in states], query.width
+        ),
     )
 
 
-def _check(states: Sequence[State], query: FigureLook) -> None:
+def _check(states: Sequence[State], query: FigureOptions) -> None:
     panels = sum(len(artifacts.outcome_of(state).outputs) for state in states)
-    if panels > MOST_PANELS:
-        detail = f"a figure shows {MOST_PANELS} outputs, over all its pictures"
-        bound = {"maximum": MOST_PANELS}
+    if panels > MAX_PANELS:
+        detail = f"a figure shows {MAX_PANELS} outputs, over all its pictures"
+        bound = {"maximum": MAX_PANELS}
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "id", panels, bound)
     if query.true_label and len(query.true_label) != len(states):
         detail = f"true_label is given for none or for each of the {len(states)} pictures"
@@ -87,12 +89,12 @@ def _check(states: Sequence[State], query: FigureLook) -> None:
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "true_label", received, lengths)
 
 
-def _draw(services: ProcessServices, states: Sequence[State], query: FigureLook) -> bytes:
+def _draw(services: ProcessServices, states: Sequence[State], query: FigureOptions) -> bytes:
     labels = query.true_label or repeat(None, len(states))
     rows = [_row(services, state, label) for state, label in zip(states, labels, strict=True)]
     try:
         return draw_figure(rows, query, query.width)
-    except render.BadOption as error:
+    except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
 
 

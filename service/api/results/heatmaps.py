@@ -17,16 +17,16 @@ from service.api.http.problems import ApiError
 from service.api.results import artifacts
 from service.api.results.artifacts import PNG
 from service.api.results.drawing import (
-    Look,
+    DrawingOptions,
+    DrawingSubject,
     Size,
     Style,
-    Subject,
     TrueLabel,
     draw,
-    held_of_figure,
-    held_of_layer,
+    figure_memory_bytes,
+    layer_memory_bytes,
     layer_size,
-    lies_on_photo,
+    uses_photo,
 )
 from service.api.services import ProcessServices, RequestServicesDep
 from service.images.decoding import PictureError, decode_picture
@@ -37,7 +37,7 @@ router = APIRouter(prefix="/v1/explanations", tags=["results"])
 log = structlog.get_logger(__name__)
 
 
-class HeatmapQuery(Look):
+class HeatmapQuery(DrawingOptions):
     """How the picture is to be drawn."""
 
     output: list[str] = Field(
@@ -75,34 +75,34 @@ async def get_heatmap(
     query: Annotated[HeatmapQuery, Query()],
 ) -> Response:
     """The attributions as a PNG: one colour where pixels speak for an output, one where against."""
-    state = await services.catalogue.read(explanation_id)
-    shown = artifacts.positions(artifacts.outcome_of(state), query.output)
+    state = await services.repository.read(explanation_id)
+    shown = artifacts.output_positions(artifacts.outcome_of(state), query.output)
     etag = artifacts.etag_of(state, (request.app.version, shown, query))
     make = partial(_draw, services.process, state, shown, query)
     name = f"{state.id}-{query.style}.png"
-    return await artifacts.answer(
+    return await artifacts.respond(
         request,
         make,
         PNG,
         name=name,
         etag=etag,
-        heavy=services.process.heavy,
+        heavy=services.process.heavy_calls,
         held=_held(state, len(shown), query),
     )
 
 
 def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
-    shape = (*artifacts.recorded(state).shape[:3], outputs)
+    shape = (*artifacts.stored_artifacts(state).shape[:3], outputs)
     width = query.size if isinstance(query.size, int) else None
     if query.style == "figure":
-        return held_of_figure([shape], width)
+        return figure_memory_bytes([shape], width)
     photo, model = _photo_size(state), (shape[1], shape[0])
     try:
         size = layer_size(query.style, query.size, model=model, photo=photo)
-    except render.BadOption as error:
+    except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error), "size") from error
-    reads_photo = query.style == "overlay" and lies_on_photo(query.style, query.size)
-    return held_of_layer(shape, photo if reads_photo else None, size)
+    reads_photo = query.style == "overlay" and uses_photo(query.style, query.size)
+    return layer_memory_bytes(shape, photo if reads_photo else None, size)
 
 
 def _photo_size(state: State) -> render.Size:
@@ -118,15 +118,15 @@ def _draw(
     try:
         subject = _subject(services, state, shown, query.true_label)
         return draw(subject, query.style, query.size, query)
-    except render.BadOption as error:
+    except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
 
 
 def _subject(
     services: ProcessServices, state: State, shown: Sequence[int], true_label: str | None
-) -> Subject:
+) -> DrawingSubject:
     outcome = artifacts.outcome_of(state)
-    return Subject(
+    return DrawingSubject(
         artifacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.images.model_view import View
+from service.images.model_view import ModelView
 from service.schemas.regions import Box, Point
 
 
 @dataclass(frozen=True, eq=False)
-class Shapes:
+class RegionShapes:
     """Of R regions, in pixels of the model's picture.
 
     areas: (R,). boxes: (R, 4), left, top, right, bottom, the last two exclusive. centroids: (R, 2),
@@ -23,7 +23,7 @@ class Shapes:
     channels: list[list[int] | None]
 
 
-def measure(labels: NDArray[np.integer], count: int) -> Shapes:
+def measure(labels: NDArray[np.integer], count: int) -> RegionShapes:
     """Measure regions 0..R-1, labelled (H, W) or by channel (H, W, C); -1 is none's.
 
     Raises ValueError where a label is another, or a region has no pixel.
@@ -47,7 +47,7 @@ def measure(labels: NDArray[np.integer], count: int) -> Shapes:
         np.minimum.at(first[axis], region, places)
         np.maximum.at(last[axis], region, places)
     sums = [np.bincount(region, weights=places + 0.5) for places in (column, row)]
-    return Shapes(
+    return RegionShapes(
         areas=areas,
         boxes=np.concatenate([first, last + 1]).T,
         centroids=np.stack(sums, axis=1) / areas[:, np.newaxis],
@@ -65,7 +65,7 @@ def point_of(place: NDArray[np.floating]) -> Point:
     return Point(x=x, y=y)
 
 
-def in_upload(places: NDArray[np.number], view: View) -> NDArray[np.float64]:
+def in_upload(places: NDArray[np.number], view: ModelView) -> NDArray[np.float64]:
     """Bring places (R, 2 n), x and y in turn, from the model's picture to the upright upload."""
     crop, placed = view.crop, view.placement
     height, width = view.size

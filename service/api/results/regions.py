@@ -17,16 +17,16 @@ from service.api.http.problems import ApiError
 from service.api.results import artifacts
 from service.api.results.region_geometry import box_of, in_upload, measure, point_of
 from service.api.services import ProcessServices, RequestServicesDep
-from service.images.model_view import View
-from service.infra.artifact_store import DamagedArtefact, attributions_key
-from service.infra.result_arrays import ERRORS_OF_REGIONS, REGIONS, Arrays
+from service.images.model_view import ModelView
+from service.infra.artifact_store import DamagedArtifactError, attributions_key
+from service.infra.result_arrays import REGION_ENTRIES, REGION_ERROR_ENTRIES, Arrays
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
 from service.schemas.regions import (
     ADDING,
-    MOST_NUMBERS,
-    MOST_REGIONS,
-    MOST_ROWS,
+    MAX_NUMBERS,
+    MAX_REGIONS,
+    MAX_ROWS,
     Credit,
     Region,
     Regions,
@@ -77,18 +77,18 @@ async def get_regions(
     Regions are the players, or for Partition what it divided no further. CSV has a line for each
     region and output. The arrays behind it are in the npz of the attributions.
     """
-    state = await services.catalogue.read(explanation_id)
+    state = await services.repository.read(explanation_id)
     outcome = artifacts.outcome_of(state)
-    kept = artifacts.positions(outcome, query.output)
+    kept = artifacts.output_positions(outcome, query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
     rows = _count_rows(state, outcome, len(kept))
-    return await artifacts.answer(
+    return await artifacts.respond(
         request,
         partial(_FORMS[form], services.process, state, outcome, kept),
         MEDIA_TYPES[form],
         name=f"{state.id}-regions.{form}",
         etag=artifacts.etag_of(state, ("regions", request.app.version, form, kept)),
-        heavy=services.process.heavy,
+        heavy=services.process.heavy_calls,
         held=rows * ROW_BYTES + 2**20,
     )
 
@@ -97,14 +97,14 @@ def _count_rows(state: State, outcome: Outcome, outputs: int) -> int:
     """Raises ApiError where they are too many."""
     if outcome.region_count is None:
         detail = (
-            f"the explanation has more than {MOST_REGIONS} regions, or {MOST_NUMBERS} for all "
+            f"the explanation has more than {MAX_REGIONS} regions, or {MAX_NUMBERS} for all "
             "outputs together: its attributions have a value for each pixel"
         )
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
     rows = outcome.region_count * outputs
-    if rows > MOST_ROWS:
-        detail = f"an answer has {MOST_ROWS} regions of outputs; name fewer outputs by output="
-        most = {"outputs": {"maximum": MOST_ROWS // outcome.region_count}}
+    if rows > MAX_ROWS:
+        detail = f"an answer has {MAX_ROWS} regions of outputs; name fewer outputs by output="
+        most = {"outputs": {"maximum": MAX_ROWS // outcome.region_count}}
         raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "output", outputs, most)
     return rows
 
@@ -141,16 +141,16 @@ def _regions(
     services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]
 ) -> list[Region]:
     """By number. Raises ApiError, StoreError."""
-    names = (*REGIONS, *ERRORS_OF_REGIONS)
+    names = (*REGION_ENTRIES, *REGION_ERROR_ENTRIES)
     arrays = artifacts.load_arrays(services, state, kept, names=names)
     with artifacts.reading(services, state, "result"):
-        if not all(name in arrays for name in REGIONS):
+        if not all(name in arrays for name in REGION_ENTRIES):
             key = attributions_key(state.id, str(state.result))
-            raise DamagedArtefact(f"{key!r} has no regions, which its record counts")
+            raise DamagedArtifactError(f"{key!r} has no regions, which its record counts")
         try:
             return _described(arrays, outcome, kept)
         except ValueError as error:
-            raise DamagedArtefact(f"the regions of {state.id} cannot be: {error}") from error
+            raise DamagedArtifactError(f"the regions of {state.id} cannot be: {error}") from error
 
 
 def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Region]:
@@ -158,7 +158,10 @@ def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Re
     values = arrays["region_values"]  # (R, K)
     if len(values) != outcome.region_count or not np.isfinite(values).all():
         raise ValueError(f"{len(values)} regions, or values that are not finite")
-    shapes, view = measure(arrays["regions"], len(values)), View(outcome.crop, outcome.placement)
+    shapes, view = (
+        measure(arrays["regions"], len(values)),
+        ModelView(outcome.crop, outcome.placement),
+    )
     boxes, centroids = (in_upload(each, view) for each in (shapes.boxes, shapes.centroids))
     credit = [
         _credit(arrays, n, outcome.outputs[position].index, outcome.outputs[position].label)
@@ -189,7 +192,7 @@ def _credit(arrays: Arrays, column: int, output: int, label: str) -> list[Credit
     total = sizes.sum()
     known = [
         arrays[name][:, column].tolist() if name in arrays else [None] * len(values)
-        for name in ERRORS_OF_REGIONS
+        for name in REGION_ERROR_ENTRIES
     ]
     return [
         Credit(

@@ -6,8 +6,8 @@ from anyio import to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.api.http.memory_budget import Holding
-from service.api.http.send_in_pieces import PIECE
+from service.api.http.memory_budget import MemoryBudget
+from service.api.http.send_in_pieces import PIECE_BYTES
 
 Pieces = Iterator[bytes]
 Content = tuple[int | None, Pieces]  # how many bytes there will be, where it is known, and they
@@ -26,7 +26,7 @@ class Stream(StreamingResponse):
         open_: Open,
         *,
         held: int,
-        answers: Holding,
+        answers: MemoryBudget,
         headers: Mapping[str, str],
         media_type: str,
     ) -> None:
@@ -36,8 +36,8 @@ class Stream(StreamingResponse):
         self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._answers.holding() as hold:
-            hold(self._held)
+        with self._answers.reserve() as reserve:
+            reserve(self._held)
             length, pieces = await to_thread.run_sync(self._opened)
             if length is not None:
                 self.headers["Content-Length"] = str(length)
@@ -57,13 +57,13 @@ def _joined(first: bytes, rest: Pieces) -> Pieces:
 
 
 def in_pieces(parts: Iterator[bytes]) -> Pieces:
-    """The same bytes in pieces of PIECE or a little more, so that each is worth its way."""
+    """The same bytes in pieces of PIECE_BYTES or a little more, so that each is worth its way."""
     gathered: list[bytes] = []
     size = 0
     for part in parts:
         gathered.append(part)
         size += len(part)
-        if size >= PIECE:
+        if size >= PIECE_BYTES:
             yield b"".join(gathered)
             gathered, size = [], 0
     if gathered:

@@ -5,7 +5,12 @@ from anyio import move_on_after, to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.api.http.conditional import Caching, document_response, not_modified, preferred_wait
+from service.api.http.conditional import (
+    CachePolicy,
+    document_response,
+    not_modified,
+    preferred_wait,
+)
 from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.routes.removal import remove
 from service.api.routes.submission_openapi import PICTURES, answers, asks
@@ -14,7 +19,7 @@ from service.api.state import batch_serializers
 from service.api.state.repository import BatchState
 from service.api.submission.receive import receive
 from service.api.submission.result_cache import cache_status
-from service.api.submission.submit import admit_batch
+from service.api.submission.submit import submit_batch
 from service.api.uploads.upload import BATCH
 from service.jobs.redis_keys import new_batch_id
 from service.schemas.documents import Batch, ErrorCode
@@ -39,11 +44,11 @@ async def create_batch(request: Request, services: RequestServicesDep) -> Respon
     A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
     followed, canceled or deleted by itself.
     """
-    batch_id = await receive(request, services, new_batch_id(), BATCH, admit_batch)
+    batch_id = await receive(request, services, new_batch_id(), BATCH, submit_batch)
     structlog.contextvars.bind_contextvars(id=batch_id)
     state, headers = await _awaited(request, services, batch_id)
     response = _answer(state, services, status_code=200 if state.done else 202)
-    headers |= cache_status(state.members.values(), Caching.of(request))
+    headers |= cache_status(state.members.values(), CachePolicy.of(request))
     location = batch_serializers.path_of(batch_id, services.root_path)
     response.headers.update(headers | {"Location": location})
     return response
@@ -70,10 +75,10 @@ async def get_batch(request: Request, services: RequestServicesDep, batch_id: st
 )
 async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
     """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
-    state = await services.catalogue.batch(batch_id)
+    state = await services.repository.batch(batch_id)
     for member in state.members.values():
         await to_thread.run_sync(services.process.submissions.cancel, member.id)
-    return _answer(await services.catalogue.batch(batch_id), services)
+    return _answer(await services.repository.batch(batch_id), services)
 
 
 @router.delete(
@@ -85,7 +90,7 @@ async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
 )
 async def delete_batch(services: RequestServicesDep, batch_id: str) -> Response:
     """Delete a batch with all its explanations and all that was sent and found."""
-    await services.catalogue.batch(batch_id)
+    await services.repository.batch(batch_id)
     return await remove(services.process, batch_id, what="an explanation of the batch")
 
 
@@ -93,17 +98,17 @@ async def _awaited(
     request: Request, services: RequestServices, batch_id: str
 ) -> tuple[BatchState, dict[str, str]]:
     """The state, after the wait the client prefers, and the header that says so."""
-    state = await services.catalogue.batch(batch_id)
+    state = await services.repository.batch(batch_id)
     wait_s = preferred_wait(request)
     if wait_s is None:
         return state, {}
     with move_on_after(wait_s):
         for member in state.members.values():
-            await services.process.watch.until_done(member.id, wait_s)
-    return await services.catalogue.batch(batch_id), {"Preference-Applied": f"wait={wait_s}"}
+            await services.process.change_feed.until_done(member.id, wait_s)
+    return await services.repository.batch(batch_id), {"Preference-Applied": f"wait={wait_s}"}
 
 
 def _answer(state: BatchState, services: RequestServices, *, status_code: int = 200) -> Response:
     content = batch_serializers.batch(state, services.root_path).model_dump_json()
-    again_s = None if state.done else batch_serializers.next_look_s(state)
+    again_s = None if state.done else batch_serializers.retry_after_s(state)
     return document_response(content, batch_serializers.etag_of(state), again_s, status_code)

@@ -8,7 +8,7 @@ from service.api.http.openapi_responses import problems
 from service.api.http.problems import ApiError
 from service.api.services import ProcessServices, RequestServicesDep
 from service.api.submission.methods import method_cards
-from service.jobs.worker_registry import read_presence
+from service.jobs.worker_registry import read_live_workers
 from service.schemas.documents import ErrorCode
 from service.schemas.models import MethodList, ModelCard, ModelList, ModelSummary
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["models and methods"])
 @router.get("/models", responses=problems())
 async def list_models(services: RequestServicesDep) -> ModelList:
     """List the models, the default first; a model that no live worker serves is unavailable."""
-    present = await to_thread.run_sync(read_presence, services.process.redis)
+    present = await to_thread.run_sync(read_live_workers, services.process.redis)
     return ModelList(items=[_summary(card) for card in present.cards])
 
 
@@ -37,7 +37,7 @@ async def get_model(services: RequestServicesDep, name: str) -> Response:
 
 def _card(services: ProcessServices, name: str) -> str:
     """Raises ApiError."""
-    present = read_presence(services.redis)
+    present = read_live_workers(services.redis)
     for card in present.cards:
         if card.name == name:
             return card.model_dump_json()

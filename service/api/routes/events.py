@@ -16,9 +16,9 @@ from service.api.http.openapi_responses import problems
 from service.api.http.problems import ApiError, problem_of
 from service.api.services import RequestServicesDep
 from service.api.state import serializers
-from service.api.state.change_feed import Watch
-from service.api.state.repository import standing
-from service.jobs.codec import READ_OFTEN
+from service.api.state.change_feed import ChangeFeed
+from service.api.state.repository import require_live
+from service.jobs.codec import CACHED_EXPLANATIONS
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
 
@@ -49,15 +49,15 @@ async def follow_explanation(
     request: Request, services: RequestServicesDep, explanation_id: str
 ) -> Response:
     """Follow an explanation until it is done."""
-    state = await services.catalogue.read(explanation_id)
+    state = await services.repository.read(explanation_id)
     if state.status.done and request.headers.get("last-event-id") == str(state.version):
         return Response(status_code=204)  # tells a browser's EventSource to stop coming back
-    following = events_of(services.process.watch, explanation_id, services.root_path)
+    following = events_of(services.process.change_feed, explanation_id, services.root_path)
     return EventSourceResponse(following, ping=PING_S)
 
 
 async def events_of(
-    watch: Watch, explanation_id: str, root_path: str
+    watch: ChangeFeed, explanation_id: str, root_path: str
 ) -> AsyncGenerator[bytes, None]:
     """Outlives a Redis that goes away; the stream is silent until it is back."""
     while True:
@@ -73,17 +73,19 @@ async def events_of(
 
 async def _event(state: State | None, explanation_id: str, root_path: str) -> bytes:
     try:
-        there = standing(state, explanation_id)
-        return await offload.done(lambda: _news(there, root_path), serializers.length(there))
+        there = require_live(state, explanation_id)
+        return await offload.run(
+            lambda: _progress_event(there, root_path), serializers.length(there)
+        )
     except ApiError as error:
         return ServerSentEvent(problem_of(error).model_dump_json(), event="gone").encode()
 
 
-@lru_cache(READ_OFTEN)
-def _news(state: State, root_path: str) -> bytes:
+@lru_cache(CACHED_EXPLANATIONS)
+def _progress_event(state: State, root_path: str) -> bytes:
     """The event of a state, the same for all who follow."""
     event = ServerSentEvent(
-        serializers.rendered(state, root_path),
+        serializers.explanation_json(state, root_path),
         event="done" if state.status.done else "progress",
         id=str(state.version),
     )

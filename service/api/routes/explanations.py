@@ -9,16 +9,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service.api.http import offload
-from service.api.http.conditional import Caching, document_response, not_modified, preferred_wait
+from service.api.http.conditional import (
+    CachePolicy,
+    document_response,
+    not_modified,
+    preferred_wait,
+)
 from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.routes.removal import remove
 from service.api.routes.submission_openapi import PICTURE, answers, asks
 from service.api.services import RequestServices, RequestServicesDep
 from service.api.state import serializers
-from service.api.state.repository import Cursor, standing
+from service.api.state.repository import Cursor, require_live
 from service.api.submission.receive import receive
 from service.api.submission.result_cache import cache_status
-from service.api.submission.submit import admit
+from service.api.submission.submit import submit
 from service.api.uploads.upload import EXPLANATION, JSON
 from service.jobs.records import State
 from service.jobs.redis_keys import new_id
@@ -55,11 +60,11 @@ async def create_explanation(request: Request, services: RequestServicesDep) -> 
     What the same key asked before with the same files and settings, metadata and priority aside,
     is answered at once by what was found then, as an explanation of its own.
     """
-    explanation_id = await receive(request, services, new_id(), EXPLANATION, admit)
+    explanation_id = await receive(request, services, new_id(), EXPLANATION, submit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
     state, headers = await _awaited(request, services, explanation_id)
     response = await _answer(state, services, status_code=200 if state.status.done else 202)
-    headers |= cache_status([state], Caching.of(request))
+    headers |= cache_status([state], CachePolicy.of(request))
     location = serializers.path_of(explanation_id, services.root_path)
     response.headers.update(headers | {"Location": location})
     return response
@@ -80,7 +85,7 @@ async def list_explanations(
         named = query.model is None or (state.order and state.order.model.name == query.model)
         return state.order is not None and query.status in (None, state.status) and bool(named)
 
-    states, last = await services.catalogue.page(after, query.limit, wanted)
+    states, last = await services.repository.page(after, query.limit, wanted)
 
     def page() -> str:
         items = [serializers.explanation(state, services.root_path) for state in states]
@@ -88,7 +93,7 @@ async def list_explanations(
             items=items, next_cursor=str(last) if last else None
         ).model_dump_json()
 
-    content = await offload.done(page, serializers.length(*states))
+    content = await offload.run(page, serializers.length(*states))
     return Response(content, media_type=JSON)
 
 
@@ -115,9 +120,9 @@ async def get_explanation(
 )
 async def cancel_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
     """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
-    await services.catalogue.read(explanation_id)
+    await services.repository.read(explanation_id)
     await to_thread.run_sync(services.process.submissions.cancel, explanation_id)
-    return await _answer(await services.catalogue.read(explanation_id), services)
+    return await _answer(await services.repository.read(explanation_id), services)
 
 
 @router.delete(
@@ -129,7 +134,7 @@ async def cancel_explanation(services: RequestServicesDep, explanation_id: str) 
 )
 async def delete_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
     """Delete an explanation with all that was sent and found."""
-    await services.catalogue.read(explanation_id)
+    await services.repository.read(explanation_id)
     return await remove(services.process, explanation_id, what="the explanation")
 
 
@@ -137,18 +142,18 @@ async def _awaited(
     request: Request, services: RequestServices, explanation_id: str
 ) -> tuple[State, dict[str, str]]:
     """The state, after the wait the client prefers, and the header that says so."""
-    present = await services.catalogue.read(explanation_id)
+    present = await services.repository.read(explanation_id)
     wait_s = preferred_wait(request)
     if wait_s is None:
         return present, {}
-    state = await services.process.watch.until_done(explanation_id, wait_s)
-    return standing(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
+    state = await services.process.change_feed.until_done(explanation_id, wait_s)
+    return require_live(state, explanation_id), {"Preference-Applied": f"wait={wait_s}"}
 
 
 async def _answer(state: State, services: RequestServices, *, status_code: int = 200) -> Response:
-    again_s = None if state.status.done else serializers.next_look_s(state)
+    again_s = None if state.status.done else serializers.retry_after_s(state)
     etag = serializers.etag_of(state)
-    content = await offload.done(
-        lambda: serializers.rendered(state, services.root_path), serializers.length(state)
+    content = await offload.run(
+        lambda: serializers.explanation_json(state, services.root_path), serializers.length(state)
     )
     return document_response(content, etag, again_s, status_code)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.api.http.problems import ApiError, retry_after
 from service.api.services import ProcessServices
-from service.jobs.submissions import UnderWay
+from service.jobs.submissions import StillRunningError
 from service.jobs.sweep import sweep
 from service.schemas.documents import ErrorCode
 
@@ -16,7 +16,7 @@ async def remove(services: ProcessServices, id_: str, *, what: str) -> Response:
     """Delete an explanation or a batch; `what`: what may still be running. Raises ApiError."""
     try:
         ids = await to_thread.run_sync(services.submissions.delete, id_)
-    except UnderWay as error:
+    except StillRunningError as error:
         detail = f"{what} is {error.status}; cancel it and wait until it has ended"
         raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after()) from error
     clear = partial(sweep, tombstone_s=services.settings.tombstone_s)

@@ -5,16 +5,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from service.api.http.openapi_responses import (
-    APPLIED,
     ETAG,
     PREFER,
+    PREFERENCE_APPLIED,
     RETRY_AFTER,
     Responses,
     problems,
 )
 from service.api.uploads.upload import JSON, MULTIPART
 from service.schemas.documents import ErrorCode
-from service.schemas.requests import MOST_IN_BATCH
+from service.schemas.requests import MAX_IMAGES_IN_BATCH
 
 Described = dict[str, Any]  # a part of the OpenAPI document
 
@@ -24,7 +24,7 @@ PICTURES = {
     "type": "array",
     "items": _FILE,
     "minItems": 1,
-    "maxItems": MOST_IN_BATCH,
+    "maxItems": MAX_IMAGES_IN_BATCH,
     "description": "The pictures, a file each, in parts of the same name",
 }
 _LABEL_MAP = _FILE | {
@@ -99,7 +99,7 @@ def _form(image: Described) -> Described:
 
 def answers(model: type[BaseModel]) -> Responses:
     """The document, of what is done already or not, or a problem."""
-    version = ETAG | APPLIED | _CACHE_STATUS
+    version = ETAG | PREFERENCE_APPLIED | _CACHE_STATUS
     done = {
         "model": model,
         "description": "Done, within the wait preferred or by an earlier request",

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from service.api.version import version
-from service.schemas.base import Answer
+from service.schemas.base import ResponseModel
 
 router = APIRouter(tags=["health"])
 
@@ -18,7 +18,7 @@ _LINKS = {
 }
 
 
-class Welcome(Answer):
+class Welcome(ResponseModel):
     """What this is, and where to begin."""
 
     name: str

@@ -22,10 +22,10 @@ def batch(state: BatchState, root_path: str) -> Batch:
         id=state.batch.id,
         status=_status(state),
         done=state.done,
-        created_at=serializers.moment(state.batch.created_at),
-        started_at=serializers.moment_or_none(_least(member.started_at for member in members)),
-        finished_at=serializers.moment_or_none(finished_at),
-        expires_at=serializers.moment_or_none(expires_at),
+        created_at=serializers.to_datetime(state.batch.created_at),
+        started_at=serializers.to_datetime_or_none(_least(member.started_at for member in members)),
+        finished_at=serializers.to_datetime_or_none(finished_at),
+        expires_at=serializers.to_datetime_or_none(expires_at),
         size=len(state.batch.members),
         counts=dict.fromkeys(Status, 0) | Counter(member.status for member in members),
         settings=order.settings,
@@ -48,9 +48,9 @@ def etag_of(state: BatchState) -> str:
     return f'W/"{hashlib.sha256(repr(versions).encode()).hexdigest()[:16]}"'
 
 
-def next_look_s(state: BatchState) -> int:
+def retry_after_s(state: BatchState) -> int:
     """When it is worth asking again, in whole seconds."""
-    return max(serializers.next_look_s(member) for member in state.members.values())
+    return max(serializers.retry_after_s(member) for member in state.members.values())
 
 
 def _status(state: BatchState) -> BatchStatus:

@@ -1,6 +1,6 @@
 """Waiting for explanations to change: one subscription a process wakes whoever waits for an id.
 
-Notice is best effort, as PUBLISH is: whoever waits looks again every LOOK_AGAIN_S all the same.
+Notice is best effort, as PUBLISH is: whoever waits looks again every POLL_S all the same.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from anyio import move_on_after
 from service.jobs.records import State
 from service.jobs.redis_keys import CHANGES, as_text
 
-LOOK_AGAIN_S = 2.0
-LOOKS_AT_ONCE = 2  # at explanations that changed, each for all who follow it
+POLL_S = 2.0
+MAX_CONCURRENT_LOOKS = 2  # at explanations that changed, each for all who follow it
 RECONNECT_S = 0.5
 
 Read = Callable[[str], Awaitable[State | None]]
 log = structlog.get_logger(__name__)
 
 
-class Watch:
+class ChangeFeed:
     """Who waits for which explanation."""
 
     def __init__(self, connection: redis.asyncio.Redis, read: Read) -> None:
@@ -31,7 +31,7 @@ class Watch:
         self._read = read
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._looks: dict[str, asyncio.Future[State | None]] = {}
-        self._turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._turns = asyncio.Semaphore(MAX_CONCURRENT_LOOKS)
         self._stopped = False
 
     async def run(self) -> None:
@@ -48,7 +48,7 @@ class Watch:
             await subscription.subscribe(CHANGES)
             self._wake(*self._waiting)  # they may have missed something
             while True:
-                message = await subscription.get_message(timeout=LOOK_AGAIN_S)
+                message = await subscription.get_message(timeout=POLL_S)
                 if message is not None:
                     self._wake(as_text(message["data"]))
 
@@ -75,7 +75,7 @@ class Watch:
                 if state is None or state.status.done:
                     return
                 seen = state.version
-                with move_on_after(LOOK_AGAIN_S):
+                with move_on_after(POLL_S):
                     await changed.wait()
 
     async def _look(self, explanation_id: str) -> State | None:

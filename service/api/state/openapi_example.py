@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.api.state import serializers
-from service.jobs.records import Count, Order, State
+from service.jobs.records import JobSpec, ProgressCount, State
 from service.schemas.documents import ImageInfo, Status
 from service.schemas.fingerprint import ModelParts, ModelRef, fingerprint_of
 from service.schemas.requests import Outputs, Pixels, ResolvedSettings
@@ -21,7 +21,7 @@ _PARTS = ModelParts(
     dtype="float32",
 )
 _MODEL = ModelRef(name="imagenet", fingerprint=fingerprint_of(_PARTS), parts=_PARTS)
-_ORDER = Order(
+_ORDER = JobSpec(
     settings=ResolvedSettings(
         model="imagenet",
         fit="crop",
@@ -126,7 +126,7 @@ def state_of(outcome: Outcome) -> State:
         finished_at=_CREATED_AT + 29.184661,
         expires_at=_CREATED_AT + 29.184661 + 604_800,
         attempts=1,
-        progress=Count(500, 500),
+        progress=ProgressCount(500, 500),
         outcome=outcome,
         result="attempt",
     )
@@ -139,7 +139,7 @@ def _state(status: Status, **differing: Any) -> State:
             *("error", "cached_from"),
         )
     )
-    fields |= {"attempts": 0, "progress": Count(0, 0)}
+    fields |= {"attempts": 0, "progress": ProgressCount(0, 0)}
     return State(
         id=_ID,
         version=1,

@@ -8,17 +8,17 @@ from typing import Any
 
 import redis.asyncio
 
-from service.api.auth.principal import Caller
+from service.api.auth.principal import Principal
 from service.api.http import offload
 from service.api.http.problems import ApiError
 from service.jobs.codec import Hash, decode, decode_batch
 from service.jobs.hash_reader import read_hash, read_hashes
-from service.jobs.records import Batch, State
+from service.jobs.records import BatchRecord, State
 from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID, as_text, index_of
 from service.schemas.documents import ErrorCode, Status
 
-READ_AT_ONCE = 100
-LOOKED_THROUGH = 1000  # explanations a page may cost, however few of them are wanted
+READ_BATCH = 100
+MAX_SCANNED = 1000  # explanations a page may cost, however few of them are wanted
 
 
 @dataclass(frozen=True, order=True)
@@ -52,7 +52,7 @@ def _finite(text: str) -> float:
 class BatchState:
     """A batch as it stands: its explanations by position, without those deleted since."""
 
-    batch: Batch
+    batch: BatchRecord
     members: dict[int, State]
 
     @property
@@ -60,13 +60,13 @@ class BatchState:
         return all(state.status.done for state in self.members.values())
 
 
-class Catalogue:
+class ExplanationRepository:
     """What a caller may read of explanations: to them, those of others are not there.
 
     Every call may raise `redis.RedisError`.
     """
 
-    def __init__(self, connection: redis.asyncio.Redis, caller: Caller) -> None:
+    def __init__(self, connection: redis.asyncio.Redis, caller: Principal) -> None:
         self._redis = connection
         self._caller = caller
 
@@ -74,11 +74,11 @@ class Catalogue:
         if not EXPLANATION_ID.fullmatch(explanation_id):
             return None
         raw = await read_hash(self._redis, explanation_id)
-        return await offload.done(lambda: self._shown(explanation_id, raw), _size(raw))
+        return await offload.run(lambda: self._shown(explanation_id, raw), _size(raw))
 
     async def read(self, explanation_id: str) -> State:
         """Raises ApiError not_found, or gone where it has expired."""
-        return standing(await self.find(explanation_id), explanation_id)
+        return require_live(await self.find(explanation_id), explanation_id)
 
     async def batch(self, batch_id: str) -> BatchState:
         """Raises ApiError not_found, or gone where all its explanations are."""
@@ -99,7 +99,7 @@ class Catalogue:
     ) -> tuple[list[State], Cursor | None]:
         """Up to `limit` explanations, newest first, and where to go on; None at the end."""
         found: list[State] = []
-        for _ in range(LOOKED_THROUGH // READ_AT_ONCE):
+        for _ in range(MAX_SCANNED // READ_BATCH):
             states = await self._older(after)
             found += [state for state in states.values() if state and wanted(state)]
             if len(found) > limit:
@@ -118,7 +118,7 @@ class Catalogue:
             desc=True,
             byscore=True,
             offset=0,
-            num=READ_AT_ONCE,
+            num=READ_BATCH,
             withscores=True,
         )
         cursors = [Cursor(float(score), as_text(member)) for member, score in entries]
@@ -128,7 +128,7 @@ class Catalogue:
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
         hashes = await read_hashes(self._redis, ids)
-        return await offload.done(
+        return await offload.run(
             lambda: [self._shown(id_, raw) for id_, raw in zip(ids, hashes, strict=True)],
             sum(map(_size, hashes)),
         )
@@ -142,7 +142,7 @@ def _size(raw: Hash) -> int:
     return sum(map(len, raw.values()))
 
 
-def standing(state: State | None, explanation_id: str) -> State:
+def require_live(state: State | None, explanation_id: str) -> State:
     """The state, where there still is an explanation. Raises ApiError not_found, gone."""
     if state is None:
         detail = "there is no such explanation"

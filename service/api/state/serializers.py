@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from service.api.http.problems import failure_problem
-from service.jobs.codec import READ_OFTEN
+from service.jobs.codec import CACHED_EXPLANATIONS
 from service.jobs.records import State
 from service.schemas.documents import Explanation, Progress, Status
 
 BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 3072, 256  # about, of JSON; the first without outputs
-LONGEST_PAUSE_S = 10  # between two looks at an explanation
+MAX_PAUSE_S = 10  # between two looks at an explanation
 
 
 def explanation(state: State, root_path: str) -> Explanation:
@@ -23,10 +23,10 @@ def explanation(state: State, root_path: str) -> Explanation:
         batch=order.batch,
         status=state.status,
         done=state.status.done,
-        created_at=moment(state.created_at),
-        started_at=moment_or_none(state.started_at),
-        finished_at=moment_or_none(state.finished_at),
-        expires_at=moment_or_none(state.expires_at),
+        created_at=to_datetime(state.created_at),
+        started_at=to_datetime_or_none(state.started_at),
+        finished_at=to_datetime_or_none(state.finished_at),
+        expires_at=to_datetime_or_none(state.expires_at),
         attempts=state.attempts,
         cached_from=state.cached_from,
         model=found.model if found else order.model,
@@ -53,8 +53,8 @@ def explanation(state: State, root_path: str) -> Explanation:
     )
 
 
-@lru_cache(READ_OFTEN)
-def rendered(state: State, root_path: str) -> str:
+@lru_cache(CACHED_EXPLANATIONS)
+def explanation_json(state: State, root_path: str) -> str:
     """The document as JSON, the same for all who look while it stands so."""
     return explanation(state, root_path).model_dump_json()
 
@@ -93,10 +93,10 @@ def etag_of(state: State) -> str:
     return f'W/"{state.version}"'
 
 
-def next_look_s(state: State) -> int:
+def retry_after_s(state: State) -> int:
     """When it is worth asking again, in whole seconds."""
     eta = state.progress.eta_s or 1.0
-    return math.ceil(min(max(eta, 1.0), LONGEST_PAUSE_S))
+    return math.ceil(min(max(eta, 1.0), MAX_PAUSE_S))
 
 
 def progress(state: State) -> Progress:
@@ -110,9 +110,9 @@ def progress(state: State) -> Progress:
     )
 
 
-def moment(seconds: float) -> datetime:
+def to_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def moment_or_none(seconds: float | None) -> datetime | None:
-    return None if seconds is None else moment(seconds)
+def to_datetime_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else to_datetime(seconds)

@@ -18,13 +18,13 @@ from service.schemas.requests import (
     Superpixels,
 )
 
-FEWEST = 2  # the empty and the full coalition
+MIN_EVALUATIONS = 2  # the empty and the full coalition
 PERMUTATIONS, LEAST_OF_THEM = 10, 500  # orders and evaluations, where no number is asked for
-OF_REGIONS = ["grid", "slic", "labels"]  # superpixels that are fewer than pixels
+REGION_KINDS = ["grid", "slic", "labels"]  # superpixels that are fewer than pixels
 
 
 @dataclass(frozen=True)
-class Players:
+class PlayerCount:
     """How many there will be, and how many at least, as far as it is known here.
 
     Only the worker, which cuts pictures, can tell how many SLIC makes of those asked for, and how
@@ -37,24 +37,24 @@ class Players:
 
 def count_players(
     superpixels: Superpixels, shape: Shape, label_map: LabelMapInfo | None, fit: Fit
-) -> Players:
+) -> PlayerCount:
     """Of a model's picture (H, W, C), to which the photo is brought by `fit`."""
     match superpixels:
         case Pixels(channels=channels):
             count = prod(shape if channels == "apart" else shape[:2])
-            return Players(count, least=count)
+            return PlayerCount(count, least=count)
         case Grid(rows=rows, columns=columns):
-            return Players(rows * columns, least=rows * columns)
+            return PlayerCount(rows * columns, least=rows * columns)
         case Slic(segments=segments):
-            return Players(segments, least=segments)
+            return PlayerCount(segments, least=segments)
         case Labels():
             regions = label_map.regions if label_map else 0
             laid_as_it_is = label_map and (label_map.height, label_map.width) == shape[:2]
             whole = laid_as_it_is and fit != "pad"  # so that no region can be lost
-            return Players(regions, least=regions if whole else 1)
+            return PlayerCount(regions, least=regions if whole else 1)
 
 
-def check_players(method: Method, players: Players) -> None:
+def check_players(method: Method, players: PlayerCount) -> None:
     """Not more than the method can do with. Raises ApiError.
 
     SLIC makes about as many as it is asked for: those are refused that would have to be fewer.
@@ -65,15 +65,15 @@ def check_players(method: Method, players: Players) -> None:
             f"{method} takes at most {most} players, and these are {players.count}; "
             "ask for superpixels, for fewer of them, or for another method"
         )
-        accepted = {"players": {"maximum": most}, "superpixels": OF_REGIONS}
+        accepted = {"players": {"maximum": most}, "superpixels": REGION_KINDS}
         raise invalid_setting("superpixels", said, players.count, accepted)
 
 
-def budget(settings: ExplanationSettings, players: Players, *, limit: int) -> int:
+def evaluation_budget(settings: ExplanationSettings, players: PlayerCount, *, limit: int) -> int:
     """The evaluations asked for, or what suits the method and its players. Raises ApiError."""
-    fewest = _fewest(settings.method, players)
+    fewest = _min_evaluations(settings.method, players)
     if settings.max_evals is None:
-        evaluations = _suited(settings.method, players, limit)
+        evaluations = _default_evaluations(settings.method, players, limit)
     elif settings.max_evals <= limit:
         evaluations = settings.max_evals
     else:
@@ -85,7 +85,7 @@ def budget(settings: ExplanationSettings, players: Players, *, limit: int) -> in
     return evaluations
 
 
-def _suited(method: Method, players: Players, limit: int) -> int:
+def _default_evaluations(method: Method, players: PlayerCount, limit: int) -> int:
     """What is spent where nothing is said: at most `limit`, and only whole permutations of it."""
     if method != "permutation":
         return min(METHODS[method].max_evals or limit, limit)
@@ -94,20 +94,22 @@ def _suited(method: Method, players: Players, limit: int) -> int:
     return wanted if wanted <= limit else (limit // permutation * permutation or limit)
 
 
-def _fewest(method: Method, players: Players) -> int:
+def _min_evaluations(method: Method, players: PlayerCount) -> int:
     """The least that makes a result, as far as it is known here."""
     if method == "permutation":
         return 2 * players.least + 1
     if method == "exact":
         return int(2**players.least)
-    return FEWEST
+    return MIN_EVALUATIONS
 
 
-def _too_few(settings: ExplanationSettings, players: Players, fewest: int, limit: int) -> ApiError:
+def _too_few(
+    settings: ExplanationSettings, players: PlayerCount, fewest: int, limit: int
+) -> ApiError:
     more = "ask for more of them, or" if fewest <= limit else f"this server allows {limit}; ask"
     said = (
         f"{settings.method} takes at least {fewest} evaluations for {players.count} players; "
         f"{more} for fewer players, by superpixels"
     )
-    accepted = {"minimum": fewest, "maximum": limit, "superpixels": OF_REGIONS}
+    accepted = {"minimum": fewest, "maximum": limit, "superpixels": REGION_KINDS}
     return invalid_setting("max_evals", said, settings.max_evals, accepted)

@@ -12,38 +12,38 @@ from dataclasses import replace
 
 from anyio import to_thread
 
-from service.api.auth.principal import Caller
+from service.api.auth.principal import Principal
 from service.api.http.problems import ApiError
 from service.api.services import ProcessServices, RequestServices
-from service.api.submission.submit import Admit
+from service.api.submission.submit import Submit
 from service.api.uploads.upload import Upload
-from service.jobs.records import Claim
+from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_keys import as_text
-from service.jobs.submissions import Claimed
+from service.jobs.submissions import AlreadyClaimedError
 from service.schemas.documents import ErrorCode
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-async def admit_once(
-    services: RequestServices, key: str | None, upload: Upload, id_: str, admit: Admit
+async def submit_once(
+    services: RequestServices, key: str | None, upload: Upload, id_: str, submit: Submit
 ) -> str:
     """Admit the upload, unless it was before under this key; the id it has. Raises ApiError."""
     if key is None:
-        await admit(services, upload, id_)
+        await submit(services, upload, id_)
         return id_
     name, fingerprint = _name(services.caller, key), _fingerprint(upload)
     if earlier := await to_thread.run_sync(_earlier, services.process, name, fingerprint):
         return earlier
-    claim = Claim(name, f"{fingerprint} {id_}", services.process.settings.idempotency_s)
+    claim = IdempotencyClaim(name, f"{fingerprint} {id_}", services.process.settings.idempotency_s)
     try:
-        await admit(services, replace(upload, claim=claim), id_)
-    except Claimed:  # by one that came at the same time
-        return await admit_once(services, key, upload, id_, admit)
+        await submit(services, replace(upload, claim=claim), id_)
+    except AlreadyClaimedError:  # by one that came at the same time
+        return await submit_once(services, key, upload, id_, submit)
     return id_
 
 
-def _name(caller: Caller, key: str) -> str:
+def _name(caller: Principal, key: str) -> str:
     if not _KEY.fullmatch(key):
         detail = "Idempotency-Key must have 1 to 255 printable ASCII characters"
         raise ApiError(ErrorCode.BAD_REQUEST, detail, "Idempotency-Key", key)

@@ -5,23 +5,25 @@ import struct
 
 from service.api.http.problems import ApiError
 from service.api.uploads.upload import Upload
-from service.images.decoding import Hold
+from service.images.decoding import ReserveMemory
 from service.images.label_maps import (
     FORMS,
     LabelMapError,
-    LabelMapTooLarge,
+    LabelMapTooLargeError,
     decode_label_map,
 )
 from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo
-from service.schemas.requests import MOST_SUPERPIXELS, Labels
+from service.schemas.requests import MAX_SUPERPIXELS, Labels
 
 FIELD = "label_map"
 PNG_HEAD, PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)  # where width and height stand
-NPY_HEAD = b"\x93NUMPY"
+NPY_MAGIC = b"\x93NUMPY"
 COUNTED_BYTES = 12  # of a pixel
 
 
-def inspect_label_map(upload: Upload, max_pixels: int, holding: Hold) -> LabelMapInfo | None:
+def inspect_label_map(
+    upload: Upload, max_pixels: int, holding: ReserveMemory
+) -> LabelMapInfo | None:
     """What was sent; None where none is to be. Raises ApiError."""
     asked = isinstance(upload.settings.superpixels, Labels)
     if upload.label_map is None and asked:
@@ -44,7 +46,7 @@ def _weight(content: bytes, max_pixels: int) -> int:
     if content.startswith(PNG_HEAD) and len(content) >= PNG_SIZE.stop:
         width, height = struct.unpack(">II", content[PNG_SIZE])
         pixels = min(width * height, max_pixels)
-    elif content.startswith(NPY_HEAD):
+    elif content.startswith(NPY_MAGIC):
         pixels = min(len(content), max_pixels)  # of a byte each, or larger ones
     return COUNTED_BYTES * pixels
 
@@ -52,8 +54,8 @@ def _weight(content: bytes, max_pixels: int) -> int:
 def _described(content: bytes, max_pixels: int) -> LabelMapInfo:
     try:
         labels = decode_label_map(content, max_pixels=max_pixels)
-    except LabelMapTooLarge as error:
-        accepted = {"pixels": max_pixels, "regions": MOST_SUPERPIXELS}
+    except LabelMapTooLargeError as error:
+        accepted = {"pixels": max_pixels, "regions": MAX_SUPERPIXELS}
         raise ApiError(ErrorCode.TOO_LARGE, f"{FIELD}: {error}", FIELD, None, accepted) from error
     except LabelMapError as error:
         code = ErrorCode.INVALID_LABEL_MAP

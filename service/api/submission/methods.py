@@ -12,7 +12,7 @@ EXACT_PLAYERS = 16  # each more doubles the evaluations
 
 
 @dataclass(frozen=True)
-class Traits:
+class MethodTraits:
     """A method's card, and what it takes where a request says nothing."""
 
     title: str
@@ -24,8 +24,8 @@ class Traits:
     own: frozenset[str] = frozenset()  # settings that not every method takes
 
 
-METHODS: Mapping[Method, Traits] = {
-    "partition": Traits(
+METHODS: Mapping[Method, MethodTraits] = {
+    "partition": MethodTraits(
         title="Partition",
         solution_concept="Owen values of a fixed binary tree: of the image, or of superpixels",
         reference=f"Owen, Values of games with a priori unions, 1977; {LUNDBERG_LEE}",
@@ -33,7 +33,7 @@ METHODS: Mapping[Method, Traits] = {
         max_evals=500,
         own=frozenset({"batch_size", "fixed_context"}),
     ),
-    "permutation": Traits(
+    "permutation": MethodTraits(
         title="Permutation",
         solution_concept="Shapley values of superpixels; of pixels, Owen values of the image tree",
         reference="Castro, Gómez and Tejada, Polynomial calculation of the Shapley value based on "
@@ -41,7 +41,7 @@ METHODS: Mapping[Method, Traits] = {
         superpixels=Pixels(kind="pixels"),
         max_evals=None,
     ),
-    "kernel": Traits(
+    "kernel": MethodTraits(
         title="Kernel SHAP",
         solution_concept="Shapley values",
         reference=f"{LUNDBERG_LEE}; Covert and Lee, Improving KernelSHAP, 2021",
@@ -50,7 +50,7 @@ METHODS: Mapping[Method, Traits] = {
         most_players=4096,
         own=frozenset({"regularization"}),
     ),
-    "exact": Traits(
+    "exact": MethodTraits(
         title="Exact",
         solution_concept="Shapley values",
         reference="Shapley, A value for n-person games, 1953",
@@ -58,7 +58,7 @@ METHODS: Mapping[Method, Traits] = {
         max_evals=2**EXACT_PLAYERS,
         most_players=EXACT_PLAYERS,
     ),
-    "gaussian_process": Traits(
+    "gaussian_process": MethodTraits(
         title="Gaussian process on the odd part",
         solution_concept="Shapley values",
         reference="OddSHAP, 2026, arXiv:2602.01399; PolySHAP, 2026, arXiv:2601.18608",
@@ -92,7 +92,7 @@ def _card(method: Method) -> MethodCard:
     )
 
 
-def _schema_of(method: Method, traits: Traits) -> dict[str, Any]:
+def _schema_of(method: Method, traits: MethodTraits) -> dict[str, Any]:
     """The schema of the settings the method takes, with its own defaults."""
     schema = ExplanationSettings.model_json_schema()
     fields = schema["properties"]

@@ -4,19 +4,23 @@ from dataclasses import replace
 
 from fastapi import Request
 
-from service.api.http.conditional import Caching
+from service.api.http.conditional import CachePolicy
 from service.api.services import RequestServices
-from service.api.submission.idempotency import admit_once
-from service.api.submission.submit import Admit
-from service.api.uploads.upload import Submission, read_upload
+from service.api.submission.idempotency import submit_once
+from service.api.submission.submit import Submit
+from service.api.uploads.upload import UploadFormat, read_upload
 
 
 async def receive(
-    request: Request, services: RequestServices, id_: str, submission: Submission, admit: Admit
+    request: Request,
+    services: RequestServices,
+    id_: str,
+    upload_format: UploadFormat,
+    submit: Submit,
 ) -> str:
     """Admit what is sent, by this id; the id it has. It is let go here: nobody waits with it."""
     key = request.headers.get("idempotency-key")
-    with services.process.bodies.holding() as hold:
-        upload = await read_upload(request, services.process.settings, hold, submission)
-        upload = replace(upload, caching=Caching.of(request))
-        return await admit_once(services, key, upload, id_, admit)
+    with services.process.upload_memory.reserve() as reserve:
+        upload = await read_upload(request, services.process.settings, reserve, upload_format)
+        upload = replace(upload, caching=CachePolicy.of(request))
+        return await submit_once(services, key, upload, id_, submit)

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from service.api.http.problems import ApiError, invalid_setting, retry_after
 from service.api.submission.evaluation_budget import (
-    OF_REGIONS,
-    Players,
-    budget,
+    REGION_KINDS,
+    PlayerCount,
     check_players,
     count_players,
+    evaluation_budget,
 )
 from service.api.submission.methods import METHODS, OWN_SETTINGS, methods_taking
-from service.images.model_view import view
-from service.jobs.result_size import Shape, count_numbers, count_outputs, most_outputs
+from service.images.model_view import model_view
+from service.jobs.result_size import Shape, count_numbers, count_outputs, max_outputs
 from service.schemas.documents import ErrorCode, LabelMapInfo
 from service.schemas.fingerprint import model_ref
-from service.schemas.masker_setting import LARGEST_KERNEL, LARGEST_LEVEL, parse_masker
+from service.schemas.masker_setting import MAX_KERNEL, MAX_LEVEL, parse_masker
 from service.schemas.models import ModelCard, ModelStatus
 from service.schemas.requests import (
     ExplanationSettings,
@@ -33,11 +33,11 @@ from service.schemas.requests import (
 )
 
 DEFAULT_TOP = 4
-FEWEST_SEGMENTS = 2  # of SLIC
-LOADING_S = 5  # a model that is loading is worth asking for again after so long
+MIN_SEGMENTS = 2  # of SLIC
+LOADING_RETRY_S = 5  # a model that is loading is worth asking for again after so long
 
 
-def resolve(
+def resolve_settings(
     settings: ExplanationSettings,
     cards: Sequence[ModelCard],
     *,
@@ -46,12 +46,12 @@ def resolve(
     label_map: LabelMapInfo | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
     """What to compute and with which model. Raises ApiError."""
-    card, shape = _known(_find_card(name_of(settings.model), cards))
+    card, shape = _known(_find_card(requested_name(settings.model), cards))
     fit = _fit(settings.fit, card)
     _check_pin(settings.model, card, fit)
     _check_masker(settings.masker, shape[2])
     _check_taken(settings)
-    superpixels = settings.superpixels or _usual(settings.method, shape)
+    superpixels = settings.superpixels or _default_superpixels(settings.method, shape)
     _check_grid(superpixels, shape)
     players = count_players(superpixels, shape, label_map, fit)
     check_players(settings.method, players)
@@ -60,14 +60,14 @@ def resolve(
         "fit": fit,
         "superpixels": superpixels,
         "outputs": _outputs(settings.outputs, card),
-        "max_evals": budget(settings, players, limit=max_evals),
+        "max_evals": evaluation_budget(settings, players, limit=max_evals),
     }
     resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
     _check_size(resolved, settings.outputs, shape, players, max_values)
     return resolved, card
 
 
-def name_of(model: str | PinnedModel | None) -> str | None:
+def requested_name(model: str | PinnedModel | None) -> str | None:
     return model.name if isinstance(model, PinnedModel) else model
 
 
@@ -89,15 +89,15 @@ def check_served(name: str | None, used: ModelCard, cards: Sequence[ModelCard]) 
         raise _unavailable(card)
 
 
-def no_worker() -> ApiError:
+def no_worker_problem() -> ApiError:
     detail = "no worker is alive; nothing can be explained until one is"
-    return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_S))
+    return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_RETRY_S))
 
 
 def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
     """The card of that name, or the default one. Raises ApiError."""
     if not cards:
-        raise no_worker()
+        raise no_worker_problem()
     names = [card.name for card in cards]
     if name is None:
         return _default(cards, names)
@@ -113,7 +113,12 @@ def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
         return cards[0]
     detail = f"no worker serves the default model; there are {', '.join(names)}"
     raise ApiError(
-        ErrorCode.MODEL_UNAVAILABLE, detail, "settings.model", None, names, retry_after(LOADING_S)
+        ErrorCode.MODEL_UNAVAILABLE,
+        detail,
+        "settings.model",
+        None,
+        names,
+        retry_after(LOADING_RETRY_S),
     )
 
 
@@ -142,7 +147,7 @@ def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> No
 
 def _unavailable(card: ModelCard) -> ApiError:
     reason = card.reason or f"it is {card.status.value}"
-    headers = retry_after(LOADING_S) if card.status is ModelStatus.LOADING else None
+    headers = retry_after(LOADING_RETRY_S) if card.status is ModelStatus.LOADING else None
     return ApiError(
         ErrorCode.MODEL_UNAVAILABLE,
         f"the model {card.name} cannot be used: {reason}",
@@ -175,12 +180,12 @@ def _check_taken(settings: ExplanationSettings) -> None:
             raise invalid_setting(name, said, received, [default])
 
 
-def _usual(method: Method, shape: Shape) -> Superpixels:
+def _default_superpixels(method: Method, shape: Shape) -> Superpixels:
     """What suits the method, of a picture (H, W, C) that may have fewer pixels than that."""
     usual, pixels = METHODS[method].superpixels, shape[0] * shape[1]
     if not isinstance(usual, Slic) or usual.segments <= pixels:
         return usual
-    if pixels < FEWEST_SEGMENTS:
+    if pixels < MIN_SEGMENTS:
         return Pixels(kind="pixels", channels="together")
     return usual.model_copy(update={"segments": pixels})
 
@@ -203,7 +208,7 @@ def check_regions(
     superpixels: Superpixels, photo: tuple[int, int], shape: Shape, fit: Fit, name: str
 ) -> None:
     """Not more of them than a photo (H, W) can be cut into at its place. Raises ApiError."""
-    h, w = view(photo, shape[:2], fit=fit).size
+    h, w = model_view(photo, shape[:2], fit=fit).size
     said = f"of the picture {name} the model sees {w} x {h} pixels by the fit {fit}"
     if isinstance(superpixels, Grid) and (superpixels.rows > h or superpixels.columns > w):
         received = {"rows": superpixels.rows, "columns": superpixels.columns}
@@ -224,16 +229,15 @@ def _check_masker(masker: str, channels: int) -> None:
     if kind.startswith("inpaint") and channels not in (1, 3):
         said = f"{kind} needs pictures of 1 or 3 channels; the model's have {channels}"
         raise invalid_setting("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
-    if kind == "blur" and max(numbers) > LARGEST_KERNEL:
-        said = f"a kernel may have {LARGEST_KERNEL} pixels in width and height"
-        kernel = {"minimum": 1, "maximum": LARGEST_KERNEL}
+    if kind == "blur" and max(numbers) > MAX_KERNEL:
+        said = f"a kernel may have {MAX_KERNEL} pixels in width and height"
+        kernel = {"minimum": 1, "maximum": MAX_KERNEL}
         raise invalid_setting("masker", said, masker, {"kernel": kernel})
-    if kind == "constant" and (len(numbers) not in (1, channels) or max(numbers) > LARGEST_LEVEL):
-        levels = {"minimum": 0, "maximum": LARGEST_LEVEL}
+    if kind == "constant" and (len(numbers) not in (1, channels) or max(numbers) > MAX_LEVEL):
+        levels = {"minimum": 0, "maximum": MAX_LEVEL}
         accepted = {"numbers": sorted({1, channels}), "each": levels}
         said = (
-            f"constant takes one number, or one for each of {channels} channels, in "
-            f"0..{LARGEST_LEVEL}"
+            f"constant takes one number, or one for each of {channels} channels, in 0..{MAX_LEVEL}"
         )
         raise invalid_setting("masker", said, masker, accepted)
 
@@ -258,13 +262,17 @@ def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
 
 
 def _check_size(
-    settings: ResolvedSettings, asked: Outputs | None, shape: Shape, players: Players, limit: int
+    settings: ResolvedSettings,
+    asked: Outputs | None,
+    shape: Shape,
+    players: PlayerCount,
+    limit: int,
 ) -> None:
     """What is found, and what it is found by, has to fit into memory. Raises ApiError."""
     numbers = count_numbers(settings, shape, players.count)
     if numbers <= limit:
         return
-    most = most_outputs(settings, shape, players.count, limit=limit)
+    most = max_outputs(settings, shape, players.count, limit=limit)
     name = next(name for name, given in asked or settings.outputs if given is not None)
     said = f"the server holds {limit} numbers of an explanation, and these would be {numbers}"
     if most:
@@ -278,7 +286,7 @@ def _check_size(
         return count_numbers(settings.model_copy(update=asked_for), shape, players.count)
 
     fitting = bisect_right(range(settings.max_evals), limit, key=numbers_of_one) - 1
-    bounds = {"maximum": fitting, "superpixels": OF_REGIONS}
+    bounds = {"maximum": fitting, "superpixels": REGION_KINDS}
     raise invalid_setting("max_evals", said, settings.max_evals, bounds)
 
 

@@ -10,19 +10,19 @@ from collections.abc import Collection, Iterator
 
 import structlog
 
-from service.api.http.conditional import Caching
-from service.api.http.store_mismatch import mismatch
+from service.api.http.conditional import CachePolicy
+from service.api.http.store_mismatch import mismatch_problem
 from service.api.services import ProcessServices
 from service.api.version import version
 from service.infra.artifact_store import (
-    DamagedArtefact,
-    MissingArtefact,
+    DamagedArtifactError,
+    MissingArtifactError,
     attributions_key,
     faithfulness_key,
     image_key,
     label_map_key,
 )
-from service.infra.artifacts import Artefact, check_size
+from service.infra.artifacts import Artifact, check_size
 from service.jobs.records import State
 from service.schemas.documents import LabelMapInfo
 from service.schemas.models import ModelCard
@@ -30,10 +30,10 @@ from service.schemas.requests import ResolvedSettings
 
 log = structlog.get_logger(__name__)
 
-TIMING = {"metadata", "priority"}  # settings that change no number
+IRRELEVANT_SETTINGS = {"metadata", "priority"}  # settings that change no number
 
 
-def key_of_request(
+def request_key(
     image: str,
     label_map: LabelMapInfo | None,
     settings: ResolvedSettings,
@@ -50,7 +50,7 @@ def key_of_request(
         "owner": owner,
         "image": image,
         "label_map": label_map.sha256 if label_map else None,
-        "settings": settings.model_dump(mode="json", exclude=TIMING),
+        "settings": settings.model_dump(mode="json", exclude=IRRELEVANT_SETTINGS),
         "model": model,
         "device": card.device,  # another one rounds otherwise
         "revision": card.revision,
@@ -58,7 +58,7 @@ def key_of_request(
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
-def take_over(services: ProcessServices, earlier: State, id_: str) -> bool:
+def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
     """Give an explanation the artefacts of an earlier one; False where they are not all there.
 
     Only their sizes are compared here, as the store copies them by itself; whoever reads the copies
@@ -68,13 +68,13 @@ def take_over(services: ProcessServices, earlier: State, id_: str) -> bool:
         for key, recorded in _artefacts(earlier):
             check_size(services.store, key, recorded)
             services.store.copy(key, key.replace(earlier.id, id_))
-    except MissingArtefact as error:
+    except MissingArtifactError as error:
         note_missing(services, earlier, error)
         return False
     return True
 
 
-def note_missing(services: ProcessServices, state: State, error: MissingArtefact) -> None:
+def note_missing(services: ProcessServices, state: State, error: MissingArtifactError) -> None:
     """Let an explanation answer no other request: an artefact of it is gone, or damaged.
 
     So with the earlier one that it was copied from, which may be damaged as well. Damage is
@@ -82,34 +82,34 @@ def note_missing(services: ProcessServices, state: State, error: MissingArtefact
     """
     match = services.identity.look()
     if not match.store_fits:
-        raise mismatch(match) from error
-    damaged = isinstance(error, DamagedArtefact)
+        raise mismatch_problem(match) from error
+    damaged = isinstance(error, DamagedArtifactError)
     if damaged:
         services.metrics.damaged.inc()
     what = "an artefact is damaged" if damaged else "an artefact is missing"
     log.error(what, id=state.id, cause=error.cause)
     for id_ in filter(None, (state.id, state.cached_from)):
-        services.submissions.withdraw(id_)
+        services.submissions.evict_from_cache(id_)
 
 
-def _artefacts(state: State) -> Iterator[tuple[str, Artefact]]:
-    """Each that it has, with its record. Raises MissingArtefact where there is no record."""
+def _artefacts(state: State) -> Iterator[tuple[str, Artifact]]:
+    """Each that it has, with its record. Raises MissingArtifactError where there is no record."""
     order, stored = state.order, state.artefacts
     if not (order and stored and state.result):
-        raise MissingArtefact(f"nothing is recorded of the artefacts of {state.id}")
-    yield image_key(state.id), Artefact(size=order.image.bytes, sha256=order.image.sha256)
+        raise MissingArtifactError(f"nothing is recorded of the artefacts of {state.id}")
+    yield image_key(state.id), Artifact(size=order.image.bytes, sha256=order.image.sha256)
     if (sent := order.label_map) is not None:
-        yield label_map_key(state.id), Artefact(size=sent.bytes, sha256=sent.sha256)
+        yield label_map_key(state.id), Artifact(size=sent.bytes, sha256=sent.sha256)
     yield attributions_key(state.id, state.result), stored.attributions
     if stored.faithfulness:
         yield faithfulness_key(state.id, state.result), stored.faithfulness
 
 
-def cache_status(states: Collection[State], caching: Caching) -> dict[str, str]:
+def cache_status(states: Collection[State], caching: CachePolicy) -> dict[str, str]:
     """The header of RFC 9211: whether earlier results answer, and if not, or not all, why."""
     hits = [state.cached_from is not None for state in states]
     if all(hits):
         return {"Cache-Status": "Shapshot; hit"}
     missed = "partial" if any(hits) else "miss"
-    why = missed if caching is Caching.USE else "request"
+    why = missed if caching is CachePolicy.USE else "request"
     return {"Cache-Status": f"Shapshot; fwd={why}"}

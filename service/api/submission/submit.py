@@ -9,61 +9,66 @@ from typing import Protocol
 import structlog
 from anyio import to_thread
 
-from service.api.http.conditional import Caching
+from service.api.http.conditional import CachePolicy
 from service.api.http.problems import ApiError, retry_after
-from service.api.http.store_mismatch import mismatch
+from service.api.http.store_mismatch import mismatch_problem
 from service.api.services import ProcessServices, RequestServices
 from service.api.submission.label_maps import check_size, inspect_label_map
-from service.api.submission.resolve_settings import check_regions, check_served, name_of, resolve
-from service.api.submission.result_cache import key_of_request, take_over
+from service.api.submission.resolve_settings import (
+    check_regions,
+    check_served,
+    requested_name,
+    resolve_settings,
+)
+from service.api.submission.result_cache import request_key, reuse_result
 from service.api.uploads.upload import Upload
 from service.images.decoding import (
-    BrokenPicture,
-    NotAPicture,
-    TooManyPixels,
-    UnfitPicture,
+    BrokenPictureError,
+    NotAPictureError,
+    TooManyPixelsError,
+    UnsuitablePictureError,
     accepted_formats,
     inspect_picture,
 )
 from service.infra.artifact_store import StoreError, image_key, label_map_key
 from service.infra.logging import request_id
-from service.jobs.admission_limits import NoRoom, ShareFull
-from service.jobs.records import Order, State
+from service.jobs.admission_limits import OwnerShareFullError, QueueLimitError
+from service.jobs.records import JobSpec, State
 from service.jobs.redis_keys import new_id
-from service.jobs.submissions import Claimed
-from service.jobs.worker_registry import read_presence
+from service.jobs.submissions import AlreadyClaimedError
+from service.jobs.worker_registry import read_live_workers
 from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo
 from service.schemas.fingerprint import ModelRef, model_ref
 from service.schemas.models import ModelCard
 from service.schemas.requests import Priority, ResolvedSettings
 
-UNKNOWN_S = 10  # until there is room, where nothing has ended yet
-LONGEST_S = 600
+DEFAULT_RETRY_S = 10  # until there is room, where nothing has ended yet
+MAX_RETRY_S = 600
 
 log = structlog.get_logger(__name__)
 
 
-class Admit(Protocol):
+class Submit(Protocol):
     """Makes of an upload what is then known by the id."""
 
     async def __call__(self, services: RequestServices, upload: Upload, id_: str, /) -> None: ...
 
 
-async def admit(services: RequestServices, upload: Upload, explanation_id: str) -> None:
+async def submit(services: RequestServices, upload: Upload, explanation_id: str) -> None:
     """Check it against models and limits, keep what was sent, queue the job.
 
-    Raises ApiError, Claimed.
+    Raises ApiError, AlreadyClaimedError.
     """
-    [wanted] = await _examine(services, upload, priority="interactive")
+    [wanted] = await _prepare(services, upload, priority="interactive")
     accept = partial(services.process.submissions.accept, explanation_id, wanted.order)
     enqueue = partial(_enqueue, services.process, upload, {explanation_id: wanted}, accept)
     await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
 
-async def admit_batch(services: RequestServices, upload: Upload, batch_id: str) -> None:
+async def submit_batch(services: RequestServices, upload: Upload, batch_id: str) -> None:
     """The same with all pictures of a batch, or with none of them."""
     _check_size(services, len(upload.images))
-    members = {new_id(): each for each in await _examine(services, upload, priority="batch")}
+    members = {new_id(): each for each in await _prepare(services, upload, priority="batch")}
     orders = {
         id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
     }
@@ -82,7 +87,7 @@ def _check_size(services: RequestServices, count: int) -> None:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SubmissionPlan:
     """What is to be done with every picture, and the models as they stand."""
 
     settings: ResolvedSettings
@@ -97,45 +102,49 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Submission:
     """What is to be done with a picture, and what did it before, if anything."""
 
-    plan: Plan
-    order: Order
+    plan: SubmissionPlan
+    order: JobSpec
     earlier: State | None
 
 
-async def _examine(
+async def _prepare(
     services: RequestServices, upload: Upload, *, priority: Priority
-) -> list[Wanted]:
+) -> list[Submission]:
     """What is wanted of each picture; `priority`: where the settings say none."""
-    wanted = partial(_wanted, services, upload, priority)
-    return await services.process.heavy.run(wanted)
+    wanted = partial(_prepare_submissions, services, upload, priority)
+    return await services.process.heavy_calls.run(wanted)
 
 
-def _wanted(services: RequestServices, upload: Upload, priority: Priority) -> list[Wanted]:
+def _prepare_submissions(
+    services: RequestServices, upload: Upload, priority: Priority
+) -> list[Submission]:
     process = services.process
     if not process.identity.last.store_fits:
         _check_store(process)
-    label_map = inspect_label_map(upload, process.settings.max_pixels, process.heavy.holding)
+    label_map = inspect_label_map(upload, process.settings.max_pixels, process.heavy_calls.reserve)
     plan = _plan(process, upload, label_map, priority)
-    return [_want(services, upload, plan, label_map, *image) for image in upload.images.items()]
+    return [
+        _prepare_one(services, upload, plan, label_map, *image) for image in upload.images.items()
+    ]
 
 
 def _check_store(services: ProcessServices) -> None:
     """Refuse what would be written to a store where nobody would find it. Raises ApiError."""
     match = services.identity.recent()
     if not match.store_fits:
-        raise mismatch(match)
+        raise mismatch_problem(match)
 
 
 def _plan(
     services: ProcessServices, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
-) -> Plan:
-    present = read_presence(services.redis)
+) -> SubmissionPlan:
+    present = read_live_workers(services.redis)
     limits = services.settings
     settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
-    resolved, card = resolve(
+    resolved, card = resolve_settings(
         settings,
         present.usable,
         max_evals=limits.max_evals,
@@ -144,56 +153,58 @@ def _plan(
     )
     served = present.cards if present.workers else []
     model = model_ref(card.name, card.parts, resolved.fit)
-    return Plan(resolved, card, model, name_of(upload.settings.model), served)
+    return SubmissionPlan(resolved, card, model, requested_name(upload.settings.model), served)
 
 
-def _want(
+def _prepare_one(
     services: RequestServices,
     upload: Upload,
-    plan: Plan,
+    plan: SubmissionPlan,
     label_map: LabelMapInfo | None,
     name: str,
     content: bytes,
-) -> Wanted:
+) -> Submission:
     """A picture that was explained before has been checked before, and needs no worker."""
     settings, card, model = plan.settings, plan.card, plan.model
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
-    key = key_of_request(sha256, label_map, settings, model.fingerprint, card, owner)
+    key = request_key(sha256, label_map, settings, model.fingerprint, card, owner)
     earlier = (
-        services.process.submissions.earlier(key, owner) if upload.caching is Caching.USE else None
+        services.process.submissions.earlier(key, owner)
+        if upload.caching is CachePolicy.USE
+        else None
     )
     image = earlier.order.image if earlier and earlier.order else None
     if not earlier:
         plan.check_served()
-    order = Order(
+    order = JobSpec(
         settings=settings,
         model=model,
         image=image or _inspect(services.process, name, content, sha256),
         label_map=label_map,
         owner=owner,
         request_id=request_id(),
-        traceparent=services.process.traces.traceparent(),
-        cache=key if model.fingerprint and upload.caching is not Caching.AVOID else None,
+        traceparent=services.process.tracer.traceparent(),
+        cache=key if model.fingerprint and upload.caching is not CachePolicy.AVOID else None,
     )
     if card.input_shape:
         if label_map:
             check_size(label_map, order.image, card.input_shape)
         photo = order.image.height, order.image.width
         check_regions(settings.superpixels, photo, card.input_shape, settings.fit, name)
-    return Wanted(plan, order, earlier)
+    return Submission(plan, order, earlier)
 
 
 def _inspect(services: ProcessServices, name: str, content: bytes, sha256: str) -> ImageInfo:
-    max_pixels, holding = services.settings.max_pixels, services.heavy.holding
+    max_pixels, holding = services.settings.max_pixels, services.heavy_calls.reserve
     try:
         found = inspect_picture(content, max_pixels=max_pixels, holding=holding)
-    except TooManyPixels as error:
+    except TooManyPixelsError as error:
         accepted = {"maximum": max_pixels}
         raise ApiError(ErrorCode.TOO_LARGE, str(error), name, None, accepted) from error
-    except (BrokenPicture, UnfitPicture) as error:
+    except (BrokenPictureError, UnsuitablePictureError) as error:
         raise ApiError(ErrorCode.INVALID_IMAGE, str(error), name) from error
-    except NotAPicture as error:
+    except NotAPictureError as error:
         code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
         raise ApiError(code, str(error), name, None, accepted_formats()) from error
     return ImageInfo(
@@ -208,7 +219,7 @@ def _inspect(services: ProcessServices, name: str, content: bytes, sha256: str) 
 def _enqueue(
     services: ProcessServices,
     upload: Upload,
-    wanted: Mapping[str, Wanted],
+    wanted: Mapping[str, Submission],
     accept: Callable[..., None],
 ) -> None:
     """The reservation comes first: whatever fails after it, the files are swept in the end."""
@@ -216,7 +227,7 @@ def _enqueue(
     services.submissions.reserve(*wanted)
     earlier = {}
     for (id_, each), image in zip(wanted.items(), upload.images.values(), strict=True):
-        if each.earlier and take_over(services, each.earlier, id_):
+        if each.earlier and reuse_result(services, each.earlier, id_):
             earlier[id_] = each.earlier
             continue
         each.plan.check_served()  # what it had may have vanished
@@ -225,17 +236,17 @@ def _enqueue(
             services.store.put(label_map_key(id_), upload.label_map)
     try:
         accept(timeout_s=services.settings.deadline_s, earlier=earlier, claim=upload.claim)
-    except NoRoom as full:
+    except QueueLimitError as full:
         _discard(services, wanted)
-        raise _no_room(full) from full
-    except Claimed:
+        raise _limit_problem(full) from full
+    except AlreadyClaimedError:
         _discard(services, wanted)
         raise
 
 
-def _no_room(full: NoRoom) -> ApiError:
-    code = ErrorCode.SHARE_FULL if isinstance(full, ShareFull) else ErrorCode.QUEUE_FULL
-    seconds = min(full.retry_s or UNKNOWN_S, LONGEST_S)
+def _limit_problem(full: QueueLimitError) -> ApiError:
+    code = ErrorCode.SHARE_FULL if isinstance(full, OwnerShareFullError) else ErrorCode.QUEUE_FULL
+    seconds = min(full.retry_s or DEFAULT_RETRY_S, MAX_RETRY_S)
     return ApiError(code, str(full), headers=retry_after(seconds))
 
 

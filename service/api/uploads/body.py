@@ -5,28 +5,28 @@ from collections.abc import AsyncIterator
 import anyio
 from fastapi import Request
 
-from service.api.http.memory_budget import Hold
+from service.api.http.memory_budget import Reserve
 from service.api.http.problems import ApiError
-from service.api.http.transfer_allowance import Patience
+from service.api.http.transfer_allowance import TransferAllowance
 from service.infra.settings import Settings
 from service.schemas.documents import ErrorCode
 
 
-async def read_body(request: Request, settings: Settings, hold: Hold) -> AsyncIterator[bytes]:
+async def read_body(request: Request, settings: Settings, reserve: Reserve) -> AsyncIterator[bytes]:
     """Its chunks, refused at the first byte too many or before any of it. Raises ApiError."""
     _check_encoding(request)
     declared = request.headers.get("content-length", "")
     _check_length(int(declared) if declared.isdecimal() else 0, settings.max_upload_bytes)
-    patience = Patience(settings.body_patience_s, settings.min_upload_rate)
+    patience = TransferAllowance(settings.body_patience_s, settings.min_upload_rate)
     body, length = aiter(request.stream()), 0
     while (chunk := await _next(body, patience)) is not None:
         length += len(chunk)
         _check_length(length, settings.max_upload_bytes)
-        hold(len(chunk))
+        reserve(len(chunk))
         yield chunk
 
 
-async def _next(body: AsyncIterator[bytes], patience: Patience) -> bytes | None:
+async def _next(body: AsyncIterator[bytes], patience: TransferAllowance) -> bytes | None:
     """The next chunk; None at the end. Raises ApiError."""
     patience.wait()
     try:
@@ -38,7 +38,7 @@ async def _next(body: AsyncIterator[bytes], patience: Patience) -> bytes | None:
     return chunk
 
 
-def _too_slow(patience: Patience) -> ApiError:
+def _too_slow(patience: TransferAllowance) -> ApiError:
     detail = (
         f"the body came slower than {patience.bytes_per_s} bytes a second, and all "
         f"{patience.most_s:g} s of patience are spent"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kind:
+class PartSpec:
     """What parts of a name may be."""
 
     most: int = 1  # parts
@@ -28,7 +28,7 @@ Form = Mapping[str, list[bytes]]
 
 
 async def read_form(
-    content_type: str, body: AsyncIterator[bytes], kinds: Mapping[str, Kind]
+    content_type: str, body: AsyncIterator[bytes], kinds: Mapping[str, PartSpec]
 ) -> Form:
     """The contents of the parts by name, each in the order of arrival. Raises ApiError."""
     _, options = parse_options_header(content_type)
@@ -51,7 +51,7 @@ async def read_form(
 class _Reader:
     """Takes the parser's events: the headers of a part, its data, its end."""
 
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, PartSpec]
     form: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     complete: bool = False
     _name: str = ""

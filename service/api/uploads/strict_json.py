@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from service.api.http.problems import ApiError
 from service.schemas.documents import ErrorCode
 
-DEEPEST = 32  # levels of nesting
-MOST_VALUES = 100_000
+MAX_DEPTH = 32  # levels of nesting
+MAX_VALUES = 100_000
 
 
 def loads(content: bytes, *, what: str) -> Any:
@@ -38,7 +38,7 @@ def loads(content: bytes, *, what: str) -> Any:
     except RecursionError as error:
         raise _refused(f"{what} is not JSON: nested too deeply", what) from error
     if _is_deep(document):
-        raise _refused(f"{what} may nest {DEEPEST} levels deep", what)
+        raise _refused(f"{what} may nest {MAX_DEPTH} levels deep", what)
     return document
 
 
@@ -49,8 +49,8 @@ def _refused(detail: str, what: str) -> ApiError:
 def _check_count(content: bytes, what: str) -> None:
     """Small values take twenty times their bytes in memory, and base64 has none of these marks."""
     count = sum(map(content.count, (b",", b"[", b"{")))
-    if count > MOST_VALUES:
-        raise _refused(f"{what} may have {MOST_VALUES} values; it has {count}", what)
+    if count > MAX_VALUES:
+        raise _refused(f"{what} may have {MAX_VALUES} values; it has {count}", what)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -74,7 +74,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _is_deep(document: Any) -> bool:
     """Level by level, as json.loads may nest deeper than a recursion of ours could follow."""
     level = [document]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [child for node in level for child in _children(node)]
     return bool(level)
 

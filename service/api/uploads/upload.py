@@ -9,19 +9,19 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from service.api.http import offload
-from service.api.http.conditional import Caching
-from service.api.http.memory_budget import Hold
+from service.api.http.conditional import CachePolicy
+from service.api.http.memory_budget import Reserve
 from service.api.http.problems import ApiError
-from service.api.http.validation import refusal
+from service.api.http.validation import validation_problem
 from service.api.uploads import strict_json
 from service.api.uploads.base64_text import decode_base64
 from service.api.uploads.body import read_body
-from service.api.uploads.multipart import Form, Kind, read_form
+from service.api.uploads.multipart import Form, PartSpec, read_form
 from service.infra.settings import Settings
-from service.jobs.records import Claim
+from service.jobs.records import IdempotencyClaim
 from service.schemas.documents import ErrorCode
 from service.schemas.requests import (
-    MOST_IN_BATCH,
+    MAX_IMAGES_IN_BATCH,
     BatchRequest,
     ExplanationRequest,
     ExplanationSettings,
@@ -42,15 +42,15 @@ class Upload:
     images: Mapping[str, bytes]
     settings: ExplanationSettings
     label_map: bytes | None = None
-    caching: Caching = Caching.USE
-    claim: Claim | None = None
+    caching: CachePolicy = CachePolicy.USE
+    claim: IdempotencyClaim | None = None
 
 
 @dataclass(frozen=True)
-class Submission:
+class UploadFormat:
     """What may be submitted at once, in either form, and what problems call its pictures."""
 
-    parts: Mapping[str, Kind]
+    parts: Mapping[str, PartSpec]
     document: type[ExplanationRequest | BatchRequest]
     names: Callable[[int], list[str]]  # of so many pictures; raises ApiError
 
@@ -62,25 +62,26 @@ def _single(pictures: int) -> list[str]:
 
 
 def _numbered(pictures: int) -> list[str]:
-    if not 1 <= pictures <= MOST_IN_BATCH:
-        detail = f"a batch has 1 to {MOST_IN_BATCH} pictures"
-        bounds = {"minItems": 1, "maxItems": MOST_IN_BATCH}
+    if not 1 <= pictures <= MAX_IMAGES_IN_BATCH:
+        detail = f"a batch has 1 to {MAX_IMAGES_IN_BATCH} pictures"
+        bounds = {"minItems": 1, "maxItems": MAX_IMAGES_IN_BATCH}
         raise ApiError(ErrorCode.BAD_REQUEST, detail, "images", pictures, bounds)
     return [f"images.{position}" for position in range(pictures)]
 
 
 _PARTS = {
-    "image": Kind(),
-    "label_map": Kind(),
-    "settings": Kind(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
+    "image": PartSpec(),
+    "label_map": PartSpec(),
+    "settings": PartSpec(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
 }
-_SEVERAL = Kind(most=MOST_IN_BATCH + 1)  # what is one too many is told how many there may be
-EXPLANATION = Submission(_PARTS, ExplanationRequest, _single)
-BATCH = Submission(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
+# what is one too many is told how many there may be
+_SEVERAL = PartSpec(most=MAX_IMAGES_IN_BATCH + 1)
+EXPLANATION = UploadFormat(_PARTS, ExplanationRequest, _single)
+BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
 
 
 async def read_upload(
-    request: Request, settings: Settings, hold: Hold, submission: Submission
+    request: Request, settings: Settings, reserve: Reserve, upload_format: UploadFormat
 ) -> Upload:
     """Read the body in either form. Raises ApiError."""
     received = request.headers.get("content-type", "")
@@ -89,21 +90,21 @@ async def read_upload(
         detail, accepted = f"a request comes as {MULTIPART} or {JSON}", [MULTIPART, JSON]
         code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
         raise ApiError(code, detail, "Content-Type", received or None, accepted)
-    body = read_body(request, settings, hold)
+    body = read_body(request, settings, reserve)
     if media_type == MULTIPART:
-        form = await read_form(received, body, submission.parts)
+        form = await read_form(received, body, upload_format.parts)
         size = sum(map(len, form.get("settings", [])))
-        return await offload.done(partial(_from_form, form, submission), size)
+        return await offload.run(partial(_from_form, form, upload_format), size)
     content = b"".join([chunk async for chunk in body])
-    return await offload.done(partial(_from_json, content, submission), len(content))
+    return await offload.run(partial(_from_json, content, upload_format), len(content))
 
 
 # --- multipart/form-data
 
 
-def _from_form(form: Form, submission: Submission) -> Upload:
+def _from_form(form: Form, upload_format: UploadFormat) -> Upload:
     pictures = form.get("image", [])
-    names = submission.names(len(pictures))
+    names = upload_format.names(len(pictures))
     [settings] = form.get("settings", [b"{}"])
     [label_map] = form.get("label_map", [None])
     return Upload(
@@ -116,15 +117,15 @@ def _from_form(form: Form, submission: Submission) -> Upload:
 # --- application/json
 
 
-def _from_json(content: bytes, submission: Submission) -> Upload:
+def _from_json(content: bytes, upload_format: UploadFormat) -> Upload:
     document = strict_json.loads(content, what="body")
     settings = document.pop("settings", {}) if isinstance(document, dict) else {}
-    kind = submission.document
+    kind = upload_format.document
     try:
         request = kind.model_validate(document, strict=True)
     except ValidationError as error:
-        raise refusal(error, kind, code=ErrorCode.BAD_REQUEST) from error
-    names, label_map = submission.names(len(request.pictures)), request.label_map
+        raise validation_problem(error, kind, code=ErrorCode.BAD_REQUEST) from error
+    names, label_map = upload_format.names(len(request.pictures)), request.label_map
     return Upload(
         images={
             name: decode_base64(name, text)
@@ -139,6 +140,6 @@ def _checked_settings(document: Any) -> ExplanationSettings:
     try:
         return ExplanationSettings.model_validate(document, strict=True)
     except ValidationError as error:
-        raise refusal(
+        raise validation_problem(
             error, ExplanationSettings, code=ErrorCode.INVALID_SETTINGS, under="settings"
         ) from error

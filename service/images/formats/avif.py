@@ -8,20 +8,20 @@ AV1, section 5.5, https://aomediacodec.github.io/av1-spec/.
 import struct
 from collections.abc import Iterator
 
-from service.images.decode_limits import Burden
+from service.images.decode_limits import DecodeLimitError
 from service.images.formats.isobmff import (
-    BadBoxes,
+    InvalidBoxError,
     boxes,
     boxes_of_stills,
     kinds_of_items,
     places_of_items,
 )
 
-MOST_UNITS = 100_000  # of AV1, in all items
+MAX_UNITS = 100_000  # of AV1, in all items
 SEQUENCE_HEADER = 1
 
 
-class UnreadCrop(ValueError):  # noqa: N818
+class UnsupportedCropError(ValueError):
     """Boxes that show a part of the picture only, which Pillow does not look at."""
 
 
@@ -33,19 +33,19 @@ def as_still(content: bytes) -> bytes:
 def count_pixels(content: bytes) -> int:
     """Of all AV1 pictures in it: tiles, alpha and thumbnails too.
 
-    Raises BadBoxes, Burden, UnreadCrop.
+    Raises InvalidBoxError, DecodeLimitError, UnsupportedCropError.
     """
     try:
         return _count_pixels(content)
     except (struct.error, IndexError, KeyError) as error:
-        raise BadBoxes("its boxes are cut short") from error
+        raise InvalidBoxError("its boxes are cut short") from error
 
 
 def _count_pixels(content: bytes) -> int:
     inside = boxes_of_stills(content)
     properties = dict(boxes(content, inside[b"iprp"]))[b"ipco"]
     if any(kind == b"clap" for kind, _ in boxes(content, properties)):
-        raise UnreadCrop("an AVIF that its boxes crop is not read")
+        raise UnsupportedCropError("an AVIF that its boxes crop is not read")
     pixels, units = 0, 0
     kinds = kinds_of_items(content, inside[b"iinf"])
     for item, extents in places_of_items(content, inside[b"iloc"], inside.get(b"idat", (0, 0))):
@@ -55,12 +55,12 @@ def _count_pixels(content: bytes) -> int:
         sizes = []
         for kind, payload in _units(stream):
             units += 1
-            if units > MOST_UNITS:
-                raise Burden(f"an AVIF may have {MOST_UNITS} units of AV1")
+            if units > MAX_UNITS:
+                raise DecodeLimitError(f"an AVIF may have {MAX_UNITS} units of AV1")
             if kind == SEQUENCE_HEADER:
                 sizes.append(_size(payload))
         if not sizes:
-            raise BadBoxes("a picture in it has no sequence header")
+            raise InvalidBoxError("a picture in it has no sequence header")
         pixels += max(width * height for width, height in sizes)
     return pixels
 
@@ -121,5 +121,5 @@ def _size(header: bytes) -> tuple[int, int]:
     width_bits, height_bits = read(4) + 1, read(4) + 1
     size = read(width_bits) + 1, read(height_bits) + 1
     if at > len(bits):
-        raise BadBoxes("a sequence header is cut short")
+        raise InvalidBoxError("a sequence header is cut short")
     return size

@@ -6,21 +6,21 @@ ISO/IEC 14496-12 and 23008-12; ids, types and places of items, and the sizes tha
 import struct
 from collections.abc import Iterator
 
-from service.images.decode_limits import Burden
+from service.images.decode_limits import DecodeLimitError
 
-MOST_ITEMS = 1024  # a grid has at most 256 tiles, and as many of alpha
+MAX_ITEMS = 1024  # a grid has at most 256 tiles, and as many of alpha
 Span = tuple[int, int]  # bytes from, to
 
 
-class BadBoxes(ValueError):  # noqa: N818
+class InvalidBoxError(ValueError):
     """The boxes, or the streams in them, are not as the standards have them."""
 
 
 def boxes_of_stills(content: bytes) -> dict[bytes, Span]:
-    """What is in the box of a file's still pictures. Raises BadBoxes, struct.error."""
+    """What is in the box of a file's still pictures. Raises InvalidBoxError, struct.error."""
     metas = [span for kind, span in boxes(content, (0, len(content))) if kind == b"meta"]
     if len(metas) != 1:
-        raise BadBoxes(f"it has {len(metas)} boxes meta; a still picture is in one")
+        raise InvalidBoxError(f"it has {len(metas)} boxes meta; a still picture is in one")
     [(start, end)] = metas
     return dict(boxes(content, (start + 4, end)))  # after its version and flags
 
@@ -36,7 +36,7 @@ def boxes(content: bytes, within: Span) -> Iterator[tuple[bytes, Span]]:
             head = 16
         to = end if size == 0 else at + size
         if size and size < head:
-            raise BadBoxes("a box is shorter than its head")
+            raise InvalidBoxError("a box is shorter than its head")
         yield kind, (at + head, min(to, end))
         at = to
 
@@ -51,8 +51,8 @@ def kinds_of_items(content: bytes, within: Span) -> dict[int, bytes]:
             form = ">HH4s" if content[at] == 2 else ">LH4s"
             item, _, type_ = struct.unpack_from(form, content, at + 4)
             kinds[item] = type_
-        if len(kinds) > MOST_ITEMS:
-            raise Burden(f"it may have {MOST_ITEMS} items")
+        if len(kinds) > MAX_ITEMS:
+            raise DecodeLimitError(f"it may have {MAX_ITEMS} items")
     return kinds
 
 
@@ -67,7 +67,7 @@ def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[
     def number(size: int) -> int:
         nonlocal at
         if at + size > len(content):
-            raise BadBoxes("its boxes are cut short")
+            raise InvalidBoxError("its boxes are cut short")
         at += size
         return int.from_bytes(content[at - size : at], "big")
 
@@ -84,7 +84,7 @@ def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[
             length = number(length_size)
             extents.append((start, start + length if length else len(content)))
         if sum(to - start for start, to in extents) > 2 * len(content):
-            raise Burden("an item may be as long as the file")
+            raise DecodeLimitError("an item may be as long as the file")
         yield item, extents
 
 
@@ -111,7 +111,7 @@ def sizes_of_items(content: bytes, within: Span) -> dict[int, tuple[int, int]]:
     [count] = struct.unpack_from(">L", content, at + 4)
     at += 8
     claimed = {}
-    for _ in range(min(count, MOST_ITEMS)):
+    for _ in range(min(count, MAX_ITEMS)):
         [item] = struct.unpack_from(">L" if wide_ids else ">H", content, at)
         at += 4 if wide_ids else 2
         properties = content[at]
@@ -123,5 +123,5 @@ def sizes_of_items(content: bytes, within: Span) -> dict[int, tuple[int, int]]:
             if size:
                 claimed[item] = size
         if at > end:
-            raise BadBoxes("its boxes are cut short")
+            raise InvalidBoxError("its boxes are cut short")
     return claimed

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.images.decode_limits import MOST_EXIF, MOST_READS, MOST_SCANS, Burden
+from service.images.decode_limits import MAX_EXIF, MAX_READS, MAX_SCANS, DecodeLimitError
 
 START, END, START_OF_SCAN, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 END_OF_IMAGE = b"\xff\xd9"
@@ -30,11 +30,11 @@ CUT = "it is cut short: a part of the picture is missing"
 _MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 
 
-class Cut(ValueError):  # noqa: N818
+class TruncatedJpegError(ValueError):
     """A part of the picture is missing."""
 
 
-class UnreadFrame(ValueError):  # noqa: N818
+class UnsupportedFrameError(ValueError):
     """A kind of JPEG that is not read."""
 
 
@@ -85,8 +85,8 @@ class _Scans:
 
     def add(self, head: bytes) -> None:
         self.count += 1
-        if self.count > MOST_SCANS:
-            raise Burden(f"a JPEG may have {MOST_SCANS} scans")
+        if self.count > MAX_SCANS:
+            raise DecodeLimitError(f"a JPEG may have {MAX_SCANS} scans")
         components = head[1 : 1 + 2 * head[0] : 2]
         first, last, bits = head[-3], head[-2], head[-1]
         self.components = len(components)
@@ -98,14 +98,15 @@ class _Scans:
                 self.missing[component] &= ~(2 ** (last + 1) - 2**first)
 
 
-def alone(content: bytes) -> Jpeg:
-    """Cut at the end of the first picture. Raises Burden, Cut, UnreadFrame.
+def extract(content: bytes) -> Jpeg:
+    """Cut at the end of the first picture. Raises DecodeLimitError, TruncatedJpegError,
+    UnsupportedFrameError.
 
     Cut: a component has no scan, or there is no end, and scans that were to come before it have not
     begun. Whether a scan is there to its end does not show in the markers: see Jpeg.
     """
     scans, exif, at, ended = _Scans(), 0, 2, False
-    for _ in range(MOST_READS):
+    for _ in range(MAX_READS):
         found = _MARKER.search(content, at)
         if found is None:
             break
@@ -118,12 +119,12 @@ def alone(content: bytes) -> Jpeg:
             content, ended = content[: found.start()], code == END
             break
         if code in UNREAD_FRAMES:
-            raise UnreadFrame("a lossless or hierarchical JPEG is not read")
+            raise UnsupportedFrameError("a lossless or hierarchical JPEG is not read")
         segment = content[at : at + int.from_bytes(content[at : at + 2], "big")]
         if code == APP1 and segment[2:].startswith(EXIF):
             exif += 1
-            if exif > MOST_EXIF:
-                raise Burden(f"a JPEG may have {MOST_EXIF} segments of EXIF")
+            if exif > MAX_EXIF:
+                raise DecodeLimitError(f"a JPEG may have {MAX_EXIF} segments of EXIF")
         try:
             if code in FRAMES:
                 scans.begin(code, segment[2:])
@@ -133,9 +134,9 @@ def alone(content: bytes) -> Jpeg:
             break  # Pillow finds out, too
         at += max(len(segment), 2)
     else:
-        raise Burden(f"it comes in more than {MOST_READS} pieces")
+        raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
     if not scans.count or scans.unseen or (not ended and any(scans.missing.values())):
-        raise Cut(CUT)
+        raise TruncatedJpegError(CUT)
     if ended and scans.is_one:
         return Jpeg(content + AHEAD, ())
     if ended:  # what arithmetic coding reads on is no sign: zeros at the end may be left out

@@ -8,7 +8,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from service.images.decode_limits import MOST_READS, Burden
+from service.images.decode_limits import MAX_READS, DecodeLimitError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
@@ -17,7 +17,7 @@ MOST_PROFILE = 2**20  # bytes of a profile of colours that are looked at
 GREY, RGB = 0, 2  # types of colour with which a transparency is one colour
 
 
-class BadChunk(ValueError):  # noqa: N818
+class InvalidChunkError(ValueError):
     """A chunk that says what the pixels are is damaged, or unknown."""
 
 
@@ -37,8 +37,8 @@ class Png:
     codes: tuple[int, int] | None
 
 
-def alone(content: bytes) -> Png:
-    """Keep what makes the pixels, and EXIF. Raises BadChunk, Burden.
+def extract(content: bytes) -> Png:
+    """Keep what makes the pixels, and EXIF. Raises InvalidChunkError, DecodeLimitError.
 
     A file that ends early is kept to its end: Pillow finds what is missing.
     """
@@ -47,25 +47,25 @@ def alone(content: bytes) -> Png:
     codes: tuple[int, int] | None = None
     parts = [view[:at]]
     bits, colour = content[24:26] if len(content) > 26 else (8, GREY)
-    for _ in range(MOST_READS):
+    for _ in range(MAX_READS):
         if at + 8 > len(content):
             break
         length, kind = struct.unpack_from(">I4s", content, at)
         start, end = at + 8, at + 12 + length
         wanted = kind in (*CRITICAL, TRANSPARENCY)
         if not wanted and not kind[0] & 32:
-            raise BadChunk(f"chunk {_name(kind)} is none that a reader may leave out")
+            raise InvalidChunkError(f"chunk {_name(kind)} is none that a reader may leave out")
         whole = end <= len(content)
         if whole and (wanted or kind == EXIF):
             checksum = zlib.crc32(view[at + 4 : end - 4])
             whole = checksum == int.from_bytes(content[end - 4 : end], "big")
             if wanted and not whole:
-                raise BadChunk(f"the checksum of chunk {_name(kind)} is wrong")
+                raise InvalidChunkError(f"the checksum of chunk {_name(kind)} is wrong")
         if kind == TRANSPARENCY and colour in (GREY, RGB):
             data = content[start : start + length]
             samples = 1 if colour == GREY else 3
             if len(data) < 2 * samples:
-                raise BadChunk("chunk tRNS is too short")
+                raise InvalidChunkError("chunk tRNS is too short")
             clear = tuple(each % 2**bits for each in struct.unpack_from(f">{samples}H", data))
         elif wanted or (kind == EXIF and whole):
             parts.append(view[at:end])
@@ -77,7 +77,7 @@ def alone(content: bytes) -> Png:
             break
         at = end
     else:
-        raise Burden(f"it comes in more than {MOST_READS} pieces")
+        raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
     kept = content if sum(map(len, parts)) == len(content) else b"".join(parts)  # no copy of all
     return Png(kept, bits, clear, profile, codes)
 

@@ -9,7 +9,7 @@ from service.images.formats.jpeg import Jpeg
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureSource:
     """The bytes that are to be decoded, and what they mean."""
 
     kind: str
@@ -23,26 +23,26 @@ class Source:
     codes: tuple[int, int] | None = None  # of primaries and transfer, as `colours_of` takes them
 
 
-def source_of(kind: str, content: bytes) -> Source:
+def extract_source(kind: str, content: bytes) -> PictureSource:
     """The picture of a format without what is no part of it. Raises ValueError, struct.error."""
     match kind:
         case "JPEG":
-            picture = jpeg.alone(content)
-            return Source(kind, picture.content, jpeg=picture if picture.scan_ends else None)
+            picture = jpeg.extract(content)
+            return PictureSource(kind, picture.content, jpeg=picture if picture.scan_ends else None)
         case "PNG":
-            chunks = png.alone(content)
+            chunks = png.extract(content)
             bits, clear, profile, codes = chunks.bits, chunks.clear, chunks.profile, chunks.codes
-            return Source(
+            return PictureSource(
                 kind, chunks.content, bits=bits, clear=clear, profile=profile, codes=codes
             )
         case "TIFF":
             check_directory(content)
-            page = tiff.look(content)
-            return Source(kind, page.content, bits=page.bits, inverted=page.inverted)
+            page = tiff.extract(content)
+            return PictureSource(kind, page.content, bits=page.bits, inverted=page.inverted)
         case "WEBP":
-            return Source(kind, content[: 8 + int.from_bytes(content[4:8], "little")])
+            return PictureSource(kind, content[: 8 + int.from_bytes(content[4:8], "little")])
         case "AVIF" | "HEIF":
             coded = (avif if kind == "AVIF" else heif).count_pixels(content)
             codes = codes_of_colours(content, boxes_of_stills(content)[b"iprp"])
-            return Source(kind, avif.as_still(content), coded=coded, codes=codes)
-    return Source(kind, content)
+            return PictureSource(kind, avif.as_still(content), coded=coded, codes=codes)
+    return PictureSource(kind, content)

@@ -14,7 +14,7 @@ LETTERS = {
     **{6: "b", 8: "h", 9: "l", 17: "q"},  # signed
     **{13: "L", 18: "Q"},  # places of directories
 }  # by the types of whole numbers
-MOST = 64  # values of a tag that are looked at
+MAX_TAG_VALUES = 64  # values of a tag that are looked at
 
 SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 258, 259, 262, 266
 SAMPLES, PLANAR, COLOUR_MAP, INK_SET, EXTRA, FORMAT, DNG = 277, 284, 320, 332, 338, 339, 50706
@@ -78,7 +78,7 @@ READ = (
 )
 
 
-class UnreadLayout(ValueError):  # noqa: N818
+class UnsupportedLayoutError(ValueError):
     """A TIFF that is, or would be, misread."""
 
 
@@ -118,7 +118,7 @@ class Directory:
         packed = struct.pack(ORDERS[self.content[:2]] + LETTERS[kind], value)
         return self.content[:at] + packed + self.content[at + len(packed) :]
 
-    def values(self, tag: int, *default: int, most: int = MOST) -> tuple[int, ...]:
+    def values(self, tag: int, *default: int, most: int = MAX_TAG_VALUES) -> tuple[int, ...]:
         """The first whole numbers of a tag; the default where it has none. Raises struct.error."""
         kind, count, at = self._entries.get(tag, (0, 0, 0))
         if kind not in LETTERS or not count:
@@ -132,7 +132,7 @@ class Directory:
     @cached_property
     def bits(self) -> tuple[int, ...]:
         """Of each sample of a pixel."""
-        given, samples = self.values(BITS, 1), min(self.value(SAMPLES, 1), MOST)
+        given, samples = self.values(BITS, 1), min(self.value(SAMPLES, 1), MAX_TAG_VALUES)
         return given * samples if len(given) == 1 else given
 
     def __str__(self) -> str:
@@ -163,40 +163,47 @@ class Tiff:
     inverted: bool
 
 
-def look(content: bytes) -> Tiff:
-    """Look at the layout. Raises UnreadLayout, and struct.error where the file is cut short."""
+def extract(content: bytes) -> Tiff:
+    """Look at the layout.
+
+    Raises UnsupportedLayoutError, and struct.error where the file is cut short.
+    """
     if content.startswith(b"MM\0+"):
-        raise UnreadLayout(f"a big-endian BigTIFF is not read; read are, in others, {READ}")
+        raise UnsupportedLayoutError(
+            f"a big-endian BigTIFF is not read; read are, in others, {READ}"
+        )
     found = Directory(content)
     colour, how = found.value(PHOTOMETRIC, WHITE_IS_ZERO), found.value(COMPRESSION, 1)
     bits, numbers = found.bits, set(found.values(FORMAT, 1))
     if found.has(DNG) or colour in RAW:
-        raise UnreadLayout("a raw photo is not read")
+        raise UnsupportedLayoutError("a raw photo is not read")
     if found.value(SUBFILE, 0) & 1:
-        raise UnreadLayout("a TIFF that begins with a thumbnail, as raw photos do, is not read")
+        raise UnsupportedLayoutError(
+            "a TIFF that begins with a thumbnail, as raw photos do, is not read"
+        )
     if how not in COMPRESSIONS:
-        raise unread(found)
+        raise unsupported(found)
     if 3 in numbers:
-        raise unread(found, "floating-point pixels have no defined white; send 8 or 16 bits")
+        raise unsupported(found, "floating-point pixels have no defined white; send 8 or 16 bits")
     if 2 in numbers:
-        raise unread(found, "signed numbers have no defined black; send unsigned ones")
+        raise unsupported(found, "signed numbers have no defined black; send unsigned ones")
     if numbers != {1} or len(set(bits)) != 1:
-        raise unread(found)
+        raise unsupported(found)
     if bits[0] > 16:
-        raise unread(found, "what is white is not known of so many bits; send 8 or 16")
+        raise unsupported(found, "what is white is not known of so many bits; send 8 or 16")
     if colour == YCBCR and how != JPEG:
-        raise unread(found)
+        raise unsupported(found)
     if colour == CMYK and found.value(INK_SET, 1) != 1:
-        raise unread(found, "its inks are not CMYK")
+        raise unsupported(found, "its inks are not CMYK")
     if found.value(PLANAR, 1) == 2 and bits[0] > 8 and how == NOT_COMPRESSED and len(bits) > 1:
-        raise unread(found)
+        raise unsupported(found)
     inverted = colour == WHITE_IS_ZERO and bits == (16,)
     if inverted and found.has(PHOTOMETRIC):  # Pillow turns fewer bits round, and not these
         content = found.with_value(PHOTOMETRIC, BLACK_IS_ZERO)
     return Tiff(content, bits[0], inverted)
 
 
-def unread(found: Directory, why: str = "") -> UnreadLayout:
+def unsupported(found: Directory, why: str = "") -> UnsupportedLayoutError:
     """The refusal of a layout."""
     reason = f": {why}" if why else ""
-    return UnreadLayout(f"{found} is not read{reason}; read are {READ}")
+    return UnsupportedLayoutError(f"{found} is not read{reason}; read are {READ}")

@@ -12,12 +12,12 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return {'accepted'} end  -- the reply
 if claim and redis.call('EXISTS', claim.key) == 1 then return {'claimed'} end
 
 local over, waiting = excess('', asked.jobs, asked.bytes, caps.jobs, caps.bytes)
-if asked.jobs > 0 and over > 0 then return {'refused', 'server', patience(over, now)} end
+if asked.jobs > 0 and over > 0 then return {'refused', 'server', estimate_wait(over, now)} end
 if asked.jobs > 0 and owner then
   local own_over, own =
     excess(':' .. owner, asked.jobs, asked.bytes, caps.owner_jobs, caps.owner_bytes)
   if own_over > 0 then
-    return {'refused', 'owner', patience(own_over * waiting / math.max(own, 1), now)}
+    return {'refused', 'owner', estimate_wait(own_over * waiting / math.max(own, 1), now)}
   end
 end
 

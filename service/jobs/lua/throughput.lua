@@ -19,7 +19,7 @@ local function note_end(now)
 end
 
 -- Seconds in which so many jobs will end at the rate of late; nil where none has ended
-local function patience(jobs, now)
+local function estimate_wait(jobs, now)
   local ended, at, since = unpack(redis.pcall('HMGET', 'shapshot:ended', 'jobs', 'at', 'since'))
   if not ended or tonumber(ended) == 0 then return nil end
   local span = math.max(FADES_IN * (1 - faded(since, now)), 1)

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.api.auth import failed_attempts
-from service.api.auth.failed_attempts import counted_address
+from service.api.auth.failed_attempts import normalized_address
 from service.api.auth.keys import Scope
 from service.infra.settings import Settings
 from tests.api.auth.keyholders import bearing, issue
@@ -74,7 +74,7 @@ async def test_a_name_like_an_address_is_counted_apart(start, settings):
 
 
 async def test_a_flood_costs_redis_nothing_and_no_memory_without_end(api, connection, monkeypatch):
-    monkeypatch.setattr(failed_attempts, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(failed_attempts, "MAX_REMEMBERED", 2)
     await statuses(api, *[WRONG] * 4)
     before = connection.info("stats")["total_commands_processed"]
     assert await statuses(api, *[WRONG] * 20) == [429] * 20
@@ -110,4 +110,4 @@ async def test_while_redis_is_away_a_wrong_key_is_still_wrong(start, settings):
     ],
 )
 def test_an_address_is_that_of_one_client(host, counted):
-    assert counted_address(host) == counted
+    assert normalized_address(host) == counted

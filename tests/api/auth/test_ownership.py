@@ -6,7 +6,7 @@ import re
 import pytest
 
 from service.api.auth.keys import Scope
-from service.api.state.repository import LOOKED_THROUGH
+from service.api.state.repository import MAX_SCANNED
 from service.infra.artifact_store import attributions_key, image_key
 from service.infra.settings import Settings
 from service.jobs.redis_keys import key_of, new_id
@@ -67,13 +67,13 @@ def ask(served, photo):
 
 
 @pytest.fixture
-async def made(served, ask, hand, mine):
+async def made(served, ask, fake_worker, mine):
     """An explanation that succeeded and a batch of another, by the parameter that takes its id."""
     single, batch = await ask(mine), await ask(mine, "/v1/batches")
     found = await served.get(f"/v1/batches/{batch}", headers=mine)
     for id_ in (single, found.json()["explanations"][0]["id"]):
         arrays = some_arrays() | some_regions()
-        hand.succeed(id_, arrays=arrays, curves=some_curves("insertion"))
+        fake_worker.succeed(id_, arrays=arrays, curves=some_curves("insertion"))
     return {"explanation_id": single, "batch_id": batch}
 
 
@@ -107,22 +107,24 @@ async def test_an_admin_sees_what_is_anothers(served, made, admins, method, path
     assert answer.status_code in (200, 204), answer.text
 
 
-async def test_a_figure_shows_nothing_of_anothers(served, refused, ask, made, hand, mine, theirs):
+async def test_a_figure_shows_nothing_of_anothers(
+    served, refused, ask, made, fake_worker, mine, theirs
+):
     own = [await ask(theirs) for _ in range(2)]
     for id_ in own:
-        hand.succeed(id_)
+        fake_worker.succeed(id_)
     for ids, status in ((own, 200), ([own[0], made["explanation_id"]], 404)):
         answer = await served.get("/v1/figure.png", params={"id": ids}, headers=theirs)
         assert answer.status_code == status
 
 
-async def test_a_refused_touch_changes_nothing(served, hand, ask, mine, theirs):
+async def test_a_refused_touch_changes_nothing(served, fake_worker, ask, mine, theirs):
     id_ = await ask(mine)
-    before = hand.read(id_)
+    before = fake_worker.read(id_)
     for method, path in (("POST", f"/v1/explanations/{id_}/cancel"),
                          ("DELETE", f"/v1/explanations/{id_}")):  # fmt: skip
         assert (await served.request(method, path, headers=theirs)).status_code == 404
-    assert hand.read(id_) == before
+    assert fake_worker.read(id_) == before
 
 
 @pytest.mark.parametrize("tail", ["", "/events"])
@@ -134,9 +136,9 @@ async def test_nobody_can_wait_for_what_is_anothers(served, refused, ask, mine, 
 
 
 async def test_what_has_expired_is_gone_to_its_owner_and_was_never_there_to_others(
-    served, refused, made, hand, mine, theirs
+    served, refused, made, fake_worker, mine, theirs
 ):
-    hand.ledger.bury(made["explanation_id"], tombstone_s=60)
+    fake_worker.ledger.leave_tombstone(made["explanation_id"], tombstone_s=60)
     path = f"/v1/explanations/{made['explanation_id']}"
     refused(await served.get(path, headers=mine), 410, "gone")
     refused(await served.get(path, headers=theirs), 404, "not_found")
@@ -165,7 +167,7 @@ async def test_ones_own_is_listed_at_once_behind_however_much_of_others(
     own = await ask(theirs)
     boundless = Ledger(connection, queue=settings.queue, lease_s=60, retention_s=600)
     others = order.model_copy(update={"owner": "clinic"})
-    for _ in range(LOOKED_THROUGH + 1):
+    for _ in range(MAX_SCANNED + 1):
         boundless.accept(new_id(), others, timeout_s=60)
     page = (await served.get("/v1/explanations", headers=theirs)).json()
     assert [item["id"] for item in page["items"]] == [own]
@@ -191,9 +193,11 @@ async def test_an_idempotency_key_is_its_owners(ask, mine, theirs, to):
     assert await ask(theirs, to, **key) != first
 
 
-async def test_what_another_had_explained_is_not_known(served, ask, hand, mine, theirs, photo):
+async def test_what_another_had_explained_is_not_known(
+    served, ask, fake_worker, mine, theirs, photo
+):
     """A cached answer would tell that somebody has the picture, and under which id."""
-    hand.succeed(await ask(mine))
+    fake_worker.succeed(await ask(mine))
     queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
     assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
     again = await served.post(
@@ -213,9 +217,9 @@ async def test_a_name_keeps_what_is_its_own_when_its_key_changes(served, ask, ke
 
 
 async def test_what_was_made_without_keys_is_the_operators(
-    start, settings, hand, new_card, photo, mine, admins
+    start, settings, fake_worker, new_card, photo, mine, admins
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"keys_file": None})) as unlocked:
         made = await unlocked.post("/v1/explanations", files={"image": photo})
     async with start(settings) as locked:
@@ -224,8 +228,8 @@ async def test_what_was_made_without_keys_is_the_operators(
         assert (await locked.get(path, headers=admins)).status_code == 200
 
 
-async def test_without_keys_everything_is_seen(start, settings, hand, new_card, photo, mine):
-    hand.announce(new_card())
+async def test_without_keys_everything_is_seen(start, settings, fake_worker, new_card, photo, mine):
+    fake_worker.announce(new_card())
     async with start(settings) as locked:
         made = await locked.post("/v1/explanations", files={"image": photo}, headers=mine)
     async with start(settings.model_copy(update={"keys_file": None})) as unlocked:
@@ -249,10 +253,10 @@ async def forged(made, ask, connection, theirs):
 
 @pytest.mark.parametrize("victims", ["as it was", "renamed", "renamed and queued"])
 async def test_a_batch_touches_and_shows_only_its_own(
-    served, made, forged, hand, store, connection, mine, theirs, admins, victims
+    served, made, forged, fake_worker, store, connection, mine, theirs, admins, victims
 ):
     """Not even where an admin asks, who may see all."""
-    victim = hand.read(made["explanation_id"])
+    victim = fake_worker.read(made["explanation_id"])
     if "renamed" in victims:
         order = victim.order.model_copy(update={"batch": forged}).model_dump_json()
         connection.hset(key_of(victim.id), mapping={"batch": forged, "order": order})
@@ -273,23 +277,27 @@ async def test_a_batch_touches_and_shows_only_its_own(
     assert answer.json()["counts"]["succeeded"] == 1
 
 
-async def test_no_foreign_explanation_begins_with_a_batch(ask, hand, connection, mine, theirs):
+async def test_no_foreign_explanation_begins_with_a_batch(
+    ask, fake_worker, connection, mine, theirs
+):
     batch_id, foreign = await ask(theirs, "/v1/batches"), await ask(mine)
     own = connection.hget(key_of(batch_id), "members").decode()
     connection.hset(key_of(batch_id), "members", f"{foreign} {own}")
-    assert hand.ledger.fresh_siblings(hand.read(own)) == [own]
+    assert fake_worker.ledger.fresh_siblings(fake_worker.read(own)) == [own]
 
 
-async def test_a_cached_answer_is_of_its_owner(served, ask, hand, made, connection, mine, theirs):
+async def test_a_cached_answer_is_of_its_owner(
+    served, ask, fake_worker, made, connection, mine, theirs
+):
     """Not where its entry leads to another's, nor to one's own of another request."""
     first = await ask(theirs)
-    hand.succeed(first)
-    entry = "shapshot:cache:" + hand.read(first).order.cache
+    fake_worker.succeed(first)
+    entry = "shapshot:cache:" + fake_worker.read(first).order.cache
     assert connection.get(entry).decode() == first
     [other] = connection.hget(key_of(await ask(theirs, "/v1/batches", **RENEW)), "members").split()
     for forged in (other, made["explanation_id"]):
         connection.set(entry, forged)
         queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
         assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
-    hand.succeed(queued.json()["id"])  # takes the place of what is no answer
+    fake_worker.succeed(queued.json()["id"])  # takes the place of what is no answer
     assert connection.get(entry).decode() == queued.json()["id"]

@@ -47,10 +47,10 @@ def selectors(expression):
 
 
 @pytest.fixture
-async def exported(served, create, hand):
+async def exported(served, create, fake_worker):
     """Label values of every series, by name, once a bit of everything has happened."""
     for code in ErrorCode:
-        hand.fail(await create(), Failure(code=code, detail="so"))
+        fake_worker.fail(await create(), Failure(code=code, detail="so"))
     await served.get("/nothing")
     series: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families((await served.get("/metrics")).text):

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from service.api.http import heavy_calls
-from service.api.http.heavy_calls import Heavy
+from service.api.http.heavy_calls import HeavyCalls
 from service.api.http.problems import ApiError
 from service.schemas.documents import ErrorCode
 
@@ -15,7 +15,7 @@ class Calls:
     """Calls that hold bytes until they are let go, and what they held at each beginning."""
 
     def __init__(self, most: int) -> None:
-        self.subject = Heavy(most)
+        self.subject = HeavyCalls(most)
         self.begun: list[int] = []
         self.held: list[int] = []
         self._holding = 0
@@ -68,9 +68,9 @@ async def test_a_call_that_takes_more_than_all_there_is_runs_alone():
     assert calls.held == [40, 500, 30]
 
 
-@pytest.mark.parametrize("count", [1, heavy_calls.CALLS_AT_ONCE])
+@pytest.mark.parametrize("count", [1, heavy_calls.MAX_CONCURRENT_CALLS])
 async def test_who_waits_too_long_for_bytes_or_a_thread_is_told_to_come_again(monkeypatch, count):
-    monkeypatch.setattr(heavy_calls, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(heavy_calls, "MAX_WAIT_S", 0.2)
     calls = Calls(most=100 * count)
     async with anyio.create_task_group() as tasks:
         for _ in range(count):
@@ -85,11 +85,11 @@ async def test_who_waits_too_long_for_bytes_or_a_thread_is_told_to_come_again(mo
 
 
 async def test_what_fails_gives_its_bytes_back():
-    subject = Heavy(100)
+    subject = HeavyCalls(100)
 
     def fail() -> None:
         raise ValueError
 
-    for _ in range(heavy_calls.CALLS_AT_ONCE + 1):
+    for _ in range(heavy_calls.MAX_CONCURRENT_CALLS + 1):
         with pytest.raises(ValueError):
             await subject.run(fail, held=100)

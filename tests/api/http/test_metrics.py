@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.infra.settings import Settings
-from service.jobs.leases import Work
+from service.jobs.leases import ModelUsage
 from service.schemas.documents import ErrorCode, Failure, Status
 
 
@@ -34,12 +34,12 @@ def requests_of(samples, route):
     }
 
 
-async def test_jobs_are_counted_as_they_stand(served, create, hand):
+async def test_jobs_are_counted_as_they_stand(served, create, fake_worker):
     ended, failed, _ = [await create() for _ in range(3)]
     await create(method="kernel")
-    work = Work(evaluations=96, batches=2, slots=128, model_s=1.5, masking_s=0.25)
-    hand.ledger.finish(ended, hand.begin(ended), Status.SUCCEEDED, work=work)
-    hand.fail(failed, Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="too long"))
+    work = ModelUsage(evaluations=96, batches=2, slots=128, model_s=1.5, masking_s=0.25)
+    fake_worker.ledger.finish(ended, fake_worker.begin(ended), Status.SUCCEEDED, work=work)
+    fake_worker.fail(failed, Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="too long"))
     samples = await scrape(served)
     assert value(samples, "shapshot_jobs_accepted_total", method="partition") == 3
     assert value(samples, "shapshot_jobs_accepted_total", method="kernel") == 1

@@ -15,7 +15,7 @@ import pytest
 from service.client import Client
 from service.infra.settings import Settings
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from tests.conftest import skip_or_raise, wait_until
 from tests.encoded import encoded, noise
 from tests.live import live_api
@@ -85,8 +85,8 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture
-def http(lasting_url, hand, new_card) -> Iterator[httpx.Client]:
-    hand.announce(new_card())
+def http(lasting_url, fake_worker, new_card) -> Iterator[httpx.Client]:
+    fake_worker.announce(new_card())
     with httpx.Client(base_url=lasting_url, timeout=30) as client:
         yield client
 
@@ -96,8 +96,8 @@ def asked(http, photo) -> httpx.Response:
     return http.post(f"{ROOT}/v1/explanations", files={"image": ("p", photo)})
 
 
-def test_what_is_answered_can_be_followed(http, asked, hand):
-    hand.succeed(asked.json()["id"])
+def test_what_is_answered_can_be_followed(http, asked, fake_worker):
+    fake_worker.succeed(asked.json()["id"])
     found = http.get(asked.headers["location"])
     assert found.json()["links"]["self"] == asked.headers["location"]
     for link in found.json()["links"].values():
@@ -116,17 +116,17 @@ def test_a_page_of_the_proxy_may_ask(http, asked):
     assert http.post(asked.json()["links"]["cancel"], headers=headers).is_success
 
 
-def test_events_come_one_by_one_while_the_job_runs(http, asked, hand):
+def test_events_come_one_by_one_while_the_job_runs(http, asked, fake_worker):
     explanation_id = asked.json()["id"]
     with http.stream("GET", asked.json()["links"]["events"]) as stream:
         statuses = (line for line in stream.iter_lines() if line.startswith("data: "))
         assert '"queued"' in next(statuses)
-        attempt = hand.begin(explanation_id)  # only what has been read lets the job go on
+        attempt = fake_worker.begin(explanation_id)  # only what has been read lets the job go on
         assert '"running"' in next(statuses)
-        hand.ledger.tick(Heartbeat(explanation_id, attempt, Count(50, 100)))
+        fake_worker.ledger.heartbeat(Heartbeat(explanation_id, attempt, ProgressCount(50, 100)))
         assert '"evaluations":50' in next(statuses)
-        hand.ledger.release(explanation_id, attempt)
-        hand.succeed(explanation_id)
+        fake_worker.ledger.release(explanation_id, attempt)
+        fake_worker.succeed(explanation_id)
         assert '"succeeded"' in [*statuses][-1]
 
 
@@ -148,10 +148,10 @@ def test_the_largest_upload_goes_through_and_a_larger_one_is_refused_by_the_api(
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-def test_the_client_waits_for_a_result_through_it(lasting_url, http, hand, photo):
+def test_the_client_waits_for_a_result_through_it(lasting_url, http, fake_worker, photo):
     with Client(f"{lasting_url}{ROOT}", timeout=30) as client, ThreadPoolExecutor(1) as threads:
         queued = client.submit(photo)
         waiting = threads.submit(client.wait, queued.id)
-        hand.succeed(queued.id)
+        fake_worker.succeed(queued.id)
         assert waiting.result().links["self"] == f"{ROOT}/v1/explanations/{queued.id}"
         assert client.heatmap(queued.id).startswith(b"\x89PNG")

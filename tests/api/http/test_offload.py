@@ -40,10 +40,10 @@ async def counted() -> AsyncIterator[Turns]:
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-async def test_arrays_are_written_and_packed_beside_the_loop(served, create, hand, encoding):
+async def test_arrays_are_written_and_packed_beside_the_loop(served, create, fake_worker, encoding):
     id_ = await create()
     arrays = arrays_of(*SHAPE)
-    hand.succeed(id_, arrays=arrays, explained=named(SHAPE[3]))
+    fake_worker.succeed(id_, arrays=arrays, explained=named(SHAPE[3]))
     headers = {"Accept": "application/json", "Accept-Encoding": encoding}
     async with counted() as turns:
         answer = await served.get(f"{URL}/{id_}/attributions", headers=headers)
@@ -55,7 +55,7 @@ async def test_arrays_are_written_and_packed_beside_the_loop(served, create, han
 @pytest.mark.parametrize(("outputs", "beside"), [(4, False), (8000, True)])
 @pytest.mark.parametrize("path", ["", "/{id}", "/{id}/events"])
 async def test_documents_of_many_outputs_are_written_beside_the_loop(
-    served, create, hand, monkeypatch, path, outputs, beside
+    served, create, fake_worker, monkeypatch, path, outputs, beside
 ):
     writers = []  # threads
 
@@ -65,7 +65,7 @@ async def test_documents_of_many_outputs_are_written_beside_the_loop(
 
     document_of = serializers.explanation
     id_ = await create()
-    hand.succeed(id_, arrays=arrays_of(1, 1, 1, outputs), explained=named(outputs))
+    fake_worker.succeed(id_, arrays=arrays_of(1, 1, 1, outputs), explained=named(outputs))
     monkeypatch.setattr(serializers, "explanation", noted)
     answer = await served.get(URL + path.format(id=id_))
     assert answer.text.count('"base_value"') == outputs

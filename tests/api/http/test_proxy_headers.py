@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from service.api.app import create_app
 from service.api.auth.keys import Scope
-from service.api.http.proxy_headers import BehindProxy
+from service.api.http.proxy_headers import ProxyHeaders
 from service.api.services import ProcessServices
 from service.client import AsyncClient
-from service.infra.root_path import OURS
-from service.infra.settings import BadSettings, Settings, read_settings
+from service.infra.root_path import API_PATHS
+from service.infra.settings import Settings, SettingsError, read_settings
 from tests.api.auth.keyholders import issue, routes
 from tests.api.conftest import some_curves
 
@@ -44,8 +44,8 @@ class Proxy:
 @pytest.fixture(
     params=["told once, stripped", "told once", "told by each request, stripped", "told by each"]
 )
-async def proxy(request, start, settings, hand, new_card):
-    hand.announce(new_card())
+async def proxy(request, start, settings, fake_worker, new_card):
+    fake_worker.announce(new_card())
     once, strips = "once" in request.param, "stripped" in request.param
     known = settings.model_copy(update={"root_path": ROOT if once else ""})
     async with start(known) as api:
@@ -66,14 +66,14 @@ def links_in(document: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("proxy", TWO_WAYS, indirect=True)
-async def test_every_link_leads_back_through_the_proxy(proxy, hand, photo):
+async def test_every_link_leads_back_through_the_proxy(proxy, fake_worker, photo):
     parts = {"image": ("p", photo), "settings": (None, '{"metrics": ["insertion"]}')}
     asked = await proxy.ask("POST", f"{ROOT}/v1/explanations", files=parts)
     several = await proxy.ask("POST", f"{ROOT}/v1/batches", files={"image": ("p", photo)})
     assert (asked.status_code, several.status_code) == (202, 202)
     [member] = several.json()["explanations"]
     for id_ in (asked.json()["id"], member["id"]):
-        hand.succeed(id_, curves=some_curves("insertion"))
+        fake_worker.succeed(id_, curves=some_curves("insertion"))
     shown = [
         await proxy.ask("GET", url)
         for url in (
@@ -115,15 +115,15 @@ async def test_what_is_not_there_is_named_as_the_client_asked_for_it(proxy, refu
     assert [line["log_level"] for line in lines] == ["debug"]
 
 
-async def test_the_client_is_given_the_whole_address(start, settings, hand, new_card, photo):
-    hand.announce(new_card())
+async def test_the_client_is_given_the_whole_address(start, settings, fake_worker, new_card, photo):
+    fake_worker.announce(new_card())
     app = create_app(ProcessServices.of(settings.model_copy(update={"root_path": ROOT})))
     async with (
         app.router.lifespan_context(app),
         AsyncClient(f"http://localhost{ROOT}/", transport=httpx.ASGITransport(app)) as client,
     ):
         explanation = await client.submit(photo)
-        hand.succeed(explanation.id)
+        fake_worker.succeed(explanation.id)
         assert (await client.wait(explanation.id)).links["self"].startswith(ROOT)
         assert (await client.heatmap(explanation.id)).startswith(b"\x89PNG")
 
@@ -145,9 +145,9 @@ async def test_a_prefix_may_end_with_a_slash_and_may_be_empty(served):
         assert answer.json()["links"]["docs"] == f"{root}/docs"
 
 
-async def test_each_of_several_proxies_is_shown_its_own_path(served, create, hand):
+async def test_each_of_several_proxies_is_shown_its_own_path(served, create, fake_worker):
     explanation_id = await create()
-    hand.succeed(explanation_id)
+    fake_worker.succeed(explanation_id)
     for root in ("/a", "/b", "", "/a"):
         headers = {"X-Forwarded-Prefix": root}
         path = f"/v1/explanations/{explanation_id}"
@@ -209,7 +209,7 @@ async def test_all_that_is_forwarded_is_believed_by_one_rule(monkeypatch, truste
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    behind = BehindProxy(app, read_settings(Settings).trusted_proxies, "")
+    behind = ProxyHeaders(app, read_settings(Settings).trusted_proxies, "")
     transport = httpx.ASGITransport(behind, client=(peer, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://shapshot.test") as client:
         await client.get("/x", headers=FORWARDED)
@@ -222,18 +222,18 @@ async def test_all_that_is_forwarded_is_believed_by_one_rule(monkeypatch, truste
 @pytest.mark.parametrize("wrong", [*HOSTILE[:-2], "/v1", "/a/", "/"])
 def test_a_root_path_that_is_none_is_refused_at_the_start(monkeypatch, wrong):
     monkeypatch.setenv("SHAPSHOT_ROOT_PATH", wrong)
-    with pytest.raises(BadSettings, match=r"^SHAPSHOT_ROOT_PATH: .* such as /shapshot"):
+    with pytest.raises(SettingsError, match=r"^SHAPSHOT_ROOT_PATH: .* such as /shapshot"):
         read_settings(Settings)
 
 
 @pytest.mark.parametrize("wrong", ["localhost", "192.0.2.1/24", "*", "127.0.0.1,"])
 def test_trusted_proxies_that_are_none_are_refused_at_the_start(monkeypatch, wrong):
     monkeypatch.setenv("SHAPSHOT_TRUSTED_PROXIES", wrong)
-    with pytest.raises(BadSettings, match=r"^SHAPSHOT_TRUSTED_PROXIES: .*; received "):
+    with pytest.raises(SettingsError, match=r"^SHAPSHOT_TRUSTED_PROXIES: .*; received "):
         read_settings(Settings)
 
 
 def test_a_root_path_cannot_be_taken_for_a_path_of_the_api():
     named = {path.split("/")[1] for _, path in routes()} - {""}
     mounted = {"static-offline-docs"}
-    assert named | mounted == {*OURS}
+    assert named | mounted == {*API_PATHS}

@@ -137,7 +137,7 @@ CHANGES = [
 ]
 
 
-async def test_pages_of_other_origins_change_nothing(served, create, refused, photo, hand):
+async def test_pages_of_other_origins_change_nothing(served, create, refused, photo, fake_worker):
     id_ = await create()
     for headers in FOREIGN:
         for method, path in CHANGES:
@@ -148,7 +148,7 @@ async def test_pages_of_other_origins_change_nothing(served, create, refused, ph
             assert headers[problem["field"]] == problem["received"]
             assert "SHAPSHOT_CORS_ORIGINS" in problem["detail"]
     assert len((await served.get("/v1/explanations")).json()["items"]) == 1
-    assert not hand.read(id_).status.done
+    assert not fake_worker.read(id_).status.done
 
 
 async def test_own_pages_and_other_clients_change_and_pages_of_all_may_ask(served, photo):

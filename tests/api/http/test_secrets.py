@@ -114,9 +114,9 @@ async def test_no_path_leads_out_of_what_there_is(served, path, hostile):
         assert "root:" not in answer.text
 
 
-async def test_no_label_leads_out_of_what_there_is(served, create, hand, refused, photo):
+async def test_no_label_leads_out_of_what_there_is(served, create, fake_worker, refused, photo):
     id_ = await create()
-    hand.succeed(id_)
+    fake_worker.succeed(id_)
     label = "../../../../etc/passwd"
     path = f"/v1/explanations/{id_}"
     for tail in ("attributions", "heatmap.png", "faithfulness"):

@@ -19,16 +19,16 @@ def store_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_identity, "LOOK_S", 0)
-    monkeypatch.setattr(store_identity, "TRY_AGAIN_S", 0)
+    monkeypatch.setattr(store_identity, "MAX_AGE_S", 0)
+    monkeypatch.setattr(store_identity, "RETRY_S", 0)
 
 
 async def test_a_redis_that_came_back_empty_is_named_and_serves(
-    served, ask, hand, new_card, connection, refused
+    served, ask, fake_worker, new_card, connection, refused
 ):
     assert (await served.get("/healthz/ready")).status_code == 200
     connection.flushall()
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     problem = refused(await served.get("/healthz/ready"), 503, "data_lost")
     assert "Redis has lost its data" in problem["detail"]
     assert "shapshot adopt" in problem["detail"]
@@ -77,12 +77,12 @@ async def test_once_the_data_is_back_all_is_well(served, ask, refused, store_fol
 
 @pytest.mark.parametrize("lost", ["Redis", "the store"])
 async def test_a_loss_can_be_accepted(
-    served, ask, hand, new_card, connection, settings, monkeypatch, store_folder, lost
+    served, ask, fake_worker, new_card, connection, settings, monkeypatch, store_folder, lost
 ):
     await ask()
     if lost == "Redis":
         connection.flushall()
-        hand.announce(new_card())
+        fake_worker.announce(new_card())
     else:
         shutil.rmtree(store_folder)
     assert (await served.get("/healthz/ready")).status_code == 503

@@ -4,22 +4,22 @@ import asyncio
 
 import pytest
 
-from service.infra.artifact_store import CALLS_AT_ONCE
+from service.infra.artifact_store import MAX_CONCURRENT_CALLS
 from tests.conftest import wait_until
-from tests.faulty_store import FAILS, HALF, REFUSES, SILENT, ill_store
+from tests.faulty_store import FAILS, HALF, REFUSES, SILENT, faulty_store
 
 URL = "/v1/explanations"
 SHORT = {"store_connect_s": 0.3, "store_read_s": 0.5, "store_total_s": 1.5}
 
 
 @pytest.fixture
-def on_ill_store(start, settings, hand, new_card, monkeypatch):
+def on_ill_store(start, settings, fake_worker, new_card, monkeypatch):
     """Starts the app on S3 whose server is ill in this way: the server, a client."""
 
     def starting(server):
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        hand.announce(new_card())
+        fake_worker.announce(new_card())
         return start(settings.model_copy(update={"store_url": "s3://bucket/prefix", **SHORT}))
 
     return starting
@@ -29,14 +29,14 @@ async def test_a_store_that_never_answers_holds_up_nothing_that_does_not_need_it
     on_ill_store, photo, refused, served, create
 ):
     known = await create()  # on a store that is well
-    with ill_store(SILENT) as server:
+    with faulty_store(SILENT) as server:
         async with on_ill_store(server) as api:
             uploads = [
                 asyncio.create_task(api.post(URL, files={"image": ("p", photo)}))
-                for _ in range(2 * CALLS_AT_ONCE + 10)
+                for _ in range(2 * MAX_CONCURRENT_CALLS + 10)
             ]
             await asyncio.to_thread(
-                wait_until, lambda: len(server.requests) >= CALLS_AT_ONCE, seconds=20
+                wait_until, lambda: len(server.requests) >= MAX_CONCURRENT_CALLS, seconds=20
             )
             begun = [
                 await api.post(URL, files={"image": ("notes.txt", b"no picture")}),
@@ -55,7 +55,7 @@ async def test_a_store_that_never_answers_holds_up_nothing_that_does_not_need_it
 
 @pytest.mark.parametrize("how", [REFUSES, FAILS, SILENT, HALF])
 async def test_an_ill_store_is_unavailable_whatever_it_does(on_ill_store, photo, refused, how):
-    with ill_store(how) as server:
+    with faulty_store(how) as server:
         async with on_ill_store(server) as api:
             refused(await api.get("/healthz/ready"), 503, "store_unavailable")
             problem = refused(

@@ -8,7 +8,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from service.api.results.drawing import layer_size
 from service.infra.artifact_store import attributions_key
-from service.render import BadOption
+from service.render import InvalidOptionError
 from service.schemas.documents import ErrorCode, Failure
 from service.schemas.results import Rectangle
 from tests.api.conftest import some_arrays, some_curves
@@ -19,11 +19,11 @@ NPZ, NPY, JSON = "application/x-npz", "application/x-npy", "application/json"
 
 
 @pytest.fixture
-async def done(create, hand):
+async def done(create, fake_worker):
     """The path of an explanation that succeeded, and its arrays."""
     explanation_id = await create()
-    state = hand.succeed(explanation_id)
-    content = hand._store.get(attributions_key(explanation_id, state.result))
+    state = fake_worker.succeed(explanation_id)
+    content = fake_worker._store.get(attributions_key(explanation_id, state.result))
     return f"{URL}/{explanation_id}", dict(np.load(io.BytesIO(content)))
 
 
@@ -130,14 +130,14 @@ async def test_an_output_not_explained_is_refused_with_those_that_are(
 
 
 @pytest.fixture
-async def uncertain(create, hand):
+async def uncertain(create, fake_worker):
     """The path of an explanation with standard errors and superpixels, and those arrays."""
     explanation_id = await create()
     known = {
         "standard_errors": np.random.default_rng(1).random((8, 12, 3, 2), np.float32),
         "players": np.arange(96, dtype=np.int32).reshape(8, 12) // 6,
     }
-    hand.succeed(explanation_id, arrays=some_arrays() | known)
+    fake_worker.succeed(explanation_id, arrays=some_arrays() | known)
     return f"{URL}/{explanation_id}", known
 
 
@@ -161,7 +161,7 @@ async def test_outputs_narrow_the_standard_errors_too(served, uncertain, form):
 
 
 async def test_arrays_too_large_for_json_are_refused_with_the_forms_that_fit(
-    served, create, hand, refused
+    served, create, fake_worker, refused
 ):
     explanation_id = await create()
     large = np.zeros((1300, 1300, 3, 2), np.float32)
@@ -172,7 +172,7 @@ async def test_arrays_too_large_for_json_are_refused_with_the_forms_that_fit(
         "output_names": np.array(["ant", "crane"]),
         "output_indices": np.array([0, 2]),
     }
-    hand.succeed(explanation_id, arrays=arrays)
+    fake_worker.succeed(explanation_id, arrays=arrays)
     answer = await served.get(f"{URL}/{explanation_id}/attributions")
     assert refused(answer, 406, "not_acceptable")["accepted"] == ["npy", "npz"]
 
@@ -208,10 +208,10 @@ async def test_a_layer_has_the_size_asked(served, done, style, size, expected):
     assert picture(await served.get(f"{done[0]}/heatmap.png", params=query)).size == expected
 
 
-async def test_heat_lies_where_the_model_looked(served, done, connection, hand):
+async def test_heat_lies_where_the_model_looked(served, done, connection, fake_worker):
     path, _ = done
     explanation_id = path.rsplit("/", 1)[1]
-    state = hand.read(explanation_id)
+    state = fake_worker.read(explanation_id)
     cropped = state.outcome.model_copy(
         update={"crop": state.outcome.crop.model_copy(update={"left": 30})}
     )
@@ -224,7 +224,7 @@ async def test_heat_lies_where_the_model_looked(served, done, connection, hand):
     assert opacity.crop((30, 0, 60, 40)).getbbox() is not None
 
 
-async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, create, hand):
+async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, create, fake_worker):
     explanation_id = await create(metrics=["insertion"])
     both = {2: "crane", 4: "crane"}
     arrays = some_arrays() | {"output_names": np.array(["crane"] * 2), "output_indices": [2, 4]}
@@ -233,7 +233,7 @@ async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, creat
         curve.model_copy(update={"output": index, "label": "crane"})
         for curve, index in zip(some_curves("insertion"), both, strict=True)
     ]
-    hand.succeed(explanation_id, arrays=arrays, explained=both, curves=curves)
+    fake_worker.succeed(explanation_id, arrays=arrays, explained=both, curves=curves)
     path = f"{URL}/{explanation_id}"
     for drawing, query in (
         ("heatmap.png", {}),
@@ -250,7 +250,7 @@ async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, creat
 
 @pytest.mark.parametrize("style", ["heat", "overlay"])
 async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
-    served, create, hand, connection, style
+    served, create, fake_worker, connection, style
 ):
     """In the model's picture of 12 x 8 the photo of 60 x 40 lies in the columns from 4 to 8."""
     explanation_id = await create()
@@ -258,7 +258,7 @@ async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
     arrays["values"] = np.zeros_like(arrays["values"])
     arrays["values"][:, 4:6] = 1  # the left half of the photo
     arrays["values"][:, :4] = arrays["values"][:, 8:] = -5  # what no worker gives
-    state = hand.succeed(explanation_id, arrays=arrays)
+    state = fake_worker.succeed(explanation_id, arrays=arrays)
     placed = {"placement": Rectangle(left=4, top=0, right=8, bottom=8)}
     key = f"shapshot:explanation:{explanation_id}"
     connection.hset(key, "outcome", state.outcome.model_copy(update=placed).model_dump_json())
@@ -368,20 +368,20 @@ async def test_a_result_is_kept_by_caches(served, done, path):
 
 
 @pytest.mark.parametrize("path", RESULTS)
-async def test_there_is_no_result_before_the_end(served, create, hand, refused, path):
+async def test_there_is_no_result_before_the_end(served, create, fake_worker, refused, path):
     explanation_id = await create()
     answer = await served.get(f"{URL}/{explanation_id}/{path}")
     refused(answer, 409, "not_finished")
     assert answer.headers["retry-after"] == "1"
-    hand.begin(explanation_id)
+    fake_worker.begin(explanation_id)
     problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 409, "not_finished")
     assert "running" in problem["detail"]
 
 
 @pytest.mark.parametrize("path", RESULTS)
-async def test_a_failed_explanation_has_no_result(served, create, hand, refused, path):
+async def test_a_failed_explanation_has_no_result(served, create, fake_worker, refused, path):
     explanation_id = await create()
-    hand.fail(explanation_id, Failure(code=ErrorCode.INTERNAL, detail="the engine broke"))
+    fake_worker.fail(explanation_id, Failure(code=ErrorCode.INTERNAL, detail="the engine broke"))
     problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
     assert "the engine broke" in problem["detail"]
 
@@ -409,15 +409,15 @@ def test_an_overlay_of_a_large_photo_is_as_large_as_a_layer_may_be(size, expecte
 
 @pytest.mark.parametrize("style", ["overlay", "heat"])
 def test_a_layer_as_large_as_a_large_photo_is_refused(style):
-    with pytest.raises(BadOption, match="16777216 pixels; received 8000 x 6000"):
+    with pytest.raises(InvalidOptionError, match="16777216 pixels; received 8000 x 6000"):
         layer_size(style, "original", model=(224, 224), photo=(8000, 6000))
 
 
 async def test_a_drawing_over_a_long_photo_may_not_grow_without_bound(
-    ask, served, hand, new_photo, refused
+    ask, served, fake_worker, new_photo, refused
 ):
     asked = await ask(new_photo(20, 2000))
-    hand.succeed(asked.json()["id"])
+    fake_worker.succeed(asked.json()["id"])
     path = f"{URL}/{asked.json()['id']}/heatmap.png"
     answer = await served.get(path, params={"style": "overlay", "size": 4096})
     assert "409600" in refused(answer, 422, "invalid_parameter")["detail"]

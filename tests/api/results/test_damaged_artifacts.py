@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from service.infra.artifact_store import attributions_key, faithfulness_key, image_key
 from service.jobs.redis_keys import key_of
 from tests.api.conftest import some_curves
-from tests.faulty_store import ill_store
+from tests.faulty_store import faulty_store
 
 URL = "/v1/explanations"
 RESULTS = (
@@ -32,9 +32,9 @@ DAMAGE = {
 
 
 @pytest.fixture
-async def measured(ask, hand):
+async def measured(ask, fake_worker):
     """An explanation with curves that has succeeded."""
-    return hand.succeed(
+    return fake_worker.succeed(
         (await ask(metrics=["insertion"])).json()["id"], curves=some_curves("insertion")
     )
 
@@ -43,7 +43,7 @@ def harm(store, key, damage):
     store.put(key, damage(store.get(key)))
 
 
-async def assert_heals(served, ask, hand, refused, explanation_id, path):
+async def assert_heals(served, ask, fake_worker, refused, explanation_id, path):
     """It is a problem, told in the log and counted; the same request is computed anew."""
     with capture_logs() as lines:
         problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
@@ -54,7 +54,7 @@ async def assert_heals(served, ask, hand, refused, explanation_id, path):
     assert "shapshot_damaged_artefacts_total 1.0" in (await served.get("/metrics")).text
     again = await ask(metrics=["insertion"])
     assert again.status_code == 202
-    hand.succeed(again.json()["id"], curves=some_curves("insertion"))
+    fake_worker.succeed(again.json()["id"], curves=some_curves("insertion"))
     assert (await served.get(f"{URL}/{again.json()['id']}/{path}")).status_code == 200
     assert (await ask(metrics=["insertion"])).json()["cached_from"] == again.json()["id"]
 
@@ -62,45 +62,45 @@ async def assert_heals(served, ask, hand, refused, explanation_id, path):
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("path", RESULTS)
 async def test_damaged_arrays_are_no_result_and_asking_again_heals(
-    served, ask, hand, refused, store, measured, path, damage
+    served, ask, fake_worker, refused, store, measured, path, damage
 ):
     harm(store, attributions_key(measured.id, measured.result), DAMAGE[damage])
-    await assert_heals(served, ask, hand, refused, measured.id, path)
+    await assert_heals(served, ask, fake_worker, refused, measured.id, path)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("path", CURVES)
 async def test_damaged_curves_are_no_result_and_asking_again_heals(
-    served, ask, hand, refused, store, measured, path, damage
+    served, ask, fake_worker, refused, store, measured, path, damage
 ):
     harm(store, faithfulness_key(measured.id, measured.result), DAMAGE[damage])
-    await assert_heals(served, ask, hand, refused, measured.id, path)
+    await assert_heals(served, ask, fake_worker, refused, measured.id, path)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 async def test_a_damaged_photo_is_not_drawn_over(
-    served, ask, hand, refused, store, measured, damage
+    served, ask, fake_worker, refused, store, measured, damage
 ):
     harm(store, image_key(measured.id), DAMAGE[damage])
     path = "heatmap.png?style=overlay&size=original"
-    await assert_heals(served, ask, hand, refused, measured.id, path)
+    await assert_heals(served, ask, fake_worker, refused, measured.id, path)
 
 
 @pytest.mark.parametrize("path", RESULTS)
 async def test_the_arrays_of_another_explanation_are_not_shown_as_its_own(
-    served, create, hand, refused, store, some_other_arrays, path
+    served, create, fake_worker, refused, store, some_other_arrays, path
 ):
     one, other = (await create(), await create())
-    mine, foreign = hand.succeed(one), hand.succeed(other, arrays=some_other_arrays)
+    mine, foreign = fake_worker.succeed(one), fake_worker.succeed(other, arrays=some_other_arrays)
     key = attributions_key(foreign.id, foreign.result)
     store.put(attributions_key(mine.id, mine.result), store.get(key))
     refused(await served.get(f"{URL}/{one}/{path}"), 404, "no_result")
     assert (await served.get(f"{URL}/{other}/{path}")).status_code == 200
 
 
-async def test_damage_to_what_others_were_given_heals_too(served, ask, hand, refused, store):
+async def test_damage_to_what_others_were_given_heals_too(served, ask, fake_worker, refused, store):
     """The first is damaged after it was found, and copied as it is to the next who asks."""
-    first = hand.succeed((await ask()).json()["id"])
+    first = fake_worker.succeed((await ask()).json()["id"])
     harm(store, attributions_key(first.id, first.result), flip)
     given = (await ask()).json()
     assert given["cached_from"] == first.id
@@ -109,14 +109,16 @@ async def test_damage_to_what_others_were_given_heals_too(served, ask, hand, ref
 
 
 @pytest.mark.parametrize("damage", ["half of it", "nothing of it"])
-async def test_what_has_another_size_answers_no_other_request(ask, hand, store, damage):
-    first = hand.succeed((await ask()).json()["id"])
+async def test_what_has_another_size_answers_no_other_request(ask, fake_worker, store, damage):
+    first = fake_worker.succeed((await ask()).json()["id"])
     harm(store, attributions_key(first.id, first.result), DAMAGE[damage])
     assert (await ask()).headers["cache-status"] == "Shapshot; fwd=miss"
 
 
-async def test_a_copy_is_compared_with_the_records_of_the_first(served, ask, hand, store, refused):
-    first = hand.succeed((await ask()).json()["id"])
+async def test_a_copy_is_compared_with_the_records_of_the_first(
+    served, ask, fake_worker, store, refused
+):
+    first = fake_worker.succeed((await ask()).json()["id"])
     given = (await ask()).json()
     harm(store, attributions_key(given["id"], first.result), flip)
     refused(await served.get(given["links"]["attributions"]), 404, "no_result")
@@ -124,9 +126,9 @@ async def test_a_copy_is_compared_with_the_records_of_the_first(served, ask, han
 
 
 async def test_what_an_earlier_version_stored_is_no_result_and_answers_nobody(
-    served, ask, hand, refused, connection
+    served, ask, fake_worker, refused, connection
 ):
-    first = hand.succeed((await ask()).json()["id"])
+    first = fake_worker.succeed((await ask()).json()["id"])
     connection.hdel(key_of(first.id), "artefacts")
     for path in RESULTS:
         problem = refused(await served.get(f"{URL}/{first.id}/{path}"), 404, "no_result")
@@ -136,10 +138,10 @@ async def test_what_an_earlier_version_stored_is_no_result_and_answers_nobody(
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_record_of_another_count_of_outputs_is_no_result(
-    served, create, hand, refused, connection, count
+    served, create, fake_worker, refused, connection, count
 ):
     id_ = await create()
-    hand.succeed(id_)
+    fake_worker.succeed(id_)
     found = json.loads(connection.hget(key_of(id_), "outcome"))
     found["outputs"] = (found["outputs"] * 2)[:count]
     connection.hset(key_of(id_), "outcome", json.dumps(found))
@@ -149,7 +151,7 @@ async def test_a_record_of_another_count_of_outputs_is_no_result(
 
 @pytest.mark.parametrize("path", RESULTS[:1])
 async def test_in_a_wrong_store_nothing_is_missing_and_nothing_is_withdrawn(
-    served, ask, hand, refused, measured, connection, tmp_path, path
+    served, ask, fake_worker, refused, measured, connection, tmp_path, path
 ):
     """A folder that was not mounted, say."""
     pointers = connection.keys("shapshot:cache:*")
@@ -170,10 +172,10 @@ async def test_in_a_wrong_store_nothing_is_missing_and_nothing_is_withdrawn(
 
 
 async def test_without_its_bucket_a_result_is_not_missing(
-    start, settings, create, hand, refused, monkeypatch, connection
+    start, settings, create, fake_worker, refused, monkeypatch, connection
 ):
-    done = hand.succeed(await create())
-    with ill_store((404, b"<Error><Code>NoSuchBucket</Code></Error>")) as server:
+    done = fake_worker.succeed(await create())
+    with faulty_store((404, b"<Error><Code>NoSuchBucket</Code></Error>")) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         elsewhere = settings.model_copy(update={"store_url": "s3://no-bucket/prefix"})

@@ -13,11 +13,11 @@ PATHS = ["faithfulness", "faithfulness.png"]
 
 
 @pytest.fixture
-async def measured(create, hand):
+async def measured(create, fake_worker):
     """The path of an explanation with two metrics, and its curves."""
     explanation_id = await create(metrics=["insertion", "keep_positive"])
     curves = some_curves("insertion", "keep_positive")
-    hand.succeed(explanation_id, curves=curves)
+    fake_worker.succeed(explanation_id, curves=curves)
     return f"{URL}/{explanation_id}", curves
 
 
@@ -76,10 +76,10 @@ async def test_it_is_kept_by_caches(served, measured, path):
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_without_metrics_there_is_none_and_the_metrics_there_are_are_named(
-    served, create, hand, refused, path
+    served, create, fake_worker, refused, path
 ):
     explanation_id = await create()
-    hand.succeed(explanation_id)
+    fake_worker.succeed(explanation_id)
     document = (await served.get(f"{URL}/{explanation_id}")).json()
     assert document["metrics"] == []
     assert not {"faithfulness", "faithfulness_chart"} & set(document["links"])
@@ -97,9 +97,11 @@ async def test_before_the_end_there_is_none(served, create, refused, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_of_an_explanation_canceled_before_there_is_none(served, create, hand, refused, path):
+async def test_of_an_explanation_canceled_before_there_is_none(
+    served, create, fake_worker, refused, path
+):
     explanation_id = await create(metrics=["deletion"])
-    hand.end(explanation_id, hand.begin(explanation_id), Status.CANCELED)
+    fake_worker.end(explanation_id, fake_worker.begin(explanation_id), Status.CANCELED)
     problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
     assert "canceled" in problem["detail"]
 

@@ -12,11 +12,11 @@ FIGURE = "/v1/figure.png"
 
 
 @pytest.fixture
-async def two(create, hand):
+async def two(create, fake_worker):
     """The ids of two explanations that succeeded."""
     ids = [await create() for _ in range(2)]
     for explanation_id in ids:
-        hand.succeed(explanation_id)
+        fake_worker.succeed(explanation_id)
     return ids
 
 
@@ -94,8 +94,8 @@ async def test_true_labels_are_for_none_or_all(served, two, refused):
     assert problem["accepted"] == [0, 2]
 
 
-async def test_too_many_panels_are_refused(served, two, refused, hand, connection):
-    state = hand.read(two[0])
+async def test_too_many_panels_are_refused(served, two, refused, fake_worker, connection):
+    state = fake_worker.read(two[0])
     many = state.outcome.model_copy(update={"outputs": state.outcome.outputs * 200})
     connection.hset(f"shapshot:explanation:{two[0]}", "outcome", many.model_dump_json())
     problem = refused(await served.get(FIGURE, params={"id": two}), 422, "invalid_parameter")
@@ -103,14 +103,16 @@ async def test_too_many_panels_are_refused(served, two, refused, hand, connectio
     assert problem["received"] == 402
 
 
-async def test_an_explanation_without_a_result_is_named(served, two, create, hand, refused, store):
+async def test_an_explanation_without_a_result_is_named(
+    served, two, create, fake_worker, refused, store
+):
     unknown = "exp_" + "0" * 32
     answer = await served.get(FIGURE, params={"id": [two[0], unknown]})
     assert refused(answer, 404, "not_found")["received"] == unknown
     waiting = await create()
     answer = await served.get(FIGURE, params={"id": [two[0], waiting]})
     assert refused(answer, 409, "not_finished")["received"] == waiting
-    hand.fail(waiting, Failure(code=ErrorCode.INTERNAL, detail="the engine broke"))
+    fake_worker.fail(waiting, Failure(code=ErrorCode.INTERNAL, detail="the engine broke"))
     answer = await served.get(FIGURE, params={"id": [two[0], waiting]})
     assert refused(answer, 404, "no_result")["received"] == waiting
     store.delete_explanation(two[1])

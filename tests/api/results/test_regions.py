@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.api.results.region_geometry import in_upload, measure
-from service.images.model_view import View
+from service.images.model_view import ModelView
 from service.infra.artifact_store import attributions_key
 from service.schemas.results import Rectangle
 from tests.api.conftest import some_arrays, some_regions
@@ -17,10 +17,10 @@ NUMBERS = ("value", "standard_error", "low", "high")
 
 
 @pytest.fixture
-async def told(create, hand):
+async def told(create, fake_worker):
     """The path of an explanation of six regions."""
     explanation_id = await create()
-    hand.succeed(explanation_id, arrays=some_arrays() | some_regions())
+    fake_worker.succeed(explanation_id, arrays=some_arrays() | some_regions())
     return f"{URL}/{explanation_id}"
 
 
@@ -82,11 +82,11 @@ async def test_outputs_narrow_the_table(served, told, outputs, kept):
         assert some["credit"] == [by_output[index] for index in kept]
 
 
-async def test_what_is_not_known_of_an_error_is_null_and_empty(served, create, hand):
+async def test_what_is_not_known_of_an_error_is_null_and_empty(served, create, fake_worker):
     known = {n: a for n, a in some_regions().items() if n[7:] not in ("standard_errors", "low")}
     del known["region_high"]
     id_ = await create()
-    hand.succeed(id_, arrays=some_arrays() | known)
+    fake_worker.succeed(id_, arrays=some_arrays() | known)
     [credit, _] = (await served.get(f"{URL}/{id_}/regions")).json()["regions"][0]["credit"]
     assert (credit["standard_error"], credit["low"], credit["high"]) == (None, None, None)
     text = (await served.get(f"{URL}/{id_}/regions", params={"format": "csv"})).text
@@ -94,20 +94,24 @@ async def test_what_is_not_known_of_an_error_is_null_and_empty(served, create, h
     assert (line["standard_error"], line["low"]) == ("", "")
 
 
-async def test_the_document_links_to_regions_where_there_are_some(served, told, create, hand):
+async def test_the_document_links_to_regions_where_there_are_some(
+    served, told, create, fake_worker
+):
     document = (await served.get(told)).json()
     assert document["region_count"] == 6
     assert document["links"]["regions"] == f"{told}/regions"
     id_ = await create()
-    hand.succeed(id_)  # more than a table has
+    fake_worker.succeed(id_)  # more than a table has
     document = (await served.get(f"{URL}/{id_}")).json()
     assert document["region_count"] is None
     assert "regions" not in document["links"]
 
 
-async def test_too_many_regions_are_not_there_and_the_reason_is_said(served, create, hand, refused):
+async def test_too_many_regions_are_not_there_and_the_reason_is_said(
+    served, create, fake_worker, refused
+):
     id_ = await create()
-    hand.succeed(id_)
+    fake_worker.succeed(id_)
     problem = refused(await served.get(f"{URL}/{id_}/regions"), 404, "no_result")
     assert "10000 regions" in problem["detail"]
     assert "attributions" in problem["detail"]
@@ -116,7 +120,7 @@ async def test_too_many_regions_are_not_there_and_the_reason_is_said(served, cre
 async def test_a_table_too_long_for_an_answer_is_refused_with_how_many_outputs_fit(
     served, told, refused, monkeypatch
 ):
-    monkeypatch.setattr("service.api.results.regions.MOST_ROWS", 11)
+    monkeypatch.setattr("service.api.results.regions.MAX_ROWS", 11)
     problem = refused(await served.get(f"{told}/regions"), 406, "not_acceptable")
     assert problem["accepted"] == {"outputs": {"maximum": 1}}
     assert (await served.get(f"{told}/regions", params={"output": "0"})).status_code == 200
@@ -159,27 +163,27 @@ async def test_the_npz_has_the_regions_narrowed_as_the_rest(served, told):
         {"region_values": np.full((6, 2), np.nan)},
     ],
 )
-async def test_regions_that_cannot_be_are_damaged(served, create, hand, refused, wrong):
+async def test_regions_that_cannot_be_are_damaged(served, create, fake_worker, refused, wrong):
     id_ = await create()
-    hand.succeed(id_, arrays=some_arrays() | some_regions() | wrong)
+    fake_worker.succeed(id_, arrays=some_arrays() | some_regions() | wrong)
     problem = refused(await served.get(f"{URL}/{id_}/regions"), 404, "no_result")
     assert "damaged" in problem["detail"]
 
 
 @pytest.mark.parametrize("missing", ["regions", "region_players"])
 async def test_regions_of_which_a_part_is_missing_are_damaged(
-    served, create, hand, refused, missing
+    served, create, fake_worker, refused, missing
 ):
     arrays = some_arrays() | some_regions()
     del arrays[missing]
     id_ = await create()
-    hand.succeed(id_, arrays=arrays)
+    fake_worker.succeed(id_, arrays=arrays)
     refused(await served.get(f"{URL}/{id_}/regions"), 404, "no_result")
 
 
-async def test_a_flipped_bit_is_noticed(served, create, hand, refused, store):
+async def test_a_flipped_bit_is_noticed(served, create, fake_worker, refused, store):
     id_ = await create()
-    state = hand.succeed(id_, arrays=some_arrays() | some_regions())
+    state = fake_worker.succeed(id_, arrays=some_arrays() | some_regions())
     key = attributions_key(id_, state.result)
     content = bytearray(store.get(key))
     place = content.index(b"region_values.npy") + 130
@@ -218,7 +222,7 @@ def test_of_channels_told_apart_a_pixel_counts_once_for_each_region():
 )
 def test_the_left_half_of_what_is_seen_is_that_of_the_upload(crop, placement, upload):
     names = ("left", "top", "right", "bottom")
-    view = View(
+    view = ModelView(
         Rectangle(**dict(zip(names, crop, strict=True))),
         Rectangle(**dict(zip(names, placement, strict=True))),
     )

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from service.schemas.documents import ErrorCode, Failure, Status
 from service.schemas.warnings import ResultWarning, WarningCode
 from tests.api.conftest import some_arrays
@@ -151,9 +151,9 @@ async def test_one_label_map_is_for_all(ask_batch, refused):
 
 
 async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(
-    start, settings, hand, new_card, photos, refused
+    start, settings, fake_worker, new_card, photos, refused
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_queued": 2})) as api:
         files = [("image", ("p", photo)) for photo in photos]
         assert (await api.post(URL, files=files[:1])).status_code == 202
@@ -165,9 +165,9 @@ async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(
 
 
 async def test_a_batch_that_could_never_wait_is_told_how_many_may(
-    start, settings, hand, new_card, photos, refused
+    start, settings, fake_worker, new_card, photos, refused
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_queued": 2})) as api:
         answer = await api.post(URL, files=[("image", ("p", photo)) for photo in photos])
         refused(answer, 413, "too_large")
@@ -202,11 +202,15 @@ async def test_the_same_key_gives_the_same_batch(ask_batch, served, photos, refu
 
 
 async def test_progress_and_status_are_those_of_what_is_still_to_be_done(
-    create_batch, served, hand
+    create_batch, served, fake_worker
 ):
     url, (first, second, third) = await create_batch()
-    hand.ledger.tick(Heartbeat(first, attempt := hand.begin(first), Count(25, 100, 3.0)))
-    hand.ledger.tick(Heartbeat(second, hand.begin(second), Count(50, 100, 8.5)))
+    fake_worker.ledger.heartbeat(
+        Heartbeat(first, attempt := fake_worker.begin(first), ProgressCount(25, 100, 3.0))
+    )
+    fake_worker.ledger.heartbeat(
+        Heartbeat(second, fake_worker.begin(second), ProgressCount(50, 100, 8.5))
+    )
     batch = (await served.get(url)).json()
     assert (batch["status"], batch["done"]) == ("running", False)
     assert batch["progress"] == {
@@ -216,19 +220,19 @@ async def test_progress_and_status_are_those_of_what_is_still_to_be_done(
         "eta_s": 8.5,
     }
     assert batch["counts"]["running"] == 2
-    hand.end(first, attempt, Status.SUCCEEDED)
-    hand.ledger.cancel(second)
+    fake_worker.end(first, attempt, Status.SUCCEEDED)
+    fake_worker.ledger.cancel(second)
     assert (await served.get(url)).json()["counts"]["canceling"] == 1
     assert (await served.get(url)).json()["finished_at"] is None
     assert (await served.get(f"/v1/explanations/{third}")).json()["status"] == "queued"
 
 
-async def test_a_batch_is_done_when_all_are_however_they_ended(create_batch, served, hand):
+async def test_a_batch_is_done_when_all_are_however_they_ended(create_batch, served, fake_worker):
     url, (first, second, third) = await create_batch()
-    hand.succeed(first)
-    hand.fail(second, Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="late"))
+    fake_worker.succeed(first)
+    fake_worker.fail(second, Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="late"))
     assert (await served.get(url)).json()["status"] == "queued"
-    hand.ledger.cancel(third)
+    fake_worker.ledger.cancel(third)
     answer = await served.get(url)
     batch = answer.json()
     assert (batch["status"], batch["done"]) == ("done", True)
@@ -241,21 +245,21 @@ async def test_a_batch_is_done_when_all_are_however_they_ended(create_batch, ser
     assert set(batch["links"]) == {"self", "attributions", "heatmap"}
 
 
-async def test_an_unchanged_batch_is_not_sent_again(create_batch, served, hand):
+async def test_an_unchanged_batch_is_not_sent_again(create_batch, served, fake_worker):
     url, ids = await create_batch()
     known = {"If-None-Match": (await served.get(url)).headers["etag"]}
     assert (await served.get(url, headers=known)).status_code == 304
-    hand.begin(ids[1])
+    fake_worker.begin(ids[1])
     assert (await served.get(url, headers=known)).status_code == 200
 
 
-async def test_waiting_ends_when_the_last_is_done(create_batch, served, hand):
+async def test_waiting_ends_when_the_last_is_done(create_batch, served, fake_worker):
     url, ids = await create_batch()
     waiting = asyncio.create_task(served.get(url, headers={"Prefer": "wait=30"}))
     for explanation_id in ids[::-1]:
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        hand.succeed(explanation_id)
+        fake_worker.succeed(explanation_id)
     answer = await asyncio.wait_for(waiting, 20)
     assert answer.json()["done"]
     assert answer.headers["preference-applied"] == "wait=30"
@@ -277,25 +281,27 @@ async def test_a_batch_is_no_explanation(create_batch, served, refused):
     refused(await served.get(url.replace("batches", "explanations")), 404, "not_found")
 
 
-async def test_a_batch_is_gone_when_all_its_explanations_are(create_batch, served, hand, refused):
+async def test_a_batch_is_gone_when_all_its_explanations_are(
+    create_batch, served, fake_worker, refused
+):
     url, ids = await create_batch()
     for explanation_id in ids:
-        hand.succeed(explanation_id)
-    hand.ledger.bury(ids[0], tombstone_s=60)
+        fake_worker.succeed(explanation_id)
+    fake_worker.ledger.leave_tombstone(ids[0], tombstone_s=60)
     batch = (await served.get(url)).json()
     assert [each["status"] for each in batch["explanations"]][:2] == ["expired", "succeeded"]
     for explanation_id in ids[1:]:
-        hand.ledger.bury(explanation_id, tombstone_s=60)
+        fake_worker.ledger.leave_tombstone(explanation_id, tombstone_s=60)
     refused(await served.get(url), 410, "gone")
 
 
 # --- Ending
 
 
-async def test_canceling_cancels_all_that_is_not_done(create_batch, served, hand):
+async def test_canceling_cancels_all_that_is_not_done(create_batch, served, fake_worker):
     url, (first, second, _) = await create_batch()
-    hand.succeed(first)
-    hand.begin(second)
+    fake_worker.succeed(first)
+    fake_worker.begin(second)
     answer = await served.post(f"{url}/cancel")
     assert answer.status_code == 200
     statuses = [each["status"] for each in answer.json()["explanations"]]
@@ -313,13 +319,13 @@ async def test_canceling_one_leaves_the_others(create_batch, served):
 
 
 async def test_a_deleted_batch_is_gone_with_all_that_was_stored(
-    create_batch, served, hand, refused, tmp_path
+    create_batch, served, fake_worker, refused, tmp_path
 ):
     url, ids = await create_batch()
-    attempt = hand.begin(ids[0])
+    attempt = fake_worker.begin(ids[0])
     refused(await served.delete(url), 409, "still_running")
     assert len((await served.get(url)).json()["explanations"]) == 3
-    hand.end(ids[0], attempt, Status.SUCCEEDED)
+    fake_worker.end(ids[0], attempt, Status.SUCCEEDED)
     assert (await served.delete(url)).status_code == 204
     refused(await served.get(url), 404, "not_found")
     assert await explanations(served) == []
@@ -344,12 +350,14 @@ def arrays_of(answer):
         return dict(archive)
 
 
-async def test_the_arrays_of_all_are_stacked_in_the_order_of_upload(create_batch, served, hand):
+async def test_the_arrays_of_all_are_stacked_in_the_order_of_upload(
+    create_batch, served, fake_worker
+):
     url, ids = await create_batch()
     for n in (2, 0, 1):
         arrays = some_arrays() | {"values": np.full((8, 12, 3, 2), n, np.float32)}
         arrays |= {"output_indices": np.array([n, 4])}
-        hand.succeed(ids[n], arrays=arrays, explained={n: "ant", 4: "crane"})
+        fake_worker.succeed(ids[n], arrays=arrays, explained={n: "ant", 4: "crane"})
     arrays = arrays_of(await served.get(f"{url}/attributions"))
     assert arrays["values"].shape == (3, 8, 12, 3, 2)
     assert arrays["values"].dtype == np.float32
@@ -362,12 +370,12 @@ async def test_the_arrays_of_all_are_stacked_in_the_order_of_upload(create_batch
     assert set(arrays) == {*some_arrays(), "ids", "positions"}
 
 
-async def test_only_what_succeeded_is_stacked_with_its_position(create_batch, served, hand):
+async def test_only_what_succeeded_is_stacked_with_its_position(create_batch, served, fake_worker):
     url, (first, second, third) = await create_batch()
-    hand.end(first, hand.begin(first), Status.CANCELED)  # which has a partial result
+    fake_worker.end(first, fake_worker.begin(first), Status.CANCELED)  # which has a partial result
     errors = np.ones((8, 12, 3, 2), np.float32)
     for explanation_id in (second, third):
-        hand.succeed(explanation_id, arrays=some_arrays() | {"standard_errors": errors})
+        fake_worker.succeed(explanation_id, arrays=some_arrays() | {"standard_errors": errors})
     arrays = arrays_of(await served.get(f"{url}/attributions"))
     assert arrays["positions"].tolist() == [1, 2]
     assert arrays["ids"].tolist() == [second, third]
@@ -381,12 +389,14 @@ def regions_of(rows: int) -> dict[str, Any]:
     return {"regions": labels, "region_players": np.arange(1, rows + 1), "region_values": values}
 
 
-async def test_the_regions_of_all_are_stacked_as_far_as_each_has_them(create_batch, served, hand):
+async def test_the_regions_of_all_are_stacked_as_far_as_each_has_them(
+    create_batch, served, fake_worker
+):
     url, ids = await create_batch()
     told = [regions_of(rows) for rows in (2, 8, 4)]
     errors = [{"region_standard_errors": each["region_values"] / 2} for each in told]
     for id_, regions, error in zip(ids, told, errors, strict=True):
-        hand.succeed(id_, arrays=some_arrays() | regions | error)
+        fake_worker.succeed(id_, arrays=some_arrays() | regions | error)
     arrays = arrays_of(await served.get(f"{url}/attributions"))
     assert arrays["region_counts"].tolist() == [2, 8, 4]
     assert arrays["regions"].shape == (3, 8, 12)
@@ -401,16 +411,18 @@ async def test_the_regions_of_all_are_stacked_as_far_as_each_has_them(create_bat
         assert not arrays["region_players"][n, count:].any()
 
 
-async def test_where_one_has_too_many_regions_none_are_stacked(create_batch, served, hand):
+async def test_where_one_has_too_many_regions_none_are_stacked(create_batch, served, fake_worker):
     url, (first, second, third) = await create_batch()
-    hand.succeed(first, arrays=some_arrays())
+    fake_worker.succeed(first, arrays=some_arrays())
     for id_ in (second, third):
-        hand.succeed(id_, arrays=some_arrays() | regions_of(4))
+        fake_worker.succeed(id_, arrays=some_arrays() | regions_of(4))
     arrays = arrays_of(await served.get(f"{url}/attributions"))
     assert not any(name.startswith("region") for name in arrays)
 
 
-async def test_a_batch_tells_what_is_doubtful_of_each_and_of_how_many(create_batch, served, hand):
+async def test_a_batch_tells_what_is_doubtful_of_each_and_of_how_many(
+    create_batch, served, fake_worker
+):
     url, (first, second, third) = await create_batch()
     assert [each["warnings"] for each in (await served.get(url)).json()["explanations"]] == [
         None
@@ -419,9 +431,9 @@ async def test_a_batch_tells_what_is_doubtful_of_each_and_of_how_many(create_bat
         code=WarningCode.TIES, detail="equal ones", output=None, value=None, limit=None
     )
     coarse = ties.model_copy(update={"code": WarningCode.COARSE_REGIONS})
-    hand.succeed(first, warnings=[ties, ties, coarse])
-    hand.succeed(second, warnings=[ties])
-    hand.succeed(third)
+    fake_worker.succeed(first, warnings=[ties, ties, coarse])
+    fake_worker.succeed(second, warnings=[ties])
+    fake_worker.succeed(third)
     batch = (await served.get(url)).json()
     assert batch["warnings"] == {"ties": 2, "coarse_regions": 1}
     for member in batch["explanations"]:
@@ -430,10 +442,10 @@ async def test_a_batch_tells_what_is_doubtful_of_each_and_of_how_many(create_bat
     assert [len(each["warnings"]) for each in batch["explanations"]] == [3, 1, 0]
 
 
-async def test_the_arrays_are_kept_by_caches(create_batch, served, hand):
+async def test_the_arrays_are_kept_by_caches(create_batch, served, fake_worker):
     url, ids = await create_batch()
     for explanation_id in ids:
-        hand.succeed(explanation_id)
+        fake_worker.succeed(explanation_id)
     answer = await served.get(f"{url}/attributions")
     known = {"If-None-Match": answer.headers["etag"]}
     assert (await served.get(f"{url}/attributions", headers=known)).status_code == 304
@@ -441,10 +453,10 @@ async def test_the_arrays_are_kept_by_caches(create_batch, served, hand):
 
 @pytest.mark.parametrize("path", ["attributions", "heatmap.png"])
 async def test_there_are_no_results_before_all_is_done_or_where_nothing_succeeded(
-    create_batch, served, hand, refused, path
+    create_batch, served, fake_worker, refused, path
 ):
     url, ids = await create_batch()
-    hand.succeed(ids[0])
+    fake_worker.succeed(ids[0])
     answer = await served.get(f"{url}/{path}")
     refused(answer, 409, "not_finished")
     assert "retry-after" in answer.headers
@@ -453,30 +465,32 @@ async def test_there_are_no_results_before_all_is_done_or_where_nothing_succeede
     refused(await served.get(f"{url}/{path}"), 404, "no_result")
 
 
-async def test_results_of_different_shapes_are_not_stacked(create_batch, served, hand, refused):
+async def test_results_of_different_shapes_are_not_stacked(
+    create_batch, served, fake_worker, refused
+):
     url, ids = await create_batch()
     for n, explanation_id in enumerate(ids):
         arrays = some_arrays()
         narrower = {name: arrays[name][:, : 12 - n] for name in ("values", "data")}
-        hand.succeed(explanation_id, arrays=arrays | narrower)
+        fake_worker.succeed(explanation_id, arrays=arrays | narrower)
     problem = refused(await served.get(f"{url}/attributions"), 404, "no_result")
     assert "(8, 11, 3, 2)" in problem["detail"]
 
 
 async def test_arrays_too_large_for_one_file_are_left_to_each(
-    create_batch, served, hand, refused, monkeypatch
+    create_batch, served, fake_worker, refused, monkeypatch
 ):
-    monkeypatch.setattr("service.api.results.batch_results.MOST_VALUES", 3 * 8 * 12 * 3 * 2 - 1)
+    monkeypatch.setattr("service.api.results.batch_results.MAX_VALUES", 3 * 8 * 12 * 3 * 2 - 1)
     url, ids = await create_batch()
     for explanation_id in ids:
-        hand.succeed(explanation_id)
+        fake_worker.succeed(explanation_id)
     refused(await served.get(f"{url}/attributions"), 406, "not_acceptable")
 
 
-async def test_the_figure_has_a_row_for_each(create_batch, served, hand):
+async def test_the_figure_has_a_row_for_each(create_batch, served, fake_worker):
     url, ids = await create_batch()
     for explanation_id in ids:
-        hand.succeed(explanation_id)
+        fake_worker.succeed(explanation_id)
     answer = await served.get(f"{url}/heatmap.png", params={"true_label": ["a", "b", "c"]})
     assert answer.headers["content-type"] == "image/png"
     figure = Image.open(io.BytesIO(answer.content))

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 
-async def test_models_are_listed_with_the_default_first_and_without_labels(api, hand, new_card):
-    hand.announce(new_card(name="a", default=False), new_card(name="z"))
+async def test_models_are_listed_with_the_default_first_and_without_labels(
+    api, fake_worker, new_card
+):
+    fake_worker.announce(new_card(name="a", default=False), new_card(name="z"))
     items = (await api.get("/v1/models")).json()["items"]
     assert [(item["name"], item["default"]) for item in items] == [("z", True), ("a", False)]
     assert "labels" not in items[0]
@@ -26,8 +28,8 @@ async def test_an_unknown_model_is_not_found(served, refused):
     assert problem["accepted"] == ["tiny"]
 
 
-async def test_a_model_without_a_worker_is_shown_as_unavailable(api, hand, new_card):
-    hand.announce(new_card(), lease_s=-1)
+async def test_a_model_without_a_worker_is_shown_as_unavailable(api, fake_worker, new_card):
+    fake_worker.announce(new_card(), lease_s=-1)
     card = (await api.get("/v1/models/tiny")).json()
     assert card["status"] == "unavailable"
     assert "no worker" in card["reason"]
@@ -54,15 +56,17 @@ async def test_ready_means_that_a_worker_serves_a_model(served):
     assert answer.json() == {"status": "ready", "workers": 1, "models": ["tiny"]}
 
 
-async def test_without_a_worker_it_is_not_ready(api, hand, new_card, refused):
+async def test_without_a_worker_it_is_not_ready(api, fake_worker, new_card, refused):
     refused(await api.get("/healthz/ready"), 503, "no_worker")
-    hand.announce(new_card(), lease_s=-1)
+    fake_worker.announce(new_card(), lease_s=-1)
     refused(await api.get("/healthz/ready"), 503, "no_worker")
 
 
 @pytest.mark.parametrize("status", ["loading", "unavailable"])
-async def test_without_an_available_model_it_is_not_ready(api, hand, new_card, refused, status):
-    hand.announce(new_card(status=status, reason="on its way"))
+async def test_without_an_available_model_it_is_not_ready(
+    api, fake_worker, new_card, refused, status
+):
+    fake_worker.announce(new_card(status=status, reason="on its way"))
     problem = refused(await api.get("/healthz/ready"), 503, "model_unavailable")
     assert "tiny: on its way" in problem["detail"]
 

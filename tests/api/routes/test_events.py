@@ -10,7 +10,7 @@ import pytest
 
 from service.infra.settings import Settings
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from tests.conftest import wait_until
 from tests.live import live_api
 
@@ -39,8 +39,8 @@ def lasting_client(redis_server, folder):
 
 
 @pytest.fixture
-def http(lasting_client, hand, new_card):
-    hand.announce(new_card())
+def http(lasting_client, fake_worker, new_card):
+    fake_worker.announce(new_card())
     return lasting_client
 
 
@@ -63,18 +63,18 @@ def events(lines):
             event[name] = value
 
 
-def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation_id, hand):
+def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation_id, fake_worker):
     with http.stream("GET", f"{URL}/{explanation_id}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert stream.headers["x-accel-buffering"] == "no"  # of nginx
         following = events(stream.iter_lines())
         seen = [next(following)]
-        attempt = hand.begin(explanation_id)
+        attempt = fake_worker.begin(explanation_id)
         seen.append(next(following))
-        hand.ledger.tick(Heartbeat(explanation_id, attempt, Count(50, 100)))
+        fake_worker.ledger.heartbeat(Heartbeat(explanation_id, attempt, ProgressCount(50, 100)))
         seen.append(next(following))
-        hand.ledger.release(explanation_id, attempt)
-        hand.succeed(explanation_id)
+        fake_worker.ledger.release(explanation_id, attempt)
+        fake_worker.succeed(explanation_id)
         seen += following
     documents = [json.loads(event["data"]) for event in seen]
     assert [document["status"] for document in documents[:3]] == ["queued", "running", "running"]
@@ -86,8 +86,8 @@ def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation
     assert documents[-1] == http.get(f"{URL}/{explanation_id}").json()
 
 
-def test_a_stream_of_what_is_done_is_one_event(http, explanation_id, hand):
-    hand.succeed(explanation_id)
+def test_a_stream_of_what_is_done_is_one_event(http, explanation_id, fake_worker):
+    fake_worker.succeed(explanation_id)
     for last in ({}, {"Last-Event-ID": "0"}, {"Last-Event-ID": "no number"}):
         path = f"{URL}/{explanation_id}/events"
         with http.stream("GET", path, headers=last) as stream:
@@ -95,8 +95,10 @@ def test_a_stream_of_what_is_done_is_one_event(http, explanation_id, hand):
         assert event["event"] == "done"
 
 
-def test_a_client_that_has_seen_the_last_event_is_told_not_to_come_back(http, explanation_id, hand):
-    state = hand.succeed(explanation_id)
+def test_a_client_that_has_seen_the_last_event_is_told_not_to_come_back(
+    http, explanation_id, fake_worker
+):
+    state = fake_worker.succeed(explanation_id)
     headers = {"Last-Event-ID": str(state.version)}
     answer = http.get(f"{URL}/{explanation_id}/events", headers=headers)
     assert (answer.status_code, answer.content) == (204, b"")
@@ -119,9 +121,9 @@ def test_head_of_a_stream_ends_at_once(http, explanation_id):
 
 
 def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(
-    settings, tmp_path, hand, new_card, photo
+    settings, tmp_path, fake_worker, new_card, photo
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     with (
         live_api(settings, tmp_path) as live,
         httpx.Client(base_url=live.url, timeout=60) as http,

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from service.jobs.leases import Heartbeat
-from service.jobs.records import Count
+from service.jobs.records import ProgressCount
 from service.jobs.redis_keys import INDEX, key_of, new_id
 from service.schemas.documents import ErrorCode, Failure, Status
 from tests.ledger import Ledger
@@ -29,9 +29,11 @@ async def test_a_queued_explanation_can_be_followed_and_canceled(served, create)
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_a_running_explanation_shows_its_progress(served, create, hand):
+async def test_a_running_explanation_shows_its_progress(served, create, fake_worker):
     explanation_id = await create()
-    hand.ledger.tick(Heartbeat(explanation_id, hand.begin(explanation_id), Count(25, 100, 4.2)))
+    fake_worker.ledger.heartbeat(
+        Heartbeat(explanation_id, fake_worker.begin(explanation_id), ProgressCount(25, 100, 4.2))
+    )
     answer = await served.get(f"{URL}/{explanation_id}")
     document = answer.json()
     assert (document["status"], document["attempts"]) == ("running", 1)
@@ -41,9 +43,9 @@ async def test_a_running_explanation_shows_its_progress(served, create, hand):
     assert answer.headers["retry-after"] == "5"
 
 
-async def test_a_succeeded_explanation_shows_what_was_found(served, create, hand):
+async def test_a_succeeded_explanation_shows_what_was_found(served, create, fake_worker):
     explanation_id = await create()
-    hand.succeed(explanation_id)
+    fake_worker.succeed(explanation_id)
     answer = await served.get(f"{URL}/{explanation_id}")
     document = answer.json()
     assert (document["status"], document["done"], document["partial"]) == ("succeeded", True, False)
@@ -58,9 +60,9 @@ async def test_a_succeeded_explanation_shows_what_was_found(served, create, hand
             assert (await served.get(link)).status_code == 200
 
 
-async def test_a_failed_explanation_carries_a_problem(served, create, hand):
+async def test_a_failed_explanation_carries_a_problem(served, create, fake_worker):
     explanation_id = await create()
-    hand.fail(explanation_id, Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="too slow"))
+    fake_worker.fail(explanation_id, Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="too slow"))
     document = (await served.get(f"{URL}/{explanation_id}")).json()
     assert document["status"] == "failed"
     assert document["error"] == {
@@ -92,10 +94,10 @@ async def test_what_never_was_is_not_found(api, refused, explanation_id):
         refused(answer, 404, "not_found")
 
 
-async def test_an_expired_explanation_is_gone(served, create, hand, refused):
+async def test_an_expired_explanation_is_gone(served, create, fake_worker, refused):
     explanation_id = await create()
-    hand.succeed(explanation_id)
-    hand.ledger.bury(explanation_id, tombstone_s=60)
+    fake_worker.succeed(explanation_id)
+    fake_worker.ledger.leave_tombstone(explanation_id, tombstone_s=60)
     for path in ("", "/events", "/attributions", "/heatmap.png"):
         refused(await served.get(f"{URL}/{explanation_id}{path}"), 410, "gone")
     assert (await served.get(URL)).json()["items"] == []
@@ -104,14 +106,14 @@ async def test_an_expired_explanation_is_gone(served, create, hand, refused):
 # --- ETag
 
 
-async def test_an_unchanged_document_is_not_sent_again(served, create, hand):
+async def test_an_unchanged_document_is_not_sent_again(served, create, fake_worker):
     explanation_id = await create()
     etag = (await served.get(f"{URL}/{explanation_id}")).headers["etag"]
     for known in (etag, etag.removeprefix("W/"), f'"other", {etag}', "*"):
         answer = await served.get(f"{URL}/{explanation_id}", headers={"If-None-Match": known})
         assert (answer.status_code, answer.content) == (304, b"")
         assert answer.headers["etag"] == etag
-    hand.begin(explanation_id)
+    fake_worker.begin(explanation_id)
     answer = await served.get(f"{URL}/{explanation_id}", headers={"If-None-Match": etag})
     assert (answer.status_code, answer.json()["status"]) == (200, "running")
 
@@ -119,14 +121,14 @@ async def test_an_unchanged_document_is_not_sent_again(served, create, hand):
 # --- Prefer: wait
 
 
-async def test_a_request_may_wait_until_it_is_done(served, create, hand):
+async def test_a_request_may_wait_until_it_is_done(served, create, fake_worker):
     explanation_id = await create()
     waiting = asyncio.create_task(
         served.get(f"{URL}/{explanation_id}", headers={"Prefer": "wait=30"})
     )
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    hand.succeed(explanation_id)
+    fake_worker.succeed(explanation_id)
     answer = await asyncio.wait_for(waiting, 10)
     assert answer.json()["done"]
     assert answer.headers["preference-applied"] == "wait=30"
@@ -157,21 +159,21 @@ async def test_a_wait_ends_with_the_document_as_it_stands_and_lasts_as_long_as_a
     ],
 )
 async def test_a_preference_is_applied_as_far_as_it_is_understood(
-    served, create, hand, preference, applied
+    served, create, fake_worker, preference, applied
 ):
     explanation_id = await create()
-    hand.succeed(explanation_id)
+    fake_worker.succeed(explanation_id)
     answer = await served.get(f"{URL}/{explanation_id}", headers={"Prefer": preference})
     assert answer.headers.get("preference-applied") == applied
 
 
-async def test_asking_for_an_explanation_may_wait_for_it(served, hand, photo):
+async def test_asking_for_an_explanation_may_wait_for_it(served, fake_worker, photo):
     asking = asyncio.create_task(
         served.post(URL, files={"image": ("p", photo)}, headers={"Prefer": "wait=30"})
     )
     while not (items := (await served.get(URL)).json()["items"]):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
-    hand.succeed(items[0]["id"])
+    fake_worker.succeed(items[0]["id"])
     answer = await asyncio.wait_for(asking, 10)
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
     assert answer.headers["location"] == answer.json()["links"]["self"]
@@ -203,55 +205,57 @@ async def test_canceling_twice_is_the_same_as_once(served, create):
     assert "cancel" not in answer.json()["links"]
 
 
-async def test_a_running_explanation_is_canceling_until_its_worker_ends_it(served, create, hand):
+async def test_a_running_explanation_is_canceling_until_its_worker_ends_it(
+    served, create, fake_worker
+):
     explanation_id = await create()
-    attempt = hand.begin(explanation_id)
+    attempt = fake_worker.begin(explanation_id)
     answer = await served.post(f"{URL}/{explanation_id}/cancel")
     assert (answer.json()["status"], answer.json()["done"]) == ("canceling", False)
-    hand.end(explanation_id, attempt, Status.CANCELED)
+    fake_worker.end(explanation_id, attempt, Status.CANCELED)
     document = (await served.get(f"{URL}/{explanation_id}")).json()
     assert (document["status"], document["partial"]) == ("canceled", True)
     assert (await served.get(document["links"]["attributions"])).status_code == 200
 
 
-async def test_canceling_what_is_done_changes_nothing(served, create, hand):
+async def test_canceling_what_is_done_changes_nothing(served, create, fake_worker):
     explanation_id = await create()
-    hand.succeed(explanation_id)
+    fake_worker.succeed(explanation_id)
     answer = await served.post(f"{URL}/{explanation_id}/cancel")
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
 
 
 async def test_a_deleted_explanation_leaves_nothing(
-    served, create, hand, refused, connection, tmp_path
+    served, create, fake_worker, refused, connection, tmp_path
 ):
     explanation_id = await create()
-    hand.succeed(explanation_id)
+    fake_worker.succeed(explanation_id)
     answer = await served.delete(f"{URL}/{explanation_id}")
     assert (answer.status_code, answer.content) == (204, b"")
     refused(await served.get(f"{URL}/{explanation_id}"), 404, "not_found")
     refused(await served.delete(f"{URL}/{explanation_id}"), 404, "not_found")
     assert not [path for path in (tmp_path / "store" / "explanations").rglob("*") if path.is_file()]
     assert list(connection.scan_iter(f"*{explanation_id}*")) == []
-    assert hand.ledger.expired() == []
+    assert fake_worker.ledger.expired() == []
 
 
-async def test_a_running_explanation_is_not_deleted(served, create, hand, refused):
+async def test_a_running_explanation_is_not_deleted(served, create, fake_worker, refused):
     explanation_id = await create()
-    hand.begin(explanation_id)
+    fake_worker.begin(explanation_id)
     answer = await served.delete(f"{URL}/{explanation_id}")
     refused(answer, 409, "still_running")
     assert "retry-after" in answer.headers
 
 
 async def test_artefacts_a_store_will_not_delete_are_left_to_the_sweep(
-    served, create, hand, tmp_path
+    served, create, fake_worker, tmp_path
 ):
     explanation_id = await create()
     folder = tmp_path / "store" / "explanations"
     folder.rename(tmp_path / "elsewhere")
     folder.write_text("a file where a folder should be")
     assert (await served.delete(f"{URL}/{explanation_id}")).status_code == 204
-    assert hand.ledger.read(explanation_id) is None
+    assert fake_worker.ledger.read(explanation_id) is None
 
 
 # --- The list
@@ -294,10 +298,10 @@ async def test_explanations_of_the_same_moment_are_all_listed(served, create, co
     assert listed == sorted(ids, reverse=True)
 
 
-async def test_the_list_is_narrowed_by_status_and_model(served, create, hand, new_card):
-    hand.announce(new_card(), new_card(name="other", default=False))
+async def test_the_list_is_narrowed_by_status_and_model(served, create, fake_worker, new_card):
+    fake_worker.announce(new_card(), new_card(name="other", default=False))
     done, waiting, other = await create(), await create(), await create(model="other")
-    hand.succeed(done)
+    fake_worker.succeed(done)
 
     async def listed(**query):
         return [item["id"] for item in (await served.get(URL, params=query)).json()["items"]]
@@ -310,10 +314,10 @@ async def test_the_list_is_narrowed_by_status_and_model(served, create, hand, ne
 
 
 async def test_a_rare_explanation_is_found_behind_a_thousand_others(
-    served, create, hand, connection
+    served, create, fake_worker, connection
 ):
     rare = await create(metadata={"rare": True})
-    hand.succeed(rare)
+    fake_worker.succeed(rare)
     raw = connection.hgetall(key_of(await create()))
     with connection.pipeline() as pipe:
         for number in range(1500):
@@ -357,5 +361,5 @@ async def test_what_a_brief_retention_buried_is_no_longer_listed(
     explanation_id = await create()
     brief.cancel(explanation_id)
     for due in brief.expired():
-        brief.bury(due, tombstone_s=60)
+        brief.leave_tombstone(due, tombstone_s=60)
     assert (await served.get(URL)).json() == {"items": [], "next_cursor": None}

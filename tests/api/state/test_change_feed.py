@@ -11,16 +11,16 @@ from structlog.testing import capture_logs
 from service.api.auth.principal import OPERATOR
 from service.api.routes.events import events_of
 from service.api.services import ProcessServices
-from service.api.state.change_feed import LOOKS_AT_ONCE, Watch
-from service.api.state.repository import Catalogue
+from service.api.state.change_feed import MAX_CONCURRENT_LOOKS, ChangeFeed
+from service.api.state.repository import ExplanationRepository
 from service.jobs.records import State
-from service.jobs.redis_connections import READS_AT_ONCE
+from service.jobs.redis_connections import MAX_CONCURRENT_READS
 from service.jobs.redis_keys import CHANGES, new_id
 from service.schemas.documents import Status
 from tests.conftest import wait_until
 from tests.ledger import Ledger
 
-LOOK_AGAIN = "service.api.state.change_feed.LOOK_AGAIN_S"
+LOOK_AGAIN = "service.api.state.change_feed.POLL_S"
 
 
 @pytest.fixture
@@ -37,15 +37,15 @@ def accepted_id(accepted) -> str:
 
 
 @pytest.fixture
-async def catalogue(redis_url) -> AsyncIterator[Catalogue]:
+async def catalogue(redis_url) -> AsyncIterator[ExplanationRepository]:
     async with redis.asyncio.Redis.from_url(redis_url) as connection:
-        yield Catalogue(connection, OPERATOR)
+        yield ExplanationRepository(connection, OPERATOR)
 
 
 class Noted:
     """Looks at a catalogue, and remembers at what."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: ExplanationRepository) -> None:
         self._catalogue = catalogue
         self.ids: list[str] = []
 
@@ -60,11 +60,11 @@ def looks(catalogue) -> Noted:
 
 
 @pytest.fixture
-async def watch(accepted, redis_url, looks, monkeypatch) -> AsyncIterator[Watch]:
+async def watch(accepted, redis_url, looks, monkeypatch) -> AsyncIterator[ChangeFeed]:
     """It listens to what comes now, and looks again at nothing but by notice."""
     monkeypatch.setattr(LOOK_AGAIN, 3600)
     async with redis.asyncio.Redis.from_url(redis_url) as connection:
-        watch = Watch(connection, looks)
+        watch = ChangeFeed(connection, looks)
         listening = asyncio.create_task(watch.run())
         await until_subscribed(redis_url)
         yield watch
@@ -89,18 +89,18 @@ async def statuses(followers: Sequence[AsyncIterator[State | None]]) -> set[Stat
 
 
 async def test_a_notice_wakes_all_who_follow_and_they_share_one_look(
-    watch, looks, accepted_id, hand
+    watch, looks, accepted_id, fake_worker
 ):
     followers = [watch.follow(accepted_id) for _ in range(50)]
     assert await statuses(followers) == {Status.QUEUED}
-    attempt = hand.begin(accepted_id)
+    attempt = fake_worker.begin(accepted_id)
     assert await statuses(followers) == {Status.RUNNING}
-    hand.end(accepted_id, attempt, Status.SUCCEEDED)
+    fake_worker.end(accepted_id, attempt, Status.SUCCEEDED)
     assert await statuses(followers) == {Status.SUCCEEDED}
     assert looks.ids == [accepted_id] * 3
 
 
-async def test_notices_of_others_wake_nobody(watch, looks, accepted, hand, connection):
+async def test_notices_of_others_wake_nobody(watch, looks, accepted, fake_worker, connection):
     quiet, busy = accepted
     followers = [watch.follow(quiet), watch.follow(busy)]
     await statuses(followers)
@@ -108,7 +108,7 @@ async def test_notices_of_others_wake_nobody(watch, looks, accepted, hand, conne
     for _ in range(100):
         connection.publish(CHANGES, new_id())
     connection.publish(CHANGES, b"\xff\xfe not even text")
-    hand.begin(busy)  # of which the notice comes last
+    fake_worker.begin(busy)  # of which the notice comes last
     assert await statuses(followers[1:]) == {Status.RUNNING}
     assert looks.ids == [quiet, busy, busy]
     waiting.cancel()
@@ -116,13 +116,13 @@ async def test_notices_of_others_wake_nobody(watch, looks, accepted, hand, conne
 
 
 async def test_a_change_nobody_announced_is_seen_all_the_same(
-    catalogue, accepted_id, hand, monkeypatch
+    catalogue, accepted_id, fake_worker, monkeypatch
 ):
     monkeypatch.setattr(LOOK_AGAIN, 0.01)
-    deaf = Watch(redis.asyncio.Redis(), catalogue.find)  # it never runs
+    deaf = ChangeFeed(redis.asyncio.Redis(), catalogue.find)  # it never runs
     followers = [deaf.follow(accepted_id)]
     assert await statuses(followers) == {Status.QUEUED}
-    hand.succeed(accepted_id)
+    fake_worker.succeed(accepted_id)
     assert await statuses(followers) == {Status.SUCCEEDED}
 
 
@@ -136,14 +136,14 @@ async def test_of_many_that_change_at_once_a_few_are_looked_at_at_a_time():
         await asyncio.sleep(0.01)
         under_way -= 1
 
-    watch = Watch(redis.asyncio.Redis(), look)
+    watch = ChangeFeed(redis.asyncio.Redis(), look)
 
     async def first(explanation_id):
         async with aclosing(watch.follow(explanation_id)) as changes:
             return await anext(changes)
 
     assert await asyncio.gather(*(first(new_id()) for _ in range(20))) == [None] * 20
-    assert most == LOOKS_AT_ONCE
+    assert most == MAX_CONCURRENT_LOOKS
 
 
 async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
@@ -154,24 +154,28 @@ async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
     assert accepted_id not in watch._waiting
 
 
-async def test_many_more_than_there_are_connections_may_wait_for_one(settings, accepted_id, hand):
+async def test_many_more_than_there_are_connections_may_wait_for_one(
+    settings, accepted_id, fake_worker
+):
     services = ProcessServices.of(settings)
     async with services.running():
-        followers = [services.watch.follow(accepted_id) for _ in range(10 * READS_AT_ONCE)]
+        followers = [
+            services.change_feed.follow(accepted_id) for _ in range(10 * MAX_CONCURRENT_READS)
+        ]
         assert await statuses(followers) == {Status.QUEUED}
-        hand.succeed(accepted_id)
+        fake_worker.succeed(accepted_id)
         assert await statuses(followers) <= {Status.RUNNING, Status.SUCCEEDED}
 
 
 async def test_a_stream_of_events_outlives_a_restart_of_redis(
-    settings, mortal_redis, order, store, new_hand
+    settings, mortal_redis, order, store, new_fake_worker
 ):
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
     services = ProcessServices.of(mortal)
     async with services.running():
         services.submissions.accept(explanation_id := new_id(), order, timeout_s=60)
         await until_subscribed(mortal_redis.url)
-        stream = events_of(services.watch, explanation_id, "")
+        stream = events_of(services.change_feed, explanation_id, "")
         assert b"event: progress" in await anext(stream)
         following = asyncio.create_task(anext(stream))
         with capture_logs() as lines:
@@ -181,9 +185,9 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
         assert not following.done()
         await asyncio.to_thread(mortal_redis.start)
         await until_subscribed(mortal_redis.url)
-        new_hand(Ledger.of(services.redis, services.settings), store, services.redis).succeed(
-            explanation_id
-        )
+        new_fake_worker(
+            Ledger.of(services.redis, services.settings), store, services.redis
+        ).succeed(explanation_id)
         while b"event: progress" in (event := await asyncio.wait_for(following, 20)):
             following = asyncio.create_task(anext(stream))
         assert b"event: done" in event

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.infra.artifact_store import attributions_key, faithfulness_key
-from service.infra.artifacts import Artefact, Section
+from service.infra.artifacts import Artifact, ArtifactSection
 from service.jobs.redis_keys import CHANGES, EXPIRY, INDEX, key_of, new_batch_id
 from service.jobs.statistics import TOTALS
 from service.jobs.worker_registry import CARDS, WORKERS
@@ -53,12 +53,12 @@ ONE_SHORT = "exp_" + "0" * 31  # of an id
 
 @pytest.mark.parametrize("wild", WILD)
 async def test_a_wild_field_is_no_record_of_ours_and_hides_no_other(
-    served, create, hand, connection, wild
+    served, create, fake_worker, connection, wild
 ):
     honest = await create()
     for field in FIELDS:
         forged = await create()
-        hand.succeed(forged)
+        fake_worker.succeed(forged)
         connection.hset(key_of(forged), field, WILD[wild])
         for path in SEEN:
             answer = await served.get(f"{URL}/{forged}{path}")
@@ -78,10 +78,10 @@ async def test_a_wild_field_is_no_record_of_ours_and_hides_no_other(
     ],
 )
 async def test_an_outcome_that_does_not_fit_its_arrays_shows_nothing(
-    served, create, hand, connection, outcome
+    served, create, fake_worker, connection, outcome
 ):
     forged = await create()
-    hand.succeed(forged)
+    fake_worker.succeed(forged)
     found = json.loads(connection.hget(key_of(forged), "outcome"))
     connection.hset(key_of(forged), "outcome", json.dumps(found | outcome))
     for path in (*SEEN, "/heatmap.png?style=overlay&size=original"):
@@ -97,11 +97,11 @@ async def test_a_key_that_is_no_hash_is_no_explanation(served, create, refused, 
 
 
 async def test_a_name_of_a_result_leads_to_no_other_explanation(
-    served, create, hand, refused, connection
+    served, create, fake_worker, refused, connection
 ):
     forged, private = await create(), await create()
-    result = hand.succeed(private).result
-    hand.succeed(forged)
+    result = fake_worker.succeed(private).result
+    fake_worker.succeed(forged)
     connection.hset(key_of(forged), "result", f"../{private}/{result}")
     refused(await served.get(f"{URL}/{forged}/attributions"), 404, "not_found")
 
@@ -203,10 +203,12 @@ async def all_results(served, *ids):
     return {path: await served.get(path) for path in (*paths, several)}
 
 
-async def test_arrays_that_are_not_those_of_the_record_are_no_result(served, create, hand, refused):
+async def test_arrays_that_are_not_those_of_the_record_are_no_result(
+    served, create, fake_worker, refused
+):
     for misfit, change in MISFITS.items():
         forged = await create()
-        hand.succeed(forged, arrays=change(some_arrays()))
+        fake_worker.succeed(forged, arrays=change(some_arrays()))
         with capture_logs() as logged:
             answers = await all_results(served, forged)
         for path, answer in answers.items():
@@ -217,7 +219,7 @@ async def test_arrays_that_are_not_those_of_the_record_are_no_result(served, cre
 
 
 async def test_a_record_of_other_outputs_than_its_arrays_shows_no_result(
-    served, create, hand, refused, connection
+    served, create, fake_worker, refused, connection
 ):
     for change in (
         lambda outputs: [*outputs, outputs[0] | {"index": 7, "label": "more"}],
@@ -227,7 +229,7 @@ async def test_a_record_of_other_outputs_than_its_arrays_shows_no_result(
         lambda outputs: [{**outputs[0], "index": 10**30}, outputs[1]],
     ):
         forged = await create()
-        hand.succeed(forged)
+        fake_worker.succeed(forged)
         found = json.loads(connection.hget(key_of(forged), "outcome"))
         found["outputs"] = change(found["outputs"])
         connection.hset(key_of(forged), "outcome", json.dumps(found))
@@ -238,15 +240,15 @@ async def test_a_record_of_other_outputs_than_its_arrays_shows_no_result(
 
 
 async def test_a_file_that_is_none_of_ours_is_no_result_although_its_record_agrees(
-    served, create, hand, refused, connection, store
+    served, create, fake_worker, refused, connection, store
 ):
     forged = await create(metrics=["insertion"])
-    ended = hand.succeed(forged, curves=some_curves("insertion"))
+    ended = fake_worker.succeed(forged, curves=some_curves("insertion"))
     for content in (b"{  }", b"PK\x05\x06" + bytes(18), PICKLE, WILD["deep nesting"]):
         for key in (attributions_key, faithfulness_key):
             store.put(key(forged, ended.result), content)
-        whole = Artefact.of(content)
-        for index in (Section.at(0, content or b"x"), Section.at(2**62, b"x")):
+        whole = Artifact.of(content)
+        for index in (ArtifactSection.at(0, content or b"x"), ArtifactSection.at(2**62, b"x")):
             changed = {"attributions": whole, "blocks": index, "faithfulness": whole}
             recorded = ended.artefacts.model_copy(update=changed)
             connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
@@ -256,25 +258,25 @@ async def test_a_file_that_is_none_of_ours_is_no_result_although_its_record_agre
             refused(await served.get(f"{URL}/{forged}{path}"), 404, "no_result")
 
 
-async def test_arrays_that_are_not_finite_are_not_drawn(served, create, hand, refused):
+async def test_arrays_that_are_not_finite_are_not_drawn(served, create, fake_worker, refused):
     for name in ("values", "data", "base_values"):
         forged, arrays = await create(), some_arrays()
-        hand.succeed(forged, arrays=arrays | {name: arrays[name] * np.inf})
+        fake_worker.succeed(forged, arrays=arrays | {name: arrays[name] * np.inf})
         refused(await served.get(f"{URL}/{forged}/heatmap.png"), 404, "no_result")
 
 
 async def test_a_photo_that_may_no_longer_be_decoded_is_not_drawn(
-    create, hand, refused, start, settings
+    create, fake_worker, refused, start, settings
 ):
     id_ = await create()
-    hand.succeed(id_)
+    fake_worker.succeed(id_)
     async with start(settings.model_copy(update={"max_pixels": 100})) as api:
         answer = await api.get(f"{URL}/{id_}/heatmap.png?style=overlay&output=ant")
     assert "pixels" in refused(answer, 404, "no_result")["detail"]
 
 
 async def test_curves_that_are_not_those_of_the_record_are_no_result(
-    served, create, hand, refused, store, connection
+    served, create, fake_worker, refused, store, connection
 ):
     ours = some_curves("insertion")
     for curves in (
@@ -288,32 +290,32 @@ async def test_curves_that_are_not_those_of_the_record_are_no_result(
         [ours[0].model_copy(update={"area": 7.0}), ours[1]],
     ):
         forged = await create(metrics=["insertion"])
-        ended = hand.succeed(forged, curves=ours)
+        ended = fake_worker.succeed(forged, curves=ours)
         content = Faithfulness(curves=curves).model_dump_json().encode()
         store.put(faithfulness_key(forged, ended.result), content)
-        recorded = ended.artefacts.model_copy(update={"faithfulness": Artefact.of(content)})
+        recorded = ended.artefacts.model_copy(update={"faithfulness": Artifact.of(content)})
         connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
         for path in ("/faithfulness", "/faithfulness.png"):
             refused(await served.get(f"{URL}/{forged}{path}"), 404, "no_result")
 
 
-async def test_a_batch_of_which_one_does_not_fit_is_no_result(served, photo, hand, refused):
+async def test_a_batch_of_which_one_does_not_fit_is_no_result(served, photo, fake_worker, refused):
     pictures = [("image", ("p", photo))] * 2
     headers = {"Cache-Control": "no-cache"}
     batch = (await served.post("/v1/batches", files=pictures, headers=headers)).json()
     first, second = (each["id"] for each in batch["explanations"])
-    hand.succeed(first)
-    hand.succeed(second, arrays=MISFITS["more outputs"](some_arrays()))
+    fake_worker.succeed(first)
+    fake_worker.succeed(second, arrays=MISFITS["more outputs"](some_arrays()))
     for path in ("/attributions", "/heatmap.png"):
         refused(await served.get(f"/v1/batches/{batch['id']}{path}"), 404, "no_result")
 
 
 async def test_a_record_of_another_shape_than_its_arrays_is_no_result(
-    served, create, hand, refused, connection
+    served, create, fake_worker, refused, connection
 ):
     for shape in ((2**30, 2**30, 3, 2), (1, 1, 1, 2), (8, 12, 3, 1), (8, 12, 3, 2**31 - 1)):
         forged = await create()
-        recorded = hand.succeed(forged).artefacts.model_copy(update={"shape": shape})
+        recorded = fake_worker.succeed(forged).artefacts.model_copy(update={"shape": shape})
         connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
         for path, answer in (await all_results(served, forged)).items():
             assert answer.status_code == 404, (shape, path, answer.text)

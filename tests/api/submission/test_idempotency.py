@@ -17,14 +17,14 @@ def ask(ask):
     return post
 
 
-async def test_the_same_request_gives_the_same_explanation(ask, served, hand):
+async def test_the_same_request_gives_the_same_explanation(ask, served, fake_worker):
     first = await ask(seed=1)
     again = await ask(seed=1)
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json() == again.json()
     assert first.headers["location"] == again.headers["location"]
     assert len((await served.get(URL)).json()["items"]) == 1
-    hand.succeed(first.json()["id"])
+    fake_worker.succeed(first.json()["id"])
     done = await ask(seed=1)
     assert (done.status_code, done.json()["status"]) == (200, "succeeded")
 

@@ -116,12 +116,12 @@ async def test_a_label_map_of_another_size_is_refused_with_the_two_accepted(ask,
 
 
 async def test_a_label_map_of_too_many_pixels_or_regions_is_too_large(
-    ask, refused, start, hand, new_card, settings
+    ask, refused, start, fake_worker, new_card, settings
 ):
     every_pixel = np.arange(2400).reshape(40, 60)
     problem = refused(await ask(npy(every_pixel)), 413, "too_large")
     assert problem["accepted"] == {"pixels": settings.max_pixels, "regions": 1000}
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_pixels": 2399})) as api:
         refused(await ask(npy(halves(60, 40)), api=api), 413, "too_large")
 

@@ -78,18 +78,18 @@ async def test_permutation_gets_ten_orders_of_its_players(ask, superpixels, max_
 
 @pytest.mark.parametrize(("limit", "max_evals"), [(5769, 5193), (1153, 577), (577, 577)])
 async def test_permutation_gets_as_many_whole_orders_as_the_server_allows(
-    start, ask, hand, new_card, settings, limit, max_evals
+    start, ask, fake_worker, new_card, settings, limit, max_evals
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_evals": limit})) as api:
         document = (await ask(api=api, method="permutation")).json()
     assert document["settings"]["max_evals"] == max_evals
 
 
 async def test_where_not_even_one_order_is_allowed_the_minimum_and_a_way_out_are_said(
-    ask, hand, new_card, refused
+    ask, fake_worker, new_card, refused
 ):
-    hand.announce(new_card(input_shape=(224, 224, 3)))
+    fake_worker.announce(new_card(input_shape=(224, 224, 3)))
     problem = refused(await ask(method="permutation"), 422, "invalid_settings")
     assert (problem["field"], problem["received"]) == ("settings.max_evals", None)
     assert problem["accepted"]["minimum"] == 301_057
@@ -149,9 +149,9 @@ async def test_a_label_map_that_is_laid_as_it_is_has_as_many_players_as_regions(
     ],
 )
 async def test_too_many_players_are_refused_with_the_most(
-    ask, hand, new_card, refused, method, superpixels, most
+    ask, fake_worker, new_card, refused, method, superpixels, most
 ):
-    hand.announce(new_card(input_shape=(40, 40, 3)))
+    fake_worker.announce(new_card(input_shape=(40, 40, 3)))
     problem = refused(await ask(method=method, superpixels=superpixels), 422, "invalid_settings")
     assert problem["field"] == "settings.superpixels"
     assert problem["accepted"]["players"] == {"maximum": most}

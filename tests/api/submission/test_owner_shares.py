@@ -34,10 +34,12 @@ async def test_a_key_with_as_much_waiting_as_it_may_is_told_when_to_come_again(
     assert (await served.post(**post, headers=theirs)).status_code == 202
 
 
-async def test_the_result_of_one_key_answers_no_request_of_another(served, keys, photo, hand):
+async def test_the_result_of_one_key_answers_no_request_of_another(
+    served, keys, photo, fake_worker
+):
     mine, theirs = keys
     post = {"url": URL, "files": {"image": ("p", photo)}}
-    hand.succeed((await served.post(**post, headers=mine)).json()["id"])
+    fake_worker.succeed((await served.post(**post, headers=mine)).json()["id"])
     assert (await served.post(**post, headers=theirs)).status_code == 202
     found = await served.post(**post, headers=mine)
     assert found.status_code == 200

@@ -124,15 +124,15 @@ async def test_every_form_of_masker_is_accepted(ask, masker):
     assert answer.json()["settings"]["masker"] == masker
 
 
-async def test_a_model_of_four_channels_is_not_inpainted(ask, hand, new_card, refused):
-    hand.announce(new_card(input_shape=(8, 8, 4)))
+async def test_a_model_of_four_channels_is_not_inpainted(ask, fake_worker, new_card, refused):
+    fake_worker.announce(new_card(input_shape=(8, 8, 4)))
     assert "mean" in refused(await ask(), 422, "invalid_settings")["accepted"]
     assert (await ask(masker="constant(1,2,3,4)")).status_code == 202
 
 
-async def test_a_named_model_is_used_and_what_it_is_recorded(ask, hand, new_card):
+async def test_a_named_model_is_used_and_what_it_is_recorded(ask, fake_worker, new_card):
     other = PARTS.model_copy(update={"fit": "stretch"})
-    hand.announce(
+    fake_worker.announce(
         new_card(),
         new_card(name="other", default=False, parts=other, fit="stretch"),
     )
@@ -145,19 +145,21 @@ async def test_a_named_model_is_used_and_what_it_is_recorded(ask, hand, new_card
     assert (await ask()).json()["model"]["name"] == "tiny"
 
 
-async def test_a_model_may_be_pinned_by_its_fingerprint(ask, hand, new_card, refused, connection):
+async def test_a_model_may_be_pinned_by_its_fingerprint(
+    ask, fake_worker, new_card, refused, connection
+):
     pinned = {"name": "tiny", "fingerprint": MODEL.fingerprint}
     document = (await ask(model=pinned)).json()
     assert document["model"]["fingerprint"] == MODEL.fingerprint
     assert document["settings"]["model"] == "tiny"
-    hand.announce(new_card(parts=OTHER))
+    fake_worker.announce(new_card(parts=OTHER))
     problem = refused(await ask(model=pinned), 409, "model_changed")
     assert problem["field"] == "settings.model.fingerprint"
     assert (problem["received"], problem["accepted"]) == (MODEL.fingerprint, fingerprint_of(OTHER))
     assert connection.llen("rq:queue:test") == 1
 
 
-async def test_the_fit_that_a_request_chooses_is_part_of_the_fingerprint(ask, hand, refused):
+async def test_the_fit_that_a_request_chooses_is_part_of_the_fingerprint(ask, fake_worker, refused):
     chosen = model_ref("tiny", PARTS, "stretch")
     document = (await ask(fit="stretch")).json()
     assert document["model"] == chosen.model_dump(mode="json")
@@ -193,10 +195,10 @@ async def test_a_pin_that_is_none_is_refused_by_what_is_wrong_with_it(
 
 
 async def test_a_pin_is_held_against_what_is_known_of_a_model_that_no_worker_serves(
-    ask, hand, new_card, refused
+    ask, fake_worker, new_card, refused
 ):
-    hand.succeed((await ask()).json()["id"])
-    hand.announce(new_card(), lease_s=-1)
+    fake_worker.succeed((await ask()).json()["id"])
+    fake_worker.announce(new_card(), lease_s=-1)
     assert (await ask(model={"name": "tiny", "fingerprint": MODEL.fingerprint})).status_code == 200
     refused(
         await ask(model={"name": "tiny", "fingerprint": fingerprint_of(OTHER)}),
@@ -205,12 +207,12 @@ async def test_a_pin_is_held_against_what_is_known_of_a_model_that_no_worker_ser
     )
 
 
-async def test_the_document_names_the_model_that_computed(ask, served, hand):
+async def test_the_document_names_the_model_that_computed(ask, served, fake_worker):
     """Here that of the hand of the tests, whatever was announced when it was accepted."""
-    hand.announce(card(parts=None))
+    fake_worker.announce(card(parts=None))
     queued = (await ask()).json()
     assert queued["model"] == {"name": "tiny", "fingerprint": None, "parts": None}
-    hand.succeed(queued["id"])
+    fake_worker.succeed(queued["id"])
     done = (await served.get(f"{URL}/{queued['id']}")).json()
     assert done["model"] == MODEL.model_dump(mode="json")
 
@@ -220,25 +222,25 @@ async def test_an_unknown_model_is_refused_with_the_names_there_are(ask, refused
     assert (problem["received"], problem["accepted"]) == ("resnet5000", ["tiny"])
 
 
-async def test_an_unavailable_model_is_refused_with_its_reason(ask, hand, new_card, refused):
-    hand.announce(new_card(status="unavailable", reason="its weights are gone"))
+async def test_an_unavailable_model_is_refused_with_its_reason(ask, fake_worker, new_card, refused):
+    fake_worker.announce(new_card(status="unavailable", reason="its weights are gone"))
     answer = await ask()
     problem = refused(answer, 503, "model_unavailable")
     assert "its weights are gone" in problem["detail"]
     assert "retry-after" not in answer.headers
 
 
-async def test_a_model_that_is_loaded_again_is_waited_for(ask, hand, new_card, served):
+async def test_a_model_that_is_loaded_again_is_waited_for(ask, fake_worker, new_card, served):
     """Of what it will be its card of before tells: labels, size, and its fingerprint."""
     before = (await served.get("/v1/models/tiny")).json()
-    hand.announce(blank(new_card))
+    fake_worker.announce(blank(new_card))
     assert (await served.get("/v1/models/tiny")).json()["status"] == "loading"
     answer = await ask(outputs={"labels": [before["labels"][1]]})
     assert answer.status_code == 202
     assert answer.json()["status"] == "queued"
     assert answer.json()["model"]["fingerprint"] == before["fingerprint"]
-    hand.announce(new_card())
-    hand.succeed(answer.json()["id"])
+    fake_worker.announce(new_card())
+    fake_worker.succeed(answer.json()["id"])
 
 
 @pytest.mark.parametrize(
@@ -246,16 +248,18 @@ async def test_a_model_that_is_loaded_again_is_waited_for(ask, hand, new_card, s
     [{"preprocessing": "tf: (x - 127.5) / 127.5"}, {"fit": "stretch"}, {"input_shape": (5, 5, 1)}],
 )
 async def test_a_model_that_will_be_another_one_is_not_waited_for(
-    ask, hand, new_card, served, refused, known
+    ask, fake_worker, new_card, served, refused, known
 ):
-    hand.announce(blank(new_card, **known))
+    fake_worker.announce(blank(new_card, **known))
     answer = await ask()
     assert "it is loading" in refused(answer, 503, "model_unavailable")["detail"]
     assert "retry-after" in answer.headers
 
 
-async def test_a_model_that_was_never_loaded_is_not_waited_for(api, hand, new_card, refused, photo):
-    hand.announce(blank(new_card))
+async def test_a_model_that_was_never_loaded_is_not_waited_for(
+    api, fake_worker, new_card, refused, photo
+):
+    fake_worker.announce(blank(new_card))
     answer = await api.post(URL, files={"image": ("p", photo)})
     assert "it is loading" in refused(answer, 503, "model_unavailable")["detail"]
     assert "retry-after" in answer.headers
@@ -274,43 +278,45 @@ def blank(new_card, **known):
 
 
 async def test_a_model_that_no_live_worker_serves_is_unavailable(
-    ask, hand, new_card, refused, connection
+    ask, fake_worker, new_card, refused, connection
 ):
-    hand.announce(new_card(name="gone", default=False), new_card())
+    fake_worker.announce(new_card(name="gone", default=False), new_card())
     connection.hdel("shapshot:worker:hand", "gone")
     problem = refused(await ask(model="gone"), 503, "model_unavailable")
     assert "no worker" in problem["detail"]
 
 
 async def test_without_its_default_model_another_must_be_named(
-    ask, hand, new_card, refused, connection
+    ask, fake_worker, new_card, refused, connection
 ):
-    hand.announce(new_card(), new_card(name="other", default=False))
+    fake_worker.announce(new_card(), new_card(name="other", default=False))
     connection.hdel("shapshot:worker:hand", "tiny")
     problem = refused(await ask(), 503, "model_unavailable")
     assert "other" in problem["accepted"]
     assert (await ask(model="other")).status_code == 202
 
 
-async def test_without_a_live_worker_nothing_is_accepted(api, hand, new_card, refused, photo):
+async def test_without_a_live_worker_nothing_is_accepted(
+    api, fake_worker, new_card, refused, photo
+):
     answer = await api.post(URL, files={"image": ("p", photo)})
     refused(answer, 503, "no_worker")
-    hand.announce(new_card(), lease_s=-1)
+    fake_worker.announce(new_card(), lease_s=-1)
     answer = await api.post(URL, files={"image": ("p", photo)})
     refused(answer, 503, "no_worker")
     assert "retry-after" in answer.headers
 
 
-async def test_the_fit_is_the_models_own_or_what_was_asked(ask, hand, new_card):
-    hand.announce(new_card(fit="stretch"))
+async def test_the_fit_is_the_models_own_or_what_was_asked(ask, fake_worker, new_card):
+    fake_worker.announce(new_card(fit="stretch"))
     assert (await ask()).json()["settings"]["fit"] == "stretch"
     assert (await ask(fit="pad")).json()["settings"]["fit"] == "pad"
 
 
 async def test_a_fit_that_the_card_does_not_allow_is_refused_with_those_it_does(
-    ask, hand, new_card, refused
+    ask, fake_worker, new_card, refused
 ):
-    hand.announce(new_card(fit="crop", fits=["crop", "pad"]))
+    fake_worker.announce(new_card(fit="crop", fits=["crop", "pad"]))
     problem = refused(await ask(fit="stretch"), 422, "invalid_settings")
     assert problem["field"] == "settings.fit"
     assert (problem["received"], problem["accepted"]) == ("stretch", ["crop", "pad"])
@@ -334,9 +340,11 @@ async def test_more_regions_than_a_padded_photo_has_pixels_are_refused(
     assert "12 x 2 pixels" in problem["detail"]
 
 
-async def test_the_default_outputs_are_four_or_all_of_a_model_with_fewer(ask, hand, new_card):
+async def test_the_default_outputs_are_four_or_all_of_a_model_with_fewer(
+    ask, fake_worker, new_card
+):
     assert (await ask()).json()["settings"]["outputs"]["top"] == 4
-    hand.announce(new_card(output_count=2, labels=["yes", "no"]))
+    fake_worker.announce(new_card(output_count=2, labels=["yes", "no"]))
     assert (await ask()).json()["settings"]["outputs"]["top"] == 2
 
 
@@ -362,16 +370,16 @@ async def test_an_output_the_model_lacks_is_refused_with_those_it_has(
     assert problem["accepted"] == accepted
 
 
-async def test_labels_of_a_model_without_labels_are_refused(ask, hand, new_card, refused):
-    hand.announce(new_card(labels=None))
+async def test_labels_of_a_model_without_labels_are_refused(ask, fake_worker, new_card, refused):
+    fake_worker.announce(new_card(labels=None))
     problem = refused(await ask(outputs={"labels": ["ant"]}), 422, "unknown_output")
     assert problem["accepted"] == ["indices"]
 
 
 async def test_a_full_queue_is_said_and_leaves_nothing_behind(
-    start, settings, hand, new_card, refused, photo, tmp_path
+    start, settings, fake_worker, new_card, refused, photo, tmp_path
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_queued": 1})) as api:
         assert (await api.post(URL, files={"image": ("p", photo)})).status_code == 202
         answer = await api.post(URL, files={"image": ("p", photo)})
@@ -384,9 +392,9 @@ async def test_a_full_queue_is_said_and_leaves_nothing_behind(
 
 
 async def test_a_full_queue_says_when_to_come_again_by_the_rate_at_which_jobs_end(
-    start, settings, hand, new_card, photo, connection
+    start, settings, fake_worker, new_card, photo, connection
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_queued": 1})) as api:
         await api.post(URL, files={"image": ("p", photo)})
         unknown = await api.post(URL, files={"image": ("p", photo)})
@@ -427,9 +435,9 @@ async def test_the_priority_is_echoed_and_interactive_unless_said(ask, asked):
     ],
 )
 async def test_more_outputs_than_may_be_held_are_refused_with_how_many_may(
-    start, ask, hand, new_card, refused, settings, asked, numbers, accepted
+    start, ask, fake_worker, new_card, refused, settings, asked, numbers, accepted
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_values": numbers - 1})) as api:
         problem = refused(await ask(api=api, **asked), 422, "invalid_settings")
     [(name, given)] = asked["outputs"].items()
@@ -441,9 +449,9 @@ async def test_more_outputs_than_may_be_held_are_refused_with_how_many_may(
 
 
 async def test_a_method_that_holds_too_much_even_for_one_output_is_refused(
-    start, ask, hand, new_card, refused, settings
+    start, ask, fake_worker, new_card, refused, settings
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     method = {"method": "gaussian_process", "max_evals": 60_000}
     async with start(settings) as api:
         problem = refused(await ask(api=api, **method), 422, "invalid_settings")

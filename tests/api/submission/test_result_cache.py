@@ -15,11 +15,11 @@ OTHER = PARTS.model_copy(update={"architecture": "sha256:" + "0" * 64})
 
 
 async def test_the_same_request_is_answered_at_once_as_an_explanation_of_its_own(
-    ask, served, hand, connection
+    ask, served, fake_worker, connection
 ):
     first = await ask(metadata={"case": 1})
     assert (first.status_code, first.headers["cache-status"]) == (202, "Shapshot; fwd=miss")
-    hand.succeed(first.json()["id"])
+    fake_worker.succeed(first.json()["id"])
     again = await ask(metadata={"case": 2}, priority="batch")
     assert (again.status_code, again.headers["cache-status"]) == (200, "Shapshot; hit")
     found, original = again.json(), (await served.get(f"{URL}/{first.json()['id']}")).json()
@@ -33,9 +33,11 @@ async def test_the_same_request_is_answered_at_once_as_an_explanation_of_its_own
     assert connection.llen("rq:queue:test") == 0
 
 
-async def test_all_that_was_found_is_behind_its_own_links_and_outlives_the_first(ask, served, hand):
+async def test_all_that_was_found_is_behind_its_own_links_and_outlives_the_first(
+    ask, served, fake_worker
+):
     first = (await ask(metrics=["insertion"])).json()
-    hand.succeed(first["id"], curves=some_curves("insertion"))
+    fake_worker.succeed(first["id"], curves=some_curves("insertion"))
     again = (await ask(metrics=["insertion"])).json()
     links = {"attributions", "heatmap", "faithfulness"}
     before = [(await served.get(again["links"][link])).content for link in links]
@@ -45,8 +47,10 @@ async def test_all_that_was_found_is_behind_its_own_links_and_outlives_the_first
     assert {answer.status_code for answer in answers} == {200}
 
 
-async def test_what_does_not_show_in_the_result_alone_makes_no_other_request(ask, hand, new_photo):
-    hand.succeed((await ask()).json()["id"])
+async def test_what_does_not_show_in_the_result_alone_makes_no_other_request(
+    ask, fake_worker, new_photo
+):
+    fake_worker.succeed((await ask()).json()["id"])
     for differing in (
         {"seed": 1},
         {"masker": "mean"},
@@ -59,94 +63,98 @@ async def test_what_does_not_show_in_the_result_alone_makes_no_other_request(ask
 @pytest.mark.parametrize(
     "differing", [{"parts": OTHER}, {"device": "gpu:0 H200"}, {"revision": None}]
 )
-async def test_a_model_that_has_changed_computes_anew(ask, hand, new_card, differing):
-    hand.succeed((await ask()).json()["id"])
-    hand.announce(new_card(**differing))
+async def test_a_model_that_has_changed_computes_anew(ask, fake_worker, new_card, differing):
+    fake_worker.succeed((await ask()).json()["id"])
+    fake_worker.announce(new_card(**differing))
     assert (await ask()).status_code == 202
 
 
-async def test_a_model_without_a_fingerprint_is_computed_each_time(ask, hand, new_card):
-    hand.announce(new_card(parts=None))
-    hand.succeed((await ask()).json()["id"])
+async def test_a_model_without_a_fingerprint_is_computed_each_time(ask, fake_worker, new_card):
+    fake_worker.announce(new_card(parts=None))
+    fake_worker.succeed((await ask()).json()["id"])
     assert (await ask()).status_code == 202
 
 
 @pytest.mark.parametrize("said", ["no-cache", "no-store", "max-age=9, No-Cache"])
-async def test_the_client_may_have_it_computed_anew(ask, hand, said):
-    hand.succeed((await ask()).json()["id"])
+async def test_the_client_may_have_it_computed_anew(ask, fake_worker, said):
+    fake_worker.succeed((await ask()).json()["id"])
     anew = await ask(headers={"Cache-Control": said})
     assert (anew.status_code, anew.headers["cache-status"]) == (202, "Shapshot; fwd=request")
     assert (await ask(headers={"Cache-Control": "max-age=9"})).status_code == 200
 
 
-async def test_what_is_not_to_be_stored_answers_nobody_else(ask, hand):
-    hand.succeed((await ask(headers={"Cache-Control": "no-store"})).json()["id"])
+async def test_what_is_not_to_be_stored_answers_nobody_else(ask, fake_worker):
+    fake_worker.succeed((await ask(headers={"Cache-Control": "no-store"})).json()["id"])
     assert (await ask()).status_code == 202
 
 
-async def test_of_two_at_once_the_first_to_end_answers_from_then_on(ask, hand):
+async def test_of_two_at_once_the_first_to_end_answers_from_then_on(ask, fake_worker):
     slow, fast = (await ask()).json()["id"], (await ask()).json()["id"]
-    hand.succeed(fast)
-    hand.succeed(slow)
+    fake_worker.succeed(fast)
+    fake_worker.succeed(slow)
     assert (await ask()).json()["cached_from"] == fast
 
 
-async def test_what_failed_or_was_canceled_answers_nothing(ask, served, hand):
+async def test_what_failed_or_was_canceled_answers_nothing(ask, served, fake_worker):
     failed, canceled = (await ask()).json()["id"], (await ask()).json()["id"]
-    hand.fail(failed, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
+    fake_worker.fail(failed, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
     await served.post(f"{URL}/{canceled}/cancel")
     assert (await ask()).status_code == 202
 
 
 async def test_what_was_deleted_answers_nothing_and_leaves_no_pointer(
-    ask, served, hand, connection
+    ask, served, fake_worker, connection
 ):
     first = (await ask()).json()["id"]
-    hand.succeed(first)
+    fake_worker.succeed(first)
     assert connection.keys("shapshot:cache:*")
     await served.delete(f"{URL}/{first}")
     assert not connection.keys("shapshot:cache:*")
     assert (await ask()).status_code == 202
 
 
-async def test_a_result_answers_no_longer_than_it_is_kept(ask, hand, connection):
-    first = hand.succeed((await ask()).json()["id"])
+async def test_a_result_answers_no_longer_than_it_is_kept(ask, fake_worker, connection):
+    first = fake_worker.succeed((await ask()).json()["id"])
     [pointer] = connection.keys("shapshot:cache:*")
     kept_s = first.expires_at - as_seconds(connection.time())
     assert connection.pttl(pointer) / 1000 == pytest.approx(kept_s, abs=1)
-    Ledger(connection, queue="test", lease_s=30, retention_s=0).bury(first.id, tombstone_s=60)
+    Ledger(connection, queue="test", lease_s=30, retention_s=0).leave_tombstone(
+        first.id, tombstone_s=60
+    )
     assert (await ask()).status_code == 202
 
 
 async def test_artefacts_that_have_vanished_are_a_miss_and_the_next_result_answers(
-    ask, hand, tmp_path
+    ask, fake_worker, tmp_path
 ):
     first = (await ask()).json()["id"]
-    attempt = hand.succeed(first).result
+    attempt = fake_worker.succeed(first).result
     shutil.rmtree(tmp_path / "store" / "explanations" / first / attempt)
     second = await ask()
     assert (second.status_code, second.headers["cache-status"]) == (202, "Shapshot; fwd=miss")
-    hand.succeed(second.json()["id"])
+    fake_worker.succeed(second.json()["id"])
     assert (await ask()).json()["cached_from"] == second.json()["id"]
 
 
 async def test_a_full_queue_still_answers_what_is_known(
-    start, settings, hand, new_card, photo, new_photo
+    start, settings, fake_worker, new_card, photo, new_photo
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_queued": 1})) as api:
         known = await api.post(URL, files={"image": ("p", photo)})
-        hand.succeed(known.json()["id"])
+        fake_worker.succeed(known.json()["id"])
         other = {"image": ("p", new_photo(50, 40))}
         assert [(await api.post(URL, files=other)).status_code for _ in "ab"] == [202, 503]
         assert (await api.post(URL, files={"image": ("p", photo)})).status_code == 200
 
 
-async def test_a_batch_computes_only_what_is_new_of_it(served, hand, photo, new_photo, connection):
+async def test_a_batch_computes_only_what_is_new_of_it(
+    served, fake_worker, photo, new_photo, connection
+):
     known = await served.post("/v1/batches", files=[("image", ("p", photo))])
     assert known.headers["cache-status"] == "Shapshot; fwd=miss"
     [member] = known.json()["explanations"]
-    hand.succeed(member["id"])
+    fake_worker.succeed(member["id"])
     files = [("image", ("p", photo)), ("image", ("p", new_photo(50, 40)))]
     answer = await served.post("/v1/batches", files=files)
     batch = answer.json()
@@ -157,9 +165,11 @@ async def test_a_batch_computes_only_what_is_new_of_it(served, hand, photo, new_
     assert connection.lrange("rq:queue:test", 0, -1) == [batch["explanations"][1]["id"].encode()]
 
 
-async def test_a_batch_of_which_all_is_known_is_done_and_expires(served, hand, photo, connection):
+async def test_a_batch_of_which_all_is_known_is_done_and_expires(
+    served, fake_worker, photo, connection
+):
     first = (await served.post("/v1/batches", files=[("image", ("p", photo))])).json()
-    hand.succeed(first["explanations"][0]["id"])
+    fake_worker.succeed(first["explanations"][0]["id"])
     again = await served.post("/v1/batches", files=[("image", ("p", photo))])
     assert (again.status_code, again.json()["status"]) == (200, "done")
     assert again.headers["cache-status"] == "Shapshot; hit"
@@ -167,17 +177,19 @@ async def test_a_batch_of_which_all_is_known_is_done_and_expires(served, hand, p
     assert (await served.get(again.json()["links"]["attributions"])).status_code == 200
 
 
-async def test_a_batch_may_be_computed_anew(served, hand, photo):
+async def test_a_batch_may_be_computed_anew(served, fake_worker, photo):
     files, anew = [("image", ("p", photo))], {"Cache-Control": "no-cache"}
     first = (await served.post("/v1/batches", files=files)).json()
-    hand.succeed(first["explanations"][0]["id"])
+    fake_worker.succeed(first["explanations"][0]["id"])
     again = await served.post("/v1/batches", files=files, headers=anew)
     assert (again.status_code, again.headers["cache-status"]) == (202, "Shapshot; fwd=request")
     assert again.json()["explanations"][0]["cached_from"] is None
 
 
-async def test_a_hit_is_listed_and_counted_and_expires_as_any_other(ask, served, hand, connection):
-    hand.succeed((await ask()).json()["id"])
+async def test_a_hit_is_listed_and_counted_and_expires_as_any_other(
+    ask, served, fake_worker, connection
+):
+    fake_worker.succeed((await ask()).json()["id"])
     found = (await ask()).json()
     listed = (await served.get(URL)).json()["items"]
     assert listed[0]["id"] == found["id"]
@@ -186,10 +198,10 @@ async def test_a_hit_is_listed_and_counted_and_expires_as_any_other(ask, served,
 
 
 async def test_what_is_known_is_answered_without_a_worker_and_nothing_else_is(
-    ask, hand, new_card, new_photo, refused, served
+    ask, fake_worker, new_card, new_photo, refused, served
 ):
-    hand.succeed((await ask()).json()["id"])
-    hand.announce(new_card(), lease_s=-1)
+    fake_worker.succeed((await ask()).json()["id"])
+    fake_worker.announce(new_card(), lease_s=-1)
     for named in ({}, {"model": "tiny"}):
         again = await ask(**named)
         assert (again.status_code, again.headers["cache-status"]) == (200, "Shapshot; hit")
@@ -200,19 +212,19 @@ async def test_what_is_known_is_answered_without_a_worker_and_nothing_else_is(
 
 
 async def test_what_is_known_is_answered_while_its_model_is_loaded_again(
-    ask, hand, new_card, new_photo
+    ask, fake_worker, new_card, new_photo
 ):
-    hand.succeed((await ask()).json()["id"])
-    hand.announce(new_card(status="loading", parts=None, labels=None, output_count=None))
+    fake_worker.succeed((await ask()).json()["id"])
+    fake_worker.announce(new_card(status="loading", parts=None, labels=None, output_count=None))
     assert (await ask()).status_code == 200
     assert (await ask(picture=new_photo(50, 40))).status_code == 202  # it waits for the model
 
 
 async def test_without_a_worker_artefacts_that_have_vanished_are_a_refusal(
-    ask, hand, new_card, refused, tmp_path, connection
+    ask, fake_worker, new_card, refused, tmp_path, connection
 ):
-    first = hand.succeed((await ask()).json()["id"])
+    first = fake_worker.succeed((await ask()).json()["id"])
     shutil.rmtree(tmp_path / "store" / "explanations" / first.id / first.result)
-    hand.announce(new_card(), lease_s=-1)
+    fake_worker.announce(new_card(), lease_s=-1)
     refused(await ask(), 503, "no_worker")
     assert connection.llen("rq:queue:test") == 0

@@ -357,9 +357,9 @@ async def test_a_picture_cut_short_is_invalid(served, refused, photo):
 
 
 async def test_a_picture_of_too_many_pixels_is_too_large(
-    start, settings, hand, new_card, refused, photo
+    start, settings, fake_worker, new_card, refused, photo
 ):
-    hand.announce(new_card())
+    fake_worker.announce(new_card())
     async with start(settings.model_copy(update={"max_pixels": 2399})) as api:
         problem = refused(await send(api, ("image", ("p", photo))), 413, "too_large")
     assert problem["accepted"] == {"maximum": 2399}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.games import random_picture
 from tests.extras import import_or_skip
-from worker.engine.errors import PictureError, PredictorError
+from worker.engine.errors import InvalidPictureError, PredictorError
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.request import Request, Top
 from worker.engine.scoring.driver import explain
@@ -171,7 +171,7 @@ def test_an_explanation_never_traces_again(model, name):
     [np.zeros((2, 24, 20, 3), np.float32), np.zeros(SHAPE, np.float32), np.zeros((2, *SHAPE))],
 )
 def test_pictures_of_a_wrong_shape_or_type_are_refused(predictor, wrong):
-    with pytest.raises(PictureError, match=r"takes float32 of shape \(N, 20, 24, 3\)"):
+    with pytest.raises(InvalidPictureError, match=r"takes float32 of shape \(N, 20, 24, 3\)"):
         predictor(wrong)
 
 

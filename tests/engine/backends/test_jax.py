@@ -6,14 +6,14 @@ import pytest
 from tests.engine.games import FunctionPredictor, random_picture
 from tests.extras import import_or_skip
 from worker.adapters.engine_request import read_masker
-from worker.engine.errors import PictureError, PredictorError
-from worker.engine.explanation import Explanation
+from worker.engine.errors import InvalidPictureError, PredictorError
+from worker.engine.explanation import ExplanationRun
 from worker.engine.game.image_tree import Box, BoxCoalitions, whole
 from worker.engine.game.players import PlayerCoalitions
 from worker.engine.game.superpixels import Grid, Pixels
-from worker.engine.masking.maskers import Filling
+from worker.engine.masking.maskers import FillMasker
 from worker.engine.request import Request
-from worker.engine.scoring.batch_size import buckets, next_span, physical_batch
+from worker.engine.scoring.batch_size import buckets, device_batch_size, next_span
 from worker.engine.scoring.driver import evaluate_all, explain
 
 jax = import_or_skip("jax")
@@ -92,8 +92,8 @@ ELEMENTS = np.arange(360).reshape(SHAPE) // 7
     ids=["boxes", "bounds", "superpixels", "pixels", "elements", "masks", "pixel masks"],
 )
 def test_what_is_painted_on_the_device_is_what_the_masker_paints(predictor, coalitions):
-    expected = Filling(PICTURE, FILL)(coalitions).reshape(len(coalitions), -1)
-    scores = predictor.composite([(Filling(PICTURE, FILL), coalitions)])()
+    expected = FillMasker(PICTURE, FILL)(coalitions).reshape(len(coalitions), -1)
+    scores = predictor.composite([(FillMasker(PICTURE, FILL), coalitions)])()
     assert scores.dtype == np.float32
     np.testing.assert_array_equal(scores, expected)
 
@@ -111,14 +111,14 @@ def test_what_is_painted_on_the_device_is_what_the_masker_paints(predictor, coal
 def test_several_pictures_are_painted_into_one_batch_each_as_its_own_masker_paints(
     predictor, parts
 ):
-    fillings = [Filling(random_picture(SHAPE, 2 * i), FILL + i) for i in range(len(parts))]
+    fillings = [FillMasker(random_picture(SHAPE, 2 * i), FILL + i) for i in range(len(parts))]
     portions = list(zip(fillings, parts, strict=True))
     expected = np.concatenate([masker(each).reshape(len(each), -1) for masker, each in portions])
     np.testing.assert_array_equal(predictor.composite(portions)(), expected)
 
 
 def test_portions_are_cut_into_batches_that_are_compiled():
-    batches = list(in_batches([(Filling(PICTURE, FILL), boxes(n)) for n in (3, 4, 25, 5)], 10))
+    batches = list(in_batches([(FillMasker(PICTURE, FILL), boxes(n)) for n in (3, 4, 25, 5)], 10))
     assert [count for count, _ in batches] == [7, 10, 10, 10]
     assert [[len(part) for _, part in batch] for _, batch in batches] == [
         [3, 4],
@@ -129,7 +129,7 @@ def test_portions_are_cut_into_batches_that_are_compiled():
 
 
 def test_a_job_compiles_its_painting_once_a_batch_size(predictor):
-    filling = Filling(PICTURE, FILL)
+    filling = FillMasker(PICTURE, FILL)
     small, full = buckets(SHAPE, "cpu")
     for paint, make in (
         (jax_painting._paint_boxes, boxes),
@@ -146,7 +146,7 @@ def test_a_job_compiles_its_painting_once_a_batch_size(predictor):
 
 def test_what_is_kept_of_a_picture_goes_with_its_masker():
     painter = jax_painting.Painter()
-    filling = Filling(PICTURE, FILL)
+    filling = FillMasker(PICTURE, FILL)
     painter([(filling, boxes(2))], 2)
     assert len(painter._residents) == 1
     del filling
@@ -154,8 +154,8 @@ def test_what_is_kept_of_a_picture_goes_with_its_masker():
 
 
 def test_a_picture_that_does_not_fit_the_model_is_not_composited(predictor):
-    with pytest.raises(PictureError, match=r"takes float32 of shape \(N, 12, 10, 3\)"):
-        predictor.composite([(Filling(PICTURE[:5], FILL[:5]), boxes(2))])
+    with pytest.raises(InvalidPictureError, match=r"takes float32 of shape \(N, 12, 10, 3\)"):
+        predictor.composite([(FillMasker(PICTURE[:5], FILL[:5]), boxes(2))])
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -171,7 +171,7 @@ def test_explanations_are_the_same_painted_on_the_device_and_on_the_host(
         masker=read_masker(masker), superpixels=superpixels, outputs=(0, 1), max_evals=200
     )
     pictures = [random_picture(SHAPE, i) for i in range(count)]
-    together = [Explanation(predictor, each, request) for each in pictures]
+    together = [ExplanationRun(predictor, each, request) for each in pictures]
     endings = dict(evaluate_all(together, predictor))
     for picture, explanation in zip(pictures, together, strict=True):
         alone = explain(host, picture, request).attribution.values
@@ -183,7 +183,7 @@ def test_explanations_are_the_same_painted_on_the_device_and_on_the_host(
 @pytest.mark.parametrize("shape", [(224, 224, 3), (32, 32, 3), (4000, 4000, 3)])
 def test_the_full_batch_size_holds_every_span_of_the_physical_batch(shape, device):
     small, full = buckets(shape, device)
-    batch = physical_batch(shape, device)
+    batch = device_batch_size(shape, device)
     longest = max(next_span(n, batch) for n in range(1, 400))
     assert small < longest <= full
 

@@ -6,9 +6,9 @@ from worker.engine.game.image_tree import (
     Box,
     BoxCoalitions,
     children,
-    everybody,
+    empty_coalition,
     extents,
-    nobody,
+    grand_coalition,
     size,
     whole,
 )
@@ -87,5 +87,5 @@ def test_slicing_keeps_the_order():
 
 def test_nobody_sees_nothing_and_everybody_sees_everything():
     shape = (3, 4, 3)
-    assert not masks(nobody(shape), shape).any()
-    assert masks(everybody(shape), shape).all()
+    assert not masks(empty_coalition(shape), shape).any()
+    assert masks(grand_coalition(shape), shape).all()

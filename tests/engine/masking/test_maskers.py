@@ -5,7 +5,7 @@ import pytest
 from tests.engine.games import random_picture
 from worker.adapters.engine_request import read_masker
 from worker.engine.errors import MaskerError
-from worker.engine.game.image_tree import Box, BoxCoalitions, everybody, nobody
+from worker.engine.game.image_tree import Box, BoxCoalitions, empty_coalition, grand_coalition
 from worker.engine.masking import maskers
 from worker.engine.masking.masker_spec import MaskerSpec
 
@@ -73,7 +73,7 @@ def test_a_constant_has_one_value_or_one_for_each_channel():
 @pytest.mark.parametrize("name", FILLING)
 def test_filling_takes_any_number_of_channels(name, channels):
     picture = random_picture((6, 7, channels), 0)
-    painted = make(name, picture)(nobody(picture.shape))
+    painted = make(name, picture)(empty_coalition(picture.shape))
     assert painted.shape == (1, 6, 7, channels)
     assert painted.dtype == np.float32
 
@@ -82,7 +82,7 @@ def test_the_fills_are_what_their_names_say():
     picture = random_picture(SHAPE, 1)
 
     def hidden(name):
-        return make(name, picture)(nobody(SHAPE))[0]
+        return make(name, picture)(empty_coalition(SHAPE))[0]
 
     assert (hidden("constant(7)") == 7).all()
     assert (hidden("constant(1,2,3)") == [1, 2, 3]).all()
@@ -93,7 +93,7 @@ def test_the_fills_are_what_their_names_say():
 def test_the_blur_is_five_wide_and_three_high():
     picture = np.zeros((7, 7, 1), dtype=np.float32)
     picture[3, 3] = 150
-    painted = make("blur(5,3)", picture)(nobody((7, 7, 1)))[0, :, :, 0]
+    painted = make("blur(5,3)", picture)(empty_coalition((7, 7, 1)))[0, :, :, 0]
     expected = np.zeros((7, 7))
     expected[2:5, 1:6] = 10  # 150 over 5 x 3 pixels
     assert painted == pytest.approx(expected, abs=1e-5)
@@ -111,14 +111,14 @@ def test_filling_shows_visible_elements_as_they_are(name):
 def test_inpainting_truncates_visible_pixels_to_whole_intensities(name):
     picture = random_picture(SHAPE, 3)
     masker = make(name, picture)
-    assert (masker(everybody(SHAPE))[0] == np.floor(picture)).all()
+    assert (masker(grand_coalition(SHAPE))[0] == np.floor(picture)).all()
     assert (masker(PART)[0, 4:] == np.floor(picture[4:])).all()
 
 
 @pytest.mark.parametrize("name", INPAINTING)
 def test_inpainting_nothing_but_hidden_pixels_gives_the_mean_of_each_channel(name):
     picture = random_picture(SHAPE, 4)
-    painted = make(name, picture)(nobody(SHAPE))[0]
+    painted = make(name, picture)(empty_coalition(SHAPE))[0]
     assert (painted == picture.mean(axis=(0, 1))).all()
 
 
@@ -160,7 +160,7 @@ def test_a_masker_is_pure(name):
     original = picture.copy()
     masker = make(name, picture)
     first = masker(PART)
-    masker(nobody(SHAPE))
+    masker(empty_coalition(SHAPE))
     picture[:] = 0  # the masker holds a copy
     assert (masker(PART) == first).all()
     assert (make(name, original)(PART) == first).all()

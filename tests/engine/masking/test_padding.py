@@ -5,16 +5,16 @@ import pytest
 
 from tests.engine.games import FunctionPredictor, random_picture, smooth_function
 from worker.adapters.engine_request import read_masker
-from worker.engine.errors import PictureError
-from worker.engine.explanation import Explained, Explanation
-from worker.engine.game.image_tree import everybody, nobody
+from worker.engine.errors import InvalidPictureError
+from worker.engine.explanation import ExplanationResult, ExplanationRun
+from worker.engine.game.image_tree import empty_coalition, grand_coalition
 from worker.engine.game.superpixels import Grid, Pixels
-from worker.engine.masking.padding import Place
+from worker.engine.masking.padding import PictureOffset
 from worker.engine.methods.registry import METHODS
 from worker.engine.request import Request
 from worker.engine.scoring.driver import evaluate_all
 
-INPUT, SHAPE, PLACE = (9, 8, 3), (4, 6, 3), Place(top=3, left=1)
+INPUT, SHAPE, PLACE = (9, 8, 3), (4, 6, 3), PictureOffset(top=3, left=1)
 AROUND = ((3, 2), (1, 1), (0, 0))
 PICTURE = np.floor(random_picture(SHAPE, seed=1))
 MEAN = PICTURE.mean(axis=(0, 1))
@@ -27,10 +27,10 @@ FILLS = {  # what is around the picture, by the masker: of one colour, but for b
 WHOLE = smooth_function(INPUT, outputs=2, seed=3)
 
 
-def explain(predictor, request, place=None) -> Explained:
-    explanation = Explanation(predictor, PICTURE, request, place=place)
+def explain(predictor, request, place=None) -> ExplanationResult:
+    explanation = ExplanationRun(predictor, PICTURE, request, place=place)
     [(_, ending)] = evaluate_all([explanation], predictor)
-    assert isinstance(ending, Explained), ending
+    assert isinstance(ending, ExplanationResult), ending
     return ending
 
 
@@ -79,9 +79,9 @@ def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
         (FunctionPredictor((9, 8, 1), whole), PLACE),
         (FunctionPredictor((4, 6, 1), padding), None),
     ):
-        explanation = Explanation(predictor, picture, request, place=place)
+        explanation = ExplanationRun(predictor, picture, request, place=place)
         [(_, ending)] = evaluate_all([explanation], predictor)
-        assert isinstance(ending, Explained), ending
+        assert isinstance(ending, ExplanationResult), ending
         found.append(ending)
     ours, expected = found
     np.testing.assert_array_equal(ours.attribution.values, expected.attribution.values)
@@ -93,9 +93,11 @@ def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
 @pytest.mark.parametrize("masker", [*FILLS, "blur(3,3)"])
 def test_what_is_around_the_picture_stays_whatever_is_hidden(masker):
     predictor = FunctionPredictor(INPUT, WHOLE)
-    explanation = Explanation(predictor, PICTURE, Request(masker=read_masker(masker)), place=PLACE)
-    [hidden] = explanation.masker(nobody(SHAPE))
-    [shown] = explanation.masker(everybody(SHAPE))
+    explanation = ExplanationRun(
+        predictor, PICTURE, Request(masker=read_masker(masker)), place=PLACE
+    )
+    [hidden] = explanation.masker(empty_coalition(SHAPE))
+    [shown] = explanation.masker(grand_coalition(SHAPE))
     inside = np.pad(np.ones(SHAPE, bool), AROUND)
     np.testing.assert_array_equal(shown[~inside], hidden[~inside])
     np.testing.assert_array_equal(shown[inside].reshape(SHAPE), PICTURE)
@@ -106,7 +108,7 @@ def test_what_is_around_the_picture_stays_whatever_is_hidden(masker):
         np.testing.assert_allclose(hidden[0, 0], FILLS[masker][0, 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("place", [Place(6, 1), Place(3, 3), Place(-1, 0)])
+@pytest.mark.parametrize("place", [PictureOffset(6, 1), PictureOffset(3, 3), PictureOffset(-1, 0)])
 def test_a_picture_that_does_not_lie_within_the_input_is_refused(place):
-    with pytest.raises(PictureError, match="is not within"):
-        Explanation(FunctionPredictor(INPUT, WHOLE), PICTURE, Request(), place=place)
+    with pytest.raises(InvalidPictureError, match="is not within"):
+        ExplanationRun(FunctionPredictor(INPUT, WHOLE), PICTURE, Request(), place=place)

@@ -18,7 +18,7 @@ from worker.engine.methods.gp_covariance import (
     shapley_weights,
 )
 from worker.engine.methods.gp_estimator import estimate
-from worker.engine.methods.gp_posterior import ADDITIVE, Prior, infer
+from worker.engine.methods.gp_posterior import ADDITIVE, Prior, compute_posterior
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
 
 EVERYTHING = 10**6
@@ -103,8 +103,11 @@ def test_values_are_linear_in_the_game_for_a_given_prior(seed):
     signs = np.where(draw_pairs(9, 40, draw), 1.0, -1.0)
     one, other = draw.normal(size=(2, 40, 3))
     prior = Prior(draw.uniform(0.01, 0.3, size=9), equal=0.3, rough=1e-3)
-    combined = infer(prior, signs, 2 * one - 3 * other).values
-    parts = 2 * infer(prior, signs, one).values - 3 * infer(prior, signs, other).values
+    combined = compute_posterior(prior, signs, 2 * one - 3 * other).values
+    parts = (
+        2 * compute_posterior(prior, signs, one).values
+        - 3 * compute_posterior(prior, signs, other).values
+    )
     assert combined == pytest.approx(parts, abs=1e-9)
 
 
@@ -117,7 +120,7 @@ def test_errors_are_an_average_over_additive_parts(pairs):
         Prior(draw.uniform(0.1, 0.3, size=players), equal=0.5, rough=0.01),
         signs[:, :1] + 0.1 * draw.normal(size=(pairs, 1)),
     )
-    found = infer(prior, signs, odd)
+    found = compute_posterior(prior, signs, odd)
     chances, squares = [], []
     for share in ADDITIVE:
         gram = prior.smooth(signs, signs) + prior.rough * np.eye(pairs)
@@ -290,10 +293,10 @@ def test_held_out_residuals_are_those_of_leaving_a_pair_out():
     draw = np.random.default_rng(13)
     signs, odd = np.where(draw_pairs(7, 20, draw), 1.0, -1.0), draw.normal(size=(20, 2))
     prior = Prior(draw.uniform(0.05, 0.3, size=7), equal=0.3, rough=0.01)
-    found = infer(prior, signs, odd)
+    found = compute_posterior(prior, signs, odd)
     for left_out in range(20):
         others = np.arange(20) != left_out
-        weights = infer(prior, signs[others], odd[others]).weights
+        weights = compute_posterior(prior, signs[others], odd[others]).weights
         predicted = prior.smooth(signs[[left_out]], signs[others]) @ weights
         assert found.held_out[left_out] == pytest.approx((odd[left_out] - predicted)[0], abs=1e-9)
 
@@ -305,7 +308,7 @@ def test_beyond_the_process_the_rest_is_regressed(monkeypatch, pairs):
     exact = exact_values(value, (1, 11, 1)).reshape(11, 1)
     members = np.concatenate([np.ones((1, 11), bool), draw_pairs(11, pairs, draw)])
     odd = np.array([(value(row) - value(~row)) / 2 for row in members])
-    monkeypatch.setattr(gp_estimator, "MOST_PAIRS", 100)
+    monkeypatch.setattr(gp_estimator, "MAX_PAIRS", 100)
     alone = estimate(members[:100], odd[:100], complete=False)
     both = estimate(members, odd, complete=pairs == 1023)
     off = np.abs(both.values - exact)

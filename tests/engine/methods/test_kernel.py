@@ -18,7 +18,7 @@ from worker.engine.game.superpixels import Pixels, make_pixels
 from worker.engine.methods.kernel import Kernel
 from worker.engine.methods.kernel_sampling import design_pairs
 from worker.engine.methods.least_squares import fit_additive
-from worker.engine.methods.player_limits import MOST_PLAYERS
+from worker.engine.methods.player_limits import MAX_PLAYERS
 from worker.engine.methods.protocol import Game
 
 TINY = [(1, 1, 1), (1, 2, 1), (1, 3, 1), (2, 2, 1), (5, 1, 1), (1, 2, 3)]
@@ -427,7 +427,7 @@ def test_the_seed_decides_the_draws():
 
 
 def test_too_many_players_are_refused_with_a_way_out():
-    players = make_pixels(Pixels(), (1, MOST_PLAYERS["kernel"] + 1, 1))
+    players = make_pixels(Pixels(), (1, MAX_PLAYERS["kernel"] + 1, 1))
     game = Game(players, np.zeros(1), np.ones(1))
     with pytest.raises(BudgetError, match=r"4097 players; kernel takes at most 4096.*superpixels"):
         Kernel(game, max_evals=100)

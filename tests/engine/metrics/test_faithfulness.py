@@ -13,9 +13,9 @@ from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.masking.maskers import make_masker
-from worker.engine.metrics.faithfulness import Faithfulness, most_evaluations
+from worker.engine.metrics.faithfulness import Faithfulness, max_evaluations
 from worker.engine.metrics.perturbation import METRICS, draw_lots, stops
-from worker.engine.metrics.ranks import Cut, RankCoalitions, rank
+from worker.engine.metrics.ranks import RankCoalitions, RankCut, rank
 from worker.engine.regions import Regions
 from worker.engine.request import Request, Top
 from worker.engine.scoring.driver import explain
@@ -69,7 +69,7 @@ def by_picture(function, masker):
     paint = make_masker(read_masker(masker), PICTURE)
 
     def value(mask):
-        visible = Cut((~mask).astype(np.int32), 1, keep=True)
+        visible = RankCut((~mask).astype(np.int32), 1, keep=True)
         return function(paint(RankCoalitions([visible])))[0]
 
     return value
@@ -150,7 +150,7 @@ def test_steps_are_a_hundredth_and_the_last_takes_the_rest():
 def test_coalitions_by_rank_see_what_they_reveal():
     ranks = np.random.default_rng(0).permutation(24).astype(np.int32)
     elements, pixels = ranks.reshape(2, 4, 3), rank(-ranks[:8].reshape(2, 4).astype(float))
-    cuts = [Cut(elements, 5, True), Cut(elements, 5, False), Cut(pixels, 3, True)]
+    cuts = [RankCut(elements, 5, True), RankCut(elements, 5, False), RankCut(pixels, 3, True)]
     counts = []
     for i in range(3):
         canvas = np.zeros((2, 4, 3), dtype=np.float32)
@@ -169,7 +169,7 @@ def test_no_coalition_is_scored_twice_and_the_ends_never(metrics, make):
     _, scored = drive(values, lambda mask: np.full(3, mask.mean()), metrics)
     assert len({mask.tobytes() for mask in scored}) == len(scored) == plan
     assert all(0 < mask.sum() < mask.size for mask in scored)
-    assert plan <= most_evaluations(metrics, SHAPE, outputs=3)
+    assert plan <= max_evaluations(metrics, SHAPE, outputs=3)
 
 
 def test_a_curve_needs_as_many_evaluations_as_it_has_coalitions():

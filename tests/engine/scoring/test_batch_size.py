@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import pytest
 
-from worker.engine.scoring.batch_size import group, physical_batch, shares
-from worker.engine.scoring.cpu_count import usable_cores
+from worker.engine.scoring.batch_size import device_batch_size, group, shares
+from worker.engine.scoring.cpu_count import usable_cpus
 
 SMALL, USUAL = (28, 28, 1), (224, 224, 3)
 
@@ -21,12 +21,12 @@ def sizes(count, shape, device="cpu", *, cores):
     [(USUAL, 1, 8), (USUAL, 2, 16), (USUAL, 64, 128), (SMALL, 1, 64), (SMALL, 2, 128)],
 )
 def test_the_physical_batch_of_a_cpu_grows_with_its_cores(shape, cores, batch):
-    assert physical_batch(shape, "cpu", cores=cores) == batch
+    assert device_batch_size(shape, "cpu", cores=cores) == batch
 
 
 def test_the_physical_batch_suits_the_device_and_the_picture():
-    assert physical_batch((4000, 4000, 3), "cpu", cores=1) == 2
-    assert physical_batch(USUAL, "gpu:0 NVIDIA H100", cores=2) == 127
+    assert device_batch_size((4000, 4000, 3), "cpu", cores=1) == 2
+    assert device_batch_size(USUAL, "gpu:0 NVIDIA H100", cores=2) == 127
 
 
 def test_a_group_has_as_many_pictures_as_a_core_takes_at_once():
@@ -40,7 +40,7 @@ def test_a_group_has_as_many_pictures_as_a_core_takes_at_once():
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 16, 200])
 def test_a_full_batch_is_cut_into_a_share_a_core(cores):
-    batch = physical_batch(USUAL, "cpu", cores=cores)
+    batch = device_batch_size(USUAL, "cpu", cores=cores)
     assert sizes(batch, USUAL, cores=cores) == [8] * min(cores, 16)
 
 
@@ -70,9 +70,9 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch, limit, cores):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     quota = tmp_path / "cpu.max"
     quota.write_text(limit + "\n")
-    assert usable_cores(quota) == cores
+    assert usable_cpus(quota) == cores
 
 
 def test_without_a_limit_the_schedulers_cores_count(tmp_path, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 5, 7})
-    assert usable_cores(tmp_path / "missing") == 3
+    assert usable_cpus(tmp_path / "missing") == 3

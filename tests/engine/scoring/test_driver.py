@@ -7,8 +7,14 @@ import pytest
 from tests.engine.games import FunctionPredictor, random_picture, smooth_function
 from worker.adapters.engine_request import read_masker
 from worker.engine.control import Interruption
-from worker.engine.errors import LinkError, OutputsError, PictureError, RequestError, ScoresError
-from worker.engine.explanation import Explanation
+from worker.engine.errors import (
+    InvalidPictureError,
+    LinkError,
+    OutputsError,
+    RequestError,
+    ScoresError,
+)
+from worker.engine.explanation import ExplanationRun
 from worker.engine.game.superpixels import Grid
 from worker.engine.links import logit
 from worker.engine.masking.masker_spec import MaskerSpec
@@ -148,7 +154,7 @@ def test_progress_ends_where_the_curves_need_nothing():
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 4, 7, 15])
 def test_a_stop_goes_through_leaves_no_thread_and_a_valid_snapshot(stop_at):
     model = predictor()
-    explanation = Explanation(model, PICTURE, REQUEST, control=Watch(stop_at))
+    explanation = ExplanationRun(model, PICTURE, REQUEST, control=Watch(stop_at))
     with pytest.raises(Stop):
         evaluate(explanation, model, batch=8)
     assert not painters()
@@ -169,7 +175,7 @@ def test_a_stop_among_the_curves_keeps_the_complete_attribution(late):
     request = replace(REQUEST, metrics=("deletion", "insertion"))
     model = predictor()
     control = Watch(stop_at=watch.checks + 1 + late)
-    explanation = Explanation(model, PICTURE, request, control=control)
+    explanation = ExplanationRun(model, PICTURE, request, control=control)
     with pytest.raises(Stop):
         evaluate(explanation, model, batch=8)
     assert not painters()
@@ -201,7 +207,7 @@ def test_a_finished_explanation_leaves_no_thread():
 
 def test_a_finished_explanation_can_still_be_asked_for_a_snapshot():
     model = predictor()
-    explanation = Explanation(model, PICTURE, replace(REQUEST, metrics=("insertion",)))
+    explanation = ExplanationRun(model, PICTURE, replace(REQUEST, metrics=("insertion",)))
     explained = evaluate(explanation, model)
     snapshot = explanation.snapshot()
     assert snapshot.attribution is explained.attribution
@@ -282,7 +288,7 @@ def test_an_unknown_link_is_refused_with_the_known_ones():
     ],
 )
 def test_a_picture_of_another_shape_type_or_range_is_refused(picture):
-    with pytest.raises(PictureError):
+    with pytest.raises(InvalidPictureError):
         explain(predictor(), picture, REQUEST)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.games import FunctionPredictor, random_picture, smooth_function
 from worker.engine.control import Interruption
 from worker.engine.errors import BudgetError, EngineError
-from worker.engine.explanation import Explained, Explanation
+from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.game.superpixels import Grid
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.methods.registry import METHODS
@@ -77,7 +77,7 @@ requests = st.builds(
 @given(wanted=st.lists(requests, min_size=1, max_size=5), batch=st.sampled_from([2, 3, 8, 64]))
 def test_values_do_not_depend_on_what_else_is_explained(wanted, batch):
     model = predictor()
-    together = [Explanation(model, picture(i), request) for i, request in enumerate(wanted)]
+    together = [ExplanationRun(model, picture(i), request) for i, request in enumerate(wanted)]
     endings = dict(evaluate_all(together, model, batch=batch))
     assert len(endings) == len(wanted)
     for i, explanation in enumerate(together):
@@ -94,7 +94,7 @@ def test_values_do_not_depend_on_what_else_is_explained(wanted, batch):
 def test_batches_are_fuller_than_one_explanation_can_make_them():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
-    together = [Explanation(model, picture(i), request) for i in range(8)]
+    together = [ExplanationRun(model, picture(i), request) for i in range(8)]
     assert len(list(evaluate_all(together, model, batch=32))) == 8
     alone = predictor()
     explain(alone, picture(0), request, batch=32)
@@ -105,7 +105,11 @@ def test_batches_are_fuller_than_one_explanation_can_make_them():
 def test_only_two_buffers_hold_pictures_however_many_are_explained():
     model = predictor()
     request = Request(masker=MaskerSpec("inpaint_telea"), max_evals=60)
-    list(evaluate_all([Explanation(model, picture(i), request) for i in range(12)], model, batch=8))
+    list(
+        evaluate_all(
+            [ExplanationRun(model, picture(i), request) for i in range(12)], model, batch=8
+        )
+    )
     assert len(model.addresses) == 2
     assert max(model.batches) <= 9
 
@@ -113,10 +117,10 @@ def test_only_two_buffers_hold_pictures_however_many_are_explained():
 def test_the_first_end_first_and_can_be_used_while_the_others_go_on():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
-    together = [Explanation(model, picture(i), request) for i in range(4)]
+    together = [ExplanationRun(model, picture(i), request) for i in range(4)]
     scored = []
     for explanation, ending in evaluate_all(together, model, batch=8):
-        assert isinstance(ending, Explained)
+        assert isinstance(ending, ExplanationResult)
         scored.append((together.index(explanation), sum(model.batches)))
     assert [i for i, _ in scored] == [0, 1, 2, 3]
     assert scored[0][1] < scored[-1][1] == 400
@@ -128,7 +132,7 @@ def test_stopping_one_leaves_the_others(stop_at):
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
     controls = {1: StopsAt(stop_at)}
     together = [
-        Explanation(model, picture(i), request, **({"control": controls[i]} if i == 1 else {}))
+        ExplanationRun(model, picture(i), request, **({"control": controls[i]} if i == 1 else {}))
         for i in range(3)
     ]
     endings = dict(evaluate_all(together, model, batch=8))
@@ -143,9 +147,9 @@ def test_one_that_cannot_be_explained_fails_alone():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
     impossible = replace(request, method="exact", superpixels=Grid(3, 3))
-    together = [Explanation(model, picture(i), r) for i, r in enumerate((request, impossible))]
+    together = [ExplanationRun(model, picture(i), r) for i, r in enumerate((request, impossible))]
     endings = dict(evaluate_all(together, model, batch=8))
-    assert isinstance(endings[together[0]], Explained)
+    assert isinstance(endings[together[0]], ExplanationResult)
     assert isinstance(endings[together[1]], BudgetError)
     assert isinstance(endings[together[1]], EngineError)
 
@@ -153,7 +157,7 @@ def test_one_that_cannot_be_explained_fails_alone():
 def test_a_model_that_is_not_needed_any_more_is_not_called():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
-    together = [Explanation(model, picture(i), request, control=StopsAt(4)) for i in range(3)]
+    together = [ExplanationRun(model, picture(i), request, control=StopsAt(4)) for i in range(3)]
     endings = dict(evaluate_all(together, model, batch=8))
     assert all(isinstance(ending, Stop) for ending in endings.values())
     assert len(model.batches) == 3
@@ -162,7 +166,7 @@ def test_a_model_that_is_not_needed_any_more_is_not_called():
 def test_leaving_early_leaves_no_thread():
     model = predictor()
     together = [
-        Explanation(model, picture(i), Request(masker=MaskerSpec("mean"))) for i in range(3)
+        ExplanationRun(model, picture(i), Request(masker=MaskerSpec("mean"))) for i in range(3)
     ]
     going = evaluate_all(together, model, batch=8)
     next(going)

@@ -77,9 +77,9 @@ def test_around_a_padded_photo_there_is_no_region():
 def test_of_too_many_regions_none_is_told(monkeypatch):
     case = told(**CASES["partition of pixels"])
     count = explained(case).region_count
-    monkeypatch.setattr("worker.adapters.results.MOST_REGIONS", count - 1)
+    monkeypatch.setattr("worker.adapters.results.MAX_REGIONS", count - 1)
     assert explained(case).region_count is None
     assert not [name for name in arrays_of(case) if name.startswith("region")]
     monkeypatch.undo()
-    monkeypatch.setattr("worker.adapters.results.MOST_NUMBERS", 2 * count - 1)
+    monkeypatch.setattr("worker.adapters.results.MAX_NUMBERS", 2 * count - 1)
     assert explained(case).region_count is None

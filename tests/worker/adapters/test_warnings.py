@@ -184,11 +184,11 @@ def test_the_documentation_has_every_code_and_its_limit():
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", DOCUMENTED, re.MULTILINE))
     assert set(rows) == {code.value for code in WarningCode}
     limits = {
-        WarningCode.COARSE_REGIONS: warnings.MOST_UNRESOLVED,
-        WarningCode.LOW_HELD_OUT_FIDELITY: warnings.LEAST_FIDELITY,
-        WarningCode.LARGE_EVEN_ENERGY: warnings.MOST_EVEN_ENERGY,
-        WarningCode.PICTURE_CROPPED: warnings.MOST_OUTSIDE,
-        WarningCode.TIES: warnings.MOST_TIED,
+        WarningCode.COARSE_REGIONS: warnings.MAX_UNRESOLVED,
+        WarningCode.LOW_HELD_OUT_FIDELITY: warnings.MIN_FIDELITY,
+        WarningCode.LARGE_EVEN_ENERGY: warnings.MAX_EVEN_ENERGY,
+        WarningCode.PICTURE_CROPPED: warnings.MAX_OUTSIDE,
+        WarningCode.TIES: warnings.MAX_TIED,
     }
     for code, limit in limits.items():
         assert f"| {100 * limit:.0f} % |" in rows[code]

@@ -11,7 +11,7 @@ import skimage.data
 
 import worker.bundled
 from worker.engine.backends.tensorflow import TensorFlowPredictor
-from worker.engine.explanation import Explanation
+from worker.engine.explanation import ExplanationRun
 from worker.engine.game.superpixels import Grid
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.request import Request
@@ -112,7 +112,7 @@ def test_an_explanation_is_the_same_bit_for_bit_alone_and_but_for_rounding_besid
         [explain(predictor, each, request).attribution.values for each in photos] for _ in range(2)
     )
     np.testing.assert_array_equal(alone, again)
-    beside = [Explanation(predictor, each, request) for each in photos]
+    beside = [ExplanationRun(predictor, each, request) for each in photos]
     found = dict(evaluate_all(beside, predictor))
     for each, values in zip(beside, alone, strict=True):
         difference = np.abs(found[each].attribution.values - values).max()

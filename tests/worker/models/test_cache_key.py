@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from service.api.submission.result_cache import key_of_request
+from service.api.submission.result_cache import request_key
 from service.schemas.fingerprint import model_ref
 from tests.extras import import_or_skip
 from tests.tiny import ORDER
@@ -82,7 +82,7 @@ def key_of(serve, tmp_path):
         assert card.reason is None
         used = model_ref(card.name, card.parts, card.fit)
         settings = ORDER.settings.model_copy(update={"fit": card.fit})
-        return key_of_request("0" * 64, None, settings, used.fingerprint, card, None)
+        return request_key("0" * 64, None, settings, used.fingerprint, card, None)
 
     return key
 

@@ -18,7 +18,7 @@ from tests.extras import import_or_skip
 from tests.worker.models.efficientnet_in_numpy import scores_of
 from worker.adapters.model_input import fit_picture
 from worker.models.efficientnet_lite import efficientnet_lite0
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.packaged import PACKAGES, open_packaged
 from worker.models.registry import read_registry
 from worker.models.torch_file import read_tensors
@@ -97,7 +97,7 @@ def test_scores_are_the_same_where_keras_runs_on_jax(model):
 )
 def test_other_arrays_than_it_has_are_refused(arrays, changes, reason):
     others = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
-    with pytest.raises(ModelUnavailable, match=reason):
+    with pytest.raises(ModelUnavailableError, match=reason):
         efficientnet_lite0(others)
 
 
@@ -107,11 +107,11 @@ def test_a_package_with_another_file_is_refused_and_its_code_is_not_run(tmp_path
     (folder / "__init__.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, PACKAGE.module, raising=False)
-    with pytest.raises(ModelUnavailable, match=f"has no {PACKAGE.file}"):
+    with pytest.raises(ModelUnavailableError, match=f"has no {PACKAGE.file}"):
         open_packaged("efficientnet-lite0")
     (folder / PACKAGE.file).write_bytes(b"\0" * PACKAGE.pinned.size)
     with pytest.raises(
-        ModelUnavailable, match=r"^efficientnet\S+ has the sha256 .*; expected is 5793"
+        ModelUnavailableError, match=r"^efficientnet\S+ has the sha256 .*; expected is 5793"
     ):
         open_packaged("efficientnet-lite0")
 

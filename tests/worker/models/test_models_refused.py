@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from service.schemas.models import ModelStatus
 from tests.worker.models.tiny_models import channel_means, dense, export
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -47,7 +47,7 @@ def test_a_model_that_fails_is_logged_in_one_line_and_the_others_are_served(serv
     failures = [entry for entry in logs if entry["log_level"] != "info"]
     assert [entry["model"] for entry in failures] == ["absent", "zip", "hdf5"]
     assert all("\n" not in entry["reason"] for entry in failures)
-    with pytest.raises(ModelUnavailable, match=r"model absent: absent\.keras is no file"):
+    with pytest.raises(ModelUnavailableError, match=r"model absent: absent\.keras is no file"):
         registry.get("absent")
     assert registry.get("good").predictor.n_outputs == 2
 

@@ -22,7 +22,7 @@ from tests.worker.models.torch_files import (
     written,
 )
 from worker.models import torch_file
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.torch_file import Pinned, read_tensors
 
 DRAW = np.random.default_rng(0)
@@ -60,10 +60,12 @@ def test_a_file_of_another_content_is_refused_before_it_is_interpreted(tmp_path)
     bomb = pickled(Call(Name("posix", "system"), (f"touch {ran}",)))
     known = pinned(path, bomb)
     path.write_bytes(bomb[:-1] + b"!")
-    with pytest.raises(ModelUnavailable, match=f"has the sha256 .*; expected is {known.sha256}"):
+    with pytest.raises(
+        ModelUnavailableError, match=f"has the sha256 .*; expected is {known.sha256}"
+    ):
         read_tensors(path, known)
     for size, has in ((len(bomb) + 1, f"has {len(bomb)} bytes"), (9, "has more than 9 bytes")):
-        with pytest.raises(ModelUnavailable, match=f"{has}; expected are {size}"):
+        with pytest.raises(ModelUnavailableError, match=f"{has}; expected are {size}"):
             read_tensors(path, Pinned(size, known.sha256))
     assert not ran.exists()
 
@@ -90,7 +92,7 @@ def test_a_name_that_no_file_of_tensors_needs_ends_the_reading(read, tmp_path, n
     ran = tmp_path / "ran"
     parts = written(ARRAYS)
     parts[place] = pickled(Call(Name(*name), (f"touch {ran}",)))
-    with pytest.raises(ModelUnavailable, match=r"it names .*, which no file of tensors needs"):
+    with pytest.raises(ModelUnavailableError, match=r"it names .*, which no file of tensors needs"):
         read(b"".join(parts))
     assert not ran.exists()
 
@@ -101,7 +103,7 @@ def test_a_forged_file_changes_nothing_of_the_reader(read):
     state = pickled((None, {"__defaults__": (1,), "forged": 1}))[2:-1]
     parts = written(ARRAYS)
     parts[3] = rebuild + state + b"b."
-    with pytest.raises(ModelUnavailable, match="it holds no tensors by name"):
+    with pytest.raises(ModelUnavailableError, match="it holds no tensors by name"):
         read(b"".join(parts))
     assert torch_file._rebuilt.__defaults__ is None
     assert not hasattr(torch_file._rebuilt, "forged")
@@ -110,7 +112,7 @@ def test_a_forged_file_changes_nothing_of_the_reader(read):
 def test_wherever_a_file_is_cut_it_is_refused(read):
     content = b"".join(written(ARRAYS))
     for length in range(len(content)):
-        with pytest.raises(ModelUnavailable):
+        with pytest.raises(ModelUnavailableError):
             read(content[:length])
 
 
@@ -141,14 +143,16 @@ def file_of(named, keys, numbers):
     ],
 )
 def test_a_tensor_that_is_not_all_of_its_storage_is_refused(read, made, reason):
-    with pytest.raises(ModelUnavailable, match=reason):
+    with pytest.raises(ModelUnavailableError, match=reason):
         read(file_of(OrderedDict(a=made), ["1"], raw(A)))
 
 
 def test_tensors_that_share_a_storage_are_refused(read):
     named = OrderedDict(a=tensor_of(A, "1"), b=tensor_of(A[:5], "1"))
     for keys in (["1"], ["1", "1"]):
-        with pytest.raises(ModelUnavailable, match="its storages are not those of its tensors"):
+        with pytest.raises(
+            ModelUnavailableError, match="its storages are not those of its tensors"
+        ):
             read(file_of(named, keys, len(keys) * raw(A)))
 
 
@@ -170,7 +174,7 @@ def test_tensors_that_share_a_storage_are_refused(read):
     ],
 )
 def test_numbers_that_are_not_those_of_the_tensors_are_refused(read, keys, numbers, reason):
-    with pytest.raises(ModelUnavailable, match=reason):
+    with pytest.raises(ModelUnavailableError, match=reason):
         read(file_of(OrderedDict(a=tensor_of(A, "1")), keys, numbers))
 
 
@@ -188,5 +192,5 @@ def test_numbers_that_are_not_those_of_the_tensors_are_refused(read, keys, numbe
 def test_a_file_of_another_layout_is_refused(read, place, value, reason):
     parts = written({"a": A})
     parts[place] = pickled(value)
-    with pytest.raises(ModelUnavailable, match=reason):
+    with pytest.raises(ModelUnavailableError, match=reason):
         read(b"".join(parts))

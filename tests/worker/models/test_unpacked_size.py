@@ -13,8 +13,8 @@ import pytest
 from keras import layers
 
 from tests.worker.models.tiny_models import dense
-from worker.models.errors import ModelUnavailable
-from worker.models.unpacked_size import ALWAYS, EXPANSION, Room
+from worker.models.errors import ModelUnavailableError
+from worker.models.unpacked_size import ALWAYS, EXPANSION, SizeLimit
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -217,9 +217,9 @@ def test_a_saved_model_is_bounded_too(tmp_path, serve):
 
 
 def test_room_grows_with_the_file_up_to_what_is_allowed():
-    assert Room.of(1000, 2**32).bytes == ALWAYS
-    assert Room.of(100 * MIB, 2**32).bytes == EXPANSION * 100 * MIB
-    assert Room.of(1000 * MIB, 2**32).bytes == 2**32
-    Room.of(1000, 2**32).check(ALWAYS, "it is")
-    with pytest.raises(ModelUnavailable):
-        Room.of(1000, 2**32).check(ALWAYS + 1, "it is")
+    assert SizeLimit.of(1000, 2**32).bytes == ALWAYS
+    assert SizeLimit.of(100 * MIB, 2**32).bytes == EXPANSION * 100 * MIB
+    assert SizeLimit.of(1000 * MIB, 2**32).bytes == 2**32
+    SizeLimit.of(1000, 2**32).check(ALWAYS, "it is")
+    with pytest.raises(ModelUnavailableError):
+        SizeLimit.of(1000, 2**32).check(ALWAYS + 1, "it is")

@@ -13,18 +13,18 @@ from worker.engine.arrays import Indices, Mask
 from worker.engine.game.coalitions import Coalitions
 from worker.engine.game.image_tree import BoxCoalitions
 from worker.engine.game.players import PlayerCoalitions
-from worker.engine.masking.maskers import Filling
+from worker.engine.masking.maskers import FillMasker
 
-FEWEST_BOXES = 32  # more than a coalition of the image tree has in pictures of up to 2^13 a side
-FEWEST_PLAYERS = 64
-Portion = tuple[Filling, Coalitions]
+MIN_BOXES = 32  # more than a coalition of the image tree has in pictures of up to 2^13 a side
+MIN_PLAYERS = 64
+Portion = tuple[FillMasker, Coalitions]
 Kind = TypeVar("Kind")
 
 
 class Resident:
     """What stays on the device of one explanation: its picture and fill, (H, W, C), and labels."""
 
-    def __init__(self, filling: Filling) -> None:
+    def __init__(self, filling: FillMasker) -> None:
         self.picture = jax.device_put(filling.picture)
         self.fill = jax.device_put(np.asarray(filling.fill))
         self._labels: tuple[Indices, jax.Array] | None = None  # as last seen: here and there
@@ -44,7 +44,7 @@ class Painter:
     """
 
     def __init__(self) -> None:
-        self._residents: WeakKeyDictionary[Filling, Resident] = WeakKeyDictionary()
+        self._residents: WeakKeyDictionary[FillMasker, Resident] = WeakKeyDictionary()
 
     def __call__(self, portions: Sequence[Portion], size: int) -> jax.Array:
         """Paint up to `size` coalitions: (size, H, W, C) float32; the rest is of no interest."""
@@ -61,7 +61,7 @@ class Painter:
             return _paint_players(pictures, fills, owners, labels, _members(players, size))
         return _paint(pictures, fills, owners, _visible(parts, size, pictures.shape[1:]))
 
-    def _resident(self, filling: Filling) -> Resident:
+    def _resident(self, filling: FillMasker) -> Resident:
         if filling not in self._residents:
             self._residents[filling] = Resident(filling)
         return self._residents[filling]
@@ -95,7 +95,7 @@ def _boxes(parts: Sequence[BoxCoalitions], size: int) -> NDArray[np.int32]:
     """Give the edges of the boxes of each coalition, (size, P, 6); those missing are empty."""
     members = [boxes for part in parts for boxes in part.members]
     most = max(len(boxes) for boxes in members)
-    edges = np.zeros((size, _padded(most, FEWEST_BOXES), 6), np.int32)
+    edges = np.zeros((size, _padded(most, MIN_BOXES), 6), np.int32)
     for row, boxes in zip(edges, members, strict=False):
         row[: len(boxes)] = np.array(boxes, np.int32).reshape(-1, 6)
     return edges
@@ -104,7 +104,7 @@ def _boxes(parts: Sequence[BoxCoalitions], size: int) -> NDArray[np.int32]:
 def _members(parts: Sequence[PlayerCoalitions], size: int) -> Mask:
     """Give who is in each coalition, (size, M), M padded with players that have no pixels."""
     most = max(part.members.shape[1] for part in parts)
-    members = np.zeros((size, _padded(most, FEWEST_PLAYERS)), np.bool_)
+    members = np.zeros((size, _padded(most, MIN_PLAYERS)), np.bool_)
     start = 0
     for part in parts:
         count, players = part.members.shape

@@ -16,8 +16,8 @@ import openvino  # noqa: E402
 from worker.engine.arrays import Pictures  # noqa: E402
 from worker.engine.errors import PredictorError  # noqa: E402
 from worker.engine.predictor import check_pictures  # noqa: E402
-from worker.engine.scoring.batch_size import MOST_SHARES, group, physical_batch  # noqa: E402
-from worker.engine.scoring.cpu_count import CORES  # noqa: E402
+from worker.engine.scoring.batch_size import MAX_SHARES, device_batch_size, group  # noqa: E402
+from worker.engine.scoring.cpu_count import CPU_COUNT  # noqa: E402
 
 HINTS = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
 
@@ -53,7 +53,7 @@ class OpenVINOPredictor:
         fixed.reshape((self._group, *self.input_shape))
         self._fixed, self._free = _requests(fixed, precision), _requests(graph, precision)
         self._lock = Lock()  # a queue of requests has one callback
-        for n in (1, 2, physical_batch(self.input_shape, self.device) + 1):
+        for n in (1, 2, device_batch_size(self.input_shape, self.device) + 1):
             self(np.zeros((n, *self.input_shape), np.float32))
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
@@ -89,7 +89,7 @@ def _requests(graph: openvino.Model, precision: str) -> openvino.AsyncInferQueue
     options = {
         "INFERENCE_PRECISION_HINT": wanted,
         "PERFORMANCE_HINT": "THROUGHPUT",
-        "PERFORMANCE_HINT_NUM_REQUESTS": min(CORES, MOST_SHARES),
+        "PERFORMANCE_HINT_NUM_REQUESTS": min(CPU_COUNT, MAX_SHARES),
     }
     compiled = openvino.Core().compile_model(graph, "CPU", options)
     taken = compiled.get_property("INFERENCE_PRECISION_HINT")
@@ -99,4 +99,4 @@ def _requests(graph: openvino.Model, precision: str) -> openvino.AsyncInferQueue
             f"bfloat16 needs a CPU with AVX-512 or AMX"
         )
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-    return openvino.AsyncInferQueue(compiled, min(count, MOST_SHARES))
+    return openvino.AsyncInferQueue(compiled, min(count, MAX_SHARES))

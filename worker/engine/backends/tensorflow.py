@@ -17,8 +17,8 @@ from worker.engine.backends.folding import fold
 from worker.engine.errors import PredictorError
 from worker.engine.game.coalitions import Shape
 from worker.engine.predictor import check_pictures
-from worker.engine.scoring.batch_size import physical_batch, shares
-from worker.engine.scoring.cpu_count import CORES
+from worker.engine.scoring.batch_size import device_batch_size, shares
+from worker.engine.scoring.cpu_count import CPU_COUNT
 
 Tensor = Any  # TensorFlow has no complete types
 Model = Callable[..., Tensor]
@@ -50,7 +50,7 @@ class TensorFlowPredictor:
         self.traces = 0  # how often the model was traced: stays as it is after construction
         self._forward = self._compile(model, preprocess)
         self.plain = Plain(self._written)
-        self._cores = ThreadPoolExecutor(CORES, thread_name_prefix="forward")
+        self._cores = ThreadPoolExecutor(CPU_COUNT, thread_name_prefix="forward")
         self.n_outputs = self._warm_up()
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
@@ -77,7 +77,7 @@ class TensorFlowPredictor:
     def _warm_up(self) -> int:
         """Run the batch sizes to come once, so that no explanation pays for it; count outputs."""
         n_outputs = 0
-        for n in (1, 2, physical_batch(self.input_shape, self.device)):
+        for n in (1, 2, device_batch_size(self.input_shape, self.device)):
             scores = self._forward(tf.zeros((n, *self.input_shape)))
             if scores.shape[0] != n:
                 raise PredictorError(f"the model gave {scores.shape[0]} rows for {n} pictures")
@@ -158,8 +158,8 @@ def prepare_devices() -> None:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
         # Of a container's limit TensorFlow knows nothing.
-        tf.config.threading.set_intra_op_parallelism_threads(CORES)
-        tf.config.threading.set_inter_op_parallelism_threads(CORES)
+        tf.config.threading.set_intra_op_parallelism_threads(CPU_COUNT)
+        tf.config.threading.set_inter_op_parallelism_threads(CPU_COUNT)
     except RuntimeError:
         return  # already computing
 

@@ -82,12 +82,12 @@ class BoxCoalitions:
             canvas[region(box)] = source[region(box)]
 
 
-def nobody(shape: Shape) -> BoxCoalitions:
+def empty_coalition(shape: Shape) -> BoxCoalitions:
     """Give the empty coalition, as a batch of one."""
     return BoxCoalitions(shape, [()])
 
 
-def everybody(shape: Shape) -> BoxCoalitions:
+def grand_coalition(shape: Shape) -> BoxCoalitions:
     """Give the coalition of all elements, as a batch of one."""
     return BoxCoalitions(shape, [(whole(shape),)])
 

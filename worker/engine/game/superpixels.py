@@ -13,8 +13,8 @@ from worker.engine.game.image_tree import ImageTree
 from worker.engine.game.merge_tree import MergeTree
 from worker.engine.game.players import Players
 
-MOST = 10_000  # superpixels that may be asked for
-WIDEST_SIGMA = 100.0  # pixels; smoothing takes time in proportion
+MAX_SEGMENTS = 10_000  # superpixels that may be asked for
+MAX_SIGMA = 100.0  # pixels; smoothing takes time in proportion
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Grid:
         _require("rows", self.rows, "at least 1", self.rows >= 1)
         _require("columns", self.columns, "at least 1", self.columns >= 1)
         count = self.rows * self.columns
-        _require("rows x columns", count, f"at most {MOST}", count <= MOST)
+        _require("rows x columns", count, f"at most {MAX_SEGMENTS}", count <= MAX_SEGMENTS)
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Slic:
     sigma: float = 3.0
 
     def __post_init__(self) -> None:
-        accepted = 1 <= self.segments <= MOST
-        _require("segments", self.segments, f"in 1..{MOST}", accepted)
+        accepted = 1 <= self.segments <= MAX_SEGMENTS
+        _require("segments", self.segments, f"in 1..{MAX_SEGMENTS}", accepted)
         accepted = 0 < self.compactness < float("inf")
         _require("compactness", self.compactness, "above 0 and finite", accepted)
-        accepted = 0 <= self.sigma <= WIDEST_SIGMA
-        _require("sigma", self.sigma, f"in 0..{WIDEST_SIGMA:g}", accepted)
+        accepted = 0 <= self.sigma <= MAX_SIGMA
+        _require("sigma", self.sigma, f"in 0..{MAX_SIGMA:g}", accepted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class LabelMap:
         whole = np.issubdtype(kind, np.integer) and len(shape) == 2
         _require("the label map", f"{kind} of shape {shape}", "of whole numbers (H, W)", whole)
         count = len(np.unique(self.labels))
-        _require("the number of labels", count, f"in 1..{MOST}", 1 <= count <= MOST)
+        _require("the number of labels", count, f"in 1..{MAX_SEGMENTS}", 1 <= count <= MAX_SEGMENTS)
 
 
 Superpixels = Pixels | Grid | Slic | LabelMap

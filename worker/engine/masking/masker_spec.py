@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from worker.engine.errors import MaskerError
 
-LARGEST_KERNEL = 4096  # pixels
+MAX_KERNEL = 4096  # pixels
 LARGEST_LEVEL = 255.0
 ACCEPTED = (
     f"inpaint_telea, inpaint_ns, mean, blur(width,height) with whole numbers in "
-    f"1..{LARGEST_KERNEL}, and constant(value) or constant(value,value,...), one for each channel, "
+    f"1..{MAX_KERNEL}, and constant(value) or constant(value,value,...), one for each channel, "
     f"with values in 0..{LARGEST_LEVEL:g}"
 )
 
@@ -39,7 +39,7 @@ def _nothing(numbers: tuple[float, ...]) -> bool:
 
 def _kernel(numbers: tuple[float, ...]) -> bool:
     return len(numbers) == 2 and all(
-        float(extent).is_integer() and 1 <= extent <= LARGEST_KERNEL for extent in numbers
+        float(extent).is_integer() and 1 <= extent <= MAX_KERNEL for extent in numbers
     )
 
 

@@ -44,12 +44,12 @@ def make_masker(spec: MaskerSpec, picture: Pictures) -> Masker:
     """
     picture = np.array(picture, dtype=np.float32, order="C")
     if spec.kind in INPAINT_FLAGS:
-        return Inpainting(spec, picture)
-    return Filling(picture, _fill(spec, picture))
+        return InpaintMasker(spec, picture)
+    return FillMasker(picture, _fill(spec, picture))
 
 
 @dataclass(frozen=True, eq=False)
-class Filling:
+class FillMasker:
     """Shows the picture where visible and a fixed fill elsewhere; both (H, W, C) float32."""
 
     picture: Pictures
@@ -64,7 +64,7 @@ class Filling:
         return out
 
 
-class Inpainting:
+class InpaintMasker:
     """Paints hidden pixels in from the visible ones around them, with OpenCV, radius 3.
 
     A pixel is hidden, in all its channels, as soon as one of its channels is. The whole picture is

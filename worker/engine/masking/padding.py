@@ -10,36 +10,40 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.engine.arrays import Pictures
-from worker.engine.errors import PictureError
+from worker.engine.errors import InvalidPictureError
 from worker.engine.game.coalitions import Coalitions, Shape
-from worker.engine.game.image_tree import nobody
+from worker.engine.game.image_tree import empty_coalition
 from worker.engine.masking.maskers import Masker
 
 
 @dataclass(frozen=True)
-class Place:
+class PictureOffset:
     """Where a picture (h, w, C) lies in the model's input (H, W, C): its first row and column."""
 
     top: int
     left: int
 
 
-class Surrounded:
+class PaddedMasker:
     """Paints coalitions by a masker, in the middle of what that masker paints of nobody.
 
     The edge of the empty coalition's picture is repeated outwards: of one colour for constant, mean
-    and inpainting, of the blurred picture's edge for blur. Raises PictureError where the picture
-    (h, w, C) does not lie within the input (H, W, C).
+    and inpainting, of the blurred picture's edge for blur. Raises InvalidPictureError where the
+    picture (h, w, C) does not lie within the input (H, W, C).
     """
 
-    def __init__(self, masker: Masker, picture: Shape, place: Place, input_shape: Shape) -> None:
+    def __init__(
+        self, masker: Masker, picture: Shape, place: PictureOffset, input_shape: Shape
+    ) -> None:
         (h, w, c), (H, W, C) = picture, input_shape
         bottom, right = place.top + h, place.left + w
         if c != C or min(place.top, place.left, H - bottom, W - right) < 0:
-            raise PictureError(f"a picture of {picture} at {place} is not within {input_shape}")
+            raise InvalidPictureError(
+                f"a picture of {picture} at {place} is not within {input_shape}"
+            )
         self._masker = masker
         self._inside = slice(None), slice(place.top, bottom), slice(place.left, right)
-        [hidden] = masker(nobody(picture))  # (h, w, C)
+        [hidden] = masker(empty_coalition(picture))  # (h, w, C)
         around = ((place.top, H - bottom), (place.left, W - right), (0, 0))
         self._ground = np.pad(hidden, around, mode="edge")  # (H, W, C)
 

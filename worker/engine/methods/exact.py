@@ -19,7 +19,7 @@ from worker.engine.errors import BudgetError
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_covariance import shapley_weights
 from worker.engine.methods.least_squares import fit_additive
-from worker.engine.methods.paired_scores import ScoredPairs
+from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.request import Request
@@ -33,7 +33,7 @@ class Exact:
 
     def __init__(self, game: Game, *, max_evals: int) -> None:
         _check(len(game.players), max_evals)
-        self._pairs = ScoredPairs(game, _all_pairs(len(game.players)))
+        self._pairs = PairedScores(game, _all_pairs(len(game.players)))
 
     @classmethod
     def of(cls, game: Game, request: Request) -> Self:

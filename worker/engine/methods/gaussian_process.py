@@ -20,7 +20,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate
 from worker.engine.methods.pair_sampling import draw_pairs
-from worker.engine.methods.paired_scores import ScoredPairs
+from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.request import Request
@@ -51,7 +51,7 @@ class GaussianProcess:
         random = np.random.default_rng(seed)
         members = draw_pairs(len(game.players), (max_evals - 2) // 2, random)
         self._game = game
-        self._pairs = ScoredPairs(game, members)
+        self._pairs = PairedScores(game, members)
         self._target = target_standard_error
         self._estimate: Estimate | None = None  # of the scores known now
 

@@ -1,6 +1,6 @@
 """Shapley values from the odd part of a game at however many pairs: process, regression, or exact.
 
-A Gaussian process takes time as the cube of the pairs. Beyond MOST_PAIRS it is fitted to the first
+A Gaussian process takes time as the cube of the pairs. Beyond MAX_PAIRS it is fitted to the first
 of them alone and predicts the others; what it misses is divided among the players by the
 leverage-weighted least squares of Christopher Musco, R. Teal Witter, "Provably Accurate Shapley
 Value Estimation via Leverage Score Sampling", 2025, https://arxiv.org/abs/2410.01917: Kernel SHAP's
@@ -16,11 +16,11 @@ import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
 from worker.engine.methods.gp_covariance import shapley_weights
-from worker.engine.methods.gp_posterior import infer, learn
+from worker.engine.methods.gp_posterior import compute_posterior, fit_prior
 from worker.engine.methods.least_squares import fit_additive
 from worker.engine.methods.pair_sampling import count_pairs
 
-MOST_PAIRS = 2000  # a process of so many takes seconds, and 32 MB for a matrix
+MAX_PAIRS = 2000  # a process of so many takes seconds, and 32 MB for a matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
     complete: whether there are no more pairs, so that the values are known.
     """
     signs = np.where(members, 1.0, -1.0)
-    fitted = _by_process(signs, odd) if len(odd) <= MOST_PAIRS else _by_both(members, signs, odd)
+    fitted = _by_process(signs, odd) if len(odd) <= MAX_PAIRS else _by_both(members, signs, odd)
     if not complete:
         return fitted
     values = shapley_weights(signs).T @ odd
@@ -52,21 +52,21 @@ def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
 
 
 def _by_process(signs: Scores, odd: Scores) -> Estimate:
-    found = infer(learn(signs, odd), signs, odd)
+    found = compute_posterior(fit_prior(signs, odd), signs, odd)
     return Estimate(found.values, found.errors, _fidelity(odd, found.held_out))
 
 
 def _by_both(members: Mask, signs: Scores, odd: Scores) -> Estimate:
-    first = signs[:MOST_PAIRS]
-    prior = learn(first, odd[:MOST_PAIRS])
-    found = infer(prior, first, odd[:MOST_PAIRS])
+    first = signs[:MAX_PAIRS]
+    prior = fit_prior(first, odd[:MAX_PAIRS])
+    found = compute_posterior(prior, first, odd[:MAX_PAIRS])
     missed = odd - prior.smooth(signs, first) @ found.weights  # (N, K)
-    weights, undrawn = _weigh(members[1:], certain=MOST_PAIRS - 1)
+    weights, undrawn = _weigh(members[1:], certain=MAX_PAIRS - 1)
     rest = fit_additive(members[1:], weights, missed[1:], -missed[0], missed[0])
     values = prior.smooth_shapley(first).T @ found.weights + rest.values  # (M, K)
     errors = np.sqrt((rest.influence**2 * undrawn) @ rest.residuals**2)
     gains = errors.mean(axis=0) < found.errors.mean(axis=0)  # (K,)
-    held_out = np.concatenate([found.held_out, missed[MOST_PAIRS:]])
+    held_out = np.concatenate([found.held_out, missed[MAX_PAIRS:]])
     return Estimate(
         values=np.where(gains, values, found.values),
         errors=np.where(gains, errors, found.errors),

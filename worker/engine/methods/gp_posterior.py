@@ -90,7 +90,7 @@ class Posterior:
     weights: Scores
 
 
-def infer(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
+def compute_posterior(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
     """Condition the prior on the odd part (N, K) at signs (N, M); takes time as N^3.
 
     What the known pairs add to the values is added as it is, and only the rest is inferred: so no
@@ -144,7 +144,7 @@ def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores
     return errors
 
 
-def learn(signs: Scores, odd: Scores) -> Prior:
+def fit_prior(signs: Scores, odd: Scores) -> Prior:
     """Find the likeliest prior for the odd part (N, K) at signs (N, M).
 
     Outputs differ in amplitude and share all else: by the mean of what each says.

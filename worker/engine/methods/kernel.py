@@ -27,7 +27,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.kernel_sampling import Design, design_pairs
 from worker.engine.methods.least_squares import Fit, fit_additive
-from worker.engine.methods.paired_scores import ScoredPairs
+from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.methods.ridge import fit_ridge
@@ -58,7 +58,7 @@ class Kernel:
         pairs = (max_evals - 2) // 2
         self._design = design_pairs(len(game.players), pairs, np.random.RandomState(seed))
         self._whole = int((self._design.hits == 0).sum())  # pairs of sizes taken whole
-        self._pairs = ScoredPairs(game, self._design.members)
+        self._pairs = PairedScores(game, self._design.members)
         self._steady = STEADY * (len(game.players) - 1)  # pairs
         self._regularized = regularization == "auto"
 

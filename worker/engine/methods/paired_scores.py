@@ -12,7 +12,7 @@ from worker.engine.methods.protocol import Game
 from worker.engine.regions import Regions, quantile
 
 
-class ScoredPairs:
+class PairedScores:
     """The pairs of a design, members (P, M) of one of each, of which the first `done` are scored.
 
     The pair of the full and the empty coalition is known from the game and not in the design.

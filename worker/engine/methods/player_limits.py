@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from worker.engine.errors import BudgetError
 
-MOST_PLAYERS: Mapping[str, int] = {
+MAX_PLAYERS: Mapping[str, int] = {
     "kernel": 4096,  # 64 x 64 pixels; beyond, the regression outgrows memory before it is any good
     "exact": 16,  # 65,536 coalitions
     "gaussian_process": 1024,  # beyond, its posterior takes too long
@@ -13,7 +13,7 @@ MOST_PLAYERS: Mapping[str, int] = {
 
 def check_players(method: str, players: int) -> None:
     """Raise BudgetError where they are more than the method takes."""
-    most = MOST_PLAYERS[method]
+    most = MAX_PLAYERS[method]
     if players > most:
         raise BudgetError(
             f"the picture has {players} players; {method} takes at most {most}. Group its pixels "

@@ -32,7 +32,7 @@ from worker.engine.metrics.perturbation import (
     perturb,
     stops,
 )
-from worker.engine.metrics.ranks import Cut, RankCoalitions, Ranks, rank
+from worker.engine.metrics.ranks import RankCoalitions, RankCut, Ranks, rank
 
 POINTS = 100  # of the curves of shap, whatever the number of steps
 
@@ -40,7 +40,7 @@ Fingerprint = bytes
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class FaithfulnessCurve:
     """The (linked) score of one output along one perturbation, and along one at random.
 
     metric: a name in METRICS. output: its position, 0..K-1. x: (P,) float64, the share of the steps
@@ -95,7 +95,7 @@ class Faithfulness:
         self._shape: Shape = attribution.values.shape[:3]
         self._seed = seed
         self._known = _ends(attribution, self._shape)
-        self._missing: dict[Fingerprint, Cut] = {}
+        self._missing: dict[Fingerprint, RankCut] = {}
         outputs = range(len(attribution.scores))
         self._tracks = [self._track(name, k) for name in metrics for k in outputs]
 
@@ -104,7 +104,7 @@ class Faithfulness:
         """Count the distinct coalitions of all curves but the two that are known."""
         return len(self._missing)
 
-    def run(self) -> Generator[Coalitions, Scores, tuple[Curve, ...]]:
+    def run(self) -> Generator[Coalitions, Scores, tuple[FaithfulnessCurve, ...]]:
         """Yield coalitions; be sent (B, K) scores; return the curves, metric by metric."""
         missing = list(self._missing.items())
         for start in range(0, len(missing), CHUNK):
@@ -135,12 +135,12 @@ class Faithfulness:
                 self._missing.setdefault(point, cut)
         return prints
 
-    def _curve(self, track: Track) -> Curve:
+    def _curve(self, track: Track) -> FaithfulnessCurve:
         metric = METRICS[track.metric]
         x, y = self._read(metric, track.points, track.output)
         _, baseline = self._read(metric, track.baseline, track.output)
         areas = _area(metric, x, y), _area(metric, x, baseline)
-        return Curve(
+        return FaithfulnessCurve(
             metric=track.metric,
             output=track.output,
             x=x,
@@ -163,7 +163,7 @@ class Faithfulness:
         return x, np.interp(x, np.linspace(0, 1, len(y)), y)
 
 
-def most_evaluations(metrics: Sequence[str], shape: Shape, outputs: int) -> int:
+def max_evaluations(metrics: Sequence[str], shape: Shape, outputs: int) -> int:
     """Bound the evaluations of metrics of `outputs` outputs of pictures (H, W, C) from above.
 
     Every curve takes its points, and the baselines of a metric take them once more, as far as
@@ -177,7 +177,7 @@ def most_evaluations(metrics: Sequence[str], shape: Shape, outputs: int) -> int:
 def _ends(attribution: Attribution, shape: Shape) -> dict[Fingerprint, Scores]:
     """Give the scores of the empty and of the full coalition, (K,) each."""
     ranks = np.zeros(shape[:2], dtype=np.int32)
-    nobody, everybody = Cut(ranks, 0, keep=True), Cut(ranks, 0, keep=False)
+    nobody, everybody = RankCut(ranks, 0, keep=True), RankCut(ranks, 0, keep=False)
     return {
         nobody.fingerprint(shape[2]): attribution.base_values,
         everybody.fingerprint(shape[2]): attribution.scores,

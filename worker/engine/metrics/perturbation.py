@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.engine.arrays import Credit, Indices
-from worker.engine.metrics.ranks import Cut, Ranks, rank
+from worker.engine.metrics.ranks import RankCut, Ranks, rank
 
 STEP = 0.01  # of the elements or pixels, rounded down, but at least one
 
@@ -78,8 +78,8 @@ class Perturbation(NamedTuple):
     keep: bool
 
     @property
-    def cuts(self) -> list[Cut]:
-        return [Cut(self.ranks, int(stop), self.keep) for stop in self.stops]
+    def cuts(self) -> list[RankCut]:
+        return [RankCut(self.ranks, int(stop), self.keep) for stop in self.stops]
 
 
 def perturb(metric: Metric, values: Credit) -> Perturbation:

@@ -13,7 +13,7 @@ from worker.engine.arrays import Credit, Mask
 Ranks = NDArray[np.int32]  # places in an order, 0 the first; each taken once
 
 
-class Cut(NamedTuple):
+class RankCut(NamedTuple):
     """An order cut in two: ranks (H, W) or (H, W, C) below `stop` are in if `keep`, else out."""
 
     ranks: Ranks
@@ -36,7 +36,7 @@ class Cut(NamedTuple):
 class RankCoalitions:
     """Coalitions of cuts: a mask comes to be only at the moment it is painted."""
 
-    cuts: Sequence[Cut]
+    cuts: Sequence[RankCut]
 
     def __len__(self) -> int:
         return len(self.cuts)

@@ -4,22 +4,22 @@ from itertools import pairwise
 from math import prod
 
 from worker.engine.game.coalitions import Shape
-from worker.engine.scoring.cpu_count import CORES
+from worker.engine.scoring.cpu_count import CPU_COUNT
 
 # Pictures of 224 x 224 x 3 that a GPU, or a core of a CPU, takes at best. On CPUs more only cost
 # memory; smaller pictures travel in larger batches of about the same bytes.
 BATCH_224 = {"cpu": 8, "gpu": 127}  # GPUs: one less than a power of two, as next_span() may add one
-LARGEST = {"cpu": 64, "gpu": 511}
+MAX_BATCH = {"cpu": 64, "gpu": 511}
 GROUP_224, LARGEST_GROUP = 4, 16  # pictures that a core of a CPU takes at once, whatever is left
-MOST_SHARES = 16  # of a batch; of more cores several work on each
+MAX_SHARES = 16  # of a batch; of more cores several work on each
 
 
-def physical_batch(shape: Shape, device: str, *, cores: int = CORES) -> int:
+def device_batch_size(shape: Shape, device: str, *, cores: int = CPU_COUNT) -> int:
     """Give the batch size for pictures of shape (H, W, C) on a device ("cpu", "gpu:0 NAME")."""
     return _takers(device, cores) * _batch_each(shape, device)
 
 
-def shares(count: int, shape: Shape, device: str, *, cores: int = CORES) -> list[slice]:
+def shares(count: int, shape: Shape, device: str, *, cores: int = CPU_COUNT) -> list[slice]:
     """Cut a batch of `count` pictures (H, W, C) into about equal shares, one a core of a CPU.
 
     Cores with a share each do not wait for each other after every layer. What fills no two of them
@@ -42,7 +42,7 @@ def buckets(shape: Shape, device: str) -> tuple[int, int]:
 
     The full one holds whatever next_span() makes of the physical batch.
     """
-    full = physical_batch(shape, device) + 1
+    full = device_batch_size(shape, device) + 1
     return -(-full // 8), full
 
 
@@ -61,11 +61,11 @@ def next_span(count: int, batch: int) -> int:
 
 def _takers(device: str, cores: int) -> int:
     """How many take shares of a batch."""
-    return min(cores, MOST_SHARES) if device == "cpu" else 1
+    return min(cores, MAX_SHARES) if device == "cpu" else 1
 
 
 def _batch_each(shape: Shape, device: str) -> int:
     kind = "cpu" if device == "cpu" else "gpu"
     rows, columns, channels = shape
     fitting = BATCH_224[kind] * 224 * 224 * 3 // max(rows * columns * channels, 1)
-    return min(max(fitting, 2), LARGEST[kind])
+    return min(max(fitting, 2), MAX_BATCH[kind])

@@ -7,7 +7,7 @@ from pathlib import Path
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "max 100000", or microseconds of CPU a period and that
 
 
-def usable_cores(quota: Path = QUOTA) -> int:
+def usable_cpus(quota: Path = QUOTA) -> int:
     """Count the cores that the scheduler gives this process, and a container's limit leaves it."""
     scheduled = len(os.sched_getaffinity(0))
     try:
@@ -17,4 +17,4 @@ def usable_cores(quota: Path = QUOTA) -> int:
     return scheduled if allowed == "max" else min(scheduled, ceil(int(allowed) / int(period)))
 
 
-CORES = usable_cores()
+CPU_COUNT = usable_cpus()

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from worker.engine.arrays import Pictures
-from worker.engine.control import UNATTENDED, Control
-from worker.engine.explanation import Explained, Explanation
+from worker.engine.control import NULL_CONTROL, Control
+from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.predictor import Predictor
 from worker.engine.request import Request
 from worker.engine.scoring.batch_size import next_span
-from worker.engine.scoring.pipeline import Batch, Pipeline, Portion
-from worker.engine.scoring.run import Ending, Run
+from worker.engine.scoring.pipeline import ModelBatch, Pipeline, Portion
+from worker.engine.scoring.run import RunResult, ScoringRun
 
 
 def explain(
@@ -17,26 +17,26 @@ def explain(
     picture: Pictures,
     request: Request,
     *,
-    control: Control = UNATTENDED,
+    control: Control = NULL_CONTROL,
     batch: int | None = None,
     threads: int | None = None,
-) -> Explained:
-    """Explain a picture (H, W, C), float32 in 0..255; see Explanation for what is raised.
+) -> ExplanationResult:
+    """Explain a picture (H, W, C), float32 in 0..255; see ExplanationRun for what is raised.
 
     batch and threads: see Pipeline; they do not change the numbers. Who wants a partial result of
-    an explanation that is stopped makes the Explanation and calls `evaluate`.
+    an explanation that is stopped makes the ExplanationRun and calls `evaluate`.
     """
-    explanation = Explanation(predictor, picture, request, control=control)
+    explanation = ExplanationRun(predictor, picture, request, control=control)
     return evaluate(explanation, predictor, batch=batch, threads=threads)
 
 
 def evaluate(
-    explanation: Explanation,
+    explanation: ExplanationRun,
     predictor: Predictor,
     *,
     batch: int | None = None,
     threads: int | None = None,
-) -> Explained:
+) -> ExplanationResult:
     """Drive an explanation to its end.
 
     Whatever its control or the model raises goes through, once no thread is left running;
@@ -49,12 +49,12 @@ def evaluate(
 
 
 def evaluate_all(
-    explanations: Sequence[Explanation],
+    explanations: Sequence[ExplanationRun],
     predictor: Predictor,
     *,
     batch: int | None = None,
     threads: int | None = None,
-) -> Iterator[tuple[Explanation, Ending]]:
+) -> Iterator[tuple[ExplanationRun, RunResult]]:
     """Drive explanations of one predictor to their ends, side by side; yield each as it ends.
 
     Batches are filled with the coalitions of the first explanation, then of the second, and so on:
@@ -62,7 +62,7 @@ def evaluate_all(
     was found, or what stopped this one explanation: its control, or an error of its own. What the
     model raises goes through and ends all.
     """
-    runs = [Run(explanation) for explanation in explanations]
+    runs = [ScoringRun(explanation) for explanation in explanations]
     del explanations  # so that the arrays of those that have ended can go
     with Pipeline(predictor, batch=batch, threads=threads) as pipeline:
         current = _paint(pipeline, runs)
@@ -76,7 +76,7 @@ def evaluate_all(
             current = following or _paint(pipeline, runs)
 
 
-def _paint(pipeline: Pipeline, runs: Sequence[Run]) -> Batch | None:
+def _paint(pipeline: Pipeline, runs: Sequence[ScoringRun]) -> ModelBatch | None:
     """Start painting the next batch; None where nothing is asked for."""
     room = next_span(sum(run.waiting for run in runs), pipeline.batch)
     portions: list[Portion] = []
@@ -87,7 +87,7 @@ def _paint(pipeline: Pipeline, runs: Sequence[Run]) -> Batch | None:
     return pipeline.paint(portions) if portions else None
 
 
-def _score(pipeline: Pipeline, batch: Batch, runs: Sequence[Run]) -> None:
+def _score(pipeline: Pipeline, batch: ModelBatch, runs: Sequence[ScoringRun]) -> None:
     """Have a batch scored, unless all who asked for it are stopped by now."""
     pipeline.wait(batch)
     for run in runs:

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from worker.engine.arrays import Pictures
 from worker.engine.game.coalitions import Coalitions
-from worker.engine.masking.maskers import Filling, Masker
+from worker.engine.masking.maskers import FillMasker, Masker
 from worker.engine.predictor import Compositor, Predictor
-from worker.engine.scoring.batch_size import physical_batch
-from worker.engine.scoring.cpu_count import CORES
-from worker.engine.scoring.run import Run
+from worker.engine.scoring.batch_size import device_batch_size
+from worker.engine.scoring.cpu_count import CPU_COUNT
+from worker.engine.scoring.run import ScoringRun
 
 SHARES = 4  # of a batch a painter: fewer leave painters idle at its end, more cost hand-overs
-Portion = tuple[Run, Coalitions]  # what one explanation has in a batch
+Portion = tuple[ScoringRun, Coalitions]  # what one explanation has in a batch
 
 
 @dataclass(frozen=True)
-class Batch:
+class ModelBatch:
     """Portions on their way through the model.
 
     score: gives the scores (N, n_outputs) of all of them, one after the other. painting: for each
@@ -49,11 +49,11 @@ class Pipeline:
         self, predictor: Predictor, *, batch: int | None = None, threads: int | None = None
     ) -> None:
         self._predictor = predictor
-        self.batch = batch or physical_batch(predictor.input_shape, predictor.device)
+        self.batch = batch or device_batch_size(predictor.input_shape, predictor.device)
         # (N, H, W, C); see batch_size.py for the 1
         shape = (self.batch + 1, *predictor.input_shape)
         self._buffers = cycle([np.empty(shape, np.float32) for _ in range(2)])
-        self._threads = threads or CORES
+        self._threads = threads or CPU_COUNT
         self._painters = ThreadPoolExecutor(self._threads, thread_name_prefix="painter")
 
     def __enter__(self) -> Self:
@@ -67,21 +67,21 @@ class Pipeline:
     ) -> None:
         self._painters.shutdown(wait=True, cancel_futures=True)
 
-    def paint(self, portions: Sequence[Portion]) -> Batch:
+    def paint(self, portions: Sequence[Portion]) -> ModelBatch:
         """Start painting up to `batch` + 1 coalitions; at most one other batch may be under way."""
         fillings = [(run.explanation.masker, coalitions) for run, coalitions in portions]
         if isinstance(self._predictor, Compositor) and _are_fillings(fillings):
-            return Batch(portions, self._predictor.composite(fillings))
+            return ModelBatch(portions, self._predictor.composite(fillings))
         return self._paint_here(portions)
 
-    def _paint_here(self, portions: Sequence[Portion]) -> Batch:
+    def _paint_here(self, portions: Sequence[Portion]) -> ModelBatch:
         buffer = next(self._buffers)
         ends = [0, *accumulate(len(coalitions) for _, coalitions in portions)]
         painting = [
             self._start(run.explanation.masker, coalitions, buffer[start : start + len(coalitions)])
             for (run, coalitions), start in zip(portions, ends, strict=False)
         ]
-        return Batch(portions, partial(self._predictor, buffer[: ends[-1]]), painting)
+        return ModelBatch(portions, partial(self._predictor, buffer[: ends[-1]]), painting)
 
     def _start(
         self, masker: Masker, coalitions: Coalitions, out: Pictures
@@ -94,12 +94,12 @@ class Pipeline:
             for part in parts
         ]
 
-    def wait(self, batch: Batch) -> None:
+    def wait(self, batch: ModelBatch) -> None:
         """Wait until what is painted here of a batch is."""
         for (run, _), parts in zip(batch.portions, batch.painting, strict=False):
             run.explanation.timings.mask_s += sum(part.result() for part in parts)
 
-    def score(self, batch: Batch) -> list[NDArray[np.float32]]:
+    def score(self, batch: ModelBatch) -> list[NDArray[np.float32]]:
         """Score a painted batch: (B, n_outputs) of each portion."""
         start = perf_counter()
         scores = batch.score()  # (N, n_outputs)
@@ -116,8 +116,8 @@ class Pipeline:
 
 def _are_fillings(
     portions: Sequence[tuple[Masker, Coalitions]],
-) -> TypeGuard[Sequence[tuple[Filling, Coalitions]]]:
-    return all(isinstance(masker, Filling) for masker, _ in portions)
+) -> TypeGuard[Sequence[tuple[FillMasker, Coalitions]]]:
+    return all(isinstance(masker, FillMasker) for masker, _ in portions)
 
 
 def _paint_timed(masker: Masker, coalitions: Coalitions, out: Pictures) -> float:

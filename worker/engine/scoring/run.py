@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 from worker.engine.arrays import Scores
 from worker.engine.control import Interruption
 from worker.engine.errors import EngineError
-from worker.engine.explanation import Explained, Explanation
+from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.game.coalitions import Coalitions
 
-Ending = Explained | Interruption | EngineError
+RunResult = ExplanationResult | Interruption | EngineError
 
 
-class Run:
+class ScoringRun:
     """Hands out the coalitions an explanation asks for, and takes their scores back in that order.
 
     ending: how it ended; None before.
     """
 
-    def __init__(self, explanation: Explanation) -> None:
+    def __init__(self, explanation: ExplanationRun) -> None:
         self.explanation = explanation
-        self.ending: Ending | None = None
+        self.ending: RunResult | None = None
         self._steps = explanation.steps()
         self._asked = next(self._steps)
         self._taken = 0
@@ -66,7 +66,7 @@ class Run:
         self._taken = 0
         self._scores.clear()
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: RunResult) -> None:
         """Ask for nothing any more."""
         self.ending = ending
         self._steps.close()

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from worker.models.error_causes import HOLDS_CODE
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 from worker.models.keras2.layers import (
     PACKAGE,
     RULES,
@@ -32,7 +32,7 @@ LAYERS_AND_OPERATIONS = (
 
 
 def translate(model: Config, *, keras2: bool) -> Config:
-    """The config of a model; keras2: whether Keras 2 wrote it. Raises ModelUnavailable."""
+    """The config of a model; keras2: whether Keras 2 wrote it. Raises ModelUnavailableError."""
     return _layer(_plain(model), keras2)
 
 
@@ -53,12 +53,12 @@ def _plain(value: Any) -> Any:
 
 
 def operation(config: Config, arguments: list[Any]) -> Config:
-    """The layer for a TFOpLambda or SlicingOpLambda. Raises ModelUnavailable."""
+    """The layer for a TFOpLambda or SlicingOpLambda. Raises ModelUnavailableError."""
     from worker.models.keras2.operations import OPERATIONS
 
     name, function = config["name"], config["function"].removeprefix("compat.v1.")
     if function not in OPERATIONS:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"layer {name} (TFOpLambda): tf.{config['function']} is none of the operations that "
             f"are read from Keras 2; export the model as a SavedModel"
         )
@@ -74,7 +74,7 @@ def _layer(layer: Config, keras2: bool) -> Config:
     if class_name == "Sequential":
         return _object("keras", "Sequential", _sequential(config, keras2))
     if class_name == "Lambda" and keras2:
-        raise ModelUnavailable(f"layer {config.get('name')} (Lambda): {HOLDS_CODE}")
+        raise ModelUnavailableError(f"layer {config.get('name')} (Lambda): {HOLDS_CODE}")
     if keras2:
         from worker.models.keras2 import stand_ins  # noqa: F401 — registers them with Keras
 
@@ -110,14 +110,14 @@ def _name(name: str) -> str:
 
 
 def _module(class_name: str, config: Config, keras2: bool) -> str:
-    """Where Keras 3 has a layer, or what it makes of `x / 255`. Raises ModelUnavailable.
+    """Where Keras 3 has a layer, or what it makes of `x / 255`. Raises ModelUnavailableError.
 
     Both may have one name, such as Subtract; of Keras 3's only layers have a dtype.
     """
     for module in LAYERS if keras2 or "dtype" in config else LAYERS_AND_OPERATIONS:
         if isinstance(getattr(import_module(module), class_name, None), type):
             return module
-    raise ModelUnavailable(
+    raise ModelUnavailableError(
         f"layer {config.get('name')} ({class_name}): Keras 3 has no such layer; code of your own "
         f"is never run: build the model of Keras's own layers, or export it as a SavedModel"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.models.errors import ModelUnavailable
+from worker.models.errors import ModelUnavailableError
 
 Config = dict[str, Any]
 
@@ -39,7 +39,10 @@ class Rule:
 
 
 def translate_settings(class_name: str, config: Config) -> tuple[Rule, Config]:
-    """The rule of a class, and the config of a layer of it by that. Raises ModelUnavailable."""
+    """The rule of a class, and the config of a layer of it by that.
+
+    Raises ModelUnavailableError.
+    """
     rule = RULES.get(class_name, Rule())
     found: Config = {}
     for key, value in config.items():
@@ -49,7 +52,7 @@ def translate_settings(class_name: str, config: Config) -> tuple[Rule, Config]:
             continue
         if key in rule.left_out:
             if rule.left_out[key] not in (ANY, value):
-                raise ModelUnavailable(
+                raise ModelUnavailableError(
                     f"layer {config.get('name')} ({class_name}): {key} is {value}, which Keras 3 "
                     f"cannot do; {rule.left_out[key]} is accepted"
                 )
@@ -113,7 +116,7 @@ def _normalization(config: Config) -> Config:
 def _one_axis(config: Config) -> Config:
     found = _axis(config)
     if isinstance(found.get("axis"), list):
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"layer {config.get('name')} (BatchNormalization): axis is {found['axis']}; Keras 3 "
             f"normalises along one axis"
         )
