@@ -65,3 +65,11 @@ def test_what_middleware_and_guards_need_is_handed_to_them():
     sources = (ROOT / "service").rglob("*.py")
     reading = {path.name for path in sources if re.search(r"app\"?\]?\.state", path.read_text())}
     assert reading == {"app.py", "services.py"}
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_file_that_is_named_by_its_path_is_there(page):
+    roots = "service|worker|tests|benchmarks|docs|docker|openapi"
+    named = re.findall(rf"`((?:{roots})/[\w./-]+)`", (ROOT / page).read_text())
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
