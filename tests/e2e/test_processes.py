@@ -41,7 +41,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
 def test_what_is_missing_is_said_with_what_to_install(
     tmp_path: Path, missing: str, extra: str
 ) -> None:
-    hidden = f"import sys; sys.modules['{missing}'] = None; from service.cli import app; app()"
+    hidden = f"import sys; sys.modules['{missing}'] = None; from service.cli.main import app; app()"
     ended = subprocess.run(
         [sys.executable, "-c", hidden, "up", "--port", "0", "--data", str(tmp_path)],
         capture_output=True,

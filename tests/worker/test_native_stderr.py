@@ -7,10 +7,10 @@ import sys
 
 PROGRAM = """
 import os
-from service.infra.logging import configure_logs
-from worker.native_stderr import relay_native_lines
-relay = relay_native_lines()
-configure_logs(level="INFO", as_json=True)
+from service.infra.logging import configure_logging
+from worker.native_stderr import relay_native_stderr
+relay = relay_native_stderr()
+configure_logging(level="INFO", as_json=True)
 import logging
 logging.getLogger("ours").warning("said by Python")
 os.write(2, b"E0000 00:00:1.5 12 cuda.cc:52] no device\\nplain \\xff words\\n")
