@@ -23,7 +23,23 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
-CIFAR10 = Path(worker.bundled.__file__).parent / "cifar10.keras"
+
+@pytest.fixture
+def network(tmp_path):
+    """The file of a network of 64 x 64 pictures."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((64, 64, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, strides=2, activation="relu"),
+            layers.Conv2D(16, 3, strides=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.save(path := tmp_path / "network.keras")
+    return path
 
 
 @pytest.fixture
@@ -44,8 +60,8 @@ def tried(serve):
     return load
 
 
-def test_openvino_runs_the_model_where_it_agrees_with_tensorflow(tried):
-    card, openvino, tensorflow = tried(f'[models.a]\nfile = "{CIFAR10}"')
+def test_openvino_runs_the_model_where_it_agrees_with_tensorflow(tried, network):
+    card, openvino, tensorflow = tried(f'[models.a]\nfile = "{network}"')
     assert card.backend == "openvino"
     assert 0 < openvino.difference <= 1e-5
     assert tensorflow.difference == 0
@@ -53,14 +69,14 @@ def test_openvino_runs_the_model_where_it_agrees_with_tensorflow(tried):
     assert tensorflow.cpu_ms > 0
 
 
-def test_the_scores_are_those_of_the_backend_that_is_told(serve):
+def test_the_scores_are_those_of_the_backend_that_is_told(serve, network):
     import_or_skip("openvino")
-    table = f'file = "{CIFAR10}"'
+    table = f'file = "{network}"'
     registry = serve(
         f'[models.open]\n{table}\n[models.told]\n{table}\nbackend = "auto"\n'
         f'[models.named]\n{table}\nbackend = "openvino"'
     )
-    pictures = soft_pictures((32, 32, 3), 3)
+    pictures = soft_pictures((64, 64, 3), 3)
     models = [registry.get(name) for name in ("open", "told", "named")]
     assert len({model.card.fingerprint for model in models}) == 1
     scores = [model.predictor(pictures) for model in models]
@@ -69,9 +85,11 @@ def test_the_scores_are_those_of_the_backend_that_is_told(serve):
     assert registry.get("named").card.backends_tried == []
 
 
-def test_without_openvino_tensorflow_runs_it_and_the_card_says_what_to_install(tried, monkeypatch):
+def test_without_openvino_tensorflow_runs_it_and_the_card_says_what_to_install(
+    tried, network, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
-    card, openvino, _ = tried(f'[models.a]\nfile = "{CIFAR10}"')
+    card, openvino, _ = tried(f'[models.a]\nfile = "{network}"')
     assert card.backend == "tensorflow"
     assert openvino.reason == "needs the extra openvino: pip install 'shapshot[openvino]'"
 
@@ -82,7 +100,7 @@ def test_what_openvino_cannot_convert_tensorflow_runs(tried, tmp_path):
 
     export(
         tmp_path / "svd",
-        tf.TensorSpec((None, 8, 8, 3), tf.float32),
+        tf.TensorSpec((None, 64, 64, 3), tf.float32),
         {"scores": largest_singular_values},
     )
     card, openvino, _ = tried('[models.a]\nsaved_model = "svd"')
@@ -92,11 +110,18 @@ def test_what_openvino_cannot_convert_tensorflow_runs(tried, tmp_path):
     assert (openvino.difference, openvino.cpu_ms) == (None, None)
 
 
+def test_small_pictures_stay_with_tensorflow(tried):
+    cifar10 = Path(worker.bundled.__file__).parent / "cifar10.keras"
+    card, openvino, _ = tried(f'[models.a]\nfile = "{cifar10}"')
+    assert card.backend == "tensorflow"
+    assert openvino.reason == "nothing is gained with pictures as small as 32 x 32"
+
+
 def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
     keras.utils.set_random_seed(0)
     half = keras.Sequential(
         [
-            keras.Input((8, 8, 3)),
+            keras.Input((64, 64, 3)),
             layers.Rescaling(1 / 255),
             layers.Conv2D(8, 3, dtype="mixed_float16"),  # which OpenVINO computes in float32
             layers.Flatten(),
@@ -114,7 +139,7 @@ def test_openvino_is_not_taken_where_it_takes_far_longer(tried, tmp_path, monkey
     monkeypatch.setattr(choice, "FAR_LONGER", 0.0)  # than nothing
     monkeypatch.setattr(choice, "NOTICED_MS", -1000.0)
     keras.utils.set_random_seed(0)
-    dense((8, 8, 3)).save(tmp_path / "tiny.keras")
+    dense((64, 64, 3)).save(tmp_path / "tiny.keras")
     card, openvino, _ = tried('[models.a]\nfile = "tiny.keras"')
     assert card.backend == "tensorflow"
     assert openvino.cpu_ms > 0
@@ -132,7 +157,7 @@ def test_nan_on_one_side_only_is_a_difference_that_json_can_tell(tried, tmp_path
     monkeypatch.setattr(choice, "score_trials", with_a_number)
     export(
         tmp_path / "range",
-        tf.TensorSpec((None, 8, 8, 3), tf.float32),
+        tf.TensorSpec((None, 64, 64, 3), tf.float32),
         {"scores": lambda x: tf.reduce_mean(x, (1, 2)) / tf.reduce_max(x, (1, 2))},
     )
     card, openvino, _ = tried('[models.a]\nsaved_model = "range"')
