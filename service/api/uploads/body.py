@@ -1,8 +1,8 @@
 """The body of a request as it arrives: so many bytes, so much patience, so much memory for all."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
-import anyio
 from fastapi import Request
 
 from service.api.http.memory_budget import Reserve
@@ -30,7 +30,7 @@ async def _next(body: AsyncIterator[bytes], patience: TransferAllowance) -> byte
     """The next chunk; None at the end. Raises ApiError."""
     patience.wait()
     try:
-        with anyio.fail_after(patience.left_s):
+        async with asyncio.timeout(patience.left_s):
             chunk = await anext(body, None)
     except TimeoutError:
         raise _too_slow(patience) from None
