@@ -20,7 +20,7 @@ from worker.models.consistency import Scores, apart, score_trials
 from worker.models.error_causes import summarize
 from worker.models.networks import Network
 
-MIN_PIXELS = 64 * 64  # of smaller pictures OpenVINO saves nothing of an explanation's time
+MIN_PIXELS = 64 * 64  # of smaller pictures OpenVINO saves little of an explanation's time
 AGREEMENT = 1e-5  # of the largest score; on the models that ship OpenVINO is within 2e-6
 # Both are far from what a busy machine does to a figure, as a choice that turned would change the
 # fingerprint: of small models a call costs more than the pictures in it
@@ -47,7 +47,7 @@ def choose(network: Network, preprocess: Preprocess, pictures: Mapping[str, Pict
     usual = RUNNERS["tensorflow"](network, preprocess)("float32")
     rows, columns, _ = usual.input_shape
     if rows * columns < MIN_PIXELS:
-        return _usual(usual, f"nothing is gained with pictures as small as {rows} x {columns}")
+        return _usual(usual, f"it saves little with pictures as small as {rows} x {columns}")
     if not is_installed("openvino"):
         return _usual(usual, f"needs {extra('openvino')}")
     if usual.device != "cpu":

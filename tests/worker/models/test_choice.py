@@ -114,7 +114,7 @@ def test_small_pictures_stay_with_tensorflow(tried):
     cifar10 = Path(worker.bundled.__file__).parent / "cifar10.keras"
     card, openvino, _ = tried(f'[models.a]\nfile = "{cifar10}"')
     assert card.backend == "tensorflow"
-    assert openvino.reason == "nothing is gained with pictures as small as 32 x 32"
+    assert openvino.reason == "it saves little with pictures as small as 32 x 32"
 
 
 def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
