@@ -89,7 +89,7 @@ _OUTCOME = Outcome(
         device="cpu",
         dtype="float32",
         versions={
-            "shapshot": "0.1.0",
+            "shapshot": "0.2.0",
             "tensorflow": "2.21.0",
             "keras": "3.15.1",
             "opencv-python-headless": "4.14.0.94",
