@@ -1,1 +1,1 @@
-"""HTTP as every route speaks it: problems, headers, limits, metrics."""
+"""HTTP concerns common to all routes: problems, headers, limits, metrics."""

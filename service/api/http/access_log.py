@@ -1,4 +1,4 @@
-"""Around every request: an id, a log line, counts, HEAD, the end of all errors."""
+"""Request ids, the access log, request counts, HEAD, and the problem for unexpected errors."""
 
 import re
 import secrets
@@ -14,12 +14,12 @@ from service.api.http.problems import ApiError, problem_response
 from service.schemas.documents import ErrorCode
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-QUIET_PATHS = ("/healthz/", "/metrics")  # asked for every few seconds by machines
+QUIET_PATHS = ("/healthz/", "/metrics")  # polled every few seconds by probes and scrapers
 log = structlog.get_logger(__name__)
 
 
 class AccessLog:
-    """Gives each request an id, tells how it went and turns what nobody expected into a problem."""
+    """Adds request ids, logs and counts requests, answers unexpected errors with a problem."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -47,25 +47,25 @@ class AccessLog:
             log.info("the client left")
         except Exception:
             log.exception("unexpected error")
-            if exchange.status:  # too late to say so: the connection breaks off
+            if exchange.status:  # headers are sent; the connection breaks off
                 raise
             problem = problem_response(_unexpected(exchange.request_id))
             await problem(exchange.scope, receive, exchange.send)
 
 
 class Exchange:
-    """One request and how it was answered."""
+    """One request and its response."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
         self.request_id = _request_id(scope)
-        self.status = 0  # until an answer begins
+        self.status = 0  # until the response starts
         self._send = send
         self._began = time.perf_counter()
         self._answered_s = 0.0
 
     async def send(self, message: Message) -> None:
-        """Send on, with the headers that every answer has."""
+        """Forwards a message; adds X-Request-ID to the response headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self._answered_s = time.perf_counter() - self._began
@@ -74,7 +74,7 @@ class Exchange:
         await self._send(message)
 
     def tell(self, metrics: Metrics) -> None:
-        """Count it and log it. Neither has the query: it may hold what is not for others."""
+        """Counts and logs the request without its query, which may hold private data."""
         if self.status:
             metrics.answered(self.scope, self.status, self._answered_s)
         level = log.debug if is_quiet(self.scope) else log.info
@@ -96,7 +96,7 @@ class Exchange:
 
 
 def is_quiet(scope: Scope) -> bool:
-    """A probe or a scrape, under whatever path a proxy shows us."""
+    """Whether the path, below root_path, is a probe or a scrape."""
     path: str = scope["path"].removeprefix(scope["root_path"])
     return path.startswith(QUIET_PATHS)
 
@@ -112,7 +112,7 @@ def _unexpected(request_id: str) -> ApiError:
 
 
 class HeadAsGet:
-    """Answers HEAD with the headers of GET and no body; a stream then sees its client gone."""
+    """Answers HEAD with the headers of GET and no body, and ends the response after the headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -127,6 +127,6 @@ class HeadAsGet:
             as_get = {**scope, "method": "GET"}
             await self._app(as_get, receive, send_headers)
             noted = {"route", "path_params", "problem"} & as_get.keys()
-            scope.update({name: as_get[name] for name in noted})  # for whoever tells of it
+            scope.update({name: as_get[name] for name in noted})  # for log and metrics
         else:
             await self._app(scope, receive, send)

@@ -1,7 +1,7 @@
-"""The names that this server answers to.
+"""Host names that this server answers to.
 
-A web page can let a name of its own lead to 127.0.0.1 once it is loaded (DNS rebinding). The
-browser then takes our answers for the page's own, and only the Host header tells otherwise.
+A web page can rebind its own host name to 127.0.0.1 after it is loaded (DNS rebinding). The
+browser then treats our responses as same-origin, and only the Host header shows the difference.
 """
 
 import re
@@ -20,10 +20,10 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{0,5})?")
 
 
 class AllowedHosts:
-    """Refuses requests to another name; without keys to all but this machine's.
+    """Refuses other hosts; without keys, accepts only this machine's names and `allowed_hosts`.
 
-    With keys it refuses none where no names are set, and never probes and scrapes: they come by
-    address. X-Forwarded-Host is not read.
+    With keys, every host is accepted unless `allowed_hosts` is set; probes and scrapes are always
+    accepted, because they address the server by IP. X-Forwarded-Host is not read.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -37,7 +37,7 @@ class AllowedHosts:
 
     def _refusal(self, scope: Scope) -> ApiError | None:
         given = Headers(scope=scope).getlist("host")
-        host = given[0] if given else None  # HTTP/1.0 needs none
+        host = given[0] if given else None  # HTTP/1.0 does not require Host
         parsed = _HOST.fullmatch(host.lower()) if host is not None else None
         if len(given) > 1 or (host is not None and parsed is None):
             detail = "a request has one Host header: a name or an address, and a port"

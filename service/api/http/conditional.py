@@ -1,4 +1,4 @@
-"""The headers that steer an answer (Prefer, If-None-Match, Accept), and those of a document."""
+"""Request headers that select a response (Prefer, If-None-Match, Accept); headers of documents."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ _WAIT = re.compile(r'\s*wait\s*=\s*"?(\d{1,9})"?\s*(;.*)?', re.IGNORECASE)
 
 
 class CachePolicy(StrEnum):
-    """What a request's `Cache-Control` asks for."""
+    """The caching requested by `Cache-Control`."""
 
     USE = ""
     RENEW = "no-cache"  # compute anew
-    AVOID = "no-store"  # compute anew, and give the result to nobody else
+    AVOID = "no-store"  # compute anew and do not reuse the result for other requests
 
     @classmethod
     def of(cls, request: Request) -> "CachePolicy":
@@ -30,7 +30,7 @@ class CachePolicy(StrEnum):
 
 
 def preferred_wait(request: Request) -> int | None:
-    """Seconds of `Prefer: wait=N`, at most MAX_WAIT_S; a preference not understood is none."""
+    """Returns N of `Prefer: wait=N` in seconds, at most MAX_WAIT_S; None if absent or malformed."""
     for preferences in request.headers.getlist("prefer"):
         for match in filter(None, map(_WAIT.fullmatch, preferences.split(","))):
             return min(int(match[1]), MAX_WAIT_S)
@@ -40,7 +40,7 @@ def preferred_wait(request: Request) -> int | None:
 def document_response(
     content: str, etag: str, again_s: int | None, status_code: int = 200
 ) -> Response:
-    """A JSON document of one version; again_s: when it is worth asking again, if it is."""
+    """A JSON document with its ETag; again_s: seconds for Retry-After, or None."""
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if again_s is not None:
         headers |= retry_after(again_s)
@@ -48,7 +48,7 @@ def document_response(
 
 
 def not_modified(request: Request, etag: str) -> Response | None:
-    """The 304 where the client has this version already."""
+    """Returns a 304 response if If-None-Match has this ETag, else None."""
     known = request.headers.get("if-none-match", "")
     opaque = {tag.strip().removeprefix("W/") for tag in known.split(",")}
     if opaque & {etag.removeprefix("W/"), "*"}:
@@ -57,7 +57,7 @@ def not_modified(request: Request, etag: str) -> Response | None:
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str | None:
-    """The offered media type liked best, the first of equals; None where none is liked."""
+    """Returns the offered media type of highest quality, the first of equals; None if all are 0."""
     ranges = [_range(part) for part in (accept or "*/*").split(",")]
     rated = [(_quality(media_type, ranges), media_type) for media_type in offered]
     quality, best = max(rated, key=lambda pair: pair[0])
@@ -65,7 +65,7 @@ def negotiate(accept: str, offered: Sequence[str]) -> str | None:
 
 
 def negotiate_form(request: Request, media_types: Mapping[str, str], refusal: str) -> str:
-    """The form liked best, of those with these media types. Raises ApiError not_acceptable."""
+    """Returns the form whose media type is preferred. Raises ApiError not_acceptable."""
     accept, offered = request.headers.get("accept", ""), list(media_types.values())
     chosen = negotiate(accept, offered)
     if chosen is None:
@@ -80,7 +80,7 @@ def _range(text: str) -> tuple[str, float]:
 
 
 def _quality(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """Of the most specific range that covers the type."""
+    """The quality of the most specific range that matches the type; 0 if none matches."""
     for pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         for media_range, quality in ranges:
             if media_range == pattern:

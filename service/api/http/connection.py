@@ -1,7 +1,7 @@
-"""uvicorn's connection, for clients that are slow or do not speak HTTP.
+"""uvicorn's HTTP/1.1 connection with timeouts, and problems for requests that h11 rejects.
 
-uvicorn waits without end for a head, reads without end what follows a request that was answered,
-waits without end for a client to read its answer, and refuses in plain text what it cannot parse.
+uvicorn alone has no timeout for the head of a request, for the rest of a body after the response,
+or for a client that does not read its response. It answers unparsable requests in plain text.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from service.infra.settings import Settings
 from service.schemas.documents import ErrorCode
 
 CLOSE = (b"connection", b"close")
-# bytes that the system keeps for a client beyond what it has room for
+# Limit of the kernel's unsent bytes for a connection (TCP_NOTSENT_LOWAT)
 MAX_UNSENT_BYTES = 128 * 1024
-MIN_LOOK_S = 0.1  # between two looks at how much a slow client has read
-NO_LINGER = struct.pack("ii", 1, 0)  # when it closes, the system forgets what it has not sent
+MIN_LOOK_S = 0.1  # least seconds between two checks of what a slow client has read
+NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing discards unsent bytes
 
 Awaited = Literal["head", "rest"] | None
 
@@ -35,15 +35,15 @@ log = structlog.get_logger(__name__)
 
 
 def connections(settings: Settings) -> Callable[..., asyncio.Protocol]:
-    """What makes uvicorn's protocol of a connection."""
+    """Returns the protocol factory for uvicorn."""
     return partial(Connection, settings=settings)
 
 
 class Connection(H11Protocol):
-    """Waits so long for a head, and for the rest of a request that is answered already.
+    """Limits the time for a request head, and for the rest of a body after the response.
 
-    While there are bytes that its client has not read, its patience with that is spent; what the
-    client reads wins it back. Nothing more is sent meanwhile, so at most one piece is kept here.
+    While bytes are unread by the client, its reading allowance is spent; bytes read earn it back.
+    Nothing more is sent meanwhile, so at most one piece is buffered here.
     """
 
     def __init__(self, *args: Any, settings: Settings, **options: Any) -> None:
@@ -53,17 +53,17 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
         self._reading = TransferAllowance(settings.answer_patience_s, settings.min_answer_rate)
-        self._unread = 0  # bytes of ours that the system would not take yet
+        self._unread = 0  # bytes in the transport's buffer, not yet accepted by the kernel
         self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # tells us of the first byte that must wait
+        transport.set_write_buffer_limits(high=0)  # pauses writing at the first buffered byte
         self._option(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:  # read and thrown away: with unread data the answer would be lost
+        if self._refused:  # discard: closing with unread data would lose the response
             return
         super().data_received(data)
         self._wait()
@@ -78,20 +78,20 @@ class Connection(H11Protocol):
         self._stop_watching()
 
     def pause_writing(self) -> None:
-        """The client has to read before more is sent."""
+        """Starts spending the reading allowance: the client must read before more is sent."""
         super().pause_writing()
         self._unread = self.transport.get_write_buffer_size()
         self._reading.wait()
         self._watch()
 
     def resume_writing(self) -> None:
-        """All that was written has gone."""
+        """Credits the bytes sent and stops the checks: the transport's buffer is empty."""
         self._reading.moved(self._unread)
         self._stop_watching()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What h11 cannot parse, and raised for: uvicorn calls this while it handles that error."""
+        """Answers a request that h11 rejects; uvicorn calls this while handling h11's error."""
         error = sys.exception()
         too_large = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431
         self._refuse(self._too_long() if too_large else _not_http(error or msg))
@@ -103,7 +103,7 @@ class Connection(H11Protocol):
         )
 
     def _wait(self) -> None:
-        """Start a clock where something else is waited for than before."""
+        """Restarts the timeout when the connection begins to wait for something else."""
         awaited = self._now_awaited()
         if awaited != self._awaited:
             self._stop()
@@ -135,7 +135,7 @@ class Connection(H11Protocol):
         self._unread_timer = None
 
     def _look_at_reading(self) -> None:
-        """All patience is spent, but for what has been read meanwhile."""
+        """Credits the bytes read since the last check; aborts if the allowance is spent."""
         left = self.transport.get_write_buffer_size()
         self._reading.moved(self._unread - left)
         self._unread = left
@@ -147,7 +147,7 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def _option(self, level: int, name: int, value: int | bytes) -> None:
-        """Ask the system for it; a connection that broke off takes none."""
+        """Sets a socket option; ignores the error of a closed connection."""
         with suppress(OSError):
             self.transport.get_extra_info("socket").setsockopt(level, name, value)
 
@@ -161,8 +161,8 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _refuse(self, error: ApiError) -> None:
-        """Answer, and close when the client has read it or is out of time."""
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer is on its way
+        """Answers with a problem; closes once the client has read it or the timeout has passed."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # a response has started
             self.transport.close()
             return
         problem = problem_response(error)
@@ -172,7 +172,7 @@ class Connection(H11Protocol):
         for event in (answer, h11.Data(data=bytes(problem.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.write_eof()
-        if self.cycle:  # whoever still reads a body that cannot be parsed
+        if self.cycle:  # wakes the application if it still reads the body
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self._refused = True

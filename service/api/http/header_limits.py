@@ -1,4 +1,4 @@
-"""The head of a request: how long it may be, and that it says in one way where the body ends."""
+"""Limits on the head of a request: URI length, header size, one framing of the body."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,7 +10,7 @@ MAX_HEADER_BYTES = 16_384  # bytes, names and values
 
 
 class HeaderLimits:
-    """Refuses heads that the server lets pass and nobody needs."""
+    """Refuses oversized heads, and heads with both Content-Length and Transfer-Encoding."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,7 +33,7 @@ def _unsound(scope: Scope) -> ApiError | None:
 
 
 def _conflicting_lengths() -> ApiError:
-    """A proxy before us may believe the other header, and take what follows for a request."""
+    """Prevents request smuggling: a proxy may use the other header to find the end of the body."""
     detail = "Content-Length and Transfer-Encoding both say where the body ends; send one of them"
     return ApiError(
         ErrorCode.BAD_REQUEST, detail, "Transfer-Encoding", headers={"Connection": "close"}

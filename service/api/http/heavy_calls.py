@@ -1,4 +1,4 @@
-"""Calls that hold whole pictures or arrays: in threads of their own, of so many bytes together."""
+"""Calls that load whole pictures or arrays: run in threads, under a common memory budget."""
 
 import math
 from collections import deque
@@ -14,16 +14,16 @@ from service.api.http.problems import ApiError, retry_after
 from service.schemas.documents import ErrorCode
 
 MAX_CONCURRENT_CALLS = 8  # more would only share the cores
-MAX_WAIT_S = 20  # of a call with its turn, and then with its memory
+MAX_WAIT_S = 20  # for a thread, and again for memory
 
 T = TypeVar("T")
 
 
 class HeavyCalls:
-    """Gives calls a thread, and memory in it, in the order of their coming.
+    """Gives calls a thread and a reservation of memory, first come, first served.
 
-    most: bytes, which each call counts before it takes them. A call that would take more than that
-    runs when no other holds any. Whoever waits too long is told that the server is busy.
+    most: bytes of all reservations. A call that needs more than that runs when no other holds any.
+    A call that waits longer than MAX_WAIT_S fails with ApiError busy.
     """
 
     def __init__(self, most: int) -> None:
@@ -35,7 +35,10 @@ class HeavyCalls:
         self._threads = CapacityLimiter(math.inf)
 
     async def run(self, work: Callable[[], T], *, held: int = 0) -> T:
-        """Do it in a thread; it may call `holding` where `held` says nothing. Raises ApiError."""
+        """Runs work in a thread with `held` bytes reserved; with 0 it may call `reserve` itself.
+
+        Raises ApiError.
+        """
         turn = object()
         try:
             self._turns.acquire_on_behalf_of_nowait(turn)
@@ -61,7 +64,7 @@ class HeavyCalls:
 
     @contextmanager
     def reserve(self, count: int) -> Iterator[None]:
-        """Hold so many bytes; never twice at once in a call. Blocking. Raises ApiError."""
+        """Reserves bytes, at most once at a time in a call. Blocking. Raises ApiError."""
         count, place = min(count, self._most), object()
         with self._changed:
             self._line.append(place)

@@ -1,4 +1,4 @@
-"""How many bytes the process holds for a purpose, of all requests together."""
+"""A limit on the bytes that all requests of the process hold for one purpose."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ Reserve = Callable[[int], None]
 
 
 class MemoryBudget:
-    """Counts the bytes held of bodies, or of answers: so many, and no more.
+    """Limits the bytes held by all uploads, or by all large responses.
 
-    most: bytes. refusal: what is told whoever would hold more. Called from the event loop only.
+    most: bytes. refusal: the detail of the error when they are used up. For the event loop only.
     """
 
     def __init__(self, most: int, refusal: str) -> None:
@@ -22,10 +22,10 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self) -> Iterator[Reserve]:
-        """Give what is told of bytes before they are kept; lets go of all of them in the end.
+        """Yields a function that reserves bytes before they are kept; frees all of them on exit.
 
-        It raises ApiError busy where there is no room. What is larger than all there may be is
-        held where nothing else is.
+        The function raises ApiError busy when the budget is used up. More than the whole budget is
+        granted while no other request holds bytes.
         """
         mine = 0
 

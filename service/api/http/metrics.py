@@ -1,6 +1,6 @@
-"""What one API process counts of itself.
+"""Metrics that one API process counts.
 
-Label values are few and known before: templates of routes, never paths; codes, never messages.
+Label values are few and known in advance: route templates, not paths; codes, not messages.
 """
 
 from fastapi import Request
@@ -11,14 +11,14 @@ from starlette.types import Scope
 from service.api.http.conditional import preferred_wait
 from service.api.http.problems import HTTP_METHODS
 
-# bounds of buckets
+# Bucket bounds
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 KNOWN_METHODS = frozenset({*HTTP_METHODS, "HEAD", "OPTIONS"})
-UNMATCHED_ROUTE = "unmatched"  # the route of a path that there is not
+UNMATCHED_ROUTE = "unmatched"  # the route label of paths that match no route
 
 
 class Metrics:
-    """The counts of one process, in a registry of its own."""
+    """The metrics of one process, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -49,7 +49,7 @@ class Metrics:
         )
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count an answer that began after so many seconds."""
+        """Counts a response; seconds: from the request to the start of the response."""
         method = scope["method"] if scope["method"] in KNOWN_METHODS else "OTHER"
         waits = "no" if preferred_wait(Request(scope)) is None else "yes"
         self._requests.labels(route_of(scope), method, str(status), waits).observe(seconds)
@@ -58,6 +58,6 @@ class Metrics:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of a request's path, as in `/v1/explanations/{explanation_id}`."""
+    """Returns the route template of a request, as in `/v1/explanations/{explanation_id}`."""
     route = scope.get("route")
     return route.path if isinstance(route, Route | Mount) else UNMATCHED_ROUTE

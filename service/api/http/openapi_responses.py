@@ -1,4 +1,4 @@
-"""How OpenAPI describes answers: problems by status, headers, pictures."""
+"""OpenAPI descriptions of responses: problems by status, headers, pictures."""
 
 from itertools import groupby
 from typing import Any
@@ -64,7 +64,7 @@ IF_NONE_MATCH = {
 
 
 def problems(*codes: ErrorCode, guarded: bool = True) -> Responses:
-    """The problems an endpoint may answer with, beside those of every one and of guarded ones."""
+    """Problem responses of an endpoint: codes, the common ones and those of guarded routes."""
 
     def status(code: ErrorCode) -> int:
         return STATUSES[code][0]
@@ -93,13 +93,13 @@ def problem_example(code: ErrorCode) -> dict[str, Any]:
 
 
 def binary(*media_types: str) -> dict[str, Any]:
-    """`content` of an answer that is a file."""
+    """`content` of a response that is a file."""
     schema = {"type": "string", "format": "binary"}
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
 def shows_result(*codes: ErrorCode, **shown: Any) -> Responses:
-    """An answer that shows what was found, described so; the problems of all such, and these."""
+    """Responses of an endpoint that shows a result; shown: the description of status 200."""
     return {
         200: {"headers": ETAG, **shown},
         **_NOT_MODIFIED,
@@ -107,7 +107,7 @@ def shows_result(*codes: ErrorCode, **shown: Any) -> Responses:
     }
 
 
-LOOK: Responses = {  # at what may not be done
+LOOK: Responses = {  # of a GET of a document that may not be done
     200: {"headers": ETAG | RETRY_AFTER | PREFERENCE_APPLIED},
     **_NOT_MODIFIED,
     **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),

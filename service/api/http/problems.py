@@ -1,7 +1,7 @@
 """Every error as `application/problem+json` (RFC 9457); the only file that knows HTTP statuses.
 
-What is wrong with a request is an ApiError with a code of `ErrorCode`; what is wrong with Redis
-or the store reaches the same handlers as the exception it is.
+An invalid request raises ApiError with a code of `ErrorCode`. Errors of Redis and of the store
+reach the handlers here as the exceptions they are.
 """
 
 import json
@@ -23,8 +23,8 @@ from service.jobs.redis_errors import outage_reason
 from service.schemas.documents import ErrorCode, Failure, Problem
 
 PROBLEM = "application/problem+json"
-DEFAULT_RETRY_S = 2  # where waiting helps and nothing says how long
-MAX_ECHO = 200  # characters of what was received that a problem repeats
+DEFAULT_RETRY_S = 2  # seconds of Retry-After where no better estimate exists
+MAX_ECHO = 200  # characters of a received value that a problem repeats
 HTTP_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
@@ -69,7 +69,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.DEADLINE_EXCEEDED: (504, "Deadline exceeded"),
 }
 
-# Statuses that Starlette raises by itself, and what they are here.
+# Statuses that Starlette raises by itself, and their codes here.
 _OF_STATUS = {
     404: ErrorCode.NOT_FOUND,
     405: ErrorCode.METHOD_NOT_ALLOWED,
@@ -82,12 +82,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(eq=False)
 class ApiError(Exception):
-    """A request that is answered with a problem."""
+    """An error that is answered with a problem."""
 
     code: ErrorCode
     detail: str
     field: str | None = None
-    received: Any = None  # JSON, as is accepted
+    received: Any = None  # JSON, as `accepted` is
     accepted: Any = None
     headers: Mapping[str, str] | None = None
 
@@ -97,7 +97,7 @@ def retry_after(seconds: int = DEFAULT_RETRY_S) -> dict[str, str]:
 
 
 def invalid_setting(name: str, said: str, received: Any, accepted: Any) -> ApiError:
-    """A setting, named by its path, that is not one of those accepted."""
+    """The error for a setting, named by its path, with a value that is not accepted."""
     field = f"settings.{name}"
     return ApiError(ErrorCode.INVALID_SETTINGS, f"{field}: {said}", field, received, accepted)
 
@@ -117,13 +117,13 @@ def problem_of(error: ApiError) -> Problem:
 
 
 def failure_problem(failure: Failure) -> Problem:
-    """A worker's failure, as the document shows it."""
+    """The problem that a document shows for a worker's failure."""
     told = failure.field, failure.received, failure.accepted
     return problem_of(ApiError(failure.code, failure.detail, *told))
 
 
 class ProblemResponse(Response):
-    """Leaves the problem's code in the scope, for whoever counts and logs requests."""
+    """Stores the problem's code in the scope, for the access log and the metrics."""
 
     def __init__(self, problem: Problem, headers: Mapping[str, str] | None) -> None:
         super().__init__(problem.model_dump_json(), problem.status, headers, PROBLEM)
@@ -139,13 +139,13 @@ def problem_response(error: ApiError) -> Response:
 
 
 def shorten(value: JsonValue) -> JsonValue:
-    """The value, or the beginning of its text where that is long."""
+    """Returns the value; a long one is cut to the beginning of its text."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return value if len(text) <= MAX_ECHO else f"{text[:MAX_ECHO]}…"
 
 
 def install(app: FastAPI) -> None:
-    """Answer every exception that is expected; `http/access_log.py` answers the others."""
+    """Registers handlers for expected exceptions; `http/access_log.py` handles all others."""
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(redis.RedisError, _on_redis_error)
@@ -153,7 +153,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_api_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101 - Starlette's type of handlers is that wide
+    assert isinstance(error, ApiError)  # noqa: S101 - Starlette's handler type is that wide
     return problem_response(error)
 
 
@@ -169,7 +169,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _other_method(request: Request) -> Response:
-    """405, and the answer to OPTIONS: both say what is allowed."""
+    """405, or the response to OPTIONS; both name the allowed methods."""
     allowed = ["OPTIONS"]
     for method in HTTP_METHODS:
         scope = dict(request.scope) | {"method": method}

@@ -1,7 +1,7 @@
-"""A proxy before the API: which client it speaks for, and under which path it shows the API.
+"""The client address, scheme and path prefix that a reverse proxy forwards.
 
-One rule for all that it says in X-Forwarded-For, -Proto and -Prefix: it is believed where the
-connection comes from a trusted address, and not read where it comes from any other.
+X-Forwarded-For, -Proto and -Prefix are read only where the connection comes from a trusted
+address.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class ProxyHeaders(ProxyHeadersMiddleware):
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[Network], root_path: str) -> None:
-        """root_path: the one of every request; empty: what a trusted proxy says."""
+        """root_path: fixed for every request; empty: taken from a trusted proxy."""
         as_uvicorn_has_it: Any = app
         super().__init__(as_uvicorn_has_it, [str(network) for network in trusted])
         self._root_path = root_path
@@ -41,7 +41,7 @@ class ProxyHeaders(ProxyHeadersMiddleware):
         await super().__call__(scope, receive, send)
 
     def _forwarded_prefix(self, scope: Scope) -> str:
-        """What a trusted proxy says; empty where there is nothing. Raises ApiError bad_request."""
+        """Returns X-Forwarded-Prefix of a trusted proxy, else "". Raises ApiError bad_request."""
         told = ", ".join(Headers(scope=scope).getlist(FORWARDED_PREFIX))
         client = scope.get("client")
         if not told or client is None or client[0] not in self.trusted_hosts:
@@ -53,7 +53,7 @@ class ProxyHeaders(ProxyHeadersMiddleware):
 
 
 def _place(scope: Scope, root_path: str) -> None:
-    """Put what is asked for under the root path, if it is not there already."""
+    """Sets root_path, and prepends it to the path unless the path begins with it."""
     scope["root_path"] = root_path
     path, raw_path = scope["path"], scope.get("raw_path") or b""
     if root_path and path == root_path:

@@ -1,4 +1,4 @@
-"""What is wrong with a query parameter, which FastAPI itself checks -> one problem."""
+"""FastAPI's findings about query parameters -> one problem."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from service.api.http.problems import ApiError, problem_response
 from service.schemas.documents import ErrorCode
 
-Finding = dict[str, Any]  # as pydantic gives it
+Finding = dict[str, Any]  # an error as pydantic reports it
 
 _BOUNDS = {
     "ge": "minimum",
@@ -30,7 +30,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - the handlers' type is wide
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler type is that wide
     findings = error.errors()
     if findings[0]["type"] == "extra_forbidden":
         return problem_response(_unknown(findings[0], _parameters(request)))
@@ -44,10 +44,10 @@ def _unknown(finding: Finding, known: list[str]) -> ApiError:
 
 
 def _invalid(findings: Sequence[Finding]) -> ApiError:
-    """All that is wrong with the first parameter that is."""
+    """The problem of the first invalid parameter, with all findings about it."""
     place, name = findings[0]["loc"][:2]
     ours = [finding for finding in findings if finding["loc"][1] == name]
-    messages = dict.fromkeys(finding["msg"] for finding in ours)  # a union has one a branch
+    messages = dict.fromkeys(finding["msg"] for finding in ours)  # one for each branch of a union
     detail = f"{place} parameter {name}: {'; '.join(messages)}"
     return ApiError(ErrorCode.INVALID_PARAMETER, detail, name, ours[0]["input"], _limits(ours))
 
@@ -64,6 +64,6 @@ def _limits(findings: Sequence[Finding]) -> JsonValue:
 
 
 def _parameters(request: Request) -> list[str]:
-    """The names of the query parameters of the endpoint asked."""
+    """Names of the query parameters of the requested endpoint."""
     operation = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
     return [each["name"] for each in operation["parameters"] if each["in"] == "query"]

@@ -1,4 +1,4 @@
-"""What Redis knows, as metrics: read at every scrape, and so the same from every API process."""
+"""Metrics read from Redis at each scrape, and so equal in every API process."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from service.schemas.documents import ErrorCode, Status
 from service.schemas.requests import Method, Priority
 
 OUTCOMES = [status.value for status in Status if status.done and status is not Status.EXPIRED]
-OUTCOMES.append("deleted")  # before a worker took it
+OUTCOMES.append("deleted")  # while queued, before a worker took it
 PLAIN_TOTALS = {
     "cache_hits": ("shapshot_cache_hits", "Explanations answered by an earlier result"),
     "cache_misses": ("shapshot_cache_misses", "Explanations computed that one might have answered"),
@@ -31,14 +31,14 @@ log = structlog.get_logger(__name__)
 
 
 class RedisMetrics(Collector):
-    """Totals of all workers, the queue and who is alive; of a Redis that is away only that."""
+    """Totals of all workers, the queue and live workers; only an up metric while Redis is away."""
 
     def __init__(self, connection: redis.Redis, queue: str) -> None:
         self._redis = connection
         self._queue = queue
 
     def describe(self) -> list[Metric]:
-        """Nothing ahead of time: a process starts while Redis is away."""
+        """Returns nothing, so that registering does not need Redis."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -57,7 +57,7 @@ class RedisMetrics(Collector):
 
 
 def _present(traffic: QueueStatistics) -> Iterator[Metric]:
-    """What waits, what runs, and who is there to do it."""
+    """Queue length, running jobs and live workers."""
     yield from _lines(traffic.waiting)
     yield _gauge("shapshot_running_jobs", "Explanations that a worker has begun", traffic.running)
     yield _gauge("shapshot_workers", "Workers alive", len(traffic.workers))

@@ -1,7 +1,7 @@
-"""The pages that may change something here, where no key tells who asks.
+"""Protection against cross-site requests on a server without keys.
 
-Browsers let any page post a form to any address, 127.0.0.1 among them. They say in Origin and
-Sec-Fetch-Site whose page it was; other clients send neither.
+A browser lets any page post a form to any address, 127.0.0.1 included. It names the page's origin
+in Origin and Sec-Fetch-Site; other clients send neither.
 """
 
 from starlette.datastructures import Headers
@@ -12,13 +12,13 @@ from service.infra.settings import Settings
 from service.schemas.documents import ErrorCode
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-SAME_SITES = ("same-origin", "none")  # none: the user's doing, such as a bookmark
+SAME_SITES = ("same-origin", "none")  # none: started by the user, such as from a bookmark
 
 
 class SameOriginOnly:
-    """Refuses what pages of other origins would change, but for those of `cors_origins`.
+    """Refuses changes requested by pages of other origins, except those of `cors_origins`.
 
-    Another port of this machine is another origin, too.
+    Another port of this machine is another origin.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -34,7 +34,7 @@ class SameOriginOnly:
         origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
         if origins and all(origin in self._named for origin in origins):
             return None
-        host = headers.get("host", "").lower()  # one that this server goes by
+        host = headers.get("host", "").lower()  # an allowed host: allowed_hosts.py checked it
         own = (f"http://{host}", f"https://{host}")
         for origin in origins:
             if origin.lower() not in own and origin not in self._named:

@@ -1,4 +1,4 @@
-"""On every answer: headers that keep browsers from what nobody intends."""
+"""Security headers on every response."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Cache-Control": "private, no-cache",  # a shared cache does not know whose an answer is
+    "Cache-Control": "private, no-cache",  # shared caches do not know the owner of a response
 }
 
 
 class SecurityHeaders:
-    """Adds them, where the answer does not say otherwise, and those of the request's state."""
+    """Adds security headers that a response does not set, and those in the request's state."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,7 +29,7 @@ class SecurityHeaders:
                 said = {name for name, _ in message["headers"]}
                 added = {**_SAFE, **_encoded(state.get("headers", {}))}
                 more = [pair for pair in added.items() if pair[0] not in said]
-                message["headers"] = [*message["headers"], *more]  # the answer's own list stays
+                message["headers"] = [*message["headers"], *more]  # the original list is unchanged
             await send(message)
 
         await self._app(scope, receive, send_safe)

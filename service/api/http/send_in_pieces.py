@@ -1,4 +1,4 @@
-"""Answers as they leave: in pieces, so that nobody's reading decides how much we hold."""
+"""Sends responses in pieces, so that a slow reader does not decide how much memory is held."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -6,15 +6,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.http.memory_budget import MemoryBudget, Reserve
 from service.api.http.problems import ApiError, problem_response
 
-# bytes given to a connection at once; it takes the next when these are sent
+# bytes written to a connection at once; the next piece follows when these are sent
 PIECE_BYTES = 256 * 1024
 
 
 class SendInPieces:
-    """Sends what is large piece by piece, and refuses it where too much is being sent already.
+    """Splits large bodies, and refuses them when the budget for responses is used up.
 
-    What comes whole is held whole while it is sent, so it counts where it is larger than a piece.
-    Of what comes in parts, whoever makes them counts what it holds.
+    A whole body larger than a piece stays in memory while it is sent, so its size is reserved. The
+    producer of a streamed body reserves its own memory.
     """
 
     def __init__(self, app: ASGIApp, answers: MemoryBudget) -> None:
@@ -30,7 +30,7 @@ class SendInPieces:
 
 
 class _Sending:
-    """What an answer is sent by."""
+    """The `send` of one response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, reserve: Reserve) -> None:
         self._scope = scope
@@ -38,7 +38,7 @@ class _Sending:
         self._send = send
         self._hold = reserve
         self._refused = False
-        self._start: Message | None = None  # of what may be large, until its first part comes
+        self._start: Message | None = None  # of a large response, until its first part
 
     async def __call__(self, message: Message) -> None:
         if self._refused:

@@ -1,4 +1,4 @@
-"""Whether Redis and the store belong together, as a metric and as a problem."""
+"""A metric and a problem for a Redis and a store that do not belong together."""
 
 from collections.abc import Iterator
 
@@ -13,19 +13,19 @@ ACCEPT = "where it is lost for good, accept that with `shapshot adopt`"
 
 
 def mismatch_problem(match: StoreMatch) -> ApiError:
-    """What clients and monitors are told of one that is not SAME."""
+    """The problem for clients and probes when the match is not SAME."""
     code = ErrorCode.DATA_LOST if match.store_fits else ErrorCode.STORE_UNAVAILABLE
     return ApiError(code, f"{match.problem}; {ACCEPT}", headers=retry_after())
 
 
 class StoreMatchMetrics(Collector):
-    """Each way not to match: 1 where it is so."""
+    """One gauge for each kind of mismatch: 1 while it holds."""
 
     def __init__(self, identity: StoreIdentity) -> None:
         self._identity = identity
 
     def describe(self) -> list[Metric]:
-        """Nothing ahead of time: a process starts while Redis is away."""
+        """Returns nothing, so that registering does not need Redis."""
         return []
 
     def collect(self) -> Iterator[Metric]:

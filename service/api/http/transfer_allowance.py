@@ -1,10 +1,10 @@
-"""How long a client may keep us waiting for bytes, or for room to send it some."""
+"""A limit on the time that a client may stall an upload or a response."""
 
 from time import monotonic
 
 
 class TransferAllowance:
-    """Seconds that waiting spends and bytes that move win back, at a rate; at most `most_s`."""
+    """Seconds that waiting spends and transferred bytes earn back, at a rate; at most `most_s`."""
 
     def __init__(self, most_s: float, bytes_per_s: int) -> None:
         self.most_s = self.left_s = most_s
@@ -12,11 +12,11 @@ class TransferAllowance:
         self._since = 0.0
 
     def wait(self) -> None:
-        """Begin to spend."""
+        """Starts the clock."""
         self._since = monotonic()
 
     def moved(self, count: int) -> None:
-        """So many bytes came, or went, since the last call of either; what may be none."""
+        """Adjusts the allowance for count bytes (maybe 0) and the time since the last call."""
         now = monotonic()
         won_s = count / self.bytes_per_s - (now - self._since)
         self.left_s = min(self.most_s, self.left_s + won_s)

@@ -1,4 +1,4 @@
-"""What is wrong with a document -> one problem: the field, and what it would accept."""
+"""pydantic's findings about a document -> one problem: the field, and the accepted values."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from service.schemas.documents import ErrorCode
 Schema = dict[str, Any]
 Location = Sequence[int | str]
 
-# What of a field's JSON Schema tells a person, or a program, what to send instead.
+# Keys of a field's JSON Schema that tell a client what is accepted.
 _TELLING = (
     "type",
     "minimum",
@@ -28,7 +28,7 @@ _TELLING = (
     "default",
 )
 
-# Where pydantic's own words speak of Python, or repeat a long pattern.
+# Replacements for messages of pydantic that name Python types or repeat a long pattern.
 _MESSAGES = {
     "string_pattern_mismatch": "it has none of the accepted forms",
     "model_type": "it must be a JSON object",
@@ -43,7 +43,7 @@ _MESSAGES = {
 def validation_problem(
     error: ValidationError, model: type[BaseModel], *, code: ErrorCode, under: str = ""
 ) -> ApiError:
-    """The first finding about a document of `model`; `under` names the part it came in."""
+    """The problem for the first finding about a `model` document; under: prefix of its path."""
     findings = error.errors(include_url=False)
     schema = model.model_json_schema()
     refused = _refusal(findings[0], schema, code, under)
@@ -78,9 +78,9 @@ def _path(location: Location, under: str) -> str:
 
 
 def _descend(schema: Schema, location: Location) -> tuple[Schema, Location]:
-    """The schema at the location, or where it ends, and the steps of the document to there.
+    """Returns the deepest schema along the location, and the document's path to it.
 
-    pydantic's own steps, the tags of unions, are followed and left out.
+    Tags of unions, which pydantic adds to the location, are followed but left out of the path.
     """
     node, walked = _plain(schema, schema), list[int | str]()
     for step in location:
@@ -94,13 +94,13 @@ def _descend(schema: Schema, location: Location) -> tuple[Schema, Location]:
 
 
 def _by_name(node: Schema) -> dict[int | str, str]:
-    """The models of a union whose tags are their names."""
+    """The models of a union that are tagged by their class names, by tag."""
     references = [branch["$ref"] for branch in node.get("oneOf", []) if "$ref" in branch]
     return {reference.rsplit("/", 1)[-1]: reference for reference in references}
 
 
 def _plain(node: Schema, root: Schema) -> Schema:
-    """The node with its reference followed, and without the `null` of an optional one."""
+    """The node with its reference resolved, and without the `null` of an optional field."""
     for branch in node.get("anyOf", []):
         if branch.get("type") != "null":
             return _plain({**branch, **{k: v for k, v in node.items() if k != "anyOf"}}, root)
