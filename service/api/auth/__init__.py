@@ -1,1 +1,1 @@
-"""Who calls, and how often."""
+"""Authentication, authorisation and rate limits."""

@@ -1,4 +1,4 @@
-"""Who may ask what: every request has a key, but those to the open routes that app.py names."""
+"""Authentication of requests; every route takes a key except the open ones that app.py names."""
 
 from dataclasses import dataclass
 
@@ -19,12 +19,12 @@ _BEARER = HTTPBearer(scheme_name="bearer", description=_SAME, auto_error=False)
 _HEADER = APIKeyHeader(name="X-API-Key", scheme_name="api_key", description=_SAME, auto_error=False)
 
 
-SCHEMES = (_BEARER, _HEADER)  # description.py tells of them
+SCHEMES = (_BEARER, _HEADER)  # described in description.py
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets in whoever has a key, so often; all where there are no keys.
+    """Authenticates and rate-limits; with no keys configured, admits everyone.
 
     `admit` and `admit_admin` are dependencies of routers.
     """
@@ -34,7 +34,7 @@ class Guard:
     wrong_keys: FailedAttempts | None
 
     async def admit(self, request: Request) -> None:
-        """Let in who may; then `request.state.caller` says who asks.
+        """Admits a caller with the scope of the method, and sets `request.state.caller`.
 
         Raises ApiError unauthorized, rate_limited, forbidden, and RedisError.
         """
@@ -45,13 +45,13 @@ class Guard:
         request.state.caller = caller
 
     async def admit_admin(self, request: Request) -> None:
-        """Not counted: counting takes Redis, and who watches wants answers while it is away."""
+        """Admits the scope admin. Not rate-limited, so that it works while Redis is away."""
         _demand(await self._recognise(request), Scope.ADMIN)
 
     async def _recognise(self, request: Request) -> Principal:
-        """Who asks; the request's log line names them.
+        """Returns the caller, and binds the key's name to the request's log lines.
 
-        The schemes are called here, as FastAPI would solve a dependency for each at every request.
+        Calls the security schemes directly, which spares FastAPI resolving them at every request.
         Raises ApiError unauthorized, rate_limited, bad_request.
         """
         bearer, header = await _BEARER(request), await _HEADER(request)
@@ -66,7 +66,7 @@ class Guard:
         return caller
 
     async def _caller_of(self, token: str | None, host: str | None) -> Principal:
-        """Raises ApiError unauthorized or rate_limited, which do not repeat what was sent."""
+        """Raises ApiError unauthorized or rate_limited, which do not repeat the token."""
         if self.key_store is None:
             return OPERATOR
         caller = self.key_store.caller_of(token) if token else None
@@ -81,7 +81,7 @@ class Guard:
 
 
 def _demand(caller: Principal, scope: Scope) -> None:
-    """Raises ApiError forbidden."""
+    """Raises ApiError forbidden if the caller lacks the scope."""
     if not caller.may(scope):
         detail = f"this takes a key with the scope {scope}"
         raise ApiError(ErrorCode.FORBIDDEN, detail, None, sorted(caller.scopes), [scope])

@@ -1,4 +1,4 @@
-"""How many wrong keys an address may send, over all API processes."""
+"""A limit on wrong keys for each client address, across all API processes."""
 
 import time
 from ipaddress import IPv6Address, ip_address
@@ -18,10 +18,10 @@ log = structlog.get_logger(__name__)
 
 
 class FailedAttempts:
-    """Refuses further wrong keys of an address; a right one is never refused for them.
+    """Limits the wrong keys of an address; a right key is always accepted.
 
-    So nobody is locked out by others behind the same address. That guessing is hopeless is due to
-    the keys, which are 256 random bits; the limit makes it seen, and cheap. What is refused is
+    So a client is not locked out by others behind the same address. Keys of 256 random bits already
+    rule out guessing; the limit logs attempts and keeps them cheap. Refused addresses are
     remembered in this process, so that a flood of wrong keys costs Redis nothing.
     """
 
@@ -32,22 +32,22 @@ class FailedAttempts:
 
     @classmethod
     def of(cls, text: str, connection: redis.asyncio.Redis) -> Self | None:
-        """As the settings have it; None where there is to be no limit."""
+        """Parses the limit of the settings; None if it is `off`."""
         return None if text == OFF else cls(parse(text), connection)
 
     async def count(self, host: str | None) -> None:
-        """Count a wrong key from this address. Raises ApiError rate_limited."""
+        """Counts a wrong key of this address. Raises ApiError rate_limited."""
         address = normalized_address(host)
         if time.monotonic() < self._refused_until.get(address, 0):
             raise self._too_many(address)
         try:
             within = await self._limiter.hit(self._item, "wrong-keys", address)
-        except redis.RedisError as error:  # the key stays wrong
+        except redis.RedisError as error:  # the key is refused either way
             log.warning("wrong keys are not counted", reason=type(error).__name__)
             return
         if not within:
             if len(self._refused_until) >= MAX_REMEMBERED:
-                self._refused_until.clear()  # Redis still knows
+                self._refused_until.clear()  # Redis still has the counts
             self._refused_until[address] = time.monotonic() + self._item.get_expiry()
             log.warning("too many wrong keys", address=address, limit=str(self._item))
             raise self._too_many(address)
@@ -59,9 +59,9 @@ class FailedAttempts:
 
 
 def normalized_address(host: str | None) -> str:
-    """An IPv4 address, or the /64 of an IPv6 one, all of which one client has; `unknown` without.
+    """Returns an IPv4 address, or the /64 of an IPv6 address, or `unknown` if there is no address.
 
-    Where a socket takes both, IPv4 comes as ::ffff:192.0.2.7.
+    One client usually has a whole /64. Dual-stack sockets report IPv4 as ::ffff:192.0.2.7.
     """
     try:
         address = ip_address(host or "")

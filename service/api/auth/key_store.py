@@ -1,4 +1,4 @@
-"""The keys as their file has them now: they change without a restart."""
+"""The keys in memory, reloaded when the keys file changes."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ from service.api.auth.keys import Key, find_key
 from service.api.auth.keys_file import KeysError, read_keys
 from service.api.auth.principal import Principal
 
-Signature = tuple[int, ...]  # changes with the file
+Signature = tuple[int, ...]  # changes when the file does
 log = structlog.get_logger(__name__)
 
 
 class KeyStore:
-    """Looks at the file before each answer, which costs microseconds, and reads it if it changed.
+    """Checks the file at every lookup, which costs microseconds, and reloads it if it changed.
 
-    A file that is broken, or gone, leaves the keys as they were.
+    If the file becomes invalid or is deleted, the keys read before stay valid.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises KeysError, also where the file has no key."""
+        """Raises KeysError, also if the file has no key."""
         self._path = path
         self._seen = _signature(path)
         self._keys: tuple[Key, ...] = read_keys(path)
@@ -45,7 +45,7 @@ class KeyStore:
 
 
 def _signature(path: Path) -> Signature | None:
-    """None where there is no file."""
+    """None if the file does not exist."""
     try:
         found = path.stat()
     except OSError:

@@ -1,7 +1,7 @@
-"""Keys: who may use the API, and for what.
+"""API keys and their scopes.
 
-A key is 256 random bits: there is nothing to guess, so a plain SHA-256 keeps it. Slow and salted
-hashes are for passwords, which people choose.
+A key is 256 random bits and cannot be guessed, so a plain SHA-256 is enough to store it. Slow,
+salted hashes are for passwords, which people choose.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PREFIX = "shapshot_"  # so that people, and scanners for leaked secrets, see what it is
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # it stands in the names of Redis's keys and in logs
+PREFIX = "shapshot_"  # recognised by people and by scanners for leaked secrets
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # part of Redis key names and of log lines
 
 
 class Scope(StrEnum):
-    """What a key is good for; the later contain the earlier."""
+    """What a key permits; each scope includes those before it."""
 
     READ = "read"
     EXPLAIN = "explain"
@@ -34,7 +34,7 @@ CONTAINED: Mapping[Scope, frozenset[Scope]] = {
 
 
 class Key(BaseModel):
-    """A line of the file. A name may have several, so that one can follow another."""
+    """A line of the keys file. Several keys may share a name, to replace one by another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,7 +45,7 @@ class Key(BaseModel):
 
     @property
     def id(self) -> str:
-        """Tells the keys of a name apart."""
+        """Distinguishes keys of the same name."""
         return self.sha256[:8]
 
     @property
@@ -54,14 +54,14 @@ class Key(BaseModel):
 
 
 def new_key(name: str, scopes: Sequence[Scope]) -> tuple[str, Key]:
-    """A key, to be handed over and forgotten, and its line."""
+    """Returns a new token, which is not stored, and its line in the file."""
     token = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - for people to read
     return token, Key(name=name, sha256=_hashed(token), scopes=tuple(scopes), created_at=now)
 
 
 def find_key(keys: Sequence[Key], token: str) -> Key | None:
-    """The key that this is; how long it takes tells nothing of which, or how nearly."""
+    """Returns the key of this token. Compares hashes in constant time."""
     hashed = _hashed(token)
     found = [key for key in keys if hmac.compare_digest(key.sha256, hashed)]
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""The keys file: one key a line in JSON, and of each key only its hash."""
+"""The keys file: one JSON line for each key, with its hash only."""
 
 import os
 import stat
@@ -15,14 +15,14 @@ Change = Callable[[Sequence[Key]], Sequence[Key]]
 
 
 class KeysError(Exception):
-    """The file cannot be read or written, others may write it, or a line of it is no key."""
+    """The keys file cannot be read or written, others may write it, or a line is invalid."""
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
-    """All keys of the file. Raises KeysError, which never repeats what a line holds."""
+    """Returns all keys of the file. Raises KeysError, which never repeats a line."""
     try:
         with path.open(encoding="utf-8") as file:
-            _check_mode(path, os.fstat(file.fileno()).st_mode)  # of the very file that is read
+            _check_mode(path, os.fstat(file.fileno()).st_mode)  # of the open file
             _check_folders(path)
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -32,11 +32,11 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 
 def change_keys(path: Path, change: Change) -> None:
-    """Write the file anew, whole or not at all; a server that reads it follows. Raises KeysError.
+    """Replaces the file atomically; a running server reloads it. Raises KeysError.
 
-    Only its owner may read it. Of changes at once, each sees the one before.
+    The new file is readable by its owner only. Concurrent changes are applied one after another.
     """
-    path = path.resolve()  # a link stays a link
+    path = path.resolve()  # a symbolic link is kept
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_folders(path)
@@ -47,7 +47,7 @@ def change_keys(path: Path, change: Change) -> None:
 
 
 def _check_mode(path: Path, mode: int) -> None:
-    """Whoever writes the file lets themselves in. Raises KeysError."""
+    """Raises KeysError if others may write the file: they could add keys of their own."""
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise KeysError(
             f"group or others may write the keys file {path}; its mode is {mode & 0o7777:04o}. "
@@ -56,12 +56,12 @@ def _check_mode(path: Path, mode: int) -> None:
 
 
 def _check_folders(path: Path) -> None:
-    """Whoever writes a folder can put another file in place of this one. Raises KeysError, OSError.
+    """Raises KeysError if others may replace the file in its folder, and OSError.
 
-    A sticky folder, such as /tmp, protects what others own. A group may write: many systems give
-    each user a group of their own, and folders to it.
+    A sticky folder, such as /tmp, protects files of other owners. Group write is allowed: many
+    systems give each user a group of their own, and folders to it.
     """
-    for folder in {path.absolute().parent, path.resolve().parent}:  # of a link, and of its target
+    for folder in {path.absolute().parent, path.resolve().parent}:  # of the link, and of its target
         mode = folder.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise KeysError(
@@ -81,7 +81,7 @@ def _parse(line: str, where: str) -> Key:
 
 
 def _replace(path: Path, keys: Sequence[Key]) -> None:
-    """Under another name first, mode 0600; the owner stays, as root may change another's file."""
+    """Writes a temporary file of mode 0600 and renames it. Keeps the owner if root writes it."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.writelines(f"{key.model_dump_json()}\n" for key in keys)
         file.flush()

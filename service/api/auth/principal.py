@@ -1,4 +1,4 @@
-"""Who asks, and what they may do and see."""
+"""The caller of a request, and its permissions."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from service.api.auth.keys import CONTAINED, Scope
 
 @dataclass(frozen=True)
 class Principal:
-    """The name of a key with its scopes; where there are no keys, everyone is the operator."""
+    """The name and scopes of a key; without keys, every caller is OPERATOR."""
 
     name: str | None
     scopes: frozenset[Scope]
@@ -16,12 +16,12 @@ class Principal:
         return scope in self.scopes
 
     def sees(self, owner: str | None) -> bool:
-        """What this owner made."""
+        """Whether the caller may read what this owner submitted."""
         return self.may(Scope.ADMIN) or owner == self.name
 
     @property
     def lists(self) -> str | None:
-        """Whose explanations; None: everybody's."""
+        """The owner whose explanations are listed; None: all owners."""
         return None if self.may(Scope.ADMIN) else self.name
 
 

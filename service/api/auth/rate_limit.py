@@ -1,4 +1,4 @@
-"""How many requests a name may make: counted in Redis, so that all API processes count together."""
+"""A limit on requests for each key name, counted in Redis for all API processes."""
 
 import math
 import time
@@ -17,7 +17,7 @@ OFF = "off"
 
 
 class RateLimit:
-    """One limit, for each name apart; its window slides."""
+    """One limit, counted for each name in a sliding window."""
 
     def __init__(self, item: RateLimitItem, connection: redis.asyncio.Redis) -> None:
         self._item = item
@@ -25,11 +25,11 @@ class RateLimit:
 
     @classmethod
     def of(cls, text: str, connection: redis.asyncio.Redis) -> Self | None:
-        """As the settings have it; None where there is to be none."""
+        """Parses the limit of the settings; None if it is `off`."""
         return None if text == OFF else cls(parse(text), connection)
 
     async def count(self, name: str) -> Mapping[str, str]:
-        """Count a request; the headers that say how many are left. Raises ApiError, RedisError."""
+        """Counts a request; returns the RateLimit headers. Raises ApiError, RedisError."""
         within = await self._limiter.hit(self._item, name)
         window = await self._limiter.get_window_stats(self._item, name)
         left_s = window.reset_time - time.time()  # noqa: TID251 - it was added just now
@@ -49,7 +49,7 @@ class RateLimit:
 
 
 def sliding_window(connection: redis.asyncio.Redis) -> SlidingWindowCounterRateLimiter:
-    """What counts in this Redis."""
+    """Returns a limiter that counts in this Redis."""
     storage = RedisStorage(
         "async+redis://",
         implementation="redispy",

@@ -1,4 +1,4 @@
-"""How many players there will be, and whether the evaluations asked for can do for them."""
+"""The number of players, and whether the evaluation budget is enough for them."""
 
 from dataclasses import dataclass
 from math import prod
@@ -19,16 +19,16 @@ from service.schemas.requests import (
 )
 
 MIN_EVALUATIONS = 2  # the empty and the full coalition
-PERMUTATIONS, LEAST_OF_THEM = 10, 500  # orders and evaluations, where no number is asked for
-REGION_KINDS = ["grid", "slic", "labels"]  # superpixels that are fewer than pixels
+PERMUTATIONS, LEAST_OF_THEM = 10, 500  # of the default budget: permutations, and least evaluations
+REGION_KINDS = ["grid", "slic", "labels"]  # superpixels with fewer regions than pixels
 
 
 @dataclass(frozen=True)
 class PlayerCount:
-    """How many there will be, and how many at least, as far as it is known here.
+    """The expected number of players, and a lower bound, as far as the API can know them.
 
-    Only the worker, which cuts pictures, can tell how many SLIC makes of those asked for, and how
-    many regions of a label map are left when it is brought to the model's picture.
+    Only the worker segments pictures: it finds how many regions SLIC makes, and how many regions of
+    a label map remain after resizing.
     """
 
     count: int
@@ -38,7 +38,7 @@ class PlayerCount:
 def count_players(
     superpixels: Superpixels, shape: Shape, label_map: LabelMapInfo | None, fit: Fit
 ) -> PlayerCount:
-    """Of a model's picture (H, W, C), to which the photo is brought by `fit`."""
+    """Counts the players of a model input (H, W, C), to which the photo is brought by `fit`."""
     match superpixels:
         case Pixels(channels=channels):
             count = prod(shape if channels == "apart" else shape[:2])
@@ -50,14 +50,14 @@ def count_players(
         case Labels():
             regions = label_map.regions if label_map else 0
             laid_as_it_is = label_map and (label_map.height, label_map.width) == shape[:2]
-            whole = laid_as_it_is and fit != "pad"  # so that no region can be lost
+            whole = laid_as_it_is and fit != "pad"  # no region can be lost
             return PlayerCount(regions, least=regions if whole else 1)
 
 
 def check_players(method: Method, players: PlayerCount) -> None:
-    """Not more than the method can do with. Raises ApiError.
+    """Raises ApiError if there are more players than the method supports.
 
-    SLIC makes about as many as it is asked for: those are refused that would have to be fewer.
+    SLIC makes only about the requested number of segments; the request's number is compared.
     """
     most = METHODS[method].most_players
     if most and players.least > most:
@@ -70,7 +70,7 @@ def check_players(method: Method, players: PlayerCount) -> None:
 
 
 def evaluation_budget(settings: ExplanationSettings, players: PlayerCount, *, limit: int) -> int:
-    """The evaluations asked for, or what suits the method and its players. Raises ApiError."""
+    """Returns the requested evaluations, or the default for method and players. Raises ApiError."""
     fewest = _min_evaluations(settings.method, players)
     if settings.max_evals is None:
         evaluations = _default_evaluations(settings.method, players, limit)
@@ -86,7 +86,7 @@ def evaluation_budget(settings: ExplanationSettings, players: PlayerCount, *, li
 
 
 def _default_evaluations(method: Method, players: PlayerCount, limit: int) -> int:
-    """What is spent where nothing is said: at most `limit`, and only whole permutations of it."""
+    """The default budget: at most `limit`; the method permutation gets whole permutations."""
     if method != "permutation":
         return min(METHODS[method].max_evals or limit, limit)
     permutation = 2 * players.count + 1
@@ -95,7 +95,7 @@ def _default_evaluations(method: Method, players: PlayerCount, limit: int) -> in
 
 
 def _min_evaluations(method: Method, players: PlayerCount) -> int:
-    """The least that makes a result, as far as it is known here."""
+    """The least evaluations that give a result, as far as the API can know them."""
     if method == "permutation":
         return 2 * players.least + 1
     if method == "exact":

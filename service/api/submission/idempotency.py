@@ -1,8 +1,8 @@
-"""`Idempotency-Key`: a request sent again gives the explanation or batch it gave, not another.
+"""`Idempotency-Key`: a repeated request returns the explanation or batch of the first one.
 
-Redis keeps, under a hash of the key and of whose it is, what the request was and the id it got.
-That is written in the step that accepts it: who dies before leaves the key free, and of several at
-the same time one is accepted, whose id they all get.
+Redis keeps the request's fingerprint and id under a hash of owner and key. The claim is written in
+the same step that accepts the job: a process that dies earlier leaves the key free. Of concurrent
+requests one is accepted, and all return its id.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 async def submit_once(
     services: RequestServices, key: str | None, upload: Upload, id_: str, submit: Submit
 ) -> str:
-    """Admit the upload, unless it was before under this key; the id it has. Raises ApiError."""
+    """Submits the upload unless its key was used before. Returns the id. Raises ApiError."""
     if key is None:
         await submit(services, upload, id_)
         return id_
@@ -38,7 +38,7 @@ async def submit_once(
     claim = IdempotencyClaim(name, f"{fingerprint} {id_}", services.process.settings.idempotency_s)
     try:
         await submit(services, replace(upload, claim=claim), id_)
-    except AlreadyClaimedError:  # by one that came at the same time
+    except AlreadyClaimedError:  # by a concurrent request
         return await submit_once(services, key, upload, id_, submit)
     return id_
 
@@ -59,7 +59,7 @@ def _fingerprint(upload: Upload) -> str:
 
 
 def _earlier(services: ProcessServices, name: str, fingerprint: str) -> str | None:
-    """None where the request is new, else the id it had before."""
+    """Returns the id that the key had before, or None for a new key. Raises ApiError."""
     found = services.redis.get(name)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The label map of a request: is there to be one, can it be read, and does it fit the picture."""
+"""Checks of a label map: whether it is expected, can be decoded, and has a permitted size."""
 
 import hashlib
 import struct
@@ -16,15 +16,15 @@ from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo
 from service.schemas.requests import MAX_SUPERPIXELS, Labels
 
 FIELD = "label_map"
-PNG_HEAD, PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)  # where width and height stand
+PNG_HEAD, PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)  # where width and height are stored
 NPY_MAGIC = b"\x93NUMPY"
-COUNTED_BYTES = 12  # of a pixel
+COUNTED_BYTES = 12  # of memory for each pixel while regions are counted
 
 
 def inspect_label_map(
     upload: Upload, max_pixels: int, holding: ReserveMemory
 ) -> LabelMapInfo | None:
-    """What was sent; None where none is to be. Raises ApiError."""
+    """Describes the label map; None if none is expected or sent. Raises ApiError."""
     asked = isinstance(upload.settings.superpixels, Labels)
     if upload.label_map is None and asked:
         detail = "settings.superpixels are labels, but no label_map came beside the picture"
@@ -41,13 +41,13 @@ def inspect_label_map(
 
 
 def _weight(content: bytes, max_pixels: int) -> int:
-    """Bytes that it takes while it is counted through, however well it is packed."""
+    """Bytes of memory needed to decode and count it, however well it is compressed."""
     pixels = max_pixels
     if content.startswith(PNG_HEAD) and len(content) >= PNG_SIZE.stop:
         width, height = struct.unpack(">II", content[PNG_SIZE])
         pixels = min(width * height, max_pixels)
     elif content.startswith(NPY_MAGIC):
-        pixels = min(len(content), max_pixels)  # of a byte each, or larger ones
+        pixels = min(len(content), max_pixels)  # at least a byte for each pixel
     return COUNTED_BYTES * pixels
 
 
@@ -71,7 +71,10 @@ def _described(content: bytes, max_pixels: int) -> LabelMapInfo:
 
 
 def check_size(label_map: LabelMapInfo, image: ImageInfo, shape: tuple[int, int, int]) -> None:
-    """It lies over the upright picture or over the model's input (H, W, C). Raises ApiError."""
+    """Checks that it has the size of the upright picture or of the model's input (H, W, C).
+
+    Raises ApiError.
+    """
     received = {"width": label_map.width, "height": label_map.height}
     accepted = [
         {"width": image.width, "height": image.height},

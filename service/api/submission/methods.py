@@ -1,4 +1,4 @@
-"""What methods there are, what each is called, and which settings it takes."""
+"""The methods: their cards, and which settings each takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from service.schemas.models import MethodCard
 from service.schemas.requests import ExplanationSettings, Method, Pixels, Slic, Superpixels
 
 LUNDBERG_LEE = "Lundberg and Lee, A unified approach to interpreting model predictions, 2017"
-EXACT_PLAYERS = 16  # each more doubles the evaluations
+EXACT_PLAYERS = 16  # each further player doubles the evaluations
 
 
 @dataclass(frozen=True)
 class MethodTraits:
-    """A method's card, and what it takes where a request says nothing."""
+    """A method's card, and its defaults."""
 
     title: str
     solution_concept: str
     reference: str
     superpixels: Superpixels
-    max_evals: int | None  # None: as many as its players need, see evaluation_budget.py
+    max_evals: int | None  # None: depends on the players, see evaluation_budget.py
     most_players: int | None = None  # the engine's own limit
-    own: frozenset[str] = frozenset()  # settings that not every method takes
+    own: frozenset[str] = frozenset()  # settings that only some methods take
 
 
 METHODS: Mapping[Method, MethodTraits] = {
@@ -72,7 +72,7 @@ OWN_SETTINGS = frozenset().union(*(traits.own for traits in METHODS.values()))
 
 
 def methods_taking(setting: str) -> list[str]:
-    """The methods that take a setting which not every one takes."""
+    """The methods that take a setting which only some take."""
     return [name for name, traits in METHODS.items() if setting in traits.own]
 
 
@@ -93,7 +93,7 @@ def _card(method: Method) -> MethodCard:
 
 
 def _schema_of(method: Method, traits: MethodTraits) -> dict[str, Any]:
-    """The schema of the settings the method takes, with its own defaults."""
+    """The JSON Schema of the method's settings, with its own defaults."""
     schema = ExplanationSettings.model_json_schema()
     fields = schema["properties"]
     for name in OWN_SETTINGS - traits.own:

@@ -1,4 +1,4 @@
-"""From a request that asks for explanations to the id by which they are known."""
+"""Handles a request that submits pictures: reads the upload, submits it, returns its id."""
 
 from dataclasses import replace
 
@@ -18,7 +18,10 @@ async def receive(
     upload_format: UploadFormat,
     submit: Submit,
 ) -> str:
-    """Admit what is sent, by this id; the id it has. It is let go here: nobody waits with it."""
+    """Submits the upload and returns its id, which an earlier request with its key may have set.
+
+    The upload's memory is freed on return, before the client starts waiting.
+    """
     key = request.headers.get("idempotency-key")
     with services.process.upload_memory.reserve() as reserve:
         upload = await read_upload(request, services.process.settings, reserve, upload_format)

@@ -1,4 +1,4 @@
-"""Settings as sent -> settings as they will be carried out: the model found, nothing left open."""
+"""Settings as sent -> complete settings: model chosen, defaults filled in, all checked."""
 
 import difflib
 from bisect import bisect_right
@@ -33,8 +33,8 @@ from service.schemas.requests import (
 )
 
 DEFAULT_TOP = 4
-MIN_SEGMENTS = 2  # of SLIC
-LOADING_RETRY_S = 5  # a model that is loading is worth asking for again after so long
+MIN_SEGMENTS = 2  # least segments of SLIC
+LOADING_RETRY_S = 5  # seconds of Retry-After while a model is loading
 
 
 def resolve_settings(
@@ -45,7 +45,7 @@ def resolve_settings(
     max_values: int,
     label_map: LabelMapInfo | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
-    """What to compute and with which model. Raises ApiError."""
+    """Returns the complete settings and the model's card. Raises ApiError."""
     card, shape = _known(_find_card(requested_name(settings.model), cards))
     fit = _fit(settings.fit, card)
     _check_pin(settings.model, card, fit)
@@ -72,10 +72,10 @@ def requested_name(model: str | PinnedModel | None) -> str | None:
 
 
 def check_served(name: str | None, used: ModelCard, cards: Sequence[ModelCard]) -> None:
-    """Raises ApiError where no worker can use the model of that name, or the default one, or will.
+    """Raises ApiError unless a worker serves the named or default model, or is loading it.
 
-    used: its card when a worker last could. A model that is loading is waited for, as long as what
-    the file of models tells of it is as it was; a worker that finds another one explains nothing.
+    used: its card when a worker last served it. A loading model counts only while its entry in the
+    file of models is unchanged; a worker never explains with another model.
     """
     card = _find_card(name, cards)
     as_before = (
@@ -95,7 +95,7 @@ def no_worker_problem() -> ApiError:
 
 
 def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
-    """The card of that name, or the default one. Raises ApiError."""
+    """Returns the card of that name, or the default one. Raises ApiError."""
     if not cards:
         raise no_worker_problem()
     names = [card.name for card in cards]
@@ -108,7 +108,7 @@ def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
 
 
 def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
-    """Never another model in its place: the numbers would not be those asked for."""
+    """Returns the default model's card. Never substitutes another model: numbers would differ."""
     if cards[0].default:
         return cards[0]
     detail = f"no worker serves the default model; there are {', '.join(names)}"
@@ -123,16 +123,16 @@ def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
 
 
 def _known(card: ModelCard) -> tuple[ModelCard, Shape]:
-    """The card, and the shape of the pictures that its model takes."""
+    """Returns the card and its input shape. Raises ApiError unless the model is available."""
     if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
         return card, card.input_shape
     raise _unavailable(card)
 
 
 def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> None:
-    """Never another model under the same name where one is pinned. Raises ApiError.
+    """Raises ApiError if the request pins another fingerprint than the model's.
 
-    What may be pinned is the card's fingerprint or that of an explanation with the same fit.
+    Accepts the card's fingerprint, or that of an explanation with the same fit.
     """
     if not isinstance(model, PinnedModel):
         return
@@ -161,7 +161,7 @@ def _unavailable(card: ModelCard) -> ApiError:
 
 
 def _fit(wanted: Fit | None, card: ModelCard) -> Fit:
-    """The model's own, or another that its card allows. Raises ApiError."""
+    """Returns the requested fit or the model's default. Raises ApiError if it is not allowed."""
     if wanted is None or wanted in card.fits:
         return wanted or card.fit
     said = f"the model {card.name} does not allow {wanted}; it allows {', '.join(card.fits)}"
@@ -172,7 +172,7 @@ def _fit(wanted: Fit | None, card: ModelCard) -> Fit:
 
 
 def _check_taken(settings: ExplanationSettings) -> None:
-    """A setting the method does not take may only be said as it is by default, as answers do."""
+    """Accepts settings that the method does not take only at their default, as documents show."""
     for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
         default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
         if received != default:
@@ -181,7 +181,7 @@ def _check_taken(settings: ExplanationSettings) -> None:
 
 
 def _default_superpixels(method: Method, shape: Shape) -> Superpixels:
-    """What suits the method, of a picture (H, W, C) that may have fewer pixels than that."""
+    """The method's default, reduced for model inputs (H, W, C) with fewer pixels than segments."""
     usual, pixels = METHODS[method].superpixels, shape[0] * shape[1]
     if not isinstance(usual, Slic) or usual.segments <= pixels:
         return usual
@@ -207,7 +207,7 @@ def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
 def check_regions(
     superpixels: Superpixels, photo: tuple[int, int], shape: Shape, fit: Fit, name: str
 ) -> None:
-    """Not more of them than a photo (H, W) can be cut into at its place. Raises ApiError."""
+    """Raises ApiError if the photo (H, W), once placed, is too small for the regions."""
     h, w = model_view(photo, shape[:2], fit=fit).size
     said = f"of the picture {name} the model sees {w} x {h} pixels by the fit {fit}"
     if isinstance(superpixels, Grid) and (superpixels.rows > h or superpixels.columns > w):
@@ -223,7 +223,7 @@ def check_regions(
 
 
 def _check_masker(masker: str, channels: int) -> None:
-    """What the pattern of the schema cannot say: bounds, and what suits the model's pictures."""
+    """Checks what the schema's pattern cannot: bounds, and numbers and channels that fit."""
     asked = parse_masker(masker)
     kind, numbers = asked.kind, asked.numbers
     if kind.startswith("inpaint") and channels not in (1, 3):
@@ -246,7 +246,7 @@ def _check_masker(masker: str, channels: int) -> None:
 
 
 def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
-    """Within what the model has; labels become the indices they stand for."""
+    """Checks the outputs against the model; replaces labels by indices. Raises ApiError."""
     count = card.output_count or 0
     if wanted is None:
         return Outputs(top=min(DEFAULT_TOP, count))
@@ -268,7 +268,7 @@ def _check_size(
     players: PlayerCount,
     limit: int,
 ) -> None:
-    """What is found, and what it is found by, has to fit into memory. Raises ApiError."""
+    """Limits the numbers that an explanation holds in memory. Raises ApiError."""
     numbers = count_numbers(settings, shape, players.count)
     if numbers <= limit:
         return

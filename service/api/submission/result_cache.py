@@ -1,7 +1,7 @@
-"""What the same request gave before, for whoever asks again; unless `Cache-Control` says otherwise.
+"""Reuse of earlier results for identical requests, unless `Cache-Control` forbids it.
 
-The same are two requests of one owner with the same bytes, the same settings but for metadata and
-priority, and a model of the same fingerprint, on the same kind of device, by the same program.
+Requests are identical if they have the same owner, picture bytes, settings except metadata and
+priority, model fingerprint, kind of device and program version.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from service.schemas.requests import ResolvedSettings
 
 log = structlog.get_logger(__name__)
 
-IRRELEVANT_SETTINGS = {"metadata", "priority"}  # settings that change no number
+IRRELEVANT_SETTINGS = {"metadata", "priority"}  # settings that do not change the result
 
 
 def request_key(
@@ -41,9 +41,9 @@ def request_key(
     card: ModelCard,
     owner: str | None,
 ) -> str:
-    """Equal for requests with the same answer. image: its sha256; model: its fingerprint.
+    """Returns a key that is equal for identical requests; image: sha256; model: fingerprint.
 
-    card: of that model, which says what computes.
+    card: of that model; it names device and revision.
     """
     same = {
         "version": version(),
@@ -52,17 +52,17 @@ def request_key(
         "label_map": label_map.sha256 if label_map else None,
         "settings": settings.model_dump(mode="json", exclude=IRRELEVANT_SETTINGS),
         "model": model,
-        "device": card.device,  # another one rounds otherwise
+        "device": card.device,  # rounding depends on the device
         "revision": card.revision,
     }
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
 def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
-    """Give an explanation the artefacts of an earlier one; False where they are not all there.
+    """Copies the artefacts of an earlier explanation; False if any is missing.
 
-    Only their sizes are compared here, as the store copies them by itself; whoever reads the copies
-    compares all of them with the records, which are the earlier one's.
+    Compares only their sizes, since the store copies without reading. Readers of the copies compare
+    the hashes with the records, which are those of the earlier explanation.
     """
     try:
         for key, recorded in _artefacts(earlier):
@@ -75,10 +75,10 @@ def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
 
 
 def note_missing(services: ProcessServices, state: State, error: MissingArtifactError) -> None:
-    """Let an explanation answer no other request: an artefact of it is gone, or damaged.
+    """Evicts an explanation with a missing or damaged artefact from the cache.
 
-    So with the earlier one that it was copied from, which may be damaged as well. Damage is
-    counted. Raises ApiError, StoreError where all is missing, as it is the wrong store.
+    Evicts also the earlier explanation that it was copied from, which may be damaged too. Counts
+    damage. Raises ApiError, StoreError if it is the wrong store.
     """
     match = services.identity.look()
     if not match.store_fits:
@@ -93,7 +93,7 @@ def note_missing(services: ProcessServices, state: State, error: MissingArtifact
 
 
 def _artefacts(state: State) -> Iterator[tuple[str, Artifact]]:
-    """Each that it has, with its record. Raises MissingArtifactError where there is no record."""
+    """Each artefact's key and record. Raises MissingArtifactError if nothing is recorded."""
     order, stored = state.order, state.artefacts
     if not (order and stored and state.result):
         raise MissingArtifactError(f"nothing is recorded of the artefacts of {state.id}")
@@ -106,7 +106,7 @@ def _artefacts(state: State) -> Iterator[tuple[str, Artifact]]:
 
 
 def cache_status(states: Collection[State], caching: CachePolicy) -> dict[str, str]:
-    """The header of RFC 9211: whether earlier results answer, and if not, or not all, why."""
+    """The Cache-Status header (RFC 9211): hit, or why some explanations are computed."""
     hits = [state.cached_from is not None for state in states]
     if all(hits):
         return {"Cache-Status": "Shapshot; hit"}

@@ -1,4 +1,4 @@
-"""An upload -> an explanation in the queue, or a batch of them, or the reason why not."""
+"""An upload -> one queued explanation, a queued batch, or an error."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,20 +42,20 @@ from service.schemas.fingerprint import ModelRef, model_ref
 from service.schemas.models import ModelCard
 from service.schemas.requests import Priority, ResolvedSettings
 
-DEFAULT_RETRY_S = 10  # until there is room, where nothing has ended yet
+DEFAULT_RETRY_S = 10  # seconds of Retry-After while the pace of jobs is unknown
 MAX_RETRY_S = 600
 
 log = structlog.get_logger(__name__)
 
 
 class Submit(Protocol):
-    """Makes of an upload what is then known by the id."""
+    """Submits an upload under an id."""
 
     async def __call__(self, services: RequestServices, upload: Upload, id_: str, /) -> None: ...
 
 
 async def submit(services: RequestServices, upload: Upload, explanation_id: str) -> None:
-    """Check it against models and limits, keep what was sent, queue the job.
+    """Checks the upload against models and limits, stores its files, enqueues the job.
 
     Raises ApiError, AlreadyClaimedError.
     """
@@ -66,7 +66,7 @@ async def submit(services: RequestServices, upload: Upload, explanation_id: str)
 
 
 async def submit_batch(services: RequestServices, upload: Upload, batch_id: str) -> None:
-    """The same with all pictures of a batch, or with none of them."""
+    """Submits all pictures of a batch, or none. Raises as `submit`."""
     _check_size(services, len(upload.images))
     members = {new_id(): each for each in await _prepare(services, upload, priority="batch")}
     orders = {
@@ -78,7 +78,7 @@ async def submit_batch(services: RequestServices, upload: Upload, batch_id: str)
 
 
 def _check_size(services: RequestServices, count: int) -> None:
-    """Refuse what could not wait even alone: to come again would not help. Raises ApiError."""
+    """Refuses a batch above the queue limits, where a retry cannot help. Raises ApiError."""
     limits = services.process.settings
     most = min(limits.max_queued, limits.max_queued_per_key if services.caller.name else count)
     if count > most:
@@ -88,22 +88,22 @@ def _check_size(services: RequestServices, count: int) -> None:
 
 @dataclass(frozen=True)
 class SubmissionPlan:
-    """What is to be done with every picture, and the models as they stand."""
+    """The settings for every picture, and the models as last seen."""
 
     settings: ResolvedSettings
-    card: ModelCard  # as it was when a worker could last use the model, for what was found then
-    model: ModelRef  # the same, by what the settings make of it
-    asked: str | None  # the model that was named
-    cards: Sequence[ModelCard]  # none where no worker is alive
+    card: ModelCard  # as last available; finds earlier results
+    model: ModelRef  # identity of the model with these settings
+    asked: str | None  # the model named in the request
+    cards: Sequence[ModelCard]  # empty if no worker is alive
 
     def check_served(self) -> None:
-        """Raises ApiError where nobody can compute it, now or once the model is loaded."""
+        """Raises ApiError if no worker serves or is loading the model."""
         check_served(self.asked, self.card, self.cards)
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What is to be done with a picture, and what did it before, if anything."""
+    """The job for one picture, and an earlier identical explanation, if any."""
 
     plan: SubmissionPlan
     order: JobSpec
@@ -113,7 +113,7 @@ class Submission:
 async def _prepare(
     services: RequestServices, upload: Upload, *, priority: Priority
 ) -> list[Submission]:
-    """What is wanted of each picture; `priority`: where the settings say none."""
+    """Checks every picture, in a thread; priority: default if the settings have none."""
     wanted = partial(_prepare_submissions, services, upload, priority)
     return await services.process.heavy_calls.run(wanted)
 
@@ -132,7 +132,7 @@ def _prepare_submissions(
 
 
 def _check_store(services: ProcessServices) -> None:
-    """Refuse what would be written to a store where nobody would find it. Raises ApiError."""
+    """Refuses to write to a store that does not belong to this Redis. Raises ApiError."""
     match = services.identity.recent()
     if not match.store_fits:
         raise mismatch_problem(match)
@@ -164,7 +164,7 @@ def _prepare_one(
     name: str,
     content: bytes,
 ) -> Submission:
-    """A picture that was explained before has been checked before, and needs no worker."""
+    """Checks one picture; an earlier result needs neither decoding nor a worker."""
     settings, card, model = plan.settings, plan.card, plan.model
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
@@ -222,7 +222,7 @@ def _enqueue(
     wanted: Mapping[str, Submission],
     accept: Callable[..., None],
 ) -> None:
-    """The reservation comes first: whatever fails after it, the files are swept in the end."""
+    """Reserves the ids first: if a later step fails, housekeeping deletes the files."""
     _check_store(services)
     services.submissions.reserve(*wanted)
     earlier = {}
@@ -230,7 +230,7 @@ def _enqueue(
         if each.earlier and reuse_result(services, each.earlier, id_):
             earlier[id_] = each.earlier
             continue
-        each.plan.check_served()  # what it had may have vanished
+        each.plan.check_served()  # the earlier result has vanished
         services.store.put(image_key(id_), image)
         if upload.label_map is not None:
             services.store.put(label_map_key(id_), upload.label_map)

@@ -1,4 +1,4 @@
-"""Base64 as people have it: in lines, of either alphabet, padded or not, alone or in a data: URL.
+"""Base64 in its common variants: with line breaks, either alphabet, any padding, or a data: URL.
 
 RFC 4648, https://www.rfc-editor.org/rfc/rfc4648; RFC 2397 for the URLs.
 """
@@ -9,19 +9,19 @@ import re
 from service.api.http.problems import ApiError
 from service.schemas.documents import ErrorCode
 
-HEAD = 200  # characters that a data: URL may have before its data
+HEAD = 200  # most characters of a data: URL before its data
 ACCEPTED = "letters, digits, + and / (or - and _), white space, and = at the end"
 
 _URL = re.compile(r"\s*data:", re.IGNORECASE)
 _FOREIGN = re.compile(r"[^A-Za-z0-9+/\-_= \t\r\n\f\v]")
-_PADDING = re.compile(r"=(?=[\s=]*[^\s=])")  # with more data behind
+_PADDING = re.compile(r"=(?=[\s=]*[^\s=])")  # followed by more data
 _STANDARD = str.maketrans("-_", "+/", "= \t\r\n\f\v")
 
 
 def decode_base64(name: str, text: str) -> bytes:
-    """The bytes of what the request calls `name`. Raises ApiError with the first wrong place.
+    """Decodes the field `name`. Raises ApiError at the first invalid character.
 
-    Places are counted in the text as it came, from 0.
+    Positions count characters of the text as received, from 0.
     """
     start = 0
     if url := _URL.match(text):

@@ -1,4 +1,4 @@
-"""The body of a request as it arrives: so many bytes, so much patience, so much memory for all."""
+"""Reads a request body under limits of size, time and memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from service.schemas.documents import ErrorCode
 
 
 async def read_body(request: Request, settings: Settings, reserve: Reserve) -> AsyncIterator[bytes]:
-    """Its chunks, refused at the first byte too many or before any of it. Raises ApiError."""
+    """Yields the chunks; refuses a body too long by its header or in fact. Raises ApiError."""
     _check_encoding(request)
     declared = request.headers.get("content-length", "")
     _check_length(int(declared) if declared.isdecimal() else 0, settings.max_upload_bytes)
@@ -27,7 +27,7 @@ async def read_body(request: Request, settings: Settings, reserve: Reserve) -> A
 
 
 async def _next(body: AsyncIterator[bytes], patience: TransferAllowance) -> bytes | None:
-    """The next chunk; None at the end. Raises ApiError."""
+    """Returns the next chunk, or None at the end. Raises ApiError."""
     patience.wait()
     try:
         async with asyncio.timeout(patience.left_s):
@@ -48,11 +48,11 @@ def _too_slow(patience: TransferAllowance) -> ApiError:
 
 
 def _check_encoding(request: Request) -> None:
-    """A packed body would be as large as it likes."""
+    """Refuses Content-Encoding: a compressed body could expand to any size."""
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":
         detail = "a request body comes as it is, without a Content-Encoding"
-        headers = {"Accept-Encoding": "identity"}  # what RFC 7694 tells a client by
+        headers = {"Accept-Encoding": "identity"}  # tells the client what is accepted, RFC 7694
         raise ApiError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
             detail,

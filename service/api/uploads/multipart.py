@@ -1,4 +1,4 @@
-"""multipart/form-data, read as it arrives: what may not come is refused before it is kept."""
+"""A streaming multipart/form-data reader, which refuses unexpected parts before storing them."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PartSpec:
-    """What parts of a name may be."""
+    """Limits on the parts of one name."""
 
     most: int = 1  # parts
-    max_bytes: int | None = None  # of each; None: as many as the body
-    is_file: bool = True  # and so comes with a filename
+    max_bytes: int | None = None  # of each; None: limited by the body only
+    is_file: bool = True  # must have a filename
 
 
 Form = Mapping[str, list[bytes]]
@@ -30,7 +30,7 @@ Form = Mapping[str, list[bytes]]
 async def read_form(
     content_type: str, body: AsyncIterator[bytes], kinds: Mapping[str, PartSpec]
 ) -> Form:
-    """The contents of the parts by name, each in the order of arrival. Raises ApiError."""
+    """Returns the contents of the parts by name, in order of arrival. Raises ApiError."""
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
@@ -49,7 +49,7 @@ async def read_form(
 
 @dataclass
 class _Reader:
-    """Takes the parser's events: the headers of a part, its data, its end."""
+    """Collects parts from the parser's callbacks, and checks them against `kinds`."""
 
     kinds: Mapping[str, PartSpec]
     form: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it and nothing beyond: no NaN, no duplicate names, no lone surrogates."""
+"""Strict JSON (RFC 8259): no NaN, no duplicate names, no lone surrogates."""
 
 import codecs
 import json
@@ -14,13 +14,13 @@ MAX_VALUES = 100_000
 
 
 def loads(content: bytes, *, what: str) -> Any:
-    """Parse a document that came in as `what`. Raises ApiError bad_request."""
+    """Parses a document; what: its name in errors. Raises ApiError bad_request."""
     _check_count(content, what)
     content = content.removeprefix(codecs.BOM_UTF8)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _refused(f"{what} is in UTF-16; JSON is sent in UTF-8", what)
     try:
-        text = content.decode()  # json.loads would guess UTF-16 and UTF-32 too
+        text = content.decode()  # json.loads would also accept UTF-16 and UTF-32
         document = json.loads(
             text,
             parse_constant=_refuse_constant,
@@ -47,7 +47,10 @@ def _refused(detail: str, what: str) -> ApiError:
 
 
 def _check_count(content: bytes, what: str) -> None:
-    """Small values take twenty times their bytes in memory, and base64 has none of these marks."""
+    """Limits the number of values: small ones take 20 times their bytes in memory.
+
+    Commas and brackets are counted, which base64 text does not contain.
+    """
     count = sum(map(content.count, (b",", b"[", b"{")))
     if count > MAX_VALUES:
         raise _refused(f"{what} may have {MAX_VALUES} values; it has {count}", what)
@@ -72,7 +75,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_deep(document: Any) -> bool:
-    """Level by level, as json.loads may nest deeper than a recursion of ours could follow."""
+    """Whether nesting exceeds MAX_DEPTH; level by level, as recursion might hit Python's limit."""
     level = [document]
     for _ in range(MAX_DEPTH + 1):
         level = [child for node in level for child in _children(node)]
@@ -80,7 +83,7 @@ def _is_deep(document: Any) -> bool:
 
 
 def _children(node: Any) -> Iterable[Any]:
-    """Of a list or an object; nothing else has any."""
+    """Returns the members of a list or an object; empty for other values."""
     if isinstance(node, dict):
         return node.values()
     return node if isinstance(node, list) else ()

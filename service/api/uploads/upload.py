@@ -1,4 +1,4 @@
-"""The body of a request to explain -> the bytes of its files and the settings, within limits."""
+"""A request body -> pictures, label map and settings, within limits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ MAX_SETTINGS_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Upload:
-    """What a client sent, checked as far as no model is needed for it.
+    """A client's upload, checked as far as possible without the model.
 
-    images: by the name that problems give them: `image` for the one of an explanation, and
-    `images.0`, `images.1` … for those of a batch, in the order of upload.
+    images: by their names in problems: `image` for an explanation, `images.0`, `images.1` … for a
+    batch, in the order of upload.
     """
 
     images: Mapping[str, bytes]
@@ -48,11 +48,11 @@ class Upload:
 
 @dataclass(frozen=True)
 class UploadFormat:
-    """What may be submitted at once, in either form, and what problems call its pictures."""
+    """The parts or the document that an endpoint accepts, and the names of its pictures."""
 
     parts: Mapping[str, PartSpec]
     document: type[ExplanationRequest | BatchRequest]
-    names: Callable[[int], list[str]]  # of so many pictures; raises ApiError
+    names: Callable[[int], list[str]]  # names of so many pictures; raises ApiError
 
 
 def _single(pictures: int) -> list[str]:
@@ -74,7 +74,7 @@ _PARTS = {
     "label_map": PartSpec(),
     "settings": PartSpec(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
 }
-# what is one too many is told how many there may be
+# one more than accepted, so that the error can state the limit
 _SEVERAL = PartSpec(most=MAX_IMAGES_IN_BATCH + 1)
 EXPLANATION = UploadFormat(_PARTS, ExplanationRequest, _single)
 BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
@@ -83,7 +83,7 @@ BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
 async def read_upload(
     request: Request, settings: Settings, reserve: Reserve, upload_format: UploadFormat
 ) -> Upload:
-    """Read the body in either form. Raises ApiError."""
+    """Reads the body as a form or as JSON. Raises ApiError."""
     received = request.headers.get("content-type", "")
     media_type = received.partition(";")[0].strip().lower()
     if media_type not in (MULTIPART, JSON):
