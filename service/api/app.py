@@ -1,4 +1,4 @@
-"""The application: everything put together, nothing at module level."""
+"""Assembles the application from routers, middleware and services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ from service.api.services import ProcessServices
 from service.api.version import version
 from service.infra.tracing import Tracer
 
-# The headers that pages of other origins may send and read, where any may
+# Headers that pages of permitted origins may send and read
 CORS_REQUEST_HEADERS = (
     *("Authorization", "X-API-Key", "Content-Type", "Prefer", "Idempotency-Key"),
     *("If-None-Match", "Last-Event-ID", "X-Request-ID", "Cache-Control"),
@@ -45,7 +45,7 @@ ALREADY_COMPRESSED = ("application/x-npz", "application/x-npy")
 
 
 def create_app(services: ProcessServices) -> FastAPI:
-    """The API by these services, which it runs while it runs."""
+    """Returns the API; it runs the services during its lifespan."""
     settings = services.settings
 
     @asynccontextmanager
@@ -53,7 +53,7 @@ def create_app(services: ProcessServices) -> FastAPI:
         async with services.running():
             yield
 
-    app = FastAPIOffline(  # brings the scripts of /docs; nothing is loaded from a CDN
+    app = FastAPIOffline(  # serves the scripts of /docs itself, without a CDN
         docs_url=None,
         redoc_url=None,
         title="Shapshot",
@@ -65,12 +65,12 @@ def create_app(services: ProcessServices) -> FastAPI:
         redirect_slashes=False,
         telemetry=_telemetry(services.tracer, settings.root_path),
     )
-    app.state.services = services  # for the dependencies in services.py, and nothing else
+    app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(scrape.router, dependencies=[Depends(services.guard.admit_admin)])
-    for module in (health, welcome, docs):  # open: they tell nothing about anybody
+    for module in (health, welcome, docs):  # open: they show no caller's data
         app.include_router(module.router)
     description.install(app)
     problems.install(app)
@@ -80,7 +80,7 @@ def create_app(services: ProcessServices) -> FastAPI:
 
 
 def _telemetry(tracer: Tracer, root_path: str) -> TelemetryConfig:
-    """FastAPI's own spans of requests, into our traces; nothing else of what it could tell."""
+    """Configures FastAPI's own request spans for our tracer, and nothing else."""
     return {
         "tracing": tracer.provider is not None,
         "tracer_provider": tracer.provider,
@@ -93,7 +93,7 @@ def _telemetry(tracer: Tracer, root_path: str) -> TelemetryConfig:
 
 
 def _wrap(app: FastAPI, services: ProcessServices) -> None:
-    """From the inside out."""
+    """Adds the middleware, innermost first."""
     settings = services.settings
     unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *ALREADY_COMPRESSED)
     app.add_middleware(

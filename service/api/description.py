@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, and what it cannot see by itself."""
+"""The OpenAPI document: FastAPI's, with the parts that FastAPI cannot derive."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ _REFERRED = (BatchRequest, ExplanationRequest, ExplanationSettings, Problem)
 
 
 def install(app: FastAPI) -> None:
-    """Serve our document at /openapi.json."""
+    """Serves our document at /openapi.json."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -61,7 +61,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for operation in _operations(document):
         _drop_fastapi_problem(operation)
-        if "401" in operation["responses"]:  # a server without keys takes none
+        if "401" in operation["responses"]:  # {}: a server without keys takes none
             operation["security"] = [*({scheme.scheme_name: []} for scheme in SCHEMES), {}]
         for status, response in operation["responses"].items():
             _give_examples(response.get("content", {}), status)
@@ -70,7 +70,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 def _definitions(models: tuple[type[BaseModel], ...]) -> dict[str, Any]:
-    """Schemas that only requests and problems refer to."""
+    """Schemas referred to by requests and problems only."""
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -82,14 +82,14 @@ def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _drop_fastapi_problem(operation: dict[str, Any]) -> None:
-    """FastAPI announces its own 422 wherever a path has a parameter; ours never fails so."""
+    """Removes FastAPI's own 422 response, which this API never sends."""
     content = operation["responses"].get("422", {}).get("content", {})
     if "HTTPValidationError" in json.dumps(content):
         del operation["responses"]["422"]
 
 
 def _give_examples(content: dict[str, Any], status: str) -> None:
-    """Whole ones: FastAPI leaves out every null."""
+    """Sets complete examples: FastAPI drops every null."""
     for code, problem in content.get(PROBLEM, {}).get("examples", {}).items():
         problem["value"] = problem_example(ErrorCode(code))
     answer = content.get("application/json", {})

@@ -11,7 +11,7 @@ DOCUMENT = Path("openapi/openapi.json")
 
 
 def render_document() -> str:
-    services = ProcessServices.of(Settings(store_url="memory:"))  # makes no folder
+    services = ProcessServices.of(Settings(store_url="memory:"))  # creates no folder
     return json.dumps(create_app(services).openapi(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""uvicorn around the application, with an end that nobody has to wait for."""
+"""Runs uvicorn; a shutdown does not wait for long polls."""
 
 import gc
 import math
@@ -19,11 +19,11 @@ from service.infra.settings import Settings, SettingsError, TraceSettings, read_
 from service.infra.tracing import TracingUnavailableError, open_tracer
 
 GC_THRESHOLDS = (50_000, 20, 100)  # requests leave few cycles behind
-GRACE_S = 10  # for requests that are being answered when the signal comes
+GRACE_S = 10  # for requests in progress at the signal
 
 
 class Server(uvicorn.Server):
-    """Tells whoever waits for an explanation to answer now."""
+    """Ends all waiting for explanations on SIGTERM or SIGINT, so that long polls respond."""
 
     def __init__(self, config: uvicorn.Config, watch: ChangeFeed) -> None:
         super().__init__(config)
@@ -50,17 +50,17 @@ def main() -> None:
         TracingUnavailableError,
     ) as error:
         sys.exit(f"shapshot: {error}")
-    gc.freeze()  # what is imported stays: to look through it held requests up for 0.1 s
+    gc.freeze()  # collecting imported objects paused requests for 0.1 s
     gc.set_threshold(*GC_THRESHOLDS)
     config = uvicorn.Config(
         app,
-        http=connections(settings),  # type: ignore[arg-type]  # it is called as a class is
+        http=connections(settings),  # type: ignore[arg-type]  # it is called like a class
         ws="none",
         host=settings.host,
         port=settings.port,
         access_log=False,
         log_config=None,
-        proxy_headers=False,  # http/proxy_headers.py reads them, all by one rule
+        proxy_headers=False,  # http/proxy_headers.py reads them
         server_header=False,
         timeout_keep_alive=math.ceil(settings.head_timeout_s),  # 5 s would end it between polls
         timeout_graceful_shutdown=GRACE_S,

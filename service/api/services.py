@@ -1,4 +1,4 @@
-"""What the endpoints work with: what the process has, and what a request has."""
+"""The services that endpoints use: those of the process, and those of a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,17 +38,17 @@ log = structlog.get_logger(__name__)
 
 UPLOADS_BUSY = "too many bodies are being received at this moment; send it again soon"
 RESPONSES_BUSY = "too many large answers are being sent at this moment; ask again soon"
-CLOCK_RETRY_S = 5  # between two tries to read the clock of a Redis that is away
+CLOCK_RETRY_S = 5  # between attempts to read the clock of Redis while it is away
 
 
 @dataclass(frozen=True)
 class ProcessServices:
-    """What a process has, whoever asks.
+    """The services shared by all requests of a process.
 
     `redis`, `submissions`, `maintenance` and `store` block: use them in threads.
 
-    It is made before anything runs, and connects at its first use: a process starts, and says that
-    it is not ready, while Redis is away.
+    Construction opens no connection; each connects at its first use. So a process starts while
+    Redis is away, and reports that it is not ready.
     """
 
     settings: Settings
@@ -62,14 +62,14 @@ class ProcessServices:
     metrics: Metrics
     tracer: Tracer
     upload_memory: MemoryBudget  # bytes of uploads
-    response_memory: MemoryBudget  # bytes of large answers on their way
-    storing: CapacityLimiter  # of threads that write to the store, or remove from it
-    heavy_calls: HeavyCalls  # threads for what holds whole pictures or arrays
+    response_memory: MemoryBudget  # bytes of large responses being sent
+    storing: CapacityLimiter  # threads that write to the store or delete from it
+    heavy_calls: HeavyCalls  # threads for calls that load whole pictures or arrays
     guard: Guard
 
     @classmethod
     def of(cls, settings: Settings, tracer: Tracer | None = None) -> Self:
-        """Of these settings. Raises KeysError, StoreError."""
+        """Builds the services from settings. Raises KeysError, StoreError."""
         key_store = KeyStore(settings.keys_file) if settings.keys_file else None
         connection, reading = connect(settings.redis_url), connect_async(settings.redis_url)
         store = open_store(settings.store_url, StoreDeadlines.of_api(settings))
@@ -103,7 +103,7 @@ class ProcessServices:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Do what a process does beside requests; close everything in the end."""
+        """Runs the background tasks; closes all connections at the end."""
         tasks = [
             asyncio.create_task(_probe(self.store)),
             asyncio.create_task(self.change_feed.run()),
@@ -122,16 +122,16 @@ class ProcessServices:
 
 @dataclass(frozen=True)
 class RequestServices:
-    """What a request of a caller has, beside what the process has for all."""
+    """The services of one request, for its caller."""
 
     process: ProcessServices
     caller: Principal
-    repository: ExplanationRepository  # of what they may see
-    root_path: str  # under which their links are
+    repository: ExplanationRepository  # limited to what the caller may read
+    root_path: str  # prefix of links
 
 
 async def _probe(store: Store) -> None:
-    """Tell the log what is wrong with the store, as long before the first upload as may be."""
+    """Logs a store error at startup, rather than at the first upload."""
     try:
         await to_thread.run_sync(store.check, abandon_on_cancel=True)
     except StoreError as error:
@@ -139,14 +139,14 @@ async def _probe(store: Store) -> None:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel until it ends: redis-py may swallow a cancel that meets a read."""
+    """Cancels a task until it ends: redis-py may swallow a cancel during a read."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.02)
 
 
 async def _compare_clocks(connection: redis.Redis) -> None:
-    """Once Redis is there, tell how far from its clock this process's is."""
+    """Logs the offset of this process's clock from that of Redis, once Redis is up."""
     while True:
         try:
             found = await to_thread.run_sync(measure_offset, connection, abandon_on_cancel=True)
@@ -171,4 +171,4 @@ async def _of_request(request: Request) -> RequestServices:
     )
 
 
-RequestServicesDep = Annotated[RequestServices, Depends(_of_request)]  # for routes that are guarded
+RequestServicesDep = Annotated[RequestServices, Depends(_of_request)]  # for guarded routes

@@ -1,1 +1,1 @@
-"""What was found, as arrays, curves and pictures."""
+"""Results over HTTP: arrays, regions, curves and pictures."""

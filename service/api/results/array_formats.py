@@ -1,4 +1,4 @@
-"""Arrays as npy, npz and JSON, written piece by piece: what is not yet written is not yet read.
+"""Arrays as npy, npz and JSON, written piece by piece: each array is read when it is written.
 
 npy: NEP 1, https://numpy.org/neps/nep-0001-npy-format.html.
 """
@@ -16,13 +16,13 @@ from pydantic_core import to_json
 
 from service.api.http.send_in_pieces import PIECE_BYTES
 
-NUMBERS_AT_ONCE = 20_000  # of JSON: some milliseconds, in which Python does nothing else
-FASTEST_LEVEL = 1  # of zlib's levels: attributions hardly get smaller by more
+NUMBERS_AT_ONCE = 20_000  # of JSON: holds the interpreter lock for some milliseconds
+FASTEST_LEVEL = 1  # of zlib: higher levels hardly shrink attributions
 
 
 @dataclass(frozen=True)
 class NpzMember:
-    """An array of an npz: what it is, and its bytes from first to last."""
+    """One array of an npz: header fields, and its bytes in order."""
 
     name: str
     shape: tuple[int, ...]
@@ -32,21 +32,21 @@ class NpzMember:
 
     @classmethod
     def of(cls, name: str, array: NDArray[Any]) -> "NpzMember":
-        """Of an array in memory."""
+        """A member for an array in memory."""
         return cls(name, array.shape, array.dtype, rows(array))
 
 
 def npy(
     shape: tuple[int, ...], outputs: Iterable[NDArray[np.float32]]
 ) -> tuple[int, Iterator[bytes]]:
-    """The length and the bytes of values (H, W, C, K) float32, given by output, (H, W, C)."""
+    """Returns length and bytes of an npy of values (H, W, C, K), from outputs (H, W, C) float32."""
     dtype = np.dtype(np.float32)
     head = _head(shape, dtype, fortran_order=True)
     return len(head) + prod(shape) * dtype.itemsize, _after(head, in_fortran_order(outputs))
 
 
 def npz(members: Iterable[NpzMember]) -> Iterator[bytes]:
-    """A zip of these arrays."""
+    """Yields the bytes of a zip of these arrays."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=FASTEST_LEVEL) as archive:  # type: ignore[call-overload]
         for member in members:
@@ -61,7 +61,7 @@ def npz(members: Iterable[NpzMember]) -> Iterator[bytes]:
 
 
 def json_document(fields: dict[str, Any]) -> Iterator[bytes]:
-    """An object of these fields in one line; arrays become nested lists."""
+    """Yields a JSON object of these fields in one line; arrays become nested lists."""
     for number, (name, value) in enumerate(fields.items()):
         yield (b"," if number else b"{") + to_json(name) + b":"
         yield from nested(value) if isinstance(value, np.ndarray) else [to_json(value)]
@@ -69,7 +69,7 @@ def json_document(fields: dict[str, Any]) -> Iterator[bytes]:
 
 
 def nested(array: NDArray[Any]) -> Iterator[bytes]:
-    """JSON of nested lists."""
+    """Yields the array as JSON, in nested lists."""
     if array.size <= NUMBERS_AT_ONCE or array.ndim == 1:
         yield to_json(array.tolist())
         return
@@ -80,12 +80,12 @@ def nested(array: NDArray[Any]) -> Iterator[bytes]:
 
 
 def in_fortran_order(outputs: Iterable[NDArray[Any]]) -> Iterator[bytes]:
-    """Bytes of an array (H, W, C, K) in Fortran order, of its outputs (H, W, C)."""
+    """Yields the bytes of an array (H, W, C, K) in Fortran order, from its outputs (H, W, C)."""
     return (output.tobytes(order="F") for output in outputs)
 
 
 def rows(array: NDArray[Any]) -> Iterator[bytes]:
-    """Bytes in C order, some rows at a time, whatever its order in memory."""
+    """Yields bytes in C order, some rows at a time, whatever the order in memory."""
     if array.ndim == 0 or array.nbytes <= PIECE_BYTES:
         yield array.tobytes()
         return
@@ -111,7 +111,7 @@ def _head(shape: tuple[int, ...], dtype: np.dtype[Any], *, fortran_order: bool) 
 
 
 class _Sink:
-    """A file that is written from front to back and read at once."""
+    """A write-only file; its content is taken out while it is written."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -121,7 +121,7 @@ class _Sink:
         return len(content)
 
     def flush(self) -> None:
-        """Nothing is kept elsewhere."""
+        """Does nothing: the sink has no buffer behind it."""
 
     def taken(self) -> bytes:
         taken, self._written = bytes(self._written), bytearray()

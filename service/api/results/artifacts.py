@@ -1,4 +1,4 @@
-"""What arrays, curves and pictures share: is there a result, of which outputs, how is it sent."""
+"""Shared by all results: the outcome, the selected outputs, stored artefacts, file responses."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -35,12 +35,12 @@ from service.schemas.documents import ErrorCode
 from service.schemas.results import Curve, Faithfulness, Outcome
 
 PNG = "image/png"
-OUTPUTS_BYTES = 2**20  # of arrays of outputs that are read at a time
-FRESH_S = 86400  # a result never changes; it may go with its explanation
+OUTPUTS_BYTES = 2**20  # of arrays by output, read at a time
+FRESH_S = 86400  # seconds of max-age; a result never changes, but may be deleted
 
 
 def outcome_of(state: State) -> Outcome:
-    """The outcome whose arrays are stored. Raises ApiError not_finished, no_result."""
+    """Returns the outcome of a stored result. Raises ApiError not_finished, no_result."""
     if not state.status.done:
         detail = f"the explanation is {state.status.value}; there is a result when it is done"
         headers = retry_after(serializers.retry_after_s(state))
@@ -53,7 +53,7 @@ def outcome_of(state: State) -> Outcome:
 
 
 def output_positions(outcome: Outcome, wanted: Sequence[str]) -> list[int]:
-    """Where the outputs, by index or label, stand among those explained; all for none wanted."""
+    """Positions of outputs, given by index or label, among those explained; all if none given."""
     chosen = [_position(outcome, name) for name in wanted]
     return list(dict.fromkeys(chosen)) or list(range(len(outcome.outputs)))
 
@@ -78,9 +78,9 @@ def load_arrays(
     *,
     names: Sequence[str] | None = None,
 ) -> Arrays:
-    """The arrays of these outputs, by position; None: of all. names: only these, if known.
+    """Reads the arrays of outputs by position, or of all (None). names: only these, if present.
 
-    Only what is asked for is read. Blocking. Raises ApiError, StoreError.
+    Reads nothing else. Blocking. Raises ApiError, StoreError.
     """
     key, stored = attributions_key(state.id, str(state.result)), stored_artifacts(state)
     told = [(output.index, output.label) for output in outcome_of(state).outputs]
@@ -89,7 +89,7 @@ def load_arrays(
 
 
 def check_outputs(services: ProcessServices, state: State) -> None:
-    """Look whether the arrays are of the outputs that the record names, before any is sent.
+    """Checks that the arrays have the recorded outputs, before any of them is sent.
 
     Blocking. Raises ApiError, StoreError.
     """
@@ -99,7 +99,7 @@ def check_outputs(services: ProcessServices, state: State) -> None:
 def by_output(
     services: ProcessServices, state: State, outputs: Sequence[int], name: str
 ) -> Iterator[NDArray[np.float32]]:
-    """One array's (H, W, C) of each of these outputs in turn, few of which are read at a time.
+    """Yields one array (H, W, C) for each output in turn, and reads few of them at a time.
 
     Blocking. Raises ApiError, StoreError.
     """
@@ -112,25 +112,25 @@ def by_output(
 def load_attributions(
     services: ProcessServices, state: State, outputs: Sequence[int] | None = None
 ) -> render.Attributions:
-    """What is drawn of these outputs, by position; None: of all. As load_arrays."""
+    """Reads the arrays to draw, by position; None: all outputs. Raises as load_arrays."""
     with reading(services, state, "result"):
         arrays = load_arrays(services, state, outputs, names=render.NAMES)
-        names = output_names(outcome_of(state))  # among all outputs, of which these are some
+        names = output_names(outcome_of(state))  # unique among all outputs, not only those drawn
         shown = [names[int(index)] for index in arrays["output_indices"]]
         return render.attributions_of(arrays | {"output_names": np.array(shown)})
 
 
 def output_names(outcome: Outcome) -> dict[int, str]:
-    """What each output is called in drawings, by its index."""
+    """Unique names of the outputs for drawings, by index."""
     labels = [output.label for output in outcome.outputs]
     indices = [output.index for output in outcome.outputs]
     return dict(zip(indices, render.disambiguate(labels, indices), strict=True))
 
 
 def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[bytes]]:
-    """The npz as the worker stored it: its size in bytes, and its content in chunks.
+    """Returns size and chunks of the npz as the worker stored it.
 
-    The stored bytes are compared before this returns. Blocking, as each chunk is. Raises ApiError,
+    Verifies the stored bytes before it returns. Blocking, as each chunk is. Raises ApiError,
     StoreError; the chunks raise StoreError.
     """
     check_outputs(services, state)
@@ -142,7 +142,7 @@ def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[byt
 
 
 def load_curves(services: ProcessServices, state: State) -> list[Curve]:
-    """The curves of faithfulness. Blocking. Raises ApiError, StoreError."""
+    """Reads the faithfulness curves. Blocking. Raises ApiError, StoreError."""
     of_curves = stored_artifacts(state).faithfulness
     with reading(services, state, "result"):
         key = faithfulness_key(state.id, str(state.result))
@@ -162,7 +162,7 @@ def load_curves(services: ProcessServices, state: State) -> list[Curve]:
 
 
 def load_upload(services: ProcessServices, state: State) -> bytes:
-    """The picture as it was sent. Blocking. Raises ApiError, StoreError."""
+    """Reads the uploaded picture. Blocking. Raises ApiError, StoreError."""
     with reading(services, state, "picture"):
         if state.order is None:
             raise MissingArtifactError(f"the order of {state.id} is gone")
@@ -172,7 +172,7 @@ def load_upload(services: ProcessServices, state: State) -> bytes:
 
 
 def stored_artifacts(state: State) -> AttemptArtifacts:
-    """What was stored of the result. Raises ApiError."""
+    """Returns the records of the result's artefacts. Raises ApiError."""
     if state.artefacts is None:
         detail = "the result was stored by an earlier version, which this one cannot read"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
@@ -181,9 +181,9 @@ def stored_artifacts(state: State) -> AttemptArtifacts:
 
 @contextmanager
 def reading(services: ProcessServices, state: State, what: str) -> Iterator[None]:
-    """Turns an artefact that is missing, damaged or cannot be drawn into ApiError.
+    """Converts errors of a missing, damaged or undrawable artefact to ApiError.
 
-    Raises StoreError in a wrong store.
+    Raises StoreError if it is the wrong store.
     """
     try:
         yield
@@ -202,7 +202,7 @@ def reading(services: ProcessServices, state: State, what: str) -> Iterator[None
 
 
 def etag_of(state: State, variant: object) -> str:
-    """Of one way to show the result of one attempt."""
+    """A weak ETag of one representation of one attempt's result."""
     digest = hashlib.sha256(repr(variant).encode()).hexdigest()
     return f'W/"{state.result}.{digest[:16]}"'
 
@@ -217,9 +217,9 @@ async def respond(
     heavy: HeavyCalls,
     held: int,
 ) -> Response:
-    """The file of that name, made in a thread unless the client has it; `make` may block.
+    """Responds with a file of that name, or 304. Calls `make`, which may block, in a thread.
 
-    held: bytes of memory that it takes to make it.
+    held: bytes of memory that `make` needs.
     """
     if unchanged := not_modified(request, etag):
         return unchanged
@@ -237,7 +237,7 @@ def stream(
     etag: str,
     held: int,
 ) -> Response:
-    """The file of that name, made while it is sent unless the client has it; see Stream."""
+    """Responds with a file of that name, made while it is sent, or 304; see Stream."""
     if unchanged := not_modified(request, etag):
         return unchanged
     headers, answers = _headers(name, etag), services.response_memory

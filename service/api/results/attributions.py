@@ -118,7 +118,7 @@ async def get_attributions(
 
 
 def _held(state: State, shape: tuple[int, ...]) -> int:
-    """Bytes of the arrays of this shape, and of what is written of them at once."""
+    """Bytes of memory: arrays of this shape, and the pieces being written."""
     has_errors = state.order is None or state.order.settings.method in WITH_ERRORS
     return (8 if has_errors else 4) * prod(shape) + 8 * PIECE_BYTES
 
@@ -130,7 +130,7 @@ def _check_size(shape: tuple[int, ...]) -> None:
         raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", values, ["npy", "npz"])
 
 
-# --- The content in each form: its bytes, where they are known, and its parts. They block.
+# --- Content by format: its length, if known, and its pieces. Blocking.
 
 
 def _json(services: ProcessServices, state: State, kept: list[int]) -> Content:

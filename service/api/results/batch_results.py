@@ -1,4 +1,4 @@
-"""What all explanations of a batch found: their arrays in one npz, their pictures in one figure."""
+"""Results of a whole batch: the arrays in one npz, the pictures in one figure."""
 
 from collections.abc import Iterator, Mapping
 from math import prod
@@ -62,7 +62,7 @@ async def get_batch_attributions(
         NPZ,
         name=f"{batch_id}-attributions.npz",
         etag=artifacts.etag_of(next(iter(states.values())), ("npz", results)),
-        # of one picture at a time
+        # the arrays of one picture
         held=4 * prod(shape) + 8 * PIECE_BYTES + 6 * 8 * _table_of(states),
     )
 
@@ -85,7 +85,7 @@ async def get_batch_heatmap(
 
 
 def _succeeded(batch: BatchState) -> Mapping[int, State]:
-    """Those that have a whole result, by position. Raises ApiError not_finished, no_result."""
+    """Explanations that succeeded, by position. Raises ApiError not_finished, no_result."""
     id_ = batch.batch.id
     if not batch.done:
         detail = "the batch is not done; there are results of all of it when it is"
@@ -100,7 +100,7 @@ def _succeeded(batch: BatchState) -> Mapping[int, State]:
 
 
 def _shape_of_each(states: Mapping[int, State]) -> tuple[int, int, int, int]:
-    """They stack, and are not too much together. Raises ApiError."""
+    """Returns the common shape. Raises ApiError if shapes differ or values are too many."""
     shapes = [artifacts.stored_artifacts(state).shape for state in states.values()]
     first = shapes[0]
     if other := next((shape for shape in shapes if shape != first), None):
@@ -114,7 +114,7 @@ def _shape_of_each(states: Mapping[int, State]) -> tuple[int, int, int, int]:
 
 
 def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator[NpzMember]:
-    """The arrays that all of them have, stacked; what is large is read picture by picture."""
+    """Yields the arrays that all explanations have, stacked; reads large ones one by one."""
 
     def content(name: str) -> Iterator[bytes]:
         for state in states.values():
@@ -136,13 +136,13 @@ def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator
 
 
 def _table_of(states: Mapping[int, State]) -> int:
-    """Numbers of the largest table of regions that an explanation has."""
+    """The count of numbers in the largest regions table."""
     outcomes = [state.outcome for state in states.values() if state.outcome]
     return max((each.region_count or 0) * len(each.outputs) for each in outcomes)
 
 
 def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[NpzMember]:
-    """What is known of the regions of every picture; none where one has too many to tell of."""
+    """Yields the stacked regions tables; nothing if an explanation has too many regions for one."""
     counts = [state.outcome.region_count for state in states.values() if state.outcome]
     known = [count for count in counts if count is not None]
     if len(known) < len(states):
@@ -167,7 +167,7 @@ def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[
 def _kinds(
     services: ProcessServices, state: State
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and type of each large array there is; of what is by output one is read to find out."""
+    """Shape and dtype of each large array; reads one output to find out."""
     arrays = artifacts.load_arrays(services, state, [0], names=LARGE)
     K = artifacts.stored_artifacts(state).shape[3]
     return {

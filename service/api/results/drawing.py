@@ -1,4 +1,4 @@
-"""What of an explanation goes into a heatmap, how it looks, and at which size."""
+"""Draws an explanation: options, sizes, memory needed."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from service.schemas.results import Rectangle
 
 Style = Literal["figure", "overlay", "heat"]
 Size = Literal["model", "original"] | Annotated[int, Field(ge=32, le=4096)]
-PANEL = (270, 400)  # pixels of a figure that a panel takes with what is around it, or fewer
-VALUE_BYTES, SUM_BYTES = 8, 32  # of a number of the arrays, and of a sum over channels
-PAGE_BYTES, LAYER_BYTES, PHOTO_BYTES = 8, 16, 18  # of a pixel
+PANEL = (270, 400)  # most pixels of a figure for a panel and its surroundings
+VALUE_BYTES, SUM_BYTES = 8, 32  # of memory, for an array element and for a sum over channels
+PAGE_BYTES, LAYER_BYTES, PHOTO_BYTES = 8, 16, 18  # of memory, for a pixel
 TrueLabel = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class DrawingOptions(BaseModel):
-    """What every drawing lets one choose."""
+    """Options of every drawing."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,7 +43,7 @@ class DrawingOptions(BaseModel):
 
 @dataclass(frozen=True)
 class DrawingSubject:
-    """What is drawn: the outputs shown, and the photo, which is read only where it is needed."""
+    """Input of a drawing: the outputs shown, and the photo, read only if needed."""
 
     arrays: render.Attributions
     scores: list[float]
@@ -55,7 +55,7 @@ class DrawingSubject:
 
     @property
     def on_photo(self) -> render.Attributions:
-        """Those of the photo, without what surrounds it in the model's picture."""
+        """The attributions inside the photo, without the padding around it."""
         box = self.placement
         return self.arrays.within(box.left, box.top, box.right, box.bottom)
 
@@ -65,7 +65,7 @@ class DrawingSubject:
 
 
 def draw(subject: DrawingSubject, style: Style, size: Size | None, look: DrawingOptions) -> bytes:
-    """A PNG. Raises render.BadOption."""
+    """Returns a PNG. Raises render.InvalidOptionError."""
     if style == "figure":
         if size == "original":
             raise render.InvalidOptionError(
@@ -100,7 +100,7 @@ def draw(subject: DrawingSubject, style: Style, size: Size | None, look: Drawing
 
 
 def draw_figure(rows: Sequence[render.Row], look: DrawingOptions, width: int | None) -> bytes:
-    """A PNG of one picture or several. Raises render.BadOption."""
+    """Returns a PNG of one or more pictures. Raises render.InvalidOptionError."""
     return render.figure(
         *rows,
         percentile=look.percentile,
@@ -111,17 +111,17 @@ def draw_figure(rows: Sequence[render.Row], look: DrawingOptions, width: int | N
 
 
 def uses_photo(style: Style, size: Size | None) -> bool:
-    """Whether a layer fits the photo; else it fits the model's input."""
+    """Whether a layer is drawn for the photo, rather than for the model's input."""
     return size == "original" or (style == "overlay" and size != "model")
 
 
 def layer_size(
     style: Style, size: Size | None, *, model: render.Size, photo: render.Size
 ) -> render.Size:
-    """Width and height of a layer. Raises render.BadOption where that is too large to draw."""
+    """Width and height of a layer. Raises render.InvalidOptionError if it is too large."""
     width, height = photo if uses_photo(style, size) else model
     scale = size / width if isinstance(size, int) else 1.0
-    if size is None:  # as large as may be
+    if size is None:  # the largest permitted
         scale = min(1.0, math.sqrt(render.MAX_LAYER_PIXELS / (width * height)))
         width, height = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
     else:
@@ -134,11 +134,11 @@ def layer_size(
     return width, height
 
 
-# --- How much memory it takes
+# --- Memory needed
 
 
 def figure_memory_bytes(shapes: Sequence[tuple[int, int, int, int]], width: int | None) -> int:
-    """Bytes, of pictures whose values are of shape (H, W, C, K)."""
+    """Bytes of memory to draw pictures with values of shape (H, W, C, K)."""
     columns = min(render.MAX_COLUMNS, 1 + max(shape[3] for shape in shapes))
     scale = width / (columns * PANEL[0]) if width else 1.0
     panels = sum(1 + shape[3] for shape in shapes)
@@ -149,7 +149,7 @@ def figure_memory_bytes(shapes: Sequence[tuple[int, int, int, int]], width: int 
 def layer_memory_bytes(
     shape: tuple[int, int, int, int], photo: render.Size | None, size: render.Size
 ) -> int:
-    """Bytes of an output alone, or over the photo of this width and height, drawn at `size`."""
+    """Bytes of memory to draw one output at `size`, alone or over a photo (width, height)."""
     decoded = photo[0] * photo[1] * PHOTO_BYTES if photo else 0
     return _held_of_arrays((*shape[:3], 1)) + decoded + size[0] * size[1] * LAYER_BYTES
 
@@ -160,13 +160,13 @@ def _held_of_arrays(shape: tuple[int, int, int, int]) -> int:
 
 
 def _ground(photo: NDArray[np.uint8], size: render.Size) -> NDArray[np.uint8]:
-    """The photo at this width and height."""
+    """Resizes the photo to this width and height."""
     picture = Image.fromarray(photo)
     return np.asarray(picture if picture.size == size else picture.resize(size))
 
 
 def _box(subject: DrawingSubject, size: render.Size) -> render.Box:
-    """What the model saw of the photo brought to this size; at least a pixel wide and high."""
+    """The part of the resized photo that the model saw, at least a pixel wide and high."""
     (width, height), crop = size, subject.crop
     across, down = width / subject.photo_size[0], height / subject.photo_size[1]
     left = min(round(crop.left * across), width - 1)

@@ -1,4 +1,4 @@
-"""Curves of faithfulness: how the score changes as players go in the order of their credit."""
+"""Faithfulness curves: the score as players are shown or hidden in the order of their credit."""
 
 from functools import partial
 from typing import Annotated, get_args
@@ -21,7 +21,7 @@ from service.schemas.requests import Metric
 from service.schemas.results import Curve
 
 JSON = "application/json"
-CURVES_BYTES, CHART_BYTES = 2**20, 32 * 2**20  # while they are read, while they are drawn
+CURVES_BYTES, CHART_BYTES = 2**20, 32 * 2**20  # of memory, to read and to draw
 PROBLEMS = (ErrorCode.UNKNOWN_OUTPUT, ErrorCode.INVALID_PARAMETER)  # beside those of all results
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
@@ -85,7 +85,7 @@ async def get_faithfulness_chart(
 async def _measured(
     services: RequestServices, explanation_id: str, query: FaithfulnessQuery
 ) -> tuple[State, list[int]]:
-    """An explanation that has curves, and the indices of the outputs shown. Raises ApiError."""
+    """Returns a state with curves, and the indices of the selected outputs. Raises ApiError."""
     state = await services.repository.read(explanation_id)
     outcome = artifacts.outcome_of(state)
     if not outcome.metrics:
@@ -98,7 +98,7 @@ async def _measured(
 
 
 def _curves(services: ProcessServices, state: State, shown: list[int]) -> list[Curve]:
-    """By metric, as asked for, and within it by output, as shown."""
+    """The curves of the selected outputs, ordered by metric, then by output."""
     curves = artifacts.load_curves(services, state)
     metrics = list(dict.fromkeys(curve.metric for curve in curves))
     return sorted(

@@ -1,4 +1,4 @@
-"""Several explanations in one figure, a picture a row, on one colour scale."""
+"""Several explanations in one figure: a row for each picture, one colour scale."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -58,7 +58,7 @@ async def get_figure(
 async def figure_of(
     request: Request, services: ProcessServices, states: Sequence[State], query: FigureOptions
 ) -> Response:
-    """The figure of explanations that are done, a row each. Raises ApiError."""
+    """Responds with a figure, a row for each finished explanation. Raises ApiError."""
     _check(states, query)
     results = [state.result for state in states]
     etag = artifacts.etag_of(states[0], (request.app.version, results, query))

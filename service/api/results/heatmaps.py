@@ -106,7 +106,7 @@ def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
 
 
 def _photo_size(state: State) -> render.Size:
-    """Width and height, upright; those of the crop where the record tells no others."""
+    """Width and height, upright; of the crop if the record has none."""
     crop = artifacts.outcome_of(state).crop
     image = state.order.image if state.order else None
     return (image.width, image.height) if image else (crop.right, crop.bottom)
@@ -142,7 +142,7 @@ def _photo(services: ProcessServices, state: State) -> NDArray[np.uint8]:
     content = artifacts.load_upload(services, state)
     try:
         return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
-    except PictureError as error:  # such as one that was accepted under a higher limit
+    except PictureError as error:  # e.g. accepted under a higher limit than now
         log.error("a picture cannot be drawn", id=state.id, reason=str(error))
         detail = f"the picture cannot be drawn: {error}"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error

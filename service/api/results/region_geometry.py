@@ -1,4 +1,4 @@
-"""Where regions lie: their areas, boxes and centroids, in the model's picture and in the upload."""
+"""Areas, boxes and centroids of regions, in the model's input and in the upload."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from service.schemas.regions import Box, Point
 
 @dataclass(frozen=True, eq=False)
 class RegionShapes:
-    """Of R regions, in pixels of the model's picture.
+    """The shapes of R regions, in pixels of the model's input.
 
     areas: (R,). boxes: (R, 4), left, top, right, bottom, the last two exclusive. centroids: (R, 2),
-    x and y. channels: of each those that are in it; None for all.
+    x and y. channels: for each region its channels; None for all.
     """
 
     areas: NDArray[np.int64]
@@ -24,9 +24,9 @@ class RegionShapes:
 
 
 def measure(labels: NDArray[np.integer], count: int) -> RegionShapes:
-    """Measure regions 0..R-1, labelled (H, W) or by channel (H, W, C); -1 is none's.
+    """Measures regions 0..R-1 in labels (H, W) or, by channel, (H, W, C); -1 is no region.
 
-    Raises ValueError where a label is another, or a region has no pixel.
+    Raises ValueError if a label is out of range, or a region has no pixel.
     """
     H, W = labels.shape[:2]
     planes = labels.reshape(H * W, -1).astype(np.int64)  # (H W, C), or (H W, 1)
@@ -66,7 +66,7 @@ def point_of(place: NDArray[np.floating]) -> Point:
 
 
 def in_upload(places: NDArray[np.number], view: ModelView) -> NDArray[np.float64]:
-    """Bring places (R, 2 n), x and y in turn, from the model's picture to the upright upload."""
+    """Maps places (R, 2 n), x and y in turn, from the model's input to the upright upload."""
     crop, placed = view.crop, view.placement
     height, width = view.size
     scale = np.array([(crop.right - crop.left) / width, (crop.bottom - crop.top) / height])

@@ -1,4 +1,4 @@
-"""What each region owes to each output, as JSON or CSV."""
+"""The credit of each region for each output, as JSON or CSV."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ from service.schemas.results import Outcome
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv"}
 OFFERED = f"regions come as {' and '.join(MEDIA_TYPES.values())}"
-ROW_BYTES = 2500  # of memory, while a table is made
+ROW_BYTES = 2500  # of memory for each row
 COLUMNS = (
     *("region", "players", "area", "channels"),
     *("left", "top", "right", "bottom", "x", "y"),
@@ -94,7 +94,7 @@ async def get_regions(
 
 
 def _count_rows(state: State, outcome: Outcome, outputs: int) -> int:
-    """Raises ApiError where they are too many."""
+    """Returns regions times outputs. Raises ApiError if they are too many or not stored."""
     if outcome.region_count is None:
         detail = (
             f"the explanation has more than {MAX_REGIONS} regions, or {MAX_NUMBERS} for all "
@@ -109,7 +109,7 @@ def _count_rows(state: State, outcome: Outcome, outputs: int) -> int:
     return rows
 
 
-# --- The content in each form. They block.
+# --- Content by format. Blocking.
 
 
 def _json(services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
@@ -140,7 +140,7 @@ _FORMS = {"json": _json, "csv": _csv}
 def _regions(
     services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]
 ) -> list[Region]:
-    """By number. Raises ApiError, StoreError."""
+    """Returns the regions in order of their number. Raises ApiError, StoreError."""
     names = (*REGION_ENTRIES, *REGION_ERROR_ENTRIES)
     arrays = artifacts.load_arrays(services, state, kept, names=names)
     with artifacts.reading(services, state, "result"):
@@ -154,7 +154,7 @@ def _regions(
 
 
 def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Region]:
-    """Raises ValueError where the arrays cannot be."""
+    """Raises ValueError if the arrays are inconsistent."""
     values = arrays["region_values"]  # (R, K)
     if len(values) != outcome.region_count or not np.isfinite(values).all():
         raise ValueError(f"{len(values)} regions, or values that are not finite")
@@ -184,7 +184,7 @@ def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Re
 
 
 def _credit(arrays: Arrays, column: int, output: int, label: str) -> list[Credit]:
-    """What each region owes to one output."""
+    """The credit of each region for one output."""
     values = arrays["region_values"][:, column]
     sizes = np.abs(values)
     ranks = np.empty(len(values), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Answers that are made while they are sent: in threads, piece by piece, as they are read."""
+"""Responses produced while they are sent: in threads, piece by piece, as the client reads."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
@@ -10,15 +10,15 @@ from service.api.http.memory_budget import MemoryBudget
 from service.api.http.send_in_pieces import PIECE_BYTES
 
 Pieces = Iterator[bytes]
-Content = tuple[int | None, Pieces]  # how many bytes there will be, where it is known, and they
+Content = tuple[int | None, Pieces]  # the length, if known, and the pieces
 Open = Callable[[], Content]
 
 
 class Stream(StreamingResponse):
-    """Opens the content when it is to be sent, and holds `held` bytes of memory until it is.
+    """Opens the content when the response starts, and reserves `held` bytes until it is sent.
 
-    `open_` and every piece may block, and raise ApiError or StoreError: before the first piece has
-    come nothing is sent, and a problem is answered; after it the connection breaks off.
+    `open_` and every piece may block, and raise ApiError or StoreError. An error before the first
+    piece is answered with a problem; a later one breaks off the connection.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ def _joined(first: bytes, rest: Pieces) -> Pieces:
 
 
 def in_pieces(parts: Iterator[bytes]) -> Pieces:
-    """The same bytes in pieces of PIECE_BYTES or a little more, so that each is worth its way."""
+    """Joins parts to pieces of at least PIECE_BYTES, since each piece takes a thread hop."""
     gathered: list[bytes] = []
     size = 0
     for part in parts:

@@ -1,1 +1,1 @@
-"""The routes that are not about results."""
+"""All routes except those of results."""

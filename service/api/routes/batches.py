@@ -1,4 +1,4 @@
-"""Batches over HTTP: several pictures by one settings, each an explanation of its own."""
+"""Batches: several pictures with the same settings, each an explanation of its own."""
 
 import structlog
 from anyio import move_on_after, to_thread
@@ -97,7 +97,7 @@ async def delete_batch(services: RequestServicesDep, batch_id: str) -> Response:
 async def _awaited(
     request: Request, services: RequestServices, batch_id: str
 ) -> tuple[BatchState, dict[str, str]]:
-    """The state, after the wait the client prefers, and the header that says so."""
+    """Returns the state after the preferred wait, and the Preference-Applied header."""
     state = await services.repository.batch(batch_id)
     wait_s = preferred_wait(request)
     if wait_s is None:

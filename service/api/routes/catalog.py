@@ -1,4 +1,4 @@
-"""Which models and methods there are."""
+"""The models and methods that are available."""
 
 from anyio import to_thread
 from fastapi import APIRouter
@@ -31,7 +31,7 @@ async def get_model(services: RequestServicesDep, name: str) -> Response:
     """The whole card of a model: all of the summary, and the label of every output."""
     content = await to_thread.run_sync(
         _card, services.process, name
-    )  # labels may be many thousands
+    )  # thousands of labels are possible
     return Response(content, media_type="application/json")
 
 

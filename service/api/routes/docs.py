@@ -1,4 +1,4 @@
-"""/docs: Swagger UI from this server's own files; its one inline script is named by its hash."""
+"""/docs: Swagger UI from this server's own files; the CSP names its inline script by hash."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ async def get_docs(request: Request) -> HTMLResponse:
 
 
 def _policy(body: bytes) -> str:
-    """Only this server's files, the page's own script, and the icons that its styles hold."""
+    """The CSP: this server's files, the page's own script, and the icons in its styles."""
     hashes = [base64.b64encode(hashlib.sha256(s).digest()).decode() for s in _INLINE.findall(body)]
     scripts = " ".join(["'self'", *(f"'sha256-{each}'" for each in hashes)])
     return (

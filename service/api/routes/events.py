@@ -51,7 +51,7 @@ async def follow_explanation(
     """Follow an explanation until it is done."""
     state = await services.repository.read(explanation_id)
     if state.status.done and request.headers.get("last-event-id") == str(state.version):
-        return Response(status_code=204)  # tells a browser's EventSource to stop coming back
+        return Response(status_code=204)  # stops EventSource from reconnecting
     following = events_of(services.process.change_feed, explanation_id, services.root_path)
     return EventSourceResponse(following, ping=PING_S)
 
@@ -59,7 +59,7 @@ async def follow_explanation(
 async def events_of(
     watch: ChangeFeed, explanation_id: str, root_path: str
 ) -> AsyncGenerator[bytes, None]:
-    """Outlives a Redis that goes away; the stream is silent until it is back."""
+    """Yields events; silent while Redis is away, and goes on afterwards."""
     while True:
         try:
             async with aclosing(watch.follow(explanation_id)) as changes:
@@ -83,7 +83,7 @@ async def _event(state: State | None, explanation_id: str, root_path: str) -> by
 
 @lru_cache(CACHED_EXPLANATIONS)
 def _progress_event(state: State, root_path: str) -> bytes:
-    """The event of a state, the same for all who follow."""
+    """The event of a state, cached for all followers."""
     event = ServerSentEvent(
         serializers.explanation_json(state, root_path),
         event="done" if state.status.done else "progress",

@@ -1,4 +1,4 @@
-"""Explanations over HTTP: ask for one, look at it, list, cancel, delete."""
+"""Explanations: create, read, list, cancel, delete."""
 
 from typing import Annotated
 
@@ -141,7 +141,7 @@ async def delete_explanation(services: RequestServicesDep, explanation_id: str) 
 async def _awaited(
     request: Request, services: RequestServices, explanation_id: str
 ) -> tuple[State, dict[str, str]]:
-    """The state, after the wait the client prefers, and the header that says so."""
+    """Returns the state after the preferred wait, and the Preference-Applied header."""
     present = await services.repository.read(explanation_id)
     wait_s = preferred_wait(request)
     if wait_s is None:

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it could explain a picture now."""
+"""Liveness and readiness probes."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Deleting what was asked for, with all that was sent and found."""
+"""Deletes explanations and batches with their uploads and results."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from service.schemas.documents import ErrorCode
 
 
 async def remove(services: ProcessServices, id_: str, *, what: str) -> Response:
-    """Delete an explanation or a batch; `what`: what may still be running. Raises ApiError."""
+    """Deletes an explanation or a batch; what: its name in errors. Raises ApiError."""
     try:
         ids = await to_thread.run_sync(services.submissions.delete, id_)
     except StillRunningError as error:

@@ -1,4 +1,4 @@
-"""`/metrics`, for Prometheus: what this process counts, and what Redis knows."""
+"""`/metrics` for Prometheus: metrics of this process and of Redis."""
 
 from anyio import to_thread
 from fastapi import APIRouter

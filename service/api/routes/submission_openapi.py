@@ -1,4 +1,4 @@
-"""How OpenAPI describes an endpoint that takes pictures to explain: its request and its answers."""
+"""OpenAPI descriptions of endpoints that accept pictures: request and responses."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ _PROBLEMS = (
 
 
 def asks(document: type[BaseModel], *, image: Described, example: Described) -> Described:
-    """The request as a form, with `image` so, or as a JSON document; and what steers it."""
+    """The request as a form or a JSON document, and its header parameters."""
     form = {"schema": _form(image), "encoding": {"settings": {"contentType": JSON}}}
     schema = {"$ref": f"#/components/schemas/{document.__name__}"}
     content = {MULTIPART: form, JSON: {"schema": schema, "example": example}}
@@ -98,7 +98,7 @@ def _form(image: Described) -> Described:
 
 
 def answers(model: type[BaseModel]) -> Responses:
-    """The document, of what is done already or not, or a problem."""
+    """Responses: 200 if already done, 202 if not, or a problem."""
     version = ETAG | PREFERENCE_APPLIED | _CACHE_STATUS
     done = {
         "model": model,

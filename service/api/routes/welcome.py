@@ -1,4 +1,4 @@
-"""The root: what this is, and where to begin."""
+"""The root: names the service and links to its start points."""
 
 from fastapi import APIRouter, Request
 from pydantic import Field

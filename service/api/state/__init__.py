@@ -1,1 +1,1 @@
-"""Reading of explanations and batches, and their documents."""
+"""Reads explanations and batches from Redis and serializes them."""

@@ -1,4 +1,4 @@
-"""A batch's state -> the document that clients see; pure."""
+"""Converts a batch's state to its document; pure functions."""
 
 import hashlib
 from collections import Counter
@@ -13,7 +13,7 @@ from service.schemas.warnings import WarningCode
 
 
 def batch(state: BatchState, root_path: str) -> Batch:
-    """The document of a batch of which an explanation has not expired, with links as theirs."""
+    """The document of a batch that has not expired as a whole; links start with root_path."""
     members = state.members.values()
     order = next(member.order for member in members if member.order)
     finished_at = _largest(member.finished_at for member in members) if state.done else None
@@ -43,18 +43,18 @@ def path_of(batch_id: str, root_path: str) -> str:
 
 
 def etag_of(state: BatchState) -> str:
-    """Weak, as the same document may travel compressed or not."""
+    """A weak ETag, since the document may be sent compressed or not."""
     versions = [(position, each.version) for position, each in state.members.items()]
     return f'W/"{hashlib.sha256(repr(versions).encode()).hexdigest()[:16]}"'
 
 
 def retry_after_s(state: BatchState) -> int:
-    """When it is worth asking again, in whole seconds."""
+    """Whole seconds until the next poll is useful."""
     return max(serializers.retry_after_s(member) for member in state.members.values())
 
 
 def _status(state: BatchState) -> BatchStatus:
-    """By what is still to be done."""
+    """The batch's status, from the explanations that are not done."""
     open_ = {member.status for member in state.members.values() if not member.status.done}
     if not open_:
         return BatchStatus.DONE
@@ -62,7 +62,7 @@ def _status(state: BatchState) -> BatchStatus:
 
 
 def _links(state: BatchState, root_path: str) -> dict[str, str]:
-    """Where to go from here: only what can be followed now."""
+    """The links that can be followed in the current state."""
     itself = path_of(state.batch.id, root_path)
     found = {"self": itself}
     statuses = {member.status for member in state.members.values()}
@@ -93,7 +93,7 @@ def _codes(state: State) -> set[WarningCode]:
 
 
 def _progress(members: list[Progress]) -> Progress:
-    """They run side by side: the last to end says when all have."""
+    """Sums over the explanations; eta_s is the largest, since they run side by side."""
     return Progress(
         evaluations=sum(member.evaluations for member in members),
         planned=sum(member.planned for member in members),

@@ -1,6 +1,6 @@
-"""Waiting for explanations to change: one subscription a process wakes whoever waits for an id.
+"""Waits for explanations to change: one Redis subscription in each process wakes all waiters.
 
-Notice is best effort, as PUBLISH is: whoever waits looks again every POLL_S all the same.
+PUBLISH may lose notices, so waiters also look again every POLL_S.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from service.jobs.records import State
 from service.jobs.redis_keys import CHANGES, as_text
 
 POLL_S = 2.0
-MAX_CONCURRENT_LOOKS = 2  # at explanations that changed, each for all who follow it
+MAX_CONCURRENT_LOOKS = 2  # reads of changed explanations, each shared by all followers
 RECONNECT_S = 0.5
 
 Read = Callable[[str], Awaitable[State | None]]
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChangeFeed:
-    """Who waits for which explanation."""
+    """The waiters for each explanation."""
 
     def __init__(self, connection: redis.asyncio.Redis, read: Read) -> None:
         self._redis = connection
@@ -35,7 +35,7 @@ class ChangeFeed:
         self._stopped = False
 
     async def run(self) -> None:
-        """Listen until cancelled; a Redis that went away is tried until it is back."""
+        """Listens until cancelled; reconnects while Redis is away."""
         while True:
             try:
                 await self._listen()
@@ -46,7 +46,7 @@ class ChangeFeed:
     async def _listen(self) -> None:
         async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(CHANGES)
-            self._wake(*self._waiting)  # they may have missed something
+            self._wake(*self._waiting)  # they may have missed a notice
             while True:
                 message = await subscription.get_message(timeout=POLL_S)
                 if message is not None:
@@ -54,17 +54,17 @@ class ChangeFeed:
 
     def _wake(self, *explanation_ids: str) -> None:
         for explanation_id in explanation_ids:
-            self._looks.pop(explanation_id, None)  # a look under way may be of before
+            self._looks.pop(explanation_id, None)  # a read in progress may predate the change
             for changed in self._waiting.get(explanation_id, ()):
                 changed.set()
 
     def stop(self) -> None:
-        """End all waiting: the process is about to stop."""
+        """Ends all waiting, before the process stops."""
         self._stopped = True
         self._wake(*self._waiting)
 
     async def follow(self, explanation_id: str) -> AsyncGenerator[State | None, None]:
-        """The state now and after each change, until done or gone (None). Raises RedisError."""
+        """Yields the state now and at each change until done; None if gone. Raises RedisError."""
         seen = None
         with self._listening(explanation_id) as changed:
             while not self._stopped:
@@ -79,7 +79,7 @@ class ChangeFeed:
                     await changed.wait()
 
     async def _look(self, explanation_id: str) -> State | None:
-        """One read for all that are woken by the same change."""
+        """Reads the state once for all waiters woken by the same change."""
         look = self._looks.get(explanation_id)
         if look is None:
             look = asyncio.ensure_future(self._in_turn(explanation_id))
@@ -88,7 +88,7 @@ class ChangeFeed:
         return await asyncio.shield(look)
 
     async def _in_turn(self, explanation_id: str) -> State | None:
-        """Read it; what all who follow then send keeps other requests waiting, but not for long."""
+        """Reads the state; few reads run at once, so that other requests are not held up long."""
         async with self._turns:
             return await self._read(explanation_id)
 
@@ -96,10 +96,10 @@ class ChangeFeed:
         if self._looks.get(explanation_id) is look:
             del self._looks[explanation_id]
         if not look.cancelled():
-            look.exception()  # whoever waits for it has it; there may be nobody left
+            look.exception()  # marks it as retrieved: no waiter may be left to receive it
 
     async def until_done(self, explanation_id: str, seconds: float) -> State | None:
-        """The state once it is done, or after so many seconds. Raises RedisError."""
+        """Returns the state once it is done, or after so many seconds. Raises RedisError."""
         with move_on_after(seconds):
             async with aclosing(self.follow(explanation_id)) as changes:
                 async for _state in changes:

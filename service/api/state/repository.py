@@ -1,4 +1,4 @@
-"""Reading from Redis: an explanation or a batch by its id, or the newest page by page."""
+"""Reads explanations and batches from Redis, by id or page by page from the newest."""
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -18,12 +18,12 @@ from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID, as_text, index_of
 from service.schemas.documents import ErrorCode, Status
 
 READ_BATCH = 100
-MAX_SCANNED = 1000  # explanations a page may cost, however few of them are wanted
+MAX_SCANNED = 1000  # explanations read for a page, however few match
 
 
 @dataclass(frozen=True, order=True)
 class Cursor:
-    """The last explanation of a page; the next page is what is older."""
+    """The position after a page: its last explanation; older ones follow."""
 
     created_at: float
     id: str
@@ -50,7 +50,7 @@ def _finite(text: str) -> float:
 
 @dataclass(frozen=True)
 class BatchState:
-    """A batch as it stands: its explanations by position, without those deleted since."""
+    """A batch and its explanations by position, without those deleted since."""
 
     batch: BatchRecord
     members: dict[int, State]
@@ -61,7 +61,7 @@ class BatchState:
 
 
 class ExplanationRepository:
-    """What a caller may read of explanations: to them, those of others are not there.
+    """The explanations that a caller may read; those of other owners are not found.
 
     Every call may raise `redis.RedisError`.
     """
@@ -77,11 +77,11 @@ class ExplanationRepository:
         return await offload.run(lambda: self._shown(explanation_id, raw), _size(raw))
 
     async def read(self, explanation_id: str) -> State:
-        """Raises ApiError not_found, or gone where it has expired."""
+        """Raises ApiError not_found, or gone if it has expired."""
         return require_live(await self.find(explanation_id), explanation_id)
 
     async def batch(self, batch_id: str) -> BatchState:
-        """Raises ApiError not_found, or gone where all its explanations are."""
+        """Raises ApiError not_found, or gone if all its explanations are."""
         known = BATCH_ID.fullmatch(batch_id)
         raw = await read_hash(self._redis, batch_id) if known else {}
         batch = decode_batch(batch_id, raw)
@@ -97,7 +97,7 @@ class ExplanationRepository:
     async def page(
         self, after: Cursor | None, limit: int, wanted: Callable[[State], bool]
     ) -> tuple[list[State], Cursor | None]:
-        """Up to `limit` explanations, newest first, and where to go on; None at the end."""
+        """Returns up to `limit` explanations, newest first, and the next cursor or None."""
         found: list[State] = []
         for _ in range(MAX_SCANNED // READ_BATCH):
             states = await self._older(after)
@@ -143,7 +143,7 @@ def _size(raw: Hash) -> int:
 
 
 def require_live(state: State | None, explanation_id: str) -> State:
-    """The state, where there still is an explanation. Raises ApiError not_found, gone."""
+    """Returns the state of an explanation that has not expired. Raises ApiError not_found, gone."""
     if state is None:
         detail = "there is no such explanation"
         raise ApiError(ErrorCode.NOT_FOUND, detail, "id", explanation_id)

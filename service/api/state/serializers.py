@@ -1,4 +1,4 @@
-"""An explanation's state -> the document that clients see; pure."""
+"""Converts an explanation's state to its document; pure functions."""
 
 import math
 from datetime import UTC, datetime
@@ -9,12 +9,12 @@ from service.jobs.codec import CACHED_EXPLANATIONS
 from service.jobs.records import State
 from service.schemas.documents import Explanation, Progress, Status
 
-BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 3072, 256  # about, of JSON; the first without outputs
-MAX_PAUSE_S = 10  # between two looks at an explanation
+BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 3072, 256  # rough sizes of JSON
+MAX_PAUSE_S = 10  # most seconds of Retry-After
 
 
 def explanation(state: State, root_path: str) -> Explanation:
-    """The document of an explanation that has not expired; its links are under root_path."""
+    """The document of an explanation that has not expired; links start with root_path."""
     order, found = state.order, state.outcome
     if order is None:
         raise ValueError(f"{state.id} has expired and has no document")
@@ -55,18 +55,18 @@ def explanation(state: State, root_path: str) -> Explanation:
 
 @lru_cache(CACHED_EXPLANATIONS)
 def explanation_json(state: State, root_path: str) -> str:
-    """The document as JSON, the same for all who look while it stands so."""
+    """The document as JSON, cached until the state changes."""
     return explanation(state, root_path).model_dump_json()
 
 
 def length(*states: State) -> int:
-    """About how many bytes the documents have together."""
+    """Estimates the bytes of the documents together."""
     outputs = sum(len(state.outcome.outputs) for state in states if state.outcome)
     return BYTES_OF_DOCUMENT * len(states) + BYTES_OF_OUTPUT * outputs
 
 
 def links(state: State, root_path: str) -> dict[str, str]:
-    """Where to go from here: only what can be followed now."""
+    """The links that can be followed in the current state."""
     itself = path_of(state.id, root_path)
     found = {"self": itself, "events": f"{itself}/events"}
     if state.order and state.order.batch:
@@ -89,12 +89,12 @@ def path_of(explanation_id: str, root_path: str) -> str:
 
 
 def etag_of(state: State) -> str:
-    """Weak, as the same document may travel compressed or not."""
+    """A weak ETag, since the document may be sent compressed or not."""
     return f'W/"{state.version}"'
 
 
 def retry_after_s(state: State) -> int:
-    """When it is worth asking again, in whole seconds."""
+    """Whole seconds until the next poll is useful."""
     eta = state.progress.eta_s or 1.0
     return math.ceil(min(max(eta, 1.0), MAX_PAUSE_S))
 
