@@ -1,6 +1,6 @@
-"""Attribution arrays -> PNG: `figure` to read, `overlay` to look at, `heat` to lay over a page.
+"""Attribution arrays -> PNG: `figure` with labels, `overlay` on the picture, `heat` as a layer.
 
-Curves of faithfulness -> PNG: `faithfulness_chart`.
+Faithfulness curves -> PNG: `faithfulness_chart`.
 """
 
 from service.render.attributions import NAMES, Attributions, attributions_of, load_attributions

@@ -1,4 +1,4 @@
-"""What a drawing shows, in words, for those who do not see it."""
+"""Alternative text: describes a drawing for people who cannot see it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ PLACES = (
     ("in the middle left", "in the centre", "in the middle right"),
     ("in the lower left", "in the lower middle", "in the lower right"),
 )
-MAX_NAMED = 20  # outputs; a longer text helps nobody
-NOTABLE = 2 / 9  # twice the share that a ninth has where credit is even
+MAX_NAMED = 20  # outputs; a longer text is hard to follow
+NOTABLE = 2 / 9  # twice the share of each ninth when credit is even
 
 
 @dataclass(frozen=True)
 class AltText:
-    """What goes into a PNG beside its pixels."""
+    """The title and description stored in a PNG."""
 
     title: str
     description: str
 
 
 def of_figure(rows: Sequence[Row], sums: Sequence[Sums], scale: Scale) -> AltText:
-    """A sentence for each picture and output; `sums` as drawn."""
+    """Describes each picture and output of a figure; sums: as drawn."""
     names = [name for row in rows for name in row.attributions.names]
     one = len(rows) == 1
     counted = "A picture" if one else f"{len(rows)} pictures"
@@ -41,14 +41,14 @@ def of_figure(rows: Sequence[Row], sums: Sequence[Sums], scale: Scale) -> AltTex
 
 
 def of_layer(what: str, name: str, score: float | None, sums: Sums, scale: Scale) -> AltText:
-    """Of one output; `what` begins the sentence."""
+    """Describes a layer of one output; what: the beginning of the sentence."""
     scores = None if score is None else [score]
     sentences = [f"{what} what {_colours(scale)}.", *_outputs([name], scores, sums)]
     return AltText(f"What speaks for {name}", " ".join(sentences))
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Each name once, the first of many."""
+    """Joins the distinct names, at most MAX_NAMED of them."""
     different = list(dict.fromkeys(names))
     more = len(different) - MAX_NAMED
     return "; ".join(different[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -65,7 +65,7 @@ def _colours(scale: Scale) -> str:
 
 
 def _outputs(names: Sequence[str], scores: Sequence[float] | None, sums: Sums) -> list[str]:
-    """A sentence for each of the first outputs, and one for the rest."""
+    """A sentence for each of the first outputs, and one that counts the rest."""
     scored = [""] * len(names) if scores is None else [f" (score {each:.3g})" for each in scores]
     sentences = [
         f"{name}{scored[output]}: {_where(sums[..., output])}."
@@ -87,19 +87,19 @@ def _where(sums: NDArray[np.floating]) -> str:
 
 
 def _ninths(credit: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Sum (H, W) over three by three parts: (3, 3)."""
+    """Sums credit (H, W) over a grid of three by three parts: (3, 3)."""
     height, width = credit.shape
     sums: NDArray[np.floating] = _thirds(height).T @ credit @ _thirds(width)
     return sums
 
 
 def _thirds(length: int) -> NDArray[np.float64]:
-    """Which third the middle of each pixel lies in: (length, 3), ones and zeros."""
+    """The third that contains the middle of each pixel, one-hot: (length, 3)."""
     middles = (np.arange(length) + 0.5) / length
     thirds: NDArray[np.float64] = np.eye(3)[(middles * 3).astype(int)]
     return thirds
 
 
 def printable(text: str) -> str:
-    """One line that any encoding of Unicode can hold."""
+    """The text in one line, without unprintable characters."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -1,4 +1,4 @@
-"""The arrays of one explanation, checked once, so that whatever draws them need not."""
+"""The arrays of one explanation, checked once on construction."""
 
 import io
 import zipfile
@@ -18,7 +18,7 @@ NAMES = ("values", "base_values", "data", "output_names", "output_indices")
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
-    """What K outputs of a model owe to each pixel of one picture.
+    """The credit of each pixel of one picture for K outputs of a model.
 
     `values` (H, W, C, K) float32, positive where the pixel speaks for the output; `base_values`
     (K,); `data` (H, W, C) float32 in 0..255 with C = 1 or 3; `output_names` and `output_indices`
@@ -38,11 +38,11 @@ class Attributions:
 
     @property
     def names(self) -> list[str]:
-        """Of the outputs, each a name of its own."""
+        """Unique names of the outputs."""
         return disambiguate(self.output_names, self.output_indices)
 
     def within(self, left: int, top: int, right: int, bottom: int) -> "Attributions":
-        """Keep the pixels of a box of the picture, right and bottom exclusive.
+        """Returns the attributions inside a box of the picture, right and bottom exclusive.
 
         Raises InvalidOptionError.
         """
@@ -56,7 +56,7 @@ class Attributions:
         return replace(self, values=self.values[rows, columns], data=self.data[rows, columns])
 
     def narrow(self, positions: Sequence[int]) -> "Attributions":
-        """Keep the outputs at these positions (0..K-1), in this order.
+        """Returns the attributions for the outputs at these positions (0..K-1), in this order.
 
         Raises InvalidOptionError.
         """
@@ -76,7 +76,7 @@ class Attributions:
 
 
 def load_attributions(npz: bytes) -> Attributions:
-    """Read the arrays as the worker stored them; nothing is unpickled.
+    """Reads the arrays as the worker stored them; unpickles nothing.
 
     Raises InvalidAttributionsError.
     """
@@ -84,7 +84,7 @@ def load_attributions(npz: bytes) -> Attributions:
 
 
 def attributions_of(arrays: Mapping[str, NDArray[Any]]) -> Attributions:
-    """Check arrays by NAMES. Raises InvalidAttributionsError."""
+    """Checks arrays named as in NAMES. Raises InvalidAttributionsError."""
     missing = [name for name in NAMES if name not in arrays]
     if missing:
         raise InvalidAttributionsError(f"{missing[0]} is missing; accepted are {', '.join(NAMES)}")

@@ -1,4 +1,4 @@
-"""Curves of faithfulness as a chart: a panel for each metric, a legend with areas below it."""
+"""A chart of faithfulness curves: a panel for each metric, with a legend that lists areas."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ Metrics = dict[str, list[ChartCurve]]
 
 
 def faithfulness_chart(curves: Sequence[ChartCurve], *, width_px: int | None = None) -> bytes:
-    """A panel for each metric, in the order given, with a curve for each of the first 7 outputs.
+    """Draws a panel for each metric, in the order given, with curves of the first 7 outputs.
 
     The random order is dashed, in a fainter tone; all panels share one range of scores. `width_px`
     sets the width of the chart. Raises InvalidCurvesError, InvalidOptionError.
@@ -48,7 +48,7 @@ def faithfulness_chart(curves: Sequence[ChartCurve], *, width_px: int | None = N
 
 
 def _grouped(curves: Sequence[ChartCurve]) -> tuple[Metrics, int]:
-    """By metric, as many as there are styles; and how many outputs that leaves out."""
+    """Groups curves by metric, at most one for each style; also counts the outputs left out."""
     metrics: Metrics = {}
     for curve in curves:
         metrics.setdefault(curve.metric, []).append(curve)
@@ -57,7 +57,7 @@ def _grouped(curves: Sequence[ChartCurve]) -> tuple[Metrics, int]:
 
 
 def _axes(metrics: Metrics, sheet: ChartLayout) -> Axes:
-    """Room for every curve, and a little more."""
+    """Axes that span all curves, with a margin of 5 %."""
     scores = [score for group in metrics.values() for c in group for score in (*c.y, *c.baseline)]
     low, high = float(min(scores)), float(max(scores))
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
@@ -69,7 +69,7 @@ def _axes(metrics: Metrics, sheet: ChartLayout) -> Axes:
 def _panel(
     metric: str, curves: Sequence[ChartCurve], sheet: ChartLayout, axes: Axes
 ) -> Image.Image:
-    """From top to bottom: what is done, the curves, the areas."""
+    """Draws, from top to bottom, the metric's title and order, the curves, the legend."""
     panel = Image.new("RGB", sheet.panel, "white")
     about = METRICS[metric]
     sheet.title_font.write(ImageDraw.Draw(panel), (0, 0), about.title, INK)
@@ -85,7 +85,7 @@ def _panel(
 
 
 def _draw_marks(panel: Image.Image, top: int, below: str, sheet: ChartLayout, axes: Axes) -> None:
-    """The scores left of the plot, the shares under it and what they are of."""
+    """Labels the axes: scores left of the plot, shares and their meaning below it."""
     pen, font = ImageDraw.Draw(panel), sheet.small_font
     beside = sheet.ticks - sheet.line // 3
     for down, label in zip(axes.below_top(axes.marks), format_numbers(axes.marks), strict=True):
@@ -106,7 +106,7 @@ def _draw_legend(
     sheet: ChartLayout,
     line_width: float,
 ) -> None:
-    """Each output's mark, name and areas, its own and the random order's, under each other."""
+    """Draws a row for each output: marker, name, its area and that of the random order."""
     pen, font = ImageDraw.Draw(panel), sheet.small_font
     right, key_size = sheet.panel[0], (3 * sheet.line // 2, sheet.line)
     columns = right - 4 * sheet.line, right
@@ -125,7 +125,7 @@ def _draw_legend(
 def _write(
     page: Image.Image, at: tuple[int, int], text: str, sheet: ChartLayout, ink: tuple[int, int, int]
 ) -> None:
-    """One line from here to the right edge."""
+    """Writes one line, truncated at the right edge."""
     font = sheet.small_font
     font.write(ImageDraw.Draw(page), at, truncate(text, font, page.width - at[0]), ink)
 

@@ -1,4 +1,4 @@
-"""The colour bar: what a colour means, in numbers."""
+"""The colour bar, which maps colours to numbers."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -12,7 +12,7 @@ TICK_INK, OUTLINE = (140, 140, 140), (205, 205, 205)
 
 
 def draw_colour_bar(page: Image.Image, layout: Layout, scale: Scale, caption: str) -> None:
-    """A gradient from -bound to +bound, round numbers below it, the caption under them."""
+    """Draws a gradient from -bound to +bound, round numbers below it, the caption under them."""
     width, line = layout.bar_width, layout.small_font.line_height
     left, bottom = (layout.width - width) // 2, layout.bar_top + layout.bar_thickness
     page.paste(_gradient((width, layout.bar_thickness), scale), (left, layout.bar_top))
@@ -35,7 +35,7 @@ def _gradient(size: tuple[int, int], scale: Scale) -> Image.Image:
 
 
 def ticks(bound: float, width: int, font: Font) -> list[tuple[float, str]]:
-    """As many round numbers as fit, symmetric about zero: their shares of the bound and labels."""
+    """Returns as many round numbers as fit, symmetric about zero: share of the bound, label."""
     for intervals in range(8, 1, -1) if bound else ():
         numbers = _round_numbers(bound, intervals)
         labels = format_numbers(numbers)

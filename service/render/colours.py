@@ -1,4 +1,4 @@
-"""From attributions to colours, normalised as in shap's image plot: the two can be compared."""
+"""Maps attributions to colours, normalised as in shap's image plot so that the two compare."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from PIL import Image
 from service.render.errors import InvalidOptionError
 from service.render.palettes import Palette
 
-Sums = NDArray[np.float64]  # (H, W, K), what is drawn of K outputs
+Sums = NDArray[np.float64]  # (H, W, K), attributions of K outputs summed over channels
 
 
 def channel_sums(values: NDArray[np.float32]) -> Sums:
-    """Values (H, W, C, K) summed over the channels."""
+    """Sums values (H, W, C, K) over the channels."""
     sums = values[:, :, 0].astype(np.float64)
     for channel in range(1, values.shape[2]):  # eight times as fast as sum(axis=2)
         sums += values[:, :, channel]
@@ -21,10 +21,10 @@ def channel_sums(values: NDArray[np.float32]) -> Sums:
 
 
 def limit(*sums: NDArray[np.floating], percentile: float = 99.9) -> float:
-    """The magnitude at which colours saturate: a percentile of |sums| over all of them.
+    """Returns the magnitude at which colours saturate: a percentile of |sums| over all of them.
 
-    `sums` (H, W, K), of one picture each. Where that percentile is zero though a few pixels are
-    not, the largest magnitude; 0.0 only when all are zero. Raises InvalidOptionError.
+    `sums` (H, W, K), of one picture each. If that percentile is zero and some pixels are not,
+    returns the largest magnitude; 0.0 only when all are zero. Raises InvalidOptionError.
     """
     if not 0 < percentile <= 100:
         raise InvalidOptionError(
@@ -36,13 +36,13 @@ def limit(*sums: NDArray[np.floating], percentile: float = 99.9) -> float:
 
 @dataclass(frozen=True)
 class Scale:
-    """Which colour a number has: opaque from -bound down and +bound up, transparent at 0."""
+    """A colour scale: opaque from -bound down and +bound up, transparent at 0."""
 
     bound: float
     palette: Palette
 
     def paint(self, sums: NDArray[np.floating]) -> Image.Image:
-        """Sums (H, W) -> a picture of mode RGBA."""
+        """Colours sums (H, W): a picture of mode RGBA."""
         shares = sums / self.bound if self.bound else np.zeros_like(sums)
         levels = np.clip((shares + 1) * 128, 0, 255).astype(np.uint8)
         return Image.fromarray(self.palette.levels[levels])

@@ -1,4 +1,4 @@
-"""How faithful attributions are to the model: the score as elements come or go in their order."""
+"""Faithfulness curves: the score as elements are shown or hidden in the order of attribution."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from service.render.errors import InvalidCurvesError
 
 @dataclass(frozen=True)
 class Metric:
-    """What is done to the picture, in the words of a chart."""
+    """The wording of a metric in a chart."""
 
     title: str
     order: str
-    done: str  # to the share of elements that x counts
-    hoped: str  # of a faithful attribution's curve
+    done: str  # to the share of elements on the x axis
+    hoped: str  # the expected course of a faithful curve
 
 
 METRICS = {
@@ -34,15 +34,15 @@ METRICS = {
 
 @dataclass(frozen=True, eq=False)
 class ChartCurve:
-    """The score of one output along one order, and along a random one.
+    """The score of one output along the order of attribution, and along a random order.
 
     `x` (P,) is the share of elements shown or hidden, 0..1 and never falling; `y` and `baseline`
     (P,) are scores, by the attribution's order and by a random one. Raises InvalidCurvesError.
     """
 
     metric: str
-    label: str  # of the output
-    output: int  # its index
+    label: str  # label of the output
+    output: int  # index of the output
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     baseline: NDArray[np.float64]

@@ -1,10 +1,9 @@
-"""What this package refuses.
+"""Errors of this package.
 
 RenderError
 ├── InvalidAttributionsError  the arrays are broken, missing, misshapen or not finite
-├── InvalidCurvesError        curves of faithfulness are missing, misshapen, not finite or of no
-known metric
-└── InvalidOptionError        an option of a drawing is outside what is accepted
+├── InvalidCurvesError        the curves are missing, misshapen, not finite or of unknown metric
+└── InvalidOptionError        an option of a drawing is outside the accepted values
 """
 
 
@@ -17,8 +16,8 @@ class InvalidAttributionsError(RenderError):
 
 
 class InvalidCurvesError(RenderError):
-    """Curves of faithfulness are missing, misshapen, not finite or of no known metric."""
+    """The faithfulness curves are missing, misshapen, not finite or of unknown metric."""
 
 
 class InvalidOptionError(RenderError):
-    """An option of a drawing is outside what is accepted."""
+    """An option of a drawing is outside the accepted values."""

@@ -1,7 +1,7 @@
-"""Fonts that have the glyphs of a text: the bundled one, else those of the system.
+"""Finds fonts with glyphs for a text: the bundled font, else fonts of the system.
 
-Matplotlib brings DejaVu Sans, with the alphabets of Europe and the Near East. Chinese, Devanagari,
-emoji and the rest are written where a font of the system has them.
+Matplotlib bundles DejaVu Sans, with the alphabets of Europe and the Near East. Chinese,
+Devanagari, emoji and others need a font of the system.
 """
 
 import unicodedata
@@ -25,14 +25,14 @@ FOLDERS = (
 SUFFIXES = (".ttf", ".ttc", ".otf", ".otc")
 LAST_CHOICE = ("serif", "mono", "light", "thin", "black", "condensed")
 NEVER = ("bold", "italic", "oblique", "lastresort", "blank")
-OUTLINES = ("glyf", "CFF ", "CFF2")  # what Pillow draws at any size; bitmaps of emoji it does not
-UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # categories of characters that need no glyph
-JOINED = ("Mn", "Mc", "Me", "Cf")  # which are drawn with the character before them
+OUTLINES = ("glyf", "CFF ", "CFF2")  # outlines, which Pillow draws at any size, unlike bitmap emoji
+UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # Unicode categories without a visible glyph
+JOINED = ("Mn", "Mc", "Me", "Cf")  # drawn together with the character before
 
 
 @dataclass(frozen=True, eq=False)
 class FontFile:
-    """A font, and the characters (N,) that it has glyphs for, in rising order."""
+    """A font file and the characters (N,) it has glyphs for, ascending."""
 
     path: Path
     characters: NDArray[np.uint32]
@@ -45,14 +45,14 @@ class FontFile:
 
 
 def can_write(text: str) -> bool:
-    """Whether every character of it is in a font."""
+    """Whether every character of the text has a glyph in some font."""
     return all(font is not None for font, _ in runs(text))
 
 
 def runs(text: str) -> Sequence[tuple[FontFile | None, str]]:
-    """The text in pieces, each with its font; None: no font has it.
+    """Splits the text into runs, each with its font; None: no font has the characters.
 
-    One font for all of it comes first, as letters of one script are shaped together.
+    Prefers one font for the whole text, since letters of one script are shaped together.
     """
     bundled = _read(BUNDLED)
     if bundled is not None and bundled.has(text):
@@ -82,7 +82,7 @@ def _system_fonts() -> Iterator[FontFile]:
 
 @lru_cache(1)
 def _system_paths() -> list[Path]:
-    """Upright fonts of normal weight, those without serifs first; always in the same order."""
+    """Upright fonts of normal weight, sans serif first, in a fixed order."""
     found = {
         path
         for folder in FOLDERS
@@ -98,7 +98,7 @@ def _is_named(path: Path, words: Sequence[str]) -> bool:
 
 @lru_cache(1024)
 def _read(path: Path) -> FontFile | None:
-    """None for what is no font, or has no outlines or characters."""
+    """Reads a font; None if the file is not a font, or has no outlines or characters."""
     try:
         with path.open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as font:
             if not any(table in font for table in OUTLINES):

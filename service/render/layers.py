@@ -1,4 +1,4 @@
-"""One output as a layer: over the picture it explains (`overlay`) or by itself (`heat`)."""
+"""One output as a layer: on the picture it explains (`overlay`) or by itself (`heat`)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from service.render.layout import Size
 from service.render.palettes import PaletteName, find_palette
 from service.render.raster import png, resized, rgb_picture
 
-MAX_LAYER_PIXELS = 4096 * 4096  # of an output alone or over a picture
+MAX_LAYER_PIXELS = 4096 * 4096  # of a layer
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
 
-LIGHTER = 90  # the level, of 255, to which black is lifted
+LIGHTER = 90  # of 255; black is lifted to this level
 HATCHING = (190, 190, 190)
 
 
@@ -30,11 +30,11 @@ def overlay(
     palette: PaletteName = "red_blue",
     score: float | None = None,
 ) -> bytes:
-    """The first output over `picture` (H0, W0, 3), at its size; over the model's input without one.
+    """Draws the first output over `picture` (H0, W0, 3), or over the model's input without one.
 
     `crop` is the part of the picture that the model saw (all of it by default); the rest is faded
-    and hatched. `alpha` is the opacity of the strongest colours; `score` is told in the
-    alternative text. Raises InvalidOptionError.
+    and hatched. `alpha` is the opacity of the strongest colours; `score` appears in the alternative
+    text. The PNG has the picture's size. Raises InvalidOptionError.
     """
     if not 0 <= alpha <= 1:
         raise InvalidOptionError(f"alpha must be in 0..1; received {alpha}")
@@ -63,9 +63,9 @@ def heat(
     palette: PaletteName = "red_blue",
     score: float | None = None,
 ) -> bytes:
-    """The first output alone, on transparency of `size` (width, height), the model's by default.
+    """Draws the first output on a transparent sheet of `size` (width, height), or the input's size.
 
-    It fills `crop` (all by default), as it would lie on a picture of that size. Raises
+    The output fills `crop` (all by default), its place on a picture of that size. Raises
     InvalidOptionError.
     """
     height, width = attributions.values.shape[:2]
@@ -81,7 +81,7 @@ def heat(
 def _first(
     attributions: Attributions, percentile: float, palette: PaletteName
 ) -> tuple[Sums, Scale]:
-    """The first output (H, W, 1) and the colours for it alone."""
+    """The sums of the first output (H, W, 1), and a colour scale for them alone."""
     sums = channel_sums(attributions.values[..., :1])
     return sums, Scale(limit(sums, percentile=percentile), find_palette(palette))
 
@@ -120,13 +120,13 @@ def _checked_crop(crop: Box | None, size: Size) -> Box:
 
 
 def _muted(picture: Image.Image) -> Image.Image:
-    """Grey and without deep shadows, against which red and blue both stand out."""
+    """Converts to grey and lifts the shadows, so that red and blue both stand out."""
     lifted = [round(LIGHTER + (255 - LIGHTER) * level / 255) for level in range(256)]
     return picture.convert("L").point(lifted).convert("RGB")
 
 
 def _unseen(picture: Image.Image) -> Image.Image:
-    """Faded and hatched; the lines keep their look at any size of the picture."""
+    """Fades and hatches the picture; line spacing and width scale with its size."""
     width, height = picture.size
     faded = Image.blend(picture, Image.new("RGB", picture.size, "white"), 0.6)
     pen = ImageDraw.Draw(faded)

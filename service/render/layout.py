@@ -1,4 +1,4 @@
-"""Where everything stands in a figure, in whole pixels."""
+"""Positions of all parts of a figure, in whole pixels."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from service.render.text import Font, wrap
 
 MAX_COLUMNS = 6
 MAX_PIXELS = 50_000_000  # of a figure
-PANEL = 240  # pixels, the longer side of a panel unless whole multiples of the picture come close
-PANEL_RANGE = (180, 320)  # pixels, what comes close
-MIN_CELL = 120  # pixels, so that a narrow picture leaves room for its title
+PANEL = 240  # the longer side of a panel, unless a whole multiple of the picture is near, in pixels
+PANEL_RANGE = (180, 320)  # of the longer side, within which a whole multiple is used, in pixels
+MIN_CELL = 120  # pixels; leaves room for the title of a narrow picture
 MARGIN, GAP, BAR_WIDTH, BAR_THICKNESS = 20, 16, 420, 10  # pixels
 TITLE_SIZE, SMALL_SIZE = 14, 12  # pixels
 MIN_TITLE_SIZE, MIN_SMALL_SIZE = 11, 10  # pixels
@@ -21,7 +21,7 @@ Size = tuple[int, int]  # width, height
 
 @dataclass(frozen=True)
 class Heading:
-    """What is to stand above a panel: a name, which may take some lines, and a small note."""
+    """The text above a panel: a name, which may be wrapped, and a small note."""
 
     name: str = ""
     note: str = ""
@@ -29,14 +29,14 @@ class Heading:
 
 @dataclass(frozen=True)
 class Block:
-    """One picture's cells, line after line, each a heading above a panel."""
+    """The cells of one picture in lines; each cell is a heading above a panel."""
 
     top: int
     lines: int
     line_height: int
     heading_height: int
     panel: Size
-    names: list[list[str]]  # for each cell, its lines
+    names: list[list[str]]  # for each cell, the lines of its name
 
     @property
     def bottom(self) -> int:
@@ -45,7 +45,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Layout:
-    """A block for each picture, one below the other, and the colour bar below them all."""
+    """A block for each picture, one below the other, and the colour bar at the bottom."""
 
     width: int
     margin: int
@@ -76,7 +76,7 @@ class Layout:
         return left, block.top + line * block.line_height + block.heading_height
 
     def extended(self, panel: Size, headings: Sequence[Heading]) -> "Layout":
-        """The layout with one more block, below the others."""
+        """Returns the layout with one more block at the bottom."""
         names = [wrap(heading.name, self.title_font, self.cell_width) for heading in headings]
         heading_height = max(map(len, names)) * self.title_font.line_height + self.gap // 4
         if any(heading.note for heading in headings):
@@ -95,9 +95,9 @@ class Layout:
 def plan(
     sizes: Sequence[Size], headings: Sequence[Sequence[Heading]], *, width_px: int | None
 ) -> Layout:
-    """Lay out pictures of these sizes, with a panel for each heading: first the picture's own.
+    """Lays out pictures of these sizes, with a panel for each heading; the picture's own is first.
 
-    All scales with `width_px`. Raises InvalidOptionError where the page would be too large.
+    Everything scales with `width_px`. Raises InvalidOptionError if the page would be too large.
     """
     panels = [_panel_size(*size) for size in sizes]
     cell_width = max(MIN_CELL, *(width for width, _ in panels))
@@ -131,13 +131,13 @@ def _check_area(layout: Layout) -> None:
 
 
 def _columns(cells: int) -> int:
-    """As few lines as allowed, then as even as can be."""
+    """The number of columns: as few lines as possible, filled evenly."""
     lines = math.ceil(cells / MAX_COLUMNS)
     return math.ceil(cells / lines)
 
 
 def _panel_size(width: int, height: int) -> Size:
-    """Whole multiples of the picture where they fit the range, so that pixels stay square."""
+    """Scales a picture to a panel, by a whole factor if one is in range: pixels stay square."""
     longer = max(width, height)
     multiple = round(PANEL / longer)
     fits = PANEL_RANGE[0] <= multiple * longer <= PANEL_RANGE[1]

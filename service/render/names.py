@@ -1,13 +1,13 @@
-"""What outputs are called where they are read: each by a name of its own."""
+"""Unique names for outputs in drawings."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 
 def disambiguate(names: Sequence[str], indices: Sequence[int]) -> list[str]:
-    """The names, with the index before those that several outputs have; a blank one is its index.
+    """Prefixes the index to names that several outputs share; replaces a blank name by its index.
 
-    The index stands first, as a long name is cut at its end.
+    The index comes first because long names are cut at the end.
     """
     read = [" ".join(name.split()) for name in names]
     outputs: Counter[str] = Counter()
@@ -20,5 +20,5 @@ def disambiguate(names: Sequence[str], indices: Sequence[int]) -> list[str]:
 
 
 def by_index(index: int) -> str:
-    """What an output is called that has no name, or none that can be written."""
+    """The name of an output that has none, or none that the fonts can write."""
     return f"output {index}"

@@ -1,7 +1,7 @@
-"""The figure: pictures, a panel for each output, one colour bar; read like shap's image plot.
+"""The figure: pictures, a panel for each output, one colour bar, like shap's image plot.
 
-Drawn with Pillow on whole pixels: picture, ghost and heat share one grid, so they are aligned by
-construction, and a figure takes milliseconds, no lock and no font cache.
+Drawn with Pillow on whole pixels. Picture, ghost and colours share one grid, so they are aligned
+by construction; a figure takes milliseconds, without a lock or a font cache.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,10 +31,10 @@ def figure(
     caption: str = "SHAP value",
     palette: PaletteName = "red_blue",
 ) -> bytes:
-    """Each picture, then its outputs over a grey ghost of it at `alpha`; all on one colour scale.
+    """Draws each picture, then its outputs over its grey ghost at `alpha`, on one colour scale.
 
-    Outputs may differ from row to row, in number too, as may the sizes of pictures. `width_px`
-    scales the whole figure to that width. Raises InvalidOptionError.
+    Rows may differ in their outputs and in the sizes of their pictures. `width_px` scales the whole
+    figure to that width. Raises InvalidOptionError.
     """
     _check(rows, alpha, width_px)
     layout = plan([row.size for row in rows], [row.headings for row in rows], width_px=width_px)
@@ -64,7 +64,7 @@ def _check(rows: Sequence[Row], alpha: float, width_px: int | None) -> None:
 def _draw_headings(
     page: Image.Image, layout: Layout, block: Block, headings: Sequence[Heading]
 ) -> None:
-    """Names and notes above their panels, the last line next to the panel."""
+    """Writes names and notes above their panels, aligned at the bottom."""
     pen = ImageDraw.Draw(page)
     for cell, heading in enumerate(headings):
         left, top = layout.corner(block, cell)
@@ -80,7 +80,7 @@ def _draw_headings(
 def _panels(
     data: NDArray[np.float32], sums: Sums, size: tuple[int, int], scale: Scale, alpha: float
 ) -> Iterator[Image.Image]:
-    """The picture, then each output's colours over its ghost."""
+    """Yields the picture, then each output's colours over its ghost."""
     yield rgb_picture(data).resize(size, Image.Resampling.BOX)
     backdrop = Image.fromarray(ghost(data, alpha)).resize(size, Image.Resampling.BOX)
     for output in range(sums.shape[2]):

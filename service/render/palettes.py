@@ -25,7 +25,7 @@ PaletteName = Literal["red_blue", "orange_blue", "orange_purple"]
 
 @dataclass(frozen=True)
 class Palette:
-    """Two colours and what to call them."""
+    """Two colours and their names."""
 
     positive_name: str
     positive: Colour
@@ -58,7 +58,7 @@ PALETTES: dict[PaletteName, Palette] = {
 
 
 def find_palette(name: PaletteName) -> Palette:
-    """Raises InvalidOptionError."""
+    """Returns the palette of that name. Raises InvalidOptionError."""
     if name not in PALETTES:
         raise InvalidOptionError(f"palette must be one of {', '.join(PALETTES)}; received {name!r}")
     return PALETTES[name]

@@ -1,7 +1,7 @@
-"""The inside of a chart's panel: lines, dashed lines and markers, smooth at any size.
+"""Plots the curves in a chart's panel: lines, dashes and markers, antialiased by supersampling.
 
-Colours are those of Okabe and Ito, "Color Universal Design" (2008), less the yellow, which is lost
-on white: https://jfly.uni-koeln.de/color/. Markers tell outputs apart without them.
+The colours are those of Okabe and Ito, "Color Universal Design" (2008), without yellow, which is
+hard to see on white: https://jfly.uni-koeln.de/color/. Markers distinguish outputs without colour.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ from service.render.curves import ChartCurve
 from service.render.layout import Size
 from service.render.palettes import Colour
 
-SUPERSAMPLING = 3  # drawn so much larger, then shrunk
-MARKERS = 5  # on a curve
+SUPERSAMPLING = 3  # factor by which drawings are enlarged, then shrunk
+MARKERS = 5  # on each curve
 GRID = (228, 228, 228)
 
 Numbers = NDArray[np.float64]  # (P,)
@@ -25,7 +25,7 @@ Points = NDArray[np.float64]  # (P, 2), x and y in enlarged pixels
 
 @dataclass(frozen=True)
 class Style:
-    """How the curves of an output look."""
+    """The look of one output's curves."""
 
     colour: Colour
     corners: int  # of the marker
@@ -34,7 +34,7 @@ class Style:
 
     @property
     def faint(self) -> Colour:
-        """For the random order."""
+        """The colour for the random order."""
         red, green, blue = ((part + 255) // 2 for part in self.colour)
         return red, green, blue
 
@@ -61,12 +61,12 @@ class Axes:
     line_width: float
 
     def below_top(self, scores: Sequence[float] | Numbers) -> Numbers:
-        """Pixels."""
+        """Returns the distance of scores below the top of the plot, in pixels."""
         return (self.high - np.asarray(scores)) / (self.high - self.low) * (self.size[1] - 1)
 
 
 def plot(curves: Sequence[ChartCurve], axes: Axes) -> Image.Image:
-    """The curves of one metric, those of the random order behind; the k-th has the k-th style."""
+    """Plots the curves of one metric over those of the random order; the k-th has STYLES[k]."""
     canvas = _Canvas.of(axes.size, axes.line_width)
     _draw_grid(canvas, axes)
     styled = list(zip(curves, STYLES, strict=False))
@@ -82,7 +82,7 @@ def plot(curves: Sequence[ChartCurve], axes: Axes) -> Image.Image:
 
 
 def key(style: Style, size: Size, line_width: float) -> Image.Image:
-    """A piece of a curve, for the legend."""
+    """Draws a short piece of a curve with its marker, for the legend."""
     canvas = _Canvas.of(size, line_width)
     width, height = (side * SUPERSAMPLING for side in size)
     canvas.line(np.array([[0, height / 2], [width, height / 2]]), style.colour)
@@ -105,7 +105,7 @@ def _points(axes: Axes, x: Sequence[float] | Numbers, y: Sequence[float] | Numbe
 
 @dataclass(frozen=True)
 class _Canvas:
-    """What is drawn on, enlarged."""
+    """An enlarged picture to draw on."""
 
     image: Image.Image
     pen: ImageDraw.ImageDraw
@@ -135,7 +135,7 @@ class _Canvas:
 
 
 def _dashes(points: Points, length: float) -> Iterator[Points]:
-    """Pieces of this length along the points, with gaps between them three quarters as long."""
+    """Yields dashes of this length along the points; gaps are three quarters as long."""
     along = np.concatenate([[0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
     for start in np.arange(0, along[-1], 1.75 * length):
         end = min(start + length, along[-1])

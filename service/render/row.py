@@ -1,4 +1,4 @@
-"""What a row of a figure shows."""
+"""One row of a figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from service.render.text import MINUS
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of a figure; its `scores`, one for each output, stand under their names."""
+    """One picture of a figure; `scores`, one for each output, appear under the names."""
 
     attributions: Attributions
     scores: Sequence[float] | None = None
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def headings(self) -> list[Heading]:
-        """Of the picture and of each output."""
+        """The headings of the picture and of each output."""
         shown = self.attributions
         names = [
             name if can_write(name) else by_index(index)

@@ -1,4 +1,4 @@
-"""Where the panels of a chart stand, in whole pixels, and how tall their parts are."""
+"""Positions and sizes of the parts of a chart, in whole pixels."""
 
 import math
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from service.render.layout import MIN_SMALL_SIZE, MIN_TITLE_SIZE, SMALL_SIZE, TI
 from service.render.text import Font, wrap
 
 MAX_COLUMNS = 4
-MIN_PANEL_WIDTH = 250  # pixels of a panel, before panels go below each other
+MIN_PANEL_WIDTH = 250  # pixels; narrower panels are stacked
 PANEL, PLOT_HEIGHT, TICKS, MARGIN, GAP = 330, 180, 46, 20, 28  # pixels
-LINE = 1.25  # of a line of small text, with the room around it
+LINE = 1.25  # of a small text line's height, with spacing
 
 
 @dataclass(frozen=True)
 class ChartLayout:
-    """A grid of equal panels and a note below them; all scales with the width."""
+    """A grid of equal panels with a note below; everything scales with the width."""
 
     width: int
     columns: int
@@ -57,7 +57,7 @@ class ChartLayout:
     @property
     def panel(self) -> Size:
         width = (self.width - 2 * self.px(MARGIN) + self.px(GAP)) // self.columns - self.px(GAP)
-        lines = 6 + self.legend_lines  # order, hope, score; shares, their name, areas
+        lines = 6 + self.legend_lines  # order, hope, score; shares, their meaning, areas
         height = round(1.3 * self.title_font.line_height) + lines * self.line
         return width, height + self.px(PLOT_HEIGHT)
 
@@ -67,7 +67,7 @@ class ChartLayout:
 
     @property
     def ticks(self) -> int:
-        """Left of the plot, for its numbers."""
+        """The width left of the plot, for its numbers."""
         return max(self.px(TICKS), 4 * self.small_font.line_height * 2 // 3)
 
     @property

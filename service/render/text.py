@@ -1,4 +1,4 @@
-"""Lines of text: their fonts and inks, words broken to a width, numbers."""
+"""Text: fonts, inks, wrapping, number formats."""
 
 import re
 from bisect import bisect_right
@@ -24,9 +24,9 @@ Anchor = Literal["la", "ma", "ra", "lm", "mm", "rm", "ld", "md", "rd"]
 
 @dataclass(frozen=True)
 class Font:
-    """DejaVu Sans of one size, in pixels, and other fonts where it has no glyphs.
+    """DejaVu Sans in one size, in pixels, and other fonts for characters it lacks.
 
-    Not shared: a FreeType face serves one drawing.
+    Not shared between drawings: a FreeType face serves one at a time.
     """
 
     size: int
@@ -47,7 +47,7 @@ class Font:
         ink: Ink,
         anchor: Anchor = "la",
     ) -> None:
-        """Draw a line; its fonts stand on one base line. anchor: as Pillow names it."""
+        """Draws a line, all fonts on one base line. anchor: in Pillow's notation."""
         pieces = self._pieces(text)
         if [face for face, _ in pieces] in ([], [self._face(BUNDLED)]):
             pen.text(at, text, ink, self._face(BUNDLED), anchor=anchor)
@@ -60,7 +60,7 @@ class Font:
             left += face.getlength(piece)
 
     def _pieces(self, text: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
-        """The text by faces; what no font has stands as the sign for an unknown character."""
+        """Splits the text by font; replaces characters that no font has by UNKNOWN."""
         return [
             (self._face(font.path), piece)
             if font
@@ -75,7 +75,7 @@ class Font:
 
 
 def wrap(text: str, font: Font, width: int) -> list[str]:
-    """Break after spaces and _ - / , where needed; at most three lines, the last cut with …"""
+    """Breaks after spaces and _ - / , into at most three lines; cuts the last with … if needed."""
     lines: list[str] = []
     rest = " ".join(text.split())
     while rest and len(lines) < MAX_LINES:
@@ -88,14 +88,14 @@ def wrap(text: str, font: Font, width: int) -> list[str]:
 
 
 def truncate(text: str, font: Font, width: float) -> str:
-    """One line, its end replaced by … where it is too long."""
+    """Cuts the text to one line of this width, ending in …, if it is longer."""
     if font.width(text) <= width:
         return text
     return _cut_characters(text, font, width - font.width(ELLIPSIS)).rstrip() + ELLIPSIS
 
 
 def format_numbers(numbers: Sequence[float]) -> list[str]:
-    """All with the same number of decimals, unless the exponents are extreme."""
+    """Formats all with the same number of decimals, unless their exponents are extreme."""
     labels = [f"{number:g}" for number in numbers]
     if not any("e" in label for label in labels):
         decimals = max(len(label.partition(".")[2]) for label in labels)
@@ -104,7 +104,7 @@ def format_numbers(numbers: Sequence[float]) -> list[str]:
 
 
 def _fill(text: str, font: Font, width: float) -> str:
-    """The longest beginning that fits: whole words, else characters, at least one."""
+    """The longest prefix that fits: whole words, else characters, at least one."""
     ends = [match.end() for match in re.finditer(r"[ _\-/,]+|$", text)]
     words = bisect_right(ends, width, key=lambda end: font.width(text[:end].rstrip()))
     return text[: ends[words - 1]] if words else _cut_characters(text, font, width)
