@@ -34,7 +34,7 @@ CONTAINED: Mapping[Scope, frozenset[Scope]] = {
 
 
 class Key(BaseModel):
-    """A line of the keys file. Several keys may share a name, to replace one by another."""
+    """A line of the keys file. Keys may share a name, so that one can replace another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

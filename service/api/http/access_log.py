@@ -112,7 +112,7 @@ def _unexpected(request_id: str) -> ApiError:
 
 
 class HeadAsGet:
-    """Answers HEAD with the headers of GET and no body, and ends the response after the headers."""
+    """Answers HEAD with the headers of GET and no body; a stream then sees a disconnect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

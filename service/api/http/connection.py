@@ -103,7 +103,7 @@ class Connection(H11Protocol):
         )
 
     def _wait(self) -> None:
-        """Restarts the timeout when the connection begins to wait for something else."""
+        """Starts or stops the timeout when the awaited part of the request changes."""
         awaited = self._now_awaited()
         if awaited != self._awaited:
             self._stop()

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class HeavyCalls:
     """Gives calls a thread and a reservation of memory, first come, first served.
 
-    most: bytes of all reservations. A call that needs more than that runs when no other holds any.
+    most: bytes reserved at once. A call that needs more than that runs when no other holds any.
     A call that waits longer than MAX_WAIT_S fails with ApiError busy.
     """
 

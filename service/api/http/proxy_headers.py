@@ -20,9 +20,9 @@ FORWARDED_PREFIX = "X-Forwarded-Prefix"
 
 
 class ProxyHeaders(ProxyHeadersMiddleware):
-    """Writes client and scheme (as uvicorn does) and the root path into the scope of a request.
+    """Sets client and scheme (as uvicorn does) and root_path in the scope of a request.
 
-    As ASGI has it, `path` then begins with `root_path`: a proxy may strip it or pass it on.
+    ASGI requires that `path` begins with `root_path`; a proxy may strip that prefix or keep it.
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[Network], root_path: str) -> None:

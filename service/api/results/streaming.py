@@ -57,7 +57,7 @@ def _joined(first: bytes, rest: Pieces) -> Pieces:
 
 
 def in_pieces(parts: Iterator[bytes]) -> Pieces:
-    """Joins parts to pieces of at least PIECE_BYTES, since each piece takes a thread hop."""
+    """Joins parts into pieces of PIECE_BYTES or more, as each piece costs a call in a thread."""
     gathered: list[bytes] = []
     size = 0
     for part in parts:

@@ -18,7 +18,7 @@ async def receive(
     upload_format: UploadFormat,
     submit: Submit,
 ) -> str:
-    """Submits the upload and returns its id, which an earlier request with its key may have set.
+    """Submits the upload; returns id_, or the id of an earlier request with the same key.
 
     The upload's memory is freed on return, before the client starts waiting.
     """

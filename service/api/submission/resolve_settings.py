@@ -172,7 +172,7 @@ def _fit(wanted: Fit | None, card: ModelCard) -> Fit:
 
 
 def _check_taken(settings: ExplanationSettings) -> None:
-    """Accepts settings that the method does not take only at their default, as documents show."""
+    """Refuses settings the method does not take, except at their defaults, as documents show."""
     for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
         default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
         if received != default:
@@ -223,7 +223,7 @@ def check_regions(
 
 
 def _check_masker(masker: str, channels: int) -> None:
-    """Checks what the schema's pattern cannot: bounds, and numbers and channels that fit."""
+    """Checks what the schema's pattern cannot: bounds, and the model's channels."""
     asked = parse_masker(masker)
     kind, numbers = asked.kind, asked.numbers
     if kind.startswith("inpaint") and channels not in (1, 3):

@@ -59,10 +59,10 @@ def request_key(
 
 
 def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
-    """Copies the artefacts of an earlier explanation; False if any is missing.
+    """Copies the artefacts of an earlier explanation; False if any is missing or damaged.
 
-    Compares only their sizes, since the store copies without reading. Readers of the copies compare
-    the hashes with the records, which are those of the earlier explanation.
+    Compares only their sizes, since the store copies without reading. Readers of the copies verify
+    the content against the records, which are those of the earlier explanation.
     """
     try:
         for key, recorded in _artefacts(earlier):

@@ -13,7 +13,7 @@ from service.schemas.documents import ErrorCode
 
 
 async def read_body(request: Request, settings: Settings, reserve: Reserve) -> AsyncIterator[bytes]:
-    """Yields the chunks; refuses a body too long by its header or in fact. Raises ApiError."""
+    """Yields the chunks; refuses a declared or actual length over the limit. Raises ApiError."""
     _check_encoding(request)
     declared = request.headers.get("content-length", "")
     _check_length(int(declared) if declared.isdecimal() else 0, settings.max_upload_bytes)
