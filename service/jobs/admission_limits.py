@@ -1,8 +1,8 @@
-"""How much may wait, and what is said where more was asked for.
+"""Admission control: limits on waiting jobs, and the errors that report a full queue.
 
-QueueLimitError      as much waits as may
-├── QueueFullError   of everybody's
-└── OwnerShareFullError   of this owner's
+QueueLimitError           a limit on waiting jobs is reached
+├── QueueFullError        the limit of the whole server
+└── OwnerShareFullError   the limit of one owner
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from service.infra.settings import Settings
 
 
 class QueueLimitError(Exception):
-    """As much waits as may; `retry_s`: when there may be room, None where nothing tells."""
+    """A limit on waiting jobs is reached; `retry_s`: estimated wait for room, None if unknown."""
 
     def __init__(self, message: str, retry_s: int | None) -> None:
         super().__init__(message)
@@ -20,20 +20,20 @@ class QueueLimitError(Exception):
 
 
 class QueueFullError(QueueLimitError):
-    """As much waits as may in all."""
+    """The limit of the whole server is reached."""
 
 
 class OwnerShareFullError(QueueLimitError):
-    """As much of this owner's waits as may."""
+    """The limit of this owner is reached."""
 
 
 @dataclass(frozen=True)
 class AdmissionLimits:
-    """What may wait at most: explanations, and bytes uploaded for them; None: any number."""
+    """Limits on waiting explanations and on the bytes uploaded for them; None: unlimited."""
 
     jobs: int | None = None
     bytes: int | None = None
-    owner_jobs: int | None = None  # of one owner
+    owner_jobs: int | None = None  # per owner
     owner_bytes: int | None = None
 
     @classmethod
@@ -46,7 +46,7 @@ class AdmissionLimits:
         )
 
     def refusal(self, whose: str, jobs: int, size: int, retry_s: int | None) -> QueueLimitError:
-        """Of so many jobs with so many bytes; whose: there is no room, `owner` or `server`."""
+        """Build the error for rejected jobs; whose: which limit is reached, `owner` or `server`."""
         more = f"there is no room for {jobs} more, of {size} bytes"
         if whose == "owner":
             limits = (

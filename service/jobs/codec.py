@@ -1,7 +1,7 @@
-"""How explanations and batches are read from their hashes in Redis, and written there.
+"""Encodes explanations and batches as Redis hashes, and decodes them.
 
-Whoever can write to Redis must not be able to make a reader fail: what is no record of ours is
-logged and passed over.
+Foreign data in Redis must not make a reader fail: a hash that does not validate is logged and
+skipped.
 """
 
 import json
@@ -17,7 +17,7 @@ from service.jobs.records import BatchRecord, JobSpec, ProgressCount, State
 from service.jobs.redis_keys import as_text
 from service.schemas.documents import Status
 
-CACHED_EXPLANATIONS = 512  # explanations that are kept as they were read last
+CACHED_EXPLANATIONS = 512  # decoded explanations kept in memory
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -29,13 +29,13 @@ _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts":
 
 
 def decode(explanation_id: str, raw: Hash) -> State | None:
-    """The state in a hash; None where there is none, or one that we never wrote."""
+    """Decode an explanation; None if the hash is empty or does not validate."""
     return _decoded(explanation_id, tuple(raw.items()))
 
 
 @lru_cache(CACHED_EXPLANATIONS)
 def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | None:
-    """The same object for the same hash: of many who look, only the first has it parsed."""
+    """Cache by content: many readers of the same hash share one parsed object."""
     fields = _texts(dict(raw))
     if "status" not in fields:
         return None
@@ -43,7 +43,7 @@ def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | N
 
 
 def decode_batch(batch_id: str, raw: Hash) -> BatchRecord | None:
-    """The batch in a hash; None where there is none, or one that we never wrote."""
+    """Decode a batch; None if the hash is empty or does not validate."""
     fields = _texts(raw)
     if not fields:
         return None
@@ -52,12 +52,12 @@ def decode_batch(batch_id: str, raw: Hash) -> BatchRecord | None:
 
 
 def encode_queued(order: JobSpec) -> dict[str, str]:
-    """The hash of an explanation that waits for a worker, but for its times."""
+    """Encode an explanation that waits for a worker; the script adds the times."""
     return {"status": Status.QUEUED.value, **_fields(order)}
 
 
 def encode_cached(order: JobSpec, earlier: State) -> dict[str, str]:
-    """The same of one that has its result already, from an earlier one."""
+    """Encode an explanation answered from the result of an earlier one."""
     return {
         "status": Status.SUCCEEDED.value,
         **_fields(order),
@@ -72,7 +72,7 @@ def encode_cached(order: JobSpec, earlier: State) -> dict[str, str]:
 
 
 def encode_batch(orders: Mapping[str, JobSpec]) -> dict[str, str]:
-    """The hash of a batch of these explanations, but for its time."""
+    """Encode a batch of these explanations; the script adds the time."""
     owner = next(iter(orders.values())).owner
     return {"members": " ".join(orders), **_given(owner=owner)}
 
@@ -84,13 +84,13 @@ def encode_count(count: ProgressCount | None) -> str:
 def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]]) -> T | None:
     try:
         return kind.validate_python(read() | {"id": id_})
-    except ValueError as error:  # pydantic's is one
+    except ValueError as error:  # includes pydantic's ValidationError
         log.warning("not a record of ours", id=id_, reason=type(error).__name__)
         return None
 
 
 def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Those that are JSON. Raises ValueError."""
+    """Parse the fields that hold JSON. Raises ValueError."""
     names = ("order", "outcome", "artefacts", "error", "progress")
     found = {name: from_json(fields[name]) for name in names if name in fields}
     return {"progress": ProgressCount(0, 0)} | found
@@ -101,7 +101,7 @@ def _texts(raw: Hash) -> dict[str, str]:
 
 
 def _fields(order: JobSpec) -> dict[str, str]:
-    """Of the hash of a new explanation, but for how it stands and its times."""
+    """Encode the fields of a new explanation, without its status and times."""
     return {
         "attempts": "0",
         "order": order.model_dump_json(),
@@ -113,5 +113,5 @@ def _fields(order: JobSpec) -> dict[str, str]:
 
 
 def _given(**fields: str | None) -> dict[str, str]:
-    """Without those that are None."""
+    """Drop the fields that are None."""
     return {name: value for name, value in fields.items() if value is not None}

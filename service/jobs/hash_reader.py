@@ -1,6 +1,6 @@
-"""Reading the hash of an explanation or a batch; empty where there is none, or no hash of ours.
+"""Reads the hash of an explanation or a batch; a missing one reads as empty.
 
-A key that somebody made something else is logged and passed over: it fails no reader.
+A key of another Redis type is logged and also reads as empty, so it fails no reader.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def _read_hash(connection: redis.Redis, id_: str) -> Hash:
 
 
 async def read_hash(connection: redis.asyncio.Redis, id_: str) -> Hash:
-    """As below; a pipeline of one costs half as much again."""
+    """Read one hash without a pipeline: a pipeline of one command costs half as much again."""
     try:
         return await connection.hgetall(key_of(id_))
     except redis.ResponseError as error:
@@ -41,7 +41,7 @@ async def read_hash(connection: redis.asyncio.Redis, id_: str) -> Hash:
 
 
 async def read_hashes(connection: redis.asyncio.Redis, ids: Sequence[str]) -> list[Hash]:
-    """In one trip."""
+    """Read several hashes in one round trip."""
     async with connection.pipeline(transaction=False) as pipe:
         for id_ in ids:
             pipe.hgetall(key_of(id_))
@@ -50,7 +50,7 @@ async def read_hashes(connection: redis.asyncio.Redis, ids: Sequence[str]) -> li
 
 
 def _checked(id_: str, reply: Any) -> Hash:
-    """Raises the error that Redis replied with, unless it is that the key has another type."""
+    """Return the hash, or {} for a key of another type; raises any other error of Redis."""
     if not isinstance(reply, Exception):
         hash_: Hash = reply
         return hash_

@@ -1,4 +1,4 @@
-"""The worker's transitions: begin explanations, keep their leases, end or release them."""
+"""The worker's transitions: begins, renews, finishes and releases explanations."""
 
 import uuid
 from collections.abc import Mapping
@@ -20,23 +20,23 @@ from service.schemas.results import Outcome
 
 
 class FencedError(Exception):
-    """The attempt no longer owns its job: whatever it found must be dropped."""
+    """The attempt no longer owns its job; its result must be discarded."""
 
 
 @dataclass(frozen=True)
 class ModelUsage:
-    """What an attempt had the model do."""
+    """Model usage of one attempt."""
 
     evaluations: int = 0
     batches: int = 0  # calls of the model
-    slots: int = 0  # pictures that these calls had room for
+    slots: int = 0  # total capacity of these batches, in pictures
     model_s: float = 0.0
-    masking_s: float = 0.0  # added up over threads
+    masking_s: float = 0.0  # summed over threads
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A sign of life of an attempt; where there is a new count, with it."""
+    """A heartbeat of an attempt, with its progress if that has changed."""
 
     id: str
     attempt: str
@@ -44,15 +44,15 @@ class Heartbeat:
 
 
 class LeaseStatus(StrEnum):
-    """What an attempt hears when it ticks."""
+    """The reply to the heartbeat of an attempt."""
 
     OWNED = "owned"
-    CANCEL = "cancel"  # its own still, but a cancel was asked for
-    FENCED = "fenced"  # it lost its lease
+    CANCEL = "cancel"  # still owns its job; cancellation was requested
+    FENCED = "fenced"  # lost its lease
 
 
 class Leases:
-    """What a worker does to the explanations of one queue.
+    """The worker's operations on the explanations of one queue.
 
     Blocking; every call may raise `redis.RedisError`.
     """
@@ -79,13 +79,13 @@ class Leases:
         return read_state(self._redis, explanation_id)
 
     def begin(self, explanation_id: str) -> str | None:
-        """Take the job: the attempt's token; None where it was canceled, ended or taken."""
+        """Begin the job; return the attempt's token, None if it was canceled, ended or taken."""
         attempt = uuid.uuid4().hex
         tag, _ = self._scripts.run(Begin(explanation_id, self._queue, attempt, self._lease_s))
         return attempt if tag == "begun" else None
 
     def fresh_siblings(self, state: State) -> list[str]:
-        """Those of its batch that wait and have never been begun, in the order of upload."""
+        """Return the queued explanations of its batch that never began, in upload order."""
         batch_id = state.order.batch if state.order else None
         batch = read_batch(self._redis, batch_id) if batch_id else None
         states = [self.read(member) for member in batch.members] if batch else []
@@ -97,7 +97,7 @@ class Leases:
         ]
 
     def heartbeat(self, *heartbeats: Heartbeat) -> list[LeaseStatus]:
-        """Renew the leases of attempts and report their progress; how each stands."""
+        """Renew the leases of attempts and report their progress; return the status of each."""
         renewals = [
             Renewal(each.id, each.attempt, encode_count(each.count) or None) for each in heartbeats
         ]
@@ -116,9 +116,9 @@ class Leases:
         count: ProgressCount | None = None,
         work: ModelUsage | None = None,
     ) -> None:
-        """End it, if this attempt still owns it: check and write are one step. Raises FencedError.
+        """Finish the job if this attempt still owns it, atomically. Raises FencedError.
 
-        artefacts: what was stored, for readers to compare. work: added to the totals in the same
+        artefacts: sizes and digests of the stored artefacts. work: added to the totals in the same
         step.
         """
         spent: Mapping[str, float] = vars(work) if work else {}
@@ -138,9 +138,9 @@ class Leases:
             raise FencedError(explanation_id)
 
     def release(self, explanation_id: str, attempt: str, *, counts: bool = False) -> None:
-        """Give the job back to the front of the queue. Raises FencedError.
+        """Requeue the job at the front. Raises FencedError.
 
-        counts: that it was begun stays among its attempts, and so it runs alone the next time.
+        counts: keep this start in the attempt count, so that the job runs alone the next time.
         """
         release = Release(explanation_id, self._queue, attempt, self._retention_s, counts)
         if self._scripts.run(release)[0] == "fenced":

@@ -1,4 +1,4 @@
-"""Housekeeping in Redis, by workers and the API, safe from any number of processes at once."""
+"""Housekeeping in Redis by workers and the API; safe to run in many processes at once."""
 
 from typing import Self
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class Maintenance:
-    """What is done to the explanations of one queue besides requests and jobs.
+    """Maintenance of the explanations of one queue.
 
     Blocking; every call may raise `redis.RedisError`.
     """
@@ -38,7 +38,7 @@ class Maintenance:
         )
 
     def reap(self, *, max_attempts: int) -> int:
-        """Put back, or give up, the jobs of silent workers; how many."""
+        """Requeue or fail the jobs whose lease has expired; return their number."""
         lost = Failure(
             code=ErrorCode.WORKER_LOST,
             detail=f"its worker died {max_attempts} times; it is not tried again",
@@ -50,14 +50,14 @@ class Maintenance:
         return int(reaped)
 
     def expired(self, limit: int = 100) -> list[str]:
-        """Ids whose artefacts may go: expired, deleted, or never accepted."""
+        """Return ids whose artefacts may be removed: expired, deleted or never accepted."""
         _, found = self._scripts.run(Expired(limit))
         strange = [member for member in found if not is_id(as_text(member))]
-        if strange:  # none of ours: nothing is removed by such a name
+        if strange:  # invalid ids: never used in a store key
             log.warning("strange ids are not swept", count=len(strange))
             self._redis.zrem(EXPIRY, *strange)
         return [as_text(member) for member in found if member not in strange]
 
     def leave_tombstone(self, explanation_id: str, *, tombstone_s: int) -> None:
-        """Forget an explanation whose artefacts are gone, all but that it was there."""
+        """Replace an explanation whose artefacts are removed by a tombstone."""
         self._scripts.run(Tombstone(explanation_id, tombstone_s))

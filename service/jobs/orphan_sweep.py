@@ -1,7 +1,7 @@
-"""Removing from the store what Redis knows nothing of, such as after its data was lost.
+"""Removes orphans: artefacts in the store that Redis does not know, as after losing its data.
 
-Whatever is stored was announced to Redis before, and is known there until its artefacts are gone.
-So what is unknown there, and older than anything is kept, belongs to nobody.
+Redis learns of each artefact before it is stored, and forgets it only after its removal. So an
+artefact that Redis does not know, and that is older than the longest retention, is an orphan.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,15 +16,15 @@ from service.jobs.redis_keys import EXPIRY, is_id, key_of
 from service.jobs.store_identity import StoreIdentity, StoreMatch
 from service.jobs.submissions import RESERVATION_S
 
-TURN_KEY = "shapshot:orphans"  # whose turn it is to look through the store; there for a pass
+TURN_KEY = "shapshot:orphans"  # held for the pause between two passes, so that one worker sweeps
 MAX_PAUSE_S = 3600  # between two passes
-MARGIN_S = 3600  # by which the store's clock may be behind Redis's
+MARGIN_S = 3600  # tolerated lag of the store's clock behind Redis's
 
 log = structlog.get_logger(__name__)
 
 
 class OrphanSweep:
-    """Looks through all of the store now and then: one worker at a time, page by page."""
+    """Scans the whole store periodically, page by page, in one worker at a time."""
 
     def __init__(
         self, connection: redis.Redis, store: Store, identity: StoreIdentity, settings: Settings
@@ -34,13 +34,12 @@ class OrphanSweep:
         self._identity = identity
         self._kept_s = max(settings.retention_s, RESERVATION_S) + MARGIN_S
         self._pause_s = min(max(settings.retention_s, settings.lease_s), MAX_PAUSE_S)
-        self._pages: Iterator[list[StoreEntry]] | None = None  # of a pass under way
+        self._pages: Iterator[list[StoreEntry]] | None = None  # of the current pass
 
     def step(self) -> bool:
-        """Look through a page, where it is our turn; whether to go on at once.
+        """Scan one page if it is this worker's turn; return whether to continue at once.
 
-        Nothing is removed where Redis and the store do not belong together. Raises
-        `redis.RedisError`.
+        Removes nothing if Redis and the store do not match. Raises `redis.RedisError`.
         """
         if self._pages is None and not self._redis.set(TURN_KEY, "", nx=True, ex=self._pause_s):
             return False
@@ -59,7 +58,7 @@ class OrphanSweep:
         return page is not None
 
     def _orphans(self, page: Iterable[StoreEntry]) -> list[StoreEntry]:
-        """Those old enough whose explanation Redis does not know."""
+        """Return the old entries whose explanation Redis does not know."""
         oldest = as_seconds(self._redis.time()) - self._kept_s
         old = [entry for entry in page if entry.modified_at.timestamp() < oldest]
         ids = sorted({id_ for entry in old if (id_ := _id_of(entry))})
@@ -75,14 +74,14 @@ class OrphanSweep:
         return [entry for entry in old if _id_of(entry) in unknown]
 
     def _remove(self, orphans: Iterable[StoreEntry]) -> None:
-        """Raises StoreError."""
+        """Delete the orphans. Raises StoreError."""
         for entry in orphans:
             self._store.delete(entry.key)
             log.warning("removed what Redis knows nothing of", key=entry.key)
 
 
 def _id_of(entry: StoreEntry) -> str | None:
-    """Of the explanation that it belongs to; None where it is none of ours."""
+    """Return the id of the entry's explanation; None if the key holds no valid id."""
     _, _, rest = entry.key.partition("/")
     id_, _, _ = rest.partition("/")
     return id_ if is_id(id_) else None

@@ -1,4 +1,4 @@
-"""What Redis keeps of an explanation and of a batch: what was asked for, and how it stands."""
+"""Records of explanations and batches in Redis: the request and its current state."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,7 +12,7 @@ from service.schemas.fingerprint import ModelRef
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import Outcome
 
-# What is read from Redis is believed as far as it has these types.
+# Values read from Redis are validated against these types.
 Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, to year 9999
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 ExplanationId = Annotated[str, Field(pattern=f"^{EXPLANATION_ID.pattern}$")]
@@ -20,7 +20,7 @@ Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
 class JobSpec(BaseModel):
-    """What was asked for; never changes after acceptance."""
+    """The resolved request; never changes after acceptance."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,40 +28,41 @@ class JobSpec(BaseModel):
     model: ModelRef
     image: ImageInfo
     label_map: LabelMapInfo | None = None
-    batch: str | None = None  # the id of the batch it is one of
-    owner: str | None = None  # the name of the key that asked; None where there are no keys
-    cache: str | None = None  # what all requests have in common that its result answers
-    request_id: str | None = None  # of the HTTP request that asked for it
-    traceparent: str | None = None  # of that request's span, where traces are kept
+    batch: str | None = None  # id of its batch
+    owner: str | None = None  # name of the API key; None with no keys configured
+    cache: str | None = None  # cache key, equal for all requests that its result answers
+    request_id: str | None = None  # id of the HTTP request
+    traceparent: str | None = None  # of the request's span, if tracing is on
 
     @property
     def bytes(self) -> int:
-        """Of what was uploaded for it."""
+        """Return the size of its uploads."""
         return self.image.bytes + (self.label_map.bytes if self.label_map else 0)
 
 
 @dataclass(frozen=True)
 class IdempotencyClaim:
-    """That a request is to be accepted once: by whoever is the first to write this."""
+    """A claim that makes a request idempotent: the first to write it is accepted."""
 
     key: str  # in Redis
     text: str
-    seconds: int  # to remember it
+    seconds: int  # until the claim expires
 
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """Explanations asked for together, by one settings; each goes its own way."""
+    """Explanations requested together with the same settings; each runs on its own."""
 
     id: str
     created_at: Moment
-    members: tuple[ExplanationId, ...]  # in the order of upload; none once expired
-    owner: str | None  # the name of the key that asked
+    members: tuple[ExplanationId, ...]  # in upload order; empty once expired
+    owner: str | None  # name of the API key
 
     def has(self, state: "State") -> bool:
-        """Whether it is one of its own: of its owner and, until it has expired, named after it.
+        """Return whether an explanation really belongs to the batch.
 
-        Where that is not so, its id is not among the members by our doing.
+        It must have the batch's owner and, until it expires, name the batch. Otherwise somebody
+        else wrote its id into the members.
         """
         named = state.order is None or state.order.batch == self.id
         return named and state.owner == self.owner
@@ -69,7 +70,7 @@ class BatchRecord:
 
 @dataclass(frozen=True)
 class ProgressCount:
-    """Evaluations of the model made and planned."""
+    """Model evaluations done and planned."""
 
     evaluations: Number
     planned: Number
@@ -78,12 +79,12 @@ class ProgressCount:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """One explanation as it stands, by identity: see `hashes.decode`."""
+    """The current state of one explanation, compared by identity: see `codec.decode`."""
 
     id: ExplanationId
-    version: Number  # grows with every change
+    version: Number  # incremented on every change
     status: Status
-    owner: str | None  # known of what has expired, too
+    owner: str | None  # still known after expiry
     created_at: Moment
     started_at: Moment | None
     finished_at: Moment | None
@@ -92,7 +93,7 @@ class State:
     order: JobSpec | None  # None once expired
     progress: ProgressCount
     outcome: Outcome | None
-    result: Token | None  # the attempt whose artefacts stand
-    artefacts: AttemptArtifacts | None  # what was stored for it
+    result: Token | None  # token of the attempt that produced the result
+    artefacts: AttemptArtifacts | None  # sizes and digests of the stored artefacts
     error: Failure | None
-    cached_from: ExplanationId | None  # the explanation that found it, where no worker did
+    cached_from: ExplanationId | None  # the explanation whose result it shares

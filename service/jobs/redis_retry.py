@@ -1,4 +1,4 @@
-"""Waiting until Redis or the store is back; the log hears when that begins and when it is over."""
+"""Retries while Redis or the store is down; logs the start and the end of an outage."""
 
 import math
 import time
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class OutageLog:
-    """Logs when something fails for the first time, and when it succeeds again."""
+    """Logs the first failure in a row, and the next success."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -40,9 +40,9 @@ class OutageLog:
 def retry_while_down(
     action: Callable[[], T], what: str, *, pause_s: float, patience_s: float = math.inf
 ) -> T:
-    """Call it, again after each pause while Redis or the store is down, for `patience_s` at most.
+    """Call `action`; retry while Redis or the store is down, for `patience_s` at most.
 
-    what: does not go meanwhile, for the log.
+    what: the consequence of the outage, for the log.
     """
     outages = OutageLog(what)
     result = retry(
@@ -57,7 +57,7 @@ def retry_while_down(
 
 
 def _temporary(error: Exception) -> str | None:
-    """What is the matter for now; None where waiting does not help."""
+    """Describe a temporary error; None if retrying does not help."""
     if isinstance(error, StoreError):
         return str(error)
     return outage_reason(error) if isinstance(error, redis.RedisError) else None

@@ -1,7 +1,7 @@
-"""How large an explanation is: the numbers that are held of it, from its settings alone.
+"""Estimates how many numbers an explanation holds in memory, from its settings alone.
 
-The API refuses what is too large for any worker; a worker refuses it again, and takes side by side
-only what is not too large together.
+The API rejects an explanation that is too large for any worker. A worker checks again, and runs
+explanations at once only if they fit together.
 """
 
 from math import prod
@@ -10,19 +10,21 @@ from service.schemas.requests import Method, ResolvedSettings
 
 Shape = tuple[int, int, int]  # H, W, C of the pictures that a model takes
 
-# Methods that know standard errors, which are as many as the values
+# Methods that give standard errors, one for each value
 WITH_ERRORS: frozenset[Method] = frozenset({"permutation", "kernel", "exact", "gaussian_process"})
 
 
 def count_outputs(settings: ResolvedSettings) -> int:
-    """How many outputs are explained, K."""
+    """Return K, the number of outputs explained."""
     outputs = settings.outputs
     return outputs.top or len(outputs.indices or outputs.labels or [])
 
 
 def count_numbers(settings: ResolvedSettings, shape: Shape, players: int) -> int:
-    """The numbers held: for each output (H, W, C) values, and so many errors, and a score of each
-    evaluation; and the matrices of those methods that solve equations.
+    """Count the numbers held.
+
+    For each output: (H, W, C) values, as many standard errors if the method gives them, and one
+    score per evaluation. Methods that solve equations also hold matrices.
     """
     return count_outputs(settings) * _of_an_output(settings, shape) + _of_equations(
         settings, players
@@ -30,7 +32,7 @@ def count_numbers(settings: ResolvedSettings, shape: Shape, players: int) -> int
 
 
 def max_outputs(settings: ResolvedSettings, shape: Shape, players: int, *, limit: int) -> int:
-    """How many outputs may be explained with so many numbers at most; 0 where not even one."""
+    """Return the most outputs that fit into a number budget; 0 if not even one fits."""
     left = limit - _of_equations(settings, players)
     return max(0, left // _of_an_output(settings, shape))
 

@@ -1,8 +1,8 @@
-"""Everything of RQ that is ours or changed, so that an upgrade is read in one place.
+"""Subclasses of RQ: every override in one file, to review when RQ is upgraded.
 
-RQ gives the queue, the job and the blocking read. Every promise about a job - lease, fencing,
-cancel, deadline, drain - is ours, because RQ's own worker forks per job (a forked TensorFlow hangs)
-and its in-process one renews no lease and cannot be interrupted. Each override says its reason.
+RQ provides the queue, the job and the blocking read. Lease, fencing, cancellation, deadline and
+drain are implemented here, because RQ's default worker forks per job (a forked TensorFlow hangs)
+and its SimpleWorker renews no lease and cannot be interrupted. Each override states its reason.
 """
 
 import time
@@ -22,24 +22,24 @@ from rq.serializers import JSONSerializer
 
 from service.jobs.redis_retry import retry_while_down
 
-DEQUEUE_RETRY_S = 1  # between two tries to take a job while Redis, or the right store, is out
+DEQUEUE_RETRY_S = 1  # between two attempts to dequeue while Redis is down or the store is wrong
 
 log = structlog.get_logger(__name__)
 
-# Fields of RQ's job hash that we read; callbacks, webhooks, meta, repeats and the rest are dropped.
+# Fields read from RQ's job hash; callbacks, webhooks, meta, repeats and the rest are dropped.
 _PLAIN_FIELDS = frozenset(b"data created_at origin description enqueued_at timeout status".split())
 
 
 class RefusedJobError(Exception):
-    """A job in Redis that this queue would never have written."""
+    """A job in Redis that this service did not write."""
 
 
 class Job(rq.job.Job):
     """An RQ job that cannot carry code.
 
-    Whoever can write to Redis must not be able to run code. Stock RQ unpickles what it reads and
-    calls any importable function, callback or webhook named in a job; this class reads a handful of
-    plain fields, decodes JSON, and looks its function up in a dictionary that the worker fills.
+    Write access to Redis must not allow running code. Stock RQ unpickles job data and calls any
+    importable function, callback or webhook named in a job; this class reads a few plain fields,
+    decodes JSON, and looks its function up in a dictionary that the worker fills.
     """
 
     functions: ClassVar[dict[str, Callable[..., Any]]] = {}
@@ -47,15 +47,15 @@ class Job(rq.job.Job):
     def __init__(
         self, id: str | None = None, connection: Any = None, serializer: Any = None
     ) -> None:
-        """Whatever serializer is asked for, it is JSON: RQ's default is pickle."""
+        """Ignore `serializer` and use JSON: RQ's default is pickle."""
         super().__init__(id, connection=connection, serializer=JSONSerializer)
 
     def restore(self, raw_data: dict[bytes, bytes]) -> None:
-        """Drops what could name a callback or a webhook."""
+        """Keep plain fields only: others could name a callback or a webhook."""
         super().restore({name: raw_data[name] for name in _PLAIN_FIELDS if name in raw_data})
 
     def _deserialize_data(self) -> None:
-        """Refuses what is no call of a function by name: RQ also calls methods of instances."""
+        """Accept only a call of a function by name: RQ also calls methods of instances."""
         try:
             super()._deserialize_data()  # type: ignore[no-untyped-call]
         except DeserializationError as error:
@@ -66,7 +66,7 @@ class Job(rq.job.Job):
 
     @property
     def func(self) -> Callable[..., Any]:
-        """A function on the list: RQ imports any that is named."""
+        """Return a registered function: RQ imports any function by name."""
         if self.func_name not in self.functions:
             raise RefusedJobError(
                 f"job {self.id} names {str(self.func_name)[:80]!r}, not on the list"
@@ -75,13 +75,13 @@ class Job(rq.job.Job):
 
 
 class Queue(rq.queue.Queue):
-    """RQ's queue of our jobs."""
+    """RQ's queue, with `Job` as its job class."""
 
     job_class = Job
 
     @classmethod
     def _fetch_dequeued_job(cls, *args: Any, **kwargs: Any) -> Any:
-        """A hash that cannot be read is passed over, as one that is not there is."""
+        """Skip an unreadable job hash, as RQ skips a missing one."""
         try:
             return super()._fetch_dequeued_job(*args, **kwargs)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -90,11 +90,11 @@ class Queue(rq.queue.Queue):
 
 
 class Worker(rq.SimpleWorker):
-    """RQ's loop, which takes one job at a time from one queue and hands it on."""
+    """RQ's worker loop: takes one job at a time from one queue and calls `run_job`."""
 
     job_class = Job
     queue_class = Queue
-    dequeue_timeout = 1  # seconds, which a stop may take; the socket gives up after 5
+    dequeue_timeout = 1  # seconds, the longest delay of a stop; less than the socket timeout of 5
     connection_timeout = 5
 
     def __init__(self, name: str, queue: str, connection: redis.Redis) -> None:
@@ -103,15 +103,15 @@ class Worker(rq.SimpleWorker):
         )
 
     def may_take(self) -> bool:
-        """Whether to take a job now. Raises `redis.RedisError`."""
+        """Return whether to take a job now. Raises `redis.RedisError`."""
         raise NotImplementedError
 
     def run_job(self, explain: Callable[..., Any], job: rq.job.Job) -> None:
-        """Run a job of ours to its end. Raises RefusedJobError."""
+        """Run a job to its end. Raises RefusedJobError."""
         raise NotImplementedError
 
     def stop(self, signum: int) -> None:
-        """A signal has come, in the middle of any line."""
+        """Handle a stop signal; may run between any two bytecodes."""
         raise NotImplementedError
 
     # The loop
@@ -119,16 +119,16 @@ class Worker(rq.SimpleWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[rq.job.Job, rq.Queue] | None:
-        """The next job, once there is one and Redis gives it. Raises StopRequested.
+        """Wait for the next job, also through outages of Redis. Raises StopRequested.
 
-        RQ's own waits out a lost connection only, not a Redis that is full or loading.
+        RQ's method waits out a lost connection, but not a Redis that is full or loading.
         """
         return retry_while_down(
             lambda: self._take(timeout), "no job can be begun", pause_s=DEQUEUE_RETRY_S
         )
 
     def _take(self, timeout: int | None) -> tuple[rq.job.Job, rq.Queue] | None:
-        """A signal does not break it off: the job may be ours already, in an answer on its way."""
+        """Dequeue without interruption by a signal: the reply may already carry a job."""
         while not self._stop_requested:
             self.heartbeat()
             if not self.may_take():  # the job waits
@@ -141,9 +141,9 @@ class Worker(rq.SimpleWorker):
         raise StopRequested
 
     def execute_job(self, job: rq.job.Job, queue: rq.Queue) -> None:
-        """RQ's own records results, retries and callbacks; ours are in the explanation's hash.
+        """Run the job; drop one that this service did not write.
 
-        A job we would never have written is dropped.
+        RQ's method records results, retries and callbacks; here the explanation's hash has them.
         """
         try:
             self.run_job(job.func, job)
@@ -153,11 +153,11 @@ class Worker(rq.SimpleWorker):
             self.connection.delete(Job.key_for(str(job.id)))
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """RQ's own breaks off the wait for a job, and ends the process at a second signal."""
+        """Handle a signal: RQ's method interrupts the dequeue, and exits on a second signal."""
         self._stop_requested = True
         self.stop(signum)
 
-    # RQ's bookkeeping is informative only, so it must not end a worker while Redis is out
+    # RQ's bookkeeping is informational, so its failure must not end a worker while Redis is down
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         _informative(super().heartbeat, timeout, pipeline)
@@ -175,20 +175,20 @@ class Worker(rq.SimpleWorker):
     def register_death(self) -> None:
         _informative(super().register_death)
 
-    # What RQ offers and we do not
+    # Disabled features of RQ
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Not offered: stop the worker instead."""
+        """Disable suspension: stop the worker instead."""
 
     def run_maintenance_tasks(self) -> None:
-        """Housekeeping does it; RQ's own is not safe beside others'."""
+        """Skip RQ's maintenance, which is unsafe with several workers: see maintenance.py."""
         self.last_cleaned_at = rq.utils.now()  # type: ignore[assignment]  # RQ says None
 
     def subscribe(self) -> None:
-        """No command channel: who can write to Redis shall not command workers."""
+        """Disable RQ's command channel: write access to Redis must not control workers."""
 
     def procline(self, message: str) -> None:
-        """Leaves the process's name alone."""
+        """Keep the process title."""
 
 
 def _informative(write: Callable[..., Any], *arguments: Any) -> None:

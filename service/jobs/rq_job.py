@@ -1,4 +1,4 @@
-"""The job that both sides use: RQ's, by which a worker explains one explanation."""
+"""The RQ job of an explanation, as the API writes it and the worker reads it."""
 
 import redis
 import rq.job
@@ -14,7 +14,7 @@ EXPLAIN = "worker.jobs.explain"
 def new_job(
     explanation_id: str, *, queue: str, timeout_s: int, connection: redis.Redis
 ) -> rq.job.Job:
-    """A job for `explanation_id`, not yet in Redis."""
+    """Create a job for `explanation_id`, not yet in Redis."""
     return Job.create(
         EXPLAIN,
         args=[explanation_id],
@@ -29,7 +29,7 @@ def new_job(
 def new_job_hash(
     explanation_id: str, *, queue: str, timeout_s: int, connection: redis.Redis
 ) -> dict[str, str]:
-    """The fields of its hash in Redis that `Job` reads, as text. `data` may be packed, or not."""
+    """Return the fields that `Job` reads, as text; `data` may be compressed or not."""
     job = new_job(explanation_id, queue=queue, timeout_s=timeout_s, connection=connection)
     return {
         "created_at": utcformat(job.created_at),
@@ -42,11 +42,11 @@ def new_job_hash(
 
 
 def only_argument(job: rq.job.Job) -> str:
-    """The explanation's id, which is the job's too.
+    """Return the only argument: the explanation's id, which is also the job's id.
 
     Raises RefusedJobError for any other arguments.
     """
-    if not EXPLANATION_ID.fullmatch(str(job.id)):  # it names files, too
+    if not EXPLANATION_ID.fullmatch(str(job.id)):  # it becomes part of file names
         raise RefusedJobError(f"job {str(job.id)[:80]!r} has not the id of an explanation")
     if job.args != [job.id]:
         raise RefusedJobError(f"job {job.id} has arguments that the API never gives")

@@ -1,20 +1,21 @@
-"""The transitions of an explanation in Redis, each one Lua script and so atomic.
+"""The transitions of an explanation in Redis; each is one Lua script, and so atomic.
 
-A script has the name of its class here, takes one JSON object with the fields of that class, and
-replies with a list whose first word says what happened; its first lines tell the words. A field
-that is None is left out, which Lua reads as nil. What a script writes as it came is text: numbers
-in JSON keep their digits up to 2^53, Redis's bytes are none of JSON.
+A script is named after its class here, takes one JSON object with the fields of that class, and
+replies with a list whose first word says what happened; the first lines of the script list these
+words. A field that is None is left out, and reads as nil in Lua. Values that a script stores
+unchanged are passed as text: cjson keeps integers exact only up to 2^53, and JSON cannot hold raw
+bytes.
 
-A script whose reply got lost may be sent again: it must not count twice.
+A script may be sent again after its reply was lost, so each is idempotent.
 
-`KEYS[1]` is the hash of the explanation, where there is one. A worker's writes carry its attempt, a
-token made when it began: where the hash holds another, the worker lost its lease and the write is
-refused.
+`KEYS[1]` is the hash of the explanation, if the script is about one. A worker's writes carry the
+token of its attempt, made when the attempt began. If the hash holds another token, the worker has
+lost its lease and the write is rejected.
 
-No moment comes from a caller, only durations: the scripts read the one clock, which is Redis's.
+Callers pass durations, never times: the scripts read Redis's clock.
 
-A batch has a hash too, named as those of its explanations are, with no status but that of theirs;
-it expires with the last of them.
+A batch has a hash too, with a key of the same form as an explanation's and without a status. It
+expires with the last of its explanations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,13 +32,13 @@ from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_keys import as_text, key_of, worker_key_of
 
-# each may use what those before it define
+# each may use the functions of those before it
 SHARED = ("clock", "fair_queue", "throughput", "explanation")
 
 
 @dataclass(frozen=True)
 class Call:
-    """The argument of a script, and the keys it is run with."""
+    """The argument of a script, and its keys."""
 
     @property
     def keys(self) -> list[str]:
@@ -55,7 +56,7 @@ class CallOfOne(Call):
         return [key_of(self.id)]
 
 
-# --- The API's
+# --- Called by the API
 
 
 @dataclass(frozen=True)
@@ -67,24 +68,24 @@ class Reserve(Call):
 @dataclass(frozen=True)
 class NewBatch:
     id: str
-    record: Mapping[str, str]  # its hash, but for its time
+    record: Mapping[str, str]  # its hash, without the time
 
 
 @dataclass(frozen=True)
 class NewExplanation:
     id: str
-    record: Mapping[str, str]  # its hash, but for its times
-    job: Mapping[str, str] | None  # RQ's hash of its job; None where it has its result
+    record: Mapping[str, str]  # its hash, without the times
+    job: Mapping[str, str] | None  # RQ's hash of its job; None if the result is known
 
 
 @dataclass(frozen=True)
 class Accept(Call):
     queue: str
     flow: str
-    cost: float  # of a job, to its flow
+    cost: float  # of one job, charged to its flow
     owner: str | None
-    jobs: int  # how many are to wait
-    bytes: int  # uploaded for these
+    jobs: int  # number to be queued
+    bytes: int  # uploaded for them
     caps: AdmissionLimits
     retention_s: int
     claim: IdempotencyClaim | None
@@ -105,7 +106,7 @@ class Cancel(CallOfOne):
 @dataclass(frozen=True)
 class Delete(CallOfOne):
     queue: str
-    retention_s: int  # of a batch that loses its last explanation under way
+    retention_s: int  # of a batch whose last unfinished explanation is deleted
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Evict(CallOfOne):
     pass
 
 
-# --- The worker's
+# --- Called by the worker
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Release(CallOfOne):
     queue: str
     attempt: str
     retention_s: int
-    counts: bool  # whether the start stays among the attempts
+    counts: bool  # whether the attempt count includes this start
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class Announce(Call):
         return [worker_key_of(self.worker)]
 
 
-# --- Either's
+# --- Called by both
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Reap(Call):
     lease_s: int
     max_attempts: int
     retention_s: int
-    error: str  # of a job that is given up
+    error: str  # of a job that has used up its attempts
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ class Scripts:
         self._loaded: dict[str, Script] = {}
 
     def run(self, call: Call) -> tuple[str, list[Any]]:
-        """The first word of the reply, and the rest."""
+        """Run the script; return the first word of the reply, and the rest."""
         name = type(call).__name__.lower()
         if name not in self._loaded:
             self._loaded[name] = self._redis.register_script(source_of(name))
@@ -218,7 +219,7 @@ class Scripts:
 
 @cache
 def source_of(script: str) -> str:
-    """The Lua of a script, with what all of them share."""
+    """Return the Lua source of a script, with the shared functions."""
     return "\n".join(read_part(part) for part in (*SHARED, script))
 
 
@@ -228,7 +229,7 @@ def read_part(part: str) -> str:
 
 
 def _encode(call: Call) -> bytes:
-    """Without the fields that are None: cjson's null is true in Lua."""
+    """Encode without the fields that are None: cjson's null is true in Lua."""
     kind: Any = type(call)
     return _adapter(kind).dump_json(call, exclude_none=True)
 

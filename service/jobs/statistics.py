@@ -1,7 +1,7 @@
-"""What was ever done, counted exactly once, and what is under way: as Redis knows it.
+"""Statistics from Redis: totals since the start, each job counted exactly once, and current load.
 
-The totals are one hash; the scripts add to it in the step that accepts or ends a job, so
-that no answer that got lost, no attempt that lost its lease and no restart counts twice.
+The totals are one hash. The script that accepts or ends a job also adds to the totals, so a lost
+reply, a lost lease or a restart never counts twice.
 """
 
 from collections.abc import Mapping
@@ -21,24 +21,24 @@ TOTALS = "shapshot:totals"
 
 @dataclass
 class WaitingJobs:
-    """Those of one priority that wait."""
+    """The waiting jobs of one priority."""
 
     jobs: int = 0
-    oldest_s: float = 0.0  # age of the oldest; 0 where none waits
+    oldest_s: float = 0.0  # age of the oldest; 0 if none waits
 
 
 @dataclass(frozen=True)
 class QueueStatistics:
-    """How things stand at one moment."""
+    """A snapshot of the queue, the workers and the totals."""
 
     waiting: Mapping[Priority, WaitingJobs]
     running: int
-    workers: Mapping[str, list[str]]  # those alive, and the models that each serves
-    totals: Mapping[str, float]  # fields as the scripts name them
+    workers: Mapping[str, list[str]]  # live workers, and the models that each serves
+    totals: Mapping[str, float]  # by the field names that the scripts use
 
 
 def read_statistics(connection: redis.Redis, queue: str) -> QueueStatistics:
-    """Raises `redis.RedisError`."""
+    """Read the statistics. Raises `redis.RedisError`."""
     raw = connection.hgetall(TOTALS)
     return QueueStatistics(
         waiting=_lines(connection, f"rq:queue:{queue}"),
@@ -49,7 +49,7 @@ def read_statistics(connection: redis.Redis, queue: str) -> QueueStatistics:
 
 
 def _lines(connection: redis.Redis, key: str) -> dict[Priority, WaitingJobs]:
-    """Who waits is looked at one by one: the order of the queue is not that of age."""
+    """Count by priority; reads every waiting job, as the queue is not ordered by age."""
     with connection.pipeline(transaction=False) as pipe:
         pipe.time()
         for id_ in connection.lrange(key, 0, -1):
@@ -65,7 +65,7 @@ def _lines(connection: redis.Redis, key: str) -> dict[Priority, WaitingJobs]:
 
 
 def _number(value: bytes | str) -> float:
-    """0 where somebody else wrote what is none."""
+    """Parse a total; 0 for anything but a finite number."""
     try:
         number = float(value)
     except ValueError:

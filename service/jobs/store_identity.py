@@ -1,10 +1,10 @@
-"""Whether Redis and the store belong together: a set has one name, kept in both.
+"""Checks that Redis and the store belong together: both hold the same name of their set.
 
-The name is made at the first start of a set, by whichever process looks first, and never changes.
-Where one side has none, or another's, data was lost, or a process was led to a wrong place.
+The first process that checks a new set creates the name, which never changes. If one side has no
+name, or a different one, data was lost, or a process is configured with the wrong Redis or store.
 
-In Redis the name is a hash: `set`, the name, and `stored`, the same once the store has it too. So a
-process that dies between the two writes leaves a beginning that the next one completes, not a loss.
+In Redis the name is a hash: `set` is the name, and `stored` repeats it once the store has it too.
+If a process dies between the two writes, the next one completes them instead of reporting a loss.
 """
 
 import math
@@ -22,28 +22,28 @@ from service.infra.artifact_store import MARKER_KEY, MissingArtifactError, Store
 from service.jobs.redis_keys import as_text
 
 IDENTITY = "shapshot:identity"
-MAX_AGE_S = 10  # how old an answer may be that is good enough for an upload
-RETRY_S = 1  # after one that was bad, or not to be had
+MAX_AGE_S = 10  # longest age of a check that still admits an upload
+RETRY_S = 1  # after a mismatch, or a check that failed
 
 log = structlog.get_logger(__name__)
 
 
 class StoreMatch(StrEnum):
-    """How the names in Redis and in the store agree."""
+    """The result of comparing the names in Redis and in the store."""
 
     SAME = "same"
-    REDIS_LOST = "redis_lost"  # the store has a name, Redis none
-    STORE_LOST = "store_lost"  # Redis has one, the store none
-    DIFFERENT = "different"  # each has another
+    REDIS_LOST = "redis_lost"  # only the store has a name
+    STORE_LOST = "store_lost"  # only Redis has a name
+    DIFFERENT = "different"  # the names differ
 
     @property
     def store_fits(self) -> bool:
-        """Whether what is written to the store is found again."""
+        """Return whether the store is the right one to write to."""
         return self in (StoreMatch.SAME, StoreMatch.REDIS_LOST)
 
     @property
     def problem(self) -> str:
-        """What is wrong, and how it may be put right without a loss; '' of SAME."""
+        """Describe the mismatch and how to repair it without losing data; '' for SAME."""
         return _PROBLEMS[self]
 
 
@@ -65,7 +65,7 @@ _PROBLEMS = {
 
 
 class _Marker(BaseModel):
-    """What the store keeps under MARKER_KEY."""
+    """The content of MARKER_KEY in the store."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,9 +73,9 @@ class _Marker(BaseModel):
 
 
 def compare_store(connection: redis.Redis, store: Store) -> StoreMatch:
-    """Compare the names; name a set that has none yet. Raises `redis.RedisError`, StoreError.
+    """Compare the names; name a new set. Raises `redis.RedisError`, StoreError.
 
-    A store that only this process sees belongs to whoever has it.
+    A store that is private to this process always matches.
     """
     if store.private:
         return StoreMatch.SAME
@@ -85,9 +85,9 @@ def compare_store(connection: redis.Redis, store: Store) -> StoreMatch:
 
 
 def adopt_store(connection: redis.Redis, store: Store) -> None:
-    """Name Redis and the store, as they are, anew: one set. Raises `redis.RedisError`, StoreError.
+    """Give Redis and the store a new common name. Raises `redis.RedisError`, StoreError.
 
-    Where it breaks off they do not match, and it can be done again.
+    If interrupted, it leaves a mismatch, and can be repeated.
     """
     name = uuid.uuid4().hex
     _mark(store, name)
@@ -95,7 +95,7 @@ def adopt_store(connection: redis.Redis, store: Store) -> None:
 
 
 def _compare(connection: redis.Redis, store: Store) -> StoreMatch:
-    """Redis is read first: a name that is `stored` was in the store before."""
+    """Compare once; reads Redis first, as `stored` says that the store already had the name."""
     in_redis, stored = (
         as_text(value) if value else None for value in connection.hmget(IDENTITY, "set", "stored")
     )
@@ -114,7 +114,7 @@ def _compare(connection: redis.Redis, store: Store) -> StoreMatch:
 
 
 def _name(connection: redis.Redis, store: Store) -> None:
-    """All who do this at once take the name that the first of them wrote."""
+    """Name a new set; concurrent callers agree on the first name written."""
     connection.hsetnx(IDENTITY, "set", uuid.uuid4().hex)
     name = as_text(connection.hget(IDENTITY, "set"))
     _mark(store, name)
@@ -126,7 +126,7 @@ def _mark(store: Store, name: str) -> None:
 
 
 def _read_mark(store: Store) -> str | None:
-    """The name; '', which is nobody's, where something else is there."""
+    """Read the name; '', which matches no name, if the content is invalid."""
     try:
         return _Marker.model_validate_json(store.get_soon(MARKER_KEY)).set
     except MissingArtifactError:
@@ -136,7 +136,7 @@ def _read_mark(store: Store) -> str | None:
 
 
 class StoreIdentity:
-    """Compares now and then; the log hears when the two part, and when they match again."""
+    """Compares periodically; logs when a mismatch begins and ends."""
 
     def __init__(self, connection: redis.Redis, store: Store) -> None:
         self._redis = connection
@@ -147,12 +147,12 @@ class StoreIdentity:
 
     @property
     def fits(self) -> bool:
-        """Whether the store was the right one when it was last looked at; not before the first."""
+        """Return whether the store fitted at the last check; False before the first."""
         return self._last is not None and self._last.store_fits
 
     @property
     def last(self) -> StoreMatch:
-        """As last seen; SAME before that."""
+        """Return the result of the last check; SAME before the first."""
         return self._last or StoreMatch.SAME
 
     def look(self) -> StoreMatch:
@@ -161,9 +161,9 @@ class StoreIdentity:
             return self._look()
 
     def recent(self) -> StoreMatch:
-        """As seen MAX_AGE_S ago at the most, or as last seen while Redis or the store is out.
+        """Return a result at most MAX_AGE_S old, or the last one if Redis or the store is down.
 
-        Only one caller at a time waits for them.
+        Only one caller at a time waits for a check.
         """
         if time.monotonic() >= self._due_at and self._looking.acquire(blocking=False):
             try:

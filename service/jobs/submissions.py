@@ -1,7 +1,7 @@
-"""The API's transitions: accept explanations, cancel and delete them.
+"""The API's transitions: accepts, cancels and deletes explanations.
 
-Redis holds the request, the status, the progress and the outcome; pictures and arrays are in the
-store. `shapshot:changes` carries the id of each explanation that changed.
+Redis holds the request, the status, the progress and the outcome; the store holds pictures and
+arrays. The channel `shapshot:changes` carries the id of each explanation that changed.
 """
 
 from collections.abc import Mapping
@@ -29,15 +29,15 @@ from service.jobs.scripts import (
 )
 from service.schemas.documents import Status
 
-RESERVATION_S = 3600  # an upload that has not become an explanation by then is swept away
+RESERVATION_S = 3600  # uploads not accepted by then are swept
 
 
 class AlreadyClaimedError(Exception):
-    """Something was accepted by the same claim before."""
+    """A request with the same claim was accepted before."""
 
 
 class StillRunningError(Exception):
-    """What runs cannot be deleted; `status`: running or canceling."""
+    """A running explanation cannot be deleted; `status`: running or canceling."""
 
     def __init__(self, status: Status) -> None:
         super().__init__(status.value)
@@ -45,7 +45,7 @@ class StillRunningError(Exception):
 
 
 class Submissions:
-    """What the API does to the explanations of one queue.
+    """The API's operations on the explanations of one queue.
 
     Blocking; every call may raise `redis.RedisError`.
     """
@@ -77,7 +77,7 @@ class Submissions:
         )
 
     def reserve(self, *explanation_ids: str) -> None:
-        """Announce that artefacts of these ids are about to be stored."""
+        """Register ids before their artefacts are stored."""
         self._scripts.run(Reserve(explanation_ids, RESERVATION_S))
 
     def accept(
@@ -92,7 +92,7 @@ class Submissions:
         """Record the explanation and queue its job, in one step. Raises QueueLimitError,
         AlreadyClaimedError.
 
-        earlier: by id, an explanation that has its result already; then it succeeds at once.
+        earlier: by id of a new explanation, the one whose result it reuses; it succeeds at once.
         """
         self._accept({explanation_id: order}, earlier, claim, timeout_s=timeout_s)
 
@@ -129,7 +129,7 @@ class Submissions:
             job = new_job_hash(id_, queue=self._queue, timeout_s=timeout_s, connection=self._redis)
             return NewExplanation(id_, encode_queued(order), job)
 
-        first = next(iter(orders.values()))  # all are of one owner and one priority
+        first = next(iter(orders.values()))  # all have the same owner and priority
         waiting = [order for id_, order in orders.items() if id_ not in earlier]
         accept = Accept(
             queue=self._queue,
@@ -152,18 +152,18 @@ class Submissions:
                 raise self._caps.refusal(as_text(whose), accept.jobs, accept.bytes, seconds)
 
     def earlier(self, cache: str, owner: str | None) -> State | None:
-        """The explanation of this owner whose result answers such a request, where there is one."""
+        """Look up an explanation of this owner in the cache; None if no result can be reused."""
         first = self._redis.get(cache_key_of(cache))
         state = self.read(as_text(first)) if first else None
         same = state and state.owner == owner and state.order and state.order.cache == cache
         return state if state and same and state.result and state.outcome else None
 
     def evict_from_cache(self, explanation_id: str) -> None:
-        """Let it answer no other request: its artefacts are not all there."""
+        """Remove an explanation from the cache, because artefacts are missing."""
         self._scripts.run(Evict(explanation_id))
 
     def exists(self, id_: str) -> bool:
-        """Whether there is, or was until lately, such an explanation or batch."""
+        """Return whether the explanation or batch, or its tombstone, exists."""
         return bool(self._redis.exists(key_of(id_)))
 
     def read(self, explanation_id: str) -> State | None:
@@ -173,17 +173,17 @@ class Submissions:
         return read_batch(self._redis, batch_id)
 
     def cancel(self, explanation_id: str) -> str | None:
-        """Ask for a cancel; the status it has now, None where there is no such explanation."""
+        """Request cancellation; return the new status, None for an unknown explanation."""
         match self._scripts.run(Cancel(explanation_id, self._queue, self._retention_s)):
             case "status", [status]:
                 return as_text(status)
         return None
 
     def delete(self, id_: str) -> list[str]:
-        """Delete an explanation, or a batch with all of its own; the ids that went.
+        """Delete an explanation, or a batch with its explanations; return the deleted ids.
 
-        Their artefacts remain to be removed. Raises StillRunningError where one of them runs: then
-        all stay.
+        Their artefacts remain to be removed. Raises StillRunningError, and deletes nothing, if one
+        of them is running.
         """
         tag, found = self._scripts.run(Delete(id_, self._queue, self._retention_s))
         if tag == "under_way":

@@ -1,4 +1,4 @@
-"""Removing what is left of an explanation that expired or was deleted."""
+"""Removes the artefacts of explanations that expired or were deleted."""
 
 import structlog
 
@@ -12,14 +12,14 @@ PAGE = 100  # ids
 
 
 def sweep_due(maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bool:
-    """Sweep a page of what is due; whether to go on at once, as there may be more."""
+    """Sweep one page of due explanations; return whether there may be more."""
     due = maintenance.expired(PAGE)
     swept = [sweep(id_, maintenance, store, tombstone_s=tombstone_s) for id_ in due]
     return len(due) == PAGE and all(swept)
 
 
 def sweep(explanation_id: str, maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bool:
-    """Remove its artefacts, then forget it; where the store refuses, a later sweep does both."""
+    """Remove its artefacts, then its record; if the store fails, a later sweep retries both."""
     try:
         store.delete_explanation(explanation_id)
     except StoreError as error:

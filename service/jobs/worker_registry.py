@@ -1,7 +1,7 @@
-"""Which workers are alive and which models they serve.
+"""Registry of live workers and the models they serve.
 
-A worker renews its entry well within its lease; cards stay behind it for as long as results do, so
-that a client can still read what a model is, and get what it found, while no worker serves it.
+A worker renews its entry well within its lease. Cards outlive the worker for as long as results are
+kept, so that clients can still read the card and the results of a model that no worker serves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +19,10 @@ from service.jobs.scripts import Scripts
 from service.schemas.models import ModelCard, ModelStatus
 
 WORKERS = "shapshot:workers"  # sorted set: name by the time its lease ends
-CARDS = "shapshot:models"  # hash: model name -> its card when a worker could last use it
+CARDS = "shapshot:models"  # hash: model name -> its last usable card
 SEEN = "shapshot:models:seen"  # sorted set: model name by the time of its last announcement
-DEFAULT = "shapshot:models:default"  # the name of the default model of who announced last
-CACHED_CARDS = 64  # cards that need not be parsed again: each may have thousands of labels
+DEFAULT = "shapshot:models:default"  # name of the default model in the last announcement
+CACHED_CARDS = 64  # parsed cards kept in memory: each may have thousands of labels
 NO_WORKER_REASON = "no worker that serves it is alive"
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ def announce(
     lease_s: int,
     remember_s: float | None = None,
 ) -> None:
-    """Renew a worker's lease, publish its cards, forget those unheard of for `remember_s`."""
+    """Renew a worker's lease, publish its cards, drop cards not announced for `remember_s`."""
     announced = [
         scripts.Card(
             model=card.name,
@@ -50,7 +50,7 @@ def announce(
 
 
 def deregister(connection: redis.Redis, worker: str) -> None:
-    """Take a worker that stops off the list."""
+    """Remove a stopping worker from the registry."""
     with connection.pipeline() as pipe:
         pipe.zrem(WORKERS, worker)
         pipe.delete(worker_key_of(worker))
@@ -59,15 +59,15 @@ def deregister(connection: redis.Redis, worker: str) -> None:
 
 @dataclass(frozen=True)
 class LiveWorkers:
-    """The live workers, each with its cards, and of every model known the card as last usable."""
+    """The live workers with their cards, and the last usable card of every known model."""
 
     workers: Mapping[str, Sequence[ModelCard]]
     known: Sequence[ModelCard]
-    last_default: str  # the model that was the default in the last announcement
+    last_default: str  # default model in the last announcement
 
     @cached_property
     def cards(self) -> list[ModelCard]:
-        """Of every model, the default first; those that no live worker serves are unavailable."""
+        """Return a card for every model, the default first; unserved models are unavailable."""
         served = [card for cards in self.workers.values() for card in cards]
         return _in_order(
             _best(card, [each for each in served if each.name == card.name]) for card in self.known
@@ -75,9 +75,9 @@ class LiveWorkers:
 
     @cached_property
     def usable(self) -> list[ModelCard]:
-        """The cards, each that no worker can use now as it was when one last could.
+        """Return the cards, using the last usable card of a model that no worker can use now.
 
-        Where none of them is the default, that of the last announcement is.
+        If none of them is the default, the default of the last announcement is used.
         """
         once = {card.name: card for card in self.known if card.status is ModelStatus.AVAILABLE}
         default = next((card.name for card in self.cards if card.default), self.last_default)
@@ -91,7 +91,7 @@ class LiveWorkers:
 
     @property
     def available(self) -> dict[str, list[str]]:
-        """The names of the models that each live worker could use now."""
+        """Return the names of the models that each live worker can use now."""
         return {
             worker: [card.name for card in cards if card.status is ModelStatus.AVAILABLE]
             for worker, cards in self.workers.items()
@@ -99,7 +99,7 @@ class LiveWorkers:
 
 
 def read_live_workers(connection: redis.Redis) -> LiveWorkers:
-    """Who is there and what is known, in two trips, as every upload makes them."""
+    """Read live workers and known cards, in two round trips, as every upload needs them."""
     with connection.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.zrange(WORKERS, 0, -1, withscores=True)
@@ -125,7 +125,7 @@ def _parse(texts: Sequence[bytes | str]) -> list[ModelCard]:
 
 @lru_cache(CACHED_CARDS)
 def _card(text: bytes | str) -> ModelCard | None:
-    """None for one that no worker wrote: it must not keep the others from being read."""
+    """Parse a card; None for an invalid one, so that the others can still be read."""
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:

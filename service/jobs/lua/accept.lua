@@ -1,5 +1,5 @@
 -- Records an explanation, or a batch with all of its explanations, and queues their jobs. An
--- explanation that has its result already gets no job; the batch has none either.
+-- explanation that already has its result gets no job; neither does the batch itself.
 -- Replies: accepted | claimed, where the claim was made before | refused, whose cap is reached
 -- (server or owner) and the seconds until there may be room, where that is known
 
@@ -28,7 +28,7 @@ redis.call('SADD', 'rq:queues', 'rq:queue:' .. asked.queue)
 local function record(id, fields)
   set_fields('shapshot:explanation:' .. id, fields)
   redis.call('HSET', 'shapshot:explanation:' .. id, 'created_at', now)
-  redis.call('ZREM', 'shapshot:expiry', id)  -- its reservation
+  redis.call('ZREM', 'shapshot:expiry', id)  -- end its reservation
 end
 
 if asked.batch then

@@ -1,4 +1,4 @@
--- A worker lives, and these are its cards: see worker_registry.py.
+-- Renews a worker's lease and publishes its cards: see worker_registry.py.
 -- KEYS[1]: the hash of its cards
 -- Replies: announced
 
@@ -14,7 +14,7 @@ shorten_leases(WORKERS, lease_ends)
 for _, card in ipairs(asked.cards) do
   redis.call('HSET', KEYS[1], card.model, card.text)
   redis.call('ZADD', SEEN, now, card.model)
-  -- What is being loaded, or failed to be, does not replace what could be used
+  -- The card of a model that is loading, or failed to load, does not replace a usable one
   redis.call(card.usable and 'HSET' or 'HSETNX', CARDS, card.model, card.text)
   if card.default then redis.call('SET', 'shapshot:models:default', card.model) end
 end

@@ -1,5 +1,5 @@
--- A worker takes a job. Those of a batch begin with the first of them, from wherever in the line
--- they are.
+-- Begins a job for a worker. With the first job of a batch, a worker also begins others of the
+-- batch, from any place in the queue.
 -- Replies: begun | missing | not_queued, the status it has
 
 local asked = cjson.decode(ARGV[1])
@@ -11,10 +11,10 @@ if type(status) ~= 'string' then
   return {'missing'}
 end
 if redis.call('HGET', KEYS[1], 'attempt') == attempt then
-  return {'begun'}  -- and the reply got lost
+  return {'begun'}  -- the reply was lost
 end
 if status ~= 'queued' then return {'not_queued', status} end
--- The lease comes first: whatever of this breaks off, a job with one is put back
+-- The lease comes first: if a later write fails, the lease expires and the job is requeued
 redis.call('ZADD', 'rq:wip:' .. queue, now + asked.lease_s, id .. ':' .. attempt)
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
 local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0

@@ -1,4 +1,4 @@
--- Cancels what waits; asks the worker of what runs to stop.
+-- Cancels a waiting explanation; requests cancellation of a running one.
 -- Replies: missing | status, the one it has now
 
 local asked = cjson.decode(ARGV[1])

@@ -1,5 +1,5 @@
--- An explanation, or a batch with all of its own: all go or none. Each hash goes at once;
--- `shapshot:expiry` keeps the id until its artefacts are gone as well.
+-- Deletes an explanation, or a batch with its explanations: all or none. Each hash is removed at
+-- once; `shapshot:expiry` keeps the id until its artefacts are removed.
 -- Replies: deleted, the ids that went | under_way, the status that forbids it
 
 local asked = cjson.decode(ARGV[1])

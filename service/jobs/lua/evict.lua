@@ -1,4 +1,4 @@
--- Its artefacts have vanished: it stands for no other request any more.
+-- Removes an explanation from the cache, because artefacts are missing.
 -- Replies: withdrawn
 
 local asked = cjson.decode(ARGV[1])

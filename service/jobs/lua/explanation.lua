@@ -1,4 +1,4 @@
--- What every change of an explanation does, and the two ways a job leaves a worker.
+-- Shared steps of every transition, and the two ways a job leaves a worker: conclude and put_back.
 
 -- fields: an object of strings
 local function set_fields(key, fields)
@@ -9,15 +9,14 @@ local function set_fields(key, fields)
   redis.call('HSET', key, unpack(flat))
 end
 
--- pcall, here and below: what somebody wrote into our keys must not stop a worker
+-- pcall, here and below: foreign data in these keys must not stop a worker
 local function changed(id)
   redis.pcall('HINCRBY', 'shapshot:explanation:' .. id, 'version', 1)
   redis.call('PUBLISH', 'shapshot:changes', id)
 end
 
--- The explanations of a batch, without those that have expired: of all whose ids its hash has,
--- those that name the batch and have its owner. Somebody else's are not its own, whatever the hash
--- says.
+-- Returns the explanations of a batch that have not expired: the listed ids that name the batch and
+-- have its owner. Explanations of another owner never belong to it, even if its hash lists them.
 local function members_of(batch)
   local members = {}
   for id in string.gmatch(field(batch, 'members') or '', '%S+') do
@@ -27,7 +26,7 @@ local function members_of(batch)
   return members
 end
 
--- Let a batch, if there is one, expire at `expires_at`, once none of its explanations is under way
+-- Lets the batch, if any, expire at `expires_at` once all of its explanations are finished
 local function conclude_batch(batch, expires_at)
   if not (batch and field(batch, 'members')) then return end
   for _, id in ipairs(members_of(batch)) do
@@ -37,7 +36,7 @@ local function conclude_batch(batch, expires_at)
   redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
 end
 
--- Of what its owner may list, and of all
+-- Adds an explanation to the index of its owner and to the index of all
 local function index(id, at)
   local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
   redis.call('ZADD', 'shapshot:explanations', at, id)
@@ -50,7 +49,7 @@ local function unindex(id)
   if owner then redis.call('ZREM', 'shapshot:explanations:' .. owner, id) end
 end
 
--- Totals of what was ever done: see statistics.py
+-- Adds to the totals: see statistics.py
 local function count(total, by)
   redis.pcall('HINCRBYFLOAT', 'shapshot:totals', total, by)
 end
@@ -62,7 +61,7 @@ local function count_end(key, status)
   if failure then count('failures:' .. cjson.decode(failure).code, 1) end
 end
 
--- The first result of a request stands for all that ask the same, as long as it is kept
+-- Caches the first result of a request for identical requests, until it expires
 local function offer_to_others(id, expires_at)
   local key = field(id, 'cache')
   if not key then return end

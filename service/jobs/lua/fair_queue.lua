@@ -1,24 +1,24 @@
--- The line of jobs that wait: its order and its length.
+-- The queue of waiting jobs: its order and its length.
 --
--- RQ takes jobs from the head of one list, so a job's turn is its place there. The order is
+-- RQ takes jobs from the head of one list, so the list holds the order. The order is
 -- start-time fair queueing (P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing", 1996,
--- https://doi.org/10.1145/248157.248171): a flow is what one owner asks for at one priority. A job
--- costs its flow 1 / weight; it starts where the job before it in its flow ended, or at the
--- virtual time where that is later; the list is sorted by these starts, which are in the jobs'
--- hashes as `tag`. Virtual time is the start of the job that was begun last. So flows that wait
--- share the workers by their weights, whatever each of them piles up, and none is ever starved.
+-- https://doi.org/10.1145/248157.248171). A flow is the jobs of one owner at one priority. A job
+-- costs its flow 1 / weight. Its start tag is the finish of the job before it in its flow, or the
+-- virtual time if that is later; the list is sorted by start tags, stored in the explanations'
+-- hashes as `tag`. Virtual time is the start tag of the job begun last. So waiting flows share the
+-- workers by their weights, regardless of how much each has queued, and none is starved.
 --
--- Counts are of what waits: jobs, and bytes uploaded for them.
+-- Two counts cover the waiting jobs: their number, and the bytes uploaded for them.
 
 local function field(id, name)
   local value = redis.pcall('HGET', 'shapshot:explanation:' .. id, name)
-  return type(value) == 'string' and value  -- nothing, where somebody made the key no hash
+  return type(value) == 'string' and value  -- false if absent, or if the key is no hash
 end
 
--- What waits, of everybody and of its owner; who has nothing waiting has no field
+-- Updates the counts of all and of the owner; a count that reaches 0 has no field
 local function count_waiting(id, sign)
   local bytes, owner = tonumber(field(id, 'bytes') or 0) or 0, field(id, 'owner')
-  local held = 0 + sign * bytes  -- HINCRBY takes -0 for no number
+  local held = 0 + sign * bytes  -- HINCRBY rejects -0
   for _, of in ipairs(owner and {'', ':' .. owner} or {''}) do
     for name, amount in pairs({jobs = sign, bytes = held}) do
       if redis.call('HINCRBY', 'shapshot:waiting', name .. of, amount) <= 0 then
@@ -28,8 +28,8 @@ local function count_waiting(id, sign)
   end
 end
 
--- By how many jobs, of all that wait, more would be too many; not above 0 where there is room. A
--- cap that is nil is none.
+-- Returns how many of the waiting jobs must leave before these fit; 0 or less if there is room. A
+-- cap of nil means unlimited.
 local function excess(of, jobs, bytes, most_jobs, most_bytes)
   local waiting, held = unpack(redis.call('HMGET', 'shapshot:waiting', 'jobs' .. of, 'bytes' .. of))
   waiting, held = tonumber(waiting or 0), tonumber(held or 0)
@@ -53,7 +53,7 @@ local function tag_of(id)
   return tonumber(field(id, 'tag') or 0) or 0
 end
 
--- Its place is behind all that have the same tag or a smaller one; what is not ours has none
+-- Inserts behind all jobs with the same or a smaller tag; foreign entries count as tag 0
 local function insert(id, list, tag)
   local low, high = 0, redis.call('LLEN', list)
   while low < high do
@@ -69,7 +69,7 @@ local function insert(id, list, tag)
   end
 end
 
--- Join the line where its flow says
+-- Enqueues a job at the place of its start tag
 local function enter(id, queue, flow, cost)
   local tag = start_tag(flow, cost)
   redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', tag, 'flow', flow, 'cost', cost)
@@ -77,7 +77,7 @@ local function enter(id, queue, flow, cost)
   count_waiting(id, 1)
 end
 
--- To the very front
+-- Enqueues a job at the front
 local function enter_first(id, queue)
   redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', 0)
   redis.call('LPUSH', 'rq:queue:' .. queue, id)
@@ -92,7 +92,7 @@ local function swap(list, place, id, other_place, other)
   redis.call('HSET', 'shapshot:explanation:' .. id, 'tag', other_tag)
 end
 
--- Wherever in the line it is; whether a worker had taken it from the head
+-- Removes a job from any place in the queue; returns whether a worker had taken it from the head
 local function leave(id, queue)
   local list = 'rq:queue:' .. queue
   redis.call('LREM', list, 0, id)
@@ -101,10 +101,10 @@ local function leave(id, queue)
   return redis.call('LREM', list .. ':intermediate', 0, id) > 0
 end
 
--- What leaves before its turn costs its flow nothing: each behind it in its flow moves up to the
--- place, and the tag, of the one before. What had its turn once and was put back stays charged.
+-- Refunds the cost of a job that leaves before its turn: each later job of its flow moves up to the
+-- place and the tag of the one before. A job that was begun once and requeued stays charged.
 local function refund(id, queue)
-  redis.call('ZREM', 'shapshot:limbo', id)  -- first: a full Redis lets go on what began by removing
+  redis.call('ZREM', 'shapshot:limbo', id)  -- first: a full Redis accepts writes after a removal
   local list, flow, place = 'rq:queue:' .. queue, field(id, 'flow'), nil
   if not flow or field(id, 'started_at') then return end
   for at, other in ipairs(redis.call('LRANGE', list, 0, -1)) do
@@ -120,7 +120,7 @@ local function refund(id, queue)
   end
 end
 
--- It was its turn; flows that have nothing to wait for any more are forgotten
+-- Advances virtual time to the tag of a job that begins; drops flows that are not ahead of it
 local function advance(tag)
   local now = math.max(virtual_time(), tag)
   redis.call('SET', 'shapshot:virtual_time', now)

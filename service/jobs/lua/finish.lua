@@ -1,10 +1,10 @@
--- An attempt ends its explanation, if it still owns it.
+-- Finishes an explanation, if the attempt still owns it.
 -- Replies: finished | fenced
 
 local asked = cjson.decode(ARGV[1])
 local id, attempt = asked.id, asked.attempt
 redis.call('ZREM', 'rq:wip:' .. asked.queue, id .. ':' .. attempt)
-if field(id, 'ended') == attempt then return {'finished'} end  -- the reply got lost
+if field(id, 'ended') == attempt then return {'finished'} end  -- the reply was lost
 if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return {'fenced'} end
 if asked.outcome then redis.call('HSET', KEYS[1], 'outcome', asked.outcome, 'result', attempt) end
 if asked.artefacts then redis.call('HSET', KEYS[1], 'artefacts', asked.artefacts) end

@@ -1,4 +1,4 @@
--- Jobs whose worker fell silent, and ids that a worker took from the queue and never began.
+-- Requeues or ends jobs whose lease expired, and requeues jobs that were dequeued but never begun.
 -- Replies: reaped, how many
 
 local asked = cjson.decode(ARGV[1])
@@ -24,7 +24,7 @@ end
 local function rescue(id)
   local seen = tonumber(redis.call('ZSCORE', 'shapshot:limbo', id))
   local waits = redis.pcall('HGET', 'shapshot:explanation:' .. id, 'status') == 'queued'
-  if waits and not (seen and seen <= now) then  -- for the first time, or before the clock went back
+  if waits and not (seen and seen <= now) then  -- not seen yet, or seen before the clock went back
     redis.call('ZADD', 'shapshot:limbo', now, id)
     return
   elseif waits and seen + lease >= now then
@@ -38,9 +38,9 @@ local function rescue(id)
   end
 end
 
--- Whether nobody has looked for so long that the clock may have leapt, or Redis been away: then who
--- lives had no chance to renew what has run out meanwhile, and gets it now. It happens once: the
--- next to look finds no time of a look before.
+-- Returns whether the last run was so long ago that the clock may have jumped, or Redis was down.
+-- Live workers then had no chance to renew the leases that expired, and get one now. This happens
+-- once: the next run finds no time of an earlier run.
 local function is_late()
   local looked = 'shapshot:reaped:' .. queue
   local last = tonumber(redis.pcall('GET', looked))
@@ -61,7 +61,7 @@ end
 
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, '-inf', now, 'LIMIT', 0, 100)) do
   redis.call('ZREM', wip, member)
-  pcall(reap, member)  -- one that none of us wrote fails, and is gone
+  pcall(reap, member)  -- fails on a foreign entry, which is already removed
 end
 shorten_leases(wip, now + lease)
 

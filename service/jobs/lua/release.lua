@@ -1,4 +1,4 @@
--- A worker gives its job back to the front.
+-- Requeues a worker's job at the front.
 -- Replies: released | canceled, where that was asked for | fenced
 
 local asked = cjson.decode(ARGV[1])

@@ -1,4 +1,4 @@
--- Renews the leases of the attempts that a worker runs at once, and notes their progress.
+-- Renews the leases of a worker's attempts, and records their progress.
 -- Replies: ticked, then for each in its order: owned, cancel (owned, and to be canceled) or fenced
 
 local asked = cjson.decode(ARGV[1])

@@ -1,4 +1,4 @@
--- Artefacts of these ids are about to be stored; what is not accepted in time is swept away.
+-- Registers ids before their artefacts are stored; ids not accepted in time are swept.
 -- Replies: reserved
 
 local asked = cjson.decode(ARGV[1])

@@ -1,7 +1,7 @@
--- How fast the line of jobs moves: `shapshot:ended` has the jobs ended since it was last empty,
--- each counting less the longer ago that was.
+-- Measures the rate at which jobs end: `shapshot:ended` counts the jobs ended since the queue was
+-- last empty, each with a weight that decays with its age.
 --
--- pcall: a hint is no reason to stop a job, whatever somebody wrote into its key
+-- pcall: the estimate is a hint, so foreign data in its key must not stop a job
 
 local FADES_IN = 300  -- seconds
 local function faded(past, now)
@@ -14,11 +14,11 @@ end
 
 local function note_end(now)
   local jobs, at = unpack(redis.pcall('HMGET', 'shapshot:ended', 'jobs', 'at'))
-  if not jobs then return watch_ends(now) end  -- somebody removed or replaced it
+  if not jobs then return watch_ends(now) end  -- the key was removed or replaced
   redis.call('HSET', 'shapshot:ended', 'jobs', jobs * faded(at, now) + 1, 'at', now)
 end
 
--- Seconds in which so many jobs will end at the rate of late; nil where none has ended
+-- Estimates the seconds until so many jobs end, at the recent rate; nil if none has ended
 local function estimate_wait(jobs, now)
   local ended, at, since = unpack(redis.pcall('HMGET', 'shapshot:ended', 'jobs', 'at', 'since'))
   if not ended or tonumber(ended) == 0 then return nil end

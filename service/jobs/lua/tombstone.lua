@@ -1,4 +1,4 @@
--- What is left of an explanation after its artefacts expired: that it was there, and whose it was.
+-- Replaces an explanation whose artefacts are removed by a tombstone: status, time and owner.
 -- Replies: buried
 
 local asked = cjson.decode(ARGV[1])
