@@ -1,6 +1,6 @@
-"""What a picture asks of whoever decodes it, which a few of its bytes may make any amount.
+"""Limits on the work and memory of decoding, which a small file can make arbitrarily large.
 
-Looked at before a pixel is decoded; how many pixels there may be is not said here.
+They are checked before any pixel is decoded. The limit on pixels is passed in by the caller.
 """
 
 import io
@@ -11,24 +11,24 @@ import numpy as np
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-MAX_ASPECT_RATIO = 100  # times the shorter side: a model sees next to nothing of a longer strip
-MAX_SCANS = 40  # of a JPEG, of which encoders write ten; each goes over all pixels
-MAX_READS = 100_000  # Pillow's, a few for each segment, chunk or comment before the pixels
-MAX_NUMBERS = 100_000  # in a directory of TIFF or EXIF: Pillow makes a Python object of each
-MAX_EXIF = 8  # segments of a JPEG, of 64 kB each, which Pillow puts together
+MAX_ASPECT_RATIO = 100  # longer side / shorter side: models see next to nothing of a longer strip
+MAX_SCANS = 40  # of a JPEG; encoders write about ten, and each covers all pixels
+MAX_READS = 100_000  # by Pillow: a few per segment, chunk or comment before the pixels
+MAX_NUMBERS = 100_000  # in a directory of TIFF or EXIF: each becomes a Python object in Pillow
+MAX_EXIF = 8  # segments of a JPEG, 64 kB each, which Pillow concatenates
 
-_COLUMNS, _ROWS, _STRIP_ROWS, _TILE_COLUMNS, _TILE_ROWS = 256, 257, 278, 322, 323  # of TIFF
+_COLUMNS, _ROWS, _STRIP_ROWS, _TILE_COLUMNS, _TILE_ROWS = 256, 257, 278, 322, 323  # TIFF tags
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
 _SCANS = re.compile(rb"\xff\xda")
 _PLAIN_BYTES = {1, 2, 7}  # types of entries that stay one bytes object: BYTE, ASCII, UNDEFINED
 
 
 class DecodeLimitError(ValueError):
-    """More work or memory than a picture of its size takes."""
+    """Decoding would take more work or memory than the picture's size justifies."""
 
 
 class LimitedReader(io.BytesIO):
-    """Bytes that may be read in so many pieces: Pillow steps through small ones in Python."""
+    """Bytes with a limit on the number of reads: Pillow steps through small chunks in Python."""
 
     _left = MAX_READS
 
@@ -40,7 +40,7 @@ class LimitedReader(io.BytesIO):
 
 
 def check_decode_limits(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
-    """Look at a picture that was opened, and not loaded. Raises DecodeLimitError."""
+    """Check a picture that is opened but not loaded. Raises DecodeLimitError."""
     _check_sides(*image.size)
     _check_codec(image)
     check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif") or b""))
@@ -52,13 +52,13 @@ def check_decode_limits(image: ImageFile.ImageFile, content: bytes, *, max_pixel
 
 
 def check_directory(content: bytes) -> None:
-    """Look at a directory of TIFF, or of EXIF, before Pillow makes objects of it.
+    """Check a directory of TIFF or EXIF before Pillow parses it.
 
     Raises DecodeLimitError.
     """
     try:
         numbers = _count_numbers(content)
-    except struct.error:  # it is cut short, as Pillow will find too
+    except struct.error:  # truncated: Pillow reports it too
         return
     if numbers > MAX_NUMBERS:
         detail = f"a directory of TIFF or EXIF may have {MAX_NUMBERS} numbers; received {numbers}"
@@ -66,7 +66,7 @@ def check_directory(content: bytes) -> None:
 
 
 def _count_numbers(content: bytes) -> int:
-    """In the first directory of TIFF or EXIF, as far as it is there. Raises struct.error."""
+    """Count the numbers in the first directory, up to a truncation. Raises struct.error."""
     order = {b"II": "<", b"MM": ">"}.get(content[:2])
     if order is None:
         return 0
@@ -92,7 +92,7 @@ def _check_sides(*sides: int) -> None:
 
 
 def _check_codec(image: ImageFile.ImageFile) -> None:
-    """Codecs that Pillow runs in Python take seconds for a megabyte."""
+    """Reject codecs that Pillow implements in Python: they take seconds per megabyte."""
     for tile in image.tile:
         if tile.codec_name in Image.DECODERS:
             raise DecodeLimitError(
@@ -102,7 +102,7 @@ def _check_codec(image: ImageFile.ImageFile) -> None:
 
 
 def _pixels_of_a_part(image: ImageFile.ImageFile) -> int:
-    """Of what is decoded whole: a strip or a tile of a TIFF, and all of other pictures."""
+    """Count the pixels decoded at once: a strip or tile of a TIFF, else the whole picture."""
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     columns, rows = int(tags.get(_COLUMNS, image.width)), int(tags.get(_ROWS, image.height))
     width = int(tags.get(_TILE_COLUMNS, columns))
@@ -111,7 +111,7 @@ def _pixels_of_a_part(image: ImageFile.ImageFile) -> int:
 
 
 def _check_scans(image: ImageFile.ImageFile, content: bytes) -> None:
-    """Each strip or tile of a TIFF is a JPEG of its own; those of other pages do not count."""
+    """Limit the JPEG scans in each strip or tile of a TIFF's first page."""
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     scans = np.fromiter((found.start() for found in _SCANS.finditer(content)), np.int64)
     for places, lengths in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):

@@ -1,7 +1,7 @@
-"""Bytes of any photo -> upright 8-bit pixels: the API checks, the worker computes on the same.
+"""Decodes photos to upright 8-bit pixels; the API checks what the worker decodes later.
 
-What a file is shows in its first bytes. What is no part of the picture is left out before Pillow
-reads it (`formats/`), and limits count within the picture.
+The first bytes of a file tell its format. Data that is no part of the picture is removed before
+Pillow reads the file (`formats/`), and limits apply to the rest.
 """
 
 import struct
@@ -28,18 +28,18 @@ from service.images.formats.detection import FORMATS, HEIF_EXTRA, kind_of, reads
 from service.images.formats.source import PictureSource, extract_source
 from service.images.rgb import to_rgb
 
-DECODED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # of a pixel, while it is decoded; 4 of others
-MAX_CODED = 4  # times the pixels allowed, in AVIF and HEIF: alpha, thumbnails and the like
-ROUNDED = 2**20  # pixels: encoders round sizes up, of small pictures to many times their own
+DECODED_BYTES = {"WEBP": 16, "AVIF": 20, "HEIF": 20}  # per pixel, decoding; else 4
+MAX_CODED = 4  # coded pixels / allowed pixels, in AVIF and HEIF: alpha, thumbnails etc.
+ROUNDED = 2**20  # pixels: encoders round sizes up, which multiplies those of small pictures
 
 UNREAD_BY_PILLOW = (
     "unknown pixel mode",
     "unknown data organization",
     "unknown raw mode for given image mode",
-)  # what it says of layouts of TIFF
+)  # Pillow's messages for TIFF layouts that it cannot read
 
-# Blocks so large are given back to the system at once; smaller ones of Pillow's pile up in glibc's
-# arenas, one a thread: after eight drawings, 3 GB (https://github.com/python-pillow/Pillow, "Block
+# Blocks of this size are returned to the system when freed; smaller ones accumulate in glibc's
+# arenas, one per thread: 3 GB after eight drawings (https://github.com/python-pillow/Pillow, "Block
 # Allocator").
 Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
@@ -58,7 +58,7 @@ DECODING_ERRORS = (
     MemoryError,
     struct.error,
     zlib.error,
-)  # what Pillow and libheif raise for pictures that are damaged
+)  # raised by Pillow and libheif for damaged pictures
 
 _TURN = Image.Transpose
 _UPRIGHT_BY = {
@@ -69,7 +69,7 @@ _UPRIGHT_BY = {
     6: _TURN.ROTATE_270,
     7: _TURN.TRANSVERSE,
     8: _TURN.ROTATE_90,
-}  # by the orientation of EXIF
+}  # by EXIF orientation
 _LYING = (_TURN.TRANSPOSE, _TURN.ROTATE_270, _TURN.TRANSVERSE, _TURN.ROTATE_90)
 _READERS: dict[str, Callable[[LimitedReader], ImageFile.ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -87,23 +87,23 @@ class PictureError(Exception):
     """Base of the errors of this module.
 
     PictureError
-    ├── NotAPictureError        not one of the formats we read, or of their layouts
-    │   └── BrokenPictureError  one of them, but damaged or cut short
-    ├── UnsuitablePictureError       whole, perhaps, but of a shape or structure that nobody needs
+    ├── NotAPictureError        not a supported format or layout
+    │   └── BrokenPictureError  a supported format, but damaged or truncated
+    ├── UnsuitablePictureError  beyond a limit on shape or structure
     └── TooManyPixelsError      larger than allowed
     """
 
 
 class NotAPictureError(PictureError):
-    """Not one of the formats we read, or of their layouts."""
+    """Not a supported format or layout."""
 
 
 class BrokenPictureError(NotAPictureError):
-    """One of the formats we read, but damaged or cut short."""
+    """A supported format, but damaged or truncated."""
 
 
 class UnsuitablePictureError(PictureError):
-    """Whole, perhaps, but of a shape or structure that nobody needs."""
+    """A picture beyond a limit on shape or structure: see decode_limits.py."""
 
 
 class TooManyPixelsError(PictureError):
@@ -114,8 +114,8 @@ class TooManyPixelsError(PictureError):
 class Picture:
     """An upright picture: `pixels` (H, W, 3) uint8 RGB; `format` as Pillow names it.
 
-    colours: the space it names, which its pixels are not brought from. deep: whether its levels
-    were of more than 8 bits.
+    colours: the colour space that the file names; pixels are not converted from it. deep: whether
+    the file has more than 8 bits per sample.
     """
 
     pixels: NDArray[np.uint8]
@@ -126,7 +126,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class PictureInfo:
-    """What a picture is: its sides as it is seen upright, and its format as Pillow names it."""
+    """The upright size of a picture, and its format as Pillow names it."""
 
     format: str
     width: int
@@ -138,18 +138,18 @@ def _freely(_bytes: int) -> AbstractContextManager[None]:
 
 
 def accepted_formats() -> list[str]:
-    """The formats that are read here."""
+    """Return the formats that this server can decode."""
     return [name for name in FORMATS if name != "HEIF" or reads_heif()]
 
 
 def inspect_picture(
     content: bytes, *, max_pixels: int, holding: ReserveMemory = _freely
 ) -> PictureInfo:
-    """Look whether a picture can be decoded, in a third of the memory that decoding takes.
+    """Check that a picture can be decoded, in a third of the memory of `decode_picture`.
 
-    All of it is read, as damage may be anywhere; of its pixels one is brought to RGB. holding: is
-    told how many bytes its pixels will take, and is entered while they are there. Raises what
-    `decode_picture` raises, and what `holding` does.
+    Reads all of it, as damage may be anywhere, but converts only one pixel to RGB. holding: called
+    with the bytes that the pixels take, and entered while they are in memory. Raises the errors of
+    `decode_picture` and of `holding`.
     """
     with _loaded(content, max_pixels, holding) as (source, image):
         to_rgb(replace(source, clear=None), image.crop((0, 0, 1, 1)))
@@ -178,7 +178,7 @@ def decode_picture(content: bytes, *, max_pixels: int) -> Picture:
 def _loaded(
     content: bytes, max_pixels: int, holding: ReserveMemory = _freely
 ) -> Iterator[tuple[PictureSource, Image.Image]]:
-    """All of a picture that is fit; whatever Pillow raises of it becomes a PictureError."""
+    """Check limits and load a picture; translates the errors of Pillow to PictureError."""
     kind = _read_kind(content)
     try:
         source = extract_source(kind, content)
@@ -225,7 +225,7 @@ def _loaded(
 
 
 def _read_kind(content: bytes) -> str:
-    """The format, which is one that is read here. Raises NotAPictureError."""
+    """Detect a supported format. Raises NotAPictureError."""
     kind, accepted = kind_of(content), f"accepted are {', '.join(accepted_formats())}"
     if not content:
         raise NotAPictureError(f"the file is empty; {accepted}")
@@ -263,7 +263,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 
 
 def _check_scans(picture: jpeg.Jpeg, image: Image.Image) -> None:
-    """Look whether the scans of a JPEG are whole: whatever follows one then changes no pixel."""
+    """Check that all scans are complete: data inserted after a complete scan changes no pixel."""
     with JpegImageFile(LimitedReader(picture.with_noise())) as other:
         other.load()
         if ImageChops.difference(image, other).getbbox(alpha_only=False):
@@ -271,7 +271,7 @@ def _check_scans(picture: jpeg.Jpeg, image: Image.Image) -> None:
 
 
 def _repair_palette(image: ImageFile.ImageFile) -> None:
-    """A palette of TIFF is of 16 bits; some writers give 8, which Pillow makes black of."""
+    """Repair a TIFF palette written with 8 instead of 16 bits, which Pillow reads as black."""
     colours = (
         image.tag_v2.get(tiff.COLOUR_MAP)
         if isinstance(image, TiffImagePlugin.TiffImageFile)
@@ -282,14 +282,15 @@ def _repair_palette(image: ImageFile.ImageFile) -> None:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Pillow's exif_transpose writes the whole EXIF anew and fails on that of some cameras.
+    """Return the transposition that turns the picture upright.
 
-    In AVIF and HEIF the boxes turn the picture, and nothing else does: pillow_heif has turned it,
-    and Pillow puts what those of AVIF say into EXIF.
+    Pillow's exif_transpose rewrites all of EXIF, which fails for some cameras. In AVIF and HEIF the
+    orientation comes from the boxes only: pillow_heif has applied it, and Pillow copies that of
+    AVIF into EXIF.
     """
     if image.format == "AVIF":
         image.info.pop("xmp", None)
     try:
         return _UPRIGHT_BY.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except (SyntaxError, ValueError, struct.error):  # unreadable EXIF says nothing, as in viewers
+    except (SyntaxError, ValueError, struct.error):  # unreadable EXIF is ignored, as in viewers
         return None

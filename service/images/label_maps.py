@@ -1,4 +1,4 @@
-"""Bytes of an uploaded label map -> the region of every pixel, 0..n-1; nothing is unpickled."""
+"""Decodes an uploaded label map to the region of every pixel, 0..n-1; never unpickles."""
 
 import io
 import tokenize
@@ -24,8 +24,8 @@ BROKEN_NPY = (
     tokenize.TokenError,
     RecursionError,
     MemoryError,
-)  # what NumPy raises for headers that nobody would write
-MODES = ("1", "L", "P", "I", "I;16")  # as Pillow names what a PNG of those kinds is
+)  # raised by NumPy for malformed headers
+MODES = ("1", "L", "P", "I", "I;16")  # Pillow's modes of the accepted kinds of PNG
 
 
 class LabelMapError(Exception):
@@ -41,10 +41,10 @@ class LabelMapTooLargeError(LabelMapError):
 
 
 def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
-    """Decode (H, W) whole numbers and count them through: int32, 0..n-1, each taken.
+    """Decode (H, W) whole numbers and renumber them as int32 regions 0..n-1, without gaps.
 
-    Equal numbers are one region, wherever they lie; the least is 0. A PNG is taken as it lies,
-    whatever its EXIF says. Raises LabelMapError, LabelMapTooLargeError.
+    Equal numbers are one region, connected or not; the smallest becomes 0. The EXIF orientation of
+    a PNG is ignored. Raises LabelMapError, LabelMapTooLargeError.
     """
     read = _from_npy if content.startswith(npy.MAGIC_PREFIX) else _from_png
     labels = read(content, max_pixels)
@@ -56,7 +56,7 @@ def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
 
 
 def _count_by_table(labels: NDArray[np.generic]) -> tuple[int, NDArray[np.int32]]:
-    """Of 8 and 16 bits, which may be many: sorting would take many times the time and memory."""
+    """Renumber labels of 8 or 16 bits by a table: sorting takes far more time and memory."""
     flat = labels.ravel()
     parts = range(0, flat.size, PART)
     taken = np.zeros(TABLE, dtype=bool)
@@ -88,7 +88,7 @@ def _from_png(content: bytes, max_pixels: int) -> NDArray[np.generic]:
 
 
 def _from_npy(content: bytes, max_pixels: int) -> NDArray[np.generic]:
-    """Believe no header: shape and type are checked before memory is taken."""
+    """Read an .npy; checks the shape and type in its header before allocating memory."""
     stream = io.BytesIO(content)
     try:
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -105,7 +105,7 @@ def _from_npy(content: bytes, max_pixels: int) -> NDArray[np.generic]:
 
 
 def _check_shape(shape: tuple[int, ...], max_pixels: int) -> None:
-    if len(shape) != 2 or min(shape) < 1 or bool in map(type, shape):  # True is 1 to Python
+    if len(shape) != 2 or min(shape) < 1 or bool in map(type, shape):  # bool is an int in Python
         raise LabelMapError(f"it must have rows and columns (H, W); received {shape}")
     if prod(shape) > max_pixels:
         raise LabelMapTooLargeError(f"it may have {max_pixels} pixels; received {shape}")

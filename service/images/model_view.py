@@ -1,4 +1,4 @@
-"""What of a photo a model sees, and where in the model's picture it lies, by `fit`."""
+"""Maps a photo to the model's input picture, by `fit`: crop, stretch or pad."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ from service.schemas.results import Rectangle
 
 @dataclass(frozen=True)
 class ModelView:
-    """The part of the photo that is seen, and where in the model's picture that part lies."""
+    """The visible part of the photo, and its place in the model's picture."""
 
     crop: Rectangle
     placement: Rectangle
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns of the model's picture that the photo fills: (h, w)."""
+        """Return the rows and columns of the model's picture that the photo fills: (h, w)."""
         placed = self.placement
         return placed.bottom - placed.top, placed.right - placed.left
 
 
 def model_view(photo: tuple[int, int], picture: tuple[int, int], *, fit: Fit) -> ModelView:
-    """How a photo of (H, W) pixels is brought to a model's picture of (h, w).
+    """Compute the view of a photo of (H, W) pixels in a model's picture of (h, w).
 
-    "crop": the largest centred part of the picture's aspect ratio fills it. "stretch": the whole
-    fills it, distorted. "pad": the whole lies in the middle of it, as large as its own aspect ratio
-    lets it be, but two pixels high and wide at least, as fewer cannot be inpainted.
+    "crop": the largest centred part with the picture's aspect ratio fills it. "stretch": the whole
+    photo fills it, distorted. "pad": the whole photo is centred, as large as its aspect ratio
+    allows, but at least two pixels high and wide, as fewer cannot be inpainted.
     """
     (H, W), (h, w) = photo, picture
     rows, columns = h, w

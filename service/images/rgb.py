@@ -1,4 +1,4 @@
-"""Pixels of any kind, as Pillow decodes them -> 8-bit RGB."""
+"""Converts pixels of any mode of Pillow to 8-bit RGB."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from service.images.formats.source import PictureSource
 
 
 def to_rgb(source: PictureSource, image: Image.Image) -> Image.Image:
-    """Palettes are looked up, grey is repeated, levels divided, transparency is laid over white."""
+    """Convert: apply palettes, repeat grey, scale levels, composite transparency over white."""
     clear = _where_clear(source, image)
     if image.mode.startswith("I"):
         top = 2**source.bits - 1 if source.kind == "TIFF" else 65_535
@@ -24,14 +24,14 @@ def to_rgb(source: PictureSource, image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(ground, layer).convert("RGB")
-    rgb = image if image.mode == "RGB" else image.convert("RGB")  # which would be a copy
+    rgb = image if image.mode == "RGB" else image.convert("RGB")  # convert() always copies
     if clear is not None:
         rgb.paste((255, 255, 255), mask=Image.fromarray(clear))
     return rgb
 
 
 def _to_8_bits(levels: NDArray[np.integer[Any]], top: int) -> NDArray[np.uint8]:
-    """Grey levels 0..top, of at most 16 bits, brought to 0..255, to the nearest."""
+    """Scale grey levels 0..top, of at most 16 bits, to 0..255, rounded to nearest."""
     scaled = np.clip(levels, 0, top).astype(np.uint32)
     scaled *= 255  # in place: pictures are large
     scaled += top // 2
@@ -41,11 +41,11 @@ def _to_8_bits(levels: NDArray[np.integer[Any]], top: int) -> NDArray[np.uint8]:
 
 
 def _where_clear(source: PictureSource, image: Image.Image) -> NDArray[np.bool_] | None:
-    """Where a PNG has the colour that is transparent, (H, W); None where there is none."""
+    """Find the pixels of a PNG's transparent colour, (H, W); None if it has no such colour."""
     if source.clear is None:
         return None
     levels = np.asarray(image).astype(np.int32, copy=False)
-    if source.bits < 8:  # which Pillow has spread over 0..255
+    if source.bits < 8:  # Pillow has scaled these to 0..255
         return np.asarray(levels * (2**source.bits - 1) == source.clear[0] * _white(image))
     if image.mode == "RGB" and source.bits == 16:
         levels = levels << 8 | np.asarray(_low_bytes(source)).astype(np.int32)
@@ -57,7 +57,7 @@ def _white(image: Image.Image) -> int:
 
 
 def _low_bytes(source: PictureSource) -> Image.Image:
-    """The low bytes of RGB of 16 bits, of which Pillow gives the high ones."""
+    """Decode the low bytes of 16-bit RGB; Pillow returns the high bytes only."""
     with PngImageFile(LimitedReader(source.content)) as image:
         image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
         image.load()

@@ -1,1 +1,1 @@
-"""What is known of each format of pictures before Pillow, or another library, reads it."""
+"""Inspects and trims files of each picture format before Pillow or another library reads them."""

@@ -1,6 +1,6 @@
-"""How many pixels the pictures in an AVIF have really, which its boxes may say are few.
+"""Counts the coded pixels of an AVIF from its AV1 streams, as the boxes may claim fewer.
 
-libavif decodes whatever the AV1 stream says, and compares sizes afterwards. Boxes: ISO/IEC 14496-12
+libavif decodes the size in the AV1 stream, and compares it afterwards. Boxes: ISO/IEC 14496-12
 and 23008-12, as AVIF 1.1 uses them, https://aomediacodec.github.io/av1-avif/; the sequence header:
 AV1, section 5.5, https://aomediacodec.github.io/av1-spec/.
 """
@@ -22,16 +22,16 @@ SEQUENCE_HEADER = 1
 
 
 class UnsupportedCropError(ValueError):
-    """Boxes that show a part of the picture only, which Pillow does not look at."""
+    """Boxes that crop the picture, which Pillow ignores."""
 
 
 def as_still(content: bytes) -> bytes:
-    """The same file, of which the primary picture is decoded and not the first frame of a film."""
+    """Rebrand an image sequence, so that its primary picture is decoded, not its first frame."""
     return content[:8] + b"avif" + content[12:] if content[8:12] == b"avis" else content
 
 
 def count_pixels(content: bytes) -> int:
-    """Of all AV1 pictures in it: tiles, alpha and thumbnails too.
+    """Count the pixels of all AV1 pictures in the file, with tiles, alpha and thumbnails.
 
     Raises InvalidBoxError, DecodeLimitError, UnsupportedCropError.
     """
@@ -66,7 +66,7 @@ def _count_pixels(content: bytes) -> int:
 
 
 def _units(stream: bytes) -> Iterator[tuple[int, bytes]]:
-    """The open bitstream units of AV1: type and payload."""
+    """Yield type and payload of each open bitstream unit (OBU) of AV1."""
     at = 0
     while at < len(stream):
         head = stream[at]
@@ -84,7 +84,7 @@ def _units(stream: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _size(header: bytes) -> tuple[int, int]:
-    """Width and height, at most, of the frames after a sequence header."""
+    """Read the maximum frame width and height from a sequence header."""
     bits = "".join(f"{byte:08b}" for byte in header[:64])
     at = 0
 

@@ -1,7 +1,7 @@
-"""Whether a picture says that its colours are others than those of sRGB, and what that changes.
+"""Detects a colour space other than sRGB, and measures how far it shifts the pixels.
 
-Pictures are scored by their numbers as they are, as Keras and OpenCV read them; so models were
-trained, too. A picture of another colour space looks otherwise to a model than to people.
+Models get the stored levels without conversion, as Keras and OpenCV read them and as models were
+trained. So a picture in another colour space looks different to a model than to people.
 
 ICC profiles: ICC.1:2022, https://www.color.org/specification/ICC.1-2022-05.pdf; code points: ITU-T
 H.273; sRGB: IEC 61966-2-1. Matrices are from linear RGB to XYZ under D50, by rows.
@@ -23,23 +23,23 @@ P3 = np.array([[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0
 ADOBE = np.array([[0.6097, 0.2053, 0.1492], [0.3111, 0.6257, 0.0632], [0.0195, 0.0609, 0.7448]])
 BT2020 = np.array([[0.6734, 0.1656, 0.1251], [0.2790, 0.6753, 0.0456], [-0.0019, 0.0300, 0.7973]])
 PRIMARIES = {9: ("BT.2020", BT2020), 11: ("DCI-P3", P3), 12: ("Display P3", P3)}
-TRANSFERS = {8: "linear", 16: "PQ", 18: "HLG"}  # those that are nothing like sRGB's
+TRANSFERS = {8: "linear", 16: "PQ", 18: "HLG"}  # far from sRGB's
 MOST_TAGS = 100
 LONGEST_NAME = 60
-SIDE = 64  # pixels of a picture that are compared, along either side
+SIDE = 64  # most pixels compared along each side
 BROKEN = (struct.error, ValueError, IndexError, KeyError, SyntaxError, TypeError, OverflowError)
 
 
 @dataclass(frozen=True)
 class Colours:
-    """A colour space by its name; curves and matrix, where it is as simple as sRGB."""
+    """A named colour space; curves and matrix, if it is defined by these, as sRGB is."""
 
     name: str
     curves: tuple[Curve, ...] = ()
     matrix: Numbers | None = None
 
     def shift(self, pixels: NDArray[np.uint8]) -> float | None:
-        """How far levels 0..255 of (H, W, 3) are from those of sRGB, on average; None: unknown."""
+        """Return the mean difference from sRGB, in levels 0..255, of (H, W, 3); None: unknown."""
         H, W = pixels.shape[:2]
         some = pixels[:: -(-H // SIDE), :: -(-W // SIDE)].astype(np.float64) / 255
         if self.matrix is None or not self.curves:
@@ -54,9 +54,9 @@ class Colours:
 def colours_of(
     image: Image.Image, profile: bytes | None, codes: tuple[int, int] | None
 ) -> Colours | None:
-    """The colour space that a picture names; None where it names none, or unreadably.
+    """Return the colour space that a picture names; None if absent or unreadable.
 
-    profile: of ICC. codes: of primaries and transfer, which count where there is no profile.
+    profile: ICC. codes: code points of primaries and transfer, used if there is no profile.
     """
     profile = profile or image.info.get("icc_profile")
     try:
@@ -70,7 +70,7 @@ def colours_of(
             image.format == "JPEG" and image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03"
         ):  # DCF: "option file"
             return Colours("Adobe RGB", (lambda x: x**2.2,) * 3, ADOBE)
-    except BROKEN:  # as in viewers, it says nothing then
+    except BROKEN:  # an unreadable one is ignored, as in viewers
         pass
     return None
 
@@ -83,7 +83,7 @@ def _of_codes(primaries: int, transfer: int) -> Colours | None:
 
 
 def _of_profile(profile: bytes) -> Colours:
-    """Raises one of BROKEN."""
+    """Parse an ICC profile. Raises one of BROKEN."""
     space = profile[16:20]
     tags = {}
     [count] = struct.unpack_from(">L", profile, 128)
@@ -116,7 +116,7 @@ def _curve(tag: bytes) -> Curve:
         count = (1, 3, 4, 5, 7)[kind]
         numbers = [each / 65536 for each in struct.unpack_from(f">{count}l", tag, 12)]
         g, a, b, c, d, e, f = numbers + [1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count - 1 :]
-        if kind in (1, 2):  # below -b / a there is only the offset, c
+        if kind in (1, 2):  # below -b / a the curve is the constant c
             c, d, e, f = 0.0, -b / a, c, c
         return lambda x: np.where(x >= d, (a * x + b) ** g + e, c * x + f)
     [count] = struct.unpack_from(">L", tag, 8)

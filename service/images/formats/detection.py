@@ -1,11 +1,11 @@
-"""What a file is, by its first bytes: a format that is read, or another with its name."""
+"""Detects the format of a file by its first bytes; also names formats that are not supported."""
 
 import re
 from functools import cache
 from importlib.util import find_spec
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
-HEIF_EXTRA = "heic"  # which reads HEIF: what phones of Apple call HEIC
+HEIF_EXTRA = "heic"  # the extra that reads HEIF, which Apple's phones call HEIC
 
 _BY_HEAD = (
     (rb"\xff\xd8\xff", "JPEG"),
@@ -14,7 +14,7 @@ _BY_HEAD = (
     (rb"GIF8[79]a", "GIF"),
     (rb"BM", "BMP"),
     (rb"P[1-6f][\s#]|PF\s", "PPM"),
-    # Formats that are not read
+    # Unsupported formats
     (rb"II\*\0....CR|FUJIFILMCCD-RAW|FOVb|\0MRM|IIR[OS]|MMOR|IIU\0", "a raw photo"),
     (rb"II[*+]\0|MM\0[*+]", "TIFF"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
@@ -47,16 +47,16 @@ _BY_HEAD = (
     (rb"RIFF....WAVE|ID3|OggS|fLaC", "sound"),
     (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", "a compressed file"),
-)  # before what it would be taken for, where one begins as another does
+)  # the first match counts: a more specific head comes before a prefix of it
 _HEADS = [(re.compile(head, re.DOTALL), name) for head, name in _BY_HEAD]
 _TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(<\?xml|<!--|<svg|<!doctype|<html|\{|\[|data:)", re.I)
 _AVIF = {b"avif", b"avis"}
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif"}
-_SEEN = 4096  # bytes of a text in which its kind shows
+_SEEN = 4096  # leading bytes of a text that are searched
 
 
 def kind_of(content: bytes) -> str | None:
-    """The name of what it is: one of FORMATS, or of something that is not read; None: unknown."""
+    """Return the name of the format, one of FORMATS or an unsupported one; None: unknown."""
     if content[4:8] == b"ftyp":
         return _of_brands(content)
     for head, name in _HEADS:
@@ -67,12 +67,12 @@ def kind_of(content: bytes) -> str | None:
 
 @cache
 def reads_heif() -> bool:
-    """Whether the extra that reads HEIF is installed."""
+    """Return whether the extra that reads HEIF is installed."""
     return find_spec("pillow_heif") is not None
 
 
 def _of_brands(content: bytes) -> str:
-    """Of a file of the ISO base media format: the major brand, then those it is compatible with."""
+    """Detect an ISO base media file by its major brand and its compatible brands."""
     length = min(int.from_bytes(content[:4], "big"), 1024)
     brands = [content[8:12], *(content[at : at + 4] for at in range(16, length, 4))]
     if brands[0] == b"crx ":

@@ -1,7 +1,7 @@
-"""How many pixels the pictures in a HEIF have, of which a small one may be put together.
+"""Counts the coded pixels of a HEIF, which may be many more than the picture shows.
 
-libheif decodes no picture that is larger than its box says, but all tiles of a grid, of which only
-a corner may be shown. ISO/IEC 23008-12.
+libheif decodes no picture larger than its box claims, but it decodes all tiles of a grid, even if
+only a corner is shown. ISO/IEC 23008-12.
 """
 
 import struct
@@ -13,11 +13,11 @@ from service.images.formats.isobmff import (
     sizes_of_items,
 )
 
-DERIVED = (b"grid", b"iden", b"iovl", b"tmap")  # put together of other items
+DERIVED = (b"grid", b"iden", b"iovl", b"tmap")  # composed of other items
 
 
 def count_pixels(content: bytes) -> int:
-    """Of all coded pictures in it: tiles, alpha and thumbnails too.
+    """Count the pixels of all coded pictures in the file, with tiles, alpha and thumbnails.
 
     Raises InvalidBoxError, DecodeLimitError.
     """

@@ -1,6 +1,6 @@
-"""The boxes of AVIF and HEIF, as far as they say what pictures are in a file.
+"""Parses the boxes of AVIF and HEIF that describe the pictures in a file.
 
-ISO/IEC 14496-12 and 23008-12; ids, types and places of items, and the sizes that are claimed.
+ISO/IEC 14496-12 and 23008-12: ids, types, locations and claimed sizes of items.
 """
 
 import struct
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from service.images.decode_limits import DecodeLimitError
 
 MAX_ITEMS = 1024  # a grid has at most 256 tiles, and as many of alpha
-Span = tuple[int, int]  # bytes from, to
+Span = tuple[int, int]  # byte offsets: start, end
 
 
 class InvalidBoxError(ValueError):
-    """The boxes, or the streams in them, are not as the standards have them."""
+    """A box, or a stream in it, violates the standard."""
 
 
 def boxes_of_stills(content: bytes) -> dict[bytes, Span]:
-    """What is in the box of a file's still pictures. Raises InvalidBoxError, struct.error."""
+    """Return the boxes inside the file's meta box. Raises InvalidBoxError, struct.error."""
     metas = [span for kind, span in boxes(content, (0, len(content))) if kind == b"meta"]
     if len(metas) != 1:
         raise InvalidBoxError(f"it has {len(metas)} boxes meta; a still picture is in one")
@@ -26,7 +26,7 @@ def boxes_of_stills(content: bytes) -> dict[bytes, Span]:
 
 
 def boxes(content: bytes, within: Span) -> Iterator[tuple[bytes, Span]]:
-    """The type of each box, and where its content is."""
+    """Yield the type of each box, and the span of its content."""
     at, end = within
     while at + 8 <= end:
         size, kind = struct.unpack_from(">L4s", content, at)
@@ -42,7 +42,7 @@ def boxes(content: bytes, within: Span) -> Iterator[tuple[bytes, Span]]:
 
 
 def kinds_of_items(content: bytes, within: Span) -> dict[int, bytes]:
-    """The type of each item, by its id."""
+    """Read the type of each item, by id."""
     start, end = within
     start += 6 if content[start] == 0 else 8  # version, flags, and the count of entries
     kinds = {}
@@ -57,7 +57,7 @@ def kinds_of_items(content: bytes, within: Span) -> dict[int, bytes]:
 
 
 def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[int, list[Span]]]:
-    """The spans of each item's bytes, by its id; data: the box that some of them are in."""
+    """Yield the id and the byte spans of each item; data: the span of the box `idat`."""
     at, _ = within
     version, sizes = content[at], struct.unpack_from(">H", content, at + 4)[0]
     offset_size, length_size = sizes >> 12, sizes >> 8 & 15
@@ -75,7 +75,7 @@ def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[
     for _ in range(number(id_size)):
         item = number(id_size)
         in_data = version > 0 and number(2) & 15 == 1
-        number(2)  # which file it is in: this one
+        number(2)  # data reference index: taken as this file
         base = number(base_size) + (data[0] if in_data else 0)
         extents = []
         for _ in range(number(2)):
@@ -89,7 +89,7 @@ def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[
 
 
 def codes_of_colours(content: bytes, within: Span) -> tuple[int, int] | None:
-    """The code points of primaries and transfer, of ITU-T H.273; within: the box of properties."""
+    """Read the H.273 code points of primaries and transfer; within: the box `iprp`."""
     inside = dict(boxes(content, within))
     for kind, (at, _) in boxes(content, inside[b"ipco"]):
         if kind == b"colr" and content[at : at + 4] == b"nclx":
@@ -99,7 +99,7 @@ def codes_of_colours(content: bytes, within: Span) -> tuple[int, int] | None:
 
 
 def sizes_of_items(content: bytes, within: Span) -> dict[int, tuple[int, int]]:
-    """The width and height that each item claims, by its id; within: the box of properties."""
+    """Read the width and height that each item claims, by id; within: the box `iprp`."""
     inside = dict(boxes(content, within))
     sizes = {
         number: struct.unpack_from(">LL", content, at + 4)

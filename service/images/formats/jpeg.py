@@ -1,4 +1,4 @@
-"""A JPEG without what is appended to it: films of motion photos, further pictures of an MPO.
+"""Extracts the first picture of a JPEG, without appended data such as motion photos or an MPO.
 
 ITU-T T.81, https://www.w3.org/Graphics/JPEG/itu-t81.pdf: the markers are in table B.1.
 """
@@ -19,14 +19,14 @@ PROGRESSIVE = {0xC2, 0xCA}
 ARITHMETIC = {0xC9, 0xCA}
 UNREAD_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 EXIF = b"Exif\0\0"
-UNWRITTEN = 16  # zeros at the end, or more: room that was never written to, and no pixels
+UNWRITTEN = 16  # trailing zeros, at least: preallocated space that was never written
 EVERY_COEFFICIENT = 2**64 - 1
-# Decoders read up to 8 bytes ahead; bits of 1 alone are no code of Huffman, so they make no pixels
+# Decoders read up to 8 bytes ahead; a run of 1 bits is no Huffman code, so it makes no pixels
 AHEAD = b"\xff\x00" * 9
-NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # no marker in it
+NOISE = bytes(np.random.default_rng(0).integers(1, 255, 4096, dtype=np.uint8))  # contains no marker
 CUT = "it is cut short: a part of the picture is missing"
 
-# With the filling before it; neither a stuffed zero nor a restart
+# A marker with the fill bytes before it; neither a stuffed zero nor a restart marker
 _MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 
 
@@ -35,23 +35,23 @@ class TruncatedJpegError(ValueError):
 
 
 class UnsupportedFrameError(ValueError):
-    """A kind of JPEG that is not read."""
+    """A kind of JPEG that is not supported."""
 
 
 @dataclass(frozen=True)
 class Jpeg:
-    """The bytes of the picture, and where its scans end if decoding does not find one that is cut.
+    """The bytes of the picture, and the ends of its scans if decoding does not detect truncation.
 
-    Of one sequential scan there is no end of image after it: who decodes it asks for more bytes
-    where a part is missing, and does not otherwise. In others a marker ends each scan, and decoders
-    make grey of what is missing before it.
+    A single sequential scan is kept without its end-of-image marker, so that the decoder asks for
+    more bytes only if data is missing. In other files a marker ends each scan, and decoders fill
+    missing data with grey.
     """
 
     content: bytes
     scan_ends: tuple[int, ...]
 
     def with_noise(self) -> bytes:
-        """Give another file of the same pixels, if every scan is there to its end."""
+        """Insert noise after each scan; the pixels stay the same if every scan is complete."""
         parts, at = [], 0
         for end in self.scan_ends:
             parts += [self.content[at:end], NOISE]
@@ -61,7 +61,7 @@ class Jpeg:
 
 @dataclass
 class _Scans:
-    """Which coefficients of which component are still to come, as bits; where each scan ends."""
+    """The coefficients still missing of each component, as a bit mask, and the end of each scan."""
 
     progressive: bool = False
     arithmetic: bool = False
@@ -73,7 +73,7 @@ class _Scans:
 
     @property
     def is_one(self) -> bool:
-        """Whether all is in one scan, which is decoded as it is read."""
+        """Return whether one sequential scan holds all components, decoded while it is read."""
         sequential = not self.progressive and not self.arithmetic
         return sequential and self.count == 1 and self.components == len(self.missing)
 
@@ -99,11 +99,11 @@ class _Scans:
 
 
 def extract(content: bytes) -> Jpeg:
-    """Cut at the end of the first picture. Raises DecodeLimitError, TruncatedJpegError,
+    """Cut off everything after the first picture. Raises DecodeLimitError, TruncatedJpegError,
     UnsupportedFrameError.
 
-    Cut: a component has no scan, or there is no end, and scans that were to come before it have not
-    begun. Whether a scan is there to its end does not show in the markers: see Jpeg.
+    Truncated: a component has no scan, or the end marker is missing together with whole scans. The
+    markers do not show whether a scan itself is complete: see Jpeg.
     """
     scans, exif, at, ended = _Scans(), 0, 2, False
     for _ in range(MAX_READS):
@@ -131,7 +131,7 @@ def extract(content: bytes) -> Jpeg:
             elif code == START_OF_SCAN:
                 scans.add(segment[2:])
         except (IndexError, KeyError, struct.error):
-            break  # Pillow finds out, too
+            break  # Pillow reports it too
         at += max(len(segment), 2)
     else:
         raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
@@ -139,10 +139,10 @@ def extract(content: bytes) -> Jpeg:
         raise TruncatedJpegError(CUT)
     if ended and scans.is_one:
         return Jpeg(content + AHEAD, ())
-    if ended:  # what arithmetic coding reads on is no sign: zeros at the end may be left out
+    if ended:  # arithmetic coding may omit trailing zeros, so reading past the end proves nothing
         return Jpeg(content + END_OF_IMAGE, () if scans.arithmetic else tuple(scans.ends))
     written = content.rstrip(b"\0")
     if len(content) - len(written) >= UNWRITTEN:
         content = written
-    content = content.rstrip(b"\xff")  # which begins a marker, or is filling
+    content = content.rstrip(b"\xff")  # the start of a marker, or fill bytes
     return Jpeg(content + END_OF_IMAGE, (*scans.ends[: scans.count - 1], len(content)))

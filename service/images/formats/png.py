@@ -1,7 +1,7 @@
-"""A PNG without the chunks that say nothing of its pixels, and without what is appended.
+"""Strips a PNG of chunks that do not affect its pixels, and of appended data.
 
 Portable Network Graphics, third edition, https://www.w3.org/TR/png-3/: chunks are in section 11.
-Texts and profiles may be of any length, and a damaged one of those damages no pixel.
+Texts and profiles may be of any length, and damage in them affects no pixel.
 """
 
 import struct
@@ -13,21 +13,20 @@ from service.images.decode_limits import MAX_READS, DecodeLimitError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 TRANSPARENCY, EXIF, PROFILE, CODES = b"tRNS", b"eXIf", b"iCCP", b"cICP"
-MOST_PROFILE = 2**20  # bytes of a profile of colours that are looked at
-GREY, RGB = 0, 2  # types of colour with which a transparency is one colour
+MOST_PROFILE = 2**20  # bytes read of a colour profile
+GREY, RGB = 0, 2  # colour types for which tRNS names a single colour
 
 
 class InvalidChunkError(ValueError):
-    """A chunk that says what the pixels are is damaged, or unknown."""
+    """A critical or transparency chunk is damaged, or a critical chunk is unknown."""
 
 
 @dataclass(frozen=True)
 class Png:
-    """What is left of the file. bits: of a sample.
+    """The stripped file. bits: per sample.
 
-    clear: the samples of the one colour that is transparent, where there is one: of grey or RGB. It
-    is left out of the content, as Pillow compares it with samples that it has brought to 8 bits.
-    profile, codes: of its colours, as `colours_of` takes them.
+    clear: the samples of the transparent colour of grey or RGB, if any. Its chunk is removed, as
+    Pillow compares it with samples already scaled to 8 bits. profile, codes: see `colours_of`.
     """
 
     content: bytes
@@ -38,9 +37,9 @@ class Png:
 
 
 def extract(content: bytes) -> Png:
-    """Keep what makes the pixels, and EXIF. Raises InvalidChunkError, DecodeLimitError.
+    """Keep the chunks of the pixels, and EXIF. Raises InvalidChunkError, DecodeLimitError.
 
-    A file that ends early is kept to its end: Pillow finds what is missing.
+    A truncated file is kept as far as it goes: Pillow reports the truncation.
     """
     view, clear, at = memoryview(content), None, len(SIGNATURE)
     profile: bytes | None = None
@@ -78,14 +77,14 @@ def extract(content: bytes) -> Png:
         at = end
     else:
         raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
-    kept = content if sum(map(len, parts)) == len(content) else b"".join(parts)  # no copy of all
+    kept = content if sum(map(len, parts)) == len(content) else b"".join(parts)  # avoids a copy
     return Png(kept, bits, clear, profile, codes)
 
 
 def _profile(data: bytes) -> bytes | None:
-    """Inflate the first bytes of a chunk's profile; None where it is damaged."""
+    """Inflate the first bytes of the profile; None if it is damaged."""
     try:
-        packed = data[data.index(0) + 2 :]  # after its name, and the method of compression
+        packed = data[data.index(0) + 2 :]  # after the name and the compression method
         return zlib.decompressobj().decompress(packed, MOST_PROFILE)
     except (ValueError, zlib.error):
         return None

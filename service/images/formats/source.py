@@ -1,4 +1,4 @@
-"""What is left of a file when only the picture is, and what Pillow does not know of it."""
+"""Reduces a file to its picture, and collects properties that Pillow does not report."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from service.images.formats.jpeg import Jpeg
 
 @dataclass(frozen=True)
 class PictureSource:
-    """The bytes that are to be decoded, and what they mean."""
+    """The bytes to decode, and how to interpret them."""
 
     kind: str
     content: bytes
-    bits: int = 8  # of grey levels
-    inverted: bool = False  # whether grey levels count from white
-    clear: tuple[int, ...] | None = None  # the transparent colour of a PNG, in its own bits
-    jpeg: Jpeg | None = None  # of which decoding alone does not tell whether it is whole
-    coded: int = 0  # pixels that are decoded, where those are more than are shown
-    profile: bytes | None = None  # of colours, where Pillow does not see it
-    codes: tuple[int, int] | None = None  # of primaries and transfer, as `colours_of` takes them
+    bits: int = 8  # per grey level
+    inverted: bool = False  # whether grey level 0 is white
+    clear: tuple[int, ...] | None = None  # transparent colour of a PNG, unscaled
+    jpeg: Jpeg | None = None  # set if decoding alone does not detect truncation
+    coded: int = 0  # pixels coded in an AVIF or HEIF, which may exceed those shown
+    profile: bytes | None = None  # ICC profile that Pillow does not see
+    codes: tuple[int, int] | None = None  # primaries and transfer: see `colours_of`
 
 
 def extract_source(kind: str, content: bytes) -> PictureSource:
-    """The picture of a format without what is no part of it. Raises ValueError, struct.error."""
+    """Extract the picture from a file of a known format. Raises ValueError, struct.error."""
     match kind:
         case "JPEG":
             picture = jpeg.extract(content)

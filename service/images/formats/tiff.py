@@ -1,4 +1,4 @@
-"""Which layouts of TIFF are read, and which Pillow would misread: those are refused by name.
+"""Checks the layout of a TIFF; rejects layouts that Pillow cannot read or would misread.
 
 TIFF, revision 6.0, 1992, https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf; BigTIFF,
 http://bigtiff.org. Only the first directory counts.
@@ -12,9 +12,9 @@ ORDERS = {b"II": "<", b"MM": ">"}
 LETTERS = {
     **{1: "B", 3: "H", 4: "L", 16: "Q"},
     **{6: "b", 8: "h", 9: "l", 17: "q"},  # signed
-    **{13: "L", 18: "Q"},  # places of directories
-}  # by the types of whole numbers
-MAX_TAG_VALUES = 64  # values of a tag that are looked at
+    **{13: "L", 18: "Q"},  # offsets of directories
+}  # struct codes of the integer types
+MAX_TAG_VALUES = 64  # values read of one tag
 
 SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 258, 259, 262, 266
 SAMPLES, PLANAR, COLOUR_MAP, INK_SET, EXTRA, FORMAT, DNG = 277, 284, 320, 332, 338, 339, 50706
@@ -60,7 +60,7 @@ UNREAD_COMPRESSIONS = {
     34713: "Nikon's raw",
     34887: "LERC",
     34892: "lossy JPEG of DNG",
-    50001: "WebP",  # which the libtiff of Pillow's wheels is built without
+    50001: "WebP",  # not built into the libtiff of Pillow's wheels
     50002: "JPEG XL",
     52546: "JPEG XL",
 }
@@ -79,18 +79,18 @@ READ = (
 
 
 class UnsupportedLayoutError(ValueError):
-    """A TIFF that is, or would be, misread."""
+    """A layout of TIFF that Pillow cannot read, or would misread."""
 
 
 @dataclass(frozen=True)
 class Directory:
-    """The first directory of a TIFF, as far as it is there."""
+    """The first directory of a TIFF, parsed on demand."""
 
     content: bytes
 
     @cached_property
     def _entries(self) -> dict[int, tuple[int, int, int]]:
-        """Of each tag its type, the count of its values and where they stand."""
+        """Return the type, the value count and the value offset of each tag."""
         order, big = ORDERS[self.content[:2]], self.content[2:4] in (b"+\0", b"\0+")
         offset, length, entry, inline = ("Q", "Q", "HHQ", 8) if big else ("L", "H", "HHL", 4)
         [at] = struct.unpack_from(order + offset, self.content, 8 if big else 4)
@@ -111,7 +111,7 @@ class Directory:
         return tag in self._entries
 
     def with_value(self, tag: int, value: int) -> bytes:
-        """The file with another first value of a tag that it has. Raises struct.error."""
+        """Return the file with the first value of an existing tag replaced. Raises struct.error."""
         kind, _, at = self._entries[tag]
         if kind not in LETTERS:
             raise struct.error(f"tag {tag} is of type {kind}, which is none of whole numbers")
@@ -119,7 +119,7 @@ class Directory:
         return self.content[:at] + packed + self.content[at + len(packed) :]
 
     def values(self, tag: int, *default: int, most: int = MAX_TAG_VALUES) -> tuple[int, ...]:
-        """The first whole numbers of a tag; the default where it has none. Raises struct.error."""
+        """Read the first integers of a tag; the default if it has none. Raises struct.error."""
         kind, count, at = self._entries.get(tag, (0, 0, 0))
         if kind not in LETTERS or not count:
             return default
@@ -131,12 +131,12 @@ class Directory:
 
     @cached_property
     def bits(self) -> tuple[int, ...]:
-        """Of each sample of a pixel."""
+        """Return the bits of each sample of a pixel."""
         given, samples = self.values(BITS, 1), min(self.value(SAMPLES, 1), MAX_TAG_VALUES)
         return given * samples if len(given) == 1 else given
 
     def __str__(self) -> str:
-        """The layout in words."""
+        """Describe the layout."""
         colour, how = self.value(PHOTOMETRIC, WHITE_IS_ZERO), self.value(COMPRESSION, 1)
         numbers = sorted({NUMBERS.get(each, "unknown") for each in self.values(FORMAT, 1)})
         widths = " and ".join(map(str, sorted(set(self.bits))))
@@ -156,7 +156,7 @@ class Directory:
 
 @dataclass(frozen=True)
 class Tiff:
-    """What Pillow is to read; its grey is of `bits`, and to be turned round where `inverted`."""
+    """The file for Pillow; grey levels have `bits` bits, and 0 is white if `inverted`."""
 
     content: bytes
     bits: int
@@ -164,9 +164,9 @@ class Tiff:
 
 
 def extract(content: bytes) -> Tiff:
-    """Look at the layout.
+    """Check the layout.
 
-    Raises UnsupportedLayoutError, and struct.error where the file is cut short.
+    Raises UnsupportedLayoutError; struct.error if the file is truncated.
     """
     if content.startswith(b"MM\0+"):
         raise UnsupportedLayoutError(
@@ -198,12 +198,12 @@ def extract(content: bytes) -> Tiff:
     if found.value(PLANAR, 1) == 2 and bits[0] > 8 and how == NOT_COMPRESSED and len(bits) > 1:
         raise unsupported(found)
     inverted = colour == WHITE_IS_ZERO and bits == (16,)
-    if inverted and found.has(PHOTOMETRIC):  # Pillow turns fewer bits round, and not these
+    if inverted and found.has(PHOTOMETRIC):  # Pillow inverts fewer bits, but not these
         content = found.with_value(PHOTOMETRIC, BLACK_IS_ZERO)
     return Tiff(content, bits[0], inverted)
 
 
 def unsupported(found: Directory, why: str = "") -> UnsupportedLayoutError:
-    """The refusal of a layout."""
+    """Build the error for an unsupported layout."""
     reason = f": {why}" if why else ""
     return UnsupportedLayoutError(f"{found} is not read{reason}; read are {READ}")
