@@ -1,10 +1,10 @@
-"""What may be wrong with a store, and what it said of that.
+"""Errors of the artefact store, and their translation from obstore's.
 
-StoreError: it cannot do what was asked
-├── StoreRefusedError: and to ask again would not help
-│   └── NoSuchPartError: as it is shorter than that
-└── MissingArtifactError: nothing is stored under that name
-    └── DamagedArtifactError: or not what was written
+StoreError                   the store failed
+├── StoreRefusedError        a permanent failure: retrying does not help
+│   └── NoSuchPartError      the artefact is shorter than the requested range
+└── MissingArtifactError     nothing is stored under the key
+    └── DamagedArtifactError the stored content differs from what was written
 """
 
 import os
@@ -12,19 +12,19 @@ import re
 
 import obstore
 
-_DEBUG = "\n\nDebug source"  # follows what obstore tells
+_DEBUG = "\n\nDebug source"  # separates obstore's message from its debug output
 _NO_SUCH_RANGE = ("InvalidRange", "Requested range was invalid", "Invalid range")  # of each store
-_REFUSED = r"status code: 4(?!08|29)\d\d"  # of HTTP: neither a timeout nor "too many requests"
-_REFUSALS = (  # of a folder, too
+_REFUSED = r"status code: 4(?!08|29)\d\d"  # HTTP 4xx but timeout, too many requests
+_REFUSALS = (  # also raised for a folder
     obstore.exceptions.PermissionDeniedError,
     obstore.exceptions.UnauthenticatedError,
 )
 
 
 class StoreError(Exception):
-    """The store cannot do what was asked: unreachable, full, or refusing.
+    """The store failed: it is unreachable or full, or it rejected the request.
 
-    cause: what it said, and where it is, for the log; the message names neither.
+    cause: the store's own message and address, for the log; the error's message has neither.
     """
 
     def __init__(self, message: str, cause: str = "") -> None:
@@ -33,23 +33,23 @@ class StoreError(Exception):
 
 
 class StoreRefusedError(StoreError):
-    """To ask again would not help: no such bucket, or not allowed."""
+    """A permanent failure, such as a missing bucket or missing permissions."""
 
 
 class NoSuchPartError(StoreRefusedError):
-    """The artefact is shorter than that."""
+    """The artefact is shorter than the requested range."""
 
 
 class MissingArtifactError(StoreError):
-    """Nothing is stored under that name."""
+    """Nothing is stored under the key."""
 
 
 class DamagedArtifactError(MissingArtifactError):
-    """What is stored under that name is not what was written: as good as nothing."""
+    """The stored content differs from what was written; treated as missing."""
 
 
 class translate_errors:  # noqa: N801 - reads as a phrase: with translate_errors(key, where)
-    """Turns obstore's and the system's errors into ours."""
+    """Translates errors of obstore and the system to those of this module."""
 
     def __init__(self, key: str, where: str) -> None:
         self._key = key
@@ -62,7 +62,7 @@ class translate_errors:  # noqa: N801 - reads as a phrase: with translate_errors
             return
         said = _in_full(error)
         cause = f"{self._key!r} in {self._where}: {said}"
-        if "NoSuchBucket" in said:  # which arrives as if only the key were missing
+        if "NoSuchBucket" in said:  # obstore reports it as a missing key
             raise StoreRefusedError("the store has no such bucket", cause) from error
         if isinstance(error, FileNotFoundError):
             raise MissingArtifactError(f"nothing is stored as {self._key!r}", cause) from error
@@ -74,7 +74,7 @@ class translate_errors:  # noqa: N801 - reads as a phrase: with translate_errors
 
 
 def _in_short(error: BaseException) -> str:
-    """What the system or S3 said, such as a full disk, with nothing of where."""
+    """Return the reason that the system or S3 gives, such as a full disk, without addresses."""
     if isinstance(error, TimeoutError):
         return str(error)
     said = re.search(r"os error (\d+)", str(error))
@@ -85,7 +85,7 @@ def _in_short(error: BaseException) -> str:
 
 
 def _in_full(error: BaseException) -> str:
-    """In a line: obstore's chain of causes with its addresses, but for credentials."""
+    """Return obstore's chain of causes in one line, with addresses but without credentials."""
     text = str(error).split(_DEBUG)[0]
     told = [re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message")]
     answer = " ".join(each[1] for each in told if each)
@@ -96,7 +96,7 @@ def _in_full(error: BaseException) -> str:
 
 
 def _innermost(error: BaseException) -> str:
-    """The last cause of an HTTP request that failed, which obstore tells for debugging only."""
+    """Return the innermost cause of a failed HTTP request, from obstore's debug output."""
     _, _, chain = str(error).partition(_DEBUG)
     if "TimedOut" in chain or "kind: Timeout" in chain:
         return "there was no answer in time"
@@ -105,5 +105,5 @@ def _innermost(error: BaseException) -> str:
 
 
 def mask_credentials(text: str) -> str:
-    """Without the credentials of a URL."""
+    """Mask the credentials in URLs."""
     return re.sub(r"//[^/@\s]*@", "//…@", text)

@@ -1,7 +1,7 @@
-"""Artefacts by explanation: what was sent and what was found; in a folder, in memory or on S3.
+"""Stores the uploads and results of explanations in a folder, in memory or on S3.
 
-Content is written whole and once (a new attempt writes under a new name), so a reader never sees
-half a file and a worker that lost its lease cannot overwrite what stands.
+Content is written whole and once (a new attempt writes under a new key), so a reader never sees a
+partial file, and a worker that lost its lease cannot overwrite a result.
 """
 
 import time
@@ -31,13 +31,13 @@ from service.infra.deadlines import DeadlineThreads, StoreDeadlines
 from service.infra.retry import retry
 from service.infra.settings import S3Settings, read_settings
 
-MAX_CONCURRENT_CALLS = 16  # of one process
-CHUNK = 4 * 2**20  # bytes read or written by one request
-MIN_BYTES_PER_S = 2**20  # bytes a second, of large content
-MARKER_KEY = "identity.json"  # which set the store belongs to; written once, by store_identity.py
+MAX_CONCURRENT_CALLS = 16  # per process
+CHUNK = 4 * 2**20  # bytes per read or write request
+MIN_BYTES_PER_S = 2**20  # bytes per second: slowest accepted transfer of large content
+MARKER_KEY = "identity.json"  # name of the store's set; written once, by store_identity.py
 
 
-__all__ = [  # errors among them: whoever calls the store knows them from here
+__all__ = [  # re-exports the errors for callers of the store
     "CHUNK",
     "MARKER_KEY",
     "MAX_CONCURRENT_CALLS",
@@ -76,12 +76,12 @@ def faithfulness_key(explanation_id: str, attempt: str) -> str:
 
 
 def open_store(url: str, deadlines: StoreDeadlines = StoreDeadlines()) -> "Store":  # noqa: B008 - frozen
-    """`file:FOLDER` (made when absent; relative to the working folder), `memory:`, or
+    """Open `file:FOLDER` (created if absent; relative to the working folder), `memory:` or
     `s3://BUCKET/PREFIX`.
 
-    Of S3 the endpoint, region and credentials are read from the AWS_… variables of the environment.
-    Raises ValueError for another scheme, StoreError for a folder that cannot be made or a bucket
-    that cannot be named so.
+    For S3, endpoint, region and credentials come from the environment variables AWS_…. Raises
+    ValueError for another scheme, StoreError for a folder that cannot be created or an invalid
+    bucket name.
     """
     scheme = urlsplit(url).scheme
     if scheme == "memory":
@@ -100,10 +100,10 @@ def open_store(url: str, deadlines: StoreDeadlines = StoreDeadlines()) -> "Store
 
 
 def _s3(url: str, deadlines: StoreDeadlines, s3: S3Settings) -> ObjectStore:
-    """It tries nothing again: Store does, whichever store it is."""
+    """Open S3 without retries: Store retries, for every kind of store."""
     return from_url(
         url,
-        client_options={  # which replace what the environment says of the same
+        client_options={  # override the environment
             "allow_http": s3.allow_http,
             "connect_timeout": timedelta(seconds=deadlines.connect_s),
             "read_timeout": timedelta(seconds=deadlines.read_s),
@@ -123,7 +123,7 @@ def _local(folder: Path) -> ObjectStore:
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """Something that is stored."""
+    """The key and age of a stored object."""
 
     key: str
     modified_at: datetime  # by the store's clock
@@ -132,14 +132,14 @@ class StoreEntry:
 class Store:
     """Bytes by key. Blocking: the API calls it in a thread.
 
-    Every call ends by its deadline, all tries included; what is larger than a few MiB has a second
-    more for each further MiB. This is the only place where a call is tried again.
+    Every call ends by its deadline, including retries; the deadline grows by one second per MiB of
+    known size. Calls of the store are retried here only.
     """
 
     def __init__(
         self, objects: ObjectStore, deadlines: StoreDeadlines, *, where: str = "memory"
     ) -> None:
-        """where: for the log."""
+        """where: location of the store, for the log."""
         self._objects = objects
         self._deadlines = deadlines
         self._threads = DeadlineThreads(MAX_CONCURRENT_CALLS)
@@ -147,7 +147,7 @@ class Store:
 
     @property
     def private(self) -> bool:
-        """Whether only this process sees what it holds."""
+        """Return whether only this process can see the content."""
         return isinstance(self._objects, MemoryStore)
 
     def put(self, key: str, content: bytes) -> None:
@@ -160,11 +160,11 @@ class Store:
         self._call(key, write, size=len(content))
 
     def get(self, key: str, *, size: int = 0) -> bytes:
-        """Read it whole. Raises MissingArtifactError, StoreError. size: its bytes, where known."""
+        """Read all of it. Raises MissingArtifactError, StoreError. size: in bytes, if known."""
         return self._call(key, partial(self._get, key), size=size)
 
     def get_soon(self, key: str) -> bytes:
-        """The same of something small, tried once, in the time of a connection."""
+        """Read a small object without retries, within the connection timeout."""
         with translate_errors(key, self._where):
             return self._threads.run(partial(self._get, key), within_s=self._deadlines.connect_s)
 
@@ -172,9 +172,9 @@ class Store:
         return bytes(obstore.get(self._objects, key).bytes())
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read parts of it, each (offset, length). Raises MissingArtifactError, StoreError.
+        """Read ranges, each (offset, length). Raises MissingArtifactError, StoreError.
 
-        Raises DamagedArtifactError where it ends before one of them does.
+        Raises DamagedArtifactError if the content is shorter than a range.
         """
         starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
 
@@ -199,39 +199,38 @@ class Store:
             raise DamagedArtifactError(f"{key!r} has {size} bytes; at least {needed} were written")
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """Read it in parts of CHUNK bytes, each by a call of its own.
+        """Read it in parts of CHUNK bytes, each by a separate call.
 
-        Raises MissingArtifactError, DamagedArtifactError where it becomes shorter meanwhile,
-        StoreError.
+        Raises MissingArtifactError, StoreError; DamagedArtifactError if it gets shorter meanwhile.
         """
         size = self.size(key)
         for start in range(0, size, CHUNK):
             yield from self.get_ranges(key, [(start, min(CHUNK, size - start))])
 
     def size(self, key: str) -> int:
-        """Its bytes. Raises MissingArtifactError, StoreError."""
+        """Return the size in bytes. Raises MissingArtifactError, StoreError."""
         return self._call(key, lambda: obstore.head(self._objects, key)["size"])
 
     def copy(self, key: str, to: str) -> None:
-        """Store the same content under another key as well.
+        """Copy the content to another key.
 
         Raises MissingArtifactError, StoreError.
         """
         self._call(key, lambda: obstore.copy(self._objects, key, to))
 
     def delete_explanation(self, explanation_id: str) -> None:
-        """Remove all that is stored of an explanation; nothing stored is no error."""
+        """Delete all artefacts of an explanation, if any."""
         for page in self.pages(f"explanations/{explanation_id}"):
             for entry in page:
                 self.delete(entry.key)
 
     def delete(self, key: str) -> None:
-        """Nothing stored is no error: another sweeper was faster."""
+        """Delete a key, if it exists: another sweeper may have been faster."""
         with suppress(MissingArtifactError):
             self._call(key, lambda: obstore.delete(self._objects, key))
 
     def pages(self, prefix: str) -> Iterator[list[StoreEntry]]:
-        """What is stored below a prefix, up to 1000 at a time; each page is a call of its own."""
+        """List the entries below a prefix, up to 1000 per page; each page is a separate call."""
         stream = iter(
             self._call(prefix, lambda: obstore.list(self._objects, prefix, chunk_size=1000))
         )
@@ -239,7 +238,7 @@ class Store:
             yield [StoreEntry(meta["path"], meta["last_modified"]) for meta in page]
 
     def check(self) -> None:
-        """Write and remove a probe, in the time of a connection. Raises StoreError."""
+        """Write and remove a probe, within the connection timeout. Raises StoreError."""
         within_s = self._deadlines.connect_s
         with translate_errors("probe", self._where):
             self._threads.run(self._probe, within_s=within_s)

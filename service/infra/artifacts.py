@@ -1,7 +1,7 @@
-"""What is recorded of each artefact when an explanation ends, so that every reader can compare.
+"""Records the size and digest of each artefact, so that readers can verify it.
 
-The record is in Redis, the artefact in the store: what does not agree with its record is damaged,
-and is never shown.
+The record is in Redis, the artefact in the store. An artefact that differs from its record is
+damaged, and is never returned.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.infra.artifact_store import DamagedArtifactError, Store
 
-MAX_INFLATION = 1040  # deflate gives at most so many bytes for one
+MAX_INFLATION = 1040  # the highest ratio of deflate
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Length = Annotated[int, Field(ge=1, lt=2**31)]
 Size = Annotated[int, Field(ge=0, lt=2**63)]  # bytes
@@ -33,7 +33,7 @@ class Artifact(BaseModel):
 
 
 class ArtifactSection(Artifact):
-    """A part of an artefact, which can be read and compared alone."""
+    """A part of an artefact that can be read and verified alone."""
 
     size: Annotated[int, Field(gt=0, lt=2**63)]  # bytes
     offset: Size
@@ -44,48 +44,48 @@ class ArtifactSection(Artifact):
         return cls(offset=offset, size=len(content), sha256=digest)
 
     def check(self, key: str, content: bytes) -> None:
-        """Raises DamagedArtifactError where it is not what was written."""
+        """Verify the content. Raises DamagedArtifactError if it differs from what was written."""
         _compare(key, self, len(content), hashlib.sha256(content))
 
 
 class AttemptArtifacts(BaseModel):
-    """Those of one attempt."""
+    """The artefacts of one attempt."""
 
     model_config = ConfigDict(frozen=True)
 
-    shape: tuple[Length, Length, Length, Length]  # of the values: H, W, C, K
+    shape: tuple[Length, Length, Length, Length]  # shape of the values: H, W, C, K
     attributions: Artifact
-    # of the attributions: where each output's arrays are; see result_arrays.py
+    # Index of the attributions, with the place of each output's arrays: see result_arrays.py
     blocks: ArtifactSection
-    faithfulness: Artifact | None = None  # None where no metrics were asked for
+    faithfulness: Artifact | None = None  # None if no metrics were requested
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        """Memory is reserved by the shape, before anything is read."""
+        """Reject a shape too large for the file: readers reserve memory by it before reading."""
         if 4 * prod(self.shape) > MAX_INFLATION * self.attributions.size:
             raise ValueError(f"values {self.shape} in {self.attributions.size} bytes")
         return self
 
 
 def check_size(store: Store, key: str, recorded: Artifact) -> None:
-    """Compare what can be compared without reading. Raises as `read_whole`."""
+    """Verify the size only, without reading. Raises as `read_whole`."""
     size = store.size(key)
     if size != recorded.size:
         raise DamagedArtifactError(f"{key!r} has {size} bytes; {recorded.size} were written")
 
 
 def read_whole(store: Store, key: str, recorded: Artifact) -> bytes:
-    """Read all of an artefact. Raises MissingArtifactError, DamagedArtifactError, StoreError."""
+    """Read and verify it. Raises MissingArtifactError, DamagedArtifactError, StoreError."""
     content = store.get(key, size=recorded.size)
     _compare(key, recorded, len(content), hashlib.sha256(content))
     return content
 
 
 def read_in_chunks(store: Store, key: str, recorded: Artifact) -> Iterator[bytes]:
-    """Read all of an artefact, first once to compare it: nothing of a damaged one is handed out.
+    """Read an artefact twice, first to verify it, so that no chunk of a damaged one is returned.
 
-    Compared at the first `next`. Raises MissingArtifactError, DamagedArtifactError, StoreError;
-    where it changes between the two readings, DamagedArtifactError before the last chunk.
+    The first `next` verifies. Raises MissingArtifactError, DamagedArtifactError, StoreError; if the
+    artefact changes between the two reads, DamagedArtifactError before the last chunk.
     """
     for _ in _compared(store, key, recorded):
         pass
@@ -93,7 +93,7 @@ def read_in_chunks(store: Store, key: str, recorded: Artifact) -> Iterator[bytes
 
 
 def _compared(store: Store, key: str, recorded: Artifact) -> Iterator[bytes]:
-    """The last chunk is handed out once all agrees."""
+    """Yield the chunks, the last one only after verifying them all."""
     digest, size, last = hashlib.sha256(), 0, b""
     for chunk in store.chunks(key):
         digest.update(chunk)

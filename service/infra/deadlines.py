@@ -1,7 +1,7 @@
-"""Calls that may never return: whoever makes one waits until its deadline and no longer.
+"""Runs calls that may never return, with a deadline for the caller.
 
-A file system that hangs cannot be told to stop, so each call runs in a thread that can be left
-behind. There are only so many of them: while all hang, no further call is begun.
+A hung file system cannot be interrupted, so each call runs in a thread that can be abandoned. The
+number of threads is limited: while all of them hang, no further call starts.
 """
 
 import threading
@@ -19,27 +19,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StoreDeadlines:
-    """How long a call of the store may take."""
+    """Timeouts of a call of the store."""
 
     connect_s: float = 2.0
-    read_s: float = 10.0  # silence within an answer
-    total_s: float = 20.0  # of all tries together; of large content more: see Store
+    read_s: float = 10.0  # longest silence within an answer
+    total_s: float = 20.0  # all tries together; longer for large content: see Store
     tries: int = 2
 
     @classmethod
     def of_api(cls, settings: Settings) -> Self:
-        """Somebody waits for the answer."""
+        """Return the API's timeouts: a client waits for the answer."""
         return cls(settings.store_connect_s, settings.store_read_s, settings.store_total_s)
 
     @classmethod
     def of_worker(cls, settings: Settings) -> Self:
-        """Longer: what was computed would be lost."""
+        """Return the worker's longer timeouts: a failure would lose the computed result."""
         total_s = 3 * settings.store_total_s
         return cls(settings.store_connect_s, settings.store_read_s, total_s, tries=4)
 
 
 class DeadlineThreads:
-    """At most so many threads, started when they are needed; they end with the process."""
+    """A bounded pool of daemon threads, started on demand."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -48,7 +48,7 @@ class DeadlineThreads:
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
 
     def run(self, action: Callable[[], T], *, within_s: float) -> T:
-        """Call it in a thread. Raises what it raises, and TimeoutError at the deadline."""
+        """Call `action` in a thread. Raises its errors, and TimeoutError at the deadline."""
         until = time.monotonic() + within_s
         if not self._slots.acquire(timeout=max(within_s, 0)):
             raise TimeoutError(f"{self._most} calls are still waiting for an answer")
@@ -59,7 +59,7 @@ class DeadlineThreads:
         try:
             return called.result(timeout=max(until - time.monotonic(), 0))
         except TimeoutError:
-            if called.done():  # its own
+            if called.done():  # raised by the action
                 raise
             raise TimeoutError(f"there was no answer within {within_s:.3g} s") from None
 
@@ -70,6 +70,6 @@ class DeadlineThreads:
                 called.set_result(action())
             except BaseException as error:
                 called.set_exception(error)
-            del called, action  # what it holds may be large
-            self._idle.release()  # before the slot: who takes that finds this thread
+            del called, action  # may hold large objects
+            self._idle.release()  # before the slot, whose next holder then reuses this thread
             self._slots.release()

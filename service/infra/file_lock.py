@@ -1,4 +1,4 @@
-"""A lock that processes and threads share by the name of a file or folder."""
+"""A lock between processes and threads, on a file or folder."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock until the block is left; the system takes it from a process that dies.
+    """Hold the lock until the block is left; the system releases it if the process dies.
 
-    A file is made where nothing has the name. Threads exclude each other, too, as each opens it
-    anew. Raises BlockingIOError where somebody else holds it and `wait` is false, OSError.
+    Creates a file if nothing exists at the path. Threads exclude each other too, as each opens the
+    path anew. Raises OSError; BlockingIOError if the lock is held and `wait` is false.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT
     descriptor = os.open(path, flags, 0o666)

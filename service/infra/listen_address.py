@@ -1,4 +1,4 @@
-"""Nobody listens to the world by accident: without keys the API serves its own machine only."""
+"""Prevents exposing the API by accident: with no keys configured, it binds to loopback only."""
 
 from functools import lru_cache
 from ipaddress import ip_address
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 class InsecureBindError(Exception):
-    """The API would listen to others, and there are no keys; the message says how to go on."""
+    """The address is not loopback, and no keys are configured; the message says what to do."""
 
 
 def check_listen_address(host: str, keys_file: Path | None) -> None:
-    """Without keys only this machine may be listened to. Raises InsecureBindError."""
+    """Require a loopback address if no keys are configured. Raises InsecureBindError."""
     if keys_file is None and not is_loopback(host):
         raise InsecureBindError(
             f"listening on {host} lets others in, and there are no keys. Make one: "
@@ -19,9 +19,9 @@ def check_listen_address(host: str, keys_file: Path | None) -> None:
         )
 
 
-@lru_cache(maxsize=64)  # asked at every request
+@lru_cache(maxsize=64)  # called on every request
 def is_loopback(host: str) -> bool:
-    """Whether this name or address (IPv6 without brackets) always means this machine."""
+    """Return whether a name or address (IPv6 without brackets) always means this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Log lines of a process: JSON for machines, or lines for a person, always on stderr."""
+"""Configures logging to stderr, as JSON or as plain lines."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def configure_logging(*, level: str, as_json: bool) -> None:
-    """Send structlog's events, and the standard library's, to stderr in one form."""
+    """Send events of structlog and of the standard library to stderr in one format."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -46,7 +46,7 @@ def configure_logging(*, level: str, as_json: bool) -> None:
 
 
 def request_id() -> str | None:
-    """Of the HTTP request that is being answered, as its log lines carry it."""
+    """Return the id of the current HTTP request, as in its log lines."""
     bound = structlog.contextvars.get_contextvars().get("request_id")
     return None if bound is None else str(bound)
 
@@ -54,7 +54,7 @@ def request_id() -> str | None:
 def _log_uncaught(
     kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
 ) -> None:
-    """What ends a thread or the process is a log line as any other."""
+    """Log an uncaught exception of a thread or the process like any other event."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error or kind(), trace)
     elif error is not None:

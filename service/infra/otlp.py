@@ -1,4 +1,4 @@
-"""The only file that knows OpenTelemetry's SDK; tracing.py imports it where traces are wanted."""
+"""The only module that imports OpenTelemetry's SDK; tracing.py imports it if tracing is on."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _QUERY = "url.query"  # as FastAPI names it
 
 
 class DropQueries(SpanProcessor):
-    """Takes the query out of a span: what it holds may not be for others."""
+    """Removes the URL query from spans, as it may hold private data."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if _QUERY in (span.attributes or {}):
@@ -24,7 +24,7 @@ class DropQueries(SpanProcessor):
 
 
 def make_provider(service: str) -> TracerProvider:
-    """Spans go where the OTEL_EXPORTER_OTLP_… variables say; sampled as OTEL_TRACES_SAMPLER."""
+    """Make a provider that exports by OTEL_EXPORTER_OTLP_… and samples by OTEL_TRACES_SAMPLER."""
     named = Resource.create({"service.name": service}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=named, shutdown_on_exit=False)
     provider.add_span_processor(DropQueries())
@@ -33,7 +33,7 @@ def make_provider(service: str) -> TracerProvider:
 
 
 def current_traceparent() -> str | None:
-    """None where no span is under way."""
+    """Return the traceparent of the current span, None without one."""
     carrier: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(carrier)
     return carrier.get("traceparent")
@@ -47,7 +47,7 @@ def record_span(
     since: int,
     failed: str | None,
 ) -> None:
-    """A span from `since` (ns of the epoch) until now; of a failure only its kind."""
+    """Record a span from `since` (ns since the epoch) until now; failed: the error's type name."""
     above = TraceContextTextMapPropagator().extract({"traceparent": parent} if parent else {})
     span = provider.get_tracer(NAME).start_span(
         name, context=above, kind=trace.SpanKind.INTERNAL, attributes=attributes, start_time=since

@@ -1,10 +1,10 @@
-"""The arrays of an explanation as one npz of which each output can be read alone.
+"""Writes and reads the arrays of an explanation as one npz; each output can be read alone.
 
-Any reader of npz reads it as a whole. `values` and `standard_errors`, (H, W, C, K) float32, are in
-Fortran order, so the numbers of an output stand together, and their deflate stream is flushed
-before and after each output, so those bytes can be inflated alone. An index says where these
-blocks are, with the sha256 of each. It stands between the last array and the directory of the zip,
-where no reader of npz looks, and its own place is recorded with the explanation.
+Any npz reader can read the whole file. `values` and `standard_errors`, (H, W, C, K) float32, are in
+Fortran order, so the numbers of an output are contiguous, and their deflate stream is flushed
+before and after each output, so these bytes can be inflated alone. An index lists the offset and
+the sha256 of each block. It is between the last array and the zip directory, where npz readers do
+not look; its offset is recorded with the explanation.
 
 ZIP: APPNOTE.TXT 6.3.10, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT; deflate:
 RFC 1951, whose blocks start at a byte after a full flush.
@@ -26,7 +26,7 @@ from service.infra.artifact_store import DamagedArtifactError, Store
 from service.infra.artifacts import MAX_INFLATION, ArtifactSection, AttemptArtifacts
 from service.schemas.fingerprint import MODEL_ENTRIES
 
-AXES = {  # of the arrays of an explanation, by their letters, and of what their numbers are
+AXES = {  # axes and kind of number of each array
     "values": ("HWCK", np.float32),
     "standard_errors": ("HWCK", np.float32),
     "base_values": ("K", np.floating),
@@ -42,27 +42,27 @@ AXES = {  # of the arrays of an explanation, by their letters, and of what their
     "region_high": ("RK", np.float64),
     **dict.fromkeys(MODEL_ENTRIES, ("", np.str_)),
 }
-REGION_ENTRIES = ("regions", "region_players", "region_values")  # where they are not too many
+REGION_ENTRIES = ("regions", "region_players", "region_values")  # absent if too many
 REGION_ERROR_ENTRIES = ("region_standard_errors", "region_low", "region_high")
-OPTIONAL_ENTRIES = (  # earlier versions named no model, and told no regions
+OPTIONAL_ENTRIES = (  # may be absent, as from methods or versions that do not give them
     *("standard_errors", "players", *MODEL_ENTRIES),
     *REGION_ENTRIES,
     *REGION_ERROR_ENTRIES,
 )
-BLOCK_ENTRIES = ("values", "standard_errors")  # a block for each output
+BLOCK_ENTRIES = ("values", "standard_errors")  # one block per output
 OUTPUT_ENTRIES = (  # (K,) or (R, K), small: in one block
     *("base_values", "output_names", "output_indices"),
     *("region_values", *REGION_ERROR_ENTRIES),
 )
-RECORD_ENTRIES = ("output_indices", "output_names")  # which the record has as well
-READ_AT_ONCE = 8 * 2**20  # bytes of blocks, as they are stored
-OUTPUTS_AT_ONCE = 16  # copied together: a line of the processor's cache has 8 of them
+RECORD_ENTRIES = ("output_indices", "output_names")  # also in the record
+READ_AT_ONCE = 8 * 2**20  # bytes of compressed blocks
+OUTPUTS_AT_ONCE = 16  # copied together: a CPU cache line holds 8 of them
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class _Member(BaseModel):
-    """One array of the file: a block for each output, or one of all of it."""
+    """One array of the file, stored as one block per output or as a single block."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -73,9 +73,9 @@ _INDEX = TypeAdapter(dict[str, _Member])
 
 
 def by_output(array: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
-    """Each output's (H, W, C) of (H, W, C, K) in turn, float32 in Fortran order.
+    """Yield each output's (H, W, C) of (H, W, C, K), float32 in Fortran order.
 
-    The copies are of a few outputs at a time.
+    Copies a few outputs at a time.
     """
     for start in range(0, array.shape[-1], OUTPUTS_AT_ONCE):
         some = np.asfortranarray(array[..., start : start + OUTPUTS_AT_ONCE], dtype=np.float32)
@@ -83,10 +83,10 @@ def by_output(array: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[bytes, ArtifactSection]:
-    """Write the file; give its content and where its index is.
+    """Write the file; return its content and the section of its index.
 
-    arrays: `values` and what else there is, by name; those of BLOCK_ENTRIES (H, W, C, K), of any
-    float type.
+    arrays: by name, `values` and any others; those of BLOCK_ENTRIES are (H, W, C, K), of any float
+    type.
     """
     file, index = io.BytesIO(), {}
     with zipfile.ZipFile(file, "w") as archive:
@@ -118,7 +118,7 @@ def _write_member(
     info.file_size = head.tell() + math.prod(array.shape) * dtype.itemsize
     large = info.file_size * 1.05 > zipfile.ZIP64_LIMIT
     info.CRC = zlib.crc32(head.getvalue())
-    file.write(info.FileHeader(zip64=large))  # written again when all is known
+    file.write(info.FileHeader(zip64=large))  # rewritten once the sizes are known
 
     start, blocks = file.tell(), []
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -151,19 +151,19 @@ def load_arrays(
 ) -> Arrays:
     """Read the arrays of these outputs, by position 0..K-1 and in this order; None: of all.
 
-    told: index and label of each of the K outputs, as the record has them. names: the arrays
-    wanted, where they are known; None: all.
+    told: index and label of each of the K outputs, from the record. names: arrays to read, if
+    present; None: all.
 
-    Read are the index, which must be of arrays as AXES has them, then of the rest only what is
-    wanted; each block is compared with its sha256, and indices and labels with those told.
-    Blocking. Raises MissingArtifactError, DamagedArtifactError, StoreError.
+    Reads the index, which must match AXES, then only the blocks needed. Verifies each block by its
+    sha256, and indices and labels by those of the record. Blocking. Raises MissingArtifactError,
+    DamagedArtifactError, StoreError.
     """
     if recorded.shape[-1] != len(told):
         raise DamagedArtifactError(f"{key!r} does not have the {len(told)} outputs that it should")
     members = _read_index(store, key, recorded)
     wanted = {name: member for name, member in members.items() if names is None or name in names}
     arrays: Arrays = {}
-    tasks: list[tuple[ArtifactSection, NDArray[Any]]] = []  # a block, and where it goes
+    tasks: list[tuple[ArtifactSection, NDArray[Any]]] = []  # a block and its destination
     for name, member in wanted.items():
         split = name in BLOCK_ENTRIES
         kept = range(len(member.blocks)) if outputs is None or not split else outputs
@@ -191,7 +191,7 @@ def load_arrays(
 
 
 def _read_index(store: Store, key: str, recorded: AttemptArtifacts) -> dict[str, _Member]:
-    """Raises DamagedArtifactError too where somebody wrote an index that cannot be."""
+    """Read and validate the index. Raises DamagedArtifactError also for an invalid index."""
     index = recorded.blocks
     [content] = store.get_ranges(key, [(index.offset, index.size)])
     index.check(key, content)
@@ -206,7 +206,7 @@ def _read_index(store: Store, key: str, recorded: AttemptArtifacts) -> dict[str,
 
 
 def _check_member(name: str, member: _Member, size: int) -> None:
-    """Raises ValueError, TypeError."""
+    """Check the type, size and blocks of one array. Raises ValueError, TypeError."""
     dtype = np.dtype(member.dtype)
     if dtype.kind not in "fiuU" or not all(length >= 0 for length in member.shape):
         raise ValueError(f"{name} of type {dtype} and shape {member.shape}")
@@ -219,7 +219,7 @@ def _check_member(name: str, member: _Member, size: int) -> None:
 
 
 def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
-    """They are all arrays of one explanation, whose values have this shape. Raises ValueError."""
+    """Check the shapes of all arrays against that of the values. Raises ValueError."""
     lengths = dict(zip("HWCK", shape, strict=True))
     known = [name for name in REGION_ENTRIES if name in members]
     if known and (len(known) < len(REGION_ENTRIES) or len(members["region_players"].shape) != 1):
@@ -240,7 +240,7 @@ def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
 def _groups(
     tasks: Sequence[tuple[ArtifactSection, NDArray[Any]]],
 ) -> Iterator[list[tuple[ArtifactSection, NDArray[Any]]]]:
-    """Blocks to be read by one call, by size: one at least."""
+    """Group the blocks to read by one call: at most READ_AT_ONCE bytes, or one larger block."""
     group: list[tuple[ArtifactSection, NDArray[Any]]] = []
     for task in tasks:
         if group and sum(block.size for block, _ in chain(group, [task])) > READ_AT_ONCE:
@@ -252,7 +252,7 @@ def _groups(
 
 
 def _inflate(key: str, content: bytes, place: NDArray[Any]) -> NDArray[Any]:
-    """The numbers of a block, of the shape and type of their place."""
+    """Inflate a block to the shape and type of its destination."""
     try:
         raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, place.nbytes + 1)
     except zlib.error as error:

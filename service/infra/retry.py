@@ -1,4 +1,4 @@
-"""The one way to try again: after a pause, while the error may pass and there is time left."""
+"""Retries a call, with pauses, while its error may be temporary and there is time left."""
 
 import math
 import time
@@ -16,11 +16,11 @@ def retry(
     until: float = math.inf,
     failed: Callable[[Exception], None],
 ) -> T:
-    """Call `action` until it returns; raises its error where that does not pass.
+    """Call `action` until it succeeds; raises its error if retrying does not help.
 
-    passes: whether it may go by itself. pauses: seconds before each further try; with the last of
-    them, and where one would last beyond `until` (time.monotonic()), the error is raised.
-    failed: told of each error that is followed by another try.
+    passes: whether an error may be temporary. pauses: seconds before each retry. The error is
+    raised when the pauses are used up, or one would end after `until` (time.monotonic()). failed:
+    called with each error that is retried.
     """
     left = iter(pauses)
     while True:

@@ -1,4 +1,4 @@
-"""The path under which a proxy shows the API, such as `/shapshot`."""
+"""Validates the path under which a proxy serves the API, such as `/shapshot`."""
 
 import re
 
@@ -14,9 +14,10 @@ _ACCEPTED = (
 
 
 def checked_root_path(text: str) -> str:
-    """The same; empty: the API is shown at the root. Raises ValueError.
+    """Return the path if valid; empty: the API is served at the root. Raises ValueError.
 
-    A root path that began as the API's own paths do would not tell whether a proxy has stripped it.
+    A root path must not begin like a path of the API: otherwise a request would not show whether
+    the proxy stripped it.
     """
     names = text.split("/")[1:]
     sound = _SEGMENTS.fullmatch(text) and len(text) <= MAX_LENGTH and not {".", ".."} & {*names}

@@ -1,6 +1,6 @@
-"""Every setting of a process, one field per environment variable `SHAPSHOT_…`.
+"""All settings of a process, one field per environment variable `SHAPSHOT_…`.
 
-The entry points read it once and pass it down; nothing else looks at the environment.
+The entry points read them once and pass them down; no other code reads the environment.
 """
 
 import re
@@ -24,11 +24,11 @@ Of = TypeVar("Of", bound=BaseSettings)
 
 
 class SettingsError(Exception):
-    """Variables of the environment say what cannot be; the message names each."""
+    """Environment variables have invalid values; the message names each."""
 
 
 def read_settings(kind: type[Of]) -> Of:
-    """What the environment says of these. Raises SettingsError."""
+    """Read settings from the environment. Raises SettingsError."""
     try:
         return kind()
     except ValidationError as error:
@@ -48,14 +48,14 @@ def _without_password(url: str) -> str:
 
 
 def _of_redis(url: str) -> str:
-    from redis.connection import parse_url  # which imports all of OpenTelemetry that is there
+    from redis.connection import parse_url  # slow: imports OpenTelemetry if installed
 
     parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError
     return url
 
 
 class Settings(BaseSettings):
-    """What an operator may set: `redis_url` is the variable `SHAPSHOT_REDIS_URL`, and so on."""
+    """The operator's settings: `redis_url` is the variable `SHAPSHOT_REDIS_URL`, and so on."""
 
     model_config = SettingsConfigDict(
         env_prefix="SHAPSHOT_", env_ignore_empty=True, frozen=True, extra="ignore"
@@ -214,9 +214,9 @@ class Settings(BaseSettings):
 
 
 class S3Settings(BaseSettings):
-    """The variables of an S3 store that are ours to pass on; its client reads the others itself.
+    """The S3 variables that this service passes to the client; the client reads the others itself.
 
-    Those are AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what else names credentials.
+    The others are AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and further credentials.
     """
 
     model_config = SettingsConfigDict(
@@ -228,7 +228,7 @@ class S3Settings(BaseSettings):
 
 
 class TraceSettings(BaseSettings):
-    """OpenTelemetry's own variables, of which we read these; its SDK reads the rest."""
+    """OpenTelemetry's variables that this service reads; the SDK reads the rest."""
 
     model_config = SettingsConfigDict(
         env_prefix="OTEL_", env_ignore_empty=True, frozen=True, extra="ignore"

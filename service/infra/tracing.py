@@ -1,7 +1,7 @@
-"""OpenTelemetry spans, where the variables OTEL_… say where to, by the extra `otel`.
+"""Records OpenTelemetry spans if the variables OTEL_… name an exporter; needs the extra `otel`.
 
-A process that keeps no traces imports nothing for them. The trace goes on from the API to the
-worker in the order of an explanation, as a `traceparent` of W3C Trace Context.
+A process without tracing imports no OpenTelemetry. The trace continues from the API to the worker
+in the explanation's JobSpec, as a `traceparent` of W3C Trace Context.
 """
 
 import time
@@ -15,16 +15,16 @@ from service.infra.settings import TraceSettings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-CLOSE_S = 1.0  # how long the last spans may take to leave: a process that must stop does not wait
+CLOSE_S = 1.0  # longest wait for exporting the last spans: a stop must not be delayed
 Attributes = Mapping[str, str | int]
 
 
 class TracingUnavailableError(Exception):
-    """Traces are asked for and cannot be kept; the message says what to do."""
+    """Tracing is requested but unavailable; the message says what to do."""
 
 
 def open_tracer(settings: TraceSettings, service: str) -> "Tracer":
-    """The traces of a process, named `service` unless OTEL_SERVICE_NAME says otherwise.
+    """Open the tracer of a process, named `service` unless OTEL_SERVICE_NAME is set.
 
     Raises TracingUnavailableError.
     """
@@ -45,13 +45,13 @@ def open_tracer(settings: TraceSettings, service: str) -> "Tracer":
 
 
 class Tracer:
-    """The spans of one process; without a provider none are kept."""
+    """Records the spans of one process; without a provider, does nothing."""
 
     def __init__(self, provider: "TracerProvider | None" = None) -> None:
         self.provider = provider
 
     def traceparent(self) -> str | None:
-        """What names the span under way, for whoever carries its trace on."""
+        """Return the traceparent of the current span, to continue its trace elsewhere."""
         if self.provider is None:
             return None
         from service.infra.otlp import current_traceparent
@@ -60,7 +60,7 @@ class Tracer:
 
     @contextmanager
     def span(self, name: str, parent: str | None, attributes: Attributes) -> Iterator[None]:
-        """A span around a block."""
+        """Record a span around a block."""
         since = time.time_ns()
         failed: str | None = None
         try:
@@ -80,7 +80,7 @@ class Tracer:
         since: int,
         failed: str | None = None,
     ) -> None:
-        """A span that began at `since` (ns of the epoch), under `parent`, and ends now."""
+        """Record a span from `since` (ns since the epoch) until now, under `parent`."""
         if self.provider is None:
             return
         from service.infra.otlp import record_span
@@ -88,7 +88,7 @@ class Tracer:
         record_span(self.provider, name, parent, dict(attributes), since, failed)
 
     def close(self) -> None:
-        """Send what is left, for as long as there is time."""
+        """Export the remaining spans, within CLOSE_S."""
         if self.provider is None:
             return
         sending = Thread(target=self.provider.shutdown, daemon=True)
