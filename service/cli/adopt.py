@@ -1,4 +1,4 @@
-"""`shapshot adopt`: accept that Redis or the store lost what it held."""
+"""`shapshot adopt`: accept that Redis or the store lost its data."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""How commands speak to a person."""
+"""Console output of commands."""
 
 from typing import NoReturn
 
@@ -10,7 +10,7 @@ console = Console(highlight=False)
 
 
 def exit_with_error(reason: str) -> NoReturn:
-    """Say in one line why it cannot go on, and end."""
+    """Print the reason in one line, and exit."""
     Console(stderr=True, highlight=False).print(
         f"[red]shapshot:[/red] {escape(reason)}", soft_wrap=True
     )

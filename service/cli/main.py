@@ -31,7 +31,7 @@ from service.schemas.models import ModelStatus, ModelSummary
 from service.schemas.requests import ExplanationSettings, Outputs, Slic
 from service.schemas.warnings import WarningCode
 
-NOTES = (WarningCode.NO_STANDARD_ERRORS, WarningCode.COARSE_REGIONS)  # so it is of most results
+NOTES = (WarningCode.NO_STANDARD_ERRORS, WarningCode.COARSE_REGIONS)  # true of most results
 SAMPLES = Path(__file__).parents[1] / "samples"
 Url = Annotated[str, typer.Option(help="Where the API listens.", envvar="SHAPSHOT_URL")]
 ApiKey = Annotated[
@@ -132,18 +132,18 @@ def models(url: Url = "http://127.0.0.1:8000", api_key: ApiKey = None) -> None:
 
 @contextmanager
 def _client(url: str, api_key: str | None) -> Iterator[Client]:
-    """A client whose failures, and those of files, are told in one line."""
+    """Open a client; print its errors, and those of files, in one line and exit."""
     try:
         with Client(url, api_key=api_key) as client:
             yield client
     except httpx.TransportError as error:
         exit_with_error(f"no answer from {url}: {error or type(error).__name__}")
-    except (ShapshotError, httpx.HTTPError, OSError) as error:  # TimeoutError is of the last
+    except (ShapshotError, httpx.HTTPError, OSError) as error:  # TimeoutError is an OSError
         exit_with_error(str(error))
 
 
 def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:
-    """What JSON says, and what single options say over it."""
+    """Parse the JSON settings, overridden by single options."""
     given = {name: value for name, value in options.items() if value is not None}
     try:
         return ExplanationSettings.model_validate(from_json(text) | given)
@@ -154,7 +154,7 @@ def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:
 
 
 def _reason(error: ValidationError) -> str:
-    """What is wrong with the first setting that is; instead of a pattern, what it is to mean."""
+    """Describe the first invalid setting; for a pattern mismatch, by the field's description."""
     first = error.errors()[0]
     name = str(first["loc"][0])
     of_pattern = first["type"] == "string_pattern_mismatch" and len(first["loc"]) == 1
@@ -165,7 +165,7 @@ def _reason(error: ValidationError) -> str:
 def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
     out = data / "heatmap.png"
     try:
-        with Client(url, api_key=api_key, trust_env=False) as client:  # no proxy: it is here
+        with Client(url, api_key=api_key, trust_env=False) as client:  # local: no proxy
             sample, settings = _sample(client.models().items)
             _say(f"Explaining the sample picture {sample.name} through POST {url}/v1/explanations")
             began = time.monotonic()
@@ -182,7 +182,7 @@ def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
 
 
 def _sample(cards: list[ModelSummary]) -> tuple[Path, ExplanationSettings]:
-    """The picture that the default model explains first, and how."""
+    """Choose the sample picture for the default model, and its settings."""
     if not any(card.default and card.name == "imagenet" for card in cards):
         return SAMPLES / "cat.jpg", ExplanationSettings()
     return SAMPLES / "coffee.jpg", ExplanationSettings(

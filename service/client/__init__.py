@@ -1,4 +1,4 @@
-"""Typed clients of the HTTP API, blocking and async, over httpx; and the way back to shap."""
+"""Typed clients of the HTTP API, blocking and async, over httpx; and conversion to shap."""
 
 from service.client.asynchronous import AsyncClient
 from service.client.attributions import Attributions, BatchAttributions

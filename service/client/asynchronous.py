@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """What `Client` does, for asyncio; bound a wait with asyncio.timeout."""
+    """`Client` for asyncio; limit a wait with asyncio.timeout."""
 
     def __init__(
         self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, **options: Any
@@ -59,12 +59,12 @@ class AsyncClient:
         label_map: LabelMap | None = None,
         anew: bool = False,
     ) -> AsyncExplanation:
-        """Queue an explanation and wait for its end. Raises ExplanationFailedError."""
+        """Queue an explanation and wait until it is done. Raises ExplanationFailedError."""
         queued = await self.submit(picture, settings, label_map=label_map, anew=anew)
         return await self.wait(queued.id)
 
     async def wait(self, explanation_id: str) -> AsyncExplanation:
-        """Wait for its end. Raises ExplanationFailedError."""
+        """Wait until it is done. Raises ExplanationFailedError."""
         while True:
             explanation = await self._send(calls.read(explanation_id, calls.MAX_WAIT_S))
             if explanation.done:
@@ -87,7 +87,7 @@ class AsyncClient:
         return await self._send(calls.figure(explanation_ids, options))
 
     async def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
-        """What each region owes to each output; see the document's `adding` for how to add."""
+        """Get each region's attribution to each output; field `adding` tells how values add up."""
         return await self._send(calls.regions(explanation_id, output))
 
     async def faithfulness(
@@ -117,7 +117,7 @@ class AsyncClient:
         return await self._send(calls.create_batch(pictures, settings, label_map, anew))
 
     async def wait_batch(self, batch_id: str) -> Batch:
-        """Wait until all of it is done, however each ended."""
+        """Wait until all explanations are done, successful or not."""
         while True:
             batch = await self._send(calls.read_batch(batch_id, calls.MAX_WAIT_S))
             if batch.done:

@@ -1,4 +1,4 @@
-"""The arrays of an explanation, or of all of a batch, as its client has them."""
+"""The arrays of an explanation or of a whole batch."""
 
 import io
 from dataclasses import dataclass, fields
@@ -12,19 +12,19 @@ from service.schemas.fingerprint import MODEL_ENTRIES, ModelParts, ModelRef
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
-    """What K outputs of a model owe to each pixel of one picture."""
+    """The attributions of K outputs of a model to the pixels of one picture."""
 
-    values: NDArray[np.float32]  # (H, W, C, K), positive where the pixel speaks for the output
+    values: NDArray[np.float32]  # (H, W, C, K), positive where the pixel raises the output
     base_values: NDArray[np.floating]  # (K,)
     data: NDArray[np.float32]  # (H, W, C) in 0..255, the picture as the model saw it
     output_names: list[str]
     output_indices: list[int]
-    standard_errors: NDArray[np.float32] | None  # (H, W, C, K); None: the method knows none
-    players: NDArray[np.int32] | None  # (H, W), whose each pixel is; -1: nobody's; None: no regions
-    model: ModelRef | None  # what computed them; None: an earlier version, which did not tell
+    standard_errors: NDArray[np.float32] | None  # (H, W, C, K); None: the method gives none
+    players: NDArray[np.int32] | None  # (H, W), player of each pixel; -1: none; None: no regions
+    model: ModelRef | None  # None: computed by an earlier version that did not record it
     regions: NDArray[np.int32] | None = None  # (H, W) or (H, W, C); -1: none
-    region_players: NDArray[np.int64] | None = None  # (R,), how many players each holds
-    region_values: NDArray[np.float64] | None = None  # (R, K); None: too many to tell
+    region_players: NDArray[np.int64] | None = None  # (R,), number of players in each
+    region_values: NDArray[np.float64] | None = None  # (R, K); None: too many regions
     region_standard_errors: NDArray[np.float64] | None = None  # (R, K)
     region_low: NDArray[np.float64] | None = None  # (R, K), of the 95 % interval
     region_high: NDArray[np.float64] | None = None  # (R, K)
@@ -32,47 +32,47 @@ class Attributions:
 
 @dataclass(frozen=True, eq=False)
 class BatchAttributions:
-    """The same of the N pictures of a batch whose explanations succeeded."""
+    """The attributions of the N pictures of a batch whose explanations succeeded."""
 
     values: NDArray[np.float32]  # (N, H, W, C, K)
     base_values: NDArray[np.floating]  # (N, K)
     data: NDArray[np.float32]  # (N, H, W, C)
-    output_names: list[list[str]]  # (N, K), of each picture its own
+    output_names: list[list[str]]  # (N, K), may differ between pictures
     output_indices: list[list[int]]
     standard_errors: NDArray[np.float32] | None  # (N, H, W, C, K)
     players: NDArray[np.int32] | None  # (N, H, W)
-    models: list[ModelRef] | None  # what computed each
+    models: list[ModelRef] | None  # the model of each
     ids: list[str]  # of the explanations
     positions: list[int]  # of their pictures in the upload, from 0
     regions: NDArray[np.int32] | None = None  # (N, H, W) or (N, H, W, C)
-    region_counts: NDArray[np.int64] | None = None  # (N,), regions of each; R is the largest
-    region_players: NDArray[np.int64] | None = None  # (N, R); 0 beyond the regions of a picture
-    region_values: NDArray[np.float64] | None = None  # (N, R, K); there NaN, as the following
+    region_counts: NDArray[np.int64] | None = None  # (N,), R is the largest
+    region_players: NDArray[np.int64] | None = None  # (N, R); 0 beyond a picture's last region
+    region_values: NDArray[np.float64] | None = None  # (N, R, K); NaN there, as below
     region_standard_errors: NDArray[np.float64] | None = None  # (N, R, K)
     region_low: NDArray[np.float64] | None = None  # (N, R, K)
     region_high: NDArray[np.float64] | None = None  # (N, R, K)
 
 
 def read_npz(content: bytes) -> Attributions:
-    """Read the arrays as the API sends them; nothing is unpickled."""
+    """Read the npz of an explanation; never unpickles."""
     found, models = _arrays(content)
     return Attributions(**_known(Attributions, found), model=models[0] if models else None)
 
 
 def read_batch_npz(content: bytes) -> BatchAttributions:
-    """Read the arrays of a batch as the API sends them; nothing is unpickled."""
+    """Read the npz of a batch; never unpickles."""
     found, models = _arrays(content)
     return BatchAttributions(**_known(BatchAttributions, found), models=models)
 
 
 def _known(kind: type[Attributions] | type[BatchAttributions], arrays: dict[str, Any]) -> Any:
-    """The fields that it has; None for what is not known."""
+    """Pick the fields of `kind`; None for an array that is absent."""
     names = [each.name for each in fields(kind) if not each.name.startswith("model")]
     return {name: arrays.get(name) for name in names}
 
 
 def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
-    """The fields, names, indices and ids as lists, what is not known as None; and the models."""
+    """Read the arrays, with names, indices, ids and positions as lists; and the models, if any."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         arrays: dict[str, Any] = dict(archive)
     listed = ("output_names", "output_indices", "ids", "positions")

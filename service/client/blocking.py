@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Client:
-    """Blocking. Every method may raise ShapshotError and httpx.HTTPError."""
+    """A blocking client. Every method may raise ShapshotError and httpx.HTTPError."""
 
     def __init__(
         self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, **options: Any
@@ -50,9 +50,9 @@ class Client:
         label_map: LabelMap | None = None,
         anew: bool = False,
     ) -> Explanation:
-        """Queue an explanation and return at once; `label_map` is for superpixels of your own.
+        """Queue an explanation and return at once; `label_map`: your own superpixels.
 
-        anew: compute it, even if the same was explained before.
+        anew: compute it even if a cached result exists.
         """
         return self._bound(self._send(calls.create(picture, settings, label_map, anew)))
 
@@ -65,7 +65,7 @@ class Client:
         anew: bool = False,
         timeout_s: float = 3600,
     ) -> Explanation:
-        """Queue an explanation and wait for its end.
+        """Queue an explanation and wait until it is done.
 
         Raises ExplanationFailedError, TimeoutError.
         """
@@ -73,7 +73,7 @@ class Client:
         return self.wait(queued.id, timeout_s=timeout_s)
 
     def wait(self, explanation_id: str, *, timeout_s: float = 3600) -> Explanation:
-        """Wait for its end. Raises ExplanationFailedError, TimeoutError."""
+        """Wait until it is done. Raises ExplanationFailedError, TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
             left_s = min(calls.MAX_WAIT_S, deadline - time.monotonic())
@@ -87,29 +87,29 @@ class Client:
         return self._bound(self._send(calls.read(explanation_id)))
 
     def attributions(self, explanation_id: str) -> Attributions:
-        """The arrays; `to_shap` turns them into a shap.Explanation."""
+        """Get the arrays; `to_shap` converts them to a shap.Explanation."""
         return self._send(calls.attributions(explanation_id))
 
     def heatmap(
         self, explanation_id: str, style: str = "figure", **options: Unpack[HeatmapOptions]
     ) -> bytes:
-        """A PNG: figure, overlay or heat."""
+        """Get a PNG; style: figure, overlay or heat."""
         return self._send(calls.heatmap(explanation_id, style, options))
 
     def figure(self, explanation_ids: Sequence[str], **options: Unpack[FigureOptions]) -> bytes:
-        """A PNG of several pictures, one a row, on one colour scale."""
+        """Get a PNG of several pictures, one per row, on a common colour scale."""
         return self._send(calls.figure(explanation_ids, options))
 
     def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
-        """What each region owes to each output; see the document's `adding` for how to add."""
+        """Get each region's attribution to each output; field `adding` tells how values add up."""
         return self._send(calls.regions(explanation_id, output))
 
     def faithfulness(self, explanation_id: str, output: Sequence[str | int] = ()) -> Faithfulness:
-        """The curves of the metrics that were asked for; of all outputs unless some are named."""
+        """Get the curves of the requested metrics, of all outputs unless some are given."""
         return self._send(calls.faithfulness(explanation_id, output))
 
     def faithfulness_chart(self, explanation_id: str, output: Sequence[str | int] = ()) -> bytes:
-        """The same as a PNG."""
+        """Get the same curves as a PNG."""
         return self._send(calls.faithfulness_chart(explanation_id, output))
 
     def cancel(self, explanation_id: str) -> Explanation:
@@ -130,7 +130,7 @@ class Client:
         return self._send(calls.create_batch(pictures, settings, label_map, anew))
 
     def wait_batch(self, batch_id: str, *, timeout_s: float = 3600) -> Batch:
-        """Wait until all of it is done, however each ended. Raises TimeoutError."""
+        """Wait until all explanations are done, successful or not. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
             left_s = min(calls.MAX_WAIT_S, deadline - time.monotonic())

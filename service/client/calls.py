@@ -1,4 +1,4 @@
-"""The requests that can be made and how their answers are read: what both clients share."""
+"""Requests of the API and the parsing of their answers, shared by both clients."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from service.schemas.regions import Regions
 from service.schemas.requests import ExplanationSettings
 from service.schemas.results import Faithfulness
 
-MAX_WAIT_S = 60  # what the server grants one long poll
+MAX_WAIT_S = 60  # the server's limit for one long poll
 Picture = bytes | Path
 LabelMap = NDArray[np.integer[Any]] | bytes | Path  # (H, W), or the bytes of a PNG or an .npy
 T = TypeVar("T")
@@ -32,7 +32,7 @@ Document = TypeVar("Document", bound=BaseModel)
 
 
 class DrawingOptions(TypedDict, total=False):
-    """Options of every drawing; see the API's documentation for what they do."""
+    """Options of every drawing, as documented in the API."""
 
     alpha: float
     percentile: float
@@ -50,12 +50,12 @@ class HeatmapOptions(DrawingOptions, total=False):
 class FigureOptions(DrawingOptions, total=False):
     """Options of a figure of several pictures."""
 
-    true_label: Sequence[str]  # one for each picture
+    true_label: Sequence[str]  # one per picture
     width: int
 
 
 class ListOptions(TypedDict, total=False):
-    """Which explanations to list."""
+    """Filters of a list of explanations."""
 
     status: str
     model: str
@@ -73,14 +73,14 @@ class Call(Generic[T]):
     options: dict[str, Any] = field(default_factory=dict)
 
     def read(self, answer: httpx.Response) -> T:
-        """Raises ShapshotError, httpx.HTTPStatusError."""
+        """Parse the answer. Raises ShapshotError, httpx.HTTPStatusError."""
         if "application/problem+json" in answer.headers.get("content-type", ""):
             raise ShapshotError(Problem.model_validate_json(answer.content))
         return self.parse(answer.raise_for_status())
 
 
 def authorization(api_key: str | None) -> dict[str, str]:
-    """The header that says whose requests they are."""
+    """Return the header that authenticates requests."""
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 
@@ -108,7 +108,7 @@ def _caching(anew: bool) -> dict[str, str]:
 def _parts(
     pictures: Sequence[Picture], settings: ExplanationSettings | None, label_map: LabelMap | None
 ) -> list[tuple[str, Any]]:
-    """The parts of a request to explain, by name."""
+    """Return the multipart fields of a request to explain, by name."""
     text = (settings or ExplanationSettings()).model_dump_json(exclude_defaults=True)
     parts: list[tuple[str, Any]] = [
         ("image", ("picture", each if isinstance(each, bytes) else each.read_bytes()))
@@ -209,7 +209,7 @@ def model(name: str) -> Call[ModelCard]:
 
 
 def _query(options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """The query of a request, without what is left to the server."""
+    """Return the query of a request, without options left to the server's default."""
     given = {**options, **more}
     return {"params": {name: value for name, value in given.items() if value is not None}}
 

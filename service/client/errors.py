@@ -1,4 +1,4 @@
-"""What a client raises beside httpx.HTTPError and TimeoutError.
+"""Errors that a client raises besides httpx.HTTPError and TimeoutError.
 
 ShapshotError
 └── ExplanationFailedError  the explanation was accepted and ended without a result
@@ -8,7 +8,7 @@ from service.schemas.documents import Explanation, Problem
 
 
 class ShapshotError(Exception):
-    """The server refused; `problem` says why."""
+    """The server returned an error; `problem` describes it."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.title}: {problem.detail}")
@@ -20,7 +20,7 @@ class ExplanationFailedError(ShapshotError):
 
 
 def succeeded(explanation: Explanation) -> Explanation:
-    """The same. Raises ExplanationFailedError where it ended with an error."""
+    """Return the explanation. Raises ExplanationFailedError if it ended with an error."""
     if explanation.error:
         raise ExplanationFailedError(explanation.error)
     return explanation

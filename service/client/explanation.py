@@ -1,4 +1,4 @@
-"""The document of an explanation, as a client has it: it knows where to ask for more."""
+"""The document of an explanation, bound to its client to fetch more data."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -8,11 +8,11 @@ from pydantic import PrivateAttr
 from service.schemas import documents
 from service.schemas.regions import Regions
 
-T = TypeVar("T")  # what asking gives: the regions, or an awaitable of them
+T = TypeVar("T")  # the result of a fetch: the regions, or an awaitable of them
 
 
 class BoundExplanation(documents.Explanation, Generic[T]):
-    """A document and what was found beside it."""
+    """The document of an explanation, with access to its regions."""
 
     _ask: Callable[[str, Sequence[str | int]], T] = PrivateAttr()
 
@@ -20,13 +20,13 @@ class BoundExplanation(documents.Explanation, Generic[T]):
     def of(
         cls, document: documents.Explanation, ask: Callable[[str, Sequence[str | int]], T]
     ) -> "BoundExplanation[T]":
-        """The same document, that asks for its regions so."""
+        """Bind a document to a function that fetches its regions."""
         bound = cls.model_construct(**dict(document))
         bound._ask = ask
         return bound
 
     def regions(self, output: Sequence[str | int] = ()) -> T:
-        """What each region owes to each output, of all unless some are named by index or label.
+        """Get each region's attribution to each output, or to those given by index or label.
 
         Raises ShapshotError, httpx.HTTPError.
         """

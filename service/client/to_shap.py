@@ -1,4 +1,4 @@
-"""Attributions as a `shap.Explanation`, for `shap.image_plot` and the rest of shap."""
+"""Converts attributions to a `shap.Explanation`, for `shap.image_plot` and the rest of shap."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def to_shap(results: Attributions | Sequence[Attributions]) -> shap.Explanation:
-    """One picture or N of them: values (N, H, W, C, K), base values (N, K), data (N, H, W, C).
+    """Convert one picture or N: values (N, H, W, C, K), base values (N, K), data (N, H, W, C).
 
     Numbers are float64 as in shap; `data` is uint8, as shap's plot draws floats above 1 as white.
-    Raises ValueError where the pictures do not stack, ImportError where shap is not installed.
+    Raises ValueError if the pictures' shapes differ, ImportError if shap is not installed.
     """
     explanation = _explanation_class()
     rows = [results] if isinstance(results, Attributions) else list(results)

@@ -1,4 +1,4 @@
-"""The embedded set: Redis, one worker and the API as children of one process."""
+"""Launches the embedded set: Redis, one worker and the API as children of one process."""
 
 import os
 import secrets
@@ -29,23 +29,23 @@ from service.jobs.store_identity import StoreMatch, adopt_store, compare_store
 
 REDIS_START_TIMEOUT_S = 15
 API_START_TIMEOUT_S = 60
-WORKER_START_TIMEOUT_S = 300  # TensorFlow's import and the models, on a slow disk
+WORKER_START_TIMEOUT_S = 300  # imports TensorFlow and loads models, on a slow disk
 ADOPT = "where it is lost for good, accept that once with `shapshot up --adopt`"
 
 Say = Callable[[str], None]
 
 
 class CannotStartError(Exception):
-    """The set cannot start here; the message says why and what to do."""
+    """The set cannot start; the message says why and what to do."""
 
 
 class Stopped(BaseException):
-    """SIGTERM: stop as Ctrl-C does."""
+    """SIGTERM was received: stop as on Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class DataDir:
-    """Where a set keeps its data. One set at a time."""
+    """The data folder of a set; one set at a time uses it."""
 
     folder: Path
 
@@ -60,10 +60,10 @@ class DataDir:
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where the API listens, and to whom."""
+    """The API's address, and its keys file."""
 
     host: str
-    port: int  # 0: a free one
+    port: int  # 0: any free port
     keys_file: Path | None
 
     @property
@@ -76,9 +76,9 @@ class ListenAddress:
 def local_set(
     folder: Path, address: ListenAddress, say: Say, *, adopts: bool = False
 ) -> Iterator[tuple[str, Supervisor]]:
-    """Start all three; yield the API's URL and their supervisor; stop all at the end.
+    """Start all three; yield the API's URL and the supervisor; stop all at the end.
 
-    adopts: take Redis and the store for one set, even if one has lost its data.
+    adopts: accept Redis and the store as one set, even if one has lost its data.
 
     Raises CannotStartError, InsecureBindError, RedisNotFoundError.
     """
@@ -89,7 +89,7 @@ def local_set(
         )
     data_dir = DataDir(folder.resolve())
     signal.signal(signal.SIGTERM, _raise_stopped)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` makes it ignored
     with _locked(data_dir), _short_folder() as sockets:
         address = replace(address, port=_free_port(address.host, address.port))
         supervisor = Supervisor()
@@ -101,7 +101,7 @@ def local_set(
 
 
 def keep_running(supervisor: Supervisor, say: Say) -> None:
-    """Restart what dies, until interrupted."""
+    """Restart children that exit, until interrupted."""
     while True:
         for name in supervisor.watch():
             say(f"{name} ended unexpectedly; starting it again")
@@ -146,7 +146,7 @@ def _start(
 
 
 def _choose_redis(data_dir: DataDir, say: Say) -> Choice:
-    """Raises CannotStartError, RedisNotFoundError."""
+    """Choose a Redis server and its folder. Raises CannotStartError, RedisNotFoundError."""
     try:
         choice = choose_folder(find_servers(), data_dir.folder)
     except UnreadableDataError as error:
@@ -161,9 +161,7 @@ def _choose_redis(data_dir: DataDir, say: Say) -> Choice:
 def _check_match(
     data_dir: DataDir, redis_folder: Path, redis_url: str, say: Say, *, adopts: bool
 ) -> None:
-    """Raises CannotStartError where Redis or the store has lost its data, and nobody accepts
-    that.
-    """
+    """Check that Redis and the store match, or adopt them. Raises CannotStartError."""
     try:
         store = open_store(f"file:{data_dir.store}")
         with connect(redis_url) as connection:
@@ -193,7 +191,7 @@ def _python(data_dir: DataDir, name: str, module: str, environment: Mapping[str,
 def _wait_for(
     name: str, ready: Callable[[], bool], supervisor: Supervisor, patience_s: float
 ) -> None:
-    """Wait until ready. Raises CannotStartError where a child ends first, or it takes too long."""
+    """Wait until ready. Raises CannotStartError if a child exits first, or on a timeout."""
     deadline = time.monotonic() + patience_s
     while not ready():
         for child in supervisor.children:
@@ -223,12 +221,12 @@ def _answers(url: str) -> bool:
 
 
 def _get(url: str) -> httpx.Response:
-    """By no proxy: it is on this machine."""
+    """Get a URL on this machine, without a proxy."""
     return httpx.get(url, timeout=5, trust_env=False)
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port, or a free one for 0. Raises CannotStartError where it is taken."""
+    """Return the port, or a free one for 0. Raises CannotStartError if it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -243,7 +241,7 @@ def _free_port(host: str, port: int) -> int:
 
 @contextmanager
 def _locked(data_dir: DataDir) -> Iterator[None]:
-    """One set at a time in a folder. Raises CannotStartError."""
+    """Lock the folder for one set at a time. Raises CannotStartError."""
     with ExitStack() as held:
         try:
             data_dir.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -261,7 +259,7 @@ def _locked(data_dir: DataDir) -> Iterator[None]:
 
 @contextmanager
 def _short_folder() -> Iterator[Path]:
-    """A private folder with a short path, for the socket."""
+    """Create a private folder with a short path, for the socket."""
     folder = Path(tempfile.gettempdir()) / f"shapshot-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700)
     try:

@@ -1,4 +1,4 @@
-"""Log files that processes append to, over all their starts; rotated by size."""
+"""Log files that child processes append to, across restarts; rotated by size."""
 
 import os
 import shutil
@@ -6,22 +6,22 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-LOG_BYTES = 10 * 2**20  # a file that has grown so large is rotated
+LOG_BYTES = 10 * 2**20  # size at which a file is rotated
 KEPT = 5  # rotated files: NAME.log.1 is the latest
 
 
 def note(log: Path, text: str) -> None:
-    """Append a line of ours, if the disk has room."""
+    """Append a line of the supervisor, if the disk has room."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with suppress(OSError), log.open("a") as lines:
         lines.write(f"==== {moment} {text} ====\n")
 
 
 def rotate(log: Path) -> None:
-    """Move the content of a file that is large enough to its first rotated one. Raises OSError.
+    """Rotate the file if it is large enough. Raises OSError.
 
-    It is copied, and the file emptied: a process that has it open goes on at its beginning. A line
-    that is written between the two is lost.
+    Copies the file and truncates it: a process that has it open continues at its start. A line
+    written between copy and truncation is lost.
     """
     if not log.exists() or log.stat().st_size < LOG_BYTES:
         return
@@ -30,7 +30,7 @@ def rotate(log: Path) -> None:
         shutil.copyfile(log, copy)
     except OSError:
         with suppress(OSError):
-            copy.unlink()  # half of it would only take room
+            copy.unlink()  # a partial copy only wastes space
         raise
     for number in range(KEPT, 1, -1):
         if (younger := _rotated(log, number - 1)).exists():

@@ -1,7 +1,7 @@
-"""Which folder has the data of a set, and which of the servers here can read it.
+"""Finds the Redis data of a set, and an installed server that can read it.
 
-An older Redis starts empty, in silence, on the files of a newer one (6 on those of 7), so each
-folder tells who wrote it: in its file WRITTEN_BY, or by its name `redis-MAJOR` and what is in it.
+An older Redis silently starts empty on the files of a newer one (6 on those of 7). So each folder
+records the server that wrote it: in its file WRITTEN_BY, or by its name `redis-MAJOR` and content.
 """
 
 import re
@@ -13,22 +13,22 @@ from service.embedded.redis_server import Server
 
 WRITTEN_BY = "written-by"
 MULTIPART_SINCE = (7,)  # the first Redis that writes the files of `appendonlydir`
-# Valkey reads what Redis wrote until then, and neither what the other wrote since
+# Valkey reads files of Redis up to this version; later files are readable by their own product only
 VALKEY_FORKED_AT = (7, 2)
 _FILES = ("appendonly.aof", "appendonlydir/*.aof", "appendonlydir/*.rdb", "dump.rdb")
 
 
 class UnreadableDataError(Exception):
-    """There is data, and no server here that reads it; the message says what to do."""
+    """No installed server can read the data; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a Redis has left in a folder."""
+    """Redis data in a folder."""
 
     folder: Path
-    product: str | None  # None: not known
-    version: tuple[int, ...]  # as far as it is known
+    product: str | None  # None: unknown
+    version: tuple[int, ...]  # as far as known
     written_at: float  # seconds since the epoch
 
     def is_read_by(self, server: Server) -> bool:
@@ -38,7 +38,7 @@ class Data:
         return self.product == "Redis" and self.version[:2] <= VALKEY_FORKED_AT
 
     def is_of(self, server: Server) -> bool:
-        """Whether this server, or one that differs by a fix, wrote it."""
+        """Return whether this server, or another patch release of it, wrote the data."""
         same = server.version[: min(2, len(self.version))] == self.version[:2]
         return same and self.product in (None, server.product)
 
@@ -48,15 +48,15 @@ class Data:
 
 @dataclass(frozen=True)
 class Choice:
-    """The server to start, and where."""
+    """The server to start, and its folder."""
 
     server: Server
     folder: Path
-    unused: Sequence[Data]  # in other folders, written before
+    unused: Sequence[Data]  # older data in other folders
 
 
 def choose_folder(servers: Sequence[Server], home: Path) -> Choice:
-    """The data written last, by who wrote it or else the first of the servers that reads it.
+    """Choose the latest data, and the server that wrote it or the first that can read it.
 
     Raises UnreadableDataError.
     """
@@ -71,7 +71,7 @@ def choose_folder(servers: Sequence[Server], home: Path) -> Choice:
 
 
 def record_writer(choice: Choice) -> None:
-    """Write who writes here now; do so once the server has read what was there."""
+    """Record the server as the folder's writer; call it once the server has loaded the data."""
     draft = choice.folder / f"{WRITTEN_BY}.new"
     draft.write_text(f"{choice.server}\n")
     draft.replace(choice.folder / WRITTEN_BY)
@@ -89,7 +89,10 @@ def _find_data(home: Path) -> list[Data]:
 
 
 def _writer(folder: Path) -> tuple[str | None, tuple[int, ...]]:
-    """As it was signed, or named; but for a newer Redis that died before it could sign."""
+    """Read product and version of the writer from WRITTEN_BY, or from the folder's name.
+
+    The version is raised if the content shows a newer Redis that exited before it was recorded.
+    """
     signed = folder / WRITTEN_BY
     said = (
         re.match(r"(Redis|Valkey) (\d+)\.(\d+)\.(\d+)$", signed.read_text())

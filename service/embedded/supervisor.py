@@ -1,4 +1,4 @@
-"""Child processes under one parent: started, restarted when they die, and all stopped with it."""
+"""Starts child processes, restarts those that exit, and stops all with the parent."""
 
 import ctypes
 import os
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from service.embedded.log_files import note, rotate
 
-STOP_S = 1.0  # how long a child may take to stop before it is killed
-RESTART_PAUSE_S = (0.2, 1, 2, 5)  # before the first, second, ... restart in a row
-ROTATE_S = 5  # between two looks at the size of logs
-STEADY_S = 30  # a child that lived so long starts again without a pause
+STOP_S = 1.0  # grace period before a child is killed
+RESTART_PAUSE_S = (0.2, 1, 2, 5)  # before the first, second, ... consecutive restart
+ROTATE_S = 5  # between two checks of log sizes
+STEADY_S = 30  # a child that ran this long restarts without a pause
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
 @dataclass
 class Child:
-    """One process and how to start it again."""
+    """A child process and how to restart it."""
 
     name: str
     command: Sequence[str]
@@ -30,8 +30,8 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
-    failures: int = 0  # in a row
-    due_at: float = 0.0  # when to start it again
+    failures: int = 0  # consecutive
+    due_at: float = 0.0  # time of its restart
 
     @property
     def alive(self) -> bool:
@@ -39,14 +39,17 @@ class Child:
 
     @property
     def how_it_ended(self) -> str:
-        """In words, of one that does not live."""
+        """Describe how an exited child ended."""
         code = self.process.poll() if self.process else None
         if code is None:
             return "before it began"
         return f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
 
     def start(self) -> None:
-        """In a session of its own, so that Ctrl-C reaches the parent only; it dies with it."""
+        """Start it in its own session, so that Ctrl-C reaches the parent only.
+
+        The child dies with the parent.
+        """
         self.rotate_log()
         note(self.log, f"{self.name} starts")
         with self.log.open("ab") as log:
@@ -62,7 +65,7 @@ class Child:
         self.started_at = time.monotonic()
 
     def rotate_log(self) -> None:
-        with suppress(OSError):  # a full disk; it may have room the next time
+        with suppress(OSError):  # a full disk: retried later
             rotate(self.log)
 
     def last_lines(self, count: int = 5) -> str:
@@ -71,7 +74,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps its children running. Not threaded: children must be started by the main thread."""
+    """Keeps its children running. Not thread-safe: the main thread must start children."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
@@ -82,7 +85,7 @@ class Supervisor:
         child.start()
 
     def watch(self) -> list[str]:
-        """Start again what has died and is due; the names of those found dead just now."""
+        """Restart children that are due; return the names of those newly found dead."""
         self._rotate_logs()
         dead = []
         for child in self.children:
@@ -104,7 +107,7 @@ class Supervisor:
                 child.rotate_log()
 
     def stop(self) -> None:
-        """Stop all, the last started first and Redis last; kill what does not stop in time."""
+        """Stop all, the last started first and Redis last; kill those that exceed STOP_S."""
         for child in reversed(self.children[1:]):
             _signal(child, signal.SIGTERM)
         _wait(self.children[1:], STOP_S)
@@ -126,7 +129,7 @@ def _die_with_parent() -> None:
 
 
 def _signal(child: Child, number: signal.Signals) -> None:
-    """To the child's whole session: a child may have children."""
+    """Signal the child's whole session: a child may have children."""
     if child.alive and child.process:
         os.killpg(child.process.pid, number)
 

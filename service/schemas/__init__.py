@@ -1,1 +1,1 @@
-"""What travels over HTTP: requests, answers, and the documents in them."""
+"""Schemas of the HTTP API: requests, responses, and the documents in them."""

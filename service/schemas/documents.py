@@ -1,4 +1,4 @@
-"""The documents we answer with: explanations, batches, problems."""
+"""Documents in responses: explanations, batches, problems."""
 
 from datetime import datetime
 from enum import StrEnum

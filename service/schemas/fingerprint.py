@@ -1,7 +1,7 @@
-"""What of a model can change a score, or the name of one, and the fingerprint that stands for it.
+"""The fingerprint of a model, a digest of everything that can change a score or its label.
 
-Two models of one fingerprint are the same function of a photo, computed in the same way. The device
-and the versions of libraries are no part of it: they change scores by rounding alone.
+Two models with the same fingerprint are the same function of a photo, computed in the same way.
+Device and library versions are not included: they change scores by rounding only.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pydantic import Field
 from service.schemas.base import ResponseModel
 from service.schemas.requests import Fit
 
-# texts in an npz; the last is JSON
+# String arrays in an npz; the last holds JSON
 MODEL_ENTRIES = ("model_name", "model_fingerprint", "model_parts")
 
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
@@ -46,12 +46,12 @@ class ModelRef(ResponseModel):
 
 
 def fingerprint_of(parts: ModelParts) -> str:
-    """The fingerprint: sha256 of the parts as canonical JSON."""
+    """Compute the fingerprint: sha256 of the parts as canonical JSON."""
     return digest_of_json(parts.model_dump(mode="json"))
 
 
 def model_ref(name: str, parts: ModelParts | None, fit: Fit) -> ModelRef:
-    """The model as a request has it that chooses the fit; parts: those of its card."""
+    """Build the ModelRef of a request with its fit; parts: those of the model's card."""
     if parts is None:
         return ModelRef(name=name, fingerprint=None, parts=None)
     chosen = parts.model_copy(update={"fit": fit})
@@ -63,6 +63,6 @@ def labels_digest(labels: Sequence[str]) -> str:
 
 
 def digest_of_json(value: Any) -> str:
-    """Of a value as JSON with sorted keys, no spaces, and ASCII only, as sha256:<hex>."""
+    """Hash a value as JSON with sorted keys, no spaces, ASCII only; returns sha256:<hex>."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

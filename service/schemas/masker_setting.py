@@ -1,9 +1,9 @@
-"""The masker of a request: how it is written, and what is read from it."""
+"""Syntax and parsing of the masker in a request."""
 
 import re
 from dataclasses import dataclass
 
-MAX_KERNEL = 4096  # pixels, of blur
+MAX_KERNEL = 4096  # of blur, in pixels
 MAX_LEVEL = 255  # of constant
 
 _WHOLE = r"\s*[1-9]\d{0,3}\s*"
@@ -14,14 +14,14 @@ MASKER_PATTERN = rf"^(inpaint_telea|inpaint_ns|mean|{_FILL})$"
 
 @dataclass(frozen=True)
 class MaskerSetting:
-    """A masker by its kind, and what stands in its brackets."""
+    """The kind of a masker, and the numbers in its brackets."""
 
     kind: str
     numbers: tuple[float, ...] = ()
 
 
 def parse_masker(text: str) -> MaskerSetting:
-    """Read what MASKER_PATTERN accepts; raises ValueError for anything else."""
+    """Parse a text that matches MASKER_PATTERN. Raises ValueError for any other."""
     if not re.fullmatch(MASKER_PATTERN, text):
         raise ValueError(f"the masker is {text!r}; accepted is what matches {MASKER_PATTERN}")
     kind, _, numbers = text.rstrip(")").partition("(")

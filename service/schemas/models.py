@@ -1,4 +1,4 @@
-"""What can be asked for: cards of models and of methods, and their lists."""
+"""Cards of models and of methods, and their lists."""
 
 from enum import StrEnum
 from typing import Any
@@ -30,7 +30,7 @@ class ModelWarningCode(StrEnum):
     """What was found when a model was loaded that makes some explanations by it doubtful."""
 
     NAN_SCORES = "nan_scores"  # NaN or infinity for some pictures
-    NAN_HIDDEN = "nan_hidden"  # NaN that what runs the model turns into numbers
+    NAN_HIDDEN = "nan_hidden"  # NaN that the model's runtime turns into numbers
 
 
 class ModelWarning(ResponseModel):

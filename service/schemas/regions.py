@@ -1,12 +1,12 @@
-"""What each region of a picture owes to each output, as clients get it."""
+"""Attributions of each region of a picture to each output, as sent to clients."""
 
 from pydantic import Field
 
 from service.schemas.base import ResponseModel
 
-MAX_REGIONS = 10_000  # of an explanation: of more, a table says no more than the arrays do
+MAX_REGIONS = 10_000  # per explanation: a larger table is no clearer than the arrays
 MAX_NUMBERS = 500_000  # regions x outputs
-MAX_ROWS = 100_000  # of regions and outputs in an answer: about 30 MB of JSON
+MAX_ROWS = 100_000  # regions x outputs in one response: about 30 MB of JSON
 
 ADDING = (
     "Values of regions add up to the score less the base value. Of one region, value and "

@@ -1,6 +1,6 @@
-"""What clients send: a picture and how it is to be explained.
+"""Requests: a picture and the settings of its explanation.
 
-Unknown fields are refused; every field has a default, and answers echo them all, resolved.
+Unknown fields are rejected. Every field has a default; responses echo all of them, resolved.
 """
 
 import json
@@ -24,7 +24,7 @@ from service.schemas.masker_setting import MASKER_PATTERN
 
 MAX_METADATA_BYTES = 16_384
 MAX_IMAGES_IN_BATCH = 32  # pictures
-MAX_SUPERPIXELS = 1000  # or regions of a label map; more are better asked for as pixels
+MAX_SUPERPIXELS = 1000  # or regions of a label map; for more, use pixels
 
 
 class RequestModel(BaseModel):
@@ -48,7 +48,7 @@ class PinnedModel(RequestModel):
 
 
 def _which(model: object) -> str:
-    """Which of the two ways to name a model it is, so that what is wrong is told of that one."""
+    """Return the tag of the form used to name the model, so that errors refer to that form."""
     return PinnedModel.__name__ if isinstance(model, dict | PinnedModel) else "name"
 
 
@@ -157,7 +157,7 @@ Metric = Literal[
 
 
 def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):  # equal to 0 or 1, and not meant so
+    if isinstance(value, bool):  # True == 1 in Python, but a boolean is a mistake here
         raise PydanticKnownError("literal_error", {"expected": "0 or 1"})
     return value
 

@@ -1,4 +1,4 @@
-"""What a worker found: numbers for each output, curves, and how they came to be."""
+"""Results of a worker: numbers for each output, curves, and their provenance."""
 
 from pydantic import Field
 
@@ -7,7 +7,7 @@ from service.schemas.fingerprint import ModelRef
 from service.schemas.requests import Metric
 from service.schemas.warnings import ResultWarning
 
-# Told of a result, and of an explanation once it has one
+# Description of the same field in results and in explanations
 REGION_COUNT = (
     "How many regions are told apart: see the link `regions`; null where they are too many for a "
     "table"

@@ -16,19 +16,19 @@ class WarningCode(StrEnum):
 
     PARTIAL = "partial"  # canceled before its evaluations were spent
     NO_STANDARD_ERRORS = "no_standard_errors"  # an estimate of unknown error
-    NO_INTERVAL = "no_interval"  # errors are known, but not how far they reach
-    FEW_EVALUATIONS = "few_evaluations"  # for the players that a regression is to tell apart
+    NO_INTERVAL = "no_interval"  # standard errors are known, but no confidence interval
+    FEW_EVALUATIONS = "few_evaluations"  # too few for the number of players of a regression
     COARSE_REGIONS = "coarse_regions"  # much of the picture is not divided further
-    LOW_HELD_OUT_FIDELITY = "low_held_out_fidelity"  # it predicts left-out scores badly
-    LARGE_EVEN_ENERGY = "large_even_energy"  # most of what the score does, no heatmap can show
-    TARGET_NOT_REACHED = "target_not_reached"  # of the standard errors
+    LOW_HELD_OUT_FIDELITY = "low_held_out_fidelity"  # predicts held-out scores badly
+    LARGE_EVEN_ENERGY = "large_even_energy"  # no heatmap can show most of the score's variation
+    TARGET_NOT_REACHED = "target_not_reached"  # standard errors stayed above the target
     DRAFT_PRECISION = "draft_precision"  # the model computed in less than float32
     NAN_HIDDEN = "nan_hidden"  # the model turned NaN into numbers on the way
     PICTURE_CROPPED = "picture_cropped"  # much of the upload is outside what the model saw
     OTHER_COLOURS = "other_colours"  # the upload is of another colour space than sRGB
-    FEW_LEVELS = "few_levels"  # the upload uses few of the levels that its bits can tell
-    TIES = "ties"  # equal numbers were put in an order that means nothing
-    NOT_BETTER_THAN_RANDOM = "not_better_than_random"  # in a curve of faithfulness of its own
+    FEW_LEVELS = "few_levels"  # the upload uses few of the levels that its bit depth allows
+    TIES = "ties"  # equal numbers were ordered arbitrarily
+    NOT_BETTER_THAN_RANDOM = "not_better_than_random"  # in one of its own faithfulness curves
 
 
 class ResultWarning(ResponseModel):
