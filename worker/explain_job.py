@@ -1,4 +1,4 @@
-"""The one job there is: from the spec of an explanation to its outcome, by the engine."""
+"""The explain job: reads an order, runs the engine, stores the arrays, returns the outcome."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -64,17 +64,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task with its picture as the model takes it, about to be explained."""
+    """A task with its picture fitted to the model's input, ready for the engine."""
 
     task: Task
     model: LoadedModel
-    used: ModelRef  # the model by what the explanation makes of it
+    used: ModelRef  # the model with the fit that this explanation uses
     pixels: Pictures  # (H, W, C) float32 in 0..255
     view: ModelView
     explanation: ExplanationRun
-    doubts: list[ResultWarning]  # of the upload
-    numbers: int  # held of it
-    seconds: float
+    doubts: list[ResultWarning]  # about the upload
+    numbers: int  # array elements that the explanation holds
+    seconds: float  # spent on fetching and preparing
 
 
 class Explainer:
@@ -89,9 +89,10 @@ class Explainer:
         self._traces = tracer
 
     def explain(self, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
-        """Compute explanations, those of one model side by side; give each as it ends.
+        """Compute explanations, those of one model side by side; yield each as it ends.
 
-        A batch has one model, but Redis may tell otherwise: no picture goes to another's.
+        The API gives all explanations of a batch one model; records in Redis may differ, so the
+        tasks are grouped by model here.
         """
         groups: dict[int, dict[ExplanationRun, Prepared]] = {}  # by predictor
         for task in tasks:
@@ -137,7 +138,7 @@ class Explainer:
                 model.predictor, pixels, request, place=place, control=task.control
             )
         numbers = count_numbers(order.settings, shape, explanation.player_count)
-        if numbers > self._settings.max_values:  # of an order that the API would not write now
+        if numbers > self._settings.max_values:  # an order accepted under other settings
             return failed(ErrorCode.INVALID_SETTINGS, self._too_large(numbers))
         seconds = time.perf_counter() - began
         shown = explanation.shown if place else pixels
@@ -150,7 +151,7 @@ class Explainer:
     def _fit(
         self, shape: Shape, fit: Fit, picture: Picture, label_map: bytes | None
     ) -> tuple[Pictures, ModelView, Labels | None]:
-        """What was uploaded, brought to the model's input: see `fit_picture` and `fit_labels`."""
+        """Fit the upload to the model's input: see `fit_picture` and `fit_labels`."""
         pixels, view = fit_picture(picture.pixels, shape, fit=fit)
         if label_map is None:
             return pixels, view, None
@@ -162,12 +163,12 @@ class Explainer:
         return self._traces.span(name, task.traceparent, task.marks)
 
     def _fetch(self, key: str, sent: ImageInfo | LabelMapInfo) -> bytes:
-        """What was uploaded, compared with what was received."""
+        """Read an upload from the store; check its size and sha256."""
         recorded = Artifact(size=sent.bytes, sha256=sent.sha256)
         return read_whole(self._store, key, recorded)
 
     def _compute(self, ready: dict[ExplanationRun, Prepared]) -> Iterator[FinishedTask]:
-        """Compute what is ready; what has ended is taken out, for its arrays may be large."""
+        """Compute explanations, removing each from `ready` at its end to free its arrays."""
         predictor = next(iter(ready.values())).model.predictor
         threads = self._settings.threads or None
         began, since = time.perf_counter(), time.time_ns()
@@ -184,7 +185,7 @@ class Explainer:
         self._traces.record("engine", task.traceparent, task.marks, since=since, failed=reason)
 
     def _conclude(self, prepared: Prepared, ending: run.RunResult, engine_s: float) -> TaskResult:
-        """Keep what was found, all of it or what there is at a cancel; other ends go through."""
+        """Store the result, or at a cancel the partial one; raise any other ending."""
         so_far = prepared.explanation.snapshot() if isinstance(ending, Canceled) else None
         explained = so_far or ending
         if not isinstance(explained, ExplanationResult):
@@ -206,7 +207,7 @@ class Explainer:
     def _keep(
         self, prepared: Prepared, explained: ExplanationResult
     ) -> tuple[float, AttemptArtifacts]:
-        """Store arrays and curves; the seconds it took, and what was stored."""
+        """Store arrays and curves; return the seconds spent and the stored artifacts."""
         began = time.perf_counter()
         explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
         labels = prepared.model.labels
@@ -230,7 +231,7 @@ class Explainer:
 
 
 def _differing(accepted: ModelRef, used: ModelRef) -> str:
-    """In which parts two models differ: "backend", "weights and labels"."""
+    """Name the parts in which two models differ: "backend", "weights and labels"."""
     before, now = ({} if ref.parts is None else dict(ref.parts) for ref in (accepted, used))
     return " and ".join(name for name in now if before.get(name) != now[name])
 
@@ -238,7 +239,10 @@ def _differing(accepted: ModelRef, used: ModelRef) -> str:
 def _portions(
     group: dict[ExplanationRun, Prepared], most: int
 ) -> Iterator[dict[ExplanationRun, Prepared]]:
-    """Take out of the group, in its order, as many at a time as hold `most` numbers together."""
+    """Split a group, in order, into portions of at most `most` numbers; this empties the group.
+
+    A portion has at least one explanation.
+    """
     while group:
         portion: dict[ExplanationRun, Prepared] = {}
         held = 0
@@ -246,12 +250,12 @@ def _portions(
             explanation, prepared = next(iter(group.items()))
             portion[explanation] = group.pop(explanation)
             held += prepared.numbers
-            del explanation, prepared  # so that their arrays can go when they have ended
+            del explanation, prepared  # frees their arrays when they have ended
         yield portion
 
 
 def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interruption:
-    """Do it for a task: what it gives, or how the task ends where it fails as may be expected."""
+    """Run an action for a task; return its value, or the task's ending for an expected error."""
     with structlog.contextvars.bound_contextvars(**task.marks):
         try:
             return action()
@@ -268,7 +272,7 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interrupti
             return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
         except (PredictorError, ScoresError) as error:
             return failed(ErrorCode.MODEL_FAILED, str(error))
-        except RequestError as error:  # the one kind of them that a request can cause
+        except RequestError as error:  # the engine errors that a client can cause
             field = error.field and f"settings.{error.field}"
             told = {"field": field, "received": error.received, "accepted": error.accepted}
             return failed(ErrorCode.INVALID_SETTINGS, str(error), **told)
@@ -329,7 +333,7 @@ def _work(explanation: ExplanationRun) -> ModelUsage:
 
 @cache
 def _versions(backend: str) -> dict[str, str]:
-    """The versions of whatever has a part in the numbers."""
+    """Return the versions of the packages that affect the values."""
     runs = {"openvino": ["openvino"], "jax": ["jax", "jaxlib"]}.get(backend, [])
     packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy", *runs)
     return {package: version(package) for package in ("shapshot", *packages)}

@@ -1,4 +1,4 @@
-"""What every worker does besides jobs: show that it lives, put back lost jobs, sweep the store."""
+"""Background chores of every worker: announce it, requeue lost jobs, sweep the store."""
 
 import os
 import threading
@@ -26,7 +26,9 @@ log = structlog.get_logger(__name__)
 
 
 def show_alive(file: Path) -> None:
-    """Date a file by the monotonic clock, which nobody sets; a full disk allows it, too.
+    """Set a file's modification time from the monotonic clock, which is never adjusted.
+
+    Works on a full disk, too, once the file exists.
 
     Raises OSError.
     """
@@ -37,10 +39,9 @@ def show_alive(file: Path) -> None:
 
 
 class Housekeeping:
-    """Two threads that run all chores several times a lease; each is safe beside other workers'.
+    """Two threads that run the chores several times per lease; safe beside other workers'.
 
-    One shows that this worker lives, and asks Redis only; what needs the store, which may hang, is
-    done by the other.
+    One announces this worker and uses Redis only. The other sweeps the store, which may hang.
     """
 
     def __init__(
@@ -71,16 +72,16 @@ class Housekeeping:
         self._sweeper.start()
 
     def wake(self) -> None:
-        """Do the chores now: a model's card has changed."""
+        """Run the chores now, as a model's card has changed."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Stop, and take this worker off the list."""
+        """Stop both threads and deregister this worker."""
         self._stopped = True
         self._ended.set()
         self._woken.set()
         self._thread.join()
-        self._sweeper.join(timeout=1)  # it may wait for the store: the process ends without it
+        self._sweeper.join(timeout=1)  # may hang in the store; it is a daemon thread
         try:
             deregister(self._redis, self._name)
         except redis.RedisError as error:
@@ -88,7 +89,7 @@ class Housekeeping:
 
     def _run(self) -> None:
         while not self._stopped:
-            if self._settings.alive_file:  # whether Redis is there or not
+            if self._settings.alive_file:  # even while Redis is down
                 show_alive(self._settings.alive_file)
             try:
                 self._do_chores()
@@ -105,25 +106,25 @@ class Housekeeping:
         announce(self._redis, self._name, cards, lease_s=lease_s, remember_s=remember_s)
         if time.monotonic() >= self._reap_from:
             self._reap()
-        clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # of the dead
+        clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # dead ones
 
     def _run_sweeps(self) -> None:
         while not self._stopped:
             more = False
-            with suppress(redis.RedisError):  # the other thread tells the log
+            with suppress(redis.RedisError):  # the other thread logs it
                 more = self._sweep()
             if not more:
                 self._ended.wait(self._settings.lease_s / 4)
 
     def _sweep(self) -> bool:
-        """Sweep a page of what is due; whether to go on at once."""
-        if not self.identity.recent().store_fits:  # what is due lies elsewhere
+        """Sweep one page of due deletions; return whether more may be due now."""
+        if not self.identity.recent().store_fits:  # the due objects lie in another store
             return False
         due = sweep_due(self._maintenance, self._store, tombstone_s=self._settings.tombstone_s)
         return self._orphans.step() or due
 
     def _usable_cards(self) -> Sequence[ModelCard]:
-        """None is available while the store is not the one that pictures are in."""
+        """Return the models' cards; all unavailable while Redis and the store do not match."""
         cards, match = self._cards(), self.identity.last
         if match.store_fits:
             return cards
@@ -131,7 +132,7 @@ class Housekeeping:
         return [card.model_copy(update=unfit) for card in cards]
 
     def _spare_the_living(self) -> None:
-        """In an outage nobody can renew a lease; once it is over, let a lease pass first."""
+        """Put off reaping for one lease, as workers cannot renew leases during an outage."""
         self._reap_from = time.monotonic() + self._settings.lease_s
 
     def _reap(self) -> None:

@@ -1,13 +1,13 @@
-"""What may stop a running explanation, and how it hears of it.
+"""Interruptions that stop a running explanation, and the flag that carries them.
 
 The lease thread and the signal handler set a flag; the engine calls `check` between batches and
 gets an exception that no `except Exception` can swallow.
 
 Interruption (worker.engine.control)
-├── Canceled          the client asked for it
-├── LeaseLost         the job may have begun elsewhere: drop everything
-├── Draining          this worker must stop: give the job back
-└── DeadlineExceeded  it has run for longer than it may
+├── Canceled          the client canceled the explanation
+├── LeaseLost         another worker may have begun the job: drop all results
+├── Draining          this worker is stopping: return the job to the queue
+└── DeadlineExceeded  the explanation ran past its deadline
 """
 
 import threading
@@ -19,25 +19,26 @@ from worker.engine.control import Interruption
 
 
 class Canceled(Interruption):
-    """The client asked for it."""
+    """The client canceled the explanation."""
 
 
 class LeaseLost(Interruption):
-    """The job may have begun elsewhere."""
+    """Another worker may have begun the job."""
 
 
 class Draining(Interruption):
-    """This worker must stop."""
+    """This worker is stopping."""
 
 
 class DeadlineExceeded(Interruption):
-    """It has run for longer than it may."""
+    """The explanation ran past its deadline."""
 
 
 class JobControl:
-    """One explanation's flag, deadline and progress. The engine's thread reads, others set.
+    """One explanation's stop flag, deadline and progress, shared between threads.
 
-    work: what the model did for it; set once that is known.
+    The engine's thread checks the flag and reports progress; other threads set the flag.
+    work: the evaluations, batches and seconds that the model spent; None until the engine ends.
     """
 
     def __init__(self, *, deadline_s: float) -> None:
@@ -46,20 +47,20 @@ class JobControl:
         self._reason: type[Interruption] | None = None
         self._count = ProgressCount(0, 0)
         self.work: ModelUsage | None = None
-        self._lock = threading.RLock()  # a signal handler may interrupt whoever holds it
+        self._lock = threading.RLock()  # a signal handler may run while its thread holds it
 
     def interrupt(self, reason: type[Interruption]) -> None:
-        """Stop it at the next batch; the first reason stands, but a lost lease overrides all."""
+        """Stop at the next batch. The first reason is kept, unless LeaseLost replaces it."""
         with self._lock:
             if self._reason is None or reason is LeaseLost:
                 self._reason = reason
 
     def shorten_deadline(self, deadline_s: float) -> None:
-        """Let it end within so many seconds from now, or sooner where it had to."""
+        """Move the deadline to `deadline_s` seconds from now, unless it is sooner already."""
         self.deadline = min(self.deadline, time.monotonic() + deadline_s)
 
     def check(self) -> None:
-        """Raise what was asked for, if anything was."""
+        """Raise the Interruption that was set, or DeadlineExceeded past the deadline."""
         if self._reason is not None:
             raise self._reason
         if time.monotonic() > self.deadline:

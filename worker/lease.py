@@ -1,4 +1,4 @@
-"""The thread that keeps jobs ours while the engine computes, and ends what cannot be stopped."""
+"""Renews the leases of running jobs in a thread, and kills a process stuck past a deadline."""
 
 import os
 import signal
@@ -17,18 +17,18 @@ from service.schemas.documents import ErrorCode, Failure, Status
 from worker.interruptions import Canceled, LeaseLost
 from worker.task import Task
 
-HEARTBEAT_S = 0.1  # how soon a cancel is heard
+HEARTBEAT_S = 0.1  # pause between renewals; a cancel is noticed within it
 PROGRESS_S = 0.2  # how often progress is published
 
 log = structlog.get_logger(__name__)
 
 
 class LeaseKeeper:
-    """Renews leases, publishes progress and listens for cancels, until the block is left.
+    """Context manager that renews leases, publishes progress and receives cancels.
 
-    Each task has a lease of its own, until it is given up. A native call that outlives deadline and
-    grace of a task cannot be interrupted: the task is failed and this process killed, for its
-    supervisor to start anew.
+    Each task has its own lease, renewed until `give_up`. A native call cannot be interrupted: where
+    one runs past a task's deadline plus the grace period, the task is failed and this process
+    killed, for its supervisor to restart.
     """
 
     def __init__(self, leases: Leases, tasks: Sequence[Task], *, grace_s: float) -> None:
@@ -52,11 +52,11 @@ class LeaseKeeper:
 
     @property
     def held(self) -> list[Task]:
-        """Those that have not ended, in the order they were begun."""
+        """The tasks that have not ended, in the order they were begun."""
         return list(self._held)
 
     def give_up(self, task: Task) -> None:
-        """Renew the lease of a task no longer; it has ended."""
+        """Stop renewing the lease of a task that has ended."""
         self._held.pop(task, None)
 
     def _keep(self) -> None:
@@ -98,7 +98,7 @@ class LeaseKeeper:
 
 
 class ProgressThrottle:
-    """Of the progress of a task: what it is to publish, now and then."""
+    """Limits how often the progress of a task is published."""
 
     def __init__(self, task: Task) -> None:
         self._control = task.control
@@ -106,7 +106,7 @@ class ProgressThrottle:
         self._published_at = 0.0
 
     def read(self) -> ProgressCount | None:
-        """The count; None where it is the one published, or too soon after that one."""
+        """Return the count to publish; None where it is unchanged, or PROGRESS_S has not passed."""
         count, now = self._control.count, time.monotonic()
         if count == self._published or now - self._published_at < PROGRESS_S:
             return None

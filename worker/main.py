@@ -1,4 +1,4 @@
-"""Entry of a worker process: settings, models, then the loop. `python -m worker.main`."""
+"""Starts a worker process: settings, models, then the job loop. `python -m worker.main`."""
 
 import importlib
 import os
@@ -37,7 +37,7 @@ START_ERRORS = (
     TracingUnavailableError,
     RegistryError,
     StoreError,
-    ValueError,  # a URL that is none
+    ValueError,  # a malformed URL
     OSError,
     redis.RedisError,
 )
@@ -46,14 +46,14 @@ log = structlog.get_logger(__name__)
 
 
 def main() -> int:
-    """Serve until told to stop; 0 then, 1 where it could not begin."""
+    """Serve until stopped; return the exit code: 0, or 1 where the worker could not start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
     start_up = StartupTimer()
     try:
         settings = read_settings(Settings)
-    except SettingsError as error:  # how to log is among them
+    except SettingsError as error:  # logging is not configured yet
         sys.exit(f"shapshot: {error}")
-    _relay = relay_native_stderr() if settings.log_json else None  # held, or Python complains
+    _relay = relay_native_stderr() if settings.log_json else None  # a dropped Popen warns
     configure_logging(level=settings.log_level, as_json=settings.log_json)
     try:
         tracer = open_tracer(read_settings(TraceSettings), "shapshot-worker")
@@ -61,7 +61,7 @@ def main() -> int:
         os.environ["KERAS_BACKEND"] = registry.keras_backend  # read once, when Keras is imported
         store = open_store(settings.store_url, StoreDeadlines.of_worker(settings))
         connection = connect(settings.redis_url)
-        if settings.alive_file:  # where it cannot be touched, no thread shall be the first to know
+        if settings.alive_file:  # fail here, not in a thread, where the file cannot be written
             show_alive(settings.alive_file)
         compared = partial(measure_offset, connection)
         log_offset(
@@ -87,9 +87,9 @@ def serve(
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     maintenance = Maintenance.of(connection, settings)
     housekeeping = Housekeeping(name, connection, maintenance, store, settings, registry.cards)
-    housekeeping.start()  # from now on its models are known to be loading: who asks can wait
+    housekeeping.start()  # announces its models as loading: clients can wait for them
     try:
-        importlib.import_module("keras")  # with TensorFlow or JAX: most of the time it takes
+        importlib.import_module("keras")  # imports TensorFlow or JAX, too
         start_up.done("keras")
         load(registry.default, registry, housekeeping)
         start_up.done("default_model")
@@ -106,7 +106,7 @@ def serve(
 
 
 def load_others(registry: Registry, housekeeping: Housekeeping) -> None:
-    """In the background: the default model serves meanwhile."""
+    """Load the other models in the background, while the default one serves."""
     for model in registry.names:
         if model != registry.default:
             load(model, registry, housekeeping)
@@ -121,6 +121,6 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Everything is given back by now, and Python's teardown can hang: h5py's finalizers deadlock
-    # with a thread that is still loading a model.
+    # Skip Python's teardown, which can hang: h5py's finalizers deadlock with a thread that is still
+    # loading a model. Every job has been returned or finished by now.
     os._exit(code)

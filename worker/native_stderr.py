@@ -1,6 +1,7 @@
-"""What native libraries write to stderr, as log lines: TensorFlow's cannot be silenced or directed.
+"""Turns lines that native libraries write to stderr into log lines.
 
-A process of its own relays them, so that the last words before a crash do not go with the worker.
+TensorFlow's messages can be neither silenced nor redirected. A separate process relays them, so
+that messages written just before a crash of the worker are kept.
 """
 
 import logging
@@ -21,14 +22,14 @@ log = structlog.get_logger("worker.native_stderr")  # not __main__
 
 
 def relay_native_stderr() -> "subprocess.Popen[bytes]":
-    """Lead file descriptor 2 to a relay; Python's own stderr stays what it was."""
+    """Redirect file descriptor 2 to a relay process; `sys.stderr` keeps the original target."""
     kept = os.dup(2)
     relay = subprocess.Popen(
         [sys.executable, "-m", "worker.native_stderr"],
         stdin=subprocess.PIPE,
-        start_new_session=True,  # a signal to the worker's group is not for it
+        start_new_session=True,  # keeps signals to the worker's group away from it
     )
-    assert relay.stdin  # noqa: S101 - as asked for
+    assert relay.stdin  # noqa: S101 - set by stdin=PIPE
     os.dup2(relay.stdin.fileno(), 2)
     relay.stdin.close()
     sys.stderr = os.fdopen(kept, "w", buffering=1)
@@ -36,7 +37,7 @@ def relay_native_stderr() -> "subprocess.Popen[bytes]":
 
 
 def main() -> None:
-    """Relay until the worker is gone."""
+    """Relay until the worker closes its end of the pipe."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging(level="INFO", as_json=True)

@@ -1,7 +1,8 @@
-"""Which program computes: another one may give other values for the same request.
+"""The worker's revision: two revisions may give different values for the same request.
 
-It is the digest of the sources, so that nobody has to count up a number when values change. What
-changes none, such as a comment, gives another one too; then some results are computed anew.
+The revision is the digest of the sources, so no version number must be raised by hand when values
+change. A change without effect on values, such as a comment, changes it too; some results are then
+computed again.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ SOURCES = (
 
 @cache
 def revision() -> str:
-    """The sha256 of the worker's sources, and of those that it shares with the service."""
+    """Return the sha256 of the sources of the worker and of the packages in SHARED."""
     digest = hashlib.sha256()
     for folder in SOURCES:
         for path in sorted(folder.rglob("*.py")):

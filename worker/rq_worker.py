@@ -1,4 +1,4 @@
-"""The worker: one process that keeps its models, around RQ's loop (see rq_adapter.py)."""
+"""The worker: one process that keeps its models loaded and runs RQ's loop (see rq_adapter.py)."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class ModelWorker(Worker):
-    """Takes one job at a time from one queue, with what waits of its batch; each ends once."""
+    """Takes one job at a time from one queue, with the waiting explanations of its batch."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class ModelWorker(Worker):
         self._leases = leases
         self._settings = settings
         self._identity = identity
-        self._tasks: list[Task] = []  # begun, of the job at hand
+        self._tasks: list[Task] = []  # begun for the current job
 
     def may_take(self) -> bool:
-        """Whether the store was seen to be the one that the pictures are in.
+        """Return whether this store is the one that holds the uploads.
 
         Raises `redis.RedisError`.
         """
@@ -57,24 +57,24 @@ class ModelWorker(Worker):
             return False
 
     def run_job(self, explain: Explain, job: rq.job.Job) -> None:
-        """Explain what a job asks for, and what waits of its batch. Raises RefusedJobError."""
+        """Compute a job's explanation, and those waiting of its batch. Raises RefusedJobError."""
         explanation_id = only_argument(job)
         self._tasks = []
         self._begin_all(explanation_id)
         self._run(explain)
 
     def stop(self, signum: int) -> None:
-        """Finish the batch at hand, give what is not done back to the queue's front, and stop."""
+        """Finish the current model call, return unfinished tasks to the queue's front, and stop."""
         for task in self._tasks:
             task.control.interrupt(Draining)
-        # Last, as it may fail where the signal came in the middle of another line
+        # Log last: logging may fail where the signal interrupted another log call
         log.info("stopping", signal=signal.Signals(signum).name)
 
     def _begin_all(self, explanation_id: str) -> None:
-        """Begin it, and with it what has never been begun of its batch.
+        """Begin an explanation, and with it those of its batch that were never begun.
 
-        An explanation that was lost with its worker, or broken off by an error among several, runs
-        alone: should it be what does that, it takes no others with it.
+        An explanation in its second or a later attempt runs alone: if it caused the crash or error
+        that ended the first attempt, it affects no other.
         """
         first = self._begin(explanation_id)
         if first and first.state.attempts == 1:
@@ -82,7 +82,10 @@ class ModelWorker(Worker):
                 self._begin(sibling)
 
     def _begin(self, explanation_id: str) -> Task | None:
-        """Begin it, if nobody has. The n-th to run side by side may take as long as n in a row."""
+        """Begin an explanation; None where another worker has, or its record is unreadable.
+
+        Explanations run side by side, so the n-th gets n deadlines' time.
+        """
         attempt = self._persist(lambda: self._leases.begin(explanation_id))
         if not attempt:
             return None
@@ -94,12 +97,12 @@ class ModelWorker(Worker):
         task = Task(state, attempt, control)
         self._tasks.append(task)
         log.info("explanation begun", **task.marks)
-        if self._stop_requested:  # the signal came before there was a control to tell
+        if self._stop_requested:  # the signal came before this control existed
             control.interrupt(Draining)
         return task
 
     def _fail_unread(self, explanation_id: str, attempt: str) -> None:
-        """End what has begun and cannot be read: whoever wrote it, it is not tried again."""
+        """Fail an explanation whose record cannot be read; it is not retried."""
         error = Failure(code=ErrorCode.INTERNAL, detail="its record in Redis cannot be read")
         with suppress(FencedError):
             self._persist(
@@ -116,11 +119,11 @@ class ModelWorker(Worker):
                 kept.give_up(task)
                 for place, other in enumerate(kept.held, 1):
                     other.control.shorten_deadline(place * self._settings.deadline_s)
-            for task in reversed(kept.held):  # the first comes to the very front
+            for task in reversed(kept.held):  # the first task ends up at the queue's front
                 self._give_back(task)
 
     def _conclude(self, task: Task, ending: TaskResult | Interruption) -> None:
-        """Record how it ended."""
+        """Record the end of a task."""
         with _owned(task):
             if isinstance(ending, LeaseLost):
                 raise ending
@@ -149,13 +152,13 @@ class ModelWorker(Worker):
             log.info("given back")
 
     def _persist(self, write: Callable[[], T]) -> T:
-        """Write to Redis, and wait for it if it is out; a result must not be lost with it."""
+        """Write to Redis, retrying during an outage so that no result is lost."""
         return retry_while_down(write, "waiting for Redis", pause_s=0.25, patience_s=RESULT_RETRY_S)
 
 
 @contextmanager
 def _owned(task: Task) -> Iterator[None]:
-    """Where the last word on a task is written, unless it is another's by now."""
+    """Bind a task's log fields; on a lost lease, log it and drop the result."""
     with structlog.contextvars.bound_contextvars(**task.marks):
         try:
             yield
@@ -164,9 +167,10 @@ def _owned(task: Task) -> Iterator[None]:
 
 
 def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
-    """The boundary of jobs: an unexpected error fails the one under way; the worker goes on.
+    """Run tasks; an unexpected error fails the only unfinished one, and the worker goes on.
 
-    Several are left as they are, to be given back: which of them it was shows when each runs alone.
+    With several unfinished tasks none is failed. They return to the queue, where each then runs
+    alone, so that only the one at fault fails.
     """
     under_way = list(tasks)
     try:
@@ -180,7 +184,7 @@ def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
 
 
 def _ending_of(interruption: Interruption) -> TaskResult:
-    """How a task ends that was stopped and has no result."""
+    """Build the result of a task that was interrupted without an outcome."""
     if isinstance(interruption, DeadlineExceeded):
         return failed(ErrorCode.DEADLINE_EXCEEDED, "it ran for longer than the server allows")
     return TaskResult(Status.CANCELED)

@@ -1,18 +1,18 @@
-"""How long a worker took to get ready, and on what."""
+"""Measures the phases of a worker's start."""
 
 import time
 
 
 class StartupTimer:
-    """A stopwatch that is told when each phase ends."""
+    """Records the seconds of each phase of the start."""
 
     def __init__(self) -> None:
-        # What came before is the import of modules: all CPU time of one thread
+        # The CPU time so far is the import of modules, which one thread does
         self.seconds = {"imports_s": round(time.process_time(), 2)}
         self._began = time.perf_counter()
 
     def done(self, phase: str) -> None:
-        """Count the time since the last phase as this one's."""
+        """Record the time since the previous phase ended as the time of `phase`."""
         now = time.perf_counter()
         self.seconds[f"{phase}_s"] = round(now - self._began, 2)
         self._began = now

@@ -1,4 +1,4 @@
-"""An explanation that a worker has begun, and how that ended: a failure is a value."""
+"""An explanation that a worker has begun, and its result: a failure is a value."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from worker.interruptions import JobControl
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One explanation, the token of the attempt at it, and what may stop it."""
+    """One attempt at an explanation: its record, the attempt's token, and its control."""
 
-    state: State  # as it was begun
+    state: State  # the record, as read when the attempt began
     attempt: str
     control: JobControl
 
     @property
     def marks(self) -> dict[str, str]:
-        """What every log line and span about it carries."""
+        """The fields that every log line and span about the task carries."""
         marks = {"id": self.state.id, "attempt": self.attempt}
         order = self.state.order
         return marks | ({"request_id": order.request_id} if order and order.request_id else {})
 
     @property
     def traceparent(self) -> str | None:
-        """The span of the request that asked for it."""
+        """The trace context of the request that created the explanation."""
         return self.state.order.traceparent if self.state.order else None
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Succeeded or canceled (with what was found and stored, if anything), or failed with why."""
+    """The end of a task: succeeded, canceled (perhaps with a partial outcome), or failed."""
 
     status: Status
     outcome: Outcome | None = None
@@ -45,11 +45,11 @@ class TaskResult:
 
 
 FinishedTask = tuple[Task, TaskResult | Interruption]
-Explain = Callable[[Sequence[Task]], Iterator[FinishedTask]]  # yields each task once, as it ends
+Explain = Callable[[Sequence[Task]], Iterator[FinishedTask]]  # yields each task when it ends
 
 
 def failed_unexpectedly(error: Exception) -> TaskResult:
-    """By a bug of ours. The trace goes to the log, never to a client."""
+    """Build the result for an error that is a bug; the traceback goes to the log only."""
     detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
     return failed(ErrorCode.INTERNAL, detail)
 

@@ -1,4 +1,4 @@
-"""The settings of an explanation, as clients send them -> the engine's request."""
+"""Converts an explanation's settings, as clients send them, into the engine's request."""
 
 from service.schemas import requests
 from service.schemas.masker_setting import parse_masker
@@ -13,10 +13,11 @@ from worker.engine.request import Request, Top
 def engine_request(
     settings: ResolvedSettings, labels: list[str], label_map: Labels | None = None
 ) -> Request:
-    """The engine's request; labels of outputs become indices.
+    """Build the engine's request; labels of outputs become indices.
 
-    label_map: (H, W) int32 of the model's input, where superpixels are labels. Raises OutputsError
-    for labels that the model does not have, EngineError where the label map is missing.
+    label_map: (H, W) int32 at the size of the model's input; needed where the superpixels are a
+    label map. Raises OutputsError for labels that the model does not have, EngineError where the
+    label map is missing.
     """
     return Request(
         method=settings.method,
@@ -35,7 +36,7 @@ def engine_request(
 
 
 def read_masker(text: str) -> MaskerSpec:
-    """The engine's masker, as it is written in settings."""
+    """Parse a masker as settings write it."""
     asked = parse_masker(text)
     return MaskerSpec(asked.kind, asked.numbers)
 

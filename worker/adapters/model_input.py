@@ -1,4 +1,4 @@
-"""An upright picture of any size -> the picture a model sees, and which part of the photo it is."""
+"""Fits an upright picture of any size to a model's input, and records the part it shows."""
 
 from typing import Any, TypeVar
 
@@ -15,17 +15,17 @@ Whole = TypeVar("Whole", bound=np.integer[Any])
 
 
 class ChannelsError(ValueError):
-    """A model of neither 1 nor 3 channels."""
+    """The model takes neither 1 nor 3 channels."""
 
 
 def fit_picture(
     pixels: NDArray[np.uint8], shape: tuple[int, int, int], *, fit: Fit
 ) -> tuple[NDArray[np.float32], ModelView]:
-    """Bring an RGB picture (H, W, 3) to a model's `shape` (h, w, c), or to a place within it.
+    """Resize an RGB picture (H, W, 3) uint8 to a model's `shape` (h, w, c), or to fit within it.
 
-    One channel is grey by ITU-R 601, three are RGB. Returns float32 of whole levels 0..255, because
-    maskers inpaint in 8 bits: what is explained is a true picture. It is of the size that the
-    ModelView gives it: (h, w, c), but for "pad", where it is smaller. Raises ChannelsError.
+    A model with one channel gets grey by ITU-R 601, one with three gets RGB. Returns float32 whole
+    levels 0..255, because inpainting maskers work in 8 bits, and the ModelView. The picture is
+    (h, w, c), or for "pad" the smaller size of the view's placement. Raises ChannelsError.
     """
     (H, W), c = pixels.shape[:2], shape[2]
     seen = model_view((H, W), shape[:2], fit=fit)
@@ -42,11 +42,11 @@ def fit_labels(
     *,
     fit: Fit,
 ) -> NDArray[Whole]:
-    """Bring a label map to the size that `fit_picture` brings its photo to.
+    """Resize a label map to the size that `fit_picture` gives its photo.
 
-    labels: of the size (h, w) of the model's picture, which are taken as they lie, or of the
-    upright photo's size (H, W), `photo`, of which each pixel takes the label at its centre. Raises
-    SuperpixelsError for others.
+    labels: (h, w) at the size of the model's picture, used unchanged; or (H, W) at the size of the
+    upright photo, `photo`, where each pixel of the result takes the label at its centre. Raises
+    SuperpixelsError for other sizes.
     """
     (H, W), (h, w) = photo, shape[:2]
     seen = model_view(photo, (h, w), fit=fit)
@@ -64,12 +64,12 @@ def fit_labels(
 
 
 def _centres(start: int, stop: int, count: int) -> NDArray[np.int64]:
-    """The pixels of [start, stop) at the centres of `count` equal parts."""
+    """Return the pixels at the centres of `count` equal parts of [start, stop): (count,)."""
     return start + (2 * np.arange(count) + 1) * (stop - start) // (2 * count)
 
 
 def _resize(pixels: NDArray[np.uint8], h: int, w: int) -> NDArray[np.uint8]:
-    """Average areas along the sides that shrink, then interpolate along those that grow."""
+    """Average areas along sides that shrink, then interpolate along sides that grow."""
     H, W = pixels.shape[:2]
     smaller = cv2.resize(pixels, (min(W, w), min(H, h)), interpolation=cv2.INTER_AREA)
     resized = cv2.resize(smaller, (w, h), interpolation=cv2.INTER_CUBIC)  # saturates at 0 and 255
@@ -77,7 +77,7 @@ def _resize(pixels: NDArray[np.uint8], h: int, w: int) -> NDArray[np.uint8]:
 
 
 def _with_channels(pixels: NDArray[np.uint8], c: int) -> NDArray[np.uint8]:
-    """RGB (h, w, 3) -> (h, w, c)."""
+    """Convert RGB (h, w, 3) to (h, w, c)."""
     if c == 3:
         return pixels
     if c == 1:

@@ -1,4 +1,4 @@
-"""What the engine found -> what is told of it, and the files that are kept of it."""
+"""Converts the engine's result into the outcome that clients read and the files that are stored."""
 
 from typing import Any
 
@@ -31,15 +31,15 @@ def pack_attributions(
     labels: list[str],
     model: ModelRef,
 ) -> tuple[bytes, ArtifactSection]:
-    """The npz that clients get, and where its index is: see `pack_arrays`.
+    """Pack the npz that clients download; return it and the place of its index (`pack_arrays`).
 
-    values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and output_indices;
-    where they are known also standard_errors, as values, and players, (H, W) int32. Where the photo
-    does not fill the picture (H, W), what is around it has no credit, and is of no player: -1.
-    Where they are not too many also regions, (H, W) int32, or (H, W, C) where channels are told
-    apart, and of each region region_players (R,), region_values (R, K) and, where they are known,
-    region_standard_errors, region_low and region_high, of 95 % intervals. The
-    model's name, fingerprint and parts (JSON) are arrays () of text.
+    Always: values (H, W, C, K) float32, base_values (K,), data (H, W, C), output_names and
+    output_indices (K,). Where known: standard_errors (H, W, C, K), players (H, W) int32. Padding
+    around the photo has no credit and the player -1. Where regions are few enough for a table:
+    regions (H, W) int32, or (H, W, C) where channels are separate; for each region region_players
+    (R,), region_values (R, K) and, where known, region_standard_errors, region_low and region_high
+    (R, K), the bounds of 95 % intervals. The model's name, fingerprint and parts (JSON) are text
+    arrays ().
     """
     attribution = explained.attribution
     regions = attribution.regions if told_regions(explained) is not None else None
@@ -78,14 +78,14 @@ def pack_attributions(
 
 
 def told_regions(explained: ExplanationResult) -> int | None:
-    """How many regions are told of; None where they are too many for a table."""
+    """Return how many regions the result lists; None where they are too many for a table."""
     count, outputs = len(explained.attribution.regions), len(explained.outputs)
     few = count <= MAX_REGIONS and count * outputs <= MAX_NUMBERS
     return count if few else None
 
 
 def pack_curves(explained: ExplanationResult, labels: list[str]) -> bytes:
-    """The curves of faithfulness, as clients get them but for the id of the explanation."""
+    """Serialize the faithfulness curves as clients get them, without the explanation's id."""
     curves = [
         Curve(
             **area.model_dump(),
@@ -109,7 +109,7 @@ def make_outcome(
     timings: Timings,
     warnings: list[ResultWarning],
 ) -> Outcome:
-    """What the document tells; `labels` are those of all outputs of the model."""
+    """Build the outcome for the explanation's document; `labels` name all outputs of the model."""
     outputs = _output_results(explained, labels)
     return Outcome(
         model=model,
@@ -132,7 +132,7 @@ def make_outcome(
 
 
 def _output_results(explained: ExplanationResult, labels: list[str]) -> list[OutputResult]:
-    """Sums are of the stored float32 values, so that a client's own sum agrees."""
+    """Describe each output; sums are over the stored float32 values, as a client would sum."""
     found = explained.attribution
     sums = np.array([each.sum(dtype=np.float64) for each in by_output(found.values)])  # (K,)
     gaps = found.scores - found.base_values - sums

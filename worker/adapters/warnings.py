@@ -1,4 +1,4 @@
-"""When an explanation is doubtful, and what is said of it; docs/warnings.md has the reasons."""
+"""Warnings about doubtful explanations; docs/warnings.md gives the reasons for each."""
 
 from collections.abc import Iterator
 
@@ -16,10 +16,10 @@ from worker.models.loading import LoadedModel
 
 MIN_FIDELITY = 0.5  # of the variance of left-out scores
 MAX_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
-MAX_UNRESOLVED = 0.05  # chance that two elements are not told apart: as of 20 equal regions
-MAX_OUTSIDE = 0.4  # of the pixels of the upload: more than a square leaves of 3 : 2
-MOST_SHIFTED = 3  # levels of 255: JPEG of quality 75 changes about as much
-LEAST_LEVELS = 64  # of 256: as of 14 bits, or fewer, that are stored as 16
+MAX_UNRESOLVED = 0.05  # chance that two elements are not told apart; 20 equal regions have this
+MAX_OUTSIDE = 0.4  # of the upload's pixels; a square crop of a 3:2 photo leaves out less
+MOST_SHIFTED = 3  # levels of 255; JPEG at quality 75 changes about as much
+LEAST_LEVELS = 64  # of 256; samples of 14 bits stored as 16 fill no more than these
 MAX_TIED = 0.05  # of the elements of a picture
 EXACT_DTYPES = ("float32", "float64")
 
@@ -27,7 +27,7 @@ EXACT_DTYPES = ("float32", "float64")
 def run_warnings(
     explained: ExplanationResult, *, stopped_at: ProgressCount | None
 ) -> Iterator[ResultWarning]:
-    """What is wrong with all of it; stopped_at: where a cancel ended it, else None."""
+    """Warn about the run as a whole; stopped_at: the progress at a cancel, else None."""
     found, request = explained.attribution, explained.request
     if stopped_at is not None:
         done, planned = stopped_at.evaluations, stopped_at.planned
@@ -95,7 +95,7 @@ def run_warnings(
 
 
 def output_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[ResultWarning]:
-    """What is wrong with each output; `labels` are those of all outputs of the model."""
+    """Warn about single outputs; `labels` name all outputs of the model."""
     fidelity, even = explained.attribution.held_out_fidelity, explained.attribution.even_energy
     for k, index in enumerate(explained.outputs.tolist()):
         if fidelity is not None and fidelity[k] < MIN_FIDELITY:
@@ -127,7 +127,7 @@ def output_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator
 
 
 def curve_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[ResultWarning]:
-    """What the curves of faithfulness tell against the values, or against the curves."""
+    """Warn where faithfulness curves cast doubt on the values, or on the curves themselves."""
     for curve in explained.faithfulness:
         index = int(explained.outputs[curve.output])
         name = f"{curve.metric} of {labels[index]}"
@@ -155,7 +155,7 @@ def curve_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[
 
 
 def precision_warnings(card: ModelCard) -> Iterator[ResultWarning]:
-    """Whether the model computes in less than float32."""
+    """Warn where the model computes in less than float32."""
     if card.dtype in EXACT_DTYPES:
         return
     error = card.precision_error.largest if card.precision_error else None
@@ -167,7 +167,7 @@ def precision_warnings(card: ModelCard) -> Iterator[ResultWarning]:
 def hidden_nan_warnings(
     model: LoadedModel, explanation: ExplanationRun, explained: ExplanationResult
 ) -> Iterator[ResultWarning]:
-    """Whether a score that all values hang on is NaN by the model's operations one by one."""
+    """Warn where f(x) or the base value is NaN when the model's operations run unfused."""
     if model.plain is None:
         return
     ends = {"nothing": explanation.hidden, "everything": explanation.shown}
@@ -183,7 +183,7 @@ def hidden_nan_warnings(
 
 
 def crop_warnings(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:
-    """Whether much of the upright upload is outside what the model saw."""
+    """Warn where much of the upright upload lies outside the crop that the model saw."""
     width = min(crop.right, image.width) - max(crop.left, 0)
     height = min(crop.bottom, image.height) - max(crop.top, 0)
     outside = 1 - width * height / (image.width * image.height)
@@ -197,7 +197,7 @@ def crop_warnings(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:
 
 
 def of_picture(picture: Picture) -> Iterator[ResultWarning]:
-    """Whether the upload's numbers mean other colours than those that the model takes them for."""
+    """Warn where the upload's colours are not sRGB, or where its brightest level is low."""
     if (colours := picture.colours) is not None:
         shift = colours.shift(picture.pixels)
         if shift is None or shift > MOST_SHIFTED:
