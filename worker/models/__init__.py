@@ -1,1 +1,1 @@
-"""The models a worker serves: the file that lists them, loading, preprocessing, digest, card."""
+"""The models a worker serves: the models file, loading, preprocessing, digests, cards."""

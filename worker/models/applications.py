@@ -1,4 +1,4 @@
-"""Networks of keras.applications by name: their weights, fetched once by Keras."""
+"""Opens networks of keras.applications by name; Keras downloads their weights once."""
 
 import inspect
 import socket
@@ -15,14 +15,14 @@ from worker.models.keras_files import checked_weights, load_weights, model_in_ro
 from worker.models.models_file import ModelEntry
 from worker.models.unpacked_size import SizeLimit
 
-SILENCE_S = 30  # a server silent for so long ends a download
+SILENCE_S = 30  # a download ends when the server sends nothing for this long
 
 
 def open_application(
     entry: ModelEntry, weights_cache: Path | None
 ) -> tuple[Any, Callable[[Any], Any]]:
-    """The Keras model and its own `preprocess_input`. Raises ModelUnavailableError."""
-    import keras  # seconds, and not needed to read the file of models
+    """Return the Keras model and its own `preprocess_input`. Raises ModelUnavailableError."""
+    import keras  # takes seconds, and reading the models file does not need it
 
     name, weights = str(entry.application), entry.weights or "imagenet"
     build = _constructors(keras.applications).get(name)
@@ -33,13 +33,13 @@ def open_application(
         with keras_downloads(f"weights of {name}", weights_cache):
             model = build(weights="imagenet", input_shape=entry.input_shape)
     else:
-        with ThreadPoolExecutor(1) as alone:  # Keras keeps what it has begun in its thread
+        with ThreadPoolExecutor(1) as alone:  # Keras keeps state in its thread
             model = alone.submit(_build, build, entry).result()
     return model, sys.modules[build.__module__].preprocess_input
 
 
 def _build(build: Callable[..., Any], entry: ModelEntry) -> Any:
-    """The network with weights of a file, or random ones. Raises ModelUnavailableError."""
+    """Build the network with weights from a file, or random ones. Raises ModelUnavailableError."""
     import keras
 
     if not isinstance(entry.weights, Path):
@@ -61,13 +61,13 @@ def _build(build: Callable[..., Any], entry: ModelEntry) -> Any:
 
 @contextmanager
 def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
-    """Let Keras keep downloads in `folder` (None: its own), one at a time over all processes.
+    """Keep Keras's downloads in `folder` (None: its own), one at a time across processes.
 
     Raises ModelUnavailableError where the download of `what` fails.
     """
     try:
         home = _home(folder)
-        # The lock comes first: what the others set, and put back, all threads share
+        # The lock comes first, as the other two set and restore state that all threads share
         with locked(home / "download.lock"), _cache_folder(home), _socket_timeout():
             yield
     except Exception as error:  # Keras raises a bare Exception where it cannot fetch
@@ -82,13 +82,13 @@ def _home(folder: Path | None) -> Path:
     from keras.src.backend import config
 
     home = (folder or Path(config._KERAS_DIR)).expanduser().resolve()
-    home.mkdir(parents=True, exist_ok=True)  # Keras turns to /tmp where it does not exist
+    home.mkdir(parents=True, exist_ok=True)  # Keras uses /tmp where it does not exist
     return home
 
 
 @contextmanager
 def _cache_folder(home: Path) -> Iterator[None]:
-    """Keras reads KERAS_HOME once, when imported, and has no setter."""
+    """Set Keras's home folder; Keras reads KERAS_HOME once, at import, and has no setter."""
     from keras.src.backend import config
 
     own = config._KERAS_DIR
@@ -101,7 +101,7 @@ def _cache_folder(home: Path) -> Iterator[None]:
 
 @contextmanager
 def _socket_timeout() -> Iterator[None]:
-    """Keras sets no timeout: without one a silent network holds the worker for minutes."""
+    """Set a default socket timeout: Keras sets none, and a stalled download blocks for minutes."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE_S)
     try:

@@ -1,6 +1,6 @@
-"""What runs a network: the backend and the precision that the file of models asks for.
+"""Opens a predictor for a network with the backend and precision that the models file names.
 
-The libraries are imported where they are used: they take seconds, and two come with extras only.
+Libraries are imported where they are used: each takes seconds, and two come with extras only.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from worker.models.networks import Network, Tensor
 from worker.models.packaged import PACKAGES, is_package_installed
 from worker.models.tensorflow_graphs import draws_at_random, least_precise
 
-EXTRAS = ("openvino", "jax")  # each named as the library it brings
+EXTRAS = ("openvino", "jax")  # each named after the library it installs
 Preprocess = Callable[[Tensor], Tensor]
 Runner = Callable[[Precision], Predictor]
 
@@ -31,7 +31,7 @@ def is_installed(backend: Backend) -> bool:
 
 
 def missing_dependency(entry: ModelEntry) -> str | None:
-    """Which extra is to be installed before the model can be served, and for what; None: none."""
+    """Say which extra the model needs and why; None where nothing is missing."""
     if entry.package is not None and not is_package_installed(entry.package):
         return f"package {entry.package} needs {extra(PACKAGES[entry.package].extra)}"
     if not is_installed(entry.backend):
@@ -40,9 +40,9 @@ def missing_dependency(entry: ModelEntry) -> str | None:
 
 
 def prepare(entry: ModelEntry) -> None:
-    """To be called before a network is opened.
+    """Prepare the process for a model's backend; call it before opening the network.
 
-    Raises ModelUnavailableError where it cannot be run.
+    Raises ModelUnavailableError where the backend cannot run the model.
     """
     if missing := missing_dependency(entry):
         raise ModelUnavailableError(missing)
@@ -57,10 +57,10 @@ def prepare(entry: ModelEntry) -> None:
 def open_predictor(
     entry: ModelEntry, network: Network, preprocess: Preprocess
 ) -> tuple[Predictor, Deviation | None]:
-    """The predictor and, where it computes in less than float32, its error against float32.
+    """Open the predictor; return it and, below float32, the deviation of its scores from float32.
 
-    Raises ModelUnavailableError where its scores are too large for that. entry: one that names its
-    backend; for others see choice.py.
+    entry: must name its backend; choice.py handles the others. Raises ModelUnavailableError where
+    the scores exceed the range of the reduced precision.
     """
     runner = RUNNERS[entry.backend](network, preprocess)
     if entry.precision in (None, "float32"):
@@ -74,10 +74,10 @@ def open_predictor(
 
 @dataclass(frozen=True)
 class Plain:
-    """The model computed operation by operation, none fused with another, to compare with.
+    """The model run operation by operation, without fusion, as a reference.
 
-    score: as a predictor, slowly. at_random: whether random numbers are drawn in its graph, if only
-    in training; as far as is known.
+    score: maps pictures (N, H, W, C) to scores (N, n_outputs), slowly. at_random: whether the
+    graph is known to draw random numbers, in training or inference.
     """
 
     score: Callable[[Pictures], NDArray[np.float32]]
@@ -87,7 +87,7 @@ class Plain:
 def plain_model(
     entry: ModelEntry, network: Network, preprocess: Preprocess, predictor: Predictor
 ) -> Plain:
-    """The same model as the predictor's, as its operations were written."""
+    """Return the predictor's model with its operations unfused."""
     if entry.backend == "jax":
         return Plain(lambda pictures: np.asarray(network(preprocess(pictures))), at_random=False)
     from worker.engine.backends import tensorflow
@@ -104,7 +104,10 @@ def extra(name: str) -> str:
 
 
 def _check_keras(entry: ModelEntry) -> None:
-    """Keras takes its backend when it is imported and keeps it for the life of the process."""
+    """Refuse a model that needs another Keras backend; Keras fixes its backend at import.
+
+    Raises ModelUnavailableError.
+    """
     import keras
 
     found = keras.backend.backend()
@@ -136,7 +139,7 @@ def _openvino(network: Network, preprocess: Preprocess) -> Runner:
 
     def run(precision: Precision) -> OpenVINOPredictor:
         predictor = OpenVINOPredictor(graph, precision)
-        # A graph that rounds to float16 does so in whatever it is run
+        # A graph that rounds to float16 does so at any precision of OpenVINO
         predictor.dtype = least_precise([precision, network.compute_dtype])
         return predictor
 
@@ -155,16 +158,16 @@ def _jax(network: Network, preprocess: Preprocess) -> Runner:
         return scores
 
     def run(precision: Precision) -> JaxPredictor:
-        _compute_in(model, precision)  # read while JaxPredictor compiles, and then no more
+        _compute_in(model, precision)  # read only while JaxPredictor compiles
         return JaxPredictor(forward, weights, network.input_shape, precision)
 
     return run
 
 
 def _compute_in(model: Any, precision: Precision) -> None:
-    """Set what a Keras model computes in; the last layer keeps to float32, as Keras advises."""
+    """Set a Keras model's compute dtype; the last layer stays in float32, as Keras advises."""
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
-    for layer in model._flatten_layers(include_self=False):  # Keras has no public walk
+    for layer in model._flatten_layers(include_self=False):  # Keras has no public iterator
         layer.dtype_policy = policy
     model.layers[-1].dtype_policy = "float32"
 

@@ -1,8 +1,8 @@
-"""Which backend runs a model whose table leaves it open: OpenVINO, unless something is against it.
+"""Chooses the backend of a model whose table names none: OpenVINO, unless a check fails.
 
-Time alone would not do: it differs from start to start and from machine to machine, and with the
-backend the fingerprint. So OpenVINO, which is the faster on CPUs, is given up only where pictures
-are small, where it cannot be used, gives other scores, or takes far longer.
+The choice must be stable, as the backend is part of the fingerprint, and times vary between starts
+and machines. OpenVINO is the faster one on CPUs; TensorFlow is taken only where the pictures are
+small, or where OpenVINO cannot be used, gives other scores, or takes far longer.
 """
 
 from collections.abc import Mapping
@@ -20,18 +20,18 @@ from worker.models.consistency import Scores, apart, score_trials
 from worker.models.error_causes import summarize
 from worker.models.networks import Network
 
-MIN_PIXELS = 64 * 64  # of smaller pictures OpenVINO saves little of an explanation's time
-AGREEMENT = 1e-5  # of the largest score; on the models that ship OpenVINO is within 2e-6
-# Both are far from what a busy machine does to a figure, as a choice that turned would change the
-# fingerprint: of small models a call costs more than the pictures in it
+MIN_PIXELS = 64 * 64  # below it OpenVINO saves little of an explanation's time
+AGREEMENT = 1e-5  # of the largest score; OpenVINO is within 2e-6 on the bundled models
+# Both exceed the timing noise of a busy machine, as a changed choice would change the fingerprint.
+# A call of a small model costs more than the pictures in it.
 FAR_LONGER = 3.0  # times TensorFlow's CPU time
 NOTICED_MS = 0.2  # of CPU time a picture
-TURNS, LONGEST_S = 5, 2.0  # how often both are timed; no turn begins after so long
+TURNS, LONGEST_S = 5, 2.0  # how often both are timed; no turn begins after LONGEST_S
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The predictor that is taken, that of TensorFlow, and what was found of each backend."""
+    """The chosen predictor, the TensorFlow predictor, and the trial of each backend."""
 
     predictor: Predictor
     usual: Predictor
@@ -39,9 +39,9 @@ class Choice:
 
 
 def choose(network: Network, preprocess: Preprocess, pictures: Mapping[str, Pictures]) -> Choice:
-    """Compare OpenVINO with TensorFlow on trial pictures, each (H, W, C), and take one.
+    """Compare OpenVINO with TensorFlow on trial pictures, each (H, W, C), and choose one.
 
-    Raises what TensorFlow raises for a model that it cannot run.
+    Raises TensorFlow's error for a model that TensorFlow cannot run.
     """
     given = np.stack(list(pictures.values()))  # (N, H, W, C)
     usual = RUNNERS["tensorflow"](network, preprocess)("float32")
@@ -57,7 +57,7 @@ def choose(network: Network, preprocess: Preprocess, pictures: Mapping[str, Pict
         if rival.dtype != usual.dtype:
             return _usual(usual, f"it computes in {rival.dtype}, and the model in {usual.dtype}")
         found = score_trials(rival, given)
-    except Exception as error:  # what it does not know it may meet with anything
+    except Exception as error:  # OpenVINO may raise anything for operations it lacks
         return _usual(usual, f"it does not run the model: {summarize(error)}")
     difference = _difference(found, score_trials(usual, given))
     if not difference <= AGREEMENT:
@@ -77,7 +77,7 @@ def choose(network: Network, preprocess: Preprocess, pictures: Mapping[str, Pict
 
 
 def _usual(usual: Predictor, reason: str, difference: float | None = None) -> Choice:
-    """TensorFlow is taken, as OpenVINO cannot be."""
+    """Choose TensorFlow; reason: why OpenVINO is not used."""
     rival = _trial("openvino", difference, None, reason)
     return Choice(usual, usual, [rival, _trial("tensorflow", 0.0, None, None)])
 
@@ -85,7 +85,7 @@ def _usual(usual: Predictor, reason: str, difference: float | None = None) -> Ch
 def _trial(
     backend: str, difference: float | None, cpu_ms: float | None, reason: str | None
 ) -> BackendTrial:
-    """JSON has no infinity: scores that are NaN on one side only have no difference."""
+    """Describe a trial; an infinite difference becomes None, as JSON has no infinity."""
     told = difference if difference is None or np.isfinite(difference) else None
     return BackendTrial(
         backend=backend, taken=reason is None, difference=told, cpu_ms=cpu_ms, reason=reason
@@ -93,13 +93,16 @@ def _trial(
 
 
 def _difference(scores: Scores, usual: Scores) -> float:
-    """The largest, of the largest of the usual scores; infinite where only one of two is finite."""
+    """Return the largest difference over the largest usual score.
+
+    Infinite where only one of two scores is finite.
+    """
     largest = np.where(np.isfinite(usual), np.abs(usual), 0).max()
     return float(apart(scores, usual).max() / max(largest, np.finfo(np.float32).tiny))
 
 
 def _cpu_ms(usual: Predictor, rival: Predictor, given: Pictures) -> tuple[float, float]:
-    """CPU milliseconds a picture, of full batches, each at its quickest, by turns."""
+    """Measure CPU milliseconds per picture of full batches: the least of several turns each."""
     batch = device_batch_size(usual.input_shape, usual.device)
     pictures = np.resize(given, (batch, *usual.input_shape))
     taken: dict[Predictor, list[float]] = {usual: [], rival: []}

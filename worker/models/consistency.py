@@ -1,8 +1,8 @@
-"""Whether a model is a function of one picture: tried when it is loaded, on a few of them.
+"""Checks at load time, on trial pictures, that a score depends on its picture alone.
 
-An explanation compares scores of pictures that travel in batches of any size, beside any others.
-Where the score of a picture depends on who travels with it, on its place or on chance, those
-differences are no credit of pixels, and nothing in the result would tell.
+An explanation compares scores of pictures in batches of any size and content. Where a score also
+depends on the rest of the batch, on the place within it or on chance, score differences are not
+due to pixels, and the result would not show it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,14 +18,16 @@ from worker.engine.scoring.batch_size import device_batch_size
 from worker.engine.scoring.precision import soft_pictures
 from worker.models.errors import ModelUnavailableError
 
-# How far scores of one picture may be apart in batches of different sizes, which libraries compute
-# on different paths; of the largest score. Measured, on CPUs: TensorFlow, frozen or not, 2e-6 for
-# MobileNetV2 and the bundled models; in float16 2.4e-3; OpenVINO and bfloat16 0.
+# Largest accepted difference between scores of one picture in batches of different sizes, which
+# libraries compute on different paths; as a share of the largest score. Measured on CPUs:
+# TensorFlow, frozen or not, 2e-6 for MobileNetV2 and the bundled models; in float16 2.4e-3;
+# OpenVINO and bfloat16 0.
 ROUNDING = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
-# In batches of one size nothing differed, whatever the order: a tenth leaves room for GPUs.
+# The share of ROUNDING accepted between batches of one size. In them no score differed on CPUs,
+# whatever the order; a tenth leaves room for GPUs.
 SAME_SIZE = 0.1
-MIN_SCALE = 0.01  # of the largest score of all outputs: outputs near 0 round like the others
-TIMES, TIMES_AT_RANDOM = 1, 20  # how often the same is scored again; where numbers are random
+MIN_SCALE = 0.01  # of the largest score of all outputs, as outputs near 0 have the same rounding
+TIMES, TIMES_AT_RANDOM = 1, 20  # repetitions of a batch, without and with random numbers
 OF_ONE_COLOUR = ("black", "white", "one colour")
 BY_CHANCE = (
     "Layers that act at random, such as dropout or augmentation, were exported as for training"
@@ -39,9 +41,10 @@ Scores = NDArray[np.float32]
 
 
 def trial_pictures(shape: Shape) -> dict[str, Pictures]:
-    """Give pictures (H, W, C), float32 in 0..255, by name; always the same ones for a shape.
+    """Give pictures (H, W, C), float32 in 0..255, by name; the same ones for the same shape.
 
-    One colour, as maskers make them; noise; and what has structure, whole and with parts hidden.
+    Some have one colour, as maskers paint; one is noise; others have structure, whole or partly
+    hidden.
     """
     rows, columns, channels = shape
     rng = np.random.default_rng(0)
@@ -72,22 +75,21 @@ def trial_pictures(shape: Shape) -> dict[str, Pictures]:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is scored in which batches, by the places of the pictures, and what it would show."""
+    """One way to batch the trial pictures (by their indices), and the cause of a difference."""
 
     case: str
     cause: str
     batches: Sequence[Sequence[int]]
-    same_size: bool  # as in the first scoring
+    same_size: bool  # whether the batches have the size of the first scoring
 
 
 def check_trials(
     predictor: Predictor, pictures: Mapping[str, Pictures], *, at_random: bool
 ) -> Scores:
-    """Refuse a model whose score of a picture depends on more than that; give the scores (N, K).
+    """Refuse a model where a score depends on more than its picture; return the scores (N, K).
 
-    pictures: see `trial_pictures`. at_random: whether random numbers are drawn in its graph, so
-    that it is to be tried more often. Raises ModelUnavailableError with the case, picture and
-    figure.
+    pictures: see `trial_pictures`. at_random: whether the graph draws random numbers, so that more
+    repetitions are scored. Raises ModelUnavailableError with the case, picture and difference.
     """
     names, given = list(pictures), np.stack(list(pictures.values()))  # (N, H, W, C)
     batch = device_batch_size(predictor.input_shape, predictor.device)
@@ -113,13 +115,13 @@ def check_trials(
 
 
 def score_trials(predictor: Predictor, given: Pictures) -> Scores:
-    """Score pictures (N, H, W, C) in batches that suit the predictor: (N, K)."""
+    """Score pictures (N, H, W, C) in batches of the predictor's preferred size: (N, K)."""
     batch = device_batch_size(predictor.input_shape, predictor.device)
     return np.concatenate([predictor(given[part]) for part in _cut(range(len(given)), batch)])
 
 
 def apart(one: Scores, other: Scores) -> Scores:
-    """Absolute differences; 0 where neither is finite, and infinite where one is."""
+    """Return absolute differences; 0 where neither score is finite, inf where only one is."""
     both = np.isfinite(one) & np.isfinite(other)
     neither = ~np.isfinite(one) & ~np.isfinite(other)
     with np.errstate(invalid="ignore"):
@@ -140,13 +142,13 @@ def _trials(
 
 
 def _cut(order: Sequence[int], batch: int) -> list[list[int]]:
-    """Cut an order of pictures into equal batches of at most so many."""
+    """Cut an order of pictures into about equal batches of at most `batch`."""
     parts = -(-len(order) // batch)
     return [part.tolist() for part in np.array_split(np.asarray(order), parts)]
 
 
 def _check_finite(scores: Scores, names: Sequence[str]) -> None:
-    """Refuse a model with NaN or infinity for other pictures than those of one colour."""
+    """Refuse a model that scores a picture of more than one colour with NaN or infinity."""
     for name, row in zip(names, scores, strict=True):
         count = int((~np.isfinite(row)).sum())
         if count and name not in OF_ONE_COLOUR:

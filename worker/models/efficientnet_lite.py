@@ -18,7 +18,7 @@ CLASSES = 1000
 STEM, HEAD = 32, 1280  # channels of the first convolution and of the last
 EPSILON = 1e-3  # of the batch normalisations
 
-# Of each block: side of the kernel, strides, channels inside, channels that it gives
+# For each block: kernel size, stride, inner channels, output channels
 BLOCKS = (
     (3, 1, 32, 16),
     (3, 2, 96, 24),
@@ -40,10 +40,10 @@ BLOCKS = (
 
 
 def efficientnet_lite0(arrays: Arrays) -> Any:
-    """The Keras model: pixel values (N, 224, 224, 3) in 0..255 to probabilities (N, 1000).
+    """Build the Keras model: pixel values (N, 224, 224, 3) in 0..255 to probabilities (N, 1000).
 
     arrays: by the names of the PyTorch port. Each batch normalisation is folded into the
-    convolution before it: the same function, to rounding, of half as many layers. Raises
+    convolution before it, which halves the layers and changes only rounding. Raises
     ModelUnavailableError where an array is missing, superfluous, or of another shape.
     """
     from keras import Input, Model, layers
@@ -102,19 +102,19 @@ def efficientnet_lite0(arrays: Arrays) -> Any:
 def _folded(
     rest: Arrays, conv: str, norm: str, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Kernel and bias of a convolution without bias and the batch normalisation that follows."""
+    """Fold a batch normalisation into the convolution before it; return its kernel and bias."""
     kernel = _taken(rest, f"{conv}.weight", shape)
     gamma, beta, mean, variance = (
         _taken(rest, f"{norm}.{each}", shape[:1])
         for each in ("weight", "bias", "running_mean", "running_var")
     )
-    _taken(rest, f"{norm}.num_batches_tracked", ())  # of the training alone
+    _taken(rest, f"{norm}.num_batches_tracked", ())  # used only in training
     scale = gamma / np.sqrt(variance + EPSILON)
     return kernel * scale[:, None, None, None], beta - mean * scale
 
 
 def _taken(rest: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """The array of this name, taken out of `rest`."""
+    """Remove the array of this name from `rest` and return it. Raises ModelUnavailableError."""
     array = rest.pop(name, None)
     if array is None or array.shape != shape:
         found = "none" if array is None else f"one of shape {array.shape}"

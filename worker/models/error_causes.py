@@ -1,20 +1,20 @@
-"""The cause in a message of Keras, TensorFlow or HDF5, in one line: which layer, what was wrong.
+"""Reduces an error message of Keras, TensorFlow or HDF5 to one line: the layer and the cause.
 
-Keras wraps an error in every layer it passes, each with a config of thousands of characters, and
-says the cause last; this puts the layer and the cause first and cuts the rest.
+Keras wraps an error once for every layer, each time with a config of thousands of characters, and
+puts the cause last. The summary puts the layer and the cause first and cuts the rest.
 """
 
 import re
 
 MAX_REASON = 400  # characters of a reason
-MAX_QUOTE = 120  # of a config within it
+MAX_QUOTE = 120  # characters of a config quoted in it
 
 STYLE = re.compile(r"\x1b\[\d+m")
 WRAPPED = re.compile(r"Exception encountered: ")
 CALLED = re.compile(
     r"Exception encountered when calling (?:layer )?\"?([\w.]+?)\"?(?:\.call\(\))?[\s.]"
 )
-# Where a message goes on with what tells a reader nothing, or with advice for a program of his own
+# Phrases after which a message has only configs, or advice for the author of a Keras program
 ENDS = (
     *("Full object config:", "config={", "Full config:", "Arguments received by", "Call arguments"),
     *("List of objects that could not be loaded", "Make sure custom classes", "Please ensure"),
@@ -45,7 +45,7 @@ HOLDS_CODE = (
 
 
 def summarize(error: BaseException) -> str:
-    """Of an error that anything may have raised: some 400 characters at most, on one line."""
+    """Summarize any library's error on one line of about MAX_REASON characters at most."""
     text = STYLE.sub("", str(error))
     for pattern, said in HDF5:
         if found := pattern.search(text):
@@ -68,7 +68,7 @@ def summarize(error: BaseException) -> str:
 
 
 def _innermost(text: str) -> tuple[str, str]:
-    """What wraps the innermost message, and that message."""
+    """Split a message into its wrapping text and the innermost message."""
     *outer, cause = WRAPPED.split(text)
     before = outer[-1] if outer else ""
     if example := re.search(r"Example error message for object (<.+?>):\s*(.*)", cause, re.DOTALL):
@@ -79,7 +79,7 @@ def _innermost(text: str) -> tuple[str, str]:
 
 
 def _layer(text: str, outer: str, cause: str) -> str:
-    """ "layer NAME (CLASS): ", or nothing where no layer is named."""
+    """Return "layer NAME (CLASS): ", or "" where no layer is named."""
     for place in (cause, outer, text):
         for pattern in NAMED:
             if found := list(pattern.finditer(place)):
@@ -95,7 +95,7 @@ def _ended(cause: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """On one line, with long quotes shortened, and no longer than a reason may be."""
+    """Join a text into one line, shorten long quotes, and cut it to MAX_REASON characters."""
     line = " ".join(text.split())
     line = re.sub(r"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}", _shortened, line)
     return line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}…"

@@ -1,7 +1,7 @@
-"""What can be wrong with models, and how far it reaches.
+"""Errors about models.
 
 ModelsError
-├── RegistryError     the file that lists the models is wrong: the worker does not start
+├── RegistryError          the models file is invalid: the worker does not start
 └── ModelUnavailableError  one model cannot be served; the others are
 """
 
@@ -11,7 +11,7 @@ class ModelsError(Exception):
 
 
 class RegistryError(ModelsError):
-    """The file that lists the models is wrong."""
+    """The models file is invalid."""
 
 
 class ModelUnavailableError(ModelsError):

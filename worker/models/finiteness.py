@@ -1,7 +1,7 @@
-"""Where a model has no finite score: NaN that shows, and NaN that what runs the model hides.
+"""Finds pictures that a model scores with NaN or infinity, including NaN hidden by fusion.
 
-Operations that are fused for speed may turn NaN into a number: a convolution with its ReLU makes it
-0, and a softmax after them a third. What the operations give one by one tells.
+Operations fused for speed may turn NaN into a number: a convolution fused with its ReLU gives 0,
+and a softmax over three such scores a third each. Running the operations unfused shows the NaN.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ Scorer = Callable[[Pictures], NDArray[np.float32]]
 def check_finiteness(
     pictures: Mapping[str, Pictures], scores: NDArray[np.float32], plain: Scorer
 ) -> list[ModelWarning]:
-    """Tell for which trial pictures, whose scores are given (N, K), NaN shows or is hidden.
+    """Warn about trial pictures with a NaN or infinite score, shown or hidden.
 
-    plain: gives the scores by the model's operations one by one; asked for pictures of one colour,
-    as maskers make them, and for noise.
+    scores: (N, K), of the pictures in their order. plain: runs the model's operations unfused;
+    called for the pictures of one colour, as maskers paint, and for noise.
     """
     infinite = dict(zip(pictures, _infinite(scores), strict=True))
     tried = [*OF_ONE_COLOUR, "noise"]
@@ -47,7 +47,7 @@ def check_finiteness(
 
 
 def _infinite(scores: NDArray[np.float32]) -> list[bool]:
-    """Of each row (K,), whether it has NaN or infinity."""
+    """Tell for each row (K,) of scores (N, K) whether it has NaN or infinity."""
     return [not np.isfinite(row).all() for row in scores]
 
 

@@ -1,7 +1,7 @@
-"""What a Keras model computes, apart from its weights, as a digest that names do not change.
+"""Digests a Keras model's architecture: everything it computes except its weights.
 
-Keras numbers the layers it makes, and two files of one model give them other names; so layers are
-called by their place among those of their model.
+Names have no effect on the digest. Keras numbers the layers it creates, so two files of one model
+name them differently; the digest refers to a layer by its index within its model.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 
 from service.schemas.fingerprint import digest_of_json
 
-# Without a part in scores of inference: how it was trained and built, and what randomness starts at
+# Keys without effect on inference: training, building, seeds
 IGNORED = {
     *("name", "trainable", "seed", "build_config", "build_input_shape", "compile_config"),
     *("kernel_initializer", "bias_initializer", "depthwise_initializer", "pointwise_initializer"),
@@ -20,12 +20,12 @@ IGNORED = {
     *("kernel_regularizer", "bias_regularizer", "activity_regularizer"),
     *("kernel_constraint", "bias_constraint"),
 }
-POLICY = "DTypePolicy"  # ends the class names of what layers compute in; there the name says it
-PLACES = ("input_layers", "output_layers", "keras_history")  # where layers are called by name
+POLICY = "DTypePolicy"  # suffix of the dtype policies' classes; their name is kept
+PLACES = ("input_layers", "output_layers", "keras_history")  # keys whose values name layers
 
 
 def keras_architecture(model: Any) -> str:
-    """The digest of a model that Keras has loaded, from whichever kind of file."""
+    """Digest a model that Keras has loaded from any kind of file."""
     import keras
 
     with _tensorflow_left_alone():
@@ -35,7 +35,7 @@ def keras_architecture(model: Any) -> str:
 
 @contextmanager
 def _tensorflow_left_alone() -> Iterator[None]:
-    """Keras on JAX imports all of TensorFlow, where it is installed, to compare types with it."""
+    """Keep Keras on JAX from importing all of TensorFlow, which it does to compare types."""
     from keras.src.utils.module_utils import tensorflow
 
     before = tensorflow._available
@@ -48,7 +48,7 @@ def _tensorflow_left_alone() -> Iterator[None]:
 
 
 def _canonical(value: Any, places: Mapping[str, int]) -> Any:
-    """The value without what does not compute; places: of the layers of this model, by name."""
+    """Drop parts of a config that do not compute; places: indices of the model's layers by name."""
     if isinstance(value, list | tuple):
         return [_canonical(each, places) for each in value]
     if not isinstance(value, Mapping):
@@ -66,7 +66,7 @@ def _canonical(value: Any, places: Mapping[str, int]) -> Any:
 
 
 def _placed(value: Any, places: Mapping[str, int]) -> Any:
-    """Names of layers as their places, however deep in lists."""
+    """Replace names of layers by their indices, at any depth of nested lists."""
     if isinstance(value, list | tuple):
         return [_placed(each, places) for each in value]
     return places[value] if isinstance(value, str) else value

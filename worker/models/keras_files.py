@@ -1,7 +1,7 @@
-"""Keras files, of Keras 2 and 3: `.keras` archives and `.h5` -> the model with its weights.
+"""Opens files of Keras 2 and 3, `.keras` archives and `.h5`, as models with their weights.
 
-The config is read here, translated where Keras 3 reads it otherwise, and checked for its size; then
-Keras makes the model of it in safe mode and loads the weights.
+The config is read here, translated where Keras 3 would misread it, and checked for its size. Keras
+then builds the model from it in safe mode and loads the weights.
 """
 
 import json
@@ -27,18 +27,18 @@ Config = dict[str, Any]
 
 
 def open_keras_file(path: Path, *, max_bytes: int) -> Any:
-    """The Keras model. Raises ModelUnavailableError."""
+    """Open the Keras model. Raises ModelUnavailableError."""
     if not path.is_file():
         raise ModelUnavailableError(f"{path} is no file")
     room = SizeLimit.of(path.stat().st_size, max_bytes)
     read = _open_archive if path.suffix == ".keras" else _open_hdf5
-    with ThreadPoolExecutor(1) as alone:  # Keras keeps what it has begun in its thread
+    with ThreadPoolExecutor(1) as alone:  # Keras keeps state in its thread
         return alone.submit(read, path, room).result()
 
 
 @contextmanager
 def checked_weights(path: Path, room: SizeLimit) -> Iterator[Path]:
-    """Give an HDF5 file with the weights that a Keras file has, checked for their size.
+    """Yield an HDF5 file with the weights of a Keras file, checked for their size.
 
     Raises ModelUnavailableError.
     """
@@ -53,14 +53,14 @@ def checked_weights(path: Path, room: SizeLimit) -> Iterator[Path]:
 
 @contextmanager
 def model_in_room(room: SizeLimit) -> Iterator[Callable[[Any], None]]:
-    """Make a Keras model here, and have its variables checked before they have values.
+    """Build a Keras model within this block, and check its variables before they are allocated.
 
-    Given is what checks a model. Raises ModelUnavailableError.
+    Yields the function that checks a model. Raises ModelUnavailableError.
     """
     import keras
     from keras.src.saving.serialization_lib import ObjectSharingScope  # as Keras loads archives
 
-    with keras.StatelessScope() as scope, ObjectSharingScope():  # values come when the first ends
+    with keras.StatelessScope() as scope, ObjectSharingScope():  # initializes at the scope's end
 
         def check(model: Any) -> None:
             try:
@@ -73,11 +73,11 @@ def model_in_room(room: SizeLimit) -> Iterator[Callable[[Any], None]]:
 
 
 def load_weights(model: Any, weights: Path) -> None:
-    """Load them where each layer finds its own.
+    """Load the weights of each layer from an HDF5 file.
 
     Raises ModelUnavailableError, and what Keras raises.
     """
-    with warnings.catch_warnings():  # Keras would go on with random weights
+    with warnings.catch_warnings():  # turns warnings into errors: Keras would keep random weights
         warnings.filterwarnings("error", message="Skipping nested container", category=UserWarning)
         try:
             model.load_weights(weights)
@@ -121,7 +121,7 @@ def _archive(path: Path, room: SizeLimit) -> Iterator[zipfile.ZipFile]:
 
 @contextmanager
 def _weights_in(archive: zipfile.ZipFile, room: SizeLimit) -> Iterator[Path]:
-    """The file of its weights, unpacked and checked."""
+    """Yield the weights file of an archive, unpacked and checked for its size."""
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / WEIGHTS
         with archive.open(WEIGHTS) as packed, weights.open("wb") as file:
@@ -143,7 +143,10 @@ def _open_hdf5(path: Path, room: SizeLimit) -> Any:
 
 
 def _load(config: Config, version: str, weights: Path, room: SizeLimit, *, modern: bool) -> Any:
-    """modern: the config says where each class is, as in archives of Keras 3."""
+    """Build a model from its config, and load its weights.
+
+    modern: whether the config names each class's module, as archives of Keras 3 do.
+    """
     import keras
 
     keras2 = (_numbers(version) or (3,)) < (3,)
@@ -159,7 +162,7 @@ def _load(config: Config, version: str, weights: Path, room: SizeLimit, *, moder
 
 
 def _check_code(value: Any) -> None:
-    """Keras refuses such layers in safe mode, and does not say which.
+    """Refuse layers with Python code, and name them; Keras in safe mode does not say which.
 
     Raises ModelUnavailableError.
     """
@@ -180,7 +183,7 @@ def _check_code(value: Any) -> None:
 
 
 def _explained(version: str, load: Callable[[], Any]) -> Any:
-    """Do it; where it fails, say why in short, and by which Keras the file was saved."""
+    """Call `load`; summarize an error in one line with the Keras version that saved the file."""
     import keras
 
     try:

@@ -1,4 +1,4 @@
-"""From an entry of the file to a model that answers: open, check, label, describe."""
+"""Loads a model from its entry in the models file: open, check, label, describe."""
 
 import re
 from collections.abc import Callable
@@ -24,12 +24,12 @@ IMAGENET = Path(__file__).parent.parent / "bundled" / "imagenet_labels.txt"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that answers: `labels[k]` names column k of what `predictor` gives."""
+    """A model ready to score: `labels[k]` names column k of the predictor's scores."""
 
     card: ModelCard
     predictor: Predictor
     labels: list[str]
-    plain: Scorer | None = None  # its operations one by one, where the predictor hides NaN
+    plain: Scorer | None = None  # runs unfused; set where the predictor hides NaN
 
 
 def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None) -> LoadedModel:
@@ -41,7 +41,7 @@ def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None
         return _load(entry, card, weights_cache)
     except ModelUnavailableError as error:
         raise ModelUnavailableError(_without_folders(str(error), entry)) from error
-    except Exception as error:  # a broken file can raise anything, and the others must be served
+    except Exception as error:  # a broken file can raise anything; other models must be served
         raise ModelUnavailableError(_without_folders(summarize(error), entry)) from error
 
 
@@ -92,7 +92,7 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
 
 
 def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Tensor]:
-    """From pixel values to what the network takes, its type included."""
+    """Return the function from pixel values to the network's input, dtype included."""
     chosen = entry.preprocessing or Preprocessing()
     channels = network.input_shape[2]
     if chosen.channel_count not in (None, channels):
@@ -104,7 +104,7 @@ def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Te
 
 
 def _labels(entry: ModelEntry, count: int) -> list[str]:
-    """A label for each of `count` outputs."""
+    """Return a label for each of `count` outputs."""
     source = entry.labels
     if source is None and entry.application is None and entry.package is None:
         return [str(index) for index in range(count)]
@@ -115,7 +115,7 @@ def _labels(entry: ModelEntry, count: int) -> list[str]:
 
 
 def _read_labels(source: list[str] | Path | str) -> list[str]:
-    """Without white space around them; a line ends at \\n, \\r\\n or \\r, and at nothing else."""
+    """Read labels, stripped of white space; only \\n, \\r\\n and \\r end a line."""
     if isinstance(source, list):
         return [label.strip() for label in source]
     try:
@@ -126,7 +126,7 @@ def _read_labels(source: list[str] | Path | str) -> list[str]:
 
 
 def _without_folders(reason: str, entry: ModelEntry) -> str:
-    """Clients read the reason too: where the server keeps its files is not for them."""
+    """Remove the server's folders from a reason, as clients read it."""
     for path in (entry.file, entry.saved_model, entry.weights, entry.labels):
         if isinstance(path, Path):
             reason = reason.replace(str(path), path.name)

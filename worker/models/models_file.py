@@ -1,4 +1,4 @@
-"""The TOML file that lists the models: what may stand in it, and what is wrong with it."""
+"""Reads and validates the models file, the TOML file that lists the models."""
 
 import tomllib
 from pathlib import Path
@@ -52,7 +52,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 class ModelEntry(BaseModel):
-    """One model: exactly one of SOURCES says where it is."""
+    """One model; exactly one key of SOURCES must name its source."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -125,12 +125,12 @@ class ModelEntry(BaseModel):
 
     @property
     def keras_backend(self) -> Literal["tensorflow", "jax"]:
-        """What Keras must compute with to load it."""
+        """The Keras backend that loading the model needs."""
         return "jax" if self.backend == "jax" else "tensorflow"
 
     @property
     def preprocessing_text(self) -> str:
-        """What is applied to pixel values, for the card."""
+        """The description of the preprocessing on the model's card."""
         if self.application is not None:
             return f"preprocess_input of keras.applications for {self.application}"
         return str(self.preprocessing or Preprocessing())
@@ -139,7 +139,7 @@ class ModelEntry(BaseModel):
 class ModelFile(BaseModel):
     """The whole file: `[models.NAME]` tables, and `default` (the first of them if absent).
 
-    Of several defaults the first counts whose extra is installed.
+    Of several defaults, the first whose extra is installed is used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -182,7 +182,7 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def _complaints(path: Path, error: ValidationError) -> list[str]:
-    """A line for every place where something is wrong."""
+    """Return one line for each error in the file."""
     places: dict[str, list[str]] = {}
     for each in error.errors(include_url=False):
         places.setdefault(_place(each["loc"]), []).append(_message(each))
@@ -190,7 +190,7 @@ def _complaints(path: Path, error: ValidationError) -> list[str]:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    """("models", NAME, KEY, …) -> "model NAME, key KEY: "."""
+    """Convert ("models", NAME, KEY, …) to "model NAME, key KEY: "."""
     if len(loc) < 2 or loc[0] != "models":
         return f"key {loc[0]}: " if loc else ""
     key = f", key {loc[2]}" if len(loc) > 2 and loc[2] != "[key]" else ""

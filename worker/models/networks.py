@@ -1,7 +1,7 @@
-"""Open what the file of models points at: Keras files, SavedModels, applications and packages.
+"""Opens the sources that the models file names: Keras files, SavedModels, applications, packages.
 
-TensorFlow and Keras are imported where they are used: they take seconds, and reading the file of
-models needs neither.
+TensorFlow and Keras are imported where they are used: each takes seconds, and reading the models
+file needs neither.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from worker.models.unpacked_size import check_saved_model
 Tensor = Any  # TensorFlow has no complete types
 Shape = tuple[int, int, int]
 
-WHOLE = {  # types of whole numbers, and the range of each that float32 can tell
+WHOLE = {  # integer dtypes, and the range of each that float32 represents
     **{f"uint{bits}": (0.0, 2.0 ** min(bits, 24) - 1) for bits in (8, 16, 32, 64)},
     **{f"int{n}": (-(2.0 ** min(n - 1, 24)), 2.0 ** min(n - 1, 24) - 1) for n in (8, 16, 32, 64)},
 }
@@ -32,23 +32,23 @@ WHOLE = {  # types of whole numbers, and the range of each that float32 can tell
 
 @dataclass(frozen=True)
 class Network:
-    """A model as the predictor takes it: preprocessed pictures (N, H, W, C) -> scores."""
+    """A model as the predictor takes it: preprocessed pictures (N, H, W, C) to scores (N, K)."""
 
     forward: Callable[[Tensor], Tensor]
-    as_input: Callable[[Tensor], Tensor]  # to the type it takes; comes between the two
+    as_input: Callable[[Tensor], Tensor]  # casts preprocessed pictures to the model's input dtype
     own_preprocessing: Callable[[Tensor], Tensor] | None
     input_shape: Shape
     compute_dtype: str
-    architecture: str  # digest of what it computes, weights apart
+    architecture: str  # digest of the computation without the weights
     weights: list[Any]
-    owner: object  # what `forward` only refers to weakly
+    owner: object  # kept alive here, as `forward` only has weak references to it
 
     def __call__(self, pictures: Tensor) -> Tensor:
         return self.forward(pictures)
 
 
 def open_network(entry: ModelEntry, *, weights_cache: Path | None) -> Network:
-    """Load the weights an entry names. Raises ModelUnavailableError, and whatever Keras raises."""
+    """Open an entry's model with its weights. Raises ModelUnavailableError and Keras's errors."""
     if entry.file is not None:
         return _of_keras(open_keras_file(entry.file, max_bytes=entry.max_bytes), entry.input_shape)
     if entry.saved_model is not None:
@@ -60,10 +60,10 @@ def open_network(entry: ModelEntry, *, weights_cache: Path | None) -> Network:
 
 
 def weights_digest(weights: Iterable[Any]) -> str:
-    """sha256 over each array in the model's order: its shape and dtype as text, then its bytes.
+    """Return the sha256 over each array in the model's order: shape and dtype, then bytes.
 
-    The text is as "(3, 3, 24) float32" and a newline; the bytes are C-ordered, little-endian.
-    Names are left out, as Keras gives other ones when a model comes from another kind of file.
+    Shape and dtype are a line of text such as "(3, 3, 24) float32"; the bytes are C-ordered,
+    little-endian. Names are left out, as they differ between kinds of files of one model.
     """
     digest = hashlib.sha256()
     for weight in weights:
@@ -85,7 +85,7 @@ def _of_keras(
         )
 
     def forward(pictures: Tensor) -> Tensor:
-        # Said explicitly, as layers of augmentation otherwise take it for training
+        # Without training=False, augmentation layers would run in training mode
         (scores,) = keras.tree.flatten(model(pictures, training=False))
         return scores
 
@@ -102,17 +102,17 @@ def _of_keras(
 
 
 def _compute_dtypes(model: Any) -> list[str]:
-    """Of each layer that computes by itself, the type; Keras casts what it is fed."""
-    layers = [each for each in model._flatten_layers() if not each._layers]  # no public walk
+    """Return the compute dtype of each layer without sublayers; Keras casts their inputs to it."""
+    layers = [each for each in model._flatten_layers() if not each._layers]  # no public iterator
     found = [each.compute_dtype for each in layers if type(each).__name__ != "InputLayer"]
     return [dtype for dtype in found if "float" in dtype]
 
 
 def _as_input(dtype: str, library: Any) -> Callable[[Tensor], Tensor]:
-    """Give what brings preprocessed pictures to the type that a model takes.
+    """Return the function that casts preprocessed pictures to a model's input dtype.
 
-    Whole numbers are the nearest, of two the even one, within the range of the type. library:
-    TensorFlow, or Keras's operations.
+    For integer dtypes it rounds half to even and clips to the dtype's range. library: TensorFlow,
+    or Keras's operations.
     """
 
     def convert(pictures: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Netwo
 
 
 def _serving_signature(signatures: Any) -> Any:
-    """The signature "serving_default", if it maps one tensor to one."""
+    """Return the signature "serving_default"; refuse one without a single input and output."""
     signature = signatures.get("serving_default")
     if signature is None:
         found = ", ".join(signatures) or "none"
@@ -166,7 +166,7 @@ def _serving_signature(signatures: Any) -> Any:
 
 
 def _free_shape(shape: Any) -> tuple[int | None, ...]:
-    """A TensorShape as a tuple; refused where the batch is of fixed size."""
+    """Convert a TensorShape to a tuple; refuse a fixed batch size."""
     sizes = (None,) * 4 if shape.rank is None else tuple(shape)
     if sizes[:1] != (None,):
         raise ModelUnavailableError(
@@ -176,7 +176,7 @@ def _free_shape(shape: Any) -> tuple[int | None, ...]:
 
 
 def _input_shape(own: object, wanted: Shape | None) -> Shape:
-    """(H, W, C) of a model whose own input is `own`, (N, H, W, C) with None where it is open."""
+    """Return the input shape (H, W, C); own: the model's (N, H, W, C), None for open sizes."""
     if not isinstance(own, tuple) or len(own) != 4:
         raise ModelUnavailableError(f"it takes inputs of shape {own}; (N, H, W, C) is needed")
     if wanted and any(a not in (None, b) for a, b in zip(own[1:], wanted, strict=True)):

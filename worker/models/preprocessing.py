@@ -1,4 +1,4 @@
-"""From pixel values 0..255 to what a network was trained on: `(x - subtract) / divide`."""
+"""Preprocesses pixel values 0..255 for a network: `(x - subtract) / divide`."""
 
 from typing import Annotated, Any, Literal
 
@@ -45,7 +45,7 @@ class Preprocessing(BaseModel):
     channels: Literal["rgb", "bgr"] = "rgb"
 
     def __call__(self, pictures: Pictures) -> Pictures:
-        """Apply it to pictures (N, H, W, C) in RGB or grey; they are left as they are."""
+        """Preprocess pictures (N, H, W, C) in RGB or grey; returns a new array or tensor."""
         ordered = pictures[..., ::-1] if self.channels == "bgr" else pictures
         subtract, divide = np.array(self.subtract, np.float32), np.array(self.divide, np.float32)
         return (ordered - subtract) / divide
@@ -60,20 +60,20 @@ class Preprocessing(BaseModel):
 
     @property
     def channel_count(self) -> int | None:
-        """How many channels it needs; None: any number."""
+        """The number of channels it needs; None: any number."""
         per_channel = len(self.subtract) == 3 or len(self.divide) == 3
         return 3 if per_channel or self.channels == "bgr" else None
 
 
 def _text(levels: tuple[float, ...]) -> str:
-    numbers = [repr(level).removesuffix(".0") for level in levels]  # in full, to tell two apart
+    numbers = [repr(level).removesuffix(".0") for level in levels]  # not rounded
     return numbers[0] if len(numbers) == 1 else f"({', '.join(numbers)})"
 
 
 NAMED: dict[str, Preprocessing] = {
     "none": Preprocessing(),
     "unit": Preprocessing(divide=(255.0,)),
-    # As keras.applications.imagenet_utils.preprocess_input with this mode
+    # The same as keras.applications.imagenet_utils.preprocess_input in this mode
     "tf": Preprocessing(subtract=(127.5,), divide=(127.5,)),
     "torch": Preprocessing(subtract=(123.675, 116.28, 103.53), divide=(58.395, 57.12, 57.375)),
     "caffe": Preprocessing(subtract=(103.939, 116.779, 123.68), channels="bgr"),

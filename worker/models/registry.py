@@ -1,4 +1,4 @@
-"""The models this worker serves: listed in one TOML file, loaded one by one, each with its card."""
+"""The registry of a worker's models: listed in the models file, loaded one by one, with cards."""
 
 from pathlib import Path
 from threading import Lock
@@ -18,16 +18,16 @@ log = structlog.get_logger(__name__)
 
 
 def read_registry(path: Path | None, *, weights_cache: Path | None) -> "Registry":
-    """The registry of the file at `path` (None: the bundled models); loads nothing yet.
+    """Read the registry from the file at `path` (None: the bundled models); load no model yet.
 
-    weights_cache: where Keras keeps what it downloads; None: Keras's own folder. Raises
-    RegistryError for a file that is wrong.
+    weights_cache: folder for Keras's downloads; None: Keras's own folder. Raises RegistryError for
+    an invalid file.
     """
     return Registry(read_model_file(path or BUNDLED), weights_cache=weights_cache)
 
 
 class Registry:
-    """The models by name, the default first, then as in the file."""
+    """The models by name: the default first, the others in the file's order."""
 
     def __init__(self, listed: ModelFile, *, weights_cache: Path | None) -> None:
         self._entries = listed.models
@@ -43,22 +43,23 @@ class Registry:
 
     @property
     def keras_backend(self) -> str:
-        """What Keras is to compute with in this process: what the default model needs.
+        """The Keras backend of this process: the one that the default model needs.
 
-        Where that is not installed, the model's card is to say so: Keras must load nevertheless.
+        Where that backend is not installed, "tensorflow", so that Keras can be imported; the
+        model's card says what is missing.
         """
         entry = self._entries[self.default]
         return entry.keras_backend if is_installed(entry.backend) else "tensorflow"
 
     def cards(self) -> list[ModelCard]:
-        """What is known of every model now; safe to call while another thread loads."""
+        """Return the current card of every model; safe to call while another thread loads one."""
         return [self._cards[name] for name in self.names]
 
     def get(self, name: str) -> LoadedModel:
-        """The model, loaded now unless it was tried before. Raises ModelUnavailableError.
+        """Return the model, loading it unless that was tried before. Raises ModelUnavailableError.
 
-        A job may come before its model: it was accepted when another worker, or this one before it
-        was started anew, had it.
+        A job may arrive before its model is loaded: it was accepted while another worker, or this
+        one before a restart, served the model.
         """
         if name not in self._cards:
             raise ModelUnavailableError(f"no model {name!r} is served; served are {self.names}")
@@ -68,7 +69,7 @@ class Registry:
         return self._loaded[name]
 
     def load(self, name: str) -> None:
-        """Load one model, once, whoever asks; where that fails its card and the log say why."""
+        """Load a model once, from any thread; a failure goes to its card and the log."""
         with self._locks[name]:
             if self._cards[name].status is ModelStatus.LOADING:
                 self._load(name)
@@ -90,7 +91,7 @@ class Registry:
             self._cards[name] = loaded.card
 
     def _blank_card(self, name: str) -> ModelCard:
-        """What the file says of a model; the rest is known when it is loaded."""
+        """Build a model's card from the models file; loading adds the rest."""
         entry = self._entries[name]
         return ModelCard(
             name=name,

@@ -1,8 +1,8 @@
-"""What the graph of a SavedModel's signature computes: its digest without names, and its type.
+"""Digests the graph of a SavedModel's signature without its names, and finds its compute dtype.
 
-TensorFlow numbers nodes and functions when it saves and when it loads. So a node is known by what
-it does and by what it is fed, a function by its outputs, as in a Merkle tree: what leads to no
-output does not count.
+TensorFlow renumbers nodes and functions when it saves and loads. So, as in a Merkle tree, a node is
+identified by its operation and inputs, and a function by its outputs; nodes that lead to no output
+have no effect.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ Graph = Any  # a GraphDef
 Node = Any  # a NodeDef of it
 Known = dict[str, str]  # digests of nodes by their names
 
-# Of a node: where and how fast it runs; so does all that begins with "_", names included
+# Attributes that say where and how fast a node runs, as do all that begin with "_"
 NOT_COMPUTING = {"config", "config_proto", "executor_type", "container", "debug_name"}
 MANTISSA = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}  # bits; float8: fewer
-MOVING = {  # operations that hand numbers on as they are
+MOVING = {  # operations that pass values on unchanged
     *("Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "Shape", "Transpose", "Pack"),
     *("StopGradient", "EnsureShape", "StridedSlice", "Slice", "ConcatV2", "Tile", "Unpack"),
     *("Pad", "PadV2", "MirrorPad", "Fill", "BroadcastTo", "GatherV2", "PreventGradient"),
@@ -31,9 +31,9 @@ MOVING = {  # operations that hand numbers on as they are
 
 
 def graph_architecture(signature: Signature, folder: Path) -> str:
-    """The digest of a signature with one input and one output, loaded from the folder.
+    """Digest a signature with one input and one output, loaded from the folder.
 
-    Where its graph has loops of TensorFlow 1, or uses tables, it is that of the whole folder.
+    A graph with loops of TensorFlow 1, or with tables, gets the digest of the whole folder.
     """
     variables = {id(each.handle): place for place, each in enumerate(signature.variables)}
     try:
@@ -50,7 +50,7 @@ def graph_architecture(signature: Signature, folder: Path) -> str:
 
 
 def graph_dtype(signature: Signature) -> str:
-    """The least precise type of floats that its operations compute in; without any, float32."""
+    """Return the least precise float dtype of the signature's operations; float32 without any."""
     import tensorflow as tf
 
     types = {
@@ -62,7 +62,7 @@ def graph_dtype(signature: Signature) -> str:
 
 
 def draws_at_random(graph: Graph) -> bool:
-    """Whether an operation of a GraphDef draws random numbers, if only while a model is trained."""
+    """Tell whether a GraphDef has an operation that draws random numbers, even if in training."""
     kinds = ("Random", "Multinomial", "TruncatedNormal", "Stateful", "Rng")
     calls = ("StatefulPartitionedCall",)
     return any(
@@ -71,16 +71,16 @@ def draws_at_random(graph: Graph) -> bool:
 
 
 def least_precise(dtypes: Iterable[str]) -> str:
-    """Of names of types of floats, the one with the shortest mantissa; of none, float32."""
+    """Return the float dtype with the shortest mantissa among names; float32 if there are none."""
     return min(dtypes, key=lambda name: MANTISSA.get(name, 0), default="float32")
 
 
 class _UnknownInputError(Exception):
-    """The graph depends on something that is no number: such as a table."""
+    """The graph depends on a resource that is not a number, such as a table."""
 
 
 def _inputs(signature: Signature, variables: Mapping[int, int]) -> dict[str, Any]:
-    """What each placeholder of the graph stands for. Raises _UnknownInputError."""
+    """Return the meaning of each placeholder of the graph. Raises _UnknownInputError."""
     import tensorflow as tf
 
     captured = list(signature.captured_inputs)
@@ -101,14 +101,14 @@ def _inputs(signature: Signature, variables: Mapping[int, int]) -> dict[str, Any
 
 
 class _Functions:
-    """The library of a graph: the digest of each function, made when it is first asked for."""
+    """The function library of a graph; computes each function's digest at its first use."""
 
     def __init__(self, functions: Sequence[Any]) -> None:
         self._functions = {each.signature.name: each for each in functions}
-        self._known: dict[str, str | None] = {}  # None: being made
+        self._known: dict[str, str | None] = {}  # None: in progress
 
     def digest(self, name: str) -> str:
-        """Raises CycleError, _UnknownInputError."""
+        """Digest the function of this name. Raises CycleError, _UnknownInputError."""
         if name not in self._functions:
             raise _UnknownInputError
         if name not in self._known:
@@ -129,7 +129,7 @@ class _Functions:
         return digest_of_json([[_fed(output, known) for output in outputs], effects])
 
     def digests(self, nodes: Sequence[Node], given: Known) -> Known:
-        """Of each node by its name; given: those of what the nodes are fed from outside."""
+        """Digest each node, by name; given: the digests of inputs from outside the nodes."""
         by_name = {node.name: node for node in nodes}
         feeds = {
             name: [source for each in node.input if (source := _source(each)) in by_name]
@@ -153,12 +153,12 @@ class _Functions:
 
 
 def _source(text: str) -> str:
-    """The name of the node in "^name", "name", "name:1" or "name:output:1"."""
+    """Return the node's name in "^name", "name", "name:1" or "name:output:1"."""
     return text.removeprefix("^").partition(":")[0]
 
 
 def _fed(text: str, known: Known) -> list[str]:
-    """Which node it is and which of its outputs; a bare name is the first."""
+    """Return the node's digest and the output's position; a bare name means output 0."""
     return [known[_source(text)], text.partition(":")[2] or "0"]
 
 
@@ -176,7 +176,7 @@ def _attribute(value: Any, function: Callable[[str], str]) -> Any:
 
 
 def _called(func: Any, function: Callable[[str], str]) -> Any:
-    """A function called by name, with its digest, and its attributes."""
+    """Describe a function call: the function's digest and its attributes."""
     attributes = {name: _attribute(each, function) for name, each in func.attr.items()}
     return [function(func.name) if func.name else "", attributes]
 
@@ -189,7 +189,7 @@ def _array_digest(array: Any) -> str:
 
 
 def _folder_digest(folder: Path) -> str:
-    """Of every file but TensorFlow's own fingerprint, which is new whenever it saves."""
+    """Digest every file except TensorFlow's own fingerprint, which changes at every save."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return digest_of_json(
         [
@@ -201,12 +201,12 @@ def _folder_digest(folder: Path) -> str:
 
 
 def _nodes(graph: Graph) -> Iterator[Node]:
-    """Those of the graph and of all its functions."""
+    """Yield the nodes of the graph and of all its functions."""
     yield from graph.node
     for function in graph.library.function:
         yield from function.node_def
 
 
 def _computes(node: Node) -> bool:
-    """Whether it has one type, as arithmetic has, and does not merely hand numbers on."""
+    """Tell whether a node computes: it has one dtype, as arithmetic has, and is not in MOVING."""
     return node.attr["T"].WhichOneof("value") == "type" and node.op not in MOVING

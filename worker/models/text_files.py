@@ -1,4 +1,4 @@
-"""Text files as editors write them: UTF-8, with a byte order mark or without."""
+"""Reads text files in UTF-8, with or without a byte order mark."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ FOREIGN_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 class TextEncodingError(ValueError):
-    """A text file in another encoding; the message names it and the place."""
+    """A text file has another encoding; the message names the file and the position."""
 
 
 def read_text(path: Path) -> str:
-    """The text without its mark. Raises TextEncodingError, OSError."""
+    """Return the text without its byte order mark. Raises TextEncodingError, OSError."""
     content = path.read_bytes().removeprefix(BOM)
     if encoding := FOREIGN_MARKS.get(content[:2]):
         raise TextEncodingError(f"{path} is in {encoding}; save it as UTF-8")

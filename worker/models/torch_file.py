@@ -1,9 +1,9 @@
-"""Read the arrays of a file that torch.save wrote before torch 1.6, and nothing else of it.
+"""Reads the arrays, and nothing else, of a file that torch.save wrote before torch 1.6.
 
-Such a file is five pickles, then raw numbers: a magic number, the version, facts about the system,
-the tensors by name, the keys of their storages; then for each key an int64 count and as many
-little-endian numbers. A pickle is a program: this one may name four things, and each stands for
-something here that does nothing but describe arrays. No torch is needed.
+The file has five pickles: a magic number, the version, facts about the system, the tensors by name,
+and the keys of their storages. Raw numbers follow: for each key an int64 count, and that many
+little-endian numbers. A pickle is a program: here it may use four names, and each is bound to
+something that only describes arrays. torch is not needed.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Pinned:
-    """The one file that is read: every other is refused before a byte of it is interpreted."""
+    """The size and digest of the one accepted file; any other is refused before it is parsed."""
 
     size: int  # bytes
     sha256: str
 
 
 def read_tensors(path: Path, pinned: Pinned) -> Arrays:
-    """The arrays by name, each of the shape it was saved in. Raises ModelUnavailableError."""
+    """Return the arrays by name, in the shapes they were saved in. Raises ModelUnavailableError."""
     with path.open("rb") as file:
         content = file.read(pinned.size + 1)
     if len(content) != pinned.size:
@@ -61,7 +61,7 @@ def read_tensors(path: Path, pinned: Pinned) -> Arrays:
 
 @dataclass(frozen=True)
 class _Storage:
-    """Numbers that stand further on in the file."""
+    """A storage: numbers that follow later in the file."""
 
     key: str
     dtype: np.dtype[Any]
@@ -70,11 +70,11 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """All of a storage, seen as an array whose axes may stand in another order there."""
+    """A whole storage as an array; the storage may hold its axes in another order."""
 
     storage: _Storage
     shape: tuple[int, ...]
-    order: tuple[int, ...]  # its axes, as they follow each other in the storage
+    order: tuple[int, ...]  # its axes, in the order of the storage
 
     def of(self, numbers: NDArray[Any]) -> NDArray[Any]:
         stored = numbers.reshape([self.shape[axis] for axis in self.order])
@@ -125,14 +125,14 @@ def _load(file: BytesIO) -> Any:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Knows the names that tensors need; any other name ends the reading."""
+    """Unpickles only the names that tensors need; refuses any other name."""
 
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
             case "collections", "OrderedDict":
                 return OrderedDict
             case "torch._utils", "_rebuild_tensor_v2":
-                # A new function each time: a pickle may set attributes of what it is given
+                # A new function each time, as a pickle may set attributes on it
                 return lambda *words: _rebuilt(*words)
             case "torch", _ if name in STORAGES:
                 return name
@@ -149,7 +149,7 @@ class _TensorUnpickler(pickle.Unpickler):
 def _rebuilt(
     storage: Any, offset: Any, shape: Any, strides: Any, requires_grad: Any, hooks: Any
 ) -> _Tensor:
-    """The tensor that torch._utils._rebuild_tensor_v2 would make of these."""
+    """Describe the tensor that torch._utils._rebuild_tensor_v2 would build."""
     whole = isinstance(storage, _Storage) and offset == 0
     if not (whole and _are_counts(shape) and _are_counts(strides) and len(shape) == len(strides)):
         raise ModelUnavailableError("one of its tensors is not the whole of a storage")

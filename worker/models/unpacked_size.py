@@ -1,8 +1,8 @@
-"""What a model takes once it is unpacked: found from what its files declare, before any of it is.
+"""Limits a model's unpacked size, from sizes that its files declare, before unpacking anything.
 
-Zip archives and the datasets of HDF5 may be compressed, a thousandfold where they hold zeros, and a
-config may ask for weights that no file has. A model may take `EXPANSION` times what its file has,
-as trained weights hardly compress, and never more than `max_bytes` of the file of models.
+Zip archives and HDF5 datasets may be compressed, zeros a thousandfold, and a config may ask for
+weights that no file has. A model may unpack to `EXPANSION` times its file's size, as trained
+weights hardly compress, and never to more than `max_bytes` of the models file.
 """
 
 import math
@@ -19,13 +19,13 @@ from worker.models.errors import ModelUnavailableError
 EXPANSION = 20
 ALWAYS = 64 * 2**20  # bytes that any model may take
 MAX_CONFIG = 32 * 2**20  # bytes
-UNPACKED_IN_STEPS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # never much more than was asked for
+UNPACKED_IN_STEPS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # read in small steps
 MIB = 2**20
 
 
 @dataclass(frozen=True)
 class SizeLimit:
-    """How many bytes of weights a model may have, by the size of its file."""
+    """The most bytes of weights a model may have, by the size of its file."""
 
     bytes: int
     why: str
@@ -39,11 +39,11 @@ class SizeLimit:
 
     @classmethod
     def up_to(cls, max_bytes: int) -> "SizeLimit":
-        """Of a model whose weights are in no file."""
+        """Return the limit `max_bytes` alone, for weights that are in no file."""
         return cls(max_bytes, f"{max_bytes / MIB:.0f} MiB, its max_bytes")
 
     def check(self, wanted: int, what: str) -> None:
-        """Raises ModelUnavailableError where there is no room for so many bytes."""
+        """Raise ModelUnavailableError where `wanted` bytes exceed the limit."""
         if wanted > self.bytes:
             raise ModelUnavailableError(
                 f"{what} {wanted / MIB:.0f} MiB unpacked; at most {self.why}, are accepted"
@@ -51,7 +51,7 @@ class SizeLimit:
 
 
 def check_archive(archive: zipfile.ZipFile, room: SizeLimit) -> None:
-    """Check what its members declare; more than that is never read.
+    """Check the sizes that an archive's members declare; no more than that is ever read.
 
     Raises ModelUnavailableError.
     """
@@ -70,7 +70,7 @@ def check_archive(archive: zipfile.ZipFile, room: SizeLimit) -> None:
 
 
 def check_hdf5(file: h5py.File, room: SizeLimit) -> None:
-    """Check what its datasets declare, and the chunks they are read by.
+    """Check the sizes that an HDF5 file's datasets and their chunks declare.
 
     Raises ModelUnavailableError.
     """

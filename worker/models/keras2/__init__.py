@@ -1,1 +1,1 @@
-"""Models that Keras 2 wrote: their configs are translated before Keras 3 sees them."""
+"""Translates the configs of models that Keras 2 wrote for Keras 3."""

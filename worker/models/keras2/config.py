@@ -1,8 +1,8 @@
-"""The config of a whole model, as `.h5` files and Keras 2 have it -> as Keras 3 reads it.
+"""Translates the config of a whole model from the form of Keras 2 and `.h5` files to Keras 3's.
 
-A model is a tree of layers, each `{"class_name": …, "config": …}`; a Functional one says of each
-layer what it is called on, in `inbound_nodes`. Keras 3 wants to know where each class is, takes no
-"/" in names, and counts the calls of models within models from 0.
+A model is a tree of layers, each `{"class_name": …, "config": …}`; a Functional one lists in
+`inbound_nodes` the inputs of each layer's calls. Keras 3 needs the module of each class, accepts
+no "/" in names, and counts the calls of nested models from 0.
 """
 
 from collections import Counter
@@ -32,12 +32,15 @@ LAYERS_AND_OPERATIONS = (
 
 
 def translate(model: Config, *, keras2: bool) -> Config:
-    """The config of a model; keras2: whether Keras 2 wrote it. Raises ModelUnavailableError."""
+    """Translate a model's config. keras2: whether Keras 2 wrote it. Raises ModelUnavailableError.
+
+    A config of Keras 3 in an `.h5` file is translated too.
+    """
     return _layer(_plain(model), keras2)
 
 
 def _plain(value: Any) -> Any:
-    """Tuples, shapes and arrays of NumPy as lists and numbers."""
+    """Convert tuples, shapes and NumPy arrays to lists and numbers."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if not isinstance(value, dict):
@@ -53,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def operation(config: Config, arguments: list[Any]) -> Config:
-    """The layer for a TFOpLambda or SlicingOpLambda. Raises ModelUnavailableError."""
+    """Build the layer for a TFOpLambda or SlicingOpLambda. Raises ModelUnavailableError."""
     from worker.models.keras2.operations import OPERATIONS
 
     name, function = config["name"], config["function"].removeprefix("compat.v1.")
@@ -67,7 +70,7 @@ def operation(config: Config, arguments: list[Any]) -> Config:
 
 
 def _layer(layer: Config, keras2: bool) -> Config:
-    """A layer, or a model that stands for one."""
+    """Translate a layer, or a model used as one."""
     class_name, config = layer["class_name"], layer["config"]
     if class_name in FUNCTIONAL:
         return _object("keras.src.models.functional", "Functional", _functional(config, keras2))
@@ -93,7 +96,7 @@ def _layer(layer: Config, keras2: bool) -> Config:
 
 
 def _object(module: str, class_name: str, config: Config) -> Config:
-    """module: of Keras, or `shapshot` for a class of ours."""
+    """Build the config of an object; module: a module of Keras, or `shapshot` for our classes."""
     if "name" in config:
         config = {**config, "name": _name(config["name"])}
     ours = module == PACKAGE
@@ -106,13 +109,14 @@ def _object(module: str, class_name: str, config: Config) -> Config:
 
 
 def _name(name: str) -> str:
-    return name.replace("/", ">")  # which is in no other name, so names stay different
+    return name.replace("/", ">")  # no other name has ">", so names stay unique
 
 
 def _module(class_name: str, config: Config, keras2: bool) -> str:
-    """Where Keras 3 has a layer, or what it makes of `x / 255`. Raises ModelUnavailableError.
+    """Find the Keras 3 module of a layer, or of an operation such as `x / 255`.
 
-    Both may have one name, such as Subtract; of Keras 3's only layers have a dtype.
+    A layer and an operation may share a name, such as Subtract; in Keras 3 only layers have a
+    dtype. Raises ModelUnavailableError.
     """
     for module in LAYERS if keras2 or "dtype" in config else LAYERS_AND_OPERATIONS:
         if isinstance(getattr(import_module(module), class_name, None), type):
@@ -124,7 +128,10 @@ def _module(class_name: str, config: Config, keras2: bool) -> str:
 
 
 def _sequential(config: Config | list[Config], keras2: bool) -> Config:
-    """Before 2.2.3 its config was the list of its layers; its first layer may have the shape."""
+    """Translate a Sequential config; before Keras 2.2.3 it was the list of layers.
+
+    Its input shape may be in the first layer.
+    """
     if isinstance(config, list):
         config = {"name": "sequential", "layers": config}
     layers = [_layer(layer, keras2) for layer in config["layers"]]
@@ -159,10 +166,10 @@ def _functional(config: Config, keras2: bool) -> Config:
 
 
 class _Calls:
-    """What the layers of one Functional model of Keras 2 are called on.
+    """The calls of the layers of one Functional model of Keras 2.
 
-    There `["conv", 1, 0]` is tensor 0 of the second call of the layer `conv`; of a model within the
-    model its second call may be number 2, as 0 is how it was made.
+    `["conv", 1, 0]` is tensor 0 of the second call of the layer `conv`. For a nested model the
+    second call may have the number 2, as 0 is the call that built it.
     """
 
     def __init__(self, config: Config) -> None:
@@ -176,14 +183,15 @@ class _Calls:
         }
 
     def node(self, node: Any) -> Config:
-        """`[["conv", 0, 0, {"training": False}]]` as arguments of a call."""
+        """Convert `[["conv", 0, 0, {"training": False}]]` to the arguments of a call."""
         inputs, keywords = self._arguments(node, self._tensor)
         return {"args": [_alone(inputs)], "kwargs": keywords}
 
     def operation(self, layer: Config) -> tuple[list[Any], Config]:
-        """Of a layer that is an operation: its arguments, with numbers in place of the tensors.
+        """Return an operation layer's arguments, with tensors replaced by numbers, and its call.
 
-        Keras 2 makes such a layer for one call. The second is that call: on a list of the tensors.
+        Keras 2 creates an operation layer for a single call; here it is called on a list of the
+        tensors.
         """
         [node] = layer["inbound_nodes"]
         tensors: list[Config] = []
@@ -196,7 +204,7 @@ class _Calls:
         return [inputs, keywords], {"args": [tensors], "kwargs": {}}
 
     def _arguments(self, node: Any, tensor: Callable[[list[Any]], Config]) -> tuple[Any, Config]:
-        """The first argument of a call, and its keywords, which every tensor of the first has."""
+        """Return a call's first argument and its keywords, which every tensor of the first has."""
         keywords: Config = {}
 
         def read(value: list[Any]) -> Any:
@@ -207,7 +215,7 @@ class _Calls:
         return inputs, _mapped(keywords, self._is_tensor, tensor)
 
     def ends(self, tensors: Any) -> Any:
-        """Inputs or outputs. Keras 3 counts these of Functional models from 1."""
+        """Translate inputs or outputs; in them Keras 3 counts calls of Functional models from 1."""
 
         def read(value: list[Any]) -> list[Any]:
             name, call, tensor = value
@@ -253,7 +261,7 @@ def _alone(value: Any) -> Any:
 
 
 def _mapped(value: Any, is_leaf: Callable[[Any], bool], change: Callable[[Any], Any]) -> Any:
-    """Nested lists and dicts with what `is_leaf` holds for changed."""
+    """Apply `change` to the parts of nested lists and dicts that `is_leaf` accepts."""
     if is_leaf(value):
         return change(value)
     if isinstance(value, list):

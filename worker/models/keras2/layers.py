@@ -1,8 +1,8 @@
-"""What Keras 3 wants otherwise of a layer that Keras 2 wrote: a table, class by class.
+"""Rules that translate a layer's config from Keras 2 to Keras 3: a table by class.
 
-Initializers, regularizers and constraints of all layers are left out: only training needs them, the
-weights come from the file, and some of them would need code of their own. Whatever else a class of
-Keras 3 does not take must be known here to change no score; Keras itself refuses the rest.
+Initializers, regularizers and constraints are left out: only training uses them, the weights come
+from the file, and some would need code of their own. Any other key that Keras 3 does not take is
+left out only where the table says that it changes no score; Keras itself refuses the rest.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,20 +15,19 @@ from worker.models.errors import ModelUnavailableError
 
 Config = dict[str, Any]
 
-OF_TRAINING = ("_initializer", "_regularizer", "_constraint")  # ends of keys
-PACKAGE = "shapshot"  # as which Keras knows classes of ours
-TENSOR = "tensor"  # key of the number of a tensor among the arguments of an operation
+OF_TRAINING = ("_initializer", "_regularizer", "_constraint")  # suffixes of keys
+PACKAGE = "shapshot"  # under which our classes are registered with Keras
+TENSOR = "tensor"  # key of a tensor's number in an operation's arguments
 ANY = object()  # value of a key that changes no score, whatever it is
 
 
 @dataclass(frozen=True)
 class Rule:
-    """From a config of Keras 2 to one of Keras 3.
+    """How to translate a class's config from Keras 2 to Keras 3.
 
-    becomes: the class of Keras 3, where it has another name; module: where it is, if not where
-    layers are. renamed: old keys
-    by new ones. left_out: keys that Keras 3 does not take, with the only value that may be left
-    out. rewrite: what is left to do.
+    becomes: the class in Keras 3, where its name differs. module: its module, if not that of
+    layers. renamed: old keys by new ones. left_out: keys that Keras 3 does not take, each with the
+    only value that may be left out. rewrite: any further change of the config.
     """
 
     becomes: str | None = None
@@ -39,7 +38,7 @@ class Rule:
 
 
 def translate_settings(class_name: str, config: Config) -> tuple[Rule, Config]:
-    """The rule of a class, and the config of a layer of it by that.
+    """Return a class's rule, and a layer's config translated by it.
 
     Raises ModelUnavailableError.
     """
@@ -67,7 +66,7 @@ def translate_settings(class_name: str, config: Config) -> tuple[Rule, Config]:
 
 
 def _activation(value: Any) -> Any:
-    """A function of one name that computes something else is replaced by that of Keras 2."""
+    """Replace a function that Keras 3 computes differently under the same name by Keras 2's."""
     name = value["config"] if isinstance(value, dict) and "config" in value else value
     if name != "hard_sigmoid":
         return value
@@ -82,7 +81,7 @@ def _activation(value: Any) -> Any:
 
 
 def _policy(value: Any) -> Any:
-    """A dtype policy by its name: `{"class_name": "Policy", "config": {"name": …}}`."""
+    """Return the name in a dtype policy: `{"class_name": "Policy", "config": {"name": …}}`."""
     return value["config"]["name"] if isinstance(value, dict) else value
 
 
@@ -91,12 +90,12 @@ def _identity(config: Config) -> Config:
 
 
 def _resized(config: Config) -> Config:
-    """A RandomCrop of Keras 2 in inference: resizes, and cuts off what the aspect ratio has not."""
+    """Translate RandomCrop, which in inference resizes and crops to the target's aspect ratio."""
     return {**config, "crop_to_aspect_ratio": True}
 
 
 def _axis(config: Config) -> Config:
-    """Keras 2 writes one axis as a list, and none as an empty one."""
+    """Unwrap a list of one axis; an empty list becomes None, as Keras 2 writes both as lists."""
     axis = config.get("axis")
     if isinstance(axis, list) and len(axis) < 2:
         return {**config, "axis": axis[0] if axis else None}
@@ -104,7 +103,7 @@ def _axis(config: Config) -> Config:
 
 
 def _normalization(config: Config) -> Config:
-    """Where mean and variance are given, Keras 3 wants both of one shape."""
+    """Give mean and variance one shape, as Keras 3 requires."""
     found = _axis(config)
     if found.get("mean") is None:
         return found
@@ -165,7 +164,7 @@ RULES: dict[str, Rule] = {
             "softmax_robust_masking": False,
         }
     ),
-    # Layers of keras.applications, which Keras 2 wrote as if they were code of the user
+    # Layers of keras.applications that Keras 2 wrote as if they were the user's own classes
     "LayerScale": Rule(module="keras.src.applications.convnext"),
     "StochasticDepth": Rule(module="keras.src.applications.convnext"),
     **dict.fromkeys(

@@ -1,8 +1,8 @@
-"""Operations of TensorFlow that stand in a Keras 2 model as layers, such as `x / 255.0`.
+"""TensorFlow operations that a Keras 2 model has as layers, such as `x / 255.0`.
 
-Keras 2 names them by their place in TensorFlow (`math.truediv`) and keeps their arguments in the
-config. Those that are here are carried out by Keras's own operations, on any backend; another is
-refused by name: no function of TensorFlow is looked up by what a file says.
+Keras 2 names them by their path in TensorFlow (`math.truediv`) and keeps their arguments in the
+config. The operations listed here run as Keras's own operations, on any backend. Others are refused
+by name: a name from a file is never looked up in TensorFlow.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Config = dict[str, Any]
 class TensorOperation(keras.layers.Layer):
     """Carries out one operation on a list of tensors.
 
-    arguments: its first argument and its keywords, where `{"tensor": n}` stands for tensor n.
+    arguments: the operation's first argument and its keywords; `{"tensor": n}` means tensor n.
     """
 
     def __init__(self, function: str, arguments: list[Any], **settings: Any) -> None:
@@ -58,7 +58,7 @@ def _reduction(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _binary(compute: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """TensorFlow brings a constant to the type of the tensor."""
+    """Wrap a binary operation to cast a constant to the tensor's dtype, as TensorFlow does."""
 
     def computed(x: Tensor, y: Tensor) -> Tensor:
         dtype = next(each.dtype for each in (x, y) if hasattr(each, "dtype"))
@@ -260,7 +260,7 @@ _REDUCTIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-# By the names that TensorFlow calls canonical, under which Keras 2 wrote them
+# By TensorFlow's canonical names, under which Keras 2 wrote them
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "__operators__.getitem": _getitem,
     "__operators__.add": _binary(ops.add),
