@@ -1,1 +1,1 @@
-"""Attributions of image classifiers: numbers in, numbers out."""
+"""Computes attributions of image classifiers; knows only arrays and functions."""

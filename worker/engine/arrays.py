@@ -1,6 +1,6 @@
-"""Array types shared by the engine; the letters of the shapes are written where they are used.
+"""Array types shared by the engine; docstrings and comments give the shapes where they are used.
 
-N pictures, B coalitions, H rows, W columns, C channels, M players, K outputs.
+N pictures, B coalitions, P pairs, H rows, W columns, C channels, M players, K outputs.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a method returns: who contributed how much to which output."""
+"""The result of a method: each element's contribution to each output."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,23 +18,23 @@ class Attribution:
     base_values: (K,) float64, the scores when nothing is visible.
     scores: (K,) float64, the scores when everything is visible: f(x), as the masker shows x.
     evaluations: model evaluations spent, the two above included.
-    unresolved: 0..1, the chance that two elements drawn at random, of different players, have
-        credit that is not told apart, but shared between them evenly. 1 before anything is known;
-        it never rises as evaluations are added, and is 0 once all players are told apart.
-    solution_concept: which number of game theory the values are or estimate.
-    regions: what is told apart: the players, or for Partition the parts that it divided no further.
-    exact: whether no more evaluations could change the values.
-    players: who the players were, where they are superpixels; their labels (H, W) int32, 0..M-1.
-    standard_errors: (H, W, C, K) float64, of the values; None where the method knows none.
+    unresolved: 0..1, the chance that two random elements of different players share one credit
+        evenly, because the method has not told them apart. 1 before anything is known; it never
+        rises as evaluations are added, and is 0 once all players are told apart.
+    solution_concept: the value of game theory that the values are or estimate.
+    regions: the parts told apart: the players, or for Partition the parts it divided no further.
+    exact: whether more evaluations could not change the values.
+    players: the labels of superpixels, (H, W) int32, 0..M-1; None for other players.
+    standard_errors: (H, W, C, K) float64, of the values; None where the method estimates none.
     held_out_fidelity: (K,) float64, the share of the variance of the left-out odd part that the
         method's model of the game predicts, at most 1; None where the method has no such model.
-    even_energy: (K,) float64, the share of the game's variance, 0..1, over pairs of complementary
-        coalitions, that is the same for both of a pair: no attribution can show it. None where the
-        method evaluates no such pairs.
-    tied: how many parts Partition did not divide, though they promised as much as the last one that
-        it did: the seed decided between them.
-    steady_from: evaluations from which on the method's regression is steady; None where it has
-        none.
+    even_energy: (K,) float64, 0..1, the share of the game's variance over pairs of complementary
+        coalitions that is equal in both of a pair, so that no attribution can show it. None where
+        the method evaluates no pairs.
+    tied: how many parts Partition left undivided although their change of the score equals that of
+        the last divided part; the seed decided between them.
+    steady_from: the evaluations from which the method's regression is steady; None for methods
+        without a regression.
     """
 
     values: Credit
@@ -54,7 +54,7 @@ class Attribution:
 
     @property
     def efficiency_gap(self) -> Credit:
-        """Give scores - base_values - sum of values, (K,): what the values leave unexplained."""
+        """Give scores - base_values - sum of values, (K,): the change the values do not explain."""
         gap: Credit = self.scores - self.base_values - self.values.sum(axis=(0, 1, 2))
         return gap
 
@@ -71,7 +71,7 @@ class Attribution:
         count = self.values[..., 0].size
         weights = np.arange(1 - count, count, 2) / count
         gini: Scores = np.zeros(len(self.scores))
-        for k in range(len(gini)):  # each alone: a copy of all would be as large as the values
+        for k in range(len(gini)):  # one at a time, to copy only one output's values
             sizes = np.sort(np.abs(self.values[..., k]), axis=None)  # rising
             gini[k] = weights @ sizes / (sizes.sum() or 1)
         return gini.clip(0)  # equal values give 0 but for rounding

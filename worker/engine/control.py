@@ -1,24 +1,24 @@
-"""How the outside watches an explanation and stops it."""
+"""The interface through which a caller follows an explanation's progress and stops it."""
 
 from typing import Protocol
 
 
 class Interruption(BaseException):
-    """Base of what a control raises to stop an explanation; no `except Exception` swallows it."""
+    """Base of the exceptions by which a control stops an explanation; not an `Exception`."""
 
 
 class Control(Protocol):
-    """Is called in the thread of the explanation, at every physical batch."""
+    """Callbacks in the explanation's thread, called at every physical batch."""
 
     def check(self) -> None:
         """Return to go on; raise an Interruption to stop."""
 
     def progress(self, done: int, planned: int) -> None:
-        """Hear that `done` of `planned` evaluations are done; called once `planned` is known."""
+        """Take the progress, `done` of `planned` evaluations; called once `planned` is known."""
 
 
 class NullControl:
-    """Never stops an explanation and tells nobody of its progress."""
+    """Never stops an explanation and ignores its progress."""
 
     def check(self) -> None:
         pass

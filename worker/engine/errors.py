@@ -1,15 +1,15 @@
-"""What the engine refuses, and why.
+"""Errors of the engine.
 
 EngineError
-├── RequestError      settings no explanation can have
-│   ├── MaskerError       an unknown masker, or one this picture cannot have
-│   ├── SuperpixelsError  superpixels this picture cannot be cut into
+├── RequestError      invalid settings
+│   ├── MaskerError       an unknown masker, or one that does not fit this picture
+│   ├── SuperpixelsError  superpixels that this picture cannot be cut into
 │   ├── BudgetError       too few evaluations, or too many players, for the method
-│   ├── OutputsError      outputs the model does not have
-│   └── LinkError         scores the link function is not defined on
-├── InvalidPictureError      pictures of a wrong shape, type or range
-├── PredictorError    a model that is no image classifier
-└── ScoresError       a model that answered with NaN or infinity
+│   ├── OutputsError      outputs that the model does not have
+│   └── LinkError         an unknown link function, or scores outside its domain
+├── InvalidPictureError  pictures of a wrong shape, dtype or range
+├── PredictorError    a model that is not an image classifier
+└── ScoresError       a model that gave NaN or infinity
 """
 
 from typing import Any
@@ -20,10 +20,10 @@ class EngineError(Exception):
 
 
 class RequestError(EngineError):
-    """The settings of an explanation are wrong.
+    """The settings of an explanation are invalid.
 
-    field: which of them, where it is one. received, accepted: what it was, and what could be, as
-    JSON has it.
+    field: the invalid setting; None where it is not a single one. received, accepted: the value it
+    had and the values it may have, as JSON.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SuperpixelsError(RequestError):
 
 
 class BudgetError(RequestError):
-    """The method cannot do with so few evaluations, or with so many players."""
+    """The method needs more evaluations, or takes fewer players."""
 
 
 class OutputsError(RequestError):
@@ -64,4 +64,4 @@ class PredictorError(EngineError):
 
 
 class ScoresError(EngineError):
-    """The model answered with NaN or infinity."""
+    """The model gave NaN or infinity as a score."""

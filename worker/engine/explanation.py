@@ -1,4 +1,4 @@
-"""One picture being explained: from its request to its attribution and how faithful that is."""
+"""The explanation of one picture: from the request to the attribution and its faithfulness."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -25,11 +25,11 @@ from worker.engine.request import Request, is_tied, select_outputs
 
 @dataclass
 class EngineTimings:
-    """Where the time went, and on what.
+    """The time and model calls that an explanation took.
 
-    mask_s: seconds of painting, added up over threads. model_s: seconds in the model, by the clock.
-    evaluations: pictures that went through the model. batches: calls of it, slots: pictures that
-    they had room for; of a call with several explanations both count for the first of them.
+    mask_s: seconds of painting, summed over threads. model_s: wall seconds in the model.
+    evaluations: pictures scored by the model. batches: calls of the model; slots: pictures that
+    those calls had room for. A call that several explanations share counts for the first of them.
     """
 
     mask_s: float = 0.0
@@ -41,12 +41,11 @@ class EngineTimings:
 
 @dataclass(frozen=True)
 class ExplanationResult:
-    """An attribution, complete or partial, of the outputs (K,) int64, in the order of its K.
+    """A complete or partial attribution, and the outputs (K,) int64 that its K axis stands for.
 
-    request: what was asked for. players: how many played. outputs_tied: whether another output
-    scores as high as the last of the top ones. faithfulness: the curves of each metric asked for,
-    for each output; none where partial, even where only curves are missing and the attribution is
-    complete.
+    request: the settings. players: the number of players. outputs_tied: whether another output
+    scores as high as the last of the top ones. faithfulness: a curve for each requested metric and
+    output; empty for a partial result, even where only curves are missing.
     """
 
     attribution: Attribution
@@ -59,7 +58,7 @@ class ExplanationResult:
 
     @property
     def target_reached(self) -> bool | None:
-        """Tell whether every standard error is at most the target; None where there was none."""
+        """Tell whether every standard error is at most the target; None without a target."""
         target, largest = self.request.target_standard_error, self.attribution.regions.largest_error
         if target is None:
             return None
@@ -67,11 +66,11 @@ class ExplanationResult:
 
 
 class ExplanationRun:
-    """Asks for coalitions, is sent their scores, and knows at any time how far it has come.
+    """One explanation under way: yields coalitions, takes their scores, and counts its progress.
 
-    picture: (H, W, C) float32 in 0..255. place: where it lies in the predictor's input, if it does
-    not fill that. Raises InvalidPictureError where it does not fit the predictor, and RequestError
-    or one of its kinds where the request does not.
+    picture: (H, W, C) float32 in 0..255. place: the picture's offset in the predictor's input;
+    None where it fills the input. Raises InvalidPictureError where the picture does not fit the
+    predictor, and a RequestError where the request does not fit the picture or method.
     """
 
     def __init__(
@@ -122,10 +121,10 @@ class ExplanationRun:
         return len(self._players)
 
     def steps(self) -> Generator[Coalitions, Scores, ExplanationResult]:
-        """Yield coalitions; be sent what `read` made of the model's scores.
+        """Yield coalitions; take their scores (B, K) as `read` returns them.
 
-        The first two batches are the empty and the full coalition, each alone. Those of the method
-        follow, and last those of the metrics, all outputs' together.
+        The first two batches are the empty and the full coalition, each alone. The batches of the
+        method follow, then those of the metrics, for all outputs together.
         """
         base = yield empty_coalition(self._shape)  # (1, n_outputs)
         full = yield grand_coalition(self._shape)
@@ -167,13 +166,13 @@ class ExplanationRun:
             self.control.progress(self._done, self._planned(self._method))
 
     def _planned(self, method: Method) -> int:
-        """Count the evaluations planned: of the curves at most so many, until they are known."""
+        """Count the planned evaluations; for the curves an upper bound, until they are traced."""
         attribution = self._attribution
         of_method = attribution.evaluations if attribution else method.planned_evaluations
         return of_method + self._planned_for_curves
 
     def snapshot(self) -> ExplanationResult | None:
-        """Give what is known so far; None until the empty and the full coalition are scored."""
+        """Give the result so far; None until the empty and the full coalition are scored."""
         if self._method is None or self._outputs is None:
             return None
         return self._explained(self._attribution or self._method.snapshot(), self._outputs)

@@ -11,7 +11,7 @@ from worker.engine.errors import LinkError
 # is infinite; moving only those two by one float32 step keeps every other value as it is.
 NEAREST_0 = float(np.nextafter(np.float32(0), np.float32(1)))
 NEAREST_1 = float(np.nextafter(np.float32(1), np.float32(0)))
-# From here on float32 leaves 1 - p fewer than seven bits; a logit of 11.8
+# From this p on, float32 leaves fewer than seven bits to 1 - p; its logit is 11.8
 SATURATED = 1 - 2.0**-17
 ROUNDING = 1e-6
 SUM_TOLERANCE = 1e-4  # how far a sum of scores may be from 1
@@ -25,11 +25,11 @@ def identity(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Sc
 def logit(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores:
     """Give log(p / (1 - p)) of the chosen outputs (K,) of probabilities (B, n_outputs): (B, K).
 
-    adding_up: whether the scores of a picture add up to 1, as those of a softmax do. Then the sum
-    of the others stands for 1 - p where p is so near to 1 that rounding leaves nothing of 1 - p:
-    so the two classes of a model have logits of opposite sign and equal size. Exactly 0 counts as
-    the float32 number next to it, and exactly 1, of scores that do not add up, too: logits -103.3
-    and 16.6. Raises LinkError for scores outside 0..1.
+    adding_up: whether the scores of a picture add up to 1, as those of a softmax do. Then, where p
+    is too near to 1 for rounding, the sum of the other scores replaces 1 - p; so the two classes
+    of a model have logits of opposite sign and equal size. A score of exactly 0 is replaced by the
+    next float32 number, logit -103.3; one of exactly 1, where scores do not add up, by the float32
+    number below it, logit 16.6. Raises LinkError for scores outside 0..1.
     """
     p = scores[:, outputs]
     if p.min() < -ROUNDING or p.max() > 1 + ROUNDING:
@@ -47,12 +47,12 @@ def logit(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Score
 
 
 def add_up(scores: Scores) -> bool:
-    """Tell whether scores (B, n_outputs) of at least two outputs are shares of 1."""
+    """Tell whether each row of scores (B, n_outputs), of two or more outputs, sums to 1."""
     return scores.shape[1] > 1 and bool((np.abs(scores.sum(axis=1) - 1) < SUM_TOLERANCE).all())
 
 
 class Link(Protocol):
-    """From scores (B, n_outputs) to linked ones of the outputs (K,): (B, K)."""
+    """Maps scores (B, n_outputs) to linked scores (B, K) of the outputs (K,)."""
 
     def __call__(self, scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores: ...
 

@@ -1,4 +1,4 @@
-"""The model as the engine sees it: pictures in, scores out. What runs it is in backends/."""
+"""The model as the engine sees it: maps pictures to scores. backends/ has the implementations."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
@@ -15,8 +15,8 @@ from worker.engine.masking.maskers import FillMasker
 class Predictor(Protocol):
     """A classifier of pictures of one shape; any thread may call it.
 
-    backend: what runs the model, as "tensorflow". device: "cpu" or "gpu:0 NAME". dtype: the type
-    the model really computes in, such as "float32" or "bfloat16".
+    backend: the library that runs the model, such as "tensorflow". device: "cpu" or "gpu:0 NAME".
+    dtype: the dtype the model computes in, such as "float32" or "bfloat16".
     """
 
     input_shape: Shape
@@ -28,22 +28,22 @@ class Predictor(Protocol):
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
         """Score pictures (N, H, W, C), float32 in 0..255: (N, n_outputs) float32.
 
-        The pictures are left as they are, and the scores are the caller's own. Raises
-        InvalidPictureError for a wrong shape or type.
+        The pictures are not modified, and the caller may modify the scores. Raises
+        InvalidPictureError for a wrong shape or dtype.
         """
 
 
 @runtime_checkable
 class Compositor(Protocol):
-    """A predictor that also paints: pictures and fills stay where the model is."""
+    """A predictor that also paints coalitions, keeping pictures and fills on the model's device."""
 
     def composite(
         self, portions: Sequence[tuple[FillMasker, Coalitions]]
     ) -> Callable[[], NDArray[np.float32]]:
-        """Start scoring the coalitions of each masker; what is returned waits for the scores.
+        """Start scoring the coalitions of each masker; return a function that waits for the scores.
 
-        Those are (N, n_outputs) float32, of all coalitions in their order, as of the pictures that
-        the maskers paint. Raises InvalidPictureError for a wrong shape or type.
+        The scores are (N, n_outputs) float32, of all coalitions in order, and equal those of the
+        pictures that the maskers paint. Raises InvalidPictureError for a wrong shape or dtype.
         """
 
 

@@ -1,8 +1,8 @@
-"""The regions of a picture that have credit, as they are told apart: one number for each output.
+"""The regions of a picture that an attribution tells apart: one value for each region and output.
 
-Values, errors and intervals are of whole regions. Spread over elements, a value is divided by the
-region's size, and so is its error: errors of a region's elements add up, as they are one error,
-while those of different regions are of different things.
+Values, errors and intervals are of whole regions. Spreading over elements divides a value and its
+error by the region's size. Within a region the elements' errors add up, as they are one error; the
+errors of different regions do not.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 from worker.engine.arrays import Credit, Indices, Labels
 from worker.engine.game.players import Players
 
-COVERED = 0.95  # of the intervals contain the exact value
+COVERED = 0.95  # the share of intervals that contain the exact value
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +28,14 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """R disjoint regions that make up a picture, and what each owes to each of K outputs.
+    """R disjoint regions that make up a picture, and each region's credit for each of K outputs.
 
-    labels: the region of each pixel (H, W), or where channels are told apart of each element
-    (H, W, C); int32, 0..R-1. values: (R, K) float64. players: (R,) int64, how many players are in
-    it: more than one where Partition divided it no further. errors: (R, K), standard errors of the
-    values; None where the method knows none. reach: gives how far a 95 % interval of the exact
-    values reaches each way, (R, K); None where no honest one is known.
+    labels: the region of each pixel (H, W), or of each element (H, W, C) where channels are told
+    apart; int32, 0..R-1. values: (R, K) float64, in units of the (linked) score; positive: the
+    region raises the output. players: (R,) int64, the number of players in each region; above 1
+    where Partition divided it no further. errors: (R, K) float64, standard errors of the values;
+    None where the method estimates none. reach: returns the half-widths (R, K) of 95 % intervals
+    of the exact values; None where no valid interval is known.
     """
 
     labels: Labels
@@ -48,7 +49,7 @@ class Regions:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """Give the 95 % interval: of many regions a large array, so only where it is asked for."""
+        """Compute the 95 % intervals; on demand, as they are large for many regions."""
         if self.reach is None:
             return None
         reach = self.reach()

@@ -1,4 +1,4 @@
-"""What is asked of an explanation."""
+"""The settings of an explanation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ MAX_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class Top:
-    """The `count` outputs with the highest scores of f(x); all, where the model has fewer."""
+    """The `count` outputs with the highest scores of f(x); all outputs of a model with fewer."""
 
     count: int
 
@@ -27,14 +27,14 @@ class Top:
 class Request:
     """The settings of one explanation; raises RequestError where one is out of range.
 
-    method: a name in METHODS. outputs: Top(k) or indices.
-    link: a name in LINKS. max_evals: evaluations at most, the two of the empty and the full
-    coalition included (methods that evaluate pairs may take one more). batch_size: coalitions
-    chosen before their scores are looked at; it changes the values of Partition. fixed_context:
-    see partition.py. regularization: see kernel.py. superpixels: what the players are.
-    target_standard_error: where all standard errors are at most this, in units of the (linked)
-    score, methods that know them stop early. metrics: names in perturbation.METRICS, each at most
-    once; their evaluations come on top of max_evals. seed: of every random choice, 0..2**32-1.
+    method: a name in METHODS. outputs: Top(k) or indices. link: a name in LINKS. max_evals: the
+    most evaluations, the empty and the full coalition included (methods that evaluate pairs may
+    take one more). batch_size: coalitions chosen before their scores are read; it changes the
+    values of Partition. fixed_context: see partition.py. regularization: see kernel.py.
+    superpixels: how the picture is cut into players. target_standard_error: in units of the
+    (linked) score; methods that estimate standard errors stop early once all are at most this.
+    metrics: names in perturbation.METRICS, each at most once; their evaluations are added to
+    max_evals. seed: 0..2**32-1, for every random choice.
     """
 
     method: str = "partition"
@@ -64,8 +64,8 @@ class Request:
 def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
     """Choose outputs by the scores (n_outputs,) of f(x): (K,) int64.
 
-    Top: highest score first, of equal scores the lower index first. Indices: as given. Raises
-    OutputsError for none at all, repeated ones, and ones the model does not have.
+    Top: highest score first, the lower index first among equal scores. Indices: as given. Raises
+    OutputsError for an empty choice, and for repeated or missing indices.
     """
     if isinstance(wanted, Top):
         if wanted.count < 1:
@@ -79,7 +79,10 @@ def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
 
 
 def is_tied(wanted: Top | tuple[int, ...], scores: Scores) -> bool:
-    """Tell whether an output that is not chosen scores as high as one that is: (n_outputs,)."""
+    """Tell whether an output not chosen by Top scores as high as a chosen one.
+
+    scores: (n_outputs,), of f(x).
+    """
     if not isinstance(wanted, Top) or wanted.count >= len(scores):
         return False
     falling = np.sort(scores)[::-1]

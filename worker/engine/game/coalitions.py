@@ -1,4 +1,4 @@
-"""What a method asks to have scored: coalitions of the elements of a picture."""
+"""Coalitions of the elements of a picture, which methods yield for scoring."""
 
 from typing import Any, Protocol, Self
 
@@ -9,15 +9,15 @@ from worker.engine.arrays import Mask
 Shape = tuple[int, int, int]  # H, W, C
 
 
-# Coalitions a method that need not look at scores sooner asks for at a time: each time drains the
-# pipeline of painting and scoring, and what is under way when an explanation is stopped is lost.
+# Coalitions that a method yields at a time, where it does not need scores sooner. Each step drains
+# the pipeline of painting and scoring; the scores under way are lost when an explanation stops.
 CHUNK = 256
 
 
 class Coalitions(Protocol):
-    """B coalitions over the elements of an (H, W, C) picture: what a method asks to have scored.
+    """B coalitions over the elements of an (H, W, C) picture, yielded by a method for scoring.
 
-    Kinds differ in how they remember who is in (image_tree.py, players.py).
+    Implementations differ in how they store the members (image_tree.py, players.py).
     """
 
     def __len__(self) -> int:

@@ -30,9 +30,9 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageTree:
-    """The image tree over pictures of a shape (H, W, C); see Tree for what its methods mean.
+    """The image tree over pictures of a shape (H, W, C); Tree documents its methods.
 
-    channels_together: stop at whole pixels, where shap goes on to single channels.
+    channels_together: whether to stop at whole pixels, where shap goes on to single channels.
     """
 
     shape: Shape
@@ -101,8 +101,9 @@ def whole(shape: Shape) -> Box:
 def children(box: Box) -> tuple[Box, Box] | None:
     """Split a box as the image tree of shap does: (left child, right child); None for a leaf.
 
-    The longer side is halved, rows before columns, and channels once a single pixel is left. The
-    left child is the half nearer the end (bottom, right, last channels) and gets the floor.
+    The longer side is halved, rows before columns where equal, and channels once a single pixel is
+    left. The left child is the half nearer the end (bottom, right, last channels); of an odd
+    length it gets the smaller half.
     """
     top, bottom, left, right, front, back = box
     rows, columns, channels = extents(box)
@@ -121,8 +122,8 @@ def children(box: Box) -> tuple[Box, Box] | None:
 def splits(tree: Tree[Box]) -> dict[Box, tuple[Box, Box]]:
     """Give (left child, right child) of every part of the image tree that has children.
 
-    Parts come in the order of their numbers in shap's `clustering`: smaller ones first, and of
-    those of a size the ones nearer the beginning, by their ends before their starts.
+    Parts are ordered as in shap's `clustering`: by size, smaller first; parts of equal size by
+    their ends, then by their starts.
     """
     found: dict[Box, tuple[Box, Box]] = {}
     stack = [tree.root]

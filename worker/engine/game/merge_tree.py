@@ -1,4 +1,4 @@
-"""The merge tree of superpixels: like neighbours stand together, less like ones further up.
+"""The merge tree of superpixels: similar neighbours are joined near the leaves, others further up.
 
 Philippe Salembier and Luis Garrido, "Binary partition tree as an efficient representation for image
 processing, segmentation, and information retrieval", 2000, https://doi.org/10.1109/83.841934, gave
@@ -9,10 +9,10 @@ error it adds where each region is painted in its mean colour (Joe Ward, "Hierar
 optimize an objective function", 1963, https://doi.org/10.1080/01621459.1963.10500845), over the
 length of the boundary it removes.
 
-Their tree splits small bright spots off one by one, while Partition sees a part in twice as many
-contexts at every split. So that branches are of like size, NOISE is added to differences of colour
-and costs are weighed by size once more. On photos of 50 superpixels, Partition then takes about a
-thirtieth of the evaluations until all parts above a sixteenth of the picture are split.
+Their tree splits off small bright spots one by one, while Partition doubles a part's contexts at
+every split. To balance the branches' sizes, NOISE is added to differences of colour and costs are
+weighted by size once more. On photos of 50 superpixels, Partition then takes about a thirtieth of
+the evaluations until all parts above a sixteenth of the picture are split.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from worker.engine.arrays import Indices, Labels, Mask, Pictures
 from worker.engine.game.players import PlayerCoalitions
 
-NOISE = 40.0  # levels of intensity: of colours nearer than that, sizes and boundaries decide
+NOISE = 40.0  # levels of intensity; for smaller differences, sizes and boundaries decide
 
 Pair = tuple[int, int]  # of regions: 0..M-1 are the superpixels, M + k the k-th pair merged
 
@@ -40,11 +40,11 @@ class Branch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class MergeTree:
-    """A binary tree over superpixels; see Tree for what its methods mean.
+    """A binary tree over superpixels; Tree documents its methods.
 
-    places: (H, W) int64, the place of each pixel's superpixel among the leaves.
-    ends: (M + 1,) int64, the elements of the picture before each place, and of them all.
-    cuts: where the branches that are no leaves split in two.
+    places: (H, W) int64, the place of each pixel's superpixel among the leaves, 0..M-1.
+    ends: (M + 1,) int64, the number of elements before each place, and in total.
+    cuts: for each branch that is not a leaf, the place where it splits in two.
     """
 
     places: Indices
@@ -86,10 +86,10 @@ class MergeTree:
 def merge_all(labels: Labels, picture: Pictures) -> list[Pair]:
     """Merge the superpixels labels (H, W), 0..M-1, until one region is left: M - 1 merges.
 
-    The cheapest merge comes first, of equally cheap ones that of the older regions. As labels cover
-    the picture, there always is one. Only the cheapest merge of each region is queued: where its
-    neighbour has changed by its turn, it is looked for again, and can only have become dearer, as
-    the neighbour has queued its own since.
+    The cheapest merge comes first; among equal costs, that of the older regions. As labels cover
+    the picture, a merge always exists. Only each region's cheapest merge is queued. Where its
+    neighbour has changed when its turn comes, the cheapest is found anew; its cost can only have
+    risen, as the changed neighbour has queued its own merge.
     """
     regions = _Regions(labels, picture)
     count = len(regions.borders)
@@ -109,10 +109,10 @@ def merge_all(labels: Labels, picture: Pictures) -> list[Pair]:
 
 
 class _Regions:
-    """Regions in M slots, at first the superpixels; a merged one stays in a slot of its halves.
+    """Regions in M slots, at first the superpixels; a merged region takes a slot of its halves.
 
-    names: of the regions, 0..2M-2; -1 where a slot is given up. borders: of each region, its
-    neighbours' slots and the lengths of the common boundaries, in sides of pixels.
+    names: the name of the region in each slot, 0..2M-2; -1 for a free slot. borders: for each slot,
+    its neighbours' slots and the lengths of the common boundaries, in pixel sides.
     """
 
     def __init__(self, labels: Labels, picture: Pictures) -> None:
@@ -137,7 +137,7 @@ class _Regions:
         size, sizes = self._sizes[slot], self._sizes[others]
         means = self._sums[others] / sizes[:, np.newaxis]  # (n, C)
         apart = np.square(means - self._sums[slot] / size).sum(axis=1)
-        weights = size * sizes / (size + sizes)  # of Ward: times apart, the error added
+        weights = size * sizes / (size + sizes)  # Ward: times apart, the added error
         costs: NDArray[np.float64] = (apart + NOISE**2) * weights**2
         return costs
 

@@ -1,4 +1,4 @@
-"""Who plays: the elements of a picture in groups that are visible or hidden together."""
+"""Players: groups of the elements of a picture that are visible or hidden together."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +16,8 @@ from worker.engine.game.tree import Tree
 class Players:
     """The M players of a picture of a shape (H, W, C), and the tree that nests them.
 
-    labels: the player of each pixel (H, W) or, where channels play apart, of each element
-    (H, W, C); int32, 0..M-1, each taken. tree: its leaves are the players.
+    labels: the player of each pixel (H, W) or, where channels are separate players, of each
+    element (H, W, C); int32, 0..M-1, each used. tree: its leaves are the players.
     superpixels: False where every player is a pixel or an element.
     """
 
@@ -37,18 +37,19 @@ class Players:
 
     @property
     def superpixel_labels(self) -> Labels | None:
-        """Give the labels (H, W) where the players are superpixels: who they are, in a result."""
+        """Give the labels (H, W) int32 where the players are superpixels, else None."""
         return self.labels if self.superpixels else None
 
     @cached_property
     def pairs(self) -> int:
-        """Count the ordered pairs of elements of different players: what there is to tell apart."""
+        """Count the ordered pairs of elements of different players."""
         return int(self.sizes.sum()) ** 2 - int((self.sizes**2).sum())
 
     def unresolved(self, groups: Scores) -> float:
-        """Give the share of those pairs within groups of so many elements each, of whole players.
+        """Give the share, 0..1, of `pairs` that lie within one group.
 
-        The groups make up the picture.
+        groups: (G,), the number of elements in each group. Each group consists of whole players,
+        and the groups make up the picture.
         """
         together = float((groups**2).sum() - (self.sizes**2).sum())
         return together / self.pairs if self.pairs else 0.0
@@ -58,7 +59,7 @@ class Players:
         return self.labels.astype(np.int64)
 
     def coalitions(self, members: Mask) -> "PlayerCoalitions":
-        """Give the coalitions of members (B, M): who is in."""
+        """Give the coalitions of members (B, M) bool, True for players that are in."""
         return PlayerCoalitions(self._indices, members)
 
     def spread(self, credit: Credit) -> Credit:
@@ -70,9 +71,10 @@ class Players:
 
 @dataclass(frozen=True, eq=False)
 class PlayerCoalitions:
-    """Coalitions of players: coalition i sees the elements of the players in members[i], (B, M).
+    """Coalitions of players: coalition i sees the elements of the players in members[i].
 
-    labels: int64, as other indices are converted at every coalition.
+    members: (B, M) bool. labels: as in Players, but int64, as NumPy would convert other indices
+    for every coalition.
     """
 
     labels: Indices
@@ -97,6 +99,6 @@ class PlayerCoalitions:
 
 
 def _whole_pixels(picture: NDArray[Any]) -> NDArray[np.void]:
-    """View (H, W, C) as (H, W), a pixel one value: 15 times as fast to copy where it is visible."""
+    """View (H, W, C) as (H, W), one value per pixel: masked copies are then 15 times as fast."""
     pixel = np.dtype((np.void, picture.dtype.itemsize * picture.shape[2]))
     return picture.view(pixel)[..., 0]

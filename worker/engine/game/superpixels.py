@@ -1,4 +1,4 @@
-"""Cutting a picture into players: single pixels, a grid, SLIC superpixels, or the caller's own."""
+"""Cuts a picture into players: single pixels, a grid, SLIC superpixels, or a label map."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,20 +13,20 @@ from worker.engine.game.image_tree import ImageTree
 from worker.engine.game.merge_tree import MergeTree
 from worker.engine.game.players import Players
 
-MAX_SEGMENTS = 10_000  # superpixels that may be asked for
-MAX_SIGMA = 100.0  # pixels; smoothing takes time in proportion
+MAX_SEGMENTS = 10_000  # superpixels that a request may have
+MAX_SIGMA = 100.0  # pixels; smoothing time is proportional to it
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Every pixel is a player; with channels "apart", as in shap, every element is."""
+    """Every pixel is a player; with channels "apart", as in shap, every element is a player."""
 
     channels: Literal["apart", "together"] = "apart"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Rectangles in rows and columns, of sizes as equal as can be: 1..10,000 of them."""
+    """Rectangles in rows and columns, of sizes as equal as possible: 1..10,000 rectangles."""
 
     rows: int
     columns: int
@@ -44,9 +44,9 @@ class Slic:
 
     Radhakrishna Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods",
     2012, https://doi.org/10.1109/TPAMI.2012.120. compactness: above 0, the weight of nearness
-    against likeness of colour. sigma: 0..100 pixels, the width of the Gaussian that smooths the
-    picture before. As the centres start on a square grid and small pieces are joined, there may be
-    fewer or up to a third more superpixels than asked for.
+    against similarity of colour. sigma: 0..100 pixels, the width of the Gaussian that first smooths
+    the picture. As the centres start on a square grid and small pieces are joined, the number of
+    superpixels may be lower than `segments`, or up to a third higher.
     """
 
     segments: int = 50
@@ -64,9 +64,9 @@ class Slic:
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Superpixels of the caller's own: pixels (H, W) with equal whole numbers belong together.
+    """Superpixels from the caller: pixels with equal labels (H, W), integers, form a superpixel.
 
-    At most 10,000 different numbers, of any values; they need not lie together in the picture.
+    At most 10,000 different labels, of any value; a superpixel's pixels need not be connected.
     """
 
     labels: NDArray[np.integer[Any]]
@@ -86,8 +86,8 @@ PIXELS = Pixels()
 def make_players(superpixels: Superpixels, picture: Pictures) -> Players:
     """Cut a picture (H, W, C), float32 in 0..255, into players.
 
-    Superpixels are numbered 0..M-1 without gaps: a grid's row by row, others in order of their
-    labels. Raises SuperpixelsError where the picture cannot be cut so.
+    Superpixels are numbered 0..M-1 without gaps: a grid's row by row, others in the order of their
+    labels. Raises SuperpixelsError where the picture cannot be cut into these superpixels.
     """
     if isinstance(superpixels, Pixels):
         return make_pixels(superpixels, picture.shape)
@@ -131,12 +131,12 @@ def _grid(grid: Grid, shape: Shape) -> NDArray[np.integer[Any]]:
 
 
 def _slic(slic: Slic, picture: Pictures) -> NDArray[np.integer[Any]]:
-    """Segment the picture in 8 bits, as it is loaded: scikit-image computes then in float64.
+    """Segment the picture in 8 bits, as uploaded, so that scikit-image computes in float64: (H, W).
 
-    Grey is taken as the same grey in RGB, to be compared by its lightness, 0..100, as colours are.
-    scikit-image takes it as 0..1, where a compactness of 30 leaves only the grid of the centres.
+    Grey is converted to RGB, so that its lightness counts as 0..100, as for colours. scikit-image
+    would scale grey to 0..1, where a compactness of 30 leaves only the grid of the centres.
     """
-    from skimage.segmentation import slic as segment  # half a second, which only this should pay
+    from skimage.segmentation import slic as segment  # takes half a second, so only where needed
 
     H, W, C = picture.shape
     if slic.segments > H * W:

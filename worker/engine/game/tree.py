@@ -1,4 +1,4 @@
-"""Binary trees over the elements of a picture: who stands in or out together, level by level."""
+"""Binary trees over the elements of a picture, which group elements level by level."""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeVar
@@ -10,7 +10,7 @@ Part = TypeVar("Part", bound=Hashable)
 
 
 class Tree(Protocol[Part]):
-    """A binary tree whose nodes, its parts, are sets of elements, the root all of them."""
+    """A binary tree whose nodes, called parts, are sets of elements; the root has all elements."""
 
     @property
     def root(self) -> Part:
@@ -30,7 +30,7 @@ class Tree(Protocol[Part]):
 
 
 def count_coalitions(tree: Tree[Part], *, contexts: int, limit: int) -> int:
-    """Count the halves of all parts, each seen in `contexts` ** depth ways; stop at limit."""
+    """Count the halves of all parts, each `contexts` ** depth times; stop at `limit`."""
     count, seen, level = 0, 1, [tree.root]
     while level and count < limit:
         halves = [pair for node in level if (pair := tree.children(node))]

@@ -1,1 +1,1 @@
-"""Pictures in which the players outside a coalition are hidden."""
+"""Paints pictures in which the players outside a coalition are hidden."""

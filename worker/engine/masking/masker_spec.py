@@ -1,4 +1,4 @@
-"""Which masker, with which numbers: `MaskerSpec("blur", (128, 128))`, ..."""
+"""The specification of a masker, such as `MaskerSpec("blur", (128, 128))`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class MaskerSpec:
-    """A masker by kind and numbers, not yet fitted to a picture.
+    """A masker's kind and numbers, not yet fitted to a picture.
 
-    Raises MaskerError, naming what is accepted, where there is none such.
+    Raises MaskerError for an unknown kind or wrong numbers; its message names the accepted ones.
     """
 
     kind: str

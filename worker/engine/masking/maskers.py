@@ -1,6 +1,6 @@
-"""Maskers: what a picture looks like to the model when only a coalition of it is visible.
+"""Maskers: paint the picture that the model sees when only a coalition is visible.
 
-The semantics are those of `maskers.Image` in shap, so that its numbers can be had: Scott
+The semantics are those of `maskers.Image` in shap, so that values can equal shap's: Scott
 Lundberg and others, https://shap.readthedocs.io/en/latest/generated/shap.maskers.Image.html. The
 inpainting is OpenCV's: Alexandru Telea, "An image inpainting technique based on the fast marching
 method", 2004, https://doi.org/10.1080/10867651.2004.10487596; Marcelo Bertalmio, Andrea Bertozzi
@@ -22,12 +22,12 @@ from worker.engine.masking.masker_spec import MaskerSpec
 INPAINT_RADIUS = 3  # pixels
 INPAINT_FLAGS = {"inpaint_telea": cv2.INPAINT_TELEA, "inpaint_ns": cv2.INPAINT_NS}
 
-# Threads are ours: whole coalitions side by side scale better than parts of one
+# No threads within OpenCV: our own threads paint whole coalitions side by side, which scales better
 cv2.setNumThreads(1)
 
 
 class Masker(Protocol):
-    """A pure function of coalitions: the same ones always give the same pictures."""
+    """A pure function of coalitions: equal coalitions always give equal pictures."""
 
     @property
     def costly(self) -> bool:
@@ -40,7 +40,7 @@ class Masker(Protocol):
 def make_masker(spec: MaskerSpec, picture: Pictures) -> Masker:
     """Make the masker of a picture (H, W, C), float32 in 0..255; the picture is copied.
 
-    Raises MaskerError where it does not fit the channels of the picture.
+    Raises MaskerError where the masker does not fit the picture's channels.
     """
     picture = np.array(picture, dtype=np.float32, order="C")
     if spec.kind in INPAINT_FLAGS:
@@ -67,9 +67,9 @@ class FillMasker:
 class InpaintMasker:
     """Paints hidden pixels in from the visible ones around them, with OpenCV, radius 3.
 
-    A pixel is hidden, in all its channels, as soon as one of its channels is. The whole picture is
-    truncated to whole intensities first, visible pixels too. Where nothing is visible, each channel
-    is its mean over the picture.
+    A pixel with a hidden channel is hidden in all channels. The whole picture, visible pixels
+    included, is truncated to whole intensities first. Where nothing is visible, each channel gets
+    its mean over the picture.
     """
 
     costly = True
@@ -106,9 +106,9 @@ class InpaintMasker:
 
 
 def _fill(spec: MaskerSpec, picture: Pictures) -> Pictures:
-    """Give what hidden elements look like, (H, W, C) float32, for blur, mean and constant.
+    """Give the fill of hidden elements, (H, W, C) float32, for blur, mean and constant.
 
-    blur: OpenCV's normalised box filter, the picture mirrored at its border, which is not repeated.
+    blur: OpenCV's normalised box filter; the border is mirrored without repeating the edge pixel.
     mean: the float32 mean of each channel over the picture. constant: one value for each channel,
     or one for all.
     """

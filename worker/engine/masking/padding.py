@@ -1,8 +1,7 @@
-"""A picture that lies in a larger one: what is around it is the same in every coalition.
+"""A picture padded to the model's larger input; the padding is the same in every coalition.
 
-Where the model's input is larger than what is explained, such as a photo that was padded, only the
-picture plays. Its surroundings belong to no player, so they have no credit, and values, trees and
-superpixels are those of the picture alone.
+Only the picture's elements are players. The padding belongs to no player and has no credit, so
+values, trees and superpixels are those of the picture alone.
 """
 
 from dataclasses import dataclass
@@ -18,18 +17,18 @@ from worker.engine.masking.maskers import Masker
 
 @dataclass(frozen=True)
 class PictureOffset:
-    """Where a picture (h, w, C) lies in the model's input (H, W, C): its first row and column."""
+    """The first row and column of a picture (h, w, C) within the model's input (H, W, C)."""
 
     top: int
     left: int
 
 
 class PaddedMasker:
-    """Paints coalitions by a masker, in the middle of what that masker paints of nobody.
+    """Paints coalitions by a masker, within padding made from the empty coalition's picture.
 
-    The edge of the empty coalition's picture is repeated outwards: of one colour for constant, mean
-    and inpainting, of the blurred picture's edge for blur. Raises InvalidPictureError where the
-    picture (h, w, C) does not lie within the input (H, W, C).
+    The padding repeats the edge of the empty coalition's picture outwards: one colour for constant,
+    mean and inpainting, the edge of the blurred picture for blur. Raises InvalidPictureError where
+    the picture (h, w, C) does not lie within the input (H, W, C).
     """
 
     def __init__(

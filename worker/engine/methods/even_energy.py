@@ -1,18 +1,18 @@
-"""The odd and the even part of a game: what tells a coalition from its complement, and what not."""
+"""The even part of a game: the part that is equal for a coalition and its complement."""
 
 import numpy as np
 
 from worker.engine.arrays import Scores
 
-ROUNDING = 1e-12  # of a score: what averaging equal ones may leave
+ROUNDING = 1e-12  # of a score; the rounding error of averaging equal scores
 
 
 def even_energy(scores: Scores, complements: Scores, weights: Scores | None = None) -> Scores:
     """Give the share of a game's variance, 0..1, that is in its even part: (K,).
 
     scores: (P, K) of P >= 1 coalitions; complements: (P, K) of their complements; weights: (P,) of
-    the pairs, by default equal. The odd part has the mean 0, whatever the game. A game that does
-    not vary has nothing that an attribution could not show: 0.
+    the pairs, by default equal. The mean of the odd part is 0 for every game. A game without
+    variance gives 0.
     """
     even, odd = (scores + complements) / 2, (scores - complements) / 2
     centre = np.average(even, axis=0, weights=weights)

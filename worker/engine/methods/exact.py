@@ -3,9 +3,10 @@
 Lloyd Shapley, "A value for n-person games", 1953, https://doi.org/10.1515/9781400881970-018: the
 mean, over all orders of the players, of what a player changes when it joins those before it.
 
-Until all are scored, the values are those of the additive game closest to the known scores by the
-weights of Kernel SHAP (Scott Lundberg, Su-In Lee, "A unified approach to interpreting model
-predictions", 2017, https://arxiv.org/abs/1705.07874, theorem 2), which ends at the same values.
+Until all coalitions are scored, the values are those of the additive game closest to the known
+scores by the weights of Kernel SHAP (Scott Lundberg, Su-In Lee, "A unified approach to interpreting
+model predictions", 2017, https://arxiv.org/abs/1705.07874, theorem 2). With all scores, that game
+has the Shapley values.
 """
 
 from math import comb
@@ -28,7 +29,7 @@ from worker.engine.request import Request
 class Exact:
     """One run over all coalitions; its state is valid, and a snapshot possible, at every yield.
 
-    Raises BudgetError for more players than it takes, and where max_evals is below 2^M.
+    Raises BudgetError for more players than player_limits.py allows, and for max_evals below 2^M.
     """
 
     def __init__(self, game: Game, *, max_evals: int) -> None:
@@ -52,7 +53,7 @@ class Exact:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the exact values, or before the end those of the closest additive game."""
+        """Give the exact values; before the end, those of the closest additive game."""
         members, odd = self._pairs.known()
         if self._pairs.complete:
             values = shapley_weights(np.where(members, 1.0, -1.0)).T @ odd
@@ -64,7 +65,7 @@ class Exact:
 def _all_pairs(players: int) -> Mask:
     """Give one coalition of every pair but the empty one, smallest first: (2^(M-1) - 1, M)."""
     numbers = np.arange(1, 2 ** (players - 1))[:, np.newaxis]
-    members: Mask = (numbers >> np.arange(players)) % 2 == 1  # none with the last player
+    members: Mask = (numbers >> np.arange(players)) % 2 == 1  # without the last player
     members ^= members.sum(axis=1, keepdims=True) > players // 2  # the smaller of each pair
     smallest_first = np.argsort(members.sum(axis=1), kind="stable")
     return members[smallest_first]

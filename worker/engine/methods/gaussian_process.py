@@ -6,9 +6,9 @@ PolySHAP, 2026, https://arxiv.org/abs/2601.18608, that scoring such pairs is wor
 model. The prior is in gp_covariance.py, its fit to scores in gp_posterior.py, the choice of pairs
 in pair_sampling.py.
 
-The values are means of a posterior, the standard errors its standard deviations: of what the
-scores leave open about the game. With few evaluations values shrink towards the even share, and
-the errors show it.
+The values are means of a posterior, the standard errors its standard deviations: the uncertainty
+that the scores leave about the game. With few evaluations the values shrink towards the even share,
+and the errors account for it.
 """
 
 from typing import Self
@@ -25,18 +25,18 @@ from worker.engine.methods.player_limits import check_players
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.request import Request
 
-WIDENED = 1.03  # intervals, as the prior is itself uncertain; chosen by benchmarks.coverage
+WIDENED = 1.03  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
 FIRST_LOOK = 16  # pairs, before standard errors are compared with their target
 
 
 class GaussianProcess:
     """One run of the estimator; its state is valid, and a snapshot possible, at every yield.
 
-    max_evals: counts the two evaluations of the game; an odd number is rounded down. Where it
-    reaches for all coalitions the values are exact. target_standard_error: the run ends early when
-    no player's standard error for any output is above it, in units of the score; looked at after
-    FIRST_LOOK pairs and then whenever there are a quarter more. seed: of the choice of pairs.
-    Raises BudgetError for more players than it takes.
+    max_evals: includes the two evaluations of the game; an odd number is rounded down. Where it
+    covers all coalitions, the values are exact. target_standard_error: in units of the (linked)
+    score; the run ends early when no player's standard error for any output exceeds it, checked
+    after FIRST_LOOK pairs and then after every quarter more. seed: for the choice of pairs. Raises
+    BudgetError for more players than player_limits.py allows.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class GaussianProcess:
 
     @property
     def planned_evaluations(self) -> int:
-        """Count the evaluations of a run that is not ended early."""
+        """Count the evaluations of a run that does not end early."""
         return 2 + 2 * len(self._pairs)
 
     def run(self) -> Steps:
@@ -79,7 +79,7 @@ class GaussianProcess:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the estimate from the pairs scored so far; before any, an even share for each."""
+        """Give the estimate from the pairs scored so far; before the first pair, even shares."""
         if self._pairs.done == 0 and not self._pairs.complete:
             return self._pairs.attribution(self._even_share())
         now = self._estimate_now()
@@ -107,7 +107,7 @@ class GaussianProcess:
         return self._estimate
 
     def _even_share(self) -> Credit:
-        """Give every player as much: (M, K)."""
+        """Give every player the same credit: (M, K)."""
         players = len(self._game.players)
         change = self._game.scores - self._game.base_values  # (K,)
         return np.tile(change / players, (players, 1))

@@ -1,17 +1,18 @@
-"""A prior over the odd parts of games, and what it says of their Shapley values.
+"""A prior over the odd parts of games, and its covariances with their Shapley values.
 
-Write who is in a coalition of M players as signs s in {-1, 1}^M. A game is a sum over the sets U of
-players of b_U prod_{i in U} s_i; its odd part g(S) = (v(S) - v(not S)) / 2 is the part with U of
-odd size, and of it alone the Shapley values are made, phi_i = 2 sum_{U with i} b_U / |U|: OddSHAP,
-2026, https://arxiv.org/abs/2602.01399. Here the b_U are independent normal variables, b_U with the
-variance prod_{i in U} tanh(rate_i): the larger the rates of some players, the more they matter,
-alone and together. All that is needed then has a closed form or is a smooth integral:
+Write a coalition of M players as signs s in {-1, 1}^M, 1 for players that are in. A game is a sum
+over the sets U of players of b_U prod_{i in U} s_i. Its odd part g(S) = (v(S) - v(not S)) / 2 has
+the terms with U of odd size; the Shapley values depend on it alone,
+phi_i = 2 sum_{U with i} b_U / |U|: OddSHAP, 2026, https://arxiv.org/abs/2602.01399. The prior takes
+the b_U as independent normal variables, b_U with the variance prod_{i in U} tanh(rate_i): players
+with larger rates matter more, alone and together. Each covariance then has a closed form or is a
+smooth integral:
 
 - Cov(g(S), g(T)) is proportional to sinh(sum_i rate_i s_i t_i);
 - in Cov(phi_i, g(T)) and Var(phi_i), 1 / |U| is the integral of z^(|U| - 1) over z in 0..1, and
   z^|U| prod_{i in U} tanh(rate_i) is a product again.
 
-Variances are over that of g(all players), so that none depends on how large 2^M is.
+Variances are divided by that of g(all players), so that none grows with 2^M.
 """
 
 from functools import cache
@@ -56,10 +57,10 @@ def shapley_variance(rates: Scores) -> Scores:
 
 
 def shapley_weights(signs: Scores) -> Scores:
-    """Give what a unit of g(T) adds to every Shapley value, for signs (N, M) of T: (N, M).
+    """Give the weight of g(T) in every Shapley value, for signs (N, M) of T: (N, M).
 
-    T stands for its complement too: summed over one of each pair, they give the exact values. They
-    are also Cov(phi_i, g(T)) where the g of all pairs are independent, of variance 1.
+    T stands for its complement too: the weighted sum over one T of each pair is the exact value.
+    The weights are also Cov(phi_i, g(T)) where the g of all pairs are independent, of variance 1.
     """
     players = signs.shape[1]
     inside = (signs > 0).sum(axis=1, keepdims=True)  # (N, 1)

@@ -1,12 +1,12 @@
-"""Shapley values from the odd part of a game at however many pairs: process, regression, or exact.
+"""Shapley values from the odd part of a game at any number of pairs: process, regression, or exact.
 
 A Gaussian process takes time as the cube of the pairs. Beyond MAX_PAIRS it is fitted to the first
-of them alone and predicts the others; what it misses is divided among the players by the
+MAX_PAIRS and predicts the others; its residuals are divided among the players by the
 leverage-weighted least squares of Christopher Musco, R. Teal Witter, "Provably Accurate Shapley
 Value Estimation via Leverage Score Sampling", 2025, https://arxiv.org/abs/2410.01917: Kernel SHAP's
-regression, every pair counting for those of its size that were not drawn too. As that trusts the
-process in nothing, it takes many more pairs to be worth more than the process alone; till then the
-values remain the process's, for each output by its errors.
+regression, where every pair also counts for the pairs of its size that were not drawn. The
+regression does not rely on the process being right, so it needs many more pairs to be better than
+the process alone. Each output takes the values of the one with the smaller errors.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from worker.engine.methods.gp_posterior import compute_posterior, fit_prior
 from worker.engine.methods.least_squares import fit_additive
 from worker.engine.methods.pair_sampling import count_pairs
 
-MAX_PAIRS = 2000  # a process of so many takes seconds, and 32 MB for a matrix
+MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """Shapley values of M players for K outputs.
 
-    values, errors: (M, K), errors being standard errors. held_out_fidelity: (K,), the share of the
-    mean square of the odd part that is predicted for a pair from the others, at most 1; None where
-    no pair was drawn.
+    values: (M, K), positive where the player raises the score. errors: (M, K), standard errors.
+    held_out_fidelity: (K,), the share of the odd part's mean square that is predicted for a pair
+    from the others, at most 1; None where no pair was drawn.
     """
 
     values: Credit
@@ -40,8 +40,8 @@ class Estimate:
 def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
     """Estimate from members (N, M) of one coalition of each pair, and the odd part (N, K) there.
 
-    The first row is of the full coalition. The others were drawn by size, at random within a size.
-    complete: whether there are no more pairs, so that the values are known.
+    The first row is the full coalition. The others were drawn by size, at random within a size.
+    complete: whether the rows are all pairs, so that the values are exact.
     """
     signs = np.where(members, 1.0, -1.0)
     fitted = _by_process(signs, odd) if len(odd) <= MAX_PAIRS else _by_both(members, signs, odd)
@@ -95,9 +95,9 @@ def _weigh(members: Mask, certain: int) -> tuple[Scores, Scores]:
 
 
 def _fidelity(odd: Scores, held_out: Scores) -> Scores | None:
-    """Compare what is missed of left-out pairs (N, K) with what there is: (K,).
+    """Compare the residuals of left-out pairs (N, K) with the odd part (N, K): (K,).
 
-    The full coalition, in the first row, is no pair that was drawn. None without pairs.
+    The first row, the full coalition, is left out, as it was not drawn. None without drawn pairs.
     """
     if len(odd) == 1:
         return None

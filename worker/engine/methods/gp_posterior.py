@@ -1,19 +1,19 @@
-"""A Gaussian process for the odd part of a game: Shapley values and how sure they are.
+"""A Gaussian process for the odd part of a game: Shapley values and their standard errors.
 
 Carl Rasmussen and Christopher Williams, "Gaussian Processes for Machine Learning", 2006,
-https://gaussianprocess.org/gpml/, numbers in brackets are of its equations. The covariance is
+https://gaussianprocess.org/gpml/; numbers in brackets refer to its equations. The covariance is
 
     product kernel, its rates learnt  +  one with equal rates  +  rough,
 
-where the last, every pair on its own, is a part of the game, not noise of the scores: so values are
-exact where all pairs are known. The second keeps in mind that unimportant players may interact;
-without it, standard errors come out too small. Its variance is nearly given, as its
-likelihood knows less of this than we do; only an additive game makes it vanish.
+where the last, independent for every pair, is a part of the game, not noise of the scores: so
+values are exact where all pairs are known. The second allows unimportant players to interact;
+without it, standard errors are too small. Its variance has a narrow prior, as the likelihood says
+little about it; only an additive game makes it vanish.
 
-The values take the likeliest of such priors for granted; their errors do not. Games differ most in
-how much of them is additive. So errors are of an average over priors with a further additive part
-of unknown variance, weighed by what the scores say of it: how much is left open, and how far from
-the values the posterior's mean is.
+The values assume the likeliest prior; their errors do not. Games differ most in how much of them is
+additive. So errors average over priors with a further additive part of unknown variance, weighted
+by its likelihood. They include the variance that each leaves open, and the distance of its
+posterior mean from the values.
 """
 
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ from worker.engine.methods.gp_covariance import (
 )
 
 EQUAL_SUM = 6.0  # of the equal rates
-ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of a further additive part, over that of the first
-LEARNING_ROWS = 256  # scores at most: learning takes time as their cube, and gains little by more
+ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of the further additive part, over the first part's
+LEARNING_ROWS = 256  # scores at most; learning takes time as their cube
 
-# Normal priors of what is learnt, within bounds that keep all numbers finite and all matrices
-# regular: mean, standard deviation, lowest, highest
+# Normal priors of the learnt parameters, within bounds that keep all numbers finite and all
+# matrices regular: mean, standard deviation, lowest, highest
 SUM = (0.4, 1.0, -4.0, 2.5)  # log of the sum of rates
 EQUAL = (-0.6, 0.25, -12.0, 1.5)  # log of the variance of the second part, over that of the first
 ROUGH = (-5.0, 3.0, -13.0, 2.0)  # the same of the third
@@ -78,10 +78,10 @@ class Prior:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What N scores tell of M Shapley values for each of K outputs.
+    """The posterior of M Shapley values for each of K outputs, given N scores.
 
-    values, errors: (M, K), means and standard deviations. held_out: (N, K), how far each score is
-    from what the others predict. weights: (N, K), of the kernels around the scores.
+    values, errors: (M, K), means and standard deviations. held_out: (N, K), each score minus its
+    prediction from the others. weights: (N, K), of the kernels centred on the scores.
     """
 
     values: Credit
@@ -93,8 +93,8 @@ class Posterior:
 def compute_posterior(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
     """Condition the prior on the odd part (N, K) at signs (N, M); takes time as N^3.
 
-    What the known pairs add to the values is added as it is, and only the rest is inferred: so no
-    digits are lost, however small the rough part.
+    The known pairs' share of the values is added exactly, and only the rest is inferred, so that no
+    digits are lost however small the rough part is.
     """
     smooth, known = prior.smooth(signs, signs), shapley_weights(signs)  # (N, N), (N, M)
     rest = prior.smooth_shapley(signs) - smooth @ known  # (N, M), covariance with what is not known
@@ -115,11 +115,12 @@ def compute_posterior(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
 
 
 def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores) -> Credit:
-    """Give the standard errors of the values influence.T @ odd, whatever the additive part: (M, K).
+    """Give the standard errors of influence.T @ odd, averaged over additive parts: (M, K).
 
-    variance: (M,), of the Shapley values without such a part. whitened: (N, M + K), signs and odd
-    in terms in which scores are independent, of variance 1. A part with the weights b, (M,), adds
-    signs @ b to odd and 2 b to the Shapley values; the values miss (2 - influence.T @ signs) b.
+    variance: (M,), of the Shapley values without an additive part. whitened: (N, M + K), signs and
+    odd, transformed so that scores are independent with variance 1. A part with the weights b (M,)
+    adds signs @ b to odd and 2 b to the Shapley values; the values miss
+    (2 - influence.T @ signs) b.
     """
     N, M = signs.shape
     rows, targets = whitened[:, :M], whitened[:, M:]  # (N, M), (N, K)
@@ -147,7 +148,8 @@ def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores
 def fit_prior(signs: Scores, odd: Scores) -> Prior:
     """Find the likeliest prior for the odd part (N, K) at signs (N, M).
 
-    Outputs differ in amplitude and share all else: by the mean of what each says.
+    Each output has its own amplitude; all share the other parameters, fitted to the mean of their
+    likelihoods' logarithms.
     """
     signs, odd = signs[:LEARNING_ROWS], odd[:LEARNING_ROWS]
     scale = np.sqrt((odd**2).mean(axis=0))  # (K,)
@@ -159,19 +161,19 @@ def fit_prior(signs: Scores, odd: Scores) -> Prior:
         off = (logs - means) / deviations
         return surprise + off @ off / 2, slope + off / deviations
 
-    from scipy.optimize import minimize  # half a second, which only this should pay
+    from scipy.optimize import minimize  # takes half a second, so only where needed
 
     bounds = list(zip(lowest, highest, strict=True))
     return _prior(minimize(cost, means, method="L-BFGS-B", jac=True, bounds=bounds).x)
 
 
 def _hyperpriors(players: int) -> Scores:
-    """Give mean, deviation, lowest and highest of all that is learnt: (4, 3 + M)."""
+    """Give mean, deviation, lowest and highest of every learnt parameter: (4, 3 + M)."""
     return np.array([SUM, EQUAL, ROUGH, *[UNLIKENESS] * players]).T
 
 
 def _prior(logs: Scores) -> Prior:
-    """Read the logs of the sum of rates, equal, rough, and every unlikeness: (3 + M,)."""
+    """Build the prior from the logs of the sum of rates, equal, rough, unlikenesses: (3 + M,)."""
     total, equal, rough, *unlikeness = np.exp(logs)
     return Prior(total * np.array(unlikeness) / len(unlikeness), equal, rough)
 
@@ -196,7 +198,7 @@ def _amplitudes(odd: Scores, weights: Scores) -> Scores:
 
 
 def _invert(gram: Scores) -> tuple[Scores, float]:
-    """Give the inverse (N, N) and half the logarithm of the determinant."""
+    """Give the inverse (N, N) of a covariance, and half the log of its determinant."""
     factor = cho_factor(gram)
     return cho_solve(factor, np.eye(len(gram))), float(np.log(np.diag(factor[0])).sum())
 

@@ -1,1 +1,1 @@
-"""Running coalitions through the model, in batches."""
+"""Runs coalitions through the model, in batches."""

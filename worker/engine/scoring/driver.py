@@ -21,10 +21,10 @@ def explain(
     batch: int | None = None,
     threads: int | None = None,
 ) -> ExplanationResult:
-    """Explain a picture (H, W, C), float32 in 0..255; see ExplanationRun for what is raised.
+    """Explain a picture (H, W, C), float32 in 0..255; raises the errors of ExplanationRun.
 
-    batch and threads: see Pipeline; they do not change the numbers. Who wants a partial result of
-    an explanation that is stopped makes the ExplanationRun and calls `evaluate`.
+    batch and threads: see Pipeline; they do not change the numbers. For a partial result after an
+    interruption, create the ExplanationRun and call `evaluate` instead.
     """
     explanation = ExplanationRun(predictor, picture, request, control=control)
     return evaluate(explanation, predictor, batch=batch, threads=threads)
@@ -39,8 +39,8 @@ def evaluate(
 ) -> ExplanationResult:
     """Drive an explanation to its end.
 
-    Whatever its control or the model raises goes through, once no thread is left running;
-    `explanation.snapshot()` then gives what was known by then.
+    Raises any exception of its control or the model, after its threads have ended;
+    `explanation.snapshot()` then gives the result so far.
     """
     [(_, ending)] = evaluate_all([explanation], predictor, batch=batch, threads=threads)
     if isinstance(ending, BaseException):
@@ -57,13 +57,13 @@ def evaluate_all(
 ) -> Iterator[tuple[ExplanationRun, RunResult]]:
     """Drive explanations of one predictor to their ends, side by side; yield each as it ends.
 
-    Batches are filled with the coalitions of the first explanation, then of the second, and so on:
-    the first end first, and the gaps they leave while a method thinks are filled. An ending is what
-    was found, or what stopped this one explanation: its control, or an error of its own. What the
-    model raises goes through and ends all.
+    Each batch is filled from the first explanation, then from the second, and so on: earlier ones
+    end earlier, and later ones fill the room they leave. An ending is the result, or the exception
+    that ended this explanation alone: an Interruption of its control, or an EngineError of its own.
+    An exception of the model is raised and ends all.
     """
     runs = [ScoringRun(explanation) for explanation in explanations]
-    del explanations  # so that the arrays of those that have ended can go
+    del explanations  # frees the arrays of explanations that have ended
     with Pipeline(predictor, batch=batch, threads=threads) as pipeline:
         current = _paint(pipeline, runs)
         while current:
@@ -77,7 +77,7 @@ def evaluate_all(
 
 
 def _paint(pipeline: Pipeline, runs: Sequence[ScoringRun]) -> ModelBatch | None:
-    """Start painting the next batch; None where nothing is asked for."""
+    """Start painting the next batch; None where no coalition is waiting."""
     room = next_span(sum(run.waiting for run in runs), pipeline.batch)
     portions: list[Portion] = []
     for run in runs:
@@ -88,7 +88,7 @@ def _paint(pipeline: Pipeline, runs: Sequence[ScoringRun]) -> ModelBatch | None:
 
 
 def _score(pipeline: Pipeline, batch: ModelBatch, runs: Sequence[ScoringRun]) -> None:
-    """Have a batch scored, unless all who asked for it are stopped by now."""
+    """Score a batch, unless all of its explanations have ended by now."""
     pipeline.wait(batch)
     for run in runs:
         run.check()

@@ -1,4 +1,4 @@
-"""Has coalitions painted and scored, in batches that suit the device."""
+"""Paints and scores coalitions, in batches that suit the device."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,16 +20,16 @@ from worker.engine.scoring.batch_size import device_batch_size
 from worker.engine.scoring.cpu_count import CPU_COUNT
 from worker.engine.scoring.run import ScoringRun
 
-SHARES = 4  # of a batch a painter: fewer leave painters idle at its end, more cost hand-overs
-Portion = tuple[ScoringRun, Coalitions]  # what one explanation has in a batch
+SHARES = 4  # per painter and batch: fewer leave painters idle at its end, more cost hand-overs
+Portion = tuple[ScoringRun, Coalitions]  # the coalitions of one explanation in a batch
 
 
 @dataclass(frozen=True)
 class ModelBatch:
     """Portions on their way through the model.
 
-    score: gives the scores (N, n_outputs) of all of them, one after the other. painting: for each
-    portion its parts under way on the host; each gives the seconds it took.
+    score: returns the scores (N, n_outputs) of all portions, in order. painting: for each portion
+    painted on the host, its tasks; each returns the seconds it took.
     """
 
     portions: Sequence[Portion]
@@ -38,11 +38,11 @@ class ModelBatch:
 
 
 class Pipeline:
-    """Paints one batch while the model has another.
+    """Paints one batch while the model scores another.
 
-    What a Compositor can paint it does. Two buffers of a physical batch are all the pictures ever
-    held here. batch: pictures a model call takes, at least 2 and give or take one; by default what
-    suits the device. threads: painters; by default one a core.
+    A predictor that is a Compositor paints the batches it can itself. Memory for pictures is two
+    buffers of one batch each. batch: pictures per model call, at least 2; calls may take one more.
+    By default it suits the device. threads: painters; by default one per core.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Pipeline:
     ) -> None:
         self._predictor = predictor
         self.batch = batch or device_batch_size(predictor.input_shape, predictor.device)
-        # (N, H, W, C); see batch_size.py for the 1
+        # (N, H, W, C); next_span() may add 1
         shape = (self.batch + 1, *predictor.input_shape)
         self._buffers = cycle([np.empty(shape, np.float32) for _ in range(2)])
         self._threads = threads or CPU_COUNT
@@ -95,7 +95,7 @@ class Pipeline:
         ]
 
     def wait(self, batch: ModelBatch) -> None:
-        """Wait until what is painted here of a batch is."""
+        """Wait until all portions of a batch that the host paints are painted."""
         for (run, _), parts in zip(batch.portions, batch.painting, strict=False):
             run.explanation.timings.mask_s += sum(part.result() for part in parts)
 

@@ -1,4 +1,4 @@
-"""How far scores in reduced precision are from those in float32."""
+"""Measures how far scores in reduced precision are from those in float32."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,10 @@ PICTURES = 8
 
 @dataclass(frozen=True)
 class Deviation:
-    """Absolute differences of scores, of all outputs on a few pictures.
+    """Absolute differences between scores of all outputs on a few pictures.
 
-    largest: over all of them. median: over pictures, of the largest of each. pictures: how many.
+    largest: over all outputs and pictures. median: over pictures, of each picture's largest.
+    pictures: their number.
     """
 
     largest: float
@@ -25,7 +26,7 @@ class Deviation:
 
 
 def deviation(draft: Predictor, exact: Predictor) -> Deviation:
-    """Compare two predictors of one model on the same pictures, made up but always the same."""
+    """Compare two predictors of one model on synthetic pictures, the same at every call."""
     pictures = soft_pictures(exact.input_shape, PICTURES)
     worst = np.abs(draft(pictures) - exact(pictures)).max(axis=1)  # (N,)
     return Deviation(float(worst.max()), float(np.median(worst)), len(pictures))
@@ -52,5 +53,5 @@ def _soft_picture(shape: Shape, rng: np.random.Generator) -> Pictures:
         cells, strength = cells * 2, strength / 2
     low, high = picture.min(), picture.max()
     picture -= low
-    picture *= 255 / max(high - low, np.float32(1e-6))  # a picture of one element is flat
+    picture *= 255 / max(high - low, np.float32(1e-6))  # a picture of one element has no range
     return picture

@@ -1,4 +1,4 @@
-"""One explanation on its way through the pipeline, from its first coalition to its ending."""
+"""One explanation in the pipeline, from its first coalition to its ending."""
 
 from collections import deque
 
@@ -15,9 +15,9 @@ RunResult = ExplanationResult | Interruption | EngineError
 
 
 class ScoringRun:
-    """Hands out the coalitions an explanation asks for, and takes their scores back in that order.
+    """Hands out the coalitions of an explanation, and takes back their scores in the same order.
 
-    ending: how it ended; None before.
+    ending: the result, or the exception that ended the explanation; None while it runs.
     """
 
     def __init__(self, explanation: ExplanationRun) -> None:
@@ -26,11 +26,11 @@ class ScoringRun:
         self._steps = explanation.steps()
         self._asked = next(self._steps)
         self._taken = 0
-        self._scores: deque[Scores] = deque()  # of what is asked for, as far as they came back
+        self._scores: deque[Scores] = deque()  # the scores of `_asked` received so far
 
     @property
     def waiting(self) -> int:
-        """Count the coalitions that are asked for and not handed out yet."""
+        """Count the coalitions of the current step not handed out yet."""
         return 0 if self.ending else len(self._asked) - self._taken
 
     def take(self, count: int) -> Coalitions:
@@ -40,14 +40,17 @@ class ScoringRun:
         return self._asked[start : self._taken]
 
     def check(self) -> None:
-        """End it where its control says so."""
+        """End the run where its control raises an Interruption."""
         try:
             self.explanation.control.check()
         except Interruption as interruption:
             self.end(interruption)
 
     def give(self, scores: NDArray[np.float32]) -> None:
-        """Take back the scores (B, n_outputs) of what was handed out first; go on when all are."""
+        """Take the scores (B, n_outputs) of the coalitions handed out next in order.
+
+        Once all scores of a step are there, the explanation goes on to its next step.
+        """
         if self.ending:
             return
         try:
@@ -67,6 +70,6 @@ class ScoringRun:
         self._scores.clear()
 
     def end(self, ending: RunResult) -> None:
-        """Ask for nothing any more."""
+        """End the run: no more coalitions are handed out."""
         self.ending = ending
         self._steps.close()
