@@ -12,7 +12,7 @@ from pathlib import Path
 
 from service.embedded.log_files import note, rotate
 
-STOP_S = 1.0  # grace period before a child is killed
+STOP_S = 1.0  # grace period before a child is killed; a third of it for Redis
 RESTART_PAUSE_S = (0.2, 1, 2, 5)  # before the first, second, ... consecutive restart
 ROTATE_S = 5  # between two checks of log sizes
 STEADY_S = 30  # a child that ran this long restarts without a pause
@@ -107,7 +107,7 @@ class Supervisor:
                 child.rotate_log()
 
     def stop(self) -> None:
-        """Stop all, the last started first and Redis last; kill those that exceed STOP_S."""
+        """Stop all, the last started first and Redis last; kill those that time out."""
         for child in reversed(self.children[1:]):
             _signal(child, signal.SIGTERM)
         _wait(self.children[1:], STOP_S)
