@@ -1,1 +1,1 @@
-"""What runs a model behind the one interface of a predictor; each file knows one library."""
+"""Predictors for each library that runs models; each file knows one library."""

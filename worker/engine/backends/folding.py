@@ -1,4 +1,4 @@
-"""Folds what a TensorFlow graph does to the outputs of its convolutions into their kernels."""
+"""Folds operations on the outputs of a TensorFlow graph's convolutions into their kernels."""
 
 from collections import Counter
 from typing import Any
@@ -16,8 +16,8 @@ Values = NDArray[np.float32]
 def fold(graph: tf.Graph, output: str) -> Graph:
     """Give the GraphDef that computes tensor `output` of a graph without variables, in fewer steps.
 
-    What depends on constants alone is computed now, and what scales and shifts the channels of a
-    convolution becomes its kernel and one bias. Outputs stay what they were but for rounding.
+    Nodes that depend on constants alone are computed now; scales and shifts of a convolution's
+    output channels become part of its kernel and one bias. Outputs change by rounding only.
     """
     folded = _compute_constants(graph, output)
     nodes = {node.name: node for node in folded.node}
@@ -44,7 +44,7 @@ def _fold_into_convolution(
     scale, shift, node = np.ones(1, np.float32), np.zeros(1, np.float32), end
     while node.op in ("AddV2", "BiasAdd", "Mul"):
         before, constant = _operands(node, nodes)
-        if constant is None or uses[before.name] > 1:  # what others see must stay as it is
+        if constant is None or uses[before.name] > 1:  # other nodes use its output
             return
         if node.op == "Mul":
             scale = scale * constant
@@ -66,7 +66,7 @@ def _fold_into_convolution(
 
 
 def _operands(node: Node, nodes: dict[str, Node]) -> tuple[Node, Values | None]:
-    """Give what goes into a node, and with which constant: one number, or one a channel."""
+    """Give a node's input node and its constant operand: one number, or one per channel."""
     first, second = (nodes[_name(tensor)] for tensor in node.input[:2])
     before, other = (second, first) if first.op == "Const" else (first, second)
     constant = _value(other)
@@ -83,7 +83,7 @@ def _kernel(node: Node, nodes: dict[str, Node]) -> Values | None:
 
 
 def _value(node: Node) -> Values | None:
-    """Give the float32 array of a constant; None for whatever else."""
+    """Give the float32 array of a constant; None for other nodes."""
     if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
         return None
     value: Values = tf.make_ndarray(node.attr["value"].tensor)

@@ -22,13 +22,13 @@ Pending = tuple[int, jax.Array]  # how many of the first rows count, and scores 
 
 
 class JaxPredictor:
-    """A pure function of weights and pictures, compiled ahead for two batch sizes, and no other.
+    """A pure function of weights and pictures, compiled ahead of time for exactly two batch sizes.
 
     Calls are cut into batches of the larger size; the last one is padded to whichever size holds
     it. model: maps weights and float32 pictures (N, H, W, C) in 0..255 to scores (N, K), or (N,)
-    for a single one. dtype: what it computes in, as it is recorded; in "float32" products are not
-    rounded to fewer bits either, as GPUs otherwise do. Raises PredictorError for scores that are
-    no (N, K) array.
+    for a single output. dtype: the compute dtype to record; in "float32", products keep full
+    precision, which GPUs otherwise reduce. Raises PredictorError for scores that are not an (N, K)
+    array.
     """
 
     backend = "jax"
@@ -53,7 +53,7 @@ class JaxPredictor:
         return _wait([self._start(len(each), partial(_padded, each)) for each in batches])
 
     def composite(self, portions: Sequence[Portion]) -> Callable[[], NDArray[np.float32]]:
-        """Start scoring coalitions, of which only who is visible travels; see Compositor."""
+        """Start scoring coalitions; only their members are copied to the device. See Compositor."""
         for filling, _ in portions:
             check_pictures(filling.picture[np.newaxis], self.input_shape)
         batches = in_batches(portions, self._largest)
@@ -61,7 +61,7 @@ class JaxPredictor:
         return partial(_wait, pending)
 
     def _start(self, count: int, paint: Callable[[int], Any]) -> Pending:
-        """Have pictures painted and scored in the background, padded to a size it is made for."""
+        """Start painting and scoring pictures, padded to a compiled batch size."""
         size = min(size for size in self._executables if size >= count)
         return count, self._executables[size](self._weights, paint(size))
 
@@ -79,7 +79,7 @@ class JaxPredictor:
 def in_batches(
     portions: Sequence[Portion], largest: int
 ) -> Iterator[tuple[int, Sequence[Portion]]]:
-    """Cut portions into batches of at most `largest` coalitions; with each the number it has."""
+    """Cut portions into batches of at most `largest` coalitions; yield each with its count."""
     batch: list[Portion] = []
     room = largest
     for filling, coalitions in portions:
@@ -100,13 +100,13 @@ def _wait(pending: Sequence[Pending]) -> NDArray[np.float32]:
 
 
 def _padded(pictures: Pictures, size: int) -> Pictures:
-    """Give (size, H, W, C): black pictures follow those given."""
+    """Pad pictures with black ones: (size, H, W, C)."""
     missing = size - len(pictures)
     return np.pad(pictures, [(0, missing), *[(0, 0)] * 3]) if missing else pictures
 
 
 def _as_scores(output: Any, count: int) -> jax.Array:
-    """Check what the model gives, while tracing, and make it (N, K) float32."""
+    """Check the model's output while tracing, and convert it to (N, K) float32."""
     if not isinstance(output, jax.Array) or output.ndim not in (1, 2):
         found = f"shape {output.shape}" if isinstance(output, jax.Array) else type(output).__name__
         raise PredictorError(

@@ -1,4 +1,4 @@
-"""Paints coalitions on the device of JAX: boxes or members travel there, and no pixels."""
+"""Paints coalitions on JAX's device; only boxes or members are copied there, no pixels."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -22,15 +22,15 @@ Kind = TypeVar("Kind")
 
 
 class Resident:
-    """What stays on the device of one explanation: its picture and fill, (H, W, C), and labels."""
+    """One explanation's arrays on the device: picture and fill, (H, W, C), and labels."""
 
     def __init__(self, filling: FillMasker) -> None:
         self.picture = jax.device_put(filling.picture)
         self.fill = jax.device_put(np.asarray(filling.fill))
-        self._labels: tuple[Indices, jax.Array] | None = None  # as last seen: here and there
+        self._labels: tuple[Indices, jax.Array] | None = None  # the last ones, on host and device
 
     def labels(self, labels: Indices) -> jax.Array:
-        """The labels of its players travel once."""
+        """Return the players' labels on the device; they are copied once."""
         if self._labels is None or self._labels[0] is not labels:
             self._labels = labels, jax.device_put(labels)
         return self._labels[1]
@@ -39,7 +39,7 @@ class Resident:
 class Painter:
     """Paints coalitions of any number of pictures into one batch, as their maskers would.
 
-    What is kept of a picture goes with its masker. Numbers of boxes, players and pictures are
+    Arrays on the device are freed with their masker. Numbers of boxes, players and pictures are
     padded to powers of two, so that a job compiles its painting once.
     """
 
@@ -47,7 +47,7 @@ class Painter:
         self._residents: WeakKeyDictionary[FillMasker, Resident] = WeakKeyDictionary()
 
     def __call__(self, portions: Sequence[Portion], size: int) -> jax.Array:
-        """Paint up to `size` coalitions: (size, H, W, C) float32; the rest is of no interest."""
+        """Paint up to `size` coalitions: (size, H, W, C) float32; the other rows are padding."""
         residents = [self._resident(filling) for filling, _ in portions]
         pictures = _stack([each.picture for each in residents])  # (E, H, W, C)
         fills = _stack([each.fill for each in residents])
@@ -74,7 +74,7 @@ def _as(kind: type[Kind], parts: Sequence[object]) -> list[Kind] | None:
 
 
 def _alike(parts: Sequence[PlayerCoalitions]) -> bool:
-    """Tell whether all their players are of pixels, or all of elements."""
+    """Tell whether all players are of pixels, or all are of elements."""
     return len({part.labels.ndim for part in parts}) == 1
 
 
@@ -85,14 +85,14 @@ def _stack(arrays: Sequence[jax.Array]) -> jax.Array:
 
 
 def _owners(counts: Sequence[int], size: int) -> NDArray[np.int32]:
-    """Give which portion each row is of, (size,); rows to spare are of the first."""
+    """Give the portion of each row, (size,); padding rows get the first portion."""
     owners = np.zeros(size, np.int32)
     owners[: sum(counts)] = np.repeat(np.arange(len(counts)), counts)
     return owners
 
 
 def _boxes(parts: Sequence[BoxCoalitions], size: int) -> NDArray[np.int32]:
-    """Give the edges of the boxes of each coalition, (size, P, 6); those missing are empty."""
+    """Give the edges of the boxes of each coalition, (size, P, 6), padded with empty boxes."""
     members = [boxes for part in parts for boxes in part.members]
     most = max(len(boxes) for boxes in members)
     edges = np.zeros((size, _padded(most, MIN_BOXES), 6), np.int32)
@@ -102,7 +102,7 @@ def _boxes(parts: Sequence[BoxCoalitions], size: int) -> NDArray[np.int32]:
 
 
 def _members(parts: Sequence[PlayerCoalitions], size: int) -> Mask:
-    """Give who is in each coalition, (size, M), M padded with players that have no pixels."""
+    """Give the members of each coalition, (size, M), M padded with players without pixels."""
     most = max(part.members.shape[1] for part in parts)
     members = np.zeros((size, _padded(most, MIN_PLAYERS)), np.bool_)
     start = 0
@@ -114,7 +114,7 @@ def _members(parts: Sequence[PlayerCoalitions], size: int) -> Mask:
 
 
 def _visible(parts: Sequence[Coalitions], size: int, shape: tuple[int, ...]) -> Mask:
-    """Give what coalitions of any kind see: (size, H, W, C)."""
+    """Give the elements that coalitions of any kind see: (size, H, W, C)."""
     masks = np.zeros((size, *shape), np.bool_)
     rows = iter(masks)
     for part in parts:
@@ -144,7 +144,10 @@ def _paint_players(
     labels: jax.Array,
     members: jax.Array,
 ) -> jax.Array:
-    """An element is visible where its player is in; labels: (E, H, W) or (E, H, W, C)."""
+    """Paint coalitions of players: (N, H, W, C); an element is visible where its player is in.
+
+    labels: (E, H, W) or (E, H, W, C).
+    """
     players = labels[owners].reshape(len(owners), -1)  # (N, elements)
     visible = jnp.take_along_axis(members, players, axis=1)
     visible = visible.reshape(len(owners), *pictures.shape[1:3], -1)
@@ -155,9 +158,10 @@ def _paint_players(
 def _paint_boxes(
     pictures: jax.Array, fills: jax.Array, owners: jax.Array, boxes: jax.Array
 ) -> jax.Array:
-    """An element is visible where the rows, columns and channels of one box all hold it.
+    """Paint coalitions of boxes: (N, H, W, C); an element is visible where one box contains it.
 
-    The boxes of a coalition are disjoint, so sums of these products are exactly 0 or 1.
+    A box contains it if its rows, columns and channels all do: a product of three 0 or 1. The boxes
+    of a coalition are disjoint, so sums of these products are exactly 0 or 1.
     """
     rows, columns, channels = (  # (N, P, H), (N, P, W), (N, P, C)
         _inside(boxes[..., 2 * axis], boxes[..., 2 * axis + 1], extent)

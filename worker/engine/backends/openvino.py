@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-# OpenVINO tells Google Analytics of every import, unless this package cannot be imported.
+# OpenVINO reports every import to Google Analytics, unless this package cannot be imported.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 import openvino  # noqa: E402
 
@@ -33,11 +33,11 @@ def read_graph(graph: bytes) -> openvino.Model:
 class OpenVINOPredictor:
     """A graph of pictures (N, H, W, C) to scores (N, K), with a free batch dimension.
 
-    precision: what it is to compute in. Float32 scores are TensorFlow's but for rounding: within
+    precision: the compute dtype. In float32, scores equal TensorFlow's but for rounding: within
     1e-5 of the largest. Raises PredictorError for a precision that this CPU does not have.
 
-    It is compiled twice, as OpenVINO is faster where the number of pictures is fixed: for groups,
-    which cores take one after the other, and for what is left of a batch, in a share a core.
+    The graph is compiled twice, as OpenVINO is faster with a fixed number of pictures: for groups
+    of that number, which the cores take in turn, and for the rest of a batch, one share per core.
     """
 
     backend = "openvino"
@@ -93,7 +93,7 @@ def _requests(graph: openvino.Model, precision: str) -> openvino.AsyncInferQueue
     }
     compiled = openvino.Core().compile_model(graph, "CPU", options)
     taken = compiled.get_property("INFERENCE_PRECISION_HINT")
-    if taken != wanted:  # OpenVINO takes another without a word
+    if taken != wanted:  # OpenVINO silently uses another
         raise PredictorError(
             f"OpenVINO computes in {taken.to_dtype()} on this CPU, not in {precision}; "
             f"bfloat16 needs a CPU with AVX-512 or AMX"

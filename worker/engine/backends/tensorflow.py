@@ -1,4 +1,4 @@
-"""Models run by TensorFlow: compiled as they are, or with their variables folded into constants."""
+"""Models run by TensorFlow: compiled unchanged, or with their variables folded into constants."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,10 +28,10 @@ Preprocess = Callable[[Tensor], Tensor]
 class TensorFlowPredictor:
     """A TensorFlow or Keras model, compiled once with a free batch dimension.
 
-    model: maps preprocessed pictures (N, H, W, C) to scores (N, K), or (N,) for a single one.
-    preprocess: maps float32 pictures in 0..255 to what the model takes; TensorFlow operations only,
-    as it is compiled with the model. input_shape: (H, W, C); needed where the model does not tell.
-    Raises PredictorError for a model of unknown input shape or whose scores are no (N, K) array.
+    model: maps preprocessed pictures (N, H, W, C) to scores (N, K), or (N,) for a single output.
+    preprocess: maps float32 pictures in 0..255 to the model's input, by TensorFlow operations only,
+    as it is compiled with the model. input_shape: (H, W, C); needed where the model has none.
+    Raises PredictorError for an unknown input shape, or scores that are not an (N, K) array.
     """
 
     backend = "tensorflow"
@@ -75,7 +75,7 @@ class TensorFlowPredictor:
         return self._written
 
     def _warm_up(self) -> int:
-        """Run the batch sizes to come once, so that no explanation pays for it; count outputs."""
+        """Run each batch size once, to spare the first explanation the delay; count the outputs."""
         n_outputs = 0
         for n in (1, 2, device_batch_size(self.input_shape, self.device)):
             scores = self._forward(tf.zeros((n, *self.input_shape)))
@@ -86,9 +86,9 @@ class TensorFlowPredictor:
 
 
 class FrozenPredictor(TensorFlowPredictor):
-    """The same with its variables folded into constants, and these into the convolutions.
+    """A TensorFlowPredictor with variables folded into constants, and these into convolutions.
 
-    Scores are those of TensorFlowPredictor but for rounding: within 1e-5 of the largest.
+    Scores equal those of TensorFlowPredictor but for rounding: within 1e-5 of the largest.
     """
 
     backend = "tensorflow-frozen"
@@ -99,14 +99,14 @@ class FrozenPredictor(TensorFlowPredictor):
         [pictures], [scores] = frozen.inputs, frozen.outputs
         graph = fold(frozen.graph, scores.name)
         folded = function_from_graph_def(graph, pictures.name, scores.name)
-        # A function of its own again, as calling the graph as it is costs some milliseconds more.
+        # Wrapped in a function again, as calling the graph directly costs some milliseconds more.
         return _compiled(folded, lambda x: x, self.input_shape)
 
 
 class Plain:
-    """A model by its operations as they were written, one after the other: none fused or rewritten.
+    """A model run operation by operation as written, with none fused or rewritten.
 
-    What TensorFlow makes of them may hide NaN: a convolution fused with its ReLU gives 0 for it.
+    TensorFlow's rewritten operations may hide NaN: a convolution fused with its ReLU gives 0.
     """
 
     def __init__(self, function: Any) -> None:
@@ -149,15 +149,15 @@ def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> by
 
 
 def prepare_devices() -> None:
-    """Let GPU memory grow as needed, and take a thread a core; to call before a model is loaded.
+    """Let GPU memory grow as needed, and use one thread per core; call before loading a model.
 
-    Both can only be set before TensorFlow first computes anything; later calls change nothing.
+    Both can only be set before TensorFlow first computes anything; later calls have no effect.
     """
     tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32
     try:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
-        # Of a container's limit TensorFlow knows nothing.
+        # TensorFlow ignores a container's CPU limit.
         tf.config.threading.set_intra_op_parallelism_threads(CPU_COUNT)
         tf.config.threading.set_inter_op_parallelism_threads(CPU_COUNT)
     except RuntimeError:
@@ -196,7 +196,7 @@ def _input_shape_of(model: Any) -> Shape:
 
 
 def _as_scores(output: Any) -> Tensor:
-    """Check what the model gives, while tracing, and make it (N, K) float32."""
+    """Check the model's output while tracing, and convert it to (N, K) float32."""
     if not tf.is_tensor(output) or output.shape.rank not in (1, 2):
         found = f"shape {output.shape}" if tf.is_tensor(output) else type(output).__name__
         raise PredictorError(

@@ -1,4 +1,4 @@
-"""Kernel SHAP: Shapley values as the weighted regression of scores on who is in.
+"""Kernel SHAP: Shapley values by weighted regression of scores on coalition membership.
 
 Scott Lundberg, Su-In Lee, "A unified approach to interpreting model predictions", 2017,
 https://arxiv.org/abs/1705.07874, gave the weights. Ian Covert, Su-In Lee, "Improving KernelSHAP:
@@ -6,16 +6,16 @@ practical Shapley value estimation via linear regression", 2021, https://arxiv.o
 showed what pairing each coalition with its complement gains. Scott Lundberg, KernelExplainer, in
 shap, https://shap.readthedocs.io/en/latest/generated/shap.KernelExplainer.html.
 
-For the same coalitions the values are those of shap with l1_reg=False: shap's default keeps
-ten players and calls the rest zero. With fewer than STEADY pairs a player those are blown up, by
-ten and more times where there are as many pairs as players: the regression is then by a prior
-(ridge.py), unless regularization is "none".
+For the same coalitions the values are those of shap with l1_reg=False; shap's default keeps ten
+players and sets the others to zero. With fewer than STEADY pairs per player these values are too
+large, tenfold and more with as many pairs as players. The regression then uses a prior (ridge.py),
+unless regularization is "none".
 
-As every coalition is scored together with its complement, at the same weight, fitting both is
-fitting the odd part of their scores: half the rows. Standard errors are of the drawing of pairs, by
-the jackknife over them (James MacKinnon, Halbert White, "Some heteroskedasticity-consistent
-covariance matrix estimators with improved finite sample properties", 1985,
-https://doi.org/10.1016/0304-4076(85)90158-7); sizes that are taken whole add nothing to them.
+Every coalition is scored together with its complement, at the same weight, so fitting both equals
+fitting the odd part of their scores, with half the rows. Standard errors cover the drawing of
+pairs, by the jackknife over them (James MacKinnon, Halbert White, "Some
+heteroskedasticity-consistent covariance matrix estimators with improved finite sample properties",
+1985, https://doi.org/10.1016/0304-4076(85)90158-7); sizes taken whole add nothing to them.
 """
 
 from typing import Self
@@ -33,16 +33,16 @@ from worker.engine.methods.protocol import Game, Steps
 from worker.engine.methods.ridge import fit_ridge
 from worker.engine.request import Regularization, Request
 
-STEADY = 4  # pairs for each player: from here on a prior gains little
+STEADY = 4  # pairs per player; from here on a prior gains little
 
 
 class Kernel:
     """One run of Kernel SHAP; its state is valid, and a snapshot possible, at every yield.
 
-    max_evals: counts the two evaluations of the game, unlike shap's nsamples; of an odd number the
-    last one is left over. Where it reaches for all coalitions the values are exact. regularization:
-    "auto" fits fewer than STEADY pairs a player by a prior, "none" never does. seed: of the draws.
-    Raises BudgetError for more players than it takes.
+    max_evals: includes the two evaluations of the game, unlike shap's nsamples; an odd number is
+    rounded down. Where it covers all coalitions, the values are exact. regularization: "auto" uses
+    a prior for fewer than STEADY pairs per player, "none" never does. seed: for the draws. Raises
+    BudgetError for more players than player_limits.py allows.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Kernel:
         )
 
     def _standard_errors(self, design: Design, fitted: Fit) -> Credit | None:
-        """Estimate the standard errors of the values, (M, K); None while they would mean nothing.
+        """Estimate the standard errors of the values, (M, K); None while they are not defined.
 
-        They do where the sizes to be taken whole are, and the values are determined.
+        They are once all sizes to be taken whole are scored, and the values are determined.
         """
         if self._pairs.done < self._whole or not fitted.determined:
             return None
@@ -120,9 +120,9 @@ class Kernel:
 
 
 def _jackknife(design: Design, fitted: Fit) -> Credit | None:
-    """Estimate how far other draws would have led, from the pairs' residuals when left out: (M, K).
+    """Estimate standard errors over the drawing of pairs, from left-out residuals: (M, K).
 
-    As only the mean of the draws is random, the spread is about the mean pull of a draw.
+    As only the mean of the draws is random, the spread is taken about their mean influence.
     """
     residuals, draws = fitted.held_out_residuals(), design.hits.sum()
     if residuals is None or draws < 2:
@@ -136,7 +136,7 @@ def _jackknife(design: Design, fitted: Fit) -> Credit | None:
 
 
 def _held_out_fidelity(design: Design, held_out: Scores | None, odd: Scores) -> Scores | None:
-    """Give the share of the odd part (P, K) that is predicted for a pair left out: (K,)."""
+    """Give the share of the variance of odd (P, K) that is predicted for left-out pairs: (K,)."""
     if held_out is None or not len(design):
         return None
     missed, total = design.weights @ held_out**2, design.weights @ odd**2  # (K,)

@@ -1,9 +1,9 @@
-"""Which coalitions Kernel SHAP scores, and how much each of them counts.
+"""Chooses the coalitions that Kernel SHAP scores, and their weights.
 
 Whole sizes come first, as far as the budget reaches; of the other sizes, pairs are drawn. Sizes,
-weights and draws are those of KernelExplainer in shap 0.51 and 0.54, save that a coalition and its
-complement are always scored and remembered together: shap scores a coalition again when it is drawn
-as the complement of an earlier one, and draws half of the players without the other half.
+weights and draws are those of KernelExplainer in shap 0.51 and 0.54, except that a coalition and
+its complement are always scored and stored together: shap scores a coalition again when it is drawn
+as the complement of an earlier one, and draws coalitions of half the players without complements.
 """
 
 from collections import Counter
@@ -15,16 +15,16 @@ import numpy as np
 from worker.engine.arrays import Indices, Mask, Scores
 from worker.engine.methods.pair_sampling import count_pairs
 
-DRAWS = 8  # at most, for each pair that is wanted; as in shap
+DRAWS = 8  # at most, per wanted pair; as in shap
 
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """P pairs of coalitions of M players: members (P, M) of one of each; the other is without them.
+    """P pairs of complementary coalitions of M players; members (P, M) is one coalition of each.
 
-    First come the pairs whose sizes are taken whole; of these, `fixed` (P,) float64 is the weight
-    of either coalition. The others share the weight `to_share` as often as each was drawn: `hits`
-    (P,) int64. Both are 0 for pairs of the other kind.
+    First come the pairs whose sizes are taken whole; `fixed` (P,) float64 is the weight of either
+    coalition of these, 0 for the drawn pairs. The drawn pairs share the weight `to_share` in
+    proportion to `hits` (P,) int64, how often each was drawn; 0 for the pairs taken whole.
     """
 
     members: Mask
@@ -47,9 +47,9 @@ class Design:
 
 
 def design_pairs(players: int, pairs: int, random: np.random.RandomState) -> Design:
-    """Choose so many pairs of coalitions of M players, the empty and the full one left out.
+    """Choose `pairs` pairs of coalitions of M players, without the empty and the full one.
 
-    They are fewer where there are no more, or where drawing hardly finds new ones.
+    Fewer are given where no more exist, or where DRAWS draws per pair do not find enough.
     """
     pairs = min(pairs, 2 ** (players - 1) - 1)
     shares = _shares(players)
@@ -65,7 +65,7 @@ def design_pairs(players: int, pairs: int, random: np.random.RandomState) -> Des
 
 
 def _shares(players: int) -> Scores:
-    """Share a weight of 1 among the sizes 1..M // 2, each with that of its complements: (M // 2,).
+    """Share a weight of 1 among the sizes 1..M // 2, each with its complements' size: (M // 2,).
 
     Every coalition of s players has (M - 1) / (C(M, s) s (M - s)), up to a constant: theorem 2 of
     Lundberg and Lee.
@@ -89,11 +89,12 @@ def _count_whole_sizes(players: int, shares: Scores, pairs: int) -> int:
 
 
 def _take_whole_sizes(players: int, shares: Scores) -> tuple[Mask, Scores]:
-    """Give all pairs of the sizes 1, 2, .. that have these shares, (P, M), and weights, (P,)."""
+    """Give all pairs of the sizes 1, 2, ... with these shares, (P, M), and their weights, (P,)."""
     members, weights = [], []
     for size, share in enumerate(shares, start=1):
         count = count_pairs(players, size)
-        # Of half the players, only those with player 0, which come first: the others complement.
+        # Of half the players, only coalitions with player 0, which come first; the others are
+        # their complements.
         for inside in islice(combinations(range(players), size), count):
             members.append(_coalition(players, list(inside)))
             weights.append(share / (2 * count))

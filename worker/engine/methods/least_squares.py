@@ -1,7 +1,7 @@
-"""The additive game closest to some scores of a game, its two ends given.
+"""Fits the additive game closest to some scores of a game, with its two end scores exact.
 
-Kernel SHAP's regression, and what a single factorisation of it tells besides: how much each score
-pulls at the values, and what would have been predicted had it not been known.
+This is Kernel SHAP's regression. The same factorisation also gives each score's influence on the
+values, and its prediction from the other scores.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
 
-CERTAIN = 1 - 1e-9  # of a leverage: nothing but the score itself determines what is fitted to it
+CERTAIN = 1 - 1e-9  # of a leverage; above it, a score alone determines its own fit
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
     """An additive game fitted to B coalitions of M players, for K outputs.
 
-    values: (M, K) float64, the worth of each player; they sum to the change from end to end.
-    residuals: (B, K), the scores less the fitted ones. influence: (M, B), how far a unit of each
-    score moves the values. leverages: (B,), 0..1, how far it moves its own fit. determined:
-    whether the coalitions tell all players apart; if not, the values are the most even ones.
+    values: (M, K) float64, the worth of each player; they sum to full_scores - base_values.
+    residuals: (B, K), the scores minus the fitted ones. influence: (M, B), the change of the values
+    per unit of each score. leverages: (B,), 0..1, the change of a score's own fit per unit of it.
+    determined: whether the coalitions determine all values; if not, the values are the most even.
     """
 
     values: Credit
@@ -30,9 +30,9 @@ class Fit:
     determined: bool
 
     def held_out_residuals(self) -> Scores | None:
-        """Give the residuals each score would have if it alone were left out: (B, K).
+        """Give the residual of each score when it alone is left out of the fit: (B, K).
 
-        None where a score is all there is to tell something of a player.
+        None where a player's value depends on a single score.
         """
         if self.leverages.max(initial=0) > CERTAIN:
             return None
@@ -44,11 +44,11 @@ def fit_additive(
 ) -> Fit:
     """Fit by weighted least squares, with the scores of the empty and the full coalition exact.
 
-    members: (B, M), who is in; B may be 0. weights: (B,) >= 0. scores: (B, K). base_values and
-    full_scores: (K,). The sum of the values is held by fitting what they differ from the even
-    share: the centred rows do not see a constant, so the smallest solution has the sum 0. Where it
-    is the only one it is that of shap, which puts the last player's value in terms of the others';
-    else, unlike shap's, it favours no player.
+    members: (B, M), 1 or True for players that are in; B may be 0. weights: (B,) >= 0. scores:
+    (B, K). base_values and full_scores: (K,). The fit is of the values' differences from the even
+    share: the centred rows are blind to a constant, so the smallest solution has the sum 0, which
+    fixes the values' sum. A unique solution is that of shap, which expresses the last player's
+    value by the others'; otherwise, unlike shap's, it favours no player.
     """
     total, in_share = full_scores - base_values, members.mean(axis=1, keepdims=True)  # (K,), (B, 1)
     rows, targets = members - in_share, scores - base_values - in_share * total  # (B, M), (B, K)

@@ -1,9 +1,9 @@
-"""Drawing pairs of complementary coalitions: every one at most once, early ones as telling as late.
+"""Draws pairs of complementary coalitions: each pair at most once, every prefix equally balanced.
 
 Small and large coalitions weigh most in a Shapley value and are few; those of half the players are
-many and weigh little. Of s players out of M, pairs are drawn in proportion to 1 / sqrt(s (M - s)),
-halfway between all sizes alike and the weights of Kernel SHAP, until a size has no more. Within a
-size, shuffled players are dealt out like cards, so that each is in about equally often.
+many and weigh little. Pairs with s of M players are drawn in proportion to 1 / sqrt(s (M - s)),
+halfway between uniform sizes and the weights of Kernel SHAP, until a size is exhausted. Within a
+size, shuffled players are dealt out in turn, so that each is in about equally often.
 """
 
 from collections import Counter
@@ -18,10 +18,10 @@ from worker.engine.arrays import Mask
 
 
 def draw_pairs(players: int, pairs: int, random: np.random.Generator) -> Mask:
-    """Draw so many different pairs: (P, M) bool, who is in the coalition of fewer players.
+    """Draw `pairs` different pairs: (P, M) bool, the members of each pair's smaller coalition.
 
-    The empty coalition is never drawn. P is less than `pairs` where there are not as many. The
-    first p of P pairs have the sizes that p pairs alone would have.
+    The empty coalition is never drawn. P is less than `pairs` where fewer pairs exist. The first p
+    of P pairs have the sizes that a draw of p pairs has.
     """
     sizes = np.fromiter(islice(_sizes(players, random), pairs), dtype=np.int64)
     members = np.empty((len(sizes), players), dtype=np.bool_)
@@ -36,7 +36,7 @@ def count_pairs(players: int, size: int) -> int:
 
 
 def _sizes(players: int, random: np.random.Generator) -> Iterator[int]:
-    """Yield the size of one pair after the other, each size at regular intervals till it is out."""
+    """Yield the sizes of the pairs in order, each size at regular intervals until exhausted."""
     intervals = {s: sqrt(s * (players - s)) for s in range(1, players // 2 + 1)}
     if players % 2 == 0:
         intervals[players // 2] *= 2  # a pair has two coalitions of that size
@@ -62,7 +62,7 @@ def _draw_of_size(players: int, size: int, count: int, random: np.random.Generat
 
 def _deal(players: int, size: int, count: int, random: np.random.Generator) -> Mask:
     """Deal shuffled players out into coalitions of one size: (count, M)."""
-    hands = players // size  # of each shuffle
+    hands = players // size  # coalitions per shuffle
     shuffles = np.tile(np.arange(players), (-(-count // hands), 1))
     dealt = random.permuted(shuffles, axis=1)[:, : hands * size].reshape(-1, size)[:count]
     members = np.zeros((count, players), dtype=np.bool_)
@@ -71,6 +71,6 @@ def _deal(players: int, size: int, count: int, random: np.random.Generator) -> M
 
 
 def _distinct(members: Mask) -> Mask:
-    """Leave out the rows (B, M) that were there before."""
+    """Leave out rows of members (B, M) that repeat an earlier one."""
     first = np.unique(np.packbits(members, axis=1), axis=0, return_index=True)[1]
     return members[np.sort(first)]

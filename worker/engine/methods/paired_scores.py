@@ -1,4 +1,4 @@
-"""Pairs of complementary coalitions, scored one after the other, and what they tell at once."""
+"""Scores of pairs of complementary coalitions, and the attribution made from them."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,10 @@ from worker.engine.regions import Regions, quantile
 
 
 class PairedScores:
-    """The pairs of a design, members (P, M) of one of each, of which the first `done` are scored.
+    """The scores of P pairs of coalitions, of which the first `done` are scored.
 
-    The pair of the full and the empty coalition is known from the game and not in the design.
+    members: (P, M) bool, one coalition of each pair. The pair of the full and the empty coalition
+    is known from the game and not among them.
     """
 
     def __init__(self, game: Game, members: Mask) -> None:
@@ -29,7 +30,7 @@ class PairedScores:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every pair of coalitions there is has been scored."""
+        """Tell whether all pairs of coalitions of the game are scored."""
         there_are: int = 2 ** (len(self._game.players) - 1) - 1
         return self.done == there_are
 
@@ -40,7 +41,7 @@ class PairedScores:
         return self._game.players.coalitions(both)
 
     def add(self, scores: Scores) -> None:
-        """Take the scores (2 P, K) of what `next` gave."""
+        """Store the scores (2 P, K) of the coalitions that `next` gave."""
         pairs = len(scores) // 2
         self._scores[self.done : self.done + pairs] = scores.reshape(pairs, 2, -1)
         self.done += pairs
@@ -51,7 +52,7 @@ class PairedScores:
         return odd
 
     def known(self) -> tuple[Mask, Scores]:
-        """Give members (N, M) and the odd part (N, K) of the scored pairs, first the known one."""
+        """Give members (N, M) and the odd part (N, K) of the scored pairs, the known pair first."""
         everybody = np.ones((1, self._members.shape[1]), dtype=np.bool_)
         ends = (self._game.scores - self._game.base_values) / 2
         members = np.concatenate([everybody, self._members[: self.done]])
@@ -70,10 +71,10 @@ class PairedScores:
     ) -> Attribution:
         """Report values and standard errors (M, K) of the players as estimates of Shapley values.
 
-        freedom: degrees of freedom of the errors, of which a 95 % interval takes Student's t, then
-        so much `widened`; with fewer pairs than half as many as players none is given.
-        weights: (P,), of the scored pairs in the even energy, by default equal. steady_from: see
-        Attribution.
+        freedom: degrees of freedom of the errors; 95 % intervals use Student's t with them.
+        widened: a further factor of the intervals. With fewer pairs than half the players no
+        intervals are given. weights: (P,), of the scored pairs in the even energy, by default
+        equal. held_out_fidelity, steady_from: see Attribution.
         """
         game, (one, other) = self._game, self._scores[: self.done].swapaxes(0, 1)  # (P, K)
         return Attribution(
@@ -99,13 +100,13 @@ class PairedScores:
         )
 
     def _reach(self, errors: Credit | None, factor: float) -> Callable[[], Credit] | None:
-        """Give so many times the standard errors (M, K), where an interval of that is honest."""
+        """Give `factor` times the standard errors (M, K); None with too few pairs for intervals."""
         if errors is None or (2 * self.done < len(errors) and not self.complete):
             return None
         return lambda: errors if self.complete else factor * errors
 
     def _unresolved(self) -> float:
-        """Count what belongs to players that are in and out of the same coalitions till now."""
+        """Give the share of `unresolved`, of players in the same coalitions in all scored pairs."""
         players = self._game.players
         seen = np.packbits(self._members[: self.done], axis=0)  # (P / 8, M)
         _, group = np.unique(seen, axis=1, return_inverse=True)  # (M,)

@@ -5,8 +5,8 @@ https://doi.org/10.1007/978-3-642-45494-3_7, gave the value. Scott Lundberg, Par
 shap since 2020, https://shap.readthedocs.io/en/latest/generated/shap.PartitionExplainer.html, gave
 the recursion and its greedy order.
 
-The numbers are Owen values of one fixed binary tree over the picture, *not* Shapley values: parts
-of the tree stand in or out together, so neighbours share credit as the tree happens to group them.
+The numbers are Owen values of one fixed binary tree over the picture, *not* Shapley values: the
+elements of a part are in or out together, so neighbours share credit as the tree groups them.
 Over the image tree they equal those of shap 0.51 and 0.54 for the same settings and the same stream
 of normal draws; over a tree of superpixels the recursion is the same.
 
@@ -39,7 +39,7 @@ CONCEPTS: dict[FixedContext, str] = {
     1: "values of a fixed binary {} with the other branches visible",
 }
 
-# Which of the four ways in which the halves of a node appear are followed; see _appearances.
+# Which of the four appearances of a node's halves are followed; see _appearances.
 APPEARANCES: dict[FixedContext, slice] = {None: slice(0, 4), 0: slice(0, 2), 1: slice(2, 4)}
 
 
@@ -56,11 +56,11 @@ class Node(NamedTuple):
 class Partition:
     """One run of Partition SHAP; its state is valid, and a snapshot possible, at every yield.
 
-    max_evals counts the two evaluations of the game; as nodes are scored in pairs, an odd number is
-    rounded up. batch_size: nodes are taken off the queue until so many coalitions are gathered, so
-    it changes the order of expansion and with it the values. fixed_context: None scores each half
-    in both contexts; 0 only with the other half hidden, 1 only with it visible, which takes fewer
-    evaluations and leaves interactions on the inner parts. seed: breaks ties in the queue.
+    max_evals: includes the two evaluations of the game; as nodes are scored in pairs, an odd number
+    is rounded up. batch_size: coalitions gathered from the queue before scoring; it changes the
+    order of expansion and so the values. fixed_context: None scores each half in both contexts; 0
+    only with the other half hidden, 1 only with it visible, which takes fewer evaluations and
+    leaves interactions on the inner parts. seed: breaks ties in the queue.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Partition:
         self._planned = self._plan()
         self._halves: dict[Part, tuple[Part, Part]] = {}  # of the parts expanded so far
         self._settled: dict[Part, Credit] = {}
-        self._told_apart = 0.0  # of the pairs of players.pairs, in the contexts seen
+        self._told_apart = 0.0  # share of players.pairs, weighted by contexts seen
         self._batch: list[Node] = []  # being scored
         self._largest = 0.0  # change of the score, of the last node that was expanded
         self._evaluations = 2
@@ -121,7 +121,7 @@ class Partition:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the attribution now, unexpanded credit spread evenly over its parts."""
+        """Give the attribution now; unexpanded nodes' credit is spread evenly over their parts."""
         pending = [node for _, _, node in self._queue] + self._batch
         credit = dict(self._settled)
         if pending:
@@ -143,7 +143,7 @@ class Partition:
         )
 
     def _count_tied(self) -> int:
-        """Count the parts that the budget left out, though they changed the score as much."""
+        """Count the unexpanded parts with the same change of the score as the last expanded one."""
         if self._evaluations < self._max_evals or not self._largest:
             return 0
         tied = {node.part for change, _, node in self._queue if -change == self._largest}
@@ -174,14 +174,14 @@ class Partition:
         return self._tree.coalitions(members)
 
     def _expand(self, left: Scores, right: Scores) -> None:
-        """Pass the credit of the batch to its halves; left, right: (n, K) scores of each alone."""
+        """Pass the credit of the batch to its halves; left, right: (n, K), each half's scores."""
         without, with_part, weights = _stack(self._batch)
-        for node in self._batch:  # what is between its halves is told apart, as far as it counts
+        for node in self._batch:  # its halves are now told apart, by the node's weight
             one, other = (self._tree.size(half) for half in self._halves[node.part])
             self._told_apart += node.weight * 2 * one * other
         if self._fixed_context is None:
             weights = weights / 2
-        else:  # the halves' own changes miss, or count twice, what they do only together
+        else:  # the halves' own changes omit, or count twice, the halves' interaction
             together = (with_part - left - right + without) * weights[:, np.newaxis]
             for node, amount in zip(self._batch, together, strict=True):
                 _add(self._settled, node.part, -amount if self._fixed_context else amount)

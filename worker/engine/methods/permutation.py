@@ -1,9 +1,9 @@
-"""Permutation SHAP: what each player changes, averaged over orders and their opposites.
+"""Permutation SHAP: each player's change of the score, averaged over orders and their reverses.
 
 Javier Castro, Daniel Gómez, Juan Tejada, "Polynomial calculation of the Shapley value based on
 sampling", 2009, https://doi.org/10.1016/j.cor.2008.04.004, sampled orders. Rory Mitchell et al.,
 "Sampling permutations for Shapley value estimation", 2022,
-https://jmlr.org/papers/v23/21-0439.html, measured what an antithetic, opposite order gains. Scott
+https://jmlr.org/papers/v23/21-0439.html, measured the gain of antithetic, reversed orders. Scott
 Lundberg, PermutationExplainer, in shap,
 https://shap.readthedocs.io/en/latest/generated/shap.PermutationExplainer.html.
 
@@ -12,11 +12,10 @@ A permutation is two passes, the second in the opposite order: shap switches the
 same order instead, which sees the same coalitions and gives the same credit.
 
 Superpixels are put in uniformly random order, so the means estimate Shapley values. Pixels are put
-in the order of the image tree's leaves, its branches swapped at random, so that every part of the
-tree comes in one go: the means estimate Owen values of the image tree. For the same settings and
-seed both equal shap 0.54's, which draws from NumPy's legacy generator as this does. So does shap
-0.51 where it shuffles superpixels; for pixels it draws from numba's, which its `seed` does not
-reach.
+in the order of the image tree's leaves, its branches swapped at random, so that the elements of
+every part are consecutive: the means estimate Owen values of the image tree. For the same settings
+and seed both equal shap 0.54's, which also draws from NumPy's legacy generator. shap 0.51 does so
+for superpixels; for pixels it draws from numba's generator, which its `seed` does not set.
 """
 
 from collections.abc import Iterator
@@ -38,16 +37,16 @@ from worker.engine.methods.protocol import Game, Steps
 from worker.engine.regions import Regions, quantile
 from worker.engine.request import Request
 
-PRIOR_SAMPLES = 3  # that all players' mean variance counts for; chosen by benchmarks.coverage
+PRIOR_SAMPLES = 3  # weight of all players' mean variance; chosen by benchmarks.coverage
 Ranks = NDArray[np.int32]  # of players in an order, 0..M-1
 
 
 class Permutation:
     """One run of Permutation SHAP; its state is valid, and a snapshot possible, at every yield.
 
-    max_evals: counts 2 M + 1 for a permutation of M players, as in shap, so that the same number
-    gives the same values; only the 2 M - 2 whose scores are not known before are spent. seed: of
-    the orders. Raises BudgetError where max_evals is not enough for one permutation.
+    max_evals: as in shap, a permutation of M players counts as 2 M + 1, so that the same number
+    gives the same values; it takes only 2 M - 2 evaluations, as the ends are known. seed: for the
+    orders. Raises BudgetError where max_evals is too low for one permutation.
     """
 
     def __init__(self, game: Game, *, max_evals: int, seed: int = 0) -> None:
@@ -85,7 +84,7 @@ class Permutation:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the mean over the passes finished so far, or the first one's credit till now."""
+        """Give the mean over the finished passes; before the first ends, its credit so far."""
         paths = self._known_paths()  # (P, M + 1, K)
         ranks = self._passes[: len(paths)]  # (P, M)
         changes = np.diff(paths, axis=1)  # (P, M, K), by rank
@@ -122,7 +121,7 @@ class Permutation:
     def _known_paths(self) -> Scores:
         """Give the scores along the finished passes, or else along the first: (P, M + 1, K).
 
-        What is not known of the first yet is a straight line, so its credit is spread evenly.
+        The unknown rest of the first is a straight line, so its credit is spread evenly.
         """
         paths = self._paths[: max(1, self._finished)].copy()
         if not self._finished:
@@ -131,7 +130,7 @@ class Permutation:
         return paths
 
     def _unresolved(self) -> float:
-        """Count what the straight line of _known_paths gives to players evenly."""
+        """Give the `unresolved` of players whose credit is on the straight line of _known_paths."""
         players = self._game.players
         apart = players.sizes.astype(np.float64)
         if self._finished:
@@ -143,9 +142,9 @@ class Permutation:
 def _standard_errors(credit: Credit) -> Credit | None:
     """Estimate the standard error of the mean of credit (P, M, K): (M, K).
 
-    The two passes of a permutation depend on each other, so their mean is one sample. None before
-    two permutations are finished: the passes of a single one, taken for two independent samples,
-    would give an error that is twice too large, as they make up for each other.
+    The two passes of a permutation are dependent, so their mean is one sample. None before two
+    permutations are finished: the passes of a single one, treated as independent samples, would
+    give twice the error, as they are negatively correlated.
     """
     permutations = len(credit) // 2
     if permutations < 2:
@@ -156,11 +155,11 @@ def _standard_errors(credit: Credit) -> Credit | None:
 
 
 def _reach(errors: Credit, permutations: int) -> Credit:
-    """Give how far 95 % intervals reach by standard errors (M, K) of few samples or many: (M, K).
+    """Give half-widths of 95 % intervals from standard errors (M, K), for any sample size: (M, K).
 
-    Few samples of a player may agree by chance, all the more as credit has long tails. So each
-    variance is shrunk towards the mean one of all players, which counts for PRIOR_SAMPLES samples,
-    and Student's t is taken for as many more.
+    Few samples of a player may agree by chance, the more so as credit has long tails. So each
+    variance is shrunk towards the mean variance of all players, which counts as PRIOR_SAMPLES
+    samples; Student's t gets as many more degrees of freedom.
     """
     own, mean = errors**2, (errors**2).mean(axis=0)  # (M, K), (K,)
     freedom = permutations - 1 + PRIOR_SAMPLES
@@ -170,7 +169,7 @@ def _reach(errors: Credit, permutations: int) -> Credit:
 
 
 def _even_energy(paths: Scores) -> Scores | None:
-    """Compare each coalition of a pass with its complement, in the opposite one: (K,)."""
+    """Give the even energy (K,): pairs each coalition with its complement in the reverse pass."""
     permutations, inner = len(paths) // 2, paths[:, 1:-1]  # (P, M - 1, K)
     if permutations == 0 or inner.shape[1] == 0:
         return None
@@ -185,15 +184,15 @@ def _random_orders(players: Players, random: np.random.RandomState) -> Iterator[
         yield from _tree_orders(players, random)
     order = np.arange(len(players))
     while True:
-        random.shuffle(order)  # on and on, as shap does
+        random.shuffle(order)  # shuffles the previous order, as shap does
         yield np.argsort(order).astype(np.int32)
 
 
 def _tree_orders(players: Players, random: np.random.RandomState) -> Iterator[Ranks]:
     """Rank the players as the leaves of the image tree, its branches swapped at random.
 
-    Every part has one draw of an order, smaller parts before larger ones; a negative draw puts the
-    left child first.
+    Every order takes one draw for each part, smaller parts before larger ones; a negative draw puts
+    the left child first.
     """
     tree = players.tree
     halves = splits(tree)

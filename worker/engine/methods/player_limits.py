@@ -1,18 +1,18 @@
-"""How many players a method takes, where it does not take any number."""
+"""The largest number of players of each method that has a limit."""
 
 from collections.abc import Mapping
 
 from worker.engine.errors import BudgetError
 
 MAX_PLAYERS: Mapping[str, int] = {
-    "kernel": 4096,  # 64 x 64 pixels; beyond, the regression outgrows memory before it is any good
+    "kernel": 4096,  # 64 x 64 pixels; with more, useful regressions exceed memory
     "exact": 16,  # 65,536 coalitions
     "gaussian_process": 1024,  # beyond, its posterior takes too long
 }
 
 
 def check_players(method: str, players: int) -> None:
-    """Raise BudgetError where they are more than the method takes."""
+    """Raise BudgetError where `players` exceeds the method's limit."""
     most = MAX_PLAYERS[method]
     if players > most:
         raise BudgetError(

@@ -1,7 +1,7 @@
-"""What every method is: a generator of coalitions over a game.
+"""The interface of a method: a generator of coalitions over a game.
 
-A method sees no model, picture or thread. It yields coalitions, is sent their scores, and returns
-the attribution; whoever drives it may stop at any yield and ask for a snapshot.
+A method knows no model, picture or thread. It yields coalitions, receives their scores, and returns
+the attribution; its driver may stop at any yield and ask for a snapshot.
 """
 
 from collections.abc import Generator
@@ -13,12 +13,12 @@ from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import Coalitions
 from worker.engine.game.players import Players
 
-Steps = Generator[Coalitions, Scores, Attribution]  # is sent (B, K) float64 scores
+Steps = Generator[Coalitions, Scores, Attribution]  # receives (B, K) float64 scores
 
 
 @dataclass(frozen=True)
 class Game:
-    """What is known before a method starts.
+    """The data that a method starts with.
 
     base_values and scores: (K,) float64, the (linked) scores of the empty and of the full
     coalition of the players.
@@ -40,4 +40,4 @@ class Method(Protocol):
         """Yield coalitions until done; return the attribution."""
 
     def snapshot(self) -> Attribution:
-        """Give the attribution as far as it is known: valid before, between and after steps."""
+        """Give the attribution so far; valid before, between and after steps."""

@@ -1,4 +1,4 @@
-"""The methods by name: a new one is a file beside this and a line here."""
+"""The methods by name. To add a method, add a file beside this one and a line here."""
 
 from collections.abc import Callable
 

@@ -1,19 +1,19 @@
-"""The additive game behind few scores of a game, by a prior: regression that does not explode.
+"""Fits an additive game to few scores of a game by a prior, which keeps the regression stable.
 
 Arthur Hoerl, Robert Kennard, "Ridge regression: biased estimation for nonorthogonal problems",
 1970, https://doi.org/10.1080/00401706.1970.10488634. With about as many scores as players, least
-squares follow every score exactly, and what is not additive in them is blown up into values many
+squares follow every score exactly, and the scores' non-additive part is amplified into values many
 times too large (Mikhail Belkin et al., "Reconciling modern machine-learning practice and the
 classical bias-variance trade-off", 2019, https://doi.org/10.1073/pnas.1903070116).
 
-The prior: what players are worth beyond the even share is drawn from one normal distribution, and
-so is what is not additive in each score. How much of the scores is additive, as odds, is unknown:
-its logarithm has a Cauchy distribution about that of ODDS, which image games have about, of scale
-1. As its tails are long, a game that is a sum is given back as it is, and of one that is all noise
-the even share is. Values are posterior means over a grid of the odds.
+The prior: the players' worths beyond the even share are drawn from one normal distribution, the
+non-additive parts of the scores from another. The odds of additive to non-additive variance are
+unknown: their logarithm has a Cauchy distribution of scale 1 about that of ODDS, about the odds of
+image games. As its tails are long, an additive game is returned unchanged, and pure noise gives the
+even share. Values are posterior means over a grid of the odds.
 
-Errors take nothing of the prior for granted but the odds: they are those of the jackknife (see
-kernel.py), of what the prior holds back, and of not knowing the odds.
+Errors rely on the prior only for the odds. They combine the jackknife's (see kernel.py), the
+shrinkage by the prior, and the uncertainty of the odds.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
 
-ODDS = 3.0  # additive to not additive variance of a score
+ODDS = 3.0  # additive to non-additive variance of a score
 GRID = np.logspace(-8, 18, 131)  # of odds, over ODDS
 NEGLIGIBLE = 1e-6  # of a posterior probability
 
@@ -31,8 +31,8 @@ NEGLIGIBLE = 1e-6  # of a posterior probability
 class RidgeFit:
     """An additive game fitted to B coalitions of M players, for K outputs.
 
-    values: (M, K) float64; they sum to the change from end to end. errors: (M, K), their standard
-    errors. held_out: (B, K), the residual each score would have if it alone were left out.
+    values: (M, K) float64; they sum to full_scores - base_values. errors: (M, K), their standard
+    errors. held_out: (B, K), the residual of each score when it alone is left out of the fit.
     """
 
     values: Credit
@@ -45,9 +45,9 @@ def fit_ridge(
 ) -> RidgeFit:
     """Fit by the prior, with the scores of the empty and the full coalition exact.
 
-    members: (B, M), who is in, B >= 1. weights: (B,) > 0, of which only the proportions count.
-    scores: (B, K). base_values and full_scores: (K,). As in fit_additive, values are fitted as what
-    they differ from the even share.
+    members: (B, M), 1 or True for players that are in, B >= 1. weights: (B,) > 0; only their
+    proportions matter. scores: (B, K). base_values and full_scores: (K,). As in fit_additive, the
+    fit is of the values' differences from the even share.
     """
     (B, M), K = members.shape, scores.shape[1]
     total, in_share = full_scores - base_values, members.mean(axis=1, keepdims=True)  # (K,), (B, 1)
@@ -89,7 +89,7 @@ def fit_ridge(
 
 
 def _posterior(kept_back: Scores, noise: Scores, count: int) -> Scores:
-    """Give the probability of each of the ratios, (G, K), by the evidence of B scores."""
+    """Give the posterior probability of each ratio, (G, K), by the evidence of B scores."""
     evidence = np.log(kept_back).sum(axis=1, keepdims=True) / 2  # (G, 1)
     evidence = evidence - count / 2 * np.log(np.maximum(noise, np.finfo(np.float64).tiny))
     cauchy = -np.log1p(np.log(GRID) ** 2)[:, np.newaxis]

@@ -1,16 +1,16 @@
-"""Faithfulness: how the score follows as elements are shown or hidden in the attribution's order.
+"""Faithfulness: how the score changes as elements are shown or hidden in the attribution's order.
 
-The perturbations and their sources are in perturbation.py. What is better: keep_positive and
-insertion high, remove_positive and deletion low, as the elements that raise the score go first;
-keep_negative low and remove_negative high. shap gives the absolute ones a sense only where the
-score is a loss: keep low, remove high.
+The perturbations and their sources are in perturbation.py. Better are: keep_positive and insertion
+high, remove_positive and deletion low, as the elements that raise the score go first; keep_negative
+low and remove_negative high. In shap the absolute ones have a direction only where the score is a
+loss: keep low, remove high.
 
-No area is a verdict: metrics disagree with each other, and a picture with parts hidden is unlike
-what models have learned from. So every curve comes with a random baseline, the same perturbation in
-an order that is drawn: one order for all metrics and outputs, see draw_lots. A drawn order has no
-sign to stop at. Going on to the end it would be compared, at the same x, for more elements changed
-than the curve; so it stops where the curve does, after as many elements, and the two differ only in
-which. It is one draw: with a dozen superpixels, another seed may well give another baseline.
+No area is conclusive: metrics disagree with each other, and pictures with hidden parts are unlike
+the training pictures of models. So every curve has a random baseline, the same perturbation in a
+drawn order: one order for all metrics and outputs, see draw_lots. A drawn order has no sign at
+which to stop; it stops after as many elements as the curve, so that at each x the two differ only
+in which elements changed. The baseline is a single draw: with a dozen superpixels, another seed may
+well give another baseline.
 """
 
 from collections.abc import Generator, Sequence
@@ -41,14 +41,14 @@ Fingerprint = bytes
 
 @dataclass(frozen=True, eq=False)
 class FaithfulnessCurve:
-    """The (linked) score of one output along one perturbation, and along one at random.
+    """The (linked) score of one output along one perturbation, and along a random baseline.
 
     metric: a name in METRICS. output: its position, 0..K-1. x: (P,) float64, the share of the steps
     done, 0..1; for deletion and insertion the share of the pixels. y, baseline: (P,) float64, the
     score there, perturbed in the order of the attribution and in a drawn one. area, baseline_area:
-    under y - y[0], above 0 where the score rises; for deletion and insertion under y itself.
-    largest_tie: the share of the elements, or pixels, in the largest group of equal attributions:
-    within it the order is by position, and another order would give another curve.
+    the area under y - y[0], above 0 where the score rises; for deletion and insertion under y.
+    largest_tie: the share of the elements, or pixels, in the largest group of equal attributions;
+    the order within it is by position, and another order would give another curve.
     """
 
     metric: str
@@ -62,10 +62,10 @@ class FaithfulnessCurve:
 
     @property
     def is_better(self) -> bool | None:
-        """Tell whether the area is better than the baseline's; None where neither would be.
+        """Tell whether the area is better than the baseline's; None where neither is.
 
-        So it is with the absolute orders, which mix what raises the score with what lowers it, and
-        where the curves are the same, as of an attribution without a positive element to show.
+        None for the absolute orders, which mix elements that raise the score with elements that
+        lower it, and for equal curves, such as those of an attribution without positive elements.
         """
         if METRICS[self.metric].order == "absolute" or np.array_equal(self.y, self.baseline):
             return None
@@ -74,7 +74,7 @@ class FaithfulnessCurve:
 
 
 class Track(NamedTuple):
-    """A curve to be: the coalitions at its points, and at those of its baseline."""
+    """A planned curve: the coalitions at its points and at those of its baseline."""
 
     metric: str
     output: int
@@ -105,7 +105,7 @@ class Faithfulness:
         return len(self._missing)
 
     def run(self) -> Generator[Coalitions, Scores, tuple[FaithfulnessCurve, ...]]:
-        """Yield coalitions; be sent (B, K) scores; return the curves, metric by metric."""
+        """Yield coalitions; receive (B, K) scores; return the curves, metric by metric."""
         missing = list(self._missing.items())
         for start in range(0, len(missing), CHUNK):
             prints, cuts = zip(*missing[start : start + CHUNK], strict=True)
@@ -127,7 +127,7 @@ class Faithfulness:
         return Track(name, output, self._enter(ours), self._enter(drawn), tie)
 
     def _enter(self, perturbation: Perturbation) -> list[Fingerprint]:
-        """Have the coalitions scored that are not known yet; give the fingerprints of all."""
+        """Queue a perturbation's unscored coalitions; give the fingerprints of all of them."""
         cuts = perturbation.cuts
         prints = [cut.fingerprint(self._shape[2]) for cut in cuts]
         for point, cut in zip(prints, cuts, strict=True):
@@ -154,7 +154,7 @@ class Faithfulness:
     def _read(
         self, metric: Metric, points: list[Fingerprint], output: int
     ) -> tuple[Scores, Scores]:
-        """Give x and y of a curve."""
+        """Give x and y of a curve: (P,) each."""
         y = np.array([self._known[point][output] for point in points])
         if metric.by_pixel:
             count = self._shape[0] * self._shape[1]

@@ -1,4 +1,4 @@
-"""Perturbing a picture in the order of an attribution: what is shown or hidden, step by step.
+"""Perturbs a picture in the order of an attribution: shows or hides its elements step by step.
 
 keep_* and remove_*: Scott Lundberg and others, SequentialPerturbation in the benchmarks of shap,
 https://github.com/shap/shap/blob/v0.51.0/shap/benchmark/_sequential.py. deletion and insertion:
@@ -6,14 +6,14 @@ Vitali Petsiuk, Abir Das and Kate Saenko, "RISE: Randomized Input Sampling for E
 Black-box Models", 2018, https://arxiv.org/abs/1806.07421.
 
 keep_* and insertion start from the empty coalition and show, remove_* and deletion start from the
-full one and hide: 1 % of all at each step, those first which the attribution of one output puts
-first. Positive and negative ones stop where the sign of the attribution turns; from there on the
-coalition stays as it is. deletion and insertion order whole pixels, by the attribution summed over
-their channels, the others single elements.
+full one and hide: 1 % of all at each step, in the order of one output's attribution. Positive and
+negative orders stop where the sign of the attribution changes; from there on the coalition stays
+the same. deletion and insertion order whole pixels, by the attribution summed over their channels;
+the others order single elements.
 
-Equal attributions are taken in the order they stand, row by row, where shap's order depends on the
-processor. So a superpixel, or a part of the image tree that was not divided further, is shown or
-hidden from its top to its bottom, over as many steps as it has hundredths of the elements.
+Equal attributions are taken by position, row by row, where shap's order depends on the processor.
+So a superpixel, or an undivided part of the image tree, is shown or hidden from top to bottom, in
+as many steps as it has hundredths of the elements.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from worker.engine.metrics.ranks import RankCut, Ranks, rank
 
 STEP = 0.01  # of the elements or pixels, rounded down, but at least one
 
-# How early an element goes, or a pixel, by the attribution (H, W, C): the lowest first.
+# The order of elements, or pixels, by the attribution (H, W, C): the lowest number goes first.
 ORDERS: dict[str, Callable[[Credit], Credit]] = {
     "positive": lambda values: -values,
     "negative": lambda values: values,
@@ -36,7 +36,7 @@ ORDERS: dict[str, Callable[[Credit], Credit]] = {
 
 
 class Metric(NamedTuple):
-    """An order, and whether what is first in it is shown (keep) or hidden."""
+    """An order, and whether its first elements are shown (keep) or hidden."""
 
     order: str
     keep: bool
@@ -51,7 +51,7 @@ class Metric(NamedTuple):
 
     @property
     def rises(self) -> bool:
-        """Whether a high area is good; of the absolute orders neither is."""
+        """Whether a high area is better; without meaning for the absolute orders."""
         return self.keep == (self.order != "negative")
 
 
@@ -90,7 +90,7 @@ def perturb(metric: Metric, values: Credit) -> Perturbation:
 
 
 def largest_tie(metric: Metric, values: Credit) -> float:
-    """Give the share of the elements in the largest group that the order leaves open."""
+    """Give the share of the elements, or pixels, in the largest group that the order ties."""
     urgency = ORDERS[metric.order](values)
     changed = urgency[urgency < 0] if metric.signed else urgency
     counts = np.unique(changed, return_counts=True)[1]
@@ -98,26 +98,25 @@ def largest_tie(metric: Metric, values: Credit) -> float:
 
 
 def stops(count: int) -> Indices:
-    """Give how many of `count` are perturbed at each point of a curve, the start included: (P,)."""
+    """Give the number of `count` perturbed at each point of a curve, the start included: (P,)."""
     step = max(1, int(count * STEP))
     return np.append(np.arange(0, count, step, dtype=np.int64), count)
 
 
 def draw_lots(values: Credit, seed: int) -> Credit:
-    """Draw an attribution (H, W, C) that knows nothing but the patches of a true one.
+    """Draw a random attribution (H, W, C) with the same patches as a real one.
 
-    values: (H, W, C, K). Elements with equal values in all outputs make a patch, and draw one lot
-    in 0..1 together: so superpixels go as superpixels, and the undivided boxes of the image tree as
-    boxes. Elements drawn one by one would make a grain that an order in patches does not have, and
-    that lowers the score by itself, behind a blur above all. Elements without any credit are no
-    patch, as they are alike in nothing else: each draws for itself.
+    values: (H, W, C, K). Elements with equal values in all outputs form a patch, which gets one
+    random number in 0..1: superpixels stay whole, and so do undivided boxes of the image tree.
+    Drawing each element alone would make a fine grain, which lowers the score by itself, above all
+    over a blur. Elements without credit for any output form no patch; each gets its own number.
     """
     lots = np.random.default_rng(seed).random(values[..., 0].size)
     return lots[_leaders(values)].reshape(values.shape[:-1])
 
 
 def _leaders(values: Credit) -> Indices:
-    """Give the first element of the patch of each, by values (H, W, C, K): (H * W * C,) int64."""
+    """Give each element's patch by its first element; values (H, W, C, K): (H * W * C,) int64."""
     flat = values.reshape(-1, values.shape[-1])
     own = np.arange(len(flat))
     first = np.zeros_like(own)

@@ -1,4 +1,4 @@
-"""Coalitions along an order of the elements of a picture: the first few of it, or all but those."""
+"""Coalitions along an order of a picture's elements: the first ones, or all except those."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class RankCut(NamedTuple):
         return seen
 
     def fingerprint(self, channels: int) -> bytes:
-        """Give what tells this coalition from others of a picture, whatever order they are of."""
+        """Give a digest of the visible elements, equal for equal coalitions of different orders."""
         seen = self.visible
         elements = seen if seen.ndim == 3 else np.repeat(seen, channels, axis=1)  # flat, the same
         return blake2b(np.packbits(elements).tobytes(), digest_size=16).digest()
@@ -34,7 +34,7 @@ class RankCut(NamedTuple):
 
 @dataclass(frozen=True)
 class RankCoalitions:
-    """Coalitions of cuts: a mask comes to be only at the moment it is painted."""
+    """Coalitions of cuts; a mask is computed only when its coalition is painted."""
 
     cuts: Sequence[RankCut]
 
