@@ -25,11 +25,11 @@ def identity(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Sc
 def logit(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores:
     """Give log(p / (1 - p)) of the chosen outputs (K,) of probabilities (B, n_outputs): (B, K).
 
-    adding_up: whether the scores of a picture add up to 1, as those of a softmax do. Then, where p
-    is too near to 1 for rounding, the sum of the other scores replaces 1 - p; so the two classes
-    of a model have logits of opposite sign and equal size. A score of exactly 0 is replaced by the
-    next float32 number, logit -103.3; one of exactly 1, where scores do not add up, by the float32
-    number below it, logit 16.6. Raises LinkError for scores outside 0..1.
+    adding_up: whether the scores of a picture add up to 1, as those of a softmax do. Then the sum
+    of the other scores replaces 1 - p above SATURATED, where float32 leaves 1 - p few bits; so the
+    two classes of a model have logits of opposite sign and equal size. A score of 0 is replaced by
+    the next float32 number, logit -103.3. A score of 1, where scores do not add up, is replaced by
+    the float32 number below it, logit 16.6. Raises LinkError for scores outside 0..1.
     """
     p = scores[:, outputs]
     if p.min() < -ROUNDING or p.max() > 1 + ROUNDING:
