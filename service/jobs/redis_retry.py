@@ -29,7 +29,8 @@ class OutageLog:
         if self._since is None:
             self._since = time.monotonic()
             reason = _temporary(error) or type(error).__name__
-            log.warning(self._what, reason=reason, error=_in_full(error))
+            said = error.cause if isinstance(error, StoreError) else str(error)
+            log.warning(self._what, reason=reason, error=said)
 
     def succeeded(self) -> None:
         if self._since is not None:
@@ -61,7 +62,3 @@ def _temporary(error: Exception) -> str | None:
     if isinstance(error, StoreError):
         return str(error)
     return outage_reason(error) if isinstance(error, redis.RedisError) else None
-
-
-def _in_full(error: Exception) -> str:
-    return error.cause if isinstance(error, StoreError) else str(error)

@@ -168,10 +168,10 @@ def hidden_nan_warnings(
     model: LoadedModel, explanation: ExplanationRun, explained: ExplanationResult
 ) -> Iterator[ResultWarning]:
     """Warn where f(x) or the base value is NaN when the model's operations run unfused."""
-    if model.plain is None:
+    if model.unfused is None:
         return
     ends = {"nothing": explanation.hidden, "everything": explanation.shown}
-    scores = model.plain(np.stack([*ends.values()]))[:, explained.outputs]  # (2, K)
+    scores = model.unfused(np.stack([*ends.values()]))[:, explained.outputs]  # (2, K)
     for visible, row in zip(ends, scores, strict=True):
         if not np.isfinite(row).all():
             detail = (

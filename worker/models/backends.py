@@ -73,7 +73,7 @@ def open_predictor(
 
 
 @dataclass(frozen=True)
-class Plain:
+class UnfusedModel:
     """The model run operation by operation, without fusion, as a reference.
 
     score: maps pictures (N, H, W, C) to scores (N, n_outputs), slowly. at_random: whether the
@@ -84,19 +84,21 @@ class Plain:
     at_random: bool
 
 
-def plain_model(
+def unfused_model(
     entry: ModelEntry, network: Network, preprocess: Preprocess, predictor: Predictor
-) -> Plain:
+) -> UnfusedModel:
     """Return the predictor's model with its operations unfused."""
     if entry.backend == "jax":
-        return Plain(lambda pictures: np.asarray(network(preprocess(pictures))), at_random=False)
+        return UnfusedModel(
+            lambda pictures: np.asarray(network(preprocess(pictures))), at_random=False
+        )
     from worker.engine.backends import tensorflow
 
     if isinstance(predictor, tensorflow.TensorFlowPredictor):
-        written = predictor.plain
+        written = predictor.unfused
     else:
-        written = tensorflow.plain_model(network, preprocess, network.input_shape)
-    return Plain(written, draws_at_random(written.graph))
+        written = tensorflow.unfused_graph(network, preprocess, network.input_shape)
+    return UnfusedModel(written, draws_at_random(written.graph))
 
 
 def extra(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from service.schemas.fingerprint import ModelParts, fingerprint_of, labels_digest
 from service.schemas.models import ModelCard, ModelStatus, ModelWarningCode, PrecisionError
 from worker.engine.predictor import Predictor
-from worker.models.backends import open_predictor, plain_model, prepare
+from worker.models.backends import open_predictor, prepare, unfused_model
 from worker.models.choice import choose
 from worker.models.consistency import check_trials, trial_pictures
 from worker.models.error_causes import summarize
@@ -29,7 +29,7 @@ class LoadedModel:
     card: ModelCard
     predictor: Predictor
     labels: list[str]
-    plain: Scorer | None = None  # runs unfused; set where the predictor hides NaN
+    unfused: Scorer | None = None  # runs unfused; set where the predictor hides NaN
 
 
 def load_model(entry: ModelEntry, card: ModelCard, *, weights_cache: Path | None) -> LoadedModel:
@@ -57,9 +57,9 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     else:
         predictor, precision_error = open_predictor(entry, network, preprocess)
         usual, tried = predictor, []
-    plain = plain_model(entry, network, preprocess, usual)
-    scores = check_trials(predictor, trials, at_random=plain.at_random)
-    warnings = check_finiteness(trials, scores, plain.score)
+    unfused = unfused_model(entry, network, preprocess, usual)
+    scores = check_trials(predictor, trials, at_random=unfused.at_random)
+    warnings = check_finiteness(trials, scores, unfused.score)
     labels = _labels(entry, predictor.n_outputs)
     parts = ModelParts(
         architecture=network.architecture,
@@ -87,7 +87,7 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     }
     hides = any(each.code is ModelWarningCode.NAN_HIDDEN for each in warnings)
     return LoadedModel(
-        card.model_copy(update=known), predictor, labels, plain.score if hides else None
+        card.model_copy(update=known), predictor, labels, unfused.score if hides else None
     )
 
 

@@ -68,7 +68,7 @@ def test_nan_that_a_fused_layer_hides_is_told_on_the_card(load, before, pictures
     model = registry.get("dozer")
     black = np.zeros((2, 16, 24, 3), np.float32)
     assert np.isfinite(model.predictor(black)).all()  # or there would be nothing to tell
-    assert np.isnan(model.plain(black)).all()
+    assert np.isnan(model.unfused(black)).all()
     [warning] = model.card.warnings
     assert warning.code == "nan_hidden"
     assert warning.pictures == pictures
@@ -89,7 +89,7 @@ def test_a_model_without_nan_has_no_warning_whatever_runs_it(load, backend):
         pytest.importorskip("openvino")
     network = scaled(lambda x: x / 255, layers.Conv2D(4, 3, activation="relu"))
     model = load(network, keys=f'backend = "{backend}"').get("dozer")
-    assert (model.card.warnings, model.plain) == ([], None)
+    assert (model.card.warnings, model.unfused) == ([], None)
 
 
 @pytest.mark.parametrize("backend", ["tensorflow-frozen", "openvino"])

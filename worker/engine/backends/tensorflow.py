@@ -49,7 +49,7 @@ class TensorFlowPredictor:
         self.dtype = str(getattr(model, "compute_dtype", "float32"))
         self.traces = 0  # how often the model was traced: stays as it is after construction
         self._forward = self._compile(model, preprocess)
-        self.plain = Plain(self._written)
+        self.unfused = UnfusedGraph(self._written)
         self._cores = ThreadPoolExecutor(CPU_COUNT, thread_name_prefix="forward")
         self.n_outputs = self._warm_up()
 
@@ -103,7 +103,7 @@ class FrozenPredictor(TensorFlowPredictor):
         return _compiled(folded, lambda x: x, self.input_shape)
 
 
-class Plain:
+class UnfusedGraph:
     """A model run operation by operation as written, with none fused or rewritten.
 
     TensorFlow's rewritten operations may hide NaN: a convolution fused with its ReLU gives 0.
@@ -131,8 +131,8 @@ class Plain:
             eager.function_call_options = before
 
 
-def plain_model(model: Model, preprocess: Preprocess, input_shape: Shape) -> Plain:
-    return Plain(_compiled(model, preprocess, input_shape))
+def unfused_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> UnfusedGraph:
+    return UnfusedGraph(_compiled(model, preprocess, input_shape))
 
 
 def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> bytes:
