@@ -109,7 +109,7 @@ class Explainer:
     def _prepare(self, task: Task) -> Prepared | TaskResult:
         began = time.perf_counter()
         task.control.check()
-        order, id_ = task.state.order, task.state.id
+        order, id_ = task.state.spec, task.state.id
         if order is None:
             return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
         model = self._registry.get(order.settings.model)
@@ -284,7 +284,7 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interrupti
 def _warnings(
     prepared: Prepared, explained: ExplanationResult, *, partial: bool
 ) -> list[ResultWarning]:
-    order, count = prepared.task.state.order, prepared.task.control.count
+    order, count = prepared.task.state.spec, prepared.task.control.count
     return [
         *run_warnings(explained, stopped_at=count if partial else None),
         *output_warnings(explained, prepared.model.labels),

@@ -25,13 +25,13 @@ class Task:
     def marks(self) -> dict[str, str]:
         """The fields that every log line and span about the task carries."""
         marks = {"id": self.state.id, "attempt": self.attempt}
-        order = self.state.order
+        order = self.state.spec
         return marks | ({"request_id": order.request_id} if order and order.request_id else {})
 
     @property
     def traceparent(self) -> str | None:
         """The trace context of the request that created the explanation."""
-        return self.state.order.traceparent if self.state.order else None
+        return self.state.spec.traceparent if self.state.spec else None
 
 
 @dataclass(frozen=True)

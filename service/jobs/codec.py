@@ -91,8 +91,10 @@ def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]])
 
 def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
     """Parse the fields that hold JSON. Raises ValueError."""
-    names = ("order", "outcome", "artefacts", "error", "progress")
+    names = ("outcome", "artefacts", "error", "progress")
     found = {name: from_json(fields[name]) for name in names if name in fields}
+    if "order" in fields:
+        found["spec"] = from_json(fields["order"])
     return {"progress": ProgressCount(0, 0)} | found
 
 

@@ -86,7 +86,7 @@ class Leases:
 
     def fresh_siblings(self, state: State) -> list[str]:
         """Return the queued explanations of its batch that never began, in upload order."""
-        batch_id = state.order.batch if state.order else None
+        batch_id = state.spec.batch if state.spec else None
         batch = read_batch(self._redis, batch_id) if batch_id else None
         states = [self.read(member) for member in batch.members] if batch else []
         return [

@@ -64,7 +64,7 @@ class BatchRecord:
         It must have the batch's owner and, until it expires, name the batch. Otherwise somebody
         else wrote its id into the members.
         """
-        named = state.order is None or state.order.batch == self.id
+        named = state.spec is None or state.spec.batch == self.id
         return named and state.owner == self.owner
 
 
@@ -90,7 +90,7 @@ class State:
     finished_at: Moment | None
     expires_at: Moment | None
     attempts: Number
-    order: JobSpec | None  # None once expired
+    spec: JobSpec | None  # `order` in Redis; None once expired
     progress: ProgressCount
     outcome: Outcome | None
     result: Token | None  # token of the attempt that produced the result

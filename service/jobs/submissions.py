@@ -155,7 +155,7 @@ class Submissions:
         """Look up an explanation of this owner in the cache; None if no result can be reused."""
         first = self._redis.get(cache_key_of(cache))
         state = self.read(as_text(first)) if first else None
-        same = state and state.owner == owner and state.order and state.order.cache == cache
+        same = state and state.owner == owner and state.spec and state.spec.cache == cache
         return state if state and same and state.result and state.outcome else None
 
     def evict_from_cache(self, explanation_id: str) -> None:

@@ -42,8 +42,8 @@ def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
 
 def sleep_steps(task: Task) -> Iterator[TaskResult | Interruption | None]:
     """Give None after each step, and how it ended after the last."""
-    assert task.state.order
-    plan = task.state.order.settings.metadata
+    assert task.state.spec
+    plan = task.state.spec.settings.metadata
     steps, step_s = int(str(plan["steps"])), float(str(plan["step_s"]))
     if steps == DEADLY:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -125,7 +125,7 @@ def test_a_forged_batch_takes_nothing_along(
 ) -> None:
     batch_id = new_batch_id()
     mine, *_ = queue_harness.submit_batch(1)
-    order = queue_harness.state(mine).order
+    order = queue_harness.state(mine).spec
     assert order
     renamed = order.model_copy(update={"batch": batch_id}).model_dump_json()
     queue_harness.connection.hset(key_of(mine), mapping={"order": renamed, "batch": batch_id})

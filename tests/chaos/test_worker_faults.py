@@ -195,7 +195,7 @@ def test_expired_explanations_leave_a_tombstone_and_then_nothing(
     job = queue_harness.submit(steps=1)
     queue_harness.worker(RETENTION_S=1, TOMBSTONE_S=2)
     queue_harness.wait(job, "expired")
-    assert queue_harness.state(job).order is None
+    assert queue_harness.state(job).spec is None
     wait_until(lambda: queue_harness.ledger.read(job) is None, seconds=10)
     leftovers = [key for key in queue_harness.connection.keys("shapshot:*") if job.encode() in key]
     assert not leftovers

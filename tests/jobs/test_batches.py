@@ -41,7 +41,7 @@ def test_an_accepted_batch_is_queued_in_the_order_of_upload(ledger, accept, wait
     assert ledger.read_batch(batch_id).members == tuple(ids)
     states = [ledger.read(explanation_id) for explanation_id in ids]
     assert {state.status for state in states} == {Status.QUEUED}
-    assert {state.order.batch for state in states} == {batch_id}
+    assert {state.spec.batch for state in states} == {batch_id}
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ WIP, INTERMEDIATE = "rq:wip:test", "rq:queue:test:intermediate"
 def test_an_accepted_explanation_is_queued_with_its_order(ledger, order, accepted, waiting):
     explanation_id = accepted()
     state = ledger.read(explanation_id)
-    assert (state.status, state.order, state.attempts) == (Status.QUEUED, order, 0)
+    assert (state.status, state.spec, state.attempts) == (Status.QUEUED, order, 0)
     assert waiting() == [explanation_id]
 
 
@@ -301,7 +301,7 @@ def test_an_expired_explanation_leaves_a_tombstone_for_a_while(connection, order
     assert brief.expired() == [explanation_id]
     brief.leave_tombstone(explanation_id, tombstone_s=60)
     state = brief.read(explanation_id)
-    assert (state.status, state.order) == (Status.EXPIRED, None)
+    assert (state.status, state.spec) == (Status.EXPIRED, None)
     assert 0 < connection.ttl(key_of(explanation_id)) <= 60
     assert brief.expired() == []
 

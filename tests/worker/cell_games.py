@@ -137,7 +137,7 @@ def ended(case) -> tuple[TaskResult, Any]:
         }
     )
     absent = dict.fromkeys(State.__dataclass_fields__)
-    known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "order": order}
+    known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "spec": order}
     state = State(**absent | known | {"created_at": time.time(), "progress": ProgressCount(0, 0)})
     store.put(image_key(state.id), picture.getvalue())
     task = Task(state, "attempt", JobControl(deadline_s=600))

@@ -53,7 +53,7 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
         finished_at=None,
         expires_at=None,
         attempts=1,
-        order=order,
+        spec=order,
         progress=ProgressCount(0, 0),
         outcome=None,
         result=None,
@@ -206,8 +206,8 @@ def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_CHANGED
     assert "of another weights: ask again" in ending.error.detail
-    assert task.state.order
-    for fingerprint in (task.state.order.model.fingerprint, changed.fingerprint):
+    assert task.state.spec
+    for fingerprint in (task.state.spec.model.fingerprint, changed.fingerprint):
         assert fingerprint
         assert fingerprint in ending.error.detail
 
@@ -232,10 +232,10 @@ def test_what_was_found_names_the_model_that_computed_it() -> None:
     store = open_store("memory:")
     explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
     task = begun(store, max_evals=50)
-    assert task.state.order
+    assert task.state.spec
     unknown = ModelRef(name="dozer", fingerprint=None, parts=None)
-    order = task.state.order.model_copy(update={"model": unknown})
-    task = replace(task, state=replace(task.state, order=order))
+    order = task.state.spec.model_copy(update={"model": unknown})
+    task = replace(task, state=replace(task.state, spec=order))
     [(_, ending)] = explainer.explain([task])
     assert isinstance(ending, TaskResult)
     assert ending.outcome

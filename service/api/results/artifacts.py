@@ -164,9 +164,9 @@ def load_curves(services: ProcessServices, state: State) -> list[Curve]:
 def load_upload(services: ProcessServices, state: State) -> bytes:
     """Reads the uploaded picture. Blocking. Raises ApiError, StoreError."""
     with reading(services, state, "picture"):
-        if state.order is None:
-            raise MissingArtifactError(f"the order of {state.id} is gone")
-        image = state.order.image
+        if state.spec is None:
+            raise MissingArtifactError(f"the request of {state.id} is gone")
+        image = state.spec.image
         picture = Artifact(size=image.bytes, sha256=image.sha256)
         return read_whole(services.store, image_key(state.id), picture)
 

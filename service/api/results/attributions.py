@@ -119,7 +119,7 @@ async def get_attributions(
 
 def _held(state: State, shape: tuple[int, ...]) -> int:
     """Bytes of memory: arrays of this shape, and the pieces being written."""
-    has_errors = state.order is None or state.order.settings.method in WITH_ERRORS
+    has_errors = state.spec is None or state.spec.settings.method in WITH_ERRORS
     return (8 if has_errors else 4) * prod(shape) + 8 * PIECE_BYTES
 
 

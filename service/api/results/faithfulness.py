@@ -89,7 +89,7 @@ async def _measured(
     state = await services.repository.read(explanation_id)
     outcome = artifacts.outcome_of(state)
     if not outcome.metrics:
-        asked = state.order.settings.metrics if state.order else []
+        asked = state.spec.settings.metrics if state.spec else []
         reason = "it was canceled before they were computed" if asked else "none were asked for"
         detail = f"the explanation has no metrics: {reason}"
         raise ApiError(ErrorCode.NO_RESULT, detail, "metrics", asked, list(get_args(Metric)))

@@ -108,7 +108,7 @@ def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
 def _photo_size(state: State) -> render.Size:
     """Width and height, upright; of the crop if the record has none."""
     crop = artifacts.outcome_of(state).crop
-    image = state.order.image if state.order else None
+    image = state.spec.image if state.spec else None
     return (image.width, image.height) if image else (crop.right, crop.bottom)
 
 

@@ -82,8 +82,8 @@ async def list_explanations(
     after = Cursor.parse(query.cursor) if query.cursor else None
 
     def wanted(state: State) -> bool:
-        named = query.model is None or (state.order and state.order.model.name == query.model)
-        return state.order is not None and query.status in (None, state.status) and bool(named)
+        named = query.model is None or (state.spec and state.spec.model.name == query.model)
+        return state.spec is not None and query.status in (None, state.status) and bool(named)
 
     states, last = await services.repository.page(after, query.limit, wanted)
 

@@ -15,7 +15,7 @@ from service.schemas.warnings import WarningCode
 def batch(state: BatchState, root_path: str) -> Batch:
     """The document of a batch that has not expired as a whole; links start with root_path."""
     members = state.members.values()
-    order = next(member.order for member in members if member.order)
+    spec = next(member.spec for member in members if member.spec)
     finished_at = _largest(member.finished_at for member in members) if state.done else None
     expires_at = _largest(member.expires_at for member in members) if state.done else None
     return Batch(
@@ -28,9 +28,9 @@ def batch(state: BatchState, root_path: str) -> Batch:
         expires_at=serializers.to_datetime_or_none(expires_at),
         size=len(state.batch.members),
         counts=dict.fromkeys(Status, 0) | Counter(member.status for member in members),
-        settings=order.settings,
-        model=order.model,
-        label_map=order.label_map,
+        settings=spec.settings,
+        model=spec.model,
+        label_map=spec.label_map,
         warnings=Counter(code for member in members for code in _codes(member)),
         progress=_progress([serializers.progress(member) for member in members]),
         explanations=[_member(at, each, root_path) for at, each in state.members.items()],

@@ -21,7 +21,7 @@ _PARTS = ModelParts(
     dtype="float32",
 )
 _MODEL = ModelRef(name="imagenet", fingerprint=fingerprint_of(_PARTS), parts=_PARTS)
-_ORDER = JobSpec(
+_SPEC = JobSpec(
     settings=ResolvedSettings(
         model="imagenet",
         fit="crop",
@@ -146,7 +146,7 @@ def _state(status: Status, **differing: Any) -> State:
         status=status,
         owner=None,
         created_at=_CREATED_AT,
-        order=_ORDER,
+        spec=_SPEC,
         **(fields | differing),
     )
 

@@ -89,7 +89,7 @@ class ExplanationRepository:
             raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
         states = await self._states(batch.members)
         members = {n: state for n, state in enumerate(states) if state and batch.has(state)}
-        if not any(state.order for state in members.values()):
+        if not any(state.spec for state in members.values()):
             detail = "the explanations of this batch have expired or were deleted"
             raise ApiError(ErrorCode.GONE, detail, "id", batch_id)
         return BatchState(batch, members)
@@ -147,7 +147,7 @@ def require_live(state: State | None, explanation_id: str) -> State:
     if state is None:
         detail = "there is no such explanation"
         raise ApiError(ErrorCode.NOT_FOUND, detail, "id", explanation_id)
-    if state.status is Status.EXPIRED or state.order is None:
+    if state.status is Status.EXPIRED or state.spec is None:
         detail = "the explanation has expired; its picture and arrays are gone"
         raise ApiError(ErrorCode.GONE, detail, "id", explanation_id)
     return state

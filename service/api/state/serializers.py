@@ -15,12 +15,12 @@ MAX_PAUSE_S = 10  # most seconds of Retry-After
 
 def explanation(state: State, root_path: str) -> Explanation:
     """The document of an explanation that has not expired; links start with root_path."""
-    order, found = state.order, state.outcome
-    if order is None:
+    spec, found = state.spec, state.outcome
+    if spec is None:
         raise ValueError(f"{state.id} has expired and has no document")
     return Explanation(
         id=state.id,
-        batch=order.batch,
+        batch=spec.batch,
         status=state.status,
         done=state.status.done,
         created_at=to_datetime(state.created_at),
@@ -29,10 +29,10 @@ def explanation(state: State, root_path: str) -> Explanation:
         expires_at=to_datetime_or_none(state.expires_at),
         attempts=state.attempts,
         cached_from=state.cached_from,
-        model=found.model if found else order.model,
-        settings=order.settings,
-        image=order.image,
-        label_map=order.label_map,
+        model=found.model if found else spec.model,
+        settings=spec.settings,
+        image=spec.image,
+        label_map=spec.label_map,
         progress=progress(state),
         partial=found and found.partial,
         solution_concept=found and found.solution_concept,
@@ -69,8 +69,8 @@ def links(state: State, root_path: str) -> dict[str, str]:
     """The links that can be followed in the current state."""
     itself = path_of(state.id, root_path)
     found = {"self": itself, "events": f"{itself}/events"}
-    if state.order and state.order.batch:
-        found["batch"] = f"{root_path}/v1/batches/{state.order.batch}"
+    if state.spec and state.spec.batch:
+        found["batch"] = f"{root_path}/v1/batches/{state.spec.batch}"
     if state.status in (Status.QUEUED, Status.RUNNING):
         found["cancel"] = f"{itself}/cancel"
     if state.status.done and state.result:

@@ -94,11 +94,11 @@ def note_missing(services: ProcessServices, state: State, error: MissingArtifact
 
 def _artefacts(state: State) -> Iterator[tuple[str, Artifact]]:
     """Each artefact's key and record. Raises MissingArtifactError if nothing is recorded."""
-    order, stored = state.order, state.artefacts
-    if not (order and stored and state.result):
+    spec, stored = state.spec, state.artefacts
+    if not (spec and stored and state.result):
         raise MissingArtifactError(f"nothing is recorded of the artefacts of {state.id}")
-    yield image_key(state.id), Artifact(size=order.image.bytes, sha256=order.image.sha256)
-    if (sent := order.label_map) is not None:
+    yield image_key(state.id), Artifact(size=spec.image.bytes, sha256=spec.image.sha256)
+    if (sent := spec.label_map) is not None:
         yield label_map_key(state.id), Artifact(size=sent.bytes, sha256=sent.sha256)
     yield attributions_key(state.id, state.result), stored.attributions
     if stored.faithfulness:

@@ -60,7 +60,7 @@ async def submit(services: RequestServices, upload: Upload, explanation_id: str)
     Raises ApiError, AlreadyClaimedError.
     """
     [wanted] = await _prepare(services, upload, priority="interactive")
-    accept = partial(services.process.submissions.accept, explanation_id, wanted.order)
+    accept = partial(services.process.submissions.accept, explanation_id, wanted.spec)
     enqueue = partial(_enqueue, services.process, upload, {explanation_id: wanted}, accept)
     await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
@@ -69,10 +69,8 @@ async def submit_batch(services: RequestServices, upload: Upload, batch_id: str)
     """Submits all pictures of a batch, or none. Raises as `submit`."""
     _check_size(services, len(upload.images))
     members = {new_id(): each for each in await _prepare(services, upload, priority="batch")}
-    orders = {
-        id_: each.order.model_copy(update={"batch": batch_id}) for id_, each in members.items()
-    }
-    accept = partial(services.process.submissions.accept_batch, batch_id, orders)
+    specs = {id_: each.spec.model_copy(update={"batch": batch_id}) for id_, each in members.items()}
+    accept = partial(services.process.submissions.accept_batch, batch_id, specs)
     enqueue = partial(_enqueue, services.process, upload, members, accept)
     await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
@@ -106,7 +104,7 @@ class Submission:
     """The job for one picture, and an earlier identical explanation, if any."""
 
     plan: SubmissionPlan
-    order: JobSpec
+    spec: JobSpec
     earlier: State | None
 
 
@@ -174,10 +172,10 @@ def _prepare_one(
         if upload.caching is CachePolicy.USE
         else None
     )
-    image = earlier.order.image if earlier and earlier.order else None
+    image = earlier.spec.image if earlier and earlier.spec else None
     if not earlier:
         plan.check_served()
-    order = JobSpec(
+    spec = JobSpec(
         settings=settings,
         model=model,
         image=image or _inspect(services.process, name, content, sha256),
@@ -189,10 +187,10 @@ def _prepare_one(
     )
     if card.input_shape:
         if label_map:
-            check_size(label_map, order.image, card.input_shape)
-        photo = order.image.height, order.image.width
+            check_size(label_map, spec.image, card.input_shape)
+        photo = spec.image.height, spec.image.width
         check_regions(settings.superpixels, photo, card.input_shape, settings.fit, name)
-    return Submission(plan, order, earlier)
+    return Submission(plan, spec, earlier)
 
 
 def _inspect(services: ProcessServices, name: str, content: bytes, sha256: str) -> ImageInfo:

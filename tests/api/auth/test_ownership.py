@@ -258,7 +258,7 @@ async def test_a_batch_touches_and_shows_only_its_own(
     """Not even where an admin asks, who may see all."""
     victim = fake_worker.read(made["explanation_id"])
     if "renamed" in victims:
-        order = victim.order.model_copy(update={"batch": forged}).model_dump_json()
+        order = victim.spec.model_copy(update={"batch": forged}).model_dump_json()
         connection.hset(key_of(victim.id), mapping={"batch": forged, "order": order})
     if "queued" in victims:
         connection.hset(key_of(victim.id), "status", "queued")
@@ -292,7 +292,7 @@ async def test_a_cached_answer_is_of_its_owner(
     """Not where its entry leads to another's, nor to one's own of another request."""
     first = await ask(theirs)
     fake_worker.succeed(first)
-    entry = "shapshot:cache:" + fake_worker.read(first).order.cache
+    entry = "shapshot:cache:" + fake_worker.read(first).spec.cache
     assert connection.get(entry).decode() == first
     [other] = connection.hget(key_of(await ask(theirs, "/v1/batches", **RENEW)), "members").split()
     for forged in (other, made["explanation_id"]):
