@@ -18,7 +18,8 @@ import redis
 from service.embedded.redis_server import find_server, server_command
 from service.infra.artifact_store import open_store
 from service.infra.logging import configure_logging
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.redis_connections import connect
 from service.jobs.rq_adapter import Job
 from service.jobs.rq_job import EXPLAIN
@@ -35,7 +36,7 @@ from worker.task import FinishedTask, Task, TaskResult
 class LoadSet:
     """What is measured: its settings, its Redis, and the address of its API."""
 
-    settings: Settings
+    settings: ApiSettings
     redis: redis.Redis
     ledger: Ledger
     port: int
@@ -47,7 +48,7 @@ def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
     """Start both, the API on these cores; one model is announced, though nobody serves it."""
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
         address, port = Path(folder) / "redis.sock", _free_port()
-        settings = Settings(
+        settings = ApiSettings(
             redis_url=f"unix://{address}",
             store_url=f"file:{folder}/store",
             port=port,
@@ -65,7 +66,7 @@ def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
 
 
 @contextmanager
-def workers(count: int, settings: Settings, *, nap_s: float) -> Iterator[None]:
+def workers(count: int, settings: ApiSettings, *, nap_s: float) -> Iterator[None]:
     """So many processes of the real worker, but for the model; forked, so their start is cheap."""
     context = multiprocessing.get_context("fork")
     names = [f"sleeper-{number}" for number in range(count)]
@@ -79,7 +80,8 @@ def workers(count: int, settings: Settings, *, nap_s: float) -> Iterator[None]:
         process.join()
 
 
-def _serve(name: str, settings: Settings, nap_s: float) -> None:
+def _serve(name: str, of_api: ApiSettings, nap_s: float) -> None:
+    settings = WorkerSettings(redis_url=of_api.redis_url, store_url=of_api.store_url)
     configure_logging(level="ERROR", as_json=True)
     connection = connect(settings.redis_url)
     ledger, store = Ledger.of(connection, settings), open_store(settings.store_url)
@@ -98,7 +100,7 @@ def _nap(seconds: float, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
         yield task, TaskResult(Status.SUCCEEDED)
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(settings: ApiSettings) -> dict[str, str]:
     """The variables by which a process has these settings."""
     given = settings.model_dump(exclude_defaults=True, mode="json") | {"log_level": "ERROR"}
     return {**os.environ, **{f"SHAPSHOT_{name.upper()}": str(v) for name, v in given.items()}}

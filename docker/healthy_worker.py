@@ -10,12 +10,12 @@ import time
 
 import redis
 
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.redis_connections import connect
 from service.jobs.worker_registry import read_live_workers
 
 
-def is_healthy(settings: Settings, *, host: str) -> bool:
+def is_healthy(settings: WorkerSettings, *, host: str) -> bool:
     """A worker's name begins with its host, which is the container."""
     try:
         with connect(settings.redis_url) as connection:
@@ -25,7 +25,7 @@ def is_healthy(settings: Settings, *, host: str) -> bool:
         return False
 
 
-def is_alive(settings: Settings) -> bool:
+def is_alive(settings: WorkerSettings) -> bool:
     """Whether the file was touched within the last lease; a worker touches it four times in one.
 
     It is dated by the monotonic clock of the machine, which goes on when somebody sets the other.
@@ -37,5 +37,5 @@ def is_alive(settings: Settings) -> bool:
 
 if __name__ == "__main__":
     if "--alive" in sys.argv[1:]:
-        sys.exit(0 if is_alive(Settings()) else 1)
-    sys.exit(0 if is_healthy(Settings(), host=socket.gethostname()) else 1)
+        sys.exit(0 if is_alive(WorkerSettings()) else 1)
+    sys.exit(0 if is_healthy(WorkerSettings(), host=socket.gethostname()) else 1)

@@ -29,7 +29,7 @@ from service.embedded.redis_server import (
     servers_on_path,
 )
 from service.infra.artifact_store import Store, open_store
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.records import JobSpec
 from service.schemas.models import ModelCard
 from tests.encoded import encoded, noise
@@ -200,13 +200,13 @@ def store(store_url: str) -> Store:
 
 
 @pytest.fixture
-def settings(redis_url: str, store_url: str) -> Settings:
-    """The settings of every process of a test."""
-    return Settings(redis_url=redis_url, store_url=store_url, queue="test")
+def settings(redis_url: str, store_url: str) -> ApiSettings:
+    """The settings of the API, and of what it shares with a worker."""
+    return ApiSettings(redis_url=redis_url, store_url=store_url, queue="test")
 
 
 @pytest.fixture
-def ledger(connection: redis.Redis, settings: Settings) -> Ledger:
+def ledger(connection: redis.Redis, settings: ApiSettings) -> Ledger:
     return Ledger.of(connection, settings)
 
 

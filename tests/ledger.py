@@ -4,7 +4,8 @@ from typing import Self
 
 import redis
 
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
+from service.infra.settings.shared import SharedSettings
 from service.jobs.admission_limits import UNLIMITED, AdmissionLimits
 from service.jobs.leases import Leases
 from service.jobs.maintenance import Maintenance
@@ -38,12 +39,14 @@ class Ledger(Submissions, Leases, Maintenance):
         )
 
     @classmethod
-    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+    def of(cls, connection: redis.Redis, settings: SharedSettings) -> Self:
+        """Takes the settings of an API for both sides, those of a worker for its own."""
+        of_api = settings if isinstance(settings, ApiSettings) else ApiSettings()
         return cls(
             connection,
             queue=settings.queue,
             lease_s=settings.lease_s,
             retention_s=settings.retention_s,
-            caps=AdmissionLimits.of(settings),
-            interactive_share=settings.interactive_share,
+            caps=AdmissionLimits.of(of_api),
+            interactive_share=of_api.interactive_share,
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from tests.conftest import wait_until
 
 
@@ -27,7 +27,7 @@ class Live:
 
 
 @contextmanager
-def live_api(settings: Settings, folder: Path, **environment: object) -> Iterator[Live]:
+def live_api(settings: ApiSettings, folder: Path, **environment: object) -> Iterator[Live]:
     """With these settings and more of them, on a free port."""
     log = folder / "api.log"
     named = {"REDIS_URL": settings.redis_url, "STORE_URL": settings.store_url, "PORT": 0}

@@ -20,7 +20,10 @@ def _loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "strangers"),
     [
-        ("service.api.app", {"worker", "tensorflow", "keras", "cv2", "shap"}),
+        (
+            "service.api.server",
+            {"worker", "service.infra.settings.worker", "tensorflow", "keras", "cv2", "shap"},
+        ),
         ("service.cli.main", {"worker", "tensorflow", "keras", "cv2", "shap"}),
         (
             "service.client",

@@ -22,7 +22,7 @@ from service.infra.artifact_store import (
     label_map_key,
 )
 from service.infra.artifacts import Artifact, AttemptArtifacts, read_whole
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.infra.tracing import Tracer
 from service.jobs.leases import ModelUsage
 from service.jobs.result_size import count_numbers
@@ -81,7 +81,7 @@ class Explainer:
     """Computes explanations with the models of one process."""
 
     def __init__(
-        self, registry: Registry, store: Store, settings: Settings, tracer: Tracer
+        self, registry: Registry, store: Store, settings: WorkerSettings, tracer: Tracer
     ) -> None:
         self._registry = registry
         self._store = store

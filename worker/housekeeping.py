@@ -12,7 +12,7 @@ import structlog
 from rq.worker_registration import clean_worker_registry
 
 from service.infra.artifact_store import Store
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.maintenance import Maintenance
 from service.jobs.orphan_sweep import OrphanSweep
 from service.jobs.redis_errors import outage_reason
@@ -50,7 +50,7 @@ class Housekeeping:
         connection: redis.Redis,
         maintenance: Maintenance,
         store: Store,
-        settings: Settings,
+        settings: WorkerSettings,
         cards: Callable[[], Sequence[ModelCard]],
     ) -> None:
         self._name = name

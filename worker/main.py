@@ -14,7 +14,9 @@ import structlog
 from service.infra.artifact_store import Store, StoreError, open_store
 from service.infra.deadlines import StoreDeadlines
 from service.infra.logging import configure_logging
-from service.infra.settings import Settings, SettingsError, TraceSettings, read_settings
+from service.infra.settings.environment import SettingsError, read_settings
+from service.infra.settings.telemetry import TraceSettings
+from service.infra.settings.worker import WorkerSettings
 from service.infra.tracing import Tracer, TracingUnavailableError, open_tracer
 from service.jobs.leases import Leases
 from service.jobs.maintenance import Maintenance
@@ -50,7 +52,7 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
     start_up = StartupTimer()
     try:
-        settings = read_settings(Settings)
+        settings = read_settings(WorkerSettings)
     except SettingsError as error:  # logging is not configured yet
         sys.exit(f"shapshot: {error}")
     _relay = relay_native_stderr() if settings.log_json else None  # a dropped Popen warns
@@ -77,7 +79,7 @@ def main() -> int:
 
 
 def serve(
-    settings: Settings,
+    settings: WorkerSettings,
     registry: Registry,
     store: Store,
     connection: redis.Redis,

@@ -10,7 +10,7 @@ import rq.job
 import structlog
 
 from service.infra.artifact_store import StoreError
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.leases import FencedError, Leases
 from service.jobs.redis_retry import retry_while_down
 from service.jobs.rq_adapter import Worker
@@ -37,7 +37,7 @@ class ModelWorker(Worker):
         name: str,
         connection: redis.Redis,
         leases: Leases,
-        settings: Settings,
+        settings: WorkerSettings,
         identity: StoreIdentity,
     ) -> None:
         super().__init__(name, settings.queue, connection)

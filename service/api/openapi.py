@@ -5,13 +5,13 @@ from pathlib import Path
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 
 DOCUMENT = Path("openapi/openapi.json")
 
 
 def render_document() -> str:
-    services = ProcessServices.of(Settings(store_url="memory:"))  # creates no folder
+    services = ProcessServices.of(ApiSettings(store_url="memory:"))  # creates no folder
     return json.dumps(create_app(services).openapi(), indent=2, ensure_ascii=False) + "\n"
 
 

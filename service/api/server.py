@@ -15,7 +15,9 @@ from service.api.state.change_feed import ChangeFeed
 from service.infra.artifact_store import StoreError
 from service.infra.listen_address import InsecureBindError, check_listen_address
 from service.infra.logging import configure_logging
-from service.infra.settings import Settings, SettingsError, TraceSettings, read_settings
+from service.infra.settings.api import ApiSettings
+from service.infra.settings.environment import SettingsError, read_settings
+from service.infra.settings.telemetry import TraceSettings
 from service.infra.tracing import TracingUnavailableError, open_tracer
 
 GC_THRESHOLDS = (50_000, 20, 100)  # requests leave few cycles behind
@@ -36,7 +38,7 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     try:
-        settings = read_settings(Settings)
+        settings = read_settings(ApiSettings)
         configure_logging(level=settings.log_level, as_json=settings.log_json)
         check_listen_address(settings.host, settings.keys_file)
         tracer = open_tracer(read_settings(TraceSettings), "shapshot-api")

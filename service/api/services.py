@@ -26,7 +26,7 @@ from service.api.state.change_feed import ChangeFeed
 from service.api.state.repository import ExplanationRepository
 from service.infra.artifact_store import MAX_CONCURRENT_CALLS, Store, StoreError, open_store
 from service.infra.deadlines import StoreDeadlines
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.infra.tracing import Tracer
 from service.jobs.maintenance import Maintenance
 from service.jobs.redis_clock import log_offset, measure_offset
@@ -51,7 +51,7 @@ class ProcessServices:
     Redis is away, and reports that it is not ready.
     """
 
-    settings: Settings
+    settings: ApiSettings
     redis: redis.Redis
     reading: AsyncRedis
     submissions: Submissions
@@ -68,7 +68,7 @@ class ProcessServices:
     guard: Guard
 
     @classmethod
-    def of(cls, settings: Settings, tracer: Tracer | None = None) -> Self:
+    def of(cls, settings: ApiSettings, tracer: Tracer | None = None) -> Self:
         """Builds the services from settings. Raises KeysError, StoreError."""
         key_store = KeyStore(settings.keys_file) if settings.keys_file else None
         connection, reading = connect(settings.redis_url), connect_async(settings.redis_url)

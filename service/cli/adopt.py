@@ -7,7 +7,8 @@ import typer
 
 from service.cli.console import console, exit_with_error
 from service.infra.artifact_store import StoreError, open_store
-from service.infra.settings import Settings, SettingsError, read_settings
+from service.infra.settings.environment import SettingsError, read_settings
+from service.infra.settings.shared import SharedSettings
 from service.jobs.redis_connections import connect
 from service.jobs.store_identity import StoreMatch, adopt_store, compare_store
 
@@ -30,7 +31,7 @@ def adopt_set(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")]
     It reads SHAPSHOT_REDIS_URL and SHAPSHOT_STORE_URL as the API does.
     """
     try:
-        settings = read_settings(Settings)
+        settings = read_settings(SharedSettings)
         store = open_store(settings.store_url)
         with connect(settings.redis_url) as connection:
             match = compare_store(connection, store)

@@ -29,7 +29,8 @@ from service.infra.artifact_errors import (
 )
 from service.infra.deadlines import DeadlineThreads, StoreDeadlines
 from service.infra.retry import retry
-from service.infra.settings import S3Settings, read_settings
+from service.infra.settings.environment import read_settings
+from service.infra.settings.shared import S3Settings
 
 MAX_CONCURRENT_CALLS = 16  # per process
 CHUNK = 4 * 2**20  # bytes per read or write request

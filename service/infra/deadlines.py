@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 
-from service.infra.settings import Settings
+from service.infra.settings.shared import SharedSettings
 
 T = TypeVar("T")
 
@@ -27,12 +27,12 @@ class StoreDeadlines:
     tries: int = 2
 
     @classmethod
-    def of_api(cls, settings: Settings) -> Self:
+    def of_api(cls, settings: SharedSettings) -> Self:
         """Return the API's timeouts: a client waits for the answer."""
         return cls(settings.store_connect_s, settings.store_read_s, settings.store_total_s)
 
     @classmethod
-    def of_worker(cls, settings: Settings) -> Self:
+    def of_worker(cls, settings: SharedSettings) -> Self:
         """Return the worker's longer timeouts: a failure would lose the computed result."""
         total_s = 3 * settings.store_total_s
         return cls(settings.store_connect_s, settings.store_read_s, total_s, tries=4)

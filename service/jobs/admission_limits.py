@@ -8,7 +8,7 @@ QueueLimitError           a limit on waiting jobs is reached
 from dataclasses import dataclass
 from typing import Self
 
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 
 
 class QueueLimitError(Exception):
@@ -37,7 +37,7 @@ class AdmissionLimits:
     owner_bytes: int | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: ApiSettings) -> Self:
         return cls(
             settings.max_queued,
             settings.max_queued_bytes,

@@ -9,7 +9,7 @@ from typing import Self
 import redis
 
 from service.infra.artifacts import AttemptArtifacts
-from service.infra.settings import Settings
+from service.infra.settings.shared import SharedSettings
 from service.jobs.codec import encode_count
 from service.jobs.hash_reader import read_batch, read_state
 from service.jobs.records import ProgressCount, State
@@ -67,7 +67,7 @@ class Leases:
         self._retention_s = retention_s
 
     @classmethod
-    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+    def of(cls, connection: redis.Redis, settings: SharedSettings) -> Self:
         return cls(
             connection,
             queue=settings.queue,

@@ -5,7 +5,7 @@ from typing import Self
 import redis
 import structlog
 
-from service.infra.settings import Settings
+from service.infra.settings.shared import SharedSettings
 from service.jobs.redis_keys import EXPIRY, as_text, is_id
 from service.jobs.scripts import Expired, Reap, Scripts, Tombstone
 from service.schemas.documents import ErrorCode, Failure
@@ -29,7 +29,7 @@ class Maintenance:
         self._retention_s = retention_s
 
     @classmethod
-    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+    def of(cls, connection: redis.Redis, settings: SharedSettings) -> Self:
         return cls(
             connection,
             queue=settings.queue,

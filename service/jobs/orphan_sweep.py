@@ -10,7 +10,7 @@ import redis
 import structlog
 
 from service.infra.artifact_store import Store, StoreEntry, StoreError
-from service.infra.settings import Settings
+from service.infra.settings.shared import SharedSettings
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import EXPIRY, is_id, key_of
 from service.jobs.store_identity import StoreIdentity, StoreMatch
@@ -27,7 +27,11 @@ class OrphanSweep:
     """Scans the whole store periodically, page by page, in one worker at a time."""
 
     def __init__(
-        self, connection: redis.Redis, store: Store, identity: StoreIdentity, settings: Settings
+        self,
+        connection: redis.Redis,
+        store: Store,
+        identity: StoreIdentity,
+        settings: SharedSettings,
     ) -> None:
         self._redis = connection
         self._store = store

@@ -10,7 +10,7 @@ from typing import Self
 
 import redis
 
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.admission_limits import UNLIMITED, AdmissionLimits
 from service.jobs.codec import encode_batch, encode_cached, encode_queued
 from service.jobs.hash_reader import read_batch, read_state
@@ -67,7 +67,7 @@ class Submissions:
         self._weights = {"interactive": interactive_share, "batch": 1}
 
     @classmethod
-    def of(cls, connection: redis.Redis, settings: Settings) -> Self:
+    def of(cls, connection: redis.Redis, settings: ApiSettings) -> Self:
         return cls(
             connection,
             queue=settings.queue,

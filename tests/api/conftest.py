@@ -16,7 +16,7 @@ from service.api.services import ProcessServices
 from service.infra.artifact_store import Store, attributions_key, faithfulness_key
 from service.infra.artifacts import Artifact, AttemptArtifacts
 from service.infra.result_arrays import pack_arrays
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.records import ProgressCount, State
 from service.jobs.store_identity import compare_store
 from service.jobs.worker_registry import announce
@@ -207,7 +207,7 @@ def _area_of(curve: Curve) -> MetricArea:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def running(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app, started with these settings."""
     app = create_app(ProcessServices.of(settings))
     transport = httpx.ASGITransport(app)
@@ -225,7 +225,7 @@ def start() -> Callable[..., Any]:
 
 
 @pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def api(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
     """The app with nobody to serve it."""
     async with running(settings) as client:
         yield client

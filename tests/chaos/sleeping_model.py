@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.infra.artifact_store import open_store
 from service.infra.deadlines import StoreDeadlines
 from service.infra.logging import configure_logging
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.infra.tracing import Tracer
 from service.jobs.redis_connections import connect
 from service.jobs.rq_adapter import Job
@@ -78,7 +78,7 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
 
 def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
     """Work under this name and by this kind of ledger; a call of a model takes `step_s` seconds."""
-    settings, shelf = Settings(), SleepingRegistry(step_s)
+    settings, shelf = WorkerSettings(), SleepingRegistry(step_s)
     name = f"{name}-{os.getpid()}"  # RQ lets none take the name of one that was killed
     configure_logging(level=settings.log_level, as_json=False)
     connection = connect(settings.redis_url)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from service.infra.artifact_store import open_store
 from service.infra.logging import configure_logging
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.redis_connections import connect
 from service.jobs.rq_adapter import Job
 from service.jobs.rq_job import EXPLAIN
@@ -62,7 +62,7 @@ def sleep_steps(task: Task) -> Iterator[TaskResult | Interruption | None]:
 
 
 def main(name: str, notes: Path) -> None:
-    settings = Settings()
+    settings = WorkerSettings()
     configure_logging(level="INFO", as_json=False)
     connection = connect(settings.redis_url)
     ledger = Ledger.of(connection, settings)

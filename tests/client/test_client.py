@@ -17,7 +17,7 @@ from service.api.app import create_app
 from service.api.services import ProcessServices
 from service.client import AsyncClient, Client, ExplanationFailedError, ShapshotError
 from service.client.calls import DrawingOptions
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.render import PALETTES
 from service.schemas.documents import ErrorCode, Failure
 from service.schemas.requests import ExplanationSettings, Labels, Outputs
@@ -27,7 +27,7 @@ from tests.tiny import MODEL
 
 
 @pytest.fixture
-def url(settings: Settings) -> Iterator[str]:
+def url(settings: ApiSettings) -> Iterator[str]:
     """The app, served on a port of its own by a thread of this process."""
     config = uvicorn.Config(create_app(ProcessServices.of(settings)), port=0, log_config=None)
     server = uvicorn.Server(config)

@@ -14,7 +14,8 @@ import redis
 
 from service.api.auth.keys import Scope
 from service.infra.artifact_store import open_store
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.worker_registry import announce, deregister
 from service.schemas.models import ModelCard, ModelStatus
 from tests.api.auth.keyholders import issue
@@ -36,7 +37,7 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.fixture
-def healthy(settings: Settings) -> Callable[[str], bool]:
+def healthy(settings: ApiSettings) -> Callable[[str], bool]:
     """Whether the worker of a host is healthy."""
     check = load("healthy_worker").is_healthy
     return lambda host: check(settings, host=host)
@@ -78,7 +79,7 @@ def test_a_worker_without_a_loaded_model_is_not_healthy(
 
 
 def test_no_redis_is_not_healthy(tmp_path: Path) -> None:
-    settings = Settings(redis_url=f"unix://{tmp_path}/none.sock")
+    settings = WorkerSettings(redis_url=f"unix://{tmp_path}/none.sock")
     assert not load("healthy_worker").is_healthy(settings, host="box1")
 
 
@@ -87,7 +88,7 @@ def test_no_api_is_not_healthy() -> None:
 
 
 def test_an_api_is_healthy_whatever_names_and_paths_it_is_called_by(
-    settings: Settings, tmp_path: Path
+    settings: ApiSettings, tmp_path: Path
 ) -> None:
     keys = tmp_path / "keys.jsonl"
     issue(keys, "clinic", Scope.EXPLAIN)
@@ -100,7 +101,9 @@ def test_an_api_is_healthy_whatever_names_and_paths_it_is_called_by(
 
 def test_a_worker_is_alive_while_it_does_its_chores_even_without_redis(tmp_path: Path) -> None:
     alive_file, alive = tmp_path / "alive", load("healthy_worker").is_alive
-    settings = Settings(redis_url=f"unix://{tmp_path}/none.sock", alive_file=alive_file, lease_s=2)
+    settings = WorkerSettings(
+        redis_url=f"unix://{tmp_path}/none.sock", alive_file=alive_file, lease_s=2
+    )
     connection = redis.Redis.from_url(settings.redis_url)
     ledger, store = Ledger.of(connection, settings), open_store("memory:")
     assert not alive(settings)

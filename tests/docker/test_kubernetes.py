@@ -15,7 +15,8 @@ import redis
 from service.api.app import create_app
 from service.api.services import ProcessServices
 from service.embedded.redis_server import RedisNotFoundError, find_server
-from service.infra.settings import Settings, TraceSettings
+from service.infra.settings.api import ApiSettings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.redis_connections import connect
 from tests.conftest import skip_or_raise
 from tests.docker.dockerfiles import Instruction, inherited, values
@@ -158,7 +159,7 @@ def test_our_pods_run_as_the_user_of_the_image_and_have_its_volumes(
 
 
 def test_ports_and_probes_are_those_of_the_image_and_the_app(pods: dict[str, Manifest]) -> None:
-    paths = set(create_app(ProcessServices.of(Settings(store_url="memory:"))).openapi()["paths"])
+    paths = set(create_app(ProcessServices.of(ApiSettings(store_url="memory:"))).openapi()["paths"])
     for container, image in ours(pods):
         ports = {port["name"]: str(port["containerPort"]) for port in container.get("ports", [])}
         assert list(ports.values()) == values(image, "EXPOSE")
@@ -311,20 +312,21 @@ TOLD = sorted(
 )
 
 
-def settable(settings: type[Settings] | type[TraceSettings]) -> set[str]:
-    prefix = settings.model_config["env_prefix"]
-    return {f"{prefix}{name}".upper() for name in settings.model_fields}
+def settable() -> set[str]:
+    names = ApiSettings.model_fields.keys() | WorkerSettings.model_fields.keys()
+    return {f"SHAPSHOT_{name}".upper() for name in names}
 
 
 @pytest.mark.parametrize("file", TOLD, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_setting_that_a_deployer_reads_of_exists(file: Path) -> None:
     told = set(re.findall(r"\bSHAPSHOT_[A-Z_]*[A-Z]\b", file.read_text()))
-    assert told <= settable(Settings) | OF_COMPOSE | OF_THE_COMMAND_LINE
+    assert told <= settable() | OF_COMPOSE | OF_THE_COMMAND_LINE
 
 
 def test_the_settings_of_the_config_map_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     [config_map] = read(K8S / "base/settings.yaml")
-    assert set(config_map["data"]) <= settable(Settings)
+    assert set(config_map["data"]) <= settable()
     for name, value in config_map["data"].items():
         monkeypatch.setenv(name, value)
-    Settings()
+    ApiSettings()
+    WorkerSettings()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_connections import connect
 from service.jobs.redis_keys import new_batch_id, new_id
@@ -44,7 +44,7 @@ def everything(server: Guarded) -> dict[bytes, Any]:
 
 
 def test_a_redis_that_was_killed_comes_back_with_everything(guarded: Guarded) -> None:
-    settings = Settings(queue="test")
+    settings = ApiSettings(queue="test")
     with connect(guarded.url_of("api")) as api, connect(guarded.url_of("worker")) as worker:
         intake, work = Ledger.of(api, settings), Ledger.of(worker, settings)
         done, running, waiting = new_id(), new_id(), new_id()

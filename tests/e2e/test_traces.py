@@ -149,7 +149,7 @@ def test_a_process_that_keeps_no_traces_imports_nothing_for_them(
 ) -> None:
     program = (
         "import sys\n"
-        "from service.infra.settings import TraceSettings\n"
+        "from service.infra.settings.telemetry import TraceSettings\n"
         "from service.infra.tracing import open_tracer\n"
         "traces = open_tracer(TraceSettings(), 'test')\n"
         "with traces.span('a', None, {}): assert traces.traceparent() is None\n"

@@ -15,7 +15,7 @@ import redis
 from service.infra.artifact_store import Store, attributions_key, open_store
 from service.infra.artifacts import Artifact, AttemptArtifacts
 from service.infra.result_arrays import pack_arrays
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.records import JobSpec
 from service.jobs.redis_keys import new_id
 from service.jobs.store_identity import compare_store
@@ -109,7 +109,10 @@ Serve = Callable[..., Api]
 
 @pytest.fixture
 def serve(
-    settings: Settings, tmp_path: Path, connection: redis.Redis, new_card: Callable[..., ModelCard]
+    settings: ApiSettings,
+    tmp_path: Path,
+    connection: redis.Redis,
+    new_card: Callable[..., ModelCard],
 ) -> Iterator[Serve]:
     """Starts the API with more settings than the usual."""
     announce(connection, "hand", [new_card()], lease_s=3600)

@@ -19,7 +19,7 @@ from service.infra.artifact_store import (
 from service.infra.artifacts import Artifact, AttemptArtifacts, read_in_chunks
 from service.infra.deadlines import DeadlineThreads, StoreDeadlines
 from service.infra.result_arrays import load_arrays, pack_arrays
-from service.infra.settings import SettingsError
+from service.infra.settings.environment import SettingsError
 from tests.api.conftest import EXPLAINED, some_arrays
 from tests.faulty_store import FAILS, HALF, REFUSES, SILENT, faulty_store
 

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from service.infra.settings import Settings, SettingsError, TraceSettings, read_settings
+from service.infra.settings.environment import SettingsError, read_settings
+from service.infra.settings.shared import SharedSettings
+from service.infra.settings.telemetry import TraceSettings
 
 
 def end(module: str, **environment: str) -> str:
@@ -25,7 +27,7 @@ def test_every_variable_that_is_wrong_is_named_with_what_it_may_be(
     monkeypatch.setenv("SHAPSHOT_LEASE_S", "1")
     monkeypatch.setenv("SHAPSHOT_LOG_LEVEL", "loud")
     with pytest.raises(SettingsError) as refused:
-        read_settings(Settings)
+        read_settings(SharedSettings)
     level, lease = str(refused.value).split(" · ")
     assert level.startswith("SHAPSHOT_LOG_LEVEL: ")
     assert "'WARNING'" in level
@@ -59,5 +61,5 @@ def test_a_wrong_address_of_redis_is_told_without_its_password(
 ) -> None:
     monkeypatch.setenv("SHAPSHOT_REDIS_URL", url)
     with pytest.raises(SettingsError, match=r"^SHAPSHOT_REDIS_URL: ") as refused:
-        read_settings(Settings)
+        read_settings(SharedSettings)
     assert "secret" not in str(refused.value)

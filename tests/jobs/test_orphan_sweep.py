@@ -8,7 +8,7 @@ import redis
 from structlog.testing import capture_logs
 
 from service.infra.artifact_store import MARKER_KEY, Store, attributions_key, image_key
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.orphan_sweep import TURN_KEY, OrphanSweep
 from service.jobs.records import JobSpec
 from service.jobs.redis_keys import new_id
@@ -19,7 +19,7 @@ OLD_S = 8 * 86400
 
 
 @pytest.fixture
-def sweep(connection: redis.Redis, store: Store, settings: Settings) -> OrphanSweep:
+def sweep(connection: redis.Redis, store: Store, settings: ApiSettings) -> OrphanSweep:
     identity = StoreIdentity(connection, store)
     identity.look()
     return OrphanSweep(connection, store, identity, settings)
@@ -82,7 +82,7 @@ def test_nothing_goes_where_redis_and_the_store_do_not_belong_together(
 
 
 def test_one_worker_looks_at_a_time_and_not_at_once_again(
-    sweep: OrphanSweep, keep, connection: redis.Redis, store: Store, settings: Settings
+    sweep: OrphanSweep, keep, connection: redis.Redis, store: Store, settings: ApiSettings
 ):
     stored = keep(image_key(new_id()))
     other = OrphanSweep(connection, store, StoreIdentity(connection, store), settings)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from service.infra.artifact_store import attributions_key, image_key, open_store
 from service.infra.artifacts import Artifact
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.infra.tracing import Tracer
 from service.jobs.records import ProgressCount, State
 from service.jobs.redis_keys import new_id
@@ -150,7 +150,7 @@ def ended(case) -> tuple[TaskResult, Any]:
             task.control.interrupt(Canceled)
 
     model = LoadedModel(described, Game(case.score, count), ["a", "b", "c"])
-    explainer = Explainer({"game": model}, store, Settings(), Tracer())
+    explainer = Explainer({"game": model}, store, WorkerSettings(), Tracer())
     [(_, ending)] = explainer.explain([task])
     if ending.outcome is None:
         return ending, None

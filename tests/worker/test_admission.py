@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from service.api.http.problems import ApiError
 from service.api.submission.methods import METHODS as TRAITS
 from service.api.submission.resolve_settings import check_regions, resolve_settings
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.schemas import masker_setting
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.requests import (
@@ -47,7 +47,7 @@ PLAYERS = [
     *[Slic(kind="slic", segments=count) for count in (2, 9, 16, 17, 50, 200)],
 ]
 BUDGETS = [None, 2, 3, 13, 99, 100, 513, 5000, 65_536]
-LIMITS = {"max_evals": Settings().max_evals, "max_values": Settings().max_values}
+LIMITS = {"max_evals": ApiSettings().max_evals, "max_values": ApiSettings().max_values}
 
 
 def admitted(settings, shape):

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from service.client.attributions import read_npz
 from service.infra.artifact_store import Store, attributions_key, image_key, open_store
 from service.infra.artifacts import Artifact
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.infra.tracing import Tracer
 from service.jobs.records import ProgressCount, State
 from service.jobs.redis_keys import new_id
@@ -82,7 +82,7 @@ def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None
     store = open_store("memory:")
     tasks = [begun(store, max_evals) for max_evals in range(50, 350, 50)]  # so they end in turn
     before = held()
-    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     left = []
     for _, ending in explainer.explain(tasks):
         assert isinstance(ending, TaskResult)
@@ -94,7 +94,7 @@ def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None
 def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
     store, model = open_store("memory:"), SleepingRegistry(step_s=0).get("dozer")
     models = {"dozer": replace(model, predictor=Ill(model.predictor.input_shape, step_s=0))}
-    explainer = Explainer(models, store, Settings(), Tracer())  # type: ignore[arg-type]
+    explainer = Explainer(models, store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
     assert isinstance(ending, TaskResult)
     assert ending.error
@@ -110,7 +110,7 @@ def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
 )
 def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], field: str) -> None:
     explainer = Explainer(
-        SleepingRegistry(step_s=0), store := open_store("memory:"), Settings(), Tracer()
+        SleepingRegistry(step_s=0), store := open_store("memory:"), WorkerSettings(), Tracer()
     )  # type: ignore[arg-type]
     [(_, ending)] = explainer.explain([begun(store, 50, **chosen)])
     assert isinstance(ending, TaskResult)
@@ -121,7 +121,7 @@ def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], fi
 def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
     """The API accepts no such order: superpixels of a label map that was not stored."""
     explainer = Explainer(
-        SleepingRegistry(step_s=0), store := open_store("memory:"), Settings(), Tracer()
+        SleepingRegistry(step_s=0), store := open_store("memory:"), WorkerSettings(), Tracer()
     )  # type: ignore[arg-type]
     with capture_logs() as lines:
         [(_, ending)] = explainer.explain([begun(store, 50, superpixels=Labels(kind="labels"))])
@@ -134,7 +134,7 @@ def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
 
 def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
     """The API would not write such an order: it is of before its limit, or forged."""
-    store, settings = open_store("memory:"), Settings(max_values=16 * 24 * 3 + 99)
+    store, settings = open_store("memory:"), WorkerSettings(max_values=16 * 24 * 3 + 99)
     explainer = Explainer(SleepingRegistry(step_s=0), store, settings, Tracer())  # type: ignore[arg-type]
     endings = [ending for _, ending in explainer.explain([begun(store, n) for n in (100, 99)])]
     refused, explained = endings
@@ -147,7 +147,7 @@ def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
 
 
 def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
-    store, settings = open_store("memory:"), Settings(max_values=2 * (16 * 24 * 3 + 300))
+    store, settings = open_store("memory:"), WorkerSettings(max_values=2 * (16 * 24 * 3 + 300))
     explainer = Explainer(SleepingRegistry(step_s=0), store, settings, Tracer())  # type: ignore[arg-type]
     tasks = [begun(store, max_evals) for max_evals in (100, 150, 200, 250, 300)]
     under_way = []
@@ -166,7 +166,7 @@ def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: M
         store, 300, (40, 10), fit="pad", masker="constant(7,8,9)", method=method,
         superpixels=Grid(kind="grid", rows=2, columns=3), outputs=Outputs(indices=[0, 2]),
     )  # fmt: skip
-    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     [(_, ending)] = explainer.explain([task])
     assert isinstance(ending, TaskResult)
     assert ending.outcome
@@ -200,7 +200,7 @@ def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
     parts = model.card.parts.model_copy(update={"weights": "sha256:" + "0" * 64})
     changed = model_ref("dozer", parts, "crop")
     models = {"dozer": replace(model, card=model.card.model_copy(update={"parts": parts}))}
-    explainer = Explainer(models, store, Settings(), Tracer())  # type: ignore[arg-type]
+    explainer = Explainer(models, store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     [(task, ending)] = explainer.explain([begun(store, max_evals=50)])
     assert isinstance(ending, TaskResult)
     assert ending.error
@@ -219,7 +219,7 @@ def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
     (tmp_path / "models.toml").write_text('[models.dozer]\nfile = "gone.keras"\n')
     registry = read_registry(tmp_path / "models.toml", weights_cache=None)
     store = open_store("memory:")
-    explainer = Explainer(registry, store, Settings(), Tracer())
+    explainer = Explainer(registry, store, WorkerSettings(), Tracer())
     [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
     assert isinstance(ending, TaskResult)
     assert ending.error
@@ -230,7 +230,7 @@ def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
 def test_what_was_found_names_the_model_that_computed_it() -> None:
     """Of an order that was accepted before anybody knew the model, too."""
     store = open_store("memory:")
-    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     task = begun(store, max_evals=50)
     assert task.state.spec
     unknown = ModelRef(name="dozer", fingerprint=None, parts=None)
@@ -250,7 +250,7 @@ def test_a_damaged_upload_is_told_and_not_explained() -> None:
     task = begun(store, max_evals=50)
     key = image_key(task.state.id)
     store.put(key, store.get(key)[:-1])
-    explainer = Explainer(SleepingRegistry(step_s=0), store, Settings(), Tracer())  # type: ignore[arg-type]
+    explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     with capture_logs() as lines:
         [(_, ending)] = explainer.explain([task])
     assert isinstance(ending, TaskResult)

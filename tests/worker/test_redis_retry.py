@@ -8,7 +8,7 @@ import redis
 from structlog.testing import capture_logs
 
 from service.infra.artifact_store import Store
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.jobs.leases import Heartbeat, LeaseStatus
 from service.jobs.records import JobSpec
 from service.jobs.redis_errors import REASONS
@@ -62,13 +62,13 @@ def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
     ledger: Ledger,
     order: JobSpec,
     store: Store,
-    settings: Settings,
 ) -> None:
     job = new_id()
     ledger.accept(job, order, timeout_s=60)
     attempt = ledger.begin(job)
     assert attempt
     connection.zadd("rq:wip:test", {f"{job}:{attempt}": 0})  # its lease ends in the outage
+    settings = WorkerSettings(queue="test")
     housekeeping = Housekeeping("other", connection, ledger, store, settings, lambda: [])
     with capture_logs() as lines, OUTAGES[code](connection):
         housekeeping.start()

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.http.access_log import is_quiet
 from service.api.http.problems import ApiError, problem_response
 from service.infra.listen_address import is_loopback
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.schemas.documents import ErrorCode
 
 LOOPBACK = ("localhost", "*.localhost", "127.0.0.0/8", "[::1]")
@@ -26,7 +26,7 @@ class AllowedHosts:
     accepted, because they address the server by IP. X-Forwarded-Host is not read.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app = app
         self._names = tuple(name.lower() for name in settings.allowed_hosts)
         self._keyed = settings.keys_file is not None

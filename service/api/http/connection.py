@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from service.api.http.header_limits import headers_too_large, uri_too_long
 from service.api.http.problems import ApiError, problem_response
 from service.api.http.transfer_allowance import TransferAllowance
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.schemas.documents import ErrorCode
 
 CLOSE = (b"connection", b"close")
@@ -34,7 +34,7 @@ Awaited = Literal["head", "rest"] | None
 log = structlog.get_logger(__name__)
 
 
-def connections(settings: Settings) -> Callable[..., asyncio.Protocol]:
+def connections(settings: ApiSettings) -> Callable[..., asyncio.Protocol]:
     """Returns the protocol factory for uvicorn."""
     return partial(Connection, settings=settings)
 
@@ -46,7 +46,7 @@ class Connection(H11Protocol):
     Nothing more is sent meanwhile, so at most one piece is buffered here.
     """
 
-    def __init__(self, *args: Any, settings: Settings, **options: Any) -> None:
+    def __init__(self, *args: Any, settings: ApiSettings, **options: Any) -> None:
         super().__init__(*args, **options)
         self._patience_s = settings.head_timeout_s
         self._awaited: Awaited = None

@@ -13,7 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.api.http.problems import ApiError, problem_response
 from service.infra.root_path import checked_root_path
-from service.infra.settings import Network
+from service.infra.settings.api import Network
 from service.schemas.documents import ErrorCode
 
 FORWARDED_PREFIX = "X-Forwarded-Prefix"

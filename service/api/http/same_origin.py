@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.http.problems import ApiError, problem_response
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.schemas.documents import ErrorCode
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -21,7 +21,7 @@ class SameOriginOnly:
     Another port of this machine is another origin.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app = app
         self._named = settings.cors_origins
 

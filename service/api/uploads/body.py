@@ -8,11 +8,13 @@ from fastapi import Request
 from service.api.http.memory_budget import Reserve
 from service.api.http.problems import ApiError
 from service.api.http.transfer_allowance import TransferAllowance
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.schemas.documents import ErrorCode
 
 
-async def read_body(request: Request, settings: Settings, reserve: Reserve) -> AsyncIterator[bytes]:
+async def read_body(
+    request: Request, settings: ApiSettings, reserve: Reserve
+) -> AsyncIterator[bytes]:
     """Yields the chunks; refuses a declared or actual length over the limit. Raises ApiError."""
     _check_encoding(request)
     declared = request.headers.get("content-length", "")

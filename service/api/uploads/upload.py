@@ -17,7 +17,7 @@ from service.api.uploads import strict_json
 from service.api.uploads.base64_text import decode_base64
 from service.api.uploads.body import read_body
 from service.api.uploads.multipart import Form, PartSpec, read_form
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.records import IdempotencyClaim
 from service.schemas.documents import ErrorCode
 from service.schemas.requests import (
@@ -81,7 +81,7 @@ BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
 
 
 async def read_upload(
-    request: Request, settings: Settings, reserve: Reserve, upload_format: UploadFormat
+    request: Request, settings: ApiSettings, reserve: Reserve, upload_format: UploadFormat
 ) -> Upload:
     """Reads the body as a form or as JSON. Raises ApiError."""
     received = request.headers.get("content-type", "")

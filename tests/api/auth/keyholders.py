@@ -8,7 +8,7 @@ from service.api.app import create_app
 from service.api.auth.keys import Scope, new_key
 from service.api.auth.keys_file import change_keys
 from service.api.services import ProcessServices
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 
 
 def issue(keys_file: Path, name: str, *scopes: Scope) -> str:
@@ -25,6 +25,6 @@ def bearing(token: str) -> dict[str, str]:
 def routes() -> list[tuple[str, str]]:
     """Every method and path of the app, but of files that are mounted."""
     found = iter_route_contexts(
-        create_app(ProcessServices.of(Settings(store_url="memory:"))).routes
+        create_app(ProcessServices.of(ApiSettings(store_url="memory:"))).routes
     )
     return sorted((method, str(r.path)) for r in found for method in r.methods or ())

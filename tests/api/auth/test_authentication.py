@@ -5,7 +5,7 @@ import os
 import pytest
 
 from service.api.auth.keys import Scope
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from tests.api.auth.keyholders import bearing, issue, routes
 
 OPEN = {"/", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"} | {
@@ -23,7 +23,7 @@ def keys_file(tmp_path):
 
 
 @pytest.fixture
-def settings(settings, keys_file) -> Settings:
+def settings(settings, keys_file) -> ApiSettings:
     return settings.model_copy(update={"keys_file": keys_file})
 
 

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from service.api.auth import failed_attempts
 from service.api.auth.failed_attempts import normalized_address
 from service.api.auth.keys import Scope
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from tests.api.auth.keyholders import bearing, issue
 
 URL = "/v1/models"
@@ -20,7 +20,7 @@ def key(tmp_path):
 
 
 @pytest.fixture
-def settings(settings, key, tmp_path) -> Settings:
+def settings(settings, key, tmp_path) -> ApiSettings:
     """An hour is longer than any test."""
     changed = {"keys_file": tmp_path / "keys.jsonl", "wrong_keys_limit": "3/hour"}
     return settings.model_copy(update=changed)

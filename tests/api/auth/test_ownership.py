@@ -8,7 +8,7 @@ import pytest
 from service.api.auth.keys import Scope
 from service.api.state.repository import MAX_SCANNED
 from service.infra.artifact_store import attributions_key, image_key
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.redis_keys import key_of, new_id
 from tests.api.auth.keyholders import bearing, issue, routes
 from tests.api.conftest import some_arrays, some_curves, some_regions
@@ -49,7 +49,7 @@ def admins(keys_file):
 
 
 @pytest.fixture
-def settings(settings, keys_file, mine, theirs, admins) -> Settings:
+def settings(settings, keys_file, mine, theirs, admins) -> ApiSettings:
     return settings.model_copy(update={"keys_file": keys_file})
 
 

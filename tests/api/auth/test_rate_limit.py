@@ -3,7 +3,7 @@
 import pytest
 
 from service.api.auth.keys import Scope
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from tests.api.auth.keyholders import bearing, issue
 
 
@@ -15,7 +15,7 @@ def keys_file(tmp_path):
 
 
 @pytest.fixture
-def settings(settings, keys_file) -> Settings:
+def settings(settings, keys_file) -> ApiSettings:
     """An hour is longer than any test."""
     return settings.model_copy(update={"keys_file": keys_file, "rate_limit": "3/hour"})
 
@@ -75,4 +75,4 @@ async def test_while_redis_is_away_it_says_so_as_ever(start, settings, mortal_re
 @pytest.mark.parametrize("text", ["600", "0/minute", "-1/minute", "1/fortnight", "no", "1/minute;"])
 def test_a_limit_that_is_none_is_refused_at_start(text):
     with pytest.raises(ValueError, match="rate_limit"):
-        Settings(rate_limit=text)
+        ApiSettings(rate_limit=text)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.api.auth.keys import Scope
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from tests.api.auth.keyholders import bearing, issue
 
 URL = "/v1/explanations"
@@ -84,8 +84,8 @@ async def test_with_keys_every_name_is_served_or_those_that_are_set(
 
 def test_names_come_by_commas_without_ports_and_never_all(monkeypatch):
     monkeypatch.setenv("SHAPSHOT_ALLOWED_HOSTS", "shapshot.example, *.clinic.example,[::1]")
-    assert Settings().allowed_hosts == ("shapshot.example", "*.clinic.example", "[::1]")
+    assert ApiSettings().allowed_hosts == ("shapshot.example", "*.clinic.example", "[::1]")
     for text in ("*", "a:80", "http://a", "a/b", "a*.example", "*.*.example", "::1", "a b", "a..b"):
         monkeypatch.setenv("SHAPSHOT_ALLOWED_HOSTS", text)
         with pytest.raises(ValidationError, match="allowed_hosts"):
-            Settings()
+            ApiSettings()

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.leases import ModelUsage
 from service.schemas.documents import ErrorCode, Failure, Status
 
@@ -113,7 +113,7 @@ async def test_totals_that_somebody_forged_make_no_series(api, connection):
 
 
 async def test_without_redis_a_process_still_tells_of_itself(start, tmp_path, store_url):
-    away = Settings(redis_url=f"unix://{tmp_path}/none.sock", store_url=store_url)
+    away = ApiSettings(redis_url=f"unix://{tmp_path}/none.sock", store_url=store_url)
     async with start(away) as api:
         assert (await api.get("/v1/explanations")).status_code == 503
         samples = await scrape(api)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from service.client import Client
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.leases import Heartbeat
 from service.jobs.records import ProgressCount
 from tests.conftest import skip_or_raise, wait_until
@@ -59,7 +59,9 @@ def lasting_url(redis_server, folder) -> Iterator[str]:
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
         skip_or_raise(FileNotFoundError("nginx is not on PATH: apt-get install nginx-light"))
-    settings = Settings(redis_url=redis_server.url, store_url=f"file:{folder}/store", queue="test")
+    settings = ApiSettings(
+        redis_url=redis_server.url, store_url=f"file:{folder}/store", queue="test"
+    )
     with live_api(settings, folder) as live, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -15,7 +15,8 @@ from service.api.http.proxy_headers import ProxyHeaders
 from service.api.services import ProcessServices
 from service.client import AsyncClient
 from service.infra.root_path import API_PATHS
-from service.infra.settings import Settings, SettingsError, read_settings
+from service.infra.settings.api import ApiSettings
+from service.infra.settings.environment import SettingsError, read_settings
 from tests.api.auth.keyholders import issue, routes
 from tests.api.conftest import some_curves
 
@@ -209,7 +210,7 @@ async def test_all_that_is_forwarded_is_believed_by_one_rule(monkeypatch, truste
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    behind = ProxyHeaders(app, read_settings(Settings).trusted_proxies, "")
+    behind = ProxyHeaders(app, read_settings(ApiSettings).trusted_proxies, "")
     transport = httpx.ASGITransport(behind, client=(peer, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://shapshot.test") as client:
         await client.get("/x", headers=FORWARDED)
@@ -223,14 +224,14 @@ async def test_all_that_is_forwarded_is_believed_by_one_rule(monkeypatch, truste
 def test_a_root_path_that_is_none_is_refused_at_the_start(monkeypatch, wrong):
     monkeypatch.setenv("SHAPSHOT_ROOT_PATH", wrong)
     with pytest.raises(SettingsError, match=r"^SHAPSHOT_ROOT_PATH: .* such as /shapshot"):
-        read_settings(Settings)
+        read_settings(ApiSettings)
 
 
 @pytest.mark.parametrize("wrong", ["localhost", "192.0.2.1/24", "*", "127.0.0.1,"])
 def test_trusted_proxies_that_are_none_are_refused_at_the_start(monkeypatch, wrong):
     monkeypatch.setenv("SHAPSHOT_TRUSTED_PROXIES", wrong)
     with pytest.raises(SettingsError, match=r"^SHAPSHOT_TRUSTED_PROXIES: .*; received "):
-        read_settings(Settings)
+        read_settings(ApiSettings)
 
 
 def test_a_root_path_cannot_be_taken_for_a_path_of_the_api():

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from service.api.auth.keys import Scope
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from tests.api.auth.keyholders import bearing, issue
 
 PAGE = "https://viewer.example"
@@ -101,14 +101,14 @@ async def test_pages_of_an_origin_that_is_named_may_ask(start, settings):
 
 def test_origins_come_by_commas(monkeypatch):
     monkeypatch.setenv("SHAPSHOT_CORS_ORIGINS", f"{PAGE}, http://127.0.0.1:3000")
-    assert Settings().cors_origins == (PAGE, "http://127.0.0.1:3000")
+    assert ApiSettings().cors_origins == (PAGE, "http://127.0.0.1:3000")
 
 
 @pytest.mark.parametrize("text", ["*", "https://*.example", "viewer.example", f"{PAGE}/", "null"])
 def test_only_whole_origins_are_taken(monkeypatch, text):
     monkeypatch.setenv("SHAPSHOT_CORS_ORIGINS", text)
     with pytest.raises(ValueError, match="cors_origins"):
-        Settings()
+        ApiSettings()
 
 
 FOREIGN = [

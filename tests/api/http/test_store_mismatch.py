@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from service.cli.main import app
 from service.infra.artifact_store import MARKER_KEY, open_store
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs import store_identity
 
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_compared_cannot_be_accepted(monkeypatch, settings):
     assert "127.0.0.1:1" in ended.output
 
 
-def adopt(monkeypatch, settings: Settings, *options: str, answer: str = ""):
+def adopt(monkeypatch, settings: ApiSettings, *options: str, answer: str = ""):
     monkeypatch.setenv("SHAPSHOT_REDIS_URL", settings.redis_url)
     monkeypatch.setenv("SHAPSHOT_STORE_URL", settings.store_url)
     return CliRunner().invoke(app, ["adopt", *options], input=answer)

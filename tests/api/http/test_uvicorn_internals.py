@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.api.http.connection import Connection, connections
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
 OVERRIDDEN = sorted(
@@ -45,7 +45,7 @@ async def test_what_is_read_of_a_connection_and_of_its_request_is_there():
     async def app(scope, receive, send):
         pass
 
-    make = connections(Settings())
+    make = connections(ApiSettings())
     config = uvicorn.Config(app, http=make)
     protocol: Any = make(
         config=config, server_state=ServerState(), app_state={}, _loop=asyncio.get_running_loop()

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.infra.settings import Settings
+from service.infra.settings.api import ApiSettings
 from service.jobs.leases import Heartbeat
 from service.jobs.records import ProgressCount
 from tests.conftest import wait_until
@@ -30,7 +30,9 @@ def store_url(folder) -> str:
 @pytest.fixture(scope="module")
 def lasting_client(redis_server, folder):
     """Of one process for the tests that leave it running."""
-    settings = Settings(redis_url=redis_server.url, store_url=f"file:{folder}/store", queue="test")
+    settings = ApiSettings(
+        redis_url=redis_server.url, store_url=f"file:{folder}/store", queue="test"
+    )
     with (
         live_api(settings, folder) as live,
         httpx.Client(base_url=live.url, timeout=30) as client,

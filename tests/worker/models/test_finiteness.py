@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 from service.infra.artifact_store import open_store
-from service.infra.settings import Settings
+from service.infra.settings.worker import WorkerSettings
 from service.infra.tracing import Tracer
 from service.schemas.fingerprint import model_ref
 from service.schemas.warnings import WarningCode
@@ -114,7 +114,7 @@ def test_an_explanation_whose_masker_makes_such_a_picture_says_so(load, masker, 
     task = begun(store, 50, masker=masker)
     model = model_ref("dozer", registry.get("dozer").card.parts, "crop")
     order = task.state.spec.model_copy(update={"model": model})
-    explainer = Explainer(registry, store, Settings(), Tracer())
+    explainer = Explainer(registry, store, WorkerSettings(), Tracer())
     [(_, ending)] = explainer.explain([replace(task, state=replace(task.state, spec=order))])
     assert isinstance(ending, TaskResult)
     found = [each for each in ending.outcome.warnings if each.code is WarningCode.NAN_HIDDEN]
