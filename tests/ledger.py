@@ -6,7 +6,7 @@ import redis
 
 from service.infra.settings.api import ApiSettings
 from service.infra.settings.shared import SharedSettings
-from service.jobs.admission_limits import UNLIMITED, AdmissionLimits
+from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.leases import Leases
 from service.jobs.maintenance import Maintenance
 from service.jobs.submissions import Submissions
@@ -22,21 +22,21 @@ class Ledger(Submissions, Leases, Maintenance):
         queue: str,
         lease_s: int,
         retention_s: int,
-        caps: AdmissionLimits = UNLIMITED,
+        caps: AdmissionLimits = AdmissionLimits(),  # noqa: B008 - frozen
         interactive_share: int = 4,
     ) -> None:
-        Submissions.__init__(
-            self,
-            connection,
+        settings = ApiSettings.model_construct(  # unchecked: leases of 0 s, None for no limit
             queue=queue,
+            lease_s=lease_s,
             retention_s=retention_s,
-            caps=caps,
             interactive_share=interactive_share,
+            max_queued=caps.jobs,
+            max_queued_bytes=caps.bytes,
+            max_queued_per_key=caps.owner_jobs,
+            max_queued_bytes_per_key=caps.owner_bytes,
         )
-        Leases.__init__(self, connection, queue=queue, lease_s=lease_s, retention_s=retention_s)
-        Maintenance.__init__(
-            self, connection, queue=queue, lease_s=lease_s, retention_s=retention_s
-        )
+        for side in (Submissions, Leases, Maintenance):
+            side.__init__(self, connection, settings)
 
     @classmethod
     def of(cls, connection: redis.Redis, settings: SharedSettings) -> Self:

@@ -87,7 +87,7 @@ def serve(
     tracer: Tracer,
 ) -> int:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    maintenance = Maintenance.of(connection, settings)
+    maintenance = Maintenance(connection, settings)
     housekeeping = Housekeeping(name, connection, maintenance, store, settings, registry.cards)
     housekeeping.start()  # announces its models as loading: clients can wait for them
     try:
@@ -98,7 +98,7 @@ def serve(
         Thread(target=load_others, args=(registry, housekeeping), daemon=True).start()
         Job.functions[EXPLAIN] = Explainer(registry, store, settings, tracer).explain
         log.info("ready", worker=name, queue=settings.queue, **start_up.seconds)
-        leases = Leases.of(connection, settings)
+        leases = Leases(connection, settings)
         worker = ModelWorker(name, connection, leases, settings, housekeeping.identity)
         worker.work(logging_level="WARNING")
     finally:

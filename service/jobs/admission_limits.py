@@ -45,16 +45,11 @@ class AdmissionLimits:
             settings.max_queued_bytes_per_key,
         )
 
-    def refusal(self, whose: str, jobs: int, size: int, retry_s: int | None) -> QueueLimitError:
-        """Build the error for rejected jobs; whose: which limit is reached, `owner` or `server`."""
-        more = f"there is no room for {jobs} more, of {size} bytes"
-        if whose == "owner":
-            limits = (
-                f"{self.owner_jobs} explanations of a key may wait, of {self.owner_bytes} bytes"
-            )
-            return OwnerShareFullError(f"{limits}; {more}", retry_s)
-        limits = f"{self.jobs} explanations may wait, of {self.bytes} bytes"
-        return QueueFullError(f"{limits}; {more}", retry_s)
-
-
-UNLIMITED = AdmissionLimits()
+    def refusal(self, reached: str, jobs: int, size: int, retry_s: int | None) -> QueueLimitError:
+        """Build the error for rejected jobs; reached: the limit, of the `owner` or `server`."""
+        more = f"no room for {jobs} more, of {size} bytes"
+        if reached == "owner":
+            limits = f"at most {self.owner_jobs} explanations of a key, of {self.owner_bytes} bytes"
+            return OwnerShareFullError(f"{limits}, may be queued; {more}", retry_s)
+        limits = f"at most {self.jobs} explanations, of {self.bytes} bytes"
+        return QueueFullError(f"{limits}, may be queued; {more}", retry_s)

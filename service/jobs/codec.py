@@ -26,6 +26,7 @@ Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 
 _STATE, _BATCH = TypeAdapter(State), TypeAdapter(BatchRecord)
 _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
+_JSON = ("order", "outcome", "artefacts", "error", "progress")  # fields that hold JSON
 
 
 def decode(explanation_id: str, raw: Hash) -> State | None:
@@ -39,7 +40,14 @@ def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | N
     fields = _texts(dict(raw))
     if "status" not in fields:
         return None
-    return _checked(_STATE, explanation_id, lambda: _ABSENT | fields | _parsed(fields))
+
+    def read() -> dict[str, Any]:
+        parsed = {name: from_json(fields[name]) for name in _JSON if name in fields}
+        if "order" in parsed:
+            parsed["spec"] = parsed.pop("order")
+        return _ABSENT | fields | {"progress": ProgressCount(0, 0)} | parsed
+
+    return _checked(_STATE, explanation_id, read)
 
 
 def decode_batch(batch_id: str, raw: Hash) -> BatchRecord | None:
@@ -85,17 +93,8 @@ def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]])
     try:
         return kind.validate_python(read() | {"id": id_})
     except ValueError as error:  # includes pydantic's ValidationError
-        log.warning("not a record of ours", id=id_, reason=type(error).__name__)
+        log.warning("invalid record skipped", id=id_, reason=type(error).__name__)
         return None
-
-
-def _parsed(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Parse the fields that hold JSON. Raises ValueError."""
-    names = ("outcome", "artefacts", "error", "progress")
-    found = {name: from_json(fields[name]) for name in names if name in fields}
-    if "order" in fields:
-        found["spec"] = from_json(fields["order"])
-    return {"progress": ProgressCount(0, 0)} | found
 
 
 def _texts(raw: Hash) -> dict[str, str]:

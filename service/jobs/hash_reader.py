@@ -56,5 +56,5 @@ def _checked(id_: str, reply: Any) -> Hash:
         return hash_
     if not str(reply).startswith("WRONGTYPE"):
         raise reply
-    log.warning("not a record of ours", id=id_, reason=str(reply))
+    log.warning("invalid record skipped", id=id_, reason=str(reply))
     return {}

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 import redis
 
@@ -57,23 +56,10 @@ class Leases:
     Blocking; every call may raise `redis.RedisError`.
     """
 
-    def __init__(
-        self, connection: redis.Redis, *, queue: str, lease_s: int, retention_s: int
-    ) -> None:
+    def __init__(self, connection: redis.Redis, settings: SharedSettings) -> None:
         self._redis = connection
         self._scripts = Scripts(connection)
-        self._queue = queue
-        self._lease_s = lease_s
-        self._retention_s = retention_s
-
-    @classmethod
-    def of(cls, connection: redis.Redis, settings: SharedSettings) -> Self:
-        return cls(
-            connection,
-            queue=settings.queue,
-            lease_s=settings.lease_s,
-            retention_s=settings.retention_s,
-        )
+        self._settings = settings
 
     def read(self, explanation_id: str) -> State | None:
         return read_state(self._redis, explanation_id)
@@ -81,7 +67,8 @@ class Leases:
     def begin(self, explanation_id: str) -> str | None:
         """Begin the job; return the attempt's token, None if it was canceled, ended or taken."""
         attempt = uuid.uuid4().hex
-        tag, _ = self._scripts.run(Begin(explanation_id, self._queue, attempt, self._lease_s))
+        queue, lease_s = self._settings.queue, self._settings.lease_s
+        tag, _ = self._scripts.run(Begin(explanation_id, queue, attempt, lease_s))
         return attempt if tag == "begun" else None
 
     def fresh_siblings(self, state: State) -> list[str]:
@@ -101,7 +88,8 @@ class Leases:
         renewals = [
             Renewal(each.id, each.attempt, encode_count(each.count) or None) for each in heartbeats
         ]
-        _, answers = self._scripts.run(Renew(self._queue, self._lease_s, renewals))
+        queue, lease_s = self._settings.queue, self._settings.lease_s
+        _, answers = self._scripts.run(Renew(queue, lease_s, renewals))
         return [LeaseStatus(as_text(answer)) for answer in answers]
 
     def finish(
@@ -124,9 +112,9 @@ class Leases:
         spent: Mapping[str, float] = vars(work) if work else {}
         finish = Finish(
             explanation_id,
-            self._queue,
+            self._settings.queue,
             attempt,
-            self._retention_s,
+            self._settings.retention_s,
             status=status.value,
             outcome=outcome.model_dump_json() if outcome else None,
             artefacts=artefacts.model_dump_json() if artefacts else None,
@@ -142,6 +130,7 @@ class Leases:
 
         counts: keep this start in the attempt count, so that the job runs alone the next time.
         """
-        release = Release(explanation_id, self._queue, attempt, self._retention_s, counts)
+        queue, retention_s = self._settings.queue, self._settings.retention_s
+        release = Release(explanation_id, queue, attempt, retention_s, counts)
         if self._scripts.run(release)[0] == "fenced":
             raise FencedError(explanation_id)

@@ -1,7 +1,5 @@
 """Housekeeping in Redis by workers and the API; safe to run in many processes at once."""
 
-from typing import Self
-
 import redis
 import structlog
 
@@ -19,32 +17,23 @@ class Maintenance:
     Blocking; every call may raise `redis.RedisError`.
     """
 
-    def __init__(
-        self, connection: redis.Redis, *, queue: str, lease_s: int, retention_s: int
-    ) -> None:
+    def __init__(self, connection: redis.Redis, settings: SharedSettings) -> None:
         self._redis = connection
         self._scripts = Scripts(connection)
-        self._queue = queue
-        self._lease_s = lease_s
-        self._retention_s = retention_s
-
-    @classmethod
-    def of(cls, connection: redis.Redis, settings: SharedSettings) -> Self:
-        return cls(
-            connection,
-            queue=settings.queue,
-            lease_s=settings.lease_s,
-            retention_s=settings.retention_s,
-        )
+        self._settings = settings
 
     def reap(self, *, max_attempts: int) -> int:
         """Requeue or fail the jobs whose lease has expired; return their number."""
         lost = Failure(
             code=ErrorCode.WORKER_LOST,
-            detail=f"its worker died {max_attempts} times; it is not tried again",
+            detail=f"its worker died in each of {max_attempts} attempts; it is not retried",
         )
         reap = Reap(
-            self._queue, self._lease_s, max_attempts, self._retention_s, lost.model_dump_json()
+            self._settings.queue,
+            self._settings.lease_s,
+            max_attempts,
+            self._settings.retention_s,
+            lost.model_dump_json(),
         )
         _, [reaped] = self._scripts.run(reap)
         return int(reaped)
@@ -52,11 +41,11 @@ class Maintenance:
     def expired(self, limit: int = 100) -> list[str]:
         """Return ids whose artefacts may be removed: expired, deleted or never accepted."""
         _, found = self._scripts.run(Expired(limit))
-        strange = [member for member in found if not is_id(as_text(member))]
-        if strange:  # invalid ids: never used in a store key
-            log.warning("strange ids are not swept", count=len(strange))
-            self._redis.zrem(EXPIRY, *strange)
-        return [as_text(member) for member in found if member not in strange]
+        invalid = [member for member in found if not is_id(as_text(member))]
+        if invalid:  # never used in a store key
+            log.warning("invalid ids removed", key=EXPIRY, count=len(invalid))
+            self._redis.zrem(EXPIRY, *invalid)
+        return [as_text(member) for member in found if member not in invalid]
 
     def leave_tombstone(self, explanation_id: str, *, tombstone_s: int) -> None:
         """Replace an explanation whose artefacts are removed by a tombstone."""

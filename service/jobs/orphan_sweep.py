@@ -53,9 +53,11 @@ class OrphanSweep:
                 return False
             self._pages = self._pages or self._store.pages("explanations")
             page = next(self._pages, None)
-            self._remove(self._orphans(page or []))
+            for entry in self._orphans(page or []):
+                self._store.delete(entry.key)
+                log.warning("orphan removed", key=entry.key)
         except StoreError as error:
-            log.warning("orphans are left for the next time", cause=error.cause)
+            log.warning("orphan sweep interrupted", cause=error.cause)
             page = None
         if page is None:
             self._pages = None
@@ -76,12 +78,6 @@ class OrphanSweep:
         known = zip(ids, answers[::2], answers[1::2], strict=True)
         unknown = {id_ for id_, there, due in known if not there and due is None}
         return [entry for entry in old if _id_of(entry) in unknown]
-
-    def _remove(self, orphans: Iterable[StoreEntry]) -> None:
-        """Delete the orphans. Raises StoreError."""
-        for entry in orphans:
-            self._store.delete(entry.key)
-            log.warning("removed what Redis knows nothing of", key=entry.key)
 
 
 def _id_of(entry: StoreEntry) -> str | None:

@@ -11,7 +11,7 @@ import redis
 REASONS = {
     "OOM": "Redis is full",
     "MISCONF": "Redis cannot write to its disk",
-    "READONLY": "Redis is a replica, which takes no writes",
+    "READONLY": "Redis is a read-only replica",
     "UNBLOCKED": "Redis has become a replica",  # sent to clients in a blocking read
     "NOREPLICAS": "Redis has too few replicas",
     "MASTERDOWN": "Redis has lost its master",

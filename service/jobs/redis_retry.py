@@ -29,12 +29,13 @@ class OutageLog:
         if self._since is None:
             self._since = time.monotonic()
             reason = _temporary(error) or type(error).__name__
-            said = error.cause if isinstance(error, StoreError) else str(error)
-            log.warning(self._what, reason=reason, error=said)
+            message = error.cause if isinstance(error, StoreError) else str(error)
+            log.warning(self._what, reason=reason, error=message)
 
     def succeeded(self) -> None:
         if self._since is not None:
-            log.info(f"no longer: {self._what}", after_s=round(time.monotonic() - self._since, 1))
+            after_s = round(time.monotonic() - self._since, 1)
+            log.info("recovered", what=self._what, after_s=after_s)
             self._since = None
 
 

@@ -59,18 +59,19 @@ class Job(rq.job.Job):
         try:
             super()._deserialize_data()  # type: ignore[no-untyped-call]
         except DeserializationError as error:
-            raise RefusedJobError(f"job {self.id} is not JSON") from error
+            raise RefusedJobError(f"the data of job {self.id} is not JSON") from error
         plain = isinstance(self._func_name, str) and isinstance(self._args, list)
         if not plain or self._instance is not None or self._kwargs:
-            raise RefusedJobError(f"job {self.id} is not a plain call")
+            raise RefusedJobError(
+                f"job {self.id} is not a call of a function with positional arguments only"
+            )
 
     @property
     def func(self) -> Callable[..., Any]:
         """Return a registered function: RQ imports any function by name."""
         if self.func_name not in self.functions:
-            raise RefusedJobError(
-                f"job {self.id} names {str(self.func_name)[:80]!r}, not on the list"
-            )
+            name = str(self.func_name)[:80]
+            raise RefusedJobError(f"job {self.id} calls {name!r}, which is not registered")
         return self.functions[self.func_name]
 
 
@@ -123,22 +124,21 @@ class Worker(rq.SimpleWorker):
 
         RQ's method waits out a lost connection, but not a Redis that is full or loading.
         """
-        return retry_while_down(
-            lambda: self._take(timeout), "no job can be begun", pause_s=DEQUEUE_RETRY_S
-        )
 
-    def _take(self, timeout: int | None) -> tuple[rq.job.Job, rq.Queue] | None:
-        """Dequeue without interruption by a signal: the reply may already carry a job."""
-        while not self._stop_requested:
-            self.heartbeat()
-            if not self.may_take():  # the job waits
-                time.sleep(DEQUEUE_RETRY_S)
-                continue
-            with suppress(DequeueTimeout):
-                return Queue.dequeue_any(
-                    self.queues, timeout, self.connection, Job, self.serializer
-                )
-        raise StopRequested
+        def take() -> tuple[rq.job.Job, rq.Queue] | None:
+            """Dequeue without interruption by a signal: the reply may already carry a job."""
+            while not self._stop_requested:
+                self.heartbeat()
+                if not self.may_take():  # the job waits
+                    time.sleep(DEQUEUE_RETRY_S)
+                    continue
+                with suppress(DequeueTimeout):
+                    return Queue.dequeue_any(
+                        self.queues, timeout, self.connection, Job, self.serializer
+                    )
+            raise StopRequested
+
+        return retry_while_down(take, "no job can be started", pause_s=DEQUEUE_RETRY_S)
 
     def execute_job(self, job: rq.job.Job, queue: rq.Queue) -> None:
         """Run the job; drop one that this service did not write.
@@ -195,4 +195,4 @@ def _informative(write: Callable[..., Any], *arguments: Any) -> None:
     try:
         write(*arguments)
     except redis.RedisError as error:
-        log.debug("not noted in Redis", what=write.__name__, reason=type(error).__name__)
+        log.debug("RQ bookkeeping failed", what=write.__name__, reason=type(error).__name__)

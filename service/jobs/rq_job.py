@@ -47,7 +47,7 @@ def only_argument(job: rq.job.Job) -> str:
     Raises RefusedJobError for any other arguments.
     """
     if not EXPLANATION_ID.fullmatch(str(job.id)):  # it becomes part of file names
-        raise RefusedJobError(f"job {str(job.id)[:80]!r} has not the id of an explanation")
+        raise RefusedJobError(f"job {str(job.id)[:80]!r} does not have the id of an explanation")
     if job.args != [job.id]:
-        raise RefusedJobError(f"job {job.id} has arguments that the API never gives")
+        raise RefusedJobError(f"job {job.id} has other arguments than its id")
     return str(job.id)

@@ -50,16 +50,16 @@ class StoreMatch(StrEnum):
 _PROBLEMS = {
     StoreMatch.SAME: "",
     StoreMatch.REDIS_LOST: (
-        "Redis has lost its data: the store holds artefacts of a set that Redis knows nothing of. "
-        "Bring back Redis's append-only file, or lead SHAPSHOT_REDIS_URL to the Redis that has it"
+        "Redis has lost its data: the store holds artefacts of a set that Redis does not know. "
+        "Restore Redis's append-only file, or set SHAPSHOT_REDIS_URL to the Redis that has it"
     ),
     StoreMatch.STORE_LOST: (
-        f"the store is not the one that was written to so far: it has no {MARKER_KEY}. "
-        "Lead SHAPSHOT_STORE_URL to the folder or bucket that has it, or bring its content back"
+        f"the store is not the one that was used so far: it has no {MARKER_KEY}. "
+        "Set SHAPSHOT_STORE_URL to the folder or bucket that has it, or restore its content"
     ),
     StoreMatch.DIFFERENT: (
         "Redis and the store belong to two different sets. "
-        "Lead SHAPSHOT_REDIS_URL and SHAPSHOT_STORE_URL to the two of one set"
+        "Set SHAPSHOT_REDIS_URL and SHAPSHOT_STORE_URL to those of one set"
     ),
 }
 

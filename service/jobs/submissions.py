@@ -6,12 +6,11 @@ arrays. The channel `shapshot:changes` carries the id of each explanation that c
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Self
 
 import redis
 
 from service.infra.settings.api import ApiSettings
-from service.jobs.admission_limits import UNLIMITED, AdmissionLimits
+from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.codec import encode_batch, encode_cached, encode_queued
 from service.jobs.hash_reader import read_batch, read_state
 from service.jobs.records import BatchRecord, IdempotencyClaim, JobSpec, State
@@ -50,31 +49,13 @@ class Submissions:
     Blocking; every call may raise `redis.RedisError`.
     """
 
-    def __init__(
-        self,
-        connection: redis.Redis,
-        *,
-        queue: str,
-        retention_s: int,
-        caps: AdmissionLimits = UNLIMITED,
-        interactive_share: int = 4,
-    ) -> None:
+    def __init__(self, connection: redis.Redis, settings: ApiSettings) -> None:
         self._redis = connection
         self._scripts = Scripts(connection)
-        self._queue = queue
-        self._retention_s = retention_s
-        self._caps = caps
-        self._weights = {"interactive": interactive_share, "batch": 1}
-
-    @classmethod
-    def of(cls, connection: redis.Redis, settings: ApiSettings) -> Self:
-        return cls(
-            connection,
-            queue=settings.queue,
-            retention_s=settings.retention_s,
-            caps=AdmissionLimits.of(settings),
-            interactive_share=settings.interactive_share,
-        )
+        self._queue = settings.queue
+        self._retention_s = settings.retention_s
+        self._caps = AdmissionLimits.of(settings)
+        self._weights = {"interactive": settings.interactive_share, "batch": 1}
 
     def reserve(self, *explanation_ids: str) -> None:
         """Register ids before their artefacts are stored."""
@@ -147,9 +128,9 @@ class Submissions:
         match self._scripts.run(accept):
             case "claimed", _:
                 raise AlreadyClaimedError
-            case "refused", [whose, *retry_s]:
+            case "refused", [reached, *retry_s]:
                 seconds = retry_s[0] if retry_s and retry_s[0] > 0 else None
-                raise self._caps.refusal(as_text(whose), accept.jobs, accept.bytes, seconds)
+                raise self._caps.refusal(as_text(reached), accept.jobs, accept.bytes, seconds)
 
     def earlier(self, cache: str, owner: str | None) -> State | None:
         """Look up an explanation of this owner in the cache; None if no result can be reused."""

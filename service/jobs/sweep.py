@@ -23,7 +23,7 @@ def sweep(explanation_id: str, maintenance: Maintenance, store: Store, *, tombst
     try:
         store.delete_explanation(explanation_id)
     except StoreError as error:
-        log.warning("not swept yet", id=explanation_id, cause=error.cause)
+        log.warning("sweep failed; retried later", id=explanation_id, cause=error.cause)
         return False
     maintenance.leave_tombstone(explanation_id, tombstone_s=tombstone_s)
     return True

@@ -23,7 +23,8 @@ CARDS = "shapshot:models"  # hash: model name -> its last usable card
 SEEN = "shapshot:models:seen"  # sorted set: model name by the time of its last announcement
 DEFAULT = "shapshot:models:default"  # name of the default model in the last announcement
 CACHED_CARDS = 64  # parsed cards kept in memory: each may have thousands of labels
-NO_WORKER_REASON = "no worker that serves it is alive"
+PREFERRED = (ModelStatus.AVAILABLE, ModelStatus.LOADING, ModelStatus.UNAVAILABLE)  # best first
+NO_WORKER_REASON = "no live worker serves it"
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +70,14 @@ class LiveWorkers:
     def cards(self) -> list[ModelCard]:
         """Return a card for every model, the default first; unserved models are unavailable."""
         served = [card for cards in self.workers.values() for card in cards]
-        return _in_order(
-            _best(card, [each for each in served if each.name == card.name]) for card in self.known
-        )
+        best = []
+        for known in self.known:
+            candidates = [card for card in served if card.name == known.name]
+            if not candidates:
+                status = {"status": ModelStatus.UNAVAILABLE, "reason": NO_WORKER_REASON}
+                candidates = [known.model_copy(update=status | {"default": False})]
+            best.append(min(candidates, key=lambda card: PREFERRED.index(card.status)))
+        return _in_order(best)
 
     @cached_property
     def usable(self) -> list[ModelCard]:
@@ -129,13 +135,5 @@ def _card(text: bytes | str) -> ModelCard | None:
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
-        log.warning("not a card of ours", errors=error.error_count())
+        log.warning("invalid model card skipped", errors=error.error_count())
         return None
-
-
-def _best(known: ModelCard, served: Sequence[ModelCard]) -> ModelCard:
-    order = [ModelStatus.AVAILABLE, ModelStatus.LOADING, ModelStatus.UNAVAILABLE]
-    if served:
-        return min(served, key=lambda card: order.index(card.status))
-    silent = {"status": ModelStatus.UNAVAILABLE, "reason": NO_WORKER_REASON, "default": False}
-    return known.model_copy(update=silent)

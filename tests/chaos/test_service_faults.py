@@ -154,13 +154,15 @@ def test_a_full_redis_refuses_what_is_new_and_loses_nothing(
             assert "full" in answer.json()["detail"]
         service_harness.client.post(f"{URL}/{canceled}/cancel")
         assert service_harness.document(canceled)["status"] == "canceled"
-        wait_until(lambda: service_harness.logged("worker", b"no job can be begun") > 0, seconds=30)
+        wait_until(
+            lambda: service_harness.logged("worker", b"no job can be started") > 0, seconds=30
+        )
     for explanation_id in (running, waiting):
         assert service_harness.wait(explanation_id, "succeeded")["attempts"] == 1
     assert worker.poll() is None
     told = [
         service_harness.logged("worker", line)
-        for line in (b"leases not renewed", b"no longer: leases")
+        for line in (b"leases not renewed", b"what='leases not renewed'")
     ]
     assert told == [2, 1]  # when it began, and when it was over
     service_harness.wait_ready()

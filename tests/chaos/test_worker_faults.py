@@ -135,7 +135,7 @@ def test_a_worker_waits_at_its_start_for_a_redis_that_takes_no_writes(
     job = queue_harness.submit(steps=1)
     with OUTAGES["READONLY"](queue_harness.connection):
         worker = queue_harness.worker()
-        wait_until(lambda: queue_harness.logged(0, b"no job can be begun") > 0, seconds=20)
+        wait_until(lambda: queue_harness.logged(0, b"no job can be started") > 0, seconds=20)
     assert queue_harness.wait(job, "succeeded").attempts == 1
     assert worker.poll() is None
 

@@ -67,13 +67,13 @@ def test_pickled_data_is_never_unpickled(connection, mark):
 
 
 def test_an_importable_function_is_refused(connection, mark):
-    with pytest.raises(RefusedJobError, match="not on the list"):
+    with pytest.raises(RefusedJobError, match="not registered"):
         perform(forge(connection, call("os.system", f"touch {mark}")))
     assert not mark.exists()
 
 
 def test_a_method_of_an_instance_is_refused(connection, performed):
-    with pytest.raises(RefusedJobError, match="not a plain call"):
+    with pytest.raises(RefusedJobError, match="not a call of a function"):
         perform(forge(connection, call(EXPLAIN, "x", instance={"a": 1})))
     assert performed == []
 

@@ -62,7 +62,7 @@ def test_what_nobody_knows_goes_when_it_is_old_and_nothing_else(
         keep("explanations/of-somebody-else/image"),
         keep("elsewhere/image"),
     ]
-    assert look_through(sweep) == 2 * ["removed what Redis knows nothing of"]
+    assert look_through(sweep) == 2 * ["orphan removed"]
     assert [path.exists() for path in gone] == [False, False]
     assert all(path.exists() for path in stays)
     assert not gone[0].parent.exists()

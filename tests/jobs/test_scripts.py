@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from service.jobs import scripts
-from service.jobs.admission_limits import UNLIMITED
+from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.redis_keys import key_of, new_id
 from service.jobs.scripts import (
     SHARED,
@@ -81,7 +81,7 @@ def test_text_is_written_as_it_was_given(connection: redis.Redis):
         owner=ODD,
         jobs=0,
         bytes=0,
-        caps=UNLIMITED,
+        caps=AdmissionLimits(),
         retention_s=60,
         claim=None,
         batch=None,

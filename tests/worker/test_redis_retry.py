@@ -40,7 +40,8 @@ def test_a_write_waits_for_the_end_of_an_outage_which_is_told_once(
             assert enough.wait(20)
         writer.join(20)
     assert connection.get("shapshot:outage") == b"1"
-    assert [line["event"] for line in lines] == ["waiting", "no longer: waiting"]
+    assert [line["event"] for line in lines] == ["waiting", "recovered"]
+    assert lines[1]["what"] == "waiting"
     assert lines[0]["reason"].startswith("Redis ")
 
 
