@@ -13,6 +13,7 @@ from rq.worker_registration import clean_worker_registry
 
 from service.infra.artifact_store import Store
 from service.infra.settings.worker import WorkerSettings
+from service.jobs.index_repair import IndexRepair
 from service.jobs.maintenance import Maintenance
 from service.jobs.orphan_sweep import OrphanSweep
 from service.jobs.redis_errors import outage_reason
@@ -61,6 +62,7 @@ class Housekeeping:
         self._cards = cards
         self.identity = StoreIdentity(connection, store)
         self._reap_from = 0.0  # time.monotonic()
+        self._index_repair = IndexRepair(connection)
         self._orphans = OrphanSweep(connection, store, self.identity, settings)
         self._woken, self._ended = threading.Event(), threading.Event()
         self._stopped = False
@@ -112,7 +114,8 @@ class Housekeeping:
         while not self._stopped:
             more = False
             with suppress(redis.RedisError):  # the other thread logs it
-                more = self._sweep()
+                more = self._index_repair.step()
+                more = self._sweep() or more
             if not more:
                 self._ended.wait(self._settings.lease_s / 4)
 

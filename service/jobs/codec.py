@@ -13,6 +13,7 @@ import structlog
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
+from service.jobs.facets import facets_of_outcome, facets_of_spec, in_words
 from service.jobs.records import BatchRecord, JobSpec, ProgressCount, State
 from service.jobs.redis_keys import as_text
 from service.schemas.documents import Status
@@ -61,13 +62,16 @@ def decode_batch(batch_id: str, raw: Hash) -> BatchRecord | None:
 
 def encode_queued(order: JobSpec) -> dict[str, str]:
     """Encode an explanation that waits for a worker; the script adds the times."""
-    return {"status": Status.QUEUED.value, **_fields(order)}
+    facets = facets_of_spec(Status.QUEUED, order)
+    return {"status": Status.QUEUED.value, "facets": in_words(facets), **_fields(order)}
 
 
 def encode_cached(order: JobSpec, earlier: State) -> dict[str, str]:
     """Encode an explanation answered from the result of an earlier one."""
+    found = facets_of_outcome(earlier.outcome) if earlier.outcome else {}
     return {
         "status": Status.SUCCEEDED.value,
+        "facets": in_words({**facets_of_spec(Status.SUCCEEDED, order), **found}),
         **_fields(order),
         "progress": encode_count(earlier.progress),
         "cached_from": earlier.id,

@@ -10,6 +10,7 @@ import redis
 from service.infra.artifacts import AttemptArtifacts
 from service.infra.settings.shared import SharedSettings
 from service.jobs.codec import encode_count
+from service.jobs.facets import facets_of_outcome, in_words
 from service.jobs.hash_reader import read_batch, read_state
 from service.jobs.records import ProgressCount, State
 from service.jobs.redis_keys import as_text
@@ -117,6 +118,7 @@ class Leases:
             self._settings.retention_s,
             status=status.value,
             outcome=outcome.model_dump_json() if outcome else None,
+            facets=in_words(facets_of_outcome(outcome)) if outcome else None,
             artefacts=artefacts.model_dump_json() if artefacts else None,
             error=error.model_dump_json() if error else None,
             progress=encode_count(count) or None,

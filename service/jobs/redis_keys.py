@@ -5,6 +5,7 @@ import uuid
 
 CHANGES = "shapshot:changes"  # channel: the id of each explanation that changed
 INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
+BATCHES = "shapshot:batches"  # sorted set: the same of batches
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artefacts may be removed
 
 EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")
@@ -42,9 +43,14 @@ def cache_key_of(request: str) -> str:
     return f"shapshot:cache:{request}"
 
 
-def index_of(owner: str | None) -> str:
-    """Return the key of the index of an owner's explanations; None: the index of all."""
-    return INDEX if owner is None else f"{INDEX}:{owner}"
+def index_of(owner: str | None, index: str = INDEX) -> str:
+    """Return the key of an owner's part of INDEX or BATCHES; None: the whole."""
+    return index if owner is None else f"{index}:{owner}"
+
+
+def facet_key_of(facet: str) -> str:
+    """Return the key of the explanations that have a facet: see facets.py."""
+    return f"shapshot:index:{facet}"
 
 
 def as_text(value: object) -> str:

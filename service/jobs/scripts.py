@@ -25,6 +25,7 @@ from importlib.resources import files
 from typing import Any
 
 import redis
+import redis.asyncio
 from pydantic import TypeAdapter
 from redis.commands.core import Script
 
@@ -33,7 +34,7 @@ from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_keys import as_text, key_of, worker_key_of
 
 # each may use the functions of those before it
-SHARED = ("clock", "fair_queue", "throughput", "explanation")
+SHARED = ("clock", "fair_queue", "throughput", "index", "explanation")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,25 @@ class Evict(CallOfOne):
     pass
 
 
+@dataclass(frozen=True)
+class Place:
+    """A member of a sorted set; it need not be there any more."""
+
+    score: str
+    member: str
+
+
+@dataclass(frozen=True)
+class Walk(Call):
+    sets: Sequence[str]
+    newest: bool  # first
+    since: str | None  # time of creation
+    before: str | None
+    place: Place | None  # from which to walk on
+    limit: int | None  # members to find; None: count them all
+    lookups: int  # at most
+
+
 # --- Called by the worker
 
 
@@ -145,6 +165,7 @@ class Finish(CallOfOne):
     retention_s: int
     status: str
     outcome: str | None
+    facets: str | None  # of the outcome
     artefacts: str | None
     error: str | None
     progress: str | None
@@ -192,6 +213,12 @@ class Reap(Call):
 
 
 @dataclass(frozen=True)
+class Reindex(CallOfOne):
+    version: str  # of the hash from which the facets were read
+    facets: str
+
+
+@dataclass(frozen=True)
 class Expired(Call):
     limit: int
 
@@ -215,6 +242,13 @@ class Scripts:
             self._loaded[name] = self._redis.register_script(source_of(name))
         tag, *rest = self._loaded[name](keys=call.keys, args=[_encode(call)])
         return as_text(tag), rest
+
+
+async def run_async(connection: redis.asyncio.Redis, call: Call) -> tuple[str, list[Any]]:
+    """Run a script on an asyncio connection, as `Scripts.run`. Raises `redis.RedisError`."""
+    script = connection.register_script(source_of(type(call).__name__.lower()))
+    tag, *rest = await script(keys=call.keys, args=[_encode(call)])
+    return as_text(tag), rest
 
 
 @cache

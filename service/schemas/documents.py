@@ -181,11 +181,17 @@ class Explanation(ResponseModel):
     error: Problem | None
 
 
+TOTAL = "How many the filters select, on all pages"
+TOTAL_EXACT = "False where there are more than `total`: so many were counted, then counting stopped"
+
+
 class ExplanationList(ResponseModel):
-    """A page of explanations, newest first; `next_cursor` is null on the last."""
+    """A page of explanations; `next_cursor` is null on the last."""
 
     items: list[Explanation]
     next_cursor: str | None
+    total: int = Field(description=TOTAL)
+    total_exact: bool = Field(description=TOTAL_EXACT)
 
 
 # --- Batches ------------------------------------------------------------------------------------

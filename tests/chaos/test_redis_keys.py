@@ -11,6 +11,7 @@ from service.jobs.redis_keys import as_text
 from tests.api.auth.keyholders import issue
 from tests.chaos.service_harness import LONG, ServiceHarness
 from tests.conftest import RedisServer, wait_until
+from tests.encoded import encoded, noise
 
 ROOT = Path(__file__).parent.parent.parent
 ROW = re.compile(r"^\| `([^`]+)` \| (\w+(?: \w+)?) \|", re.MULTILINE)
@@ -71,6 +72,8 @@ def test_what_a_run_leaves_is_listed_with_its_type(guarded: ServiceHarness) -> N
     guarded.wait_ready()
     guarded.wait(guarded.submit(), "succeeded")
     assert guarded.ask(headers={"Idempotency-Key": "once"}).status_code == 202
+    pictures = [("image", ("photo.png", encoded(noise(60, 40), "PNG")))]
+    assert guarded.client.post("/v1/batches", files=pictures).status_code == 202
     wrong = {"Authorization": "Bearer wrong"}
     assert guarded.client.get("/v1/explanations", headers=wrong).status_code == 401
     running, _waiting = guarded.submit(LONG), guarded.submit(LONG)

@@ -23,11 +23,13 @@ from service.jobs.scripts import (
     Finish,
     NewExplanation,
     Reap,
+    Reindex,
     Release,
     Renew,
     Reserve,
     Scripts,
     Tombstone,
+    Walk,
 )
 
 FOLDER = Path(scripts.__file__).parent / "lua"
@@ -41,10 +43,11 @@ CALLS = (
     Expired,
     Finish,
     Reap,
+    Reindex,
     Release,
     Reserve,
 )
-CALLS = (*CALLS, Renew, Evict)
+CALLS = (*CALLS, Renew, Evict, Reindex, Walk)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 

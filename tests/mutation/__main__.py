@@ -34,7 +34,7 @@ TESTS = (
     "worker_registry",
     "admission_limits",
 )
-TESTS = (*TESTS, "fair_queue", "redis_clock", "forged_jobs")
+TESTS = (*TESTS, "fair_queue", "redis_clock", "forged_jobs", "index")
 SLOW = ("thousand", "interleaving", "never_drifts", "any_time")
 FOLDER = Path(__file__).parent.parent / "jobs"
 LUA = Path(scripts.__file__).parent / "lua"

@@ -58,6 +58,10 @@ def _limits(findings: Sequence[Finding]) -> JsonValue:
     }
     bounds = _BOUNDS_OF_LISTS if context.get("field_type") == "List" else _BOUNDS
     limits = {bounds[name]: limit for name, limit in context.items() if name in bounds}
+    if "pattern" in context:
+        limits["pattern"] = context["pattern"]
+    if findings[0]["type"].startswith(("datetime", "timezone")):
+        limits |= {"format": "date-time", "examples": ["2026-01-31T12:00:00Z"]}
     if "expected" in context:
         limits["oneOf"] = re.findall("'([^']*)'", context["expected"])
     return limits or None

@@ -5,7 +5,6 @@ from typing import Annotated
 import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service.api.http import offload
@@ -16,34 +15,24 @@ from service.api.http.conditional import (
     preferred_wait,
 )
 from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
+from service.api.routes.list_query import ExplanationListQuery
 from service.api.routes.removal import remove
 from service.api.routes.submission_openapi import PICTURE, answers, asks
 from service.api.services import RequestServices, RequestServicesDep
 from service.api.state import serializers
-from service.api.state.repository import Cursor, require_live
+from service.api.state.repository import require_live
 from service.api.submission.receive import receive
 from service.api.submission.result_cache import cache_status
 from service.api.submission.submit import submit
 from service.api.uploads.upload import EXPLANATION, JSON
 from service.jobs.records import State
 from service.jobs.redis_keys import new_id
-from service.schemas.documents import ErrorCode, Explanation, ExplanationList, Status
+from service.schemas.documents import ErrorCode, Explanation, ExplanationList
 from service.schemas.requests import ExplanationRequest
 
 router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
 
 _EXAMPLE = {"image": "iVBORw0KGgo…", "settings": {"outputs": {"top": 1}}}
-
-
-class ListQuery(BaseModel):
-    """Which explanations to list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    status: Status | None = Field(None, description="Only those that stand so")
-    model: str | None = Field(None, max_length=200, description="Only those of this model")
-    cursor: str | None = Field(None, max_length=200, description="next_cursor of the page before")
-    limit: int = Field(20, ge=1, le=100)
 
 
 @router.post(
@@ -76,24 +65,22 @@ async def create_explanation(request: Request, services: RequestServicesDep) -> 
     responses=problems(ErrorCode.INVALID_PARAMETER),
 )
 async def list_explanations(
-    services: RequestServicesDep, query: Annotated[ListQuery, Query()]
+    services: RequestServicesDep, query: Annotated[ExplanationListQuery, Query()]
 ) -> Response:
-    """List explanations, newest first."""
-    after = Cursor.parse(query.cursor) if query.cursor else None
-
-    def wanted(state: State) -> bool:
-        named = query.model is None or (state.spec and state.spec.model.name == query.model)
-        return state.spec is not None and query.status in (None, state.status) and bool(named)
-
-    states, last = await services.repository.page(after, query.limit, wanted)
+    """List explanations, newest first, and count them: those that all filters select."""
+    selection = query.selection(services.caller)
+    found = await services.repository.page(selection, query.after, query.limit, query.status)
 
     def page() -> str:
-        items = [serializers.explanation(state, services.root_path) for state in states]
+        items = [serializers.explanation(state, services.root_path) for state in found.states]
         return ExplanationList(
-            items=items, next_cursor=str(last) if last else None
+            items=items,
+            next_cursor=str(found.next) if found.next else None,
+            total=found.total.count,
+            total_exact=found.total.exact,
         ).model_dump_json()
 
-    content = await offload.run(page, serializers.length(*states))
+    content = await offload.run(page, serializers.length(*found.states))
     return Response(content, media_type=JSON)
 
 

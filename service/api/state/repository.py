@@ -1,51 +1,19 @@
-"""Reads explanations and batches from Redis, by id or page by page from the newest."""
+"""Reads explanations and batches from Redis, by id or page by page."""
 
-import math
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import redis.asyncio
 
 from service.api.auth.principal import Principal
 from service.api.http import offload
 from service.api.http.problems import ApiError
+from service.api.state.listing import MAX_WALKS, Cursor, Selection, Total, count, walk
 from service.jobs.codec import Hash, decode, decode_batch
 from service.jobs.hash_reader import read_hash, read_hashes
 from service.jobs.records import BatchRecord, State
-from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID, as_text, index_of
+from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID
 from service.schemas.documents import ErrorCode, Status
-
-READ_BATCH = 100
-MAX_SCANNED = 1000  # explanations read for a page, however few match
-
-
-@dataclass(frozen=True, order=True)
-class Cursor:
-    """The position after a page: its last explanation; older ones follow."""
-
-    created_at: float
-    id: str
-
-    def __str__(self) -> str:
-        return urlsafe_b64encode(f"{self.created_at!r} {self.id}".encode()).decode()
-
-    @classmethod
-    def parse(cls, text: str) -> "Cursor":
-        try:
-            created_at, _, explanation_id = urlsafe_b64decode(text).decode().partition(" ")
-            return cls(_finite(created_at), explanation_id)
-        except ValueError as error:
-            detail = "cursor is none that this service gave; take next_cursor of the page before"
-            raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "cursor", text) from error
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is no time")
-    return number
 
 
 @dataclass(frozen=True)
@@ -58,6 +26,15 @@ class BatchState:
     @property
     def done(self) -> bool:
         return all(state.status.done for state in self.members.values())
+
+
+@dataclass(frozen=True)
+class Page:
+    """Explanations in the order of a selection, where the next page begins, and how many match."""
+
+    states: list[State]
+    next: Cursor | None
+    total: Total
 
 
 class ExplanationRepository:
@@ -95,36 +72,28 @@ class ExplanationRepository:
         return BatchState(batch, members)
 
     async def page(
-        self, after: Cursor | None, limit: int, wanted: Callable[[State], bool]
-    ) -> tuple[list[State], Cursor | None]:
-        """Returns up to `limit` explanations, newest first, and the next cursor or None."""
-        found: list[State] = []
-        for _ in range(MAX_SCANNED // READ_BATCH):
-            states = await self._older(after)
-            found += [state for state in states.values() if state and wanted(state)]
-            if len(found) > limit:
-                return found[:limit], Cursor(found[limit - 1].created_at, found[limit - 1].id)
-            if not states:
-                return found, None
-            after = list(states)[-1]
-        return found, after
+        self, selection: Selection, after: Cursor | None, limit: int, status: Status | None = None
+    ) -> Page:
+        """Returns up to `limit` explanations of a selection that stand so.
 
-    async def _older(self, than: Cursor | None) -> dict[Cursor, State | None]:
-        newest = than.created_at if than else "+inf"
-        entries: list[Any] = await self._redis.zrange(
-            index_of(self._caller.lists),
-            newest,
-            "-inf",
-            desc=True,
-            byscore=True,
-            offset=0,
-            num=READ_BATCH,
-            withscores=True,
-        )
-        cursors = [Cursor(float(score), as_text(member)) for member, score in entries]
-        if than:
-            cursors = [each for each in cursors if each < than]
-        return dict(zip(cursors, await self._states([each.id for each in cursors]), strict=True))
+        The index says how an explanation stood a moment ago, its hash how it stands.
+        """
+        found: list[tuple[Cursor, State]] = []
+        for _ in range(MAX_WALKS):
+            step = await walk(self._redis, selection, after, limit + 1 - len(found))
+            states = await self._states([place.id for place in step.found])
+            found += [
+                (place, state)
+                for place, state in zip(step.found, states, strict=True)
+                if state and state.spec and status in (None, state.status)
+            ]
+            after = step.stopped
+            if after is None or len(found) > limit:
+                break
+        if len(found) > limit:
+            after, _ = found[limit - 1]
+        total = await count(self._redis, selection)
+        return Page([state for _, state in found[:limit]], after, total)
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
         hashes = await read_hashes(self._redis, ids)

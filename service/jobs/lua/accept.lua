@@ -33,6 +33,7 @@ end
 
 if asked.batch then
   record(asked.batch.id, asked.batch.record)
+  index(asked.batch.id, now)
   changed(asked.batch.id)
 end
 for _, explanation in ipairs(asked.explanations) do

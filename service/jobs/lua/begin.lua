@@ -17,6 +17,7 @@ if status ~= 'queued' then return {'not_queued', status} end
 -- The lease comes first: if a later write fails, the lease expires and the job is requeued
 redis.call('ZADD', 'rq:wip:' .. queue, now + asked.lease_s, id .. ':' .. attempt)
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', attempt, 'started_at', now)
+refacet(id, 'status:running')
 local attempts = tonumber(redis.call('HGET', KEYS[1], 'attempts')) or 0
 redis.call('HSET', KEYS[1], 'attempts', attempts + 1)
 redis.call('HSET', 'rq:job:' .. id, 'status', 'started')

@@ -12,6 +12,7 @@ if status == 'queued' then
   return {'status', 'canceled'}
 elseif status == 'running' then
   redis.call('HSET', KEYS[1], 'status', 'canceling', 'cancel', '1')
+  refacet(id, 'status:canceling')
   changed(id)
   return {'status', 'canceling'}
 end

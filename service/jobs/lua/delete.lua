@@ -19,6 +19,7 @@ local function remove(id)
   redis.call('ZADD', 'shapshot:expiry', 0, id)
   redis.call('PUBLISH', 'shapshot:changes', id)
   conclude_batch(batch, expires_at)
+  unlist_empty(batch)
 end
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'deleted'} end

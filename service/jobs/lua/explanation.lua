@@ -36,17 +36,10 @@ local function conclude_batch(batch, expires_at)
   redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
 end
 
--- Adds an explanation to the index of its owner and to the index of all
-local function index(id, at)
-  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
-  redis.call('ZADD', 'shapshot:explanations', at, id)
-  if owner then redis.call('ZADD', 'shapshot:explanations:' .. owner, at, id) end
-end
-
-local function unindex(id)
-  local owner = redis.call('HGET', 'shapshot:explanation:' .. id, 'owner')
-  redis.call('ZREM', 'shapshot:explanations', id)
-  if owner then redis.call('ZREM', 'shapshot:explanations:' .. owner, id) end
+-- Removes a batch, if any, from the lists of batches once all of its explanations are gone
+local function unlist_empty(batch)
+  if not (batch and field(batch, 'members')) then return end
+  if #members_of(batch) == 0 then unindex(batch) end
 end
 
 -- Adds to the totals: see statistics.py
@@ -86,6 +79,7 @@ local function conclude(id, status, now, retention)
   local key, expires_at = 'shapshot:explanation:' .. id, now + retention
   redis.call('HSET', key, 'status', status, 'finished_at', now, 'expires_at', expires_at)
   redis.call('HDEL', key, 'attempt', 'cancel')
+  refacet(id, 'status:' .. status)
   redis.call('ZADD', 'shapshot:expiry', expires_at, id)
   forget_job(id)
   count_end(key, status)
@@ -98,6 +92,7 @@ local function put_back(id, queue)
   enter_first(id, queue)
   redis.call('HSET', key, 'status', 'queued')
   redis.call('HDEL', key, 'attempt')
+  refacet(id, 'status:queued')
   redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
   changed(id)
 end

@@ -7,6 +7,7 @@ redis.call('ZREM', 'rq:wip:' .. asked.queue, id .. ':' .. attempt)
 if field(id, 'ended') == attempt then return {'finished'} end  -- the reply was lost
 if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return {'fenced'} end
 if asked.outcome then redis.call('HSET', KEYS[1], 'outcome', asked.outcome, 'result', attempt) end
+if asked.facets then refacet(id, asked.facets) end
 if asked.artefacts then redis.call('HSET', KEYS[1], 'artefacts', asked.artefacts) end
 if asked.error then redis.call('HSET', KEYS[1], 'error', asked.error) end
 if asked.progress then redis.call('HSET', KEYS[1], 'progress', asked.progress) end

@@ -326,10 +326,8 @@ async def test_a_rare_explanation_is_found_behind_a_thousand_others(
             pipe.zadd(INDEX, {other: time.time() + number})
         pipe.execute()
     page = (await served.get(URL, params={"status": "succeeded"})).json()
-    assert page["items"] == []  # one page looks through only so many
-    last = await served.get(URL, params={"status": "succeeded", "cursor": page["next_cursor"]})
-    assert [item["id"] for item in last.json()["items"]] == [rare]
-    assert last.json()["next_cursor"] is None
+    assert [item["id"] for item in page["items"]] == [rare]
+    assert (page["next_cursor"], page["total"]) == (None, 1)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +349,7 @@ async def test_a_query_that_is_not_understood_is_refused(api, refused, query, fi
     if field == "status":
         assert "queued" in problem["accepted"]["oneOf"]
     if field == "page":
-        assert problem["accepted"] == ["status", "model", "cursor", "limit"]
+        assert {"status", "model", "cursor", "limit"} < set(problem["accepted"])
 
 
 async def test_what_a_brief_retention_buried_is_no_longer_listed(
@@ -362,4 +360,5 @@ async def test_what_a_brief_retention_buried_is_no_longer_listed(
     brief.cancel(explanation_id)
     for due in brief.expired():
         brief.leave_tombstone(due, tombstone_s=60)
-    assert (await served.get(URL)).json() == {"items": [], "next_cursor": None}
+    empty = {"items": [], "next_cursor": None, "total": 0, "total_exact": True}
+    assert (await served.get(URL)).json() == empty

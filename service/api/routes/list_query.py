@@ -1,0 +1,149 @@
+"""The query parameters of the lists, and what they select from the index."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from service.api.auth.keys import NAME, Scope
+from service.api.auth.principal import Principal
+from service.api.http.problems import ApiError
+from service.api.state.listing import Cursor, Selection
+from service.jobs.facets import (
+    MAX_METADATA,
+    MAX_METADATA_KEY,
+    MAX_METADATA_VALUE,
+    masker_value,
+    metadata_value,
+    word,
+)
+from service.jobs.redis_keys import BATCH_ID, BATCHES, INDEX, facet_key_of, index_of
+from service.schemas.documents import ErrorCode, Status
+from service.schemas.masker_setting import MASKER_PATTERN
+from service.schemas.requests import Method
+from service.schemas.warnings import WarningCode
+
+MAX_METADATA_FILTERS = 8
+Entry = Annotated[
+    str,
+    StringConstraints(pattern=rf"^[^=]{{1,{MAX_METADATA_KEY}}}=[\s\S]{{0,{MAX_METADATA_VALUE}}}$"),
+]
+
+
+class PageQuery(BaseModel):
+    """Which page of a list, and of whose things."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner: str | None = Field(
+        None,
+        pattern=f"^{NAME}$",
+        description="Only those of this name of the keys file; another name than the key's own "
+        "takes the scope auditor",
+    )
+    order: Literal["newest", "oldest"] = Field("newest", description="Which come first")
+    cursor: str | None = Field(
+        None,
+        max_length=200,
+        description="next_cursor of the previous page. It is a place in time: with other filters "
+        "or the other order it leads to what they select beyond that place",
+    )
+    limit: int = Field(20, ge=1, le=100)
+
+    @property
+    def after(self) -> Cursor | None:
+        """Raises ApiError invalid_parameter."""
+        return Cursor.parse(self.cursor) if self.cursor else None
+
+    def owner_for(self, caller: Principal) -> str | None:
+        """The owner whose things are listed; None: all owners. Raises ApiError forbidden."""
+        if self.owner is None:
+            return caller.lists
+        if not caller.sees(self.owner):
+            detail = f"owner: another name than the key's own takes the scope {Scope.ADMIN}"
+            raise ApiError(ErrorCode.FORBIDDEN, detail, "owner", self.owner, caller.name)
+        return self.owner
+
+
+class BatchListQuery(PageQuery):
+    """Which batches to list."""
+
+    def selection(self, caller: Principal) -> Selection:
+        sets = [index_of(self.owner_for(caller), BATCHES)]
+        return Selection(sets, newest=self.order == "newest")
+
+
+class ExplanationListQuery(PageQuery):
+    """Which explanations to list: those that all filters select."""
+
+    status: Status | None = Field(None, description="Only those that stand so")
+    model: str | None = Field(None, max_length=200, description="Only those of this model")
+    fingerprint: str | None = Field(
+        None,
+        pattern="^sha256:[0-9a-f]{64}$",
+        description="Only those of a model of this fingerprint",
+    )
+    method: Method | None = Field(None, description="Only those by this method")
+    masker: str | None = Field(
+        None,
+        pattern=MASKER_PATTERN,
+        description="Only those by this masker with these numbers, such as blur(16,16)",
+    )
+    label: str | None = Field(
+        None,
+        max_length=1000,
+        description="Only those with a result of whose explained outputs the one with the highest "
+        "score has this label or this index",
+    )
+    warning: WarningCode | None = Field(
+        None, description="Only those with a result that has such a warning"
+    )
+    batch: str | None = Field(
+        None, pattern=f"^{BATCH_ID.pattern}$", description="Only those of this batch"
+    )
+    picture: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="Only those of an upload of this SHA-256"
+    )
+    metadata: list[Entry] = Field(
+        default_factory=list,
+        max_length=MAX_METADATA_FILTERS,
+        description="KEY=VALUE; only those with this entry in their metadata; may be repeated. "
+        "Text stands as it is, numbers, true, false and null as in JSON. Found are the first "
+        f"{MAX_METADATA} entries that are neither lists nor objects, with keys of up to "
+        f"{MAX_METADATA_KEY} characters without `=` and values of up to {MAX_METADATA_VALUE}",
+    )
+    created_after: AwareDatetime | None = Field(
+        None, description="Only those created at this time or later"
+    )
+    created_before: AwareDatetime | None = Field(
+        None, description="Only those created before this time"
+    )
+
+    def selection(self, caller: Principal) -> Selection:
+        """What the filters select of what the caller may see. Raises ApiError forbidden."""
+        given = {
+            "status": self.status,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "method": self.method,
+            "masker": self.masker and masker_value(self.masker),
+            "label": self.label,
+            "warning": self.warning,
+            "batch": self.batch,
+            "picture": self.picture,
+        }
+        words = [word(facet, value) for facet, value in given.items() if value is not None]
+        for entry in self.metadata:
+            key, _, text = entry.partition("=")
+            words.append(word("metadata", metadata_value(key, text)))
+        return Selection(
+            sets=[index_of(self.owner_for(caller), INDEX), *map(facet_key_of, words)],
+            newest=self.order == "newest",
+            since=_seconds(self.created_after),
+            before=_seconds(self.created_before),
+        )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    """Half a microsecond earlier: documents tell times of creation rounded to microseconds."""
+    return moment.timestamp() - 5e-7 if moment else None

@@ -1,0 +1,104 @@
+"""Walks the index of the lists in Redis: what to list, from where on, and how much there is."""
+
+import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import redis.asyncio
+
+from service.api.http.problems import ApiError
+from service.jobs.redis_keys import as_text
+from service.jobs.scripts import Place, Walk, run_async
+from service.schemas.documents import ErrorCode
+
+LOOKUPS = 2000  # of one script, which takes about a millisecond of Redis
+MAX_WALKS = 20  # scripts for a page, and again for its total
+
+
+@dataclass(frozen=True, order=True)
+class Cursor:
+    """A place in the order of creation: that of the last item of a page."""
+
+    created_at: float
+    id: str
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(f"{self.created_at!r} {self.id}".encode()).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        try:
+            created_at, _, id_ = urlsafe_b64decode(text).decode().partition(" ")
+            return cls(_finite(created_at), id_)
+        except ValueError as error:
+            detail = "invalid cursor; take next_cursor of the previous page"
+            raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "cursor", text) from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no time")
+    return number
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is in all of some sorted sets and was created within a time."""
+
+    sets: Sequence[str]
+    newest: bool = True  # first
+    since: float | None = None
+    before: float | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one script found, and where it stopped; None at the end."""
+
+    found: list[Cursor]
+    stopped: Cursor | None
+
+
+@dataclass(frozen=True)
+class Total:
+    """How much is selected; not exact where only so much could be looked at."""
+
+    count: int
+    exact: bool
+
+
+async def walk(
+    connection: redis.asyncio.Redis, selection: Selection, after: Cursor | None, limit: int
+) -> Step:
+    """Finds up to `limit` of the selection after a cursor. Raises `redis.RedisError`."""
+    call = _walk_of(selection, limit)
+    _, [_, more, *places] = await run_async(connection, _placed(call, after))
+    stopped, *found = map(_cursor, places[::2], places[1::2])
+    return Step(found, stopped if more else None)
+
+
+async def count(connection: redis.asyncio.Redis, selection: Selection) -> Total:
+    """Counts all of the selection, as far as MAX_WALKS scripts look. Raises `redis.RedisError`."""
+    call, counted = _walk_of(selection, None), 0
+    for _ in range(MAX_WALKS):
+        _, [found, more, score, member] = await run_async(connection, call)
+        counted += int(found)
+        if not more:
+            return Total(counted, exact=True)
+        call = replace(call, place=Place(as_text(score), as_text(member)))
+    return Total(counted, exact=False)
+
+
+def _walk_of(selection: Selection, limit: int | None) -> Walk:
+    since, before = (None if at is None else repr(at) for at in (selection.since, selection.before))
+    return Walk(selection.sets, selection.newest, since, before, None, limit, LOOKUPS)
+
+
+def _placed(call: Walk, after: Cursor | None) -> Walk:
+    return replace(call, place=Place(repr(after.created_at), after.id)) if after else call
+
+
+def _cursor(score: bytes, member: bytes) -> Cursor:
+    return Cursor(float(score or 0), as_text(member))

@@ -1,0 +1,189 @@
+"""The list of explanations: its filters, order, pages and total."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.jobs.redis_keys import INDEX, facet_key_of, key_of, new_id
+from service.schemas.documents import ErrorCode, Failure, Status
+from service.schemas.warnings import ResultWarning, WarningCode
+from tests.encoded import encoded, noise
+from tests.tiny import MODEL
+
+URL = "/v1/explanations"
+
+
+@pytest.fixture
+def listed(served):
+    """The ids that a query lists, page by page; each page tells how many there are."""
+
+    async def read(limit=2, **query):
+        found, query = [], {"limit": limit, **query}
+        while True:
+            answer = await served.get(URL, params=query)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += [item["id"] for item in page["items"]]
+            if page["next_cursor"] is None:
+                assert (page["total"], page["total_exact"]) == (len(found), True)
+                return found
+            query["cursor"] = page["next_cursor"]
+
+    return read
+
+
+async def test_each_filter_lists_what_it_selects(listed, create, ask, fake_worker, new_card):
+    fake_worker.announce(new_card(), new_card(name="other", default=False))
+    ant = await create(metadata={"project": "a=b", "n": 3}, method="permutation", max_evals=1000)
+    crane = await create(masker="blur(8, 8)", metadata={"project": "c"})
+    other = await create(model="other")
+    failed = await create()
+    another = (await ask(encoded(noise(60, 41), "PNG"))).json()
+    warned = ResultWarning(code=WarningCode.PARTIAL, detail="", output=None, value=None, limit=None)
+    fake_worker.succeed(ant)
+    fake_worker.succeed(crane, explained={2: "crane"}, warnings=[warned])
+    fake_worker.fail(failed, Failure(code=ErrorCode.INTERNAL, detail=""))
+    for query, ids in (
+        ({"status": "succeeded"}, [crane, ant]),
+        ({"status": "failed"}, [failed]),
+        ({"model": "other"}, [other]),
+        ({"model": "none"}, []),
+        ({"fingerprint": MODEL.fingerprint}, [another["id"], failed, other, crane, ant]),
+        ({"fingerprint": "sha256:" + "0" * 64}, []),
+        ({"method": "permutation"}, [ant]),
+        ({"masker": "blur( 8,8)"}, [crane]),
+        ({"label": "ant"}, [ant]),
+        ({"label": "crane"}, [crane]),  # ant's second output does not count
+        ({"label": "2"}, [crane]),
+        ({"warning": "partial"}, [crane]),
+        ({"picture": another["image"]["sha256"]}, [another["id"]]),
+        ({"metadata": "project=a=b"}, [ant]),
+        ({"metadata": ["project=a=b", "n=3"]}, [ant]),
+        ({"metadata": ["project=c", "n=3"]}, []),
+        ({"status": "succeeded", "masker": "blur(8,8)", "label": "crane"}, [crane]),
+        ({"status": "queued", "model": "tiny"}, [another["id"]]),
+    ):
+        assert await listed(**query) == ids, query
+        assert await listed(**query, order="oldest") == ids[::-1], query
+
+
+async def test_a_batch_is_listed_by_its_id(listed, served, photo, create):
+    await create()
+    batch = await served.post("/v1/batches", files=[("image", ("p", photo))] * 3)
+    ids = [each["id"] for each in batch.json()["explanations"]]
+    assert sorted(await listed(batch=batch.json()["id"])) == sorted(ids)
+
+
+async def test_times_of_creation_include_the_earlier_and_not_the_later(listed, served, create):
+    ids = [await create() for _ in range(3)]
+    times = [(await served.get(f"{URL}/{id_}")).json()["created_at"] for id_ in ids]
+    assert await listed(created_after=times[1]) == [ids[2], ids[1]]
+    assert await listed(created_before=times[1]) == [ids[0]]
+    assert await listed(created_after=times[1], created_before=times[2]) == [ids[1]]
+    assert await listed(created_after=times[1], created_before=times[0]) == []
+    day = timedelta(days=1)
+    yesterday, tomorrow = (datetime.now(UTC) + by * day for by in (-1, 1))
+    within = {"created_after": yesterday.isoformat(), "created_before": tomorrow.isoformat()}
+    assert await listed(**within) == ids[::-1]
+    assert await listed(**within, status="queued", order="oldest") == ids
+
+
+async def test_a_cached_answer_is_listed_as_what_it_is(listed, ask, create, fake_worker):
+    first = await create()
+    fake_worker.succeed(first)
+    again = (await ask()).json()
+    assert again["cached_from"] == first
+    assert await listed(label="ant", status="succeeded") == [again["id"], first]
+
+
+async def test_what_another_model_computed_is_listed_by_that_one(
+    listed, create, fake_worker, monkeypatch
+):
+    id_ = await create()
+    now = MODEL.model_copy(update={"fingerprint": "sha256:" + "12" * 32})
+    monkeypatch.setattr("tests.api.conftest.MODEL", now)
+    fake_worker.succeed(id_)
+    assert await listed(fingerprint=now.fingerprint) == [id_]
+    assert await listed(fingerprint=MODEL.fingerprint) == []
+
+
+async def test_a_cursor_is_a_place_in_any_list(served, create, fake_worker):
+    ids = [await create() for _ in range(5)]
+    for done in ids[::2]:
+        fake_worker.succeed(done)
+    first = (await served.get(URL, params={"limit": 2})).json()
+    cursor = first["next_cursor"]  # at the fourth
+    for query, found in (
+        ({}, [ids[2], ids[1], ids[0]]),
+        ({"status": "succeeded"}, [ids[2], ids[0]]),
+        ({"order": "oldest"}, [ids[4]]),
+    ):
+        page = (await served.get(URL, params={"cursor": cursor, **query})).json()
+        assert [item["id"] for item in page["items"]] == found
+    assert page["total"] == 5
+
+
+async def test_an_index_that_is_behind_shows_nothing_of_another_status(served, create, connection):
+    id_ = await create()
+    connection.hset(key_of(id_), "status", "running")
+    page = (await served.get(URL, params={"status": "queued"})).json()
+    assert page["items"] == []
+
+
+async def test_more_than_can_be_counted_is_said_to_be_so(served, create, connection, monkeypatch):
+    monkeypatch.setattr("service.api.state.listing.LOOKUPS", 10)
+    ids = [await create() for _ in range(3)]
+    entries = {new_id(): 1 + n for n in range(500)}
+    connection.zadd(INDEX, entries)
+    connection.zadd(facet_key_of("status:queued"), entries)
+    page = (await served.get(URL, params={"status": "queued", "limit": 2})).json()
+    assert [item["id"] for item in page["items"]] == [ids[2], ids[1]]
+    assert (page["total"], page["total_exact"]) == (200, False)
+    last = {"status": "queued", "limit": 2, "cursor": page["next_cursor"]}
+    page = (await served.get(URL, params=last)).json()
+    assert [item["id"] for item in page["items"]] == [ids[0]]
+    assert page["next_cursor"]  # so many entries were looked at, and there are more
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "accepted"),
+    [
+        ({"status": "done"}, "status", {"oneOf": [status.value for status in Status]}),
+        ({"method": "magic"}, "method", "partition"),
+        ({"masker": "magic"}, "masker", "inpaint_telea"),
+        ({"warning": "magic"}, "warning", "partial"),
+        ({"fingerprint": "sha256:1"}, "fingerprint", "^sha256:[0-9a-f]{64}$"),
+        ({"batch": "exp_1"}, "batch", "^batch_[0-9a-f]{32}$"),
+        ({"picture": "A" * 64}, "picture", "^[0-9a-f]{64}$"),
+        ({"owner": "a/b"}, "owner", "A-Za-z0-9"),
+        ({"metadata": "key"}, "metadata", "="),
+        ({"metadata": "=value"}, "metadata", "="),
+        ({"metadata": ["a=b"] * 9}, "metadata", {"maxItems": 8}),
+        ({"created_after": "yesterday"}, "created_after", "2026-01-31T12:00:00Z"),
+        ({"created_before": "2026-01-31T12:00:00"}, "created_before", "2026-01-31T12:00:00Z"),
+        ({"order": "random"}, "order", {"oneOf": ["newest", "oldest"]}),
+    ],
+)
+async def test_a_filter_that_is_not_understood_says_what_is_accepted(
+    api, refused, query, field, accepted
+):
+    problem = refused(await api.get(URL, params=query), 422, "invalid_parameter")
+    assert problem["field"] == field
+    if isinstance(accepted, dict):
+        assert problem["accepted"] == accepted
+    else:
+        assert accepted in str(problem["accepted"])
+
+
+HOSTILE = ("*", "a:b c", "é☃", "\x00", "shapshot:explanations", "${x}", "'; DROP", "x" * 256)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_hostile_names_are_names(listed, create, fake_worker, hostile):
+    id_ = await create(metadata={hostile[:64]: hostile})
+    other = await create()
+    fake_worker.succeed(id_, explained={0: hostile})
+    fake_worker.succeed(other)
+    assert await listed(label=hostile) == [id_]
+    assert await listed(metadata=f"{hostile[:64]}={hostile}") == [id_]
+    assert await listed(model=hostile[:200]) == []
