@@ -64,8 +64,9 @@ coverage: $(VENV)/.dev  ## measure what the tests of the engine and of jobs leav
 	$(BIN)/coverage report --include='worker/engine/*' --fail-under=97
 	$(BIN)/coverage report --include='service/schemas/*,service/jobs/*,service/images/*,service/infra/*' --fail-under=85
 
-mutate: $(VENV)/.dev  ## change the queue's Lua in one place at a time: do its tests notice?
-	$(BIN)/python -m tests.mutation
+# All mutants take hours; SAMPLE=200 takes so many by chance, FILES=worker/engine/game those of a folder
+mutate: $(VENV)/.dev  ## change engine, jobs and Lua in one place at a time: do tests notice? (SAMPLE=200)
+	$(BIN)/python -m tests.mutation $(FILES) $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: $(VENV)/.dev  ## measure the engine beside shap and the bare model
 	$(BIN)/python -m benchmarks

@@ -1,100 +1,108 @@
-"""`python -m tests.mutation [PART ...]`: whether the tests of the queue notice a change of its Lua.
+"""`python -m tests.mutation [FILE ...]`: whether tests notice a change of the code they belong to.
 
-One operator, constant or call at a time is changed in every file of service/jobs/lua (or in
-those named), and the tests that belong to it are run until one fails. Prints who was not noticed,
-and the share noticed; fails below LEAST.
+One operator, constant or call at a time is changed in the engine (but its backends), in
+service/jobs and its Lua, or in the files or folders named, and the tests that belong to it are run
+until one fails. Prints the changes that no test noticed, and the share noticed; fails below LEAST.
 """
 
 import argparse
-import contextlib
 import os
+import queue
 import random
-import signal
 import sys
-import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
-from service.jobs import scripts
-from tests.mutation.lua import Mutant, mutants
+from tests.mutation import lua, python
+from tests.mutation.mutant import Mutant
+from tests.mutation.runner import ROOT, Copy, Reached, preload
 
 LEAST = 0.95
-TIMEOUT_S = 180  # of the tests of a mutant, which may never end
-TESTS = (
-    "scripts",
-    "transitions",
-    "edges",
-    "ledger",
-    "cache",
-    "statistics",
-    "batches",
-    "owners",
-    "worker_registry",
-    "admission_limits",
-)
-TESTS = (*TESTS, "fair_queue", "redis_clock", "forged_jobs", "index")
+CODE = ("worker/engine", "service/jobs")
+BACKENDS = "worker/engine/backends/"  # need TensorFlow, OpenVINO and JAX
+# They try many orders of calls, and notice nothing that shorter tests do not
 SLOW = ("thousand", "interleaving", "never_drifts", "any_time")
-FOLDER = Path(__file__).parent.parent / "jobs"
-LUA = Path(scripts.__file__).parent / "lua"
+CHOICE = ("-k", " and ".join(f"not {name}" for name in SLOW))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART")
+    parser.add_argument("files", nargs="*", metavar="FILE", default=CODE)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--sample", type=int, help="of all mutants, so many by chance")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
     options = parser.parse_args()
-    parts = options.parts or sorted(path.stem for path in LUA.glob("*.lua"))
-    found = [each for part in parts for each in mutants(part, scripts.read_part(part))]
+    found = [mutant for file in _files(options.files) for mutant in _mutants(file)]
     if options.sample:
-        found = random.Random(0).sample(found, min(options.sample, len(found)))  # noqa: S311
-    if _run_tests(None, "--collect-only", "-qq", "--no-summary") or not _passes(None):
-        print("the tests fail without a mutant")
-        return 2
-    missed = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for mutant, passed in zip(found, pool.map(_passes, found), strict=True):
-            if passed:
-                missed += 1
-                print(f"not noticed: {mutant}", flush=True)
-    share = 1 - missed / len(found)
-    print(f"{share:.1%} of {len(found)} mutants noticed")
-    return 0 if share >= LEAST else 1
+        chosen = random.Random(options.seed).sample(range(len(found)), options.sample)  # noqa: S311
+        found = [found[i] for i in sorted(chosen)]
+    files = sorted({mutant.file for mutant in found})
+    tests = sorted({test for file in files for test in _tests_of(file)})
+    preload([*CHOICE, *tests])
+    copies = [Copy() for _ in range(options.jobs)]
+    free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def passes(mutant: Mutant) -> bool:
+        copy = free.get()
+        try:
+            return copy.passes(mutant, [*CHOICE, *_tests_reaching(mutant, reached)])
+        finally:
+            free.put(copy)
+
+    tried, missed = defaultdict(int), defaultdict(int)
+    try:
+        reached = copies[0].reached(files, [*CHOICE, *tests])
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for mutant, passed in zip(found, pool.map(passes, found), strict=True):
+                tried[_group(mutant.file)] += 1
+                missed[_group(mutant.file)] += passed
+                if passed:
+                    print(f"not noticed: {mutant}", flush=True)
+    finally:
+        for copy in copies:
+            copy.remove()
+    for group, count in tried.items():
+        print(f"{group}: {1 - missed[group] / count:.1%} of {count} mutants noticed")
+    return 0 if all(missed[group] <= (1 - LEAST) * tried[group] for group in tried) else 1
 
 
-def _passes(mutant: Mutant | None) -> bool:
-    """Run the tests in a process of their own, which has all imported that they import."""
-    child = os.fork()
-    if not child:
-        os.setsid()  # so that it is killed with its Redis
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 1)
-        os.dup2(devnull, 2)
-        with contextlib.suppress(BaseException):
-            os._exit(_run_tests(mutant))
-        os._exit(1)
-    until = time.monotonic() + TIMEOUT_S
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status) == 0
-        if time.monotonic() > until:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return False
-        time.sleep(0.05)
+def _files(names: list[str]) -> list[str]:
+    found = set()
+    for name in names:
+        path = (ROOT / name).resolve()
+        inside = [*path.rglob("*.py"), *path.rglob("*.lua")] if path.is_dir() else [path]
+        found |= {str(file.relative_to(ROOT)) for file in inside}
+    return sorted(file for file in found if not file.startswith(BACKENDS))
 
 
-def _run_tests(mutant: Mutant | None, *options: str) -> int:
-    if mutant:
-        read = scripts.read_part
-        scripts.read_part = lambda part: mutant.source if part == mutant.part else read(part)
-    names = [str(FOLDER / f"test_{name}.py") for name in TESTS]
-    but = " and ".join(f"not {name}" for name in SLOW)
-    plain = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
-    return pytest.main([*plain, "-k", but, *options, *names])
+def _mutants(file: str) -> list[Mutant]:
+    source = (ROOT / file).read_text()
+    return list((lua if file.endswith(".lua") else python).mutants(file, source))
+
+
+def _group(file: str) -> str:
+    folder = "/".join(Path(file).parts[:2])
+    return f"{folder}, {'Lua' if file.endswith('.lua') else 'Python'}"
+
+
+def _tests_of(file: str) -> list[str]:
+    """Find the files of tests in the folder that mirrors its own."""
+    folder = ROOT / "tests" / Path(*Path(file.replace("/lua/", "/")).parts[1:-1])
+    found = [test for test in folder.rglob("test_*.py") if test.parent.name != "backends"]
+    return sorted(str(test.relative_to(ROOT)) for test in found)
+
+
+def _tests_reaching(mutant: Mutant, reached: Reached) -> list[str]:
+    """Find the tests that reach the changed lines, in those files; all, where tests do not tell."""
+    files = _tests_of(mutant.file)
+    names = {name for line in mutant.lines for name in reached[mutant.file].get(line, [""])}
+    if "" in names:
+        return files
+    tests = ["{}.py::{}".format(*name.replace(".", "/").rsplit("/", 1)) for name in sorted(names)]
+    return [test for test in tests if test.partition("::")[0] in files] or files
 
 
 if __name__ == "__main__":

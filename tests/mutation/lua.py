@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from tests.mutation.mutant import Mutant
 
 TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*)
@@ -40,31 +41,14 @@ CALL = re.compile(r"(?:redis\.p?call|[a-z_]+)\(")
 BEFORE_A_STATEMENT = ("then", "else", "do", ")", "end")
 
 
-@dataclass(frozen=True)
-class Mutant:
-    part: str
-    line: int
-    was: str
-    now: str
-    source: str  # the whole file
-
-    def __str__(self) -> str:
-        return f"{self.part}.lua:{self.line}: {self.was!r} -> {self.now!r}"
-
-
-def mutants(part: str, source: str) -> Iterator[Mutant]:
+def mutants(file: str, source: str) -> Iterator[Mutant]:
     tokens = [token for token in TOKEN.finditer(source) if token.lastgroup != "comment"]
     for before, token in zip([None, *tokens], tokens, strict=False):
         now = _changed(token, before)
         if now is not None:
-            yield _mutant(part, source, token.start(), token.end(), now)
+            yield Mutant.of(file, source, token.start(), token.end(), now)
     for start, end in _calls(source, tokens):
-        yield _mutant(part, source, start, end, "")
-
-
-def _mutant(part: str, source: str, start: int, end: int, now: str) -> Mutant:
-    line = source.count("\n", 0, start) + 1
-    return Mutant(part, line, source[start:end], now, source[:start] + now + source[end:])
+        yield Mutant.of(file, source, start, end, "")
 
 
 def _changed(token: re.Match[str], before: re.Match[str] | None) -> str | None:
