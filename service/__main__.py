@@ -8,9 +8,9 @@ def main() -> None:
         from service.cli.main import app
     except ModuleNotFoundError as error:
         sys.exit(
-            f"shapshot: {error.name} is not installed: the command line takes more than the Python "
-            "client does. Install it: pip install 'shapshot[service]'; to run workers here, too, "
-            "'shapshot[service,worker]'"
+            f"shapshot: {error.name} is not installed. The command line needs more packages than "
+            "the Python client: pip install 'shapshot[service]', or 'shapshot[service,worker]' to "
+            "run workers here too"
         )
     app()
 

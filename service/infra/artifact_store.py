@@ -91,35 +91,31 @@ def open_store(url: str, deadlines: StoreDeadlines = StoreDeadlines()) -> "Store
         s3 = read_settings(S3Settings)
         where = f"{url} at {mask_credentials(s3.endpoint_url or 'Amazon')}"
         with translate_errors(url, where):
-            return Store(_s3(url, deadlines, s3), deadlines, where=where)
+            bucket = from_url(
+                url,
+                client_options={  # override the environment
+                    "allow_http": s3.allow_http,
+                    "connect_timeout": timedelta(seconds=deadlines.connect_s),
+                    "read_timeout": timedelta(seconds=deadlines.read_s),
+                    "timeout": timedelta(seconds=deadlines.total_s),
+                },
+                # Store retries, for every kind of store
+                retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
+            )
+            return Store(bucket, deadlines, where=where)
     if scheme == "file":
         folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser()
-        return Store(_local(folder), deadlines, where=str(folder))
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(
+                f"cannot create the store folder {folder}: {error.strerror}"
+            ) from error
+        objects = LocalStore(folder.resolve(), automatic_cleanup=True)
+        return Store(objects, deadlines, where=str(folder))
     raise ValueError(
         f"store_url must be file:FOLDER, memory: or s3://BUCKET/PREFIX; received {url!r}"
     )
-
-
-def _s3(url: str, deadlines: StoreDeadlines, s3: S3Settings) -> ObjectStore:
-    """Open S3 without retries: Store retries, for every kind of store."""
-    return from_url(
-        url,
-        client_options={  # override the environment
-            "allow_http": s3.allow_http,
-            "connect_timeout": timedelta(seconds=deadlines.connect_s),
-            "read_timeout": timedelta(seconds=deadlines.read_s),
-            "timeout": timedelta(seconds=deadlines.total_s),
-        },
-        retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
-    )
-
-
-def _local(folder: Path) -> ObjectStore:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreError(f"the store folder {folder} cannot be made: {error.strerror}") from error
-    return LocalStore(folder.resolve(), automatic_cleanup=True)
 
 
 @dataclass(frozen=True)
@@ -197,7 +193,7 @@ class Store:
     def _check_reach(self, key: str, ranges: Sequence[tuple[int, int]]) -> None:
         needed, size = max(sum(each) for each in ranges), self.size(key)
         if size < needed:
-            raise DamagedArtifactError(f"{key!r} has {size} bytes; at least {needed} were written")
+            raise DamagedArtifactError(f"{key!r} has {size} bytes; expected at least {needed}")
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Read it in parts of CHUNK bytes, each by a separate call.
@@ -256,20 +252,19 @@ class Store:
             with translate_errors(key, self._where):
                 return self._threads.run(action, within_s=until - time.monotonic())
 
+        def log_failure(error: Exception) -> None:
+            cause = error.cause if isinstance(error, StoreError) else str(error)
+            log.warning("store call failed; retrying", cause=cause)
+
         return retry(
             once,
             passes=_passes,
             pauses=[0.2 * 2**n for n in range((tries or self._deadlines.tries) - 1)],
             until=until,
-            failed=_log_failure,
+            failed=log_failure,
         )
 
 
 def _passes(error: Exception) -> bool:
     lasting = isinstance(error, MissingArtifactError | StoreRefusedError)
     return isinstance(error, StoreError) and not lasting
-
-
-def _log_failure(error: Exception) -> None:
-    cause = error.cause if isinstance(error, StoreError) else str(error)
-    log.warning("the store failed; trying again", cause=cause)

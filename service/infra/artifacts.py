@@ -63,7 +63,9 @@ class AttemptArtifacts(BaseModel):
     def _fits(self) -> Self:
         """Reject a shape too large for the file: readers reserve memory by it before reading."""
         if 4 * prod(self.shape) > MAX_INFLATION * self.attributions.size:
-            raise ValueError(f"values {self.shape} in {self.attributions.size} bytes")
+            raise ValueError(
+                f"values of shape {self.shape} do not fit in {self.attributions.size} bytes"
+            )
         return self
 
 
@@ -71,7 +73,7 @@ def check_size(store: Store, key: str, recorded: Artifact) -> None:
     """Verify the size only, without reading. Raises as `read_whole`."""
     size = store.size(key)
     if size != recorded.size:
-        raise DamagedArtifactError(f"{key!r} has {size} bytes; {recorded.size} were written")
+        raise DamagedArtifactError(f"{key!r} has {size} bytes; expected {recorded.size}")
 
 
 def read_whole(store: Store, key: str, recorded: Artifact) -> bytes:
@@ -107,6 +109,6 @@ def _compared(store: Store, key: str, recorded: Artifact) -> Iterator[bytes]:
 
 def _compare(key: str, recorded: Artifact, size: int, digest: "hashlib._Hash") -> None:
     if size != recorded.size:
-        raise DamagedArtifactError(f"{key!r} has {size} bytes; {recorded.size} were written")
+        raise DamagedArtifactError(f"{key!r} has {size} bytes; expected {recorded.size}")
     if digest.hexdigest() != recorded.sha256:
-        raise DamagedArtifactError(f"{key!r} is not what was written: its sha256 differs")
+        raise DamagedArtifactError(f"{key!r} does not have the recorded sha256")

@@ -22,7 +22,7 @@ class StoreDeadlines:
     """Timeouts of a call of the store."""
 
     connect_s: float = 2.0
-    read_s: float = 10.0  # longest silence within an answer
+    read_s: float = 10.0  # longest pause within a response
     total_s: float = 20.0  # all tries together; longer for large content: see Store
     tries: int = 2
 
@@ -51,7 +51,7 @@ class DeadlineThreads:
         """Call `action` in a thread. Raises its errors, and TimeoutError at the deadline."""
         until = time.monotonic() + within_s
         if not self._slots.acquire(timeout=max(within_s, 0)):
-            raise TimeoutError(f"{self._most} calls are still waiting for an answer")
+            raise TimeoutError(f"{self._most} earlier calls have not returned")
         called: Future[T] = Future()
         self._calls.put((called, action))
         if not self._idle.acquire(blocking=False):
@@ -61,7 +61,7 @@ class DeadlineThreads:
         except TimeoutError:
             if called.done():  # raised by the action
                 raise
-            raise TimeoutError(f"there was no answer within {within_s:.3g} s") from None
+            raise TimeoutError(f"no response within {within_s:.3g} s") from None
 
     def _serve(self) -> None:
         while True:

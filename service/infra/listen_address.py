@@ -13,9 +13,9 @@ def check_listen_address(host: str, keys_file: Path | None) -> None:
     """Require a loopback address if no keys are configured. Raises InsecureBindError."""
     if keys_file is None and not is_loopback(host):
         raise InsecureBindError(
-            f"listening on {host} lets others in, and there are no keys. Make one: "
-            "`shapshot keys add NAME --file keys.jsonl`, then start with "
-            "SHAPSHOT_KEYS_FILE=keys.jsonl; or listen on 127.0.0.1 only"
+            f"listening on {host} lets other machines in, but no API key is configured. Create "
+            "one with `shapshot keys add NAME --file keys.jsonl` and start with "
+            "SHAPSHOT_KEYS_FILE=keys.jsonl, or listen on 127.0.0.1"
         )
 
 

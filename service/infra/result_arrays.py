@@ -144,22 +144,24 @@ def load_arrays(
     store: Store,
     key: str,
     recorded: AttemptArtifacts,
-    told: Sequence[tuple[int, str]],
+    labels: Sequence[tuple[int, str]],
     outputs: Sequence[int] | None = None,
     *,
     names: Sequence[str] | None = None,
 ) -> Arrays:
     """Read the arrays of these outputs, by position 0..K-1 and in this order; None: of all.
 
-    told: index and label of each of the K outputs, from the record. names: arrays to read, if
+    labels: index and label of each of the K outputs, from the record. names: arrays to read, if
     present; None: all.
 
     Reads the index, which must match AXES, then only the blocks needed. Verifies each block by its
     sha256, and indices and labels by those of the record. Blocking. Raises MissingArtifactError,
     DamagedArtifactError, StoreError.
     """
-    if recorded.shape[-1] != len(told):
-        raise DamagedArtifactError(f"{key!r} does not have the {len(told)} outputs that it should")
+    if recorded.shape[-1] != len(labels):
+        raise DamagedArtifactError(
+            f"{key!r} has {recorded.shape[-1]} outputs; expected {len(labels)}"
+        )
     members = _read_index(store, key, recorded)
     wanted = {name: member for name, member in members.items() if names is None or name in names}
     arrays: Arrays = {}
@@ -169,7 +171,7 @@ def load_arrays(
         kept = range(len(member.blocks)) if outputs is None or not split else outputs
         if not all(0 <= position < len(member.blocks) for position in kept):
             raise DamagedArtifactError(
-                f"{key!r} has {len(member.blocks)} outputs; {kept} are asked for"
+                f"{key!r} has {len(member.blocks)} outputs; requested are {list(kept)}"
             )
         shape = (*member.shape[:-1], len(kept)) if split else member.shape
         arrays[name] = np.empty(shape, member.dtype, order="F" if split else "C")
@@ -181,7 +183,7 @@ def load_arrays(
             block.check(key, content)
             place[...] = _inflate(key, content, place)
     for n, name in enumerate(RECORD_ENTRIES):
-        if name in arrays and arrays[name].tolist() != [each[n] for each in told]:
+        if name in arrays and arrays[name].tolist() != [each[n] for each in labels]:
             raise DamagedArtifactError(f"{key!r} has other {name} than its record")
     if outputs is not None:
         for name in OUTPUT_ENTRIES:
@@ -192,30 +194,25 @@ def load_arrays(
 
 def _read_index(store: Store, key: str, recorded: AttemptArtifacts) -> dict[str, _Member]:
     """Read and validate the index. Raises DamagedArtifactError also for an invalid index."""
-    index = recorded.blocks
+    index, size = recorded.blocks, recorded.attributions.size
     [content] = store.get_ranges(key, [(index.offset, index.size)])
     index.check(key, content)
     try:
         members = _INDEX.validate_json(content)
         for name, member in members.items():
-            _check_member(name, member, recorded.attributions.size)
+            dtype = np.dtype(member.dtype)
+            if dtype.kind not in "fiuU" or not all(length >= 0 for length in member.shape):
+                raise ValueError(f"{name} of type {dtype} and shape {member.shape}")
+            stored = sum(block.size for block in member.blocks)
+            if math.prod(member.shape) * dtype.itemsize > MAX_INFLATION * stored or stored > size:
+                raise ValueError(f"{name} of shape {member.shape} in {stored} bytes")
+            blocks = member.shape[-1] if name in BLOCK_ENTRIES else 1
+            if len(member.blocks) != blocks or (name in BLOCK_ENTRIES and len(member.shape) != 4):
+                raise ValueError(f"{name} of shape {member.shape} in {len(member.blocks)} blocks")
         _check_axes(members, recorded.shape)
     except (ValidationError, ValueError, TypeError) as error:
-        raise DamagedArtifactError(f"{key!r} has an index that cannot be: {error}") from error
+        raise DamagedArtifactError(f"{key!r} has an invalid index: {error}") from error
     return members
-
-
-def _check_member(name: str, member: _Member, size: int) -> None:
-    """Check the type, size and blocks of one array. Raises ValueError, TypeError."""
-    dtype = np.dtype(member.dtype)
-    if dtype.kind not in "fiuU" or not all(length >= 0 for length in member.shape):
-        raise ValueError(f"{name} of type {dtype} and shape {member.shape}")
-    stored = sum(block.size for block in member.blocks)
-    if math.prod(member.shape) * dtype.itemsize > MAX_INFLATION * stored or stored > size:
-        raise ValueError(f"{name} of shape {member.shape} in {stored} bytes")
-    blocks = member.shape[-1] if name in BLOCK_ENTRIES else 1
-    if len(member.blocks) != blocks or (name in BLOCK_ENTRIES and len(member.shape) != 4):
-        raise ValueError(f"{name} of shape {member.shape} in {len(member.blocks)} blocks")
 
 
 def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
@@ -223,7 +220,7 @@ def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
     lengths = dict(zip("HWCK", shape, strict=True))
     known = [name for name in REGION_ENTRIES if name in members]
     if known and (len(known) < len(REGION_ENTRIES) or len(members["region_players"].shape) != 1):
-        raise ValueError(f"of regions there are {known}")
+        raise ValueError(f"of {REGION_ENTRIES} only {known} are present, or of other dimensions")
     if known:
         [lengths["R"]] = members["region_players"].shape
     for name, (axes, kind) in AXES.items():
@@ -234,7 +231,9 @@ def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
         member = members[name]
         right = [tuple(lengths.get(axis, -1) for axis in each) for each in axes.split("|")]
         if member.shape not in right or not np.issubdtype(np.dtype(member.dtype), kind):
-            raise ValueError(f"{name} of type {member.dtype} and shape {member.shape}, not {right}")
+            raise ValueError(
+                f"{name} of type {member.dtype} and shape {member.shape}; expected {right}"
+            )
 
 
 def _groups(
@@ -260,5 +259,7 @@ def _inflate(key: str, content: bytes, place: NDArray[Any]) -> NDArray[Any]:
             f"{key!r} has a block that cannot be inflated: {error}"
         ) from error
     if len(raw) != place.nbytes:
-        raise DamagedArtifactError(f"{key!r} has a block of {len(raw)} bytes for {place.nbytes}")
+        raise DamagedArtifactError(
+            f"{key!r} has a block of {len(raw)} bytes; expected {place.nbytes}"
+        )
     return np.frombuffer(raw, place.dtype).reshape(place.shape)

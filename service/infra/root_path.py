@@ -7,9 +7,9 @@ API_PATHS = ("docs", "healthz", "metrics", "openapi.json", "static-offline-docs"
 
 _SEGMENTS = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _ACCEPTED = (
-    "a root path is one such as /shapshot: letters, digits and . _ ~ - between slashes, no slash "
-    f"at its end, no . or .. for a name, at most {MAX_LENGTH} characters, and none that begins as "
-    f"paths of the API do ({', '.join(f'/{name}' for name in API_PATHS)})"
+    "a root path must be one such as /shapshot: segments of letters, digits and . _ ~ -, none of "
+    f"them . or .., no trailing slash, at most {MAX_LENGTH} characters, not beginning with a path "
+    f"of the API ({', '.join(f'/{name}' for name in API_PATHS)})"
 )
 
 

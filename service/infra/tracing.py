@@ -38,8 +38,8 @@ def open_tracer(settings: TraceSettings, service: str) -> "Tracer":
         from service.infra.otlp import make_provider
     except ImportError as error:
         raise TracingUnavailableError(
-            f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need a package that is not "
-            f"installed ({error.name}): pip install 'shapshot[otel]', or unset the variable"
+            f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed: "
+            "pip install 'shapshot[otel]', or unset the variable"
         ) from error
     return Tracer(make_provider(service))
 

@@ -102,8 +102,11 @@ def test_a_disk_that_has_room_again_in_time_costs_nothing(
 ) -> None:
     fill_disk(worker)
     explanation_id = service_harness.submit()
-    before = service_harness.logged("worker", b"trying again")
-    wait_until(lambda: service_harness.logged("worker", b"trying again") > before, seconds=20)
+    before = service_harness.logged("worker", b"store call failed; retrying")
+    wait_until(
+        lambda: service_harness.logged("worker", b"store call failed; retrying") > before,
+        seconds=20,
+    )
     free_disk(worker)
     assert service_harness.wait(explanation_id, "succeeded")["attempts"] == 1
 

@@ -56,7 +56,7 @@ def test_many_may_check_at_once(any_store):
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(StoreError, match="cannot create the store folder"):
         open_store(f"file:{tmp_path}/file/store")
 
 

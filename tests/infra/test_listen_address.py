@@ -39,7 +39,7 @@ def test_the_api_ends_at_once_and_says_how_to_go_on():
     ended = run("service.api", HOST="0.0.0.0")  # noqa: S104
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()
-    assert line.startswith("shapshot: listening on 0.0.0.0 lets others in")
+    assert line.startswith("shapshot: listening on 0.0.0.0 lets other machines in")
     assert "shapshot keys add NAME" in line
 
 

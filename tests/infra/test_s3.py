@@ -125,7 +125,7 @@ def test_what_failed_is_tried_again_so_often_and_no_more(ill):
     server, store = ill(FAILS, StoreDeadlines(tries=3))
     with capture_logs() as lines, pytest.raises(StoreError, match="InternalError") as failed:
         store.get(KEY)
-    assert [line["event"] for line in lines] == 2 * ["the store failed; trying again"]
+    assert [line["event"] for line in lines] == 2 * ["store call failed; retrying"]
     assert len(server.requests) == 3
     assert repr(KEY) in failed.value.cause
     assert "We are ill." in failed.value.cause
@@ -155,7 +155,7 @@ def test_what_failed_and_is_well_again_is_no_failure(ill):
 )
 def test_a_server_that_falls_silent_is_an_error_by_the_deadline(ill, how, call):
     server, store = ill(how)
-    with capture_logs(), pytest.raises(StoreError, match="no answer"):
+    with capture_logs(), pytest.raises(StoreError, match="no response"):
         CALLS[call](store)
     assert len(server.requests) <= SHORT.tries
 
@@ -189,9 +189,9 @@ def test_calls_that_hang_are_left_behind_and_only_so_many():
         freed.wait()
 
     for _ in range(3):
-        with pytest.raises(TimeoutError, match="no answer within"):
+        with pytest.raises(TimeoutError, match="no response within"):
             threads.run(hang, within_s=0.05)
-    with pytest.raises(TimeoutError, match="3 calls are still waiting"):
+    with pytest.raises(TimeoutError, match="3 earlier calls have not returned"):
         threads.run(hang, within_s=0.05)
     assert len(begun) == 3
     freed.set()

@@ -256,5 +256,5 @@ def test_a_damaged_upload_is_told_and_not_explained() -> None:
     assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.STORE_UNAVAILABLE
-    assert "were written" in ending.error.detail
+    assert "bytes; expected" in ending.error.detail
     assert [line["cause"] for line in lines if key in line.get("cause", "")]

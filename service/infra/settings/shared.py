@@ -1,16 +1,9 @@
 """Settings that the API and the worker have in common."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-
-def _check_redis_url(url: str) -> str:
-    from redis.connection import parse_url  # slow: imports OpenTelemetry if installed
-
-    parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError
-    return url
 
 
 class SharedSettings(BaseSettings):
@@ -20,7 +13,7 @@ class SharedSettings(BaseSettings):
         env_prefix="SHAPSHOT_", env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
-    redis_url: Annotated[str, AfterValidator(_check_redis_url)] = Field(
+    redis_url: str = Field(
         "redis://127.0.0.1:6379/0", description="URL of Redis: redis://, rediss:// or unix://"
     )
     store_url: str = Field(
@@ -75,6 +68,14 @@ class SharedSettings(BaseSettings):
         description="Most numbers that an explanation may hold in memory (attributions, standard "
         "errors and scores); a larger one gets 422",
     )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: str) -> str:
+        from redis.connection import parse_url  # slow: imports OpenTelemetry if installed
+
+        parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError
+        return url
 
 
 class S3Settings(BaseSettings):
