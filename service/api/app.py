@@ -27,7 +27,7 @@ from service.api.results import (
     heatmaps,
     regions,
 )
-from service.api.routes import batches, catalog, docs, events, explanations, health, scrape, welcome
+from service.api.routes import batches, catalog, docs, events, explanations, system
 from service.api.services import ProcessServices
 from service.api.version import version
 from service.infra.tracing import Tracer
@@ -69,8 +69,8 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
-    app.include_router(scrape.router, dependencies=[Depends(services.guard.admit_admin)])
-    for module in (health, welcome, docs):  # open: they show no caller's data
+    app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_admin)])
+    for module in (system, docs):  # open: they show no caller's data
         app.include_router(module.router)
     description.install(app)
     problems.install(app)

@@ -1,4 +1,4 @@
-"""Arrays as npy, npz and JSON, written piece by piece: each array is read when it is written.
+"""Arrays as npy, npz and JSON, written in pieces: each array is read when it is written.
 
 npy: NEP 1, https://numpy.org/neps/nep-0001-npy-format.html.
 """
@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from service.api.http.send_in_pieces import PIECE_BYTES
 
-NUMBERS_AT_ONCE = 20_000  # of JSON: holds the interpreter lock for some milliseconds
+NUMBERS_AT_ONCE = 20_000  # of JSON: encoding them holds the GIL for some milliseconds
 FASTEST_LEVEL = 1  # of zlib: higher levels hardly shrink attributions
 
 
@@ -85,7 +85,7 @@ def in_fortran_order(outputs: Iterable[NDArray[Any]]) -> Iterator[bytes]:
 
 
 def rows(array: NDArray[Any]) -> Iterator[bytes]:
-    """Yields bytes in C order, some rows at a time, whatever the order in memory."""
+    """Yields the bytes in C order, some rows at a time; the order in memory may be another."""
     if array.ndim == 0 or array.nbytes <= PIECE_BYTES:
         yield array.tobytes()
         return

@@ -1,4 +1,4 @@
-"""Shared by all results: the outcome, the selected outputs, stored artefacts, file responses."""
+"""Shared by all results: the outcome, the selected outputs, stored artifacts, file responses."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -42,33 +42,35 @@ FRESH_S = 86400  # seconds of max-age; a result never changes, but may be delete
 def outcome_of(state: State) -> Outcome:
     """Returns the outcome of a stored result. Raises ApiError not_finished, no_result."""
     if not state.status.done:
-        detail = f"the explanation is {state.status.value}; there is a result when it is done"
+        detail = f"the explanation is {state.status.value}; its result is available when it is done"
         headers = retry_after(serializers.retry_after_s(state))
         raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", state.id, headers=headers)
     if state.outcome is None or state.result is None:
-        reason = state.error.detail if state.error else "nothing had been computed by then"
+        reason = state.error.detail if state.error else "it ended before anything was computed"
         detail = f"the explanation is {state.status.value} and has no result: {reason}"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
     return state.outcome
 
 
 def output_positions(outcome: Outcome, wanted: Sequence[str]) -> list[int]:
-    """Positions of outputs, given by index or label, among those explained; all if none given."""
-    chosen = [_position(outcome, name) for name in wanted]
-    return list(dict.fromkeys(chosen)) or list(range(len(outcome.outputs)))
+    """Returns the positions of outputs given by index or label; of all, if none is given.
 
-
-def _position(outcome: Outcome, name: str) -> int:
+    Raises ApiError unknown_output.
+    """
     indices = [str(output.index) for output in outcome.outputs]
     labels = [output.label for output in outcome.outputs]
-    if name in indices:
-        return indices.index(name)
-    if labels.count(name) == 1:
-        return labels.index(name)
-    what = "names several outputs" if name in labels else "is not among the outputs explained"
-    explained = [{"index": each.index, "label": each.label} for each in outcome.outputs]
-    detail = f"output {name[:100]!r} {what}"
-    raise ApiError(ErrorCode.UNKNOWN_OUTPUT, detail, "output", name, explained)
+    positions = []
+    for name in wanted:
+        if name in indices:
+            positions.append(indices.index(name))
+        elif labels.count(name) == 1:
+            positions.append(labels.index(name))
+        else:
+            reason = "names several outputs" if name in labels else "was not explained"
+            explained = [{"index": each.index, "label": each.label} for each in outcome.outputs]
+            detail = f"output {name[:100]!r} {reason}"
+            raise ApiError(ErrorCode.UNKNOWN_OUTPUT, detail, "output", name, explained)
+    return list(dict.fromkeys(positions)) or list(range(len(labels)))
 
 
 def load_arrays(
@@ -78,18 +80,20 @@ def load_arrays(
     *,
     names: Sequence[str] | None = None,
 ) -> Arrays:
-    """Reads the arrays of outputs by position, or of all (None). names: only these, if present.
+    """Reads the arrays of outputs by position; None: of all outputs.
 
-    Reads nothing else. Blocking. Raises ApiError, StoreError.
+    names: reads only these arrays, if present; None: all. Blocking. Raises ApiError, StoreError.
     """
     key, stored = attributions_key(state.id, str(state.result)), stored_artifacts(state)
-    told = [(output.index, output.label) for output in outcome_of(state).outputs]
+    recorded = [(output.index, output.label) for output in outcome_of(state).outputs]
     with reading(services, state, "result"):
-        return result_arrays.load_arrays(services.store, key, stored, told, outputs, names=names)
+        return result_arrays.load_arrays(
+            services.store, key, stored, recorded, outputs, names=names
+        )
 
 
 def check_outputs(services: ProcessServices, state: State) -> None:
-    """Checks that the arrays have the recorded outputs, before any of them is sent.
+    """Checks that the arrays have the recorded outputs, before any array is sent.
 
     Blocking. Raises ApiError, StoreError.
     """
@@ -99,7 +103,7 @@ def check_outputs(services: ProcessServices, state: State) -> None:
 def by_output(
     services: ProcessServices, state: State, outputs: Sequence[int], name: str
 ) -> Iterator[NDArray[np.float32]]:
-    """Yields one array (H, W, C) for each output in turn, and reads few of them at a time.
+    """Yields an array (H, W, C) for each output in turn; reads a few of them at a time.
 
     Blocking. Raises ApiError, StoreError.
     """
@@ -115,13 +119,13 @@ def load_attributions(
     """Reads the arrays to draw, by position; None: all outputs. Raises as load_arrays."""
     with reading(services, state, "result"):
         arrays = load_arrays(services, state, outputs, names=render.NAMES)
-        names = output_names(outcome_of(state))  # unique among all outputs, not only those drawn
+        names = output_names(outcome_of(state))  # unique among all outputs, drawn or not
         shown = [names[int(index)] for index in arrays["output_indices"]]
         return render.attributions_of(arrays | {"output_names": np.array(shown)})
 
 
 def output_names(outcome: Outcome) -> dict[int, str]:
-    """Unique names of the outputs for drawings, by index."""
+    """Returns unique names of the outputs, by index."""
     labels = [output.label for output in outcome.outputs]
     indices = [output.index for output in outcome.outputs]
     return dict(zip(indices, render.disambiguate(labels, indices), strict=True))
@@ -130,7 +134,7 @@ def output_names(outcome: Outcome) -> dict[int, str]:
 def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[bytes]]:
     """Returns size and chunks of the npz as the worker stored it.
 
-    Verifies the stored bytes before it returns. Blocking, as each chunk is. Raises ApiError,
+    Verifies the stored bytes before it returns. This call and each chunk block. Raises ApiError,
     StoreError; the chunks raise StoreError.
     """
     check_outputs(services, state)
@@ -143,21 +147,21 @@ def read_npz(services: ProcessServices, state: State) -> tuple[int, Iterator[byt
 
 def load_curves(services: ProcessServices, state: State) -> list[Curve]:
     """Reads the faithfulness curves. Blocking. Raises ApiError, StoreError."""
-    of_curves = stored_artifacts(state).faithfulness
+    recorded = stored_artifacts(state).faithfulness
     with reading(services, state, "result"):
         key = faithfulness_key(state.id, str(state.result))
-        if of_curves is None:
-            raise MissingArtifactError(f"nothing was stored as {key!r}")
-        stored = read_whole(services.store, key, of_curves)
+        if recorded is None:
+            raise MissingArtifactError(f"{key!r} was not stored")
+        stored = read_whole(services.store, key, recorded)
         try:
             curves = Faithfulness.model_validate_json(stored).curves
         except ValidationError as error:
             raise DamagedArtifactError(f"{key!r} holds no curves") from error
         areas = [each.model_dump(exclude={"x", "y", "baseline"}) for each in curves]
         if areas != [area.model_dump() for area in outcome_of(state).metrics]:
-            raise DamagedArtifactError(f"{key!r} holds other curves than its record")
+            raise DamagedArtifactError(f"the curves of {key!r} differ from the record")
         if any(not len(each.x) == len(each.y) == len(each.baseline) > 0 for each in curves):
-            raise DamagedArtifactError(f"{key!r} holds curves without ends")
+            raise DamagedArtifactError(f"{key!r} holds curves that are empty or of uneven lengths")
     return curves
 
 
@@ -172,16 +176,16 @@ def load_upload(services: ProcessServices, state: State) -> bytes:
 
 
 def stored_artifacts(state: State) -> AttemptArtifacts:
-    """Returns the records of the result's artefacts. Raises ApiError."""
+    """Returns the records of the result's artifacts. Raises ApiError."""
     if state.artefacts is None:
-        detail = "the result was stored by an earlier version, which this one cannot read"
+        detail = "the result was stored by an earlier version of Shapshot and cannot be read"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
     return state.artefacts
 
 
 @contextmanager
 def reading(services: ProcessServices, state: State, what: str) -> Iterator[None]:
-    """Converts errors of a missing, damaged or undrawable artefact to ApiError.
+    """Converts the error of a missing, damaged or undrawable artifact to ApiError.
 
     Raises StoreError if it is the wrong store.
     """
@@ -195,14 +199,14 @@ def reading(services: ProcessServices, state: State, what: str) -> Iterator[None
         if not isinstance(error, MissingArtifactError):
             error = DamagedArtifactError(f"the {what} of {state.id} cannot be drawn: {error}")
         note_missing(services, state, error)
-        lost = "no longer in the store"
+        reason = "no longer in the store"
         if isinstance(error, DamagedArtifactError):
-            lost = "damaged in the store: ask for the explanation again, and it is computed anew"
-        raise ApiError(ErrorCode.NO_RESULT, f"the {what} is {lost}", "id", state.id) from error
+            reason = "damaged in the store; request the explanation again to compute it anew"
+        raise ApiError(ErrorCode.NO_RESULT, f"the {what} is {reason}", "id", state.id) from error
 
 
 def etag_of(state: State, variant: object) -> str:
-    """A weak ETag of one representation of one attempt's result."""
+    """Returns a weak ETag of one representation of one attempt's result."""
     digest = hashlib.sha256(repr(variant).encode()).hexdigest()
     return f'W/"{state.result}.{digest[:16]}"'
 
@@ -217,7 +221,7 @@ async def respond(
     heavy: HeavyCalls,
     held: int,
 ) -> Response:
-    """Responds with a file of that name, or 304. Calls `make`, which may block, in a thread.
+    """Responds with the file that `make` returns, or 304. Calls `make` in a thread.
 
     held: bytes of memory that `make` needs.
     """
@@ -237,7 +241,7 @@ def stream(
     etag: str,
     held: int,
 ) -> Response:
-    """Responds with a file of that name, made while it is sent, or 304; see Stream."""
+    """Responds with a file that is made while it is sent, or 304; see Stream."""
     if unchanged := not_modified(request, etag):
         return unchanged
     headers, answers = _headers(name, etag), services.response_memory

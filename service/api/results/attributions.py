@@ -30,7 +30,7 @@ MEDIA_TYPES = {
     "npy": "application/x-npy",
     "npz": "application/x-npz",
 }
-OFFERED = f"attributions come as {', '.join(MEDIA_TYPES.values())}"
+OFFERED = f"attributions are available as {', '.join(MEDIA_TYPES.values())}"
 OTHERS = (
     "base_values",
     "data",
@@ -47,11 +47,13 @@ router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
 class AttributionsQuery(BaseModel):
-    """Which of the arrays, and how."""
+    """The outputs to include, and the format."""
 
     model_config = ConfigDict(extra="forbid")
 
-    output: list[str] = Field([], max_length=1000, description="Index or label; none: all")
+    output: list[str] = Field(
+        [], max_length=1000, description="Index or label of an output; default: all"
+    )
     format: Literal["json", "npy", "npz"] | None = Field(None, description="Overrides Accept")
 
 
@@ -67,12 +69,13 @@ class AttributionsDocument(ResponseModel):
     base_values: list[float]
     values: list[list[list[list[float]]]]
     standard_errors: list[list[list[list[float]]]] | None = Field(
-        description="Of the values, by element: those of one region add up to that of its value, "
-        "those of different regions do not, see `/regions`; null where the method knows none"
+        description="Standard error of each value. Within a region they add up to the error of "
+        "the region's value; across regions they do not, see `/regions`. Null if the method gives "
+        "none"
     )
     players: list[list[int]] | None = Field(
-        description="The superpixel of each pixel, from 0; -1 around a padded photo; null where "
-        "pixels play"
+        description="The superpixel of each pixel, from 0; -1 in the padding around the photo; "
+        "null if the players are pixels"
     )
 
 
@@ -93,23 +96,24 @@ async def get_attributions(
     explanation_id: str,
     query: Annotated[AttributionsQuery, Query()],
 ) -> Response:
-    """The attributions (H, W, C, K): what each pixel, channel and output owe to each other.
+    """Get the attributions (H, W, C, K): how much each pixel and channel adds to each output.
 
-    npz holds `values`, `base_values`, `data`, `output_names` and `output_indices`, and, where they
-    are known, `standard_errors` of the values, the `players` (H, W), and the `regions` with what
-    each owes as a whole: see `GET …/regions`. `model_name`, `model_fingerprint` and `model_parts`
-    (JSON) say what computed them. npy holds `values`.
+    npz holds `values`, `base_values`, `data`, `output_names` and `output_indices`; where known,
+    also `standard_errors`, `players` (H, W), and `regions` with the attribution of each region as
+    a whole: see `GET …/regions`. `model_name`, `model_fingerprint` and `model_parts` (JSON)
+    identify the model. npy holds only `values`.
     """
     state = await services.repository.read(explanation_id)
     kept = artifacts.output_positions(artifacts.outcome_of(state), query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
     shape = (*artifacts.stored_artifacts(state).shape[:3], len(kept))
-    if form == "json":
-        _check_size(shape)
+    if form == "json" and (count := prod(shape)) > MAX_JSON_VALUES:
+        detail = f"JSON is limited to {MAX_JSON_VALUES} values; request npz, or fewer outputs"
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", count, ["npy", "npz"])
     return artifacts.stream(
         request,
         services.process,
-        partial(_FORMS[form], services.process, state, kept),
+        partial(_content, services.process, state, kept, form),
         MEDIA_TYPES[form],
         name=f"{state.id}-attributions.{form}",
         etag=artifacts.etag_of(state, (form, kept)),
@@ -118,42 +122,30 @@ async def get_attributions(
 
 
 def _held(state: State, shape: tuple[int, ...]) -> int:
-    """Bytes of memory: arrays of this shape, and the pieces being written."""
+    """Returns the bytes of memory for arrays of this shape and the pieces being written."""
     has_errors = state.spec is None or state.spec.settings.method in WITH_ERRORS
     return (8 if has_errors else 4) * prod(shape) + 8 * PIECE_BYTES
 
 
-def _check_size(shape: tuple[int, ...]) -> None:
-    values = prod(shape)
-    if values > MAX_JSON_VALUES:
-        detail = f"JSON may have {MAX_JSON_VALUES} values; ask for npz, or narrow with output="
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "Accept", values, ["npy", "npz"])
-
-
-# --- Content by format: its length, if known, and its pieces. Blocking.
-
-
-def _json(services: ProcessServices, state: State, kept: list[int]) -> Content:
-    arrays = artifacts.load_arrays(services, state, kept)
-    document = {
-        "id": state.id,
-        "shape": arrays["values"].shape,
-        "dtype": "float32",
-        "axes": "H,W,C,K",
-        **{n: arrays[n].tolist() for n in ("output_names", "output_indices", "base_values")},
-        **{n: arrays.get(n) for n in ("values", "standard_errors", "players")},
-    }
-    return None, json_document(document)
-
-
-def _npy(services: ProcessServices, state: State, kept: list[int]) -> Content:
-    artifacts.check_outputs(services, state)
-    shape = (*artifacts.stored_artifacts(state).shape[:3], len(kept))
-    return npy(shape, artifacts.by_output(services, state, kept, "values"))
-
-
-def _npz(services: ProcessServices, state: State, kept: list[int]) -> Content:
-    if kept == list(range(artifacts.stored_artifacts(state).shape[3])):
+def _content(services: ProcessServices, state: State, kept: list[int], form: str) -> Content:
+    """Returns the length of the content, if known, and its pieces. Blocking."""
+    H, W, C, K = artifacts.stored_artifacts(state).shape
+    if form == "json":
+        arrays = artifacts.load_arrays(services, state, kept)
+        document = {
+            "id": state.id,
+            "shape": arrays["values"].shape,
+            "dtype": "float32",
+            "axes": "H,W,C,K",
+            **{n: arrays[n].tolist() for n in ("output_names", "output_indices", "base_values")},
+            **{n: arrays.get(n) for n in ("values", "standard_errors", "players")},
+        }
+        return None, json_document(document)
+    if form == "npy":
+        artifacts.check_outputs(services, state)
+        values = artifacts.by_output(services, state, kept, "values")
+        return npy((H, W, C, len(kept)), values)
+    if kept == list(range(K)):
         return artifacts.read_npz(services, state)
     others = artifacts.load_arrays(services, state, kept, names=OTHERS)
     return None, npz(_members(services, state, kept, others))
@@ -169,6 +161,3 @@ def _members(
         outputs = artifacts.by_output(services, state, kept, name)
         yield NpzMember(name, shape, dtype, in_fortran_order(outputs), fortran_order=True)
     yield from (NpzMember.of(name, array) for name, array in others.items())
-
-
-_FORMS = {"json": _json, "npy": _npy, "npz": _npz}

@@ -1,4 +1,4 @@
-"""Results of a whole batch: the arrays in one npz, the pictures in one figure."""
+"""Results of a whole batch: its arrays as one npz, its pictures as one figure."""
 
 from collections.abc import Iterator, Mapping
 from math import prod
@@ -26,7 +26,7 @@ from service.schemas.fingerprint import MODEL_ENTRIES
 
 MAX_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
 LARGE = ("values", "standard_errors", "data", "players", "regions")
-# (R, …) each
+# arrays (R, …)
 TABLES = (*(name for name in REGION_ENTRIES if name != "regions"), *REGION_ERROR_ENTRIES)
 SMALL = ("base_values", "output_names", "output_indices", *MODEL_ENTRIES)
 NPZ = MEDIA_TYPES["npz"]
@@ -42,18 +42,27 @@ router = APIRouter(prefix="/v1/batches", tags=["results"])
 async def get_batch_attributions(
     request: Request, services: RequestServicesDep, batch_id: str
 ) -> Response:
-    """The attributions of the N pictures that succeeded in one npz, as shap has them.
+    """Get the attributions of the N pictures that succeeded as one npz, in the layout of shap.
 
-    `values` (N, H, W, C, K), `base_values` (N, K), `data` (N, H, W, C), `output_names` and
-    `output_indices` (N, K), of each picture its own; `ids` (N,) and `positions` (N,) say which.
-    Where they are known of all also `standard_errors`, as values, `players` (N, H, W), and
-    `regions` (N, H, W) or (N, H, W, C) with `region_counts` (N,) and, for as many regions R as the
-    picture with most has, the arrays `region_…` (N, R, …) that each has alone; beyond its own they
-    are NaN, and 0 players. `model_name`, `model_fingerprint` and `model_parts` (JSON) are (N,).
+    It holds `values` (N, H, W, C, K), `base_values` (N, K), `data` (N, H, W, C), `output_names` and
+    `output_indices` (N, K), which may differ between pictures, `ids` (N,) and `positions` (N,).
+    Arrays known for all pictures are included too: `standard_errors` (N, H, W, C, K), `players`
+    (N, H, W), and `regions`, (N, H, W) or (N, H, W, C), with `region_counts` (N,) and the arrays
+    `region_…` (N, R, …), where R is the largest count. Entries beyond a picture's count are NaN; in
+    `region_players`, 0. `model_name`, `model_fingerprint` and `model_parts` (JSON) are (N,).
     """
     batch = await services.repository.batch(batch_id)
     states = _succeeded(batch)
-    shape = _shape_of_each(states)
+    shapes = [artifacts.stored_artifacts(state).shape for state in states.values()]
+    shape = shapes[0]
+    if other := next((each for each in shapes if each != shape), None):
+        detail = f"attributions differ in shape ({shape}, {other}): the model changed in between"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id")
+    if (count := len(shapes) * prod(shape)) > MAX_VALUES:
+        detail = f"an npz is limited to {MAX_VALUES} values; request each explanation's instead"
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "id", count)
+    outcomes = [state.outcome for state in states.values() if state.outcome]
+    largest_table = max((each.region_count or 0) * len(each.outputs) for each in outcomes)
     results = [state.result for state in states.values()]
     return artifacts.stream(
         request,
@@ -63,7 +72,7 @@ async def get_batch_attributions(
         name=f"{batch_id}-attributions.npz",
         etag=artifacts.etag_of(next(iter(states.values())), ("npz", results)),
         # the arrays of one picture
-        held=4 * prod(shape) + 8 * PIECE_BYTES + 6 * 8 * _table_of(states),
+        held=4 * prod(shape) + 8 * PIECE_BYTES + 6 * 8 * largest_table,
     )
 
 
@@ -79,16 +88,19 @@ async def get_batch_heatmap(
     batch_id: str,
     query: Annotated[FigureOptions, Query()],
 ) -> Response:
-    """The attributions of the pictures that succeeded as one PNG, a picture a row."""
+    """Draw the attributions of the pictures that succeeded as one PNG, one row each."""
     batch = await services.repository.batch(batch_id)
     return await figure_of(request, services.process, list(_succeeded(batch).values()), query)
 
 
 def _succeeded(batch: BatchState) -> Mapping[int, State]:
-    """Explanations that succeeded, by position. Raises ApiError not_finished, no_result."""
+    """Returns the explanations that succeeded, by position.
+
+    Raises ApiError not_finished, no_result.
+    """
     id_ = batch.batch.id
     if not batch.done:
-        detail = "the batch is not done; there are results of all of it when it is"
+        detail = "the batch is not done; its results are available when it is"
         headers = retry_after(batch_serializers.retry_after_s(batch))
         raise ApiError(ErrorCode.NOT_FINISHED, detail, "id", id_, headers=headers)
     members = batch.members.items()
@@ -97,20 +109,6 @@ def _succeeded(batch: BatchState) -> Mapping[int, State]:
         detail = "no explanation of the batch has succeeded"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", id_)
     return found
-
-
-def _shape_of_each(states: Mapping[int, State]) -> tuple[int, int, int, int]:
-    """Returns the common shape. Raises ApiError if shapes differ or values are too many."""
-    shapes = [artifacts.stored_artifacts(state).shape for state in states.values()]
-    first = shapes[0]
-    if other := next((shape for shape in shapes if shape != first), None):
-        detail = f"their shapes differ ({first}, {other}): the model was changed between"
-        raise ApiError(ErrorCode.NO_RESULT, detail, "id")
-    values = len(shapes) * prod(first)
-    if values > MAX_VALUES:
-        detail = f"one npz may have {MAX_VALUES} values; ask for each explanation's"
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "id", values)
-    return first
 
 
 def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator[NpzMember]:
@@ -122,7 +120,16 @@ def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator
 
     for state in states.values():
         artifacts.check_outputs(services, state)
-    kinds = [_kinds(services, state) for state in states.values()]
+    kinds = []  # of each explanation: shape and dtype of its large arrays
+    for state in states.values():
+        arrays = artifacts.load_arrays(services, state, [0], names=LARGE)  # of one output
+        K = artifacts.stored_artifacts(state).shape[3]
+        kinds.append(
+            {
+                name: ((*array.shape[:3], K) if name in BLOCK_ENTRIES else array.shape, array.dtype)
+                for name, array in arrays.items()
+            }
+        )
     for name, (shape, dtype) in kinds[0].items():
         if all(kind.get(name) == (shape, dtype) for kind in kinds):
             yield NpzMember(name, (len(states), *shape), dtype, content(name))
@@ -135,14 +142,8 @@ def _members(services: ProcessServices, states: Mapping[int, State]) -> Iterator
     yield NpzMember.of("positions", np.array(list(states)))
 
 
-def _table_of(states: Mapping[int, State]) -> int:
-    """The count of numbers in the largest regions table."""
-    outcomes = [state.outcome for state in states.values() if state.outcome]
-    return max((each.region_count or 0) * len(each.outputs) for each in outcomes)
-
-
 def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[NpzMember]:
-    """Yields the stacked regions tables; nothing if an explanation has too many regions for one."""
+    """Yields the stacked region tables; nothing if an explanation has too many regions for one."""
     counts = [state.outcome.region_count for state in states.values() if state.outcome]
     known = [count for count in counts if count is not None]
     if len(known) < len(states):
@@ -162,15 +163,3 @@ def _tables(services: ProcessServices, states: Mapping[int, State]) -> Iterator[
     for name in sorted(set.intersection(*names), key=TABLES.index):
         first = table(name, next(iter(states.values())))
         yield NpzMember(name, (len(states), *first.shape), first.dtype, content(name))
-
-
-def _kinds(
-    services: ProcessServices, state: State
-) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and dtype of each large array; reads one output to find out."""
-    arrays = artifacts.load_arrays(services, state, [0], names=LARGE)
-    K = artifacts.stored_artifacts(state).shape[3]
-    return {
-        name: ((*array.shape[:3], K) if name in BLOCK_ENTRIES else array.shape, array.dtype)
-        for name, array in arrays.items()
-    }

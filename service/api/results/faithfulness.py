@@ -1,4 +1,4 @@
-"""Faithfulness curves: the score as players are shown or hidden in the order of their credit."""
+"""Faithfulness curves: the score as players are shown or hidden in order of attribution."""
 
 from functools import partial
 from typing import Annotated, get_args
@@ -27,11 +27,13 @@ router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
 class FaithfulnessQuery(BaseModel):
-    """Of which outputs."""
+    """The outputs to include."""
 
     model_config = ConfigDict(extra="forbid")
 
-    output: list[str] = Field([], max_length=1000, description="Index or label; none: all")
+    output: list[str] = Field(
+        [], max_length=1000, description="Index or label of an output; default: all"
+    )
 
 
 Narrowing = Annotated[FaithfulnessQuery, Query()]
@@ -53,10 +55,14 @@ class FaithfulnessDocument(ResponseModel):
 async def get_faithfulness(
     request: Request, services: RequestServicesDep, explanation_id: str, query: Narrowing
 ) -> Response:
-    """The curves of the metrics asked for, each beside that of a random order."""
+    """Get the curves of the requested metrics, each with the curve of a random order."""
     state, shown = await _measured(services, explanation_id, query)
     etag = artifacts.etag_of(state, ("faithfulness", shown))
-    make = partial(_as_json, services.process, state, shown)
+
+    def make() -> bytes:
+        curves = _curves(services.process, state, shown)
+        return FaithfulnessDocument(id=state.id, curves=curves).model_dump_json().encode()
+
     name = f"{state.id}-faithfulness.json"
     heavy, held = services.process.heavy_calls, CURVES_BYTES
     return await artifacts.respond(
@@ -73,7 +79,7 @@ async def get_faithfulness(
 async def get_faithfulness_chart(
     request: Request, services: RequestServicesDep, explanation_id: str, query: Narrowing
 ) -> Response:
-    """The same curves as a chart."""
+    """Draw the curves of the requested metrics as a PNG."""
     state, shown = await _measured(services, explanation_id, query)
     etag = artifacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
     make = partial(_draw, services.process, state, shown)
@@ -89,16 +95,16 @@ async def _measured(
     state = await services.repository.read(explanation_id)
     outcome = artifacts.outcome_of(state)
     if not outcome.metrics:
-        asked = state.spec.settings.metrics if state.spec else []
-        reason = "it was canceled before they were computed" if asked else "none were asked for"
+        requested = state.spec.settings.metrics if state.spec else []
+        reason = "it was canceled before they were computed" if requested else "none were requested"
         detail = f"the explanation has no metrics: {reason}"
-        raise ApiError(ErrorCode.NO_RESULT, detail, "metrics", asked, list(get_args(Metric)))
+        raise ApiError(ErrorCode.NO_RESULT, detail, "metrics", requested, list(get_args(Metric)))
     positions = artifacts.output_positions(outcome, query.output)
     return state, [outcome.outputs[position].index for position in positions]
 
 
 def _curves(services: ProcessServices, state: State, shown: list[int]) -> list[Curve]:
-    """The curves of the selected outputs, ordered by metric, then by output."""
+    """Returns the curves of the selected outputs, ordered by metric, then by output."""
     curves = artifacts.load_curves(services, state)
     metrics = list(dict.fromkeys(curve.metric for curve in curves))
     return sorted(
@@ -107,27 +113,22 @@ def _curves(services: ProcessServices, state: State, shown: list[int]) -> list[C
     )
 
 
-def _as_json(services: ProcessServices, state: State, shown: list[int]) -> bytes:
-    curves = _curves(services, state, shown)
-    return FaithfulnessDocument(id=state.id, curves=curves).model_dump_json().encode()
-
-
 def _draw(services: ProcessServices, state: State, shown: list[int]) -> bytes:
     curves = _curves(services, state, shown)
     names = artifacts.output_names(artifacts.outcome_of(state))
     with artifacts.reading(services, state, "result"):
-        drawable = [_drawable(curve, names[curve.output]) for curve in curves]
-        return render.faithfulness_chart(drawable)
-
-
-def _drawable(curve: Curve, name: str) -> render.ChartCurve:
-    return render.ChartCurve(
-        metric=curve.metric,
-        label=name,
-        output=curve.output,
-        x=np.array(curve.x),
-        y=np.array(curve.y),
-        baseline=np.array(curve.baseline),
-        area=curve.area,
-        baseline_area=curve.baseline_area,
-    )
+        return render.faithfulness_chart(
+            [
+                render.ChartCurve(
+                    metric=curve.metric,
+                    label=names[curve.output],
+                    output=curve.output,
+                    x=np.array(curve.x),
+                    y=np.array(curve.y),
+                    baseline=np.array(curve.baseline),
+                    area=curve.area,
+                    baseline_area=curve.baseline_area,
+                )
+                for curve in curves
+            ]
+        )

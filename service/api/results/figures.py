@@ -1,4 +1,4 @@
-"""Several explanations in one figure: a row for each picture, one colour scale."""
+"""Several explanations in one figure: one row each, on a common colour scale."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +14,8 @@ from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_resu
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
 from service.api.results.artifacts import PNG
-from service.api.results.drawing import DrawingOptions, TrueLabel, draw_figure, figure_memory_bytes
+from service.api.results.drawing import DrawingOptions, TrueLabel, draw_figure
+from service.api.results.drawing_size import figure_memory_bytes
 from service.api.services import ProcessServices, RequestServicesDep
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
@@ -25,19 +26,19 @@ router = APIRouter(prefix="/v1", tags=["results"])
 
 
 class FigureOptions(DrawingOptions):
-    """How pictures are to be drawn in one figure."""
+    """Options of a figure of several pictures."""
 
     true_label: list[TrueLabel] = Field(
-        [], description="Shown over the pictures: none, or one for each, in their order"
+        [], description="Label above each picture: none, or one per picture, in their order"
     )
-    width: int | None = Field(None, ge=100, le=4096, description="Of the figure, in pixels")
+    width: int | None = Field(None, ge=100, le=4096, description="Width of the figure, in pixels")
 
 
 class FigureQuery(FigureOptions):
-    """Which explanations, and how they are to be drawn."""
+    """The explanations to draw, and the options of the figure."""
 
     id: list[str] = Field(
-        min_length=2, max_length=32, description="Of a finished explanation; a row each"
+        min_length=2, max_length=32, description="Ids of finished explanations, one row each"
     )
 
 
@@ -50,7 +51,7 @@ class FigureQuery(FigureOptions):
 async def get_figure(
     request: Request, services: RequestServicesDep, query: Annotated[FigureQuery, Query()]
 ) -> Response:
-    """The attributions of several pictures as one PNG; their models may differ."""
+    """Draw the attributions of several explanations as one PNG; their models may differ."""
     states = [await services.repository.read(explanation_id) for explanation_id in query.id]
     return await figure_of(request, services.process, states, query)
 
@@ -58,8 +59,16 @@ async def get_figure(
 async def figure_of(
     request: Request, services: ProcessServices, states: Sequence[State], query: FigureOptions
 ) -> Response:
-    """Responds with a figure, a row for each finished explanation. Raises ApiError."""
-    _check(states, query)
+    """Responds with a figure, one row per finished explanation. Raises ApiError."""
+    panels = sum(len(artifacts.outcome_of(state).outputs) for state in states)
+    if panels > MAX_PANELS:
+        detail = f"a figure is limited to {MAX_PANELS} outputs over all its pictures"
+        bound = {"maximum": MAX_PANELS}
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "id", panels, bound)
+    if (received := len(query.true_label)) not in (0, len(states)):
+        detail = f"true_label is given for no picture or for each of the {len(states)} pictures"
+        lengths = [0, len(states)]
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "true_label", received, lengths)
     results = [state.result for state in states]
     etag = artifacts.etag_of(states[0], (request.app.version, results, query))
     make = partial(_draw, services, states, query)
@@ -76,29 +85,13 @@ async def figure_of(
     )
 
 
-def _check(states: Sequence[State], query: FigureOptions) -> None:
-    panels = sum(len(artifacts.outcome_of(state).outputs) for state in states)
-    if panels > MAX_PANELS:
-        detail = f"a figure shows {MAX_PANELS} outputs, over all its pictures"
-        bound = {"maximum": MAX_PANELS}
-        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "id", panels, bound)
-    if query.true_label and len(query.true_label) != len(states):
-        detail = f"true_label is given for none or for each of the {len(states)} pictures"
-        lengths = [0, len(states)]
-        received = len(query.true_label)
-        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "true_label", received, lengths)
-
-
 def _draw(services: ProcessServices, states: Sequence[State], query: FigureOptions) -> bytes:
     labels = query.true_label or repeat(None, len(states))
-    rows = [_row(services, state, label) for state, label in zip(states, labels, strict=True)]
+    rows = []
+    for state, label in zip(states, labels, strict=True):
+        scores = [output.score for output in artifacts.outcome_of(state).outputs]
+        rows.append(render.Row(artifacts.load_attributions(services, state), scores, label))
     try:
         return draw_figure(rows, query, query.width)
     except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
-
-
-def _row(services: ProcessServices, state: State, true_label: str | None) -> render.Row:
-    arrays = artifacts.load_attributions(services, state)
-    scores = [output.score for output in artifacts.outcome_of(state).outputs]
-    return render.Row(arrays, scores, true_label)

@@ -19,10 +19,12 @@ from service.api.results.artifacts import PNG
 from service.api.results.drawing import (
     DrawingOptions,
     DrawingSubject,
-    Size,
-    Style,
     TrueLabel,
     draw,
+)
+from service.api.results.drawing_size import (
+    Size,
+    Style,
     figure_memory_bytes,
     layer_memory_bytes,
     layer_size,
@@ -38,10 +40,12 @@ log = structlog.get_logger(__name__)
 
 
 class HeatmapQuery(DrawingOptions):
-    """How the picture is to be drawn."""
+    """Options of a heatmap."""
 
     output: list[str] = Field(
-        [], max_length=1000, description="Index or label; none: all in a figure, else the first"
+        [],
+        max_length=1000,
+        description="Index or label of an output; default: all in a figure, else the first",
     )
     style: Style = Field(
         "figure",
@@ -50,11 +54,13 @@ class HeatmapQuery(DrawingOptions):
     )
     size: Size | None = Field(
         None,
-        description="model: the model's input; original: the photo's (not of a figure); or a width "
-        "in pixels. Default: original for an overlay, smaller where that has more than "
+        description="model: as the model's input; original: as the photo (not for a figure); or a "
+        "width in pixels. Default: original for an overlay, reduced to at most "
         f"{render.MAX_LAYER_PIXELS} pixels; else model",
     )
-    true_label: TrueLabel | None = Field(None, description="Shown over the picture of a figure")
+    true_label: TrueLabel | None = Field(
+        None, description="Label above the picture; only for a figure"
+    )
 
 
 @router.get(
@@ -74,7 +80,10 @@ async def get_heatmap(
     explanation_id: str,
     query: Annotated[HeatmapQuery, Query()],
 ) -> Response:
-    """The attributions as a PNG: one colour where pixels speak for an output, one where against."""
+    """Draw the attributions as a PNG.
+
+    Pixels that raise an output have one colour, pixels that lower it another.
+    """
     state = await services.repository.read(explanation_id)
     shown = artifacts.output_positions(artifacts.outcome_of(state), query.output)
     etag = artifacts.etag_of(state, (request.app.version, shown, query))
@@ -106,7 +115,7 @@ def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
 
 
 def _photo_size(state: State) -> render.Size:
-    """Width and height, upright; of the crop if the record has none."""
+    """Returns width and height of the upright photo; of the crop if the record has none."""
     crop = artifacts.outcome_of(state).crop
     image = state.spec.image if state.spec else None
     return (image.width, image.height) if image else (crop.right, crop.bottom)
@@ -115,34 +124,28 @@ def _photo_size(state: State) -> render.Size:
 def _draw(
     services: ProcessServices, state: State, shown: Sequence[int], query: HeatmapQuery
 ) -> bytes:
-    try:
-        subject = _subject(services, state, shown, query.true_label)
-        return draw(subject, query.style, query.size, query)
-    except render.InvalidOptionError as error:
-        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
-
-
-def _subject(
-    services: ProcessServices, state: State, shown: Sequence[int], true_label: str | None
-) -> DrawingSubject:
     outcome = artifacts.outcome_of(state)
-    return DrawingSubject(
+    subject = DrawingSubject(
         artifacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         placement=outcome.placement,
         photo_size=_photo_size(state),
         photo=partial(_photo, services, state),
-        true_label=true_label,
+        true_label=query.true_label,
     )
+    try:
+        return draw(subject, query.style, query.size, query)
+    except render.InvalidOptionError as error:
+        raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
 
 
 def _photo(services: ProcessServices, state: State) -> NDArray[np.uint8]:
-    """The upright upload (H0, W0, 3)."""
+    """Decodes the upload, upright: (H0, W0, 3). Raises ApiError, StoreError."""
     content = artifacts.load_upload(services, state)
     try:
         return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
     except PictureError as error:  # e.g. accepted under a higher limit than now
-        log.error("a picture cannot be drawn", id=state.id, reason=str(error))
+        log.error("picture not decoded", id=state.id, reason=str(error))
         detail = f"the picture cannot be drawn: {error}"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error

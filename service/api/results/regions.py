@@ -1,4 +1,4 @@
-"""The credit of each region for each output, as JSON or CSV."""
+"""The attribution of each region to each output, as JSON or CSV."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ from service.schemas.regions import (
 from service.schemas.results import Outcome
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv"}
-OFFERED = f"regions come as {' and '.join(MEDIA_TYPES.values())}"
+OFFERED = f"regions are available as {' and '.join(MEDIA_TYPES.values())}"
 ROW_BYTES = 2500  # of memory for each row
 COLUMNS = (
     *("region", "players", "area", "channels"),
@@ -47,11 +47,13 @@ router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
 class RegionsQuery(BaseModel):
-    """Of which outputs, and how."""
+    """The outputs to include, and the format."""
 
     model_config = ConfigDict(extra="forbid")
 
-    output: list[str] = Field([], max_length=1000, description="Index or label; none: all")
+    output: list[str] = Field(
+        [], max_length=1000, description="Index or label of an output; default: all"
+    )
     format: Literal["json", "csv"] | None = Field(None, description="Overrides Accept")
 
 
@@ -72,19 +74,29 @@ async def get_regions(
     explanation_id: str,
     query: Annotated[RegionsQuery, Query()],
 ) -> Response:
-    """What each region owes to each output, where it lies, and how sure that is.
+    """Get the attribution of each region to each output, with its uncertainty, and its position.
 
-    Regions are the players, or for Partition what it divided no further. CSV has a line for each
-    region and output. The arrays behind it are in the npz of the attributions.
+    Regions are the players; for Partition, the parts it did not divide further. CSV has a row for
+    each region and output. The npz of the attributions holds the same numbers as arrays.
     """
     state = await services.repository.read(explanation_id)
     outcome = artifacts.outcome_of(state)
     kept = artifacts.output_positions(outcome, query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
-    rows = _count_rows(state, outcome, len(kept))
+    if outcome.region_count is None:
+        detail = (
+            f"the explanation has more than {MAX_REGIONS} regions, or {MAX_NUMBERS} numbers of "
+            "regions over all outputs; its attributions give a value for each pixel"
+        )
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
+    rows = outcome.region_count * len(kept)
+    if rows > MAX_ROWS:
+        detail = f"a response is limited to {MAX_ROWS} regions times outputs; select fewer outputs"
+        most = {"outputs": {"maximum": MAX_ROWS // outcome.region_count}}
+        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "output", len(kept), most)
     return await artifacts.respond(
         request,
-        partial(_FORMS[form], services.process, state, outcome, kept),
+        partial(_content, services.process, state, outcome, kept, form),
         MEDIA_TYPES[form],
         name=f"{state.id}-regions.{form}",
         etag=artifacts.etag_of(state, ("regions", request.app.version, form, kept)),
@@ -93,35 +105,17 @@ async def get_regions(
     )
 
 
-def _count_rows(state: State, outcome: Outcome, outputs: int) -> int:
-    """Returns regions times outputs. Raises ApiError if they are too many or not stored."""
-    if outcome.region_count is None:
-        detail = (
-            f"the explanation has more than {MAX_REGIONS} regions, or {MAX_NUMBERS} for all "
-            "outputs together: its attributions have a value for each pixel"
-        )
-        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
-    rows = outcome.region_count * outputs
-    if rows > MAX_ROWS:
-        detail = f"an answer has {MAX_ROWS} regions of outputs; name fewer outputs by output="
-        most = {"outputs": {"maximum": MAX_ROWS // outcome.region_count}}
-        raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "output", outputs, most)
-    return rows
-
-
-# --- Content by format. Blocking.
-
-
-def _json(services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
+def _content(
+    services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int], form: str
+) -> bytes:
+    """Returns the regions as JSON or CSV. Blocking. Raises ApiError, StoreError."""
     regions = _regions(services, state, outcome, kept)
-    return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
-
-
-def _csv(services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]) -> bytes:
+    if form == "json":
+        return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for region in _regions(services, state, outcome, kept):
+    for region in regions:
         channels = "" if region.channels is None else " ".join(map(str, region.channels))
         shown: list[object] = [region.region, region.players, region.area, channels]
         for box, point in (
@@ -134,9 +128,6 @@ def _csv(services: ProcessServices, state: State, outcome: Outcome, kept: Sequen
     return text.getvalue().encode()
 
 
-_FORMS = {"json": _json, "csv": _csv}
-
-
 def _regions(
     services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]
 ) -> list[Region]:
@@ -146,11 +137,11 @@ def _regions(
     with artifacts.reading(services, state, "result"):
         if not all(name in arrays for name in REGION_ENTRIES):
             key = attributions_key(state.id, str(state.result))
-            raise DamagedArtifactError(f"{key!r} has no regions, which its record counts")
+            raise DamagedArtifactError(f"{key!r} lacks the regions that its record counts")
         try:
             return _described(arrays, outcome, kept)
         except ValueError as error:
-            raise DamagedArtifactError(f"the regions of {state.id} cannot be: {error}") from error
+            raise DamagedArtifactError(f"the regions of {state.id} are invalid: {error}") from error
 
 
 def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Region]:
@@ -184,7 +175,7 @@ def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Re
 
 
 def _credit(arrays: Arrays, column: int, output: int, label: str) -> list[Credit]:
-    """The credit of each region for one output."""
+    """Returns the attribution of each region to one output."""
     values = arrays["region_values"][:, column]
     sizes = np.abs(values)
     ranks = np.empty(len(values), dtype=np.int64)

@@ -1,8 +1,10 @@
 """Responses produced while they are sent: in threads, piece by piece, as the client reads."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 from anyio import to_thread
+from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +20,7 @@ class Stream(StreamingResponse):
     """Opens the content when the response starts, and reserves `held` bytes until it is sent.
 
     `open_` and every piece may block, and raise ApiError or StoreError. An error before the first
-    piece is answered with a problem; a later one breaks off the connection.
+    piece is answered with a problem; a later one closes the connection.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class Stream(StreamingResponse):
         headers: Mapping[str, str],
         media_type: str,
     ) -> None:
-        super().__init__(_none(), headers=headers, media_type=media_type)
+        super().__init__((), headers=headers, media_type=media_type)
         self._open = open_
         self._held = held
         self._answers = answers
@@ -41,19 +43,14 @@ class Stream(StreamingResponse):
             length, pieces = await to_thread.run_sync(self._opened)
             if length is not None:
                 self.headers["Content-Length"] = str(length)
-            self.body_iterator = _in_threads(pieces)
+            self.body_iterator = iterate_in_threadpool(pieces)
             await super().__call__(scope, receive, send)
 
     def _opened(self) -> Content:
         length, pieces = self._open()
         pieces = in_pieces(pieces)
         first = next(pieces, b"")
-        return length, _joined(first, pieces)
-
-
-def _joined(first: bytes, rest: Pieces) -> Pieces:
-    yield first
-    yield from rest
+        return length, chain([first], pieces)
 
 
 def in_pieces(parts: Iterator[bytes]) -> Pieces:
@@ -68,13 +65,3 @@ def in_pieces(parts: Iterator[bytes]) -> Pieces:
             gathered, size = [], 0
     if gathered:
         yield b"".join(gathered)
-
-
-async def _in_threads(pieces: Pieces) -> AsyncIterator[bytes]:
-    while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
-        yield piece
-
-
-async def _none() -> AsyncIterator[bytes]:
-    return
-    yield

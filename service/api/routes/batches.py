@@ -1,4 +1,4 @@
-"""Batches: several pictures with the same settings, each an explanation of its own."""
+"""Batches: several pictures with the same settings, one explanation each."""
 
 import structlog
 from anyio import move_on_after, to_thread
@@ -13,7 +13,7 @@ from service.api.http.conditional import (
 )
 from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.routes.removal import remove
-from service.api.routes.submission_openapi import PICTURES, answers, asks
+from service.api.routes.submission_openapi import PICTURES, submission_request, submission_responses
 from service.api.services import RequestServices, RequestServicesDep
 from service.api.state import batch_serializers
 from service.api.state.repository import BatchState
@@ -34,19 +34,19 @@ _EXAMPLE = {"images": ["iVBORw0KGgo…", "iVBORw0KGgo…"]}
     "",
     status_code=202,
     response_model=Batch,
-    response_description="Accepted, every picture; they wait for a worker, or run",
-    openapi_extra=asks(BatchRequest, image=PICTURES, example=_EXAMPLE),
-    responses=answers(Batch),
+    response_description="All pictures are accepted: queued or running",
+    openapi_extra=submission_request(BatchRequest, image=PICTURES, example=_EXAMPLE),
+    responses=submission_responses(Batch),
 )
 async def create_batch(request: Request, services: RequestServicesDep) -> Response:
-    """Ask for several pictures to be explained side by side: all are accepted, or none.
+    """Explain several pictures with the same settings: all are accepted, or none.
 
-    A problem names the picture it is about as `images.N`, from 0. Each is an explanation, to be
+    A problem names its picture as `images.N`, from 0. Each picture gets an explanation that can be
     followed, canceled or deleted by itself.
     """
     batch_id = await receive(request, services, new_batch_id(), BATCH, submit_batch)
     structlog.contextvars.bind_contextvars(id=batch_id)
-    state, headers = await _awaited(request, services, batch_id)
+    state, headers = await _read_after_wait(request, services, batch_id)
     response = _answer(state, services, status_code=200 if state.done else 202)
     headers |= cache_status(state.members.values(), CachePolicy.of(request))
     location = batch_serializers.path_of(batch_id, services.root_path)
@@ -61,8 +61,8 @@ async def create_batch(request: Request, services: RequestServicesDep) -> Respon
     responses=LOOK,
 )
 async def get_batch(request: Request, services: RequestServicesDep, batch_id: str) -> Response:
-    """Look at a batch, or wait until all of it is done."""
-    state, headers = await _awaited(request, services, batch_id)
+    """Get a batch; with the header Prefer, wait until all its explanations are done."""
+    state, headers = await _read_after_wait(request, services, batch_id)
     response = not_modified(request, batch_serializers.etag_of(state)) or _answer(state, services)
     response.headers.update(headers)
     return response
@@ -74,7 +74,10 @@ async def get_batch(request: Request, services: RequestServicesDep, batch_id: st
     responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
 )
 async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
-    """Cancel all of it that is not done; what runs ends soon and keeps what it has."""
+    """Cancel all explanations of a batch that are not done.
+
+    Running ones end soon, with partial results.
+    """
     state = await services.repository.batch(batch_id)
     for member in state.members.values():
         await to_thread.run_sync(services.process.submissions.cancel, member.id)
@@ -89,12 +92,12 @@ async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
     ),
 )
 async def delete_batch(services: RequestServicesDep, batch_id: str) -> Response:
-    """Delete a batch with all its explanations and all that was sent and found."""
+    """Delete a batch with its explanations, uploads and results."""
     await services.repository.batch(batch_id)
     return await remove(services.process, batch_id, what="an explanation of the batch")
 
 
-async def _awaited(
+async def _read_after_wait(
     request: Request, services: RequestServices, batch_id: str
 ) -> tuple[BatchState, dict[str, str]]:
     """Returns the state after the preferred wait, and the Preference-Applied header."""
@@ -110,5 +113,5 @@ async def _awaited(
 
 def _answer(state: BatchState, services: RequestServices, *, status_code: int = 200) -> Response:
     content = batch_serializers.batch(state, services.root_path).model_dump_json()
-    again_s = None if state.done else batch_serializers.retry_after_s(state)
-    return document_response(content, batch_serializers.etag_of(state), again_s, status_code)
+    retry_s = None if state.done else batch_serializers.retry_after_s(state)
+    return document_response(content, batch_serializers.etag_of(state), retry_s, status_code)

@@ -16,7 +16,7 @@ _STATIC = "static-offline-docs"  # where FastAPIOffline mounts the files
 
 @router.get("/docs")
 async def get_docs(request: Request) -> HTMLResponse:
-    """A page to read and try the API."""
+    """Show a page to read and try the API."""
     root = request.scope.get("root_path", "")
     page = get_swagger_ui_html(
         openapi_url=f"{root}/openapi.json",
@@ -30,7 +30,7 @@ async def get_docs(request: Request) -> HTMLResponse:
 
 
 def _policy(body: bytes) -> str:
-    """The CSP: this server's files, the page's own script, and the icons in its styles."""
+    """Returns the CSP: this server's files, the page's own script, and the icons in its styles."""
     hashes = [base64.b64encode(hashlib.sha256(s).digest()).decode() for s in _INLINE.findall(body)]
     scripts = " ".join(["'self'", *(f"'sha256-{each}'" for each in hashes)])
     return (

@@ -30,8 +30,8 @@ log = structlog.get_logger(__name__)
 
 _EXAMPLE = 'id: 3\r\nevent: progress\r\ndata: {"id": "exp_…", "status": "running", …}\r\n\r\n'
 _STREAM = {
-    "description": "`progress` with the document, after each change; last `done` with the "
-    "document, or `gone` with a problem. `id` is the version of the document.",
+    "description": "`progress` with the document, after each change; at the end `done` with the "
+    "document, or `gone` with a problem. The `id` of an event is the document's version.",
     "content": {"text/event-stream": {"example": _EXAMPLE}},  # OpenAPI 3.1 has no schema of streams
 }
 
@@ -41,7 +41,7 @@ _STREAM = {
     response_class=EventSourceResponse,
     responses={
         200: _STREAM,
-        204: {"description": "Last-Event-ID was the last event: there is nothing to come"},
+        204: {"description": "Last-Event-ID is that of the last event; no event follows"},
         **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE),
     },
 )
@@ -57,33 +57,31 @@ async def follow_explanation(
 
 
 async def events_of(
-    watch: ChangeFeed, explanation_id: str, root_path: str
+    feed: ChangeFeed, explanation_id: str, root_path: str
 ) -> AsyncGenerator[bytes, None]:
-    """Yields events; silent while Redis is away, and goes on afterwards."""
+    """Yields events; pauses while Redis is away."""
     while True:
         try:
-            async with aclosing(watch.follow(explanation_id)) as changes:
+            async with aclosing(feed.follow(explanation_id)) as changes:
                 async for state in changes:
                     yield await _event(state, explanation_id, root_path)
             return
         except redis.RedisError as error:
-            log.warning("events held back", id=explanation_id, reason=type(error).__name__)
+            log.warning("events paused", id=explanation_id, reason=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 
 
 async def _event(state: State | None, explanation_id: str, root_path: str) -> bytes:
     try:
-        there = require_live(state, explanation_id)
-        return await offload.run(
-            lambda: _progress_event(there, root_path), serializers.length(there)
-        )
+        live = require_live(state, explanation_id)
+        return await offload.run(lambda: _document_event(live, root_path), serializers.length(live))
     except ApiError as error:
         return ServerSentEvent(problem_of(error).model_dump_json(), event="gone").encode()
 
 
 @lru_cache(CACHED_EXPLANATIONS)
-def _progress_event(state: State, root_path: str) -> bytes:
-    """The event of a state, cached for all followers."""
+def _document_event(state: State, root_path: str) -> bytes:
+    """Returns the event `progress` or `done`, cached for all followers."""
     event = ServerSentEvent(
         serializers.explanation_json(state, root_path),
         event="done" if state.status.done else "progress",

@@ -17,7 +17,7 @@ from service.api.http.conditional import (
 from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
 from service.api.routes.list_query import ExplanationListQuery
 from service.api.routes.removal import remove
-from service.api.routes.submission_openapi import PICTURE, answers, asks
+from service.api.routes.submission_openapi import PICTURE, submission_request, submission_responses
 from service.api.services import RequestServices, RequestServicesDep
 from service.api.state import serializers
 from service.api.state.repository import require_live
@@ -39,19 +39,19 @@ _EXAMPLE = {"image": "iVBORw0KGgo…", "settings": {"outputs": {"top": 1}}}
     "",
     status_code=202,
     response_model=Explanation,
-    response_description="Accepted; it waits for a worker, or runs",
-    openapi_extra=asks(ExplanationRequest, image=PICTURE, example=_EXAMPLE),
-    responses=answers(Explanation),
+    response_description="Accepted: queued or running",
+    openapi_extra=submission_request(ExplanationRequest, image=PICTURE, example=_EXAMPLE),
+    responses=submission_responses(Explanation),
 )
 async def create_explanation(request: Request, services: RequestServicesDep) -> Response:
-    """Ask for a picture to be explained.
+    """Explain a picture.
 
-    What the same key asked before with the same files and settings, metadata and priority aside,
-    is answered at once by what was found then, as an explanation of its own.
+    If the same API key requested it before with the same files and settings, except metadata and
+    priority, the new explanation is done at once, with the earlier result.
     """
     explanation_id = await receive(request, services, new_id(), EXPLANATION, submit)
     structlog.contextvars.bind_contextvars(id=explanation_id)
-    state, headers = await _awaited(request, services, explanation_id)
+    state, headers = await _read_after_wait(request, services, explanation_id)
     response = await _answer(state, services, status_code=200 if state.status.done else 202)
     headers |= cache_status([state], CachePolicy.of(request))
     location = serializers.path_of(explanation_id, services.root_path)
@@ -93,8 +93,8 @@ async def list_explanations(
 async def get_explanation(
     request: Request, services: RequestServicesDep, explanation_id: str
 ) -> Response:
-    """Look at an explanation, or wait until it is done."""
-    state, headers = await _awaited(request, services, explanation_id)
+    """Get an explanation; with the header Prefer, wait until it is done."""
+    state, headers = await _read_after_wait(request, services, explanation_id)
     response = not_modified(request, serializers.etag_of(state)) or await _answer(state, services)
     response.headers.update(headers)
     return response
@@ -106,7 +106,10 @@ async def get_explanation(
     responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE),
 )
 async def cancel_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
-    """Cancel it; a running one ends soon and keeps what it has. What is done stays as it is."""
+    """Cancel an explanation.
+
+    A running one ends soon, with a partial result; a finished one does not change.
+    """
     await services.repository.read(explanation_id)
     await to_thread.run_sync(services.process.submissions.cancel, explanation_id)
     return await _answer(await services.repository.read(explanation_id), services)
@@ -120,12 +123,12 @@ async def cancel_explanation(services: RequestServicesDep, explanation_id: str) 
     ),
 )
 async def delete_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
-    """Delete an explanation with all that was sent and found."""
+    """Delete an explanation with its uploads and results."""
     await services.repository.read(explanation_id)
     return await remove(services.process, explanation_id, what="the explanation")
 
 
-async def _awaited(
+async def _read_after_wait(
     request: Request, services: RequestServices, explanation_id: str
 ) -> tuple[State, dict[str, str]]:
     """Returns the state after the preferred wait, and the Preference-Applied header."""
@@ -138,9 +141,9 @@ async def _awaited(
 
 
 async def _answer(state: State, services: RequestServices, *, status_code: int = 200) -> Response:
-    again_s = None if state.status.done else serializers.retry_after_s(state)
+    retry_s = None if state.status.done else serializers.retry_after_s(state)
     etag = serializers.etag_of(state)
     content = await offload.run(
         lambda: serializers.explanation_json(state, services.root_path), serializers.length(state)
     )
-    return document_response(content, etag, again_s, status_code)
+    return document_response(content, etag, retry_s, status_code)

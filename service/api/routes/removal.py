@@ -13,14 +13,17 @@ from service.schemas.documents import ErrorCode
 
 
 async def remove(services: ProcessServices, id_: str, *, what: str) -> Response:
-    """Deletes an explanation or a batch; what: its name in errors. Raises ApiError."""
+    """Deletes an explanation or a batch. Raises ApiError still_running.
+
+    what: the explanation that may be running, for the error.
+    """
     try:
         ids = await to_thread.run_sync(services.submissions.delete, id_)
     except StillRunningError as error:
         detail = f"{what} is {error.status}; cancel it and wait until it has ended"
         raise ApiError(ErrorCode.STILL_RUNNING, detail, "id", headers=retry_after()) from error
-    clear = partial(sweep, tombstone_s=services.settings.tombstone_s)
     for each in ids:
-        sweep_it = partial(clear, each, services.maintenance, services.store)
-        await to_thread.run_sync(sweep_it, limiter=services.storing)
+        tombstone_s = services.settings.tombstone_s
+        clear = partial(sweep, each, services.maintenance, services.store, tombstone_s=tombstone_s)
+        await to_thread.run_sync(clear, limiter=services.storing)
     return Response(status_code=204)

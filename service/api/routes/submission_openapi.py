@@ -1,4 +1,4 @@
-"""OpenAPI descriptions of endpoints that accept pictures: request and responses."""
+"""OpenAPI descriptions of the endpoints that accept pictures: request and responses."""
 
 from typing import Any
 
@@ -25,31 +25,33 @@ PICTURES = {
     "items": _FILE,
     "minItems": 1,
     "maxItems": MAX_IMAGES_IN_BATCH,
-    "description": "The pictures, a file each, in parts of the same name",
+    "description": "The pictures, one file each, in parts of this name",
 }
 _LABEL_MAP = _FILE | {
-    "description": "Regions of your own, where superpixels are labels: PNG (8- or 16-bit "
-    "grey, or palette indices) or .npy of whole numbers, of the upright picture's size or "
-    "of the model's input",
+    "description": "Your own regions, for superpixels of kind labels: PNG (8- or 16-bit grey, or "
+    "palette indices) or .npy of integers, of the size of the upright picture or of the model's "
+    "input",
 }
 _CACHE_CONTROL = {
     "name": "Cache-Control",
     "in": "header",
-    "description": "`no-cache`: compute anew; `no-store`: that, and answer no other request by it",
+    "description": "`no-cache`: compute it anew; `no-store`: also never reuse the new result",
     "schema": {"type": "string"},
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "The same key with the same request gives the same again",
+    "description": "A repeated request with the same key returns what the first one created",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-_LOCATION = {"Location": {"description": "Path of what was made", "schema": {"type": "string"}}}
+_LOCATION = {
+    "Location": {"description": "Path of the explanation or batch", "schema": {"type": "string"}}
+}
 _CACHE_STATUS = {
     "Cache-Status": {
-        "description": "RFC 9211: `hit` where an earlier result answers, for all of a batch, else "
-        "`fwd=miss`, `fwd=partial` where one does for some of it, or `fwd=request` where "
-        "Cache-Control asked for that",
+        "description": "RFC 9211: `hit` if an earlier result is reused, for a batch in all its "
+        "explanations; `fwd=partial` if in some of them; `fwd=miss` if in none; `fwd=request` if "
+        "Cache-Control forbids it",
         "schema": {"type": "string"},
     }
 }
@@ -76,9 +78,18 @@ _PROBLEMS = (
 )
 
 
-def asks(document: type[BaseModel], *, image: Described, example: Described) -> Described:
-    """The request as a form or a JSON document, and its header parameters."""
-    form = {"schema": _form(image), "encoding": {"settings": {"contentType": JSON}}}
+def submission_request(
+    document: type[BaseModel], *, image: Described, example: Described
+) -> Described:
+    """Describes the request, as a form or a JSON document, and its header parameters."""
+    settings = {"$ref": "#/components/schemas/ExplanationSettings"}
+    parts = {
+        "type": "object",
+        "required": ["image"],
+        "properties": {"image": image, "settings": settings, "label_map": _LABEL_MAP},
+        "additionalProperties": False,
+    }
+    form = {"schema": parts, "encoding": {"settings": {"contentType": JSON}}}
     schema = {"$ref": f"#/components/schemas/{document.__name__}"}
     content = {MULTIPART: form, JSON: {"schema": schema, "example": example}}
     return {
@@ -87,22 +98,12 @@ def asks(document: type[BaseModel], *, image: Described, example: Described) -> 
     }
 
 
-def _form(image: Described) -> Described:
-    settings = {"$ref": "#/components/schemas/ExplanationSettings"}
-    return {
-        "type": "object",
-        "required": ["image"],
-        "properties": {"image": image, "settings": settings, "label_map": _LABEL_MAP},
-        "additionalProperties": False,
-    }
-
-
-def answers(model: type[BaseModel]) -> Responses:
-    """Responses: 200 if already done, 202 if not, or a problem."""
+def submission_responses(model: type[BaseModel]) -> Responses:
+    """Describes the responses: 200 if it is done already, 202 if not, or a problem."""
     version = ETAG | PREFERENCE_APPLIED | _CACHE_STATUS
     done = {
         "model": model,
-        "description": "Done, within the wait preferred or by an earlier request",
+        "description": "Done: within the preferred wait, or with an earlier result",
         "headers": _LOCATION | version,
     }
     accepted = {"headers": _LOCATION | RETRY_AFTER | version}

@@ -9,21 +9,28 @@ from service.api.state import serializers
 from service.api.state.repository import BatchState
 from service.jobs.records import State
 from service.schemas.documents import Batch, BatchMember, BatchStatus, Progress, Status
-from service.schemas.warnings import WarningCode
 
 
 def batch(state: BatchState, root_path: str) -> Batch:
-    """The document of a batch that has not expired as a whole; links start with root_path."""
+    """Returns the document of a batch that has a live explanation; links start with root_path."""
     members = state.members.values()
+    not_done = {member.status for member in members if not member.status.done}
+    if not not_done:
+        status = BatchStatus.DONE
+    else:
+        status = BatchStatus.QUEUED if not_done == {Status.QUEUED} else BatchStatus.RUNNING
+    started = [member.started_at for member in members if member.started_at is not None]
+    progress = [serializers.progress(member) for member in members]
+    outcomes = [member.outcome for member in members if member.outcome]
     spec = next(member.spec for member in members if member.spec)
     finished_at = _largest(member.finished_at for member in members) if state.done else None
     expires_at = _largest(member.expires_at for member in members) if state.done else None
     return Batch(
         id=state.batch.id,
-        status=_status(state),
+        status=status,
         done=state.done,
         created_at=serializers.to_datetime(state.batch.created_at),
-        started_at=serializers.to_datetime_or_none(_least(member.started_at for member in members)),
+        started_at=serializers.to_datetime_or_none(min(started, default=None)),
         finished_at=serializers.to_datetime_or_none(finished_at),
         expires_at=serializers.to_datetime_or_none(expires_at),
         size=len(state.batch.members),
@@ -31,8 +38,15 @@ def batch(state: BatchState, root_path: str) -> Batch:
         settings=spec.settings,
         model=spec.model,
         label_map=spec.label_map,
-        warnings=Counter(code for member in members for code in _codes(member)),
-        progress=_progress([serializers.progress(member) for member in members]),
+        warnings=Counter(
+            code for each in outcomes for code in {warning.code for warning in each.warnings}
+        ),
+        progress=Progress(
+            evaluations=sum(each.evaluations for each in progress),
+            planned=sum(each.planned for each in progress),
+            fraction=sum(each.fraction for each in progress) / len(progress),
+            eta_s=_largest(each.eta_s for each in progress),  # they run side by side
+        ),
         explanations=[_member(at, each, root_path) for at, each in state.members.items()],
         links=_links(state, root_path),
     )
@@ -43,26 +57,18 @@ def path_of(batch_id: str, root_path: str) -> str:
 
 
 def etag_of(state: BatchState) -> str:
-    """A weak ETag, since the document may be sent compressed or not."""
+    """Returns a weak ETag, since the document may be sent compressed or not."""
     versions = [(position, each.version) for position, each in state.members.items()]
     return f'W/"{hashlib.sha256(repr(versions).encode()).hexdigest()[:16]}"'
 
 
 def retry_after_s(state: BatchState) -> int:
-    """Whole seconds until the next poll is useful."""
+    """Returns whole seconds until the next poll is useful."""
     return max(serializers.retry_after_s(member) for member in state.members.values())
 
 
-def _status(state: BatchState) -> BatchStatus:
-    """The batch's status, from the explanations that are not done."""
-    open_ = {member.status for member in state.members.values() if not member.status.done}
-    if not open_:
-        return BatchStatus.DONE
-    return BatchStatus.QUEUED if open_ == {Status.QUEUED} else BatchStatus.RUNNING
-
-
 def _links(state: BatchState, root_path: str) -> dict[str, str]:
-    """The links that can be followed in the current state."""
+    """Returns the links that can be followed in the current state."""
     itself = path_of(state.batch.id, root_path)
     found = {"self": itself}
     statuses = {member.status for member in state.members.values()}
@@ -88,23 +94,5 @@ def _member(position: int, state: State, root_path: str) -> BatchMember:
     )
 
 
-def _codes(state: State) -> set[WarningCode]:
-    return {warning.code for warning in state.outcome.warnings} if state.outcome else set()
-
-
-def _progress(members: list[Progress]) -> Progress:
-    """Sums over the explanations; eta_s is the largest, since they run side by side."""
-    return Progress(
-        evaluations=sum(member.evaluations for member in members),
-        planned=sum(member.planned for member in members),
-        fraction=sum(member.fraction for member in members) / len(members),
-        eta_s=_largest(member.eta_s for member in members),
-    )
-
-
 def _largest(numbers: Iterable[float | None]) -> float | None:
     return max((number for number in numbers if number is not None), default=None)
-
-
-def _least(numbers: Iterable[float | None]) -> float | None:
-    return min((number for number in numbers if number is not None), default=None)

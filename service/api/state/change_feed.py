@@ -1,6 +1,6 @@
-"""Waits for explanations to change: one Redis subscription in each process wakes all waiters.
+"""Waits for explanations to change: one Redis subscription per process wakes all waiters.
 
-PUBLISH may lose notices, so waiters also look again every POLL_S.
+PUBLISH may lose notices, so waiters also read again every POLL_S.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from service.jobs.records import State
 from service.jobs.redis_keys import CHANGES, as_text
 
 POLL_S = 2.0
-MAX_CONCURRENT_LOOKS = 2  # reads of changed explanations, each shared by all followers
+MAX_SHARED_READS = 2  # of changed explanations, each shared by all its waiters
 RECONNECT_S = 0.5
 
 Read = Callable[[str], Awaitable[State | None]]
@@ -24,14 +24,14 @@ log = structlog.get_logger(__name__)
 
 
 class ChangeFeed:
-    """The waiters for each explanation."""
+    """Wakes the waiters of an explanation when it changes."""
 
     def __init__(self, connection: redis.asyncio.Redis, read: Read) -> None:
         self._redis = connection
         self._read = read
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._looks: dict[str, asyncio.Future[State | None]] = {}
-        self._turns = asyncio.Semaphore(MAX_CONCURRENT_LOOKS)
+        self._reads: dict[str, asyncio.Future[State | None]] = {}
+        self._turns = asyncio.Semaphore(MAX_SHARED_READS)
         self._stopped = False
 
     async def run(self) -> None:
@@ -40,7 +40,7 @@ class ChangeFeed:
             try:
                 await self._listen()
             except redis.RedisError as error:
-                log.warning("no notice of changes for now", reason=type(error).__name__)
+                log.warning("change notices interrupted", reason=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen(self) -> None:
@@ -54,7 +54,7 @@ class ChangeFeed:
 
     def _wake(self, *explanation_ids: str) -> None:
         for explanation_id in explanation_ids:
-            self._looks.pop(explanation_id, None)  # a read in progress may predate the change
+            self._reads.pop(explanation_id, None)  # a read in progress may predate the change
             for changed in self._waiting.get(explanation_id, ()):
                 changed.set()
 
@@ -69,7 +69,7 @@ class ChangeFeed:
         with self._listening(explanation_id) as changed:
             while not self._stopped:
                 changed.clear()
-                state = await self._look(explanation_id)
+                state = await self._read_shared(explanation_id)
                 if state is None or state.version != seen:
                     yield state
                 if state is None or state.status.done:
@@ -78,28 +78,27 @@ class ChangeFeed:
                 with move_on_after(POLL_S):
                     await changed.wait()
 
-    async def _look(self, explanation_id: str) -> State | None:
+    async def _read_shared(self, explanation_id: str) -> State | None:
         """Reads the state once for all waiters woken by the same change."""
-        look = self._looks.get(explanation_id)
-        if look is None:
-            look = asyncio.ensure_future(self._in_turn(explanation_id))
-            self._looks[explanation_id] = look
-            look.add_done_callback(lambda done: self._forget(explanation_id, done))
-        return await asyncio.shield(look)
 
-    async def _in_turn(self, explanation_id: str) -> State | None:
-        """Reads the state; few reads run at once, so that other requests are not held up long."""
-        async with self._turns:
-            return await self._read(explanation_id)
+        async def read() -> State | None:
+            async with self._turns:  # few at once, so that other requests need not wait long
+                return await self._read(explanation_id)
 
-    def _forget(self, explanation_id: str, look: asyncio.Future[State | None]) -> None:
-        if self._looks.get(explanation_id) is look:
-            del self._looks[explanation_id]
-        if not look.cancelled():
-            look.exception()  # marks it as retrieved: no waiter may be left to receive it
+        def forget(done: asyncio.Future[State | None]) -> None:
+            if self._reads.get(explanation_id) is done:
+                del self._reads[explanation_id]
+            if not done.cancelled():
+                done.exception()  # marks it as retrieved: no waiter may be left to receive it
+
+        shared = self._reads.get(explanation_id)
+        if shared is None:
+            shared = self._reads[explanation_id] = asyncio.ensure_future(read())
+            shared.add_done_callback(forget)
+        return await asyncio.shield(shared)
 
     async def until_done(self, explanation_id: str, seconds: float) -> State | None:
-        """Returns the state once it is done, or after so many seconds. Raises RedisError."""
+        """Returns the state once it is done, or after this many seconds. Raises RedisError."""
         with move_on_after(seconds):
             async with aclosing(self.follow(explanation_id)) as changes:
                 async for _state in changes:

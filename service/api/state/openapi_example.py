@@ -1,4 +1,4 @@
-"""The example explanation in OpenAPI: service/samples/cat.jpg by the bundled model."""
+"""The example explanation in OpenAPI: service/samples/cat.jpg, by the bundled model."""
 
 from typing import Any
 
@@ -119,7 +119,7 @@ def succeeded() -> dict[str, Any]:
 
 
 def state_of(outcome: Outcome) -> State:
-    """The state of an explanation that succeeded with this outcome."""
+    """Returns the state of an explanation that succeeded with this outcome."""
     return _state(
         Status.SUCCEEDED,
         started_at=_CREATED_AT + 3.759465,

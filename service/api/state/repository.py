@@ -18,7 +18,7 @@ from service.schemas.documents import ErrorCode, Status
 
 @dataclass(frozen=True)
 class BatchState:
-    """A batch and its explanations by position, without those deleted since."""
+    """A batch and its explanations by position, except deleted ones."""
 
     batch: BatchRecord
     members: dict[int, State]
@@ -38,7 +38,7 @@ class Page:
 
 
 class ExplanationRepository:
-    """The explanations that a caller may read; those of other owners are not found.
+    """The explanations that a caller may read; it does not find those of other owners.
 
     Every call may raise `redis.RedisError`.
     """
@@ -54,11 +54,11 @@ class ExplanationRepository:
         return await offload.run(lambda: self._shown(explanation_id, raw), _size(raw))
 
     async def read(self, explanation_id: str) -> State:
-        """Raises ApiError not_found, or gone if it has expired."""
+        """Returns the state. Raises ApiError not_found, or gone if it has expired."""
         return require_live(await self.find(explanation_id), explanation_id)
 
     async def batch(self, batch_id: str) -> BatchState:
-        """Raises ApiError not_found, or gone if all its explanations are."""
+        """Returns the state. Raises ApiError not_found, or gone if all its explanations are."""
         known = BATCH_ID.fullmatch(batch_id)
         raw = await read_hash(self._redis, batch_id) if known else {}
         batch = decode_batch(batch_id, raw)
@@ -117,6 +117,6 @@ def require_live(state: State | None, explanation_id: str) -> State:
         detail = "there is no such explanation"
         raise ApiError(ErrorCode.NOT_FOUND, detail, "id", explanation_id)
     if state.status is Status.EXPIRED or state.spec is None:
-        detail = "the explanation has expired; its picture and arrays are gone"
+        detail = "the explanation has expired; its uploads and results are deleted"
         raise ApiError(ErrorCode.GONE, detail, "id", explanation_id)
     return state

@@ -9,12 +9,12 @@ from service.jobs.codec import CACHED_EXPLANATIONS
 from service.jobs.records import State
 from service.schemas.documents import Explanation, Progress, Status
 
-BYTES_OF_DOCUMENT, BYTES_OF_OUTPUT = 3072, 256  # rough sizes of JSON
-MAX_PAUSE_S = 10  # most seconds of Retry-After
+DOCUMENT_BYTES, OUTPUT_BYTES = 3072, 256  # of JSON, roughly
+MAX_PAUSE_S = 10  # of Retry-After
 
 
 def explanation(state: State, root_path: str) -> Explanation:
-    """The document of an explanation that has not expired; links start with root_path."""
+    """Returns the document of an explanation that has not expired; links start with root_path."""
     spec, found = state.spec, state.outcome
     if spec is None:
         raise ValueError(f"{state.id} has expired and has no document")
@@ -55,18 +55,18 @@ def explanation(state: State, root_path: str) -> Explanation:
 
 @lru_cache(CACHED_EXPLANATIONS)
 def explanation_json(state: State, root_path: str) -> str:
-    """The document as JSON, cached until the state changes."""
+    """Returns the document as JSON, cached until the state changes."""
     return explanation(state, root_path).model_dump_json()
 
 
 def length(*states: State) -> int:
     """Estimates the bytes of the documents together."""
     outputs = sum(len(state.outcome.outputs) for state in states if state.outcome)
-    return BYTES_OF_DOCUMENT * len(states) + BYTES_OF_OUTPUT * outputs
+    return DOCUMENT_BYTES * len(states) + OUTPUT_BYTES * outputs
 
 
 def links(state: State, root_path: str) -> dict[str, str]:
-    """The links that can be followed in the current state."""
+    """Returns the links that can be followed in the current state."""
     itself = path_of(state.id, root_path)
     found = {"self": itself, "events": f"{itself}/events"}
     if state.spec and state.spec.batch:
@@ -89,12 +89,12 @@ def path_of(explanation_id: str, root_path: str) -> str:
 
 
 def etag_of(state: State) -> str:
-    """A weak ETag, since the document may be sent compressed or not."""
+    """Returns a weak ETag, since the document may be sent compressed or not."""
     return f'W/"{state.version}"'
 
 
 def retry_after_s(state: State) -> int:
-    """Whole seconds until the next poll is useful."""
+    """Returns whole seconds until the next poll is useful."""
     eta = state.progress.eta_s or 1.0
     return math.ceil(min(max(eta, 1.0), MAX_PAUSE_S))
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
-from service.api.http.problems import ApiError, invalid_setting
+from service.api.http.problems import invalid_setting
 from service.api.submission.methods import METHODS
 from service.jobs.result_size import Shape
 from service.schemas.documents import LabelMapInfo
@@ -19,7 +19,7 @@ from service.schemas.requests import (
 )
 
 MIN_EVALUATIONS = 2  # the empty and the full coalition
-PERMUTATIONS, LEAST_OF_THEM = 10, 500  # of the default budget: permutations, and least evaluations
+DEFAULT_PERMUTATIONS, LEAST_DEFAULT = 10, 500  # permutations, and least evaluations for them
 REGION_KINDS = ["grid", "slic", "labels"]  # superpixels with fewer regions than pixels
 
 
@@ -27,8 +27,8 @@ REGION_KINDS = ["grid", "slic", "labels"]  # superpixels with fewer regions than
 class PlayerCount:
     """The expected number of players, and a lower bound, as far as the API can know them.
 
-    Only the worker segments pictures: it finds how many regions SLIC makes, and how many regions of
-    a label map remain after resizing.
+    The worker segments pictures: only it knows how many regions SLIC makes, and how many regions
+    of a label map remain after resizing.
     """
 
     count: int
@@ -38,7 +38,7 @@ class PlayerCount:
 def count_players(
     superpixels: Superpixels, shape: Shape, label_map: LabelMapInfo | None, fit: Fit
 ) -> PlayerCount:
-    """Counts the players of a model input (H, W, C), to which the photo is brought by `fit`."""
+    """Counts the players of a model input (H, W, C), to which `fit` converts the photo."""
     match superpixels:
         case Pixels(channels=channels):
             count = prod(shape if channels == "apart" else shape[:2])
@@ -49,9 +49,9 @@ def count_players(
             return PlayerCount(segments, least=segments)
         case Labels():
             regions = label_map.regions if label_map else 0
-            laid_as_it_is = label_map and (label_map.height, label_map.width) == shape[:2]
-            whole = laid_as_it_is and fit != "pad"  # no region can be lost
-            return PlayerCount(regions, least=regions if whole else 1)
+            not_resized = label_map and (label_map.height, label_map.width) == shape[:2]
+            complete = not_resized and fit != "pad"  # no region can be lost
+            return PlayerCount(regions, least=regions if complete else 1)
 
 
 def check_players(method: Method, players: PlayerCount) -> None:
@@ -62,8 +62,8 @@ def check_players(method: Method, players: PlayerCount) -> None:
     most = METHODS[method].most_players
     if most and players.least > most:
         said = (
-            f"{method} takes at most {most} players, and these are {players.count}; "
-            "ask for superpixels, for fewer of them, or for another method"
+            f"{method} supports at most {most} players; received {players.count}: "
+            "request superpixels, fewer superpixels, or another method"
         )
         accepted = {"players": {"maximum": most}, "superpixels": REGION_KINDS}
         raise invalid_setting("superpixels", said, players.count, accepted)
@@ -71,17 +71,20 @@ def check_players(method: Method, players: PlayerCount) -> None:
 
 def evaluation_budget(settings: ExplanationSettings, players: PlayerCount, *, limit: int) -> int:
     """Returns the requested evaluations, or the default for method and players. Raises ApiError."""
-    fewest = _min_evaluations(settings.method, players)
-    if settings.max_evals is None:
-        evaluations = _default_evaluations(settings.method, players, limit)
-    elif settings.max_evals <= limit:
-        evaluations = settings.max_evals
-    else:
-        said = f"at most {limit} evaluations may be asked for"
-        bounds = {"minimum": fewest, "maximum": limit}
-        raise invalid_setting("max_evals", said, settings.max_evals, bounds)
+    fewest, requested = _min_evaluations(settings.method, players), settings.max_evals
+    accepted: dict[str, object] = {"minimum": fewest, "maximum": limit}
+    if requested is not None and requested > limit:
+        said = f"this server allows {limit} evaluations"
+        raise invalid_setting("max_evals", said, requested, accepted)
+    evaluations = requested or _default_evaluations(settings.method, players, limit)
     if evaluations < fewest:
-        raise _too_few(settings, players, fewest, limit)
+        more = "request more, or" if fewest <= limit else f"this server allows {limit}; request"
+        said = (
+            f"{settings.method} needs at least {fewest} evaluations for {players.count} players; "
+            f"{more} fewer players, by superpixels"
+        )
+        accepted |= {"superpixels": REGION_KINDS}
+        raise invalid_setting("max_evals", said, requested, accepted)
     return evaluations
 
 
@@ -90,7 +93,7 @@ def _default_evaluations(method: Method, players: PlayerCount, limit: int) -> in
     if method != "permutation":
         return min(METHODS[method].max_evals or limit, limit)
     permutation = 2 * players.count + 1
-    wanted = max(LEAST_OF_THEM, PERMUTATIONS * permutation)
+    wanted = max(LEAST_DEFAULT, DEFAULT_PERMUTATIONS * permutation)
     return wanted if wanted <= limit else (limit // permutation * permutation or limit)
 
 
@@ -101,15 +104,3 @@ def _min_evaluations(method: Method, players: PlayerCount) -> int:
     if method == "exact":
         return int(2**players.least)
     return MIN_EVALUATIONS
-
-
-def _too_few(
-    settings: ExplanationSettings, players: PlayerCount, fewest: int, limit: int
-) -> ApiError:
-    more = "ask for more of them, or" if fewest <= limit else f"this server allows {limit}; ask"
-    said = (
-        f"{settings.method} takes at least {fewest} evaluations for {players.count} players; "
-        f"{more} for fewer players, by superpixels"
-    )
-    accepted = {"minimum": fewest, "maximum": limit, "superpixels": REGION_KINDS}
-    return invalid_setting("max_evals", said, settings.max_evals, accepted)

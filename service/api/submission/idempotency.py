@@ -28,7 +28,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 async def submit_once(
     services: RequestServices, key: str | None, upload: Upload, id_: str, submit: Submit
 ) -> str:
-    """Submits the upload unless its key was used before. Returns the id. Raises ApiError."""
+    """Submits the upload, or returns the id accepted with this key before. Raises ApiError."""
     if key is None:
         await submit(services, upload, id_)
         return id_
@@ -59,15 +59,15 @@ def _fingerprint(upload: Upload) -> str:
 
 
 def _earlier(services: ProcessServices, name: str, fingerprint: str) -> str | None:
-    """Returns the id that the key had before, or None for a new key. Raises ApiError."""
+    """Returns the id accepted with this key before, None for a new key. Raises ApiError."""
     found = services.redis.get(name)
     if found is None:
         return None
     before, _, earlier = as_text(found).partition(" ")
     if before != fingerprint:
-        detail = "this Idempotency-Key came with other files or other settings before"
+        detail = "this Idempotency-Key was used before with other files or settings"
         raise ApiError(ErrorCode.IDEMPOTENCY_MISMATCH, detail, "Idempotency-Key")
     if not services.submissions.exists(earlier):
-        detail = "what this Idempotency-Key gave was deleted"
+        detail = "the explanation or batch of this Idempotency-Key was deleted"
         raise ApiError(ErrorCode.GONE, detail, "Idempotency-Key")
     return earlier

@@ -1,4 +1,4 @@
-"""Checks of a label map: whether it is expected, can be decoded, and has a permitted size."""
+"""Checks that a label map is expected, can be decoded, and has a permitted size."""
 
 import hashlib
 import struct
@@ -16,9 +16,9 @@ from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo
 from service.schemas.requests import MAX_SUPERPIXELS, Labels
 
 FIELD = "label_map"
-PNG_HEAD, PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)  # where width and height are stored
+PNG_HEAD, PNG_SIZE = b"\x89PNG\r\n\x1a\n", slice(16, 24)  # signature; width and height
 NPY_MAGIC = b"\x93NUMPY"
-COUNTED_BYTES = 12  # of memory for each pixel while regions are counted
+PIXEL_BYTES = 12  # of memory for each pixel while regions are counted
 
 
 def inspect_label_map(
@@ -27,31 +27,31 @@ def inspect_label_map(
     """Describes the label map; None if none is expected or sent. Raises ApiError."""
     asked = isinstance(upload.settings.superpixels, Labels)
     if upload.label_map is None and asked:
-        detail = "settings.superpixels are labels, but no label_map came beside the picture"
+        detail = "settings.superpixels.kind is labels, but no label_map was sent"
         raise ApiError(ErrorCode.BAD_REQUEST, detail, FIELD, None, list(FORMS))
     if upload.label_map is None:
         return None
     if not asked:
-        detail = "a label_map came, but settings.superpixels are not labels"
+        detail = "a label_map was sent, but settings.superpixels.kind is not labels"
         raise ApiError(
             ErrorCode.BAD_REQUEST, detail, FIELD, None, {"superpixels": {"kind": "labels"}}
         )
-    with holding(_weight(upload.label_map, max_pixels)):
-        return _described(upload.label_map, max_pixels)
+    with holding(_memory_bytes(upload.label_map, max_pixels)):
+        return _describe(upload.label_map, max_pixels)
 
 
-def _weight(content: bytes, max_pixels: int) -> int:
-    """Bytes of memory needed to decode and count it, however well it is compressed."""
+def _memory_bytes(content: bytes, max_pixels: int) -> int:
+    """Returns the bytes of memory to decode it and count its regions, however compressed it is."""
     pixels = max_pixels
     if content.startswith(PNG_HEAD) and len(content) >= PNG_SIZE.stop:
         width, height = struct.unpack(">II", content[PNG_SIZE])
         pixels = min(width * height, max_pixels)
     elif content.startswith(NPY_MAGIC):
         pixels = min(len(content), max_pixels)  # at least a byte for each pixel
-    return COUNTED_BYTES * pixels
+    return PIXEL_BYTES * pixels
 
 
-def _described(content: bytes, max_pixels: int) -> LabelMapInfo:
+def _describe(content: bytes, max_pixels: int) -> LabelMapInfo:
     try:
         labels = decode_label_map(content, max_pixels=max_pixels)
     except LabelMapTooLargeError as error:
@@ -81,5 +81,5 @@ def check_size(label_map: LabelMapInfo, image: ImageInfo, shape: tuple[int, int,
         {"width": shape[1], "height": shape[0]},
     ]
     if received not in accepted:
-        detail = f"{FIELD}: it must have the size of the upright picture or of the model's input"
+        detail = f"{FIELD} must have the size of the upright picture or of the model's input"
         raise ApiError(ErrorCode.INVALID_LABEL_MAP, detail, FIELD, received, accepted)

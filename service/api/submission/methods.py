@@ -1,8 +1,8 @@
-"""The methods: their cards, and which settings each takes."""
+"""The methods: the card of each, and the settings it takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from service.schemas.models import MethodCard
 from service.schemas.requests import ExplanationSettings, Method, Pixels, Slic, Superpixels
@@ -72,7 +72,7 @@ OWN_SETTINGS = frozenset().union(*(traits.own for traits in METHODS.values()))
 
 
 def methods_taking(setting: str) -> list[str]:
-    """The methods that take a setting which only some take."""
+    """Returns the methods that take a setting of `OWN_SETTINGS`."""
     return [name for name, traits in METHODS.items() if setting in traits.own]
 
 
@@ -83,22 +83,17 @@ def method_cards() -> list[MethodCard]:
 
 def _card(method: Method) -> MethodCard:
     traits = METHODS[method]
-    return MethodCard(
-        name=method,
-        title=traits.title,
-        solution_concept=traits.solution_concept,
-        reference=traits.reference,
-        settings_schema=_schema_of(method, traits),
-    )
-
-
-def _schema_of(method: Method, traits: MethodTraits) -> dict[str, Any]:
-    """The JSON Schema of the method's settings, with its own defaults."""
-    schema = ExplanationSettings.model_json_schema()
+    schema = ExplanationSettings.model_json_schema()  # less other methods' settings
     fields = schema["properties"]
     for name in OWN_SETTINGS - traits.own:
         del fields[name]
     fields["method"] = {**fields["method"], "const": method, "default": method}
     fields["superpixels"]["default"] = traits.superpixels.model_dump()
     fields["max_evals"]["default"] = traits.max_evals
-    return schema
+    return MethodCard(
+        name=method,
+        title=traits.title,
+        solution_concept=traits.solution_concept,
+        reference=traits.reference,
+        settings_schema=schema,
+    )

@@ -1,4 +1,4 @@
-"""Settings as sent -> complete settings: model chosen, defaults filled in, all checked."""
+"""Resolves settings: chooses the model, fills in the defaults, checks every setting."""
 
 import difflib
 from bisect import bisect_right
@@ -23,7 +23,6 @@ from service.schemas.requests import (
     ExplanationSettings,
     Fit,
     Grid,
-    Method,
     Outputs,
     PinnedModel,
     Pixels,
@@ -46,13 +45,17 @@ def resolve_settings(
     label_map: LabelMapInfo | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
     """Returns the complete settings and the model's card. Raises ApiError."""
-    card, shape = _known(_find_card(requested_name(settings.model), cards))
+    card, shape = _require_available(_find_card(requested_name(settings.model), cards))
     fit = _fit(settings.fit, card)
     _check_pin(settings.model, card, fit)
     _check_masker(settings.masker, shape[2])
-    _check_taken(settings)
-    superpixels = settings.superpixels or _default_superpixels(settings.method, shape)
-    _check_grid(superpixels, shape)
+    for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
+        default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
+        if received != default:  # documents show the default, so it is accepted
+            taking = " and ".join(methods_taking(name))
+            said = f"{settings.method} does not take this setting; methods that take it: {taking}"
+            raise invalid_setting(name, said, received, [default])
+    superpixels = _superpixels(settings, shape)
     players = count_players(superpixels, shape, label_map, fit)
     check_players(settings.method, players)
     chosen = {
@@ -74,55 +77,48 @@ def requested_name(model: str | PinnedModel | None) -> str | None:
 def check_served(name: str | None, used: ModelCard, cards: Sequence[ModelCard]) -> None:
     """Raises ApiError unless a worker serves the named or default model, or is loading it.
 
-    used: its card when a worker last served it. A loading model counts only while its entry in the
-    file of models is unchanged; a worker never explains with another model.
+    used: its card when a worker last served it. A loading model counts only if its entry in the
+    models file is unchanged since: a worker never explains with another model.
     """
     card = _find_card(name, cards)
-    as_before = (
+    unchanged = (
         card.input_shape in (None, used.input_shape)
         and card.preprocessing == used.preprocessing
         and card.fit == used.fit
         and card.fits == used.fits
     )
-    waited_for = card.status is ModelStatus.LOADING and as_before
-    if card.status is not ModelStatus.AVAILABLE and not waited_for:
+    loading = card.status is ModelStatus.LOADING and unchanged
+    if card.status is not ModelStatus.AVAILABLE and not loading:
         raise _unavailable(card)
 
 
 def no_worker_problem() -> ApiError:
-    detail = "no worker is alive; nothing can be explained until one is"
+    detail = "no worker is alive; nothing can be explained until one starts"
     return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_RETRY_S))
 
 
 def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
-    """Returns the card of that name, or the default one. Raises ApiError."""
+    """Returns the card of that name, or of the default model. Raises ApiError.
+
+    Never substitutes another model for the default one: the numbers would differ.
+    """
     if not cards:
         raise no_worker_problem()
     names = [card.name for card in cards]
+    field, known = "settings.model", f"known models: {', '.join(names)}"
+    if name is None and not cards[0].default:
+        detail = f"no worker serves the default model; {known}"
+        headers = retry_after(LOADING_RETRY_S)
+        raise ApiError(ErrorCode.MODEL_UNAVAILABLE, detail, field, None, names, headers)
     if name is None:
-        return _default(cards, names)
+        return cards[0]
     if name not in names:
-        detail = f"there is no model {name!r}; there are {', '.join(names)}"
-        raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, "settings.model", name, names)
+        detail = f"there is no model {name!r}; {known}"
+        raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, field, name, names)
     return cards[names.index(name)]
 
 
-def _default(cards: Sequence[ModelCard], names: list[str]) -> ModelCard:
-    """Returns the default model's card. Never substitutes another model: numbers would differ."""
-    if cards[0].default:
-        return cards[0]
-    detail = f"no worker serves the default model; there are {', '.join(names)}"
-    raise ApiError(
-        ErrorCode.MODEL_UNAVAILABLE,
-        detail,
-        "settings.model",
-        None,
-        names,
-        retry_after(LOADING_RETRY_S),
-    )
-
-
-def _known(card: ModelCard) -> tuple[ModelCard, Shape]:
+def _require_available(card: ModelCard) -> tuple[ModelCard, Shape]:
     """Returns the card and its input shape. Raises ApiError unless the model is available."""
     if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
         return card, card.input_shape
@@ -130,16 +126,16 @@ def _known(card: ModelCard) -> tuple[ModelCard, Shape]:
 
 
 def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> None:
-    """Raises ApiError if the request pins another fingerprint than the model's.
+    """Raises ApiError if the request pins a fingerprint that the model does not have.
 
-    Accepts the card's fingerprint, or that of an explanation with the same fit.
+    The model has the fingerprint of its card, and that of explanations with this fit.
     """
     if not isinstance(model, PinnedModel):
         return
     used = model_ref(card.name, card.parts, fit).fingerprint
     if model.fingerprint not in (card.fingerprint, used):
         detail = (
-            f"another model is served as {card.name} than the one pinned: its card says what it is"
+            f"the model served as {card.name} is not the pinned one; its card shows its fingerprint"
         )
         field = "settings.model.fingerprint"
         raise ApiError(ErrorCode.MODEL_CHANGED, detail, field, model.fingerprint, used)
@@ -171,37 +167,30 @@ def _fit(wanted: Fit | None, card: ModelCard) -> Fit:
 # --- Method and superpixels
 
 
-def _check_taken(settings: ExplanationSettings) -> None:
-    """Refuses settings the method does not take, except at their defaults, as documents show."""
-    for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
-        default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
-        if received != default:
-            said = f"{settings.method} does not take it; {' and '.join(methods_taking(name))} does"
-            raise invalid_setting(name, said, received, [default])
+def _superpixels(settings: ExplanationSettings, shape: Shape) -> Superpixels:
+    """Returns the requested superpixels, or the method's default. Raises ApiError.
 
-
-def _default_superpixels(method: Method, shape: Shape) -> Superpixels:
-    """The method's default, reduced for model inputs (H, W, C) with fewer pixels than segments."""
-    usual, pixels = METHODS[method].superpixels, shape[0] * shape[1]
-    if not isinstance(usual, Slic) or usual.segments <= pixels:
-        return usual
+    shape: (H, W, C) of the model's input, which may have fewer pixels than default segments.
+    """
+    rows, columns, _ = shape
+    requested = settings.superpixels
+    if isinstance(requested, Grid):
+        for name, received, most in (
+            ("rows", requested.rows, rows),
+            ("columns", requested.columns, columns),
+        ):
+            if received > most:
+                said = f"the model's input has {most} {name} of pixels"
+                bounds = {"minimum": 1, "maximum": most}
+                raise invalid_setting(f"superpixels.{name}", said, received, bounds)
+    if requested is not None:
+        return requested
+    default, pixels = METHODS[settings.method].superpixels, rows * columns
+    if not isinstance(default, Slic) or default.segments <= pixels:
+        return default
     if pixels < MIN_SEGMENTS:
         return Pixels(kind="pixels", channels="together")
-    return usual.model_copy(update={"segments": pixels})
-
-
-def _check_grid(superpixels: Superpixels, shape: Shape) -> None:
-    if not isinstance(superpixels, Grid):
-        return
-    rows, columns, _ = shape
-    for name, received, most in (
-        ("rows", superpixels.rows, rows),
-        ("columns", superpixels.columns, columns),
-    ):
-        if received > most:
-            said = f"the model's pictures have {most} {name} of pixels"
-            bounds = {"minimum": 1, "maximum": most}
-            raise invalid_setting(f"superpixels.{name}", said, received, bounds)
+    return default.model_copy(update={"segments": pixels})
 
 
 def check_regions(
@@ -209,7 +198,7 @@ def check_regions(
 ) -> None:
     """Raises ApiError if the photo (H, W), once placed, is too small for the regions."""
     h, w = model_view(photo, shape[:2], fit=fit).size
-    said = f"of the picture {name} the model sees {w} x {h} pixels by the fit {fit}"
+    said = f"with fit {fit} the model sees {w} x {h} pixels of {name}"
     if isinstance(superpixels, Grid) and (superpixels.rows > h or superpixels.columns > w):
         received = {"rows": superpixels.rows, "columns": superpixels.columns}
         most = {"rows": {"maximum": h}, "columns": {"maximum": w}}
@@ -224,21 +213,19 @@ def check_regions(
 
 def _check_masker(masker: str, channels: int) -> None:
     """Checks what the schema's pattern cannot: bounds, and the model's channels."""
-    asked = parse_masker(masker)
-    kind, numbers = asked.kind, asked.numbers
+    parsed = parse_masker(masker)
+    kind, numbers = parsed.kind, parsed.numbers
     if kind.startswith("inpaint") and channels not in (1, 3):
-        said = f"{kind} needs pictures of 1 or 3 channels; the model's have {channels}"
+        said = f"{kind} needs an input of 1 or 3 channels; the model's has {channels}"
         raise invalid_setting("masker", said, masker, ["blur(kx,ky)", "mean", "constant(v)"])
     if kind == "blur" and max(numbers) > MAX_KERNEL:
-        said = f"a kernel may have {MAX_KERNEL} pixels in width and height"
+        said = f"a kernel may be at most {MAX_KERNEL} pixels wide and high"
         kernel = {"minimum": 1, "maximum": MAX_KERNEL}
         raise invalid_setting("masker", said, masker, {"kernel": kernel})
     if kind == "constant" and (len(numbers) not in (1, channels) or max(numbers) > MAX_LEVEL):
         levels = {"minimum": 0, "maximum": MAX_LEVEL}
         accepted = {"numbers": sorted({1, channels}), "each": levels}
-        said = (
-            f"constant takes one number, or one for each of {channels} channels, in 0..{MAX_LEVEL}"
-        )
+        said = f"constant takes one number or {channels}, one a channel, each in 0..{MAX_LEVEL}"
         raise invalid_setting("masker", said, masker, accepted)
 
 
@@ -261,46 +248,47 @@ def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
     return wanted
 
 
-def _check_size(
-    settings: ResolvedSettings,
-    asked: Outputs | None,
-    shape: Shape,
-    players: PlayerCount,
-    limit: int,
-) -> None:
-    """Limits the numbers that an explanation holds in memory. Raises ApiError."""
-    numbers = count_numbers(settings, shape, players.count)
-    if numbers <= limit:
-        return
-    most = max_outputs(settings, shape, players.count, limit=limit)
-    name = next(name for name, given in asked or settings.outputs if given is not None)
-    said = f"the server holds {limit} numbers of an explanation, and these would be {numbers}"
-    if most:
-        bound = {"maximum": most} if name == "top" else {"maxItems": most}
-        received = count_outputs(settings)
-        raise invalid_setting(f"outputs.{name}", f"{said}; ask for fewer outputs", received, bound)
-    said = f"{said}, even of one output; ask for fewer evaluations, or another method"
-
-    def numbers_of_one(evaluations: int) -> int:
-        asked_for = {"max_evals": evaluations, "outputs": Outputs(top=1)}
-        return count_numbers(settings.model_copy(update=asked_for), shape, players.count)
-
-    fitting = bisect_right(range(settings.max_evals), limit, key=numbers_of_one) - 1
-    bounds = {"maximum": fitting, "superpixels": REGION_KINDS}
-    raise invalid_setting("max_evals", said, settings.max_evals, bounds)
-
-
 def _index_of(label: str, labels: list[str] | None) -> int:
     if not labels:
-        raise _unknown("labels", "the model has none; name outputs by index", label, ["indices"])
+        said = "the model has no labels; select outputs by index"
+        raise _unknown("labels", said, label, ["indices"])
     indices = [index for index, known in enumerate(labels) if known == label]
     if not indices:
         near = difflib.get_close_matches(label[:100], list(dict.fromkeys(labels)), n=5)
         raise _unknown("labels", f"no output is called {label[:100]!r}", label, {"nearest": near})
     if len(indices) > 1:
-        said = f"several outputs are called {label!r}; name one by index"
+        said = f"several outputs are called {label!r}; select one by index"
         raise _unknown("labels", said, label, {"indices": indices})
     return indices[0]
+
+
+def _check_size(
+    settings: ResolvedSettings,
+    requested: Outputs | None,
+    shape: Shape,
+    players: PlayerCount,
+    limit: int,
+) -> None:
+    """Raises ApiError if the explanation would hold too many numbers in memory."""
+    numbers = count_numbers(settings, shape, players.count)
+    if numbers <= limit:
+        return
+    most = max_outputs(settings, shape, players.count, limit=limit)
+    name = next(name for name, given in requested or settings.outputs if given is not None)
+    said = f"an explanation may hold {limit} numbers in memory; this one would hold {numbers}"
+    if most:
+        bound = {"maximum": most} if name == "top" else {"maxItems": most}
+        received = count_outputs(settings)
+        raise invalid_setting(f"outputs.{name}", f"{said}: request fewer outputs", received, bound)
+    said = f"{said}, even with one output: request fewer evaluations, or another method"
+
+    def numbers_of_one(evaluations: int) -> int:
+        reduced = {"max_evals": evaluations, "outputs": Outputs(top=1)}
+        return count_numbers(settings.model_copy(update=reduced), shape, players.count)
+
+    fitting = bisect_right(range(settings.max_evals), limit, key=numbers_of_one) - 1
+    bounds = {"maximum": fitting, "superpixels": REGION_KINDS}
+    raise invalid_setting("max_evals", said, settings.max_evals, bounds)
 
 
 def _unknown(name: str, said: str, received: str | int, accepted: object) -> ApiError:

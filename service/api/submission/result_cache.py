@@ -59,13 +59,13 @@ def request_key(
 
 
 def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
-    """Copies the artefacts of an earlier explanation; False if any is missing or damaged.
+    """Copies the artifacts of an earlier explanation; returns False if one is missing or damaged.
 
     Compares only their sizes, since the store copies without reading. Readers of the copies verify
-    the content against the records, which are those of the earlier explanation.
+    the content against the records of the earlier explanation.
     """
     try:
-        for key, recorded in _artefacts(earlier):
+        for key, recorded in _recorded_artifacts(earlier):
             check_size(services.store, key, recorded)
             services.store.copy(key, key.replace(earlier.id, id_))
     except MissingArtifactError as error:
@@ -75,10 +75,10 @@ def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
 
 
 def note_missing(services: ProcessServices, state: State, error: MissingArtifactError) -> None:
-    """Evicts an explanation with a missing or damaged artefact from the cache.
+    """Evicts an explanation with a missing or damaged artifact from the cache; counts damage.
 
-    Evicts also the earlier explanation that it was copied from, which may be damaged too. Counts
-    damage. Raises ApiError, StoreError if it is the wrong store.
+    Also evicts the explanation that it was copied from, which may be damaged too. Raises ApiError,
+    StoreError if it is the wrong store.
     """
     match = services.identity.look()
     if not match.store_fits:
@@ -86,17 +86,16 @@ def note_missing(services: ProcessServices, state: State, error: MissingArtifact
     damaged = isinstance(error, DamagedArtifactError)
     if damaged:
         services.metrics.damaged.inc()
-    what = "an artefact is damaged" if damaged else "an artefact is missing"
-    log.error(what, id=state.id, cause=error.cause)
+    log.error("artifact damaged" if damaged else "artifact missing", id=state.id, cause=error.cause)
     for id_ in filter(None, (state.id, state.cached_from)):
         services.submissions.evict_from_cache(id_)
 
 
-def _artefacts(state: State) -> Iterator[tuple[str, Artifact]]:
-    """Each artefact's key and record. Raises MissingArtifactError if nothing is recorded."""
+def _recorded_artifacts(state: State) -> Iterator[tuple[str, Artifact]]:
+    """Yields the key and record of each artifact. Raises MissingArtifactError without records."""
     spec, stored = state.spec, state.artefacts
     if not (spec and stored and state.result):
-        raise MissingArtifactError(f"nothing is recorded of the artefacts of {state.id}")
+        raise MissingArtifactError(f"{state.id} has no records of its artifacts")
     yield image_key(state.id), Artifact(size=spec.image.bytes, sha256=spec.image.sha256)
     if (sent := spec.label_map) is not None:
         yield label_map_key(state.id), Artifact(size=sent.bytes, sha256=sent.sha256)

@@ -1,4 +1,4 @@
-"""An upload -> one queued explanation, a queued batch, or an error."""
+"""Turns an upload into a queued explanation or a queued batch."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,44 +59,41 @@ async def submit(services: RequestServices, upload: Upload, explanation_id: str)
 
     Raises ApiError, AlreadyClaimedError.
     """
-    [wanted] = await _prepare(services, upload, priority="interactive")
-    accept = partial(services.process.submissions.accept, explanation_id, wanted.spec)
-    enqueue = partial(_enqueue, services.process, upload, {explanation_id: wanted}, accept)
+    prepare = partial(_prepare, services, upload, default_priority="interactive")
+    [submission] = await services.process.heavy_calls.run(prepare)
+    accept = partial(services.process.submissions.accept, explanation_id, submission.spec)
+    enqueue = partial(_enqueue, services.process, upload, {explanation_id: submission}, accept)
     await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
 
 async def submit_batch(services: RequestServices, upload: Upload, batch_id: str) -> None:
     """Submits all pictures of a batch, or none. Raises as `submit`."""
-    _check_size(services, len(upload.images))
-    members = {new_id(): each for each in await _prepare(services, upload, priority="batch")}
+    limits, count = services.process.settings, len(upload.images)
+    most = min(limits.max_queued, limits.max_queued_per_key if services.caller.name else count)
+    if count > most:  # a retry cannot help
+        detail = f"a batch may have at most {most} pictures here: no more may be queued at once"
+        raise ApiError(ErrorCode.TOO_LARGE, detail, "images", count, {"maximum": most})
+    prepare = partial(_prepare, services, upload, default_priority="batch")
+    members = {new_id(): each for each in await services.process.heavy_calls.run(prepare)}
     specs = {id_: each.spec.model_copy(update={"batch": batch_id}) for id_, each in members.items()}
     accept = partial(services.process.submissions.accept_batch, batch_id, specs)
     enqueue = partial(_enqueue, services.process, upload, members, accept)
     await to_thread.run_sync(enqueue, limiter=services.process.storing)
 
 
-def _check_size(services: RequestServices, count: int) -> None:
-    """Refuses a batch above the queue limits, where a retry cannot help. Raises ApiError."""
-    limits = services.process.settings
-    most = min(limits.max_queued, limits.max_queued_per_key if services.caller.name else count)
-    if count > most:
-        detail = f"only {most} may wait at once here: a batch may have as many pictures"
-        raise ApiError(ErrorCode.TOO_LARGE, detail, "images", count, {"maximum": most})
-
-
 @dataclass(frozen=True)
 class SubmissionPlan:
-    """The settings for every picture, and the models as last seen."""
+    """The settings of every picture, and the models as last announced."""
 
     settings: ResolvedSettings
-    card: ModelCard  # as last available; finds earlier results
+    card: ModelCard  # when the model was last available; finds earlier results
     model: ModelRef  # identity of the model with these settings
-    asked: str | None  # the model named in the request
+    requested: str | None  # the model named in the request
     cards: Sequence[ModelCard]  # empty if no worker is alive
 
     def check_served(self) -> None:
         """Raises ApiError if no worker serves or is loading the model."""
-        check_served(self.asked, self.card, self.cards)
+        check_served(self.requested, self.card, self.cards)
 
 
 @dataclass(frozen=True)
@@ -108,22 +105,15 @@ class Submission:
     earlier: State | None
 
 
-async def _prepare(
-    services: RequestServices, upload: Upload, *, priority: Priority
+def _prepare(
+    services: RequestServices, upload: Upload, *, default_priority: Priority
 ) -> list[Submission]:
-    """Checks every picture, in a thread; priority: default if the settings have none."""
-    wanted = partial(_prepare_submissions, services, upload, priority)
-    return await services.process.heavy_calls.run(wanted)
-
-
-def _prepare_submissions(
-    services: RequestServices, upload: Upload, priority: Priority
-) -> list[Submission]:
+    """Resolves the settings and checks every picture. Blocking. Raises ApiError."""
     process = services.process
     if not process.identity.last.store_fits:
         _check_store(process)
     label_map = inspect_label_map(upload, process.settings.max_pixels, process.heavy_calls.reserve)
-    plan = _plan(process, upload, label_map, priority)
+    plan = _plan(process, upload, label_map, default_priority)
     return [
         _prepare_one(services, upload, plan, label_map, *image) for image in upload.images.items()
     ]
@@ -137,11 +127,15 @@ def _check_store(services: ProcessServices) -> None:
 
 
 def _plan(
-    services: ProcessServices, upload: Upload, label_map: LabelMapInfo | None, priority: Priority
+    services: ProcessServices,
+    upload: Upload,
+    label_map: LabelMapInfo | None,
+    default_priority: Priority,
 ) -> SubmissionPlan:
     present = read_live_workers(services.redis)
     limits = services.settings
-    settings = upload.settings.model_copy(update={"priority": upload.settings.priority or priority})
+    priority = upload.settings.priority or default_priority
+    settings = upload.settings.model_copy(update={"priority": priority})
     resolved, card = resolve_settings(
         settings,
         present.usable,
@@ -217,40 +211,41 @@ def _inspect(services: ProcessServices, name: str, content: bytes, sha256: str) 
 def _enqueue(
     services: ProcessServices,
     upload: Upload,
-    wanted: Mapping[str, Submission],
+    submissions: Mapping[str, Submission],
     accept: Callable[..., None],
 ) -> None:
-    """Reserves the ids first: if a later step fails, housekeeping deletes the files."""
+    """Stores the files and queues the jobs. Raises ApiError, AlreadyClaimedError.
+
+    Reserves the ids first: if a later step fails, housekeeping deletes the files.
+    """
     _check_store(services)
-    services.submissions.reserve(*wanted)
+    services.submissions.reserve(*submissions)
     earlier = {}
-    for (id_, each), image in zip(wanted.items(), upload.images.values(), strict=True):
+    for (id_, each), image in zip(submissions.items(), upload.images.values(), strict=True):
         if each.earlier and reuse_result(services, each.earlier, id_):
             earlier[id_] = each.earlier
             continue
-        each.plan.check_served()  # the earlier result has vanished
+        each.plan.check_served()  # again: the earlier result may be gone
         services.store.put(image_key(id_), image)
         if upload.label_map is not None:
             services.store.put(label_map_key(id_), upload.label_map)
     try:
         accept(timeout_s=services.settings.deadline_s, earlier=earlier, claim=upload.claim)
     except QueueLimitError as full:
-        _discard(services, wanted)
-        raise _limit_problem(full) from full
+        _discard(services, submissions)
+        own = isinstance(full, OwnerShareFullError)
+        code = ErrorCode.SHARE_FULL if own else ErrorCode.QUEUE_FULL
+        headers = retry_after(min(full.retry_s or DEFAULT_RETRY_S, MAX_RETRY_S))
+        raise ApiError(code, str(full), headers=headers) from full
     except AlreadyClaimedError:
-        _discard(services, wanted)
+        _discard(services, submissions)
         raise
 
 
-def _limit_problem(full: QueueLimitError) -> ApiError:
-    code = ErrorCode.SHARE_FULL if isinstance(full, OwnerShareFullError) else ErrorCode.QUEUE_FULL
-    seconds = min(full.retry_s or DEFAULT_RETRY_S, MAX_RETRY_S)
-    return ApiError(code, str(full), headers=retry_after(seconds))
-
-
 def _discard(services: ProcessServices, ids: Iterable[str]) -> None:
+    """Deletes the files of explanations that were not accepted."""
     for explanation_id in ids:
         try:
             services.store.delete_explanation(explanation_id)
         except StoreError as error:
-            log.warning("left for the sweep", id=explanation_id, cause=error.cause)
+            log.warning("upload left to the sweep", id=explanation_id, cause=error.cause)

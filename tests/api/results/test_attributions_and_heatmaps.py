@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL.PngImagePlugin import PngImageFile
 
-from service.api.results.drawing import layer_size
+from service.api.results.drawing_size import layer_size
 from service.infra.artifact_store import attributions_key
 from service.render import InvalidOptionError
 from service.schemas.documents import ErrorCode, Failure

@@ -48,7 +48,7 @@ async def assert_heals(served, ask, fake_worker, refused, explanation_id, path):
     with capture_logs() as lines:
         problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
     assert "damaged" in problem["detail"]
-    [told] = [line for line in lines if line["event"] == "an artefact is damaged"]
+    [told] = [line for line in lines if line["event"] == "artifact damaged"]
     assert told["log_level"] == "error"
     assert f"explanations/{explanation_id}/" in told["cause"]
     assert "shapshot_damaged_artefacts_total 1.0" in (await served.get("/metrics")).text

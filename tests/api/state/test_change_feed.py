@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from service.api.auth.principal import OPERATOR
 from service.api.routes.events import events_of
 from service.api.services import ProcessServices
-from service.api.state.change_feed import MAX_CONCURRENT_LOOKS, ChangeFeed
+from service.api.state.change_feed import MAX_SHARED_READS, ChangeFeed
 from service.api.state.repository import ExplanationRepository
 from service.jobs.records import State
 from service.jobs.redis_connections import MAX_CONCURRENT_READS
@@ -143,7 +143,7 @@ async def test_of_many_that_change_at_once_a_few_are_looked_at_at_a_time():
             return await anext(changes)
 
     assert await asyncio.gather(*(first(new_id()) for _ in range(20))) == [None] * 20
-    assert most == MAX_CONCURRENT_LOOKS
+    assert most == MAX_SHARED_READS
 
 
 async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
@@ -180,8 +180,8 @@ async def test_a_stream_of_events_outlives_a_restart_of_redis(
         following = asyncio.create_task(anext(stream))
         with capture_logs() as lines:
             mortal_redis.stop()
-            held_back = lambda: "events held back" in [line["event"] for line in lines]  # noqa: E731
-            await asyncio.to_thread(wait_until, held_back, seconds=20)
+            paused = lambda: "events paused" in [line["event"] for line in lines]  # noqa: E731
+            await asyncio.to_thread(wait_until, paused, seconds=20)
         assert not following.done()
         await asyncio.to_thread(mortal_redis.start)
         await until_subscribed(mortal_redis.url)

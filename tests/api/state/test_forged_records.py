@@ -213,7 +213,7 @@ async def test_arrays_that_are_not_those_of_the_record_are_no_result(
             answers = await all_results(served, forged)
         for path, answer in answers.items():
             assert refused(answer, 404, "no_result"), (misfit, path)
-        told = [line for line in logged if line["event"] == "an artefact is damaged"]
+        told = [line for line in logged if line["event"] == "artifact damaged"]
         assert len(told) == len(answers), misfit
         assert {line["log_level"] for line in told} == {"error"}
 

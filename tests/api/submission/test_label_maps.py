@@ -68,7 +68,7 @@ async def test_permutation_counts_its_regions(ask):
 async def test_labels_without_a_label_map_are_malformed(ask, refused):
     problem = refused(await ask(), 400, "bad_request")
     assert problem["field"] == "label_map"
-    assert "no label_map came" in problem["detail"]
+    assert "no label_map was sent" in problem["detail"]
 
 
 @pytest.mark.parametrize("asked", [{}, {"superpixels": {"kind": "slic"}}])
