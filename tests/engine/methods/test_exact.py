@@ -98,7 +98,7 @@ def test_a_game_that_does_not_vary_has_no_even_energy(constant):
     ("shape", "max_evals", "said"),
     [
         ((1, 17, 1), 2**17, "the picture has 17 players; exact takes at most 16"),
-        ((1, 5, 1), 31, "max_evals is 31; exact takes at least 32"),
+        ((1, 5, 1), 31, "max_evals is 31; exact needs at least 32"),
     ],
 )
 def test_what_is_too_much_is_said_before_anything_is_scored(shape, max_evals, said):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.engine.games import masks, play, random_game, shapley_by_definition
 from worker.engine.methods import gp_estimator
 from worker.engine.methods.exact import Exact
-from worker.engine.methods.gaussian_process import FIRST_LOOK, GaussianProcess
+from worker.engine.methods.gaussian_process import FIRST_CHECK, GaussianProcess
 from worker.engine.methods.gp_covariance import (
     covariance,
     covariance_slope,
@@ -179,7 +179,7 @@ def test_a_target_for_the_errors_ends_the_run_early():
         attribution = run(value, (3, 4, 1), max_evals=1000, target_standard_error=target)
         ends[target] = attribution.evaluations
         assert target is None or attribution.standard_errors.max() <= target
-    assert ends[0.3] == 2 + 2 * FIRST_LOOK
+    assert ends[0.3] == 2 + 2 * FIRST_CHECK
     assert all(before < later for before, later in pairwise(ends.values()))
     assert ends[None] == 1000
 

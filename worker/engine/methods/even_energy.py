@@ -8,7 +8,7 @@ ROUNDING = 1e-12  # of a score; the rounding error of averaging equal scores
 
 
 def even_energy(scores: Scores, complements: Scores, weights: Scores | None = None) -> Scores:
-    """Give the share of a game's variance, 0..1, that is in its even part: (K,).
+    """Return the share of a game's variance, 0..1, that is in its even part: (K,).
 
     scores: (P, K) of P >= 1 coalitions; complements: (P, K) of their complements; weights: (P,) of
     the pairs, by default equal. The mean of the odd part is 0 for every game. A game without

@@ -33,8 +33,24 @@ class Exact:
     """
 
     def __init__(self, game: Game, *, max_evals: int) -> None:
-        _check(len(game.players), max_evals)
-        self._pairs = PairedScores(game, _all_pairs(len(game.players)))
+        players = len(game.players)
+        check_players("exact", players)
+        if max_evals < 2**players:
+            raise BudgetError(
+                f"max_evals is {max_evals}; exact needs at least {2**players}, one evaluation for "
+                f"each coalition of the {players} players of this picture. Increase max_evals, use "
+                f"fewer superpixels, or use another method, such as gaussian_process",
+                field="max_evals",
+                received=max_evals,
+                accepted={"minimum": 2**players},
+            )
+
+        # One coalition of every pair but the empty one, smallest first: (2^(M-1) - 1, M)
+        numbers = np.arange(1, 2 ** (players - 1))[:, np.newaxis]
+        members: Mask = (numbers >> np.arange(players)) % 2 == 1  # without the last player
+        members ^= members.sum(axis=1, keepdims=True) > players // 2  # the smaller of each pair
+        smallest_first = np.argsort(members.sum(axis=1), kind="stable")
+        self._pairs = PairedScores(game, members[smallest_first])
 
     @classmethod
     def of(cls, game: Game, request: Request) -> Self:
@@ -53,41 +69,19 @@ class Exact:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the exact values; before the end, those of the closest additive game."""
+        """Return the exact values; before the end, those of the closest additive game."""
         members, odd = self._pairs.known()
         if self._pairs.complete:
             values = shapley_weights(np.where(members, 1.0, -1.0)).T @ odd
             return self._pairs.attribution(values, np.zeros_like(values))
-        fitted = fit_additive(members[1:], _weights(members[1:]), odd[1:], -odd[0], odd[0])
+        fitted = fit_additive(members[1:], _kernel_weights(members[1:]), odd[1:], -odd[0], odd[0])
         return self._pairs.attribution(fitted.values)
 
 
-def _all_pairs(players: int) -> Mask:
-    """Give one coalition of every pair but the empty one, smallest first: (2^(M-1) - 1, M)."""
-    numbers = np.arange(1, 2 ** (players - 1))[:, np.newaxis]
-    members: Mask = (numbers >> np.arange(players)) % 2 == 1  # without the last player
-    members ^= members.sum(axis=1, keepdims=True) > players // 2  # the smaller of each pair
-    smallest_first = np.argsort(members.sum(axis=1), kind="stable")
-    return members[smallest_first]
-
-
-def _weights(members: Mask) -> Scores:
-    """Give the weights of Kernel SHAP for coalitions (B, M), up to a constant: (B,)."""
+def _kernel_weights(members: Mask) -> Scores:
+    """Return the weights of Kernel SHAP for coalitions (B, M), up to a constant: (B,)."""
     players = members.shape[1]
     counts = np.array([comb(players, size) for size in range(players + 1)])
     size = members.sum(axis=1)
     weights: Scores = 1 / (counts[size] * size * (players - size))
     return weights
-
-
-def _check(players: int, max_evals: int) -> None:
-    check_players("exact", players)
-    if max_evals < 2**players:
-        raise BudgetError(
-            f"max_evals is {max_evals}; exact takes at least {2**players}, which is every "
-            f"coalition of the {players} players of this picture. Give more, or use fewer "
-            f"superpixels or another method, such as gaussian_process",
-            field="max_evals",
-            received=max_evals,
-            accepted={"minimum": 2**players},
-        )

@@ -15,7 +15,6 @@ from typing import Self
 
 import numpy as np
 
-from worker.engine.arrays import Credit
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate
@@ -26,7 +25,7 @@ from worker.engine.methods.protocol import Game, Steps
 from worker.engine.request import Request
 
 WIDENED = 1.03  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
-FIRST_LOOK = 16  # pairs, before standard errors are compared with their target
+FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
 
 
 class GaussianProcess:
@@ -35,7 +34,7 @@ class GaussianProcess:
     max_evals: includes the two evaluations of the game; an odd number is rounded down. Where it
     covers all coalitions, the values are exact. target_standard_error: in units of the (linked)
     score; the run ends early when no player's standard error for any output exceeds it, checked
-    after FIRST_LOOK pairs and then after every quarter more. seed: for the choice of pairs. Raises
+    after FIRST_CHECK pairs and then after every quarter more. seed: for the choice of pairs. Raises
     BudgetError for more players than player_limits.py allows.
     """
 
@@ -72,16 +71,23 @@ class GaussianProcess:
 
     def run(self) -> Steps:
         """Yield coalitions, each followed by its complement; return the attribution."""
-        while self._pairs.done < len(self._pairs) and not self._is_sure():
-            scores = yield self._pairs.next(self._pairs_to_next_look())
+        count = CHUNK // 2  # pairs
+        while self._pairs.done < len(self._pairs):
+            if self._target is not None:
+                checked = self._pairs.done >= FIRST_CHECK
+                if checked and self._estimate_now().errors.max() <= self._target:
+                    break
+                count = min(CHUNK // 2, max(FIRST_CHECK, self._pairs.done // 4))
+            scores = yield self._pairs.next(count)
             self._pairs.add(scores)  # (2 P, K)
             self._estimate = None
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the estimate from the pairs scored so far; before the first pair, even shares."""
+        """Return the estimate from the pairs scored so far; before the first pair, even shares."""
         if self._pairs.done == 0 and not self._pairs.complete:
-            return self._pairs.attribution(self._even_share())
+            players, change = len(self._game.players), self._game.scores - self._game.base_values
+            return self._pairs.attribution(np.tile(change / players, (players, 1)))
         now = self._estimate_now()
         return self._pairs.attribution(
             now.values,
@@ -91,23 +97,7 @@ class GaussianProcess:
             held_out_fidelity=now.held_out_fidelity,
         )
 
-    def _is_sure(self) -> bool:
-        if self._target is None or self._pairs.done < FIRST_LOOK:
-            return False
-        return bool(self._estimate_now().errors.max() <= self._target)
-
-    def _pairs_to_next_look(self) -> int:
-        if self._target is None:
-            return CHUNK // 2
-        return min(CHUNK // 2, max(FIRST_LOOK, self._pairs.done // 4))
-
     def _estimate_now(self) -> Estimate:
         if self._estimate is None:
             self._estimate = estimate(*self._pairs.known(), complete=self._pairs.complete)
         return self._estimate
-
-    def _even_share(self) -> Credit:
-        """Give every player the same credit: (M, K)."""
-        players = len(self._game.players)
-        change = self._game.scores - self._game.base_values  # (K,)
-        return np.tile(change / players, (players, 1))

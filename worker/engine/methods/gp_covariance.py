@@ -25,13 +25,13 @@ NODES = 24  # of Gauss-Legendre quadrature: exact for up to 48 players
 
 
 def covariance(signs: Scores, others: Scores, rates: Scores) -> Scores:
-    """Give Cov(g(S), g(T)) for signs (N, M) of S and (B, M) of T, rates (M,) > 0: (N, B)."""
+    """Return Cov(g(S), g(T)) for signs (N, M) of S and (B, M) of T, rates (M,) > 0: (N, B)."""
     covariances: Scores = np.sinh((signs * rates) @ others.T) / np.sinh(rates.sum())
     return covariances
 
 
 def covariance_slope(signs: Scores, rates: Scores, weights: Scores) -> Scores:
-    """Give the slope of sum(weights * covariance(signs, signs, rates)) by each rate: (M,).
+    """Return the slope of sum(weights * covariance(signs, signs, rates)) by each rate: (M,).
 
     signs: (N, M); weights: (N, N).
     """
@@ -43,13 +43,13 @@ def covariance_slope(signs: Scores, rates: Scores, weights: Scores) -> Scores:
 
 
 def shapley_covariance(signs: Scores, rates: Scores) -> Scores:
-    """Give Cov(phi_i, g(T)) for signs (N, M) of T: (N, M)."""
+    """Return Cov(phi_i, g(T)) for signs (N, M) of T: (N, M)."""
     nodes, weights = _quadrature()
     return _integrate(signs, rates, nodes, 2 * weights)
 
 
 def shapley_variance(rates: Scores) -> Scores:
-    """Give Var(phi_i): (M,)."""
+    """Return Var(phi_i): (M,)."""
     nodes, weights = _quadrature()
     nodes, weights = np.outer(nodes, nodes).ravel(), np.outer(weights, weights).ravel()
     variances: Scores = _integrate(np.ones((1, len(rates))), rates, nodes, 4 * weights)[0]
@@ -57,7 +57,7 @@ def shapley_variance(rates: Scores) -> Scores:
 
 
 def shapley_weights(signs: Scores) -> Scores:
-    """Give the weight of g(T) in every Shapley value, for signs (N, M) of T: (N, M).
+    """Return the weight of g(T) in every Shapley value, for signs (N, M) of T: (N, M).
 
     T stands for its complement too: the weighted sum over one T of each pair is the exact value.
     The weights are also Cov(phi_i, g(T)) where the g of all pairs are independent, of variance 1.
@@ -70,7 +70,7 @@ def shapley_weights(signs: Scores) -> Scores:
 
 
 def independent_variance(players: int) -> float:
-    """Give Var(phi_i) where the g of all pairs are independent, of variance 1."""
+    """Return Var(phi_i) where the g of all pairs are independent, of variance 1."""
     return float((1 / _count_coalitions(players - 1)).sum() * 4 / players**2)
 
 
@@ -101,7 +101,7 @@ def _integrate(signs: Scores, rates: Scores, nodes: Scores, weights: Scores) -> 
 
 
 def _log_variance(rates: Scores) -> float:
-    """Give log Var(g(all players)), the (prod (1 + tanh rate_j) - prod (1 - tanh rate_j)) / 2."""
+    """Return log Var(g(all players)), the (prod (1 + tanh rate_j) - prod (1 - tanh rate_j)) / 2."""
     total = rates.sum()
     log_cosh = np.logaddexp(rates, -rates) - np.log(2)
     return float(total + np.log(-np.expm1(-2 * total) / 2) - log_cosh.sum())
@@ -109,6 +109,6 @@ def _log_variance(rates: Scores) -> float:
 
 @cache
 def _quadrature() -> tuple[Scores, Scores]:
-    """Give nodes and weights of an integral over 0..1."""
+    """Return nodes and weights of an integral over 0..1."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     return (nodes + 1) / 2, weights / 2

@@ -44,38 +44,37 @@ def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
     complete: whether the rows are all pairs, so that the values are exact.
     """
     signs = np.where(members, 1.0, -1.0)
-    fitted = _by_process(signs, odd) if len(odd) <= MAX_PAIRS else _by_both(members, signs, odd)
-    if not complete:
-        return fitted
-    values = shapley_weights(signs).T @ odd
-    return Estimate(values, np.zeros_like(values), fitted.held_out_fidelity)
-
-
-def _by_process(signs: Scores, odd: Scores) -> Estimate:
-    found = compute_posterior(fit_prior(signs, odd), signs, odd)
-    return Estimate(found.values, found.errors, _fidelity(odd, found.held_out))
-
-
-def _by_both(members: Mask, signs: Scores, odd: Scores) -> Estimate:
     first = signs[:MAX_PAIRS]
     prior = fit_prior(first, odd[:MAX_PAIRS])
-    found = compute_posterior(prior, first, odd[:MAX_PAIRS])
-    missed = odd - prior.smooth(signs, first) @ found.weights  # (N, K)
-    weights, undrawn = _weigh(members[1:], certain=MAX_PAIRS - 1)
-    rest = fit_additive(members[1:], weights, missed[1:], -missed[0], missed[0])
-    values = prior.smooth_shapley(first).T @ found.weights + rest.values  # (M, K)
-    errors = np.sqrt((rest.influence**2 * undrawn) @ rest.residuals**2)
-    gains = errors.mean(axis=0) < found.errors.mean(axis=0)  # (K,)
-    held_out = np.concatenate([found.held_out, missed[MAX_PAIRS:]])
-    return Estimate(
-        values=np.where(gains, values, found.values),
-        errors=np.where(gains, errors, found.errors),
-        held_out_fidelity=_fidelity(odd, held_out),
-    )
+    process = compute_posterior(prior, first, odd[:MAX_PAIRS])
+    values, errors, held_out = process.values, process.errors, process.held_out
+
+    if len(odd) > MAX_PAIRS:
+        missed = odd - prior.smooth(signs, first) @ process.weights  # (N, K)
+        weights, undrawn = _leverage_weights(members[1:], certain=MAX_PAIRS - 1)
+        rest = fit_additive(members[1:], weights, missed[1:], -missed[0], missed[0])
+        regressed = prior.smooth_shapley(first).T @ process.weights + rest.values  # (M, K)
+        regression_errors = np.sqrt((rest.influence**2 * undrawn) @ rest.residuals**2)
+        gains = regression_errors.mean(axis=0) < errors.mean(axis=0)  # (K,)
+        values = np.where(gains, regressed, values)
+        errors = np.where(gains, regression_errors, errors)
+        held_out = np.concatenate([held_out, missed[MAX_PAIRS:]])
+
+    if complete:
+        values = shapley_weights(signs).T @ odd
+        errors = np.zeros_like(values)
+
+    fidelity = None
+    if len(odd) > 1:  # the first row, the full coalition, was not drawn
+        square, total = (held_out[1:] ** 2).sum(axis=0), (odd[1:] ** 2).sum(axis=0)  # (K,)
+        fidelity = 1 - np.divide(square, total, out=np.zeros_like(total), where=total > 0)
+    return Estimate(values, errors, fidelity)
 
 
-def _weigh(members: Mask, certain: int) -> tuple[Scores, Scores]:
-    """Weigh the smaller coalitions of pairs (P, M): weights, and 1 - probability of a draw, (P,).
+def _leverage_weights(members: Mask, certain: int) -> tuple[Scores, Scores]:
+    """Return the weights (P,) of pairs, and 1 - the probability that each is drawn, (P,).
+
+    members: (P, M), the smaller coalition of each pair.
 
     The first `certain` pairs stand for themselves; the others also for those of their size that
     were not drawn, by the weights of Kernel SHAP over the probability of a draw.
@@ -92,15 +91,3 @@ def _weigh(members: Mask, certain: int) -> tuple[Scores, Scores]:
             weights[drawn] = left / (len(drawn) * mass)  # of whole numbers without limit
             undrawn[drawn] = 1 - len(drawn) / left
     return weights, undrawn
-
-
-def _fidelity(odd: Scores, held_out: Scores) -> Scores | None:
-    """Compare the residuals of left-out pairs (N, K) with the odd part (N, K): (K,).
-
-    The first row, the full coalition, is left out, as it was not drawn. None without drawn pairs.
-    """
-    if len(odd) == 1:
-        return None
-    missed, total = (held_out[1:] ** 2).sum(axis=0), (odd[1:] ** 2).sum(axis=0)  # (K,)
-    fidelity: Scores = 1 - np.divide(missed, total, out=np.zeros_like(total), where=total > 0)
-    return fidelity

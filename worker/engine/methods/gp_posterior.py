@@ -40,7 +40,7 @@ LEARNING_ROWS = 256  # scores at most; learning takes time as their cube
 SUM = (0.4, 1.0, -4.0, 2.5)  # log of the sum of rates
 EQUAL = (-0.6, 0.25, -12.0, 1.5)  # log of the variance of the second part, over that of the first
 ROUGH = (-5.0, 3.0, -13.0, 2.0)  # the same of the third
-UNLIKENESS = (0.0, 0.6, -3.0, 3.0)  # log of each rate over their mean
+RATE_RATIO = (0.0, 0.6, -3.0, 3.0)  # log of each rate over their mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,21 +57,21 @@ class Prior:
 
     @property
     def equal_rates(self) -> Scores:
-        """Give the rates of the second part: (M,)."""
+        """Return the rates of the second part: (M,)."""
         return np.full_like(self.rates, EQUAL_SUM / len(self.rates))
 
     def smooth(self, signs: Scores, others: Scores) -> Scores:
-        """Give the covariances without the rough part, for signs (N, M) and (B, M): (N, B)."""
+        """Return the covariances without the rough part, for signs (N, M) and (B, M): (N, B)."""
         equal = covariance(signs, others, self.equal_rates)
         return covariance(signs, others, self.rates) + self.equal * equal
 
     def smooth_shapley(self, signs: Scores) -> Scores:
-        """Give the covariances with the Shapley values, without the rough part: (N, M)."""
+        """Return the covariances with the Shapley values, without the rough part: (N, M)."""
         equal = shapley_covariance(signs, self.equal_rates)
         return shapley_covariance(signs, self.rates) + self.equal * equal
 
     def shapley_variance(self) -> Scores:
-        """Give the variances of the Shapley values: (M,)."""
+        """Return the variances of the Shapley values: (M,)."""
         smooth = shapley_variance(self.rates) + self.equal * shapley_variance(self.equal_rates)
         return smooth + self.rough * independent_variance(len(self.rates))
 
@@ -115,7 +115,7 @@ def compute_posterior(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
 
 
 def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores) -> Credit:
-    """Give the standard errors of influence.T @ odd, averaged over additive parts: (M, K).
+    """Return the standard errors of influence.T @ odd, averaged over additive parts: (M, K).
 
     variance: (M,), of the Shapley values without an additive part. whitened: (N, M + K), signs and
     odd, transformed so that scores are independent with variance 1. A part with the weights b (M,)
@@ -154,12 +154,13 @@ def fit_prior(signs: Scores, odd: Scores) -> Prior:
     signs, odd = signs[:LEARNING_ROWS], odd[:LEARNING_ROWS]
     scale = np.sqrt((odd**2).mean(axis=0))  # (K,)
     odd = odd / np.where(scale > 0, scale, 1)  # the search stops by the size of its cost
-    means, deviations, lowest, highest = _hyperpriors(signs.shape[1])
+    hyperpriors = np.array([SUM, EQUAL, ROUGH, *[RATE_RATIO] * signs.shape[1]])  # (3 + M, 4)
+    means, deviations, lowest, highest = hyperpriors.T
 
     def cost(logs: Scores) -> tuple[float, Scores]:
-        surprise, slope = _surprise(_prior(logs), signs, odd)
+        loss, slope = _negative_log_likelihood(_prior(logs), signs, odd)
         off = (logs - means) / deviations
-        return surprise + off @ off / 2, slope + off / deviations
+        return loss + off @ off / 2, slope + off / deviations
 
     from scipy.optimize import minimize  # takes half a second, so only where needed
 
@@ -167,40 +168,27 @@ def fit_prior(signs: Scores, odd: Scores) -> Prior:
     return _prior(minimize(cost, means, method="L-BFGS-B", jac=True, bounds=bounds).x)
 
 
-def _hyperpriors(players: int) -> Scores:
-    """Give mean, deviation, lowest and highest of every learnt parameter: (4, 3 + M)."""
-    return np.array([SUM, EQUAL, ROUGH, *[UNLIKENESS] * players]).T
-
-
 def _prior(logs: Scores) -> Prior:
-    """Build the prior from the logs of the sum of rates, equal, rough, unlikenesses: (3 + M,)."""
-    total, equal, rough, *unlikeness = np.exp(logs)
-    return Prior(total * np.array(unlikeness) / len(unlikeness), equal, rough)
+    """Build the prior from logs (3 + M,): of the sum of rates, equal, rough, and rate ratios."""
+    total, equal, rough, *ratios = np.exp(logs)
+    return Prior(total * np.array(ratios) / len(ratios), equal, rough)
 
 
-def _surprise(prior: Prior, signs: Scores, odd: Scores) -> tuple[float, Scores]:
-    """Give -log(likelihood) [5.8] at the best amplitudes, and its slope [5.9] by the logs."""
+def _negative_log_likelihood(prior: Prior, signs: Scores, odd: Scores) -> tuple[float, Scores]:
+    """Return -log(likelihood) [5.8] at the best amplitudes, and its slope [5.9] by the logs."""
     equal = prior.equal * covariance(signs, signs, prior.equal_rates)
     rough = prior.rough * np.eye(len(signs))
-    precision, half_log_det = _invert(covariance(signs, signs, prior.rates) + equal + rough)
+    factor = cho_factor(covariance(signs, signs, prior.rates) + equal + rough)
+    precision = cho_solve(factor, np.eye(len(signs)))
+    half_log_det = float(np.log(np.diag(factor[0])).sum())
     weights = precision @ odd
-    amplitudes = np.maximum(_amplitudes(odd, weights), np.finfo(np.float64).tiny)
-    surprise = len(odd) * np.log(amplitudes).mean() / 2 + half_log_det
+    amplitudes = _dots(odd, weights) / len(odd)  # the likeliest factors of the variances: (K,)
+    amplitudes = np.maximum(amplitudes, np.finfo(np.float64).tiny)
+    loss = len(odd) * np.log(amplitudes).mean() / 2 + half_log_det
     by_gram = (precision - weights / amplitudes @ weights.T / len(amplitudes)) / 2  # (N, N)
     by_log_rates = prior.rates * covariance_slope(signs, prior.rates, by_gram)
     by_equal, by_rough = (by_gram * equal).sum(), (by_gram * rough).sum()
-    return surprise, np.array([by_log_rates.sum(), by_equal, by_rough, *by_log_rates])
-
-
-def _amplitudes(odd: Scores, weights: Scores) -> Scores:
-    """Give the likeliest factors of the variances: (K,)."""
-    return _dots(odd, weights) / len(odd)
-
-
-def _invert(gram: Scores) -> tuple[Scores, float]:
-    """Give the inverse (N, N) of a covariance, and half the log of its determinant."""
-    factor = cho_factor(gram)
-    return cho_solve(factor, np.eye(len(gram))), float(np.log(np.diag(factor[0])).sum())
+    return loss, np.array([by_log_rates.sum(), by_equal, by_rough, *by_log_rates])
 
 
 def _dots(one: Scores, other: Scores) -> Scores:

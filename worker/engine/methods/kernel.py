@@ -22,7 +22,7 @@ from typing import Self
 
 import numpy as np
 
-from worker.engine.arrays import Credit, Scores
+from worker.engine.arrays import Credit
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.kernel_sampling import Design, design_pairs
@@ -84,7 +84,7 @@ class Kernel:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the solution over the pairs scored so far."""
+        """Return the solution over the pairs scored so far."""
         design, odd = self._design.first(self._pairs.done), self._pairs.odd()  # (P, K)
         ends = self._game.base_values, self._game.scores
         scores = (ends[0] + ends[1]) / 2 + odd
@@ -100,11 +100,16 @@ class Kernel:
             values, held_out = least.values, least.held_out_residuals()
             errors = self._standard_errors(design, least)
             freedom = int(design.hits.sum()) - 1
+
+        fidelity = None
+        if held_out is not None and len(design):
+            square, total = design.weights @ held_out**2, design.weights @ odd**2  # (K,)
+            fidelity = 1 - np.divide(square, total, out=np.zeros_like(total), where=total > 0)
         return self._pairs.attribution(
             values,
             errors,
             freedom=max(1, freedom),
-            held_out_fidelity=_held_out_fidelity(design, held_out, odd),
+            held_out_fidelity=fidelity,
             weights=design.weights,
             steady_from=2 + 2 * self._steady,
         )
@@ -133,11 +138,3 @@ def _jackknife(design: Design, fitted: Fit) -> Credit | None:
     variance = draws / (draws - 1) * (squares - (influence @ residuals) ** 2 / draws)
     errors: Credit = np.sqrt(np.maximum(variance, 0))  # rounding may take it below
     return errors
-
-
-def _held_out_fidelity(design: Design, held_out: Scores | None, odd: Scores) -> Scores | None:
-    """Give the share of the variance of odd (P, K) that is predicted for left-out pairs: (K,)."""
-    if held_out is None or not len(design):
-        return None
-    missed, total = design.weights @ held_out**2, design.weights @ odd**2  # (K,)
-    return 1 - np.divide(missed, total, out=np.zeros_like(total), where=total > 0)

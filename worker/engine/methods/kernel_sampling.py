@@ -37,12 +37,12 @@ class Design:
 
     @property
     def weights(self) -> Scores:
-        """Give the weight of either coalition of each pair: (P,)."""
+        """Return the weight of either coalition of each pair: (P,)."""
         share: float = self.to_share / max(1, 2 * self.hits.sum())
         return self.fixed + self.hits * share
 
     def first(self, pairs: int) -> "Design":
-        """Give the design of the first pairs alone."""
+        """Return the design of the first pairs alone."""
         return Design(self.members[:pairs], self.fixed[:pairs], self.hits[:pairs], self.to_share)
 
 
@@ -52,19 +52,33 @@ def design_pairs(players: int, pairs: int, random: np.random.RandomState) -> Des
     Fewer are given where no more exist, or where DRAWS draws per pair do not find enough.
     """
     pairs = min(pairs, 2 ** (players - 1) - 1)
-    shares = _shares(players)
-    whole = _count_whole_sizes(players, shares, pairs)
-    taken, fixed = _take_whole_sizes(players, shares[:whole])
+    shares = _size_weights(players)
+
+    # Sizes from 1 on are taken whole while a size's share of the pairs left covers all its pairs
+    taken: list[Mask] = []
+    fixed: list[float] = []
+    whole, unspent = 0, 1.0  # sizes taken whole, and the weight of the other sizes
+    for size, share in enumerate(shares, start=1):
+        count = count_pairs(players, size)
+        if float(pairs - len(taken)) * share / unspent < count * (1 - 1e-8):
+            break
+        # Of half the players, only coalitions with player 0, which come first; the others are
+        # their complements
+        for inside in islice(combinations(range(players), size), count):
+            taken.append(_coalition(players, list(inside)))
+            fixed.append(share / (2 * count))
+        whole, unspent = size, unspent - share
+
     drawn, hits = _draw(players, shares[whole:], pairs - len(taken), random)
     return Design(
-        members=np.concatenate([taken, drawn]),
+        members=np.concatenate([_stack(taken, players), drawn]),
         fixed=np.concatenate([fixed, np.zeros(len(drawn))]),
         hits=np.concatenate([np.zeros(len(taken), dtype=np.int64), hits]),
         to_share=float(shares[whole:].sum()),
     )
 
 
-def _shares(players: int) -> Scores:
+def _size_weights(players: int) -> Scores:
     """Share a weight of 1 among the sizes 1..M // 2, each with its complements' size: (M // 2,).
 
     Every coalition of s players has (M - 1) / (C(M, s) s (M - s)), up to a constant: theorem 2 of
@@ -76,38 +90,17 @@ def _shares(players: int) -> Scores:
     return shares
 
 
-def _count_whole_sizes(players: int, shares: Scores, pairs: int) -> int:
-    """Count the sizes, from 1 on, whose share of the pairs left is all the pairs they have."""
-    left, rest = float(pairs), 1.0  # rest: the weight of the sizes left
-    for whole, share in enumerate(shares):
-        wanted = count_pairs(players, whole + 1)
-        if left * share / rest < wanted * (1 - 1e-8):
-            return whole
-        left -= wanted
-        rest -= share
-    return len(shares)
-
-
-def _take_whole_sizes(players: int, shares: Scores) -> tuple[Mask, Scores]:
-    """Give all pairs of the sizes 1, 2, ... with these shares, (P, M), and their weights, (P,)."""
-    members, weights = [], []
-    for size, share in enumerate(shares, start=1):
-        count = count_pairs(players, size)
-        # Of half the players, only coalitions with player 0, which come first; the others are
-        # their complements.
-        for inside in islice(combinations(range(players), size), count):
-            members.append(_coalition(players, list(inside)))
-            weights.append(share / (2 * count))
-    return _stack(members, players), np.array(weights)
-
-
 def _draw(
     players: int, shares: Scores, pairs: int, random: np.random.RandomState
 ) -> tuple[Mask, Indices]:
     """Draw different pairs of the largest sizes, which have these shares: (P, M), hits (P,)."""
     members: dict[bytes, Mask] = {}
     hits: Counter[bytes] = Counter()
-    for size in _draw_sizes(players, shares, pairs, random):
+    sizes = np.empty(0, dtype=np.int64)
+    if pairs:
+        smallest = players // 2 - len(shares) + 1
+        sizes = smallest + random.choice(len(shares), DRAWS * pairs, p=shares / shares.sum())
+    for size in sizes:
         if len(members) == pairs:
             break
         drawn = _coalition(players, random.permutation(players)[:size])
@@ -115,13 +108,6 @@ def _draw(
         members.setdefault(pair, drawn)
         hits[pair] += 1
     return _stack(list(members.values()), players), np.array(list(hits.values()), dtype=np.int64)
-
-
-def _draw_sizes(players: int, shares: Scores, pairs: int, random: np.random.RandomState) -> Indices:
-    if not pairs:
-        return np.empty(0, dtype=np.int64)
-    smallest = players // 2 - len(shares) + 1
-    return smallest + random.choice(len(shares), DRAWS * pairs, p=shares / shares.sum())
 
 
 def _coalition(players: int, inside: list[int] | Indices) -> Mask:

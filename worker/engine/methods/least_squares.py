@@ -30,7 +30,7 @@ class Fit:
     determined: bool
 
     def held_out_residuals(self) -> Scores | None:
-        """Give the residual of each score when it alone is left out of the fit: (B, K).
+        """Return the residual of each score when it alone is left out of the fit: (B, K).
 
         None where a player's value depends on a single score.
         """

@@ -51,26 +51,16 @@ def _sizes(players: int, random: np.random.Generator) -> Iterator[int]:
 
 def _draw_of_size(players: int, size: int, count: int, random: np.random.Generator) -> Mask:
     """Draw `count` different pairs of one size: (count, M)."""
+    hands = players // size  # coalitions dealt from one shuffle of the players
+    shuffles = np.tile(np.arange(players), (-(-count // hands), 1))
     found = np.empty((0, players), dtype=np.bool_)
     while len(found) < count:
-        dealt = _deal(players, size, count, random)
+        dealt = random.permuted(shuffles, axis=1)[:, : hands * size].reshape(-1, size)[:count]
+        members = np.zeros((count, players), dtype=np.bool_)
+        np.put_along_axis(members, dealt, True, axis=1)
         if 2 * size == players:
-            dealt ^= ~dealt[:, :1]  # of the two halves, the one with player 0
-        found = _distinct(np.concatenate([found, dealt]))
+            members ^= ~members[:, :1]  # of the two halves, the one with player 0
+        found = np.concatenate([found, members])
+        first = np.unique(np.packbits(found, axis=1), axis=0, return_index=True)[1]
+        found = found[np.sort(first)]  # without rows that repeat an earlier one
     return found[:count]
-
-
-def _deal(players: int, size: int, count: int, random: np.random.Generator) -> Mask:
-    """Deal shuffled players out into coalitions of one size: (count, M)."""
-    hands = players // size  # coalitions per shuffle
-    shuffles = np.tile(np.arange(players), (-(-count // hands), 1))
-    dealt = random.permuted(shuffles, axis=1)[:, : hands * size].reshape(-1, size)[:count]
-    members = np.zeros((count, players), dtype=np.bool_)
-    np.put_along_axis(members, dealt, True, axis=1)
-    return members
-
-
-def _distinct(members: Mask) -> Mask:
-    """Leave out rows of members (B, M) that repeat an earlier one."""
-    first = np.unique(np.packbits(members, axis=1), axis=0, return_index=True)[1]
-    return members[np.sort(first)]

@@ -30,12 +30,12 @@ class PairedScores:
 
     @property
     def complete(self) -> bool:
-        """Tell whether all pairs of coalitions of the game are scored."""
+        """Return whether all pairs of coalitions of the game are scored."""
         there_are: int = 2 ** (len(self._game.players) - 1) - 1
         return self.done == there_are
 
     def next(self, pairs: int) -> Coalitions:
-        """Give the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
+        """Return the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
         members = self._members[self.done : self.done + pairs]
         both = np.stack([members, ~members], axis=1).reshape(-1, members.shape[1])
         return self._game.players.coalitions(both)
@@ -47,12 +47,12 @@ class PairedScores:
         self.done += pairs
 
     def odd(self) -> Scores:
-        """Give the odd part of the scored pairs: (P, K)."""
+        """Return the odd part of the scored pairs: (P, K)."""
         odd: Scores = (self._scores[: self.done, 0] - self._scores[: self.done, 1]) / 2
         return odd
 
     def known(self) -> tuple[Mask, Scores]:
-        """Give members (N, M) and the odd part (N, K) of the scored pairs, the known pair first."""
+        """Return the members (N, M) and odd part (N, K) of the known pair, then the scored ones."""
         everybody = np.ones((1, self._members.shape[1]), dtype=np.bool_)
         ends = (self._game.scores - self._game.base_values) / 2
         members = np.concatenate([everybody, self._members[: self.done]])
@@ -100,13 +100,13 @@ class PairedScores:
         )
 
     def _reach(self, errors: Credit | None, factor: float) -> Callable[[], Credit] | None:
-        """Give `factor` times the standard errors (M, K); None with too few pairs for intervals."""
+        """Return half-widths, `factor` times the errors (M, K); None where pairs are too few."""
         if errors is None or (2 * self.done < len(errors) and not self.complete):
             return None
         return lambda: errors if self.complete else factor * errors
 
     def _unresolved(self) -> float:
-        """Give the share of `unresolved`, of players in the same coalitions in all scored pairs."""
+        """Return `unresolved`; players in the same coalitions of all scored pairs share credit."""
         players = self._game.players
         seen = np.packbits(self._members[: self.done], axis=0)  # (P / 8, M)
         _, group = np.unique(seen, axis=1, return_inverse=True)  # (M,)

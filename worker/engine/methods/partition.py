@@ -25,7 +25,6 @@ import numpy as np
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
-from worker.engine.game.coalitions import Coalitions
 from worker.engine.game.tree import count_coalitions
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.regions import Regions, count_players, whole_pixels
@@ -78,7 +77,8 @@ class Partition:
         self._fixed_context = fixed_context
         self._random = np.random.RandomState(seed)
         self._tree = game.players.tree
-        self._planned = self._plan()
+        budget, contexts = max_evals + max_evals % 2, 2 if fixed_context is None else 1
+        self._planned = 2 + count_coalitions(self._tree, contexts=contexts, limit=budget - 2)
         self._halves: dict[Part, tuple[Part, Part]] = {}  # of the parts expanded so far
         self._settled: dict[Part, Credit] = {}
         self._told_apart = 0.0  # share of players.pairs, weighted by contexts seen
@@ -104,24 +104,20 @@ class Partition:
         """Count the evaluations of a whole run: the budget, unless the tree is exhausted first."""
         return self._planned
 
-    def _plan(self) -> int:
-        budget = self._max_evals + self._max_evals % 2
-        contexts = 2 if self._fixed_context is None else 1
-        return 2 + count_coalitions(self._tree, contexts=contexts, limit=budget - 2)
-
     def run(self) -> Steps:
         """Yield coalitions two a node, left half then right half; return the attribution."""
         while self._queue and self._evaluations < self._max_evals:
             self._take_batch()
             if self._batch:
-                scores = yield self._coalitions()  # (B, K)
+                members = [(*n.context, half) for n in self._batch for half in self._halves[n.part]]
+                scores = yield self._tree.coalitions(members)  # (B, K)
                 self._evaluations += len(scores)
                 self._expand(scores[::2], scores[1::2])
                 self._batch = []
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the attribution now; unexpanded nodes' credit is spread evenly over their parts."""
+        """Return the attribution so far; unexpanded nodes spread their credit over their parts."""
         pending = [node for _, _, node in self._queue] + self._batch
         credit = dict(self._settled)
         if pending:
@@ -129,33 +125,28 @@ class Partition:
                 _add(credit, node.part, amount)
         values, regions = self._spread(credit)
         exact = all(self._tree.children(node.part) is None for node in pending)
+
+        tied: set[Part] = set()  # unexpanded, with the change of the last expanded node
+        if self._evaluations >= self._max_evals and self._largest:
+            tied = {node.part for change, _, node in self._queue if -change == self._largest}
+        tree = "superpixel tree" if self._game.players.superpixels else "image tree"
         return Attribution(
             values=values,
             base_values=self._game.base_values,
             scores=self._game.scores,
             evaluations=self._evaluations,
             unresolved=0.0 if exact else 1 - self._told_apart / self._game.players.pairs,
-            solution_concept=self._concept(),
+            solution_concept=CONCEPTS[self._fixed_context].format(tree),
             regions=regions,
             exact=exact,
-            tied=self._count_tied(),
+            tied=sum(self._tree.children(part) is not None for part in tied),
             players=self._game.players.superpixel_labels,
         )
 
-    def _count_tied(self) -> int:
-        """Count the unexpanded parts with the same change of the score as the last expanded one."""
-        if self._evaluations < self._max_evals or not self._largest:
-            return 0
-        tied = {node.part for change, _, node in self._queue if -change == self._largest}
-        return sum(self._tree.children(part) is not None for part in tied)
-
-    def _concept(self) -> str:
-        tree = "superpixel tree" if self._game.players.superpixels else "image tree"
-        return CONCEPTS[self._fixed_context].format(tree)
-
     def _take_batch(self) -> None:
         """Move the first nodes of the queue into the batch; settle the leaves among them."""
-        while self._queue and self._has_room():
+        room = min(self._batch_size, self._max_evals - self._evaluations)  # coalitions
+        while self._queue and 2 * len(self._batch) < room:
             change, _, node = heappop(self._queue)
             halves = self._halves.get(node.part) or self._tree.children(node.part)
             if halves is None:
@@ -164,14 +155,6 @@ class Partition:
                 self._halves[node.part] = halves
                 self._batch.append(node)
                 self._largest = -change
-
-    def _has_room(self) -> bool:
-        gathered = 2 * len(self._batch)
-        return gathered < self._batch_size and self._evaluations + gathered < self._max_evals
-
-    def _coalitions(self) -> Coalitions:
-        members = [(*n.context, half) for n in self._batch for half in self._halves[n.part]]
-        return self._tree.coalitions(members)
 
     def _expand(self, left: Scores, right: Scores) -> None:
         """Pass the credit of the batch to its halves; left, right: (n, K), each half's scores."""
@@ -192,10 +175,11 @@ class Partition:
         for i, node in enumerate(self._batch):
             weight, firsts = float(weights[i]), largest[i].tolist()
             for j, (context, half) in enumerate(self._appearances(node)[kept]):
-                self._push(firsts[j], Node(context, before[i, j], after[i, j], half, weight))
+                child = Node(context, before[i, j], after[i, j], half, weight)
+                heappush(self._queue, (-firsts[j], float(self._random.randn()), child))
 
     def _appearances(self, node: Node) -> list[tuple[tuple[Part, ...], Part]]:
-        """Give (context, half) for both halves with the other half hidden, then with it visible."""
+        """Return (context, half) of each half with the other half hidden, then with it visible."""
         context = node.context
         left, right = self._halves[node.part]
         return [
@@ -204,9 +188,6 @@ class Partition:
             ((*context, right), left),
             ((*context, left), right),
         ]
-
-    def _push(self, largest: float, node: Node) -> None:
-        heappush(self._queue, (-largest, float(self._random.randn()), node))
 
     def _spread(self, credit: dict[Part, Credit]) -> tuple[Credit, Regions]:
         """Spread the credit of every part evenly over its elements: (H, W, C, K), and by part."""
@@ -237,13 +218,13 @@ def _add(credit: dict[Part, Credit], part: Part, amount: Credit) -> None:
 
 
 def _stack(nodes: Sequence[Node]) -> tuple[Scores, Scores, Scores]:
-    """Give the scores without and with the parts, (n, K) each, and the weights (n,)."""
+    """Return the scores without and with the parts, (n, K) each, and the weights (n,)."""
     without = np.array([node.without for node in nodes])
     with_part = np.array([node.with_part for node in nodes])
     return without, with_part, np.array([node.weight for node in nodes])
 
 
 def _credit_of(nodes: Sequence[Node]) -> Credit:
-    """Give the weighted change of the score that each node stands for: (n, K)."""
+    """Return the weighted change of the score that each node stands for: (n, K)."""
     without, with_part, weights = _stack(nodes)
     return (with_part - without) * weights[:, np.newaxis]

@@ -50,11 +50,22 @@ class Permutation:
     """
 
     def __init__(self, game: Game, *, max_evals: int, seed: int = 0) -> None:
-        _check_budget(max_evals, game.players)
+        players, cost = game.players, 2 * len(game.players) + 1  # evaluations of a permutation
+        if max_evals < cost:
+            advice = "fewer superpixels" if players.superpixels else "superpixels instead of pixels"
+            raise BudgetError(
+                f"max_evals is {max_evals}; permutation needs at least {cost}, which is 2 M + 1 "
+                f"for the {len(players)} players of this picture. Increase max_evals, or use "
+                f"{advice}",
+                field="max_evals",
+                received=max_evals,
+                accepted={"minimum": cost},
+            )
         self._game = game
-        self._m = len(game.players)
-        permutations = max_evals // _cost(game.players)
-        orders = islice(_random_orders(game.players, np.random.RandomState(seed)), permutations)
+        self._m = len(players)
+        permutations, random = max_evals // cost, np.random.RandomState(seed)
+        draw = _random_orders if players.superpixels else _tree_orders
+        orders = islice(draw(players, random), permutations)
         passes = [ranks for order in orders for ranks in (order, self._m - 1 - order)]
         self._passes: Ranks = np.array(passes)  # (2 permutations, M)
         # Along every pass, from the empty coalition to the full one: (2 permutations, M + 1, K)
@@ -84,7 +95,7 @@ class Permutation:
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
-        """Give the mean over the finished passes; before the first ends, its credit so far."""
+        """Return the mean over the finished passes; before the first ends, its credit so far."""
         paths = self._known_paths()  # (P, M + 1, K)
         ranks = self._passes[: len(paths)]  # (P, M)
         changes = np.diff(paths, axis=1)  # (P, M, K), by rank
@@ -99,18 +110,29 @@ class Permutation:
             errors=errors,
             reach=None if errors is None else partial(_reach, errors, len(credit) // 2),
         )
+
+        even, permutations = None, len(paths) // 2
+        if permutations and self._m > 1:  # pairs a coalition with its complement in the reverse
+            inner = paths[: 2 * permutations, 1:-1]  # (2 permutations, M - 1, K)
+            there, back = inner[::2], inner[1::2, ::-1]
+            outputs = paths.shape[2]
+            even = even_energy(there.reshape(-1, outputs), back.reshape(-1, outputs))
         return Attribution(
             values=players.spread(values),
             base_values=self._game.base_values,
             scores=self._game.scores,
             evaluations=2 + self._done,
             unresolved=self._unresolved(),
-            solution_concept=_concept(players),
+            solution_concept=(
+                "Shapley values"
+                if players.superpixels
+                else "Owen values of a fixed binary image tree"
+            ),
             regions=regions,
             exact=exact,
             players=players.superpixel_labels,
             standard_errors=None if errors is None else players.spread(errors),
-            even_energy=_even_energy(paths),
+            even_energy=even,
         )
 
     @property
@@ -119,7 +141,7 @@ class Permutation:
         return self._done // (self._m - 1) if self._m > 1 else len(self._passes)
 
     def _known_paths(self) -> Scores:
-        """Give the scores along the finished passes, or else along the first: (P, M + 1, K).
+        """Return the scores along the finished passes, or else along the first: (P, M + 1, K).
 
         The unknown rest of the first is a straight line, so its credit is spread evenly.
         """
@@ -130,7 +152,7 @@ class Permutation:
         return paths
 
     def _unresolved(self) -> float:
-        """Give the `unresolved` of players whose credit is on the straight line of _known_paths."""
+        """Return `unresolved`; players on the straight line of _known_paths share one credit."""
         players = self._game.players
         apart = players.sizes.astype(np.float64)
         if self._finished:
@@ -155,7 +177,7 @@ def _standard_errors(credit: Credit) -> Credit | None:
 
 
 def _reach(errors: Credit, permutations: int) -> Credit:
-    """Give half-widths of 95 % intervals from standard errors (M, K), for any sample size: (M, K).
+    """Return half-widths of 95 % intervals by standard errors (M, K), for any sample size: (M, K).
 
     Few samples of a player may agree by chance, the more so as credit has long tails. So each
     variance is shrunk towards the mean variance of all players, which counts as PRIOR_SAMPLES
@@ -168,20 +190,8 @@ def _reach(errors: Credit, permutations: int) -> Credit:
     return reach
 
 
-def _even_energy(paths: Scores) -> Scores | None:
-    """Give the even energy (K,): pairs each coalition with its complement in the reverse pass."""
-    permutations, inner = len(paths) // 2, paths[:, 1:-1]  # (P, M - 1, K)
-    if permutations == 0 or inner.shape[1] == 0:
-        return None
-    there, back = inner[: 2 * permutations : 2], inner[1 : 2 * permutations : 2, ::-1]
-    outputs = paths.shape[2]
-    return even_energy(there.reshape(-1, outputs), back.reshape(-1, outputs))
-
-
 def _random_orders(players: Players, random: np.random.RandomState) -> Iterator[Ranks]:
-    """Yield random orders without end, as the rank of each player."""
-    if not players.superpixels:
-        yield from _tree_orders(players, random)
+    """Yield uniformly random orders without end, as the rank of each player: (M,)."""
     order = np.arange(len(players))
     while True:
         random.shuffle(order)  # shuffles the previous order, as shap does
@@ -189,8 +199,9 @@ def _random_orders(players: Players, random: np.random.RandomState) -> Iterator[
 
 
 def _tree_orders(players: Players, random: np.random.RandomState) -> Iterator[Ranks]:
-    """Rank the players as the leaves of the image tree, its branches swapped at random.
+    """Yield orders of the image tree's leaves without end, as the rank of each player: (M,).
 
+    The branches of the tree are swapped at random.
     Every order takes one draw for each part, smaller parts before larger ones; a negative draw puts
     the left child first.
     """
@@ -207,31 +218,6 @@ def _tree_orders(players: Players, random: np.random.RandomState) -> Iterator[Ra
             else:
                 ranks[tree.region(part)] = leaves
                 leaves += 1
-        yield _of_players(ranks, players)
-
-
-def _of_players(ranks: Ranks, players: Players) -> Ranks:
-    """Turn ranks of elements (H, W, C), the same within a player, into ranks of players (M,)."""
-    of_players = np.empty(len(players), dtype=np.int32)
-    of_players[players.labels] = ranks.reshape(*players.labels.shape, -1)[..., 0]
-    return of_players
-
-
-def _cost(players: Players) -> int:
-    return 2 * len(players) + 1
-
-
-def _check_budget(max_evals: int, players: Players) -> None:
-    if max_evals < _cost(players):
-        way_out = "fewer superpixels" if players.superpixels else "superpixels instead of pixels"
-        raise BudgetError(
-            f"max_evals is {max_evals}; permutation takes at least {_cost(players)}, which is "
-            f"2 M + 1 for the {len(players)} players of this picture. Give more, or {way_out}",
-            field="max_evals",
-            received=max_evals,
-            accepted={"minimum": _cost(players)},
-        )
-
-
-def _concept(players: Players) -> str:
-    return "Shapley values" if players.superpixels else "Owen values of a fixed binary image tree"
+        of_players = np.empty(len(players), dtype=np.int32)  # elements of a player rank alike
+        of_players[players.labels] = ranks.reshape(*players.labels.shape, -1)[..., 0]
+        yield of_players

@@ -40,4 +40,4 @@ class Method(Protocol):
         """Yield coalitions until done; return the attribution."""
 
     def snapshot(self) -> Attribution:
-        """Give the attribution so far; valid before, between and after steps."""
+        """Return the attribution so far; valid before, between and after steps."""

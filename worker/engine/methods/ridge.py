@@ -89,7 +89,7 @@ def fit_ridge(
 
 
 def _posterior(kept_back: Scores, noise: Scores, count: int) -> Scores:
-    """Give the posterior probability of each ratio, (G, K), by the evidence of B scores."""
+    """Return the posterior probability of each ratio, (G, K), by the evidence of B scores."""
     evidence = np.log(kept_back).sum(axis=1, keepdims=True) / 2  # (G, 1)
     evidence = evidence - count / 2 * np.log(np.maximum(noise, np.finfo(np.float64).tiny))
     cauchy = -np.log1p(np.log(GRID) ** 2)[:, np.newaxis]
