@@ -21,13 +21,13 @@ class Coalitions(Protocol):
     """
 
     def __len__(self) -> int:
-        """Give B."""
+        """Return B."""
 
     def __getitem__(self, span: slice, /) -> Self:
-        """Give the coalitions of a span, in the same order."""
+        """Return the coalitions of a span, in the same order."""
 
     def visible(self, i: int) -> Mask:
-        """Tell which elements coalition i sees: (H, W) if whole pixels, else (H, W, C)."""
+        """Return which elements coalition i sees: (H, W) if whole pixels, else (H, W, C)."""
 
     def reveal(self, i: int, source: NDArray[Any], canvas: NDArray[Any]) -> None:
         """Copy what coalition i sees of source (H, W, C) into canvas (H, W, C)."""

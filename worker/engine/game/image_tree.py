@@ -83,17 +83,17 @@ class BoxCoalitions:
 
 
 def empty_coalition(shape: Shape) -> BoxCoalitions:
-    """Give the empty coalition, as a batch of one."""
+    """Return the empty coalition, as a batch of one."""
     return BoxCoalitions(shape, [()])
 
 
 def grand_coalition(shape: Shape) -> BoxCoalitions:
-    """Give the coalition of all elements, as a batch of one."""
+    """Return the coalition of all elements, as a batch of one."""
     return BoxCoalitions(shape, [(whole(shape),)])
 
 
 def whole(shape: Shape) -> Box:
-    """Give the box of all elements: the root of the image tree."""
+    """Return the box of all elements: the root of the image tree."""
     rows, columns, channels = shape
     return Box(0, rows, 0, columns, 0, channels)
 
@@ -120,7 +120,7 @@ def children(box: Box) -> tuple[Box, Box] | None:
 
 
 def splits(tree: Tree[Box]) -> dict[Box, tuple[Box, Box]]:
-    """Give (left child, right child) of every part of the image tree that has children.
+    """Return (left child, right child) of every part of the image tree that has children.
 
     Parts are ordered as in shap's `clustering`: by size, smaller first; parts of equal size by
     their ends, then by their starts.
@@ -141,7 +141,7 @@ def _number(box: Box) -> tuple[int, ...]:
 
 
 def extents(box: Box) -> Shape:
-    """Give the numbers of rows, columns and channels of a box."""
+    """Return the numbers of rows, columns and channels of a box."""
     return box.bottom - box.top, box.right - box.left, box.back - box.front
 
 
@@ -152,5 +152,5 @@ def size(box: Box) -> int:
 
 
 def region(box: Box) -> tuple[slice, slice, slice]:
-    """Give the index of a box in an (H, W, C, ...) array."""
+    """Return the index of a box in an (H, W, C, ...) array."""
     return slice(box.top, box.bottom), slice(box.left, box.right), slice(box.front, box.back)

@@ -21,7 +21,6 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from worker.engine.arrays import Indices, Labels, Mask, Pictures
 from worker.engine.game.players import PlayerCoalitions
@@ -54,7 +53,25 @@ class MergeTree:
     @classmethod
     def of(cls, labels: Labels, picture: Pictures) -> Self:
         """Grow the tree of the superpixels labels (H, W), 0..M-1, of a picture (H, W, C)."""
-        leaves, cuts = _lay_out(merge_all(labels, picture))
+        merges = merge_all(labels, picture)
+        count = len(merges) + 1
+        sizes = [1] * count  # in superpixels, of all 2M - 1 regions
+        for left, right in merges:
+            sizes.append(sizes[left] + sizes[right])
+
+        leaves: list[int] = []  # superpixels, from left to right
+        cuts: dict[Branch, int] = {}
+        stack = [len(sizes) - 1]
+        while stack:
+            region = stack.pop()
+            if region < count:
+                leaves.append(region)
+            else:
+                left, right = merges[region - count]
+                start = len(leaves)
+                cuts[Branch(start, start + sizes[region])] = start + sizes[left]
+                stack += [right, left]
+
         place_of = np.argsort(leaves)  # (M,)
         places = place_of[labels]
         elements = np.bincount(places.ravel()) * picture.shape[2]  # (M,)
@@ -124,25 +141,20 @@ class _Regions:
         self.names = list(range(len(self._sizes)))
 
     def cheapest_merge(self, slot: int) -> tuple[float, Pair, Pair]:
-        """Give the cheapest merge of a region: its cost, the names and the slots of the two."""
+        """Return the cheapest merge of a region: its cost, the names and the slots of the two."""
         border = self.borders[slot]
         others = np.fromiter(border, np.int64)  # (n,)
-        costs = self._costs(slot, others) / np.fromiter(border.values(), np.float64)
-        best = int(costs.argmin())
-        other = int(others[best])
-        return float(costs[best]), (self.names[slot], self.names[other]), (slot, other)
-
-    def _costs(self, slot: int, others: Indices) -> NDArray[np.float64]:
-        """Give the costs of merging a region with each of the others, boundaries aside: (n,)."""
         size, sizes = self._sizes[slot], self._sizes[others]
         means = self._sums[others] / sizes[:, np.newaxis]  # (n, C)
         apart = np.square(means - self._sums[slot] / size).sum(axis=1)
         weights = size * sizes / (size + sizes)  # Ward: times apart, the added error
-        costs: NDArray[np.float64] = (apart + NOISE**2) * weights**2
-        return costs
+        costs = (apart + NOISE**2) * weights**2 / np.fromiter(border.values(), np.float64)
+        best = int(costs.argmin())
+        other = int(others[best])
+        return float(costs[best]), (self.names[slot], self.names[other]), (slot, other)
 
     def merge(self, slot: int, other: int, *, name: int) -> int:
-        """Merge two regions in the slot of the one with more neighbours; give that slot."""
+        """Merge two regions in the slot of the one with more neighbours; return that slot."""
         if len(self.borders[slot]) < len(self.borders[other]):
             slot, other = other, slot
         self.names[slot], self.names[other] = name, -1
@@ -168,24 +180,3 @@ def _borders(labels: Labels, count: int) -> list[dict[int, int]]:
         a, b = divmod(pair, count)
         borders[a][b] = borders[b][a] = length
     return borders
-
-
-def _lay_out(merges: list[Pair]) -> tuple[list[int], dict[Branch, int]]:
-    """Give the superpixels from the left leaf of a tree to the right, and where branches split."""
-    count = len(merges) + 1
-    sizes = [1] * count  # in superpixels, of all 2M - 1 regions
-    for left, right in merges:
-        sizes.append(sizes[left] + sizes[right])
-    leaves: list[int] = []
-    cuts: dict[Branch, int] = {}
-    stack = [len(sizes) - 1]
-    while stack:
-        region = stack.pop()
-        if region < count:
-            leaves.append(region)
-        else:
-            left, right = merges[region - count]
-            start = len(leaves)
-            cuts[Branch(start, start + sizes[region])] = start + sizes[left]
-            stack += [right, left]
-    return leaves, cuts

@@ -37,7 +37,7 @@ class Players:
 
     @property
     def superpixel_labels(self) -> Labels | None:
-        """Give the labels (H, W) int32 where the players are superpixels, else None."""
+        """Return the labels (H, W) int32 where the players are superpixels, else None."""
         return self.labels if self.superpixels else None
 
     @cached_property
@@ -46,7 +46,7 @@ class Players:
         return int(self.sizes.sum()) ** 2 - int((self.sizes**2).sum())
 
     def unresolved(self, groups: Scores) -> float:
-        """Give the share, 0..1, of `pairs` that lie within one group.
+        """Return the share, 0..1, of `pairs` that lie within one group.
 
         groups: (G,), the number of elements in each group. Each group consists of whole players,
         and the groups make up the picture.
@@ -59,7 +59,7 @@ class Players:
         return self.labels.astype(np.int64)
 
     def coalitions(self, members: Mask) -> "PlayerCoalitions":
-        """Give the coalitions of members (B, M) bool, True for players that are in."""
+        """Return the coalitions of members (B, M) bool, True for players that are in."""
         return PlayerCoalitions(self._indices, members)
 
     def spread(self, credit: Credit) -> Credit:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.arrays import Labels, Pictures
+from worker.engine.arrays import Pictures
 from worker.engine.errors import SuperpixelsError
 from worker.engine.game.coalitions import Shape
 from worker.engine.game.image_tree import ImageTree
@@ -37,6 +37,22 @@ class Grid:
         count = self.rows * self.columns
         _require("rows x columns", count, f"at most {MAX_SEGMENTS}", count <= MAX_SEGMENTS)
 
+    def segment(self, picture: Pictures) -> NDArray[np.integer[Any]]:
+        """Return the superpixel of each pixel (H, W) of a picture (H, W, C)."""
+        H, W, _ = picture.shape
+        if self.rows > H or self.columns > W:
+            raise SuperpixelsError(
+                f"the grid has {self.rows} rows and {self.columns} columns; a picture of {H} x {W} "
+                f"pixels can be cut into 1..{H} rows and 1..{W} columns",
+                field="superpixels",
+                received={"rows": self.rows, "columns": self.columns},
+                accepted={"rows": {"maximum": H}, "columns": {"maximum": W}},
+            )
+        rows = np.arange(H) * self.rows // H  # (H,)
+        columns = np.arange(W) * self.columns // W  # (W,)
+        labels: NDArray[np.integer[Any]] = rows[:, np.newaxis] * self.columns + columns
+        return labels
+
 
 @dataclass(frozen=True)
 class Slic:
@@ -61,6 +77,39 @@ class Slic:
         accepted = 0 <= self.sigma <= MAX_SIGMA
         _require("sigma", self.sigma, f"in 0..{MAX_SIGMA:g}", accepted)
 
+    def segment(self, picture: Pictures) -> NDArray[np.integer[Any]]:
+        """Return the superpixel of each pixel (H, W) of a picture (H, W, C).
+
+        The picture is segmented in 8 bits, as uploaded, so that scikit-image computes in float64.
+        Grey is converted to RGB, so that its lightness counts as 0..100, as for colours;
+        scikit-image would scale it to 0..1, where a compactness of 30 leaves only the grid of the
+        centres.
+        """
+        from skimage.segmentation import slic  # takes half a second, so only where needed
+
+        H, W, C = picture.shape
+        if self.segments > H * W:
+            raise SuperpixelsError(
+                f"segments is {self.segments}; a picture of {H} x {W} pixels can be cut into "
+                f"1..{H * W} segments",
+                field="superpixels",
+                received=self.segments,
+                accepted={"segments": {"minimum": 1, "maximum": H * W}},
+            )
+        levels = np.rint(picture).astype(np.uint8)
+        labels: NDArray[np.integer[Any]] = slic(
+            np.repeat(levels, 3, axis=2) if C == 1 else levels,
+            n_segments=self.segments,
+            compactness=self.compactness,
+            sigma=self.sigma,
+            start_label=0,
+            max_num_iter=10,
+            enforce_connectivity=True,
+            convert2lab=C in (1, 3),
+            channel_axis=-1,
+        )
+        return labels
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
@@ -74,9 +123,18 @@ class LabelMap:
     def __post_init__(self) -> None:
         kind, shape = self.labels.dtype, self.labels.shape
         whole = np.issubdtype(kind, np.integer) and len(shape) == 2
-        _require("the label map", f"{kind} of shape {shape}", "of whole numbers (H, W)", whole)
+        _require("the label map", f"{kind} of shape {shape}", "whole numbers (H, W)", whole)
         count = len(np.unique(self.labels))
         _require("the number of labels", count, f"in 1..{MAX_SEGMENTS}", 1 <= count <= MAX_SEGMENTS)
+
+    def segment(self, picture: Pictures) -> NDArray[np.integer[Any]]:
+        """Return the labels (H, W), where they fit a picture (H, W, C)."""
+        if self.labels.shape != picture.shape[:2]:
+            (h, w), (H, W) = self.labels.shape, picture.shape[:2]
+            raise SuperpixelsError(
+                f"the label map has {h} x {w} pixels; the model's picture has {H} x {W}"
+            )
+        return self.labels
 
 
 Superpixels = Pixels | Grid | Slic | LabelMap
@@ -91,7 +149,8 @@ def make_players(superpixels: Superpixels, picture: Pictures) -> Players:
     """
     if isinstance(superpixels, Pixels):
         return make_pixels(superpixels, picture.shape)
-    labels = _label(superpixels, picture)
+    _, numbered = np.unique(superpixels.segment(picture), return_inverse=True)  # (H, W)
+    labels = np.asarray(numbered, dtype=np.int32)
     return Players(picture.shape, labels, MergeTree.of(labels, picture), superpixels=True)
 
 
@@ -101,74 +160,6 @@ def make_pixels(pixels: Pixels, shape: Shape) -> Players:
     extents = shape[:2] if together else shape
     labels = np.arange(np.prod(extents), dtype=np.int32).reshape(extents)
     return Players(shape, labels, ImageTree(shape, channels_together=together), superpixels=False)
-
-
-def _label(superpixels: Grid | Slic | LabelMap, picture: Pictures) -> Labels:
-    """Give the superpixel 0..M-1 of every pixel: (H, W)."""
-    if isinstance(superpixels, Grid):
-        raw = _grid(superpixels, picture.shape)
-    elif isinstance(superpixels, Slic):
-        raw = _slic(superpixels, picture)
-    else:
-        raw = _given(superpixels, picture.shape)
-    _, labels = np.unique(raw, return_inverse=True)
-    return np.asarray(labels, dtype=np.int32)
-
-
-def _grid(grid: Grid, shape: Shape) -> NDArray[np.integer[Any]]:
-    H, W, _ = shape
-    if grid.rows > H or grid.columns > W:
-        raise SuperpixelsError(
-            f"the grid has {grid.rows} rows and {grid.columns} columns; a picture of {H} x {W} "
-            f"pixels can be cut into 1..{H} rows and 1..{W} columns",
-            field="superpixels",
-            received={"rows": grid.rows, "columns": grid.columns},
-            accepted={"rows": {"maximum": H}, "columns": {"maximum": W}},
-        )
-    rows = np.arange(H) * grid.rows // H  # (H,)
-    columns = np.arange(W) * grid.columns // W  # (W,)
-    return rows[:, np.newaxis] * grid.columns + columns
-
-
-def _slic(slic: Slic, picture: Pictures) -> NDArray[np.integer[Any]]:
-    """Segment the picture in 8 bits, as uploaded, so that scikit-image computes in float64: (H, W).
-
-    Grey is converted to RGB, so that its lightness counts as 0..100, as for colours. scikit-image
-    would scale grey to 0..1, where a compactness of 30 leaves only the grid of the centres.
-    """
-    from skimage.segmentation import slic as segment  # takes half a second, so only where needed
-
-    H, W, C = picture.shape
-    if slic.segments > H * W:
-        raise SuperpixelsError(
-            f"{slic.segments} segments are asked for; a picture of {H} x {W} pixels can be cut "
-            f"into 1..{H * W}",
-            field="superpixels",
-            received=slic.segments,
-            accepted={"segments": {"minimum": 1, "maximum": H * W}},
-        )
-    levels = np.rint(picture).astype(np.uint8)
-    labels: NDArray[np.integer[Any]] = segment(
-        np.repeat(levels, 3, axis=2) if C == 1 else levels,
-        n_segments=slic.segments,
-        compactness=slic.compactness,
-        sigma=slic.sigma,
-        start_label=0,
-        max_num_iter=10,
-        enforce_connectivity=True,
-        convert2lab=C in (1, 3),
-        channel_axis=-1,
-    )
-    return labels
-
-
-def _given(label_map: LabelMap, shape: Shape) -> NDArray[np.integer[Any]]:
-    if label_map.labels.shape != shape[:2]:
-        H, W = label_map.labels.shape
-        raise SuperpixelsError(
-            f"the label map has {H} x {W} pixels; the model's picture has {shape[0]} x {shape[1]}"
-        )
-    return label_map.labels
 
 
 def _require(name: str, value: object, accepted: str, holds: bool) -> None:

@@ -14,7 +14,7 @@ class Tree(Protocol[Part]):
 
     @property
     def root(self) -> Part:
-        """Give the part of all elements."""
+        """Return the part of all elements."""
 
     def children(self, part: Part) -> tuple[Part, Part] | None:
         """Split a part into (left child, right child), in shap's order; None for a leaf."""
@@ -23,10 +23,10 @@ class Tree(Protocol[Part]):
         """Count the elements of a part."""
 
     def region(self, part: Part) -> Region:
-        """Give the index of a part's elements in an (H, W, C, ...) array."""
+        """Return the index of a part's elements in an (H, W, C, ...) array."""
 
     def coalitions(self, members: Sequence[tuple[Part, ...]]) -> Coalitions:
-        """Give the coalitions that see the disjoint parts members[i], for each i."""
+        """Return the coalitions that see the disjoint parts members[i], for each i."""
 
 
 def count_coalitions(tree: Tree[Part], *, contexts: int, limit: int) -> int:

@@ -31,7 +31,7 @@ class Masker(Protocol):
 
     @property
     def costly(self) -> bool:
-        """Tell whether painting one coalition takes long enough to be worth a thread."""
+        """Return whether painting one coalition takes long enough to be worth a thread."""
 
     def __call__(self, coalitions: Coalitions, out: Pictures | None = None) -> Pictures:
         """Paint B coalitions into out, or a new array: (B, H, W, C) float32 in 0..255."""
@@ -78,8 +78,9 @@ class InpaintMasker:
         rows, columns, channels = picture.shape
         if channels not in (1, 3) or min(rows, columns) < 2:  # OpenCV misreads single rows
             raise MaskerError(
-                f"{spec} cannot paint a picture of {rows} x {columns} pixels and {channels} "
-                f"channels: it takes 2 x 2 or more and 1 or 3; blur, mean and constant take any"
+                f"masker {spec} cannot paint a picture of {rows} x {columns} pixels and {channels} "
+                f"channels; it takes at least 2 x 2 pixels and 1 or 3 channels. The maskers blur, "
+                f"mean and constant take any picture"
             )
         self._method = INPAINT_FLAGS[spec.kind]
         self._picture = picture.astype(np.uint8)
@@ -106,7 +107,7 @@ class InpaintMasker:
 
 
 def _fill(spec: MaskerSpec, picture: Pictures) -> Pictures:
-    """Give the fill of hidden elements, (H, W, C) float32, for blur, mean and constant.
+    """Return the fill of hidden elements, (H, W, C) float32, for blur, mean and constant.
 
     blur: OpenCV's normalised box filter; the border is mirrored without repeating the edge pixel.
     mean: the float32 mean of each channel over the picture. constant: one value for each channel,
@@ -119,7 +120,7 @@ def _fill(spec: MaskerSpec, picture: Pictures) -> Pictures:
         return np.broadcast_to(picture.mean(axis=(0, 1)), picture.shape)
     if len(spec.numbers) not in (1, picture.shape[2]):
         raise MaskerError(
-            f"{spec} has {len(spec.numbers)} values but the picture has {picture.shape[2]} "
-            f"channels; give one value for all, or one for each"
+            f"masker {spec} has {len(spec.numbers)} values but the picture has {picture.shape[2]} "
+            f"channels; give one value for all channels, or one value for each"
         )
     return np.broadcast_to(np.array(spec.numbers, dtype=np.float32), picture.shape)

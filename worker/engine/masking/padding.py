@@ -38,7 +38,8 @@ class PaddedMasker:
         bottom, right = place.top + h, place.left + w
         if c != C or min(place.top, place.left, H - bottom, W - right) < 0:
             raise InvalidPictureError(
-                f"a picture of {picture} at {place} is not within {input_shape}"
+                f"a picture of shape {picture} at row {place.top} and column {place.left} is not "
+                f"within the model's input of shape {input_shape}"
             )
         self._masker = masker
         self._inside = slice(None), slice(place.top, bottom), slice(place.left, right)
