@@ -22,14 +22,14 @@ class EngineError(Exception):
 class RequestError(EngineError):
     """The settings of an explanation are invalid.
 
-    field: the invalid setting; None where it is not a single one. received, accepted: the value it
+    field: the invalid setting; None where it is no single setting. received, accepted: the value it
     had and the values it may have, as JSON.
     """
 
     def __init__(
-        self, said: str, *, field: str | None = None, received: Any = None, accepted: Any = None
+        self, message: str, *, field: str | None = None, received: Any = None, accepted: Any = None
     ) -> None:
-        super().__init__(said)
+        super().__init__(message)
         self.field = field
         self.received = received
         self.accepted = accepted

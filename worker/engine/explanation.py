@@ -58,7 +58,7 @@ class ExplanationResult:
 
     @property
     def target_reached(self) -> bool | None:
-        """Tell whether every standard error is at most the target; None without a target."""
+        """Return whether every standard error is at most the target; None without a target."""
         target, largest = self.request.target_standard_error, self.attribution.regions.largest_error
         if target is None:
             return None
@@ -82,15 +82,27 @@ class ExplanationRun:
         place: PictureOffset | None = None,
         control: Control = NULL_CONTROL,
     ) -> None:
-        _check_picture(picture, picture.shape if place else predictor.input_shape)
+        shape = picture.shape if place else predictor.input_shape
+        if picture.shape != shape or picture.dtype != np.float32:
+            raise InvalidPictureError(
+                f"the picture is {picture.dtype} of shape {picture.shape}; the model takes float32 "
+                f"of shape {shape}"
+            )
+        if not (picture.min() >= 0 and picture.max() <= 255):  # also false for NaN
+            raise InvalidPictureError(
+                f"the picture has intensities from {picture.min()} to {picture.max()}; they must "
+                f"be in 0..255, as pictures are masked before they are preprocessed"
+            )
         if request.method not in METHODS:
-            raise RequestError(f"method is {request.method!r}; it must be one of {list(METHODS)}")
+            raise RequestError(
+                f"method is {request.method!r}; it must be one of {', '.join(METHODS)}"
+            )
         self.control = control
         self.masker: Masker = make_masker(request.masker, picture)
         if place:
             self.masker = PaddedMasker(self.masker, picture.shape, place, predictor.input_shape)
         self.timings = EngineTimings()
-        self._shape: Shape = picture.shape
+        self._shape: Shape = shape
         self._players = make_players(request.superpixels, picture)
         self._request = request
         self._link = find_link(request.link)
@@ -105,13 +117,13 @@ class ExplanationRun:
 
     @property
     def shown(self) -> Pictures:
-        """Give the picture that the model sees with nothing hidden, (H, W, C) of its input."""
+        """Return the picture that the model sees with nothing hidden, (H, W, C) of its input."""
         [shown] = self.masker(grand_coalition(self._shape))
         return np.asarray(shown)
 
     @property
     def hidden(self) -> Pictures:
-        """Give the picture that the model sees with nothing visible, (H, W, C) of its input."""
+        """Return the picture that the model sees with nothing visible, (H, W, C) of its input."""
         [hidden] = self.masker(empty_coalition(self._shape))
         return np.asarray(hidden)
 
@@ -172,7 +184,7 @@ class ExplanationRun:
         return of_method + self._planned_for_curves
 
     def snapshot(self) -> ExplanationResult | None:
-        """Give the result so far; None until the empty and the full coalition are scored."""
+        """Return the result so far; None until the empty and the full coalition are scored."""
         if self._method is None or self._outputs is None:
             return None
         return self._explained(self._attribution or self._method.snapshot(), self._outputs)
@@ -193,20 +205,7 @@ class ExplanationRun:
         chosen = scores[:, outputs]
         if not np.isfinite(chosen).all():
             raise ScoresError(
-                f"the model gave NaN or infinity for masked pictures in some of the "
+                f"the model gave NaN or infinity for a masked picture in at least one of the "
                 f"outputs {outputs.tolist()}; only finite scores can be explained"
             )
         return self._link(scores, outputs, adding_up=self._adding_up)
-
-
-def _check_picture(picture: Pictures, shape: Shape) -> None:
-    if picture.shape != shape or picture.dtype != np.float32:
-        raise InvalidPictureError(
-            f"the picture is {picture.dtype} of shape {picture.shape}; the model takes float32 of "
-            f"shape {shape}"
-        )
-    if not (picture.min() >= 0 and picture.max() <= 255):  # also false for NaN
-        raise InvalidPictureError(
-            f"the picture has intensities from {picture.min()} to {picture.max()}; 0..255 is "
-            f"needed, as pictures are masked before they are preprocessed"
-        )

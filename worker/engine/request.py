@@ -56,9 +56,11 @@ class Request:
         _require("seed", self.seed, f"0..{MAX_SEED}", 0 <= self.seed <= MAX_SEED)
         target = self.target_standard_error
         _require("target_standard_error", target, "above 0", target is None or target > 0)
-        _require("fixed_context", self.fixed_context, "None, 0 or 1", _is_context(self))
+        context, names = self.fixed_context, set(self.metrics)
+        _require("fixed_context", context, "None, 0 or 1", context is None or context in (0, 1))
         accepted = f"different names out of {', '.join(METRICS)}"
-        _require("metrics", self.metrics, accepted, _are_metrics(self.metrics))
+        valid = names <= set(METRICS) and len(names) == len(self.metrics)
+        _require("metrics", self.metrics, accepted, valid)
 
 
 def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
@@ -69,17 +71,21 @@ def select_outputs(wanted: Top | tuple[int, ...], scores: Scores) -> Indices:
     """
     if isinstance(wanted, Top):
         if wanted.count < 1:
-            raise OutputsError(f"top {wanted.count} outputs were asked for; 1 or more can be")
+            raise OutputsError(f"top is {wanted.count}; it must be at least 1")
         return np.argsort(-scores, kind="stable")[: wanted.count].astype(np.int64)
     if not wanted or len(set(wanted)) < len(wanted):
-        raise OutputsError(f"outputs are {list(wanted)}; one or more different ones are needed")
+        raise OutputsError(
+            f"outputs are {list(wanted)}; at least one index is needed, and none twice"
+        )
     if min(wanted) < 0 or max(wanted) >= len(scores):
-        raise OutputsError(f"outputs are {list(wanted)}; the model has 0..{len(scores) - 1}")
+        raise OutputsError(
+            f"outputs are {list(wanted)}; the model has the outputs 0..{len(scores) - 1}"
+        )
     return np.array(wanted, dtype=np.int64)
 
 
 def is_tied(wanted: Top | tuple[int, ...], scores: Scores) -> bool:
-    """Tell whether an output not chosen by Top scores as high as a chosen one.
+    """Return whether an output not chosen by Top scores as high as a chosen one.
 
     scores: (n_outputs,), of f(x).
     """
@@ -87,14 +93,6 @@ def is_tied(wanted: Top | tuple[int, ...], scores: Scores) -> bool:
         return False
     falling = np.sort(scores)[::-1]
     return bool(falling[wanted.count - 1] == falling[wanted.count])
-
-
-def _is_context(request: Request) -> bool:
-    return request.fixed_context is None or request.fixed_context in (0, 1)
-
-
-def _are_metrics(names: tuple[str, ...]) -> bool:
-    return set(names) <= set(METRICS) and len(set(names)) == len(names)
 
 
 def _require(name: str, value: object, accepted: str, holds: bool) -> None:

@@ -16,6 +16,7 @@ well give another baseline.
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ class FaithfulnessCurve:
 
     @property
     def is_better(self) -> bool | None:
-        """Tell whether the area is better than the baseline's; None where neither is.
+        """Return whether the area is better than the baseline's; None where neither is.
 
         None for the absolute orders, which mix elements that raise the score with elements that
         lower it, and for equal curves, such as those of an attribution without positive elements.
@@ -94,10 +95,19 @@ class Faithfulness:
         self._values = attribution.values
         self._shape: Shape = attribution.values.shape[:3]
         self._seed = seed
-        self._known = _ends(attribution, self._shape)
+        ranks, channels = np.zeros(self._shape[:2], dtype=np.int32), self._shape[2]
+        self._known: dict[Fingerprint, Scores] = {  # (K,) each
+            RankCut(ranks, 0, keep=True).fingerprint(channels): attribution.base_values,
+            RankCut(ranks, 0, keep=False).fingerprint(channels): attribution.scores,
+        }
         self._missing: dict[Fingerprint, RankCut] = {}
-        outputs = range(len(attribution.scores))
-        self._tracks = [self._track(name, k) for name in metrics for k in outputs]
+        self._tracks: list[Track] = []
+        for name, output in product(metrics, range(len(attribution.scores))):
+            metric, values = METRICS[name], attribution.values[..., output]
+            curve = perturb(metric, values)
+            baseline = curve._replace(ranks=self._drawn[metric.by_pixel])
+            points = self._enter(curve), self._enter(baseline)
+            self._tracks.append(Track(name, output, *points, largest_tie(metric, values)))
 
     @property
     def planned_evaluations(self) -> int:
@@ -115,19 +125,12 @@ class Faithfulness:
 
     @cached_property
     def _drawn(self) -> dict[bool, Ranks]:
-        """Give the drawn order of elements (H, W, C), and by pixel: (H, W)."""
+        """Return the drawn order of elements (H, W, C), and by pixel: (H, W)."""
         lots = draw_lots(self._values, self._seed)  # (H, W, C)
         return {False: rank(lots), True: rank(lots.sum(axis=2))}
 
-    def _track(self, name: str, output: int) -> Track:
-        metric, values = METRICS[name], self._values[..., output]
-        ours = perturb(metric, values)
-        drawn = ours._replace(ranks=self._drawn[metric.by_pixel])
-        tie = largest_tie(metric, values)
-        return Track(name, output, self._enter(ours), self._enter(drawn), tie)
-
     def _enter(self, perturbation: Perturbation) -> list[Fingerprint]:
-        """Queue a perturbation's unscored coalitions; give the fingerprints of all of them."""
+        """Queue a perturbation's unscored coalitions; return the fingerprints of all of them."""
         cuts = perturbation.cuts
         prints = [cut.fingerprint(self._shape[2]) for cut in cuts]
         for point, cut in zip(prints, cuts, strict=True):
@@ -154,7 +157,7 @@ class Faithfulness:
     def _read(
         self, metric: Metric, points: list[Fingerprint], output: int
     ) -> tuple[Scores, Scores]:
-        """Give x and y of a curve: (P,) each."""
+        """Return x and y of a curve: (P,) each."""
         y = np.array([self._known[point][output] for point in points])
         if metric.by_pixel:
             count = self._shape[0] * self._shape[1]
@@ -172,16 +175,6 @@ def max_evaluations(metrics: Sequence[str], shape: Shape, outputs: int) -> int:
     pixels = shape[0] * shape[1]
     counts = [pixels if METRICS[name].by_pixel else pixels * shape[2] for name in metrics]
     return (outputs + 1) * sum(len(stops(count)) for count in counts)
-
-
-def _ends(attribution: Attribution, shape: Shape) -> dict[Fingerprint, Scores]:
-    """Give the scores of the empty and of the full coalition, (K,) each."""
-    ranks = np.zeros(shape[:2], dtype=np.int32)
-    nobody, everybody = RankCut(ranks, 0, keep=True), RankCut(ranks, 0, keep=False)
-    return {
-        nobody.fingerprint(shape[2]): attribution.base_values,
-        everybody.fingerprint(shape[2]): attribution.scores,
-    }
 
 
 def _area(metric: Metric, x: Scores, y: Scores) -> float:

@@ -90,7 +90,7 @@ def perturb(metric: Metric, values: Credit) -> Perturbation:
 
 
 def largest_tie(metric: Metric, values: Credit) -> float:
-    """Give the share of the elements, or pixels, in the largest group that the order ties."""
+    """Return the share of the elements, or pixels, in the largest group that the order ties."""
     urgency = ORDERS[metric.order](values)
     changed = urgency[urgency < 0] if metric.signed else urgency
     counts = np.unique(changed, return_counts=True)[1]
@@ -98,7 +98,7 @@ def largest_tie(metric: Metric, values: Credit) -> float:
 
 
 def stops(count: int) -> Indices:
-    """Give the number of `count` perturbed at each point of a curve, the start included: (P,)."""
+    """Return the number of `count` perturbed at each point of a curve, the start included: (P,)."""
     step = max(1, int(count * STEP))
     return np.append(np.arange(0, count, step, dtype=np.int64), count)
 
@@ -112,18 +112,14 @@ def draw_lots(values: Credit, seed: int) -> Credit:
     over a blur. Elements without credit for any output form no patch; each gets its own number.
     """
     lots = np.random.default_rng(seed).random(values[..., 0].size)
-    return lots[_leaders(values)].reshape(values.shape[:-1])
-
-
-def _leaders(values: Credit) -> Indices:
-    """Give each element's patch by its first element; values (H, W, C, K): (H * W * C,) int64."""
-    flat = values.reshape(-1, values.shape[-1])
+    flat = values.reshape(-1, values.shape[-1])  # (elements, K)
     own = np.arange(len(flat))
-    first = np.zeros_like(own)
+    first = np.zeros_like(own)  # the first element of each element's patch
     for column in flat.T:
         _, levels = np.unique(column, return_inverse=True)
         _, index, patches = np.unique(
             first * len(flat) + levels, return_index=True, return_inverse=True
         )
         first = index[patches]
-    return np.where(flat.any(axis=1), first, own)
+    drawn = np.where(flat.any(axis=1), first, own)
+    return lots[drawn].reshape(values.shape[:-1])

@@ -26,7 +26,7 @@ class RankCut(NamedTuple):
         return seen
 
     def fingerprint(self, channels: int) -> bytes:
-        """Give a digest of the visible elements, equal for equal coalitions of different orders."""
+        """Return a digest of the visible elements; equal coalitions have equal digests."""
         seen = self.visible
         elements = seen if seen.ndim == 3 else np.repeat(seen, channels, axis=1)  # flat, the same
         return blake2b(np.packbits(elements).tobytes(), digest_size=16).digest()

@@ -15,7 +15,7 @@ MAX_SHARES = 16  # of a batch; with more cores, several work on each share
 
 
 def device_batch_size(shape: Shape, device: str, *, cores: int = CPU_COUNT) -> int:
-    """Give the batch size for pictures of shape (H, W, C) on a device ("cpu", "gpu:0 NAME")."""
+    """Return the batch size for pictures of shape (H, W, C) on a device ("cpu", "gpu:0 NAME")."""
     return _takers(device, cores) * _batch_each(shape, device)
 
 
@@ -32,13 +32,13 @@ def shares(count: int, shape: Shape, device: str, *, cores: int = CPU_COUNT) -> 
 
 
 def group(shape: Shape) -> int:
-    """Give the fixed number of pictures (H, W, C) that a CPU core takes at once."""
+    """Return the fixed number of pictures (H, W, C) that a CPU core takes at once."""
     fitting = GROUP_224 * 224 * 224 * 3 // max(prod(shape), 1)
     return min(max(fitting, 1), LARGEST_GROUP)
 
 
 def buckets(shape: Shape, device: str) -> tuple[int, int]:
-    """Give two batch sizes, small and full, for a predictor that must compile each size.
+    """Return two batch sizes, small and full, for a predictor that must compile each size.
 
     The full one holds the largest span that next_span() gives for the physical batch.
     """
@@ -47,7 +47,7 @@ def buckets(shape: Shape, device: str) -> tuple[int, int]:
 
 
 def next_span(count: int, batch: int) -> int:
-    """Give the size of the next batch, where `count` pictures go in about equal batches.
+    """Return the size of the next batch, where `count` pictures go in about equal batches.
 
     At most `batch` + 1. Only a count of 1 gives 1: TensorFlow computes a batch of one picture on
     another path, with slightly different results, and a small last batch would leave cores idle.

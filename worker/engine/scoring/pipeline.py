@@ -7,7 +7,7 @@ from functools import partial
 from itertools import accumulate, cycle
 from time import perf_counter
 from types import TracebackType
-from typing import Self, TypeGuard
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,30 +69,35 @@ class Pipeline:
 
     def paint(self, portions: Sequence[Portion]) -> ModelBatch:
         """Start painting up to `batch` + 1 coalitions; at most one other batch may be under way."""
-        fillings = [(run.explanation.masker, coalitions) for run, coalitions in portions]
-        if isinstance(self._predictor, Compositor) and _are_fillings(fillings):
-            return ModelBatch(portions, self._predictor.composite(fillings))
-        return self._paint_here(portions)
+        if isinstance(self._predictor, Compositor):
+            fillings = [
+                (masker, coalitions)
+                for run, coalitions in portions
+                if isinstance(masker := run.explanation.masker, FillMasker)
+            ]
+            if len(fillings) == len(portions):
+                return ModelBatch(portions, self._predictor.composite(fillings))
 
-    def _paint_here(self, portions: Sequence[Portion]) -> ModelBatch:
         buffer = next(self._buffers)
-        ends = [0, *accumulate(len(coalitions) for _, coalitions in portions)]
-        painting = [
-            self._start(run.explanation.masker, coalitions, buffer[start : start + len(coalitions)])
-            for (run, coalitions), start in zip(portions, ends, strict=False)
-        ]
-        return ModelBatch(portions, partial(self._predictor, buffer[: ends[-1]]), painting)
+        painting: list[Sequence[Future[float]]] = []
+        end = 0
+        for run, coalitions in portions:
+            start, end = end, end + len(coalitions)
+            painting.append(self._start(run.explanation.masker, coalitions, buffer[start:end]))
+        return ModelBatch(portions, partial(self._predictor, buffer[:end]), painting)
 
     def _start(
         self, masker: Masker, coalitions: Coalitions, out: Pictures
     ) -> Sequence[Future[float]]:
+        def paint(part: slice) -> float:
+            start = perf_counter()
+            masker(coalitions[part], out[part])
+            return perf_counter() - start
+
         count = len(coalitions)
         share = max(1, count // (SHARES * self._threads)) if masker.costly else count
         parts = [slice(start, start + share) for start in range(0, count, share)]
-        return [
-            self._painters.submit(_paint_timed, masker, coalitions[part], out[part])
-            for part in parts
-        ]
+        return [self._painters.submit(paint, part) for part in parts]
 
     def wait(self, batch: ModelBatch) -> None:
         """Wait until all portions of a batch that the host paints are painted."""
@@ -112,15 +117,3 @@ class Pipeline:
         first.explanation.timings.slots += max(self.batch, len(scores))
         ends = accumulate(len(coalitions) for _, coalitions in batch.portions)
         return np.split(scores, list(ends)[:-1])
-
-
-def _are_fillings(
-    portions: Sequence[tuple[Masker, Coalitions]],
-) -> TypeGuard[Sequence[tuple[FillMasker, Coalitions]]]:
-    return all(isinstance(masker, FillMasker) for masker, _ in portions)
-
-
-def _paint_timed(masker: Masker, coalitions: Coalitions, out: Pictures) -> float:
-    start = perf_counter()
-    masker(coalitions, out)
-    return perf_counter() - start

@@ -35,23 +35,20 @@ def deviation(draft: Predictor, exact: Predictor) -> Deviation:
 def soft_pictures(shape: Shape, count: int) -> Pictures:
     """Make pictures (count, H, W, C) of noise at every scale from pixels up, as photos have it.
 
-    Each spans 0..255 in float32. The same shape and count give the same pictures.
+    A picture is the sum of noise of 2, 4, 8, ... cells a side, each half as strong as the one
+    before. It spans 0..255 in float32. The same shape and count give the same pictures.
     """
     rng = np.random.default_rng(0)
-    return np.stack([_soft_picture(shape, rng) for _ in range(count)])
-
-
-def _soft_picture(shape: Shape, rng: np.random.Generator) -> Pictures:
-    """Add up noise of 2, 4, 8, ... cells a side, each half as strong as the one before."""
     rows, columns, channels = shape
-    picture = np.zeros(shape, np.float32)
-    cells, strength = 2, 1.0
-    while cells <= 2 * max(rows, columns):
-        noise = rng.standard_normal((cells, cells, channels)).astype(np.float32)
-        scaled = cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_LINEAR)
-        picture += strength * scaled.reshape(shape)  # OpenCV drops a single channel
-        cells, strength = cells * 2, strength / 2
-    low, high = picture.min(), picture.max()
-    picture -= low
-    picture *= 255 / max(high - low, np.float32(1e-6))  # a picture of one element has no range
-    return picture
+    pictures = np.zeros((count, *shape), np.float32)
+    for picture in pictures:
+        cells, strength = 2, 1.0
+        while cells <= 2 * max(rows, columns):
+            noise = rng.standard_normal((cells, cells, channels)).astype(np.float32)
+            scaled = cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_LINEAR)
+            picture += strength * scaled.reshape(shape)  # OpenCV drops a single channel
+            cells, strength = cells * 2, strength / 2
+        low, high = picture.min(), picture.max()
+        picture -= low
+        picture *= 255 / max(high - low, np.float32(1e-6))  # a picture of one element has no range
+    return pictures

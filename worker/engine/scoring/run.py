@@ -49,7 +49,7 @@ class ScoringRun:
     def give(self, scores: NDArray[np.float32]) -> None:
         """Take the scores (B, n_outputs) of the coalitions handed out next in order.
 
-        Once all scores of a step are there, the explanation goes on to its next step.
+        Once all scores of a step have arrived, the explanation goes on to its next step.
         """
         if self.ending:
             return
@@ -57,17 +57,14 @@ class ScoringRun:
             self._scores.append(self.explanation.read(scores))
             self.explanation.advance(len(scores))
             if sum(map(len, self._scores)) == len(self._asked):
-                self._go_on(np.concatenate(self._scores))
-        except EngineError as error:
-            self.end(error)
-
-    def _go_on(self, scores: Scores) -> None:
-        try:
-            self._asked = self._steps.send(scores)
+                answered = np.concatenate(self._scores)
+                self._taken = 0
+                self._scores.clear()
+                self._asked = self._steps.send(answered)
         except StopIteration as stop:
             self.end(stop.value)
-        self._taken = 0
-        self._scores.clear()
+        except EngineError as error:
+            self.end(error)
 
     def end(self, ending: RunResult) -> None:
         """End the run: no more coalitions are handed out."""
