@@ -14,12 +14,18 @@ Values = NDArray[np.float32]
 
 
 def fold(graph: tf.Graph, output: str) -> Graph:
-    """Give the GraphDef that computes tensor `output` of a graph without variables, in fewer steps.
+    """Return a GraphDef that computes tensor `output` of a graph without variables in fewer steps.
 
     Nodes that depend on constants alone are computed now; scales and shifts of a convolution's
     output channels become part of its kernel and one bias. Outputs change by rounding only.
     """
-    folded = _compute_constants(graph, output)
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.optimizers.extend(["constfold", "dependency"])
+    with graph.as_default():
+        exported = tf.compat.v1.train.export_meta_graph()
+    exported.collection_def["train_op"].node_list.value.append(output)  # the tensor to keep
+    folded = OptimizeGraph(config, exported)
+
     nodes = {node.name: node for node in folded.node}
     uses = Counter(_name(tensor) for node in folded.node for tensor in node.input)
     for node in list(nodes.values()):
@@ -28,28 +34,23 @@ def fold(graph: tf.Graph, output: str) -> Graph:
     return folded
 
 
-def _compute_constants(graph: tf.Graph, output: str) -> Graph:
-    config = tf.compat.v1.ConfigProto()
-    config.graph_options.rewrite_options.optimizers.extend(["constfold", "dependency"])
-    with graph.as_default():
-        exported = tf.compat.v1.train.export_meta_graph()
-    exported.collection_def["train_op"].node_list.value.append(output)  # what is to be kept
-    return OptimizeGraph(config, exported)
-
-
 def _fold_into_convolution(
     end: Node, nodes: dict[str, Node], uses: Counter[str], graph: Graph
 ) -> None:
     """Make a sum the bias of the convolution before it, if only constants come in between."""
     scale, shift, node = np.ones(1, np.float32), np.zeros(1, np.float32), end
     while node.op in ("AddV2", "BiasAdd", "Mul"):
-        before, constant = _operands(node, nodes)
-        if constant is None or uses[before.name] > 1:  # other nodes use its output
+        first, second = (nodes[_name(tensor)] for tensor in node.input[:2])
+        before, other = (second, first) if first.op == "Const" else (first, second)
+        constant = _value(other)
+        if constant is None or constant.size != np.atleast_1d(constant).shape[-1]:
+            return  # neither one number, nor one per channel
+        if uses[before.name] > 1:  # other nodes use its output
             return
         if node.op == "Mul":
-            scale = scale * constant
+            scale = scale * constant.reshape(-1)
         else:
-            shift = shift + scale * constant
+            shift = shift + scale * constant.reshape(-1)
         node = before
     kernel = _kernel(node, nodes)  # (H, W, channels in, channels out), or (H, W, *channels out)
     if kernel is None:
@@ -65,25 +66,15 @@ def _fold_into_convolution(
     end.input[:] = [node.name, bias]
 
 
-def _operands(node: Node, nodes: dict[str, Node]) -> tuple[Node, Values | None]:
-    """Give a node's input node and its constant operand: one number, or one per channel."""
-    first, second = (nodes[_name(tensor)] for tensor in node.input[:2])
-    before, other = (second, first) if first.op == "Const" else (first, second)
-    constant = _value(other)
-    if constant is None or constant.size != np.atleast_1d(constant).shape[-1]:
-        return before, None
-    return before, constant.reshape(-1)
-
-
 def _kernel(node: Node, nodes: dict[str, Node]) -> Values | None:
-    """Give the constant kernel of a convolution of pictures (N, H, W, C)."""
+    """Return the constant kernel of a convolution of pictures (N, H, W, C)."""
     if node.op not in ("Conv2D", "DepthwiseConv2dNative") or node.attr["data_format"].s != b"NHWC":
         return None
     return _value(nodes[_name(node.input[1])])
 
 
 def _value(node: Node) -> Values | None:
-    """Give the float32 array of a constant; None for other nodes."""
+    """Return the float32 array of a constant; None for other nodes."""
     if node.op != "Const" or node.attr["dtype"].type != tf.float32.as_datatype_enum:
         return None
     value: Values = tf.make_ndarray(node.attr["value"].tensor)
@@ -91,7 +82,7 @@ def _value(node: Node) -> Values | None:
 
 
 def _constant(name: str, value: Values, nodes: dict[str, Node], graph: Graph) -> str:
-    """Add a constant and give its name."""
+    """Add a constant and return its name."""
     nodes[name] = node = graph.node.add(name=name, op="Const")
     node.attr["dtype"].type = tf.float32.as_datatype_enum
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
@@ -103,5 +94,5 @@ def _each(values: Values, channels: tuple[int, ...]) -> Values:
 
 
 def _name(tensor: str) -> str:
-    """Give the node that a tensor, or a control input, comes from."""
+    """Return the node that a tensor, or a control input, comes from."""
     return tensor.lstrip("^").partition(":")[0]

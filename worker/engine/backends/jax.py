@@ -95,7 +95,7 @@ def in_batches(
 
 
 def _wait(pending: Sequence[Pending]) -> NDArray[np.float32]:
-    """Give the scores (N, K) of batches one after the other, without those of padding."""
+    """Return the scores (N, K) of batches in order, without those of padding."""
     return np.concatenate([np.asarray(scores)[:count] for count, scores in pending])
 
 
@@ -110,12 +110,14 @@ def _as_scores(output: Any, count: int) -> jax.Array:
     if not isinstance(output, jax.Array) or output.ndim not in (1, 2):
         found = f"shape {output.shape}" if isinstance(output, jax.Array) else type(output).__name__
         raise PredictorError(
-            f"the model gives {found}; one array of shape (N, K) or (N,) is needed"
+            f"the model returned {found}; one array of shape (N, K) or (N,) is needed"
         )
     if len(output) != count:
-        raise PredictorError(f"the model gave {len(output)} rows for {count} pictures")
+        raise PredictorError(
+            f"the model returned {len(output)} rows for {count} pictures; one row each is needed"
+        )
     if not jnp.issubdtype(output.dtype, jnp.floating):
-        raise PredictorError(f"the model gives {output.dtype} scores; floats are needed")
+        raise PredictorError(f"the model returned {output.dtype} scores; floats are needed")
     return output.astype(jnp.float32).reshape(count, -1)
 
 

@@ -48,34 +48,32 @@ class Painter:
 
     def __call__(self, portions: Sequence[Portion], size: int) -> jax.Array:
         """Paint up to `size` coalitions: (size, H, W, C) float32; the other rows are padding."""
-        residents = [self._resident(filling) for filling, _ in portions]
+        for filling, _ in portions:
+            if filling not in self._residents:
+                self._residents[filling] = Resident(filling)
+        residents = [self._residents[filling] for filling, _ in portions]
         pictures = _stack([each.picture for each in residents])  # (E, H, W, C)
         fills = _stack([each.fill for each in residents])
-        owners = _owners([len(coalitions) for _, coalitions in portions], size)  # (N,)
+
         parts = [coalitions for _, coalitions in portions]
+        counts = [len(part) for part in parts]
+        owners = np.zeros(size, np.int32)  # (N,), the portion of each row; the first for padding
+        owners[: sum(counts)] = np.repeat(np.arange(len(counts)), counts)
+
         if boxes := _as(BoxCoalitions, parts):
             return _paint_boxes(pictures, fills, owners, _boxes(boxes, size))
-        if (players := _as(PlayerCoalitions, parts)) and _alike(players):
+        players = _as(PlayerCoalitions, parts)
+        if players and len({part.labels.ndim for part in players}) == 1:  # all pixels or elements
             pairs = zip(residents, players, strict=True)
             labels = _stack([resident.labels(part.labels) for resident, part in pairs])
             return _paint_players(pictures, fills, owners, labels, _members(players, size))
         return _paint(pictures, fills, owners, _visible(parts, size, pictures.shape[1:]))
 
-    def _resident(self, filling: FillMasker) -> Resident:
-        if filling not in self._residents:
-            self._residents[filling] = Resident(filling)
-        return self._residents[filling]
-
 
 def _as(kind: type[Kind], parts: Sequence[object]) -> list[Kind] | None:
-    """Give the parts where all of them are of a kind."""
+    """Return the parts if all of them are of the kind, else None."""
     found = [part for part in parts if isinstance(part, kind)]
     return found if len(found) == len(parts) else None
-
-
-def _alike(parts: Sequence[PlayerCoalitions]) -> bool:
-    """Tell whether all players are of pixels, or all are of elements."""
-    return len({part.labels.ndim for part in parts}) == 1
 
 
 def _stack(arrays: Sequence[jax.Array]) -> jax.Array:
@@ -84,15 +82,8 @@ def _stack(arrays: Sequence[jax.Array]) -> jax.Array:
     return jnp.stack([*arrays, *[arrays[-1]] * missing])
 
 
-def _owners(counts: Sequence[int], size: int) -> NDArray[np.int32]:
-    """Give the portion of each row, (size,); padding rows get the first portion."""
-    owners = np.zeros(size, np.int32)
-    owners[: sum(counts)] = np.repeat(np.arange(len(counts)), counts)
-    return owners
-
-
 def _boxes(parts: Sequence[BoxCoalitions], size: int) -> NDArray[np.int32]:
-    """Give the edges of the boxes of each coalition, (size, P, 6), padded with empty boxes."""
+    """Return the edges of the boxes of each coalition, (size, P, 6), padded with empty boxes."""
     members = [boxes for part in parts for boxes in part.members]
     most = max(len(boxes) for boxes in members)
     edges = np.zeros((size, _padded(most, MIN_BOXES), 6), np.int32)
@@ -102,7 +93,7 @@ def _boxes(parts: Sequence[BoxCoalitions], size: int) -> NDArray[np.int32]:
 
 
 def _members(parts: Sequence[PlayerCoalitions], size: int) -> Mask:
-    """Give the members of each coalition, (size, M), M padded with players without pixels."""
+    """Return the members of each coalition, (size, M), M padded with players without pixels."""
     most = max(part.members.shape[1] for part in parts)
     members = np.zeros((size, _padded(most, MIN_PLAYERS)), np.bool_)
     start = 0
@@ -114,7 +105,7 @@ def _members(parts: Sequence[PlayerCoalitions], size: int) -> Mask:
 
 
 def _visible(parts: Sequence[Coalitions], size: int, shape: tuple[int, ...]) -> Mask:
-    """Give the elements that coalitions of any kind see: (size, H, W, C)."""
+    """Return the elements that coalitions of any kind see: (size, H, W, C)."""
     masks = np.zeros((size, *shape), np.bool_)
     rows = iter(masks)
     for part in parts:
@@ -125,7 +116,7 @@ def _visible(parts: Sequence[Coalitions], size: int, shape: tuple[int, ...]) -> 
 
 
 def _padded(count: int, fewest: int) -> int:
-    """Give the power of two that holds a count, and is not below `fewest`."""
+    """Return the smallest power of two that is at least `count` and `fewest`."""
     return max(fewest, 1 << (count - 1).bit_length())
 
 
@@ -172,7 +163,7 @@ def _paint_boxes(
 
 
 def _inside(start: jax.Array, stop: jax.Array, extent: int) -> jax.Array:
-    """Tell by 1 and 0 which of the places 0..extent are in [start, stop): (..., extent)."""
+    """Return 1 for each of the places 0..extent in [start, stop), else 0: (..., extent)."""
     places = jnp.arange(extent)
     inside = (start[..., None] <= places) & (places < stop[..., None])
     return inside.astype(jnp.float32)

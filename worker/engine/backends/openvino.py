@@ -81,7 +81,7 @@ class OpenVINOPredictor:
 
 
 def _requests(graph: openvino.Model, precision: str) -> openvino.AsyncInferQueue:
-    """Compile for the CPU and give as many requests as suit its cores.
+    """Compile for the CPU and return a queue of as many requests as suit its cores.
 
     Cores that each take a part of a batch do not wait for each other after every layer.
     """
@@ -95,8 +95,8 @@ def _requests(graph: openvino.Model, precision: str) -> openvino.AsyncInferQueue
     taken = compiled.get_property("INFERENCE_PRECISION_HINT")
     if taken != wanted:  # OpenVINO silently uses another
         raise PredictorError(
-            f"OpenVINO computes in {taken.to_dtype()} on this CPU, not in {precision}; "
-            f"bfloat16 needs a CPU with AVX-512 or AMX"
+            f"OpenVINO computes in {taken.to_dtype()} on this CPU, not in {precision}; bfloat16 "
+            f"needs a CPU with AVX-512 or AMX"
         )
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     return openvino.AsyncInferQueue(compiled, min(count, MAX_SHARES))

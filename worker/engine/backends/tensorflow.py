@@ -44,14 +44,31 @@ class TensorFlowPredictor:
         input_shape: Shape | None = None,
     ) -> None:
         prepare_devices()
-        self.input_shape = input_shape or _input_shape_of(model)
+        if input_shape is None:
+            shape = getattr(model, "input_shape", None)
+            if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
+                raise PredictorError(
+                    f"the model's input shape is {shape}; (N, H, W, C) with fixed H, W and C is "
+                    f"needed: give input_shape where the model leaves it open"
+                )
+            input_shape = shape[1], shape[2], shape[3]
+        self.input_shape = input_shape
         self.device = _device()
         self.dtype = str(getattr(model, "compute_dtype", "float32"))
         self.traces = 0  # how often the model was traced: stays as it is after construction
         self._forward = self._compile(model, preprocess)
         self.unfused = UnfusedGraph(self._written)
         self._cores = ThreadPoolExecutor(CPU_COUNT, thread_name_prefix="forward")
-        self.n_outputs = self._warm_up()
+
+        # Each batch size runs once, so that the first explanation is not delayed
+        for n in (1, 2, device_batch_size(input_shape, self.device)):
+            scores = self._forward(tf.zeros((n, *input_shape)))
+            if scores.shape[0] != n:
+                raise PredictorError(
+                    f"the model returned {scores.shape[0]} rows for {n} pictures; one row each is "
+                    f"needed"
+                )
+        self.n_outputs = int(scores.shape[1])
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
         check_pictures(pictures, self.input_shape)
@@ -73,16 +90,6 @@ class TensorFlowPredictor:
         tf.config.optimizer.set_experimental_options({"constant_folding": False})
         self._written = _compiled(model, counted, self.input_shape)
         return self._written
-
-    def _warm_up(self) -> int:
-        """Run each batch size once, to spare the first explanation the delay; count the outputs."""
-        n_outputs = 0
-        for n in (1, 2, device_batch_size(self.input_shape, self.device)):
-            scores = self._forward(tf.zeros((n, *self.input_shape)))
-            if scores.shape[0] != n:
-                raise PredictorError(f"the model gave {scores.shape[0]} rows for {n} pictures")
-            n_outputs = int(scores.shape[1])
-        return n_outputs
 
 
 class FrozenPredictor(TensorFlowPredictor):
@@ -114,7 +121,7 @@ class UnfusedGraph:
 
     @property
     def graph(self) -> Any:
-        """Give its operations, a GraphDef."""
+        """Return the model's operations, a GraphDef."""
         return self._function.graph.as_graph_def()
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
@@ -136,10 +143,10 @@ def unfused_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> U
 
 
 def frozen_graph(model: Model, preprocess: Preprocess, input_shape: Shape) -> bytes:
-    """Give preprocessing and model as one TensorFlow graph of constants, a serialised GraphDef.
+    """Return preprocessing and model as one TensorFlow graph of constants, a serialised GraphDef.
 
     It maps pictures (N, H, W, C) to scores (N, K), float32 both. Raises PredictorError for a model
-    whose scores are no (N, K) array.
+    that does not return an (N, K) array of scores.
     """
     forward = _compiled(model, preprocess, input_shape)
     graph: bytes = (
@@ -165,7 +172,7 @@ def prepare_devices() -> None:
 
 
 def _compiled(model: Model, preprocess: Preprocess, input_shape: Shape) -> Any:
-    """Give a ConcreteFunction: a tf.function would look for it at every call, for 0.2 ms."""
+    """Return a ConcreteFunction: a tf.function would look for it at every call, for 0.2 ms."""
     # No XLA: on CPUs it is no faster for some models and many times slower for others.
     # No AutoGraph: rewriting Python takes most of the tracing, and Keras's layers branch on no
     # tensors.
@@ -185,24 +192,14 @@ def _device() -> str:
     return f"gpu:0 {details.get('device_name', 'unknown')}"
 
 
-def _input_shape_of(model: Any) -> Shape:
-    shape = getattr(model, "input_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
-        raise PredictorError(
-            f"the model takes inputs of shape {shape}; (N, H, W, C) with H, W and C fixed is "
-            f"needed: give input_shape where the model leaves it open"
-        )
-    return shape[1], shape[2], shape[3]
-
-
 def _as_scores(output: Any) -> Tensor:
     """Check the model's output while tracing, and convert it to (N, K) float32."""
     if not tf.is_tensor(output) or output.shape.rank not in (1, 2):
         found = f"shape {output.shape}" if tf.is_tensor(output) else type(output).__name__
         raise PredictorError(
-            f"the model gives {found}; one array of shape (N, K) or (N,) is needed"
+            f"the model returned {found}; one array of shape (N, K) or (N,) is needed"
         )
     if not output.dtype.is_floating:
-        raise PredictorError(f"the model gives {output.dtype.name} scores; floats are needed")
+        raise PredictorError(f"the model returned {output.dtype.name} scores; floats are needed")
     scores = tf.cast(output, tf.float32)
     return scores if output.shape.rank == 2 else scores[:, tf.newaxis]  # (N,) -> (N, 1)
