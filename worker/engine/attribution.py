@@ -54,13 +54,13 @@ class Attribution:
 
     @property
     def efficiency_gap(self) -> Credit:
-        """Give scores - base_values - sum of values, (K,): the change the values do not explain."""
+        """Return scores - base_values - sum of values, (K,): the change left unexplained."""
         gap: Credit = self.scores - self.base_values - self.values.sum(axis=(0, 1, 2))
         return gap
 
     @cached_property
     def sparseness(self) -> Scores:
-        """Give the Gini index of |values| over all elements, (K,) float64, from 0 to below 1.
+        """Return the Gini index of |values| over all elements, (K,) float64, from 0 to below 1.
 
         0: all are equal, or none has any credit. 1 - 1 / elements: one has all. Niall Hurley and
         Scott Rickard, "Comparing Measures of Sparsity", 2009, https://arxiv.org/abs/0811.4706; for

@@ -18,12 +18,12 @@ SUM_TOLERANCE = 1e-4  # how far a sum of scores may be from 1
 
 
 def identity(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores:
-    """Give the chosen outputs (K,) of scores (B, n_outputs) as they are: (B, K)."""
+    """Return the chosen outputs (K,) of scores (B, n_outputs) as they are: (B, K)."""
     return scores[:, outputs]
 
 
 def logit(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Scores:
-    """Give log(p / (1 - p)) of the chosen outputs (K,) of probabilities (B, n_outputs): (B, K).
+    """Return log(p / (1 - p)) of the chosen outputs (K,) of probabilities (B, n_outputs): (B, K).
 
     adding_up: whether the scores of a picture add up to 1, as those of a softmax do. Then the sum
     of the other scores replaces 1 - p above SATURATED, where float32 leaves 1 - p few bits; so the
@@ -47,7 +47,7 @@ def logit(scores: Scores, outputs: Indices, *, adding_up: bool = False) -> Score
 
 
 def add_up(scores: Scores) -> bool:
-    """Tell whether each row of scores (B, n_outputs), of two or more outputs, sums to 1."""
+    """Return whether each row of scores (B, n_outputs), of two or more outputs, sums to 1."""
     return scores.shape[1] > 1 and bool((np.abs(scores.sum(axis=1) - 1) < SUM_TOLERANCE).all())
 
 

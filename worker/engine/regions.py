@@ -57,12 +57,12 @@ class Regions:
 
     @cached_property
     def largest_error(self) -> float | None:
-        """Give the largest standard error of a region for any output."""
+        """Return the largest standard error of a region for any output."""
         return None if self.errors is None else float(self.errors.max(initial=0))
 
 
 def whole_pixels(labels: Labels) -> Labels:
-    """Give labels (H, W, C) as (H, W), where no pixel is divided into channels."""
+    """Return labels (H, W, C) as (H, W), where no pixel is divided into channels."""
     whole: Labels = labels[..., 0]
     return whole if (labels == labels[..., :1]).all() else labels
 
@@ -75,7 +75,7 @@ def count_players(labels: Labels, players: Players) -> Indices:
 
 
 def quantile(freedom: float) -> float:
-    """Give how many standard errors of so many degrees of freedom an interval reaches each way.
+    """Return how many standard errors of so many degrees of freedom an interval reaches each way.
 
     Infinite where there are none.
     """
