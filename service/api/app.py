@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
-from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from service.api import description
-from service.api.http import problems, query_parameters
+from service.api.http import exception_handlers
 from service.api.http.access_log import QUIET_PATHS, AccessLog, HeadAsGet
 from service.api.http.allowed_hosts import AllowedHosts
 from service.api.http.header_limits import HeaderLimits
@@ -30,9 +29,8 @@ from service.api.results import (
 from service.api.routes import batches, catalog, docs, events, explanations, system
 from service.api.services import ProcessServices
 from service.api.version import version
-from service.infra.tracing import Tracer
 
-# Headers that pages of permitted origins may send and read
+# Headers that pages of allowed origins may send and read
 CORS_REQUEST_HEADERS = (
     *("Authorization", "X-API-Key", "Content-Type", "Prefer", "Idempotency-Key"),
     *("If-None-Match", "Last-Event-ID", "X-Request-ID", "Cache-Control"),
@@ -53,6 +51,18 @@ def create_app(services: ProcessServices) -> FastAPI:
         async with services.running():
             yield
 
+    tracer = services.tracer
+    telemetry: TelemetryConfig = {  # request spans only
+        "tracing": tracer.provider is not None,
+        "tracer_provider": tracer.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: (
+            scope["path"].removeprefix(settings.root_path).startswith(QUIET_PATHS)
+        ),
+    }
     app = FastAPIOffline(  # serves the scripts of /docs itself, without a CDN
         docs_url=None,
         redoc_url=None,
@@ -61,9 +71,9 @@ def create_app(services: ProcessServices) -> FastAPI:
         description=description.TEXT,
         lifespan=lifespan,
         openapi_tags=description.TAGS,
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
-        telemetry=_telemetry(services.tracer, settings.root_path),
+        telemetry=telemetry,
     )
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
@@ -73,26 +83,12 @@ def create_app(services: ProcessServices) -> FastAPI:
     for module in (system, docs):  # open: they show no caller's data
         app.include_router(module.router)
     description.install(app)
-    problems.install(app)
-    query_parameters.install(app)
-    _wrap(app, services)
+    exception_handlers.install(app)
+    _add_middleware(app, services)
     return app
 
 
-def _telemetry(tracer: Tracer, root_path: str) -> TelemetryConfig:
-    """Configures FastAPI's own request spans for our tracer, and nothing else."""
-    return {
-        "tracing": tracer.provider is not None,
-        "tracer_provider": tracer.provider,
-        "metrics": False,
-        "logs": False,
-        "operation_spans": False,
-        "auto_configure": False,
-        "exclude": lambda scope: scope["path"].removeprefix(root_path).startswith(QUIET_PATHS),
-    }
-
-
-def _wrap(app: FastAPI, services: ProcessServices) -> None:
+def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
     """Adds the middleware, innermost first."""
     settings = services.settings
     unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *ALREADY_COMPRESSED)
@@ -116,7 +112,3 @@ def _wrap(app: FastAPI, services: ProcessServices) -> None:
     app.add_middleware(ProxyHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.add_middleware(AccessLog, metrics=services.metrics)
     app.add_middleware(SecurityHeaders)
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name

@@ -36,8 +36,8 @@ from service.jobs.submissions import Submissions
 
 log = structlog.get_logger(__name__)
 
-UPLOADS_BUSY = "too many bodies are being received at this moment; send it again soon"
-RESPONSES_BUSY = "too many large answers are being sent at this moment; ask again soon"
+UPLOADS_BUSY = "too many uploads are in progress; try again soon"
+RESPONSES_BUSY = "too many large responses are being sent; try again soon"
 CLOCK_RETRY_S = 5  # between attempts to read the clock of Redis while it is away
 
 
@@ -105,16 +105,18 @@ class ProcessServices:
     async def running(self) -> AsyncIterator[None]:
         """Runs the background tasks; closes all connections at the end."""
         tasks = [
-            asyncio.create_task(_probe(self.store)),
+            asyncio.create_task(_check_store(self.store)),
             asyncio.create_task(self.change_feed.run()),
-            asyncio.create_task(_compare_clocks(self.redis)),
+            asyncio.create_task(_log_clock_offset(self.redis)),
         ]
         try:
             yield
         finally:
             self.change_feed.stop()
             for task in tasks:
-                await _end(task)
+                while not task.done():  # redis-py may swallow a cancel during a read
+                    task.cancel()
+                    await asyncio.wait([task], timeout=0.02)
             await self.reading.aclose()
             self.redis.close()
             await to_thread.run_sync(self.tracer.close)
@@ -130,22 +132,15 @@ class RequestServices:
     root_path: str  # prefix of links
 
 
-async def _probe(store: Store) -> None:
+async def _check_store(store: Store) -> None:
     """Logs a store error at startup, rather than at the first upload."""
     try:
         await to_thread.run_sync(store.check, abandon_on_cancel=True)
     except StoreError as error:
-        log.error("the store cannot be used; not ready until it can", cause=error.cause)
+        log.error("store unavailable", cause=error.cause)
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancels a task until it ends: redis-py may swallow a cancel during a read."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.02)
-
-
-async def _compare_clocks(connection: redis.Redis) -> None:
+async def _log_clock_offset(connection: redis.Redis) -> None:
     """Logs the offset of this process's clock from that of Redis, once Redis is up."""
     while True:
         try:

@@ -29,7 +29,7 @@ UNTIL = "until there is a result"
 
 
 class ErrorCode(StrEnum):
-    """Every way to fail; `service/api/http/problems.py` gives each a status."""
+    """Every way to fail; `service/api/http/statuses.py` gives each a status."""
 
     BAD_REQUEST = "bad_request"
     UNAUTHORIZED = "unauthorized"

@@ -53,7 +53,11 @@ def test_the_embedded_set_starts_nothing_and_says_how_to_go_on(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "No such file"), ("", "has no key; make one"), ("nonsense\n", "line 1 is no key")],
+    [
+        (None, "No such file"),
+        ("", "has no key; add one"),
+        ("nonsense\n", "line 1 is not a valid key"),
+    ],
 )
 def test_a_keys_file_that_lets_nobody_in_is_said_at_start(tmp_path, content, said):
     path = tmp_path / "keys.jsonl"
@@ -73,13 +77,13 @@ def test_with_keys_it_serves_others_who_bear_one(settings, tmp_path):
     with live_api(settings, tmp_path, HOST="0.0.0.0", KEYS_FILE=str(path)) as api:  # noqa: S104
         assert asked_by_clients(api.url, key) == [[], []]
         for wrong in (None, f"{key}x"):
-            with pytest.raises(ShapshotError, match="No valid key"):
+            with pytest.raises(ShapshotError, match="Missing or invalid key"):
                 asked_by_clients(api.url, wrong)
         command = ("service.cli", "models", "--url", api.url)
         assert run(*command, API_KEY=key).returncode == 0
         ended = run(*command)
         assert ended.returncode == 1
-        assert "No valid key" in ended.stderr
+        assert "Missing or invalid key" in ended.stderr
 
 
 def asked_by_clients(url: str, api_key: str | None) -> list[list[ModelSummary]]:

@@ -43,7 +43,7 @@ class FailedAttempts:
         try:
             within = await self._limiter.hit(self._item, "wrong-keys", address)
         except redis.RedisError as error:  # the key is refused either way
-            log.warning("wrong keys are not counted", reason=type(error).__name__)
+            log.warning("wrong key not counted", reason=type(error).__name__)
             return
         if not within:
             if len(self._refused_until) >= MAX_REMEMBERED:
@@ -53,7 +53,7 @@ class FailedAttempts:
             raise self._too_many(address)
 
     def _too_many(self, address: str) -> ApiError:
-        detail = f"too many wrong keys came from {address}; a right one is let in at any time"
+        detail = f"too many wrong keys from {address}; a valid key is still accepted"
         headers = retry_after(self._item.get_expiry())
         return ApiError(ErrorCode.RATE_LIMITED, detail, accepted=str(self._item), headers=headers)
 

@@ -24,24 +24,20 @@ class KeyStore:
         self._seen = _signature(path)
         self._keys: tuple[Key, ...] = read_keys(path)
         if not self._keys:
-            raise KeysError(f"the keys file {path} has no key; make one: `shapshot keys add NAME`")
+            raise KeysError(f"the keys file {path} has no key; add one: `shapshot keys add NAME`")
 
     def caller_of(self, token: str) -> Principal | None:
-        self._follow()
+        seen = _signature(self._path)
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._keys = read_keys(self._path)
+            except KeysError as error:
+                log.error("keys file rejected, earlier keys stay valid", reason=str(error))
+            else:
+                log.info("keys file reloaded", keys=len(self._keys))
         key = find_key(self._keys, token)
         return Principal(key.name, key.may) if key else None
-
-    def _follow(self) -> None:
-        seen = _signature(self._path)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._keys = read_keys(self._path)
-        except KeysError as error:
-            log.error("the keys read before still hold", reason=str(error))
-        else:
-            log.info("keys read anew", keys=len(self._keys))
 
 
 def _signature(path: Path) -> Signature | None:

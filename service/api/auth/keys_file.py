@@ -22,7 +22,13 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     """Returns all keys of the file. Raises KeysError, which never repeats a line."""
     try:
         with path.open(encoding="utf-8") as file:
-            _check_mode(path, os.fstat(file.fileno()).st_mode)  # of the open file
+            mode = os.fstat(file.fileno()).st_mode  # of the open file
+            if mode & (stat.S_IWGRP | stat.S_IWOTH):  # others could add keys of their own
+                raise KeysError(
+                    f"the keys file {path} is writable by group or others (mode "
+                    f"{mode & 0o7777:04o}). Check that every key in it is yours, then run: "
+                    f"chmod go-w {path}"
+                )
             _check_folders(path)
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -46,15 +52,6 @@ def change_keys(path: Path, change: Change) -> None:
         raise KeysError(f"the keys file {path} cannot be written: {error.strerror}") from error
 
 
-def _check_mode(path: Path, mode: int) -> None:
-    """Raises KeysError if others may write the file: they could add keys of their own."""
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise KeysError(
-            f"group or others may write the keys file {path}; its mode is {mode & 0o7777:04o}. "
-            f"See that all keys in it are yours, then: chmod go-w {path}"
-        )
-
-
 def _check_folders(path: Path) -> None:
     """Raises KeysError if others may replace the file in its folder, and OSError.
 
@@ -65,8 +62,8 @@ def _check_folders(path: Path) -> None:
         mode = folder.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise KeysError(
-                f"everybody may replace the keys file {path}: the mode of its folder {folder} is "
-                f"{mode & 0o7777:04o}. See that all keys in it are yours, then: "
+                f"the keys file {path} can be replaced by anyone: its folder {folder} has mode "
+                f"{mode & 0o7777:04o}. Check that every key in it is yours, then run: "
                 f"chmod o-w {folder}"
             )
 
@@ -77,7 +74,9 @@ def _parse(line: str, where: str) -> Key:
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False)[0]
         field = ".".join(map(str, first["loc"])) or "the line"
-        raise KeysError(f"{where} is no key: {field}: {first['type'].replace('_', ' ')}") from None
+        raise KeysError(
+            f"{where} is not a valid key: {field}: {first['type'].replace('_', ' ')}"
+        ) from None
 
 
 def _replace(path: Path, keys: Sequence[Key]) -> None:

@@ -40,7 +40,7 @@ class RateLimit:
             "RateLimit-Reset": str(reset_s),
         }
         if not within:
-            detail = f"{name} has made {self._item}"
+            detail = f"requests of {name} exceed the limit of {self._item}"
             headers |= retry_after(reset_s)
             raise ApiError(
                 ErrorCode.RATE_LIMITED, detail, accepted=str(self._item), headers=headers

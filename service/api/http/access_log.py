@@ -36,21 +36,21 @@ class AccessLog:
             self._metrics.in_progress.track_inprogress(),
         ):
             try:
-                await self._guarded(exchange, receive)
+                await self._app(scope, receive, exchange.send)
+            except ClientDisconnect:
+                log.info("client disconnected")
+            except Exception:
+                log.exception("unexpected error")
+                if exchange.status:  # headers are sent: uvicorn closes the connection
+                    raise
+                detail = (
+                    "unexpected error; the server's log describes it under request id "
+                    f"{exchange.request_id}"
+                )
+                problem = problem_response(ApiError(ErrorCode.INTERNAL, detail))
+                await problem(scope, receive, exchange.send)
             finally:
-                exchange.tell(self._metrics)
-
-    async def _guarded(self, exchange: "Exchange", receive: Receive) -> None:
-        try:
-            await self._app(exchange.scope, receive, exchange.send)
-        except ClientDisconnect:
-            log.info("the client left")
-        except Exception:
-            log.exception("unexpected error")
-            if exchange.status:  # headers are sent; the connection breaks off
-                raise
-            problem = problem_response(_unexpected(exchange.request_id))
-            await problem(exchange.scope, receive, exchange.send)
+                exchange.record(self._metrics)
 
 
 class Exchange:
@@ -58,7 +58,8 @@ class Exchange:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
-        self.request_id = _request_id(scope)
+        given = Headers(scope=scope).get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         self.status = 0  # until the response starts
         self._send = send
         self._began = time.perf_counter()
@@ -73,42 +74,30 @@ class Exchange:
             headers["X-Request-ID"] = self.request_id
         await self._send(message)
 
-    def tell(self, metrics: Metrics) -> None:
+    def record(self, metrics: Metrics) -> None:
         """Counts and logs the request without its query, which may hold private data."""
         if self.status:
             metrics.answered(self.scope, self.status, self._answered_s)
-        level = log.debug if is_quiet(self.scope) else log.info
-        level("request", **self._facts())
-
-    def _facts(self) -> dict[str, object]:
         seconds = time.perf_counter() - self._began
         problem, params = self.scope.get("problem"), self.scope.get("path_params", {})
         id_ = params.get("explanation_id") or params.get("batch_id")
-        return {
-            "method": self.scope["method"],
-            "path": self.scope["path"],
-            "route": route_of(self.scope),
-            "status": self.status,
-            "ms": round(1000 * seconds, 1),
+        level = log.debug if is_quiet(self.scope) else log.info
+        level(
+            "request",
+            method=self.scope["method"],
+            path=self.scope["path"],
+            route=route_of(self.scope),
+            status=self.status,
+            ms=round(1000 * seconds, 1),
             **({"id": id_} if id_ else {}),
             **({"problem": problem} if problem else {}),
-        }
+        )
 
 
 def is_quiet(scope: Scope) -> bool:
     """Whether the path, below root_path, is a probe or a scrape."""
     path: str = scope["path"].removeprefix(scope["root_path"])
     return path.startswith(QUIET_PATHS)
-
-
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-
-
-def _unexpected(request_id: str) -> ApiError:
-    detail = f"an unexpected error; the service's log has it under request id {request_id}"
-    return ApiError(ErrorCode.INTERNAL, detail)
 
 
 class HeadAsGet:
@@ -126,7 +115,7 @@ class HeadAsGet:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             as_get = {**scope, "method": "GET"}
             await self._app(as_get, receive, send_headers)
-            noted = {"route", "path_params", "problem"} & as_get.keys()
-            scope.update({name: as_get[name] for name in noted})  # for log and metrics
+            added = {"route", "path_params", "problem"} & as_get.keys()
+            scope.update({name: as_get[name] for name in added})  # for log and metrics
         else:
             await self._app(scope, receive, send)

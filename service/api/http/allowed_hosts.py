@@ -40,16 +40,17 @@ class AllowedHosts:
         host = given[0] if given else None  # HTTP/1.0 does not require Host
         parsed = _HOST.fullmatch(host.lower()) if host is not None else None
         if len(given) > 1 or (host is not None and parsed is None):
-            detail = "a request has one Host header: a name or an address, and a port"
+            detail = "the Host header must be one host name or address, with or without a port"
             return ApiError(ErrorCode.BAD_REQUEST, detail, "Host", host, "HOST or HOST:PORT")
-        if self._serves(parsed["name"].removesuffix(".") if parsed else "", scope):
+        if self._is_allowed(parsed["name"].removesuffix(".") if parsed else "", scope):
             return None
         accepted = [*(() if self._keyed else LOOPBACK), *self._names]
-        said = f"has no name {host}" if host else "is called by its name, in the header Host"
-        detail = f"this server {said}; SHAPSHOT_ALLOWED_HOSTS adds names"
+        detail = "the Host header is missing"
+        if host:
+            detail = f"{host} is not an accepted host; SHAPSHOT_ALLOWED_HOSTS adds host names"
         return ApiError(ErrorCode.MISDIRECTED_REQUEST, detail, "Host", host, accepted)
 
-    def _serves(self, name: str, scope: Scope) -> bool:
+    def _is_allowed(self, name: str, scope: Scope) -> bool:
         if self._keyed:
             if not self._names or is_quiet(scope):
                 return True

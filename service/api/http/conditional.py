@@ -24,8 +24,8 @@ class CachePolicy(StrEnum):
 
     @classmethod
     def of(cls, request: Request) -> "CachePolicy":
-        said = ",".join(request.headers.getlist("cache-control")).lower().split(",")
-        directives = {directive.strip() for directive in said}
+        values = ",".join(request.headers.getlist("cache-control")).lower().split(",")
+        directives = {directive.strip() for directive in values}
         return next((each for each in (cls.AVOID, cls.RENEW) if each in directives), cls.USE)
 
 
@@ -58,7 +58,11 @@ def not_modified(request: Request, etag: str) -> Response | None:
 
 def negotiate(accept: str, offered: Sequence[str]) -> str | None:
     """Returns the offered media type of highest quality, the first of equals; None if all are 0."""
-    ranges = [_range(part) for part in (accept or "*/*").split(",")]
+    ranges = list[tuple[str, float]]()
+    for text in (accept or "*/*").split(","):
+        media_range, *parameters = (part.strip().lower() for part in text.split(";"))
+        q = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        ranges.append((media_range, float(q) if re.fullmatch(r"[01](\.\d*)?", q) else 0.0))
     rated = [(_quality(media_type, ranges), media_type) for media_type in offered]
     quality, best = max(rated, key=lambda pair: pair[0])
     return best if quality > 0 else None
@@ -73,14 +77,8 @@ def negotiate_form(request: Request, media_types: Mapping[str, str], refusal: st
     return next(form for form, media_type in media_types.items() if media_type == chosen)
 
 
-def _range(text: str) -> tuple[str, float]:
-    media_range, *parameters = (part.strip().lower() for part in text.split(";"))
-    quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-    return media_range, float(quality) if re.fullmatch(r"[01](\.\d*)?", quality) else 0.0
-
-
 def _quality(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """The quality of the most specific range that matches the type; 0 if none matches."""
+    """Returns the quality of the most specific range that matches the type; 0 if none matches."""
     for pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         for media_range, quality in ranges:
             if media_range == pattern:

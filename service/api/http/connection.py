@@ -26,7 +26,7 @@ from service.schemas.documents import ErrorCode
 CLOSE = (b"connection", b"close")
 # Limit of the kernel's unsent bytes for a connection (TCP_NOTSENT_LOWAT)
 MAX_UNSENT_BYTES = 128 * 1024
-MIN_LOOK_S = 0.1  # least seconds between two checks of what a slow client has read
+MIN_CHECK_S = 0.1  # least seconds between two checks of what a slow client has read
 NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing discards unsent bytes
 
 Awaited = Literal["head", "rest"] | None
@@ -48,7 +48,7 @@ class Connection(H11Protocol):
 
     def __init__(self, *args: Any, settings: ApiSettings, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._patience_s = settings.head_timeout_s
+        self._timeout_s = settings.head_timeout_s
         self._awaited: Awaited = None
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
@@ -93,32 +93,29 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answers a request that h11 rejects; uvicorn calls this while handling h11's error."""
         error = sys.exception()
-        too_large = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431
-        self._refuse(self._too_long() if too_large else _not_http(error or msg))
-
-    def _too_long(self) -> ApiError:
-        received, _ = self.conn.trailing_data
-        return (
-            headers_too_large(len(received)) if b"\n" in received else uri_too_long(len(received))
-        )
+        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
+            received, _ = self.conn.trailing_data
+            too_large = headers_too_large if b"\n" in received else uri_too_long
+            self._refuse(too_large(len(received)))
+        else:
+            detail = f"not a valid HTTP/1.1 request: {error or msg}"
+            self._refuse(ApiError(ErrorCode.BAD_REQUEST, detail))
 
     def _wait(self) -> None:
         """Starts or stops the timeout when the awaited part of the request changes."""
-        awaited = self._now_awaited()
+        state = self.conn.their_state
+        awaited: Awaited = None
+        if self._refused:
+            awaited = "rest"
+        elif state is h11.IDLE:
+            awaited = "head"
+        elif state is h11.SEND_BODY and self.cycle.response_complete:
+            awaited = "rest"
         if awaited != self._awaited:
             self._stop()
             self._awaited = awaited
             if awaited:
-                self._timer = self.loop.call_later(self._patience_s, self._give_up)
-
-    def _now_awaited(self) -> Awaited:
-        if self._refused:
-            return "rest"
-        if self.conn.their_state is h11.IDLE:
-            return "head"
-        if self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete:
-            return "rest"
-        return None
+                self._timer = self.loop.call_later(self._timeout_s, self._on_timeout)
 
     def _stop(self) -> None:
         if self._timer:
@@ -126,15 +123,15 @@ class Connection(H11Protocol):
         self._timer = self._awaited = None
 
     def _watch(self) -> None:
-        pause_s = max(self._reading.left_s, MIN_LOOK_S)
-        self._unread_timer = self.loop.call_later(pause_s, self._look_at_reading)
+        pause_s = max(self._reading.left_s, MIN_CHECK_S)
+        self._unread_timer = self.loop.call_later(pause_s, self._check_reading)
 
     def _stop_watching(self) -> None:
         if self._unread_timer:
             self._unread_timer.cancel()
         self._unread_timer = None
 
-    def _look_at_reading(self) -> None:
+    def _check_reading(self) -> None:
         """Credits the bytes read since the last check; aborts if the allowance is spent."""
         left = self.transport.get_write_buffer_size()
         self._reading.moved(self._unread - left)
@@ -142,7 +139,7 @@ class Connection(H11Protocol):
         if self._reading.left_s > 0:
             self._watch()
             return
-        log.warning("the client does not read its answer", bytes_left=left)
+        log.warning("client stopped reading its response", bytes_left=left)
         self._option(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self.transport.abort()
 
@@ -151,11 +148,12 @@ class Connection(H11Protocol):
         with suppress(OSError):
             self.transport.get_extra_info("socket").setsockopt(level, name, value)
 
-    def _give_up(self) -> None:
+    def _on_timeout(self) -> None:
+        """Answers 408 if part of a head has arrived, else closes the connection."""
         begun = self._awaited == "head" and self.conn.trailing_data[0]
         self._stop()
         if begun:
-            detail = f"the head of a request may take {self._patience_s:g} s"
+            detail = f"the request line and headers took longer than {self._timeout_s:g} s"
             self._refuse(ApiError(ErrorCode.REQUEST_TIMEOUT, detail, "headers"))
         else:
             self.transport.close()

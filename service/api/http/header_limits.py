@@ -16,11 +16,11 @@ class HeaderLimits:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = _unsound(scope) if scope["type"] == "http" else None
+        refused = _refusal(scope) if scope["type"] == "http" else None
         await (problem_response(refused) if refused else self._app)(scope, receive, send)
 
 
-def _unsound(scope: Scope) -> ApiError | None:
+def _refusal(scope: Scope) -> ApiError | None:
     address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     if address > MAX_URI_BYTES:
         return uri_too_long(address)
@@ -28,25 +28,20 @@ def _unsound(scope: Scope) -> ApiError | None:
     if headers > MAX_HEADER_BYTES:
         return headers_too_large(headers)
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
-        return _conflicting_lengths()
+        # Prevents request smuggling: a proxy may use the other header to find the body's end
+        detail = "a request cannot have both Content-Length and Transfer-Encoding; send one of them"
+        close = {"Connection": "close"}
+        return ApiError(ErrorCode.BAD_REQUEST, detail, "Transfer-Encoding", headers=close)
     return None
 
 
-def _conflicting_lengths() -> ApiError:
-    """Prevents request smuggling: a proxy may use the other header to find the end of the body."""
-    detail = "Content-Length and Transfer-Encoding both say where the body ends; send one of them"
-    return ApiError(
-        ErrorCode.BAD_REQUEST, detail, "Transfer-Encoding", headers={"Connection": "close"}
-    )
-
-
 def uri_too_long(received: int) -> ApiError:
-    detail = f"path and query may have {MAX_URI_BYTES} bytes"
+    detail = f"path and query are longer than {MAX_URI_BYTES} bytes"
     accepted = {"maximum": MAX_URI_BYTES}
     return ApiError(ErrorCode.URI_TOO_LONG, detail, "path", received, accepted)
 
 
 def headers_too_large(received: int) -> ApiError:
-    detail = f"headers may have {MAX_HEADER_BYTES} bytes together"
+    detail = f"the headers are larger than {MAX_HEADER_BYTES} bytes in total"
     accepted = {"maximum": MAX_HEADER_BYTES}
     return ApiError(ErrorCode.HEADERS_TOO_LARGE, detail, "headers", received, accepted)

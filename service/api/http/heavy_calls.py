@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Condition
 from typing import TypeVar
 
@@ -39,28 +39,21 @@ class HeavyCalls:
 
         Raises ApiError.
         """
-        turn = object()
-        try:
-            self._turns.acquire_on_behalf_of_nowait(turn)
-        except anyio.WouldBlock:
-            await self._wait_for(turn)
-        try:
-            return await to_thread.run_sync(self._within, work, held, limiter=self._threads)
-        finally:
-            self._turns.release_on_behalf_of(turn)
 
-    async def _wait_for(self, turn: object) -> None:
+        def work_within_budget() -> T:
+            with self.reserve(held) if held else nullcontext():
+                return work()
+
+        turn = object()
         try:
             with anyio.fail_after(MAX_WAIT_S):
                 await self._turns.acquire_on_behalf_of(turn)
         except TimeoutError:
             raise _busy() from None
-
-    def _within(self, work: Callable[[], T], held: int) -> T:
-        if not held:
-            return work()
-        with self.reserve(held):
-            return work()
+        try:
+            return await to_thread.run_sync(work_within_budget, limiter=self._threads)
+        finally:
+            self._turns.release_on_behalf_of(turn)
 
     @contextmanager
     def reserve(self, count: int) -> Iterator[None]:
@@ -68,7 +61,9 @@ class HeavyCalls:
         count, place = min(count, self._most), object()
         with self._changed:
             self._line.append(place)
-            found = self._changed.wait_for(lambda: self._is_turn(place, count), MAX_WAIT_S)
+            found = self._changed.wait_for(
+                lambda: self._line[0] is place and self._held + count <= self._most, MAX_WAIT_S
+            )
             self._line.remove(place)
             self._held += count if found else 0
             self._changed.notify_all()
@@ -81,10 +76,7 @@ class HeavyCalls:
                 self._held -= count
                 self._changed.notify_all()
 
-    def _is_turn(self, place: object, count: int) -> bool:
-        return self._line[0] is place and self._held + count <= self._most
-
 
 def _busy() -> ApiError:
-    detail = "too many large pictures are being read or drawn at this moment; ask again soon"
+    detail = "too many large pictures are being decoded or drawn; try again soon"
     return ApiError(ErrorCode.BUSY, detail, headers=retry_after())

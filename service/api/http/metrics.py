@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from starlette.routing import Mount, Route
 from starlette.types import Scope
 
+from service.api.http.allowed_methods import HTTP_METHODS
 from service.api.http.conditional import preferred_wait
-from service.api.http.problems import HTTP_METHODS
 
 # Bucket bounds
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -25,26 +25,25 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.in_progress = Gauge(
             "shapshot_http_requests_in_progress",
-            "Requests that are being answered, streams included",
+            "Requests in progress, streams included",
             registry=self.registry,
         )
         self._requests = Histogram(
             "shapshot_http_request_duration_seconds",
-            "Seconds until an answer began; waits: the client preferred to wait for a result",
+            "Seconds until the response started; waits: whether the request has Prefer: wait",
             ["route", "method", "status", "waits"],
             buckets=DURATION_BUCKETS_S,
             registry=self.registry,
         )
         self._problems = Counter(
             "shapshot_problems",
-            "Answers that were a problem, by its code",
+            "Problem responses, by code",
             ["code"],
             registry=self.registry,
         )
-
         self.damaged = Counter(
             "shapshot_damaged_artefacts",
-            "Reads that found an artefact which is not what was written",
+            "Reads of an artefact that differs from what was written",
             registry=self.registry,
         )
 

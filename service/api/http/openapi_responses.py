@@ -3,7 +3,8 @@
 from itertools import groupby
 from typing import Any
 
-from service.api.http.problems import PROBLEM, STATUSES, ApiError, problem_of
+from service.api.http.problems import PROBLEM, ApiError, problem_of
+from service.api.http.statuses import STATUSES
 from service.schemas.documents import ErrorCode
 
 Responses = dict[int | str, dict[str, Any]]
@@ -25,15 +26,15 @@ _OF_RESULTS = (
     ErrorCode.BUSY,
     ErrorCode.STORE_UNAVAILABLE,
 )
-_WAITING = "Seconds after which it is worth asking again"
+_WAITING = "Seconds to wait before the next request"
 
 RETRY_AFTER = {"Retry-After": {"description": _WAITING, "schema": {"type": "integer"}}}
 _RATE_LIMIT = {
     f"RateLimit-{name}": {"description": description, "schema": {"type": "integer"}}
     for name, description in {
-        "Limit": "Requests that the name of the key may make in a window",
-        "Remaining": "How many are left",
-        "Reset": "Seconds until the window has passed",
+        "Limit": "Requests allowed in a window for the name of the key",
+        "Remaining": "Requests left in the window",
+        "Reset": "Seconds until the window ends",
     }.items()
 }
 _CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
@@ -41,51 +42,48 @@ _HEADERS = {401: _CHALLENGE, 409: RETRY_AFTER, 429: RETRY_AFTER | _RATE_LIMIT, 5
 ETAG = {"ETag": {"description": "Changes with the content", "schema": {"type": "string"}}}
 PREFERENCE_APPLIED = {
     "Preference-Applied": {
-        "description": "`wait=N`, where the request preferred to wait",
+        "description": "`wait=N`, if the request sent `Prefer: wait=N`",
         "schema": {"type": "string"},
     }
 }
 _NOT_MODIFIED: Responses = {
-    304: {"description": "Not modified since If-None-Match", "headers": ETAG}
+    304: {"description": "Not modified: the ETag in If-None-Match still matches", "headers": ETAG}
 }
 PREFER = {
     "name": "Prefer",
     "in": "header",
-    "description": "`wait=N`: answer when it is done, or after N seconds (at most 60)",
+    "description": "`wait=N`: respond once it is done, or after N seconds (at most 60)",
     "schema": {"type": "string", "pattern": r"wait=\d+"},
     "example": "wait=30",
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "An ETag: answer 304 while it still stands",
+    "description": "The ETag of an earlier response; 304 if it still matches",
     "schema": {"type": "string"},
 }
 
 
 def problems(*codes: ErrorCode, guarded: bool = True) -> Responses:
-    """Problem responses of an endpoint: codes, the common ones and those of guarded routes."""
+    """Returns an endpoint's problem responses: codes, the common ones, those of guarded routes."""
 
     def status(code: ErrorCode) -> int:
         return STATUSES[code][0]
 
     all_codes = {*codes, *_EVERYWHERE, *(_GUARDED if guarded else ())}
-    groups = groupby(sorted(all_codes, key=lambda code: (status(code), code)), status)
-    return {number: _problem(list(group)) for number, group in groups}
-
-
-def _problem(codes: list[ErrorCode]) -> dict[str, Any]:
-    names = " or ".join(f"`{code.value}`" for code in codes)
-    headers = _HEADERS.get(STATUSES[codes[0]][0])
-    content = {
-        "schema": {"$ref": "#/components/schemas/Problem"},
-        "examples": {code.value: {"value": problem_example(code)} for code in codes},
-    }
-    return {
-        "description": f"Problem {names}",
-        "content": {PROBLEM: content},
-        **({"headers": headers} if headers else {}),
-    }
+    responses: Responses = {}
+    for number, group in groupby(sorted(all_codes, key=lambda code: (status(code), code)), status):
+        same_status = list(group)
+        content = {
+            "schema": {"$ref": "#/components/schemas/Problem"},
+            "examples": {code.value: {"value": problem_example(code)} for code in same_status},
+        }
+        responses[number] = {
+            "description": "Problem " + " or ".join(f"`{code.value}`" for code in same_status),
+            "content": {PROBLEM: content},
+            **({"headers": _HEADERS[number]} if number in _HEADERS else {}),
+        }
+    return responses
 
 
 def problem_example(code: ErrorCode) -> dict[str, Any]:

@@ -27,36 +27,32 @@ class ProxyHeaders(ProxyHeadersMiddleware):
 
     def __init__(self, app: ASGIApp, trusted: Sequence[Network], root_path: str) -> None:
         """root_path: fixed for every request; empty: taken from a trusted proxy."""
-        as_uvicorn_has_it: Any = app
-        super().__init__(as_uvicorn_has_it, [str(network) for network in trusted])
+        uvicorn_app: Any = app  # uvicorn has ASGI types of its own
+        super().__init__(uvicorn_app, [str(network) for network in trusted])
         self._root_path = root_path
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             try:
-                _place(scope, self._root_path or self._forwarded_prefix(scope))
+                root_path = self._root_path or self._forwarded_prefix(scope)
             except ApiError as error:
                 await problem_response(error)(scope, receive, send)
                 return
+            scope["root_path"] = root_path
+            path, raw_path = scope["path"], scope.get("raw_path") or b""
+            if root_path and path == root_path:
+                scope["path"], scope["raw_path"] = f"{path}/", raw_path + b"/"
+            elif not path.startswith(f"{root_path}/"):
+                scope["path"], scope["raw_path"] = root_path + path, root_path.encode() + raw_path
         await super().__call__(scope, receive, send)
 
     def _forwarded_prefix(self, scope: Scope) -> str:
         """Returns X-Forwarded-Prefix of a trusted proxy, else "". Raises ApiError bad_request."""
-        told = ", ".join(Headers(scope=scope).getlist(FORWARDED_PREFIX))
+        received = ", ".join(Headers(scope=scope).getlist(FORWARDED_PREFIX))
         client = scope.get("client")
-        if not told or client is None or client[0] not in self.trusted_hosts:
+        if not received or client is None or client[0] not in self.trusted_hosts:
             return ""
         try:
-            return checked_root_path(told.removesuffix("/"))
+            return checked_root_path(received.removesuffix("/"))
         except ValueError as error:
-            raise ApiError(ErrorCode.BAD_REQUEST, str(error), FORWARDED_PREFIX, told) from None
-
-
-def _place(scope: Scope, root_path: str) -> None:
-    """Sets root_path, and prepends it to the path unless the path begins with it."""
-    scope["root_path"] = root_path
-    path, raw_path = scope["path"], scope.get("raw_path") or b""
-    if root_path and path == root_path:
-        scope["path"], scope["raw_path"] = f"{path}/", raw_path + b"/"
-    elif not path.startswith(f"{root_path}/"):
-        scope["path"], scope["raw_path"] = root_path + path, root_path.encode() + raw_path
+            raise ApiError(ErrorCode.BAD_REQUEST, str(error), FORWARDED_PREFIX, received) from None

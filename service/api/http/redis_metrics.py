@@ -11,27 +11,27 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from service.jobs.redis_clock import measure_offset
-from service.jobs.statistics import QueueStatistics, WaitingJobs, read_statistics
+from service.jobs.statistics import read_statistics
 from service.schemas.documents import ErrorCode, Status
-from service.schemas.requests import Method, Priority
+from service.schemas.requests import Method
 
 OUTCOMES = [status.value for status in Status if status.done and status is not Status.EXPIRED]
 OUTCOMES.append("deleted")  # while queued, before a worker took it
 PLAIN_TOTALS = {
-    "cache_hits": ("shapshot_cache_hits", "Explanations answered by an earlier result"),
-    "cache_misses": ("shapshot_cache_misses", "Explanations computed that one might have answered"),
-    "evaluations": ("shapshot_evaluations", "Pictures that went through a model"),
-    "batches": ("shapshot_model_batches", "Calls of a model"),
-    "slots": ("shapshot_model_batch_slots", "Pictures that the calls had room for"),
-    "model_s": ("shapshot_model_forward_seconds", "Seconds in models"),
-    "masking_s": ("shapshot_masking_seconds", "Seconds of masking, added up over threads"),
+    "cache_hits": ("shapshot_cache_hits", "Explanations answered from the cache"),
+    "cache_misses": ("shapshot_cache_misses", "Cacheable explanations that had to be computed"),
+    "evaluations": ("shapshot_evaluations", "Pictures scored by a model"),
+    "batches": ("shapshot_model_batches", "Batches of pictures scored by a model"),
+    "slots": ("shapshot_model_batch_slots", "Capacity of these batches, in pictures"),
+    "model_s": ("shapshot_model_forward_seconds", "Seconds spent in the model"),
+    "masking_s": ("shapshot_masking_seconds", "Seconds spent on masking, summed over threads"),
 }
 
 log = structlog.get_logger(__name__)
 
 
 class RedisMetrics(Collector):
-    """Totals of all workers, the queue and live workers; only an up metric while Redis is away."""
+    """The queue, live workers and totals of all jobs; while Redis is down, only that it is."""
 
     def __init__(self, connection: redis.Redis, queue: str) -> None:
         self._redis = connection
@@ -44,58 +44,54 @@ class RedisMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         try:
             offset_s = measure_offset(self._redis)
-            traffic = read_statistics(self._redis, self._queue)
+            statistics = read_statistics(self._redis, self._queue)
         except redis.RedisError as error:
-            log.warning("no metrics of Redis", reason=type(error).__name__)
-            yield _gauge("shapshot_redis_up", "Whether Redis answers", 0)
+            log.warning("Redis metrics unavailable", reason=type(error).__name__)
+            yield _gauge("shapshot_redis_up", "1 if Redis responds, else 0", 0)
             return
-        yield _gauge("shapshot_redis_up", "Whether Redis answers", 1)
-        said = "Seconds by which the clock of this API process is ahead of Redis's"
-        yield _gauge("shapshot_clock_offset_seconds", said, offset_s)
-        yield from _present(traffic)
-        yield from _totals(traffic.totals)
-
-
-def _present(traffic: QueueStatistics) -> Iterator[Metric]:
-    """Queue length, running jobs and live workers."""
-    yield from _lines(traffic.waiting)
-    yield _gauge("shapshot_running_jobs", "Explanations that a worker has begun", traffic.running)
-    yield _gauge("shapshot_workers", "Workers alive", len(traffic.workers))
-    by_model = GaugeMetricFamily(
-        "shapshot_model_workers", "Workers alive that serve a model", labels=["model"]
-    )
-    for model, count in sorted(Counter(chain(*traffic.workers.values())).items()):
-        by_model.add_metric([model], count)
-    yield by_model
-
-
-def _lines(waiting: Mapping[Priority, WaitingJobs]) -> Iterator[Metric]:
-    jobs = GaugeMetricFamily("shapshot_queue_jobs", "Explanations that wait", labels=["priority"])
-    ages = GaugeMetricFamily(
-        "shapshot_queue_oldest_age_seconds", "Age of the oldest that waits", labels=["priority"]
-    )
-    for priority, line in waiting.items():
-        jobs.add_metric([priority], line.jobs)
-        ages.add_metric([priority], line.oldest_s)
-    yield from (jobs, ages)
+        yield _gauge("shapshot_redis_up", "1 if Redis responds, else 0", 1)
+        documentation = "Seconds by which the clock of this API process is ahead of Redis's"
+        yield _gauge("shapshot_clock_offset_seconds", documentation, offset_s)
+        jobs = GaugeMetricFamily(
+            "shapshot_queue_jobs", "Explanations waiting for a worker", labels=["priority"]
+        )
+        ages = GaugeMetricFamily(
+            "shapshot_queue_oldest_age_seconds",
+            "Age of the explanation that has waited longest",
+            labels=["priority"],
+        )
+        for priority, waiting in statistics.waiting.items():
+            jobs.add_metric([priority], waiting.jobs)
+            ages.add_metric([priority], waiting.oldest_s)
+        yield from (jobs, ages)
+        running = statistics.running
+        yield _gauge("shapshot_running_jobs", "Explanations that a worker has started", running)
+        yield _gauge("shapshot_workers", "Live workers", len(statistics.workers))
+        by_model = GaugeMetricFamily(
+            "shapshot_model_workers", "Live workers that serve the model", labels=["model"]
+        )
+        for model, count in sorted(Counter(chain(*statistics.workers.values())).items()):
+            by_model.add_metric([model], count)
+        yield by_model
+        yield from _totals(statistics.totals)
 
 
 def _totals(totals: Mapping[str, float]) -> Iterator[Metric]:
-    for field, (name, said) in PLAIN_TOTALS.items():
-        yield CounterMetricFamily(name, said, value=totals.get(field, 0))
+    for field, (name, documentation) in PLAIN_TOTALS.items():
+        yield CounterMetricFamily(name, documentation, value=totals.get(field, 0))
     methods = get_args(Method)
-    accepted = CounterMetricFamily("shapshot_jobs_accepted", "Jobs accepted", labels=["method"])
-    ended = CounterMetricFamily("shapshot_jobs", "Jobs ended", labels=["outcome", "method"])
+    accepted = CounterMetricFamily("shapshot_jobs_accepted", "Accepted jobs", labels=["method"])
+    ended = CounterMetricFamily("shapshot_jobs", "Finished jobs", labels=["outcome", "method"])
     for method in methods:
         accepted.add_metric([method], totals.get(f"accepted:{method}", 0))
         for outcome in OUTCOMES:
             ended.add_metric([outcome, method], totals.get(f"jobs:{outcome}:{method}", 0))
-    failures = CounterMetricFamily("shapshot_job_failures", "Jobs that failed", labels=["code"])
+    failures = CounterMetricFamily("shapshot_job_failures", "Failed jobs", labels=["code"])
     for code in ErrorCode:
         if (count := totals.get(f"failures:{code}")) is not None:
             failures.add_metric([code], count)
     yield from (accepted, ended, failures)
 
 
-def _gauge(name: str, said: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, said, value=value)
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value=value)

@@ -23,22 +23,22 @@ class SameOriginOnly:
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app = app
-        self._named = settings.cors_origins
+        self._cors_origins = settings.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asks = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        refused = self._refusal(Headers(scope=scope)) if asks else None
+        checked = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        refused = self._refusal(Headers(scope=scope)) if checked else None
         await (problem_response(refused) if refused else self._app)(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> ApiError | None:
         origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
-        if origins and all(origin in self._named for origin in origins):
+        if origins and all(origin in self._cors_origins for origin in origins):
             return None
         host = headers.get("host", "").lower()  # an allowed host: allowed_hosts.py checked it
         own = (f"http://{host}", f"https://{host}")
         for origin in origins:
-            if origin.lower() not in own and origin not in self._named:
-                return _cross_origin_problem("Origin", origin, [*own, *self._named])
+            if origin.lower() not in own and origin not in self._cors_origins:
+                return _cross_origin_problem("Origin", origin, [*own, *self._cors_origins])
         for site in sites:
             if site not in SAME_SITES:
                 return _cross_origin_problem("Sec-Fetch-Site", site, list(SAME_SITES))
@@ -47,7 +47,7 @@ class SameOriginOnly:
 
 def _cross_origin_problem(header: str, received: str, accepted: list[str]) -> ApiError:
     detail = (
-        f"a page of another origin may change nothing here ({header}: {received}); "
-        "SHAPSHOT_CORS_ORIGINS names the origins whose pages may"
+        f"pages of other origins cannot change anything here ({header}: {received}); "
+        "SHAPSHOT_CORS_ORIGINS sets which other origins can"
     )
     return ApiError(ErrorCode.CROSS_SITE, detail, header, received, accepted)

@@ -26,9 +26,9 @@ class SecurityHeaders:
 
         async def send_safe(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = {name for name, _ in message["headers"]}
+                present = {name for name, _ in message["headers"]}
                 added = {**_SAFE, **_encoded(state.get("headers", {}))}
-                more = [pair for pair in added.items() if pair[0] not in said]
+                more = [pair for pair in added.items() if pair[0] not in present]
                 message["headers"] = [*message["headers"], *more]  # the original list is unchanged
             await send(message)
 

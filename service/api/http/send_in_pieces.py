@@ -43,9 +43,11 @@ class _Sending:
     async def __call__(self, message: Message) -> None:
         if self._refused:
             return
-        if message["type"] == "http.response.start" and _length(message) > PIECE_BYTES:
-            self._start = message
-            return
+        if message["type"] == "http.response.start":
+            length = int(Headers(scope=message).get("content-length", "0"))
+            if length > PIECE_BYTES:
+                self._start = message
+                return
         body, more = message.get("body", b""), message.get("more_body", False)
         if self._start:
             start, self._start = self._start, None
@@ -56,17 +58,10 @@ class _Sending:
                 await problem_response(error)(self._scope, self._receive, self._send)
                 return
             await self._send(start)
-        if len(body) > PIECE_BYTES:
-            await self._split(memoryview(body), more=more)
-        else:
+        if len(body) <= PIECE_BYTES:
             await self._send(message)
-
-    async def _split(self, body: memoryview, *, more: bool) -> None:
-        for start in range(0, len(body), PIECE_BYTES):
-            piece = bytes(body[start : start + PIECE_BYTES])
-            more_body = more or start + PIECE_BYTES < len(body)
+            return
+        for at in range(0, len(body), PIECE_BYTES):
+            piece = bytes(memoryview(body)[at : at + PIECE_BYTES])
+            more_body = more or at + PIECE_BYTES < len(body)
             await self._send({"type": "http.response.body", "body": piece, "more_body": more_body})
-
-
-def _length(start: Message) -> int:
-    return int(Headers(scope=start).get("content-length", "0"))

@@ -9,7 +9,7 @@ from service.api.http.problems import ApiError, retry_after
 from service.jobs.store_identity import StoreIdentity, StoreMatch
 from service.schemas.documents import ErrorCode
 
-ACCEPT = "where it is lost for good, accept that with `shapshot adopt`"
+ACCEPT = "if data is lost for good, accept the loss with `shapshot adopt`"
 
 
 def mismatch_problem(match: StoreMatch) -> ApiError:
@@ -32,7 +32,7 @@ class StoreMatchMetrics(Collector):
         found = self._identity.recent()
         family = GaugeMetricFamily(
             "shapshot_data_mismatch",
-            "Whether Redis and the store do not belong together, by how",
+            "1 while Redis and the store do not belong together, by reason",
             labels=["reason"],
         )
         for match in StoreMatch:

@@ -4,7 +4,7 @@ from time import monotonic
 
 
 class TransferAllowance:
-    """Seconds that waiting spends and transferred bytes earn back, at a rate; at most `most_s`."""
+    """A budget of seconds: waiting spends it, transferred bytes earn it back, up to `most_s`."""
 
     def __init__(self, most_s: float, bytes_per_s: int) -> None:
         self.most_s = self.left_s = most_s

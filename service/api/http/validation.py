@@ -30,27 +30,27 @@ _TELLING = (
 
 # Replacements for messages of pydantic that name Python types or repeat a long pattern.
 _MESSAGES = {
-    "string_pattern_mismatch": "it has none of the accepted forms",
-    "model_type": "it must be a JSON object",
-    "model_attributes_type": "it must be a JSON object",
-    "dict_type": "it must be a JSON object",
-    "union_tag_not_found": "its kind is missing",
-    "union_tag_invalid": "there is no such kind",
-    "recursion_depth_exceeded": "it is nested too deeply",
+    "string_pattern_mismatch": "must have one of the accepted forms",
+    "model_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+    "dict_type": "must be a JSON object",
+    "union_tag_not_found": "the field kind is missing",
+    "union_tag_invalid": "unknown kind",
+    "recursion_depth_exceeded": "is nested too deeply",
 }
 
 
 def validation_problem(
     error: ValidationError, model: type[BaseModel], *, code: ErrorCode, under: str = ""
 ) -> ApiError:
-    """The problem for the first finding about a `model` document; under: prefix of its path."""
+    """Returns the problem of the first finding about a `model` document; under: path prefix."""
     findings = error.errors(include_url=False)
     schema = model.model_json_schema()
     refused = _refusal(findings[0], schema, code, under)
     fields = {_path(_descend(schema, finding["loc"])[1], under) for finding in findings[1:]}
     others = sorted(fields - {refused.field})
     if others:
-        refused.detail += f"; also wrong: {', '.join(others)}"
+        refused.detail += f"; also invalid: {', '.join(others)}"
     return refused
 
 
@@ -60,17 +60,14 @@ def _refusal(finding: ErrorDetails, schema: Schema, code: ErrorCode, under: str)
     if finding["type"] == "extra_forbidden":
         name = str(finding["loc"][-1])
         names = sorted(parent.get("properties", {}))
-        return _unknown_name(name, _path((*location, name), under), names, code)
+        near = difflib.get_close_matches(name[:100], names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        where = _path((*location, name), under)
+        return ApiError(code, f"unknown field {where}{hint}", where, name, names)
     where = _path(location, under)
     message = _MESSAGES.get(finding["type"], finding["msg"].removeprefix("Value error, "))
     received = None if finding["type"] == "missing" else finding["input"]
     return ApiError(code, f"{where}: {message}", where, received, _accepted(node))
-
-
-def _unknown_name(name: str, where: str, names: list[str], code: ErrorCode) -> ApiError:
-    near = difflib.get_close_matches(name[:100], names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return ApiError(code, f"{where} is not a known name{hint}", where, name, names)
 
 
 def _path(location: Location, under: str) -> str:
@@ -94,13 +91,13 @@ def _descend(schema: Schema, location: Location) -> tuple[Schema, Location]:
 
 
 def _by_name(node: Schema) -> dict[int | str, str]:
-    """The models of a union that are tagged by their class names, by tag."""
+    """Returns the models of a union that are tagged by their class names, by tag."""
     references = [branch["$ref"] for branch in node.get("oneOf", []) if "$ref" in branch]
     return {reference.rsplit("/", 1)[-1]: reference for reference in references}
 
 
 def _plain(node: Schema, root: Schema) -> Schema:
-    """The node with its reference resolved, and without the `null` of an optional field."""
+    """Returns the node with its reference resolved, without the `null` of an optional field."""
     for branch in node.get("anyOf", []):
         if branch.get("type") != "null":
             return _plain({**branch, **{k: v for k, v in node.items() if k != "anyOf"}}, root)

@@ -27,22 +27,22 @@ def decode_base64(name: str, text: str) -> bytes:
     if url := _URL.match(text):
         start = text.find(",", url.end(), url.end() + HEAD) + 1
         if not start or not text[:start].rstrip(" ,").lower().endswith(";base64"):
-            said = f"{name} is a data: URL without ;base64, before its data"
-            raise ApiError(ErrorCode.BAD_REQUEST, said, name, text[:80])
-    for wrong, why in ((_FOREIGN, "is none of base64"), (_PADDING, "is padding before the end")):
+            detail = f"{name} is a data: URL without ;base64, before its data"
+            raise ApiError(ErrorCode.BAD_REQUEST, detail, name, text[:80])
+    for wrong, why in (
+        (_FOREIGN, "is not a base64 character"),
+        (_PADDING, "is padding before the end"),
+    ):
         if found := wrong.search(text, start):
             place = f"{name}: character {found.start()}, {found[0]!r}, {why}"
-            said = f"{place}; accepted are {ACCEPTED}"
-            raise ApiError(ErrorCode.BAD_REQUEST, said, name, _around(text, found.start()))
+            detail = f"{place}; accepted: {ACCEPTED}"
+            around = text[max(0, found.start() - 20) : found.start() + 20]
+            raise ApiError(ErrorCode.BAD_REQUEST, detail, name, around)
     encoded = text[start:].translate(_STANDARD)
     if len(encoded) % 4 == 1:
-        said = (
-            f"{name} is cut short: {len(encoded)} characters of base64 encode no whole number of "
-            "bytes"
+        detail = (
+            f"{name} is truncated: {len(encoded)} characters of base64 do not encode a whole "
+            "number of bytes"
         )
-        raise ApiError(ErrorCode.BAD_REQUEST, said, name, text[-80:])
+        raise ApiError(ErrorCode.BAD_REQUEST, detail, name, text[-80:])
     return base64.b64decode(encoded + "=" * (-len(encoded) % 4))
-
-
-def _around(text: str, at: int) -> str:
-    return text[max(0, at - 20) : at + 20]

@@ -34,7 +34,7 @@ async def read_form(
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
-        raise _malformed("its Content-Type names no boundary")
+        raise _malformed("Content-Type has no boundary")
     reader = _Reader(kinds)
     try:
         parser = MultipartParser(boundary, reader.callbacks())
@@ -43,7 +43,7 @@ async def read_form(
     except FormParserError as error:
         raise _malformed(str(error)) from error
     if not reader.complete:
-        raise _malformed("it has no closing boundary")
+        raise _malformed("the closing boundary is missing")
     return reader.form
 
 
@@ -62,65 +62,62 @@ class _Reader:
 
     def callbacks(self) -> "MultipartCallbacks":
         return {
-            "on_part_begin": self._on_part_begin,
-            "on_header_field": self._on_header_field,
-            "on_header_value": self._on_header_value,
-            "on_header_end": self._on_header_end,
-            "on_headers_finished": self._on_headers_finished,
-            "on_part_data": self._on_part_data,
-            "on_part_end": self._on_part_end,
-            "on_end": self._on_end,
+            "on_part_begin": self.on_part_begin,
+            "on_header_field": self.on_header_field,
+            "on_header_value": self.on_header_value,
+            "on_header_end": self.on_header_end,
+            "on_headers_finished": self.on_headers_finished,
+            "on_part_data": self.on_part_data,
+            "on_part_end": self.on_part_end,
+            "on_end": self.on_end,
         }
 
-    def _on_part_begin(self) -> None:
+    def on_part_begin(self) -> None:
         self._disposition, self._content = b"", bytearray()
 
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
 
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
 
-    def _on_header_end(self) -> None:
+    def on_header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
             self._disposition = bytes(self._value)
         self._header, self._value = bytearray(), bytearray()
 
-    def _on_headers_finished(self) -> None:
+    def on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         if b"name" not in options:
-            raise _malformed("a part has no Content-Disposition with a name")
-        self._name = options[b"name"].decode("utf-8", "backslashreplace")
-        self._check_name(b"filename" in options)
-
-    def _check_name(self, is_file: bool) -> None:
-        name, kind = self._name, self.kinds.get(self._name)
+            raise _malformed("a part has no Content-Disposition header with a name")
+        name = self._name = options[b"name"].decode("utf-8", "backslashreplace")
+        kind = self.kinds.get(name)
         if kind is None:
-            detail = f"a request has the parts {', '.join(self.kinds)}"
+            detail = f"unknown part {name[:100]}; accepted: {', '.join(self.kinds)}"
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name[:100], name, list(self.kinds))
-        if kind.is_file and not is_file:
-            detail = f"the file part {name} came without a filename, as text"
+        if kind.is_file and b"filename" not in options:
+            detail = f"the part {name} has no filename; send it as a file"
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name)
         if len(self.form[name]) == kind.most:
-            said = "twice" if kind.most == 1 else f"more than {kind.most} times"
-            detail, accepted = f"the part {name} came {said}", {"maxItems": kind.most}
+            times = "twice" if kind.most == 1 else f"more than {kind.most} times"
+            detail, accepted = f"the part {name} was sent {times}", {"maxItems": kind.most}
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name, None, accepted)
 
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
         most, length = self.kinds[self._name].max_bytes, len(self._content) + end - start
         if most is not None and length > most:
-            detail = f"{self._name} may have {most} bytes"
+            detail = f"the part {self._name} is larger than {most} bytes"
             received, accepted = f"{length} bytes or more", {"maximum": most}
             raise ApiError(ErrorCode.TOO_LARGE, detail, self._name, received, accepted)
         self._content += memoryview(data)[start:end]
 
-    def _on_part_end(self) -> None:
+    def on_part_end(self) -> None:
         self.form[self._name].append(bytes(self._content))
         self._content = bytearray()
 
-    def _on_end(self) -> None:
+    def on_end(self) -> None:
         self.complete = True
 
 
 def _malformed(reason: str) -> ApiError:
-    return ApiError(ErrorCode.BAD_REQUEST, f"malformed multipart: {reason}", "body")
+    return ApiError(ErrorCode.BAD_REQUEST, f"malformed multipart body: {reason}", "body")

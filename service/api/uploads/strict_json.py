@@ -3,7 +3,6 @@
 import codecs
 import json
 import math
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from service.api.http.problems import ApiError
@@ -15,10 +14,13 @@ MAX_VALUES = 100_000
 
 def loads(content: bytes, *, what: str) -> Any:
     """Parses a document; what: its name in errors. Raises ApiError bad_request."""
-    _check_count(content, what)
+    # Small values take 20 times their bytes in memory; base64 has no commas or brackets
+    count = sum(map(content.count, (b",", b"[", b"{")))
+    if count > MAX_VALUES:
+        raise _refused(f"{what} has {count} values; at most {MAX_VALUES} are accepted", what)
     content = content.removeprefix(codecs.BOM_UTF8)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise _refused(f"{what} is in UTF-16; JSON is sent in UTF-8", what)
+        raise _refused(f"{what} is in UTF-16; JSON must be in UTF-8", what)
     try:
         text = content.decode()  # json.loads would also accept UTF-16 and UTF-32
         document = json.loads(
@@ -32,13 +34,13 @@ def loads(content: bytes, *, what: str) -> Any:
     except UnicodeDecodeError as error:
         raise _refused(f"{what} is not UTF-8 at byte {error.start}", what) from error
     except UnicodeEncodeError as error:
-        raise _refused(f"{what} is not JSON: surrogates must come in pairs", what) from error
+        raise _refused(f"{what} is not valid JSON: it has a lone surrogate", what) from error
     except ValueError as error:
-        raise _refused(f"{what} is not JSON: {error}", what) from error
+        raise _refused(f"{what} is not valid JSON: {error}", what) from error
     except RecursionError as error:
-        raise _refused(f"{what} is not JSON: nested too deeply", what) from error
+        raise _refused(f"{what} is not valid JSON: it is nested too deeply", what) from error
     if _is_deep(document):
-        raise _refused(f"{what} may nest {MAX_DEPTH} levels deep", what)
+        raise _refused(f"{what} is nested more than {MAX_DEPTH} levels deep", what)
     return document
 
 
@@ -46,31 +48,21 @@ def _refused(detail: str, what: str) -> ApiError:
     return ApiError(ErrorCode.BAD_REQUEST, detail, field=what)
 
 
-def _check_count(content: bytes, what: str) -> None:
-    """Limits the number of values: small ones take 20 times their bytes in memory.
-
-    Commas and brackets are counted, which base64 text does not contain.
-    """
-    count = sum(map(content.count, (b",", b"[", b"{")))
-    if count > MAX_VALUES:
-        raise _refused(f"{what} may have {MAX_VALUES} values; it has {count}", what)
-
-
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is larger than a double")
+        raise ValueError(f"{text[:40]} is outside the range of a double")
     return number
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("an object names a field twice")
+        raise ValueError("an object has duplicate field names")
     return document
 
 
@@ -78,12 +70,10 @@ def _is_deep(document: Any) -> bool:
     """Whether nesting exceeds MAX_DEPTH; level by level, as recursion might hit Python's limit."""
     level = [document]
     for _ in range(MAX_DEPTH + 1):
-        level = [child for node in level for child in _children(node)]
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
     return bool(level)
-
-
-def _children(node: Any) -> Iterable[Any]:
-    """Returns the members of a list or an object; empty for other values."""
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()

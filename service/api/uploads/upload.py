@@ -57,13 +57,13 @@ class UploadFormat:
 
 def _single(pictures: int) -> list[str]:
     if not pictures:
-        raise ApiError(ErrorCode.BAD_REQUEST, "the file part image is missing", "image")
+        raise ApiError(ErrorCode.BAD_REQUEST, "image is missing", "image")
     return ["image"]
 
 
 def _numbered(pictures: int) -> list[str]:
     if not 1 <= pictures <= MAX_IMAGES_IN_BATCH:
-        detail = f"a batch has 1 to {MAX_IMAGES_IN_BATCH} pictures"
+        detail = f"a batch must have 1 to {MAX_IMAGES_IN_BATCH} pictures"
         bounds = {"minItems": 1, "maxItems": MAX_IMAGES_IN_BATCH}
         raise ApiError(ErrorCode.BAD_REQUEST, detail, "images", pictures, bounds)
     return [f"images.{position}" for position in range(pictures)]
@@ -87,7 +87,7 @@ async def read_upload(
     received = request.headers.get("content-type", "")
     media_type = received.partition(";")[0].strip().lower()
     if media_type not in (MULTIPART, JSON):
-        detail, accepted = f"a request comes as {MULTIPART} or {JSON}", [MULTIPART, JSON]
+        detail, accepted = f"Content-Type must be {MULTIPART} or {JSON}", [MULTIPART, JSON]
         code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
         raise ApiError(code, detail, "Content-Type", received or None, accepted)
     body = read_body(request, settings, reserve)

@@ -7,7 +7,8 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from service.api.http.problems import STATUSES, ApiError, problem_of
+from service.api.http.problems import ApiError, problem_of
+from service.api.http.statuses import STATUSES
 from service.schemas.documents import ErrorCode
 from tests.outages import OUTAGES
 
@@ -168,7 +169,7 @@ async def test_what_redis_will_never_take_is_not_said_to_pass(served, photo, ref
     problem = refused(
         await served.post(URL, files={"image": ("p", photo)}), 503, "redis_unavailable"
     )
-    assert problem["detail"] == "Redis does not do what was asked of it"
+    assert problem["detail"] == "Redis rejected the command"
 
 
 async def test_a_store_that_refuses_is_said_and_nothing_is_queued(

@@ -109,7 +109,7 @@ async def test_the_docs_their_files_and_openapi_are_found_there(proxy):
 
 async def test_what_is_not_there_is_named_as_the_client_asked_for_it(proxy, refused):
     problem = refused(await proxy.ask("GET", f"{ROOT}/nowhere"), 404, "not_found")
-    assert problem["detail"] == f"there is nothing at {ROOT}/nowhere"
+    assert problem["detail"] == f"nothing is served at {ROOT}/nowhere"
     assert (await proxy.ask("PUT", f"{ROOT}/v1/models")).headers["allow"] == "GET, HEAD, OPTIONS"
     with capture_logs() as lines:  # probes are as quiet as elsewhere
         await proxy.ask("GET", f"{ROOT}/healthz/live")

@@ -109,7 +109,7 @@ async def test_all_fields_that_are_wrong_are_named(ask, refused):
     answer = await ask(seed=-1, max_evals=0, superpixels=superpixels)
     problem = refused(answer, 422, "invalid_settings")
     assert problem["field"] == "settings.superpixels.segments"
-    assert "also wrong: settings.max_evals, settings.seed" in problem["detail"]
+    assert "also invalid: settings.max_evals, settings.seed" in problem["detail"]
 
 
 async def test_what_was_received_is_echoed_only_in_part(ask, refused):
