@@ -1,4 +1,4 @@
-"""Console output of commands."""
+"""The console output of the commands."""
 
 from typing import NoReturn
 
@@ -10,7 +10,7 @@ console = Console(highlight=False)
 
 
 def exit_with_error(reason: str) -> NoReturn:
-    """Print the reason in one line, and exit."""
+    """Print the reason on one line and exit with status 1."""
     Console(stderr=True, highlight=False).print(
         f"[red]shapshot:[/red] {escape(reason)}", soft_wrap=True
     )

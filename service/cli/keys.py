@@ -1,4 +1,4 @@
-"""`shapshot keys`: add, list and remove keys in the keys file; a running server follows."""
+"""`shapshot keys`: add, list and remove keys in the keys file; a running server rereads it."""
 
 import re
 from collections.abc import Sequence
@@ -15,30 +15,38 @@ from service.cli.console import console, exit_with_error
 File = Annotated[
     Path, typer.Option("--file", help="The keys file.", envvar="SHAPSHOT_KEYS_FILE", dir_okay=False)
 ]
-app = typer.Typer(no_args_is_help=True, help="Say who may use the API.")
+app = typer.Typer(no_args_is_help=True, help="Manage the keys of the API.")
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Whose key it is; a name may have several.")],
+    name: Annotated[str, typer.Argument(help="Name of the owner, who may have several keys.")],
     file: File,
     scopes: Annotated[
-        str, typer.Option(help="read, explain (may read, too) or admin (may do all, to all).")
+        str,
+        typer.Option(help="read, explain (includes read) or admin (everything, for all owners)."),
     ] = "explain",
 ) -> None:
-    """Make a key and print it, this once."""
+    """Create a key and print it; it cannot be shown again."""
     if not re.fullmatch(NAME, name):
         exit_with_error(f"a name has up to 64 letters, digits and . _ -; received {name[:100]!r}")
-    token, key = new_key(name, _scopes(scopes))
+    try:
+        granted = [Scope(word.strip()) for word in scopes.split(",")]
+    except ValueError:
+        accepted = ", ".join(Scope)
+        exit_with_error(
+            f"--scopes takes {accepted}, separated by commas; received {scopes[:100]!r}"
+        )
+    token, key = new_key(name, granted)
     _change(file, lambda present: [*present, key])
-    typer.echo(f"Key {key.id} of {name}; it is shown this once:", err=True)
+    typer.echo(f"Key {key.id} of {name}; it is shown only once:", err=True)
     typer.echo(token)
 
 
 @app.command(name="list")
 def list_keys(file: File) -> None:
-    """List the keys: whose they are and what for, never what they are."""
-    table = Table("name", "key", "scopes", "made")
+    """List owner, id, scopes and date of all keys, never the keys themselves."""
+    table = Table("name", "key", "scopes", "created")
     try:
         for key in read_keys(file):
             table.add_row(key.name, key.id, ",".join(key.scopes), f"{key.created_at:%Y-%m-%d}")
@@ -49,27 +57,20 @@ def list_keys(file: File) -> None:
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="Whose keys no longer hold.")],
+    name: Annotated[str, typer.Argument(help="Name of the owner.")],
     file: File,
-    key: Annotated[str | None, typer.Option(help="Only this one, as `list` names it.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only the key with this id, see `list`.")] = None,
 ) -> None:
-    """Remove the keys of a name, or one of them; what was made with them stays the name's."""
-    _change(file, lambda present: _without(present, name, key))
+    """Remove all keys of an owner, or one of them; explanations made with them stay."""
 
+    def remove_from(present: Sequence[Key]) -> list[Key]:
+        kept = [each for each in present if each.name != name or key not in (None, each.id)]
+        if len(kept) == len(present):
+            known = ", ".join(f"{each.name} {each.id}" for each in present) or "none"
+            raise KeysError(f"there is no key {name!r} {key or ''}; known keys: {known}")
+        return kept
 
-def _without(present: Sequence[Key], name: str, id_: str | None) -> list[Key]:
-    kept = [key for key in present if key.name != name or id_ not in (None, key.id)]
-    if len(kept) == len(present):
-        known = ", ".join(f"{key.name} {key.id}" for key in present) or "none"
-        raise KeysError(f"there is no key {name!r} {id_ or ''}; there are: {known}")
-    return kept
-
-
-def _scopes(text: str) -> list[Scope]:
-    try:
-        return [Scope(word.strip()) for word in text.split(",")]
-    except ValueError:
-        exit_with_error(f"--scopes takes {', '.join(Scope)}, by commas; received {text[:100]!r}")
+    _change(file, remove_from)
 
 
 def _change(file: Path, change: Change) -> None:

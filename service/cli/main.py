@@ -1,4 +1,4 @@
-"""`shapshot`: run the embedded set, explain a picture, list the models."""
+"""`shapshot`: run everything on one machine, explain a picture, list the models."""
 
 import time
 from collections.abc import Iterator
@@ -27,15 +27,15 @@ from service.embedded.launcher import (
 from service.embedded.redis_server import RedisNotFoundError
 from service.infra.listen_address import InsecureBindError
 from service.schemas.documents import Explanation
-from service.schemas.models import ModelStatus, ModelSummary
+from service.schemas.models import ModelStatus
 from service.schemas.requests import ExplanationSettings, Outputs, Slic
 from service.schemas.warnings import WarningCode
 
-NOTES = (WarningCode.NO_STANDARD_ERRORS, WarningCode.COARSE_REGIONS)  # true of most results
+NOTES = (WarningCode.NO_STANDARD_ERRORS, WarningCode.COARSE_REGIONS)  # most results have them
 SAMPLES = Path(__file__).parents[1] / "samples"
-Url = Annotated[str, typer.Option(help="Where the API listens.", envvar="SHAPSHOT_URL")]
+Url = Annotated[str, typer.Option(help="URL of the API.", envvar="SHAPSHOT_URL")]
 ApiKey = Annotated[
-    str | None, typer.Option(help="A key, where the API wants one.", envvar="SHAPSHOT_API_KEY")
+    str | None, typer.Option(help="Key of the API, if it requires one.", envvar="SHAPSHOT_API_KEY")
 ]
 
 app = typer.Typer(
@@ -50,9 +50,10 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Address of the API.")] = "127.0.0.1",
     data: Annotated[Path, typer.Option(help="Folder for results, logs and Redis.")] = Path("var"),
-    once: Annotated[bool, typer.Option(help="Stop after the sample is explained.")] = False,
+    once: Annotated[bool, typer.Option(help="Stop after explaining the sample.")] = False,
     keys_file: Annotated[
-        Path | None, typer.Option(help="See `shapshot keys`.", envvar="SHAPSHOT_KEYS_FILE")
+        Path | None,
+        typer.Option(help="Keys file, see `shapshot keys`.", envvar="SHAPSHOT_KEYS_FILE"),
     ] = None,
     api_key: ApiKey = None,
     adopt: Annotated[
@@ -64,7 +65,7 @@ def up(
         address = ListenAddress(host, port, keys_file)
         with local_set(data, address, _say, adopts=adopt) as (url, supervisor):
             if keys_file and not api_key:
-                _say("No sample is explained: that takes a key, in SHAPSHOT_API_KEY")
+                _say("The sample is not explained: this requires a key in SHAPSHOT_API_KEY")
             else:
                 _explain_sample(url, data, api_key)
             if not once:
@@ -81,27 +82,34 @@ def up(
 
 @app.command()
 def explain(
-    picture: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Any photo.")],
+    picture: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")],
     url: Url = "http://127.0.0.1:8000",
     model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
-    fingerprint: Annotated[str | None, typer.Option(help="Refuse another model.")] = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="Fingerprint the model must have.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="For example kernel.")] = None,
     masker: Annotated[str | None, typer.Option(help="For example blur(16,16).")] = None,
     fit: Annotated[str | None, typer.Option(help="crop, stretch or pad.")] = None,
-    top: Annotated[int | None, typer.Option(help="How many outputs.")] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Number of outputs, highest scores first.")
+    ] = None,
     max_evals: Annotated[int | None, typer.Option(help="Evaluations of the model.")] = None,
     settings: Annotated[str, typer.Option(help="Any other settings, as JSON.")] = "{}",
     label_map: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Regions of your own.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Your own superpixels: PNG or .npy."),
     ] = None,
     style: Annotated[str, typer.Option(help="figure, overlay or heat.")] = "figure",
-    out: Annotated[Path, typer.Option(help="Where the heatmap goes.")] = Path("heatmap.png"),
-    anew: Annotated[bool, typer.Option("--anew", help="Compute it, even if it is known.")] = False,
+    out: Annotated[Path, typer.Option(help="File for the heatmap.")] = Path("heatmap.png"),
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Compute it even if a result exists.")
+    ] = False,
     api_key: ApiKey = None,
 ) -> None:
     """Explain a picture with a running Shapshot and write its heatmap."""
     if fingerprint and not model:
-        exit_with_error("--fingerprint pins the model that --model names; no --model was given")
+        exit_with_error("--fingerprint pins the model named by --model; no --model was given")
     options = {
         "model": {"name": model, "fingerprint": fingerprint} if fingerprint else model,
         "method": method,
@@ -132,7 +140,7 @@ def models(url: Url = "http://127.0.0.1:8000", api_key: ApiKey = None) -> None:
 
 @contextmanager
 def _client(url: str, api_key: str | None) -> Iterator[Client]:
-    """Open a client; print its errors, and those of files, in one line and exit."""
+    """Open a client; print its errors, and those of files, on one line and exit."""
     try:
         with Client(url, api_key=api_key) as client:
             yield client
@@ -154,7 +162,7 @@ def _settings(text: str, options: dict[str, Any]) -> ExplanationSettings:
 
 
 def _reason(error: ValidationError) -> str:
-    """Describe the first invalid setting; for a pattern mismatch, by the field's description."""
+    """Describe the first invalid setting; after a pattern mismatch, by the field's description."""
     first = error.errors()[0]
     name = str(first["loc"][0])
     of_pattern = first["type"] == "string_pattern_mismatch" and len(first["loc"]) == 1
@@ -163,10 +171,17 @@ def _reason(error: ValidationError) -> str:
 
 
 def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
-    out = data / "heatmap.png"
+    sample, settings, out = SAMPLES / "cat.jpg", ExplanationSettings(), data / "heatmap.png"
     try:
         with Client(url, api_key=api_key, trust_env=False) as client:  # local: no proxy
-            sample, settings = _sample(client.models().items)
+            if any(card.default and card.name == "imagenet" for card in client.models().items):
+                sample = SAMPLES / "coffee.jpg"
+                settings = ExplanationSettings(
+                    superpixels=Slic(kind="slic", segments=150, compactness=20, sigma=2),
+                    masker="blur(56,56)",  # inpainting would take as long as the model
+                    max_evals=300,
+                    outputs=Outputs(top=2),
+                )
             _say(f"Explaining the sample picture {sample.name} through POST {url}/v1/explanations")
             began = time.monotonic()
             explanation = client.explain(sample, settings)
@@ -181,25 +196,13 @@ def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
             _say(f"Model {card.name} is not served: {card.reason}")
 
 
-def _sample(cards: list[ModelSummary]) -> tuple[Path, ExplanationSettings]:
-    """Choose the sample picture for the default model, and its settings."""
-    if not any(card.default and card.name == "imagenet" for card in cards):
-        return SAMPLES / "cat.jpg", ExplanationSettings()
-    return SAMPLES / "coffee.jpg", ExplanationSettings(
-        superpixels=Slic(kind="slic", segments=150, compactness=20, sigma=2),
-        masker="blur(56,56)",  # inpainting would take as long as the model
-        max_evals=300,
-        outputs=Outputs(top=2),
-    )
-
-
 def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> None:
     table = Table("class", "score", "base value", "sum of attributions")
     for output in explanation.outputs or []:
         numbers = (output.score, output.base_value, output.attribution_sum)
         table.add_row(output.label, *(f"{number:.4f}" for number in numbers))
     console.print(table)
-    console.print("score = base value, of a hidden picture, + sum of attributions, of its pixels")
+    console.print("score = base value (all pixels hidden) + sum of attributions")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     console.print(
         f"{explanation.progress.evaluations} evaluations of {explanation.model.name}{took}; "
@@ -209,7 +212,7 @@ def _show(explanation: Explanation, out: Path, seconds: float | None = None) -> 
         name = "Note" if warning.code in NOTES else "[yellow]Warning[/yellow]"
         console.print(f"{name} ({warning.code}): {escape(warning.detail)}", soft_wrap=True)
     console.print(f"Heatmap: [bold]{out.resolve()}[/bold]", soft_wrap=True)
-    console.print("Red speaks for a class, blue against it.")
+    console.print("Red raises the score of a class, blue lowers it.")
 
 
 def _say(line: str) -> None:

@@ -87,7 +87,7 @@ class AsyncClient:
         return await self._send(calls.figure(explanation_ids, options))
 
     async def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
-        """Get each region's attribution to each output; field `adding` tells how values add up."""
+        """Get each region's attribution to each output; field `adding` says how values add up."""
         return await self._send(calls.regions(explanation_id, output))
 
     async def faithfulness(

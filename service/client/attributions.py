@@ -20,7 +20,7 @@ class Attributions:
     output_names: list[str]
     output_indices: list[int]
     standard_errors: NDArray[np.float32] | None  # (H, W, C, K); None: the method gives none
-    players: NDArray[np.int32] | None  # (H, W), player of each pixel; -1: none; None: no regions
+    players: NDArray[np.int32] | None  # (H, W), of each pixel; -1: none; None: pixels play
     model: ModelRef | None  # None: computed by an earlier version that did not record it
     regions: NDArray[np.int32] | None = None  # (H, W) or (H, W, C); -1: none
     region_players: NDArray[np.int64] | None = None  # (R,), number of players in each
@@ -37,7 +37,7 @@ class BatchAttributions:
     values: NDArray[np.float32]  # (N, H, W, C, K)
     base_values: NDArray[np.floating]  # (N, K)
     data: NDArray[np.float32]  # (N, H, W, C)
-    output_names: list[list[str]]  # (N, K), may differ between pictures
+    output_names: list[list[str]]  # (N, K); may differ between pictures
     output_indices: list[list[int]]
     standard_errors: NDArray[np.float32] | None  # (N, H, W, C, K)
     players: NDArray[np.int32] | None  # (N, H, W)
@@ -45,9 +45,9 @@ class BatchAttributions:
     ids: list[str]  # of the explanations
     positions: list[int]  # of their pictures in the upload, from 0
     regions: NDArray[np.int32] | None = None  # (N, H, W) or (N, H, W, C)
-    region_counts: NDArray[np.int64] | None = None  # (N,), R is the largest
-    region_players: NDArray[np.int64] | None = None  # (N, R); 0 beyond a picture's last region
-    region_values: NDArray[np.float64] | None = None  # (N, R, K); NaN there, as below
+    region_counts: NDArray[np.int64] | None = None  # (N,); R is the largest
+    region_players: NDArray[np.int64] | None = None  # (N, R); 0 past a picture's count
+    region_values: NDArray[np.float64] | None = None  # (N, R, K); NaN there, as are those below
     region_standard_errors: NDArray[np.float64] | None = None  # (N, R, K)
     region_low: NDArray[np.float64] | None = None  # (N, R, K)
     region_high: NDArray[np.float64] | None = None  # (N, R, K)
@@ -72,14 +72,14 @@ def _known(kind: type[Attributions] | type[BatchAttributions], arrays: dict[str,
 
 
 def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
-    """Read the arrays, with names, indices, ids and positions as lists; and the models, if any."""
+    """Read the arrays, names, indices, ids and positions as lists; and the models, if stored."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         arrays: dict[str, Any] = dict(archive)
     listed = ("output_names", "output_indices", "ids", "positions")
     lists = {name: arrays[name].tolist() for name in listed if name in arrays}
-    told = [np.atleast_1d(arrays.pop(name)).tolist() for name in MODEL_ENTRIES if name in arrays]
+    stored = [np.atleast_1d(arrays.pop(name)).tolist() for name in MODEL_ENTRIES if name in arrays]
     models = [
         ModelRef(name=name, fingerprint=fingerprint, parts=ModelParts.model_validate_json(parts))
-        for name, fingerprint, parts in zip(*told, strict=True)
+        for name, fingerprint, parts in zip(*stored, strict=True)
     ]
     return arrays | lists, models or None

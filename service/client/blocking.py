@@ -50,9 +50,9 @@ class Client:
         label_map: LabelMap | None = None,
         anew: bool = False,
     ) -> Explanation:
-        """Queue an explanation and return at once; `label_map`: your own superpixels.
+        """Queue an explanation and return at once.
 
-        anew: compute it even if a cached result exists.
+        label_map: your own superpixels. anew: compute it even if a result exists.
         """
         return self._bound(self._send(calls.create(picture, settings, label_map, anew)))
 
@@ -101,15 +101,15 @@ class Client:
         return self._send(calls.figure(explanation_ids, options))
 
     def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
-        """Get each region's attribution to each output; field `adding` tells how values add up."""
+        """Get each region's attribution to each output; field `adding` says how values add up."""
         return self._send(calls.regions(explanation_id, output))
 
     def faithfulness(self, explanation_id: str, output: Sequence[str | int] = ()) -> Faithfulness:
-        """Get the curves of the requested metrics, of all outputs unless some are given."""
+        """Get the curves of the requested metrics, by default of all outputs."""
         return self._send(calls.faithfulness(explanation_id, output))
 
     def faithfulness_chart(self, explanation_id: str, output: Sequence[str | int] = ()) -> bytes:
-        """Get the same curves as a PNG."""
+        """Get the curves as a PNG."""
         return self._send(calls.faithfulness_chart(explanation_id, output))
 
     def cancel(self, explanation_id: str) -> Explanation:

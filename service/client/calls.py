@@ -1,4 +1,4 @@
-"""Requests of the API and the parsing of their answers, shared by both clients."""
+"""The requests of the API and the parsing of its responses, shared by both clients."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from service.schemas.regions import Regions
 from service.schemas.requests import ExplanationSettings
 from service.schemas.results import Faithfulness
 
-MAX_WAIT_S = 60  # the server's limit for one long poll
+MAX_WAIT_S = 60  # the server's limit of Prefer: wait
 Picture = bytes | Path
 LabelMap = NDArray[np.integer[Any]] | bytes | Path  # (H, W), or the bytes of a PNG or an .npy
 T = TypeVar("T")
@@ -65,18 +65,18 @@ class ListOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request and how to read its answer."""
+    """A request, and how to parse its response."""
 
     method: str
     path: str
     parse: Callable[[httpx.Response], T]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def read(self, answer: httpx.Response) -> T:
-        """Parse the answer. Raises ShapshotError, httpx.HTTPStatusError."""
-        if "application/problem+json" in answer.headers.get("content-type", ""):
-            raise ShapshotError(Problem.model_validate_json(answer.content))
-        return self.parse(answer.raise_for_status())
+    def read(self, response: httpx.Response) -> T:
+        """Parse the response. Raises ShapshotError, httpx.HTTPStatusError."""
+        if "application/problem+json" in response.headers.get("content-type", ""):
+            raise ShapshotError(Problem.model_validate_json(response.content))
+        return self.parse(response.raise_for_status())
 
 
 def authorization(api_key: str | None) -> dict[str, str]:
@@ -115,19 +115,15 @@ def _parts(
         for each in pictures
     ]
     parts.append(("settings", (None, text, "application/json")))
-    if label_map is not None:
-        parts.append(("label_map", ("label_map", _label_map_bytes(label_map))))
-    return parts
-
-
-def _label_map_bytes(label_map: LabelMap) -> bytes:
-    if isinstance(label_map, bytes):
-        return label_map
     if isinstance(label_map, Path):
-        return label_map.read_bytes()
-    buffer = io.BytesIO()
-    np.save(buffer, label_map, allow_pickle=False)
-    return buffer.getvalue()
+        label_map = label_map.read_bytes()
+    elif isinstance(label_map, np.ndarray):
+        buffer = io.BytesIO()
+        np.save(buffer, label_map, allow_pickle=False)
+        label_map = buffer.getvalue()
+    if label_map is not None:
+        parts.append(("label_map", ("label_map", label_map)))
+    return parts
 
 
 def read(id_: str, wait_s: float = 0) -> Call[Explanation]:
@@ -145,12 +141,12 @@ def _waiting(wait_s: float) -> dict[str, Any]:
 
 def attributions(id_: str) -> Call[Attributions]:
     path = f"/v1/explanations/{id_}/attributions"
-    return Call("GET", path, lambda answer: read_npz(answer.content), _query({"format": "npz"}))
+    return Call("GET", path, lambda response: read_npz(response.content), _query({"format": "npz"}))
 
 
 def batch_attributions(id_: str) -> Call[BatchAttributions]:
     path = f"/v1/batches/{id_}/attributions"
-    return Call("GET", path, lambda answer: read_batch_npz(answer.content))
+    return Call("GET", path, lambda response: read_batch_npz(response.content))
 
 
 def batch_heatmap(id_: str, options: FigureOptions) -> Call[bytes]:
@@ -209,14 +205,14 @@ def model(name: str) -> Call[ModelCard]:
 
 
 def _query(options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Return the query of a request, without options left to the server's default."""
+    """Return the query parameters of a request; None leaves one to the server's default."""
     given = {**options, **more}
     return {"params": {name: value for name, value in given.items() if value is not None}}
 
 
 def _document(kind: type[Document]) -> Callable[[httpx.Response], Document]:
-    return lambda answer: kind.model_validate_json(answer.content)
+    return lambda response: kind.model_validate_json(response.content)
 
 
-def _png(answer: httpx.Response) -> bytes:
-    return answer.content
+def _png(response: httpx.Response) -> bytes:
+    return response.content

@@ -1,4 +1,4 @@
-"""The document of an explanation, bound to its client to fetch more data."""
+"""The document of an explanation, bound to its client to fetch its regions."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""Converts attributions to a `shap.Explanation`, for `shap.image_plot` and the rest of shap."""
+"""Converts attributions to a `shap.Explanation`, as `shap.image_plot` takes it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,26 @@ def to_shap(results: Attributions | Sequence[Attributions]) -> shap.Explanation:
     Numbers are float64 as in shap; `data` is uint8, as shap's plot draws floats above 1 as white.
     Raises ValueError if the pictures' shapes differ, ImportError if shap is not installed.
     """
-    explanation = _explanation_class()
+    try:
+        import shap
+    except ModuleNotFoundError as error:
+        if error.name != "shap":
+            raise
+        raise ImportError("to_shap needs shap, which is not installed: pip install shap") from error
     rows = [results] if isinstance(results, Attributions) else list(results)
-    _check_stackable(rows)
+    shapes = list(dict.fromkeys(row.values.shape for row in rows))
+    if len(shapes) != 1:
+        raise ValueError(
+            "to_shap stacks pictures of one height, width, number of channels and of outputs; "
+            f"received {shapes or 'none'}: call to_shap on each"
+        )
     if len(rows) == 1:
-        return _stacked(explanation, rows, rows[0].output_names)
-    # shap 0.51 takes names of shape (C, K) for those of C x K outputs, so N = C pictures have a
-    # row more until the names are read. (It misreads them again when it copies, to be sliced.)
+        return _stacked(shap.Explanation, rows, rows[0].output_names)
+    # shap 0.51 reads names of shape (C, K) as those of C x K outputs, so N = C pictures get another
+    # row until the names are read. (It misreads them again when it copies for slicing.)
     padded = [*rows, rows[0]] if len(rows) == rows[0].values.shape[2] else rows
     names = np.array([row.output_names for row in padded])  # (N, K): above every row of a plot
-    stacked = _stacked(explanation, padded, names)
+    stacked = _stacked(shap.Explanation, padded, names)
     return stacked if padded is rows else stacked[: len(rows)]
 
 
@@ -44,22 +54,3 @@ def _stacked(
         data=np.stack([row.data for row in rows]).round().astype(np.uint8),
         output_names=names,
     )
-
-
-def _explanation_class() -> Any:
-    try:
-        import shap
-    except ModuleNotFoundError as error:
-        if error.name != "shap":
-            raise
-        raise ImportError("to_shap needs shap, which is not installed: pip install shap") from error
-    return shap.Explanation
-
-
-def _check_stackable(rows: Sequence[Attributions]) -> None:
-    shapes = list(dict.fromkeys(row.values.shape for row in rows))
-    if len(shapes) != 1:
-        raise ValueError(
-            f"pictures of one height, width, channels and number of outputs can be stacked; "
-            f"received {shapes or 'none'}: call to_shap on each"
-        )

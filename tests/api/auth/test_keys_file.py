@@ -177,7 +177,7 @@ def test_a_key_may_follow_another_of_its_name(path):
     [
         (["add", "clinic", "--scopes", "write"], "--scopes takes read, explain, admin"),
         (["remove", "nobody"], "there is no key 'nobody'"),
-        (["remove", "clinic", "--key", "00000000"], "there are: clinic "),
+        (["remove", "clinic", "--key", "00000000"], "known keys: clinic "),
     ],
 )
 def test_the_commands_say_in_one_line_what_is_wrong(path, words, said):
