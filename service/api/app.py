@@ -96,7 +96,7 @@ def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
         GZipMiddleware, minimum_size=1024, compresslevel=1, exclude_content_types=unzipped
     )
     app.add_middleware(HeadAsGet)
-    app.add_middleware(SendInPieces, answers=services.response_memory)
+    app.add_middleware(SendInPieces, budget=services.response_memory)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

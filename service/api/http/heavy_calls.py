@@ -22,12 +22,12 @@ T = TypeVar("T")
 class HeavyCalls:
     """Gives calls a thread and a reservation of memory, first come, first served.
 
-    most: bytes reserved at once. A call that needs more than that runs when no other holds any.
-    A call that waits longer than MAX_WAIT_S fails with ApiError busy.
+    max_bytes: reserved at once. A call that needs more than that runs when no other holds any. A
+    call that waits longer than MAX_WAIT_S fails with ApiError busy.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._held = 0
         self._line: deque[object] = deque()
         self._changed = Condition()
@@ -58,11 +58,11 @@ class HeavyCalls:
     @contextmanager
     def reserve(self, count: int) -> Iterator[None]:
         """Reserves bytes, at most once at a time in a call. Blocking. Raises ApiError."""
-        count, place = min(count, self._most), object()
+        count, place = min(count, self._max_bytes), object()
         with self._changed:
             self._line.append(place)
             found = self._changed.wait_for(
-                lambda: self._line[0] is place and self._held + count <= self._most, MAX_WAIT_S
+                lambda: self._line[0] is place and self._held + count <= self._max_bytes, MAX_WAIT_S
             )
             self._line.remove(place)
             self._held += count if found else 0

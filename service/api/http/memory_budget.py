@@ -12,11 +12,11 @@ Reserve = Callable[[int], None]
 class MemoryBudget:
     """Limits the bytes held by all uploads, or by all large responses.
 
-    most: bytes. refusal: the detail of the error when they are used up. For the event loop only.
+    refusal: the detail of the error when max_bytes are used up. For the event loop only.
     """
 
-    def __init__(self, most: int, refusal: str) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int, refusal: str) -> None:
+        self._max_bytes = max_bytes
         self._refusal = refusal
         self.held = 0
 
@@ -31,7 +31,7 @@ class MemoryBudget:
 
         def hold(count: int) -> None:
             nonlocal mine
-            if self.held + count > self._most and self.held > mine:
+            if self.held + count > self._max_bytes and self.held > mine:
                 raise ApiError(ErrorCode.BUSY, self._refusal, headers=retry_after())
             mine += count
             self.held += count

@@ -17,15 +17,15 @@ class SendInPieces:
     producer of a streamed body reserves its own memory.
     """
 
-    def __init__(self, app: ASGIApp, answers: MemoryBudget) -> None:
+    def __init__(self, app: ASGIApp, budget: MemoryBudget) -> None:
         self._app = app
-        self._answers = answers
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._answers.reserve() as reserve:
+        with self._budget.reserve() as reserve:
             await self._app(scope, receive, _Sending(scope, receive, send, reserve))
 
 
@@ -36,7 +36,7 @@ class _Sending:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._hold = reserve
+        self._reserve = reserve
         self._refused = False
         self._start: Message | None = None  # of a large response, until its first part
 
@@ -52,7 +52,7 @@ class _Sending:
         if self._start:
             start, self._start = self._start, None
             try:
-                self._hold(0 if more else len(body))
+                self._reserve(0 if more else len(body))
             except ApiError as error:
                 self._refused = True
                 await problem_response(error)(self._scope, self._receive, self._send)

@@ -4,10 +4,10 @@ from time import monotonic
 
 
 class TransferAllowance:
-    """A budget of seconds: waiting spends it, transferred bytes earn it back, up to `most_s`."""
+    """A budget of seconds: waiting spends it, transferred bytes earn it back, up to `max_s`."""
 
-    def __init__(self, most_s: float, bytes_per_s: int) -> None:
-        self.most_s = self.left_s = most_s
+    def __init__(self, max_s: float, bytes_per_s: int) -> None:
+        self.max_s = self.left_s = max_s
         self.bytes_per_s = bytes_per_s
         self._since = 0.0
 
@@ -18,6 +18,6 @@ class TransferAllowance:
     def moved(self, count: int) -> None:
         """Adjusts the allowance for count bytes (maybe 0) and the time since the last call."""
         now = monotonic()
-        won_s = count / self.bytes_per_s - (now - self._since)
-        self.left_s = min(self.most_s, self.left_s + won_s)
+        earned_s = count / self.bytes_per_s - (now - self._since)
+        self.left_s = min(self.max_s, self.left_s + earned_s)
         self._since = now

@@ -33,7 +33,7 @@ async def read_body(
                 chunk = await anext(body, None)
         except TimeoutError:
             detail = (
-                f"the body was sent too slowly: it fell {allowance.most_s:g} s behind a rate of "
+                f"the body was sent too slowly: it fell {allowance.max_s:g} s behind a rate of "
                 f"{allowance.bytes_per_s} bytes per second"
             )
             accepted = {"bytes_per_second": allowance.bytes_per_s}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class PartSpec:
     """Limits on the parts of one name."""
 
-    most: int = 1  # parts
+    max_count: int = 1  # parts
     max_bytes: int | None = None  # of each; None: limited by the body only
     is_file: bool = True  # must have a filename
 
@@ -98,16 +98,16 @@ class _Reader:
         if kind.is_file and b"filename" not in options:
             detail = f"the part {name} has no filename; send it as a file"
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name)
-        if len(self.form[name]) == kind.most:
-            times = "twice" if kind.most == 1 else f"more than {kind.most} times"
-            detail, accepted = f"the part {name} was sent {times}", {"maxItems": kind.most}
+        if len(self.form[name]) == kind.max_count:
+            times = "twice" if kind.max_count == 1 else f"more than {kind.max_count} times"
+            detail, accepted = f"the part {name} was sent {times}", {"maxItems": kind.max_count}
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name, None, accepted)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        most, length = self.kinds[self._name].max_bytes, len(self._content) + end - start
-        if most is not None and length > most:
-            detail = f"the part {self._name} is larger than {most} bytes"
-            received, accepted = f"{length} bytes or more", {"maximum": most}
+        max_bytes, length = self.kinds[self._name].max_bytes, len(self._content) + end - start
+        if max_bytes is not None and length > max_bytes:
+            detail = f"the part {self._name} is larger than {max_bytes} bytes"
+            received, accepted = f"{length} bytes or more", {"maximum": max_bytes}
             raise ApiError(ErrorCode.TOO_LARGE, detail, self._name, received, accepted)
         self._content += memoryview(data)[start:end]
 

@@ -52,16 +52,18 @@ class UploadFormat:
 
     parts: Mapping[str, PartSpec]
     document: type[ExplanationRequest | BatchRequest]
-    names: Callable[[int], list[str]]  # names of so many pictures; raises ApiError
+    names: Callable[[int], list[str]]  # of that many pictures; raises ApiError
 
 
-def _single(pictures: int) -> list[str]:
+def _names_in_explanation(pictures: int) -> list[str]:
     if not pictures:
-        raise ApiError(ErrorCode.BAD_REQUEST, "image is missing", "image")
+        raise ApiError(
+            ErrorCode.BAD_REQUEST, "the part image is missing; send one picture as a file", "image"
+        )
     return ["image"]
 
 
-def _numbered(pictures: int) -> list[str]:
+def _names_in_batch(pictures: int) -> list[str]:
     if not 1 <= pictures <= MAX_IMAGES_IN_BATCH:
         detail = f"a batch must have 1 to {MAX_IMAGES_IN_BATCH} pictures"
         bounds = {"minItems": 1, "maxItems": MAX_IMAGES_IN_BATCH}
@@ -75,9 +77,9 @@ _PARTS = {
     "settings": PartSpec(max_bytes=MAX_SETTINGS_BYTES, is_file=False),
 }
 # one more than accepted, so that the error can state the limit
-_SEVERAL = PartSpec(most=MAX_IMAGES_IN_BATCH + 1)
-EXPLANATION = UploadFormat(_PARTS, ExplanationRequest, _single)
-BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, _numbered)
+_SEVERAL = PartSpec(max_count=MAX_IMAGES_IN_BATCH + 1)
+EXPLANATION = UploadFormat(_PARTS, ExplanationRequest, _names_in_explanation)
+BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, _names_in_batch)
 
 
 async def read_upload(
