@@ -1,4 +1,4 @@
-"""The explain job: reads an order, runs the engine, stores the arrays, returns the outcome."""
+"""The explain job: reads the order, runs the engine, stores the arrays, returns the outcome."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +86,7 @@ class Explainer:
         self._registry = registry
         self._store = store
         self._settings = settings
-        self._traces = tracer
+        self._tracer = tracer
 
     def explain(self, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
         """Compute explanations, those of one model side by side; yield each as it ends.
@@ -109,44 +109,44 @@ class Explainer:
     def _prepare(self, task: Task) -> Prepared | TaskResult:
         began = time.perf_counter()
         task.control.check()
-        order, id_ = task.state.spec, task.state.id
-        if order is None:
-            return failed(ErrorCode.INTERNAL, "the explanation has lost its order")
-        model = self._registry.get(order.settings.model)
-        used = model_ref(order.settings.model, model.card.parts, order.settings.fit)
-        if order.model.fingerprint not in (None, used.fingerprint):
+        spec, id_ = task.state.spec, task.state.id
+        if spec is None:
+            return failed(ErrorCode.INTERNAL, "the explanation's record has no job specification")
+        model = self._registry.get(spec.settings.model)
+        used = model_ref(spec.settings.model, model.card.parts, spec.settings.fit)
+        if spec.model.fingerprint not in (None, used.fingerprint):
+            before, now = dict(spec.model.parts or ()), dict(used.parts or ())
+            differing = " and ".join(name for name in now if before.get(name) != now[name])
             detail = (
-                f"the model {used.name} was {order.model.fingerprint} when this was accepted, and "
-                f"the worker that took it serves {used.fingerprint}, of another "
-                f"{_differing(order.model, used)}: ask again to have it explained"
+                f"the explanation was accepted for model {used.name} with the fingerprint "
+                f"{spec.model.fingerprint}; this worker serves {used.fingerprint}, which differs "
+                f"in {differing}: send the request again"
             )
             return failed(ErrorCode.MODEL_CHANGED, detail)
         with self._span("fetch", task):
-            image = self._fetch(image_key(id_), order.image)
+            image = self._fetch(image_key(id_), spec.image)
             label_map = None
-            if order.label_map:
-                label_map = self._fetch(label_map_key(id_), order.label_map)
+            if spec.label_map:
+                label_map = self._fetch(label_map_key(id_), spec.label_map)
         with self._span("prepare", task):
-            fit, shape = order.settings.fit, model.predictor.input_shape
+            fit, shape = spec.settings.fit, model.predictor.input_shape
             picture = decode_picture(image, max_pixels=self._settings.max_pixels)
             doubts = list(of_picture(picture))
             pixels, view, labels = self._fit(shape, fit, picture, label_map)
             del picture  # it may be large
-            request = engine_request(order.settings, model.labels, labels)
+            request = engine_request(spec.settings, model.labels, labels)
             place = PictureOffset(view.placement.top, view.placement.left) if fit == "pad" else None
             explanation = ExplanationRun(
                 model.predictor, pixels, request, place=place, control=task.control
             )
-        numbers = count_numbers(order.settings, shape, explanation.player_count)
-        if numbers > self._settings.max_values:  # an order accepted under other settings
-            return failed(ErrorCode.INVALID_SETTINGS, self._too_large(numbers))
+        numbers = count_numbers(spec.settings, shape, explanation.player_count)
+        limit = self._settings.max_values
+        if numbers > limit:  # an order accepted under other settings
+            detail = f"the explanation has {numbers} numbers; this worker accepts at most {limit}"
+            return failed(ErrorCode.INVALID_SETTINGS, detail)
         seconds = time.perf_counter() - began
         shown = explanation.shown if place else pixels
         return Prepared(task, model, used, shown, view, explanation, doubts, numbers, seconds)
-
-    def _too_large(self, numbers: int) -> str:
-        limit = self._settings.max_values
-        return f"a worker holds {limit} numbers of an explanation, and these would be {numbers}"
 
     def _fit(
         self, shape: Shape, fit: Fit, picture: Picture, label_map: bytes | None
@@ -160,7 +160,7 @@ class Explainer:
         return pixels, view, fit_labels(labels, (H, W), shape, fit=fit)
 
     def _span(self, name: str, task: Task) -> AbstractContextManager[None]:
-        return self._traces.span(name, task.traceparent, task.marks)
+        return self._tracer.span(name, task.traceparent, task.log_fields)
 
     def _fetch(self, key: str, sent: ImageInfo | LabelMapInfo) -> bytes:
         """Read an upload from the store; check its size and sha256."""
@@ -175,14 +175,19 @@ class Explainer:
         for explanation, ending in evaluate_all(list(ready), predictor, threads=threads):
             engine_s = time.perf_counter() - began
             prepared = ready.pop(explanation)
-            prepared.task.control.work = _work(explanation)
-            self._record_engine(prepared.task, ending, since)
-            conclude = partial(self._conclude, prepared, ending, engine_s)
-            yield prepared.task, _attempt(prepared.task, conclude)
-
-    def _record_engine(self, task: Task, ending: run.RunResult, since: int) -> None:
-        reason = None if isinstance(ending, ExplanationResult) else type(ending).__name__
-        self._traces.record("engine", task.traceparent, task.marks, since=since, failed=reason)
+            task, spent = prepared.task, explanation.timings
+            task.control.work = ModelUsage(
+                evaluations=spent.evaluations,
+                batches=spent.batches,
+                slots=spent.slots,
+                model_s=spent.model_s,
+                masking_s=spent.mask_s,
+            )
+            reason = None if isinstance(ending, ExplanationResult) else type(ending).__name__
+            self._tracer.record(
+                "engine", task.traceparent, task.log_fields, since=since, failed=reason
+            )
+            yield task, _attempt(task, partial(self._conclude, prepared, ending, engine_s))
 
     def _conclude(self, prepared: Prepared, ending: run.RunResult, engine_s: float) -> TaskResult:
         """Store the result, or at a cancel the partial one; raise any other ending."""
@@ -190,17 +195,41 @@ class Explainer:
         explained = so_far or ending
         if not isinstance(explained, ExplanationResult):
             raise explained
-        with self._span("store", prepared.task):
+        task, model = prepared.task, prepared.model
+        state, spec, predictor = task.state, task.state.spec, model.predictor
+        with self._span("store", task):
             store_s, artefacts = self._keep(prepared, explained)
+        timings = Timings(
+            queued_s=round(max(0.0, (state.started_at or 0.0) - state.created_at), 4),
+            prepare_s=round(prepared.seconds, 4),
+            engine_s=round(engine_s, 4),
+            masking_s=round(explained.timings.mask_s, 4),
+            model_s=round(explained.timings.model_s, 4),
+            store_s=round(store_s, 4),
+        )
+        warnings = [
+            *run_warnings(explained, stopped_at=task.control.count if so_far else None),
+            *output_warnings(explained, model.labels),
+            *curve_warnings(explained, model.labels),
+            *precision_warnings(model.card),
+            *hidden_nan_warnings(model, prepared.explanation, explained),
+            *prepared.doubts,
+            *(crop_warnings(prepared.view.crop, spec.image) if spec else []),
+        ]
         outcome = make_outcome(
             explained,
-            prepared.model.labels,
+            model.labels,
             model=prepared.used,
             partial=so_far is not None,
             view=prepared.view,
-            runtime=_runtime(prepared.model),
-            timings=_timings(prepared, explained, engine_s, store_s),
-            warnings=_warnings(prepared, explained, partial=so_far is not None),
+            runtime=Runtime(
+                backend=predictor.backend,
+                device=predictor.device,
+                dtype=predictor.dtype,
+                versions=_versions(predictor.backend),
+            ),
+            timings=timings,
+            warnings=warnings,
         )
         return TaskResult(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artefacts)
 
@@ -230,12 +259,6 @@ class Explainer:
         return Artifact.of(content)
 
 
-def _differing(accepted: ModelRef, used: ModelRef) -> str:
-    """Name the parts in which two models differ: "backend", "weights and labels"."""
-    before, now = ({} if ref.parts is None else dict(ref.parts) for ref in (accepted, used))
-    return " and ".join(name for name in now if before.get(name) != now[name])
-
-
 def _portions(
     group: dict[ExplanationRun, Prepared], most: int
 ) -> Iterator[dict[ExplanationRun, Prepared]]:
@@ -256,7 +279,7 @@ def _portions(
 
 def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interruption:
     """Run an action for a task; return its value, or the task's ending for an expected error."""
-    with structlog.contextvars.bound_contextvars(**task.marks):
+    with structlog.contextvars.bound_contextvars(**task.log_fields):
         try:
             return action()
         except Interruption as interruption:
@@ -274,61 +297,16 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interrupti
             return failed(ErrorCode.MODEL_FAILED, str(error))
         except RequestError as error:  # the engine errors that a client can cause
             field = error.field and f"settings.{error.field}"
-            told = {"field": field, "received": error.received, "accepted": error.accepted}
-            return failed(ErrorCode.INVALID_SETTINGS, str(error), **told)
+            return failed(
+                ErrorCode.INVALID_SETTINGS,
+                str(error),
+                field=field,
+                received=error.received,
+                accepted=error.accepted,
+            )
         except EngineError as error:
             log.exception("unexpected error", ids=[task.state.id])
             return failed_unexpectedly(error)
-
-
-def _warnings(
-    prepared: Prepared, explained: ExplanationResult, *, partial: bool
-) -> list[ResultWarning]:
-    order, count = prepared.task.state.spec, prepared.task.control.count
-    return [
-        *run_warnings(explained, stopped_at=count if partial else None),
-        *output_warnings(explained, prepared.model.labels),
-        *curve_warnings(explained, prepared.model.labels),
-        *precision_warnings(prepared.model.card),
-        *hidden_nan_warnings(prepared.model, prepared.explanation, explained),
-        *prepared.doubts,
-        *(crop_warnings(prepared.view.crop, order.image) if order else []),
-    ]
-
-
-def _runtime(model: LoadedModel) -> Runtime:
-    predictor = model.predictor
-    return Runtime(
-        backend=predictor.backend,
-        device=predictor.device,
-        dtype=predictor.dtype,
-        versions=_versions(predictor.backend),
-    )
-
-
-def _timings(
-    prepared: Prepared, explained: ExplanationResult, engine_s: float, store_s: float
-) -> Timings:
-    state = prepared.task.state
-    return Timings(
-        queued_s=round(max(0.0, (state.started_at or 0.0) - state.created_at), 4),
-        prepare_s=round(prepared.seconds, 4),
-        engine_s=round(engine_s, 4),
-        masking_s=round(explained.timings.mask_s, 4),
-        model_s=round(explained.timings.model_s, 4),
-        store_s=round(store_s, 4),
-    )
-
-
-def _work(explanation: ExplanationRun) -> ModelUsage:
-    spent = explanation.timings
-    return ModelUsage(
-        evaluations=spent.evaluations,
-        batches=spent.batches,
-        slots=spent.slots,
-        model_s=spent.model_s,
-        masking_s=spent.mask_s,
-    )
 
 
 @cache

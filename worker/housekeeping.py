@@ -87,57 +87,46 @@ class Housekeeping:
         try:
             deregister(self._redis, self._name)
         except redis.RedisError as error:
-            log.warning("still on the list of workers", reason=type(error).__name__)
+            log.warning("worker not deregistered", reason=type(error).__name__)
 
     def _run(self) -> None:
         while not self._stopped:
             if self._settings.alive_file:  # even while Redis is down
                 show_alive(self._settings.alive_file)
             try:
-                self._do_chores()
+                self._announce()
+                if time.monotonic() >= self._reap_from:
+                    reaped = self._maintenance.reap(max_attempts=self._settings.max_attempts)
+                    if reaped:
+                        log.warning("jobs of silent workers reaped", count=reaped)
+                clean_worker_registry(Queue(self._settings.queue, connection=self._redis))
             except redis.RedisError as error:
-                log.warning("chores put off", reason=outage_reason(error) or type(error).__name__)
-                if outage_reason(error):
-                    self._spare_the_living()
+                outage = outage_reason(error)
+                log.warning("housekeeping postponed", reason=outage or type(error).__name__)
+                if outage:  # in which no worker can renew its leases: put off reaping by one lease
+                    self._reap_from = time.monotonic() + self._settings.lease_s
             self._woken.wait(self._settings.lease_s / 4)
             self._woken.clear()
 
-    def _do_chores(self) -> None:
-        lease_s, retention_s = self._settings.lease_s, self._settings.retention_s
-        cards, remember_s = self._usable_cards(), retention_s + lease_s
+    def _announce(self) -> None:
+        """Announce this worker's models; all as unavailable while Redis and store do not match."""
+        lease_s, match = self._settings.lease_s, self.identity.last
+        cards = self._cards()
+        if not match.store_fits:
+            unfit = {"status": ModelStatus.UNAVAILABLE, "reason": match.problem}
+            cards = [card.model_copy(update=unfit) for card in cards]
+        remember_s = self._settings.retention_s + lease_s
         announce(self._redis, self._name, cards, lease_s=lease_s, remember_s=remember_s)
-        if time.monotonic() >= self._reap_from:
-            self._reap()
-        clean_worker_registry(Queue(self._settings.queue, connection=self._redis))  # dead ones
 
     def _run_sweeps(self) -> None:
+        """Sweep page after page of due deletions; pause where no more are due."""
         while not self._stopped:
             more = False
             with suppress(redis.RedisError):  # the other thread logs it
                 more = self._index_repair.step()
-                more = self._sweep() or more
+                if self.identity.recent().store_fits:  # else the due objects lie in another store
+                    tombstone_s = self._settings.tombstone_s
+                    due = sweep_due(self._maintenance, self._store, tombstone_s=tombstone_s)
+                    more = self._orphans.step() or due or more
             if not more:
                 self._ended.wait(self._settings.lease_s / 4)
-
-    def _sweep(self) -> bool:
-        """Sweep one page of due deletions; return whether more may be due now."""
-        if not self.identity.recent().store_fits:  # the due objects lie in another store
-            return False
-        due = sweep_due(self._maintenance, self._store, tombstone_s=self._settings.tombstone_s)
-        return self._orphans.step() or due
-
-    def _usable_cards(self) -> Sequence[ModelCard]:
-        """Return the models' cards; all unavailable while Redis and the store do not match."""
-        cards, match = self._cards(), self.identity.last
-        if match.store_fits:
-            return cards
-        unfit = {"status": ModelStatus.UNAVAILABLE, "reason": match.problem}
-        return [card.model_copy(update=unfit) for card in cards]
-
-    def _spare_the_living(self) -> None:
-        """Put off reaping for one lease, as workers cannot renew leases during an outage."""
-        self._reap_from = time.monotonic() + self._settings.lease_s
-
-    def _reap(self) -> None:
-        if reaped := self._maintenance.reap(max_attempts=self._settings.max_attempts):
-            log.warning("jobs of silent workers put back or given up", count=reaped)

@@ -67,15 +67,11 @@ class JobControl:
             raise DeadlineExceeded
 
     def progress(self, done: int, planned: int) -> None:
-        """Take note of how many evaluations are done; the lease thread publishes it."""
-        self._count = ProgressCount(done, planned, self._eta_s(done, planned))
+        """Record how many evaluations are done; the lease thread publishes it."""
+        spent_s = time.monotonic() - self._began
+        eta_s = round(spent_s / done * max(0, planned - done), 2) if done else None
+        self._count = ProgressCount(done, planned, eta_s)
 
     @property
     def count(self) -> ProgressCount:
         return self._count
-
-    def _eta_s(self, done: int, planned: int) -> float | None:
-        if not done:
-            return None
-        spent_s = time.monotonic() - self._began
-        return round(spent_s / done * max(0, planned - done), 2)

@@ -27,8 +27,8 @@ class LeaseKeeper:
     """Context manager that renews leases, publishes progress and receives cancels.
 
     Each task has its own lease, renewed until `give_up`. A native call cannot be interrupted: where
-    one runs past a task's deadline plus the grace period, the task is failed and this process
-    killed, for its supervisor to restart.
+    one runs past a task's deadline plus the grace period, the task fails and this process is
+    killed; its supervisor restarts it.
     """
 
     def __init__(self, leases: Leases, tasks: Sequence[Task], *, grace_s: float) -> None:
@@ -83,17 +83,18 @@ class LeaseKeeper:
                 self.give_up(task)
 
     def _end_process(self, task: Task) -> None:
-        if task not in self._held:  # it has ended just now
+        """Fail a task and kill this process, unless the task has ended just now."""
+        if task not in self._held:
             return
-        log.error("stuck past its deadline; this process ends", **task.marks)
+        log.error("stuck past the deadline; killing this process", **task.log_fields)
         failure = Failure(
             code=ErrorCode.DEADLINE_EXCEEDED,
-            detail="it ran past its deadline in a call that could not be interrupted",
+            detail="the explanation passed its deadline in a call that cannot be interrupted",
         )
         try:
             self._leases.finish(task.state.id, task.attempt, Status.FAILED, error=failure)
         except (FencedError, redis.RedisError) as error:
-            log.warning("the end was not recorded", reason=type(error).__name__, **task.marks)
+            log.warning("failure not recorded", reason=type(error).__name__, **task.log_fields)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,7 +1,7 @@
 """Turns lines that native libraries write to stderr into log lines.
 
 TensorFlow's messages can be neither silenced nor redirected. A separate process relays them, so
-that messages written just before a crash of the worker are kept.
+that messages written just before the worker crashes are kept.
 """
 
 import logging
@@ -43,12 +43,9 @@ def main() -> None:
     configure_logging(level="INFO", as_json=True)
     for line in sys.stdin.buffer:
         if text := line.decode(errors="replace").strip():
-            log.log(_level_of(text), "native library", said=text)
-
-
-def _level_of(text: str) -> int:
-    known = _GLOG.match(text)
-    return _LEVELS[known[1]] if known else logging.INFO
+            known = _GLOG.match(text)
+            level = _LEVELS[known[1]] if known else logging.INFO
+            log.log(level, "native library", line=text)
 
 
 if __name__ == "__main__":

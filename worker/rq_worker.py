@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import redis
@@ -57,10 +58,17 @@ class ModelWorker(Worker):
             return False
 
     def run_job(self, explain: Explain, job: rq.job.Job) -> None:
-        """Compute a job's explanation, and those waiting of its batch. Raises RefusedJobError."""
+        """Compute a job's explanation and the waiting ones of its batch. Raises RefusedJobError.
+
+        An explanation in its second or a later attempt runs alone: if it caused the crash or error
+        that ended the first attempt, it affects no other.
+        """
         explanation_id = only_argument(job)
         self._tasks = []
-        self._begin_all(explanation_id)
+        first = self._begin(explanation_id)
+        if first and first.state.attempts == 1:
+            for sibling in self._persist(lambda: self._leases.fresh_siblings(first.state)):
+                self._begin(sibling)
         self._run(explain)
 
     def stop(self, signum: int) -> None:
@@ -70,45 +78,30 @@ class ModelWorker(Worker):
         # Log last: logging may fail where the signal interrupted another log call
         log.info("stopping", signal=signal.Signals(signum).name)
 
-    def _begin_all(self, explanation_id: str) -> None:
-        """Begin an explanation, and with it those of its batch that were never begun.
-
-        An explanation in its second or a later attempt runs alone: if it caused the crash or error
-        that ended the first attempt, it affects no other.
-        """
-        first = self._begin(explanation_id)
-        if first and first.state.attempts == 1:
-            for sibling in self._persist(lambda: self._leases.fresh_siblings(first.state)):
-                self._begin(sibling)
-
     def _begin(self, explanation_id: str) -> Task | None:
-        """Begin an explanation; None where another worker has, or its record is unreadable.
+        """Begin an explanation; None where another worker has, or its record cannot be read.
 
-        Explanations run side by side, so the n-th gets n deadlines' time.
+        Explanations run side by side, so the n-th has n times the deadline.
         """
         attempt = self._persist(lambda: self._leases.begin(explanation_id))
         if not attempt:
             return None
         state = self._persist(lambda: self._leases.read(explanation_id))
-        if not state:
-            self._fail_unread(explanation_id, attempt)
+        if not state:  # not retried, as every attempt would find the same record
+            detail = "the explanation's record in Redis cannot be read"
+            error = Failure(code=ErrorCode.INTERNAL, detail=detail)
+            fail = partial(self._leases.finish, explanation_id, attempt, Status.FAILED, error=error)
+            with suppress(FencedError):
+                self._persist(fail)
+            log.warning("record unreadable; explanation failed", id=explanation_id)
             return None
         control = JobControl(deadline_s=self._settings.deadline_s * (len(self._tasks) + 1))
         task = Task(state, attempt, control)
         self._tasks.append(task)
-        log.info("explanation begun", **task.marks)
+        log.info("explanation begun", **task.log_fields)
         if self._stop_requested:  # the signal came before this control existed
             control.interrupt(Draining)
         return task
-
-    def _fail_unread(self, explanation_id: str, attempt: str) -> None:
-        """Fail an explanation whose record cannot be read; it is not retried."""
-        error = Failure(code=ErrorCode.INTERNAL, detail="its record in Redis cannot be read")
-        with suppress(FencedError):
-            self._persist(
-                lambda: self._leases.finish(explanation_id, attempt, Status.FAILED, error=error)
-            )
-        log.warning("explanation refused", id=explanation_id, reason=error.detail)
 
     def _run(self, explain: Explain) -> None:
         with LeaseKeeper(self._leases, self._tasks, grace_s=self._settings.grace_s) as kept:
@@ -120,36 +113,37 @@ class ModelWorker(Worker):
                 for place, other in enumerate(kept.held, 1):
                     other.control.shorten_deadline(place * self._settings.deadline_s)
             for task in reversed(kept.held):  # the first task ends up at the queue's front
-                self._give_back(task)
+                with _owned(task):
+                    id_, attempt, counts = task.state.id, task.attempt, not self._stop_requested
+                    self._persist(partial(self._leases.release, id_, attempt, counts=counts))
+                    log.info("explanation requeued")
 
     def _conclude(self, task: Task, ending: TaskResult | Interruption) -> None:
         """Record the end of a task."""
         with _owned(task):
             if isinstance(ending, LeaseLost):
                 raise ending
-            self._finish(task, _ending_of(ending) if isinstance(ending, Interruption) else ending)
-
-    def _finish(self, task: Task, ending: TaskResult) -> None:
-        count = task.control.count
-        self._persist(
-            lambda: self._leases.finish(
-                task.state.id,
-                task.attempt,
-                ending.status,
-                outcome=ending.outcome,
-                artefacts=ending.artefacts,
-                error=ending.error,
-                count=count if count.planned else None,
-                work=task.control.work,
+            if isinstance(ending, DeadlineExceeded):
+                detail = "the explanation ran for longer than the server allows"
+                result = failed(ErrorCode.DEADLINE_EXCEEDED, detail)
+            elif isinstance(ending, Interruption):
+                result = TaskResult(Status.CANCELED)
+            else:
+                result = ending
+            count = task.control.count
+            self._persist(
+                lambda: self._leases.finish(
+                    task.state.id,
+                    task.attempt,
+                    result.status,
+                    outcome=result.outcome,
+                    artefacts=result.artefacts,
+                    error=result.error,
+                    count=count if count.planned else None,
+                    work=task.control.work,
+                )
             )
-        )
-        log.info("explanation ended", status=ending.status, evaluations=count.evaluations)
-
-    def _give_back(self, task: Task) -> None:
-        with _owned(task):
-            counts = not self._stop_requested
-            self._persist(lambda: self._leases.release(task.state.id, task.attempt, counts=counts))
-            log.info("given back")
+            log.info("explanation ended", status=result.status, evaluations=count.evaluations)
 
     def _persist(self, write: Callable[[], T]) -> T:
         """Write to Redis, retrying during an outage so that no result is lost."""
@@ -159,32 +153,25 @@ class ModelWorker(Worker):
 @contextmanager
 def _owned(task: Task) -> Iterator[None]:
     """Bind a task's log fields; on a lost lease, log it and drop the result."""
-    with structlog.contextvars.bound_contextvars(**task.marks):
+    with structlog.contextvars.bound_contextvars(**task.log_fields):
         try:
             yield
         except (LeaseLost, FencedError):
-            log.warning("lease lost: what was found is dropped")
+            log.warning("lease lost; result dropped")
 
 
 def _guarded(explain: Explain, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
     """Run tasks; an unexpected error fails the only unfinished one, and the worker goes on.
 
-    With several unfinished tasks none is failed. They return to the queue, where each then runs
-    alone, so that only the one at fault fails.
+    Of several unfinished tasks none fails: they return to the queue, where each runs alone, so that
+    only the one that causes the error fails.
     """
-    under_way = list(tasks)
+    unfinished = list(tasks)
     try:
         for task, ending in explain(tasks):
-            under_way.remove(task)
+            unfinished.remove(task)
             yield task, ending
     except Exception as error:
-        log.exception("unexpected error", ids=[task.state.id for task in under_way])
-        if len(under_way) == 1:
-            yield under_way[0], failed_unexpectedly(error)
-
-
-def _ending_of(interruption: Interruption) -> TaskResult:
-    """Build the result of a task that was interrupted without an outcome."""
-    if isinstance(interruption, DeadlineExceeded):
-        return failed(ErrorCode.DEADLINE_EXCEEDED, "it ran for longer than the server allows")
-    return TaskResult(Status.CANCELED)
+        log.exception("unexpected error", ids=[task.state.id for task in unfinished])
+        if len(unfinished) == 1:
+            yield unfinished[0], failed_unexpectedly(error)

@@ -1,4 +1,4 @@
-"""An explanation that a worker has begun, and its result: a failure is a value."""
+"""Tasks, the attempts at explanations that a worker has begun, and their results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Task:
     control: JobControl
 
     @property
-    def marks(self) -> dict[str, str]:
-        """The fields that every log line and span about the task carries."""
-        marks = {"id": self.state.id, "attempt": self.attempt}
-        order = self.state.spec
-        return marks | ({"request_id": order.request_id} if order and order.request_id else {})
+    def log_fields(self) -> dict[str, str]:
+        """The fields of every log line and span about the task."""
+        fields = {"id": self.state.id, "attempt": self.attempt}
+        spec = self.state.spec
+        return fields | ({"request_id": spec.request_id} if spec and spec.request_id else {})
 
     @property
     def traceparent(self) -> str | None:
@@ -50,7 +50,9 @@ Explain = Callable[[Sequence[Task]], Iterator[FinishedTask]]  # yields each task
 
 def failed_unexpectedly(error: Exception) -> TaskResult:
     """Build the result for an error that is a bug; the traceback goes to the log only."""
-    detail = f"an unexpected error in the worker ({type(error).__name__}); its log has more"
+    detail = (
+        f"an unexpected error in the worker ({type(error).__name__}); its log has the traceback"
+    )
     return failed(ErrorCode.INTERNAL, detail)
 
 

@@ -205,7 +205,7 @@ def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
     assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_CHANGED
-    assert "of another weights: ask again" in ending.error.detail
+    assert "which differs in weights: send the request again" in ending.error.detail
     assert task.state.spec
     for fingerprint in (task.state.spec.model.fingerprint, changed.fingerprint):
         assert fingerprint

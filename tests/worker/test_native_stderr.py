@@ -22,7 +22,7 @@ def test_native_lines_are_json_with_their_level_even_where_the_process_crashes()
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True)
     assert ended.returncode == -signal.SIGABRT
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
-    assert sorted((line["logger"], line["level"], line.get("said")) for line in lines) == [
+    assert sorted((line["logger"], line["level"], line.get("line")) for line in lines) == [
         ("ours", "warning", None),
         ("worker.native_stderr", "error", "E0000 00:00:1.5 12 cuda.cc:52] no device"),
         ("worker.native_stderr", "info", "plain \ufffd words"),
