@@ -66,7 +66,10 @@ def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
     Raises ModelUnavailableError where the download of `what` fails.
     """
     try:
-        home = _home(folder)
+        from keras.src.backend import config
+
+        home = (folder or Path(config._KERAS_DIR)).expanduser().resolve()
+        home.mkdir(parents=True, exist_ok=True)  # Keras uses /tmp where it does not exist
         # The lock comes first, as the other two set and restore state that all threads share
         with locked(home / "download.lock"), _cache_folder(home), _socket_timeout():
             yield
@@ -76,14 +79,6 @@ def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
             raise
         reason = getattr(cause, "reason", cause)
         raise ModelUnavailableError(f"{what} could not be fetched: {reason}") from error
-
-
-def _home(folder: Path | None) -> Path:
-    from keras.src.backend import config
-
-    home = (folder or Path(config._KERAS_DIR)).expanduser().resolve()
-    home.mkdir(parents=True, exist_ok=True)  # Keras uses /tmp where it does not exist
-    return home
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Libraries are imported where they are used: each takes seconds, and two come wit
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from math import isfinite
 from typing import Any
@@ -42,12 +43,20 @@ def missing_dependency(entry: ModelEntry) -> str | None:
 def prepare(entry: ModelEntry) -> None:
     """Prepare the process for a model's backend; call it before opening the network.
 
-    Raises ModelUnavailableError where the backend cannot run the model.
+    Raises ModelUnavailableError where this process cannot run the model.
     """
     if missing := missing_dependency(entry):
         raise ModelUnavailableError(missing)
     if entry.saved_model is None:
-        _check_keras(entry)
+        import keras
+
+        found = keras.backend.backend()  # fixed when Keras is imported
+        if found != entry.keras_backend:
+            raise ModelUnavailableError(
+                f"backend {entry.backend} needs Keras on {entry.keras_backend}, and in this worker "
+                f"Keras is on {found}, as its default model needs: list models of backend jax in a "
+                f"file of their own, for workers of their own"
+            )
     if entry.backend != "jax":
         from worker.engine.backends.tensorflow import prepare_devices
 
@@ -105,32 +114,11 @@ def extra(name: str) -> str:
     return f"the extra {name}: pip install 'shapshot[{name}]'"
 
 
-def _check_keras(entry: ModelEntry) -> None:
-    """Refuse a model that needs another Keras backend; Keras fixes its backend at import.
+def _tensorflow(network: Network, preprocess: Preprocess, *, frozen: bool = False) -> Runner:
+    from worker.engine.backends.tensorflow import FrozenPredictor, TensorFlowPredictor
 
-    Raises ModelUnavailableError.
-    """
-    import keras
-
-    found = keras.backend.backend()
-    if found != entry.keras_backend:
-        raise ModelUnavailableError(
-            f"backend {entry.backend} needs Keras on {entry.keras_backend}, and in this worker "
-            f"Keras is on {found}, as its default model needs: list models of backend jax in a "
-            f"file of their own, for workers of their own"
-        )
-
-
-def _tensorflow(network: Network, preprocess: Preprocess) -> Runner:
-    from worker.engine.backends.tensorflow import TensorFlowPredictor
-
-    return lambda _: TensorFlowPredictor(network, preprocess, input_shape=network.input_shape)
-
-
-def _frozen(network: Network, preprocess: Preprocess) -> Runner:
-    from worker.engine.backends.tensorflow import FrozenPredictor
-
-    return lambda _: FrozenPredictor(network, preprocess, input_shape=network.input_shape)
+    predictor = FrozenPredictor if frozen else TensorFlowPredictor
+    return lambda _: predictor(network, preprocess, input_shape=network.input_shape)
 
 
 def _openvino(network: Network, preprocess: Preprocess) -> Runner:
@@ -160,23 +148,19 @@ def _jax(network: Network, preprocess: Preprocess) -> Runner:
         return scores
 
     def run(precision: Precision) -> JaxPredictor:
-        _compute_in(model, precision)  # read only while JaxPredictor compiles
+        # Dtype policies are read only while JaxPredictor compiles
+        policy = "float32" if precision == "float32" else f"mixed_{precision}"
+        for layer in model._flatten_layers(include_self=False):  # Keras has no public iterator
+            layer.dtype_policy = policy
+        model.layers[-1].dtype_policy = "float32"  # as Keras advises
         return JaxPredictor(forward, weights, network.input_shape, precision)
 
     return run
 
 
-def _compute_in(model: Any, precision: Precision) -> None:
-    """Set a Keras model's compute dtype; the last layer stays in float32, as Keras advises."""
-    policy = "float32" if precision == "float32" else f"mixed_{precision}"
-    for layer in model._flatten_layers(include_self=False):  # Keras has no public iterator
-        layer.dtype_policy = policy
-    model.layers[-1].dtype_policy = "float32"
-
-
 RUNNERS: dict[Backend, Callable[[Network, Preprocess], Runner]] = {
     "tensorflow": _tensorflow,
-    "tensorflow-frozen": _frozen,
+    "tensorflow-frozen": partial(_tensorflow, frozen=True),
     "openvino": _openvino,
     "jax": _jax,
 }

@@ -61,8 +61,17 @@ def efficientnet_lite0(arrays: Arrays) -> Any:
         depthwise: bool = False,
         activated: bool = True,
     ) -> Any:
+        """Add a convolution with its batch normalisation folded in, and ReLU6 if activated."""
         shape = (channels, 1 if depthwise else x.shape[-1], side, side)
-        kernel, bias = _folded(rest, conv, norm, shape)
+        kernel = _taken(rest, f"{conv}.weight", shape)
+        gamma, beta, mean, variance = (
+            _taken(rest, f"{norm}.{each}", (channels,))
+            for each in ("weight", "bias", "running_mean", "running_var")
+        )
+        _taken(rest, f"{norm}.num_batches_tracked", ())  # used only in training
+        scale = gamma / np.sqrt(variance + EPSILON)
+        kernel, bias = kernel * scale[:, None, None, None], beta - mean * scale
+
         options = {"strides": strides, "padding": "same", "name": conv.strip("_")}
         if depthwise:
             layer = layers.DepthwiseConv2D(side, **options)
@@ -97,20 +106,6 @@ def efficientnet_lite0(arrays: Arrays) -> Any:
     if rest:
         raise ModelUnavailableError(f"arrays that EfficientNet-Lite0 does not have: {sorted(rest)}")
     return Model(pixels, scores, name="efficientnet_lite0")
-
-
-def _folded(
-    rest: Arrays, conv: str, norm: str, shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fold a batch normalisation into the convolution before it; return its kernel and bias."""
-    kernel = _taken(rest, f"{conv}.weight", shape)
-    gamma, beta, mean, variance = (
-        _taken(rest, f"{norm}.{each}", shape[:1])
-        for each in ("weight", "bias", "running_mean", "running_var")
-    )
-    _taken(rest, f"{norm}.num_batches_tracked", ())  # used only in training
-    scale = gamma / np.sqrt(variance + EPSILON)
-    return kernel * scale[:, None, None, None], beta - mean * scale
 
 
 def _taken(rest: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:

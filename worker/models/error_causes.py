@@ -97,9 +97,9 @@ def _ended(cause: str) -> str:
 def _cut(text: str) -> str:
     """Join a text into one line, shorten long quotes, and cut it to MAX_REASON characters."""
     line = " ".join(text.split())
-    line = re.sub(r"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}", _shortened, line)
+    line = re.sub(
+        r"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}",
+        lambda quote: quote[0] if len(quote[0]) <= MAX_QUOTE else f"{quote[0][:MAX_QUOTE]}…}}",
+        line,
+    )
     return line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}…"
-
-
-def _shortened(quote: re.Match[str]) -> str:
-    return quote[0] if len(quote[0]) <= MAX_QUOTE else f"{quote[0][:MAX_QUOTE]}…}}"

@@ -104,25 +104,21 @@ def _preprocessing(entry: ModelEntry, network: Network) -> Callable[[Tensor], Te
 
 
 def _labels(entry: ModelEntry, count: int) -> list[str]:
-    """Return a label for each of `count` outputs."""
+    """Return a label, stripped of white space, for each of `count` outputs."""
     source = entry.labels
     if source is None and entry.application is None and entry.package is None:
         return [str(index) for index in range(count)]
-    labels = _read_labels("imagenet" if source is None else source)
+    if isinstance(source, list):
+        labels = source
+    else:
+        try:
+            text = read_text(source if isinstance(source, Path) else IMAGENET)
+        except TextEncodingError as error:
+            raise ModelUnavailableError(f"labels: {error}") from error
+        labels = re.split(r"\r\n|\n|\r", text.rstrip())  # nothing else ends a line
     if len(labels) != count:
         raise ModelUnavailableError(f"{len(labels)} labels for a model of {count} outputs")
-    return labels
-
-
-def _read_labels(source: list[str] | Path | str) -> list[str]:
-    """Read labels, stripped of white space; only \\n, \\r\\n and \\r end a line."""
-    if isinstance(source, list):
-        return [label.strip() for label in source]
-    try:
-        text = read_text(source if isinstance(source, Path) else IMAGENET)
-    except TextEncodingError as error:
-        raise ModelUnavailableError(f"labels: {error}") from error
-    return [label.strip() for label in re.split(r"\r\n|\n|\r", text.rstrip())]
+    return [label.strip() for label in labels]
 
 
 def _without_folders(reason: str, entry: ModelEntry) -> str:

@@ -12,7 +12,6 @@ from pydantic import (
     PositiveInt,
     StringConstraints,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -36,17 +35,14 @@ PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
 Shape = tuple[PositiveInt, PositiveInt, Literal[1, 3]]
 
 
-def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    return Path(info.context or "") / path
-
-
 def _of_keras(path: Path) -> Path:
     if path.suffix not in FILE_SUFFIXES:
         raise ValueError(f"{', '.join(FILE_SUFFIXES)} files are read; received {path.name}")
     return path
 
 
-RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]
+# Relative to the folder of the models file, which is the context of the validation
+RelativePath = Annotated[Path, AfterValidator(lambda path, info: Path(info.context or "") / path)]
 KerasFile = Annotated[RelativePath, AfterValidator(_of_keras)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -178,15 +174,11 @@ def read_model_file(path: Path) -> ModelFile:
     try:
         return ModelFile.model_validate(content, context=path.parent)
     except ValidationError as error:
-        raise RegistryError("\n".join(_complaints(path, error))) from error
-
-
-def _complaints(path: Path, error: ValidationError) -> list[str]:
-    """Return one line for each error in the file."""
-    places: dict[str, list[str]] = {}
-    for each in error.errors(include_url=False):
-        places.setdefault(_place(each["loc"]), []).append(_message(each))
-    return [f"{path}: {place}{'; '.join(messages)}" for place, messages in places.items()]
+        places: dict[str, list[str]] = {}
+        for each in error.errors(include_url=False):
+            places.setdefault(_place(each["loc"]), []).append(_message(each))
+        lines = [f"{path}: {place}{'; '.join(messages)}" for place, messages in places.items()]
+        raise RegistryError("\n".join(lines)) from error
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

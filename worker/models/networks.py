@@ -84,6 +84,10 @@ def _of_keras(
             f"it has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed"
         )
 
+    # Keras casts the input of each layer without sublayers to the layer's compute dtype
+    layers = [each for each in model._flatten_layers() if not each._layers]  # no public iterator
+    dtypes = [each.compute_dtype for each in layers if type(each).__name__ != "InputLayer"]
+
     def forward(pictures: Tensor) -> Tensor:
         # Without training=False, augmentation layers would run in training mode
         (scores,) = keras.tree.flatten(model(pictures, training=False))
@@ -94,18 +98,11 @@ def _of_keras(
         as_input=_as_input(inputs[0].dtype if inputs[0] is not None else "float32", keras.ops),
         own_preprocessing=preprocess,
         input_shape=_input_shape(getattr(model, "input_shape", None), wanted),
-        compute_dtype=least_precise(_compute_dtypes(model)),
+        compute_dtype=least_precise(dtype for dtype in dtypes if "float" in dtype),
         architecture=keras_architecture(model),
         weights=model.weights,
         owner=model,
     )
-
-
-def _compute_dtypes(model: Any) -> list[str]:
-    """Return the compute dtype of each layer without sublayers; Keras casts their inputs to it."""
-    layers = [each for each in model._flatten_layers() if not each._layers]  # no public iterator
-    found = [each.compute_dtype for each in layers if type(each).__name__ != "InputLayer"]
-    return [dtype for dtype in found if "float" in dtype]
 
 
 def _as_input(dtype: str, library: Any) -> Callable[[Tensor], Tensor]:
@@ -131,8 +128,22 @@ def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Netwo
         raise ModelUnavailableError(f"{folder} is no SavedModel: it has no file saved_model.pb")
     check_saved_model(folder, max_bytes)
     loaded = tf.saved_model.load(str(folder))
-    signature = _serving_signature(loaded.signatures)
-    ((keyword, spec),) = signature.structured_input_signature[1].items()
+    signature = loaded.signatures.get("serving_default")
+    if signature is None:
+        found = ", ".join(loaded.signatures) or "none"
+        raise ModelUnavailableError(f"signature serving_default is needed; the folder has: {found}")
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelUnavailableError(
+            f"one input and one output are needed; serving_default takes {', '.join(inputs)} "
+            f"and gives {', '.join(outputs)}"
+        )
+    ((keyword, spec),) = inputs.items()
+    sizes = (None,) * 4 if spec.shape.rank is None else tuple(spec.shape)
+    if sizes[:1] != (None,):
+        raise ModelUnavailableError(
+            f"it takes inputs of shape {sizes}; a free batch size is needed"
+        )
 
     def forward(pictures: Tensor) -> Tensor:
         (scores,) = signature(**{keyword: pictures}).values()
@@ -142,37 +153,12 @@ def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Netwo
         forward=forward,
         as_input=_as_input(spec.dtype.name, tf),
         own_preprocessing=None,
-        input_shape=_input_shape(_free_shape(spec.shape), wanted),
+        input_shape=_input_shape(sizes, wanted),
         compute_dtype=graph_dtype(signature),
         architecture=graph_architecture(signature, folder),
         weights=list(signature.variables),
         owner=loaded,
     )
-
-
-def _serving_signature(signatures: Any) -> Any:
-    """Return the signature "serving_default"; refuse one without a single input and output."""
-    signature = signatures.get("serving_default")
-    if signature is None:
-        found = ", ".join(signatures) or "none"
-        raise ModelUnavailableError(f"signature serving_default is needed; the folder has: {found}")
-    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelUnavailableError(
-            f"one input and one output are needed; serving_default takes {', '.join(inputs)} "
-            f"and gives {', '.join(outputs)}"
-        )
-    return signature
-
-
-def _free_shape(shape: Any) -> tuple[int | None, ...]:
-    """Convert a TensorShape to a tuple; refuse a fixed batch size."""
-    sizes = (None,) * 4 if shape.rank is None else tuple(shape)
-    if sizes[:1] != (None,):
-        raise ModelUnavailableError(
-            f"it takes inputs of shape {sizes}; a free batch size is needed"
-        )
-    return sizes
 
 
 def _input_shape(own: object, wanted: Shape | None) -> Shape:

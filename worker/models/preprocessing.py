@@ -4,35 +4,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     FiniteFloat,
+    field_validator,
 )
 
 Pictures = Any  # NumPy arrays or tensors (N, H, W, C), float32
-
-
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _one_or_three(levels: tuple[float, ...]) -> tuple[float, ...]:
-    if len(levels) not in (1, 3):
-        raise ValueError(f"one number or a list of three is accepted; received {len(levels)}")
-    return levels
-
-
-def _not_zero(levels: tuple[float, ...]) -> tuple[float, ...]:
-    if 0 in levels:
-        raise ValueError("division by 0")
-    return levels
-
-
-Levels = Annotated[
-    tuple[FiniteFloat, ...], BeforeValidator(_as_list), AfterValidator(_one_or_three)
-]
 
 
 class Preprocessing(BaseModel):
@@ -40,9 +19,28 @@ class Preprocessing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    subtract: Levels = (0.0,)
-    divide: Annotated[Levels, AfterValidator(_not_zero)] = (1.0,)
+    subtract: tuple[FiniteFloat, ...] = (0.0,)  # one number, or one for each channel
+    divide: tuple[FiniteFloat, ...] = (1.0,)
     channels: Literal["rgb", "bgr"] = "rgb"
+
+    @field_validator("subtract", "divide", mode="before")
+    @classmethod
+    def _number_as_list(cls, value: object) -> object:
+        return value if isinstance(value, list | tuple) else [value]
+
+    @field_validator("subtract", "divide")
+    @classmethod
+    def _one_or_three(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if len(levels) not in (1, 3):
+            raise ValueError(f"one number or a list of three is accepted; received {len(levels)}")
+        return levels
+
+    @field_validator("divide")
+    @classmethod
+    def _not_zero(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if 0 in levels:
+            raise ValueError("division by 0")
+        return levels
 
     def __call__(self, pictures: Pictures) -> Pictures:
         """Preprocess pictures (N, H, W, C) in RGB or grey; returns a new array or tensor."""

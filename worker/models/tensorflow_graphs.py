@@ -56,7 +56,7 @@ def graph_dtype(signature: Signature) -> str:
     types = {
         tf.as_dtype(node.attr["T"].type)
         for node in _nodes(signature.graph.as_graph_def())
-        if _computes(node)
+        if node.op not in MOVING and node.attr["T"].WhichOneof("value") == "type"  # arithmetic
     }
     return least_precise(each.name for each in types if each.is_floating)
 
@@ -113,20 +113,20 @@ class _Functions:
             raise _UnknownInputError
         if name not in self._known:
             self._known[name] = None
-            self._known[name] = self._make(self._functions[name])
-        if (known := self._known[name]) is None:
+            function = self._functions[name]
+            arguments = {
+                each.name: digest_of_json(["argument", place, each.type])
+                for place, each in enumerate(function.signature.input_arg)
+            }
+            known = self.digests(function.node_def, arguments)
+            outputs = [function.ret[each.name] for each in function.signature.output_arg]
+            effects = sorted(known[each] for each in function.control_ret.values())
+            self._known[name] = digest_of_json(
+                [[_fed(output, known) for output in outputs], effects]
+            )
+        if (digest := self._known[name]) is None:
             raise CycleError(f"{name} calls itself")
-        return known
-
-    def _make(self, function: Any) -> str:
-        arguments = {
-            each.name: digest_of_json(["argument", place, each.type])
-            for place, each in enumerate(function.signature.input_arg)
-        }
-        known = self.digests(function.node_def, arguments)
-        outputs = [function.ret[each.name] for each in function.signature.output_arg]
-        effects = sorted(known[name] for name in function.control_ret.values())
-        return digest_of_json([[_fed(output, known) for output in outputs], effects])
+        return digest
 
     def digests(self, nodes: Sequence[Node], given: Known) -> Known:
         """Digest each node, by name; given: the digests of inputs from outside the nodes."""
@@ -137,19 +137,18 @@ class _Functions:
         }
         known = dict(given)
         for name in TopologicalSorter(feeds).static_order():
-            if name not in given:
-                known[name] = self._node(by_name[name], known)
+            if name in given:
+                continue
+            node = by_name[name]
+            attributes = {
+                key: _attribute(value, self.digest)
+                for key, value in node.attr.items()
+                if key not in NOT_COMPUTING and not key.startswith("_")
+            }
+            fed = [_fed(each, known) for each in node.input if not each.startswith("^")]
+            after = sorted(known[_source(each)] for each in node.input if each.startswith("^"))
+            known[name] = digest_of_json([node.op, attributes, fed, after])
         return known
-
-    def _node(self, node: Node, known: Known) -> str:
-        attributes = {
-            name: _attribute(value, self.digest)
-            for name, value in node.attr.items()
-            if name not in NOT_COMPUTING and not name.startswith("_")
-        }
-        fed = [_fed(each, known) for each in node.input if not each.startswith("^")]
-        after = sorted(known[_source(each)] for each in node.input if each.startswith("^"))
-        return digest_of_json([node.op, attributes, fed, after])
 
 
 def _source(text: str) -> str:
@@ -205,8 +204,3 @@ def _nodes(graph: Graph) -> Iterator[Node]:
     yield from graph.node
     for function in graph.library.function:
         yield from function.node_def
-
-
-def _computes(node: Node) -> bool:
-    """Tell whether a node computes: it has one dtype, as arithmetic has, and is not in MOVING."""
-    return node.attr["T"].WhichOneof("value") == "type" and node.op not in MOVING

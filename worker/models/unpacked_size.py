@@ -88,7 +88,10 @@ def check_hdf5(file: h5py.File, room: SizeLimit) -> None:
 
 def check_weights(shapes: Iterable[tuple[Any, str]], room: SizeLimit) -> None:
     """Check the variables of a model, each a shape and a dtype. Raises ModelUnavailableError."""
-    wanted = sum(math.prod(shape) * _itemsize(dtype) for shape, dtype in shapes)
+    wanted = 0
+    for shape, dtype in shapes:
+        bits = int("".join(filter(str.isdigit, dtype)) or 8)  # "bool" has no number
+        wanted += math.prod(shape) * max(1, bits // 8)
     room.check(wanted, "its layers ask for weights that are")
 
 
@@ -112,8 +115,3 @@ def check_saved_model(folder: Path, max_bytes: int) -> None:
             sum(math.prod(shapes[name]) * max(1, dtypes[name].size) for name in shapes),
             "its variables are",
         )
-
-
-def _itemsize(dtype: str) -> int:
-    bits = "".join(each for each in dtype if each.isdigit())
-    return max(1, int(bits or 8) // 8)

@@ -6,7 +6,7 @@ no "/" in names, and counts the calls of nested models from 0.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -174,9 +174,11 @@ class _Calls:
 
     def __init__(self, config: Config) -> None:
         self._classes = {layer["name"]: layer["class_name"] for layer in config["layers"]}
+        nodes = [layer["inbound_nodes"] for layer in config["layers"]]
         last = Counter[str]()
-        for name, call, _ in self._references(config):
-            last[name] = max(last[name], call)
+        for found in self._tensors([nodes, config["input_layers"], config["output_layers"]]):
+            for name, call, *_ in (found, *self._tensors(found[3:])):  # found[3:]: keywords
+                last[name] = max(last[name], call)
         self._first = {
             layer["name"]: max(0, last[layer["name"]] + 1 - max(1, len(layer["inbound_nodes"])))
             for layer in config["layers"]
@@ -207,11 +209,15 @@ class _Calls:
         """Return a call's first argument and its keywords, which every tensor of the first has."""
         keywords: Config = {}
 
+        def is_input(value: Any) -> bool:
+            constant = isinstance(value, list) and len(value) > 2 and value[:2] == [CONSTANT, -1]
+            return constant or self._is_tensor(value)
+
         def read(value: list[Any]) -> Any:
             keywords.update(value[3] if len(value) > 3 else {})
             return value[2] if value[0] == CONSTANT else tensor(value)
 
-        inputs = _mapped(node, self._is_input, read)
+        inputs = _mapped(node, is_input, read)
         return inputs, _mapped(keywords, self._is_tensor, tensor)
 
     def ends(self, tensors: Any) -> Any:
@@ -239,16 +245,6 @@ class _Calls:
             and isinstance(value[1], int)
             and isinstance(value[2], int)
         )
-
-    def _is_input(self, value: Any) -> bool:
-        constant = isinstance(value, list) and len(value) > 2 and value[:2] == [CONSTANT, -1]
-        return constant or self._is_tensor(value)
-
-    def _references(self, config: Config) -> Iterator[list[Any]]:
-        nodes = [layer["inbound_nodes"] for layer in config["layers"]]
-        for found in self._tensors([nodes, config["input_layers"], config["output_layers"]]):
-            yield found[:3]
-            yield from self._tensors(found[3:])  # among the keywords
 
     def _tensors(self, value: Any) -> list[list[Any]]:
         found: list[list[Any]] = []

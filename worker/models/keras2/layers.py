@@ -89,11 +89,6 @@ def _identity(config: Config) -> Config:
     return {"name": config.get("name"), "activation": "linear"}
 
 
-def _resized(config: Config) -> Config:
-    """Translate RandomCrop, which in inference resizes and crops to the target's aspect ratio."""
-    return {**config, "crop_to_aspect_ratio": True}
-
-
 def _axis(config: Config) -> Config:
     """Unwrap a list of one axis; an empty list becomes None, as Keras 2 writes both as lists."""
     axis = config.get("axis")
@@ -153,7 +148,12 @@ RULES: dict[str, Rule] = {
     "RandomTranslation": _RANDOM,
     "RandomContrast": _RANDOM,
     "RandomBrightness": _RANDOM,
-    "RandomCrop": Rule("Resizing", left_out={"rng_type": ANY, "seed": ANY}, rewrite=_resized),
+    # In inference RandomCrop resizes, and crops to the target's aspect ratio
+    "RandomCrop": Rule(
+        becomes="Resizing",
+        left_out={"rng_type": ANY, "seed": ANY},
+        rewrite=lambda config: {**config, "crop_to_aspect_ratio": True},
+    ),
     **dict.fromkeys(("RandomHeight", "RandomWidth"), Rule("Activation", rewrite=_identity)),
     **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"), _DROPPED),
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN"), _RECURRENT),

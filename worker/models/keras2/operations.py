@@ -48,11 +48,14 @@ def _filled(value: Any, tensors: list[Tensor]) -> Any:
     return value
 
 
+def _axes(axis: Any) -> Any:
+    """Convert a list of axes to a tuple, which Keras takes."""
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
 def _reduction(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def reduced(input_tensor: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return reduce(
-            input_tensor, axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims
-        )
+        return reduce(input_tensor, axis=_axes(axis), keepdims=keepdims)
 
     return reduced
 
@@ -75,52 +78,12 @@ def _unary(compute: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     return computed
 
 
-def _getitem(tensor: Tensor, slice_spec: Any) -> Tensor:
-    return tensor[tuple(_index(each) for each in slice_spec)]
-
-
 def _index(part: Any) -> Any:
     if isinstance(part, dict):
         if part.get("class_name") == "__ellipsis__":
             return Ellipsis
         return slice(part["start"], part["stop"], part["step"])
     return part
-
-
-def _softmax(logits: Tensor, axis: int | None = None) -> Tensor:
-    return ops.softmax(logits, axis=-1 if axis is None else axis)
-
-
-def _log_softmax(logits: Tensor, axis: int | None = None) -> Tensor:
-    return ops.log_softmax(logits, axis=-1 if axis is None else axis)
-
-
-def _leaky_relu(features: Tensor, alpha: float = 0.2) -> Tensor:
-    return ops.leaky_relu(features, negative_slope=alpha)
-
-
-def _gelu(features: Tensor, approximate: bool = False) -> Tensor:
-    return ops.gelu(features, approximate=approximate)
-
-
-def _silu(features: Tensor, beta: float = 1.0) -> Tensor:
-    return features * ops.sigmoid(beta * features)
-
-
-def _transpose(a: Tensor, perm: Any = None, conjugate: bool = False) -> Tensor:
-    return ops.transpose(a, perm)
-
-
-def _reshape(tensor: Tensor, shape: Any) -> Tensor:
-    return ops.reshape(tensor, shape)
-
-
-def _concat(values: Any, axis: int) -> Tensor:
-    return ops.concatenate(values, axis=axis)
-
-
-def _stack(values: Any, axis: int = 0) -> Tensor:
-    return ops.stack(values, axis=axis)
 
 
 def _split(value: Tensor, num_or_size_splits: Any, axis: int = 0, num: Any = None) -> Any:
@@ -130,52 +93,11 @@ def _split(value: Tensor, num_or_size_splits: Any, axis: int = 0, num: Any = Non
     return ops.split(value, ends, axis=axis)
 
 
-def _expand_dims(input: Tensor, axis: int) -> Tensor:
-    return ops.expand_dims(input, axis)
-
-
-def _squeeze(input: Tensor, axis: Any = None) -> Tensor:
-    return ops.squeeze(input, tuple(axis) if isinstance(axis, list) else axis)
-
-
-def _tile(input: Tensor, multiples: Any) -> Tensor:
-    return ops.tile(input, multiples)
-
-
-def _pad(
-    tensor: Tensor, paddings: Any, mode: str = "CONSTANT", constant_values: float = 0
-) -> Tensor:
-    if mode.upper() == "CONSTANT":
-        return ops.pad(tensor, paddings, "constant", constant_values)
-    return ops.pad(tensor, paddings, mode.lower())
-
-
-def _clip(t: Tensor, clip_value_min: float, clip_value_max: float) -> Tensor:
-    return ops.clip(t, clip_value_min, clip_value_max)
-
-
-def _cast(x: Tensor, dtype: str) -> Tensor:
-    return ops.cast(x, dtype)
-
-
 def _matmul(
     a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False, **_: Any
 ) -> Tensor:
     a = ops.swapaxes(a, -1, -2) if transpose_a else a
     return ops.matmul(a, ops.swapaxes(b, -1, -2) if transpose_b else b)
-
-
-def _bias_add(value: Tensor, bias: Tensor, data_format: str | None = None) -> Tensor:
-    return _binary(ops.add)(value, bias)
-
-
-def _add_n(inputs: Any) -> Tensor:
-    return sum(inputs[1:], inputs[0])
-
-
-def _l2_normalize(x: Tensor, axis: Any = None, epsilon: float = 1e-12, dim: Any = None) -> Tensor:
-    along = tuple(axis) if isinstance(axis, list) else axis
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=along, keepdims=True), epsilon))
 
 
 def _resize(
@@ -189,16 +111,6 @@ def _resize(
         raise ValueError("tf.image.resize with preserve_aspect_ratio is not read from Keras 2")
     images = ops.cast(images, "float32") if method != "nearest" else images
     return ops.image.resize(images, size, interpolation=method, antialias=antialias)
-
-
-def _rgb_to_grayscale(images: Tensor) -> Tensor:
-    return ops.tensordot(
-        images, ops.convert_to_tensor([0.2989, 0.587, 0.114], images.dtype), axes=[[-1], [-1]]
-    )[..., None]
-
-
-def _grayscale_to_rgb(images: Tensor) -> Tensor:
-    return ops.concatenate([images] * 3, axis=-1)
 
 
 def _standardise(image: Tensor) -> Tensor:
@@ -260,38 +172,48 @@ _REDUCTIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-# By TensorFlow's canonical names, under which Keras 2 wrote them
+# By TensorFlow's canonical names, under which Keras 2 wrote them, with TensorFlow's parameters
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "__operators__.getitem": _getitem,
+    "__operators__.getitem": lambda tensor, slice_spec: tensor[tuple(map(_index, slice_spec))],
     "__operators__.add": _binary(ops.add),
     **{f"math.{name}": _binary(compute) for name, compute in _BINARY.items()},
     **{f"math.{name}": _unary(compute) for name, compute in _UNARY.items()},
     **{f"math.{name}": _reduction(reduce) for name, reduce in _REDUCTIONS.items()},
     **{f"nn.{name}": _unary(compute) for name, compute in _ACTIVATIONS.items()},
-    "nn.softmax": _softmax,
-    "nn.log_softmax": _log_softmax,
-    "nn.leaky_relu": _leaky_relu,
-    "nn.gelu": _gelu,
-    "nn.silu": _silu,
-    "nn.bias_add": _bias_add,
-    "math.l2_normalize": _l2_normalize,
-    "math.add_n": _add_n,
+    "nn.softmax": lambda logits, axis=None: ops.softmax(logits, -1 if axis is None else axis),
+    "nn.log_softmax": lambda logits, axis=None: ops.log_softmax(
+        logits, -1 if axis is None else axis
+    ),
+    "nn.leaky_relu": lambda features, alpha=0.2: ops.leaky_relu(features, negative_slope=alpha),
+    "nn.gelu": lambda features, approximate=False: ops.gelu(features, approximate=approximate),
+    "nn.silu": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
+    "nn.bias_add": lambda value, bias, data_format=None: _binary(ops.add)(value, bias),
+    "math.l2_normalize": lambda x, axis=None, epsilon=1e-12, dim=None: (
+        x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), _axes(axis), keepdims=True), epsilon))
+    ),
+    "math.add_n": lambda inputs: sum(inputs[1:], inputs[0]),
     "linalg.matmul": _matmul,
-    "transpose": _transpose,
-    "reshape": _reshape,
-    "concat": _concat,
-    "stack": _stack,
+    "transpose": lambda a, perm=None, conjugate=False: ops.transpose(a, perm),
+    "reshape": lambda tensor, shape: ops.reshape(tensor, shape),
+    "concat": lambda values, axis: ops.concatenate(values, axis=axis),
+    "stack": lambda values, axis=0: ops.stack(values, axis=axis),
     "split": _split,
-    "expand_dims": _expand_dims,
-    "squeeze": _squeeze,
-    "tile": _tile,
-    "pad": _pad,
-    "clip_by_value": _clip,
-    "cast": _cast,
+    "expand_dims": lambda input, axis: ops.expand_dims(input, axis),
+    "squeeze": lambda input, axis=None: ops.squeeze(input, _axes(axis)),
+    "tile": lambda input, multiples: ops.tile(input, multiples),
+    "pad": lambda tensor, paddings, mode="CONSTANT", constant_values=0: ops.pad(
+        tensor, paddings, mode.lower(), constant_values if mode.upper() == "CONSTANT" else None
+    ),
+    "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(
+        t, clip_value_min, clip_value_max
+    ),
+    "cast": lambda x, dtype: ops.cast(x, dtype),
     "identity": lambda input: input,
     "stop_gradient": lambda input: input,
     "image.resize": _resize,
-    "image.rgb_to_grayscale": _rgb_to_grayscale,
-    "image.grayscale_to_rgb": _grayscale_to_rgb,
+    "image.rgb_to_grayscale": lambda images: ops.tensordot(
+        images, ops.convert_to_tensor([0.2989, 0.587, 0.114], images.dtype), axes=[[-1], [-1]]
+    )[..., None],
+    "image.grayscale_to_rgb": lambda images: ops.concatenate([images] * 3, axis=-1),
     "image.per_image_standardization": _standardise,
 }
