@@ -31,10 +31,14 @@ TURNS, LONGEST_S = 5, 2.0  # how often both are timed; no turn begins after LONG
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen predictor, the TensorFlow predictor, and the trial of each backend."""
+    """The chosen predictor, its scores of the trial pictures, and the trial of each backend.
+
+    tensorflow: the TensorFlow predictor, whether chosen or not.
+    """
 
     predictor: Predictor
-    usual: Predictor
+    scores: Scores  # (N, K)
+    tensorflow: Predictor
     trials: list[BackendTrial]
 
 
@@ -43,76 +47,81 @@ def choose(network: Network, preprocess: Preprocess, pictures: Mapping[str, Pict
 
     Raises TensorFlow's error for a model that TensorFlow cannot run.
     """
-    given = np.stack(list(pictures.values()))  # (N, H, W, C)
-    usual = RUNNERS["tensorflow"](network, preprocess)("float32")
-    rows, columns, _ = usual.input_shape
+    tensorflow = RUNNERS["tensorflow"](network, preprocess)("float32")
+    scores = score_trials(tensorflow, pictures)  # (N, K)
+
+    def keep_tensorflow(reason: str, difference: float | None = None) -> Choice:
+        """Choose TensorFlow; reason: why OpenVINO is not chosen."""
+        refused = _trial("openvino", difference, None, reason)
+        trials = [refused, _trial("tensorflow", 0.0, None, None)]
+        return Choice(tensorflow, scores, tensorflow, trials)
+
+    rows, columns, _ = tensorflow.input_shape
     if rows * columns < MIN_PIXELS:
-        return _usual(usual, f"it saves little with pictures as small as {rows} x {columns}")
+        return keep_tensorflow(f"saves little on pictures as small as {rows} x {columns}")
     if not is_installed("openvino"):
-        return _usual(usual, f"needs {extra('openvino')}")
-    if usual.device != "cpu":
-        return _usual(usual, f"it runs on CPUs, and TensorFlow here on {usual.device}")
+        return keep_tensorflow(f"needs {extra('openvino')}")
+    if tensorflow.device != "cpu":
+        return keep_tensorflow(f"runs on CPUs only, and TensorFlow runs on {tensorflow.device}")
     try:
-        rival = RUNNERS["openvino"](network, preprocess)("float32")
-        if rival.dtype != usual.dtype:
-            return _usual(usual, f"it computes in {rival.dtype}, and the model in {usual.dtype}")
-        found = score_trials(rival, given)
+        openvino = RUNNERS["openvino"](network, preprocess)("float32")
+        if openvino.dtype != tensorflow.dtype:
+            return keep_tensorflow(
+                f"computes in {openvino.dtype}, and the model in {tensorflow.dtype}"
+            )
+        openvino_scores = score_trials(openvino, pictures)
     except Exception as error:  # OpenVINO may raise anything for operations it lacks
-        return _usual(usual, f"it does not run the model: {summarize(error)}")
-    difference = _difference(found, score_trials(usual, given))
+        return keep_tensorflow(f"does not run the model: {summarize(error)}")
+    # The largest difference over the largest score; infinite where only one of two is finite
+    largest = np.where(np.isfinite(scores), np.abs(scores), 0).max()
+    largest = max(largest, np.finfo(np.float32).tiny)
+    difference = float(apart(openvino_scores, scores).max() / largest)
     if not difference <= AGREEMENT:
-        said = f"scores differ from TensorFlow's by {difference:.1g} of the largest"
-        return _usual(usual, f"{said}; {AGREEMENT:.0e} is allowed", difference)
-    usual_ms, rival_ms = _cpu_ms(usual, rival, given)
-    taken = rival_ms <= max(FAR_LONGER * usual_ms, usual_ms + NOTICED_MS)
-    slow = f"it takes more than {FAR_LONGER:g} times the CPU time of TensorFlow"
-    return Choice(
-        rival if taken else usual,
-        usual,
-        [
-            _trial("openvino", difference, rival_ms, None if taken else slow),
-            _trial("tensorflow", 0.0, usual_ms, "openvino is preferred" if taken else None),
-        ],
-    )
-
-
-def _usual(usual: Predictor, reason: str, difference: float | None = None) -> Choice:
-    """Choose TensorFlow; reason: why OpenVINO is not used."""
-    rival = _trial("openvino", difference, None, reason)
-    return Choice(usual, usual, [rival, _trial("tensorflow", 0.0, None, None)])
+        return keep_tensorflow(
+            f"scores differ from TensorFlow's by {difference:.1g} of the largest score; at most "
+            f"{AGREEMENT:.0e} is accepted",
+            difference,
+        )
+    tensorflow_ms, openvino_ms = _cpu_ms(tensorflow, openvino, pictures)
+    if openvino_ms > max(FAR_LONGER * tensorflow_ms, tensorflow_ms + NOTICED_MS):
+        reason = f"takes more than {FAR_LONGER:g} times the CPU time of TensorFlow"
+        trials = [
+            _trial("openvino", difference, openvino_ms, reason),
+            _trial("tensorflow", 0.0, tensorflow_ms, None),
+        ]
+        return Choice(tensorflow, scores, tensorflow, trials)
+    trials = [
+        _trial("openvino", difference, openvino_ms, None),
+        _trial("tensorflow", 0.0, tensorflow_ms, "openvino is preferred"),
+    ]
+    return Choice(openvino, openvino_scores, tensorflow, trials)
 
 
 def _trial(
     backend: str, difference: float | None, cpu_ms: float | None, reason: str | None
 ) -> BackendTrial:
     """Describe a trial; an infinite difference becomes None, as JSON has no infinity."""
-    told = difference if difference is None or np.isfinite(difference) else None
+    finite = difference if difference is None or np.isfinite(difference) else None
     return BackendTrial(
-        backend=backend, taken=reason is None, difference=told, cpu_ms=cpu_ms, reason=reason
+        backend=backend, taken=reason is None, difference=finite, cpu_ms=cpu_ms, reason=reason
     )
 
 
-def _difference(scores: Scores, usual: Scores) -> float:
-    """Return the largest difference over the largest usual score.
-
-    Infinite where only one of two scores is finite.
-    """
-    largest = np.where(np.isfinite(usual), np.abs(usual), 0).max()
-    return float(apart(scores, usual).max() / max(largest, np.finfo(np.float32).tiny))
-
-
-def _cpu_ms(usual: Predictor, rival: Predictor, given: Pictures) -> tuple[float, float]:
+def _cpu_ms(
+    tensorflow: Predictor, openvino: Predictor, pictures: Mapping[str, Pictures]
+) -> tuple[float, float]:
     """Measure CPU milliseconds per picture of full batches: the least of several turns each."""
-    batch = device_batch_size(usual.input_shape, usual.device)
-    pictures = np.resize(given, (batch, *usual.input_shape))
-    taken: dict[Predictor, list[float]] = {usual: [], rival: []}
+    shape = tensorflow.input_shape
+    count = device_batch_size(shape, tensorflow.device)
+    batch = np.resize(np.stack(list(pictures.values())), (count, *shape))
+    taken: dict[Predictor, list[float]] = {tensorflow: [], openvino: []}
     began = monotonic()
     for _ in range(TURNS):
         for predictor, seconds in taken.items():
             start = process_time()
-            predictor(pictures)
+            predictor(batch)
             seconds.append(process_time() - start)
         if monotonic() - began > LONGEST_S:
             break
-    first, second = (1e3 * min(seconds) / batch for seconds in taken.values())
+    first, second = (1e3 * min(seconds) / count for seconds in taken.values())
     return first, second

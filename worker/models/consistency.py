@@ -84,17 +84,17 @@ class Trial:
 
 
 def check_trials(
-    predictor: Predictor, pictures: Mapping[str, Pictures], *, at_random: bool
-) -> Scores:
-    """Refuse a model where a score depends on more than its picture; return the scores (N, K).
+    predictor: Predictor, pictures: Mapping[str, Pictures], scores: Scores, *, at_random: bool
+) -> None:
+    """Refuse a model where a score depends on more than its picture.
 
-    pictures: see `trial_pictures`. at_random: whether the graph draws random numbers, so that more
-    repetitions are scored. Raises ModelUnavailableError with the case, picture and difference.
+    pictures: see `trial_pictures`. scores: (N, K), from `score_trials`. at_random: whether the
+    graph draws random numbers, so that more repetitions are scored. Raises ModelUnavailableError
+    with the case, picture and difference.
     """
     names, given = list(pictures), np.stack(list(pictures.values()))  # (N, H, W, C)
     batch = device_batch_size(predictor.input_shape, predictor.device)
     first = _cut(range(len(given)), batch)
-    scores = score_trials(predictor, given)  # (N, K)
     _check_finite(scores, names)
     finite = np.where(np.isfinite(scores), np.abs(scores), 0)
     scale = np.maximum(finite.max(axis=0), MIN_SCALE * finite.max())  # (K,)
@@ -111,11 +111,11 @@ def check_trials(
                     f"({names[places[row]]}) differ by {off[row, output]:.2g} of the largest "
                     f"score of output {output}; rounding makes up to {allowed:.0e}. {trial.cause}"
                 )
-    return scores
 
 
-def score_trials(predictor: Predictor, given: Pictures) -> Scores:
-    """Score pictures (N, H, W, C) in batches of the predictor's preferred size: (N, K)."""
+def score_trials(predictor: Predictor, pictures: Mapping[str, Pictures]) -> Scores:
+    """Score pictures, each (H, W, C), in batches of the predictor's preferred size: (N, K)."""
+    given = np.stack(list(pictures.values()))  # (N, H, W, C)
     batch = device_batch_size(predictor.input_shape, predictor.device)
     return np.concatenate([predictor(given[part]) for part in _cut(range(len(given)), batch)])
 

@@ -10,7 +10,7 @@ from service.schemas.models import ModelCard, ModelStatus, ModelWarningCode, Pre
 from worker.engine.predictor import Predictor
 from worker.models.backends import open_predictor, prepare, unfused_model
 from worker.models.choice import choose
-from worker.models.consistency import check_trials, trial_pictures
+from worker.models.consistency import check_trials, score_trials, trial_pictures
 from worker.models.error_causes import summarize
 from worker.models.errors import ModelUnavailableError
 from worker.models.finiteness import Scorer, check_finiteness
@@ -52,13 +52,14 @@ def _load(entry: ModelEntry, card: ModelCard, weights_cache: Path | None) -> Loa
     trials = trial_pictures(network.input_shape)
     if entry.backend == "auto":
         choice = choose(network, preprocess, trials)
-        predictor, usual, tried = choice.predictor, choice.usual, choice.trials
+        predictor, scores, tried = choice.predictor, choice.scores, choice.trials
+        unfused = unfused_model(entry, network, preprocess, choice.tensorflow)
         precision_error = None
     else:
         predictor, precision_error = open_predictor(entry, network, preprocess)
-        usual, tried = predictor, []
-    unfused = unfused_model(entry, network, preprocess, usual)
-    scores = check_trials(predictor, trials, at_random=unfused.at_random)
+        scores, tried = score_trials(predictor, trials), []
+        unfused = unfused_model(entry, network, preprocess, predictor)
+    check_trials(predictor, trials, scores, at_random=unfused.at_random)
     warnings = check_finiteness(trials, scores, unfused.score)
     labels = _labels(entry, predictor.n_outputs)
     parts = ModelParts(

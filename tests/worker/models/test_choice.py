@@ -2,6 +2,9 @@
 
 import json
 import sys
+from collections import Counter
+from functools import partial
+from itertools import accumulate, cycle
 from pathlib import Path
 
 import keras
@@ -14,9 +17,10 @@ import worker.bundled
 from service.schemas.models import ModelCard
 from tests.extras import import_or_skip
 from tests.worker.models.tiny_models import dense, export
+from worker.engine.scoring.batch_size import device_batch_size
 from worker.engine.scoring.precision import soft_pictures
 from worker.models import choice
-from worker.models.consistency import score_trials
+from worker.models.consistency import score_trials, trial_pictures
 
 # Keras's variables know NumPy's __array__ of before version 2
 pytestmark = pytest.mark.filterwarnings(
@@ -105,7 +109,7 @@ def test_what_openvino_cannot_convert_tensorflow_runs(tried, tmp_path):
     )
     card, openvino, _ = tried('[models.a]\nsaved_model = "svd"')
     assert card.backend == "tensorflow"
-    assert openvino.reason.startswith("it does not run the model: ")
+    assert openvino.reason.startswith("does not run the model: ")
     assert "Svd" in openvino.reason
     assert (openvino.difference, openvino.cpu_ms) == (None, None)
 
@@ -114,7 +118,7 @@ def test_small_pictures_stay_with_tensorflow(tried):
     cifar10 = Path(worker.bundled.__file__).parent / "cifar10.keras"
     card, openvino, _ = tried(f'[models.a]\nfile = "{cifar10}"')
     assert card.backend == "tensorflow"
-    assert openvino.reason == "it saves little with pictures as small as 32 x 32"
+    assert openvino.reason == "saves little on pictures as small as 32 x 32"
 
 
 def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
@@ -132,26 +136,74 @@ def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
     card, openvino, _ = tried('[models.a]\nfile = "half.keras"')
     assert card.backend == "tensorflow"
     assert openvino.difference > 1e-5
-    assert "of the largest; 1e-05 is allowed" in openvino.reason
+    assert "of the largest score; at most 1e-05 is accepted" in openvino.reason
 
 
-def test_openvino_is_not_taken_where_it_takes_far_longer(tried, tmp_path, monkeypatch):
-    monkeypatch.setattr(choice, "FAR_LONGER", 0.0)  # than nothing
-    monkeypatch.setattr(choice, "NOTICED_MS", -1000.0)
+@pytest.mark.parametrize(
+    ("tensorflow_ms", "openvino_ms", "taken"),
+    [
+        (1.0, 2.9, "openvino"),
+        (1.0, 3.1, "tensorflow"),  # more than 3 times as long
+        (0.01, 0.2, "openvino"),  # 20 times as long, but within 0.2 ms of TensorFlow
+        (0.01, 0.22, "tensorflow"),
+    ],
+)
+def test_openvino_is_not_taken_where_it_takes_far_longer(
+    tried, tmp_path, monkeypatch, tensorflow_ms, openvino_ms, taken
+):
+    """By a CPU clock that shows these milliseconds for each picture of a full batch."""
+    batch = device_batch_size((64, 64, 3), "cpu")
+    steps = cycle(1e-3 * batch * each for each in (0.0, tensorflow_ms, 0.0, openvino_ms))
+    monkeypatch.setattr(choice, "process_time", partial(next, accumulate(steps)))
     keras.utils.set_random_seed(0)
     dense((64, 64, 3)).save(tmp_path / "tiny.keras")
-    card, openvino, _ = tried('[models.a]\nfile = "tiny.keras"')
-    assert card.backend == "tensorflow"
-    assert openvino.cpu_ms > 0
-    assert "times the CPU time of TensorFlow" in openvino.reason
+    card, openvino, tensorflow = tried('[models.a]\nfile = "tiny.keras"')
+    assert card.backend == taken
+    assert openvino.cpu_ms == pytest.approx(openvino_ms)
+    assert tensorflow.cpu_ms == pytest.approx(tensorflow_ms)
+    if taken == "tensorflow":
+        assert openvino.reason == "takes more than 3 times the CPU time of TensorFlow"
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"),
+    [
+        ("auto", {"openvino": 2, "tensorflow": 1}),
+        ("openvino", {"openvino": 2}),
+        ("tensorflow", {"tensorflow": 2}),
+    ],
+)
+def test_the_trial_pictures_are_scored_once_and_once_more_as_a_check(
+    serve, network, monkeypatch, backend, expected
+):
+    """Where a backend is chosen, the scores that were compared serve the checks, too."""
+    import_or_skip("openvino")
+    from worker.engine.backends.openvino import OpenVINOPredictor
+    from worker.engine.backends.tensorflow import TensorFlowPredictor
+
+    trials = np.stack(list(trial_pictures((64, 64, 3)).values()))
+    scored = Counter()
+
+    def counted(call):
+        def score(predictor, pictures):
+            scored[predictor.backend] += np.array_equal(pictures, trials)
+            return call(predictor, pictures)
+
+        return score
+
+    for kind in (OpenVINOPredictor, TensorFlowPredictor):
+        monkeypatch.setattr(kind, "__call__", counted(kind.__call__))
+    [card] = serve(f'[models.a]\nfile = "{network}"\nbackend = "{backend}"').cards()
+    assert card.reason is None
+    assert scored == expected
 
 
 def test_nan_on_one_side_only_is_a_difference_that_json_can_tell(tried, tmp_path, monkeypatch):
     """Of a score that is NaN for TensorFlow, and to be a number for OpenVINO."""
     scores = score_trials
 
-    def with_a_number(predictor, given):
-        found = scores(predictor, given)
+    def with_a_number(predictor, pictures):
+        found = scores(predictor, pictures)
         return np.nan_to_num(found) if predictor.backend == "openvino" else found
 
     monkeypatch.setattr(choice, "score_trials", with_a_number)
