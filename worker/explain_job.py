@@ -1,4 +1,4 @@
-"""The explain job: reads the order, runs the engine, stores the arrays, returns the outcome."""
+"""The explain job: reads the job spec, runs the engine, stores the arrays, returns the outcome."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -141,7 +141,7 @@ class Explainer:
             )
         numbers = count_numbers(spec.settings, shape, explanation.player_count)
         limit = self._settings.max_values
-        if numbers > limit:  # an order accepted under other settings
+        if numbers > limit:  # a job accepted under other settings
             detail = f"the explanation has {numbers} numbers; this worker accepts at most {limit}"
             return failed(ErrorCode.INVALID_SETTINGS, detail)
         seconds = time.perf_counter() - began
