@@ -26,7 +26,7 @@ from service.api.results import (
     heatmaps,
     regions,
 )
-from service.api.routes import batches, catalog, docs, events, explanations, system
+from service.api.routes import batches, catalog, docs, events, explanations, system, web
 from service.api.services import ProcessServices
 from service.api.version import version
 
@@ -80,7 +80,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     for module in (explanations, events, batches, *results, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_admin)])
-    for module in (system, docs):  # open: they show no caller's data
+    for module in (system, web, docs):  # open: they show no caller's data
         app.include_router(module.router)
     description.install(app)
     exception_handlers.install(app)

@@ -6,11 +6,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import Field
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from service.api.http.conditional import negotiate
 from service.api.http.openapi_responses import problems
 from service.api.http.problems import ApiError, retry_after
 from service.api.http.store_mismatch import mismatch_problem
+from service.api.routes import web
 from service.api.services import ProcessServicesDep
 from service.api.submission.resolve_settings import LOADING_RETRY_S, no_worker_problem
 from service.api.version import version
@@ -101,12 +103,23 @@ def check_ready(services: ProcessServicesDep) -> Readiness:
     return Readiness(status="ready", workers=len(present.workers), models=available)
 
 
-@router.get("/")
-async def get_welcome(request: Request) -> Welcome:
-    """Name the service and its version, and link to where to begin."""
-    return Welcome(
-        name="Shapshot",
-        version=version(),
-        description="Explains image classifiers: POST a picture to /v1/explanations.",
-        links={name: request.scope["root_path"] + path for name, path in _LINKS.items()},
-    )
+@router.get(
+    "/",
+    response_model=Welcome,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+async def get_welcome(request: Request) -> Response:
+    """Name the service and its version, and link to where to begin; browsers get the dashboard."""
+    offered = ["application/json", "text/html"]
+    if negotiate(request.headers.get("accept", ""), offered) == "text/html":
+        response = web.page(request)
+    else:
+        welcome = Welcome(
+            name="Shapshot",
+            version=version(),
+            description="Explains image classifiers: POST a picture to /v1/explanations.",
+            links={name: request.scope["root_path"] + path for name, path in _LINKS.items()},
+        )
+        response = JSONResponse(welcome.model_dump())
+    response.headers["Vary"] = "Accept"
+    return response

@@ -1,0 +1,64 @@
+// How the heat is drawn. Nothing here asks the server.
+import { h, newId } from "../lib/dom.js";
+import { PALETTES, levelsOf, limit } from "../lib/colours.js";
+import { formatNumber } from "../lib/numbers.js";
+
+export function controls(result, document, view) {
+  const several = document.outputs.length > 1;
+  return h("section", { class: "card controls", "aria-label": "Drawing" },
+    legend(result, view),
+    slider("Opacity", { min: 0, max: 1, step: 0.01 }, "opacity", (value) => `${Math.round(100 * value)} %`, view),
+    slider("Colours span", { min: 50, max: 100, step: 0.1 }, "percentile", (value) => `${value.toFixed(1)} % of pixels`, view),
+    choice("Picture", "ground", { grey: "in grey", colour: "in colour", none: "hidden" }, view),
+    choice("Colours", "palette", Object.fromEntries(Object.entries(PALETTES).map(([name, { title }]) => [name, title])), view),
+    several ? choice("Scale", "scale", { own: "of this output", shared: "the same for all" }, view) : null,
+    result.regions ? outlinesSwitch(view) : null,
+  );
+}
+
+function slider(label, range, name, written, view) {
+  const id = newId(name);
+  const input = h("input", { type: "range", id, ...range, on: { input: () => view.set({ [name]: Number(input.value) }) } });
+  const shown = h("output", { for: id });
+  view.watch((now, changed) => {
+    if (!changed.includes(name)) return;
+    input.value = now[name];
+    shown.textContent = written(now[name]);
+    input.setAttribute("aria-valuetext", shown.textContent);
+  });
+  return h("div", { class: "control" }, h("label", { for: id }, label), input, shown);
+}
+
+function choice(label, name, options, view) {
+  const id = newId(name);
+  const select = h("select", { id, on: { change: () => view.set({ [name]: select.value }) } },
+    Object.entries(options).map(([value, text]) => h("option", { value }, text)));
+  view.watch((now, changed) => {
+    if (changed.includes(name)) select.value = now[name];
+  });
+  return h("div", { class: "control" }, h("label", { for: id }, label), select);
+}
+
+function outlinesSwitch(view) {
+  const id = newId("outlines");
+  const box = h("input", { type: "checkbox", id, checked: true, on: { change: () => view.set({ outlines: box.checked }) } });
+  return h("div", { class: "control" }, h("label", { for: id }, "Outlines of regions"), box);
+}
+
+// The scale of colours, with the value at its ends.
+function legend(result, view) {
+  const canvas = h("canvas", { width: 256, height: 1, class: "legend-bar", "aria-hidden": true });
+  const [least, most] = [h("span", {}), h("span", {})];
+  view.watch((now, changed) => {
+    if (changed.includes("palette")) {
+      const image = new ImageData(256, 1);
+      image.data.set(levelsOf(PALETTES[now.palette]));
+      canvas.getContext("2d").putImageData(image, 0, 0);
+    }
+    const bound = limit(result.magnitudes(now.scale === "own" ? now.output : "all"), now.percentile);
+    const { positiveName, negativeName } = PALETTES[now.palette];
+    least.textContent = `${negativeName}, against: ${formatNumber(-bound, 2)}`;
+    most.textContent = `${positiveName}, for: ${formatNumber(bound, 2)} a pixel`;
+  });
+  return h("div", { class: "legend" }, canvas, h("div", { class: "legend-ends small" }, least, most));
+}

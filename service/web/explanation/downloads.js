@@ -1,0 +1,47 @@
+// Files of the result; they are fetched with the key and then saved.
+import { h } from "../lib/dom.js";
+import { getBlob } from "../lib/api.js";
+import { shortFailure } from "../lib/failure.js";
+
+export function downloads({ id, links, outputs }, view, signal) {
+  const path = `v1/explanations/${id}`;
+  const problem = h("p", { class: "field-error", role: "alert" });
+  const drawn = (style) => {
+    const { output, percentile, palette, opacity } = view.value;
+    const query = new URLSearchParams({ style, percentile, palette });
+    if (style === "overlay") query.set("alpha", opacity);
+    if (style !== "figure") query.set("output", outputs[output].index);
+    return `${path}/heatmap.png?${query}`;
+  };
+  const offered = [
+    ["Overlay (PNG)", () => drawn("overlay"), `${id}-overlay.png`],
+    ["Figure of all outputs (PNG)", () => drawn("figure"), `${id}-figure.png`],
+    ["Arrays (npz)", () => `${path}/attributions?format=npz`, `${id}.npz`],
+    links.regions && ["Regions (CSV)", () => `${path}/regions?format=csv`, `${id}-regions.csv`],
+    links.regions && ["Regions (JSON)", () => `${path}/regions?format=json`, `${id}-regions.json`],
+    links.faithfulness && ["Curves (JSON)", () => `${path}/faithfulness`, `${id}-faithfulness.json`],
+    ["Document (JSON)", () => path, `${id}.json`],
+  ].filter(Boolean);
+
+  async function save(button, from, name) {
+    button.disabled = true;
+    problem.textContent = "";
+    try {
+      const url = URL.createObjectURL(await getBlob(from(), { signal }));
+      h("a", { href: url, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    } catch (error) {
+      if (!signal.aborted) problem.textContent = shortFailure(error);
+    }
+    button.disabled = false;
+  }
+
+  return h("section", { class: "card", "aria-label": "Downloads" },
+    h("h2", {}, "Download"),
+    h("div", { class: "row" }, offered.map(([title, from, name]) => {
+      const button = h("button", { type: "button", on: { click: () => save(button, from, name) } }, title);
+      return button;
+    })),
+    problem,
+  );
+}

@@ -1,0 +1,38 @@
+// The explained outputs; choosing one shows its heat.
+import { h } from "../lib/dom.js";
+import { formatNumber, formatSigned } from "../lib/numbers.js";
+
+export function outputsTable(document, view) {
+  const logit = document.settings.link === "logit";
+  const rows = document.outputs.map((output, k) => {
+    const radio = h("input", { type: "radio", name: "output", value: k, id: `output-${k}`, on: { change: () => view.set({ output: k }) } });
+    return h("tr", {},
+      h("th", { scope: "row" }, h("label", { for: `output-${k}` }, radio, h("span", {}, output.label || `output ${output.index}`))),
+      h("td", { class: "number" }, formatNumber(output.score, 4)),
+      h("td", { class: "number" }, formatNumber(output.base_value, 4)),
+      h("td", { class: "number" }, formatSigned(output.attribution_sum, 4)),
+    );
+  });
+  view.watch((now, changed) => {
+    if (!changed.includes("output")) return;
+    rows.forEach((row, k) => {
+      row.classList.toggle("current", k === now.output);
+      row.querySelector("input").checked = k === now.output;
+    });
+  });
+  return h("section", { class: "card", "aria-label": "Outputs" },
+    h("h2", {}, "Outputs"),
+    h("div", { class: "table-scroll outputs-scroll", tabindex: rows.length > 8 ? "0" : null, role: rows.length > 8 ? "region" : null, "aria-label": rows.length > 8 ? "Outputs" : null },
+      h("table", { class: "outputs" },
+        h("thead", {}, h("tr", {},
+          h("th", { scope: "col" }, "Output"),
+          h("th", { scope: "col", class: "number" }, logit ? "Log-odds" : "Score"),
+          h("th", { scope: "col", class: "number" }, "All hidden"),
+          h("th", { scope: "col", class: "number" }, "Regions add"),
+        )),
+        h("tbody", {}, rows),
+      ),
+    ),
+    h("p", { class: "muted small" }, "The score is that of the picture with everything hidden, plus what all regions add."),
+  );
+}

@@ -1,0 +1,65 @@
+// The result of an explanation: the picture with its heat, the regions, and all that is told of it.
+import { h, replace } from "../lib/dom.js";
+import { getJson } from "../lib/api.js";
+import { formatNumber, formatTime } from "../lib/numbers.js";
+import { failure } from "../lib/failure.js";
+import { loadResult } from "../lib/result.js";
+import { observable } from "../lib/observable.js";
+import { askAgain } from "./ask_again.js";
+import { controls } from "./controls.js";
+import { downloads } from "./downloads.js";
+import { faithfulness } from "./faithfulness.js";
+import { heatView } from "./heat_view.js";
+import { outputsTable } from "./outputs_table.js";
+import { provenance } from "./provenance.js";
+import { regionReadout } from "./region_readout.js";
+import { regionTable } from "./region_table.js";
+import { uploadView } from "./upload_view.js";
+import { warningList } from "./warning_list.js";
+
+export async function showResult(main, document, signal) {
+  const top = document.outputs[0];
+  const head = h("header", { class: "result-head" },
+    h("h1", {}, top.label, " ", h("span", { class: "score" }, formatNumber(top.score, 4))),
+    h("p", { class: "muted" },
+      `${document.model.name} · ${document.settings.method} · ${formatTime(document.finished_at)}`,
+      document.partial ? h("span", { class: "badge caution" }, "canceled, partial result") : null,
+    ),
+  );
+  const body = h("div", {}, h("p", { class: "muted" }, "Loading the arrays…"));
+  replace(main, head, warningList(document), body);
+  let result;
+  try {
+    result = await loadResult(document, signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    replace(body, failure(error, askAgain(document)), provenance(document));
+    return;
+  }
+  // output: position among the outputs. region: number or null. pinned: it stays when the pointer
+  // leaves. scale: of colours, each output its "own" or all "shared".
+  const view = observable({
+    output: 0, region: null, pinned: false,
+    opacity: 0.6, percentile: 99.9, scale: "own", palette: "red_blue", ground: "grey", outlines: true,
+  });
+  replace(body,
+    h("div", { class: "result-grid" },
+      h("div", { class: "result-picture" },
+        heatView(result, document, view, signal),
+        regionReadout(result, document, view),
+        controls(result, document, view),
+      ),
+      h("div", { class: "result-side" },
+        outputsTable(document, view),
+        regionTable(result, document, view),
+      ),
+    ),
+    h("div", { class: "result-more" },
+      document.links.faithfulness ? faithfulness(document, view, getJson(`v1/explanations/${document.id}/faithfulness`, { signal })) : null,
+      uploadView(document, signal),
+      downloads(document, view, signal),
+      provenance(document),
+    ),
+    h("div", { class: "row" }, askAgain(document)),
+  );
+}

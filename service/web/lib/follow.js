@@ -1,0 +1,72 @@
+// Follows an explanation until it is done: by its stream of events, or by asking again and again.
+//
+// EventSource cannot send a key, so the stream is read by fetch.
+import { getJson, request } from "./api.js";
+
+const FIRST_EVENT_S = 5; // a proxy that gathers answers would hold events back for longer
+const POLL_S = 5; // how long one question may wait for an end
+
+// Calls `onDocument` with each newer document; returns the last, which is done.
+export async function follow(id, onDocument, signal) {
+  const path = `v1/explanations/${id}`;
+  let document = await getJson(path, { signal });
+  let streams = true;
+  for (;;) {
+    onDocument(document);
+    if (document.done) return document;
+    if (streams) {
+      streams = await readStream(`${path}/events`, (next) => onDocument((document = next)), signal);
+      if (document.done) return document;
+      document = await getJson(path, { signal }); // or the reason why there is none any more
+    } else {
+      document = await getJson(path, { signal, headers: { Prefer: `wait=${POLL_S}` } });
+      if (!document.done) await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
+// Returns whether it is worth while to read the stream again.
+async function readStream(path, onDocument, signal) {
+  const stopping = new AbortController();
+  const stop = () => stopping.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  let events = 0;
+  const timer = setTimeout(() => events || stop(), 1000 * FIRST_EVENT_S);
+  try {
+    const response = await request(path, { signal: stopping.signal, headers: { Accept: "text/event-stream" } });
+    if (!response.body) return false;
+    for await (const data of eventsOf(response.body)) {
+      events += 1;
+      if (data.event === "progress" || data.event === "done") onDocument(JSON.parse(data.data));
+      if (data.event === "done" || data.event === "gone") return true;
+    }
+  } catch (error) {
+    if (signal.aborted || !stopping.signal.aborted && error.name !== "TypeError") throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+    stopping.abort();
+  }
+  return events > 0; // broken off: the server was restarted, or a proxy has had enough
+}
+
+// Yields {event, data} of a body of server-sent events.
+async function* eventsOf(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text = (text + value).replaceAll("\r\n", "\n");
+    const parts = text.split("\n\n");
+    text = parts.pop();
+    for (const part of parts) {
+      const event = { event: "message", data: "" };
+      for (const line of part.split("\n")) {
+        const [, field, rest] = line.match(/^(\w+): ?(.*)$/) ?? [];
+        if (field) event[field] = rest;
+      }
+      yield event;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+// Reads an npz: a zip (APPNOTE 6.3.10) of arrays in NumPy's format npy (NEP 1).
+
+// Opens the zip; `read(name)` inflates one array: {shape, fortran, data}, `data` a typed array, or
+// strings. `names` lists the arrays. Raises Error.
+export function openNpz(buffer) {
+  const entries = directoryOf(buffer);
+  return {
+    names: [...entries.keys()],
+    has: (name) => entries.has(name),
+    async read(name) {
+      const entry = entries.get(name);
+      if (!entry) throw new Error(`the npz has no array ${name}; it has ${[...entries.keys()].join(", ")}`);
+      return arrayOf(await inflate(buffer, entry));
+    },
+  };
+}
+
+function directoryOf(buffer) {
+  const view = new DataView(buffer);
+  let end = buffer.byteLength - 22;
+  while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end -= 1;
+  if (end < 0) throw new Error("not an npz: it has no zip directory");
+  const entries = new Map();
+  let at = view.getUint32(end + 16, true);
+  for (let left = view.getUint16(end + 10, true); left > 0; left -= 1) {
+    if (view.getUint32(at, true) !== 0x02014b50) throw new Error("the zip directory is damaged");
+    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) => view.getUint16(at + offset, true));
+    const name = new TextDecoder().decode(new Uint8Array(buffer, at + 46, nameLength));
+    entries.set(name.replace(/\.npy$/, ""), {
+      deflated: view.getUint16(at + 10, true) === 8,
+      size: view.getUint32(at + 20, true), // as stored
+      header: view.getUint32(at + 42, true),
+    });
+    at += 46 + nameLength + extraLength + commentLength;
+  }
+  return entries;
+}
+
+async function inflate(buffer, { deflated, size, header }) {
+  const view = new DataView(buffer);
+  const start = header + 30 + view.getUint16(header + 26, true) + view.getUint16(header + 28, true);
+  if (!deflated) return buffer.slice(start, start + size);
+  const stored = new Blob([new Uint8Array(buffer, start, size)]).stream();
+  return new Response(stored.pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer();
+}
+
+const TYPES = {
+  f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array,
+  u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, b1: Uint8Array,
+};
+
+function arrayOf(npy) {
+  const view = new DataView(npy);
+  const wide = view.getUint8(6) > 1; // version 2 has longer headers
+  const start = (wide ? 12 : 10) + (wide ? view.getUint32(8, true) : view.getUint16(8, true));
+  const head = new TextDecoder().decode(new Uint8Array(npy, wide ? 12 : 10, start - (wide ? 12 : 10)));
+  const [, order, type] = head.match(/'descr': '([<>|=])(\w+)'/) ?? [];
+  if (!type || order === ">") throw new Error(`an array of a type that this page does not read: ${head}`);
+  const shape = head.match(/'shape': \(([^)]*)\)/)[1].split(",").map((part) => part.trim()).filter(Boolean).map(Number);
+  const fortran = /'fortran_order': True/.test(head);
+  return { shape, fortran, data: numbersOf(npy.slice(start), type, shape) };
+}
+
+function numbersOf(bytes, type, shape) {
+  if (type in TYPES) return new TYPES[type](bytes);
+  if (type === "f2") return Float32Array.from(new Uint16Array(bytes), halfToNumber);
+  if (type === "i8") return Array.from(new BigInt64Array(bytes), Number);
+  if (type === "u8") return Array.from(new BigUint64Array(bytes), Number);
+  if (type.startsWith("U")) return stringsOf(new Uint32Array(bytes), Number(type.slice(1)), shape);
+  throw new Error(`an array of type ${type}, which this page does not read`);
+}
+
+function stringsOf(points, length, shape) {
+  const count = shape.reduce((product, side) => product * side, 1);
+  return Array.from({ length: count }, (_, n) => {
+    const word = points.subarray(n * length, (n + 1) * length);
+    const end = word.indexOf(0);
+    return String.fromCodePoint(...(end < 0 ? word : word.subarray(0, end)));
+  });
+}
+
+// IEEE 754 half precision.
+function halfToNumber(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+}

@@ -1,0 +1,71 @@
+// Pictures by drop, paste or choice, with previews.
+import { h, newId, replace } from "../lib/dom.js";
+import { formatBytes } from "../lib/numbers.js";
+
+const MOST = 32; // pictures of a batch
+
+// Sends "change" from `element` when `files` changes.
+export function pictureInput(signal) {
+  const [id, errorId] = [newId("picture"), newId("picture-error")];
+  const input = h("input", { type: "file", id, accept: "image/*,.heic,.avif,.tif,.tiff,.ppm,.pgm,.bmp", multiple: true, "aria-describedby": errorId, on: { change: () => {
+    add([...input.files]);
+    input.value = ""; // so that the same file can be chosen again
+  } } });
+  const previews = h("ul", { class: "previews" });
+  const problem = h("p", { class: "field-error", id: errorId, role: "alert" });
+  const zone = h("div", { class: "drop" },
+    h("label", { for: id }, "Choose, drop or paste a picture, or several"), input, previews, problem);
+  let files = [];
+
+  function add(more) {
+    files = [...files, ...more].slice(0, MOST);
+    setError(files.length === MOST && more.length > 1 ? `A batch has at most ${MOST} pictures.` : "");
+    draw();
+  }
+
+  function draw() {
+    for (const image of previews.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+    replace(previews, files.map((file, n) => {
+      const image = h("img", { alt: "", src: URL.createObjectURL(file), on: { error: () => image.remove() } }); // HEIC and TIFF
+      return h("li", {},
+        image,
+        h("span", { class: "file-name" }, file.name, " ", h("span", { class: "muted" }, formatBytes(file.size))),
+        h("button", { type: "button", class: "quiet", "aria-label": `Remove ${file.name}`, on: { click: () => {
+          files = files.filter((_, other) => other !== n);
+          draw();
+          input.focus();
+        } } }, "Remove"),
+      );
+    }));
+    zone.dispatchEvent(new Event("change"));
+  }
+
+  const setError = (text) => {
+    problem.textContent = text;
+    if (text) {
+      input.setAttribute("aria-invalid", "true");
+      input.focus();
+    } else input.removeAttribute("aria-invalid");
+  };
+
+  for (const [event, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]]) {
+    zone.addEventListener(event, (dragged) => {
+      dragged.preventDefault();
+      zone.classList.toggle("over", over);
+      if (event === "drop") add([...dragged.dataTransfer.files]);
+    });
+  }
+  const paste = (event) => {
+    const pasted = [...(event.clipboardData?.files ?? [])];
+    if (pasted.length) {
+      event.preventDefault();
+      add(pasted);
+    }
+  };
+  addEventListener("paste", paste, { signal });
+  signal.addEventListener("abort", () => {
+    for (const image of previews.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+  }, { once: true });
+
+  return { element: zone, add, setError, get files() { return files; } };
+}

@@ -1,0 +1,22 @@
+// One explanation: while it waits and runs its progress, then its result, or why it has none.
+import { follow } from "../lib/follow.js";
+import { h, replace } from "../lib/dom.js";
+import { showEnded } from "../explanation/ended.js";
+import { showProgress } from "../explanation/progress.js";
+import { showResult } from "../explanation/result_view.js";
+
+export async function show(main, { id, signal }) {
+  replace(main, h("p", { class: "muted" }, "Looking for the explanation…"));
+  let progress = null;
+  const document = await new Promise((resolve, reject) => {
+    const onDocument = (each) => {
+      if (each.done) return;
+      progress ??= showProgress(main, each, signal);
+      progress(each);
+      main.setAttribute("data-ready", "progress");
+    };
+    follow(id, onDocument, signal).then(resolve, reject);
+  });
+  const hasResult = Boolean(document.links.attributions);
+  await (hasResult ? showResult(main, document, signal) : showEnded(main, document));
+}

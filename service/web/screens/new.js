@@ -1,0 +1,105 @@
+// The form that asks for explanations: pictures, settings, and what it will cost.
+import { h, replace } from "../lib/dom.js";
+import { Refused, getJson, postJson, sentence } from "../lib/api.js";
+import { shortFailure } from "../lib/failure.js";
+import { keepPicture, pictureOf } from "../lib/pictures.js";
+import { costLine } from "../new/cost.js";
+import { pictureInput } from "../new/picture_input.js";
+import { settingsForm } from "../new/settings_form.js";
+
+let draft = null; // {files, settings} of the form when it was left, for whoever comes back
+
+export async function show(main, { query, signal }) {
+  replace(main, h("p", { class: "muted" }, "Loading methods and models…"));
+  const from = query.get("from");
+  const [methods, models, earlier] = await Promise.all([
+    getJson("v1/methods", { signal }),
+    getJson("v1/models", { signal }),
+    from ? getJson(`v1/explanations/${encodeURIComponent(from)}`, { signal }) : null,
+  ]);
+  const kept = from ? null : draft;
+  const wanted = earlier?.settings ?? kept?.settings ?? {};
+  if (query.get("model")) wanted.model = query.get("model");
+
+  const pictures = pictureInput(signal);
+  const settings = settingsForm(methods.items, models.items, wanted);
+  const problem = h("p", { class: "field-error", role: "alert", id: "form-problem" });
+  const send = h("button", { class: "primary", type: "submit" }, "Explain");
+  const cost = costLine(methods.items, models.items, signal);
+  const changed = () => cost.show(settings.read(), pictures.files.length);
+  pictures.element.addEventListener("change", changed);
+  settings.element.addEventListener("input", changed);
+  settings.element.addEventListener("change", changed);
+
+  const form = h("form", { class: "new-form", novalidate: true, on: { submit: onSubmit } },
+    h("div", { class: "new-grid" },
+      h("section", { class: "card", "aria-label": "Picture" },
+        h("h2", {}, "Picture"),
+        earlier && !pictureOf(from) ? h("p", { class: "muted" }, "The server does not give pictures back: choose the picture again. The settings are filled in.") : null,
+        pictures.element,
+      ),
+      h("section", { class: "card", "aria-label": "Settings" },
+        h("h2", {}, "Settings"),
+        h("p", { class: "muted small" }, "Everything has a default; change what you like."),
+        settings.element,
+      ),
+    ),
+    h("div", { class: "send-bar" }, cost.element, send),
+    problem,
+  );
+  replace(main, h("h1", {}, earlier ? "Ask again with one change" : "Explain a picture"), form);
+  const files = earlier ? [pictureOf(from)].filter(Boolean) : (kept?.files ?? []);
+  pictures.add(files);
+  changed();
+  signal.addEventListener("abort", () => (draft = { files: pictures.files, settings: settings.read() }), { once: true });
+
+  async function onSubmit(event) {
+    event.preventDefault();
+    problem.textContent = "";
+    settings.clearErrors();
+    pictures.setError("");
+    if (pictures.files.length === 0) {
+      pictures.setError("Choose a picture first.");
+      return;
+    }
+    send.disabled = true;
+    try {
+      const body = new FormData();
+      for (const file of pictures.files) body.append("image", file, file.name);
+      body.append("settings", JSON.stringify(settings.read()));
+      const labelMap = settings.labelMap();
+      if (labelMap) body.append("label_map", labelMap, labelMap.name);
+      const several = pictures.files.length > 1;
+      const headers = { "Idempotency-Key": randomKey() };
+      const made = await postJson(several ? "v1/batches" : "v1/explanations", { body, headers, signal });
+      if (several) {
+        made.explanations.forEach(({ id, position }) => keepPicture(id, pictures.files[position]));
+        location.hash = `/batches/${made.id}`;
+      } else {
+        keepPicture(made.id, pictures.files[0]);
+        location.hash = `/explanations/${made.id}`;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      tell(error);
+    }
+    send.disabled = false;
+  }
+
+  // A problem stands beside the field that it is about, else beside the button.
+  function tell(error) {
+    const told = shortFailure(error);
+    const field = error instanceof Refused ? (error.problem.field ?? "") : "";
+    if (/^images?\b/.test(field) || error.problem?.code === "invalid_image") {
+      const position = Number(field.match(/^images\.(\d+)/)?.[1] ?? 0);
+      const name = pictures.files.length > 1 ? `${pictures.files[position]?.name}: ` : "";
+      pictures.setError(name + told);
+    } else if (!settings.setError(field, sentence(error.problem?.detail ?? told))) {
+      problem.textContent = told;
+    }
+  }
+}
+
+// crypto.randomUUID is there for https and localhost only.
+const randomKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
