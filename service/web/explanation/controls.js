@@ -5,14 +5,17 @@ import { formatNumber } from "../lib/numbers.js";
 
 export function controls(result, document, view) {
   const several = document.outputs.length > 1;
-  return h("section", { class: "card controls", "aria-label": "Drawing" },
+  const roomy = matchMedia("(min-width: 60rem)").matches; // on phones the regions come sooner
+  return h("section", { class: "card", "aria-label": "Drawing" },
     legend(result, view),
-    slider("Opacity", { min: 0, max: 1, step: 0.01 }, "opacity", (value) => `${Math.round(100 * value)} %`, view),
-    slider("Colours span", { min: 50, max: 100, step: 0.1 }, "percentile", (value) => `${value.toFixed(1)} % of pixels`, view),
-    choice("Picture", "ground", { grey: "in grey", colour: "in colour", none: "hidden" }, view),
-    choice("Colours", "palette", Object.fromEntries(Object.entries(PALETTES).map(([name, { title }]) => [name, title])), view),
-    several ? choice("Scale", "scale", { own: "of this output", shared: "the same for all" }, view) : null,
-    result.regions ? outlinesSwitch(view) : null,
+    h("details", { open: roomy }, h("summary", {}, "How it is drawn"), h("div", { class: "controls" },
+      slider("Opacity", { min: 0, max: 1, step: 0.01 }, "opacity", (value) => `${Math.round(100 * value)} %`, view),
+      slider("Colours span", { min: 50, max: 100, step: 0.1 }, "percentile", (value) => `${value.toFixed(1)} % of pixels`, view),
+      choice("Picture", "ground", { grey: "in grey", colour: "in colour", none: "hidden" }, view),
+      choice("Colours", "palette", Object.fromEntries(Object.entries(PALETTES).map(([name, { title }]) => [name, title])), view),
+      several ? choice("Scale", "scale", { own: "of this output", shared: "the same for all" }, view) : null,
+      result.regions ? outlinesSwitch(view) : null,
+    )),
   );
 }
 

@@ -13,7 +13,7 @@ const METRICS = {
   remove_negative: "Removes what speaks against it most; higher is good",
   remove_absolute: "Removes what counts most either way",
 };
-const [W, H, LEFT, BOTTOM] = [300, 170, 46, 24]; // of a chart, in units of its view box
+const [W, H, LEFT, BOTTOM] = [300, 170, 54, 24]; // of a chart, in units of its view box
 
 // loading: a promise of the document of `…/faithfulness`.
 export function faithfulness(document, view, loading) {

@@ -9,8 +9,8 @@ export function outputsTable(document, view) {
     return h("tr", {},
       h("th", { scope: "row" }, h("label", { for: `output-${k}` }, radio, h("span", {}, output.label || `output ${output.index}`))),
       h("td", { class: "number" }, formatNumber(output.score, 4)),
-      h("td", { class: "number" }, formatNumber(output.base_value, 4)),
-      h("td", { class: "number" }, formatSigned(output.attribution_sum, 4)),
+      h("td", { class: "number" }, formatNumber(output.base_value)),
+      h("td", { class: "number" }, formatSigned(output.attribution_sum)),
     );
   });
   view.watch((now, changed) => {
@@ -27,12 +27,12 @@ export function outputsTable(document, view) {
         h("thead", {}, h("tr", {},
           h("th", { scope: "col" }, "Output"),
           h("th", { scope: "col", class: "number" }, logit ? "Log-odds" : "Score"),
-          h("th", { scope: "col", class: "number" }, "All hidden"),
-          h("th", { scope: "col", class: "number" }, "Regions add"),
+          h("th", { scope: "col", class: "number" }, "Base value"),
+          h("th", { scope: "col", class: "number" }, "Attributions"),
         )),
         h("tbody", {}, rows),
       ),
     ),
-    h("p", { class: "muted small" }, "The score is that of the picture with everything hidden, plus what all regions add."),
+    h("p", { class: "muted small" }, "The score is the base value, of the picture with everything hidden, plus the attributions of all regions."),
   );
 }

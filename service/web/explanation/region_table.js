@@ -25,11 +25,13 @@ export function regionTable(result, document, view) {
   );
   const more = h("button", { type: "button", on: { click: () => fill(shown * 4) } }, "Show more");
   let shown = FIRST;
+  let largest = 1; // share
 
   function fill(count) {
     shown = Math.min(count, regions.count);
     rows.clear();
     const { order, of } = regions.credit[view.value.output];
+    largest = of(order[0]).share || 1;
     for (const region of order.slice(0, shown)) rows.set(region, row(region, of(region)));
     replace(body, [...rows.values()]);
     more.hidden = shown === regions.count;
@@ -38,7 +40,7 @@ export function regionTable(result, document, view) {
 
   function row(region, { value, low, high, rank, share }) {
     const bar = h("span", { class: `bar ${value < 0 ? "against" : "for"}` });
-    bar.style.width = `${Math.max(1, 100 * share)}%`;
+    bar.style.width = `${Math.max(2, (100 * share) / largest)}%`;
     return h("tr", { "data-region": region },
       h("td", {}, formatNumber(rank)),
       h("th", { scope: "row" }, h("button", {
@@ -49,7 +51,7 @@ export function regionTable(result, document, view) {
         },
       }, formatNumber(region))),
       h("td", { class: "number" }, low === null ? formatSigned(value) : formatInterval(value, low, high)),
-      h("td", { class: "number share" }, bar, formatShare(share)),
+      h("td", { class: "number share" }, formatShare(share), h("span", { class: "track", "aria-hidden": "true" }, bar)),
       h("td", { class: "number" }, formatShare(regions.areas[region] / (result.width * result.height))),
     );
   }

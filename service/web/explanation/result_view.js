@@ -20,7 +20,10 @@ import { warningList } from "./warning_list.js";
 export async function showResult(main, document, signal) {
   const top = document.outputs[0];
   const head = h("header", { class: "result-head" },
-    h("h1", {}, top.label, " ", h("span", { class: "score" }, formatNumber(top.score, 4))),
+    h("div", { class: "row" },
+      h("h1", {}, top.label, " ", h("span", { class: "score" }, formatNumber(top.score, 4))),
+      askAgain(document),
+    ),
     h("p", { class: "muted" },
       `${document.model.name} · ${document.settings.method} · ${formatTime(document.finished_at)}`,
       document.partial ? h("span", { class: "badge caution" }, "canceled, partial result") : null,
@@ -55,11 +58,14 @@ export async function showResult(main, document, signal) {
       ),
     ),
     h("div", { class: "result-more" },
-      document.links.faithfulness ? faithfulness(document, view, getJson(`v1/explanations/${document.id}/faithfulness`, { signal })) : null,
-      uploadView(document, signal),
-      downloads(document, view, signal),
+      h("div", { class: "result-grid" },
+        h("div", { class: "result-side" },
+          document.links.faithfulness ? faithfulness(document, view, getJson(`v1/explanations/${document.id}/faithfulness`, { signal })) : null,
+          downloads(document, view, signal),
+        ),
+        uploadView(document, signal),
+      ),
       provenance(document),
     ),
-    h("div", { class: "row" }, askAgain(document)),
   );
 }

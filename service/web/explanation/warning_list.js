@@ -13,12 +13,14 @@ export function warningList({ warnings, outputs }) {
   const name = severe.length
     ? plural(severe.length, "reason to doubt it", "reasons to doubt it")
     : plural(warnings.length, "note");
-  return h("details", { class: "doubts", open: severe.length > 0 },
+  const codes = [...new Set(warnings.map(({ code }) => code))];
+  return h("details", { class: "doubts" },
     h("summary", {}, h("span", { class: `badge ${severe.length ? "caution" : "note"}` }, name)),
-    h("ul", {}, warnings.map(({ code, detail, output }) =>
+    h("ul", {}, codes.map((code) =>
       h("li", { "data-code": code },
-        h("p", {}, output === null ? null : h("strong", {}, `${labels.get(output) ?? output}: `), sentence(detail)),
-        h("details", { class: "meaning" }, h("summary", {}, "What it means"), h("p", {}, WARNINGS[code] ?? `The documentation has more under “${code}”.`)),
+        warnings.filter((each) => each.code === code).map(({ detail, output }) =>
+          h("p", {}, output === null ? null : h("strong", {}, `${labels.get(output) ?? output}: `), sentence(detail))),
+        h("p", { class: "muted small" }, WARNINGS[code] ?? `The documentation has more under “${code}”.`),
       ))),
   );
 }

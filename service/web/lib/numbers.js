@@ -20,13 +20,12 @@ export function formatNumber(value, digits = 3) {
 export const formatSigned = (value, digits = 3) =>
   value > 0 ? `+${formatNumber(value, digits)}` : formatNumber(value, digits);
 
-// A share of 0..1 in per cent.
+// A share of 0..1 in per cent, never rounded to 0 or 100.
 export function formatShare(share) {
-  if (share === 0 || share === 1) return `${100 * share} %`;
   const size = Math.min(share, 1 - share);
-  const places = size >= 0.1 ? 0 : size >= 0.001 ? 1 : Math.min(6, Math.ceil(-Math.log10(100 * size)) + 1);
-  const text = (100 * share).toFixed(Math.max(places, 0));
-  return Number(text) === 0 ? `< 0.000001 %` : `${text} %`;
+  if (size <= 0) return `${100 * share} %`;
+  const places = size >= 0.1 ? 0 : size >= 0.001 ? 1 : Math.ceil(-Math.log10(100 * size)) + 1;
+  return `${(100 * share).toFixed(Math.min(places, 12)).replace(/(\.\d*?)0+$/, (_, kept) => (places > 1 ? kept : _))} %`;
 }
 
 // A value with its 95 % interval, both to the digits that the interval leaves certain.

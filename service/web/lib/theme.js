@@ -6,8 +6,7 @@ const CHOICES = ["auto", "light", "dark"];
 export function startTheme(button) {
   const apply = (choice) => {
     document.documentElement.dataset.theme = choice;
-    button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[choice];
-    button.setAttribute("aria-label", `Colours: ${button.textContent}. Change them`);
+    button.textContent = `Colours: ${{ auto: "automatic", light: "light", dark: "dark" }[choice]}`;
   };
   const stored = localStorage.getItem(NAME);
   apply(CHOICES.includes(stored) ? stored : "auto");

@@ -11,8 +11,10 @@ from tests.api.auth.keyholders import bearing, issue, routes
 OPEN = {"/", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"} | {
     "/healthz/live",
     "/healthz/ready",
+    "/web/app.js",
 }
-GUARDED = [(method, path) for method, path in routes() if path not in OPEN]
+FILES = "/web/{path:path}"
+GUARDED = [(method, path) for method, path in routes() if path not in OPEN | {FILES}]
 
 
 @pytest.fixture

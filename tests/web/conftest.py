@@ -1,0 +1,98 @@
+"""The dashboard in a real Chromium."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from service.infra.settings.api import ApiSettings
+from tests.api.conftest import refused  # noqa: F401 - a fixture
+from tests.api.conftest import running as running_app
+from tests.conftest import skip_or_raise
+
+QUIET = (  # Chromium's own calls home, and the sandbox that root cannot have
+    *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
+)
+
+
+@pytest.fixture
+async def api(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
+    """The app in this process, without a browser."""
+    async with running_app(settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")  # its event loop must end before asynchronous tests of other files
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        skip_or_raise(FileNotFoundError("chromium is not on PATH: apt-get install chromium"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """What a page must not do: fail, break its policy, or call another host than its own."""
+
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self._console(message.text))
+        page.on("request", self._request)
+
+    def _console(self, text: str) -> None:
+        if "Content Security Policy" in text or "Trusted" in text:
+            self.errors.append(text)
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith(("blob:", "data:")):
+            self.requests.append(request.url)
+
+    @property
+    def hosts(self) -> set[str]:
+        return {urlsplit(url).netloc for url in self.requests}
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def open_page(browser: Browser, watched: Watched):
+    """Opens pages, each in a context of its own; at the end none has failed or called elsewhere."""
+    contexts = []
+
+    def opened(width: int = 1280, **options) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        page = context.new_page()
+        watched.watch(page)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert watched.errors == []
+    assert len(watched.hosts) <= 1
+
+
+@pytest.fixture
+def page(open_page) -> Page:
+    return open_page()
+
+
+@pytest.fixture
+def start():
+    return running_app

@@ -1,0 +1,290 @@
+"""The dashboard as people use it: a real Chromium, the embedded set, a small model."""
+
+import base64
+import io
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from service.embedded.redis_server import RedisNotFoundError, find_server
+from service.render.colours import channel_sums, limit
+from service.render.palettes import PALETTES
+from service.schemas.documents import Explanation
+from service.schemas.requests import ExplanationSettings
+from tests.conftest import skip_or_raise
+from tests.e2e.conftest import Running, start
+from tests.e2e.pictures import SAMPLE
+
+SETTINGS = {
+    "method": "kernel",
+    "superpixels": {"kind": "grid", "rows": 4, "columns": 4},
+    "max_evals": 200,
+    "masker": "mean",
+    "metrics": ["deletion"],
+}
+READY = "main[data-ready^='/']"
+
+
+@pytest.fixture(scope="module")
+def dashboard() -> Iterator[Running]:
+    try:
+        find_server()
+    except RedisNotFoundError as error:
+        skip_or_raise(error)
+    with tempfile.TemporaryDirectory(prefix="shapshot-web-") as folder:
+        running = start(Path(folder))
+        with running.process, running.client:
+            yield running
+            assert running.stop() == (0, [])
+
+
+@pytest.fixture(scope="module")
+def explained(dashboard) -> Explanation:
+    """The sample, by Kernel SHAP of 16 squares, with intervals and a curve."""
+    return dashboard.client.explain(SAMPLE, ExplanationSettings.model_validate(SETTINGS))
+
+
+def visit(page: Page, dashboard: Running, path: str) -> None:
+    page.goto(f"{dashboard.url}/#{path}")
+    page.wait_for_selector(READY)
+
+
+# --- From a picture to its heatmap
+
+
+def pixels(page: Page, selector: str) -> np.ndarray:
+    """RGBA of a canvas: (H, W, 4) uint8."""
+    url = page.eval_on_selector(selector, "canvas => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGBA"))
+
+
+def assert_same_colours(page: Page, dashboard: Running, id_: str, **look) -> None:
+    """As the server draws them; a canvas keeps colours multiplied by their opacity."""
+    query = {"style": "heat", "size": "model"} | look
+    answer = dashboard.client._http.get(f"/v1/explanations/{id_}/heatmap.png", params=query)
+    theirs = np.asarray(Image.open(io.BytesIO(answer.content))).astype(int)
+    ours = pixels(page, "canvas.heat").astype(int)
+    np.testing.assert_array_equal(ours[..., 3], theirs[..., 3])
+    shown = [each[..., :3] * each[..., 3:] / 255 for each in (ours, theirs)]
+    assert np.abs(shown[0] - shown[1]).max() <= 1
+
+
+def test_a_picture_is_sent_and_its_heat_has_the_colours_of_the_server(page, dashboard, watched):
+    page.goto(dashboard.url)
+    page.get_by_role("link", name="New", exact=True).click()
+    page.get_by_label("Choose, drop or paste").set_input_files(SAMPLE)
+    page.get_by_label("Evaluations", exact=True).fill("120")
+    page.get_by_label("deletion").check()
+    expect(page.locator(".cost")).to_contain_text("120 evaluations, up to 510 more for curves")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("cat 0.8", timeout=60_000)
+    page.wait_for_selector(READY)
+    id_ = re.search(r"exp_[0-9a-f]+", page.url)[0]
+    done = dashboard.client.get(id_)
+    assert done.settings.max_evals == 120
+    first, second = (output.index for output in done.outputs[:2])
+    assert_same_colours(page, dashboard, id_, output=first)
+
+    before = list(watched.requests)
+    page.get_by_label("Colours", exact=True).select_option("orange_purple")
+    page.get_by_label("Colours span").fill("90")
+    page.get_by_label(done.outputs[1].label, exact=True).check()
+    page.get_by_label("Opacity").fill("1")
+    assert watched.requests == before  # all that is drawn anew is drawn here
+    look = {"palette": "orange_purple", "percentile": 90, "output": second}
+    assert_same_colours(page, dashboard, id_, **look)
+
+
+def test_levels_and_limits_are_those_of_the_server(page, dashboard):
+    visit(page, dashboard, "/models")
+    for name, palette in PALETTES.items():
+        levels = page.evaluate(
+            "async name => { const {PALETTES, levelsOf} = await import('./web/lib/colours.js');"
+            "return Array.from(levelsOf(PALETTES[name])); }",
+            name,
+        )
+        np.testing.assert_array_equal(np.reshape(levels, (256, 4)), palette.levels)
+    values = np.random.default_rng(0).normal(size=(7, 9, 3, 2)).astype(np.float32)
+    values[:5] = 0
+    sums = channel_sums(values)
+    for percentile in (0.1, 37.3, 50, 71.4, 99.9, 100):
+        found = page.evaluate(
+            "async ([data, percentile]) => {"
+            "const {channelSums, limit, magnitudesOf} = await import('./web/lib/colours.js');"
+            "const sums = channelSums({shape: [7, 9, 3, 2], fortran: false, data});"
+            "return limit(magnitudesOf(...sums), percentile); }",
+            [values.ravel().tolist(), percentile],
+        )
+        assert found == pytest.approx(limit(sums, percentile=percentile), rel=1e-12)
+
+
+def test_arrays_of_every_type_are_read_as_numpy_reads_them(page, dashboard):
+    random = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray] = {
+        "half": np.array([[0.5, -1.25, 65504], [6e-8, 0.1, -0.0]], np.float16),
+        "single": np.asfortranarray(random.normal(size=(3, 4, 2)).astype(np.float32)),
+        "double": random.normal(size=5),
+        "whole": np.array([-3, 2**40]),
+        "small": np.array([0, 255], np.uint8),
+        "words": np.array(["Füchse 🦊", "", "ant"]),
+        "one": np.array("alone"),
+    }
+    for save in (np.savez, np.savez_compressed):
+        file = io.BytesIO()
+        save(file, **arrays)
+        visit(page, dashboard, "/models")
+        read = page.evaluate(
+            "async text => { const {openNpz} = await import('./web/lib/npz.js');"
+            "const bytes = Uint8Array.from(atob(text), each => each.charCodeAt(0));"
+            "const npz = openNpz(bytes.buffer); const read = {};"
+            "for (const name of npz.names) { const {shape, fortran, data} = await npz.read(name);"
+            "read[name] = {shape, fortran, data: Array.from(data)}; } return read; }",
+            base64.b64encode(file.getvalue()).decode(),
+        )
+        assert set(read) == set(arrays)
+        for name, array in arrays.items():
+            assert tuple(read[name]["shape"]) == array.shape
+            order = "F" if read[name]["fortran"] else "C"
+            assert read[name]["data"] == array.ravel(order).tolist()
+
+
+def test_numbers_are_not_rounded_to_what_they_are_not(page, dashboard):
+    visit(page, dashboard, "/models")
+    numbers = {
+        0.99979: "0.9998",
+        1: "1",
+        1.00004: "1.00004",
+        0.25: "0.250",
+        -0.0312: "\u22120.0312",
+    }
+    numbers |= {6.8e-9: "6.80e\u22129", 0: "0", 12345678: "12,345,678", 0.000244: "0.000244"}
+    shares = {0.5: "50 %", 0.9998: "99.98 %", 0.000012: "0.0012 %", 1: "100 %", 0: "0 %"}
+    for name, expected in (("formatNumber", numbers), ("formatShare", shares)):
+        written = page.evaluate(
+            "async ([name, values]) => {"
+            "const format = (await import('./web/lib/numbers.js'))[name];"
+            "return values.map((value) => format(value)); }",
+            [name, list(expected)],
+        )
+        assert written == list(expected.values())
+
+
+# --- Regions
+
+
+def test_regions_are_gone_through_by_keyboard_on_the_picture_and_in_the_table(
+    page, dashboard, explained
+):
+    visit(page, dashboard, f"/explanations/{explained.id}")
+    first, second = sorted(
+        dashboard.client.regions(explained.id).regions, key=lambda region: region.credit[0].rank
+    )[:2]
+    readout, current = page.locator("#readout"), page.locator(".regions tr.current")
+    page.locator(".stage").focus()
+    page.keyboard.press("Home")
+    expect(readout).to_contain_text(f"Region {first.region}: rank 1 of 16")
+    expect(readout).to_contain_text("95 % interval")
+    expect(current).to_have_attribute("data-region", str(first.region))
+    current.get_by_role("button").focus()
+    page.keyboard.press("ArrowDown")
+    expect(readout).to_contain_text(f"Region {second.region}: rank 2 of 16")
+    expect(current).to_have_attribute("data-region", str(second.region))
+    page.keyboard.press("Escape")
+    expect(current).to_have_count(0)
+    box = page.locator(".stage").bounding_box()
+    x, y = (first.centroid.x / 32, first.centroid.y / 32)  # cifar10 sees 32 x 32 pixels
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    expect(current).to_have_attribute("data-region", str(first.region))
+
+
+# --- When things go wrong
+
+
+def test_a_running_explanation_is_canceled(page, dashboard):
+    asked = dashboard.client.submit(SAMPLE, ExplanationSettings(max_evals=90_000))
+    page.goto(f"{dashboard.url}/#/explanations/{asked.id}")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text(re.compile("canceled"))).not_to_have_count(0)
+    page.wait_for_selector(READY)
+    assert dashboard.client.get(asked.id).status == "canceled"
+    page.get_by_role("link", name="Ask again with one change").click()
+    expect(page.get_by_label("Evaluations", exact=True)).to_have_value("90000")
+
+
+def test_what_is_no_picture_is_told_beside_the_picture_and_nothing_is_lost(page, dashboard):
+    visit(page, dashboard, "/new")
+    file = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}
+    page.get_by_label("Choose, drop or paste").set_input_files(file)
+    page.get_by_label("Evaluations", exact=True).fill("77")
+    page.get_by_role("button", name="Explain").click()
+    told = page.locator(".drop .field-error")
+    expect(told).to_contain_text("Choose a JPEG, PNG")
+    page.get_by_role("button", name="Remove notes.txt").click()
+    page.get_by_label("Choose, drop or paste").set_input_files(SAMPLE)
+    page.get_by_label("Masker", exact=True).fill("fog")
+    page.get_by_role("button", name="Explain").click()
+    masker = page.get_by_label("Masker", exact=True)
+    expect(masker).to_have_attribute("aria-invalid", "true")
+    expect(masker).to_be_focused()
+    expect(page.get_by_label("Evaluations", exact=True)).to_have_value("77")
+
+
+def test_while_the_server_is_away_it_says_so_and_goes_on_afterwards(page, dashboard):
+    visit(page, dashboard, "/new")
+    page.route("**/v1/**", lambda route: route.abort())
+    page.get_by_role("link", name="Models").click()
+    expect(page.locator("#notice")).to_contain_text("The server cannot be reached")
+    page.unroute("**/v1/**")
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("heading", name=re.compile("cifar10"))).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_what_is_not_there_says_what_to_do(page, dashboard):
+    visit(page, dashboard, f"/explanations/exp_{'0' * 32}")
+    expect(page.get_by_role("alert")).to_contain_text("Check the address")
+
+
+# --- For everyone
+
+
+SCREENS = ["/explanations", "/new", "/models", "/explanations/{id}", "/nothing"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+def test_every_screen_fits_and_is_accessible(open_page, dashboard, explained, width, scheme):
+    page = open_page(width, color_scheme=scheme)
+    for screen in SCREENS:
+        page.goto("about:blank")
+        visit(page, dashboard, screen.format(id=explained.id))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, screen
+        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        grave = [each for each in found if each["impact"] in ("serious", "critical")]
+        told = [(each["id"], [node["html"] for node in each["nodes"]]) for each in grave]
+        assert told == [], screen
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 27)"
+    assert dark is (scheme == "dark")
+    if scheme == "dark":
+        page.get_by_role("button", name="Colours").click()  # automatic, then light
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert light == "rgb(246, 247, 249)"
+
+
+def test_the_keyboard_alone_reaches_a_screen_and_its_content(page, dashboard):
+    page.goto(dashboard.url)
+    page.wait_for_selector(READY)
+    for _ in range(3):  # the link that skips to the content, the name, the first of the screens
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Explain a picture")).to_be_visible()
+    expect(page.locator("main")).to_be_focused()
+    page.wait_for_selector(READY)
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Choose, drop or paste")).to_be_focused()
