@@ -38,8 +38,8 @@ from worker.adapters.warnings import (
     crop_warnings,
     curve_warnings,
     hidden_nan_warnings,
-    of_picture,
     output_warnings,
+    picture_warnings,
     precision_warnings,
     run_warnings,
 )
@@ -131,7 +131,7 @@ class Explainer:
         with self._span("prepare", task):
             fit, shape = spec.settings.fit, model.predictor.input_shape
             picture = decode_picture(image, max_pixels=self._settings.max_pixels)
-            doubts = list(of_picture(picture))
+            doubts = list(picture_warnings(picture))
             pixels, view, labels = self._fit(shape, fit, picture, label_map)
             del picture  # it may be large
             request = engine_request(spec.settings, model.labels, labels)

@@ -31,43 +31,43 @@ def run_warnings(
     found, request = explained.attribution, explained.request
     if stopped_at is not None:
         done, planned = stopped_at.evaluations, stopped_at.planned
-        detail = f"it was canceled after {done} of {planned} evaluations"
+        detail = f"the explanation was canceled after {done} of {planned} evaluations"
         yield _warning(WarningCode.PARTIAL, detail, value=done, limit=planned)
     if found.standard_errors is None and not found.exact:
         advice = (
-            "kernel and gaussian_process tell of theirs, on superpixels"
+            "partition does not estimate them; kernel and gaussian_process do, on superpixels"
             if request.method == "partition"
-            else "with more evaluations (max_evals) it can"
+            else f"{request.method} needs more evaluations (max_evals) to estimate them"
         )
         detail = (
-            f"the values are estimates from {found.evaluations} evaluations, and "
-            f"{request.method} cannot tell how far more of them would move them; {advice}"
+            f"the values are estimates from {found.evaluations} evaluations with unknown standard "
+            f"errors: {advice}"
         )
         yield _warning(WarningCode.NO_STANDARD_ERRORS, detail)
     elif found.regions.reach is None and not found.exact:
         detail = (
-            f"{found.evaluations} evaluations of {explained.players} players are too few to say "
-            "how far their standard errors reach: no intervals are given"
+            f"{found.evaluations} evaluations are too few for valid 95 % intervals of "
+            f"{explained.players} players: only standard errors are given"
         )
         yield _warning(WarningCode.NO_INTERVAL, detail, value=found.evaluations)
     if found.steady_from is not None and found.evaluations < found.steady_from and not found.exact:
-        so = (
+        effect = (
             "the values may be many times too large, as regularization is none"
             if request.regularization == "none"
-            else "the values are by a prior, and shrunk towards the even share"
+            else "a prior has shrunk the values towards the even share"
         )
         detail = (
             f"{found.evaluations} evaluations are few for a regression on {explained.players} "
-            f"players, which is steady from {found.steady_from} on: {so}"
+            f"players, which is stable from {found.steady_from} evaluations on: {effect}"
         )
         yield _warning(
             WarningCode.FEW_EVALUATIONS, detail, value=found.evaluations, limit=found.steady_from
         )
     if found.unresolved > MAX_UNRESOLVED:
         detail = (
-            "some regions are large, and have their credit spread evenly over them: so it is for "
-            f"{_share(found.unresolved)} of all pairs of pixels; more evaluations (max_evals) than "
-            f"{found.evaluations} divide them further"
+            f"{_percent(found.unresolved)} of all pairs of pixels lie within one region, over "
+            f"which credit is spread evenly; with more than {found.evaluations} evaluations "
+            "(max_evals), large regions are divided further"
         )
         yield _warning(
             WarningCode.COARSE_REGIONS, detail, value=found.unresolved, limit=MAX_UNRESOLVED
@@ -76,20 +76,20 @@ def run_warnings(
         target, largest = request.target_standard_error, found.regions.largest_error
         reached = "is unknown" if largest is None else f"is {largest:.3g}"
         detail = (
-            f"the largest standard error {reached} after {found.evaluations} evaluations; "
-            f"{target:.3g} was asked for"
+            f"the largest standard error {reached} after {found.evaluations} evaluations; the "
+            f"target is {target:.3g}"
         )
         yield _warning(WarningCode.TARGET_NOT_REACHED, detail, value=largest, limit=target)
     if found.tied:
         detail = (
-            f"of the parts of the picture whose scores change alike, {found.tied} were not divided "
-            "any more, and the last one was: the seed decided between them"
+            f"{found.tied} parts of the picture were left undivided although the score changes as "
+            "much for them as for the last part divided: the seed decided between them"
         )
         yield _warning(WarningCode.TIES, detail)
     if explained.outputs_tied:
         detail = (
             f"another output scores as high as the last of the top {len(explained.outputs)}; of "
-            "equal ones those of lower index are explained"
+            "outputs with equal scores, those with the lowest indices are explained"
         )
         yield _warning(WarningCode.TIES, detail)
 
@@ -101,8 +101,8 @@ def output_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator
         if fidelity is not None and fidelity[k] < MIN_FIDELITY:
             detail = (
                 f"the held-out fidelity of {labels[index]} is {fidelity[k]:.2f}, below "
-                f"{MIN_FIDELITY:.2f}: left-out scores are badly predicted from the others, so "
-                "the evaluations were too few, or what the model does is no sum of its parts"
+                f"{MIN_FIDELITY:.2f}; left-out scores are badly predicted from the others, as "
+                "evaluations are too few or players interact in ways the method does not model"
             )
             yield _warning(
                 WarningCode.LOW_HELD_OUT_FIDELITY,
@@ -113,9 +113,9 @@ def output_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator
             )
         if even is not None and even[k] > MAX_EVEN_ENERGY:
             detail = (
-                f"{_share(even[k])} of how the score of {labels[index]} varies is the same for a "
-                "coalition and its complement, which no attribution can show; more than "
-                f"{_share(MAX_EVEN_ENERGY)} is left out of this one"
+                f"{_percent(even[k])} of the variance of the score of {labels[index]} is the same "
+                "for a coalition and its complement, which no attribution can show; the limit is "
+                f"{_percent(MAX_EVEN_ENERGY)}"
             )
             yield _warning(
                 WarningCode.LARGE_EVEN_ENERGY,
@@ -132,10 +132,10 @@ def curve_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[
         index = int(explained.outputs[curve.output])
         name = f"{curve.metric} of {labels[index]}"
         if curve.is_better is False:
-            wanted = "above" if METRICS[curve.metric].rises else "below"
+            better = "above" if METRICS[curve.metric].rises else "below"
             detail = (
-                f"the area of {name} is {curve.area:.3g} and that of a random order "
-                f"{curve.baseline_area:.3g}; it should be {wanted} it"
+                f"the area of {name} is {curve.area:.3g}; it should be {better} that of a random "
+                f"order, which is {curve.baseline_area:.3g}"
             )
             yield _warning(
                 WarningCode.NOT_BETTER_THAN_RANDOM,
@@ -146,8 +146,8 @@ def curve_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[
             )
         if curve.largest_tie > MAX_TIED:
             detail = (
-                f"{_share(curve.largest_tie)} of the picture has one value in {name}, and is shown "
-                "or hidden by its position: another order of it would give another area"
+                f"{_percent(curve.largest_tie)} of the picture has one value in {name} and is "
+                "shown or hidden in the order of position; another order would give another area"
             )
             yield _warning(
                 WarningCode.TIES, detail, output=index, value=curve.largest_tie, limit=MAX_TIED
@@ -159,8 +159,8 @@ def precision_warnings(card: ModelCard) -> Iterator[ResultWarning]:
     if card.dtype in EXACT_DTYPES:
         return
     error = card.precision_error.largest if card.precision_error else None
-    off = "" if error is None else f"; scores were off by up to {error:.2g} when it was loaded"
-    detail = f"{card.name} computes in {card.dtype}: a draft{off}"
+    off = "" if error is None else f"; when it was loaded, scores were off by up to {error:.2g}"
+    detail = f"{card.name} computes in {card.dtype}, so the explanation is a draft{off}"
     yield _warning(WarningCode.DRAFT_PRECISION, detail, value=error)
 
 
@@ -175,9 +175,9 @@ def hidden_nan_warnings(
     for visible, row in zip(ends, scores, strict=True):
         if not np.isfinite(row).all():
             detail = (
-                f"with {visible} visible the picture is one of which the operations of "
-                f"{model.card.name} give NaN; what runs them made a number of it, which means "
-                "nothing, and no more do the values that are differences to it"
+                f"with {visible} visible, the operations of {model.card.name} give NaN, which the "
+                "backend turned into a number without meaning; the values are differences from it, "
+                "and have none either"
             )
             yield _warning(WarningCode.NAN_HIDDEN, detail)
 
@@ -189,23 +189,23 @@ def crop_warnings(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:
     outside = 1 - width * height / (image.width * image.height)
     if outside > MAX_OUTSIDE:
         detail = (
-            f"{_share(outside)} of the picture is outside the {width} x {height} pixels that the "
-            f"model saw of its {image.width} x {image.height}; the fits stretch and pad show it "
-            "all of it"
+            f"{_percent(outside)} of the picture is outside the {width} x {height} pixels that the "
+            f"model saw of its {image.width} x {image.height}; with the fits stretch and pad, the "
+            "model sees all of it"
         )
         yield _warning(WarningCode.PICTURE_CROPPED, detail, value=outside, limit=MAX_OUTSIDE)
 
 
-def of_picture(picture: Picture) -> Iterator[ResultWarning]:
-    """Warn where the upload's colours are not sRGB, or where its brightest level is low."""
+def picture_warnings(picture: Picture) -> Iterator[ResultWarning]:
+    """Warn where the upload's colours are not sRGB, or its brightest level is low."""
     if (colours := picture.colours) is not None:
         shift = colours.shift(picture.pixels)
         if shift is None or shift > MOST_SHIFTED:
-            off = "" if shift is None else f"; as sRGB its levels would be {shift:.0f} others"
+            off = "" if shift is None else f", on average {shift:.0f} levels from sRGB"
             detail = (
-                f"the colours of the picture are {colours.name}, and its numbers went to the model "
-                f"as they are, as Keras and OpenCV read them{off}: convert it to sRGB where the "
-                "model is to see the colours that you see"
+                f"the colours of the picture are {colours.name}, and its levels went to the model "
+                f"unconverted, as Keras and OpenCV read them{off}; convert the picture to sRGB if "
+                "the model should see the colours that you see"
             )
             yield _warning(
                 WarningCode.OTHER_COLOURS, detail, value=shift, limit=shift and MOST_SHIFTED
@@ -213,9 +213,9 @@ def of_picture(picture: Picture) -> Iterator[ResultWarning]:
     brightest = int(picture.pixels.max())
     if picture.deep and brightest < LEAST_LEVELS:
         detail = (
-            f"the brightest level of the picture is {brightest} of 255, though it has more than 8 "
-            "bits, of which all count: where fewer are used, as 12 of 16 are by cameras, multiply "
-            "its levels so that white is the largest number"
+            f"the brightest level of the picture is {brightest} of 255, scaled from more than 8 "
+            "bits; if the picture uses only some of its bits, such as 12 of 16 by a camera, "
+            "multiply its levels so that white is the largest number"
         )
         yield _warning(WarningCode.FEW_LEVELS, detail, value=brightest, limit=LEAST_LEVELS)
 
@@ -231,5 +231,5 @@ def _warning(
     return ResultWarning(code=code, detail=detail, output=output, value=value, limit=limit)
 
 
-def _share(share: float) -> str:
+def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"

@@ -64,17 +64,16 @@ _OUTCOME = Outcome(
     warnings=[
         ResultWarning(
             code=WarningCode.NO_STANDARD_ERRORS,
-            detail="the values are estimates from 500 evaluations, and partition cannot tell how "
-            "far more of them would move them; kernel and gaussian_process tell of theirs, on "
-            "superpixels",
+            detail="the values are estimates from 500 evaluations with unknown standard errors: "
+            "partition does not estimate them; kernel and gaussian_process do, on superpixels",
             output=None,
             value=None,
             limit=None,
         ),
         ResultWarning(
             code=WarningCode.COARSE_REGIONS,
-            detail="some regions are large, and have their credit spread evenly over them: so it "
-            "is for 6 % of all pairs of pixels; more evaluations (max_evals) than 500 divide them "
+            detail="6 % of all pairs of pixels lie within one region, over which credit is spread "
+            "evenly; with more than 500 evaluations (max_evals), large regions are divided "
             "further",
             output=None,
             value=0.05822891200581959,

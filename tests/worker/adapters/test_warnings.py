@@ -198,7 +198,7 @@ def test_the_documentation_has_every_code_and_its_limit():
 def test_another_colour_space_is_told_of_where_it_moves_levels(colour, told):
     pixels = np.full((40, 60, 3), colour, np.uint8)
     space = Colours("Display P3", (lambda x: x**2.2,) * 3, P3)
-    found = list(warnings.of_picture(Picture(pixels, "PNG", space, deep=False)))
+    found = list(warnings.picture_warnings(Picture(pixels, "PNG", space, deep=False)))
     assert [warning.code for warning in found] == [WarningCode.OTHER_COLOURS] * told
     for warning in found:
         assert warning.limit == 3 < warning.value == space.shift(pixels)
@@ -208,16 +208,16 @@ def test_another_colour_space_is_told_of_where_it_moves_levels(colour, told):
 @pytest.mark.parametrize(("brightest", "deep"), [(63, False), (64, True)])
 def test_a_dark_picture_is_told_of_only_where_its_levels_have_room(brightest, deep):
     pixels = np.full((4, 6, 3), brightest, np.uint8)
-    assert list(warnings.of_picture(Picture(pixels, "PNG", None, deep=deep))) == []
+    assert list(warnings.picture_warnings(Picture(pixels, "PNG", None, deep=deep))) == []
 
 
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        (CASES[WarningCode.NO_STANDARD_ERRORS].settings, "kernel and gaussian_process tell"),
+        (CASES[WarningCode.NO_STANDARD_ERRORS].settings, "kernel and gaussian_process do"),
         (
             {"method": "permutation", "max_evals": 49, "target_standard_error": None},
-            "with more evaluations (max_evals) it can",
+            "permutation needs more evaluations (max_evals)",
         ),
     ],
 )
