@@ -2,7 +2,7 @@
 
 from service.schemas import requests
 from service.schemas.masker_setting import parse_masker
-from service.schemas.requests import Outputs, ResolvedSettings
+from service.schemas.requests import ResolvedSettings
 from worker.engine.arrays import Labels
 from worker.engine.errors import EngineError, OutputsError
 from worker.engine.game import superpixels as engine
@@ -19,11 +19,37 @@ def engine_request(
     label map. Raises OutputsError for labels that the model does not have, EngineError where the
     label map is missing.
     """
+    superpixels: engine.Superpixels
+    match settings.superpixels:
+        case requests.Pixels() as pixels:
+            superpixels = engine.Pixels(pixels.channels)
+        case requests.Grid() as grid:
+            superpixels = engine.Grid(grid.rows, grid.columns)
+        case requests.Slic() as slic:
+            superpixels = engine.Slic(slic.segments, slic.compactness, slic.sigma)
+        case requests.Labels():
+            if label_map is None:
+                raise EngineError("superpixels are labels, but no label map is given")
+            superpixels = engine.LabelMap(label_map)
+
+    outputs: Top | tuple[int, ...]
+    if settings.outputs.top is not None:
+        outputs = Top(settings.outputs.top)
+    elif settings.outputs.indices is not None:
+        outputs = tuple(settings.outputs.indices)
+    else:
+        wanted = settings.outputs.labels or []
+        unknown = [label for label in wanted if label not in labels]
+        if unknown:
+            message = f"outputs has labels that the model does not have: {unknown}"
+            raise OutputsError(message, field="outputs", received=unknown)
+        outputs = tuple(labels.index(label) for label in wanted)
+
     return Request(
         method=settings.method,
         masker=read_masker(settings.masker),
-        superpixels=_superpixels(settings.superpixels, label_map),
-        outputs=_wanted(settings.outputs, labels),
+        superpixels=superpixels,
+        outputs=outputs,
         link=settings.link,
         max_evals=settings.max_evals,
         batch_size=settings.batch_size,
@@ -36,32 +62,6 @@ def engine_request(
 
 
 def read_masker(text: str) -> MaskerSpec:
-    """Parse a masker as settings write it."""
-    asked = parse_masker(text)
-    return MaskerSpec(asked.kind, asked.numbers)
-
-
-def _superpixels(asked: requests.Superpixels, label_map: Labels | None) -> engine.Superpixels:
-    match asked:
-        case requests.Pixels():
-            return engine.Pixels(asked.channels)
-        case requests.Grid():
-            return engine.Grid(asked.rows, asked.columns)
-        case requests.Slic():
-            return engine.Slic(asked.segments, asked.compactness, asked.sigma)
-        case requests.Labels():
-            if label_map is None:
-                raise EngineError("superpixels are labels, but there is no label map")
-            return engine.LabelMap(label_map)
-
-
-def _wanted(outputs: Outputs, labels: list[str]) -> Top | tuple[int, ...]:
-    if outputs.top is not None:
-        return Top(outputs.top)
-    if outputs.indices is not None:
-        return tuple(outputs.indices)
-    absent = [label for label in outputs.labels or [] if label not in labels]
-    if absent:
-        message = f"the model has no outputs called {absent}"
-        raise OutputsError(message, field="outputs", received=absent)
-    return tuple(labels.index(label) for label in outputs.labels or [])
+    """Parse a masker in the notation of the settings, such as "blur(16,16)"."""
+    parsed = parse_masker(text)
+    return MaskerSpec(parsed.kind, parsed.numbers)

@@ -31,7 +31,11 @@ def fit_picture(
     seen = model_view((H, W), shape[:2], fit=fit)
     box = seen.crop
     part = pixels[box.top : box.bottom, box.left : box.right]
-    fitted = _with_channels(_resize(part, *seen.size), c)
+    fitted = _resize(part, *seen.size)  # (h, w, 3)
+    if c == 1:
+        fitted = np.asarray(Image.fromarray(fitted).convert("L"))[..., np.newaxis]
+    elif c != 3:
+        raise ChannelsError(f"the model takes {c} channels; accepted are 1 (grey) and 3 (RGB)")
     return fitted.astype(np.float32), seen
 
 
@@ -55,8 +59,8 @@ def fit_labels(
         return labels[placed.top : placed.bottom, placed.left : placed.right]
     if labels.shape != (H, W):
         raise SuperpixelsError(
-            f"the label map is of shape {labels.shape}; accepted are {(H, W)}, rows and columns of "
-            f"the upright picture, and {(h, w)}, those of the model's input"
+            f"the label map is of shape {labels.shape}; accepted are {(H, W)}, the rows and "
+            f"columns of the upright picture, and {(h, w)}, those of the model's input"
         )
     box, (h, w) = seen.crop, seen.size
     rows, columns = _centres(box.top, box.bottom, h), _centres(box.left, box.right, w)
@@ -74,12 +78,3 @@ def _resize(pixels: NDArray[np.uint8], h: int, w: int) -> NDArray[np.uint8]:
     smaller = cv2.resize(pixels, (min(W, w), min(H, h)), interpolation=cv2.INTER_AREA)
     resized = cv2.resize(smaller, (w, h), interpolation=cv2.INTER_CUBIC)  # saturates at 0 and 255
     return np.asarray(resized, dtype=np.uint8)
-
-
-def _with_channels(pixels: NDArray[np.uint8], c: int) -> NDArray[np.uint8]:
-    """Convert RGB (h, w, 3) to (h, w, c)."""
-    if c == 3:
-        return pixels
-    if c == 1:
-        return np.asarray(Image.fromarray(pixels).convert("L"))[..., np.newaxis]
-    raise ChannelsError(f"a model takes 1 channel (grey) or 3 (RGB); this one takes {c}")

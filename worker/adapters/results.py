@@ -42,7 +42,7 @@ def pack_attributions(
     arrays ().
     """
     attribution = explained.attribution
-    regions = attribution.regions if told_regions(explained) is not None else None
+    regions = attribution.regions if region_count(explained) is not None else None
     interval = regions.interval if regions else None
     arrays: dict[str, NDArray[Any] | None] = {
         "values": attribution.values,
@@ -77,7 +77,7 @@ def pack_attributions(
     return pack_arrays({name: array for name, array in arrays.items() if array is not None})
 
 
-def told_regions(explained: ExplanationResult) -> int | None:
+def region_count(explained: ExplanationResult) -> int | None:
     """Return how many regions the result lists; None where they are too many for a table."""
     count, outputs = len(explained.attribution.regions), len(explained.outputs)
     few = count <= MAX_REGIONS and count * outputs <= MAX_NUMBERS
@@ -85,7 +85,7 @@ def told_regions(explained: ExplanationResult) -> int | None:
 
 
 def pack_curves(explained: ExplanationResult, labels: list[str]) -> bytes:
-    """Serialize the faithfulness curves as clients get them, without the explanation's id."""
+    """Serialize the faithfulness curves as clients receive them, without the explanation's id."""
     curves = [
         Curve(
             **area.model_dump(),
@@ -110,16 +110,34 @@ def make_outcome(
     warnings: list[ResultWarning],
 ) -> Outcome:
     """Build the outcome for the explanation's document; `labels` name all outputs of the model."""
-    outputs = _output_results(explained, labels)
+    attribution = explained.attribution
+    # Sums are over the stored float32 values, as a client would sum
+    sums = np.array([each.sum(dtype=np.float64) for each in by_output(attribution.values)])  # (K,)
+    gaps = attribution.scores - attribution.base_values - sums
+    fidelity, even = attribution.held_out_fidelity, attribution.even_energy
+    outputs = [
+        OutputResult(
+            index=int(index),
+            label=labels[index],
+            score=float(attribution.scores[k]),
+            base_value=float(attribution.base_values[k]),
+            attribution_sum=float(sums[k]),
+            efficiency_gap=float(gaps[k]),
+            sparseness=float(attribution.sparseness[k]),
+            held_out_fidelity=None if fidelity is None else float(fidelity[k]),
+            even_energy=None if even is None else float(even[k]),
+        )
+        for k, index in enumerate(explained.outputs)
+    ]
     return Outcome(
         model=model,
         partial=partial,
-        solution_concept=explained.attribution.solution_concept,
-        evaluations=explained.attribution.evaluations,
+        solution_concept=attribution.solution_concept,
+        evaluations=attribution.evaluations,
         players=explained.players,
         outputs=outputs,
-        region_count=told_regions(explained),
-        unresolved=explained.attribution.unresolved,
+        region_count=region_count(explained),
+        unresolved=attribution.unresolved,
         efficiency_gap=max(abs(output.efficiency_gap) for output in outputs),
         target_reached=explained.target_reached,
         warnings=warnings,
@@ -129,28 +147,6 @@ def make_outcome(
         runtime=runtime,
         timings=timings,
     )
-
-
-def _output_results(explained: ExplanationResult, labels: list[str]) -> list[OutputResult]:
-    """Describe each output; sums are over the stored float32 values, as a client would sum."""
-    found = explained.attribution
-    sums = np.array([each.sum(dtype=np.float64) for each in by_output(found.values)])  # (K,)
-    gaps = found.scores - found.base_values - sums
-    fidelity, even = found.held_out_fidelity, found.even_energy
-    return [
-        OutputResult(
-            index=int(index),
-            label=labels[index],
-            score=float(found.scores[k]),
-            base_value=float(found.base_values[k]),
-            attribution_sum=float(sums[k]),
-            efficiency_gap=float(gaps[k]),
-            sparseness=float(found.sparseness[k]),
-            held_out_fidelity=None if fidelity is None else float(fidelity[k]),
-            even_energy=None if even is None else float(even[k]),
-        )
-        for k, index in enumerate(explained.outputs)
-    ]
 
 
 def _areas(explained: ExplanationResult, labels: list[str]) -> list[MetricArea]:

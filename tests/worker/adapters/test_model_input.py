@@ -122,7 +122,9 @@ def test_the_photo_itself_is_not_changed():
 
 
 def test_a_model_of_four_channels_is_refused():
-    with pytest.raises(ChannelsError, match=r"1 channel \(grey\) or 3 \(RGB\); this one takes 4"):
+    with pytest.raises(
+        ChannelsError, match=r"takes 4 channels; accepted are 1 \(grey\) and 3 \(RGB\)"
+    ):
         fit_picture(photo(8, 8), (8, 8, 4), fit="crop")
 
 
