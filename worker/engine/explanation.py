@@ -151,16 +151,12 @@ class ExplanationRun:
         metrics = self._request.metrics
         self._planned_for_curves = max_evaluations(metrics, self._shape, len(outputs))
         attribution = self._attribution = yield from self._method.run()
-        yield from self._trace(attribution)
-        return self._explained(attribution, outputs)
 
-    def _trace(self, attribution: Attribution) -> Generator[Coalitions, Scores, None]:
-        """Trace the curves of a complete attribution."""
-        metrics = self._request.metrics
         faithfulness = Faithfulness(attribution, metrics, seed=self._request.seed)
         self._planned_for_curves = faithfulness.planned_evaluations
         self.advance(0)  # the plan is exact from now on
         self._curves = yield from faithfulness.run()
+        return self._explained(attribution, outputs)
 
     def read(self, scores: NDArray[np.float32]) -> Scores:
         """Turn the model's scores (B, n_outputs) into (B, K) of the chosen outputs, linked.
@@ -172,16 +168,15 @@ class ExplanationRun:
         return exact if self._outputs is None else self._choose(exact, self._outputs)
 
     def advance(self, evaluations: int) -> None:
-        """Count evaluations as done and report the progress."""
+        """Count evaluations as done and report the progress.
+
+        For the curves, the planned evaluations are an upper bound until the method has ended.
+        """
         self._done += evaluations
         if self._method is not None:
-            self.control.progress(self._done, self._planned(self._method))
-
-    def _planned(self, method: Method) -> int:
-        """Count the planned evaluations; for the curves an upper bound, until they are traced."""
-        attribution = self._attribution
-        of_method = attribution.evaluations if attribution else method.planned_evaluations
-        return of_method + self._planned_for_curves
+            attribution = self._attribution
+            planned = attribution.evaluations if attribution else self._method.planned_evaluations
+            self.control.progress(self._done, planned + self._planned_for_curves)
 
     def snapshot(self) -> ExplanationResult | None:
         """Return the result so far; None until the empty and the full coalition are scored."""

@@ -75,9 +75,9 @@ def count_players(labels: Labels, players: Players) -> Indices:
 
 
 def quantile(freedom: float) -> float:
-    """Return how many standard errors of so many degrees of freedom an interval reaches each way.
+    """Return the half-width of a 95 % interval, in standard errors of these degrees of freedom.
 
-    Infinite where there are none.
+    Infinite for 0 degrees of freedom or fewer.
     """
     if freedom <= 0:
         return np.inf

@@ -52,8 +52,10 @@ def _fold_into_convolution(
         else:
             shift = shift + scale * constant.reshape(-1)
         node = before
-    kernel = _kernel(node, nodes)  # (H, W, channels in, channels out), or (H, W, *channels out)
-    if kernel is None:
+    if node.op not in ("Conv2D", "DepthwiseConv2dNative") or node.attr["data_format"].s != b"NHWC":
+        return
+    kernel = _value(nodes[_name(node.input[1])])
+    if kernel is None:  # else (H, W, channels in, channels out), or (H, W, *channels out)
         return
     channels = kernel.shape[3:] if node.op == "Conv2D" else kernel.shape[2:]
     count = int(np.prod(channels))
@@ -64,13 +66,6 @@ def _fold_into_convolution(
     end.attr["data_format"].s = b"NHWC"
     bias = _constant(f"{end.name}/bias", _each(shift, (count,)), nodes, graph)
     end.input[:] = [node.name, bias]
-
-
-def _kernel(node: Node, nodes: dict[str, Node]) -> Values | None:
-    """Return the constant kernel of a convolution of pictures (N, H, W, C)."""
-    if node.op not in ("Conv2D", "DepthwiseConv2dNative") or node.attr["data_format"].s != b"NHWC":
-        return None
-    return _value(nodes[_name(node.input[1])])
 
 
 def _value(node: Node) -> Values | None:

@@ -36,7 +36,9 @@ class JaxPredictor:
     def __init__(self, model: Model, weights: Weights, input_shape: Shape, dtype: str) -> None:
         self.input_shape = input_shape
         self.dtype = dtype
-        self.device = _device()
+        first = jax.devices()[0]
+        is_cpu = first.platform == "cpu"
+        self.device = "cpu" if is_cpu else f"{first.platform}:0 {first.device_kind}"
         self.traces = 0  # how often the model was traced: stays as it is after construction
         self._weights = jax.device_put(weights)
         self._painter = Painter()
@@ -119,8 +121,3 @@ def _as_scores(output: Any, count: int) -> jax.Array:
     if not jnp.issubdtype(output.dtype, jnp.floating):
         raise PredictorError(f"the model returned {output.dtype} scores; floats are needed")
     return output.astype(jnp.float32).reshape(count, -1)
-
-
-def _device() -> str:
-    first = jax.devices()[0]
-    return "cpu" if first.platform == "cpu" else f"{first.platform}:0 {first.device_kind}"

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from worker.engine.arrays import Mask, Scores
+from worker.engine.arrays import Mask
 from worker.engine.attribution import Attribution
 from worker.engine.errors import BudgetError
 from worker.engine.game.coalitions import CHUNK
@@ -74,14 +74,11 @@ class Exact:
         if self._pairs.complete:
             values = shapley_weights(np.where(members, 1.0, -1.0)).T @ odd
             return self._pairs.attribution(values, np.zeros_like(values))
-        fitted = fit_additive(members[1:], _kernel_weights(members[1:]), odd[1:], -odd[0], odd[0])
+
+        # The weights of Kernel SHAP (theorem 2), up to a constant
+        inner, players = members[1:], members.shape[1]
+        sizes = inner.sum(axis=1)
+        counts = np.array([comb(players, size) for size in range(players + 1)])
+        weights = 1 / (counts[sizes] * sizes * (players - sizes))
+        fitted = fit_additive(inner, weights, odd[1:], -odd[0], odd[0])
         return self._pairs.attribution(fitted.values)
-
-
-def _kernel_weights(members: Mask) -> Scores:
-    """Return the weights of Kernel SHAP for coalitions (B, M), up to a constant: (B,)."""
-    players = members.shape[1]
-    counts = np.array([comb(players, size) for size in range(players + 1)])
-    size = members.sum(axis=1)
-    weights: Scores = 1 / (counts[size] * size * (players - size))
-    return weights

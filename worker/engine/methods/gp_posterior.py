@@ -127,7 +127,7 @@ def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores
     left, stretch, right = np.linalg.svd(rows, full_matrices=False)  # R = min(N, M) directions of b
     along = stretch[:, np.newaxis] * (left.T @ targets)  # (R, K)
     missed = 2 * right.T - influence.T @ (signs @ right.T)  # (M, R)
-    no_row_sees = np.maximum(1 - (right**2).sum(axis=0), 0)  # (M,)
+    uncovered = np.maximum(1 - (right**2).sum(axis=0), 0)  # (M,)
     likelihoods, squares = [], []
     for share in ADDITIVE:
         left_open = share / (M + share * stretch**2)  # (R,), variance of b
@@ -136,7 +136,7 @@ def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores
         log_det = np.log1p(share / M * stretch**2).sum()
         log_amplitudes = np.log(np.maximum(amplitudes, np.finfo(np.float64).tiny))
         likelihoods.append(-(N * log_amplitudes + log_det) / 2)
-        spread = variance + missed**2 @ left_open + 4 * share / M * no_row_sees  # (M,)
+        spread = variance + missed**2 @ left_open + 4 * share / M * uncovered  # (M,)
         shift = missed @ (left_open[:, np.newaxis] * along)  # (M, K), of the mean
         squares.append(spread[:, np.newaxis] * amplitudes + shift**2)
     chances = np.exp(np.array(likelihoods) - np.max(likelihoods, axis=0))  # (ADDITIVE, K)

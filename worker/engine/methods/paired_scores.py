@@ -31,8 +31,8 @@ class PairedScores:
     @property
     def complete(self) -> bool:
         """Return whether all pairs of coalitions of the game are scored."""
-        there_are: int = 2 ** (len(self._game.players) - 1) - 1
-        return self.done == there_are
+        all_pairs: int = 2 ** (len(self._game.players) - 1) - 1
+        return self.done == all_pairs
 
     def next(self, pairs: int) -> Coalitions:
         """Return the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
@@ -53,9 +53,9 @@ class PairedScores:
 
     def known(self) -> tuple[Mask, Scores]:
         """Return the members (N, M) and odd part (N, K) of the known pair, then the scored ones."""
-        everybody = np.ones((1, self._members.shape[1]), dtype=np.bool_)
+        full = np.ones((1, self._members.shape[1]), dtype=np.bool_)
         ends = (self._game.scores - self._game.base_values) / 2
-        members = np.concatenate([everybody, self._members[: self.done]])
+        members = np.concatenate([full, self._members[: self.done]])
         return members, np.concatenate([ends[np.newaxis], self.odd()])
 
     def attribution(

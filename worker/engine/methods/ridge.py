@@ -61,23 +61,23 @@ def fit_ridge(
 
     # A centred row has a squared length of about M / 4, so odds of 1 are a variance of 4 / M each.
     ratios = ODDS * GRID * 4 / M  # (G,), of a player's variance to a score's
-    kept_back = 1 / (1 + ratios[:, np.newaxis] * stretch**2)  # (G, R)
-    noise = (kept_back @ along**2 + across) / B  # (G, K), variance of a score at each ratio
-    posterior = _posterior(kept_back, noise, B)  # (G, K)
+    shrinkage = 1 / (1 + ratios[:, np.newaxis] * stretch**2)  # (G, R)
+    noise = (shrinkage @ along**2 + across) / B  # (G, K), variance of a score at each ratio
+    posterior = _posterior(shrinkage, noise, B)  # (G, K)
 
-    no_row_sees = np.maximum(1 - 1 / M - (right**2).sum(axis=0), 0) * (len(right) < M - 1)  # (M,)
+    uncovered = np.maximum(1 - 1 / M - (right**2).sum(axis=0), 0) * (len(right) < M - 1)  # (M,)
     values, errors, held_out = np.empty((M, K)), np.empty((M, K)), np.empty((B, K))
     for k in range(K):
         likely = posterior[:, k] > NEGLIGIBLE
         chance = posterior[likely, k] / posterior[likely, k].sum()  # (G',)
-        followed = 1 - kept_back[likely]  # (G', R), shares of the least-squares solution
+        followed = 1 - shrinkage[likely]  # (G', R), shares of the least-squares solution
         fits = followed / stretch * along[:, k]  # (G', R)
         fit, mean_followed = chance @ fits, chance @ followed  # (R,)
         values[:, k] = total[k] / M + right.T @ fit
         leverages = (left**2) @ mean_followed  # (B,)
         held_out[:, k] = (targets[:, k] - left @ (stretch * fit)) / np.maximum(1 - leverages, 1e-12)
         influence = right.T * (mean_followed / stretch) @ left.T  # (M, B)
-        unseen = no_row_sees + (right**2).T @ (1 - mean_followed) ** 2  # (M,)
+        unseen = uncovered + (right**2).T @ (1 - mean_followed) ** 2  # (M,)
         prior = chance @ (noise[likely, k] * ratios[likely])  # a player's variance
         variance = (
             influence**2 @ held_out[:, k] ** 2
@@ -88,9 +88,9 @@ def fit_ridge(
     return RidgeFit(values, errors, held_out / root)
 
 
-def _posterior(kept_back: Scores, noise: Scores, count: int) -> Scores:
+def _posterior(shrinkage: Scores, noise: Scores, count: int) -> Scores:
     """Return the posterior probability of each ratio, (G, K), by the evidence of B scores."""
-    evidence = np.log(kept_back).sum(axis=1, keepdims=True) / 2  # (G, 1)
+    evidence = np.log(shrinkage).sum(axis=1, keepdims=True) / 2  # (G, 1)
     evidence = evidence - count / 2 * np.log(np.maximum(noise, np.finfo(np.float64).tiny))
     cauchy = -np.log1p(np.log(GRID) ** 2)[:, np.newaxis]
     likelihood = evidence + cauchy

@@ -51,7 +51,7 @@ class Metric(NamedTuple):
 
     @property
     def rises(self) -> bool:
-        """Whether a high area is better; without meaning for the absolute orders."""
+        """Return whether a high area is better; without meaning for the absolute orders."""
         return self.keep == (self.order != "negative")
 
 
@@ -98,7 +98,7 @@ def largest_tie(metric: Metric, values: Credit) -> float:
 
 
 def stops(count: int) -> Indices:
-    """Return the number of `count` perturbed at each point of a curve, the start included: (P,)."""
+    """Return how many of `count` are perturbed at each point of a curve, from 0 to all: (P,)."""
     step = max(1, int(count * STEP))
     return np.append(np.arange(0, count, step, dtype=np.int64), count)
 

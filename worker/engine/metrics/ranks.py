@@ -53,7 +53,7 @@ class RankCoalitions:
 
 
 def rank(urgency: Credit) -> Ranks:
-    """Rank elements of any shape, the lowest urgency first, equal ones in the order they stand."""
+    """Rank elements of any shape, the lowest urgency first, equal ones in order of position."""
     order = np.argsort(urgency, axis=None, kind="stable")
     ranks = np.empty(urgency.size, dtype=np.int32)
     ranks[order] = np.arange(urgency.size, dtype=np.int32)

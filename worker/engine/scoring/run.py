@@ -24,20 +24,20 @@ class ScoringRun:
         self.explanation = explanation
         self.ending: RunResult | None = None
         self._steps = explanation.steps()
-        self._asked = next(self._steps)
+        self._coalitions = next(self._steps)
         self._taken = 0
-        self._scores: deque[Scores] = deque()  # the scores of `_asked` received so far
+        self._scores: deque[Scores] = deque()  # the scores of `_coalitions` received so far
 
     @property
     def waiting(self) -> int:
         """Count the coalitions of the current step not handed out yet."""
-        return 0 if self.ending else len(self._asked) - self._taken
+        return 0 if self.ending else len(self._coalitions) - self._taken
 
     def take(self, count: int) -> Coalitions:
         """Hand out the next coalitions, at most `count` of them."""
         start = self._taken
-        self._taken = min(start + count, len(self._asked))
-        return self._asked[start : self._taken]
+        self._taken = min(start + count, len(self._coalitions))
+        return self._coalitions[start : self._taken]
 
     def check(self) -> None:
         """End the run where its control raises an Interruption."""
@@ -56,11 +56,11 @@ class ScoringRun:
         try:
             self._scores.append(self.explanation.read(scores))
             self.explanation.advance(len(scores))
-            if sum(map(len, self._scores)) == len(self._asked):
-                answered = np.concatenate(self._scores)
+            if sum(map(len, self._scores)) == len(self._coalitions):
+                received = np.concatenate(self._scores)
                 self._taken = 0
                 self._scores.clear()
-                self._asked = self._steps.send(answered)
+                self._coalitions = self._steps.send(received)
         except StopIteration as stop:
             self.end(stop.value)
         except EngineError as error:
