@@ -35,18 +35,35 @@ class LimitedReader(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
+            raise DecodeLimitError(f"it has more than {MAX_READS} pieces")
         return super().read(size)
 
 
 def check_decode_limits(image: ImageFile.ImageFile, content: bytes, *, max_pixels: int) -> None:
     """Check a picture that is opened but not loaded. Raises DecodeLimitError."""
-    _check_sides(*image.size)
-    _check_codec(image)
+    width, height = image.size
+    if min(image.size) < 1:
+        raise DecodeLimitError(f"it has no pixels ({width} x {height})")
+    if max(image.size) > MAX_ASPECT_RATIO * min(image.size):
+        raise DecodeLimitError(
+            f"a side may be {MAX_ASPECT_RATIO} times as long as the other; received {width} x "
+            f"{height}"
+        )
+    for tile in image.tile:
+        if tile.codec_name in Image.DECODERS:  # written in Python: takes seconds per megabyte
+            raise DecodeLimitError(
+                "BMP is accepted without run lengths, PPM with raw levels up to 255, "
+                f"or up to 65535 if it is grey; received {tile.codec_name}"
+            )
     check_directory(re.sub(b"^(Exif\0\0){1,2}", b"", image.info.get("exif") or b""))
-    pixels = _pixels_of_a_part(image)
-    if pixels > max_pixels:
-        raise DecodeLimitError(f"a tile may have {max_pixels} pixels; these have {pixels}")
+
+    # Pixels decoded at once: a strip or tile of a TIFF, else the whole picture
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    columns, rows = int(tags.get(_COLUMNS, width)), int(tags.get(_ROWS, height))
+    columns = int(tags.get(_TILE_COLUMNS, columns))
+    rows = int(tags.get(_TILE_ROWS, min(rows, tags.get(_STRIP_ROWS, rows))))
+    if columns * rows > max_pixels:
+        raise DecodeLimitError(f"a tile may have {max_pixels} pixels; received {columns * rows}")
     if image.format == "TIFF" and "jpeg" in str(image.info.get("compression", "")):
         _check_scans(image, content)
 
@@ -79,35 +96,6 @@ def _count_numbers(content: bytes) -> int:
     there = min(entries, (len(content) - start) // size)
     found = struct.iter_unpack(order + entry, content[start : start + there * size])
     return sum(count for _, kind, count in found if kind not in _PLAIN_BYTES)
-
-
-def _check_sides(*sides: int) -> None:
-    if min(sides) < 1:
-        raise DecodeLimitError(f"it has no pixels ({sides[0]} x {sides[1]})")
-    if max(sides) > MAX_ASPECT_RATIO * min(sides):
-        raise DecodeLimitError(
-            f"a side may be {MAX_ASPECT_RATIO} times as long as the other; received {sides[0]} x "
-            f"{sides[1]}"
-        )
-
-
-def _check_codec(image: ImageFile.ImageFile) -> None:
-    """Reject codecs that Pillow implements in Python: they take seconds per megabyte."""
-    for tile in image.tile:
-        if tile.codec_name in Image.DECODERS:
-            raise DecodeLimitError(
-                "BMP is accepted without run lengths, PPM with raw levels up to 255, "
-                f"or up to 65535 where it is grey; this is {tile.codec_name}"
-            )
-
-
-def _pixels_of_a_part(image: ImageFile.ImageFile) -> int:
-    """Count the pixels decoded at once: a strip or tile of a TIFF, else the whole picture."""
-    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
-    columns, rows = int(tags.get(_COLUMNS, image.width)), int(tags.get(_ROWS, image.height))
-    width = int(tags.get(_TILE_COLUMNS, columns))
-    height = int(tags.get(_TILE_ROWS, min(rows, tags.get(_STRIP_ROWS, rows))))
-    return width * height
 
 
 def _check_scans(image: ImageFile.ImageFile, content: bytes) -> None:

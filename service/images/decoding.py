@@ -183,8 +183,8 @@ def _loaded(
     try:
         source = extract_source(kind, content)
         if source.coded > MAX_CODED * max_pixels + ROUNDED:
-            said = f"at most {max_pixels} pixels are accepted; {source.coded} are in it"
-            raise TooManyPixelsError(said)
+            detail = f"at most {max_pixels} pixels are accepted; {source.coded} are coded in it"
+            raise TooManyPixelsError(detail)
         with _opened(source) as image:
             _check_size(image, max_pixels)
             check_decode_limits(image, source.content, max_pixels=max_pixels)
@@ -198,9 +198,7 @@ def _loaded(
                         "floating-point pixels have no defined white; send 8 or 16 bits"
                     )
                 if image.mode in ("P", "PA") and image.palette is None:
-                    raise BrokenPictureError(
-                        "a broken picture: it names colours of a missing palette"
-                    )
+                    raise BrokenPictureError("a broken picture: it refers to a missing palette")
                 if source.jpeg:
                     _check_scans(source.jpeg, image)
                 yield source, image
@@ -233,7 +231,7 @@ def _read_kind(content: bytes) -> str:
         raise NotAPictureError(f"not a picture; {accepted}")
     if kind == "HEIF" and not reads_heif():
         extra = f"pip install 'shapshot[{HEIF_EXTRA}]' on the server"
-        raise NotAPictureError(f"HEIC (HEIF) is not read here: the extra {HEIF_EXTRA} is: {extra}")
+        raise NotAPictureError(f"HEIC (HEIF) needs the extra {HEIF_EXTRA}: {extra}")
     if kind not in FORMATS:
         raise NotAPictureError(f"{kind} is not read; {accepted}")
     return kind
@@ -250,7 +248,7 @@ def _opened(source: PictureSource) -> ImageFile.ImageFile:
         return _READERS[source.kind](stream)
     except SyntaxError as error:
         if str(error) == "not identified by this driver":
-            raise SyntaxError("its head gives no size, or no kind of pixels") from error
+            raise SyntaxError("its header gives no size or no pixel format") from error
         raise
 
 

@@ -48,30 +48,23 @@ def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
     """
     read = _from_npy if content.startswith(npy.MAGIC_PREFIX) else _from_png
     labels = read(content, max_pixels)
-    count = _count_by_table if labels.min() >= 0 and labels.max() < TABLE else _count_by_sorting
-    regions, counted = count(labels)
-    if regions > MAX_SUPERPIXELS:
-        raise LabelMapTooLargeError(f"it may have {MAX_SUPERPIXELS} regions; received {regions}")
-    return counted
-
-
-def _count_by_table(labels: NDArray[np.generic]) -> tuple[int, NDArray[np.int32]]:
-    """Renumber labels of 8 or 16 bits by a table: sorting takes far more time and memory."""
-    flat = labels.ravel()
-    parts = range(0, flat.size, PART)
-    taken = np.zeros(TABLE, dtype=bool)
-    for start in parts:
-        taken[flat[start : start + PART].astype(np.intp)] = True
-    position = np.cumsum(taken, dtype=np.int32) - 1
-    counted = np.empty(flat.size, dtype=np.int32)
-    for start in parts:
-        counted[start : start + PART] = position[flat[start : start + PART].astype(np.intp)]
-    return int(taken.sum()), counted.reshape(labels.shape)
-
-
-def _count_by_sorting(labels: NDArray[np.generic]) -> tuple[int, NDArray[np.int32]]:
-    regions, counted = np.unique(labels, return_inverse=True)
-    return len(regions), np.asarray(counted.reshape(labels.shape), dtype=np.int32)
+    if labels.min() >= 0 and labels.max() < TABLE:  # sorting takes far more time and memory
+        flat = labels.ravel()
+        parts = range(0, flat.size, PART)
+        taken = np.zeros(TABLE, dtype=bool)
+        for start in parts:
+            taken[flat[start : start + PART].astype(np.intp)] = True
+        position = np.cumsum(taken, dtype=np.int32) - 1
+        regions = np.empty(flat.size, dtype=np.int32)
+        for start in parts:
+            regions[start : start + PART] = position[flat[start : start + PART].astype(np.intp)]
+        count = int(taken.sum())
+    else:
+        distinct, inverse = np.unique(labels, return_inverse=True)
+        regions, count = np.asarray(inverse, dtype=np.int32), len(distinct)
+    if count > MAX_SUPERPIXELS:
+        raise LabelMapTooLargeError(f"it may have {MAX_SUPERPIXELS} regions; received {count}")
+    return regions.reshape(labels.shape)
 
 
 def _from_png(content: bytes, max_pixels: int) -> NDArray[np.generic]:
@@ -99,7 +92,7 @@ def _from_npy(content: bytes, max_pixels: int) -> NDArray[np.generic]:
         raise LabelMapError(f"an .npy of {dtype}; whole numbers are accepted")
     _check_shape(shape, max_pixels)
     if len(content) - stream.tell() != prod(shape) * dtype.itemsize:
-        raise LabelMapError(f"a broken .npy: its length is not that of {shape} {dtype}")
+        raise LabelMapError(f"a broken .npy: its length does not match {dtype} of shape {shape}")
     labels = np.frombuffer(content, dtype, offset=stream.tell())
     return labels.reshape(shape, order="F" if by_columns else "C")
 

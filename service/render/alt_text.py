@@ -76,7 +76,8 @@ def _outputs(names: Sequence[str], scores: Sequence[float] | None, sums: Sums) -
 
 
 def _where(sums: NDArray[np.floating]) -> str:
-    credit = _ninths(np.maximum(sums, 0))
+    height, width = sums.shape
+    credit = _thirds(height).T @ np.maximum(sums, 0) @ _thirds(width)  # (3, 3), of each ninth
     if not credit.any():
         return "nothing speaks for it"
     share = credit.max() / credit.sum()
@@ -84,13 +85,6 @@ def _where(sums: NDArray[np.floating]) -> str:
         return "what speaks for it is spread over the picture"
     row, column = divmod(int(credit.argmax()), 3)
     return f"{share:.0%} of what speaks for it lies {PLACES[row][column]}"
-
-
-def _ninths(credit: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Sums credit (H, W) over a grid of three by three parts: (3, 3)."""
-    height, width = credit.shape
-    sums: NDArray[np.floating] = _thirds(height).T @ credit @ _thirds(width)
-    return sums
 
 
 def _thirds(length: int) -> NDArray[np.float64]:

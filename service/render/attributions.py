@@ -32,9 +32,27 @@ class Attributions:
     output_indices: list[int]
 
     def __post_init__(self) -> None:
-        _check_shapes(self)
+        values, data = self.values, self.data
+        if values.ndim != 4 or 0 in values.shape or values.shape[2] not in (1, 3):
+            raise InvalidAttributionsError(
+                f"values must be (H, W, 1 or 3, K); received {values.shape}"
+            )
+        if data.shape != values.shape[:3]:
+            raise InvalidAttributionsError(
+                f"data must be {values.shape[:3]} as values; received {data.shape}"
+            )
+        for name in ("base_values", "output_names", "output_indices"):
+            if len(getattr(self, name)) != values.shape[3]:
+                raise InvalidAttributionsError(
+                    f"{name} must have one entry for each of the {values.shape[3]} outputs; "
+                    f"received {len(getattr(self, name))}"
+                )
         for name in ("values", "base_values", "data"):
-            _check_finite(name, getattr(self, name))
+            invalid = int((~np.isfinite(getattr(self, name))).sum())
+            if invalid:
+                raise InvalidAttributionsError(
+                    f"{name} must be finite; received {invalid} NaN or infinite numbers"
+                )
 
     @property
     def names(self) -> list[str]:
@@ -80,7 +98,18 @@ def load_attributions(npz: bytes) -> Attributions:
 
     Raises InvalidAttributionsError.
     """
-    return attributions_of(_read_arrays(npz))
+    try:
+        with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
+            if not isinstance(archive, NpzFile):
+                raise InvalidAttributionsError("a single array; an npz of several is accepted")
+            arrays = {name: archive[name] for name in NAMES}
+    except KeyError as error:
+        raise InvalidAttributionsError(
+            f"{error.args[0]}; accepted are {', '.join(NAMES)}"
+        ) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidAttributionsError(f"not a readable npz: {error}") from error
+    return attributions_of(arrays)
 
 
 def attributions_of(arrays: Mapping[str, NDArray[Any]]) -> Attributions:
@@ -95,41 +124,3 @@ def attributions_of(arrays: Mapping[str, NDArray[Any]]) -> Attributions:
         output_names=[str(name) for name in arrays["output_names"]],
         output_indices=[int(index) for index in arrays["output_indices"]],
     )
-
-
-def _read_arrays(npz: bytes) -> dict[str, NDArray[np.generic]]:
-    try:
-        with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
-            if not isinstance(archive, NpzFile):
-                raise InvalidAttributionsError("a single array; an npz of several is accepted")
-            return {name: archive[name] for name in NAMES}
-    except KeyError as error:
-        raise InvalidAttributionsError(
-            f"{error.args[0]}; accepted are {', '.join(NAMES)}"
-        ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidAttributionsError(f"not a readable npz: {error}") from error
-
-
-def _check_shapes(attributions: Attributions) -> None:
-    values, data = attributions.values, attributions.data
-    if values.ndim != 4 or 0 in values.shape or values.shape[2] not in (1, 3):
-        raise InvalidAttributionsError(f"values must be (H, W, 1 or 3, K); received {values.shape}")
-    if data.shape != values.shape[:3]:
-        raise InvalidAttributionsError(
-            f"data must be {values.shape[:3]} as values; received {data.shape}"
-        )
-    for name in ("base_values", "output_names", "output_indices"):
-        if len(getattr(attributions, name)) != values.shape[3]:
-            raise InvalidAttributionsError(
-                f"{name} must have one entry for each of the {values.shape[3]} outputs; "
-                f"received {len(getattr(attributions, name))}"
-            )
-
-
-def _check_finite(name: str, array: NDArray[np.float32]) -> None:
-    finite = np.isfinite(array)
-    if not finite.all():
-        raise InvalidAttributionsError(
-            f"{name} must be finite; received {int((~finite).sum())} NaN or infinite numbers"
-        )

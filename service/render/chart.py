@@ -33,9 +33,13 @@ def faithfulness_chart(curves: Sequence[ChartCurve], *, width_px: int | None = N
         raise InvalidOptionError(
             f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}"
         )
-    metrics, left_out = _grouped(curves)
+    metrics: Metrics = {}
+    for curve in curves:
+        metrics.setdefault(curve.metric, []).append(curve)
+    left_out = max(map(len, metrics.values())) - len(STYLES)
+    metrics = {metric: group[: len(STYLES)] for metric, group in metrics.items()}
     legend_lines = max(map(len, metrics.values()))
-    note = f"{NOTE} {left_out} more outputs are not shown." if left_out else NOTE
+    note = f"{NOTE} {left_out} more outputs are not shown." if left_out > 0 else NOTE
     sheet = ChartLayout.of(len(metrics), legend_lines=legend_lines, note=note, width_px=width_px)
     axes = _axes(metrics, sheet)
     page = Image.new("RGB", (sheet.width, sheet.height), "white")
@@ -45,15 +49,6 @@ def faithfulness_chart(curves: Sequence[ChartCurve], *, width_px: int | None = N
         at = sheet.corner(0)[0], sheet.note_top + number * sheet.line
         _write(page, at, line, sheet, FAINT_INK)
     return png(page, _text(metrics))
-
-
-def _grouped(curves: Sequence[ChartCurve]) -> tuple[Metrics, int]:
-    """Groups curves by metric, at most one for each style; also counts the outputs left out."""
-    metrics: Metrics = {}
-    for curve in curves:
-        metrics.setdefault(curve.metric, []).append(curve)
-    left_out = max(map(len, metrics.values())) - len(STYLES)
-    return {metric: group[: len(STYLES)] for metric, group in metrics.items()}, max(0, left_out)
 
 
 def _axes(metrics: Metrics, sheet: ChartLayout) -> Axes:
@@ -79,13 +74,8 @@ def _panel(
     _write(panel, (0, top + 2 * sheet.line), "Score", sheet, INK)
     top += 3 * sheet.line
     panel.paste(plot(curves, axes), (sheet.ticks, top))
-    _draw_marks(panel, top, f"share of elements {about.done}", sheet, axes)
-    _draw_legend(panel, top + axes.size[1] + 2 * sheet.line, curves, sheet, axes.line_width)
-    return panel
 
-
-def _draw_marks(panel: Image.Image, top: int, below: str, sheet: ChartLayout, axes: Axes) -> None:
-    """Labels the axes: scores left of the plot, shares and their meaning below it."""
+    # Scores left of the plot; shares, and their meaning, below it
     pen, font = ImageDraw.Draw(panel), sheet.small_font
     beside = sheet.ticks - sheet.line // 3
     for down, label in zip(axes.below_top(axes.marks), format_numbers(axes.marks), strict=True):
@@ -96,7 +86,10 @@ def _draw_marks(panel: Image.Image, top: int, below: str, sheet: ChartLayout, ax
         right = sheet.ticks + share * (width - 1)
         font.write(pen, (right, top + height + sheet.line // 5), f"{share:.0%}", INK, anchor)
     middle = sheet.ticks + width / 2, top + height + sheet.line * 6 // 5
-    font.write(pen, middle, below, INK, "ma")
+    font.write(pen, middle, f"share of elements {about.done}", INK, "ma")
+
+    _draw_legend(panel, top + axes.size[1] + 2 * sheet.line, curves, sheet, axes.line_width)
+    return panel
 
 
 def _draw_legend(

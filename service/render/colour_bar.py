@@ -15,7 +15,13 @@ def draw_colour_bar(page: Image.Image, layout: Layout, scale: Scale, caption: st
     """Draws a gradient from -bound to +bound, round numbers below it, the caption under them."""
     width, line = layout.bar_width, layout.small_font.line_height
     left, bottom = (layout.width - width) // 2, layout.bar_top + layout.bar_thickness
-    page.paste(_gradient((width, layout.bar_thickness), scale), (left, layout.bar_top))
+    row = np.linspace(-scale.bound, scale.bound, width)[None, :]  # (1, width)
+    colours = scale.paint(row).resize((width, layout.bar_thickness))
+    bar = Image.new("RGB", colours.size, "white")
+    bar.paste(colours.convert("RGB"), mask=colours.getchannel("A"))
+    edges = [0, 0, width - 1, layout.bar_thickness - 1]
+    ImageDraw.Draw(bar).rectangle(edges, outline=OUTLINE)
+    page.paste(bar, (left, layout.bar_top))
     pen = ImageDraw.Draw(page)
     for share, label in ticks(scale.bound, width, layout.small_font):
         x = left + round((share + 1) / 2 * (width - 1))
@@ -25,26 +31,13 @@ def draw_colour_bar(page: Image.Image, layout: Layout, scale: Scale, caption: st
     layout.small_font.write(pen, (layout.width / 2, bottom + 1.5 * line), below, INK, "ma")
 
 
-def _gradient(size: tuple[int, int], scale: Scale) -> Image.Image:
-    row = np.linspace(-scale.bound, scale.bound, size[0])[None, :]  # (1, width)
-    colours = scale.paint(row).resize(size)
-    bar = Image.new("RGB", size, "white")
-    bar.paste(colours.convert("RGB"), mask=colours.getchannel("A"))
-    ImageDraw.Draw(bar).rectangle([0, 0, size[0] - 1, size[1] - 1], outline=OUTLINE)
-    return bar
-
-
 def ticks(bound: float, width: int, font: Font) -> list[tuple[float, str]]:
     """Returns as many round numbers as fit, symmetric about zero: share of the bound, label."""
     for intervals in range(8, 1, -1) if bound else ():
-        numbers = _round_numbers(bound, intervals)
+        locator = MaxNLocator(intervals, symmetric=True, steps=[1, 2, 2.5, 5, 10])
+        numbers = [float(tick) for tick in locator.tick_values(-bound, bound) if abs(tick) <= bound]
         labels = format_numbers(numbers)
         spacing = width / 2 * max(numbers) / bound / (len(numbers) // 2 or 1)
         if len(numbers) > 1 and 1.2 * max(map(font.width, labels)) <= spacing:
             return [(number / bound, label) for number, label in zip(numbers, labels, strict=True)]
     return [(0.0, "0")]
-
-
-def _round_numbers(bound: float, intervals: int) -> list[float]:
-    locator = MaxNLocator(intervals, symmetric=True, steps=[1, 2, 2.5, 5, 10])
-    return [float(tick) for tick in locator.tick_values(-bound, bound) if abs(tick) <= bound]

@@ -5,7 +5,7 @@ Devanagari, emoji and others need a font of the system.
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -57,7 +57,7 @@ def runs(text: str) -> Sequence[tuple[FontFile | None, str]]:
     bundled = _read(BUNDLED)
     if bundled is not None and bundled.has(text):
         return [(bundled, text)]
-    fonts = [font for font in (bundled, *_system_fonts()) if font is not None]
+    fonts = [font for font in (bundled, *map(_read, _system_paths())) if font is not None]
     whole = next((font for font in fonts if font.has(text)), None)
     if whole is not None:
         return [(whole, text)]
@@ -71,13 +71,6 @@ def runs(text: str) -> Sequence[tuple[FontFile | None, str]]:
         font = next((font for font in fonts if font.has(character)), None)
         pieces.append((font, character))
     return pieces
-
-
-def _system_fonts() -> Iterator[FontFile]:
-    for path in _system_paths():
-        font = _read(path)
-        if font is not None:
-            yield font
 
 
 @lru_cache(1)

@@ -40,7 +40,9 @@ def overlay(
         raise InvalidOptionError(f"alpha must be in 0..1; received {alpha}")
     ground = rgb_picture(attributions.data) if picture is None else _checked(picture)
     seen = _checked_crop(crop, ground.size)
-    muted = _muted(ground)
+    # Grey with lifted shadows, so that red and blue both stand out
+    lifted = [round(LIGHTER + (255 - LIGHTER) * level / 255) for level in range(256)]
+    muted = ground.convert("L").point(lifted).convert("RGB")
     page = muted if seen == (0, 0, *ground.size) else _unseen(muted)
     sums, scale = _first(attributions, percentile, palette)
     layer = _layer(sums, scale, seen)
@@ -69,7 +71,12 @@ def heat(
     InvalidOptionError.
     """
     height, width = attributions.values.shape[:2]
-    size = _checked_size(size or (width, height))
+    size = width, height = size or (width, height)
+    if not (width >= 1 and height >= 1 and width * height <= MAX_LAYER_PIXELS):
+        raise InvalidOptionError(
+            f"width and height must be 1 or more and give at most {MAX_LAYER_PIXELS} pixels; "
+            f"received {width} x {height}"
+        )
     seen = _checked_crop(crop, size)
     sums, scale = _first(attributions, percentile, palette)
     sheet = Image.new("RGBA", size)
@@ -91,16 +98,6 @@ def _layer(sums: Sums, scale: Scale, box: Box) -> Image.Image:
     return scale.paint(resized(sums[..., 0], (right - left, bottom - top)))
 
 
-def _checked_size(size: Size) -> Size:
-    width, height = size
-    if not (width >= 1 and height >= 1 and width * height <= MAX_LAYER_PIXELS):
-        raise InvalidOptionError(
-            f"width and height must be 1 or more and give at most {MAX_LAYER_PIXELS} pixels; "
-            f"received {width} x {height}"
-        )
-    return size
-
-
 def _checked(picture: NDArray[np.uint8]) -> Image.Image:
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise InvalidOptionError(
@@ -117,12 +114,6 @@ def _checked_crop(crop: Box | None, size: Size) -> Box:
             f"crop must lie within the {width} x {height} picture; received {crop}"
         )
     return left, top, right, bottom
-
-
-def _muted(picture: Image.Image) -> Image.Image:
-    """Converts to grey and lifts the shadows, so that red and blue both stand out."""
-    lifted = [round(LIGHTER + (255 - LIGHTER) * level / 255) for level in range(256)]
-    return picture.convert("L").point(lifted).convert("RGB")
 
 
 def _unseen(picture: Image.Image) -> Image.Image:

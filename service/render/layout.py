@@ -101,7 +101,9 @@ def plan(
     """
     panels = [_panel_size(*size) for size in sizes]
     cell_width = max(MIN_CELL, *(width for width, _ in panels))
-    columns = _columns(max(map(len, headings)))
+    cells = max(map(len, headings))
+    lines = math.ceil(cells / MAX_COLUMNS)
+    columns = math.ceil(cells / lines)  # fills as few lines as possible evenly
     natural_width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
     scale = (width_px or natural_width) / natural_width
     layout = Layout(
@@ -118,22 +120,12 @@ def plan(
     for (width, height), names in zip(panels, headings, strict=True):
         panel = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
         layout = layout.extended(panel, names)
-    _check_area(layout)
-    return layout
-
-
-def _check_area(layout: Layout) -> None:
     if layout.width * layout.height > MAX_PIXELS:
         raise InvalidOptionError(
             f"a figure may have {MAX_PIXELS} pixels; these pictures and outputs would take "
             f"{layout.width} x {layout.height}: ask for fewer of them, or a smaller width"
         )
-
-
-def _columns(cells: int) -> int:
-    """The number of columns: as few lines as possible, filled evenly."""
-    lines = math.ceil(cells / MAX_COLUMNS)
-    return math.ceil(cells / lines)
+    return layout
 
 
 def _panel_size(width: int, height: int) -> Size:

@@ -4,7 +4,7 @@ The colours are those of Okabe and Ito, "Color Universal Design" (2008), without
 hard to see on white: https://jfly.uni-koeln.de/color/. Markers distinguish outputs without colour.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,10 @@ class Axes:
 def plot(curves: Sequence[ChartCurve], axes: Axes) -> Image.Image:
     """Plots the curves of one metric over those of the random order; the k-th has STYLES[k]."""
     canvas = _Canvas.of(axes.size, axes.line_width)
-    _draw_grid(canvas, axes)
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        canvas.line(_points(axes, [share, share], [axes.low, axes.high]), GRID, 0.6)
+    for mark in axes.marks:
+        canvas.line(_points(axes, [0, 1], [mark, mark]), GRID, 0.6)
     styled = list(zip(curves, STYLES, strict=False))
     for curve, style in styled:
         canvas.dash(_points(axes, curve.x, curve.baseline), style.faint)
@@ -88,13 +91,6 @@ def key(style: Style, size: Size, line_width: float) -> Image.Image:
     canvas.line(np.array([[0, height / 2], [width, height / 2]]), style.colour)
     canvas.mark(np.array([width / 2, height / 2]), style)
     return canvas.shrunk()
-
-
-def _draw_grid(canvas: "_Canvas", axes: Axes) -> None:
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        canvas.line(_points(axes, [share, share], [axes.low, axes.high]), GRID, 0.6)
-    for mark in axes.marks:
-        canvas.line(_points(axes, [0, 1], [mark, mark]), GRID, 0.6)
 
 
 def _points(axes: Axes, x: Sequence[float] | Numbers, y: Sequence[float] | Numbers) -> Points:
@@ -121,8 +117,15 @@ class _Canvas:
         self.pen.line(points.ravel().tolist(), colour, width, joint="curve")
 
     def dash(self, points: Points, colour: Colour) -> None:
-        for piece in _dashes(points, 4 * self.thick):
-            self.pen.line(piece.ravel().tolist(), colour, max(1, round(self.thick)))
+        """Draws a dashed line along the points; gaps are three quarters as long as dashes."""
+        length = 4 * self.thick
+        along = np.concatenate([[0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
+        for start in np.arange(0, along[-1], 1.75 * length):
+            end = min(start + length, along[-1])
+            between = points[(along > start) & (along < end)]
+            first, last = ([np.interp(at, along, axis) for axis in points.T] for at in (start, end))
+            dash = np.vstack([first, between, last])
+            self.pen.line(dash.ravel().tolist(), colour, max(1, round(self.thick)))
 
     def mark(self, centre: Points, style: Style) -> None:
         angles = 2 * np.pi * (style.turn + np.arange(style.corners) / style.corners)
@@ -132,13 +135,3 @@ class _Canvas:
 
     def shrunk(self) -> Image.Image:
         return self.image.reduce(SUPERSAMPLING)
-
-
-def _dashes(points: Points, length: float) -> Iterator[Points]:
-    """Yields dashes of this length along the points; gaps are three quarters as long."""
-    along = np.concatenate([[0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
-    for start in np.arange(0, along[-1], 1.75 * length):
-        end = min(start + length, along[-1])
-        between = points[(along > start) & (along < end)]
-        first, last = ([np.interp(at, along, axis) for axis in points.T] for at in (start, end))
-        yield np.vstack([first, between, last])

@@ -248,7 +248,7 @@ def test_tiles_of_which_next_to_nothing_is_shown_do_not_take_memory():
     lying = whole.replace(struct.pack(">II", 2048, 2048), struct.pack(">II", 64, 64))
     lying = lying.replace(struct.pack(">HH", 2048, 2048), struct.pack(">HH", 64, 64))
     for look in (decode_picture, inspect_picture):
-        with pytest.raises(TooManyPixelsError, match=f"{2048 * 2048} are in it"):
+        with pytest.raises(TooManyPixelsError, match=f"{2048 * 2048} are coded in it"):
             look(lying, max_pixels=10_000)
 
 

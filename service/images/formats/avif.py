@@ -35,33 +35,29 @@ def count_pixels(content: bytes) -> int:
 
     Raises InvalidBoxError, DecodeLimitError, UnsupportedCropError.
     """
+    pixels, units = 0, 0
     try:
-        return _count_pixels(content)
+        inside = boxes_of_stills(content)
+        properties = dict(boxes(content, inside[b"iprp"]))[b"ipco"]
+        if any(kind == b"clap" for kind, _ in boxes(content, properties)):
+            raise UnsupportedCropError("an AVIF that its boxes crop is not read")
+        kinds = kinds_of_items(content, inside[b"iinf"])
+        for item, extents in places_of_items(content, inside[b"iloc"], inside.get(b"idat", (0, 0))):
+            if kinds.get(item) != b"av01":
+                continue
+            stream = b"".join(content[at:to] for at, to in extents)
+            sizes = []
+            for kind, payload in _units(stream):
+                units += 1
+                if units > MAX_UNITS:
+                    raise DecodeLimitError(f"an AVIF may have {MAX_UNITS} units of AV1")
+                if kind == SEQUENCE_HEADER:
+                    sizes.append(_size(payload))
+            if not sizes:
+                raise InvalidBoxError("a picture in it has no sequence header")
+            pixels += max(width * height for width, height in sizes)
     except (struct.error, IndexError, KeyError) as error:
         raise InvalidBoxError("its boxes are cut short") from error
-
-
-def _count_pixels(content: bytes) -> int:
-    inside = boxes_of_stills(content)
-    properties = dict(boxes(content, inside[b"iprp"]))[b"ipco"]
-    if any(kind == b"clap" for kind, _ in boxes(content, properties)):
-        raise UnsupportedCropError("an AVIF that its boxes crop is not read")
-    pixels, units = 0, 0
-    kinds = kinds_of_items(content, inside[b"iinf"])
-    for item, extents in places_of_items(content, inside[b"iloc"], inside.get(b"idat", (0, 0))):
-        if kinds.get(item) != b"av01":
-            continue
-        stream = b"".join(content[at:to] for at, to in extents)
-        sizes = []
-        for kind, payload in _units(stream):
-            units += 1
-            if units > MAX_UNITS:
-                raise DecodeLimitError(f"an AVIF may have {MAX_UNITS} units of AV1")
-            if kind == SEQUENCE_HEADER:
-                sizes.append(_size(payload))
-        if not sizes:
-            raise InvalidBoxError("a picture in it has no sequence header")
-        pixels += max(width * height for width, height in sizes)
     return pixels
 
 

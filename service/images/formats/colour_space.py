@@ -63,7 +63,11 @@ def colours_of(
         if profile:
             return _of_profile(profile)
         if codes:
-            return _of_codes(*codes)
+            primaries, transfer = codes
+            name, matrix = PRIMARIES.get(primaries, ("", SRGB))
+            if transfer in TRANSFERS:
+                return Colours(f"{name} {TRANSFERS[transfer]}".strip())
+            return Colours(name, (_decode,) * 3, matrix) if name else None
         if image.mode == "CMYK":
             return Colours("CMYK")
         if (
@@ -73,13 +77,6 @@ def colours_of(
     except BROKEN:  # an unreadable one is ignored, as in viewers
         pass
     return None
-
-
-def _of_codes(primaries: int, transfer: int) -> Colours | None:
-    name, matrix = PRIMARIES.get(primaries, ("", SRGB))
-    if transfer in TRANSFERS:
-        return Colours(f"{name} {TRANSFERS[transfer]}".strip())
-    return Colours(name, (_decode,) * 3, matrix) if name else None
 
 
 def _of_profile(profile: bytes) -> Colours:

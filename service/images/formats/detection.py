@@ -57,43 +57,32 @@ _SEEN = 4096  # leading bytes of a text that are searched
 
 def kind_of(content: bytes) -> str | None:
     """Return the name of the format, one of FORMATS or an unsupported one; None: unknown."""
-    if content[4:8] == b"ftyp":
-        return _of_brands(content)
+    if content[4:8] == b"ftyp":  # an ISO base media file: its major and its compatible brands
+        length = min(int.from_bytes(content[:4], "big"), 1024)
+        brands = [content[8:12], *(content[at : at + 4] for at in range(16, length, 4))]
+        if brands[0] == b"crx ":
+            return "a raw photo"
+        if _AVIF.intersection(brands):
+            return "AVIF"
+        return "HEIF" if _HEIF.intersection(brands) else "a video (MP4 or QuickTime)"
     for head, name in _HEADS:
         if head.match(content):
             return name
-    return _of_text(content)
+    text = content[:_SEEN]
+    found = _TEXT.match(text)
+    if not found:
+        return None
+    if b"<svg" in text.lower():
+        return "SVG"
+    start = found[1].lower()
+    if start == b"data:":
+        return "a data: URL, as text"
+    if start in (b"{", b"["):
+        return "JSON"
+    return "a web page (HTML)" if b"<html" in text.lower() or start == b"<!doctype" else "XML"
 
 
 @cache
 def reads_heif() -> bool:
     """Return whether the extra that reads HEIF is installed."""
     return find_spec("pillow_heif") is not None
-
-
-def _of_brands(content: bytes) -> str:
-    """Detect an ISO base media file by its major brand and its compatible brands."""
-    length = min(int.from_bytes(content[:4], "big"), 1024)
-    brands = [content[8:12], *(content[at : at + 4] for at in range(16, length, 4))]
-    if brands[0] == b"crx ":
-        return "a raw photo"
-    if _AVIF.intersection(brands):
-        return "AVIF"
-    if _HEIF.intersection(brands):
-        return "HEIF"
-    return "a video (MP4 or QuickTime)"
-
-
-def _of_text(content: bytes) -> str | None:
-    head = content[:_SEEN]
-    found = _TEXT.match(head)
-    if not found:
-        return None
-    if b"<svg" in head.lower():
-        return "SVG"
-    begun = found[1].lower()
-    if begun == b"data:":
-        return "a data: URL, as text"
-    if begun in (b"{", b"["):
-        return "JSON"
-    return "a web page (HTML)" if b"<html" in head.lower() or begun == b"<!doctype" else "XML"

@@ -134,7 +134,7 @@ def extract(content: bytes) -> Jpeg:
             break  # Pillow reports it too
         at += max(len(segment), 2)
     else:
-        raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
+        raise DecodeLimitError(f"it has more than {MAX_READS} pieces")
     if not scans.count or scans.unseen or (not ended and any(scans.missing.values())):
         raise TruncatedJpegError(CUT)
     if ended and scans.is_one:

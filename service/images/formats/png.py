@@ -6,6 +6,7 @@ Texts and profiles may be of any length, and damage in them affects no pixel.
 
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 from service.images.decode_limits import MAX_READS, DecodeLimitError
@@ -53,7 +54,7 @@ def extract(content: bytes) -> Png:
         start, end = at + 8, at + 12 + length
         wanted = kind in (*CRITICAL, TRANSPARENCY)
         if not wanted and not kind[0] & 32:
-            raise InvalidChunkError(f"chunk {_name(kind)} is none that a reader may leave out")
+            raise InvalidChunkError(f"unknown critical chunk {_name(kind)}")
         whole = end <= len(content)
         if whole and (wanted or kind == EXIF):
             checksum = zlib.crc32(view[at + 4 : end - 4])
@@ -69,25 +70,19 @@ def extract(content: bytes) -> Png:
         elif wanted or (kind == EXIF and whole):
             parts.append(view[at:end])
         elif kind == PROFILE and whole:
-            profile = _profile(content[start : end - 4])
+            profile = None
+            with suppress(ValueError, zlib.error):  # a damaged one is ignored
+                packed = content.index(0, start, end - 4) + 2  # after its name and the method
+                profile = zlib.decompressobj().decompress(content[packed : end - 4], MOST_PROFILE)
         elif kind == CODES and length == 4:
             codes = content[start], content[start + 1]
         if kind == b"IEND":
             break
         at = end
     else:
-        raise DecodeLimitError(f"it comes in more than {MAX_READS} pieces")
+        raise DecodeLimitError(f"it has more than {MAX_READS} pieces")
     kept = content if sum(map(len, parts)) == len(content) else b"".join(parts)  # avoids a copy
     return Png(kept, bits, clear, profile, codes)
-
-
-def _profile(data: bytes) -> bytes | None:
-    """Inflate the first bytes of the profile; None if it is damaged."""
-    try:
-        packed = data[data.index(0) + 2 :]  # after the name and the compression method
-        return zlib.decompressobj().decompress(packed, MOST_PROFILE)
-    except (ValueError, zlib.error):
-        return None
 
 
 def _name(kind: bytes) -> str:
