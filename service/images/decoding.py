@@ -233,7 +233,7 @@ def _read_kind(content: bytes) -> str:
         extra = f"pip install 'shapshot[{HEIF_EXTRA}]' on the server"
         raise NotAPictureError(f"HEIC (HEIF) needs the extra {HEIF_EXTRA}: {extra}")
     if kind not in FORMATS:
-        raise NotAPictureError(f"{kind} is not read; {accepted}")
+        raise NotAPictureError(f"{kind} is not supported; {accepted}")
     return kind
 
 

@@ -23,13 +23,13 @@ from service.schemas.results import (
 )
 from service.schemas.warnings import ResultWarning, WarningCode
 
-UNTIL = "until there is a result"
+UNTIL = "until the explanation has a result"
 
 # --- Problems -----------------------------------------------------------------------------------
 
 
 class ErrorCode(StrEnum):
-    """Every way to fail; `service/api/http/statuses.py` gives each a status."""
+    """All error codes; `service/api/http/statuses.py` gives each an HTTP status."""
 
     BAD_REQUEST = "bad_request"
     UNAUTHORIZED = "unauthorized"
@@ -80,17 +80,17 @@ class Problem(ResponseModel):
     status: int
     code: str
     detail: str
-    field: str | None = Field(description="Which part of the request")
-    received: JsonValue = Field(description="What was received, shortened")
-    accepted: JsonValue = Field(description="What would be accepted")
+    field: str | None = Field(description="Part of the request at fault")
+    received: JsonValue = Field(description="The value received, shortened")
+    accepted: JsonValue = Field(description="Values that are accepted")
 
 
 class Failure(ResponseModel):
-    """An expected failure as a value: what the worker records and the API turns into a problem."""
+    """An expected failure, recorded by the worker and returned by the API as a problem."""
 
     code: ErrorCode
     detail: str
-    field: str | None = None  # which part of the request, where it is one; as in Problem
+    field: str | None = None  # part of the request at fault, as in Problem
     received: JsonValue = None
     accepted: JsonValue = None
 
@@ -99,7 +99,7 @@ class Failure(ResponseModel):
 
 
 class Status(StrEnum):
-    """Life of an explanation; `done` statuses never change again, but for expiry."""
+    """Status of an explanation; a `done` one changes only to expired."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -125,7 +125,7 @@ class ImageInfo(ResponseModel):
 
 
 class LabelMapInfo(ResponseModel):
-    """The label map as received, and how many regions it has."""
+    """The label map as received, and its number of regions."""
 
     sha256: str
     bytes: int
@@ -135,7 +135,7 @@ class LabelMapInfo(ResponseModel):
 
 
 class Progress(ResponseModel):
-    """Counts of model evaluations; fraction in [0, 1]; eta in seconds, null when unknown."""
+    """Model evaluations done and planned; fraction in [0, 1]; eta_s in seconds, null if unknown."""
 
     evaluations: int
     planned: int
@@ -147,16 +147,16 @@ class Explanation(ResponseModel):
     """An explanation, from acceptance to expiry."""
 
     id: str
-    batch: str | None = Field(description="The batch it came in, if in one")
+    batch: str | None = Field(description="Id of its batch; null: not in a batch")
     status: Status
     done: bool
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
-    attempts: int = Field(description="How often a worker began it")
+    attempts: int = Field(description="Number of times that a worker started it")
     cached_from: str | None = Field(
-        description="The explanation that found what this one tells, where no worker had to"
+        description="Id of the explanation that this result was cached from; null: computed"
     )
     settings: ResolvedSettings
     model: ModelRef
@@ -165,7 +165,7 @@ class Explanation(ResponseModel):
     progress: Progress
     partial: bool | None
     solution_concept: str | None
-    players: int | None = Field(description="How many groups of pixels share the credit")
+    players: int | None = Field(description="Number of players")
     region_count: int | None = Field(description=f"{REGION_COUNT}, and {UNTIL}")
     unresolved: float | None = Field(description=f"{UNRESOLVED}; null {UNTIL}")
     outputs: list[OutputResult] | None
@@ -198,7 +198,7 @@ class ExplanationList(ResponseModel):
 
 
 class BatchStatus(StrEnum):
-    """What of a batch is still to be done: it waits for a worker, or runs, or nothing is."""
+    """Status of a batch, from those of its explanations."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -206,14 +206,14 @@ class BatchStatus(StrEnum):
 
 
 class BatchMember(ResponseModel):
-    """An explanation as its batch shows it; its own document has the rest."""
+    """Summary of an explanation in its batch; its own document has all fields."""
 
-    position: int = Field(description="Of its picture in the upload, from 0")
+    position: int = Field(description="Position of its picture in the upload, from 0")
     id: str
     status: Status
     done: bool
     cached_from: str | None = Field(
-        description="The explanation that found what this one tells, where no worker had to"
+        description="Id of the explanation that this result was cached from; null: computed"
     )
     progress: Progress
     warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
@@ -222,30 +222,28 @@ class BatchMember(ResponseModel):
 
 
 class Batch(ResponseModel):
-    """Explanations of several pictures by one settings."""
+    """Explanations of several pictures with the same settings."""
 
     id: str
     status: BatchStatus = Field(
-        description="queued: what is not done waits; running: some of it runs; done: all is done, "
-        "however each ended"
+        description="queued: some explanations are queued and none is running; running: at least "
+        "one is running; done: all are done, successfully or not"
     )
     done: bool
     created_at: datetime
-    started_at: datetime | None = Field(description="When the first began")
-    finished_at: datetime | None = Field(description="When the last ended")
-    expires_at: datetime | None = Field(description="When the last goes")
-    size: int = Field(description="How many pictures were sent")
-    counts: dict[Status, int] = Field(description="How many explanations stand how")
+    started_at: datetime | None = Field(description="Start of its first explanation")
+    finished_at: datetime | None = Field(description="End of its last explanation")
+    expires_at: datetime | None = Field(description="Expiry of its last explanation")
+    size: int = Field(description="Number of pictures sent")
+    counts: dict[Status, int] = Field(description="Number of explanations in each status")
     settings: ResolvedSettings
     model: ModelRef
     label_map: LabelMapInfo | None
     progress: Progress = Field(
-        description="Counts added up over the explanations that have begun; fraction: of all"
+        description="Sums over the explanations that have started; fraction: over all of them"
     )
-    warnings: dict[WarningCode, int] = Field(
-        description="Of how many explanations the results are doubtful for which reason"
-    )
+    warnings: dict[WarningCode, int] = Field(description="Number of explanations with each warning")
     explanations: list[BatchMember] = Field(
-        description="In the order of upload; those deleted since are left out"
+        description="In the order of upload, without deleted ones"
     )
     links: dict[str, str]

@@ -21,26 +21,28 @@ Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 
 
 class ModelParts(ResponseModel):
-    """What a fingerprint covers, so that a person sees in what two models differ."""
+    """The parts of a model that its fingerprint covers; they show how two models differ."""
 
     architecture: Digest = Field(
-        description="Of the layers or operations and their connections, without names"
+        description="Digest of the layers or operations and their connections, without names"
     )
-    weights: Digest = Field(description="Of each array: its shape, type and numbers, in order")
-    labels: Digest = Field(description="Of the labels in order, as a JSON list")
-    preprocessing: str = Field(description="What is applied to pixel values before the model")
-    fit: Fit = Field(description="How a photo is brought to the input size")
+    weights: Digest = Field(
+        description="Digest of the shape, type and numbers of each array, in order"
+    )
+    labels: Digest = Field(description="Digest of the labels in order, as a JSON list")
+    preprocessing: str = Field(description="Transformation of pixel values before the model")
+    fit: Fit = Field(description="How a photo is fitted to the input size")
     input_shape: tuple[int, int, int] = Field(description="Height, width, channels")
-    backend: str = Field(description="What runs it")
-    dtype: str = Field(description="What it computes in")
+    backend: str = Field(description="Library that runs the model")
+    dtype: str = Field(description="Number type of its computation")
 
 
 class ModelRef(ResponseModel):
-    """Which model was, or will be, explained."""
+    """The model that was, or will be, explained."""
 
     name: str
     fingerprint: Digest | None = Field(
-        description="sha256 over its parts; null until a worker knows"
+        description="sha256 of its parts; null until a worker has loaded the model"
     )
     parts: ModelParts | None
 

@@ -19,73 +19,77 @@ class ModelStatus(StrEnum):
 
 
 class PrecisionError(ResponseModel):
-    """How far scores in reduced precision are from those in float32, as differences of scores."""
+    """Differences between scores in reduced precision and in float32."""
 
-    largest: float = Field(description="Over all pictures and outputs")
-    median: float = Field(description="Over pictures, of the largest of each")
-    pictures: int = Field(description="On how many made-up pictures it was measured")
+    largest: float = Field(description="Largest over all pictures and outputs")
+    median: float = Field(description="Median over pictures of the largest of each")
+    pictures: int = Field(description="Number of synthetic pictures it was measured on")
 
 
 class ModelWarningCode(StrEnum):
-    """What was found when a model was loaded that makes some explanations by it doubtful."""
+    """Problems found when a model was loaded; they make some explanations by it doubtful."""
 
     NAN_SCORES = "nan_scores"  # NaN or infinity for some pictures
     NAN_HIDDEN = "nan_hidden"  # NaN that the model's runtime turns into numbers
 
 
 class ModelWarning(ResponseModel):
-    """One reason for care, and for which of the trial pictures it was seen."""
+    """One problem of a model, and the trial pictures it was found with."""
 
     code: ModelWarningCode
-    detail: str = Field(description="A sentence for people")
+    detail: str = Field(description="Explanation in one sentence")
     pictures: list[str]
 
 
 class BackendTrial(ResponseModel):
-    """A backend that was tried when a model was loaded whose table in the file names none."""
+    """A backend that was tried when the model was loaded, as its configuration names none."""
 
     backend: str
     taken: bool
     difference: float | None = Field(
-        description="Of its scores of trial pictures from TensorFlow's, at most, in parts of the "
-        "largest score; null where they could not be compared"
+        description="Largest difference from TensorFlow's scores of trial pictures, relative to "
+        "the largest score; null if they could not be compared"
     )
     cpu_ms: float | None = Field(
-        description="CPU milliseconds a picture in full batches; null where it was not timed"
+        description="CPU milliseconds per picture in full batches; null if it was not timed"
     )
-    reason: str | None = Field(description="Why it was not taken")
+    reason: str | None = Field(description="Why it was not chosen")
 
 
 class ModelSummary(ResponseModel):
-    """A model as `GET /v1/models` lists it. Unknown until loaded: null."""
+    """A model as listed by `GET /v1/models`; fields unknown until it is loaded are null."""
 
     name: str
     default: bool
     status: ModelStatus
-    reason: str | None = Field(description="Why it is not available")
+    reason: str | None = Field(description="Why the model is not available")
     fingerprint: Digest | None = Field(
-        description="sha256 over its parts: another one, other scores or names"
+        description="sha256 of its parts; models with other scores or labels have another one"
     )
-    parts: ModelParts | None = Field(description="What the fingerprint covers")
+    parts: ModelParts | None = Field(description="Parts covered by the fingerprint")
     input_shape: tuple[int, int, int] | None = Field(description="Height, width, channels")
     output_count: int | None
     backend: str | None
     backends_tried: list[BackendTrial] = Field(
-        description="Where the file of models left the backend open: what was found of each"
+        description="Backends that were tried, if the models file names none"
     )
     device: str | None
-    dtype: str | None = Field(description="What it computes in; below float32 it is a draft")
+    dtype: str | None = Field(
+        description="Number type of its computation; below float32 the results are drafts"
+    )
     revision: Digest | None = Field(
-        description="sha256 of the sources of the worker: another one, perhaps other values"
+        description="sha256 of the worker's source files; with another one, values may differ"
     )
     precision_error: PrecisionError | None = Field(
-        description="Against float32, of a draft, measured when it was loaded"
+        description="Of a draft: difference from float32, measured when the model was loaded"
     )
-    warnings: list[ModelWarning] = Field(description="Found when it was loaded")
-    value_range: tuple[float, float] = Field(description="Range of the pixel values masks work in")
-    preprocessing: str = Field(description="What is applied to pixel values before the model")
-    fit: Fit = Field(description="How a photo is brought to the input size, unless asked otherwise")
-    fits: list[Fit] = Field(description="What a request may ask for instead")
+    warnings: list[ModelWarning] = Field(description="Problems found when the model was loaded")
+    value_range: tuple[float, float] = Field(
+        description="Range of pixel values that maskers work in"
+    )
+    preprocessing: str = Field(description="Transformation of pixel values before the model")
+    fit: Fit = Field(description="Default way to fit a photo to the input size")
+    fits: list[Fit] = Field(description="Ways to fit a photo that a request may choose")
     description: str | None
     data: str | None
     accuracy: str | None
@@ -94,13 +98,13 @@ class ModelSummary(ResponseModel):
 
 
 class ModelCard(ModelSummary):
-    """The whole card: the summary and the label of every output."""
+    """The complete card of a model: the summary, and the label of every output."""
 
     labels: list[str] | None
 
 
 class ModelList(ResponseModel):
-    """Answer of `GET /v1/models`."""
+    """Response of `GET /v1/models`."""
 
     items: list[ModelSummary]
 
@@ -116,6 +120,6 @@ class MethodCard(ResponseModel):
 
 
 class MethodList(ResponseModel):
-    """Answer of `GET /v1/methods`."""
+    """Response of `GET /v1/methods`."""
 
     items: list[MethodCard]

@@ -9,16 +9,16 @@ MAX_NUMBERS = 500_000  # regions x outputs
 MAX_ROWS = 100_000  # regions x outputs in one response: about 30 MB of JSON
 
 ADDING = (
-    "Values of regions add up to the score less the base value. Of one region, value and "
-    "standard_error are those of all its elements: in the arrays each element has them divided by "
-    "the region's elements, and they add up again, errors too, as they are one error. Standard "
-    "errors of different regions do not add up: a sum of regions has at most the sum of their "
-    "errors, and the square root of the sum of their squares where they are independent."
+    "The values of all regions add up to the score minus the base value. The value and the "
+    "standard_error of a region are those of all its elements together: in the arrays each element "
+    "has them divided by the number of elements, so both add up over the region. The standard "
+    "error of a sum of regions is at most the sum of their standard errors, and the square root of "
+    "the sum of their squares if they are independent."
 )
 
 
 class Box(ResponseModel):
-    """In pixels; right and bottom exclusive."""
+    """A rectangle in pixels; right and bottom exclusive."""
 
     left: float
     top: float
@@ -27,39 +27,41 @@ class Box(ResponseModel):
 
 
 class Point(ResponseModel):
-    """In pixels from the left and from the top; the middle of the first pixel is at 0.5, 0.5."""
+    """A point in pixels from the left and the top; the centre of the first pixel is (0.5, 0.5)."""
 
     x: float
     y: float
 
 
 class Credit(ResponseModel):
-    """What a region owes to an output."""
+    """The attribution of a region to an output."""
 
     output: int = Field(description="Index of the output")
     label: str
     value: float
-    standard_error: float | None = Field(description="Null where the method knows none")
-    low: float | None = Field(description="Of the 95 % interval; null where no honest one is known")
-    high: float | None
-    rank: int = Field(description="1 for the largest absolute value; of equal ones by `region`")
-    share: float = Field(description="Of the sum of the absolute values of all regions: 0..1")
+    standard_error: float | None = Field(description="Null if the method gives none")
+    low: float | None = Field(
+        description="Lower end of the 95 % confidence interval; null if no valid one is known"
+    )
+    high: float | None = Field(description="Upper end of that interval")
+    rank: int = Field(description="1: the largest absolute value; ties are ordered by `region`")
+    share: float = Field(description="Share of the sum of absolute values of all regions: 0..1")
 
 
 class Region(ResponseModel):
-    """Pixels that have their credit together: a player, or what Partition divided no further."""
+    """Pixels attributed together: a player, or players that Partition did not divide."""
 
     region: int = Field(description="Its number in the array `regions` of the npz, from 0")
-    players: int = Field(description="How many it holds; more than one where it was not divided")
-    area: int = Field(description="Pixels of the model's picture")
+    players: int = Field(description="Number of players in it; more than one if it was not divided")
+    area: int = Field(description="Number of pixels in the model's picture")
     channels: list[int] | None = Field(
-        description="Which of the pixels' channels are in it, where not all are; else null"
+        description="Channels of its pixels that are in it; null: all"
     )
-    box: Box = Field(description="Around it, in the model's picture")
-    centroid: Point = Field(description="Mean of its pixels' middles, in the model's picture")
-    box_in_upload: Box = Field(description="The same in the upright upload")
-    centroid_in_upload: Point
-    credit: list[Credit] = Field(description="Of each output")
+    box: Box = Field(description="Bounding box in the model's picture")
+    centroid: Point = Field(description="Mean of its pixels' centres in the model's picture")
+    box_in_upload: Box = Field(description="Bounding box in the upright upload")
+    centroid_in_upload: Point = Field(description="Centroid in the upright upload")
+    credit: list[Credit] = Field(description="Attribution to each output")
 
 
 class Regions(ResponseModel):

@@ -7,15 +7,14 @@ import json
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     FiniteFloat,
     JsonValue,
     Tag,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticKnownError
@@ -39,22 +38,18 @@ class RequestModel(BaseModel):
 
 
 class PinnedModel(RequestModel):
-    """A model by name and fingerprint: refused, with 409, where another one is served."""
+    """A model by name and fingerprint; refused with 409 if another fingerprint is served."""
 
     name: str = Field(max_length=200)
     fingerprint: str = Field(
-        pattern="^sha256:[0-9a-f]{64}$", description="As its card and earlier explanations give it"
+        pattern="^sha256:[0-9a-f]{64}$", description="As in its card and in earlier explanations"
     )
-
-
-def _which(model: object) -> str:
-    """Return the tag of the form used to name the model, so that errors refer to that form."""
-    return PinnedModel.__name__ if isinstance(model, dict | PinnedModel) else "name"
 
 
 ModelChoice = Annotated[
     Annotated[str, Field(max_length=200), Tag("name")] | Annotated[PinnedModel, Tag("PinnedModel")],
-    Discriminator(_which),
+    # Errors refer to the form that was used
+    Discriminator(lambda model: "PinnedModel" if isinstance(model, dict | PinnedModel) else "name"),
 ]
 
 
@@ -85,7 +80,7 @@ class Outputs(RequestModel):
 
 
 class Pixels(RequestModel):
-    """Every pixel plays; with its channels apart, as in shap, every channel of it does."""
+    """Every pixel is a player; with channels apart, as in shap, every channel of every pixel."""
 
     kind: Literal["pixels"]
     channels: Literal["apart", "together"] = "apart"
@@ -107,20 +102,22 @@ class Grid(RequestModel):
 
 
 class Slic(RequestModel):
-    """About so many superpixels by SLIC, computed on the picture as the model sees it."""
+    """Superpixels by SLIC, computed on the picture as the model sees it."""
 
     kind: Literal["slic"]
-    segments: int = Field(50, ge=2, le=MAX_SUPERPIXELS, description="How many, about")
+    segments: int = Field(
+        50, ge=2, le=MAX_SUPERPIXELS, description="Approximate number of superpixels"
+    )
     compactness: FiniteFloat = Field(
-        30.0, gt=0, le=10_000, description="Weight of nearness against likeness of colour"
+        30.0, gt=0, le=10_000, description="Weight of distance against difference of colour"
     )
     sigma: FiniteFloat = Field(
-        3.0, ge=0, le=50, description="Pixels: width of the Gaussian that smooths before"
+        3.0, ge=0, le=50, description="Standard deviation of the Gaussian smoothing, in pixels"
     )
 
 
 class Labels(RequestModel):
-    """Regions of your own, uploaded beside the picture as `label_map`."""
+    """Your own regions, uploaded with the picture as `label_map`."""
 
     kind: Literal["labels"]
 
@@ -129,16 +126,6 @@ Superpixels = Annotated[Pixels | Grid | Slic | Labels, Field(discriminator="kind
 
 
 # --- Everything else
-
-
-def _finite_and_small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        size = len(json.dumps(metadata, allow_nan=False).encode())
-    except ValueError as error:
-        raise ValueError("metadata must be JSON; NaN and infinity are not") from error
-    if size > MAX_METADATA_BYTES:
-        raise ValueError(f"metadata may take {MAX_METADATA_BYTES} bytes as JSON; received {size}")
-    return metadata
 
 
 Fit = Literal["crop", "stretch", "pad"]
@@ -156,64 +143,55 @@ Metric = Literal[
 ]
 
 
-def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):  # True == 1 in Python, but a boolean is a mistake here
-        raise PydanticKnownError("literal_error", {"expected": "0 or 1"})
-    return value
-
-
-Context = Annotated[Literal[0, 1], BeforeValidator(_no_boolean)]
-
-
-def _each_once(metrics: list[Metric]) -> list[Metric]:
-    if len(set(metrics)) != len(metrics):
-        raise ValueError(f"each metric may be named once; received {metrics}")
-    return metrics
-
-
 class ExplanationSettings(RequestModel):
-    """How a picture is to be explained; every field has a default, and the answer echoes them."""
+    """How to explain a picture; every field has a default, and responses echo all of them."""
 
     model: ModelChoice | None = Field(
-        None, description="Name of a model, with its fingerprint to pin it; null: the default"
+        None, description="Name of the model, or name and fingerprint; null: the default model"
     )
-    method: Method = Field("partition", description="How credit is found; see GET /v1/methods")
+    method: Method = Field("partition", description="Attribution method; see GET /v1/methods")
     masker: str = Field(
         "inpaint_telea",
         pattern=MASKER_PATTERN,
-        description="What hidden pixels get: inpaint_telea, inpaint_ns, blur(kx,ky), mean, "
+        description="How hidden pixels are filled: inpaint_telea, inpaint_ns, blur(kx,ky), mean, "
         "constant(v) or constant(r,g,b), in pixel values 0-255",
         examples=["inpaint_telea", "inpaint_ns", "blur(16,16)", "mean", "constant(127,127,127)"],
     )
     fit: Fit | None = Field(
         None,
-        description="How the photo is brought to the model's input: crop keeps the largest centred "
-        "part of its aspect ratio, stretch distorts the whole, pad keeps the whole undistorted and "
-        "surrounds it with what the masker paints where nothing is visible; null: the model's own. "
-        "The model's card lists the `fits` it allows",
+        description="How the photo is fitted to the model's input: crop keeps the largest centred "
+        "part with the input's aspect ratio; stretch distorts the whole photo; pad keeps the whole "
+        "photo undistorted and fills the border as the masker fills a fully hidden picture; null: "
+        "the model's default. The model's card lists the `fits` it allows",
     )
     superpixels: Superpixels | None = Field(
-        None, description="Who plays; null: what suits the method (see GET /v1/methods)"
+        None, description="The players; null: the default of the method (see GET /v1/methods)"
     )
     outputs: Outputs | None = Field(
-        None, description="Which outputs; null: the top 4, or all of a model with fewer"
+        None, description="Outputs to explain; null: the 4 with the highest score, or all if fewer"
     )
     max_evals: int | None = Field(
         None,
         ge=2,
-        description="Evaluations of the model, the two base evaluations included; null: what suits "
-        "the method and its players",
+        description="Evaluations of the model, including the two of the whole and of the fully "
+        "hidden picture; null: the default for the method and the number of players",
     )
     batch_size: int = Field(
-        50, ge=1, le=100_000, description="Logical batch: it changes Partition's values, as in shap"
+        50,
+        ge=1,
+        le=100_000,
+        description="Logical batch size; changes the values of partition, as in shap",
     )
-    fixed_context: Context | None = Field(
-        None, description="Partition's context: null both halves, 0 hidden only, 1 visible only"
+    fixed_context: Literal[0, 1] | None = Field(
+        None,
+        description="For partition: scores each half with the other half hidden (0), visible (1), "
+        "or in both ways (null)",
     )
     regularization: Literal["auto", "none"] = Field(
         "auto",
-        description="Kernel's: auto fits by a prior where there are few evaluations for the "
-        "players; none never does, and gives shap's values however far they are off",
+        description="For kernel. auto: regularizes by a prior if there are few evaluations for the "
+        "number of players; none: never regularizes, and gives shap's values even if they are far "
+        "off",
     )
     target_standard_error: FiniteFloat | None = Field(
         None,
@@ -228,23 +206,52 @@ class ExplanationSettings(RequestModel):
         "scores stands for it, so that two classes mirror each other. p = 0 counts as 1.4e-45 "
         "(-103.3); p = 1, of scores that do not add up to 1, as 1 - 6e-8 (16.6)",
     )
-    metrics: Annotated[list[Metric], AfterValidator(_each_once)] = Field(
+    metrics: list[Metric] = Field(
         default_factory=list,
-        description="Curves of faithfulness to compute beside; they take evaluations of their own",
+        description="Faithfulness curves to compute; their evaluations are not part of max_evals",
     )
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of ties and of random methods")
+    seed: int = Field(
+        0, ge=0, le=2**32 - 1, description="Seed of random methods and of the order of ties"
+    )
     priority: Priority | None = Field(
         None,
-        description="Who waits for whom: both take turns, interactive ones more often; null: "
-        "interactive for an explanation, batch for a batch",
+        description="Priority in the queue: both take turns, interactive more often; null: "
+        "interactive for a single explanation, batch for a batch",
     )
-    metadata: Annotated[dict[str, JsonValue], AfterValidator(_finite_and_small)] = Field(
-        default_factory=dict, description="Kept with the explanation and echoed; yours to use"
+    metadata: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Any JSON object of yours; stored and returned unchanged"
     )
+
+    @field_validator("fixed_context", mode="before")
+    @classmethod
+    def _no_boolean(cls, value: object) -> object:
+        if isinstance(value, bool):  # True == 1 in Python, but a boolean is a mistake here
+            raise PydanticKnownError("literal_error", {"expected": "0 or 1"})
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _each_once(cls, metrics: list[Metric]) -> list[Metric]:
+        if len(set(metrics)) != len(metrics):
+            raise ValueError(f"each metric may be named once; received {metrics}")
+        return metrics
+
+    @field_validator("metadata")
+    @classmethod
+    def _finite_and_small(cls, metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        try:
+            size = len(json.dumps(metadata, allow_nan=False).encode())
+        except ValueError as error:
+            raise ValueError("metadata must be JSON; NaN and infinity are not JSON") from error
+        if size > MAX_METADATA_BYTES:
+            raise ValueError(
+                f"metadata may take {MAX_METADATA_BYTES} bytes as JSON; received {size}"
+            )
+        return metadata
 
 
 class ResolvedSettings(ExplanationSettings):
-    """Settings after the model was looked up: nothing is left to a default."""
+    """Settings with all defaults resolved for the model and the method."""
 
     model: str
     fit: Fit
@@ -258,10 +265,11 @@ class ExplanationRequest(RequestModel):
     """The JSON form of `POST /v1/explanations`."""
 
     image: str = Field(
-        description="The picture's bytes in base64: in lines, for URLs, unpadded, or a data: URL"
+        description="The picture in base64 (line breaks, the URL-safe alphabet, missing padding "
+        "and a data: URL are accepted)"
     )
     label_map: str | None = Field(
-        None, description="The label map's bytes in base64, where superpixels are labels"
+        None, description="The label map in base64, if superpixels are labels"
     )
     settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
 
@@ -276,10 +284,10 @@ class BatchRequest(RequestModel):
     images: list[str] = Field(
         min_length=1,
         max_length=MAX_IMAGES_IN_BATCH,
-        description="Each picture's bytes in base64 (a data: URL is accepted)",
+        description="Each picture in base64 (a data: URL is accepted)",
     )
     label_map: str | None = Field(
-        None, description="A label map's bytes in base64, for all of them"
+        None, description="The label map of all pictures in base64, if superpixels are labels"
     )
     settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
 

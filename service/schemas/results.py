@@ -9,22 +9,21 @@ from service.schemas.warnings import ResultWarning
 
 # Description of the same field in results and in explanations
 REGION_COUNT = (
-    "How many regions are told apart: see the link `regions`; null where they are too many for a "
-    "table"
+    "Number of regions with an attribution of their own (see the link `regions`); null if they are "
+    "too many for a table"
 )
 UNRESOLVED = (
-    "The chance that two elements of the picture, drawn from different players, have credit that "
-    "is not told apart yet: 1 before anything is known, never rising with evaluations, 0 where "
-    "nothing is left to divide"
+    "Probability that two elements of the picture, drawn from different players, still share one "
+    "attribution: 1 at the start, never rising with evaluations, 0 if nothing is left to divide"
 )
 TARGET_REACHED = (
-    "Whether every standard error is at most target_standard_error; null where none was asked for"
+    "Whether every standard error is at most target_standard_error; null if no target was set"
 )
-WARNINGS = "Reasons to doubt the result, none for a good one"
+WARNINGS = "Reasons to doubt the result; empty if none was found"
 CROP = "The part of the upright picture that the model saw"
 PLACEMENT = (
-    "Where in the model's picture that part lies: all of it, unless fit is pad; what is around it "
-    "has no credit"
+    "Where in the model's picture that part lies: all of it, unless fit is pad; the border around "
+    "it has no attribution"
 )
 
 
@@ -38,36 +37,37 @@ class OutputResult(ResponseModel):
     attribution_sum: float
     efficiency_gap: float
     sparseness: float = Field(
-        description="Gini coefficient of the absolute values: 0 where all count alike, towards 1 "
-        "where few count"
+        description="Gini coefficient of the absolute values: 0 if all are equal, near 1 if few "
+        "are large"
     )
     held_out_fidelity: float | None = Field(
-        description="Share of the variance of left-out scores that the method predicts; null where "
-        "it predicts none"
+        description="Share of the variance of held-out scores that the method predicts; null if it "
+        "predicts no scores"
     )
     even_energy: float | None = Field(
         description="Share of the variance over pairs of complementary coalitions that no "
-        "attribution can show; null where the method evaluates no pairs"
+        "attribution can express; null if the method evaluates no pairs"
     )
 
 
 class MetricArea(ResponseModel):
-    """Faithfulness to one output in one number; a random order's beside it to compare with."""
+    """Faithfulness to one output as one number, with that of a random order to compare."""
 
     metric: Metric
     output: int = Field(description="Index of the output")
     label: str
     area: float = Field(
-        description="Under the score less its start; of deletion and insertion, under the score"
+        description="Area under the curve of the score minus its first value; for deletion and "
+        "insertion, under the curve of the score"
     )
     baseline_area: float
 
 
 class Curve(MetricArea):
-    """How the score changes as pixels are shown or hidden in the order of their credit."""
+    """The score as pixels are shown or hidden in the order of their attribution."""
 
-    x: list[float] = Field(description="Share of the steps done, 0..1")
-    y: list[float] = Field(description="The score after so many")
+    x: list[float] = Field(description="Share of the elements shown or hidden, 0..1")
+    y: list[float] = Field(description="The score at that share")
     baseline: list[float] = Field(description="The score in a random order")
 
 
@@ -78,7 +78,7 @@ class Faithfulness(ResponseModel):
 
 
 class Runtime(ResponseModel):
-    """What computed the numbers."""
+    """The backend, device, number type and library versions that computed the result."""
 
     backend: str
     device: str
@@ -87,9 +87,9 @@ class Runtime(ResponseModel):
 
 
 class Timings(ResponseModel):
-    """Seconds; masking and model overlap, so they may exceed engine.
+    """Seconds; masking and model overlap, so their sum may exceed engine.
 
-    Within a batch, engine counts from the start of those that a worker ran side by side.
+    In a batch, engine counts from the start of the explanations that a worker ran together.
     """
 
     queued_s: float
@@ -110,10 +110,10 @@ class Rectangle(ResponseModel):
 
 
 class Outcome(ResponseModel):
-    """What the worker found; stored with the explanation when it ends."""
+    """The result of a worker, stored with the explanation when it ends."""
 
     model: ModelRef = Field(description="The model that computed it")
-    partial: bool = Field(description="True where a cancel ended it early")
+    partial: bool = Field(description="True if it was canceled and has a partial result")
     solution_concept: str
     evaluations: int
     players: int

@@ -35,7 +35,9 @@ class ResultWarning(ResponseModel):
     """One reason to doubt an explanation, or one of its outputs."""
 
     code: WarningCode
-    detail: str = Field(description="A sentence for people, with the figure")
-    output: int | None = Field(description="Index of the output it is about; null: all of it")
-    value: float | None = Field(description="The figure; null where there is none")
-    limit: float | None = Field(description="What the figure was compared with; null: nothing")
+    detail: str = Field(description="Explanation in one sentence, with the figure")
+    output: int | None = Field(
+        description="Index of the output concerned; null: the whole explanation"
+    )
+    value: float | None = Field(description="The figure; null if it has none")
+    limit: float | None = Field(description="Limit that the figure was compared with; null: none")

@@ -203,7 +203,7 @@ def test_words_of_exif_in_pixels_and_comments_do_not_count():
 @pytest.mark.parametrize("frame", [0xC3, 0xC5, 0xC7, 0xCB, 0xCF])
 def test_lossless_and_hierarchical_ones_are_refused_as_such(frame):
     content = jpeg({}).replace(b"\xff\xc0", bytes([0xFF, frame]), 1)
-    with pytest.raises(NotAPictureError, match="a lossless or hierarchical JPEG is not read"):
+    with pytest.raises(NotAPictureError, match="a lossless or hierarchical JPEG is not supported"):
         decode(content)
 
 

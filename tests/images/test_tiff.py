@@ -201,7 +201,9 @@ def test_bits_in_the_other_order_are_read_or_refused_as_such(
     tags |= {277: samples, 278: H}
     content = write(tags, [turned])
     if (photometric, bits, compression) == (0, 8, NONE):  # which Pillow cannot
-        with pytest.raises(NotAPictureError, match="not compressed, lowest bit first is not read"):
+        with pytest.raises(
+            NotAPictureError, match="not compressed, lowest bit first is not supported"
+        ):
             decode(content)
         return
     pixels = decode(content).astype(float)
@@ -235,7 +237,7 @@ REFUSED = [
     (drawn(32, 3, "f"), 32, RGB, {"kind": "f"}, "3 samples of 32 bits, floating-point, RGB"),
     (drawn(32), 32, BLACK_IS_ZERO, {}, "1 sample of 32 bits, unsigned, grey, black is zero"),
     (drawn(32), 32, WHITE_IS_ZERO, {}, "1 sample of 32 bits, unsigned, grey, white is zero"),
-    (drawn(32, 3), 32, RGB, {}, "what is white is not known of so many bits; send 8 or 16"),
+    (drawn(32, 3), 32, RGB, {}, "the level of white is not defined above 16 bits; send 8 or 16"),
     (drawn(12, 3), 12, RGB, {}, "a TIFF of 3 samples of 12 bits, unsigned, RGB"),
     (drawn(12), 12, WHITE_IS_ZERO, {}, "1 sample of 12 bits, unsigned, grey, white is zero"),
     (drawn(12), 12, PALETTE, {}, "1 sample of 12 bits, unsigned, palette"),
@@ -250,9 +252,9 @@ REFUSED = [
     (drawn(8, 3), 8, YCBCR, {"planar": True}, "YCbCr, not compressed, separate planes"),
     (drawn(8, 3), 8, 9, {}, "ICCLab"),
     (drawn(8), 8, 4, {}, "transparency mask"),
-    (drawn(16), 16, 32803, {}, "a raw photo is not read"),
+    (drawn(16), 16, 32803, {}, "a raw photo is not supported"),
     (drawn(8, 3), 8, RGB, {"t254": 1}, "begins with a thumbnail"),
-    (drawn(8, 3), 8, RGB, {"t50706": [1, 4, 0, 0]}, "a raw photo is not read"),
+    (drawn(8, 3), 8, RGB, {"t50706": [1, 4, 0, 0]}, "a raw photo is not supported"),
     *[
         (drawn(8), 8, BLACK_IS_ZERO, {"t259": compression}, name)
         for compression, name in (

@@ -40,7 +40,7 @@ def count_pixels(content: bytes) -> int:
         inside = boxes_of_stills(content)
         properties = dict(boxes(content, inside[b"iprp"]))[b"ipco"]
         if any(kind == b"clap" for kind, _ in boxes(content, properties)):
-            raise UnsupportedCropError("an AVIF that its boxes crop is not read")
+            raise UnsupportedCropError("a cropped AVIF (box clap) is not supported")
         kinds = kinds_of_items(content, inside[b"iinf"])
         for item, extents in places_of_items(content, inside[b"iloc"], inside.get(b"idat", (0, 0))):
             if kinds.get(item) != b"av01":

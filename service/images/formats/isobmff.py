@@ -20,7 +20,7 @@ def boxes_of_stills(content: bytes) -> dict[bytes, Span]:
     """Return the boxes inside the file's meta box. Raises InvalidBoxError, struct.error."""
     metas = [span for kind, span in boxes(content, (0, len(content))) if kind == b"meta"]
     if len(metas) != 1:
-        raise InvalidBoxError(f"it has {len(metas)} boxes meta; a still picture is in one")
+        raise InvalidBoxError(f"it has {len(metas)} meta boxes; a still picture has one")
     [(start, end)] = metas
     return dict(boxes(content, (start + 4, end)))  # after its version and flags
 
@@ -36,7 +36,7 @@ def boxes(content: bytes, within: Span) -> Iterator[tuple[bytes, Span]]:
             head = 16
         to = end if size == 0 else at + size
         if size and size < head:
-            raise InvalidBoxError("a box is shorter than its head")
+            raise InvalidBoxError("a box is shorter than its header")
         yield kind, (at + head, min(to, end))
         at = to
 
@@ -84,7 +84,7 @@ def places_of_items(content: bytes, within: Span, data: Span) -> Iterator[tuple[
             length = number(length_size)
             extents.append((start, start + length if length else len(content)))
         if sum(to - start for start, to in extents) > 2 * len(content):
-            raise DecodeLimitError("an item may be as long as the file")
+            raise DecodeLimitError("an item is longer than the file")
         yield item, extents
 
 

@@ -119,7 +119,7 @@ def extract(content: bytes) -> Jpeg:
             content, ended = content[: found.start()], code == END
             break
         if code in UNREAD_FRAMES:
-            raise UnsupportedFrameError("a lossless or hierarchical JPEG is not read")
+            raise UnsupportedFrameError("a lossless or hierarchical JPEG is not supported")
         segment = content[at : at + int.from_bytes(content[at : at + 2], "big")]
         if code == APP1 and segment[2:].startswith(EXIF):
             exif += 1

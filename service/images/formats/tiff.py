@@ -114,7 +114,7 @@ class Directory:
         """Return the file with the first value of an existing tag replaced. Raises struct.error."""
         kind, _, at = self._entries[tag]
         if kind not in LETTERS:
-            raise struct.error(f"tag {tag} is of type {kind}, which is none of whole numbers")
+            raise struct.error(f"tag {tag} is of type {kind}, which is not an integer type")
         packed = struct.pack(ORDERS[self.content[:2]] + LETTERS[kind], value)
         return self.content[:at] + packed + self.content[at + len(packed) :]
 
@@ -170,16 +170,16 @@ def extract(content: bytes) -> Tiff:
     """
     if content.startswith(b"MM\0+"):
         raise UnsupportedLayoutError(
-            f"a big-endian BigTIFF is not read; read are, in others, {READ}"
+            f"a big-endian BigTIFF is not supported; supported are, in other TIFFs, {READ}"
         )
     found = Directory(content)
     colour, how = found.value(PHOTOMETRIC, WHITE_IS_ZERO), found.value(COMPRESSION, 1)
     bits, numbers = found.bits, set(found.values(FORMAT, 1))
     if found.has(DNG) or colour in RAW:
-        raise UnsupportedLayoutError("a raw photo is not read")
+        raise UnsupportedLayoutError("a raw photo is not supported")
     if found.value(SUBFILE, 0) & 1:
         raise UnsupportedLayoutError(
-            "a TIFF that begins with a thumbnail, as raw photos do, is not read"
+            "a TIFF that begins with a thumbnail, as raw photos do, is not supported"
         )
     if how not in COMPRESSIONS:
         raise unsupported(found)
@@ -190,7 +190,7 @@ def extract(content: bytes) -> Tiff:
     if numbers != {1} or len(set(bits)) != 1:
         raise unsupported(found)
     if bits[0] > 16:
-        raise unsupported(found, "what is white is not known of so many bits; send 8 or 16")
+        raise unsupported(found, "the level of white is not defined above 16 bits; send 8 or 16")
     if colour == YCBCR and how != JPEG:
         raise unsupported(found)
     if colour == CMYK and found.value(INK_SET, 1) != 1:
@@ -206,4 +206,4 @@ def extract(content: bytes) -> Tiff:
 def unsupported(found: Directory, why: str = "") -> UnsupportedLayoutError:
     """Build the error for an unsupported layout."""
     reason = f": {why}" if why else ""
-    return UnsupportedLayoutError(f"{found} is not read{reason}; read are {READ}")
+    return UnsupportedLayoutError(f"{found} is not supported{reason}; supported are {READ}")
