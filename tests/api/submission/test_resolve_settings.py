@@ -283,7 +283,7 @@ async def test_a_model_that_no_live_worker_serves_is_unavailable(
     fake_worker.announce(new_card(name="gone", default=False), new_card())
     connection.hdel("shapshot:worker:hand", "gone")
     problem = refused(await ask(model="gone"), 503, "model_unavailable")
-    assert "no worker" in problem["detail"]
+    assert "no live worker" in problem["detail"]
 
 
 async def test_without_its_default_model_another_must_be_named(
