@@ -73,29 +73,24 @@ def check_directory(content: bytes) -> None:
 
     Raises DecodeLimitError.
     """
+    order = {b"II": "<", b"MM": ">"}.get(content[:2])
+    if order is None:
+        return
+    big = content[2:3] == b"+"  # BigTIFF
+    offset, length, entry = ("Q", "Q", "HHQ8x") if big else ("L", "H", "HHL4x")
     try:
-        numbers = _count_numbers(content)
+        [start] = struct.unpack_from(order + offset, content, 8 if big else 4)
+        [entries] = struct.unpack_from(order + length, content, start)
+        start += struct.calcsize(order + length)
+        size = struct.calcsize(order + entry)
+        present = min(entries, (len(content) - start) // size)
+        found = struct.iter_unpack(order + entry, content[start : start + present * size])
+        numbers = sum(count for _, kind, count in found if kind not in _PLAIN_BYTES)
     except struct.error:  # truncated: Pillow reports it too
         return
     if numbers > MAX_NUMBERS:
         detail = f"a directory of TIFF or EXIF may have {MAX_NUMBERS} numbers; received {numbers}"
         raise DecodeLimitError(detail)
-
-
-def _count_numbers(content: bytes) -> int:
-    """Count the numbers in the first directory, up to a truncation. Raises struct.error."""
-    order = {b"II": "<", b"MM": ">"}.get(content[:2])
-    if order is None:
-        return 0
-    big = content[2:3] == b"+"  # BigTIFF
-    offset, length, entry = ("Q", "Q", "HHQ8x") if big else ("L", "H", "HHL4x")
-    [start] = struct.unpack_from(order + offset, content, 8 if big else 4)
-    [entries] = struct.unpack_from(order + length, content, start)
-    start += struct.calcsize(order + length)
-    size = struct.calcsize(order + entry)
-    there = min(entries, (len(content) - start) // size)
-    found = struct.iter_unpack(order + entry, content[start : start + there * size])
-    return sum(count for _, kind, count in found if kind not in _PLAIN_BYTES)
 
 
 def _check_scans(image: ImageFile.ImageFile, content: bytes) -> None:

@@ -99,7 +99,13 @@ def _compare(connection: redis.Redis, store: Store) -> StoreMatch:
     in_redis, stored = (
         as_text(value) if value else None for value in connection.hmget(IDENTITY, "set", "stored")
     )
-    in_store = _read_mark(store)
+    in_store: str | None = None
+    try:
+        in_store = _Marker.model_validate_json(store.get_soon(MARKER_KEY)).set
+    except MissingArtifactError:
+        pass
+    except ValidationError:
+        in_store = ""  # matches no name
     if in_redis is None and in_store is not None:
         return StoreMatch.REDIS_LOST
     if in_redis is not None and in_store is None and stored == in_redis:
@@ -123,16 +129,6 @@ def _name(connection: redis.Redis, store: Store) -> None:
 
 def _mark(store: Store, name: str) -> None:
     store.put(MARKER_KEY, _Marker(set=name).model_dump_json().encode())
-
-
-def _read_mark(store: Store) -> str | None:
-    """Read the name; '', which matches no name, if the content is invalid."""
-    try:
-        return _Marker.model_validate_json(store.get_soon(MARKER_KEY)).set
-    except MissingArtifactError:
-        return None
-    except ValidationError:
-        return ""
 
 
 class StoreIdentity:

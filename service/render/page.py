@@ -4,15 +4,13 @@ Drawn with Pillow on whole pixels. Picture, ghost and colours share one grid, so
 by construction; a figure takes milliseconds, without a lock or a font cache.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from service.render import alt_text
 from service.render.colour_bar import draw_colour_bar
-from service.render.colours import Scale, Sums, channel_sums, limit
+from service.render.colours import Scale, channel_sums, limit
 from service.render.errors import InvalidOptionError
 from service.render.layout import Block, Heading, Layout, plan
 from service.render.palettes import PaletteName, find_palette
@@ -43,9 +41,14 @@ def figure(
     page = Image.new("RGB", (layout.width, layout.height), "white")
     for row, block, credit in zip(rows, layout.blocks, sums, strict=True):
         _draw_headings(page, layout, block, row.headings)
-        panels = _panels(row.attributions.data, credit, block.panel, scale, alpha)
-        for cell, panel in enumerate(panels):
-            page.paste(panel, layout.corner(block, cell))
+        data, box = row.attributions.data, Image.Resampling.BOX
+        page.paste(rgb_picture(data).resize(block.panel, box), layout.corner(block, 0))
+        backdrop = Image.fromarray(ghost(data, alpha)).resize(block.panel, box).convert("RGB")
+        for output in range(credit.shape[2]):
+            colours = scale.paint(resized(credit[..., output], block.panel))
+            panel = backdrop.copy()
+            panel.paste(colours.convert("RGB"), mask=colours.getchannel("A"))
+            page.paste(panel, layout.corner(block, output + 1))
     draw_colour_bar(page, layout, scale, caption)
     return png(page, alt_text.of_figure(rows, sums, scale))
 
@@ -75,16 +78,3 @@ def _draw_headings(
         for line in reversed(block.names[cell]):
             layout.title_font.write(pen, (middle, bottom), line, INK, "md")
             bottom -= layout.title_font.line_height
-
-
-def _panels(
-    data: NDArray[np.float32], sums: Sums, size: tuple[int, int], scale: Scale, alpha: float
-) -> Iterator[Image.Image]:
-    """Yields the picture, then each output's colours over its ghost."""
-    yield rgb_picture(data).resize(size, Image.Resampling.BOX)
-    backdrop = Image.fromarray(ghost(data, alpha)).resize(size, Image.Resampling.BOX)
-    for output in range(sums.shape[2]):
-        colours = scale.paint(resized(sums[..., output], size))
-        panel = backdrop.convert("RGB")
-        panel.paste(colours.convert("RGB"), mask=colours.getchannel("A"))
-        yield panel

@@ -1,7 +1,7 @@
 -- Records an explanation, or a batch with all of its explanations, and queues their jobs. An
 -- explanation that already has its result gets no job; neither does the batch itself.
--- Replies: accepted | claimed, where the claim was made before | refused, whose cap is reached
--- (server or owner) and the seconds until there may be room, where that is known
+-- Replies: accepted | claimed, if the claim was made before | refused, the cap that is reached
+-- (server or owner) and the estimated seconds until there is room, if known
 
 local asked = cjson.decode(ARGV[1])
 local caps, claim, owner = asked.caps, asked.claim, asked.owner
