@@ -125,27 +125,26 @@ def _draw(
     services: ProcessServices, state: State, shown: Sequence[int], query: HeatmapQuery
 ) -> bytes:
     outcome = artifacts.outcome_of(state)
+
+    def photo() -> NDArray[np.uint8]:
+        content = artifacts.load_upload(services, state)
+        try:
+            return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
+        except PictureError as error:  # e.g. accepted under a higher limit than now
+            log.error("picture not decoded", id=state.id, reason=str(error))
+            detail = f"the picture cannot be drawn: {error}"
+            raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
+
     subject = DrawingSubject(
         artifacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         placement=outcome.placement,
         photo_size=_photo_size(state),
-        photo=partial(_photo, services, state),
+        photo=photo,
         true_label=query.true_label,
     )
     try:
         return draw(subject, query.style, query.size, query)
     except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error
-
-
-def _photo(services: ProcessServices, state: State) -> NDArray[np.uint8]:
-    """Decodes the upload, upright: (H0, W0, 3). Raises ApiError, StoreError."""
-    content = artifacts.load_upload(services, state)
-    try:
-        return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
-    except PictureError as error:  # e.g. accepted under a higher limit than now
-        log.error("picture not decoded", id=state.id, reason=str(error))
-        detail = f"the picture cannot be drawn: {error}"
-        raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error

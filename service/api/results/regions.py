@@ -109,7 +109,16 @@ def _content(
     services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int], form: str
 ) -> bytes:
     """Returns the regions as JSON or CSV. Blocking. Raises ApiError, StoreError."""
-    regions = _regions(services, state, outcome, kept)
+    names = (*REGION_ENTRIES, *REGION_ERROR_ENTRIES)
+    arrays = artifacts.load_arrays(services, state, kept, names=names)
+    with artifacts.reading(services, state, "result"):
+        if not all(name in arrays for name in REGION_ENTRIES):
+            key = attributions_key(state.id, str(state.result))
+            raise DamagedArtifactError(f"{key!r} lacks the regions that its record counts")
+        try:
+            regions = _regions(arrays, outcome, kept)
+        except ValueError as error:
+            raise DamagedArtifactError(f"the regions of {state.id} are invalid: {error}") from error
     if form == "json":
         return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
     text = io.StringIO()
@@ -128,24 +137,8 @@ def _content(
     return text.getvalue().encode()
 
 
-def _regions(
-    services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]
-) -> list[Region]:
-    """Returns the regions in order of their number. Raises ApiError, StoreError."""
-    names = (*REGION_ENTRIES, *REGION_ERROR_ENTRIES)
-    arrays = artifacts.load_arrays(services, state, kept, names=names)
-    with artifacts.reading(services, state, "result"):
-        if not all(name in arrays for name in REGION_ENTRIES):
-            key = attributions_key(state.id, str(state.result))
-            raise DamagedArtifactError(f"{key!r} lacks the regions that its record counts")
-        try:
-            return _described(arrays, outcome, kept)
-        except ValueError as error:
-            raise DamagedArtifactError(f"the regions of {state.id} are invalid: {error}") from error
-
-
-def _described(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Region]:
-    """Raises ValueError if the arrays are inconsistent."""
+def _regions(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Region]:
+    """Returns the regions in order of their number. Raises ValueError if arrays disagree."""
     values = arrays["region_values"]  # (R, K)
     if len(values) != outcome.region_count or not np.isfinite(values).all():
         raise ValueError(f"{len(values)} regions, or values that are not finite")

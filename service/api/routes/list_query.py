@@ -1,4 +1,4 @@
-"""The query parameters of the lists, and what they select from the index."""
+"""The query parameters of the lists, and the selection from the index that they make."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -31,22 +31,22 @@ Entry = Annotated[
 
 
 class PageQuery(BaseModel):
-    """Which page of a list, and of whose things."""
+    """The page of a list, and the owner listed."""
 
     model_config = ConfigDict(extra="forbid")
 
     owner: str | None = Field(
         None,
         pattern=f"^{NAME}$",
-        description="Only those of this name of the keys file; another name than the key's own "
-        "takes the scope auditor",
+        description="Only those of this owner, by name in the keys file; an owner other than the "
+        "key's requires the scope auditor",
     )
-    order: Literal["newest", "oldest"] = Field("newest", description="Which come first")
+    order: Literal["newest", "oldest"] = Field("newest", description="The ones to list first")
     cursor: str | None = Field(
         None,
         max_length=200,
-        description="next_cursor of the previous page. It is a place in time: with other filters "
-        "or the other order it leads to what they select beyond that place",
+        description="next_cursor of the previous page. It marks a time of creation: with other "
+        "filters or another order, the list continues from there",
     )
     limit: int = Field(20, ge=1, le=100)
 
@@ -66,7 +66,7 @@ class PageQuery(BaseModel):
 
 
 class BatchListQuery(PageQuery):
-    """Which batches to list."""
+    """The batches to list."""
 
     def selection(self, caller: Principal) -> Selection:
         sets = [index_of(self.owner_for(caller), BATCHES)]
@@ -74,43 +74,43 @@ class BatchListQuery(PageQuery):
 
 
 class ExplanationListQuery(PageQuery):
-    """Which explanations to list: those that all filters select."""
+    """The explanations to list: those that all filters select."""
 
-    status: Status | None = Field(None, description="Only those that stand so")
-    model: str | None = Field(None, max_length=200, description="Only those of this model")
+    status: Status | None = Field(None, description="Only those with this status")
+    model: str | None = Field(None, max_length=200, description="Only those by this model")
     fingerprint: str | None = Field(
         None,
         pattern="^sha256:[0-9a-f]{64}$",
-        description="Only those of a model of this fingerprint",
+        description="Only those by a model with this fingerprint",
     )
     method: Method | None = Field(None, description="Only those by this method")
     masker: str | None = Field(
         None,
         pattern=MASKER_PATTERN,
-        description="Only those by this masker with these numbers, such as blur(16,16)",
+        description="Only those with this masker and these numbers, such as blur(16,16)",
     )
     label: str | None = Field(
         None,
         max_length=1000,
-        description="Only those with a result of whose explained outputs the one with the highest "
-        "score has this label or this index",
+        description="Only those with a result, if the explained output with the highest score has "
+        "this label or index",
     )
     warning: WarningCode | None = Field(
-        None, description="Only those with a result that has such a warning"
+        None, description="Only those whose result has this warning"
     )
     batch: str | None = Field(
         None, pattern=f"^{BATCH_ID.pattern}$", description="Only those of this batch"
     )
     picture: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="Only those of an upload of this SHA-256"
+        None, pattern="^[0-9a-f]{64}$", description="Only those of a picture with this SHA-256"
     )
     metadata: list[Entry] = Field(
         default_factory=list,
         max_length=MAX_METADATA_FILTERS,
         description="KEY=VALUE; only those with this entry in their metadata; may be repeated. "
-        "Text stands as it is, numbers, true, false and null as in JSON. Found are the first "
-        f"{MAX_METADATA} entries that are neither lists nor objects, with keys of up to "
-        f"{MAX_METADATA_KEY} characters without `=` and values of up to {MAX_METADATA_VALUE}",
+        "Write text as it is, and numbers, true, false and null as in JSON. Only the first "
+        f"{MAX_METADATA} entries that are neither lists nor objects can be found, with keys of up "
+        f"to {MAX_METADATA_KEY} characters without `=` and values of up to {MAX_METADATA_VALUE}",
     )
     created_after: AwareDatetime | None = Field(
         None, description="Only those created at this time or later"

@@ -32,7 +32,7 @@ class Cursor:
             created_at, _, id_ = urlsafe_b64decode(text).decode().partition(" ")
             return cls(_finite(created_at), id_)
         except ValueError as error:
-            detail = "invalid cursor; take next_cursor of the previous page"
+            detail = "invalid cursor; use next_cursor of the previous page"
             raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "cursor", text) from error
 
 

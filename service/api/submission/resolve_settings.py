@@ -45,7 +45,10 @@ def resolve_settings(
     label_map: LabelMapInfo | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
     """Returns the complete settings and the model's card. Raises ApiError."""
-    card, shape = _require_available(_find_card(requested_name(settings.model), cards))
+    card = _find_card(requested_name(settings.model), cards)
+    if card.status is not ModelStatus.AVAILABLE or not card.output_count or not card.input_shape:
+        raise _unavailable(card)
+    shape = card.input_shape
     fit = _fit(settings.fit, card)
     _check_pin(settings.model, card, fit)
     _check_masker(settings.masker, shape[2])
@@ -116,13 +119,6 @@ def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
         detail = f"there is no model {name!r}; {known}"
         raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, field, name, names)
     return cards[names.index(name)]
-
-
-def _require_available(card: ModelCard) -> tuple[ModelCard, Shape]:
-    """Returns the card and its input shape. Raises ApiError unless the model is available."""
-    if card.status is ModelStatus.AVAILABLE and card.output_count and card.input_shape:
-        return card, card.input_shape
-    raise _unavailable(card)
 
 
 def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> None:

@@ -6,7 +6,7 @@ priority, model fingerprint, kind of device and program version.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import structlog
 
@@ -65,8 +65,19 @@ def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
     the content against the records of the earlier explanation.
     """
     try:
-        for key, recorded in _recorded_artifacts(earlier):
-            check_size(services.store, key, recorded)
+        spec, stored = earlier.spec, earlier.artefacts
+        if not (spec and stored and earlier.result):
+            raise MissingArtifactError(f"{earlier.id} has no records of its artifacts")
+        image, label_map = spec.image, spec.label_map
+        recorded = {image_key(earlier.id): Artifact(size=image.bytes, sha256=image.sha256)}
+        if label_map:
+            sent = Artifact(size=label_map.bytes, sha256=label_map.sha256)
+            recorded[label_map_key(earlier.id)] = sent
+        recorded[attributions_key(earlier.id, earlier.result)] = stored.attributions
+        if stored.faithfulness:
+            recorded[faithfulness_key(earlier.id, earlier.result)] = stored.faithfulness
+        for key, artifact in recorded.items():
+            check_size(services.store, key, artifact)
             services.store.copy(key, key.replace(earlier.id, id_))
     except MissingArtifactError as error:
         note_missing(services, earlier, error)
@@ -89,19 +100,6 @@ def note_missing(services: ProcessServices, state: State, error: MissingArtifact
     log.error("artifact damaged" if damaged else "artifact missing", id=state.id, cause=error.cause)
     for id_ in filter(None, (state.id, state.cached_from)):
         services.submissions.evict_from_cache(id_)
-
-
-def _recorded_artifacts(state: State) -> Iterator[tuple[str, Artifact]]:
-    """Yields the key and record of each artifact. Raises MissingArtifactError without records."""
-    spec, stored = state.spec, state.artefacts
-    if not (spec and stored and state.result):
-        raise MissingArtifactError(f"{state.id} has no records of its artifacts")
-    yield image_key(state.id), Artifact(size=spec.image.bytes, sha256=spec.image.sha256)
-    if (sent := spec.label_map) is not None:
-        yield label_map_key(state.id), Artifact(size=sent.bytes, sha256=sent.sha256)
-    yield attributions_key(state.id, state.result), stored.attributions
-    if stored.faithfulness:
-        yield faithfulness_key(state.id, state.result), stored.faithfulness
 
 
 def cache_status(states: Collection[State], caching: CachePolicy) -> dict[str, str]:

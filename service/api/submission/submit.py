@@ -113,7 +113,22 @@ def _prepare(
     if not process.identity.last.store_fits:
         _check_store(process)
     label_map = inspect_label_map(upload, process.settings.max_pixels, process.heavy_calls.reserve)
-    plan = _plan(process, upload, label_map, default_priority)
+    workers, limits = read_live_workers(process.redis), process.settings
+    priority = upload.settings.priority or default_priority
+    settings, card = resolve_settings(
+        upload.settings.model_copy(update={"priority": priority}),
+        workers.usable,
+        max_evals=limits.max_evals,
+        max_values=limits.max_values,
+        label_map=label_map,
+    )
+    plan = SubmissionPlan(
+        settings,
+        card,
+        model=model_ref(card.name, card.parts, settings.fit),
+        requested=requested_name(upload.settings.model),
+        cards=workers.cards if workers.workers else [],
+    )
     return [
         _prepare_one(services, upload, plan, label_map, *image) for image in upload.images.items()
     ]
@@ -124,28 +139,6 @@ def _check_store(services: ProcessServices) -> None:
     match = services.identity.recent()
     if not match.store_fits:
         raise mismatch_problem(match)
-
-
-def _plan(
-    services: ProcessServices,
-    upload: Upload,
-    label_map: LabelMapInfo | None,
-    default_priority: Priority,
-) -> SubmissionPlan:
-    present = read_live_workers(services.redis)
-    limits = services.settings
-    priority = upload.settings.priority or default_priority
-    settings = upload.settings.model_copy(update={"priority": priority})
-    resolved, card = resolve_settings(
-        settings,
-        present.usable,
-        max_evals=limits.max_evals,
-        max_values=limits.max_values,
-        label_map=label_map,
-    )
-    served = present.cards if present.workers else []
-    model = model_ref(card.name, card.parts, resolved.fit)
-    return SubmissionPlan(resolved, card, model, requested_name(upload.settings.model), served)
 
 
 def _prepare_one(
