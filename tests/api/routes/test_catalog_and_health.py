@@ -32,7 +32,7 @@ async def test_a_model_without_a_worker_is_shown_as_unavailable(api, fake_worker
     fake_worker.announce(new_card(), lease_s=-1)
     card = (await api.get("/v1/models/tiny")).json()
     assert card["status"] == "unavailable"
-    assert "no worker" in card["reason"]
+    assert "no live worker" in card["reason"]
 
 
 async def test_without_models_the_list_is_empty(api):
