@@ -1,0 +1,114 @@
+"""The dashboard of an API with keys, below a root path, with a hand that plays the worker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from service.api.auth.keys import Scope
+from service.jobs.store_identity import compare_store
+from tests.api.auth.keyholders import bearing, issue
+from tests.api.conftest import FakeWorker, some_arrays, some_regions
+from tests.live import Live, live_api
+
+ROOT = "/shapshot"
+
+
+@pytest.fixture
+def keys_file(tmp_path) -> Path:
+    path = tmp_path / "keys.jsonl"
+    issue(path, "nobody", Scope.READ)  # a file without keys is refused
+    return path
+
+
+@pytest.fixture
+def live(settings, tmp_path, connection, store, keys_file) -> Iterator[Live]:
+    compare_store(connection, store)
+    limits = {"WRONG_KEYS_LIMIT": "off", "TRUSTED_PROXIES": "none"}
+    with live_api(settings, tmp_path, KEYS_FILE=keys_file, ROOT_PATH=ROOT, **limits) as live:
+        yield live
+
+
+@pytest.fixture
+def hand(ledger, store, connection, new_card) -> FakeWorker:
+    worker = FakeWorker(ledger, store, connection)
+    worker.announce(new_card())
+    return worker
+
+
+@pytest.fixture
+def ask(live, photo):
+    """Asks for an explanation with a key; its id."""
+
+    def post(key: str) -> str:
+        files = {"image": ("photo.png", photo)}
+        url = f"{live.url}{ROOT}/v1/explanations"
+        return httpx.post(url, files=files, headers=bearing(key)).json()["id"]
+
+    return post
+
+
+def sign_in(page: Page, key: str) -> None:
+    dialog = page.get_by_role("dialog", name="Sign in")
+    dialog.get_by_label("Key").fill(key)
+    dialog.get_by_role("button", name="Sign in").click()
+
+
+def test_a_key_shows_what_is_its_own_and_stays_in_the_tab(
+    page, watched, live, hand, ask, keys_file
+):
+    key, other = (issue(keys_file, name, Scope.EXPLAIN) for name in ("clinic", "lab"))
+    mine, theirs = ask(key), ask(other)
+    hand.succeed(mine, arrays=some_arrays() | some_regions())
+    page.goto(f"{live.url}{ROOT}")  # without the slash at its end
+    sign_in(page, "shapshot_wrong")
+    expect(page.get_by_role("dialog")).to_contain_text("does not know this key")
+    sign_in(page, key)
+    expect(page.get_by_role("listitem")).to_have_count(1)
+    page.get_by_role("link", name="ant").click()
+    expect(page.locator(".regions tbody tr")).to_have_count(6)
+    page.goto(f"{live.url}{ROOT}/#/explanations/{theirs}")
+    expect(page.get_by_role("alert")).to_contain_text("belong to another key")
+    assert not [url for url in watched.requests if key in url]
+    kept = "JSON.stringify([{...localStorage}, document.cookie, location.href])"
+    assert key not in page.evaluate(kept)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_key_that_is_removed_is_asked_for_anew_and_the_form_is_kept(
+    page, live, hand, keys_file, photo
+):
+    key = issue(keys_file, "clinic", Scope.EXPLAIN)
+    page.goto(f"{live.url}{ROOT}/#/new")
+    sign_in(page, key)
+    file = {"name": "photo.png", "mimeType": "image/png", "buffer": photo}
+    page.get_by_label("Choose, drop or paste").set_input_files(file)
+    page.get_by_label("Evaluations", exact=True).fill("123")
+    keys_file.write_text("")
+    new = issue(keys_file, "clinic", Scope.EXPLAIN)
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_role("dialog")).to_contain_text("may have been removed")
+    sign_in(page, new)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Explanation in progress")
+    listed = httpx.get(f"{live.url}{ROOT}/v1/explanations", headers=bearing(new)).json()
+    assert [each["settings"]["max_evals"] for each in listed["items"]] == [123]
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("It was canceled")
+
+
+def test_labels_are_text_whatever_they_hold(page, live, hand, ask, keys_file):
+    label = '<img src=x onerror="document.title=1">'
+    key = issue(keys_file, "clinic", Scope.EXPLAIN)
+    explained = {0: label, 2: "crane"}
+    arrays = some_arrays() | {"output_names": np.array([label, "crane"])}
+    hand.succeed(ask(key), arrays=arrays, explained=explained)
+    page.goto(f"{live.url}{ROOT}/#/explanations")
+    sign_in(page, key)
+    page.get_by_role("link", name=label).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(label)
+    expect(page.locator("img[src=x]")).to_have_count(0)
