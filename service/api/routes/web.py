@@ -48,6 +48,9 @@ FILES = {
     path.relative_to(FOLDER).as_posix(): StaticFile(path.read_bytes(), MEDIA_TYPES[path.suffix])
     for path in sorted(FOLDER.rglob("*.*"))
 }
+_PRELOADS = "".join(  # else a browser learns of a module only from the one that imports it
+    f'<link rel="modulepreload" href="web/{name}" />\n' for name in FILES if name.endswith(".js")
+).encode()
 
 
 @router.get("/web/{path:path}")
@@ -61,10 +64,11 @@ async def get_file(request: Request, path: str) -> Response:
 def page(request: Request) -> Response:
     """The dashboard's page; below a root path, its relative links start from there."""
     index, root_path = FILES["index.html"], request.scope["root_path"]
+    content = index.content.replace(b"</head>", _PRELOADS + b"</head>", 1)
     if root_path:
         base = f'<head>\n    <base href="{escape(root_path)}/" />'.encode()
-        index = StaticFile(index.content.replace(b"<head>", base, 1), index.media_type)
-    return _response(request, index)
+        content = content.replace(b"<head>", base, 1)
+    return _response(request, StaticFile(content, index.media_type))
 
 
 def _response(request: Request, file: StaticFile) -> Response:

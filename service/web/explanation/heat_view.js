@@ -26,7 +26,7 @@ export function heatView(result, document, view, signal) {
     if (changed.includes("opacity")) heat.style.opacity = now.opacity;
     if (["output", "percentile", "scale", "palette"].some((name) => changed.includes(name))) {
       const magnitudes = result.magnitudes(now.scale === "own" ? now.output : "all");
-      paint(result.sums[now.output], limit(magnitudes, now.percentile), LEVELS[now.palette], painted.data);
+      paint(result.shown[now.output], limit(magnitudes, now.percentile), LEVELS[now.palette], painted.data);
       heat.getContext("2d").putImageData(painted, 0, 0);
     }
     if (changed.includes("region") || changed.includes("outlines")) outline(now);

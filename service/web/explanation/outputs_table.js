@@ -1,11 +1,24 @@
 // The explained outputs; choosing one shows its heat.
 import { h } from "../lib/dom.js";
+import { shortFailure } from "../lib/failure.js";
 import { formatNumber, formatSigned } from "../lib/numbers.js";
 
-export function outputsTable(document, view) {
+export function outputsTable(document, result, view, signal) {
+  const problem = h("p", { class: "field-error", role: "alert" });
+
+  async function choose(k) {
+    problem.textContent = "";
+    try {
+      await result.ensure(k); // of very many outputs, only some are loaded at once
+      view.set({ output: k });
+    } catch (error) {
+      if (!signal.aborted) problem.textContent = shortFailure(error);
+    }
+  }
+
   const logit = document.settings.link === "logit";
   const rows = document.outputs.map((output, k) => {
-    const radio = h("input", { type: "radio", name: "output", value: k, id: `output-${k}`, on: { change: () => view.set({ output: k }) } });
+    const radio = h("input", { type: "radio", name: "output", value: k, id: `output-${k}`, on: { change: () => choose(k) } });
     return h("tr", {},
       h("th", { scope: "row" }, h("label", { for: `output-${k}` }, radio, h("span", {}, output.label || `output ${output.index}`))),
       h("td", { class: "number" }, formatNumber(output.score, 4)),
@@ -33,6 +46,7 @@ export function outputsTable(document, view) {
         h("tbody", {}, rows),
       ),
     ),
+    problem,
     h("p", { class: "muted small" }, "The score is the base value, of the picture with everything hidden, plus the attributions of all regions."),
   );
 }

@@ -8,7 +8,7 @@ export function provenance(document) {
     h("h2", {}, "Provenance"),
     list([
       ["Explanation", code(document.id)],
-      ["Batch", document.batch && code(document.batch)],
+      ["Batch", document.batch && h("a", { href: `#/batches/${document.batch}` }, code(document.batch))],
       ["Owner", document.owner],
       ["Answered by", document.cached_from && h("a", { href: `#/explanations/${document.cached_from}` }, code(document.cached_from))],
       ["What the values are", document.solution_concept],

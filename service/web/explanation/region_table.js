@@ -7,7 +7,7 @@ const FIRST = 50; // rows shown at once
 export function regionTable(result, document, view) {
   const { regions } = result;
   if (!regions) return null;
-  const uncertain = regions.credit.some(({ of }) => of(0).low !== null);
+  const uncertain = regions.credit[0].of(0).low !== null;
   const rows = new Map(); // by region
   const body = h("tbody", {});
   const caption = h("caption", {});

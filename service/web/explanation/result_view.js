@@ -53,7 +53,7 @@ export async function showResult(main, document, signal) {
         controls(result, document, view),
       ),
       h("div", { class: "result-side" },
-        outputsTable(document, view),
+        outputsTable(document, result, view, signal),
         regionTable(result, document, view),
       ),
     ),

@@ -59,14 +59,14 @@ export function limit(magnitudes, percentile) {
   return found || magnitudes[last];
 }
 
-// Colours sums into RGBA. `levels` are of levelsOf; reckons in float32, as the server does.
+// Colours sums, a Float32Array, into RGBA. `levels` are of levelsOf; reckons in float32, as the
+// server does.
 export function paint(sums, bound, levels, pixels) {
   const colours = new Uint32Array(levels.buffer);
   const painted = new Uint32Array(pixels.buffer);
-  const of = Math.fround(bound);
+  const of = Math.fround(bound) || 1; // where all are 0, so is each share
   for (let n = 0; n < sums.length; n += 1) {
-    const share = bound ? Math.fround(Math.fround(sums[n]) / of) : 0;
-    const level = Math.fround(Math.fround(share + 1) * 128);
+    const level = Math.fround(Math.fround(Math.fround(sums[n] / of) + 1) * 128);
     painted[n] = colours[level < 0 ? 0 : level > 255 ? 255 : level | 0];
   }
 }

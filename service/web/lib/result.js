@@ -3,26 +3,47 @@ import { request } from "./api.js";
 import { channelSums, magnitudesOf } from "./colours.js";
 import { openNpz } from "./npz.js";
 
+const MOST_VALUES = 20_000_000; // numbers loaded at once; further outputs when they are chosen
+
 // Loads them; `document` is of an explanation that has a result.
 //
-// width, height: of the model's picture. picture: ImageData, as the model saw it. sums: for each
-// output. regions: null, or {ids: Int32Array by pixel (channel by channel where `channels` > 1),
-// count, channels, areas, boxes, values, …}. magnitudes(k), or of all outputs: sorted.
-export async function loadResult(document, signal) {
-  const response = await request(`v1/explanations/${document.id}/attributions?format=npz`, { signal });
-  const npz = openNpz(await response.arrayBuffer());
-  const [values, data] = await Promise.all([npz.read("values"), npz.read("data")]);
-  const [height, width] = values.shape;
-  const sums = channelSums(values);
-  const sorted = new Map();
+// width, height: of the model's picture. picture: ImageData, as the model saw it. regions: null, or
+// {ids: Int32Array by pixel (channel by channel where `channels` > 1), count, channels, areas,
+// centroids, parts, players, credit: for each output}. ensure(k): loads output k unless it is there;
+// sums[k], shown[k]: its sums over channels, exact and in float32. magnitudes(k or "all"): sorted.
+export async function loadResult({ id, outputs, model }, signal) {
+  const size = (model.parts?.input_shape ?? [224, 224, 3]).reduce((product, side) => product * side, 1);
+  const atOnce = Math.max(1, Math.floor(MOST_VALUES / size));
+  const [sums, shown, sorted] = [[], [], new Map()];
+  let regions = null;
+
+  async function load(positions) {
+    const query = new URLSearchParams({ format: "npz" });
+    if (positions.length < outputs.length) for (const k of positions) query.append("output", outputs[k].index);
+    const response = await request(`v1/explanations/${id}/attributions?${query}`, { signal });
+    const npz = openNpz(await response.arrayBuffer());
+    const values = await npz.read("values");
+    channelSums(values).forEach((each, n) => {
+      sums[positions[n]] = each;
+      shown[positions[n]] = Float32Array.from(each);
+    });
+    sorted.delete("all");
+    if (npz.has("regions")) {
+      regions ??= await shapesOf(npz);
+      (await creditOf(npz)).forEach((each, n) => (regions.credit[positions[n]] = each));
+    }
+    return npz;
+  }
+
+  const npz = await load([...outputs.keys()].slice(0, atOnce));
+  const data = await npz.read("data");
+  const [height, width] = data.shape;
   return {
-    width,
-    height,
-    sums,
+    width, height, sums, shown, regions,
     picture: pictureOf(data),
-    regions: npz.has("regions") ? await regionsOf(npz) : null,
+    ensure: async (k) => sums[k] || load([k]),
     magnitudes(k) {
-      if (!sorted.has(k)) sorted.set(k, k === "all" ? magnitudesOf(...sums) : magnitudesOf(sums[k]));
+      if (!sorted.has(k)) sorted.set(k, k === "all" ? magnitudesOf(...sums.filter(Boolean)) : magnitudesOf(sums[k]));
       return sorted.get(k);
     },
   };
@@ -42,21 +63,25 @@ function pictureOf({ shape: [H, W, C], fortran, data }) {
   return image;
 }
 
-async function regionsOf(npz) {
-  const optional = async (name) => (npz.has(name) ? npz.read(name) : null);
-  const [labels, players, values, errors, low, high] = await Promise.all([
-    npz.read("regions"), npz.read("region_players"), npz.read("region_values"),
-    optional("region_standard_errors"), optional("region_low"), optional("region_high"),
-  ]);
+async function shapesOf(npz) {
+  const [labels, players] = await Promise.all([npz.read("regions"), npz.read("region_players")]);
   const [H, W, channels = 1] = labels.shape;
   const ids = inRows(labels, H, W, channels);
+  const count = players.data.length;
+  return { ids, channels, count, players: players.data, credit: [], ...measure(ids, W, channels, count) };
+}
+
+// Of each output in the npz: its regions in the order of their ranks, and `of(region)`.
+async function creditOf(npz) {
+  const optional = async (name) => (npz.has(name) ? npz.read(name) : null);
+  const [values, errors, low, high] = await Promise.all(
+    ["region_values", "region_standard_errors", "region_low", "region_high"].map(optional));
   const [count, K] = values.shape;
-  const { areas, boxes, centroids, parts } = measure(ids, W, channels, count);
   const cell = (array, r, k) => {
     const value = array ? array.data[array.fortran ? r + count * k : r * K + k] : null;
     return Number.isNaN(value) ? null : value;
   };
-  const credit = Array.from({ length: K }, (_, k) => {
+  return Array.from({ length: K }, (_, k) => {
     const column = Array.from({ length: count }, (_, r) => cell(values, r, k));
     const total = column.reduce((sum, value) => sum + Math.abs(value), 0) || 1;
     const order = column.map((_, r) => r).sort((a, b) => Math.abs(column[b]) - Math.abs(column[a]) || a - b);
@@ -67,7 +92,6 @@ async function regionsOf(npz) {
       rank: ranks[r], share: Math.abs(column[r]) / total,
     }) };
   });
-  return { ids, channels, count, areas, boxes, centroids, parts, players: players.data, credit };
 }
 
 // Labels pixel by pixel in rows, the channels of a pixel beside each other.
@@ -86,7 +110,6 @@ function inRows({ fortran, data }, H, W, C) {
 
 function measure(ids, W, C, count) {
   const areas = new Uint32Array(count);
-  const boxes = Array.from({ length: count }, () => ({ left: Infinity, top: Infinity, right: 0, bottom: 0 }));
   const centroids = Array.from({ length: count }, () => ({ x: 0, y: 0 }));
   const parts = Array.from({ length: count }, () => new Set()); // its channels
   for (let at = 0; at < ids.length; at += C) {
@@ -100,11 +123,6 @@ function measure(ids, W, C, count) {
     }
     for (const id of here) {
       areas[id] += 1;
-      const box = boxes[id];
-      box.left = Math.min(box.left, x);
-      box.top = Math.min(box.top, y);
-      box.right = Math.max(box.right, x + 1);
-      box.bottom = Math.max(box.bottom, y + 1);
       centroids[id].x += x + 0.5;
       centroids[id].y += y + 0.5;
     }
@@ -113,5 +131,5 @@ function measure(ids, W, C, count) {
     point.x /= areas[id] || 1;
     point.y /= areas[id] || 1;
   });
-  return { areas, boxes, centroids, parts };
+  return { areas, centroids, parts };
 }

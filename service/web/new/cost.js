@@ -26,7 +26,7 @@ export function costLine(methods, models, signal) {
     if (!rates.has(model.name)) rates.set(model.name, recent(model.name, signal));
     const rate = rateOf(await rates.get(model.name), settings);
     if (turn !== latest || rate === null) return;
-    element.textContent += ` That took about ${formatSeconds((times * (evaluations + curves)) / rate)} at the rate of earlier ones, once it begins.`;
+    element.textContent += ` Once it begins, about ${formatSeconds((times * (evaluations + curves)) / rate)} at the rate of earlier ones.`;
   }
   return { element, show };
 }

@@ -3,15 +3,18 @@ import { h, newId, replace } from "../lib/dom.js";
 import { getBlob, getJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { formatNumber, formatShare, formatTime, plural } from "../lib/numbers.js";
-import { NOTES } from "../lib/warning_texts.js";
+import { NOTES, WARNINGS } from "../lib/warning_texts.js";
 
 const STATUSES = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
+const FILTERS = ["status", "model", "method", "warning", "label"]; // of `GET /v1/explanations`
 const PAGE = 24; // explanations
 const THUMBNAIL = 240; // pixels across
 
 export async function show(main, { query, signal }) {
   replace(main, h("p", { class: "muted" }, "Loading the explanations…"));
-  const [first, models] = await Promise.all([page(query, null, signal), getJson("v1/models", { signal })]);
+  const [first, models, methods] = await Promise.all([
+    page(query, null, signal), getJson("v1/models", { signal }), getJson("v1/methods", { signal }),
+  ]);
   const load = loader(signal);
   const grid = h("ul", { class: "tiles" });
   const problem = h("p", { class: "field-error", role: "alert" });
@@ -37,11 +40,17 @@ export async function show(main, { query, signal }) {
     more.disabled = false;
   }
 
-  const chosen = query.get("status") || query.get("model");
+  const chosen = FILTERS.some((name) => query.get(name));
   add(first);
   replace(main,
     h("h1", {}, "Explanations"),
-    filters(query, models.items.map(({ name }) => name)),
+    filters(query, {
+      status: STATUSES,
+      model: models.items.map(({ name }) => name),
+      method: methods.items.map(({ name }) => name),
+      warning: Object.keys(WARNINGS),
+    }),
+    h("p", { class: "muted", role: "status" }, `${first.total_exact ? "" : "More than "}${plural(first.total, "explanation")}`),
     first.items.length ? grid : h("p", { class: "empty" }, chosen ? "None is like that. " : "There is none yet. ", h("a", { href: chosen ? "#/explanations" : "#/new" }, chosen ? "Show all" : "Explain a picture")),
     problem,
     h("p", { class: "row" }, more),
@@ -50,26 +59,31 @@ export async function show(main, { query, signal }) {
 
 function page(query, cursor, signal) {
   const asked = new URLSearchParams({ limit: PAGE });
-  for (const name of ["status", "model"]) if (query.get(name)) asked.set(name, query.get(name));
+  for (const name of FILTERS) if (query.get(name)) asked.set(name, query.get(name));
   if (cursor) asked.set("cursor", cursor);
   return getJson(`v1/explanations?${asked}`, { signal });
 }
 
 // The filters are part of the address, so that a filtered list can be kept and sent.
-function filters(query, models) {
-  const select = (label, name, options) => {
-    const id = newId(name);
-    const all = [...new Set([...options, query.get(name)].filter(Boolean))];
-    const box = h("select", { id, on: { change: onChange } },
-      h("option", { value: "" }, "all"), all.map((each) => h("option", { value: each }, each)));
-    box.value = query.get(name) ?? "";
-    box.dataset.name = name;
-    return h("div", { class: "control" }, h("label", { for: id }, label), box);
+function filters(query, options) {
+  const control = (name, title, box) => {
+    box.id = newId(name);
+    box.name = name;
+    return h("div", { class: "control" }, h("label", { for: box.id }, title), box);
   };
-  const form = h("div", { class: "row filters" }, select("Status", "status", STATUSES), select("Model", "model", models));
-  function onChange() {
-    const next = new URLSearchParams();
-    for (const box of form.querySelectorAll("select")) if (box.value) next.set(box.dataset.name, box.value);
+  const choice = (name, title) => {
+    const all = [...new Set([...options[name], query.get(name)].filter(Boolean))];
+    const select = h("select", { on: { change: apply } },
+      h("option", { value: "" }, "all"), all.map((each) => h("option", { value: each }, each.replaceAll("_", " "))));
+    select.value = query.get(name) ?? "";
+    return control(name, title, select);
+  };
+  const label = h("input", { type: "search", value: query.get("label"), placeholder: "all", on: { change: apply } });
+  const form = h("form", { class: "row filters", on: { submit: (event) => event.preventDefault() } },
+    choice("status", "Status"), choice("model", "Model"), choice("method", "Method"),
+    choice("warning", "Warning"), control("label", "Top class", label));
+  function apply() {
+    const next = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
     location.hash = next.size ? `/explanations?${next}` : "/explanations";
   }
   return form;
