@@ -4,9 +4,10 @@ import time
 
 import pytest
 import time_machine
+from structlog.testing import capture_logs
 
 from service.jobs.leases import Heartbeat, LeaseStatus
-from service.jobs.redis_clock import as_seconds, measure_offset
+from service.jobs.redis_clock import as_seconds, log_offset, measure_offset
 from service.jobs.redis_keys import EXPIRY, new_batch_id, new_id
 from service.jobs.statistics import read_statistics
 from service.jobs.worker_registry import WORKERS, announce, read_live_workers
@@ -32,6 +33,17 @@ def now(connection):
 
 def test_a_process_knows_how_wrong_its_clock_is(ahead_s, connection):
     assert measure_offset(connection) == pytest.approx(ahead_s, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level", "offset_s"),
+    [(1.0, "info", 1.0), (1.0014, "warning", 1.001), (-1.0016, "warning", -1.002), (0, "info", 0)],
+)
+def test_an_offset_of_more_than_a_second_is_a_warning(seconds, level, offset_s):
+    with capture_logs() as lines:
+        log_offset(seconds)
+    [line] = lines
+    assert (line["log_level"], line["offset_s"]) == (level, offset_s)
 
 
 def test_every_moment_of_an_explanation_is_redis_s(

@@ -1,6 +1,7 @@
 """Redis and the store belong together, or somebody is told that they do not."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -154,6 +155,25 @@ def test_what_was_seen_lately_is_not_looked_at_again(
     connection.flushall()
     assert identity.recent() is identity.last is StoreMatch.SAME
     assert identity.look() is identity.recent() is StoreMatch.REDIS_LOST
+
+
+def test_a_match_is_believed_for_ten_seconds_and_a_mismatch_for_one(
+    connection: redis.Redis, store: Store, named: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    identity, name = StoreIdentity(connection, store), connection.hgetall(IDENTITY)
+    identity.look()
+    connection.delete(IDENTITY)
+    now += 9.9
+    assert identity.recent() is StoreMatch.SAME
+    now += 0.1
+    assert identity.recent() is StoreMatch.REDIS_LOST
+    connection.hset(IDENTITY, mapping=name)
+    now += 0.9
+    assert identity.recent() is StoreMatch.REDIS_LOST
+    now += 0.1
+    assert identity.recent() is StoreMatch.SAME
 
 
 def test_a_store_in_memory_is_nobodys(connection: redis.Redis) -> None:

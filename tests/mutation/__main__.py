@@ -48,7 +48,10 @@ def main() -> int:
     def passes(mutant: Mutant) -> bool:
         copy = free.get()
         try:
-            return copy.passes(mutant, [*CHOICE, *_tests_reaching(mutant, reached)])
+            first = _tests_reaching(mutant, reached)
+            missed = not first or copy.passes(mutant, [*CHOICE, *first])
+            # A fixture or a cache may have reached the line for a test
+            return missed and copy.passes(mutant, [*CHOICE, *_tests_of(mutant.file)])
         finally:
             free.put(copy)
 
@@ -96,13 +99,12 @@ def _tests_of(file: str) -> list[str]:
 
 
 def _tests_reaching(mutant: Mutant, reached: Reached) -> list[str]:
-    """Find the tests that reach the changed lines, in those files; all, where tests do not tell."""
-    files = _tests_of(mutant.file)
-    names = {name for line in mutant.lines for name in reached[mutant.file].get(line, [""])}
-    if "" in names:
-        return files
-    tests = ["{}.py::{}".format(*name.replace(".", "/").rsplit("/", 1)) for name in sorted(names)]
-    return [test for test in tests if test.partition("::")[0] in files] or files
+    """Find the tests in those files that reach the changed lines."""
+    names = {name for line in mutant.lines for name in reached[mutant.file].get(line, [])}
+    paths = (name.replace(".", "/").rpartition("/") for name in sorted(names))
+    return [
+        f"{path}.py::{test}" for path, _, test in paths if f"{path}.py" in _tests_of(mutant.file)
+    ]
 
 
 if __name__ == "__main__":

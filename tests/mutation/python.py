@@ -52,7 +52,7 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
     def offset(line: int, column: int) -> int:  # of characters; ast counts bytes
         return len(data[: begins[line - 1] + column].decode())
 
-    for node in _nodes(ast.parse(source), messages=False):
+    for node in _nodes(ast.parse(source)):
         for changed in _changes(node):
             assert isinstance(node, ast.expr | ast.stmt)
             start = offset(node.lineno, node.col_offset)
@@ -63,15 +63,16 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
             yield Mutant.of(file, source, start, end, now)
 
 
-def _nodes(node: ast.AST, *, messages: bool) -> Iterator[ast.AST]:
-    """Walk through what runs: neither annotations, decorators nor docstrings.
-
-    messages: whether the node belongs to an error that is raised; its text is left alone.
-    """
+def _nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk through what runs: neither annotations, decorators nor text for people."""
     match node:
-        case ast.Expr(value=ast.Constant()) | ast.keyword(arg="strict"):
-            return  # a docstring, or zip's check
-        case ast.Constant(value=str()) | ast.JoinedStr() if messages:
+        case ast.Expr(value=ast.Constant()) | ast.keyword(arg="strict"):  # a docstring, zip's check
+            return
+        case ast.Constant(value=str(text)) if " " in text:
+            return
+        case ast.JoinedStr(values=parts) if any(
+            isinstance(part, ast.Constant) and " " in part.value for part in parts
+        ):
             return
         case ast.Subscript(value=ast.Name(id=name)) | ast.Call(func=ast.Name(id=name)) if (
             name in NAMES_A_TYPE
@@ -85,7 +86,7 @@ def _nodes(node: ast.AST, *, messages: bool) -> Iterator[ast.AST]:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from _nodes(child, messages=messages or isinstance(node, ast.Raise))
+                yield from _nodes(child)
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:

@@ -54,13 +54,13 @@ class Copy:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def reached(self, files: Sequence[str], tests: Sequence[str]) -> Reached:
-        """Find which tests reach which line of the files, unchanged.
+        """Find which tests reach which line of the unchanged files, by their dotted names.
 
-        A line that is reached before or between tests has "" among them. Raises RuntimeError where
-        a test fails.
+        Of Hypothesis's tests there is none among them. Raises RuntimeError where a test fails.
         """
         if self._run(tests, covered=files):
-            raise RuntimeError("the tests fail without a mutant")
+            output = (self._folder / "output").read_text()
+            raise RuntimeError(f"the tests fail without a mutant:\n{output}")
         data = CoverageData(str(self._root / COVERED))
         data.read()
         return {file: data.contexts_by_lineno(str(self._root / file)) for file in files}
@@ -83,7 +83,7 @@ class Copy:
         temporary.mkdir()
         child = os.fork()
         if not child:
-            with contextlib.suppress(BaseException), _quiet():
+            with contextlib.suppress(BaseException), _quiet(self._folder / "output"):
                 os.setsid()  # so that what it starts is killed with it
                 os.chdir(self._root)
                 os.environ.update(TMPDIR=str(temporary), PYTHONDONTWRITEBYTECODE="1")
@@ -119,13 +119,13 @@ def _end_of(child: int) -> int:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop what is printed, by C libraries too."""
+def _quiet(output: Path = Path(os.devnull)) -> Iterator[None]:
+    """Write into a file what is printed, by C libraries too."""
     sys.stdout.flush()
     kept = os.dup(1), os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    with output.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     try:
         yield
     finally:
@@ -133,4 +133,3 @@ def _quiet() -> Iterator[None]:
         for target, descriptor in enumerate(kept, start=1):
             os.dup2(descriptor, target)
             os.close(descriptor)
-        os.close(null)

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from worker.engine.scoring.batch_size import device_batch_size, group, shares
+from worker.engine.scoring.batch_size import buckets, device_batch_size, group, next_span, shares
 from worker.engine.scoring.cpu_count import usable_cpus
 
 SMALL, USUAL = (28, 28, 1), (224, 224, 3)
@@ -27,6 +27,17 @@ def test_the_physical_batch_of_a_cpu_grows_with_its_cores(shape, cores, batch):
 def test_the_physical_batch_suits_the_device_and_the_picture():
     assert device_batch_size((4000, 4000, 3), "cpu", cores=1) == 2
     assert device_batch_size(USUAL, "gpu:0 NVIDIA H100", cores=2) == 127
+
+
+@pytest.mark.parametrize("shape", [SMALL, USUAL])
+@pytest.mark.parametrize("device", ["cpu", "gpu:0 NVIDIA H100"])
+def test_of_two_sizes_the_full_one_holds_the_largest_batch_and_the_small_one_an_eighth(
+    shape, device
+):
+    batch = device_batch_size(shape, device)
+    small, full = buckets(shape, device)
+    assert full == max(next_span(count, batch) for count in range(1, 4 * batch))
+    assert 8 * (small - 1) < full <= 8 * small
 
 
 def test_a_group_has_as_many_pictures_as_a_core_takes_at_once():

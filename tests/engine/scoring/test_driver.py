@@ -8,6 +8,7 @@ from tests.engine.games import FunctionPredictor, random_picture, smooth_functio
 from worker.adapters.engine_request import read_masker
 from worker.engine.control import Interruption
 from worker.engine.errors import (
+    BudgetError,
     InvalidPictureError,
     LinkError,
     OutputsError,
@@ -16,7 +17,7 @@ from worker.engine.errors import (
 )
 from worker.engine.explanation import ExplanationRun
 from worker.engine.game.superpixels import Grid
-from worker.engine.links import logit
+from worker.engine.links import add_up, logit
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.methods.registry import METHODS
 from worker.engine.request import Request, Top
@@ -214,6 +215,13 @@ def test_a_finished_explanation_can_still_be_asked_for_a_snapshot():
     assert snapshot.faithfulness == explained.faithfulness
 
 
+def test_an_explanation_that_its_method_refuses_has_no_snapshot():
+    explanation = ExplanationRun(predictor(), PICTURE, replace(REQUEST, method="exact"))
+    with pytest.raises(BudgetError):
+        evaluate(explanation, predictor())
+    assert explanation.snapshot() is None
+
+
 def test_top_outputs_come_by_score_and_then_by_index():
     scores = np.repeat([2.0, 7.0, 2.0], 20)
     model = predictor(lambda pictures: np.broadcast_to(scores, (len(pictures), 60)))
@@ -371,6 +379,12 @@ def test_the_logit_of_a_class_among_many_is_against_the_sum_of_the_others():
     others = np.exp([3.0, 1.0, -2.0]).sum()
     assert found[0, 0] == pytest.approx(40 - np.log(others), rel=1e-6)
     assert found[0, 1] == pytest.approx(np.log(p[0, 1]), rel=1e-6)
+
+
+def test_scores_add_up_where_those_of_every_picture_do():
+    assert add_up(np.array([[0.25, 0.75], [0.5, 0.50009]]))
+    assert not add_up(np.array([[0.25, 0.75], [0.5, 0.50011]]))
+    assert not add_up(np.array([[1.0], [1.0]]))
 
 
 def test_timings_tell_painting_from_the_model():
