@@ -224,7 +224,7 @@ def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
     assert isinstance(ending, TaskResult)
     assert ending.error
     assert ending.error.code is ErrorCode.MODEL_UNAVAILABLE
-    assert ending.error.detail == "model dozer: gone.keras is no file"
+    assert ending.error.detail == "model dozer: gone.keras is not a file"
 
 
 def test_what_was_found_names_the_model_that_computed_it() -> None:

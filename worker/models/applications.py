@@ -11,11 +11,11 @@ from typing import Any
 
 from service.infra.file_lock import locked
 from worker.models.errors import ModelUnavailableError
-from worker.models.keras_files import checked_weights, load_weights, model_in_room
+from worker.models.keras_files import checked_variables, checked_weights, load_weights
 from worker.models.models_file import ModelEntry
 from worker.models.unpacked_size import SizeLimit
 
-SILENCE_S = 30  # a download ends when the server sends nothing for this long
+SILENCE_S = 30  # a download fails when the server sends nothing for this long
 
 
 def open_application(
@@ -44,15 +44,15 @@ def _build(build: Callable[..., Any], entry: ModelEntry) -> Any:
 
     if not isinstance(entry.weights, Path):
         keras.utils.set_random_seed(0)  # the same random weights, and digest, in every worker
-        with model_in_room(SizeLimit.up_to(entry.max_bytes)) as check:
+        with checked_variables(SizeLimit.up_to(entry.max_bytes)) as check:
             model = build(weights=None, input_shape=entry.input_shape)
             check(model)
         return model
     if not entry.weights.is_file():
-        raise ModelUnavailableError(f"{entry.weights} is no file")
-    room = SizeLimit.of(entry.weights.stat().st_size, entry.max_bytes)
-    with checked_weights(entry.weights, room) as weights:
-        with model_in_room(room) as check:
+        raise ModelUnavailableError(f"{entry.weights} is not a file")
+    limit = SizeLimit.of(entry.weights.stat().st_size, entry.max_bytes)
+    with checked_weights(entry.weights, limit) as weights:
+        with checked_variables(limit) as check:
             model = build(weights=None, input_shape=entry.input_shape)
             check(model)
         load_weights(model, weights)
@@ -78,7 +78,7 @@ def keras_downloads(what: str, folder: Path | None) -> Iterator[None]:
         if not isinstance(cause, OSError):
             raise
         reason = getattr(cause, "reason", cause)
-        raise ModelUnavailableError(f"{what} could not be fetched: {reason}") from error
+        raise ModelUnavailableError(f"{what} could not be downloaded: {reason}") from error
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def is_installed(backend: Backend) -> bool:
 
 
 def missing_dependency(entry: ModelEntry) -> str | None:
-    """Say which extra the model needs and why; None where nothing is missing."""
+    """Return which extra the model needs and why; None where nothing is missing."""
     if entry.package is not None and not is_package_installed(entry.package):
         return f"package {entry.package} needs {extra(PACKAGES[entry.package].extra)}"
     if not is_installed(entry.backend):
@@ -53,9 +53,9 @@ def prepare(entry: ModelEntry) -> None:
         found = keras.backend.backend()  # fixed when Keras is imported
         if found != entry.keras_backend:
             raise ModelUnavailableError(
-                f"backend {entry.backend} needs Keras on {entry.keras_backend}, and in this worker "
-                f"Keras is on {found}, as its default model needs: list models of backend jax in a "
-                f"file of their own, for workers of their own"
+                f"backend {entry.backend} needs Keras on {entry.keras_backend}; this worker runs "
+                f"Keras on {found}, which its default model needs: list models with backend jax in "
+                f"a separate models file, for separate workers"
             )
     if entry.backend != "jax":
         from worker.engine.backends.tensorflow import prepare_devices
@@ -77,7 +77,7 @@ def open_predictor(
     draft = runner(entry.precision)
     error = deviation(draft, runner("float32"))
     if not isfinite(error.largest):
-        raise ModelUnavailableError(f"in {entry.precision} some of its scores are NaN or infinite")
+        raise ModelUnavailableError(f"some of its scores are NaN or infinite in {entry.precision}")
     return draft, error
 
 
@@ -104,10 +104,10 @@ def unfused_model(
     from worker.engine.backends import tensorflow
 
     if isinstance(predictor, tensorflow.TensorFlowPredictor):
-        written = predictor.unfused
+        unfused = predictor.unfused
     else:
-        written = tensorflow.unfused_graph(network, preprocess, network.input_shape)
-    return UnfusedModel(written, draws_at_random(written.graph))
+        unfused = tensorflow.unfused_graph(network, preprocess, network.input_shape)
+    return UnfusedModel(unfused, draws_at_random(unfused.graph))
 
 
 def extra(name: str) -> str:

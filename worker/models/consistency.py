@@ -30,18 +30,18 @@ MIN_SCALE = 0.01  # of the largest score of all outputs, as outputs near 0 have 
 TIMES, TIMES_AT_RANDOM = 1, 20  # repetitions of a batch, without and with random numbers
 OF_ONE_COLOUR = ("black", "white", "one colour")
 BY_CHANCE = (
-    "Layers that act at random, such as dropout or augmentation, were exported as for training"
+    "Layers that act at random, such as dropout or augmentation, were exported in training mode"
 )
 BY_BATCH = (
-    "Something is computed over the whole batch, as by BatchNormalization exported as for "
-    "training, or a normalisation of all of the input"
+    "A layer computes over the whole batch, such as BatchNormalization exported in training mode "
+    "or a normalisation of the whole input"
 )
 
 Scores = NDArray[np.float32]
 
 
 def trial_pictures(shape: Shape) -> dict[str, Pictures]:
-    """Give pictures (H, W, C), float32 in 0..255, by name; the same ones for the same shape.
+    """Return pictures (H, W, C), float32 in 0..255, by name; the same ones for the same shape.
 
     Some have one colour, as maskers paint; one is noise; others have structure, whole or partly
     hidden.
@@ -107,9 +107,10 @@ def check_trials(
             if off.max() > allowed:
                 row, output = np.unravel_index(off.argmax(), off.shape)
                 raise ModelUnavailableError(
-                    f"it is no function of one picture: {trial.case}, scores of one picture "
-                    f"({names[places[row]]}) differ by {off[row, output]:.2g} of the largest "
-                    f"score of output {output}; rounding makes up to {allowed:.0e}. {trial.cause}"
+                    f"a score depends on more than its picture: {trial.case}, scores of one "
+                    f"picture ({names[places[row]]}) differ by {off[row, output]:.2g} of the "
+                    f"largest score of output {output}; rounding of up to {allowed:.0e} is "
+                    f"accepted. {trial.cause}"
                 )
 
 
@@ -153,5 +154,5 @@ def _check_finite(scores: Scores, names: Sequence[str]) -> None:
         count = int((~np.isfinite(row)).sum())
         if count and name not in OF_ONE_COLOUR:
             raise ModelUnavailableError(
-                f"{count} of its {len(row)} scores are NaN or infinite; tried was: {name}"
+                f"{count} of {len(row)} scores are NaN or infinite for the trial picture: {name}"
             )

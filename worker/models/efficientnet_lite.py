@@ -104,7 +104,7 @@ def efficientnet_lite0(arrays: Arrays) -> Any:
     weight = _taken(rest, "_fc.weight", (CLASSES, HEAD))
     dense.set_weights([weight.T, _taken(rest, "_fc.bias", (CLASSES,))])
     if rest:
-        raise ModelUnavailableError(f"arrays that EfficientNet-Lite0 does not have: {sorted(rest)}")
+        raise ModelUnavailableError(f"EfficientNet-Lite0 has no arrays named {sorted(rest)}")
     return Model(pixels, scores, name="efficientnet_lite0")
 
 
@@ -113,5 +113,5 @@ def _taken(rest: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float6
     array = rest.pop(name, None)
     if array is None or array.shape != shape:
         found = "none" if array is None else f"one of shape {array.shape}"
-        raise ModelUnavailableError(f"an array {name} of shape {shape} is needed; found is {found}")
+        raise ModelUnavailableError(f"array {name} of shape {shape} is needed; received {found}")
     return array.astype(np.float64)

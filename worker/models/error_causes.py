@@ -31,25 +31,25 @@ NAMED = (
     re.compile(r"[Ll]ayer ['\"](?P<name>[^'\"]+)['\"]"),
 )
 HDF5 = (
-    (re.compile(r"file signature not found"), "it is no HDF5 file"),
+    (re.compile(r"file signature not found"), "it is not an HDF5 file"),
     (
         re.compile(r"truncated file: eof = (\d+).*stored_eof = (\d+)"),
-        "it is cut short: {0} of {1} bytes are there",
+        "it is cut short: it has {0} of {1} bytes",
     ),
 )
 CODE = ("arbitrary code execution", "Python lambda")
 HOLDS_CODE = (
     "the file holds Python code, such as a Lambda layer, and code from files is never run; "
-    "build the model of Keras's own layers"
+    "build the model from Keras's own layers"
 )
 
 
 def summarize(error: BaseException) -> str:
     """Summarize any library's error on one line of about MAX_REASON characters at most."""
     text = STYLE.sub("", str(error))
-    for pattern, said in HDF5:
+    for pattern, reason in HDF5:
         if found := pattern.search(text):
-            return said.format(*found.groups())
+            return reason.format(*found.groups())
     outer, cause = _innermost(text)
     layer = _layer(text, outer, cause)
     if any(sign in text for sign in CODE):
@@ -57,8 +57,8 @@ def summarize(error: BaseException) -> str:
     if unknown := UNKNOWN.search(cause):
         kind, name = unknown.groups()
         return (
-            f"{layer}Keras has no {kind} {name}; code of your own is never run: build the model of "
-            f"Keras's own layers, or export it as a SavedModel"
+            f"{layer}Keras has no {kind} {name}, and custom code is never run: build the model "
+            f"from Keras's own layers, or export it as a SavedModel"
         )
     cause = _cut(_ended(cause))
     if not cause:

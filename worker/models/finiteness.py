@@ -17,37 +17,37 @@ Scorer = Callable[[Pictures], NDArray[np.float32]]
 
 
 def check_finiteness(
-    pictures: Mapping[str, Pictures], scores: NDArray[np.float32], plain: Scorer
+    pictures: Mapping[str, Pictures], scores: NDArray[np.float32], unfused: Scorer
 ) -> list[ModelWarning]:
     """Warn about trial pictures with a NaN or infinite score, shown or hidden.
 
-    scores: (N, K), of the pictures in their order. plain: runs the model's operations unfused;
+    scores: (N, K), of the pictures in their order. unfused: scores with the operations unfused;
     called for the pictures of one colour, as maskers paint, and for noise.
     """
-    infinite = dict(zip(pictures, _infinite(scores), strict=True))
+    fused_nan = dict(zip(pictures, _non_finite(scores), strict=True))
     tried = [*OF_ONE_COLOUR, "noise"]
-    plainly = plain(np.stack([pictures[name] for name in tried]))  # (4, K)
-    found = dict(zip(tried, _infinite(plainly), strict=True))
-    shown = [name for name in pictures if infinite[name]]
-    hidden = [name for name in tried if found[name] and not infinite[name]]
+    unfused_scores = unfused(np.stack([pictures[name] for name in tried]))  # (4, K)
+    unfused_nan = dict(zip(tried, _non_finite(unfused_scores), strict=True))
+    shown = [name for name in pictures if fused_nan[name]]
+    hidden = [name for name in tried if unfused_nan[name] and not fused_nan[name]]
     warnings = []
     if shown:
         detail = (
-            f"some of its scores are NaN or infinite for pictures such as: {', '.join(shown)}; "
-            "explanations that need a score of one fail"
+            f"some scores are NaN or infinite for trial pictures: {', '.join(shown)}; an "
+            "explanation that needs such a score fails"
         )
         warnings.append(_warning(ModelWarningCode.NAN_SCORES, detail, shown))
     if hidden:
         detail = (
-            f"its operations give NaN for pictures such as: {', '.join(hidden)}; what runs them "
-            "fuses some, and turns it into numbers that mean nothing"
+            f"the model's operations give NaN for trial pictures: {', '.join(hidden)}; the "
+            "backend fuses operations, and so turns NaN into meaningless numbers"
         )
         warnings.append(_warning(ModelWarningCode.NAN_HIDDEN, detail, hidden))
     return warnings
 
 
-def _infinite(scores: NDArray[np.float32]) -> list[bool]:
-    """Tell for each row (K,) of scores (N, K) whether it has NaN or infinity."""
+def _non_finite(scores: NDArray[np.float32]) -> list[bool]:
+    """Return for each row (K,) of scores (N, K) whether it has NaN or infinity."""
     return [not np.isfinite(row).all() for row in scores]
 
 

@@ -29,33 +29,33 @@ Config = dict[str, Any]
 def open_keras_file(path: Path, *, max_bytes: int) -> Any:
     """Open the Keras model. Raises ModelUnavailableError."""
     if not path.is_file():
-        raise ModelUnavailableError(f"{path} is no file")
-    room = SizeLimit.of(path.stat().st_size, max_bytes)
+        raise ModelUnavailableError(f"{path} is not a file")
+    limit = SizeLimit.of(path.stat().st_size, max_bytes)
     read = _open_archive if path.suffix == ".keras" else _open_hdf5
     with ThreadPoolExecutor(1) as alone:  # Keras keeps state in its thread
-        return alone.submit(read, path, room).result()
+        return alone.submit(read, path, limit).result()
 
 
 @contextmanager
-def checked_weights(path: Path, room: SizeLimit) -> Iterator[Path]:
+def checked_weights(path: Path, limit: SizeLimit) -> Iterator[Path]:
     """Yield an HDF5 file with the weights of a Keras file, checked for their size.
 
     Raises ModelUnavailableError.
     """
     if path.suffix == ".keras":
-        with _archive(path, room) as archive, _weights_in(archive, room) as weights:
+        with _archive(path, limit) as archive, _weights_in(archive, limit) as weights:
             yield weights
     else:
         with _hdf5(path) as file:
-            check_hdf5(file, room)
+            check_hdf5(file, limit)
         yield path
 
 
 @contextmanager
-def model_in_room(room: SizeLimit) -> Iterator[Callable[[Any], None]]:
-    """Build a Keras model within this block, and check its variables before they are allocated.
+def checked_variables(limit: SizeLimit) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that checks the variables of a Keras model before they are allocated.
 
-    Yields the function that checks a model. Raises ModelUnavailableError.
+    The model must be built and checked within the block. The function raises ModelUnavailableError.
     """
     import keras
     from keras.src.saving.serialization_lib import ObjectSharingScope  # as Keras loads archives
@@ -64,7 +64,7 @@ def model_in_room(room: SizeLimit) -> Iterator[Callable[[Any], None]]:
 
         def check(model: Any) -> None:
             try:
-                check_weights([(each.shape, each.dtype) for each in model.variables], room)
+                check_weights([(each.shape, each.dtype) for each in model.variables], limit)
             except ModelUnavailableError:
                 scope.initialize_variables = False
                 raise
@@ -82,35 +82,33 @@ def load_weights(model: Any, weights: Path) -> None:
         try:
             model.load_weights(weights)
         except UserWarning as warning:
-            said = summarize(warning)
-            raise ModelUnavailableError(
-                f"the file has no weights for some layers: {said}"
-            ) from warning
+            reason = f"the file has no weights for some layers: {summarize(warning)}"
+            raise ModelUnavailableError(reason) from warning
 
 
-def _open_archive(path: Path, room: SizeLimit) -> Any:
-    with _archive(path, room) as archive:
+def _open_archive(path: Path, limit: SizeLimit) -> Any:
+    with _archive(path, limit) as archive:
         if any(
             member.filename.startswith("assets/") and member.file_size
             for member in archive.infolist()
         ):
             raise ModelUnavailableError(
-                f"{path} has assets, as layers of text have them: none are read"
+                f"{path} has assets, such as vocabularies of text layers; they are not supported"
             )
         version = str(_json(archive.read(METADATA), METADATA).get("keras_version", ""))
         config = _json(archive.read(CONFIG), CONFIG)
-        with _weights_in(archive, room) as weights:
-            return _explained(version, lambda: _load(config, version, weights, room, modern=True))
+        with _weights_in(archive, limit) as weights:
+            return _explained(version, lambda: _load(config, version, weights, limit, modern=True))
 
 
 @contextmanager
-def _archive(path: Path, room: SizeLimit) -> Iterator[zipfile.ZipFile]:
+def _archive(path: Path, limit: SizeLimit) -> Iterator[zipfile.ZipFile]:
     if not zipfile.is_zipfile(path):
         raise ModelUnavailableError(
-            f"{path} is cut short, or was not saved by Keras: it is no archive"
+            f"{path} is cut short, or was not saved by Keras: it is not a zip archive"
         )
     with zipfile.ZipFile(path) as archive:
-        check_archive(archive, room)
+        check_archive(archive, limit)
         missing = {CONFIG, METADATA, WEIGHTS} - set(archive.namelist())
         if missing:
             raise ModelUnavailableError(
@@ -120,29 +118,29 @@ def _archive(path: Path, room: SizeLimit) -> Iterator[zipfile.ZipFile]:
 
 
 @contextmanager
-def _weights_in(archive: zipfile.ZipFile, room: SizeLimit) -> Iterator[Path]:
+def _weights_in(archive: zipfile.ZipFile, limit: SizeLimit) -> Iterator[Path]:
     """Yield the weights file of an archive, unpacked and checked for its size."""
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / WEIGHTS
         with archive.open(WEIGHTS) as packed, weights.open("wb") as file:
             shutil.copyfileobj(packed, file)
         with _hdf5(weights) as file:
-            check_hdf5(file, room)
+            check_hdf5(file, limit)
         yield weights
 
 
-def _open_hdf5(path: Path, room: SizeLimit) -> Any:
+def _open_hdf5(path: Path, limit: SizeLimit) -> Any:
     with _hdf5(path) as file:
-        check_hdf5(file, room)
+        check_hdf5(file, limit)
         if "model_config" not in file.attrs:
             held = "weights only" if "layer_names" in file.attrs else "no model"
-            raise ModelUnavailableError(f"{path} has {held}: save the whole model, by model.save")
+            raise ModelUnavailableError(f"{path} has {held}; save the whole model with model.save")
         version = _text(file.attrs.get("keras_version", b"2"))
         config = _json(_text(file.attrs["model_config"]), "model_config")
-    return _explained(version, lambda: _load(config, version, path, room, modern=False))
+    return _explained(version, lambda: _load(config, version, path, limit, modern=False))
 
 
-def _load(config: Config, version: str, weights: Path, room: SizeLimit, *, modern: bool) -> Any:
+def _load(config: Config, version: str, weights: Path, limit: SizeLimit, *, modern: bool) -> Any:
     """Build a model from its config, and load its weights.
 
     modern: whether the config names each class's module, as archives of Keras 3 do.
@@ -154,7 +152,7 @@ def _load(config: Config, version: str, weights: Path, room: SizeLimit, *, moder
         config = translate(config, keras2=keras2)
     _check_code(config)
     config.pop("compile_config", None)
-    with model_in_room(room) as check:
+    with checked_variables(limit) as check:
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         check(model)
     load_weights(model, weights)

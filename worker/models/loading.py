@@ -118,7 +118,9 @@ def _labels(entry: ModelEntry, count: int) -> list[str]:
             raise ModelUnavailableError(f"labels: {error}") from error
         labels = re.split(r"\r\n|\n|\r", text.rstrip())  # nothing else ends a line
     if len(labels) != count:
-        raise ModelUnavailableError(f"{len(labels)} labels for a model of {count} outputs")
+        raise ModelUnavailableError(
+            f"received {len(labels)} labels for a model with {count} outputs"
+        )
     return [label.strip() for label in labels]
 
 

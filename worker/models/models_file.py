@@ -37,7 +37,7 @@ Shape = tuple[PositiveInt, PositiveInt, Literal[1, 3]]
 
 def _of_keras(path: Path) -> Path:
     if path.suffix not in FILE_SUFFIXES:
-        raise ValueError(f"{', '.join(FILE_SUFFIXES)} files are read; received {path.name}")
+        raise ValueError(f"accepted are {', '.join(FILE_SUFFIXES)} files; received {path.name}")
     return path
 
 
@@ -88,18 +88,19 @@ class ModelEntry(BaseModel):
         given = [key for key in SOURCES if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"exactly one of {', '.join(SOURCES)} is needed; received {given or 'none'}"
+                f"exactly one of {', '.join(SOURCES)} is needed; received "
+                f"{', '.join(given) or 'none'}"
             )
         return self
 
     @model_validator(mode="after")
     def _keys_of_its_source(self) -> "ModelEntry":
         if self.application is None and self.weights is not None:
-            raise ValueError("weights go with application only: a file has its own")
+            raise ValueError("weights is accepted with application only: files have their own")
         if self.file is None and self.saved_model is None and self.preprocessing is not None:
             raise ValueError(
-                "preprocessing goes with files only: an application has its own, and so has the "
-                "network of a package"
+                "preprocessing is accepted with file and saved_model only: applications and "
+                "packages have their own"
             )
         return self
 
@@ -110,13 +111,15 @@ class ModelEntry(BaseModel):
         accepted = ", ".join(f"{name}: {' '.join(each)}" for name, each in PRECISIONS.items())
         raise ValueError(
             f"backend {self.backend} does not take precision {self.precision}; accepted are "
-            f"{accepted}; TensorFlow computes as the model was saved"
+            f"{accepted}; TensorFlow computes in the precision of the saved model"
         )
 
     @model_validator(mode="after")
     def _jax_runs_keras(self) -> "ModelEntry":
         if self.backend == "jax" and self.saved_model is not None:
-            raise ValueError("backend jax runs Keras models: give a file or an application")
+            raise ValueError(
+                "backend jax does not run saved_model; file, application and package are accepted"
+            )
         return self
 
     @property

@@ -125,18 +125,18 @@ def _of_saved_model(folder: Path, wanted: Shape | None, max_bytes: int) -> Netwo
     import tensorflow as tf
 
     if not (folder / "saved_model.pb").is_file():
-        raise ModelUnavailableError(f"{folder} is no SavedModel: it has no file saved_model.pb")
+        raise ModelUnavailableError(f"{folder} is not a SavedModel: it has no file saved_model.pb")
     check_saved_model(folder, max_bytes)
     loaded = tf.saved_model.load(str(folder))
     signature = loaded.signatures.get("serving_default")
     if signature is None:
         found = ", ".join(loaded.signatures) or "none"
-        raise ModelUnavailableError(f"signature serving_default is needed; the folder has: {found}")
+        raise ModelUnavailableError(f"signature serving_default is needed; received {found}")
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelUnavailableError(
             f"one input and one output are needed; serving_default takes {', '.join(inputs)} "
-            f"and gives {', '.join(outputs)}"
+            f"and returns {', '.join(outputs)}"
         )
     ((keyword, spec),) = inputs.items()
     sizes = (None,) * 4 if spec.shape.rank is None else tuple(spec.shape)
@@ -171,5 +171,7 @@ def _input_shape(own: object, wanted: Shape | None) -> Shape:
     if None in (H, W, C):
         raise ModelUnavailableError(f"it takes inputs of shape {own}: input_shape is needed")
     if C not in (1, 3):
-        raise ModelUnavailableError(f"it takes {C} channels; 1 (grey) or 3 (RGB), last, are served")
+        raise ModelUnavailableError(
+            f"it takes {C} channels; 1 (grey) or 3 (RGB), in the last axis, are accepted"
+        )
     return H, W, C

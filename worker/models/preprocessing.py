@@ -39,7 +39,7 @@ class Preprocessing(BaseModel):
     @classmethod
     def _not_zero(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
         if 0 in levels:
-            raise ValueError("division by 0")
+            raise ValueError("0 is not accepted, as pixel values are divided by it")
         return levels
 
     def __call__(self, pictures: Pictures) -> Pictures:
@@ -82,7 +82,7 @@ def _by_name(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value not in NAMED:
-        raise ValueError(f"{value!r} is none of {', '.join(NAMED)} and no table")
+        raise ValueError(f"received {value!r}; accepted are {', '.join(NAMED)} or a table")
     return NAMED[value]
 
 

@@ -45,18 +45,16 @@ def read_tensors(path: Path, pinned: Pinned) -> Arrays:
     if len(content) != pinned.size:
         more = "more than " if len(content) > pinned.size else ""
         found = min(len(content), pinned.size)
-        raise ModelUnavailableError(
-            f"{path.name} has {more}{found} bytes; expected are {pinned.size}"
-        )
+        raise ModelUnavailableError(f"{path.name} has {more}{found} bytes; expected {pinned.size}")
     digest = hashlib.sha256(content).hexdigest()
     if digest != pinned.sha256:
         raise ModelUnavailableError(
-            f"{path.name} has the sha256 {digest}; expected is {pinned.sha256}"
+            f"{path.name} has the sha256 {digest}; expected {pinned.sha256}"
         )
     try:
         return _arrays(BytesIO(content))
     except (pickle.UnpicklingError, EOFError) as error:
-        raise ModelUnavailableError(f"{path.name} is no file of tensors: {error}") from error
+        raise ModelUnavailableError(f"{path.name} is not a file of tensors: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -85,20 +83,20 @@ def _arrays(file: BytesIO) -> Arrays:
     for expected, what in ((MAGIC, "magic number"), (VERSION, "version")):
         found = _load(file)
         if found != expected:
-            raise ModelUnavailableError(f"its {what} is {found!r}; expected is {expected}")
+            raise ModelUnavailableError(f"its {what} is {found!r}; expected {expected}")
     system = _load(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ModelUnavailableError("it was not written on a little-endian machine")
     tensors, keys = _load(file), _load(file)
     if not isinstance(tensors, OrderedDict) or not isinstance(keys, list):
-        raise ModelUnavailableError("it holds no tensors by name")
+        raise ModelUnavailableError("it holds no named tensors")
     named = {name: each for name, each in tensors.items() if isinstance(each, _Tensor)}
     if len(named) != len(tensors) or not all(isinstance(name, str) for name in named):
-        raise ModelUnavailableError("it holds something else than tensors by name")
+        raise ModelUnavailableError("it holds values other than named tensors")
     storages = {each.storage.key: each.storage for each in named.values()}
     ours = all(isinstance(key, str) for key in keys) and sorted(keys) == sorted(storages)
     if not ours or len(storages) != len(named):
-        raise ModelUnavailableError("its storages are not those of its tensors, one of each")
+        raise ModelUnavailableError("its storages and tensors do not match one to one")
     numbers = {key: _numbers(file, storages[key]) for key in keys}
     if file.read(1):
         raise ModelUnavailableError("bytes follow its last storage")
@@ -112,7 +110,7 @@ def _numbers(file: BytesIO, storage: _Storage) -> NDArray[Any]:
     count = int(np.frombuffer(head, COUNT)[0])
     if count != storage.count:
         raise ModelUnavailableError(
-            f"storage {storage.key} has {count} numbers; its tensor says {storage.count}"
+            f"storage {storage.key} has {count} numbers; its tensor has {storage.count}"
         )
     raw = file.read(count * storage.dtype.itemsize)
     if len(raw) < count * storage.dtype.itemsize:
@@ -136,14 +134,14 @@ class _TensorUnpickler(pickle.Unpickler):
                 return lambda *words: _rebuilt(*words)
             case "torch", _ if name in STORAGES:
                 return name
-        raise ModelUnavailableError(f"it names {module}.{name}, which no file of tensors needs")
+        raise ModelUnavailableError(f"it names {module}.{name}, which files of tensors do not need")
 
     def persistent_load(self, pid: Any) -> _Storage:
         match pid:
             case "storage", str(kind), str(key), "cpu", int(count), None if count >= 0:
                 if dtype := STORAGES.get(kind):
                     return _Storage(key, dtype, count)
-        raise ModelUnavailableError(f"it refers to {pid!r}, which is no storage of numbers")
+        raise ModelUnavailableError(f"it refers to {pid!r}, which is not a storage of numbers")
 
 
 def _rebuilt(
@@ -152,7 +150,7 @@ def _rebuilt(
     """Describe the tensor that torch._utils._rebuild_tensor_v2 would build."""
     whole = isinstance(storage, _Storage) and offset == 0
     if not (whole and _are_counts(shape) and _are_counts(strides) and len(shape) == len(strides)):
-        raise ModelUnavailableError("one of its tensors is not the whole of a storage")
+        raise ModelUnavailableError("one of its tensors does not cover a whole storage")
     order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
     step = 1
     for axis in reversed(order):

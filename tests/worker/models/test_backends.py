@@ -93,8 +93,8 @@ def test_jax_beside_tensorflow_is_refused_with_the_way_out(serve):
     assert registry.keras_backend == "tensorflow"
     assert registry.get("plain").predictor.n_outputs == 10
     assert registry.cards()[1].reason == (
-        "backend jax needs Keras on jax, and in this worker Keras is on tensorflow, as its default "
-        "model needs: list models of backend jax in a file of their own, for workers of their own"
+        "backend jax needs Keras on jax; this worker runs Keras on tensorflow, which its default "
+        "model needs: list models with backend jax in a separate models file, for separate workers"
     )
 
 
@@ -154,10 +154,10 @@ def test_a_draft_on_jax_is_near_the_model_by_the_error_it_tells(on_jax):
 def test_a_draft_whose_numbers_do_not_fit_is_refused(on_jax):
     answers, _ = on_jax
     reason = json.loads(str(answers["large card"]))["reason"]
-    assert reason == "in float16 some of its scores are NaN or infinite"
+    assert reason == "some of its scores are NaN or infinite in float16"
 
 
 def test_a_model_of_tensorflow_beside_those_of_jax_is_refused(on_jax):
     answers, _ = on_jax
     reason = json.loads(str(answers["stranger card"]))["reason"]
-    assert reason.startswith("backend auto needs Keras on tensorflow, and in this worker")
+    assert reason.startswith("backend auto needs Keras on tensorflow; this worker runs")

@@ -86,7 +86,7 @@ def card_of(serve, tmp_path):
 def test_a_score_that_depends_on_the_rest_of_the_batch_is_refused(card_of, middle, kind):
     card = card_of(middle, kind)
     assert card.status is ModelStatus.UNAVAILABLE
-    assert card.reason.startswith("it is no function of one picture: ")
+    assert card.reason.startswith("a score depends on more than its picture: ")
     assert "over the whole batch" in card.reason
     assert float(re.search(r"differ by (\S+) of", card.reason)[1]) > 1e-4
 
@@ -103,7 +103,7 @@ def test_in_a_keras_file_what_acts_in_training_is_switched_off(card_of, middle):
 @pytest.mark.parametrize("middle", AT_RANDOM.values(), ids=AT_RANDOM)
 def test_a_score_that_is_another_each_time_is_refused(card_of, middle):
     reason = card_of(middle, "saved").reason
-    assert reason.startswith("it is no function of one picture: scored once more")
+    assert reason.startswith("a score depends on more than its picture: scored once more")
     assert "layers that act at random" in reason.lower()
 
 
@@ -155,7 +155,7 @@ def test_a_state_that_changes_with_every_call_is_found(serve, tmp_path):
     module.score = score
     tf.saved_model.save(module, str(tmp_path / "a"), signatures=score)
     [card] = serve('[models.a]\nsaved_model = "a"').cards()
-    assert card.reason.startswith("it is no function of one picture: scored once more")
+    assert card.reason.startswith("a score depends on more than its picture: scored once more")
 
 
 def test_dropout_of_few_features_is_found_however_often_it_hits_nothing(serve, tmp_path):
@@ -166,7 +166,7 @@ def test_dropout_of_few_features_is_found_however_often_it_hits_nothing(serve, t
     scores = layers.Dense(2)(layers.Dropout(0.02)(means, training=True))
     keras.Model(pictures, scores).export(tmp_path / "a", verbose=False)
     [card] = serve('[models.a]\nsaved_model = "a"').cards()
-    assert card.reason.startswith("it is no function of one picture: scored once more")
+    assert card.reason.startswith("a score depends on more than its picture: scored once more")
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 3), (28, 28, 1), (224, 224, 3)])

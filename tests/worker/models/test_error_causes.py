@@ -73,7 +73,7 @@ def rewrite(path, *, config=None, metadata=None, weights=None, without=()):
 def test_a_layer_of_the_users_own_is_named(reason, tmp_path, file):
     deep(Foreign(name="mine")).save(tmp_path / file)
     assert reason(file).startswith("layer mine (Foreign): Keras ")
-    assert "code of your own is never run" in reason(file)
+    assert "custom code is never run" in reason(file)
 
 
 @pytest.mark.parametrize("file", ["a.keras", "a.h5"])
@@ -177,12 +177,12 @@ def test_a_file_that_is_cut_short_is_called_so(reason, tmp_path, file):
     assert "cut short" in reason(file)
     if file == "a.h5":
         size = path.stat().st_size
-        assert reason(file) == f"a.h5: it is cut short: {size} of {size + 2000} bytes are there"
+        assert reason(file) == f"a.h5: it is cut short: it has {size} of {size + 2000} bytes"
 
 
 def test_what_is_no_hdf5_file_is_called_so(reason, tmp_path):
     (tmp_path / "a.h5").write_bytes(b"no model" * 100)
-    assert reason("a.h5") == "a.h5: it is no HDF5 file"
+    assert reason("a.h5") == "a.h5: it is not an HDF5 file"
 
 
 @pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
@@ -202,7 +202,7 @@ def test_a_config_that_is_no_json_is_called_so(reason, tmp_path):
 def test_a_file_of_weights_only_is_called_so(reason, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs["layer_names"] = [b"dense"]
-    assert reason("a.h5") == "a.h5 has weights only: save the whole model, by model.save"
+    assert reason("a.h5") == "a.h5 has weights only; save the whole model with model.save"
 
 
 def test_a_failure_with_a_newer_version_of_keras_says_so(reason, tmp_path):

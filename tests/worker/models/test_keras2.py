@@ -156,8 +156,8 @@ def test_a_setting_keras_3_does_not_have_is_named_with_its_layer(serve, written,
     edit(tmp_path / "depthwise.h5", grouped)
     [card] = serve('[models.a]\nfile = "depthwise.h5"').cards()
     assert card.reason == (
-        "layer depthwise_conv2d (DepthwiseConv2D): groups is 3, which Keras 3 cannot do; 1 is "
-        "accepted"
+        "layer depthwise_conv2d (DepthwiseConv2D): groups is 3, which Keras 3 does not support; "
+        "only 1 is accepted"
     )
 
 
@@ -173,7 +173,7 @@ def test_an_operation_that_is_not_listed_is_refused_by_name(serve, written, tmp_
     edit(tmp_path / "arithmetic.h5", forged)
     [card] = serve('[models.a]\nfile = "arithmetic.h5"').cards()
     assert card.reason.startswith(
-        f"layer tf.nn.relu6 (TFOpLambda): {name} is none of the operations"
+        f"layer tf.nn.relu6 (TFOpLambda): operation {name} is not supported"
     )
 
 

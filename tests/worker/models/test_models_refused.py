@@ -47,7 +47,7 @@ def test_a_model_that_fails_is_logged_in_one_line_and_the_others_are_served(serv
     failures = [entry for entry in logs if entry["log_level"] != "info"]
     assert [entry["model"] for entry in failures] == ["absent", "zip", "hdf5"]
     assert all("\n" not in entry["reason"] for entry in failures)
-    with pytest.raises(ModelUnavailableError, match=r"model absent: absent\.keras is no file"):
+    with pytest.raises(ModelUnavailableError, match=r"model absent: absent\.keras is not a file"):
         registry.get("absent")
     assert registry.get("good").predictor.n_outputs == 2
 
@@ -95,7 +95,7 @@ def test_a_layer_keras_does_not_know_is_refused(reason, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "complaint"),
     [
-        ("", "it takes 4 channels; 1 (grey) or 3 (RGB), last, are served"),
+        ("", "it takes 4 channels; 1 (grey) or 3 (RGB), in the last axis, are accepted"),
         ("input_shape = [9, 8, 3]", "of shape (None, 8, 8, 4), but input_shape is (9, 8, 3)"),
     ],
 )
@@ -123,7 +123,10 @@ def test_scores_that_are_not_finite_are_refused(reason, tmp_path):
     model = dense((8, 8, 3))
     model.layers[-1].bias.assign([0, np.nan])
     model.save(tmp_path / "a.keras")
-    assert reason('file = "a.keras"') == "1 of its 2 scores are NaN or infinite; tried was: noise"
+    assert (
+        reason('file = "a.keras"')
+        == "1 of 2 scores are NaN or infinite for the trial picture: noise"
+    )
 
 
 def test_scores_that_are_not_always_the_same_are_refused(reason, tmp_path):
@@ -139,10 +142,13 @@ def test_scores_of_no_classes_are_refused(reason, tmp_path):
 
 def test_a_wrong_number_of_labels_is_refused_with_both_numbers(reason, tmp_path):
     dense((8, 8, 3)).save(tmp_path / "a.keras")
-    assert reason('file = "a.keras"\nlabels = ["k"]') == "1 labels for a model of 2 outputs"
-    assert reason('file = "a.keras"\nlabels = []') == "0 labels for a model of 2 outputs"
+    assert (
+        reason('file = "a.keras"\nlabels = ["k"]') == "received 1 labels for a model with 2 outputs"
+    )
+    assert reason('file = "a.keras"\nlabels = []') == "received 0 labels for a model with 2 outputs"
     (tmp_path / "labels.txt").write_text("a\nb\nc\nd\ne\n")
-    assert reason('file = "a.keras"\nlabels = "labels.txt"') == "5 labels for a model of 2 outputs"
+    five = reason('file = "a.keras"\nlabels = "labels.txt"')
+    assert five == "received 5 labels for a model with 2 outputs"
 
 
 def test_a_saved_model_must_map_batches_of_pictures_to_one_array(reason, tmp_path):
@@ -162,7 +168,7 @@ def test_without_a_network_only_applications_are_unavailable(serve, tmp_path, mo
     )
     reasons = {card.name: card.reason for card in registry.cards()}
     assert reasons == {
-        "mobilenet": "weights of MobileNet could not be fetched: [Errno -2] no such host",
+        "mobilenet": "weights of MobileNet could not be downloaded: [Errno -2] no such host",
         "a": None,
     }
 

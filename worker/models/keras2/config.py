@@ -62,8 +62,8 @@ def operation(config: Config, arguments: list[Any]) -> Config:
     name, function = config["name"], config["function"].removeprefix("compat.v1.")
     if function not in OPERATIONS:
         raise ModelUnavailableError(
-            f"layer {name} (TFOpLambda): tf.{config['function']} is none of the operations that "
-            f"are read from Keras 2; export the model as a SavedModel"
+            f"layer {name} (TFOpLambda): operation tf.{config['function']} is not supported in "
+            f"files of Keras 2; export the model as a SavedModel"
         )
     settings = {"name": name, "function": function, "arguments": arguments}
     return _object(PACKAGE, "TensorOperation", settings)
@@ -122,8 +122,8 @@ def _module(class_name: str, config: Config, keras2: bool) -> str:
         if isinstance(getattr(import_module(module), class_name, None), type):
             return module
     raise ModelUnavailableError(
-        f"layer {config.get('name')} ({class_name}): Keras 3 has no such layer; code of your own "
-        f"is never run: build the model of Keras's own layers, or export it as a SavedModel"
+        f"layer {config.get('name')} ({class_name}): Keras 3 has no such layer, and custom code is "
+        f"never run: build the model from Keras's own layers, or export it as a SavedModel"
     )
 
 

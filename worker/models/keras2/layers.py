@@ -53,7 +53,7 @@ def translate_settings(class_name: str, config: Config) -> tuple[Rule, Config]:
             if rule.left_out[key] not in (ANY, value):
                 raise ModelUnavailableError(
                     f"layer {config.get('name')} ({class_name}): {key} is {value}, which Keras 3 "
-                    f"cannot do; {rule.left_out[key]} is accepted"
+                    f"does not support; only {rule.left_out[key]} is accepted"
                 )
             continue
         found[rule.renamed.get(key, key)] = value
@@ -112,7 +112,7 @@ def _one_axis(config: Config) -> Config:
     if isinstance(found.get("axis"), list):
         raise ModelUnavailableError(
             f"layer {config.get('name')} (BatchNormalization): axis is {found['axis']}; Keras 3 "
-            f"normalises along one axis"
+            f"accepts one axis"
         )
     return found
 

@@ -108,7 +108,7 @@ def _resize(
     antialias: bool = False,
 ) -> Tensor:
     if preserve_aspect_ratio:
-        raise ValueError("tf.image.resize with preserve_aspect_ratio is not read from Keras 2")
+        raise ValueError("preserve_aspect_ratio of tf.image.resize is not supported")
     images = ops.cast(images, "float32") if method != "nearest" else images
     return ops.image.resize(images, size, interpolation=method, antialias=antialias)
 
