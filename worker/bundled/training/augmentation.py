@@ -1,7 +1,7 @@
 """Vary training pictures: crop, mirror, and hide a box, a whole batch at a time.
 
-Maskers hide parts of a picture, and users send photos of any framing: a network that has seen both
-in training is explained by what it knows and not by its surprise.
+Maskers hide parts of a picture, and users send photos of any framing. A network trained with both
+scores masked pictures by their content, not as unfamiliar input.
 """
 
 from dataclasses import dataclass
@@ -79,5 +79,5 @@ def blur(images: tf.Tensor, reach: int = 4) -> tf.Tensor:
 
 
 def coin(count: tf.Tensor, key: tf.Tensor, chance: float) -> tf.Tensor:
-    """`count` booleans, each true with `chance`."""
+    """Draw `count` booleans, each true with probability `chance`."""
     return tf.random.stateless_uniform((count,), key) < chance

@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def load(folder: Path | None) -> tuple[Pictures, Pictures]:
-    """The official split: from the JPEG copy in `folder`, or from Keras's download."""
+    """Return the official split, from the JPEG copy in `folder` or from Keras's download."""
     if folder is None:
         (train, train_labels), (test, test_labels) = keras.datasets.cifar10.load_data()
         return Pictures(train, train_labels.ravel()), Pictures(test, test_labels.ravel())
@@ -39,13 +39,13 @@ def read(path: Path, part: str) -> Pictures:
 
 
 def decode(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """JPEG files laid end to end, file i at `offsets[i]:offsets[i + 1]` -> (N, H, W, 3)."""
+    """Decode concatenated JPEG files, file i at `offsets[i]:offsets[i + 1]`, to (N, H, W, 3)."""
     files = (data[start:end].tobytes() for start, end in pairwise(offsets))
     return np.stack([tf.io.decode_jpeg(f, dct_method="INTEGER_ACCURATE").numpy() for f in files])
 
 
 def network() -> keras.Model:
-    """Pixel values (N, 32, 32, 3) in 0..255 to class probabilities (N, 10)."""
+    """Build the model: pixel values (N, 32, 32, 3) in 0..255 to class probabilities (N, 10)."""
     pixels = keras.Input((32, 32, 3), name="pixels")
     x = layers.Rescaling(1 / 64, offset=-120 / 64)(pixels)  # about mean 0 and deviation 1
     x = convolve(x, 24)
@@ -62,7 +62,7 @@ def convolve(x: KerasTensor, width: int, *, strides: int = 1) -> KerasTensor:
 
 
 def optimizer(steps: int) -> keras.optimizers.Optimizer:
-    """Nesterov momentum; the rate rises for a fifth of the steps, then falls to 0 by a cosine."""
+    """Return SGD with Nesterov momentum; its rate rises for a fifth of the steps, then falls."""
     warmup = steps // 5
     rate = keras.optimizers.schedules.CosineDecay(
         0.01, steps - warmup, warmup_target=0.1, warmup_steps=warmup

@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def load(folder: Path | None) -> tuple[Pictures, Pictures]:
-    """The few tiles in `folder`, a fifth held out; or the official split from Keras's download."""
+    """Return the tiles in `folder`, a fifth held out, or the official split of Keras's download."""
     if folder is None:
         train, test = keras.datasets.fashion_mnist.load_data()
         return pictures(*train), pictures(*test)
@@ -38,7 +38,7 @@ def pictures(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Pictures:
 
 
 def held_out(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Booleans (N,), true for a fifth of each class: the same whatever the seed of the training."""
+    """Return booleans (N,), true for a fifth of each class, independent of the seed."""
     random = np.random.default_rng(0)
     chosen = np.zeros(len(labels), dtype=np.bool_)
     for label in range(CLASSES):
@@ -48,7 +48,7 @@ def held_out(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def network() -> keras.Model:
-    """Pixel values (N, 28, 28, 1) in 0..255 to class probabilities (N, 10)."""
+    """Build the model: pixel values (N, 28, 28, 1) in 0..255 to class probabilities (N, 10)."""
     pixels = keras.Input((28, 28, 1), name="pixels")
     x = layers.Rescaling(1 / 255)(pixels)
     x = layers.Conv2D(32, 3, padding="same", activation="relu")(x)
@@ -58,7 +58,7 @@ def network() -> keras.Model:
 
 
 def optimizer(steps: int) -> keras.optimizers.Optimizer:
-    """Adam with decoupled weight decay; the rate falls to 0 by a cosine."""
+    """Return Adam with decoupled weight decay; the rate falls to 0 by a cosine."""
     rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
     return keras.optimizers.AdamW(rate, weight_decay=1e-2)
 

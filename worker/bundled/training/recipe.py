@@ -1,4 +1,4 @@
-"""Train, save and measure a bundled model: what the training scripts share.
+"""Train, save and measure a bundled model: the code that the training scripts share.
 
 The saved file holds built-in Keras layers alone, so it loads with `safe_mode=True`.
 """
@@ -54,11 +54,11 @@ def run(recipe: Recipe, description: str) -> None:
 
 def arguments(recipe: Recipe, description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, help="folder with the data; else Keras downloads it")
-    parser.add_argument("--out", type=Path, default=recipe.out, help="the model file")
+    parser.add_argument("--data", type=Path, help="folder with the data (default: download)")
+    parser.add_argument("--out", type=Path, default=recipe.out, help="path of the model file")
     parser.add_argument("--epochs", type=int, default=recipe.epochs)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--evaluate", action="store_true", help="measure --out, train nothing")
+    parser.add_argument("--evaluate", action="store_true", help="measure --out without training")
     return parser.parse_args()
 
 
@@ -78,7 +78,7 @@ def fit(recipe: Recipe, train: Pictures, *, epochs: int, seed: int, out: Path) -
 
 
 def augmented(pictures: Pictures, how: Augmentation, *, batch: int, seed: int) -> tf.data.Dataset:
-    """Shuffled batches of varied pictures (N, H, W, C) float32 in 0..255 and one-hot labels (N, K).
+    """Return shuffled batches: varied pictures (N, H, W, C) in 0..255 and one-hot labels (N, K).
 
     The key of the variation travels with its batch: parallel work does not change the result.
     """
@@ -94,7 +94,7 @@ def augmented(pictures: Pictures, how: Augmentation, *, batch: int, seed: int) -
 
 
 def accuracy(path: Path, test: Pictures) -> float:
-    """Share of `test` that the saved file names rightly, in 0..1."""
+    """Return the share of `test` that the saved file classifies correctly, in 0..1."""
     model = keras.saving.load_model(path, safe_mode=True)
     scores = model.predict(test.images.astype(np.float32), batch_size=100, verbose=0)  # (N, K)
     return float(np.mean(scores.argmax(axis=1) == test.labels))
