@@ -79,7 +79,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
-    app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_admin)])
+    app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     for module in (system, web, docs):  # open: they show no caller's data
         app.include_router(module.router)
     description.install(app)

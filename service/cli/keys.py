@@ -24,7 +24,10 @@ def add(
     file: File,
     scopes: Annotated[
         str,
-        typer.Option(help="read, explain (includes read) or admin (everything, for all owners)."),
+        typer.Option(
+            help="read, explain (includes read), auditor (reads, for all owners) or admin "
+            "(everything, for all owners)."
+        ),
     ] = "explain",
 ) -> None:
     """Create a key and print it; it cannot be shown again."""

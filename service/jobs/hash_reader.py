@@ -4,6 +4,7 @@ A key of another Redis type is logged and also reads as empty, so it fails no re
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -12,7 +13,8 @@ import structlog
 
 from service.jobs.codec import Hash, decode, decode_batch
 from service.jobs.records import BatchRecord, State
-from service.jobs.redis_keys import key_of
+from service.jobs.redis_keys import as_text, key_of
+from service.schemas.documents import Status
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,36 @@ async def read_hashes(connection: redis.asyncio.Redis, ids: Sequence[str]) -> li
             pipe.hgetall(key_of(id_))
         replies = await pipe.execute(raise_on_error=False)
     return [_checked(id_, reply) for id_, reply in zip(ids, replies, strict=True)]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an explanation stands, and whose it is."""
+
+    status: Status
+    owner: str | None
+    batch: str | None
+
+    def belongs_to(self, batch: BatchRecord) -> bool:
+        """Return the same as `BatchRecord.has`."""
+        named = self.status is Status.EXPIRED or self.batch == batch.id
+        return named and self.owner == batch.owner
+
+
+async def read_standings(
+    connection: redis.asyncio.Redis, ids: Sequence[str]
+) -> list[Standing | None]:
+    """Read of several explanations only how they stand, in one round trip."""
+    async with connection.pipeline(transaction=False) as pipe:
+        for id_ in ids:
+            pipe.hmget(key_of(id_), "status", "owner", "batch")
+        replies = await pipe.execute(raise_on_error=False)
+    fields = [_checked(id_, reply) or [None] * 3 for id_, reply in zip(ids, replies, strict=True)]
+    texts = [[None if each is None else as_text(each) for each in reply] for reply in fields]
+    return [
+        Standing(Status(status), owner, batch) if status in set(Status) else None
+        for status, owner, batch in texts
+    ]
 
 
 def _checked(id_: str, reply: Any) -> Hash:

@@ -143,10 +143,14 @@ class Progress(ResponseModel):
     eta_s: float | None
 
 
+OWNER = "Name of the API key that submitted it; null: the server had no keys"
+
+
 class Explanation(ResponseModel):
     """An explanation, from acceptance to expiry."""
 
     id: str
+    owner: str | None = Field(description=OWNER)
     batch: str | None = Field(description="Id of its batch; null: not in a batch")
     status: Status
     done: bool
@@ -181,8 +185,8 @@ class Explanation(ResponseModel):
     error: Problem | None
 
 
-TOTAL = "How many the filters select, on all pages"
-TOTAL_EXACT = "False where there are more than `total`: so many were counted, then counting stopped"
+TOTAL = "Number of items that the filters select, on all pages"
+TOTAL_EXACT = "False: counting stopped at `total`, and there may be more"
 
 
 class ExplanationList(ResponseModel):
@@ -205,6 +209,12 @@ class BatchStatus(StrEnum):
     DONE = "done"
 
 
+BATCH_STATUS = (
+    "queued: some explanations are queued and none is running; running: at least one is running; "
+    "done: all are done, successfully or not"
+)
+
+
 class BatchMember(ResponseModel):
     """Summary of an explanation in its batch; its own document has all fields."""
 
@@ -225,10 +235,8 @@ class Batch(ResponseModel):
     """Explanations of several pictures with the same settings."""
 
     id: str
-    status: BatchStatus = Field(
-        description="queued: some explanations are queued and none is running; running: at least "
-        "one is running; done: all are done, successfully or not"
-    )
+    owner: str | None = Field(description=OWNER)
+    status: BatchStatus = Field(description=BATCH_STATUS)
     done: bool
     created_at: datetime
     started_at: datetime | None = Field(description="Start of its first explanation")
@@ -240,10 +248,36 @@ class Batch(ResponseModel):
     model: ModelRef
     label_map: LabelMapInfo | None
     progress: Progress = Field(
-        description="Sums over the explanations that have started; fraction: over all of them"
+        description="Sums over the explanations: a finished one counts what it evaluated, in both; "
+        "a queued one plans what the others plan, or max_evals before any has started. fraction: "
+        "the mean over the explanations, 1 for each finished one; it falls only when a job is "
+        "restarted or an explanation deleted"
     )
     warnings: dict[WarningCode, int] = Field(description="Number of explanations with each warning")
     explanations: list[BatchMember] = Field(
         description="In the order of upload, without deleted ones"
     )
     links: dict[str, str]
+
+
+class BatchOverview(ResponseModel):
+    """A batch without its explanations."""
+
+    id: str
+    owner: str | None = Field(description=OWNER)
+    status: BatchStatus = Field(description=BATCH_STATUS)
+    done: bool
+    created_at: datetime
+    size: int = Field(description="Number of pictures sent")
+    counts: dict[Status, int] = Field(description="Number of explanations in each status")
+    model: ModelRef
+    links: dict[str, str]
+
+
+class BatchList(ResponseModel):
+    """A page of batches; `next_cursor` is null on the last."""
+
+    items: list[BatchOverview]
+    next_cursor: str | None
+    total: int = Field(description=TOTAL)
+    total_exact: bool = Field(description=TOTAL_EXACT)

@@ -26,7 +26,7 @@ SCHEMES = (_BEARER, _HEADER)  # for description.py
 class Guard:
     """Authenticates and rate-limits; with no keys configured, admits everyone.
 
-    `admit` and `admit_admin` are dependencies of routers.
+    `admit` and `admit_auditor` are dependencies of routers.
     """
 
     key_store: KeyStore | None
@@ -44,9 +44,9 @@ class Guard:
         _require(caller, Scope.READ if request.method == "GET" else Scope.EXPLAIN)
         request.state.caller = caller
 
-    async def admit_admin(self, request: Request) -> None:
-        """Admits the scope admin. Not rate-limited, so that it works while Redis is away."""
-        _require(await self._authenticate(request), Scope.ADMIN)
+    async def admit_auditor(self, request: Request) -> None:
+        """Admits the scope auditor. Not rate-limited, so that it works while Redis is away."""
+        _require(await self._authenticate(request), Scope.AUDITOR)
 
     async def _authenticate(self, request: Request) -> Principal:
         """Returns the caller, and binds the key's name to the request's log lines.

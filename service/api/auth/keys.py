@@ -19,16 +19,18 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # part of Redis key names and of log 
 
 
 class Scope(StrEnum):
-    """What a key permits; each scope includes those before it."""
+    """What a key permits."""
 
-    READ = "read"
-    EXPLAIN = "explain"
-    ADMIN = "admin"
+    READ = "read"  # to look at what is its name's
+    EXPLAIN = "explain"  # to ask, cancel and delete, too
+    AUDITOR = "auditor"  # to look at everybody's, and to change nothing
+    ADMIN = "admin"  # everything
 
 
 CONTAINED: Mapping[Scope, frozenset[Scope]] = {
     Scope.READ: frozenset({Scope.READ}),
     Scope.EXPLAIN: frozenset({Scope.READ, Scope.EXPLAIN}),
+    Scope.AUDITOR: frozenset({Scope.READ, Scope.AUDITOR}),
     Scope.ADMIN: frozenset(Scope),
 }
 

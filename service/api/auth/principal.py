@@ -17,12 +17,16 @@ class Principal:
 
     def sees(self, owner: str | None) -> bool:
         """Whether the caller may read what this owner submitted."""
+        return self.may(Scope.AUDITOR) or owner == self.name
+
+    def may_change(self, owner: str | None) -> bool:
+        """Whether the caller may cancel or delete what this owner submitted."""
         return self.may(Scope.ADMIN) or owner == self.name
 
     @property
     def lists(self) -> str | None:
         """The owner whose explanations are listed; None: all owners."""
-        return None if self.may(Scope.ADMIN) else self.name
+        return None if self.may(Scope.AUDITOR) else self.name
 
 
 OPERATOR = Principal(None, CONTAINED[Scope.ADMIN])

@@ -1,8 +1,10 @@
 """Batches: several pictures with the same settings, one explanation each."""
 
+from typing import Annotated
+
 import structlog
 from anyio import move_on_after, to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from service.api.http.conditional import (
@@ -12,6 +14,7 @@ from service.api.http.conditional import (
     preferred_wait,
 )
 from service.api.http.openapi_responses import IF_NONE_MATCH, LOOK, PREFER, problems
+from service.api.routes.list_query import BatchListQuery
 from service.api.routes.removal import remove
 from service.api.routes.submission_openapi import PICTURES, submission_request, submission_responses
 from service.api.services import RequestServices, RequestServicesDep
@@ -20,9 +23,9 @@ from service.api.state.repository import BatchState
 from service.api.submission.receive import receive
 from service.api.submission.result_cache import cache_status
 from service.api.submission.submit import submit_batch
-from service.api.uploads.upload import BATCH
+from service.api.uploads.upload import BATCH, JSON
 from service.jobs.redis_keys import new_batch_id
-from service.schemas.documents import Batch, ErrorCode
+from service.schemas.documents import Batch, BatchList, ErrorCode
 from service.schemas.requests import BatchRequest
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
@@ -54,6 +57,22 @@ async def create_batch(request: Request, services: RequestServicesDep) -> Respon
     return response
 
 
+@router.get("", response_model=BatchList, responses=problems(ErrorCode.INVALID_PARAMETER))
+async def list_batches(
+    services: RequestServicesDep, query: Annotated[BatchListQuery, Query()]
+) -> Response:
+    """List batches, newest first, and count them."""
+    selection = query.selection(services.caller)
+    found = await services.repository.batch_page(selection, query.after, query.limit)
+    document = BatchList(
+        items=[batch_serializers.overview(each, services.root_path) for each in found.items],
+        next_cursor=str(found.next) if found.next else None,
+        total=found.total.count,
+        total_exact=found.total.exact,
+    )
+    return Response(document.model_dump_json(), media_type=JSON)
+
+
 @router.get(
     "/{batch_id}",
     response_model=Batch,
@@ -78,7 +97,7 @@ async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
 
     Running ones end soon, with partial results.
     """
-    state = await services.repository.batch(batch_id)
+    state = await services.repository.batch_to_change(batch_id)
     for member in state.members.values():
         await to_thread.run_sync(services.process.submissions.cancel, member.id)
     return _answer(await services.repository.batch(batch_id), services)
@@ -93,7 +112,7 @@ async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
 )
 async def delete_batch(services: RequestServicesDep, batch_id: str) -> Response:
     """Delete a batch with its explanations, uploads and results."""
-    await services.repository.batch(batch_id)
+    await services.repository.batch_to_change(batch_id)
     return await remove(services.process, batch_id, what="an explanation of the batch")
 
 

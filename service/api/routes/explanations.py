@@ -72,7 +72,7 @@ async def list_explanations(
     found = await services.repository.page(selection, query.after, query.limit, query.status)
 
     def page() -> str:
-        items = [serializers.explanation(state, services.root_path) for state in found.states]
+        items = [serializers.explanation(state, services.root_path) for state in found.items]
         return ExplanationList(
             items=items,
             next_cursor=str(found.next) if found.next else None,
@@ -80,7 +80,7 @@ async def list_explanations(
             total_exact=found.total.exact,
         ).model_dump_json()
 
-    content = await offload.run(page, serializers.length(*found.states))
+    content = await offload.run(page, serializers.length(*found.items))
     return Response(content, media_type=JSON)
 
 
@@ -110,7 +110,7 @@ async def cancel_explanation(services: RequestServicesDep, explanation_id: str) 
 
     A running one ends soon, with a partial result; a finished one does not change.
     """
-    await services.repository.read(explanation_id)
+    await services.repository.read_to_change(explanation_id)
     await to_thread.run_sync(services.process.submissions.cancel, explanation_id)
     return await _answer(await services.repository.read(explanation_id), services)
 
@@ -124,7 +124,7 @@ async def cancel_explanation(services: RequestServicesDep, explanation_id: str) 
 )
 async def delete_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
     """Delete an explanation with its uploads and results."""
-    await services.repository.read(explanation_id)
+    await services.repository.read_to_change(explanation_id)
     return await remove(services.process, explanation_id, what="the explanation")
 
 

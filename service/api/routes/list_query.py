@@ -60,7 +60,7 @@ class PageQuery(BaseModel):
         if self.owner is None:
             return caller.lists
         if not caller.sees(self.owner):
-            detail = f"owner: another name than the key's own takes the scope {Scope.ADMIN}"
+            detail = f"owner: another name than the key's own takes the scope {Scope.AUDITOR}"
             raise ApiError(ErrorCode.FORBIDDEN, detail, "owner", self.owner, caller.name)
         return self.owner
 

@@ -2,32 +2,34 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from service.api.http.problems import failure_problem
 from service.api.state import serializers
-from service.api.state.repository import BatchState
+from service.api.state.repository import BatchState, BatchSummary
 from service.jobs.records import State
-from service.schemas.documents import Batch, BatchMember, BatchStatus, Progress, Status
+from service.schemas.documents import (
+    Batch,
+    BatchMember,
+    BatchOverview,
+    BatchStatus,
+    Progress,
+    Status,
+)
 
 
 def batch(state: BatchState, root_path: str) -> Batch:
     """Returns the document of a batch that has a live explanation; links start with root_path."""
     members = state.members.values()
-    not_done = {member.status for member in members if not member.status.done}
-    if not not_done:
-        status = BatchStatus.DONE
-    else:
-        status = BatchStatus.QUEUED if not_done == {Status.QUEUED} else BatchStatus.RUNNING
     started = [member.started_at for member in members if member.started_at is not None]
-    progress = [serializers.progress(member) for member in members]
     outcomes = [member.outcome for member in members if member.outcome]
     spec = next(member.spec for member in members if member.spec)
     finished_at = _largest(member.finished_at for member in members) if state.done else None
     expires_at = _largest(member.expires_at for member in members) if state.done else None
     return Batch(
         id=state.batch.id,
-        status=status,
+        owner=state.batch.owner,
+        status=_status({member.status for member in members}),
         done=state.done,
         created_at=serializers.to_datetime(state.batch.created_at),
         started_at=serializers.to_datetime_or_none(min(started, default=None)),
@@ -41,12 +43,7 @@ def batch(state: BatchState, root_path: str) -> Batch:
         warnings=Counter(
             code for each in outcomes for code in {warning.code for warning in each.warnings}
         ),
-        progress=Progress(
-            evaluations=sum(each.evaluations for each in progress),
-            planned=sum(each.planned for each in progress),
-            fraction=sum(each.fraction for each in progress) / len(progress),
-            eta_s=_largest(each.eta_s for each in progress),  # they run side by side
-        ),
+        progress=_progress(list(members)),
         explanations=[_member(at, each, root_path) for at, each in state.members.items()],
         links=_links(state, root_path),
     )
@@ -65,6 +62,29 @@ def etag_of(state: BatchState) -> str:
 def retry_after_s(state: BatchState) -> int:
     """Returns whole seconds until the next poll is useful."""
     return max(serializers.retry_after_s(member) for member in state.members.values())
+
+
+def overview(state: BatchSummary, root_path: str) -> BatchOverview:
+    """Returns the item of a batch in the list; its link starts with root_path."""
+    return BatchOverview(
+        id=state.batch.id,
+        owner=state.batch.owner,
+        status=_status(state.counts.keys()),
+        done=state.done,
+        created_at=serializers.to_datetime(state.batch.created_at),
+        size=len(state.batch.members),
+        counts=dict.fromkeys(Status, 0) | state.counts,
+        model=state.spec.model,
+        links={"self": path_of(state.batch.id, root_path)},
+    )
+
+
+def _status(members: Iterable[Status]) -> BatchStatus:
+    """Returns the status of a batch, from those of its explanations that are not done."""
+    open_ = {status for status in members if not status.done}
+    if not open_:
+        return BatchStatus.DONE
+    return BatchStatus.QUEUED if open_ == {Status.QUEUED} else BatchStatus.RUNNING
 
 
 def _links(state: BatchState, root_path: str) -> dict[str, str]:
@@ -91,6 +111,28 @@ def _member(position: int, state: State, root_path: str) -> BatchMember:
         warnings=state.outcome.warnings if state.outcome else None,
         error=failure_problem(state.error) if state.error else None,
         links=serializers.links(state, root_path),
+    )
+
+
+def _progress(members: Sequence[State]) -> Progress:
+    """Returns the sums and the mean over the explanations, as the document describes them.
+
+    One that has ended, however, has all its evaluations behind it. One that waits takes as many as
+    the others, which have the same settings.
+    """
+    known = max(member.progress.planned for member in members)
+    budget = next((member.spec.settings.max_evals for member in members if member.spec), 0)
+    planned, fractions = 0, list[float]()
+    for member in members:
+        done = member.progress.evaluations
+        plan = done if member.status.done else member.progress.planned or known or budget
+        planned += max(plan, done)
+        fractions.append(1.0 if member.status.done else min(done / plan, 1.0))
+    return Progress(
+        evaluations=sum(member.progress.evaluations for member in members),
+        planned=planned,
+        fraction=sum(fractions) / len(members),
+        eta_s=_largest(serializers.progress(member).eta_s for member in members),
     )
 
 

@@ -2,8 +2,9 @@
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import redis.asyncio
 
@@ -14,6 +15,8 @@ from service.schemas.documents import ErrorCode
 
 LOOKUPS = 2000  # of one script, which takes about a millisecond of Redis
 MAX_WALKS = 20  # scripts for a page, and again for its total
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, order=True)
@@ -67,6 +70,42 @@ class Total:
 
     count: int
     exact: bool
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Items in the order of a selection, where the next page begins, and how many are selected."""
+
+    items: list[T]
+    next: Cursor | None
+    total: Total
+
+
+async def read_page(
+    connection: redis.asyncio.Redis,
+    selection: Selection,
+    after: Cursor | None,
+    limit: int,
+    read: Callable[[Sequence[str]], Awaitable[Sequence[T | None]]],
+) -> Page[T]:
+    """Reads up to `limit` items; those that read as None are left out.
+
+    May hold fewer than there are, with a next page, where MAX_WALKS scripts found no more. Raises
+    `redis.RedisError`.
+    """
+    found: list[tuple[Cursor, T]] = []
+    for _ in range(MAX_WALKS):
+        step = await walk(connection, selection, after, limit + 1 - len(found))
+        items = await read([place.id for place in step.found])
+        pairs = zip(step.found, items, strict=True)
+        found += [(place, item) for place, item in pairs if item is not None]
+        after = step.stopped
+        if after is None or len(found) > limit:
+            break
+    if len(found) > limit:
+        after, _ = found[limit - 1]
+    total = await count(connection, selection)
+    return Page([item for _, item in found[:limit]], after, total)
 
 
 async def walk(

@@ -1,17 +1,19 @@
 """Reads explanations and batches from Redis, by id or page by page."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis.asyncio
 
+from service.api.auth.keys import Scope
 from service.api.auth.principal import Principal
 from service.api.http import offload
 from service.api.http.problems import ApiError
-from service.api.state.listing import MAX_WALKS, Cursor, Selection, Total, count, walk
+from service.api.state.listing import Cursor, Page, Selection, read_page
 from service.jobs.codec import Hash, decode, decode_batch
-from service.jobs.hash_reader import read_hash, read_hashes
-from service.jobs.records import BatchRecord, State
+from service.jobs.hash_reader import read_hash, read_hashes, read_standings
+from service.jobs.records import BatchRecord, JobSpec, State
 from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID
 from service.schemas.documents import ErrorCode, Status
 
@@ -29,12 +31,16 @@ class BatchState:
 
 
 @dataclass(frozen=True)
-class Page:
-    """Explanations in the order of a selection, where the next page begins, and how many match."""
+class BatchSummary:
+    """A batch, how its explanations stand, and what one of them was asked with."""
 
-    states: list[State]
-    next: Cursor | None
-    total: Total
+    batch: BatchRecord
+    counts: Counter[Status]  # without those deleted since
+    spec: JobSpec
+
+    @property
+    def done(self) -> bool:
+        return all(status.done for status in self.counts)
 
 
 class ExplanationRepository:
@@ -57,6 +63,24 @@ class ExplanationRepository:
         """Returns the state. Raises ApiError not_found, or gone if it has expired."""
         return require_live(await self.find(explanation_id), explanation_id)
 
+    async def read_to_change(self, explanation_id: str) -> State:
+        """Raises ApiError not_found or gone, and forbidden if the caller may only read it."""
+        state = await self.read(explanation_id)
+        self._check_change(state.owner)
+        return state
+
+    async def batch_to_change(self, batch_id: str) -> BatchState:
+        """Raises ApiError not_found or gone, and forbidden if the caller may only read it."""
+        state = await self.batch(batch_id)
+        self._check_change(state.batch.owner)
+        return state
+
+    def _check_change(self, owner: str | None) -> None:
+        if not self._caller.may_change(owner):
+            detail = f"to change what is another's takes a key with the scope {Scope.ADMIN}"
+            scopes = sorted(self._caller.scopes)
+            raise ApiError(ErrorCode.FORBIDDEN, detail, None, scopes, [Scope.ADMIN])
+
     async def batch(self, batch_id: str) -> BatchState:
         """Returns the state. Raises ApiError not_found, or gone if all its explanations are."""
         known = BATCH_ID.fullmatch(batch_id)
@@ -73,27 +97,46 @@ class ExplanationRepository:
 
     async def page(
         self, selection: Selection, after: Cursor | None, limit: int, status: Status | None = None
-    ) -> Page:
+    ) -> Page[State]:
         """Returns up to `limit` explanations of a selection that stand so.
 
         The index says how an explanation stood a moment ago, its hash how it stands.
         """
-        found: list[tuple[Cursor, State]] = []
-        for _ in range(MAX_WALKS):
-            step = await walk(self._redis, selection, after, limit + 1 - len(found))
-            states = await self._states([place.id for place in step.found])
-            found += [
-                (place, state)
-                for place, state in zip(step.found, states, strict=True)
-                if state and state.spec and status in (None, state.status)
+
+        async def read(ids: Sequence[str]) -> list[State | None]:
+            return [
+                state if state and state.spec and status in (None, state.status) else None
+                for state in await self._states(ids)
             ]
-            after = step.stopped
-            if after is None or len(found) > limit:
-                break
-        if len(found) > limit:
-            after, _ = found[limit - 1]
-        total = await count(self._redis, selection)
-        return Page([state for _, state in found[:limit]], after, total)
+
+        return await read_page(self._redis, selection, after, limit, read)
+
+    async def batch_page(
+        self, selection: Selection, after: Cursor | None, limit: int
+    ) -> Page[BatchSummary]:
+        """Returns up to `limit` batches of a selection that have not expired as a whole."""
+        return await read_page(self._redis, selection, after, limit, self._summaries)
+
+    async def _summaries(self, ids: Sequence[str]) -> list[BatchSummary | None]:
+        """Reads of each batch how its explanations stand, and one of them as a whole."""
+        hashes = await read_hashes(self._redis, ids)
+        batches = [decode_batch(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
+        members = [id_ for batch in batches if batch for id_ in batch.members]
+        standings = dict(zip(members, await read_standings(self._redis, members), strict=True))
+        found = []
+        for batch in batches:
+            own = {
+                id_: standing.status
+                for id_ in (batch.members if batch else ())
+                if batch and (standing := standings[id_]) and standing.belongs_to(batch)
+            }
+            live = next((id_ for id_, status in own.items() if status is not Status.EXPIRED), "")
+            found.append((batch, Counter(own.values()), live))
+        states = await self._states([live for _, _, live in found])
+        return [
+            BatchSummary(batch, counts, state.spec) if batch and state and state.spec else None
+            for (batch, counts, _), state in zip(found, states, strict=True)
+        ]
 
     async def _states(self, ids: Sequence[str]) -> list[State | None]:
         hashes = await read_hashes(self._redis, ids)

@@ -20,6 +20,7 @@ def explanation(state: State, root_path: str) -> Explanation:
         raise ValueError(f"{state.id} has expired and has no document")
     return Explanation(
         id=state.id,
+        owner=state.owner,
         batch=spec.batch,
         status=state.status,
         done=state.status.done,

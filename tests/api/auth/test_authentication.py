@@ -115,18 +115,20 @@ async def test_an_explaining_key_may_read_too(served, keys_file, photo):
     assert (await served.get(created.headers["location"], headers=headers)).status_code == 200
 
 
-async def test_only_an_admin_reads_metrics_also_while_redis_is_away(
+async def test_only_who_sees_everything_reads_metrics_also_while_redis_is_away(
     start, settings, keys_file, refused, mortal_redis
 ):
     admin = bearing(issue(keys_file, "root", Scope.ADMIN))
+    auditor = bearing(issue(keys_file, "watch", Scope.AUDITOR))
     async with start(settings.model_copy(update={"redis_url": mortal_redis.url})) as api:
         for scope in (Scope.READ, Scope.EXPLAIN):
             answer = await api.get("/metrics", headers=bearing(issue(keys_file, "clinic", scope)))
-            assert refused(answer, 403, "forbidden")["accepted"] == ["admin"]
+            assert refused(answer, 403, "forbidden")["accepted"] == ["auditor"]
         mortal_redis.stop()
-        answer = await api.get("/metrics", headers=admin)
-    assert answer.status_code == 200
-    assert "shapshot_redis_up 0.0" in answer.text
+        answers = [await api.get("/metrics", headers=headers) for headers in (admin, auditor)]
+    for answer in answers:
+        assert answer.status_code == 200
+        assert "shapshot_redis_up 0.0" in answer.text
 
 
 async def test_keys_change_without_a_restart(served, keys_file):

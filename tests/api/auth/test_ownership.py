@@ -15,6 +15,7 @@ from tests.ledger import Ledger
 
 OF_ONE = [(method, path) for method, path in routes() if "_id}" in path]
 OF_NONE = [  # the routes of /v1 that take no id; whoever adds one says here that it shows no one's
+    ("GET", "/v1/batches"),
     ("GET", "/v1/explanations"),
     ("GET", "/v1/methods"),
     ("GET", "/v1/models"),
@@ -45,6 +46,11 @@ def theirs(keys_file):
 @pytest.fixture
 def admins(keys_file):
     return bearing(issue(keys_file, "root", Scope.ADMIN))
+
+
+@pytest.fixture
+def auditors(keys_file):
+    return bearing(issue(keys_file, "auditor", Scope.AUDITOR))
 
 
 @pytest.fixture
@@ -104,6 +110,93 @@ def without_ids(problem):
 async def test_an_admin_sees_what_is_anothers(served, made, admins, method, path):
     answer = await served.request(method, path.format(**made), headers=admins)
     assert answer.status_code in (200, 204), answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), OF_ONE)
+async def test_an_auditor_sees_what_is_anothers_and_changes_nothing(
+    served, refused, made, fake_worker, auditors, method, path
+):
+    states = [
+        fake_worker.read(made["explanation_id"]),
+        fake_worker.ledger.read_batch(made["batch_id"]),
+    ]
+    answer = await served.request(method, path.format(**made), headers=auditors)
+    if method == "GET":
+        assert answer.status_code == 200, answer.text
+    else:
+        assert refused(answer, 403, "forbidden")["accepted"] == ["explain"]
+    assert states == [
+        fake_worker.read(made["explanation_id"]),
+        fake_worker.ledger.read_batch(made["batch_id"]),
+    ]
+
+
+@pytest.mark.parametrize(("method", "path"), [each for each in OF_ONE if each[0] != "GET"])
+async def test_an_auditor_who_may_explain_changes_only_what_is_its_own(
+    served, refused, keys_file, ask, made, fake_worker, method, path
+):
+    both = bearing(issue(keys_file, "both", Scope.AUDITOR, Scope.EXPLAIN))
+    before = fake_worker.read(made["explanation_id"])
+    answer = await served.request(method, path.format(**made), headers=both)
+    assert refused(answer, 403, "forbidden")["accepted"] == ["admin"]
+    assert fake_worker.read(made["explanation_id"]) == before
+    own = {"explanation_id": await ask(both), "batch_id": await ask(both, "/v1/batches")}
+    answer = await served.request(method, path.format(**own), headers=both)
+    assert answer.status_code in (200, 204), answer.text
+
+
+async def test_an_auditor_asks_for_nothing(served, refused, photo, auditors):
+    for path in ("/v1/explanations", "/v1/batches"):
+        answer = await served.post(path, files={"image": ("p", photo)}, headers=auditors)
+        assert refused(answer, 403, "forbidden")["received"] == ["auditor", "read"]
+
+
+async def test_documents_say_whose_they_are(served, start, settings, made, mine, auditors, photo):
+    for headers in (mine, auditors):
+        for path in ("/v1/explanations/{explanation_id}", "/v1/batches/{batch_id}"):
+            answer = await served.get(path.format(**made), headers=headers)
+            assert answer.json()["owner"] == "clinic"
+        for path in ("/v1/explanations", "/v1/batches"):
+            page = (await served.get(path, headers=headers)).json()
+            assert {item["owner"] for item in page["items"]} == {"clinic"}
+    async with start(settings.model_copy(update={"keys_file": None})) as unlocked:
+        for path in ("/v1/explanations", "/v1/batches"):
+            renewed = await unlocked.post(path, files={"image": ("p", photo)}, headers=RENEW)
+            assert renewed.json()["owner"] is None
+
+
+@pytest.mark.parametrize("path", ["/v1/explanations", "/v1/batches"])
+async def test_an_owner_is_a_filter_of_who_sees_others(
+    served, refused, ask, mine, theirs, admins, auditors, path
+):
+    of_mine, of_theirs = [await ask(mine, path), await ask(mine, path)], [await ask(theirs, path)]
+
+    async def listed(headers, **query):
+        page = (await served.get(path, params=query, headers=headers)).json()
+        assert page["total"] == len(page["items"])
+        return [item["id"] for item in page["items"]][::-1]
+
+    for headers in (admins, auditors):
+        assert await listed(headers, owner="clinic") == of_mine
+        assert await listed(headers, owner="lab") == of_theirs
+        assert await listed(headers, owner="nobody") == []
+        assert await listed(headers) == [*of_mine, *of_theirs]
+    assert await listed(mine, owner="clinic") == of_mine
+    for name in ("lab", "nobody"):
+        problem = refused(
+            await served.get(path, params={"owner": name}, headers=mine), 403, "forbidden"
+        )
+        assert problem["field"] == "owner"
+
+
+async def test_filters_neither_show_nor_count_what_is_anothers(
+    served, ask, fake_worker, mine, theirs
+):
+    batch = await ask(theirs, "/v1/batches")
+    await ask(mine)
+    for query in ({"batch": batch}, {"status": "queued", "model": "tiny"}, {"method": "partition"}):
+        page = (await served.get("/v1/explanations", params=query, headers=mine)).json()
+        assert page["total"] == len(page["items"]) == (0 if "batch" in query else 1)
 
 
 async def test_a_figure_shows_nothing_of_anothers(

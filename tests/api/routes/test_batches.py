@@ -215,7 +215,7 @@ async def test_progress_and_status_are_those_of_what_is_still_to_be_done(
     assert (batch["status"], batch["done"]) == ("running", False)
     assert batch["progress"] == {
         "evaluations": 75,
-        "planned": 200,
+        "planned": 300,
         "fraction": 0.25,
         "eta_s": 8.5,
     }
