@@ -40,6 +40,18 @@ def test_sizes_count_elements_and_add_up_to_the_picture(players):
     assert players.sizes.sum() == np.prod(players.shape)
 
 
+def test_unresolved_is_the_share_of_pairs_of_elements_within_a_group():
+    """Players of 1, 2 and 3 elements: 36 ordered pairs, of which 1 + 4 + 9 are within a player."""
+    shape = (1, 6, 1)
+    players = Players(shape, np.array([[0, 1, 1, 2, 2, 2]], np.int32), ImageTree(shape), True)
+    assert players.pairs == 22
+    assert players.unresolved(np.array([6.0])) == 1
+    assert players.unresolved(np.array([3.0, 3.0])) == pytest.approx((9 + 9 - 14) / 22)
+    assert players.unresolved(np.array([1.0, 2.0, 3.0])) == 0
+    alone = Players(shape, np.zeros((1, 6), np.int32), ImageTree(shape), True)
+    assert (alone.pairs, alone.unresolved(np.array([6.0]))) == (0, 0)
+
+
 @unhurried
 @given(players=any_players(), seed=seeds)
 def test_a_coalition_sees_the_elements_of_its_members_and_no_others(players, seed):

@@ -40,14 +40,29 @@ def test_a_masker_is_written_as_it_is_read(spec, text):
     ("kind", "numbers"),
     [
         *[("", ()), ("inpaint", ()), ("inpaint_telea", (3,)), ("mean", (1,)), ("mean mean", ())],
-        *[("constant", ()), ("constant", (256,)), ("constant", (-1,)), ("constant", (np.nan,))],
-        *[("blur", ()), ("blur", (5,)), ("blur", (0, 5)), ("blur", (2.5, 3)), ("blur", (9999, 1))],
+        *[("constant", ()), ("constant", (255.5,)), ("constant", (-1,)), ("constant", (np.nan,))],
+        *[("blur", ()), ("blur", (5,)), ("blur", (0, 5)), ("blur", (2.5, 3)), ("blur", (4097, 1))],
         *[("blur", (1, 2, 3)), ("blur", (np.nan, 3)), ("Blur", (3, 3))],
     ],
 )
 def test_a_masker_that_there_is_not_is_refused_with_what_is_accepted(kind, numbers):
     with pytest.raises(MaskerError, match=r"accepted are inpaint_telea.*blur\(width,height\)"):
         MaskerSpec(kind, numbers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"), [("blur", (1, 4096)), ("constant", (0,)), ("constant", (255, 0))]
+)
+def test_a_masker_takes_numbers_up_to_the_ends_of_their_ranges(kind, numbers):
+    assert MaskerSpec(kind, numbers).numbers == numbers
+
+
+@pytest.mark.parametrize("name", INPAINTING)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inpainting_takes_two_by_two_pixels(name, channels):
+    picture = random_picture((2, 2, channels), 0)
+    [shown] = make(name, picture)(grand_coalition(picture.shape))
+    assert (shown == np.floor(picture)).all()
 
 
 @pytest.mark.parametrize("name", INPAINTING)

@@ -13,6 +13,7 @@ from tests.engine.games import (
     random_picture,
     smooth_function,
 )
+from worker.engine.game.coalitions import CHUNK
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.methods.protocol import Game
 from worker.engine.methods.registry import METHODS
@@ -76,6 +77,14 @@ def test_the_plan_is_what_is_spent(name, max_evals):
     attribution = run(name, random_game(SHAPE, 1, seed=2), max_evals=max_evals, watch=watch)
     assert plans == {attribution.evaluations} == {sum(asked)}
     assert attribution.evaluations <= max_evals
+
+
+@every_method
+def test_no_step_asks_for_more_coalitions_than_a_chunk(name):
+    shape, asked, request = (2, 5, 1), [], Request(name, max_evals=2**10)
+    watch = lambda method, coalitions: asked.append(len(coalitions))  # noqa: E731
+    play(lambda game: METHODS[name](game, request), random_game(shape, 1, seed=2), shape, watch)
+    assert max(asked) <= CHUNK
 
 
 @every_method

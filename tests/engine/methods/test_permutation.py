@@ -184,6 +184,23 @@ def test_standard_errors_are_as_large_as_the_errors():
     assert (claimed**2).mean(axis=0) == pytest.approx((errors**2).mean(axis=0), rel=0.25)
 
 
+@pytest.mark.parametrize("permutations", [2, 3, 7])
+def test_intervals_take_all_players_for_three_samples_more(permutations):
+    """Their mean variance counts as three; Student's t of 4, 5 and 9 degrees from tables."""
+    reach = {2: 2.776446, 3: 2.570582, 7: 2.262157}[permutations]
+    shape = (1, 5, 1)
+    found = run(
+        random_game(shape, outputs=2, seed=1),
+        shape,
+        permutations,
+        players=elements_as_superpixels(shape),
+    ).regions
+    own = found.errors**2
+    shrunk = ((permutations - 1) * own + 3 * own.mean(axis=0)) / (permutations + 2)
+    np.testing.assert_allclose(found.interval.high - found.values, reach * shrunk**0.5, rtol=1e-6)
+    np.testing.assert_allclose(found.values - found.interval.low, reach * shrunk**0.5, rtol=1e-6)
+
+
 @pytest.mark.parametrize("permutations", [2, 3, 6, 20])
 def test_intervals_cover_about_95_percent_from_two_permutations_on(permutations):
     """Of games that saturate, so that a player's credit has long tails. Elements play as such."""

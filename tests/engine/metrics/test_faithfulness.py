@@ -13,7 +13,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.masking.maskers import make_masker
-from worker.engine.metrics.faithfulness import Faithfulness, max_evaluations
+from worker.engine.metrics.faithfulness import Faithfulness, FaithfulnessCurve, max_evaluations
 from worker.engine.metrics.perturbation import METRICS, draw_lots, stops
 from worker.engine.metrics.ranks import RankCoalitions, RankCut, rank
 from worker.engine.regions import Regions
@@ -248,6 +248,28 @@ def test_the_true_order_of_an_additive_game_beats_every_drawn_one():
         for curve in curves:
             sign = higher.get(curve.metric, 1 if curve.metric == "insertion" else -1)
             assert sign * (curve.area - curve.baseline_area) > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "larger", "smaller"),
+    [
+        ("keep_positive", True, False),
+        ("keep_negative", False, True),
+        ("insertion", True, False),
+        ("deletion", False, True),
+        ("keep_absolute", None, None),
+    ],
+)
+def test_a_curve_is_better_where_its_area_is_on_the_side_that_its_order_promises(
+    name, larger, smaller
+):
+    def better(area, y=(0.0, 1.0, 0.5), baseline=(0.0, 0.5, 0.5)):
+        x, y, baseline = np.linspace(0, 1, 3), np.array(y), np.array(baseline)
+        return FaithfulnessCurve(name, 0, x, y, area, baseline, 0.25, 0.0).is_better
+
+    assert (better(0.5), better(0.125)) == (larger, smaller)
+    assert better(0.25) is (None if larger is None else False)  # another curve of the same area
+    assert better(0.25, baseline=(0.0, 1.0, 0.5)) is None
 
 
 def test_a_patch_of_equal_values_draws_one_lot():

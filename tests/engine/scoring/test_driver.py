@@ -20,7 +20,7 @@ from worker.engine.game.superpixels import Grid
 from worker.engine.links import add_up, logit
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.methods.registry import METHODS
-from worker.engine.request import Request, Top
+from worker.engine.request import Request, Top, is_tied
 from worker.engine.scoring.batch_size import next_span
 from worker.engine.scoring.driver import evaluate, explain
 
@@ -256,6 +256,7 @@ def test_outputs_the_model_does_not_have_are_refused(outputs):
     "settings",
     [
         {"max_evals": 1},
+        {"target_standard_error": 0.0},
         {"batch_size": 0},
         {"fixed_context": 2},
         {"seed": -1},
@@ -267,6 +268,27 @@ def test_outputs_the_model_does_not_have_are_refused(outputs):
 def test_settings_out_of_range_are_refused_by_name(settings):
     with pytest.raises(RequestError, match=next(iter(settings))):
         Request(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_evals": 2, "batch_size": 1, "seed": 0, "fixed_context": 0},
+        {"seed": 2**32 - 1, "fixed_context": 1, "target_standard_error": 1e-9},
+    ],
+)
+def test_settings_at_the_ends_of_their_ranges_are_taken(settings):
+    Request(**settings)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tied"),
+    [(Top(1), False), (Top(2), True), (Top(3), False), (Top(4), False), (Top(9), False)],
+)
+def test_outputs_are_tied_where_the_next_one_scores_as_high_as_the_last(wanted, tied):
+    scores = np.array([0.1, 0.3, 0.5, 0.3])
+    assert is_tied(wanted, scores) == tied
+    assert not is_tied((1,), scores)  # asked for by index
 
 
 def test_unknown_metrics_are_refused_with_the_known_ones():
