@@ -1,5 +1,6 @@
 """Whoever can write to Redis must not be able to run code."""
 
+import json
 import pickle
 import zlib
 
@@ -75,6 +76,21 @@ def test_an_importable_function_is_refused(connection, mark):
 def test_a_method_of_an_instance_is_refused(connection, performed):
     with pytest.raises(RefusedJobError, match="not a call of a function"):
         perform(forge(connection, call(EXPLAIN, "x", instance={"a": 1})))
+    assert performed == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [1, None, [], {}],
+        [EXPLAIN, None, {}, {}],
+        [None, None, "x", {}],
+        [EXPLAIN, None, [], {"a": 1}],
+    ],
+)
+def test_what_is_no_name_with_a_list_of_arguments_is_refused(connection, performed, said):
+    with pytest.raises(RefusedJobError, match="not a call of a function"):
+        perform(forge(connection, zlib.compress(json.dumps(said).encode())))
     assert performed == []
 
 

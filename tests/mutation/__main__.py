@@ -92,10 +92,11 @@ def _group(file: str) -> str:
 
 
 def _tests_of(file: str) -> list[str]:
-    """Find the files of tests in the folder that mirrors its own."""
-    folder = ROOT / "tests" / Path(*Path(file.replace("/lua/", "/")).parts[1:-1])
-    found = [test for test in folder.rglob("test_*.py") if test.parent.name != "backends"]
-    return sorted(str(test.relative_to(ROOT)) for test in found)
+    """Find the files of tests in the folder that mirrors its own, and of its name."""
+    path, tests = Path(file.replace("/lua/", "/")), ROOT / "tests"
+    found = {*(tests / Path(*path.parts[1:-1])).rglob("test_*.py")}
+    found |= {*(tests / "worker").glob(f"test_{path.stem}.py")}  # of jobs, as a worker uses them
+    return sorted(str(test.relative_to(ROOT)) for test in found if test.parent.name != "backends")
 
 
 def _tests_reaching(mutant: Mutant, reached: Reached) -> list[str]:

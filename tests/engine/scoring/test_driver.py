@@ -20,6 +20,7 @@ from worker.engine.game.superpixels import Grid
 from worker.engine.links import add_up, logit
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.methods.registry import METHODS
+from worker.engine.predictor import check_pictures
 from worker.engine.request import Request, Top, is_tied
 from worker.engine.scoring.batch_size import next_span
 from worker.engine.scoring.driver import evaluate, explain
@@ -407,6 +408,66 @@ def test_scores_add_up_where_those_of_every_picture_do():
     assert add_up(np.array([[0.25, 0.75], [0.5, 0.50009]]))
     assert not add_up(np.array([[0.25, 0.75], [0.5, 0.50011]]))
     assert not add_up(np.array([[1.0], [1.0]]))
+
+
+class PaintingPredictor(FunctionPredictor):
+    """A Compositor, which paints by the maskers that it is given."""
+
+    def composite(self, portions):
+        self.batches.append(sum(len(coalitions) for _, coalitions in portions))
+        painted = np.concatenate([masker(coalitions) for masker, coalitions in portions])
+        return lambda: self.function(painted)
+
+
+@pytest.mark.parametrize(("masker", "painted"), [("mean", True), ("inpaint_telea", False)])
+def test_a_model_that_paints_is_given_what_has_a_fixed_fill(masker, painted):
+    request = replace(REQUEST, masker=MaskerSpec(masker))
+    expected = explain(predictor(), PICTURE, request, batch=8)
+    model = PaintingPredictor(SHAPE, row_by_row)
+    ours = explain(model, PICTURE, request, batch=8)
+    assert ours.attribution.values == pytest.approx(expected.attribution.values)
+    assert (len(model.addresses) == 0) == painted
+    assert ours.timings.evaluations == sum(model.batches) == 150
+    assert ours.timings.batches == len(model.batches)
+    assert (ours.timings.mask_s > 0) == (not painted)
+
+
+def test_slots_are_the_room_of_all_batches():
+    timings = explain(predictor(), PICTURE, REQUEST, batch=8).timings
+    assert timings.evaluations == 150
+    assert timings.slots >= 8 * timings.batches
+    assert timings.slots <= 9 * timings.batches
+
+
+def test_an_explanation_tells_both_ends_and_its_players():
+    explanation = ExplanationRun(predictor(), PICTURE, replace(REQUEST, superpixels=Grid(2, 3)))
+    np.testing.assert_array_equal(explanation.shown, np.floor(PICTURE))
+    np.testing.assert_allclose(explanation.hidden[0, 0], PICTURE.mean((0, 1)), rtol=1e-6)
+    assert explanation.player_count == 6
+
+
+@pytest.mark.parametrize(("share", "reached"), [(None, None), (1.0, True), (0.999, False)])
+def test_a_target_is_reached_where_the_largest_error_is_at_most_that(share, reached):
+    request = replace(REQUEST, method="permutation", superpixels=Grid(2, 3))
+    largest = explain(predictor(), PICTURE, request).attribution.regions.largest_error
+    target = None if share is None else share * largest
+    explained = explain(predictor(), PICTURE, replace(request, target_standard_error=target))
+    assert explained.target_reached is reached
+
+
+def test_without_errors_no_target_is_reached():
+    explained = explain(predictor(), PICTURE, replace(REQUEST, target_standard_error=1e9))
+    assert explained.target_reached is False
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [np.zeros((2, *SHAPE)), np.zeros((2, 9, 10, 3), np.float32), np.zeros(SHAPE, np.float32)],
+)
+def test_pictures_that_a_model_does_not_take_are_refused(pictures):
+    with pytest.raises(InvalidPictureError, match="the model takes float32"):
+        check_pictures(pictures, SHAPE)
+    check_pictures(np.zeros((0, *SHAPE), np.float32), SHAPE)
 
 
 def test_timings_tell_painting_from_the_model():
