@@ -19,6 +19,7 @@ export function heatView(result, document, view, signal) {
     "aria-describedby": "readout",
   }, ground, heat, lines);
   stage.style.aspectRatio = `${width} / ${height}`;
+  stage.style.maxWidth = `min(42rem, ${(62 * width) / height}vh)`; // leaves room for what is told of a region
   const painted = new ImageData(width, height);
 
   view.watch((now, changed) => {

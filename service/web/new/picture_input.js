@@ -16,6 +16,12 @@ export function pictureInput(signal) {
   const zone = h("div", { class: "drop" },
     h("label", { for: id }, "Choose, drop or paste a picture, or several"), input, previews, problem);
   let files = [];
+  const urls = new Map(); // of the previews, by file
+
+  function urlOf(file) {
+    if (!urls.has(file)) urls.set(file, URL.createObjectURL(file));
+    return urls.get(file);
+  }
 
   function add(more) {
     files = [...files, ...more].slice(0, MOST);
@@ -24,9 +30,8 @@ export function pictureInput(signal) {
   }
 
   function draw() {
-    for (const image of previews.querySelectorAll("img")) URL.revokeObjectURL(image.src);
     replace(previews, files.map((file, n) => {
-      const image = h("img", { alt: "", src: URL.createObjectURL(file), on: { error: () => image.remove() } }); // HEIC and TIFF
+      const image = h("img", { alt: "", src: urlOf(file), on: { error: () => image.remove() } }); // HEIC and TIFF
       return h("li", {},
         image,
         h("span", { class: "file-name" }, file.name, " ", h("span", { class: "muted" }, formatBytes(file.size))),
@@ -64,7 +69,7 @@ export function pictureInput(signal) {
   };
   addEventListener("paste", paste, { signal });
   signal.addEventListener("abort", () => {
-    for (const image of previews.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+    for (const url of urls.values()) URL.revokeObjectURL(url);
   }, { once: true });
 
   return { element: zone, add, setError, get files() { return files; } };

@@ -2,6 +2,7 @@
 import { h, replace } from "../lib/dom.js";
 import { getJson, postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
+import { pictureOf } from "../lib/pictures.js";
 import { formatSeconds, formatShare, formatTime, plural } from "../lib/numbers.js";
 
 const PAUSE_S = 1;
@@ -37,7 +38,7 @@ export async function show(main, { id, signal }) {
     cancel.hidden = batch.done;
     replace(list, batch.explanations.map((each) =>
       h("li", {},
-        h("a", { href: `#/explanations/${each.id}` }, `Picture ${each.position + 1}`), " ",
+        h("a", { href: `#/explanations/${each.id}` }, `Picture ${each.position + 1}`), pictureOf(each.id) ? `, ${pictureOf(each.id).name} ` : " ",
         h("span", { class: `badge ${{ succeeded: "fine", failed: "caution" }[each.status] ?? "note"}` }, each.status), " ",
         each.done ? null : formatShare(each.progress.fraction),
         each.error ? h("span", { class: "muted" }, ` ${each.error.detail}`) : null,

@@ -17,6 +17,8 @@ export async function show(main, { id, signal }) {
     };
     follow(id, onDocument, signal).then(resolve, reject);
   });
+  const hadFocus = main.contains(globalThis.document.activeElement);
   const hasResult = Boolean(document.links.attributions);
   await (hasResult ? showResult(main, document, signal) : showEnded(main, document));
+  if (progress && hadFocus) main.focus({ preventScroll: true }); // what had it is gone
 }

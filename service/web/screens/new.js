@@ -18,7 +18,8 @@ export async function show(main, { query, signal }) {
     from ? getJson(`v1/explanations/${encodeURIComponent(from)}`, { signal }) : null,
   ]);
   const kept = from ? null : draft;
-  const wanted = earlier?.settings ?? kept?.settings ?? {};
+  const wanted = { ...(earlier?.settings ?? kept?.settings) };
+  if (earlier) delete wanted.priority; // that of a batch would put a single picture behind others
   if (query.get("model")) wanted.model = query.get("model");
 
   const pictures = pictureInput(signal);
@@ -51,7 +52,10 @@ export async function show(main, { query, signal }) {
   const files = earlier ? [pictureOf(from)].filter(Boolean) : (kept?.files ?? []);
   pictures.add(files);
   changed();
-  signal.addEventListener("abort", () => (draft = { files: pictures.files, settings: settings.read() }), { once: true });
+  let sent = false;
+  signal.addEventListener("abort", () => {
+    draft = sent ? null : { files: pictures.files, settings: settings.read() };
+  }, { once: true });
 
   async function onSubmit(event) {
     event.preventDefault();
@@ -72,6 +76,7 @@ export async function show(main, { query, signal }) {
       const several = pictures.files.length > 1;
       const headers = { "Idempotency-Key": randomKey() };
       const made = await postJson(several ? "v1/batches" : "v1/explanations", { body, headers, signal });
+      sent = true;
       if (several) {
         made.explanations.forEach(({ id, position }) => keepPicture(id, pictures.files[position]));
         location.hash = `/batches/${made.id}`;
