@@ -6,22 +6,55 @@ import { formatNumber } from "../lib/numbers.js";
 export function controls(result, document, view) {
   const several = document.outputs.length > 1;
   const roomy = matchMedia("(min-width: 60rem)").matches; // on phones the regions come sooner
-  return h("section", { class: "card", "aria-label": "Drawing" },
+  return h(
+    "section",
+    { class: "card", "aria-label": "Drawing" },
     legend(result, view),
-    h("details", { open: roomy }, h("summary", {}, "How it is drawn"), h("div", { class: "controls" },
-      slider("Opacity", { min: 0, max: 1, step: 0.01 }, "opacity", (value) => `${Math.round(100 * value)} %`, view),
-      slider("Colours span", { min: 50, max: 100, step: 0.1 }, "percentile", (value) => `${value.toFixed(1)} % of pixels`, view),
-      choice("Picture", "ground", { grey: "in grey", colour: "in colour", none: "hidden" }, view),
-      choice("Colours", "palette", Object.fromEntries(Object.entries(PALETTES).map(([name, { title }]) => [name, title])), view),
-      several ? choice("Scale", "scale", { own: "of this output", shared: "the same for all" }, view) : null,
-      result.regions ? outlinesSwitch(view) : null,
-    )),
+    h(
+      "details",
+      { open: roomy },
+      h("summary", {}, "How it is drawn"),
+      h(
+        "div",
+        { class: "controls" },
+        slider(
+          "Opacity",
+          { min: 0, max: 1, step: 0.01 },
+          "opacity",
+          (value) => `${Math.round(100 * value)} %`,
+          view,
+        ),
+        slider(
+          "Colours span",
+          { min: 50, max: 100, step: 0.1 },
+          "percentile",
+          (value) => `${value.toFixed(1)} % of pixels`,
+          view,
+        ),
+        choice("Picture", "ground", { grey: "in grey", colour: "in colour", none: "hidden" }, view),
+        choice(
+          "Colours",
+          "palette",
+          Object.fromEntries(Object.entries(PALETTES).map(([name, { title }]) => [name, title])),
+          view,
+        ),
+        several
+          ? choice("Scale", "scale", { own: "of this output", shared: "the same for all" }, view)
+          : null,
+        result.regions ? outlinesSwitch(view) : null,
+      ),
+    ),
   );
 }
 
 function slider(label, range, name, written, view) {
   const id = newId(name);
-  const input = h("input", { type: "range", id, ...range, on: { input: () => view.set({ [name]: Number(input.value) }) } });
+  const input = h("input", {
+    type: "range",
+    id,
+    ...range,
+    on: { input: () => view.set({ [name]: Number(input.value) }) },
+  });
   const shown = h("output", { for: id });
   view.watch((now, changed) => {
     if (!changed.includes(name)) return;
@@ -34,8 +67,11 @@ function slider(label, range, name, written, view) {
 
 function choice(label, name, options, view) {
   const id = newId(name);
-  const select = h("select", { id, on: { change: () => view.set({ [name]: select.value }) } },
-    Object.entries(options).map(([value, text]) => h("option", { value }, text)));
+  const select = h(
+    "select",
+    { id, on: { change: () => view.set({ [name]: select.value }) } },
+    Object.entries(options).map(([value, text]) => h("option", { value }, text)),
+  );
   view.watch((now, changed) => {
     if (changed.includes(name)) select.value = now[name];
   });
@@ -44,7 +80,12 @@ function choice(label, name, options, view) {
 
 function outlinesSwitch(view) {
   const id = newId("outlines");
-  const box = h("input", { type: "checkbox", id, checked: true, on: { change: () => view.set({ outlines: box.checked }) } });
+  const box = h("input", {
+    type: "checkbox",
+    id,
+    checked: true,
+    on: { change: () => view.set({ outlines: box.checked }) },
+  });
   return h("div", { class: "control" }, h("label", { for: id }, "Outlines of regions"), box);
 }
 
@@ -58,10 +99,18 @@ function legend(result, view) {
       image.data.set(levelsOf(PALETTES[now.palette]));
       canvas.getContext("2d").putImageData(image, 0, 0);
     }
-    const bound = limit(result.magnitudes(now.scale === "own" ? now.output : "all"), now.percentile);
+    const bound = limit(
+      result.magnitudes(now.scale === "own" ? now.output : "all"),
+      now.percentile,
+    );
     const { positiveName, negativeName } = PALETTES[now.palette];
     least.textContent = `${negativeName}, against: ${formatNumber(-bound, 2)}`;
     most.textContent = `${positiveName}, for: ${formatNumber(bound, 2)} a pixel`;
   });
-  return h("div", { class: "legend" }, canvas, h("div", { class: "legend-ends small" }, least, most));
+  return h(
+    "div",
+    { class: "legend" },
+    canvas,
+    h("div", { class: "legend-ends small" }, least, most),
+  );
 }

@@ -19,7 +19,11 @@ export function downloads({ id, links, outputs }, view, signal) {
     ["Arrays (npz)", () => `${path}/attributions?format=npz`, `${id}.npz`],
     links.regions && ["Regions (CSV)", () => `${path}/regions?format=csv`, `${id}-regions.csv`],
     links.regions && ["Regions (JSON)", () => `${path}/regions?format=json`, `${id}-regions.json`],
-    links.faithfulness && ["Curves (JSON)", () => `${path}/faithfulness`, `${id}-faithfulness.json`],
+    links.faithfulness && [
+      "Curves (JSON)",
+      () => `${path}/faithfulness`,
+      `${id}-faithfulness.json`,
+    ],
     ["Document (JSON)", () => path, `${id}.json`],
   ].filter(Boolean);
 
@@ -36,12 +40,22 @@ export function downloads({ id, links, outputs }, view, signal) {
     button.disabled = false;
   }
 
-  return h("section", { class: "card", "aria-label": "Downloads" },
+  return h(
+    "section",
+    { class: "card", "aria-label": "Downloads" },
     h("h2", {}, "Download"),
-    h("div", { class: "row" }, offered.map(([title, from, name]) => {
-      const button = h("button", { type: "button", on: { click: () => save(button, from, name) } }, title);
-      return button;
-    })),
+    h(
+      "div",
+      { class: "row" },
+      offered.map(([title, from, name]) => {
+        const button = h(
+          "button",
+          { type: "button", on: { click: () => save(button, from, name) } },
+          title,
+        );
+        return button;
+      }),
+    ),
     problem,
   );
 }

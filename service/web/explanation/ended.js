@@ -10,7 +10,11 @@ export function showEnded(main, document) {
     status === "failed" && error
       ? failure({ ...error, title: `It failed: ${error.title.toLowerCase()}` }, askAgain(document))
       : failure(
-          { title: "It was canceled", detail: "It was canceled before anything had been computed", code: "canceled_early" },
+          {
+            title: "It was canceled",
+            detail: "It was canceled before anything had been computed",
+            code: "canceled_early",
+          },
           askAgain(document),
         );
   told.removeAttribute("role"); // it is the whole page, not news on it

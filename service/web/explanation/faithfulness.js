@@ -25,11 +25,22 @@ export function faithfulness(document, view, loading) {
         const { index } = document.outputs[now.output];
         replace(charts, curves.filter(({ output }) => output === index).map(chart));
       }),
-    (error) => error.name === "AbortError" || replace(charts, h("p", { class: "field-error" }, shortFailure(error))),
+    (error) =>
+      error.name === "AbortError" ||
+      replace(charts, h("p", { class: "field-error" }, shortFailure(error))),
   );
-  return h("section", { class: "card", "aria-label": "Faithfulness" },
+  return h(
+    "section",
+    { class: "card", "aria-label": "Faithfulness" },
     h("h2", {}, "Does the score follow the heat?"),
-    h("p", { class: "muted small" }, h("span", { class: "key ours" }), " in the order of this explanation, ", h("span", { class: "key random" }), " in a random order"),
+    h(
+      "p",
+      { class: "muted small" },
+      h("span", { class: "key ours" }),
+      " in the order of this explanation, ",
+      h("span", { class: "key random" }),
+      " in a random order",
+    ),
     charts,
   );
 }
@@ -41,20 +52,37 @@ function chart({ metric, label, x, y, baseline, area, baseline_area }) {
   const right = (share) => LEFT + share * (W - LEFT - 8);
   const up = (score) => H - BOTTOM - ((score - least) / span) * (H - BOTTOM - 10);
   const line = (scores, name) =>
-    svg("polyline", { class: name, points: scores.map((score, n) => `${right(x[n]).toFixed(1)},${up(score).toFixed(1)}`).join(" ") });
-  const text = (at, down, anchor, ...words) => svg("text", { x: at, y: down, "text-anchor": anchor }, ...words);
+    svg("polyline", {
+      class: name,
+      points: scores
+        .map((score, n) => `${right(x[n]).toFixed(1)},${up(score).toFixed(1)}`)
+        .join(" "),
+    });
+  const text = (at, down, anchor, ...words) =>
+    svg("text", { x: at, y: down, "text-anchor": anchor }, ...words);
   const title = METRICS[metric] ?? metric;
   const said = `${title}. Of ${label}: area ${formatNumber(area)}, of a random order ${formatNumber(baseline_area)}.`;
-  return h("figure", { class: "chart" },
+  return h(
+    "figure",
+    { class: "chart" },
     h("figcaption", {}, title),
-    svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": said },
+    svg(
+      "svg",
+      { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": said },
       svg("path", { class: "axis", d: `M${LEFT} 6 V${H - BOTTOM} H${W - 6}` }),
       text(LEFT - 5, up(most) + 4, "end", formatNumber(most, 2)),
       text(LEFT - 5, up(least) + 4, "end", formatNumber(least, 2)),
       text(LEFT, H - 6, "start", "0 % of the steps"),
       text(W - 6, H - 6, "end", "100 %"),
-      line(baseline, "random"), line(y, "ours"),
+      line(baseline, "random"),
+      line(y, "ours"),
     ),
-    h("p", { class: "small" }, "Area ", h("strong", {}, formatNumber(area)), `, of a random order ${formatNumber(baseline_area)}`),
+    h(
+      "p",
+      { class: "small" },
+      "Area ",
+      h("strong", {}, formatNumber(area)),
+      `, of a random order ${formatNumber(baseline_area)}`,
+    ),
   );
 }

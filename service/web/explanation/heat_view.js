@@ -6,18 +6,30 @@ import { h } from "../lib/dom.js";
 import { PALETTES, levelsOf, limit, paint } from "../lib/colours.js";
 import { drawOutlines } from "../lib/outlines.js";
 
-const LEVELS = Object.fromEntries(Object.entries(PALETTES).map(([name, palette]) => [name, levelsOf(palette)]));
+const LEVELS = Object.fromEntries(
+  Object.entries(PALETTES).map(([name, palette]) => [name, levelsOf(palette)]),
+);
 
 export function heatView(result, document, view, signal) {
   const { width, height, regions } = result;
   const ground = h("canvas", { width, height, class: "ground", "aria-hidden": true });
   const heat = h("canvas", { width, height, class: "heat", "aria-hidden": true });
   const lines = h("canvas", { class: "lines", "aria-hidden": true });
-  const stage = h("div", {
-    class: "stage", tabindex: "0", role: "application", "aria-roledescription": "heatmap",
-    "aria-label": "Heatmap. Arrow keys go from region to region, Home to the one of most credit, Enter keeps it, Escape lets it go.",
-    "aria-describedby": "readout",
-  }, ground, heat, lines);
+  const stage = h(
+    "div",
+    {
+      class: "stage",
+      tabindex: "0",
+      role: "application",
+      "aria-roledescription": "heatmap",
+      "aria-label":
+        "Heatmap. Arrow keys go from region to region, Home to the one of most credit, Enter keeps it, Escape lets it go.",
+      "aria-describedby": "readout",
+    },
+    ground,
+    heat,
+    lines,
+  );
   stage.style.aspectRatio = `${width} / ${height}`;
   stage.style.maxWidth = `min(42rem, ${(62 * width) / height}vh)`; // leaves room for what is told of a region
   const painted = new ImageData(width, height);
@@ -27,7 +39,12 @@ export function heatView(result, document, view, signal) {
     if (changed.includes("opacity")) heat.style.opacity = now.opacity;
     if (["output", "percentile", "scale", "palette"].some((name) => changed.includes(name))) {
       const magnitudes = result.magnitudes(now.scale === "own" ? now.output : "all");
-      paint(result.shown[now.output], limit(magnitudes, now.percentile), LEVELS[now.palette], painted.data);
+      paint(
+        result.shown[now.output],
+        limit(magnitudes, now.percentile),
+        LEVELS[now.palette],
+        painted.data,
+      );
       heat.getContext("2d").putImageData(painted, 0, 0);
     }
     if (changed.includes("region") || changed.includes("outlines")) outline(now);
@@ -39,7 +56,8 @@ export function heatView(result, document, view, signal) {
     const scale = devicePixelRatio;
     [lines.width, lines.height] = [Math.round(box.width * scale), Math.round(box.height * scale)];
     const context = lines.getContext("2d");
-    if (now.outlines) drawOutlines(context, result, null, { colour: "rgb(0 0 0 / 0.35)", width: scale });
+    if (now.outlines)
+      drawOutlines(context, result, null, { colour: "rgb(0 0 0 / 0.35)", width: scale });
     if (now.region !== null) {
       drawOutlines(context, result, now.region, { colour: "#fff", width: 5 * scale });
       drawOutlines(context, result, now.region, { colour: "#000", width: 2 * scale });

@@ -18,9 +18,26 @@ export function outputsTable(document, result, view, signal) {
 
   const logit = document.settings.link === "logit";
   const rows = document.outputs.map((output, k) => {
-    const radio = h("input", { type: "radio", name: "output", value: k, id: `output-${k}`, on: { change: () => choose(k) } });
-    return h("tr", {},
-      h("th", { scope: "row" }, h("label", { for: `output-${k}` }, radio, h("span", {}, output.label || `output ${output.index}`))),
+    const radio = h("input", {
+      type: "radio",
+      name: "output",
+      value: k,
+      id: `output-${k}`,
+      on: { change: () => choose(k) },
+    });
+    return h(
+      "tr",
+      {},
+      h(
+        "th",
+        { scope: "row" },
+        h(
+          "label",
+          { for: `output-${k}` },
+          radio,
+          h("span", {}, output.label || `output ${output.index}`),
+        ),
+      ),
       h("td", { class: "number" }, formatNumber(output.score, 4)),
       h("td", { class: "number" }, formatNumber(output.base_value)),
       h("td", { class: "number" }, formatSigned(output.attribution_sum)),
@@ -33,20 +50,41 @@ export function outputsTable(document, result, view, signal) {
       row.querySelector("input").checked = k === now.output;
     });
   });
-  return h("section", { class: "card", "aria-label": "Outputs" },
+  return h(
+    "section",
+    { class: "card", "aria-label": "Outputs" },
     h("h2", {}, "Outputs"),
-    h("div", { class: "table-scroll outputs-scroll", tabindex: rows.length > 8 ? "0" : null, role: rows.length > 8 ? "region" : null, "aria-label": rows.length > 8 ? "Outputs" : null },
-      h("table", { class: "outputs" },
-        h("thead", {}, h("tr", {},
-          h("th", { scope: "col" }, "Output"),
-          h("th", { scope: "col", class: "number" }, logit ? "Log-odds" : "Score"),
-          h("th", { scope: "col", class: "number" }, "Base value"),
-          h("th", { scope: "col", class: "number" }, "Attributions"),
-        )),
+    h(
+      "div",
+      {
+        class: "table-scroll outputs-scroll",
+        tabindex: rows.length > 8 ? "0" : null,
+        role: rows.length > 8 ? "region" : null,
+        "aria-label": rows.length > 8 ? "Outputs" : null,
+      },
+      h(
+        "table",
+        { class: "outputs" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, "Output"),
+            h("th", { scope: "col", class: "number" }, logit ? "Log-odds" : "Score"),
+            h("th", { scope: "col", class: "number" }, "Base value"),
+            h("th", { scope: "col", class: "number" }, "Attributions"),
+          ),
+        ),
         h("tbody", {}, rows),
       ),
     ),
     problem,
-    h("p", { class: "muted small" }, "The score is the base value, of the picture with everything hidden, plus the attributions of all regions."),
+    h(
+      "p",
+      { class: "muted small" },
+      "The score is the base value, of the picture with everything hidden, plus the attributions of all regions.",
+    ),
   );
 }

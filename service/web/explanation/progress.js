@@ -15,19 +15,38 @@ const SAID = {
 // Returns a function that takes each newer document.
 export function showProgress(main, document, signal) {
   const bar = h("progress", { max: "1", value: "0", "aria-label": "Progress" });
-  const [said, count, problem] = [h("p", { role: "status" }), h("p", { class: "muted" }), h("p", { class: "field-error", role: "alert" })];
+  const [said, count, problem] = [
+    h("p", { role: "status" }),
+    h("p", { class: "muted" }),
+    h("p", { class: "field-error", role: "alert" }),
+  ];
   const cancel = h("button", { type: "button", on: { click: onCancel } }, "Cancel");
   const file = pictureOf(document.id);
-  const preview = file ? h("img", { class: "preview", alt: "The picture", src: URL.createObjectURL(file) }) : null;
-  if (preview) signal.addEventListener("abort", () => URL.revokeObjectURL(preview.src), { once: true });
-  replace(main,
+  const preview = file
+    ? h("img", { class: "preview", alt: "The picture", src: URL.createObjectURL(file) })
+    : null;
+  if (preview)
+    signal.addEventListener("abort", () => URL.revokeObjectURL(preview.src), { once: true });
+  replace(
+    main,
     h("h1", {}, "Explanation in progress"),
-    h("section", { class: "card progress-card" },
+    h(
+      "section",
+      { class: "card progress-card" },
       preview,
-      h("div", { class: "grow" },
-        said, bar, count,
-        h("p", { class: "muted small" }, `${document.settings.method} on ${document.model.name}, ${document.settings.masker}. You may leave this page: it goes on, and is under “Explanations”.`),
-        h("div", { class: "row" }, cancel, askAgain(document)), problem,
+      h(
+        "div",
+        { class: "grow" },
+        said,
+        bar,
+        count,
+        h(
+          "p",
+          { class: "muted small" },
+          `${document.settings.method} on ${document.model.name}, ${document.settings.masker}. You may leave this page: it goes on, and is under “Explanations”.`,
+        ),
+        h("div", { class: "row" }, cancel, askAgain(document)),
+        problem,
       ),
     ),
   );

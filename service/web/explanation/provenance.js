@@ -4,17 +4,29 @@ import { formatBytes, formatNumber, formatSeconds, formatTime } from "../lib/num
 
 export function provenance(document) {
   const { model, settings, image, label_map, runtime, timings, progress } = document;
-  return h("section", { class: "card provenance", "aria-label": "Provenance" },
+  return h(
+    "section",
+    { class: "card provenance", "aria-label": "Provenance" },
     h("h2", {}, "Provenance"),
     list([
       ["Explanation", code(document.id)],
-      ["Batch", document.batch && h("a", { href: `#/batches/${document.batch}` }, code(document.batch))],
+      [
+        "Batch",
+        document.batch && h("a", { href: `#/batches/${document.batch}` }, code(document.batch)),
+      ],
       ["Owner", document.owner],
-      ["Answered by", document.cached_from && h("a", { href: `#/explanations/${document.cached_from}` }, code(document.cached_from))],
+      [
+        "Answered by",
+        document.cached_from &&
+          h("a", { href: `#/explanations/${document.cached_from}` }, code(document.cached_from)),
+      ],
       ["What the values are", document.solution_concept],
       ["Evaluations", `${formatNumber(progress.evaluations)} of ${formatNumber(progress.planned)}`],
       ["Players", document.players === null ? null : formatNumber(document.players)],
-      ["Efficiency gap", document.efficiency_gap === null ? null : formatNumber(document.efficiency_gap, 2)],
+      [
+        "Efficiency gap",
+        document.efficiency_gap === null ? null : formatNumber(document.efficiency_gap, 2),
+      ],
       ["Unresolved", document.unresolved === null ? null : formatNumber(document.unresolved, 3)],
       ["Created", formatTime(document.created_at)],
       ["Finished", document.finished_at && formatTime(document.finished_at)],
@@ -24,30 +36,55 @@ export function provenance(document) {
     group("Model", [
       ["Name", model.name],
       ["Fingerprint", model.fingerprint && code(model.fingerprint)],
-      ...Object.entries(model.parts ?? {}).map(([name, value]) => [name.replaceAll("_", " "), written(value)]),
+      ...Object.entries(model.parts ?? {}).map(([name, value]) => [
+        name.replaceAll("_", " "),
+        written(value),
+      ]),
     ]),
-    group("Settings", Object.entries(settings).map(([name, value]) => [name.replaceAll("_", " "), written(value)])),
+    group(
+      "Settings",
+      Object.entries(settings).map(([name, value]) => [name.replaceAll("_", " "), written(value)]),
+    ),
     group("Picture", [
-      ["File", `${image.format}, ${image.width} × ${image.height} pixels, ${formatBytes(image.bytes)}`],
+      [
+        "File",
+        `${image.format}, ${image.width} × ${image.height} pixels, ${formatBytes(image.bytes)}`,
+      ],
       ["sha256", code(image.sha256)],
-      ["Label map", label_map && `${label_map.width} × ${label_map.height}, ${formatNumber(label_map.regions)} regions`],
+      [
+        "Label map",
+        label_map &&
+          `${label_map.width} × ${label_map.height}, ${formatNumber(label_map.regions)} regions`,
+      ],
     ]),
-    runtime && group("Runtime", [
-      ["Backend", runtime.backend],
-      ["Device", runtime.device],
-      ["Type", runtime.dtype],
-      ...Object.entries(runtime.versions),
-    ]),
-    timings && group("Timings", Object.entries(timings).map(([name, seconds]) => [name.replace(/_s$/, ""), formatSeconds(seconds)])),
+    runtime &&
+      group("Runtime", [
+        ["Backend", runtime.backend],
+        ["Device", runtime.device],
+        ["Type", runtime.dtype],
+        ...Object.entries(runtime.versions),
+      ]),
+    timings &&
+      group(
+        "Timings",
+        Object.entries(timings).map(([name, seconds]) => [
+          name.replace(/_s$/, ""),
+          formatSeconds(seconds),
+        ]),
+      ),
   );
 }
 
 const group = (title, pairs) => h("details", {}, h("summary", {}, title), list(pairs));
 
 const list = (pairs) =>
-  h("dl", {}, pairs
-    .filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  h(
+    "dl",
+    {},
+    pairs
+      .filter(([, value]) => value !== null && value !== undefined && value !== "")
+      .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 
 const code = (text) => h("code", {}, text);
 

@@ -12,7 +12,10 @@ export function regionReadout(result, document, view) {
     if (!result.regions) {
       replace(box, "There are too many regions for a table; the heat shows each pixel's value.");
     } else if (now.region === null) {
-      replace(box, `Point at a region, or go through them with the keyboard, to see what it owes to “${label}”.`);
+      replace(
+        box,
+        `Point at a region, or go through them with the keyboard, to see what it owes to “${label}”.`,
+      );
     } else {
       replace(box, described(result, now, label));
     }
@@ -27,12 +30,18 @@ function described({ regions, width, height }, { output, region, pinned }, label
   return [
     h("strong", { class: value < 0 ? "against" : "for" }, shown),
     low !== null ? h("span", { class: "muted" }, " (95 % interval)") : null,
-    low === null && standardError !== null ? h("span", { class: "muted" }, ` standard error ${formatNumber(standardError, 2)}`) : null,
+    low === null && standardError !== null
+      ? h("span", { class: "muted" }, ` standard error ${formatNumber(standardError, 2)}`)
+      : null,
     ` ${value < 0 ? "against" : "for"} “${label}”. `,
     `Region ${region}: rank ${formatNumber(rank)} of ${formatNumber(regions.count)}, ${formatShare(share)} of all credit, `,
     `${formatShare(regions.areas[region] / (width * height))} of the picture`,
-    parts.length < regions.channels ? `, in ${parts.map((c) => CHANNELS[c] ?? c).join(" and ")} only` : null,
-    regions.players[region] > 1 ? `, ${plural(regions.players[region], "player")} not told apart` : null,
+    parts.length < regions.channels
+      ? `, in ${parts.map((c) => CHANNELS[c] ?? c).join(" and ")} only`
+      : null,
+    regions.players[region] > 1
+      ? `, ${plural(regions.players[region], "player")} not told apart`
+      : null,
     pinned ? ". Kept; Escape or a click lets it go." : ".",
   ];
 }

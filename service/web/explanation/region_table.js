@@ -11,15 +11,26 @@ export function regionTable(result, document, view) {
   const rows = new Map(); // by region
   const body = h("tbody", {});
   const caption = h("caption", {});
-  const scroller = h("div", { class: "table-scroll", tabindex: "-1" },
-    h("table", { class: "regions" }, caption,
-      h("thead", {}, h("tr", {},
-        h("th", { scope: "col" }, "Rank"),
-        h("th", { scope: "col" }, "Region"),
-        h("th", { scope: "col", class: "number" }, uncertain ? "Value, 95 % interval" : "Value"),
-        h("th", { scope: "col", class: "number" }, "Share"),
-        h("th", { scope: "col", class: "number" }, "Area"),
-      )),
+  const scroller = h(
+    "div",
+    { class: "table-scroll", tabindex: "-1" },
+    h(
+      "table",
+      { class: "regions" },
+      caption,
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, "Rank"),
+          h("th", { scope: "col" }, "Region"),
+          h("th", { scope: "col", class: "number" }, uncertain ? "Value, 95 % interval" : "Value"),
+          h("th", { scope: "col", class: "number" }, "Share"),
+          h("th", { scope: "col", class: "number" }, "Area"),
+        ),
+      ),
       body,
     ),
   );
@@ -41,18 +52,44 @@ export function regionTable(result, document, view) {
   function row(region, { value, low, high, rank, share }) {
     const bar = h("span", { class: `bar ${value < 0 ? "against" : "for"}` });
     bar.style.width = `${Math.max(2, (100 * share) / largest)}%`;
-    return h("tr", { "data-region": region },
+    return h(
+      "tr",
+      { "data-region": region },
       h("td", {}, formatNumber(rank)),
-      h("th", { scope: "row" }, h("button", {
-        type: "button", class: "row-button", tabindex: "-1", "aria-label": `Region ${region}`,
-        on: {
-          focus: () => view.set({ region, pinned: true }),
-          click: () => view.set({ region, pinned: true }),
-        },
-      }, formatNumber(region))),
-      h("td", { class: "number" }, low === null ? formatSigned(value) : formatInterval(value, low, high)),
-      h("td", { class: "number share" }, formatShare(share), h("span", { class: "track", "aria-hidden": "true" }, bar)),
-      h("td", { class: "number" }, formatShare(regions.areas[region] / (result.width * result.height))),
+      h(
+        "th",
+        { scope: "row" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "row-button",
+            tabindex: "-1",
+            "aria-label": `Region ${region}`,
+            on: {
+              focus: () => view.set({ region, pinned: true }),
+              click: () => view.set({ region, pinned: true }),
+            },
+          },
+          formatNumber(region),
+        ),
+      ),
+      h(
+        "td",
+        { class: "number" },
+        low === null ? formatSigned(value) : formatInterval(value, low, high),
+      ),
+      h(
+        "td",
+        { class: "number share" },
+        formatShare(share),
+        h("span", { class: "track", "aria-hidden": "true" }, bar),
+      ),
+      h(
+        "td",
+        { class: "number" },
+        formatShare(regions.areas[region] / (result.width * result.height)),
+      ),
     );
   }
 
@@ -70,7 +107,8 @@ export function regionTable(result, document, view) {
     const current = rows.get(region);
     if (current && !scroller.contains(globalThis.document.activeElement)) {
       const [box, at] = [scroller.getBoundingClientRect(), current.getBoundingClientRect()];
-      if (at.top < box.top + 40 || at.bottom > box.bottom) scroller.scrollTop += at.top - box.top - box.height / 2;
+      if (at.top < box.top + 40 || at.bottom > box.bottom)
+        scroller.scrollTop += at.top - box.top - box.height / 2;
     }
   }
 
@@ -81,7 +119,14 @@ export function regionTable(result, document, view) {
   body.addEventListener("pointerleave", () => view.value.pinned || view.set({ region: null }));
   body.addEventListener("keydown", (event) => {
     const { order, of } = regions.credit[view.value.output];
-    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
+    const steps = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: 10,
+      PageUp: -10,
+      Home: -Infinity,
+      End: Infinity,
+    };
     if (event.key === "Escape") view.set({ region: null, pinned: false });
     if (!(event.key in steps)) return;
     event.preventDefault();
@@ -92,9 +137,18 @@ export function regionTable(result, document, view) {
   });
   view.watch((now, changed) => {
     if (changed.includes("output")) {
-      replace(caption, `${formatNumber(regions.count)} regions, by what they owe to “${document.outputs[now.output].label}”`);
+      replace(
+        caption,
+        `${formatNumber(regions.count)} regions, by what they owe to “${document.outputs[now.output].label}”`,
+      );
       fill(shown);
     } else if (changed.includes("region")) mark();
   });
-  return h("section", { class: "card", "aria-label": "Regions" }, h("h2", {}, "Regions"), scroller, more);
+  return h(
+    "section",
+    { class: "card", "aria-label": "Regions" },
+    h("h2", {}, "Regions"),
+    scroller,
+    more,
+  );
 }

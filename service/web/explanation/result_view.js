@@ -19,12 +19,18 @@ import { warningList } from "./warning_list.js";
 
 export async function showResult(main, document, signal) {
   const top = document.outputs[0];
-  const head = h("header", { class: "result-head" },
-    h("div", { class: "row" },
+  const head = h(
+    "header",
+    { class: "result-head" },
+    h(
+      "div",
+      { class: "row" },
       h("h1", {}, top.label, " ", h("span", { class: "score" }, formatNumber(top.score, 4))),
       askAgain(document),
     ),
-    h("p", { class: "muted" },
+    h(
+      "p",
+      { class: "muted" },
       `${document.model.name} · ${document.settings.method} · ${formatTime(document.finished_at)}`,
       document.partial ? h("span", { class: "badge caution" }, "canceled, partial result") : null,
     ),
@@ -42,25 +48,51 @@ export async function showResult(main, document, signal) {
   // output: position among the outputs. region: number or null. pinned: it stays when the pointer
   // leaves. scale: of colours, each output its "own" or all "shared".
   const view = observable({
-    output: 0, region: null, pinned: false,
-    opacity: 0.6, percentile: 99.9, scale: "own", palette: "red_blue", ground: "grey", outlines: true,
+    output: 0,
+    region: null,
+    pinned: false,
+    opacity: 0.6,
+    percentile: 99.9,
+    scale: "own",
+    palette: "red_blue",
+    ground: "grey",
+    outlines: true,
   });
-  replace(body,
-    h("div", { class: "result-grid" },
-      h("div", { class: "result-picture" },
+  replace(
+    body,
+    h(
+      "div",
+      { class: "result-grid" },
+      h(
+        "div",
+        { class: "result-picture" },
         heatView(result, document, view, signal),
         regionReadout(result, document, view),
         controls(result, document, view),
       ),
-      h("div", { class: "result-side" },
+      h(
+        "div",
+        { class: "result-side" },
         outputsTable(document, result, view, signal),
         regionTable(result, document, view),
       ),
     ),
-    h("div", { class: "result-more" },
-      h("div", { class: "result-grid" },
-        h("div", { class: "result-side" },
-          document.links.faithfulness ? faithfulness(document, view, getJson(`v1/explanations/${document.id}/faithfulness`, { signal })) : null,
+    h(
+      "div",
+      { class: "result-more" },
+      h(
+        "div",
+        { class: "result-grid" },
+        h(
+          "div",
+          { class: "result-side" },
+          document.links.faithfulness
+            ? faithfulness(
+                document,
+                view,
+                getJson(`v1/explanations/${document.id}/faithfulness`, { signal }),
+              )
+            : null,
           downloads(document, view, signal),
         ),
         uploadView(document, signal),

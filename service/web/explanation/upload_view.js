@@ -13,18 +13,31 @@ export function uploadView({ id, image, crop, settings, outputs }, signal) {
     (blob) => {
       const src = URL.createObjectURL(blob);
       signal.addEventListener("abort", () => URL.revokeObjectURL(src), { once: true });
-      replace(place, h("img", { src, alt: `The upload in grey with the heat of ${outputs[0].label} on the part that the model saw` }));
+      replace(
+        place,
+        h("img", {
+          src,
+          alt: `The upload in grey with the heat of ${outputs[0].label} on the part that the model saw`,
+        }),
+      );
     },
-    (error) => signal.aborted || replace(place, h("p", { class: "field-error" }, shortFailure(error))),
+    (error) =>
+      signal.aborted || replace(place, h("p", { class: "field-error" }, shortFailure(error))),
   );
   const [across, down] = [crop.right - crop.left, crop.bottom - crop.top];
   const whole = across === image.width && down === image.height;
   const said = whole
     ? `The model saw all of it (fit: ${settings.fit}).`
     : `The model saw ${across} × ${down} pixels of it, from ${crop.left}, ${crop.top} (fit: ${settings.fit}). The hatched rest is not explained.`;
-  return h("section", { class: "card", "aria-label": "Upload" },
+  return h(
+    "section",
+    { class: "card", "aria-label": "Upload" },
     h("h2", {}, "In the upload"),
-    h("p", { class: "muted small" }, `${image.format}, ${image.width} × ${image.height} pixels. ${said}`),
+    h(
+      "p",
+      { class: "muted small" },
+      `${image.format}, ${image.width} × ${image.height} pixels. ${said}`,
+    ),
     place,
   );
 }

@@ -14,13 +14,34 @@ export function warningList({ warnings, outputs }) {
     ? plural(severe.length, "reason to doubt it", "reasons to doubt it")
     : plural(warnings.length, "note");
   const codes = [...new Set(warnings.map(({ code }) => code))];
-  return h("details", { class: "doubts" },
+  return h(
+    "details",
+    { class: "doubts" },
     h("summary", {}, h("span", { class: `badge ${severe.length ? "caution" : "note"}` }, name)),
-    h("ul", {}, codes.map((code) =>
-      h("li", { "data-code": code },
-        warnings.filter((each) => each.code === code).map(({ detail, output }) =>
-          h("p", {}, output === null ? null : h("strong", {}, `${labels.get(output) ?? output}: `), sentence(detail))),
-        h("p", { class: "muted small" }, WARNINGS[code] ?? `The documentation has more under “${code}”.`),
-      ))),
+    h(
+      "ul",
+      {},
+      codes.map((code) =>
+        h(
+          "li",
+          { "data-code": code },
+          warnings
+            .filter((each) => each.code === code)
+            .map(({ detail, output }) =>
+              h(
+                "p",
+                {},
+                output === null ? null : h("strong", {}, `${labels.get(output) ?? output}: `),
+                sentence(detail),
+              ),
+            ),
+          h(
+            "p",
+            { class: "muted small" },
+            WARNINGS[code] ?? `The documentation has more under “${code}”.`,
+          ),
+        ),
+      ),
+    ),
   );
 }

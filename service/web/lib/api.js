@@ -14,7 +14,15 @@ export class Refused extends Error {
 }
 
 const LONGEST_PAUSE_S = 30;
-const PASSING = ["rate_limited", "busy", "redis_unavailable", "store_unavailable", "queue_full", "share_full", "no_worker"];
+const PASSING = [
+  "rate_limited",
+  "busy",
+  "redis_unavailable",
+  "store_unavailable",
+  "queue_full",
+  "share_full",
+  "no_worker",
+];
 
 // Returns the response to a request that succeeded. Raises Refused, or AbortError.
 //
@@ -40,7 +48,11 @@ export async function request(path, { method = "GET", headers = {}, body, signal
     } else if (again && again <= LONGEST_PAUSE_S && PASSING.includes(problem.code)) {
       await waitVisibly(`${sentence(problem.detail)}`, again, signal);
     } else if (response.status === 502 || response.status === 504) {
-      await waitVisibly("The server behind the proxy cannot be reached.", Math.min(2 ** tries, 10), signal);
+      await waitVisibly(
+        "The server behind the proxy cannot be reached.",
+        Math.min(2 ** tries, 10),
+        signal,
+      );
     } else {
       throw new Refused(problem, again);
     }
@@ -60,7 +72,14 @@ async function problemOf(response) {
     // a proxy's own page
   }
   const detail = `the server answered ${response.status} ${response.statusText}`.trim();
-  return { code: "unknown", title: "Refused", detail, status: response.status, field: null, accepted: null };
+  return {
+    code: "unknown",
+    title: "Refused",
+    detail,
+    status: response.status,
+    field: null,
+    accepted: null,
+  };
 }
 
 export function sentence(text) {

@@ -23,7 +23,9 @@ function fill(element, { on = {}, ...attributes }, children) {
 }
 
 const nodes = (children) =>
-  children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  children
+    .flat(Infinity)
+    .filter((child) => child !== null && child !== undefined && child !== false);
 
 export function replace(element, ...children) {
   element.replaceChildren(...nodes(children));

@@ -3,19 +3,24 @@ import { h } from "./dom.js";
 import { Refused, sentence } from "./api.js";
 
 const ADVICE = {
-  not_found: "It may have been deleted, or belong to another key. Check the address, or look through all explanations.",
+  not_found:
+    "It may have been deleted, or belong to another key. Check the address, or look through all explanations.",
   gone: "Results are kept for a time set by whoever runs the server. Ask for the explanation anew.",
   forbidden: "Sign out and sign in with a key that may do this.",
-  invalid_image: "Choose a JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF or HEIC file that opens in a picture viewer.",
+  invalid_image:
+    "Choose a JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF or HEIC file that opens in a picture viewer.",
   unsupported_media_type: "Choose a JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF or HEIC file.",
   too_large: "Make the picture smaller, or save it as JPEG.",
   invalid_settings: "Change the marked setting.",
   unknown_model: "Choose one of the models that are listed.",
   unknown_output: "Name outputs by labels or indices of the model's card.",
   model_unavailable: "Choose another model, or try again once it has loaded.",
-  model_changed: "The model was replaced since. Choose it without its fingerprint to use the new one.",
-  model_failed: "The model could not compute scores. Try another picture or masker; the server's log has the details.",
-  worker_lost: "The program that computed it ended several times. Ask again with fewer evaluations, or tell whoever runs the server.",
+  model_changed:
+    "The model was replaced since. Choose it without its fingerprint to use the new one.",
+  model_failed:
+    "The model could not compute scores. Try another picture or masker; the server's log has the details.",
+  worker_lost:
+    "The program that computed it ended several times. Ask again with fewer evaluations, or tell whoever runs the server.",
   deadline_exceeded: "Ask again with fewer evaluations or outputs, or without metrics.",
   no_worker: "Whoever runs the server has to start a worker.",
   data_lost: "Whoever runs the server has to look into it.",
@@ -28,11 +33,19 @@ const ADVICE = {
 // An alert for an error: of a request, of an explanation (`problem`), or of this page.
 export function failure(error, ...actions) {
   const { title, detail, code } = problemOf(error);
-  return h("section", { class: "failure", role: "alert", "data-code": code },
+  return h(
+    "section",
+    { class: "failure", role: "alert", "data-code": code },
     h("h1", {}, title),
     h("p", {}, sentence(detail)),
     ADVICE[code] ? h("p", {}, ADVICE[code]) : null,
-    h("p", { class: "row" }, actions, h("a", { href: "#/explanations" }, "All explanations"), h("a", { href: "#/new" }, "New explanation")),
+    h(
+      "p",
+      { class: "row" },
+      actions,
+      h("a", { href: "#/explanations" }, "All explanations"),
+      h("a", { href: "#/new" }, "New explanation"),
+    ),
   );
 }
 
@@ -45,7 +58,12 @@ export function shortFailure(error) {
 function problemOf(error) {
   if (error instanceof Refused) return error.problem;
   if (typeof error.code === "string") return error; // a problem itself
-  if (error.name === "AbortError") return { title: "Stopped", detail: "You stopped waiting for the server", code: "stopped" };
+  if (error.name === "AbortError")
+    return { title: "Stopped", detail: "You stopped waiting for the server", code: "stopped" };
   console.error(error);
-  return { title: "This page failed", detail: `An error in the page itself: ${error.message}`, code: "page" };
+  return {
+    title: "This page failed",
+    detail: `An error in the page itself: ${error.message}`,
+    code: "page",
+  };
 }

@@ -33,7 +33,10 @@ async function readStream(path, onDocument, signal) {
   let events = 0;
   const timer = setTimeout(() => events || stop(), 1000 * FIRST_EVENT_S);
   try {
-    const response = await request(path, { signal: stopping.signal, headers: { Accept: "text/event-stream" } });
+    const response = await request(path, {
+      signal: stopping.signal,
+      headers: { Accept: "text/event-stream" },
+    });
     if (!response.body) return false;
     for await (const data of eventsOf(response.body)) {
       events += 1;
@@ -41,7 +44,7 @@ async function readStream(path, onDocument, signal) {
       if (data.event === "done" || data.event === "gone") return true;
     }
   } catch (error) {
-    if (signal.aborted || !stopping.signal.aborted && error.name !== "TypeError") throw error;
+    if (signal.aborted || (!stopping.signal.aborted && error.name !== "TypeError")) throw error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);

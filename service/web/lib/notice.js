@@ -28,7 +28,8 @@ function show(text, seconds) {
       if (rest <= 0) end(resolve);
     };
     const timer = setInterval(tick, 250);
-    replace(bar,
+    replace(
+      bar,
       h("span", {}, text, left),
       h("button", { type: "button", on: { click: () => end(resolve) } }, "Try now"),
       h("button", { type: "button", on: { click: () => end(reject, stop) } }, "Stop"),

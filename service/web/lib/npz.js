@@ -9,7 +9,8 @@ export function openNpz(buffer) {
     has: (name) => entries.has(name),
     async read(name) {
       const entry = entries.get(name);
-      if (!entry) throw new Error(`the npz has no array ${name}; it has ${[...entries.keys()].join(", ")}`);
+      if (!entry)
+        throw new Error(`the npz has no array ${name}; it has ${[...entries.keys()].join(", ")}`);
       return arrayOf(await inflate(buffer, entry));
     },
   };
@@ -24,7 +25,9 @@ function directoryOf(buffer) {
   let at = view.getUint32(end + 16, true);
   for (let left = view.getUint16(end + 10, true); left > 0; left -= 1) {
     if (view.getUint32(at, true) !== 0x02014b50) throw new Error("the zip directory is damaged");
-    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) => view.getUint16(at + offset, true));
+    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) =>
+      view.getUint16(at + offset, true),
+    );
     const name = new TextDecoder().decode(new Uint8Array(buffer, at + 46, nameLength));
     entries.set(name.replace(/\.npy$/, ""), {
       deflated: view.getUint16(at + 10, true) === 8,
@@ -45,18 +48,33 @@ async function inflate(buffer, { deflated, size, header }) {
 }
 
 const TYPES = {
-  f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array,
-  u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, b1: Uint8Array,
+  f4: Float32Array,
+  f8: Float64Array,
+  i1: Int8Array,
+  i2: Int16Array,
+  i4: Int32Array,
+  u1: Uint8Array,
+  u2: Uint16Array,
+  u4: Uint32Array,
+  b1: Uint8Array,
 };
 
 function arrayOf(npy) {
   const view = new DataView(npy);
   const wide = view.getUint8(6) > 1; // version 2 has longer headers
   const start = (wide ? 12 : 10) + (wide ? view.getUint32(8, true) : view.getUint16(8, true));
-  const head = new TextDecoder().decode(new Uint8Array(npy, wide ? 12 : 10, start - (wide ? 12 : 10)));
+  const head = new TextDecoder().decode(
+    new Uint8Array(npy, wide ? 12 : 10, start - (wide ? 12 : 10)),
+  );
   const [, order, type] = head.match(/'descr': '([<>|=])(\w+)'/) ?? [];
-  if (!type || order === ">") throw new Error(`an array of a type that this page does not read: ${head}`);
-  const shape = head.match(/'shape': \(([^)]*)\)/)[1].split(",").map((part) => part.trim()).filter(Boolean).map(Number);
+  if (!type || order === ">")
+    throw new Error(`an array of a type that this page does not read: ${head}`);
+  const shape = head
+    .match(/'shape': \(([^)]*)\)/)[1]
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean)
+    .map(Number);
   const fortran = /'fortran_order': True/.test(head);
   return { shape, fortran, data: numbersOf(npy.slice(start), type, shape) };
 }
@@ -85,5 +103,7 @@ function halfToNumber(bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+  return (
+    sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024))
+  );
 }

@@ -1,7 +1,12 @@
 // Lines between regions, as one path along the edges of pixels.
 
 // Draws the outlines of one region, or of all (region null), onto a context of any size.
-export function drawOutlines(context, { width, height, regions: { ids, channels } }, region, { colour, width: thickness }) {
+export function drawOutlines(
+  context,
+  { width, height, regions: { ids, channels } },
+  region,
+  { colour, width: thickness },
+) {
   const across = context.canvas.width / width;
   const down = context.canvas.height / height;
   const differ = (a, b) => {
@@ -11,7 +16,8 @@ export function drawOutlines(context, { width, height, regions: { ids, channels 
     }
     return false;
   };
-  const index = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? -1 : (y * width + x) * channels);
+  const index = (x, y) =>
+    x < 0 || y < 0 || x >= width || y >= height ? -1 : (y * width + x) * channels;
   const outer = region === null ? 1 : 0; // the frame of the picture is an edge of one region only
   context.beginPath();
   for (let y = outer; y <= height - outer; y += 1) {

@@ -12,14 +12,18 @@ const MOST_VALUES = 20_000_000; // numbers loaded at once; further outputs when 
 // centroids, parts, players, credit: for each output}. ensure(k): loads output k unless it is there;
 // sums[k], shown[k]: its sums over channels, exact and in float32. magnitudes(k or "all"): sorted.
 export async function loadResult({ id, outputs, model }, signal) {
-  const size = (model.parts?.input_shape ?? [224, 224, 3]).reduce((product, side) => product * side, 1);
+  const size = (model.parts?.input_shape ?? [224, 224, 3]).reduce(
+    (product, side) => product * side,
+    1,
+  );
   const atOnce = Math.max(1, Math.floor(MOST_VALUES / size));
   const [sums, shown, sorted] = [[], [], new Map()];
   let regions = null;
 
   async function load(positions) {
     const query = new URLSearchParams({ format: "npz" });
-    if (positions.length < outputs.length) for (const k of positions) query.append("output", outputs[k].index);
+    if (positions.length < outputs.length)
+      for (const k of positions) query.append("output", outputs[k].index);
     const response = await request(`v1/explanations/${id}/attributions?${query}`, { signal });
     const npz = openNpz(await response.arrayBuffer());
     const values = await npz.read("values");
@@ -39,11 +43,16 @@ export async function loadResult({ id, outputs, model }, signal) {
   const data = await npz.read("data");
   const [height, width] = data.shape;
   return {
-    width, height, sums, shown, regions,
+    width,
+    height,
+    sums,
+    shown,
+    regions,
     picture: pictureOf(data),
     ensure: async (k) => sums[k] || load([k]),
     magnitudes(k) {
-      if (!sorted.has(k)) sorted.set(k, k === "all" ? magnitudesOf(...sums.filter(Boolean)) : magnitudesOf(sums[k]));
+      if (!sorted.has(k))
+        sorted.set(k, k === "all" ? magnitudesOf(...sums.filter(Boolean)) : magnitudesOf(sums[k]));
       return sorted.get(k);
     },
   };
@@ -55,7 +64,8 @@ function pictureOf({ shape: [H, W, C], fortran, data }) {
     for (let x = 0; x < W; x += 1) {
       for (let part = 0; part < 3; part += 1) {
         const c = C === 3 ? part : 0;
-        image.data[4 * (y * W + x) + part] = data[fortran ? y + H * (x + W * c) : (y * W + x) * C + c];
+        image.data[4 * (y * W + x) + part] =
+          data[fortran ? y + H * (x + W * c) : (y * W + x) * C + c];
       }
       image.data[4 * (y * W + x) + 3] = 255;
     }
@@ -68,14 +78,22 @@ async function shapesOf(npz) {
   const [H, W, channels = 1] = labels.shape;
   const ids = inRows(labels, H, W, channels);
   const count = players.data.length;
-  return { ids, channels, count, players: players.data, credit: [], ...measure(ids, W, channels, count) };
+  return {
+    ids,
+    channels,
+    count,
+    players: players.data,
+    credit: [],
+    ...measure(ids, W, channels, count),
+  };
 }
 
 // Of each output in the npz: its regions in the order of their ranks, and `of(region)`.
 async function creditOf(npz) {
   const optional = async (name) => (npz.has(name) ? npz.read(name) : null);
   const [values, errors, low, high] = await Promise.all(
-    ["region_values", "region_standard_errors", "region_low", "region_high"].map(optional));
+    ["region_values", "region_standard_errors", "region_low", "region_high"].map(optional),
+  );
   const [count, K] = values.shape;
   const cell = (array, r, k) => {
     const value = array ? array.data[array.fortran ? r + count * k : r * K + k] : null;
@@ -84,13 +102,22 @@ async function creditOf(npz) {
   return Array.from({ length: K }, (_, k) => {
     const column = Array.from({ length: count }, (_, r) => cell(values, r, k));
     const total = column.reduce((sum, value) => sum + Math.abs(value), 0) || 1;
-    const order = column.map((_, r) => r).sort((a, b) => Math.abs(column[b]) - Math.abs(column[a]) || a - b);
+    const order = column
+      .map((_, r) => r)
+      .sort((a, b) => Math.abs(column[b]) - Math.abs(column[a]) || a - b);
     const ranks = new Array(count);
     order.forEach((r, n) => (ranks[r] = n + 1));
-    return { order, of: (r) => ({
-      value: column[r], standardError: cell(errors, r, k), low: cell(low, r, k), high: cell(high, r, k),
-      rank: ranks[r], share: Math.abs(column[r]) / total,
-    }) };
+    return {
+      order,
+      of: (r) => ({
+        value: column[r],
+        standardError: cell(errors, r, k),
+        low: cell(low, r, k),
+        high: cell(high, r, k),
+        rank: ranks[r],
+        share: Math.abs(column[r]) / total,
+      }),
+    };
   });
 }
 

@@ -28,7 +28,11 @@ export function startRouter(main, screens, { home, nav }) {
         const [, id] = path.match(known.path);
         await known.screen.show(main, { id, query: new URLSearchParams(query), signal });
       } else {
-        replace(main, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: `#${home}` }, "All explanations")));
+        replace(
+          main,
+          h("h1", {}, "There is no such page"),
+          h("p", {}, h("a", { href: `#${home}` }, "All explanations")),
+        );
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -36,7 +40,9 @@ export function startRouter(main, screens, { home, nav }) {
     }
     if (signal.aborted) return;
     main.setAttribute("data-ready", path); // tests and readers wait for it
-    document.title = [main.querySelector("h1")?.textContent, "Shapshot"].filter(Boolean).join(" · ");
+    document.title = [main.querySelector("h1")?.textContent, "Shapshot"]
+      .filter(Boolean)
+      .join(" · ");
   }
 
   addEventListener("hashchange", () => go(false));

@@ -28,9 +28,18 @@ function ask(refused) {
   const said = signedIn()
     ? "The server does not know this key any more. It may have been removed. Enter another one: what you have entered on this page is kept."
     : "This server asks for a key. Whoever runs it gives you one.";
-  const field = h("input", { id: input, type: "password", name: "key", autocomplete: "off", required: true, "aria-describedby": why });
+  const field = h("input", {
+    id: input,
+    type: "password",
+    name: "key",
+    autocomplete: "off",
+    required: true,
+    "aria-describedby": why,
+  });
   const dialog = h("dialog", { class: "dialog", "aria-labelledby": newId("title") });
-  const form = h("form", { method: "dialog" },
+  const form = h(
+    "form",
+    { method: "dialog" },
     h("h2", { id: dialog.getAttribute("aria-labelledby") }, "Sign in"),
     h("p", { id: why }, said, refused?.code === "rate_limited" ? ` ${refused.detail}` : null),
     h("label", { for: input }, "Key"),
@@ -47,7 +56,10 @@ function ask(refused) {
       event.preventDefault();
       const key = field.value.trim();
       if (!/^[\x21-\x7e]+$/.test(key)) {
-        replace(dialog.querySelector(`#${why}`), "A key has letters, digits and signs, and no spaces.");
+        replace(
+          dialog.querySelector(`#${why}`),
+          "A key has letters, digits and signs, and no spaces.",
+        );
         return;
       }
       sessionStorage.setItem(NAME, key);

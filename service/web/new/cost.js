@@ -18,7 +18,11 @@ export function costLine(methods, models, signal) {
     const { evaluations, about } = evaluationsOf(settings, method, model);
     const curves = curveEvaluations(settings, model);
     const times = Math.max(pictures, 1);
-    const said = [evaluations === null ? "The evaluations depend on the regions" : `${about ? "About " : ""}${formatNumber(times * evaluations)} evaluations`];
+    const said = [
+      evaluations === null
+        ? "The evaluations depend on the regions"
+        : `${about ? "About " : ""}${formatNumber(times * evaluations)} evaluations`,
+    ];
     if (curves) said.push(`up to ${formatNumber(times * curves)} more for curves`);
     if (pictures > 1) said.push(`for ${pictures} pictures`);
     element.textContent = `${said.join(", ")}.`;
@@ -34,7 +38,8 @@ export function costLine(methods, models, signal) {
 function evaluationsOf(settings, method, model) {
   const { properties } = method.settings_schema;
   const players = playersOf(settings.superpixels ?? properties.superpixels.default, model);
-  if (method.name === "exact") return { evaluations: players === null || players > 16 ? null : 2 ** players, about: true };
+  if (method.name === "exact")
+    return { evaluations: players === null || players > 16 ? null : 2 ** players, about: true };
   if (settings.max_evals !== undefined) return { evaluations: settings.max_evals, about: false };
   const standard = properties.max_evals.default;
   if (standard !== null) return { evaluations: standard, about: false };
@@ -67,7 +72,9 @@ async function recent(model, signal) {
 
 // Evaluations a second of those with the same masker; null where there is none.
 function rateOf(items, { masker = "inpaint_telea" }) {
-  const like = items.filter((each) => each.settings.masker === masker && !each.cached_from && each.timings?.engine_s > 0);
+  const like = items.filter(
+    (each) => each.settings.masker === masker && !each.cached_from && each.timings?.engine_s > 0,
+  );
   if (like.length === 0) return null;
   const total = (part) => like.reduce((sum, each) => sum + part(each), 0);
   return total((each) => each.progress.evaluations) / total((each) => each.timings.engine_s);

@@ -3,49 +3,45 @@
 // read() gives undefined where the field was left at the server's default. A property that nobody
 // has thought of here still gets a field, by its type.
 import { h, newId, replace } from "../lib/dom.js";
-
-// Plainer words than the schema's for what is known; anything else is shown as the schema has it.
-const WORDS = {
-  outputs: ["Outputs", "Which classes to explain"],
-  superpixels: ["Players", "What shares the credit: pixels, squares, or regions of similar colour"],
-  max_evals: ["Evaluations", "How often the model is asked; more is finer and slower"],
-  masker: ["Masker", "What stands where a part of the picture is hidden"],
-  fit: ["Fit", "How the photo becomes the model's picture"],
-  metrics: ["Faithfulness", "Curves that test the result; they take evaluations of their own"],
-  batch_size: ["Batch size", "As in shap, it changes the order of division and so the values"],
-  fixed_context: ["Context", "Of a division: 0 with the other half hidden, 1 visible; empty: both"],
-  regularization: ["Regularization", "auto fits by a prior where evaluations are few; none gives shap's values"],
-  target_standard_error: ["Target error", "Stops early once every standard error is at most this"],
-  link: ["Link", "What is explained: the score, or its log-odds"],
-  seed: ["Seed", "Breaks ties and drives random methods; the same seed gives the same values"],
-  priority: ["Priority", "Who waits for whom; it changes no number"],
-  metadata: ["Metadata", "A JSON object of your own that is kept with the explanation"],
-  segments: ["Segments", "How many, about"],
-  compactness: ["Compactness", "Higher: squarer regions"],
-  sigma: ["Smoothing", "In pixels, before regions are found"],
-};
-const KINDS = {
-  pixels: "pixels",
-  grid: "squares of a grid",
-  slic: "superpixels (SLIC)",
-  labels: "regions of your own (a label map)",
-};
+import { checksField, choiceField, jsonField, numberField, textField } from "./simple_fields.js";
+import { KINDS, wordsFor } from "./words.js";
 
 export function fieldOf(name, property, defs) {
   const { schema, nullable } = resolved(property, defs);
   const build = { outputs: outputsField, superpixels: unionField }[name];
-  const { controls, examples, read, write, ...others } = (build ?? control)(name, schema, { nullable, property, defs });
+  const { controls, examples, read, write, ...others } = (build ?? control)(name, schema, {
+    nullable,
+    property,
+    defs,
+  });
   const [words, help] = wordsFor(name, property);
   const [errorId, helpId] = [newId("error"), newId("help")];
   const problem = h("p", { class: "field-error", id: errorId });
   const group = controls.length > 1 || controls[0].matches("fieldset, div");
-  const inputs = () => controls.flatMap((each) => (each.matches("input, select, textarea") ? [each] : [...each.querySelectorAll("input, select, textarea")]));
-  const label = group ? h("legend", {}, words) : h("label", { for: (controls[0].id = newId(name)) }, words);
-  const element = h(group ? "fieldset" : "div", { class: "field", "data-field": name },
-    label, controls, examples, h("p", { class: "help", id: helpId }, help), problem);
+  const inputs = () =>
+    controls.flatMap((each) =>
+      each.matches("input, select, textarea")
+        ? [each]
+        : [...each.querySelectorAll("input, select, textarea")],
+    );
+  const label = group
+    ? h("legend", {}, words)
+    : h("label", { for: (controls[0].id = newId(name)) }, words);
+  const element = h(
+    group ? "fieldset" : "div",
+    { class: "field", "data-field": name },
+    label,
+    controls,
+    examples,
+    h("p", { class: "help", id: helpId }, help),
+    problem,
+  );
   for (const input of inputs()) input.setAttribute("aria-describedby", `${helpId} ${errorId}`);
   return {
-    element, read, write, ...others,
+    element,
+    read,
+    write,
+    ...others,
     setError(text) {
       problem.textContent = text;
       for (const input of inputs()) {
@@ -54,12 +50,6 @@ export function fieldOf(name, property, defs) {
       }
     },
   };
-}
-
-function wordsFor(name, { description = "" }) {
-  if (WORDS[name]) return WORDS[name];
-  const title = name.replaceAll("_", " ");
-  return [title.charAt(0).toUpperCase() + title.slice(1), description];
 }
 
 // Without references, and whether null is allowed.
@@ -79,93 +69,43 @@ function control(name, schema, { nullable, property }) {
   return textField(schema, standard);
 }
 
-function choiceField(options, { nullable, standard }) {
-  const select = h("select", {},
-    nullable ? h("option", { value: "" }, standard === null || standard === undefined ? "default" : `default (${standard})`) : null,
-    options.map((each) => h("option", { value: JSON.stringify(each) }, String(each))));
-  if (!nullable && standard !== undefined) select.value = JSON.stringify(standard);
-  return {
-    controls: [select],
-    read() {
-      if (select.value === "") return undefined;
-      const value = JSON.parse(select.value);
-      return value === standard ? undefined : value;
-    },
-    write: (value) => (select.value = value === null ? "" : JSON.stringify(value)),
-  };
-}
-
-function checksField(options) {
-  const boxes = options.map((value) => h("input", { type: "checkbox", value }));
-  return {
-    controls: [h("div", { class: "checks" }, boxes.map((box) => h("label", { class: "check" }, box, ` ${box.value.replaceAll("_", " ")}`)))],
-    read() {
-      const chosen = boxes.filter(({ checked }) => checked).map(({ value }) => value);
-      return chosen.length ? chosen : undefined;
-    },
-    write: (values) => boxes.forEach((box) => (box.checked = values.includes(box.value))),
-  };
-}
-
-function numberField(schema, standard) {
-  const known = standard !== null && standard !== undefined;
-  const input = h("input", {
-    type: "number", inputmode: schema.type === "integer" ? "numeric" : "decimal", step: schema.type === "integer" ? 1 : "any",
-    min: schema.minimum ?? schema.exclusiveMinimum, max: schema.maximum, placeholder: known ? `${standard}` : "default",
-  });
-  return {
-    controls: [input],
-    read: () => (input.value === "" ? undefined : Number(input.value)),
-    write: (value) => (input.value = value ?? ""),
-  };
-}
-
-function textField(schema, standard) {
-  const list = newId("examples");
-  const input = h("input", { type: "text", placeholder: standard ?? "default", list: schema.examples ? list : null, autocomplete: "off" });
-  const examples = schema.examples ? h("datalist", { id: list }, schema.examples.map((value) => h("option", { value }))) : null;
-  return {
-    controls: [input],
-    examples,
-    read: () => (input.value.trim() === "" ? undefined : input.value.trim()),
-    write: (value) => (input.value = value ?? ""),
-  };
-}
-
-function jsonField() {
-  const area = h("textarea", { rows: 2, spellcheck: "false", placeholder: "{}" });
-  return {
-    controls: [area],
-    read() {
-      if (area.value.trim() === "") return undefined;
-      try {
-        return JSON.parse(area.value);
-      } catch {
-        return area.value; // the server says what is wrong with it
-      }
-    },
-    write: (value) => (area.value = value && Object.keys(value).length ? JSON.stringify(value) : ""),
-  };
-}
-
 // A choice among objects told apart by `kind`, each with fields of its own.
 function unionField(name, schema, { property, defs }) {
-  const kinds = Object.entries(schema.discriminator.mapping).map(([kind, ref]) => [kind, resolved({ $ref: ref }, defs).schema]);
+  const kinds = Object.entries(schema.discriminator.mapping).map(([kind, ref]) => [
+    kind,
+    resolved({ $ref: ref }, defs).schema,
+  ]);
   const standard = property.default;
-  const select = h("select", { "aria-label": "Kind", on: { change: () => build({}) } },
-    h("option", { value: "" }, standard ? `default (${KINDS[standard.kind] ?? standard.kind})` : "default"),
-    kinds.map(([kind]) => h("option", { value: kind }, KINDS[kind] ?? kind)));
+  const select = h(
+    "select",
+    { "aria-label": "Kind", on: { change: () => build({}) } },
+    h(
+      "option",
+      { value: "" },
+      standard ? `default (${KINDS[standard.kind] ?? standard.kind})` : "default",
+    ),
+    kinds.map(([kind]) => h("option", { value: kind }, KINDS[kind] ?? kind)),
+  );
   const inner = h("div", { class: "inner" });
   let fields = [];
   let file = null;
 
   function build(values) {
     const chosen = kinds.find(([kind]) => kind === select.value);
-    const properties = Object.entries(chosen?.[1].properties ?? {}).filter(([each]) => each !== "kind");
+    const properties = Object.entries(chosen?.[1].properties ?? {}).filter(
+      ([each]) => each !== "kind",
+    );
     fields = properties.map(([each, schemaOfIt]) => [each, fieldOf(each, schemaOfIt, defs)]);
     for (const [each, field] of fields) if (each in values) field.write(values[each]);
-    file = select.value === "labels" ? h("input", { type: "file", accept: ".png,.npy", "aria-label": "Label map (PNG or npy)" }) : null;
-    replace(inner, fields.map(([, field]) => field.element), file);
+    file =
+      select.value === "labels"
+        ? h("input", { type: "file", accept: ".png,.npy", "aria-label": "Label map (PNG or npy)" })
+        : null;
+    replace(
+      inner,
+      fields.map(([, field]) => field.element),
+      file,
+    );
   }
 
   return {
@@ -173,7 +113,8 @@ function unionField(name, schema, { property, defs }) {
     read() {
       if (select.value === "") return undefined;
       const value = { kind: select.value };
-      for (const [each, field] of fields) if (field.read() !== undefined) value[each] = field.read();
+      for (const [each, field] of fields)
+        if (field.read() !== undefined) value[each] = field.read();
       return value;
     },
     write(value) {
@@ -186,18 +127,34 @@ function unionField(name, schema, { property, defs }) {
 
 // The top k, or outputs by label or index.
 function outputsField() {
-  const how = h("select", { "aria-label": "How outputs are chosen", on: { change: build } },
+  const how = h(
+    "select",
+    { "aria-label": "How outputs are chosen", on: { change: build } },
     h("option", { value: "top" }, "those of highest score"),
     h("option", { value: "labels" }, "by label, one a line"),
-    h("option", { value: "indices" }, "by index, with commas"));
+    h("option", { value: "indices" }, "by index, with commas"),
+  );
   const inner = h("div", { class: "inner" });
   let input;
 
   function build() {
     input = {
-      top: () => h("input", { type: "number", min: 1, step: 1, placeholder: "4, or all of fewer", "aria-label": "How many" }),
+      top: () =>
+        h("input", {
+          type: "number",
+          min: 1,
+          step: 1,
+          placeholder: "4, or all of fewer",
+          "aria-label": "How many",
+        }),
       labels: () => h("textarea", { rows: 2, "aria-label": "Labels", spellcheck: "false" }),
-      indices: () => h("input", { type: "text", "aria-label": "Indices", inputmode: "numeric", placeholder: "0, 7" }),
+      indices: () =>
+        h("input", {
+          type: "text",
+          "aria-label": "Indices",
+          inputmode: "numeric",
+          placeholder: "0, 7",
+        }),
     }[how.value]();
     replace(inner, input);
   }
@@ -209,11 +166,25 @@ function outputsField() {
       const text = input.value.trim();
       if (text === "") return undefined;
       if (how.value === "top") return { top: Number(text) };
-      if (how.value === "labels") return { labels: text.split("\n").map((each) => each.trim()).filter(Boolean) };
-      return { indices: text.split(/[\s,]+/).filter(Boolean).map(Number) };
+      if (how.value === "labels")
+        return {
+          labels: text
+            .split("\n")
+            .map((each) => each.trim())
+            .filter(Boolean),
+        };
+      return {
+        indices: text
+          .split(/[\s,]+/)
+          .filter(Boolean)
+          .map(Number),
+      };
     },
     write(value) {
-      const [name, chosen] = Object.entries(value ?? {}).find(([, each]) => each !== null) ?? ["top", ""];
+      const [name, chosen] = Object.entries(value ?? {}).find(([, each]) => each !== null) ?? [
+        "top",
+        "",
+      ];
       how.value = name;
       build();
       input.value = Array.isArray(chosen) ? chosen.join(name === "labels" ? "\n" : ", ") : chosen;

@@ -7,14 +7,29 @@ const MOST = 32; // pictures of a batch
 // Sends "change" from `element` when `files` changes.
 export function pictureInput(signal) {
   const [id, errorId] = [newId("picture"), newId("picture-error")];
-  const input = h("input", { type: "file", id, accept: "image/*,.heic,.avif,.tif,.tiff,.ppm,.pgm,.bmp", multiple: true, "aria-describedby": errorId, on: { change: () => {
-    add([...input.files]);
-    input.value = ""; // so that the same file can be chosen again
-  } } });
+  const input = h("input", {
+    type: "file",
+    id,
+    accept: "image/*,.heic,.avif,.tif,.tiff,.ppm,.pgm,.bmp",
+    multiple: true,
+    "aria-describedby": errorId,
+    on: {
+      change: () => {
+        add([...input.files]);
+        input.value = ""; // so that the same file can be chosen again
+      },
+    },
+  });
   const previews = h("ul", { class: "previews" });
   const problem = h("p", { class: "field-error", id: errorId, role: "alert" });
-  const zone = h("div", { class: "drop" },
-    h("label", { for: id }, "Choose, drop or paste a picture, or several"), input, previews, problem);
+  const zone = h(
+    "div",
+    { class: "drop" },
+    h("label", { for: id }, "Choose, drop or paste a picture, or several"),
+    input,
+    previews,
+    problem,
+  );
   let files = [];
   const urls = new Map(); // of the previews, by file
 
@@ -25,23 +40,47 @@ export function pictureInput(signal) {
 
   function add(more) {
     files = [...files, ...more].slice(0, MOST);
-    setError(files.length === MOST && more.length > 1 ? `A batch has at most ${MOST} pictures.` : "");
+    setError(
+      files.length === MOST && more.length > 1 ? `A batch has at most ${MOST} pictures.` : "",
+    );
     draw();
   }
 
   function draw() {
-    replace(previews, files.map((file, n) => {
-      const image = h("img", { alt: "", src: urlOf(file), on: { error: () => image.remove() } }); // HEIC and TIFF
-      return h("li", {},
-        image,
-        h("span", { class: "file-name" }, file.name, " ", h("span", { class: "muted" }, formatBytes(file.size))),
-        h("button", { type: "button", class: "quiet", "aria-label": `Remove ${file.name}`, on: { click: () => {
-          files = files.filter((_, other) => other !== n);
-          draw();
-          input.focus();
-        } } }, "Remove"),
-      );
-    }));
+    replace(
+      previews,
+      files.map((file, n) => {
+        const image = h("img", { alt: "", src: urlOf(file), on: { error: () => image.remove() } }); // HEIC and TIFF
+        return h(
+          "li",
+          {},
+          image,
+          h(
+            "span",
+            { class: "file-name" },
+            file.name,
+            " ",
+            h("span", { class: "muted" }, formatBytes(file.size)),
+          ),
+          h(
+            "button",
+            {
+              type: "button",
+              class: "quiet",
+              "aria-label": `Remove ${file.name}`,
+              on: {
+                click: () => {
+                  files = files.filter((_, other) => other !== n);
+                  draw();
+                  input.focus();
+                },
+              },
+            },
+            "Remove",
+          ),
+        );
+      }),
+    );
     zone.dispatchEvent(new Event("change"));
   }
 
@@ -53,7 +92,12 @@ export function pictureInput(signal) {
     } else input.removeAttribute("aria-invalid");
   };
 
-  for (const [event, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]]) {
+  for (const [event, over] of [
+    ["dragenter", true],
+    ["dragover", true],
+    ["dragleave", false],
+    ["drop", false],
+  ]) {
     zone.addEventListener(event, (dragged) => {
       dragged.preventDefault();
       zone.classList.toggle("over", over);
@@ -68,9 +112,20 @@ export function pictureInput(signal) {
     }
   };
   addEventListener("paste", paste, { signal });
-  signal.addEventListener("abort", () => {
-    for (const url of urls.values()) URL.revokeObjectURL(url);
-  }, { once: true });
+  signal.addEventListener(
+    "abort",
+    () => {
+      for (const url of urls.values()) URL.revokeObjectURL(url);
+    },
+    { once: true },
+  );
 
-  return { element: zone, add, setError, get files() { return files; } };
+  return {
+    element: zone,
+    add,
+    setError,
+    get files() {
+      return files;
+    },
+  };
 }

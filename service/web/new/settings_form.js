@@ -11,16 +11,34 @@ export function settingsForm(methods, models, wanted) {
   let fields = new Map();
   const model = modelField(models, wanted.model);
   const [methodId, concept] = [newId("method"), h("p", { class: "help" })];
-  const method = h("select", { id: methodId, name: "method", on: { change: () => build(read()) } },
-    methods.map(({ name, title }) => h("option", { value: name }, title)));
-  method.value = methods.some(({ name }) => name === wanted.method) ? wanted.method : methods[0].name;
+  const method = h(
+    "select",
+    { id: methodId, name: "method", on: { change: () => build(read()) } },
+    methods.map(({ name, title }) => h("option", { value: name }, title)),
+  );
+  method.value = methods.some(({ name }) => name === wanted.method)
+    ? wanted.method
+    : methods[0].name;
   const [basic, more] = [h("div", { class: "fields" }), h("div", { class: "fields" })];
   const rest = h("details", {}, h("summary", {}, "More settings"), more);
-  const element = h("div", {},
-    h("div", { class: "fields" },
+  const element = h(
+    "div",
+    {},
+    h(
+      "div",
+      { class: "fields" },
       model.element,
-      h("div", { class: "field", "data-field": "method" }, h("label", { for: methodId }, "Method"), method, concept),
-    ), basic, rest);
+      h(
+        "div",
+        { class: "field", "data-field": "method" },
+        h("label", { for: methodId }, "Method"),
+        method,
+        concept,
+      ),
+    ),
+    basic,
+    rest,
+  );
 
   const card = () => methods.find(({ name }) => name === method.value);
 
@@ -35,8 +53,14 @@ export function settingsForm(methods, models, wanted) {
       fields.set(name, field);
     }
     const shown = FIRST.filter((name) => fields.has(name));
-    replace(basic, shown.map((name) => fields.get(name).element));
-    replace(more, [...fields].filter(([name]) => !FIRST.includes(name)).map(([, field]) => field.element));
+    replace(
+      basic,
+      shown.map((name) => fields.get(name).element),
+    );
+    replace(
+      more,
+      [...fields].filter(([name]) => !FIRST.includes(name)).map(([, field]) => field.element),
+    );
   }
 
   function read() {
@@ -61,7 +85,8 @@ export function settingsForm(methods, models, wanted) {
     },
     // path: of a problem, such as settings.max_evals or label_map. Returns whether it has a field.
     setError(path, text) {
-      const name = path === "label_map" ? "superpixels" : path.replace(/^settings\./, "").split(".")[0];
+      const name =
+        path === "label_map" ? "superpixels" : path.replace(/^settings\./, "").split(".")[0];
       const field = name === "model" ? model : fields.get(name);
       if (!field) return false;
       if (more.contains(field.element)) rest.open = true;

@@ -13,7 +13,9 @@ const THUMBNAIL = 240; // pixels across
 export async function show(main, { query, signal }) {
   replace(main, h("p", { class: "muted" }, "Loading the explanations…"));
   const [first, models, methods] = await Promise.all([
-    page(query, null, signal), getJson("v1/models", { signal }), getJson("v1/methods", { signal }),
+    page(query, null, signal),
+    getJson("v1/models", { signal }),
+    getJson("v1/methods", { signal }),
   ]);
   const load = loader(signal);
   const grid = h("ul", { class: "tiles" });
@@ -42,7 +44,8 @@ export async function show(main, { query, signal }) {
 
   const chosen = FILTERS.some((name) => query.get(name));
   add(first);
-  replace(main,
+  replace(
+    main,
     h("h1", {}, "Explanations"),
     filters(query, {
       status: STATUSES,
@@ -50,8 +53,23 @@ export async function show(main, { query, signal }) {
       method: methods.items.map(({ name }) => name),
       warning: Object.keys(WARNINGS),
     }),
-    h("p", { class: "muted", role: "status" }, `${first.total_exact ? "" : "More than "}${plural(first.total, "explanation")}`),
-    first.items.length ? grid : h("p", { class: "empty" }, chosen ? "None is like that. " : "There is none yet. ", h("a", { href: chosen ? "#/explanations" : "#/new" }, chosen ? "Show all" : "Explain a picture")),
+    h(
+      "p",
+      { class: "muted", role: "status" },
+      `${first.total_exact ? "" : "More than "}${plural(first.total, "explanation")}`,
+    ),
+    first.items.length
+      ? grid
+      : h(
+          "p",
+          { class: "empty" },
+          chosen ? "None is like that. " : "There is none yet. ",
+          h(
+            "a",
+            { href: chosen ? "#/explanations" : "#/new" },
+            chosen ? "Show all" : "Explain a picture",
+          ),
+        ),
     problem,
     h("p", { class: "row" }, more),
   );
@@ -73,15 +91,30 @@ function filters(query, options) {
   };
   const choice = (name, title) => {
     const all = [...new Set([...options[name], query.get(name)].filter(Boolean))];
-    const select = h("select", { on: { change: apply } },
-      h("option", { value: "" }, "all"), all.map((each) => h("option", { value: each }, each.replaceAll("_", " "))));
+    const select = h(
+      "select",
+      { on: { change: apply } },
+      h("option", { value: "" }, "all"),
+      all.map((each) => h("option", { value: each }, each.replaceAll("_", " "))),
+    );
     select.value = query.get(name) ?? "";
     return control(name, title, select);
   };
-  const label = h("input", { type: "search", value: query.get("label"), placeholder: "all", on: { change: apply } });
-  const form = h("form", { class: "row filters", on: { submit: (event) => event.preventDefault() } },
-    choice("status", "Status"), choice("model", "Model"), choice("method", "Method"),
-    choice("warning", "Warning"), control("label", "Top class", label));
+  const label = h("input", {
+    type: "search",
+    value: query.get("label"),
+    placeholder: "all",
+    on: { change: apply },
+  });
+  const form = h(
+    "form",
+    { class: "row filters", on: { submit: (event) => event.preventDefault() } },
+    choice("status", "Status"),
+    choice("model", "Model"),
+    choice("method", "Method"),
+    choice("warning", "Warning"),
+    control("label", "Top class", label),
+  );
   function apply() {
     const next = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
     location.hash = next.size ? `/explanations?${next}` : "/explanations";
@@ -93,18 +126,43 @@ function tile(document, load) {
   const { id, status, outputs, model, settings, warnings, error, progress } = document;
   const picture = h("div", { class: "thumbnail" });
   if (document.links.heatmap) load(picture, document);
-  else replace(picture, h("span", { class: "muted" }, document.done ? "no result" : formatShare(progress.fraction)));
+  else
+    replace(
+      picture,
+      h("span", { class: "muted" }, document.done ? "no result" : formatShare(progress.fraction)),
+    );
   const doubts = (warnings ?? []).filter(({ code }) => !NOTES.includes(code)).length;
   const top = outputs?.[0];
-  return h("li", { class: "tile" },
-    h("a", { href: `#/explanations/${id}` },
+  return h(
+    "li",
+    { class: "tile" },
+    h(
+      "a",
+      { href: `#/explanations/${id}` },
       picture,
-      h("span", { class: "tile-title" },
-        top ? [h("strong", {}, top.label), ` ${formatNumber(top.score)}`] : h("strong", {}, error ? error.title : "Not known yet")),
+      h(
+        "span",
+        { class: "tile-title" },
+        top
+          ? [h("strong", {}, top.label), ` ${formatNumber(top.score)}`]
+          : h("strong", {}, error ? error.title : "Not known yet"),
+      ),
     ),
-    h("p", { class: "muted small" }, `${model.name} · ${settings.method} · ${formatTime(document.created_at)}`),
-    h("p", { class: "row tight" },
-      h("span", { class: `badge ${{ succeeded: "fine", failed: "caution", canceled: "note" }[status] ?? "note"}` }, status),
+    h(
+      "p",
+      { class: "muted small" },
+      `${model.name} · ${settings.method} · ${formatTime(document.created_at)}`,
+    ),
+    h(
+      "p",
+      { class: "row tight" },
+      h(
+        "span",
+        {
+          class: `badge ${{ succeeded: "fine", failed: "caution", canceled: "note" }[status] ?? "note"}`,
+        },
+        status,
+      ),
       doubts ? h("span", { class: "badge caution" }, plural(doubts, "doubt")) : null,
     ),
   );
@@ -123,8 +181,14 @@ function loader(signal) {
   }
   async function draw(place, { id, outputs }) {
     try {
-      const query = new URLSearchParams({ style: "overlay", size: THUMBNAIL, output: outputs[0].index });
-      const src = URL.createObjectURL(await getBlob(`v1/explanations/${id}/heatmap.png?${query}`, { signal }));
+      const query = new URLSearchParams({
+        style: "overlay",
+        size: THUMBNAIL,
+        output: outputs[0].index,
+      });
+      const src = URL.createObjectURL(
+        await getBlob(`v1/explanations/${id}/heatmap.png?${query}`, { signal }),
+      );
       signal.addEventListener("abort", () => URL.revokeObjectURL(src), { once: true });
       replace(place, h("img", { src, alt: "", loading: "lazy" }));
     } catch {
@@ -132,14 +196,17 @@ function loader(signal) {
     }
   }
   const wanted = new WeakMap();
-  const seen = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
-      seen.unobserve(target);
-      jobs.push([target, wanted.get(target)]);
-      next();
-    }
-  }, { rootMargin: "200px" });
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        seen.unobserve(target);
+        jobs.push([target, wanted.get(target)]);
+        next();
+      }
+    },
+    { rootMargin: "200px" },
+  );
   signal.addEventListener("abort", () => seen.disconnect(), { once: true });
   return (place, document) => {
     wanted.set(place, document);

@@ -32,14 +32,28 @@ export async function show(main, { query, signal }) {
   settings.element.addEventListener("input", changed);
   settings.element.addEventListener("change", changed);
 
-  const form = h("form", { class: "new-form", novalidate: true, on: { submit: onSubmit } },
-    h("div", { class: "new-grid" },
-      h("section", { class: "card", "aria-label": "Picture" },
+  const form = h(
+    "form",
+    { class: "new-form", novalidate: true, on: { submit: onSubmit } },
+    h(
+      "div",
+      { class: "new-grid" },
+      h(
+        "section",
+        { class: "card", "aria-label": "Picture" },
         h("h2", {}, "Picture"),
-        earlier && !pictureOf(from) ? h("p", { class: "muted" }, "The server does not give pictures back: choose the picture again. The settings are filled in.") : null,
+        earlier && !pictureOf(from)
+          ? h(
+              "p",
+              { class: "muted" },
+              "The server does not give pictures back: choose the picture again. The settings are filled in.",
+            )
+          : null,
         pictures.element,
       ),
-      h("section", { class: "card", "aria-label": "Settings" },
+      h(
+        "section",
+        { class: "card", "aria-label": "Settings" },
         h("h2", {}, "Settings"),
         h("p", { class: "muted small" }, "Everything has a default; change what you like."),
         settings.element,
@@ -53,9 +67,13 @@ export async function show(main, { query, signal }) {
   pictures.add(files);
   changed();
   let sent = false;
-  signal.addEventListener("abort", () => {
-    draft = sent ? null : { files: pictures.files, settings: settings.read() };
-  }, { once: true });
+  signal.addEventListener(
+    "abort",
+    () => {
+      draft = sent ? null : { files: pictures.files, settings: settings.read() };
+    },
+    { once: true },
+  );
 
   async function onSubmit(event) {
     event.preventDefault();
@@ -75,7 +93,11 @@ export async function show(main, { query, signal }) {
       if (labelMap) body.append("label_map", labelMap, labelMap.name);
       const several = pictures.files.length > 1;
       const headers = { "Idempotency-Key": randomKey() };
-      const made = await postJson(several ? "v1/batches" : "v1/explanations", { body, headers, signal });
+      const made = await postJson(several ? "v1/batches" : "v1/explanations", {
+        body,
+        headers,
+        signal,
+      });
       sent = true;
       if (several) {
         made.explanations.forEach(({ id, position }) => keepPicture(id, pictures.files[position]));
@@ -107,4 +129,6 @@ export async function show(main, { query, signal }) {
 
 // crypto.randomUUID is there for https and localhost only.
 const randomKey = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
