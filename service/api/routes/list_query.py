@@ -17,7 +17,7 @@ from service.jobs.facets import (
     metadata_value,
     word,
 )
-from service.jobs.redis_keys import BATCH_ID, BATCHES, INDEX, facet_key_of, index_of
+from service.jobs.redis_keys import BATCH_ID, BATCHES, facet_key_of, index_of
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.masker_setting import MASKER_PATTERN
 from service.schemas.requests import Method
@@ -136,8 +136,11 @@ class ExplanationListQuery(PageQuery):
         for entry in self.metadata:
             key, _, text = entry.partition("=")
             words.append(word("metadata", metadata_value(key, text)))
+        owner, facets = self.owner_for(caller), [facet_key_of(each) for each in words]
+        # the list of all explanations would narrow nothing
+        listed = [] if owner is None and facets else [index_of(owner)]
         return Selection(
-            sets=[index_of(self.owner_for(caller), INDEX), *map(facet_key_of, words)],
+            sets=[*listed, *facets],
             newest=self.order == "newest",
             since=_seconds(self.created_after),
             before=_seconds(self.created_before),

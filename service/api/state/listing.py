@@ -13,8 +13,9 @@ from service.jobs.redis_keys import as_text
 from service.jobs.scripts import Place, Walk, run_async
 from service.schemas.documents import ErrorCode
 
-LOOKUPS = 2000  # of one script, which takes about a millisecond of Redis
-MAX_WALKS = 20  # scripts for a page, and again for its total
+LOOKUPS = 1000  # of one script, which takes about a millisecond of Redis
+MAX_WALKS = 20  # scripts for a page
+MAX_COUNTS = 40  # scripts for its total
 
 T = TypeVar("T")
 
@@ -119,9 +120,9 @@ async def walk(
 
 
 async def count(connection: redis.asyncio.Redis, selection: Selection) -> Total:
-    """Counts all of the selection, as far as MAX_WALKS scripts look. Raises `redis.RedisError`."""
+    """Counts all of the selection, as far as MAX_COUNTS scripts look. Raises `redis.RedisError`."""
     call, counted = _walk_of(selection, None), 0
-    for _ in range(MAX_WALKS):
+    for _ in range(MAX_COUNTS):
         _, [found, more, score, member] = await run_async(connection, call)
         counted += int(found)
         if not more:

@@ -36,31 +36,48 @@ if place and newest then last = math.min(last, count_before(false) - 1) end
 if place and not newest then first = math.max(first, count_before(true)) end
 if first > last then return {'walked', 0, 0, '', ''} end
 
-local from = newest and math.max(first, last - asked.lookups + 1) or first
-local entries = redis.call('ZRANGE', smallest, from, from + asked.lookups - 1, 'WITHSCORES')
-local held = math.min(#entries / 2, last - from + 1)
-local reply, found, lookups, walked = {'walked'}, 0, 0, 0
-local score, member
-
-local function is_in_all()
+-- Returns those of some members that all of the other sets have
+local lookups = 0
+local function common(members)
   for _, set in ipairs(sets) do
-    lookups = lookups + 1
-    if not redis.call('ZSCORE', set, member) then return false end
+    if #members == 0 then return members end
+    local scores, kept = redis.call('ZMSCORE', set, unpack(members)), {}
+    for at, member in ipairs(members) do
+      if scores[at] then kept[#kept + 1] = member end
+    end
+    lookups = lookups + #members
+    members = kept
   end
-  return true
+  return members
 end
 
-while walked < held and lookups < asked.lookups and found ~= limit do
-  walked = walked + 1
-  local at = 2 * (newest and held - walked + 1 or walked)
-  member, score = entries[at - 1], entries[at]
-  if is_in_all() then
+local size_of_chunk = math.min(asked.lookups, 100)
+local held = redis.call('ZCARD', smallest)
+local reply, found = {'walked'}, 0
+local chunk, member
+repeat
+  local taken = math.min(size_of_chunk, last - first + 1)
+  if newest then
+    chunk = redis.call('ZREVRANGE', smallest, held - 1 - last, held - 2 - last + taken)
+    last = last - taken
+  else
+    chunk = redis.call('ZRANGE', smallest, first, first + taken - 1)
+    first = first + taken
+  end
+  member = chunk[taken]
+  for _, each in ipairs(common(chunk)) do
     found = found + 1
     if limit then
-      reply[2 * found + 4], reply[2 * found + 5] = score, member
+      reply[2 * found + 4] = redis.call('ZSCORE', smallest, each)
+      reply[2 * found + 5] = each
+    end
+    if found == limit then
+      member = each
+      break
     end
   end
-end
-reply[2], reply[3] = found, walked < last - first + 1 and 1 or 0
-reply[4], reply[5] = score, member
+until found == limit or first > last or lookups >= asked.lookups
+reply[2] = found
+reply[3] = (first <= last or member ~= chunk[#chunk]) and 1 or 0
+reply[4], reply[5] = redis.call('ZSCORE', smallest, member), member
 return reply

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from service.jobs.facets import word
 from service.jobs.redis_keys import INDEX, facet_key_of, key_of, new_id
 from service.schemas.documents import ErrorCode, Failure, Status
 from service.schemas.warnings import ResultWarning, WarningCode
@@ -134,13 +135,13 @@ async def test_more_than_can_be_counted_is_said_to_be_so(served, create, connect
     monkeypatch.setattr("service.api.state.listing.LOOKUPS", 10)
     ids = [await create() for _ in range(3)]
     entries = {new_id(): 1 + n for n in range(500)}
-    connection.zadd(INDEX, entries)
-    connection.zadd(facet_key_of("status:queued"), entries)
-    page = (await served.get(URL, params={"status": "queued", "limit": 2})).json()
+    for key in (INDEX, facet_key_of("status:queued"), facet_key_of(word("model", "tiny"))):
+        connection.zadd(key, entries)
+    query = {"status": "queued", "model": "tiny", "limit": 2}
+    page = (await served.get(URL, params=query)).json()
     assert [item["id"] for item in page["items"]] == [ids[2], ids[1]]
-    assert (page["total"], page["total_exact"]) == (200, False)
-    last = {"status": "queued", "limit": 2, "cursor": page["next_cursor"]}
-    page = (await served.get(URL, params=last)).json()
+    assert (page["total"], page["total_exact"]) == (400, False)
+    page = (await served.get(URL, params=query | {"cursor": page["next_cursor"]})).json()
     assert [item["id"] for item in page["items"]] == [ids[0]]
     assert page["next_cursor"]  # so many entries were looked at, and there are more
 
