@@ -111,7 +111,7 @@ def _parts(
     """Return the multipart fields of a request to explain, by name."""
     text = (settings or ExplanationSettings()).model_dump_json(exclude_defaults=True)
     parts: list[tuple[str, Any]] = [
-        ("image", ("picture", each if isinstance(each, bytes) else each.read_bytes()))
+        ("image", ("picture", each) if isinstance(each, bytes) else (each.name, each.read_bytes()))
         for each in pictures
     ]
     parts.append(("settings", (None, text, "application/json")))

@@ -38,7 +38,7 @@ def facets_of_spec(status: Status, spec: JobSpec) -> Facets:
 
 def facets_of_outcome(outcome: Outcome) -> Facets:
     """Return the facets that a result adds, and those that it replaces."""
-    top = max(outcome.outputs, key=lambda output: output.score, default=None)
+    top = outcome.top
     return {
         **_of_model(outcome.model),
         "label": list(dict.fromkeys([top.label, str(top.index)])) if top else [],

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import ModelRef
@@ -117,11 +117,16 @@ class Status(StrEnum):
 class ImageInfo(ResponseModel):
     """The upload as received; width and height after EXIF rotation."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     sha256: str
     bytes: int
     format: str
     width: int
     height: int
+    name: str | None = Field(  # a default, as records of earlier versions have no name
+        None, description="Base name of the file as the client named it; null: it gave none"
+    )
 
 
 class LabelMapInfo(ResponseModel):
@@ -215,17 +220,29 @@ BATCH_STATUS = (
 )
 
 
+class TopClass(ResponseModel):
+    """The explained output with the highest score."""
+
+    index: int
+    label: str
+    score: float
+
+
 class BatchMember(ResponseModel):
     """Summary of an explanation in its batch; its own document has all fields."""
 
     position: int = Field(description="Position of its picture in the upload, from 0")
     id: str
+    name: str | None = Field(description="File name of its picture; null: none was given")
     status: Status
     done: bool
     cached_from: str | None = Field(
         description="Id of the explanation that this result was cached from; null: computed"
     )
     progress: Progress
+    top: TopClass | None = Field(
+        description=f"The explained output with the highest score; null {UNTIL}"
+    )
     warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
     error: Problem | None
     links: dict[str, str]

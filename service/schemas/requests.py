@@ -23,6 +23,7 @@ from service.schemas.masker_setting import MASKER_PATTERN
 
 MAX_METADATA_BYTES = 16_384
 MAX_IMAGES_IN_BATCH = 32  # pictures
+MAX_FILE_NAME = 4096  # characters received, with directories
 MAX_SUPERPIXELS = 1000  # or regions of a label map; for more, use pixels
 
 
@@ -268,6 +269,11 @@ class ExplanationRequest(RequestModel):
         description="The picture in base64 (line breaks, the URL-safe alphabet, missing padding "
         "and a data: URL are accepted)"
     )
+    name: str | None = Field(
+        None,
+        max_length=MAX_FILE_NAME,
+        description="File name of the picture; its base name is kept as `image.name`",
+    )
     label_map: str | None = Field(
         None, description="The label map in base64, if superpixels are labels"
     )
@@ -276,6 +282,10 @@ class ExplanationRequest(RequestModel):
     @property
     def pictures(self) -> list[str]:
         return [self.image]
+
+    @property
+    def file_names(self) -> list[str | None]:
+        return [self.name]
 
 
 class BatchRequest(RequestModel):
@@ -286,6 +296,11 @@ class BatchRequest(RequestModel):
         max_length=MAX_IMAGES_IN_BATCH,
         description="Each picture in base64 (a data: URL is accepted)",
     )
+    names: list[Annotated[str, Field(max_length=MAX_FILE_NAME)] | None] | None = Field(
+        None,
+        max_length=MAX_IMAGES_IN_BATCH,
+        description="File name of each picture, or null; their base names are kept",
+    )
     label_map: str | None = Field(
         None, description="The label map of all pictures in base64, if superpixels are labels"
     )
@@ -294,3 +309,16 @@ class BatchRequest(RequestModel):
     @property
     def pictures(self) -> list[str]:
         return self.images
+
+    @property
+    def file_names(self) -> list[str | None]:
+        return self.names or [None] * len(self.images)
+
+    @model_validator(mode="after")
+    def _name_for_each(self) -> "BatchRequest":
+        if self.names is not None and len(self.names) != len(self.images):
+            raise ValueError(
+                f"names must have one entry for each of the {len(self.images)} pictures; received "
+                f"{len(self.names)}"
+            )
+        return self

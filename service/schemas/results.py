@@ -128,3 +128,8 @@ class Outcome(ResponseModel):
     placement: Rectangle = Field(description=PLACEMENT)
     runtime: Runtime
     timings: Timings
+
+    @property
+    def top(self) -> OutputResult | None:
+        """The explained output with the highest score; the first of equals."""
+        return max(self.outputs, key=lambda output: output.score, default=None)

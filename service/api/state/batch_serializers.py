@@ -15,6 +15,7 @@ from service.schemas.documents import (
     BatchStatus,
     Progress,
     Status,
+    TopClass,
 )
 
 
@@ -101,13 +102,16 @@ def _links(state: BatchState, root_path: str) -> dict[str, str]:
 
 
 def _member(position: int, state: State, root_path: str) -> BatchMember:
+    top = state.outcome.top if state.outcome else None
     return BatchMember(
         position=position,
         id=state.id,
+        name=state.spec.image.name if state.spec else None,
         status=state.status,
         done=state.status.done,
         cached_from=state.cached_from,
         progress=serializers.progress(state),
+        top=top and TopClass(index=top.index, label=top.label, score=top.score),
         warnings=state.outcome.warnings if state.outcome else None,
         error=failure_problem(state.error) if state.error else None,
         links=serializers.links(state, root_path),

@@ -36,6 +36,7 @@ _SPEC = JobSpec(
         format="JPEG",
         width=451,
         height=300,
+        name="cat.jpg",
     ),
 )
 _OUTCOME = Outcome(

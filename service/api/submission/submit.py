@@ -130,7 +130,8 @@ def _prepare(
         cards=workers.cards if workers.workers else [],
     )
     return [
-        _prepare_one(services, upload, plan, label_map, *image) for image in upload.images.items()
+        _prepare_one(services, upload, plan, label_map, file_name, *image)
+        for image, file_name in zip(upload.images.items(), upload.file_names, strict=True)
     ]
 
 
@@ -146,6 +147,7 @@ def _prepare_one(
     upload: Upload,
     plan: SubmissionPlan,
     label_map: LabelMapInfo | None,
+    file_name: str | None,
     name: str,
     content: bytes,
 ) -> Submission:
@@ -159,13 +161,14 @@ def _prepare_one(
         if upload.caching is CachePolicy.USE
         else None
     )
-    image = earlier.spec.image if earlier and earlier.spec else None
     if not earlier:
         plan.check_served()
+    known = earlier.spec.image if earlier and earlier.spec else None
+    image = known or _inspect(services.process, name, content, sha256)
     spec = JobSpec(
         settings=settings,
         model=model,
-        image=image or _inspect(services.process, name, content, sha256),
+        image=image.model_copy(update={"name": file_name}),
         label_map=label_map,
         owner=owner,
         request_id=request_id(),

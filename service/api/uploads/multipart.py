@@ -24,13 +24,18 @@ class PartSpec:
     is_file: bool = True  # must have a filename
 
 
-Form = Mapping[str, list[bytes]]
+class Form(defaultdict[str, list[bytes]]):
+    """The contents of the parts by name, in order of arrival."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+        self.file_names = defaultdict[str, list[str]](list)  # as sent; empty: not a file
 
 
 async def read_form(
     content_type: str, body: AsyncIterator[bytes], kinds: Mapping[str, PartSpec]
 ) -> Form:
-    """Returns the contents of the parts by name, in order of arrival. Raises ApiError."""
+    """Returns the parts. Raises ApiError."""
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
@@ -52,7 +57,7 @@ class _Reader:
     """Collects parts from the parser's callbacks, and checks them against `kinds`."""
 
     kinds: Mapping[str, PartSpec]
-    form: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    form: Form = field(default_factory=Form)
     complete: bool = False
     _name: str = ""
     _header: bytearray = field(default_factory=bytearray)
@@ -102,6 +107,8 @@ class _Reader:
             times = "twice" if kind.max_count == 1 else f"more than {kind.max_count} times"
             detail, accepted = f"the part {name} was sent {times}", {"maxItems": kind.max_count}
             raise ApiError(ErrorCode.BAD_REQUEST, detail, name, None, accepted)
+        file_name = options.get(b"filename", b"").decode(errors="replace")
+        self.form.file_names[name].append(file_name)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         max_bytes, length = self.kinds[self._name].max_bytes, len(self._content) + end - start

@@ -1,6 +1,6 @@
 """A request body -> pictures, label map and settings, within limits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from service.api.http.validation import validation_problem
 from service.api.uploads import strict_json
 from service.api.uploads.base64_text import decode_base64
 from service.api.uploads.body import read_body
+from service.api.uploads.file_names import clean_name
 from service.api.uploads.multipart import Form, PartSpec, read_form
 from service.infra.settings.api import ApiSettings
 from service.jobs.records import IdempotencyClaim
@@ -36,10 +37,11 @@ class Upload:
     """A client's upload, checked as far as possible without the model.
 
     images: by their names in problems: `image` for an explanation, `images.0`, `images.1` … for a
-    batch, in the order of upload.
+    batch, in the order of upload. file_names: of each image, None where the client gave none.
     """
 
     images: Mapping[str, bytes]
+    file_names: Sequence[str | None]
     settings: ExplanationSettings
     label_map: bytes | None = None
     caching: CachePolicy = CachePolicy.USE
@@ -111,6 +113,7 @@ def _from_form(form: Form, upload_format: UploadFormat) -> Upload:
     [label_map] = form.get("label_map", [None])
     return Upload(
         images=dict(zip(names, pictures, strict=True)),
+        file_names=[clean_name(each) for each in form.file_names["image"]],
         settings=_checked_settings(strict_json.loads(settings, what="settings")),
         label_map=label_map,
     )
@@ -133,6 +136,7 @@ def _from_json(content: bytes, upload_format: UploadFormat) -> Upload:
             name: decode_base64(name, text)
             for name, text in zip(names, request.pictures, strict=True)
         },
+        file_names=[clean_name(each) for each in request.file_names],
         settings=_checked_settings(settings),
         label_map=None if label_map is None else decode_base64("label_map", label_map),
     )
