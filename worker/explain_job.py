@@ -27,7 +27,7 @@ from service.infra.tracing import Tracer
 from service.jobs.leases import ModelUsage
 from service.jobs.result_size import count_numbers
 from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo, Status
-from service.schemas.fingerprint import ModelRef, model_ref
+from service.schemas.fingerprint import ModelRef, differing_parts, model_ref
 from service.schemas.requests import Fit
 from service.schemas.results import Runtime, Timings
 from service.schemas.warnings import ResultWarning
@@ -43,6 +43,7 @@ from worker.adapters.warnings import (
     precision_warnings,
     run_warnings,
 )
+from worker.coalitions_job import CoalitionScorer
 from worker.engine.arrays import Labels, Pictures
 from worker.engine.control import Interruption
 from worker.engine.errors import EngineError, PredictorError, RequestError, ScoresError
@@ -87,6 +88,7 @@ class Explainer:
         self._store = store
         self._settings = settings
         self._tracer = tracer
+        self._scorer = CoalitionScorer(registry, store, settings)
 
     def explain(self, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
         """Compute explanations, those of one model side by side; yield each as it ends.
@@ -96,6 +98,13 @@ class Explainer:
         """
         groups: dict[int, dict[ExplanationRun, Prepared]] = {}  # by predictor
         for task in tasks:
+            spec = task.state.spec
+            if spec and spec.coalitions:
+                with self._span("score", task):
+                    answer = partial(self._scorer.answer, task, spec, spec.coalitions)
+                    result = _attempt(task, answer)
+                yield task, result
+                continue
             prepared = _attempt(task, partial(self._prepare, task))
             if isinstance(prepared, Prepared):
                 group = groups.setdefault(id(prepared.model.predictor), {})
@@ -115,12 +124,10 @@ class Explainer:
         model = self._registry.get(spec.settings.model)
         used = model_ref(spec.settings.model, model.card.parts, spec.settings.fit)
         if spec.model.fingerprint not in (None, used.fingerprint):
-            before, now = dict(spec.model.parts or ()), dict(used.parts or ())
-            differing = " and ".join(name for name in now if before.get(name) != now[name])
             detail = (
                 f"the explanation was accepted for model {used.name} with the fingerprint "
                 f"{spec.model.fingerprint}; this worker serves {used.fingerprint}, which differs "
-                f"in {differing}: send the request again"
+                f"in {differing_parts(spec.model, used)}: send the request again"
             )
             return failed(ErrorCode.MODEL_CHANGED, detail)
         with self._span("fetch", task):

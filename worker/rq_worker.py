@@ -138,6 +138,7 @@ class ModelWorker(Worker):
                     result.status,
                     outcome=result.outcome,
                     artefacts=result.artefacts,
+                    answer=result.answer,
                     error=result.error,
                     count=count if count.planned else None,
                     work=task.control.work,

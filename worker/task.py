@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from service.infra.artifacts import AttemptArtifacts
-from service.jobs.records import State
+from service.jobs.records import Answer, State
 from service.schemas.documents import ErrorCode, Failure, Status
 from service.schemas.results import Outcome
 from worker.engine.control import Interruption
@@ -42,6 +42,7 @@ class TaskResult:
     outcome: Outcome | None = None
     artefacts: AttemptArtifacts | None = None
     error: Failure | None = None
+    answer: Answer | None = None  # to a request for coalitions
 
 
 FinishedTask = tuple[Task, TaskResult | Interruption]

@@ -25,6 +25,7 @@ from service.api.results import (
     figures,
     heatmaps,
     regions,
+    scores,
 )
 from service.api.routes import batches, catalog, docs, events, explanations, system, web
 from service.api.services import ProcessServices
@@ -76,7 +77,7 @@ def create_app(services: ProcessServices) -> FastAPI:
         telemetry=telemetry,
     )
     app.state.services = services  # read only by the dependencies in services.py
-    results = (attributions, regions, heatmaps, figures, faithfulness, batch_results)
+    results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     for module in (explanations, events, batches, *results, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])

@@ -13,6 +13,7 @@ from service.api.http.problems import PROBLEM
 from service.api.state import openapi_example
 from service.schemas.documents import ErrorCode, Problem
 from service.schemas.requests import BatchRequest, ExplanationRequest, ExplanationSettings
+from service.schemas.scores import ScoresRequest
 
 TEXT = """\
 Explains image classifiers: send a picture and settings, poll until the explanation is done, and
@@ -28,7 +29,13 @@ TAGS = [
     {"name": "models and methods", "description": "The models and methods available"},
     {"name": "health", "description": "Probes and metrics, and the service's entry point"},
 ]
-_REFERRED = (BatchRequest, ExplanationRequest, ExplanationSettings, Problem)  # by $ref only
+_REFERRED = (
+    BatchRequest,
+    ExplanationRequest,
+    ExplanationSettings,
+    Problem,
+    ScoresRequest,
+)  # by $ref
 
 
 def install(app: FastAPI) -> None:

@@ -85,7 +85,7 @@ class ProcessServices:
             maintenance=Maintenance(connection, settings),
             store=store,
             identity=identity,
-            change_feed=ChangeFeed(reading, ExplanationRepository(reading, OPERATOR).find),
+            change_feed=ChangeFeed(reading, ExplanationRepository(reading, OPERATOR).find_job),
             metrics=metrics,
             tracer=tracer or Tracer(),
             upload_memory=MemoryBudget(

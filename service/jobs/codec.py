@@ -15,8 +15,9 @@ from pydantic_core import from_json
 
 from service.jobs.facets import facets_of_outcome, facets_of_spec, in_words
 from service.jobs.records import BatchRecord, JobSpec, ProgressCount, State
-from service.jobs.redis_keys import as_text
+from service.jobs.redis_keys import SCORES_ID, as_text
 from service.schemas.documents import Status
+from service.schemas.scores import PICTURE_S, SCORES_S
 
 CACHED_EXPLANATIONS = 512  # decoded explanations kept in memory
 
@@ -27,12 +28,14 @@ Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 
 _STATE, _BATCH = TypeAdapter(State), TypeAdapter(BatchRecord)
 _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
-_JSON = ("order", "outcome", "artefacts", "error", "progress")  # fields that hold JSON
+_JSON = ("order", "outcome", "artefacts", "error", "progress", "answer")  # fields that hold JSON
 
 
 def decode(explanation_id: str, raw: Hash) -> State | None:
-    """Decode an explanation; None if the hash is empty or does not validate."""
-    return _decoded(explanation_id, tuple(raw.items()))
+    """Decode an explanation or scores; None if the hash is empty or does not validate."""
+    short_lived = SCORES_ID.fullmatch(explanation_id)  # and may hold a picture: not cached
+    read = _decoded.__wrapped__ if short_lived else _decoded
+    return read(explanation_id, tuple(raw.items()))
 
 
 @lru_cache(CACHED_EXPLANATIONS)
@@ -61,7 +64,10 @@ def decode_batch(batch_id: str, raw: Hash) -> BatchRecord | None:
 
 
 def encode_queued(order: JobSpec) -> dict[str, str]:
-    """Encode an explanation that waits for a worker; the script adds the times."""
+    """Encode an explanation, or scores, that wait for a worker; the script adds the times."""
+    if order.coalitions:  # not listed, so they have no facets
+        keep_s = PICTURE_S if order.coalitions.picture else SCORES_S
+        return {"status": Status.QUEUED.value, "keep_s": str(keep_s), **_fields(order)}
     facets = facets_of_spec(Status.QUEUED, order)
     return {"status": Status.QUEUED.value, "facets": in_words(facets), **_fields(order)}
 
@@ -111,7 +117,7 @@ def _fields(order: JobSpec) -> dict[str, str]:
         "attempts": "0",
         "order": order.model_dump_json(),
         "bytes": str(order.bytes),
-        "method": order.settings.method,
+        "method": order.method,
         "priority": order.settings.priority,
         **_given(batch=order.batch, owner=order.owner, cache=order.cache),
     }

@@ -12,7 +12,7 @@ from service.infra.settings.shared import SharedSettings
 from service.jobs.codec import encode_count
 from service.jobs.facets import facets_of_outcome, in_words
 from service.jobs.hash_reader import read_batch, read_state
-from service.jobs.records import ProgressCount, State
+from service.jobs.records import Answer, ProgressCount, State
 from service.jobs.redis_keys import as_text
 from service.jobs.scripts import Begin, Finish, Release, Renew, Renewal, Scripts
 from service.schemas.documents import Failure, Status
@@ -101,6 +101,7 @@ class Leases:
         *,
         outcome: Outcome | None = None,
         artefacts: AttemptArtifacts | None = None,
+        answer: Answer | None = None,
         error: Failure | None = None,
         count: ProgressCount | None = None,
         work: ModelUsage | None = None,
@@ -123,6 +124,7 @@ class Leases:
             error=error.model_dump_json() if error else None,
             progress=encode_count(count) or None,
             work=spent,
+            answer=answer.model_dump_json() if answer else None,
         )
         if self._scripts.run(finish)[0] == "fenced":
             raise FencedError(explanation_id)

@@ -6,17 +6,37 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.infra.artifacts import AttemptArtifacts
-from service.jobs.redis_keys import EXPLANATION_ID
+from service.jobs.redis_keys import EXPLANATION_ID, JOB_ID
 from service.schemas.documents import Failure, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import Outcome
+from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
 
 # Values read from Redis are validated against these types.
 Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, to year 9999
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 ExplanationId = Annotated[str, Field(pattern=f"^{EXPLANATION_ID.pattern}$")]
+JobId = Annotated[str, Field(pattern=f"^({JOB_ID.pattern})$")]
 Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+SCORES_METHOD = "scores"  # stands for the method in totals
+Answer = CoalitionScores | MaskedPicture
+
+
+class CoalitionSpec(BaseModel):
+    """A request to score coalitions of an explanation's regions, or to paint one of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    explanation: ExplanationId
+    result: Token  # of the attempt whose arrays have the regions
+    artefacts: AttemptArtifacts
+    explained: tuple[tuple[int, str], ...]  # index and label of each explained output
+    regions: int
+    coalitions: tuple[Coalition, ...]
+    outputs: tuple[int, ...]  # indices; empty if a picture is requested
+    picture: bool  # the picture of the only coalition, in place of scores
 
 
 class JobSpec(BaseModel):
@@ -33,10 +53,20 @@ class JobSpec(BaseModel):
     cache: str | None = None  # cache key, equal for all requests that its result answers
     request_id: str | None = None  # id of the HTTP request
     traceparent: str | None = None  # of the request's span, if tracing is on
+    coalitions: CoalitionSpec | None = (
+        None  # of an explanation computed earlier with these settings
+    )
+
+    @property
+    def method(self) -> str:
+        """Return the name under which the job is counted."""
+        return SCORES_METHOD if self.coalitions else self.settings.method
 
     @property
     def bytes(self) -> int:
-        """Return the size of its uploads."""
+        """Return the size of its uploads; scores have none of their own."""
+        if self.coalitions:
+            return 0
         return self.image.bytes + (self.label_map.bytes if self.label_map else 0)
 
 
@@ -79,9 +109,9 @@ class ProgressCount:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The current state of one explanation, compared by identity: see `codec.decode`."""
+    """The current state of an explanation or scores, compared by identity: see `codec.decode`."""
 
-    id: ExplanationId
+    id: JobId
     version: Number  # incremented on every change
     status: Status
     owner: str | None  # still known after expiry
@@ -97,3 +127,4 @@ class State:
     artefacts: AttemptArtifacts | None  # sizes and digests of the stored artefacts
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation whose result it shares
+    answer: Answer | None = None  # to a request for coalitions

@@ -9,6 +9,8 @@ BATCHES = "shapshot:batches"  # sorted set: the same of batches
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artefacts may be removed
 
 EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")
+SCORES_ID = re.compile(r"scr_[0-9a-f]{32}")  # the first digits of a SHA-256: see coalitions.py
+JOB_ID = re.compile(f"{EXPLANATION_ID.pattern}|{SCORES_ID.pattern}")
 BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
 
 

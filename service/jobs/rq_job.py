@@ -5,7 +5,7 @@ import rq.job
 from rq.job import JobStatus
 from rq.utils import utcformat
 
-from service.jobs.redis_keys import EXPLANATION_ID
+from service.jobs.redis_keys import JOB_ID
 from service.jobs.rq_adapter import Job, RefusedJobError
 
 EXPLAIN = "worker.jobs.explain"
@@ -46,7 +46,7 @@ def only_argument(job: rq.job.Job) -> str:
 
     Raises RefusedJobError for any other arguments.
     """
-    if not EXPLANATION_ID.fullmatch(str(job.id)):  # it becomes part of file names
+    if not JOB_ID.fullmatch(str(job.id)):  # it becomes part of file names
         raise RefusedJobError(f"job {str(job.id)[:80]!r} does not have the id of an explanation")
     if job.args != [job.id]:
         raise RefusedJobError(f"job {job.id} has other arguments than its id")

@@ -170,6 +170,7 @@ class Finish(CallOfOne):
     error: str | None
     progress: str | None
     work: Mapping[str, float]  # added to the totals
+    answer: str | None = None  # of scores
 
 
 @dataclass(frozen=True)

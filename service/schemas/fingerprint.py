@@ -60,6 +60,12 @@ def model_ref(name: str, parts: ModelParts | None, fit: Fit) -> ModelRef:
     return ModelRef(name=name, fingerprint=fingerprint_of(chosen), parts=chosen)
 
 
+def differing_parts(before: ModelRef, now: ModelRef) -> str:
+    """Name the parts in which two models differ, such as "backend and weights"."""
+    old, new = dict(before.parts or ()), dict(now.parts or ())
+    return " and ".join(name for name in new if old.get(name) != new[name])
+
+
 def labels_digest(labels: Sequence[str]) -> str:
     return digest_of_json(list(labels))
 

@@ -10,6 +10,7 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service.jobs.records import SCORES_METHOD
 from service.jobs.redis_clock import measure_offset
 from service.jobs.statistics import read_statistics
 from service.schemas.documents import ErrorCode, Status
@@ -79,7 +80,7 @@ class RedisMetrics(Collector):
 def _totals(totals: Mapping[str, float]) -> Iterator[Metric]:
     for field, (name, documentation) in PLAIN_TOTALS.items():
         yield CounterMetricFamily(name, documentation, value=totals.get(field, 0))
-    methods = get_args(Method)
+    methods = (*get_args(Method), SCORES_METHOD)
     accepted = CounterMetricFamily("shapshot_jobs_accepted", "Accepted jobs", labels=["method"])
     ended = CounterMetricFamily("shapshot_jobs", "Finished jobs", labels=["outcome", "method"])
     for method in methods:

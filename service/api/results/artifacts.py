@@ -32,6 +32,7 @@ from service.infra.artifacts import Artifact, AttemptArtifacts, read_in_chunks, 
 from service.infra.result_arrays import Arrays
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
+from service.schemas.regions import MAX_NUMBERS, MAX_REGIONS
 from service.schemas.results import Curve, Faithfulness, Outcome
 
 PNG = "image/png"
@@ -50,6 +51,18 @@ def outcome_of(state: State) -> Outcome:
         detail = f"the explanation is {state.status.value} and has no result: {reason}"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
     return state.outcome
+
+
+def region_count(state: State) -> int:
+    """Returns how many regions the result has. Raises ApiError as outcome_of; no_result."""
+    count = outcome_of(state).region_count
+    if count is None:
+        detail = (
+            f"the explanation has more than {MAX_REGIONS} regions, or {MAX_NUMBERS} numbers of "
+            "regions over all outputs; its attributions give a value for each pixel"
+        )
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
+    return count
 
 
 def output_positions(outcome: Outcome, wanted: Sequence[str]) -> list[int]:
@@ -228,7 +241,7 @@ async def respond(
     if unchanged := not_modified(request, etag):
         return unchanged
     content = await heavy.run(make, held=held)
-    return Response(content, headers=_headers(name, etag), media_type=media_type)
+    return Response(content, headers=file_headers(name, etag), media_type=media_type)
 
 
 def stream(
@@ -244,11 +257,11 @@ def stream(
     """Responds with a file that is made while it is sent, or 304; see Stream."""
     if unchanged := not_modified(request, etag):
         return unchanged
-    headers, answers = _headers(name, etag), services.response_memory
+    headers, answers = file_headers(name, etag), services.response_memory
     return Stream(open_, held=held, answers=answers, headers=headers, media_type=media_type)
 
 
-def _headers(name: str, etag: str) -> dict[str, str]:
+def file_headers(name: str, etag: str) -> dict[str, str]:
     return {
         "ETag": etag,
         "Cache-Control": f"private, max-age={FRESH_S}, immutable",

@@ -24,8 +24,6 @@ from service.jobs.records import State
 from service.schemas.documents import ErrorCode
 from service.schemas.regions import (
     ADDING,
-    MAX_NUMBERS,
-    MAX_REGIONS,
     MAX_ROWS,
     Credit,
     Region,
@@ -83,16 +81,11 @@ async def get_regions(
     outcome = artifacts.outcome_of(state)
     kept = artifacts.output_positions(outcome, query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
-    if outcome.region_count is None:
-        detail = (
-            f"the explanation has more than {MAX_REGIONS} regions, or {MAX_NUMBERS} numbers of "
-            "regions over all outputs; its attributions give a value for each pixel"
-        )
-        raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
-    rows = outcome.region_count * len(kept)
+    regions = artifacts.region_count(state)
+    rows = regions * len(kept)
     if rows > MAX_ROWS:
         detail = f"a response is limited to {MAX_ROWS} regions times outputs; select fewer outputs"
-        most = {"outputs": {"maximum": MAX_ROWS // outcome.region_count}}
+        most = {"outputs": {"maximum": MAX_ROWS // regions}}
         raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "output", len(kept), most)
     return await artifacts.respond(
         request,

@@ -14,8 +14,9 @@ from service.api.state.listing import Cursor, Page, Selection, read_page
 from service.jobs.codec import Hash, decode, decode_batch
 from service.jobs.hash_reader import read_hash, read_hashes, read_standings
 from service.jobs.records import BatchRecord, JobSpec, State
-from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID
+from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID, JOB_ID, SCORES_ID
 from service.schemas.documents import ErrorCode, Status
+from service.schemas.scores import SCORES_S
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,15 @@ class ExplanationRepository:
         self._caller = caller
 
     async def find(self, explanation_id: str) -> State | None:
-        if not EXPLANATION_ID.fullmatch(explanation_id):
+        known = EXPLANATION_ID.fullmatch(explanation_id)
+        return await self.find_job(explanation_id) if known else None
+
+    async def find_job(self, id_: str) -> State | None:
+        """Returns an explanation, or scores."""
+        if not JOB_ID.fullmatch(id_):
             return None
-        raw = await read_hash(self._redis, explanation_id)
-        return await offload.run(lambda: self._shown(explanation_id, raw), _size(raw))
+        raw = await read_hash(self._redis, id_)
+        return await offload.run(lambda: self._shown(id_, raw), _size(raw))
 
     async def read(self, explanation_id: str) -> State:
         """Returns the state. Raises ApiError not_found, or gone if it has expired."""
@@ -80,6 +86,13 @@ class ExplanationRepository:
             detail = f"to change what is another's takes a key with the scope {Scope.ADMIN}"
             scopes = sorted(self._caller.scopes)
             raise ApiError(ErrorCode.FORBIDDEN, detail, None, scopes, [Scope.ADMIN])
+
+    async def scores(self, explanation_id: str, scores_id: str) -> State:
+        """Returns scores of an explanation, which the caller may read. Raises ApiError."""
+        found = await self.find_job(scores_id) if SCORES_ID.fullmatch(scores_id) else None
+        asked = found and found.spec and found.spec.coalitions
+        is_its_own = asked and not asked.picture and asked.explanation == explanation_id
+        return require_scores(found if is_its_own else None, scores_id)
 
     async def batch(self, batch_id: str) -> BatchState:
         """Returns the state. Raises ApiError not_found, or gone if all its explanations are."""
@@ -162,4 +175,15 @@ def require_live(state: State | None, explanation_id: str) -> State:
     if state.status is Status.EXPIRED or state.spec is None:
         detail = "the explanation has expired; its uploads and results are deleted"
         raise ApiError(ErrorCode.GONE, detail, "id", explanation_id)
+    return state
+
+
+def require_scores(state: State | None, scores_id: str) -> State:
+    """Returns scores that are there. Raises ApiError not_found."""
+    if state is None:
+        detail = (
+            f"there are no such scores; scores are deleted {SCORES_S} s after they are done: "
+            "request them again"
+        )
+        raise ApiError(ErrorCode.NOT_FOUND, detail, "id", scores_id)
     return state

@@ -65,7 +65,7 @@ def resolve_settings(
         "model": card.name,
         "fit": fit,
         "superpixels": superpixels,
-        "outputs": _outputs(settings.outputs, card),
+        "outputs": resolve_outputs(settings.outputs, card),
         "max_evals": evaluation_budget(settings, players, limit=max_evals),
     }
     resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
@@ -228,33 +228,40 @@ def _check_masker(masker: str, channels: int) -> None:
 # --- Outputs
 
 
-def _outputs(wanted: Outputs | None, card: ModelCard) -> Outputs:
-    """Checks the outputs against the model; replaces labels by indices. Raises ApiError."""
+def resolve_outputs(
+    wanted: Outputs | None, card: ModelCard, *, under: str = "settings.outputs"
+) -> Outputs:
+    """Checks the outputs against the model; replaces labels by indices. Raises ApiError.
+
+    under: their path in the request.
+    """
     count = card.output_count or 0
     if wanted is None:
         return Outputs(top=min(DEFAULT_TOP, count))
     said = f"the model has {count} outputs"
     if wanted.top is not None and wanted.top > count:
-        raise _unknown("top", said, wanted.top, {"minimum": 1, "maximum": count})
+        raise _unknown(f"{under}.top", said, wanted.top, {"minimum": 1, "maximum": count})
     for index in wanted.indices or []:
         if index >= count:
-            raise _unknown("indices", said, index, {"minimum": 0, "maximum": count - 1})
+            raise _unknown(f"{under}.indices", said, index, {"minimum": 0, "maximum": count - 1})
     if wanted.labels is not None:
-        return Outputs(indices=[_index_of(label, card.labels) for label in wanted.labels])
+        return Outputs(
+            indices=[_index_of(label, card.labels, f"{under}.labels") for label in wanted.labels]
+        )
     return wanted
 
 
-def _index_of(label: str, labels: list[str] | None) -> int:
+def _index_of(label: str, labels: list[str] | None, field: str) -> int:
     if not labels:
         said = "the model has no labels; select outputs by index"
-        raise _unknown("labels", said, label, ["indices"])
+        raise _unknown(field, said, label, ["indices"])
     indices = [index for index, known in enumerate(labels) if known == label]
     if not indices:
         near = difflib.get_close_matches(label[:100], list(dict.fromkeys(labels)), n=5)
-        raise _unknown("labels", f"no output is called {label[:100]!r}", label, {"nearest": near})
+        raise _unknown(field, f"no output is called {label[:100]!r}", label, {"nearest": near})
     if len(indices) > 1:
         said = f"several outputs are called {label!r}; select one by index"
-        raise _unknown("labels", said, label, {"indices": indices})
+        raise _unknown(field, said, label, {"indices": indices})
     return indices[0]
 
 
@@ -287,6 +294,5 @@ def _check_size(
     raise invalid_setting("max_evals", said, settings.max_evals, bounds)
 
 
-def _unknown(name: str, said: str, received: str | int, accepted: object) -> ApiError:
-    field = f"settings.outputs.{name}"
+def _unknown(field: str, said: str, received: str | int, accepted: object) -> ApiError:
     return ApiError(ErrorCode.UNKNOWN_OUTPUT, f"{field}: {said}", field, received, accepted)

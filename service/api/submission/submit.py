@@ -229,13 +229,17 @@ def _enqueue(
         accept(timeout_s=services.settings.deadline_s, earlier=earlier, claim=upload.claim)
     except QueueLimitError as full:
         _discard(services, submissions)
-        own = isinstance(full, OwnerShareFullError)
-        code = ErrorCode.SHARE_FULL if own else ErrorCode.QUEUE_FULL
-        headers = retry_after(min(full.retry_s or DEFAULT_RETRY_S, MAX_RETRY_S))
-        raise ApiError(code, str(full), headers=headers) from full
+        raise queue_problem(full) from full
     except AlreadyClaimedError:
         _discard(services, submissions)
         raise
+
+
+def queue_problem(full: QueueLimitError) -> ApiError:
+    own = isinstance(full, OwnerShareFullError)
+    code = ErrorCode.SHARE_FULL if own else ErrorCode.QUEUE_FULL
+    headers = retry_after(min(full.retry_s or DEFAULT_RETRY_S, MAX_RETRY_S))
+    return ApiError(code, str(full), headers=headers)
 
 
 def _discard(services: ProcessServices, ids: Iterable[str]) -> None:

@@ -8,7 +8,13 @@ local caps, claim, owner = asked.caps, asked.claim, asked.owner
 local now = read_clock()
 local expires_at = now + asked.retention_s
 
-if redis.call('EXISTS', KEYS[1]) == 1 then return {'accepted'} end  -- the reply got lost
+local first = asked.explanations[1].id
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local status = field(first, 'status')
+  local failed = field(first, 'keep_s') and (status == 'failed' or status == 'canceled')
+  if not failed then return {'accepted'} end  -- the reply got lost, or such scores are there
+  redis.call('DEL', KEYS[1])
+end
 if claim and redis.call('EXISTS', claim.key) == 1 then return {'claimed'} end
 
 local over, waiting = excess('', asked.jobs, asked.bytes, caps.jobs, caps.bytes)

@@ -74,13 +74,18 @@ local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
 end
 
--- retention: seconds to keep it
+-- retention: seconds to keep it; scores, which have no artefacts, say so themselves
 local function conclude(id, status, now, retention)
-  local key, expires_at = 'shapshot:explanation:' .. id, now + retention
+  local keep_s = tonumber(field(id, 'keep_s'))
+  local key, expires_at = 'shapshot:explanation:' .. id, now + (keep_s or retention)
   redis.call('HSET', key, 'status', status, 'finished_at', now, 'expires_at', expires_at)
   redis.call('HDEL', key, 'attempt', 'cancel')
   refacet(id, 'status:' .. status)
-  redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+  if keep_s then
+    redis.pcall('EXPIRE', key, keep_s)
+  else
+    redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+  end
   forget_job(id)
   count_end(key, status)
   changed(id)

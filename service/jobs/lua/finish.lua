@@ -9,6 +9,7 @@ if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return {'fenced'} end
 if asked.outcome then redis.call('HSET', KEYS[1], 'outcome', asked.outcome, 'result', attempt) end
 if asked.facets then refacet(id, asked.facets) end
 if asked.artefacts then redis.call('HSET', KEYS[1], 'artefacts', asked.artefacts) end
+if asked.answer then redis.call('HSET', KEYS[1], 'answer', asked.answer) end
 if asked.error then redis.call('HSET', KEYS[1], 'error', asked.error) end
 if asked.progress then redis.call('HSET', KEYS[1], 'progress', asked.progress) end
 for name, amount in pairs(asked.work) do count(name, amount) end

@@ -5,6 +5,7 @@
 -- pcall: foreign data in these sets must not stop a worker
 
 local function sets_of(id)
+  if field(id, 'keep_s') then return {} end  -- scores are not listed
   local owner, sets = field(id, 'owner'), {}
   if field(id, 'members') then
     sets[1] = 'shapshot:batches'

@@ -1,0 +1,155 @@
+"""The job of coalitions: scores coalitions of an explanation's regions, or paints one of them.
+
+The picture is fetched and fitted, masked and scored as for the explanation; the regions are read
+from its arrays. So the empty and the full coalition get the explanation's base values and scores,
+but for rounding.
+"""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from service.images.decoding import decode_picture
+from service.infra.artifact_store import (
+    DamagedArtifactError,
+    MissingArtifactError,
+    Store,
+    attributions_key,
+    image_key,
+)
+from service.infra.artifacts import Artifact, read_whole
+from service.infra.result_arrays import load_arrays
+from service.infra.settings.worker import WorkerSettings
+from service.jobs.leases import ModelUsage
+from service.jobs.records import CoalitionSpec, JobSpec
+from service.schemas.documents import ErrorCode, Status
+from service.schemas.fingerprint import differing_parts, model_ref
+from service.schemas.scores import CoalitionScores, MaskedPicture, ScoredOutput
+from worker.adapters.engine_request import read_masker
+from worker.adapters.model_input import fit_picture
+from worker.engine.arrays import Indices, Mask, Pictures
+from worker.engine.explanation import EngineTimings
+from worker.engine.game.coalitions import Shape
+from worker.engine.game.players import PlayerCoalitions
+from worker.engine.masking.maskers import Masker, make_masker
+from worker.engine.masking.padding import PaddedMasker, PictureOffset
+from worker.engine.scoring.coalitions import link_scores, score_coalitions
+from worker.models.registry import Registry
+from worker.task import Task, TaskResult, failed
+
+MAX_PNG_BYTES = 4 * 2**20  # of a picture in Redis
+
+
+class CoalitionScorer:
+    """Answers requests for coalitions with the models of one process."""
+
+    def __init__(self, registry: Registry, store: Store, settings: WorkerSettings) -> None:
+        self._registry = registry
+        self._store = store
+        self._settings = settings
+
+    def answer(self, task: Task, spec: JobSpec, asked: CoalitionSpec) -> TaskResult:
+        """Score or paint. Raises ModelUnavailableError, StoreError, EngineError, Interruption."""
+        task.control.check()
+        model = self._registry.get(spec.settings.model)
+        used = model_ref(spec.settings.model, model.card.parts, spec.settings.fit)
+        if spec.model.fingerprint != used.fingerprint:
+            detail = (
+                f"the explanation was computed by model {used.name} with the fingerprint "
+                f"{spec.model.fingerprint}; this worker serves {used.fingerprint}, which differs "
+                f"in {differing_parts(spec.model, used)}: explain the picture again"
+            )
+            return failed(ErrorCode.MODEL_CHANGED, detail)
+        shape = model.predictor.input_shape
+        try:
+            masker, labels = self._load(spec, asked, shape)
+        except MissingArtifactError as error:
+            damaged = isinstance(error, DamagedArtifactError)
+            reason = "damaged" if damaged else "no longer in the store"
+            detail = f"the picture or the arrays of {asked.explanation} are {reason}"
+            return failed(ErrorCode.NO_RESULT, detail)
+        if asked.picture:
+            [picture] = masker(PlayerCoalitions(labels, members(asked)))
+            png = to_png(picture)
+            if len(png) > MAX_PNG_BYTES:
+                detail = (
+                    f"the picture has {len(png)} bytes as PNG; at most {MAX_PNG_BYTES} are sent"
+                )
+                return failed(ErrorCode.TOO_LARGE, detail)
+            return TaskResult(
+                Status.SUCCEEDED, answer=MaskedPicture(png=base64.b64encode(png).decode())
+            )
+        ends = np.array([[False], [True]]).repeat(asked.regions, axis=1)  # nothing, everything
+        coalitions = PlayerCoalitions(labels, np.concatenate([ends, members(asked)]))
+        spent = EngineTimings()
+        scores = score_coalitions(
+            model.predictor,
+            masker,
+            coalitions,
+            timings=spent,
+            control=task.control,
+            threads=self._settings.threads or None,
+        )
+        task.control.work = ModelUsage(
+            evaluations=spent.evaluations,
+            batches=spent.batches,
+            slots=spent.slots,
+            model_s=spent.model_s,
+            masking_s=spent.mask_s,
+        )
+        (base, full, *rows), outputs = link_scores(scores, asked.outputs, spec.settings.link)
+        described = [
+            ScoredOutput(
+                index=int(index),
+                label=model.labels[index],
+                base_value=float(base[k]),
+                score=float(full[k]),
+            )
+            for k, index in enumerate(outputs)
+        ]
+        answer = CoalitionScores(outputs=described, scores=[row.tolist() for row in rows])
+        return TaskResult(Status.SUCCEEDED, answer=answer)
+
+    def _load(self, spec: JobSpec, asked: CoalitionSpec, shape: Shape) -> tuple[Masker, Indices]:
+        """Return the masker of the fitted picture (h, w, C), and the region of each element.
+
+        The regions are (h, w), or (h, w, C) where they divide channels. Raises StoreError, among
+        them MissingArtifactError and DamagedArtifactError.
+        """
+        upload = Artifact(size=spec.image.bytes, sha256=spec.image.sha256)
+        image = read_whole(self._store, image_key(asked.explanation), upload)
+        picture = decode_picture(image, max_pixels=self._settings.max_pixels)
+        pixels, view = fit_picture(picture.pixels, shape, fit=spec.settings.fit)
+        masker = make_masker(read_masker(spec.settings.masker), pixels)
+        placed = view.placement
+        if spec.settings.fit == "pad":
+            place = PictureOffset(placed.top, placed.left)
+            masker = PaddedMasker(masker, pixels.shape, place, shape)
+        key = attributions_key(asked.explanation, asked.result)
+        arrays = load_arrays(self._store, key, asked.artefacts, asked.explained, names=["regions"])
+        labels = arrays["regions"][placed.top : placed.bottom, placed.left : placed.right]
+        if not (
+            labels.shape[:2] == pixels.shape[:2]
+            and 0 <= labels.min() <= labels.max() < asked.regions
+        ):
+            raise DamagedArtifactError(f"the regions of {key!r} do not fit the picture")
+        return masker, labels.astype(np.int64)
+
+
+def members(asked: CoalitionSpec) -> Mask:
+    """Return which regions each coalition sees: (B, R)."""
+    seen = np.empty((len(asked.coalitions), asked.regions), np.bool_)
+    for row, coalition in zip(seen, asked.coalitions, strict=True):
+        row[:] = coalition.hidden is not None
+        row[coalition.regions] = coalition.hidden is None
+    return seen
+
+
+def to_png(picture: Pictures) -> bytes:
+    """Encode a picture (H, W, C), 1 or 3 channels in 0..255, as 8-bit PNG."""
+    levels = picture.round().clip(0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(levels if levels.shape[2] == 3 else levels[..., 0]).save(file, "PNG")
+    return file.getvalue()
