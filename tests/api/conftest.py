@@ -1,7 +1,8 @@
 """The app in this process, with a real Redis and store, and a hand that plays the worker."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +18,7 @@ from service.infra.artifact_store import Store, attributions_key, faithfulness_k
 from service.infra.artifacts import Artifact, AttemptArtifacts
 from service.infra.result_arrays import pack_arrays
 from service.infra.settings.api import ApiSettings
-from service.jobs.records import ProgressCount, State
+from service.jobs.records import Answer, ProgressCount, State
 from service.jobs.store_identity import compare_store
 from service.jobs.worker_registry import announce
 from service.schemas.documents import Failure, Status
@@ -104,6 +105,24 @@ class FakeWorker:
         attempt = self.begin(explanation_id)
         self.ledger.finish(explanation_id, attempt, Status.FAILED, error=failure)
         return self.read(explanation_id)
+
+    def answer(self, scores_id: str, answer: Answer) -> State:
+        """End a request for coalitions."""
+        attempt = self.begin(scores_id)
+        self.ledger.finish(scores_id, attempt, Status.SUCCEEDED, answer=answer)
+        return self.read(scores_id)
+
+    async def answering(
+        self, request: Coroutine[Any, Any, httpx.Response], answer: Answer
+    ) -> httpx.Response:
+        """The response to a request for coalitions, which gets this answer while it waits."""
+        response = asyncio.create_task(request)
+        while not response.done():
+            for id_ in self._redis.lrange("rq:queue:test", 0, -1):
+                if id_.startswith(b"scr_"):
+                    self.answer(id_.decode(), answer)
+            await asyncio.sleep(0.01)
+        return await response
 
     def read(self, explanation_id: str) -> State:
         state = self.ledger.read(explanation_id)

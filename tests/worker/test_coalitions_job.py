@@ -168,7 +168,7 @@ def part_of(made: Explained) -> list[int]:
     return np.unique(within).tolist()
 
 
-@pytest.mark.parametrize("steepness", [1, 200])
+@pytest.mark.parametrize("steepness", [1, 400])
 @pytest.mark.parametrize("players", PLAYERS)
 def test_scores_are_linked_as_the_explanations_are(players, steepness) -> None:
     """Also where probabilities are so near to 1 that the sum of the others stands for the rest."""

@@ -69,17 +69,15 @@ def check_regions(coalition: Coalition, regions: int, *, under: str = "") -> Non
 
     under: the path to the coalition, with a final point.
     """
-    named = coalition.regions
     where = f"{under}{'shown' if coalition.hidden is None else 'hidden'}"
     accepted = {"minimum": 0, "maximum": regions - 1}
-    for number in named:
-        if number >= regions:
-            detail = f"{where}: the explanation has no region {number}"
+    seen = set[int]()
+    for number in coalition.regions:
+        if number >= regions or number in seen:
+            reason = "given more than once" if number in seen else "not one of the explanation's"
+            detail = f"{where}: region {number} is {reason}"
             raise ApiError(ErrorCode.INVALID_PARAMETER, detail, where, number, accepted)
-    if len(set(named)) < len(named):
-        twice = next(number for number in named if named.count(number) > 1)
-        detail = f"{where}: region {twice} is given more than once"
-        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, where, twice, accepted)
+        seen.add(number)
 
 
 def _submit(

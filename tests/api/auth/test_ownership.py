@@ -9,6 +9,7 @@ from service.api.auth.keys import Scope
 from service.infra.artifact_store import attributions_key, image_key
 from service.infra.settings.api import ApiSettings
 from service.jobs.redis_keys import key_of, new_id
+from service.schemas.scores import CoalitionScores, MaskedPicture
 from tests.api.auth.keyholders import bearing, issue, routes
 from tests.api.conftest import some_arrays, some_curves, some_regions
 from tests.ledger import Ledger
@@ -24,8 +25,19 @@ OF_NONE = [  # the routes of /v1 that take no id; whoever adds one says here tha
     ("POST", "/v1/explanations"),
 ]
 OF_SEVERAL = ("GET", "/v1/figure.png")
+PICTURE = MaskedPicture(png="")
 RENEW = {"Cache-Control": "no-store"}
-UNKNOWN = {"explanation_id": "exp_" + "0" * 32, "batch_id": "batch_" + "0" * 32}
+UNKNOWN = {
+    "explanation_id": "exp_" + "0" * 32,
+    "batch_id": "batch_" + "0" * 32,
+    "scores_id": "scr_" + "0" * 32,
+}
+SENT = {  # what a request must have, beside its path
+    ("POST", "/v1/explanations/{explanation_id}/scores"): {
+        "json": {"coalitions": [{"hidden": []}]}
+    },
+    ("GET", "/v1/explanations/{explanation_id}/masked.png"): {"params": {"hidden": ""}},
+}
 
 
 @pytest.fixture
@@ -74,12 +86,19 @@ def ask(served, photo):
 @pytest.fixture
 async def made(served, ask, fake_worker, mine):
     """An explanation that succeeded and a batch of another, by the parameter that takes its id."""
+    answers = {}
     single, batch = await ask(mine), await ask(mine, "/v1/batches")
     found = await served.get(f"/v1/batches/{batch}", headers=mine)
     for id_ in (single, found.json()["explanations"][0]["id"]):
         arrays = some_arrays() | some_regions()
         fake_worker.succeed(id_, arrays=arrays, curves=some_curves("insertion"))
-    return {"explanation_id": single, "batch_id": batch}
+    for (method, path), sent in SENT.items():  # an equal request gets the same answer at once
+        answer = CoalitionScores(outputs=[], scores=[[]]) if method == "POST" else PICTURE
+        path = path.format(explanation_id=single)
+        asked = served.request(method, path, headers=mine, **sent)
+        answers[method] = await fake_worker.answering(asked, answer)
+    scores = answers["POST"]
+    return {"explanation_id": single, "batch_id": batch, "scores_id": scores.json()["id"]}
 
 
 def test_every_route_of_the_api_is_looked_at_here():
@@ -91,14 +110,17 @@ def test_every_route_of_the_api_is_looked_at_here():
 async def test_what_is_anothers_is_as_if_it_were_not_there(
     served, refused, made, mine, theirs, method, path
 ):
+    sent = SENT.get((method, path), {})
     problem = refused(
-        await served.request(method, path.format(**made), headers=theirs), 404, "not_found"
+        await served.request(method, path.format(**made), headers=theirs, **sent), 404, "not_found"
     )
     unknown = refused(
-        await served.request(method, path.format(**UNKNOWN), headers=theirs), 404, "not_found"
+        await served.request(method, path.format(**UNKNOWN), headers=theirs, **sent),
+        404,
+        "not_found",
     )
     assert without_ids(problem) == without_ids(unknown)
-    own = await served.request(method, path.format(**made), headers=mine)
+    own = await served.request(method, path.format(**made), headers=mine, **sent)
     assert own.status_code in (200, 204), own.text
 
 
@@ -108,7 +130,8 @@ def without_ids(problem):
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE)
 async def test_an_admin_sees_what_is_anothers(served, made, admins, method, path):
-    answer = await served.request(method, path.format(**made), headers=admins)
+    sent = SENT.get((method, path), {})
+    answer = await served.request(method, path.format(**made), headers=admins, **sent)
     assert answer.status_code in (200, 204), answer.text
 
 
