@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 VOLATILE = {
     re.compile(r"exp_[0-9a-f]{32}"): "exp_" + "0" * 32,
     re.compile(r"batch_[0-9a-f]{32}"): "batch_" + "0" * 32,
+    re.compile(r"scr_[0-9a-f]{32}"): "scr_" + "0" * 32,
     re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"): "2026-01-01T00:00:00Z",
 }
 

@@ -10,13 +10,21 @@ from service.api.openapi import DOCUMENT, render_document
 from service.jobs.leases import Heartbeat
 from service.jobs.records import ProgressCount
 from service.schemas.documents import ErrorCode, Failure
-from tests.api.conftest import some_curves
+from service.schemas.scores import CoalitionScores, ScoredOutput
+from tests.api.conftest import some_arrays, some_curves, some_regions
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "openapi" / "examples"
 SENT = (
     *("BatchRequest", "ExplanationRequest", "ExplanationSettings", "Outputs"),
-    *("Pixels", "Grid", "Slic", "Labels", "JsonValue"),
+    *("Pixels", "Grid", "Slic", "Labels", "JsonValue", "Coalition", "ScoresRequest"),
+)
+SCORES = CoalitionScores(
+    outputs=[
+        ScoredOutput(index=0, label="ant", base_value=0.125, score=0.5),
+        ScoredOutput(index=2, label="crane", base_value=0.25, score=0.5),
+    ],
+    scores=[[0.25, 0.375], [0.5, 0.0]],
 )
 SHOWN = ("allow", "content-type", "location", "preference-applied", "retry-after")
 
@@ -100,6 +108,8 @@ async def bring_to(state: str | None, create, fake_worker) -> str:
         fake_worker.succeed(explanation_id)
     elif state == "measured":
         fake_worker.succeed(explanation_id, curves=some_curves("insertion"))
+    elif state == "divided":
+        fake_worker.succeed(explanation_id, arrays=some_arrays() | some_regions())
     elif state == "failed":
         late = Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="it ran longer than 60 s")
         fake_worker.fail(explanation_id, late)
@@ -135,12 +145,13 @@ async def test_an_example_is_what_the_app_answers(
     example = json.loads(path.read_text())
     request = example["request"]
     explanation_id = await bring_to(example["given"], create, fake_worker)
-    answer = await served.request(
+    sent = served.request(
         request["method"],
         request["path"].replace("{id}", explanation_id),
         headers=request.get("headers", {}),
         **body_of(request),
     )
+    answer = await fake_worker.answering(sent, SCORES)
     response = {
         "status": answer.status_code,
         "headers": {name: answer.headers[name] for name in SHOWN if name in answer.headers},

@@ -1,4 +1,4 @@
-"""What the model says with regions of an explanation hidden: scores, and the masked picture."""
+"""Scores of coalitions of an explanation's regions, and the masked picture of a coalition."""
 
 import base64
 import re
@@ -104,7 +104,8 @@ async def score_coalitions(
     the scores with all regions hidden and with all shown. Waits up to 10 s for the answer, or N
     with the header Prefer. The answer is kept for 60 s.
     """
-    state = await services.repository.read(explanation_id)
+    # the job counts against the owner's share of the queue
+    state = await services.repository.read_to_change(explanation_id)
     regions = artifacts.region_count(state)
     received = request.headers.get("content-type", "")
     if received.partition(";")[0].strip().lower() != JSON:

@@ -78,6 +78,7 @@ def links(state: State, root_path: str) -> dict[str, str]:
         found["attributions"] = f"{itself}/attributions"
         if state.outcome and state.outcome.region_count is not None:
             found["regions"] = f"{itself}/regions"
+            found["scores"] = f"{itself}/scores"
         found["heatmap"] = f"{itself}/heatmap.png"
         if state.outcome and state.outcome.metrics:
             found["faithfulness"] = f"{itself}/faithfulness"
