@@ -235,3 +235,17 @@ def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_
     for member in connection.zrange(INDEX, 0, -1):
         hasty.cancel(as_text(member))
     assert counted(connection) == {}
+
+
+@pytest.mark.parametrize(
+    ("reached", "kind", "limit"),
+    [
+        ("server", QueueFullError, "at most 7 explanations, of 800 bytes"),
+        ("owner", OwnerShareFullError, "at most 3 explanations of a key, of 400 bytes"),
+    ],
+)
+def test_a_refusal_tells_the_limit_what_was_to_come_and_when_to_try_again(reached, kind, limit):
+    refusal = AdmissionLimits(7, 800, 3, 400).refusal(reached, 2, 50, retry_s=9)
+    assert type(refusal) is kind
+    assert str(refusal) == f"{limit}, may be queued; no room for 2 more, of 50 bytes"
+    assert refusal.retry_s == 9

@@ -19,7 +19,7 @@ from tests.mutation.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 OURS = ("service", "worker", "tests", "benchmarks")
-LEFT_OUT = (".git", ".venv*", "build", "dist", "var", "docs", "*.egg-info")
+LEFT_OUT = (".git", ".venv*", "build", "dist", "var", "*.egg-info")
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0")
 TEST_TIMEOUT_S = 60  # a mutant may never end
 RUN_TIMEOUT_S = 1800
