@@ -157,6 +157,11 @@ def test_what_was_seen_lately_is_not_looked_at_again(
     assert identity.look() is identity.recent() is StoreMatch.REDIS_LOST
 
 
+def test_logs_have_fixed_words_for_each_match() -> None:
+    assert list(StoreMatch) == ["same", "redis_lost", "store_lost", "different"]
+    assert [match.store_fits for match in StoreMatch] == [True, True, False, False]
+
+
 def test_a_match_is_believed_for_ten_seconds_and_a_mismatch_for_one(
     connection: redis.Redis, store: Store, named: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
