@@ -89,7 +89,7 @@ def test_a_set_with_keys_explains_its_sample_with_one(tmp_path: Path) -> None:
     assert (tmp_path / "heatmap.png").stat().st_size > 1000
     without = _up(*options, SHAPSHOT_MODELS=small)
     assert without.returncode == 0, without.stdout + without.stderr
-    assert "that takes a key, in SHAPSHOT_API_KEY" in without.stdout
+    assert "this requires a key in SHAPSHOT_API_KEY" in without.stdout
     logs = "".join(log.read_text() for log in (tmp_path / "logs").iterdir())
     assert key not in logs + ended.stdout + ended.stderr
 
