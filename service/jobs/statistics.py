@@ -41,14 +41,14 @@ def read_statistics(connection: redis.Redis, queue: str) -> QueueStatistics:
     """Read the statistics. Raises `redis.RedisError`."""
     raw = connection.hgetall(TOTALS)
     return QueueStatistics(
-        waiting=_lines(connection, f"rq:queue:{queue}"),
+        waiting=_count_waiting(connection, f"rq:queue:{queue}"),
         running=int(connection.zcard(f"rq:wip:{queue}")),
         workers=read_live_workers(connection).available,
         totals={as_text(name): _number(value) for name, value in raw.items()},
     )
 
 
-def _lines(connection: redis.Redis, key: str) -> dict[Priority, WaitingJobs]:
+def _count_waiting(connection: redis.Redis, key: str) -> dict[Priority, WaitingJobs]:
     """Count by priority; reads every waiting job, as the queue is not ordered by age."""
     with connection.pipeline(transaction=False) as pipe:
         pipe.time()

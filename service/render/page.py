@@ -34,7 +34,14 @@ def figure(
     Rows may differ in their outputs and in the sizes of their pictures. `width_px` scales the whole
     figure to that width. Raises InvalidOptionError.
     """
-    _check(rows, alpha, width_px)
+    if not rows:
+        raise InvalidOptionError("a figure shows one picture or more; received none")
+    if not 0 <= alpha <= 1:
+        raise InvalidOptionError(f"alpha must be in 0..1; received {alpha}")
+    if width_px is not None and not MIN_WIDTH <= width_px <= MAX_WIDTH:
+        raise InvalidOptionError(
+            f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}"
+        )
     layout = plan([row.size for row in rows], [row.headings for row in rows], width_px=width_px)
     sums = [channel_sums(row.attributions.values) for row in rows]
     scale = Scale(limit(*sums, percentile=percentile), find_palette(palette))
@@ -51,17 +58,6 @@ def figure(
             page.paste(panel, layout.corner(block, output + 1))
     draw_colour_bar(page, layout, scale, caption)
     return png(page, alt_text.of_figure(rows, sums, scale))
-
-
-def _check(rows: Sequence[Row], alpha: float, width_px: int | None) -> None:
-    if not rows:
-        raise InvalidOptionError("a figure shows one picture or more; received none")
-    if not 0 <= alpha <= 1:
-        raise InvalidOptionError(f"alpha must be in 0..1; received {alpha}")
-    if width_px is not None and not MIN_WIDTH <= width_px <= MAX_WIDTH:
-        raise InvalidOptionError(
-            f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}"
-        )
 
 
 def _draw_headings(
