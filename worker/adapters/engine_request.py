@@ -41,7 +41,7 @@ def engine_request(
         wanted = settings.outputs.labels or []
         unknown = [label for label in wanted if label not in labels]
         if unknown:
-            message = f"outputs has labels that the model does not have: {unknown}"
+            message = f"the model has no outputs with the labels {unknown}"
             raise OutputsError(message, field="outputs", received=unknown)
         outputs = tuple(labels.index(label) for label in wanted)
 

@@ -16,7 +16,7 @@ from worker.models.loading import LoadedModel
 
 MIN_FIDELITY = 0.5  # of the variance of left-out scores
 MAX_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
-MAX_UNRESOLVED = 0.05  # chance that two elements are not told apart; 20 equal regions have this
+MAX_UNRESOLVED = 0.05  # chance that two elements share a region; 20 equal regions have this
 MAX_OUTSIDE = 0.4  # of the upload's pixels; a square crop of a 3:2 photo leaves out less
 MOST_SHIFTED = 3  # levels of 255; JPEG at quality 75 changes about as much
 LEAST_LEVELS = 64  # of 256; samples of 14 bits stored as 16 fill no more than these

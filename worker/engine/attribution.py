@@ -19,10 +19,10 @@ class Attribution:
     scores: (K,) float64, the scores when everything is visible: f(x), as the masker shows x.
     evaluations: model evaluations spent, the two above included.
     unresolved: 0..1, the chance that two random elements of different players share one credit
-        evenly, because the method has not told them apart. 1 before anything is known; it never
-        rises as evaluations are added, and is 0 once all players are told apart.
+        evenly, because the method has not separated them. 1 before anything is known; it never
+        rises as evaluations are added, and is 0 once all players are separated.
     solution_concept: the value of game theory that the values are or estimate.
-    regions: the parts told apart: the players, or for Partition the parts it divided no further.
+    regions: the separated parts: the players, or for Partition the parts it divided no further.
     exact: whether more evaluations could not change the values.
     players: the labels of superpixels, (H, W) int32, 0..M-1; None for other players.
     standard_errors: (H, W, C, K) float64, of the values; None where the method estimates none.

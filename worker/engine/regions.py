@@ -1,4 +1,4 @@
-"""The regions of a picture that an attribution tells apart: one value for each region and output.
+"""The regions of a picture that an attribution separates: one value for each region and output.
 
 Values, errors and intervals are of whole regions. Spreading over elements divides a value and its
 error by the region's size. Within a region the elements' errors add up, as they are one error; the
@@ -30,8 +30,8 @@ class Interval:
 class Regions:
     """R disjoint regions that make up a picture, and each region's credit for each of K outputs.
 
-    labels: the region of each pixel (H, W), or of each element (H, W, C) where channels are told
-    apart; int32, 0..R-1. values: (R, K) float64, in units of the (linked) score; positive: the
+    labels: the region of each pixel (H, W), or of each element (H, W, C) where channels are
+    separate; int32, 0..R-1. values: (R, K) float64, in units of the (linked) score; positive: the
     region raises the output. players: (R,) int64, the number of players in each region; above 1
     where Partition divided it no further. errors: (R, K) float64, standard errors of the values;
     None where the method estimates none. reach: returns the half-widths (R, K) of 95 % intervals

@@ -53,7 +53,11 @@ class TensorFlowPredictor:
                 )
             input_shape = shape[1], shape[2], shape[3]
         self.input_shape = input_shape
-        self.device = _device()
+        self.device = "cpu"
+        if tf.config.list_logical_devices("GPU"):
+            first = tf.config.list_physical_devices("GPU")[0]
+            details = tf.config.experimental.get_device_details(first)
+            self.device = f"gpu:0 {details.get('device_name', 'unknown')}"
         self.dtype = str(getattr(model, "compute_dtype", "float32"))
         self.traces = 0  # how often the model was traced: stays as it is after construction
         self._forward = self._compile(model, preprocess)
@@ -182,14 +186,6 @@ def _compiled(model: Model, preprocess: Preprocess, input_shape: Shape) -> Any:
         autograph=False,
         jit_compile=False,
     ).get_concrete_function()
-
-
-def _device() -> str:
-    gpus = tf.config.list_logical_devices("GPU")
-    if not gpus:
-        return "cpu"
-    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
-    return f"gpu:0 {details.get('device_name', 'unknown')}"
 
 
 def _as_scores(output: Any) -> Tensor:

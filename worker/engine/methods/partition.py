@@ -81,7 +81,7 @@ class Partition:
         self._planned = 2 + count_coalitions(self._tree, contexts=contexts, limit=budget - 2)
         self._halves: dict[Part, tuple[Part, Part]] = {}  # of the parts expanded so far
         self._settled: dict[Part, Credit] = {}
-        self._told_apart = 0.0  # share of players.pairs, weighted by contexts seen
+        self._separated = 0.0  # share of players.pairs, weighted by contexts seen
         self._batch: list[Node] = []  # being scored
         self._largest = 0.0  # change of the score, of the last node that was expanded
         self._evaluations = 2
@@ -135,7 +135,7 @@ class Partition:
             base_values=self._game.base_values,
             scores=self._game.scores,
             evaluations=self._evaluations,
-            unresolved=0.0 if exact else 1 - self._told_apart / self._game.players.pairs,
+            unresolved=0.0 if exact else 1 - self._separated / self._game.players.pairs,
             solution_concept=CONCEPTS[self._fixed_context].format(tree),
             regions=regions,
             exact=exact,
@@ -159,9 +159,9 @@ class Partition:
     def _expand(self, left: Scores, right: Scores) -> None:
         """Pass the credit of the batch to its halves; left, right: (n, K), each half's scores."""
         without, with_part, weights = _stack(self._batch)
-        for node in self._batch:  # its halves are now told apart, by the node's weight
+        for node in self._batch:  # its halves are now separated, by the node's weight
             one, other = (self._tree.size(half) for half in self._halves[node.part])
-            self._told_apart += node.weight * 2 * one * other
+            self._separated += node.weight * 2 * one * other
         if self._fixed_context is None:
             weights = weights / 2
         else:  # the halves' own changes omit, or count twice, the halves' interaction
