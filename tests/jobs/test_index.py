@@ -399,11 +399,11 @@ def steps(
     place = about.pop("place", None)
     while True:
         call = walk(sets, place=place, **about)
-        _, [found, more, score, member, *places] = Scripts(connection).run(call)
-        yield found, [as_text(each) for each in places[1::2]]
+        _, [found, more, *places] = Scripts(connection).run(call)
+        yield found, [as_text(each) for each in places[3::2]]
         if not more:
             return
-        place = Place(as_text(score), as_text(member))
+        place = Place(*map(as_text, places[:2]))
 
 
 @pytest.fixture

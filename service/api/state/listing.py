@@ -115,19 +115,22 @@ async def walk(
     """Finds up to `limit` of the selection after a cursor. Raises `redis.RedisError`."""
     call = _walk_of(selection, limit)
     _, [_, more, *places] = await run_async(connection, _placed(call, after))
-    stopped, *found = map(_cursor, places[::2], places[1::2])
-    return Step(found, stopped if more else None)
+    cursors = [
+        Cursor(float(score), as_text(member))
+        for score, member in zip(places[::2], places[1::2], strict=True)
+    ]
+    return Step(cursors[1:], cursors[0] if more else None)
 
 
 async def count(connection: redis.asyncio.Redis, selection: Selection) -> Total:
     """Counts all of the selection, as far as MAX_COUNTS scripts look. Raises `redis.RedisError`."""
     call, counted = _walk_of(selection, None), 0
     for _ in range(MAX_COUNTS):
-        _, [found, more, score, member] = await run_async(connection, call)
+        _, [found, more, *place] = await run_async(connection, call)
         counted += int(found)
         if not more:
             return Total(counted, exact=True)
-        call = replace(call, place=Place(as_text(score), as_text(member)))
+        call = replace(call, place=Place(*map(as_text, place)))
     return Total(counted, exact=False)
 
 
@@ -138,7 +141,3 @@ def _walk_of(selection: Selection, limit: int | None) -> Walk:
 
 def _placed(call: Walk, after: Cursor | None) -> Walk:
     return replace(call, place=Place(repr(after.created_at), after.id)) if after else call
-
-
-def _cursor(score: bytes, member: bytes) -> Cursor:
-    return Cursor(float(score or 0), as_text(member))

@@ -1,7 +1,7 @@
 -- Walks the members that all of some sorted sets of the index have, in the order of creation, from
 -- a place on. Stops after so many look-ups, so that it is brief. Only reads.
--- Replies: walked, how many members it found, 1 where there may be more, the place where it
--- stopped, as score and member; then, up to `limit`, the score and the name of each it found
+-- Replies: walked, how many members it found, 1 where there may be more; if it looked any up, the
+-- place where it stopped, as score and member; then, up to `limit`, score and name of each it found
 
 local asked = cjson.decode(ARGV[1])
 local newest, place, limit = asked.newest, asked.place, asked.limit
@@ -14,7 +14,7 @@ for at, set in ipairs(asked.sets) do
 end
 table.sort(sets, function(one, other) return size[one] < size[other] end)
 local smallest = table.remove(sets, 1)
-if not limit and #sets == 0 then return {'walked', size[smallest], 0, '', ''} end
+if not limit and #sets == 0 then return {'walked', size[smallest], 0} end
 
 -- Returns how many members of the smallest set stand before the place, itself included if asked.
 -- Members of one score stand in the order of their names.
@@ -34,7 +34,7 @@ local first = redis.call('ZCOUNT', smallest, '-inf', '(' .. since)
 local last = first + size[smallest] - 1
 if place and newest then last = math.min(last, count_before(false) - 1) end
 if place and not newest then first = math.max(first, count_before(true)) end
-if first > last then return {'walked', 0, 0, '', ''} end
+if first > last then return {'walked', 0, 0} end
 
 -- Returns those of some members that all of the other sets have
 local lookups = 0
