@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from service.infra.settings.api import ApiSettings
 from tests.api.conftest import refused  # noqa: F401 - a fixture
@@ -18,6 +18,7 @@ QUIET = (  # Chromium's own calls home, and the sandbox that root cannot have
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
 )
+PATIENCE_MS = 60_000  # bounds a hang and measures nothing
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         skip_or_raise(FileNotFoundError("chromium is not on PATH: apt-get install chromium"))
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE_MS)
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)
         yield browser
         browser.close()
@@ -75,7 +77,7 @@ def open_page(browser: Browser, watched: Watched):
 
     def opened(width: int = 1280, **options) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         watched.watch(page)

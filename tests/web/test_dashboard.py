@@ -84,7 +84,7 @@ def test_a_picture_is_sent_and_its_heat_has_the_colours_of_the_server(page, dash
     page.get_by_label("deletion").check()
     expect(page.locator(".cost")).to_contain_text("120 evaluations, up to 510 more for curves")
     page.get_by_role("button", name="Explain").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("cat 0.8", timeout=60_000)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("cat 0.8")
     page.wait_for_selector(READY)
     id_ = re.search(r"exp_[0-9a-f]+", page.url)[0]
     done = dashboard.client.get(id_)

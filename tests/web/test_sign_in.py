@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from service.api.auth.keys import Scope
 from service.jobs.store_identity import compare_store
+from service.schemas.documents import ErrorCode, Failure
 from tests.api.auth.keyholders import bearing, issue
 from tests.api.conftest import FakeWorker, some_arrays, some_regions
 from tests.live import Live, live_api
@@ -103,3 +104,18 @@ def test_a_key_that_is_removed_is_asked_for_anew_and_the_form_is_kept(
     assert [each["settings"]["max_evals"] for each in listed["items"]] == [123]
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("It was canceled")
+
+
+def test_without_a_stream_it_asks_again_until_it_is_told_of_the_failure(
+    page, live, hand, ask, keys_file
+):
+    key = issue(keys_file, "clinic", Scope.EXPLAIN)
+    asked = ask(key)
+    page.route("**/events", lambda _route: None)  # as behind a proxy that holds answers back
+    page.goto(f"{live.url}{ROOT}/#/explanations/{asked}")
+    sign_in(page, key)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Explanation in progress")
+    hand.fail(asked, Failure(code=ErrorCode.MODEL_FAILED, detail="it gives NaN"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("It failed")
+    expect(page.locator("main")).to_contain_text("It gives NaN. The model could not compute")
+    page.unroute("**/events")
