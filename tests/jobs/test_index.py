@@ -257,6 +257,32 @@ def test_a_redis_that_was_restarted_has_the_index_it_had(mortal_redis: RedisServ
             check(history)
 
 
+def test_each_change_of_status_changes_the_index(connection):
+    history = History(connection, 0)
+    history.accept()
+    [id_] = history.ids
+    attempt = history.ledger.begin(id_)
+    check(history)
+    history.ledger.release(id_, attempt)
+    check(history)
+    attempt = history.ledger.begin(id_)
+    history.ledger.cancel(id_)
+    check(history)
+    history.ledger.release(id_, attempt)
+    check(history)
+    assert connection.zrange(facet_key_of("status:canceled"), 0, -1) == [id_.encode()]
+
+
+def test_a_batch_leaves_the_list_with_the_last_that_expires(connection):
+    history = History(connection, 0)
+    history.accept_batch()
+    for id_ in history.ids:
+        assert connection.zrange(BATCHES, 0, -1) == [history.batches[0].encode()]
+        history.ledger.cancel(id_)
+        history.ledger.leave_tombstone(id_, tombstone_s=60)
+    assert not connection.exists(BATCHES)
+
+
 # --- What an older version recorded
 
 
