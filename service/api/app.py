@@ -26,6 +26,7 @@ from service.api.results import (
     heatmaps,
     regions,
     scores,
+    sent_files,
 )
 from service.api.routes import batches, catalog, docs, events, explanations, system, web
 from service.api.services import ProcessServices
@@ -40,7 +41,10 @@ CORS_EXPOSED_HEADERS = (
     *("ETag", "Location", "Retry-After", "Preference-Applied", "X-Request-ID"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "WWW-Authenticate"),
 )
-ALREADY_COMPRESSED = ("application/x-npz", "application/x-npy")
+UNCOMPRESSED = (  # compressed already, or sent as they came, under a strong ETag
+    *("application/x-npz", "application/x-npy"),
+    *(kind.media_type for kind in sent_files.PICTURES.values()),
+)
 
 
 def create_app(services: ProcessServices) -> FastAPI:
@@ -78,7 +82,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     )
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
-    for module in (explanations, events, batches, *results, catalog):
+    for module in (explanations, events, batches, *results, sent_files, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     for module in (system, web, docs):  # open: they show no caller's data
@@ -92,7 +96,7 @@ def create_app(services: ProcessServices) -> FastAPI:
 def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
     """Adds the middleware, innermost first."""
     settings = services.settings
-    unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *ALREADY_COMPRESSED)
+    unzipped = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *UNCOMPRESSED)
     app.add_middleware(
         GZipMiddleware, minimum_size=1024, compresslevel=1, exclude_content_types=unzipped
     )

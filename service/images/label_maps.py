@@ -40,13 +40,18 @@ class LabelMapTooLargeError(LabelMapError):
     """More pixels or regions than allowed."""
 
 
+def is_npy(content: bytes) -> bool:
+    """Return whether a label map is an npy file rather than a PNG."""
+    return content.startswith(npy.MAGIC_PREFIX)
+
+
 def decode_label_map(content: bytes, *, max_pixels: int) -> NDArray[np.int32]:
     """Decode (H, W) whole numbers and renumber them as int32 regions 0..n-1, without gaps.
 
     Equal numbers are one region, connected or not; the smallest becomes 0. The EXIF orientation of
     a PNG is ignored. Raises LabelMapError, LabelMapTooLargeError.
     """
-    read = _from_npy if content.startswith(npy.MAGIC_PREFIX) else _from_png
+    read = _from_npy if is_npy(content) else _from_png
     labels = read(content, max_pixels)
     if labels.min() >= 0 and labels.max() < TABLE:  # sorting takes far more time and memory
         flat = labels.ravel()

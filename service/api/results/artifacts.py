@@ -7,6 +7,7 @@ from itertools import chain
 from math import prod
 
 import numpy as np
+import structlog
 from fastapi import Request
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from service.api.results.streaming import Open, Stream
 from service.api.services import ProcessServices
 from service.api.state import serializers
 from service.api.submission.result_cache import note_missing
+from service.images.decoding import PictureError, decode_picture
 from service.infra import result_arrays
 from service.infra.artifact_store import (
     DamagedArtifactError,
@@ -27,16 +29,18 @@ from service.infra.artifact_store import (
     attributions_key,
     faithfulness_key,
     image_key,
+    label_map_key,
 )
 from service.infra.artifacts import Artifact, AttemptArtifacts, read_in_chunks, read_whole
 from service.infra.result_arrays import Arrays
 from service.jobs.records import State
-from service.schemas.documents import ErrorCode
+from service.schemas.documents import ErrorCode, LabelMapInfo
 from service.schemas.regions import MAX_NUMBERS, MAX_REGIONS
 from service.schemas.results import Curve, Faithfulness, Outcome
 
 PNG = "image/png"
 OUTPUTS_BYTES = 2**20  # of arrays by output, read at a time
+log = structlog.get_logger(__name__)
 FRESH_S = 86400  # seconds of max-age; a result never changes, but may be deleted
 
 
@@ -186,6 +190,27 @@ def load_upload(services: ProcessServices, state: State) -> bytes:
         image = state.spec.image
         picture = Artifact(size=image.bytes, sha256=image.sha256)
         return read_whole(services.store, image_key(state.id), picture)
+
+
+def load_photo(services: ProcessServices, state: State) -> NDArray[np.uint8]:
+    """Reads and decodes the uploaded picture, (H, W, 3), upright.
+
+    Blocking. Raises ApiError, StoreError.
+    """
+    content = load_upload(services, state)
+    try:
+        return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
+    except PictureError as error:  # e.g. accepted under a higher limit than now
+        log.error("picture not decoded", id=state.id, reason=str(error))
+        detail = f"the picture cannot be drawn: {error}"
+        raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
+
+
+def load_label_map(services: ProcessServices, state: State, label_map: LabelMapInfo) -> bytes:
+    """Reads the uploaded label map. Blocking. Raises ApiError, StoreError."""
+    recorded = Artifact(size=label_map.bytes, sha256=label_map.sha256)
+    with reading(services, state, "label map"):
+        return read_whole(services.store, label_map_key(state.id), recorded)
 
 
 def stored_artifacts(state: State) -> AttemptArtifacts:

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-import numpy as np
-import structlog
 from fastapi import APIRouter, Query, Request
-from numpy.typing import NDArray
 from pydantic import Field
 from starlette.responses import Response
 
@@ -31,12 +28,10 @@ from service.api.results.drawing_size import (
     uses_photo,
 )
 from service.api.services import ProcessServices, RequestServicesDep
-from service.images.decoding import PictureError, decode_picture
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
 
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
-log = structlog.get_logger(__name__)
 
 
 class HeatmapQuery(DrawingOptions):
@@ -126,22 +121,13 @@ def _draw(
 ) -> bytes:
     outcome = artifacts.outcome_of(state)
 
-    def photo() -> NDArray[np.uint8]:
-        content = artifacts.load_upload(services, state)
-        try:
-            return decode_picture(content, max_pixels=services.settings.max_pixels).pixels
-        except PictureError as error:  # e.g. accepted under a higher limit than now
-            log.error("picture not decoded", id=state.id, reason=str(error))
-            detail = f"the picture cannot be drawn: {error}"
-            raise ApiError(ErrorCode.NO_RESULT, detail, "id") from error
-
     subject = DrawingSubject(
         artifacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
         crop=outcome.crop,
         placement=outcome.placement,
         photo_size=_photo_size(state),
-        photo=photo,
+        photo=partial(artifacts.load_photo, services, state),
         true_label=query.true_label,
     )
     try:

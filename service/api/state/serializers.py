@@ -70,6 +70,9 @@ def links(state: State, root_path: str) -> dict[str, str]:
     """Returns the links that can be followed in the current state."""
     itself = path_of(state.id, root_path)
     found = {"self": itself, "events": f"{itself}/events"}
+    found |= {"picture": f"{itself}/picture", "thumbnail": f"{itself}/thumbnail.png"}
+    if state.spec and state.spec.label_map:
+        found["label_map"] = f"{itself}/label_map"
     if state.spec and state.spec.batch:
         found["batch"] = f"{root_path}/v1/batches/{state.spec.batch}"
     if state.status in (Status.QUEUED, Status.RUNNING):

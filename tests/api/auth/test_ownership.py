@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+import numpy as np
 import pytest
 
 from service.api.auth.keys import Scope
@@ -12,6 +13,7 @@ from service.jobs.redis_keys import key_of, new_id
 from service.schemas.scores import CoalitionScores, MaskedPicture
 from tests.api.auth.keyholders import bearing, issue, routes
 from tests.api.conftest import some_arrays, some_curves, some_regions
+from tests.encoded import npy
 from tests.ledger import Ledger
 
 OF_ONE = [(method, path) for method, path in routes() if "_id}" in path]
@@ -74,8 +76,13 @@ def settings(settings, keys_file, mine, theirs, admins) -> ApiSettings:
 def ask(served, photo):
     """Asks with a key for an explanation, or a batch of one; its id."""
 
-    async def post(headers, to="/v1/explanations", **more) -> str:
-        parts = {"image": ("photo.png", photo), "settings": (None, '{"metrics": ["insertion"]}')}
+    async def post(headers, to="/v1/explanations", *, label_map=None, **more) -> str:
+        settings = '{"metrics": ["insertion"]}'
+        parts = {"image": ("photo.png", photo)}
+        if label_map:
+            settings = '{"metrics": ["insertion"], "superpixels": {"kind": "labels"}}'
+            parts["label_map"] = ("map.npy", label_map)
+        parts["settings"] = (None, settings)
         answer = await served.post(to, files=parts, headers=headers | more)
         assert answer.status_code == 202, answer.text
         return answer.json()["id"]
@@ -87,7 +94,8 @@ def ask(served, photo):
 async def made(served, ask, fake_worker, mine):
     """An explanation that succeeded and a batch of another, by the parameter that takes its id."""
     answers = {}
-    single, batch = await ask(mine), await ask(mine, "/v1/batches")
+    label_map = npy(np.arange(8 * 12).reshape(8, 12) // 12)
+    single, batch = await ask(mine, label_map=label_map), await ask(mine, "/v1/batches")
     found = await served.get(f"/v1/batches/{batch}", headers=mine)
     for id_ in (single, found.json()["explanations"][0]["id"]):
         arrays = some_arrays() | some_regions()

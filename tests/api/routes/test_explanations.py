@@ -12,6 +12,7 @@ from service.schemas.documents import ErrorCode, Failure, Status
 from tests.ledger import Ledger
 
 URL = "/v1/explanations"
+ALWAYS = {"self", "events", "picture", "thumbnail"}  # links
 
 
 async def test_a_queued_explanation_can_be_followed_and_canceled(served, create):
@@ -19,7 +20,7 @@ async def test_a_queued_explanation_can_be_followed_and_canceled(served, create)
     answer = await served.get(f"{URL}/{explanation_id}")
     document = answer.json()
     assert (document["status"], document["done"], document["attempts"]) == ("queued", False, 0)
-    assert set(document["links"]) == {"self", "events", "cancel"}
+    assert set(document["links"]) == {*ALWAYS, "cancel"}
     assert document["progress"] == {
         "evaluations": 0,
         "planned": 0,
@@ -52,7 +53,7 @@ async def test_a_succeeded_explanation_shows_what_was_found(served, create, fake
     assert [output["label"] for output in document["outputs"]] == ["ant", "crane"]
     assert document["solution_concept"] == "Owen values"
     assert document["progress"]["fraction"] == 1.0
-    assert set(document["links"]) == {"self", "events", "attributions", "heatmap"}
+    assert set(document["links"]) == {*ALWAYS, "attributions", "heatmap"}
     assert document["expires_at"] > document["finished_at"]
     assert "retry-after" not in answer.headers
     for link in document["links"].values():
@@ -75,7 +76,7 @@ async def test_a_failed_explanation_carries_a_problem(served, create, fake_worke
         "received": None,
         "accepted": None,
     }
-    assert set(document["links"]) == {"self", "events"}
+    assert set(document["links"]) == ALWAYS
 
 
 @pytest.mark.parametrize(
