@@ -117,5 +117,6 @@ def test_without_a_stream_it_asks_again_until_it_is_told_of_the_failure(
     expect(page.get_by_role("heading", level=1)).to_have_text("Explanation in progress")
     hand.fail(asked, Failure(code=ErrorCode.MODEL_FAILED, detail="it gives NaN"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("It failed")
-    expect(page.locator("main")).to_contain_text("It gives NaN. The model could not compute")
+    expect(page.locator("main")).to_contain_text("It gives NaN.")
+    expect(page.locator("main")).to_contain_text("Try another picture or masker")
     page.unroute("**/events")
