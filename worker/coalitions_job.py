@@ -1,8 +1,8 @@
 """The job of coalitions: scores coalitions of an explanation's regions, or paints one of them.
 
-The picture is fetched and fitted, masked and scored as for the explanation; the regions are read
-from its arrays. So the empty and the full coalition get the explanation's base values and scores,
-but for rounding.
+The picture, as it was fitted to the model's input, and its regions are read from the arrays of the
+explanation; it is masked and scored as for the explanation. So the empty and the full coalition get
+the explanation's base values and scores, but for rounding.
 """
 
 import base64
@@ -11,15 +11,13 @@ import io
 import numpy as np
 from PIL import Image
 
-from service.images.decoding import decode_picture
+from service.images.model_view import model_view
 from service.infra.artifact_store import (
     DamagedArtifactError,
     MissingArtifactError,
     Store,
     attributions_key,
-    image_key,
 )
-from service.infra.artifacts import Artifact, read_whole
 from service.infra.result_arrays import load_arrays
 from service.infra.settings.worker import WorkerSettings
 from service.jobs.leases import ModelUsage
@@ -28,7 +26,6 @@ from service.schemas.documents import ErrorCode, Status
 from service.schemas.fingerprint import differing_parts, model_ref
 from service.schemas.scores import CoalitionScores, MaskedPicture, ScoredOutput
 from worker.adapters.engine_request import read_masker
-from worker.adapters.model_input import fit_picture
 from worker.engine.arrays import Indices, Mask, Pictures
 from worker.engine.explanation import EngineTimings
 from worker.engine.game.coalitions import Shape
@@ -68,7 +65,7 @@ class CoalitionScorer:
         except MissingArtifactError as error:
             damaged = isinstance(error, DamagedArtifactError)
             reason = "damaged" if damaged else "no longer in the store"
-            detail = f"the picture or the arrays of {asked.explanation} are {reason}"
+            detail = f"the arrays of {asked.explanation} are {reason}"
             return failed(ErrorCode.NO_RESULT, detail)
         if asked.picture:
             [picture] = masker(PlayerCoalitions(labels, members(asked)))
@@ -78,9 +75,7 @@ class CoalitionScorer:
                     f"the picture has {len(png)} bytes as PNG; at most {MAX_PNG_BYTES} are sent"
                 )
                 return failed(ErrorCode.TOO_LARGE, detail)
-            return TaskResult(
-                Status.SUCCEEDED, answer=MaskedPicture(png=base64.b64encode(png).decode())
-            )
+            return TaskResult(Status.SUCCEEDED, answer=MaskedPicture(png=base64.b64encode(png)))
         ends = np.array([[False], [True]]).repeat(asked.regions, axis=1)  # nothing, everything
         coalitions = PlayerCoalitions(labels, np.concatenate([ends, members(asked)]))
         spent = EngineTimings()
@@ -118,23 +113,21 @@ class CoalitionScorer:
         The regions are (h, w), or (h, w, C) where they divide channels. Raises StoreError, among
         them MissingArtifactError and DamagedArtifactError.
         """
-        upload = Artifact(size=spec.image.bytes, sha256=spec.image.sha256)
-        image = read_whole(self._store, image_key(asked.explanation), upload)
-        picture = decode_picture(image, max_pixels=self._settings.max_pixels)
-        pixels, view = fit_picture(picture.pixels, shape, fit=spec.settings.fit)
+        key = attributions_key(asked.explanation, asked.result)
+        names = ["data", "regions"]
+        arrays = load_arrays(self._store, key, asked.artefacts, asked.explained, names=names)
+        photo = spec.image.height, spec.image.width
+        placed = model_view(photo, shape[:2], fit=spec.settings.fit).placement
+        inside = slice(placed.top, placed.bottom), slice(placed.left, placed.right)
+        if arrays["data"].shape != shape or "regions" not in arrays:
+            raise DamagedArtifactError(f"{key!r} has no picture of shape {shape} with regions")
+        pixels, labels = arrays["data"][inside].astype(np.float32), arrays["regions"][inside]
+        if not 0 <= labels.min() <= labels.max() < asked.regions:
+            raise DamagedArtifactError(f"{key!r} has other regions than its record")
         masker = make_masker(read_masker(spec.settings.masker), pixels)
-        placed = view.placement
         if spec.settings.fit == "pad":
             place = PictureOffset(placed.top, placed.left)
             masker = PaddedMasker(masker, pixels.shape, place, shape)
-        key = attributions_key(asked.explanation, asked.result)
-        arrays = load_arrays(self._store, key, asked.artefacts, asked.explained, names=["regions"])
-        labels = arrays["regions"][placed.top : placed.bottom, placed.left : placed.right]
-        if not (
-            labels.shape[:2] == pixels.shape[:2]
-            and 0 <= labels.min() <= labels.max() < asked.regions
-        ):
-            raise DamagedArtifactError(f"the regions of {key!r} do not fit the picture")
         return masker, labels.astype(np.int64)
 
 

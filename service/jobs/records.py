@@ -9,9 +9,10 @@ from service.infra.artifacts import AttemptArtifacts
 from service.jobs.redis_keys import EXPLANATION_ID, JOB_ID
 from service.schemas.documents import Failure, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef
+from service.schemas.regions import MAX_REGIONS
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import Outcome
-from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
+from service.schemas.scores import MAX_COALITIONS, Coalition, CoalitionScores, MaskedPicture
 
 # Values read from Redis are validated against these types.
 Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epoch, to year 9999
@@ -33,8 +34,8 @@ class CoalitionSpec(BaseModel):
     result: Token  # of the attempt whose arrays have the regions
     artefacts: AttemptArtifacts
     explained: tuple[tuple[int, str], ...]  # index and label of each explained output
-    regions: int
-    coalitions: tuple[Coalition, ...]
+    regions: Annotated[int, Field(ge=1, le=MAX_REGIONS)]
+    coalitions: Annotated[tuple[Coalition, ...], Field(max_length=MAX_COALITIONS)]
     outputs: tuple[int, ...]  # indices; empty if a picture is requested
     picture: bool  # the picture of the only coalition, in place of scores
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
 from service.schemas.base import ResponseModel
 from service.schemas.documents import Status
@@ -77,7 +77,7 @@ class MaskedPicture(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    png: str  # in base64
+    png: Base64Bytes
 
 
 class Scores(ResponseModel):

@@ -1,6 +1,5 @@
 """Scores of coalitions of an explanation's regions, and the masked picture of a coalition."""
 
-import base64
 import re
 from collections.abc import Sequence
 from typing import Annotated
@@ -201,7 +200,7 @@ async def get_masked_picture(
         detail = f"no worker has painted the picture within {DEFAULT_WAIT_S} s; request it again"
         raise ApiError(ErrorCode.BUSY, detail, headers=retry_after())
     return Response(
-        base64.b64decode(painted.answer.png),
+        painted.answer.png,
         headers=artifacts.file_headers(f"{state.id}-masked.png", etag),
         media_type=artifacts.PNG,
     )

@@ -27,7 +27,7 @@ OF_NONE = [  # the routes of /v1 that take no id; whoever adds one says here tha
     ("POST", "/v1/explanations"),
 ]
 OF_SEVERAL = ("GET", "/v1/figure.png")
-PICTURE = MaskedPicture(png="")
+PICTURE = MaskedPicture(png=b"")
 RENEW = {"Cache-Control": "no-store"}
 UNKNOWN = {
     "explanation_id": "exp_" + "0" * 32,

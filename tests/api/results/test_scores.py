@@ -315,7 +315,7 @@ async def test_a_canceled_job_is_told(served, explained, fake_worker, refused):
 async def test_a_masked_picture_is_sent_as_it_was_painted(
     served, explained, fake_worker, connection, png, query
 ):
-    answer = MaskedPicture(png=base64.b64encode(png).decode())
+    answer = MaskedPicture(png=base64.b64encode(png))
     response = await fake_worker.answering(served.get(f"{explained}/masked.png?{query}"), answer)
     assert (response.status_code, response.content) == (200, png)
     assert response.headers["content-type"] == "image/png"
@@ -332,7 +332,7 @@ async def test_a_picture_that_the_client_has_is_not_painted_again(
     served, explained, fake_worker, connection, png
 ):
     path = f"{explained}/masked.png"
-    answer = MaskedPicture(png=base64.b64encode(png).decode())
+    answer = MaskedPicture(png=base64.b64encode(png))
     first = await fake_worker.answering(served.get(path, params={"hidden": "1"}), answer)
     known = {"If-None-Match": first.headers["etag"]}
     connection.delete(*connection.scan_iter("shapshot:explanation:scr_*"))
