@@ -15,8 +15,9 @@ from service.schemas import documents
 from service.schemas.documents import Batch, ExplanationList
 from service.schemas.models import ModelCard, ModelList
 from service.schemas.regions import Regions
-from service.schemas.requests import ExplanationSettings
+from service.schemas.requests import ExplanationSettings, Outputs
 from service.schemas.results import Faithfulness
+from service.schemas.scores import Coalition, Scores
 
 T = TypeVar("T")
 
@@ -89,6 +90,22 @@ class AsyncClient:
     async def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
         """Get each region's attribution to each output; field `adding` says how values add up."""
         return await self._send(calls.regions(explanation_id, output))
+
+    async def scores(
+        self,
+        explanation_id: str,
+        coalitions: Sequence[Coalition],
+        outputs: Outputs | None = None,
+    ) -> Scores:
+        """Score coalitions of its regions, for the explained outputs unless some are given.
+
+        Waits up to 60 s; `done` tells whether they are scored.
+        """
+        return await self._send(calls.scores(explanation_id, coalitions, outputs))
+
+    async def masked_picture(self, explanation_id: str, coalition: Coalition) -> bytes:
+        """Get the picture that the model sees of a coalition, as PNG."""
+        return await self._send(calls.masked_picture(explanation_id, coalition))
 
     async def faithfulness(
         self, explanation_id: str, output: Sequence[str | int] = ()

@@ -21,8 +21,9 @@ from service.client.errors import ShapshotError
 from service.schemas.documents import Batch, Explanation, ExplanationList, Problem
 from service.schemas.models import ModelCard, ModelList
 from service.schemas.regions import Regions
-from service.schemas.requests import ExplanationSettings
+from service.schemas.requests import ExplanationSettings, Outputs
 from service.schemas.results import Faithfulness
+from service.schemas.scores import Coalition, Scores, ScoresRequest
 
 MAX_WAIT_S = 60  # the server's limit of Prefer: wait
 Picture = bytes | Path
@@ -164,6 +165,19 @@ def figure(ids: Sequence[str], options: FigureOptions) -> Call[bytes]:
 def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
     query = _query({"output": output}, format="json")
     return Call("GET", f"/v1/explanations/{id_}/regions", _document(Regions), query)
+
+
+def scores(id_: str, coalitions: Sequence[Coalition], outputs: Outputs | None) -> Call[Scores]:
+    asked = ScoresRequest(coalitions=list(coalitions), outputs=outputs)
+    options = _waiting(MAX_WAIT_S) | {"json": asked.model_dump(exclude_none=True)}
+    return Call("POST", f"/v1/explanations/{id_}/scores", _document(Scores), options)
+
+
+def masked_picture(id_: str, coalition: Coalition) -> Call[bytes]:
+    asked = {
+        name: ",".join(map(str, regions)) for name, regions in coalition if regions is not None
+    }
+    return Call("GET", f"/v1/explanations/{id_}/masked.png", _png, {"params": asked})
 
 
 def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:

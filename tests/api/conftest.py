@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -36,6 +36,8 @@ from service.schemas.results import (
 from service.schemas.warnings import ResultWarning
 from tests.ledger import Ledger
 from tests.tiny import MODEL, PARTS, output_result
+
+T = TypeVar("T")
 
 EXPLAINED = {0: "ant", 2: "crane"}  # output: label
 
@@ -112,9 +114,7 @@ class FakeWorker:
         self.ledger.finish(scores_id, attempt, Status.SUCCEEDED, answer=answer)
         return self.read(scores_id)
 
-    async def answering(
-        self, request: Coroutine[Any, Any, httpx.Response], answer: Answer
-    ) -> httpx.Response:
+    async def answering(self, request: Coroutine[Any, Any, T], answer: Answer) -> T:
         """The response to a request for coalitions, which gets this answer while it waits."""
         response = asyncio.create_task(request)
         while not response.done():

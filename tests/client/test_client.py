@@ -1,6 +1,7 @@
 """Both clients against the running API: one test serves the blocking and the async."""
 
 import asyncio
+import base64
 import inspect
 import io
 import threading
@@ -21,8 +22,10 @@ from service.infra.settings.api import ApiSettings
 from service.render import PALETTES
 from service.schemas.documents import ErrorCode, Failure
 from service.schemas.requests import ExplanationSettings, Labels, Outputs
+from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
 from tests.api.conftest import some_arrays, some_curves, some_regions
 from tests.conftest import wait_until
+from tests.encoded import encoded, noise
 from tests.tiny import MODEL
 
 
@@ -139,6 +142,28 @@ def test_curves_and_their_chart_of_all_outputs_or_some(ask, fake_worker, photo):
     whole, part = (ask("faithfulness_chart", explanation.id, which) for which in ([], [0]))
     assert size_of(whole)[0] == size_of(part)[0]
     assert size_of(whole)[1] > size_of(part)[1]  # a line less in the legend
+
+
+def test_scores_and_masked_pictures_of_coalitions(ask, fake_worker, photo):
+    explanation = ask("submit", photo)
+    fake_worker.succeed(explanation.id, arrays=some_arrays() | some_regions())
+    png = encoded(noise(12, 8), "PNG")
+    answers = {
+        "scores": CoalitionScores(outputs=[], scores=[[], []]),
+        "masked_picture": MaskedPicture(png=base64.b64encode(png)),
+    }
+    coalitions = [Coalition(hidden=[3, 5]), Coalition(shown=[])]
+
+    def answered(name, asked, *more):
+        request = asyncio.to_thread(ask, name, explanation.id, asked, *more)
+        return asyncio.run(fake_worker.answering(request, answers[name]))
+
+    scores = answered("scores", coalitions, Outputs(labels=["bee"]))
+    assert (scores.explanation, scores.done, scores.scores) == (explanation.id, True, [[], []])
+    spec = fake_worker.read(scores.id).spec.coalitions
+    assert (spec.coalitions, spec.outputs) == (tuple(coalitions), (1,))
+    for coalition in coalitions:
+        assert answered("masked_picture", coalition) == png
 
 
 def test_regions_of_all_outputs_or_some(ask, fake_worker, photo):
