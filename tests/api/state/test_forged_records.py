@@ -12,7 +12,8 @@ from service.jobs.redis_keys import CHANGES, EXPIRY, INDEX, key_of, new_batch_id
 from service.jobs.statistics import TOTALS
 from service.jobs.worker_registry import CARDS, WORKERS
 from service.schemas.results import Faithfulness
-from tests.api.conftest import some_arrays, some_curves
+from service.schemas.scores import CoalitionScores
+from tests.api.conftest import some_arrays, some_curves, some_regions
 
 URL = "/v1/explanations"
 PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0btouch /mark\x85R."
@@ -44,6 +45,7 @@ FIELDS = (
         "result",
         "artefacts",
         "error",
+        "answer",
     ),
     *("created_at", "started_at", "finished_at", "expires_at"),
 )
@@ -67,6 +69,25 @@ async def test_a_wild_field_is_no_record_of_ours_and_hides_no_other(
             assert (await change).status_code in (200, 204, 404, 409, 410), field
     listed = (await served.get(URL, params={"limit": 100})).json()["items"]
     assert honest in [item["id"] for item in listed]
+
+
+@pytest.mark.parametrize("wild", WILD)
+async def test_a_wild_field_of_scores_makes_no_request_fail(
+    served, create, fake_worker, connection, wild
+):
+    id_ = await create()
+    fake_worker.succeed(id_, arrays=some_arrays() | some_regions())
+    path, body = f"{URL}/{id_}/scores", {"coalitions": [{"hidden": [1]}]}
+    for field in (*FIELDS, "keep_s"):
+        made = await served.post(path, json=body, headers={"Prefer": "wait=0"})
+        scores = made.headers["location"].rsplit("/", 1)[-1]
+        fake_worker.answer(scores, CoalitionScores(outputs=[], scores=[[]]))
+        connection.hset(key_of(scores), field, WILD[wild])
+        again = await served.post(path, json=body, headers={"Prefer": "wait=0"})
+        assert again.status_code in (200, 202, 404, 409), (field, again.text)
+        found = await served.get(f"{path}/{scores}")
+        assert found.status_code in (200, 404, 409), (field, found.text)
+        connection.delete(key_of(scores))
 
 
 @pytest.mark.parametrize(
