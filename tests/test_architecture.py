@@ -25,10 +25,14 @@ def _loaded_by(module: str) -> set[str]:
             {"worker", "service.infra.settings.worker", "tensorflow", "keras", "cv2", "shap"},
         ),
         ("service.cli.main", {"worker", "tensorflow", "keras", "cv2", "shap"}),
-        (
-            "service.client",
-            {"worker", "service.api", "redis", "rq", "obstore", "pydantic_settings", "structlog"}
-            | {"typer", "fastapi", "starlette", "uvicorn", "PIL", "matplotlib", "shap"},
+        *(
+            (
+                module,
+                {"worker", "service.api", "redis", "rq", "obstore", "pydantic_settings"}
+                | {"structlog", "typer", "fastapi", "starlette", "uvicorn"}
+                | {"PIL", "matplotlib", "shap"},
+            )
+            for module in ("service.client", "shapshot")
         ),
         (
             "worker.main",
@@ -54,7 +58,7 @@ def test_a_process_does_not_import_what_its_part_must_not_know(module, strangers
     assert not loaded & strangers
 
 
-@pytest.mark.parametrize("package", ["service", "worker"])
+@pytest.mark.parametrize("package", ["service", "shapshot", "worker"])
 def test_what_is_no_python_is_installed_too(package):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"][package]

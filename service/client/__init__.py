@@ -2,16 +2,25 @@
 
 from service.client.asynchronous import AsyncClient
 from service.client.attributions import Attributions, BatchAttributions
+from service.client.batches import BatchGroup
 from service.client.blocking import Client
-from service.client.errors import ExplanationFailedError, ShapshotError
+from service.client.errors import (
+    ExplanationCanceledError,
+    ExplanationFailedError,
+    IncompleteBatchError,
+    ShapshotError,
+)
 from service.client.to_shap import to_shap
 
 __all__ = [
     "AsyncClient",
     "Attributions",
     "BatchAttributions",
+    "BatchGroup",
     "Client",
+    "ExplanationCanceledError",
     "ExplanationFailedError",
+    "IncompleteBatchError",
     "ShapshotError",
     "to_shap",
 ]

@@ -1,6 +1,7 @@
 """The arrays of an explanation or of a whole batch."""
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -52,6 +53,22 @@ class BatchAttributions:
     region_low: NDArray[np.float64] | None = None  # (N, R, K)
     region_high: NDArray[np.float64] | None = None  # (N, R, K)
 
+    def rows(self) -> list[Attributions]:
+        """Return the attributions of each picture, without its regions."""
+        return [
+            Attributions(
+                values=self.values[row],
+                base_values=self.base_values[row],
+                data=self.data[row],
+                output_names=self.output_names[row],
+                output_indices=self.output_indices[row],
+                standard_errors=None if self.standard_errors is None else self.standard_errors[row],
+                players=None if self.players is None else self.players[row],
+                model=None if self.models is None else self.models[row],
+            )
+            for row in range(len(self.ids))
+        ]
+
 
 def read_npz(content: bytes) -> Attributions:
     """Read the npz of an explanation; never unpickles."""
@@ -83,3 +100,58 @@ def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
         for name, fingerprint, parts in zip(*stored, strict=True)
     ]
     return arrays | lists, models or None
+
+
+def merged(parts: Mapping[int, BatchAttributions]) -> BatchAttributions:
+    """Stack the arrays of several batches; `positions` count over all of them.
+
+    parts: by the position of each batch's first picture. An array that some batch lacks is None.
+    Raises ValueError if the shapes of the pictures differ.
+    """
+    batches = list(parts.values())
+    shapes = list(dict.fromkeys(part.values.shape[1:] for part in batches))
+    if len(shapes) != 1:
+        raise ValueError(
+            "only pictures of one height, width, number of channels and of outputs are stacked; "
+            f"received {shapes or 'none'}: get the arrays of each batch"
+        )
+    found: dict[str, Any] = {
+        name: [each for part in batches for each in getattr(part, name)]
+        for name in ("output_names", "output_indices", "ids")
+    }
+    found["positions"] = [start + each for start, part in parts.items() for each in part.positions]
+    found["models"] = None
+    if all(part.models for part in batches):
+        found["models"] = [each for part in batches for each in part.models or ()]
+    for name in ("values", "base_values", "data"):
+        found[name] = np.concatenate([getattr(part, name) for part in batches])
+    for name, fill in PADDING:
+        found[name] = _stacked([getattr(part, name) for part in batches], fill)
+    return BatchAttributions(**found)
+
+
+# Arrays that a batch may lack, and their fill beyond a picture's own regions
+PADDING = (
+    ("standard_errors", np.nan),
+    ("players", -1),
+    ("regions", -1),
+    ("region_counts", 0),
+    ("region_players", 0),
+    ("region_values", np.nan),
+    ("region_standard_errors", np.nan),
+    ("region_low", np.nan),
+    ("region_high", np.nan),
+)
+
+
+def _stacked(arrays: Sequence[NDArray[Any] | None], fill: float) -> NDArray[Any] | None:
+    """Concatenate, after padding each to the largest number of regions; None if one is absent."""
+    present = [array for array in arrays if array is not None]
+    if len(present) < len(arrays) or len({array.ndim for array in present}) != 1:
+        return None
+    largest = np.max([array.shape[1:] for array in present], axis=0)
+    padded = []
+    for array in present:
+        missing = [(0, most - size) for most, size in zip(largest, array.shape[1:], strict=True)]
+        padded.append(np.pad(array, [(0, 0), *missing], constant_values=fill))
+    return np.concatenate(padded)

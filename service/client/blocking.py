@@ -1,36 +1,61 @@
 """The blocking client."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
 from service.client import calls
-from service.client.attributions import Attributions, BatchAttributions
-from service.client.calls import Call, FigureOptions, HeatmapOptions, LabelMap, ListOptions, Picture
-from service.client.errors import succeeded
+from service.client.attributions import Attributions, BatchAttributions, merged
+from service.client.batches import BatchGroup, split
+from service.client.calls import (
+    Call,
+    FigureOptions,
+    HeatmapOptions,
+    LabelMap,
+    ListOptions,
+    PageOptions,
+    Settings,
+)
+from service.client.errors import IncompleteBatchError, ShapshotError, whole
+from service.client.events import PAUSE_S, SILENCE_S, EventReader
 from service.client.explanation import Explanation
+from service.client.pictures import Picture, file_of
+from service.client.retry import pause_before_retry
 from service.schemas import documents
-from service.schemas.documents import Batch, ExplanationList
-from service.schemas.models import ModelCard, ModelList
+from service.schemas.documents import Batch, BatchList, ExplanationList, Status
+from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.regions import Regions
-from service.schemas.requests import ExplanationSettings, Outputs
+from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.scores import Coalition, Scores
 
 T = TypeVar("T")
+OnProgress = Callable[[Any], object]  # takes the document; its result is not used
 
 
 class Client:
-    """A blocking client. Every method may raise ShapshotError and httpx.HTTPError."""
+    """A blocking client. Every method may raise ShapshotError and httpx.HTTPError.
+
+    timeout: seconds without an answer; None: what suits each request. retry_s: a request that
+    found the server busy (429, 502, 503, 504) or lost the connection is repeated for so many
+    seconds, after Retry-After if the server sends it; 0: never. Further options are httpx's.
+    """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, **options: Any
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        api_key: str | None = None,
+        timeout: float | None = None,
+        retry_s: float = 30,
+        **options: Any,
     ) -> None:
         self._http = httpx.Client(base_url=url, **options)
         self._http.headers.update(calls.authorization(api_key))
+        self._timeout_s, self._retry_s = timeout, retry_s
 
     def __enter__(self) -> Self:
         return self
@@ -46,49 +71,105 @@ class Client:
     def submit(
         self,
         picture: Picture,
-        settings: ExplanationSettings | None = None,
+        settings: Settings | None = None,
         *,
         label_map: LabelMap | None = None,
         anew: bool = False,
+        idempotency_key: str | None = None,
     ) -> Explanation:
         """Queue an explanation and return at once.
 
         label_map: your own superpixels. anew: compute it even if a result exists.
+        idempotency_key: a second call with the same key returns the first one's explanation; by
+        default each call has its own, for its retries.
+
+        Raises ValueError and TypeError for a picture that cannot be sent, OSError.
         """
-        return self._bound(self._send(calls.create(picture, settings, label_map, anew)))
+        call = calls.create(file_of(picture), settings, label_map, anew, idempotency_key)
+        return self._bound(self._send(call))
 
     def explain(
         self,
         picture: Picture,
-        settings: ExplanationSettings | None = None,
+        settings: Settings | None = None,
         *,
         label_map: LabelMap | None = None,
         anew: bool = False,
+        idempotency_key: str | None = None,
         timeout_s: float = 3600,
+        on_progress: OnProgress | None = None,
     ) -> Explanation:
-        """Queue an explanation and wait until it is done.
+        """Queue an explanation and wait until it is done, as `submit` and `wait` do."""
+        queued = self.submit(
+            picture, settings, label_map=label_map, anew=anew, idempotency_key=idempotency_key
+        )
+        return self.wait(queued.id, timeout_s=timeout_s, on_progress=on_progress)
 
-        Raises ExplanationFailedError, TimeoutError.
+    def wait(
+        self,
+        explanation_id: str,
+        *,
+        timeout_s: float = 3600,
+        on_progress: OnProgress | None = None,
+    ) -> Explanation:
+        """Wait until it is done; may be called again after an interruption.
+
+        on_progress: is called with the document about every second, and at the end.
+
+        Raises ExplanationFailedError, ExplanationCanceledError (also with a partial result),
+        TimeoutError; the explanation goes on.
         """
-        queued = self.submit(picture, settings, label_map=label_map, anew=anew)
-        return self.wait(queued.id, timeout_s=timeout_s)
-
-    def wait(self, explanation_id: str, *, timeout_s: float = 3600) -> Explanation:
-        """Wait until it is done. Raises ExplanationFailedError, TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
-            left_s = min(calls.MAX_WAIT_S, deadline - time.monotonic())
-            explanation = self._send(calls.read(explanation_id, max(1, left_s)))
+            wait_s = calls.next_wait_s(deadline - time.monotonic(), on_progress)
+            explanation = self._bound(self._send(calls.read(explanation_id, wait_s)))
+            if on_progress:
+                on_progress(explanation)
             if explanation.done:
-                return self._bound(succeeded(explanation))
+                whole(explanation)
+                return explanation
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{explanation_id} is {explanation.status} after {timeout_s} s")
 
+    def events(self, explanation_id: str) -> Iterator[Explanation]:
+        """Yield the document now, and again whenever it changes, until it is done.
+
+        Connects again after a lost connection.
+        """
+        reader, call = EventReader(), calls.events(explanation_id)
+        deadline, attempt = time.monotonic() + self._retry_s, 0
+        while not reader.done:
+            try:
+                with self._http.stream(
+                    call.method, call.path, headers=reader.headers, timeout=SILENCE_S
+                ) as response:
+                    if response.status_code == 204:
+                        return
+                    if not response.is_success:
+                        response.read()
+                        call.read(response)
+                    reader.connected()
+                    for line in response.iter_lines():
+                        if document := reader.read(line):
+                            deadline, attempt = time.monotonic() + self._retry_s, 0
+                            yield self._bound(document)
+                        if reader.done:
+                            return
+            except (ShapshotError, httpx.HTTPError) as error:
+                attempt += 1
+                pause_s = pause_before_retry(error, attempt, deadline - time.monotonic())
+                if pause_s is None:
+                    raise
+                time.sleep(pause_s)
+            else:
+                time.sleep(PAUSE_S)
+
     def get(self, explanation_id: str) -> Explanation:
+        """Get the document as it is now; also of a failed or canceled explanation."""
         return self._bound(self._send(calls.read(explanation_id)))
 
     def attributions(self, explanation_id: str) -> Attributions:
-        """Get the arrays; `to_shap` converts them to a shap.Explanation."""
+        """Get the arrays, also partial ones; `to_shap` converts them to a shap.Explanation."""
         return self._send(calls.attributions(explanation_id))
 
     def heatmap(
@@ -137,31 +218,125 @@ class Client:
 
     def submit_batch(
         self,
-        pictures: Sequence[Picture],
-        settings: ExplanationSettings | None = None,
+        pictures: Iterable[Picture],
+        settings: Settings | None = None,
         *,
         label_map: LabelMap | None = None,
         anew: bool = False,
+        idempotency_key: str | None = None,
     ) -> Batch:
-        """Queue explanations of up to 32 pictures at once and return at once."""
-        return self._send(calls.create_batch(pictures, settings, label_map, anew))
+        """Queue explanations of up to 32 pictures as one batch and return at once."""
+        files = [file_of(picture) for picture in pictures]
+        return self._send(calls.create_batch(files, settings, label_map, anew, idempotency_key))
 
-    def wait_batch(self, batch_id: str, *, timeout_s: float = 3600) -> Batch:
+    def wait_batch(
+        self, batch_id: str, *, timeout_s: float = 3600, on_progress: OnProgress | None = None
+    ) -> Batch:
         """Wait until all explanations are done, successful or not. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
-            left_s = min(calls.MAX_WAIT_S, deadline - time.monotonic())
-            batch = self._send(calls.read_batch(batch_id, max(1, left_s)))
+            wait_s = calls.next_wait_s(deadline - time.monotonic(), on_progress)
+            batch = self._send(calls.read_batch(batch_id, wait_s))
+            if on_progress:
+                on_progress(batch)
             if batch.done:
                 return batch
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{batch_id} is {batch.status} after {timeout_s} s")
 
+    def submit_all(
+        self,
+        pictures: Iterable[Picture],
+        settings: Settings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+        anew: bool = False,
+        timeout_s: float = 3600,
+    ) -> BatchGroup:
+        """Queue explanations of any number of pictures, as batches that the server accepts.
+
+        Pictures are read as they are sent. A full queue is waited for, up to timeout_s.
+        """
+        deadline = time.monotonic() + timeout_s
+        batches: list[Batch] = []
+        for files in split(pictures):
+            left = [files]
+            while left:
+                part = left.pop(0)
+                call = calls.create_batch(part, settings, label_map, anew, None)
+                try:
+                    batches.append(self._send(call, retry_s=deadline - time.monotonic()))
+                except ShapshotError as error:
+                    if error.problem.status != 413 or len(part) == 1:
+                        raise
+                    half = len(part) // 2
+                    left = [part[:half], part[half:], *left]
+        return BatchGroup(batches)
+
+    def wait_all(
+        self,
+        group: BatchGroup,
+        *,
+        timeout_s: float = 3600,
+        on_progress: OnProgress | None = None,
+    ) -> BatchGroup:
+        """Wait until all explanations are done, successful or not. Raises TimeoutError.
+
+        on_progress: is called with the group about every second, and at the end.
+        """
+        deadline, batches = time.monotonic() + timeout_s, list(group.batches)
+        for position, batch in enumerate(batches):
+
+            def report(changed: Batch, position: int = position) -> None:
+                batches[position] = changed
+                if on_progress:
+                    on_progress(BatchGroup(list(batches)))
+
+            report(
+                self.wait_batch(
+                    batch.id,
+                    timeout_s=deadline - time.monotonic(),
+                    on_progress=report if on_progress else None,
+                )
+            )
+        return BatchGroup(batches)
+
+    def explain_all(
+        self,
+        pictures: Iterable[Picture],
+        settings: Settings | None = None,
+        *,
+        label_map: LabelMap | None = None,
+        anew: bool = False,
+        timeout_s: float = 3600,
+        on_progress: OnProgress | None = None,
+    ) -> BatchGroup:
+        """Explain any number of pictures and wait, as `submit_all` and `wait_all` do.
+
+        Raises IncompleteBatchError, which has the group, unless all have a whole result.
+        """
+        group = self.submit_all(
+            pictures, settings, label_map=label_map, anew=anew, timeout_s=timeout_s
+        )
+        group = self.wait_all(group, timeout_s=timeout_s, on_progress=on_progress)
+        if group.incomplete:
+            raise IncompleteBatchError(group)
+        return group
+
     def get_batch(self, batch_id: str) -> Batch:
         return self._send(calls.read_batch(batch_id))
 
-    def batch_attributions(self, batch_id: str) -> BatchAttributions:
-        return self._send(calls.batch_attributions(batch_id))
+    def batch_attributions(self, batch: str | BatchGroup) -> BatchAttributions:
+        """Get the arrays of the explanations that succeeded; `positions` tells their pictures."""
+        if isinstance(batch, str):
+            return self._send(calls.batch_attributions(batch))
+        return merged(
+            {
+                start: self._send(calls.batch_attributions(each.id))
+                for start, each in zip(batch.starts, batch.batches, strict=True)
+                if not each.done or each.counts.get(Status.SUCCEEDED)
+            }
+        )
 
     def batch_heatmap(self, batch_id: str, **options: Unpack[FigureOptions]) -> bytes:
         return self._send(calls.batch_heatmap(batch_id, options))
@@ -173,7 +348,29 @@ class Client:
         self._send(calls.delete_batch(batch_id))
 
     def list(self, **options: Unpack[ListOptions]) -> ExplanationList:
+        """Get one page of explanations, newest first, and their `total`."""
         return self._send(calls.explanations(options))
+
+    def pages(self, **options: Unpack[ListOptions]) -> Iterator[ExplanationList]:
+        """Yield all pages of explanations; each has the `total`."""
+        while True:
+            page = self.list(**options)
+            yield page
+            if page.next_cursor is None:
+                return
+            options["cursor"] = page.next_cursor
+
+    def iterate(self, **options: Unpack[ListOptions]) -> Iterator[documents.Explanation]:
+        """Yield all explanations that the filters select, fetching pages as needed."""
+        for page in self.pages(**options):
+            yield from page.items
+
+    def list_batches(self, **options: Unpack[PageOptions]) -> BatchList:
+        """Get one page of batches, newest first, and their `total`."""
+        return self._send(calls.batches(options))
+
+    def methods(self) -> MethodList:
+        return self._send(calls.methods())
 
     def models(self) -> ModelList:
         return self._send(calls.models())
@@ -184,5 +381,19 @@ class Client:
     def _bound(self, document: documents.Explanation) -> Explanation:
         return Explanation.of(document, self.regions)
 
-    def _send(self, call: Call[T]) -> T:
-        return call.read(self._http.request(call.method, call.path, **call.options))
+    def _send(self, call: Call[T], *, retry_s: float | None = None) -> T:
+        """Send the request, and again while that may help. retry_s: None: the client's."""
+        deadline = time.monotonic() + (self._retry_s if retry_s is None else retry_s)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = self._http.request(
+                    call.method, call.path, timeout=call.timeout(self._timeout_s), **call.options
+                )
+                return call.read(response, repeated=attempt > 1)
+            except (ShapshotError, httpx.HTTPError) as error:
+                pause_s = pause_before_retry(error, attempt, deadline - time.monotonic())
+                if pause_s is None:
+                    raise
+            time.sleep(pause_s)

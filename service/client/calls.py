@@ -1,10 +1,14 @@
 """The requests of the API and the parsing of its responses, shared by both clients."""
 
 import io
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, TypedDict, TypeVar
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -17,17 +21,25 @@ from service.client.attributions import (
     read_batch_npz,
     read_npz,
 )
+from service.client.batches import File
 from service.client.errors import ShapshotError
-from service.schemas.documents import Batch, Explanation, ExplanationList, Problem
-from service.schemas.models import ModelCard, ModelList
+from service.client.retry import seconds_of
+from service.schemas.documents import Batch, BatchList, Explanation, ExplanationList, Problem
+from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.regions import Regions
 from service.schemas.requests import ExplanationSettings, Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.scores import Coalition, Scores, ScoresRequest
 
 MAX_WAIT_S = 60  # the server's limit of Prefer: wait
-Picture = bytes | Path
-LabelMap = NDArray[np.integer[Any]] | bytes | Path  # (H, W), or the bytes of a PNG or an .npy
+# Seconds without an answer, unless the client was given a timeout
+CONNECT_S = 10.0
+DOCUMENT_S = 30.0
+UPLOAD_S = 120.0  # pictures are decoded before the answer
+RESULT_S = 300.0  # drawing a large picture, or packing the arrays of a batch
+Settings = ExplanationSettings | Mapping[str, Any]
+# (H, W), or a PNG or an .npy as bytes or file
+LabelMap = NDArray[np.integer[Any]] | bytes | str | os.PathLike[str]
 T = TypeVar("T")
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -55,13 +67,30 @@ class FigureOptions(DrawingOptions, total=False):
     width: int
 
 
-class ListOptions(TypedDict, total=False):
-    """Filters of a list of explanations."""
+class PageOptions(TypedDict, total=False):
+    """The page of a list, and the owner listed."""
+
+    owner: str
+    order: Literal["newest", "oldest"]
+    cursor: str
+    limit: int  # items in a page, up to 100
+
+
+class ListOptions(PageOptions, total=False):
+    """Filters of a list of explanations, all of which select."""
 
     status: str
     model: str
-    cursor: str
-    limit: int
+    fingerprint: str
+    method: str
+    masker: str
+    label: str | int
+    warning: str
+    batch: str
+    picture: str  # SHA-256 of the file
+    metadata: Sequence[str]  # KEY=VALUE
+    created_after: datetime
+    created_before: datetime
 
 
 @dataclass(frozen=True)
@@ -72,12 +101,23 @@ class Call(Generic[T]):
     path: str
     parse: Callable[[httpx.Response], T]
     options: dict[str, Any] = field(default_factory=dict)
+    timeout_s: float = DOCUMENT_S
+    wait_s: float = 0  # of the server, before it answers
 
-    def read(self, response: httpx.Response) -> T:
+    def read(self, response: httpx.Response, *, repeated: bool = False) -> T:
         """Parse the response. Raises ShapshotError, httpx.HTTPStatusError."""
+        if repeated and self.method == "DELETE" and response.status_code in (404, 410):
+            return self.parse(response)  # the first request deleted it, and its answer was lost
         if "application/problem+json" in response.headers.get("content-type", ""):
-            raise ShapshotError(Problem.model_validate_json(response.content))
+            problem = Problem.model_validate_json(response.content)
+            raise ShapshotError(problem, seconds_of(response))
         return self.parse(response.raise_for_status())
+
+    def timeout(self, given_s: float | None) -> httpx.Timeout:
+        """Return the timeout of the request; given_s: that of the client, None for ours."""
+        if given_s is not None:
+            return httpx.Timeout(given_s + self.wait_s)
+        return httpx.Timeout(self.timeout_s + self.wait_s, connect=CONNECT_S)
 
 
 def authorization(api_key: str | None) -> dict[str, str]:
@@ -86,38 +126,53 @@ def authorization(api_key: str | None) -> dict[str, str]:
 
 
 def create(
-    picture: Picture, settings: ExplanationSettings | None, label_map: LabelMap | None, anew: bool
+    file: File,
+    settings: Settings | None,
+    label_map: LabelMap | None,
+    anew: bool,
+    idempotency_key: str | None,
 ) -> Call[Explanation]:
-    options = {"files": _parts([picture], settings, label_map), "headers": _caching(anew)}
-    return Call("POST", "/v1/explanations", _document(Explanation), options)
+    options = {
+        "files": _parts([file], settings, label_map),
+        "headers": _submission_headers(anew, idempotency_key),
+    }
+    return Call("POST", "/v1/explanations", _document(Explanation), options, UPLOAD_S)
 
 
 def create_batch(
-    pictures: Sequence[Picture],
-    settings: ExplanationSettings | None,
+    files: Sequence[File],
+    settings: Settings | None,
     label_map: LabelMap | None,
     anew: bool,
+    idempotency_key: str | None,
 ) -> Call[Batch]:
-    options = {"files": _parts(pictures, settings, label_map), "headers": _caching(anew)}
-    return Call("POST", "/v1/batches", _document(Batch), options)
+    options = {
+        "files": _parts(files, settings, label_map),
+        "headers": _submission_headers(anew, idempotency_key),
+    }
+    return Call("POST", "/v1/batches", _document(Batch), options, UPLOAD_S)
 
 
-def _caching(anew: bool) -> dict[str, str]:
-    return {"Cache-Control": "no-cache"} if anew else {}
+def _submission_headers(anew: bool, idempotency_key: str | None) -> dict[str, str]:
+    key = {"Idempotency-Key": idempotency_key or uuid4().hex}
+    return key | ({"Cache-Control": "no-cache"} if anew else {})
 
 
 def _parts(
-    pictures: Sequence[Picture], settings: ExplanationSettings | None, label_map: LabelMap | None
+    files: Sequence[File], settings: Settings | None, label_map: LabelMap | None
 ) -> list[tuple[str, Any]]:
-    """Return the multipart fields of a request to explain, by name."""
-    text = (settings or ExplanationSettings()).model_dump_json(exclude_defaults=True)
-    parts: list[tuple[str, Any]] = [
-        ("image", ("picture", each) if isinstance(each, bytes) else (each.name, each.read_bytes()))
-        for each in pictures
-    ]
+    """Return the multipart fields of a request to explain, by name.
+
+    A dict of settings is sent as it is: the server checks it.
+    """
+    if isinstance(settings, ExplanationSettings):
+        text = settings.model_dump_json(exclude_defaults=True)
+    else:
+        text = json.dumps(dict(settings or {}))
+    parts: list[tuple[str, Any]] = [("image", file) for file in files]
     parts.append(("settings", (None, text, "application/json")))
-    if isinstance(label_map, Path):
-        label_map = label_map.read_bytes()
+    if isinstance(label_map, str | os.PathLike):
+        label_map = Path(label_map).read_bytes()
     elif isinstance(label_map, np.ndarray):
         buffer = io.BytesIO()
         np.save(buffer, label_map, allow_pickle=False)
@@ -128,66 +183,83 @@ def _parts(
 
 
 def read(id_: str, wait_s: float = 0) -> Call[Explanation]:
-    return Call("GET", f"/v1/explanations/{id_}", _document(Explanation), _waiting(wait_s))
+    return Call(
+        "GET", f"/v1/explanations/{id_}", _document(Explanation), _waiting(wait_s), wait_s=wait_s
+    )
 
 
 def read_batch(id_: str, wait_s: float = 0) -> Call[Batch]:
-    return Call("GET", f"/v1/batches/{id_}", _document(Batch), _waiting(wait_s))
+    return Call("GET", f"/v1/batches/{id_}", _document(Batch), _waiting(wait_s), wait_s=wait_s)
 
 
 def _waiting(wait_s: float) -> dict[str, Any]:
-    headers = {"Prefer": f"wait={int(wait_s)}"} if wait_s >= 1 else {}
-    return {"headers": headers, "timeout": wait_s + 30}
+    return {"headers": {"Prefer": f"wait={int(wait_s)}"}} if wait_s >= 1 else {}
+
+
+def next_wait_s(left_s: float, on_progress: object) -> float:
+    """Return how long the server may wait before it answers, in seconds.
+
+    left_s: seconds until the caller's time limit. With on_progress, it answers every second.
+    """
+    return max(1, min(1 if on_progress else MAX_WAIT_S, left_s))
+
+
+def events(id_: str) -> Call[None]:
+    return Call("GET", f"/v1/explanations/{id_}/events", lambda _: None)
 
 
 def attributions(id_: str) -> Call[Attributions]:
     path = f"/v1/explanations/{id_}/attributions"
-    return Call("GET", path, lambda response: read_npz(response.content), _query({"format": "npz"}))
+    query = _query({"format": "npz"})
+    return Call("GET", path, lambda response: read_npz(response.content), query, RESULT_S)
 
 
 def batch_attributions(id_: str) -> Call[BatchAttributions]:
     path = f"/v1/batches/{id_}/attributions"
-    return Call("GET", path, lambda response: read_batch_npz(response.content))
+    return Call("GET", path, lambda response: read_batch_npz(response.content), timeout_s=RESULT_S)
 
 
 def batch_heatmap(id_: str, options: FigureOptions) -> Call[bytes]:
-    return Call("GET", f"/v1/batches/{id_}/heatmap.png", _png, _query(options))
+    return Call("GET", f"/v1/batches/{id_}/heatmap.png", _png, _query(options), RESULT_S)
 
 
 def heatmap(id_: str, style: str, options: HeatmapOptions) -> Call[bytes]:
-    return Call("GET", f"/v1/explanations/{id_}/heatmap.png", _png, _query(options, style=style))
+    return Call(
+        "GET", f"/v1/explanations/{id_}/heatmap.png", _png, _query(options, style=style), RESULT_S
+    )
 
 
 def figure(ids: Sequence[str], options: FigureOptions) -> Call[bytes]:
-    return Call("GET", "/v1/figure.png", _png, _query(options, id=list(ids)))
+    return Call("GET", "/v1/figure.png", _png, _query(options, id=list(ids)), RESULT_S)
 
 
 def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
     query = _query({"output": output}, format="json")
-    return Call("GET", f"/v1/explanations/{id_}/regions", _document(Regions), query)
+    return Call("GET", f"/v1/explanations/{id_}/regions", _document(Regions), query, RESULT_S)
 
 
 def scores(id_: str, coalitions: Sequence[Coalition], outputs: Outputs | None) -> Call[Scores]:
     asked = ScoresRequest(coalitions=list(coalitions), outputs=outputs)
     options = _waiting(MAX_WAIT_S) | {"json": asked.model_dump(exclude_none=True)}
-    return Call("POST", f"/v1/explanations/{id_}/scores", _document(Scores), options)
+    path = f"/v1/explanations/{id_}/scores"
+    return Call("POST", path, _document(Scores), options, wait_s=MAX_WAIT_S)
 
 
 def masked_picture(id_: str, coalition: Coalition) -> Call[bytes]:
     asked = {
         name: ",".join(map(str, regions)) for name, regions in coalition if regions is not None
     }
-    return Call("GET", f"/v1/explanations/{id_}/masked.png", _png, {"params": asked})
+    return Call("GET", f"/v1/explanations/{id_}/masked.png", _png, {"params": asked}, RESULT_S)
 
 
 def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:
     path = f"/v1/explanations/{id_}/faithfulness"
-    return Call("GET", path, _document(Faithfulness), _query({"output": output}))
+    return Call("GET", path, _document(Faithfulness), _query({"output": output}), RESULT_S)
 
 
 def faithfulness_chart(id_: str, output: Sequence[str | int]) -> Call[bytes]:
     path = f"/v1/explanations/{id_}/faithfulness.png"
-    return Call("GET", path, _png, _query({"output": output}))
+    return Call("GET", path, _png, _query({"output": output}), RESULT_S)
 
 
 def cancel(id_: str) -> Call[Explanation]:
@@ -210,6 +282,14 @@ def explanations(options: ListOptions) -> Call[ExplanationList]:
     return Call("GET", "/v1/explanations", _document(ExplanationList), _query(options))
 
 
+def batches(options: PageOptions) -> Call[BatchList]:
+    return Call("GET", "/v1/batches", _document(BatchList), _query(options))
+
+
+def methods() -> Call[MethodList]:
+    return Call("GET", "/v1/methods", _document(MethodList))
+
+
 def models() -> Call[ModelList]:
     return Call("GET", "/v1/models", _document(ModelList))
 
@@ -220,8 +300,12 @@ def model(name: str) -> Call[ModelCard]:
 
 def _query(options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """Return the query parameters of a request; None leaves one to the server's default."""
-    given = {**options, **more}
-    return {"params": {name: value for name, value in given.items() if value is not None}}
+    given = {name: value for name, value in {**options, **more}.items() if value is not None}
+    texts = {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in given.items()
+    }
+    return {"params": texts}
 
 
 def _document(kind: type[Document]) -> Callable[[httpx.Response], Document]:

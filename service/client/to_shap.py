@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.client.attributions import Attributions
+from service.client.attributions import Attributions, BatchAttributions
 
 if TYPE_CHECKING:
     import shap
 
 
-def to_shap(results: Attributions | Sequence[Attributions]) -> shap.Explanation:
-    """Convert one picture or N: values (N, H, W, C, K), base values (N, K), data (N, H, W, C).
+def to_shap(
+    results: Attributions | BatchAttributions | Sequence[Attributions],
+) -> shap.Explanation:
+    """Convert one picture, N or a batch: values (N, H, W, C, K), base values (N, K), and data.
 
-    Numbers are float64 as in shap; `data` is uint8, as shap's plot draws floats above 1 as white.
+    Numbers are float64 as in shap; `data`, (N, H, W, C), is uint8, as shap's plot draws floats
+    above 1 as white.
     Raises ValueError if the pictures' shapes differ, ImportError if shap is not installed.
     """
     try:
@@ -26,7 +29,10 @@ def to_shap(results: Attributions | Sequence[Attributions]) -> shap.Explanation:
         if error.name != "shap":
             raise
         raise ImportError("to_shap needs shap, which is not installed: pip install shap") from error
-    rows = [results] if isinstance(results, Attributions) else list(results)
+    if isinstance(results, Attributions):
+        rows = [results]
+    else:
+        rows = results.rows() if isinstance(results, BatchAttributions) else list(results)
     shapes = list(dict.fromkeys(row.values.shape for row in rows))
     if len(shapes) != 1:
         raise ValueError(

@@ -5,9 +5,10 @@ import base64
 import inspect
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, get_args, get_type_hints
 
+import httpx
 import numpy as np
 import pytest
 import uvicorn
@@ -16,11 +17,18 @@ from PIL.PngImagePlugin import PngImageFile
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.client import AsyncClient, Client, ExplanationFailedError, ShapshotError
+from service.client import (
+    AsyncClient,
+    Client,
+    ExplanationCanceledError,
+    ExplanationFailedError,
+    IncompleteBatchError,
+    ShapshotError,
+)
 from service.client.calls import DrawingOptions
 from service.infra.settings.api import ApiSettings
 from service.render import PALETTES
-from service.schemas.documents import ErrorCode, Failure
+from service.schemas.documents import ErrorCode, Failure, Status
 from service.schemas.requests import ExplanationSettings, Labels, Outputs
 from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
 from tests.api.conftest import some_arrays, some_curves, some_regions
@@ -50,11 +58,15 @@ def ask(request, url: str, fake_worker, new_card) -> Callable[..., Any]:
 
     def blocking(name: str, *args: Any, **options: Any) -> Any:
         with Client(url) as client:
-            return getattr(client, name)(*args, **options)
+            called = getattr(client, name)(*args, **options)
+            return list(called) if isinstance(called, Iterator) else called
 
     async def awaited(name: str, *args: Any, **options: Any) -> Any:
         async with AsyncClient(url) as client:
-            return await getattr(client, name)(*args, **options)
+            called = getattr(client, name)(*args, **options)
+            if isinstance(called, AsyncIterator):
+                return [each async for each in called]
+            return await called
 
     return (
         blocking if request.param == "blocking" else lambda *a, **o: asyncio.run(awaited(*a, **o))
@@ -72,11 +84,7 @@ def test_both_clients_can_do_the_same():
         for kind in (Client, AsyncClient)
     )
     assert set(blocking) - {"close"} == set(awaited) - {"aclose"}
-    for name in set(blocking) & set(awaited) - {
-        "wait",
-        "wait_batch",
-        "explain",
-    }:  # those have a time limit
+    for name in set(blocking) & set(awaited):
         one, other = (inspect.signature(of[name]) for of in (blocking, awaited))
         assert one.parameters == other.parameters
 
@@ -268,3 +276,134 @@ def test_a_batch_that_does_not_end_in_time_is_a_timeout(url, fake_worker, new_ca
         batch = client.submit_batch([photo])
         with pytest.raises(TimeoutError, match="queued"):
             client.wait_batch(batch.id, timeout_s=0.1)
+
+
+def test_a_canceled_explanation_is_an_error_that_has_the_partial_result(ask, fake_worker, photo):
+    explanation = ask("submit", photo)
+    fake_worker.end(explanation.id, fake_worker.begin(explanation.id), Status.CANCELED)
+    with pytest.raises(ExplanationCanceledError, match="canceled and has a partial") as canceled:
+        ask("wait", explanation.id)
+    assert canceled.value.explanation.partial
+    assert ask("attributions", explanation.id).values.shape == (8, 12, 3, 2)
+
+
+def test_progress_is_told_while_a_wait_lasts_and_a_wait_can_be_taken_up_again(
+    ask, fake_worker, photo
+):
+    explanation = ask("submit", photo)
+    with pytest.raises(TimeoutError, match="queued"):
+        ask("wait", explanation.id, timeout_s=0.1)
+    seen = []
+
+    def on_progress(document) -> None:
+        seen.append(document.status)
+        if len(seen) == 1:
+            fake_worker.succeed(explanation.id)
+
+    assert ask("wait", explanation.id, on_progress=on_progress).status == "succeeded"
+    assert seen == ["queued", "succeeded"]
+
+
+def test_settings_may_be_a_dict_which_the_server_checks(ask, photo):
+    answered = ask("submit", photo, {"masker": "mean", "outputs": {"top": 1}}).settings
+    assert (answered.masker, answered.outputs.top) == ("mean", 1)
+    with pytest.raises(ShapshotError, match="methods") as refused:
+        ask("submit", photo, {"methods": "kernel"})
+    assert refused.value.problem.code == ErrorCode.INVALID_SETTINGS
+
+
+def test_a_batch_of_any_size_is_split_and_merged_in_order(ask, fake_worker, new_photo):
+    photos = [new_photo(60 + n, 40) for n in range(34)]
+    group = ask("submit_all", iter(photos))
+    assert [batch.size for batch in group.batches] == [32, 2]
+    assert [each.position for each in group.explanations] == list(range(34))
+    for each in group.explanations[:-1]:
+        fake_worker.succeed(each.id, arrays=some_arrays() | some_regions())
+    ask("cancel", group.explanations[33].id)
+    seen = []
+    group = ask("wait_all", group, on_progress=seen.append)
+    assert group.done
+    assert [each.position for each in group.incomplete] == [33]
+    assert seen[-1].counts == {"succeeded": 33, "canceled": 1}
+    arrays = ask("batch_attributions", group)
+    assert arrays.positions == list(range(33))
+    assert arrays.ids == [each.id for each in group.explanations[:-1]]
+    assert arrays.region_values.shape == (33, 6, 2)
+    assert [row.output_names for row in arrays.rows()] == [["ant", "crane"]] * 33
+    widths = [ask("get", arrays.ids[n]).image.width for n in (0, 32)]
+    assert widths == [60, 92]
+
+
+def test_explaining_many_pictures_raises_unless_all_have_a_result(ask, fake_worker, new_photo):
+    photos = [new_photo(60 + n, 40) for n in range(3)]
+
+    def finish(group) -> None:
+        if not group.done:
+            first, second, third = (each.id for each in group.explanations)
+            fake_worker.succeed(first)
+            fake_worker.fail(second, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
+            fake_worker.succeed(third)
+
+    with pytest.raises(IncompleteBatchError, match=r"1 of 3 .*position 1.*it broke") as missing:
+        ask("explain_all", photos, on_progress=finish)
+    assert missing.value.group.counts == {"succeeded": 2, "failed": 1}
+
+
+def test_lists_go_on_over_all_pages_and_tell_the_total(ask, fake_worker, photo):
+    ids = [ask("submit", photo, {"metadata": {"n": n % 2}}).id for n in range(5)]
+    batch = ask("submit_batch", [photo])
+
+    oldest = ask("iterate", limit=2, order="oldest")
+    assert [each.id for each in oldest][:5] == ids
+    odd = ask("pages", limit=1, metadata=["n=1"])
+    assert [page.total for page in odd] == [2, 2]
+    assert [page.items[0].id for page in odd] == [ids[3], ids[1]]
+    first = ask("get", ids[2])
+    later = ask("list", created_after=first.created_at)
+    assert later.total == 4
+    assert [each.id for each in ask("list_batches").items] == [batch.id]
+    assert "kernel" in [method.name for method in ask("methods").items]
+
+
+def test_events_are_documents_until_it_is_done(ask, fake_worker, photo):
+    explanation = ask("submit", photo)
+    fake_worker.succeed(explanation.id)
+    [last] = ask("events", explanation.id)
+    assert (last.id, last.status) == (explanation.id, "succeeded")
+    with pytest.raises(ShapshotError, match="no such explanation"):
+        ask("events", "exp_" + "0" * 32)
+
+
+class LosesAnswers(httpx.HTTPTransport):
+    """Loses the first answer to each method, after the server gave it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = set()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if request.method in self.lost:
+            return response
+        self.lost.add(request.method)
+        response.read()
+        raise httpx.ReadError("the connection was lost")
+
+
+def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(
+    url, fake_worker, new_card, photo
+):
+    fake_worker.announce(new_card())
+    with Client(url, transport=LosesAnswers()) as client:
+        explanation = client.submit(photo)
+        fake_worker.succeed(explanation.id)
+        assert [each.id for each in client.list().items] == [explanation.id]
+        client.delete(explanation.id)
+    with Client(url, transport=LosesAnswers(), retry_s=0) as client, pytest.raises(httpx.ReadError):
+        client.submit(photo)
+
+
+def test_the_same_idempotency_key_is_the_same_explanation(ask, photo):
+    ids = {ask("submit", photo, anew=True, idempotency_key="mine").id for _ in range(2)}
+    assert len(ids) == 1
+    assert ask("submit", photo, anew=True).id not in ids

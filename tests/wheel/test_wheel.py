@@ -13,7 +13,7 @@ import pytest
 from tests.live import live_api
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("service", "worker", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("service", "shapshot", "worker", "pyproject.toml", "README.md", "LICENSE")
 
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1200)]
 
@@ -57,18 +57,18 @@ CLIENT = """
     import asyncio, sys
     from importlib import metadata
     from pathlib import Path
-    import service, worker
-    from service.client import AsyncClient, Client, ShapshotError, to_shap
+    import service, shapshot, worker
+    from shapshot import AsyncClient, Client, ShapshotError, to_shap
 
     needed = {r for r in metadata.requires("shapshot") if "extra ==" not in r}
     assert {r.split(">")[0] for r in needed} == {"httpx", "numpy", "pydantic"}, needed
     present = {each.name for each in metadata.distributions()}
     assert not present & {"redis", "rq", "obstore", "structlog", "fastapi", "tensorflow"}, present
-    for package in (service, worker):
+    for package in (service, shapshot, worker):
         assert Path(package.__file__).with_name("py.typed").is_file(), package
 
     url = sys.argv[1]
-    with Client(url) as client:
+    with Client(url, retry_s=0) as client:
         assert client.models().items == []
         try:
             client.submit(Path(sys.argv[2]))
