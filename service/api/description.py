@@ -12,7 +12,12 @@ from service.api.http.openapi_responses import problem_example
 from service.api.http.problems import PROBLEM
 from service.api.state import openapi_example
 from service.schemas.documents import ErrorCode, Problem
-from service.schemas.requests import BatchRequest, ExplanationRequest, ExplanationSettings
+from service.schemas.requests import (
+    BatchRequest,
+    BatchSettings,
+    ExplanationRequest,
+    ExplanationSettings,
+)
 from service.schemas.scores import ScoresRequest
 
 TEXT = """\
@@ -31,6 +36,7 @@ TAGS = [
 ]
 _REFERRED = (
     BatchRequest,
+    BatchSettings,
     ExplanationRequest,
     ExplanationSettings,
     Problem,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.infra.artifacts import AttemptArtifacts
 from service.jobs.redis_keys import EXPLANATION_ID, JOB_ID
-from service.schemas.documents import Failure, ImageInfo, LabelMapInfo, Status
+from service.schemas.documents import ClassName, Failure, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef
 from service.schemas.regions import MAX_REGIONS
 from service.schemas.requests import ResolvedSettings
@@ -49,6 +49,7 @@ class JobSpec(BaseModel):
     model: ModelRef
     image: ImageInfo
     label_map: LabelMapInfo | None = None
+    true_label: ClassName | None = None
     batch: str | None = None  # id of its batch
     owner: str | None = None  # name of the API key; None with no keys configured
     cache: str | None = None  # cache key, equal for all requests that its result answers
@@ -69,6 +70,19 @@ class JobSpec(BaseModel):
         if self.coalitions:
             return 0
         return self.image.bytes + (self.label_map.bytes if self.label_map else 0)
+
+    def correct(self, outcome: Outcome) -> bool | None:
+        """Return whether the top class of all is the true one; None if that is not known.
+
+        Where the request chose the outputs, another may have a higher score than those explained.
+        """
+        if self.true_label is None or outcome.top is None:
+            return None
+        agrees = outcome.top.index == self.true_label.index
+        if self.settings.outputs.top is not None:
+            return agrees
+        explained = {output.index for output in outcome.outputs}
+        return False if not agrees and self.true_label.index in explained else None
 
 
 @dataclass(frozen=True)

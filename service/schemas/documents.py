@@ -24,6 +24,11 @@ from service.schemas.results import (
 from service.schemas.warnings import ResultWarning, WarningCode
 
 UNTIL = "until the explanation has a result"
+TRUE_LABEL = "The class that the picture truly shows, as the request says; null: it does not say"
+CORRECT = (
+    "Whether the class with the highest score is the true one; null if the true one is not known, "
+    f"where the explained outputs do not tell, and {UNTIL}"
+)
 
 # --- Problems -----------------------------------------------------------------------------------
 
@@ -151,6 +156,13 @@ class Progress(ResponseModel):
 OWNER = "Name of the API key that submitted it; null: the server had no keys"
 
 
+class ClassName(ResponseModel):
+    """A class of the model; without labels, its index is its label."""
+
+    index: int
+    label: str
+
+
 class Explanation(ResponseModel):
     """An explanation, from acceptance to expiry."""
 
@@ -178,6 +190,8 @@ class Explanation(ResponseModel):
     region_count: int | None = Field(description=f"{REGION_COUNT}, and {UNTIL}")
     unresolved: float | None = Field(description=f"{UNRESOLVED}; null {UNTIL}")
     outputs: list[OutputResult] | None
+    true_label: ClassName | None = Field(description=TRUE_LABEL)
+    correct: bool | None = Field(description=CORRECT)
     efficiency_gap: float | None
     target_reached: bool | None = Field(description=f"{TARGET_REACHED}, and {UNTIL}")
     warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
@@ -220,11 +234,9 @@ BATCH_STATUS = (
 )
 
 
-class TopClass(ResponseModel):
+class TopClass(ClassName):
     """The explained output with the highest score."""
 
-    index: int
-    label: str
     score: float
 
 
@@ -243,6 +255,8 @@ class BatchMember(ResponseModel):
     top: TopClass | None = Field(
         description=f"The explained output with the highest score; null {UNTIL}"
     )
+    true_label: ClassName | None = Field(description=TRUE_LABEL)
+    correct: bool | None = Field(description=CORRECT)
     warnings: list[ResultWarning] | None = Field(description=f"{WARNINGS}; null {UNTIL}")
     error: Problem | None
     links: dict[str, str]

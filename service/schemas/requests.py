@@ -144,6 +144,13 @@ Metric = Literal[
 ]
 
 
+ClassChoice = Annotated[
+    Annotated[str, Field(min_length=1, max_length=1000), Tag("label")]
+    | Annotated[int, Field(ge=0), Tag("index")],
+    Discriminator(lambda name: "index" if isinstance(name, int) else "label"),
+]  # a class of the model
+
+
 class ExplanationSettings(RequestModel):
     """How to explain a picture; every field has a default, and responses echo all of them."""
 
@@ -222,6 +229,12 @@ class ExplanationSettings(RequestModel):
     metadata: dict[str, JsonValue] = Field(
         default_factory=dict, description="Any JSON object of yours; stored and returned unchanged"
     )
+    true_label: ClassChoice | None = Field(
+        None,
+        description="Label or index of the class that the picture truly shows, of each in a batch; "
+        "changes no number; echoed as an index. Figures show it, and documents say whether the "
+        "top class is `correct`",
+    )
 
     @field_validator("fixed_context", mode="before")
     @classmethod
@@ -251,6 +264,22 @@ class ExplanationSettings(RequestModel):
         return metadata
 
 
+class BatchSettings(ExplanationSettings):
+    """How to explain the pictures of a batch."""
+
+    true_labels: list[ClassChoice | None] | None = Field(
+        None,
+        max_length=MAX_IMAGES_IN_BATCH,
+        description="The true_label of each picture by position, or null",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "BatchSettings":
+        if self.true_label is not None and self.true_labels is not None:
+            raise ValueError("give true_label, for all pictures, or true_labels; received both")
+        return self
+
+
 class ResolvedSettings(ExplanationSettings):
     """Settings with all defaults resolved for the model and the method."""
 
@@ -260,6 +289,7 @@ class ResolvedSettings(ExplanationSettings):
     outputs: Outputs
     max_evals: int
     priority: Priority = "interactive"
+    true_label: int | None = None
 
 
 class ExplanationRequest(RequestModel):
@@ -304,7 +334,7 @@ class BatchRequest(RequestModel):
     label_map: str | None = Field(
         None, description="The label map of all pictures in base64, if superpixels are labels"
     )
-    settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
+    settings: BatchSettings = Field(default_factory=lambda: BatchSettings())
 
     @property
     def pictures(self) -> list[str]:

@@ -16,7 +16,7 @@ from tests.api.conftest import some_arrays, some_curves, some_regions
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "openapi" / "examples"
 SENT = (
-    *("BatchRequest", "ExplanationRequest", "ExplanationSettings", "Outputs"),
+    *("BatchRequest", "BatchSettings", "ExplanationRequest", "ExplanationSettings", "Outputs"),
     *("Pixels", "Grid", "Slic", "Labels", "JsonValue", "Coalition", "ScoresRequest"),
 )
 SCORES = CoalitionScores(

@@ -41,6 +41,7 @@ from service.schemas.results import Curve, Faithfulness, Outcome
 PNG = "image/png"
 OUTPUTS_BYTES = 2**20  # of arrays by output, read at a time
 log = structlog.get_logger(__name__)
+MAX_LABEL = 100  # characters of a true label in a drawing
 FRESH_S = 86400  # seconds of max-age; a result never changes, but may be deleted
 
 
@@ -139,6 +140,12 @@ def load_attributions(
         names = output_names(outcome_of(state))  # unique among all outputs, drawn or not
         shown = [names[int(index)] for index in arrays["output_indices"]]
         return render.attributions_of(arrays | {"output_names": np.array(shown)})
+
+
+def true_label(state: State) -> str | None:
+    """Returns the label of the true class as drawings show it; None if it is not known."""
+    known = state.spec and state.spec.true_label
+    return known.label[:MAX_LABEL] if known else None
 
 
 def output_names(outcome: Outcome) -> dict[int, str]:

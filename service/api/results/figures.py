@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import repeat
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -29,7 +28,9 @@ class FigureOptions(DrawingOptions):
     """Options of a figure of several pictures."""
 
     true_label: list[TrueLabel] = Field(
-        [], description="Label above each picture: none, or one per picture, in their order"
+        [],
+        description="Label above each picture, one per picture, in their order; default: the "
+        "true_label of its request",
     )
     width: int | None = Field(None, ge=100, le=4096, description="Width of the figure, in pixels")
 
@@ -86,7 +87,9 @@ async def figure_of(
 
 
 def _draw(services: ProcessServices, states: Sequence[State], query: FigureOptions) -> bytes:
-    labels = query.true_label or repeat(None, len(states))
+    labels: Sequence[str | None] = query.true_label or [
+        artifacts.true_label(state) for state in states
+    ]
     rows = []
     for state, label in zip(states, labels, strict=True):
         scores = [output.score for output in artifacts.outcome_of(state).outputs]

@@ -54,7 +54,9 @@ class HeatmapQuery(DrawingOptions):
         f"{render.MAX_LAYER_PIXELS} pixels; else model",
     )
     true_label: TrueLabel | None = Field(
-        None, description="Label above the picture; only for a figure"
+        None,
+        description="Label above the picture, only for a figure; default: the true_label of the "
+        "request",
     )
 
 
@@ -121,6 +123,9 @@ def _draw(
 ) -> bytes:
     outcome = artifacts.outcome_of(state)
 
+    label = query.true_label
+    if label is None and query.style == "figure":
+        label = artifacts.true_label(state)
     subject = DrawingSubject(
         artifacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in shown],
@@ -128,7 +133,7 @@ def _draw(
         placement=outcome.placement,
         photo_size=_photo_size(state),
         photo=partial(artifacts.load_photo, services, state),
-        true_label=query.true_label,
+        true_label=label,
     )
     try:
         return draw(subject, query.style, query.size, query)

@@ -82,7 +82,8 @@ def submission_request(
     document: type[BaseModel], *, image: Described, example: Described
 ) -> Described:
     """Describes the request, as a form or a JSON document, and its header parameters."""
-    settings = {"$ref": "#/components/schemas/ExplanationSettings"}
+    kind = document.model_fields["settings"].annotation
+    settings = {"$ref": f"#/components/schemas/{getattr(kind, '__name__', '')}"}
     parts = {
         "type": "object",
         "required": ["image"],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from service.api.http.problems import failure_problem
 from service.api.state import serializers
 from service.api.state.repository import BatchState, BatchSummary
-from service.jobs.records import State
+from service.jobs.records import JobSpec, State
 from service.schemas.documents import (
     Batch,
     BatchMember,
@@ -17,6 +17,7 @@ from service.schemas.documents import (
     Status,
     TopClass,
 )
+from service.schemas.requests import ResolvedSettings
 
 
 def batch(state: BatchState, root_path: str) -> Batch:
@@ -38,7 +39,7 @@ def batch(state: BatchState, root_path: str) -> Batch:
         expires_at=serializers.to_datetime_or_none(expires_at),
         size=len(state.batch.members),
         counts=dict.fromkeys(Status, 0) | Counter(member.status for member in members),
-        settings=spec.settings,
+        settings=_common_settings(member.spec for member in members if member.spec),
         model=spec.model,
         label_map=spec.label_map,
         warnings=Counter(
@@ -101,16 +102,26 @@ def _links(state: BatchState, root_path: str) -> dict[str, str]:
     return found
 
 
+def _common_settings(specs: Iterable[JobSpec]) -> ResolvedSettings:
+    """Returns the settings of all members; true_label is null where they have different ones."""
+    first, *others = (spec.settings for spec in specs)
+    same = all(each.true_label == first.true_label for each in others)
+    return first if same else first.model_copy(update={"true_label": None})
+
+
 def _member(position: int, state: State, root_path: str) -> BatchMember:
-    top = state.outcome.top if state.outcome else None
+    spec, found = state.spec, state.outcome
+    top = found.top if found else None
     return BatchMember(
         position=position,
         id=state.id,
-        name=state.spec.image.name if state.spec else None,
+        name=spec.image.name if spec else None,
         status=state.status,
         done=state.status.done,
         cached_from=state.cached_from,
         progress=serializers.progress(state),
+        true_label=spec and spec.true_label,
+        correct=spec.correct(found) if spec and found else None,
         top=top and TopClass(index=top.index, label=top.label, score=top.score),
         warnings=state.outcome.warnings if state.outcome else None,
         error=failure_problem(state.error) if state.error else None,

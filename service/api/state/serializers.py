@@ -41,6 +41,8 @@ def explanation(state: State, root_path: str) -> Explanation:
         region_count=found and found.region_count,
         unresolved=found and found.unresolved,
         outputs=found and found.outputs,
+        true_label=spec.true_label,
+        correct=spec.correct(found) if found else None,
         efficiency_gap=found and found.efficiency_gap,
         target_reached=found and found.target_reached,
         warnings=found and found.warnings,

@@ -44,7 +44,7 @@ def resolve_settings(
     max_values: int,
     label_map: LabelMapInfo | None = None,
 ) -> tuple[ResolvedSettings, ModelCard]:
-    """Returns the complete settings and the model's card. Raises ApiError."""
+    """Returns the complete settings, without true labels, and the model's card. Raises ApiError."""
     card = _find_card(requested_name(settings.model), cards)
     if card.status is not ModelStatus.AVAILABLE or not card.output_count or not card.input_shape:
         raise _unavailable(card)
@@ -67,8 +67,10 @@ def resolve_settings(
         "superpixels": superpixels,
         "outputs": resolve_outputs(settings.outputs, card),
         "max_evals": evaluation_budget(settings, players, limit=max_evals),
+        "true_label": None,  # of each picture: see true_labels.py
     }
-    resolved = ResolvedSettings.model_validate(dict(settings) | chosen)
+    given = {name: value for name, value in settings if name in ExplanationSettings.model_fields}
+    resolved = ResolvedSettings.model_validate(given | chosen)
     _check_size(resolved, settings.outputs, shape, players, max_values)
     return resolved, card
 
@@ -240,28 +242,30 @@ def resolve_outputs(
         return Outputs(top=min(DEFAULT_TOP, count))
     said = f"the model has {count} outputs"
     if wanted.top is not None and wanted.top > count:
-        raise _unknown(f"{under}.top", said, wanted.top, {"minimum": 1, "maximum": count})
+        raise unknown_output(f"{under}.top", said, wanted.top, {"minimum": 1, "maximum": count})
     for index in wanted.indices or []:
         if index >= count:
-            raise _unknown(f"{under}.indices", said, index, {"minimum": 0, "maximum": count - 1})
+            bounds = {"minimum": 0, "maximum": count - 1}
+            raise unknown_output(f"{under}.indices", said, index, bounds)
     if wanted.labels is not None:
         return Outputs(
-            indices=[_index_of(label, card.labels, f"{under}.labels") for label in wanted.labels]
+            indices=[index_of(label, card.labels, f"{under}.labels") for label in wanted.labels]
         )
     return wanted
 
 
-def _index_of(label: str, labels: list[str] | None, field: str) -> int:
+def index_of(label: str, labels: list[str] | None, field: str) -> int:
     if not labels:
-        said = "the model has no labels; select outputs by index"
-        raise _unknown(field, said, label, ["indices"])
+        said = "the model has no labels; name outputs by index"
+        raise unknown_output(field, said, label, ["indices"])
     indices = [index for index, known in enumerate(labels) if known == label]
     if not indices:
         near = difflib.get_close_matches(label[:100], list(dict.fromkeys(labels)), n=5)
-        raise _unknown(field, f"no output is called {label[:100]!r}", label, {"nearest": near})
+        said = f"no output is called {label[:100]!r}"
+        raise unknown_output(field, said, label, {"nearest": near})
     if len(indices) > 1:
         said = f"several outputs are called {label!r}; select one by index"
-        raise _unknown(field, said, label, {"indices": indices})
+        raise unknown_output(field, said, label, {"indices": indices})
     return indices[0]
 
 
@@ -294,5 +298,5 @@ def _check_size(
     raise invalid_setting("max_evals", said, settings.max_evals, bounds)
 
 
-def _unknown(field: str, said: str, received: str | int, accepted: object) -> ApiError:
+def unknown_output(field: str, said: str, received: str | int, accepted: object) -> ApiError:
     return ApiError(ErrorCode.UNKNOWN_OUTPUT, f"{field}: {said}", field, received, accepted)

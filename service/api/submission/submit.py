@@ -21,6 +21,7 @@ from service.api.submission.resolve_settings import (
     resolve_settings,
 )
 from service.api.submission.result_cache import request_key, reuse_result
+from service.api.submission.true_labels import resolve_true_labels
 from service.api.uploads.upload import Upload
 from service.images.decoding import (
     BrokenPictureError,
@@ -37,7 +38,7 @@ from service.jobs.records import JobSpec, State
 from service.jobs.redis_keys import new_id
 from service.jobs.submissions import AlreadyClaimedError
 from service.jobs.worker_registry import read_live_workers
-from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo
+from service.schemas.documents import ClassName, ErrorCode, ImageInfo, LabelMapInfo
 from service.schemas.fingerprint import ModelRef, model_ref
 from service.schemas.models import ModelCard
 from service.schemas.requests import Priority, ResolvedSettings
@@ -129,9 +130,11 @@ def _prepare(
         requested=requested_name(upload.settings.model),
         cards=workers.cards if workers.workers else [],
     )
+    true_labels = resolve_true_labels(upload.settings, card, len(upload.images))
+    about = zip(upload.images.items(), upload.file_names, true_labels, strict=True)
     return [
-        _prepare_one(services, upload, plan, label_map, file_name, *image)
-        for image, file_name in zip(upload.images.items(), upload.file_names, strict=True)
+        _prepare_one(services, upload, plan, label_map, file_name, true_label, *image)
+        for image, file_name, true_label in about
     ]
 
 
@@ -148,11 +151,14 @@ def _prepare_one(
     plan: SubmissionPlan,
     label_map: LabelMapInfo | None,
     file_name: str | None,
+    true_label: ClassName | None,
     name: str,
     content: bytes,
 ) -> Submission:
     """Checks one picture; an earlier result needs neither decoding nor a worker."""
-    settings, card, model = plan.settings, plan.card, plan.model
+    card, model = plan.card, plan.model
+    index = true_label.index if true_label else None
+    settings = plan.settings.model_copy(update={"true_label": index})
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
     key = request_key(sha256, label_map, settings, model.fingerprint, card, owner)
@@ -170,6 +176,7 @@ def _prepare_one(
         model=model,
         image=image.model_copy(update={"name": file_name}),
         label_map=label_map,
+        true_label=true_label,
         owner=owner,
         request_id=request_id(),
         traceparent=services.process.tracer.traceparent(),

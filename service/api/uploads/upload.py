@@ -24,6 +24,7 @@ from service.schemas.documents import ErrorCode
 from service.schemas.requests import (
     MAX_IMAGES_IN_BATCH,
     BatchRequest,
+    BatchSettings,
     ExplanationRequest,
     ExplanationSettings,
 )
@@ -54,6 +55,7 @@ class UploadFormat:
 
     parts: Mapping[str, PartSpec]
     document: type[ExplanationRequest | BatchRequest]
+    settings: type[ExplanationSettings]
     names: Callable[[int], list[str]]  # of that many pictures; raises ApiError
 
 
@@ -80,8 +82,8 @@ _PARTS = {
 }
 # one more than accepted, so that the error can state the limit
 _SEVERAL = PartSpec(max_count=MAX_IMAGES_IN_BATCH + 1)
-EXPLANATION = UploadFormat(_PARTS, ExplanationRequest, _names_in_explanation)
-BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, _names_in_batch)
+EXPLANATION = UploadFormat(_PARTS, ExplanationRequest, ExplanationSettings, _names_in_explanation)
+BATCH = UploadFormat(_PARTS | {"image": _SEVERAL}, BatchRequest, BatchSettings, _names_in_batch)
 
 
 async def read_upload(
@@ -114,7 +116,9 @@ def _from_form(form: Form, upload_format: UploadFormat) -> Upload:
     return Upload(
         images=dict(zip(names, pictures, strict=True)),
         file_names=[clean_name(each) for each in form.file_names["image"]],
-        settings=_checked_settings(strict_json.loads(settings, what="settings")),
+        settings=_checked_settings(
+            strict_json.loads(settings, what="settings"), upload_format.settings
+        ),
         label_map=label_map,
     )
 
@@ -137,15 +141,15 @@ def _from_json(content: bytes, upload_format: UploadFormat) -> Upload:
             for name, text in zip(names, request.pictures, strict=True)
         },
         file_names=[clean_name(each) for each in request.file_names],
-        settings=_checked_settings(settings),
+        settings=_checked_settings(settings, upload_format.settings),
         label_map=None if label_map is None else decode_base64("label_map", label_map),
     )
 
 
-def _checked_settings(document: Any) -> ExplanationSettings:
+def _checked_settings(document: Any, kind: type[ExplanationSettings]) -> ExplanationSettings:
     try:
-        return ExplanationSettings.model_validate(document, strict=True)
+        return kind.model_validate(document, strict=True)
     except ValidationError as error:
         raise validation_problem(
-            error, ExplanationSettings, code=ErrorCode.INVALID_SETTINGS, under="settings"
+            error, kind, code=ErrorCode.INVALID_SETTINGS, under="settings"
         ) from error

@@ -39,6 +39,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "seed": 0,
         "priority": "interactive",
         "metadata": {},
+        "true_label": None,
     }
 
 
