@@ -49,16 +49,21 @@ router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 _EXAMPLE = {"coalitions": [{"hidden": [3, 7]}, {"shown": [1]}, {"shown": []}]}
 _LOCATION = {"Location": {"description": "Path of the scores", "schema": {"type": "string"}}}
-_SCORED = (
+_FAILED = (  # by the worker
     ErrorCode.MODEL_CHANGED,
     ErrorCode.MODEL_FAILED,
     ErrorCode.MODEL_UNAVAILABLE,
-    ErrorCode.NO_WORKER,
+    ErrorCode.INVALID_SETTINGS,
     ErrorCode.WORKER_LOST,
     ErrorCode.DEADLINE_EXCEEDED,
+    ErrorCode.CANCELED,
+)
+_SUBMITTED = (
+    *_FAILED,
+    ErrorCode.INVALID_PARAMETER,
+    ErrorCode.NO_WORKER,
     ErrorCode.SHARE_FULL,
     ErrorCode.QUEUE_FULL,
-    ErrorCode.INVALID_PARAMETER,
 )
 _BODY = (
     ErrorCode.BAD_REQUEST,
@@ -86,7 +91,7 @@ _BODY = (
         "parameters": [PREFER],
     },
     responses={
-        **shows_result(*_SCORED, *_BODY, headers=PREFERENCE_APPLIED),
+        **shows_result(*_SUBMITTED, *_BODY, headers=PREFERENCE_APPLIED),
         202: {
             "model": Scores,
             "description": "Not done within the wait; poll the Location",
@@ -136,7 +141,13 @@ async def score_coalitions(
     openapi_extra={"parameters": [PREFER]},
     responses={
         200: {"headers": RETRY_AFTER | PREFERENCE_APPLIED},
-        **problems(ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.NO_RESULT, *_SCORED[:6]),
+        **problems(
+            ErrorCode.NOT_FOUND,
+            ErrorCode.GONE,
+            ErrorCode.NO_RESULT,
+            ErrorCode.STORE_UNAVAILABLE,
+            *_FAILED,
+        ),
     },
 )
 async def get_scores(
@@ -176,7 +187,7 @@ class MaskedQuery(BaseModel):
     "/{explanation_id}/masked.png",
     response_class=Response,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=shows_result(*_SCORED, ErrorCode.TOO_LARGE, content=binary(artifacts.PNG)),
+    responses=shows_result(*_SUBMITTED, ErrorCode.TOO_LARGE, content=binary(artifacts.PNG)),
 )
 async def get_masked_picture(
     request: Request,

@@ -46,7 +46,7 @@ async def ask(
     state: of the explanation. outputs: replace those of `asked`.
     """
     job = partial(_submit, services.process, state, asked, outputs)
-    id_ = await to_thread.run_sync(job, limiter=services.process.storing)
+    id_ = await to_thread.run_sync(job)
     scores = require_scores(await services.process.change_feed.until_done(id_, wait_s), id_)
     return raise_if_failed(scores)
 
