@@ -50,6 +50,9 @@ class DrawingOptions(TypedDict, total=False):
     alpha: float
     percentile: float
     palette: Literal["red_blue", "orange_blue", "orange_purple"]
+    unit: Literal["pixel", "region"]
+    legend: bool
+    scale: Literal["shared", "row", "panel"]  # of a figure
 
 
 class HeatmapOptions(DrawingOptions, total=False):

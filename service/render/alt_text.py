@@ -1,13 +1,14 @@
 """Alternative text: describes a drawing for people who cannot see it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.render.colours import Scale, Sums
 from service.render.row import Row
+from service.render.text import short_numbers
 
 PLACES = (
     ("in the upper left", "in the upper middle", "in the upper right"),
@@ -20,18 +21,34 @@ NOTABLE = 2 / 9  # twice the share of each ninth when credit is even
 
 @dataclass(frozen=True)
 class AltText:
-    """The title and description stored in a PNG."""
+    """The title and description stored in a file, and other metadata by keyword."""
 
     title: str
     description: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> dict[str, str]:
+        """All of it by keyword, printable."""
+        texts = {
+            "Software": "Shapshot",
+            **self.metadata,
+            "Title": self.title,
+            "Description": self.description,
+        }
+        return {keyword: printable(text) for keyword, text in texts.items()}
 
 
-def of_figure(rows: Sequence[Row], sums: Sequence[Sums], scale: Scale) -> AltText:
-    """Describes each picture and output of a figure; sums: as drawn."""
+def of_figure(rows: Sequence[Row], sums: Sequence[Sums], scale: Scale | None) -> AltText:
+    """Describes each picture and output of a figure.
+
+    sums: of each pixel; scale: None if there are several.
+    """
     names = [name for row in rows for name in row.attributions.names]
     one = len(rows) == 1
     counted = "A picture" if one else f"{len(rows)} pictures"
-    sentences = [f"{counted} and, beside {'it' if one else 'each'}, what {_colours(scale)}."]
+    colours = "speaks for and against outputs" if scale is None else _colours(scale)
+    sentences = [f"{counted} and, beside {'it' if one else 'each'}, what {colours}."]
     for number, (row, credit) in enumerate(zip(rows, sums, strict=True), start=1):
         who = "The picture" if one else f"Picture {number}"
         sentences += [f"{who} is truly {row.true_label}."] if row.true_label else []
@@ -66,7 +83,7 @@ def _colours(scale: Scale) -> str:
 
 def _outputs(names: Sequence[str], scores: Sequence[float] | None, sums: Sums) -> list[str]:
     """A sentence for each of the first outputs, and one that counts the rest."""
-    scored = [""] * len(names) if scores is None else [f" (score {each:.3g})" for each in scores]
+    scored = [f" (score {each})" for each in short_numbers(scores or ())] or [""] * len(names)
     sentences = [
         f"{name}{scored[output]}: {_where(sums[..., output])}."
         for output, name in enumerate(names[:MAX_NAMED])

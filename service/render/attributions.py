@@ -4,16 +4,20 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from service.render.colours import Sums, channel_sums, region_sums
 from service.render.errors import InvalidAttributionsError, InvalidOptionError
 from service.render.names import disambiguate
 
 NAMES = ("values", "base_values", "data", "output_names", "output_indices")
+REGION_NAMES = ("regions", "region_values")  # may be absent
+
+Unit = Literal["pixel", "region"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,9 @@ class Attributions:
 
     `values` (H, W, C, K) float32, positive where the pixel speaks for the output; `base_values`
     (K,); `data` (H, W, C) float32 in 0..255 with C = 1 or 3; `output_names` and `output_indices`
-    of length K. Raises InvalidAttributionsError.
+    of length K. Where known, `regions` (H, W) or (H, W, C) numbers the region of each pixel, -1:
+    none, and `region_values` (R, K) is the credit of each as a whole. Raises
+    InvalidAttributionsError.
     """
 
     values: NDArray[np.float32]
@@ -30,6 +36,8 @@ class Attributions:
     data: NDArray[np.float32]
     output_names: list[str]
     output_indices: list[int]
+    regions: NDArray[np.integer] | None = None
+    region_values: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         values, data = self.values, self.data
@@ -54,6 +62,40 @@ class Attributions:
                     f"{name} must be finite; received {invalid} NaN or infinite numbers"
                 )
 
+        regions, credit = self.regions, self.region_values
+        if (regions is None) != (credit is None):
+            raise InvalidAttributionsError("regions and region_values must be given together")
+        if regions is None or credit is None:
+            return
+        if regions.shape not in (values.shape[:2], values.shape[:3]):
+            raise InvalidAttributionsError(
+                f"regions must be {values.shape[:2]} or {values.shape[:3]} as values; "
+                f"received {regions.shape}"
+            )
+        if credit.shape != (len(credit), values.shape[3]) or not np.isfinite(credit).all():
+            raise InvalidAttributionsError(
+                f"region_values must be (R, {values.shape[3]}) and finite; received {credit.shape}"
+            )
+        if regions.min() < -1 or regions.max() >= len(credit):
+            raise InvalidAttributionsError(
+                f"regions must be in -1..{len(credit) - 1}; received {regions.min()}.."
+                f"{regions.max()}"
+            )
+
+    def sums(self, unit: Unit) -> Sums:
+        """Returns what a drawing colours: the credit of each pixel, or of the region it is in.
+
+        Raises InvalidOptionError.
+        """
+        if unit == "pixel":
+            return channel_sums(self.values)
+        if self.regions is None or self.region_values is None:
+            raise InvalidOptionError(
+                "unit must be pixel: the explanation has no attributions of regions; "
+                f"received {unit}"
+            )
+        return region_sums(self.regions, self.region_values)
+
     @property
     def names(self) -> list[str]:
         """Unique names of the outputs."""
@@ -71,7 +113,12 @@ class Attributions:
                 f"a box must lie within {width} x {height} pixels; received {box}"
             )
         rows, columns = slice(top, bottom), slice(left, right)
-        return replace(self, values=self.values[rows, columns], data=self.data[rows, columns])
+        return replace(
+            self,
+            values=self.values[rows, columns],
+            data=self.data[rows, columns],
+            regions=None if self.regions is None else self.regions[rows, columns],
+        )
 
     def narrow(self, positions: Sequence[int]) -> "Attributions":
         """Returns the attributions for the outputs at these positions (0..K-1), in this order.
@@ -90,6 +137,8 @@ class Attributions:
             data=self.data,
             output_names=[self.output_names[position] for position in kept],
             output_indices=[self.output_indices[position] for position in kept],
+            regions=self.regions,
+            region_values=None if self.region_values is None else self.region_values[:, kept],
         )
 
 
@@ -102,7 +151,8 @@ def load_attributions(npz: bytes) -> Attributions:
         with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
             if not isinstance(archive, NpzFile):
                 raise InvalidAttributionsError("a single array; an npz of several is accepted")
-            arrays = {name: archive[name] for name in NAMES}
+            kept = [*NAMES, *(name for name in REGION_NAMES if name in archive)]
+            arrays = {name: archive[name] for name in kept}
     except KeyError as error:
         raise InvalidAttributionsError(
             f"{error.args[0]}; accepted are {', '.join(NAMES)}"
@@ -123,4 +173,5 @@ def attributions_of(arrays: Mapping[str, NDArray[Any]]) -> Attributions:
         data=arrays["data"].astype(np.float32, copy=False),
         output_names=[str(name) for name in arrays["output_names"]],
         output_indices=[int(index) for index in arrays["output_indices"]],
+        **{name: arrays[name] for name in REGION_NAMES if name in arrays},
     )

@@ -20,6 +20,19 @@ def channel_sums(values: NDArray[np.float32]) -> Sums:
     return sums
 
 
+def region_sums(regions: NDArray[np.integer], values: NDArray[np.floating]) -> Sums:
+    """Gives each pixel the values (R, K) of its region, summed over channels: (H, W, K).
+
+    `regions` (H, W), or (H, W, C) where channels have regions of their own; -1: none.
+    """
+    known = np.concatenate([values, np.zeros((1, values.shape[1]))])  # -1 is the last
+    layers = regions[..., None] if regions.ndim == 2 else regions
+    sums: Sums = known[layers[..., 0]].astype(np.float64)
+    for channel in range(1, layers.shape[2]):
+        sums += known[layers[..., channel]]
+    return sums
+
+
 def limit(*sums: NDArray[np.floating], percentile: float = 99.9) -> float:
     """Returns the magnitude at which colours saturate: a percentile of |sums| over all of them.
 

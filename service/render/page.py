@@ -1,24 +1,31 @@
-"""The figure: pictures, a panel for each output, one colour bar, like shap's image plot.
+"""The figure: pictures, a panel for each output, colour bars, like shap's image plot.
 
-Drawn with Pillow on whole pixels. Picture, ghost and colours share one grid, so they are aligned
-by construction; a figure takes milliseconds, without a lock or a font cache.
+Picture, ghost and colours share one grid of whole pixels, so they are aligned by construction; a
+figure takes milliseconds, without a lock or a font cache.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from service.render import alt_text
-from service.render.colour_bar import draw_colour_bar
-from service.render.colours import Scale, channel_sums, limit
+from service.render import alt_text, provenance
+from service.render.attributions import Unit
+from service.render.colour_bar import ColourBar, limits
+from service.render.colours import Scale, Sums, limit
+from service.render.drawing import Drawing
 from service.render.errors import InvalidOptionError
+from service.render.formats import Format, written
 from service.render.layout import Block, Heading, Layout, plan
 from service.render.palettes import PaletteName, find_palette
-from service.render.raster import ghost, png, resized, rgb_picture
+from service.render.raster import ghost, resized, rgb_picture
 from service.render.row import Row
 from service.render.text import FAINT_INK, INK
 
 MIN_WIDTH, MAX_WIDTH = 100, 4096  # pixels
+
+ScaleBy = Literal["shared", "row", "panel"]
 
 
 def figure(
@@ -28,11 +35,17 @@ def figure(
     width_px: int | None = None,
     caption: str = "SHAP value",
     palette: PaletteName = "red_blue",
+    scale: ScaleBy = "shared",
+    unit: Unit = "pixel",
+    legend: bool = False,
+    form: Format = "png",
 ) -> bytes:
-    """Draws each picture, then its outputs over its grey ghost at `alpha`, on one colour scale.
+    """Draws each picture, then its outputs over its grey ghost at `alpha`.
 
-    Rows may differ in their outputs and in the sizes of their pictures. `width_px` scales the whole
-    figure to that width. Raises InvalidOptionError.
+    Rows may differ in their outputs and in the sizes of their pictures. One colour `scale` is
+    shared by all, or each row or panel has its own beside it. Titles tell how rows with an `origin`
+    differ, and a note what they have in common; `legend` adds the note to a single row. `width_px`
+    scales the whole figure to that width. Raises InvalidOptionError.
     """
     if not rows:
         raise InvalidOptionError("a figure shows one picture or more; received none")
@@ -42,35 +55,96 @@ def figure(
         raise InvalidOptionError(
             f"width_px must be in {MIN_WIDTH}..{MAX_WIDTH}; received {width_px}"
         )
-    layout = plan([row.size for row in rows], [row.headings for row in rows], width_px=width_px)
-    sums = [channel_sums(row.attributions.values) for row in rows]
-    scale = Scale(limit(*sums, percentile=percentile), find_palette(palette))
-    page = Image.new("RGB", (layout.width, layout.height), "white")
-    for row, block, credit in zip(rows, layout.blocks, sums, strict=True):
+    origins = [row.origin for row in rows if row.origin]
+    titled = len(origins) == len(rows) > 1
+    titles = provenance.titles(origins) if titled else [""] * len(rows)
+    ids = [origin.id if titled else "" for origin in origins] or [""] * len(rows)
+    notes = []
+    if scale != "shared":
+        notes.append(f"{caption}; each {scale} has a colour scale of its own")
+    if titled:
+        notes.append(f"In common: {provenance.common(origins)}")
+    elif legend and origins:
+        notes.append(provenance.SEPARATOR.join([origins[0].id, provenance.common(origins)]))
+    layout = plan(
+        [row.size for row in rows],
+        [row.headings for row in rows],
+        width_px=width_px,
+        titles=list(zip(titles, ids, strict=True)),
+        notes=notes,
+        scale_by=scale,
+    )
+    sums = [row.attributions.sums(unit) for row in rows]
+    scales = _scales(sums, scale, percentile, palette)
+    page = Drawing((layout.width, layout.height))
+    for row, block, credit, own in zip(rows, layout.blocks, sums, scales, strict=True):
+        _draw_titles(page, layout, block)
         _draw_headings(page, layout, block, row.headings)
         data, box = row.attributions.data, Image.Resampling.BOX
         page.paste(rgb_picture(data).resize(block.panel, box), layout.corner(block, 0))
         backdrop = Image.fromarray(ghost(data, alpha)).resize(block.panel, box).convert("RGB")
-        for output in range(credit.shape[2]):
-            colours = scale.paint(resized(credit[..., output], block.panel))
+        for output, colour_scale in enumerate(own):
+            colours = colour_scale.paint(resized(credit[..., output], block.panel))
             panel = backdrop.copy()
             panel.paste(colours.convert("RGB"), mask=colours.getchannel("A"))
-            page.paste(panel, layout.corner(block, output + 1))
-    draw_colour_bar(page, layout, scale, caption)
-    return png(page, alt_text.of_figure(rows, sums, scale))
+            left, top = layout.corner(block, output + 1)
+            page.paste(panel, (left, top))
+            if scale == "panel":
+                below = top + block.panel[1] + layout.gap // 4
+                bar = ColourBar(colour_scale, left, below, block.panel[0], layout.bar_thickness)
+                bar.draw_small(page, layout.small_font)
+        if scale == "row":
+            top = block.bottom - layout.row_bar_height
+            layout.bar(own[0], top).draw(page, layout.small_font, limits(own[0]))
+    if scale == "shared":
+        layout.bar(scales[0][0], layout.bar_top).draw(page, layout.small_font, caption)
+    for number, line in enumerate(layout.notes):
+        y = layout.note_top + number * layout.small_font.line_height
+        page.write(layout.small_font, (layout.width / 2, y), line, FAINT_INK, "ma")
+    by_pixel = sums if unit == "pixel" else [row.attributions.sums("pixel") for row in rows]
+    text = alt_text.of_figure(rows, by_pixel, scales[0][0] if scale == "shared" else None)
+    return written(page, replace(text, metadata=provenance.metadata(origins)), form)
+
+
+def _scales(
+    sums: Sequence[Sums], by: ScaleBy, percentile: float, palette: PaletteName
+) -> list[list[Scale]]:
+    """Returns the scale of each output of each row."""
+    colours = find_palette(palette)
+    if by == "panel":
+        return [
+            [Scale(limit(one[..., k], percentile=percentile), colours) for k in range(one.shape[2])]
+            for one in sums
+        ]
+    shared = limit(*sums, percentile=percentile) if by == "shared" else None
+    return [
+        [Scale(limit(one, percentile=percentile) if shared is None else shared, colours)]
+        * one.shape[2]
+        for one in sums
+    ]
+
+
+def _draw_titles(page: Drawing, layout: Layout, block: Block) -> None:
+    """Writes how the row differs from others, then its id, above its headings."""
+    top = block.top
+    for line in block.title:
+        page.write(layout.title_font, (layout.margin, top), line, INK)
+        top += layout.title_font.line_height
+    for line in block.id:
+        page.write(layout.small_font, (layout.margin, top), line, FAINT_INK)
+        top += layout.small_font.line_height
 
 
 def _draw_headings(
-    page: Image.Image, layout: Layout, block: Block, headings: Sequence[Heading]
+    page: Drawing, layout: Layout, block: Block, headings: Sequence[Heading]
 ) -> None:
     """Writes names and notes above their panels, aligned at the bottom."""
-    pen = ImageDraw.Draw(page)
     for cell, heading in enumerate(headings):
         left, top = layout.corner(block, cell)
         middle, bottom = left + block.panel[0] / 2, top - layout.gap // 4
         if heading.note:
-            layout.small_font.write(pen, (middle, bottom), heading.note, FAINT_INK, "md")
+            page.write(layout.small_font, (middle, bottom), heading.note, FAINT_INK, "md")
             bottom -= layout.small_font.line_height
         for line in reversed(block.names[cell]):
-            layout.title_font.write(pen, (middle, bottom), line, INK, "md")
+            page.write(layout.title_font, (middle, bottom), line, INK, "md")
             bottom -= layout.title_font.line_height

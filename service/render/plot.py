@@ -1,4 +1,4 @@
-"""Plots the curves in a chart's panel: lines, dashes and markers, antialiased by supersampling.
+"""Plots the curves in a chart's panel: lines, dashes and markers.
 
 The colours are those of Okabe and Ito, "Color Universal Design" (2008), without yellow, which is
 hard to see on white: https://jfly.uni-koeln.de/color/. Markers distinguish outputs without colour.
@@ -9,18 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from service.render.curves import ChartCurve
-from service.render.layout import Size
+from service.render.drawing import Points, Size, Stroke
 from service.render.palettes import Colour
 
-SUPERSAMPLING = 3  # factor by which drawings are enlarged, then shrunk
 MARKERS = 5  # on each curve
 GRID = (228, 228, 228)
 
 Numbers = NDArray[np.float64]  # (P,)
-Points = NDArray[np.float64]  # (P, 2), x and y in enlarged pixels
 
 
 @dataclass(frozen=True)
@@ -65,73 +62,40 @@ class Axes:
         return (self.high - np.asarray(scores)) / (self.high - self.low) * (self.size[1] - 1)
 
 
-def plot(curves: Sequence[ChartCurve], axes: Axes) -> Image.Image:
+def plot(curves: Sequence[ChartCurve], axes: Axes) -> list[Stroke]:
     """Plots the curves of one metric over those of the random order; the k-th has STYLES[k]."""
-    canvas = _Canvas.of(axes.size, axes.line_width)
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        canvas.line(_points(axes, [share, share], [axes.low, axes.high]), GRID, 0.6)
-    for mark in axes.marks:
-        canvas.line(_points(axes, [0, 1], [mark, mark]), GRID, 0.6)
+    wide = axes.line_width
+    levels = [([share, share], [axes.low, axes.high]) for share in (0, 0.25, 0.5, 0.75, 1)]
+    levels += [([0, 1], [mark, mark]) for mark in axes.marks]
+    strokes = [Stroke(_points(axes, x, y), GRID, 0.6 * wide) for x, y in levels]
     styled = list(zip(curves, STYLES, strict=False))
     for curve, style in styled:
-        canvas.dash(_points(axes, curve.x, curve.baseline), style.faint)
+        random_order = _points(axes, curve.x, curve.baseline)
+        strokes.append(Stroke(random_order, style.faint, wide, dashed=True))
     for curve, style in styled:
-        canvas.line(_points(axes, curve.x, curve.y), style.colour)
+        strokes.append(Stroke(_points(axes, curve.x, curve.y), style.colour, wide))
     for number, (curve, style) in enumerate(styled):
         at = (np.arange(MARKERS) + (number + 0.5) / len(styled)) / MARKERS  # side by side
-        for point in _points(axes, at, np.interp(at, curve.x, curve.y)):
-            canvas.mark(point, style)
-    return canvas.shrunk()
+        points = _points(axes, at, np.interp(at, curve.x, curve.y))
+        strokes += [_marker(point, style, wide) for point in points]
+    return strokes
 
 
-def key(style: Style, size: Size, line_width: float) -> Image.Image:
+def key(style: Style, size: Size, line_width: float) -> list[Stroke]:
     """Draws a short piece of a curve with its marker, for the legend."""
-    canvas = _Canvas.of(size, line_width)
-    width, height = (side * SUPERSAMPLING for side in size)
-    canvas.line(np.array([[0, height / 2], [width, height / 2]]), style.colour)
-    canvas.mark(np.array([width / 2, height / 2]), style)
-    return canvas.shrunk()
+    width, height = size
+    line = Stroke(np.array([[0, height / 2], [width, height / 2]]), style.colour, line_width)
+    return [line, _marker(np.array([width / 2, height / 2]), style, line_width)]
 
 
 def _points(axes: Axes, x: Sequence[float] | Numbers, y: Sequence[float] | Numbers) -> Points:
     across = np.asarray(x, float) * (axes.size[0] - 1)
-    points: Points = (np.stack([across, axes.below_top(y)], axis=1) + 0.5) * SUPERSAMPLING
+    points: Points = np.stack([across, axes.below_top(y)], axis=1) + 0.5
     return points
 
 
-@dataclass(frozen=True)
-class _Canvas:
-    """An enlarged picture to draw on."""
-
-    image: Image.Image
-    pen: ImageDraw.ImageDraw
-    thick: float
-
-    @classmethod
-    def of(cls, size: Size, line_width: float) -> "_Canvas":
-        image = Image.new("RGB", (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), "white")
-        return cls(image, ImageDraw.Draw(image), line_width * SUPERSAMPLING)
-
-    def line(self, points: Points, colour: Colour, thickness: float = 1) -> None:
-        width = max(1, round(thickness * self.thick))
-        self.pen.line(points.ravel().tolist(), colour, width, joint="curve")
-
-    def dash(self, points: Points, colour: Colour) -> None:
-        """Draws a dashed line along the points; gaps are three quarters as long as dashes."""
-        length = 4 * self.thick
-        along = np.concatenate([[0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
-        for start in np.arange(0, along[-1], 1.75 * length):
-            end = min(start + length, along[-1])
-            between = points[(along > start) & (along < end)]
-            first, last = ([np.interp(at, along, axis) for axis in points.T] for at in (start, end))
-            dash = np.vstack([first, between, last])
-            self.pen.line(dash.ravel().tolist(), colour, max(1, round(self.thick)))
-
-    def mark(self, centre: Points, style: Style) -> None:
-        angles = 2 * np.pi * (style.turn + np.arange(style.corners) / style.corners)
-        corners = centre + 2.8 * self.thick * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        inside = (255, 255, 255) if style.hollow else style.colour
-        self.pen.polygon(corners.ravel().tolist(), inside, style.colour, round(self.thick))
-
-    def shrunk(self) -> Image.Image:
-        return self.image.reduce(SUPERSAMPLING)
+def _marker(centre: Numbers, style: Style, line_width: float) -> Stroke:
+    angles = 2 * np.pi * (style.turn + np.arange(style.corners) / style.corners)
+    corners = centre + 2.8 * line_width * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    inside = (255, 255, 255) if style.hollow else style.colour
+    return Stroke(corners, style.colour, line_width, inside=inside)

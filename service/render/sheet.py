@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from service.render.layout import MIN_SMALL_SIZE, MIN_TITLE_SIZE, SMALL_SIZE, TITLE_SIZE, Size
+from service.render.drawing import Size
+from service.render.layout import MIN_SMALL_SIZE, MIN_TITLE_SIZE, SMALL_SIZE, TITLE_SIZE
 from service.render.text import Font, wrap
 
 MAX_COLUMNS = 4

@@ -11,7 +11,8 @@ from PIL import ImageDraw, ImageFont
 
 from service.render.fonts import BUNDLED, runs
 
-MAX_LINES = 3
+MAX_LINES, MAX_NOTE_LINES = 3, 10
+MAX_DIGITS = 12  # significant, of a number
 ELLIPSIS = "…"
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 MINUS = "\N{MINUS SIGN}"
@@ -37,7 +38,7 @@ class Font:
         return round(self.size * 1.3)
 
     def width(self, text: str) -> float:
-        return sum(face.getlength(piece) for face, piece in self._pieces(text))
+        return sum(face.getlength(piece) for face, piece in self.pieces(text))
 
     def write(
         self,
@@ -48,18 +49,25 @@ class Font:
         anchor: Anchor = "la",
     ) -> None:
         """Draws a line, all fonts on one base line. anchor: in Pillow's notation."""
-        pieces = self._pieces(text)
+        pieces = self.pieces(text)
         if [face for face, _ in pieces] in ([], [self._face(BUNDLED)]):
             pen.text(at, text, ink, self._face(BUNDLED), anchor=anchor)
             return
-        ascent, descent = self._face(BUNDLED).getmetrics()
-        left = at[0] - {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * self.width(text)
-        base = at[1] + {"a": ascent, "m": (ascent - descent) / 2, "d": -descent}[anchor[1]]
+        left, base = at[0] - self.shift(text, anchor), self.base_line(at, anchor)
         for face, piece in pieces:
             pen.text((left, base), piece, ink, face, anchor="ls")
             left += face.getlength(piece)
 
-    def _pieces(self, text: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
+    def shift(self, text: str, anchor: Anchor) -> float:
+        """Returns how far left of the anchor the line begins, in pixels."""
+        return {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * self.width(text)
+
+    def base_line(self, at: tuple[float, float], anchor: Anchor) -> float:
+        """Returns the y of the base line of a text anchored at this point."""
+        ascent, descent = self._face(BUNDLED).getmetrics()
+        return at[1] + {"a": ascent, "m": (ascent - descent) / 2, "d": -descent}[anchor[1]]
+
+    def pieces(self, text: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
         """Splits the text by font; replaces characters that no font has by UNKNOWN."""
         return [
             (self._face(font.path), piece)
@@ -74,16 +82,15 @@ class Font:
         return self._faces[path]
 
 
-def wrap(text: str, font: Font, width: int) -> list[str]:
-    """Breaks after spaces and _ - / , into at most three lines; cuts the last with … if needed."""
+def wrap(text: str, font: Font, width: int, max_lines: int = MAX_LINES) -> list[str]:
+    """Breaks after spaces and _ - / , into a few lines; cuts the last with … if needed."""
     lines: list[str] = []
     rest = " ".join(text.split())
-    while rest and len(lines) < MAX_LINES:
+    while rest and len(lines) < max_lines:
         line = _fill(rest, font, width)
-        lines.append(line.strip())
         rest = rest[len(line) :]
-    if rest:
-        lines[-1] = truncate(lines[-1] + rest, font, width)
+        last = rest and len(lines) == max_lines - 1
+        lines.append(truncate(line + rest, font, width) if last else line.strip())
     return lines
 
 
@@ -101,6 +108,24 @@ def format_numbers(numbers: Sequence[float]) -> list[str]:
         decimals = max(len(label.partition(".")[2]) for label in labels)
         labels = [f"{number:.{decimals}f}" if number else "0" for number in numbers]
     return [label.replace("-", MINUS) for label in labels]
+
+
+def short_numbers(numbers: Sequence[float]) -> list[str]:
+    """Formats each to three significant digits, or to as many more as distinguish it.
+
+    A label differs from those of other numbers, and is a whole number only if the number is one.
+    """
+
+    def told_apart(number: float, digits: int) -> bool:
+        label = f"{number:.{digits}g}"
+        exact = number == int(number) or abs(number) >= 100 or float(label) != int(float(label))
+        return exact and all(label != f"{other:.{digits}g}" for other in different - {number})
+
+    different = set(numbers)
+    return [
+        f"{number:.{next((n for n in range(3, MAX_DIGITS) if told_apart(number, n)), MAX_DIGITS)}g}"
+        for number in numbers
+    ]
 
 
 def _fill(text: str, font: Font, width: float) -> str:

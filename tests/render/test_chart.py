@@ -14,6 +14,7 @@ from service.render import (
     faithfulness_chart,
 )
 from service.render.plot import STYLES, Axes, plot
+from service.render.raster import antialiased
 from tests.render.drawings import opened, pixels
 
 X = np.linspace(0, 1, 101)
@@ -27,6 +28,10 @@ def axes(low=0.0, high=1.0, size=(200, 100)) -> Axes:
     return Axes(low, high, marks=[], size=size, line_width=1.7)
 
 
+def plotted(curves, axes: Axes):
+    return antialiased(plot(curves, axes), axes.size)
+
+
 def near(image, colour) -> np.ndarray:
     """Where a pixel is nearly of this colour: (H, W) bool."""
     return np.abs(np.asarray(image).astype(int) - colour).sum(axis=2) < 60
@@ -36,7 +41,7 @@ def near(image, colour) -> np.ndarray:
 
 
 def test_a_curve_runs_where_its_numbers_are():
-    drawn = near(plot([curve(y=0.5 * X, baseline=np.ones(101))], axes()), STYLES[0].colour)
+    drawn = near(plotted([curve(y=0.5 * X, baseline=np.ones(101))], axes()), STYLES[0].colour)
     for column in (40, 100, 160):
         expected = 99 * (1 - 0.5 * column / 199)
         assert np.flatnonzero(drawn[:, column]).mean() == pytest.approx(expected, abs=2)
@@ -45,7 +50,7 @@ def test_a_curve_runs_where_its_numbers_are():
 
 def test_the_random_order_is_dashed_and_fainter_and_the_curve_is_neither():
     flat = curve(y=np.full(101, 0.25), baseline=np.full(101, 0.75))
-    image = plot([flat], axes())
+    image = plotted([flat], axes())
     assert near(image, STYLES[0].colour)[70:80].any(axis=0)[2:198].all()
     dashes = near(image, STYLES[0].faint)[20:30].any(axis=0)
     assert 0.4 < dashes.mean() < 0.8
@@ -54,7 +59,7 @@ def test_the_random_order_is_dashed_and_fainter_and_the_curve_is_neither():
 
 def test_outputs_differ_in_colour_and_in_marker():
     flat = [curve(label=str(k), y=np.full(101, k / 8 + 0.1)) for k in range(len(STYLES))]
-    image = plot(flat, axes())
+    image = plotted(flat, axes())
     for style in STYLES:
         assert near(image, style.colour).any()
     assert len({(style.corners, style.turn, style.hollow) for style in STYLES}) == len(STYLES)
@@ -63,7 +68,7 @@ def test_outputs_differ_in_colour_and_in_marker():
 
 def test_markers_of_outputs_with_equal_curves_do_not_cover_each_other():
     alike = [curve(label=label, y=np.full(101, 0.5)) for label in "abc"]
-    image = plot(alike, axes())
+    image = plotted(alike, axes())
     for style in STYLES[:3]:
         shown = near(image, style.colour)
         assert shown[45:48].sum() + shown[52:55].sum() > 10  # beside the lines, which are one

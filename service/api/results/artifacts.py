@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from math import prod
+from typing import Any
 
 import numpy as np
 import structlog
-from fastapi import Request
+from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from service import render
 from service.api.http.conditional import not_modified
 from service.api.http.heavy_calls import HeavyCalls
+from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
 from service.api.http.problems import ApiError, retry_after
 from service.api.results.streaming import Open, Stream
 from service.api.services import ProcessServices
@@ -43,6 +45,32 @@ OUTPUTS_BYTES = 2**20  # of arrays by output, read at a time
 log = structlog.get_logger(__name__)
 MAX_LABEL = 100  # characters of a true label in a drawing
 FRESH_S = 86400  # seconds of max-age; a result never changes, but may be deleted
+
+
+def drawing_routes(
+    router: APIRouter, path: str, *codes: ErrorCode, description: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers an endpoint under the path with .png, .svg and .pdf; codes: of its problems."""
+
+    def register(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        for form, media_type in render.FORMATS.items():
+            name = endpoint.__name__
+            router.get(
+                f"{path}.{form}",
+                name=name if form == "png" else f"{name}_{form}",
+                response_class=Response,
+                openapi_extra={"parameters": [IF_NONE_MATCH]},
+                responses=shows_result(*codes, content=binary(media_type), description=description),
+            )(endpoint)
+        return endpoint
+
+    return register
+
+
+def format_of(request: Request) -> render.Format:
+    """Returns the format of a drawing that the path names."""
+    suffix = request.url.path.rpartition(".")[2]
+    return next(form for form in render.FORMATS if form == suffix)
 
 
 def outcome_of(state: State) -> Outcome:
@@ -136,7 +164,7 @@ def load_attributions(
 ) -> render.Attributions:
     """Reads the arrays to draw, by position; None: all outputs. Raises as load_arrays."""
     with reading(services, state, "result"):
-        arrays = load_arrays(services, state, outputs, names=render.NAMES)
+        arrays = load_arrays(services, state, outputs, names=(*render.NAMES, *render.REGION_NAMES))
         names = output_names(outcome_of(state))  # unique among all outputs, drawn or not
         shown = [names[int(index)] for index in arrays["output_indices"]]
         return render.attributions_of(arrays | {"output_names": np.array(shown)})

@@ -15,7 +15,7 @@ from service.api.http.send_in_pieces import PIECE_BYTES
 from service.api.results import artifacts
 from service.api.results.array_formats import NpzMember, npz, rows
 from service.api.results.attributions import MEDIA_TYPES
-from service.api.results.figures import FIGURE, FigureOptions, figure_of
+from service.api.results.figures import FigureOptions, figure_of
 from service.api.services import ProcessServices, RequestServicesDep
 from service.api.state import batch_serializers
 from service.api.state.repository import BatchState
@@ -76,11 +76,8 @@ async def get_batch_attributions(
     )
 
 
-@router.get(
-    "/{batch_id}/heatmap.png",
-    response_class=Response,
-    openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=FIGURE,
+@artifacts.drawing_routes(
+    router, "/{batch_id}/heatmap", ErrorCode.INVALID_PARAMETER, description="The figure"
 )
 async def get_batch_heatmap(
     request: Request,
@@ -88,7 +85,7 @@ async def get_batch_heatmap(
     batch_id: str,
     query: Annotated[FigureOptions, Query()],
 ) -> Response:
-    """Draw the attributions of the pictures that succeeded as one PNG, one row each."""
+    """Draw the attributions of the pictures that succeeded as one PNG, SVG or PDF, one row each."""
     batch = await services.repository.batch(batch_id)
     return await figure_of(request, services.process, list(_succeeded(batch).values()), query)
 

@@ -14,6 +14,13 @@ from service.api.results.drawing_size import Size, Style, layer_size, uses_photo
 from service.schemas.results import Rectangle
 
 TrueLabel = Annotated[str, Field(min_length=1, max_length=100)]
+FigureScale = Annotated[
+    render.ScaleBy,
+    Field(
+        description="Colour scales of a figure: shared by all panels, or one for each row or each "
+        "panel, drawn beside it"
+    ),
+]
 
 
 class DrawingOptions(BaseModel):
@@ -39,19 +46,34 @@ class DrawingOptions(BaseModel):
         description="Colours of positive and negative values; the palettes with orange suit "
         "colour-blind readers",
     )
+    unit: render.Unit | None = Field(
+        None,
+        description="pixel: colours show the attribution of each pixel; region: that of the region "
+        "it is in, as a whole (see `/regions`). Default: region in a figure, and with a legend, if "
+        "the players are superpixels; else pixel",
+    )
+    legend: bool = Field(
+        False,
+        description="Adds to an overlay or heat the output, its score, the colour scale and its "
+        "meaning; to these and to a figure of one picture, the id and how it was explained",
+    )
 
 
 @dataclass(frozen=True)
 class DrawingSubject:
     """The input of a drawing: the outputs shown, and the photo, read only if needed."""
 
-    arrays: render.Attributions
-    scores: list[float]
+    row: render.Row
+    concept: str  # of the values
+    unit: render.Unit
     crop: Rectangle
     placement: Rectangle
     photo_size: render.Size  # upright
     photo: Callable[[], NDArray[np.uint8]]  # (H0, W0, 3), upright
-    true_label: str | None = None
+
+    @property
+    def arrays(self) -> render.Attributions:
+        return self.row.attributions
 
     @property
     def on_photo(self) -> render.Attributions:
@@ -59,26 +81,38 @@ class DrawingSubject:
         box = self.placement
         return self.arrays.within(box.left, box.top, box.right, box.bottom)
 
-    @property
-    def row(self) -> render.Row:
-        return render.Row(self.arrays, self.scores, self.true_label)
 
-
-def draw(subject: DrawingSubject, style: Style, size: Size | None, look: DrawingOptions) -> bytes:
-    """Returns a PNG. Raises render.InvalidOptionError."""
+def draw(
+    subject: DrawingSubject,
+    style: Style,
+    size: Size | None,
+    look: DrawingOptions,
+    scale: render.ScaleBy,
+    form: render.Format,
+) -> bytes:
+    """Returns a file of this format. Raises render.InvalidOptionError."""
     if style == "figure":
         if size == "original":
             raise render.InvalidOptionError(
                 "size of a figure must be model or a width; received original"
             )
-        return draw_figure([subject.row], look, size if isinstance(size, int) else None)
-    if subject.true_label is not None:
+        width = size if isinstance(size, int) else None
+        caption = captioned([subject.concept], subject.unit)
+        return draw_figure([subject.row], look, scale, width, subject.unit, caption, form)
+    if subject.row.true_label is not None:
         raise render.InvalidOptionError(f"only a figure shows a true_label; received style {style}")
+    if scale != "shared":
+        raise render.InvalidOptionError(
+            f"only a figure has several colour scales; received style {style} and scale {scale}"
+        )
     model = subject.arrays.data.shape[1::-1]
     drawn = layer_size(style, size, model=model, photo=subject.photo_size)
     on_photo = uses_photo(style, size)
     crop = _scaled_crop(subject, drawn) if on_photo else None
     arrays = subject.on_photo if on_photo else subject.arrays
+    score = subject.row.scores[0] if subject.row.scores else None
+    unit: render.Unit = subject.unit if look.legend else look.unit or "pixel"
+    legend = captioned([subject.concept], unit) if look.legend else None
     if style == "heat":
         return render.heat(
             arrays,
@@ -86,7 +120,11 @@ def draw(subject: DrawingSubject, style: Style, size: Size | None, look: Drawing
             crop=crop,
             percentile=look.percentile,
             palette=look.palette,
-            score=subject.scores[0],
+            score=score,
+            unit=unit,
+            origin=subject.row.origin,
+            legend=legend,
+            form=form,
         )
     picture = None
     if on_photo:
@@ -99,18 +137,45 @@ def draw(subject: DrawingSubject, style: Style, size: Size | None, look: Drawing
         percentile=look.percentile,
         alpha=0.6 if look.alpha is None else look.alpha,
         palette=look.palette,
-        score=subject.scores[0],
+        score=score,
+        unit=unit,
+        origin=subject.row.origin,
+        legend=legend,
+        form=form,
     )
 
 
-def draw_figure(rows: Sequence[render.Row], look: DrawingOptions, width: int | None) -> bytes:
-    """Returns a PNG of one or more pictures. Raises render.InvalidOptionError."""
+def captioned(concepts: Sequence[str], unit: render.Unit) -> str:
+    """Returns the meaning of the numbers on a colour bar, for example "Owen value per pixel"."""
+    names = (concept.partition(" values")[0] for concept in concepts)
+    named = dict.fromkeys(
+        f"{name} value" if name in ("Owen", "Shapley") else "attribution" for name in names
+    )
+    text = f"{' or '.join(named)} per {unit}"
+    return text[0].upper() + text[1:]
+
+
+def draw_figure(
+    rows: Sequence[render.Row],
+    look: DrawingOptions,
+    scale: render.ScaleBy,
+    width: int | None,
+    unit: render.Unit,
+    caption: str,
+    form: render.Format,
+) -> bytes:
+    """Returns a file of one or more pictures. Raises render.InvalidOptionError."""
     return render.figure(
         *rows,
         percentile=look.percentile,
         alpha=0.15 if look.alpha is None else look.alpha,
         width_px=width,
+        caption=caption,
         palette=look.palette,
+        scale=scale,
+        unit=unit,
+        legend=look.legend,
+        form=form,
     )
 
 

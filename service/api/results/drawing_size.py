@@ -11,7 +11,8 @@ from service import render
 Style = Literal["figure", "overlay", "heat"]
 Size = Literal["model", "original"] | Annotated[int, Field(ge=32, le=4096)]
 PANEL = (270, 400)  # most pixels of a figure for a panel and its surroundings
-VALUE_BYTES, SUM_BYTES = 8, 32  # of memory, for an array element and for a sum over channels
+VALUE_BYTES, SUM_BYTES = 8, 48  # of memory, for an array element and for a sum over channels
+FILE_FACTOR = 2  # of the memory of an SVG or PDF, which holds all pictures once more
 PAGE_BYTES, LAYER_BYTES, PHOTO_BYTES = 8, 16, 18  # of memory, for a pixel
 
 
@@ -57,6 +58,11 @@ def layer_memory_bytes(
     """
     decoded = photo[0] * photo[1] * PHOTO_BYTES if photo else 0
     return _arrays_bytes((*shape[:3], 1)) + decoded + size[0] * size[1] * LAYER_BYTES
+
+
+def file_memory_bytes(drawing: int, form: render.Format) -> int:
+    """Returns the bytes of memory to draw and write a file, given those of a PNG."""
+    return drawing if form == "png" else FILE_FACTOR * drawing
 
 
 def _arrays_bytes(shape: tuple[int, int, int, int]) -> int:

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service import render
-from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
+from service.api.http.openapi_responses import IF_NONE_MATCH, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
-from service.api.results.artifacts import PNG
+from service.api.results.drawing_size import file_memory_bytes
+from service.api.results.rows import origin_of
 from service.api.services import ProcessServices, RequestServices, RequestServicesDep
 from service.jobs.records import State
 from service.schemas.base import ResponseModel
@@ -70,22 +71,25 @@ async def get_faithfulness(
     )
 
 
-@router.get(
-    "/{explanation_id}/faithfulness.png",
-    response_class=Response,
-    openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=shows_result(*PROBLEMS, content=binary(PNG), description="The chart"),
+@artifacts.drawing_routes(
+    router, "/{explanation_id}/faithfulness", *PROBLEMS, description="The chart"
 )
 async def get_faithfulness_chart(
     request: Request, services: RequestServicesDep, explanation_id: str, query: Narrowing
 ) -> Response:
-    """Draw the curves of the requested metrics as a PNG."""
+    """Draw the curves of the requested metrics as a PNG, SVG or PDF."""
     state, shown = await _measured(services, explanation_id, query)
-    etag = artifacts.etag_of(state, ("faithfulness.png", request.app.version, shown))
-    make = partial(_draw, services.process, state, shown)
-    name = f"{state.id}-faithfulness.png"
-    heavy, held = services.process.heavy_calls, CURVES_BYTES + CHART_BYTES
-    return await artifacts.respond(request, make, PNG, name=name, etag=etag, heavy=heavy, held=held)
+    form = artifacts.format_of(request)
+    etag = artifacts.etag_of(state, (f"faithfulness.{form}", request.app.version, shown))
+    return await artifacts.respond(
+        request,
+        partial(_draw, services.process, state, shown, form),
+        render.FORMATS[form],
+        name=f"{state.id}-faithfulness.{form}",
+        etag=etag,
+        heavy=services.process.heavy_calls,
+        held=file_memory_bytes(CURVES_BYTES + CHART_BYTES, form),
+    )
 
 
 async def _measured(
@@ -113,7 +117,7 @@ def _curves(services: ProcessServices, state: State, shown: list[int]) -> list[C
     )
 
 
-def _draw(services: ProcessServices, state: State, shown: list[int]) -> bytes:
+def _draw(services: ProcessServices, state: State, shown: list[int], form: render.Format) -> bytes:
     curves = _curves(services, state, shown)
     names = artifacts.output_names(artifacts.outcome_of(state))
     with artifacts.reading(services, state, "result"):
@@ -130,5 +134,7 @@ def _draw(services: ProcessServices, state: State, shown: list[int]) -> bytes:
                     baseline_area=curve.baseline_area,
                 )
                 for curve in curves
-            ]
+            ],
+            origin=origin_of(state),
+            form=form,
         )

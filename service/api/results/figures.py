@@ -9,18 +9,22 @@ from pydantic import Field
 from starlette.responses import Response
 
 from service import render
-from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
-from service.api.results.artifacts import PNG
-from service.api.results.drawing import DrawingOptions, TrueLabel, draw_figure
-from service.api.results.drawing_size import figure_memory_bytes
+from service.api.results.drawing import (
+    DrawingOptions,
+    FigureScale,
+    TrueLabel,
+    captioned,
+    draw_figure,
+)
+from service.api.results.drawing_size import figure_memory_bytes, file_memory_bytes
+from service.api.results.rows import row_of, unit_of
 from service.api.services import ProcessServices, RequestServicesDep
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
 
 MAX_PANELS = 400  # outputs, over all pictures
-FIGURE = shows_result(ErrorCode.INVALID_PARAMETER, content=binary(PNG), description="The figure")
 router = APIRouter(prefix="/v1", tags=["results"])
 
 
@@ -33,6 +37,7 @@ class FigureOptions(DrawingOptions):
         "true_label of its request",
     )
     width: int | None = Field(None, ge=100, le=4096, description="Width of the figure, in pixels")
+    scale: FigureScale = "shared"
 
 
 class FigureQuery(FigureOptions):
@@ -43,16 +48,14 @@ class FigureQuery(FigureOptions):
     )
 
 
-@router.get(
-    "/figure.png",
-    response_class=Response,
-    openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=FIGURE,
-)
+@artifacts.drawing_routes(router, "/figure", ErrorCode.INVALID_PARAMETER, description="The figure")
 async def get_figure(
     request: Request, services: RequestServicesDep, query: Annotated[FigureQuery, Query()]
 ) -> Response:
-    """Draw the attributions of several explanations as one PNG; their models may differ."""
+    """Draw the attributions of several explanations as one PNG, SVG or PDF.
+
+    Titles tell how the rows differ: their models, for example, may.
+    """
     states = [await services.repository.read(explanation_id) for explanation_id in query.id]
     return await figure_of(request, services.process, states, query)
 
@@ -72,29 +75,37 @@ async def figure_of(
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "true_label", received, lengths)
     results = [state.result for state in states]
     etag = artifacts.etag_of(states[0], (request.app.version, results, query))
-    make = partial(_draw, services, states, query)
+    form = artifacts.format_of(request)
+    held = figure_memory_bytes(
+        [artifacts.stored_artifacts(state).shape for state in states], query.width
+    )
     return await artifacts.respond(
         request,
-        make,
-        PNG,
-        name="figure.png",
+        partial(_draw, services, states, query, form),
+        render.FORMATS[form],
+        name=f"figure.{form}",
         etag=etag,
         heavy=services.heavy_calls,
-        held=figure_memory_bytes(
-            [artifacts.stored_artifacts(state).shape for state in states], query.width
-        ),
+        held=file_memory_bytes(held, form),
     )
 
 
-def _draw(services: ProcessServices, states: Sequence[State], query: FigureOptions) -> bytes:
+def _draw(
+    services: ProcessServices,
+    states: Sequence[State],
+    query: FigureOptions,
+    form: render.Format,
+) -> bytes:
     labels: Sequence[str | None] = query.true_label or [
         artifacts.true_label(state) for state in states
     ]
-    rows = []
-    for state, label in zip(states, labels, strict=True):
-        scores = [output.score for output in artifacts.outcome_of(state).outputs]
-        rows.append(render.Row(artifacts.load_attributions(services, state), scores, label))
+    rows = [
+        row_of(services, state, true_label=label)
+        for state, label in zip(states, labels, strict=True)
+    ]
+    unit = unit_of(states, query.unit)
+    caption = captioned([artifacts.outcome_of(each).solution_concept for each in states], unit)
     try:
-        return draw_figure(rows, query, query.width)
+        return draw_figure(rows, query, query.scale, query.width, unit, caption, form)
     except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error

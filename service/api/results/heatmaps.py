@@ -9,13 +9,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from service import render
-from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
-from service.api.results.artifacts import PNG
 from service.api.results.drawing import (
     DrawingOptions,
     DrawingSubject,
+    FigureScale,
     TrueLabel,
     draw,
 )
@@ -23,10 +22,12 @@ from service.api.results.drawing_size import (
     Size,
     Style,
     figure_memory_bytes,
+    file_memory_bytes,
     layer_memory_bytes,
     layer_size,
     uses_photo,
 )
+from service.api.results.rows import row_of, unit_of
 from service.api.services import ProcessServices, RequestServicesDep
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
@@ -58,18 +59,15 @@ class HeatmapQuery(DrawingOptions):
         description="Label above the picture, only for a figure; default: the true_label of the "
         "request",
     )
+    scale: FigureScale = "shared"
 
 
-@router.get(
-    "/{explanation_id}/heatmap.png",
-    response_class=Response,
-    openapi_extra={"parameters": [IF_NONE_MATCH]},
-    responses=shows_result(
-        ErrorCode.UNKNOWN_OUTPUT,
-        ErrorCode.INVALID_PARAMETER,
-        content=binary(PNG),
-        description="The picture",
-    ),
+@artifacts.drawing_routes(
+    router,
+    "/{explanation_id}/heatmap",
+    ErrorCode.UNKNOWN_OUTPUT,
+    ErrorCode.INVALID_PARAMETER,
+    description="The picture",
 )
 async def get_heatmap(
     request: Request,
@@ -77,23 +75,22 @@ async def get_heatmap(
     explanation_id: str,
     query: Annotated[HeatmapQuery, Query()],
 ) -> Response:
-    """Draw the attributions as a PNG.
+    """Draw the attributions as a PNG, SVG or PDF.
 
     Pixels that raise an output have one colour, pixels that lower it another.
     """
     state = await services.repository.read(explanation_id)
     shown = artifacts.output_positions(artifacts.outcome_of(state), query.output)
     etag = artifacts.etag_of(state, (request.app.version, shown, query))
-    make = partial(_draw, services.process, state, shown, query)
-    name = f"{state.id}-{query.style}.png"
+    form = artifacts.format_of(request)
     return await artifacts.respond(
         request,
-        make,
-        PNG,
-        name=name,
+        partial(_draw, services.process, state, shown, query, form),
+        render.FORMATS[form],
+        name=f"{state.id}-{query.style}.{form}",
         etag=etag,
         heavy=services.process.heavy_calls,
-        held=_held(state, len(shown), query),
+        held=file_memory_bytes(_held(state, len(shown), query), form),
     )
 
 
@@ -119,7 +116,11 @@ def _photo_size(state: State) -> render.Size:
 
 
 def _draw(
-    services: ProcessServices, state: State, shown: Sequence[int], query: HeatmapQuery
+    services: ProcessServices,
+    state: State,
+    shown: Sequence[int],
+    query: HeatmapQuery,
+    form: render.Format,
 ) -> bytes:
     outcome = artifacts.outcome_of(state)
 
@@ -127,15 +128,15 @@ def _draw(
     if label is None and query.style == "figure":
         label = artifacts.true_label(state)
     subject = DrawingSubject(
-        artifacts.load_attributions(services, state, shown),
-        scores=[outcome.outputs[position].score for position in shown],
+        row_of(services, state, shown, label),
+        concept=outcome.solution_concept,
+        unit=unit_of([state], query.unit),
         crop=outcome.crop,
         placement=outcome.placement,
         photo_size=_photo_size(state),
         photo=partial(artifacts.load_photo, services, state),
-        true_label=label,
     )
     try:
-        return draw(subject, query.style, query.size, query)
+        return draw(subject, query.style, query.size, query, query.scale, form)
     except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error)) from error

@@ -26,7 +26,7 @@ OF_NONE = [  # the routes of /v1 that take no id; whoever adds one says here tha
     ("POST", "/v1/batches"),
     ("POST", "/v1/explanations"),
 ]
-OF_SEVERAL = ("GET", "/v1/figure.png")
+OF_SEVERAL = [("GET", f"/v1/figure.{form}") for form in ("png", "svg", "pdf")]
 PICTURE = MaskedPicture(png=b"")
 RENEW = {"Cache-Control": "no-store"}
 UNKNOWN = {
@@ -110,7 +110,7 @@ async def made(served, ask, fake_worker, mine):
 
 
 def test_every_route_of_the_api_is_looked_at_here():
-    known = {*OF_ONE, *OF_NONE, OF_SEVERAL}
+    known = {*OF_ONE, *OF_NONE, *OF_SEVERAL}
     assert {route for route in routes() if route[1].startswith("/v1/")} == known
 
 
@@ -234,14 +234,15 @@ async def test_filters_neither_show_nor_count_what_is_anothers(
         assert page["total"] == len(page["items"]) == (0 if "batch" in query else 1)
 
 
+@pytest.mark.parametrize(("method", "path"), OF_SEVERAL)
 async def test_a_figure_shows_nothing_of_anothers(
-    served, refused, ask, made, fake_worker, mine, theirs
+    method, path, served, refused, ask, made, fake_worker, mine, theirs
 ):
     own = [await ask(theirs) for _ in range(2)]
     for id_ in own:
         fake_worker.succeed(id_)
     for ids, status in ((own, 200), ([own[0], made["explanation_id"]], 404)):
-        answer = await served.get("/v1/figure.png", params={"id": ids}, headers=theirs)
+        answer = await served.request(method, path, params={"id": ids}, headers=theirs)
         assert answer.status_code == status
 
 

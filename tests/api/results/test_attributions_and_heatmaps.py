@@ -280,6 +280,56 @@ async def test_a_layer_shows_the_first_output_or_the_one_asked(served, done):
     assert first.content == ant.content != crane.content
 
 
+@pytest.mark.parametrize("style", ["overlay", "heat"])
+async def test_a_legend_adds_output_score_scale_and_id_to_a_layer(served, done, style):
+    query = {"style": style, "output": "crane"}
+    bare = picture(await served.get(f"{done[0]}/heatmap.png", params=query))
+    query["legend"] = "true"
+    full = picture(await served.get(f"{done[0]}/heatmap.png", params=query))
+    assert full.height > bare.height + 80
+    svg = (await served.get(f"{done[0]}/heatmap.svg", params=query)).text
+    id_ = done[0].rpartition("/")[2]
+    for text in ("crane", "score ", "Owen value per pixel", "Red raises the score", id_):
+        assert f">{text}" in svg
+
+
+async def test_the_players_decide_what_the_colours_of_a_figure_mean(served, create, fake_worker):
+    """Where superpixels play, colours show what a region is worth: 32 pixels at 0.01 are 0.32."""
+    id_ = await create(method="exact", superpixels={"kind": "grid", "rows": 1, "columns": 3})
+    regions = np.arange(12, dtype=np.int32).reshape(1, 12).repeat(8, axis=0) // 4
+    worth = np.array([[0.32, 0.1], [-0.16, 0.1], [0.08, 0.0]])  # (R, K)
+    arrays = some_arrays() | {
+        "values": np.repeat((worth[regions] / 96)[:, :, None], 3, axis=2).astype(np.float32),
+        "players": regions,
+        "regions": regions,
+        "region_players": np.ones(3, np.int32),
+        "region_values": worth,
+    }
+    fake_worker.succeed(id_, arrays=arrays)
+    path = f"{URL}/{id_}/heatmap.svg"
+    region, pixel = [
+        (await served.get(path, params=query)).text for query in ({}, {"unit": "pixel"})
+    ]
+    assert "Owen value per region" in region
+    assert ">0.3</text>" in region
+    assert "Owen value per pixel" in pixel
+    assert ">0.005</text>" in pixel
+
+
+async def test_several_scales_are_for_figures(served, done, refused):
+    query = {"style": "heat", "scale": "row"}
+    answer = await served.get(f"{done[0]}/heatmap.png", params=query)
+    problem = refused(answer, 422, "invalid_parameter")
+    assert problem["detail"] == (
+        "only a figure has several colour scales; received style heat and scale row"
+    )
+
+
+async def test_regions_that_are_not_known_cannot_be_drawn(served, done, refused):
+    answer = await served.get(f"{done[0]}/heatmap.png", params={"unit": "region"})
+    assert "unit must be pixel" in refused(answer, 422, "invalid_parameter")["detail"]
+
+
 @pytest.mark.parametrize("query", [{"alpha": 0.9}, {"percentile": 50}])
 async def test_the_drawing_can_be_tuned(served, done, query):
     plain = await served.get(f"{done[0]}/heatmap.png", params={"style": "overlay"})
@@ -305,7 +355,10 @@ async def test_the_drawing_can_be_tuned(served, done, query):
         (
             {"colour": "red"},
             "colour",
-            ["alpha", "percentile", "palette", "output", "style", "size", "true_label"],
+            [
+                *("alpha", "percentile", "palette", "unit", "legend"),
+                *("output", "style", "size", "true_label", "scale"),
+            ],
         ),
     ],
 )

@@ -1,11 +1,14 @@
 """Several explanations in one figure."""
 
 import io
+from datetime import UTC, datetime
 
 import pytest
 from PIL import Image
 
+from service.api.version import version
 from service.schemas.documents import ErrorCode, Failure
+from tests.tiny import MODEL
 
 URL = "/v1/explanations"
 FIGURE = "/v1/figure.png"
@@ -28,11 +31,13 @@ def picture(answer) -> Image.Image:
 
 async def test_each_explanation_has_a_row(served, two):
     one = picture(await served.get(f"{URL}/{two[0]}/heatmap.png"))
-    pair = picture(await served.get(FIGURE, params={"id": two}))
-    three = picture(await served.get(FIGURE, params={"id": [*two, two[0]]}))
-    assert one.width == pair.width == three.width
+    pair, three, four = [
+        picture(await served.get(FIGURE, params={"id": ids}))
+        for ids in (two, [*two, two[0]], [*two, *two])
+    ]
+    assert one.width == pair.width == three.width == four.width
     assert one.height < pair.height < three.height
-    assert three.height - pair.height == pair.height - one.height
+    assert four.height - three.height == three.height - pair.height
 
 
 async def test_true_labels_stand_over_their_pictures(served, two):
@@ -48,6 +53,57 @@ async def test_the_drawing_can_be_tuned(served, two, query):
     tuned = await served.get(FIGURE, params={"id": two} | query)
     assert picture(tuned).size == picture(plain).size
     assert tuned.content != plain.content
+
+
+@pytest.mark.parametrize(
+    ("form", "media_type", "start"),
+    [("svg", "image/svg+xml", b"<svg "), ("pdf", "application/pdf", b"%PDF-")],
+)
+async def test_it_is_also_an_svg_and_a_pdf_with_the_same_bytes_each_time(
+    served, two, form, media_type, start
+):
+    first, again = [
+        await served.get(f"/v1/figure.{form}", params={"id": two, "scale": "panel"})
+        for _ in range(2)
+    ]
+    assert first.status_code == 200, first.text
+    assert first.headers["content-type"] == media_type
+    assert first.headers["content-disposition"] == f'inline; filename="figure.{form}"'
+    assert first.content.startswith(start)
+    assert first.content == again.content
+
+
+async def test_its_metadata_tell_which_explanations_it_shows(served, two, fake_worker):
+    text = picture(await served.get(FIGURE, params={"id": two})).info
+    created = fake_worker.read(two[0]).created_at
+    assert text["Explanation"] == ", ".join(two)
+    assert text["Software"] == f"Shapshot {version()}"
+    assert text["Model"] == MODEL.name
+    assert text["Model Fingerprint"] == MODEL.fingerprint
+    assert (text["Method"], text["Masker"]) == ("partition", "inpaint_telea")
+    moment = datetime.fromtimestamp(int(created), UTC)
+    assert text["Creation Time"].startswith(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+@pytest.mark.parametrize("scale", ["row", "panel"])
+async def test_rows_or_panels_have_colour_scales_of_their_own(served, two, scale):
+    shared = picture(await served.get(FIGURE, params={"id": two}))
+    own = picture(await served.get(FIGURE, params={"id": two, "scale": scale}))
+    assert own.width == shared.width
+    assert own.height > shared.height
+
+
+async def test_the_titles_of_rows_tell_how_they_differ(served, create, fake_worker):
+    maskers = ["mean", "blur(3,3)"]
+    ids = [await create(masker=masker) for masker in maskers]
+    for explanation_id in ids:
+        fake_worker.succeed(explanation_id)
+    svg = (await served.get("/v1/figure.svg", params={"id": ids})).text
+    for text in [*(f"masker {masker}" for masker in maskers), *ids]:
+        assert f">{text}</text>" in svg
+    assert ">In common: " in svg
+    assert f"model {MODEL.name} · " in svg
+    assert "Owen value per pixel" in svg
 
 
 async def test_it_takes_a_width(served, two):
@@ -76,7 +132,10 @@ async def test_it_is_kept_by_caches_until_anything_differs(served, two):
         (
             {"id": ["a", "b"], "style": "heat"},
             "style",
-            ["alpha", "percentile", "palette", "true_label", "width", "id"],
+            [
+                *("alpha", "percentile", "palette", "unit", "legend"),
+                *("true_label", "width", "scale", "id"),
+            ],
         ),
     ],
 )

@@ -1,0 +1,62 @@
+"""A row of a figure: the stored arrays of one explanation, and how they were made."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from service import render
+from service.api.results import artifacts
+from service.api.services import ProcessServices
+from service.api.version import version
+from service.jobs.records import State
+
+
+def row_of(
+    services: ProcessServices,
+    state: State,
+    shown: Sequence[int] | None = None,
+    true_label: str | None = None,
+) -> render.Row:
+    """Reads the row of these outputs, by position; None: all. Blocking. Raises ApiError."""
+    outputs = artifacts.outcome_of(state).outputs
+    positions = range(len(outputs)) if shown is None else shown
+    top = state.spec is not None and state.spec.settings.outputs.top is not None
+    return render.Row(
+        artifacts.load_attributions(services, state, shown),
+        scores=[outputs[position].score for position in positions],
+        true_label=true_label,
+        origin=origin_of(state),
+        predicted=top and positions[0] == 0,
+    )
+
+
+def origin_of(state: State) -> render.Provenance | None:
+    """Returns how an explanation was made; None if its request is gone."""
+    if state.spec is None:
+        return None
+    settings, model = state.spec.settings, artifacts.outcome_of(state).model
+    created = datetime.fromtimestamp(int(state.created_at), UTC)
+    return render.Provenance(
+        id=state.id,
+        created_at=created.isoformat().replace("+00:00", "Z"),
+        software=f"Shapshot {version()}",
+        model=model.name,
+        fingerprint=model.fingerprint,
+        method=settings.method,
+        players=settings.superpixels.kind,
+        max_evals=settings.max_evals,
+        masker=settings.masker,
+        picture=getattr(state.spec.image, "name", None),
+    )
+
+
+def unit_of(states: Sequence[State], wanted: render.Unit | None) -> render.Unit:
+    """Returns the unit of the colours: by default regions if all explanations have superpixels."""
+    if wanted is not None:
+        return wanted
+    superpixels = all(
+        state.spec is not None
+        and state.spec.settings.superpixels.kind != "pixels"
+        and artifacts.outcome_of(state).region_count is not None
+        for state in states
+    )
+    return "region" if superpixels else "pixel"
