@@ -1,5 +1,6 @@
 """`shapshot keys`: add, list and remove keys in the keys file; a running server rereads it."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from service.api.auth.keys import NAME, Key, Scope, new_key
 from service.api.auth.keys_file import Change, KeysError, change_keys, read_keys
+from service.cli.connection import Json
 from service.cli.console import console, exit_with_error
 
 File = Annotated[
@@ -47,14 +49,20 @@ def add(
 
 
 @app.command(name="list")
-def list_keys(file: File) -> None:
+def list_keys(file: File, as_json: Json = False) -> None:
     """List owner, id, scopes and date of all keys, never the keys themselves."""
-    table = Table("name", "key", "scopes", "created")
     try:
-        for key in read_keys(file):
-            table.add_row(key.name, key.id, ",".join(key.scopes), f"{key.created_at:%Y-%m-%d}")
+        found = read_keys(file)
     except KeysError as error:
         exit_with_error(str(error))
+    if as_json:
+        told = {"name", "scopes", "created_at"}
+        shown = [{"id": key.id, **key.model_dump(mode="json", include=told)} for key in found]
+        typer.echo(json.dumps(shown, indent=2))
+        return
+    table = Table("name", "key", "scopes", "created")
+    for key in found:
+        table.add_row(key.name, key.id, ",".join(key.scopes), f"{key.created_at:%Y-%m-%d}")
     console.print(table)
 
 

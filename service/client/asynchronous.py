@@ -169,6 +169,14 @@ class AsyncClient:
         """Get the arrays, also partial ones; `to_shap` converts them to a shap.Explanation."""
         return await self._send(calls.attributions(explanation_id))
 
+    async def attributions_npz(self, explanation_id: str) -> bytes:
+        """Get the file of the arrays."""
+        return await self._send(calls.attributions_npz(explanation_id))
+
+    async def regions_csv(self, explanation_id: str) -> bytes:
+        """Get the table of the regions as CSV."""
+        return await self._send(calls.regions_csv(explanation_id))
+
     async def heatmap(
         self, explanation_id: str, style: str = "figure", **options: Unpack[HeatmapOptions]
     ) -> bytes:

@@ -172,6 +172,14 @@ class Client:
         """Get the arrays, also partial ones; `to_shap` converts them to a shap.Explanation."""
         return self._send(calls.attributions(explanation_id))
 
+    def attributions_npz(self, explanation_id: str) -> bytes:
+        """Get the file of the arrays."""
+        return self._send(calls.attributions_npz(explanation_id))
+
+    def regions_csv(self, explanation_id: str) -> bytes:
+        """Get the table of the regions as CSV."""
+        return self._send(calls.regions_csv(explanation_id))
+
     def heatmap(
         self, explanation_id: str, style: str = "figure", **options: Unpack[HeatmapOptions]
     ) -> bytes:

@@ -217,23 +217,32 @@ def attributions(id_: str) -> Call[Attributions]:
     return Call("GET", path, lambda response: read_npz(response.content), query, RESULT_S)
 
 
+def attributions_npz(id_: str) -> Call[bytes]:
+    path = f"/v1/explanations/{id_}/attributions"
+    return Call("GET", path, _content, _query({"format": "npz"}), RESULT_S)
+
+
+def regions_csv(id_: str) -> Call[bytes]:
+    path = f"/v1/explanations/{id_}/regions"
+    return Call("GET", path, _content, _query({"format": "csv"}), RESULT_S)
+
+
 def batch_attributions(id_: str) -> Call[BatchAttributions]:
     path = f"/v1/batches/{id_}/attributions"
     return Call("GET", path, lambda response: read_batch_npz(response.content), timeout_s=RESULT_S)
 
 
 def batch_heatmap(id_: str, options: FigureOptions) -> Call[bytes]:
-    return Call("GET", f"/v1/batches/{id_}/heatmap.png", _png, _query(options), RESULT_S)
+    return Call("GET", f"/v1/batches/{id_}/heatmap.png", _content, _query(options), RESULT_S)
 
 
 def heatmap(id_: str, style: str, options: HeatmapOptions) -> Call[bytes]:
-    return Call(
-        "GET", f"/v1/explanations/{id_}/heatmap.png", _png, _query(options, style=style), RESULT_S
-    )
+    path = f"/v1/explanations/{id_}/heatmap.png"
+    return Call("GET", path, _content, _query(options, style=style), RESULT_S)
 
 
 def figure(ids: Sequence[str], options: FigureOptions) -> Call[bytes]:
-    return Call("GET", "/v1/figure.png", _png, _query(options, id=list(ids)), RESULT_S)
+    return Call("GET", "/v1/figure.png", _content, _query(options, id=list(ids)), RESULT_S)
 
 
 def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
@@ -252,7 +261,7 @@ def masked_picture(id_: str, coalition: Coalition) -> Call[bytes]:
     asked = {
         name: ",".join(map(str, regions)) for name, regions in coalition if regions is not None
     }
-    return Call("GET", f"/v1/explanations/{id_}/masked.png", _png, {"params": asked}, RESULT_S)
+    return Call("GET", f"/v1/explanations/{id_}/masked.png", _content, {"params": asked}, RESULT_S)
 
 
 def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:
@@ -262,7 +271,7 @@ def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:
 
 def faithfulness_chart(id_: str, output: Sequence[str | int]) -> Call[bytes]:
     path = f"/v1/explanations/{id_}/faithfulness.png"
-    return Call("GET", path, _png, _query({"output": output}), RESULT_S)
+    return Call("GET", path, _content, _query({"output": output}), RESULT_S)
 
 
 def cancel(id_: str) -> Call[Explanation]:
@@ -315,5 +324,5 @@ def _document(kind: type[Document]) -> Callable[[httpx.Response], Document]:
     return lambda response: kind.model_validate_json(response.content)
 
 
-def _png(response: httpx.Response) -> bytes:
+def _content(response: httpx.Response) -> bytes:
     return response.content

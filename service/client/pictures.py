@@ -5,7 +5,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import IO, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,13 @@ class PilImage(Protocol):
     def save(self, fp: Any, format: str) -> None: ...
 
 
-Picture = str | os.PathLike[str] | bytes | IO[bytes] | PilImage | NDArray[Any]
+class BinaryFile(Protocol):
+    """A file that is open for reading bytes."""
+
+    def read(self) -> bytes: ...
+
+
+Picture = str | os.PathLike[str] | bytes | BinaryFile | PilImage | NDArray[Any]
 
 
 def file_of(picture: Picture) -> tuple[str, bytes]:

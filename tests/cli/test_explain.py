@@ -1,0 +1,167 @@
+"""`shapshot explain` and its neighbours against a real set with small models."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.cli.main import SAMPLES
+from tests.conftest import wait_until
+from tests.e2e.conftest import Running
+
+QUICK = ("--masker", "mean", "--max-evals", "60", "--top", "1")
+COMMAND = (sys.executable, "-m", "service.cli")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Seven pictures, two of which are the same; and a file that is none."""
+    found = tmp_path / "pictures"
+    (found / "deeper").mkdir(parents=True)
+    with Image.open(SAMPLES / "cat.jpg") as cat:
+        for n in range(6):
+            place = found / "deeper" if n == 5 else found
+            cat.convert("RGB").resize((40 + n, 40)).save(place / f"{n}.png")
+    (found / "same.png").write_bytes((found / "0.png").read_bytes())
+    (found / "notes.txt").write_text("not a picture")
+    return found
+
+
+def shapshot(*words: object, **options) -> subprocess.CompletedProcess:
+    command = [*COMMAND, *map(str, words)]
+    options = {"text": True, "timeout": 120} | options
+    return subprocess.run(command, capture_output=True, **options)
+
+
+def lines_of(state: Path) -> list[dict]:
+    text = state.read_text() if state.exists() else ""
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+
+def test_each_picture_is_computed_once_however_often_the_command_is_stopped(
+    running: Running, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    settings = json.dumps({"metadata": {"test": str(tmp_path)}, "seed": 5})
+    words = ["explain", folder, "--url", running.url, "--out", out, "--settings", settings]
+    words += ["--masker", "mean", "--max-evals", "1500", "--top", "1"]
+    succeeded: set[str] = set()
+    for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
+        process = subprocess.Popen([*COMMAND, *map(str, words)], stderr=subprocess.PIPE)
+        before = len(succeeded)
+
+        def is_further(before: int = before) -> bool:
+            lines = lines_of(out / "shapshot.jsonl")
+            succeeded.update(each["name"] for each in lines if each.get("status") == "succeeded")
+            return len(succeeded) > before
+
+        wait_until(is_further, seconds=60)
+        process.send_signal(stop)
+        told = process.communicate(timeout=30)[1].decode()
+        assert process.returncode == code
+        assert (code == -9) or re.search(r"Stopped after \d of 7 pictures; the same command", told)
+    assert len(succeeded) < 6
+    ended = shapshot(*words, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert len(json.loads(ended.stdout)["items"]) == 6
+    page = running.client.list(metadata=[f"test={tmp_path}"], limit=100)
+    assert page.total == 6
+    assert [each.attempts for each in page.items] == [1] * 6
+    assert [each.cached_from for each in page.items] == [None] * 6
+    assert {each.image.name for each in page.items} == {f"{n}.png" for n in range(6)}
+    names = {path.name for path in out.iterdir()}
+    endings = ("csv", "figure.png", "json", "npz")
+    files = {f"{n}.{ending}" for n in range(6) for ending in endings}
+    assert names == files | {"shapshot.jsonl", "index.html"}
+    assert (out / "index.html").read_text().count("<img ") == 6
+    with np.load(out / "3.npz") as arrays:
+        assert arrays["values"].shape == (32, 32, 3, 1)
+    with (out / "3.csv").open() as table:
+        assert "value" in next(csv.reader(table))
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*.npz")}
+    again = shapshot(*words)
+    assert again.returncode == 0
+    assert "6 of 6 pictures are explained" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.npz")} == times
+
+
+def test_another_style_is_drawn_beside_and_other_settings_get_files_of_their_own(
+    running: Running, tmp_path: Path
+) -> None:
+    words = ["explain", SAMPLES / "cat.jpg", "--url", running.url, "--out", tmp_path, *QUICK]
+    for more in ([], ["--style", "heat"], ["--top", "2"]):
+        ended = shapshot(*words, *more)
+        assert ended.returncode == 0, ended.stderr
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "cat.figure.png",
+        "cat.heat.png",
+        "cat-2.figure.png",
+    }
+    assert re.search(r"exp_[0-9a-f]{32}: ", ended.stdout)
+
+
+def test_standard_input_is_a_picture(running: Running, tmp_path: Path) -> None:
+    content = (SAMPLES / "cat.jpg").read_bytes()
+    words = ["explain", "-", "--url", running.url, "--out", tmp_path / "out", *QUICK, "--json"]
+    ended = shapshot(*words, input=content, text=False)
+    assert ended.returncode == 0, ended.stderr
+    [item] = json.loads(ended.stdout)["items"]
+    assert (item["picture"], item["status"]) == ("stdin", "succeeded")
+
+
+def test_a_picture_that_is_refused_leaves_the_others(running: Running, folder: Path) -> None:
+    (folder / "1.png").write_bytes((folder / "1.png").read_bytes()[:60])
+    out = folder.parent / "out"
+    words = ["explain", folder, "--url", running.url, "--out", out, *QUICK, "--json"]
+    ended = shapshot(*words)
+    assert ended.returncode == 3
+    items = json.loads(ended.stdout)["items"]
+    [refused] = [item for item in items if item["status"] != "succeeded"]
+    assert refused["picture"].endswith("1.png")
+    assert "Invalid picture" in refused["error"]
+    assert len(items) == 6
+    assert "Invalid picture" in (out / "index.html").read_text()
+
+
+def test_what_is_there_is_listed_shown_awaited_canceled_and_deleted(
+    running: Running, tmp_path: Path
+) -> None:
+    ids = [running.client.submit(SAMPLES / "cat.jpg", {"seed": n}).id for n in (71, 72)]
+    batch = running.client.submit_batch([SAMPLES / "cat.jpg"], {"seed": 73}).id
+    at = ("--url", running.url, "--json")
+    assert shapshot("wait", *ids, batch, *at).returncode == 0
+    listed = json.loads(shapshot("list", "--limit", 3, "--status", "succeeded", *at).stdout)
+    assert {*ids} <= {each["id"] for each in listed}
+    assert (
+        shapshot("list", "--limit", 1, "--url", running.url)
+        .stdout.splitlines()[-1]
+        .startswith("1 of ")
+    )
+    shown = json.loads(shapshot("get", ids[0], batch, *at).stdout)
+    assert [each["id"] for each in shown] == [ids[0], batch]
+    assert batch in [each["id"] for each in json.loads(shapshot("batches", *at).stdout)]
+    methods = json.loads(shapshot("methods", *at).stdout)["items"]
+    assert "kernel" in [each["name"] for each in methods]
+    [canceled] = json.loads(shapshot("cancel", ids[0], *at).stdout)
+    assert canceled["status"] == "succeeded"  # it was done
+    deleted = json.loads(shapshot("delete", *ids, batch, *at).stdout)
+    assert deleted == {"deleted": [*ids, batch]}
+    gone = shapshot("get", ids[0], *at)
+    assert gone.returncode == 1
+    assert "no such explanation" in gone.stderr
+
+
+def test_waiting_for_what_was_canceled_is_told_by_the_exit_code(running: Running) -> None:
+    slow = {"max_evals": 50_000, "masker": "mean", "seed": 74}
+    explanation = running.client.submit(SAMPLES / "cat.jpg", slow)
+    shapshot("cancel", explanation.id, "--url", running.url)
+    ended = shapshot("wait", explanation.id, "--url", running.url, "--json")
+    assert ended.returncode == 3
+    assert json.loads(ended.stdout)[0]["status"] == "canceled"
