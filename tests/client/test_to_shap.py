@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from service.client import Attributions, to_shap
+from service.client import Attributions, BatchAttributions, to_shap
 from service.render import channel_sums
 
 
@@ -100,3 +100,22 @@ to_shap([])
     assert "ImportError: to_shap needs shap, which is not installed: pip install shap" in (
         ended.stderr
     )
+
+
+def test_a_batch_is_converted_as_its_pictures_are(shap_module):
+    rows = [found(seed=n, prefix=f"{n} ") for n in range(4)]
+    batch = BatchAttributions(
+        values=np.stack([row.values for row in rows]),
+        base_values=np.stack([row.base_values for row in rows]),
+        data=np.stack([row.data for row in rows]),
+        output_names=[row.output_names for row in rows],
+        output_indices=[row.output_indices for row in rows],
+        standard_errors=None,
+        players=None,
+        models=None,
+        ids=[f"exp_{n}" for n in range(4)],
+        positions=list(range(4)),
+    )
+    one, other = to_shap(batch), to_shap(rows)
+    for name in ("values", "base_values", "data", "output_names"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
