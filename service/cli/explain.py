@@ -319,7 +319,7 @@ def _tell(run: _Run, entries: Sequence[Entry], page: Path, *, as_json: bool) -> 
                 "id": entry.id,
                 "status": entry.status,
                 "error": entry.error,
-                "files": sorted(map(str, folder.folder.glob(f"{entry.name}.*"))),
+                "files": [str(path) for path in folder.files_of(entry)],
             }
             for entry in entries
         ]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from service.schemas.documents import Explanation
 
+ENDINGS = ("figure.png", "overlay.png", "heat.png", "npz", "json", "csv")
 STATE, PAGE = "shapshot.jsonl", "index.html"
 
 
@@ -115,6 +116,10 @@ class ResultFolder:
     def path_of(self, entry: Entry, ending: str) -> Path:
         return self.folder / f"{entry.name}.{ending}"
 
+    def files_of(self, entry: Entry) -> list[Path]:
+        """Return the files of an entry that are here."""
+        return [path for each in ENDINGS if (path := self.path_of(entry, each)).exists()]
+
     def write(self, entry: Entry, ending: str, content: bytes) -> None:
         """Write a file of an entry, whole or not at all."""
         path = self.path_of(entry, ending)
@@ -138,7 +143,7 @@ class ResultFolder:
         outputs = sorted(document.outputs or [], key=lambda output: -output.score)
         classes = "<br>".join(f"{escape(each.label)} {each.score:.4f}" for each in outputs)
         warnings = "<br>".join(escape(each.detail) for each in document.warnings or [])
-        files = sorted(path.name for path in self.folder.glob(f"{entry.name}.*"))
+        files = [path.name for path in self.files_of(entry)]
         heatmap = f"{entry.name}.{entry.style}.png"
         links = "<br>".join(f'<a href="{escape(file)}">{escape(file)}</a>' for file in files)
         alt = escape(f"Heatmap of {entry.picture}")
