@@ -10,6 +10,7 @@ from PIL import Image
 from service.client import ShapshotError
 from service.schemas.documents import ErrorCode
 from service.schemas.requests import ExplanationSettings, Grid, Labels, Outputs, Pixels, Slic
+from service.schemas.scores import Coalition
 from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE, cat
 from tests.encoded import encoded
@@ -205,3 +206,22 @@ def test_a_very_wide_photo_is_explained_whole_where_it_is_padded(running: Runnin
     assert overlay.size == wide.size
     again = running.client.submit(content, settings.model_copy(update={"fit": "stretch"}))
     assert again.model.fingerprint not in (cropped.model.fingerprint, padded.model.fingerprint)
+
+
+@pytest.mark.parametrize("method", JOBS)
+def test_coalitions_are_scored_as_the_explanation_scored_them(running: Running, method) -> None:
+    settings = JOBS[method].model_copy(update={"outputs": Outputs(top=2), "link": "logit"})
+    explanation = running.client.explain(SAMPLE, settings)
+    everything, nothing = Coalition(hidden=[]), Coalition(shown=[])
+    found = running.client.scores(explanation.id, [everything, nothing, Coalition(shown=[0])])
+    assert explanation.outputs
+    assert found.outputs
+    assert found.scores
+    for k, output in enumerate(explanation.outputs):
+        assert (found.outputs[k].index, found.outputs[k].label) == (output.index, output.label)
+        assert found.scores[0][k] == pytest.approx(output.score, abs=1e-4)
+        assert found.scores[1][k] == pytest.approx(output.base_value, abs=1e-4)
+    png = running.client.masked_picture(explanation.id, everything)
+    shown = running.client.attributions(explanation.id).data
+    with Image.open(io.BytesIO(png)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), shown.round())
