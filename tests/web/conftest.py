@@ -1,24 +1,40 @@
 """The dashboard in a real Chromium."""
 
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from service.embedded.redis_server import RedisNotFoundError, find_server
 from service.infra.settings.api import ApiSettings
+from service.schemas.documents import Explanation
+from service.schemas.requests import ExplanationSettings
 from tests.api.conftest import refused  # noqa: F401 - a fixture
 from tests.api.conftest import running as running_app
 from tests.conftest import skip_or_raise
+from tests.e2e.conftest import Running
+from tests.e2e.conftest import start as start_set
+from tests.e2e.pictures import SAMPLE
 
 QUIET = (  # Chromium's own calls home, and the sandbox that root cannot have
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
 )
 PATIENCE_MS = 60_000  # bounds a hang and measures nothing
+SETTINGS = {
+    "method": "kernel",
+    "superpixels": {"kind": "grid", "rows": 4, "columns": 4},
+    "max_evals": 200,
+    "masker": "mean",
+    "metrics": ["deletion"],
+}
+READY = "main[data-ready^='/']"
 
 
 @pytest.fixture
@@ -98,3 +114,27 @@ def page(open_page) -> Page:
 @pytest.fixture
 def start():
     return running_app
+
+
+@pytest.fixture(scope="module")
+def dashboard() -> Iterator[Running]:
+    try:
+        find_server()
+    except RedisNotFoundError as error:
+        skip_or_raise(error)
+    with tempfile.TemporaryDirectory(prefix="shapshot-web-") as folder:
+        running = start_set(Path(folder))
+        with running.process, running.client:
+            yield running
+            assert running.stop() == (0, [])
+
+
+@pytest.fixture(scope="module")
+def explained(dashboard) -> Explanation:
+    """The sample, by Kernel SHAP of 16 squares, with intervals and a curve."""
+    return dashboard.client.explain(SAMPLE, ExplanationSettings.model_validate(SETTINGS))
+
+
+def visit(page: Page, dashboard: Running, path: str) -> None:
+    page.goto(f"{dashboard.url}/#{path}")
+    page.wait_for_selector(READY)

@@ -3,9 +3,6 @@
 import base64
 import io
 import re
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,48 +10,12 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from service.embedded.redis_server import RedisNotFoundError, find_server
 from service.render.colours import channel_sums, limit
 from service.render.palettes import PALETTES
-from service.schemas.documents import Explanation
 from service.schemas.requests import ExplanationSettings
-from tests.conftest import skip_or_raise
-from tests.e2e.conftest import Running, start
+from tests.e2e.conftest import Running
 from tests.e2e.pictures import SAMPLE
-
-SETTINGS = {
-    "method": "kernel",
-    "superpixels": {"kind": "grid", "rows": 4, "columns": 4},
-    "max_evals": 200,
-    "masker": "mean",
-    "metrics": ["deletion"],
-}
-READY = "main[data-ready^='/']"
-
-
-@pytest.fixture(scope="module")
-def dashboard() -> Iterator[Running]:
-    try:
-        find_server()
-    except RedisNotFoundError as error:
-        skip_or_raise(error)
-    with tempfile.TemporaryDirectory(prefix="shapshot-web-") as folder:
-        running = start(Path(folder))
-        with running.process, running.client:
-            yield running
-            assert running.stop() == (0, [])
-
-
-@pytest.fixture(scope="module")
-def explained(dashboard) -> Explanation:
-    """The sample, by Kernel SHAP of 16 squares, with intervals and a curve."""
-    return dashboard.client.explain(SAMPLE, ExplanationSettings.model_validate(SETTINGS))
-
-
-def visit(page: Page, dashboard: Running, path: str) -> None:
-    page.goto(f"{dashboard.url}/#{path}")
-    page.wait_for_selector(READY)
-
+from tests.web.conftest import READY, visit
 
 # --- From a picture to its heatmap
 

@@ -2,6 +2,7 @@
 import { h } from "../lib/dom.js";
 import { getBlob } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
+import { saveBlob } from "../lib/save.js";
 
 export function downloads({ id, links, outputs }, view, signal) {
   const path = `v1/explanations/${id}`;
@@ -31,9 +32,7 @@ export function downloads({ id, links, outputs }, view, signal) {
     button.disabled = true;
     problem.textContent = "";
     try {
-      const url = URL.createObjectURL(await getBlob(from(), { signal }));
-      h("a", { href: url, download: name }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+      saveBlob(await getBlob(from(), { signal }), name);
     } catch (error) {
       if (!signal.aborted) problem.textContent = shortFailure(error);
     }

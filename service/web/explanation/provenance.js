@@ -50,7 +50,7 @@ export function provenance(document) {
         "File",
         `${image.format}, ${image.width} × ${image.height} pixels, ${formatBytes(image.bytes)}`,
       ],
-      ["sha256", code(image.sha256)],
+      ["sha256", h("a", { href: `#/explanations?picture=${image.sha256}` }, code(image.sha256))],
       [
         "Label map",
         label_map &&

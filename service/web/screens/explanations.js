@@ -1,215 +1,164 @@
-// All explanations that the key may see, newest first: a grid with small pictures.
-import { h, newId, replace } from "../lib/dom.js";
-import { getBlob, getJson } from "../lib/api.js";
+// All explanations that the key may see, as a grid; filters and page are those of the address.
+import { h, replace } from "../lib/dom.js";
+import { getJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
-import { formatNumber, formatShare, formatTime, plural } from "../lib/numbers.js";
-import { NOTES, WARNINGS } from "../lib/warning_texts.js";
+import { plural } from "../lib/numbers.js";
+import { FILTERS, addressOf, filterForm, parametersOf } from "../list/filters.js";
+import { selection } from "../list/selection.js";
+import { selectionBar } from "../list/selection_bar.js";
+import { thumbnails } from "../list/thumbnails.js";
+import { tile } from "../list/tile.js";
 
-const STATUSES = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
-const FILTERS = ["status", "model", "method", "warning", "label"]; // of `GET /v1/explanations`
 const PAGE = 24; // explanations
-const THUMBNAIL = 240; // pixels across
+const POLL_S = 5; // while some are not done
+
+const owners = new Set(); // that the list has shown in this tab
+let changed = null; // name of the filter that a person changed, to get the focus back
 
 export async function show(main, { query, signal }) {
   replace(main, h("p", { class: "muted" }, "Loading the explanations…"));
+  const parameters = parametersOf(query);
+  const address = `v1/explanations?${new URLSearchParams([...parameters, ["limit", PAGE]])}`;
+  let refused = null;
+  const getPage = () => getJson(address, { signal });
   const [first, models, methods] = await Promise.all([
-    page(query, null, signal),
+    getPage().catch((error) => {
+      if (error.problem === undefined) throw error;
+      refused = error;
+      return { items: [], next_cursor: null, total: 0, total_exact: true };
+    }),
     getJson("v1/models", { signal }),
     getJson("v1/methods", { signal }),
   ]);
-  const load = loader(signal);
+  const load = thumbnails(signal);
   const grid = h("ul", { class: "tiles" });
-  const problem = h("p", { class: "field-error", role: "alert" });
-  const more = h("button", { type: "button", on: { click: onMore } }, "Older ones");
-  let cursor = null;
+  const said = h("p", { class: "muted", role: "status" });
+  const empty = h("p", { class: "empty" });
+  const pages = h("nav", { class: "row", "aria-label": "Pages" });
+  const all = h("button", { type: "button", on: { click: onAll } }, "Select all on this page");
+  const { bar, update } = selectionBar({
+    signal,
+    onChange: mark,
+    onDeleted: async () => draw(await getPage()),
+  });
+  let items = [];
 
-  function add({ items, next_cursor }) {
-    grid.append(...items.map((each) => tile(each, load)));
-    cursor = next_cursor;
-    more.hidden = cursor === null;
+  function draw(page) {
+    ({ items } = page);
+    for (const { owner } of items) if (owner) owners.add(owner);
+    replace(grid, items.map(tileOf));
+    said.textContent = `${page.total_exact ? "" : "More than "}${plural(page.total, "explanation")}`;
+    said.hidden = refused !== null;
+    grid.hidden = all.hidden = items.length === 0;
+    empty.hidden = items.length > 0 || refused !== null;
+    const filtered = FILTERS.some((name) => parameters.has(name));
+    replace(
+      empty,
+      parameters.has("cursor")
+        ? "No more explanations."
+        : [
+            filtered ? "No explanation matches the filters. " : "No explanations yet. ",
+            h(
+              "a",
+              { href: filtered ? "#/explanations" : "#/new" },
+              filtered ? "Show all" : "Explain a picture",
+            ),
+          ],
+    );
+    const oldest = parameters.get("order") === "oldest";
+    const to = (cursor) => {
+      const next = new URLSearchParams(parameters);
+      next.delete("cursor");
+      if (cursor) next.set("cursor", cursor);
+      return addressOf(next);
+    };
+    replace(
+      pages,
+      parameters.has("cursor")
+        ? h("a", { class: "button", href: to(null) }, oldest ? "Oldest ones" : "Newest ones")
+        : null,
+      page.next_cursor
+        ? h(
+            "a",
+            { class: "button", href: to(page.next_cursor) },
+            oldest ? "Newer ones" : "Older ones",
+          )
+        : null,
+    );
+    mark();
   }
 
-  async function onMore() {
-    more.disabled = true;
-    problem.textContent = "";
-    try {
-      const at = grid.childElementCount;
-      add(await page(query, cursor, signal));
-      grid.children[at]?.querySelector("a").focus(); // the button may have gone
-    } catch (error) {
-      if (!signal.aborted) problem.textContent = shortFailure(error);
+  const tileOf = (document) =>
+    tile(document, { chosen: selection.has(document.id), load, onChoose });
+
+  function onChoose(document, chosen) {
+    if (chosen) selection.choose(document);
+    else selection.drop(document.id);
+    mark();
+  }
+
+  function onAll() {
+    const chosen = items.every(({ id }) => selection.has(id));
+    for (const document of items) {
+      if (chosen) selection.drop(document.id);
+      else selection.choose(document);
     }
-    more.disabled = false;
+    mark();
   }
 
-  const chosen = FILTERS.some((name) => query.get(name));
-  add(first);
+  function mark() {
+    for (const box of grid.querySelectorAll("input[data-id]"))
+      box.checked = selection.has(box.dataset.id);
+    const chosen = items.length > 0 && items.every(({ id }) => selection.has(id));
+    all.textContent = chosen ? "Select none on this page" : "Select all on this page";
+    update();
+  }
+
+  for (const each of first.items) if (selection.has(each.id)) selection.choose(each); // as it is now
+  draw(first);
+  const form = filterForm(query, {
+    models: models.items.map(({ name }) => name),
+    methods: methods.items.map(({ name }) => name),
+    owners: [...owners].sort(),
+    onChange: (name) => (changed = name),
+  });
+  const filtered = [...FILTERS, "order"].some((name) => parameters.has(name));
   replace(
     main,
     h("h1", {}, "Explanations"),
-    filters(query, {
-      status: STATUSES,
-      model: models.items.map(({ name }) => name),
-      method: methods.items.map(({ name }) => name),
-      warning: Object.keys(WARNINGS),
-    }),
+    form,
     h(
-      "p",
-      { class: "muted", role: "status" },
-      `${first.total_exact ? "" : "More than "}${plural(first.total, "explanation")}`,
+      "div",
+      { class: "row list-head" },
+      said,
+      filtered ? h("a", { href: "#/explanations" }, "Clear the filters") : null,
+      all,
     ),
-    first.items.length
-      ? grid
-      : h(
-          "p",
-          { class: "empty" },
-          chosen ? "None is like that. " : "There is none yet. ",
-          h(
-            "a",
-            { href: chosen ? "#/explanations" : "#/new" },
-            chosen ? "Show all" : "Explain a picture",
-          ),
-        ),
-    problem,
-    h("p", { class: "row" }, more),
+    refused ? h("p", { class: "field-error", role: "alert" }, shortFailure(refused)) : null,
+    empty,
+    grid,
+    pages,
+    bar,
   );
-}
+  if (changed) form.querySelector(`[name="${changed}"]`)?.focus({ preventScroll: true });
+  changed = null;
 
-function page(query, cursor, signal) {
-  const asked = new URLSearchParams({ limit: PAGE });
-  for (const name of FILTERS) if (query.get(name)) asked.set(name, query.get(name));
-  if (cursor) asked.set("cursor", cursor);
-  return getJson(`v1/explanations?${asked}`, { signal });
-}
-
-// The filters are part of the address, so that a filtered list can be kept and sent.
-function filters(query, options) {
-  const control = (name, title, box) => {
-    box.id = newId(name);
-    box.name = name;
-    return h("div", { class: "control" }, h("label", { for: box.id }, title), box);
-  };
-  const choice = (name, title) => {
-    const all = [...new Set([...options[name], query.get(name)].filter(Boolean))];
-    const select = h(
-      "select",
-      { on: { change: apply } },
-      h("option", { value: "" }, "all"),
-      all.map((each) => h("option", { value: each }, each.replaceAll("_", " "))),
-    );
-    select.value = query.get(name) ?? "";
-    return control(name, title, select);
-  };
-  const label = h("input", {
-    type: "search",
-    value: query.get("label"),
-    placeholder: "all",
-    on: { change: apply },
-  });
-  const form = h(
-    "form",
-    { class: "row filters", on: { submit: (event) => event.preventDefault() } },
-    choice("status", "Status"),
-    choice("model", "Model"),
-    choice("method", "Method"),
-    choice("warning", "Warning"),
-    control("label", "Top class", label),
-  );
-  function apply() {
-    const next = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-    location.hash = next.size ? `/explanations?${next}` : "/explanations";
-  }
-  return form;
-}
-
-function tile(document, load) {
-  const { id, status, outputs, model, settings, warnings, error, progress } = document;
-  const picture = h("div", { class: "thumbnail" });
-  if (document.links.heatmap) load(picture, document);
-  else
-    replace(
-      picture,
-      h("span", { class: "muted" }, document.done ? "no result" : formatShare(progress.fraction)),
-    );
-  const doubts = (warnings ?? []).filter(({ code }) => !NOTES.includes(code)).length;
-  const top = outputs?.[0];
-  return h(
-    "li",
-    { class: "tile" },
-    h(
-      "a",
-      { href: `#/explanations/${id}` },
-      picture,
-      h(
-        "span",
-        { class: "tile-title" },
-        top
-          ? [h("strong", {}, top.label), ` ${formatNumber(top.score)}`]
-          : h("strong", {}, error ? error.title : "Not known yet"),
-      ),
-    ),
-    h(
-      "p",
-      { class: "muted small" },
-      `${model.name} · ${settings.method} · ${formatTime(document.created_at)}`,
-    ),
-    h(
-      "p",
-      { class: "row tight" },
-      h(
-        "span",
-        {
-          class: `badge ${{ succeeded: "fine", failed: "caution", canceled: "note" }[status] ?? "note"}`,
-        },
-        status,
-      ),
-      doubts ? h("span", { class: "badge caution" }, plural(doubts, "doubt")) : null,
-    ),
-  );
-}
-
-// Loads small pictures when they come into sight, a few at a time.
-function loader(signal) {
-  const [jobs, ATONCE] = [[], 4];
-  let running = 0;
-  async function next() {
-    if (running === ATONCE || jobs.length === 0) return;
-    running += 1;
-    await draw(...jobs.shift());
-    running -= 1;
-    next();
-  }
-  async function draw(place, { id, outputs }) {
-    try {
-      const query = new URLSearchParams({
-        style: "overlay",
-        size: THUMBNAIL,
-        output: outputs[0].index,
-      });
-      const src = URL.createObjectURL(
-        await getBlob(`v1/explanations/${id}/heatmap.png?${query}`, { signal }),
-      );
-      signal.addEventListener("abort", () => URL.revokeObjectURL(src), { once: true });
-      replace(place, h("img", { src, alt: "", loading: "lazy" }));
-    } catch {
-      replace(place, h("span", { class: "muted" }, "no picture"));
-    }
-  }
-  const wanted = new WeakMap();
-  const seen = new IntersectionObserver(
-    (entries) => {
-      for (const { isIntersecting, target } of entries) {
-        if (!isIntersecting) continue;
-        seen.unobserve(target);
-        jobs.push([target, wanted.get(target)]);
-        next();
+  (async () => {
+    while (!signal.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, 1000 * POLL_S));
+      if (signal.aborted || document.hidden || items.every(({ done }) => done)) continue;
+      const page = await getPage();
+      for (const [n, each] of items.entries()) {
+        const now = page.items.find(({ id }) => id === each.id);
+        if (each.done || !now) continue;
+        items[n] = now;
+        if (selection.has(now.id)) selection.choose(now);
+        const had = grid.children[n].contains(document.activeElement);
+        const fresh = tileOf(now);
+        grid.children[n].replaceWith(fresh);
+        if (had) fresh.querySelector("a").focus({ preventScroll: true });
       }
-    },
-    { rootMargin: "200px" },
-  );
-  signal.addEventListener("abort", () => seen.disconnect(), { once: true });
-  return (place, document) => {
-    wanted.set(place, document);
-    seen.observe(place);
-  };
+      update();
+    }
+  })().catch(() => {}); // the list stays as it is
 }
