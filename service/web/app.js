@@ -3,6 +3,7 @@ import { signOut, signedIn, whenSignedInOrOut } from "./lib/session.js";
 import { startTheme } from "./lib/theme.js";
 import { startRouter } from "./lib/router.js";
 import * as batch from "./screens/batch.js";
+import * as compare from "./screens/compare.js";
 import * as explanation from "./screens/explanation.js";
 import * as explanations from "./screens/explanations.js";
 import * as models from "./screens/models.js";
@@ -14,6 +15,7 @@ const SCREENS = [
   { path: /^\/explanations\/(exp_[0-9a-f]+)$/, screen: explanation },
   { path: /^\/explanations$/, screen: explanations },
   { path: /^\/batches\/(batch_[0-9a-f]+)$/, screen: batch },
+  { path: /^\/compare$/, screen: compare },
   { path: /^\/new$/, screen: newExplanation },
   { path: /^\/models$/, screen: models },
 ];

@@ -135,6 +135,13 @@ def explained(dashboard) -> Explanation:
     return dashboard.client.explain(SAMPLE, ExplanationSettings.model_validate(SETTINGS))
 
 
+@pytest.fixture(scope="module")
+def permuted(dashboard) -> Explanation:
+    """The sample and its 16 squares, by permutations."""
+    settings = SETTINGS | {"method": "permutation", "metrics": []}
+    return dashboard.client.explain(SAMPLE, ExplanationSettings.model_validate(settings))
+
+
 def visit(page: Page, dashboard: Running, path: str) -> None:
     page.goto(f"{dashboard.url}/#{path}")
     page.wait_for_selector(READY)

@@ -216,15 +216,20 @@ def test_what_is_not_there_says_what_to_do(page, dashboard):
 # --- For everyone
 
 
-SCREENS = ["/explanations", "/new", "/models", "/explanations/{id}", "/nothing"]
+SCREENS = [
+    *("/explanations", "/explanations/{id}", "/compare?ids={id},{other}", "/new", "/models"),
+    "/nothing",
+]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_every_screen_fits_and_is_accessible(open_page, dashboard, explained, width, scheme):
+def test_every_screen_fits_and_is_accessible(
+    open_page, dashboard, explained, permuted, width, scheme
+):
     page = open_page(width, color_scheme=scheme)
     for screen in SCREENS:
         page.goto("about:blank")
-        visit(page, dashboard, screen.format(id=explained.id))
+        visit(page, dashboard, screen.format(id=explained.id, other=permuted.id))
         assert page.evaluate("document.documentElement.scrollWidth") <= width, screen
         found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
         grave = [each for each in found if each["impact"] in ("serious", "critical")]

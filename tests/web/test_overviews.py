@@ -1,12 +1,15 @@
-"""The screens that show several explanations, or the service: the list."""
+"""The screens that show several explanations, or the service: the list, Compare."""
 
 import re
 
+import numpy as np
+import pytest
 from playwright.sync_api import expect
+from scipy.stats import spearmanr
 
 from service.schemas.requests import ExplanationSettings
 from tests.e2e.pictures import SAMPLE
-from tests.web.conftest import SETTINGS, visit
+from tests.web.conftest import READY, SETTINGS, visit
 
 
 def test_filters_are_kept_in_the_address_and_what_is_selected_is_deleted(
@@ -44,3 +47,57 @@ def test_filters_are_kept_in_the_address_and_what_is_selected_is_deleted(
     listed = dashboard.client._http.get("/v1/explanations", params={"metadata": "suite=list"})
     assert [each["id"] for each in listed.json()["items"]] == [running.id]
     dashboard.client.cancel(running.id)
+
+
+# --- Compare
+
+
+def test_two_explanations_are_compared_place_by_place(page, dashboard, explained, permuted):
+    visit(page, dashboard, "/explanations")
+    for each in (explained, permuted):
+        page.locator(f"input[data-id='{each.id}']").check()
+    page.get_by_role("link", name="Compare").click()
+    page.wait_for_selector(READY)
+    one, other = (dashboard.client.regions(each.id).regions for each in (explained, permuted))
+    label = explained.outputs[0].label
+    assert label == permuted.outputs[0].label
+    expect(page.get_by_label("Class")).to_have_value(label)
+
+    values = [[region.credit[0].value for region in regions] for regions in (one, other)]
+    found = page.get_by_role("region", name="Agreement").locator("tbody td").all_inner_texts()
+    assert float(found[0].replace("\u2212", "-")) == pytest.approx(spearmanr(*values)[0], rel=5e-3)
+    assert found[1] == "16 shared regions"
+
+    page.locator(".pane .stage").first.focus()
+    page.keyboard.press("ArrowLeft")  # from the middle, in a grid of 4 by 4
+    page.keyboard.press("ArrowUp")
+    marked = next(each for each in one if each.box.right == each.box.bottom == 16)
+    ranks = [regions[marked.region].credit[0].rank for regions in (one, other)]
+    told = [f"of region {marked.region}, rank {rank} of 16" for rank in ranks]
+    expect(page.locator(".reading")).to_contain_text(told)
+
+    differing = page.locator(".different")
+    expect(differing.get_by_role("row", name="method")).to_contain_text("kernelpermutation")
+    expect(differing.get_by_role("row", name="masker")).to_have_count(0)
+    page.get_by_label("Scale").select_option("of each")
+    page.reload()
+    page.wait_for_selector(READY)
+    expect(page.get_by_label("Scale")).to_have_value("own")
+
+
+def test_spearmans_correlation_is_that_of_scipy(page, dashboard):
+    visit(page, dashboard, "/models")
+    random = np.random.default_rng(0)
+    one, other = random.integers(0, 9, size=(2, 200)).tolist()  # with many ties
+    found = page.evaluate(
+        "async ([one, other]) => (await import('./web/lib/ranks.js')).spearman(one, other)",
+        [one, other],
+    )
+    assert found == pytest.approx(spearmanr(one, other)[0], rel=1e-12)
+
+
+def test_what_cannot_be_compared_says_why(page, dashboard, explained):
+    visit(page, dashboard, f"/compare?ids={explained.id},exp_{'0' * 32}")
+    expect(page.get_by_role("main")).to_contain_text("It may have been deleted")
+    visit(page, dashboard, f"/compare?ids={explained.id}")
+    expect(page.get_by_role("main")).to_contain_text("The address names 1 explanation")

@@ -32,12 +32,7 @@ export function controls(result, document, view) {
           view,
         ),
         choice("Picture", "ground", { grey: "in grey", colour: "in colour", none: "hidden" }, view),
-        choice(
-          "Colours",
-          "palette",
-          Object.fromEntries(Object.entries(PALETTES).map(([name, { title }]) => [name, title])),
-          view,
-        ),
+        palettes(view),
         several
           ? choice("Scale", "scale", { own: "of this output", shared: "the same for all" }, view)
           : null,
@@ -47,7 +42,8 @@ export function controls(result, document, view) {
   );
 }
 
-function slider(label, range, name, written, view) {
+// Each of these controls sets the value `name` of `view`.
+export function slider(label, range, name, written, view) {
   const id = newId(name);
   const input = h("input", {
     type: "range",
@@ -65,17 +61,23 @@ function slider(label, range, name, written, view) {
   return h("div", { class: "control" }, h("label", { for: id }, label), input, shown);
 }
 
-function choice(label, name, options, view) {
+// read: makes the value of a chosen option.
+export function choice(label, name, options, view, read = String) {
   const id = newId(name);
   const select = h(
     "select",
-    { id, on: { change: () => view.set({ [name]: select.value }) } },
+    { id, on: { change: () => view.set({ [name]: read(select.value) }) } },
     Object.entries(options).map(([value, text]) => h("option", { value }, text)),
   );
   view.watch((now, changed) => {
     if (changed.includes(name)) select.value = now[name];
   });
   return h("div", { class: "control" }, h("label", { for: id }, label), select);
+}
+
+export function palettes(view) {
+  const titles = Object.entries(PALETTES).map(([name, { title }]) => [name, title]);
+  return choice("Colours", "palette", Object.fromEntries(titles), view);
 }
 
 function outlinesSwitch(view) {

@@ -6,7 +6,8 @@ import { h } from "../lib/dom.js";
 import { PALETTES, levelsOf, limit, paint } from "../lib/colours.js";
 import { drawOutlines } from "../lib/outlines.js";
 
-const LEVELS = Object.fromEntries(
+// Of each palette, by its name.
+export const LEVELS = Object.fromEntries(
   Object.entries(PALETTES).map(([name, palette]) => [name, levelsOf(palette)]),
 );
 
@@ -95,7 +96,7 @@ export function heatView(result, document, view, signal) {
 }
 
 // The region at a pixel; of several, in different channels, the one of most credit. Or null.
-function regionAt({ ids, channels, credit }, width, x, y, output) {
+export function regionAt({ ids, channels, credit }, width, x, y, output) {
   const at = (y * width + x) * channels;
   let found = null;
   for (const id of ids.subarray(at, at + channels)) {
@@ -138,7 +139,7 @@ function neighbour(centroids, region, [dx, dy]) {
 }
 
 // Grey as in the server's overlays: its shadows are lifted, so that both colours stand out.
-function drawGround(canvas, picture, ground) {
+export function drawGround(canvas, picture, ground) {
   const context = canvas.getContext("2d");
   if (ground === "none") {
     context.clearRect(0, 0, canvas.width, canvas.height);

@@ -1,4 +1,4 @@
-// What can be done with the selected explanations: download, delete.
+// What can be done with the selected explanations: compare, download, delete.
 import { h, newId, replace } from "../lib/dom.js";
 import { getBlob, request } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
@@ -6,6 +6,7 @@ import { plural } from "../lib/numbers.js";
 import { saveBlob } from "../lib/save.js";
 import { nameOf, selection } from "./selection.js";
 
+const MOST_COMPARED = 4;
 const MOST_IN_FIGURE = 32;
 const GONE = ["not_found", "gone"]; // to delete these again is no failure
 
@@ -21,6 +22,7 @@ export function selectionBar({ signal, onChange, onDeleted }) {
   const count = h("strong", {});
   const said = h("p", { role: "status", class: "bar-said" });
   const problems = h("div", { role: "alert", class: "bar-said" });
+  const compare = h("a", { class: "button" }, "Compare");
   const kind = h(
     "select",
     { "aria-label": "Files" },
@@ -34,7 +36,7 @@ export function selectionBar({ signal, onChange, onDeleted }) {
     "Delete…",
   );
   const clear = h("button", { type: "button", class: "quiet", on: { click: onClear } }, "Clear");
-  const tools = h("div", { class: "row tight" }, count, kind, download, remove, clear);
+  const tools = h("div", { class: "row tight" }, count, compare, kind, download, remove, clear);
   const bar = h(
     "section",
     { class: "selection-bar", "aria-label": "Selection" },
@@ -49,6 +51,16 @@ export function selectionBar({ signal, onChange, onDeleted }) {
     tools.hidden = documents.length === 0;
     bar.hidden = tools.hidden && !said.textContent && !problems.textContent;
     count.textContent = `${documents.length} selected`;
+    const able = comparable.length === documents.length && documents.length >= 2;
+    if (able && documents.length <= MOST_COMPARED) {
+      compare.href = `#/compare?ids=${documents.map(({ id }) => id).join(",")}`;
+      compare.removeAttribute("aria-disabled");
+      compare.title = "";
+    } else {
+      compare.removeAttribute("href");
+      compare.setAttribute("aria-disabled", "true");
+      compare.title = `Select 2 to ${MOST_COMPARED} that have a result.`;
+    }
     download.disabled = comparable.length === 0;
   }
 
