@@ -18,6 +18,7 @@ from service.api.http.proxy_headers import ProxyHeaders
 from service.api.http.same_origin import SameOriginOnly
 from service.api.http.security_headers import SecurityHeaders
 from service.api.http.send_in_pieces import SendInPieces
+from service.api.http.signed_links import SignedLinks
 from service.api.results import (
     attributions,
     batch_results,
@@ -28,7 +29,7 @@ from service.api.results import (
     scores,
     sent_files,
 )
-from service.api.routes import batches, catalog, docs, events, explanations, system, web
+from service.api.routes import batches, catalog, docs, events, explanations, links, system, web
 from service.api.services import ProcessServices
 from service.api.version import version
 
@@ -82,7 +83,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     )
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
-    for module in (explanations, events, batches, *results, sent_files, catalog):
+    for module in (explanations, events, batches, *results, sent_files, links, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     for module in (system, web, docs):  # open: they show no caller's data
@@ -114,6 +115,7 @@ def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
         app.add_middleware(SameOriginOnly, settings=settings)
     app.add_middleware(AllowedHosts, settings=settings)
     app.add_middleware(HeaderLimits)
+    app.add_middleware(SignedLinks)
     app.add_middleware(ProxyHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.add_middleware(AccessLog, metrics=services.metrics)
     app.add_middleware(SecurityHeaders)

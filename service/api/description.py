@@ -12,6 +12,7 @@ from service.api.http.openapi_responses import problem_example
 from service.api.http.problems import PROBLEM
 from service.api.state import openapi_example
 from service.schemas.documents import ErrorCode, Problem
+from service.schemas.links import LinkRequest
 from service.schemas.requests import (
     BatchRequest,
     BatchSettings,
@@ -39,6 +40,7 @@ _REFERRED = (
     BatchSettings,
     ExplanationRequest,
     ExplanationSettings,
+    LinkRequest,
     Problem,
     ScoresRequest,
 )  # by $ref

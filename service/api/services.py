@@ -15,6 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 from service.api.auth.dependencies import Guard
 from service.api.auth.failed_attempts import FailedAttempts
 from service.api.auth.key_store import KeyStore
+from service.api.auth.links import LinkSigner
 from service.api.auth.principal import OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
 from service.api.http.heavy_calls import HeavyCalls
@@ -98,6 +99,7 @@ class ProcessServices:
                 key_store,
                 RateLimit.of(settings.rate_limit, reading),
                 FailedAttempts.of(settings.wrong_keys_limit, reading),
+                LinkSigner(reading, settings.link_key),
             ),
         )
 

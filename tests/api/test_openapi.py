@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "openapi" / "examples"
 SENT = (
     *("BatchRequest", "BatchSettings", "ExplanationRequest", "ExplanationSettings", "Outputs"),
-    *("Pixels", "Grid", "Slic", "Labels", "JsonValue", "Coalition", "ScoresRequest"),
+    *("Pixels", "Grid", "Slic", "Labels", "JsonValue", "Coalition", "ScoresRequest", "LinkRequest"),
 )
 SCORES = CoalitionScores(
     outputs=[

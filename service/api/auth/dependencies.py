@@ -9,9 +9,11 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from service.api.auth.failed_attempts import FailedAttempts
 from service.api.auth.key_store import KeyStore
 from service.api.auth.keys import Scope
-from service.api.auth.principal import OPERATOR, Principal
+from service.api.auth.links import LinkSigner
+from service.api.auth.principal import LINK_HOLDER, OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
 from service.api.http.problems import ApiError
+from service.api.http.signed_links import PresentedLink
 from service.schemas.documents import ErrorCode
 
 _DESCRIPTION = "An API key; a server without keys, which listens on loopback only, requires none"
@@ -32,12 +34,18 @@ class Guard:
     key_store: KeyStore | None
     rate_limit: RateLimit | None
     wrong_keys: FailedAttempts | None
+    links: LinkSigner
 
     async def admit(self, request: Request) -> None:
         """Admits a caller with the scope of the method, and sets `request.state.caller`.
 
-        Raises ApiError unauthorized, rate_limited, forbidden, and RedisError.
+        A signed link needs no key. Raises ApiError unauthorized, rate_limited, forbidden,
+        invalid_link, link_expired, and RedisError.
         """
+        link: PresentedLink | None = getattr(request.state, "link", None)
+        if link is not None:
+            await self._admit_by_link(request, link)
+            return
         caller = await self._authenticate(request)
         if caller.name is not None and self.rate_limit:
             request.state.headers = await self.rate_limit.count(caller.name)
@@ -47,6 +55,17 @@ class Guard:
     async def admit_auditor(self, request: Request) -> None:
         """Admits the scope auditor. Not rate-limited, so that it works while Redis is away."""
         _require(await self._authenticate(request), Scope.AUDITOR)
+
+    async def _admit_by_link(self, request: Request, link: PresentedLink) -> None:
+        """Admits a reader of the link's path, which other sites may show."""
+        left_s = await self.links.verify(link)
+        structlog.contextvars.bind_contextvars(by="link")
+        headers = {"Cross-Origin-Resource-Policy": "cross-origin"}
+        if self.key_store and self.rate_limit:
+            headers |= await self.rate_limit.count(link.explanation_id)
+        request.state.headers = headers
+        request.state.link_left_s = left_s
+        request.state.caller = LINK_HOLDER
 
     async def _authenticate(self, request: Request) -> Principal:
         """Returns the caller, and binds the key's name to the request's log lines.

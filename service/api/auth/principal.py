@@ -30,3 +30,5 @@ class Principal:
 
 
 OPERATOR = Principal(None, CONTAINED[Scope.ADMIN])
+# Sees every owner's, but is only let through to the one path that a verified link permits
+LINK_HOLDER = Principal(None, frozenset({Scope.READ, Scope.AUDITOR}))

@@ -19,6 +19,8 @@ _EVERYWHERE = (
 )
 _GUARDED = (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED)
 _OF_RESULTS = (
+    ErrorCode.INVALID_LINK,
+    ErrorCode.LINK_EXPIRED,
     ErrorCode.NOT_FOUND,
     ErrorCode.GONE,
     ErrorCode.NO_RESULT,

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from service.infra.root_path import checked_root_path
@@ -119,6 +119,15 @@ class ApiSettings(SharedSettings):
         le=1000,
         description="Explanations of priority `interactive` started for each of priority `batch`, "
         "while both are queued",
+    )
+    link_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Key that signs links, the same for all API processes; another one ends all "
+        "links; unset: made once, and kept in Redis",
+    )
+    max_link_s: int = Field(
+        7 * 86400, ge=1, description="Longest lifetime of a signed link, in seconds"
     )
     idempotency_s: int = Field(
         86400, ge=1, description="Seconds that an Idempotency-Key is remembered"

@@ -22,6 +22,9 @@ def read_settings(kind: type[Of]) -> Of:
         for each in error.errors():
             variable = f"{kind.model_config['env_prefix']}{each['loc'][0]}".upper()
             message = each["msg"].removeprefix("Value error, ")
+            if "Secret" in str(kind.model_fields[str(each["loc"][0])].annotation):
+                wrong.append(f"{variable}: {message}")
+                continue
             received = re.sub(r"//[^/]*@", "//…@", str(each["input"]))[:200]  # without a password
             wrong.append(f"{variable}: {message}; received {received!r}")
         raise SettingsError(" · ".join(wrong)) from None

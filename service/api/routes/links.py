@@ -1,0 +1,92 @@
+"""Links that show results of an explanation to somebody who has no key."""
+
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+
+from service.api.http.openapi_responses import problems
+from service.api.http.problems import ApiError
+from service.api.http.signed_links import PARAMETER, RESULTS, UPLOADS, normalized
+from service.api.http.validation import validation_problem
+from service.api.services import RequestServicesDep
+from service.api.state.serializers import to_datetime
+from service.api.uploads import strict_json
+from service.api.uploads.body import read_body
+from service.api.uploads.upload import JSON
+from service.schemas.documents import ErrorCode
+from service.schemas.links import LinkRequest, SignedLink
+
+DEFAULT_LIFETIME_S = 3600
+router = APIRouter(prefix="/v1/explanations", tags=["results"])
+
+
+@router.post(
+    "/{explanation_id}/links",
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                JSON: {
+                    "schema": {"$ref": "#/components/schemas/LinkRequest"},
+                    "example": {"path": "heatmap.png?style=overlay", "lifetime_s": 86400},
+                }
+            }
+        }
+    },
+    responses=problems(
+        ErrorCode.BAD_REQUEST,
+        ErrorCode.CROSS_SITE,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.GONE,
+        ErrorCode.REQUEST_TIMEOUT,
+        ErrorCode.TOO_LARGE,
+        ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode.BUSY,
+        ErrorCode.INVALID_PARAMETER,
+    ),
+)
+async def create_link(
+    request: Request, services: RequestServicesDep, explanation_id: str
+) -> SignedLink:
+    """Sign a link that shows a result, or all results, to whoever has it, such as in an `<img>`.
+
+    It needs no key, permits GET and HEAD only, and ends when it expires, when the explanation is
+    deleted, or when the signing key is replaced. Deleting an API key does not end it.
+    """
+    await services.repository.read_to_change(explanation_id)
+    process = services.process
+    with process.upload_memory.reserve() as reserve:
+        body = read_body(request, process.settings, reserve)
+        content = b"".join([chunk async for chunk in body])
+        try:
+            document = strict_json.loads(content, what="body") if content else {}
+            wanted = LinkRequest.model_validate(document, strict=True)
+        except ValidationError as error:
+            code = ErrorCode.INVALID_PARAMETER
+            raise validation_problem(error, LinkRequest, code=code) from error
+    most = process.settings.max_link_s
+    lifetime_s = min(DEFAULT_LIFETIME_S, most) if wanted.lifetime_s is None else wanted.lifetime_s
+    if lifetime_s > most:
+        detail = f"lifetime_s: a link may last at most {most} seconds"
+        bounds = {"minimum": 1, "maximum": most}
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "lifetime_s", lifetime_s, bounds)
+    path = None if wanted.path is None else _checked_path(wanted.path)
+    signer = process.guard.links
+    token, expires_at = await signer.sign(explanation_id, path, lifetime_s)
+    url = None
+    if path is not None:
+        joint = "&" if "?" in path else "?"
+        address = f"{request.base_url}v1/explanations/{explanation_id}/{path}"
+        url = f"{address}{joint}{PARAMETER}={token}"
+    return SignedLink(url=url, token=token, expires_at=to_datetime(expires_at))
+
+
+def _checked_path(path: str) -> str:
+    """Returns the path with its query as a link is compared. Raises ApiError."""
+    name, _, query = path.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    linkable = sorted((*RESULTS, *UPLOADS))
+    if name not in linkable or any(key == PARAMETER for key, _ in pairs):
+        detail = f"path: a link leads to one of {', '.join(linkable)}, with a query of its own"
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "path", path, linkable)
+    return normalized(name, pairs)
