@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
+from service.api.http import offload
 from service.api.http.openapi_responses import problems
 from service.api.http.problems import ApiError
 from service.api.http.signed_links import PARAMETER, RESULTS, UPLOADS, normalized
@@ -58,12 +59,7 @@ async def create_link(
     with process.upload_memory.reserve() as reserve:
         body = read_body(request, process.settings, reserve)
         content = b"".join([chunk async for chunk in body])
-        try:
-            document = strict_json.loads(content, what="body") if content else {}
-            wanted = LinkRequest.model_validate(document, strict=True)
-        except ValidationError as error:
-            code = ErrorCode.INVALID_PARAMETER
-            raise validation_problem(error, LinkRequest, code=code) from error
+        wanted = await offload.run(lambda: _validated(content), len(content))
     most = process.settings.max_link_s
     lifetime_s = min(DEFAULT_LIFETIME_S, most) if wanted.lifetime_s is None else wanted.lifetime_s
     if lifetime_s > most:
@@ -79,6 +75,15 @@ async def create_link(
         address = f"{request.base_url}v1/explanations/{explanation_id}/{path}"
         url = f"{address}{joint}{PARAMETER}={token}"
     return SignedLink(url=url, token=token, expires_at=to_datetime(expires_at))
+
+
+def _validated(content: bytes) -> LinkRequest:
+    try:
+        document = strict_json.loads(content, what="body") if content else {}
+        return LinkRequest.model_validate(document, strict=True)
+    except ValidationError as error:
+        code = ErrorCode.INVALID_PARAMETER
+        raise validation_problem(error, LinkRequest, code=code) from error
 
 
 def _checked_path(path: str) -> str:
