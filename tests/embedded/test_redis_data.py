@@ -113,7 +113,7 @@ def test_data_that_no_server_here_reads_is_refused_and_left_alone(
     with pytest.raises(UnreadableDataError) as refused:
         choose_folder([redis_6], tmp_path)
     said = str(refused.value)
-    assert f"{folder} has the data" in said
+    assert f"the latest data, in {folder}, was written by" in said
     assert f"{redis_6} ({redis_6.binary})" in said
     assert "apt-get install" in said
     assert list(tmp_path.iterdir()) == [folder]
@@ -186,7 +186,7 @@ def test_a_set_refuses_data_that_it_cannot_read(
 ) -> None:
     folder = keep("a", redis_7, home=tmp_path)
     monkeypatch.setenv("PATH", str(redis_6.binary.parent))
-    assert f"{folder} has the data" in refusal(tmp_path)
+    assert f"the latest data, in {folder}, was written by" in refusal(tmp_path)
 
 
 def test_a_server_is_found_behind_another_on_path(
