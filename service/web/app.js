@@ -8,6 +8,7 @@ import * as explanation from "./screens/explanation.js";
 import * as explanations from "./screens/explanations.js";
 import * as models from "./screens/models.js";
 import * as newExplanation from "./screens/new.js";
+import * as operations from "./screens/operations.js";
 
 // A screen is a module with `show(main, {id, query, signal})`: it fills `main`, sets the title of
 // the page by its first heading, and stops what it started when `signal` is aborted.
@@ -18,6 +19,7 @@ const SCREENS = [
   { path: /^\/compare$/, screen: compare },
   { path: /^\/new$/, screen: newExplanation },
   { path: /^\/models$/, screen: models },
+  { path: /^\/operations$/, screen: operations },
 ];
 
 startTheme(document.getElementById("theme"));

@@ -1,13 +1,17 @@
-"""The screens that show several explanations, or the service: the list, Compare."""
+"""The screens that show several explanations, or the service: the list, Compare, Operations."""
 
+import math
 import re
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from scipy.stats import spearmanr
 
 from service.schemas.requests import ExplanationSettings
+from tests.conftest import wait_until
 from tests.e2e.pictures import SAMPLE
 from tests.web.conftest import READY, SETTINGS, visit
 
@@ -101,3 +105,48 @@ def test_what_cannot_be_compared_says_why(page, dashboard, explained):
     expect(page.get_by_role("main")).to_contain_text("It may have been deleted")
     visit(page, dashboard, f"/compare?ids={explained.id}")
     expect(page.get_by_role("main")).to_contain_text("The address names 1 explanation")
+
+
+# --- Operations
+
+
+def test_operations_show_what_the_metrics_tell(page, dashboard, explained):
+    """The worker is busy with one, so another one waits."""
+    long = ExplanationSettings(max_evals=90_000)
+    running, waiting = (dashboard.client.submit(SAMPLE, long) for _ in range(2))
+    dashboard.wait_for_evaluations(running.id, 1)
+    visit(page, dashboard, "/operations")
+    expect(page.get_by_role("status").first).to_contain_text("1 worker for")
+    card = page.get_by_label("Queue")
+    expect(card.get_by_role("row", name="interactive").get_by_role("cell").first).to_have_text("1")
+    expect(card).to_contain_text("1 job running")
+    for each in (waiting, running):
+        dashboard.client.cancel(each.id)
+        wait_until(lambda id_=each.id: dashboard.client.get(id_).done, seconds=60)
+    page.get_by_role("button", name="Refresh").click()
+    expect(card).to_contain_text("0 jobs running")
+    kernel = page.get_by_label("Jobs", exact=True).get_by_role("row", name="kernel")
+    succeeded = dashboard.client._http.get("/metrics").text
+    [count] = re.findall(
+        r'shapshot_jobs_total\{method="kernel",outcome="succeeded"\} (\d+)', succeeded
+    )
+    expect(kernel.get_by_role("cell").nth(1)).to_have_text(count)
+
+
+def test_metrics_are_read_as_they_were_written(page, dashboard):
+    visit(page, dashboard, "/models")
+    family = GaugeMetricFamily("odd", "Help with {braces}", labels=["name", "other"])
+    names = ['quote " } and \\ back', "line\nbreak", "plain, =", ""]
+    for value, name in enumerate(names):
+        family.add_metric([name, "x"], value + 0.5)
+    family.add_metric(["endless", "x"], math.inf)
+    registry = CollectorRegistry()
+    registry.register(type("Odd", (), {"collect": lambda _self: [family]})())
+    found = page.evaluate(
+        "async text => { const {parseMetrics} = await import('./web/lib/metrics.js');"
+        "return parseMetrics(text).all('odd').map(({labels, value}) => [labels.name, value]); }",
+        generate_latest(registry).decode(),
+    )
+    assert found == [[name, value + 0.5] for value, name in enumerate(names)] + [
+        ["endless", math.inf]
+    ]

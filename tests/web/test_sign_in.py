@@ -120,3 +120,14 @@ def test_without_a_stream_it_asks_again_until_it_is_told_of_the_failure(
     expect(page.locator("main")).to_contain_text("It gives NaN.")
     expect(page.locator("main")).to_contain_text("Try another picture or masker")
     page.unroute("**/events")
+
+
+def test_operations_say_what_a_key_may_not_see(page, live, hand, keys_file):
+    key = issue(keys_file, "clinic", Scope.EXPLAIN)
+    page.goto(f"{live.url}{ROOT}/#/operations")
+    sign_in(page, key)
+    expect(page.get_by_role("main")).to_contain_text("1 worker for")
+    expect(page.get_by_role("main")).to_contain_text("takes the scope auditor")
+    page.get_by_role("button", name="Sign out").click()
+    sign_in(page, issue(keys_file, "watch", Scope.AUDITOR))
+    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
