@@ -70,7 +70,9 @@ def test_what_a_run_leaves_is_listed_with_its_type(guarded: ServiceHarness) -> N
     guarded.start_api()
     guarded.start_worker()
     guarded.wait_ready()
-    guarded.wait(guarded.submit(), "succeeded")
+    explanation = guarded.submit()
+    guarded.wait(explanation, "succeeded")
+    assert guarded.client.post(f"/v1/explanations/{explanation}/links", json={}).status_code == 200
     assert guarded.ask(headers={"Idempotency-Key": "once"}).status_code == 202
     pictures = [("image", ("photo.png", encoded(noise(60, 40), "PNG")))]
     assert guarded.client.post("/v1/batches", files=pictures).status_code == 202
