@@ -51,7 +51,8 @@ def test_each_picture_is_computed_once_however_often_the_command_is_stopped(
     out = tmp_path / "out"
     settings = json.dumps({"metadata": {"test": str(tmp_path)}, "seed": 5})
     words = ["explain", folder, "--url", running.url, "--out", out, "--settings", settings]
-    words += ["--masker", "mean", "--max-evals", "1500", "--top", "1"]
+    # Slow enough that the server has not computed all before the command starts again
+    words += ["--method", "permutation", "--masker", "mean", "--max-evals", "5000", "--top", "1"]
     succeeded: set[str] = set()
     for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
         process = subprocess.Popen([*COMMAND, *map(str, words)], stderr=subprocess.PIPE)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from service.client import ShapshotError
+from service.client.errors import ExplanationCanceledError
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.requests import ExplanationSettings, Outputs
 from tests.e2e.conftest import Running
@@ -83,7 +84,9 @@ def test_a_running_explanation_can_be_canceled_and_keeps_what_it_has(running: Ru
     explanation = running.client.submit(SAMPLE, long)
     running.wait_for_evaluations(explanation.id, 100)
     running.client.cancel(explanation.id)
-    ended = running.client.wait(explanation.id)
+    with pytest.raises(ExplanationCanceledError) as canceled:
+        running.client.wait(explanation.id)
+    ended = canceled.value.explanation
     assert ended.status is Status.CANCELED
     assert ended.partial
     assert ended.progress.evaluations < ended.progress.planned

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from service.client import ShapshotError
+from service.client.errors import ExplanationCanceledError
 from service.schemas.documents import ErrorCode
 from service.schemas.requests import ExplanationSettings, Grid, Labels, Outputs, Pixels, Slic
 from service.schemas.scores import Coalition
@@ -151,7 +152,9 @@ def test_a_canceled_permutation_keeps_what_it_has(running: Running) -> None:
     explanation = running.client.submit(SAMPLE, settings)
     running.wait_for_evaluations(explanation.id, 300)
     running.client.cancel(explanation.id)
-    ended = running.client.wait(explanation.id)
+    with pytest.raises(ExplanationCanceledError) as canceled:
+        running.client.wait(explanation.id)
+    ended = canceled.value.explanation
     assert ended.partial
     assert ended.outputs
     values = running.client.attributions(explanation.id).values
