@@ -52,7 +52,7 @@ def test_each_picture_is_computed_once_however_often_the_command_is_stopped(
     settings = json.dumps({"metadata": {"test": str(tmp_path)}, "seed": 5})
     words = ["explain", folder, "--url", running.url, "--out", out, "--settings", settings]
     # Slow enough that the server has not computed all before the command starts again
-    words += ["--method", "permutation", "--masker", "mean", "--max-evals", "5000", "--top", "1"]
+    words += ["--method", "permutation", "--masker", "mean", "--max-evals", "6200", "--top", "1"]
     succeeded: set[str] = set()
     for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
         process = subprocess.Popen([*COMMAND, *map(str, words)], stderr=subprocess.PIPE)
