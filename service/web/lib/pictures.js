@@ -1,5 +1,5 @@
-// The files that were sent from this tab, by the id of their explanation. The API does not give
-// uploads back; this is how a picture is kept when it is asked about again.
+// The files that were sent from this tab, by the id of their explanation, kept for asking about the
+// same picture again.
 
 const LARGEST = 50; // pictures kept
 const files = new Map();

@@ -43,11 +43,7 @@ export async function show(main, { query, signal }) {
         { class: "card", "aria-label": "Picture" },
         h("h2", {}, "Picture"),
         earlier && !pictureOf(from)
-          ? h(
-              "p",
-              { class: "muted" },
-              "The server does not give pictures back: choose the picture again. The settings are filled in.",
-            )
+          ? h("p", { class: "muted" }, "Choose the picture again. The settings are filled in.")
           : null,
         pictures.element,
       ),
