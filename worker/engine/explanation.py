@@ -10,6 +10,7 @@ from worker.engine.arrays import Indices, Pictures, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.control import NULL_CONTROL, Control
 from worker.engine.errors import InvalidPictureError, RequestError, ScoresError
+from worker.engine.evidence.transcript import Transcript, recorded
 from worker.engine.game.coalitions import Coalitions, Shape
 from worker.engine.game.image_tree import empty_coalition, grand_coalition
 from worker.engine.game.superpixels import make_players
@@ -45,7 +46,8 @@ class ExplanationResult:
 
     request: the settings. players: the number of players. outputs_tied: whether another output
     scores as high as the last of the top ones. faithfulness: a curve for each requested metric and
-    output; empty for a partial result, even where only curves are missing.
+    output; empty for a partial result, even where only curves are missing. transcript: of the
+    method, without the empty and the full coalition. curve_transcript: of the metrics.
     """
 
     attribution: Attribution
@@ -53,6 +55,8 @@ class ExplanationResult:
     request: Request
     players: int
     timings: EngineTimings
+    transcript: Transcript
+    curve_transcript: Transcript
     outputs_tied: bool = False
     faithfulness: tuple[FaithfulnessCurve, ...] = ()
 
@@ -112,6 +116,7 @@ class ExplanationRun:
         self._method: Method | None = None
         self._attribution: Attribution | None = None  # once complete
         self._curves: tuple[FaithfulnessCurve, ...] = ()
+        self._transcript, self._curve_transcript = Transcript(), Transcript()
         self._done = 0  # evaluations
         self._planned_for_curves = 0  # evaluations, at most
 
@@ -150,12 +155,13 @@ class ExplanationRun:
         self._method = METHODS[self._request.method](game, self._request)
         metrics = self._request.metrics
         self._planned_for_curves = max_evaluations(metrics, self._shape, len(outputs))
-        attribution = self._attribution = yield from self._method.run()
+        steps = recorded(self._method.run(), self._transcript)
+        attribution = self._attribution = yield from steps
 
         faithfulness = Faithfulness(attribution, metrics, seed=self._request.seed)
         self._planned_for_curves = faithfulness.planned_evaluations
         self.advance(0)  # the plan is exact from now on
-        self._curves = yield from faithfulness.run()
+        self._curves = yield from recorded(faithfulness.run(), self._curve_transcript)
         return self._explained(attribution, outputs)
 
     def read(self, scores: NDArray[np.float32]) -> Scores:
@@ -193,6 +199,8 @@ class ExplanationRun:
             timings=replace(self.timings),
             outputs_tied=self._outputs_tied,
             faithfulness=self._curves,
+            transcript=self._transcript,
+            curve_transcript=self._curve_transcript,
         )
 
     def _choose(self, scores: Scores, outputs: Indices) -> Scores:

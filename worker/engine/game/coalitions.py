@@ -26,6 +26,9 @@ class Coalitions(Protocol):
     def __getitem__(self, span: slice, /) -> Self:
         """Return the coalitions of a span, in the same order."""
 
+    def rows(self) -> list[bytes]:
+        """Describe each coalition by bytes that are equal for equal coalitions only."""
+
     def visible(self, i: int) -> Mask:
         """Return which elements coalition i sees: (H, W) if whole pixels, else (H, W, C)."""
 

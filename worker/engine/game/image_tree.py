@@ -5,8 +5,10 @@ single pixels. A coalition of that tree is a few disjoint boxes, so it costs som
 becomes a mask only at the moment it is painted.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +70,10 @@ class BoxCoalitions:
 
     def __getitem__(self, span: slice, /) -> "BoxCoalitions":
         return BoxCoalitions(self.shape, self.members[span])
+
+    def rows(self) -> list[bytes]:
+        """Return the six bounds of each box, as unsigned little-endian integers of 16 bits."""
+        return [struct.pack(f"<{6 * len(boxes)}H", *chain(*boxes)) for boxes in self.members]
 
     def visible(self, i: int) -> Mask:
         boxes, channels = self.members[i], self.shape[2]

@@ -86,6 +86,10 @@ class PlayerCoalitions:
     def __getitem__(self, span: slice, /) -> "PlayerCoalitions":
         return PlayerCoalitions(self.labels, self.members[span])
 
+    def rows(self) -> list[bytes]:
+        """Return a bit for each player, the first player in the highest bit of the first byte."""
+        return [row.tobytes() for row in np.packbits(self.members, axis=1)]
+
     def visible(self, i: int) -> Mask:
         seen: Mask = self.members[i].take(self.labels)  # (H, W) or (H, W, C)
         return seen

@@ -44,6 +44,10 @@ class RankCoalitions:
     def __getitem__(self, span: slice, /) -> "RankCoalitions":
         return RankCoalitions(self.cuts[span])
 
+    def rows(self) -> list[bytes]:
+        """Return a bit for each pixel, or each element, in order; the first in the highest bit."""
+        return [np.packbits(cut.visible).tobytes() for cut in self.cuts]
+
     def visible(self, i: int) -> Mask:
         return self.cuts[i].visible
 
