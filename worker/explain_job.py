@@ -1,5 +1,6 @@
 """The explain job: reads the job spec, runs the engine, stores the arrays, returns the outcome."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -8,6 +9,7 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import TypeVar
 
+import numpy as np
 import structlog
 
 from service.images.decoding import Picture, PictureError, decode_picture
@@ -17,6 +19,7 @@ from service.infra.artifact_store import (
     Store,
     StoreError,
     attributions_key,
+    evidence_key,
     faithfulness_key,
     image_key,
     label_map_key,
@@ -32,6 +35,7 @@ from service.schemas.requests import Fit
 from service.schemas.results import Runtime, Timings
 from service.schemas.warnings import ResultWarning
 from worker.adapters.engine_request import engine_request
+from worker.adapters.evidence import pack_evidence
 from worker.adapters.model_input import fit_labels, fit_picture
 from worker.adapters.results import make_outcome, pack_attributions, pack_curves
 from worker.adapters.warnings import (
@@ -51,6 +55,7 @@ from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.game.coalitions import Shape
 from worker.engine.masking.padding import PictureOffset
 from worker.engine.scoring import run
+from worker.engine.scoring.batch_size import device_batch_size
 from worker.engine.scoring.driver import evaluate_all
 from worker.interruptions import Canceled
 from worker.models.errors import ModelUnavailableError
@@ -71,6 +76,7 @@ class Prepared:
     model: LoadedModel
     used: ModelRef  # the model with the fit that this explanation uses
     pixels: Pictures  # (H, W, C) float32 in 0..255
+    pixels_sha256: str  # of the upright picture
     view: ModelView
     explanation: ExplanationRun
     doubts: list[ResultWarning]  # about the upload
@@ -139,6 +145,7 @@ class Explainer:
             fit, shape = spec.settings.fit, model.predictor.input_shape
             picture = decode_picture(image, max_pixels=self._settings.max_pixels)
             doubts = list(picture_warnings(picture))
+            digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data).hexdigest()
             pixels, view, labels = self._fit(shape, fit, picture, label_map)
             del picture  # it may be large
             request = engine_request(spec.settings, model.labels, labels)
@@ -153,7 +160,9 @@ class Explainer:
             return failed(ErrorCode.INVALID_SETTINGS, detail)
         seconds = time.perf_counter() - began
         shown = explanation.shown if place else pixels
-        return Prepared(task, model, used, shown, view, explanation, doubts, numbers, seconds)
+        return Prepared(
+            task, model, used, shown, digest, view, explanation, doubts, numbers, seconds
+        )
 
     def _fit(
         self, shape: Shape, fit: Fit, picture: Picture, label_map: bytes | None
@@ -255,9 +264,19 @@ class Explainer:
         if explained.faithfulness:
             content = pack_curves(explained, labels)
             curves = self._put(faithfulness_key(explanation_id, attempt), content)
-        shape = (*prepared.pixels.shape, len(explained.outputs))
+        predictor = prepared.model.predictor
+        evidence = pack_evidence(
+            explained,
+            pixels_sha256=prepared.pixels_sha256,
+            batch=device_batch_size(predictor.input_shape, predictor.device),
+            dtype=predictor.dtype,
+        )
         artefacts = AttemptArtifacts(
-            shape=shape, attributions=stored, blocks=blocks, faithfulness=curves
+            shape=(*prepared.pixels.shape, len(explained.outputs)),
+            attributions=stored,
+            blocks=blocks,
+            faithfulness=curves,
+            evidence=self._put(evidence_key(explanation_id, attempt), evidence),
         )
         return time.perf_counter() - began, artefacts
 

@@ -49,6 +49,7 @@ __all__ = [  # re-exports the errors for callers of the store
     "StoreError",
     "StoreRefusedError",
     "attributions_key",
+    "evidence_key",
     "faithfulness_key",
     "image_key",
     "label_map_key",
@@ -74,6 +75,10 @@ def attributions_key(explanation_id: str, attempt: str) -> str:
 
 def faithfulness_key(explanation_id: str, attempt: str) -> str:
     return f"explanations/{explanation_id}/{attempt}/faithfulness.json"
+
+
+def evidence_key(explanation_id: str, attempt: str) -> str:
+    return f"explanations/{explanation_id}/{attempt}/evidence.json"
 
 
 def open_store(url: str, deadlines: StoreDeadlines = StoreDeadlines()) -> "Store":  # noqa: B008 - frozen

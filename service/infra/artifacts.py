@@ -58,6 +58,7 @@ class AttemptArtifacts(BaseModel):
     # Index of the attributions, with the place of each output's arrays: see result_arrays.py
     blocks: ArtifactSection
     faithfulness: Artifact | None = None  # None if no metrics were requested
+    evidence: Artifact | None = None  # None if an older version computed it
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

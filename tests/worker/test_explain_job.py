@@ -13,18 +13,26 @@ from PIL import Image
 from structlog.testing import capture_logs
 
 from service.client.attributions import read_npz
-from service.infra.artifact_store import Store, attributions_key, image_key, open_store
-from service.infra.artifacts import Artifact
+from service.infra.artifact_store import (
+    Store,
+    attributions_key,
+    evidence_key,
+    image_key,
+    open_store,
+)
+from service.infra.artifacts import Artifact, read_whole
 from service.infra.settings.worker import WorkerSettings
 from service.infra.tracing import Tracer
 from service.jobs.records import ProgressCount, State
 from service.jobs.redis_keys import new_id
 from service.schemas.documents import ErrorCode, Status
+from service.schemas.evidence import Evidence
 from service.schemas.fingerprint import ModelRef, model_ref
-from service.schemas.requests import Grid, Labels, Method, Outputs
+from service.schemas.requests import Fit, Grid, Labels, Method, Outputs, Pixels
 from service.schemas.results import Rectangle
 from tests.chaos.sleeping_model import SleepingModel, SleepingRegistry
 from tests.tiny import ORDER
+from worker.adapters.recompute import recompute
 from worker.engine.explanation import ExplanationRun
 from worker.explain_job import Explainer
 from worker.interruptions import JobControl
@@ -191,6 +199,44 @@ def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: M
         assert (arrays["players"][~inside] == -1).all()
         if method == "permutation":
             assert not arrays["standard_errors"][~inside].any()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize(
+    ("method", "superpixels"),
+    [
+        ("partition", Pixels(kind="pixels")),
+        ("partition", Grid(kind="grid", rows=3, columns=4)),
+        ("kernel", Grid(kind="grid", rows=3, columns=4)),
+    ],
+)
+def test_the_values_follow_from_the_evidence_without_the_model(
+    method: Method, superpixels: Pixels | Grid, fit: Fit
+) -> None:
+    store = open_store("memory:")
+    task = begun(
+        store, 100, (40, 30), fit=fit, method=method, superpixels=superpixels,
+        outputs=Outputs(indices=[0, 2]), metrics=["deletion"],
+    )  # fmt: skip
+    explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
+    [(_, ending)] = explainer.explain([task])
+    assert isinstance(ending, TaskResult)
+    assert ending.outcome
+    assert ending.artefacts
+    assert ending.artefacts.evidence
+    content = read_whole(
+        store, evidence_key(task.state.id, task.attempt), ending.artefacts.evidence
+    )
+    arrays = np.load(io.BytesIO(store.get(attributions_key(task.state.id, task.attempt))))
+    assert task.state.spec
+    again = recompute(
+        task.state.spec.settings, ending.outcome, Evidence.model_validate_json(content), arrays
+    )
+    assert again.values.tobytes("F") == arrays["values"].tobytes("F")
+    assert again.region_values is not None
+    assert again.region_values.tobytes() == arrays["region_values"].tobytes()
+    assert again.curves
+    assert [curve.area for curve in again.curves] == [m.area for m in ending.outcome.metrics]
 
 
 def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:

@@ -18,6 +18,7 @@ from service.infra.artifact_store import (
     DamagedArtifactError,
     MissingArtifactError,
     attributions_key,
+    evidence_key,
     faithfulness_key,
     image_key,
     label_map_key,
@@ -76,6 +77,8 @@ def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
         recorded[attributions_key(earlier.id, earlier.result)] = stored.attributions
         if stored.faithfulness:
             recorded[faithfulness_key(earlier.id, earlier.result)] = stored.faithfulness
+        if stored.evidence:
+            recorded[evidence_key(earlier.id, earlier.result)] = stored.evidence
         for key, artifact in recorded.items():
             check_size(services.store, key, artifact)
             services.store.copy(key, key.replace(earlier.id, id_))

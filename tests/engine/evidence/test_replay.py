@@ -11,7 +11,7 @@ from worker.engine.explanation import ExplanationRun
 from worker.engine.game.image_tree import Box, BoxCoalitions
 from worker.engine.game.players import PlayerCoalitions
 from worker.engine.game.superpixels import Grid, LabelMap, Pixels, Slic, make_players
-from worker.engine.masking.maskers import MaskerSpec
+from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.methods.protocol import Game
 from worker.engine.methods.registry import METHODS
 from worker.engine.request import Request, Top

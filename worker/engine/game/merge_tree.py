@@ -41,11 +41,14 @@ class Branch(NamedTuple):
 class MergeTree:
     """A binary tree over superpixels; Tree documents its methods.
 
-    places: (H, W) int64, the place of each pixel's superpixel among the leaves, 0..M-1.
+    labels: (H, W) int64, the superpixel of each pixel, 0..M-1. place_of: (M,) int64, the place of
+    each superpixel among the leaves. places: (H, W) int64, that of each pixel's superpixel.
     ends: (M + 1,) int64, the number of elements before each place, and in total.
     cuts: for each branch that is not a leaf, the place where it splits in two.
     """
 
+    labels: Indices
+    place_of: Indices
     places: Indices
     ends: Indices
     cuts: dict[Branch, int]
@@ -75,7 +78,8 @@ class MergeTree:
         place_of = np.argsort(leaves)  # (M,)
         places = place_of[labels]
         elements = np.bincount(places.ravel()) * picture.shape[2]  # (M,)
-        return cls(places, np.concatenate([[0], np.cumsum(elements)]), cuts)
+        ends = np.concatenate([[0], np.cumsum(elements)])
+        return cls(labels.astype(np.int64), place_of, places, ends, cuts)
 
     @property
     def root(self) -> Branch:
@@ -97,7 +101,7 @@ class MergeTree:
         for row, branches in zip(seen, members, strict=True):
             for branch in branches:
                 row[branch.start : branch.stop] = True
-        return PlayerCoalitions(self.places, seen)
+        return PlayerCoalitions(self.labels, seen[:, self.place_of])
 
 
 def merge_all(labels: Labels, picture: Pictures) -> list[Pair]:
