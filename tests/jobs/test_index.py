@@ -8,6 +8,7 @@ from itertools import combinations
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from service.jobs.facets import (
     MAX_METADATA,
@@ -313,6 +314,17 @@ def test_more_explanations_than_a_page_are_indexed(connection, order):
     forget_facets(connection)
     assert repair(connection) == 2
     check(history)
+
+
+def test_housekeeping_tells_how_many_it_has_indexed(connection, accepted):
+    with capture_logs() as logs:
+        accepted()
+        repair(connection)
+        assert logs == []
+        forget_facets(connection)
+        accepted()
+        repair(connection)
+    assert [(log["event"], log["count"]) for log in logs] == [("explanations indexed", 1)]
 
 
 def test_one_worker_at_a_time_looks_for_what_is_not_indexed(connection, accepted):

@@ -2,7 +2,9 @@
 
 One operator, constant or call at a time is changed in the engine (but its backends), in
 service/jobs and its Lua, or in the files or folders named, and the tests that belong to it are run
-until one fails. Prints the changes that no test noticed, and the share noticed; fails below LEAST.
+until one fails. Prints the changes that no test noticed, and the share noticed. Known equivalents
+(see equivalents.toml) are not tried. Fails where the tests notice less than LEAST of the others, or
+where an entry of that list is no mutant any more.
 """
 
 import argparse
@@ -10,11 +12,13 @@ import os
 import queue
 import random
 import sys
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutation import lua, python
+from tests.mutation import equivalents, lua, python
+from tests.mutation.equivalents import Equivalent
 from tests.mutation.mutant import Mutant
 from tests.mutation.runner import ROOT, Copy, Reached, preload
 
@@ -32,44 +36,77 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--sample", type=int, help="of all mutants, so many by chance")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="try no more after")
     options = parser.parse_args()
-    found = [mutant for file in _files(options.files) for mutant in _mutants(file)]
+    known = equivalents.read()
+    listed = [mutant for file in {each.file for each in known} for mutant in mutants_of(file)]
+    if gone := equivalents.stale(known, listed):
+        print(*(f"in equivalents.toml, but no mutant: {each}" for each in gone), sep="\n")
+        return 1
+    found = [mutant for file in _files(options.files) for mutant in mutants_of(file)]
     if options.sample:
-        chosen = random.Random(options.seed).sample(range(len(found)), options.sample)  # noqa: S311
-        found = [found[i] for i in sorted(chosen)]
-    files = sorted({mutant.file for mutant in found})
+        found = random.Random(options.seed).sample(found, options.sample)  # noqa: S311
+    known_mutants = [mutant for mutant in found if Equivalent.of(mutant) in known]
+    tried = [mutant for mutant in found if Equivalent.of(mutant) not in known]
+    noticed = _try(tried, options.jobs, options.minutes)
+    if len(noticed) < len(tried):
+        print(f"{len(tried) - len(noticed)} of {len(tried)} were not tried, for lack of time")
+    enough = True
+    equivalent = Counter(_group(mutant.file) for mutant in known_mutants)
+    for group in sorted({_group(mutant.file) for mutant in noticed}):
+        results = [result for mutant, result in noticed.items() if _group(mutant.file) == group]
+        count = len(results) + equivalent[group]
+        print(
+            f"{group}: {sum(results) / count:.1%} of {count} mutants noticed, "
+            f"{sum(results) / len(results):.1%} without {equivalent[group]} known equivalents"
+        )
+        enough = enough and sum(results) >= LEAST * len(results)
+    return 0 if enough else 1
+
+
+def _try(mutants: list[Mutant], jobs: int, minutes: float) -> dict[Mutant, bool]:
+    """Find out of each whether a test notices it; of none that is not begun in time."""
+    if not mutants:
+        return {}
+    files = sorted({mutant.file for mutant in mutants})
     tests = sorted({test for file in files for test in _tests_of(file)})
     preload([*CHOICE, *tests])
-    copies = [Copy() for _ in range(options.jobs)]
+    copies = [Copy() for _ in range(jobs)]
     free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
     for copy in copies:
         free.put(copy)
+    noticing: defaultdict[str, list[str]] = defaultdict(list)  # tests, by file; the last one first
+    until = time.monotonic() + 60 * minutes
 
-    def passes(mutant: Mutant) -> bool:
-        copy = free.get()
+    def is_noticed(mutant: Mutant) -> bool | None:
+        if time.monotonic() > until:
+            return None
+        copy, earlier = free.get(), noticing[mutant.file]
         try:
-            first = _tests_reaching(mutant, reached)
-            missed = not first or copy.passes(mutant, [*CHOICE, *first])
-            # A fixture or a cache may have reached the line for a test
-            return missed and copy.passes(mutant, [*CHOICE, *_tests_of(mutant.file)])
+            # A fixture or a cache may have reached the line for a test, and of Lua nothing is known
+            first = _tests_reaching(mutant, reached) or list(earlier)
+            by = copy.noticed_by(mutant, [*CHOICE, *first]) if first else None
+            if by is None:
+                by = copy.noticed_by(mutant, [*CHOICE, *_tests_of(mutant.file)])
         finally:
             free.put(copy)
+        if by:
+            earlier[:] = [by, *(test for test in earlier if test != by)]
+        return by is not None
 
-    tried, missed = defaultdict(int), defaultdict(int)
     try:
         reached = copies[0].reached(files, [*CHOICE, *tests])
-        with ThreadPoolExecutor(options.jobs) as pool:
-            for mutant, passed in zip(found, pool.map(passes, found), strict=True):
-                tried[_group(mutant.file)] += 1
-                missed[_group(mutant.file)] += passed
-                if passed:
+        with ThreadPoolExecutor(jobs) as pool:
+            results = {}
+            for mutant, noticed in zip(mutants, pool.map(is_noticed, mutants), strict=True):
+                if noticed is not None:
+                    results[mutant] = noticed
+                if noticed is False:
                     print(f"not noticed: {mutant}", flush=True)
+            return results
     finally:
         for copy in copies:
             copy.remove()
-    for group, count in tried.items():
-        print(f"{group}: {1 - missed[group] / count:.1%} of {count} mutants noticed")
-    return 0 if all(missed[group] <= (1 - LEAST) * tried[group] for group in tried) else 1
 
 
 def _files(names: list[str]) -> list[str]:
@@ -81,7 +118,7 @@ def _files(names: list[str]) -> list[str]:
     return sorted(file for file in found if not file.startswith(BACKENDS))
 
 
-def _mutants(file: str) -> list[Mutant]:
+def mutants_of(file: str) -> list[Mutant]:
     source = (ROOT / file).read_text()
     return list((lua if file.endswith(".lua") else python).mutants(file, source))
 

@@ -1,23 +1,30 @@
 """A mutant: a source file in which one place is changed."""
 
+import re
 from dataclasses import dataclass
+
+COMMENT = re.compile(r"  (#|--) .*$")
 
 
 @dataclass(frozen=True)
 class Mutant:
     file: str  # its path in the project
     line: int
-    column: int
     was: str
     now: str
+    before: str  # the changed lines, without indentation and comment
+    after: str
     source: str  # the whole changed file
 
     @classmethod
     def of(cls, file: str, source: str, start: int, end: int, now: str) -> "Mutant":
         """Replace source[start:end]."""
         line = source.count("\n", 0, start) + 1
-        column = start - source.rfind("\n", 0, start)
-        return cls(file, line, column, source[start:end], now, source[:start] + now + source[end:])
+        head = source[source.rfind("\n", 0, start) + 1 : start]
+        tail = source[end:].partition("\n")[0]
+        before, after = (_shortened(head + text + tail) for text in (source[start:end], now))
+        changed = source[:start] + now + source[end:]
+        return cls(file, line, source[start:end], now, before, after, changed)
 
     @property
     def lines(self) -> range:
@@ -25,5 +32,8 @@ class Mutant:
         return range(self.line, self.line + self.was.count("\n") + 1)
 
     def __str__(self) -> str:
-        was, now = (" ".join(text.split()) for text in (self.was, self.now))
-        return f"{self.file}:{self.line}:{self.column}: {was!r} -> {now!r}"
+        return f"{self.file}:{self.line}\n  - {self.before}\n  + {self.after}"
+
+
+def _shortened(lines: str) -> str:
+    return " ".join(COMMENT.sub("", lines).split())

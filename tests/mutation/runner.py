@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 import signal
@@ -26,6 +27,7 @@ RUN_TIMEOUT_S = 1800
 MEMORY = 12 << 30  # bytes; a mutant may ask for any size
 COVERED = ".coverage.of_tests"
 NO_TESTS = 5  # pytest's exit status
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::\w+)", re.MULTILINE)
 
 
 Reached = Mapping[str, Mapping[int, Sequence[str]]]  # tests by line, by file
@@ -65,15 +67,21 @@ class Copy:
         data.read()
         return {file: data.contexts_by_lineno(str(self._root / file)) for file in files}
 
-    def passes(self, mutant: Mutant, tests: Sequence[str]) -> bool:
-        """Run the tests until one fails."""
+    def noticed_by(self, mutant: Mutant, tests: Sequence[str]) -> str | None:
+        """Run the tests until one fails; return its name, "" if the process ended without one.
+
+        None where all pass.
+        """
         file = self._root / mutant.file
         original = file.read_text()
         for bytecode in file.parent.glob(f"__pycache__/{file.stem}.*.pyc"):
             bytecode.unlink()
         file.write_text(mutant.source)
         try:
-            return self._run(tests) == 0
+            if not self._run(tests):
+                return None
+            found = FAILED.search((self._folder / "output").read_text(errors="replace"))
+            return found[1] if found else ""
         finally:
             file.write_text(original)
 

@@ -129,15 +129,16 @@ def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(
     with (
         live_api(settings, tmp_path) as live,
         httpx.Client(base_url=live.url, timeout=60) as http,
-        ThreadPoolExecutor(2) as threads,
+        ThreadPoolExecutor(1) as threads,
     ):
         path = http.post(URL, files={"image": ("p", photo)}).headers["location"]
         waiting = threads.submit(http.get, path, headers={"Prefer": "wait=60"})
-        following = threads.submit(http.get, f"{path}/events")
-        under_way = "shapshot_http_requests_in_progress 3.0"  # this one asks for it
-        wait_until(lambda: under_way in http.get("/metrics").text, seconds=20)
-        live.process.send_signal(signal.SIGTERM)
-        live.process.wait(30)  # far less than they would wait
-        answer, stream = waiting.result(), following.result()
-    assert answer.json()["status"] == "queued"
-    assert [event["event"] for event in events(stream.text.splitlines())] == ["progress"]
+        with http.stream("GET", f"{path}/events") as stream:
+            following = events(stream.iter_lines())
+            assert next(following)["event"] == "progress"
+            under_way = "shapshot_http_requests_in_progress 3.0"  # this one asks for it
+            wait_until(lambda: under_way in http.get("/metrics").text, seconds=20)
+            live.process.send_signal(signal.SIGTERM)
+            live.process.wait(30)  # far less than they would wait
+            assert list(following) == []
+        assert waiting.result().json()["status"] == "queued"

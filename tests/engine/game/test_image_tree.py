@@ -5,11 +5,14 @@ from tests.engine.games import masks
 from worker.engine.game.image_tree import (
     Box,
     BoxCoalitions,
+    ImageTree,
     children,
     empty_coalition,
     extents,
     grand_coalition,
+    region,
     size,
+    splits,
     whole,
 )
 
@@ -49,6 +52,20 @@ def test_the_leaves_of_the_tree_cover_every_element_once(shape):
             assert size(halves[0]) + size(halves[1]) == size(box)
             stack += halves
     assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_parts_stand_in_the_order_of_shaps_clustering(shap_module, shape):
+    """Row i of it has the children of part M + i; M elements come before the parts."""
+    clustering = shap_module.maskers.Image(np.zeros(shape), shape).clustering
+    parts, elements = splits(ImageTree(shape)), np.arange(np.prod(shape)).reshape(shape)
+    number = {part: elements.size + i for i, part in enumerate(parts)}
+
+    def number_of(box):
+        return number[box] if box in number else elements[region(box)].item()
+
+    expected = [[number_of(left), number_of(right)] for left, right in parts.values()]
+    assert clustering[:, :2].tolist() == expected
 
 
 def test_extents_and_size_count_rows_columns_and_channels():

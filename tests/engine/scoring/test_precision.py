@@ -9,13 +9,13 @@ SHAPE = (6, 5, 3)
 
 def test_the_deviation_is_of_absolute_differences_over_all_outputs():
     def exact(pictures):
-        return np.zeros((len(pictures), 2))
+        return np.full((len(pictures), 2), 8.0)
 
     def draft(pictures):
         off = np.zeros((len(pictures), 2))
         off[:, 1] = -0.25  # below the exact score, in the second output
         off[2:3, 0] = 0.5
-        return off
+        return exact(pictures) + off
 
     found = deviation(FunctionPredictor(SHAPE, draft), FunctionPredictor(SHAPE, exact))
     assert (found.largest, found.median, found.pictures) == (0.5, 0.25, PICTURES)
