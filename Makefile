@@ -64,9 +64,10 @@ coverage: $(VENV)/.dev  ## measure what the tests of the engine and of jobs leav
 	$(BIN)/coverage report --include='worker/engine/*' --fail-under=97
 	$(BIN)/coverage report --include='service/schemas/*,service/jobs/*,service/images/*,service/infra/*' --fail-under=85
 
-# All mutants take hours; SAMPLE=200 takes so many by chance, FILES=worker/engine/game those of a folder
+# All mutants take hours: SAMPLE=200 takes so many by chance, FILES=worker/engine/game those of a folder,
+# MINUTES=50 begins no more after that time
 mutate: $(VENV)/.dev  ## change engine, jobs and Lua in one place at a time: do tests notice? (SAMPLE=200)
-	$(BIN)/python -m tests.mutation $(FILES) $(if $(SAMPLE),--sample $(SAMPLE))
+	$(BIN)/python -m tests.mutation $(FILES) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MINUTES),--minutes $(MINUTES))
 
 bench: $(VENV)/.dev  ## measure the engine beside shap and the bare model
 	$(BIN)/python -m benchmarks

@@ -490,6 +490,14 @@ def test_a_walk_goes_on_from_a_place_where_nothing_is_any_more(connection, numbe
         assert found == beyond[:: -1 if newest else 1]
 
 
+def test_a_walk_of_many_sets_of_one_size_finds_all(connection):
+    """As in a service where every explanation is by one model, method and masker."""
+    sets = [f"equal{n}" for n in range(8)]
+    for each in sets:
+        connection.zadd(each, {"a": 1.0, "b": 2.0})
+    assert walked(connection, sets) == ["b", "a"]
+
+
 def test_a_script_looks_up_only_so_many(connection, numbers):
     """So that Redis is held up for a moment only, however rare what is looked for."""
     connection.zadd("none", {f"x{n}": n for n in range(100)})
