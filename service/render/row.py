@@ -17,15 +17,16 @@ from service.render.text import MINUS, short_numbers
 class Row:
     """One picture of a figure; `scores`, one for each output, appear under the names.
 
-    predicted: whether the first output is the prediction of the model, to be compared with the
-    true label.
+    true_index: the output of the true label, which is marked where it is shown. correct: whether
+    the model's top class is the true one; None if that is not known.
     """
 
     attributions: Attributions
     scores: Sequence[float] | None = None
     true_label: str | None = None
     origin: Provenance | None = None
-    predicted: bool = False
+    true_index: int | None = None
+    correct: bool | None = None
 
     def __post_init__(self) -> None:
         outputs = len(self.attributions.output_names)
@@ -48,23 +49,13 @@ class Row:
             for name, index in zip(shown.names, shown.output_indices, strict=True)
         ]
         numbers = short_numbers(self.scores or ()) or [""] * len(names)
-        true = [self._is_true(output) for output in range(len(names))]
-        notes = [
-            f"{number.replace('-', MINUS)} {'✓ true label' if right else ''}".strip()
-            for number, right in zip(numbers, true, strict=True)
+        marks = [
+            "✓ true label" if index == self.true_index else "" for index in shown.output_indices
         ]
-        verdict = ""
-        if self.predicted:
-            verdict = " ✓ predicted" if true[0] else " ✗ not predicted"
+        notes = [
+            f"{number.replace('-', MINUS)} {mark}".strip()
+            for number, mark in zip(numbers, marks, strict=True)
+        ]
+        verdict = {None: "", True: " ✓ predicted", False: " ✗ not predicted"}[self.correct]
         truth = Heading(self.true_label, f"true label{verdict}") if self.true_label else Heading()
         return [truth, *map(Heading, names, notes)]
-
-    def _is_true(self, output: int) -> bool:
-        """Whether the output has the true label, apart from case, spaces and underscores."""
-        index = self.attributions.output_indices[output]
-        name = self.attributions.output_names[output].removeprefix(f"{index}: ")
-        return self.true_label is not None and _plain(name) == _plain(self.true_label)
-
-
-def _plain(label: str) -> str:
-    return " ".join(label.replace("_", " ").split()).casefold()

@@ -217,15 +217,16 @@ def test_one_row_has_neither_title_nor_note_without_a_legend():
 
 
 @pytest.mark.parametrize(
-    ("true_label", "predicted", "marks"),
+    ("true", "correct", "marks"),
     [
-        ("haliaeetus_Leucocephalus", True, ["true label ✓ predicted", "0.9 ✓ true label"]),
-        (LATIN[1], True, ["true label ✗ not predicted", "0.1 ✓ true label"]),
-        ("Corvus", False, ["true label"]),
+        ((LATIN[0], 0), True, ["true label ✓ predicted", "0.9 ✓ true label"]),
+        ((LATIN[1], 1), False, ["true label ✗ not predicted", "0.1 ✓ true label"]),
+        (("Corvus", -1), None, ["true label"]),
     ],
-)  # fmt: skip
-def test_right_and_wrong_are_marked_in_words(true_label, predicted, marks):
-    row = Row(named(2), [0.9, 0.1], true_label, predicted=predicted)
+)
+def test_right_and_wrong_are_marked_in_words(true, correct, marks):
+    label, index = true
+    row = Row(named(2), [0.9, 0.1], label, true_index=index, correct=correct)
     shown = texts(figure(row, form="svg"))
     assert [text for text in shown if "true label" in text] == marks
 

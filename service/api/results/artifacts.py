@@ -36,14 +36,13 @@ from service.infra.artifact_store import (
 from service.infra.artifacts import Artifact, AttemptArtifacts, read_in_chunks, read_whole
 from service.infra.result_arrays import Arrays
 from service.jobs.records import State
-from service.schemas.documents import ErrorCode, LabelMapInfo
+from service.schemas.documents import ClassName, ErrorCode, LabelMapInfo
 from service.schemas.regions import MAX_NUMBERS, MAX_REGIONS
 from service.schemas.results import Curve, Faithfulness, Outcome
 
 PNG = "image/png"
 OUTPUTS_BYTES = 2**20  # of arrays by output, read at a time
 log = structlog.get_logger(__name__)
-MAX_LABEL = 100  # characters of a true label in a drawing
 FRESH_S = 86400  # seconds of max-age; a result never changes, but may be deleted
 
 
@@ -170,10 +169,21 @@ def load_attributions(
         return render.attributions_of(arrays | {"output_names": np.array(shown)})
 
 
-def true_label(state: State) -> str | None:
-    """Returns the label of the true class as drawings show it; None if it is not known."""
-    known = state.spec and state.spec.true_label
-    return known.label[:MAX_LABEL] if known else None
+def true_class(state: State, named: str | None = None) -> ClassName | None:
+    """Returns the true class: the output that is named, else that of the request, if it has one.
+
+    Names are compared apart from case, spaces and underscores; the index is -1 if no explained
+    output has the name.
+    """
+    if named is None:
+        return state.spec and state.spec.true_label
+    indices = (each.index for each in outcome_of(state).outputs if _same(each.label, named))
+    return ClassName(index=next(indices, -1), label=named)
+
+
+def _same(one: str, other: str) -> bool:
+    one, other = (" ".join(each.replace("_", " ").split()).casefold() for each in (one, other))
+    return one == other
 
 
 def output_names(outcome: Outcome) -> dict[int, str]:

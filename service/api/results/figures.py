@@ -96,12 +96,10 @@ def _draw(
     query: FigureOptions,
     form: render.Format,
 ) -> bytes:
-    labels: Sequence[str | None] = query.true_label or [
-        artifacts.true_label(state) for state in states
-    ]
+    named = query.true_label or [None] * len(states)
     rows = [
-        row_of(services, state, true_label=label)
-        for state, label in zip(states, labels, strict=True)
+        row_of(services, state, true_class=artifacts.true_class(state, label))
+        for state, label in zip(states, named, strict=True)
     ]
     unit = unit_of(states, query.unit)
     caption = captioned([artifacts.outcome_of(each).solution_concept for each in states], unit)

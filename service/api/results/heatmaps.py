@@ -123,12 +123,10 @@ def _draw(
     form: render.Format,
 ) -> bytes:
     outcome = artifacts.outcome_of(state)
-
-    label = query.true_label
-    if label is None and query.style == "figure":
-        label = artifacts.true_label(state)
+    labelled = query.style == "figure" or query.true_label is not None
+    true_class = artifacts.true_class(state, query.true_label) if labelled else None
     subject = DrawingSubject(
-        row_of(services, state, shown, label),
+        row_of(services, state, shown, true_class),
         concept=outcome.solution_concept,
         unit=unit_of([state], query.unit),
         crop=outcome.crop,

@@ -8,24 +8,28 @@ from service.api.results import artifacts
 from service.api.services import ProcessServices
 from service.api.version import version
 from service.jobs.records import State
+from service.schemas.documents import ClassName
+
+MAX_LABEL = 100  # characters of a true label in a drawing
 
 
 def row_of(
     services: ProcessServices,
     state: State,
     shown: Sequence[int] | None = None,
-    true_label: str | None = None,
+    true_class: ClassName | None = None,
 ) -> render.Row:
     """Reads the row of these outputs, by position; None: all. Blocking. Raises ApiError."""
-    outputs = artifacts.outcome_of(state).outputs
-    positions = range(len(outputs)) if shown is None else shown
-    top = state.spec is not None and state.spec.settings.outputs.top is not None
+    outcome = artifacts.outcome_of(state)
+    positions = range(len(outcome.outputs)) if shown is None else shown
+    spec = state.spec and state.spec.model_copy(update={"true_label": true_class})
     return render.Row(
         artifacts.load_attributions(services, state, shown),
-        scores=[outputs[position].score for position in positions],
-        true_label=true_label,
+        scores=[outcome.outputs[position].score for position in positions],
+        true_label=true_class and true_class.label[:MAX_LABEL],
+        true_index=true_class and true_class.index,
+        correct=spec and spec.correct(outcome),
         origin=origin_of(state),
-        predicted=top and positions[0] == 0,
     )
 
 

@@ -76,7 +76,7 @@ async def test_a_class_that_the_model_lacks_is_refused(ask, refused, sent, code,
         (1, Outputs(indices=[0, 2]), None),
     ],
 )
-async def test_the_document_says_whether_the_top_class_is_it(
+async def test_document_and_figure_say_whether_the_top_class_is_it(
     served, ask, fake_worker, sent, outputs, correct
 ):
     wanted = outputs.model_dump(exclude_none=True)
@@ -85,6 +85,9 @@ async def test_the_document_says_whether_the_top_class_is_it(
     assert found.top.index == 0
     document = (await served.get(answer.headers["location"])).json()
     assert document["correct"] is correct
+    drawn = (await served.get(f"{document['links']['self']}/heatmap.svg")).text
+    verdicts = ["✓ predicted" in drawn, "✗ not predicted" in drawn]
+    assert verdicts == [correct is True, correct is False]
 
 
 async def test_it_makes_no_other_request(served, ask, fake_worker):
