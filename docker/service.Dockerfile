@@ -27,10 +27,10 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash . && chmod -R a+
 
 FROM python
 # Labels in figures: Chinese, Japanese and Korean; Indic, Thai and more; emoji. 15 MB together, where
-# Noto's fonts would be 140.
+# Noto's fonts would be 140. FriBiDi is what Pillow writes Arabic and Hebrew by.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
-        fonts-freefont-ttf fonts-symbola fonts-wqy-microhei \
+        fonts-freefont-ttf fonts-symbola fonts-wqy-microhei libfribidi0 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 RUN groupadd --gid 10001 shapshot \
     && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin shapshot \

@@ -1,7 +1,8 @@
 """Finds fonts with glyphs for a text: the bundled font, else fonts of the system.
 
 Matplotlib bundles DejaVu Sans, with the alphabets of Europe and the Near East. Chinese,
-Devanagari, emoji and others need a font of the system.
+Devanagari, emoji and others need a font of the system. What is written from right to left needs
+FriBiDi, a library of the system: without it, no font counts as having the characters.
 """
 
 import unicodedata
@@ -14,6 +15,7 @@ import matplotlib
 import numpy as np
 from fontTools.ttLib import TTFont, TTLibError
 from numpy.typing import NDArray
+from PIL import features
 
 BUNDLED = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 FOLDERS = (
@@ -26,6 +28,8 @@ SUFFIXES = (".ttf", ".ttc", ".otf", ".otc")
 LAST_CHOICE = ("serif", "mono", "light", "thin", "black", "condensed")
 NEVER = ("bold", "italic", "oblique", "lastresort", "blank")
 OUTLINES = ("glyf", "CFF ", "CFF2")  # outlines, which Pillow draws at any size, unlike bitmap emoji
+RIGHT_TO_LEFT = ("R", "AL")  # Unicode bidirectional classes
+BIDIRECTIONAL = features.check("raqm")
 UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # Unicode categories without a visible glyph
 JOINED = ("Mn", "Mc", "Me", "Cf")  # drawn together with the character before
 
@@ -38,6 +42,8 @@ class FontFile:
     characters: NDArray[np.uint32]
 
     def has(self, text: str) -> bool:
+        if not BIDIRECTIONAL and any(unicodedata.bidirectional(c) in RIGHT_TO_LEFT for c in text):
+            return False
         seen = (ord(each) for each in text if unicodedata.category(each) not in UNSEEN)
         codes = np.fromiter(seen, np.uint32)
         places = np.searchsorted(self.characters, codes).clip(max=len(self.characters) - 1)
@@ -69,7 +75,10 @@ def runs(text: str) -> Sequence[tuple[FontFile | None, str]]:
             pieces[-1] = last[0], last[1] + character
             continue
         font = next((font for font in fonts if font.has(character)), None)
-        pieces.append((font, character))
+        if pieces and font is None is last[0]:
+            pieces[-1] = None, last[1] + character
+        else:
+            pieces.append((font, character))
     return pieces
 
 

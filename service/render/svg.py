@@ -5,6 +5,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from service.render.alt_text import AltText, printable
 from service.render.drawing import Drawing, Item, Picture, Stroke, Strokes, Text
+from service.render.fonts import can_write
 from service.render.palettes import Colour
 from service.render.raster import png_of
 
@@ -41,12 +42,17 @@ def _element(item: Item) -> str:
                 f'style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
             )
         case Text((x, _), text, font, ink, anchor):
-            # textLength keeps the width measured here where another font is shown
+            # textLength keeps the width measured here where another font is shown; what no font has
+            # here was measured as code points
+            length = (
+                f'textLength="{font.width(text):.2f}" lengthAdjust="spacingAndGlyphs"'
+                if can_write(text)
+                else ""
+            )
             return (
                 f'<text x="{x:.2f}" y="{font.base_line(item.at, anchor):.2f}" '
                 f'font-size="{font.size}" fill="{_hex(ink)}" text-anchor="{ALIGN[anchor[0]]}" '
-                f'textLength="{font.width(text):.2f}" lengthAdjust="spacingAndGlyphs">'
-                f"{escape(printable(text))}</text>"
+                f"{length}>{escape(printable(text))}</text>"
             )
         case Strokes((left, top), _, strokes):
             inside = "".join(map(_path, strokes))

@@ -9,12 +9,12 @@ from typing import Literal
 
 from PIL import ImageDraw, ImageFont
 
-from service.render.fonts import BUNDLED, runs
+from service.render.fonts import BIDIRECTIONAL, BUNDLED, runs
 
 MAX_LINES, MAX_NOTE_LINES = 3, 10
 MAX_DIGITS = 12  # significant, of a number
 ELLIPSIS = "…"
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+DIRECTION = "ltr" if BIDIRECTIONAL else None  # of a line; words within it may run the other way
 MINUS = "\N{MINUS SIGN}"
 INK, FAINT_INK = (25, 25, 25), (105, 105, 105)
 
@@ -51,11 +51,12 @@ class Font:
         """Draws a line, all fonts on one base line. anchor: in Pillow's notation."""
         pieces = self.pieces(text)
         if [face for face, _ in pieces] in ([], [self._face(BUNDLED)]):
-            pen.text(at, text, ink, self._face(BUNDLED), anchor=anchor)
+            line = "".join(piece for _, piece in pieces)
+            pen.text(at, line, ink, self._face(BUNDLED), anchor=anchor, direction=DIRECTION)
             return
         left, base = at[0] - self.shift(text, anchor), self.base_line(at, anchor)
         for face, piece in pieces:
-            pen.text((left, base), piece, ink, face, anchor="ls")
+            pen.text((left, base), piece, ink, face, anchor="ls", direction=DIRECTION)
             left += face.getlength(piece)
 
     def shift(self, text: str, anchor: Anchor) -> float:
@@ -68,11 +69,9 @@ class Font:
         return at[1] + {"a": ascent, "m": (ascent - descent) / 2, "d": -descent}[anchor[1]]
 
     def pieces(self, text: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
-        """Splits the text by font; replaces characters that no font has by UNKNOWN."""
+        """Splits the text by font; writes characters that no font has as code points, [U+732B]."""
         return [
-            (self._face(font.path), piece)
-            if font
-            else (self._face(BUNDLED), UNKNOWN * len(piece.strip()))
+            (self._face(font.path if font else BUNDLED), piece if font else code_points(piece))
             for font, piece in runs(text)
         ]
 
@@ -99,6 +98,12 @@ def truncate(text: str, font: Font, width: float) -> str:
     if font.width(text) <= width:
         return text
     return _cut_characters(text, font, width - font.width(ELLIPSIS)).rstrip() + ELLIPSIS
+
+
+def code_points(text: str) -> str:
+    """Writes characters as their code points, and the space after them: [U+732B U+1F98A]."""
+    points = " ".join(f"U+{ord(each):04X}" for each in text if not each.isspace())
+    return f"[{points}]{' ' * text[-1].isspace()}"
 
 
 def format_numbers(numbers: Sequence[float]) -> list[str]:

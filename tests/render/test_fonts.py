@@ -121,6 +121,28 @@ def test_where_no_font_has_a_label_its_index_is_shown(folder):
     assert not np.array_equal(np.asarray(opened(figure(Row(given)))), expected)
 
 
+def test_characters_that_no_font_has_are_written_as_code_points(folder):
+    pieces = [piece for _, piece in Font(20).pieces(f"{CAT}{FACE} a")]
+    assert pieces == ["[U+732B U+1F98A] ", "a"]
+    np.testing.assert_array_equal(written(CAT), written("[U+732B]"))
+    given = attributions(np.zeros((8, 8, 1, 1)), names=["dog"])
+    drawn = figure(Row(given, true_label=CAT), form="svg").decode()
+    line = next(line for line in drawn.splitlines() if f">{CAT}<" in line)
+    assert "textLength" not in line  # a viewer that has the font does not stretch it
+
+
+def test_a_word_from_right_to_left_does_not_turn_the_line_around(folder):
+    word = "قطة"
+    width = int(Font(20).width(word)) + 8  # from 10 pixels on, without what the next letter touches
+    np.testing.assert_array_equal(written(f"{word}.jpg")[:, :width], written(word)[:, :width])
+
+
+def test_without_fribidi_no_font_has_what_runs_from_right_to_left(folder, monkeypatch):
+    monkeypatch.setattr(fonts, "BIDIRECTIONAL", False)
+    assert not can_write("قطة")
+    assert can_write("кошка")
+
+
 def test_a_long_label_without_spaces_is_broken_within_the_width(folder):
     make_font(folder / "cats.ttf", CAT)
     font = Font(14)
