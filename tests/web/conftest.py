@@ -1,25 +1,21 @@
 """The dashboard in a real Chromium."""
 
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from service.embedded.redis_server import RedisNotFoundError, find_server
 from service.infra.settings.api import ApiSettings
 from service.schemas.documents import Explanation
 from service.schemas.requests import ExplanationSettings
 from tests.api.conftest import refused  # noqa: F401 - a fixture
 from tests.api.conftest import running as running_app
 from tests.conftest import skip_or_raise
-from tests.e2e.conftest import Running
-from tests.e2e.conftest import start as start_set
+from tests.e2e.embedded import Running, embedded_set
 from tests.e2e.pictures import SAMPLE
 
 QUIET = (  # Chromium's own calls home, and the sandbox that root cannot have
@@ -118,15 +114,8 @@ def start():
 
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[Running]:
-    try:
-        find_server()
-    except RedisNotFoundError as error:
-        skip_or_raise(error)
-    with tempfile.TemporaryDirectory(prefix="shapshot-web-") as folder:
-        running = start_set(Path(folder))
-        with running.process, running.client:
-            yield running
-            assert running.stop() == (0, [])
+    with embedded_set() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

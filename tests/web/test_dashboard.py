@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from service.render.colours import channel_sums, limit
 from service.render.palettes import PALETTES
 from service.schemas.requests import ExplanationSettings
-from tests.e2e.conftest import Running
+from tests.e2e.embedded import Running
 from tests.e2e.pictures import SAMPLE
 from tests.web.conftest import READY, visit
 
