@@ -3,6 +3,7 @@ import { h, replace } from "../lib/dom.js";
 import { formatNumber } from "../lib/numbers.js";
 import { spearman } from "../lib/ranks.js";
 import { outputOf } from "./classes.js";
+import { mismatch } from "./places.js";
 
 export function pairsOf(items) {
   return items.flatMap((one, n) => items.slice(n + 1).map((other) => [one, other]));
@@ -19,12 +20,18 @@ export function agreement(items, view) {
 
   function row([one, other]) {
     const [found, over] = compared(one, other, view.value.label);
+    const unlike = mismatch([one, other]);
     return h(
       "tr",
       {},
       h("th", { scope: "row" }, `${one.letter} and ${other.letter}`),
       h("td", { class: "number" }, found === null ? "–" : formatNumber(found)),
-      h("td", {}, over),
+      h(
+        "td",
+        {},
+        over,
+        found !== null && unlike ? h("p", { class: "caution-text" }, unlike) : null,
+      ),
     );
   }
 

@@ -1,13 +1,11 @@
 // The pictures side by side, with the heat of one class, and a place that is marked in all.
 import { h, replace, svg } from "../lib/dom.js";
-import { limit, paint } from "../lib/colours.js";
-import { drawOutlines } from "../lib/outlines.js";
+import { limit } from "../lib/colours.js";
 import { formatInterval, formatNumber, formatSigned } from "../lib/numbers.js";
-import { LEVELS, drawGround, regionAt } from "../explanation/heat_view.js";
+import { DIRECTIONS, regionAt, stageOf } from "../stage/stage.js";
 import { labelOf, outputOf } from "./classes.js";
 
 const STEP = 1 / 40; // of the picture, by one press of an arrow key
-const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 // items: [{letter, document, result}]. places: of placesOf.
 export function panes(items, places, view) {
@@ -21,44 +19,34 @@ export function panes(items, places, view) {
 function pane(item, items, places, view) {
   const { letter, document, result } = item;
   const { width, height, regions } = result;
-  const ground = h("canvas", { width, height, class: "ground", "aria-hidden": true });
-  const heat = h("canvas", { width, height, class: "heat", "aria-hidden": true });
-  const lines = h("canvas", { class: "lines", "aria-hidden": true });
   const mark = svg(
     "svg",
     { class: "mark", viewBox: "-12 -12 24 24", "aria-hidden": "true" },
     svg("path", { class: "mark-edge", d: "M-11 0H-3M3 0H11M0 -11V-3M0 3V11" }),
     svg("path", { class: "mark-line", d: "M-11 0H-3M3 0H11M0 -11V-3M0 3V11" }),
   );
-  const layers = h("div", { class: "layers" }, ground, heat, lines, mark);
   const reading = h("p", {
     class: "reading small",
     id: `reading-${letter}`,
     "aria-live": "polite",
   });
-  const stage = h(
-    "div",
-    {
-      class: "stage",
-      tabindex: "0",
-      role: "application",
-      "aria-roledescription": "heatmap",
-      "aria-label": `Heatmap ${letter}. Arrow keys move the marked place in all pictures, Escape removes it.`,
-      "aria-describedby": reading.id,
-    },
-    layers,
-  );
-  stage.style.aspectRatio = `${width} / ${height}`;
+  const stage = stageOf(result, {
+    tabindex: "0",
+    role: "application",
+    "aria-roledescription": "heatmap",
+    "aria-label": `Heatmap ${letter}. Arrow keys move the marked place in all pictures, Escape removes it.`,
+    "aria-describedby": reading.id,
+  });
+  const { element, layers } = stage;
+  layers.append(mark);
   const head = h("p", { class: "small" });
   const scale = h("p", { class: "muted small" });
-  const painted = new ImageData(width, height);
-  let outlined = null; // region and zoom that are drawn
 
   view.watch((now, changed) => {
     const any = (...names) => names.some((name) => changed.includes(name));
     const k = outputOf(item, now.label);
-    if (any("ground")) drawGround(ground, result.picture, now.ground);
-    if (any("opacity")) heat.style.opacity = now.opacity;
+    if (any("ground")) stage.showGround(now.ground);
+    if (any("opacity")) stage.showOpacity(now.opacity);
     if (any("label")) {
       const output = document.outputs[k];
       replace(
@@ -72,13 +60,9 @@ function pane(item, items, places, view) {
       );
     }
     if (any("label", "scale", "palette")) {
-      heat.hidden = k < 0;
-      if (k >= 0) {
-        const bound = boundOf(item, items, now);
-        paint(result.shown[k], bound, LEVELS[now.palette], painted.data);
-        heat.getContext("2d").putImageData(painted, 0, 0);
-        scale.textContent = `Full colour at ±${formatNumber(bound, 2)} a pixel`;
-      } else scale.textContent = "";
+      const bound = k < 0 ? null : boundOf(item, items, now);
+      stage.showHeat(k < 0 ? null : result.shown[k], bound, now.palette);
+      scale.textContent = k < 0 ? "" : `Full colour at ±${formatNumber(bound, 2)} a pixel`;
     }
     if (any("zoom", "place", "label")) look(now, k);
   });
@@ -94,20 +78,8 @@ function pane(item, items, places, view) {
     if (at && (now.pinned || now.zoom === 1))
       layers.style.transformOrigin = `${mark.style.left} ${mark.style.top}`;
     const region = at && regions && k >= 0 ? regionAt(regions, width, at.x | 0, at.y | 0, k) : null;
-    outline(region, now.zoom);
+    stage.showOutlines({ every: false, region });
     replace(reading, read(now, at, region, k));
-  }
-
-  function outline(region, zoom) {
-    const box = stage.getBoundingClientRect();
-    if (!regions || box.width === 0 || outlined === `${region} ${zoom}`) return;
-    outlined = `${region} ${zoom}`;
-    lines.width = Math.round(box.width * zoom * devicePixelRatio);
-    lines.height = Math.round(box.height * zoom * devicePixelRatio);
-    if (region === null) return;
-    const context = lines.getContext("2d");
-    drawOutlines(context, result, region, { colour: "#fff", width: 4 * devicePixelRatio });
-    drawOutlines(context, result, region, { colour: "#000", width: 2 * devicePixelRatio });
   }
 
   function read({ place }, at, region, k) {
@@ -129,20 +101,18 @@ function pane(item, items, places, view) {
   }
 
   const placeOf = (event) => {
-    const box = layers.getBoundingClientRect(); // as it is zoomed
-    const x = Math.floor(((event.clientX - box.left) / box.width) * width) + 0.5;
-    const y = Math.floor(((event.clientY - box.top) / box.height) * height) + 0.5;
-    return places.from(item, x, y);
+    const { x, y } = stage.pixelAt(event);
+    return places.from(item, x + 0.5, y + 0.5);
   };
-  stage.addEventListener("pointermove", (event) => {
+  element.addEventListener("pointermove", (event) => {
     if (!view.value.pinned && event.pointerType !== "touch") view.set({ place: placeOf(event) });
   });
-  stage.addEventListener("pointerleave", () => view.value.pinned || view.set({ place: null }));
-  stage.addEventListener("click", (event) => {
+  element.addEventListener("pointerleave", () => view.value.pinned || view.set({ place: null }));
+  element.addEventListener("click", (event) => {
     const release = view.value.pinned;
     view.set({ place: placeOf(event), pinned: !release });
   });
-  stage.addEventListener("keydown", (event) => {
+  element.addEventListener("keydown", (event) => {
     if (event.key === "Escape") view.set({ place: null, pinned: false });
     if (!(event.key in DIRECTIONS)) return;
     event.preventDefault();
@@ -169,7 +139,7 @@ function pane(item, items, places, view) {
       h("br"),
       h("span", { class: "muted small" }, `${document.model.name} · ${document.settings.method}`),
     ),
-    stage,
+    element,
     head,
     reading,
     scale,

@@ -6,6 +6,19 @@
 export const sameUpload = (items) =>
   items.every(({ document }) => document.image.sha256 === items[0].document.image.sha256);
 
+// Why a place in the picture of one model is another place in that of another; null if it is not.
+export function mismatch(items) {
+  if (!sameUpload(items)) return "The pictures differ, so a pixel shows two things.";
+  const views = items.map(({ document: { crop, placement }, result: { width, height } }) => {
+    const { left, top, right, bottom } = placement;
+    const shares = [left / width, top / height, right / width, bottom / height];
+    return JSON.stringify([crop, shares.map((share) => share.toFixed(4))]);
+  });
+  return new Set(views).size > 1
+    ? "The models saw different parts of the upload, so a pixel shows two places."
+    : null;
+}
+
 // From a range to another.
 const along = (at, start, end, from, to) => from + ((at - start) / (end - start)) * (to - from);
 

@@ -6,13 +6,16 @@ export function settingsTable(items) {
   const rows = new Map([
     ["picture", ({ image }) => image.name ?? ""],
     ["picture, sha256", ({ image }) => `${image.sha256.slice(0, 16)}…`],
+    ["picture, pixels", ({ image }) => `${image.width} × ${image.height}`],
+    ["seen of it", ({ crop }) => rectangle(crop)],
+    ["placed in the model’s picture", ({ placement }) => rectangle(placement)],
     ["model’s fingerprint", ({ model }) => `${model.fingerprint?.slice(0, 23)}…`],
     ["evaluations", ({ progress }) => formatNumber(progress.evaluations)],
     ["players", ({ players }) => formatNumber(players)],
     ["regions", ({ region_count }) => formatNumber(region_count)],
     ["unresolved", ({ unresolved }) => formatNumber(unresolved)],
     ["efficiency gap", ({ efficiency_gap }) => formatNumber(efficiency_gap, 2)],
-    ["warnings", ({ warnings }) => warnings.map(({ code }) => code).join(", ") || "none"],
+    ["warnings", ({ warnings }) => written([...new Set(warnings.map(({ code }) => code))])],
     ["backend", ({ runtime }) => [runtime.backend, runtime.device, runtime.dtype].join(", ")],
   ]);
   for (const name of new Set(items.flatMap(({ document }) => Object.keys(document.settings))))
@@ -72,7 +75,15 @@ export function settingsTable(items) {
   );
 }
 
+const rectangle = ({ left, top, right, bottom }) =>
+  `${right - left} × ${bottom - top} from ${left}, ${top}`;
+
 function written(value) {
   if (value === null || value === undefined) return "default";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (Array.isArray(value)) return value.map(written).join(", ") || "none";
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value)
+    .filter(([, each]) => each !== null)
+    .map(([name, each]) => (name === "kind" ? each : `${name} ${written(each)}`))
+    .join(", ");
 }

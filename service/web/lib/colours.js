@@ -48,6 +48,11 @@ export function levelsOf({ positive, negative }) {
   return levels;
 }
 
+// Of each palette, by its name.
+export const LEVELS = Object.fromEntries(
+  Object.entries(PALETTES).map(([name, palette]) => [name, levelsOf(palette)]),
+);
+
 // Sums values (H, W, C, K) over channels: K Float64Arrays of H x W, row by row.
 export function channelSums({ shape: [H, W, C, K], fortran, data }) {
   return Array.from({ length: K }, (_, k) => {

@@ -9,7 +9,7 @@ import { agreement } from "../compare/agreement.js";
 import { TOP, classesOf, outputOf } from "../compare/classes.js";
 import { difference } from "../compare/difference.js";
 import { panes } from "../compare/panes.js";
-import { placesOf, sameUpload } from "../compare/places.js";
+import { mismatch, placesOf, sameUpload } from "../compare/places.js";
 import { settingsTable } from "../compare/settings_table.js";
 import { choice, palettes, slider } from "../explanation/controls.js";
 
@@ -124,6 +124,13 @@ export async function show(main, { query, signal }) {
       palettes(view),
     ),
     problem,
+    sameUpload(items) && mismatch(items)
+      ? h(
+          "p",
+          { class: "caution-text" },
+          "The models saw different parts of the upload, or placed them differently; “What differs” has both.",
+        )
+      : null,
     panes(items, places, view),
     h(
       "p",
