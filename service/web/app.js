@@ -1,28 +1,24 @@
 // Starts the dashboard: the frame around the screens, and which screen each address shows.
+import { startKeyHelp } from "./lib/key_help.js";
 import { signOut, signedIn, whenSignedInOrOut } from "./lib/session.js";
 import { startTheme } from "./lib/theme.js";
 import { startRouter } from "./lib/router.js";
-import * as batch from "./screens/batch.js";
-import * as compare from "./screens/compare.js";
-import * as explanation from "./screens/explanation.js";
-import * as explanations from "./screens/explanations.js";
-import * as models from "./screens/models.js";
-import * as newExplanation from "./screens/new.js";
-import * as operations from "./screens/operations.js";
 
 // A screen is a module with `show(main, {id, query, signal})`: it fills `main`, sets the title of
 // the page by its first heading, and stops what it started when `signal` is aborted.
 const SCREENS = [
-  { path: /^\/explanations\/(exp_[0-9a-f]+)$/, screen: explanation },
-  { path: /^\/explanations$/, screen: explanations },
-  { path: /^\/batches\/(batch_[0-9a-f]+)$/, screen: batch },
-  { path: /^\/compare$/, screen: compare },
-  { path: /^\/new$/, screen: newExplanation },
-  { path: /^\/models$/, screen: models },
-  { path: /^\/operations$/, screen: operations },
+  { path: /^\/explanations\/(exp_[0-9a-f]+)$/, load: () => import("./screens/explanation.js") },
+  { path: /^\/explanations$/, load: () => import("./screens/explanations.js") },
+  { path: /^\/batches\/(batch_[0-9a-f]+)$/, load: () => import("./screens/batch.js") },
+  { path: /^\/compare$/, load: () => import("./screens/compare.js") },
+  { path: /^\/new$/, load: () => import("./screens/new.js") },
+  { path: /^\/models$/, load: () => import("./screens/models.js") },
+  { path: /^\/operations$/, load: () => import("./screens/operations.js") },
 ];
+const PAUSE_S = 1; // after the first screen, before the others are loaded
 
 startTheme(document.getElementById("theme"));
+startKeyHelp(document.getElementById("keys"));
 
 const signOutButton = document.getElementById("sign-out");
 const showSignOut = () => (signOutButton.hidden = !signedIn());
@@ -40,3 +36,7 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 
 startRouter(main, SCREENS, { home: "/explanations", nav: document.getElementById("nav") });
+
+addEventListener("load", () =>
+  setTimeout(() => Promise.allSettled(SCREENS.map(({ load }) => load())), 1000 * PAUSE_S),
+);

@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from service.api.routes.web import FILES, POLICY
+from service.api.routes.web import FILES, POLICY, VERSION
 from service.schemas.documents import ErrorCode
 from service.schemas.warnings import WarningCode
 
@@ -27,7 +27,7 @@ async def test_a_browser_gets_the_page_and_others_the_welcome(api):
 async def test_all_that_the_page_names_is_there_and_its_own(api):
     page = (await api.get("/", headers=BROWSER)).text
     named = re.findall(r'(?:src|href)="([^"#]+)"', page)
-    assert "web/app.js" in named
+    assert f"web/{VERSION}/app.js" in named
     for path in named:
         answer = await api.get(f"/{path}")
         assert answer.status_code == 200
@@ -38,6 +38,42 @@ async def test_all_that_the_page_names_is_there_and_its_own(api):
             assert (await api.get(urljoin(f"/web/{name}", imported))).is_success
         assert set(re.findall(r"https?://[^\s\"')]+", text)) <= {"http://www.w3.org/2000/svg"}
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
+
+
+def reached(name: str, *, how: str) -> set[str]:
+    """The module and, in turn, all that it imports."""
+    found, waiting = set[str](), [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            paths = re.findall(rf'{how}"(\.[^"]+)"', FILES[name].content.decode())
+            waiting += [urljoin(name, path) for path in paths]
+    return found
+
+
+async def test_the_page_names_every_module_of_the_first_view_so_that_none_waits_for_another(api):
+    page = (await api.get("/", headers=BROWSER)).text
+    preloaded = re.findall(rf'rel="modulepreload" href="web/{VERSION}/([^"]+)"', page)
+    needed = {
+        module
+        for first in ("app.js", "screens/explanations.js")  # where a person comes in
+        for module in reached(first, how=r"from\s")
+    }
+    assert sorted(preloaded) == sorted(needed)
+    assert len(needed) <= 30
+    assert page.count('rel="stylesheet"') == 1
+    sent = [await api.get(f"/web/{name}") for name in [*needed, "style.css"]]
+    assert sum(int(answer.headers["content-length"]) for answer in sent) < 60_000
+
+
+def test_no_module_is_there_that_no_screen_imports():
+    every = reached("app.js", how=r"(?:from\s|import\()")
+    assert every == {name for name in FILES if name.endswith(".js")}
+    assert b"@import" not in FILES["style.css"].content
+    for name, file in FILES.items():
+        if name.startswith("style/"):
+            assert file.content in FILES["style.css"].content
 
 
 @pytest.mark.parametrize(
@@ -51,6 +87,27 @@ async def test_a_file_has_its_type_and_is_sent_once(api, path, media_type):
     assert (again.status_code, again.content) == (304, b"")
     head = await api.head(f"/web/{path}")
     assert (head.headers["etag"], head.content) == (first.headers["etag"], b"")
+
+
+async def test_a_file_of_this_version_is_kept_and_another_one_is_not_there(api, refused):
+    named, plain = await api.get(f"/web/{VERSION}/app.js"), await api.get("/web/app.js")
+    assert named.content == plain.content
+    assert named.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert plain.headers["cache-control"] == "no-cache"
+    assert (await api.get("/", headers=BROWSER)).headers["cache-control"] == "no-cache"
+    refused(await api.get(f"/web/{VERSION[::-1]}/app.js"), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/web/app.js", "/"])
+async def test_a_file_is_sent_small_to_who_takes_gzip(api, path):
+    packed = await api.get(path, headers=BROWSER | {"Accept-Encoding": "gzip, br"})
+    plain = await api.get(path, headers=BROWSER | {"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content
+    assert int(packed.headers["content-length"]) < 0.7 * len(plain.content)
+    for answer in (packed, plain):
+        assert "accept-encoding" in answer.headers["vary"].lower()
 
 
 @pytest.mark.parametrize("path", ["nothing.js", "", "../pyproject.toml", "%2e%2e/__init__.py"])

@@ -121,5 +121,5 @@ async def get_welcome(request: Request) -> Response:
             links={name: request.scope["root_path"] + path for name, path in _LINKS.items()},
         )
         response = JSONResponse(welcome.model_dump())
-    response.headers["Vary"] = "Accept"
+    response.headers.append("Vary", "Accept")
     return response

@@ -74,7 +74,7 @@ export function outputsTable(document, result, view, signal) {
             h("th", { scope: "col" }, "Output"),
             h("th", { scope: "col", class: "number" }, logit ? "Log-odds" : "Score"),
             h("th", { scope: "col", class: "number" }, "Base value"),
-            h("th", { scope: "col", class: "number" }, "Attributions"),
+            h("th", { scope: "col", class: "number" }, "Sum of values"),
           ),
         ),
         h("tbody", {}, rows),
@@ -84,7 +84,7 @@ export function outputsTable(document, result, view, signal) {
     h(
       "p",
       { class: "muted small" },
-      "The score is the base value, of the picture with everything hidden, plus the attributions of all regions.",
+      "The score is the base value, of the picture with everything hidden, plus the sum of the values of all regions.",
     ),
   );
 }

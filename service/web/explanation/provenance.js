@@ -1,5 +1,6 @@
 // What was asked for and what computed it: all that someone needs to check or repeat it.
 import { h } from "../lib/dom.js";
+import { copyButton } from "../lib/copy.js";
 import { formatBytes, formatNumber, formatSeconds, formatTime } from "../lib/numbers.js";
 
 export function provenance(document) {
@@ -9,7 +10,8 @@ export function provenance(document) {
     { class: "card provenance", "aria-label": "Provenance" },
     h("h2", {}, "Provenance"),
     list([
-      ["Explanation", code(document.id)],
+      ["Explanation", [code(document.id), " ", copyButton(document.id, "the id")]],
+      ["Address of its JSON", address(document.links.self)],
       [
         "Batch",
         document.batch && h("a", { href: `#/batches/${document.batch}` }, code(document.batch)),
@@ -87,6 +89,12 @@ const list = (pairs) =>
   );
 
 const code = (text) => h("code", {}, text);
+
+// With keys, a browser that follows the link is asked for one: programs send it.
+function address(path) {
+  const { href } = new URL(path, location.href);
+  return [h("a", { href }, code(path)), " ", copyButton(href, "the address")];
+}
 
 function written(value) {
   if (value === null) return "default";

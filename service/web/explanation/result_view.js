@@ -31,8 +31,16 @@ export async function showResult(main, document, signal) {
     h(
       "p",
       { class: "muted" },
-      `${document.model.name} · ${document.settings.method} · ${formatTime(document.finished_at)}`,
+      [
+        document.image.name,
+        document.model.name,
+        document.settings.method,
+        formatTime(document.finished_at),
+      ]
+        .filter(Boolean)
+        .join(" · "),
       document.partial ? h("span", { class: "badge caution" }, "canceled, partial result") : null,
+      verdict(document),
     ),
   );
   const body = h("div", {}, h("p", { class: "muted" }, "Loading the arrays…"));
@@ -66,7 +74,7 @@ export async function showResult(main, document, signal) {
       h(
         "div",
         { class: "result-picture" },
-        heatView(result, document, view, signal),
+        heatView(result, document, view),
         regionReadout(result, document, view),
         controls(result, document, view),
       ),
@@ -100,4 +108,12 @@ export async function showResult(main, document, signal) {
       provenance(document),
     ),
   );
+}
+
+// Whether the top class is the true one, where that is known.
+function verdict({ true_label, correct }) {
+  if (!true_label) return null;
+  if (correct) return h("span", { class: "badge fine" }, "right: the true label");
+  const text = `${correct === false ? "wrong: " : ""}truly ${true_label.label}`;
+  return h("span", { class: `badge ${correct === false ? "caution" : "note"}` }, text);
 }

@@ -9,11 +9,11 @@ export function warningList({ warnings, outputs }) {
     return h("p", { class: "doubts none" }, h("span", { class: "badge fine" }, "No warnings"));
   }
   const labels = new Map(outputs.map(({ index, label }) => [index, label]));
-  const severe = warnings.filter(({ code }) => !NOTES.includes(code));
+  const codes = [...new Set(warnings.map(({ code }) => code))];
+  const severe = codes.filter((code) => !NOTES.includes(code));
   const name = severe.length
     ? plural(severe.length, "reason to doubt it", "reasons to doubt it")
-    : plural(warnings.length, "note");
-  const codes = [...new Set(warnings.map(({ code }) => code))];
+    : plural(codes.length, "note");
   return h(
     "details",
     { class: "doubts" },

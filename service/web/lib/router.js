@@ -2,7 +2,7 @@
 import { h, replace } from "./dom.js";
 import { failure } from "./failure.js";
 
-// screens: [{path: RegExp, screen: {show}}], the first group of a path is the `id`.
+// screens: [{path: RegExp, load: () => promise of {show}}]; the first group of a path is the `id`.
 export function startRouter(main, screens, { home, nav }) {
   let leaving = new AbortController();
 
@@ -26,7 +26,9 @@ export function startRouter(main, screens, { home, nav }) {
     try {
       if (known) {
         const [, id] = path.match(known.path);
-        await known.screen.show(main, { id, query: new URLSearchParams(query), signal });
+        const { show } = await known.load();
+        signal.throwIfAborted();
+        await show(main, { id, query: new URLSearchParams(query), signal });
       } else {
         replace(
           main,

@@ -1,22 +1,37 @@
-// A batch: its explanations, each with its progress, until all are done.
+// A batch: its pictures as tiles, each with its progress, until all are done.
 import { h, replace } from "../lib/dom.js";
 import { getJson, postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { pictureOf } from "../lib/pictures.js";
-import { formatSeconds, formatShare, formatTime, plural } from "../lib/numbers.js";
+import { keepSequence } from "../lib/sequence.js";
+import { formatNumber, formatSeconds, formatShare, formatTime, plural } from "../lib/numbers.js";
+import { thumbnails } from "../list/thumbnails.js";
 
 const PAUSE_S = 1;
+const BADGES = { succeeded: "fine", failed: "caution" };
 
 export async function show(main, { id, signal }) {
   const path = `v1/batches/${id}`;
   let batch = await getJson(path, { signal });
   const problem = h("p", { class: "field-error", role: "alert" });
-  const [said, list] = [h("p", { role: "status" }), h("ol", { class: "members" })];
+  const said = h("p", { role: "status" });
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
   const cancel = h(
     "button",
     { type: "button", on: { click: onCancel } },
     "Cancel all that is not done",
+  );
+  const inList = h(
+    "a",
+    { href: `#/explanations?batch=${id}` },
+    "Filter, select, compare or download them in the list",
+  );
+  const list = h("ol", { class: "tiles members" });
+  const load = thumbnails(signal);
+  const drawn = new Map(); // by explanation: {element, picture, state, done}
+  keepSequence(
+    batch.explanations.map((each) => each.id),
+    `#/batches/${id}`,
   );
   replace(
     main,
@@ -26,7 +41,8 @@ export async function show(main, { id, signal }) {
       { class: "muted" },
       `${batch.model.name} · ${batch.settings.method} · ${formatTime(batch.created_at)}`,
     ),
-    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel), problem, list),
+    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel, inList), problem),
+    list,
   );
 
   async function onCancel() {
@@ -48,25 +64,19 @@ export async function show(main, { id, signal }) {
       : `${status === "queued" ? "Waiting" : "Running"}: ${formatShare(progress.fraction)}${left}.`;
     bar.value = progress.fraction;
     cancel.hidden = batch.done;
-    replace(
-      list,
-      batch.explanations.map((each) =>
-        h(
-          "li",
-          {},
-          h("a", { href: `#/explanations/${each.id}` }, `Picture ${each.position + 1}`),
-          pictureOf(each.id) ? `, ${pictureOf(each.id).name} ` : " ",
-          h(
-            "span",
-            { class: `badge ${{ succeeded: "fine", failed: "caution" }[each.status] ?? "note"}` },
-            each.status,
-          ),
-          " ",
-          each.done ? null : formatShare(each.progress.fraction),
-          each.error ? h("span", { class: "muted" }, ` ${each.error.detail}`) : null,
-        ),
-      ),
-    );
+    for (const each of batch.explanations) {
+      const state = JSON.stringify([each.status, each.progress.fraction]);
+      const known = drawn.get(each.id);
+      if (known?.state === state) continue;
+      const picture = known?.picture ?? h("div", { class: "thumbnail" });
+      if (!known || known.done !== each.done) load(picture, { ...each, outputs: [each.top] });
+      const element = member(each, picture);
+      const hadFocus = known?.element.contains(document.activeElement);
+      if (known) known.element.replaceWith(element);
+      else list.append(element);
+      if (hadFocus) element.querySelector("a").focus({ preventScroll: true });
+      drawn.set(each.id, { element, picture, state, done: each.done });
+    }
   }
 
   draw();
@@ -77,4 +87,43 @@ export async function show(main, { id, signal }) {
       draw();
     }
   })().catch((error) => signal.aborted || (problem.textContent = shortFailure(error)));
+}
+
+function member(each, picture) {
+  const { id, position, name, status, done, progress, top, true_label, correct, error } = each;
+  return h(
+    "li",
+    { class: "tile" },
+    h(
+      "a",
+      { href: `#/explanations/${id}` },
+      picture,
+      h(
+        "span",
+        { class: "tile-title" },
+        top
+          ? [h("strong", {}, top.label), ` ${formatNumber(top.score)}`]
+          : h("strong", {}, error ? error.title : `Picture ${position + 1}`),
+      ),
+    ),
+    h(
+      "p",
+      { class: "muted small" },
+      h("span", { class: "file-name" }, name ?? pictureOf(id)?.name ?? `Picture ${position + 1}`),
+      error ? [h("br"), error.detail] : null,
+    ),
+    h(
+      "p",
+      { class: "row tight" },
+      h("span", { class: `badge ${BADGES[status] ?? "note"}` }, status),
+      done ? null : h("span", { class: "small" }, formatShare(progress.fraction)),
+      correct === null
+        ? null
+        : h(
+            "span",
+            { class: `badge ${correct ? "fine" : "caution"}` },
+            correct ? "right" : `wrong: ${true_label.label}`,
+          ),
+    ),
+  );
 }

@@ -3,6 +3,7 @@ import { h, replace } from "../lib/dom.js";
 import { getJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { plural } from "../lib/numbers.js";
+import { keepSequence } from "../lib/sequence.js";
 import { FILTERS, addressOf, filterForm, parametersOf } from "../list/filters.js";
 import { selection } from "../list/selection.js";
 import { selectionBar } from "../list/selection_bar.js";
@@ -31,7 +32,7 @@ export async function show(main, { query, signal }) {
     getJson("v1/methods", { signal }),
   ]);
   const load = thumbnails(signal);
-  const grid = h("ul", { class: "tiles" });
+  const grid = h("ul", { class: "tiles", on: { keydown: onKey } });
   const said = h("p", { class: "muted", role: "status" });
   const empty = h("p", { class: "empty" });
   const pages = h("nav", { class: "row", "aria-label": "Pages" });
@@ -45,6 +46,10 @@ export async function show(main, { query, signal }) {
 
   function draw(page) {
     ({ items } = page);
+    keepSequence(
+      items.map(({ id }) => id),
+      addressOf(parameters),
+    );
     for (const { owner } of items) if (owner) owners.add(owner);
     replace(grid, items.map(tileOf));
     said.textContent = `${page.total_exact ? "" : "More than "}${plural(page.total, "explanation")}`;
@@ -90,6 +95,21 @@ export async function show(main, { query, signal }) {
 
   const tileOf = (document) =>
     tile(document, { chosen: selection.has(document.id), load, onChoose });
+
+  // From tile to tile, by where they stand on the screen.
+  function onKey(event) {
+    const tiles = [...grid.children];
+    const at = tiles.indexOf(event.target.closest("li"));
+    if (event.ctrlKey || event.altKey || event.metaKey || at < 0) return;
+    if (event.key === "x") tiles[at].querySelector("input").click();
+    const top = tiles[0].offsetTop;
+    const across = tiles.filter(({ offsetTop }) => offsetTop === top).length;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across };
+    const to = { Home: 0, End: tiles.length - 1 }[event.key] ?? at + steps[event.key];
+    if (!tiles[to]) return;
+    event.preventDefault();
+    tiles[to].querySelector("a").focus();
+  }
 
   function onChoose(document, chosen) {
     if (chosen) selection.choose(document);

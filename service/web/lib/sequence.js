@@ -1,0 +1,15 @@
+// The list that a person came from: its explanations in their order, to go from one to the next.
+
+let sequence = { ids: [], address: null };
+
+// address: of the list, such as #/explanations?label=cat.
+export const keepSequence = (ids, address) => (sequence = { ids, address });
+
+// {previous, next: ids or null, position from 1, count, address}; null if it is not in the list.
+export function placeInSequence(id) {
+  const { ids, address } = sequence;
+  const n = ids.indexOf(id);
+  if (n < 0) return null;
+  const [previous, next] = [ids[n - 1] ?? null, ids[n + 1] ?? null];
+  return { previous, next, position: n + 1, count: ids.length, address };
+}
