@@ -176,7 +176,7 @@ def true_class(state: State, named: str | None = None) -> ClassName | None:
     output has the name.
     """
     if named is None:
-        return state.spec and state.spec.true_label
+        return state.spec.true_label if state.spec else None
     indices = (each.index for each in outcome_of(state).outputs if _same(each.label, named))
     return ClassName(index=next(indices, -1), label=named)
 

@@ -96,7 +96,7 @@ def _draw(
     query: FigureOptions,
     form: render.Format,
 ) -> bytes:
-    named = query.true_label or [None] * len(states)
+    named: Sequence[str | None] = query.true_label or [None] * len(states)
     rows = [
         row_of(services, state, true_class=artifacts.true_class(state, label))
         for state, label in zip(states, named, strict=True)

@@ -22,15 +22,22 @@ def row_of(
     """Reads the row of these outputs, by position; None: all. Blocking. Raises ApiError."""
     outcome = artifacts.outcome_of(state)
     positions = range(len(outcome.outputs)) if shown is None else shown
-    spec = state.spec and state.spec.model_copy(update={"true_label": true_class})
     return render.Row(
         artifacts.load_attributions(services, state, shown),
         scores=[outcome.outputs[position].score for position in positions],
-        true_label=true_class and true_class.label[:MAX_LABEL],
-        true_index=true_class and true_class.index,
-        correct=spec and spec.correct(outcome),
+        true_label=true_class.label[:MAX_LABEL] if true_class else None,
+        true_index=true_class.index if true_class else None,
+        correct=_correct(state, true_class),
         origin=origin_of(state),
     )
+
+
+def _correct(state: State, true_class: ClassName | None) -> bool | None:
+    """Returns whether the top class is this one, as documents tell of that of the request."""
+    if state.spec is None:
+        return None
+    labelled = state.spec.model_copy(update={"true_label": true_class})
+    return labelled.correct(artifacts.outcome_of(state))
 
 
 def origin_of(state: State) -> render.Provenance | None:
