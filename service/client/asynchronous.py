@@ -1,33 +1,35 @@
 """The client for asyncio."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from service.client import calls
-from service.client.attributions import Attributions, BatchAttributions, merged
-from service.client.batches import BatchGroup, split
-from service.client.blocking import OnProgress
+from service.client import calls, sequences
+from service.client.attributions import Attributions, BatchAttributions
+from service.client.batches import BatchGroup
 from service.client.calls import (
     Call,
     FigureOptions,
+    Format,
     HeatmapOptions,
     LabelMap,
     ListOptions,
     PageOptions,
     Settings,
 )
-from service.client.errors import IncompleteBatchError, ShapshotError, whole
+from service.client.errors import ShapshotError
 from service.client.events import PAUSE_S, SILENCE_S, EventReader
 from service.client.explanation import AsyncExplanation
 from service.client.pictures import Picture, file_of
-from service.client.retry import pause_before_retry
+from service.client.retry import Retries
+from service.client.sequences import OnProgress, Read, Steps
 from service.schemas import documents
-from service.schemas.documents import Batch, BatchList, ExplanationList, Status
+from service.schemas.documents import Batch, BatchList, ExplanationList
+from service.schemas.links import SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.regions import Regions
 from service.schemas.requests import Outputs
@@ -81,9 +83,9 @@ class AsyncClient:
 
         Raises ValueError and TypeError for a picture that cannot be sent, OSError.
         """
-        file = await asyncio.to_thread(file_of, picture)
-        call = calls.create(file, settings, label_map, anew, idempotency_key)
-        return self._bound(await self._send(call))
+        return self._bound(
+            await self._run(sequences.submit(picture, settings, label_map, anew, idempotency_key))
+        )
 
     async def explain(
         self,
@@ -116,17 +118,7 @@ class AsyncClient:
         Raises ExplanationFailedError, ExplanationCanceledError (also with a partial result),
         TimeoutError; the explanation goes on.
         """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            wait_s = calls.next_wait_s(deadline - time.monotonic(), on_progress)
-            explanation = self._bound(await self._send(calls.read(explanation_id, wait_s)))
-            if on_progress:
-                on_progress(explanation)
-            if explanation.done:
-                whole(explanation)
-                return explanation
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{explanation_id} is {explanation.status} after {timeout_s} s")
+        return await self._run(sequences.wait(explanation_id, timeout_s, on_progress, self._bound))
 
     async def events(self, explanation_id: str) -> AsyncIterator[AsyncExplanation]:
         """Yield the document now, and again whenever it changes, until it is done.
@@ -134,7 +126,7 @@ class AsyncClient:
         Connects again after a lost connection.
         """
         reader, call = EventReader(), calls.events(explanation_id)
-        deadline, attempt = time.monotonic() + self._retry_s, 0
+        retries = Retries(self._retry_s)
         while not reader.done:
             try:
                 async with self._http.stream(
@@ -148,16 +140,12 @@ class AsyncClient:
                     reader.connected()
                     async for line in response.aiter_lines():
                         if document := reader.read(line):
-                            deadline, attempt = time.monotonic() + self._retry_s, 0
+                            retries.reset()
                             yield self._bound(document)
                         if reader.done:
                             return
             except (ShapshotError, httpx.HTTPError) as error:
-                attempt += 1
-                pause_s = pause_before_retry(error, attempt, deadline - time.monotonic())
-                if pause_s is None:
-                    raise
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(retries.pause_s(error))
             else:
                 await asyncio.sleep(PAUSE_S)
 
@@ -165,33 +153,47 @@ class AsyncClient:
         """Get the document as it is now; also of a failed or canceled explanation."""
         return self._bound(await self._send(calls.read(explanation_id)))
 
-    async def attributions(self, explanation_id: str) -> Attributions:
-        """Get the arrays, also partial ones; `to_shap` converts them to a shap.Explanation."""
-        return await self._send(calls.attributions(explanation_id))
+    async def attributions(
+        self, explanation_id: str, output: Sequence[str | int] = ()
+    ) -> Attributions:
+        """Get the arrays, also partial ones; `to_shap` converts them to a shap.Explanation.
+
+        output: labels or indices, by default all.
+        """
+        return await self._send(calls.attributions(explanation_id, output))
 
     async def attributions_npz(self, explanation_id: str) -> bytes:
         """Get the file of the arrays."""
         return await self._send(calls.attributions_npz(explanation_id))
 
-    async def regions_csv(self, explanation_id: str) -> bytes:
-        """Get the table of the regions as CSV."""
-        return await self._send(calls.regions_csv(explanation_id))
-
     async def heatmap(
-        self, explanation_id: str, style: str = "figure", **options: Unpack[HeatmapOptions]
+        self,
+        explanation_id: str,
+        style: str = "figure",
+        *,
+        format: Format = "png",
+        **options: Unpack[HeatmapOptions],
     ) -> bytes:
-        """Get a PNG; style: figure, overlay or heat."""
-        return await self._send(calls.heatmap(explanation_id, style, options))
+        """Get a drawing; style: figure, overlay or heat; format: png, svg or pdf."""
+        return await self._send(calls.heatmap(explanation_id, style, format, options))
 
     async def figure(
-        self, explanation_ids: Sequence[str], **options: Unpack[FigureOptions]
+        self,
+        explanation_ids: Sequence[str],
+        *,
+        format: Format = "png",
+        **options: Unpack[FigureOptions],
     ) -> bytes:
-        """Get a PNG of several pictures, one per row, on a common colour scale."""
-        return await self._send(calls.figure(explanation_ids, options))
+        """Get a drawing of several pictures, one per row, on a common colour scale."""
+        return await self._send(calls.figure(explanation_ids, format, options))
 
     async def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
         """Get each region's attribution to each output; field `adding` says how values add up."""
         return await self._send(calls.regions(explanation_id, output))
+
+    async def regions_csv(self, explanation_id: str) -> bytes:
+        """Get the table of the regions as CSV."""
+        return await self._send(calls.regions_csv(explanation_id))
 
     async def scores(
         self,
@@ -201,9 +203,14 @@ class AsyncClient:
     ) -> Scores:
         """Score coalitions of its regions, for the explained outputs unless some are given.
 
-        Waits up to 60 s; `done` tells whether they are scored.
+        Waits up to 60 s; `done` tells whether they are scored. Raises pydantic.ValidationError for
+        no coalition, or more than 64.
         """
         return await self._send(calls.scores(explanation_id, coalitions, outputs))
+
+    async def get_scores(self, explanation_id: str, scores_id: str) -> Scores:
+        """Get the scores that `scores` did not wait for; waits up to 60 s more."""
+        return await self._send(calls.get_scores(explanation_id, scores_id))
 
     async def masked_picture(self, explanation_id: str, coalition: Coalition) -> bytes:
         """Get the picture that the model sees of a coalition, as PNG."""
@@ -216,10 +223,36 @@ class AsyncClient:
         return await self._send(calls.faithfulness(explanation_id, output))
 
     async def faithfulness_chart(
-        self, explanation_id: str, output: Sequence[str | int] = ()
+        self,
+        explanation_id: str,
+        output: Sequence[str | int] = (),
+        *,
+        format: Format = "png",
     ) -> bytes:
-        """Get the curves as a PNG."""
-        return await self._send(calls.faithfulness_chart(explanation_id, output))
+        """Get a drawing of the curves."""
+        return await self._send(calls.faithfulness_chart(explanation_id, output, format))
+
+    async def picture(self, explanation_id: str) -> bytes:
+        """Get the picture as it was sent."""
+        return await self._send(calls.picture(explanation_id))
+
+    async def label_map(self, explanation_id: str) -> bytes:
+        """Get the label map as it was sent: a PNG or an .npy."""
+        return await self._send(calls.label_map(explanation_id))
+
+    async def thumbnail(self, explanation_id: str, *, size: int | None = None) -> bytes:
+        """Get the picture small and upright, as PNG; size: of its longer side, 16 to 512 pixels."""
+        return await self._send(calls.thumbnail(explanation_id, size))
+
+    async def link(
+        self, explanation_id: str, path: str | None = None, *, lifetime_s: int | None = None
+    ) -> SignedLink:
+        """Sign a link that shows a result without a key, such as in an `<img>`, until it expires.
+
+        path: the result and its query, as in "heatmap.png?style=overlay"; None: all results, to
+        whose addresses `sig=` and the token are added. lifetime_s: by default an hour.
+        """
+        return await self._send(calls.link(explanation_id, path, lifetime_s))
 
     async def cancel(self, explanation_id: str) -> AsyncExplanation:
         return self._bound(await self._send(calls.cancel(explanation_id)))
@@ -237,25 +270,15 @@ class AsyncClient:
         idempotency_key: str | None = None,
     ) -> Batch:
         """Queue explanations of up to 32 pictures as one batch and return at once."""
-        files = [await asyncio.to_thread(file_of, picture) for picture in pictures]
-        return await self._send(
-            calls.create_batch(files, settings, label_map, anew, idempotency_key)
+        return await self._run(
+            sequences.submit_batch(pictures, settings, label_map, anew, idempotency_key)
         )
 
     async def wait_batch(
         self, batch_id: str, *, timeout_s: float = 3600, on_progress: OnProgress | None = None
     ) -> Batch:
         """Wait until all explanations are done, successful or not. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            wait_s = calls.next_wait_s(deadline - time.monotonic(), on_progress)
-            batch = await self._send(calls.read_batch(batch_id, wait_s))
-            if on_progress:
-                on_progress(batch)
-            if batch.done:
-                return batch
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{batch_id} is {batch.status} after {timeout_s} s")
+        return await self._run(sequences.wait_batch(batch_id, timeout_s, on_progress))
 
     async def submit_all(
         self,
@@ -264,27 +287,18 @@ class AsyncClient:
         *,
         label_map: LabelMap | None = None,
         anew: bool = False,
+        idempotency_key: str | None = None,
         timeout_s: float = 3600,
     ) -> BatchGroup:
         """Queue explanations of any number of pictures, as batches that the server accepts.
 
         Pictures are read as they are sent. A full queue is waited for, up to timeout_s.
+        idempotency_key: a second call with the same key and pictures, also of another run of the
+        program, returns the explanations of the first and adds those that it did not send.
         """
-        deadline = time.monotonic() + timeout_s
-        batches: list[Batch] = []
-        for files in split(pictures):
-            left = [files]
-            while left:
-                part = left.pop(0)
-                call = calls.create_batch(part, settings, label_map, anew, None)
-                try:
-                    batches.append(await self._send(call, retry_s=deadline - time.monotonic()))
-                except ShapshotError as error:
-                    if error.problem.status != 413 or len(part) == 1:
-                        raise
-                    half = len(part) // 2
-                    left = [part[:half], part[half:], *left]
-        return BatchGroup(batches)
+        return await self._run(
+            sequences.submit_all(pictures, settings, label_map, anew, idempotency_key, timeout_s)
+        )
 
     async def wait_all(
         self,
@@ -297,22 +311,7 @@ class AsyncClient:
 
         on_progress: is called with the group about every second, and at the end.
         """
-        deadline, batches = time.monotonic() + timeout_s, list(group.batches)
-        for position, batch in enumerate(batches):
-
-            def report(changed: Batch, position: int = position) -> None:
-                batches[position] = changed
-                if on_progress:
-                    on_progress(BatchGroup(list(batches)))
-
-            report(
-                await self.wait_batch(
-                    batch.id,
-                    timeout_s=deadline - time.monotonic(),
-                    on_progress=report if on_progress else None,
-                )
-            )
-        return BatchGroup(batches)
+        return await self._run(sequences.wait_all(group, timeout_s, on_progress))
 
     async def explain_all(
         self,
@@ -321,6 +320,7 @@ class AsyncClient:
         *,
         label_map: LabelMap | None = None,
         anew: bool = False,
+        idempotency_key: str | None = None,
         timeout_s: float = 3600,
         on_progress: OnProgress | None = None,
     ) -> BatchGroup:
@@ -328,31 +328,24 @@ class AsyncClient:
 
         Raises IncompleteBatchError, which has the group, unless all have a whole result.
         """
-        group = await self.submit_all(
-            pictures, settings, label_map=label_map, anew=anew, timeout_s=timeout_s
+        return await self._run(
+            sequences.explain_all(
+                pictures, settings, label_map, anew, idempotency_key, timeout_s, on_progress
+            )
         )
-        group = await self.wait_all(group, timeout_s=timeout_s, on_progress=on_progress)
-        if group.incomplete:
-            raise IncompleteBatchError(group)
-        return group
 
     async def get_batch(self, batch_id: str) -> Batch:
         return await self._send(calls.read_batch(batch_id))
 
     async def batch_attributions(self, batch: str | BatchGroup) -> BatchAttributions:
         """Get the arrays of the explanations that succeeded; `positions` tells their pictures."""
-        if isinstance(batch, str):
-            return await self._send(calls.batch_attributions(batch))
-        return merged(
-            {
-                start: await self._send(calls.batch_attributions(each.id))
-                for start, each in zip(batch.starts, batch.batches, strict=True)
-                if not each.done or each.counts.get(Status.SUCCEEDED)
-            }
-        )
+        return await self._run(sequences.batch_attributions(batch))
 
-    async def batch_heatmap(self, batch_id: str, **options: Unpack[FigureOptions]) -> bytes:
-        return await self._send(calls.batch_heatmap(batch_id, options))
+    async def batch_heatmap(
+        self, batch_id: str, *, format: Format = "png", **options: Unpack[FigureOptions]
+    ) -> bytes:
+        """Get a drawing of a batch, one row per picture."""
+        return await self._send(calls.batch_heatmap(batch_id, format, options))
 
     async def cancel_batch(self, batch_id: str) -> Batch:
         return await self._send(calls.cancel_batch(batch_id))
@@ -395,19 +388,34 @@ class AsyncClient:
     def _bound(self, document: documents.Explanation) -> AsyncExplanation:
         return AsyncExplanation.of(document, self.regions)
 
-    async def _send(self, call: Call[T], *, retry_s: float | None = None) -> T:
-        """Send the request, and again while that may help. retry_s: None: the client's."""
-        deadline = time.monotonic() + (self._retry_s if retry_s is None else retry_s)
-        attempt = 0
+    async def _run(self, steps: Steps[T]) -> T:
+        """Perform the steps, and return what they return."""
+        advance: Callable[[], Call[Any] | Read] = partial(next, steps)
         while True:
-            attempt += 1
+            try:
+                step = advance()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                if isinstance(step, Read):
+                    found = await asyncio.to_thread(file_of, step.picture)
+                else:
+                    found = await self._send(step)
+            except ShapshotError as error:
+                advance = partial(steps.throw, error)
+            else:
+                advance = partial(steps.send, found)
+
+    async def _send(self, call: Call[T]) -> T:
+        """Send the request, and again while that may help."""
+        retries = Retries(self._retry_s if call.retry_s is None else call.retry_s)
+        while True:
             try:
                 response = await self._http.request(
                     call.method, call.path, timeout=call.timeout(self._timeout_s), **call.options
                 )
-                return call.read(response, repeated=attempt > 1)
+                return call.read(response, repeated=retries.count > 0)
             except (ShapshotError, httpx.HTTPError) as error:
-                pause_s = pause_before_retry(error, attempt, deadline - time.monotonic())
-                if pause_s is None:
-                    raise
+                pause_s = retries.pause_s(error)
             await asyncio.sleep(pause_s)

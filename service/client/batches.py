@@ -1,17 +1,15 @@
-"""Batches of any size: split into batches that the server accepts, and merged again."""
+"""Batches of one call, and what the server accepts as one batch."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from service.client.pictures import Picture, file_of
+from service.client.pictures import File
 from service.schemas.documents import Batch, BatchMember, Status
 from service.schemas.requests import MAX_IMAGES_IN_BATCH
 
 MAX_BATCH_BYTES = 16 * 2**20  # of pictures; the server's default limit of a request is 20 MiB
-
-File = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,7 @@ class BatchGroup:
         return done / self.size if self.size else 1.0
 
 
-def split(pictures: Iterable[Picture]) -> Iterator[list[File]]:
-    """Read the pictures and yield lists within the server's limits, in order."""
-    files: list[File] = []
-    size = 0
-    for picture in pictures:
-        file = file_of(picture)
-        length = len(file[1])
-        if files and (len(files) == MAX_IMAGES_IN_BATCH or size + length > MAX_BATCH_BYTES):
-            yield files
-            files, size = [], 0
-        files.append(file)
-        size += length
-    if files:
-        yield files
+def fits(files: Sequence[File], file: File) -> bool:
+    """Whether a batch of these files has room for another within the server's default limits."""
+    size = sum(len(content) for _, content in (*files, file))
+    return not files or (len(files) < MAX_IMAGES_IN_BATCH and size <= MAX_BATCH_BYTES)

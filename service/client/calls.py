@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, Literal, TypedDict, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar, get_args
 from uuid import uuid4
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from service.client.attributions import (
     Attributions,
@@ -21,10 +21,11 @@ from service.client.attributions import (
     read_batch_npz,
     read_npz,
 )
-from service.client.batches import File
 from service.client.errors import ShapshotError
+from service.client.pictures import File
 from service.client.retry import seconds_of
 from service.schemas.documents import Batch, BatchList, Explanation, ExplanationList, Problem
+from service.schemas.links import LinkRequest, SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.regions import Regions
 from service.schemas.requests import ExplanationSettings, Outputs
@@ -40,6 +41,7 @@ RESULT_S = 300.0  # drawing a large picture, or packing the arrays of a batch
 Settings = ExplanationSettings | Mapping[str, Any]
 # (H, W), or a PNG or an .npy as bytes or file
 LabelMap = NDArray[np.integer[Any]] | bytes | str | os.PathLike[str]
+Format = Literal["png", "svg", "pdf"]  # of drawings
 T = TypeVar("T")
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -106,6 +108,7 @@ class Call(Generic[T]):
     options: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = DOCUMENT_S
     wait_s: float = 0  # of the server, before it answers
+    retry_s: float | None = None  # seconds for repetitions; None: the client's
 
     def read(self, response: httpx.Response, *, repeated: bool = False) -> T:
         """Parse the response. Raises ShapshotError, httpx.HTTPStatusError."""
@@ -211,9 +214,9 @@ def events(id_: str) -> Call[None]:
     return Call("GET", f"/v1/explanations/{id_}/events", lambda _: None)
 
 
-def attributions(id_: str) -> Call[Attributions]:
+def attributions(id_: str, output: Sequence[str | int]) -> Call[Attributions]:
     path = f"/v1/explanations/{id_}/attributions"
-    query = _query({"format": "npz"})
+    query = _query({"format": "npz", "output": output})
     return Call("GET", path, lambda response: read_npz(response.content), query, RESULT_S)
 
 
@@ -222,27 +225,51 @@ def attributions_npz(id_: str) -> Call[bytes]:
     return Call("GET", path, _content, _query({"format": "npz"}), RESULT_S)
 
 
-def regions_csv(id_: str) -> Call[bytes]:
-    path = f"/v1/explanations/{id_}/regions"
-    return Call("GET", path, _content, _query({"format": "csv"}), RESULT_S)
-
-
 def batch_attributions(id_: str) -> Call[BatchAttributions]:
     path = f"/v1/batches/{id_}/attributions"
     return Call("GET", path, lambda response: read_batch_npz(response.content), timeout_s=RESULT_S)
 
 
-def batch_heatmap(id_: str, options: FigureOptions) -> Call[bytes]:
-    return Call("GET", f"/v1/batches/{id_}/heatmap.png", _content, _query(options), RESULT_S)
+def heatmap(id_: str, style: str, format: Format, options: HeatmapOptions) -> Call[bytes]:
+    return _drawing(f"/v1/explanations/{id_}/heatmap", format, _query(options, style=style))
 
 
-def heatmap(id_: str, style: str, options: HeatmapOptions) -> Call[bytes]:
-    path = f"/v1/explanations/{id_}/heatmap.png"
-    return Call("GET", path, _content, _query(options, style=style), RESULT_S)
+def figure(ids: Sequence[str], format: Format, options: FigureOptions) -> Call[bytes]:
+    return _drawing("/v1/figure", format, _query(options, id=list(ids)))
 
 
-def figure(ids: Sequence[str], options: FigureOptions) -> Call[bytes]:
-    return Call("GET", "/v1/figure.png", _content, _query(options, id=list(ids)), RESULT_S)
+def batch_heatmap(id_: str, format: Format, options: FigureOptions) -> Call[bytes]:
+    return _drawing(f"/v1/batches/{id_}/heatmap", format, _query(options))
+
+
+def faithfulness_chart(id_: str, output: Sequence[str | int], format: Format) -> Call[bytes]:
+    return _drawing(f"/v1/explanations/{id_}/faithfulness", format, _query({"output": output}))
+
+
+def _drawing(path: str, format: Format, query: dict[str, Any]) -> Call[bytes]:
+    if format not in get_args(Format):
+        accepted = ", ".join(get_args(Format))
+        raise ValueError(f"format: one of {accepted}; received {format!r}")
+    return Call("GET", f"{path}.{format}", _content, query, RESULT_S)
+
+
+def picture(id_: str) -> Call[bytes]:
+    return Call("GET", f"/v1/explanations/{id_}/picture", _content, timeout_s=RESULT_S)
+
+
+def label_map(id_: str) -> Call[bytes]:
+    return Call("GET", f"/v1/explanations/{id_}/label_map", _content, timeout_s=RESULT_S)
+
+
+def thumbnail(id_: str, size: int | None) -> Call[bytes]:
+    path = f"/v1/explanations/{id_}/thumbnail.png"
+    return Call("GET", path, _content, _query({"size": size}), RESULT_S)
+
+
+def link(id_: str, path: str | None, lifetime_s: int | None) -> Call[SignedLink]:
+    asked = LinkRequest(path=path, scope=None, lifetime_s=lifetime_s)
+    options = {"json": asked.model_dump(exclude_none=True)}
+    return Call("POST", f"/v1/explanations/{id_}/links", _document(SignedLink), options)
 
 
 def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
@@ -250,11 +277,21 @@ def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
     return Call("GET", f"/v1/explanations/{id_}/regions", _document(Regions), query, RESULT_S)
 
 
+def regions_csv(id_: str) -> Call[bytes]:
+    path = f"/v1/explanations/{id_}/regions"
+    return Call("GET", path, _content, _query({"format": "csv"}), RESULT_S)
+
+
 def scores(id_: str, coalitions: Sequence[Coalition], outputs: Outputs | None) -> Call[Scores]:
     asked = ScoresRequest(coalitions=list(coalitions), outputs=outputs)
     options = _waiting(MAX_WAIT_S) | {"json": asked.model_dump(exclude_none=True)}
     path = f"/v1/explanations/{id_}/scores"
     return Call("POST", path, _document(Scores), options, wait_s=MAX_WAIT_S)
+
+
+def get_scores(id_: str, scores_id: str) -> Call[Scores]:
+    path = f"/v1/explanations/{id_}/scores/{scores_id}"
+    return Call("GET", path, _document(Scores), _waiting(MAX_WAIT_S), wait_s=MAX_WAIT_S)
 
 
 def masked_picture(id_: str, coalition: Coalition) -> Call[bytes]:
@@ -267,11 +304,6 @@ def masked_picture(id_: str, coalition: Coalition) -> Call[bytes]:
 def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:
     path = f"/v1/explanations/{id_}/faithfulness"
     return Call("GET", path, _document(Faithfulness), _query({"output": output}), RESULT_S)
-
-
-def faithfulness_chart(id_: str, output: Sequence[str | int]) -> Call[bytes]:
-    path = f"/v1/explanations/{id_}/faithfulness.png"
-    return Call("GET", path, _content, _query({"output": output}), RESULT_S)
 
 
 def cancel(id_: str) -> Call[Explanation]:
@@ -321,7 +353,18 @@ def _query(options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _document(kind: type[Document]) -> Callable[[httpx.Response], Document]:
-    return lambda response: kind.model_validate_json(response.content)
+    def parse(response: httpx.Response) -> Document:
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            received = response.headers.get("content-type", "nothing that has a type")
+            raise httpx.DecodingError(
+                f"{response.url} answered with {received} that is no {kind.__name__} of Shapshot; "
+                "is it the URL of another server, or of a newer version?",
+                request=response.request,
+            ) from error
+
+    return parse
 
 
 def _content(response: httpx.Response) -> bytes:

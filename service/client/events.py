@@ -40,6 +40,8 @@ class EventReader:
             return None
         if event["event"] == "gone":
             raise ShapshotError(Problem.model_validate_json(event["data"]))
+        if event["event"] not in ("progress", "done"):  # of a newer server
+            return None
         self.done = event["event"] == "done"
         if event["id"] == self.last_id:
             return None

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -31,10 +32,11 @@ class BinaryFile(Protocol):
     def read(self) -> bytes: ...
 
 
+File = tuple[str, bytes]  # its name and contents
 Picture = str | os.PathLike[str] | bytes | BinaryFile | PilImage | NDArray[Any]
 
 
-def file_of(picture: Picture) -> tuple[str, bytes]:
+def file_of(picture: Picture) -> File:
     """Return the file name and the bytes to upload.
 
     A file is uploaded as it is. A Pillow image and an array become a PNG of their pixels; modes
@@ -68,6 +70,23 @@ def file_of(picture: Picture) -> tuple[str, bytes]:
         "a picture is a path, bytes, an open file, a Pillow image or a NumPy array; received "
         f"{type(picture).__name__}"
     )
+
+
+def several(pictures: Iterable[Picture]) -> Iterable[Picture]:
+    """Return the pictures. Raises TypeError if they are a single one."""
+    received = ""
+    if isinstance(pictures, str | os.PathLike | bytes | bytearray | PilImage | io.IOBase):
+        received = f"one {type(pictures).__name__}"
+    elif isinstance(pictures, np.ndarray) and (
+        pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] in COLOUR_TYPES)
+    ):
+        received = f"an array of the shape {pictures.shape}"
+    if received:
+        raise TypeError(
+            "several pictures are a list, an iterator or an array (N, H, W) or (N, H, W, C); those "
+            f'of a folder: sorted(Path("photos").glob("*.jpg")); received {received}'
+        )
+    return pictures
 
 
 def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:

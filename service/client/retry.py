@@ -1,5 +1,8 @@
 """When a request is worth repeating, and after how long."""
 
+import logging
+import time
+
 import httpx
 
 from service.client.errors import ShapshotError
@@ -7,6 +10,37 @@ from service.client.errors import ShapshotError
 RETRY_STATUSES = (429, 502, 503, 504)  # 502 and 504: of a proxy that lost the server
 LOST = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
+
+log = logging.getLogger("shapshot")
+
+
+class Retries:
+    """Repeats a request for `retry_s` after the start, or after `reset`."""
+
+    def __init__(self, retry_s: float) -> None:
+        self._retry_s = retry_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again, after an answer."""
+        self.count, self._deadline = 0, time.monotonic() + self._retry_s
+
+    def pause_s(self, error: ShapshotError | httpx.HTTPError) -> float:
+        """Return the seconds to wait before the request is repeated. Raises the error if it is not.
+
+        The first repetition is logged as a warning.
+        """
+        self.count += 1
+        left_s = self._deadline - time.monotonic()
+        pause_s = pause_before_retry(error, self.count, left_s)
+        where = f"{error.request.url}: " if isinstance(error, httpx.RequestError) else ""
+        if pause_s is None:
+            if isinstance(error, httpx.TransportError):
+                error.add_note(f"no answer from {error.request.url}")
+            raise error
+        if self.count == 1:
+            log.warning("%s%s; trying again for up to %.0f s", where, error, left_s)
+        return pause_s
 
 
 def pause_before_retry(error: Exception, attempt: int, left_s: float) -> float | None:

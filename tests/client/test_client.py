@@ -4,19 +4,15 @@ import asyncio
 import base64
 import inspect
 import io
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, get_args, get_type_hints
+import re
+from typing import get_args, get_type_hints
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from service.api.app import create_app
-from service.api.services import ProcessServices
 from service.client import (
     AsyncClient,
     Client,
@@ -26,51 +22,16 @@ from service.client import (
     ShapshotError,
 )
 from service.client.calls import DrawingOptions
-from service.infra.settings.api import ApiSettings
 from service.render import PALETTES
 from service.schemas.documents import ErrorCode, Failure, Status
 from service.schemas.requests import ExplanationSettings, Labels, Outputs
 from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
 from tests.api.conftest import some_arrays, some_curves, some_regions
-from tests.conftest import wait_until
+from tests.client.conftest import serving
 from tests.encoded import encoded, noise
 from tests.tiny import MODEL
 
-
-@pytest.fixture
-def url(settings: ApiSettings) -> Iterator[str]:
-    """The app, served on a port of its own by a thread of this process."""
-    config = uvicorn.Config(create_app(ProcessServices.of(settings)), port=0, log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started, seconds=20)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(params=["blocking", "async"])
-def ask(request, url: str, fake_worker, new_card) -> Callable[..., Any]:
-    """Call a method of one client or the other, by name."""
-    fake_worker.announce(new_card())
-
-    def blocking(name: str, *args: Any, **options: Any) -> Any:
-        with Client(url) as client:
-            called = getattr(client, name)(*args, **options)
-            return list(called) if isinstance(called, Iterator) else called
-
-    async def awaited(name: str, *args: Any, **options: Any) -> Any:
-        async with AsyncClient(url) as client:
-            called = getattr(client, name)(*args, **options)
-            if isinstance(called, AsyncIterator):
-                return [each async for each in called]
-            return await called
-
-    return (
-        blocking if request.param == "blocking" else lambda *a, **o: asyncio.run(awaited(*a, **o))
-    )
+LABELS = np.arange(8 * 12).reshape(8, 12) // 24
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -86,7 +47,7 @@ def test_both_clients_can_do_the_same():
     assert set(blocking) - {"close"} == set(awaited) - {"aclose"}
     for name in set(blocking) & set(awaited):
         one, other = (inspect.signature(of[name]) for of in (blocking, awaited))
-        assert one.parameters == other.parameters
+        assert one.parameters == other.parameters, name
 
 
 def test_the_client_knows_the_palettes_that_there_are():
@@ -120,10 +81,9 @@ def test_what_was_found_before_answers_unless_it_is_to_be_computed_anew(ask, fak
 
 @pytest.mark.parametrize("given_as", ["array", "bytes", "path"])
 def test_a_label_map_goes_with_the_picture(ask, photo, tmp_path, given_as):
-    labels = np.arange(8 * 12).reshape(8, 12) // 24
     path = tmp_path / "regions.png"
-    Image.fromarray(labels.astype(np.uint8)).save(path)
-    label_map = {"array": labels, "bytes": path.read_bytes(), "path": path}[given_as]
+    Image.fromarray(LABELS.astype(np.uint8)).save(path)
+    label_map = {"array": LABELS, "bytes": path.read_bytes(), "path": path}[given_as]
     settings = ExplanationSettings(method="exact", superpixels=Labels(kind="labels"))
     explanation = ask("submit", photo, settings, label_map=label_map)
     assert explanation.label_map.regions == 4
@@ -212,6 +172,47 @@ def test_heatmaps_take_their_options(ask, fake_worker, photo):
     heat = ask("heatmap", explanation.id, "heat", output=["crane"], size=120, percentile=90)
     assert size_of(heat) == (120, 80)
     assert "crane" in PngImageFile(io.BytesIO(heat)).text["Title"]
+
+
+@pytest.mark.parametrize(("format", "head"), [("svg", b"<svg "), ("pdf", b"%PDF")])
+def test_drawings_are_also_svg_and_pdf(ask, fake_worker, photo, format, head):
+    batch = ask("submit_batch", [photo], ExplanationSettings(metrics=["insertion"]))
+    [explanation] = batch.explanations
+    fake_worker.succeed(explanation.id, curves=some_curves("insertion"))
+    drawings = [
+        ask("heatmap", explanation.id, "overlay", format=format),
+        ask("figure", [explanation.id] * 2, format=format),
+        ask("batch_heatmap", batch.id, format=format),
+        ask("faithfulness_chart", explanation.id, format=format),
+    ]
+    assert [drawing[: len(head)] for drawing in drawings] == [head] * 4
+    with pytest.raises(ValueError, match="one of png, svg, pdf; received 'gif'"):
+        ask("heatmap", explanation.id, format="gif")
+
+
+def test_what_was_sent_is_given_back(ask, photo):
+    explanation = ask("submit", photo, {"superpixels": {"kind": "labels"}}, label_map=LABELS)
+    assert ask("picture", explanation.id) == photo
+    given_back = np.load(io.BytesIO(ask("label_map", explanation.id)))
+    np.testing.assert_array_equal(given_back, LABELS)
+    assert size_of(ask("thumbnail", explanation.id, size=30)) == (30, 20)
+
+
+def test_a_link_shows_a_result_until_it_expires(ask, fake_worker, photo):
+    explanation = ask("submit", photo)
+    fake_worker.succeed(explanation.id)
+    link = ask("link", explanation.id, "heatmap.png?style=overlay", lifetime_s=60)
+    assert httpx.get(link.url).content == ask("heatmap", explanation.id, "overlay")
+    of_all = ask("link", explanation.id)
+    assert (of_all.url, of_all.expires_at > link.expires_at) == (None, True)
+
+
+def test_some_outputs_alone_are_fetched(ask, fake_worker, photo):
+    explanation = ask("submit", photo)
+    fake_worker.succeed(explanation.id)
+    found = ask("attributions", explanation.id, ["crane"])
+    assert found.output_names == ["crane"]
+    np.testing.assert_array_equal(found.values, some_arrays()["values"][..., 1:])
 
 
 def test_a_figure_of_several_explanations(ask, fake_worker, photo):
@@ -332,6 +333,51 @@ def test_a_batch_of_any_size_is_split_and_merged_in_order(ask, fake_worker, new_
     assert [row.output_names for row in arrays.rows()] == [["ant", "crane"]] * 33
     widths = [ask("get", arrays.ids[n]).image.width for n in (0, 32)]
     assert widths == [60, 92]
+
+
+def test_pictures_that_are_too_large_together_are_sent_in_halves(
+    asking, settings, fake_worker, new_card, new_photo
+):
+    fake_worker.announce(new_card())
+    photos = [new_photo(60 + n, 40) for n in range(5)]
+    small = settings.model_copy(update={"max_upload_bytes": 3 * len(photos[0])})
+    with serving(small) as url:
+        group = asking(url, "submit_all", photos)
+        assert [batch.size for batch in group.batches] == [2, 1, 2]
+        assert [each.position for each in group.explanations] == list(range(5))
+        with pytest.raises(ShapshotError) as refused:
+            asking(url, "submit_all", [photos[0], new_photo(200, 200)])
+    assert refused.value.problem.status == 413
+    of, before = refused.value.__notes__
+    assert of == "of the pictures at positions 1 to 1"
+    assert re.fullmatch("those before are explained in batch_[0-9a-f]{32}", before)
+
+
+def test_another_run_with_the_same_key_sends_what_is_missing(ask, new_photo):
+    photos = [new_photo(60 + n, 40) for n in range(35)]
+
+    def interrupted():
+        yield from photos[:33]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask("submit_all", interrupted(), anew=True, idempotency_key="study")
+    first = ask("list_batches").items
+    assert [batch.size for batch in first] == [32]
+    groups = [ask("submit_all", photos, anew=True, idempotency_key="study") for _ in range(2)]
+    assert groups[0].ids[0] == first[0].id
+    assert groups[0].ids == groups[1].ids
+    assert ask("list").total == 35
+    with pytest.raises(ShapshotError, match="used before with other files"):
+        ask("submit_all", photos[1:], idempotency_key="study")
+
+
+def test_a_single_picture_is_not_taken_for_several(ask, photo):
+    path, image = "photos/cat.jpg", Image.open(io.BytesIO(photo))
+    for single in (path, photo, io.BytesIO(photo), image, np.zeros((8, 12, 3), np.uint8)):
+        for name in ("submit_all", "submit_batch"):
+            with pytest.raises(TypeError, match=r"several pictures are a list.*received"):
+                ask(name, single)
 
 
 def test_explaining_many_pictures_raises_unless_all_have_a_result(ask, fake_worker, new_photo):
