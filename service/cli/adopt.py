@@ -5,7 +5,8 @@ from typing import Annotated
 import redis
 import typer
 
-from service.cli.console import console, exit_with_error
+from service.cli.connection import Json
+from service.cli.console import console, exit_with_error, print_json
 from service.infra.artifact_store import StoreError, open_store
 from service.infra.settings.environment import SettingsError, read_settings
 from service.infra.settings.shared import SharedSettings
@@ -24,7 +25,9 @@ CONSEQUENCES = {
 
 
 def adopt_set(
-    *, yes: Annotated[bool, typer.Option("--yes", help="Accept without asking.")] = False
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept without asking.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Accept that Redis or the store has lost its data, and use both together as they are.
 
@@ -37,11 +40,17 @@ def adopt_set(
             match = compare_store(connection, store)
             if match is StoreMatch.SAME:
                 console.print("Redis and the store belong together; nothing to accept.")
+                if as_json:
+                    print_json({"problem": None, "accepted": False})
                 return
             console.print(f"{match.problem}.\n{CONSEQUENCES[match]}", soft_wrap=True)
+            if as_json and not yes:
+                exit_with_error(f"{match.problem}; --json asks nothing: accept it by --yes")
             if not yes:
                 typer.confirm("Accept this?", abort=True)
             adopt_store(connection, store)
     except (SettingsError, StoreError, redis.RedisError) as error:
         exit_with_error(str(error))
     console.print("Redis and the store belong together now; every process notices within seconds.")
+    if as_json:
+        print_json({"problem": match.problem, "accepted": True})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import ValidationError
@@ -24,11 +24,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from service.cli.connection import DEFAULT_URL, PARTLY, ApiKey, Json, Url, connected
-from service.cli.console import console, exit_with_error
-from service.cli.result_folder import Entry, FolderError, ResultFolder
+from service.cli.connection import DEFAULT_URL, INTERRUPTED, PARTLY, ApiKey, Json, Url, connected
+from service.cli.console import console, exit_with_error, print_json
+from service.cli.result_folder import Entry, FolderError, ResultFolder, is_result
 from service.cli.server_commands import top_of
 from service.client import Client, ExplanationFailedError, ShapshotError
+from service.client.calls import Format
 from service.images.formats.detection import FORMATS, kind_of
 from service.infra.file_lock import locked
 from service.schemas.documents import ErrorCode, Explanation
@@ -43,7 +44,6 @@ SUFFIXES = {
 STDIN = Path("-")
 HEAD = 4096  # bytes that tell the format
 WINDOW = 16  # explanations queued or running at a time
-INTERRUPTED = 130  # exit code, as of a shell after Ctrl-C
 OF_PICTURE = (ErrorCode.INVALID_IMAGE, ErrorCode.TOO_LARGE)  # others are of all pictures
 FULL = (ErrorCode.SHARE_FULL, ErrorCode.QUEUE_FULL)
 
@@ -91,14 +91,18 @@ def explain(
         typer.Option(exists=True, dir_okay=False, help="Your own superpixels: PNG or .npy."),
     ] = None,
     style: Annotated[Style, typer.Option(help="How heatmaps are drawn.")] = Style.FIGURE,
+    format: Annotated[
+        Format | None, typer.Option(help="File format of heatmaps; png, or that of --out.")
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for the results; or, of one picture, a .png for its heatmap alone."
+            help="Folder for the results; or, of one picture, a .png, .svg or .pdf for its heatmap "
+            "alone."
         ),
     ] = Path("shapshot-results"),
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the .png if it exists.")
+        bool, typer.Option("--overwrite", help="Replace the file of --out if it exists.")
     ] = False,
     anew: Annotated[
         bool, typer.Option("--anew", help="Compute it even if a result exists.")
@@ -108,7 +112,7 @@ def explain(
 ) -> None:
     """Explain pictures with a running Shapshot.
 
-    Of each picture, the folder gets the heatmap (PNG), the arrays (npz), the document (JSON) and
+    Of each picture, the folder gets the heatmap, the arrays (npz), the document (JSON) and
     the regions (CSV), and a page of all, index.html. The same command again goes on where it
     stopped. Exit codes: 0 all are explained; 1 nothing could be done; 2 wrong usage; 3 some
     pictures could not be explained; 130 Ctrl-C.
@@ -125,7 +129,12 @@ def explain(
     }
     chosen = _settings(settings, options)
     sources = _sources(pictures)
-    if out.suffix.lower() == ".png":
+    named: Format | None = next(
+        (each for each in get_args(Format) if out.suffix.lower() == f".{each}"), None
+    )
+    if named:
+        if format not in (None, named):
+            exit_with_error(f"--out {out} is a file of format {named}; received --format {format}")
         if len(sources) > 1:
             exit_with_error(f"--out {out} is a file for one picture; received {len(sources)}")
         if out.exists() and not overwrite:
@@ -135,9 +144,9 @@ def explain(
             explanation = client.explain(
                 sources[0].path or sources[0].content, chosen, label_map=label_map, anew=anew
             )
-            out.write_bytes(client.heatmap(explanation.id, style))
+            out.write_bytes(client.heatmap(explanation.id, style, format=named))
         if as_json:
-            typer.echo(explanation.model_dump_json(indent=2))
+            print_json(explanation)
         else:
             show(explanation, out)
         return
@@ -147,7 +156,7 @@ def explain(
     try:
         folder = ResultFolder(out)
         with locked(out, wait=False), connected(url, api_key, retry_s=60) as client:
-            run = _Run(client, folder, chosen, label_map, style, anew)
+            run = _Run(client, folder, chosen, label_map, style, format or "png", anew)
             _explain_all(run, sources, as_json=as_json)
     except BlockingIOError:
         exit_with_error(f"another shapshot writes into {out}")
@@ -165,9 +174,11 @@ class _Run:
         settings: ExplanationSettings,
         label_map: Path | None,
         style: Style,
+        format: Format,
         anew: bool,
     ) -> None:
-        self.client, self.folder, self.style, self.anew = client, folder, style, anew
+        self.client, self.folder, self.anew = client, folder, anew
+        self.style, self.format = style, format
         self._settings = settings
         self._label_map = label_map.read_bytes() if label_map else None
         regions = hashlib.sha256(self._label_map).hexdigest() if self._label_map else ""
@@ -218,7 +229,8 @@ class _Run:
 
     def finish(self, entry: Entry, on_progress: Callable[[Explanation], object]) -> Entry:
         """Wait for an explanation and fetch its files; also another heatmap of one that is here."""
-        if entry.complete and entry.style == self.style:
+        drawn = entry.complete and (entry.style, entry.format) == (self.style, self.format)
+        if drawn and self.heatmap_of(entry).exists():
             return entry
         explanation_id = entry.id or ""
         if not entry.complete:
@@ -230,11 +242,14 @@ class _Run:
             if document.region_count is not None:
                 self.folder.write(entry, "csv", self.client.regions_csv(explanation_id))
             self.folder.write(entry, "json", document.model_dump_json(indent=2).encode())
-        heatmap = self.client.heatmap(explanation_id, self.style)
-        self.folder.write(entry, f"{self.style}.png", heatmap)
-        entry = replace(entry, status="succeeded", style=self.style)
+        heatmap = self.client.heatmap(explanation_id, self.style, format=self.format)
+        self.folder.write(entry, f"{self.style}.{self.format}", heatmap)
+        entry = replace(entry, status="succeeded", style=self.style, format=self.format)
         self.folder.save(entry)
         return entry
+
+    def heatmap_of(self, entry: Entry) -> Path:
+        return self.folder.path_of(entry, f"{self.style}.{self.format}")
 
     def fail(self, entry: Entry, error: Exception, *, status: str = "refused") -> Entry:
         """Record why an entry has no result; the next run tries it again."""
@@ -299,11 +314,8 @@ def _explain_all(run: _Run, sources: Sequence[Source], *, as_json: bool) -> None
                 bars.advance(whole)
     except KeyboardInterrupt:
         run.folder.write_page()
-        errors.print(
-            f"Stopped after {len(ended)} of {len(sources)} pictures; the same command goes on.",
-            soft_wrap=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
+        stopped = f"Stopped after {len(ended)} of {len(sources)} pictures; the same command goes on"
+        exit_with_error(stopped, code=INTERRUPTED)
     page = run.folder.write_page()
     _tell(run, list(ended.values()), page, as_json=as_json)
     if not all(entry.complete for entry in ended.values()):
@@ -319,11 +331,11 @@ def _tell(run: _Run, entries: Sequence[Entry], page: Path, *, as_json: bool) -> 
                 "id": entry.id,
                 "status": entry.status,
                 "error": entry.error,
-                "files": [str(path) for path in folder.files_of(entry)],
+                "files": folder.files_of(entry),
             }
             for entry in entries
         ]
-        typer.echo(json.dumps({"page": str(page), "items": items}, indent=2))
+        print_json({"page": page, "items": items})
         return
     documents = {
         entry.name: Explanation.model_validate_json(folder.path_of(entry, "json").read_bytes())
@@ -332,7 +344,7 @@ def _tell(run: _Run, entries: Sequence[Entry], page: Path, *, as_json: bool) -> 
     }
     if len(entries) == 1 and documents:
         [entry] = entries
-        show(documents[entry.name], folder.path_of(entry, f"{run.style}.png"))
+        show(documents[entry.name], run.heatmap_of(entry))
     else:
         table = Table("picture", "id", "top class", "warnings")
         for entry in entries:
@@ -362,7 +374,10 @@ def _sources(pictures: Sequence[Path]) -> list[Source]:
             files = sorted(
                 each
                 for each in path.rglob("*")
-                if each.suffix.lower() in SUFFIXES and each.is_file()
+                if each.suffix.lower() in SUFFIXES
+                and not any(part.startswith(".") for part in each.relative_to(path).parts)
+                and each.is_file()
+                and not is_result(each)
             )
             if not files:
                 exit_with_error(f"{path} has no pictures ({', '.join(sorted(SUFFIXES))})")
@@ -389,7 +404,9 @@ def _check_writable(folder: Path) -> None:
     present = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
         if not present.is_dir():
-            raise NotADirectoryError(f"{present} is a file; --out takes a folder or a .png")
+            raise NotADirectoryError(
+                f"{present} is a file; --out takes a folder, .png, .svg or .pdf"
+            )
         probe = present / ".shapshot-probe"
         probe.touch(exist_ok=True)
         probe.unlink()

@@ -1,10 +1,9 @@
 """`shapshot keys`: add, list and remove keys in the keys file; a running server rereads it."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,7 +11,7 @@ from rich.table import Table
 from service.api.auth.keys import NAME, Key, Scope, new_key
 from service.api.auth.keys_file import Change, KeysError, change_keys, read_keys
 from service.cli.connection import Json
-from service.cli.console import console, exit_with_error
+from service.cli.console import console, exit_with_error, print_json
 
 File = Annotated[
     Path, typer.Option("--file", help="The keys file.", envvar="SHAPSHOT_KEYS_FILE", dir_okay=False)
@@ -31,6 +30,7 @@ def add(
             "(everything, for all owners)."
         ),
     ] = "explain",
+    as_json: Json = False,
 ) -> None:
     """Create a key and print it; it cannot be shown again."""
     if not re.fullmatch(NAME, name):
@@ -44,6 +44,9 @@ def add(
         )
     token, key = new_key(name, granted)
     _change(file, lambda present: [*present, key])
+    if as_json:
+        print_json({**_shown(key), "key": token})
+        return
     typer.echo(f"Key {key.id} of {name}; it is shown only once:", err=True)
     typer.echo(token)
 
@@ -56,9 +59,7 @@ def list_keys(file: File, as_json: Json = False) -> None:
     except KeysError as error:
         exit_with_error(str(error))
     if as_json:
-        told = {"name", "scopes", "created_at"}
-        shown = [{"id": key.id, **key.model_dump(mode="json", include=told)} for key in found]
-        typer.echo(json.dumps(shown, indent=2))
+        print_json([_shown(key) for key in found])
         return
     table = Table("name", "key", "scopes", "created")
     for key in found:
@@ -71,17 +72,31 @@ def remove(
     name: Annotated[str, typer.Argument(help="Name of the owner.")],
     file: File,
     key: Annotated[str | None, typer.Option(help="Only the key with this id, see `list`.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Remove all keys of an owner, or one of them; explanations made with them stay."""
+
+    removed: list[Key] = []
 
     def remove_from(present: Sequence[Key]) -> list[Key]:
         kept = [each for each in present if each.name != name or key not in (None, each.id)]
         if len(kept) == len(present):
             known = ", ".join(f"{each.name} {each.id}" for each in present) or "none"
-            raise KeysError(f"there is no key {name!r} {key or ''}; known keys: {known}")
+            asked = f"{key} of {name!r}" if key else f"of {name!r}"
+            raise KeysError(f"there is no key {asked}; known keys: {known}")
+        removed.extend(each for each in present if each not in kept)
         return kept
 
     _change(file, remove_from)
+    if as_json:
+        print_json({"removed": [_shown(each) for each in removed]})
+    for each in removed:
+        console.print(f"Removed key {each.id} of {each.name}", soft_wrap=True)
+
+
+def _shown(key: Key) -> dict[str, Any]:
+    """Return what may be told of a key: not its hash."""
+    return {"id": key.id, **key.model_dump(mode="json", include={"name", "scopes", "created_at"})}
 
 
 def _change(file: Path, change: Change) -> None:

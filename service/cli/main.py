@@ -11,8 +11,8 @@ from rich.markup import escape
 from service.api.version import version
 from service.cli import keys, server_commands
 from service.cli.adopt import adopt_set
-from service.cli.connection import ApiKey
-from service.cli.console import console, exit_with_error
+from service.cli.connection import ApiKey, Json
+from service.cli.console import console, exit_with_error, print_json
 from service.cli.explain import explain, show
 from service.client import Client, ShapshotError
 from service.embedded.launcher import (
@@ -24,6 +24,7 @@ from service.embedded.launcher import (
 )
 from service.embedded.redis_server import RedisNotFoundError
 from service.infra.listen_address import InsecureBindError
+from service.schemas.documents import Explanation
 from service.schemas.models import ModelStatus
 from service.schemas.requests import ExplanationSettings, Outputs, Slic
 
@@ -78,15 +79,19 @@ def up(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Accept that Redis or the store has lost its data.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Start Redis, a worker and the API, explain a sample picture, and serve until Ctrl-C."""
     try:
         address = ListenAddress(host, port, keys_file)
         with local_set(data, address, _say, adopts=adopt) as (url, supervisor):
+            explanation = None
             if keys_file and not api_key:
                 _say("The sample is not explained: this requires a key in SHAPSHOT_API_KEY")
             else:
-                _explain_sample(url, data, api_key)
+                explanation = _explain_sample(url, data, api_key)
+            if as_json:
+                print_json({"url": url, "data": data.resolve(), "explanation": explanation})
             if not once:
                 console.print(
                     f"Serving on [bold]{url}[/bold] (docs: {url}/docs). Ctrl-C stops.",
@@ -99,7 +104,7 @@ def up(
         exit_with_error(str(error))
 
 
-def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
+def _explain_sample(url: str, data: Path, api_key: str | None) -> Explanation:
     sample, settings, out = SAMPLES / "cat.jpg", ExplanationSettings(), data / "heatmap.png"
     try:
         with Client(url, api_key=api_key, trust_env=False) as client:  # local: no proxy
@@ -123,6 +128,7 @@ def _explain_sample(url: str, data: Path, api_key: str | None) -> None:
     for card in cards:
         if card.status is ModelStatus.UNAVAILABLE:
             _say(f"Model {card.name} is not served: {card.reason}")
+    return explanation
 
 
 def _say(line: str) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from service.schemas.documents import Explanation
 
-ENDINGS = ("figure.png", "overlay.png", "heat.png", "npz", "json", "csv")
+STYLES, FORMATS = ("figure", "overlay", "heat"), ("png", "svg", "pdf")  # of heatmaps
+ENDINGS = (*(f"{style}.{format}" for style in STYLES for format in FORMATS), "npz", "json", "csv")
 STATE, PAGE = "shapshot.jsonl", "index.html"
 
 
@@ -36,11 +37,18 @@ class Entry:
     id: str | None = None
     status: str | None = None  # of the explanation when it ended; None: it has not
     style: str | None = None  # of the heatmap that is here
+    format: str = "png"  # of this heatmap
     error: str | None = None
 
     @property
     def complete(self) -> bool:
         return self.status == "succeeded"
+
+
+def is_result(path: Path) -> bool:
+    """Whether the file is a heatmap that an earlier run wrote."""
+    drawn = path.name.endswith(tuple(f".{each}" for each in ENDINGS))
+    return drawn and path.with_name(STATE).exists()
 
 
 class ResultFolder:
@@ -91,7 +99,7 @@ class ResultFolder:
         stem = re.sub(r"[^\w.-]+", "_", Path(picture).stem).strip(".") or "picture"
         taken = {entry.name for entry in self.entries.values()}
         name, number = stem, 1
-        while name in taken or any(self.folder.glob(f"{name}.*")):
+        while name in taken or any((self.folder / f"{name}.{each}").exists() for each in ENDINGS):
             number += 1
             name = f"{stem}-{number}"
         entry = Entry(picture, sha256, settings, name)
@@ -144,13 +152,14 @@ class ResultFolder:
         classes = "<br>".join(f"{escape(each.label)} {each.score:.4f}" for each in outputs)
         warnings = "<br>".join(escape(each.detail) for each in document.warnings or [])
         files = [path.name for path in self.files_of(entry)]
-        heatmap = f"{entry.name}.{entry.style}.png"
+        heatmap = f"{entry.name}.{entry.style}.{entry.format}"
         links = "<br>".join(f'<a href="{escape(file)}">{escape(file)}</a>' for file in files)
         alt = escape(f"Heatmap of {entry.picture}")
+        image = f'<img src="{escape(heatmap)}" alt="{alt}" loading="lazy">'
+        shown = alt if entry.format == "pdf" else image  # browsers show no PDF in a page
         return (
-            f'<tr><td><a href="{escape(heatmap)}"><img src="{escape(heatmap)}" alt="{alt}" '
-            f'loading="lazy"></a><td>{picture}<br><small>{document.id}</small><td>{classes}'
-            f"<td>{warnings}<td>{links}"
+            f'<tr><td><a href="{escape(heatmap)}">{shown}</a>'
+            f"<td>{picture}<br><small>{document.id}</small><td>{classes}<td>{warnings}<td>{links}"
         )
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from service.cli.connection import DEFAULT_URL, PARTLY, ApiKey, Json, Url, connected, print_json
-from service.cli.console import console
+from service.cli.connection import DEFAULT_URL, PARTLY, ApiKey, Json, Url, connected
+from service.cli.console import console, print_json
 from service.client import Client, ExplanationFailedError
 from service.client.calls import ListOptions
 from service.schemas.documents import Batch, BatchOverview, Explanation, Status
@@ -113,7 +113,7 @@ def delete(ids: Ids, as_json: Json = False, url: Url = DEFAULT_URL, api_key: Api
             if not as_json:
                 console.print(f"Deleted {each}", soft_wrap=True)
     if as_json:
-        console.print_json(data={"deleted": ids})
+        print_json({"deleted": ids})
 
 
 def batches(
