@@ -176,9 +176,9 @@ def test_the_limits_of_the_api_are_the_engines():
     assert MAX_SUPERPIXELS <= MAX_SEGMENTS
 
 
-def test_what_the_readme_says_of_methods_is_so():
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [line] = [each for each in readme.splitlines() if each.startswith("| `exact` |")]
+def test_what_the_guide_says_of_methods_is_so():
+    guide = (Path(__file__).parents[2] / "docs" / "choosing.md").read_text()
+    [line] = [each for each in guide.splitlines() if each.startswith("| `exact` |")]
     assert f"at most {MAX_PLAYERS['exact']} players" in line
 
 
