@@ -76,7 +76,10 @@ class CoalitionScorer:
                 )
                 return failed(ErrorCode.TOO_LARGE, detail)
             return TaskResult(Status.SUCCEEDED, answer=MaskedPicture(png=base64.b64encode(png)))
-        ends = np.array([[False], [True]]).repeat(asked.regions, axis=1)  # nothing, everything
+        # Nothing and everything are scored anew. The record has their scores only for the explained
+        # outputs, while the logit link needs those of all; and TensorFlow rounds the scores of a
+        # batch of three pictures differently from those of one.
+        ends = np.array([[False], [True]]).repeat(asked.regions, axis=1)
         coalitions = PlayerCoalitions(labels, np.concatenate([ends, members(asked)]))
         spent = EngineTimings()
         scores = score_coalitions(

@@ -8,6 +8,10 @@ import { startRouter } from "./lib/router.js";
 // the page by its first heading, and stops what it started when `signal` is aborted.
 const SCREENS = [
   { path: /^\/explanations\/(exp_[0-9a-f]+)$/, load: () => import("./screens/explanation.js") },
+  {
+    path: /^\/explanations\/(exp_[0-9a-f]+)\/what-if$/,
+    load: () => import("./screens/what_if.js"),
+  },
   { path: /^\/explanations$/, load: () => import("./screens/explanations.js") },
   { path: /^\/batches\/(batch_[0-9a-f]+)$/, load: () => import("./screens/batch.js") },
   { path: /^\/compare$/, load: () => import("./screens/compare.js") },

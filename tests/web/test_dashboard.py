@@ -218,7 +218,7 @@ def test_what_is_not_there_says_what_to_do(page, dashboard):
 
 SCREENS = [
     *("/explanations", "/explanations/{id}", "/compare?ids={id},{other}", "/new", "/models"),
-    *("/operations", "/nothing"),
+    *("/operations", "/explanations/{id}/what-if?hidden=0-3", "/nothing"),
 ]
 
 

@@ -4,7 +4,8 @@ import { formatInterval, formatShare, formatSigned, formatNumber } from "../lib/
 
 const FIRST = 50; // rows shown at once
 
-export function regionTable(result, document, view) {
+// toggle(region): where given, the buttons hide and show regions; view.hidden is the Set of hidden ones.
+export function regionTable(result, document, view, { toggle = null } = {}) {
   const { regions } = result;
   if (!regions) return null;
   const uncertain = regions.credit[0].of(0).low !== null;
@@ -25,7 +26,7 @@ export function regionTable(result, document, view) {
           "tr",
           {},
           h("th", { scope: "col" }, "Rank"),
-          h("th", { scope: "col" }, "Region"),
+          h("th", { scope: "col" }, toggle ? "Region, press to hide" : "Region"),
           h("th", { scope: "col", class: "number" }, uncertain ? "Value, 95 % interval" : "Value"),
           h("th", { scope: "col", class: "number" }, "Share"),
           h("th", { scope: "col", class: "number" }, "Area"),
@@ -65,10 +66,11 @@ export function regionTable(result, document, view) {
             type: "button",
             class: "row-button",
             tabindex: "-1",
-            "aria-label": `Region ${region}`,
+            "aria-label": toggle ? `Hide region ${region}` : `Region ${region}`,
+            "aria-pressed": toggle ? String(view.value.hidden.has(region)) : null,
             on: {
               focus: () => view.set({ region, pinned: true }),
-              click: () => view.set({ region, pinned: true }),
+              click: () => (toggle ? toggle(region) : view.set({ region, pinned: true })),
             },
           },
           formatNumber(region),
@@ -143,6 +145,9 @@ export function regionTable(result, document, view) {
       );
       fill(shown);
     } else if (changed.includes("region")) mark();
+    if (toggle && changed.includes("hidden"))
+      for (const [id, each] of rows)
+        each.querySelector("button").setAttribute("aria-pressed", String(now.hidden.has(id)));
   });
   return h(
     "section",

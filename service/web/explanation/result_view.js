@@ -26,7 +26,12 @@ export async function showResult(main, document, signal) {
       "div",
       { class: "row" },
       h("h1", {}, top.label, " ", h("span", { class: "score" }, formatNumber(top.score, 4))),
-      askAgain(document),
+      h(
+        "span",
+        { class: "row tight" },
+        h("a", { class: "button", href: `#/explanations/${document.id}/what-if` }, "What if…"),
+        askAgain(document),
+      ),
     ),
     h(
       "p",

@@ -21,6 +21,13 @@ const KEYS = [
       ["Escape", "lets it go"],
     ],
   ],
+  [
+    "In What if",
+    [
+      ["Space", "hides the region or shows it again"],
+      ["Ctrl Z", "takes the last choice back"],
+    ],
+  ],
   ["In the table of regions", [["Arrow keys, Page Up, Page Down, Home, End", "by rank"]]],
 ];
 
