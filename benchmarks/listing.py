@@ -16,7 +16,7 @@ import httpx
 from benchmarks.set_without_models import LoadSet, load_set
 from service.jobs.redis_keys import new_batch_id, new_id
 from service.schemas.documents import ErrorCode, Failure, Status
-from tests.tiny import MODEL, ORDER, OUTCOME, output_result
+from tests.tiny import MODEL, OUTCOME, SPEC, output_result
 from worker.engine.scoring.cpu_count import CPU_COUNT
 
 FAILED = Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="it took too long")
@@ -69,11 +69,11 @@ def _fill(subject: LoadSet, kept: int) -> None:
         in_batch = lots.random() < 0.02
         batch = new_batch_id() if in_batch else None
         name = f"model-{lots.randrange(4)}"
-        settings = ORDER.settings.model_copy(
+        settings = SPEC.settings.model_copy(
             update={"metadata": {"project": lots.randrange(50), "run": lots.randrange(1000)}}
         )
-        image = ORDER.image.model_copy(update={"sha256": f"{lots.getrandbits(256):064x}"})
-        spec = ORDER.model_copy(
+        image = SPEC.image.model_copy(update={"sha256": f"{lots.getrandbits(256):064x}"})
+        spec = SPEC.model_copy(
             update={
                 "settings": settings,
                 "image": image,

@@ -26,7 +26,7 @@ from service.jobs.records import ProgressCount
 from service.jobs.redis_keys import new_id
 from service.schemas.documents import Status
 from tests.encoded import encoded, noise
-from tests.tiny import ORDER, OUTCOME
+from tests.tiny import OUTCOME, SPEC
 from worker.engine.scoring.cpu_count import CPU_COUNT
 
 POLLERS, STREAMS = 1000, 200
@@ -54,7 +54,7 @@ def main() -> None:
 def ledger(subject: LoadSet, options: argparse.Namespace) -> None:
     """Accepted, begun and ended, one after the other, while a hundred wait."""
     for _ in range(100):
-        subject.ledger.accept(new_id(), ORDER, timeout_s=60)
+        subject.ledger.accept(new_id(), SPEC, timeout_s=60)
     jobs = 300
     best = min(_live_through(subject, jobs) for _ in range(options.rounds))
     print(f"ledger: {jobs / best:.0f} jobs a second, three scripts each")
@@ -64,7 +64,7 @@ def _live_through(subject: LoadSet, jobs: int) -> float:
     """Seconds for all."""
     began = time.perf_counter()
     for _ in range(jobs):
-        subject.ledger.accept(id_ := new_id(), ORDER, timeout_s=60)
+        subject.ledger.accept(id_ := new_id(), SPEC, timeout_s=60)
         attempt = subject.ledger.begin(id_)
         assert attempt
         subject.ledger.finish(id_, attempt, Status.FAILED)
@@ -89,7 +89,7 @@ async def _cache(subject: LoadSet, photo: bytes, rounds: int) -> None:
     stored = AttemptArtifacts(
         shape=(1, 1, 1, 1), attributions=Artifact.of(content), blocks=ArtifactSection.at(0, content)
     )
-    subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME, artefacts=stored)
+    subject.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME, artifacts=stored)
     times = []
     for _ in range(100 * rounds):
         began = time.perf_counter()
@@ -138,7 +138,7 @@ async def _polls(
 ) -> tuple[list[float], float]:
     ids = [new_id() for _ in range(100)]
     for id_ in ids:
-        subject.ledger.accept(id_, ORDER, timeout_s=60)
+        subject.ledger.accept(id_, SPEC, timeout_s=60)
     running = [(id_, str(subject.ledger.begin(id_))) for id_ in ids[:20]]
     times: list[float] = []
     end = time.perf_counter() + lasting_s
@@ -204,7 +204,7 @@ def _drain(subject: LoadSet, jobs: int) -> float:
     ids = [new_id() for _ in range(jobs)]
     began = time.perf_counter()
     for id_ in ids:
-        subject.ledger.accept(id_, ORDER, timeout_s=60)
+        subject.ledger.accept(id_, SPEC, timeout_s=60)
     while subject.redis.hget("shapshot:waiting", "jobs") or subject.redis.zcard("rq:wip:shapshot"):
         time.sleep(0.01)
     return time.perf_counter() - began

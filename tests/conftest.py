@@ -35,7 +35,7 @@ from service.schemas.models import ModelCard
 from tests.encoded import encoded, noise
 from tests.ledger import Ledger
 from tests.shap_orders import draw_from_numpy
-from tests.tiny import ORDER, card
+from tests.tiny import SPEC, card
 
 if TYPE_CHECKING:
     from tests.soak.stores import Bucket
@@ -212,8 +212,8 @@ def ledger(connection: redis.Redis, settings: ApiSettings) -> Ledger:
 
 
 @pytest.fixture
-def order() -> JobSpec:
-    return ORDER
+def spec() -> JobSpec:
+    return SPEC
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A tiny model as tests and benchmarks announce it, an order to explain by it, and an outcome."""
+"""A tiny model as tests and benchmarks announce it, the spec of a job for it, and an outcome."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def card(**differing: Any) -> ModelCard:
     return ModelCard.model_validate(dict.fromkeys(ModelCard.model_fields) | known | differing)
 
 
-ORDER = JobSpec(
+SPEC = JobSpec(
     settings=ResolvedSettings(
         model="tiny",
         fit="crop",

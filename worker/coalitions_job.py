@@ -118,7 +118,7 @@ class CoalitionScorer:
         """
         key = attributions_key(asked.explanation, asked.result)
         names = ["data", "regions"]
-        arrays = load_arrays(self._store, key, asked.artefacts, asked.explained, names=names)
+        arrays = load_arrays(self._store, key, asked.artifacts, asked.explained, names=names)
         photo = spec.image.height, spec.image.width
         placed = model_view(photo, shape[:2], fit=spec.settings.fit).placement
         inside = slice(placed.top, placed.bottom), slice(placed.left, placed.right)

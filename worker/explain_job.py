@@ -214,7 +214,7 @@ class Explainer:
         task, model = prepared.task, prepared.model
         state, spec, predictor = task.state, task.state.spec, model.predictor
         with self._span("store", task):
-            store_s, artefacts = self._keep(prepared, explained)
+            store_s, artifacts = self._keep(prepared, explained)
         timings = Timings(
             queued_s=round(max(0.0, (state.started_at or 0.0) - state.created_at), 4),
             prepare_s=round(prepared.seconds, 4),
@@ -247,7 +247,7 @@ class Explainer:
             timings=timings,
             warnings=warnings,
         )
-        return TaskResult(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artefacts)
+        return TaskResult(Status.CANCELED if so_far else Status.SUCCEEDED, outcome, artifacts)
 
     def _keep(
         self, prepared: Prepared, explained: ExplanationResult
@@ -271,14 +271,14 @@ class Explainer:
             batch=device_batch_size(predictor.input_shape, predictor.device),
             dtype=predictor.dtype,
         )
-        artefacts = AttemptArtifacts(
+        artifacts = AttemptArtifacts(
             shape=(*prepared.pixels.shape, len(explained.outputs)),
             attributions=stored,
             blocks=blocks,
             faithfulness=curves,
             evidence=self._put(evidence_key(explanation_id, attempt), evidence),
         )
-        return time.perf_counter() - began, artefacts
+        return time.perf_counter() - began, artifacts
 
     def _put(self, key: str, content: bytes) -> Artifact:
         self._store.put(key, content)

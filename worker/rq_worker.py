@@ -137,7 +137,7 @@ class ModelWorker(Worker):
                     task.attempt,
                     result.status,
                     outcome=result.outcome,
-                    artefacts=result.artefacts,
+                    artifacts=result.artifacts,
                     answer=result.answer,
                     error=result.error,
                     count=count if count.planned else None,

@@ -40,7 +40,7 @@ class TaskResult:
 
     status: Status
     outcome: Outcome | None = None
-    artefacts: AttemptArtifacts | None = None
+    artifacts: AttemptArtifacts | None = None
     error: Failure | None = None
     answer: Answer | None = None  # to a request for coalitions
 

@@ -1,8 +1,8 @@
-"""Errors of the artefact store, and their translation from obstore's.
+"""Errors of the artifact store, and their translation from obstore's.
 
 StoreError                   the store failed
 ├── StoreRefusedError        a permanent failure: retrying does not help
-│   └── NoSuchPartError      the artefact is shorter than the requested range
+│   └── NoSuchPartError      the artifact is shorter than the requested range
 └── MissingArtifactError     nothing is stored under the key
     └── DamagedArtifactError the stored content differs from what was written
 """
@@ -37,7 +37,7 @@ class StoreRefusedError(StoreError):
 
 
 class NoSuchPartError(StoreRefusedError):
-    """The artefact is shorter than the requested range."""
+    """The artifact is shorter than the requested range."""
 
 
 class MissingArtifactError(StoreError):

@@ -221,7 +221,7 @@ class Store:
         self._call(key, lambda: obstore.copy(self._objects, key, to))
 
     def delete_explanation(self, explanation_id: str) -> None:
-        """Delete all artefacts of an explanation, if any."""
+        """Delete all artifacts of an explanation, if any."""
         for page in self.pages(f"explanations/{explanation_id}"):
             for entry in page:
                 self.delete(entry.key)

@@ -1,6 +1,6 @@
-"""Records the size and digest of each artefact, so that readers can verify it.
+"""Records the size and digest of each artifact, so that readers can verify it.
 
-The record is in Redis, the artefact in the store. An artefact that differs from its record is
+The record is in Redis, the artifact in the store. An artifact that differs from its record is
 damaged, and is never returned.
 """
 
@@ -20,7 +20,7 @@ Size = Annotated[int, Field(ge=0, lt=2**63)]  # bytes
 
 
 class Artifact(BaseModel):
-    """A whole artefact."""
+    """A whole artifact."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,7 +33,7 @@ class Artifact(BaseModel):
 
 
 class ArtifactSection(Artifact):
-    """A part of an artefact that can be read and verified alone."""
+    """A part of an artifact that can be read and verified alone."""
 
     size: Annotated[int, Field(gt=0, lt=2**63)]  # bytes
     offset: Size
@@ -49,7 +49,7 @@ class ArtifactSection(Artifact):
 
 
 class AttemptArtifacts(BaseModel):
-    """The artefacts of one attempt."""
+    """The artifacts of one attempt."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,10 +85,10 @@ def read_whole(store: Store, key: str, recorded: Artifact) -> bytes:
 
 
 def read_in_chunks(store: Store, key: str, recorded: Artifact) -> Iterator[bytes]:
-    """Read an artefact twice, first to verify it, so that no chunk of a damaged one is returned.
+    """Read an artifact twice, first to verify it, so that no chunk of a damaged one is returned.
 
     The first `next` verifies. Raises MissingArtifactError, DamagedArtifactError, StoreError; if the
-    artefact changes between the two reads, DamagedArtifactError before the last chunk.
+    artifact changes between the two reads, DamagedArtifactError before the last chunk.
     """
     for _ in _compared(store, key, recorded):
         pass

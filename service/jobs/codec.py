@@ -29,6 +29,7 @@ Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 _STATE, _BATCH = TypeAdapter(State), TypeAdapter(BatchRecord)
 _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
 _JSON = ("order", "outcome", "artefacts", "error", "progress", "answer")  # fields that hold JSON
+_RENAMED = {"order": "spec", "artefacts": "artifacts"}  # fields of State by their names in Redis
 
 
 def decode(explanation_id: str, raw: Hash) -> State | None:
@@ -46,9 +47,9 @@ def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | N
         return None
 
     def read() -> dict[str, Any]:
-        parsed = {name: from_json(fields[name]) for name in _JSON if name in fields}
-        if "order" in parsed:
-            parsed["spec"] = parsed.pop("order")
+        parsed = {
+            _RENAMED.get(name, name): from_json(fields[name]) for name in _JSON if name in fields
+        }
         return _ABSENT | fields | {"progress": ProgressCount(0, 0)} | parsed
 
     return _checked(_STATE, explanation_id, read)
@@ -63,36 +64,36 @@ def decode_batch(batch_id: str, raw: Hash) -> BatchRecord | None:
     return _checked(_BATCH, batch_id, lambda: {"owner": None} | fields | {"members": members})
 
 
-def encode_queued(order: JobSpec) -> dict[str, str]:
+def encode_queued(spec: JobSpec) -> dict[str, str]:
     """Encode an explanation, or scores, that wait for a worker; the script adds the times."""
-    if order.coalitions:  # not listed, so they have no facets
-        keep_s = PICTURE_S if order.coalitions.picture else SCORES_S
-        return {"status": Status.QUEUED.value, "keep_s": str(keep_s), **_fields(order)}
-    facets = facets_of_spec(Status.QUEUED, order)
-    return {"status": Status.QUEUED.value, "facets": in_words(facets), **_fields(order)}
+    if spec.coalitions:  # not listed, so they have no facets
+        keep_s = PICTURE_S if spec.coalitions.picture else SCORES_S
+        return {"status": Status.QUEUED.value, "keep_s": str(keep_s), **_fields(spec)}
+    facets = facets_of_spec(Status.QUEUED, spec)
+    return {"status": Status.QUEUED.value, "facets": in_words(facets), **_fields(spec)}
 
 
-def encode_cached(order: JobSpec, earlier: State) -> dict[str, str]:
+def encode_cached(spec: JobSpec, earlier: State) -> dict[str, str]:
     """Encode an explanation answered from the result of an earlier one."""
     found = facets_of_outcome(earlier.outcome) if earlier.outcome else {}
     return {
         "status": Status.SUCCEEDED.value,
-        "facets": in_words({**facets_of_spec(Status.SUCCEEDED, order), **found}),
-        **_fields(order),
+        "facets": in_words({**facets_of_spec(Status.SUCCEEDED, spec), **found}),
+        **_fields(spec),
         "progress": encode_count(earlier.progress),
         "cached_from": earlier.id,
         **_given(
             outcome=earlier.outcome.model_dump_json() if earlier.outcome else None,
             result=earlier.result,
-            artefacts=earlier.artefacts.model_dump_json() if earlier.artefacts else None,
+            artefacts=earlier.artifacts.model_dump_json() if earlier.artifacts else None,
         ),
     }
 
 
-def encode_batch(orders: Mapping[str, JobSpec]) -> dict[str, str]:
+def encode_batch(specs: Mapping[str, JobSpec]) -> dict[str, str]:
     """Encode a batch of these explanations; the script adds the time."""
-    owner = next(iter(orders.values())).owner
-    return {"members": " ".join(orders), **_given(owner=owner)}
+    owner = next(iter(specs.values())).owner
+    return {"members": " ".join(specs), **_given(owner=owner)}
 
 
 def encode_count(count: ProgressCount | None) -> str:
@@ -111,15 +112,15 @@ def _texts(raw: Hash) -> dict[str, str]:
     return {as_text(name): as_text(value) for name, value in raw.items()}
 
 
-def _fields(order: JobSpec) -> dict[str, str]:
+def _fields(spec: JobSpec) -> dict[str, str]:
     """Encode the fields of a new explanation, without its status and times."""
     return {
         "attempts": "0",
-        "order": order.model_dump_json(),
-        "bytes": str(order.bytes),
-        "method": order.method,
-        "priority": order.settings.priority,
-        **_given(batch=order.batch, owner=order.owner, cache=order.cache),
+        "order": spec.model_dump_json(),
+        "bytes": str(spec.bytes),
+        "method": spec.method,
+        "priority": spec.settings.priority,
+        **_given(batch=spec.batch, owner=spec.owner, cache=spec.cache),
     }
 
 

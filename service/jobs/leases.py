@@ -100,7 +100,7 @@ class Leases:
         status: Status,
         *,
         outcome: Outcome | None = None,
-        artefacts: AttemptArtifacts | None = None,
+        artifacts: AttemptArtifacts | None = None,
         answer: Answer | None = None,
         error: Failure | None = None,
         count: ProgressCount | None = None,
@@ -108,7 +108,7 @@ class Leases:
     ) -> None:
         """Finish the job if this attempt still owns it, atomically. Raises FencedError.
 
-        artefacts: sizes and digests of the stored artefacts. work: added to the totals in the same
+        artifacts: sizes and digests of the stored artifacts. work: added to the totals in the same
         step.
         """
         spent: Mapping[str, float] = vars(work) if work else {}
@@ -120,7 +120,7 @@ class Leases:
             status=status.value,
             outcome=outcome.model_dump_json() if outcome else None,
             facets=in_words(facets_of_outcome(outcome)) if outcome else None,
-            artefacts=artefacts.model_dump_json() if artefacts else None,
+            artifacts=artifacts.model_dump_json() if artifacts else None,
             error=error.model_dump_json() if error else None,
             progress=encode_count(count) or None,
             work=spent,

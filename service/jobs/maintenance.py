@@ -39,7 +39,7 @@ class Maintenance:
         return int(reaped)
 
     def expired(self, limit: int = 100) -> list[str]:
-        """Return ids whose artefacts may be removed: expired, deleted or never accepted."""
+        """Return ids whose artifacts may be removed: expired, deleted or never accepted."""
         _, found = self._scripts.run(Expired(limit))
         invalid = [member for member in found if not is_id(as_text(member))]
         if invalid:  # never used in a store key
@@ -48,5 +48,5 @@ class Maintenance:
         return [as_text(member) for member in found if member not in invalid]
 
     def leave_tombstone(self, explanation_id: str, *, tombstone_s: int) -> None:
-        """Replace an explanation whose artefacts are removed by a tombstone."""
+        """Replace an explanation whose artifacts are removed by a tombstone."""
         self._scripts.run(Tombstone(explanation_id, tombstone_s))

@@ -1,7 +1,7 @@
-"""Removes orphans: artefacts in the store that Redis does not know, as after losing its data.
+"""Removes orphans: artifacts in the store that Redis does not know, as after losing its data.
 
-Redis learns of each artefact before it is stored, and forgets it only after its removal. So an
-artefact that Redis does not know, and that is older than the longest retention, is an orphan.
+Redis learns of each artifact before it is stored, and forgets it only after its removal. So an
+artifact that Redis does not know, and that is older than the longest retention, is an orphan.
 """
 
 from collections.abc import Iterable, Iterator

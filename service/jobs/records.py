@@ -28,11 +28,11 @@ Answer = CoalitionScores | MaskedPicture
 class CoalitionSpec(BaseModel):
     """A request to score coalitions of an explanation's regions, or to paint one of them."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True, serialize_by_alias=True)
 
     explanation: ExplanationId
     result: Token  # of the attempt whose arrays have the regions
-    artefacts: AttemptArtifacts
+    artifacts: AttemptArtifacts = Field(alias="artefacts")  # its name in Redis
     explained: tuple[tuple[int, str], ...]  # index and label of each explained output
     regions: Annotated[int, Field(ge=1, le=MAX_REGIONS)]
     coalitions: Annotated[tuple[Coalition, ...], Field(max_length=MAX_COALITIONS)]
@@ -139,7 +139,7 @@ class State:
     progress: ProgressCount
     outcome: Outcome | None
     result: Token | None  # token of the attempt that produced the result
-    artefacts: AttemptArtifacts | None  # sizes and digests of the stored artefacts
+    artifacts: AttemptArtifacts | None  # `artefacts` in Redis: their sizes and digests
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation whose result it shares
     answer: Answer | None = None  # to a request for coalitions

@@ -7,7 +7,7 @@ CHANGES = "shapshot:changes"  # channel: the id of each explanation that changed
 INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
 BATCHES = "shapshot:batches"  # sorted set: the same of batches
 LINK_KEY = "shapshot:link_key"  # string: the key that signs links
-EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artefacts may be removed
+EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artifacts may be removed
 
 EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")
 SCORES_ID = re.compile(r"scr_[0-9a-f]{32}")  # the first digits of a SHA-256: see coalitions.py

@@ -166,7 +166,7 @@ class Finish(CallOfOne):
     status: str
     outcome: str | None
     facets: str | None  # of the outcome
-    artefacts: str | None
+    artifacts: str | None
     error: str | None
     progress: str | None
     work: Mapping[str, float]  # added to the totals

@@ -50,7 +50,7 @@ class StoreMatch(StrEnum):
 _PROBLEMS = {
     StoreMatch.SAME: "",
     StoreMatch.REDIS_LOST: (
-        "Redis has lost its data: the store holds artefacts of a set that Redis does not know. "
+        "Redis has lost its data: the store holds artifacts of a set that Redis does not know. "
         "Restore Redis's append-only file, or set SHAPSHOT_REDIS_URL to the Redis that has it"
     ),
     StoreMatch.STORE_LOST: (

@@ -58,29 +58,30 @@ class Submissions:
         self._weights = {"interactive": settings.interactive_share, "batch": 1}
 
     def reserve(self, *explanation_ids: str) -> None:
-        """Register ids before their artefacts are stored."""
+        """Register ids before their artifacts are stored."""
         self._scripts.run(Reserve(explanation_ids, RESERVATION_S))
 
     def accept(
         self,
         explanation_id: str,
-        order: JobSpec,
+        spec: JobSpec,
         *,
         timeout_s: int,
         earlier: Mapping[str, State] = MappingProxyType({}),
         claim: IdempotencyClaim | None = None,
     ) -> None:
-        """Record the explanation and queue its job, in one step. Raises QueueLimitError,
-        AlreadyClaimedError.
+        """Record the explanation and queue its job, in one step.
+
+        Raises QueueLimitError, AlreadyClaimedError.
 
         earlier: by id of a new explanation, the one whose result it reuses; it succeeds at once.
         """
-        self._accept({explanation_id: order}, earlier, claim, timeout_s=timeout_s)
+        self._accept({explanation_id: spec}, earlier, claim, timeout_s=timeout_s)
 
     def accept_batch(
         self,
         batch_id: str,
-        orders: Mapping[str, JobSpec],
+        specs: Mapping[str, JobSpec],
         *,
         timeout_s: int,
         earlier: Mapping[str, State] = MappingProxyType({}),
@@ -90,40 +91,40 @@ class Submissions:
 
         Raises QueueLimitError, AlreadyClaimedError.
 
-        orders: by id, in the order of upload; each names the batch. earlier: as above.
+        specs: by id, in upload order; each names the batch. earlier: as above.
         """
-        batch = NewBatch(batch_id, encode_batch(orders))
-        self._accept(orders, earlier, claim, batch, timeout_s=timeout_s)
+        batch = NewBatch(batch_id, encode_batch(specs))
+        self._accept(specs, earlier, claim, batch, timeout_s=timeout_s)
 
     def _accept(
         self,
-        orders: Mapping[str, JobSpec],
+        specs: Mapping[str, JobSpec],
         earlier: Mapping[str, State],
         claim: IdempotencyClaim | None,
         batch: NewBatch | None = None,
         *,
         timeout_s: int,
     ) -> None:
-        def new(id_: str, order: JobSpec) -> NewExplanation:
+        def new(id_: str, spec: JobSpec) -> NewExplanation:
             if id_ in earlier:
-                return NewExplanation(id_, encode_cached(order, earlier[id_]), None)
+                return NewExplanation(id_, encode_cached(spec, earlier[id_]), None)
             job = new_job_hash(id_, queue=self._queue, timeout_s=timeout_s, connection=self._redis)
-            return NewExplanation(id_, encode_queued(order), job)
+            return NewExplanation(id_, encode_queued(spec), job)
 
-        first = next(iter(orders.values()))  # all have the same owner and priority
-        waiting = [order for id_, order in orders.items() if id_ not in earlier]
+        first = next(iter(specs.values()))  # all have the same owner and priority
+        waiting = [spec for id_, spec in specs.items() if id_ not in earlier]
         accept = Accept(
             queue=self._queue,
             flow=f"{first.settings.priority} {first.owner or ''}",
             cost=1 / self._weights[first.settings.priority],
             owner=first.owner,
             jobs=len(waiting),
-            bytes=sum(order.bytes for order in waiting),
+            bytes=sum(spec.bytes for spec in waiting),
             caps=self._caps,
             retention_s=self._retention_s,
             claim=claim,
             batch=batch,
-            explanations=[new(id_, order) for id_, order in orders.items()],
+            explanations=[new(id_, spec) for id_, spec in specs.items()],
         )
         match self._scripts.run(accept):
             case "claimed", _:
@@ -140,7 +141,7 @@ class Submissions:
         return state if state and same and state.result and state.outcome else None
 
     def evict_from_cache(self, explanation_id: str) -> None:
-        """Remove an explanation from the cache, because artefacts are missing."""
+        """Remove an explanation from the cache, because artifacts are missing."""
         self._scripts.run(Evict(explanation_id))
 
     def exists(self, id_: str) -> bool:
@@ -163,7 +164,7 @@ class Submissions:
     def delete(self, id_: str) -> list[str]:
         """Delete an explanation, or a batch with its explanations; return the deleted ids.
 
-        Their artefacts remain to be removed. Raises StillRunningError, and deletes nothing, if one
+        Their artifacts remain to be removed. Raises StillRunningError, and deletes nothing, if one
         of them is running.
         """
         tag, found = self._scripts.run(Delete(id_, self._queue, self._retention_s))

@@ -1,4 +1,4 @@
-"""Removes the artefacts of explanations that expired or were deleted."""
+"""Removes the artifacts of explanations that expired or were deleted."""
 
 import structlog
 
@@ -19,7 +19,7 @@ def sweep_due(maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bo
 
 
 def sweep(explanation_id: str, maintenance: Maintenance, store: Store, *, tombstone_s: int) -> bool:
-    """Remove its artefacts, then its record; if the store fails, a later sweep retries both."""
+    """Remove its artifacts, then its record; if the store fails, a later sweep retries both."""
     try:
         store.delete_explanation(explanation_id)
     except StoreError as error:

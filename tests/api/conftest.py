@@ -98,7 +98,7 @@ class FakeWorker:
                 warnings=warnings,
                 regions=len(arrays["region_values"]) if "region_values" in arrays else None,
             ),
-            artefacts=stored,
+            artifacts=stored,
             count=ProgressCount(96, 100),  # a method may need fewer than planned
         )
         return self.read(explanation_id)

@@ -50,20 +50,20 @@ class QueueHarness:
 
     def submit(self, *, steps: int, step_s: float = 0.05) -> str:
         explanation_id = new_id()
-        order = self.order(steps, step_s)
-        self.ledger.accept(explanation_id, order, timeout_s=60)
+        spec = self.spec(steps, step_s)
+        self.ledger.accept(explanation_id, spec, timeout_s=60)
         self.jobs.append(explanation_id)
         return explanation_id
 
     def submit_batch(self, *steps: int, step_s: float = 0.05) -> list[str]:
         """Explanations of so many steps, asked for together; their ids."""
         batch_id = new_batch_id()
-        orders = {new_id(): self.order(each, step_s, batch_id) for each in steps}
-        self.ledger.accept_batch(batch_id, orders, timeout_s=60)
-        self.jobs += orders
-        return list(orders)
+        specs = {new_id(): self.spec(each, step_s, batch_id) for each in steps}
+        self.ledger.accept_batch(batch_id, specs, timeout_s=60)
+        self.jobs += specs
+        return list(specs)
 
-    def order(self, steps: int, step_s: float, batch_id: str | None = None) -> JobSpec:
+    def spec(self, steps: int, step_s: float, batch_id: str | None = None) -> JobSpec:
         return JobSpec(
             settings=ResolvedSettings(
                 model="none",

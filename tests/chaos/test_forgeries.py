@@ -65,14 +65,14 @@ def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(
 
 def wild_records(record: dict[bytes, bytes]) -> dict[str, dict[bytes, bytes]]:
     """By kind: what somebody made of an explanation that waits."""
-    order = json.loads(record[b"order"])
+    spec = json.loads(record[b"order"])
     path = "../../etc/passwd"
     return {
-        "no order": {b"order": b""},
-        "a pickled order": {b"order": pickle.dumps(Bomb("false"))},
-        "a foreign method": {b"order": changed(order, settings={"method": "os.system"})},
-        "a path for a model": {b"order": changed(order, model=path)},
-        "a list for a picture": {b"order": changed(order, image=[path])},
+        "no spec": {b"order": b""},
+        "a pickled spec": {b"order": pickle.dumps(Bomb("false"))},
+        "a foreign method": {b"order": changed(spec, settings={"method": "os.system"})},
+        "a path for a model": {b"order": changed(spec, model=path)},
+        "a list for a picture": {b"order": changed(spec, image=[path])},
         "a wild count of attempts": {b"attempts": b"many"},
         "a wild version": {b"version": b"inf"},
         "no text": {b"created_at": b"\xff\xfe"},
@@ -80,8 +80,8 @@ def wild_records(record: dict[bytes, bytes]) -> dict[str, dict[bytes, bytes]]:
     }
 
 
-def changed(order: dict[str, object], **fields: object) -> bytes:
-    return json.dumps(order | fields).encode()
+def changed(spec: dict[str, object], **fields: object) -> bytes:
+    return json.dumps(spec | fields).encode()
 
 
 def test_wild_records_end_their_explanation_and_no_worker(queue_harness: QueueHarness) -> None:
@@ -125,9 +125,9 @@ def test_a_forged_batch_takes_nothing_along(
 ) -> None:
     batch_id = new_batch_id()
     mine, *_ = queue_harness.submit_batch(1)
-    order = queue_harness.state(mine).spec
-    assert order
-    renamed = order.model_copy(update={"batch": batch_id}).model_dump_json()
+    spec = queue_harness.state(mine).spec
+    assert spec
+    renamed = spec.model_copy(update={"batch": batch_id}).model_dump_json()
     queue_harness.connection.hset(key_of(mine), mapping={"order": renamed, "batch": batch_id})
     if members is None:
         queue_harness.connection.set(key_of(batch_id), "no hash")

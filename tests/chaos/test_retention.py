@@ -39,19 +39,19 @@ class Clients:
     def ask(self, count: int) -> list[str]:
         """A batch; its ids."""
         batch_id, owner = new_batch_id(), self._dice.choice(OWNERS)
-        order = self._scene.order(1, 0.0, batch_id).model_copy(update={"owner": owner})
-        orders = {
-            new_id(): order.model_copy(update={"cache": f"{self._dice.random()}"})
+        spec = self._scene.spec(1, 0.0, batch_id).model_copy(update={"owner": owner})
+        specs = {
+            new_id(): spec.model_copy(update={"cache": f"{self._dice.random()}"})
             for _ in range(count)
         }
-        self._ledger.reserve(*orders)
-        for id_ in orders:
+        self._ledger.reserve(*specs)
+        for id_ in specs:
             self._store.put(image_key(id_), b"a picture")
-        self._ledger.accept_batch(batch_id, orders, timeout_s=60)
+        self._ledger.accept_batch(batch_id, specs, timeout_s=60)
         if self._dice.random() < 0.1:
-            self._ledger.cancel(next(iter(orders)))
-            self._ledger.delete(next(iter(orders)))
-        return list(orders)
+            self._ledger.cancel(next(iter(specs)))
+            self._ledger.delete(next(iter(specs)))
+        return list(specs)
 
     def leave_an_upload_behind(self) -> None:
         """As an API that is killed between storing and accepting."""

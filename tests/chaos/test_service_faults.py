@@ -181,10 +181,10 @@ def test_no_picture_of_a_batch_goes_to_the_model_of_another(
     settings = ("settings", (None, json.dumps(QUICK)))
     batch = service_harness.client.post("/v1/batches", files=[*files, settings]).json()
     ids = [each["id"] for each in batch["explanations"]]
-    order = json.loads(service_harness.connection.hget(key_of(ids[1]), "order"))
-    order["settings"]["model"] = "dozer"
-    order["model"] = {"name": "dozer", "fingerprint": None, "parts": None}
-    service_harness.connection.hset(key_of(ids[1]), "order", json.dumps(order))
+    spec = json.loads(service_harness.connection.hget(key_of(ids[1]), "order"))
+    spec["settings"]["model"] = "dozer"
+    spec["model"] = {"name": "dozer", "fingerprint": None, "parts": None}
+    service_harness.connection.hset(key_of(ids[1]), "order", json.dumps(spec))
     worker.send_signal(signal.SIGCONT)
     for each, shape in zip(ids, [(96, 96), (16, 24), (96, 96)], strict=True):
         service_harness.wait(each, "succeeded")

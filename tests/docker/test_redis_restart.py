@@ -15,7 +15,7 @@ from service.schemas.documents import Status
 from tests.conftest import RedisServers
 from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.ledger import Ledger
-from tests.tiny import ORDER, OUTCOME
+from tests.tiny import OUTCOME, SPEC
 
 BY_TYPE: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
     b"string": lambda client, key: client.get(key),
@@ -50,10 +50,10 @@ def test_a_redis_that_was_killed_comes_back_with_everything(guarded: Guarded) ->
         done, running, waiting = new_id(), new_id(), new_id()
         batch, members = new_batch_id(), [new_id(), new_id()]
         claim = IdempotencyClaim(key="shapshot:idempotency:k", text=done, seconds=600)
-        intake.accept(done, ORDER.model_copy(update={"cache": "c"}), timeout_s=60, claim=claim)
-        intake.accept(running, ORDER, timeout_s=60)
-        intake.accept(waiting, ORDER, timeout_s=60)
-        of_batch = ORDER.model_copy(update={"batch": batch})
+        intake.accept(done, SPEC.model_copy(update={"cache": "c"}), timeout_s=60, claim=claim)
+        intake.accept(running, SPEC, timeout_s=60)
+        intake.accept(waiting, SPEC, timeout_s=60)
+        of_batch = SPEC.model_copy(update={"batch": batch})
         intake.accept_batch(batch, dict.fromkeys(members, of_batch), timeout_s=60)
         attempt = work.begin(done)
         assert attempt

@@ -117,7 +117,7 @@ def test_outputs_by_index_and_by_label_are_the_same(running: Running) -> None:
     assert first.outputs == second.outputs
 
 
-def test_a_deleted_explanation_is_gone_with_its_artefacts(running: Running) -> None:
+def test_a_deleted_explanation_is_gone_with_its_artifacts(running: Running) -> None:
     explanation = running.client.explain(SAMPLE, QUICK)
     kept = running.folder / "store" / "explanations" / explanation.id
     assert kept.exists()

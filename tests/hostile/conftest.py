@@ -89,9 +89,9 @@ def read_answer(connection: socket.socket) -> RawResponse:
         return RawResponse(response.status, media_type, response.read())
 
 
-def explain(ledger: Ledger, store: Store, order: JobSpec, shape: tuple[int, int, int, int]) -> str:
+def explain(ledger: Ledger, store: Store, spec: JobSpec, shape: tuple[int, int, int, int]) -> str:
     """Let an explanation end with values of this shape, H, W, C and K; its id."""
-    ledger.accept(id_ := new_id(), order, timeout_s=60)
+    ledger.accept(id_ := new_id(), spec, timeout_s=60)
     attempt = ledger.begin(id_)
     assert attempt
     npz, blocks = pack_arrays(arrays_of(*shape))
@@ -100,7 +100,7 @@ def explain(ledger: Ledger, store: Store, order: JobSpec, shape: tuple[int, int,
     outcome = OUTCOME.model_copy(
         update={"outputs": [output_result(index) for index in range(shape[3])]}
     )
-    ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artefacts=stored)
+    ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artifacts=stored)
     return id_
 
 

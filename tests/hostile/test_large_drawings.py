@@ -21,13 +21,13 @@ AT_ONCE = 8
 
 
 @pytest.fixture
-def large_photo(ledger: Ledger, store: Store, order: JobSpec) -> str:
+def large_photo(ledger: Ledger, store: Store, spec: JobSpec) -> str:
     """The path of an explanation of a photo that may be drawn over as large as it is."""
     photo = encoded(np.full((SIDE, SIDE, 3), 200, np.uint8), "JPEG")
     facts = {"sha256": sha256(photo).hexdigest(), "bytes": len(photo)}
-    image = order.image.model_copy(update=facts | {"width": SIDE, "height": SIDE})
-    order = order.model_copy(update={"image": image})
-    id_ = explain(ledger, store, order, (8, 12, 3, 2))
+    image = spec.image.model_copy(update=facts | {"width": SIDE, "height": SIDE})
+    spec = spec.model_copy(update={"image": image})
+    id_ = explain(ledger, store, spec, (8, 12, 3, 2))
     store.put(image_key(id_), photo)
     return f"/v1/explanations/{id_}/heatmap.png?style=overlay"
 

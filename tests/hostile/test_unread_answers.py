@@ -26,9 +26,9 @@ def ask(target: str) -> bytes:
 
 
 @pytest.fixture
-def large(ledger: Ledger, store: Store, order: JobSpec) -> str:
+def large(ledger: Ledger, store: Store, spec: JobSpec) -> str:
     """The path of an explanation with as many values as four outputs of a usual model have."""
-    return f"/v1/explanations/{explain(ledger, store, order, SHAPE)}"
+    return f"/v1/explanations/{explain(ledger, store, spec, SHAPE)}"
 
 
 def connect(api: Api, stack: ExitStack) -> socket.socket:
@@ -60,9 +60,9 @@ def test_large_answers_that_nobody_reads_take_little_memory_and_end(serve, large
     assert "client stopped reading its response" in api.log.read_text()
 
 
-def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, ledger, order):
+def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, ledger, spec):
     api = serve(answer_patience_s=0.5)
-    ledger.accept(id_ := new_id(), order, timeout_s=60)
+    ledger.accept(id_ := new_id(), spec, timeout_s=60)
     attempt = ledger.begin(id_)
     assert attempt
     before_mb = api.peak_mb
@@ -78,12 +78,10 @@ def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, le
     assert api.peak_mb - before_mb < 60
 
 
-def test_a_stream_without_news_and_a_reader_who_is_slow_enough_are_kept(
-    serve, large, ledger, order
-):
+def test_a_stream_without_news_and_a_reader_who_is_slow_enough_are_kept(serve, large, ledger, spec):
     """Each piece that is read wins back what was waited for it."""
     api = serve(answer_patience_s=1, min_answer_rate=100_000)
-    ledger.accept(id_ := new_id(), order, timeout_s=60)
+    ledger.accept(id_ := new_id(), spec, timeout_s=60)
     with api.connect() as stream, api.connect() as slow:
         stream.sendall(ask(f"/v1/explanations/{id_}/events"))
         slow.sendall(ask(f"{large}/attributions?format=npy"))

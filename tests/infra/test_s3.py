@@ -42,7 +42,7 @@ def on_s3(bucket, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def at(url=""):
-        return open_store(url or f"s3://artefacts/{uuid4().hex}")
+        return open_store(url or f"s3://artifacts/{uuid4().hex}")
 
     return at
 
@@ -101,7 +101,7 @@ def test_an_output_is_read_alone_and_damage_is_found(on_s3):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_bucket_that_there_is_not_is_no_missing_artefact(on_s3, call):
+def test_a_bucket_that_there_is_not_is_no_missing_artifact(on_s3, call):
     with pytest.raises(StoreRefusedError, match="no such bucket") as refused:
         CALLS[call](on_s3("s3://no-bucket/prefix"))
     assert "s3://no-bucket/prefix at http://127.0.0.1" in refused.value.cause

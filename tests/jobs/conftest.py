@@ -1,4 +1,4 @@
-"""Orders, outcomes and Redis keys for tests of jobs."""
+"""Specs of jobs, outcomes and Redis keys for tests of jobs."""
 
 from collections.abc import Callable
 
@@ -20,12 +20,12 @@ def outcome() -> Outcome:
 
 
 @pytest.fixture
-def accepted(ledger: Ledger, order: JobSpec) -> Callable[[], str]:
+def accepted(ledger: Ledger, spec: JobSpec) -> Callable[[], str]:
     """Accepts an explanation; its id."""
 
     def accept() -> str:
         explanation_id = new_id()
-        ledger.accept(explanation_id, order, timeout_s=60)
+        ledger.accept(explanation_id, spec, timeout_s=60)
         return explanation_id
 
     return accept

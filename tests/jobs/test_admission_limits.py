@@ -31,18 +31,18 @@ def capped(connection):
 
 
 @pytest.fixture
-def order_of(order):
-    """An order of an owner, of an upload of so many bytes."""
+def spec_of(spec):
+    """The spec of a job of an owner, with an upload of so many bytes."""
 
     def make(owner=None, size=1):
-        image = order.image.model_copy(update={"bytes": size})
-        return order.model_copy(update={"owner": owner, "image": image})
+        image = spec.image.model_copy(update={"bytes": size})
+        return spec.model_copy(update={"owner": owner, "image": image})
 
     return make
 
 
-def accept(ledger, order):
-    ledger.accept(explanation_id := new_id(), order, timeout_s=60)
+def accept(ledger, spec):
+    ledger.accept(explanation_id := new_id(), spec, timeout_s=60)
     return explanation_id
 
 
@@ -72,88 +72,86 @@ def recounted(connection) -> dict[str, int]:
     ],
 )
 def test_a_cap_is_reached_at_its_number_and_refusing_leaves_no_trace(
-    capped, order_of, connection, caps, refusal
+    capped, spec_of, connection, caps, refusal
 ):
     ledger = capped(**caps)
     for _ in range(2):
-        accept(ledger, order_of("ann", 10))
+        accept(ledger, spec_of("ann", 10))
     before = set(connection.keys()), counted(connection)
     with pytest.raises(refusal, match="no room for 1 more, of 10 bytes"):
-        accept(ledger, order_of("ann", 10))
+        accept(ledger, spec_of("ann", 10))
     assert (set(connection.keys()), counted(connection)) == before
 
 
-def test_one_owner_who_is_at_a_cap_leaves_room_for_others(capped, order_of):
+def test_one_owner_who_is_at_a_cap_leaves_room_for_others(capped, spec_of):
     ledger = capped(owner_jobs=1)
     for owner in ("ann", "bob", None, None):
-        accept(ledger, order_of(owner))
+        accept(ledger, spec_of(owner))
     with pytest.raises(OwnerShareFullError):
-        accept(ledger, order_of("bob"))
+        accept(ledger, spec_of("bob"))
 
 
-def test_a_single_upload_above_the_bytes_that_may_wait_is_taken_when_nothing_waits(
-    capped, order_of
-):
+def test_a_single_upload_above_the_bytes_that_may_wait_is_taken_when_nothing_waits(capped, spec_of):
     ledger = capped(bytes=5)
-    accept(ledger, order_of(size=10))
+    accept(ledger, spec_of(size=10))
     with pytest.raises(QueueFullError):
-        accept(ledger, order_of(size=1))
+        accept(ledger, spec_of(size=1))
 
 
-def test_room_comes_back_when_a_job_begins_and_goes_when_it_is_put_back(capped, order_of):
+def test_room_comes_back_when_a_job_begins_and_goes_when_it_is_put_back(capped, spec_of):
     ledger = capped(jobs=1)
-    first = accept(ledger, order_of())
+    first = accept(ledger, spec_of())
     attempt = ledger.begin(first)
-    second = accept(ledger, order_of())
+    second = accept(ledger, spec_of())
     ledger.release(first, attempt)
     ledger.cancel(second)
     with pytest.raises(QueueFullError):
-        accept(ledger, order_of())
+        accept(ledger, spec_of())
 
 
-def test_nothing_says_when_there_is_room_before_anything_has_ended(capped, order_of):
+def test_nothing_says_when_there_is_room_before_anything_has_ended(capped, spec_of):
     ledger = capped(jobs=1)
-    accept(ledger, order_of())
+    accept(ledger, spec_of())
     with pytest.raises(QueueFullError) as refused:
-        accept(ledger, order_of())
+        accept(ledger, spec_of())
     assert refused.value.retry_s is None
 
 
 @pytest.mark.parametrize(("ended", "more", "seconds"), [(50, 1, 2), (50, 20, 40), (1, 3, 300)])
 def test_when_there_is_room_follows_from_the_rate_at_which_jobs_end(
-    capped, order_of, connection, ended, more, seconds
+    capped, spec_of, connection, ended, more, seconds
 ):
     """50 ends in 100 s are one every 2 s; what was long ago fades, so a little less counts."""
     ledger = capped(jobs=50)
     for _ in range(50):
-        accept(ledger, order_of())
+        accept(ledger, spec_of())
     now = time.time()
     rate = {"jobs": ended, "at": now, "since": now - 100}
     connection.hset("shapshot:ended", mapping=rate)
     batch_id = new_batch_id()
-    orders = {new_id(): order_of() for _ in range(more)}
+    specs = {new_id(): spec_of() for _ in range(more)}
     with pytest.raises(QueueFullError) as refused:
-        ledger.accept_batch(batch_id, orders, timeout_s=60)
+        ledger.accept_batch(batch_id, specs, timeout_s=60)
     assert 0.8 * seconds - 1 < refused.value.retry_s <= seconds + 1
 
 
 def test_a_job_that_ends_is_counted_once_and_the_rate_starts_anew_with_the_next_line(
-    capped, order_of, connection
+    capped, spec_of, connection
 ):
     ledger = capped()
-    first, second = accept(ledger, order_of()), accept(ledger, order_of())
+    first, second = accept(ledger, spec_of()), accept(ledger, spec_of())
     attempt = ledger.begin(first)
     ledger.finish(first, attempt, Status.SUCCEEDED)
     assert float(connection.hget("shapshot:ended", "jobs")) == 1
     ledger.finish(second, ledger.begin(second), Status.FAILED)
     assert 1.9 < float(connection.hget("shapshot:ended", "jobs")) <= 2
-    accept(ledger, order_of())
+    accept(ledger, spec_of())
     assert float(connection.hget("shapshot:ended", "jobs")) == 0
 
 
-def test_a_job_ends_also_where_the_rate_was_removed_meanwhile(capped, order_of, connection):
+def test_a_job_ends_also_where_the_rate_was_removed_meanwhile(capped, spec_of, connection):
     ledger = capped()
-    attempt = ledger.begin(explanation_id := accept(ledger, order_of()))
+    attempt = ledger.begin(explanation_id := accept(ledger, spec_of()))
     connection.delete("shapshot:ended")
     ledger.finish(explanation_id, attempt, Status.SUCCEEDED)
     assert ledger.read(explanation_id).status is Status.SUCCEEDED
@@ -164,10 +162,10 @@ class Stirrer(threading.Thread):
 
     ids: ClassVar[list[str]] = []
 
-    def __init__(self, seed: int, ledger: Ledger, connection: redis.Redis, order_of) -> None:
+    def __init__(self, seed: int, ledger: Ledger, connection: redis.Redis, spec_of) -> None:
         super().__init__()
         self._dice = random.Random(seed)  # noqa: S311 - not for secrets
-        self._ledger, self._redis, self._order_of = ledger, connection, order_of
+        self._ledger, self._redis, self._spec_of = ledger, connection, spec_of
         self.steps = 0
 
     def run(self) -> None:
@@ -177,11 +175,11 @@ class Stirrer(threading.Thread):
             self.steps += 1
 
     def _ask(self) -> None:
-        order = self._order_of(self._dice.choice(("ann", "bob")), self._dice.randint(1, 20))
-        orders = {new_id(): order for _ in range(self._dice.randint(1, 4))}
+        spec = self._spec_of(self._dice.choice(("ann", "bob")), self._dice.randint(1, 20))
+        specs = {new_id(): spec for _ in range(self._dice.randint(1, 4))}
         try:
-            self._ledger.accept_batch(new_batch_id(), orders, timeout_s=60)
-            self.ids.extend(orders)
+            self._ledger.accept_batch(new_batch_id(), specs, timeout_s=60)
+            self.ids.extend(specs)
         except (QueueFullError, OwnerShareFullError):
             self._work()
 
@@ -213,7 +211,7 @@ class Stirrer(threading.Thread):
 
 
 def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_once(
-    connection, order_of
+    connection, spec_of
 ):
     hasty = Ledger(  # whatever a worker has taken may be put back at once
         connection,
@@ -222,7 +220,7 @@ def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_
         retention_s=60,
         caps=AdmissionLimits(jobs=40, bytes=300, owner_jobs=25),
     )
-    stirrers = [Stirrer(seed, hasty, connection, order_of) for seed in range(6)]
+    stirrers = [Stirrer(seed, hasty, connection, spec_of) for seed in range(6)]
     for stirrer in stirrers:
         stirrer.start()
     for stirrer in stirrers:
@@ -230,7 +228,7 @@ def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_
     assert [stirrer.steps for stirrer in stirrers] == [150] * 6
     assert counted(connection) == recounted(connection)
     for _ in range(30):
-        accept(Ledger(connection, queue="test", lease_s=30, retention_s=60), order_of("ann", 3))
+        accept(Ledger(connection, queue="test", lease_s=30, retention_s=60), spec_of("ann", 3))
     assert counted(connection) == recounted(connection)
     for member in connection.zrange(INDEX, 0, -1):
         hasty.cancel(as_text(member))

@@ -12,14 +12,14 @@ from tests.ledger import Ledger
 
 
 @pytest.fixture
-def accept(order):
+def accept(spec):
     """Accepts a batch; its id and those of its explanations."""
 
     def accept(ledger, count=3):
         batch_id = new_batch_id()
         ids = [new_id() for _ in range(count)]
-        orders = dict.fromkeys(ids, order.model_copy(update={"batch": batch_id}))
-        ledger.accept_batch(batch_id, orders, timeout_s=60)
+        specs = dict.fromkeys(ids, spec.model_copy(update={"batch": batch_id}))
+        ledger.accept_batch(batch_id, specs, timeout_s=60)
         return batch_id, ids
 
     return accept
@@ -67,11 +67,11 @@ def test_a_batch_that_does_not_fit_into_the_queue_as_a_whole_leaves_no_trace(
     assert set(connection.keys()) == before
 
 
-def test_accepting_a_batch_again_after_a_lost_answer_queues_it_once(ledger, order, waiting):
+def test_accepting_a_batch_again_after_a_lost_answer_queues_it_once(ledger, spec, waiting):
     batch_id, explanation_id = new_batch_id(), new_id()
-    orders = {explanation_id: order.model_copy(update={"batch": batch_id})}
+    specs = {explanation_id: spec.model_copy(update={"batch": batch_id})}
     for _ in range(2):
-        ledger.accept_batch(batch_id, orders, timeout_s=60)
+        ledger.accept_batch(batch_id, specs, timeout_s=60)
     assert waiting() == [explanation_id]
 
 

@@ -12,23 +12,23 @@ KEY = "a" * 64
 
 
 @pytest.fixture
-def cached_order(order):
-    return order.model_copy(update={"cache": KEY})
+def cached_spec(spec):
+    return spec.model_copy(update={"cache": KEY})
 
 
 @pytest.fixture
-def explained(ledger, cached_order, outcome):
-    """Explains an order as a worker would; its id."""
+def explained(ledger, cached_spec, outcome):
+    """Explains a spec as a worker would; returns the id."""
 
-    def explain(order=cached_order, status=Status.SUCCEEDED, by=ledger):
-        by.accept(id_ := new_id(), order, timeout_s=60)
+    def explain(spec=cached_spec, status=Status.SUCCEEDED, by=ledger):
+        by.accept(id_ := new_id(), spec, timeout_s=60)
         by.finish(id_, by.begin(id_), status, outcome=outcome)
         return id_
 
     return explain
 
 
-def test_the_first_result_answers_until_it_expires(ledger, explained, connection, cached_order):
+def test_the_first_result_answers_until_it_expires(ledger, explained, connection, cached_spec):
     first = explained()
     later = explained()
     assert ledger.earlier(KEY, None).id == first
@@ -42,8 +42,8 @@ def test_only_what_succeeded_answers(ledger, explained):
     assert ledger.earlier(KEY, None) is None
 
 
-def test_another_owners_result_does_not_answer(ledger, explained, cached_order):
-    explained(cached_order.model_copy(update={"owner": "ann"}))
+def test_another_owners_result_does_not_answer(ledger, explained, cached_spec):
+    explained(cached_spec.model_copy(update={"owner": "ann"}))
     assert ledger.earlier(KEY, None) is None
     first = explained()
     assert ledger.earlier(KEY, None).id == first
@@ -74,11 +74,11 @@ def test_a_result_that_is_not_read_any_more_is_replaced(ledger, explained, conne
 
 
 def test_what_is_answered_by_an_earlier_result_has_ended_and_expires(
-    ledger, explained, cached_order, connection
+    ledger, explained, cached_spec, connection
 ):
     first = ledger.read(explained())
     ledger.reserve(id_ := new_id())
-    ledger.accept(id_, cached_order, timeout_s=60, earlier={id_: first})
+    ledger.accept(id_, cached_spec, timeout_s=60, earlier={id_: first})
     state = ledger.read(id_)
     assert (state.status, state.cached_from) == (Status.SUCCEEDED, first.id)
     assert state.finished_at == state.created_at
@@ -87,38 +87,38 @@ def test_what_is_answered_by_an_earlier_result_has_ended_and_expires(
 
 
 def test_a_batch_that_is_answered_by_earlier_results_expires_with_them(
-    ledger, explained, cached_order, connection
+    ledger, explained, cached_spec, connection
 ):
     first = ledger.read(explained())
-    order = cached_order.model_copy(update={"batch": (batch := new_batch_id())})
-    orders = {new_id(): order for _ in range(2)}
-    ledger.accept_batch(batch, orders, timeout_s=60, earlier=dict.fromkeys(orders, first))
-    state = ledger.read(next(iter(orders)))
+    spec = cached_spec.model_copy(update={"batch": (batch := new_batch_id())})
+    specs = {new_id(): spec for _ in range(2)}
+    ledger.accept_batch(batch, specs, timeout_s=60, earlier=dict.fromkeys(specs, first))
+    state = ledger.read(next(iter(specs)))
     assert connection.zscore(EXPIRY, batch) == state.expires_at
 
 
-def test_a_batch_of_which_one_waits_does_not_expire(ledger, explained, cached_order, connection):
+def test_a_batch_of_which_one_waits_does_not_expire(ledger, explained, cached_spec, connection):
     first = ledger.read(explained())
-    order = cached_order.model_copy(update={"batch": (batch := new_batch_id())})
-    orders = {new_id(): order for _ in range(2)}
-    ledger.accept_batch(batch, orders, timeout_s=60, earlier={next(iter(orders)): first})
+    spec = cached_spec.model_copy(update={"batch": (batch := new_batch_id())})
+    specs = {new_id(): spec for _ in range(2)}
+    ledger.accept_batch(batch, specs, timeout_s=60, earlier={next(iter(specs)): first})
     assert connection.zscore(EXPIRY, batch) is None
 
 
 @pytest.mark.parametrize("caps", [{"jobs": 1}, {"bytes": 1}, {"owner_jobs": 1}, {"owner_bytes": 1}])
 def test_what_needs_no_worker_is_taken_while_more_waits_than_may(
-    caps, explained, cached_order, connection
+    caps, explained, cached_spec, connection
 ):
     """As after a restart with lower caps."""
-    order = cached_order.model_copy(update={"owner": "ann"})
+    spec = cached_spec.model_copy(update={"owner": "ann"})
     unlimited = Ledger(connection, queue="test", lease_s=30, retention_s=60)
-    first = unlimited.read(explained(order))
+    first = unlimited.read(explained(spec))
     for _ in range(3):
-        unlimited.accept(new_id(), order, timeout_s=60)
+        unlimited.accept(new_id(), spec, timeout_s=60)
     capped = Ledger(
         connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(**caps)
     )
-    capped.accept(id_ := new_id(), order, timeout_s=60, earlier={id_: first})
+    capped.accept(id_ := new_id(), spec, timeout_s=60, earlier={id_: first})
     assert capped.read(id_).status is Status.SUCCEEDED
     with pytest.raises(QueueLimitError):
-        capped.accept(new_id(), order, timeout_s=60)
+        capped.accept(new_id(), spec, timeout_s=60)

@@ -19,11 +19,11 @@ LOOKED = "shapshot:reaped:test"
 
 
 class Hand:
-    """A ledger of long leases, and orders that differ in a little."""
+    """A ledger with long leases, and specs that differ a little."""
 
-    def __init__(self, connection: redis.Redis, order: JobSpec) -> None:
+    def __init__(self, connection: redis.Redis, spec: JobSpec) -> None:
         self.redis = connection
-        self.order = order
+        self.spec = spec
         self.ledger = self.with_caps()
 
     def with_caps(self, *, lease_s: int = LEASE_S, **caps: int) -> Ledger:
@@ -31,9 +31,9 @@ class Hand:
         return Ledger(self.redis, **of, caps=AdmissionLimits(**caps))
 
     def accept(self, ledger: Ledger | None = None, *, size: int = 1, **about: object) -> str:
-        image = self.order.image.model_copy(update={"bytes": size})
-        order = self.order.model_copy(update={"image": image, **about})
-        (ledger or self.ledger).accept(id_ := new_id(), order, timeout_s=60)
+        image = self.spec.image.model_copy(update={"bytes": size})
+        spec = self.spec.model_copy(update={"image": image, **about})
+        (ledger or self.ledger).accept(id_ := new_id(), spec, timeout_s=60)
         return id_
 
     def waiting(self) -> list[str]:
@@ -47,8 +47,8 @@ class Hand:
 
 
 @pytest.fixture
-def hand(connection: redis.Redis, order: JobSpec) -> Hand:
-    return Hand(connection, order)
+def hand(connection: redis.Redis, spec: JobSpec) -> Hand:
+    return Hand(connection, spec)
 
 
 # One job ends every 8.5 s: in 100 s ten, of which older ones fade
@@ -88,14 +88,14 @@ def test_a_rate_is_that_of_late(hand, rate, seconds):
     for _ in range(10):
         hand.accept()
     hand.end_at(rate)
-    orders = {new_id(): hand.order for _ in range(10)}
+    specs = {new_id(): hand.spec for _ in range(10)}
     with pytest.raises(QueueFullError) as refused:
-        hand.with_caps(jobs=10).accept_batch(new_batch_id(), orders, timeout_s=60)
+        hand.with_caps(jobs=10).accept_batch(new_batch_id(), specs, timeout_s=60)
     assert refused.value.retry_s == pytest.approx(seconds, rel=0.02)
 
 
 def test_a_lower_tag_goes_before_a_higher_one_at_the_head(hand):
-    settings = hand.order.settings.model_copy(update={"priority": "batch"})
+    settings = hand.spec.settings.model_copy(update={"priority": "batch"})
     first, second = (hand.accept(settings=settings) for _ in range(2))
     hand.redis.lmove(LIST, INTERMEDIATE)
     hand.ledger.begin(first)
@@ -167,7 +167,7 @@ def test_a_flow_that_is_forgotten_gets_nothing_back(hand):
     assert not hand.redis.exists("shapshot:flows")
 
 
-def test_artefacts_are_recorded_as_they_were_stored(hand, outcome):
+def test_artifacts_are_recorded_as_they_were_stored(hand, outcome):
     id_ = hand.accept()
     stored = AttemptArtifacts(
         shape=(1, 1, 1, 1),
@@ -175,8 +175,8 @@ def test_artefacts_are_recorded_as_they_were_stored(hand, outcome):
         blocks=ArtifactSection.at(0, b"arrays"),
     )
     attempt = hand.ledger.begin(id_)
-    hand.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artefacts=stored)
-    assert hand.ledger.read(id_).artefacts == stored
+    hand.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome, artifacts=stored)
+    assert hand.ledger.read(id_).artifacts == stored
 
 
 def test_of_an_owners_equal_results_the_first_answers(hand, outcome):
@@ -217,8 +217,8 @@ def test_a_reap_leaves_a_living_lease_as_it_is(hand):
 
 def batch_of(hand: Hand, count: int) -> tuple[str, list[str]]:
     batch, ids = new_batch_id(), [new_id() for _ in range(count)]
-    order = hand.order.model_copy(update={"batch": batch, "owner": "ann"})
-    hand.ledger.accept_batch(batch, dict.fromkeys(ids, order), timeout_s=60)
+    spec = hand.spec.model_copy(update={"batch": batch, "owner": "ann"})
+    hand.ledger.accept_batch(batch, dict.fromkeys(ids, spec), timeout_s=60)
     return batch, ids
 
 

@@ -17,19 +17,19 @@ FLOWS = st.tuples(st.sampled_from(["interactive", "batch"]), st.sampled_from(["a
 class Line:
     """A ledger, what it accepted by flow, and a worker that takes what is next."""
 
-    def __init__(self, connection, order) -> None:
+    def __init__(self, connection, spec) -> None:
         self.redis = connection
         self.ledger = Ledger(connection, queue="test", lease_s=0, retention_s=60)
         self.flows: dict[str, tuple[str, str | None]] = {}
-        self._order = order
+        self._spec = spec
 
     def join(self, priority: str, owner: str | None = None, count: int = 1) -> list[str]:
-        chosen = self._order.settings.model_copy(update={"priority": priority})
-        order = self._order.model_copy(update={"settings": chosen, "owner": owner})
-        orders = {new_id(): order for _ in range(count)}
-        self.ledger.accept_batch(new_batch_id(), orders, timeout_s=60)
-        self.flows |= dict.fromkeys(orders, (priority, owner))
-        return list(orders)
+        chosen = self._spec.settings.model_copy(update={"priority": priority})
+        spec = self._spec.model_copy(update={"settings": chosen, "owner": owner})
+        specs = {new_id(): spec for _ in range(count)}
+        self.ledger.accept_batch(new_batch_id(), specs, timeout_s=60)
+        self.flows |= dict.fromkeys(specs, (priority, owner))
+        return list(specs)
 
     def next(self) -> tuple[str, str] | None:
         """Begin what is at the head, as RQ and our worker do: its id and attempt."""
@@ -57,8 +57,8 @@ class Line:
 
 
 @pytest.fixture
-def line(connection, order):
-    return Line(connection, order)
+def line(connection, spec):
+    return Line(connection, spec)
 
 
 def test_a_lone_flow_is_served_in_the_order_it_asked(line):
@@ -174,10 +174,10 @@ STEPS = st.lists(
 )
 @given(steps=STEPS)
 def test_in_any_interleaving_the_line_is_sorted_and_each_flow_is_first_come_first_served(
-    connection, order, steps
+    connection, spec, steps
 ):
     connection.flushall()
-    line = Line(connection, order)
+    line = Line(connection, spec)
     put_back: set[str] = set()
     for what, *details in steps:
         if what == "join":

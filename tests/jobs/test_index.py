@@ -38,7 +38,7 @@ from service.schemas.results import Outcome
 from service.schemas.warnings import ResultWarning, WarningCode
 from tests.conftest import RedisServer
 from tests.ledger import Ledger
-from tests.tiny import MODEL, ORDER, OUTCOME, output_result
+from tests.tiny import MODEL, OUTCOME, SPEC, output_result
 
 OWNERS = ("ann", "bob", None)
 HOSTILE = ("*", "a b", "a:b", "", "é", "x" * 64, "explanations", "\n")
@@ -92,15 +92,15 @@ class History:
 
     def spec(self, **about: object) -> JobSpec:
         pick = self.random.choice
-        settings = ORDER.settings.model_copy(
+        settings = SPEC.settings.model_copy(
             update={
                 "method": pick(("partition", "kernel")),
                 "masker": pick(("mean", "blur(16,16)", "blur( 16,16 )")),
                 "metadata": {pick(HOSTILE): pick(HOSTILE) for _ in range(2)},
             }
         )
-        image = ORDER.image.model_copy(update={"sha256": pick("01") * 64})
-        return ORDER.model_copy(update={"settings": settings, "image": image, **about})
+        image = SPEC.image.model_copy(update={"sha256": pick("01") * 64})
+        return SPEC.model_copy(update={"settings": settings, "image": image, **about})
 
     def accept(self) -> None:
         id_ = new_id()
@@ -306,11 +306,11 @@ def test_what_an_older_version_changed_meanwhile_is_indexed_as_it_stands(connect
     check(history)
 
 
-def test_more_explanations_than_a_page_are_indexed(connection, order):
+def test_more_explanations_than_a_page_are_indexed(connection, spec):
     history = History(connection, 6)
     for _ in range(PAGE + 1):
         history.ids.append(new_id())
-        history.ledger.accept(history.ids[-1], order, timeout_s=60)
+        history.ledger.accept(history.ids[-1], spec, timeout_s=60)
     forget_facets(connection)
     assert repair(connection) == 2
     check(history)
@@ -382,8 +382,8 @@ def repair(connection: redis.Redis) -> int:
 # --- Facets
 
 
-def test_metadata_that_is_long_or_nested_is_not_indexed(order):
-    settings = order.settings.model_copy(
+def test_metadata_that_is_long_or_nested_is_not_indexed(spec):
+    settings = spec.settings.model_copy(
         update={
             "metadata": {
                 "n": 3, "yes": True, "none": None, "x": 1.5, "list": [1], "object": {"a": 1},
@@ -391,7 +391,7 @@ def test_metadata_that_is_long_or_nested_is_not_indexed(order):
             }
         }
     )  # fmt: skip
-    spec = order.model_copy(update={"settings": settings})
+    spec = spec.model_copy(update={"settings": settings})
     state = State(
         **dict.fromkeys(State.__dataclass_fields__) | {"spec": spec, "status": Status.QUEUED}
     )

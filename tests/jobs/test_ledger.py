@@ -23,10 +23,10 @@ BOUNDED = {b"rq:queues", b"shapshot:flows", b"shapshot:ended", b"shapshot:totals
 WIP, INTERMEDIATE = "rq:wip:test", "rq:queue:test:intermediate"
 
 
-def test_an_accepted_explanation_is_queued_with_its_order(ledger, order, accepted, waiting):
+def test_an_accepted_explanation_is_queued_with_its_spec(ledger, spec, accepted, waiting):
     explanation_id = accepted()
     state = ledger.read(explanation_id)
-    assert (state.status, state.spec, state.attempts) == (Status.QUEUED, order, 0)
+    assert (state.status, state.spec, state.attempts) == (Status.QUEUED, spec, 0)
     assert waiting() == [explanation_id]
 
 
@@ -36,10 +36,10 @@ def test_what_was_never_accepted_is_nothing(ledger):
     assert ledger.delete(new_id()) == []
 
 
-def test_accepting_again_after_a_lost_answer_queues_once(ledger, order, accepted, waiting):
+def test_accepting_again_after_a_lost_answer_queues_once(ledger, spec, accepted, waiting):
     explanation_id = accepted()
     ledger.begin(explanation_id)
-    ledger.accept(explanation_id, order, timeout_s=60)
+    ledger.accept(explanation_id, spec, timeout_s=60)
     assert ledger.read(explanation_id).status is Status.RUNNING
     assert waiting() == []
 
@@ -176,7 +176,7 @@ def test_a_full_redis_lets_go_of_an_explanation(ended, ledger, accepted, connect
     assert not ledger.exists(explanation_id)
 
 
-def test_a_deleted_explanation_is_gone_and_its_artefacts_are_due(ledger, accepted, connection):
+def test_a_deleted_explanation_is_gone_and_its_artifacts_are_due(ledger, accepted, connection):
     explanation_id = accepted()
     assert ledger.delete(explanation_id) == [explanation_id]
     assert ledger.read(explanation_id) is None
@@ -292,10 +292,10 @@ def test_a_thousand_reaps_at_once_put_each_job_back_once(
     assert connection.zcard(WIP) == 0
 
 
-def test_an_expired_explanation_leaves_a_tombstone_for_a_while(connection, order):
+def test_an_expired_explanation_leaves_a_tombstone_for_a_while(connection, spec):
     brief = Ledger(connection, queue="test", lease_s=30, retention_s=0)
     explanation_id = new_id()
-    brief.accept(explanation_id, order, timeout_s=60)
+    brief.accept(explanation_id, spec, timeout_s=60)
     assert brief.expired() == []
     brief.finish(explanation_id, brief.begin(explanation_id), Status.FAILED)
     assert brief.expired() == [explanation_id]
@@ -313,10 +313,10 @@ def test_an_upload_that_never_became_an_explanation_is_due_in_the_end(ledger, mo
     assert ledger.expired() == [orphan]
 
 
-def test_an_upload_that_became_an_explanation_is_not_swept(ledger, order, connection):
+def test_an_upload_that_became_an_explanation_is_not_swept(ledger, spec, connection):
     kept = new_id()
     ledger.reserve(kept)
-    ledger.accept(kept, order, timeout_s=60)
+    ledger.accept(kept, spec, timeout_s=60)
     assert connection.zscore(EXPIRY, kept) is None
 
 
@@ -335,23 +335,23 @@ def test_every_change_is_published_with_a_higher_version(ledger, accepted, conne
     assert versions == sorted(set(versions))
 
 
-def test_of_one_claim_only_the_first_is_accepted(ledger, order, connection):
+def test_of_one_claim_only_the_first_is_accepted(ledger, spec, connection):
     claim = IdempotencyClaim("shapshot:idempotency:x", "what was asked, and the id", 60)
     first, second = new_id(), new_id()
-    ledger.accept(first, order, timeout_s=60, claim=claim)
-    ledger.accept(first, order, timeout_s=60, claim=claim)  # sent again, as the answer got lost
+    ledger.accept(first, spec, timeout_s=60, claim=claim)
+    ledger.accept(first, spec, timeout_s=60, claim=claim)  # sent again, as the answer got lost
     with pytest.raises(AlreadyClaimedError):
-        ledger.accept(second, order, timeout_s=60, claim=claim)
+        ledger.accept(second, spec, timeout_s=60, claim=claim)
     assert not ledger.exists(second)
     assert connection.lrange("rq:queue:test", 0, -1) == [first.encode()]
     assert 0 < connection.ttl(claim.key) <= 60
 
 
-def test_what_finds_no_room_claims_nothing(connection, order):
+def test_what_finds_no_room_claims_nothing(connection, spec):
     claim = IdempotencyClaim("shapshot:idempotency:x", "what was asked, and the id", 60)
     full = Ledger(
         connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(jobs=0)
     )
     with pytest.raises(QueueLimitError):
-        full.accept(new_id(), order, timeout_s=60, claim=claim)
+        full.accept(new_id(), spec, timeout_s=60, claim=claim)
     assert not connection.exists(claim.key)

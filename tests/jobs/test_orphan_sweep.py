@@ -47,10 +47,10 @@ def look_through(sweep: OrphanSweep) -> list[str]:
 
 
 def test_what_nobody_knows_goes_when_it_is_old_and_nothing_else(
-    sweep: OrphanSweep, keep, ledger: Ledger, order: JobSpec, tmp_path
+    sweep: OrphanSweep, keep, ledger: Ledger, spec: JobSpec, tmp_path
 ):
     accepted, announced, lost = new_id(), new_id(), new_id()
-    ledger.accept(accepted, order, timeout_s=60)
+    ledger.accept(accepted, spec, timeout_s=60)
     ledger.reserve(announced)
     os.utime(tmp_path / "store" / MARKER_KEY, (0, 0))
     gone = [keep(image_key(lost)), keep(attributions_key(lost, "attempt"))]

@@ -9,13 +9,13 @@ from tests.ledger import Ledger
 
 
 @pytest.fixture
-def accept_for(ledger, order):
+def accept_for(ledger, spec):
     """Accepts an explanation of an owner; its id."""
 
     def accept(owner):
         explanation_id = new_id()
-        order_ = order.model_copy(update={"owner": owner})
-        ledger.accept(explanation_id, order_, timeout_s=60)
+        owned = spec.model_copy(update={"owner": owner})
+        ledger.accept(explanation_id, owned, timeout_s=60)
         return explanation_id
 
     return accept
@@ -45,10 +45,10 @@ def test_the_lists_hold_the_same_times(accept_for, connection):
     assert len(times) == 1
 
 
-def test_a_batch_and_all_of_it_have_the_owner_who_asked(ledger, order, listed):
+def test_a_batch_and_all_of_it_have_the_owner_who_asked(ledger, spec, listed):
     batch_id, ids = new_batch_id(), {new_id(), new_id()}
-    orders = dict.fromkeys(ids, order.model_copy(update={"batch": batch_id, "owner": "ann"}))
-    ledger.accept_batch(batch_id, orders, timeout_s=60)
+    specs = dict.fromkeys(ids, spec.model_copy(update={"batch": batch_id, "owner": "ann"}))
+    ledger.accept_batch(batch_id, specs, timeout_s=60)
     assert ledger.read_batch(batch_id).owner == "ann"
     assert listed("ann") == listed(None) == ids
 

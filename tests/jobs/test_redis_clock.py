@@ -46,15 +46,13 @@ def test_an_offset_of_more_than_a_second_is_a_warning(seconds, level, offset_s):
     assert (line["log_level"], line["offset_s"]) == (level, offset_s)
 
 
-def test_every_moment_of_an_explanation_is_redis_s(
-    ahead_s, ledger, order, outcome, connection, now
-):
+def test_every_moment_of_an_explanation_is_redis_s(ahead_s, ledger, spec, outcome, connection, now):
     batch_id, ended, canceled, found = new_batch_id(), new_id(), new_id(), new_id()
-    of_batch = order.model_copy(update={"batch": batch_id})
+    of_batch = spec.model_copy(update={"batch": batch_id})
     ledger.accept_batch(batch_id, {ended: of_batch, canceled: of_batch}, timeout_s=60)
     ledger.finish(ended, ledger.begin(ended), Status.SUCCEEDED, outcome=outcome)
     ledger.cancel(canceled)
-    ledger.accept(found, order, timeout_s=60, earlier={found: ledger.read(ended)})
+    ledger.accept(found, spec, timeout_s=60, earlier={found: ledger.read(ended)})
     assert ledger.read_batch(batch_id).created_at == now
     for state in map(ledger.read, (ended, canceled, found)):
         assert (state.created_at, state.finished_at) == (now, now)

@@ -4,14 +4,14 @@ import pytest
 
 from service.jobs.result_size import count_numbers, count_outputs, max_outputs
 from service.schemas.requests import Outputs
-from tests.tiny import ORDER
+from tests.tiny import SPEC
 
 SHAPE, ELEMENTS, PLAYERS = (2, 3, 4), 24, 5
 
 
 def settings(method, *, max_evals=100, outputs=Outputs(top=3)):  # noqa: B008
     changed = {"method": method, "max_evals": max_evals, "outputs": outputs}
-    return ORDER.settings.model_copy(update=changed)
+    return SPEC.settings.model_copy(update=changed)
 
 
 @pytest.mark.parametrize(

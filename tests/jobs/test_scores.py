@@ -29,15 +29,15 @@ LOST = Failure(code=ErrorCode.STORE_UNAVAILABLE, detail="the store is away")
 
 
 @pytest.fixture
-def asked(order):
-    """An order for scores; for a picture if so."""
+def asked(spec):
+    """The spec of a job for scores, or for a picture."""
 
     def ask(*, picture=False, owner=None):
         sections = {"size": 9, "sha256": "0" * 64}
         coalitions = CoalitionSpec(
             explanation=new_id(),
             result="b" * 32,
-            artefacts=AttemptArtifacts(
+            artifacts=AttemptArtifacts(
                 shape=(1, 1, 1, 1),
                 attributions=Artifact(**sections),
                 blocks=ArtifactSection(**sections, offset=0),
@@ -48,7 +48,7 @@ def asked(order):
             outputs=() if picture else (3,),
             picture=picture,
         )
-        return order.model_copy(update={"coalitions": coalitions, "owner": owner})
+        return spec.model_copy(update={"coalitions": coalitions, "owner": owner})
 
     return ask
 
@@ -56,9 +56,9 @@ def asked(order):
 @pytest.fixture
 def accept(ledger, asked):
     def accept(**options):
-        order = asked(**options)
-        ledger.accept(ID, order, timeout_s=60)
-        return order
+        spec = asked(**options)
+        ledger.accept(ID, spec, timeout_s=60)
+        return spec
 
     return accept
 
@@ -67,7 +67,7 @@ def accept(ledger, asked):
     ("answer", "seconds"), [(SCORES, SCORES_S), (PICTURE, PICTURE_S)], ids=["scores", "picture"]
 )
 def test_scores_live_as_jobs_do_and_go_by_themselves(ledger, connection, accept, answer, seconds):
-    order = accept(picture=answer is PICTURE)
+    spec = accept(picture=answer is PICTURE)
     assert SCORES_ID.fullmatch(ID)
     assert connection.lrange("rq:queue:test", 0, -1) == [ID.encode()]
     assert EXPLAIN.encode() in connection.hget(f"rq:job:{ID}", "data")
@@ -75,7 +75,7 @@ def test_scores_live_as_jobs_do_and_go_by_themselves(ledger, connection, accept,
     attempt = ledger.begin(ID)
     ledger.finish(ID, attempt, Status.SUCCEEDED, answer=answer)
     state = ledger.read(ID)
-    assert (state.status, state.spec, state.answer) == (Status.SUCCEEDED, order, answer)
+    assert (state.status, state.spec, state.answer) == (Status.SUCCEEDED, spec, answer)
     assert state.expires_at == pytest.approx(state.finished_at + seconds)
     assert 0 < connection.ttl(key_of(ID)) <= seconds
     assert ledger.expired() == []
@@ -130,11 +130,11 @@ def test_scores_that_failed_are_computed_anew_when_asked_for_again(
     assert connection.hgetall("shapshot:waiting") == {b"jobs": b"1"}
 
 
-def test_explanations_that_failed_stay_as_they_are(ledger, order):
+def test_explanations_that_failed_stay_as_they_are(ledger, spec):
     id_ = new_id()
-    ledger.accept(id_, order, timeout_s=60)
+    ledger.accept(id_, spec, timeout_s=60)
     ledger.finish(id_, ledger.begin(id_), Status.FAILED, error=LOST)
-    ledger.accept(id_, order, timeout_s=60)
+    ledger.accept(id_, spec, timeout_s=60)
     assert ledger.read(id_).status is Status.FAILED
 
 
@@ -158,8 +158,8 @@ def test_whatever_somebody_writes_as_its_time_a_worker_can_end_it(
 
 
 def test_scores_have_no_facets(ledger, connection, accept):
-    order = accept()
+    spec = accept()
     ledger.finish(ID, ledger.begin(ID), Status.SUCCEEDED, answer=SCORES)
     assert not connection.hexists(key_of(ID), "facets")
-    assert facets_of_spec(Status.QUEUED, order)  # of the explanation
+    assert facets_of_spec(Status.QUEUED, spec)  # of the explanation
     assert list(connection.scan_iter("shapshot:index:*")) == []

@@ -36,18 +36,18 @@ def test_an_end_is_counted_once_with_the_work_it_took(ledger, accepted, totals):
     }
 
 
-def test_an_accept_that_is_sent_again_counts_once(ledger, order, totals):
+def test_an_accept_that_is_sent_again_counts_once(ledger, spec, totals):
     explanation_id = new_id()
     for _ in range(2):
-        ledger.accept(explanation_id, order, timeout_s=60)
+        ledger.accept(explanation_id, spec, timeout_s=60)
     assert totals() == {"accepted:partition": 1}
 
 
-def test_every_explanation_of_a_batch_counts_by_itself(ledger, order, totals):
+def test_every_explanation_of_a_batch_counts_by_itself(ledger, spec, totals):
     batch_id = new_batch_id()
-    orders = {new_id(): order.model_copy(update={"batch": batch_id}) for _ in range(3)}
-    ledger.accept_batch(batch_id, orders, timeout_s=60)
-    ledger.cancel(next(iter(orders)))
+    specs = {new_id(): spec.model_copy(update={"batch": batch_id}) for _ in range(3)}
+    ledger.accept_batch(batch_id, specs, timeout_s=60)
+    ledger.cancel(next(iter(specs)))
     assert totals() == {"accepted:partition": 3, "jobs:canceled:partition": 1}
 
 
@@ -99,9 +99,9 @@ def test_a_job_deleted_before_it_began_is_accounted_for(ledger, accepted, totals
     }
 
 
-def test_what_the_cache_could_not_answer_is_counted(ledger, order, totals):
+def test_what_the_cache_could_not_answer_is_counted(ledger, spec, totals):
     for cache in ("key", None):  # the second may not be kept for others
-        asked = order.model_copy(update={"cache": cache})
+        asked = spec.model_copy(update={"cache": cache})
         ledger.accept(new_id(), asked, timeout_s=60)
     assert totals() == {"accepted:partition": 2, "cache_misses": 1}
 
@@ -121,15 +121,15 @@ def test_what_only_counts_keeps_no_job_from_its_end(key, ledger, accepted, conne
 
 
 def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
-    ledger, accepted, order, connection, new_card
+    ledger, accepted, spec, connection, new_card
 ):
     nobody = read_statistics(connection, QUEUE).waiting
     assert [(line.jobs, line.oldest_s) for line in nobody.values()] == [(0, 0), (0, 0)]
     ledger.begin(accepted())
     _, oldest = accepted(), accepted()  # the order of the queue is not that of age
     connection.hset(f"shapshot:explanation:{oldest}", "created_at", time.time() - 100)
-    patient = order.settings.model_copy(update={"priority": "batch"})
-    later = order.model_copy(update={"settings": patient})
+    patient = spec.settings.model_copy(update={"priority": "batch"})
+    later = spec.model_copy(update={"settings": patient})
     ledger.accept(new_id(), later, timeout_s=60)
     loading = new_card(name="other", status=ModelStatus.LOADING)
     announce(connection, "box-1", [new_card(), loading], lease_s=30)

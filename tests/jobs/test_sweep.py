@@ -1,4 +1,4 @@
-"""Artefacts of what expired or was deleted leave the store, a page at a time."""
+"""Artifacts of what expired or was deleted leave the store, a page at a time."""
 
 import pytest
 from structlog.testing import capture_logs

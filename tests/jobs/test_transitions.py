@@ -24,10 +24,10 @@ LONG = ("{", "[", "worker.jobs.explain", "20")  # texts of which it is enough th
 class Observed:
     """A ledger, and what its Redis holds, by names that are the same in every run."""
 
-    def __init__(self, connection: redis.Redis, order: JobSpec) -> None:
+    def __init__(self, connection: redis.Redis, spec: JobSpec) -> None:
         self.redis = connection
         self.ledger = Ledger(connection, queue="test", lease_s=LEASE_S, retention_s=RETENTION_S)
-        self.order = order
+        self.spec = spec
         self._names: dict[str, str] = {}
         self._listener = connection.pubsub(ignore_subscribe_messages=True)
         self._listener.subscribe(CHANGES)
@@ -40,7 +40,7 @@ class Observed:
 
     def accept(self, name: str = "exp", **about: Any) -> str:
         id_ = self.named(name, new_id())
-        self.ledger.accept(id_, self.order.model_copy(update=about), timeout_s=60)
+        self.ledger.accept(id_, self.spec.model_copy(update=about), timeout_s=60)
         return id_
 
     def take(self, id_: str, attempt: str = "attempt") -> str:
@@ -110,8 +110,8 @@ def begin(seen: Observed, id_: str, attempt: str) -> tuple[str, list[Any]]:
 
 
 @pytest.fixture
-def seen(connection: redis.Redis, order: JobSpec) -> Iterator[Observed]:
-    observed = Observed(connection, order)
+def seen(connection: redis.Redis, spec: JobSpec) -> Iterator[Observed]:
+    observed = Observed(connection, spec)
     yield observed
     observed.close()
 
@@ -154,7 +154,7 @@ KEPT = {**QUEUES, "shapshot:explanations": {"exp": "now"}}
 def test_accept(seen: Observed) -> None:
     seen.ledger.reserve(id_ := seen.named("exp", new_id()))
     assert seen.all() == {"shapshot:expiry": {"exp": "now + 3600"}}
-    seen.ledger.accept(id_, seen.order, timeout_s=60)
+    seen.ledger.accept(id_, seen.spec, timeout_s=60)
     assert seen.all() == WAITS
     assert seen.told() == ["exp"]
 
@@ -174,8 +174,8 @@ def test_accept_of_an_owner_whose_result_may_be_kept_for_others(seen: Observed) 
 def test_accept_of_a_batch(seen: Observed) -> None:
     batch = seen.named("batch", new_batch_id())
     ids = [seen.named(name, new_id()) for name in ("one", "two")]
-    order = seen.order.model_copy(update={"batch": batch, "owner": "ann"})
-    seen.ledger.accept_batch(batch, dict.fromkeys(ids, order), timeout_s=60)
+    spec = seen.spec.model_copy(update={"batch": batch, "owner": "ann"})
+    seen.ledger.accept_batch(batch, dict.fromkeys(ids, spec), timeout_s=60)
     assert seen.hash("shapshot:explanation:batch") == {
         "created_at": "now",
         "members": "one two",
@@ -193,9 +193,9 @@ def test_accept_of_what_was_explained_before(seen: Observed, outcome: Any) -> No
     seen.ledger.finish(first, seen.take(first), Status.SUCCEEDED, outcome=outcome)
     seen.told()
     id_ = seen.named("exp", new_id())
-    order = seen.order.model_copy(update={"cache": "key"})
+    spec = seen.spec.model_copy(update={"cache": "key"})
     earlier = {id_: seen.ledger.read(first)}
-    seen.ledger.accept(id_, order, timeout_s=60, earlier=earlier)
+    seen.ledger.accept(id_, spec, timeout_s=60, earlier=earlier)
     record = seen.hash("shapshot:explanation:exp")
     assert record["finished_at"] == record["created_at"] == "now"
     assert (record["expires_at"], record["cached_from"]) == ("now + 1000", "first")

@@ -10,7 +10,7 @@ from typing import Any
 from tests.chaos.forkserver import Forked
 from tests.conftest import wait_until
 
-BUCKET = "artefacts"
+BUCKET = "artifacts"
 
 
 class Bucket:

@@ -20,7 +20,7 @@ from service.jobs.redis_keys import new_id
 from service.schemas.documents import ImageInfo, Status
 from service.schemas.fingerprint import model_ref
 from service.schemas.requests import Grid, Outputs, ResolvedSettings
-from tests.tiny import ORDER, card
+from tests.tiny import SPEC, card
 from worker.explain_job import Explainer
 from worker.interruptions import Canceled, JobControl
 from worker.models.loading import LoadedModel
@@ -118,7 +118,7 @@ def ended(case) -> tuple[TaskResult, Any]:
     sent = Artifact.of(picture.getvalue())
     width, height = case.size
     settings = ResolvedSettings.model_validate(
-        dict(ORDER.settings) | GOOD | case.settings | {"model": "game"}
+        dict(SPEC.settings) | GOOD | case.settings | {"model": "game"}
     )
     described = card(
         name="game",
@@ -127,7 +127,7 @@ def ended(case) -> tuple[TaskResult, Any]:
         labels=["a", "b", "c"],
         **{"dtype": "float32"} | case.card,
     )
-    order = ORDER.model_copy(
+    spec = SPEC.model_copy(
         update={
             "settings": settings,
             "model": model_ref("game", described.parts, settings.fit),
@@ -137,7 +137,7 @@ def ended(case) -> tuple[TaskResult, Any]:
         }
     )
     absent = dict.fromkeys(State.__dataclass_fields__)
-    known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "spec": order}
+    known = {"id": new_id(), "version": 2, "status": Status.RUNNING, "attempts": 1, "spec": spec}
     state = State(**absent | known | {"created_at": time.time(), "progress": ProgressCount(0, 0)})
     store.put(image_key(state.id), picture.getvalue())
     task = Task(state, "attempt", JobControl(deadline_s=600))

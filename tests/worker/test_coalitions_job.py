@@ -18,7 +18,7 @@ from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import model_ref
 from service.schemas.requests import Grid, Labels, Outputs, Pixels, ResolvedSettings, Slic
 from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
-from tests.tiny import ORDER, card
+from tests.tiny import SPEC, card
 from worker.adapters.engine_request import read_masker
 from worker.adapters.model_input import fit_picture
 from worker.engine.game.image_tree import children, empty_coalition, region, whole
@@ -71,7 +71,7 @@ class Explained:
             name="game", input_shape=shape, output_count=3, labels=NAMES, dtype="float32"
         )
         chosen = {"model": "game", "masker": "mean", "outputs": Outputs(indices=[2, 0]), **settings}
-        self.settings = ResolvedSettings.model_validate(dict(ORDER.settings) | chosen)
+        self.settings = ResolvedSettings.model_validate(dict(SPEC.settings) | chosen)
         self.id = new_id()
         file, labels, label_map = io.BytesIO(), io.BytesIO(), None
         Image.fromarray(PHOTO).save(file, "PNG")
@@ -86,7 +86,7 @@ class Explained:
             )
             self.store.put(image_key(self.id).replace("image", "label_map"), labels.getvalue())
         sent = Artifact.of(file.getvalue())
-        self.spec = ORDER.model_copy(
+        self.spec = SPEC.model_copy(
             update={
                 "settings": self.settings,
                 "model": model_ref("game", self.card.parts, self.settings.fit),
@@ -98,8 +98,8 @@ class Explained:
         )
         result = self.run(self.id, self.spec)
         assert result.outcome, result
-        assert result.artefacts
-        self.outcome, self.artefacts = result.outcome, result.artefacts
+        assert result.artifacts
+        self.outcome, self.artifacts = result.outcome, result.artifacts
         arrays = np.load(io.BytesIO(self.store.get(attributions_key(self.id, "a" * 32))))
         self.regions = arrays["regions"]
         self.count = len(arrays["region_values"])
@@ -122,7 +122,7 @@ class Explained:
         asked = CoalitionSpec(
             explanation=self.id,
             result="a" * 32,
-            artefacts=self.artefacts,
+            artifacts=self.artifacts,
             explained=tuple((output.index, output.label) for output in self.outcome.outputs),
             regions=self.count,
             coalitions=coalitions,

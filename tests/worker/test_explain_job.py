@@ -31,7 +31,7 @@ from service.schemas.fingerprint import ModelRef, model_ref
 from service.schemas.requests import Fit, Grid, Labels, Method, Outputs, Pixels
 from service.schemas.results import Rectangle
 from tests.chaos.sleeping_model import SleepingModel, SleepingRegistry
-from tests.tiny import ORDER
+from tests.tiny import SPEC
 from worker.adapters.recompute import recompute
 from worker.engine.explanation import ExplanationRun
 from worker.explain_job import Explainer
@@ -45,11 +45,11 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
     picture = io.BytesIO()
     Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(picture, "PNG")
     chosen |= {"model": "dozer", "max_evals": max_evals}
-    settings = ORDER.settings.model_copy(update=chosen)
+    settings = SPEC.settings.model_copy(update=chosen)
     sent = Artifact.of(picture.getvalue())
-    image = ORDER.image.model_copy(update={"sha256": sent.sha256, "bytes": sent.size})
+    image = SPEC.image.model_copy(update={"sha256": sent.sha256, "bytes": sent.size})
     model = model_ref("dozer", SleepingRegistry(step_s=0).get("dozer").card.parts, settings.fit)
-    order = ORDER.model_copy(update={"settings": settings, "image": image, "model": model})
+    spec = SPEC.model_copy(update={"settings": settings, "image": image, "model": model})
     now = time.time()
     state = State(
         id=new_id(),
@@ -61,11 +61,11 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
         finished_at=None,
         expires_at=None,
         attempts=1,
-        spec=order,
+        spec=spec,
         progress=ProgressCount(0, 0),
         outcome=None,
         result=None,
-        artefacts=None,
+        artifacts=None,
         error=None,
         cached_from=None,
     )
@@ -127,7 +127,7 @@ def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], fi
 
 
 def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
-    """The API accepts no such order: superpixels of a label map that was not stored."""
+    """The API accepts no superpixels of a label map that it has not stored."""
     explainer = Explainer(
         SleepingRegistry(step_s=0), store := open_store("memory:"), WorkerSettings(), Tracer()
     )  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
 
 
 def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
-    """The API would not write such an order: it is of before its limit, or forged."""
+    """The API rejects this request; its job is forged, or older than the limit."""
     store, settings = open_store("memory:"), WorkerSettings(max_values=16 * 24 * 3 + 99)
     explainer = Explainer(SleepingRegistry(step_s=0), store, settings, Tracer())  # type: ignore[arg-type]
     endings = [ending for _, ending in explainer.explain([begun(store, n) for n in (100, 99)])]
@@ -178,11 +178,11 @@ def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: M
     [(_, ending)] = explainer.explain([task])
     assert isinstance(ending, TaskResult)
     assert ending.outcome
-    assert ending.artefacts
+    assert ending.artifacts
     assert ending.outcome.crop == Rectangle(left=0, top=0, right=10, bottom=40)
     assert ending.outcome.placement == Rectangle(left=10, top=0, right=14, bottom=16)
     assert ending.outcome.players == 6
-    assert ending.artefacts.shape == (16, 24, 3, 2)
+    assert ending.artifacts.shape == (16, 24, 3, 2)
     npz = store.get(attributions_key(task.state.id, task.attempt))
     with np.load(io.BytesIO(npz)) as arrays:
         inside = np.zeros((16, 24), bool)
@@ -274,14 +274,14 @@ def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
 
 
 def test_what_was_found_names_the_model_that_computed_it() -> None:
-    """Of an order that was accepted before anybody knew the model, too."""
+    """Also if the request was accepted before any worker had announced the model."""
     store = open_store("memory:")
     explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     task = begun(store, max_evals=50)
     assert task.state.spec
     unknown = ModelRef(name="dozer", fingerprint=None, parts=None)
-    order = task.state.spec.model_copy(update={"model": unknown})
-    task = replace(task, state=replace(task.state, spec=order))
+    spec = task.state.spec.model_copy(update={"model": unknown})
+    task = replace(task, state=replace(task.state, spec=spec))
     [(_, ending)] = explainer.explain([task])
     assert isinstance(ending, TaskResult)
     assert ending.outcome

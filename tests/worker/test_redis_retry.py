@@ -61,11 +61,11 @@ def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
     code: str,
     connection: redis.Redis,
     ledger: Ledger,
-    order: JobSpec,
+    spec: JobSpec,
     store: Store,
 ) -> None:
     job = new_id()
-    ledger.accept(job, order, timeout_s=60)
+    ledger.accept(job, spec, timeout_s=60)
     attempt = ledger.begin(job)
     assert attempt
     connection.zadd("rq:wip:test", {f"{job}:{attempt}": 0})  # its lease ends in the outage

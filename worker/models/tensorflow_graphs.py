@@ -23,7 +23,7 @@ Known = dict[str, str]  # digests of nodes by their names
 # Attributes that say where and how fast a node runs, as do all that begin with "_"
 NOT_COMPUTING = {"config", "config_proto", "executor_type", "container", "debug_name"}
 MANTISSA = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}  # bits; float8: fewer
-MOVING = {  # operations that pass values on unchanged
+DATA_MOVEMENT = {  # operations without arithmetic
     *("Identity", "IdentityN", "Reshape", "Squeeze", "ExpandDims", "Shape", "Transpose", "Pack"),
     *("StopGradient", "EnsureShape", "StridedSlice", "Slice", "ConcatV2", "Tile", "Unpack"),
     *("Pad", "PadV2", "MirrorPad", "Fill", "BroadcastTo", "GatherV2", "PreventGradient"),
@@ -56,7 +56,7 @@ def graph_dtype(signature: Signature) -> str:
     types = {
         tf.as_dtype(node.attr["T"].type)
         for node in _nodes(signature.graph.as_graph_def())
-        if node.op not in MOVING and node.attr["T"].WhichOneof("value") == "type"  # arithmetic
+        if node.op not in DATA_MOVEMENT and node.attr["T"].WhichOneof("value") == "type"
     }
     return least_precise(each.name for each in types if each.is_floating)
 

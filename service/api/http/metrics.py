@@ -43,7 +43,7 @@ class Metrics:
         )
         self.damaged = Counter(
             "shapshot_damaged_artefacts",
-            "Reads of an artefact that differs from what was written",
+            "Reads of an artifact that differs from what was written",
             registry=self.registry,
         )
 

@@ -260,10 +260,10 @@ def load_label_map(services: ProcessServices, state: State, label_map: LabelMapI
 
 def stored_artifacts(state: State) -> AttemptArtifacts:
     """Returns the records of the result's artifacts. Raises ApiError."""
-    if state.artefacts is None:
+    if state.artifacts is None:
         detail = "the result was stored by an earlier version of Shapshot and cannot be read"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
-    return state.artefacts
+    return state.artifacts
 
 
 @contextmanager

@@ -248,7 +248,7 @@ def _asked(
     return CoalitionSpec(
         explanation=state.id,
         result=str(state.result),
-        artefacts=artifacts.stored_artifacts(state),
+        artifacts=artifacts.stored_artifacts(state),
         explained=tuple((output.index, output.label) for output in explained),
         regions=artifacts.region_count(state),
         coalitions=tuple(coalitions),

@@ -135,7 +135,7 @@ def state_of(outcome: Outcome) -> State:
 def _state(status: Status, **differing: Any) -> State:
     fields: dict[str, Any] = dict.fromkeys(
         (
-            *("started_at", "finished_at", "expires_at", "outcome", "result", "artefacts"),
+            *("started_at", "finished_at", "expires_at", "outcome", "result", "artifacts"),
             *("error", "cached_from"),
         )
     )

@@ -66,7 +66,7 @@ def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
     the content against the records of the earlier explanation.
     """
     try:
-        spec, stored = earlier.spec, earlier.artefacts
+        spec, stored = earlier.spec, earlier.artifacts
         if not (spec and stored and earlier.result):
             raise MissingArtifactError(f"{earlier.id} has no records of its artifacts")
         image, label_map = spec.image, spec.label_map

@@ -1,5 +1,5 @@
 -- Deletes an explanation, or a batch with its explanations: all or none. Each hash is removed at
--- once; `shapshot:expiry` keeps the id until its artefacts are removed.
+-- once; `shapshot:expiry` keeps the id until its artifacts are removed.
 -- Replies: deleted, the ids that went | under_way, the status that forbids it
 
 local asked = cjson.decode(ARGV[1])

@@ -1,4 +1,4 @@
--- Removes an explanation from the cache, because artefacts are missing.
+-- Removes an explanation from the cache, because artifacts are missing.
 -- Replies: withdrawn
 
 local asked = cjson.decode(ARGV[1])

@@ -74,7 +74,7 @@ local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
 end
 
--- retention: seconds to keep it; scores, which have no artefacts, say so themselves
+-- retention: seconds to keep it; scores, which have no artifacts, say so themselves
 local function conclude(id, status, now, retention)
   local keep_s = tonumber(field(id, 'keep_s'))
   local key, expires_at = 'shapshot:explanation:' .. id, now + (keep_s or retention)

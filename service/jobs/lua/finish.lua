@@ -8,7 +8,7 @@ if field(id, 'ended') == attempt then return {'finished'} end  -- the reply was 
 if redis.call('HGET', KEYS[1], 'attempt') ~= attempt then return {'fenced'} end
 if asked.outcome then redis.call('HSET', KEYS[1], 'outcome', asked.outcome, 'result', attempt) end
 if asked.facets then refacet(id, asked.facets) end
-if asked.artefacts then redis.call('HSET', KEYS[1], 'artefacts', asked.artefacts) end
+if asked.artifacts then redis.call('HSET', KEYS[1], 'artefacts', asked.artifacts) end
 if asked.answer then redis.call('HSET', KEYS[1], 'answer', asked.answer) end
 if asked.error then redis.call('HSET', KEYS[1], 'error', asked.error) end
 if asked.progress then redis.call('HSET', KEYS[1], 'progress', asked.progress) end

@@ -1,4 +1,4 @@
--- Registers ids before their artefacts are stored; ids not accepted in time are swept.
+-- Registers ids before their artifacts are stored; ids not accepted in time are swept.
 -- Replies: reserved
 
 local asked = cjson.decode(ARGV[1])

@@ -1,4 +1,4 @@
--- Replaces an explanation whose artefacts are removed by a tombstone: status, time and owner.
+-- Replaces an explanation whose artifacts are removed by a tombstone: status, time and owner.
 -- Replies: buried
 
 local asked = cjson.decode(ARGV[1])

@@ -290,11 +290,11 @@ async def test_a_list_holds_ones_own_page_by_page(served, ask, mine, theirs, adm
 
 
 async def test_ones_own_is_listed_at_once_behind_however_much_of_others(
-    served, connection, settings, order, ask, theirs
+    served, connection, settings, spec, ask, theirs
 ):
     own = await ask(theirs)
     boundless = Ledger(connection, queue=settings.queue, lease_s=60, retention_s=600)
-    others = order.model_copy(update={"owner": "clinic"})
+    others = spec.model_copy(update={"owner": "clinic"})
     for _ in range(1001):
         boundless.accept(new_id(), others, timeout_s=60)
     page = (await served.get("/v1/explanations", headers=theirs)).json()
@@ -386,8 +386,8 @@ async def test_a_batch_touches_and_shows_only_its_own(
     """Not even where an admin asks, who may see all."""
     victim = fake_worker.read(made["explanation_id"])
     if "renamed" in victims:
-        order = victim.spec.model_copy(update={"batch": forged}).model_dump_json()
-        connection.hset(key_of(victim.id), mapping={"batch": forged, "order": order})
+        spec = victim.spec.model_copy(update={"batch": forged}).model_dump_json()
+        connection.hset(key_of(victim.id), mapping={"batch": forged, "order": spec})
     if "queued" in victims:
         connection.hset(key_of(victim.id), "status", "queued")
     before = connection.hgetall(key_of(victim.id))

@@ -77,7 +77,7 @@ async def test_the_worker_is_told_what_it_needs(served, explained, fake_worker, 
     spec, parent = fake_worker.read(id_).spec, fake_worker.read(explained.rsplit("/", 1)[-1])
     asked = spec.coalitions
     assert (asked.explanation, asked.result) == (parent.id, parent.result)
-    assert asked.artefacts == parent.artefacts
+    assert asked.artifacts == parent.artifacts
     assert asked.explained == ((0, "ant"), (2, "crane"))
     assert (asked.regions, asked.outputs, asked.picture) == (6, (1, 3), False)
     assert [each.model_dump(exclude_none=True) for each in asked.coalitions] == BODY["coalitions"]

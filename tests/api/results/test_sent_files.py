@@ -107,9 +107,9 @@ async def test_a_file_is_saved_under_its_name_with_an_extension_of_its_type(
 ):
     document = await send()
     key = key_of(document["id"])
-    order = json.loads(connection.hget(key, "order"))
-    order["image"]["name"] = name
-    connection.hset(key, "order", json.dumps(order))
+    spec = json.loads(connection.hget(key, "order"))
+    spec["image"]["name"] = name
+    connection.hset(key, "order", json.dumps(spec))
     answer = await served.get(document["links"]["picture"])
     assert answer.headers["content-disposition"] == disposition
 
@@ -117,9 +117,9 @@ async def test_a_file_is_saved_under_its_name_with_an_extension_of_its_type(
 async def test_a_forged_name_and_format_add_no_header(served, connection, send):
     document = await send()
     key = key_of(document["id"])
-    order = json.loads(connection.hget(key, "order"))
-    order["image"] |= {"name": "a\r\nX-Evil: 1", "format": "text/html\r\nX-Evil: 1"}
-    connection.hset(key, "order", json.dumps(order))
+    spec = json.loads(connection.hget(key, "order"))
+    spec["image"] |= {"name": "a\r\nX-Evil: 1", "format": "text/html\r\nX-Evil: 1"}
+    connection.hset(key, "order", json.dumps(spec))
     answer = await served.get(document["links"]["picture"])
     assert answer.headers["content-type"] == "application/octet-stream"
     assert "x-evil" not in answer.headers

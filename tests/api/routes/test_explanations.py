@@ -248,7 +248,7 @@ async def test_a_running_explanation_is_not_deleted(served, create, fake_worker,
     assert "retry-after" in answer.headers
 
 
-async def test_artefacts_a_store_will_not_delete_are_left_to_the_sweep(
+async def test_artifacts_a_store_will_not_delete_are_left_to_the_sweep(
     served, create, fake_worker, tmp_path
 ):
     explanation_id = await create()

@@ -24,10 +24,10 @@ LOOK_AGAIN = "service.api.state.change_feed.POLL_S"
 
 
 @pytest.fixture
-def accepted(ledger, order) -> list[str]:
+def accepted(ledger, spec) -> list[str]:
     ids = [new_id(), new_id()]
     for explanation_id in ids:
-        ledger.accept(explanation_id, order, timeout_s=60)
+        ledger.accept(explanation_id, spec, timeout_s=60)
     return ids
 
 
@@ -168,12 +168,12 @@ async def test_many_more_than_there_are_connections_may_wait_for_one(
 
 
 async def test_a_stream_of_events_outlives_a_restart_of_redis(
-    settings, mortal_redis, order, store, new_fake_worker
+    settings, mortal_redis, spec, store, new_fake_worker
 ):
     mortal = settings.model_copy(update={"redis_url": mortal_redis.url})
     services = ProcessServices.of(mortal)
     async with services.running():
-        services.submissions.accept(explanation_id := new_id(), order, timeout_s=60)
+        services.submissions.accept(explanation_id := new_id(), spec, timeout_s=60)
         await until_subscribed(mortal_redis.url)
         stream = events_of(services.change_feed, explanation_id, "")
         assert b"event: progress" in await anext(stream)

@@ -271,7 +271,7 @@ async def test_a_file_that_is_none_of_ours_is_no_result_although_its_record_agre
         whole = Artifact.of(content)
         for index in (ArtifactSection.at(0, content or b"x"), ArtifactSection.at(2**62, b"x")):
             changed = {"attributions": whole, "blocks": index, "faithfulness": whole}
-            recorded = ended.artefacts.model_copy(update=changed)
+            recorded = ended.artifacts.model_copy(update=changed)
             connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
             for answer in (await all_results(served, forged)).values():
                 refused(answer, 404, "no_result")
@@ -314,7 +314,7 @@ async def test_curves_that_are_not_those_of_the_record_are_no_result(
         ended = fake_worker.succeed(forged, curves=ours)
         content = Faithfulness(curves=curves).model_dump_json().encode()
         store.put(faithfulness_key(forged, ended.result), content)
-        recorded = ended.artefacts.model_copy(update={"faithfulness": Artifact.of(content)})
+        recorded = ended.artifacts.model_copy(update={"faithfulness": Artifact.of(content)})
         connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
         for path in ("/faithfulness", "/faithfulness.png"):
             refused(await served.get(f"{URL}/{forged}{path}"), 404, "no_result")
@@ -336,7 +336,7 @@ async def test_a_record_of_another_shape_than_its_arrays_is_no_result(
 ):
     for shape in ((2**30, 2**30, 3, 2), (1, 1, 1, 2), (8, 12, 3, 1), (8, 12, 3, 2**31 - 1)):
         forged = await create()
-        recorded = fake_worker.succeed(forged).artefacts.model_copy(update={"shape": shape})
+        recorded = fake_worker.succeed(forged).artifacts.model_copy(update={"shape": shape})
         connection.hset(key_of(forged), "artefacts", recorded.model_dump_json())
         for path, answer in (await all_results(served, forged)).items():
             assert answer.status_code == 404, (shape, path, answer.text)

@@ -124,7 +124,7 @@ async def test_a_result_answers_no_longer_than_it_is_kept(ask, fake_worker, conn
     assert (await ask()).status_code == 202
 
 
-async def test_artefacts_that_have_vanished_are_a_miss_and_the_next_result_answers(
+async def test_artifacts_that_have_vanished_are_a_miss_and_the_next_result_answers(
     ask, fake_worker, tmp_path
 ):
     first = (await ask()).json()["id"]
@@ -220,7 +220,7 @@ async def test_what_is_known_is_answered_while_its_model_is_loaded_again(
     assert (await ask(picture=new_photo(50, 40))).status_code == 202  # it waits for the model
 
 
-async def test_without_a_worker_artefacts_that_have_vanished_are_a_refusal(
+async def test_without_a_worker_artifacts_that_have_vanished_are_a_refusal(
     ask, fake_worker, new_card, refused, tmp_path, connection
 ):
     first = fake_worker.succeed((await ask()).json()["id"])

@@ -161,8 +161,8 @@ async def test_a_figure_shows_it_unless_the_query_names_another(served, ask, fak
 
 async def test_a_record_of_an_earlier_version_has_none(served, create, connection):
     key = key_of(await create())
-    order = json.loads(connection.hget(key, "order"))
-    del order["true_label"], order["settings"]["true_label"]
-    connection.hset(key, "order", json.dumps(order))
+    spec = json.loads(connection.hget(key, "order"))
+    del spec["true_label"], spec["settings"]["true_label"]
+    connection.hset(key, "order", json.dumps(spec))
     [shown] = (await served.get(URL)).json()["items"]
     assert (shown["true_label"], shown["settings"]["true_label"]) == (None, None)

@@ -83,8 +83,8 @@ async def test_a_batch_in_json_has_a_list_of_names(served, photo, refused):
 
 async def test_a_record_of_an_earlier_version_has_no_name(served, create, connection):
     key = key_of(await create())
-    order = json.loads(connection.hget(key, "order"))
-    assert order["image"].pop("name") == "photo.png"
-    connection.hset(key, "order", json.dumps(order))
+    spec = json.loads(connection.hget(key, "order"))
+    assert spec["image"].pop("name") == "photo.png"
+    connection.hset(key, "order", json.dumps(spec))
     [shown] = (await served.get(URL)).json()["items"]
     assert shown["image"]["name"] is None

@@ -13,7 +13,7 @@ from keras import layers
 from service.api.submission.result_cache import request_key
 from service.schemas.fingerprint import model_ref
 from tests.extras import import_or_skip
-from tests.tiny import ORDER
+from tests.tiny import SPEC
 from worker.models.models_file import ModelEntry
 
 # Keras's variables know NumPy's __array__ of before version 2
@@ -81,7 +81,7 @@ def key_of(serve, tmp_path):
             pytest.skip(card.reason)
         assert card.reason is None
         used = model_ref(card.name, card.parts, card.fit)
-        settings = ORDER.settings.model_copy(update={"fit": card.fit})
+        settings = SPEC.settings.model_copy(update={"fit": card.fit})
         return request_key("0" * 64, None, settings, used.fingerprint, card, None)
 
     return key

@@ -118,9 +118,9 @@ def test_an_explanation_whose_masker_makes_such_a_picture_says_so(load, masker, 
     store = open_store("memory:")
     task = begun(store, 50, masker=masker)
     model = model_ref("dozer", registry.get("dozer").card.parts, "crop")
-    order = task.state.spec.model_copy(update={"model": model})
+    spec = task.state.spec.model_copy(update={"model": model})
     explainer = Explainer(registry, store, WorkerSettings(), Tracer())
-    [(_, ending)] = explainer.explain([replace(task, state=replace(task.state, spec=order))])
+    [(_, ending)] = explainer.explain([replace(task, state=replace(task.state, spec=spec))])
     assert isinstance(ending, TaskResult)
     found = [each for each in ending.outcome.warnings if each.code is WarningCode.NAN_HIDDEN]
     assert len(found) == told
