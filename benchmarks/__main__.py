@@ -1,7 +1,7 @@
-"""`python -m benchmarks [CASE ...]`: the engine beside shap and the bare model.
+"""`python -m benchmarks [CASE ...]`: compares the engine with shap and the bare model.
 
-Contenders take turns within the same run, each warm in a process of its own; cold cases get a fresh
-process a turn. Reported are medians, and ratios of medians.
+Contenders take turns within one run, each warm in its own process; cold cases get a fresh process
+each turn. Medians and ratios of medians are reported.
 """
 
 import argparse
@@ -68,9 +68,9 @@ def _measure_cold(case: Case, names: list[str], repeats: int) -> tuple[Results, 
 
 
 def _difference(case: Case, children: dict[str, Child]) -> float | None:
-    """Give how far ours is from shap's values, over shap's largest; None where those are all 0.
+    """Return our distance from shap's values over shap's largest; None where those are all 0.
 
-    None also where the two are means over other orders.
+    None also if the two are means over different orders.
     """
     if not {"shap", "ours"} <= children.keys():
         return None

@@ -2,7 +2,7 @@
 
 ProxySHAP, OddSHAP, LeverageSHAP, PolySHAP and RegressionMSR came with shapiq 1.8, which wants
 Python 3.12. Three of them fit trees, by XGBoost (ProxySHAP, RegressionMSR) or LightGBM (OddSHAP),
-which the extra `benchmarks` brings; shapiq would take lesser models where those are not installed.
+which the extra `benchmarks` installs; without them shapiq would use weaker models.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ NEEDS = {"shapiq-proxy": "xgboost", "shapiq-msr": "xgboost", "shapiq-odd": "ligh
 
 
 def missing(names: list[str]) -> list[str]:
-    """Give the packages that estimators of these names need and that are not installed."""
+    """Return the packages that estimators of these names need and that are not installed."""
     needed = {NEEDS[name] for name in names if name in NEEDS}
     return sorted(package for package in needed if find_spec(package) is None)
 
 
 def estimators() -> dict[str, Callable[[Any, int, int], tuple[Floats, None]]]:
-    """Give those that the installed shapiq has: functions of a game, max_evals and a seed."""
+    """Return those that the installed shapiq has: functions of a game, max_evals and a seed."""
     release = tuple(int(part) for part in version("shapiq").split(".")[:2])
     made = EARLIER | (SINCE_1_8 if release >= (1, 8) else {})
     return {name: _estimator(make) for name, make in made.items()}
@@ -44,7 +44,7 @@ def _estimator(make: Make) -> Callable[[Any, int, int], tuple[Floats, None]]:
 
 
 def _uniform_sizes(players: int, max_evals: int, seed: int) -> Any:
-    """KernelSHAP, paired, all sizes alike: what Leverage SHAP is before 1.8."""
+    """KernelSHAP, paired, with uniform sizes: Leverage SHAP before version 1.8."""
     from shapiq.approximator import KernelSHAP
 
     alike = np.ones(players + 1)
@@ -59,9 +59,9 @@ def _kadd(players: int, max_evals: int, seed: int) -> Any:
 
 
 def _proxy(players: int, max_evals: int, seed: int) -> Any:
-    """Boosted trees, and what they leave over estimated by maximum sample reuse.
+    """Boosted trees, with their residual estimated by maximum sample reuse.
 
-    Without that its error stays above 1 % on some games, however many evaluations there are.
+    Without the residual its error stays above 1 % on some games at any number of evaluations.
     """
     from shapiq.approximator import ProxySHAP
 
@@ -76,7 +76,7 @@ def _msr(players: int, max_evals: int, seed: int) -> Any:
 
 
 def _boosted_trees(seed: int) -> Any:
-    """As shapiq makes them by default, on one thread."""
+    """shapiq's default boosted trees, on one thread."""
     from xgboost import XGBRegressor
 
     return XGBRegressor(random_state=seed, n_jobs=1)
@@ -95,9 +95,9 @@ def _leverage(players: int, max_evals: int, seed: int) -> Any:
 
 
 def _poly(players: int, max_evals: int, seed: int) -> Any:
-    """Regression on up to three players together, at most half as many terms as pairs are paid for.
+    """Regression on up to three players together, with at most half as many terms as pairs.
 
-    That did better than all pairs, or as many terms as there are pairs, in most of a few trials.
+    In most of a few trials this was better than all pairs, or as many terms as pairs.
     """
     from shapiq.approximator import PolySHAP
 

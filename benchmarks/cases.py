@@ -1,4 +1,4 @@
-"""What is measured: a model, a picture and the settings of its explanation."""
+"""The measured cases: a model, a picture and the settings of its explanation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ SEGMENTS = 50
 class Case:
     """One explanation; Kernel SHAP's players are SEGMENTS superpixels, others' are pixels.
 
-    cold: measured in fresh processes, from a loaded model to the first result: what the explainer
-    imports and compiles is part of it.
+    cold: measured in fresh processes, from a loaded model to the first result, including what the
+    explainer imports and compiles.
     """
 
     name: str
@@ -47,7 +47,7 @@ CASES = [
 
 @dataclass(frozen=True)
 class Subject:
-    """The model of a case, what prepares pictures for it, and a picture (H, W, C) in 0..255."""
+    """The model of a case, its preprocessing, and a picture (H, W, C) in 0..255."""
 
     model: Any
     preprocess: Callable[[Any], Any]
@@ -55,7 +55,7 @@ class Subject:
 
 
 def load(case: Case) -> Subject:
-    """Load the model of a case; random weights where there is no file, as only time matters."""
+    """Load the model of a case; with random weights if it has no file, as only time matters."""
     return SUBJECTS[case.model]()
 
 
@@ -102,7 +102,7 @@ def _two_convolutions() -> Any:
 
 
 def _picture(shape: Shape) -> Pictures:
-    """Soft random blobs of whole intensities, the same every time."""
+    """Draw soft random blobs of whole intensities, the same every time."""
     noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     blobs = cv2.GaussianBlur(noise, (0, 0), shape[0] / 16).reshape(shape)
     low, high = blobs.min(), blobs.max()

@@ -1,4 +1,4 @@
-"""Who is measured. Each prepares once and gives a function that does the work of one explanation.
+"""The contenders. Each prepares once and returns a function that makes one explanation.
 
 The function takes max_evals and returns the values (H, W, C, K), or None for the bare model.
 """
@@ -50,7 +50,7 @@ def _shap_partition(case: Case, subject: Subject) -> Run:
 
 
 def _shap_permutation(case: Case, subject: Subject) -> Run:
-    """It explains all outputs, whatever it is asked for."""
+    """It explains all outputs, whichever are requested."""
     import shap
 
     masker = shap.maskers.Image(case.masker, subject.picture.shape)
@@ -72,7 +72,7 @@ def _shap_permutation(case: Case, subject: Subject) -> Run:
 
 
 def _shap_kernel(case: Case, subject: Subject) -> Run:
-    """The notebook's function of superpixels, of the wanted outputs alone, scored by predict."""
+    """The notebook's function of superpixels, for the requested outputs, scored by predict."""
     import shap
 
     picture, labels = subject.picture, superpixels(subject)  # (H, W, C), (H, W)
@@ -100,7 +100,7 @@ def _shap_kernel(case: Case, subject: Subject) -> Run:
 
 
 def superpixels(subject: Subject) -> NDArray[np.int64]:
-    """Give the superpixel of every pixel, (H, W), 0..M-1, as the notebook cuts them."""
+    """Return the superpixel of every pixel, (H, W), 0..M-1, as the notebook cuts them."""
     from skimage.segmentation import slic
 
     picture = subject.picture.astype(np.uint8)
@@ -127,7 +127,7 @@ SHAP: dict[str, Callable[[Case, Subject], Run]] = {
 
 
 def ours(case: Case, subject: Subject) -> Run:
-    """This engine, the model compiled as the worker compiles it on loading."""
+    """This engine, with the model compiled as the worker compiles it on loading."""
     from worker.engine.backends.tensorflow import TensorFlowPredictor
 
     return _engine(case, subject, TensorFlowPredictor(subject.model, subject.preprocess))
@@ -150,7 +150,7 @@ def openvino(case: Case, subject: Subject, precision: str = "float32") -> Run:
 
 
 def draft(case: Case, subject: Subject) -> Run:
-    """The same in bfloat16, where the CPU has it: other scores, and other values."""
+    """The same in bfloat16, if the CPU has it: other scores, and so other values."""
     return openvino(case, subject, "bfloat16")
 
 
@@ -182,7 +182,7 @@ def overhead(case: Case, subject: Subject) -> Run:
 
 
 class Free:
-    """Takes a picture's first numbers for its scores."""
+    """A predictor whose scores are a picture's first numbers."""
 
     backend, device, dtype = "none", "cpu", "float32"
 
@@ -212,7 +212,7 @@ def forward(case: Case, subject: Subject) -> Run:
 
 
 def _batches(case: Case, max_evals: int, subject: Subject) -> Iterator[int]:
-    """Give the sizes of the batches in which the engine sends `max_evals` pictures to the model."""
+    """Return the sizes of the batches in which the engine scores `max_evals` pictures."""
     physical = device_batch_size(subject.picture.shape, "cpu")
     asked_at_a_time = BATCH_SIZE if case.method == "partition" else CHUNK
     yield from (1, 1)

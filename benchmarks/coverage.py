@@ -1,11 +1,10 @@
 """`python -m benchmarks.coverage [FOLDER] [--players N ...] [--games N] [--seeds N] ...`.
 
-Do 95 % intervals contain the exact value 95 times in 100, from the first budget that has them on,
-and does the error fall with the budget? Asked of the methods of the engine, by their generators, on
-made games (made_games.py) and, where a FOLDER is given, on games of which every coalition is known
-(see benchmarks.games). For each kind of game, method and budget: the mean of |estimate - exact|^2 /
-|exact|^2, the share of exact values within the interval, and half its width over the mean absolute
-value.
+Do 95 % intervals contain the exact value 95 times in 100, at every budget that has intervals, and
+does the error fall with the budget? Measured for the engine's methods, by their generators, on made
+games (made_games.py) and, with a FOLDER, on games with all coalitions known (see benchmarks.games).
+Printed for each kind of game, method and budget: the mean of |estimate - exact|^2 / |exact|^2, the
+share of exact values within the interval, and half its width over the mean absolute value.
 """
 
 import argparse

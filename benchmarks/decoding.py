@@ -1,7 +1,7 @@
-"""`python -m benchmarks.decoding [--side PIXELS]`: what pictures take of the API and of workers.
+"""`python -m benchmarks.decoding [--side PIXELS]`: the cost of pictures for API and workers.
 
-By format: seconds, and the most memory beside the file itself, in bytes a pixel, to inspect one as
-the API does, and to decode it as a worker does; each in a process of its own.
+By format: seconds, and peak memory without the file itself, in bytes per pixel, to inspect a
+picture as the API does, and to decode it as a worker does; each in its own process.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def _measure(action: str, path: str) -> None:
 
 
 def _peak() -> int:
-    """The most memory that this process ever held, in bytes."""
+    """Return the peak memory of this process in bytes."""
     status = Path("/proc/self/status").read_text().splitlines()
     [line] = [line for line in status if line.startswith("VmHWM:")]
     return 1024 * int(line.split()[1])

@@ -1,12 +1,12 @@
 """`python -m benchmarks.games FOLDER [--games GLOB] [--seeds N] [--estimators NAME ...]`.
 
-How many evaluations do estimators of Shapley values need? Asked on games of which every coalition
-is known: .npz files with `n_players`, `coalitions` (2^n, n) and `values` (2^n,). For each family of
+How many evaluations do estimators of Shapley values need? Measured on games with every coalition
+known: .npz files with `n_players`, `coalitions` (2^n, n) and `values` (2^n,). For each family of
 games (resnet18_n14_3.npz is of resnet18_n14) budgets grow by a fifth at a time until the median,
 over games and seeds, of |estimate - exact|^2 / |exact|^2 is at most 1 %. Printed are the distinct
-evaluations for 5 % and 1 %, the empty and the full coalition included, interpolated between
-budgets, and how many of the players' exact values are within 1.96 standard errors at the budgets
-that first reached 5 % and 1 %. The methods of the engine are run as they are, by their generators.
+evaluations for 5 % and 1 %, including the empty and the full coalition, interpolated between
+budgets, and the share of the players' exact values within 1.96 standard errors at the budgets that
+first reached 5 % and 1 %. The engine's methods run unchanged, by their generators.
 """
 
 import argparse
@@ -35,7 +35,7 @@ LARGEST = 4096  # evaluations
 
 @dataclass(eq=False)
 class Table:
-    """A game whose every value is known, (2^n,) in the order of the players' bits; it counts."""
+    """A game with known values, (2^n,) in the order of the players' bits; it counts its calls."""
 
     players: int
     values: Floats
@@ -44,14 +44,14 @@ class Table:
         self.asked: set[int] = set()
 
     def __call__(self, members: Any) -> Floats:
-        """Give the values of members (B, n), 0 or 1: (B,)."""
+        """Return the values of members (B, n), 0 or 1: (B,)."""
         numbers = np.asarray(members).astype(np.int64) @ (1 << np.arange(self.players))
         self.asked.update(numbers.tolist())
         return self.values[numbers]
 
     @cached_property
     def truth(self) -> Floats:
-        """Average what a player adds to the coalitions without it, (n,): Shapley's formula."""
+        """Average each player's contribution to coalitions without it, (n,): Shapley's formula."""
         n, numbers = self.players, np.arange(2**self.players)
         sizes = np.bitwise_count(numbers)
         weights = np.array([1 / (n * comb(n - 1, size)) for size in range(n)])
@@ -64,7 +64,7 @@ Estimator = Callable[[Table, int, int], tuple[Floats, Floats | None]]  # game, m
 
 
 def ours(method: str) -> Estimator:
-    """A method of the engine."""
+    """Make an estimator of an engine's method."""
 
     def estimate(table: Table, max_evals: int, seed: int) -> tuple[Floats, Floats | None]:
         found = attribute(table, Request(method, max_evals=max_evals, seed=seed))
@@ -75,9 +75,9 @@ def ours(method: str) -> Estimator:
 
 
 def attribute(game: Any, request: Request) -> Attribution:
-    """Drive a method of the engine over a game, every player a superpixel of one pixel.
+    """Drive a method of the engine over a game; every player is a superpixel of one pixel.
 
-    game: has `players`, how many, and gives the values of members (B, players): (B,).
+    game: has their number, `players`, and maps members (B, players) to values (B,).
     """
     players = make_pixels(Pixels(), (1, game.players, 1))
     ends = game(np.array([players.sizes * 0, players.sizes]))[:, np.newaxis]  # (2, 1)
@@ -104,7 +104,7 @@ def shap_permutation(table: Table, max_evals: int, seed: int) -> tuple[Floats, N
 
 
 def shap_kernel(table: Table, max_evals: int, seed: int) -> tuple[Floats, None]:
-    """shap's KernelExplainer without its choice of ten players."""
+    """shap's KernelExplainer without its selection of ten players."""
     import shap
 
     np.random.seed(seed)  # shap draws from the global stream
@@ -206,7 +206,7 @@ def _measure(
 
 
 def _evaluations(rows: list[Row], goal: float) -> str:
-    """Interpolate, between logarithms, where the error first comes down to a goal."""
+    """Interpolate, between logarithms, the budget at which the error first reaches a goal."""
     reached = next((i for i, row in enumerate(rows) if row.error <= goal), None)
     if reached is None:
         return f"> {rows[-1].evaluations:.0f}"

@@ -1,7 +1,7 @@
 """`python -m benchmarks.gpu [--evaluations N] [--pictures P]`: ResNet50 on JAX and a GPU.
 
-For each precision: the bare compiled model on pictures that are there already, then Partition SHAP
-of one picture and of several side by side, hidden pixels blurred (painted on the device) and
+For each precision: the bare compiled model with pictures on the device, then Partition SHAP of one
+picture and of several side by side, with hidden pixels blurred (painted on the device) and
 inpainted (on the host, while the device computes). Weights are random, as only time matters.
 """
 
@@ -59,7 +59,7 @@ def _device() -> Any:
 
 
 def _predictors(precisions: Sequence[str]) -> dict[str, "JaxPredictor"]:
-    """One for each precision, as the worker loads them."""
+    """Return a predictor for each precision, loaded as the worker does."""
     from worker.models.registry import read_registry
 
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def _measure(precision: str, predictor: "JaxPredictor", evaluations: int, count:
 
 
 def _bare_rate(predictor: "JaxPredictor") -> float:
-    """Evaluations a second of the compiled model alone, its pictures on the device."""
+    """Return evaluations per second of the bare model, with its pictures on the device."""
     import jax
 
     size, executable = max(predictor._executables.items())
@@ -113,7 +113,7 @@ def _bare_rate(predictor: "JaxPredictor") -> float:
 def _explain(
     predictor: "JaxPredictor", pictures: Pictures, masker: str, evaluations: int, bare: float
 ) -> str:
-    """A line: rate, seconds, share of the bare rate, and of the host's time spent inpainting."""
+    """Return a line: rate, seconds, share of the bare rate, share of host time inpainting."""
     from worker.adapters.engine_request import read_masker
     from worker.engine.explanation import ExplanationRun
     from worker.engine.request import Request
@@ -134,7 +134,7 @@ def _explain(
 
 
 def _seconds(run: Any) -> float:
-    """The median of several, after one that warms."""
+    """Return the median of several runs, after one to warm up."""
     run()
     seconds = []
     for _ in range(REPEATS):

@@ -1,4 +1,4 @@
-"""Clients that cost little, so that the API is what is measured: one connection each."""
+"""HTTP clients that use little CPU, so that the API is measured; one connection each."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ BOUNDARY = "shapshot-load"
 
 
 class Connection:
-    """One connection, kept open; one request at a time."""
+    """A persistent connection, with one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -23,7 +23,7 @@ class Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def get(self, path: str) -> tuple[int, bytes]:
-        """The status and the body; a 304 where it is as it was at the last GET."""
+        """Return the status and the body; 304 if nothing has changed since the last GET."""
         known = b"If-None-Match: " + self._etag + b"\r\n" if self._etag else b""
         self._writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + known + b"\r\n")
         return await self._answer()
@@ -47,7 +47,7 @@ class Connection:
         return int(head[9:12]), body
 
     async def listen(self, path: str, end: float) -> int:
-        """Read a stream until then; about how many events came."""
+        """Read a stream until this time; return about how many events came."""
         self._writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         events = 0
         with suppress(TimeoutError):
@@ -63,7 +63,7 @@ class Connection:
 async def poll_often(
     port: int, id_: str, offset: float, every_s: float, end: float, times: list[float]
 ) -> None:
-    """Poll every so often; milliseconds of all but the first, that find streams opening."""
+    """Poll at this interval; return milliseconds of each poll but the first, when streams open."""
     warm = time.perf_counter() + every_s
     connection = await Connection.open(port)
     await asyncio.sleep(offset * every_s)
@@ -77,7 +77,7 @@ async def poll_often(
 
 
 async def follow(port: int, id_: str, end: float) -> None:
-    """Read a stream of events until then."""
+    """Read a stream of events until this time."""
     connection = await Connection.open(port)
     assert await connection.listen(f"/v1/explanations/{id_}/events", end)
     connection.close()

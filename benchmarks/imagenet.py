@@ -1,7 +1,7 @@
-"""How many labelled photos the packaged network names, by our `fit` and by its authors' own.
+"""Counts the labelled photos that the packaged network names, by our `fit` and its authors' own.
 
-`python -m benchmarks.imagenet FOLDER`, of pictures such as `anything_243.jpg`: the class, 0 to 999,
-stands last in the name.
+`python -m benchmarks.imagenet FOLDER`: the folder has pictures such as `anything_243.jpg`, with the
+class, 0 to 999, last in the name.
 """
 
 import sys
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def prepared_by_its_authors(photo: Pixels) -> Pixels:
-    """The central 87.5 % of the shorter side, by cubic interpolation.
+    """Crop the central 87.5 % of the shorter side, by cubic interpolation.
 
     As `preprocess_for_eval` in tensorflow/tpu, models/official/efficientnet/preprocessing.py
     """

@@ -1,8 +1,8 @@
 """`python -m benchmarks.listing [--kept N] [--rounds N]`: pages of the lists, through the API.
 
-So many explanations are kept, of ten owners; the API and Redis are processes of their own, on
-loopback. Printed are milliseconds for a page of 20, how many a query selects, and the longest that
-one command kept Redis from others.
+N explanations of ten owners are kept; the API and Redis are processes on loopback. Printed are
+milliseconds for a page of 20, the number of explanations that a query selects, and the longest time
+that one command blocked Redis.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _fill(subject: LoadSet, kept: int) -> None:
-    """Nine of ten succeeded, one of twenty failed, one of twenty waits; some in batches."""
+    """Record explanations: nine of ten succeeded, one of twenty failed or waits."""
     lots = random.Random(0)  # noqa: S311
     while kept > 0:
         in_batch = lots.random() < 0.02

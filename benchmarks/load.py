@@ -1,12 +1,12 @@
-"""`python -m benchmarks.load [PART ...]`: how much the API, Redis and the queue bear, on loopback.
+"""`python -m benchmarks.load [PART ...]`: throughput of the API, Redis and the queue on loopback.
 
-ledger    jobs a second that one client can accept, begin and end in Redis
-cache     milliseconds in which a request is answered that was made before
-uploads   uploads a second that the API accepts, on one core
-polls     polls of 1000 clients while 200 streams are open and uploads arrive, the API on one core
-workers   jobs a second of 1, 2, 8 and 32 worker processes whose model sleeps
+ledger    jobs per second that one client can accept, begin and finish in Redis
+cache     milliseconds to answer a repeated request
+uploads   uploads per second that the API accepts on one core
+polls     polls of 1000 clients, with 200 open streams and arriving uploads; the API has one core
+workers   jobs per second of 1, 2, 8 and 32 worker processes with a model that sleeps
 
-Each is bounded in time, and its best round is printed: what else the machine does only takes away.
+Each is limited in time, and its best round is printed, as other load only slows the machine down.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def ledger(subject: LoadSet, options: argparse.Namespace) -> None:
-    """Accepted, begun and ended, one after the other, while a hundred wait."""
+    """Accept, begin and finish one job after the other, while a hundred wait."""
     for _ in range(100):
         subject.ledger.accept(new_id(), SPEC, timeout_s=60)
     jobs = 300
@@ -61,7 +61,7 @@ def ledger(subject: LoadSet, options: argparse.Namespace) -> None:
 
 
 def _live_through(subject: LoadSet, jobs: int) -> float:
-    """Seconds for all."""
+    """Return the seconds for all."""
     began = time.perf_counter()
     for _ in range(jobs):
         subject.ledger.accept(id_ := new_id(), SPEC, timeout_s=60)
@@ -72,7 +72,7 @@ def _live_through(subject: LoadSet, jobs: int) -> float:
 
 
 def cache(subject: LoadSet, options: argparse.Namespace) -> None:
-    """The first request is ended by hand, as a worker would; the others are answered by it."""
+    """Finish the first request as a worker would; it answers the others."""
     photo = _photo(0, size=(451, 300))
     asyncio.run(_cache(subject, photo, options.rounds))
 
@@ -121,7 +121,7 @@ async def _uploads(port: int, seed: int, count: int) -> float:
 
 
 def polls(subject: LoadSet, options: argparse.Namespace) -> None:
-    """Half of the polls are of what waits, half of what runs and moves on five times a second."""
+    """Poll waiting explanations and, as many, running ones that advance five times a second."""
     os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
     gc.disable()  # its pauses here are not the API's
     rounds = [asyncio.run(_polls(subject, options.every)) for _ in range(options.rounds)]
@@ -188,7 +188,7 @@ async def _flat_out(port: int, count: int = 2000) -> float:
 
 
 def sleepers(subject: LoadSet, options: argparse.Namespace) -> None:
-    """Jobs a second, and how far that is from what the naps alone would allow."""
+    """Print jobs per second, and their share of what the sleeps alone would allow."""
     for count in (1, 2, 8, 32):
         with workers(count, subject.settings, nap_s=options.nap):
             _drain(subject, count)  # until all of them have begun to serve
@@ -200,7 +200,7 @@ def sleepers(subject: LoadSet, options: argparse.Namespace) -> None:
 
 
 def _drain(subject: LoadSet, jobs: int) -> float:
-    """Seconds until all have ended."""
+    """Return the seconds until all have ended."""
     ids = [new_id() for _ in range(jobs)]
     began = time.perf_counter()
     for id_ in ids:

@@ -1,13 +1,13 @@
 """Games of many players whose Shapley values are known, for measuring what estimators claim.
 
-Of four kinds, each drawn by a seed: `sparse` is a probability, the logistic function of a sum in
-which few players count much and neighbours add to or take from each other, as superpixels do of a
-photo of a sure class; `dense` the same of many players that count alike, unsure; `balanced` as
-dense, without what neighbours do, so that the scores of a coalition and its complement sum to one;
-`rough` a sum of the worth of small groups of players, which counts only where all of a group are
-in. The Shapley values of `rough` are those of its formula: a group's worth is shared evenly. Those
-of the others are means over ORDERS random orders and their opposites, whose standard errors are far
-below those of the estimators measured.
+There are four kinds, drawn with a seed. `sparse` is a probability: the logistic function of a sum
+in which few players count much and neighbours interact, like superpixels of a photo of a certain
+class. `dense` is the same with many players that count alike, and an uncertain class. `balanced` is
+dense without interactions, so that the scores of a coalition and its complement add up to one.
+`rough` is a sum of the worth of small groups of players; a group counts only when complete. Its
+Shapley values follow from a formula: a group's worth is shared evenly. Those of the other kinds are
+means over ORDERS random orders and their reverses; their standard errors are far below those of the
+estimators measured.
 """
 
 from collections.abc import Callable

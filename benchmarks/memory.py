@@ -1,8 +1,8 @@
 """`python -m benchmarks.memory`: peak memory of a worker and of the API for the largest requests.
 
-A worker of its own process explains with MobileNetV2 (224 x 224 x 3, random weights) as many
-outputs as are accepted, by each method; the API then answers in every form, to clients one by one
-and to several at once. What is printed is the peak of each process (VmHWM) since the line before.
+A worker process explains with MobileNetV2 (224 x 224 x 3, random weights) as many outputs as are
+accepted, by each method; the API then responds in every format, to one client at a time and to
+several at once. Each line has the peak of each process (VmHWM) since the line before.
 """
 
 import argparse
@@ -112,13 +112,13 @@ def _submit(api: httpx.Client, photo: bytes, settings: dict[str, Any]) -> dict[s
 
 
 def _resend(api: httpx.Client, photo: bytes, number: int) -> int:
-    """Another photo each time, which has to be looked at."""
+    """Return another photo each time, which has to be decoded."""
     files = {"image": ("photo.jpg", photo + bytes([number]))}
     return api.post("/v1/explanations", files=files).status_code
 
 
 def _read(api: httpx.Client, target: str, _number: int) -> int:
-    """Read it all, and keep nothing."""
+    """Read the whole response, and keep nothing."""
     with api.stream("GET", target) as answer:
         for _ in answer.iter_raw():
             pass
@@ -140,7 +140,7 @@ def reset_peak(process_id: int) -> None:
 
 
 def peak_mb(process_id: int) -> float:
-    """The most memory it had since then, in MB of 10^6 bytes."""
+    """Return the peak memory since then, in MB of 10^6 bytes."""
     status = Path(f"/proc/{process_id}/status").read_text()
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024 / 1e6

@@ -1,12 +1,12 @@
 """`python -m benchmarks.one_permutation [FOLDER] [--players N] [--games N] [--seeds N]`.
 
-Could a single permutation tell how sure its values are? It is two passes, in opposite orders. Asked
-of three intervals, on the games of benchmarks.coverage: by half the difference of a player's two
-credits, with Student's t of one degree of freedom (own); by the root mean square of these halves
-over the players, with as many degrees as players (pooled); and by the standard deviation of the
-values among the players, of which their errors are a part (spread). For each kind of game: the mean
-square of the halves over that of the errors, the share of exact values within each interval, and
-half its width over the mean absolute value.
+Can a single permutation estimate its own error? It has two passes, in opposite orders. Three
+intervals are measured on the games of benchmarks.coverage: from half the difference of a player's
+two credits, with Student's t of one degree of freedom (own); from the root mean square of these
+halves over the players, with as many degrees as players (pooled); and from the standard deviation
+of the values among the players, of which their errors are a part (spread). Printed for each kind of
+game: the mean square of the halves over that of the errors, the share of exact values within each
+interval, and half its width over the mean absolute value.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def _measure(games: list[Any], seeds: int) -> str:
 
 
 def _passes(game: Any, random: np.random.Generator) -> list[Floats]:
-    """Give each player's credit in a random order and in its opposite: (players,) each."""
+    """Return each player's credit in a random order and in its opposite: (players,) each."""
     ranks, steps = random.permutation(game.players), np.tri(game.players + 1, game.players, -1)
     lines = (ranks, game.players - 1 - ranks)
     return [np.diff(game(steps[:, line].astype(np.int64)))[line] for line in lines]

@@ -1,7 +1,7 @@
-"""Whether a cache would pay: building a packaged network anew, and loading it from a Keras file.
+"""Compares building a packaged network anew with loading it from a Keras file.
 
-`python -m benchmarks.packaged [ROUNDS]`; each time in a process of its own, after Keras is
-imported.
+It shows whether a cache would pay. `python -m benchmarks.packaged [ROUNDS]`; each measurement is in
+its own process, after the import of Keras.
 """
 
 import subprocess

@@ -1,6 +1,6 @@
-"""One contender in a process of its own, so that its memory and its CPU seconds are its own.
+"""Runs a contender in its own process, so that its memory and CPU seconds are its own.
 
-The parent writes how many evaluations to make, a line each time; the child answers in JSON.
+The parent writes the number of evaluations, one line for each run; the child answers in JSON.
 """
 
 import json
@@ -27,7 +27,7 @@ WARM_UP = 60  # evaluations: enough to meet every batch size and compile all the
 
 @dataclass(frozen=True)
 class Measurement:
-    """One explanation: by the clock, in CPU seconds, and the peak memory of its process."""
+    """One explanation: seconds, CPU seconds, and the peak memory of its process."""
 
     wall_s: float
     cpu_s: float
@@ -35,7 +35,7 @@ class Measurement:
 
 
 class Child:
-    """A contender waiting in its process; values of its last explanation lie in a file."""
+    """The process of a contender; a file has the values of its last explanation."""
 
     def __init__(self, case: str, contender: str) -> None:
         self._folder = tempfile.TemporaryDirectory()  # lives as long as the child
@@ -52,13 +52,13 @@ class Child:
         self._answer()
 
     def measure(self, max_evals: int) -> Measurement:
-        """Have the work done once."""
+        """Let the process work once."""
         assert self._process.stdin
         print(max_evals, file=self._process.stdin, flush=True)
         return Measurement(**json.loads(self._answer()))
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self._process.communicate()
 
     def _answer(self) -> str:
@@ -70,7 +70,7 @@ class Child:
 
 
 def main(case_name: str, contender: str, values: str) -> None:
-    """Load, say so, and then work once for every line; a cold case prepares within its work."""
+    """Load, report it, and then work once for every line; a cold case prepares within its work."""
     from benchmarks.cases import CASES, load
     from benchmarks.contenders import CONTENDERS
 

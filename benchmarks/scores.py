@@ -1,8 +1,8 @@
 """`python -m benchmarks.scores [--rounds N]`: scores of coalitions, from request to answer.
 
-A set of its own is started, Redis, worker and API. Each model explains a photo of 12 megapixels;
-then coalitions of its regions are scored and painted over HTTP, never the same ones twice, while no
-other job runs.
+It starts its own set: Redis, worker and API. Each model explains a photo of 12 megapixels; then
+coalitions of its regions are scored and painted over HTTP, never the same twice, while no other job
+runs.
 """
 
 import argparse

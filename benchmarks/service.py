@@ -1,8 +1,8 @@
-"""`python -m benchmarks.service [--rounds N]`: what the service adds to the engine.
+"""`python -m benchmarks.service [--rounds N]`: the overhead of the service over the engine.
 
-A set of its own is started, Redis, worker and API; how long that took comes first. Then small jobs
-go over HTTP, in turns with the same explanation by the bare engine in this process. Last, figures
-are drawn of attributions of 224 x 224 pixels and four outputs.
+It starts its own set, Redis, worker and API, and prints how long that took. Then small jobs go over
+HTTP, in turns with the same explanation by the bare engine in this process. Last, it draws figures
+of attributions of 224 x 224 pixels and four outputs.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _phases(log: Path) -> str:
-    """What the worker says it spent until it was ready."""
+    """Return the phases of the start that the worker reports."""
     [line] = [line for line in log.read_text().splitlines() if "imports_s=" in line]
     plain = re.sub(r"\x1b\[\d*m", "", line)
     return ", ".join(f"{phase} {seconds}" for phase, seconds in PHASE.findall(plain))

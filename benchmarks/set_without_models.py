@@ -1,4 +1,4 @@
-"""Redis and the API as processes of their own, on loopback, and workers that sleep."""
+"""Redis and the API as processes on loopback, with workers that sleep."""
 
 import multiprocessing
 import os
@@ -34,7 +34,7 @@ from worker.task import FinishedTask, Task, TaskResult
 
 @dataclass(frozen=True)
 class LoadSet:
-    """What is measured: its settings, its Redis, and the address of its API."""
+    """The measured set: its settings, its Redis, and the address of its API."""
 
     settings: ApiSettings
     redis: redis.Redis
@@ -45,7 +45,7 @@ class LoadSet:
 
 @contextmanager
 def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
-    """Start both, the API on these cores; one model is announced, though nobody serves it."""
+    """Start both, the API on these cores; announce one model that no worker serves."""
     with tempfile.TemporaryDirectory(prefix="shapshot-") as folder:
         address, port = Path(folder) / "redis.sock", _free_port()
         settings = ApiSettings(
@@ -67,7 +67,7 @@ def load_set(*, cores: set[int] | None) -> Iterator[LoadSet]:
 
 @contextmanager
 def workers(count: int, settings: ApiSettings, *, nap_s: float) -> Iterator[None]:
-    """So many processes of the real worker, but for the model; forked, so their start is cheap."""
+    """Fork processes of the real worker, but for the model, so that their start is cheap."""
     context = multiprocessing.get_context("fork")
     names = [f"sleeper-{number}" for number in range(count)]
     processes = [context.Process(target=_serve, args=(name, settings, nap_s)) for name in names]
@@ -101,7 +101,7 @@ def _nap(seconds: float, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
 
 
 def environment(settings: ApiSettings) -> dict[str, str]:
-    """The variables by which a process has these settings."""
+    """Return the environment variables for these settings."""
     given = settings.model_dump(exclude_defaults=True, mode="json") | {"log_level": "ERROR"}
     return {**os.environ, **{f"SHAPSHOT_{name.upper()}": str(v) for name, v in given.items()}}
 
@@ -110,7 +110,7 @@ def environment(settings: ApiSettings) -> dict[str, str]:
 def process(
     command: Sequence[str], variables: dict[str, str] | None = None, cores: set[int] | None = None
 ) -> Iterator[int]:
-    """Run it, on these cores; its id."""
+    """Run a process on these cores; yield its id."""
     started = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)
     if cores:
         os.sched_setaffinity(started.pid, cores)

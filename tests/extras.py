@@ -1,4 +1,4 @@
-"""Libraries of optional extras in tests."""
+"""Imports the libraries of optional extras in tests."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ import pytest
 
 
 def import_or_skip(module: str) -> ModuleType:
-    """A missing extra skips a test at home, never in CI."""
+    """Skip a test for a missing extra, but raise an error in CI."""
     if os.environ.get("CI"):
         return importlib.import_module(module)
     return pytest.importorskip(module)

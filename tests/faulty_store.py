@@ -1,4 +1,4 @@
-"""An S3 server that does what a sick one does: refuses, fails, or never answers."""
+"""An S3 server with faults: it refuses, fails, or never answers."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ HALF = "sends half an answer, and no more"
 
 
 class FaultyStore:
-    """`ill` may be changed at any time; `requests` are the first lines of those received."""
+    """The server; its fault `ill` may change at any time; `requests` are the first lines sent."""
 
     def __init__(self, ill: tuple[int, bytes] | str) -> None:
         self.ill = ill
@@ -23,7 +23,7 @@ class FaultyStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client of it is to know."""
+        """Return the environment variables of its clients."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._listening.getsockname()[1]}",
             "AWS_ALLOW_HTTP": "true",
@@ -33,7 +33,7 @@ class FaultyStore:
         }
 
     def serve(self) -> None:
-        """Until it is closed; then nobody waits for it any more."""
+        """Serve until closed; then every open request ends."""
         with ThreadPoolExecutor(100) as threads:
             while True:
                 try:

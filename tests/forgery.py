@@ -1,4 +1,4 @@
-"""What an intruder writes into Redis."""
+"""Data that an intruder could write into Redis."""
 
 import json
 import os
@@ -16,5 +16,5 @@ class Bomb:
 
 
 def call(function: str, *arguments: object, instance: object = None) -> bytes:
-    """The data of a job that would call this."""
+    """Return the data of a job that would call this function."""
     return zlib.compress(json.dumps([function, instance, list(arguments), {}]).encode())

@@ -1,4 +1,4 @@
-"""What the API, a worker and housekeeping do to explanations in Redis: a test plays them all."""
+"""The transitions of the API, a worker and housekeeping in one class, as a test plays all three."""
 
 from typing import Self
 
@@ -13,7 +13,7 @@ from service.jobs.submissions import Submissions
 
 
 class Ledger(Submissions, Leases, Maintenance):
-    """Each side finds what it needs under the same names."""
+    """The methods of all three; their names do not clash."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""`python -m tests.lint_lua`: luacheck over the scripts of Redis, as part of `make check`.
+"""`python -m tests.lint_lua`: runs luacheck on the Redis scripts, as part of `make check`.
 
-A script begins with what all of them share. So luacheck reads one text: what is shared, then each
-script as a function of its own; a function that no script uses is found so, too.
+Every script starts with the shared functions. So luacheck reads one text: the shared functions,
+then each script as a function; that also reveals functions that no script uses.
 """
 
 import os
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _lines() -> Iterator[tuple[str, str]]:
-    """Each line, and where it stands."""
+    """Yield each line with its file and number."""
     scripts = sorted(path.stem for path in FOLDER.glob("*.lua") if path.stem not in SHARED)
     yield "local scripts = {}", "all"
     for part in (*SHARED, *scripts):

@@ -1,4 +1,4 @@
-"""The API as a process of its own, with a log to read."""
+"""The API as a process, with its log."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.conftest import wait_until
 
 @dataclass(frozen=True)
 class Live:
-    """`python -m service.api`, serving."""
+    """A running `python -m service.api`."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -28,7 +28,7 @@ class Live:
 
 @contextmanager
 def live_api(settings: ApiSettings, folder: Path, **environment: object) -> Iterator[Live]:
-    """With these settings and more of them, on a free port."""
+    """Start the API with these settings and variables on a free port."""
     log = folder / "api.log"
     named = {"REDIS_URL": settings.redis_url, "STORE_URL": settings.store_url, "PORT": 0}
     named |= {"QUEUE": settings.queue, **environment}
@@ -49,6 +49,6 @@ def live_api(settings: ApiSettings, folder: Path, **environment: object) -> Iter
 
 
 def _port(log: Path) -> int:
-    """Where it listens; 0 before it does."""
+    """Return the port of the API; 0 before it listens."""
     found = re.search(r"running on http://\S+:(\d+)", log.read_text())
     return int(found[1]) if found else 0

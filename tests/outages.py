@@ -1,4 +1,4 @@
-"""Ways of a real Redis to answer and take no writes, each until its block is left."""
+"""Ways in which a real Redis answers but takes no writes, each until its block ends."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -19,18 +19,18 @@ def _configured(connection: redis.Redis, name: str, value: object, usual: object
 
 
 def full(connection: redis.Redis) -> AbstractContextManager[None]:
-    """It uses more than it may, and evicts nothing."""
+    """It exceeds its memory limit, and evicts nothing."""
     return _configured(connection, "maxmemory", 1, usual=0)
 
 
 def alone(connection: redis.Redis) -> AbstractContextManager[None]:
-    """It wants a replica and has none."""
+    """It requires a replica and has none."""
     return _configured(connection, "min-replicas-to-write", 1, usual=0)
 
 
 @contextmanager
 def demoted(connection: redis.Redis) -> Iterator[None]:
-    """It is the replica of one that is not there."""
+    """It is the replica of an absent master."""
     connection.replicaof("127.0.0.1", "1")
     try:
         yield
@@ -40,7 +40,7 @@ def demoted(connection: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def orphaned(connection: redis.Redis) -> Iterator[None]:
-    """The same, and it does not tell what it knew."""
+    """It is such a replica, and does not serve stale data."""
     silent = _configured(connection, "replica-serve-stale-data", "no", usual="yes")
     with silent, demoted(connection):
         yield
@@ -48,7 +48,7 @@ def orphaned(connection: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def without_disk(connection: redis.Redis) -> Iterator[None]:
-    """It is to save snapshots and cannot: a folder stands where they go."""
+    """It cannot save snapshots: a folder has the name of the file."""
     where = connection.config_get("dir")["dir"], connection.config_get("dbfilename")["dbfilename"]
     in_the_way = Path(*where)
     in_the_way.mkdir()

@@ -1,21 +1,21 @@
-"""shap 0.51, the last for Python 3.11, in the orders that 0.54 draws from NumPy's global stream.
+"""shap 0.51, the last for Python 3.11, with the orders that 0.54 draws from NumPy's stream.
 
-Over pictures 0.51's PermutationExplainer draws from a stream of numba's, whatever its `seed`. So
-its shuffle is replaced; the tree, the masks and the sums stay its own.
+For pictures, 0.51's PermutationExplainer draws from numba's stream, whatever its `seed`. So its
+shuffle is replaced; the tree, the masks and the sums remain its own.
 """
 
 import numpy as np
 
 
 def draw_from_numpy(shap_module, monkeypatch):
-    """Have the PermutationExplainer of shap 0.51 shuffle as that of 0.54 does."""
+    """Make the PermutationExplainer of shap 0.51 shuffle as that of 0.54 does."""
     monkeypatch.setattr(shap_module.explainers._permutation, "partition_tree_shuffle", _shuffle)
 
 
 def _shuffle(indexes, index_mask, clustering):
-    """Put all leaves of a tree in order: a draw for each row, a negative one the left child first.
+    """Order all leaves of a tree: one draw for each row; if negative, the left child comes first.
 
-    clustering: row i is node M + i of M leaves: its children's numbers, and what is not needed.
+    clustering: row i is node M + i of M leaves: the numbers of its children, then unused columns.
     """
     assert index_mask.all()
     left_first = np.random.randn(len(clustering)) < 0

@@ -1,4 +1,4 @@
-"""Who may know whom, at run time: what a process has really imported; and what is packaged."""
+"""The modules that a process really imports, and the packages that are shipped."""
 
 import re
 import subprocess
@@ -68,7 +68,7 @@ def test_what_is_no_python_is_installed_too(package):
 
 
 def test_what_middleware_and_guards_need_is_handed_to_them():
-    """The state of the app would hide from import-linter who knows whom."""
+    """The state of the app would hide these dependencies from import-linter."""
     sources = (ROOT / "service").rglob("*.py")
     reading = {path.name for path in sources if re.search(r"app\"?\]?\.state", path.read_text())}
     assert reading == {"app.py", "services.py"}

@@ -1,4 +1,4 @@
-"""Which environment `make` takes for which Python."""
+"""The environment that `make` uses for each Python."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def made(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """What `make test` would do."""
+    """Returns the commands that `make test` would run."""
     above = ("MAKEFLAGS", "MAKELEVEL", "PYTHON")
     env = {name: value for name, value in os.environ.items() if name not in above}
     command = ["make", "--dry-run", "test", *words]

@@ -1,4 +1,4 @@
-"""TIFFs of any layout, made by hand: the tags, and samples packed as they say."""
+"""Encodes TIFFs of any layout by hand: the tags, and samples packed accordingly."""
 
 import struct
 import zlib
@@ -24,7 +24,7 @@ def write(
     tiled: bool = False,
     big: bool = False,
 ) -> bytes:
-    """A TIFF of one page with these tags; those of where the blocks are come on top."""
+    """Encode a TIFF of one page with these tags and those that locate the blocks."""
     at = 16 if big else 8
     offsets = []
     body = b""
@@ -60,7 +60,7 @@ def write(
 
 
 def pack(samples: np.ndarray, bits: int, order: str = "<", kind: str = "u") -> bytes:
-    """Samples (rows, columns of one or more samples) as rows of whole bytes, high bits first."""
+    """Pack samples (rows, columns of one or more samples) in whole bytes a row, high bits first."""
     rows = samples.reshape(len(samples), -1)
     if bits in (8, 16, 32, 64):
         return rows.astype(np.dtype(f"{order}{kind}{bits // 8}")).tobytes()
@@ -83,7 +83,7 @@ def tiff(
     big: bool = False,
     **named: Values,
 ) -> bytes:
-    """Samples (H, W) or (H, W, S) as a TIFF; `t332=2` names a tag that differs."""
+    """Encode samples (H, W) or (H, W, S) as a TIFF; `t332=2` replaces a tag."""
     deep = samples if samples.ndim == 3 else samples[..., np.newaxis]
     H, W, S = deep.shape
     formats = {"u": 1, "i": 2, "f": 3}

@@ -23,7 +23,7 @@ MODEL = ModelRef(name="tiny", fingerprint=fingerprint_of(PARTS), parts=PARTS)
 
 
 def card(**differing: Any) -> ModelCard:
-    """As a worker announces it; name what differs."""
+    """Make a card as a worker announces it; arguments replace fields."""
     known = {
         "name": "tiny",
         "default": True,
@@ -77,7 +77,7 @@ OUTCOME = Outcome(
 
 
 def output_result(index: int, label: str = "") -> OutputResult:
-    """What is told of one output."""
+    """Make the result of one output."""
     return OutputResult(
         index=index,
         label=label or str(index),

@@ -1,4 +1,4 @@
-"""The app in this process, with a real Redis and store, and a hand that plays the worker."""
+"""The app in this process, with a real Redis and store, and a fake worker."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ EXPLAINED = {0: "ant", 2: "crane"}  # output: label
 
 
 class FakeWorker:
-    """Does to the ledger and the store what a worker does, when a test says so."""
+    """Changes the ledger and the store as a worker does, when a test calls it."""
 
     def __init__(self, ledger: Ledger, store: Store, connection: redis.Redis) -> None:
         self.ledger = ledger
@@ -72,7 +72,7 @@ class FakeWorker:
         curves: Sequence[Curve] = (),
         warnings: Sequence[ResultWarning] = (),
     ) -> State:
-        """End it with a result."""
+        """Ends the explanation with a result."""
         arrays = arrays or some_arrays()
         npz, blocks = pack_arrays(arrays)
         self._store.put(attributions_key(explanation_id, attempt), npz)
@@ -109,13 +109,13 @@ class FakeWorker:
         return self.read(explanation_id)
 
     def answer(self, scores_id: str, answer: Answer) -> State:
-        """End a request for coalitions."""
+        """Ends a job for coalitions with this answer."""
         attempt = self.begin(scores_id)
         self.ledger.finish(scores_id, attempt, Status.SUCCEEDED, answer=answer)
         return self.read(scores_id)
 
     async def answering(self, request: Coroutine[Any, Any, T], answer: Answer) -> T:
-        """The response to a request for coalitions, which gets this answer while it waits."""
+        """Sends a request for coalitions that is answered while it waits; returns the response."""
         response = asyncio.create_task(request)
         while not response.done():
             for id_ in self._redis.lrange("rq:queue:test", 0, -1):
@@ -146,7 +146,7 @@ def some_arrays() -> dict[str, Any]:
 
 
 def some_regions() -> dict[str, Any]:
-    """Six regions of the values of some_arrays, in two rows, with errors and intervals."""
+    """Six regions with the values of some_arrays, in two rows, with errors and intervals."""
     labels = np.arange(8)[:, np.newaxis] // 4 * 3 + np.arange(12) // 4  # (8, 12)
     values = some_arrays()["values"].astype(np.float64).sum(axis=2)  # (8, 12, K)
     of_regions = np.array([values[labels == region].sum(axis=0) for region in range(6)])
@@ -162,7 +162,7 @@ def some_regions() -> dict[str, Any]:
 
 
 def arrays_of(*shape: int) -> dict[str, Any]:
-    """The same of another shape, H, W, C and K."""
+    """Returns arrays like these in another shape (H, W, C, K)."""
     H, W, C, K = shape
     random = np.random.default_rng(0)
     return {
@@ -200,7 +200,7 @@ def some_outcome(
     warnings: Sequence[ResultWarning] = (),
     regions: int | None = None,
 ) -> Outcome:
-    """Of a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
+    """The outcome for a 60 x 40 photo, cropped to the model's 12 : 8 (all of it)."""
     return Outcome(
         model=MODEL,
         partial=partial,
@@ -227,7 +227,7 @@ def _area_of(curve: Curve) -> MetricArea:
 
 @asynccontextmanager
 async def running(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app, started with these settings."""
+    """Opens a client of the app, started with these settings."""
     app = create_app(ProcessServices.of(settings))
     transport = httpx.ASGITransport(app)
     async with (
@@ -245,7 +245,7 @@ def start() -> Callable[..., Any]:
 
 @pytest.fixture
 async def api(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
-    """The app with nobody to serve it."""
+    """The app without a worker."""
     async with running(settings) as client:
         yield client
 
@@ -257,7 +257,7 @@ def fake_worker(ledger: Ledger, store: Store, connection: redis.Redis) -> FakeWo
 
 @pytest.fixture
 def new_fake_worker() -> type[FakeWorker]:
-    """A hand for another Redis than the usual."""
+    """Makes fake workers on another Redis."""
     return FakeWorker
 
 
@@ -269,7 +269,7 @@ async def served(
     connection: redis.Redis,
     store: Store,
 ) -> Any:
-    """The app with one model, `tiny`, at its service, in a set that has its name."""
+    """The app with one model, `tiny`, served by a worker; Redis and the store belong together."""
     fake_worker.announce(new_card())
     compare_store(connection, store)
     return api
@@ -277,7 +277,7 @@ async def served(
 
 @pytest.fixture
 def ask(served: httpx.AsyncClient, photo: bytes) -> Callable[..., Any]:
-    """Asks for an explanation with these settings; the answer."""
+    """Requests an explanation with these settings; returns the response."""
 
     async def post(
         picture: bytes = photo,
@@ -298,7 +298,7 @@ def ask(served: httpx.AsyncClient, photo: bytes) -> Callable[..., Any]:
 
 @pytest.fixture
 def create(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Asks for an explanation that is queued, whatever was found before; its id."""
+    """Creates an explanation that is queued, never answered from the cache; returns its id."""
 
     async def post(**settings: Any) -> str:
         answer = await ask(headers={"Cache-Control": "no-cache"}, **settings)
@@ -310,7 +310,7 @@ def create(ask: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 async def poisoned(served: Any) -> AsyncIterator[str]:
-    """A path that fails as nobody expects."""
+    """A path whose handler raises an unexpected error."""
 
     async def fail() -> None:
         raise ArithmeticError("secret")
@@ -322,14 +322,14 @@ async def poisoned(served: Any) -> AsyncIterator[str]:
 
 @pytest.fixture
 def some_other_arrays() -> dict[str, Any]:
-    """Of the same shapes, with other values."""
+    """Arrays of the same shapes with other values."""
     arrays = some_arrays()
     return arrays | {"values": -arrays["values"]}
 
 
 @pytest.fixture
 def refused() -> Callable[..., dict[str, Any]]:
-    """Checks that an answer is a whole problem of a code; the problem."""
+    """Checks that the response is a complete problem with this code; returns the problem."""
 
     def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
         assert answer.headers["content-type"] == "application/problem+json", answer.text

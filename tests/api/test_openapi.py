@@ -1,4 +1,4 @@
-"""The OpenAPI document is frozen, and the examples beside it are what the app really answers."""
+"""The OpenAPI document is frozen, and the examples beside it are the app's real responses."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def document() -> dict[str, Any]:
 
 @pytest.fixture
 def photo() -> bytes:
-    """What `create` sends here: a file, as encoders differ from version to version."""
+    """The picture that `create` sends here, from a file, as encoders differ between versions."""
     return (EXAMPLES / "photo.png").read_bytes()
 
 
@@ -94,7 +94,7 @@ def test_every_reference_leads_somewhere(document):
 
 
 async def bring_to(state: str | None, create, fake_worker) -> str:
-    """An explanation that stands so; its id."""
+    """Brings an explanation into this status; returns its id."""
     if state is None:
         return ""
     explanation_id = await create(metrics=["insertion"] if state == "measured" else [])
@@ -120,7 +120,7 @@ async def bring_to(state: str | None, create, fake_worker) -> str:
 
 
 def body_of(request: dict[str, Any]) -> dict[str, Any]:
-    """What httpx takes for the body of an example."""
+    """Returns the arguments of httpx for the body of an example."""
     if "json" in request:
         return {"json": request["json"]}
     parts = [

@@ -1,4 +1,4 @@
-"""Scenes of a queue and its workers, and a stage with all of a service."""
+"""Harnesses: of a queue and its workers, and of a whole service."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +21,7 @@ def queue_harness(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[QueueHa
 
 @pytest.fixture(scope="module")
 def new_queue_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewQueueHarness]:
-    """Makes scenes that stay until the last test of the file."""
+    """Makes queue harnesses that live until the last test of the file."""
     with ExitStack() as stay:
 
         def make() -> QueueHarness:
@@ -49,13 +49,13 @@ def service_harness(
 
 @pytest.fixture
 def api(service_harness: ServiceHarness) -> Forked:
-    """The API, started again where the test before killed it."""
+    """The API, started again if the previous test killed it."""
     return service_harness.living("api") or service_harness.start_api()
 
 
 @pytest.fixture
 def worker(service_harness: ServiceHarness, api: Forked) -> Iterator[Forked]:
-    """The one worker of the API, of this test alone."""
+    """The API's only worker, for this test alone."""
     process = service_harness.start_worker()
     service_harness.wait_ready()
     yield process

@@ -1,7 +1,7 @@
-"""Processes that are there at once: forked from a server that has imported what they need.
+"""Processes that start at once: forked from a server that has already imported all they need.
 
-Each is a process of its own, to be killed, frozen and stopped. A fresh interpreter spends more than
-a second of a core on its imports, and the tests of faults want dozens of them.
+Tests kill, freeze and stop them. A fresh interpreter spends more than a second of a core on its
+imports, and the tests of faults start dozens of processes.
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ _SERVER.set_forkserver_preload(
 
 
 class Forked:
-    """A process that runs `main(*words)`; the few methods of a Popen that tests use of it."""
+    """A process that runs `main(*words)`, with the methods of Popen that the tests use."""
 
     def __init__(
         self,

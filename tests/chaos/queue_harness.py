@@ -1,4 +1,4 @@
-"""A queue with a Redis of its own that can be killed, and workers of it that can be hurt."""
+"""A queue on its own Redis server, and its workers; tests kill, freeze and restart both."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +17,13 @@ from tests.chaos.service_harness import LEASE_S, end
 from tests.conftest import RedisServer, wait_until
 from tests.ledger import Ledger
 
-# What happens before the first test of its file, and then takes its time: so the leases and
-# deadlines of several tests pass side by side, each in a scene of its own.
+# A fixture that starts before the first test of its file, so that the leases and deadlines of
+# several tests pass side by side, each in its own harness.
 beforehand = pytest.fixture(scope="module", autouse=True)
 
 
 class QueueHarness:
-    """The queue, its workers, and what was asked of them; both in the order of their coming."""
+    """The queue, its workers in order of start, and its jobs in order of submission."""
 
     def __init__(self, folder: Path, server: RedisServer) -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ class QueueHarness:
         return explanation_id
 
     def submit_batch(self, *steps: int, step_s: float = 0.05) -> list[str]:
-        """Explanations of so many steps, asked for together; their ids."""
+        """Submit explanations of these numbers of steps as a batch; return their ids."""
         batch_id = new_batch_id()
         specs = {new_id(): self.spec(each, step_s, batch_id) for each in steps}
         self.ledger.accept_batch(batch_id, specs, timeout_s=60)
@@ -88,40 +88,40 @@ class QueueHarness:
         return self.state(explanation_id)
 
     def wait_failed(self, explanation_id: str) -> ErrorCode:
-        """Until it has failed; the code of the reason that is given."""
+        """Wait until it has failed; return the error's code."""
         error = self.wait(explanation_id, "failed").error
         assert error
         return error.code
 
     def wait_begun(self, *jobs: str, times: int = 1) -> None:
-        """Until each of them has begun so often."""
+        """Wait until each job has begun this many times."""
         wait_until(lambda: all(self.starts(job) == times for job in jobs), seconds=20)
 
     def starts(self, explanation_id: str) -> int:
-        """How often a worker really began it."""
+        """Count how often a worker really began it."""
         return self.notes.read_text().count(explanation_id) if self.notes.exists() else 0
 
     def lease_end(self) -> float:
-        """When the one lease there is ends, unless it is renewed."""
+        """Return the time at which the only lease ends, unless it is renewed."""
         [(_, at)] = self.connection.zrange("rq:wip:chaos", 0, -1, withscores=True)
         return float(at)
 
     def announced(self, worker: str) -> float:
-        """When a worker last said that it lives, as it does before its other chores."""
+        """Return the time of a worker's last announcement, the first of its chores."""
         return float(self.connection.zscore("shapshot:workers", worker)) - LEASE_S
 
     def queued(self) -> list[str]:
-        """Those that wait, the next first."""
+        """Return the waiting jobs, the next one first."""
         return [id_.decode() for id_ in self.connection.lrange("rq:queue:chaos", 0, -1)]
 
     def left(self, *jobs: str) -> list[str]:
-        """What is in the queue, and of these jobs beside it, that could have a worker begin."""
+        """Return the keys, of the queue and of these jobs, that could make a worker begin one."""
         lists = ("rq:queue:chaos", "rq:queue:chaos:intermediate", "rq:wip:chaos")
         keys = (*lists, *(f"rq:job:{job}" for job in jobs))
         return [key for key in keys if self.connection.exists(key)]
 
     def logged(self, worker: int, line: bytes) -> int:
-        """How often a worker has written it."""
+        """Count how often a worker logged this line."""
         return (self.folder / f"worker-{worker}.log").read_bytes().count(line)
 
     @property

@@ -1,4 +1,4 @@
-"""Redis, the API and workers of a sleeping model as processes of their own, and a client."""
+"""Redis, the API and workers with a sleeping model, each a process, and a client."""
 
 import json
 import resource
@@ -36,7 +36,7 @@ def photo(seed: int = 0) -> bytes:
 
 @dataclass
 class ServiceHarness:
-    """All of a service; each process can be hurt and started again."""
+    """A whole service; tests kill, freeze and restart its processes."""
 
     folder: Path
     redis: RedisServer
@@ -95,7 +95,7 @@ class ServiceHarness:
         wait_until(ready, seconds=30)
 
     def dismiss(self, name: str) -> None:
-        """Have it stop, and forget what it wrote."""
+        """Stop the worker, and delete its log."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGTERM)
@@ -107,7 +107,7 @@ class ServiceHarness:
         return process if process and process.poll() is None else None
 
     def status(self, path: str) -> int | None:
-        """The status of an answer; None where there is none."""
+        """Return the status of a response; None if there was no response."""
         try:
             return self.client.get(path).status_code
         except httpx.HTTPError:
@@ -138,23 +138,23 @@ class ServiceHarness:
         return self.folder / f"{name}.log"
 
     def follow(self, explanation_id: str, heard: list[str]) -> None:
-        """Collect the statuses that its stream of events tells."""
+        """Collect the statuses in its event stream."""
         with self.client.stream("GET", f"{URL}/{explanation_id}/events", timeout=60) as answer:
             for line in answer.iter_lines():
                 if line.startswith("data:"):
                     heard.append(json.loads(line.removeprefix("data:"))["status"])
 
     def logged(self, name: str, line: bytes) -> int:
-        """How often a process has written it."""
+        """Count how often a process logged this line."""
         return self.log(name).read_bytes().count(line)
 
     def files(self) -> list[Path]:
-        """What is in the store of explanations."""
+        """Return the files of explanations in the store."""
         return [path for path in (self.store / "explanations").rglob("*") if path.is_file()]
 
     @contextmanager
     def without_store(self) -> Iterator[None]:
-        """A file stands where its folder was: the system refuses whatever is asked of it."""
+        """Replace the store's folder by a file, so that every access fails."""
         away = self.store.rename(self.folder / "away")
         self.store.write_text("no folder")
         try:
@@ -171,20 +171,20 @@ class ServiceHarness:
 
 
 def on_other_time(ahead_s: float, main: Callable[..., None], *words: object) -> None:
-    """Run it with a wall clock that is ahead, or behind; the monotonic one stays as it is."""
+    """Run a command with its wall clock shifted; its monotonic clock stays right."""
     time_machine.travel(time.time() + ahead_s, tick=True).start()
     main(*words)
 
 
 def end(process: Forked) -> None:
-    """Kill it, frozen or not."""
+    """Kill the process, even if it is frozen."""
     process.send_signal(signal.SIGCONT)
     process.kill()
     process.wait()
 
 
 def fill_disk(process: Forked) -> None:
-    """Let the system refuse this process a file of more than 16 KB, as a full disk does."""
+    """Limit the files of this process to 16 KB; larger writes fail as on a full disk."""
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**14, resource.RLIM_INFINITY))
 
 

@@ -1,4 +1,4 @@
-"""The real worker, but for its models: they sleep, then score a picture by the mean of a colour."""
+"""The real worker with models that sleep, and score a picture by the mean of each colour."""
 
 import os
 import time
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class SleepingModel:
-    """A predictor that takes its time."""
+    """A predictor that sleeps during each call."""
 
     n_outputs = len(LABELS)
     backend, device, dtype = "none", "cpu", "float32"
@@ -49,7 +49,7 @@ class SleepingModel:
 
 
 class SleepingRegistry:
-    """Two models of different shapes, as a registry has them."""
+    """A registry of two models with different input shapes."""
 
     def __init__(self, step_s: float) -> None:
         shapes = {"sleeper": (96, 96, 3), "dozer": (16, 24, 3)}
@@ -77,7 +77,7 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
 
 
 def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
-    """Work under this name and by this kind of ledger; a call of a model takes `step_s` seconds."""
+    """Work under this name with this ledger; each call of a model takes `step_s` seconds."""
     settings, shelf = WorkerSettings(), SleepingRegistry(step_s)
     name = f"{name}-{os.getpid()}"  # RQ lets none take the name of one that was killed
     configure_logging(level=settings.log_level, as_json=False)

@@ -1,4 +1,4 @@
-"""A worker process like the real one, but for the model: its explanations sleep.
+"""The real worker, except that its explanations sleep instead of calling a model.
 
 The metadata of its settings says how: so many `steps` of `step_s` seconds.
 """
@@ -29,7 +29,7 @@ FAULTY = -2  # makes it fail as nobody expects
 
 
 def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
-    """Note the starts beside the store, then take a step of each in turn, as long as asked."""
+    """Note the starts beside the store, then take a step of each in turn until all have ended."""
     with notes.open("a") as lines:
         lines.writelines(f"{task.state.id} {task.attempt}\n" for task in tasks)
     under_way = {task: sleep_steps(task) for task in tasks}
@@ -41,7 +41,7 @@ def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[FinishedTask]:
 
 
 def sleep_steps(task: Task) -> Iterator[TaskResult | Interruption | None]:
-    """Give None after each step, and how it ended after the last."""
+    """Yield None after each step, and the result after the last."""
     assert task.state.spec
     plan = task.state.spec.settings.metadata
     steps, step_s = int(str(plan["steps"])), float(str(plan["step_s"]))

@@ -1,4 +1,4 @@
-"""A worker that is led to another store than the API leaves its jobs to others."""
+"""A worker that uses another store than the API leaves its jobs to other workers."""
 
 from pathlib import Path
 

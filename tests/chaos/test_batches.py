@@ -1,4 +1,4 @@
-"""Every explanation of a batch ends exactly once by itself, whatever happens to the others."""
+"""Every explanation of a batch ends exactly once, whatever happens to the others."""
 
 import signal
 
@@ -78,7 +78,7 @@ def test_what_another_worker_has_of_a_batch_is_left_to_it(queue_harness: QueueHa
 
 @beforehand
 def late(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """Two take longer than they may; the third takes 3 s beside them, and has 6."""
+    """Two run past their deadline; the third takes 3 s beside them, and may take 6."""
     queue_harness = new_queue_harness()
     queue_harness.worker(DEADLINE_S=2)
     queue_harness.submit_batch(400, 400, 30, step_s=0.04)
@@ -95,7 +95,7 @@ def test_one_past_its_deadline_fails_and_the_time_of_the_others_is_their_own(
 
 @beforehand
 def outlasting(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """The last takes longer than it may; the others are done soon."""
+    """The last runs past its deadline; the others end soon."""
     queue_harness = new_queue_harness()
     queue_harness.worker(DEADLINE_S=1)
     queue_harness.submit_batch(1, 1, 1, 1, 1, 1, 400)
@@ -113,7 +113,7 @@ def test_what_is_left_alone_of_a_batch_has_a_deadline_of_its_own_from_then_on(
 
 @beforehand
 def frozen(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """The first of its workers is frozen at a batch."""
+    """The first worker was frozen during a batch."""
     queue_harness = new_queue_harness()
     first = queue_harness.worker()
     queue_harness.wait_begun(*queue_harness.submit_batch(20, 20))
@@ -135,7 +135,7 @@ def test_one_frozen_worker_loses_the_whole_batch_and_writes_none_of_it(
 
 @beforehand
 def lost(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """The first of its workers was killed at a batch that takes for ever."""
+    """The first worker was killed during a batch that never ends."""
     queue_harness = new_queue_harness()
     first = queue_harness.worker()
     queue_harness.wait_begun(*queue_harness.submit_batch(10_000, 10_000))
@@ -152,7 +152,7 @@ def test_one_that_was_lost_with_its_worker_runs_alone_the_next_time(lost: QueueH
 
 @beforehand
 def killed(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """The first of its workers was killed at a batch when one of it was done."""
+    """The first worker was killed during a batch, after one explanation of it had ended."""
     queue_harness = new_queue_harness()
     first = queue_harness.worker()
     jobs = queue_harness.submit_batch(1, 20, 20, 20)
@@ -171,7 +171,7 @@ def test_a_batch_whose_worker_was_killed_ends_every_one_once(killed: QueueHarnes
 
 @beforehand
 def deadly(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """One of a batch kills every worker that begins it: the first with all of the batch."""
+    """One explanation of a batch kills every worker that begins it."""
     queue_harness = new_queue_harness()
     jobs = queue_harness.submit_batch(2, DEADLY, 2)
     queue_harness.worker(MAX_ATTEMPTS=2)

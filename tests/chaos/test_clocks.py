@@ -1,6 +1,6 @@
-"""Machines whose clocks are wrong, each with an API and a worker, around one Redis and one store.
+"""Machines with wrong clocks, each with an API and a worker, on one Redis and one store.
 
-What takes time happens before the first test, side by side.
+The slow part runs before the first test, on all machines at once.
 """
 
 import json
@@ -29,7 +29,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class World:
-    """Machines, what each was asked for while all were busy, and between which moments."""
+    """Machines, the explanation that each requested while all were busy, and when that was."""
 
     machines: Mapping[str, ServiceHarness]
     documents: Documents
@@ -74,7 +74,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def workers(machine: ServiceHarness) -> int:
-    """How many an API sees."""
+    """Count the workers that an API sees."""
     return int(machine.client.get("/healthz/ready").json().get("workers", 0))
 
 

@@ -1,4 +1,4 @@
-"""Whoever can write to Redis runs no code in a worker, and stops none."""
+"""Somebody who can write to Redis cannot run code in a worker, or stop one."""
 
 import json
 import pickle
@@ -16,7 +16,7 @@ from tests.forgery import Bomb, call
 
 
 def forged_jobs(mark: Path) -> dict[str, dict[str, object]]:
-    """By kind: the fields of a job's hash that would make the mark, if any of it were run."""
+    """Forged fields of a job's hash, by kind; if a worker ran any, it would leave a mark."""
     touch = f"touch {mark}"
     bomb = pickle.dumps((Bomb(touch), None, [], {}))
     ours = call(EXPLAIN, new_id())
@@ -64,7 +64,7 @@ def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(
 
 
 def wild_records(record: dict[bytes, bytes]) -> dict[str, dict[bytes, bytes]]:
-    """By kind: what somebody made of an explanation that waits."""
+    """Forged fields of a waiting explanation, by kind."""
     spec = json.loads(record[b"order"])
     path = "../../etc/passwd"
     return {
@@ -99,7 +99,7 @@ def test_wild_records_end_their_explanation_and_no_worker(queue_harness: QueueHa
 
 @beforehand
 def strewn(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """Strange members lie in every list of the reaper's, and a worker was killed at a job."""
+    """A queue with invalid members in every list that the reaper reads, and a lost job."""
     queue_harness = new_queue_harness()
     queue_harness.connection.set(key_of(wrong := new_id()), "no hash")
     strange = [f"{wrong}:x", "no colon", ":", b"\xff:\xff", "../../x:y"]

@@ -1,4 +1,4 @@
-"""While Redis is gone nothing is lost, and all go on by themselves when it is back."""
+"""During an outage of Redis nothing is lost, and every process recovers by itself."""
 
 import time
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def test_while_redis_is_gone_every_endpoint_says_so_and_then_answers_again(
 
 
 def operations(service_harness: ServiceHarness) -> list[tuple[str, str]]:
-    """Every operation that needs Redis and no body, from the API's own description."""
+    """Every operation that needs Redis and takes no body, from the API's own description."""
     described = service_harness.client.get("/openapi.json").json()["paths"]
     return [
         (method.upper(), with_ids(path, parameters))
@@ -102,7 +102,7 @@ def test_one_job_goes_on_and_one_ends_while_redis_is_gone_and_each_has_one_resul
 
 
 def waits_logged(service_harness: ServiceHarness) -> int:
-    """How often a worker had something to write for which there was no Redis."""
+    """Count how often a worker waited for Redis before a write."""
     return sum(service_harness.logged(name, b"waiting for Redis") for name in ("worker", "another"))
 
 

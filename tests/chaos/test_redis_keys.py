@@ -1,4 +1,4 @@
-"""docs/redis.md lists every key: those that the code names, and those that a real run leaves."""
+"""docs/redis.md lists every key that the code names and every key that a real run leaves."""
 
 import re
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ TYPES = {"zset": "sorted set"}
 
 
 def pattern(row: str) -> re.Pattern[str]:
-    """Of the keys that a row stands for."""
+    """Convert the key of a row to a pattern."""
     return re.compile(re.sub(r"[A-Z]+", ".+", re.escape(row)))
 
 
 def row_of(key: str) -> str | None:
-    """The most particular row that stands for a key."""
+    """Return the most specific row that matches a key."""
     rows = [row for row in ROWS if pattern(row).fullmatch(key)]
     return max(rows, key=lambda row: len(re.sub(r"[A-Z]+", "", row)), default=None)
 
 
 def named_in_code() -> set[str]:
-    """The beginnings of keys in the sources, up to the part that varies."""
+    """Return the prefixes of keys in the sources, up to the part that varies."""
     files = [*(ROOT / "service").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
     files += (ROOT / "service").rglob("*.lua")
     texts = [path.read_text(encoding="utf-8") for path in files]
@@ -52,7 +52,7 @@ def test_no_key_is_listed_that_the_code_does_not_name():
 
 @pytest.fixture
 def guarded(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[ServiceHarness]:
-    """All of a service whose client has a key."""
+    """A whole service with keys configured, and a client that has one."""
     token = issue(tmp_path / "keys", "ann", *Scope)
     found = ServiceHarness(tmp_path, mortal_redis, settings={"KEYS_FILE": tmp_path / "keys"})
     found.client.headers["Authorization"] = f"Bearer {token}"

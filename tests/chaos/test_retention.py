@@ -1,4 +1,4 @@
-"""Nothing grows without bound: after thousands of jobs, what is left is what was there before."""
+"""After thousands of jobs, Redis and the store hold no more than before."""
 
 import random
 
@@ -30,14 +30,14 @@ BOUNDED = {  # key: how many members it may have at most, whatever came and went
 
 
 class Clients:
-    """Ask as the API does, delete and cancel now and then, and forget what they asked."""
+    """Submits batches as the API does, and sometimes deletes or cancels one."""
 
     def __init__(self, queue_harness: QueueHarness, ledger: Ledger, store: Store) -> None:
         self._scene, self._ledger, self._store = queue_harness, ledger, store
         self._dice = random.Random(0)  # noqa: S311 - not for secrets
 
     def ask(self, count: int) -> list[str]:
-        """A batch; its ids."""
+        """Submits a batch; returns the ids of its explanations."""
         batch_id, owner = new_batch_id(), self._dice.choice(OWNERS)
         spec = self._scene.spec(1, 0.0, batch_id).model_copy(update={"owner": owner})
         specs = {
@@ -54,7 +54,7 @@ class Clients:
         return list(specs)
 
     def leave_an_upload_behind(self) -> None:
-        """As an API that is killed between storing and accepting."""
+        """Leaves an upload as an API does that is killed between storing and accepting."""
         orphan = new_id()
         self._scene.connection.zadd("shapshot:expiry", {orphan: 1})
         self._store.put(image_key(orphan), b"a picture")

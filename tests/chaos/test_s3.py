@@ -1,4 +1,4 @@
-"""All of a service on S3: a result is found again by whoever asks, until it expires."""
+"""A whole service on S3: a result is available until it expires."""
 
 import io
 import signal
@@ -27,7 +27,7 @@ def stage_on_s3(
 
 @pytest.fixture
 def kept(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The same store, to look into."""
+    """A client of the same store, for inspection."""
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
     return open_store(bucket.environment["SHAPSHOT_STORE_URL"])

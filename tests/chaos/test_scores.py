@@ -1,4 +1,4 @@
-"""Scores of coalitions outlive their worker, and go with their explanation."""
+"""Jobs for scores survive the death of their worker, and end with their explanation."""
 
 from tests.chaos.forkserver import Forked
 from tests.chaos.service_harness import QUICK, URL, ServiceHarness, end

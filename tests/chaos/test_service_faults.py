@@ -1,4 +1,4 @@
-"""A request that was answered 202 ends once, and every other is answered, whatever fails below."""
+"""Whatever fails, every request gets a response, and what was accepted with 202 ends once."""
 
 import json
 import signal

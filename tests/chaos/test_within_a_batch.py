@@ -1,4 +1,4 @@
-"""A worker that is told to stop has its model score one more batch at most."""
+"""A worker that is told to stop lets its model score at most one more batch."""
 
 import io
 import signal
@@ -15,7 +15,7 @@ from tests.conftest import wait_until
 
 @pytest.fixture
 def slow_worker(service_harness: ServiceHarness, api: Forked) -> Iterator[Forked]:
-    """A batch takes it far longer than it takes to hear of a cancel."""
+    """A batch takes this worker far longer than it takes to notice a cancel."""
     process = service_harness.start_worker("slow", step_s=0.5, LOG_LEVEL="DEBUG")
     service_harness.wait_ready()
     yield process
@@ -23,7 +23,7 @@ def slow_worker(service_harness: ServiceHarness, api: Forked) -> Iterator[Forked
 
 
 def batches(service_harness: ServiceHarness) -> int:
-    """How many the slow worker's model was given."""
+    """Count the batches that the slow worker's model has received."""
     return service_harness.logged("slow", b"batch begun")
 
 

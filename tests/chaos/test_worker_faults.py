@@ -1,4 +1,4 @@
-"""A job that was accepted ends exactly once, whatever happens to the processes around it."""
+"""An accepted job ends exactly once, whatever happens to the processes around it."""
 
 import signal
 import time
@@ -27,7 +27,7 @@ def test_a_job_runs_once_and_nothing_of_it_stays_in_the_queues(queue_harness: Qu
 
 @beforehand
 def frozen(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """Its worker is frozen at a job."""
+    """A worker was frozen during a job."""
     queue_harness = new_queue_harness()
     worker = queue_harness.worker()
     queue_harness.wait_begun(queue_harness.submit(steps=20))
@@ -96,7 +96,7 @@ def test_a_running_job_hears_a_cancel_and_a_waiting_one_never_starts(
 
 @beforehand
 def late(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """Its job takes longer than it may, in steps."""
+    """A job that runs past its deadline, in many steps."""
     queue_harness = new_queue_harness()
     queue_harness.worker(DEADLINE_S=1)
     queue_harness.submit(steps=100)
@@ -110,7 +110,7 @@ def test_a_job_past_its_deadline_fails_with_that_reason(late: QueueHarness) -> N
 
 @beforehand
 def stuck(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """Its job takes longer than it may, in one call."""
+    """A job that runs past its deadline, in one call."""
     queue_harness = new_queue_harness()
     queue_harness.worker(DEADLINE_S=1, GRACE_S=1)
     queue_harness.submit(steps=1, step_s=60)
@@ -154,7 +154,7 @@ def test_a_restart_of_redis_costs_a_job_nothing(queue_harness: QueueHarness) -> 
 
 @beforehand
 def unheard(new_queue_harness: NewQueueHarness) -> tuple[QueueHarness, float]:
-    """Redis is gone for two workers, the first of which has a job; since when."""
+    """Redis is down for two workers, the first with a job; the time since when."""
     queue_harness = new_queue_harness()
     queue_harness.worker()
     queue_harness.wait_begun(queue_harness.submit(steps=40))
@@ -203,7 +203,7 @@ def test_expired_explanations_leave_a_tombstone_and_then_nothing(
 
 @beforehand
 def killed(new_queue_harness: NewQueueHarness) -> tuple[QueueHarness, float]:
-    """The first of its workers was killed at a job; when it gave its last sign of life."""
+    """The first worker was killed during a job; the time of its last heartbeat."""
     queue_harness = new_queue_harness()
     first = queue_harness.worker()
     queue_harness.wait_begun(queue_harness.submit(steps=20))
@@ -226,7 +226,7 @@ def test_another_worker_begins_what_a_killed_one_had_within_two_leases(
 
 @beforehand
 def taken(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """Its job was taken from the queue by a worker that then died."""
+    """A worker took a job from the queue, and died before it began."""
     queue_harness = new_queue_harness()
     queue_harness.submit(steps=1)
     queue_harness.connection.lmove("rq:queue:chaos", "rq:queue:chaos:intermediate")
@@ -244,7 +244,7 @@ def test_a_job_taken_from_the_queue_and_never_begun_is_put_back(taken: QueueHarn
 
 @beforehand
 def deadly(new_queue_harness: NewQueueHarness) -> QueueHarness:
-    """Its job kills every worker that begins it, and there are four of them."""
+    """A job that kills each of four workers that begin it."""
     queue_harness = new_queue_harness()
     queue_harness.submit(steps=DEADLY)
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""A set of containers of docker/compose.yaml under a name of its own, on a real Docker engine."""
+"""A project of docker/compose.yaml under its own name, on a real Docker engine."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PATIENCE_S = 900  # of one command but for a build, and of whatever is waited fo
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Look four times a second, so that looking takes nothing from what is waited for."""
+    """Check a condition only four times a second, so as not to slow the containers down."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"still not so after {PATIENCE_S} s"
@@ -28,17 +28,17 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 class ComposeUnavailableError(Exception):
-    """There is no Docker engine or no Compose; the message says which, in one line."""
+    """Docker or Compose is missing; the message says which, in one line."""
 
 
 class CommandFailedError(Exception):
-    """A command of docker or Compose ended with an error; the message has its last words."""
+    """A command of docker or Compose failed; the message ends with its last output."""
 
 
 def find_compose() -> list[str]:
-    """The words that run Compose: those of the variable COMPOSE, else the plugin or the program.
+    """Return the command of Compose: the variable COMPOSE, else the plugin or the program.
 
-    Raises ComposeUnavailableError where there is none, it is too old, or no engine answers.
+    Raises ComposeUnavailableError if it is missing or too old, or no engine answers.
     """
     if not shutil.which("docker"):
         raise ComposeUnavailableError("there is no `docker` on PATH")
@@ -64,7 +64,7 @@ def find_compose() -> list[str]:
 
 @dataclass
 class ComposeSet:
-    """One project: its containers, networks, volumes and images all have its name."""
+    """One project; its name is part of the names of all its containers, volumes and images."""
 
     words: Sequence[str]  # that run Compose
     folder: Path  # for what Compose is told
@@ -73,7 +73,7 @@ class ComposeSet:
     settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Its own docker/.env, so that what a deployer has there is neither read nor needed."""
+        """Write its own docker/.env, so that the deployer's is neither read nor needed."""
         self._env_file = self.folder / f"{self.project}.env"
         self._override = self.folder / f"{self.project}.yaml"
         mine = f"env_file: !override [{{path: {json.dumps(str(self._env_file))}}}]"
@@ -93,7 +93,7 @@ class ComposeSet:
         return f"http://127.0.0.1:{self.port}"
 
     def compose(self, *words: str, timeout_s: float | None = PATIENCE_S) -> str:
-        """Run a command of Compose; returns what it printed. Raises CommandFailedError.
+        """Run a command of Compose; return its output. Raises CommandFailedError.
 
         The variable COMPOSE_OVERRIDE names a file that is laid over ours, for example to let builds
         use the host's network.
@@ -116,40 +116,40 @@ class ComposeSet:
         return self._checked(["docker", *words], PATIENCE_S)
 
     def up(self, *words: str) -> None:
-        """Start what does not run as it is described, and wait until all is healthy.
+        """Start the services that do not run as described, and wait until all are healthy.
 
-        `--wait` would give up at the first container that a busy machine looks at too late.
+        `--wait` would fail on a busy machine as soon as one health check is late.
         """
         self.compose("up", "--detach", "--no-build", *words)
         wait_for(lambda: all(each["Health"]["Status"] == "healthy" for each in self.states()))
 
     def containers(self, service: str) -> list[dict[str, Any]]:
-        """What the engine knows of the containers of a service, those that stopped too."""
+        """Return what the engine knows of a service's containers, stopped ones included."""
         ids = self.compose("ps", "--all", "--quiet", service).split()
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids))
         return found
 
     def states(self) -> list[dict[str, Any]]:
-        """Of all containers, those that stopped too."""
+        """Return the states of all containers, stopped ones included."""
         ids = self.compose("ps", "--all", "--quiet").split()
         return [each["State"] for each in json.loads(self.docker("inspect", *ids))]
 
     def in_container(self, service: str, script: str) -> str:
-        """What a script for its shell prints there."""
+        """Run a shell script in a container; return its output."""
         return self.compose("exec", "-T", service, "sh", "-euc", script)
 
     def logs(self, *words: str) -> str:
         return self.compose("logs", "--no-color", *words)
 
     def remove(self) -> None:
-        """All of it, the images and the volumes too."""
+        """Remove the whole project with its images and volumes."""
         every = ("--profile", "keys")
         self.compose(
             *every, "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5"
         )
 
     def left(self) -> list[str]:
-        """What the engine still has of it."""
+        """Return what the engine still has of the project."""
         mine = ("--filter", f"label={OF_PROJECT}={self.project}", "--quiet")
         lists = (("ps", "--all"), ("volume", "ls"), ("network", "ls"), ("image", "ls", "--all"))
         return [f"{kind[0]} {each}" for kind in lists for each in self.docker(*kind, *mine).split()]
@@ -170,7 +170,7 @@ def _run(
     environment: Mapping[str, str] | None = None,
     timeout_s: float | None = PATIENCE_S,
 ) -> subprocess.CompletedProcess[str]:
-    """In a session of its own, so that Ctrl-C is heard by this process alone."""
+    """Run it in its own session, so that Ctrl-C reaches this process alone."""
     return subprocess.run(
         words,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The stages of the Dockerfiles, as a parser reads them."""
+"""Parses the Dockerfiles into stages."""
 
 from functools import cache
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Instruction(NamedTuple):
 
 @cache
 def read_stages(dockerfile: str) -> dict[str, list[Instruction]]:
-    """The instructions of each stage, in order, its FROM first; a nameless one is ""."""
+    """Return the instructions of each stage by its name, its FROM first; "" is a nameless stage."""
     with (ROOT / "docker" / dockerfile).open("rb") as file:
         parsed = DockerfileParser(fileobj=file).structure
     stages: dict[str, list[Instruction]] = {}
@@ -29,7 +29,7 @@ def read_stages(dockerfile: str) -> dict[str, list[Instruction]]:
 
 
 def inherited(dockerfile: str, stage: str) -> list[Instruction]:
-    """The instructions that make a stage's image, those of its parents first."""
+    """Return the instructions that make a stage's image, those of its parents first."""
     stages = read_stages(dockerfile)
     parent, _ = image_from(stages[stage][0].value)
     return [*(inherited(dockerfile, parent) if parent in stages else []), *stages[stage]]

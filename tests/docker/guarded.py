@@ -1,4 +1,4 @@
-"""A Redis with the users that we ship, and one more that may look at everything."""
+"""A Redis with the users that we ship, and one more that may read everything."""
 
 import subprocess
 import tempfile
@@ -26,7 +26,7 @@ USERS = {"compose": OF_COMPOSE, "kubernetes": OF_KUBERNETES}
 
 @dataclass
 class Guarded:
-    """It keeps its data as the shipped ones do, and has a log."""
+    """A server that keeps its data as the shipped one does, and has a log."""
 
     folder: Path
     binary: Path
@@ -77,7 +77,7 @@ class Guarded:
 
 @contextmanager
 def guarded_by(users: str, binary: Path) -> Iterator[Guarded]:
-    """Started with this ACL, in a folder of its own."""
+    """Start a server with this ACL in its own folder."""
     for password, text in WRITTEN.items():
         users = users.replace(password, text)
     with tempfile.TemporaryDirectory(prefix="shapshot-") as name:

@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes as they are applied: what kustomize makes of a folder."""
+"""The Kubernetes manifests as they are applied: the output of kustomize for a folder."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def read(path: Path) -> list[Manifest]:
 
 @cache
 def kustomized(folder: Path) -> list[Manifest]:
-    """What `kubectl apply --kustomize` would send; no cluster is asked."""
+    """Return the objects that `kubectl apply --kustomize` would send; needs no cluster."""
     kubectl = shutil.which("kubectl", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     if not kubectl:
         skip_or_raise(FileNotFoundError("no kubectl in the environment or on PATH"))
@@ -37,12 +37,12 @@ def named(manifest: Manifest) -> tuple[str, str]:
 
 
 def pod_of(manifest: Manifest) -> Manifest:
-    """What its pods are made of."""
+    """Return the pod template of a workload."""
     spec: Manifest = manifest["spec"]["template"]["spec"]
     return spec
 
 
 def workloads(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """The pods of each workload, by its name."""
+    """Return the pod template of each workload, by name."""
     kinds = ("Deployment", "StatefulSet")
     return {each["metadata"]["name"]: pod_of(each) for each in manifests if each["kind"] in kinds}

@@ -1,4 +1,4 @@
-"""A client that remembers what it was told, and looks whether it is told the same again."""
+"""A client that records results, and checks later that it gets the same ones."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ LONG = {"model": "cifar10", "max_evals": 500}
 
 @dataclass(frozen=True)
 class Found:
-    """A finished explanation: what its client read of it."""
+    """What the client has read of a finished explanation."""
 
     document: dict[str, Any]
     arrays: dict[str, str]  # the hash of each one's type, shape and bytes
@@ -27,7 +27,7 @@ class Found:
 
 
 class Remembering:
-    """All that it asked for, by id."""
+    """A client and the explanations that it has requested, by id."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -41,20 +41,20 @@ class Remembering:
         return self._http.post(URL, files=files).raise_for_status()
 
     def submit(self, seed: int) -> str:
-        """Ask for one that takes a while, of a picture of its own; returns its id."""
+        """Request a long explanation of a unique picture; return its id."""
         return str(self.post(encoded(noise(200, 160, seed=seed)), **LONG).json()["id"])
 
     def wait_until_running(self, jobs: int) -> None:
         wait_for(lambda: len(self.get(f"{URL}?status=running").json()["items"]) == jobs)
 
     def workers(self) -> int:
-        """How many are alive; 0 where it is not ready."""
+        """Count the live workers; 0 if the API is not ready."""
         with suppress(httpx.HTTPError):
             return int(self.get("/healthz/ready").json()["workers"])
         return 0
 
     def wait(self, explanation_id: str) -> Found:
-        """Remember it once it has succeeded; Redis may go away meanwhile, it may not."""
+        """Wait until it has succeeded, and record it; Redis may restart meanwhile."""
         document: dict[str, Any] = {}
 
         def done() -> bool:
@@ -77,7 +77,7 @@ class Remembering:
         return Found(self.get(path).json(), arrays, heatmap.hexdigest())
 
     def listed(self) -> list[str]:
-        """The ids of all pages, newest first."""
+        """Return the ids on all pages, newest first."""
         ids: list[str] = []
         cursor = ""
         while True:
@@ -88,7 +88,7 @@ class Remembering:
             cursor = f"&cursor={page['next_cursor']}"
 
     def find_all(self, picture: bytes) -> None:
-        """Each is as it was, the list has just these, and a picture of old is answered by them."""
+        """Check that all are unchanged and listed, and that an earlier picture hits the cache."""
         wait_for(lambda: self.workers() > 0)
         for explanation_id, known in self.found.items():
             assert self.read(explanation_id) == known, explanation_id

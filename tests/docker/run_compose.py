@@ -1,7 +1,7 @@
 """The compose set on a real Docker engine, from build to removal: `make compose-test`.
 
-What it makes there has a name of its own, and is removed in the end, whatever happened; only the
-base images and the cache of builds stay.
+All that it creates there has a name of its own, and is removed at the end, even after an error;
+only the base images and the build cache stay.
 """
 
 import io
@@ -64,7 +64,7 @@ def main() -> int:
 
 @contextmanager
 def removed(made: ComposeSet) -> Iterator[ComposeSet]:
-    """Whatever happens, nothing of it stays."""
+    """Remove the set and its volumes when the block ends, even by an error."""
     try:
         yield made
     finally:
@@ -87,7 +87,7 @@ def step(name: str) -> Iterator[None]:
 
 
 def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
-    """Do with a set what docs/docker.md says of it, and find all that it explained each time."""
+    """Do with a set what docs/docker.md describes, and check its explanations after each step."""
     with step("start a Redis of another project"):
         neighbour.up("redis")
         [before] = neighbour.containers("redis")
@@ -186,7 +186,7 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
 
 
 def look_into(tested: ComposeSet) -> None:
-    """Each has its part of the code alone, no rights, no compiler, and no place to write."""
+    """Check that each image has its own code alone, no rights, no compiler, and is read-only."""
     for service, strangers in (
         ("api", "worker tensorflow keras cv2 pip"),
         ("worker", "service.api service.client fastapi uvicorn matplotlib pip"),
@@ -208,7 +208,7 @@ def look_into(tested: ComposeSet) -> None:
 
 
 def explain(client: Remembering) -> None:
-    """The sample picture is a coffee; attributions sum up to the score; the heatmap is drawn."""
+    """Explain the sample, a coffee: the attributions add up to the score; the heatmap is drawn."""
     found = client.wait(client.post(COFFEE).json()["id"])
     [*outputs] = found.document["outputs"]
     assert outputs[0]["label"] == "espresso"
@@ -222,7 +222,7 @@ def explain(client: Remembering) -> None:
 
 
 def in_volume(tested: ComposeSet, volume: str, folder: Path, command: str) -> None:
-    """Run a command as root in a container that has a volume of the set and a folder of ours."""
+    """Run a command as root in a container with a volume of the set and one of our folders."""
     mounts = (f"{tested.project}_{volume}:/volume", f"{folder}:/backup")
     words = [word for mount in mounts for word in ("--volume", mount)]
     tested.docker("run", "--rm", *words, "debian:bookworm-slim", "sh", "-c", command)

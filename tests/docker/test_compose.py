@@ -1,4 +1,4 @@
-"""What must hold of the compose files, without an engine, and of the Redis that one of them has."""
+"""The compose files, checked without an engine, and the Redis of one of them."""
 
 import os
 import re
@@ -27,7 +27,7 @@ StartRedis = Callable[[str], tuple["subprocess.Popen[bytes]", str]]
 
 @pytest.fixture
 def start_redis() -> Iterator[StartRedis]:
-    """Runs the container's command with passwords, in a folder of its own; gives its socket too."""
+    """Runs the container's command with passwords in its own folder; returns its socket too."""
     if not shutil.which("redis-server"):
         skip_or_raise(RedisNotFoundError(NO_REDIS))
     started: list[subprocess.Popen[bytes]] = []
@@ -50,7 +50,7 @@ def start_redis() -> Iterator[StartRedis]:
 
 
 def redis_script(folder: Path) -> str:
-    """What Compose hands to the container's shell, with a folder for its mounts and a socket."""
+    """Returns the shell script that Compose runs, with a folder for its mounts and a socket."""
     [*shell, script] = SERVICES["redis"]["command"]
     assert shell == ["sh", "-euc"]
     return (
@@ -105,7 +105,7 @@ def test_compose_refuses_to_start_without_a_password(user: str) -> None:
 
 @pytest.mark.parametrize(("user", "other"), [("api", "WORKER"), ("worker", "API")])
 def test_neither_is_told_the_password_of_the_other(user: str, other: str) -> None:
-    """The file docker/.env has both, and goes to both as a whole."""
+    """The file docker/.env has both passwords, and is passed to both as a whole."""
     environment = SERVICES[user]["environment"]
     assert environment[f"SHAPSHOT_REDIS_{other}_PASSWORD"] == ""
     assert f"SHAPSHOT_REDIS_{other}_PASSWORD" not in str(list(environment.values()))

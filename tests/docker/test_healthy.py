@@ -38,7 +38,7 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture
 def healthy(settings: ApiSettings) -> Callable[[str], bool]:
-    """Whether the worker of a host is healthy."""
+    """Returns whether the worker of a host is healthy."""
     check = load("healthy_worker").is_healthy
     return lambda host: check(settings, host=host)
 

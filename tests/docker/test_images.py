@@ -1,4 +1,4 @@
-"""What must hold of the Dockerfiles, without an engine; `make compose-test` looks at the images."""
+"""The Dockerfiles, checked without an engine; `make compose-test` checks the images."""
 
 import re
 from pathlib import Path

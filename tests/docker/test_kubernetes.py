@@ -1,4 +1,4 @@
-"""The manifests fit the API of Kubernetes, each other, the images and the app."""
+"""The manifests agree with the Kubernetes API, each other, the images and the app."""
 
 import json
 import re
@@ -64,7 +64,7 @@ def containers(pods: dict[str, Manifest]) -> list[Manifest]:
 
 
 def ours(pods: dict[str, Manifest]) -> list[tuple[Manifest, list[Instruction]]]:
-    """Our containers, each with the instructions that make its image."""
+    """Our containers, each with the Dockerfile instructions of its image."""
     found = []
     for container in containers(pods):
         name, tag = container["image"].rpartition("/")[2].split(":")
@@ -76,7 +76,7 @@ def ours(pods: dict[str, Manifest]) -> list[tuple[Manifest, list[Instruction]]]:
 
 
 def under(field: str, tree: Any) -> list[Any]:
-    """What stands under a field, at any depth."""
+    """Yield the values of a field at any depth."""
     if isinstance(tree, list):
         return [found for each in tree for found in under(field, each)]
     if not isinstance(tree, dict):
@@ -285,7 +285,7 @@ def test_its_probes_see_whether_it_answers_and_nothing_else(
 
 
 def _succeeds(command: list[str], guarded: Guarded) -> bool:
-    """Run a probe as its container would, but for where Redis listens."""
+    """Run a probe as its container would, except that Redis has another address."""
     there = [word.replace("redis-cli", f"redis-cli -s {guarded.socket}") for word in command]
     return subprocess.run(there, stderr=subprocess.DEVNULL).returncode == 0
 

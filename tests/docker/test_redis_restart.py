@@ -1,4 +1,4 @@
-"""A Redis with our users that is killed and comes back has everything that it had."""
+"""A Redis with our users has all its data again after it was killed."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,7 +38,7 @@ def guarded(request: pytest.FixtureRequest, binary: Path) -> Iterator[Guarded]:
 
 
 def everything(server: Guarded) -> dict[bytes, Any]:
-    """Every key and what it holds."""
+    """Return every key and its value."""
     with connect(server.url) as admin:
         return {key: BY_TYPE[admin.type(key)](admin, key) for key in admin.scan_iter()}
 

@@ -1,4 +1,4 @@
-"""What the API and the workers do, they may; what else Redis could do for them, they may not."""
+"""The users of the API and the workers may run the commands that they need, and no others."""
 
 import json
 import signal
@@ -61,7 +61,7 @@ def test_all_that_a_service_does_is_permitted(
 
 
 def use_all_of_it(service_harness: ServiceHarness) -> None:
-    """As clients do: each endpoint whose way through Redis is its own."""
+    """Call each endpoint that uses Redis in its own way."""
     first = service_harness.ask(headers={"Idempotency-Key": "k", "Prefer": "wait=20"}).json()["id"]
     assert service_harness.ask(headers={"Idempotency-Key": "k"}).json()["id"] == first
     assert "done" in service_harness.client.get(f"{URL}/{first}/events").text

@@ -1,4 +1,4 @@
-"""An API and a worker as an orchestrator starts them: two processes, told all by variables."""
+"""An API and a worker as an orchestrator starts them: two processes, configured by variables."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PATIENCE_S = 240  # TensorFlow's import and the models, on a busy machine
 
 
 class Deployed:
-    """The two processes and what they said."""
+    """The two processes and their logs."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
@@ -43,7 +43,7 @@ class Deployed:
             return False
 
     def stop(self) -> None:
-        """As an orchestrator does; all is said, and sent, then."""
+        """Stop both as an orchestrator does; all log lines and spans are written then."""
         for process in self._processes.values():
             process.send_signal(signal.SIGTERM)
         for process in self._processes.values():
@@ -58,13 +58,13 @@ class Deployed:
         return (self._folder / f"{name}.log").read_text()
 
     def lines(self, name: str) -> list[dict[str, Any]]:
-        """The log of `api` or `worker`; fails where a line is not JSON."""
+        """Return the log of `api` or `worker`; fails if a line is not JSON."""
         return [json.loads(line) for line in self.text(name).splitlines()]
 
 
 @contextmanager
 def deployed(folder: Path, redis_url: str, **environment: str) -> Iterator[Deployed]:
-    """Both, ready to explain."""
+    """Start both, and wait until they are ready to explain."""
     given = {
         "SHAPSHOT_REDIS_URL": redis_url,
         "SHAPSHOT_STORE_URL": f"file:{folder}/store",

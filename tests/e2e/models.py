@@ -1,4 +1,4 @@
-"""The small ones of the bundled models, which explain in a second."""
+"""The small bundled models, which explain in a second."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from worker.models.registry import BUNDLED
 
 
 def small_models(folder: Path) -> Path:
-    """A file of models like the bundled one, without `imagenet`: cifar10 is its default."""
+    """Write a models file like the bundled one without `imagenet`; its default is cifar10."""
     tables = BUNDLED.read_text().split("\n\n")[1:]
     small = [table for table in tables if not table.startswith("[models.imagenet]")]
     path = folder / "small_models.toml"

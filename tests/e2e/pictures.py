@@ -1,4 +1,4 @@
-"""Photos as users have them, made from the sample."""
+"""Photos like those of users, made from the sample."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

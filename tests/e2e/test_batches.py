@@ -1,4 +1,4 @@
-"""Several pictures at once, by a real worker: each as if it were alone."""
+"""Several pictures at once, on a real worker: each gets the result it would get alone."""
 
 import io
 
@@ -15,7 +15,7 @@ SETTINGS = ExplanationSettings(model="cifar10", outputs=Outputs(top=3), max_eval
 
 
 def pictures() -> list[bytes]:
-    """Different ones, so that their top classes may differ."""
+    """Different pictures, so that their top classes may differ."""
     photo = cat().resize((64, 64))
     turned, upside_down = photo.transpose(Image.Transpose.ROTATE_90), ImageOps.flip(photo)
     return [encoded(each) for each in (photo, turned, upside_down, ImageOps.invert(photo))]

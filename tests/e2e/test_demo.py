@@ -1,4 +1,4 @@
-"""`make demo`, as a user sees it first: the bundled models, a photo explained, and the end."""
+"""`make demo` as a new user sees it: explains a photo with the bundled models, and ends."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def _redis() -> None:
 
 
 def demo(folder: Path, *before: str) -> str:
-    """What `shapshot up --once` says; `before` it runs, in each of its processes."""
+    """Return the output of `shapshot up --once`; `before` runs first in each of its processes."""
     (folder / "sitecustomize.py").write_text("\n".join(before))
     command = [sys.executable, "-m", "service.cli", "up", "--once", "--port", "0"]
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])

@@ -1,4 +1,4 @@
-"""What live processes log: JSON, joined by the id of a request, and nothing that is not for it."""
+"""Logs of live processes: JSON, joined by the id of a request, without secrets."""
 
 import base64
 import json

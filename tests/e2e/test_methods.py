@@ -1,4 +1,4 @@
-"""Every method, and what is measured beside, by a real job through the running service."""
+"""Every method, with its metrics, as a real job of the running service."""
 
 import io
 
@@ -63,7 +63,7 @@ def test_methods_that_sample_say_how_sure_they_are(running: Running, method: str
 
 
 def test_methods_agree_on_the_same_players(running: Running) -> None:
-    """Exactly where every coalition is scored; permutations come near."""
+    """They are equal if every coalition is scored; permutations come close."""
     grid = Grid(kind="grid", rows=2, columns=2)
     found = {}
     for method in ("exact", "kernel", "gaussian_process", "permutation"):
@@ -173,7 +173,7 @@ def test_explanations_of_two_models_share_a_figure(running: Running) -> None:
 
 
 def test_a_very_wide_photo_is_explained_whole_where_it_is_padded(running: Running) -> None:
-    """Three cats in a row: the crop sees the one in the middle, the padded photo all of them."""
+    """Three cats in a row: the crop shows the one in the middle, the padded photo all three."""
     one = cat().resize((200, 150))
     wide = Image.new("RGB", (600, 150))
     for left in (0, 200, 400):

@@ -1,4 +1,4 @@
-"""What a live set tells of itself after real jobs is what was run."""
+"""After real jobs, the metrics of a live set agree with what was run."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,7 +12,7 @@ from worker.engine.scoring.batch_size import device_batch_size
 
 
 def scrape(running: Running) -> dict[str, float]:
-    """Samples by name and labels."""
+    """Return the samples by name and labels."""
     text = httpx.get(f"{running.url}/metrics").raise_for_status().text
     return {
         f"{sample.name}{sorted(sample.labels.values())}": sample.value

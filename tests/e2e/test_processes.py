@@ -1,4 +1,4 @@
-"""The embedded set as a family of processes."""
+"""The processes of the embedded set."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What comes back over HTTP is what shap itself computes for the model, picture and settings."""
+"""Values over HTTP equal those that shap computes for the same model, picture and settings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_partition_gives_the_values_of_shap(
 
 
 def test_permutation_gives_the_values_of_shap(running: Running, shap_permutation) -> None:
-    """The job of shap's Fashion-MNIST notebooks: every pixel of 28 x 28 a player."""
+    """The task of shap's Fashion-MNIST notebooks: each of 28 x 28 pixels is a player."""
     settings = ExplanationSettings(
         model="fashion_mnist",
         method="permutation",

@@ -1,4 +1,4 @@
-"""Spans of live processes, as a collector gets them: the worker's under those of the request."""
+"""Spans of live processes as a collector receives them: the worker's under the request's."""
 
 import os
 import subprocess

@@ -39,7 +39,7 @@ def redis_6(redis_servers: RedisServers) -> Server:
 
 @contextmanager
 def serving(choice: Choice) -> Iterator[redis.Redis]:
-    """The chosen server on the chosen folder; killed in the end."""
+    """Runs the chosen server on the chosen folder, and kills it at the end."""
     with tempfile.TemporaryDirectory(prefix="shapshot-") as sockets:
         socket = Path(sockets) / "redis.sock"
         command = server_command(choice.server.binary, folder=choice.folder, socket=socket)
@@ -60,7 +60,7 @@ def _answers(connection: redis.Redis) -> bool:
 
 
 def keep(value: str, *servers: Server, home: Path, signs: bool = True) -> Path:
-    """Have the server that is chosen of these keep a value; the folder."""
+    """Stores a value with the server that is chosen of these; returns the folder."""
     choice = choose_folder(servers, home)
     with serving(choice) as connection:
         connection.set("shapshot:value", value)
@@ -162,7 +162,7 @@ def test_who_reads_what_whom_wrote(
 
 @pytest.fixture
 def as_before() -> Iterator[None]:
-    """What a set does with signals is undone."""
+    """Restores the signal handlers that a set replaces."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in kept.items():
@@ -170,7 +170,7 @@ def as_before() -> Iterator[None]:
 
 
 def refusal(home: Path) -> str:
-    """Why a set does not start here."""
+    """Returns the error with which a set refuses to start here."""
     door = ListenAddress("127.0.0.1", 0, None)
     with pytest.raises(CannotStartError) as refused, local_set(home, door, lambda _: None):
         pass

@@ -1,4 +1,4 @@
-"""Children leave logs that outlive them, and that do not grow for ever."""
+"""Logs of child processes survive them, and are limited in size."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def child(folder: Path, script: str) -> Child:
 
 
 def run(supervisor: Supervisor, started: Child) -> str:
-    """Start it and let it end; all that is in its log."""
+    """Runs a child until it ends; returns its whole log."""
     supervisor.start(started)
     wait_until(lambda: not started.alive, seconds=20)
     return started.log.read_text()

@@ -1,4 +1,4 @@
-"""Closed-form games and predictors, and values of theirs by definition, for the engine's tests."""
+"""Closed-form games and predictors, and their values by definition, for the engine's tests."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ class FunctionPredictor:
 
 
 def smooth_function(shape, outputs, seed):
-    """Weighted sums with products and a saturation on top: nothing tied, nothing additive."""
+    """Make weighted sums with products, saturated: without ties, and not additive."""
     weights = np.random.default_rng(seed).normal(size=(outputs, int(np.prod(shape)))) / 255
 
     def function(pictures):
@@ -43,7 +43,7 @@ def smooth_function(shape, outputs, seed):
 
 
 def counting_function(shape, outputs, seed):
-    """How many of a few random elements are bright: whole numbers, so the queue is full of ties."""
+    """Make counts of the bright ones among a few random elements: whole numbers, with many ties."""
     draw = np.random.default_rng(seed)
     elements = draw.integers(0, int(np.prod(shape)), size=(outputs, 6))
 
@@ -62,7 +62,7 @@ def random_picture(shape, seed):
 def play(make_method, value, shape, watch=lambda method, coalitions: None, *, players=None):
     """Run a method on the game value(mask (H, W, C)) -> (K,), without pictures or threads.
 
-    players: who plays; by default every element.
+    players: by default every element.
     """
     ends = [value(np.full(shape, visible)) for visible in (False, True)]
     game = Game(players or make_pixels(Pixels(), shape), *ends)
@@ -79,7 +79,7 @@ def play(make_method, value, shape, watch=lambda method, coalitions: None, *, pl
 
 
 def masks(coalitions, shape):
-    """The coalitions as masks (B, H, W, C), whatever they are made of."""
+    """Return coalitions of any class as masks (B, H, W, C)."""
     visible = [coalitions.visible(i) for i in range(len(coalitions))]
     return np.array([np.broadcast_to(mask.reshape(*mask.shape[:2], -1), shape) for mask in visible])
 
@@ -109,12 +109,12 @@ def shapley_by_definition(value, shape):
 
 
 def elements_as_superpixels(shape):
-    """Players that each have one element, and yet count as superpixels."""
+    """Return players that have one element each, and yet count as superpixels."""
     return replace(make_pixels(Pixels(), shape), superpixels=True)
 
 
 def random_game(shape, outputs, seed):
-    """A game of random values: (K,) for every one of the 2 ** elements coalitions."""
+    """Draw a game of random values: (K,) for every one of the 2 ** elements coalitions."""
     elements = int(np.prod(shape))
     table = np.random.default_rng(seed).normal(size=(2**elements, outputs))
     digits = 2 ** np.arange(elements)

@@ -6,7 +6,7 @@ from worker.engine.regions import Regions
 
 
 def sparseness(*outputs):
-    """Of outputs whose attributions are given as flat lists."""
+    """Return the sparseness of outputs from flat lists of their attributions."""
     values = np.array(outputs, dtype=np.float64).T[np.newaxis, :, np.newaxis]  # (1, W, 1, K)
     ends = np.zeros(len(outputs)), values.sum(axis=(0, 1, 2))
     whole = Regions(np.zeros(values.shape[:2], np.int32), ends[1][np.newaxis], np.array([1]))

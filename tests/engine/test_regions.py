@@ -9,7 +9,7 @@ from worker.engine.regions import Regions, quantile, whole_pixels
     [(0, np.inf), (-1, np.inf), (1, 12.706), (4, 2.776), (30, 2.042), (np.inf, 1.960)],
 )
 def test_an_interval_reaches_as_far_as_student_s_t_says(freedom, reach):
-    """The two-sided 95 % points, as statistical tables print them."""
+    """By the two-sided 95 % points of Student's t in statistical tables."""
     assert quantile(freedom) == pytest.approx(reach, abs=5e-4)
 
 

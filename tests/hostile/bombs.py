@@ -1,4 +1,4 @@
-"""Files that ask for much, in few bytes, or that lie: pictures and label maps."""
+"""Small files that ask for much memory or work, or that lie: pictures and label maps."""
 
 import struct
 import zlib
@@ -21,7 +21,7 @@ def animation(form: str) -> bytes:
 
 
 def chunk(kind: bytes, data: bytes = b"") -> bytes:
-    """Of a PNG."""
+    """Encode a chunk of a PNG."""
     checksum = struct.pack(">I", zlib.crc32(kind + data))
     return struct.pack(">I", len(data)) + kind + data + checksum
 
@@ -40,7 +40,7 @@ def png(
 
 
 def gif(width: int, height: int, frame: tuple[int, int, int, int], before: bytes = b"") -> bytes:
-    """One frame, of (left, top, width, height)."""
+    """Encode a GIF with one frame at (left, top, width, height)."""
     head = (
         b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\x00\x00\x00\xff\xff\xff"
     )
@@ -53,7 +53,7 @@ def bmp(width: int, height: int, bits: int = 24, compression: int = 0, colours: 
 
 
 def tiff(**differing: int) -> bytes:
-    """A TIFF of 10 x 10 grey pixels but for the tags, named t256 …, that differ."""
+    """Encode a TIFF of 10 x 10 grey pixels, with these tags, named t256 and so on, replaced."""
     tags = {"t256": 10, "t257": 10, "t258": 8, "t259": 1, "t262": 1, "t273": 8, "t277": 1}
     tags |= {"t278": 10, "t279": 100} | differing
     entries = [struct.pack("<HHII", int(tag[1:]), 4, 1, value) for tag, value in tags.items()]
@@ -61,7 +61,7 @@ def tiff(**differing: int) -> bytes:
 
 
 def tiff_of_tiles(count: int) -> bytes:
-    """Tiles of one pixel each; the places and sizes of all of them are written down."""
+    """Encode tiles of one pixel each, with a list of all their offsets and sizes."""
     tags = {"t256": count, "t257": 1, "t258": 8, "t259": 1, "t262": 1, "t277": 1}
     entries = [struct.pack("<HHII", int(tag[1:]), 4, 1, value) for tag, value in tags.items()]
     entries += [struct.pack("<HHII", tag, 4, 1, 1) for tag in (322, 323)]
@@ -71,14 +71,14 @@ def tiff_of_tiles(count: int) -> bytes:
 
 
 def exif_of_fractions(count: int) -> bytes:
-    """A PNG whose orientation is so many numbers, each a fraction."""
+    """Encode a PNG with this many EXIF orientations, each a fraction."""
     entry = struct.pack("<HHII", 0x0112, 5, count, 8)
     exif = b"II*\x00" + struct.pack("<IH", 8, 1) + entry + bytes(4 + 8 * count)
     return encoded(Image.new("RGB", (8, 8)), "PNG", exif=exif)
 
 
 def webp_canvas(width: int, height: int) -> bytes:
-    """An animation of such a canvas and no frame."""
+    """Encode an animation with a canvas of this size and no frame."""
     sizes = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     body = b"WEBPVP8X" + struct.pack("<IB3x", 10, 2) + sizes
     return b"RIFF" + struct.pack("<I", len(body)) + body
@@ -100,7 +100,7 @@ def exif_jpeg(exif: bytes) -> bytes:
 
 
 def npy_head(text: str, *, version: tuple[int, int] = (1, 0), length: int | None = None) -> bytes:
-    """A header of such words, and a few data."""
+    """Encode the header of an .npy with this text, and a little data."""
     head = text.encode("latin-1") + b"\n"
     size = struct.pack("<H" if version == (1, 0) else "<I", len(head) if length is None else length)
     return b"\x93NUMPY" + bytes(version) + size + head + bytes(64)

@@ -1,4 +1,4 @@
-"""The API as a process of its own, before a real Redis, with a model at its service."""
+"""The API as a process, with a real Redis and one announced model."""
 
 import re
 import socket
@@ -32,7 +32,7 @@ MAX_UPLOAD_BYTES = 12_000_000
 
 @dataclass
 class RawResponse:
-    """What came back over a connection."""
+    """The raw response on a connection."""
 
     status: int
     media_type: str
@@ -41,7 +41,7 @@ class RawResponse:
 
 @dataclass
 class Api:
-    """A process that serves."""
+    """A running API process."""
 
     live: Live
     folder: Path
@@ -58,14 +58,14 @@ class Api:
         return socket.create_connection(("127.0.0.1", self.live.port), timeout=60)
 
     def send(self, content: bytes) -> RawResponse:
-        """Send it all, as far as it is taken, and read the answer."""
+        """Send as much as the server accepts, and read the response."""
         with self.connect() as connection:
             with suppress(BrokenPipeError, ConnectionResetError):  # refused on the way
                 connection.sendall(content)
             return read_answer(connection)
 
     def kept(self) -> list[Path]:
-        """Files in the store of explanations."""
+        """Return the files of explanations in the store."""
         kept = self.folder / "store" / "explanations"
         return [path for path in kept.rglob("*") if path.is_file()]
 
@@ -75,7 +75,7 @@ class Api:
 
     @property
     def peak_mb(self) -> float:
-        """The most memory it ever had."""
+        """Return the peak memory of the process."""
         status = Path(f"/proc/{self.live.process.pid}/status").read_text()
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         assert found
@@ -90,7 +90,7 @@ def read_answer(connection: socket.socket) -> RawResponse:
 
 
 def explain(ledger: Ledger, store: Store, spec: JobSpec, shape: tuple[int, int, int, int]) -> str:
-    """Let an explanation end with values of this shape, H, W, C and K; its id."""
+    """Finish an explanation with values of this shape (H, W, C, K); return its id."""
     ledger.accept(id_ := new_id(), spec, timeout_s=60)
     attempt = ledger.begin(id_)
     assert attempt
@@ -114,7 +114,7 @@ def serve(
     connection: redis.Redis,
     new_card: Callable[..., ModelCard],
 ) -> Iterator[Serve]:
-    """Starts the API with more settings than the usual."""
+    """Starts the API with these additional settings."""
     announce(connection, "hand", [new_card()], lease_s=3600)
     compare_store(connection, open_store(settings.store_url))  # the set has its name
     with ExitStack() as stack:

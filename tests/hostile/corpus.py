@@ -1,6 +1,6 @@
-"""What is sent to do harm, or by mistake: named requests, the same in every run.
+"""Requests that are harmful, by intent or mistake: named, and the same in every run.
 
-Each is made when it is asked for, so that the large ones are in memory one at a time.
+Each is built on demand, so that only one large request is in memory at a time.
 """
 
 import gzip
@@ -34,7 +34,7 @@ ID = "exp_" + "0" * 32
 
 @dataclass(frozen=True)
 class Case:
-    """A request and the statuses that it may be refused with."""
+    """A request, and the statuses with which it may be refused."""
 
     name: str
     make: Callable[[], bytes]
@@ -52,7 +52,7 @@ Named = tuple[str, Callable[[], bytes], *tuple[int, ...]]
 
 
 def _pictures() -> Iterator[Named]:
-    """Bombs, lies and shapes that nobody needs."""
+    """Bombs, files that lie, and pictures of extreme shapes."""
     yield "a hundred thousand chunks", partial(_explain, png, chunk(b"abCd") * 100_000), 422
     yield (
         "a palette too long",
@@ -169,7 +169,7 @@ def _plain(size: tuple[int, int]) -> bytes:
 
 
 def _cut() -> Iterator[Named]:
-    """Cut off in the head, in the data, near the end; and not a picture but for its beginning."""
+    """Files cut off in the header, in the data or near the end, or with the first bytes alone."""
     for kind in FORMATS:
         content = photo(kind)
         for share in (1, 5, 20, 40, 60, 80, 95):
@@ -179,7 +179,7 @@ def _cut() -> Iterator[Named]:
 
 
 def _others() -> Iterator[Named]:
-    """Files of other kinds, as a form and in base64."""
+    """Files of other kinds, in a form and in base64."""
     kinds = {
         "nothing": b"",
         "a zero": b"\x00",
@@ -335,7 +335,7 @@ def _settings() -> Iterator[Named]:
 
 
 def _bodies() -> Iterator[Named]:
-    """application/json."""
+    """Bodies of type application/json."""
     bodies = {
         "nothing": b"",
         "not an object": b"[]",
@@ -373,7 +373,7 @@ def _bodies() -> Iterator[Named]:
 
 
 def _forms() -> Iterator[Named]:
-    """multipart/form-data."""
+    """Bodies of type multipart/form-data."""
     picture, end = part("image", photo(), "p"), b"--" + BOUNDARY + b"--\r\n"
     for name, content_type in {
         "no boundary": "multipart/form-data",
@@ -414,7 +414,7 @@ def _forms() -> Iterator[Named]:
 
 
 def _http() -> Iterator[Named]:
-    """What is wrong before there is a body."""
+    """Requests that are wrong before their body."""
     body = explain(photo()).partition(b"\r\n\r\n")[2]
     for length in ("-1", "x", "1e3", "+5", "5, 6", "9" * 400):
         headers = MULTIPART | {"Content-Length": length}

@@ -1,4 +1,4 @@
-"""Everything of the corpus is refused with a reason, by a process that stays as it was."""
+"""Each request of the corpus is refused with a reason, and the process stays healthy."""
 
 import json
 import zlib
@@ -34,7 +34,7 @@ def test_all_of_it_is_refused_with_a_reason_and_leaves_nothing(serve, connection
 
 
 def _wrong(case: Case, answer: RawResponse) -> str | None:
-    """What is not as it should be."""
+    """Return what is wrong with a response."""
     text = answer.content.decode(errors="replace")[:300]
     if answer.status not in case.statuses or answer.media_type != "application/problem+json":
         return f"{case.name}: {answer.status} {answer.media_type} {text}"

@@ -1,4 +1,4 @@
-"""Requests whose end a proxy and we might see in different places."""
+"""Requests that a proxy and the API might end at different bytes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Drawings over large photos: they take turns at memory, and what they took goes back."""
+"""Drawings of large photos take turns at memory, and free it."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ AT_ONCE = 8
 
 @pytest.fixture
 def large_photo(ledger: Ledger, store: Store, spec: JobSpec) -> str:
-    """The path of an explanation of a photo that may be drawn over as large as it is."""
+    """The path of an explanation of a photo with as many pixels as can be drawn."""
     photo = encoded(np.full((SIDE, SIDE, 3), 200, np.uint8), "JPEG")
     facts = {"sha256": sha256(photo).hexdigest(), "bytes": len(photo)}
     image = spec.image.model_copy(update=facts | {"width": SIDE, "height": SIDE})

@@ -1,4 +1,4 @@
-"""Mutants of whole files of every kind, over HTTP: accepted or refused with a reason."""
+"""Mutants of files of every format, over HTTP: each is accepted, or refused with a reason."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""schemathesis sends what the OpenAPI document allows, and what it forbids, to a live process."""
+"""schemathesis sends a live process what the OpenAPI document allows, and what it forbids."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def test_the_live_app_answers_as_its_document_says(serve: Serve, connection, led
 
 
 def _without_prefixes(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same, as all of ours are of one kind: schemathesis 4.32 mistakes them for draft 7's."""
+    """Return a schema without prefixItems, which schemathesis 4.32 takes for those of draft 7."""
     kinds = schema.pop("prefixItems", [])
     if kinds:
         schema["items"] = kinds[0]
@@ -64,7 +64,7 @@ def _without_prefixes(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config(api: Api, connection: redis.Redis, ledger: Ledger) -> str:
-    """What it could not guess: ids that there are, pictures, and that nobody is to wait."""
+    """The configuration: existing ids, pictures, and no waiting."""
     fake_worker = FakeWorker(ledger, open_store(f"file:{api.folder}/store"), connection)
     explanations = [_explanation(api, fake_worker, number) for number in range(40)]
     pictures = [part("image", photo(), "p")] * 2
@@ -84,7 +84,7 @@ def _config(api: Api, connection: redis.Redis, ledger: Ledger) -> str:
 
 
 def _explanation(api: Api, fake_worker: FakeWorker, number: int) -> str:
-    """Three of four have succeeded; no other request is the same."""
+    """Make an explanation; three of four have succeeded, and no two requests are equal."""
     settings = json.dumps({"metrics": ["insertion"], "seed": number}).encode()
     id_ = str(json.loads(api.send(explain(photo(), settings)).content)["id"])
     if number % 4:

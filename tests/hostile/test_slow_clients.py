@@ -1,4 +1,4 @@
-"""Clients that take their time: cut off, and in nobody's way meanwhile."""
+"""Slow clients are cut off, and do not delay others meanwhile."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ def problem_of(connection: socket.socket) -> tuple[int, str]:
 
 
 def drip(connection: socket.socket) -> None:
-    """A byte now and then, until it is refused."""
+    """Send a byte at intervals, until it is refused."""
     with suppress(OSError):
         while True:
             connection.sendall(b"x")
@@ -32,7 +32,7 @@ def drip(connection: socket.socket) -> None:
 
 @contextmanager
 def dripping(connection: socket.socket) -> Iterator[None]:
-    """Drip, and read meanwhile; ends when it is refused."""
+    """Send slowly, and read meanwhile; ends when the request is refused."""
     thread = threading.Thread(target=drip, args=(connection,))
     thread.start()
     yield
@@ -69,7 +69,7 @@ def test_a_body_that_drips_is_cut_off_and_in_the_end_not_even_read(serve):
 
 
 def test_a_body_slower_than_its_patience_but_not_than_the_rate_is_taken(serve):
-    """Each chunk wins back what was waited for it."""
+    """Each chunk extends the time allowed for the rest."""
     api = serve(body_patience_s=1, min_upload_rate=1000)
     content = explain(bombs.photo())
     head, _, body = content.partition(b"\r\n\r\n")

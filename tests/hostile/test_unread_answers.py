@@ -1,4 +1,4 @@
-"""Clients that ask and do not read: cut off, and they make nobody's memory theirs."""
+"""Clients that do not read responses are cut off, and cannot fill the server's memory."""
 
 import json
 import select
@@ -32,7 +32,7 @@ def large(ledger: Ledger, store: Store, spec: JobSpec) -> str:
 
 
 def connect(api: Api, stack: ExitStack) -> socket.socket:
-    """With little room at the client's end, where the system would keep megabytes unread."""
+    """Connect with a small receive buffer, as the system would hold megabytes unread."""
     connection = stack.enter_context(socket.socket())
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", api.live.port))
@@ -40,7 +40,7 @@ def connect(api: Api, stack: ExitStack) -> socket.socket:
 
 
 def cut_off(connection: socket.socket) -> bool:
-    """Whether it is reset; nothing is read to find out."""
+    """Return whether the connection is reset, without reading from it."""
     poll = select.poll()
     poll.register(connection, 0)  # errors and hang-ups are told of anyway
     return bool(poll.poll(0))
@@ -79,7 +79,7 @@ def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, le
 
 
 def test_a_stream_without_news_and_a_reader_who_is_slow_enough_are_kept(serve, large, ledger, spec):
-    """Each piece that is read wins back what was waited for it."""
+    """Each piece that is read extends the time allowed for the next."""
     api = serve(answer_patience_s=1, min_answer_rate=100_000)
     ledger.accept(id_ := new_id(), spec, timeout_s=60)
     with api.connect() as stream, api.connect() as slow:

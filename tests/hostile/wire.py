@@ -1,4 +1,4 @@
-"""Requests as the bytes on the wire, which no HTTP client would agree to send."""
+"""Requests as bytes on the wire, which no HTTP client would send."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ def request(
     method: str = "POST",
     target: str = URL,
 ) -> bytes:
-    """With a true Content-Length, unless the headers say otherwise."""
+    """Return a request with a correct Content-Length, unless the headers give another."""
     given = {"Host": "localhost", "Connection": "close"} | dict(headers or {})
     if "Content-Length" not in given and "Transfer-Encoding" not in given:
         given["Content-Length"] = str(len(body))
@@ -41,7 +41,7 @@ def form(*parts: bytes, end: bytes = b"--" + BOUNDARY + b"--\r\n", target: str =
 def explain(
     image: bytes, settings: bytes | None = None, *, label_map: bytes | None = None
 ) -> bytes:
-    """A form with a picture, as any client would send it."""
+    """Return a form with a picture, as any client would send it."""
     parts = [part("image", image, "photo")]
     if settings is not None:
         parts.append(part("settings", settings))
@@ -59,7 +59,7 @@ def in_base64(image: bytes) -> bytes:
 
 
 def chunked(body: bytes, headers: Headers, size: int = 4096) -> bytes:
-    """A body that says no length."""
+    """Encode a body in chunks, without a length."""
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
     packed = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
     return request(packed + b"0\r\n\r\n", {"Transfer-Encoding": "chunked", **headers})

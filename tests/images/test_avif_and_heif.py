@@ -1,4 +1,4 @@
-"""AVIF and HEIC, which phones make: turned once, over white, of as many bits as they have."""
+"""AVIF and HEIC, the formats of phones: turned once, flattened on white, of any bit depth."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ def decode(content: bytes) -> np.ndarray:
 
 
 def corners() -> Image.Image:
-    """96 x 64: red and green above, blue and white below."""
+    """Return a 96 x 64 picture: red and green above, blue and white below."""
     quarters = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8)
     return Image.fromarray(quarters.repeat(32, axis=0).repeat(48, axis=1))
 
@@ -46,7 +46,7 @@ def exif_of(orientation: int) -> bytes:
 
 
 def colours(pixels: np.ndarray) -> list[list[int]]:
-    """In the middle of the quarters: red, green, blue and white as they are named above."""
+    """Return the names of the colours in the middle of the four quarters."""
     H, W, _ = pixels.shape
     middles = [
         (H // 4, W // 4),
@@ -72,7 +72,7 @@ UPRIGHT = {  # what is upper left, upper right, lower left and lower right, by t
 @every_form
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_it_is_turned_once_where_boxes_and_exif_say_the_same(form, orientation):
-    """Writers put the orientation into irot and imir, and leave it in EXIF beside."""
+    """Writers put the orientation into irot and imir, and leave it in EXIF too."""
     content = encoded(corners(), form, exif=exif_of(orientation), quality=90)
     pixels = decode(content)
     assert colours(pixels) == UPRIGHT[orientation]
@@ -82,7 +82,7 @@ def test_it_is_turned_once_where_boxes_and_exif_say_the_same(form, orientation):
 
 @every_form
 def test_exif_alone_turns_nothing(form):
-    """ISO/IEC 23008-12: the boxes turn the picture, and EXIF is for information."""
+    """ISO/IEC 23008-12: the boxes turn the picture, and EXIF only informs."""
     content = encoded(corners(), form, exif=exif_of(6), quality=90)
     angle = content.index(b"irot") + 4
     unturned = content[:angle] + b"\0" + content[angle + 1 :]
@@ -122,7 +122,7 @@ def test_avif_of_more_bits_is_brought_to_eight(bits):
 
 
 def ramp(width: int, height: int) -> np.ndarray:
-    """Levels 0..255 (H, W, 3), of which no part is like another."""
+    """Return levels 0..255 (H, W, 3), no part equal to another."""
     y, x = np.mgrid[:height, :width]
     channels = x / (width - 1), y / (height - 1), (x + y) / (height + width - 2)
     return 255 * np.stack(channels, axis=-1)
@@ -130,7 +130,7 @@ def ramp(width: int, height: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("size", "turns"), [((128, 192), 0), ((100, 150), 0), ((128, 192), 1)])
 def test_an_avif_of_tiles_is_read_as_one_picture(size, turns):
-    """Its last tiles are not shown whole where the picture is smaller than they are together."""
+    """The last tiles are cropped if the picture is smaller than all tiles together."""
     content = grid(tiles(), 2, size, *[box(b"irot", bytes([turns]))] * turns)
     expected = np.rot90(ramp(128, 192)[: size[1], : size[0]], turns)
     pixels = decode_picture(content, max_pixels=30_000).pixels
@@ -138,7 +138,7 @@ def test_an_avif_of_tiles_is_read_as_one_picture(size, turns):
 
 
 def test_an_avif_that_its_boxes_crop_is_refused_by_name():
-    """Pillow shows all of it."""
+    """Pillow would show the whole picture."""
     crop = box(b"clap", struct.pack(">LLLLlLlL", 64, 1, 96, 1, 0, 1, 0, 1))
     for look in (decode_picture, inspect_picture):
         with pytest.raises(NotAPictureError, match=r"a cropped AVIF \(box clap\) is not supported"):
@@ -146,7 +146,7 @@ def test_an_avif_that_its_boxes_crop_is_refused_by_name():
 
 
 def tiles() -> list[bytes]:
-    """The ramp of 128 x 192, in six squares."""
+    """Return the ramp of 128 x 192 as six square tiles."""
     whole = np.round(ramp(128, 192)).astype(np.uint8)
     corners = [(y, x) for y in (0, 64, 128) for x in (0, 64)]
     return [
@@ -212,7 +212,7 @@ def test_too_many_pixels_are_refused(form):
 
 @every_form
 def test_sizes_that_lie_do_not_take_memory(form):
-    """The boxes say 64 x 64, the stream inside has 2048 x 2048."""
+    """The boxes say 64 x 64; the stream inside has 2048 x 2048."""
     whole = encoded(Image.new("RGB", (2048, 2048), "red"), form, quality=30)
     size = whole.index(b"ispe") + 8
     lying = whole.replace(whole[size : size + 8], struct.pack(">II", 64, 64))
@@ -277,7 +277,7 @@ def test_without_the_extra_heic_is_refused_with_its_name(monkeypatch, request):
 
 
 def test_a_hundred_thousand_units_of_an_avif_are_refused():
-    """An item may be named as often as one likes, and be as long as the file."""
+    """An item may be referenced any number of times, and be as long as the file."""
     content = encoded(noise(40, 30), "AVIF")
     tracemalloc.start()
     at = content.index(b"iloc") + 4

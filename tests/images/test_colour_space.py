@@ -1,6 +1,6 @@
-"""The colour space that a picture names is found, and how far its levels are from those of sRGB.
+"""The colour space of a picture is found, with the difference of its levels from sRGB's.
 
-Little CMS, which Pillow's wheels have, converts the same pictures to compare with.
+The reference is Little CMS, which Pillow's wheels contain.
 """
 
 import io
@@ -39,7 +39,7 @@ def photo() -> Image.Image:
 
 
 def profile(name: str, matrix: np.ndarray, curve: bytes) -> bytes:
-    """An ICC profile of version 2 for RGB."""
+    """Return an ICC profile of version 2 for RGB."""
     text = name.encode()
     described = struct.pack(">4s4xL", b"desc", len(text) + 1) + text + bytes(1 + 78)
     white = np.array([0.9642, 1.0, 0.8249])
@@ -61,7 +61,7 @@ def profile(name: str, matrix: np.ndarray, curve: bytes) -> bytes:
 
 
 def converted(image: Image.Image, icc: bytes) -> np.ndarray:
-    """Levels in sRGB, by Little CMS."""
+    """Convert levels to sRGB by Little CMS."""
     to = ImageCms.createProfile("sRGB")
     found = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), to, 1)
     return np.asarray(found).astype(float)

@@ -1,4 +1,4 @@
-"""Any photo becomes upright 8-bit RGB, or is refused as what it is."""
+"""Any photo becomes upright 8-bit RGB, or is refused for a stated reason."""
 
 import re
 import struct
@@ -83,7 +83,7 @@ def test_every_format_with_exif_is_turned_once(form):
 
 
 def test_exif_that_nobody_could_write_again_does_no_harm():
-    """Make (271) is text by the standard, and a fraction here."""
+    """Make (271) must be text by the standard, and is a fraction here."""
     entries = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHII", 271, 5, 1, 38)
     exif = b"II*\x00" + struct.pack("<IH", 8, 2) + entries + bytes(4) + struct.pack("<II", 1, 2)
     content = encoded(Image.new("RGB", (6, 4)), exif=b"Exif\x00\x00" + exif)
@@ -193,7 +193,7 @@ def test_a_damaged_picture_is_told_from_what_is_none():
 
 
 def header_of(width: int, height: int) -> bytes:
-    """The beginning of a PNG that says it is so large."""
+    """Return the beginning of a PNG that claims this size."""
     content = encoded(Image.new("L", (1, 1)))
     header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
     return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
@@ -201,7 +201,7 @@ def header_of(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(3000, 2000), (10_000, 10_000), (60_000, 60_000)])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(size):
-    """Pillow warns of the second and refuses the third by itself."""
+    """Pillow itself warns about the second and refuses the third."""
     with pytest.raises(TooManyPixelsError):
         decode(header_of(*size), max_pixels=3000 * 2000 - 1)
 
@@ -234,7 +234,7 @@ def test_indices_into_a_palette_that_is_missing_are_broken(look):
 
 @pytest.mark.parametrize("look", [inspect_picture, decode_picture])
 def test_a_palette_of_colours_below_none_is_broken(look):
-    """A TIFF says of what type its numbers are; Pillow puts them into bytes."""
+    """A TIFF states the type of its numbers; Pillow converts them to bytes."""
     colour_map, unsigned, signed, many = 320, 3, 8, 768
     image = Image.new("P", (1, 1))
     image.putpalette([255] * 768)
@@ -256,7 +256,7 @@ def test_a_strip_as_long_as_allowed_is_read():
 
 
 def test_a_jpeg_of_endless_scans_is_refused():
-    """Each scan of a few bytes goes over all pixels again."""
+    """Each scan of a few bytes covers all pixels again."""
     content = encoded(Image.new("L", (64, 64)), "JPEG", progressive=True)
     scan = content[content.rfind(b"\xff\xda") : -2]
     with pytest.raises(UnsuitablePictureError, match=f"{MAX_SCANS} scans"):
@@ -284,7 +284,7 @@ SHORT, LONG, RATIONAL = 3, 4, 5  # of how many bytes: 2, 4, 8
 
 
 def directory(tag: int, kind: int, count: int) -> bytes:
-    """A TIFF of 8 x 8 pixels, or EXIF, with such an entry."""
+    """Return a TIFF of 8 x 8 pixels, or EXIF, with this entry."""
     given = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64}
     entries = {each: struct.pack("<HHII", each, LONG, 1, value) for each, value in given.items()}
     entries[tag] = struct.pack("<HHII", tag, kind, count, 8)
@@ -372,7 +372,7 @@ def test_what_was_written_after_a_picture_is_not_looked_at():
 
 @pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "WEBP", "PPM"])
 def test_cut_at_any_length_a_picture_is_refused_or_whole(form, new_photo):
-    """What lies behind the last pixel may be missing."""
+    """Bytes after the last pixel may be missing."""
     content = new_photo(9, 7, form=form)
     whole = decode(content)
     for length in range(len(content)):

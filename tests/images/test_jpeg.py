@@ -1,4 +1,4 @@
-"""Of a JPEG the picture counts: not what is appended to it, nor that its end is missing."""
+"""Only the picture in a JPEG matters: not data after it, nor a missing end marker."""
 
 import io
 import re
@@ -41,7 +41,7 @@ def jpeg(kind: dict[str, object], seed: int = 0) -> bytes:
 
 @kinds
 def test_the_film_after_a_motion_photo_is_not_looked_at(kind):
-    """It holds markers by chance: a scan, a picture's begin and end, EXIF, comments."""
+    """The film contains markers by chance: a scan, a start and end, EXIF, comments."""
     whole = jpeg(kind)
     odd = b"\xff\xda\x00\x04\x00\x00\xff\xd8\xff\xe1\x00\x0aExif\x00\x00\xff\xd9\xff\xfe\x00\x02"
     film = b"\x00\x00\x00\x18ftypmp42" + odd * 50_000
@@ -71,7 +71,7 @@ def test_a_jpeg_without_its_last_two_bytes_is_read(kind):
 
 @kinds
 def test_zeros_that_were_never_written_over_are_no_pixels(kind):
-    """As of a download that was broken off, whose room was taken before."""
+    """As in an interrupted download into a file of full size."""
     whole = jpeg(kind)
     zeros = bytes(50_000)
     np.testing.assert_array_equal(decode(whole[:-2] + zeros), decode(whole))
@@ -90,7 +90,7 @@ def test_a_jpeg_that_is_cut_earlier_is_broken(kind):
 
 
 def test_a_progressive_jpeg_without_its_last_scans_is_broken():
-    """Each scan goes over all of the picture: it is whole, and coarse."""
+    """Each scan covers the whole picture, which is complete but coarse."""
     whole = jpeg({"progressive": True})
     for number in range(2, whole.count(b"\xff\xda")):
         at = -1
@@ -101,14 +101,14 @@ def test_a_progressive_jpeg_without_its_last_scans_is_broken():
 
 
 def photo(width: int = 160, height: int = 120) -> np.ndarray:
-    """Soft, so that its blocks take few bits: (H, W, 3) uint8."""
+    """Return a smooth photo, whose blocks take few bits: (H, W, 3) uint8."""
     rng = np.random.default_rng(0)
     small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def apart(levels: np.ndarray) -> bytes:
-    """A sequential JPEG with a scan for each of three components, in place of one for all."""
+    """Encode a sequential JPEG with one scan for each of three components."""
     single = [
         encoded(Image.fromarray(level), "JPEG", quality=90) for level in np.rollaxis(levels, 2)
     ]
@@ -133,7 +133,7 @@ def of_each_kind() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", of_each_kind())
 def test_a_jpeg_that_is_ended_in_the_middle_of_its_pixels_is_broken(name):
-    """Cut, and closed by a marker: decoders make grey of what is missing, and say nothing."""
+    """Cut, and closed by a marker: decoders silently fill the missing part with grey."""
     whole = of_each_kind()[name]
     with Image.open(io.BytesIO(whole)) as image:
         np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""Label maps become regions 0..n-1, or are refused as what they are."""
+"""Label maps become regions 0..n-1, or are refused for a stated reason."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ COUNTED = [[0, 0, 2], [1, 1, 1]]
 
 
 def palette(labels: np.ndarray) -> Image.Image:
-    """Two indices of the palette have one colour: it is indices that count."""
+    """Return a palette with one colour at two indices: the indices are the labels."""
     image = Image.fromarray(labels.astype(np.uint8), "P")
     image.putpalette([255, 0, 0] * 256)
     return image

@@ -1,7 +1,7 @@
-"""Mutants of whole files of every kind: a picture or a reason, never another error, nor memory.
+"""Mutants of files of every format: a picture or a reason, no other error, no excess of memory.
 
-Bytes are flipped, cut out, put in and repeated at random, by a fixed seed. `SHAPSHOT_MUTANTS` sets
-how many there are of each file; by hand ten thousand run for some minutes.
+Bytes are flipped, removed, inserted and repeated at random, with a fixed seed. `SHAPSHOT_MUTANTS`
+sets the number of mutants of each file; ten thousand take some minutes.
 """
 
 import os
@@ -88,7 +88,7 @@ def mutants(whole: bytes, count: int) -> Iterator[bytes]:
 
 
 def memory_bytes() -> int:
-    """The most that this process has had."""
+    """Return the peak memory of this process."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

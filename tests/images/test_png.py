@@ -1,4 +1,4 @@
-"""PNGs with anything beside their pixels, and transparency of every kind."""
+"""PNGs with any data beside their pixels, and every kind of transparency."""
 
 import struct
 import zlib
@@ -30,7 +30,7 @@ def chunk(kind: bytes, data: bytes = b"", *, wrong: bool = False) -> bytes:
 def png(
     samples: np.ndarray, bits: int, colour: int, *before: bytes, interlaced: bool = False
 ) -> bytes:
-    """Samples (H, W, S) as a PNG by hand; `before` are chunks before the pixels."""
+    """Encode samples (H, W, S) as a PNG; `before` are chunks before the pixels."""
     H, W, _ = samples.shape
     head = struct.pack(">IIBBBBB", W, H, bits, colour, 0, 0, 0)
     rows = samples.reshape(H, -1)
@@ -47,7 +47,7 @@ def png(
 
 
 def with_chunks(content: bytes, *chunks: bytes) -> bytes:
-    """Further chunks after the header."""
+    """Insert chunks after the header."""
     return content[:33] + b"".join(chunks) + content[33:]
 
 

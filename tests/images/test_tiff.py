@@ -1,7 +1,7 @@
-"""TIFFs of every layout are read as the standard says, or refused with the layout and the reason.
+"""TIFFs of every layout are read as the standard says, or refused with the layout and reason.
 
-The samples are drawn here, packed by hand (`tests/tiffs.py`), and what they look like is computed
-from the definition of each colour space: nothing of Pillow is in the expected pixels.
+The samples are drawn here and packed by hand (`tests/tiffs.py`); the expected pixels are computed
+from the definition of each colour space, without Pillow.
 """
 
 import struct
@@ -40,7 +40,7 @@ def decode(content: bytes) -> np.ndarray:
 
 
 def drawn(bits: int, samples: int = 1, kind: str = "u") -> np.ndarray:
-    """Samples over the whole range, (H, W) or (H, W, samples)."""
+    """Draw samples over the whole range, (H, W) or (H, W, samples)."""
     shape = (H, W) if samples == 1 else (H, W, samples)
     random = np.random.default_rng(bits)
     if kind == "f":
@@ -52,7 +52,7 @@ def drawn(bits: int, samples: int = 1, kind: str = "u") -> np.ndarray:
 
 
 def seen(samples: np.ndarray, bits: int, photometric: int) -> np.ndarray:
-    """What samples of 0..2^bits-1 look like: (H, W, 3), 0..255."""
+    """Convert samples of 0..2^bits-1 to what they look like: (H, W, 3), 0..255."""
     share = samples / (2**bits - 1)
     if photometric == CMYK:
         return 255 * (1 - share[..., :3]) * (1 - share[..., 3:4])
@@ -278,7 +278,7 @@ def test_what_would_be_misread_is_refused_by_its_layout(
 
 
 def test_every_layout_is_read_rightly_or_refused_with_a_reason():
-    """No layout that can be written down comes out black, inverted or wrapped round."""
+    """No valid layout comes out black, inverted or wrapped around."""
     for photometric in (*range(11), 32803, 34892):
         for bits in (1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32, 64):
             for samples in (1, 2, 3, 4, 5):
@@ -310,7 +310,7 @@ def test_a_big_endian_bigtiff_is_refused_as_such():
 
 
 def retyped(content: bytes, tag: int, kind: int) -> bytes:
-    """The same directory, but for the type of an entry that has one value."""
+    """Change the type of an entry with one value, and leave the directory otherwise."""
     at = content.index(struct.pack("<HH", tag, 3))
     return content[: at + 2] + struct.pack("<H", kind) + content[at + 4 :]
 
@@ -339,7 +339,7 @@ def test_a_sample_format_of_any_whole_numbers_is_believed(kind):
 
 
 def jpeg_strip(extra_scans: int = 0) -> bytes:
-    """A strip of 64 x 8 pixels, a progressive JPEG with so many scans more."""
+    """Encode a strip of 64 x 8 pixels: a progressive JPEG with this many extra scans."""
     content = encoded(Image.new("L", (64, 8)), "JPEG", progressive=True)
     scan = content[content.rfind(b"\xff\xda") : -2]
     return content[:-2] + scan * extra_scans + b"\xff\xd9"

@@ -1,4 +1,4 @@
-"""The store, in a folder and in memory."""
+"""The artifact store, in a folder and in memory."""
 
 from concurrent.futures import ThreadPoolExecutor
 

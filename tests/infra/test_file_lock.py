@@ -1,4 +1,4 @@
-"""Locks by the name of a file, between threads and processes."""
+"""Locks named by a file, between threads and between processes."""
 
 import multiprocessing
 import threading

@@ -1,4 +1,4 @@
-"""Without keys the API listens to its own machine only; each way to start it is a real process."""
+"""Without keys the API listens on loopback only, however its process is started."""
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ def test_with_keys_it_serves_others_who_bear_one(settings, tmp_path):
 
 
 def asked_by_clients(url: str, api_key: str | None) -> list[list[ModelSummary]]:
-    """What the blocking client is answered, and the async one."""
+    """Return the answers that the blocking and the async client get."""
 
     async def ask() -> ModelList:
         async with AsyncClient(url, api_key=api_key) as client:

@@ -1,4 +1,4 @@
-"""The file of arrays: any reader of npz reads all of it, ours each output alone."""
+"""The file of arrays: any npz reader reads it whole, ours reads each output alone."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def arrays():
 
 
 class Stored:
-    """A file of arrays in a store, to be read or to be harmed."""
+    """A file of arrays in a store, which tests read or damage."""
 
     def __init__(self, store, arrays):
         self.store = store
@@ -57,13 +57,13 @@ class Stored:
         return load_arrays(self.store, KEY, recorded, self.told, outputs, **options)
 
     def block(self, name, position):
-        """The bytes of a block, as a slice."""
+        """Return the slice of bytes of a block."""
         index = self.content[self.index.offset :][: self.index.size]
         block = json.loads(index)[name]["blocks"][position]
         return slice(block["offset"], block["offset"] + block["size"])
 
     def flip(self, place):
-        """Change a bit of the store's file."""
+        """Flip a bit in the store's file."""
         content = bytearray(self.content)
         content[place] ^= 1
         self.store.put(KEY, bytes(content))

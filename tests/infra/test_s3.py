@@ -1,4 +1,4 @@
-"""The store on S3, where the server is well and where it is not."""
+"""The store on S3, healthy and with faults."""
 
 import threading
 from contextlib import ExitStack
@@ -49,7 +49,7 @@ def on_s3(bucket, monkeypatch):
 
 @pytest.fixture
 def ill(monkeypatch):
-    """Opens a store whose server is ill in this way: the server, the store."""
+    """Opens a store on a server with this fault; returns the server and the store."""
 
     def at(how, deadlines=SHORT):
         server = stack.enter_context(faulty_store(how))

@@ -1,4 +1,4 @@
-"""What an operator sets wrongly is said in one line, by each process before it does anything."""
+"""Each process reports invalid settings in one line, before it does anything else."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from service.infra.settings.telemetry import TraceSettings
 
 
 def end(module: str, **environment: str) -> str:
-    """The only line of a process that does not start."""
+    """Returns the only line of a process that does not start."""
     command = [sys.executable, "-m", module]
     env = {**os.environ, **environment}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)

@@ -21,7 +21,7 @@ def outcome() -> Outcome:
 
 @pytest.fixture
 def accepted(ledger: Ledger, spec: JobSpec) -> Callable[[], str]:
-    """Accepts an explanation; its id."""
+    """Accepts an explanation; returns its id."""
 
     def accept() -> str:
         explanation_id = new_id()
@@ -33,7 +33,7 @@ def accepted(ledger: Ledger, spec: JobSpec) -> Callable[[], str]:
 
 @pytest.fixture
 def silence(connection: redis.Redis) -> Callable[[str, str], None]:
-    """Lets the lease of an attempt be over, as if its worker had been silent for long."""
+    """Ends the lease of an attempt, as if its worker had been silent for long."""
 
     def end_lease(explanation_id: str, attempt: str) -> None:
         connection.zadd(f"rq:wip:{QUEUE}", {f"{explanation_id}:{attempt}": 1})
@@ -43,7 +43,7 @@ def silence(connection: redis.Redis) -> Callable[[str, str], None]:
 
 @pytest.fixture
 def waiting(connection: redis.Redis) -> Callable[[], list[str]]:
-    """The ids in the queue, the next one first."""
+    """Returns the ids in the queue, the next one first."""
 
     def read() -> list[str]:
         return [member.decode() for member in connection.lrange(f"rq:queue:{QUEUE}", 0, -1)]

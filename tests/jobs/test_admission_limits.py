@@ -1,4 +1,4 @@
-"""What waits is counted and capped in one step, whatever happens to it and however many at once."""
+"""Waiting jobs are counted and limited in one step, also under concurrency."""
 
 import random
 import threading
@@ -32,7 +32,7 @@ def capped(connection):
 
 @pytest.fixture
 def spec_of(spec):
-    """The spec of a job of an owner, with an upload of so many bytes."""
+    """Makes the spec of a job with this owner and size of upload."""
 
     def make(owner=None, size=1):
         image = spec.image.model_copy(update={"bytes": size})
@@ -51,7 +51,7 @@ def counted(connection) -> dict[str, int]:
 
 
 def recounted(connection) -> dict[str, int]:
-    """The same from the explanations themselves."""
+    """Returns the same counts from the explanations themselves."""
     total: Counter[str] = Counter()
     for member in connection.zrange(INDEX, 0, -1):
         raw = connection.hgetall(key_of(as_text(member)))
@@ -121,7 +121,7 @@ def test_nothing_says_when_there_is_room_before_anything_has_ended(capped, spec_
 def test_when_there_is_room_follows_from_the_rate_at_which_jobs_end(
     capped, spec_of, connection, ended, more, seconds
 ):
-    """50 ends in 100 s are one every 2 s; what was long ago fades, so a little less counts."""
+    """50 ends in 100 s are one every 2 s; older ends fade, so slightly fewer count."""
     ledger = capped(jobs=50)
     for _ in range(50):
         accept(ledger, spec_of())
@@ -158,7 +158,7 @@ def test_a_job_ends_also_where_the_rate_was_removed_meanwhile(capped, spec_of, c
 
 
 class Stirrer(threading.Thread):
-    """Does at random all that can be done to jobs, to its own and to those of the others."""
+    """Applies random transitions to its own jobs and those of the other threads."""
 
     ids: ClassVar[list[str]] = []
 
@@ -184,7 +184,7 @@ class Stirrer(threading.Thread):
             self._work()
 
     def _work(self) -> None:
-        """Take the next and begin any; end it, give it back, or fall silent."""
+        """Take the next job and begin any; finish it, release it, or stop renewing its lease."""
         self._redis.lmove("rq:queue:test", "rq:queue:test:intermediate")
         id_ = self._any()
         attempt = self._ledger.begin(id_)

@@ -1,4 +1,4 @@
-"""Several explanations accepted together, in a real Redis: each goes its own way."""
+"""Explanations accepted together, in a real Redis; each has its own life."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.ledger import Ledger
 
 @pytest.fixture
 def accept(spec):
-    """Accepts a batch; its id and those of its explanations."""
+    """Accepts a batch; returns its id and those of its explanations."""
 
     def accept(ledger, count=3):
         batch_id = new_batch_id()
@@ -46,7 +46,7 @@ def test_an_accepted_batch_is_queued_in_the_order_of_upload(ledger, accept, wait
 
 @pytest.fixture
 def capped(connection):
-    """A ledger of a queue of four."""
+    """A ledger with a queue of at most four."""
     return Ledger(
         connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(jobs=4)
     )

@@ -1,4 +1,4 @@
-"""Results that answer later requests: who stands for whom, and for how long."""
+"""Results that answer later requests: which result, for whom, and for how long."""
 
 import pytest
 

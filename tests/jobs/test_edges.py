@@ -1,4 +1,4 @@
-"""What the scripts do at their limits, and with records that are not whole."""
+"""The scripts at the edges of their limits, and with incomplete records."""
 
 import time
 
@@ -40,7 +40,7 @@ class Hand:
         return [as_text(member) for member in self.redis.lrange(LIST, 0, -1)]
 
     def end_at(self, rate: dict[str, float]) -> None:
-        """Let so many jobs have ended; `since` and `at` are seconds ago."""
+        """Record this many ended jobs; `since` and `at` are seconds ago."""
         now = time.time()
         ended = {"jobs": rate["jobs"], "at": now - rate["at"], "since": now - rate["since"]}
         self.redis.hset("shapshot:ended", mapping=ended)

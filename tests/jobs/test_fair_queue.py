@@ -1,4 +1,4 @@
-"""Whose turn it is: the shares of priorities and owners, and the order of the line."""
+"""Fair turns: the shares of priorities and owners, and the order of the queue."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ FLOWS = st.tuples(st.sampled_from(["interactive", "batch"]), st.sampled_from(["a
 
 
 class Line:
-    """A ledger, what it accepted by flow, and a worker that takes what is next."""
+    """A ledger, the flow of each job it accepted, and a worker that takes the next job."""
 
     def __init__(self, connection, spec) -> None:
         self.redis = connection
@@ -32,7 +32,7 @@ class Line:
         return list(specs)
 
     def next(self) -> tuple[str, str] | None:
-        """Begin what is at the head, as RQ and our worker do: its id and attempt."""
+        """Begin the job at the head, as RQ and our worker do; return its id and attempt."""
         taken = self.redis.lmove(LIST, INTERMEDIATE)
         if taken is None:
             return None
@@ -41,7 +41,7 @@ class Line:
         return as_text(taken), attempt
 
     def serve(self, count: int) -> list[tuple[str, str | None]]:
-        """The flows of the next so many, each begun and ended."""
+        """Begin and finish the next jobs; return the flow of each."""
         served = []
         for _ in range(count):
             id_, attempt = self.next()
@@ -74,7 +74,7 @@ def test_an_interactive_one_does_not_wait_for_a_backlog_of_batches(line):
 
 
 def test_a_batch_does_not_wait_for_a_stream_of_interactive_ones(line):
-    """Interactive ones keep coming faster than they are served, and a batch joins behind them."""
+    """A batch joins while interactive jobs arrive faster than they are served."""
     line.join("interactive", count=40)
     line.serve(10)
     line.join("batch", count=3)

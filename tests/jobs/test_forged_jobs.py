@@ -1,4 +1,4 @@
-"""Whoever can write to Redis must not be able to run code."""
+"""Somebody who can write to Redis cannot run code."""
 
 import json
 import pickle
@@ -15,20 +15,20 @@ from tests.forgery import Bomb, call
 
 @pytest.fixture
 def mark(tmp_path):
-    """A file that a forged job would make."""
+    """The file that a forged job would make."""
     return tmp_path / "mark"
 
 
 @pytest.fixture
 def performed(monkeypatch):
-    """What the function on the list was called with."""
+    """The arguments with which the registered function was called."""
     calls: list[object] = []
     monkeypatch.setattr(Job, "functions", {EXPLAIN: calls.append})
     return calls
 
 
 def forge(connection, data: bytes, **fields: object) -> Job:
-    """Write a job's hash as an intruder would, and fetch it as our processes do."""
+    """Writes a job's hash as an intruder would, and fetches it as our processes do."""
     job_id = new_id()
     plain = {"data": data, "created_at": "2026-01-01T00:00:00.000000Z", "origin": "test"}
     connection.hset(f"rq:job:{job_id}", mapping=plain | {"status": "queued"} | fields)
@@ -125,7 +125,7 @@ def test_meta_is_never_read(connection, mark):
 
 
 def test_a_stock_job_of_rq_would_have_run_what_ours_refuses(connection, mark):
-    """Shows that the forgeries above are real ones."""
+    """Shows that the forgeries above are effective."""
     data = zlib.compress(pickle.dumps(("os.system", None, [f"touch {mark}"], {})))
     forged = forge(connection, data)
     stock = StockJob.fetch(forged.id, connection=connection)

@@ -1,4 +1,4 @@
-"""A key of another type reads as empty; every other error of Redis goes on."""
+"""A key of another type reads as empty; any other error of Redis is raised."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""The index of the lists holds what a scan of all explanations would find, and nothing else."""
+"""The index holds exactly what a scan of all explanations would find."""
 
 import contextlib
 import random
@@ -72,7 +72,7 @@ def words_of(state: State) -> set[str]:
 
 
 class History:
-    """Does something at random to explanations, and knows all ids that there ever were."""
+    """Applies random transitions to explanations, and records every id."""
 
     def __init__(self, connection: redis.Redis, seed: int) -> None:
         self.redis = connection
@@ -172,7 +172,7 @@ class History:
         return self.random.choice(self.ids[-12:]) if self.ids else new_id()
 
     def listed(self) -> dict[str, State]:
-        """By a scan: what has not expired and was not deleted."""
+        """Find by a scan the explanations that are neither expired nor deleted."""
         states = {id_: self.ledger.read(id_) for id_ in self.ids}
         return {id_: state for id_, state in states.items() if state and state.spec}
 
@@ -362,7 +362,7 @@ def test_foreign_data_stops_no_repair_and_no_worker(connection, accepted, ledger
 
 
 def forget_facets(connection: redis.Redis) -> None:
-    """Leave what a version without facets and lists of batches would have left."""
+    """Reduce Redis to what a version without facets and lists of batches would leave."""
     for key in connection.scan_iter("shapshot:explanation:*", 1000):
         connection.hdel(key, "facets")
     for pattern in ("shapshot:index:*", f"{BATCHES}*"):
@@ -371,7 +371,7 @@ def forget_facets(connection: redis.Redis) -> None:
 
 
 def repair(connection: redis.Redis) -> int:
-    """Let a pass of housekeeping end; the pages it took."""
+    """Complete a pass of the index repair; return its number of pages."""
     connection.delete(TURN_KEY)
     steps, housekeeping = 1, IndexRepair(connection)
     while housekeeping.step():
@@ -433,7 +433,7 @@ def counted(connection: redis.Redis, sets: Sequence[str], **about: object) -> in
 def steps(
     connection: redis.Redis, sets: Sequence[str], **about: object
 ) -> Iterator[tuple[int, list[str]]]:
-    """How many each script found, and which, until the end."""
+    """Yield the count and the members that each script finds, until the end."""
     place = about.pop("place", None)
     while True:
         call = walk(sets, place=place, **about)
@@ -446,7 +446,7 @@ def steps(
 
 @pytest.fixture
 def numbers(connection):
-    """Sets of the numbers to 60 that 2, 3 and 5 divide; three each have the same score."""
+    """Make sets of the numbers up to 60 divisible by 2, 3 and 5; each three share a score."""
     for by in (1, 2, 3, 5):
         members = {f"{n:02}": float(n // 3) for n in range(0, 60, by)}
         connection.zadd(str(by), members)
@@ -499,7 +499,7 @@ def test_a_walk_of_many_sets_of_one_size_finds_all(connection):
 
 
 def test_a_script_looks_up_only_so_many(connection, numbers):
-    """So that Redis is held up for a moment only, however rare what is looked for."""
+    """A script blocks Redis only briefly, even if matches are rare."""
     connection.zadd("none", {f"x{n}": n for n in range(100)})
     _, [found, more, *_] = Scripts(connection).run(walk(["1", "none"], lookups=10))
     assert (found, more) == (0, 1)

@@ -272,7 +272,7 @@ def test_leases_and_ids_that_are_none_keep_no_job_from_being_put_back(
 
 
 def reap_often(url: str, times: int) -> int:
-    """How many one process reaps, by several threads of it at once."""
+    """Reaps in several threads at once; returns the count of each."""
     with connect(url) as connection, ThreadPoolExecutor(5) as threads:
         ledger = Ledger(connection, queue="test", lease_s=30, retention_s=60)
         return sum(threads.map(lambda _: ledger.reap(max_attempts=3), range(times)))

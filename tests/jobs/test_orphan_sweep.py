@@ -1,4 +1,4 @@
-"""What Redis does not know leaves the store, once it is older than anything is kept."""
+"""Artifacts unknown to Redis are removed once they are older than any retention."""
 
 import os
 import time
@@ -27,7 +27,7 @@ def sweep(connection: redis.Redis, store: Store, settings: ApiSettings) -> Orpha
 
 @pytest.fixture
 def keep(store: Store, tmp_path):
-    """Stores something that is so old; its path."""
+    """Stores an artifact of this age; returns its path."""
 
     def put(key: str, age_s: float = OLD_S):
         store.put(key, b"something")
@@ -39,7 +39,7 @@ def keep(store: Store, tmp_path):
 
 
 def look_through(sweep: OrphanSweep) -> list[str]:
-    """A whole pass; what the log says of it."""
+    """Completes a pass; returns its log lines."""
     with capture_logs() as lines:
         while sweep.step():
             pass
@@ -72,7 +72,7 @@ def test_what_nobody_knows_goes_when_it_is_old_and_nothing_else(
 def test_nothing_goes_where_redis_and_the_store_do_not_belong_together(
     sweep: OrphanSweep, keep, connection: redis.Redis, ours: str | None
 ):
-    """Such as after a FLUSHALL: what it knew may be brought back."""
+    """For example after a FLUSHALL: a backup may restore what Redis knew."""
     stored = keep(image_key(new_id()))
     connection.delete(IDENTITY)
     if ours:

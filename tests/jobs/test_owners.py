@@ -1,4 +1,4 @@
-"""Whose an explanation is: recorded with it, listed by it, known as long as it is remembered."""
+"""The owner of an explanation: recorded, used for lists, and kept in its tombstone."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.ledger import Ledger
 
 @pytest.fixture
 def accept_for(ledger, spec):
-    """Accepts an explanation of an owner; its id."""
+    """Accepts an explanation for an owner; returns its id."""
 
     def accept(owner):
         explanation_id = new_id()
@@ -23,7 +23,7 @@ def accept_for(ledger, spec):
 
 @pytest.fixture
 def listed(connection):
-    """The ids that an owner, or None for everybody, has in the list."""
+    """Returns the ids in the list of an owner, or of everybody for None."""
 
     def read(owner):
         return {member.decode() for member in connection.zrange(index_of(owner), 0, -1)}

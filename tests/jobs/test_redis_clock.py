@@ -1,4 +1,4 @@
-"""All is timed by Redis's clock, whatever that of a process says; and what if Redis's is set."""
+"""All times are Redis's, even if the clock of a process is wrong, or Redis's is changed."""
 
 import time
 
@@ -20,14 +20,14 @@ WIP, REAPED = "rq:wip:test", "shapshot:reaped:test"
 
 @pytest.fixture(params=[60, -60, 8 * 86400, -8 * 86400])
 def ahead_s(request):
-    """The process's clock is wrong by so much."""
+    """The process's clock is wrong by this many seconds."""
     with time_machine.travel(time.time() + request.param, tick=True):
         yield request.param
 
 
 @pytest.fixture
 def now(connection):
-    """What Redis's clock says, about."""
+    """Returns about the time of Redis's clock."""
     return pytest.approx(as_seconds(connection.time()), abs=20)
 
 
@@ -87,7 +87,7 @@ def test_what_waits_is_as_old_as_redis_says(ahead_s, connection, accepted):
 
 
 def leap(connection, by_s):
-    """As if Redis's clock had been set forward (back, where negative)."""
+    """Shifts all times as if Redis's clock had been set forward, or back if negative."""
     for member, score in connection.zrange(WIP, 0, -1, withscores=True):
         connection.zadd(WIP, {member: score - by_s})
     if looked_at := connection.get(REAPED):
@@ -96,7 +96,7 @@ def leap(connection, by_s):
 
 @pytest.fixture
 def begun(ledger, accepted):
-    """A job whose worker lives, and its attempt; somebody has looked for silent workers."""
+    """A job with a live worker, and its attempt; a reaper has run before."""
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
     assert ledger.reap(max_attempts=1) == 0

@@ -1,4 +1,4 @@
-"""What a Redis that takes no writes says, and that it is told from what it will never take."""
+"""Errors of a Redis that temporarily takes no writes are told apart from permanent ones."""
 
 import subprocess
 import sys

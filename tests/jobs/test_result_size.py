@@ -1,4 +1,4 @@
-"""How many numbers an explanation holds: counted by hand."""
+"""The number of numbers that an explanation holds, counted by hand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the adapter overrides is there in the RQ that is installed."""
+"""The installed RQ has every method that the adapter overrides."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ OURS = {"functions", "may_take", "run_job", "stop", "_take"}
 
 @pytest.mark.parametrize("adapted", [Job, Queue, Worker])
 def test_every_override_overrides_something(adapted: type) -> None:
-    """Where an upgrade of RQ renames a method, ours is called by nobody any more."""
+    """If an upgrade of RQ renames a method, our override is never called."""
     base = adapted.__mro__[1]
     named = {name for name in vars(adapted) if not name.startswith("__")}
     assert {name for name in named - OURS if not hasattr(base, name)} == set()
@@ -26,7 +26,7 @@ def test_every_override_overrides_something(adapted: type) -> None:
 
 
 class Taking(Worker):
-    """Takes jobs as often as `may` says, and notes what it ran and which signals stopped it."""
+    """Takes jobs as long as `may` allows, and records what it ran and the signals it received."""
 
     def __init__(self, connection: redis.Redis, *may: bool) -> None:
         super().__init__("w", "test", connection)

@@ -1,4 +1,4 @@
-"""Scores of coalitions in Redis: jobs as explanations are, but not listed, and deleted soon."""
+"""Scores of coalitions in Redis: jobs like explanations, but unlisted and deleted soon."""
 
 import pytest
 
@@ -30,7 +30,7 @@ LOST = Failure(code=ErrorCode.STORE_UNAVAILABLE, detail="the store is away")
 
 @pytest.fixture
 def asked(spec):
-    """The spec of a job for scores, or for a picture."""
+    """Makes the spec of a job for scores, or for a picture."""
 
     def ask(*, picture=False, owner=None):
         sections = {"size": 9, "sha256": "0" * 64}

@@ -1,4 +1,4 @@
-"""The two sides of each script: its class in Python, and its Lua."""
+"""The two sides of each script: its class in Python and its Lua."""
 
 import re
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""What is counted of jobs: each end once, whatever is said twice or too late."""
+"""Counts of jobs: each end counts once, also if it is reported twice or too late."""
 
 import time
 

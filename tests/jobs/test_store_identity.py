@@ -1,4 +1,4 @@
-"""Redis and the store belong together, or somebody is told that they do not."""
+"""Redis and the store belong together; if not, this is reported."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ from service.jobs.store_identity import (
 
 @pytest.fixture
 def named(connection: redis.Redis, store: Store) -> None:
-    """A set that has its name."""
+    """A Redis and a store with the same identity."""
     assert compare_store(connection, store) is StoreMatch.SAME
 
 
@@ -188,7 +188,7 @@ def test_a_store_in_memory_is_nobodys(connection: redis.Redis) -> None:
 
 @contextmanager
 def _refusing(tmp_path: Path) -> Iterator[Store]:
-    """A store whose folder is a file for now."""
+    """Replace the store's folder by a file for a while."""
     store = open_store(f"file:{tmp_path}/refusing")
     (tmp_path / "refusing").rmdir()
     (tmp_path / "refusing").write_text("no folder")

@@ -1,4 +1,4 @@
-"""Artifacts of what expired or was deleted leave the store, a page at a time."""
+"""Artifacts of expired or deleted explanations are removed from the store, page by page."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -10,7 +10,7 @@ from service.jobs.sweep import sweep_due
 
 @pytest.fixture
 def deleted(ledger, accepted, store):
-    """Accepts explanations with an image and deletes them: their ids."""
+    """Accepts explanations with an image and deletes them; returns their ids."""
 
     def make(count):
         ids = [accepted() for _ in range(count)]

@@ -1,4 +1,4 @@
-"""All that each transition leaves in Redis and tells its listeners."""
+"""Every change that each transition makes in Redis, and every notice that it publishes."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ LONG = ("{", "[", "worker.jobs.explain", "20")  # texts of which it is enough th
 
 
 class Observed:
-    """A ledger, and what its Redis holds, by names that are the same in every run."""
+    """A ledger and the content of its Redis, with names that are the same in every run."""
 
     def __init__(self, connection: redis.Redis, spec: JobSpec) -> None:
         self.redis = connection
@@ -34,7 +34,7 @@ class Observed:
         self._listener.get_message(timeout=20)
 
     def named(self, name: str, value: str) -> str:
-        """From now on the value is shown as this name."""
+        """Show the value as this name from now on."""
         self._names[value] = name
         return value
 
@@ -44,19 +44,19 @@ class Observed:
         return id_
 
     def take(self, id_: str, attempt: str = "attempt") -> str:
-        """Begin it as a worker does that RQ gave it."""
+        """Begin a job as a worker does that received it from RQ."""
         self.redis.lmove("rq:queue:test", "rq:queue:test:intermediate")
         return self.named(attempt, self.ledger.begin(id_) or "")
 
     def told(self) -> list[str]:
-        """The ids published since the last look."""
+        """Return the ids published since the last call."""
         found = []
         while message := self._listener.get_message(timeout=0.05):
             found.append(self._shown(message["data"]))
         return found
 
     def all(self, *but: str) -> dict[str, Any]:
-        """Every key that Redis has and its value, without a few and the facets: test_index.py."""
+        """Return every key and its value, except these and the facets (see test_index.py)."""
         keys = {self._shown(key): key for key in self.redis.scan_iter()}
         but = (*but, *(name for name in keys if name.startswith("shapshot:index:")))
         return {name: self._held(key) for name, key in keys.items() if name not in but}
@@ -96,7 +96,7 @@ class Observed:
         return str(self._number(float(text))) if re.fullmatch(r"[\d.e+]+", text) else text
 
     def _number(self, value: float) -> str | float:
-        """Times by what they are from now."""
+        """Express times relative to now."""
         since = value - as_seconds(self.redis.time())
         for offset in (0, LEASE_S, RETENTION_S, 3600):
             if abs(since - offset) < 20:
@@ -105,7 +105,7 @@ class Observed:
 
 
 def begin(seen: Observed, id_: str, attempt: str) -> tuple[str, list[Any]]:
-    """Run the script with a token of the test's choice."""
+    """Run the script with a token that the test chose."""
     return Scripts(seen.redis).run(Begin(id_, "test", attempt, LEASE_S))
 
 
@@ -230,7 +230,7 @@ def test_begin(seen: Observed) -> None:
 
 
 def test_begin_whose_reply_got_lost_or_that_came_too_late(seen: Observed) -> None:
-    """Both leave all as it was."""
+    """Neither changes anything."""
     id_ = seen.accept()
     attempt = seen.take(id_)
     before = seen.all()
@@ -378,7 +378,7 @@ def test_release(seen: Observed) -> None:
 
 
 def test_what_is_put_back_goes_before_all_that_joins_later(seen: Observed) -> None:
-    """Its tag is 0: where it had that of its turn, a new flow would start before it."""
+    """Its tag is 0; with the tag of its turn, a new flow would start before it."""
     for number in range(3):
         seen.accept(f"before {number}")
         id_ = seen.redis.lindex("rq:queue:test", 0).decode()

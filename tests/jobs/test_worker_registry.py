@@ -1,4 +1,4 @@
-"""Which workers live and what they serve."""
+"""Live workers, and the models that they serve."""
 
 import time
 

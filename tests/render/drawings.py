@@ -1,4 +1,4 @@
-"""Attributions to draw, and what is to be seen of a drawing."""
+"""Attributions to draw, and measurements of drawings."""
 
 import io
 
@@ -11,7 +11,7 @@ RED, BLUE = (255, 13, 87), (30, 136, 229)
 
 
 def attributions(values, data=None, names=None) -> Attributions:
-    """Around `values` (H, W, C, K); the picture is mid-grey unless given."""
+    """Make attributions with `values` (H, W, C, K); by default the picture is mid-grey."""
     outputs = values.shape[3]
     return Attributions(
         values=values.astype(np.float32),

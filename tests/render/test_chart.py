@@ -1,4 +1,4 @@
-"""The chart of faithfulness: what stands where, and what it says in words."""
+"""The faithfulness chart: its layout, and its text alternative."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -33,7 +33,7 @@ def plotted(curves, axes: Axes):
 
 
 def near(image, colour) -> np.ndarray:
-    """Where a pixel is nearly of this colour: (H, W) bool."""
+    """Return the pixels that are nearly of this colour: (H, W) bool."""
     return np.abs(np.asarray(image).astype(int) - colour).sum(axis=2) < 60
 
 

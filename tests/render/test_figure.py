@@ -1,4 +1,4 @@
-"""The figure: one picture or many, read like shap's image plot."""
+"""The figure of one or more pictures, which reads like shap's image plot."""
 
 import numpy as np
 import pytest
@@ -200,7 +200,7 @@ def test_a_figure_that_would_be_huge_is_refused_with_what_to_do():
 
 @pytest.fixture
 def shap_axes(shap_module):
-    """Give a function that plots by shap and returns the axes, panel by panel."""
+    """Returns a function that plots by shap and returns the axes, panel by panel."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Labels of any script are written by a font that has them, or by their index; none is a box."""
+"""Labels of any script are drawn by a font that has them, or by their index; never as boxes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ CAT, FACE, VIRAMA = "猫", "\N{FOX FACE}", "\N{DEVANAGARI SIGN VIRAMA}"
 
 
 def make_font(path, characters: str) -> None:
-    """A font in which each of these characters is a square of its own."""
+    """Make a font in which each of these characters is a square of its own."""
     names = {ord(each): f"u{ord(each):X}" for each in characters}
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder([".notdef", *names.values()])
@@ -38,7 +38,7 @@ def make_font(path, characters: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The only folder with fonts of the system; what is known of others is forgotten."""
+    """The only folder of system fonts; cached fonts are forgotten."""
     monkeypatch.setattr(fonts, "FOLDERS", (tmp_path, tmp_path / "missing"))
     fonts._system_paths.cache_clear()
     yield tmp_path

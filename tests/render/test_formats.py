@@ -1,4 +1,4 @@
-"""SVG, PDF and metadata; colour scales of rows and panels; texts that keep apart."""
+"""SVG, PDF and metadata; colour scales of rows and panels; texts that do not overlap."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +59,7 @@ def texts(svg: bytes) -> list[str]:
 
 
 def text_boxes(svg: bytes) -> list[tuple[float, float, float, float]]:
-    """Left, top, right and bottom of each text, by its capital letters."""
+    """Return the left, top, right and bottom of each text, from its capital letters."""
     boxes = []
     for text in parsed(svg).iter("{http://www.w3.org/2000/svg}text"):
         x, y, width, size = (

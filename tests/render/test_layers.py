@@ -1,4 +1,4 @@
-"""What the pictures show: numbers to colours as shap's image plot has it, placed to the pixel."""
+"""Heatmaps: values become the colours of shap's image plot, placed to the pixel."""
 
 import io
 import subprocess

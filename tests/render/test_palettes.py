@@ -1,4 +1,4 @@
-"""Colours for and against, as seen with and without all kinds of cones.
+"""Palettes for and against, with normal vision and with each kind of colour blindness.
 
 Colour blindness is simulated by the matrices for complete loss (severity 1.0) of Machado, Oliveira
 and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009),
@@ -37,7 +37,7 @@ SAFE = ["orange_blue", "orange_purple"]
 
 
 def difference(one, other, sight: str, *, opacity: float = 1) -> float:
-    """CIE 1976 colour difference of two colours on white; about 2 can just be noticed."""
+    """Return the CIE 1976 difference of two colours on white; about 2 is just noticeable."""
     first, second = (_seen(colour, sight, opacity) for colour in (one, other))
     return float(np.linalg.norm(rgb2lab(first) - rgb2lab(second)))
 

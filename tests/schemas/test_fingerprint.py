@@ -1,4 +1,4 @@
-"""A fingerprint: another one for every other model, the same for the same one, and pinned."""
+"""Fingerprints: equal models have the same one, different models do not, and they can be pinned."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What settings may say, before any model is known."""
+"""Settings that are valid or not for any model."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,7 +1,7 @@
-"""Random faults, and a verdict on their history: `python -m tests.soak`.
+"""Injects random faults and checks the history: `python -m tests.soak`.
 
-SOAK_FAULTS: how many, on each store (150). SOAK_SEED: which, when and where (1); the same seed
-plans the same. SOAK_STORE: `folder` or `s3`; unset: one after the other.
+SOAK_FAULTS: number of faults on each store (150). SOAK_SEED: seed of their kinds, times and targets
+(1). SOAK_STORE: `folder` or `s3`; unset: one after the other.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Parts of a service that break a promise, for a soak that must be red."""
+"""Parts of a service that break a promise, for a soak that must fail."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ from tests.soak import workers
 
 
 class EndsTwice(workers.Recorded):
-    """Ends every explanation once more, half a second later, past the fence and in silence."""
+    """Finishes every explanation again after half a second, unfenced and unannounced."""
 
     def finish(self, explanation_id: str, attempt: str, status: Status, **found: object) -> None:
         super().finish(explanation_id, attempt, status, **found)
@@ -29,7 +29,7 @@ class EndsTwice(workers.Recorded):
 
 
 class Forgets(workers.Recorded):
-    """Says of every tenth that it has ended, writes nothing of it, and gives its lease away."""
+    """Reports every tenth as finished, writes nothing, and gives its lease up."""
 
     ended = 0
 
@@ -50,7 +50,7 @@ def forget(*words: object) -> None:
 
 
 def answer_from_the_past() -> None:
-    """Every second answer about an explanation is as it was a second ago."""
+    """Every second response about an explanation is the one of a second ago."""
     read, seen = vars(repository)["read_hash"], {}
 
     async def stale(connection: redis.asyncio.Redis, id_: str) -> Hash:

@@ -1,12 +1,11 @@
-"""Proves of a history what Shapshot promises: `python tests/soak/checker.py HISTORY`.
+"""Checks a history against the promises of Shapshot: `python tests/soak/checker.py HISTORY`.
 
-It imports nothing of ours: all that it knows is how a history is written (see history.py). The
-order of lines is the order of events: a call whose line stands behind the answer of another began
-when that one was over. So what an answer told holds for every call whose line comes later, and only
-for those; of calls side by side either may have been first.
+It imports nothing of this project, and knows only the format of a history (see history.py). The
+order of lines is the order of events: a call whose line follows the answer to another began after
+that one had ended. So an answer holds for every call on a later line, and only for those; of
+concurrent calls either may have come first.
 
-Exit status: 0 where the history keeps every promise, 1 where it does not, 2 where nothing can be
-read.
+Exit status: 0 if the history keeps every promise, 1 if it does not, 2 if it cannot be read.
 """
 
 import json
@@ -41,7 +40,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Violation:
-    """A promise that was broken, and the lines that show it."""
+    """A broken promise, and the lines that show it."""
 
     kind: str
     text: str
@@ -50,7 +49,7 @@ class Violation:
 
 @dataclass
 class Request:
-    """What a client asked for, by its token; sent once or again and again."""
+    """A client's request, by its token; sent one or more times."""
 
     line: int  # of the first call
     input: str
@@ -62,7 +61,7 @@ class Request:
 
 @dataclass(slots=True)
 class Explanation:
-    """What is known of one by now. Numbers are lines, unless said otherwise."""
+    """The current knowledge of an explanation. Numbers are lines, unless stated otherwise."""
 
     id: str
     token: str | None = None
@@ -91,7 +90,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call whose answer is to come."""
+    """A call without an answer so far."""
 
     line: int
     event: Event
@@ -101,7 +100,7 @@ class Call:
 
 @dataclass
 class Fault:
-    """What was done to the service, from line to line."""
+    """A fault of the service, with its first and last line."""
 
     kind: str
     begin: int
@@ -126,7 +125,7 @@ class Checker:
         self._settled = False
 
     def check(self, lines: Iterable[str | bytes]) -> list[Violation]:
-        """Every violation in the history, in the order in which it shows."""
+        """Yield every violation in the history, in the order of the lines that show it."""
         for line in lines:
             self.lines += 1
             try:
@@ -218,7 +217,7 @@ class Checker:
                 self._missing(known, call)
 
     def _attach(self, known: Explanation, token: str | None) -> None:
-        """Remember which request has it: each has one at most, and each is of one."""
+        """Record which request has the explanation: at most one each, in both directions."""
         request = self._requests.get(token or "")
         if request is None:
             if known.token is None:
@@ -305,12 +304,12 @@ class Checker:
             self._missing(known, call)
 
     def _source_of(self, known: Explanation) -> Explanation:
-        """The one whose result it tells: itself, or an earlier one."""
+        """Return the explanation that computed its result: itself, or an earlier one."""
         source = known.document["cached_from"] if known.document else None
         return self._of(source) if source else known
 
     def _is_damaged(self, known: Explanation) -> bool:
-        """Whether somebody damaged its result, or the one that it was copied from."""
+        """Return whether a fault damaged its result, or the one it was copied from."""
         return any("no_result" in each.excused for each in (known, self._source_of(known)))
 
     def _there(self, known: Explanation, call: Call) -> None:
@@ -349,7 +348,7 @@ class Checker:
                 self._judge(known)
 
     def _standing(self, known: Explanation, call: Call, status: str) -> None:
-        """A status is told: ends are for ever, and a cancel is not forgotten."""
+        """Check a reported status: an end is final, and a cancel stays requested."""
         if status in ENDS:
             if known.status not in (None, status):
                 text = f"{known.id} ended as {known.status} and as {status}"
@@ -368,7 +367,7 @@ class Checker:
     # --- What it makes of an end
 
     def _judge_end(self, known: Explanation, document: Event) -> None:
-        """Whether there is a cause for the way it ended, and an attempt that ended it so."""
+        """Check that its end has a cause, and an attempt that ended it so."""
         status, error = document["status"], document["error"]
         self.counts[f"ended {status} ({error})" if error else f"ended {status}"] += 1
         self.counts[f"attempts {document['attempts']}"] += 1
@@ -399,7 +398,7 @@ class Checker:
         return False
 
     def _judge_source(self, known: Explanation, source: Explanation) -> None:
-        """Of one that an earlier result answered: that one was there, and was the same."""
+        """Check that an earlier result that answered it existed, and is equal."""
         request = self._requests.get(known.token or "")
         if source.token is None:
             text = f"{known.id} is answered by {source.id}, which nobody asked for"
@@ -418,7 +417,7 @@ class Checker:
             self._broken(CHANGED, text, request.line, self.lines)
 
     def _judge(self, known: Explanation) -> None:
-        """Once both are known, the result and the end: by which attempt, and is it right."""
+        """Check the result and its attempt, once both and the end are known."""
         if known.judged or known.result is None or known.document is None:
             return
         known.judged = True
@@ -477,7 +476,7 @@ class Checker:
         known.finished, known.finished_line = known.finished or attempt, self.lines
 
     def _owned(self, known: Explanation, attempt: str, call: Call) -> None:
-        """An attempt was told that it owns its explanation: no other did, and it had not ended."""
+        """Check that an attempt that still owns its explanation is the only one and not late."""
         _, begun = known.begun.get(attempt, (0, call.line))
         for other, (other_call, other_begun) in known.begun.items():
             if other != attempt and begun < other_call and other_begun < call.line:
@@ -491,7 +490,7 @@ class Checker:
     # --- The end of the history
 
     def _lacks_its_result(self, known: Explanation) -> bool:
-        """Whether it says that it has one, and nobody ever got it."""
+        """Return whether it claims a result that nobody ever received."""
         has = known.document is not None and known.document["result"] and not known.gone
         return bool(has and known.result is None and not self._is_damaged(known))
 
@@ -521,7 +520,7 @@ class Checker:
 
 
 def _before(line: int | None, call: Call) -> bool:
-    """Whether it was known before the call was made."""
+    """Return whether it was known before the call was made."""
     return line is not None and line < call.line
 
 

@@ -1,4 +1,4 @@
-"""Clients of the soak: each call over HTTP is written into the history with its answer."""
+"""Clients of the soak; each HTTP call and its answer are written into the history."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ TIMEOUT_S = 15
 
 @dataclass(frozen=True)
 class Input:
-    """What is asked to be explained: of two that are equal, the results are equal."""
+    """An input of an explanation: equal inputs have equal results."""
 
     model: str
     picture: int  # the seed of its noise
@@ -38,7 +38,7 @@ class Input:
         return photo(self.picture)
 
     def settings(self, token: str) -> dict[str, Any]:
-        """token: tells this request from all others."""
+        """token: distinguishes this request from all others."""
         mine = {"model": self.model, "max_evals": self.max_evals, "metadata": {"token": token}}
         return QUICK | mine
 
@@ -51,7 +51,7 @@ INPUTS = [
 
 @dataclass
 class Known:
-    """An explanation that some client knows of."""
+    """An explanation that some client knows."""
 
     id: str
     token: str
@@ -61,7 +61,7 @@ class Known:
 
 
 class Pool:
-    """The explanations that are known and not deleted, the oldest first."""
+    """The known explanations that are not deleted, the oldest first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,9 +88,7 @@ class Pool:
 
 
 class Client:
-    """Calls of one client, one after the other; each gives what was told, nothing where no answer
-    came.
-    """
+    """Makes the calls of one client, one after the other; each returns the answer, if any."""
 
     def __init__(self, address: httpx.URL, history: History, pool: Pool) -> None:
         self._http = httpx.Client(base_url=address, timeout=TIMEOUT_S)
@@ -102,7 +100,7 @@ class Client:
         self._http.close()
 
     def submit(self, what: Input, token: str, *, keyed: bool, cached: bool) -> Event:
-        """Ask once; what was told. keyed: the token is its Idempotency-Key."""
+        """Submit once; return the answer. keyed: the token is its Idempotency-Key."""
         headers = {"Idempotency-Key": token} if keyed else {}
         headers |= {} if cached else {"Cache-Control": "no-cache"}
         body = {
@@ -122,7 +120,7 @@ class Client:
             known.fetched = True  # there is nothing to fetch
 
     def fetch(self, known: Known) -> None:
-        """Its result, where it has one."""
+        """Fetch the result, if there is one."""
         told = self._of(known, "fetch", "GET", "/attributions", params={"format": "npz"})
         if told.get("http") in (200, 404):
             known.fetched = True
@@ -135,9 +133,9 @@ class Client:
             self.pool.remove(known.id)
 
     def walk(self, name: str | None = None) -> bool:
-        """List the newest; by the name of a walk, page by page, all. Whether it came to its end.
+        """List the newest, or with the name of a walk all pages; return whether it was completed.
 
-        What is listed and nobody knew of is known from then on.
+        Listed explanations that were unknown become known.
         """
         cursor: str | None = None
         while True:
@@ -165,12 +163,12 @@ class Client:
 
 
 def open_after(told: Event) -> bool:
-    """Whether it is open what became of a request, after what was told."""
+    """Return whether the outcome of a request is still unknown after this answer."""
     return bool(told.get("http", 503) >= 500)
 
 
 def _told(answer: httpx.Response) -> Event:
-    """What of an answer goes into the history."""
+    """Return the part of a response that goes into the history."""
     told: Event = {"http": answer.status_code}
     kind = answer.headers.get("content-type", "")
     if kind == "application/x-npz":
@@ -203,7 +201,7 @@ def _token(document: Event) -> str | None:
 
 
 def _digest_of_arrays(npz: bytes) -> str:
-    """Of names, types, shapes and values: the same arrays may be packed differently."""
+    """Digest names, types, shapes and values: the same arrays may be compressed differently."""
     digest = hashlib.sha256()
     with np.load(io.BytesIO(npz), allow_pickle=False) as arrays:
         for name in sorted(arrays):
@@ -213,10 +211,9 @@ def _digest_of_arrays(npz: bytes) -> str:
 
 
 class SimulatedUser:
-    """Uses a client as people do: asks, looks, fetches, cancels, deletes; by a chance of its own.
+    """Uses a client as people do, at random: submits, polls, fetches, cancels, deletes.
 
-    What it asks for with a key it asks for again until it has an answer; of the rest it learns by
-    lists.
+    It repeats a request with a key until that is answered, and learns of all others from lists.
     """
 
     KEEPS = 40  # explanations; the oldest beyond it that are done with are deleted
@@ -228,7 +225,7 @@ class SimulatedUser:
         self._owing: tuple[Input, str, bool] | None = None  # asked for with a key, no answer yet
 
     def act(self) -> bool:
-        """Make a call or two; whether the last was answered."""
+        """Make a call or two; return whether the last was answered."""
         action = self._chance.choices(
             [self._ask, self._look, self._cancel, self._list, self._tidy], [20, 60, 4, 6, 20]
         )[0]

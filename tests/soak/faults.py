@@ -1,6 +1,6 @@
-"""What is done to the service: each fault from its beginning to its end is noted in the history.
+"""Faults; the history notes the beginning and end of each.
 
-A note names what the fault excuses: codes of failure that may come of it.
+A note names what the fault excuses: the error codes that it may cause.
 """
 
 import itertools
@@ -29,9 +29,9 @@ UNSTORED = "store_unavailable"
 
 
 class Faults:
-    """The ways to do harm to a stage; chance comes from the seed alone, so a plan can be replayed.
+    """Injects faults; they depend on the seed alone, so a plan can be repeated.
 
-    Only which explanation is hit depends on what there is at that time.
+    Only the choice of an explanation depends on those that exist at that time.
     """
 
     def __init__(self, stage: SoakHarness, book: Book, pool: Pool, seed: str) -> None:
@@ -63,7 +63,7 @@ class Faults:
         self._client.close()
 
     def do_harm(self) -> str:
-        """Do one of them, by chance; its name."""
+        """Inject a random fault; return its name."""
         fault = self._chance.choice(self.kinds)
         fault()
         return fault.__name__
@@ -83,7 +83,7 @@ class Faults:
             end(self._worker())
 
     def freeze_worker(self) -> None:
-        """For less than its lease, or for more."""
+        """Freeze a worker for less than its lease, or for longer."""
         worker, seconds = self._worker(), self._chance.uniform(0.5, 2 * LEASE_S)
         with self._noted("freeze_worker", LOST, seconds=seconds):
             _freeze(worker, seconds)
@@ -95,7 +95,7 @@ class Faults:
             assert worker.wait(timeout=60) in (0, -signal.SIGTERM)
 
     def shift_clock_of_worker(self) -> None:
-        """It dies, and is started on a machine whose clock is wrong."""
+        """Kill a worker, and start it again with a wrong clock."""
         name, shift_s = self._chance.choice(WORKERS), self._chance.choice(SHIFTS_S)
         with self._noted("shift_clock_of_worker", LOST, shift_s=shift_s):
             end(self._stage.processes[name])
@@ -103,7 +103,7 @@ class Faults:
             time.sleep(self._chance.uniform(2, 6))
 
     def fill_disk(self) -> None:
-        """Of one process: of more than 16 KB it can write nothing, its log neither."""
+        """Limit a process's files, its log included, to 16 KB."""
         name, seconds = self._chance.choice((*WORKERS, "api")), self._chance.uniform(0.2, 2)
         process = self._stage.processes[name]
         with self._noted("fill_disk", UNSTORED, of=name, seconds=seconds):
@@ -117,7 +117,7 @@ class Faults:
     # --- Redis
 
     def restart_redis(self) -> None:
-        """Kill it or let it end, and start it on what it has written."""
+        """Kill or stop Redis, and start it with the data that it wrote."""
         kill = self._chance.random() < 0.5
         seconds = self._chance.choices([0, 1, 7, 25], weights=[60, 30, 8, 2])[0]
         with self._noted("restart_redis", LOST, kill=kill, seconds=seconds):
@@ -127,7 +127,7 @@ class Faults:
             self._stage.redis.start()
 
     def freeze_redis(self) -> None:
-        """It accepts connections and does not answer."""
+        """Freeze Redis: it accepts connections and does not answer."""
         seconds = self._chance.choices([0.5, 3, 8], weights=[60, 30, 10])[0]
         with self._noted("freeze_redis", LOST, seconds=seconds):
             _freeze(self._redis, seconds)
@@ -156,7 +156,7 @@ class Faults:
             _freeze(self._stage.processes["api"], seconds)
 
     def kill_api_amid_uploads(self) -> None:
-        """Twenty at once; those with a key are sent again when it lives again."""
+        """Kill the API during twenty uploads; those with a key are repeated after the restart."""
         self._bursts += 1
         lives = threading.Event()
         senders = [
@@ -187,20 +187,20 @@ class Faults:
     # --- The store
 
     def lose_store(self) -> None:
-        """Whatever is asked of it, the system refuses."""
+        """Replace the store, so that every access fails."""
         seconds = self._chance.uniform(0.2, 2)
         with self._noted("lose_store", UNSTORED, seconds=seconds), self._stage.without_store():
             time.sleep(seconds)
 
     def freeze_store(self) -> None:
-        """It accepts connections and does not answer."""
+        """Freeze the store: it accepts connections and does not answer."""
         assert self._stage.bucket
         seconds = self._chance.choices([0.5, 3, 10, 30], weights=[50, 30, 15, 5])[0]
         with self._noted("freeze_store", UNSTORED, seconds=seconds):
             _freeze(self._stage.bucket.process, seconds)
 
     def damage_result(self) -> None:
-        """Flip a bit of it; the same is asked for again, before it is missed or thereafter."""
+        """Flip a bit of a result; the same request is repeated before or after somebody notices."""
         chosen, place, missed = (self._chance.random() for _ in range(3))
         stored = [each for each in self._pool.all if each.input and each.done and self._files(each)]
         if not stored:
@@ -216,7 +216,7 @@ class Faults:
             self._client.fetch(known)
 
     def damage_upload(self) -> None:
-        """Flip a bit of one that waits for a worker, or runs."""
+        """Flip a bit of the upload of an explanation that waits or runs."""
         chosen, place = self._chance.random(), self._chance.random()
         if waiting := [each for each in self._pool.all if not each.done]:
             known = waiting[int(chosen * len(waiting))]
@@ -224,12 +224,12 @@ class Faults:
                 _flip_a_bit(self._stage.store / "explanations" / known.id / "image", place)
 
     def _files(self, known: Known) -> list[Path]:
-        """What is stored of its result."""
+        """Return the stored files of its result."""
         return list((self._stage.store / "explanations" / known.id).glob("*/*"))
 
 
 def _flip_a_bit(file: Path, place: float) -> None:
-    """Of this file alone: what was copied from it may be the same file by another name."""
+    """Flip a bit of this file alone: copies may be hard links to the same file."""
     try:
         content = bytearray(file.read_bytes())
         content[int(place * len(content))] ^= 1

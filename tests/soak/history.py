@@ -1,7 +1,7 @@
-"""What happened, as lines of JSON: who does what, from its call to its answer, and every fault.
+"""The history: lines of JSON for each call, its answer, and each fault.
 
-All processes write into one pipe, a line at once. A call is written before it is made, and its
-answer after it came: so where the answer of one call stands before another call, the first was over
+All processes write to one pipe, a line at a time. A call is written before it is made, and its
+answer after it arrives. So if the answer to one call precedes another call, the first had ended
 when the second began, whatever the clocks of their processes say. A call without an answer may
 have had its effect or not.
 
@@ -49,7 +49,7 @@ class History:
         self._write("answer", call=call, **answer)
 
     def note(self, op: str, **fields: Any) -> None:
-        """Write what is no call: of a moment."""
+        """Write a note: an event that is not a call."""
         self._write("note", who=self._who, op=op, **fields)
 
     def _write(self, line: str, **fields: Any) -> None:
@@ -63,7 +63,7 @@ class History:
 class Book:
     """The file of a history, and the pipe to it.
 
-    A pipe, as no limit of a writer's files and no full disk of its concerns it.
+    A pipe is not affected by a writer's limit on files, or its full disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +77,7 @@ class Book:
         return History(self.pipe, who)
 
     def close(self) -> None:
-        """Copy what was written until now."""
+        """Copy all that was written so far."""
         os.write(self._end, END)
         self._thread.join()
         os.close(self._end)

@@ -1,4 +1,4 @@
-"""Random faults over a stream of clients, all of it in a history: see `python -m tests.soak`."""
+"""Random faults during a stream of clients, with a history: see `python -m tests.soak`."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ TELL_EVERY_S = 15
 
 
 class Soak:
-    """The stage, those who use it, and who does harm."""
+    """The harness, its simulated users, and the faults."""
 
     def __init__(self, stage: SoakHarness, book: Book, seed: int, *, end_s: float) -> None:
         self._stage, self._book, self._seed, self._end_s = stage, book, seed, end_s
@@ -38,7 +38,7 @@ class Soak:
         self.kinds: Counter[str] = Counter()
 
     def run(self, faults: int, *, calm_s: float) -> None:
-        """See each result without a fault; after a calm do so many of them; let everything end."""
+        """Get each result without faults; then inject this many faults; then let everything end."""
         self._history.note("soak", seed=self._seed, faults=faults)
         self._stage.heal()
         self._stage.wait_ready()
@@ -74,7 +74,7 @@ class Soak:
         )
 
     def _see_references(self) -> None:
-        """Have each input explained once before anything goes wrong."""
+        """Explain each input once before the first fault."""
         for what in INPUTS:
             self._client.submit(what, f"reference-{what}", keyed=False, cached=False)
         self._look_until_all_are_done()
@@ -94,7 +94,7 @@ class Soak:
         return thread
 
     def _settle(self) -> None:
-        """Once all is well: let all end that is there, and look at it once more, by all ways."""
+        """End all faults, let every explanation end, and read each again in every way."""
         self._stage.heal()
         self._stage.wait_ready()
         self._history.note("all is well")
@@ -132,9 +132,9 @@ def soak(
     on_s3: bool = False,
     stage: Callable[..., SoakHarness] = SoakHarness,
 ) -> Path:
-    """Run it; the file of its history. Raises RedisNotFoundError.
+    """Run the soak; return the file of its history. Raises RedisNotFoundError.
 
-    end_s: how long what was accepted may take to end once all is well again.
+    end_s: time for accepted explanations to end after the last fault.
     """
     with ExitStack() as stack:
         server = stack.enter_context(guarded_by(USERS["compose"], find_server()))
@@ -150,7 +150,7 @@ def soak(
 
 
 def _note_alarms(server: Guarded, book: Book) -> None:
-    """What Redis says that it lost, or refused one of ours."""
+    """Note Redis's log lines about lost data or rejected users."""
     for line in server.log.splitlines():
         if "CRITICAL" in line or "NOPERM" in line:
             book.writer("redis").note("alarm", text=line[:1000])

@@ -1,4 +1,4 @@
-"""Processes of a machine whose clock is wrong, by libfaketime; the monotonic clock is right."""
+"""Processes with a wrong wall clock, by libfaketime; their monotonic clock is right."""
 
 import os
 import runpy
@@ -13,7 +13,7 @@ LIBRARY = "*/faketime/libfaketime.so.1"
 
 
 def can_shift() -> bool:
-    """Whether libfaketime is installed."""
+    """Return whether libfaketime is installed."""
     return bool(_libraries())
 
 
@@ -24,7 +24,7 @@ def _libraries() -> list[Path]:
 def start_shifted(
     module: str, *words: object, shift_s: int, environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
-    """Run `python -m module *words`, by a clock that is so far ahead."""
+    """Run `python -m module *words` with its clock this far ahead."""
     shifted = {
         "LD_PRELOAD": str(_libraries()[0]),
         "FAKETIME": f"{shift_s:+d}s",
@@ -38,7 +38,7 @@ def start_shifted(
 
 
 def _sleep(seconds: float) -> None:
-    """As time.sleep, for which libfaketime 0.9.10 answers EINVAL where it leaves that clock."""
+    """Sleep as time.sleep, which fails with EINVAL under libfaketime 0.9.10."""
     threading.Event().wait(seconds)
 
 

@@ -1,4 +1,4 @@
-"""The stage of the soak: Redis as we ship it, workers that write a history, clocks to be wrong."""
+"""The harness of the soak: Redis as we ship it, workers that write a history, wrong clocks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ WORKERS = ("worker-1", "worker-2", "worker-3")
 
 @dataclass
 class SoakHarness(ServiceHarness):
-    """Each process has the user of Redis that it has in the set we ship."""
+    """Runs each process with its Redis user of the set that we ship."""
 
     redis: Guarded
     book: Book = field(kw_only=True)
@@ -46,7 +46,7 @@ class SoakHarness(ServiceHarness):
         *words: object,
         shift_s: int,
     ) -> Forked:
-        """Start it; by a clock that is so far ahead, where that is wanted."""
+        """Start a process, with its clock ahead if requested."""
         environment = self.environment | {"SHAPSHOT_REDIS_URL": self.redis.url_of(user)}
         environment |= self.bucket.environment if self.bucket else {}
         log = self.log(name)
@@ -65,7 +65,7 @@ class SoakHarness(ServiceHarness):
             end(self.bucket.process)
 
     def heal(self) -> None:
-        """Start again what has ended, as a supervisor does."""
+        """Restart processes that have ended, as a supervisor does."""
         if not self.living("api"):
             self.start_api()
         for name in WORKERS:

@@ -1,4 +1,4 @@
-"""An S3 server for the pictures and arrays of a soak, which can be frozen."""
+"""An S3 server for the soak, which can be frozen."""
 
 import socket
 import time
@@ -14,9 +14,9 @@ BUCKET = "artifacts"
 
 
 class Bucket:
-    """A bucket of moto's S3 server, which is a process of its own: its memory is all it has.
+    """A bucket of moto's S3 server, run as a process; it keeps its data in memory alone.
 
-    delay_s: before each request is looked at.
+    delay_s: pause before each request is handled.
     """
 
     def __init__(self, folder: Path, *, delay_s: float = 0) -> None:
@@ -28,7 +28,7 @@ class Bucket:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a process of the service is to know."""
+        """Return the environment variables of the service's processes."""
         return {
             "SHAPSHOT_STORE_URL": f"s3://{BUCKET}/soak",
             "AWS_ENDPOINT_URL": self._address,

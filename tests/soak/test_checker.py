@@ -1,4 +1,4 @@
-"""The checker finds what is wrong with a history: a real one, in which a fault is planted."""
+"""The checker finds each violation planted in a real history."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ Event = dict[str, Any]
 
 
 class Real:
-    """A history, and the places in it that a fault is planted at."""
+    """A real history, and the lines in it where a violation can be planted."""
 
     def __init__(self, events: list[Event]) -> None:
         self.events = deepcopy(events)
@@ -33,7 +33,7 @@ class Real:
         return next(e["id"] for e in self.events if e.get("token") == token and "id" in e)
 
     def calls(self, op: str, token: str) -> list[int]:
-        """Where an explanation is spoken of."""
+        """Return the calls that mention an explanation."""
         id_ = self.id_of(token)
         return [n for n, e in enumerate(self.events) if e.get("op") == op and e.get("id") == id_]
 
@@ -42,7 +42,7 @@ class Real:
         return next(e for e in self.events[call + 1 :] if e.get("call") == name)
 
     def append(self, call: Event, answer: Event) -> None:
-        """One more call, before the end."""
+        """Add a call before the end."""
         name = f"planted.{len(self.events)}"
         last = len(self.events) - 1
         self.events[last:last] = [call | {"call": name}, answer | {"call": name}]
@@ -57,7 +57,7 @@ class Real:
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
-    """Of explanations that were looked at, fetched, taken from the cache, canceled and deleted."""
+    """The history of explanations that were read, fetched, cached, canceled and deleted."""
     folder = tmp_path_factory.mktemp("soak")
     try:
         binary = find_server()
@@ -130,7 +130,7 @@ def a_result_of_an_attempt_that_did_not_end_it(real: Real) -> None:
 
 
 def a_loss(real: Real) -> None:
-    """Nothing is heard of it after it was accepted."""
+    """No event follows its acceptance."""
     id_, kept = real.id_of("kept"), real.calls
     ops = [n for op in ("read", "fetch", "finish", "list") for n in kept(op, "kept")]
     names = {real.events[n]["call"] for n in ops}
@@ -139,7 +139,7 @@ def a_loss(real: Real) -> None:
 
 
 def a_loss_of_all(real: Real) -> None:
-    """It is not there any more."""
+    """It does not exist any more."""
     read = real.calls("read", "kept")[-1]
     real.append(real.events[read], {"line": "answer", "http": 404, "code": "not_found"})
 
@@ -175,7 +175,7 @@ def two_documents_of_one_version(real: Real) -> None:
 
 
 def a_wrong_result(real: Real) -> None:
-    """Always the same one, yet not that of the same input before."""
+    """Always the same result, but another than the same input had before."""
     for fetch in real.calls("fetch", "cached"):
         real.answer(fetch)["sha256"] = "f" * 64
 
@@ -186,7 +186,7 @@ def a_result_that_is_not_there(real: Real) -> None:
 
 
 def an_answer_by_a_result_that_was_not_there(real: Real) -> None:
-    """Damaged and seen to be so, and it answers others as if it were whole."""
+    """The result was found to be damaged, and yet answers another request."""
     fetch, kept = real.calls("fetch", "kept")[-1], real.id_of("kept")
     damage = {"line": "note", "op": "fault", "kind": "damage", "excuses": ["no_result"], "id": kept}
     real.events.insert(-1, damage)
@@ -232,7 +232,7 @@ def an_explanation_of_what_was_refused(real: Real) -> None:
 
 
 def a_write_without_a_lease(real: Real) -> None:
-    """Another attempt has begun, and the first goes on as if it had not."""
+    """Another attempt has begun, and the first continues to write."""
     ticks = (n for n, e in enumerate(real.events) if e.get("op") == "tick")
     tick = next(n for n in ticks if real.answer(n).get("standings") in (["owned"], ["cancel"]))
     [[id_, _]] = real.events[tick]["held"]
@@ -339,7 +339,7 @@ def test_the_verdict_is_its_exit_status_and_shows_the_lines(
 
 
 def test_the_checker_imports_nothing_of_ours() -> None:
-    """Isolated, it finds neither this project nor what is installed beside Python."""
+    """Isolated, it finds neither this project nor any installed package."""
     said = _run("/nothing/there")
     assert (said.returncode, said.stderr) == (2, "")
     code = Path(checker.__file__).read_text()

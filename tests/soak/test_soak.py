@@ -1,4 +1,4 @@
-"""The soak is red when a part of the service breaks a promise."""
+"""The soak fails if a part of the service breaks a promise."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.soak
 
 
 def kinds(folder: Path, **parts: Callable[..., None]) -> set[str]:
-    """Of what the checker finds after a calm time with these parts."""
+    """Return the kinds of violation after a run without faults with these parts."""
     stage = partial(SoakHarness, **parts)
     history = soak(folder, seed=1, faults=0, calm_s=8, end_s=20, stage=stage)
     with history.open() as lines:

@@ -1,4 +1,4 @@
-"""The worker of the soak: it writes into the history what it does to explanations."""
+"""The worker of the soak, which writes its transitions into the history."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from tests.soak.history import History
 
 
 class Recorded(Ledger):
-    """The ledger, and what a worker asks it for and hears."""
+    """A ledger that records a worker's calls and their replies."""
 
     history: History  # of this process
 
@@ -52,7 +52,7 @@ class Recorded(Ledger):
 
 
 def _fenced_by(write: Any, *arguments: Any, **options: Any) -> FencedError | None:
-    """Make the call; its refusal of an attempt that lost its lease."""
+    """Make the call; return the error of an attempt that lost its lease."""
     try:
         write(*arguments, **options)
     except FencedError as fenced:

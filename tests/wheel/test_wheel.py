@@ -1,4 +1,4 @@
-"""The built wheel, installed where nothing of the sources is: `make wheel-test`."""
+"""The built wheel, installed away from the sources: `make wheel-test`."""
 
 import os
 import re
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1200)]
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory) -> Path:
-    """The one in SHAPSHOT_WHEEL, else built from a copy, as setuptools writes beside sources."""
+    """The wheel of SHAPSHOT_WHEEL, or one built from a copy of the sources."""
     if given := os.environ.get("SHAPSHOT_WHEEL"):
         return Path(given).resolve()
     folder = tmp_path_factory.mktemp("wheel")
@@ -37,7 +37,7 @@ def pip(*words: str) -> None:
 
 
 def installed(folder: Path, wheel: Path, extras: str = "") -> Path:
-    """The folder of the programs of a new environment that has the wheel."""
+    """The bin folder of a new environment with the wheel."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     programs = folder / "venv" / "bin"
     pinned = ("--constraint", str(ROOT / "constraints.txt"))
@@ -48,7 +48,7 @@ def installed(folder: Path, wheel: Path, extras: str = "") -> Path:
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """In an empty folder, without what leads Python to the sources."""
+    """Run a program in an empty folder, without variables that lead Python to the sources."""
     elsewhere = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=elsewhere)
 

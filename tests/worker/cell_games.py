@@ -1,6 +1,6 @@
-"""Models that are games of the cells of a grid, explained by the real worker.
+"""Models that are games over the cells of a grid, explained by the real worker.
 
-They see which cells of a white picture are not hidden in black.
+They detect which cells of a white picture are not black, that is, hidden.
 """
 
 import io
@@ -33,7 +33,7 @@ ARBITRARY = np.random.default_rng(1).normal(size=(2**6, 3))
 
 
 def additive(seen):
-    """Each output a sum over cells (N, CELLS), which is all that an attribution can say."""
+    """Add up each output over cells (N, CELLS): an attribution can express it exactly."""
     return seen @ TERMS
 
 
@@ -42,12 +42,12 @@ def saturating(seen):
 
 
 def even(seen):
-    """A coalition and its complement score alike."""
+    """Score a coalition and its complement alike."""
     return ((2 * seen - 1) @ TERMS) ** 2
 
 
 def rough(seen):
-    """Nothing can be told of a score from others."""
+    """Give scores that tell nothing about each other."""
     return np.sin(1e5 * (seen @ TERMS + 1))
 
 
@@ -56,19 +56,19 @@ def alike(seen):
 
 
 def counting(seen):
-    """Cells count alike."""
+    """Count the cells."""
     return np.repeat(seen.sum(axis=1, keepdims=True), 3, axis=1)
 
 
 def arbitrary(seen):
-    """A score for each coalition of the six squares of four cells, drawn at random."""
+    """Draw a random score for each coalition of six squares of four cells."""
     squares = seen.reshape(-1, 2, 2, 3, 2).all(axis=(2, 4)).reshape(-1, 6)
     return ARBITRARY[(squares @ 2 ** np.arange(6)).astype(int)]
 
 
 @dataclass
 class Game:
-    """A predictor of white pictures (N, SIDE, SIDE, 3) by a function of the cells seen."""
+    """A predictor of white pictures (N, SIDE, SIDE, 3): a function of the visible cells."""
 
     score: object
     on_call: object = lambda: None
@@ -87,7 +87,7 @@ class Game:
 
 @dataclass
 class Case:
-    """One explanation: by default, the good one."""
+    """The settings of an explanation; by default those of the good one."""
 
     score: object = additive
     settings: dict = field(default_factory=dict)
@@ -110,7 +110,7 @@ GOOD = {
 
 
 def ended(case) -> tuple[TaskResult, Any]:
-    """How an explanation ended, and its npz, if any."""
+    """Return the end of an explanation, and its npz, if any."""
     store = open_store("memory:")
     picture = io.BytesIO()
     form = "TIFF" if case.mode == "CMYK" else "PNG"
@@ -158,12 +158,12 @@ def ended(case) -> tuple[TaskResult, Any]:
 
 
 def explained(case):
-    """The outcome of an explanation by the real worker."""
+    """Return the outcome of an explanation by the real worker."""
     ending, _ = ended(case)
     assert ending.outcome, ending
     return ending.outcome
 
 
 def arrays_of(case):
-    """The arrays of one."""
+    """Return the arrays of an explanation."""
     return dict(ended(case)[1])

@@ -1,4 +1,4 @@
-"""What the tests of the worker share."""
+"""Fixtures for the tests of the worker."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from worker.models.registry import read_registry
 
 @pytest.fixture
 def serve(tmp_path):
-    """Write a file of models, read it and load all."""
+    """Writes a models file, reads it and loads all models."""
 
     def write_and_load(text):
         path = tmp_path / "models.toml"

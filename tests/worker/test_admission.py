@@ -1,7 +1,7 @@
-"""What the API accepts the worker can do, and what it refuses the worker cannot.
+"""The worker can do what the API accepts, and cannot do what the API refuses.
 
-Every method, players, number of evaluations and shape of picture together: the API decides by its
-rules, then the engine sets the same up, as far as its first coalition.
+All combinations of method, players, evaluations and shape of picture: the API decides by its
+rules, then the engine sets up the same request, up to its first coalition.
 """
 
 from itertools import product
@@ -51,7 +51,7 @@ LIMITS = {"max_evals": ApiSettings().max_evals, "max_values": ApiSettings().max_
 
 
 def admitted(settings, shape):
-    """The settings as the API has them carried out, or its refusal."""
+    """Return the settings as the API resolves them, or its refusal."""
     labels = [str(index) for index in range(3)]
     model = card(input_shape=shape, output_count=3, labels=labels)
     asked = settings.model_copy(update={"priority": "interactive"})
@@ -69,7 +69,7 @@ def admitted(settings, shape):
 
 
 def set_up(settings, predictor, picture):
-    """The engine's refusal of settings, if it has one."""
+    """Set up the engine; return its refusal, or None."""
     try:
         explanation = ExplanationRun(predictor, picture, engine_request(settings, ["0", "1", "2"]))
         steps = explanation.steps()
@@ -86,7 +86,7 @@ def set_up(settings, predictor, picture):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_accepted_can_be_done_and_what_is_refused_cannot(method, shape):
-    """But for how many superpixels SLIC makes, which only the worker knows."""
+    """Except for the number of SLIC's superpixels, which only the worker knows."""
     predictor = FunctionPredictor(shape, smooth_function(shape, 3, seed=0))
     picture = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     tried = 0
@@ -155,7 +155,7 @@ def test_what_is_too_large_is_refused_with_the_most_evaluations_that_fit():
 
 
 def test_what_only_the_worker_knows_fails_with_what_would_be_accepted():
-    """Of 15 segments SLIC makes 16 of a white square: 2^16 coalitions instead of 2^15."""
+    """For 15 segments SLIC makes 16 on a white square: 2^16 coalitions instead of 2^15."""
     asked = {"method": "exact", "superpixels": Slic(kind="slic", segments=15), "max_evals": 2**15}
     ending, _ = ended(Case(settings=GOOD | asked | {"target_standard_error": None}))
     assert ending.status is Status.FAILED

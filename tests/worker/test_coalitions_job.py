@@ -1,4 +1,4 @@
-"""Scores of coalitions of regions: those of the explanation, of the pictures that it saw."""
+"""Scores of coalitions of regions equal those that the explanation saw."""
 
 import io
 from typing import Any
@@ -42,7 +42,7 @@ PLAYERS: dict[str, dict[str, Any]] = {
 
 
 class Recorder:
-    """A model whose scores are a softmax of sums over the picture; keeps the pictures it saw."""
+    """A model whose scores are a softmax of sums over the picture; records its pictures."""
 
     n_outputs = len(NAMES)
     backend, device, dtype = "none", "cpu", "float32"
@@ -61,7 +61,7 @@ class Recorder:
 
 
 class Explained:
-    """A photo that the worker has explained, and what it is asked about its coalitions."""
+    """A photo that the worker has explained, and requests for coalitions of its regions."""
 
     def __init__(self, *, channels: int = 3, steepness: float = 1, **settings: Any) -> None:
         self.store: Store = open_store("memory:")
@@ -157,7 +157,7 @@ def test_coalitions_get_the_scores_that_the_explanation_saw(masker, players, fit
 
 
 def part_of(made: Explained) -> list[int]:
-    """The regions in the half that Partition looks at first."""
+    """Return the regions in the half that Partition evaluates first."""
     placed = made.outcome.placement
     inside = made.regions[placed.top : placed.bottom, placed.left : placed.right]
     shape = (*inside.shape[:2], 3)
@@ -170,7 +170,7 @@ def part_of(made: Explained) -> list[int]:
 @pytest.mark.parametrize("steepness", [1, 400])
 @pytest.mark.parametrize("players", PLAYERS)
 def test_scores_are_linked_as_the_explanations_are(players, steepness) -> None:
-    """Also where probabilities are so near to 1 that the sum of the others stands for the rest."""
+    """Also for probabilities so near to 1 that the sum of the others stands for the rest."""
     all_outputs = {"outputs": Outputs(indices=[0, 1, 2])}
     made = Explained(link="logit", steepness=steepness, **PLAYERS[players], **all_outputs)
     coalitions = Coalition(hidden=[]), Coalition(shown=[]), Coalition(hidden=[0])
@@ -181,7 +181,7 @@ def test_scores_are_linked_as_the_explanations_are(players, steepness) -> None:
 
 
 def test_values_of_players_follow_from_the_scores_of_all_coalitions() -> None:
-    """Of two players, by the definition of the Shapley value."""
+    """For two players, by the definition of the Shapley value."""
     made = Explained(method="exact", superpixels=Grid(kind="grid", rows=1, columns=2))
     (base, left, right, both), k = (
         made.scores(*(Coalition(shown=shown) for shown in ([], [0], [1], [0, 1]))).scores,

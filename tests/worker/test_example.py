@@ -1,4 +1,4 @@
-"""The explanation that the OpenAPI document shows is one that a worker could give."""
+"""The example in the OpenAPI document is an explanation that a worker could return."""
 
 import json
 import re
@@ -19,7 +19,7 @@ BY_WORKER = {"evaluations"}  # of an outcome, but shown as progress
 
 
 def shown() -> list[dict]:
-    """The whole explanations of the committed document."""
+    """Return the complete explanations in the committed document."""
     found = []
 
     def walk(node: object) -> None:
@@ -67,7 +67,7 @@ def test_what_the_example_says_a_worker_says():
 
 
 def test_a_document_shows_all_that_a_worker_found():
-    """A field that was renamed would be null, or absent."""
+    """A renamed field would be null or absent."""
     outcome = explained(Case())
     state = openapi_example.state_of(outcome)
     document = serializers.explanation(state, root_path="")

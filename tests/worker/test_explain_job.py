@@ -1,4 +1,4 @@
-"""Explanations side by side in one worker: what is kept of them, and for how long."""
+"""Explanations side by side in one worker: what they keep in memory, and for how long."""
 
 import gc
 import io
@@ -41,7 +41,7 @@ from worker.task import Task, TaskResult
 
 
 def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chosen: object) -> Task:
-    """An explanation of the smaller model whose picture is stored."""
+    """Begin an explanation by the smaller model, with its picture in the store."""
     picture = io.BytesIO()
     Image.fromarray(np.full((*size, 3), 90, np.uint8)).save(picture, "PNG")
     chosen |= {"model": "dozer", "max_evals": max_evals}
@@ -74,14 +74,14 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
 
 
 class Ill(SleepingModel):
-    """A model that worked when it was loaded."""
+    """A model that fails only after it was loaded: its scores are NaN."""
 
     def __call__(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         return super().__call__(pictures) * np.nan
 
 
 def held() -> int:
-    """How many explanations, each with its arrays, are in memory."""
+    """Count the explanations that are in memory with their arrays."""
     gc.collect()
     return sum(isinstance(each, ExplanationRun) for each in gc.get_objects())
 
@@ -168,7 +168,7 @@ def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
 
 @pytest.mark.parametrize("method", ["partition", "permutation"])
 def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: Method) -> None:
-    """A photo of 40 x 10 in a model's 16 x 24: it fills 6 columns from the tenth on."""
+    """A photo of 40 x 10 in a model's 16 x 24 fills 6 columns from the tenth on."""
     store = open_store("memory:")
     task = begun(
         store, 300, (40, 10), fit="pad", masker="constant(7,8,9)", method=method,
@@ -240,7 +240,7 @@ def test_the_values_follow_from_the_evidence_without_the_model(
 
 
 def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
-    """Its file was repaired, say, and a worker started anew, while the explanation waited."""
+    """For example its file was repaired and a worker restarted while the explanation waited."""
     store, model = open_store("memory:"), SleepingRegistry(step_s=0).get("dozer")
     assert model.card.parts
     parts = model.card.parts.model_copy(update={"weights": "sha256:" + "0" * 64})
@@ -261,7 +261,7 @@ def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
 def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
     tmp_path: Path,
 ) -> None:
-    """It was accepted while the model was loading, as it had been served before."""
+    """It was accepted while the model, which had been served before, was loading."""
     (tmp_path / "models.toml").write_text('[models.dozer]\nfile = "gone.keras"\n')
     registry = read_registry(tmp_path / "models.toml", weights_cache=None)
     store = open_store("memory:")

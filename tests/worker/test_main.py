@@ -1,4 +1,4 @@
-"""A worker that cannot begin says why, in one line, and ends."""
+"""A worker that cannot start says why in one line, and ends."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is written to stderr past Python becomes log lines, to the last word of a crash."""
+"""Native code's writes to stderr become log lines, including the last ones before a crash."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""A worker waits for a Redis that takes no writes, and takes no job from the living after it."""
+"""A worker waits until Redis takes writes again, and then leaves jobs to their live workers."""
 
 import threading
 from collections.abc import Callable

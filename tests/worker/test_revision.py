@@ -1,4 +1,4 @@
-"""No result of one program answers for another: any source that has a part in values counts."""
+"""The revision changes with any source that can change values, so that no cached result is old."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def copy(tmp_path):
-    """The revision of a copy of all sources, and where the copy is."""
+    """Return the revision of a copy of all sources, and its folder."""
     for name in ("service", "worker"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.keras"))
 

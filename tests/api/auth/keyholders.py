@@ -1,4 +1,4 @@
-"""Keys for tests, made as `shapshot keys add` makes them, and all doors that they might open."""
+"""Keys for tests, made as `shapshot keys add` makes them, and the routes that they open."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from service.infra.settings.api import ApiSettings
 
 
 def issue(keys_file: Path, name: str, *scopes: Scope) -> str:
-    """A new key of a name, in the file."""
+    """Adds a new key with this name to the file; returns it."""
     token, key = new_key(name, scopes)
     change_keys(keys_file, lambda present: [*present, key])
     return token
@@ -23,7 +23,7 @@ def bearing(token: str) -> dict[str, str]:
 
 
 def routes() -> list[tuple[str, str]]:
-    """Every method and path of the app, but of files that are mounted."""
+    """Returns every method and path of the app, except those of mounted files."""
     found = iter_route_contexts(
         create_app(ProcessServices.of(ApiSettings(store_url="memory:"))).routes
     )

@@ -1,4 +1,4 @@
-"""Who gets in with which key, and what it is good for."""
+"""Authentication: which keys are accepted, and what each scope permits."""
 
 import os
 

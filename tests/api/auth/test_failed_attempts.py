@@ -1,4 +1,4 @@
-"""How many wrong keys an address may send, over all processes of the API."""
+"""The limit on wrong keys of an address, across all API processes."""
 
 import httpx
 import pytest
@@ -21,13 +21,13 @@ def key(tmp_path):
 
 @pytest.fixture
 def settings(settings, key, tmp_path) -> ApiSettings:
-    """An hour is longer than any test."""
+    """Sets a window of an hour, longer than any test."""
     changed = {"keys_file": tmp_path / "keys.jsonl", "wrong_keys_limit": "3/hour"}
     return settings.model_copy(update=changed)
 
 
 def of(api: httpx.AsyncClient, address: str | None) -> httpx.AsyncClient:
-    """Another client of the same app, from this address; None: over a unix socket."""
+    """Opens a client of the same app at this address; None: over a Unix socket."""
     client = (address, 1) if address else None
     app = api._transport.app  # type: ignore[attr-defined]
     transport = httpx.ASGITransport(app, client=client)

@@ -1,4 +1,4 @@
-"""A signed link shows what it permits to whoever has it, until it expires, and nothing else."""
+"""A signed link shows what it permits to anybody who has it, until it expires, and nothing else."""
 
 import json
 import re
@@ -43,7 +43,7 @@ async def done(served, fake_worker, photo, mine):
 
 @pytest.fixture
 def link(served, done, mine):
-    """Makes a link to the explanation; the answer's document."""
+    """Makes a link to the explanation; returns its document."""
 
     async def post(**wanted):
         answer = await served.post(f"{done}/links", json=wanted, headers=mine)

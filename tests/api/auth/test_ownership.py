@@ -1,4 +1,4 @@
-"""What was made with a key of one name is not there for another."""
+"""Explanations made with the key of one name do not exist for another name."""
 
 import asyncio
 import re
@@ -74,7 +74,7 @@ def settings(settings, keys_file, mine, theirs, admins) -> ApiSettings:
 
 @pytest.fixture
 def ask(served, photo):
-    """Asks with a key for an explanation, or a batch of one; its id."""
+    """Requests an explanation, or a batch of one, with a key; returns its id."""
 
     async def post(headers, to="/v1/explanations", *, label_map=None, **more) -> str:
         settings = '{"metrics": ["insertion"]}'
@@ -92,7 +92,7 @@ def ask(served, photo):
 
 @pytest.fixture
 async def made(served, ask, fake_worker, mine):
-    """An explanation that succeeded and a batch of another, by the parameter that takes its id."""
+    """An explanation that succeeded, and a batch of another, by the parameter that takes its id."""
     answers = {}
     label_map = npy(np.arange(8 * 12).reshape(8, 12) // 12)
     single, batch = await ask(mine, label_map=label_map), await ask(mine, "/v1/batches")
@@ -324,7 +324,7 @@ async def test_an_idempotency_key_is_its_owners(ask, mine, theirs, to):
 async def test_what_another_had_explained_is_not_known(
     served, ask, fake_worker, mine, theirs, photo
 ):
-    """A cached answer would tell that somebody has the picture, and under which id."""
+    """A cached answer would reveal that somebody has the picture, and its id."""
     fake_worker.succeed(await ask(mine))
     queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
     assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
@@ -370,7 +370,7 @@ async def test_without_keys_everything_is_seen(start, settings, fake_worker, new
 
 @pytest.fixture
 async def forged(made, ask, connection, theirs):
-    """A batch of theirs that names as its own what is mine: an explanation and a batch's."""
+    """A batch of theirs that lists as its members my explanation and one of my batch."""
     batch_id = await ask(theirs, "/v1/batches")
     own = connection.hget(key_of(batch_id), "members").decode()
     [other] = connection.hget(key_of(made["batch_id"]), "members").decode().split()
@@ -383,7 +383,7 @@ async def forged(made, ask, connection, theirs):
 async def test_a_batch_touches_and_shows_only_its_own(
     served, made, forged, fake_worker, store, connection, mine, theirs, admins, victims
 ):
-    """Not even where an admin asks, who may see all."""
+    """Even for an admin, who may see all explanations."""
     victim = fake_worker.read(made["explanation_id"])
     if "renamed" in victims:
         spec = victim.spec.model_copy(update={"batch": forged}).model_dump_json()
@@ -417,7 +417,7 @@ async def test_no_foreign_explanation_begins_with_a_batch(
 async def test_a_cached_answer_is_of_its_owner(
     served, ask, fake_worker, made, connection, mine, theirs
 ):
-    """Not where its entry leads to another's, nor to one's own of another request."""
+    """Even if its entry names somebody else's explanation, or one's own of another request."""
     first = await ask(theirs)
     fake_worker.succeed(first)
     entry = "shapshot:cache:" + fake_worker.read(first).spec.cache

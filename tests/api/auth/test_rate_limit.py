@@ -1,4 +1,4 @@
-"""How often a name may ask, over all processes of the API."""
+"""The rate limit of a name, across all API processes."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def keys_file(tmp_path):
 
 @pytest.fixture
 def settings(settings, keys_file) -> ApiSettings:
-    """An hour is longer than any test."""
+    """Sets a window of an hour, longer than any test."""
     return settings.model_copy(update={"keys_file": keys_file, "rate_limit": "3/hour"})
 
 

@@ -1,4 +1,4 @@
-"""The alerts speak of what `/metrics` really exports, and the book for operators of the alerts."""
+"""The alerts use series that `/metrics` exports, and the operations guide covers every alert."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ PROMETHEUS_ADDS = {"instance", "pod"}
 
 
 def nodes(expression):
-    """Every part of an expression; raises where it is no PromQL."""
+    """Yields every node of an expression. Raises an error if it is not PromQL."""
     found = []
 
     def visit(node):
@@ -36,7 +36,7 @@ def nodes(expression):
 
 
 def selectors(expression):
-    """What it reads: names of series, and for each its matchers."""
+    """Returns the names of the series that an expression selects, and the matchers of each."""
     ranges = [
         node.vector_selector
         for node in nodes(expression)
@@ -48,7 +48,7 @@ def selectors(expression):
 
 @pytest.fixture
 async def exported(served, create, fake_worker):
-    """Label values of every series, by name, once a bit of everything has happened."""
+    """Label values of every series, by name, after each kind of event has happened."""
     for code in ErrorCode:
         fake_worker.fail(await create(), Failure(code=code, detail="so"))
     await served.get("/nothing")

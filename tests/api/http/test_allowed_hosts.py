@@ -1,4 +1,4 @@
-"""The names that the server answers to: those of its own machine, or those that are set."""
+"""Host names that the server answers to: those of its own machine, or those configured."""
 
 import pytest
 from pydantic import ValidationError

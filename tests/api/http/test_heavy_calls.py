@@ -1,4 +1,4 @@
-"""Calls that hold whole pictures or arrays: how many bytes they hold together, and who waits."""
+"""Calls that hold whole pictures or arrays: their limit of bytes, and the order of waiting."""
 
 import threading
 
@@ -12,7 +12,7 @@ from service.schemas.documents import ErrorCode
 
 
 class Calls:
-    """Calls that hold bytes until they are let go, and what they held at each beginning."""
+    """Calls that hold bytes until they are released, and the bytes held at the start of each."""
 
     def __init__(self, most: int) -> None:
         self.subject = HeavyCalls(most)
@@ -36,7 +36,7 @@ class Calls:
 
 
 async def some_time() -> None:
-    """Enough for a call to begin, were it to."""
+    """Waits long enough for a call to begin if it were allowed to."""
     await anyio.sleep(0.05)
 
 

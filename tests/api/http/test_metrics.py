@@ -1,4 +1,4 @@
-"""`/metrics`: what one process counts, and what Redis knows, in few series whatever is sent."""
+"""`/metrics`: counts of one process and of Redis, in a bounded number of series."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -8,7 +8,7 @@ from service.schemas.documents import ErrorCode, Failure, Status
 
 
 async def scrape(api):
-    """Every sample by name and labels."""
+    """Returns every sample by name and labels."""
     answer = await api.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=1.0.0")
@@ -24,7 +24,7 @@ def value(samples, name, **labels):
 
 
 def requests_of(samples, route):
-    """How many answers of a route, by method and status."""
+    """Returns the number of responses of a route, by method and status."""
     name = "shapshot_http_request_duration_seconds_count"
     found = [(dict(labels), count) for (each, labels), count in samples.items() if each == name]
     return {

@@ -1,4 +1,4 @@
-"""Behind a real nginx, by the configuration that docs/operations.md gives."""
+"""The API behind a real nginx, with the configuration from docs/operations.md."""
 
 import os
 import re
@@ -25,9 +25,9 @@ GUIDE = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 def configuration(folder: Path, *, port: int, api_port: int) -> str:
-    """A whole nginx.conf in one process, around the server of the guide.
+    """Returns a complete nginx.conf, with one process, around the guide's server block.
 
-    It packs streams: that holds events back wherever X-Accel-Buffering does not stop it.
+    It compresses streams, which delays events wherever X-Accel-Buffering does not prevent it.
     """
     [server] = re.findall(r"```nginx\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     for shown, here in (("listen 80;", f"listen 127.0.0.1:{port};"), (":8000/;", f":{api_port}/;")):
@@ -55,7 +55,7 @@ def store_url(folder) -> str:
 
 @pytest.fixture(scope="module")
 def lasting_url(redis_server, folder) -> Iterator[str]:
-    """Of the API as nginx shows it."""
+    """The URL of the API behind nginx."""
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
         skip_or_raise(FileNotFoundError("nginx is not on PATH: apt-get install nginx-light"))

@@ -1,4 +1,4 @@
-"""What takes long is done beside the event loop: others' turns come meanwhile."""
+"""Slow work runs outside the event loop, which serves others meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ def named(outputs: int) -> dict[int, str]:
 
 
 class Turns:
-    """How often others had their turn."""
+    """Counts the turns of another task on the event loop."""
 
     count = 0
 

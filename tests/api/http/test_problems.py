@@ -1,4 +1,4 @@
-"""Every error is a problem, whatever went wrong and wherever."""
+"""Every error response is a problem document."""
 
 import asyncio
 import shutil

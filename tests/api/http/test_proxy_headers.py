@@ -1,4 +1,4 @@
-"""Behind a proxy: every link is under the path it shows, and only a trusted one is believed."""
+"""Behind a proxy: links start with its path, and only a trusted proxy's headers are used."""
 
 import json
 import re
@@ -30,7 +30,7 @@ HOSTILE = [
 
 @dataclass(frozen=True)
 class Proxy:
-    """Shows the API under ROOT; takes that off the path, or passes all of it on."""
+    """Serves the API under ROOT; strips that from the path, or passes the whole path on."""
 
     api: httpx.AsyncClient
     strips: bool
@@ -57,7 +57,7 @@ TWO_WAYS = ["told once", "told by each request, stripped"]
 
 
 def links_in(document: Any) -> list[str]:
-    """All values of every `links` in it."""
+    """Returns the values of every `links` in a document."""
     if isinstance(document, list):
         return [link for each in document for link in links_in(each)]
     if not isinstance(document, dict):

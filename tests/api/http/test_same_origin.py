@@ -1,4 +1,4 @@
-"""What browsers are told: nothing for pages of other origins, unless the operator names them."""
+"""Pages of other origins get nothing, unless the operator names these origins."""
 
 import base64
 import hashlib
@@ -51,7 +51,7 @@ async def test_an_unexpected_error_has_them_too(served, poisoned):
 
 
 class Loaded(HTMLParser):
-    """What a page loads, and the scripts that stand in it."""
+    """Collects the URLs that a page loads, and its inline scripts."""
 
     def __init__(self) -> None:
         super().__init__()

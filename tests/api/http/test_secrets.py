@@ -1,4 +1,4 @@
-"""A live server is asked well, badly and in bad times; its log and problems give nothing away."""
+"""The log and the problems of a live server contain no secrets, whatever is requested."""
 
 import base64
 
@@ -20,7 +20,7 @@ def token(tmp_path) -> str:
 
 
 def faulty_requests(token, photo):
-    """What a client may do wrong, each with something that must not come back."""
+    """Requests with errors, each with a secret that must not come back."""
     picture, text = {"image": ("SECRET.png", photo)}, base64.b64encode(photo).decode()
     key = bearing(token)
     return [

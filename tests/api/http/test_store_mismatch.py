@@ -1,4 +1,4 @@
-"""The API says when Redis and the store do not belong together, and writes nothing in vain."""
+"""If Redis and the store do not belong together, the API reports it and writes nothing."""
 
 import shutil
 from pathlib import Path
@@ -112,7 +112,7 @@ def adopt(monkeypatch, settings: ApiSettings, *options: str, answer: str = ""):
 
 
 async def mismatches(api) -> dict[str, float]:
-    """The metric, by reason."""
+    """Returns the metric of mismatches, by reason."""
     lines = (await api.get("/metrics")).text.splitlines()
     name = "shapshot_data_mismatch{reason="
     found = [line.removeprefix(name).split() for line in lines if line.startswith(name)]

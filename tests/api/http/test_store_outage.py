@@ -1,4 +1,4 @@
-"""What does not need the store is answered while the store is silent, and the rest before long."""
+"""During an outage of the store, requests that need it fail soon, and all others succeed."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ SHORT = {"store_connect_s": 0.3, "store_read_s": 0.5, "store_total_s": 1.5}
 
 @pytest.fixture
 def on_ill_store(start, settings, fake_worker, new_card, monkeypatch):
-    """Starts the app on S3 whose server is ill in this way: the server, a client."""
+    """Starts the app on an S3 server with this fault; yields the server and a client."""
 
     def starting(server):
         for name, value in server.environment.items():

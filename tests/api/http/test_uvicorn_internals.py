@@ -1,6 +1,6 @@
-"""What http/connection.py uses of uvicorn and h11, and nobody promises: it has to be there.
+"""The internals of uvicorn and h11 that http/connection.py uses exist.
 
-What it does with them is tried in tests/hostile, over real connections.
+Their use is tested in tests/hostile, over real connections.
 """
 
 import asyncio

@@ -131,7 +131,7 @@ async def test_an_output_not_explained_is_refused_with_those_that_are(
 
 @pytest.fixture
 async def uncertain(create, fake_worker):
-    """The path of an explanation with standard errors and superpixels, and those arrays."""
+    """The path of an explanation with standard errors and superpixels, and its arrays."""
     explanation_id = await create()
     known = {
         "standard_errors": np.random.default_rng(1).random((8, 12, 3, 2), np.float32),
@@ -252,7 +252,7 @@ async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, creat
 async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
     served, create, fake_worker, connection, style
 ):
-    """In the model's picture of 12 x 8 the photo of 60 x 40 lies in the columns from 4 to 8."""
+    """In the model's picture of 12 x 8 pixels, the photo of 60 x 40 covers columns 4 to 8."""
     explanation_id = await create()
     arrays = some_arrays()
     arrays["values"] = np.zeros_like(arrays["values"])
@@ -294,7 +294,7 @@ async def test_a_legend_adds_output_score_scale_and_id_to_a_layer(served, done, 
 
 
 async def test_the_players_decide_what_the_colours_of_a_figure_mean(served, create, fake_worker):
-    """Where superpixels play, colours show what a region is worth: 32 pixels at 0.01 are 0.32."""
+    """With superpixels, colours show the value of a region: 32 pixels at 0.01 are 0.32."""
     id_ = await create(method="exact", superpixels={"kind": "grid", "rows": 1, "columns": 3})
     regions = np.arange(12, dtype=np.int32).reshape(1, 12).repeat(8, axis=0) // 4
     worth = np.array([[0.32, 0.1], [-0.16, 0.1], [0.08, 0.0]])  # (R, K)

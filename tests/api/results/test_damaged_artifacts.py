@@ -1,4 +1,4 @@
-"""What is damaged in the store is never shown: it is as good as gone, and is computed anew."""
+"""A damaged artifact is never returned: it counts as missing, and is computed again."""
 
 import json
 
@@ -19,7 +19,7 @@ CURVES = ("faithfulness", "faithfulness.png")
 
 
 def flip(content: bytes) -> bytes:
-    """Change one bit, where numbers of the first output are."""
+    """Flips one bit in the numbers of the first output."""
     place = min(400, len(content) // 2)
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
@@ -33,7 +33,7 @@ DAMAGE = {
 
 @pytest.fixture
 async def measured(ask, fake_worker):
-    """An explanation with curves that has succeeded."""
+    """An explanation that succeeded, with curves."""
     return fake_worker.succeed(
         (await ask(metrics=["insertion"])).json()["id"], curves=some_curves("insertion")
     )
@@ -44,7 +44,7 @@ def harm(store, key, damage):
 
 
 async def assert_heals(served, ask, fake_worker, refused, explanation_id, path):
-    """It is a problem, told in the log and counted; the same request is computed anew."""
+    """Checks the problem, the log line and the count, and that the next request computes anew."""
     with capture_logs() as lines:
         problem = refused(await served.get(f"{URL}/{explanation_id}/{path}"), 404, "no_result")
     assert "damaged" in problem["detail"]
@@ -99,7 +99,7 @@ async def test_the_arrays_of_another_explanation_are_not_shown_as_its_own(
 
 
 async def test_damage_to_what_others_were_given_heals_too(served, ask, fake_worker, refused, store):
-    """The first is damaged after it was found, and copied as it is to the next who asks."""
+    """The first is damaged after a cache hit, and then copied as it is for the next request."""
     first = fake_worker.succeed((await ask()).json()["id"])
     harm(store, attributions_key(first.id, first.result), flip)
     given = (await ask()).json()
@@ -153,7 +153,7 @@ async def test_a_record_of_another_count_of_outputs_is_no_result(
 async def test_in_a_wrong_store_nothing_is_missing_and_nothing_is_withdrawn(
     served, ask, fake_worker, refused, measured, connection, tmp_path, path
 ):
-    """A folder that was not mounted, say."""
+    """For example if a folder was not mounted."""
     pointers = connection.keys("shapshot:cache:*")
     right, wrong = tmp_path / "store", tmp_path / "away"
     right.rename(wrong)

@@ -1,4 +1,4 @@
-"""Curves of faithfulness, as numbers and as a chart."""
+"""Faithfulness curves, as numbers and as a chart."""
 
 import io
 

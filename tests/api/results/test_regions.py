@@ -1,4 +1,4 @@
-"""What each region owes to each output, as a table."""
+"""The table of regions and their share of each output."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ NUMBERS = ("value", "standard_error", "low", "high")
 
 @pytest.fixture
 async def told(create, fake_worker):
-    """The path of an explanation of six regions."""
+    """The path of an explanation with six regions."""
     explanation_id = await create()
     fake_worker.succeed(explanation_id, arrays=some_arrays() | some_regions())
     return f"{URL}/{explanation_id}"
@@ -50,7 +50,7 @@ async def test_shares_and_ranks_are_of_absolute_values(served, told):
 
 
 async def test_regions_lie_in_the_models_picture_and_in_the_upload(served, told):
-    """Of 12 x 8 pixels, the upload's 60 x 40: five times as large."""
+    """The model's picture has 12 x 8 pixels, the upload 60 x 40: five times as many each way."""
     region = (await served.get(f"{told}/regions")).json()["regions"][4]
     assert region["box"] == {"left": 4, "top": 4, "right": 8, "bottom": 8}
     assert region["centroid"] == {"x": 6, "y": 6}

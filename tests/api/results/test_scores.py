@@ -1,4 +1,4 @@
-"""Scores of coalitions and masked pictures, as clients ask for them; a fake worker answers."""
+"""Scores of coalitions and masked pictures as clients request them; a fake worker answers."""
 
 import base64
 import io
@@ -198,7 +198,7 @@ TAILS = [("POST", "/scores", {"json": BODY}), ("GET", "/masked.png?hidden=1", {}
 
 @pytest.mark.parametrize(("method", "tail", "sent"), TAILS)
 class TestWithoutARegion:
-    """Neither scores nor a picture."""
+    """An explanation without regions has neither scores nor a masked picture."""
 
     async def test_while_it_is_not_done(self, served, create, refused, method, tail, sent):
         path = f"/v1/explanations/{await create()}"

@@ -1,4 +1,4 @@
-"""The picture and the label map come back byte for byte, and the picture as a thumbnail."""
+"""The picture and the label map are returned byte for byte, and the picture as a thumbnail."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ FORMATS = {
 
 @pytest.fixture
 def send(served, photo):
-    """Sends a picture under a name; the document."""
+    """Sends a picture with a file name; returns the document."""
 
     async def post(content=photo, name="photo.png"):
         answer = await served.post(URL, files={"image": (name, content)})

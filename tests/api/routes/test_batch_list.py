@@ -1,4 +1,4 @@
-"""The list of batches, and how far a batch is."""
+"""The list of batches, and the progress of a batch."""
 
 import json
 
@@ -16,7 +16,7 @@ URL = "/v1/batches"
 
 @pytest.fixture
 def create_batch(served):
-    """Asks for a batch of so many pictures; its id, and those of its explanations."""
+    """Creates a batch of this many pictures; returns its id and those of its explanations."""
 
     async def post(count=2, *, first=0, headers=None, **settings):
         parts = [("image", ("p", encoded(noise(20 + first + n, 20), "PNG"))) for n in range(count)]
@@ -103,7 +103,7 @@ async def test_a_query_that_is_not_understood_is_refused(served, refused, query)
 
 @pytest.fixture
 async def followed(served, create, create_batch, fake_worker):
-    """A batch of eight of which two are cached, and the progress it has told so far."""
+    """A batch of eight, two of them cached, and the progress it has reported so far."""
     _, earlier = await create_batch(2)
     for id_ in earlier:
         fake_worker.succeed(id_)

@@ -27,7 +27,7 @@ def photos(new_photo):
 
 @pytest.fixture
 def ask_batch(served, photos):
-    """Asks for a batch; the answer."""
+    """Requests a batch; returns the response."""
 
     async def post(pictures=photos, headers=None, label_map=None, **settings):
         files = [("image", (f"{n}.png", picture)) for n, picture in enumerate(pictures)]
@@ -41,7 +41,7 @@ def ask_batch(served, photos):
 
 @pytest.fixture
 def create_batch(ask_batch):
-    """Asks for a batch; its URL and the ids of its explanations."""
+    """Creates a batch; returns its URL and the ids of its explanations."""
 
     async def post(**options):
         answer = await ask_batch(**options)
@@ -383,7 +383,7 @@ async def test_only_what_succeeded_is_stacked_with_its_position(create_batch, se
 
 
 def regions_of(rows: int) -> dict[str, Any]:
-    """So many regions, of whole rows."""
+    """Makes this many regions, each of whole rows."""
     labels = np.repeat(np.arange(8) * rows // 8, 12).reshape(8, 12).astype(np.int32)
     values = np.arange(2.0 * rows).reshape(rows, 2)
     return {"regions": labels, "region_players": np.arange(1, rows + 1), "region_values": values}
@@ -501,7 +501,7 @@ async def test_the_figure_has_a_row_for_each(create_batch, served, fake_worker):
 
 
 async def test_one_fit_is_for_all_pictures_and_is_checked_with_each(served, new_photo, refused):
-    """Of 60 x 40 a model of 12 x 8 sees 12 x 8 pixels, padded; of 120 x 20 only 12 x 2."""
+    """With padding, 12 x 8 of 12 x 8 pixels show a 60 x 40 photo, and 12 x 2 a 120 x 20 one."""
     settings = {"fit": "pad", "superpixels": {"kind": "grid", "rows": 4, "columns": 4}}
     shapes = [(60, 40), (120, 20)]
     files = [("image", ("p", new_photo(*shape))) for shape in shapes]

@@ -1,4 +1,4 @@
-"""Which models there are, and whether a picture would be explained now."""
+"""The list of models, and whether the service is ready to explain."""
 
 import shutil
 from contextlib import suppress
@@ -72,7 +72,7 @@ async def test_without_an_available_model_it_is_not_ready(
 
 
 def replace_by_file(folder: Path) -> None:
-    """The app looks at its store meanwhile, and makes the folder again."""
+    """Replaces the store's folder by a file, although the app recreates the folder meanwhile."""
     while not folder.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(IsADirectoryError):

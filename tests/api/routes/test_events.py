@@ -1,4 +1,4 @@
-"""The stream of events, and the end of the process, in a real server."""
+"""Event streams, and the shutdown of the process, in a real server."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ def store_url(folder) -> str:
 
 @pytest.fixture(scope="module")
 def lasting_client(redis_server, folder):
-    """Of one process for the tests that leave it running."""
+    """A client of one process, for the tests that leave it running."""
     settings = ApiSettings(
         redis_url=redis_server.url, store_url=f"file:{folder}/store", queue="test"
     )
@@ -52,7 +52,7 @@ def explanation_id(http, photo):
 
 
 def events(lines):
-    """The events of a stream: dictionaries of their fields."""
+    """Yields the events of a stream as dictionaries of their fields."""
     event = {}
     for line in lines:
         if line.startswith(":"):

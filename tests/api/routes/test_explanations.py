@@ -1,4 +1,4 @@
-"""An explanation from its acceptance to its end, as clients see it."""
+"""An explanation from acceptance to its end, as clients see it."""
 
 import asyncio
 import time

@@ -16,7 +16,7 @@ URL = "/v1/explanations"
 
 @pytest.fixture
 def listed(served):
-    """The ids that a query lists, page by page; each page tells how many there are."""
+    """Lists the ids that a query selects, page by page, and checks the total of each page."""
 
     async def read(limit=2, **query):
         found, query = [], {"limit": limit, **query}

@@ -1,4 +1,4 @@
-"""Waiting for changes, also while Redis comes and goes."""
+"""Waiting for changes, also across outages of Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -43,7 +43,7 @@ async def catalogue(redis_url) -> AsyncIterator[ExplanationRepository]:
 
 
 class Noted:
-    """Looks at a catalogue, and remembers at what."""
+    """Reads states from a repository, and records which."""
 
     def __init__(self, catalogue: ExplanationRepository) -> None:
         self._catalogue = catalogue
@@ -61,7 +61,7 @@ def looks(catalogue) -> Noted:
 
 @pytest.fixture
 async def watch(accepted, redis_url, looks, monkeypatch) -> AsyncIterator[ChangeFeed]:
-    """It listens to what comes now, and looks again at nothing but by notice."""
+    """A feed that is subscribed, and that reads a state again only when notified."""
     monkeypatch.setattr(LOOK_AGAIN, 3600)
     async with redis.asyncio.Redis.from_url(redis_url) as connection:
         watch = ChangeFeed(connection, looks)
@@ -82,7 +82,7 @@ async def until_subscribed(url: str) -> None:
 
 
 async def statuses(followers: Sequence[AsyncIterator[State | None]]) -> set[Status | None]:
-    """What all of them tell next."""
+    """Returns the next status that each of them yields."""
     async with asyncio.timeout(60):
         states = await asyncio.gather(*map(anext, followers))
     return {state and state.status for state in states}

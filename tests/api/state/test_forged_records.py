@@ -1,4 +1,4 @@
-"""Whoever can write to Redis must not make the API fail, run code, or show what is not theirs."""
+"""Somebody who can write to Redis cannot crash the API, run code, or see others' explanations."""
 
 import json
 
@@ -218,7 +218,7 @@ MISFITS = {
 
 
 async def all_results(served, *ids):
-    """The answers of everything that shows a result, of these and of a figure of them all."""
+    """Returns the responses of every route of results, for each of these and a figure of all."""
     paths = [f"{URL}/{each}{path}" for each in ids for path in RESULTS]
     several = "/v1/figure.png?" + "&".join(f"id={each}" for each in (*ids, *ids))
     return {path: await served.get(path) for path in (*paths, several)}

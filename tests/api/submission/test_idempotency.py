@@ -1,4 +1,4 @@
-"""A request sent again with its Idempotency-Key."""
+"""Requests repeated with the same Idempotency-Key."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ URL = "/v1/explanations"
 
 @pytest.fixture
 def ask(ask):
-    """Asks under a key."""
+    """Sends a request with a key."""
 
     async def post(key="k-1", **options):
         return await ask(headers={"Idempotency-Key": key}, **options)

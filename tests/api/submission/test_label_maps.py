@@ -1,4 +1,4 @@
-"""Regions of one's own, uploaded beside the picture: a photo of 60 x 40, a model of 12 x 8."""
+"""Uploaded label maps: a photo of 60 x 40 pixels, a model of 12 x 8."""
 
 import base64
 
@@ -19,7 +19,7 @@ def halves(width: int, height: int) -> np.ndarray:
 
 @pytest.fixture
 def ask(ask):
-    """Asks with a label map."""
+    """Sends a request with a label map."""
 
     async def post(label_map=None, settings=LABELS, **options):
         return await ask(label_map=label_map, **settings, **options)

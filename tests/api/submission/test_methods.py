@@ -1,4 +1,4 @@
-"""What each method takes, and what it gets where nothing is said; the model sees 8 x 12 x 3."""
+"""The settings that each method takes, and its defaults; the model's input is 8 x 12 x 3."""
 
 from typing import get_args
 
@@ -120,7 +120,7 @@ async def test_too_few_evaluations_are_refused_with_the_fewest(
 
 
 async def test_slic_is_judged_by_what_it_is_asked_for_and_a_label_map_by_nothing(ask, refused):
-    """Of SLIC's segments about as many come; of a map's regions any may be lost in the picture."""
+    """SLIC gives about as many regions as requested; a map may lose some when it is scaled."""
     few = await ask(method="exact", superpixels=SLIC | {"segments": 17}, max_evals=100)
     assert refused(few, 422, "invalid_settings")["accepted"]["players"] == {"maximum": 16}
     few = await ask(method="exact", superpixels=SLIC | {"segments": 7}, max_evals=100)

@@ -1,4 +1,4 @@
-"""What each key may have waiting, and whose results answer whose requests."""
+"""The share of the queue that each key may use, and who gets cached results."""
 
 import pytest
 
@@ -10,7 +10,7 @@ URL = "/v1/explanations"
 
 @pytest.fixture
 def keys(tmp_path):
-    """The headers of two keys."""
+    """The headers with each of two keys."""
     file = tmp_path / "keys.jsonl"
     return [bearing(issue(file, name, Scope.EXPLAIN)) for name in ("clinic", "lab")]
 

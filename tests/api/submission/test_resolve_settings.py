@@ -1,4 +1,4 @@
-"""How settings are checked against the models that there are."""
+"""Settings are checked against the available models."""
 
 import time
 
@@ -208,7 +208,7 @@ async def test_a_pin_is_held_against_what_is_known_of_a_model_that_no_worker_ser
 
 
 async def test_the_document_names_the_model_that_computed(ask, served, fake_worker):
-    """Here that of the hand of the tests, whatever was announced when it was accepted."""
+    """Here the fake worker's model, whatever was announced when the request was accepted."""
     fake_worker.announce(card(parts=None))
     queued = (await ask()).json()
     assert queued["model"] == {"name": "tiny", "fingerprint": None, "parts": None}
@@ -231,7 +231,7 @@ async def test_an_unavailable_model_is_refused_with_its_reason(ask, fake_worker,
 
 
 async def test_a_model_that_is_loaded_again_is_waited_for(ask, fake_worker, new_card, served):
-    """Of what it will be its card of before tells: labels, size, and its fingerprint."""
+    """Its earlier card tells its labels, size and fingerprint."""
     before = (await served.get("/v1/models/tiny")).json()
     fake_worker.announce(blank(new_card))
     assert (await served.get("/v1/models/tiny")).json()["status"] == "loading"
@@ -266,7 +266,7 @@ async def test_a_model_that_was_never_loaded_is_not_waited_for(
 
 
 def blank(new_card, **known):
-    """As a worker announces a model of which only the file of models tells."""
+    """The card of a model that a worker knows only from the models file."""
     return new_card(
         status="loading",
         fingerprint=None,
@@ -332,7 +332,7 @@ async def test_a_fit_that_the_card_does_not_allow_is_refused_with_those_it_does(
 async def test_more_regions_than_a_padded_photo_has_pixels_are_refused(
     ask, refused, new_photo, superpixels, accepted
 ):
-    """Of a photo of 120 x 20 a model of 12 x 8 sees 12 x 2 pixels."""
+    """A model of 12 x 8 shows a photo of 120 x 20 in 12 x 2 pixels."""
     wide = {"picture": new_photo(120, 20), "superpixels": superpixels}
     assert (await ask(**wide)).status_code == 202
     problem = refused(await ask(**wide, fit="pad"), 422, "invalid_settings")

@@ -1,4 +1,4 @@
-"""The same request again is answered by what was found before, as an explanation of its own."""
+"""A repeated request gets the earlier result, as an explanation of its own."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The true class of a picture is checked like an output, shown, and changes no result."""
+"""The true class of a picture is checked like an output, echoed, and changes no number."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ def description(answer) -> str:
 
 @pytest.fixture
 def ask_batch(served, new_photo):
-    """Asks for a batch of three with these settings; the answer."""
+    """Requests a batch of three with these settings; returns the response."""
 
     async def post(**settings):
         files = [("image", (f"{n}.png", new_photo(60 + n, 40))) for n in range(3)]

@@ -1,4 +1,4 @@
-"""The name that a client gives to a picture is kept, made safe, and changes nothing else."""
+"""The name that a client gives to a picture is made safe and kept; it changes nothing else."""
 
 import base64
 import json

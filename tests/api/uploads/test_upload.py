@@ -1,4 +1,4 @@
-"""What may be sent to POST /v1/explanations, and how what may not is refused."""
+"""Uploads that POST /v1/explanations accepts, and the responses to all others."""
 
 import asyncio
 import base64

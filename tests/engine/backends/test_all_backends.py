@@ -1,4 +1,4 @@
-"""What every backend must do, held against the eager Keras model."""
+"""Requirements of every backend, compared with the eager Keras model."""
 
 import os
 import subprocess
@@ -65,7 +65,7 @@ def openvino(model, precision="float32"):
 
 
 def jax(model, dtype="float32"):
-    """The layers of the model once more, as functions of their weights."""
+    """The layers of the model again, as functions of their weights."""
     jax = import_or_skip("jax")
     backend = import_or_skip("worker.engine.backends.jax")
 
@@ -187,7 +187,7 @@ def test_a_draft_on_jax_is_off_by_about_its_rounding(model, dtype, at_most):
 
 
 def test_a_draft_on_openvino_computes_in_bfloat16_or_is_refused(model):
-    """Half of all CPUs cannot, and OpenVINO then takes float32 without a word."""
+    """Half of all CPUs cannot, and OpenVINO then silently uses float32."""
     openvino(model)  # skips
     capable = "BF16" in sys.modules["openvino"].Core().get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
@@ -220,7 +220,7 @@ def test_soft_pictures_span_all_intensities_and_are_always_the_same(shape):
 
 
 def test_openvino_reports_its_use_to_nobody():
-    """A fresh interpreter: its own package for that is not even loaded."""
+    """In a fresh interpreter, OpenVINO's telemetry package is not even imported."""
     import_or_skip("worker.engine.backends.openvino")
     script = (
         "import sys, worker.engine.backends.openvino\n"

@@ -1,4 +1,4 @@
-"""What the frozen backend makes of a graph, operation by operation."""
+"""The graph that the frozen backend makes, operation by operation."""
 
 import os
 from collections import Counter
@@ -40,7 +40,7 @@ def seen_inside(x):
 
 
 def folded(function):
-    """Fold a function: what it does to pictures now, and how often each operation is in it."""
+    """Fold a function; return it for pictures, and the count of each operation in it."""
     graph = tf.Graph()
     with graph.as_default():
         x = tf.compat.v1.placeholder(tf.float32, (None, *SHAPE), name="x")

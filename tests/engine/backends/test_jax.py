@@ -1,4 +1,4 @@
-"""Masks painted where JAX runs the model, and its two batch sizes."""
+"""Coalitions painted on JAX's device, and its two batch sizes."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ RNG = np.random.default_rng(0)
 
 
 def first_pixels(_, pictures):
-    """Scores that are pixels themselves show every difference."""
+    """Return pixels as scores, which show every difference."""
     return pictures.reshape(len(pictures), -1)
 
 
 def smooth(_, pictures):
-    """Two scores that no two pictures share."""
+    """Return two scores that differ between any two pictures."""
     rows = jax.numpy.cos(pictures.reshape(len(pictures), -1) / 100)
     return jax.numpy.stack([rows[:, ::2].sum(axis=1), (rows * rows[:, ::-1]).sum(axis=1)], axis=1)
 
@@ -55,7 +55,7 @@ def players(labels, count):
 
 
 class Checkered:
-    """Coalitions of a kind the painter has not met."""
+    """Coalitions of a class that the painter does not know."""
 
     def __init__(self, masks):
         self._masks = masks
@@ -164,7 +164,7 @@ def test_a_picture_that_does_not_fit_the_model_is_not_composited(predictor):
 def test_explanations_are_the_same_painted_on_the_device_and_on_the_host(
     masker, superpixels, count
 ):
-    """Painted on the host where a predictor has no `composite`; the model is the same."""
+    """Without `composite`, the same predictor's coalitions are painted on the host."""
     predictor = JaxPredictor(smooth, [], SHAPE, "float32")
     host = FunctionPredictor(SHAPE, lambda pictures: predictor(pictures))
     request = Request(

@@ -1,4 +1,4 @@
-"""What the backend of TensorFlow does beyond what every backend must do."""
+"""Features of the TensorFlow backend beyond the requirements of every backend."""
 
 import os
 
@@ -63,7 +63,7 @@ def test_scores_are_those_of_the_model_after_preprocessing(model, predictor):
 
 
 def test_values_do_not_depend_on_the_physical_batch(predictor):
-    """Matrix products round by the number of rows: 1e-7 of a score, not of a value."""
+    """Rounding of matrix products depends on the number of rows: 1e-7 of a score."""
     picture = pictures(1)[0]
     whole = explain(predictor, picture, REQUEST, batch=64).attribution.values
     parts = explain(predictor, picture, REQUEST, batch=8).attribution.values
@@ -96,7 +96,7 @@ def test_values_through_a_keras_model_are_shaps(model, predictor, shap_partition
 
 
 def test_preprocessing_in_place_leaves_the_callers_pictures_alone(model):
-    """Keras's own preprocess_input changes float arrays in place; compiled it cannot."""
+    """Keras's preprocess_input changes float arrays in place, except when compiled."""
     predictor = TensorFlowPredictor(model, keras.applications.resnet50.preprocess_input)
     batch = pictures(2)
     before = batch.copy()

@@ -23,7 +23,7 @@ shapes = st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])
 
 @st.composite
 def pictures_and_labels(draw, most=12):
-    """A picture and superpixels of it; of few levels, so that there are ties; in pieces, too."""
+    """Draw a picture and its superpixels: few levels, so that there are ties; some in pieces."""
     shape, random = draw(shapes), np.random.default_rng(draw(seeds))
     picture = random.integers(0, draw(st.sampled_from([1, 2, 256])), shape).astype(np.float32)
     raw = random.integers(0, draw(st.integers(1, most)), shape[:2])
@@ -92,7 +92,7 @@ def test_like_colours_are_merged_first():
 
 
 def test_of_equal_sizes_and_differences_the_longer_boundary_is_merged_first():
-    """Superpixels 0 and 2 have 4 pixels each; 4 and 5 of their sides are on superpixel 1."""
+    """Superpixels 0 and 2 have 4 pixels each; they share 4 and 5 sides with superpixel 1."""
     top, bottom = [[0, 0, 1, 1]] * 2, [[1, 1, 1, 2]] * 4
     labels = np.array(top + bottom)
     picture = np.array([9, 30, 51], np.float32)[labels][..., np.newaxis]
@@ -100,13 +100,13 @@ def test_of_equal_sizes_and_differences_the_longer_boundary_is_merged_first():
 
 
 def test_a_blank_picture_gives_a_balanced_tree():
-    """64 leaves, at 6 splits from the root where all are at the same depth."""
+    """64 leaves, each 6 splits from the root."""
     tree = make_players(Grid(8, 8), np.zeros((40, 40, 3), np.float32)).tree
     assert max(depths(tree)) <= 9
 
 
 def test_the_tree_of_a_photo_is_no_chain():
-    """With the cost of 1994 alone a leaf is 23 splits from the root; of 49 leaves, 6 would do."""
+    """By the cost of 1994 alone a leaf is 23 splits from the root; 6 suffice for 49 leaves."""
     photo = cv2.resize(skimage.data.chelsea(), (224, 224), interpolation=cv2.INTER_AREA)
     tree = make_players(Slic(), photo.astype(np.float32)).tree
     assert max(depths(tree)) <= 10
@@ -122,7 +122,7 @@ def test_the_same_picture_gives_the_same_tree():
 
 
 def test_a_region_around_many_others_is_no_trouble():
-    """Each of 1600 dots touches the background only, whose merges all change at every merge."""
+    """Each of 1600 dots touches only the background: each merge changes the cost of all others."""
     labels = np.zeros((81, 81), int)
     labels[1::2, 1::2] = np.arange(1, 1601).reshape(40, 40)
     players = make_players(LabelMap(labels), random_picture((81, 81, 3), 0))
@@ -151,7 +151,7 @@ def test_coalitions_see_the_branches_they_are_made_of(drawn, seed):
 
 @st.composite
 def tiny_players(draw):
-    """At most 6 superpixels of at most 12 elements, not all in one piece."""
+    """Draw at most 6 superpixels of at most 12 elements, some in several pieces."""
     shape = draw(st.sampled_from([(2, 4, 1), (3, 4, 1), (1, 4, 3), (2, 2, 3), (1, 1, 1)]))
     random = np.random.default_rng(draw(seeds))
     labels = random.integers(0, draw(st.integers(1, 6)), shape[:2])
@@ -159,7 +159,7 @@ def tiny_players(draw):
 
 
 def partition_values(players, value, **options):
-    """Values of Partition over players."""
+    """Return Partition's values for these players."""
     options = {"max_evals": WHOLE_TREE, **options}
     return play(lambda game: Partition(game, **options), value, players.shape, players=players)
 
@@ -261,7 +261,7 @@ def as_mask(tree, branch, shape):
 
 
 def branches(tree):
-    """All branches of a tree, the root first."""
+    """Yield all branches of a tree, the root first."""
     found, stack = [], [tree.root]
     while stack:
         found.append(stack.pop())
@@ -270,7 +270,7 @@ def branches(tree):
 
 
 def depths(tree):
-    """How many splits every leaf is from the root."""
+    """Return the number of splits between the root and each leaf."""
     found, stack = [], [(tree.root, 0)]
     while stack:
         branch, depth = stack.pop()
@@ -281,13 +281,13 @@ def depths(tree):
 
 
 def boundary(one, other):
-    """The length of the common boundary of two masks, in sides of pixels."""
+    """Return the length of the common boundary of two masks, in sides of pixels."""
     beside = (one[:, :-1] & other[:, 1:]).sum() + (other[:, :-1] & one[:, 1:]).sum()
     return beside + (one[:-1] & other[1:]).sum() + (other[:-1] & one[1:]).sum()
 
 
 def cost(picture, one, other):
-    """The squared error that a merge adds, NOISE included, by size and over boundary."""
+    """Return the squared error that a merge adds, including NOISE, by size and over boundary."""
     added = squared_error(picture, one | other)
     added -= squared_error(picture, one) + squared_error(picture, other)
     weight = 1 / (1 / one.sum() + 1 / other.sum())

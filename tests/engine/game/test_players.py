@@ -1,4 +1,4 @@
-"""Players of any labels: their sizes, their coalitions, and credit spread over them."""
+"""Players with any labels: their sizes, their coalitions, and the spread of their credit."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ shapes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
 
 @st.composite
 def any_players(draw):
-    """Players of pixels (H, W) or of elements (H, W, C), in no order and no one place."""
+    """Draw players of pixels (H, W) or of elements (H, W, C), in any order, some in pieces."""
     shape = draw(shapes)
     extents = shape if draw(st.booleans()) else shape[:2]
     random = np.random.default_rng(draw(seeds))
@@ -27,7 +27,7 @@ def any_players(draw):
 
 
 def element_labels(players):
-    """The player of every element: (H, W, C)."""
+    """Return the player of every element: (H, W, C)."""
     labels = players.labels
     return np.broadcast_to(labels.reshape(*labels.shape[:2], -1), players.shape)
 

@@ -1,4 +1,4 @@
-"""Pictures cut into superpixels: a grid, SLIC, and maps of the caller's own."""
+"""Superpixels of a picture: a grid, SLIC, and the caller's own label maps."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @pytest.fixture(scope="module")
 def photo():
-    """A cat in colours: (100, 150, 3) float32 of whole levels 0..255."""
+    """A photo of a cat: (100, 150, 3) float32 of whole levels 0..255."""
     small = cv2.resize(skimage.data.chelsea(), (150, 100), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32)
 
@@ -105,7 +105,7 @@ def test_colours_are_segmented_as_scikit_image_segments_the_loaded_picture(photo
 
 
 def test_the_defaults_are_those_of_shaps_notebook():
-    """Explain an ImageNet classifier by Kernel SHAP: slic(img, 50, compactness=30, sigma=3)."""
+    """The one on Kernel SHAP of an ImageNet classifier: slic(img, 50, compactness=30, sigma=3)."""
     assert Slic() == Slic(segments=50, compactness=30, sigma=3)
 
 

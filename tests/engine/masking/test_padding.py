@@ -1,4 +1,4 @@
-"""A picture within a larger one plays alone: what is around it takes no part in the game."""
+"""A picture padded to a larger one: the padding takes no part in the game."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def explain(predictor, request, place=None) -> ExplanationResult:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("superpixels", [Pixels(), Grid(2, 4)], ids=["pixels", "grid"])
 def test_values_are_those_of_a_model_that_pads_by_itself(method, masker, superpixels):
-    """The same game, said in another way: a model of the small picture that pads by itself."""
+    """The same game in another form: a model of the small picture that does the padding."""
     if method in ("exact", "gaussian_process", "kernel") and superpixels == Pixels():
         superpixels = Grid(3, 3)
 
@@ -60,7 +60,7 @@ def test_values_are_those_of_a_model_that_pads_by_itself(method, masker, superpi
 
 @pytest.mark.parametrize("masker", ["mean", "inpaint_telea", "constant(40)"])
 def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
-    """Of grey, which has one channel."""
+    """In grey, with one channel."""
     whole, picture = smooth_function((9, 8, 1), outputs=2, seed=4), PICTURE[..., :1]
     fill = 40 if masker.startswith("constant") else picture.mean(axis=(0, 1))
 

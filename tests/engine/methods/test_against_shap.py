@@ -1,6 +1,6 @@
-"""The reference is shap's PartitionExplainer over its maskers.Image, run beside ours.
+"""Comparison with shap's PartitionExplainer over its maskers.Image, run beside ours.
 
-shap draws its tie breaks from NumPy's global stream; seeded alike, both see the same draws.
+shap breaks ties by draws from NumPy's global stream; with the same seed, both get the same draws.
 """
 
 import sys
@@ -40,7 +40,7 @@ def test_the_reference_is_the_newest_shap_for_this_python(shap_module):
 
 @pytest.fixture(scope="module")
 def compare(shap_partition):
-    """Give a function that explains by both and holds the values and base values together."""
+    """Return a function that explains by both, and compares the values and base values."""
 
     def hold(function, picture, masker, outputs=(0, 1, 2), *, seed=0, **settings):
         request = Request(masker=read_masker(masker), outputs=outputs, seed=seed, **settings)
@@ -117,7 +117,7 @@ def test_whatever_is_asked_gives_shaps_values(compare, shape, masker, make, seed
 
 @pytest.mark.parametrize("link", ["identity", "logit"])
 def test_links_give_shaps_values(shap_module, link):
-    """shap fails on a link it linearises by default, so it is told not to."""
+    """shap fails on a link that it linearises, as it does by default; so this is turned off."""
     shape = (6, 7, 3)
     smooth = smooth_function(shape, outputs=2, seed=7)
 

@@ -1,4 +1,4 @@
-"""What holds for every method; a new one joins by being in METHODS."""
+"""Properties of every method; a new one is tested as soon as it is in METHODS."""
 
 import threading
 
@@ -102,7 +102,7 @@ def test_a_player_that_never_matters_gets_nothing(name, null):
 
 @every_method
 def test_players_that_do_the_same_get_the_same(name):
-    """Within the standard errors of a method that samples: the others know none, or 0."""
+    """Up to the standard errors of methods that sample; other methods have none, or 0."""
     table = np.random.default_rng(4).normal(size=(9, 1))
     attribution = run(name, lambda mask: table[mask.sum()])
     errors = attribution.standard_errors
@@ -170,7 +170,7 @@ def test_closed_at_any_step_it_leaves_a_valid_result_and_nothing_running(name):
 
 
 def _closed_after(name, steps):
-    """A method whose run was closed after so many steps; None where it takes no more."""
+    """Return a method whose run was closed after some steps; None if it takes fewer."""
     method = METHODS[name](_game(), Request(name, max_evals=600))
     run, draw = method.run(), np.random.default_rng(9)
     try:

@@ -24,7 +24,7 @@ def run(value, shape, watch=lambda method, coalitions: None):
 
 
 def asked(shape, value=None):
-    """What is asked for, step after step: masks (B, H, W, C)."""
+    """Yield the coalitions of each step: masks (B, H, W, C)."""
     steps = []
     value = value or random_game(shape, 1, seed=0)
     run(value, shape, lambda method, coalitions: steps.append(masks(coalitions, shape)))
@@ -58,7 +58,7 @@ def test_each_coalition_is_followed_by_its_complement_the_smallest_first():
 
 
 def test_sixteen_players_are_not_too_many():
-    """Glove game: a product of two of them, whose worth those two share."""
+    """Glove game: a product of two players, who share its worth."""
     attribution = run(lambda mask: np.array([3.0 * mask[0, 0, 0] * mask[3, 3, 0]]), (4, 4, 1))
     expected = np.zeros((4, 4, 1, 1))
     expected[[0, 3], [0, 3]] = 1.5

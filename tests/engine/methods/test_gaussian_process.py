@@ -38,7 +38,7 @@ def exact_values(value, shape):
 
 
 def saturating_game(players, outputs, seed):
-    """Weighted votes through a tanh, and products of two: nothing tied, nothing additive."""
+    """Make weighted votes through a tanh, and products of two: without ties, not additive."""
     draw = np.random.default_rng(seed)
     weights, others = draw.normal(size=(2, players, outputs)) / np.sqrt(players)
 
@@ -113,7 +113,7 @@ def test_values_are_linear_in_the_game_for_a_given_prior(seed):
 
 @pytest.mark.parametrize("pairs", [4, 15])  # fewer and more than players
 def test_errors_are_an_average_over_additive_parts(pairs):
-    """Each with the covariance matrices written out, at its own amplitude, by its likelihood."""
+    """Each with explicit covariance matrices, at its own amplitude, weighted by its likelihood."""
     draw, players = np.random.default_rng(pairs), 7
     signs = np.where(draw_pairs(players, pairs, draw), 1.0, -1.0)
     prior, odd = (
@@ -161,7 +161,7 @@ def test_looking_at_snapshots_does_not_change_the_result():
 
 
 def test_intervals_cover_the_exact_values_and_shrink_with_the_budget():
-    """Of 16 games by 10 players by 2 budgets 95 % are expected, and 88 % is far from it."""
+    """95 % are expected over 16 games by 10 players by 2 budgets; 88 % is far from it."""
     covered, sizes = [], []
     for seed in range(16):
         value = saturating_game(10, 1, seed)
@@ -204,7 +204,7 @@ def test_intervals_cover_about_95_percent_of_few_evaluations(budget):
 
 
 def game_of_groups(players, seed):
-    """The worth of small groups, which counts where all of one are in, and each player's share."""
+    """Make a game of small groups, each of worth when complete; return each player's share."""
     draw = np.random.default_rng(seed)
     groups = [draw.choice(players, size, replace=False) for size in draw.integers(1, 6, 90)]
     worths = draw.normal(size=len(groups)) / np.sqrt([len(group) for group in groups])
@@ -220,7 +220,7 @@ def game_of_groups(players, seed):
 
 
 def test_intervals_cover_about_95_percent_of_games_unlike_the_prior():
-    """Of 40 games at 3 budgets; without additive parts of unknown variance it was 91 %."""
+    """Over 40 games at 3 budgets; without additive parts of unknown variance it was 91 %."""
     covered, shape = [], (1, 30, 1)
     for seed in range(40):
         value, exact = game_of_groups(30, seed)
@@ -231,7 +231,7 @@ def test_intervals_cover_about_95_percent_of_games_unlike_the_prior():
 
 
 def test_intervals_are_narrow_where_the_odd_part_is_additive():
-    """As that of tanh nearly is; a prior of which little is additive made it 0.74."""
+    """As that of tanh nearly is; with a prior that is hardly additive it was 0.74."""
     covered, widths, shape = [], [], (1, 10, 1)
     for seed in range(20):
         weights = np.random.default_rng(seed).normal(size=10) / 3
@@ -270,7 +270,7 @@ def test_an_output_that_never_changes_gets_zeros_and_disturbs_no_other():
 
 @pytest.mark.parametrize(("shape", "max_evals"), [((28, 28, 1), 200), ((5, 10, 1), 500)])
 def test_many_players_are_no_trouble(shape, max_evals):
-    """An additive game is known from few pairs if they are as many as players, and always fits."""
+    """As many pairs as players determine an additive game, so it fits well for any number."""
     weights = np.random.default_rng(11).normal(size=shape)
     value = lambda mask: np.array([weights[mask].sum()])  # noqa: E731
     attribution = run(value, shape, max_evals=max_evals)
@@ -303,7 +303,7 @@ def test_held_out_residuals_are_those_of_leaving_a_pair_out():
 
 @pytest.mark.parametrize("pairs", [400, 1023])
 def test_beyond_the_process_the_rest_is_regressed(monkeypatch, pairs):
-    """Better than the process alone, with errors of a right size; exact when complete."""
+    """It is better than the process alone, its errors are of the right size; 0 when complete."""
     value, draw = saturating_game(11, 1, seed=14), np.random.default_rng(15)
     exact = exact_values(value, (1, 11, 1)).reshape(11, 1)
     members = np.concatenate([np.ones((1, 11), bool), draw_pairs(11, pairs, draw)])

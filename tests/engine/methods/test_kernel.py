@@ -39,7 +39,7 @@ def run(value, players, watch=lambda method, coalitions: None, **options):
 
 
 def design(players, max_evals, seed=0):
-    """The pairs a run chooses."""
+    """Return the pairs that a run chooses."""
     return design_pairs(players, (max_evals - 1) // 2, np.random.RandomState(seed))
 
 
@@ -56,7 +56,7 @@ def saturating_game(players, outputs, seed):
 
 @pytest.fixture(scope="module")
 def shap_kernel(shap_module):
-    """Run shap's KernelExplainer, seeded: its values (M, K), and it, as it was left."""
+    """Run shap's KernelExplainer with a seed; return its values (M, K) and the explainer."""
 
     def explain(value, players, samples, seed):
         def function(rows):
@@ -98,7 +98,7 @@ def test_the_same_coalitions_give_shaps_values(shap_kernel, players, samples, se
     [(1, 9), (2, 9), (3, 6), (4, 99), (8, 254), (9, 200), (15, 300), (25, 400), (51, 1000)],
 )
 def test_the_same_seed_gives_shaps_values(shap_kernel, players, samples):
-    """Where shap happens to draw no complement twice, and no half of the players alone."""
+    """If shap draws no complement twice, and no half of the players alone."""
     value = saturating_game(players, outputs=3, seed=players)
     shaps, _ = shap_kernel(value, players, samples, seed=7)
     ours = run(value, players, max_evals=samples + 2, seed=7).values[0, ..., 0, :]
@@ -164,7 +164,7 @@ def test_values_are_linear_in_the_game_for_the_same_seed(players, seed, budget):
 @unhurried
 @given(players=st.integers(2, 12), seed=seeds, budget=st.integers(60, 300))
 def test_a_sum_is_given_back_term_by_term_without_error(players, seed, budget):
-    """Nor does what an additive game predicts of it leave anything out."""
+    """The prediction of an additive game leaves no residual either."""
     terms = np.random.default_rng(seed).normal(size=players)
     value = lambda mask: np.array([terms[mask.ravel()].sum()])  # noqa: E731
     result = run(value, players, max_evals=budget, seed=seed)
@@ -176,7 +176,7 @@ def test_a_sum_is_given_back_term_by_term_without_error(players, seed, budget):
 
 
 def test_all_sizes_count_as_the_shapley_kernel_says():
-    """7 players and 50 evaluations take sizes 1 and 6 whole: 14. The rest share what is left."""
+    """7 players and 50 evaluations take sizes 1 and 6 whole: 14. The others share the rest."""
     weight = lambda size: 6 / (size * (7 - size))  # noqa: E731  # of a size; C(7, s) cancels
     members, weights = design(7, 50).members, design(7, 50).weights
     whole = members.sum(axis=1) == 1
@@ -201,7 +201,7 @@ def test_fewer_pairs_than_players_leave_what_they_do_not_tell_apart_even(budget,
 
 
 def _indistinguishable(players, budget):
-    """Players that are in and out of the very same coalitions."""
+    """Return the players that are in and out of the same coalitions."""
     columns = [column.tobytes() for column in design(players, budget).members.T]
     return [[i for i, c in enumerate(columns) if c == column] for column in set(columns)]
 
@@ -231,14 +231,14 @@ def test_what_is_held_out_is_what_fits_without_a_pair_leave(budget):
 
 
 def _worth(pairs, kept, one, other, ends):
-    """The additive game fitted to some pairs: both coalitions of each."""
+    """Return the additive game fitted to some pairs: both coalitions of each."""
     rows = np.concatenate([pairs.members[kept], ~pairs.members[kept]])
     scores = np.concatenate([one[kept], other[kept]])
     return fit_additive(rows, np.tile(pairs.weights[kept], 2), scores, *ends).values
 
 
 def _missed(pairs, one, other, ends, left_out):
-    """How far the odd part of a pair is from an additive game fitted to the other pairs."""
+    """Return the residual of a pair's odd part from an additive game fitted to the other pairs."""
     worth = _worth(pairs, np.arange(len(one)) != left_out, one, other, ends)
     odd = (one[left_out] - other[left_out]) / 2
     inside = pairs.members[left_out]
@@ -246,7 +246,7 @@ def _missed(pairs, one, other, ends, left_out):
 
 
 def test_even_energy_is_the_variance_that_complements_share():
-    """All 30 inner coalitions of 5 players, each size as heavy as the kernel makes it."""
+    """All 30 inner coalitions of 5 players, each size weighted by the kernel."""
     value = random_game((1, 5, 1), outputs=2, seed=4)
     coalitions = np.array([[i >> j & 1 for j in range(5)] for i in range(1, 31)], dtype=bool)
     size = coalitions.sum(axis=1)
@@ -271,7 +271,7 @@ def test_95_percent_intervals_cover_about_so_many_shapley_values(budget):
 
 @pytest.mark.parametrize("budget", [30, 44])
 def test_standard_errors_are_of_the_draws_by_leaving_out_one_pair_after_the_other(budget):
-    """A draw moves the values by its part of what its pair, left out, moves them."""
+    """A draw moves the values by its share of what leaving its pair out moves them."""
     value, pairs = saturating_game(6, outputs=2, seed=3), design(6, budget, seed=2)
     one, other = (np.array([value(m) for m in side]) for side in (pairs.members, ~pairs.members))
     result = run(value, 6, max_evals=budget, seed=2, regularization="none")
@@ -291,9 +291,9 @@ def test_standard_errors_are_of_the_draws_by_leaving_out_one_pair_after_the_othe
 
 
 def probability(players, seed):
-    """As of a photo: logistic, few players count much, neighbours add to or take from each other.
+    """Make a game like that of a photo: logistic, few players count much, neighbours interact.
 
-    Its exact Shapley values are not known; those of 20,000 evaluations are near enough.
+    Its exact Shapley values are unknown; those of 20,000 evaluations are near enough.
     """
     draw = np.random.default_rng(seed)
     worth = np.abs(draw.standard_t(2, players)) * np.where(draw.random(players) < 0.2, -1, 1)
@@ -309,7 +309,7 @@ def probability(players, seed):
 
 
 def errors_by_budget(players, budgets, seeds=range(4), **options):
-    """Mean squared errors over their squared length, at each budget."""
+    """Return mean squared errors over the squared length of the values, at each budget."""
     rows = []
     for seed in seeds:
         value = probability(players, seed)

@@ -6,7 +6,7 @@ from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
 
 @pytest.mark.parametrize("players", [30, 31])
 def test_sizes_are_drawn_in_proportion_to_one_over_the_root_of_their_product(players):
-    """1 / sqrt(s (M - s)); half as often for half the players, as a pair has two of that size."""
+    """1 / sqrt(s (M - s)); half as often for half the players, as both of a pair have that size."""
     members = draw_pairs(players, 3000, np.random.default_rng(0))
     sizes = np.arange(1, players // 2 + 1)
     counts = np.bincount(members.sum(axis=1), minlength=len(sizes) + 1)[1:]

@@ -110,7 +110,7 @@ def test_a_budget_of_two_spreads_everything_evenly():
 
 
 def test_what_is_unresolved_is_the_chance_that_two_elements_are_not_told_apart():
-    """A column of 4: halves of 2 are left after one split, each chance 1 / 3 of another element."""
+    """A column of 4: one split leaves halves of 2, each other element with a chance of 1 / 3."""
     value = random_game((2, 1, 1), outputs=1, seed=3)
     assert play(partition(max_evals=4), value, (2, 1, 1)).unresolved == 0
     value = random_game((4, 1, 1), outputs=1, seed=3)
@@ -123,7 +123,7 @@ def test_what_is_unresolved_is_the_chance_that_two_elements_are_not_told_apart()
 @unhurried
 @given(shape=tiny_shapes, seed=seeds, batch=st.integers(1, 9), context=st.sampled_from(CONTEXTS))
 def test_what_is_unresolved_falls_at_every_step_to_nothing(shape, seed, batch, context):
-    """Where parts cancel each other, the sum of their absolute credit would rise."""
+    """If parts cancel each other, the sum of their absolute credit would rise."""
     steps = []
     make = partition(max_evals=WHOLE_TREE, batch_size=batch, fixed_context=context)
     watch = lambda method, coalitions: steps.append(method.snapshot().unresolved)  # noqa: E731
@@ -223,7 +223,7 @@ def test_the_seed_decides_ties_and_nothing_else():
 
 
 def test_a_logical_batch_size_changes_the_values():
-    """It is a setting, not a tuning knob: nodes are chosen before their neighbours' scores."""
+    """It is a setting, not for tuning: nodes are chosen before the scores of their neighbours."""
     value = random_game((4, 4, 1), outputs=1, seed=7)
     small = play(partition(max_evals=100, batch_size=2), value, (4, 4, 1))
     large = play(partition(max_evals=100, batch_size=50), value, (4, 4, 1))
@@ -231,7 +231,7 @@ def test_a_logical_batch_size_changes_the_values():
 
 
 def test_parts_that_the_budget_leaves_out_by_the_seed_alone_are_counted():
-    """All quarters of the picture owe the same, and are uneven inside; one is divided."""
+    """All quarters of the picture have the same credit, and vary inside; one is divided."""
     weights = np.tile([[8.0, 1.0], [2.0, 4.0]], (2, 2))[..., np.newaxis]
 
     def of(value, budget, seed=0):

@@ -43,7 +43,7 @@ def run(value, shape, permutations, *, watch=lambda method, coalitions: None, pl
 
 
 def passes_of(value, shape, permutations, **options):
-    """The result, and what each pass alone credits: (passes, H, W, C, K), step by step."""
+    """Return the result, and the credit of each pass: (passes, H, W, C, K), step by step."""
     asked = []
     watch = lambda method, coalitions: asked.extend(masks(coalitions, shape))  # noqa: E731
     result = run(value, shape, permutations, watch=watch, **options)
@@ -124,7 +124,7 @@ def test_superpixels_approach_shapley_values(shape):
 
 
 def test_parts_of_the_image_tree_come_in_one_go():
-    """(2, 4, 1): the halves are the columns 0-1 and 2-3, so one of them comes first, whole."""
+    """(2, 4, 1): the halves are columns 0-1 and 2-3, so one of them comes first as a whole."""
     _, credit = passes_of(lambda mask: np.array([mask.sum() ** 2]), (2, 4, 1), 20)
     left_half_first = (credit[:, :, :2] < 8).all(axis=(1, 2, 3, 4))  # they bring 1, 3, 5, 7
     right_half_first = (credit[:, :, 2:] < 8).all(axis=(1, 2, 3, 4))
@@ -159,7 +159,7 @@ def test_values_are_the_mean_over_passes_and_errors_that_over_permutations(
 
 @pytest.mark.parametrize("shape", [(3, 1, 1), (2, 2, 1), (2, 4, 1)])
 def test_a_single_permutation_tells_no_error(shape):
-    """Its passes make up for each other, so their spread is about twice that of the mean."""
+    """Its two passes compensate each other, so their spread is about twice that of the mean."""
     result, _ = passes_of(random_game(shape, 2, 0), shape, 1)
     assert result.standard_errors is None
     assert (result.regions.errors, result.regions.interval) == (None, None)
@@ -186,7 +186,7 @@ def test_standard_errors_are_as_large_as_the_errors():
 
 @pytest.mark.parametrize("permutations", [2, 3, 7])
 def test_intervals_take_all_players_for_three_samples_more(permutations):
-    """Their mean variance counts as three; Student's t of 4, 5 and 9 degrees from tables."""
+    """Their mean variance counts as three samples; Student's t for 4, 5 and 9 from tables."""
     reach = {2: 2.776446, 3: 2.570582, 7: 2.262157}[permutations]
     shape = (1, 5, 1)
     found = run(
@@ -203,7 +203,7 @@ def test_intervals_take_all_players_for_three_samples_more(permutations):
 
 @pytest.mark.parametrize("permutations", [2, 3, 6, 20])
 def test_intervals_cover_about_95_percent_from_two_permutations_on(permutations):
-    """Of games that saturate, so that a player's credit has long tails. Elements play as such."""
+    """Of saturating games, so that a player's credit has long tails. Each element is a player."""
     shape, covered = (1, 9, 1), []
     players = elements_as_superpixels(shape)
     for seed in range(40):
@@ -248,7 +248,7 @@ def test_a_permutation_asks_for_no_coalition_twice_and_not_for_the_ends(shape, s
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 1), (3, 3, 1), (5, 4, 3)])
 @pytest.mark.parametrize("spare", [0, 1, 300])
 def test_the_plan_is_what_is_spent(shape, spare):
-    """Of the 2 M + 1 evaluations shap counts for a permutation, three are of the known ends."""
+    """Of the 2 M + 1 evaluations that shap counts for a permutation, three are of known ends."""
     least, plans, chunks = 2 * size(shape) + 1, set(), []
 
     def make(game):
@@ -285,7 +285,7 @@ def test_a_single_player_gets_everything():
 
 
 def test_the_first_pass_under_way_has_spread_what_is_not_known_evenly():
-    """(20, 20, 1): a pass of 399 takes two chunks; the first holds 256 players."""
+    """(20, 20, 1): a pass of 399 takes two chunks; the first has 256 players."""
     shape, value = (20, 20, 1), lambda mask: np.array([np.sqrt(mask.sum())])
     snapshots = []
     run(value, shape, 1, watch=lambda method, _: snapshots.append(method.snapshot()))

@@ -1,4 +1,4 @@
-"""The regression with a prior, against the same posterior computed without its shortcuts."""
+"""The regression with a prior, compared with the same posterior computed without shortcuts."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from worker.engine.methods.ridge import fit_ridge
 
 
 def posterior_by_definition(members, weights, scores, base, full):
-    """Values, errors and held-out residuals of one output: dense, over a finer grid of odds.
+    """Return values, errors and held-out residuals of one output: dense, on a finer grid of odds.
 
     A player's worth beyond the even share has the variance 4 / M at odds of 1; the logarithm of
     the odds over 3 has a Cauchy distribution of scale 1.

@@ -1,4 +1,4 @@
-"""References: SequentialPerturbation of shap 0.51, run beside ours, and sums by hand."""
+"""Comparison with SequentialPerturbation of shap 0.51, run beside ours, and with sums by hand."""
 
 import warnings
 from contextlib import suppress
@@ -33,14 +33,14 @@ TERMS = np.array([3.0, -1.0, 2.0]).reshape(ROW)
 
 
 def attribution_of(values, ends):
-    """An attribution (H, W, C, K) of a game with these scores of nobody and everybody."""
+    """Make an attribution (H, W, C, K) of a game with these scores of nobody and everybody."""
     base, full = ends
     whole = Regions(np.zeros(values.shape[:2], np.int32), (full - base)[np.newaxis], np.array([1]))
     return Attribution(values, base, full, 2, 1.0, "given", whole)
 
 
 def drive(values, value, metrics, *, seed=0):
-    """The curves of values (H, W, C, K) in the game value(mask) -> (K,), and all masks scored."""
+    """Return the curves of values (H, W, C, K) in the game value(mask) -> (K,), and its masks."""
     shape = values.shape[:3]
     ends = [value(np.full(shape, visible)) for visible in (False, True)]
     steps = Faithfulness(attribution_of(values, ends), metrics, seed=seed).run()
@@ -65,7 +65,7 @@ def untied(seed, outputs=1, shape=SHAPE):
 
 
 def by_picture(function, masker):
-    """The game of a function of pictures (N, H, W, C) behind a masker."""
+    """Make the game of a function of pictures (N, H, W, C) with a masker."""
     paint = make_masker(read_masker(masker), PICTURE)
 
     def value(mask):
@@ -173,7 +173,7 @@ def test_no_coalition_is_scored_twice_and_the_ends_never(metrics, make):
 
 
 def test_a_curve_needs_as_many_evaluations_as_it_has_coalitions():
-    """270 elements, 2 a step: 134 coalitions inside; 90 pixels, 1 a step: 89; baselines as many."""
+    """270 elements, 2 a step: 134 inner coalitions; 90 pixels, 1 a step: 89; baselines alike."""
     values = untied(4)
     positive = np.count_nonzero(values > 0)
     needed = {"keep_absolute": 2 * 134, "deletion": 2 * 89, "keep_positive": 2 * -(-positive // 2)}
@@ -230,7 +230,7 @@ def test_curves_come_metric_by_metric_and_output_by_output():
 
 @pytest.mark.parametrize("name", METRICS)
 def test_the_baseline_changes_as_many_as_the_curve_but_others(name):
-    """In a game that counts, only how many are visible matters: the two agree everywhere."""
+    """In a counting game only the number of visible elements matters: both agree everywhere."""
     values = untied(10)
     [counted], _ = drive(values, lambda mask: np.array([mask.sum() * 1.0]), [name])
     assert counted.baseline == pytest.approx(counted.y)

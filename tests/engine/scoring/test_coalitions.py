@@ -1,4 +1,4 @@
-"""Coalitions that are known beforehand are scored in batches, and stopped between them."""
+"""Coalitions that are known beforehand are scored in batches, which can be interrupted."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ MASKERS = [MaskerSpec("inpaint_telea"), MaskerSpec("mean")]
 
 
 class Mean:
-    """Scores a picture by the means of its channels; notes the sizes of batches."""
+    """Scores a picture by the means of its channels; records the sizes of batches."""
 
     input_shape = PICTURE.shape
     n_outputs = 3
@@ -33,7 +33,7 @@ class Mean:
 
 
 class Watch:
-    """Interrupts after so many batches."""
+    """Interrupts after this many batches."""
 
     def __init__(self, batches):
         self.left = batches

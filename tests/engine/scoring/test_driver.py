@@ -32,11 +32,11 @@ REQUEST = Request(masker=MaskerSpec("inpaint_telea"), outputs=Top(2), max_evals=
 
 
 class Stop(Interruption):
-    """What a cancel, a deadline or a shutdown raises."""
+    """The exception of a cancel, a deadline or a shutdown."""
 
 
 class Watch:
-    """Hears the progress, and stops the explanation at its n-th check."""
+    """Records the progress, and stops the explanation at its n-th check."""
 
     def __init__(self, stop_at=None):
         self.stop_at = stop_at
@@ -57,7 +57,7 @@ def predictor(function=SMOOTH):
 
 
 def row_by_row(pictures):
-    """As SMOOTH, every picture by itself: NumPy's matrix products round by the number of rows."""
+    """Return SMOOTH of each picture alone, as rounding depends on the number of rows."""
     return np.concatenate([SMOOTH(picture[np.newaxis]) for picture in pictures])
 
 
@@ -337,7 +337,7 @@ def test_the_logit_of_scores_that_are_no_probabilities_is_refused():
 
 
 def test_the_logit_of_certainty_is_finite():
-    """Exactly 0 counts as the nearest float32 number, 2**-149, and so do all others of a 1."""
+    """Exactly 0 counts as the nearest float32 number, 2**-149; so does the rest of a score of 1."""
 
     def certain(pictures):
         bright = pictures[:, 0, 0, :1] > 0
@@ -352,7 +352,7 @@ def test_the_logit_of_certainty_is_finite():
 
 
 def test_certainty_of_scores_that_are_no_shares_of_one_is_finite_too():
-    """Nothing is known of 1 - p but that float32 rounds it to 0: it counts as 2**-24."""
+    """Of 1 - p is only known that float32 rounds it to 0: it counts as 2**-24."""
 
     def certain(pictures):
         return np.repeat(pictures[:, 0, 0, :1] > 0, 2, axis=1).astype(np.float32)
@@ -365,7 +365,7 @@ def test_certainty_of_scores_that_are_no_shares_of_one_is_finite_too():
 
 
 def softmax_of(differences):
-    """Two classes in float32, the second as many logits above the first."""
+    """Return two classes in float32; the second has this many logits more than the first."""
     lead = differences.astype(np.float64)
     return np.stack([1 / (1 + np.exp(lead)), 1 / (1 + np.exp(-lead))], axis=1).astype(np.float32)
 
@@ -411,7 +411,7 @@ def test_scores_add_up_where_those_of_every_picture_do():
 
 
 class PaintingPredictor(FunctionPredictor):
-    """A Compositor, which paints by the maskers that it is given."""
+    """A Compositor that paints by the maskers it receives."""
 
     def composite(self, portions):
         self.batches.append(sum(len(coalitions) for _, coalitions in portions))

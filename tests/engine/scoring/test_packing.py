@@ -1,4 +1,4 @@
-"""Explanations side by side: each as if it were alone, and the batches of the model full."""
+"""Explanations side by side: each gets the values it would get alone, in full batches."""
 
 import threading
 from dataclasses import replace
@@ -23,7 +23,7 @@ SMOOTH = smooth_function(SHAPE, outputs=4, seed=0)
 
 
 class Stop(Interruption):
-    """What a cancel raises."""
+    """The exception of a cancel."""
 
 
 class StopsAt:
@@ -42,7 +42,7 @@ class StopsAt:
 
 
 def row_by_row(pictures):
-    """As SMOOTH, every picture by itself: NumPy's matrix products round by the number of rows."""
+    """Return SMOOTH of each picture alone, as rounding depends on the number of rows."""
     return np.concatenate([SMOOTH(picture[np.newaxis]) for picture in pictures])
 
 

@@ -36,7 +36,7 @@ def test_a_soft_picture_of_one_element_is_black():
 
 
 def test_a_soft_picture_varies_at_every_scale():
-    """Neighbours are alike, as in a photo, but each differs from the next."""
+    """Neighbours are similar, as in a photo, but never equal."""
     [picture] = soft_pictures((64, 64, 1), 1)
     steps = np.abs(np.diff(picture[..., 0], axis=0))
     apart = np.abs(picture[32:, :, 0] - picture[:-32, :, 0])

@@ -1,4 +1,4 @@
-"""Photos of any size as the pictures models take."""
+"""Photos of any size become the pictures that models take."""
 
 import numpy as np
 import pytest
@@ -141,7 +141,7 @@ def test_a_label_map_of_the_models_size_is_taken_as_it_is():
 @pytest.mark.parametrize("size", [(40, 60), (10, 15), (33, 47), (4, 5), (1, 7), (500, 90)])
 @pytest.mark.parametrize("kind", [np.int32, np.uint16])
 def test_a_label_map_goes_where_its_photo_goes(size, fit, kind):
-    """Of two halves of a photo, each pixel that is of one colour has that half's label."""
+    """A photo has two halves: each pixel with the colour of a half has the label of that half."""
     H, W = size
     halves = np.zeros((H, W), kind)
     halves[: H // 2, : W // 2] = 40_000

@@ -1,4 +1,4 @@
-"""The worker tells of regions what its arrays hold, element by element."""
+"""The worker's table of regions agrees with its arrays, element by element."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def told(**settings):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_region_has_what_its_elements_have_together(name):
-    """Values add up, and so do errors, as those of a region's elements are one error."""
+    """Values add up, and so do errors, as a region's elements have one common error."""
     arrays = arrays_of(told(**CASES[name]))
     labels = arrays["regions"].reshape(SIDE, SIDE, -1)
     labels = np.broadcast_to(labels, arrays["values"].shape[:3])

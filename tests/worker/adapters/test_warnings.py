@@ -1,6 +1,6 @@
-"""What is doubtful is said, of real explanations; and of a good one, nothing is.
+"""Warnings of real explanations; a good one has none.
 
-Each case differs from the good one in one thing.
+Each case differs from the good one in one setting.
 """
 
 import re
@@ -86,7 +86,7 @@ def test_what_is_doubtful_is_said_with_its_figure(code):
 
 
 def only(code, outcome):
-    """The one warning there is, and it is of this code."""
+    """Return the only warning, and check that it has this code."""
     [warning] = outcome.warnings
     assert warning.code is code
     return warning

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 once more, in NumPy alone and float64, channels first, as the paper has it.
+"""EfficientNet-Lite0 again, in NumPy and float64 only, channels first, as in the paper.
 
-Batch normalisation is computed as it is defined, not folded; convolutions are sums of shifted
-pictures. Of our own network it shares nothing but the names of the arrays.
+Batch normalisation is computed by its definition, not folded; convolutions are sums of shifted
+pictures. It shares only the names of the arrays with our network.
 """
 
 from itertools import count

@@ -1,7 +1,7 @@
-"""Models of Keras 2, written by tf_keras in a process of its own: `python -m … FOLDER`.
+"""Models of Keras 2, written by tf_keras in its own process: `python -m … FOLDER`.
 
-Of each there are NAME.h5, NAME.keras where tf_keras can write it, and NAME.npz with pictures and
-the scores that tf_keras gives them. Weights are random, those of normalisation included.
+Each model has NAME.h5, NAME.keras if tf_keras can write it, and NAME.npz with pictures and their
+scores by tf_keras. Weights are random, those of normalisation included.
 """
 
 import sys
@@ -37,7 +37,7 @@ def adapted(axis):
 
 
 def functional():
-    """Branches of equal weights, a layer called twice, names with slashes, merges by tensor."""
+    """Branches of equal weights, a layer called twice, names with slashes, merges of tensors."""
     picture = keras.Input(SHAPE)
     a, b, shared = conv(name="z/conv"), conv(name="a"), conv()
     x, y = a(picture), b(picture)
@@ -64,7 +64,7 @@ def nested():
 
 
 def shared():
-    """A layer that is in two models."""
+    """Two models with a layer in common."""
     layer, start, other = conv(activation="tanh"), keras.Input(SHAPE), keras.Input(SHAPE)
     one = keras.Model(start, layers.ReLU()(layer(start)))
     two = keras.Model(other, layers.BatchNormalization()(layer(other)))
@@ -100,7 +100,7 @@ def attention():
 
 
 def arithmetic():
-    """What TensorFlow's operators leave behind: TFOpLambda."""
+    """TensorFlow's operators, which are saved as TFOpLambda."""
     picture = keras.Input(SHAPE)
     x = picture / 255.0 - tf.constant([0.4, 0.5, 0.6])
     y = conv(4)(x)
@@ -110,7 +110,7 @@ def arithmetic():
 
 
 def slices():
-    """BGR as by `preprocess_input`, and a part of the picture: SlicingOpLambda."""
+    """BGR as by `preprocess_input`, and a crop of the picture: SlicingOpLambda."""
     picture = keras.Input(SHAPE)
     x = keras.applications.resnet50.preprocess_input(picture)
     return keras.Model(picture, head(conv()(x)[:, 1:-1, ::2]))

@@ -1,4 +1,4 @@
-"""Load the models of a file with Keras on JAX, and write what they answer: FILE ANSWERS."""
+"""Loads the models of a file with Keras on JAX, and writes their scores: FILE ANSWERS."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Backends and precisions as the file of models asks for them."""
+"""Backends and precisions that a models file requests."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def cifar10(name, keys):
 
 @pytest.fixture(scope="module")
 def eager():
-    """The scores of the bundled model as Keras gives them."""
+    """The bundled model's scores by eager Keras."""
     return np.asarray(keras.saving.load_model(CIFAR10)(soft_pictures((32, 32, 3), 5)))
 
 
@@ -103,7 +103,7 @@ def test_jax_beside_tensorflow_is_refused_with_the_way_out(serve):
 
 @pytest.fixture(scope="module")
 def on_jax(tmp_path_factory):
-    """What a worker of a file of JAX models answers."""
+    """The scores of a worker with a models file for JAX."""
     import_or_skip("jax")
     folder = tmp_path_factory.mktemp("jax")
     keras.utils.set_random_seed(0)

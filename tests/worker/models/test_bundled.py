@@ -1,4 +1,4 @@
-"""The models that ship with the project, as their files are."""
+"""The models shipped with the project."""
 
 import tomllib
 from pathlib import Path
@@ -33,7 +33,7 @@ def load(name: str) -> keras.Model:
 
 
 def pictures(model: keras.Model, count: int = 4) -> np.ndarray:
-    """Noise of whole pixel values 0..255, (count, H, W, C) float32."""
+    """Draw noise of whole pixel values 0..255, (count, H, W, C) float32."""
     noise = np.random.default_rng(0).integers(0, 256, (count, *model.input_shape[1:]))
     return noise.astype(np.float32)
 

@@ -1,6 +1,6 @@
-"""Each key of the file of models that can change a score, or its name, changes the cache's key.
+"""Each key of the models file that can change a score or its label changes the cache key.
 
-A key that is new makes the first test fail until somebody has decided which of the two it is.
+A new key makes the first test fail until its kind is decided.
 """
 
 import re
@@ -67,7 +67,7 @@ def network(shape, activation="relu"):
 
 @pytest.fixture
 def key_of(serve, tmp_path):
-    """The key that the same request has in the cache when the file of models has this entry."""
+    """Returns the cache key of the same request for this entry of the models file."""
     network((8, 8, 3)).save(tmp_path / "a.keras")
     network((8, 8, 3), "elu").save(tmp_path / "b.keras")  # of the same weights
     network((8, 8, 3)).export(tmp_path / "a", verbose=False)
@@ -126,7 +126,7 @@ def test_preprocessing_is_told_apart_to_the_last_digit(serve, tmp_path, one, oth
 
 
 def test_a_file_repaired_in_its_place_is_another_model(key_of, tmp_path):
-    """The same weights and name; only a layer that rescales came before them."""
+    """With the same weights and name, but a rescaling layer before them."""
     before = key_of(FILE)
     repaired = keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(1 / 255)])
     for layer in keras.saving.load_model(tmp_path / "a.keras").layers:

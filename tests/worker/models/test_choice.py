@@ -1,4 +1,4 @@
-"""What runs a model whose table names no backend."""
+"""The choice of a backend for a model whose entry names none."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ def network(tmp_path):
 
 @pytest.fixture
 def tried(serve):
-    """The card of the only model of a file, and what it says of OpenVINO and of TensorFlow."""
+    """Return the card of a file's only model, and its trials of OpenVINO and of TensorFlow."""
     import_or_skip("openvino")
 
     def load(text):
@@ -151,7 +151,7 @@ def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
 def test_openvino_is_not_taken_where_it_takes_far_longer(
     tried, tmp_path, monkeypatch, tensorflow_ms, openvino_ms, taken
 ):
-    """By a CPU clock that shows these milliseconds for each picture of a full batch."""
+    """With a CPU clock that shows these milliseconds for each picture of a full batch."""
     batch = device_batch_size((64, 64, 3), "cpu")
     steps = cycle(1e-3 * batch * each for each in (0.0, tensorflow_ms, 0.0, openvino_ms))
     monkeypatch.setattr(choice, "process_time", partial(next, accumulate(steps)))
@@ -176,7 +176,7 @@ def test_openvino_is_not_taken_where_it_takes_far_longer(
 def test_the_trial_pictures_are_scored_once_and_once_more_as_a_check(
     serve, network, monkeypatch, backend, expected
 ):
-    """Where a backend is chosen, the scores that were compared serve the checks, too."""
+    """When a backend is chosen, the scores that were compared also serve the checks."""
     import_or_skip("openvino")
     from worker.engine.backends.openvino import OpenVINOPredictor
     from worker.engine.backends.tensorflow import TensorFlowPredictor
@@ -199,7 +199,7 @@ def test_the_trial_pictures_are_scored_once_and_once_more_as_a_check(
 
 
 def test_nan_on_one_side_only_is_a_difference_that_json_can_tell(tried, tmp_path, monkeypatch):
-    """Of a score that is NaN for TensorFlow, and to be a number for OpenVINO."""
+    """For a score that is NaN by TensorFlow, and a number by OpenVINO."""
     scores = score_trials
 
     def with_a_number(predictor, pictures):

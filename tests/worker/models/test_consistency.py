@@ -1,4 +1,4 @@
-"""Only functions of one picture are served: models of each kind that are not, and some that are."""
+"""Only functions of one picture are served: models that violate this, and some that do not."""
 
 import re
 
@@ -21,7 +21,7 @@ SHAPE = (16, 16, 3)
 
 
 def network(middle):
-    """A small classifier with this between its convolution and its head."""
+    """Make a small classifier with this layer between its convolution and its head."""
     keras.utils.set_random_seed(0)
     pictures = keras.Input(SHAPE)
     features = layers.Conv2D(8, 3, activation="relu")(layers.Rescaling(1 / 255)(pictures))
@@ -34,7 +34,7 @@ def batch_mean(x):
 
 
 def batch_range(x):
-    """Min and max over all of the batch, as preprocessing in a model often has it by mistake."""
+    """Scale by min and max of the whole batch, a common mistake in preprocessing."""
     return (x - ops.min(x)) / (ops.max(x) - ops.min(x) + 1e-3)
 
 
@@ -123,7 +123,7 @@ def test_it_is_found_whatever_runs_the_model(card_of, backend):
 
 
 def test_it_is_found_where_only_some_pictures_are_scored_wrong(serve, tmp_path):
-    """Beside a picture that is almost white the others are off; without one nothing is."""
+    """The other scores are wrong only beside a picture that is almost white."""
 
     def score(x):
         each = tf.reduce_mean(tf.cast(x, tf.float32), (1, 2))  # (N, C)

@@ -1,4 +1,4 @@
-"""The packaged ImageNet network: its file, its scores, its labels, and what it says of photos."""
+"""The packaged ImageNet network: its file, its scores, its labels, and photos."""
 
 import json
 import os
@@ -29,7 +29,7 @@ SHAPE = (224, 224, 3)
 
 
 def photo(name):
-    """Fitted as the worker does, (224, 224, 3) float32."""
+    """A photo fitted as the worker does, (224, 224, 3) float32."""
     with Image.open(SAMPLES / name) as picture:
         return fit_picture(np.asarray(picture.convert("RGB")), SHAPE, fit="crop")[0]
 

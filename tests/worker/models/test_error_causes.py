@@ -1,4 +1,4 @@
-"""Why a file is not served: the layer and the cause first, on one line, no config before them."""
+"""The reason why a file is not served: the layer and the cause first, on one line, no config."""
 
 import json
 import zipfile
@@ -44,13 +44,13 @@ def network(*stack, shape=(8, 8, 3)):
 
 
 def deep(*stack):
-    """Far in a model of many layers, so that configs before the cause are long."""
+    """Put a layer deep into a model, so that long configs come before the cause."""
     convolutions = [layers.Conv2D(4, 3, padding="same", name=f"conv{n}") for n in range(12)]
     return network(*convolutions, *stack)
 
 
 def rewrite(path, *, config=None, metadata=None, weights=None, without=()):
-    """Change the members of a `.keras` archive; config and metadata are changed in place."""
+    """Replace members of a `.keras` archive; change config and metadata in place."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     for name, change in (("config.json", config), ("metadata.json", metadata)):

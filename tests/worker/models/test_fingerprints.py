@@ -1,4 +1,4 @@
-"""What changes the fingerprint of a model, and what does not: files written by real Keras."""
+"""Changes that change the fingerprint of a model, and those that do not: files by real Keras."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def network(**differing):
-    """Every kind of layer and connection that the tests change; the weights are always the same."""
+    """Make every kind of layer and connection that the tests change; the weights never differ."""
     chosen = {
         "activation": "relu",
         "padding": "same",
@@ -68,7 +68,7 @@ def network(**differing):
 
 @pytest.fixture
 def parts_of(serve):
-    """The parts of the one model that a file lists, and its fingerprint beside them."""
+    """Return the parts of a file's only model, and its fingerprint."""
 
     def load(keys):
         [card] = serve(f"[models.a]\n{keys}\n").cards()
@@ -122,7 +122,7 @@ def test_names_and_the_kind_of_file_make_no_other_model(parts_of_network):
 
 
 def test_layers_that_are_connected_otherwise_are_another_model(parts_of_network):
-    """As many layers of the same kinds and weights; only who feeds whom differs."""
+    """The layers and weights are the same; only their connections differ."""
     architectures = {
         parts_of_network(merged=merged)[0].architecture for merged in ("lrl", "llr", "lrr", "lr")
     }
@@ -145,7 +145,7 @@ def test_another_order_type_or_shape_of_weights_is_another_model(parts_of, tmp_p
 
 
 class Scaled(tf.Module):
-    """One convolution, then what a test does to it."""
+    """A convolution, then a given scaling."""
 
     def __init__(self, after, *, swapped=False):
         super().__init__()
@@ -246,7 +246,7 @@ def test_a_frozen_graph_is_known_by_its_constants(parts_of, tmp_path):
 
 
 class Looked(tf.Module):
-    """Scores that hang on a table, which is no variable of the signature."""
+    """Scores that depend on a table, which is not a variable of the signature."""
 
     def __init__(self, factors):
         super().__init__()
@@ -260,7 +260,7 @@ class Looked(tf.Module):
 
 
 def save_looping(folder, times):
-    """A graph of TensorFlow 1 whose loop multiplies so many times."""
+    """Save a graph of TensorFlow 1 whose loop multiplies this many times."""
     v1 = tf.compat.v1
     v1.disable_control_flow_v2()
     try:
@@ -331,7 +331,7 @@ def test_two_processes_give_a_file_the_same_fingerprint(tmp_path):
 
 
 def test_scores_of_one_fingerprint_are_the_same(serve, tmp_path):
-    """The files that the tests above call one model do score alike."""
+    """Files with one fingerprint in the tests above have equal scores."""
     pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.float32)
     network().save(tmp_path / "a.keras")
     network(names="my_").save(tmp_path / "b.h5")

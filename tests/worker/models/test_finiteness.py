@@ -1,4 +1,4 @@
-"""NaN that shows, NaN that is hidden, and what is said of both."""
+"""Models whose scores are NaN, openly or hidden, and what their cards and warnings say."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ ONE_COLOUR = ["black", "white", "one colour"]
 
 
 def scaled(before, *middle):
-    """A model that scales each picture by numbers of its own first."""
+    """Make a model that first scales each picture by its own numbers."""
     keras.utils.set_random_seed(0)
     pictures = keras.Input((16, 24, 3))
     x = before(pictures)
@@ -111,7 +111,7 @@ def test_nan_is_told_whether_the_cpu_hides_it_or_not(load, backend, kind):
     ("masker", "told"), [("constant(0)", True), ("constant(90)", False), ("blur(3,3)", False)]
 )
 def test_an_explanation_whose_masker_makes_such_a_picture_says_so(load, masker, told):
-    """Of a grey photo by a model that divides by the largest pixel: only black is NaN."""
+    """A grey photo and a model that divides by the largest pixel: only black gives NaN."""
     import_or_skip("openvino")  # hides NaN on any CPU
     network = scaled(by_largest, layers.Conv2D(4, 3, activation="relu"))
     registry = load(network, keys='backend = "openvino"')

@@ -1,4 +1,4 @@
-"""Files of Keras 2 give the scores of tf_keras, the Keras 2 that goes on; see keras2_models.py."""
+"""Files of Keras 2 give the scores of tf_keras, the maintained Keras 2; see keras2_models.py."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def test_a_file_of_keras_2_gives_its_scores(serve, written, tmp_path, name, suff
 
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_a_model_is_refused_where_keras_would_go_on_with_random_weights(serve, written, tmp_path):
-    """An archive has the weights of a layer of two models once, and Keras 3 only warns."""
+    """An archive has the weights of a shared layer once, and Keras 3 only warns."""
     shutil.copy(written / "shared.keras", tmp_path)
     [card] = serve('[models.a]\nfile = "shared.keras"').cards()
     assert card.reason.startswith("the file has no weights for some layers: ")
@@ -75,7 +75,7 @@ def test_every_model_is_asked_for(written):
 
 
 def test_several_axes_of_a_file_of_keras_3_are_not_lost(serve, tmp_path):
-    """Keras itself leaves them out of .h5 files without a word: a softmax of other scores."""
+    """Keras silently drops them from .h5 files, which changes the scores of a softmax."""
     network = keras.Sequential(
         [keras.Input((8, 8, 3)), layers.Softmax(axis=[1, 2]), layers.Flatten(), layers.Dense(2)]
     )
@@ -87,7 +87,7 @@ def test_several_axes_of_a_file_of_keras_3_are_not_lost(serve, tmp_path):
 
 @pytest.mark.parametrize("file", ["a.h5", "a.keras"])
 def test_arithmetic_in_a_model_of_keras_3_is_read(serve, tmp_path, file):
-    """Keras itself writes it into .h5 files and cannot read it there; Subtract is a layer, too."""
+    """Keras writes it into .h5 files and cannot read it back; Subtract is a layer, too."""
     picture = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3)(picture[..., ::-1] / 255.0 - 0.5)
     x = layers.Subtract()([x, keras.ops.relu(x)])
@@ -116,7 +116,7 @@ def as_a_list(config):
 
 
 def with_arrays(config):
-    """Keras 2.2 wrote numbers of NumPy as arrays with their type."""
+    """Write NumPy numbers as Keras 2.2 did: as arrays with their type."""
     for layer in config["config"]["layers"]:
         if layer["class_name"] == "ReLU":
             layer["config"]["negative_slope"] = {"type": "ndarray", "value": 0.25}
@@ -178,7 +178,7 @@ def test_an_operation_that_is_not_listed_is_refused_by_name(serve, written, tmp_
 
 
 def test_layers_of_one_input_stay_what_they_were(serve, tmp_path):
-    """Of Keras 3 nothing is translated but where classes are."""
+    """Of a Keras 3 file only the class names are translated."""
     network = dense((8, 8, 3))
     network.save(tmp_path / "a.h5")
     network.save(tmp_path / "a.keras")

@@ -1,4 +1,4 @@
-"""Every operation that is read from Keras 2 is TensorFlow's of that name."""
+"""Every operation read from Keras 2 is the one of that name in TensorFlow."""
 
 from functools import reduce
 

@@ -1,4 +1,4 @@
-"""Real tiny models, loaded through a file of models: what is served, what is refused, and why."""
+"""Real tiny models from a models file: which are served, which are refused, and why."""
 
 import socket
 import threading
@@ -29,7 +29,7 @@ PHOTOS = RNG.integers(0, 256, (3, 8, 8, 3)).astype(np.float32)  # (N, H, W, C)
 
 @pytest.fixture(scope="module")
 def network():
-    """Four probabilities, with a layer of augmentation, which must not act."""
+    """Make a network of four probabilities with a layer of augmentation, which must not act."""
     keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
@@ -54,7 +54,7 @@ AS_EDITORS_WRITE_THEM = {
 
 @pytest.mark.parametrize("content", AS_EDITORS_WRITE_THEM.values(), ids=AS_EDITORS_WRITE_THEM)
 def test_labels_are_read_as_editors_write_them(serve, network, tmp_path, content):
-    """Line ends of Unicode and of old printers are parts of labels."""
+    """Unicode's other line ends, and those of old printers, are parts of labels."""
     network.save(tmp_path / "a.keras")
     (tmp_path / "labels.txt").write_bytes(content)
     model = serve('[models.a]\nfile = "a.keras"\nlabels = "labels.txt"\n').get("a")

@@ -1,4 +1,4 @@
-"""The TOML file of models: what is accepted, and what a mistake is answered with."""
+"""The models file: what is accepted, and the errors for mistakes."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ A = '[models.a]\nfile = "a.keras"\n'
 
 @pytest.fixture
 def read(tmp_path):
-    """Write a file of models and read it."""
+    """Writes a models file and reads it."""
 
     def write_and_read(text):
         path = tmp_path / "models.toml"
@@ -233,7 +233,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_reading_the_file_needs_no_tensorflow(tmp_path):
-    """A fresh interpreter, as other tests of this process have imported it."""
+    """In a fresh interpreter, as this process has imported it in other tests."""
     (tmp_path / "models.toml").write_text(A)
     script = (
         "import sys, pathlib, worker.models.registry as models\n"

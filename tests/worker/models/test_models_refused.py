@@ -1,4 +1,4 @@
-"""What is not served, and the reason that is given; forged files included."""
+"""Files that are not served, forged ones included, and the reasons given."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def reason(serve):
-    """Why the only model of a file is not served."""
+    """Returns why a file's only model is not served."""
 
     def of(text):
         (card,) = serve(f"[models.a]\n{text}").cards()
@@ -184,7 +184,7 @@ def test_an_application_keras_does_not_have_is_answered_with_those_it_has(reason
 
 
 def forge_lambda(path, marker, *, old):
-    """A model whose Lambda layer leaves a file behind when it runs; old: as Keras 2 wrote it."""
+    """Make a model whose Lambda layer creates a file when it runs; old: as Keras 2 wrote it."""
     code = eval(f"lambda x: (__import__('pathlib').Path({str(marker)!r}).touch(), x)[1]")  # noqa: S307
     forged = keras.Sequential([keras.Input((8, 8, 3)), layers.Lambda(code), layers.Flatten()])
     forged.save(path)

@@ -1,4 +1,4 @@
-"""Reading torch's old files: arrays come out, and of a forged file nothing runs."""
+"""Reading torch's old files: arrays are read, and no code of a forged file runs."""
 
 import struct
 from collections import OrderedDict
@@ -37,7 +37,7 @@ WHOLE = Storage("FloatStorage", "1", 6)
 
 @pytest.fixture
 def read(tmp_path):
-    """Read such a file, as if it were the one that is known."""
+    """Reads a file as if its digest were the pinned one."""
 
     def read_content(content):
         path = tmp_path / "weights.pth"
@@ -98,7 +98,7 @@ def test_a_name_that_no_file_of_tensors_needs_ends_the_reading(read, tmp_path, n
 
 
 def test_a_forged_file_changes_nothing_of_the_reader(read):
-    """BUILD sets attributes of what a pickle was given."""
+    """BUILD sets attributes of an object in a pickle."""
     rebuild = pickled(Name("torch._utils", "_rebuild_tensor_v2"))[:-1]
     state = pickled((None, {"__defaults__": (1,), "forged": 1}))[2:-1]
     parts = written(ARRAYS)

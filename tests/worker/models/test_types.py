@@ -1,4 +1,4 @@
-"""What a model computes in is told, and what it takes is made of pixel values by one rule."""
+"""The number type of a model is reported, and pixel values are converted by one rule."""
 
 import keras
 import numpy as np
@@ -83,7 +83,7 @@ NEAREST = [0, 0, 1, 2, 2, 42, 254, 255]
 def test_inputs_of_whole_numbers_get_the_nearest_in_every_kind_of_file(
     serve, tmp_path, dtype, kind
 ):
-    """As maskers make fractions: means, blurs and constants."""
+    """Maskers make fractions: means, blurs and constants."""
     if kind == "saved":
 
         def means(x):

@@ -1,4 +1,4 @@
-"""Files that would unpack to gigabytes are refused by what they declare, in little memory."""
+"""Files that would unpack to gigabytes are refused by their declared size, in little memory."""
 
 import json
 import re
@@ -41,7 +41,7 @@ print(cards["bomb"].reason)
 
 
 def opened_in_a_process(folder, source):
-    """Bytes that opening the bomb took at most, and the reason why it is not served."""
+    """Open a file in a process; return its peak of memory, and why it is not served."""
     dense((8, 8, 3)).save(folder / "good.keras")
     (folder / "models.toml").write_text(
         f'[models.good]\nfile = "good.keras"\n[models.bomb]\n{source}\n'
@@ -54,7 +54,7 @@ def opened_in_a_process(folder, source):
 
 
 def deflate(path, member, size):
-    """Put `size` zeros in place of a member of an archive, or behind it where it is the weights."""
+    """Replace a member of an archive by `size` zeros, or append them to the weights."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -77,7 +77,7 @@ def test_an_archive_of_zeros_is_refused_before_it_is_unpacked(tmp_path, member):
 
 
 def bias(file, **declared):
-    """Replace the bias of the last layer by what declares much and holds nothing."""
+    """Replace the bias of the last layer by one that declares much and holds nothing."""
     [name] = [name for name in names_in(file) if name.endswith("bias")]
     del file[name]
     file.create_dataset(name, dtype=np.float32, compression="gzip", **declared)
@@ -140,7 +140,7 @@ APPLICATION = 'application = "MobileNet"\ninput_shape = [32, 32, 3]\nweights = "
 
 
 def test_weights_of_an_application_are_refused_before_they_are_unpacked(tmp_path):
-    """Some 16 MB of true ones, so that 325 MiB are allowed, and a bias of zeros."""
+    """Some 16 MB of real weights, so that 325 MiB are allowed, and a bias of zeros."""
     mobilenet().save(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         bias(file, shape=(2**29,), chunks=(2**18,))
@@ -158,7 +158,7 @@ def test_an_archive_with_weights_of_an_application_is_refused_before_it_is_unpac
 
 
 def test_an_application_that_asks_for_too_much_is_refused_before_it_is_made(tmp_path):
-    """A dense layer of VGG16 on 2000 x 2000 pixels has more weights than all of ImageNet."""
+    """A dense layer of VGG16 on 2000 x 2000 pixels has more weights than all of ImageNet's."""
     wanted = 'application = "VGG16"\ninput_shape = [2000, 2000, 3]\nweights = "none"'
     grown, reason = opened_in_a_process(tmp_path, wanted)
     assert re.match(r"its layers need weights of \d+ MiB .* 4096 MiB, its max_b", reason)
@@ -175,7 +175,7 @@ def test_weights_of_an_application_are_those_of_its_file(tmp_path, serve, name):
 
 
 def test_a_member_that_is_packed_otherwise_is_refused(tmp_path, serve):
-    """A few bytes of LZMA may unpack to megabytes at once, so that no step is small."""
+    """A few bytes of LZMA may unpack to megabytes at once, so it cannot be done in small steps."""
     dense((8, 8, 3)).save(path := tmp_path / "a.keras")
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}

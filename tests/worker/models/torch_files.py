@@ -1,4 +1,4 @@
-"""Write files as torch.save did before torch 1.6, without torch; good ones and forged ones."""
+"""Writes files as torch.save did before torch 1.6, without torch; good ones and forged ones."""
 
 import io
 import pickle
@@ -19,7 +19,7 @@ KINDS = {"float32": "FloatStorage", "int64": "LongStorage", "float16": "HalfStor
 
 @dataclass(frozen=True)
 class Name:
-    """A global of some module, as a pickle names it."""
+    """A global of a module, as a pickle refers to it."""
 
     module: str
     name: str
@@ -27,7 +27,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Storage:
-    """What stands for the numbers of a tensor."""
+    """The reference to a tensor's numbers."""
 
     kind: str
     key: str
@@ -78,18 +78,18 @@ def tensor(storage: Storage, shape: Any, strides: Any, offset: Any = 0) -> Call:
 
 
 def tensor_of(array: np.ndarray, key: str) -> Call:
-    """All of a storage; of a transposed array, the storage is in the order of its memory."""
+    """Return a tensor over a whole storage; a transposed array keeps its order in memory."""
     strides = tuple(stride // array.itemsize for stride in array.strides)
     return tensor(Storage(KINDS[array.dtype.name], key, array.size), array.shape, strides)
 
 
 def raw(array: np.ndarray) -> bytes:
-    """The count, then the numbers in the order of memory."""
+    """Return the count, then the numbers in the order of memory."""
     return struct.pack("<q", array.size) + array.ravel(order="K").tobytes()
 
 
 def written(arrays: dict[str, np.ndarray]) -> list[bytes]:
-    """The five pickles and the numbers of a good file."""
+    """Return the five pickles and the numbers of a good file."""
     keys = {name: str(1000 + index) for index, name in enumerate(arrays)}
     named = OrderedDict((name, tensor_of(array, keys[name])) for name, array in arrays.items())
     parts = (MAGIC, VERSION, SYSTEM, named, list(keys.values()))
@@ -97,6 +97,6 @@ def written(arrays: dict[str, np.ndarray]) -> list[bytes]:
 
 
 def pinned(path: Path, content: bytes) -> Pinned:
-    """Writes the file, and takes it for the one that is known."""
+    """Writes the file, and pins its digest."""
     path.write_bytes(content)
     return Pinned(len(content), sha256(content).hexdigest())
