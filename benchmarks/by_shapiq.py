@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Make = Callable[[int, int, int], Any]  # of players, max_evals and seed, an approximator
+Make = Callable[[int, int, int], Any]  # players, max_evals and seed to an approximator
 NEEDS = {"shapiq-proxy": "xgboost", "shapiq-msr": "xgboost", "shapiq-odd": "lightgbm"}
 
 

@@ -12,7 +12,7 @@ from worker.engine.arrays import Pictures
 from worker.engine.game.coalitions import Shape
 
 BUNDLED = Path(__file__).parents[1] / "worker" / "bundled" / "fashion_mnist.keras"
-OUTPUTS = 4  # the highest of f(x)
+OUTPUTS = 4  # those with the highest scores
 BATCH_SIZE = 50
 SEGMENTS = 50
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Run = Callable[[int], NDArray[np.float64] | None]
 
-# For pixels' orders shap 0.51 draws from numba's stream, and in another order than later ones.
+# For pixels, shap 0.51 draws from numba's stream, and in another order than later versions.
 DRAWS_ORDERS_AS_WE_DO = version("shap") != "0.51.0"
 
 

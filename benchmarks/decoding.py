@@ -40,7 +40,7 @@ ACTIONS: dict[str, Callable[..., object]] = {"inspect": inspect_picture, "decode
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
     parser.add_argument("--side", type=int, default=7000, help="of the square pictures, in pixels")
-    parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)  # what a child does to a file
+    parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)  # for the child process
     options = parser.parse_args()
     if options.only:
         _measure(*options.only)

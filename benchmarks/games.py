@@ -83,7 +83,7 @@ def attribute(game: Any, request: Request) -> Attribution:
     ends = game(np.array([players.sizes * 0, players.sizes]))[:, np.newaxis]  # (2, 1)
     known = Game(replace(players, superpixels=True), *ends)
     steps = METHODS[request.method](known, request).run()
-    scores: Any = None  # what a generator is sent to start
+    scores: Any = None  # the value first sent to the generator
     while True:
         try:
             asked = steps.send(scores)
@@ -180,7 +180,7 @@ def _climb(
 ) -> Iterator[Row]:
     """Measure at growing budgets until the last goal is reached, or no budget is left."""
     players = tables[0].players
-    budget = 2.0 * players + 1  # what shap's permutation takes at least
+    budget = 2.0 * players + 1  # the minimum of shap's permutation
     while budget <= min(LARGEST, 2**players):
         row = _measure(estimator, tables, exact, round(budget), seeds)
         yield row

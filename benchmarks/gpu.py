@@ -29,7 +29,7 @@ PRECISIONS = ("float16", "bfloat16", "float32")
 SHAPE = (224, 224, 3)
 BARE_BATCHES = 20
 REPEATS = 3
-BATCH_SIZE = 128  # of Partition: what one explanation asks for at a time
+BATCH_SIZE = 128  # of Partition: coalitions requested at a time
 HEADINGS = ("evaluations/s", "seconds", "of the bare model", "inpainting")
 
 

@@ -123,7 +123,7 @@ async def _uploads(port: int, seed: int, count: int) -> float:
 def polls(subject: LoadSet, options: argparse.Namespace) -> None:
     """Poll waiting explanations and, as many, running ones that advance five times a second."""
     os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
-    gc.disable()  # its pauses here are not the API's
+    gc.disable()  # this process's pauses are not the API's
     rounds = [asyncio.run(_polls(subject, options.every)) for _ in range(options.rounds)]
     times, rate = min(rounds, key=lambda found: quantiles(found[0], n=100)[98])
     p99 = quantiles(times, n=100)[98]
@@ -191,7 +191,7 @@ def sleepers(subject: LoadSet, options: argparse.Namespace) -> None:
     """Print jobs per second, and their share of what the sleeps alone would allow."""
     for count in (1, 2, 8, 32):
         with workers(count, subject.settings, nap_s=options.nap):
-            _drain(subject, count)  # until all of them have begun to serve
+            _drain(subject, count)  # until all of them serve
             best = min(_drain(subject, 6 * count) for _ in range(options.rounds))
         rate, most = 6 * count / best, count / options.nap
         print(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 KINDS = ("sparse", "dense", "rough", "balanced")
 ORDERS = 10_000
-AGAINST = 0.2  # of the players lower the score
+AGAINST = 0.2  # share of players that lower the score
 
 
 @dataclass(eq=False)
@@ -79,7 +79,7 @@ def _rough(players: int, random: np.random.Generator) -> MadeGame:
 
 def _by_orders(value: Callable[[Floats], Floats], players: int) -> Floats:
     random, total = np.random.default_rng(0), np.zeros(players)
-    steps = np.tri(players + 1, players, -1)  # row t: the first t of an order are in
+    steps = np.tri(players + 1, players, -1)  # row t: the first t players are in
     for _ in range(ORDERS):
         order = random.permutation(players)
         ranks = np.argsort(order)

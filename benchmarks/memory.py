@@ -38,7 +38,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "gaussian_process": {"max_evals": 300},
 }
 AT_ONCE = 8
-PHOTO = (8000, 6000)  # as large as SHAPSHOT_MAX_PIXELS lets it be, nearly
+PHOTO = (8000, 6000)  # nearly as large as SHAPSHOT_MAX_PIXELS
 
 
 def main() -> None:

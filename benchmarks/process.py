@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.contenders import Run
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-WARM_UP = 60  # evaluations: enough to meet every batch size and compile all there is to compile
+WARM_UP = 60  # evaluations: enough for every batch size to be compiled
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Child:
     """The process of a contender; a file has the values of its last explanation."""
 
     def __init__(self, case: str, contender: str) -> None:
-        self._folder = tempfile.TemporaryDirectory()  # lives as long as the child
+        self._folder = tempfile.TemporaryDirectory()  # exists as long as the child
         self.values = Path(self._folder.name) / "values.npy"
         self._errors = self.values.with_name("errors.txt")
         self._process = subprocess.Popen(

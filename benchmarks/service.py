@@ -71,7 +71,7 @@ def _measure_jobs(client: Client, rounds: int) -> None:
     added: list[float] = []
     fetched: list[float] = []
     explanation = None
-    for picture in pictures.astype(np.float32):  # never the same one: no answer is remembered
+    for picture in pictures.astype(np.float32):  # never the same picture: no cache hits
         subject.picture[:] = picture
         bare.append(_seconds(lambda: engine(MAX_EVALS)))
         began = perf_counter()
@@ -86,7 +86,7 @@ def _measure_jobs(client: Client, rounds: int) -> None:
         "POST to result, less engine": added,
         "and to its arrays": fetched,
     }.items():
-        print(f"  {what:<34} {_in_ms(seconds[1:])}")  # the first one warms both
+        print(f"  {what:<34} {_in_ms(seconds[1:])}")  # without the first, which warms up both
     if explanation:
         _print_parts(explanation)
 
@@ -113,7 +113,7 @@ def _measure_drawing(rounds: int) -> None:
     }
     print("drawing 224 x 224")
     for name, draw in drawings.items():
-        draw()  # fonts are read once
+        draw()  # without reading fonts, which is done once
         print(f"  {name:<34} {_in_ms([_seconds(draw) for _ in range(rounds)])}")
 
 

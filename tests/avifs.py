@@ -26,7 +26,7 @@ def grid(tiles: Sequence[bytes], columns: int, size: tuple[int, int], *changes: 
     place = dict(boxes(tiles[0], inside[b"iprp"]))[b"ipco"]
     known = {kind: box(kind, tiles[0][at:to]) for kind, (at, to) in boxes(tiles[0], place)}
     data = [_data(tile) for tile in tiles]
-    rows, whole = len(tiles) // columns, len(tiles) + 1  # the number of the grid itself
+    rows, whole = len(tiles) // columns, len(tiles) + 1  # the item number of the grid
     data.append(struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size))
 
     types = [b"av01"] * len(tiles) + [b"grid"]

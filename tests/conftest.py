@@ -181,7 +181,7 @@ def connection(redis_url: str) -> Iterator[redis.Redis]:
 @pytest.fixture(scope="session")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Bucket"]:
     """A bucket on a real S3 server, shared by all tests; each uses its own prefix."""
-    from tests.soak.stores import Bucket  # takes seconds to import
+    from tests.soak.stores import Bucket  # slow to import
 
     found = Bucket(tmp_path_factory.mktemp("s3"))
     yield found

@@ -38,12 +38,12 @@ class FaultyStore:
             while True:
                 try:
                     client, _ = self._listening.accept()
-                except OSError:  # it was closed
+                except OSError:  # the socket was closed
                     break
                 self._clients.append(client)
                 threads.submit(self._answer, client)
             for client in self._clients:
-                with suppress(OSError):  # it has gone
+                with suppress(OSError):  # the client has gone
                     client.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, client: socket.socket) -> None:

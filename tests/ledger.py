@@ -25,7 +25,7 @@ class Ledger(Submissions, Leases, Maintenance):
         caps: AdmissionLimits = AdmissionLimits(),  # noqa: B008 - frozen
         interactive_share: int = 4,
     ) -> None:
-        settings = ApiSettings.model_construct(  # unchecked: leases of 0 s, None for no limit
+        settings = ApiSettings.model_construct(  # unvalidated: leases of 0 s, None for no limit
             queue=queue,
             lease_s=lease_s,
             retention_s=retention_s,

@@ -316,7 +316,7 @@ async def poisoned(served: Any) -> AsyncIterator[str]:
         raise ArithmeticError("secret")
 
     served._transport.app.add_api_route("/poisoned", fail)
-    with capture_logs():  # the trace would be printed with all that it passed through
+    with capture_logs():  # a printed traceback would show all locals
         yield "/poisoned"
 
 

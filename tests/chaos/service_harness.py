@@ -42,7 +42,7 @@ class ServiceHarness:
     redis: RedisServer
     settings: Mapping[str, Any] = field(default_factory=dict)
     step_s: float = 0.05
-    ahead_s: float = 0  # by which the clock of its machine differs from Redis's
+    ahead_s: float = 0  # wall clock of its machine minus Redis's
     processes: dict[str, Forked] = field(default_factory=dict)  # by name
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class ServiceHarness:
             **self.settings,
         }
         self.environment = {f"SHAPSHOT_{key}": str(value) for key, value in given.items()}
-        anew = {"Cache-Control": "no-cache"}  # no answer without a worker
+        anew = {"Cache-Control": "no-cache"}  # a cache hit would need no worker
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=anew)
         self.connection: redis.Redis = connect(self.redis.url)
 

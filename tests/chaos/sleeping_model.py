@@ -79,7 +79,7 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
 def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
     """Work under this name with this ledger; each call of a model takes `step_s` seconds."""
     settings, shelf = WorkerSettings(), SleepingRegistry(step_s)
-    name = f"{name}-{os.getpid()}"  # RQ lets none take the name of one that was killed
+    name = f"{name}-{os.getpid()}"  # RQ refuses the name of a killed worker
     configure_logging(level=settings.log_level, as_json=False)
     connection = connect(settings.redis_url)
     written = ledger.of(connection, settings)

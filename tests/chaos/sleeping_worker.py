@@ -23,9 +23,9 @@ from worker.housekeeping import Housekeeping
 from worker.rq_worker import ModelWorker
 from worker.task import FinishedTask, Task, TaskResult
 
-# Steps of an explanation that
+# Values of `steps` with which an explanation
 DEADLY = -1  # kills its worker, as a crash in native code does
-FAULTY = -2  # makes it fail as nobody expects
+FAULTY = -2  # raises an unexpected error
 
 
 def sleep_through(notes: Path, tasks: Sequence[Task]) -> Iterator[FinishedTask]:

@@ -10,7 +10,7 @@ from tests.conftest import wait_until
 def test_a_worker_with_another_store_begins_nothing(
     service_harness: ServiceHarness, api: Forked, tmp_path: Path
 ) -> None:
-    # nobody serves; the set has its name now
+    # without a worker; by now the set has its identity
     assert service_harness.status("/healthz/ready") == 503
     service_harness.start_worker("astray", STORE_URL=f"file:{tmp_path}/other")
 

@@ -49,7 +49,7 @@ def test_an_error_that_nobody_expects_fails_the_one_it_is_of(queue_harness: Queu
     assert queue_harness.wait_failed(jobs[1]) is ErrorCode.INTERNAL
     for job in (jobs[0], jobs[2]):
         queue_harness.wait(job, "succeeded")
-    assert [queue_harness.starts(job) for job in jobs] == [2, 2, 2]  # at once, and each alone
+    assert [queue_harness.starts(job) for job in jobs] == [2, 2, 2]  # together, then each alone
 
 
 def test_a_worker_told_to_stop_gives_back_all_that_is_not_done(queue_harness: QueueHarness) -> None:

@@ -21,7 +21,7 @@ from tests.conftest import started, wait_until
 
 DAY_S = 86400
 AHEAD_S = {"quick": 60, "slow": -60, "future": 8 * DAY_S, "past": -8 * DAY_S}
-KEPT_S = 7 * DAY_S  # less than two of the clocks are wrong by
+KEPT_S = 7 * DAY_S  # less than the error of two of the clocks
 SLACK_S = 2  # between this process's clock and Redis's, on one machine
 
 Documents = Mapping[str, Mapping[str, Any]]
@@ -64,12 +64,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         began_at = time.time()
         ids = {
             name: machine.submit(QUICK) for name, machine in machines.items()
-        }  # of a lease or more
+        }  # each takes a lease or longer
         documents = {
             name: machine.wait(ids[name], "succeeded", "failed")
             for name, machine in machines.items()
         }
-        time.sleep(LEASE_S / 2)  # in which all workers sweep what they take for expired
+        time.sleep(LEASE_S / 2)  # all workers sweep meanwhile
         yield World(machines, documents, began_at, time.time())
 
 

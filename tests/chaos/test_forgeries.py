@@ -136,6 +136,6 @@ def test_a_forged_batch_takes_nothing_along(
         queue_harness.connection.hset(key_of(batch_id), mapping=record)
     worker = queue_harness.worker()
     queue_harness.wait(mine, "succeeded")
-    # by the same worker, which goes on
+    # the same worker is still alive
     queue_harness.wait(queue_harness.submit(steps=1), "succeeded")
     assert worker.poll() is None

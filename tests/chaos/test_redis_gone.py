@@ -88,14 +88,14 @@ def test_one_job_goes_on_and_one_ends_while_redis_is_gone_and_each_has_one_resul
         service_harness.wait(each, "running")
     back_at = time.monotonic() + gone_s
     with gone(service_harness.redis):
-        wait_until(lambda: waits_logged(service_harness) > 0, seconds=20)  # the short one has ended
+        wait_until(lambda: waits_logged(service_harness) > 0, seconds=20)  # the short job has ended
         while time.monotonic() < back_at:
             refusal(service_harness.client.get(f"{URL}/{long}"), 503, ErrorCode.REDIS_UNAVAILABLE)
             time.sleep(0.1)
     assert not service_harness.document(long)["done"]
     for each in (short, long):
         ended = service_harness.wait(each, "succeeded")
-        assert ended["attempts"] == 1  # whose worker lives is not begun again
+        assert ended["attempts"] == 1  # as its worker lives, it is not begun again
         assert service_harness.client.get(ended["links"]["attributions"]).status_code == 200
     assert ends_counted(service_harness) == ends + 2
     assert (worker.poll(), another.poll()) == (None, None)

@@ -89,5 +89,5 @@ def test_what_a_run_leaves_is_listed_with_its_type(guarded: ServiceHarness) -> N
     assert [key for key, row in listed.items() if row is None] == []
     types = {key: TYPES.get(kind, kind) for key, kind in seen.items()}
     assert {key: ROWS[row] for key, row in listed.items() if row} == types
-    missed = set(ROWS) - set(listed.values())  # a channel, and what is there for a moment only
+    missed = set(ROWS) - set(listed.values())  # a channel, and keys that exist only briefly
     assert missed <= {"shapshot:changes", "shapshot:limbo", "rq:queue:QUEUE:intermediate"}

@@ -14,9 +14,9 @@ from tests.ledger import Ledger
 
 JOBS = 2000
 OWNERS = ("ann", "bob", None)
-BOUNDED = {  # key: how many members it may have at most, whatever came and went
+BOUNDED = {  # key: the most members that it may have
     "rq:queues": 1,
-    "rq:workers": 2,  # those alive
+    "rq:workers": 2,  # the live ones
     "rq:workers:chaos": 2,
     "rq:worker:worker-0": 40,  # fields
     "rq:worker:worker-1": 40,

@@ -71,7 +71,7 @@ def test_what_is_found_on_s3_outlives_its_processes_and_no_retention(
     service_harness.start_worker()
     wait_until(lambda: keys(kept) == [MARKER_KEY], seconds=40)
 
-    bucket.process.send_signal(signal.SIGSTOP)  # accepts, and never answers
+    bucket.process.send_signal(signal.SIGSTOP)  # accepts connections and never answers
     assert service_harness.status("/healthz/ready") == 503
     bucket.process.send_signal(signal.SIGCONT)
     service_harness.wait_ready()

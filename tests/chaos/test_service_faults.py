@@ -57,7 +57,7 @@ def test_a_stream_whose_api_was_killed_is_taken_up_at_the_next(
     heard: list[str] = []
 
     def listen() -> None:
-        with pytest.raises(httpx.HTTPError):  # it broke off
+        with pytest.raises(httpx.HTTPError):  # the connection broke
             service_harness.follow(running, heard)
 
     listener = in_background(listen)
@@ -167,7 +167,7 @@ def test_a_full_redis_refuses_what_is_new_and_loses_nothing(
         service_harness.logged("worker", line)
         for line in (b"leases not renewed", b"what='leases not renewed'")
     ]
-    assert told == [2, 1]  # when it began, and when it was over
+    assert told == [2, 1]  # at its start and at its end
     service_harness.wait_ready()
     again = service_harness.ask(headers={"Idempotency-Key": "of-a-full-redis"})
     service_harness.wait(again.json()["id"], "succeeded")

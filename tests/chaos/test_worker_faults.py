@@ -13,7 +13,7 @@ from tests.chaos.sleeping_worker import DEADLY
 from tests.conftest import wait_until
 from tests.outages import OUTAGES
 
-SLACK_S = 1  # of a busy machine
+SLACK_S = 1  # for a busy machine
 
 
 def test_a_job_runs_once_and_nothing_of_it_stays_in_the_queues(queue_harness: QueueHarness) -> None:
@@ -69,7 +69,7 @@ def test_a_worker_told_to_stop_with_a_job_it_has_not_begun_gives_it_back(
     stopping.send_signal(signal.SIGSTOP)
     job = queue_harness.submit(steps=20)
     taken = "rq:queue:chaos:intermediate"
-    # as it was waiting for one
+    # the frozen worker was blocked on the queue
     wait_until(lambda: queue_harness.connection.llen(taken) == 1, seconds=20)
     stopping.send_signal(signal.SIGTERM)
     stopping.send_signal(signal.SIGCONT)
@@ -159,7 +159,7 @@ def unheard(new_queue_harness: NewQueueHarness) -> tuple[QueueHarness, float]:
     queue_harness.worker()
     queue_harness.wait_begun(queue_harness.submit(steps=40))
     queue_harness.worker()
-    # by the second, which is there by then
+    # the second worker has started when it ends
     queue_harness.wait(queue_harness.submit(steps=1), "succeeded")
     queue_harness.redis.stop()
     return queue_harness, time.monotonic()
@@ -174,7 +174,7 @@ def test_after_redis_was_gone_a_worker_that_lives_has_time_to_say_so(
     slow.send_signal(signal.SIGSTOP)
     back_at = time.time()
     queue_harness.redis.start()
-    # it looks for lost jobs
+    # housekeeping has run
     wait_until(lambda: queue_harness.announced("worker-1") > back_at, seconds=20)
     slow.send_signal(signal.SIGCONT)
     assert queue_harness.wait(job, "succeeded").attempts == 1

@@ -15,8 +15,8 @@ from typing import Any
 from tests.docker.manifests import ROOT
 
 OLDEST_COMPOSE = (2, 24, 4)  # the first that knows !override
-OF_PROJECT = "com.docker.compose.project"  # the label of all that Compose makes
-PATIENCE_S = 900  # of one command but for a build, and of whatever is waited for
+OF_PROJECT = "com.docker.compose.project"  # label of everything that Compose creates
+PATIENCE_S = 900  # limit of every command except builds, and of every wait
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -66,8 +66,8 @@ def find_compose() -> list[str]:
 class ComposeSet:
     """One project; its name is part of the names of all its containers, volumes and images."""
 
-    words: Sequence[str]  # that run Compose
-    folder: Path  # for what Compose is told
+    words: Sequence[str]  # the command of Compose
+    folder: Path  # of our configuration
     project: str
     port: int
     settings: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class ComposeSet:
         mine = f"env_file: !override [{{path: {json.dumps(str(self._env_file))}}}]"
         self._override.write_text(f"services: {{api: {{{mine}}}, worker: {{{mine}}}}}\n")
         self.settings["SHAPSHOT_PUBLISH"] = f"127.0.0.1:{self.port}"
-        self.settings["SHAPSHOT_RATE_LIMIT"] = "off"  # all is read again and again
+        self.settings["SHAPSHOT_RATE_LIMIT"] = "off"  # results are read many times
         self.change_passwords()
 
     def change_passwords(self) -> None:
@@ -155,7 +155,7 @@ class ComposeSet:
         return [f"{kind[0]} {each}" for kind in lists for each in self.docker(*kind, *mine).split()]
 
     def _checked(self, words: Sequence[str], timeout_s: float | None) -> str:
-        strangers = ("SHAPSHOT_", "COMPOSE_")  # a deployer's own, which Compose would read
+        strangers = ("SHAPSHOT_", "COMPOSE_")  # the deployer's variables, which Compose would read
         kept = {k: v for k, v in os.environ.items() if not k.startswith(strangers)}
         done = _run(words, environment=kept, timeout_s=timeout_s)
         if done.returncode:

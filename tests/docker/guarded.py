@@ -15,7 +15,7 @@ from tests.docker.manifests import K8S, ROOT, read
 
 OF_COMPOSE = (ROOT / "docker/redis/users.acl").read_text()
 OF_KUBERNETES = read(K8S / "secrets.example.yaml")[0]["stringData"]["users.acl"]
-WRITTEN = {  # as a password is written into them: the other's is its SHA-256
+WRITTEN = {  # the form of a password in each file: one has its SHA-256
     "#API_PASSWORD_SHA256": ">secret",
     "#WORKER_PASSWORD_SHA256": ">secret",
     ">API_PASSWORD": ">secret",

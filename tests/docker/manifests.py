@@ -28,7 +28,7 @@ def kustomized(folder: Path) -> list[Manifest]:
     if not kubectl:
         skip_or_raise(FileNotFoundError("no kubectl in the environment or on PATH"))
     done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr  # it warns of what is deprecated
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr  # deprecations are warnings
     return list(yaml.safe_load_all(done.stdout))
 
 

@@ -22,7 +22,7 @@ class Found:
     """What the client has read of a finished explanation."""
 
     document: dict[str, Any]
-    arrays: dict[str, str]  # the hash of each one's type, shape and bytes
+    arrays: dict[str, str]  # a hash of each array's type, shape and bytes
     heatmap: str  # the hash of the PNG
 
 

@@ -111,7 +111,7 @@ def test_a_worker_is_alive_while_it_does_its_chores_even_without_redis(tmp_path:
     housekeeping.start()
     wait_until(lambda: alive(settings), seconds=20)
     os.utime(alive_file, (0, 0))
-    wait_until(lambda: alive(settings), seconds=20)  # it is touched again and again
+    wait_until(lambda: alive(settings), seconds=20)  # it is touched regularly
     housekeeping.stop()
     for strange in (time.monotonic() - 3, time.monotonic() + 99, time.time()):
         os.utime(alive_file, (strange, strange))

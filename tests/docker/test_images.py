@@ -33,7 +33,7 @@ def test_an_image_says_whether_it_is_healthy_and_gets_its_signals(
 ) -> None:
     instructions = inherited(dockerfile, target)
     assert "/app/healthy.py" in values(instructions, "HEALTHCHECK")[-1]
-    assert values(instructions, "CMD")[-1].startswith('["python", "-m", ')  # no shell before it
+    assert values(instructions, "CMD")[-1].startswith('["python", "-m", ')  # not run by a shell
     assert values(instructions, "STOPSIGNAL") == ["SIGTERM"]
 
 

@@ -92,7 +92,7 @@ def test_nobody_gets_in_without_a_password(guarded: Guarded) -> None:
             pytest.raises(redis.AuthenticationError),
         ):
             stranger.ping()
-    with connect(guarded.url_of("api")) as api:  # who leaves its user is a stranger again
+    with connect(guarded.url_of("api")) as api:  # RESET ends the authentication
         one = api.connection_pool.get_connection()
         one.send_command("RESET")
         assert one.read_response() == b"RESET"

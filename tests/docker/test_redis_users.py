@@ -36,7 +36,7 @@ def service_harness(guarded: Guarded, tmp_path: Path) -> Iterator[ServiceHarness
 def test_all_that_a_service_does_is_permitted(
     service_harness: ServiceHarness, guarded: Guarded
 ) -> None:
-    keys_file = service_harness.folder / "keys.jsonl"  # whoever has a key is counted in Redis, too
+    keys_file = service_harness.folder / "keys.jsonl"  # requests with a key are counted in Redis
     service_harness.client.headers.update(bearing(issue(keys_file, "audit", Scope.ADMIN)))
     service_harness.environment["SHAPSHOT_KEYS_FILE"] = str(keys_file)
     service_harness.environment["SHAPSHOT_REDIS_URL"] = guarded.url_of("api")
@@ -71,7 +71,7 @@ def use_all_of_it(service_harness: ServiceHarness) -> None:
     assert service_harness.client.get(
         f"/v1/batches/{batch}?", headers={"Prefer": "wait=20"}
     ).json()["done"]
-    # from the cache
+    # a cache hit
     assert service_harness.ask(headers={"Cache-Control": "max-age=60"}).status_code == 200
     for path in (URL, "/v1/models", "/metrics"):
         assert service_harness.status(path) == 200

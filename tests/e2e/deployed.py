@@ -16,7 +16,7 @@ import httpx
 from tests.conftest import wait_until
 from tests.e2e.models import small_models
 
-PATIENCE_S = 240  # TensorFlow's import and the models, on a busy machine
+PATIENCE_S = 240  # limit of the start: TensorFlow's import and the models, on a busy machine
 
 
 class Deployed:

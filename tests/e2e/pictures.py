@@ -29,7 +29,7 @@ def _sixteen_bit() -> bytes:
 
 def _turned_heic() -> bytes:
     exif = Image.Exif()
-    exif[0x0112] = 6  # which the encoder writes as a box, too
+    exif[0x0112] = 6  # the encoder writes it as a box, too
     turned = cat().transpose(Image.Transpose.ROTATE_90)
     return encoded(turned, "HEIF", exif=exif.tobytes(), quality=95)
 

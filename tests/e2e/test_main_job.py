@@ -52,7 +52,7 @@ def test_a_photo_turned_by_its_exif_tag_gives_the_upright_heatmap(running: Runni
     assert (upright.image.width, upright.image.height) == cat().size
     assert (turned.image.width, turned.image.height) == cat().size
     one, other = (running.client.attributions(each.id).data for each in (upright, turned))
-    assert np.abs(one - other).mean() < 3  # JPEG was saved twice
+    assert np.abs(one - other).mean() < 3  # JPEG was encoded twice
 
 
 def test_the_same_request_gives_the_same_numbers(running: Running) -> None:

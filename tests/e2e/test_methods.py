@@ -134,7 +134,7 @@ def test_metrics_follow_the_score_from_one_end_to_the_other(running: Running) ->
         assert curves["keep_positive", output.index].y[0] == pytest.approx(ends[0], abs=1e-5)
     told = {(area.metric, area.output): area.area for area in explanation.metrics or []}
     assert told == {key: curve.area for key, curve in curves.items()}
-    first = explanation.outputs[0].index  # what is in favour shown first: sooner there than by luck
+    first = explanation.outputs[0].index  # shown first, it scores higher than in random order
     assert curves["insertion", first].area > curves["insertion", first].baseline_area
     with Image.open(io.BytesIO(running.client.faithfulness_chart(explanation.id))) as chart:
         assert min(chart.size) > 100
@@ -198,7 +198,7 @@ def test_a_very_wide_photo_is_explained_whole_where_it_is_padded(running: Runnin
     inside[place.top : place.bottom] = True
     assert not arrays.values[~inside].any()
     assert (arrays.players[~inside] == -1).all()
-    mean = arrays.data[inside].mean(axis=0)  # which inpainting paints of nobody
+    mean = arrays.data[inside].mean(axis=0)  # the fill of the empty coalition
     np.testing.assert_allclose(
         arrays.data[~inside], np.broadcast_to(mean, (H * W - inside.sum(), 3)), atol=1
     )

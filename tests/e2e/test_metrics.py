@@ -37,7 +37,7 @@ def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> Non
         metrics=["deletion"],
         metadata=metadata,
     )
-    wait_until(lambda: is_idle(scrape(running)), seconds=60)  # other tests leave jobs behind
+    wait_until(lambda: is_idle(scrape(running)), seconds=60)  # other tests leave jobs
     before = scrape(running)
     alone = running.client.explain(SAMPLE, one)
     photos = [encoded(cat().rotate(90 * turns)) for turns in range(4)]

@@ -70,7 +70,7 @@ def test_a_killed_worker_is_started_again_and_its_job_finished(running: Running)
 
 
 def test_a_demonstration_ends_by_itself_and_leaves_a_heatmap(tmp_path: Path) -> None:
-    nowhere = "http://127.0.0.1:1"  # a proxy is for others, not for what runs here
+    nowhere = "http://127.0.0.1:1"  # a proxy that must not be used for loopback
     small = str(small_models(tmp_path))
     options = ("--port", "0", "--data", str(tmp_path), "--once")
     ended = _up(*options, HTTP_PROXY=nowhere, NO_PROXY="", SHAPSHOT_MODELS=small)

@@ -64,5 +64,5 @@ def test_permutation_gives_the_values_of_shap(running: Running, shap_permutation
     ours = running.client.attributions(explanation.id)
     values = shap_permutation(scores_of("fashion_mnist"), ours.data, "blur(28,28)", 3, 1600)
     assert np.abs(values).max() > 0.01
-    # Each is a difference of two probabilities in float32, whose last bits the batch decides.
+    # Each is a difference of two float32 probabilities; batches of other sizes round differently.
     np.testing.assert_allclose(ours.values, values, atol=1e-6, rtol=0)

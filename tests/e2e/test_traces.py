@@ -26,7 +26,7 @@ class Collector:
 
     def __init__(self) -> None:
         requests: Any = import_or_skip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
-        self.spans: list[tuple[str, Any]] = []  # of which service
+        self.spans: list[tuple[str, Any]] = []  # with the name of the service
         spans = self.spans
 
         class Handler(BaseHTTPRequestHandler):

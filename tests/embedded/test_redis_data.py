@@ -80,7 +80,7 @@ def test_where_there_is_no_data_the_first_server_begins(tmp_path: Path, redis_7:
     assert choice.folder == tmp_path / f"redis-{redis_7.version[0]}"
 
 
-@pytest.mark.parametrize("signs", [True, False])  # of releases before, no folder is signed
+@pytest.mark.parametrize("signs", [True, False])  # earlier releases signed no folder
 def test_data_is_found_whichever_server_comes_first(
     tmp_path: Path, redis_6: Server, redis_7: Server, signs: bool
 ) -> None:
@@ -90,7 +90,7 @@ def test_data_is_found_whichever_server_comes_first(
     assert kept(choice) == "a"
 
 
-@pytest.mark.parametrize("signs", [True, False])  # it may die before
+@pytest.mark.parametrize("signs", [True, False])  # it may die before it signs
 def test_a_newer_redis_reads_what_an_older_one_wrote_and_from_then_on_is_needed(
     tmp_path: Path, redis_6: Server, redis_7: Server, signs: bool
 ) -> None:
@@ -133,7 +133,7 @@ def test_of_two_folders_with_data_the_one_written_last_is_used_and_the_other_nam
     assert kept(choice) == "new"
     with pytest.raises(UnreadableDataError, match=f"use {older}"):
         choose_folder([redis_6], tmp_path)
-    newer.rename(tmp_path / "away")  # as the message says
+    newer.rename(tmp_path / "away")  # as the message suggests
     assert kept(choose_folder([redis_6], tmp_path)) == "old"
 
 

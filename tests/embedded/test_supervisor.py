@@ -78,7 +78,7 @@ def test_a_log_is_rotated_while_it_is_written(
     wait_until(rotated, seconds=30)
     assert writer.alive
     assert set((tmp_path / "api.log.1").read_text().splitlines()) == {"a line"}
-    assert b"\0" not in writer.log.read_bytes()  # it goes on at the beginning of the file
+    assert b"\0" not in writer.log.read_bytes()  # after truncation it writes at the beginning
 
 
 def test_a_disk_without_room_for_rotation_stops_nobody(
@@ -87,6 +87,6 @@ def test_a_disk_without_room_for_rotation_stops_nobody(
     monkeypatch.setattr(log_files, "LOG_BYTES", 10)
     (tmp_path / "api.log").write_text("said before\n")
     (tmp_path / "api.log.1").write_text("said long before")
-    (tmp_path / "api.log.new").mkdir()  # where it would be copied to
+    (tmp_path / "api.log.new").mkdir()  # the copy would have this name
     assert "said before" in run(supervisor, child(tmp_path, "echo said"))
     assert (tmp_path / "api.log.1").read_text() == "said long before"

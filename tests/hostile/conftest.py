@@ -60,7 +60,7 @@ class Api:
     def send(self, content: bytes) -> RawResponse:
         """Send as much as the server accepts, and read the response."""
         with self.connect() as connection:
-            with suppress(BrokenPipeError, ConnectionResetError):  # refused on the way
+            with suppress(BrokenPipeError, ConnectionResetError):  # the server refused it early
                 connection.sendall(content)
             return read_answer(connection)
 
@@ -116,7 +116,7 @@ def serve(
 ) -> Iterator[Serve]:
     """Starts the API with these additional settings."""
     announce(connection, "hand", [new_card()], lease_s=3600)
-    compare_store(connection, open_store(settings.store_url))  # the set has its name
+    compare_store(connection, open_store(settings.store_url))  # gives the set its identity
     with ExitStack() as stack:
 
         def start(**more: object) -> Api:

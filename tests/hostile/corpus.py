@@ -211,7 +211,7 @@ def _others() -> Iterator[Named]:
         "Farbfeld": b"farbfeld" + bytes(60),
     }
     for name, content in kinds.items():
-        statuses = (415, 422) if name in FORMATS else (415,)  # heads of what is read
+        statuses = (415, 422) if name in FORMATS else (415,)  # first bytes of a known format
         yield name, partial(explain, content), *statuses
         yield f"{name} in base64", partial(in_base64, content), *statuses
 

@@ -91,7 +91,7 @@ def test_what_is_beside_the_pixels_of_a_png_is_accepted_and_not_unpacked(serve):
     for chunks in BESIDE_PIXELS:
         answer = api.send(explain(bombs.png(*chunks)))
         assert answer.status == 202, answer.content
-    assert api.resident_mb - before_mb < 15  # one of them is 20 MB, another 300
+    assert api.resident_mb - before_mb < 15  # one of the bodies has 20 MB, another 300
 
 
 def test_a_filename_is_kept_as_a_name_and_names_no_place(serve):

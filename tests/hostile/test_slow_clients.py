@@ -86,7 +86,7 @@ def test_what_is_sent_after_the_answer_is_not_read_for_ever(serve):
     with api.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
         assert read_answer(connection).status == 200
-        drip(connection)  # ends, as it is refused
+        drip(connection)  # ends when refused
 
 
 def test_hundreds_of_slow_clients_stop_nobody(serve):

@@ -42,7 +42,7 @@ def connect(api: Api, stack: ExitStack) -> socket.socket:
 def cut_off(connection: socket.socket) -> bool:
     """Return whether the connection is reset, without reading from it."""
     poll = select.poll()
-    poll.register(connection, 0)  # errors and hang-ups are told of anyway
+    poll.register(connection, 0)  # errors and hang-ups are always reported
     return bool(poll.poll(0))
 
 
@@ -99,7 +99,7 @@ def test_beyond_the_budget_of_answers_a_large_one_is_refused_until_another_is_re
     with ExitStack() as stack:
         unread = connect(api, stack)
         unread.sendall(asked)
-        assert unread.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"  # and all of it is held
+        assert unread.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"  # all of it is in memory
         refused = api.send(asked)
         problem = json.loads(refused.content)
         assert (problem["code"], problem["status"]) == ("busy", 503)

@@ -57,7 +57,7 @@ def colours(pixels: np.ndarray) -> list[list[int]]:
     return [[255 * int(level > 128) for level in pixels[middle]] for middle in middles]
 
 
-UPRIGHT = {  # what is upper left, upper right, lower left and lower right, by the orientation
+UPRIGHT = {  # colours at the upper left, upper right, lower left, lower right, by orientation
     1: [RED, GREEN, BLUE, WHITE],
     2: [GREEN, RED, WHITE, BLUE],
     3: [WHITE, BLUE, GREEN, RED],
@@ -174,7 +174,7 @@ def test_heic_of_tiles_of_more_bits_and_with_alpha_is_turned_as_it_is(
     heif.from_bytes(mode, (300, 200), np.round(sent * form[0]).astype(form[1]).tobytes()).save(
         stream, quality=95, exif=exif_of(orientation)
     )
-    assert (b"grid" in stream.getvalue()) == ("A" not in mode)  # which the writer does not divide
+    assert (b"grid" in stream.getvalue()) == ("A" not in mode)  # the writer does not tile alpha
     pixels = decode_picture(stream.getvalue(), max_pixels=60_000).pixels
     upright = np.rot90(expected, {1: 0, 3: 2, 6: -1, 8: 1}[orientation])
     np.testing.assert_allclose(pixels.astype(float), upright, atol=5)
@@ -229,7 +229,7 @@ def test_sizes_that_lie_do_not_take_memory(form):
         asked.append(bytes_)
         raise NoRoomError
 
-    if form == "AVIF":  # where so many pixels are allowed, it is said what they take
+    if form == "AVIF":  # AVIF is limited by the memory it takes, too
         with pytest.raises(NoRoomError):
             inspect_picture(lying, max_pixels=2048 * 2048, holding=hold)
         assert asked[0] >= 2048 * 2048 * 8
@@ -281,7 +281,7 @@ def test_a_hundred_thousand_units_of_an_avif_are_refused():
     content = encoded(noise(40, 30), "AVIF")
     tracemalloc.start()
     at = content.index(b"iloc") + 4
-    damaged = content[: at + 6] + b"\xff\xff" + content[at + 8 :]  # so many items
+    damaged = content[: at + 6] + b"\xff\xff" + content[at + 8 :]  # as the number of items
     with pytest.raises(PictureError):
         decode(damaged)
     assert tracemalloc.get_traced_memory()[1] < 50e6

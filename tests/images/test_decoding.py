@@ -43,7 +43,7 @@ def test_every_format_named_is_read(form):
     assert picture.pixels.shape == (3, 4, 3)
     assert picture.pixels.dtype == np.uint8
     assert inspect_picture(encoded(Image.new("RGB", (4, 3)), form), max_pixels=100).format == form
-    np.testing.assert_allclose(picture.pixels[1, 1], RED, atol=4)  # JPEG is near, not exact
+    np.testing.assert_allclose(picture.pixels[1, 1], RED, atol=4)  # JPEG is not exact
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -57,7 +57,7 @@ def test_a_picture_is_turned_upright_by_its_exif_tag(orientation):
     assert (found.height, found.width) == decode(content).shape[:2]
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow says so, and goes on
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow warns and goes on
 @pytest.mark.parametrize(
     "exif",
     [b"II*\x00", b"II+\x00\x01\x00\x00\x00", b"??", b"MM\x00*" + bytes(8)],
@@ -265,7 +265,7 @@ def test_a_jpeg_of_endless_scans_is_refused():
 
 
 def test_a_tiff_may_have_scans_in_each_of_its_strips():
-    tags = {278: 8}  # rows of a strip, which is a JPEG of its own
+    tags = {278: 8}  # rows of a strip; each strip is a JPEG
     content = encoded(Image.new("L", (400, 400)), "TIFF", compression="jpeg", tiffinfo=tags)
     assert content.count(b"\xff\xda") > MAX_SCANS
     assert decode(content, max_pixels=160_000).shape == (400, 400, 3)
@@ -280,7 +280,7 @@ def test_a_tiff_of_one_huge_tile_is_refused():
         decode(content)
 
 
-SHORT, LONG, RATIONAL = 3, 4, 5  # of how many bytes: 2, 4, 8
+SHORT, LONG, RATIONAL = 3, 4, 5  # types of 2, 4 and 8 bytes
 
 
 def directory(tag: int, kind: int, count: int) -> bytes:
@@ -382,7 +382,7 @@ def test_cut_at_any_length_a_picture_is_refused_or_whole(form, new_photo):
             continue
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow's remarks on what it finds odd
+@pytest.mark.filterwarnings("ignore")  # Pillow's warnings about odd data
 @pytest.mark.parametrize("form", FORMATS)
 @settings(deadline=None)  # other processes share the machine
 @given(
@@ -396,7 +396,7 @@ def test_damage_anywhere_gives_a_picture_or_a_picture_error(form, position, valu
     try:
         pixels = decode(content)
     except PictureError as error:
-        with pytest.raises(type(error)):  # the API refuses what a worker could not decode
+        with pytest.raises(type(error)):  # the API refuses whatever a worker could not decode
             inspect_picture(content, max_pixels=10_000)
         return
     assert pixels.dtype == np.uint8

@@ -65,7 +65,7 @@ def test_a_jpeg_without_its_last_two_bytes_is_read(kind):
     assert whole.endswith(b"\xff\xd9")
     np.testing.assert_array_equal(decode(whole[:-2]), decode(whole))
     np.testing.assert_array_equal(decode(whole[:-1]), decode(whole))
-    another = jpeg({}, seed=1)  # which begins where the first should have ended
+    another = jpeg({}, seed=1)  # begins where the first should have ended
     np.testing.assert_array_equal(decode(whole[:-2] + another), decode(whole))
 
 
@@ -207,7 +207,7 @@ def test_lossless_and_hierarchical_ones_are_refused_as_such(frame):
         decode(content)
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow's remarks on what it finds odd
+@pytest.mark.filterwarnings("ignore")  # Pillow's warnings about odd data
 @kinds
 @settings(deadline=None, max_examples=60)  # other processes share the machine
 @given(

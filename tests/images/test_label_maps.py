@@ -111,7 +111,7 @@ def test_an_npy_that_says_it_is_huge_takes_no_memory():
 )
 def test_regions_are_counted_by_table_as_by_sorting(labels, wide):
     expected = np.unique(labels, return_inverse=True)[1]
-    beyond = 2**16 if wide else 0  # more than the table has
+    beyond = 2**16 if wide else 0  # outside of the table
     assert decode(npy(np.array([labels]) + beyond))[0].tolist() == expected.tolist()
 
 
@@ -122,7 +122,7 @@ def test_too_many_regions_are_refused():
         decode(npy(many))
 
 
-@pytest.mark.filterwarnings("ignore")  # NumPy's and Pillow's remarks on what they find odd
+@pytest.mark.filterwarnings("ignore")  # NumPy's and Pillow's warnings about odd data
 @pytest.mark.parametrize("form", [encoded, npy])
 @settings(deadline=None)  # other processes share the machine
 @given(

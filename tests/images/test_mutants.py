@@ -21,7 +21,7 @@ from tests.tiffs import DEFLATE, tiff
 
 COUNT = int(os.environ.get("SHAPSHOT_MUTANTS", "60"))
 MAX_PIXELS = 100_000
-MOST_BYTES = 400_000_000  # that the process may grow by, over all mutants of a file
+MOST_BYTES = 400_000_000  # largest growth of the process, over all mutants of a file
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
 
 PHOTO = noise(37, 29)
@@ -65,7 +65,7 @@ def mutants(whole: bytes, count: int) -> Iterator[bytes]:
         for _ in range(int(random.integers(1, 5))):
             if not content:
                 break
-            # heads are where a byte says most
+            # bytes of the header matter most
             near = random.random() < 0.5
             at = int(random.integers(0, min(len(content), 200 if near else len(content))))
             kind = int(random.integers(0, 7))
@@ -93,7 +93,7 @@ def memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow's remarks on what it finds odd
+@pytest.mark.filterwarnings("ignore")  # Pillow's warnings about odd data
 @pytest.mark.parametrize(
     ("name", "whole"), list(whole_files()), ids=lambda each: each if isinstance(each, str) else ""
 )

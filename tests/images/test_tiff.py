@@ -71,7 +71,7 @@ def seen(samples: np.ndarray, bits: int, photometric: int) -> np.ndarray:
 def test_pixels_are_what_the_samples_mean(photometric, bits, samples, place):
     values = drawn(bits, samples)
     content = tiff(values, bits, photometric, **place)
-    off = 2.5 if (photometric, bits) == (CMYK, 16) else 1.0  # of 16 bits in colour the high ones
+    off = 2.5 if (photometric, bits) == (CMYK, 16) else 1.0  # its low bytes are dropped
     expected = seen(values, bits, photometric)
     np.testing.assert_allclose(decode(content).astype(float), expected, atol=off)
     assert inspect_picture(content, max_pixels=H * W).width == W
@@ -136,7 +136,7 @@ def test_a_fourth_sample_is_what_its_tag_says(order, bits, extra, share):
         "plain": colour * alpha + 255 * (1 - alpha),
     }[share]
     content = tiff(values, bits, RGB, order=order, t338=extra)
-    # what was multiplied by a small alpha has lost its colour, and is nearly white
+    # samples multiplied by a small alpha have lost their colour, and are nearly white
     np.testing.assert_allclose(decode(content).astype(float), expected, atol=3)
 
 
@@ -200,7 +200,7 @@ def test_bits_in_the_other_order_are_read_or_refused_as_such(
     tags = {256: W, 257: H, 258: [bits] * samples, 259: compression, 262: photometric, 266: 2}
     tags |= {277: samples, 278: H}
     content = write(tags, [turned])
-    if (photometric, bits, compression) == (0, 8, NONE):  # which Pillow cannot
+    if (photometric, bits, compression) == (0, 8, NONE):  # Pillow cannot read this one
         with pytest.raises(
             NotAPictureError, match="not compressed, lowest bit first is not supported"
         ):

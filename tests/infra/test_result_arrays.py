@@ -21,7 +21,7 @@ from service.infra.artifacts import (
 )
 from service.infra.result_arrays import load_arrays, pack_arrays
 
-K = 20  # more than are copied together
+K = 20  # more than are copied at once
 KEY = "explanations/exp_1/attempt/attributions.npz"
 BY_OUTPUT = ("values", "standard_errors", "base_values", "output_names", "output_indices")
 

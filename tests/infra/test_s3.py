@@ -150,7 +150,7 @@ def test_what_failed_and_is_well_again_is_no_failure(ill):
     ("how", "call"),
     [
         *((SILENT, call) for call in ("get", "get_ranges", "put", "check")),
-        *((HALF, call) for call in ("get", "get_ranges")),  # of a write it is an answer
+        *((HALF, call) for call in ("get", "get_ranges")),  # valid as the response to a write
     ],
 )
 def test_a_server_that_falls_silent_is_an_error_by_the_deadline(ill, how, call):

@@ -189,7 +189,7 @@ class Stirrer(threading.Thread):
         id_ = self._any()
         attempt = self._ledger.begin(id_)
         ends = (self._end, self._ledger.release, self._fall_silent)
-        with suppress(FencedError):  # a lease is over at once here, so another may be faster
+        with suppress(FencedError):  # leases end at once here, so another thread may be faster
             if attempt:
                 self._dice.choice(ends)(id_, attempt)
 
@@ -213,7 +213,7 @@ class Stirrer(threading.Thread):
 def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_once(
     connection, spec_of
 ):
-    hasty = Ledger(  # whatever a worker has taken may be put back at once
+    hasty = Ledger(  # leases end at once, so any begun job may be requeued
         connection,
         queue="test",
         lease_s=0,

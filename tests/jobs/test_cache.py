@@ -68,7 +68,7 @@ def test_what_has_expired_answers_no_more(ledger, explained, connection):
 def test_a_result_that_is_not_read_any_more_is_replaced(ledger, explained, connection):
     first = explained()
     connection.hset(key_of(first), "status", "failed")
-    assert ledger.earlier(KEY, None).id == first  # as long as nobody ends after it
+    assert ledger.earlier(KEY, None).id == first  # until a later one ends
     second = explained()
     assert ledger.earlier(KEY, None).id == second
 

@@ -51,7 +51,7 @@ def hand(connection: redis.Redis, spec: JobSpec) -> Hand:
     return Hand(connection, spec)
 
 
-# One job ends every 8.5 s: in 100 s ten, of which older ones fade
+# One job ends every 8.5 s: ten in 100 s, of which older ones count less
 TEN = {"jobs": 10, "at": 0, "since": 100}
 
 
@@ -226,10 +226,10 @@ def test_a_batch_expires_only_when_nothing_of_it_runs_or_is_to_be_canceled(hand)
     batch, ids = batch_of(hand, 3)
     attempts = [hand.ledger.begin(id_) for id_ in ids]
     hand.ledger.finish(ids[0], attempts[0], Status.SUCCEEDED)
-    assert hand.redis.zscore(EXPIRY, batch) is None  # two run
+    assert hand.redis.zscore(EXPIRY, batch) is None  # two are running
     hand.ledger.cancel(ids[2])
     hand.ledger.finish(ids[1], attempts[1], Status.SUCCEEDED)
-    assert hand.redis.zscore(EXPIRY, batch) is None  # one is to be canceled
+    assert hand.redis.zscore(EXPIRY, batch) is None  # one is canceling
     hand.ledger.finish(ids[2], attempts[2], Status.CANCELED)
     expires_at = hand.redis.zscore(EXPIRY, batch)
     assert expires_at == pytest.approx(time.time() + RETENTION_S, abs=20)

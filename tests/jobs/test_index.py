@@ -42,7 +42,7 @@ from tests.tiny import MODEL, OUTCOME, SPEC, output_result
 
 OWNERS = ("ann", "bob", None)
 HOSTILE = ("*", "a b", "a:b", "", "é", "x" * 64, "explanations", "\n")
-VALUES = {  # of each facet, as the document of an explanation has them
+VALUES = {  # of each facet, as in the document of an explanation
     "status": lambda state: [state.status],
     "model": lambda state: [(state.outcome or state.spec).model.name],
     "fingerprint": lambda state: [(state.outcome or state.spec).model.fingerprint],
@@ -292,7 +292,7 @@ def test_explanations_without_facets_are_indexed_by_housekeeping(connection, see
     history = History(connection, seed)
     history.go_on(60)
     forget_facets(connection)
-    history.go_on(60)  # by the present version
+    history.go_on(60)  # written by the present version
     repair(connection)
     check(history)
 

@@ -18,7 +18,7 @@ from service.schemas.documents import ErrorCode, Failure, Status
 from tests.ledger import Ledger
 from tests.outages import OUTAGES
 
-# What stays, whatever comes and goes
+# Keys that always stay
 BOUNDED = {b"rq:queues", b"shapshot:flows", b"shapshot:ended", b"shapshot:totals"}
 WIP, INTERMEDIATE = "rq:wip:test", "rq:queue:test:intermediate"
 
@@ -281,7 +281,7 @@ def reap_often(url: str, times: int) -> int:
 def test_a_thousand_reaps_at_once_put_each_job_back_once(
     ledger, accepted, connection, waiting, redis_url, silence
 ):
-    ids = [accepted() for _ in range(250)]  # more than one reap takes
+    ids = [accepted() for _ in range(250)]  # more than one reap handles
     connection.delete("rq:queue:test")
     for each in ids:
         silence(each, ledger.begin(each))
@@ -339,7 +339,7 @@ def test_of_one_claim_only_the_first_is_accepted(ledger, spec, connection):
     claim = IdempotencyClaim("shapshot:idempotency:x", "what was asked, and the id", 60)
     first, second = new_id(), new_id()
     ledger.accept(first, spec, timeout_s=60, claim=claim)
-    ledger.accept(first, spec, timeout_s=60, claim=claim)  # sent again, as the answer got lost
+    ledger.accept(first, spec, timeout_s=60, claim=claim)  # sent again after a lost reply
     with pytest.raises(AlreadyClaimedError):
         ledger.accept(second, spec, timeout_s=60, claim=claim)
     assert not ledger.exists(second)

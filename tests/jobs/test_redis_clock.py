@@ -157,6 +157,6 @@ def test_a_wild_time_of_the_last_look_keeps_no_job_for_long(wild, ledger, connec
     else:
         connection.set(REAPED, wild)
     reaped = ledger.reap(max_attempts=3)
-    connection.zadd(WIP, {":".join(begun): 1}, xx=True)  # what it was put off by is over
+    connection.zadd(WIP, {":".join(begun): 1}, xx=True)  # the delay after the leap is over
     assert reaped + ledger.reap(max_attempts=3) == 1
     assert ledger.read(begun[0]).status is Status.QUEUED

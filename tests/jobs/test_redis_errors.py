@@ -35,7 +35,7 @@ def test_an_outage_is_known_by_its_code_from_a_script_and_a_pipeline_too(
             error_of(lambda: connection.eval(WRITE, 0)),
             error_of(lambda: write_in_a_pipeline(connection)),
         ]
-    # A replica that serves nothing stale refuses a plain write for being a replica
+    # A replica that serves no stale data refuses a plain write as a replica
     others = {REASONS["READONLY"]} if code == "MASTERDOWN" else set()
     assert REASONS[code] in {outage_reason(error) for error in said} <= {REASONS[code], *others}
     assert connection.set("shapshot:outage", 1)
@@ -43,7 +43,7 @@ def test_an_outage_is_known_by_its_code_from_a_script_and_a_pipeline_too(
 
 @pytest.mark.parametrize("code", ["MISCONF", "NOREPLICAS", "READONLY", "OOM"])
 def test_an_outage_that_an_older_server_quotes_from_a_script_is_known(code: str) -> None:
-    # as redis-py gives what Redis 6.2.14 sent
+    # redis-py's text of the error of Redis 6.2.14
     said = "Error running script (call to f_a48): @user_script:1: @user_script: 1: -" + code
     error = redis.ResponseError(f"{said} for some reason", status_code="ERR")
     assert outage_reason(error) == REASONS[code]

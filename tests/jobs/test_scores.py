@@ -71,7 +71,7 @@ def test_scores_live_as_jobs_do_and_go_by_themselves(ledger, connection, accept,
     assert SCORES_ID.fullmatch(ID)
     assert connection.lrange("rq:queue:test", 0, -1) == [ID.encode()]
     assert EXPLAIN.encode() in connection.hget(f"rq:job:{ID}", "data")
-    assert connection.ttl(key_of(ID)) == -1  # it stays as long as it waits
+    assert connection.ttl(key_of(ID)) == -1  # no expiry while it waits
     attempt = ledger.begin(ID)
     ledger.finish(ID, attempt, Status.SUCCEEDED, answer=answer)
     state = ledger.read(ID)
@@ -100,7 +100,7 @@ def test_scores_of_silent_workers_are_begun_anew_until_attempts_are_used_up(
 
 def test_an_equal_request_joins_scores_unless_they_failed(ledger, connection, accept, asked):
     first = accept()
-    accept(picture=True)  # stands for a second request with this id: nothing is written
+    accept(picture=True)  # a second request with this id writes nothing
     assert ledger.read(ID).spec == first
     attempt = ledger.begin(ID)
     accept()
@@ -161,5 +161,5 @@ def test_scores_have_no_facets(ledger, connection, accept):
     spec = accept()
     ledger.finish(ID, ledger.begin(ID), Status.SUCCEEDED, answer=SCORES)
     assert not connection.hexists(key_of(ID), "facets")
-    assert facets_of_spec(Status.QUEUED, spec)  # of the explanation
+    assert facets_of_spec(Status.QUEUED, spec)  # those of the explanation
     assert list(connection.scan_iter("shapshot:index:*")) == []

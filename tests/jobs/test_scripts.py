@@ -63,7 +63,7 @@ def test_every_script_has_a_class_of_its_name():
 @pytest.mark.parametrize("call", CALLS)
 def test_a_script_reads_the_fields_of_its_class_and_all_of_them(call):
     read = set(re.findall(r"\basked\.(\w+)", lua_of(call)))
-    keyed = {"id"} & {field.name for field in fields(call)}  # it may do with KEYS[1]
+    keyed = {"id"} & {field.name for field in fields(call)}  # it may use KEYS[1]
     assert read | keyed == {field.name for field in fields(call)}
 
 

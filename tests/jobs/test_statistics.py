@@ -23,7 +23,7 @@ def totals(connection):
 def test_an_end_is_counted_once_with_the_work_it_took(ledger, accepted, totals):
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
-    for _ in range(2):  # as where the first answer got lost
+    for _ in range(2):  # sent again after a lost reply
         ledger.finish(explanation_id, attempt, Status.SUCCEEDED, work=WORK)
     assert totals() == {
         "accepted:partition": 1,
@@ -100,7 +100,7 @@ def test_a_job_deleted_before_it_began_is_accounted_for(ledger, accepted, totals
 
 
 def test_what_the_cache_could_not_answer_is_counted(ledger, spec, totals):
-    for cache in ("key", None):  # the second may not be kept for others
+    for cache in ("key", None):  # the result of the second is not kept for others
         asked = spec.model_copy(update={"cache": cache})
         ledger.accept(new_id(), asked, timeout_s=60)
     assert totals() == {"accepted:partition": 2, "cache_misses": 1}
@@ -126,7 +126,7 @@ def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
     nobody = read_statistics(connection, QUEUE).waiting
     assert [(line.jobs, line.oldest_s) for line in nobody.values()] == [(0, 0), (0, 0)]
     ledger.begin(accepted())
-    _, oldest = accepted(), accepted()  # the order of the queue is not that of age
+    _, oldest = accepted(), accepted()  # the queue is not ordered by age
     connection.hset(f"shapshot:explanation:{oldest}", "created_at", time.time() - 100)
     patient = spec.settings.model_copy(update={"priority": "batch"})
     later = spec.model_copy(update={"settings": patient})

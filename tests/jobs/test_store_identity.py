@@ -53,7 +53,7 @@ def test_processes_that_start_together_agree_on_a_name(redis_url: str, tmp_path:
 
     with ExitStack() as stack, ThreadPoolExecutor(4) as threads:
         each = [stack.enter_context(redis.Redis.from_url(redis_url)) for _ in range(4)]
-        for number in range(40):  # not every time do they meet
+        for number in range(40):  # the race does not occur every time
             each[0].flushall()
             store = open_store(f"file:{tmp_path}/{number}")
             found = list(threads.map(start, each, [store] * 4))
@@ -92,7 +92,7 @@ def test_a_redis_that_came_back_empty_is_noticed(
 ) -> None:
     connection.flushall()
     assert compare_store(connection, store) is StoreMatch.REDIS_LOST
-    assert not connection.exists(IDENTITY)  # it stays so until somebody accepts it
+    assert not connection.exists(IDENTITY)  # absent until somebody adopts the store
 
 
 def test_another_store_is_noticed(
@@ -117,7 +117,7 @@ def test_a_loss_is_accepted_by_a_new_name(
 ) -> None:
     adopt_store(connection, another_store)
     assert compare_store(connection, another_store) is StoreMatch.SAME
-    assert compare_store(connection, store) is StoreMatch.DIFFERENT  # the old one is no longer ours
+    assert compare_store(connection, store) is StoreMatch.DIFFERENT  # the old one is foreign
 
 
 def test_a_store_that_refuses_decides_nothing(connection: redis.Redis, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.ledger import Ledger
 
 LEASE_S, RETENTION_S, TOMBSTONE_S = 100, 1000, 10_000
 QUEUES = {"rq:queues": ["rq:queue:test"]}
-LONG = ("{", "[", "worker.jobs.explain", "20")  # texts of which it is enough that they are there
+LONG = ("{", "[", "worker.jobs.explain", "20")  # beginnings of long texts, shown as "…"
 
 
 class Observed:
@@ -308,7 +308,7 @@ def test_finish(seen: Observed, outcome: Any) -> None:
     }
     assert seen.told() == ["exp"] * 3
     before = seen.all()
-    seen.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome)  # its reply got lost
+    seen.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=outcome)  # after a lost reply
     assert seen.all() == before
 
 
@@ -439,7 +439,7 @@ def test_reap_of_an_id_that_was_taken_and_never_begun(seen: Observed) -> None:
     seen.redis.lmove("rq:queue:test", "rq:queue:test:intermediate")
     assert seen.ledger.reap(max_attempts=2) == 0
     assert seen.hash("shapshot:limbo") == {"exp": "now"}
-    assert seen.ledger.reap(max_attempts=2) == 0  # not yet a lease ago
+    assert seen.ledger.reap(max_attempts=2) == 0  # less than a lease ago
     seen.redis.zadd("shapshot:limbo", {id_: 1})
     assert seen.ledger.reap(max_attempts=2) == 1
     assert seen.all("shapshot:reaped:test", "shapshot:explanation:exp") == {
@@ -514,7 +514,7 @@ def test_accept_beyond_a_cap_tells_which(
         batch=None,
         explanations=[NewExplanation(new_id(), {"status": "queued"}, {"status": "queued"})],
     )
-    seen.accept(owner="ann")  # a single one is taken whatever its bytes
+    seen.accept(owner="ann")  # a single upload is accepted whatever its size
     assert Scripts(seen.redis).run(accept) == ("refused", [whose])
     seen.redis.hset("shapshot:ended", "jobs", 100)
     assert Scripts(seen.redis).run(accept) == ("refused", [whose, 1])

@@ -54,7 +54,7 @@ def test_the_random_order_is_dashed_and_fainter_and_the_curve_is_neither():
     assert near(image, STYLES[0].colour)[70:80].any(axis=0)[2:198].all()
     dashes = near(image, STYLES[0].faint)[20:30].any(axis=0)
     assert 0.4 < dashes.mean() < 0.8
-    assert np.diff(dashes.astype(int)).clip(0).sum() > 8  # that many dashes begin
+    assert np.diff(dashes.astype(int)).clip(0).sum() > 8  # at least this many dashes
 
 
 def test_outputs_differ_in_colour_and_in_marker():
@@ -71,7 +71,7 @@ def test_markers_of_outputs_with_equal_curves_do_not_cover_each_other():
     image = plotted(alike, axes())
     for style in STYLES[:3]:
         shown = near(image, style.colour)
-        assert shown[45:48].sum() + shown[52:55].sum() > 10  # beside the lines, which are one
+        assert shown[45:48].sum() + shown[52:55].sum() > 10  # beside the two lines, which coincide
 
 
 # --- The page

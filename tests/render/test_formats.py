@@ -275,7 +275,7 @@ def test_an_svg_refers_to_nothing_outside_itself():
     for svg in drawings("svg"):
         references = re.findall(rb'(?:href|src)="([^"]*)"|url\(([^)]*)', svg)
         assert all(target.startswith(b"data:image/png;") for target, _ in references)
-        assert svg.count(b"http") == 1  # the name space
+        assert svg.count(b"http") == 1  # the XML name space
 
 
 def test_the_pictures_of_an_svg_are_those_of_the_png():

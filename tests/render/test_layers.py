@@ -76,7 +76,7 @@ def test_narrowing_to_an_output_that_is_not_there_names_those_that_are(positions
         (b"not an archive", "not a readable npz"),
         (npz()[:-40], "not a readable npz"),
         (npz(data=None), "data"),
-        (npz(output_names=np.array([{}, {}])), "not a readable npz"),  # would have to be unpickled
+        (npz(output_names=np.array([{}, {}])), "not a readable npz"),  # would need unpickling
         (npz(output_indices=np.array([1])), "output_indices must have one entry"),
         (npz(data=np.zeros((5, 4, 3))), "data must be"),
         (npz(values=np.ones((4, 5, 2, 2)), data=np.ones((4, 5, 2))), "1 or 3"),
@@ -106,7 +106,7 @@ def test_arrays_beside_those_that_are_drawn_are_left_alone():
 # --- Numbers to colours -------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore")  # what shap's import warns of is not ours
+@pytest.mark.filterwarnings("ignore")  # warnings of shap's import
 def test_the_colour_map_is_the_one_of_shap():
     from shap.plots.colors import red_transparent_blue
 

@@ -63,7 +63,7 @@ def test_the_measure_tells_a_bad_palette():
 
 
 def test_the_colours_of_shap_come_close_where_they_are_faint():
-    palette = PALETTES["red_blue"]  # which is why there are others
+    palette = PALETTES["red_blue"]  # hence the other palettes
     assert difference(palette.positive, palette.negative, "protanopia", opacity=0.3) < 15
 
 

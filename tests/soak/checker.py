@@ -15,18 +15,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-# Every way to break a promise
-LOST = "lost"  # accepted, and it never ended or is not there any more
+# Kinds of violation
+LOST = "lost"  # accepted, but it never ended, or no longer exists
 TWICE_ACCEPTED = "accepted twice"  # one request has two explanations, or two requests have one
 TWICE_ENDED = "ended twice"
 TWO_OWNERS = "two owners"  # an attempt wrote after it had lost its lease
-STALE = "went back"  # an answer older than an answer that was there before the call
-CHANGED = "changed"  # what never changes: a result, or the document of one version
-WRONG = "wrong result"  # another than without faults
+STALE = "went back"  # an answer older than one that preceded the call
+CHANGED = "changed"  # a result, or the document of a version, which must never change
+WRONG = "wrong result"  # it differs from the result without faults
 NO_RESULT = "result missing"
 RESURRECTED = "came back"  # after it was deleted
-UNKNOWN = "from nowhere"  # nobody asked for it
-UNCAUSED = "without a cause"  # it failed or was canceled, and nothing had happened to it
+UNKNOWN = "from nowhere"  # nobody requested it
+UNCAUSED = "without a cause"  # it failed or was canceled without any fault or cancel
 INTERNAL = "internal error"
 BROKEN = "broken history"
 KINDS = (
@@ -55,7 +55,7 @@ class Request:
     input: str
     cached: bool  # whether an earlier result may answer it
     ids: list[str] = field(default_factory=list)
-    refused: int | None = None  # the line of an answer that it is not accepted
+    refused: int | None = None  # the line of the answer that refused it
     answered: bool = False
 
 
@@ -67,20 +67,20 @@ class Explanation:
     token: str | None = None
     input: str | None = None
     accepted: int | None = None
-    version: int = 0  # the highest told, not a line
+    version: int = 0  # the highest reported; not a line
     told: int = 0
     digest: str | None = None  # of the document of that version
     canceling: int | None = None
     end: int | None = None
-    status: str | None = None  # it ended with
-    document: Event | None = None  # of the end
+    status: str | None = None  # its final status
+    document: Event | None = None  # at the end
     cancel_asked: int | None = None
     deletes: list[int] = field(default_factory=list)  # calls that were not refused
     gone: int | None = None
     result: tuple[str, str] | None = None  # attempt and sha256
     result_line: int = 0
     judged: bool = False
-    missed: int | None = None  # that its result is not there, though its document says so
+    missed: int | None = None  # when its result was missing, although its document has one
     excused: set[str] = field(default_factory=set)
     begun: dict[str, tuple[int, int]] = field(default_factory=dict)  # by attempt: call and answer
     finishing: dict[str, str] = field(default_factory=dict)  # by attempt: the status, once called
@@ -94,8 +94,8 @@ class Call:
 
     line: int
     event: Event
-    version: int  # told of its explanation before
-    retried: bool = False  # the same end was asked for by the same attempt before
+    version: int  # reported of its explanation before
+    retried: bool = False  # whether the same attempt has reported the same end before
 
 
 @dataclass
@@ -117,10 +117,10 @@ class Checker:
         self.lines = 0
         self._requests: dict[str, Request] = {}
         self._explanations: dict[str, Explanation] = {}
-        self._kept: dict[str, Explanation] = {}  # accepted, and nobody asked to delete them
+        self._kept: dict[str, Explanation] = {}  # accepted, without a request to delete them
         self._calls: dict[str, Call] = {}
         self._walks: dict[str, tuple[int, set[str]]] = {}
-        self._references: dict[str, str] = {}  # by input: sha256 of its result without faults
+        self._references: dict[str, str] = {}  # sha256 of the result without faults, by input
         self._faults: list[Fault] = []
         self._settled = False
 
@@ -212,7 +212,7 @@ class Checker:
             self._document(known, call, answer)
         elif 400 <= answer["http"] < 500 and answer["http"] != 410:
             request.refused = self.lines
-        elif answer["http"] == 410:  # what its key gave is deleted
+        elif answer["http"] == 410:  # the explanation of its key is deleted
             for known in map(self._of, request.ids):
                 self._missing(known, call)
 

@@ -18,7 +18,7 @@ from tests.soak.history import History
 
 Event = dict[str, Any]
 
-PAGE = 25  # of a list; as many as fit into a line of the history
+PAGE = 25  # of a list; limited by the length of a line in the history
 TIMEOUT_S = 15
 
 
@@ -55,9 +55,9 @@ class Known:
 
     id: str
     token: str
-    input: Input | None  # None where another's list told of it
+    input: Input | None  # None if known only from a list
     done: bool = False
-    fetched: bool = False  # its result, where it has one
+    fetched: bool = False  # whether its result was fetched
 
 
 class Pool:
@@ -216,13 +216,13 @@ class SimulatedUser:
     It repeats a request with a key until that is answered, and learns of all others from lists.
     """
 
-    KEEPS = 40  # explanations; the oldest beyond it that are done with are deleted
+    KEEPS = 40  # explanations; beyond it, the oldest finished ones are deleted
 
     def __init__(self, name: str, client: Client, seed: str) -> None:
         self._name, self._client, self._pool = name, client, client.pool
         self._chance = random.Random(seed)  # noqa: S311 - not for secrets
         self._asked = 0
-        self._owing: tuple[Input, str, bool] | None = None  # asked for with a key, no answer yet
+        self._owing: tuple[Input, str, bool] | None = None  # a request without an answer yet
 
     def act(self) -> bool:
         """Make a call or two; return whether the last was answered."""
@@ -266,4 +266,4 @@ class SimulatedUser:
         if old:
             self._client.delete(self._chance.choice(old))
         elif self._chance.random() < 0.02 and (known := self._pool.all):
-            self._client.delete(self._chance.choice(known))  # whatever it stands at
+            self._client.delete(self._chance.choice(known))  # in any status

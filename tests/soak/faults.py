@@ -20,7 +20,7 @@ from tests.soak.history import Book
 from tests.soak.shifted import can_shift
 from tests.soak.stage import WORKERS, SoakHarness
 
-UPLOADS = 20  # at once, when the API is killed amid them
+UPLOADS = 20  # at once, during which the API is killed
 
 SHIFTS_S = (60, -60, 8 * 86400, -8 * 86400)
 
@@ -90,7 +90,7 @@ class Faults:
 
     def stop_worker(self) -> None:
         worker = self._worker()
-        with self._noted("stop_worker", LOST):  # at its start a signal kills it
+        with self._noted("stop_worker", LOST):  # during its start, a signal kills it
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(timeout=60) in (0, -signal.SIGTERM)
 
@@ -237,7 +237,7 @@ def _flip_a_bit(file: Path, place: float) -> None:
         damaged.write_bytes(content)
         damaged.rename(file)
     except FileNotFoundError:
-        pass  # it was deleted just now
+        pass  # it was just deleted
 
 
 def _freeze(process: Forked | subprocess.Popen[bytes], seconds: float) -> None:

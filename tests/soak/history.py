@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-LONGEST = 4096  # bytes that a pipe takes whole: PIPE_BUF
+LONGEST = 4096  # bytes that a pipe writes atomically: PIPE_BUF
 END = b"\0"
 
 

@@ -18,8 +18,8 @@ from tests.soak.stage import SoakHarness
 from tests.soak.stores import Bucket
 
 PEOPLE = 4
-PAUSE_S = 0.1  # of each between two calls
-UNHEARD_S = 1  # after one that nobody answered
+PAUSE_S = 0.1  # of each user between two calls
+UNHEARD_S = 1  # after an unanswered call
 WALK_EVERY = 10  # faults
 TELL_EVERY_S = 15
 

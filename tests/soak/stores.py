@@ -52,7 +52,7 @@ class Bucket:
 
 
 def _serve(port: int, delay_s: float) -> None:
-    # They take a second, and are of this process only
+    # Slow, and needed by this process only
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 

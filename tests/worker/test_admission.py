@@ -96,10 +96,10 @@ def test_what_is_accepted_can_be_done_and_what_is_refused_cannot(method, shape):
         )
         resolved, refusal = admitted(settings, shape)
         if resolved is None:
-            assert players is not None or budget is not None, refusal.detail  # not by our defaults
+            assert players is not None or budget is not None, refusal.detail  # not our defaults
             continue
         if resolved.max_evals > 5000 and method in ("permutation", "gaussian_process", "kernel"):
-            continue  # the same as of 5000, and slow
+            continue  # like 5000, but slow
         tried += 1
         error = set_up(resolved, predictor, picture)
         if error is None:

@@ -214,14 +214,14 @@ def test_a_masked_picture_is_the_models_input_in_8_bits(masker, channels) -> Non
     pixels, _ = fit_picture(upload.pixels, made.model.input_shape, fit="crop")
     [hidden] = make_masker(read_masker(masker), pixels)(empty_coalition(pixels.shape))
     np.testing.assert_array_equal(shown.reshape(hidden.shape), hidden.round())
-    assert len(made.model.seen) == calls  # nothing was scored
+    assert len(made.model.seen) == calls  # no picture was scored
 
 
 def test_what_the_model_spends_is_counted_as_that_of_every_job() -> None:
     made = Explained(**GRID)
     made.scores(Coalition(hidden=[0]), Coalition(hidden=[1]))
     assert made.control.work
-    assert made.control.work.evaluations == 4  # the empty and the full coalition included
+    assert made.control.work.evaluations == 4  # including the empty and the full coalition
     assert made.control.work.batches == 1
     made.ask(Coalition(hidden=[0]), picture=True)
     assert made.control.work is None
@@ -229,7 +229,7 @@ def test_what_the_model_spends_is_counted_as_that_of_every_job() -> None:
 
 def test_without_the_arrays_there_is_no_result() -> None:
     made = Explained(**GRID)
-    made.store.delete(image_key(made.id))  # which is not needed
+    made.store.delete(image_key(made.id))  # it is not needed
     assert made.ask(Coalition(hidden=[0])).answer
     key = attributions_key(made.id, "a" * 32)
     content = made.store.get(key)

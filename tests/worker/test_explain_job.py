@@ -88,7 +88,7 @@ def held() -> int:
 
 def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None:
     store = open_store("memory:")
-    tasks = [begun(store, max_evals) for max_evals in range(50, 350, 50)]  # so they end in turn
+    tasks = [begun(store, max_evals) for max_evals in range(50, 350, 50)]  # to end one by one
     before = held()
     explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     left = []

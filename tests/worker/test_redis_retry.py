@@ -68,14 +68,14 @@ def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
     ledger.accept(job, spec, timeout_s=60)
     attempt = ledger.begin(job)
     assert attempt
-    connection.zadd("rq:wip:test", {f"{job}:{attempt}": 0})  # its lease ends in the outage
+    connection.zadd("rq:wip:test", {f"{job}:{attempt}": 0})  # its lease ends during the outage
     settings = WorkerSettings(queue="test")
     housekeeping = Housekeeping("other", connection, ledger, store, settings, lambda: [])
     with capture_logs() as lines, OUTAGES[code](connection):
         housekeeping.start()
         wait_until(lambda: bool(lines), seconds=20)
     assert lines[0]["reason"] == REASONS[code]
-    for _ in range(2):  # the second time it has done all that it does the first
+    for _ in range(2):  # the first pass is complete once the second has begun
         do_chores(housekeeping, lambda: connection.zscore(WORKERS, "other"))
     assert ledger.heartbeat(Heartbeat(job, attempt)) == [LeaseStatus.OWNED]
     housekeeping.stop()

@@ -10,7 +10,7 @@ import pytest
 from tests.worker.models.tiny_models import dense
 from worker.revision import revision
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )

@@ -77,7 +77,7 @@ def test_a_file_that_others_only_read_is_taken(path, mode):
 
 
 def test_a_folder_where_everybody_may_replace_the_file_is_refused(path):
-    for mode in (0o1777, 0o775, 0o755):  # as /tmp is; of a group; usual
+    for mode in (0o1777, 0o775, 0o755):  # like /tmp; writable by its group; usual
         path.parent.chmod(mode)
         issue(path, "clinic", Scope.READ)
         assert read_keys(path)

@@ -17,7 +17,7 @@ from tests.encoded import npy
 from tests.ledger import Ledger
 
 OF_ONE = [(method, path) for method, path in routes() if "_id}" in path]
-OF_NONE = [  # the routes of /v1 that take no id; whoever adds one says here that it shows no one's
+OF_NONE = [  # routes of /v1 without an id; each shows nobody's explanations
     ("GET", "/v1/batches"),
     ("GET", "/v1/explanations"),
     ("GET", "/v1/methods"),
@@ -34,7 +34,7 @@ UNKNOWN = {
     "batch_id": "batch_" + "0" * 32,
     "scores_id": "scr_" + "0" * 32,
 }
-SENT = {  # what a request must have, beside its path
+SENT = {  # what a request needs beside its path
     ("POST", "/v1/explanations/{explanation_id}/scores"): {
         "json": {"coalitions": [{"hidden": []}]}
     },
@@ -100,7 +100,7 @@ async def made(served, ask, fake_worker, mine):
     for id_ in (single, found.json()["explanations"][0]["id"]):
         arrays = some_arrays() | some_regions()
         fake_worker.succeed(id_, arrays=arrays, curves=some_curves("insertion"))
-    for (method, path), sent in SENT.items():  # an equal request gets the same answer at once
+    for (method, path), sent in SENT.items():  # a repetition would be a cache hit
         answer = CoalitionScores(outputs=[], scores=[[]]) if method == "POST" else PICTURE
         path = path.format(explanation_id=single)
         asked = served.request(method, path, headers=mine, **sent)
@@ -259,7 +259,7 @@ async def test_a_refused_touch_changes_nothing(served, fake_worker, ask, mine, t
 async def test_nobody_can_wait_for_what_is_anothers(served, refused, ask, mine, theirs, tail):
     path = f"/v1/explanations/{await ask(mine)}{tail}"
     headers = theirs | {"Prefer": "wait=60"}
-    async with asyncio.timeout(30):  # it waits for nobody: an answer after 60 s would tell
+    async with asyncio.timeout(30):  # an answer only after 60 s would reveal the id
         refused(await served.get(path, headers=headers), 404, "not_found")
 
 
@@ -427,5 +427,5 @@ async def test_a_cached_answer_is_of_its_owner(
         connection.set(entry, forged)
         queued = await served.get(f"/v1/explanations/{await ask(theirs)}", headers=theirs)
         assert (queued.json()["status"], queued.json()["cached_from"]) == ("queued", None)
-    fake_worker.succeed(queued.json()["id"])  # takes the place of what is no answer
+    fake_worker.succeed(queued.json()["id"])  # replaces the invalid cache entry
     assert connection.get(entry).decode() == queued.json()["id"]

@@ -77,7 +77,7 @@ async def test_with_keys_every_name_is_served_or_those_that_are_set(
             answer = await api.get(URL, headers=key | {"Host": host})
             problem = refused(answer, 421, "misdirected_request")
             assert problem["accepted"] == ["shapshot.example"]
-        for path in ("/healthz/live", "/metrics"):  # probes and scrapes come by address
+        for path in ("/healthz/live", "/metrics"):  # probes and scrapes use the address
             answer = await api.get(path, headers=key | {"Host": "10.42.0.7:8000"})
             assert answer.status_code == 200
 

@@ -81,7 +81,7 @@ async def test_who_waits_too_long_for_bytes_or_a_thread_is_told_to_come_again(mo
         calls.end(60)
     assert refused.value.code is ErrorCode.BUSY
     assert refused.value.headers
-    await calls.call(60)  # and then there is room
+    await calls.call(60)  # now there is room
 
 
 async def test_what_fails_gives_its_bytes_back():

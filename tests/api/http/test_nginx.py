@@ -107,7 +107,7 @@ def test_what_is_answered_can_be_followed(http, asked, fake_worker):
     page = http.get(f"{ROOT}/docs").text
     for url in re.findall(r'(?:src|href)="([^"]+)"', page):
         assert http.get(url).is_success
-    elsewhere = {"X-Forwarded-For": "203.0.113.9"}  # of a client of another proxy before
+    elsewhere = {"X-Forwarded-For": "203.0.113.9"}  # from an earlier proxy of the client
     assert http.get(f"{ROOT}/", headers=elsewhere).json()["links"]["docs"] == f"{ROOT}/docs"
     assert http.get(f"{ROOT}/openapi.json").json()["servers"] == [{"url": ROOT}]
 
@@ -123,7 +123,7 @@ def test_events_come_one_by_one_while_the_job_runs(http, asked, fake_worker):
     with http.stream("GET", asked.json()["links"]["events"]) as stream:
         statuses = (line for line in stream.iter_lines() if line.startswith("data: "))
         assert '"queued"' in next(statuses)
-        attempt = fake_worker.begin(explanation_id)  # only what has been read lets the job go on
+        attempt = fake_worker.begin(explanation_id)  # only a read event lets the job go on
         assert '"running"' in next(statuses)
         fake_worker.ledger.heartbeat(Heartbeat(explanation_id, attempt, ProgressCount(50, 100)))
         assert '"evaluations":50' in next(statuses)

@@ -111,7 +111,7 @@ async def test_what_is_not_there_is_named_as_the_client_asked_for_it(proxy, refu
     problem = refused(await proxy.ask("GET", f"{ROOT}/nowhere"), 404, "not_found")
     assert problem["detail"] == f"nothing is served at {ROOT}/nowhere"
     assert (await proxy.ask("PUT", f"{ROOT}/v1/models")).headers["allow"] == "GET, HEAD, OPTIONS"
-    with capture_logs() as lines:  # probes are as quiet as elsewhere
+    with capture_logs() as lines:  # probes are not logged here either
         await proxy.ask("GET", f"{ROOT}/healthz/live")
     assert [line["log_level"] for line in lines] == ["debug"]
 

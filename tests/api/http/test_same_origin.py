@@ -124,10 +124,10 @@ FOREIGN = [
     {"Origin": PAGE, "Sec-Fetch-Site": "same-origin"},
 ]
 OWN = [
-    {},  # no browser
+    {},  # not a browser
     {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
     {"Origin": "http://localhost"},
-    {"Origin": "https://localhost"},  # behind a proxy that speaks TLS
+    {"Origin": "https://localhost"},  # behind a TLS proxy
     {"Sec-Fetch-Site": "none"},
 ]
 CHANGES = [

@@ -54,7 +54,7 @@ def test_no_key_picture_or_stack_trace_is_logged_or_answered(
         answers = [client.request(method, path, **more) for method, path, more in requests]
         other = issue(keys_file, "lab", Scope.READ)
         answers.append(client.get("/v1/models", headers=bearing(other)))
-        keys_file.write_text(f'{{"name": "lab", "sha256": "{token}"}}\n')  # not its hash
+        keys_file.write_text(f'{{"name": "lab", "sha256": "{token}"}}\n')  # the key, not its hash
         answers.append(client.get("/v1/models", headers=bearing(other)))
         mortal_redis.stop()
         answers += [client.request(method, path, **more) for method, path, more in requests]
@@ -67,7 +67,7 @@ def test_no_key_picture_or_stack_trace_is_logged_or_answered(
     picture = base64.b64encode(photo).decode()
     for secret in (token, other, picture[100:140], repr(photo[20:40])[2:-1]):
         assert secret not in told
-    assert "SECRET" not in log  # the file name, which its owner's document shows
+    assert "SECRET" not in log  # the file name, which only its owner may see
     for trace in ("Traceback", 'File "', ".py"):
         assert trace not in told
 

@@ -28,7 +28,7 @@ def on_ill_store(start, settings, fake_worker, new_card, monkeypatch):
 async def test_a_store_that_never_answers_holds_up_nothing_that_does_not_need_it(
     on_ill_store, photo, refused, served, create
 ):
-    known = await create()  # on a store that is well
+    known = await create()  # while the store is healthy
     with faulty_store(SILENT) as server:
         async with on_ill_store(server) as api:
             uploads = [

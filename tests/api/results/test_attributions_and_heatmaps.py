@@ -257,7 +257,7 @@ async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
     arrays = some_arrays()
     arrays["values"] = np.zeros_like(arrays["values"])
     arrays["values"][:, 4:6] = 1  # the left half of the photo
-    arrays["values"][:, :4] = arrays["values"][:, 8:] = -5  # what no worker gives
+    arrays["values"][:, :4] = arrays["values"][:, 8:] = -5  # no worker writes this
     state = fake_worker.succeed(explanation_id, arrays=arrays)
     placed = {"placement": Rectangle(left=4, top=0, right=8, bottom=8)}
     key = f"shapshot:explanation:{explanation_id}"
@@ -269,7 +269,7 @@ async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
     coloured = np.ptp(pixels[..., :3], axis=2) * (pixels[..., 3] > 0) > 40
     assert coloured[:, :30].all()
     assert not coloured[:, 30:].any()
-    assert (pixels[:, :30, 0] > pixels[:, :30, 2]).all()  # red, for it
+    assert (pixels[:, :30, 0] > pixels[:, :30, 2]).all()  # red: for the class
 
 
 async def test_a_layer_shows_the_first_output_or_the_one_asked(served, done):

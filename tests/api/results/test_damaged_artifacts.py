@@ -166,7 +166,7 @@ async def test_in_a_wrong_store_nothing_is_missing_and_nothing_is_withdrawn(
     assert connection.keys("shapshot:cache:*") == pointers != []
     right.rename(tmp_path / "empty")
     wrong.rename(right)
-    assert (await served.get("/healthz/ready")).status_code == 200  # looks at once
+    assert (await served.get("/healthz/ready")).status_code == 200  # it checks at once
     assert (await served.get(f"{URL}/{measured.id}/{path}")).status_code == 200
     assert (await ask(metrics=["insertion"])).json()["cached_from"] == measured.id
 

@@ -101,7 +101,7 @@ async def test_the_document_links_to_regions_where_there_are_some(
     assert document["region_count"] == 6
     assert document["links"]["regions"] == f"{told}/regions"
     id_ = await create()
-    fake_worker.succeed(id_)  # more than a table has
+    fake_worker.succeed(id_)  # more than a table may have
     document = (await served.get(f"{URL}/{id_}")).json()
     assert document["region_count"] is None
     assert "regions" not in document["links"]

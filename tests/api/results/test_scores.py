@@ -169,7 +169,7 @@ async def test_as_many_as_allowed_are_taken_and_none_of_their_regions_is_needed(
     [
         ({"indices": [5]}, "unknown_output", "outputs.indices"),
         ({"labels": ["wolf"]}, "unknown_output", "outputs.labels"),
-        ({"labels": ["crane"]}, "unknown_output", "outputs.labels"),  # two are called so
+        ({"labels": ["crane"]}, "unknown_output", "outputs.labels"),  # two outputs have this label
         ({"top": 1}, "invalid_parameter", ""),
         ({}, "invalid_parameter", "outputs"),
     ],

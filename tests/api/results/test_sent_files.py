@@ -54,7 +54,7 @@ async def test_a_picture_comes_back_byte_for_byte(served, send, new_photo, form,
     headers = answer.headers
     assert headers["content-type"] == media_type
     assert headers["etag"] == f'"{hashlib.sha256(content).hexdigest()}"'
-    assert "content-encoding" not in headers  # a strong ETag names these bytes
+    assert "content-encoding" not in headers  # the strong ETag is of these bytes
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["content-security-policy"].startswith("default-src 'none'; sandbox")
     assert headers["cross-origin-resource-policy"] == "same-origin"

@@ -372,7 +372,7 @@ async def test_the_arrays_of_all_are_stacked_in_the_order_of_upload(
 
 async def test_only_what_succeeded_is_stacked_with_its_position(create_batch, served, fake_worker):
     url, (first, second, third) = await create_batch()
-    fake_worker.end(first, fake_worker.begin(first), Status.CANCELED)  # which has a partial result
+    fake_worker.end(first, fake_worker.begin(first), Status.CANCELED)  # with a partial result
     errors = np.ones((8, 12, 3, 2), np.float32)
     for explanation_id in (second, third):
         fake_worker.succeed(explanation_id, arrays=some_arrays() | {"standard_errors": errors})

@@ -68,7 +68,7 @@ def events(lines):
 def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation_id, fake_worker):
     with http.stream("GET", f"{URL}/{explanation_id}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
-        assert stream.headers["x-accel-buffering"] == "no"  # of nginx
+        assert stream.headers["x-accel-buffering"] == "no"  # for nginx
         following = events(stream.iter_lines())
         seen = [next(following)]
         attempt = fake_worker.begin(explanation_id)
@@ -136,9 +136,9 @@ def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(
         with http.stream("GET", f"{path}/events") as stream:
             following = events(stream.iter_lines())
             assert next(following)["event"] == "progress"
-            under_way = "shapshot_http_requests_in_progress 3.0"  # this one asks for it
+            under_way = "shapshot_http_requests_in_progress 3.0"  # including this request
             wait_until(lambda: under_way in http.get("/metrics").text, seconds=20)
             live.process.send_signal(signal.SIGTERM)
-            live.process.wait(30)  # far less than they would wait
+            live.process.wait(30)  # far less than the streams would take
             assert list(following) == []
         assert waiting.result().json()["status"] == "queued"

@@ -57,7 +57,7 @@ async def test_a_succeeded_explanation_shows_what_was_found(served, create, fake
     assert document["expires_at"] > document["finished_at"]
     assert "retry-after" not in answer.headers
     for link in document["links"].values():
-        if not link.endswith("events"):  # a stream; tests/api/routes/test_events.py follows it
+        if not link.endswith("events"):  # for the stream, see test_events.py
             assert (await served.get(link)).status_code == 200
 
 
@@ -283,7 +283,7 @@ async def test_an_explanation_that_comes_or_goes_between_pages_shifts_none(serve
     ids = [await create() for _ in range(4)]
     first = (await served.get(URL, params={"limit": 2})).json()
     await create()
-    await served.delete(f"{URL}/{ids[2]}")  # the one the cursor stands on
+    await served.delete(f"{URL}/{ids[2]}")  # the one that the cursor names
     second = await served.get(URL, params={"limit": 2, "cursor": first["next_cursor"]})
     assert [item["id"] for item in second.json()["items"]] == [ids[1], ids[0]]
 

@@ -54,7 +54,7 @@ async def test_each_filter_lists_what_it_selects(listed, create, ask, fake_worke
         ({"method": "permutation"}, [ant]),
         ({"masker": "blur( 8,8)"}, [crane]),
         ({"label": "ant"}, [ant]),
-        ({"label": "crane"}, [crane]),  # ant's second output does not count
+        ({"label": "crane"}, [crane]),  # only the top output counts
         ({"label": "2"}, [crane]),
         ({"warning": "partial"}, [crane]),
         ({"picture": another["image"]["sha256"]}, [another["id"]]),
@@ -113,7 +113,7 @@ async def test_a_cursor_is_a_place_in_any_list(served, create, fake_worker):
     for done in ids[::2]:
         fake_worker.succeed(done)
     first = (await served.get(URL, params={"limit": 2})).json()
-    cursor = first["next_cursor"]  # at the fourth
+    cursor = first["next_cursor"]  # after the fourth
     for query, found in (
         ({}, [ids[2], ids[1], ids[0]]),
         ({"status": "succeeded"}, [ids[2], ids[0]]),
@@ -143,7 +143,7 @@ async def test_more_than_can_be_counted_is_said_to_be_so(served, create, connect
     assert (page["total"], page["total_exact"]) == (400, False)
     page = (await served.get(URL, params=query | {"cursor": page["next_cursor"]})).json()
     assert [item["id"] for item in page["items"]] == [ids[0]]
-    assert page["next_cursor"]  # so many entries were looked at, and there are more
+    assert page["next_cursor"]  # the limit of look-ups was reached before the end
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ async def test_notices_of_others_wake_nobody(watch, looks, accepted, fake_worker
     for _ in range(100):
         connection.publish(CHANGES, new_id())
     connection.publish(CHANGES, b"\xff\xfe not even text")
-    fake_worker.begin(busy)  # of which the notice comes last
+    fake_worker.begin(busy)  # its notice comes last
     assert await statuses(followers[1:]) == {Status.RUNNING}
     assert looks.ids == [quiet, busy, busy]
     waiting.cancel()

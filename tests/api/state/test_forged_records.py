@@ -50,7 +50,7 @@ FIELDS = (
     *("created_at", "started_at", "finished_at", "expires_at"),
 )
 SEEN = ("", "/events", "/attributions?format=json", "/heatmap.png", "/faithfulness")
-ONE_SHORT = "exp_" + "0" * 31  # of an id
+ONE_SHORT = "exp_" + "0" * 31  # of an id's digits
 
 
 @pytest.mark.parametrize("wild", WILD)
@@ -256,7 +256,7 @@ async def test_a_record_of_other_outputs_than_its_arrays_shows_no_result(
         connection.hset(key_of(forged), "outcome", json.dumps(found))
         assert (await served.get(f"{URL}/{forged}")).status_code == 200
         for path, answer in (await all_results(served, forged)).items():
-            if answer.status_code != 422:  # an output that the record does not name
+            if answer.status_code != 422:  # an output that is not in the record
                 assert refused(answer, 404, "no_result"), path
 
 

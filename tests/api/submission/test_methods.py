@@ -136,7 +136,7 @@ async def test_a_label_map_that_is_laid_as_it_is_has_as_many_players_as_regions(
     problem = refused(await ask(label_map=regions, **asked), 422, "invalid_settings")
     assert (problem["received"], problem["accepted"]["players"]) == (20, {"maximum": 16})
     padded = await ask(label_map=regions, fit="pad", **asked)
-    assert padded.status_code == 202  # what is beside the photo may be many
+    assert padded.status_code == 202  # the padding may have any number of regions
 
 
 @pytest.mark.parametrize(

@@ -414,8 +414,8 @@ async def test_the_priority_is_echoed_and_interactive_unless_said(ask, asked):
     assert answer.json()["settings"]["priority"] == (asked or "interactive")
 
 
-# What is held of an explanation: (8 x 12 x 3 values, errors where they are known, evaluations) for
-# each output, and the matrices of some methods.
+# Numbers held by an explanation: for each output 8 x 12 x 3 values, errors if known, and
+# evaluations; and the matrices of some methods.
 @pytest.mark.parametrize(
     ("asked", "numbers", "accepted"),
     [

@@ -70,8 +70,8 @@ async def test_a_class_that_the_model_lacks_is_refused(ask, refused, sent, code,
     [
         (0, Outputs(top=2), True),
         (2, Outputs(top=2), False),
-        (1, Outputs(top=2), False),  # was not explained: two others have higher scores
-        (0, Outputs(indices=[0, 2]), None),  # one that was not explained may have a higher score
+        (1, Outputs(top=2), False),  # not explained: two others have higher scores
+        (0, Outputs(indices=[0, 2]), None),  # an unexplained output may have a higher score
         (2, Outputs(indices=[0, 2]), False),
         (1, Outputs(indices=[0, 2]), None),
     ],

@@ -93,7 +93,7 @@ AS_PEOPLE_HAVE_IT = {
 }
 
 
-@pytest.mark.parametrize("size", [(50, 40), (51, 40), (52, 40)])  # of 0 to 2 characters of padding
+@pytest.mark.parametrize("size", [(50, 40), (51, 40), (52, 40)])  # padded by 0, 1 and 2
 @pytest.mark.parametrize("form", AS_PEOPLE_HAVE_IT)
 async def test_base64_is_taken_as_people_have_it(served, new_photo, form, size):
     content = new_photo(*size)

@@ -128,7 +128,7 @@ def test_on_openvino_groups_and_what_is_left_of_a_batch_get_the_scores_of_single
     predictor = openvino(model)
     batch = pictures(67)
     alone = np.concatenate([predictor(picture[np.newaxis]) for picture in batch])
-    for count in (15, 16, 17, 31, 32, 33, 64, 67):  # groups of 16, of which each core takes as many
+    for count in (15, 16, 17, 31, 32, 33, 64, 67):  # groups of 16, spread over cores
         np.testing.assert_allclose(predictor(batch[:count]), alone[:count], rtol=0, atol=1e-6)
 
 
@@ -163,7 +163,7 @@ def test_an_explanation_never_traces_again(model, name):
     traced = predictor.traces
     explain(predictor, pictures(1)[0], Request(masker=MaskerSpec("mean"), max_evals=30), batch=7)
     explain(predictor, pictures(1)[0], Request(masker=MaskerSpec("mean"), max_evals=60))
-    assert predictor.traces == traced == (2 if name == "jax" else 1)  # jax: one a batch size
+    assert predictor.traces == traced == (2 if name == "jax" else 1)  # jax: one per batch size
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_draft_on_jax_is_off_by_about_its_rounding(model, dtype, at_most):
 
 def test_a_draft_on_openvino_computes_in_bfloat16_or_is_refused(model):
     """Half of all CPUs cannot, and OpenVINO then silently uses float32."""
-    openvino(model)  # skips
+    openvino(model)  # skips the test if it is missing
     capable = "BF16" in sys.modules["openvino"].Core().get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
     )

@@ -70,7 +70,7 @@ def test_scales_and_shifts_become_a_kernel_and_a_bias(function):
     np.testing.assert_allclose(run(pictures), function(pictures), rtol=1e-5, atol=1e-5)
     assert operations["BiasAdd"] == 1
     assert operations["AddV2"] == 0
-    assert operations["Mul"] == operations["Relu"]  # what comes after is no part of it
+    assert operations["Mul"] == operations["Relu"]  # later operations are not folded
 
 
 @pytest.mark.parametrize(

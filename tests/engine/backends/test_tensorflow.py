@@ -59,7 +59,7 @@ def test_scores_are_those_of_the_model_after_preprocessing(model, predictor):
     batch = pictures(5)
     scores = predictor(batch)
     assert scores.dtype == np.float32
-    assert (scores == np.array(model(scaled(batch)))).all()  # compiled as eager, bit by bit
+    assert (scores == np.array(model(scaled(batch)))).all()  # compiled equals eager, bit by bit
 
 
 def test_values_do_not_depend_on_the_physical_batch(predictor):

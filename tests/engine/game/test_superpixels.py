@@ -81,7 +81,7 @@ def test_the_rectangles_of_a_grid_are_as_equal_as_can_be(data, H, W):
     assert (len(heights), len(widths)) == (rows, columns)
     assert np.ptp(heights) <= 1
     assert np.ptp(widths) <= 1
-    assert (labels == labels[:, :1] + labels[:1]).all()  # each a rectangle
+    assert (labels == labels[:, :1] + labels[:1]).all()  # each is a rectangle
 
 
 def test_a_grid_may_have_a_cell_a_pixel_and_no_more():

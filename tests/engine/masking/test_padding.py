@@ -18,7 +18,7 @@ INPUT, SHAPE, PLACE = (9, 8, 3), (4, 6, 3), PictureOffset(top=3, left=1)
 AROUND = ((3, 2), (1, 1), (0, 0))
 PICTURE = np.floor(random_picture(SHAPE, seed=1))
 MEAN = PICTURE.mean(axis=(0, 1))
-FILLS = {  # what is around the picture, by the masker: of one colour, but for blur
+FILLS = {  # each masker's fill of the padding; one colour except for blur
     "constant(10,20,30)": np.broadcast_to(np.float32([10, 20, 30]), (1, 1, 3)),
     "mean": MEAN[np.newaxis, np.newaxis],
     "inpaint_telea": MEAN[np.newaxis, np.newaxis],

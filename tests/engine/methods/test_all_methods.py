@@ -21,7 +21,7 @@ from worker.engine.request import Request, Top
 from worker.engine.scoring.driver import explain
 
 SHAPE = (2, 4, 1)  # 8 players; its image tree is balanced
-ENOUGH = 10_000  # evaluations: for every coalition of them, or some 500 permutations
+ENOUGH = 10_000  # evaluations: more than all coalitions, or some 500 permutations
 BUDGETS = [256, 300, ENOUGH]
 every_method = pytest.mark.parametrize("name", METHODS)
 

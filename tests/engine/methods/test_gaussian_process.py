@@ -87,7 +87,7 @@ def test_a_null_player_gets_nothing_and_twins_the_same_within_their_errors(seed,
 
     def value(mask):
         inside = mask.ravel()
-        twins = inside[2:4].sum()  # and player 1 never matters
+        twins = inside[2:4].sum()  # player 1 never matters
         return others(inside & [True, False, False, False, *[True] * 6]) + 0.2 * twins**2
 
     attribution = run(value, (1, 10, 1), max_evals=budget, seed=seed)
@@ -111,7 +111,7 @@ def test_values_are_linear_in_the_game_for_a_given_prior(seed):
     assert combined == pytest.approx(parts, abs=1e-9)
 
 
-@pytest.mark.parametrize("pairs", [4, 15])  # fewer and more than players
+@pytest.mark.parametrize("pairs", [4, 15])  # fewer pairs than players, and more
 def test_errors_are_an_average_over_additive_parts(pairs):
     """Each with explicit covariance matrices, at its own amplitude, weighted by its likelihood."""
     draw, players = np.random.default_rng(pairs), 7

@@ -171,7 +171,7 @@ def test_a_sum_is_given_back_term_by_term_without_error(players, seed, budget):
     assert result.values.ravel() == pytest.approx(terms, abs=1e-9)
     assert result.standard_errors.ravel() == pytest.approx(np.zeros(players), abs=1e-9)
     assert result.even_energy == pytest.approx([0], abs=1e-9)
-    if players > 2:  # of two, there is but one pair
+    if players > 2:  # two players have only one pair
         assert result.held_out_fidelity == pytest.approx([1], abs=1e-9)
 
 

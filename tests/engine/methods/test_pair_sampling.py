@@ -11,7 +11,7 @@ def test_sizes_are_drawn_in_proportion_to_one_over_the_root_of_their_product(pla
     sizes = np.arange(1, players // 2 + 1)
     counts = np.bincount(members.sum(axis=1), minlength=len(sizes) + 1)[1:]
     intervals = np.sqrt(sizes * (players - sizes)) * np.where(2 * sizes == players, 2, 1)
-    assert counts[0] == players  # exhausted, as there are no more
+    assert counts[0] == players  # exhausted: all pairs of this size
     drawn = sizes >= 4
     rates = counts[drawn] * intervals[drawn]
     assert rates == pytest.approx(np.full(len(rates), rates.mean()), rel=0.03)

@@ -246,4 +246,4 @@ def test_parts_that_the_budget_leaves_out_by_the_seed_alone_are_counted():
     assert of(uneven, WHOLE_TREE).tied == 0
     powers = 1.9 ** np.arange(16).reshape(4, 4, 1)
     assert of(lambda mask: np.array([powers[mask].sum() ** 1.5]), 14).tied == 0
-    assert of(lambda _: np.zeros(1), 14).tied == 0  # nothing changes, whatever is divided
+    assert of(lambda _: np.zeros(1), 14).tied == 0  # nothing changes, whichever part is divided

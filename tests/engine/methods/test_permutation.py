@@ -126,7 +126,7 @@ def test_superpixels_approach_shapley_values(shape):
 def test_parts_of_the_image_tree_come_in_one_go():
     """(2, 4, 1): the halves are columns 0-1 and 2-3, so one of them comes first as a whole."""
     _, credit = passes_of(lambda mask: np.array([mask.sum() ** 2]), (2, 4, 1), 20)
-    left_half_first = (credit[:, :, :2] < 8).all(axis=(1, 2, 3, 4))  # they bring 1, 3, 5, 7
+    left_half_first = (credit[:, :, :2] < 8).all(axis=(1, 2, 3, 4))  # they add 1, 3, 5, 7
     right_half_first = (credit[:, :, 2:] < 8).all(axis=(1, 2, 3, 4))
     assert (left_half_first ^ right_half_first).all()
     assert 0 < left_half_first.sum() < 40

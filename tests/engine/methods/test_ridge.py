@@ -18,7 +18,7 @@ def posterior_by_definition(members, weights, scores, base, full):
     rows, targets = members @ centre, scores - base - share * (full - base)
     weights = weights / weights.mean()
     chances, gains, noises, ratios = [], [], [], []
-    most = 18 if B < M else 8  # beyond, the posterior vanishes, and rounding takes over
+    most = 18 if B < M else 8  # beyond it the posterior vanishes in rounding errors
     for odds in np.logspace(-8, most, 1301):
         ratio = odds * 3 * 4 / M
         spread = np.diag(1 / weights) + ratio * rows @ rows.T  # of the scores, over the noise

@@ -99,7 +99,7 @@ def test_curves_and_areas_are_shaps(shap_module, name, masker):
 
 @pytest.mark.parametrize(
     ("name", "ends", "area"),
-    [  # of a game with terms 3, -1, 2: at each third of the way, and trapezoids between
+    [  # a game with terms 3, -1, 2: its value at each third, and trapezoids between
         ("keep_positive", [0, 3, 5, 5], (1.5 + 4 + 5) / 3),
         ("keep_negative", [0, -1, -1, -1], -(0.5 + 1 + 1) / 3),
         ("keep_absolute", [0, 3, 5, 4], (1.5 + 4 + 4.5) / 3),
@@ -274,7 +274,7 @@ def test_a_curve_is_better_where_its_area_is_on_the_side_that_its_order_promises
 
 def test_a_patch_of_equal_values_draws_one_lot():
     patches = np.repeat(np.repeat(np.arange(4).reshape(2, 2), 3, axis=0), 3, axis=1)  # (6, 6)
-    credit = np.array([[1.0, 5.0], [1.0, 6.0], [2.0, 5.0], [3.0, 5.0]])  # alike only in parts
+    credit = np.array([[1.0, 5.0], [1.0, 6.0], [2.0, 5.0], [3.0, 5.0]])  # only some are equal
     lots = draw_lots(np.repeat(credit[patches][:, :, np.newaxis], 3, axis=2), seed=0)
     assert lots.shape == (6, 6, 3)
     assert len(np.unique(lots)) == 4

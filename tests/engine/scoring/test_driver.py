@@ -289,7 +289,7 @@ def test_settings_at_the_ends_of_their_ranges_are_taken(settings):
 def test_outputs_are_tied_where_the_next_one_scores_as_high_as_the_last(wanted, tied):
     scores = np.array([0.1, 0.3, 0.5, 0.0, 0.3])
     assert is_tied(wanted, scores) == tied
-    assert not is_tied((1,), scores)  # asked for by index
+    assert not is_tied((1,), scores)  # selected by index
 
 
 def test_unknown_metrics_are_refused_with_the_known_ones():

@@ -29,7 +29,7 @@ def test_a_picture_of_the_models_size_is_left_as_it_is():
         ((100, 300), (10, 10, 3), (100, 0, 200, 100)),  # left, top, right, bottom
         ((300, 100), (10, 10, 3), (0, 100, 100, 200)),
         ((300, 300), (10, 20, 3), (0, 75, 300, 225)),
-        ((301, 100), (10, 10, 3), (0, 100, 100, 200)),  # an odd rest: the smaller half before
+        ((301, 100), (10, 10, 3), (0, 100, 100, 200)),  # odd rest: the smaller half first
         ((1, 5000), (224, 224, 3), (2499, 0, 2500, 1)),
         ((1, 1), (224, 224, 3), (0, 0, 1, 1)),
     ],
@@ -56,8 +56,8 @@ def test_stretch_keeps_the_whole_picture():
         ((60, 300), (10, 10, 3), (0, 4, 10, 6)),  # left, top, right, bottom in the model's picture
         ((300, 60), (10, 10, 3), (4, 0, 6, 10)),
         ((300, 300), (10, 20, 3), (5, 0, 15, 10)),
-        ((100, 300), (10, 10, 3), (0, 3, 10, 6)),  # an odd rest: the smaller half before
-        ((1, 5000), (224, 224, 3), (0, 111, 224, 113)),  # two rows at least
+        ((100, 300), (10, 10, 3), (0, 3, 10, 6)),  # odd rest: the smaller half first
+        ((1, 5000), (224, 224, 3), (0, 111, 224, 113)),  # at least two rows
         ((30, 60), (10, 20, 1), (0, 0, 20, 10)),
     ],
 )

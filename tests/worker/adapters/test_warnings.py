@@ -31,7 +31,7 @@ DOCUMENTED = (Path(__file__).parents[3] / "docs" / "warnings.md").read_text()
 
 
 OFF = PrecisionError(largest=0.013, median=0.002, pictures=8)
-FEW = {"rows": 2, "columns": 3}  # cells of which each is a sixth of the picture
+FEW = {"rows": 2, "columns": 3}  # cells, each a sixth of the picture
 OF_KERNEL = {"method": "kernel", "target_standard_error": None}
 CASES = {
     WarningCode.PARTIAL: Case(cancel=True),
@@ -59,7 +59,7 @@ CASES = {
         | {"target_standard_error": None},
     ),
 }
-ELSEWHERE = {WarningCode.NAN_HIDDEN}  # raised by what is found when a model is loaded
+ELSEWHERE = {WarningCode.NAN_HIDDEN}  # raised by a check when a model is loaded
 
 
 def test_of_a_good_explanation_nothing_is_said():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-STRIDES_2 = (1, 3, 5, 11)  # the first block of stages 2, 3, 4 and 6, of 1, 2, 2, 3, 3, 4 and 1
+STRIDES_2 = (1, 3, 5, 11)  # first of stages 2, 3, 4, 6, which have 1, 2, 2, 3, 3, 4 and 1 blocks
 
 
 def scores_of(arrays: dict[str, NDArray], picture: Array) -> Array:
@@ -29,7 +29,7 @@ def scores_of(arrays: dict[str, NDArray], picture: Array) -> Array:
         side = kernel.shape[-1]
         rows = -(-x.shape[1] // strides)
         missing = max((rows - 1) * strides + side - x.shape[1], 0)
-        before = missing // 2  # as TensorFlow pads: the odd one behind
+        before = missing // 2  # like TensorFlow: an odd one at the end
         padded = np.pad(x, ((0, 0), *2 * ((before, missing - before),)))
         reach = (rows - 1) * strides + 1
         total: Array = np.zeros((len(kernel), rows, rows))

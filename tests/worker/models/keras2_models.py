@@ -14,7 +14,7 @@ import tf_keras as keras
 
 layers = keras.layers
 SHAPE = (12, 12, 3)
-OF_DATA = ("mean:0", "variance:0")  # of a Normalization, which has read them by then
+OF_DATA = ("mean:0", "variance:0")  # of a Normalization that was adapted to data
 RNG = np.random.default_rng(1)
 
 
@@ -221,13 +221,13 @@ def write(name, folder):
         value = RNG.normal(0, 0.5, weight.shape)
         if "variance" in weight.name:
             value = np.abs(value) + 0.5
-        if "net" in name:  # where random weights in so many layers would leave nothing
+        if "net" in name:  # through so many layers random weights would leave nothing
             continue
         weight.assign(value.astype(weight.dtype.as_numpy_dtype))
     pictures = RNG.integers(0, 256, (3, *model.input_shape[1:])).astype(np.float32)
     model.compile("adam", "mse")  # as if trained: the file has an optimizer too
     model.save(folder / f"{name}.h5")
-    if name != "slices":  # of which tf_keras writes no .keras
+    if name != "slices":  # tf_keras cannot write it as .keras
         model.save(folder / f"{name}.keras")
     scores = model(pictures.astype(model.inputs[0].dtype.as_numpy_dtype), training=False)
     np.savez(folder / f"{name}.npz", pictures=pictures, scores=scores)

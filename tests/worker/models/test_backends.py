@@ -19,14 +19,14 @@ from tests.extras import import_or_skip
 from tests.worker.models.tiny_models import channel_means, dense, export
 from worker.engine.scoring.precision import soft_pictures
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
 CIFAR10 = Path(worker.bundled.__file__).parent / "cifar10.keras"
 TOLERANCE = 1e-5  # of a probability
-QUICKLY = "--xla_backend_optimization_level=0"  # else JAX optimises what makes random weights, too
+QUICKLY = "--xla_backend_optimization_level=0"  # else JAX optimizes drawing weights
 
 
 def cifar10(name, keys):
@@ -148,7 +148,7 @@ def test_a_draft_on_jax_is_near_the_model_by_the_error_it_tells(on_jax):
     assert json.loads(str(answers["half card"]))["dtype"] == "float16"
     exact = np.asarray(tiny(soft_pictures((8, 8, 3), 5) / 127.5 - 1))
     off = np.abs(answers["half scores"] - exact).max()
-    assert 0 < off <= answers["half error"] * (1 + 1e-3)  # of the same pictures and three more
+    assert 0 < off <= answers["half error"] * (1 + 1e-3)  # of these and three more pictures
 
 
 def test_a_draft_whose_numbers_do_not_fit_is_refused(on_jax):

@@ -16,14 +16,14 @@ from tests.extras import import_or_skip
 from tests.tiny import SPEC
 from worker.models.models_file import ModelEntry
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
 FILE = {"file": "a.keras"}
 MOBILE = {"application": "MobileNet", "weights": "none", "input_shape": [32, 32, 3]}
-CHANGES = {  # of a key: two entries that differ in it alone, or by what it names
+CHANGES = {  # for each key: two entries that differ in it alone, or in its file
     "file": (FILE, {"file": "b.keras"}),
     "saved_model": ({"saved_model": "a"}, {"saved_model": "b"}),
     "application": (MOBILE, MOBILE | {"application": "MobileNetV2"}),
@@ -69,7 +69,7 @@ def network(shape, activation="relu"):
 def key_of(serve, tmp_path):
     """Returns the cache key of the same request for this entry of the models file."""
     network((8, 8, 3)).save(tmp_path / "a.keras")
-    network((8, 8, 3), "elu").save(tmp_path / "b.keras")  # of the same weights
+    network((8, 8, 3), "elu").save(tmp_path / "b.keras")  # with the same weights
     network((8, 8, 3)).export(tmp_path / "a", verbose=False)
     network((8, 8, 3), "elu").export(tmp_path / "b", verbose=False)
     network((None, None, 3)).save(tmp_path / "open.keras")

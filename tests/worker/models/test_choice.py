@@ -22,7 +22,7 @@ from worker.engine.scoring.precision import soft_pictures
 from worker.models import choice
 from worker.models.consistency import score_trials, trial_pictures
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
@@ -127,7 +127,7 @@ def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
         [
             keras.Input((64, 64, 3)),
             layers.Rescaling(1 / 255),
-            layers.Conv2D(8, 3, dtype="mixed_float16"),  # which OpenVINO computes in float32
+            layers.Conv2D(8, 3, dtype="mixed_float16"),  # OpenVINO computes it in float32
             layers.Flatten(),
             layers.Dense(2, dtype="float32"),
         ]

@@ -12,7 +12,7 @@ from service.schemas.models import ModelStatus
 from tests.worker.models.tiny_models import export
 from worker.models.consistency import trial_pictures
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
@@ -177,4 +177,4 @@ def test_trial_pictures_are_pictures_and_always_the_same(shape):
         assert (picture.shape, picture.dtype) == (shape, np.float32)
         assert 0 <= picture.min() <= picture.max() <= 255
         np.testing.assert_array_equal(picture, again[name])
-    assert len(first) == 12  # which any batch size cuts into equal batches
+    assert len(first) == 12  # any batch size cuts it into equal batches

@@ -13,7 +13,7 @@ from keras import layers
 from tests.worker.models.tiny_models import export
 from worker.models.registry import read_registry
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
@@ -114,7 +114,7 @@ def test_the_same_weights_in_another_network_are_another_model(parts_of_network,
 
 def test_names_and_the_kind_of_file_make_no_other_model(parts_of_network):
     plain = parts_of_network()
-    for _ in range(2):  # numbers its layers on
+    for _ in range(2):  # advances Keras's numbering of layers
         assert parts_of_network() == plain
     assert parts_of_network(names="my_") == plain
     assert parts_of_network("b.h5") == plain
@@ -211,7 +211,7 @@ def test_another_graph_of_the_same_variables_is_another_model(parts_of_graph):
 def test_numbers_that_tensorflow_gives_make_no_other_model(parts_of_graph, after):
     first = parts_of_graph(after)
     for _ in range(3):
-        tf.function(lambda x: x + 1)(tf.constant(1.0))  # numbers on
+        tf.function(lambda x: x + 1)(tf.constant(1.0))  # advances TensorFlow's numbering
         assert parts_of_graph(after) == first
 
 
@@ -327,7 +327,7 @@ def test_two_processes_give_a_file_the_same_fingerprint(tmp_path):
     registry = read_registry(tmp_path / "models.toml", weights_cache=None)
     here = {name: registry.get(name).card.fingerprint for name in registry.names}
     assert there == here
-    assert len(set(here.values())) == 4  # of five: .keras and .h5 are one model
+    assert len(set(here.values())) == 4  # of five, as .keras and .h5 are one model
 
 
 def test_scores_of_one_fingerprint_are_the_same(serve, tmp_path):

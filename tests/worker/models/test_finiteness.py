@@ -17,7 +17,7 @@ from tests.worker.test_explain_job import begun
 from worker.explain_job import Explainer
 from worker.task import TaskResult
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
     "ignore:invalid value encountered:RuntimeWarning",
@@ -70,7 +70,7 @@ def test_nan_that_a_fused_layer_hides_is_told_on_the_card(load, before, pictures
     network = scaled(before, layers.Conv2D(4, 3, activation="relu"))
     model = load(network, kind, 'backend = "openvino"').get("dozer")
     black = np.zeros((2, 16, 24, 3), np.float32)
-    assert np.isfinite(model.predictor(black)).all()  # or there would be nothing to tell
+    assert np.isfinite(model.predictor(black)).all()  # the NaN is hidden
     assert np.isnan(model.unfused(black)).all()
     [warning] = model.card.warnings
     assert warning.code == "nan_hidden"

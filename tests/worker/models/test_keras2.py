@@ -13,7 +13,7 @@ from keras import layers
 
 from tests.worker.models.tiny_models import dense
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
@@ -36,7 +36,7 @@ REFUSED = {
     ("slices", "keras"): "tf_keras cannot write it",
     ("shared", "keras"): "it has the weights once, and Keras 3 cannot share the layer either",
 }
-TOLERANCE = {"half_precision": 2e-3}  # of the largest score, as float16 rounds; else float32's
+TOLERANCE = {"half_precision": 2e-3}  # of the largest score, for float16; else that of float32
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_file_of_keras_2_gives_its_scores(serve, written, tmp_path, name, suff
     found = np.load(written / f"{name}.npz")
     expected = found["scores"]
     tolerance = TOLERANCE.get(name, 1e-5) * np.abs(expected).max()
-    assert np.ptp(expected) > 100 * tolerance  # or anything would be equal
+    assert np.ptp(expected) > 100 * tolerance  # the scores differ enough to compare
     np.testing.assert_allclose(model.predictor(found["pictures"]), expected, atol=tolerance)
 
 

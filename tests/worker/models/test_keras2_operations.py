@@ -15,9 +15,9 @@ BINARY = {
     *("add", "subtract", "multiply", "truediv", "divide", "floordiv", "maximum", "minimum", "pow"),
     "squared_difference",
 }
-# For each operation its calls; those that are not here take one tensor, or two if they are binary
+# The calls of each operation; others take one tensor, or two if they are binary
 CALLS = {
-    "__operators__.getitem": [],  # in test_keras2: its slices are no arguments of TensorFlow's
+    "__operators__.getitem": [],  # see test_keras2: TensorFlow takes its slices differently
     "nn.softmax": [{}, {"axis": 1}],
     "nn.log_softmax": [{}, {"axis": 1}],
     "nn.leaky_relu": [{}, {"alpha": 0.3}],

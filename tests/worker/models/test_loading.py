@@ -18,7 +18,7 @@ from worker.models.applications import keras_downloads
 from worker.models.preprocessing import NAMED
 from worker.models.registry import read_registry
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
@@ -80,7 +80,7 @@ def test_a_keras_file_gives_the_scores_of_its_network_in_inference(serve, networ
         f'[models.a]\nfile = "{file}"\npreprocessing = "unit"\nlabels = ["k", "l", "m", "n"]\n'
     ).get("a")
     expected = np.asarray(network(PHOTOS / 255, training=False))
-    for _ in range(3):  # a layer of augmentation that acts would flip some
+    for _ in range(3):  # active augmentation would flip some
         np.testing.assert_allclose(model.predictor(PHOTOS), expected, rtol=1e-5)
     assert model.labels == ["k", "l", "m", "n"]
     assert model.card.labels == model.labels
@@ -197,7 +197,7 @@ def test_downloads_of_two_threads_take_turns_and_are_both_kept_there(tmp_path):
         with keras_downloads("weights", tmp_path / "cache"):
             kept = other.submit(second)
             assert entered.wait(20)
-            time.sleep(0.2)  # it waits for its turn by now
+            time.sleep(0.2)  # by now it waits for the lock
             assert not kept.done()
         assert Path(kept.result()).is_relative_to(tmp_path / "cache")
     assert socket.getdefaulttimeout() == before

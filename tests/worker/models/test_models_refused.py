@@ -15,7 +15,7 @@ from service.schemas.models import ModelStatus
 from tests.worker.models.tiny_models import channel_means, dense, export
 from worker.models.errors import ModelUnavailableError
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
@@ -79,7 +79,7 @@ def test_a_lambda_layer_is_refused_before_its_code_runs(reason, tmp_path, kind):
     forge_lambda(path, marker, old="keras 2" in kind)
     assert "holds Python code, such as a Lambda layer" in reason(f'file = "{kind}"')
     assert not marker.exists()
-    keras.saving.load_model(path, compile=False, safe_mode=False)  # the forgery would have worked
+    keras.saving.load_model(path, compile=False, safe_mode=False)  # the forgery is effective
     assert marker.exists()
 
 
@@ -131,7 +131,7 @@ def test_scores_that_are_not_finite_are_refused(reason, tmp_path):
 
 def test_scores_that_are_not_always_the_same_are_refused(reason, tmp_path):
     flips = [keras.Input((8, 8, 3)), layers.RandomFlip(), layers.Flatten(), layers.Dense(2)]
-    keras.Sequential(flips).export(tmp_path / "exported", verbose=False)  # Keras leaves it on
+    keras.Sequential(flips).export(tmp_path / "exported", verbose=False)  # Keras exports it active
     assert "Layers that act at random" in reason('saved_model = "exported"')
 
 

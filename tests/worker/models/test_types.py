@@ -9,7 +9,7 @@ from keras import layers
 from tests.extras import import_or_skip
 from tests.worker.models.tiny_models import export
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )

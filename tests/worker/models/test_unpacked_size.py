@@ -16,12 +16,12 @@ from tests.worker.models.tiny_models import dense
 from worker.models.errors import ModelUnavailableError
 from worker.models.unpacked_size import EXPANSION, MIN_LIMIT, SizeLimit
 
-# Keras's variables know NumPy's __array__ of before version 2
+# Keras's variables implement __array__ as it was before NumPy 2
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 MIB = 2**20
-ALLOWED = 200 * MIB  # more than before the file was opened, for Keras itself
+ALLOWED = 200 * MIB  # growth since before the file was opened, for Keras itself
 
 CHILD = """
 import resource, sys
