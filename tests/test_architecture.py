@@ -59,7 +59,7 @@ def test_a_process_does_not_import_what_its_part_must_not_know(module, strangers
 
 
 @pytest.mark.parametrize("package", ["service", "shapshot", "worker"])
-def test_what_is_no_python_is_installed_too(package):
+def test_files_other_than_python_are_installed_too(package):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"][package]
     packaged = {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
@@ -67,7 +67,7 @@ def test_what_is_no_python_is_installed_too(package):
     assert {path for path in beside if path.suffix not in (".py", ".pyc", ".md")} == packaged
 
 
-def test_what_middleware_and_guards_need_is_handed_to_them():
+def test_middleware_and_dependencies_get_what_they_need_as_arguments():
     """The state of the app would hide these dependencies from import-linter."""
     sources = (ROOT / "service").rglob("*.py")
     reading = {path.name for path in sources if re.search(r"app\"?\]?\.state", path.read_text())}
@@ -75,7 +75,7 @@ def test_what_middleware_and_guards_need_is_handed_to_them():
 
 
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
-def test_every_file_that_is_named_by_its_path_is_there(page):
+def test_every_file_named_by_its_path_exists(page):
     roots = "service|worker|tests|benchmarks|docs|docker|openapi"
     named = re.findall(rf"`((?:{roots})/[\w./-]+)`", (ROOT / page).read_text())
     assert len(named) > 10

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
         ("3.10", [], ".venv"),
     ],
 )
-def test_an_environment_of_another_python_is_never_taken_for_this_one(
+def test_an_environment_of_another_python_is_not_used(
     folder: Path, present: str | None, words: list[str], venv: str
 ) -> None:
     if present:

@@ -53,7 +53,7 @@ def test_the_document_is_the_one_committed():
     assert render_document() == committed, "run `python -m service.api.openapi` and look at it"
 
 
-def test_every_operation_has_a_name_of_its_own_and_a_description(document):
+def test_every_operation_has_a_unique_name_and_a_description(document):
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(names) == len(set(names))
     assert all(operation["description"] for _, _, operation in operations(document))
@@ -70,7 +70,7 @@ def test_every_error_is_documented_as_a_problem(document):
                     assert example["value"]["status"] == int(status)
 
 
-def test_every_operation_wants_a_key_and_says_what_happens_without_but_the_open_ones(document):
+def test_every_operation_documents_its_key_except_the_open_ones(document):
     schemes = document["components"]["securitySchemes"]
     assert schemes["bearer"]["scheme"] == "bearer"
     assert (schemes["api_key"]["in"], schemes["api_key"]["name"]) == ("header", "X-API-Key")
@@ -81,13 +81,13 @@ def test_every_operation_wants_a_key_and_says_what_happens_without_but_the_open_
         assert guarded == ({"401", "403", "429"} <= set(operation["responses"])), path
 
 
-def test_every_answer_requires_all_its_members(document):
+def test_every_response_requires_all_its_fields(document):
     for name, schema in document["components"]["schemas"].items():
         if name not in SENT:
             assert sorted(schema.get("required", [])) == sorted(schema.get("properties", {})), name
 
 
-def test_every_reference_leads_somewhere(document):
+def test_every_reference_resolves(document):
     names = set(document["components"]["schemas"])
     found = json.dumps(document).split('"#/components/schemas/')[1:]
     assert {part.split('"')[0] for part in found} <= names
@@ -138,7 +138,7 @@ def part_of(name: str, value: Any) -> tuple[str | None, Any, str]:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.json")))
-async def test_an_example_is_what_the_app_answers(
+async def test_an_example_is_the_apps_real_response(
     served, create, fake_worker, normalised, name, pytestconfig
 ):
     path = EXAMPLES / f"{name}.json"

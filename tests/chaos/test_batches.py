@@ -43,7 +43,7 @@ def test_canceling_one_leaves_the_others(queue_harness: QueueHarness) -> None:
         assert queue_harness.wait(job, "succeeded").attempts == 1
 
 
-def test_an_error_that_nobody_expects_fails_the_one_it_is_of(queue_harness: QueueHarness) -> None:
+def test_an_unexpected_error_fails_only_its_explanation(queue_harness: QueueHarness) -> None:
     jobs = queue_harness.submit_batch(1, FAULTY, 1)
     queue_harness.worker()
     assert queue_harness.wait_failed(jobs[1]) is ErrorCode.INTERNAL
@@ -52,7 +52,7 @@ def test_an_error_that_nobody_expects_fails_the_one_it_is_of(queue_harness: Queu
     assert [queue_harness.starts(job) for job in jobs] == [2, 2, 2]  # together, then each alone
 
 
-def test_a_worker_told_to_stop_gives_back_all_that_is_not_done(queue_harness: QueueHarness) -> None:
+def test_a_worker_told_to_stop_releases_all_unfinished_jobs(queue_harness: QueueHarness) -> None:
     stopping = queue_harness.worker()
     jobs = queue_harness.submit_batch(1, 20, 20)
     queue_harness.wait(jobs[0], "succeeded")
@@ -65,7 +65,7 @@ def test_a_worker_told_to_stop_gives_back_all_that_is_not_done(queue_harness: Qu
     assert [queue_harness.wait(job, "succeeded").attempts for job in jobs] == [1, 1, 1]
 
 
-def test_what_another_worker_has_of_a_batch_is_left_to_it(queue_harness: QueueHarness) -> None:
+def test_explanations_that_another_worker_has_are_left_to_it(queue_harness: QueueHarness) -> None:
     jobs = queue_harness.submit_batch(5, 5, 5)
     another = Ledger(queue_harness.connection, queue="chaos", lease_s=60, retention_s=3600)
     assert another.begin(jobs[1])
@@ -85,7 +85,7 @@ def late(new_queue_harness: NewQueueHarness) -> QueueHarness:
     return queue_harness
 
 
-def test_one_past_its_deadline_fails_and_the_time_of_the_others_is_their_own(
+def test_one_past_its_deadline_fails_without_taking_time_from_the_others(
     late: QueueHarness,
 ) -> None:
     *endless, brief = late.jobs
@@ -102,7 +102,7 @@ def outlasting(new_queue_harness: NewQueueHarness) -> QueueHarness:
     return queue_harness
 
 
-def test_what_is_left_alone_of_a_batch_has_a_deadline_of_its_own_from_then_on(
+def test_the_last_of_a_batch_gets_its_own_deadline(
     outlasting: QueueHarness,
 ) -> None:
     *short, long = outlasting.jobs
@@ -144,7 +144,7 @@ def lost(new_queue_harness: NewQueueHarness) -> QueueHarness:
     return queue_harness
 
 
-def test_one_that_was_lost_with_its_worker_runs_alone_the_next_time(lost: QueueHarness) -> None:
+def test_a_lost_explanation_of_a_batch_runs_alone_the_next_time(lost: QueueHarness) -> None:
     jobs = lost.jobs
     wait_until(lambda: sum(lost.starts(job) for job in jobs) == 3, seconds=20)
     wait_until(lambda: {lost.state(j).status for j in jobs} == {"queued", "running"}, seconds=20)
@@ -162,7 +162,9 @@ def killed(new_queue_harness: NewQueueHarness) -> QueueHarness:
     return queue_harness
 
 
-def test_a_batch_whose_worker_was_killed_ends_every_one_once(killed: QueueHarness) -> None:
+def test_after_its_worker_was_killed_each_explanation_of_a_batch_ends_once(
+    killed: QueueHarness,
+) -> None:
     states = [killed.wait(job, "succeeded", seconds=40) for job in killed.jobs]
     assert [state.attempts for state in states] == [1, 2, 2, 2]
     assert [killed.starts(job) for job in killed.jobs] == [1, 2, 2, 2]

@@ -97,14 +97,14 @@ def test_times_in_documents_are_those_of_one_clock(world: World, name: str) -> N
 
 
 @pytest.mark.parametrize("name", AHEAD_S)
-def test_nothing_fresh_is_swept_away(world: World, name: str) -> None:
+def test_nothing_recent_is_swept(world: World, name: str) -> None:
     machine = world.machines[name]
     for document in world.documents.values():
         assert machine.status(f"{URL}/{document['id']}/attributions") == 200
 
 
 @pytest.mark.parametrize("name", AHEAD_S)
-def test_every_process_tells_how_wrong_its_clock_is(world: World, name: str) -> None:
+def test_every_process_logs_the_offset_of_its_clock(world: World, name: str) -> None:
     machine = world.machines[name]
     metrics = machine.client.get("/metrics").text
     [gauge] = [each for each in metrics.splitlines() if each.startswith("shapshot_clock_offset")]
@@ -119,12 +119,12 @@ def test_every_process_tells_how_wrong_its_clock_is(world: World, name: str) -> 
 
 
 @pytest.mark.parametrize("name", AHEAD_S)
-def test_what_is_left_of_a_rate_is_told_by_no_clock_of_ours(world: World, name: str) -> None:
+def test_rate_limits_use_the_clock_of_redis(world: World, name: str) -> None:
     answer = world.machines[name].client.get("/v1/methods")
     assert 0 < int(answer.headers["ratelimit-reset"]) <= 60
 
 
-def test_a_job_lost_in_the_future_comes_back_after_its_lease(world: World) -> None:
+def test_a_job_lost_by_a_worker_in_the_future_is_requeued_after_its_lease(world: World) -> None:
     future, past = world.machines["future"], world.machines["past"]
     for name in set(AHEAD_S) - {"future"}:
         end(world.machines[name].processes.pop(name))

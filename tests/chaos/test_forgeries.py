@@ -46,7 +46,7 @@ def forged_jobs(mark: Path) -> dict[str, dict[str, object]]:
     }
 
 
-def test_forged_jobs_of_every_kind_leave_no_mark_and_a_living_worker(
+def test_forged_jobs_of_every_kind_run_no_code_and_stop_no_worker(
     queue_harness: QueueHarness,
 ) -> None:
     mark = queue_harness.folder / "mark"
@@ -84,7 +84,7 @@ def changed(spec: dict[str, object], **fields: object) -> bytes:
     return json.dumps(spec | fields).encode()
 
 
-def test_wild_records_end_their_explanation_and_no_worker(queue_harness: QueueHarness) -> None:
+def test_invalid_records_end_their_explanation_and_no_worker(queue_harness: QueueHarness) -> None:
     kinds = wild_records(queue_harness.connection.hgetall(key_of(queue_harness.submit(steps=1))))
     ids = {kind: queue_harness.submit(steps=1) for kind in kinds}
     for kind, fields in kinds.items():
@@ -113,14 +113,14 @@ def strewn(new_queue_harness: NewQueueHarness) -> QueueHarness:
     return queue_harness
 
 
-def test_keys_of_another_type_and_strange_leases_stop_no_reaper(strewn: QueueHarness) -> None:
+def test_keys_of_another_type_and_invalid_leases_stop_no_reaper(strewn: QueueHarness) -> None:
     strewn.wait_begun(*strewn.jobs, times=2)
     left = ("rq:queue:chaos:intermediate", "shapshot:expiry")
     wait_until(lambda: not strewn.connection.exists(*left), seconds=10)
 
 
 @pytest.mark.parametrize("members", [["../x", "exp_1"], [""], None])
-def test_a_forged_batch_takes_nothing_along(
+def test_a_forged_batch_does_not_begin_foreign_explanations(
     queue_harness: QueueHarness, members: list[str] | None
 ) -> None:
     batch_id = new_batch_id()

@@ -33,7 +33,7 @@ def gone(server: RedisServer) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("worker")
-def test_while_redis_is_gone_every_endpoint_says_so_and_then_answers_again(
+def test_without_redis_every_endpoint_gives_503_and_then_recovers(
     service_harness: ServiceHarness,
 ) -> None:
     wanted, done = operations(service_harness), service_harness.submit(QUICK)
@@ -79,7 +79,7 @@ def with_ids(path: str, operation: dict[str, list[dict[str, object]]]) -> str:
 
 
 @pytest.mark.parametrize("gone_s", [1, *(pytest.param(s, marks=pytest.mark.soak) for s in (7, 25))])
-def test_one_job_goes_on_and_one_ends_while_redis_is_gone_and_each_has_one_result(
+def test_jobs_that_run_or_end_without_redis_have_one_result_each(
     service_harness: ServiceHarness, worker: Forked, another: Forked, gone_s: int
 ) -> None:
     ends = ends_counted(service_harness)

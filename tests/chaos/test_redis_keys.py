@@ -39,13 +39,13 @@ def named_in_code() -> set[str]:
     return {found[1:] for text in texts for found in NAMED.findall(text)}
 
 
-def test_the_code_names_no_key_that_is_not_listed():
+def test_every_key_named_in_the_code_is_listed():
     beginnings = {re.split("[A-Z]", row)[0] for row in ROWS} | {"shapshot:rate"}
     assert len(named_in_code()) > 20
     assert named_in_code() <= beginnings
 
 
-def test_no_key_is_listed_that_the_code_does_not_name():
+def test_every_listed_key_is_named_in_the_code():
     named = named_in_code() | {"rq:worker:", "rq:workers", "rq:workers:", "shapshot:rate:"}
     assert {re.split("[A-Z]", row)[0] for row in ROWS} <= named
 
@@ -60,7 +60,7 @@ def guarded(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[ServiceHarnes
     found.close()
 
 
-def test_what_a_run_leaves_is_listed_with_its_type(guarded: ServiceHarness) -> None:
+def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarness) -> None:
     seen: dict[str, str] = {}
 
     def look() -> None:

@@ -67,7 +67,7 @@ def size(connection: redis.Redis, key: str) -> int:
 
 
 @pytest.mark.soak
-def test_after_two_thousand_jobs_redis_and_the_store_hold_only_what_is_bounded(
+def test_after_two_thousand_jobs_redis_and_the_store_hold_a_bounded_amount(
     queue_harness: QueueHarness, tmp_path
 ):
     brief = {"RETENTION_S": 1, "TOMBSTONE_S": 1}

@@ -37,7 +37,7 @@ def keys(store: Store) -> list[str]:
     return [entry.key for page in store.pages("") for entry in page]
 
 
-def test_what_is_found_on_s3_outlives_its_processes_and_no_retention(
+def test_a_result_on_s3_outlives_its_processes_until_it_expires(
     stage_on_s3: ServiceHarness, bucket: Bucket, kept: Store
 ) -> None:
     service_harness = stage_on_s3

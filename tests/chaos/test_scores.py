@@ -8,7 +8,7 @@ REGIONS = QUICK | {"superpixels": {"kind": "grid", "rows": 2, "columns": 2}}
 BODY = {"coalitions": [{"hidden": [0]}, {"shown": []}]}
 
 
-def test_scores_are_found_by_another_worker_if_theirs_is_killed(
+def test_scores_are_computed_by_another_worker_if_theirs_is_killed(
     service_harness: ServiceHarness, worker: Forked
 ) -> None:
     id_ = service_harness.submit(REGIONS)
@@ -32,7 +32,7 @@ def test_scores_are_found_by_another_worker_if_theirs_is_killed(
     assert service_harness.client.post(path, json=BODY).json() == found
 
 
-def test_scores_of_a_deleted_explanation_are_not_there(
+def test_scores_of_a_deleted_explanation_are_gone(
     service_harness: ServiceHarness, worker: Forked
 ) -> None:
     id_ = service_harness.submit(REGIONS)

@@ -26,7 +26,7 @@ from tests.conftest import wait_until
 from tests.outages import OUTAGES
 
 
-def test_an_upload_whose_api_was_killed_leaves_nothing_and_may_be_sent_again(
+def test_an_upload_interrupted_by_a_kill_of_the_api_leaves_nothing_and_may_be_repeated(
     service_harness: ServiceHarness, api: Forked, worker: Forked
 ) -> None:
     known, stored = service_harness.connection.keys(key_of("*")), service_harness.files()
@@ -50,7 +50,7 @@ def test_an_upload_whose_api_was_killed_leaves_nothing_and_may_be_sent_again(
     service_harness.wait(first.json()["id"], "succeeded")
 
 
-def test_a_stream_whose_api_was_killed_is_taken_up_at_the_next(
+def test_a_stream_continues_at_another_api_after_its_own_was_killed(
     service_harness: ServiceHarness, api: Forked, worker: Forked
 ) -> None:
     running = service_harness.submit(LONG | {"max_evals": 80})
@@ -73,7 +73,7 @@ def test_a_stream_whose_api_was_killed_is_taken_up_at_the_next(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_full_disk_refuses_uploads_and_keeps_nothing_half_written(
+def test_on_a_full_disk_uploads_are_refused_without_partial_files(
     service_harness: ServiceHarness, api: Forked
 ) -> None:
     stored = service_harness.files()
@@ -85,7 +85,7 @@ def test_a_full_disk_refuses_uploads_and_keeps_nothing_half_written(
     service_harness.wait(service_harness.submit(), "succeeded")
 
 
-def test_a_full_disk_fails_what_has_no_room_and_not_its_worker(
+def test_on_a_full_disk_a_job_fails_and_its_worker_goes_on(
     service_harness: ServiceHarness, worker: Forked
 ) -> None:
     fill_disk(worker)
@@ -97,7 +97,7 @@ def test_a_full_disk_fails_what_has_no_room_and_not_its_worker(
     assert worker.poll() is None
 
 
-def test_a_disk_that_has_room_again_in_time_costs_nothing(
+def test_a_disk_that_has_room_again_in_time_fails_no_job(
     service_harness: ServiceHarness, worker: Forked
 ) -> None:
     fill_disk(worker)
@@ -111,7 +111,7 @@ def test_a_disk_that_has_room_again_in_time_costs_nothing(
     assert service_harness.wait(explanation_id, "succeeded")["attempts"] == 1
 
 
-def test_a_store_that_refuses_is_a_reason_and_ends_nobody(
+def test_a_store_that_refuses_fails_jobs_with_the_reason_and_stops_no_process(
     service_harness: ServiceHarness, api: Forked, worker: Forked
 ) -> None:
     waiting = service_harness.submit(LONG | {"max_evals": 40})
@@ -126,7 +126,7 @@ def test_a_store_that_refuses_is_a_reason_and_ends_nobody(
     assert (api.poll(), worker.poll()) == (None, None)
 
 
-def test_what_was_found_before_is_answered_when_no_worker_is_left(
+def test_cache_hits_are_answered_without_any_worker(
     service_harness: ServiceHarness, worker: Forked
 ) -> None:
     cached = {"Cache-Control": "max-age=60"}
@@ -144,7 +144,7 @@ def test_what_was_found_before_is_answered_when_no_worker_is_left(
     refusal(service_harness.ask(other, headers=cached), 503, ErrorCode.NO_WORKER)
 
 
-def test_a_full_redis_refuses_what_is_new_and_loses_nothing(
+def test_a_full_redis_refuses_new_requests_and_loses_nothing(
     service_harness: ServiceHarness, worker: Forked
 ) -> None:
     running = service_harness.submit(LONG | {"max_evals": 60})

@@ -28,7 +28,7 @@ def batches(service_harness: ServiceHarness) -> int:
 
 
 @pytest.mark.usefixtures("slow_worker")
-def test_after_a_cancel_one_more_batch_is_scored_at_most_and_what_there_is_is_kept(
+def test_after_a_cancel_at_most_one_batch_is_scored_and_the_partial_result_is_kept(
     service_harness: ServiceHarness,
 ) -> None:
     running = service_harness.submit(LONG)
@@ -50,7 +50,7 @@ def test_after_a_cancel_one_more_batch_is_scored_at_most_and_what_there_is_is_ke
     assert not (service_harness.store / "explanations" / running).exists()
 
 
-def test_a_worker_told_to_stop_has_one_more_batch_scored_at_most_and_its_job_is_first_again(
+def test_a_worker_told_to_stop_scores_at_most_one_batch_and_requeues_its_job_first(
     service_harness: ServiceHarness, slow_worker: Forked
 ) -> None:
     running = service_harness.submit(LONG | {"max_evals": 40})

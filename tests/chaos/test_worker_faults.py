@@ -46,7 +46,7 @@ def test_a_worker_frozen_past_its_lease_cannot_write_when_it_thaws(frozen: Queue
     assert frozen.state(job).version == state.version  # nothing was written after the end
 
 
-def test_a_worker_told_to_stop_gives_its_job_back_to_the_front(queue_harness: QueueHarness) -> None:
+def test_a_worker_told_to_stop_requeues_its_job_at_the_front(queue_harness: QueueHarness) -> None:
     stopping = queue_harness.worker()
     job = queue_harness.submit(steps=20)
     queue_harness.wait_begun(job)
@@ -59,7 +59,7 @@ def test_a_worker_told_to_stop_gives_its_job_back_to_the_front(queue_harness: Qu
     assert queue_harness.wait(job, "succeeded").attempts == 1
 
 
-def test_a_worker_told_to_stop_with_a_job_it_has_not_begun_gives_it_back(
+def test_a_worker_told_to_stop_requeues_a_job_it_has_not_begun(
     queue_harness: QueueHarness,
 ) -> None:
     stopping = queue_harness.worker()
@@ -79,7 +79,7 @@ def test_a_worker_told_to_stop_with_a_job_it_has_not_begun_gives_it_back(
     assert (queue_harness.state(job).status, queue_harness.state(job).attempts) == ("queued", 0)
 
 
-def test_a_running_job_hears_a_cancel_and_a_waiting_one_never_starts(
+def test_a_running_job_is_canceled_and_a_waiting_one_never_starts(
     queue_harness: QueueHarness,
 ) -> None:
     running = queue_harness.submit(steps=400)
@@ -165,7 +165,7 @@ def unheard(new_queue_harness: NewQueueHarness) -> tuple[QueueHarness, float]:
     return queue_harness, time.monotonic()
 
 
-def test_after_redis_was_gone_a_worker_that_lives_has_time_to_say_so(
+def test_after_an_outage_of_redis_a_live_worker_has_time_to_renew_its_lease(
     unheard: tuple[QueueHarness, float],
 ) -> None:
     queue_harness, since = unheard
@@ -180,7 +180,7 @@ def test_after_redis_was_gone_a_worker_that_lives_has_time_to_say_so(
     assert queue_harness.wait(job, "succeeded").attempts == 1
 
 
-def test_redis_errors_are_what_the_ledger_raises_while_it_is_gone(
+def test_without_redis_the_ledger_raises_redis_errors(
     queue_harness: QueueHarness,
 ) -> None:
     queue_harness.redis.stop()
@@ -213,7 +213,7 @@ def killed(new_queue_harness: NewQueueHarness) -> tuple[QueueHarness, float]:
     return queue_harness, queue_harness.lease_end() - LEASE_S
 
 
-def test_another_worker_begins_what_a_killed_one_had_within_two_leases(
+def test_the_job_of_a_killed_worker_begins_again_within_two_leases(
     killed: tuple[QueueHarness, float],
 ) -> None:
     queue_harness, last_sign_of_life = killed
@@ -234,7 +234,7 @@ def taken(new_queue_harness: NewQueueHarness) -> QueueHarness:
     return queue_harness
 
 
-def test_a_job_taken_from_the_queue_and_never_begun_is_put_back(taken: QueueHarness) -> None:
+def test_a_job_taken_from_the_queue_and_never_begun_is_requeued(taken: QueueHarness) -> None:
     [job] = taken.jobs
     state = taken.wait(job, "succeeded")
     assert state.attempts == 1
@@ -252,7 +252,7 @@ def deadly(new_queue_harness: NewQueueHarness) -> QueueHarness:
     return queue_harness
 
 
-def test_a_job_that_kills_its_worker_again_and_again_fails_and_stays_failed(
+def test_a_job_that_kills_every_worker_fails_and_stays_failed(
     deadly: QueueHarness,
 ) -> None:
     [job] = deadly.jobs

@@ -104,7 +104,7 @@ def test_compose_refuses_to_start_without_a_password(user: str) -> None:
 
 
 @pytest.mark.parametrize(("user", "other"), [("api", "WORKER"), ("worker", "API")])
-def test_neither_is_told_the_password_of_the_other(user: str, other: str) -> None:
+def test_neither_gets_the_password_of_the_other(user: str, other: str) -> None:
     """The file docker/.env has both passwords, and is passed to both as a whole."""
     environment = SERVICES[user]["environment"]
     assert environment[f"SHAPSHOT_REDIS_{other}_PASSWORD"] == ""
@@ -140,11 +140,11 @@ def test_no_log_grows_for_ever(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
-def test_none_takes_the_memory_of_redis(name: str) -> None:
+def test_no_other_container_takes_the_memory_of_redis(name: str) -> None:
     assert re.fullmatch(rf"\${{SHAPSHOT_{name.upper()}_MEMORY:-\d+g}}", SERVICES[name]["mem_limit"])
 
 
-def test_workers_can_be_many() -> None:
+def test_there_may_be_many_workers() -> None:
     assert not set(SERVICES["worker"]) & {"container_name", "hostname", "ports"}
 
 
@@ -156,7 +156,7 @@ def test_they_wait_for_redis_and_share_the_store(name: str) -> None:
     assert service["environment"]["SHAPSHOT_STORE_URL"] == "file:/var/lib/shapshot/store"
 
 
-def test_its_redis_wants_a_password_keeps_its_data_and_evicts_nothing(
+def test_its_redis_needs_a_password_keeps_its_data_and_evicts_nothing(
     start_redis: StartRedis,
 ) -> None:
     process, path = start_redis(PASSWORD)

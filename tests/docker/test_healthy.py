@@ -87,7 +87,7 @@ def test_no_api_is_not_healthy() -> None:
     assert not load("healthy_api").is_healthy(port=1)
 
 
-def test_an_api_is_healthy_whatever_names_and_paths_it_is_called_by(
+def test_an_api_is_healthy_under_any_configured_host_and_root_path(
     settings: ApiSettings, tmp_path: Path
 ) -> None:
     keys = tmp_path / "keys.jsonl"
@@ -99,7 +99,7 @@ def test_an_api_is_healthy_whatever_names_and_paths_it_is_called_by(
         wait_until(lambda: subprocess.run(check, env=environment).returncode == 0, seconds=60)
 
 
-def test_a_worker_is_alive_while_it_does_its_chores_even_without_redis(tmp_path: Path) -> None:
+def test_a_worker_is_alive_while_its_housekeeping_runs_even_without_redis(tmp_path: Path) -> None:
     alive_file, alive = tmp_path / "alive", load("healthy_worker").is_alive
     settings = WorkerSettings(
         redis_url=f"unix://{tmp_path}/none.sock", alive_file=alive_file, lease_s=2

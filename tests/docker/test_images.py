@@ -22,7 +22,7 @@ def test_the_worker_is_built_for_the_cpu_unless_a_target_is_named() -> None:
 
 
 @pytest.mark.parametrize(("dockerfile", "target"), TARGETS)
-def test_an_image_runs_as_a_user_without_rights(dockerfile: str, target: str) -> None:
+def test_an_image_runs_as_an_unprivileged_user(dockerfile: str, target: str) -> None:
     users = values(inherited(dockerfile, target), "USER")
     assert users[-1:] == ["10001:10001"]
 
@@ -77,7 +77,7 @@ def test_the_api_has_neither_the_worker_nor_its_libraries() -> None:
         assert not any(copied.startswith("worker") for copied in values(stage, "COPY"))
 
 
-def test_the_worker_has_of_the_service_only_what_both_share() -> None:
+def test_the_worker_image_has_only_the_shared_packages_of_the_service() -> None:
     copied = values(read_stages("worker.Dockerfile")["code"], "COPY")
     assert [each for each in copied if each.startswith("service")] == [
         "service/__init__.py service/",
@@ -88,7 +88,7 @@ def test_the_worker_has_of_the_service_only_what_both_share() -> None:
     ]
 
 
-def test_only_what_the_images_need_reaches_the_build() -> None:
+def test_only_files_that_the_images_need_reach_the_build() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert lines[1] == "*"

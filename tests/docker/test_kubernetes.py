@@ -91,7 +91,7 @@ def test_every_manifest_fits_the_schema_of_kubernetes(manifests: list[Manifest])
             kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
-def test_the_validator_would_notice(manifests: list[Manifest]) -> None:
+def test_the_validator_rejects_invalid_manifests(manifests: list[Manifest]) -> None:
     broken = next(each for each in manifests if each["kind"] == "Deployment")
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(
@@ -99,7 +99,9 @@ def test_the_validator_would_notice(manifests: list[Manifest]) -> None:
         )
 
 
-def test_the_scaler_fits_the_schema_of_keda_and_scales_what_there_is(of_the_docs: Path) -> None:
+def test_the_scaler_fits_the_schema_of_keda_and_scales_an_existing_workload(
+    of_the_docs: Path,
+) -> None:
     manifests = kustomized(of_the_docs)
     [scaler] = [each for each in manifests if each["kind"] == "ScaledObject"]
     schema = json.loads((Path(__file__).parent / "keda_scaled_object.json").read_text())
@@ -173,7 +175,7 @@ def test_ports_and_probes_are_those_of_the_image_and_the_app(pods: dict[str, Man
                 assert container[probe]["exec"]["command"][:2] == json.loads(said)
 
 
-def test_services_policies_and_budgets_choose_pods_that_there_are(
+def test_services_policies_and_budgets_select_existing_pods(
     manifests: list[Manifest], pods: dict[str, Manifest]
 ) -> None:
     label = "app.kubernetes.io/name"
@@ -192,7 +194,7 @@ def test_services_policies_and_budgets_choose_pods_that_there_are(
     assert set(re.findall(rf"{label}: (\S+)", (K8S / "base/network.yaml").read_text())) == set(pods)
 
 
-def test_what_pods_take_is_brought_or_a_secret_of_the_example(
+def test_what_pods_refer_to_exists_or_is_an_example_secret(
     manifests: list[Manifest], pods: dict[str, Manifest]
 ) -> None:
     there = {named(each) for each in (*manifests, *SECRETS)}
@@ -210,7 +212,7 @@ def test_what_pods_take_is_brought_or_a_secret_of_the_example(
         assert {(kind, name) for name in names} <= there
 
 
-def test_the_example_of_secrets_has_none() -> None:
+def test_the_example_of_secrets_has_no_real_ones() -> None:
     [of_redis, of_keys] = [each["stringData"] for each in SECRETS]
     for user in ("api", "worker"):
         password = f"{user.upper()}_PASSWORD"
@@ -219,7 +221,7 @@ def test_the_example_of_secrets_has_none() -> None:
     assert of_keys == {"keys.jsonl": ""}
 
 
-def test_each_worker_of_the_overlay_has_one_gpu_and_gives_it_up_before_the_next() -> None:
+def test_each_worker_of_the_overlay_has_one_gpu_and_frees_it_before_the_next_starts() -> None:
     [worker] = [
         each for each in kustomized(K8S / "gpu") if named(each) == ("Deployment", "shapshot-worker")
     ]
@@ -229,7 +231,7 @@ def test_each_worker_of_the_overlay_has_one_gpu_and_gives_it_up_before_the_next(
     assert worker["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
 
 
-def test_the_models_of_the_config_map_are_a_list_that_a_worker_takes(tmp_path: Path) -> None:
+def test_the_models_of_the_config_map_are_a_valid_models_file(tmp_path: Path) -> None:
     [models] = read(K8S / "base/models.yaml")
     text = models["data"]["models.toml"]
     (tmp_path / "models.toml").write_text(text)
@@ -256,7 +258,7 @@ def test_each_pod_has_the_password_of_its_own_user_alone(
     assert references == [{"name": "shapshot-redis", "key": f"{user}-url"}]
 
 
-def test_its_redis_refuses_what_is_new_before_the_cluster_kills_it(
+def test_its_redis_refuses_new_data_before_the_cluster_kills_it(
     pods: dict[str, Manifest],
 ) -> None:
     [container] = pods["shapshot-redis"]["containers"]
@@ -318,12 +320,12 @@ def settable() -> set[str]:
 
 
 @pytest.mark.parametrize("file", TOLD, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_setting_that_a_deployer_reads_of_exists(file: Path) -> None:
+def test_every_documented_setting_exists(file: Path) -> None:
     told = set(re.findall(r"\bSHAPSHOT_[A-Z_]*[A-Z]\b", file.read_text()))
     assert told <= settable() | OF_COMPOSE | OF_THE_COMMAND_LINE
 
 
-def test_the_settings_of_the_config_map_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_of_the_config_map_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     [config_map] = read(K8S / "base/settings.yaml")
     assert set(config_map["data"]) <= settable()
     for name, value in config_map["data"].items():

@@ -43,7 +43,7 @@ def everything(server: Guarded) -> dict[bytes, Any]:
         return {key: BY_TYPE[admin.type(key)](admin, key) for key in admin.scan_iter()}
 
 
-def test_a_redis_that_was_killed_comes_back_with_everything(guarded: Guarded) -> None:
+def test_a_killed_redis_restarts_with_all_its_data(guarded: Guarded) -> None:
     settings = ApiSettings(queue="test")
     with connect(guarded.url_of("api")) as api, connect(guarded.url_of("worker")) as worker:
         intake, work = Ledger.of(api, settings), Ledger.of(worker, settings)

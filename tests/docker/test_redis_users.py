@@ -33,7 +33,7 @@ def service_harness(guarded: Guarded, tmp_path: Path) -> Iterator[ServiceHarness
     found.close()
 
 
-def test_all_that_a_service_does_is_permitted(
+def test_every_command_that_the_service_runs_is_permitted(
     service_harness: ServiceHarness, guarded: Guarded
 ) -> None:
     keys_file = service_harness.folder / "keys.jsonl"  # requests with a key are counted in Redis
@@ -95,7 +95,7 @@ def use_all_of_it(service_harness: ServiceHarness) -> None:
         *((user, words) for user in ("api", "worker") for words in ("SHUTDOWN", "CLIENT LIST")),
     ],
 )
-def test_nobody_may_do_more(guarded: Guarded, user: str, command: str) -> None:
+def test_no_user_may_do_more(guarded: Guarded, user: str, command: str) -> None:
     with (
         redis.Redis.from_url(guarded.url_of(user)) as client,
         pytest.raises(redis.exceptions.NoPermissionError),

@@ -71,7 +71,7 @@ def test_the_command_line_takes_any_setting_as_json(running: Running, tmp_path: 
         (["--settings", '{"seed": -1}'], "seed: received '-1'; .*greater than or equal to 0"),
     ],
 )
-def test_the_command_line_says_in_one_line_what_is_wrong(options: list[str], said: str) -> None:
+def test_the_command_line_reports_errors_in_one_line(options: list[str], said: str) -> None:
     ended = _shapshot("explain", str(SAMPLE), *options)
     assert ended.returncode == 1
     assert re.search(said, ended.stderr)
@@ -84,7 +84,7 @@ def test_the_command_line_lists_models(running: Running) -> None:
     assert "32x32x3" in ended.stdout
 
 
-def test_the_command_line_says_in_one_line_that_nobody_listens() -> None:
+def test_the_command_line_reports_in_one_line_that_no_server_listens() -> None:
     ended = _shapshot("models", "--url", "http://127.0.0.1:9")
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr

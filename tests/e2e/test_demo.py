@@ -52,7 +52,7 @@ def test_an_espresso_is_explained_by_the_imagenet_network(tmp_path: Path) -> Non
         assert heatmap.width > heatmap.height > 300
 
 
-def test_without_the_extra_a_cat_is_explained_and_it_says_what_to_install(tmp_path: Path) -> None:
+def test_without_the_extra_a_cat_is_explained_and_the_extra_is_named(tmp_path: Path) -> None:
     said = demo(tmp_path, "import sys", f"sys.modules[{PACKAGE!r}] = None")
     assert re.search(r"cat +│ 0\.8", said)
     assert "500 evaluations of cifar10" in said

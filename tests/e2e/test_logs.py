@@ -73,7 +73,7 @@ def test_a_request_can_be_followed_through_the_logs_of_both(tmp_path: Path, redi
 
 
 @pytest.mark.parametrize("module", ["service.api", "worker.main"])
-def test_a_redis_that_is_away_is_said_without_its_password(tmp_path: Path, module: str) -> None:
+def test_an_outage_of_redis_is_logged_without_its_password(tmp_path: Path, module: str) -> None:
     environment = {
         **os.environ,
         "SHAPSHOT_REDIS_URL": "redis://default:s3cr3t-of-redis@127.0.0.1:1/0",
@@ -94,7 +94,7 @@ def test_a_redis_that_is_away_is_said_without_its_password(tmp_path: Path, modul
     assert "s3cr3t" not in "".join(heard)
 
 
-def test_what_nobody_caught_is_a_line_of_json_too() -> None:
+def test_an_uncaught_error_is_a_line_of_json_too() -> None:
     program = (
         "import threading, warnings\n"
         "from service.infra.logging import configure_logging\n"

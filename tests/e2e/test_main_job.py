@@ -25,7 +25,7 @@ def test_another_default_model_than_imagenet_explains_the_cat_first(running: Run
         assert heatmap.width > heatmap.height > 100
 
 
-def test_the_cat_is_a_cat_and_every_output_adds_up(running: Running) -> None:
+def test_the_cat_is_recognized_and_every_output_adds_up(running: Running) -> None:
     explanation = running.client.explain(SAMPLE)
     assert explanation.outputs
     assert explanation.outputs[0].label == "cat"
@@ -70,7 +70,7 @@ def test_the_same_request_gives_the_same_numbers(running: Running) -> None:
         ("heat", {"output": "cat"}, (32, 32)),
     ],
 )
-def test_a_heatmap_comes_at_the_size_asked_for(
+def test_a_heatmap_has_the_requested_size(
     running: Running, style: str, params: dict[str, str], size: tuple[int, int]
 ) -> None:
     explanation = running.client.explain(SAMPLE, QUICK)
@@ -79,7 +79,7 @@ def test_a_heatmap_comes_at_the_size_asked_for(
         assert heatmap.size == size
 
 
-def test_a_running_explanation_can_be_canceled_and_keeps_what_it_has(running: Running) -> None:
+def test_a_canceled_explanation_keeps_its_partial_result(running: Running) -> None:
     long = ExplanationSettings(max_evals=100_000)
     explanation = running.client.submit(SAMPLE, long)
     running.wait_for_evaluations(explanation.id, 100)

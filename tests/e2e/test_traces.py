@@ -113,7 +113,7 @@ def test_without_the_extra_a_process_says_what_to_install(tmp_path: Path, module
     assert "Traceback" not in ended.stderr
 
 
-def test_an_exporter_that_there_is_not_is_refused_with_those_that_are(tmp_path: Path) -> None:
+def test_an_unknown_exporter_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     variables = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
         "OTEL_TRACES_EXPORTER": "zipkin",
@@ -144,7 +144,7 @@ def run_without_sdk(
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none"},
     ],
 )
-def test_a_process_that_keeps_no_traces_imports_nothing_for_them(
+def test_a_process_without_tracing_imports_nothing_for_it(
     variables: dict[str, str],
 ) -> None:
     program = (

@@ -74,7 +74,7 @@ def kept(choice: Choice) -> str:
         return str((connection.get("shapshot:value") or b"").decode())
 
 
-def test_where_there_is_no_data_the_first_server_begins(tmp_path: Path, redis_7: Server) -> None:
+def test_without_data_the_first_server_is_used(tmp_path: Path, redis_7: Server) -> None:
     choice = choose_folder([redis_7], tmp_path)
     assert (choice.server, choice.unused) == (redis_7, [])
     assert choice.folder == tmp_path / f"redis-{redis_7.version[0]}"
@@ -91,7 +91,7 @@ def test_data_is_found_whichever_server_comes_first(
 
 
 @pytest.mark.parametrize("signs", [True, False])  # it may die before it signs
-def test_a_newer_redis_reads_what_an_older_one_wrote_and_from_then_on_is_needed(
+def test_a_newer_redis_reads_older_data_and_is_needed_from_then_on(
     tmp_path: Path, redis_6: Server, redis_7: Server, signs: bool
 ) -> None:
     folder = keep("a", redis_6, home=tmp_path)
@@ -151,7 +151,7 @@ def test_of_two_folders_with_data_the_one_written_last_is_used_and_the_other_nam
         (None, (7,), Server(Path(), "Redis", (6, 2, 14)), False),
     ],
 )
-def test_who_reads_what_whom_wrote(
+def test_which_server_reads_which_data(
     wrote: str | None, version: tuple[int, ...], server: Server, reads: bool
 ) -> None:
     assert Data(Path(), wrote, version, 0.0).is_read_by(server) is reads

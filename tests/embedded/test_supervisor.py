@@ -29,16 +29,14 @@ def run(supervisor: Supervisor, started: Child) -> str:
     return started.log.read_text()
 
 
-def test_a_start_keeps_what_the_one_before_said(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_start_keeps_the_earlier_log(supervisor: Supervisor, tmp_path: Path) -> None:
     run(supervisor, child(tmp_path, "echo the reason of a crash"))
     lines = run(supervisor, child(tmp_path, "echo the next")).splitlines()
     assert lines[1::2] == ["the reason of a crash", "the next"]
     assert all(line.endswith("api starts ====") for line in lines[::2])
 
 
-def test_a_child_that_is_started_again_says_how_it_ended(
-    supervisor: Supervisor, tmp_path: Path
-) -> None:
+def test_the_log_says_how_a_restarted_child_ended(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.start(child(tmp_path, "echo said; kill -9 $$"))
     log = tmp_path / "api.log"
 
@@ -81,7 +79,7 @@ def test_a_log_is_rotated_while_it_is_written(
     assert b"\0" not in writer.log.read_bytes()  # after truncation it writes at the beginning
 
 
-def test_a_disk_without_room_for_rotation_stops_nobody(
+def test_a_disk_without_room_for_rotation_stops_no_process(
     supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_files, "LOG_BYTES", 10)

@@ -19,16 +19,16 @@ def test_sparseness_is_the_gini_index_of_the_absolute_values():
     assert sparseness([2, 1, -1, 0]) == pytest.approx([(3 * 2 + 1 - 1) / (4 * 4)])
 
 
-def test_sparseness_is_0_where_all_are_equal_and_where_all_are_zero():
+def test_sparseness_is_0_if_all_values_are_equal_or_zero():
     assert sparseness([0.1] * 1001, [0] * 1001) == pytest.approx([0, 0], abs=1e-12)
     assert (sparseness([0.1] * 1001) >= 0).all()
 
 
-def test_sparseness_nears_1_where_one_has_all():
+def test_sparseness_approaches_1_if_one_element_has_all():
     assert sparseness([7, *[0] * 999]) == pytest.approx([0.999])
 
 
-def test_sparseness_knows_no_scale_and_no_number_of_copies():
+def test_sparseness_does_not_depend_on_scale_or_copies():
     values = np.random.default_rng(0).normal(size=50)
     assert sparseness(values * 17) == pytest.approx(sparseness(values))
     assert sparseness(np.repeat(values, 3)) == pytest.approx(sparseness(values))

@@ -8,19 +8,19 @@ from worker.engine.regions import Regions, quantile, whole_pixels
     ("freedom", "reach"),
     [(0, np.inf), (-1, np.inf), (1, 12.706), (4, 2.776), (30, 2.042), (np.inf, 1.960)],
 )
-def test_an_interval_reaches_as_far_as_student_s_t_says(freedom, reach):
+def test_an_interval_has_the_width_of_students_t(freedom, reach):
     """By the two-sided 95 % points of Student's t in statistical tables."""
     assert quantile(freedom) == pytest.approx(reach, abs=5e-4)
 
 
-def test_an_interval_lies_about_its_value():
+def test_an_interval_is_centred_on_its_value():
     values = np.array([[1.0, -2.0]])
     regions = Regions(np.zeros((1, 1), np.int32), values, np.array([1]), reach=lambda: values / 4)
     assert regions.interval.low.tolist() == [[0.75, -1.5]]
     assert regions.interval.high.tolist() == [[1.25, -2.5]]
 
 
-def test_without_errors_none_is_the_largest():
+def test_without_errors_there_is_no_largest_error():
     labels, players = np.zeros((1, 1), np.int32), np.array([1])
     assert Regions(labels, np.ones((1, 2)), players).largest_error is None
     assert Regions(labels, np.ones((1, 2)), players).interval is None
@@ -28,7 +28,7 @@ def test_without_errors_none_is_the_largest():
     assert Regions(labels, np.ones((1, 2)), players, errors).largest_error == 0.5
 
 
-def test_labels_are_of_whole_pixels_where_no_pixel_is_divided():
+def test_labels_are_two_dimensional_if_no_pixel_is_divided():
     whole = np.arange(6, dtype=np.int32).reshape(2, 3)
     assert whole_pixels(np.repeat(whole[..., np.newaxis], 3, axis=2)).tolist() == whole.tolist()
     divided = np.arange(6, dtype=np.int32).reshape(2, 1, 3)

@@ -20,7 +20,7 @@ def test_the_corpus_has_two_hundred_cases_of_different_names():
     assert len(names) >= 200
 
 
-def test_all_of_it_is_refused_with_a_reason_and_leaves_nothing(serve, connection):
+def test_the_corpus_is_refused_with_reasons_and_leaves_nothing(serve, connection):
     api = serve(body_patience_s=2)
     assert api.send(explain(bombs.photo("JPEG"))).status == 202
     keys, kept, before_mb = set(connection.keys()), set(api.kept()), api.resident_mb
@@ -76,7 +76,7 @@ FILENAMES = [
 ]
 
 
-def test_what_is_only_unusual_is_accepted_as_what_it_is(serve):
+def test_unusual_valid_requests_are_accepted(serve):
     api = serve()
     for form_, content in UNUSUAL:
         answer = api.send(explain(content))
@@ -84,7 +84,7 @@ def test_what_is_only_unusual_is_accepted_as_what_it_is(serve):
         assert json.loads(answer.content)["image"]["format"] == form_
 
 
-def test_what_is_beside_the_pixels_of_a_png_is_accepted_and_not_unpacked(serve):
+def test_metadata_of_a_png_is_accepted_and_not_unpacked(serve):
     api = serve()
     assert api.send(explain(bombs.photo())).status == 202
     before_mb = api.resident_mb
@@ -94,7 +94,7 @@ def test_what_is_beside_the_pixels_of_a_png_is_accepted_and_not_unpacked(serve):
     assert api.resident_mb - before_mb < 15  # one of the bodies has 20 MB, another 300
 
 
-def test_a_filename_is_kept_as_a_name_and_names_no_place(serve):
+def test_a_file_name_is_kept_and_never_used_as_a_path(serve):
     api = serve()
     answers = [api.send(form(part("image", bombs.photo(), name))) for name in FILENAMES]
     assert {answer.status for answer in answers} == {202}

@@ -9,7 +9,7 @@ POST = b"POST /v1/explanations HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding:
 BODY = b"0\r\n\r\n"
 
 
-def test_a_request_of_two_ends_is_refused_and_what_follows_is_not_read(serve):
+def test_an_ambiguous_request_is_refused_and_the_rest_not_read(serve):
     length = b"Content-Length: %d\r\n\r\n" % len(BODY + GET)
     with serve().connect() as connection:
         connection.sendall(POST + length + BODY + GET)
@@ -17,7 +17,7 @@ def test_a_request_of_two_ends_is_refused_and_what_follows_is_not_read(serve):
         assert connection.recv(1) == b""
 
 
-def test_after_a_request_of_one_end_the_next_is_answered(serve):
+def test_after_an_unambiguous_request_the_next_is_answered(serve):
     with serve().connect() as connection:
         connection.sendall(POST + b"\r\n" + BODY + GET)
         answers = b""

@@ -54,13 +54,13 @@ def test_a_head_that_drips_is_cut_off(serve):
             assert problem_of(connection) == (408, "request_timeout")
 
 
-def test_a_connection_on_which_nothing_comes_is_closed(serve):
+def test_an_idle_connection_is_closed(serve):
     api = serve(head_timeout_s=1)
     with api.connect() as connection:
         assert connection.recv(1) == b""
 
 
-def test_a_body_that_drips_is_cut_off_and_in_the_end_not_even_read(serve):
+def test_a_body_that_drips_is_cut_off_and_no_longer_read(serve):
     api = serve(body_patience_s=1, head_timeout_s=2)
     with api.connect() as connection:
         connection.sendall(BODY)
@@ -68,7 +68,7 @@ def test_a_body_that_drips_is_cut_off_and_in_the_end_not_even_read(serve):
             assert problem_of(connection) == (408, "request_timeout")
 
 
-def test_a_body_slower_than_its_patience_but_not_than_the_rate_is_taken(serve):
+def test_a_body_above_the_minimum_rate_is_accepted_past_the_timeout(serve):
     """Each chunk extends the time allowed for the rest."""
     api = serve(body_patience_s=1, min_upload_rate=1000)
     content = explain(bombs.photo())
@@ -81,7 +81,7 @@ def test_a_body_slower_than_its_patience_but_not_than_the_rate_is_taken(serve):
         assert read_answer(connection).status == 202
 
 
-def test_what_is_sent_after_the_answer_is_not_read_for_ever(serve):
+def test_bytes_after_the_response_are_not_read_for_ever(serve):
     api = serve(head_timeout_s=1)
     with api.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
@@ -89,7 +89,7 @@ def test_what_is_sent_after_the_answer_is_not_read_for_ever(serve):
         drip(connection)  # ends when refused
 
 
-def test_hundreds_of_slow_clients_stop_nobody(serve):
+def test_hundreds_of_slow_clients_do_not_block_others(serve):
     api = serve(head_timeout_s=20, body_patience_s=20)
     with ExitStack() as stack:
         for number in range(MANY):

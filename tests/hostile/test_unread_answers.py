@@ -46,7 +46,7 @@ def cut_off(connection: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def test_large_answers_that_nobody_reads_take_little_memory_and_end(serve, large):
+def test_large_unread_responses_take_little_memory_and_end(serve, large):
     api = serve(answer_patience_s=1)
     before_mb = api.peak_mb
     with ExitStack() as stack:
@@ -60,7 +60,7 @@ def test_large_answers_that_nobody_reads_take_little_memory_and_end(serve, large
     assert "client stopped reading its response" in api.log.read_text()
 
 
-def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, ledger, spec):
+def test_pipelined_requests_and_unread_events_do_not_accumulate(serve, ledger, spec):
     api = serve(answer_patience_s=0.5)
     ledger.accept(id_ := new_id(), spec, timeout_s=60)
     attempt = ledger.begin(id_)
@@ -78,7 +78,7 @@ def test_requests_in_a_row_and_events_that_nobody_reads_do_not_pile_up(serve, le
     assert api.peak_mb - before_mb < 60
 
 
-def test_a_stream_without_news_and_a_reader_who_is_slow_enough_are_kept(serve, large, ledger, spec):
+def test_a_quiet_stream_and_a_slow_reader_are_not_cut_off(serve, large, ledger, spec):
     """Each piece that is read extends the time allowed for the next."""
     api = serve(answer_patience_s=1, min_answer_rate=100_000)
     ledger.accept(id_ := new_id(), spec, timeout_s=60)
@@ -93,7 +93,7 @@ def test_a_stream_without_news_and_a_reader_who_is_slow_enough_are_kept(serve, l
         assert b"event: done" in read_answer(stream).content
 
 
-def test_beyond_the_budget_of_answers_a_large_one_is_refused_until_another_is_read(serve, large):
+def test_beyond_the_memory_budget_a_large_response_is_refused_until_another_is_read(serve, large):
     api = serve(max_answer_bytes=1_000_000, answer_patience_s=30)
     asked = ask(f"{large}/attributions?format=json")
     with ExitStack() as stack:

@@ -71,7 +71,7 @@ UPRIGHT = {  # colours at the upper left, upper right, lower left, lower right, 
 
 @every_form
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_it_is_turned_once_where_boxes_and_exif_say_the_same(form, orientation):
+def test_a_picture_is_turned_once_if_boxes_and_exif_agree(form, orientation):
     """Writers put the orientation into irot and imir, and leave it in EXIF too."""
     content = encoded(corners(), form, exif=exif_of(orientation), quality=90)
     pixels = decode(content)
@@ -102,7 +102,7 @@ def test_transparency_shows_white(form):
     np.testing.assert_allclose(pixels[10, 80], GREEN, atol=8)
 
 
-def test_heic_of_ten_bits_is_brought_to_eight():
+def test_heic_of_ten_bits_is_converted_to_eight():
     heif = import_or_skip("pillow_heif")
     levels = np.linspace(0, 65_535, 64 * 96).reshape(64, 96).astype(np.uint16)
     rgb = np.repeat(levels[..., np.newaxis], 3, axis=2)
@@ -112,7 +112,7 @@ def test_heic_of_ten_bits_is_brought_to_eight():
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12])
-def test_avif_of_more_bits_is_brought_to_eight(bits):
+def test_avif_of_more_bits_is_converted_to_eight(bits):
     levels = np.round(ramp(96, 64) * (2**bits - 1) / 255)
     told = [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 100]
     bgr = levels[..., ::-1].astype(np.uint8 if bits == 8 else np.uint16)
@@ -129,7 +129,7 @@ def ramp(width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("size", "turns"), [((128, 192), 0), ((100, 150), 0), ((128, 192), 1)])
-def test_an_avif_of_tiles_is_read_as_one_picture(size, turns):
+def test_a_tiled_avif_is_read_as_one_picture(size, turns):
     """The last tiles are cropped if the picture is smaller than all tiles together."""
     content = grid(tiles(), 2, size, *[box(b"irot", bytes([turns]))] * turns)
     expected = np.rot90(ramp(128, 192)[: size[1], : size[0]], turns)
@@ -137,7 +137,7 @@ def test_an_avif_of_tiles_is_read_as_one_picture(size, turns):
     np.testing.assert_allclose(pixels.astype(float), expected, atol=4)
 
 
-def test_an_avif_that_its_boxes_crop_is_refused_by_name():
+def test_an_avif_cropped_by_its_boxes_is_refused_by_name():
     """Pillow would show the whole picture."""
     crop = box(b"clap", struct.pack(">LLLLlLlL", 64, 1, 96, 1, 0, 1, 0, 1))
     for look in (decode_picture, inspect_picture):
@@ -157,9 +157,7 @@ def tiles() -> list[bytes]:
 
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "RGB;16", "RGBA;16"])
-def test_heic_of_tiles_of_more_bits_and_with_alpha_is_turned_as_it_is(
-    orientation, mode, monkeypatch
-):
+def test_tiled_heic_with_more_bits_or_alpha_is_turned(orientation, mode, monkeypatch):
     heif = import_or_skip("pillow_heif")
     monkeypatch.setattr(heif.options, "GRID_TILE_SIZE", 128)
     levels, opaque = ramp(300, 200), np.full((200, 300, 1), 255.0)
@@ -190,7 +188,7 @@ def test_grey_and_odd_sizes_are_read(form):
 
 
 @every_form
-def test_of_several_pictures_the_first_is_read(form):
+def test_the_first_of_several_pictures_is_read(form):
     if form == "AVIF":
         frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
         content = encoded(frames[0], form, save_all=True, append_images=frames[1:], quality=90)
@@ -211,7 +209,7 @@ def test_too_many_pixels_are_refused(form):
 
 
 @every_form
-def test_sizes_that_lie_do_not_take_memory(form):
+def test_false_sizes_take_no_memory(form):
     """The boxes say 64 x 64; the stream inside has 2048 x 2048."""
     whole = encoded(Image.new("RGB", (2048, 2048), "red"), form, quality=30)
     size = whole.index(b"ispe") + 8
@@ -235,7 +233,7 @@ def test_sizes_that_lie_do_not_take_memory(form):
         assert asked[0] >= 2048 * 2048 * 8
 
 
-def test_tiles_of_which_next_to_nothing_is_shown_do_not_take_memory():
+def test_tiles_that_are_nearly_invisible_take_no_memory():
     heif = import_or_skip("pillow_heif")
     stream, before = io.BytesIO(), heif.options.GRID_TILE_SIZE
     heif.options.GRID_TILE_SIZE = 512
@@ -253,7 +251,7 @@ def test_tiles_of_which_next_to_nothing_is_shown_do_not_take_memory():
 
 
 @every_form
-def test_cut_at_any_length_it_is_broken_or_whole(form):
+def test_a_file_cut_at_any_length_is_broken_or_whole(form):
     whole = encoded(noise(40, 30), form)
     pixels = decode(whole)
     for length in range(12, len(whole), 7):

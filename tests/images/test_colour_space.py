@@ -73,7 +73,7 @@ def colours(content: bytes):
 
 @pytest.mark.parametrize("curve", CURVES)
 @pytest.mark.parametrize("matrix", [SRGB, P3, ADOBE], ids=["sRGB", "P3", "Adobe"])
-def test_the_levels_are_as_far_from_srgb_as_little_cms_moves_them(curve, matrix):
+def test_the_distance_from_srgb_agrees_with_little_cms(curve, matrix):
     icc = profile("A display", matrix, CURVES[curve])
     found = colours(encoded(photo(), "PNG", icc_profile=icc))
     moved = np.abs(converted(photo(), icc) - np.asarray(photo())).mean()
@@ -82,7 +82,7 @@ def test_the_levels_are_as_far_from_srgb_as_little_cms_moves_them(curve, matrix)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_format_tells_its_profile_and_no_pixel_is_converted(form):
+def test_every_format_reports_its_profile_and_no_pixel_is_converted(form):
     icc = profile("Display P3", P3, CURVES["like sRGB"])
     plain = decode_picture(encoded(photo(), form), max_pixels=10_000)
     named = decode_picture(encoded(photo(), form, icc_profile=icc), max_pixels=10_000)
@@ -99,7 +99,7 @@ def test_a_profile_of_version_4_is_read():
     assert found.shift(np.asarray(photo())) < 0.1
 
 
-def test_a_profile_that_cannot_be_read_says_nothing():
+def test_an_unreadable_profile_counts_as_none():
     icc = profile("Display P3", P3, CURVES["like sRGB"])
     whole = encoded(photo(), "JPEG", icc_profile=icc)
     assert colours(whole) is not None
@@ -130,7 +130,7 @@ def test_a_profile_of_many_bytes_in_a_png_is_not_unpacked():
         ((2, 2), None, None),
     ],
 )
-def test_code_points_of_png_avif_and_heic_are_told(codes, name, known):
+def test_code_points_of_png_avif_and_heic_are_reported(codes, name, known):
     info = PngInfo()
     info.add(b"cICP", bytes([*codes, 0, 1]))
     contents = [encoded(photo(), "PNG", pnginfo=info)]
@@ -155,7 +155,7 @@ def test_cameras_name_adobe_rgb_in_exif_alone():
     assert colours(encoded(photo(), "JPEG", exif=exif.tobytes())) is None
 
 
-def test_grey_and_cmyk_are_told_apart_from_rgb():
+def test_grey_and_cmyk_are_distinguished_from_rgb():
     assert colours(encoded(photo().convert("CMYK"), "JPEG")).name == "CMYK"
     assert colours(encoded(photo().convert("L"), "JPEG")) is None
     assert colours(encoded(photo(), "JPEG")) is None
@@ -163,6 +163,6 @@ def test_grey_and_cmyk_are_told_apart_from_rgb():
 
 @pytest.mark.parametrize(("mode", "deep"), [("I;16", True), ("L", False)])
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM"])
-def test_levels_of_more_than_8_bits_are_told(form, mode, deep):
+def test_levels_of_more_than_8_bits_are_reported(form, mode, deep):
     image = Image.new(mode, (20, 10), 200)
     assert decode_picture(encoded(image, form), max_pixels=1000).deep is deep

@@ -63,7 +63,7 @@ def test_a_picture_is_turned_upright_by_its_exif_tag(orientation):
     [b"II*\x00", b"II+\x00\x01\x00\x00\x00", b"??", b"MM\x00*" + bytes(8)],
     ids=["cut", "BigTIFF", "words", "cut directory"],
 )
-def test_exif_that_nobody_can_read_turns_nothing(exif):
+def test_unreadable_exif_turns_nothing(exif):
     assert decode(encoded(Image.new("RGB", (6, 4)), exif=exif)).shape == (4, 6, 3)
 
 
@@ -82,7 +82,7 @@ def test_every_format_with_exif_is_turned_once(form):
     assert decode(content).shape[:2] == (16, 8)
 
 
-def test_exif_that_nobody_could_write_again_does_no_harm():
+def test_exif_that_cannot_be_written_back_does_no_harm():
     """Make (271) must be text by the standard, and is a fraction here."""
     entries = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHII", 271, 5, 1, 38)
     exif = b"II*\x00" + struct.pack("<IH", 8, 2) + entries + bytes(4) + struct.pack("<II", 1, 2)
@@ -95,7 +95,7 @@ def test_a_palette_is_looked_up():
     assert pixels[0].tolist() == [list(RED), list(BLUE)]
 
 
-def test_grey_is_repeated():
+def test_grey_is_repeated_in_three_channels():
     assert decode(encoded(Image.new("L", (2, 2), 77)))[0, 0].tolist() == [77, 77, 77]
 
 
@@ -117,7 +117,7 @@ def test_a_transparent_colour_of_a_palette_shows_white():
     assert pixels[0].tolist() == [list(WHITE), list(BLUE)]
 
 
-def test_sixteen_bits_are_brought_to_eight():
+def test_sixteen_bits_are_converted_to_eight():
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     pixels = decode(encoded(Image.fromarray(levels)), max_pixels=65536)
     np.testing.assert_array_equal(pixels[:, :, 0], np.round(levels / 257))
@@ -129,7 +129,7 @@ def test_cmyk_becomes_rgb():
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF"])
-def test_of_an_animation_the_first_frame_counts(form):
+def test_the_first_frame_of_an_animation_counts(form):
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
     content = encoded(frames[0], form, save_all=True, append_images=frames[1:])
     np.testing.assert_allclose(decode(content)[2, 2], RED, atol=8)
@@ -177,7 +177,7 @@ UNREAD = {
 
 @pytest.mark.parametrize("name", UNREAD)
 @pytest.mark.parametrize("look", [inspect_picture, decode_picture])
-def test_what_is_not_read_is_refused_by_name(name, look):
+def test_unsupported_formats_are_refused_by_name(name, look):
     for content in UNREAD[name]:
         with pytest.raises(NotAPictureError, match=re.escape(name)) as refused:
             look(content, max_pixels=4)
@@ -185,7 +185,7 @@ def test_what_is_not_read_is_refused_by_name(name, look):
         assert not isinstance(refused.value, BrokenPictureError)
 
 
-def test_a_damaged_picture_is_told_from_what_is_none():
+def test_a_damaged_picture_is_distinguished_from_other_files():
     with pytest.raises(BrokenPictureError, match=r"a broken picture \(PNG\)"):
         decode(b"\x89PNG\r\n\x1a\n" + bytes(40))
     with pytest.raises(BrokenPictureError, match=r"a broken picture \(TIFF\)"):
@@ -211,7 +211,7 @@ def test_a_picture_of_as_many_pixels_as_allowed_is_read():
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"<svg></svg>", b"%PDF-1.7", b"\x89PNG"])
-def test_what_is_no_picture_is_refused_with_the_formats_read(content):
+def test_other_files_are_refused_with_the_supported_formats(content):
     with pytest.raises(NotAPictureError, match="JPEG") as refused:
         decode(content)
     assert not isinstance(refused.value, BrokenPictureError)
@@ -233,7 +233,7 @@ def test_indices_into_a_palette_that_is_missing_are_broken(look):
 
 
 @pytest.mark.parametrize("look", [inspect_picture, decode_picture])
-def test_a_palette_of_colours_below_none_is_broken(look):
+def test_a_palette_of_negative_colours_is_broken(look):
     """A TIFF states the type of its numbers; Pillow converts them to bytes."""
     colour_map, unsigned, signed, many = 320, 3, 8, 768
     image = Image.new("P", (1, 1))
@@ -246,12 +246,12 @@ def test_a_palette_of_colours_below_none_is_broken(look):
 
 
 @pytest.mark.parametrize("size", [(1, MAX_ASPECT_RATIO + 1), (100_000, 1)])
-def test_a_strip_of_which_a_model_sees_next_to_nothing_is_refused(size):
+def test_an_extremely_long_picture_is_refused(size):
     with pytest.raises(UnsuitablePictureError, match=f"received {size[0]} x {size[1]}"):
         decode(encoded(Image.new("L", size)), max_pixels=100_000)
 
 
-def test_a_strip_as_long_as_allowed_is_read():
+def test_a_picture_of_the_longest_shape_is_read():
     assert decode(encoded(Image.new("L", (MAX_ASPECT_RATIO, 1)))).shape == (1, MAX_ASPECT_RATIO, 3)
 
 
@@ -315,7 +315,7 @@ def test_exif_of_endless_numbers_is_refused(form):
         decode(encoded(Image.new("RGB", (8, 8)), form, exif=exif))
 
 
-def test_a_jpeg_whose_exif_is_put_together_from_many_segments_is_refused():
+def test_a_jpeg_with_exif_in_many_segments_is_refused():
     exif = directory(282, RATIONAL, MAX_NUMBERS)
     parts = [b"Exif\x00\x00" + exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
     segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
@@ -343,7 +343,7 @@ def test_a_tiff_with_a_strip_for_each_of_its_rows_is_read():
     ],
     ids=["JPEG", "PNG", "GIF", "PPM"],
 )
-def test_a_picture_in_endless_small_pieces_is_refused(head, piece):
+def test_a_picture_in_very_many_pieces_is_refused(head, piece):
     with pytest.raises(UnsuitablePictureError, match=f"more than {MAX_READS} pieces"):
         decode(head + piece * MAX_READS)
 
@@ -359,19 +359,19 @@ def test_a_picture_in_endless_small_pieces_is_refused(head, piece):
     ],
     ids=["plain PPM", "PPM of 100 levels", "PPM of 16 bits", "BMP of run lengths"],
 )  # fmt: skip
-def test_what_pillow_decodes_in_python_is_refused_with_what_is_not(content):
+def test_formats_that_pillow_decodes_in_python_are_refused_with_the_others(content):
     with pytest.raises(UnsuitablePictureError, match="BMP is accepted without run lengths"):
         decode(content)
 
 
-def test_what_was_written_after_a_picture_is_not_looked_at():
+def test_bytes_after_a_picture_are_ignored():
     content = encoded(Image.new("RGB", (4, 4), RED), "JPEG", quality=100)
     picture = decode_picture(content + b"<script>PK\x03\x04<?php", max_pixels=100)
     assert (picture.format, picture.pixels.shape) == ("JPEG", (4, 4, 3))
 
 
 @pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "WEBP", "PPM"])
-def test_cut_at_any_length_a_picture_is_refused_or_whole(form, new_photo):
+def test_a_picture_cut_at_any_length_is_refused_or_whole(form, new_photo):
     """Bytes after the last pixel may be missing."""
     content = new_photo(9, 7, form=form)
     whole = decode(content)
@@ -388,7 +388,7 @@ def test_cut_at_any_length_a_picture_is_refused_or_whole(form, new_photo):
 @given(
     position=st.integers(0, 5000), values=st.binary(min_size=1, max_size=8), cut=st.integers(0, 99)
 )
-def test_damage_anywhere_gives_a_picture_or_a_picture_error(form, position, values, cut):
+def test_any_damage_gives_a_picture_or_a_picture_error(form, position, values, cut):
     whole = bytearray(encoded(noise(11, 9, seed=1), form))
     position %= len(whole)
     whole[position : position + len(values)] = values

@@ -40,7 +40,7 @@ def jpeg(kind: dict[str, object], seed: int = 0) -> bytes:
 
 
 @kinds
-def test_the_film_after_a_motion_photo_is_not_looked_at(kind):
+def test_the_film_in_a_motion_photo_is_ignored(kind):
     """The film contains markers by chance: a scan, a start and end, EXIF, comments."""
     whole = jpeg(kind)
     odd = b"\xff\xda\x00\x04\x00\x00\xff\xd8\xff\xe1\x00\x0aExif\x00\x00\xff\xd9\xff\xfe\x00\x02"
@@ -50,7 +50,7 @@ def test_the_film_after_a_motion_photo_is_not_looked_at(kind):
     assert inspect_picture(whole + film, max_pixels=10_000).format == "JPEG"
 
 
-def test_of_an_mpo_of_many_pictures_the_first_is_read():
+def test_the_first_picture_of_an_mpo_is_read():
     pictures = [Image.fromarray(noise(53, 37, seed=n)) for n in range(60)]
     content = encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
     assert content.count(b"\xff\xda") > MAX_SCANS
@@ -70,7 +70,7 @@ def test_a_jpeg_without_its_last_two_bytes_is_read(kind):
 
 
 @kinds
-def test_zeros_that_were_never_written_over_are_no_pixels(kind):
+def test_a_jpeg_that_ends_in_zeros_is_broken(kind):
     """As in an interrupted download into a file of full size."""
     whole = jpeg(kind)
     zeros = bytes(50_000)
@@ -132,7 +132,7 @@ def of_each_kind() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", of_each_kind())
-def test_a_jpeg_that_is_ended_in_the_middle_of_its_pixels_is_broken(name):
+def test_a_jpeg_with_an_end_marker_within_its_pixels_is_broken(name):
     """Cut, and closed by a marker: decoders silently fill the missing part with grey."""
     whole = of_each_kind()[name]
     with Image.open(io.BytesIO(whole)) as image:
@@ -151,7 +151,7 @@ def test_a_jpeg_that_is_ended_in_the_middle_of_its_pixels_is_broken(name):
 
 
 @pytest.mark.parametrize("whole", [jpeg({"progressive": True}), apart(photo(53, 37))])
-def test_a_scan_that_the_next_one_ends_in_its_middle_is_broken(whole):
+def test_a_scan_cut_off_by_the_next_one_is_broken(whole):
     begin = whole.index(b"\xff\xda") + 14
     end = begin + re.search(rb"\xff[\x01-\xcf\xd8-\xfe]", whole[begin:]).start()
     cut = whole[: (begin + end) // 2].rstrip(b"\xff") + whole[end:]
@@ -194,7 +194,7 @@ def test_exif_within_the_picture_counts():
         decode(whole[:2] + segment * (MAX_EXIF + 1) + whole[2:])
 
 
-def test_words_of_exif_in_pixels_and_comments_do_not_count():
+def test_exif_markers_in_pixels_and_comments_do_not_count():
     whole = jpeg({})
     comment = b"\xff\xfe" + struct.pack(">H", 2 + 6 * 20) + b"Exif\x00\x00" * 20
     np.testing.assert_array_equal(decode(whole[:2] + comment + whole[2:]), decode(whole))

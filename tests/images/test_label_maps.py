@@ -43,7 +43,7 @@ def decode(content: bytes) -> np.ndarray:
     ],
     ids=["8-bit", "16-bit", "palette", "npy", "negative", "big-endian", "by columns"],
 )
-def test_equal_numbers_are_one_region_counted_from_the_least(content):
+def test_equal_numbers_are_one_region_numbered_in_ascending_order(content):
     regions = decode(content)
     assert regions.tolist() == COUNTED
     assert regions.dtype == np.int32
@@ -74,7 +74,7 @@ def test_black_and_white_are_two_regions():
         (npy(LABELS).replace(b", 'shape'", b",b'shape'"), "broken .npy"),
     ],
 )
-def test_what_is_no_label_map_is_refused_with_what_is(content, said):
+def test_other_files_are_refused_with_the_accepted_formats(content, said):
     with pytest.raises(LabelMapError, match=said) as refused:
         decode(content)
     assert not isinstance(refused.value, LabelMapTooLargeError)
@@ -99,7 +99,7 @@ def test_too_many_pixels_are_refused(encode):
         decode(encode(np.zeros((51, 100), np.uint8)))
 
 
-def test_an_npy_that_says_it_is_huge_takes_no_memory():
+def test_an_npy_with_a_false_huge_shape_takes_no_memory():
     huge = npy(LABELS).replace(b"(2, 3)", b"(9999999999, 9999999999)")
     with pytest.raises(LabelMapTooLargeError):
         decode(huge)
@@ -128,7 +128,7 @@ def test_too_many_regions_are_refused():
 @given(
     position=st.integers(0, 300), values=st.binary(min_size=1, max_size=8), cut=st.integers(0, 30)
 )
-def test_damage_anywhere_gives_regions_or_a_label_map_error(form, position, values, cut):
+def test_any_damage_gives_regions_or_a_label_map_error(form, position, values, cut):
     content = bytearray(form(LABELS.astype(np.uint16)))
     position %= len(content)
     content[position : position + len(values)] = values
@@ -141,7 +141,7 @@ def test_damage_anywhere_gives_regions_or_a_label_map_error(form, position, valu
 
 
 @pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
-def test_what_is_beside_the_pixels_of_a_png_does_not_count(beside):
+def test_metadata_of_a_png_does_not_count(beside):
     content = with_chunks(encoded(LABELS.astype(np.uint8)), *beside) + b"appended"
     assert decode(content).tolist() == COUNTED
 

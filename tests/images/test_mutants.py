@@ -97,7 +97,7 @@ def memory_bytes() -> int:
 @pytest.mark.parametrize(
     ("name", "whole"), list(whole_files()), ids=lambda each: each if isinstance(each, str) else ""
 )
-def test_of_a_mutant_api_and_worker_make_the_same(name, whole):
+def test_the_api_and_the_worker_agree_on_every_mutant(name, whole):
     assert decode_picture(whole, max_pixels=MAX_PIXELS).pixels.size
     before = memory_bytes()
     for number, content in enumerate(mutants(whole, COUNT)):

@@ -73,14 +73,14 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
-def test_what_says_nothing_of_the_pixels_is_left_out(beside):
+def test_chunks_that_do_not_affect_pixels_are_ignored(beside):
     content = with_chunks(PHOTO, *beside)
     np.testing.assert_array_equal(decode(content), decode(PHOTO))
     assert inspect_picture(content, max_pixels=10_000).format == "PNG"
 
 
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"])
-def test_a_wrong_checksum_of_what_makes_the_pixels_is_named(kind):
+def test_a_wrong_checksum_of_a_critical_chunk_is_named(kind):
     samples = np.zeros((2, 2, 1), int)
     whole = png(samples, 8, 3, chunk(b"PLTE", bytes(6)), chunk(b"tRNS", b"\0"))
     at = whole.index(kind) + 4 + struct.unpack_from(">I", whole, whole.index(kind) - 4)[0]
@@ -89,12 +89,12 @@ def test_a_wrong_checksum_of_what_makes_the_pixels_is_named(kind):
         decode(damaged)
 
 
-def test_an_unknown_chunk_that_must_not_be_left_out_is_named():
+def test_an_unknown_critical_chunk_is_named():
     with pytest.raises(BrokenPictureError, match="unknown critical chunk ABCD"):
         decode(with_chunks(PHOTO, chunk(b"ABCD")))
 
 
-def test_what_is_appended_is_not_looked_at():
+def test_appended_bytes_are_ignored():
     appended = PHOTO + b"PK\3\4" + chunk(b"zTXt", b"x" * 100) * 1000 + SIGNATURE
     np.testing.assert_array_equal(decode(appended), decode(PHOTO))
 
@@ -118,7 +118,7 @@ def test_the_transparent_level_of_grey_shows_white(bits):
     assert inspect_picture(content, max_pixels=4).width == 4
 
 
-def test_a_transparent_level_of_16_bits_is_not_its_neighbour():
+def test_a_transparent_16_bit_level_does_not_match_its_neighbour():
     values = np.array([[[1000], [1001], [1000 + 256], [999]]])
     content = png(values, 16, 0, chunk(b"tRNS", struct.pack(">H", 1001)))
     assert decode(content)[0, :, 0].tolist() == [4, 255, 5, 4]
@@ -144,7 +144,7 @@ def test_bits_of_a_transparent_level_beyond_its_depth_do_not_count():
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("colour", [4, 6])
-def test_alpha_of_either_depth_lies_over_white(bits, colour):
+def test_alpha_of_either_depth_is_blended_with_white(bits, colour):
     top = 2**bits - 1
     samples = 2 if colour == 4 else 4
     values = np.random.default_rng(0).integers(0, top + 1, (5, 7, samples))
@@ -159,7 +159,7 @@ def test_a_transparency_that_is_too_short_is_broken():
         decode(png(np.zeros((1, 1, 3), int), 8, 2, chunk(b"tRNS", b"\0\0")))
 
 
-def test_a_transparent_colour_and_damage_are_told_alike_by_api_and_worker():
+def test_api_and_worker_agree_on_transparent_colours_and_damage():
     whole = png(np.zeros((3, 3, 1), int), 16, 0, chunk(b"tRNS", b"\0\0"))
     for length in range(len(whole)):
         endings = []

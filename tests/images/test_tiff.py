@@ -77,7 +77,7 @@ def test_pixels_are_what_the_samples_mean(photometric, bits, samples, place):
     assert inspect_picture(content, max_pixels=H * W).width == W
 
 
-def test_black_and_white_are_where_the_photometric_meaning_puts_them():
+def test_black_and_white_follow_the_photometric_interpretation():
     for bits in (1, 2, 4, 8, 16):
         levels = np.array([[0, 2**bits - 1]])
         assert decode(tiff(levels, bits, BLACK_IS_ZERO))[0, :, 0].tolist() == [0, 255]
@@ -109,7 +109,7 @@ def test_a_palette_of_eight_bits_is_not_black():
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
 @pytest.mark.parametrize(("photometric", "samples"), [(RGB, 3), (CMYK, 4)])
-def test_separate_planes_of_eight_bits_are_put_together(photometric, samples, place):
+def test_separate_planes_of_eight_bits_are_interleaved(photometric, samples, place):
     values = drawn(8, samples)
     content = tiff(values, 8, photometric, planar=True, **place)
     expected = seen(values, 8, photometric)
@@ -123,7 +123,7 @@ def test_separate_planes_of_eight_bits_are_put_together(photometric, samples, pl
     [(0, None), (1, "premultiplied"), (2, "plain")],
     ids=["of no meaning", "premultiplied alpha", "alpha"],
 )
-def test_a_fourth_sample_is_what_its_tag_says(order, bits, extra, share):
+def test_the_meaning_of_a_fourth_sample_is_that_of_its_tag(order, bits, extra, share):
     values = drawn(bits, 4)
     top = 2**bits - 1
     if share == "premultiplied":
@@ -152,7 +152,7 @@ def test_grey_with_a_second_sample_is_read_or_refused(extra):
     np.testing.assert_allclose(pixels, np.repeat(expected[..., np.newaxis], 3, axis=2), atol=3)
 
 
-def test_lab_is_brought_to_srgb():
+def test_lab_is_converted_to_srgb():
     """CIE values of sRGB's red and grey 119, relative to D50: (54, 81, 70) and (50, 0, 0)."""
     values = np.array([[[136, 81, 70], [128, 0, 0]]])  # L* of 0..100 in 0..255; a*, b* signed
     pixels = decode(tiff(values, 8, CIELAB))
@@ -212,7 +212,7 @@ def test_bits_in_the_other_order_are_read_or_refused_as_such(
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize(("bits", "samples"), [(8, 1), (8, 3), (16, 1), (16, 3)])
-def test_differences_of_neighbours_are_added_up(bits, samples, order):
+def test_horizontal_differences_are_added_up(bits, samples, order):
     values = drawn(bits, samples).reshape(H, W, samples)
     steps = np.diff(values, axis=1, prepend=0) % 2**bits
     content = tiff(
@@ -267,7 +267,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize(("values", "bits", "photometric", "other", "reason"), REFUSED)
-def test_what_would_be_misread_is_refused_by_its_layout(
+def test_layouts_that_would_be_misread_are_refused_by_name(
     values, bits, photometric, other, reason, order
 ):
     content = tiff(values, bits, photometric, order=order, **other)
@@ -277,7 +277,7 @@ def test_what_would_be_misread_is_refused_by_its_layout(
         assert not isinstance(refused.value, BrokenPictureError)
 
 
-def test_every_layout_is_read_rightly_or_refused_with_a_reason():
+def test_every_layout_is_read_correctly_or_refused_with_a_reason():
     """No valid layout comes out black, inverted or wrapped around."""
     for photometric in (*range(11), 32803, 34892):
         for bits in (1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32, 64):
@@ -317,7 +317,7 @@ def retyped(content: bytes, tag: int, kind: int) -> bytes:
 
 @pytest.mark.parametrize("kind", [0, 2, 5, 7, 10, 11, 12, 14, 128, 65_535])
 @pytest.mark.parametrize("tag", [258, 259, 262, 277, 284, 339])
-def test_a_tag_of_a_type_that_it_cannot_have_is_no_other_error(tag, kind):
+def test_a_tag_of_an_invalid_type_gives_a_picture_error(tag, kind):
     content = retyped(tiff(drawn(16), 16, WHITE_IS_ZERO), tag, kind)
     for look in (decode_picture, inspect_picture):
         with warnings.catch_warnings():
@@ -329,7 +329,7 @@ def test_a_tag_of_a_type_that_it_cannot_have_is_no_other_error(tag, kind):
 
 
 @pytest.mark.parametrize("kind", [1, 3, 4, 6, 8, 9, 13])
-def test_a_sample_format_of_any_whole_numbers_is_believed(kind):
+def test_a_sample_format_of_any_integer_type_is_used(kind):
     content = retyped(tiff(drawn(16, 1, "i"), 16, BLACK_IS_ZERO, kind="i"), 339, kind)
     with pytest.raises(NotAPictureError, match="signed numbers have no defined black"):
         decode(content)
@@ -357,7 +357,7 @@ def test_a_strip_of_endless_scans_is_refused(strips):
         decode(content)
 
 
-def test_scans_of_other_pages_and_of_what_is_appended_do_not_count():
+def test_scans_of_other_pages_and_appended_bytes_do_not_count():
     content = jpeg_tiff(*[jpeg_strip()] * 3, after=b"\xff\xda" * 10_000)
     assert decode(content).shape == (24, 64, 3)
     pages = [Image.fromarray(noise(64, 64, seed=n)) for n in range(MAX_SCANS + 5)]

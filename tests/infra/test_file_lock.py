@@ -22,7 +22,7 @@ def is_held(path: str) -> bool:
         return True
 
 
-def test_another_process_and_another_thread_find_it_held(path: Path) -> None:
+def test_a_held_lock_blocks_other_processes_and_threads(path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(1) as other:
         assert not other.apply(is_held, [str(path)])
         with locked(path):
@@ -31,7 +31,7 @@ def test_another_process_and_another_thread_find_it_held(path: Path) -> None:
         assert not other.apply(is_held, [str(path)])
 
 
-def test_who_waits_gets_it_next(path: Path) -> None:
+def test_a_waiting_process_gets_the_lock_next(path: Path) -> None:
     got = threading.Event()
 
     def wait() -> None:
@@ -46,7 +46,7 @@ def test_who_waits_gets_it_next(path: Path) -> None:
     assert got.is_set()
 
 
-def test_an_error_of_the_block_goes_through_and_frees_it(path: Path) -> None:
+def test_an_error_in_the_block_propagates_and_frees_the_lock(path: Path) -> None:
     with pytest.raises(OSError, match="of the block"), locked(path):
         raise OSError("of the block")
     assert not is_held(str(path))

@@ -25,7 +25,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("host", REFUSED)
-def test_without_keys_an_address_that_others_reach_is_refused(host):
+def test_without_keys_a_public_address_is_refused(host):
     with pytest.raises(InsecureBindError, match=r"shapshot keys add NAME.*127\.0\.0\.1"):
         check_listen_address(host, None)
 
@@ -35,7 +35,7 @@ def test_without_keys_loopback_is_served(host):
     check_listen_address(host, None)
 
 
-def test_the_api_ends_at_once_and_says_how_to_go_on():
+def test_the_api_exits_at_once_with_a_remedy():
     ended = run("service.api", HOST="0.0.0.0")  # noqa: S104
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()
@@ -43,7 +43,7 @@ def test_the_api_ends_at_once_and_says_how_to_go_on():
     assert "shapshot keys add NAME" in line
 
 
-def test_the_embedded_set_starts_nothing_and_says_how_to_go_on(tmp_path):
+def test_the_embedded_set_starts_nothing_and_exits_with_a_remedy(tmp_path):
     data = tmp_path / "data"
     ended = run("service.cli", "up", "--host", "0.0.0.0", "--data", str(data))  # noqa: S104
     assert ended.returncode == 1
@@ -59,7 +59,7 @@ def test_the_embedded_set_starts_nothing_and_says_how_to_go_on(tmp_path):
         ("nonsense\n", "line 1 is not a valid key"),
     ],
 )
-def test_a_keys_file_that_lets_nobody_in_is_said_at_start(tmp_path, content, said):
+def test_a_keys_file_that_admits_nobody_is_reported_at_start(tmp_path, content, said):
     path = tmp_path / "keys.jsonl"
     if content is not None:
         path.touch(0o600)
@@ -71,7 +71,7 @@ def test_a_keys_file_that_lets_nobody_in_is_said_at_start(tmp_path, content, sai
     assert said in line
 
 
-def test_with_keys_it_serves_others_who_bear_one(settings, tmp_path):
+def test_with_keys_it_serves_other_machines(settings, tmp_path):
     path = tmp_path / "keys.jsonl"
     key = issue(path, "clinic", Scope.READ)
     with live_api(settings, tmp_path, HOST="0.0.0.0", KEYS_FILE=str(path)) as api:  # noqa: S104

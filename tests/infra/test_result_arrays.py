@@ -74,7 +74,7 @@ def stored(request, store_url, arrays):
     return Stored(open_store(store_url if request.param == "folder" else "memory:"), arrays)
 
 
-def test_any_reader_of_npz_reads_all_of_it(stored, arrays):
+def test_any_npz_reader_reads_the_whole_file(stored, arrays):
     with np.load(io.BytesIO(stored.content), allow_pickle=False) as archive:
         read = dict(archive)
     assert list(read) == list(arrays)
@@ -94,7 +94,7 @@ def test_all_outputs_are_read_as_they_were_written(stored):
 
 
 @pytest.mark.parametrize("outputs", [[0], [19], [3, 1, 17]])
-def test_some_outputs_are_read_in_the_order_asked(stored, arrays, outputs):
+def test_some_outputs_are_read_in_the_requested_order(stored, arrays, outputs):
     loaded = stored.load(outputs)
     for name, array in arrays.items():
         wanted = array[..., outputs] if name in BY_OUTPUT else array
@@ -128,14 +128,14 @@ def test_a_file_that_ends_too_soon_is_damaged(stored, share):
         stored.load([0])
 
 
-def test_what_is_not_there_is_missing_and_not_damaged(stored):
+def test_an_absent_file_is_missing_and_not_damaged(stored):
     stored.store.delete_explanation("exp_1")
     with pytest.raises(MissingArtifactError) as missing:
         stored.load([0])
     assert not isinstance(missing.value, DamagedArtifactError)
 
 
-def test_an_output_that_the_file_does_not_have_is_no_crash(stored):
+def test_an_output_that_the_file_lacks_is_damage(stored):
     with pytest.raises(DamagedArtifactError, match="20 outputs"):
         stored.load([20])
     stored.told.append((200, "name 20"))
@@ -143,7 +143,7 @@ def test_an_output_that_the_file_does_not_have_is_no_crash(stored):
         stored.load([0])
 
 
-def test_outputs_that_are_not_those_of_the_record_are_damage(stored):
+def test_outputs_that_differ_from_the_record_are_damage(stored):
     for wrong in ((7, "name 19"), (190, "name 7")):
         stored.told[19] = wrong
         with pytest.raises(DamagedArtifactError, match="than its record"):
@@ -162,7 +162,7 @@ def test_outputs_that_are_not_those_of_the_record_are_damage(stored):
         {"blocks": [{"offset": -1, "size": 10**30, "sha256": ""}]},
     ],
 )
-def test_an_index_that_cannot_be_is_damage_whoever_wrote_it(stored, change):
+def test_an_impossible_index_is_damage(stored, change):
     index = json.loads(stored.content[stored.index.offset :][: stored.index.size])
     forged = json.dumps(index | {"values": index["values"] | change}).encode()
     stored.store.put(KEY, stored.content + forged)
@@ -175,7 +175,7 @@ def test_the_same_arrays_are_the_same_bytes(arrays):
     assert pack_arrays(arrays) == pack_arrays(arrays)
 
 
-def test_nothing_of_a_damaged_file_is_handed_out(store):
+def test_no_part_of_a_damaged_file_is_returned(store):
     content = np.random.default_rng(0).bytes(3 * CHUNK + 5)
     recorded = Artifact.of(content)
     store.put(KEY, content)
@@ -189,7 +189,7 @@ def test_nothing_of_a_damaged_file_is_handed_out(store):
             read_whole(store, KEY, recorded)
 
 
-def test_a_file_that_changes_while_it_is_sent_is_never_sent_whole(store, tmp_path):
+def test_a_file_that_changes_during_the_response_is_never_sent_completely(store, tmp_path):
     content = np.random.default_rng(0).bytes(3 * CHUNK)
     store.put(KEY, content)
     chunks = read_in_chunks(store, KEY, Artifact.of(content))
@@ -202,7 +202,7 @@ def test_a_file_that_changes_while_it_is_sent_is_never_sent_whole(store, tmp_pat
     assert received < len(content)
 
 
-def test_a_record_of_another_shape_is_not_believed(stored):
+def test_a_record_with_another_shape_is_damage(stored):
     stored.shape = (1, *stored.shape[1:])
     with pytest.raises(DamagedArtifactError, match="values"):
         stored.load()

@@ -64,7 +64,7 @@ def ill(monkeypatch):
 # --- A server that is well
 
 
-def test_content_is_kept_copied_listed_and_removed(on_s3):
+def test_content_is_stored_copied_listed_and_removed(on_s3):
     store = on_s3()
     store.check()
     store.put(KEY, b"a picture")
@@ -79,7 +79,7 @@ def test_content_is_kept_copied_listed_and_removed(on_s3):
         store.get(KEY)
 
 
-def test_what_is_large_goes_in_parts_both_ways(on_s3):
+def test_large_content_is_transferred_in_parts(on_s3):
     store, content = on_s3(), bytes(range(256)) * (2 * CHUNK // 256) + b"and more"
     store.put(KEY, content)
     assert b"".join(read_in_chunks(store, KEY, Artifact.of(content))) == content
@@ -101,7 +101,7 @@ def test_an_output_is_read_alone_and_damage_is_found(on_s3):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_bucket_that_there_is_not_is_no_missing_artifact(on_s3, call):
+def test_a_missing_bucket_is_not_a_missing_artifact(on_s3, call):
     with pytest.raises(StoreRefusedError, match="no such bucket") as refused:
         CALLS[call](on_s3("s3://no-bucket/prefix"))
     assert "s3://no-bucket/prefix at http://127.0.0.1" in refused.value.cause
@@ -111,7 +111,7 @@ def test_a_bucket_that_there_is_not_is_no_missing_artifact(on_s3, call):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_who_is_not_allowed_asks_once_and_is_told_where(ill, call):
+def test_a_denied_request_is_not_repeated_and_names_the_bucket(ill, call):
     server, store = ill(REFUSES)
     with pytest.raises(StoreRefusedError, match="AccessDenied") as refused:
         CALLS[call](store)
@@ -121,7 +121,7 @@ def test_who_is_not_allowed_asks_once_and_is_told_where(ill, call):
     assert server.environment["AWS_ENDPOINT_URL"] not in str(refused.value)
 
 
-def test_what_failed_is_tried_again_so_often_and_no_more(ill):
+def test_failed_calls_are_retried_a_limited_number_of_times(ill):
     server, store = ill(FAILS, StoreDeadlines(tries=3))
     with capture_logs() as lines, pytest.raises(StoreError, match="InternalError") as failed:
         store.get(KEY)
@@ -131,7 +131,7 @@ def test_what_failed_is_tried_again_so_often_and_no_more(ill):
     assert "We are ill." in failed.value.cause
 
 
-def test_what_failed_and_is_well_again_is_no_failure(ill):
+def test_a_call_that_succeeds_on_retry_is_no_failure(ill):
     server, store = ill(FAILS)
     seen = server.requests
 
@@ -153,14 +153,14 @@ def test_what_failed_and_is_well_again_is_no_failure(ill):
         *((HALF, call) for call in ("get", "get_ranges")),  # valid as the response to a write
     ],
 )
-def test_a_server_that_falls_silent_is_an_error_by_the_deadline(ill, how, call):
+def test_a_silent_server_is_an_error_at_the_deadline(ill, how, call):
     server, store = ill(how)
     with capture_logs(), pytest.raises(StoreError, match="no response"):
         CALLS[call](store)
     assert len(server.requests) <= SHORT.tries
 
 
-def test_who_does_not_answer_at_all_is_named_without_credentials(monkeypatch):
+def test_an_unreachable_server_is_named_without_credentials(monkeypatch):
     with faulty_store(SILENT) as gone:
         environment = gone.environment
     for name, value in environment.items():
@@ -181,7 +181,7 @@ def test_http_is_refused_unless_it_is_allowed(monkeypatch):
 # --- Calls that hang, such as those of a network file system
 
 
-def test_calls_that_hang_are_left_behind_and_only_so_many():
+def test_a_limited_number_of_hanging_calls_is_abandoned():
     threads, freed, begun = DeadlineThreads(3), threading.Event(), []
 
     def hang():
@@ -198,7 +198,7 @@ def test_calls_that_hang_are_left_behind_and_only_so_many():
     assert threads.run(lambda: "well again", within_s=20) == "well again"
 
 
-def test_threads_are_used_again_and_hand_on_what_is_raised():
+def test_threads_are_reused_and_propagate_errors():
     threads, seen = DeadlineThreads(8), set()
 
     def note():

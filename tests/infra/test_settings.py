@@ -21,7 +21,7 @@ def end(module: str, **environment: str) -> str:
     return line
 
 
-def test_every_variable_that_is_wrong_is_named_with_what_it_may_be(
+def test_every_invalid_variable_is_named_with_the_accepted_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SHAPSHOT_LEASE_S", "1")
@@ -42,21 +42,21 @@ def test_the_variables_of_traces_are_read_in_the_same_way(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("module", ["service.api", "worker.main"])
-def test_a_process_that_is_set_wrongly_ends_and_says_why(module: str) -> None:
+def test_a_process_with_invalid_settings_exits_and_says_why(module: str) -> None:
     line = end(module, SHAPSHOT_LOG_LEVEL="debug")
     assert line.startswith("shapshot: SHAPSHOT_LOG_LEVEL: ")
 
 
 @pytest.mark.parametrize("module", ["service.api", "worker.main"])
 @pytest.mark.parametrize("url", ["file:/dev/null/store", "s3://", "ftp://store"])
-def test_a_process_without_a_store_ends_and_says_why(module: str, url: str) -> None:
+def test_a_process_without_a_store_exits_and_says_why(module: str, url: str) -> None:
     line = end(module, SHAPSHOT_STORE_URL=url)
     assert "cannot" in line or line.startswith("shapshot: ")
     assert url.removeprefix("file:") in line
 
 
 @pytest.mark.parametrize("url", ["http://:secret@redis", "redis://:secret@redis:port"])
-def test_a_wrong_address_of_redis_is_told_without_its_password(
+def test_a_wrong_address_of_redis_is_reported_without_its_password(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("SHAPSHOT_REDIS_URL", url)

@@ -71,7 +71,7 @@ def recounted(connection) -> dict[str, int]:
         ({"owner_bytes": 25}, OwnerShareFullError),
     ],
 )
-def test_a_cap_is_reached_at_its_number_and_refusing_leaves_no_trace(
+def test_a_cap_is_enforced_exactly_and_a_refusal_leaves_no_trace(
     capped, spec_of, connection, caps, refusal
 ):
     ledger = capped(**caps)
@@ -83,7 +83,7 @@ def test_a_cap_is_reached_at_its_number_and_refusing_leaves_no_trace(
     assert (set(connection.keys()), counted(connection)) == before
 
 
-def test_one_owner_who_is_at_a_cap_leaves_room_for_others(capped, spec_of):
+def test_an_owner_at_a_cap_leaves_room_for_others(capped, spec_of):
     ledger = capped(owner_jobs=1)
     for owner in ("ann", "bob", None, None):
         accept(ledger, spec_of(owner))
@@ -91,14 +91,14 @@ def test_one_owner_who_is_at_a_cap_leaves_room_for_others(capped, spec_of):
         accept(ledger, spec_of("bob"))
 
 
-def test_a_single_upload_above_the_bytes_that_may_wait_is_taken_when_nothing_waits(capped, spec_of):
+def test_an_upload_above_the_cap_of_bytes_is_accepted_if_nothing_waits(capped, spec_of):
     ledger = capped(bytes=5)
     accept(ledger, spec_of(size=10))
     with pytest.raises(QueueFullError):
         accept(ledger, spec_of(size=1))
 
 
-def test_room_comes_back_when_a_job_begins_and_goes_when_it_is_put_back(capped, spec_of):
+def test_beginning_a_job_frees_room_and_releasing_it_takes_room(capped, spec_of):
     ledger = capped(jobs=1)
     first = accept(ledger, spec_of())
     attempt = ledger.begin(first)
@@ -109,7 +109,7 @@ def test_room_comes_back_when_a_job_begins_and_goes_when_it_is_put_back(capped, 
         accept(ledger, spec_of())
 
 
-def test_nothing_says_when_there_is_room_before_anything_has_ended(capped, spec_of):
+def test_before_any_job_has_ended_there_is_no_retry_time(capped, spec_of):
     ledger = capped(jobs=1)
     accept(ledger, spec_of())
     with pytest.raises(QueueFullError) as refused:
@@ -118,7 +118,7 @@ def test_nothing_says_when_there_is_room_before_anything_has_ended(capped, spec_
 
 
 @pytest.mark.parametrize(("ended", "more", "seconds"), [(50, 1, 2), (50, 20, 40), (1, 3, 300)])
-def test_when_there_is_room_follows_from_the_rate_at_which_jobs_end(
+def test_the_retry_time_follows_from_the_rate_of_ending_jobs(
     capped, spec_of, connection, ended, more, seconds
 ):
     """50 ends in 100 s are one every 2 s; older ends fade, so slightly fewer count."""
@@ -135,7 +135,7 @@ def test_when_there_is_room_follows_from_the_rate_at_which_jobs_end(
     assert 0.8 * seconds - 1 < refused.value.retry_s <= seconds + 1
 
 
-def test_a_job_that_ends_is_counted_once_and_the_rate_starts_anew_with_the_next_line(
+def test_an_ending_job_is_counted_once_and_the_rate_restarts_after_an_empty_queue(
     capped, spec_of, connection
 ):
     ledger = capped()
@@ -149,7 +149,7 @@ def test_a_job_that_ends_is_counted_once_and_the_rate_starts_anew_with_the_next_
     assert float(connection.hget("shapshot:ended", "jobs")) == 0
 
 
-def test_a_job_ends_also_where_the_rate_was_removed_meanwhile(capped, spec_of, connection):
+def test_a_job_ends_even_if_the_rate_was_removed_meanwhile(capped, spec_of, connection):
     ledger = capped()
     attempt = ledger.begin(explanation_id := accept(ledger, spec_of()))
     connection.delete("shapshot:ended")
@@ -210,9 +210,7 @@ class Stirrer(threading.Thread):
         return self._dice.choice(self.ids or [new_id()])
 
 
-def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_once(
-    connection, spec_of
-):
+def test_counts_stay_exact_under_concurrent_transitions(connection, spec_of):
     hasty = Ledger(  # leases end at once, so any begun job may be requeued
         connection,
         queue="test",
@@ -242,7 +240,7 @@ def test_what_is_counted_never_drifts_while_many_accept_begin_end_and_delete_at_
         ("owner", OwnerShareFullError, "at most 3 explanations of a key, of 400 bytes"),
     ],
 )
-def test_a_refusal_tells_the_limit_what_was_to_come_and_when_to_try_again(reached, kind, limit):
+def test_a_refusal_names_the_limit_the_request_and_the_retry_time(reached, kind, limit):
     refusal = AdmissionLimits(7, 800, 3, 400).refusal(reached, 2, 50, retry_s=9)
     assert type(refusal) is kind
     assert str(refusal) == f"{limit}, may be queued; no room for 2 more, of 50 bytes"

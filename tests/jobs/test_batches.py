@@ -52,12 +52,12 @@ def capped(connection):
     )
 
 
-def test_a_batch_that_fills_the_queue_is_taken(capped, accepted, accept, waiting):
+def test_a_batch_that_fills_the_queue_is_accepted(capped, accepted, accept, waiting):
     first, (_, ids) = accepted(), accept(capped)
     assert waiting() == [first, *ids]
 
 
-def test_a_batch_that_does_not_fit_into_the_queue_as_a_whole_leaves_no_trace(
+def test_a_batch_that_does_not_fit_into_the_queue_leaves_no_trace(
     capped, accepted, accept, connection
 ):
     accepted(), accepted()
@@ -67,7 +67,7 @@ def test_a_batch_that_does_not_fit_into_the_queue_as_a_whole_leaves_no_trace(
     assert set(connection.keys()) == before
 
 
-def test_accepting_a_batch_again_after_a_lost_answer_queues_it_once(ledger, spec, waiting):
+def test_accepting_a_batch_again_after_a_lost_reply_queues_it_once(ledger, spec, waiting):
     batch_id, explanation_id = new_batch_id(), new_id()
     specs = {explanation_id: spec.model_copy(update={"batch": batch_id})}
     for _ in range(2):
@@ -75,7 +75,7 @@ def test_accepting_a_batch_again_after_a_lost_answer_queues_it_once(ledger, spec
     assert waiting() == [explanation_id]
 
 
-def test_one_that_is_begun_with_a_sibling_leaves_the_queue(ledger, accept, waiting, connection):
+def test_an_explanation_begun_with_a_sibling_leaves_the_queue(ledger, accept, waiting, connection):
     _, ids = accept(ledger)
     connection.lmove("rq:queue:test", "rq:queue:test:intermediate")
     first = ledger.begin(ids[0])
@@ -86,7 +86,7 @@ def test_one_that_is_begun_with_a_sibling_leaves_the_queue(ledger, accept, waiti
     assert waiting() == [ids[0], ids[2]]
 
 
-def test_fresh_siblings_are_those_that_nobody_has_begun(ledger, accept, accepted):
+def test_fresh_siblings_are_those_that_never_began(ledger, accept, accepted):
     _, ids = accept(ledger, count=5)
     ledger.begin(ids[0])
     finish(ledger, ids[1])
@@ -95,7 +95,9 @@ def test_fresh_siblings_are_those_that_nobody_has_begun(ledger, accept, accepted
     assert ledger.fresh_siblings(ledger.read(accepted())) == []
 
 
-def test_attempts_tick_together_and_each_hears_how_it_stands(ledger, accept, connection):
+def test_one_heartbeat_renews_several_attempts_and_returns_the_status_of_each(
+    ledger, accept, connection
+):
     _, ids = accept(ledger)
     ticks = [Heartbeat(id_, ledger.begin(id_), ProgressCount(n, 9)) for n, id_ in enumerate(ids)]
     ledger.cancel(ids[1])
@@ -105,7 +107,7 @@ def test_attempts_tick_together_and_each_hears_how_it_stands(ledger, accept, con
     assert connection.zcard("rq:wip:test") == 2
 
 
-def test_one_that_was_lost_with_its_worker_is_no_fresh_sibling(ledger, accept, silence):
+def test_a_lost_explanation_is_not_a_fresh_sibling(ledger, accept, silence):
     _, ids = accept(ledger)
     silence(ids[1], ledger.begin(ids[1]))
     assert ledger.reap(max_attempts=3) == 1
@@ -127,7 +129,7 @@ def test_a_batch_expires_with_the_last_of_its_explanations(brief, accept, connec
     assert 0 < connection.ttl(key_of(batch_id)) <= 60
 
 
-def test_a_batch_whose_last_open_explanation_is_deleted_expires_too(brief, accept):
+def test_a_batch_expires_even_if_its_last_unfinished_explanation_is_deleted(brief, accept):
     batch_id, ids = accept(brief, count=2)
     finish(brief, ids[0])
     brief.delete(ids[1])

@@ -37,7 +37,7 @@ def test_the_first_result_answers_until_it_expires(ledger, explained, connection
     assert connection.ttl(cache_key_of(KEY)) == pytest.approx(left_s, abs=2)
 
 
-def test_only_what_succeeded_answers(ledger, explained):
+def test_only_successful_results_answer(ledger, explained):
     explained(status=Status.FAILED)
     assert ledger.earlier(KEY, None) is None
 
@@ -50,7 +50,7 @@ def test_another_owners_result_does_not_answer(ledger, explained, cached_spec):
 
 
 @pytest.mark.parametrize("go", [Ledger.evict_from_cache, Ledger.delete])
-def test_what_is_gone_answers_no_more_and_the_next_result_does(go, ledger, explained, connection):
+def test_an_evicted_result_answers_no_more_and_the_next_one_does(go, ledger, explained, connection):
     first, second = explained(), explained()
     go(ledger, second)
     assert ledger.earlier(KEY, None).id == first
@@ -60,12 +60,12 @@ def test_what_is_gone_answers_no_more_and_the_next_result_does(go, ledger, expla
     assert ledger.earlier(KEY, None).id == third
 
 
-def test_what_has_expired_answers_no_more(ledger, explained, connection):
+def test_an_expired_result_answers_no_more(ledger, explained, connection):
     ledger.leave_tombstone(explained(), tombstone_s=60)
     assert not connection.exists(cache_key_of(KEY))
 
 
-def test_a_result_that_is_not_read_any_more_is_replaced(ledger, explained, connection):
+def test_an_unreadable_result_is_replaced(ledger, explained, connection):
     first = explained()
     connection.hset(key_of(first), "status", "failed")
     assert ledger.earlier(KEY, None).id == first  # until a later one ends
@@ -73,9 +73,7 @@ def test_a_result_that_is_not_read_any_more_is_replaced(ledger, explained, conne
     assert ledger.earlier(KEY, None).id == second
 
 
-def test_what_is_answered_by_an_earlier_result_has_ended_and_expires(
-    ledger, explained, cached_spec, connection
-):
+def test_a_cache_hit_has_ended_and_expires(ledger, explained, cached_spec, connection):
     first = ledger.read(explained())
     ledger.reserve(id_ := new_id())
     ledger.accept(id_, cached_spec, timeout_s=60, earlier={id_: first})
@@ -86,9 +84,7 @@ def test_what_is_answered_by_an_earlier_result_has_ended_and_expires(
     assert connection.zscore(EXPIRY, id_) == state.expires_at
 
 
-def test_a_batch_that_is_answered_by_earlier_results_expires_with_them(
-    ledger, explained, cached_spec, connection
-):
+def test_a_batch_of_cache_hits_expires_with_them(ledger, explained, cached_spec, connection):
     first = ledger.read(explained())
     spec = cached_spec.model_copy(update={"batch": (batch := new_batch_id())})
     specs = {new_id(): spec for _ in range(2)}
@@ -97,7 +93,9 @@ def test_a_batch_that_is_answered_by_earlier_results_expires_with_them(
     assert connection.zscore(EXPIRY, batch) == state.expires_at
 
 
-def test_a_batch_of_which_one_waits_does_not_expire(ledger, explained, cached_spec, connection):
+def test_a_batch_with_one_waiting_explanation_does_not_expire(
+    ledger, explained, cached_spec, connection
+):
     first = ledger.read(explained())
     spec = cached_spec.model_copy(update={"batch": (batch := new_batch_id())})
     specs = {new_id(): spec for _ in range(2)}
@@ -106,7 +104,7 @@ def test_a_batch_of_which_one_waits_does_not_expire(ledger, explained, cached_sp
 
 
 @pytest.mark.parametrize("caps", [{"jobs": 1}, {"bytes": 1}, {"owner_jobs": 1}, {"owner_bytes": 1}])
-def test_what_needs_no_worker_is_taken_while_more_waits_than_may(
+def test_cache_hits_are_accepted_while_the_queue_exceeds_its_caps(
     caps, explained, cached_spec, connection
 ):
     """As after a restart with lower caps."""

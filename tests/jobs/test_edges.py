@@ -56,7 +56,7 @@ TEN = {"jobs": 10, "at": 0, "since": 100}
 
 
 @pytest.mark.parametrize(("own", "others", "jobs"), [(1, 3, 4), (2, 4, 3)])
-def test_an_owner_waits_until_one_of_theirs_has_its_turn(hand, own, others, jobs):
+def test_the_retry_time_of_an_owner_follows_from_their_own_jobs(hand, own, others, jobs):
     capped = hand.with_caps(owner_jobs=own)
     for _ in range(own):
         hand.accept(owner="ann")
@@ -68,7 +68,7 @@ def test_an_owner_waits_until_one_of_theirs_has_its_turn(hand, own, others, jobs
     assert refused.value.retry_s == pytest.approx(8.5 * jobs, abs=1.5)
 
 
-def test_bytes_wait_until_as_many_have_gone(hand):
+def test_the_retry_time_follows_from_the_bytes_to_be_freed(hand):
     for _ in range(4):
         hand.accept(size=10)
     hand.end_at(TEN)
@@ -84,7 +84,7 @@ def test_bytes_wait_until_as_many_have_gone(hand):
         ({"jobs": 10, "at": 300, "since": 300}, 516),  # 10/e left of 190 s
     ],
 )
-def test_a_rate_is_that_of_late(hand, rate, seconds):
+def test_the_rate_is_that_of_recent_ends(hand, rate, seconds):
     for _ in range(10):
         hand.accept()
     hand.end_at(rate)
@@ -103,27 +103,27 @@ def test_a_lower_tag_goes_before_a_higher_one_at_the_head(hand):
     assert hand.waiting() == [interactive, second]
 
 
-def test_who_leaves_the_line_leaves_the_others_once_and_in_order(hand):
+def test_a_job_that_leaves_the_queue_leaves_the_others_in_order(hand):
     first, second, third = (hand.accept() for _ in range(3))
     hand.ledger.cancel(first)
     assert hand.waiting() == [second, third]
 
 
-def test_one_that_begins_before_its_turn_moves_no_clock(hand):
+def test_a_job_that_begins_before_its_turn_does_not_advance_virtual_time(hand):
     _, second = hand.accept(), hand.accept()
     assert hand.ledger.begin(second)
     assert not hand.redis.exists("shapshot:virtual_time")
 
 
 @pytest.mark.parametrize("list_", [LIST, INTERMEDIATE])
-def test_an_id_that_stands_twice_is_taken_out_twice(hand, list_):
+def test_an_id_that_is_queued_twice_is_removed_twice(hand, list_):
     id_ = hand.accept()
     hand.redis.lpush(list_, id_, id_)
     hand.ledger.begin(id_)
     assert not hand.redis.exists(LIST, INTERMEDIATE)
 
 
-def test_an_id_that_was_taken_twice_is_put_back_once(hand):
+def test_an_id_that_was_taken_twice_is_requeued_once(hand):
     id_ = hand.accept()
     hand.redis.lmove(LIST, INTERMEDIATE)
     hand.redis.lpush(INTERMEDIATE, id_)
@@ -134,7 +134,7 @@ def test_an_id_that_was_taken_twice_is_put_back_once(hand):
 
 
 @pytest.mark.parametrize("bytes_", [None, "many"])
-def test_a_record_without_its_bytes_takes_none_off_those_that_wait(hand, bytes_):
+def test_a_record_without_bytes_subtracts_none_from_the_waiting_bytes(hand, bytes_):
     id_ = hand.accept()
     hand.redis.hdel(key_of(id_), "bytes")
     if bytes_:
@@ -143,7 +143,7 @@ def test_a_record_without_its_bytes_takes_none_off_those_that_wait(hand, bytes_)
     assert hand.redis.hgetall("shapshot:waiting") == {b"bytes": b"1"}
 
 
-def test_a_record_without_its_attempts_begins_with_the_first(hand):
+def test_a_record_without_attempts_begins_with_the_first(hand):
     id_ = hand.accept()
     hand.redis.hdel(key_of(id_), "attempts")
     hand.ledger.begin(id_)
@@ -151,7 +151,7 @@ def test_a_record_without_its_attempts_begins_with_the_first(hand):
 
 
 @pytest.mark.parametrize("cost", [None, "much"])
-def test_a_record_without_its_cost_gives_its_flow_nothing_back(hand, cost):
+def test_a_record_without_a_cost_refunds_nothing_to_its_flow(hand, cost):
     id_ = hand.accept()
     hand.redis.hdel(key_of(id_), "cost")
     if cost:
@@ -160,7 +160,7 @@ def test_a_record_without_its_cost_gives_its_flow_nothing_back(hand, cost):
     assert hand.redis.zscore("shapshot:flows", "interactive ") == 0.25
 
 
-def test_a_flow_that_is_forgotten_gets_nothing_back(hand):
+def test_a_forgotten_flow_gets_no_refund(hand):
     id_ = hand.accept()
     hand.redis.delete("shapshot:flows")
     hand.ledger.cancel(id_)
@@ -179,7 +179,7 @@ def test_artifacts_are_recorded_as_they_were_stored(hand, outcome):
     assert hand.ledger.read(id_).artifacts == stored
 
 
-def test_of_an_owners_equal_results_the_first_answers(hand, outcome):
+def test_the_first_of_an_owners_equal_results_answers(hand, outcome):
     about = {"owner": "ann", "cache": "key"}
     ids = [hand.accept(**about) for _ in range(2)]
     for id_ in ids:
@@ -188,7 +188,7 @@ def test_of_an_owners_equal_results_the_first_answers(hand, outcome):
 
 
 @pytest.mark.parametrize("age_s", [0.4 * LEASE_S, 0.6 * LEASE_S])
-def test_who_has_not_looked_for_half_a_lease_spares_the_living(hand, age_s):
+def test_a_reaper_that_was_away_for_half_a_lease_spares_live_workers(hand, age_s):
     id_ = hand.accept()
     lease = f"{id_}:{hand.ledger.begin(id_)}"
     hand.redis.zadd(WIP, {lease: time.time() - 1})
@@ -199,7 +199,7 @@ def test_who_has_not_looked_for_half_a_lease_spares_the_living(hand, age_s):
         assert hand.redis.zscore(WIP, lease) == pytest.approx(time.time() + LEASE_S / 4, abs=3)
 
 
-def test_the_shortest_lease_spares_the_living_after_a_second(hand):
+def test_the_shortest_lease_spares_live_workers_after_a_second(hand):
     brief = hand.with_caps(lease_s=1)
     id_ = hand.accept()
     hand.redis.zadd(WIP, {f"{id_}:{brief.begin(id_)}": time.time() - 1})
@@ -207,7 +207,7 @@ def test_the_shortest_lease_spares_the_living_after_a_second(hand):
     assert brief.reap(max_attempts=3) == 0
 
 
-def test_a_reap_leaves_a_living_lease_as_it_is(hand):
+def test_a_reap_leaves_a_live_lease_unchanged(hand):
     id_ = hand.accept()
     lease = f"{id_}:{hand.ledger.begin(id_)}"
     before = hand.redis.zscore(WIP, lease)
@@ -222,7 +222,7 @@ def batch_of(hand: Hand, count: int) -> tuple[str, list[str]]:
     return batch, ids
 
 
-def test_a_batch_expires_only_when_nothing_of_it_runs_or_is_to_be_canceled(hand):
+def test_a_batch_expires_only_if_none_of_it_is_running_or_canceling(hand):
     batch, ids = batch_of(hand, 3)
     attempts = [hand.ledger.begin(id_) for id_ in ids]
     hand.ledger.finish(ids[0], attempts[0], Status.SUCCEEDED)
@@ -235,7 +235,7 @@ def test_a_batch_expires_only_when_nothing_of_it_runs_or_is_to_be_canceled(hand)
     assert expires_at == pytest.approx(time.time() + RETENTION_S, abs=20)
 
 
-def test_a_batch_that_loses_its_last_that_waited_expires_after_its_time(hand):
+def test_a_batch_that_loses_its_last_waiting_explanation_expires_after_its_retention(hand):
     batch, [done, waiting] = batch_of(hand, 2)
     hand.ledger.finish(done, hand.ledger.begin(done), Status.SUCCEEDED)
     hand.ledger.delete(waiting)
@@ -243,7 +243,7 @@ def test_a_batch_that_loses_its_last_that_waited_expires_after_its_time(hand):
     assert expires_at == pytest.approx(time.time() + RETENTION_S, abs=20)
 
 
-def test_what_only_claims_to_be_of_a_batch_is_not_deleted_with_it(hand):
+def test_explanations_that_only_claim_a_batch_are_not_deleted_with_it(hand):
     batch, ids = batch_of(hand, 2)
     another = hand.accept(owner="bob", batch=batch)
     unnamed = hand.accept(owner="ann")
@@ -253,7 +253,7 @@ def test_what_only_claims_to_be_of_a_batch_is_not_deleted_with_it(hand):
     assert hand.ledger.read(unnamed)
 
 
-def test_workers_that_are_silent_leave_the_list_and_their_cards_go_with_their_lease(
+def test_silent_workers_leave_the_list_and_their_cards_expire_with_their_lease(
     connection, new_card
 ):
     connection.zadd(WORKERS, {"silent": 1})

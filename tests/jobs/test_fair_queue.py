@@ -61,19 +61,19 @@ def line(connection, spec):
     return Line(connection, spec)
 
 
-def test_a_lone_flow_is_served_in_the_order_it_asked(line):
+def test_a_single_flow_is_served_in_order_of_submission(line):
     ids = line.join("batch", count=5) + line.join("batch", count=5)
     assert line.waiting() == ids
 
 
-def test_an_interactive_one_does_not_wait_for_a_backlog_of_batches(line):
+def test_an_interactive_job_does_not_wait_for_a_backlog_of_batches(line):
     line.join("batch", count=200)
     line.serve(20)
     line.join("interactive")
     assert ("interactive", None) in line.serve(2)
 
 
-def test_a_batch_does_not_wait_for_a_stream_of_interactive_ones(line):
+def test_a_batch_does_not_wait_for_a_stream_of_interactive_jobs(line):
     """A batch joins while interactive jobs arrive faster than they are served."""
     line.join("interactive", count=40)
     line.serve(10)
@@ -85,7 +85,7 @@ def test_a_batch_does_not_wait_for_a_stream_of_interactive_ones(line):
     assert served.count(("batch", None)) == 3
 
 
-def test_a_key_with_a_backlog_does_not_hold_up_another(line):
+def test_a_key_with_a_backlog_does_not_delay_another(line):
     line.join("interactive", "ann", count=200)
     line.serve(20)
     line.join("interactive", "bob", count=2)
@@ -101,7 +101,7 @@ def test_with_backlogs_everywhere_the_shares_are_the_weights(line):
         assert abs(served[flow] - 150 * weight / 6) <= 2
 
 
-def test_who_was_away_has_nothing_saved_up(line):
+def test_an_idle_flow_saves_up_no_credit(line):
     line.join("batch", "ann", count=50)
     line.serve(30)
     line.join("batch", "bob", count=50)
@@ -119,7 +119,7 @@ def test_a_batch_that_begins_at_once_is_charged_to_its_own_flow(line):
 
 
 @pytest.mark.parametrize("leave", [Ledger.cancel, Ledger.delete])
-def test_what_leaves_before_its_turn_costs_its_flow_nothing(line, connection, leave):
+def test_a_job_that_leaves_before_its_turn_costs_its_flow_nothing(line, connection, leave):
     ann = line.join("batch", "ann", count=6)
     line.join("batch", "bob", count=6)
     for place in (1, 4, 5):
@@ -133,7 +133,7 @@ def test_what_leaves_before_its_turn_costs_its_flow_nothing(line, connection, le
     assert tags == line.tags()
 
 
-def test_what_had_its_turn_and_was_put_back_stays_charged(line):
+def test_a_requeued_job_stays_charged(line):
     line.join("batch", "ann", count=3)
     id_, attempt = line.next()
     line.ledger.release(id_, attempt)
@@ -142,7 +142,7 @@ def test_what_had_its_turn_and_was_put_back_stays_charged(line):
     assert line.tags() == before
 
 
-def test_what_is_put_back_is_the_very_next(line):
+def test_a_requeued_job_is_the_next(line):
     line.join("interactive", "ann", count=10)
     line.join("batch", "bob", count=2)
     line.serve(5)
@@ -173,7 +173,7 @@ STEPS = st.lists(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS)
-def test_in_any_interleaving_the_line_is_sorted_and_each_flow_is_first_come_first_served(
+def test_in_any_interleaving_the_queue_is_sorted_and_each_flow_first_come_first_served(
     connection, spec, steps
 ):
     connection.flushall()

@@ -47,7 +47,7 @@ def test_our_own_job_runs(connection, performed):
 
 
 @pytest.mark.parametrize("name", ["exp_1", "batch_1", f"exp_{'0' * 31}", f"x_exp_{'0' * 32}"])
-def test_a_job_that_is_no_explanation_is_refused(connection, performed, name):
+def test_a_job_without_the_id_of_an_explanation_is_refused(connection, performed, name):
     fields = {
         "data": call(EXPLAIN, name),
         "created_at": "2026-01-01T00:00:00.000000Z",
@@ -88,7 +88,7 @@ def test_a_method_of_an_instance_is_refused(connection, performed):
         [EXPLAIN, None, [], {"a": 1}],
     ],
 )
-def test_what_is_no_name_with_a_list_of_arguments_is_refused(connection, performed, said):
+def test_data_other_than_a_name_and_arguments_is_refused(connection, performed, said):
     with pytest.raises(RefusedJobError, match="not a call of a function"):
         perform(forge(connection, zlib.compress(json.dumps(said).encode())))
     assert performed == []
@@ -133,7 +133,7 @@ def test_a_stock_job_of_rq_would_have_run_what_ours_refuses(connection, mark):
     assert mark.exists()
 
 
-def test_a_queue_passes_over_a_hash_that_cannot_be_read(connection):
+def test_a_worker_skips_an_unreadable_job(connection):
     connection.hset("rq:job:broken", mapping={"status": "queued", "created_at": "no time"})
     connection.rpush("rq:queue:test", "broken")
     found = Queue.dequeue_any([Queue("test", connection=connection)], None, connection=connection)

@@ -206,7 +206,7 @@ def check(history: History) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_after_any_history_the_sets_are_those_of_a_scan(connection, seed):
+def test_after_any_history_the_index_equals_a_scan(connection, seed):
     history = History(connection, seed)
     for _ in range(6):
         history.go_on(25)
@@ -234,7 +234,7 @@ def check_walks(history: History) -> None:
             assert counted(history.redis, sets) == len(ids)
 
 
-def test_when_all_is_deleted_the_index_takes_no_memory(connection):
+def test_after_all_is_deleted_the_index_takes_no_memory(connection):
     history = History(connection, 0)
     history.go_on(100)
     for id_ in history.ids:
@@ -246,7 +246,7 @@ def test_when_all_is_deleted_the_index_takes_no_memory(connection):
     assert not [key for key in kept if key.startswith((INDEX, BATCHES, "shapshot:index"))]
 
 
-def test_a_redis_that_was_restarted_has_the_index_it_had(mortal_redis: RedisServer):
+def test_the_index_survives_a_restart_of_redis(mortal_redis: RedisServer):
     with redis.Redis.from_url(mortal_redis.url) as connection:
         history = History(connection, 1)
         for _ in range(3):
@@ -274,7 +274,7 @@ def test_each_change_of_status_changes_the_index(connection):
     assert connection.zrange(facet_key_of("status:canceled"), 0, -1) == [id_.encode()]
 
 
-def test_a_batch_leaves_the_list_with_the_last_that_expires(connection):
+def test_a_batch_leaves_the_list_with_its_last_expiry(connection):
     history = History(connection, 0)
     history.accept_batch()
     for id_ in history.ids:
@@ -288,7 +288,7 @@ def test_a_batch_leaves_the_list_with_the_last_that_expires(connection):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_explanations_without_facets_are_indexed_by_housekeeping(connection, seed):
+def test_explanations_without_facets_are_indexed_by_the_repair(connection, seed):
     history = History(connection, seed)
     history.go_on(60)
     forget_facets(connection)
@@ -297,7 +297,7 @@ def test_explanations_without_facets_are_indexed_by_housekeeping(connection, see
     check(history)
 
 
-def test_what_an_older_version_changed_meanwhile_is_indexed_as_it_stands(connection):
+def test_changes_by_an_older_version_are_indexed_by_the_repair(connection):
     history = History(connection, 5)
     history.accept()
     [id_] = history.ids
@@ -327,7 +327,7 @@ def test_housekeeping_tells_how_many_it_has_indexed(connection, accepted):
     assert [(log["event"], log["count"]) for log in logs] == [("explanations indexed", 1)]
 
 
-def test_one_worker_at_a_time_looks_for_what_is_not_indexed(connection, accepted):
+def test_one_worker_at_a_time_repairs_the_index(connection, accepted):
     accepted()
     first, second = IndexRepair(connection), IndexRepair(connection)
     assert not first.step()
@@ -339,7 +339,7 @@ def test_one_worker_at_a_time_looks_for_what_is_not_indexed(connection, accepted
     assert sets_of(connection, "shapshot:index:*")
 
 
-def test_facets_of_a_hash_that_has_changed_since_are_not_taken(connection, accepted, ledger):
+def test_facets_of_a_hash_that_has_changed_since_are_not_written(connection, accepted, ledger):
     id_ = accepted()
     before = connection.hget(key_of(id_), "facets")
     assert Scripts(connection).run(Reindex(id_, "2", "status:failed")) == ("changed", [])
@@ -401,7 +401,7 @@ def test_metadata_that_is_long_or_nested_is_not_indexed(spec):
     assert len(found) == MAX_METADATA
 
 
-def test_words_are_short_and_of_harmless_characters():
+def test_facet_words_are_short_and_have_harmless_characters():
     for value in (*HOSTILE, "\ud800", "x" * 10_000):
         name, _, digest = in_words({"metadata": [value]}).partition(":")
         assert (name, len(digest), set(digest) <= set("0123456789abcdef")) == ("metadata", 32, True)
@@ -456,7 +456,7 @@ def numbers(connection):
 @pytest.mark.parametrize("newest", [True, False])
 @pytest.mark.parametrize("lookups", [1, 2, 7, 2000])
 @pytest.mark.parametrize("sets", [("1",), ("1", "2"), ("2", "3"), ("5", "1", "2", "3")])
-def test_a_walk_finds_all_in_order_however_short_its_steps(
+def test_a_walk_finds_all_in_order_with_any_length_of_step(
     connection, numbers, sets, lookups, newest
 ):
     common = [n for n in numbers if all(int(n) % int(by) == 0 for by in sets)]
@@ -479,7 +479,7 @@ def test_a_walk_keeps_within_times(connection, numbers, newest):
 
 @pytest.mark.parametrize("newest", [True, False])
 @pytest.mark.parametrize("at", ["30", "300", "31", "00", "59", "", "zz"])
-def test_a_walk_goes_on_from_a_place_where_nothing_is_any_more(connection, numbers, newest, at):
+def test_a_walk_continues_from_a_place_whose_member_is_gone(connection, numbers, newest, at):
     connection.zrem("1", "30")
     left = [n for n in numbers if n != "30"]
     for score in ("10.0", "-1.0", "99.0"):
@@ -498,7 +498,7 @@ def test_a_walk_of_many_sets_of_one_size_finds_all(connection):
     assert walked(connection, sets) == ["b", "a"]
 
 
-def test_a_script_looks_up_only_so_many(connection, numbers):
+def test_a_script_makes_a_limited_number_of_look_ups(connection, numbers):
     """A script blocks Redis only briefly, even if matches are rare."""
     connection.zadd("none", {f"x{n}": n for n in range(100)})
     _, [found, more, *_] = Scripts(connection).run(walk(["1", "none"], lookups=10))
@@ -506,7 +506,7 @@ def test_a_script_looks_up_only_so_many(connection, numbers):
     assert len(list(steps(connection, ["1", "none"], lookups=10))) == 6
 
 
-def test_a_walk_of_many_looks_through_the_rarest(connection):
+def test_a_walk_over_several_sets_scans_the_smallest(connection):
     now = time.time()
     connection.zadd("many", {f"{n}": now + n for n in range(5000)})
     connection.zadd("rare", {"0": now, "4999": now + 4999})

@@ -30,13 +30,13 @@ def test_an_accepted_explanation_is_queued_with_its_spec(ledger, spec, accepted,
     assert waiting() == [explanation_id]
 
 
-def test_what_was_never_accepted_is_nothing(ledger):
+def test_an_unknown_explanation_has_no_state(ledger):
     assert ledger.read(new_id()) is None
     assert ledger.cancel(new_id()) is None
     assert ledger.delete(new_id()) == []
 
 
-def test_accepting_again_after_a_lost_answer_queues_once(ledger, spec, accepted, waiting):
+def test_accepting_again_after_a_lost_reply_queues_once(ledger, spec, accepted, waiting):
     explanation_id = accepted()
     ledger.begin(explanation_id)
     ledger.accept(explanation_id, spec, timeout_s=60)
@@ -53,7 +53,7 @@ def test_only_the_first_to_begin_owns_it(ledger, accepted):
     assert state.started_at >= state.created_at
 
 
-def test_a_tick_reports_progress_and_renews_the_lease(ledger, accepted, silence):
+def test_a_heartbeat_reports_progress_and_renews_the_lease(ledger, accepted, silence):
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
     silence(explanation_id, attempt)
@@ -86,7 +86,7 @@ def test_a_failure_is_kept_as_a_value(ledger, accepted):
     assert (state.status, state.error, state.result) == (Status.FAILED, failure, None)
 
 
-def test_an_attempt_that_lost_its_lease_can_write_nothing(ledger, accepted, outcome, silence):
+def test_an_attempt_without_its_lease_can_write_nothing(ledger, accepted, outcome, silence):
     explanation_id = accepted()
     lost = ledger.begin(explanation_id)
     silence(explanation_id, lost)
@@ -145,7 +145,7 @@ def test_a_job_a_worker_has_just_taken_from_the_queue_is_canceled_too(ledger, ac
     assert connection.llen(INTERMEDIATE) == 0
 
 
-def test_a_running_explanation_hears_of_a_cancel_at_its_next_tick(ledger, accepted, outcome):
+def test_a_running_explanation_learns_of_a_cancel_at_its_next_heartbeat(ledger, accepted, outcome):
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
     assert ledger.cancel(explanation_id) == "canceling"
@@ -167,7 +167,7 @@ def test_a_running_explanation_cannot_be_deleted(ledger, accepted):
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_a_full_redis_lets_go_of_an_explanation(ended, ledger, accepted, connection):
+def test_a_full_redis_still_deletes_an_explanation(ended, ledger, accepted, connection):
     explanation_id = accepted()
     if ended:
         ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED)
@@ -186,7 +186,7 @@ def test_a_deleted_explanation_is_gone_and_its_artifacts_are_due(ledger, accepte
     assert set(connection.keys()) == BOUNDED
 
 
-def test_the_job_of_a_silent_worker_is_put_back_in_front(
+def test_the_job_of_a_silent_worker_is_requeued_at_the_front(
     ledger, accepted, connection, waiting, silence
 ):
     explanation_id = accepted()
@@ -198,7 +198,7 @@ def test_the_job_of_a_silent_worker_is_put_back_in_front(
     assert ledger.read(explanation_id).status is Status.QUEUED
 
 
-def test_a_job_that_killed_as_many_workers_as_it_may_is_given_up(ledger, accepted, silence):
+def test_a_job_that_killed_too_many_workers_fails(ledger, accepted, silence):
     explanation_id = accepted()
     for _ in range(2):
         silence(explanation_id, ledger.begin(explanation_id))
@@ -208,7 +208,7 @@ def test_a_job_that_killed_as_many_workers_as_it_may_is_given_up(ledger, accepte
     assert ledger.begin(explanation_id) is None
 
 
-def test_a_canceled_job_of_a_silent_worker_is_not_tried_again(ledger, accepted, silence):
+def test_a_canceled_job_of_a_silent_worker_is_not_retried(ledger, accepted, silence):
     explanation_id = accepted()
     silence(explanation_id, ledger.begin(explanation_id))
     ledger.cancel(explanation_id)
@@ -216,7 +216,7 @@ def test_a_canceled_job_of_a_silent_worker_is_not_tried_again(ledger, accepted, 
     assert ledger.read(explanation_id).status is Status.CANCELED
 
 
-def test_an_id_a_worker_took_and_never_began_comes_back_after_a_lease(
+def test_an_id_that_was_taken_and_never_begun_is_requeued_after_a_lease(
     connection, accepted, waiting
 ):
     hasty = Ledger(connection, queue="test", lease_s=0, retention_s=60)
@@ -230,9 +230,7 @@ def test_an_id_a_worker_took_and_never_began_comes_back_after_a_lease(
 
 
 @pytest.mark.parametrize("key", ["shapshot:flows", "shapshot:virtual_time"])
-def test_a_begin_that_breaks_off_in_the_middle_loses_no_job(
-    key, ledger, accepted, connection, waiting
-):
+def test_an_interrupted_begin_loses_no_job(key, ledger, accepted, connection, waiting):
     explanation_id = accepted()
     connection.lmove("rq:queue:test", INTERMEDIATE)
     connection.delete(key)
@@ -246,7 +244,7 @@ def test_a_begin_that_breaks_off_in_the_middle_loses_no_job(
     assert waiting() == [explanation_id]
 
 
-def test_an_id_in_limbo_that_begins_after_all_is_left_alone(connection, accepted, waiting):
+def test_an_id_in_limbo_that_begins_in_time_is_not_requeued(connection, accepted, waiting):
     hasty = Ledger(connection, queue="test", lease_s=0, retention_s=60)
     explanation_id = accepted()
     connection.lmove("rq:queue:test", INTERMEDIATE)
@@ -257,7 +255,7 @@ def test_an_id_in_limbo_that_begins_after_all_is_left_alone(connection, accepted
     assert waiting() == []
 
 
-def test_leases_and_ids_that_are_none_keep_no_job_from_being_put_back(
+def test_invalid_leases_and_ids_do_not_prevent_requeueing(
     ledger, accepted, connection, waiting, silence
 ):
     explanation_id = accepted()
@@ -278,7 +276,7 @@ def reap_often(url: str, times: int) -> int:
         return sum(threads.map(lambda _: ledger.reap(max_attempts=3), range(times)))
 
 
-def test_a_thousand_reaps_at_once_put_each_job_back_once(
+def test_concurrent_reaps_requeue_each_job_once(
     ledger, accepted, connection, waiting, redis_url, silence
 ):
     ids = [accepted() for _ in range(250)]  # more than one reap handles
@@ -306,14 +304,14 @@ def test_an_expired_explanation_leaves_a_tombstone_for_a_while(connection, spec)
     assert brief.expired() == []
 
 
-def test_an_upload_that_never_became_an_explanation_is_due_in_the_end(ledger, monkeypatch):
+def test_an_upload_that_was_never_accepted_becomes_due(ledger, monkeypatch):
     monkeypatch.setattr(submissions, "RESERVATION_S", -1)
     orphan = new_id()
     ledger.reserve(orphan)
     assert ledger.expired() == [orphan]
 
 
-def test_an_upload_that_became_an_explanation_is_not_swept(ledger, spec, connection):
+def test_an_accepted_upload_is_not_swept(ledger, spec, connection):
     kept = new_id()
     ledger.reserve(kept)
     ledger.accept(kept, spec, timeout_s=60)
@@ -335,7 +333,7 @@ def test_every_change_is_published_with_a_higher_version(ledger, accepted, conne
     assert versions == sorted(set(versions))
 
 
-def test_of_one_claim_only_the_first_is_accepted(ledger, spec, connection):
+def test_only_the_first_request_with_a_claim_is_accepted(ledger, spec, connection):
     claim = IdempotencyClaim("shapshot:idempotency:x", "what was asked, and the id", 60)
     first, second = new_id(), new_id()
     ledger.accept(first, spec, timeout_s=60, claim=claim)
@@ -347,7 +345,7 @@ def test_of_one_claim_only_the_first_is_accepted(ledger, spec, connection):
     assert 0 < connection.ttl(claim.key) <= 60
 
 
-def test_what_finds_no_room_claims_nothing(connection, spec):
+def test_a_refused_request_claims_nothing(connection, spec):
     claim = IdempotencyClaim("shapshot:idempotency:x", "what was asked, and the id", 60)
     full = Ledger(
         connection, queue="test", lease_s=30, retention_s=60, caps=AdmissionLimits(jobs=0)

@@ -46,7 +46,7 @@ def look_through(sweep: OrphanSweep) -> list[str]:
     return [line["event"] for line in lines]
 
 
-def test_what_nobody_knows_goes_when_it_is_old_and_nothing_else(
+def test_only_old_unknown_artifacts_are_removed(
     sweep: OrphanSweep, keep, ledger: Ledger, spec: JobSpec, tmp_path
 ):
     accepted, announced, lost = new_id(), new_id(), new_id()
@@ -69,7 +69,7 @@ def test_what_nobody_knows_goes_when_it_is_old_and_nothing_else(
 
 
 @pytest.mark.parametrize("ours", [None, "another"])
-def test_nothing_goes_where_redis_and_the_store_do_not_belong_together(
+def test_nothing_is_removed_if_redis_and_the_store_do_not_belong_together(
     sweep: OrphanSweep, keep, connection: redis.Redis, ours: str | None
 ):
     """For example after a FLUSHALL: a backup may restore what Redis knew."""
@@ -81,7 +81,7 @@ def test_nothing_goes_where_redis_and_the_store_do_not_belong_together(
     assert stored.exists()
 
 
-def test_one_worker_looks_at_a_time_and_not_at_once_again(
+def test_one_worker_at_a_time_sweeps_orphans_at_intervals(
     sweep: OrphanSweep, keep, connection: redis.Redis, store: Store, settings: ApiSettings
 ):
     stored = keep(image_key(new_id()))
@@ -99,7 +99,7 @@ def test_one_worker_looks_at_a_time_and_not_at_once_again(
     assert not late.exists()
 
 
-def test_a_store_that_refuses_is_looked_through_another_time(
+def test_an_interrupted_orphan_sweep_is_repeated_later(
     sweep: OrphanSweep, keep, connection: redis.Redis, tmp_path
 ):
     stored = keep(image_key(new_id()))

@@ -31,7 +31,7 @@ def listed(connection):
     return read
 
 
-def test_each_owner_has_a_list_and_everybody_has_one(accept_for, listed, ledger):
+def test_each_owner_has_a_list_and_there_is_one_of_all(accept_for, listed, ledger):
     of_ann, of_bob, of_nobody = (accept_for(owner) for owner in ("ann", "bob", None))
     assert [ledger.read(id_).owner for id_ in (of_ann, of_bob, of_nobody)] == ["ann", "bob", None]
     assert listed("ann") == {of_ann}
@@ -45,7 +45,7 @@ def test_the_lists_hold_the_same_times(accept_for, connection):
     assert len(times) == 1
 
 
-def test_a_batch_and_all_of_it_have_the_owner_who_asked(ledger, spec, listed):
+def test_a_batch_and_its_explanations_have_the_requesting_owner(ledger, spec, listed):
     batch_id, ids = new_batch_id(), {new_id(), new_id()}
     specs = dict.fromkeys(ids, spec.model_copy(update={"batch": batch_id, "owner": "ann"}))
     ledger.accept_batch(batch_id, specs, timeout_s=60)
@@ -53,13 +53,13 @@ def test_a_batch_and_all_of_it_have_the_owner_who_asked(ledger, spec, listed):
     assert listed("ann") == listed(None) == ids
 
 
-def test_what_is_deleted_leaves_both_lists(accept_for, ledger, listed, connection):
+def test_a_deleted_explanation_leaves_both_lists(accept_for, ledger, listed, connection):
     ledger.delete(accept_for("ann"))
     assert listed("ann") == listed(None) == set()
     assert not connection.exists(index_of("ann"))
 
 
-def test_what_expired_leaves_both_lists_and_is_still_known_as_its_owners(
+def test_an_expired_explanation_leaves_both_lists_and_keeps_its_owner(
     connection, accept_for, listed
 ):
     brief = Ledger(connection, queue="test", lease_s=30, retention_s=0)

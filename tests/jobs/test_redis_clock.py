@@ -31,7 +31,7 @@ def now(connection):
     return pytest.approx(as_seconds(connection.time()), abs=20)
 
 
-def test_a_process_knows_how_wrong_its_clock_is(ahead_s, connection):
+def test_a_process_measures_the_offset_of_its_clock(ahead_s, connection):
     assert measure_offset(connection) == pytest.approx(ahead_s, abs=1)
 
 
@@ -46,7 +46,9 @@ def test_an_offset_of_more_than_a_second_is_a_warning(seconds, level, offset_s):
     assert (line["log_level"], line["offset_s"]) == (level, offset_s)
 
 
-def test_every_moment_of_an_explanation_is_redis_s(ahead_s, ledger, spec, outcome, connection, now):
+def test_every_time_of_an_explanation_is_by_the_clock_of_redis(
+    ahead_s, ledger, spec, outcome, connection, now
+):
     batch_id, ended, canceled, found = new_batch_id(), new_id(), new_id(), new_id()
     of_batch = spec.model_copy(update={"batch": batch_id})
     ledger.accept_batch(batch_id, {ended: of_batch, canceled: of_batch}, timeout_s=60)
@@ -62,7 +64,7 @@ def test_every_moment_of_an_explanation_is_redis_s(ahead_s, ledger, spec, outcom
     assert connection.zscore(EXPIRY, batch_id) is not None
 
 
-def test_nothing_is_due_or_silent_before_its_time(ahead_s, ledger, accepted):
+def test_nothing_expires_and_no_lease_ends_early(ahead_s, ledger, accepted):
     ledger.reserve(new_id())
     attempt = ledger.begin(running := accepted())
     ledger.finish(ended := accepted(), ledger.begin(ended), Status.FAILED)
@@ -78,7 +80,7 @@ def test_a_worker_is_seen_for_a_lease(ahead_s, connection, new_card, now):
     assert connection.zscore(WORKERS, "w") - LEASE_S == now
 
 
-def test_what_waits_is_as_old_as_redis_says(ahead_s, connection, accepted):
+def test_the_age_of_waiting_jobs_is_by_the_clock_of_redis(ahead_s, connection, accepted):
     accepted()
     assert 0 <= read_statistics(connection, "test").waiting["interactive"].oldest_s < 20
 
@@ -103,7 +105,7 @@ def begun(ledger, accepted):
     return explanation_id, attempt
 
 
-def test_a_clock_set_forward_takes_no_job_from_a_living_worker(ledger, connection, begun):
+def test_a_clock_set_forward_takes_no_job_from_a_live_worker(ledger, connection, begun):
     leap(connection, HOUR_S)
     assert ledger.reap(max_attempts=1) == 0
     assert ledger.heartbeat(Heartbeat(*begun)) == [LeaseStatus.OWNED]
@@ -111,7 +113,7 @@ def test_a_clock_set_forward_takes_no_job_from_a_living_worker(ledger, connectio
     assert ledger.read(begun[0]).status is Status.RUNNING
 
 
-def test_after_a_leap_a_silent_worker_is_found_in_a_part_of_its_lease(ledger, connection, begun):
+def test_after_a_leap_a_silent_worker_is_found_within_its_lease(ledger, connection, begun):
     leap(connection, HOUR_S)
     ledger.reap(max_attempts=3)
     [(_, lease_ends)] = connection.zrange(WIP, 0, -1, withscores=True)
@@ -120,7 +122,7 @@ def test_after_a_leap_a_silent_worker_is_found_in_a_part_of_its_lease(ledger, co
     assert ledger.reap(max_attempts=3) == 1
 
 
-def test_leaps_again_and_again_keep_no_silent_worker_alive(ledger, connection, begun):
+def test_repeated_leaps_keep_no_silent_worker_alive(ledger, connection, begun):
     leap(connection, HOUR_S)
     assert ledger.reap(max_attempts=3) == 0
     leap(connection, HOUR_S)
@@ -149,7 +151,7 @@ def test_a_clock_set_back_does_not_hide_a_job_that_nobody_began(ledger, connecti
 
 
 @pytest.mark.parametrize("wild", [b"", b"nan", b"-inf", b"inf", b"\xff", None])
-def test_a_wild_time_of_the_last_look_keeps_no_job_for_long(wild, ledger, connection, begun):
+def test_an_invalid_time_of_the_last_reap_delays_no_job_for_long(wild, ledger, connection, begun):
     connection.zadd(WIP, {":".join(begun): 1})
     connection.delete(REAPED)
     if wild is None:

@@ -27,7 +27,7 @@ def write_in_a_pipeline(connection: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("code", OUTAGES)
-def test_an_outage_is_known_by_its_code_from_a_script_and_a_pipeline_too(
+def test_an_outage_is_recognized_by_its_code_also_from_scripts_and_pipelines(
     code: str, connection: redis.Redis
 ) -> None:
     with OUTAGES[code](connection):
@@ -42,14 +42,14 @@ def test_an_outage_is_known_by_its_code_from_a_script_and_a_pipeline_too(
 
 
 @pytest.mark.parametrize("code", ["MISCONF", "NOREPLICAS", "READONLY", "OOM"])
-def test_an_outage_that_an_older_server_quotes_from_a_script_is_known(code: str) -> None:
+def test_an_outage_quoted_from_a_script_by_an_older_server_is_recognized(code: str) -> None:
     # redis-py's text of the error of Redis 6.2.14
     said = "Error running script (call to f_a48): @user_script:1: @user_script: 1: -" + code
     error = redis.ResponseError(f"{said} for some reason", status_code="ERR")
     assert outage_reason(error) == REASONS[code]
 
 
-def test_who_waits_for_a_job_of_a_redis_that_becomes_a_replica_hears_of_an_outage(
+def test_a_blocked_worker_gets_an_outage_if_redis_becomes_a_replica(
     connection: redis.Redis, redis_url: str
 ) -> None:
     waits = "import sys, redis; redis.Redis.from_url(sys.argv[1]).blmove('a', 'b', 20)"
@@ -68,7 +68,7 @@ def test_a_redis_that_is_gone_is_an_outage() -> None:
         assert outage_reason(error_of(nobody.ping)) == "Redis does not answer"
 
 
-def test_what_redis_will_never_take_is_no_outage(connection: redis.Redis) -> None:
+def test_a_permanent_error_of_redis_is_not_an_outage(connection: redis.Redis) -> None:
     connection.set("shapshot:outage", "OOM BUSY")
     connection.acl_setuser("guest", enabled=True, nopass=True, commands=["+ping"])
     path = connection.connection_pool.connection_kwargs["path"]

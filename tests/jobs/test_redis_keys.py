@@ -9,7 +9,7 @@ import service.jobs
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "redis.md"
 
 
-def test_every_key_stands_in_the_documents():
+def test_every_key_is_documented():
     modules = [
         importlib.import_module(f"service.jobs.{module.name}")
         for module in pkgutil.iter_modules(service.jobs.__path__)

@@ -31,7 +31,7 @@ def test_values_errors_scores_and_matrices_are_counted(method, numbers):
     assert max_outputs(settings(method), SHAPE, PLAYERS, limit=0) == 0
 
 
-def test_matrices_are_of_the_evaluations_where_these_are_fewer_than_the_coalitions():
+def test_matrices_have_the_size_of_the_evaluations_if_fewer_than_the_coalitions():
     kernel = settings("kernel", max_evals=30)
     assert count_numbers(kernel, SHAPE, PLAYERS) == 3 * (2 * ELEMENTS + 30) + PLAYERS * 30
     assert count_numbers(kernel, SHAPE, 10**6) == 3 * (2 * ELEMENTS + 30) + 10**6 * 30

@@ -51,7 +51,7 @@ def queued(connection: redis.Redis, accepted: Callable[[], str]) -> str:
     return accepted()
 
 
-def test_a_worker_takes_a_job_once_it_may(
+def test_a_worker_takes_a_job_when_allowed(
     connection: redis.Redis, queued: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explained: list[str] = []
@@ -64,13 +64,13 @@ def test_a_worker_takes_a_job_once_it_may(
     assert worker.ran == explained == [queued]
 
 
-def test_a_worker_waits_again_where_the_queue_is_empty(connection: redis.Redis) -> None:
+def test_a_worker_waits_again_if_the_queue_is_empty(connection: redis.Redis) -> None:
     worker = Taking(connection, True, True)
     with pytest.raises(IndexError):  # it asks a third time
         worker.dequeue_job_and_maintain_ttl(1)
 
 
-def test_a_worker_that_is_to_stop_takes_no_job(connection: redis.Redis, queued: str) -> None:
+def test_a_stopping_worker_takes_no_job(connection: redis.Redis, queued: str) -> None:
     worker = Taking(connection, True)
     worker.request_stop(15, None)
     with pytest.raises(StopRequested):
@@ -79,7 +79,7 @@ def test_a_worker_that_is_to_stop_takes_no_job(connection: redis.Redis, queued: 
     assert connection.lrange("rq:queue:test", 0, -1) == [queued.encode()]
 
 
-def test_a_job_that_is_refused_leaves_nothing(
+def test_a_refused_job_leaves_nothing(
     connection: redis.Redis, queued: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Job, "functions", {})
@@ -93,7 +93,7 @@ def test_a_job_that_is_refused_leaves_nothing(
     assert worker.ran == []
 
 
-def test_without_redis_no_bookkeeping_of_rq_fails(mortal_redis: RedisServer) -> None:
+def test_without_redis_rqs_bookkeeping_does_not_fail(mortal_redis: RedisServer) -> None:
     with redis.Redis.from_url(mortal_redis.url) as connection:
         worker = Taking(connection)
         mortal_redis.stop()

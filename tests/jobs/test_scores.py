@@ -66,7 +66,9 @@ def accept(ledger, asked):
 @pytest.mark.parametrize(
     ("answer", "seconds"), [(SCORES, SCORES_S), (PICTURE, PICTURE_S)], ids=["scores", "picture"]
 )
-def test_scores_live_as_jobs_do_and_go_by_themselves(ledger, connection, accept, answer, seconds):
+def test_scores_are_jobs_that_are_deleted_by_themselves(
+    ledger, connection, accept, answer, seconds
+):
     spec = accept(picture=answer is PICTURE)
     assert SCORES_ID.fullmatch(ID)
     assert connection.lrange("rq:queue:test", 0, -1) == [ID.encode()]
@@ -82,7 +84,7 @@ def test_scores_live_as_jobs_do_and_go_by_themselves(ledger, connection, accept,
     assert not connection.exists(*QUEUES, "shapshot:explanations", "shapshot:waiting")
 
 
-def test_scores_of_silent_workers_are_begun_anew_until_attempts_are_used_up(
+def test_scores_of_silent_workers_are_retried_up_to_the_maximum(
     ledger, connection, accept, silence
 ):
     accept()
@@ -112,9 +114,7 @@ def test_an_equal_request_joins_scores_unless_they_failed(ledger, connection, ac
 
 
 @pytest.mark.parametrize("ended", ["failed", "canceled"])
-def test_scores_that_failed_are_computed_anew_when_asked_for_again(
-    ledger, connection, accept, ended
-):
+def test_failed_scores_are_computed_again_on_request(ledger, connection, accept, ended):
     accept()
     if ended == "failed":
         ledger.finish(ID, ledger.begin(ID), Status.FAILED, error=LOST)
@@ -130,7 +130,7 @@ def test_scores_that_failed_are_computed_anew_when_asked_for_again(
     assert connection.hgetall("shapshot:waiting") == {b"jobs": b"1"}
 
 
-def test_explanations_that_failed_stay_as_they_are(ledger, spec):
+def test_failed_explanations_are_not_computed_again(ledger, spec):
     id_ = new_id()
     ledger.accept(id_, spec, timeout_s=60)
     ledger.finish(id_, ledger.begin(id_), Status.FAILED, error=LOST)
@@ -148,9 +148,7 @@ def test_scores_count_against_the_share_of_their_owner(connection, settings, ask
 
 
 @pytest.mark.parametrize("keep_s", ["", "soon", "nan", "inf", "-1", "1e300", "0.5"])
-def test_whatever_somebody_writes_as_its_time_a_worker_can_end_it(
-    ledger, connection, accept, keep_s
-):
+def test_a_forged_keep_s_does_not_keep_a_worker_from_finishing(ledger, connection, accept, keep_s):
     accept()
     connection.hset(key_of(ID), "keep_s", keep_s)
     ledger.finish(ID, ledger.begin(ID), Status.SUCCEEDED, answer=SCORES)

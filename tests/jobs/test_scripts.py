@@ -61,21 +61,21 @@ def test_every_script_has_a_class_of_its_name():
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_script_reads_the_fields_of_its_class_and_all_of_them(call):
+def test_a_script_reads_exactly_the_fields_of_its_class(call):
     read = set(re.findall(r"\basked\.(\w+)", lua_of(call)))
     keyed = {"id"} & {field.name for field in fields(call)}  # it may use KEYS[1]
     assert read | keyed == {field.name for field in fields(call)}
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_the_first_words_of_the_replies_are_those_at_the_top_of_the_script(call):
+def test_the_replies_of_a_script_are_those_listed_in_its_first_lines(call):
     head, _, body = lua_of(call).partition("\n\n")
     told = re.findall(r"(?:^|\| )(\w+)", re.sub(r"\n-- ", " ", head).partition("Replies: ")[2])
     given = re.findall(r"(?:return|reply =) \{'(\w+)'", body) + re.findall(r", 1, '(\w+)'", body)
     assert sorted(set(given)) == sorted(told)
 
 
-def test_text_is_written_as_it_was_given(connection: redis.Redis):
+def test_text_is_stored_unchanged(connection: redis.Redis):
     record = {"status": "succeeded", "order": ODD, "bytes": str(2**63 - 1), "method": ""}
     accept = Accept(
         queue="test",

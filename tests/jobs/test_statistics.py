@@ -20,7 +20,7 @@ def totals(connection):
     return lambda: dict(read_statistics(connection, QUEUE).totals)
 
 
-def test_an_end_is_counted_once_with_the_work_it_took(ledger, accepted, totals):
+def test_an_end_is_counted_once_with_its_model_usage(ledger, accepted, totals):
     explanation_id = accepted()
     attempt = ledger.begin(explanation_id)
     for _ in range(2):  # sent again after a lost reply
@@ -43,7 +43,7 @@ def test_an_accept_that_is_sent_again_counts_once(ledger, spec, totals):
     assert totals() == {"accepted:partition": 1}
 
 
-def test_every_explanation_of_a_batch_counts_by_itself(ledger, spec, totals):
+def test_every_explanation_of_a_batch_counts(ledger, spec, totals):
     batch_id = new_batch_id()
     specs = {new_id(): spec.model_copy(update={"batch": batch_id}) for _ in range(3)}
     ledger.accept_batch(batch_id, specs, timeout_s=60)
@@ -51,7 +51,7 @@ def test_every_explanation_of_a_batch_counts_by_itself(ledger, spec, totals):
     assert totals() == {"accepted:partition": 3, "jobs:canceled:partition": 1}
 
 
-def test_a_zombie_adds_nothing(ledger, accepted, silence, totals):
+def test_an_attempt_without_its_lease_adds_nothing(ledger, accepted, silence, totals):
     explanation_id = accepted()
     lost = ledger.begin(explanation_id)
     silence(explanation_id, lost)
@@ -70,14 +70,14 @@ def test_a_failure_is_counted_by_its_code_too(ledger, accepted, totals):
     assert totals()["jobs:failed:partition"] == totals()["failures:invalid_image"] == 1
 
 
-def test_a_job_given_up_is_a_failure(ledger, accepted, silence, totals):
+def test_a_job_out_of_attempts_is_a_failure(ledger, accepted, silence, totals):
     explanation_id = accepted()
     silence(explanation_id, ledger.begin(explanation_id))
     ledger.reap(max_attempts=1)
     assert totals()["jobs:failed:partition"] == totals()["failures:worker_lost"] == 1
 
 
-def test_a_cancel_counts_where_it_ends_the_job_and_only_there(ledger, accepted, totals):
+def test_a_cancel_counts_only_if_it_ends_the_job(ledger, accepted, totals):
     waiting, running = accepted(), accepted()
     attempt = ledger.begin(running)
     for explanation_id in (waiting, waiting, running):
@@ -87,7 +87,7 @@ def test_a_cancel_counts_where_it_ends_the_job_and_only_there(ledger, accepted, 
     assert totals()["jobs:canceled:partition"] == 2
 
 
-def test_a_job_deleted_before_it_began_is_accounted_for(ledger, accepted, totals):
+def test_a_job_deleted_before_it_began_is_counted(ledger, accepted, totals):
     waiting, done = accepted(), accepted()
     ledger.finish(done, ledger.begin(done), Status.SUCCEEDED)
     ledger.delete(waiting)
@@ -99,28 +99,28 @@ def test_a_job_deleted_before_it_began_is_accounted_for(ledger, accepted, totals
     }
 
 
-def test_what_the_cache_could_not_answer_is_counted(ledger, spec, totals):
+def test_cache_misses_are_counted(ledger, spec, totals):
     for cache in ("key", None):  # the result of the second is not kept for others
         asked = spec.model_copy(update={"cache": cache})
         ledger.accept(new_id(), asked, timeout_s=60)
     assert totals() == {"accepted:partition": 2, "cache_misses": 1}
 
 
-def test_a_release_is_no_end(ledger, accepted, totals):
+def test_a_release_does_not_count_as_an_end(ledger, accepted, totals):
     explanation_id = accepted()
     ledger.release(explanation_id, ledger.begin(explanation_id))
     assert totals() == {"accepted:partition": 1}
 
 
 @pytest.mark.parametrize("key", ["shapshot:totals", "shapshot:ended"])
-def test_what_only_counts_keeps_no_job_from_its_end(key, ledger, accepted, connection):
+def test_corrupt_statistics_do_not_keep_a_job_from_ending(key, ledger, accepted, connection):
     connection.set(key, "somebody else's")
     explanation_id = accepted()
     ledger.finish(explanation_id, ledger.begin(explanation_id), Status.SUCCEEDED, work=WORK)
     assert ledger.read(explanation_id).status is Status.SUCCEEDED
 
 
-def test_traffic_tells_what_waits_and_runs_and_who_serves_what(
+def test_traffic_has_waiting_and_running_jobs_and_the_served_models(
     ledger, accepted, spec, connection, new_card
 ):
     nobody = read_statistics(connection, QUEUE).waiting

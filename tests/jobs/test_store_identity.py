@@ -38,13 +38,13 @@ def another_store(tmp_path: Path) -> Store:
     return open_store(f"file:{tmp_path}/another")
 
 
-def test_a_new_set_is_named_once(connection: redis.Redis, store: Store, named: None) -> None:
+def test_a_new_set_gets_one_identity(connection: redis.Redis, store: Store, named: None) -> None:
     before = connection.hgetall(IDENTITY), store.get(MARKER_KEY)
     assert compare_store(connection, store) is StoreMatch.SAME
     assert (connection.hgetall(IDENTITY), store.get(MARKER_KEY)) == before
 
 
-def test_processes_that_start_together_agree_on_a_name(redis_url: str, tmp_path: Path) -> None:
+def test_concurrent_processes_agree_on_an_identity(redis_url: str, tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
     def start(connection: redis.Redis, store: Store) -> StoreMatch:
@@ -60,7 +60,7 @@ def test_processes_that_start_together_agree_on_a_name(redis_url: str, tmp_path:
             assert [*found, compare_store(each[0], store)] == [StoreMatch.SAME] * 5
 
 
-def test_a_set_that_is_named_between_two_reads_has_lost_nothing(
+def test_an_identity_written_between_two_reads_is_no_loss(
     connection: redis.Redis, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = store.get
@@ -75,7 +75,7 @@ def test_a_set_that_is_named_between_two_reads_has_lost_nothing(
 
 
 @pytest.mark.parametrize("until", ["nothing is stored", "it is stored"])
-def test_a_start_that_was_broken_off_is_completed(
+def test_an_interrupted_start_is_completed(
     connection: redis.Redis, store: Store, named: None, tmp_path: Path, until: str
 ) -> None:
     marker = tmp_path / "store" / MARKER_KEY
@@ -87,7 +87,7 @@ def test_a_start_that_was_broken_off_is_completed(
     assert compare_store(connection, store) is StoreMatch.STORE_LOST
 
 
-def test_a_redis_that_came_back_empty_is_noticed(
+def test_a_redis_that_lost_its_data_is_noticed(
     connection: redis.Redis, store: Store, named: None
 ) -> None:
     connection.flushall()
@@ -112,7 +112,7 @@ def test_the_store_of_another_set_is_noticed(
     assert another_store.get(MARKER_KEY) == content
 
 
-def test_a_loss_is_accepted_by_a_new_name(
+def test_a_loss_is_accepted_by_a_new_identity(
     connection: redis.Redis, store: Store, named: None, another_store: Store
 ) -> None:
     adopt_store(connection, another_store)
@@ -120,7 +120,7 @@ def test_a_loss_is_accepted_by_a_new_name(
     assert compare_store(connection, store) is StoreMatch.DIFFERENT  # the old one is foreign
 
 
-def test_a_store_that_refuses_decides_nothing(connection: redis.Redis, tmp_path: Path) -> None:
+def test_an_unavailable_store_is_no_mismatch(connection: redis.Redis, tmp_path: Path) -> None:
     with _refusing(tmp_path) as store:
         with pytest.raises(StoreError):
             compare_store(connection, store)
@@ -130,7 +130,7 @@ def test_a_store_that_refuses_decides_nothing(connection: redis.Redis, tmp_path:
     assert compare_store(connection, open_store(f"file:{tmp_path}/refusing")) is StoreMatch.SAME
 
 
-def test_the_log_hears_of_it_once_and_when_it_is_over(
+def test_a_mismatch_is_logged_once_and_so_is_its_end(
     connection: redis.Redis, store: Store, named: None
 ) -> None:
     identity, name = StoreIdentity(connection, store), connection.hgetall(IDENTITY)
@@ -147,7 +147,7 @@ def test_the_log_hears_of_it_once_and_when_it_is_over(
     assert (over["log_level"], over["was"]) == ("info", "redis_lost")
 
 
-def test_what_was_seen_lately_is_not_looked_at_again(
+def test_a_recent_result_is_not_checked_again(
     connection: redis.Redis, store: Store, named: None
 ) -> None:
     identity = StoreIdentity(connection, store)
@@ -162,7 +162,7 @@ def test_logs_have_fixed_words_for_each_match() -> None:
     assert [match.store_fits for match in StoreMatch] == [True, True, False, False]
 
 
-def test_a_match_is_believed_for_ten_seconds_and_a_mismatch_for_one(
+def test_a_match_is_cached_for_ten_seconds_and_a_mismatch_for_one(
     connection: redis.Redis, store: Store, named: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
@@ -181,7 +181,7 @@ def test_a_match_is_believed_for_ten_seconds_and_a_mismatch_for_one(
     assert identity.recent() is StoreMatch.SAME
 
 
-def test_a_store_in_memory_is_nobodys(connection: redis.Redis) -> None:
+def test_a_store_in_memory_has_no_identity(connection: redis.Redis) -> None:
     assert StoreIdentity(connection, open_store("memory:")).look() is StoreMatch.SAME
     assert not connection.exists(IDENTITY)
 

@@ -34,7 +34,9 @@ def test_a_full_page_may_have_another_after_it(deleted, ledger, store, monkeypat
             store.get(image_key(id_))
 
 
-def test_what_the_store_does_not_remove_stays_due(deleted, ledger, store, tmp_path, monkeypatch):
+def test_artifacts_that_could_not_be_removed_stay_due(
+    deleted, ledger, store, tmp_path, monkeypatch
+):
     monkeypatch.setattr(sweep, "PAGE", 1)
     [id_] = deleted(1)
     folder = tmp_path / "store"

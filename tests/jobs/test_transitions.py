@@ -188,7 +188,7 @@ def test_accept_of_a_batch(seen: Observed) -> None:
     assert seen.hash("shapshot:explanations:ann") == {"one": "now", "two": "now"}
 
 
-def test_accept_of_what_was_explained_before(seen: Observed, outcome: Any) -> None:
+def test_accept_of_a_cache_hit(seen: Observed, outcome: Any) -> None:
     first = seen.accept("first", cache="key")
     seen.ledger.finish(first, seen.take(first), Status.SUCCEEDED, outcome=outcome)
     seen.told()
@@ -229,7 +229,7 @@ def test_begin(seen: Observed) -> None:
     assert seen.told() == ["exp", "exp"]
 
 
-def test_begin_whose_reply_got_lost_or_that_came_too_late(seen: Observed) -> None:
+def test_begin_after_a_lost_reply_or_too_late(seen: Observed) -> None:
     """Neither changes anything."""
     id_ = seen.accept()
     attempt = seen.take(id_)
@@ -239,20 +239,20 @@ def test_begin_whose_reply_got_lost_or_that_came_too_late(seen: Observed) -> Non
     assert seen.all() == before
 
 
-def test_begin_of_what_is_gone_takes_its_job_along(seen: Observed) -> None:
+def test_begin_of_a_deleted_explanation_removes_its_job(seen: Observed) -> None:
     seen.redis.hset("rq:job:exp_1", "status", "queued")
     seen.redis.rpush("rq:queue:test", "exp_1")
     assert begin(seen, "exp_1", "attempt") == ("missing", [])
     assert seen.all() == {}
 
 
-def test_begin_of_one_that_has_ended(seen: Observed) -> None:
+def test_begin_of_an_ended_explanation(seen: Observed) -> None:
     id_ = seen.accept()
     seen.ledger.cancel(id_)
     assert begin(seen, id_, "attempt") == ("not_queued", [b"canceled"])
 
 
-def test_tick(seen: Observed) -> None:
+def test_renew(seen: Observed) -> None:
     id_ = seen.accept()
     attempt = seen.take(id_)
     seen.redis.zadd("rq:wip:test", {f"{id_}:{attempt}": 1})
@@ -267,7 +267,7 @@ def test_tick(seen: Observed) -> None:
     assert seen.told() == ["exp"] * 3
 
 
-def test_tick_of_another_attempt_changes_nothing(seen: Observed) -> None:
+def test_renew_of_another_attempt_changes_nothing(seen: Observed) -> None:
     id_ = seen.accept()
     seen.take(id_)
     before = seen.all()
@@ -325,7 +325,7 @@ def test_finish_of_a_failure(seen: Observed) -> None:
     }
 
 
-def test_cancel_of_what_waits(seen: Observed) -> None:
+def test_cancel_of_a_queued_explanation(seen: Observed) -> None:
     id_ = seen.accept()
     seen.redis.zadd("shapshot:limbo", {id_: 1})
     assert seen.ledger.cancel(id_) == "canceled"
@@ -346,7 +346,7 @@ def test_cancel_of_what_waits(seen: Observed) -> None:
     assert seen.told() == ["exp", "exp"]
 
 
-def test_cancel_of_what_runs(seen: Observed) -> None:
+def test_cancel_of_a_running_explanation(seen: Observed) -> None:
     id_ = seen.accept()
     seen.take(id_)
     before = seen.all("shapshot:explanation:exp")
@@ -377,7 +377,7 @@ def test_release(seen: Observed) -> None:
     assert seen.ledger.begin(second)
 
 
-def test_what_is_put_back_goes_before_all_that_joins_later(seen: Observed) -> None:
+def test_a_requeued_job_precedes_all_later_ones(seen: Observed) -> None:
     """Its tag is 0; with the tag of its turn, a new flow would start before it."""
     for number in range(3):
         seen.accept(f"before {number}")
@@ -449,7 +449,7 @@ def test_reap_of_an_id_that_was_taken_and_never_begun(seen: Observed) -> None:
 
 
 @pytest.mark.parametrize("leave", [Ledger.cancel, Ledger.delete, Ledger.begin])
-def test_what_leaves_the_line_is_no_longer_in_limbo(leave: Any, seen: Observed) -> None:
+def test_a_job_that_leaves_the_queue_leaves_limbo(leave: Any, seen: Observed) -> None:
     id_ = seen.accept()
     seen.redis.lmove("rq:queue:test", "rq:queue:test:intermediate")
     seen.ledger.reap(max_attempts=2)
@@ -472,7 +472,7 @@ def test_delete(seen: Observed) -> None:
     assert seen.told() == ["exp", "exp"]
 
 
-def test_bury(seen: Observed) -> None:
+def test_tombstone(seen: Observed) -> None:
     id_ = seen.accept(owner="ann", cache="key")
     seen.ledger.finish(id_, seen.take(id_), Status.SUCCEEDED)
     seen.told()
@@ -486,7 +486,7 @@ def test_bury(seen: Observed) -> None:
     assert seen.told() == ["exp"]
 
 
-def test_bury_of_a_record_that_has_lost_its_time(seen: Observed) -> None:
+def test_tombstone_of_a_record_without_its_time(seen: Observed) -> None:
     id_ = seen.accept()
     seen.redis.hdel(f"shapshot:explanation:{id_}", "created_at")
     seen.ledger.leave_tombstone(id_, tombstone_s=TOMBSTONE_S)
@@ -498,7 +498,7 @@ def test_bury_of_a_record_that_has_lost_its_time(seen: Observed) -> None:
     ("caps", "whose"),
     [(AdmissionLimits(jobs=0), b"server"), (AdmissionLimits(owner_bytes=0), b"owner")],
 )
-def test_accept_beyond_a_cap_tells_which(
+def test_accept_beyond_a_cap_names_the_cap(
     seen: Observed, caps: AdmissionLimits, whose: bytes
 ) -> None:
     accept = Accept(

@@ -13,12 +13,12 @@ from service.jobs.worker_registry import (
 from service.schemas.models import ModelStatus
 
 
-def test_nobody_has_announced_anything(connection):
+def test_without_any_announcement_there_are_no_cards(connection):
     assert read_live_workers(connection).cards == []
     assert len(read_live_workers(connection).workers) == 0
 
 
-def test_cards_come_with_the_default_first_then_by_name(connection, new_card):
+def test_cards_are_sorted_with_the_default_first_then_by_name(connection, new_card):
     cards = [new_card(name=name, default=name == "m") for name in ("z", "a", "m")]
     announce(connection, "w", cards, lease_s=30)
     assert [card.name for card in read_live_workers(connection).cards] == ["m", "a", "z"]
@@ -34,13 +34,13 @@ def test_a_card_outlives_its_worker_as_unavailable(connection, new_card):
     assert len(read_live_workers(connection).workers) == 0
 
 
-def test_a_worker_that_fell_silent_serves_nothing(connection, new_card):
+def test_a_silent_worker_serves_no_model(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
     connection.zadd(WORKERS, {"w": time.time() - 1})
     assert read_live_workers(connection).cards[0].status is ModelStatus.UNAVAILABLE
 
 
-def test_of_several_workers_the_best_card_counts(connection, new_card):
+def test_the_best_card_of_several_workers_counts(connection, new_card):
     loading = new_card(status=ModelStatus.LOADING, reason="its weights are being read")
     announce(connection, "old", [new_card()], lease_s=30)
     announce(connection, "new", [loading], lease_s=30)
@@ -55,7 +55,7 @@ def test_announcing_again_replaces_the_card(connection, new_card):
     assert [card.description for card in read_live_workers(connection).cards] == ["better"]
 
 
-def test_a_model_is_recalled_as_a_worker_could_last_use_it(connection, new_card):
+def test_a_model_is_remembered_with_its_last_usable_card(connection, new_card):
     announce(connection, "w", [new_card()], lease_s=30)
     blank = new_card(status=ModelStatus.LOADING, parts=None, input_shape=None)
     announce(connection, "w", [blank], lease_s=30)
@@ -63,14 +63,14 @@ def test_a_model_is_recalled_as_a_worker_could_last_use_it(connection, new_card)
     assert read_live_workers(connection).usable == [new_card()]
 
 
-def test_what_was_never_available_is_recalled_as_it_is(connection, new_card):
+def test_a_model_that_was_never_usable_is_remembered_too(connection, new_card):
     broken = new_card(status=ModelStatus.UNAVAILABLE, reason="it is no model")
     announce(connection, "w", [new_card(status=ModelStatus.LOADING)], lease_s=30)
     announce(connection, "w", [broken], lease_s=30)
     assert read_live_workers(connection).usable == [broken]
 
 
-def test_where_nobody_lives_the_default_announced_last_is_recalled(connection, new_card):
+def test_without_live_workers_the_last_default_is_remembered(connection, new_card):
     for name in ("m", "a"):
         announce(connection, "w", [new_card(name=name)], lease_s=30)
         deregister(connection, "w")
@@ -79,7 +79,7 @@ def test_where_nobody_lives_the_default_announced_last_is_recalled(connection, n
     assert [(card.name, card.default) for card in present.usable] == [("a", True), ("m", False)]
 
 
-def test_a_model_that_nobody_announces_any_more_is_forgotten(connection, new_card):
+def test_a_model_that_is_no_longer_announced_is_forgotten(connection, new_card):
     announce(connection, "w", [new_card(name="old"), new_card(name="kept")], lease_s=30)
     connection.zadd(SEEN, {"old": time.time() - 61})
     announce(connection, "w", [new_card(name="kept")], lease_s=30, remember_s=60)

@@ -21,7 +21,7 @@ OTHERS = {
 }
 
 
-def test_each_part_alone_makes_another_fingerprint():
+def test_each_part_alone_changes_the_fingerprint():
     assert set(OTHERS) == set(ModelParts.model_fields)
     changed = [PARTS.model_copy(update={name: other}) for name, other in OTHERS.items()]
     assert len({fingerprint_of(parts) for parts in [PARTS, *changed]}) == 1 + len(OTHERS)
@@ -45,12 +45,12 @@ def test_labels_differ_by_order_number_and_every_letter(other):
 
 
 @pytest.mark.parametrize("fingerprint", ["", "ab" * 32, "sha256:" + "AB" * 32, "sha256:ab"])
-def test_a_pin_that_is_no_fingerprint_is_refused(fingerprint):
+def test_a_pin_that_is_not_a_fingerprint_is_refused(fingerprint):
     with pytest.raises(ValidationError):
         ExplanationSettings.model_validate({"model": {"name": "a", "fingerprint": fingerprint}})
 
 
-def test_a_pin_is_kept_in_settings_as_they_travel():
+def test_a_pin_survives_serialization_of_the_settings():
     pin = PinnedModel(name="a", fingerprint=fingerprint_of(PARTS))
     text = ExplanationSettings(model=pin).model_dump_json(exclude_defaults=True)
     assert ExplanationSettings.model_validate_json(text).model == pin

@@ -22,13 +22,13 @@ Blur(3;3), blur(3;3, blur((3;3)), blur(3;3))
         ("constant(1,2,3)", MaskerSetting("constant", (1, 2, 3))),
     ],
 )
-def test_what_the_settings_accept_is_read(text, setting):
+def test_accepted_maskers_are_parsed(text, setting):
     assert ExplanationSettings(masker=text).masker == text
     assert parse_masker(text) == setting
 
 
 @pytest.mark.parametrize("text", ["", *MALFORMED.split(",")])
-def test_what_the_settings_refuse_is_not_read(text):
+def test_other_texts_are_refused(text):
     text = text.strip().replace(";", ",")
     with pytest.raises(ValidationError, match="masker"):
         ExplanationSettings(masker=text)

@@ -22,7 +22,7 @@ def read(**settings):
         ({"kind": "labels"}, {"kind": "labels"}),
     ],
 )
-def test_superpixels_of_a_kind_have_its_defaults(said, meant):
+def test_each_kind_of_superpixels_has_its_defaults(said, meant):
     assert read(superpixels=said).model_dump()["superpixels"] == meant
 
 
@@ -48,7 +48,7 @@ def test_superpixels_of_a_kind_have_its_defaults(said, meant):
         {"method": "magic"},
     ],
 )
-def test_what_is_out_of_bounds_is_refused(wrong):
+def test_settings_out_of_bounds_are_refused(wrong):
     with pytest.raises(ValidationError):
         read(**wrong)
 

@@ -297,7 +297,7 @@ PLANTS = {
     ("kind", "plant"),
     [pytest.param(kind, each, id=each.__name__) for kind, all_ in PLANTS.items() for each in all_],
 )
-def test_what_is_planted_is_found_and_named(
+def test_a_planted_violation_is_found_and_named(
     events: list[Event], kind: str, plant: Callable[[Real], None]
 ) -> None:
     real = Real(events)
@@ -306,7 +306,7 @@ def test_what_is_planted_is_found_and_named(
     assert kind in [violation.kind for violation in found], found
 
 
-def test_a_result_may_be_missed_by_who_fetches_it_while_it_is_deleted(events: list[Event]) -> None:
+def test_a_result_deleted_during_a_fetch_is_no_violation(events: list[Event]) -> None:
     real = Real(events)
     fetch = real.events[real.calls("fetch", "kept")[-1]] | {"call": "planted.fetch"}
     delete = fetch | {"op": "delete", "call": "planted.delete"}
@@ -318,12 +318,12 @@ def test_a_result_may_be_missed_by_who_fetches_it_while_it_is_deleted(events: li
     assert checker.Checker().check(json.dumps(event) for event in real.events) == []
 
 
-def test_each_kind_of_violation_is_planted_once_at_least() -> None:
+def test_each_kind_of_violation_is_planted_at_least_once() -> None:
     assert set(PLANTS) == set(checker.KINDS)
 
 
 @pytest.mark.parametrize(("planted", "status"), [(False, 0), (True, 1)])
-def test_the_verdict_is_its_exit_status_and_shows_the_lines(
+def test_the_exit_status_is_the_verdict_and_the_lines_are_shown(
     events: list[Event], tmp_path: Path, planted: bool, status: int
 ) -> None:
     real = Real(events)
@@ -338,7 +338,7 @@ def test_the_verdict_is_its_exit_status_and_shows_the_lines(
     assert (f'"sha256": "{"f" * 64}"' in said.stdout) == planted
 
 
-def test_the_checker_imports_nothing_of_ours() -> None:
+def test_the_checker_imports_nothing_of_the_project() -> None:
     """Isolated, it finds neither this project nor any installed package."""
     said = _run("/nothing/there")
     assert (said.returncode, said.stderr) == (2, "")

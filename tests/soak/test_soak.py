@@ -21,17 +21,17 @@ def kinds(folder: Path, **parts: Callable[..., None]) -> set[str]:
         return {violation.kind for violation in checker.Checker().check(lines)}
 
 
-def test_a_service_that_nobody_harms_keeps_every_promise(tmp_path: Path) -> None:
+def test_a_service_without_faults_keeps_every_promise(tmp_path: Path) -> None:
     assert kinds(tmp_path) == set()
 
 
-def test_a_worker_that_ends_everything_twice_is_found(tmp_path: Path) -> None:
+def test_a_worker_that_finishes_everything_twice_is_found(tmp_path: Path) -> None:
     assert checker.TWICE_ENDED in kinds(tmp_path, worker_main=broken.end_twice)
 
 
-def test_a_worker_that_forgets_to_end_is_found(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_finish_is_found(tmp_path: Path) -> None:
     assert checker.LOST in kinds(tmp_path, worker_main=broken.forget)
 
 
-def test_an_api_that_answers_from_the_past_is_found(tmp_path: Path) -> None:
+def test_an_api_with_stale_responses_is_found(tmp_path: Path) -> None:
     assert checker.STALE in kinds(tmp_path, api_main=broken.answer_from_the_past)

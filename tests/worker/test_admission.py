@@ -85,7 +85,7 @@ def set_up(settings, predictor, picture):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_accepted_can_be_done_and_what_is_refused_cannot(method, shape):
+def test_the_worker_can_do_exactly_what_the_api_accepts(method, shape):
     """Except for the number of SLIC's superpixels, which only the worker knows."""
     predictor = FunctionPredictor(shape, smooth_function(shape, 3, seed=0))
     picture = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
@@ -115,7 +115,7 @@ def test_what_is_accepted_can_be_done_and_what_is_refused_cannot(method, shape):
 
 @pytest.mark.parametrize("method", ["kernel", "exact", "gaussian_process"])
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 1, 1), (4, 4, 3)])
-def test_what_suits_the_method_suits_a_small_picture(method, shape):
+def test_default_settings_suit_a_small_picture(method, shape):
     resolved, refusal = admitted(ExplanationSettings(method=method), shape)
     assert refusal is None
     assert resolved.max_evals >= 2
@@ -129,9 +129,7 @@ def test_what_suits_the_method_suits_a_small_picture(method, shape):
         ("permutation", 50, 100, {"minimum": 101}),
     ],
 )
-def test_slic_that_would_have_to_make_fewer_than_asked_for_is_refused(
-    method, segments, max_evals, accepted
-):
+def test_slic_with_more_segments_than_pixels_is_refused(method, segments, max_evals, accepted):
     settings = ExplanationSettings(
         method=method,
         superpixels=Slic(kind="slic", segments=segments),
@@ -141,7 +139,7 @@ def test_slic_that_would_have_to_make_fewer_than_asked_for_is_refused(
     assert accepted.items() <= refusal.accepted.items()
 
 
-def test_what_is_too_large_is_refused_with_the_most_evaluations_that_fit():
+def test_too_many_evaluations_for_memory_are_refused_with_the_number_that_fits():
     grid = Grid(kind="grid", rows=20, columns=20)
     ask = lambda n: admitted(  # noqa: E731
         ExplanationSettings(
@@ -154,7 +152,7 @@ def test_what_is_too_large_is_refused_with_the_most_evaluations_that_fit():
     assert ask(most + 1)[1].accepted["maximum"] == most
 
 
-def test_what_only_the_worker_knows_fails_with_what_would_be_accepted():
+def test_failures_in_the_worker_name_the_accepted_values():
     """For 15 segments SLIC makes 16 on a white square: 2^16 coalitions instead of 2^15."""
     asked = {"method": "exact", "superpixels": Slic(kind="slic", segments=15), "max_evals": 2**15}
     ending, _ = ended(Case(settings=GOOD | asked | {"target_standard_error": None}))
@@ -164,7 +162,7 @@ def test_what_only_the_worker_knows_fails_with_what_would_be_accepted():
     assert (ending.error.received, ending.error.accepted) == (2**15, {"minimum": 2**16})
 
 
-def test_the_limits_of_the_api_are_the_engines():
+def test_the_api_has_the_limits_of_the_engine():
     assert {
         name: traits.most_players for name, traits in TRAITS.items() if traits.most_players
     } == MAX_PLAYERS
@@ -183,7 +181,7 @@ def test_what_the_guide_says_of_methods_is_so():
 
 
 @pytest.mark.parametrize("method", MAX_PLAYERS)
-def test_what_slic_makes_more_of_than_asked_for_is_counted_by_the_worker(method):
+def test_the_worker_counts_the_superpixels_that_slic_really_makes(method):
     """So are the regions of a label map."""
     most = MAX_PLAYERS[method]
     game = Game(make_pixels(PIXELS, (1, most + 1, 1)), np.zeros(1), np.ones(1))

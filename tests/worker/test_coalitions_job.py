@@ -217,7 +217,7 @@ def test_a_masked_picture_is_the_models_input_in_8_bits(masker, channels) -> Non
     assert len(made.model.seen) == calls  # no picture was scored
 
 
-def test_what_the_model_spends_is_counted_as_that_of_every_job() -> None:
+def test_model_usage_of_scores_is_counted() -> None:
     made = Explained(**GRID)
     made.scores(Coalition(hidden=[0]), Coalition(hidden=[1]))
     assert made.control.work
@@ -244,7 +244,7 @@ def test_without_the_arrays_there_is_no_result() -> None:
         assert reason in error.detail
 
 
-def test_another_model_than_that_of_the_explanation_scores_nothing() -> None:
+def test_another_model_than_the_explanations_scores_nothing() -> None:
     made = Explained(**GRID)
     assert made.card.parts
     parts = made.card.parts.model_copy(update={"weights": "sha256:" + "0" * 64})
@@ -257,7 +257,7 @@ def test_another_model_than_that_of_the_explanation_scores_nothing() -> None:
     assert len(made.model.seen) == seen
 
 
-def test_regions_that_the_record_does_not_count_are_damage() -> None:
+def test_regions_that_do_not_match_the_record_are_damage() -> None:
     made = Explained(**GRID)
     made.count -= 1
     error = made.ask(Coalition(hidden=[0])).error
@@ -265,7 +265,7 @@ def test_regions_that_the_record_does_not_count_are_damage() -> None:
     assert error.code is ErrorCode.NO_RESULT
 
 
-def test_nan_is_told_to_be_the_models() -> None:
+def test_nan_is_reported_as_a_failure_of_the_model() -> None:
     made = Explained(**GRID)
     made.model._weights = made.model._weights * np.nan
     error = made.ask(Coalition(hidden=[0])).error

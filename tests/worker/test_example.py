@@ -36,7 +36,7 @@ def shown() -> list[dict]:
     return [each for each in found if isinstance(each["id"], str)]
 
 
-def test_the_document_shows_explanations_that_are_valid_and_of_backends_that_there_are():
+def test_the_document_has_valid_explanations_by_existing_backends():
     done = [each for each in shown() if each["done"]]
     assert len(shown()) > len(done) > 1
     for each in shown():
@@ -47,7 +47,7 @@ def test_the_document_shows_explanations_that_are_valid_and_of_backends_that_the
         assert each["runtime"]["versions"].keys() > {"shapshot", "numpy"}
 
 
-def test_what_the_example_says_a_worker_says():
+def test_the_example_has_the_warnings_of_a_worker():
     partition = {
         "method": "partition",
         "superpixels": {"kind": "pixels"},
@@ -66,7 +66,7 @@ def test_what_the_example_says_a_worker_says():
     assert parts == pytest.approx(output["score"], abs=1e-12)
 
 
-def test_a_document_shows_all_that_a_worker_found():
+def test_a_document_shows_every_field_of_the_outcome():
     """A renamed field would be null or absent."""
     outcome = explained(Case())
     state = openapi_example.state_of(outcome)

@@ -86,7 +86,7 @@ def held() -> int:
     return sum(isinstance(each, ExplanationRun) for each in gc.get_objects())
 
 
-def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None:
+def test_ended_explanations_are_freed_while_others_run() -> None:
     store = open_store("memory:")
     tasks = [begun(store, max_evals) for max_evals in range(50, 350, 50)]  # to end one by one
     before = held()
@@ -99,7 +99,7 @@ def test_of_explanations_side_by_side_those_that_have_ended_are_let_go() -> None
     assert left[-1] <= 2
 
 
-def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
+def test_nan_is_a_failure_of_the_model() -> None:
     store, model = open_store("memory:"), SleepingRegistry(step_s=0).get("dozer")
     models = {"dozer": replace(model, predictor=Ill(model.predictor.input_shape, step_s=0))}
     explainer = Explainer(models, store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
@@ -116,7 +116,9 @@ def test_a_model_that_answers_with_nan_is_told_to_have_failed() -> None:
         ({"outputs": Outputs(labels=["a llama"])}, "settings.outputs"),
     ],
 )
-def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], field: str) -> None:
+def test_an_error_caused_by_settings_is_reported_as_such(
+    chosen: dict[str, object], field: str
+) -> None:
     explainer = Explainer(
         SleepingRegistry(step_s=0), store := open_store("memory:"), WorkerSettings(), Tracer()
     )  # type: ignore[arg-type]
@@ -126,7 +128,7 @@ def test_what_the_settings_cause_is_told_as_theirs(chosen: dict[str, object], fi
     assert (ending.error.code, ending.error.field) == (ErrorCode.INVALID_SETTINGS, field)
 
 
-def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
+def test_an_error_that_no_request_can_cause_is_internal() -> None:
     """The API accepts no superpixels of a label map that it has not stored."""
     explainer = Explainer(
         SleepingRegistry(step_s=0), store := open_store("memory:"), WorkerSettings(), Tracer()
@@ -140,7 +142,7 @@ def test_what_no_request_can_cause_is_an_error_of_the_server() -> None:
     assert [line["event"] for line in lines] == ["unexpected error"]
 
 
-def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
+def test_an_explanation_that_is_too_large_is_refused_before_it_begins() -> None:
     """The API rejects this request; its job is forged, or older than the limit."""
     store, settings = open_store("memory:"), WorkerSettings(max_values=16 * 24 * 3 + 99)
     explainer = Explainer(SleepingRegistry(step_s=0), store, settings, Tracer())  # type: ignore[arg-type]
@@ -154,7 +156,7 @@ def test_what_holds_too_many_numbers_is_refused_before_it_is_begun() -> None:
     assert explained.status is Status.SUCCEEDED
 
 
-def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
+def test_explanations_run_together_only_if_they_fit_in_memory() -> None:
     store, settings = open_store("memory:"), WorkerSettings(max_values=2 * (16 * 24 * 3 + 300))
     explainer = Explainer(SleepingRegistry(step_s=0), store, settings, Tracer())  # type: ignore[arg-type]
     tasks = [begun(store, max_evals) for max_evals in (100, 150, 200, 250, 300)]
@@ -167,7 +169,7 @@ def test_side_by_side_go_only_as_many_as_are_not_too_large_together() -> None:
 
 
 @pytest.mark.parametrize("method", ["partition", "permutation"])
-def test_around_a_padded_photo_there_is_the_maskers_fill_and_no_credit(method: Method) -> None:
+def test_padding_has_the_maskers_fill_and_no_credit(method: Method) -> None:
     """A photo of 40 x 10 in a model's 16 x 24 fills 6 columns from the tenth on."""
     store = open_store("memory:")
     task = begun(
@@ -222,10 +224,10 @@ def test_the_values_follow_from_the_evidence_without_the_model(
     [(_, ending)] = explainer.explain([task])
     assert isinstance(ending, TaskResult)
     assert ending.outcome
-    assert ending.artefacts
-    assert ending.artefacts.evidence
+    assert ending.artifacts
+    assert ending.artifacts.evidence
     content = read_whole(
-        store, evidence_key(task.state.id, task.attempt), ending.artefacts.evidence
+        store, evidence_key(task.state.id, task.attempt), ending.artifacts.evidence
     )
     arrays = np.load(io.BytesIO(store.get(attributions_key(task.state.id, task.attempt))))
     assert task.state.spec
@@ -239,7 +241,7 @@ def test_the_values_follow_from_the_evidence_without_the_model(
     assert [curve.area for curve in again.curves] == [m.area for m in ending.outcome.metrics]
 
 
-def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
+def test_a_model_that_has_changed_since_the_request_is_refused() -> None:
     """For example its file was repaired and a worker restarted while the explanation waited."""
     store, model = open_store("memory:"), SleepingRegistry(step_s=0).get("dozer")
     assert model.card.parts
@@ -258,7 +260,7 @@ def test_a_model_that_is_no_longer_the_one_asked_for_is_not_explained() -> None:
         assert fingerprint in ending.error.detail
 
 
-def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
+def test_a_job_for_a_model_that_failed_to_load_fails_with_the_reason(
     tmp_path: Path,
 ) -> None:
     """It was accepted while the model, which had been served before, was loading."""
@@ -273,7 +275,7 @@ def test_what_waited_for_a_model_that_cannot_be_served_fails_with_the_reason(
     assert ending.error.detail == "model dozer: gone.keras is not a file"
 
 
-def test_what_was_found_names_the_model_that_computed_it() -> None:
+def test_the_outcome_names_the_model_that_computed_it() -> None:
     """Also if the request was accepted before any worker had announced the model."""
     store = open_store("memory:")
     explainer = Explainer(SleepingRegistry(step_s=0), store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
@@ -291,7 +293,7 @@ def test_what_was_found_names_the_model_that_computed_it() -> None:
     assert npz.model == ending.outcome.model
 
 
-def test_a_damaged_upload_is_told_and_not_explained() -> None:
+def test_a_damaged_upload_is_reported_and_not_explained() -> None:
     store = open_store("memory:")
     task = begun(store, max_evals=50)
     key = image_key(task.state.id)

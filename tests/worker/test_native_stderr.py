@@ -18,7 +18,7 @@ os.abort()
 """
 
 
-def test_native_lines_are_json_with_their_level_even_where_the_process_crashes() -> None:
+def test_native_lines_are_json_with_their_level_even_if_the_process_crashes() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True)
     assert ended.returncode == -signal.SIGABRT
     lines = [json.loads(line) for line in ended.stderr.splitlines()]

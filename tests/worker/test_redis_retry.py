@@ -22,7 +22,7 @@ from worker.housekeeping import Housekeeping
 
 
 @pytest.mark.parametrize("code", OUTAGES)
-def test_a_write_waits_for_the_end_of_an_outage_which_is_told_once(
+def test_a_write_waits_for_the_end_of_an_outage_which_is_logged_once(
     code: str, connection: redis.Redis
 ) -> None:
     tries, enough = [], threading.Event()
@@ -45,19 +45,19 @@ def test_a_write_waits_for_the_end_of_an_outage_which_is_told_once(
     assert lines[0]["reason"].startswith("Redis ")
 
 
-def test_patience_has_an_end(connection: redis.Redis) -> None:
+def test_waiting_for_redis_has_a_limit(connection: redis.Redis) -> None:
     with OUTAGES["OOM"](connection), pytest.raises(redis.OutOfMemoryError):
         retry_while_down(lambda: connection.set("a", 1), "waiting", pause_s=0.01, patience_s=0.1)
 
 
-def test_what_redis_will_never_take_is_not_waited_for(connection: redis.Redis) -> None:
+def test_a_permanent_error_is_not_retried(connection: redis.Redis) -> None:
     connection.set("a", 1)
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         retry_while_down(lambda: connection.hget("a", "b"), "waiting", pause_s=60)
 
 
 @pytest.mark.parametrize("code", OUTAGES)
-def test_after_an_outage_a_worker_that_lives_has_time_to_say_so(
+def test_after_an_outage_a_live_worker_has_time_to_renew_its_lease(
     code: str,
     connection: redis.Redis,
     ledger: Ledger,

@@ -31,7 +31,7 @@ def copy(tmp_path):
     return look, tmp_path
 
 
-def test_every_source_that_makes_values_counts_and_no_other(copy):
+def test_every_source_that_affects_values_counts_and_no_other(copy):
     look, folder = copy
     seen = [look()]
     assert seen == [revision()]
@@ -52,7 +52,7 @@ def test_every_source_that_makes_values_counts_and_no_other(copy):
     assert look() == seen[-1]
 
 
-def test_cards_tell_it_before_and_after_the_model_is_loaded(serve, tmp_path):
+def test_cards_have_the_revision_before_and_after_loading(serve, tmp_path):
     dense((8, 8, 3)).save(tmp_path / "a.keras")
     registry = serve('[models.a]\nfile = "a.keras"')
     assert [card.revision for card in registry.cards()] == [revision()]

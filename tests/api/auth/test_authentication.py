@@ -30,7 +30,7 @@ def settings(settings, keys_file) -> ApiSettings:
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-async def test_every_route_wants_a_key(served, refused, method, path):
+async def test_every_route_needs_a_key(served, refused, method, path):
     for headers in ({}, bearing("shapshot_" + "a" * 43), {"X-API-Key": "wrong"}):
         answer = await served.request(method, path, headers=headers)
         refused(answer, 401, "unauthorized")
@@ -38,18 +38,20 @@ async def test_every_route_wants_a_key(served, refused, method, path):
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))
-async def test_what_tells_of_nobody_is_open(served, path):
+async def test_routes_that_reveal_no_explanation_are_open(served, path):
     assert (await served.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_a_key_comes_in_either_header(served, keys_file, scheme):
+async def test_a_key_is_accepted_in_either_header(served, keys_file, scheme):
     token = issue(keys_file, "clinic", Scope.READ)
     for headers in ({"Authorization": f"{scheme} {token}"}, {"X-API-Key": token}):
         assert (await served.get("/v1/explanations", headers=headers)).status_code == 200
 
 
-async def test_two_different_keys_at_once_are_refused_and_not_repeated(served, refused, keys_file):
+async def test_two_different_keys_in_one_request_are_refused_and_not_echoed(
+    served, refused, keys_file
+):
     first, second = (issue(keys_file, name, Scope.READ) for name in ("clinic", "university"))
     both = bearing(first) | {"X-API-Key": second}
     refused(await served.get("/v1/explanations", headers=both), 400, "bad_request")
@@ -71,9 +73,7 @@ async def test_two_different_keys_at_once_are_refused_and_not_repeated(served, r
     ],
     ids=str,
 )
-async def test_a_key_in_another_form_is_none_and_is_not_repeated(
-    served, refused, keys_file, headers
-):
+async def test_a_malformed_key_is_refused_and_not_echoed(served, refused, keys_file, headers):
     token = issue(keys_file, "clinic", Scope.READ)
     sent = {name: value.format(token=token) for name, value in headers.items()}
     answer = await served.get("/v1/explanations", headers=sent)
@@ -81,17 +81,17 @@ async def test_a_key_in_another_form_is_none_and_is_not_repeated(
     assert token not in answer.text
 
 
-async def test_a_key_in_the_url_is_none(served, refused, keys_file):
+async def test_a_key_in_the_url_does_not_count(served, refused, keys_file):
     token = issue(keys_file, "clinic", Scope.READ)
     refused(await served.get("/v1/methods", params={"api_key": token}), 401, "unauthorized")
 
 
-async def test_a_key_is_asked_for_before_anything_else_is_looked_at(served, refused):
+async def test_the_key_is_checked_before_anything_else(served, refused):
     refused(await served.get("/v1/explanations?limit=x"), 401, "unauthorized")
     refused(await served.post("/v1/explanations", content=b"no form"), 401, "unauthorized")
 
 
-async def test_a_reading_key_may_look_and_no_more(served, refused, keys_file, photo):
+async def test_a_reading_key_may_read_and_no_more(served, refused, keys_file, photo):
     headers = bearing(issue(keys_file, "viewer", Scope.READ))
     assert (await served.get("/v1/models", headers=headers)).status_code == 200
     assert (await served.head("/v1/models", headers=headers)).status_code == 200
@@ -115,7 +115,7 @@ async def test_an_explaining_key_may_read_too(served, keys_file, photo):
     assert (await served.get(created.headers["location"], headers=headers)).status_code == 200
 
 
-async def test_only_who_sees_everything_reads_metrics_also_while_redis_is_away(
+async def test_only_keys_that_see_everything_read_metrics_also_without_redis(
     start, settings, keys_file, refused, mortal_redis
 ):
     admin = bearing(issue(keys_file, "root", Scope.ADMIN))
@@ -143,9 +143,7 @@ async def test_keys_change_without_a_restart(served, keys_file):
 
 
 @pytest.mark.parametrize("fault", ["broken", "gone", "others may write it"])
-async def test_a_faulty_file_leaves_the_keys_as_they_were_until_it_is_mended(
-    served, keys_file, fault
-):
+async def test_a_faulty_file_leaves_the_keys_unchanged_until_it_is_fixed(served, keys_file, fault):
     old = issue(keys_file, "clinic", Scope.READ)
     assert (await served.get("/v1/models", headers=bearing(old))).status_code == 200
     if fault == "gone":
@@ -166,7 +164,7 @@ async def test_a_faulty_file_leaves_the_keys_as_they_were_until_it_is_mended(
     assert (await served.get("/v1/models", headers=bearing(old))).status_code == 401
 
 
-async def test_a_file_that_is_emptied_lets_nobody_in(served, keys_file):
+async def test_an_emptied_file_admits_nobody(served, keys_file):
     token = issue(keys_file, "clinic", Scope.READ)
     assert (await served.get("/v1/models", headers=bearing(token))).status_code == 200
     os.truncate(keys_file, 0)

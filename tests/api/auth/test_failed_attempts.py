@@ -38,7 +38,7 @@ async def statuses(api: httpx.AsyncClient, *headers: dict[str, str]) -> list[int
     return [(await api.get(URL, headers=each)).status_code for each in headers]
 
 
-async def test_wrong_keys_too_many_are_refused_and_a_right_one_never(api, refused, key):
+async def test_after_too_many_wrong_keys_only_a_right_one_is_accepted(api, refused, key):
     other = {"X-API-Key": "other"}
     with capture_logs() as logged:
         assert await statuses(api, WRONG, {}, other, key, WRONG) == [401, 401, 401, 200, 401]
@@ -53,7 +53,7 @@ async def test_wrong_keys_too_many_are_refused_and_a_right_one_never(api, refuse
     refused(await api.get("/metrics", headers=WRONG), 429, "rate_limited")
 
 
-async def test_all_processes_count_together_and_each_address_apart(start, settings):
+async def test_all_processes_count_together_and_addresses_separately(start, settings):
     async with start(settings) as one, start(settings) as another:
         assert await statuses(one, WRONG, WRONG) == [401, 401]
         assert await statuses(another, WRONG, WRONG) == [401, 429]
@@ -61,19 +61,19 @@ async def test_all_processes_count_together_and_each_address_apart(start, settin
             assert await statuses(elsewhere, WRONG) == [401]
 
 
-async def test_who_has_no_address_is_counted_too(api, key):
+async def test_clients_without_an_address_are_counted_too(api, key):
     async with of(api, None) as local:
         assert await statuses(local, *[WRONG] * 4, key) == [401, 401, 401, 429, 200]
 
 
-async def test_a_name_like_an_address_is_counted_apart(start, settings):
+async def test_a_name_like_an_address_is_counted_separately(start, settings):
     limited = settings.model_copy(update={"rate_limit": "3/hour"})
     named = bearing(issue(settings.keys_file, "127.0.0.1", Scope.READ))
     async with start(limited) as api:
         assert await statuses(api, *[WRONG] * 4, *[named] * 3) == [401] * 3 + [429] + [200] * 3
 
 
-async def test_a_flood_costs_redis_nothing_and_no_memory_without_end(api, connection, monkeypatch):
+async def test_a_flood_makes_no_redis_calls_and_takes_bounded_memory(api, connection, monkeypatch):
     monkeypatch.setattr(failed_attempts, "MAX_REMEMBERED", 2)
     await statuses(api, *[WRONG] * 4)
     before = connection.info("stats")["total_commands_processed"]
@@ -91,7 +91,7 @@ async def test_it_can_be_switched_off(start, settings):
         assert await statuses(api, *[WRONG] * 5) == [401] * 5
 
 
-async def test_while_redis_is_away_a_wrong_key_is_still_wrong(start, settings):
+async def test_without_redis_a_wrong_key_is_still_wrong(start, settings):
     nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/redis.sock"})
     async with start(nowhere) as api:
         assert await statuses(api, *[WRONG] * 5) == [401] * 5
@@ -109,5 +109,5 @@ async def test_while_redis_is_away_a_wrong_key_is_still_wrong(start, settings):
         ("_hidden", "unknown"),
     ],
 )
-def test_an_address_is_that_of_one_client(host, counted):
+def test_addresses_of_one_client_are_normalized_to_one(host, counted):
     assert normalized_address(host) == counted

@@ -24,7 +24,7 @@ def shapshot_keys(path: Path, *words: str) -> Result:
     return CliRunner().invoke(app, ["keys", *words], env={"SHAPSHOT_KEYS_FILE": str(path)})
 
 
-def test_a_key_is_256_random_bits_and_only_its_hash_is_kept(path):
+def test_a_key_has_256_random_bits_and_only_its_hash_is_stored(path):
     tokens = [issue(path, "clinic", Scope.EXPLAIN) for _ in range(2)]
     assert len(set(tokens)) == 2
     assert all(len(token.removeprefix("shapshot_")) == 43 for token in tokens)  # 32 bytes, base64
@@ -33,7 +33,7 @@ def test_a_key_is_256_random_bits_and_only_its_hash_is_kept(path):
     assert not any(token in path.read_text() for token in tokens)
 
 
-def test_a_key_is_found_among_others_and_nothing_else_is():
+def test_only_exact_keys_are_found_among_others():
     made = [new_key(name, [Scope.READ]) for name in ("a", "b", "c")]
     keys = [key for _, key in made]
     for token, key in made:
@@ -44,14 +44,14 @@ def test_a_key_is_found_among_others_and_nothing_else_is():
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a/b", "../a", "a b", "ä", ".a", "a" * 65, "a\nb"])
-def test_a_name_that_could_mean_something_elsewhere_is_refused(path, name):
+def test_a_name_with_special_characters_is_refused(path, name):
     ended = shapshot_keys(path, "add", "--", name)
     assert ended.exit_code == 1
     assert "letters, digits" in ended.stderr
     assert not path.exists()
 
 
-def test_only_the_owner_may_read_the_file_whatever_it_was(path):
+def test_only_the_owner_may_read_the_file_whatever_its_mode_was(path):
     issue(path, "clinic", Scope.READ)
     path.chmod(0o644)
     issue(path, "clinic", Scope.READ)
@@ -59,7 +59,7 @@ def test_only_the_owner_may_read_the_file_whatever_it_was(path):
 
 
 @pytest.mark.parametrize("mode", [0o660, 0o606, 0o622, 0o664, 0o666, 0o777])
-def test_a_file_that_others_may_write_is_refused_with_its_mode_and_stays(path, mode):
+def test_a_file_that_others_may_write_is_refused_with_its_mode_and_unchanged(path, mode):
     issue(path, "clinic", Scope.READ)
     path.chmod(mode)
     with pytest.raises(KeysError, match=f"writable by group or others .*{mode:04o}.*chmod go-w"):
@@ -70,7 +70,7 @@ def test_a_file_that_others_may_write_is_refused_with_its_mode_and_stays(path, m
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o440, 0o444, 0o600, 0o640, 0o644, 0o755])
-def test_a_file_that_others_only_read_is_taken(path, mode):
+def test_a_file_that_others_may_only_read_is_accepted(path, mode):
     issue(path, "clinic", Scope.READ)
     path.chmod(mode)
     assert len(read_keys(path)) == 1
@@ -108,7 +108,7 @@ def test_the_links_of_a_mounted_secret_are_followed_to_the_file(tmp_path):
         read_keys(mount / "keys.jsonl")
 
 
-def test_changes_at_once_lose_no_key(path):
+def test_concurrent_changes_lose_no_key(path):
     threads = [threading.Thread(target=issue, args=(path, f"n{n}", Scope.READ)) for n in range(20)]
     for thread in threads:
         thread.start()
@@ -138,7 +138,7 @@ def test_a_change_that_fails_leaves_the_file_as_it_was(path):
         ('{"name": "a", "sha256": "%s", "scopes": []}' % ("0" * 64), "scopes: too short"),
     ],
 )
-def test_a_broken_line_is_named_but_never_repeated(path, line, said):
+def test_a_broken_line_is_named_but_never_echoed(path, line, said):
     issue(path, "clinic", Scope.READ)
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(KeysError) as raised:
@@ -180,7 +180,7 @@ def test_a_key_may_follow_another_of_its_name(path):
         (["remove", "clinic", "--key", "00000000"], "known keys: clinic "),
     ],
 )
-def test_the_commands_say_in_one_line_what_is_wrong(path, words, said):
+def test_the_commands_report_errors_in_one_line(path, words, said):
     issue(path, "clinic", Scope.READ)
     before = path.read_bytes()
     ended = shapshot_keys(path, *words)

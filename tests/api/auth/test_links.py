@@ -53,7 +53,7 @@ def link(served, done, mine):
     return post
 
 
-async def test_a_link_shows_its_picture_to_whoever_has_it(served, done, link, mine):
+async def test_a_link_shows_its_picture_to_anybody_who_has_it(served, done, link, mine):
     made = await link(path=OVERLAY, lifetime_s=600)
     assert made["url"].startswith(f"http://localhost{done}/{OVERLAY}&sig=")
     answer = await served.get(made["url"])
@@ -67,14 +67,14 @@ async def test_a_link_shows_its_picture_to_whoever_has_it(served, done, link, mi
     assert (await served.get(made["url"], headers=known)).status_code == 304
 
 
-async def test_no_cache_keeps_what_a_link_showed_beyond_its_expiry(served, link):
+async def test_caches_do_not_keep_a_response_beyond_the_expiry_of_its_link(served, link):
     answer = await served.get((await link(path=OVERLAY, lifetime_s=600))["url"])
     private, max_age = answer.headers["cache-control"].split(", max-age=")
     assert private == "private"
     assert 0 < int(max_age) <= 600
 
 
-async def test_a_scope_shows_all_results_and_nothing_else(served, done, link, refused):
+async def test_the_scope_results_permits_all_results_and_nothing_else(served, done, link, refused):
     made = await link(scope="results")
     assert made["url"] is None
     assert (await link())["token"].split(".")[1] == "results"  # the default
@@ -90,7 +90,7 @@ async def test_a_scope_shows_all_results_and_nothing_else(served, done, link, re
 
 
 @pytest.mark.parametrize("path", ["picture", "heatmap.png?output=crane", "thumbnail.png?size=32"])
-async def test_a_path_permits_itself_alone(served, done, link, refused, path):
+async def test_a_link_permits_its_path_alone(served, done, link, refused, path):
     made = await link(path=path)
     assert (await served.get(made["url"])).status_code == 200
     token = {"sig": made["token"]}
@@ -110,7 +110,7 @@ async def test_a_link_changes_nothing(served, done, link, method, mine):
     assert (await served.get(done, headers=mine)).json()["status"] == "succeeded"
 
 
-async def test_it_is_of_one_explanation(served, link, refused, photo, mine):
+async def test_a_link_is_valid_for_one_explanation(served, link, refused, photo, mine):
     token = (await link())["token"]
     other = await served.post(URL, files={"image": ("b.png", photo)}, headers=mine)
     path = f"{other.headers['location']}/thumbnail.png"
@@ -134,7 +134,9 @@ async def test_an_altered_link_is_refused(served, done, link, refused, alter):
     refused(await served.get(f"{done}/heatmap.png", params={"sig": token}), 403, "invalid_link")
 
 
-async def test_it_ends_by_the_clock_of_redis(served, done, link, refused, connection, settings):
+async def test_a_link_expires_by_the_clock_of_redis(
+    served, done, link, refused, connection, settings
+):
     made = await link(path=OVERLAY, lifetime_s=1)
     signed_at = int(made["token"].split(".")[0]) - 1
     while connection.time()[0] < signed_at + 1:
@@ -143,13 +145,13 @@ async def test_it_ends_by_the_clock_of_redis(served, done, link, refused, connec
     assert "expired" in problem["detail"]
 
 
-async def test_deleting_the_explanation_ends_it(served, done, link, refused, mine):
+async def test_deleting_the_explanation_revokes_its_links(served, done, link, refused, mine):
     made = await link(path=OVERLAY)
     assert (await served.delete(done, headers=mine)).status_code == 204
     refused(await served.get(made["url"]), 404, "not_found")
 
 
-async def test_all_processes_have_one_key_and_a_new_one_ends_all_links(
+async def test_all_processes_share_one_key_and_a_new_key_revokes_all_links(
     served, start, settings, link, refused, connection
 ):
     made = await link(path=OVERLAY)
@@ -161,7 +163,7 @@ async def test_all_processes_have_one_key_and_a_new_one_ends_all_links(
     assert (await served.get(again["url"])).status_code == 200
 
 
-async def test_the_key_of_the_settings_counts_where_there_is_one(
+async def test_a_key_in_the_settings_is_used(
     served, start, settings, link, refused, connection, done, mine
 ):
     foreign = await link(path=OVERLAY)
@@ -186,12 +188,12 @@ async def test_the_key_of_the_settings_counts_where_there_is_one(
         ({"until": 3}, "invalid_parameter", "until"),
     ],
 )
-async def test_what_no_link_may_be_is_refused(served, done, mine, refused, sent, code, field):
+async def test_links_to_other_paths_are_refused(served, done, mine, refused, sent, code, field):
     answer = await served.post(f"{done}/links", json=sent, headers=mine)
     assert refused(answer, 422, code)["field"] == field
 
 
-async def test_whoever_may_only_look_makes_no_links(served, done, refused, keys_file):
+async def test_a_reading_key_makes_no_links(served, done, refused, keys_file):
     looker = bearing(issue(keys_file, "clinic", Scope.READ))
     refused(await served.post(f"{done}/links", json={}, headers=looker), 403, "forbidden")
 

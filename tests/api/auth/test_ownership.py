@@ -109,13 +109,13 @@ async def made(served, ask, fake_worker, mine):
     return {"explanation_id": single, "batch_id": batch, "scores_id": scores.json()["id"]}
 
 
-def test_every_route_of_the_api_is_looked_at_here():
+def test_every_route_of_the_api_is_tested_here():
     known = {*OF_ONE, *OF_NONE, *OF_SEVERAL}
     assert {route for route in routes() if route[1].startswith("/v1/")} == known
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE)
-async def test_what_is_anothers_is_as_if_it_were_not_there(
+async def test_explanations_of_others_seem_not_to_exist(
     served, refused, made, mine, theirs, method, path
 ):
     sent = SENT.get((method, path), {})
@@ -137,14 +137,14 @@ def without_ids(problem):
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE)
-async def test_an_admin_sees_what_is_anothers(served, made, admins, method, path):
+async def test_an_admin_sees_explanations_of_others(served, made, admins, method, path):
     sent = SENT.get((method, path), {})
     answer = await served.request(method, path.format(**made), headers=admins, **sent)
     assert answer.status_code in (200, 204), answer.text
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE)
-async def test_an_auditor_sees_what_is_anothers_and_changes_nothing(
+async def test_an_auditor_sees_explanations_of_others_and_changes_none(
     served, refused, made, fake_worker, auditors, method, path
 ):
     states = [
@@ -164,7 +164,7 @@ async def test_an_auditor_sees_what_is_anothers_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("method", "path"), [each for each in OF_ONE if each[0] != "GET"])
-async def test_an_auditor_who_may_explain_changes_only_what_is_its_own(
+async def test_an_auditor_with_the_scope_explain_changes_only_its_own_explanations(
     served, refused, keys_file, ask, made, fake_worker, method, path
 ):
     both = bearing(issue(keys_file, "both", Scope.AUDITOR, Scope.EXPLAIN))
@@ -180,13 +180,13 @@ async def test_an_auditor_who_may_explain_changes_only_what_is_its_own(
     assert answer.status_code in (200, 202, 204), answer.text
 
 
-async def test_an_auditor_asks_for_nothing(served, refused, photo, auditors):
+async def test_an_auditor_submits_nothing(served, refused, photo, auditors):
     for path in ("/v1/explanations", "/v1/batches"):
         answer = await served.post(path, files={"image": ("p", photo)}, headers=auditors)
         assert refused(answer, 403, "forbidden")["received"] == ["auditor", "read"]
 
 
-async def test_documents_say_whose_they_are(served, start, settings, made, mine, auditors, photo):
+async def test_documents_name_their_owner(served, start, settings, made, mine, auditors, photo):
     for headers in (mine, auditors):
         for path in ("/v1/explanations/{explanation_id}", "/v1/batches/{batch_id}"):
             answer = await served.get(path.format(**made), headers=headers)
@@ -201,7 +201,7 @@ async def test_documents_say_whose_they_are(served, start, settings, made, mine,
 
 
 @pytest.mark.parametrize("path", ["/v1/explanations", "/v1/batches"])
-async def test_an_owner_is_a_filter_of_who_sees_others(
+async def test_keys_that_see_others_may_filter_by_owner(
     served, refused, ask, mine, theirs, admins, auditors, path
 ):
     of_mine, of_theirs = [await ask(mine, path), await ask(mine, path)], [await ask(theirs, path)]
@@ -224,7 +224,7 @@ async def test_an_owner_is_a_filter_of_who_sees_others(
         assert problem["field"] == "owner"
 
 
-async def test_filters_neither_show_nor_count_what_is_anothers(
+async def test_filters_neither_show_nor_count_explanations_of_others(
     served, ask, fake_worker, mine, theirs
 ):
     batch = await ask(theirs, "/v1/batches")
@@ -235,7 +235,7 @@ async def test_filters_neither_show_nor_count_what_is_anothers(
 
 
 @pytest.mark.parametrize(("method", "path"), OF_SEVERAL)
-async def test_a_figure_shows_nothing_of_anothers(
+async def test_a_figure_shows_no_explanation_of_others(
     method, path, served, refused, ask, made, fake_worker, mine, theirs
 ):
     own = [await ask(theirs) for _ in range(2)]
@@ -246,7 +246,7 @@ async def test_a_figure_shows_nothing_of_anothers(
         assert answer.status_code == status
 
 
-async def test_a_refused_touch_changes_nothing(served, fake_worker, ask, mine, theirs):
+async def test_a_refused_request_changes_nothing(served, fake_worker, ask, mine, theirs):
     id_ = await ask(mine)
     before = fake_worker.read(id_)
     for method, path in (("POST", f"/v1/explanations/{id_}/cancel"),
@@ -256,14 +256,14 @@ async def test_a_refused_touch_changes_nothing(served, fake_worker, ask, mine, t
 
 
 @pytest.mark.parametrize("tail", ["", "/events"])
-async def test_nobody_can_wait_for_what_is_anothers(served, refused, ask, mine, theirs, tail):
+async def test_nobody_can_wait_for_explanations_of_others(served, refused, ask, mine, theirs, tail):
     path = f"/v1/explanations/{await ask(mine)}{tail}"
     headers = theirs | {"Prefer": "wait=60"}
     async with asyncio.timeout(30):  # an answer only after 60 s would reveal the id
         refused(await served.get(path, headers=headers), 404, "not_found")
 
 
-async def test_what_has_expired_is_gone_to_its_owner_and_was_never_there_to_others(
+async def test_an_expired_explanation_is_410_to_its_owner_and_404_to_others(
     served, refused, made, fake_worker, mine, theirs
 ):
     fake_worker.ledger.leave_tombstone(made["explanation_id"], tombstone_s=60)
@@ -272,7 +272,7 @@ async def test_what_has_expired_is_gone_to_its_owner_and_was_never_there_to_othe
     refused(await served.get(path, headers=theirs), 404, "not_found")
 
 
-async def test_a_list_holds_ones_own_page_by_page(served, ask, mine, theirs, admins):
+async def test_a_list_has_ones_own_explanations_page_by_page(served, ask, mine, theirs, admins):
     whose = [mine, theirs, mine, theirs, mine]
     ids = [await ask(headers) for headers in whose]
 
@@ -289,7 +289,7 @@ async def test_a_list_holds_ones_own_page_by_page(served, ask, mine, theirs, adm
     assert await listed(admins) == ids
 
 
-async def test_ones_own_is_listed_at_once_behind_however_much_of_others(
+async def test_ones_own_explanation_is_listed_at_once_behind_many_of_others(
     served, connection, settings, spec, ask, theirs
 ):
     own = await ask(theirs)
@@ -302,7 +302,7 @@ async def test_ones_own_is_listed_at_once_behind_however_much_of_others(
     assert (page["next_cursor"], page["total"]) == (None, 1)
 
 
-async def test_a_cursor_of_anothers_list_leads_into_ones_own(served, ask, mine, theirs):
+async def test_a_cursor_of_another_list_leads_into_ones_own(served, ask, mine, theirs):
     own = await ask(theirs)
     for _ in range(3):
         await ask(mine)
@@ -314,14 +314,14 @@ async def test_a_cursor_of_anothers_list_leads_into_ones_own(served, ask, mine, 
 
 
 @pytest.mark.parametrize("to", ["/v1/explanations", "/v1/batches"])
-async def test_an_idempotency_key_is_its_owners(ask, mine, theirs, to):
+async def test_an_idempotency_key_belongs_to_its_owner(ask, mine, theirs, to):
     key = {"Idempotency-Key": "one"}
     first = await ask(mine, to, **key)
     assert await ask(mine, to, **key) == first
     assert await ask(theirs, to, **key) != first
 
 
-async def test_what_another_had_explained_is_not_known(
+async def test_results_of_another_owner_are_no_cache_hits(
     served, ask, fake_worker, mine, theirs, photo
 ):
     """A cached answer would reveal that somebody has the picture, and its id."""
@@ -336,7 +336,7 @@ async def test_what_another_had_explained_is_not_known(
     assert again.json()["cached_from"]
 
 
-async def test_a_name_keeps_what_is_its_own_when_its_key_changes(served, ask, keys_file, mine):
+async def test_a_name_keeps_its_explanations_when_its_key_changes(served, ask, keys_file, mine):
     id_ = await ask(mine)
     keys_file.write_text("")
     new = bearing(issue(keys_file, "clinic", Scope.READ))
@@ -344,7 +344,7 @@ async def test_a_name_keeps_what_is_its_own_when_its_key_changes(served, ask, ke
     assert (await served.get(f"/v1/explanations/{id_}", headers=mine)).status_code == 401
 
 
-async def test_what_was_made_without_keys_is_the_operators(
+async def test_explanations_made_without_keys_are_the_operators(
     start, settings, fake_worker, new_card, photo, mine, admins
 ):
     fake_worker.announce(new_card())
@@ -405,7 +405,7 @@ async def test_a_batch_touches_and_shows_only_its_own(
     assert answer.json()["counts"]["succeeded"] == 1
 
 
-async def test_no_foreign_explanation_begins_with_a_batch(
+async def test_no_foreign_explanation_begins_together_with_a_batch(
     ask, fake_worker, connection, mine, theirs
 ):
     batch_id, foreign = await ask(theirs, "/v1/batches"), await ask(mine)
@@ -414,7 +414,7 @@ async def test_no_foreign_explanation_begins_with_a_batch(
     assert fake_worker.ledger.fresh_siblings(fake_worker.read(own)) == [own]
 
 
-async def test_a_cached_answer_is_of_its_owner(
+async def test_a_cache_hit_is_of_the_same_owner(
     served, ask, fake_worker, made, connection, mine, theirs
 ):
     """Even if its entry names somebody else's explanation, or one's own of another request."""

@@ -20,7 +20,7 @@ def settings(settings, keys_file) -> ApiSettings:
     return settings.model_copy(update={"keys_file": keys_file, "rate_limit": "3/hour"})
 
 
-async def test_a_request_too_many_is_refused_with_when_to_come_back(api, refused, keys_file):
+async def test_a_request_above_the_limit_is_refused_with_retry_after(api, refused, keys_file):
     headers = bearing(issue(keys_file, "clinic", Scope.READ))
     answers = [await api.get("/v1/models", headers=headers) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -41,7 +41,7 @@ async def test_all_processes_and_all_keys_of_a_name_count_together(start, settin
         assert (await other.get("/v1/models", headers=keys[0])).status_code == 429
 
 
-async def test_names_have_each_their_own_and_what_is_open_is_not_counted(api, keys_file):
+async def test_each_name_has_its_own_limit_and_open_routes_do_not_count(api, keys_file):
     busy, calm = (bearing(issue(keys_file, name, Scope.READ)) for name in ("busy", "calm"))
     for _ in range(4):
         await api.get("/v1/models", headers=busy)
@@ -59,7 +59,7 @@ async def test_it_can_be_switched_off(start, settings, keys_file):
             assert "ratelimit-limit" not in answer.headers
 
 
-async def test_while_redis_is_away_it_says_so_as_ever(start, settings, mortal_redis, refused):
+async def test_without_redis_the_problem_says_so(start, settings, mortal_redis, refused):
     keys_file = settings.keys_file
     headers = bearing(issue(keys_file, "clinic", Scope.READ))
     async with start(settings.model_copy(update={"redis_url": mortal_redis.url})) as api:
@@ -73,6 +73,6 @@ async def test_while_redis_is_away_it_says_so_as_ever(start, settings, mortal_re
 
 
 @pytest.mark.parametrize("text", ["600", "0/minute", "-1/minute", "1/fortnight", "no", "1/minute;"])
-def test_a_limit_that_is_none_is_refused_at_start(text):
+def test_an_invalid_limit_is_refused_at_start(text):
     with pytest.raises(ValueError, match="rate_limit"):
         ApiSettings(rate_limit=text)

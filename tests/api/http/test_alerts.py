@@ -62,7 +62,7 @@ async def exported(served, create, fake_worker):
 
 
 @pytest.mark.parametrize("alert", EXPRESSIONS)
-async def test_an_alert_reads_only_series_and_labels_that_there_are(exported, alert):
+async def test_alerts_use_only_series_and_labels_that_exist(exported, alert):
     read = selectors(EXPRESSIONS[alert])
     assert read
     for name, matchers in read:
@@ -72,7 +72,7 @@ async def test_an_alert_reads_only_series_and_labels_that_there_are(exported, al
 
 
 @pytest.mark.parametrize("alert", EXPRESSIONS)
-def test_an_alert_on_codes_names_codes_that_there_are(alert):
+def test_alerts_on_codes_use_codes_that_exist(alert):
     for _, matchers in selectors(EXPRESSIONS[alert]):
         for matcher in matchers:
             if matcher.name == "code":
@@ -80,7 +80,7 @@ def test_an_alert_on_codes_names_codes_that_there_are(alert):
 
 
 @pytest.mark.parametrize("alert", EXPRESSIONS)
-async def test_an_alert_groups_by_labels_that_there_are(exported, alert):
+async def test_alerts_group_by_labels_that_exist(exported, alert):
     known = PROMETHEUS_ADDS.union(
         *(set(exported[name]) for name, _ in selectors(EXPRESSIONS[alert]))
     )
@@ -99,7 +99,7 @@ def test_every_alert_has_a_summary_a_severity_and_a_chapter():
     assert named == {rule["alert"] for rule in RULES}
 
 
-async def test_the_book_names_only_series_that_there_are(exported):
+async def test_the_guide_names_only_series_that_exist(exported):
     book = (ROOT / "docs/operations.md").read_text()
     named = set(re.findall(r"\bshapshot_[a-z_]+\b", book)) - {"shapshot_redis", "shapshot_store"}
     assert named <= set(exported) | {name.removesuffix("_bucket") for name in exported}

@@ -31,14 +31,14 @@ async def test_without_keys_only_names_of_this_machine_are_served(api, refused):
         assert "SHAPSHOT_ALLOWED_HOSTS" in problem["detail"]
 
 
-async def test_a_host_that_is_none_is_refused(api, refused):
+async def test_an_invalid_host_is_refused(api, refused):
     for host in MALFORMED:
         refused(await api.get("/", headers={"Host": host}), 400, "bad_request")
     twice = [("Host", "localhost"), ("Host", "localhost")]
     assert refused(await api.get("/", headers=twice), 400, "bad_request")["field"] == "Host"
 
 
-async def test_what_others_say_of_the_name_is_not_believed(api, refused):
+async def test_forwarded_host_headers_are_ignored(api, refused):
     strange = {
         "Host": "evil.example",
         "X-Forwarded-Host": "localhost",
@@ -49,7 +49,7 @@ async def test_what_others_say_of_the_name_is_not_believed(api, refused):
     assert (await api.get(URL, headers=ours)).status_code == 200
 
 
-async def test_names_are_added_each_alone_or_all_below_a_domain(start, settings, refused):
+async def test_single_names_and_whole_domains_can_be_allowed(start, settings, refused):
     names = ("shapshot.example.org", "*.clinic.example", "[2001:db8::1]")
     async with start(settings.model_copy(update={"allowed_hosts": names})) as api:
         for host in (
@@ -62,7 +62,7 @@ async def test_names_are_added_each_alone_or_all_below_a_domain(start, settings,
             assert refused(answer, 421, "misdirected_request")["accepted"][-3:] == [*names]
 
 
-async def test_with_keys_every_name_is_served_or_those_that_are_set(
+async def test_with_keys_every_name_is_served_or_the_configured_ones(
     start, settings, refused, tmp_path
 ):
     keys_file = tmp_path / "keys.jsonl"
@@ -82,7 +82,7 @@ async def test_with_keys_every_name_is_served_or_those_that_are_set(
             assert answer.status_code == 200
 
 
-def test_names_come_by_commas_without_ports_and_never_all(monkeypatch):
+def test_allowed_hosts_are_separated_by_commas_without_ports_or_wildcard(monkeypatch):
     monkeypatch.setenv("SHAPSHOT_ALLOWED_HOSTS", "shapshot.example, *.clinic.example,[::1]")
     assert ApiSettings().allowed_hosts == ("shapshot.example", "*.clinic.example", "[::1]")
     for text in ("*", "a:80", "http://a", "a/b", "a*.example", "*.*.example", "::1", "a b", "a..b"):

@@ -40,7 +40,7 @@ async def some_time() -> None:
     await anyio.sleep(0.05)
 
 
-async def test_calls_wait_for_bytes_in_the_order_of_their_coming():
+async def test_calls_wait_for_bytes_in_order_of_arrival():
     calls = Calls(most=100)
     async with anyio.create_task_group() as tasks:
         for size in (60, 60, 30, 40):  # 30 would fit beside the first, but does not overtake
@@ -53,7 +53,7 @@ async def test_calls_wait_for_bytes_in_the_order_of_their_coming():
     assert max(calls.held) <= 100
 
 
-async def test_a_call_that_takes_more_than_all_there_is_runs_alone():
+async def test_a_call_that_needs_more_than_the_budget_runs_alone():
     calls = Calls(most=100)
     async with anyio.create_task_group() as tasks:
         for size in (40, 500, 30):
@@ -69,7 +69,9 @@ async def test_a_call_that_takes_more_than_all_there_is_runs_alone():
 
 
 @pytest.mark.parametrize("count", [1, heavy_calls.MAX_CONCURRENT_CALLS])
-async def test_who_waits_too_long_for_bytes_or_a_thread_is_told_to_come_again(monkeypatch, count):
+async def test_a_call_that_waits_too_long_for_bytes_or_a_thread_gets_retry_after(
+    monkeypatch, count
+):
     monkeypatch.setattr(heavy_calls, "MAX_WAIT_S", 0.2)
     calls = Calls(most=100 * count)
     async with anyio.create_task_group() as tasks:
@@ -84,7 +86,7 @@ async def test_who_waits_too_long_for_bytes_or_a_thread_is_told_to_come_again(mo
     await calls.call(60)  # now there is room
 
 
-async def test_what_fails_gives_its_bytes_back():
+async def test_a_failed_call_releases_its_bytes():
     subject = HeavyCalls(100)
 
     def fail() -> None:

@@ -34,7 +34,7 @@ def requests_of(samples, route):
     }
 
 
-async def test_jobs_are_counted_as_they_stand(served, create, fake_worker):
+async def test_jobs_are_counted_by_status(served, create, fake_worker):
     ended, failed, _ = [await create() for _ in range(3)]
     await create(method="kernel")
     work = ModelUsage(evaluations=96, batches=2, slots=128, model_s=1.5, masking_s=0.25)
@@ -61,7 +61,7 @@ async def test_jobs_are_counted_as_they_stand(served, create, fake_worker):
     assert value(samples, "shapshot_redis_up") == 1
 
 
-async def test_answers_are_counted_by_the_template_of_their_route(served, create):
+async def test_responses_are_counted_by_the_template_of_their_route(served, create):
     explanation_id = await create()
     for _ in range(2):
         await served.get(f"/v1/explanations/{explanation_id}")
@@ -80,14 +80,14 @@ async def test_answers_are_counted_by_the_template_of_their_route(served, create
     assert value(samples, "shapshot_http_requests_in_progress") == 1  # this one
 
 
-async def test_an_unexpected_error_is_counted_as_the_500_it_is(served, poisoned):
+async def test_an_unexpected_error_is_counted_as_500(served, poisoned):
     assert (await served.get(poisoned)).status_code == 500
     samples = await scrape(served)
     assert requests_of(samples, poisoned) == {("GET", "500", "no"): 1}
     assert value(samples, "shapshot_problems_total", code="internal") == 1
 
 
-async def test_what_strangers_send_makes_no_series_of_its_own(served):
+async def test_unknown_paths_and_methods_make_no_series(served):
     await served.get("/nothing")
     await served.request("FROB", "/nothing")
     await served.request("FROB", "/v1/methods")
@@ -104,7 +104,7 @@ async def test_what_strangers_send_makes_no_series_of_its_own(served):
     }
 
 
-async def test_totals_that_somebody_forged_make_no_series(api, connection):
+async def test_forged_totals_make_no_series(api, connection):
     before = set(await scrape(api))
     forged = {"jobs:won:partition": 1, "accepted:alchemy": 1, "failures:bad luck": 1, "x": 1}
     connection.hset("shapshot:totals", mapping=forged)
@@ -112,7 +112,7 @@ async def test_totals_that_somebody_forged_make_no_series(api, connection):
     assert {key for key in added if "/metrics" not in str(key)} == set()
 
 
-async def test_without_redis_a_process_still_tells_of_itself(start, tmp_path, store_url):
+async def test_without_redis_a_process_still_exports_its_own_metrics(start, tmp_path, store_url):
     away = ApiSettings(redis_url=f"unix://{tmp_path}/none.sock", store_url=store_url)
     async with start(away) as api:
         assert (await api.get("/v1/explanations")).status_code == 503

@@ -98,7 +98,7 @@ def asked(http, photo) -> httpx.Response:
     return http.post(f"{ROOT}/v1/explanations", files={"image": ("p", photo)})
 
 
-def test_what_is_answered_can_be_followed(http, asked, fake_worker):
+def test_links_in_responses_can_be_followed(http, asked, fake_worker):
     fake_worker.succeed(asked.json()["id"])
     found = http.get(asked.headers["location"])
     assert found.json()["links"]["self"] == asked.headers["location"]
@@ -112,7 +112,7 @@ def test_what_is_answered_can_be_followed(http, asked, fake_worker):
     assert http.get(f"{ROOT}/openapi.json").json()["servers"] == [{"url": ROOT}]
 
 
-def test_a_page_of_the_proxy_may_ask(http, asked):
+def test_a_page_of_the_proxys_origin_may_send_requests(http, asked):
     page = str(http.base_url).rstrip("/")
     headers = {"Origin": page, "Sec-Fetch-Site": "same-origin"}
     assert http.post(asked.json()["links"]["cancel"], headers=headers).is_success
@@ -132,7 +132,7 @@ def test_events_come_one_by_one_while_the_job_runs(http, asked, fake_worker):
         assert '"succeeded"' in [*statuses][-1]
 
 
-def test_versions_and_head_are_as_without_it(http, asked):
+def test_http_versions_and_head_behave_as_without_the_proxy(http, asked):
     path = asked.headers["location"]
     etag = http.get(path).headers["etag"]
     assert http.get(path, headers={"If-None-Match": etag}).status_code == 304
@@ -150,7 +150,7 @@ def test_the_largest_upload_goes_through_and_a_larger_one_is_refused_by_the_api(
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-def test_the_client_waits_for_a_result_through_it(lasting_url, http, fake_worker, photo):
+def test_the_client_waits_for_a_result_through_the_proxy(lasting_url, http, fake_worker, photo):
     with Client(f"{lasting_url}{ROOT}", timeout=30) as client, ThreadPoolExecutor(1) as threads:
         queued = client.submit(photo)
         waiting = threads.submit(client.wait, queued.id)

@@ -40,7 +40,9 @@ async def counted() -> AsyncIterator[Turns]:
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-async def test_arrays_are_written_and_packed_beside_the_loop(served, create, fake_worker, encoding):
+async def test_arrays_are_serialized_and_compressed_outside_the_event_loop(
+    served, create, fake_worker, encoding
+):
     id_ = await create()
     arrays = arrays_of(*SHAPE)
     fake_worker.succeed(id_, arrays=arrays, explained=named(SHAPE[3]))
@@ -54,7 +56,7 @@ async def test_arrays_are_written_and_packed_beside_the_loop(served, create, fak
 
 @pytest.mark.parametrize(("outputs", "beside"), [(4, False), (8000, True)])
 @pytest.mark.parametrize("path", ["", "/{id}", "/{id}/events"])
-async def test_documents_of_many_outputs_are_written_beside_the_loop(
+async def test_documents_with_many_outputs_are_serialized_outside_the_event_loop(
     served, create, fake_worker, monkeypatch, path, outputs, beside
 ):
     writers = []  # threads

@@ -22,7 +22,7 @@ def test_every_code_has_a_status_and_a_title(code):
     assert title
 
 
-def test_a_problem_says_all_it_has():
+def test_a_problem_has_all_its_fields():
     problem = problem_of(ApiError(ErrorCode.UNKNOWN_MODEL, "no", "model", "x", ["y"]))
     assert problem.model_dump() == {
         "type": "urn:shapshot:problem:unknown_model",
@@ -43,7 +43,7 @@ def test_what_was_received_is_shortened():
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/v1/explanations/", "/v1/models/", "/v2/models"])
-async def test_a_path_with_nothing_there_is_not_found(api, refused, path):
+async def test_an_unknown_path_is_not_found(api, refused, path):
     refused(await api.get(path), 404, "not_found")
 
 
@@ -57,7 +57,7 @@ async def test_a_path_with_nothing_there_is_not_found(api, refused, path):
         ("HEAD", f"{URL}/exp_1/cancel", "OPTIONS, POST"),
     ],
 )
-async def test_a_method_not_allowed_is_refused_with_those_that_are(
+async def test_a_method_that_is_not_allowed_is_refused_with_the_allowed_ones(
     api, refused, method, path, allowed
 ):
     answer = await api.request(method, path)
@@ -68,12 +68,12 @@ async def test_a_method_not_allowed_is_refused_with_those_that_are(
         assert refused(answer, 405, "method_not_allowed")["accepted"] == allowed.split(", ")
 
 
-async def test_options_say_what_is_allowed(api):
+async def test_options_returns_the_allowed_methods(api):
     answer = await api.options(URL)
     assert (answer.status_code, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
 
 
-async def test_head_answers_as_get_without_a_body(served, create):
+async def test_head_responds_like_get_without_a_body(served, create):
     for path in ("/", "/v1/models", f"{URL}/{await create()}", f"{URL}/{await create()}/events"):
         head = await asyncio.wait_for(served.head(path), 10)
         assert (head.status_code, head.content) == (200, b"")
@@ -89,7 +89,7 @@ async def test_every_answer_carries_the_request_id(api):
         assert len(answer.headers["x-request-id"]) == 32
 
 
-async def test_what_nobody_expected_is_a_problem_without_a_trace(served, poisoned, refused):
+async def test_an_unexpected_error_is_a_problem_without_a_stack_trace(served, poisoned, refused):
     with capture_logs(processors=[merge_contextvars]) as logged:
         answer = await served.get(poisoned, headers={"X-Request-ID": "abc-1"})
     problem = refused(answer, 500, "internal")
@@ -99,7 +99,7 @@ async def test_what_nobody_expected_is_a_problem_without_a_trace(served, poisone
     assert "secret" not in answer.text
 
 
-async def test_a_large_json_answer_is_compressed_for_who_takes_it(served):
+async def test_a_large_json_response_is_compressed_for_clients_that_accept_it(served):
     packed = await served.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
     plain = await served.get("/openapi.json", headers={"Accept-Encoding": "identity"})
     assert packed.headers["content-encoding"] == "gzip"
@@ -119,7 +119,7 @@ async def test_a_large_json_answer_is_compressed_for_who_takes_it(served):
         ("GET", "/healthz/ready"),
     ],
 )
-async def test_without_redis_everything_says_so_soon(start, settings, refused, method, path):
+async def test_without_redis_every_request_fails_soon(start, settings, refused, method, path):
     nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/redis.sock"})
     async with start(nowhere) as api:
         answer = await asyncio.wait_for(api.request(method, path), 10)
@@ -128,7 +128,7 @@ async def test_without_redis_everything_says_so_soon(start, settings, refused, m
         assert "nowhere" not in answer.text
 
 
-async def test_without_redis_what_needs_none_still_answers(start, settings, refused, photo):
+async def test_without_redis_routes_that_do_not_need_it_respond(start, settings, refused, photo):
     nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/redis.sock"})
     async with start(nowhere) as api:
         for path in ("/", "/healthz/live", "/v1/methods", "/openapi.json"):
@@ -148,7 +148,7 @@ async def test_redis_may_come_back(start, settings, mortal_redis, refused):
 
 
 @pytest.mark.parametrize("code", OUTAGES)
-async def test_a_redis_that_takes_no_writes_refuses_for_now_and_says_why(
+async def test_a_redis_that_takes_no_writes_gives_503_with_the_reason(
     code, served, photo, refused, connection
 ):
     upload = {"image": ("p", photo)}
@@ -164,7 +164,9 @@ async def test_a_redis_that_takes_no_writes_refuses_for_now_and_says_why(
     assert (await served.post(URL, files=upload)).status_code == 202
 
 
-async def test_what_redis_will_never_take_is_not_said_to_pass(served, photo, refused, connection):
+async def test_a_permanent_error_of_redis_is_not_called_temporary(
+    served, photo, refused, connection
+):
     connection.set("rq:queue:test", "no list")
     problem = refused(
         await served.post(URL, files={"image": ("p", photo)}), 503, "redis_unavailable"
@@ -172,7 +174,7 @@ async def test_what_redis_will_never_take_is_not_said_to_pass(served, photo, ref
     assert problem["detail"] == "Redis rejected the command"
 
 
-async def test_a_store_that_refuses_is_said_and_nothing_is_queued(
+async def test_an_error_of_the_store_is_reported_and_nothing_is_queued(
     served, photo, refused, tmp_path, connection
 ):
     shutil.rmtree(tmp_path / "store")

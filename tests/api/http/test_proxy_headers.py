@@ -97,7 +97,7 @@ async def test_every_link_leads_back_through_the_proxy(proxy, fake_worker, photo
 
 
 @pytest.mark.parametrize("proxy", TWO_WAYS, indirect=True)
-async def test_the_docs_their_files_and_openapi_are_found_there(proxy):
+async def test_the_docs_and_openapi_are_served_under_the_prefix(proxy):
     page = (await proxy.ask("GET", f"{ROOT}/docs")).text
     urls = re.findall(r'(?:src|href)="([^"]+)"', page) + re.findall(r"url: '([^']+)'", page)
     assert len(urls) == 4
@@ -107,7 +107,7 @@ async def test_the_docs_their_files_and_openapi_are_found_there(proxy):
     assert document["servers"] == [{"url": ROOT}]
 
 
-async def test_what_is_not_there_is_named_as_the_client_asked_for_it(proxy, refused):
+async def test_a_missing_path_is_named_as_the_client_requested_it(proxy, refused):
     problem = refused(await proxy.ask("GET", f"{ROOT}/nowhere"), 404, "not_found")
     assert problem["detail"] == f"nothing is served at {ROOT}/nowhere"
     assert (await proxy.ask("PUT", f"{ROOT}/v1/models")).headers["allow"] == "GET, HEAD, OPTIONS"
@@ -116,7 +116,9 @@ async def test_what_is_not_there_is_named_as_the_client_asked_for_it(proxy, refu
     assert [line["log_level"] for line in lines] == ["debug"]
 
 
-async def test_the_client_is_given_the_whole_address(start, settings, fake_worker, new_card, photo):
+async def test_clients_accept_the_address_with_its_prefix(
+    start, settings, fake_worker, new_card, photo
+):
     fake_worker.announce(new_card())
     app = create_app(ProcessServices.of(settings.model_copy(update={"root_path": ROOT})))
     async with (
@@ -129,7 +131,7 @@ async def test_the_client_is_given_the_whole_address(start, settings, fake_worke
         assert (await client.heatmap(explanation.id)).startswith(b"\x89PNG")
 
 
-async def test_a_prefix_that_is_none_is_refused(served, refused):
+async def test_an_invalid_prefix_is_refused(served, refused):
     for prefix in HOSTILE:
         answer = await served.get("/", headers={b"X-Forwarded-Prefix": prefix.encode()})
         problem = refused(answer, 400, "bad_request")
@@ -160,12 +162,12 @@ async def test_each_of_several_proxies_is_shown_its_own_path(served, create, fak
         assert document.get("servers", [{"url": ""}]) == [{"url": root}]
 
 
-async def test_a_root_path_may_be_asked_for_without_its_slash(served):
+async def test_the_root_path_is_served_without_its_slash(served):
     answer = await served.get(ROOT, headers={"X-Forwarded-Prefix": ROOT})
     assert (answer.status_code, answer.json()["name"]) == (200, "Shapshot")
 
 
-async def test_probes_under_a_prefix_come_by_any_name_as_they_do_without(start, settings, tmp_path):
+async def test_probes_under_a_prefix_are_answered_for_any_host(start, settings, tmp_path):
     issue(tmp_path / "keys.jsonl", "clinic", Scope.READ)
     named = {"keys_file": tmp_path / "keys.jsonl", "allowed_hosts": ("shapshot.example",)}
     async with start(settings.model_copy(update={**named, "root_path": ROOT})) as api:
@@ -174,7 +176,7 @@ async def test_probes_under_a_prefix_come_by_any_name_as_they_do_without(start, 
         assert (await api.get(f"{ROOT}/v1/models", headers=by_address)).status_code == 421
 
 
-async def test_what_the_operator_has_set_no_header_changes(start, settings):
+async def test_headers_do_not_override_the_operators_settings(start, settings):
     async with start(settings.model_copy(update={"root_path": ROOT})) as api:
         for prefix in ("/other", "//evil.example"):
             answer = await api.get("/", headers={"X-Forwarded-Prefix": prefix})
@@ -200,7 +202,7 @@ FORWARDED = {
         ("none", "127.0.0.1", ("127.0.0.1", "http", "")),
     ],
 )
-async def test_all_that_is_forwarded_is_believed_by_one_rule(monkeypatch, trusted, peer, seen):
+async def test_all_forwarded_headers_are_trusted_by_one_rule(monkeypatch, trusted, peer, seen):
     if trusted:
         monkeypatch.setenv("SHAPSHOT_TRUSTED_PROXIES", trusted)
     scopes = []
@@ -221,20 +223,20 @@ async def test_all_that_is_forwarded_is_believed_by_one_rule(monkeypatch, truste
 
 
 @pytest.mark.parametrize("wrong", [*HOSTILE[:-2], "/v1", "/a/", "/"])
-def test_a_root_path_that_is_none_is_refused_at_the_start(monkeypatch, wrong):
+def test_an_invalid_root_path_is_refused_at_the_start(monkeypatch, wrong):
     monkeypatch.setenv("SHAPSHOT_ROOT_PATH", wrong)
     with pytest.raises(SettingsError, match=r"^SHAPSHOT_ROOT_PATH: .* such as /shapshot"):
         read_settings(ApiSettings)
 
 
 @pytest.mark.parametrize("wrong", ["localhost", "192.0.2.1/24", "*", "127.0.0.1,"])
-def test_trusted_proxies_that_are_none_are_refused_at_the_start(monkeypatch, wrong):
+def test_invalid_trusted_proxies_are_refused_at_the_start(monkeypatch, wrong):
     monkeypatch.setenv("SHAPSHOT_TRUSTED_PROXIES", wrong)
     with pytest.raises(SettingsError, match=r"^SHAPSHOT_TRUSTED_PROXIES: .*; received "):
         read_settings(ApiSettings)
 
 
-def test_a_root_path_cannot_be_taken_for_a_path_of_the_api():
+def test_a_root_path_cannot_be_mistaken_for_a_path_of_the_api():
     named = {path.split("/")[1] for _, path in routes()} - {""}
     mounted = {"static-offline-docs"}
     assert named | mounted == {*API_PATHS}

@@ -33,7 +33,7 @@ PREFLIGHT = {
         ("POST", "/v1/explanations"),
     ],
 )
-async def test_every_answer_keeps_browsers_from_what_nobody_intends(served, method, path):
+async def test_every_response_has_the_security_headers(served, method, path):
     headers = (await served.request(method, path)).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -44,7 +44,7 @@ async def test_every_answer_keeps_browsers_from_what_nobody_intends(served, meth
     assert "private" in headers["cache-control"]
 
 
-async def test_an_unexpected_error_has_them_too(served, poisoned):
+async def test_an_unexpected_error_has_the_security_headers(served, poisoned):
     answer = await served.get(poisoned)
     assert answer.status_code == 500
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -61,7 +61,7 @@ class Loaded(HTMLParser):
         self.urls += [value for name, value in attrs if name in ("src", "href")]
 
 
-async def test_the_docs_load_nothing_from_elsewhere_and_may_run_what_they_hold(served):
+async def test_the_docs_load_nothing_from_elsewhere_and_may_run_their_own_scripts(served):
     page = await served.get("/docs")
     loaded = Loaded()
     loaded.feed(page.text)
@@ -76,7 +76,7 @@ async def test_the_docs_load_nothing_from_elsewhere_and_may_run_what_they_hold(s
     assert "/openapi.json" in inline
 
 
-async def test_pages_of_other_origins_are_told_nothing(served):
+async def test_pages_of_other_origins_may_read_nothing(served):
     for answer in (
         await served.get("/v1/models", headers={"Origin": PAGE}),
         await served.options("/v1/explanations", headers=PREFLIGHT),
@@ -84,7 +84,7 @@ async def test_pages_of_other_origins_are_told_nothing(served):
         assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-async def test_pages_of_an_origin_that_is_named_may_ask(start, settings):
+async def test_pages_of_a_configured_origin_may_read(start, settings):
     named = settings.model_copy(update={"cors_origins": (PAGE,)})
     async with start(named) as api:
         allowed = await api.options("/v1/explanations", headers=PREFLIGHT)
@@ -99,13 +99,13 @@ async def test_pages_of_an_origin_that_is_named_may_ask(start, settings):
             assert "access-control-allow-origin" not in answer.headers
 
 
-def test_origins_come_by_commas(monkeypatch):
+def test_origins_are_separated_by_commas(monkeypatch):
     monkeypatch.setenv("SHAPSHOT_CORS_ORIGINS", f"{PAGE}, http://127.0.0.1:3000")
     assert ApiSettings().cors_origins == (PAGE, "http://127.0.0.1:3000")
 
 
 @pytest.mark.parametrize("text", ["*", "https://*.example", "viewer.example", f"{PAGE}/", "null"])
-def test_only_whole_origins_are_taken(monkeypatch, text):
+def test_only_complete_origins_are_accepted(monkeypatch, text):
     monkeypatch.setenv("SHAPSHOT_CORS_ORIGINS", text)
     with pytest.raises(ValueError, match="cors_origins"):
         ApiSettings()
@@ -151,7 +151,7 @@ async def test_pages_of_other_origins_change_nothing(served, create, refused, ph
     assert not fake_worker.read(id_).status.done
 
 
-async def test_own_pages_and_other_clients_change_and_pages_of_all_may_ask(served, photo):
+async def test_own_pages_and_other_clients_may_change_and_any_page_may_read(served, photo):
     for headers in OWN:
         answer = await served.post("/v1/explanations", headers=headers, files={"image": photo})
         assert answer.status_code == 202, headers
@@ -159,7 +159,7 @@ async def test_own_pages_and_other_clients_change_and_pages_of_all_may_ask(serve
         assert (await served.get("/v1/models", headers=headers)).status_code == 200
 
 
-async def test_pages_of_an_origin_that_is_named_may_change(start, settings, served, photo, refused):
+async def test_pages_of_a_configured_origin_may_change(start, settings, served, photo, refused):
     named = settings.model_copy(update={"cors_origins": (PAGE,)})
     async with start(named) as api:
         for site in ("cross-site", "same-site"):
@@ -172,7 +172,9 @@ async def test_pages_of_an_origin_that_is_named_may_change(start, settings, serv
             refused(answer, 403, "cross_site")
 
 
-async def test_with_keys_the_key_tells_who_asks(start, settings, served, photo, tmp_path):
+async def test_with_keys_requests_of_any_origin_are_accepted_by_their_key(
+    start, settings, served, photo, tmp_path
+):
     keys_file = tmp_path / "keys.jsonl"
     headers = bearing(issue(keys_file, "clinic", Scope.EXPLAIN)) | {"Origin": PAGE}
     async with start(settings.model_copy(update={"keys_file": keys_file})) as api:

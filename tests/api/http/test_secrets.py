@@ -39,7 +39,7 @@ def faulty_requests(token, photo):
     ]
 
 
-def test_no_key_picture_or_stack_trace_is_logged_or_answered(
+def test_no_key_picture_or_stack_trace_is_logged_or_returned(
     settings, tmp_path, new_card, token, photo, mortal_redis
 ):
     with redis.Redis.from_url(mortal_redis.url) as connection:
@@ -108,14 +108,14 @@ TAKING_AN_ID = [
 
 @pytest.mark.parametrize("path", TAKING_AN_ID)
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_no_path_leads_out_of_what_there_is(served, path, hostile):
+async def test_no_path_leads_outside_the_app(served, path, hostile):
     for method in ("GET", "DELETE"):
         answer = await served.request(method, path.format(hostile))
         assert answer.status_code in (404, 405), answer.text
         assert "root:" not in answer.text
 
 
-async def test_no_label_leads_out_of_what_there_is(served, create, fake_worker, refused, photo):
+async def test_no_label_leads_outside_the_app(served, create, fake_worker, refused, photo):
     id_ = await create()
     fake_worker.succeed(id_)
     label = "../../../../etc/passwd"

@@ -23,7 +23,7 @@ def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_identity, "RETRY_S", 0)
 
 
-async def test_a_redis_that_came_back_empty_is_named_and_serves(
+async def test_a_redis_that_lost_its_data_is_reported_and_serves(
     served, ask, fake_worker, new_card, connection, refused
 ):
     assert (await served.get("/healthz/ready")).status_code == 200
@@ -36,7 +36,7 @@ async def test_a_redis_that_came_back_empty_is_named_and_serves(
     assert (await ask()).status_code == 202
 
 
-async def test_a_store_that_lost_its_data_is_named_and_gets_no_more(
+async def test_a_store_that_lost_its_data_is_reported_and_not_written(
     served, ask, refused, store_folder, connection
 ):
     assert (await ask()).status_code == 202
@@ -51,7 +51,7 @@ async def test_a_store_that_lost_its_data_is_named_and_gets_no_more(
     assert connection.dbsize() == known
 
 
-async def test_a_store_of_another_set_is_named_and_gets_no_more(
+async def test_a_store_of_another_set_is_reported_and_not_written(
     served, ask, refused, store_folder, tmp_path
 ):
     await ask()
@@ -64,7 +64,9 @@ async def test_a_store_of_another_set_is_named_and_gets_no_more(
     assert await mismatches(served) == {"redis_lost": 0, "store_lost": 0, "different": 1}
 
 
-async def test_once_the_data_is_back_all_is_well(served, ask, refused, store_folder, tmp_path):
+async def test_once_the_data_is_back_the_service_recovers(
+    served, ask, refused, store_folder, tmp_path
+):
     await ask()
     away = store_folder.rename(tmp_path / "away")
     refused(await ask(), 503, "store_unavailable")
@@ -98,7 +100,7 @@ async def test_a_loss_can_be_accepted(
     assert "nothing to accept" in again.output
 
 
-def test_what_cannot_be_compared_cannot_be_accepted(monkeypatch, settings):
+def test_without_redis_nothing_can_be_adopted(monkeypatch, settings):
     nowhere = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     ended = adopt(monkeypatch, nowhere, "--yes")
     assert ended.exit_code == 1

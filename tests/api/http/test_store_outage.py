@@ -25,7 +25,7 @@ def on_ill_store(start, settings, fake_worker, new_card, monkeypatch):
     return starting
 
 
-async def test_a_store_that_never_answers_holds_up_nothing_that_does_not_need_it(
+async def test_a_store_that_never_answers_delays_no_request_that_does_not_need_it(
     on_ill_store, photo, refused, served, create
 ):
     known = await create()  # while the store is healthy
@@ -54,7 +54,7 @@ async def test_a_store_that_never_answers_holds_up_nothing_that_does_not_need_it
 
 
 @pytest.mark.parametrize("how", [REFUSES, FAILS, SILENT, HALF])
-async def test_an_ill_store_is_unavailable_whatever_it_does(on_ill_store, photo, refused, how):
+async def test_a_faulty_store_gives_503_whatever_its_fault(on_ill_store, photo, refused, how):
     with faulty_store(how) as server:
         async with on_ill_store(server) as api:
             refused(await api.get("/healthz/ready"), 503, "store_unavailable")

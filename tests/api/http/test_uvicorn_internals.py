@@ -29,19 +29,19 @@ OVERRIDDEN = sorted(
 
 
 @pytest.mark.parametrize("name", OVERRIDDEN)
-def test_what_is_overridden_is_there_and_is_called_alike(name):
+def test_overridden_methods_exist_with_the_same_signature(name):
     ours, theirs = (inspect.signature(vars(each)[name]) for each in (Connection, H11Protocol))
     assert list(ours.parameters) == list(theirs.parameters)
 
 
-def test_what_is_no_method_of_asyncio_is_called_by_uvicorn():
+def test_our_other_methods_are_called_by_uvicorn():
     assert {"send_400_response", "on_response_complete"} <= set(OVERRIDDEN)
     assert {"send_400_response", "on_response_complete", "next_event"} <= set(
         H11Protocol.handle_events.__code__.co_names
     )
 
 
-async def test_what_is_read_of_a_connection_and_of_its_request_is_there():
+async def test_attributes_read_from_connections_and_requests_exist():
     async def app(scope, receive, send):
         pass
 
@@ -59,7 +59,7 @@ async def test_what_is_read_of_a_connection_and_of_its_request_is_there():
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "h11"])
-def test_a_version_that_was_not_tried_is_not_installed(name):
+def test_only_tested_versions_may_be_installed(name):
     wanted = map(Requirement, PROJECT["project"]["optional-dependencies"]["service"])
     [requirement] = [each for each in wanted if each.name == name]
     assert any(each.operator == "<" for each in requirement.specifier)

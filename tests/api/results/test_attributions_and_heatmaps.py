@@ -70,7 +70,7 @@ async def test_json_holds_the_same_numbers(served, done):
     ("outputs", "kept"),
     [(["2"], [1]), (["crane"], [1]), (["2", "0"], [1, 0]), (["ant", "0"], [0])],
 )
-async def test_outputs_narrow_the_arrays_in_the_order_asked(served, done, form, outputs, kept):
+async def test_selected_outputs_come_in_the_requested_order(served, done, form, outputs, kept):
     path, arrays = done
     query = {"output": outputs, "format": form}
     answer = await served.get(f"{path}/attributions", params=query)
@@ -98,7 +98,7 @@ async def test_outputs_narrow_the_arrays_in_the_order_asked(served, done, form, 
         ("text/html, application/json;q=0.9", JSON),
     ],
 )
-async def test_the_form_liked_best_is_sent(served, done, accept, form):
+async def test_the_preferred_format_is_sent(served, done, accept, form):
     answer = await served.get(f"{done[0]}/attributions", headers={"Accept": accept})
     assert answer.headers["content-type"] == form
     assert "accept" in answer.headers["vary"].lower()
@@ -111,7 +111,7 @@ async def test_format_overrides_accept(served, done):
     assert answer.headers["content-type"] == NPY
 
 
-async def test_a_form_there_is_not_is_refused_with_those_there_are(served, done, refused):
+async def test_an_unknown_format_is_refused_with_the_known_ones(served, done, refused):
     answer = await served.get(f"{done[0]}/attributions", headers={"Accept": "text/csv"})
     assert refused(answer, 406, "not_acceptable")["accepted"] == [JSON, NPY, NPZ]
     answer = await served.get(f"{done[0]}/attributions", params={"format": "csv"})
@@ -121,7 +121,7 @@ async def test_a_form_there_is_not_is_refused_with_those_there_are(served, done,
 
 @pytest.mark.parametrize("output", ["1", "bee", "99", "", "x" * 1000])
 @pytest.mark.parametrize("path", ["attributions", "heatmap.png"])
-async def test_an_output_not_explained_is_refused_with_those_that_are(
+async def test_an_unexplained_output_is_refused_with_the_explained_ones(
     served, done, refused, path, output
 ):
     answer = await served.get(f"{done[0]}/{path}", params={"output": output})
@@ -141,7 +141,7 @@ async def uncertain(create, fake_worker):
     return f"{URL}/{explanation_id}", known
 
 
-async def test_json_holds_standard_errors_and_players_where_they_are_known(served, done, uncertain):
+async def test_json_has_standard_errors_and_players_if_known(served, done, uncertain):
     path, known = uncertain
     document = (await served.get(f"{path}/attributions")).json()
     np.testing.assert_array_equal(np.float32(document["standard_errors"]), known["standard_errors"])
@@ -151,7 +151,7 @@ async def test_json_holds_standard_errors_and_players_where_they_are_known(serve
 
 
 @pytest.mark.parametrize("form", ["json", "npz"])
-async def test_outputs_narrow_the_standard_errors_too(served, uncertain, form):
+async def test_selected_outputs_limit_the_standard_errors_too(served, uncertain, form):
     path, known = uncertain
     answer = await served.get(f"{path}/attributions", params={"output": "crane", "format": form})
     received = answer.json() if form == "json" else np.load(io.BytesIO(answer.content))
@@ -160,7 +160,7 @@ async def test_outputs_narrow_the_standard_errors_too(served, uncertain, form):
     np.testing.assert_array_equal(received["players"], known["players"])
 
 
-async def test_arrays_too_large_for_json_are_refused_with_the_forms_that_fit(
+async def test_arrays_too_large_for_json_are_refused_with_the_formats_that_fit(
     served, create, fake_worker, refused
 ):
     explanation_id = await create()
@@ -203,12 +203,12 @@ async def test_a_figure_takes_a_width(served, done):
         ("heat", "300", (300, 200)),
     ],
 )
-async def test_a_layer_has_the_size_asked(served, done, style, size, expected):
+async def test_a_layer_has_the_requested_size(served, done, style, size, expected):
     query = {"style": style} | ({"size": size} if size else {})
     assert picture(await served.get(f"{done[0]}/heatmap.png", params=query)).size == expected
 
 
-async def test_heat_lies_where_the_model_looked(served, done, connection, fake_worker):
+async def test_heat_covers_the_part_that_the_model_saw(served, done, connection, fake_worker):
     path, _ = done
     explanation_id = path.rsplit("/", 1)[1]
     state = fake_worker.read(explanation_id)
@@ -249,7 +249,7 @@ async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, creat
 
 
 @pytest.mark.parametrize("style", ["heat", "overlay"])
-async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
+async def test_heat_in_the_padding_is_not_drawn_on_the_photo(
     served, create, fake_worker, connection, style
 ):
     """In the model's picture of 12 x 8 pixels, the photo of 60 x 40 covers columns 4 to 8."""
@@ -272,7 +272,7 @@ async def test_of_a_padded_photo_only_what_lies_on_it_is_drawn_on_it(
     assert (pixels[:, :30, 0] > pixels[:, :30, 2]).all()  # red: for the class
 
 
-async def test_a_layer_shows_the_first_output_or_the_one_asked(served, done):
+async def test_a_layer_shows_the_first_output_or_the_requested_one(served, done):
     query = {"style": "heat"}
     first = await served.get(f"{done[0]}/heatmap.png", params=query)
     ant = await served.get(f"{done[0]}/heatmap.png", params=query | {"output": "ant"})
@@ -293,7 +293,7 @@ async def test_a_legend_adds_output_score_scale_and_id_to_a_layer(served, done, 
         assert f">{text}" in svg
 
 
-async def test_the_players_decide_what_the_colours_of_a_figure_mean(served, create, fake_worker):
+async def test_colours_of_a_figure_show_values_per_pixel_or_per_region(served, create, fake_worker):
     """With superpixels, colours show the value of a region: 32 pixels at 0.01 are 0.32."""
     id_ = await create(method="exact", superpixels={"kind": "grid", "rows": 1, "columns": 3})
     regions = np.arange(12, dtype=np.int32).reshape(1, 12).repeat(8, axis=0) // 4
@@ -316,7 +316,7 @@ async def test_the_players_decide_what_the_colours_of_a_figure_mean(served, crea
     assert ">0.005</text>" in pixel
 
 
-async def test_several_scales_are_for_figures(served, done, refused):
+async def test_only_figures_have_several_scales(served, done, refused):
     query = {"style": "heat", "scale": "row"}
     answer = await served.get(f"{done[0]}/heatmap.png", params=query)
     problem = refused(answer, 422, "invalid_parameter")
@@ -325,7 +325,7 @@ async def test_several_scales_are_for_figures(served, done, refused):
     )
 
 
-async def test_regions_that_are_not_known_cannot_be_drawn(served, done, refused):
+async def test_unknown_regions_cannot_be_drawn(served, done, refused):
     answer = await served.get(f"{done[0]}/heatmap.png", params={"unit": "region"})
     assert "unit must be pixel" in refused(answer, 422, "invalid_parameter")["detail"]
 
@@ -362,7 +362,7 @@ async def test_the_drawing_can_be_tuned(served, done, query):
         ),
     ],
 )
-async def test_an_option_there_is_not_is_refused(served, done, refused, query, field, accepted):
+async def test_an_unknown_option_is_refused(served, done, refused, query, field, accepted):
     answer = await served.get(f"{done[0]}/heatmap.png", params=query)
     problem = refused(answer, 422, "invalid_parameter")
     assert problem["field"] == field
@@ -371,13 +371,13 @@ async def test_an_option_there_is_not_is_refused(served, done, refused, query, f
 
 
 @pytest.mark.parametrize("size", ["original", "50"])
-async def test_a_figure_has_no_such_size(served, done, refused, size):
+async def test_a_figure_takes_no_size(served, done, refused, size):
     answer = await served.get(f"{done[0]}/heatmap.png", params={"size": size})
     assert size in refused(answer, 422, "invalid_parameter")["detail"]
 
 
 @pytest.mark.parametrize("style", ["figure", "overlay", "heat"])
-async def test_every_style_comes_in_every_palette(served, done, style):
+async def test_every_style_has_every_palette(served, done, style):
     plain = await served.get(f"{done[0]}/heatmap.png", params={"style": style})
     query = {"style": style, "palette": "orange_purple"}
     other = await served.get(f"{done[0]}/heatmap.png", params=query)
@@ -409,7 +409,7 @@ RESULTS = ["attributions", "heatmap.png"]
 
 
 @pytest.mark.parametrize("path", RESULTS)
-async def test_a_result_is_kept_by_caches(served, done, path):
+async def test_a_result_may_be_cached(served, done, path):
     answer = await served.get(f"{done[0]}/{path}")
     assert "immutable" in answer.headers["cache-control"]
     assert "private" in answer.headers["cache-control"]
@@ -448,7 +448,7 @@ async def test_an_explanation_canceled_in_the_queue_has_no_result(served, create
 
 
 @pytest.mark.parametrize("path", RESULTS)
-async def test_a_result_that_left_the_store_is_no_result(served, done, refused, store, path):
+async def test_a_result_missing_from_the_store_is_no_result(served, done, refused, store, path):
     store.delete_explanation(done[0].rsplit("/", 1)[1])
     refused(await served.get(f"{done[0]}/{path}"), 404, "no_result")
 

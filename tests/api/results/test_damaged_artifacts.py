@@ -61,7 +61,7 @@ async def assert_heals(served, ask, fake_worker, refused, explanation_id, path):
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("path", RESULTS)
-async def test_damaged_arrays_are_no_result_and_asking_again_heals(
+async def test_damaged_arrays_are_no_result_and_are_computed_again(
     served, ask, fake_worker, refused, store, measured, path, damage
 ):
     harm(store, attributions_key(measured.id, measured.result), DAMAGE[damage])
@@ -70,7 +70,7 @@ async def test_damaged_arrays_are_no_result_and_asking_again_heals(
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("path", CURVES)
-async def test_damaged_curves_are_no_result_and_asking_again_heals(
+async def test_damaged_curves_are_no_result_and_are_computed_again(
     served, ask, fake_worker, refused, store, measured, path, damage
 ):
     harm(store, faithfulness_key(measured.id, measured.result), DAMAGE[damage])
@@ -98,7 +98,7 @@ async def test_the_arrays_of_another_explanation_are_not_shown_as_its_own(
     assert (await served.get(f"{URL}/{other}/{path}")).status_code == 200
 
 
-async def test_damage_to_what_others_were_given_heals_too(served, ask, fake_worker, refused, store):
+async def test_damage_to_a_cached_copy_is_repaired_too(served, ask, fake_worker, refused, store):
     """The first is damaged after a cache hit, and then copied as it is for the next request."""
     first = fake_worker.succeed((await ask()).json()["id"])
     harm(store, attributions_key(first.id, first.result), flip)
@@ -109,13 +109,13 @@ async def test_damage_to_what_others_were_given_heals_too(served, ask, fake_work
 
 
 @pytest.mark.parametrize("damage", ["half of it", "nothing of it"])
-async def test_what_has_another_size_answers_no_other_request(ask, fake_worker, store, damage):
+async def test_an_artifact_of_another_size_is_no_cache_hit(ask, fake_worker, store, damage):
     first = fake_worker.succeed((await ask()).json()["id"])
     harm(store, attributions_key(first.id, first.result), DAMAGE[damage])
     assert (await ask()).headers["cache-status"] == "Shapshot; fwd=miss"
 
 
-async def test_a_copy_is_compared_with_the_records_of_the_first(
+async def test_a_copy_is_compared_with_the_records_of_the_original(
     served, ask, fake_worker, store, refused
 ):
     first = fake_worker.succeed((await ask()).json()["id"])
@@ -125,7 +125,7 @@ async def test_a_copy_is_compared_with_the_records_of_the_first(
     assert (await served.get(f"{URL}/{first.id}/attributions")).status_code == 200
 
 
-async def test_what_an_earlier_version_stored_is_no_result_and_answers_nobody(
+async def test_a_result_stored_by_an_earlier_version_is_neither_read_nor_reused(
     served, ask, fake_worker, refused, connection
 ):
     first = fake_worker.succeed((await ask()).json()["id"])
@@ -137,7 +137,7 @@ async def test_what_an_earlier_version_stored_is_no_result_and_answers_nobody(
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_a_record_of_another_count_of_outputs_is_no_result(
+async def test_a_record_with_another_number_of_outputs_is_no_result(
     served, create, fake_worker, refused, connection, count
 ):
     id_ = await create()
@@ -150,7 +150,7 @@ async def test_a_record_of_another_count_of_outputs_is_no_result(
 
 
 @pytest.mark.parametrize("path", RESULTS[:1])
-async def test_in_a_wrong_store_nothing_is_missing_and_nothing_is_withdrawn(
+async def test_in_a_wrong_store_nothing_counts_as_missing_or_is_evicted(
     served, ask, fake_worker, refused, measured, connection, tmp_path, path
 ):
     """For example if a folder was not mounted."""

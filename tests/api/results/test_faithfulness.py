@@ -21,7 +21,7 @@ async def measured(create, fake_worker):
     return f"{URL}/{explanation_id}", curves
 
 
-async def test_the_document_has_the_areas_and_leads_to_the_curves(served, measured):
+async def test_the_document_has_the_areas_and_links_to_the_curves(served, measured):
     path, curves = measured
     document = (await served.get(path)).json()
     assert document["metrics"] == [
@@ -45,7 +45,7 @@ async def test_json_has_every_curve_beside_its_baseline(served, measured):
     assert document["curves"] == [curve.model_dump() for curve in curves]
 
 
-async def test_outputs_narrow_the_curves_in_the_order_asked(served, measured):
+async def test_curves_of_selected_outputs_come_in_the_requested_order(served, measured):
     query = {"output": ["crane", "0"]}
     document = (await served.get(f"{measured[0]}/faithfulness", params=query)).json()
     assert [curve["output"] for curve in document["curves"]] == [2, 0, 2, 0]
@@ -54,7 +54,7 @@ async def test_outputs_narrow_the_curves_in_the_order_asked(served, measured):
     assert [curve["label"] for curve in document["curves"]] == ["crane", "crane"]
 
 
-async def test_the_chart_is_a_picture_of_the_curves_asked_for(served, measured):
+async def test_the_chart_shows_the_requested_curves(served, measured):
     both = await served.get(f"{measured[0]}/faithfulness.png")
     one = await served.get(f"{measured[0]}/faithfulness.png", params={"output": "crane"})
     assert both.headers["content-type"] == one.headers["content-type"] == "image/png"
@@ -64,7 +64,7 @@ async def test_the_chart_is_a_picture_of_the_curves_asked_for(served, measured):
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_it_is_kept_by_caches(served, measured, path):
+async def test_it_may_be_cached(served, measured, path):
     answer = await served.get(f"{measured[0]}/{path}")
     assert "immutable" in answer.headers["cache-control"]
     known = {"If-None-Match": answer.headers["etag"]}
@@ -75,7 +75,7 @@ async def test_it_is_kept_by_caches(served, measured, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_without_metrics_there_is_none_and_the_metrics_there_are_are_named(
+async def test_without_metrics_there_are_no_curves_and_the_problem_names_the_metrics(
     served, create, fake_worker, refused, path
 ):
     explanation_id = await create()
@@ -89,7 +89,7 @@ async def test_without_metrics_there_is_none_and_the_metrics_there_are_are_named
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_before_the_end_there_is_none(served, create, refused, path):
+async def test_before_the_end_there_are_no_curves(served, create, refused, path):
     explanation_id = await create(metrics=["deletion"])
     answer = await served.get(f"{URL}/{explanation_id}/{path}")
     refused(answer, 409, "not_finished")
@@ -97,7 +97,7 @@ async def test_before_the_end_there_is_none(served, create, refused, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_of_an_explanation_canceled_before_there_is_none(
+async def test_an_explanation_canceled_in_the_queue_has_no_curves(
     served, create, fake_worker, refused, path
 ):
     explanation_id = await create(metrics=["deletion"])
@@ -107,7 +107,9 @@ async def test_of_an_explanation_canceled_before_there_is_none(
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_what_is_not_there_is_refused(served, measured, refused, store, path):
+async def test_metrics_and_outputs_that_were_not_computed_are_refused(
+    served, measured, refused, store, path
+):
     answer = await served.get(f"{measured[0]}/{path}", params={"output": "bee"})
     assert refused(answer, 422, "unknown_output")["received"] == "bee"
     answer = await served.get(f"{measured[0]}/{path}", params={"metric": "deletion"})

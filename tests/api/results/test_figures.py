@@ -73,7 +73,7 @@ async def test_it_is_also_an_svg_and_a_pdf_with_the_same_bytes_each_time(
     assert first.content == again.content
 
 
-async def test_its_metadata_tell_which_explanations_it_shows(served, two, fake_worker):
+async def test_its_metadata_name_the_explanations_that_it_shows(served, two, fake_worker):
     text = picture(await served.get(FIGURE, params={"id": two})).info
     created = fake_worker.read(two[0]).created_at
     assert text["Explanation"] == ", ".join(two)
@@ -93,7 +93,7 @@ async def test_rows_or_panels_have_colour_scales_of_their_own(served, two, scale
     assert own.height > shared.height
 
 
-async def test_the_titles_of_rows_tell_how_they_differ(served, create, fake_worker):
+async def test_titles_of_rows_say_how_they_differ(served, create, fake_worker):
     maskers = ["mean", "blur(3,3)"]
     ids = [await create(masker=masker) for masker in maskers]
     for explanation_id in ids:
@@ -110,7 +110,7 @@ async def test_it_takes_a_width(served, two):
     assert picture(await served.get(FIGURE, params={"id": two, "width": 640})).width == 640
 
 
-async def test_it_is_kept_by_caches_until_anything_differs(served, two):
+async def test_it_may_be_cached_until_any_option_differs(served, two):
     answer = await served.get(FIGURE, params={"id": two})
     assert "immutable" in answer.headers["cache-control"]
     known = {"If-None-Match": answer.headers["etag"]}
@@ -139,14 +139,14 @@ async def test_it_is_kept_by_caches_until_anything_differs(served, two):
         ),
     ],
 )
-async def test_an_option_there_is_not_is_refused(served, refused, query, field, accepted):
+async def test_an_unknown_option_is_refused(served, refused, query, field, accepted):
     problem = refused(await served.get(FIGURE, params=query), 422, "invalid_parameter")
     assert problem["field"] == field
     if accepted:
         assert problem["accepted"] == accepted
 
 
-async def test_true_labels_are_for_none_or_all(served, two, refused):
+async def test_true_labels_are_given_for_all_rows_or_none(served, two, refused):
     answer = await served.get(FIGURE, params={"id": two, "true_label": "dog"})
     problem = refused(answer, 422, "invalid_parameter")
     assert (problem["field"], problem["received"]) == ("true_label", 1)

@@ -24,7 +24,7 @@ async def told(create, fake_worker):
     return f"{URL}/{explanation_id}"
 
 
-async def test_every_region_has_what_it_owes_to_every_output(served, told):
+async def test_every_region_has_its_value_for_every_output(served, told):
     document = (await served.get(f"{told}/regions")).json()
     stored = some_regions()
     assert [region["region"] for region in document["regions"]] == list(range(6))
@@ -58,7 +58,7 @@ async def test_regions_lie_in_the_models_picture_and_in_the_upload(served, told)
     assert region["centroid_in_upload"] == {"x": 30, "y": 30}
 
 
-async def test_csv_has_the_same_numbers_a_line_each(served, told):
+async def test_csv_has_the_same_numbers_one_line_each(served, told):
     document = (await served.get(f"{told}/regions")).json()
     for query, headers in (({"format": "csv"}, {}), ({}, {"Accept": "text/csv"})):
         answer = await served.get(f"{told}/regions", params=query, headers=headers)
@@ -74,7 +74,7 @@ async def test_csv_has_the_same_numbers_a_line_each(served, told):
 
 
 @pytest.mark.parametrize(("outputs", "kept"), [(["crane"], [2]), (["2", "0"], [2, 0])])
-async def test_outputs_narrow_the_table(served, told, outputs, kept):
+async def test_selected_outputs_limit_the_table(served, told, outputs, kept):
     whole = (await served.get(f"{told}/regions")).json()["regions"]
     regions = (await served.get(f"{told}/regions", params={"output": outputs})).json()["regions"]
     for all_of, some in zip(whole, regions, strict=True):
@@ -82,7 +82,7 @@ async def test_outputs_narrow_the_table(served, told, outputs, kept):
         assert some["credit"] == [by_output[index] for index in kept]
 
 
-async def test_what_is_not_known_of_an_error_is_null_and_empty(served, create, fake_worker):
+async def test_unknown_errors_are_null_in_json_and_empty_in_csv(served, create, fake_worker):
     known = {n: a for n, a in some_regions().items() if n[7:] not in ("standard_errors", "low")}
     del known["region_high"]
     id_ = await create()
@@ -94,9 +94,7 @@ async def test_what_is_not_known_of_an_error_is_null_and_empty(served, create, f
     assert (line["standard_error"], line["low"]) == ("", "")
 
 
-async def test_the_document_links_to_regions_where_there_are_some(
-    served, told, create, fake_worker
-):
+async def test_the_document_links_to_regions_if_there_are_any(served, told, create, fake_worker):
     document = (await served.get(told)).json()
     assert document["region_count"] == 6
     assert document["links"]["regions"] == f"{told}/regions"
@@ -107,9 +105,7 @@ async def test_the_document_links_to_regions_where_there_are_some(
     assert "regions" not in document["links"]
 
 
-async def test_too_many_regions_are_not_there_and_the_reason_is_said(
-    served, create, fake_worker, refused
-):
+async def test_too_many_regions_are_not_found_with_the_reason(served, create, fake_worker, refused):
     id_ = await create()
     fake_worker.succeed(id_)
     problem = refused(await served.get(f"{URL}/{id_}/regions"), 404, "no_result")
@@ -117,7 +113,7 @@ async def test_too_many_regions_are_not_there_and_the_reason_is_said(
     assert "attributions" in problem["detail"]
 
 
-async def test_a_table_too_long_for_an_answer_is_refused_with_how_many_outputs_fit(
+async def test_a_table_too_long_is_refused_with_the_number_of_outputs_that_fits(
     served, told, refused, monkeypatch
 ):
     monkeypatch.setattr("service.api.results.regions.MAX_ROWS", 11)
@@ -126,13 +122,13 @@ async def test_a_table_too_long_for_an_answer_is_refused_with_how_many_outputs_f
     assert (await served.get(f"{told}/regions", params={"output": "0"})).status_code == 200
 
 
-async def test_other_forms_are_refused_with_those_there_are(served, told, refused):
+async def test_other_formats_are_refused_with_the_known_ones(served, told, refused):
     answer = await served.get(f"{told}/regions", headers={"Accept": "image/png"})
     problem = refused(answer, 406, "not_acceptable")
     assert problem["accepted"] == ["application/json", "text/csv"]
 
 
-async def test_who_has_it_gets_nothing_and_head_gets_no_body(served, told):
+async def test_a_client_with_a_current_copy_gets_304_and_head_gets_no_body(served, told):
     answer = await served.get(f"{told}/regions")
     etag = answer.headers["etag"]
     again = await served.get(f"{told}/regions", headers={"If-None-Match": etag})
@@ -144,7 +140,7 @@ async def test_who_has_it_gets_nothing_and_head_gets_no_body(served, told):
     assert head.headers["etag"] == etag
 
 
-async def test_the_npz_has_the_regions_narrowed_as_the_rest(served, told):
+async def test_the_npz_has_the_regions_of_the_selected_outputs(served, told):
     query = {"format": "npz", "output": "2"}
     content = (await served.get(f"{told}/attributions", params=query)).content
     received = np.load(io.BytesIO(content))
@@ -163,7 +159,7 @@ async def test_the_npz_has_the_regions_narrowed_as_the_rest(served, told):
         {"region_values": np.full((6, 2), np.nan)},
     ],
 )
-async def test_regions_that_cannot_be_are_damaged(served, create, fake_worker, refused, wrong):
+async def test_impossible_regions_are_damage(served, create, fake_worker, refused, wrong):
     id_ = await create()
     fake_worker.succeed(id_, arrays=some_arrays() | some_regions() | wrong)
     problem = refused(await served.get(f"{URL}/{id_}/regions"), 404, "no_result")
@@ -171,9 +167,7 @@ async def test_regions_that_cannot_be_are_damaged(served, create, fake_worker, r
 
 
 @pytest.mark.parametrize("missing", ["regions", "region_players"])
-async def test_regions_of_which_a_part_is_missing_are_damaged(
-    served, create, fake_worker, refused, missing
-):
+async def test_incomplete_regions_are_damage(served, create, fake_worker, refused, missing):
     arrays = some_arrays() | some_regions()
     del arrays[missing]
     id_ = await create()
@@ -204,7 +198,7 @@ def test_a_region_is_measured_by_its_pixels_wherever_they_lie():
     assert shapes.channels == [None, None]
 
 
-def test_of_channels_told_apart_a_pixel_counts_once_for_each_region():
+def test_with_separate_channels_a_pixel_counts_once_for_each_region():
     labels = np.array([[[0, 0, 1], [2, 2, 2]]])
     shapes = measure(labels, 3)
     assert shapes.areas.tolist() == [1, 1, 1]
@@ -220,7 +214,7 @@ def test_of_channels_told_apart_a_pixel_counts_once_for_each_region():
         ((0, 0, 400, 200), (0, 3, 10, 8), [0, 0, 200, 200]),  # padded above and below
     ],
 )
-def test_the_left_half_of_what_is_seen_is_that_of_the_upload(crop, placement, upload):
+def test_the_left_half_of_the_model_view_is_that_of_the_upload(crop, placement, upload):
     names = ("left", "top", "right", "bottom")
     view = ModelView(
         Rectangle(**dict(zip(names, crop, strict=True))),

@@ -70,7 +70,7 @@ async def test_scores_are_in_the_response(served, explained, fake_worker):
     }
 
 
-async def test_the_worker_is_told_what_it_needs(served, explained, fake_worker, connection):
+async def test_the_worker_gets_all_that_it_needs(served, explained, fake_worker, connection):
     body = BODY | {"outputs": {"labels": ["bee", "dog"]}}
     await served.post(f"{explained}/scores", json=body, headers=NOW)
     [id_] = queued(connection)
@@ -85,7 +85,7 @@ async def test_the_worker_is_told_what_it_needs(served, explained, fake_worker, 
     assert spec.settings.masker == parent.spec.settings.masker
 
 
-async def test_what_takes_longer_can_be_polled(served, explained, fake_worker):
+async def test_scores_that_take_longer_can_be_polled(served, explained, fake_worker):
     response = await served.post(f"{explained}/scores", json=BODY, headers=NOW)
     assert response.status_code == 202
     assert response.headers["preference-applied"] == "wait=0"
@@ -100,7 +100,7 @@ async def test_what_takes_longer_can_be_polled(served, explained, fake_worker):
     assert "retry-after" not in done.headers
 
 
-async def test_the_same_question_has_one_job_and_one_answer(
+async def test_equal_requests_share_one_job_and_one_answer(
     served, explained, fake_worker, connection
 ):
     first, second = [
@@ -115,7 +115,7 @@ async def test_the_same_question_has_one_job_and_one_answer(
     assert other.json()["id"] != first.json()["id"]
 
 
-async def test_a_failure_is_told_and_may_be_tried_again(
+async def test_a_failure_is_reported_and_may_be_retried(
     served, explained, fake_worker, refused, connection
 ):
     path = f"{explained}/scores"
@@ -156,9 +156,7 @@ async def test_coalitions_must_be_of_the_explanations_regions(
     assert queued(connection) == []
 
 
-async def test_as_many_as_allowed_are_taken_and_none_of_their_regions_is_needed(
-    served, explained, connection
-):
+async def test_the_most_coalitions_are_accepted_also_without_regions(served, explained, connection):
     body = {"coalitions": [{"hidden": []}, {"shown": []}] * (MAX_COALITIONS // 2)}
     response = await served.post(f"{explained}/scores", json=body, headers=NOW)
     assert response.status_code == 202
@@ -174,7 +172,7 @@ async def test_as_many_as_allowed_are_taken_and_none_of_their_regions_is_needed(
         ({}, "invalid_parameter", "outputs"),
     ],
 )
-async def test_outputs_are_pinned_ones_of_the_model(
+async def test_outputs_must_be_known_and_unambiguous(
     served, explained, refused, outputs, code, field
 ):
     response = await served.post(f"{explained}/scores", json=BODY | {"outputs": outputs})
@@ -200,18 +198,18 @@ TAILS = [("POST", "/scores", {"json": BODY}), ("GET", "/masked.png?hidden=1", {}
 class TestWithoutARegion:
     """An explanation without regions has neither scores nor a masked picture."""
 
-    async def test_while_it_is_not_done(self, served, create, refused, method, tail, sent):
+    async def test_before_it_has_ended(self, served, create, refused, method, tail, sent):
         path = f"/v1/explanations/{await create()}"
         problem = refused(await served.request(method, path + tail, **sent), 409, "not_finished")
         assert "is queued" in problem["detail"]
 
-    async def test_where_it_failed(self, served, create, fake_worker, refused, method, tail, sent):
+    async def test_if_it_failed(self, served, create, fake_worker, refused, method, tail, sent):
         id_ = await create()
         fake_worker.fail(id_, Failure(code=ErrorCode.MODEL_FAILED, detail="NaN"))
         path = f"/v1/explanations/{id_}"
         refused(await served.request(method, path + tail, **sent), 404, "no_result")
 
-    async def test_where_regions_are_too_many(
+    async def test_if_there_are_too_many_regions(
         self, served, create, fake_worker, refused, method, tail, sent
     ):
         id_ = await create()
@@ -220,17 +218,17 @@ class TestWithoutARegion:
         problem = refused(await served.request(method, path + tail, **sent), 404, "no_result")
         assert "more than 10000 regions" in problem["detail"]
 
-    async def test_where_it_has_expired(
+    async def test_if_it_has_expired(
         self, served, explained, fake_worker, refused, method, tail, sent
     ):
         fake_worker.ledger.leave_tombstone(explained.rsplit("/", 1)[-1], tombstone_s=60)
         refused(await served.request(method, explained + tail, **sent), 410, "gone")
 
-    async def test_where_there_is_none(self, served, refused, method, tail, sent):
+    async def test_if_it_does_not_exist(self, served, refused, method, tail, sent):
         path = "/v1/explanations/exp_" + "0" * 32
         refused(await served.request(method, path + tail, **sent), 404, "not_found")
 
-    async def test_where_another_model_is_served(
+    async def test_if_another_model_is_served(
         self, served, explained, fake_worker, new_card, refused, method, tail, sent
     ):
         parts = PARTS.model_copy(update={"weights": "sha256:" + "0" * 64})
@@ -243,7 +241,7 @@ class TestWithoutARegion:
         assert problem["accepted"] == fingerprint_of(parts)
 
     @pytest.mark.parametrize("status", [ModelStatus.LOADING, ModelStatus.UNAVAILABLE])
-    async def test_where_the_model_is_not_served(
+    async def test_if_the_model_is_not_served(
         self, served, explained, fake_worker, new_card, refused, method, tail, sent, status
     ):
         fake_worker.announce(new_card(status=status))
@@ -251,13 +249,13 @@ class TestWithoutARegion:
         refused(response, 503, "model_unavailable")
         assert int(response.headers["retry-after"]) > 0
 
-    async def test_where_no_worker_is_alive(
+    async def test_if_no_worker_is_alive(
         self, served, explained, connection, refused, method, tail, sent
     ):
         connection.delete("shapshot:workers")
         refused(await served.request(method, explained + tail, **sent), 503, "no_worker")
 
-    async def test_where_its_owner_has_too_many_waiting(
+    async def test_if_its_owner_has_too_many_jobs_waiting(
         self, start, settings, explained, refused, method, tail, sent
     ):
         async with start(settings.model_copy(update={"max_queued": 1})) as full:
@@ -302,7 +300,7 @@ async def test_scores_are_counted_under_a_name_of_their_own(
     assert 'shapshot_jobs_accepted_total{method="scores"} 1.0' in samples
 
 
-async def test_a_canceled_job_is_told(served, explained, fake_worker, refused):
+async def test_a_canceled_job_is_reported(served, explained, fake_worker, refused):
     made = await served.post(f"{explained}/scores", json=BODY, headers=NOW)
     assert fake_worker.ledger.cancel(made.json()["id"]) == Status.CANCELED
     refused(await served.get(made.headers["location"]), 409, "canceled")
@@ -328,7 +326,7 @@ async def test_a_masked_picture_is_sent_as_it_was_painted(
     assert [each.model_dump(exclude_none=True) for each in asked.coalitions] == [expected]
 
 
-async def test_a_picture_that_the_client_has_is_not_painted_again(
+async def test_a_picture_in_the_clients_cache_is_not_painted_again(
     served, explained, fake_worker, connection, png
 ):
     path = f"{explained}/masked.png"
@@ -355,13 +353,13 @@ async def test_a_picture_that_the_client_has_is_not_painted_again(
         ("hidden=1&size=3", "size"),
     ],
 )
-async def test_a_picture_is_of_one_coalition(served, explained, refused, connection, query, field):
+async def test_a_picture_shows_one_coalition(served, explained, refused, connection, query, field):
     response = await served.get(f"{explained}/masked.png?{query}")
     assert refused(response, 422, "invalid_parameter")["field"] == field
     assert queued(connection) == []
 
 
-async def test_a_picture_that_is_not_painted_soon_can_be_asked_for_again(
+async def test_a_picture_that_is_not_painted_in_time_can_be_requested_again(
     served, explained, refused, connection, monkeypatch
 ):
     monkeypatch.setattr(routes, "DEFAULT_WAIT_S", 0)

@@ -125,7 +125,7 @@ async def test_a_forged_name_and_format_add_no_header(served, connection, send):
     assert "x-evil" not in answer.headers
 
 
-async def test_what_has_expired_is_gone(served, send, fake_worker, refused):
+async def test_an_expired_explanation_is_gone(served, send, fake_worker, refused):
     document = await send()
     fake_worker.succeed(document["id"])
     fake_worker.ledger.leave_tombstone(document["id"], tombstone_s=60)

@@ -49,7 +49,7 @@ async def test_batches_are_listed_newest_first_page_by_page(listed, create_batch
     assert await listed(order="oldest") == ids
 
 
-async def test_a_listed_batch_tells_what_its_document_tells(served, create_batch, fake_worker):
+async def test_a_listed_batch_agrees_with_its_document(served, create_batch, fake_worker):
     await create_batch(2)
     batch, (done, failed, running, deleted, _) = await create_batch(5, first=5)
     fake_worker.succeed(done)
@@ -83,7 +83,7 @@ async def test_a_batch_leaves_the_list_with_its_last_explanation(
     assert not connection.exists(BATCHES)
 
 
-async def test_what_is_no_batch_is_passed_over(listed, served, create_batch, connection):
+async def test_records_that_are_not_batches_are_skipped(listed, served, create_batch, connection):
     honest, _ = await create_batch()
     foreign, (member, _) = await create_batch(first=2)
     connection.hset(key_of(foreign), "members", "exp_1 ../x")
@@ -94,7 +94,7 @@ async def test_what_is_no_batch_is_passed_over(listed, served, create_batch, con
 
 
 @pytest.mark.parametrize("query", [{"limit": 0}, {"order": "x"}, {"cursor": "x"}, {"status": "x"}])
-async def test_a_query_that_is_not_understood_is_refused(served, refused, query):
+async def test_an_invalid_query_is_refused(served, refused, query):
     assert refused(await served.get(URL, params=query), 422, "invalid_parameter")
 
 
@@ -125,9 +125,7 @@ async def followed(served, create, create_batch, fake_worker):
     return ids, look, told
 
 
-async def test_the_progress_of_a_batch_never_falls_and_never_contradicts_itself(
-    followed, fake_worker, served
-):
+async def test_the_progress_of_a_batch_never_falls_and_is_consistent(followed, fake_worker, served):
     ids, look, told = followed
     await look()
     assert (told[0]["evaluations"], told[0]["fraction"]) == (2 * 96, 0.25)

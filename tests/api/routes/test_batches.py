@@ -80,7 +80,7 @@ async def test_every_picture_becomes_an_explanation_of_its_own(ask_batch, served
         assert explanation["settings"] == batch["settings"]
 
 
-async def test_json_asks_for_the_same(served, photos, ask_batch):
+async def test_a_json_body_makes_the_same_request(served, photos, ask_batch):
     encoded = [base64.b64encode(photo).decode() for photo in photos]
     answer = await served.post(URL, json={"images": encoded, "settings": {"seed": 3}})
     assert answer.status_code == 202, answer.text
@@ -93,7 +93,7 @@ async def test_json_asks_for_the_same(served, photos, ask_batch):
     assert widths == [60, 61, 62]
 
 
-async def test_a_batch_of_one_and_one_of_thirty_two_are_taken(ask_batch, photos):
+async def test_batches_of_one_and_of_thirty_two_are_accepted(ask_batch, photos):
     assert len(ids_of((await ask_batch(photos[:1])).json())) == 1
     assert len(ids_of((await ask_batch(photos[:1] * 32)).json())) == 32
 
@@ -126,13 +126,13 @@ async def test_a_bad_picture_is_named_by_its_position_and_refuses_all(
     assert set(connection.keys()) == before
 
 
-async def test_what_is_not_base64_is_named_too(served, photos, refused):
+async def test_invalid_base64_is_named_by_its_position(served, photos, refused):
     images = [base64.b64encode(photos[0]).decode(), "?"]
     problem = refused(await served.post(URL, json={"images": images}), 400, "bad_request")
     assert problem["field"] == "images.1"
 
 
-async def test_settings_are_checked_as_those_of_one(ask_batch, refused, served):
+async def test_settings_are_checked_like_those_of_one_explanation(ask_batch, refused, served):
     assert (
         refused(await ask_batch(max_evals=1), 422, "invalid_settings")["field"]
         == "settings.max_evals"
@@ -164,7 +164,7 @@ async def test_a_batch_that_does_not_fit_into_the_queue_is_refused_whole(
         assert (await api.post(URL, files=files[1:2])).status_code == 202
 
 
-async def test_a_batch_that_could_never_wait_is_told_how_many_may(
+async def test_a_batch_larger_than_the_queue_is_refused_with_its_limit(
     start, settings, fake_worker, new_card, photos, refused
 ):
     fake_worker.announce(new_card())
@@ -176,13 +176,13 @@ async def test_a_batch_that_could_never_wait_is_told_how_many_may(
         assert (answer.json()["field"], answer.json()["received"]) == ("images", len(photos))
 
 
-async def test_a_batch_waits_as_one_unless_it_says_otherwise(ask_batch):
+async def test_a_batch_has_batch_priority_by_default(ask_batch):
     assert (await ask_batch()).json()["settings"]["priority"] == "batch"
     hasty = await ask_batch(priority="interactive")
     assert hasty.json()["settings"]["priority"] == "interactive"
 
 
-async def test_without_a_worker_no_batch_is_taken(api, photos, refused):
+async def test_without_a_worker_no_batch_is_accepted(api, photos, refused):
     answer = await api.post(URL, files=[("image", ("p", photo)) for photo in photos])
     refused(answer, 503, "no_worker")
 
@@ -201,7 +201,7 @@ async def test_the_same_key_gives_the_same_batch(ask_batch, served, photos, refu
 # --- Following
 
 
-async def test_progress_and_status_are_those_of_what_is_still_to_be_done(
+async def test_progress_and_status_follow_the_unfinished_explanations(
     create_batch, served, fake_worker
 ):
     url, (first, second, third) = await create_batch()
@@ -227,7 +227,7 @@ async def test_progress_and_status_are_those_of_what_is_still_to_be_done(
     assert (await served.get(f"/v1/explanations/{third}")).json()["status"] == "queued"
 
 
-async def test_a_batch_is_done_when_all_are_however_they_ended(create_batch, served, fake_worker):
+async def test_a_batch_is_done_when_all_have_ended_in_any_way(create_batch, served, fake_worker):
     url, (first, second, third) = await create_batch()
     fake_worker.succeed(first)
     fake_worker.fail(second, Failure(code=ErrorCode.DEADLINE_EXCEEDED, detail="late"))
@@ -265,18 +265,18 @@ async def test_waiting_ends_when_the_last_is_done(create_batch, served, fake_wor
     assert answer.headers["preference-applied"] == "wait=30"
 
 
-async def test_waiting_ends_after_the_time_preferred(ask_batch):
+async def test_waiting_ends_after_the_preferred_time(ask_batch):
     answer = await ask_batch(headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
 
 @pytest.mark.parametrize("path", ["", "/attributions", "/heatmap.png"])
-async def test_what_is_no_batch_is_not_found(served, create, refused, path):
+async def test_an_unknown_batch_is_not_found(served, create, refused, path):
     refused(await served.get(f"{URL}/batch_{'0' * 32}{path}"), 404, "not_found")
     refused(await served.get(f"{URL}/{await create()}{path}"), 404, "not_found")
 
 
-async def test_a_batch_is_no_explanation(create_batch, served, refused):
+async def test_the_id_of_a_batch_is_not_an_explanation(create_batch, served, refused):
     url, _ = await create_batch()
     refused(await served.get(url.replace("batches", "explanations")), 404, "not_found")
 
@@ -298,7 +298,7 @@ async def test_a_batch_is_gone_when_all_its_explanations_are(
 # --- Ending
 
 
-async def test_canceling_cancels_all_that_is_not_done(create_batch, served, fake_worker):
+async def test_canceling_cancels_all_unfinished_explanations(create_batch, served, fake_worker):
     url, (first, second, _) = await create_batch()
     fake_worker.succeed(first)
     fake_worker.begin(second)
@@ -318,7 +318,7 @@ async def test_canceling_one_leaves_the_others(create_batch, served):
     assert statuses == ["queued", "canceled", "queued"]
 
 
-async def test_a_deleted_batch_is_gone_with_all_that_was_stored(
+async def test_a_deleted_batch_is_gone_with_its_artifacts(
     create_batch, served, fake_worker, refused, tmp_path
 ):
     url, ids = await create_batch()
@@ -350,9 +350,7 @@ def arrays_of(answer):
         return dict(archive)
 
 
-async def test_the_arrays_of_all_are_stacked_in_the_order_of_upload(
-    create_batch, served, fake_worker
-):
+async def test_arrays_are_stacked_in_upload_order(create_batch, served, fake_worker):
     url, ids = await create_batch()
     for n in (2, 0, 1):
         arrays = some_arrays() | {"values": np.full((8, 12, 3, 2), n, np.float32)}
@@ -370,7 +368,9 @@ async def test_the_arrays_of_all_are_stacked_in_the_order_of_upload(
     assert set(arrays) == {*some_arrays(), "ids", "positions"}
 
 
-async def test_only_what_succeeded_is_stacked_with_its_position(create_batch, served, fake_worker):
+async def test_only_successful_explanations_are_stacked_with_their_positions(
+    create_batch, served, fake_worker
+):
     url, (first, second, third) = await create_batch()
     fake_worker.end(first, fake_worker.begin(first), Status.CANCELED)  # with a partial result
     errors = np.ones((8, 12, 3, 2), np.float32)
@@ -389,9 +389,7 @@ def regions_of(rows: int) -> dict[str, Any]:
     return {"regions": labels, "region_players": np.arange(1, rows + 1), "region_values": values}
 
 
-async def test_the_regions_of_all_are_stacked_as_far_as_each_has_them(
-    create_batch, served, fake_worker
-):
+async def test_regions_are_stacked_and_padded(create_batch, served, fake_worker):
     url, ids = await create_batch()
     told = [regions_of(rows) for rows in (2, 8, 4)]
     errors = [{"region_standard_errors": each["region_values"] / 2} for each in told]
@@ -411,7 +409,7 @@ async def test_the_regions_of_all_are_stacked_as_far_as_each_has_them(
         assert not arrays["region_players"][n, count:].any()
 
 
-async def test_where_one_has_too_many_regions_none_are_stacked(create_batch, served, fake_worker):
+async def test_if_one_has_too_many_regions_none_are_stacked(create_batch, served, fake_worker):
     url, (first, second, third) = await create_batch()
     fake_worker.succeed(first, arrays=some_arrays())
     for id_ in (second, third):
@@ -420,9 +418,7 @@ async def test_where_one_has_too_many_regions_none_are_stacked(create_batch, ser
     assert not any(name.startswith("region") for name in arrays)
 
 
-async def test_a_batch_tells_what_is_doubtful_of_each_and_of_how_many(
-    create_batch, served, fake_worker
-):
+async def test_a_batch_has_the_warnings_of_each_and_their_counts(create_batch, served, fake_worker):
     url, (first, second, third) = await create_batch()
     assert [each["warnings"] for each in (await served.get(url)).json()["explanations"]] == [
         None
@@ -442,7 +438,7 @@ async def test_a_batch_tells_what_is_doubtful_of_each_and_of_how_many(
     assert [len(each["warnings"]) for each in batch["explanations"]] == [3, 1, 0]
 
 
-async def test_the_arrays_are_kept_by_caches(create_batch, served, fake_worker):
+async def test_the_arrays_may_be_cached(create_batch, served, fake_worker):
     url, ids = await create_batch()
     for explanation_id in ids:
         fake_worker.succeed(explanation_id)
@@ -452,7 +448,7 @@ async def test_the_arrays_are_kept_by_caches(create_batch, served, fake_worker):
 
 
 @pytest.mark.parametrize("path", ["attributions", "heatmap.png"])
-async def test_there_are_no_results_before_all_is_done_or_where_nothing_succeeded(
+async def test_there_are_no_results_before_all_are_done_or_if_none_succeeded(
     create_batch, served, fake_worker, refused, path
 ):
     url, ids = await create_batch()
@@ -477,7 +473,7 @@ async def test_results_of_different_shapes_are_not_stacked(
     assert "(8, 11, 3, 2)" in problem["detail"]
 
 
-async def test_arrays_too_large_for_one_file_are_left_to_each(
+async def test_arrays_too_large_for_one_file_are_refused(
     create_batch, served, fake_worker, refused, monkeypatch
 ):
     monkeypatch.setattr("service.api.results.batch_results.MAX_VALUES", 3 * 8 * 12 * 3 * 2 - 1)
@@ -500,7 +496,7 @@ async def test_the_figure_has_a_row_for_each(create_batch, served, fake_worker):
     assert answer.content == (await served.get("/v1/figure.png", params=plain)).content
 
 
-async def test_one_fit_is_for_all_pictures_and_is_checked_with_each(served, new_photo, refused):
+async def test_one_fit_applies_to_all_pictures_and_is_checked_for_each(served, new_photo, refused):
     """With padding, 12 x 8 of 12 x 8 pixels show a 60 x 40 photo, and 12 x 2 a 120 x 20 one."""
     settings = {"fit": "pad", "superpixels": {"kind": "grid", "rows": 4, "columns": 4}}
     shapes = [(60, 40), (120, 20)]

@@ -47,7 +47,7 @@ async def test_the_root_says_where_to_begin(api):
             assert (await api.get(link)).status_code == 200
 
 
-async def test_the_process_lives(api):
+async def test_the_liveness_probe_succeeds(api):
     assert (await api.get("/healthz/live")).json() == {"status": "live"}
 
 

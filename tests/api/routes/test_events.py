@@ -88,7 +88,7 @@ def test_a_stream_shows_the_document_then_each_change_and_ends(http, explanation
     assert documents[-1] == http.get(f"{URL}/{explanation_id}").json()
 
 
-def test_a_stream_of_what_is_done_is_one_event(http, explanation_id, fake_worker):
+def test_the_stream_of_a_finished_explanation_is_one_event(http, explanation_id, fake_worker):
     fake_worker.succeed(explanation_id)
     for last in ({}, {"Last-Event-ID": "0"}, {"Last-Event-ID": "no number"}):
         path = f"{URL}/{explanation_id}/events"
@@ -122,7 +122,7 @@ def test_head_of_a_stream_ends_at_once(http, explanation_id):
     assert http.get(f"{URL}/{explanation_id}").is_success  # on the same connection
 
 
-def test_whoever_waits_is_answered_when_the_process_is_told_to_stop(
+def test_waiting_clients_are_answered_when_the_process_stops(
     settings, tmp_path, fake_worker, new_card, photo
 ):
     fake_worker.announce(new_card())

@@ -44,7 +44,7 @@ async def test_a_running_explanation_shows_its_progress(served, create, fake_wor
     assert answer.headers["retry-after"] == "5"
 
 
-async def test_a_succeeded_explanation_shows_what_was_found(served, create, fake_worker):
+async def test_a_successful_explanation_shows_its_result(served, create, fake_worker):
     explanation_id = await create()
     fake_worker.succeed(explanation_id)
     answer = await served.get(f"{URL}/{explanation_id}")
@@ -82,7 +82,7 @@ async def test_a_failed_explanation_carries_a_problem(served, create, fake_worke
 @pytest.mark.parametrize(
     "explanation_id", ["exp_" + "0" * 32, "nonsense", "exp_*", "EXP_" + "0" * 32, "%00", "é"]
 )
-async def test_what_never_was_is_not_found(api, refused, explanation_id):
+async def test_an_unknown_explanation_is_not_found(api, refused, explanation_id):
     for method, path in [
         ("GET", ""),
         ("POST", "/cancel"),
@@ -135,9 +135,7 @@ async def test_a_request_may_wait_until_it_is_done(served, create, fake_worker):
     assert answer.headers["preference-applied"] == "wait=30"
 
 
-async def test_a_wait_ends_with_the_document_as_it_stands_and_lasts_as_long_as_asked(
-    served, create
-):
+async def test_a_wait_lasts_as_long_as_requested_and_ends_with_the_current_document(served, create):
     url = f"{URL}/{await create()}"
     patient = asyncio.create_task(served.get(url, headers={"Prefer": "wait=60"}))
     answer = await served.get(url, headers={"Prefer": "wait=1"})
@@ -168,7 +166,7 @@ async def test_a_preference_is_applied_as_far_as_it_is_understood(
     assert answer.headers.get("preference-applied") == applied
 
 
-async def test_asking_for_an_explanation_may_wait_for_it(served, fake_worker, photo):
+async def test_a_submission_may_wait_for_the_result(served, fake_worker, photo):
     asking = asyncio.create_task(
         served.post(URL, files={"image": ("p", photo)}, headers={"Prefer": "wait=30"})
     )
@@ -180,7 +178,7 @@ async def test_asking_for_an_explanation_may_wait_for_it(served, fake_worker, ph
     assert answer.headers["location"] == answer.json()["links"]["self"]
 
 
-async def test_asking_answers_202_when_the_wait_was_too_short(served, photo):
+async def test_a_submission_gets_202_if_the_wait_was_too_short(served, photo):
     answer = await served.post(URL, files={"image": ("p", photo)}, headers={"Prefer": "wait=0"})
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=0")
 
@@ -198,7 +196,7 @@ async def test_an_explanation_deleted_while_somebody_waits_is_not_found(served, 
 # --- Cancel and delete
 
 
-async def test_canceling_twice_is_the_same_as_once(served, create):
+async def test_canceling_twice_equals_canceling_once(served, create):
     explanation_id = await create()
     for _ in range(2):
         answer = await served.post(f"{URL}/{explanation_id}/cancel")
@@ -219,7 +217,7 @@ async def test_a_running_explanation_is_canceling_until_its_worker_ends_it(
     assert (await served.get(document["links"]["attributions"])).status_code == 200
 
 
-async def test_canceling_what_is_done_changes_nothing(served, create, fake_worker):
+async def test_canceling_a_finished_explanation_changes_nothing(served, create, fake_worker):
     explanation_id = await create()
     fake_worker.succeed(explanation_id)
     answer = await served.post(f"{URL}/{explanation_id}/cancel")
@@ -344,7 +342,7 @@ async def test_a_rare_explanation_is_found_behind_a_thousand_others(
         ({"page": "2"}, "page"),
     ],
 )
-async def test_a_query_that_is_not_understood_is_refused(api, refused, query, field):
+async def test_an_invalid_query_is_refused(api, refused, query, field):
     problem = refused(await api.get(URL, params=query), 422, "invalid_parameter")
     assert problem["field"] == field
     if field == "status":
@@ -353,9 +351,7 @@ async def test_a_query_that_is_not_understood_is_refused(api, refused, query, fi
         assert {"status", "model", "cursor", "limit"} < set(problem["accepted"])
 
 
-async def test_what_a_brief_retention_buried_is_no_longer_listed(
-    served, create, settings, connection
-):
+async def test_expired_explanations_are_not_listed(served, create, settings, connection):
     brief = Ledger(connection, queue=settings.queue, lease_s=30, retention_s=0)
     explanation_id = await create()
     brief.cancel(explanation_id)

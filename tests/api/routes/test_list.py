@@ -75,7 +75,9 @@ async def test_a_batch_is_listed_by_its_id(listed, served, photo, create):
     assert sorted(await listed(batch=batch.json()["id"])) == sorted(ids)
 
 
-async def test_times_of_creation_include_the_earlier_and_not_the_later(listed, served, create):
+async def test_times_of_creation_include_the_lower_and_exclude_the_upper_bound(
+    listed, served, create
+):
     ids = [await create() for _ in range(3)]
     times = [(await served.get(f"{URL}/{id_}")).json()["created_at"] for id_ in ids]
     assert await listed(created_after=times[1]) == [ids[2], ids[1]]
@@ -89,7 +91,7 @@ async def test_times_of_creation_include_the_earlier_and_not_the_later(listed, s
     assert await listed(**within, status="queued", order="oldest") == ids
 
 
-async def test_a_cached_answer_is_listed_as_what_it_is(listed, ask, create, fake_worker):
+async def test_a_cache_hit_is_listed_by_its_label_and_status(listed, ask, create, fake_worker):
     first = await create()
     fake_worker.succeed(first)
     again = (await ask()).json()
@@ -97,7 +99,7 @@ async def test_a_cached_answer_is_listed_as_what_it_is(listed, ask, create, fake
     assert await listed(label="ant", status="succeeded") == [again["id"], first]
 
 
-async def test_what_another_model_computed_is_listed_by_that_one(
+async def test_a_result_of_another_model_is_listed_by_that_model(
     listed, create, fake_worker, monkeypatch
 ):
     id_ = await create()
@@ -108,7 +110,7 @@ async def test_what_another_model_computed_is_listed_by_that_one(
     assert await listed(fingerprint=MODEL.fingerprint) == []
 
 
-async def test_a_cursor_is_a_place_in_any_list(served, create, fake_worker):
+async def test_a_cursor_works_in_any_list(served, create, fake_worker):
     ids = [await create() for _ in range(5)]
     for done in ids[::2]:
         fake_worker.succeed(done)
@@ -124,14 +126,16 @@ async def test_a_cursor_is_a_place_in_any_list(served, create, fake_worker):
     assert page["total"] == 5
 
 
-async def test_an_index_that_is_behind_shows_nothing_of_another_status(served, create, connection):
+async def test_a_stale_index_shows_no_explanation_of_another_status(served, create, connection):
     id_ = await create()
     connection.hset(key_of(id_), "status", "running")
     page = (await served.get(URL, params={"status": "queued"})).json()
     assert page["items"] == []
 
 
-async def test_more_than_can_be_counted_is_said_to_be_so(served, create, connection, monkeypatch):
+async def test_a_total_that_was_not_counted_to_its_end_is_marked(
+    served, create, connection, monkeypatch
+):
     monkeypatch.setattr("service.api.state.listing.LOOKUPS", 10)
     ids = [await create() for _ in range(3)]
     entries = {new_id(): 1 + n for n in range(500)}
@@ -165,7 +169,7 @@ async def test_more_than_can_be_counted_is_said_to_be_so(served, create, connect
         ({"order": "random"}, "order", {"oneOf": ["newest", "oldest"]}),
     ],
 )
-async def test_a_filter_that_is_not_understood_says_what_is_accepted(
+async def test_an_invalid_filter_is_refused_with_the_accepted_values(
     api, refused, query, field, accepted
 ):
     problem = refused(await api.get(URL, params=query), 422, "invalid_parameter")
@@ -180,7 +184,7 @@ HOSTILE = ("*", "a:b c", "é☃", "\x00", "shapshot:explanations", "${x}", "'; D
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_hostile_names_are_names(listed, create, fake_worker, hostile):
+async def test_hostile_values_of_filters_are_harmless(listed, create, fake_worker, hostile):
     id_ = await create(metadata={hostile[:64]: hostile})
     other = await create()
     fake_worker.succeed(id_, explained={0: hostile})

@@ -88,7 +88,7 @@ async def statuses(followers: Sequence[AsyncIterator[State | None]]) -> set[Stat
     return {state and state.status for state in states}
 
 
-async def test_a_notice_wakes_all_who_follow_and_they_share_one_look(
+async def test_a_notice_wakes_all_its_followers_with_one_read(
     watch, looks, accepted_id, fake_worker
 ):
     followers = [watch.follow(accepted_id) for _ in range(50)]
@@ -115,7 +115,7 @@ async def test_notices_of_others_wake_nobody(watch, looks, accepted, fake_worker
     await asyncio.wait([waiting])
 
 
-async def test_a_change_nobody_announced_is_seen_all_the_same(
+async def test_a_change_without_a_notice_is_found_too(
     catalogue, accepted_id, fake_worker, monkeypatch
 ):
     monkeypatch.setattr(LOOK_AGAIN, 0.01)
@@ -126,7 +126,7 @@ async def test_a_change_nobody_announced_is_seen_all_the_same(
     assert await statuses(followers) == {Status.SUCCEEDED}
 
 
-async def test_of_many_that_change_at_once_a_few_are_looked_at_at_a_time():
+async def test_many_simultaneous_changes_are_read_a_few_at_a_time():
     under_way, most = 0, 0
 
     async def look(_explanation_id):
@@ -146,7 +146,7 @@ async def test_of_many_that_change_at_once_a_few_are_looked_at_at_a_time():
     assert most == MAX_SHARED_READS
 
 
-async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
+async def test_a_client_that_stops_waiting_is_forgotten(watch, accepted_id):
     changes = watch.follow(accepted_id)
     await anext(changes)
     assert accepted_id in watch._waiting
@@ -154,7 +154,7 @@ async def test_whoever_stops_waiting_is_forgotten(watch, accepted_id):
     assert accepted_id not in watch._waiting
 
 
-async def test_many_more_than_there_are_connections_may_wait_for_one(
+async def test_more_clients_than_connections_may_wait_for_one_explanation(
     settings, accepted_id, fake_worker
 ):
     services = ProcessServices.of(settings)

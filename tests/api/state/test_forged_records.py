@@ -54,7 +54,7 @@ ONE_SHORT = "exp_" + "0" * 31  # of an id's digits
 
 
 @pytest.mark.parametrize("wild", WILD)
-async def test_a_wild_field_is_no_record_of_ours_and_hides_no_other(
+async def test_an_invalid_field_hides_its_record_and_no_other(
     served, create, fake_worker, connection, wild
 ):
     honest = await create()
@@ -72,7 +72,7 @@ async def test_a_wild_field_is_no_record_of_ours_and_hides_no_other(
 
 
 @pytest.mark.parametrize("wild", WILD)
-async def test_a_wild_field_of_scores_makes_no_request_fail(
+async def test_an_invalid_field_of_scores_fails_no_request(
     served, create, fake_worker, connection, wild
 ):
     id_ = await create()
@@ -98,7 +98,7 @@ async def test_a_wild_field_of_scores_makes_no_request_fail(
         {"crop": {"left": 9, "top": 9, "right": -1, "bottom": 10**15}},
     ],
 )
-async def test_an_outcome_that_does_not_fit_its_arrays_shows_nothing(
+async def test_an_outcome_that_does_not_match_its_arrays_is_not_shown(
     served, create, fake_worker, connection, outcome
 ):
     forged = await create()
@@ -109,7 +109,7 @@ async def test_an_outcome_that_does_not_fit_its_arrays_shows_nothing(
         assert (await served.get(f"{URL}/{forged}{path}")).status_code < 500
 
 
-async def test_a_key_that_is_no_hash_is_no_explanation(served, create, refused, connection):
+async def test_a_key_of_another_type_is_not_an_explanation(served, create, refused, connection):
     honest, forged = await create(), await create()
     connection.delete(key_of(forged))
     connection.set(key_of(forged), PICKLE)
@@ -128,7 +128,9 @@ async def test_a_name_of_a_result_leads_to_no_other_explanation(
 
 
 @pytest.mark.parametrize("members", [b"../x", b"exp_1", b"\xff", b"a " * 2000])
-async def test_a_batch_of_what_are_no_explanations_is_none(served, refused, connection, members):
+async def test_a_batch_without_valid_explanations_is_not_found(
+    served, refused, connection, members
+):
     batch_id = new_batch_id()
     connection.hset(key_of(batch_id), mapping={"created_at": 1, "members": members})
     for path in ("", "/attributions", "/heatmap.png"):
@@ -145,7 +147,7 @@ async def test_a_forged_card_hides_no_model(served, create, connection, wild):
     assert await create()
 
 
-async def test_strange_ids_in_lists_and_notices_are_passed_over(served, create, connection):
+async def test_invalid_ids_in_lists_and_notices_are_skipped(served, create, connection):
     honest = await create()
     for strange in WILD.values():
         connection.zadd(INDEX, {strange: 10**10})
@@ -156,7 +158,7 @@ async def test_strange_ids_in_lists_and_notices_are_passed_over(served, create, 
 
 
 @pytest.mark.parametrize("strange", ["", ".", "..", "exp_", "exp_*", "../probe", ONE_SHORT])
-def test_nothing_is_swept_by_a_name_that_is_no_id(ledger, store, connection, strange):
+def test_nothing_is_swept_by_an_invalid_id(ledger, store, connection, strange):
     store.put("explanations/kept/image", b"kept")
     connection.zadd(EXPIRY, {strange: 0})
     assert ledger.expired() == []
@@ -179,7 +181,7 @@ async def test_idempotency_keys_lead_only_to_explanations(served, photo, connect
 
 
 @pytest.mark.parametrize("wild", ["a pickle", "infinity", "no number", "a huge one"])
-async def test_wild_totals_count_nothing(served, create, connection, wild):
+async def test_invalid_totals_are_not_counted(served, create, connection, wild):
     explanation = await create()
     connection.hset(TOTALS, mapping={"evaluations": WILD[wild], PICKLE: WILD[wild]})
     connection.hset(key_of(explanation), "created_at", WILD[wild])
@@ -224,7 +226,7 @@ async def all_results(served, *ids):
     return {path: await served.get(path) for path in (*paths, several)}
 
 
-async def test_arrays_that_are_not_those_of_the_record_are_no_result(
+async def test_arrays_that_do_not_match_the_record_are_no_result(
     served, create, fake_worker, refused
 ):
     for misfit, change in MISFITS.items():
@@ -260,7 +262,7 @@ async def test_a_record_of_other_outputs_than_its_arrays_shows_no_result(
                 assert refused(answer, 404, "no_result"), path
 
 
-async def test_a_file_that_is_none_of_ours_is_no_result_although_its_record_agrees(
+async def test_a_foreign_file_is_no_result_although_it_matches_its_record(
     served, create, fake_worker, refused, connection, store
 ):
     forged = await create(metrics=["insertion"])
@@ -296,7 +298,7 @@ async def test_a_photo_that_may_no_longer_be_decoded_is_not_drawn(
     assert "pixels" in refused(answer, 404, "no_result")["detail"]
 
 
-async def test_curves_that_are_not_those_of_the_record_are_no_result(
+async def test_curves_that_do_not_match_the_record_are_no_result(
     served, create, fake_worker, refused, store, connection
 ):
     ours = some_curves("insertion")
@@ -320,7 +322,7 @@ async def test_curves_that_are_not_those_of_the_record_are_no_result(
             refused(await served.get(f"{URL}/{forged}{path}"), 404, "no_result")
 
 
-async def test_a_batch_of_which_one_does_not_fit_is_no_result(served, photo, fake_worker, refused):
+async def test_a_batch_with_one_mismatched_record_is_no_result(served, photo, fake_worker, refused):
     pictures = [("image", ("p", photo))] * 2
     headers = {"Cache-Control": "no-cache"}
     batch = (await served.post("/v1/batches", files=pictures, headers=headers)).json()
@@ -331,7 +333,7 @@ async def test_a_batch_of_which_one_does_not_fit_is_no_result(served, photo, fak
         refused(await served.get(f"/v1/batches/{batch['id']}{path}"), 404, "no_result")
 
 
-async def test_a_record_of_another_shape_than_its_arrays_is_no_result(
+async def test_a_record_with_another_shape_than_its_arrays_is_no_result(
     served, create, fake_worker, refused, connection
 ):
     for shape in ((2**30, 2**30, 3, 2), (1, 1, 1, 2), (8, 12, 3, 1), (8, 12, 3, 2**31 - 1)):

@@ -29,7 +29,7 @@ async def test_the_same_request_gives_the_same_explanation(ask, served, fake_wor
     assert (done.status_code, done.json()["status"]) == (200, "succeeded")
 
 
-async def test_the_same_settings_said_otherwise_are_the_same_request(ask):
+async def test_equivalent_settings_are_the_same_request(ask):
     assert (await ask(seed=0)).json()["id"] == (await ask()).json()["id"]
 
 
@@ -43,7 +43,7 @@ async def test_another_key_is_another_explanation(ask):
     assert (await ask("k-1")).json()["id"] != (await ask("k-2")).json()["id"]
 
 
-async def test_many_at_once_make_one_explanation(ask, served, tmp_path):
+async def test_concurrent_requests_make_one_explanation(ask, served, tmp_path):
     answers = await asyncio.gather(*(ask() for _ in range(8)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
@@ -57,7 +57,7 @@ async def test_a_refused_request_leaves_its_key_free(ask, refused):
     assert (await ask()).status_code == 202
 
 
-async def test_a_key_is_remembered_for_as_long_as_is_set(ask, connection, settings):
+async def test_a_key_is_kept_for_the_configured_time(ask, connection, settings):
     await ask()
     [key] = connection.keys("shapshot:idempotency:*")
     assert settings.idempotency_s - 60 < connection.ttl(key) <= settings.idempotency_s
@@ -70,7 +70,7 @@ async def test_the_key_of_a_deleted_explanation_is_gone(ask, served, refused):
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "with space", "tab\t"])
-async def test_a_key_that_cannot_be_one_is_refused(ask, refused, key):
+async def test_an_invalid_key_is_refused(ask, refused, key):
     assert refused(await ask(key), 400, "bad_request")["field"] == "Idempotency-Key"
 
 

@@ -38,7 +38,7 @@ async def test_a_label_map_of_the_pictures_or_the_models_size_is_accepted(ask, e
     assert (label_map["regions"], label_map["bytes"]) == (2, len(content))
 
 
-async def test_it_comes_in_json_too(served, photo):
+async def test_it_is_accepted_in_json_too(served, photo):
     body = {"image": base64.b64encode(photo).decode(), "settings": LABELS}
     body["label_map"] = base64.b64encode(npy(halves(12, 8))).decode()
     answer = await served.post(URL, json=body)
@@ -46,7 +46,9 @@ async def test_it_comes_in_json_too(served, photo):
     assert answer.json()["label_map"]["regions"] == 2
 
 
-async def test_it_is_stored_as_it_came_and_goes_with_its_explanation(ask, served, store, tmp_path):
+async def test_it_is_stored_unchanged_and_deleted_with_its_explanation(
+    ask, served, store, tmp_path
+):
     content = encoded(halves(60, 40))
     document = (await ask(content)).json()
     assert store.get(f"explanations/{document['id']}/label_map") == content
@@ -72,7 +74,7 @@ async def test_labels_without_a_label_map_are_malformed(ask, refused):
 
 
 @pytest.mark.parametrize("asked", [{}, {"superpixels": {"kind": "slic"}}])
-async def test_a_label_map_that_nobody_asked_for_is_malformed(ask, refused, asked):
+async def test_a_label_map_without_label_superpixels_is_malformed(ask, refused, asked):
     problem = refused(await ask(encoded(halves(60, 40)), asked), 400, "bad_request")
     assert problem["field"] == "label_map"
     assert problem["accepted"] == {"superpixels": {"kind": "labels"}}
@@ -102,7 +104,7 @@ async def test_a_label_map_that_is_not_base64_is_malformed(served, refused, phot
         (npy(np.zeros((40, 60, 1), int)), "(40, 60, 1)"),
     ],
 )
-async def test_what_is_no_label_map_is_invalid(ask, refused, content, said):
+async def test_a_file_that_is_not_a_label_map_is_invalid(ask, refused, content, said):
     problem = refused(await ask(content), 422, "invalid_label_map")
     assert problem["field"] == "label_map"
     assert said in problem["detail"]

@@ -44,7 +44,7 @@ async def test_every_method_has_a_card_with_the_settings_it_takes(api):
         ("gaussian_process", SLIC, 500),
     ],
 )
-async def test_a_method_alone_gets_players_and_evaluations_that_suit_it(
+async def test_a_method_alone_gets_default_players_and_evaluations(
     ask, served, method, superpixels, max_evals
 ):
     settings = (await ask(method=method)).json()["settings"]
@@ -56,7 +56,7 @@ async def test_a_method_alone_gets_players_and_evaluations_that_suit_it(
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_what_is_echoed_can_be_sent_again(ask, method):
+async def test_echoed_settings_can_be_sent_again(ask, method):
     settings = (await ask(method=method)).json()["settings"]
     again = await ask(**settings)
     assert again.status_code == 202, again.text
@@ -86,7 +86,7 @@ async def test_permutation_gets_as_many_whole_orders_as_the_server_allows(
     assert document["settings"]["max_evals"] == max_evals
 
 
-async def test_where_not_even_one_order_is_allowed_the_minimum_and_a_way_out_are_said(
+async def test_if_no_order_is_allowed_the_problem_names_the_minimum_and_a_remedy(
     ask, fake_worker, new_card, refused
 ):
     fake_worker.announce(new_card(input_shape=(224, 224, 3)))
@@ -119,7 +119,9 @@ async def test_too_few_evaluations_are_refused_with_the_fewest(
     assert answer.status_code == 202
 
 
-async def test_slic_is_judged_by_what_it_is_asked_for_and_a_label_map_by_nothing(ask, refused):
+async def test_slic_is_checked_by_its_requested_segments_and_a_scaled_label_map_not_at_all(
+    ask, refused
+):
     """SLIC gives about as many regions as requested; a map may lose some when it is scaled."""
     few = await ask(method="exact", superpixels=SLIC | {"segments": 17}, max_evals=100)
     assert refused(few, 422, "invalid_settings")["accepted"]["players"] == {"maximum": 16}
@@ -130,7 +132,7 @@ async def test_slic_is_judged_by_what_it_is_asked_for_and_a_label_map_by_nothing
     assert (await ask(label_map=of_photo, **asked)).status_code == 202
 
 
-async def test_a_label_map_that_is_laid_as_it_is_has_as_many_players_as_regions(ask, refused):
+async def test_an_unscaled_label_map_has_as_many_players_as_regions(ask, refused):
     asked = {"method": "exact", "superpixels": {"kind": "labels"}}
     regions = npy(np.arange(8 * 12, dtype=np.uint8).reshape(8, 12) // 5)  # 20
     problem = refused(await ask(label_map=regions, **asked), 422, "invalid_settings")
@@ -148,7 +150,7 @@ async def test_a_label_map_that_is_laid_as_it_is_has_as_many_players_as_regions(
         ("gaussian_process", TOGETHER, 1024),
     ],
 )
-async def test_too_many_players_are_refused_with_the_most(
+async def test_too_many_players_are_refused_with_the_maximum(
     ask, fake_worker, new_card, refused, method, superpixels, most
 ):
     fake_worker.announce(new_card(input_shape=(40, 40, 3)))
@@ -175,7 +177,7 @@ async def test_a_setting_the_method_does_not_take_is_refused(ask, refused, metho
     assert method in problem["detail"]
 
 
-async def test_the_settings_of_a_method_are_taken_by_it(ask):
+async def test_a_method_accepts_its_own_settings(ask):
     process = await ask(method="gaussian_process", target_standard_error=0.01)
     partition = await ask(method="partition", batch_size=10, fixed_context=1)
     assert process.json()["settings"]["target_standard_error"] == 0.01

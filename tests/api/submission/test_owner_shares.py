@@ -22,9 +22,7 @@ def settings(settings, tmp_path, keys):
     )
 
 
-async def test_a_key_with_as_much_waiting_as_it_may_is_told_when_to_come_again(
-    served, keys, photo, refused
-):
+async def test_a_key_at_its_share_of_the_queue_gets_retry_after(served, keys, photo, refused):
     mine, theirs = keys
     post = {"url": URL, "files": {"image": ("p", photo)}}
     assert (await served.post(**post, headers=mine)).status_code == 202
@@ -34,9 +32,7 @@ async def test_a_key_with_as_much_waiting_as_it_may_is_told_when_to_come_again(
     assert (await served.post(**post, headers=theirs)).status_code == 202
 
 
-async def test_the_result_of_one_key_answers_no_request_of_another(
-    served, keys, photo, fake_worker
-):
+async def test_results_of_one_key_are_no_cache_hits_of_another(served, keys, photo, fake_worker):
     mine, theirs = keys
     post = {"url": URL, "files": {"image": ("p", photo)}}
     fake_worker.succeed((await served.post(**post, headers=mine)).json()["id"])

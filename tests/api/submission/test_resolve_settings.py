@@ -85,7 +85,7 @@ KINDS = {"kind": ["grid", "labels", "pixels", "slic"]}
         ({"metadata": {"a": "x" * 20_000}}, "settings.metadata", {"type": "object"}),
     ],
 )
-async def test_an_invalid_setting_is_named_with_what_is_accepted(
+async def test_an_invalid_setting_is_named_with_the_accepted_values(
     ask, refused, wrong, field, accepted
 ):
     problem = refused(await ask(**wrong), 422, "invalid_settings")
@@ -97,7 +97,7 @@ async def test_an_invalid_setting_is_named_with_what_is_accepted(
         assert problem["accepted"] == accepted
 
 
-async def test_an_unknown_setting_is_refused_with_the_names_there_are(ask, refused):
+async def test_an_unknown_setting_is_refused_with_the_known_names(ask, refused):
     problem = refused(await ask(max_eval=3), 422, "invalid_settings")
     assert (problem["field"], problem["received"]) == ("settings.max_eval", "max_eval")
     assert "did you mean max_evals?" in problem["detail"]
@@ -112,7 +112,7 @@ async def test_all_fields_that_are_wrong_are_named(ask, refused):
     assert "also invalid: settings.max_evals, settings.seed" in problem["detail"]
 
 
-async def test_what_was_received_is_echoed_only_in_part(ask, refused):
+async def test_long_received_values_are_shortened(ask, refused):
     problem = refused(await ask(masker="x" * 5000), 422, "invalid_settings")
     assert len(problem["received"]) < 300
     assert len(problem["detail"]) < 500
@@ -130,7 +130,7 @@ async def test_a_model_of_four_channels_is_not_inpainted(ask, fake_worker, new_c
     assert (await ask(masker="constant(1,2,3,4)")).status_code == 202
 
 
-async def test_a_named_model_is_used_and_what_it_is_recorded(ask, fake_worker, new_card):
+async def test_a_named_model_is_used_and_recorded_with_its_fingerprint(ask, fake_worker, new_card):
     other = PARTS.model_copy(update={"fit": "stretch"})
     fake_worker.announce(
         new_card(),
@@ -186,15 +186,13 @@ async def test_the_fit_that_a_request_chooses_is_part_of_the_fingerprint(ask, fa
         ("x" * 201, "settings.model", [{"type": "string", "maxLength": 200}, "an object"]),
     ],
 )
-async def test_a_pin_that_is_none_is_refused_by_what_is_wrong_with_it(
-    ask, refused, wrong, field, accepted
-):
+async def test_an_invalid_pin_is_refused_with_its_error(ask, refused, wrong, field, accepted):
     problem = refused(await ask(model=wrong), 422, "invalid_settings")
     assert problem["field"] == field
     assert accepted is None or problem["accepted"] == accepted
 
 
-async def test_a_pin_is_held_against_what_is_known_of_a_model_that_no_worker_serves(
+async def test_a_pin_is_compared_with_the_last_card_of_an_unserved_model(
     ask, fake_worker, new_card, refused
 ):
     fake_worker.succeed((await ask()).json()["id"])
@@ -207,7 +205,7 @@ async def test_a_pin_is_held_against_what_is_known_of_a_model_that_no_worker_ser
     )
 
 
-async def test_the_document_names_the_model_that_computed(ask, served, fake_worker):
+async def test_the_document_names_the_model_that_computed_the_result(ask, served, fake_worker):
     """Here the fake worker's model, whatever was announced when the request was accepted."""
     fake_worker.announce(card(parts=None))
     queued = (await ask()).json()
@@ -217,7 +215,7 @@ async def test_the_document_names_the_model_that_computed(ask, served, fake_work
     assert done["model"] == MODEL.model_dump(mode="json")
 
 
-async def test_an_unknown_model_is_refused_with_the_names_there_are(ask, refused):
+async def test_an_unknown_model_is_refused_with_the_known_names(ask, refused):
     problem = refused(await ask(model="resnet5000"), 422, "unknown_model")
     assert (problem["received"], problem["accepted"]) == ("resnet5000", ["tiny"])
 
@@ -230,7 +228,7 @@ async def test_an_unavailable_model_is_refused_with_its_reason(ask, fake_worker,
     assert "retry-after" not in answer.headers
 
 
-async def test_a_model_that_is_loaded_again_is_waited_for(ask, fake_worker, new_card, served):
+async def test_requests_wait_for_a_model_that_is_reloading(ask, fake_worker, new_card, served):
     """Its earlier card tells its labels, size and fingerprint."""
     before = (await served.get("/v1/models/tiny")).json()
     fake_worker.announce(blank(new_card))
@@ -247,7 +245,7 @@ async def test_a_model_that_is_loaded_again_is_waited_for(ask, fake_worker, new_
     "known",
     [{"preprocessing": "tf: (x - 127.5) / 127.5"}, {"fit": "stretch"}, {"input_shape": (5, 5, 1)}],
 )
-async def test_a_model_that_will_be_another_one_is_not_waited_for(
+async def test_requests_do_not_wait_for_a_model_that_has_changed(
     ask, fake_worker, new_card, served, refused, known
 ):
     fake_worker.announce(blank(new_card, **known))
@@ -256,7 +254,7 @@ async def test_a_model_that_will_be_another_one_is_not_waited_for(
     assert "retry-after" in answer.headers
 
 
-async def test_a_model_that_was_never_loaded_is_not_waited_for(
+async def test_requests_do_not_wait_for_a_model_that_was_never_loaded(
     api, fake_worker, new_card, refused, photo
 ):
     fake_worker.announce(blank(new_card))
@@ -307,13 +305,13 @@ async def test_without_a_live_worker_nothing_is_accepted(
     assert "retry-after" in answer.headers
 
 
-async def test_the_fit_is_the_models_own_or_what_was_asked(ask, fake_worker, new_card):
+async def test_the_fit_is_the_models_default_or_the_requested_one(ask, fake_worker, new_card):
     fake_worker.announce(new_card(fit="stretch"))
     assert (await ask()).json()["settings"]["fit"] == "stretch"
     assert (await ask(fit="pad")).json()["settings"]["fit"] == "pad"
 
 
-async def test_a_fit_that_the_card_does_not_allow_is_refused_with_those_it_does(
+async def test_a_fit_that_the_card_does_not_allow_is_refused_with_the_allowed_ones(
     ask, fake_worker, new_card, refused
 ):
     fake_worker.announce(new_card(fit="crop", fits=["crop", "pad"]))
@@ -362,7 +360,7 @@ async def test_labels_become_the_indices_they_stand_for(ask):
         ({"labels": ["crane"]}, "labels", {"indices": [2, 4]}),
     ],
 )
-async def test_an_output_the_model_lacks_is_refused_with_those_it_has(
+async def test_an_unknown_output_is_refused_with_the_known_ones(
     ask, refused, outputs, field, accepted
 ):
     problem = refused(await ask(outputs=outputs), 422, "unknown_output")
@@ -376,7 +374,7 @@ async def test_labels_of_a_model_without_labels_are_refused(ask, fake_worker, ne
     assert problem["accepted"] == ["indices"]
 
 
-async def test_a_full_queue_is_said_and_leaves_nothing_behind(
+async def test_a_full_queue_is_reported_and_leaves_nothing_behind(
     start, settings, fake_worker, new_card, refused, photo, tmp_path
 ):
     fake_worker.announce(new_card())
@@ -391,7 +389,7 @@ async def test_a_full_queue_is_said_and_leaves_nothing_behind(
     )
 
 
-async def test_a_full_queue_says_when_to_come_again_by_the_rate_at_which_jobs_end(
+async def test_retry_after_of_a_full_queue_follows_the_rate_of_ending_jobs(
     start, settings, fake_worker, new_card, photo, connection
 ):
     fake_worker.announce(new_card())
@@ -409,7 +407,7 @@ async def test_a_full_queue_says_when_to_come_again_by_the_rate_at_which_jobs_en
 
 
 @pytest.mark.parametrize("asked", [None, "batch", "interactive"])
-async def test_the_priority_is_echoed_and_interactive_unless_said(ask, asked):
+async def test_the_priority_is_echoed_and_interactive_by_default(ask, asked):
     answer = await ask(**({"priority": asked} if asked else {}))
     assert answer.json()["settings"]["priority"] == (asked or "interactive")
 
@@ -434,7 +432,7 @@ async def test_the_priority_is_echoed_and_interactive_unless_said(ask, asked):
         ),
     ],
 )
-async def test_more_outputs_than_may_be_held_are_refused_with_how_many_may(
+async def test_too_many_outputs_for_memory_are_refused_with_the_number_that_fits(
     start, ask, fake_worker, new_card, refused, settings, asked, numbers, accepted
 ):
     fake_worker.announce(new_card())
@@ -448,7 +446,7 @@ async def test_more_outputs_than_may_be_held_are_refused_with_how_many_may(
         assert (await ask(api=api, **asked)).status_code == 202
 
 
-async def test_a_method_that_holds_too_much_even_for_one_output_is_refused(
+async def test_a_method_too_large_for_memory_with_one_output_is_refused(
     start, ask, fake_worker, new_card, refused, settings
 ):
     fake_worker.announce(new_card())

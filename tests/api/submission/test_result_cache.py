@@ -14,7 +14,7 @@ URL = "/v1/explanations"
 OTHER = PARTS.model_copy(update={"architecture": "sha256:" + "0" * 64})
 
 
-async def test_the_same_request_is_answered_at_once_as_an_explanation_of_its_own(
+async def test_a_repeated_request_is_answered_at_once_as_an_explanation_of_its_own(
     ask, served, fake_worker, connection
 ):
     first = await ask(metadata={"case": 1})
@@ -33,9 +33,7 @@ async def test_the_same_request_is_answered_at_once_as_an_explanation_of_its_own
     assert connection.llen("rq:queue:test") == 0
 
 
-async def test_all_that_was_found_is_behind_its_own_links_and_outlives_the_first(
-    ask, served, fake_worker
-):
+async def test_a_cache_hit_has_its_own_artifacts_which_outlive_the_first(ask, served, fake_worker):
     first = (await ask(metrics=["insertion"])).json()
     fake_worker.succeed(first["id"], curves=some_curves("insertion"))
     again = (await ask(metrics=["insertion"])).json()
@@ -47,9 +45,7 @@ async def test_all_that_was_found_is_behind_its_own_links_and_outlives_the_first
     assert {answer.status_code for answer in answers} == {200}
 
 
-async def test_what_does_not_show_in_the_result_alone_makes_no_other_request(
-    ask, fake_worker, new_photo
-):
+async def test_other_settings_or_another_picture_are_a_miss(ask, fake_worker, new_photo):
     fake_worker.succeed((await ask()).json()["id"])
     for differing in (
         {"seed": 1},
@@ -76,33 +72,33 @@ async def test_a_model_without_a_fingerprint_is_computed_each_time(ask, fake_wor
 
 
 @pytest.mark.parametrize("said", ["no-cache", "no-store", "max-age=9, No-Cache"])
-async def test_the_client_may_have_it_computed_anew(ask, fake_worker, said):
+async def test_the_client_may_request_a_new_computation(ask, fake_worker, said):
     fake_worker.succeed((await ask()).json()["id"])
     anew = await ask(headers={"Cache-Control": said})
     assert (anew.status_code, anew.headers["cache-status"]) == (202, "Shapshot; fwd=request")
     assert (await ask(headers={"Cache-Control": "max-age=9"})).status_code == 200
 
 
-async def test_what_is_not_to_be_stored_answers_nobody_else(ask, fake_worker):
+async def test_a_result_with_no_store_answers_nobody_else(ask, fake_worker):
     fake_worker.succeed((await ask(headers={"Cache-Control": "no-store"})).json()["id"])
     assert (await ask()).status_code == 202
 
 
-async def test_of_two_at_once_the_first_to_end_answers_from_then_on(ask, fake_worker):
+async def test_the_first_of_two_concurrent_results_answers_later_requests(ask, fake_worker):
     slow, fast = (await ask()).json()["id"], (await ask()).json()["id"]
     fake_worker.succeed(fast)
     fake_worker.succeed(slow)
     assert (await ask()).json()["cached_from"] == fast
 
 
-async def test_what_failed_or_was_canceled_answers_nothing(ask, served, fake_worker):
+async def test_failed_and_canceled_explanations_are_not_cached(ask, served, fake_worker):
     failed, canceled = (await ask()).json()["id"], (await ask()).json()["id"]
     fake_worker.fail(failed, Failure(code=ErrorCode.INTERNAL, detail="it broke"))
     await served.post(f"{URL}/{canceled}/cancel")
     assert (await ask()).status_code == 202
 
 
-async def test_what_was_deleted_answers_nothing_and_leaves_no_pointer(
+async def test_a_deleted_explanation_is_no_cache_hit_and_leaves_no_entry(
     ask, served, fake_worker, connection
 ):
     first = (await ask()).json()["id"]
@@ -136,7 +132,7 @@ async def test_artifacts_that_have_vanished_are_a_miss_and_the_next_result_answe
     assert (await ask()).json()["cached_from"] == second.json()["id"]
 
 
-async def test_a_full_queue_still_answers_what_is_known(
+async def test_a_full_queue_still_gives_cache_hits(
     start, settings, fake_worker, new_card, photo, new_photo
 ):
     fake_worker.announce(new_card())
@@ -148,7 +144,7 @@ async def test_a_full_queue_still_answers_what_is_known(
         assert (await api.post(URL, files={"image": ("p", photo)})).status_code == 200
 
 
-async def test_a_batch_computes_only_what_is_new_of_it(
+async def test_a_batch_computes_only_its_new_pictures(
     served, fake_worker, photo, new_photo, connection
 ):
     known = await served.post("/v1/batches", files=[("image", ("p", photo))])
@@ -165,7 +161,7 @@ async def test_a_batch_computes_only_what_is_new_of_it(
     assert connection.lrange("rq:queue:test", 0, -1) == [batch["explanations"][1]["id"].encode()]
 
 
-async def test_a_batch_of_which_all_is_known_is_done_and_expires(
+async def test_a_batch_of_cache_hits_is_done_at_once_and_expires(
     served, fake_worker, photo, connection
 ):
     first = (await served.post("/v1/batches", files=[("image", ("p", photo))])).json()
@@ -197,7 +193,7 @@ async def test_a_hit_is_listed_and_counted_and_expires_as_any_other(
     assert connection.hget("shapshot:totals", "cache_hits") == b"1"
 
 
-async def test_what_is_known_is_answered_without_a_worker_and_nothing_else_is(
+async def test_without_a_worker_only_cache_hits_are_answered(
     ask, fake_worker, new_card, new_photo, refused, served
 ):
     fake_worker.succeed((await ask()).json()["id"])
@@ -211,7 +207,7 @@ async def test_what_is_known_is_answered_without_a_worker_and_nothing_else_is(
     refused(await ask(headers={"Cache-Control": "no-cache"}), 503, "no_worker")
 
 
-async def test_what_is_known_is_answered_while_its_model_is_loaded_again(
+async def test_cache_hits_are_answered_while_the_model_reloads(
     ask, fake_worker, new_card, new_photo
 ):
     fake_worker.succeed((await ask()).json()["id"])

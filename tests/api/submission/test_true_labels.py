@@ -39,7 +39,7 @@ async def test_a_true_label_is_given_as_label_or_index_and_kept(served, ask, sen
     assert (document["true_label"], document["correct"]) == (ANT, None)
 
 
-async def test_without_one_nothing_is_said(ask, fake_worker, served):
+async def test_without_a_true_label_the_fields_are_null(ask, fake_worker, served):
     answer = await ask()
     fake_worker.succeed(answer.json()["id"])
     document = (await served.get(answer.headers["location"])).json()
@@ -90,7 +90,7 @@ async def test_document_and_figure_say_whether_the_top_class_is_it(
     assert verdicts == [correct is True, correct is False]
 
 
-async def test_it_makes_no_other_request(served, ask, fake_worker):
+async def test_a_true_label_makes_no_other_request(served, ask, fake_worker):
     first = (await ask(true_label=0, outputs={"top": 2})).json()
     fake_worker.succeed(first["id"])
     again = (await ask(true_label=1, outputs={"top": 2})).json()
@@ -99,7 +99,7 @@ async def test_it_makes_no_other_request(served, ask, fake_worker):
     assert (await ask(outputs={"top": 2})).json()["true_label"] is None
 
 
-async def test_a_batch_has_one_by_position(served, ask_batch, fake_worker):
+async def test_a_batch_has_true_labels_by_position(served, ask_batch, fake_worker):
     answer = await ask_batch(true_labels=["ant", None, 1], outputs={"top": 2})
     assert answer.status_code == 202, answer.text
     for member in answer.json()["explanations"]:

@@ -53,7 +53,7 @@ async def test_a_json_document_may_name_its_picture(served, photo, sent, kept):
     assert (await served.post(URL, json=document)).json()["image"]["name"] == kept
 
 
-async def test_the_same_picture_of_another_name_is_the_same_request(served, fake_worker, photo):
+async def test_another_file_name_makes_no_other_request(served, fake_worker, photo):
     first = await served.post(URL, files={"image": ("one.png", photo)})
     fake_worker.succeed(first.json()["id"])
     again = (await served.post(URL, files={"image": ("two.png", photo)})).json()

@@ -56,7 +56,7 @@ async def test_the_picture_is_described_upright(served, new_photo):
     assert image["bytes"] == len(content)
 
 
-async def test_the_upload_is_stored_as_it_came(served, store, photo):
+async def test_the_upload_is_stored_unchanged(served, store, photo):
     answer = await send(served, ("image", ("photo.png", photo)))
     assert store.get(f"explanations/{answer.json()['id']}/image") == photo
 
@@ -70,7 +70,7 @@ async def test_the_upload_is_stored_as_it_came(served, store, photo):
         ("settings", '{"seed": 7}', "application/octet-stream"),
     ],
 )
-async def test_settings_come_as_a_field_or_as_a_file(served, photo, part):
+async def test_settings_are_accepted_as_a_field_or_as_a_file(served, photo, part):
     answer = await send(served, ("image", ("photo.png", photo)), ("settings", part))
     assert answer.json()["settings"]["seed"] == 7
 
@@ -95,7 +95,7 @@ AS_PEOPLE_HAVE_IT = {
 
 @pytest.mark.parametrize("size", [(50, 40), (51, 40), (52, 40)])  # padded by 0, 1 and 2
 @pytest.mark.parametrize("form", AS_PEOPLE_HAVE_IT)
-async def test_base64_is_taken_as_people_have_it(served, new_photo, form, size):
+async def test_common_variants_of_base64_are_accepted(served, new_photo, form, size):
     content = new_photo(*size)
     text = AS_PEOPLE_HAVE_IT[form](base64.b64encode(content).decode())
     answer = await served.post(URL, json={"image": text})
@@ -116,7 +116,7 @@ async def test_base64_is_taken_as_people_have_it(served, new_photo, form, size):
         ("data:text/plain;charset=utf-8,hello", "a data: URL without ;base64"),
     ],
 )
-async def test_what_is_no_base64_is_told_with_its_place(served, refused, text, said):
+async def test_invalid_base64_is_reported_with_its_position(served, refused, text, said):
     problem = refused(await served.post(URL, json={"image": text}), 400, "bad_request")
     assert said in problem["detail"]
     assert problem["field"] == "image"
@@ -135,7 +135,7 @@ async def test_a_byte_order_mark_before_json_does_no_harm(served, photo, mark):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "latin-1"])
-async def test_json_in_another_encoding_is_told_as_such(served, refused, photo, encoding):
+async def test_json_in_another_encoding_is_reported_as_such(served, refused, photo, encoding):
     text = '{"metadata": {"name": "Zo\u00eb"}}'
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     files = {"image": ("p", photo), "settings": (None, (mark + text).encode(encoding))}
@@ -174,7 +174,7 @@ async def test_a_picture_sent_as_text_is_malformed(served, refused, photo):
     assert "filename" in refused(answer, 400, "bad_request")["detail"]
 
 
-async def test_a_part_of_another_name_is_refused_with_those_accepted(served, refused, photo):
+async def test_a_part_of_another_name_is_refused_with_the_accepted_ones(served, refused, photo):
     answer = await send(served, ("image", ("p", photo)), ("picture", ("p", photo)))
     problem = refused(answer, 400, "bad_request")
     assert problem["received"] == "picture"
@@ -182,7 +182,7 @@ async def test_a_part_of_another_name_is_refused_with_those_accepted(served, ref
 
 
 @pytest.mark.parametrize("name", ["image", "settings"])
-async def test_a_part_that_comes_twice_is_refused(served, refused, photo, name):
+async def test_a_repeated_part_is_refused(served, refused, photo, name):
     parts = [("image", ("p", photo)), ("settings", (None, "{}"))]
     parts.append(next(part for part in parts if part[0] == name))
     assert refused(await send(served, *parts), 400, "bad_request")["field"] == name
@@ -241,7 +241,7 @@ async def test_settings_in_json_must_be_an_object(served, refused, photo, sent):
 
 
 @pytest.mark.parametrize("media_type", ["", "text/plain", "image/png", "application/xml"])
-async def test_another_content_type_is_refused_with_those_accepted(
+async def test_another_content_type_is_refused_with_the_accepted_ones(
     served, refused, photo, media_type
 ):
     answer = await served.post(URL, content=photo, headers={"content-type": media_type})
@@ -270,7 +270,7 @@ async def test_a_multipart_body_without_a_boundary_is_refused(served, refused):
     assert "boundary" in refused(answer, 400, "bad_request")["detail"]
 
 
-async def test_settings_cut_off_with_the_body_are_not_taken_for_none(served, refused, photo):
+async def test_a_body_cut_off_within_the_settings_is_malformed(served, refused, photo):
     request = served.build_request(
         "POST", URL, files=[("image", ("p", photo)), ("settings", (None, '{"seed": 7}'))]
     )
@@ -297,7 +297,7 @@ async def test_a_body_declared_too_large_is_refused_unread(start, settings, refu
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "multipart/form-data; boundary=b"])
-async def test_a_body_that_grows_too_large_is_refused_on_the_way(
+async def test_a_body_that_grows_too_large_is_refused_while_it_arrives(
     start, settings, refused, media_type
 ):
     limited = settings.model_copy(update={"max_upload_bytes": 1000})
@@ -315,7 +315,7 @@ async def test_a_body_that_grows_too_large_is_refused_on_the_way(
     assert sum(sent) < 10_000
 
 
-async def test_too_many_bytes_of_bodies_at_once_are_refused_until_some_are_gone(
+async def test_too_many_bytes_of_concurrent_bodies_are_refused_until_some_are_freed(
     start, settings, refused
 ):
     limited = settings.model_copy(update={"max_upload_bytes": 1000, "uploads_at_once": 1})
@@ -339,7 +339,7 @@ async def test_too_many_bytes_of_bodies_at_once_are_refused_until_some_are_gone(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
-async def test_a_packed_body_is_refused_unread(served, refused, encoding):
+async def test_a_compressed_body_is_refused_unread(served, refused, encoding):
     headers = {"content-type": "application/json", "content-encoding": encoding}
     answer = await served.post(URL, content=b"never looked at", headers=headers)
     assert refused(answer, 415, "unsupported_media_type")["received"] == encoding
@@ -347,7 +347,7 @@ async def test_a_packed_body_is_refused_unread(served, refused, encoding):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"<svg xmlns='x'/>", b"%PDF-1.7"])
-async def test_what_is_no_picture_is_unsupported(served, refused, content):
+async def test_a_file_that_is_not_a_picture_is_unsupported(served, refused, content):
     problem = refused(await send(served, ("image", ("p", content))), 415, "unsupported_media_type")
     assert "JPEG" in problem["accepted"]
 
@@ -367,7 +367,7 @@ async def test_a_picture_of_too_many_pixels_is_too_large(
     assert "60 x 40" in problem["detail"]
 
 
-async def test_what_was_refused_leaves_nothing_behind(served, connection, tmp_path):
+async def test_a_refused_upload_leaves_nothing_behind(served, connection, tmp_path):
     before = set(connection.keys())
     await send(served, ("image", ("p", b"no picture")))
     assert set(connection.keys()) == before

@@ -101,7 +101,7 @@ def pictures(count):
     return np.stack([random_picture(SHAPE, seed) for seed in range(count)])
 
 
-def test_a_predictor_tells_its_backend_and_what_it_computes_in(model):
+def test_a_predictor_names_its_backend_and_number_type(model):
     for name, make in BACKENDS.items():
         predictor = make(model)
         assert (predictor.backend, predictor.dtype) == (name, "float32")
@@ -124,7 +124,7 @@ def test_the_score_of_a_picture_does_not_depend_on_the_batch_it_is_in(predictor,
     )
 
 
-def test_on_openvino_groups_and_what_is_left_of_a_batch_get_the_scores_of_single_pictures(model):
+def test_on_openvino_groups_and_remainders_get_the_scores_of_single_pictures(model):
     predictor = openvino(model)
     batch = pictures(67)
     alone = np.concatenate([predictor(picture[np.newaxis]) for picture in batch])
@@ -140,7 +140,7 @@ def test_the_same_pictures_get_the_same_bits_from_any_thread(predictor):
     assert all(scores.tobytes() == here.tobytes() for scores in there)
 
 
-def test_scores_are_the_callers_own(predictor):
+def test_scores_may_be_modified_by_the_caller(predictor):
     batch = pictures(3)
     scores = predictor(batch)
     kept = scores.copy()
@@ -179,7 +179,7 @@ def test_pictures_of_a_wrong_shape_or_type_are_refused(predictor, wrong):
 
 
 @pytest.mark.parametrize(("dtype", "at_most"), [("float16", 3e-3), ("bfloat16", 3e-2)])
-def test_a_draft_on_jax_is_off_by_about_its_rounding(model, dtype, at_most):
+def test_a_draft_on_jax_deviates_by_about_its_rounding(model, dtype, at_most):
     draft = jax(model, dtype)
     error = deviation(draft, jax(model))
     assert draft.dtype == dtype
@@ -219,7 +219,7 @@ def test_soft_pictures_span_all_intensities_and_are_always_the_same(shape):
 # --- OpenVINO ------------------------------------------------------------------------------------
 
 
-def test_openvino_reports_its_use_to_nobody():
+def test_openvino_sends_no_telemetry():
     """In a fresh interpreter, OpenVINO's telemetry package is not even imported."""
     import_or_skip("worker.engine.backends.openvino")
     script = (

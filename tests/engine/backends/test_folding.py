@@ -84,7 +84,7 @@ def test_scales_and_shifts_become_a_kernel_and_a_bias(function):
         lambda x: tf.nn.conv2d(x, KERNEL * tf.reduce_mean(x), 1, "SAME") * SCALE + SHIFT,
     ],
 )
-def test_what_is_no_normalisation_of_a_convolution_stays(function):
+def test_other_operations_are_not_folded(function):
     run, operations = folded(function)
     pictures = normal(4, *SHAPE)
     np.testing.assert_allclose(run(pictures), function(pictures), rtol=1e-5, atol=1e-5)

@@ -91,7 +91,7 @@ ELEMENTS = np.arange(360).reshape(SHAPE) // 7
     ],
     ids=["boxes", "bounds", "superpixels", "pixels", "elements", "masks", "pixel masks"],
 )
-def test_what_is_painted_on_the_device_is_what_the_masker_paints(predictor, coalitions):
+def test_pictures_painted_on_the_device_equal_those_of_the_masker(predictor, coalitions):
     expected = FillMasker(PICTURE, FILL)(coalitions).reshape(len(coalitions), -1)
     scores = predictor.composite([(FillMasker(PICTURE, FILL), coalitions)])()
     assert scores.dtype == np.float32
@@ -117,7 +117,7 @@ def test_several_pictures_are_painted_into_one_batch_each_as_its_own_masker_pain
     np.testing.assert_array_equal(predictor.composite(portions)(), expected)
 
 
-def test_portions_are_cut_into_batches_that_are_compiled():
+def test_portions_are_cut_into_the_compiled_batch_sizes():
     batches = list(in_batches([(FillMasker(PICTURE, FILL), boxes(n)) for n in (3, 4, 25, 5)], 10))
     assert [count for count, _ in batches] == [7, 10, 10, 10]
     assert [[len(part) for _, part in batch] for _, batch in batches] == [
@@ -128,7 +128,7 @@ def test_portions_are_cut_into_batches_that_are_compiled():
     ]
 
 
-def test_a_job_compiles_its_painting_once_a_batch_size(predictor):
+def test_a_job_compiles_its_painting_once_per_batch_size(predictor):
     filling = FillMasker(PICTURE, FILL)
     small, full = buckets(SHAPE, "cpu")
     for paint, make in (
@@ -144,7 +144,7 @@ def test_a_job_compiles_its_painting_once_a_batch_size(predictor):
     assert predictor.traces == 2
 
 
-def test_what_is_kept_of_a_picture_goes_with_its_masker():
+def test_arrays_on_the_device_are_freed_with_their_masker():
     painter = jax_painting.Painter()
     filling = FillMasker(PICTURE, FILL)
     painter([(filling, boxes(2))], 2)
@@ -181,7 +181,7 @@ def test_explanations_are_the_same_painted_on_the_device_and_on_the_host(
 
 @pytest.mark.parametrize("device", ["cpu", "gpu:0 NVIDIA H100"])
 @pytest.mark.parametrize("shape", [(224, 224, 3), (32, 32, 3), (4000, 4000, 3)])
-def test_the_full_batch_size_holds_every_span_of_the_physical_batch(shape, device):
+def test_the_full_batch_size_fits_every_span_of_the_physical_batch(shape, device):
     small, full = buckets(shape, device)
     batch = device_batch_size(shape, device)
     longest = max(next_span(n, batch) for n in range(1, 400))
@@ -197,11 +197,11 @@ def test_the_full_batch_size_holds_every_span_of_the_physical_batch(shape, devic
         (lambda _, x: x[:1, 0, 0], r"1 rows for \d+ pictures"),
     ],
 )
-def test_a_model_that_gives_no_row_of_scores_is_refused(output, found):
+def test_a_model_without_a_row_of_scores_per_picture_is_refused(output, found):
     with pytest.raises(PredictorError, match=found):
         JaxPredictor(output, [], SHAPE, "float32")
 
 
-def test_one_score_a_picture_counts_as_one_output():
+def test_one_score_per_picture_counts_as_one_output():
     predictor = JaxPredictor(lambda _, x: x.mean(axis=(1, 2, 3)), [], SHAPE, "float32")
     assert predictor(PICTURE[np.newaxis]).shape == (1, 1)

@@ -77,7 +77,7 @@ def test_the_same_job_gives_the_same_bits(predictor):
 
 
 @pytest.mark.parametrize("masker", ["inpaint_telea", "blur(9,9)"])
-def test_values_through_a_keras_model_are_shaps(model, predictor, shap_partition, masker):
+def test_values_of_a_keras_model_equal_shaps(model, predictor, shap_partition, masker):
     picture = pictures(1)[0]
     explained = explain(
         predictor, picture, Request(masker=read_masker(masker), outputs=Top(3), max_evals=300)
@@ -95,7 +95,7 @@ def test_values_through_a_keras_model_are_shaps(model, predictor, shap_partition
     assert (ours.base_values == base_values).all()
 
 
-def test_preprocessing_in_place_leaves_the_callers_pictures_alone(model):
+def test_preprocessing_in_place_does_not_change_the_callers_pictures(model):
     """Keras's preprocess_input changes float arrays in place, except when compiled."""
     predictor = TensorFlowPredictor(model, keras.applications.resnet50.preprocess_input)
     batch = pictures(2)
@@ -106,7 +106,7 @@ def test_preprocessing_in_place_leaves_the_callers_pictures_alone(model):
     assert scores == pytest.approx(np.array(expected), rel=1e-5)
 
 
-def test_scores_do_not_change_when_the_pictures_buffer_is_reused():
+def test_scores_do_not_change_if_the_buffer_of_pictures_is_reused():
     predictor = TensorFlowPredictor(
         lambda x: tf.reshape(x, (-1, 12)), lambda x: x, input_shape=(2, 2, 3)
     )
@@ -116,13 +116,13 @@ def test_scores_do_not_change_when_the_pictures_buffer_is_reused():
     assert (scores == 7).all()
 
 
-def test_half_precision_scores_are_made_single(model):
+def test_half_precision_scores_become_float32(model):
     half = TensorFlowPredictor(lambda x: tf.cast(model(x), tf.float16), scaled, input_shape=SHAPE)
     assert half(pictures(2)).dtype == np.float32
 
 
 @pytest.mark.parametrize("squeeze", [False, True])
-def test_one_score_a_picture_counts_as_one_output(squeeze):
+def test_one_score_per_picture_counts_as_one_output(squeeze):
     single = network(outputs=1)
     predictor = TensorFlowPredictor(
         lambda x: single(x)[:, 0] if squeeze else single(x), scaled, input_shape=SHAPE
@@ -141,12 +141,12 @@ def test_one_score_a_picture_counts_as_one_output(squeeze):
         (lambda x: x[:1, 0, 0], "1 rows for 2 pictures"),
     ],
 )
-def test_a_model_that_gives_no_row_of_scores_is_refused(output, found):
+def test_a_model_without_a_row_of_scores_per_picture_is_refused(output, found):
     with pytest.raises(PredictorError, match=found):
         TensorFlowPredictor(output, scaled, input_shape=SHAPE)
 
 
-def test_a_model_that_leaves_its_input_open_needs_a_shape():
+def test_a_model_with_an_open_input_size_needs_a_shape():
     with pytest.raises(PredictorError, match="give input_shape"):
         TensorFlowPredictor(lambda x: x[:, 0, 0], scaled)
     anywhere = keras.Sequential(

@@ -102,7 +102,7 @@ def test_slicing_keeps_the_order():
     assert masks(part, shape).sum(axis=(1, 2, 3)).tolist() == [0, 4]
 
 
-def test_nobody_sees_nothing_and_everybody_sees_everything():
+def test_the_empty_coalition_sees_nothing_and_the_full_one_everything():
     shape = (3, 4, 3)
     assert not masks(empty_coalition(shape), shape).any()
     assert masks(grand_coalition(shape), shape).all()

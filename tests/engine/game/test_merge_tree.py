@@ -84,14 +84,14 @@ def test_each_merge_is_the_cheapest_of_all_neighbours(drawn):
     assert len(regions) == 1
 
 
-def test_like_colours_are_merged_first():
+def test_similar_colours_are_merged_first():
     labels = np.array([[0, 0, 1, 1, 2, 2, 3, 3]] * 2)
     picture = np.array([0, 60, 200, 255], np.float32)[labels][..., np.newaxis]
     pairs = [set(pair) for pair in merge_all(labels, picture)]
     assert pairs == [{2, 3}, {0, 1}, {4, 5}]
 
 
-def test_of_equal_sizes_and_differences_the_longer_boundary_is_merged_first():
+def test_with_equal_sizes_and_differences_the_longer_boundary_is_merged_first():
     """Superpixels 0 and 2 have 4 pixels each; they share 4 and 5 sides with superpixel 1."""
     top, bottom = [[0, 0, 1, 1]] * 2, [[1, 1, 1, 2]] * 4
     labels = np.array(top + bottom)
@@ -105,7 +105,7 @@ def test_a_blank_picture_gives_a_balanced_tree():
     assert max(depths(tree)) <= 9
 
 
-def test_the_tree_of_a_photo_is_no_chain():
+def test_the_tree_of_a_photo_is_not_a_chain():
     """By the cost of 1994 alone a leaf is 23 splits from the root; 6 suffice for 49 leaves."""
     photo = cv2.resize(skimage.data.chelsea(), (224, 224), interpolation=cv2.INTER_AREA)
     tree = make_players(Slic(), photo.astype(np.float32)).tree
@@ -121,7 +121,7 @@ def test_the_same_picture_gives_the_same_tree():
     assert (first.places == second.places).all()
 
 
-def test_a_region_around_many_others_is_no_trouble():
+def test_a_region_around_many_others_is_merged_fast():
     """Each of 1600 dots touches only the background: each merge changes the cost of all others."""
     labels = np.zeros((81, 81), int)
     labels[1::2, 1::2] = np.arange(1, 1601).reshape(40, 40)
@@ -131,7 +131,7 @@ def test_a_region_around_many_others_is_no_trouble():
 
 @unhurried
 @given(pictures_and_labels(), seeds)
-def test_coalitions_see_the_branches_they_are_made_of(drawn, seed):
+def test_coalitions_see_their_branches(drawn, seed):
     picture, labels = drawn
     tree = MergeTree.of(labels, picture)
     all_branches = branches(tree)
@@ -188,7 +188,7 @@ def test_values_add_up_and_are_even_on_superpixels_at_any_budget(players, seed, 
 
 @unhurried
 @given(tiny_players(), seeds)
-def test_with_the_other_branches_hidden_a_branch_keeps_what_it_does_as_a_whole(players, seed):
+def test_with_the_other_branches_hidden_a_branch_keeps_its_effect_as_a_whole(players, seed):
     value = random_game(players.shape, outputs=1, seed=seed)
     values = partition_values(players, value, fixed_context=0).values
     assert values == pytest.approx(dividends(value, players), abs=1e-12)
@@ -196,7 +196,7 @@ def test_with_the_other_branches_hidden_a_branch_keeps_what_it_does_as_a_whole(p
 
 @unhurried
 @given(tiny_players(), seeds)
-def test_with_the_other_branches_visible_it_is_the_same_of_the_dual_game(players, seed):
+def test_with_the_other_branches_visible_the_same_holds_for_the_dual_game(players, seed):
     value = random_game(players.shape, outputs=1, seed=seed)
     dual = lambda mask: value(np.ones_like(mask)) - value(~mask)  # noqa: E731
     values = partition_values(players, value, fixed_context=1).values
@@ -214,7 +214,7 @@ def test_a_superpixel_that_never_matters_gets_nothing(players, seed):
 
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("budget", [2, 3, 9, 40, WHOLE_TREE])
-def test_the_plan_is_what_is_spent(budget, context):
+def test_the_plan_equals_the_evaluations_spent(budget, context):
     players = make_players(Grid(2, 4), random_picture((4, 8, 3), 0))
     weights = np.random.default_rng(1).normal(size=(4, 8, 3))
     plans = set()

@@ -40,7 +40,7 @@ def test_sizes_count_elements_and_add_up_to_the_picture(players):
     assert players.sizes.sum() == np.prod(players.shape)
 
 
-def test_unresolved_is_the_share_of_pairs_of_elements_within_a_group():
+def test_unresolved_is_the_share_of_pairs_of_elements_within_one_player():
     """Players of 1, 2 and 3 elements: 36 ordered pairs, of which 1 + 4 + 9 are within a player."""
     shape = (1, 6, 1)
     players = Players(shape, np.array([[0, 1, 1, 2, 2, 2]], np.int32), ImageTree(shape), True)

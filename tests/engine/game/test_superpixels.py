@@ -48,7 +48,7 @@ def test_superpixels_are_numbered_without_gaps_and_are_whole_pixels(kind, channe
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=["grid", "slic", "labels"])
-def test_the_same_picture_gives_the_same_superpixels_and_is_left_as_it_is(kind):
+def test_the_same_picture_gives_the_same_superpixels_and_is_not_changed(kind):
     picture = random_picture((20, 30, 3), 1)
     before = picture.copy()
     first, second = labels_of(kind, picture), labels_of(kind, picture)
@@ -73,7 +73,7 @@ def test_a_grid_is_numbered_row_by_row():
 
 @unhurried
 @given(data=st.data(), H=st.integers(1, 40), W=st.integers(1, 40))
-def test_the_rectangles_of_a_grid_are_as_equal_as_can_be(data, H, W):
+def test_the_rectangles_of_a_grid_are_as_equal_as_possible(data, H, W):
     rows, columns = data.draw(st.integers(1, H)), data.draw(st.integers(1, W))
     labels = labels_of(Grid(rows, columns), blank(H, W, 1))
     heights = np.bincount(labels[:, 0] // columns)
@@ -84,7 +84,7 @@ def test_the_rectangles_of_a_grid_are_as_equal_as_can_be(data, H, W):
     assert (labels == labels[:, :1] + labels[:1]).all()  # each is a rectangle
 
 
-def test_a_grid_may_have_a_cell_a_pixel_and_no_more():
+def test_a_grid_may_have_at_most_one_cell_per_pixel():
     assert len(make_players(Grid(5, 7), blank(5, 7))) == 35
     with pytest.raises(SuperpixelsError, match=r"6 rows and 7 columns; .* 1..5 rows and 1..7 col"):
         make_players(Grid(6, 7), blank(5, 7))
@@ -194,7 +194,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("make", "complaint"), WRONG)
-def test_a_wrong_setting_is_refused_with_what_would_be_accepted(make, complaint):
+def test_a_wrong_setting_is_refused_with_the_accepted_values(make, complaint):
     with pytest.raises(SuperpixelsError, match=complaint):
         make()
 

@@ -45,7 +45,7 @@ def test_a_masker_is_written_as_it_is_read(spec, text):
         *[("blur", (1, 2, 3)), ("blur", (np.nan, 3)), ("Blur", (3, 3))],
     ],
 )
-def test_a_masker_that_there_is_not_is_refused_with_what_is_accepted(kind, numbers):
+def test_an_unknown_masker_is_refused_with_the_accepted_ones(kind, numbers):
     with pytest.raises(MaskerError, match=r"accepted are inpaint_telea.*blur\(width,height\)"):
         MaskerSpec(kind, numbers)
 
@@ -93,7 +93,7 @@ def test_filling_takes_any_number_of_channels(name, channels):
     assert painted.dtype == np.float32
 
 
-def test_the_fills_are_what_their_names_say():
+def test_each_fill_agrees_with_its_name():
     picture = random_picture(SHAPE, 1)
 
     def hidden(name):
@@ -131,7 +131,7 @@ def test_inpainting_truncates_visible_pixels_to_whole_intensities(name):
 
 
 @pytest.mark.parametrize("name", INPAINTING)
-def test_inpainting_nothing_but_hidden_pixels_gives_the_mean_of_each_channel(name):
+def test_inpainting_a_fully_hidden_picture_gives_the_mean_of_each_channel(name):
     picture = random_picture(SHAPE, 4)
     painted = make(name, picture)(empty_coalition(SHAPE))[0]
     assert (painted == picture.mean(axis=(0, 1))).all()
@@ -159,7 +159,7 @@ def test_inpainting_reaches_the_first_row_and_column(name):
 
 
 @pytest.mark.parametrize("name", INPAINTING)
-def test_inpainting_is_opencvs_at_radius_3(name):
+def test_inpainting_equals_opencvs_with_radius_3(name):
     picture = random_picture((17, 23, 3), 6)
     flag = getattr(cv2, name.upper())
     hidden = np.zeros((17, 23), dtype=np.uint8)

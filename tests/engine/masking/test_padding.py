@@ -37,7 +37,7 @@ def explain(predictor, request, place=None) -> ExplanationResult:
 @pytest.mark.parametrize("masker", FILLS)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("superpixels", [Pixels(), Grid(2, 4)], ids=["pixels", "grid"])
-def test_values_are_those_of_a_model_that_pads_by_itself(method, masker, superpixels):
+def test_values_equal_those_of_a_model_that_does_the_padding(method, masker, superpixels):
     """The same game in another form: a model of the small picture that does the padding."""
     if method in ("exact", "gaussian_process", "kernel") and superpixels == Pixels():
         superpixels = Grid(3, 3)
@@ -59,7 +59,7 @@ def test_values_are_those_of_a_model_that_pads_by_itself(method, masker, superpi
 
 
 @pytest.mark.parametrize("masker", ["mean", "inpaint_telea", "constant(40)"])
-def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
+def test_curves_equal_those_of_a_model_that_does_the_padding(masker):
     """In grey, with one channel."""
     whole, picture = smooth_function((9, 8, 1), outputs=2, seed=4), PICTURE[..., :1]
     fill = 40 if masker.startswith("constant") else picture.mean(axis=(0, 1))
@@ -91,7 +91,7 @@ def test_curves_are_those_of_a_model_that_pads_by_itself(masker):
 
 
 @pytest.mark.parametrize("masker", [*FILLS, "blur(3,3)"])
-def test_what_is_around_the_picture_stays_whatever_is_hidden(masker):
+def test_the_padding_stays_whatever_is_hidden(masker):
     predictor = FunctionPredictor(INPUT, WHOLE)
     explanation = ExplanationRun(
         predictor, PICTURE, Request(masker=read_masker(masker)), place=PLACE

@@ -110,7 +110,7 @@ def test_the_same_outputs_are_explained(compare, outputs):
     make=st.sampled_from([smooth_function, counting_function]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_whatever_is_asked_gives_shaps_values(compare, shape, masker, make, seed, **settings):
+def test_every_other_setting_gives_shaps_values(compare, shape, masker, make, seed, **settings):
     function = make(shape, outputs=3, seed=seed)
     compare(function, random_picture(shape, seed), masker, seed=seed, **settings)
 

@@ -47,7 +47,7 @@ def test_values_of_an_additive_game_are_its_terms(name):
 
 
 @every_method
-def test_the_ends_are_part_of_the_result(name):
+def test_base_values_and_scores_are_part_of_the_result(name):
     attribution = run(name, additive, max_evals=256)
     assert attribution.base_values.tolist() == [0, 0]
     assert attribution.scores.tolist() == [4, -4]
@@ -67,7 +67,7 @@ def test_values_add_up_to_the_score_at_every_snapshot(name, max_evals):
 
 @every_method
 @pytest.mark.parametrize("max_evals", BUDGETS)
-def test_the_plan_is_what_is_spent(name, max_evals):
+def test_the_plan_equals_the_evaluations_spent(name, max_evals):
     plans, asked = set(), [2]
 
     def watch(method, coalitions):
@@ -80,7 +80,7 @@ def test_the_plan_is_what_is_spent(name, max_evals):
 
 
 @every_method
-def test_no_step_asks_for_more_coalitions_than_a_chunk(name):
+def test_no_step_yields_more_coalitions_than_a_chunk(name):
     shape, asked, request = (2, 5, 1), [], Request(name, max_evals=2**10)
     watch = lambda method, coalitions: asked.append(len(coalitions))  # noqa: E731
     play(lambda game: METHODS[name](game, request), random_game(shape, 1, seed=2), shape, watch)
@@ -101,7 +101,7 @@ def test_a_player_that_never_matters_gets_nothing(name, null):
 
 
 @every_method
-def test_players_that_do_the_same_get_the_same(name):
+def test_symmetric_players_get_the_same(name):
     """Up to the standard errors of methods that sample; other methods have none, or 0."""
     table = np.random.default_rng(4).normal(size=(9, 1))
     attribution = run(name, lambda mask: table[mask.sum()])
@@ -131,7 +131,7 @@ def test_the_same_seed_gives_the_same_bits(name):
 
 
 @every_method
-def test_what_comes_free_is_within_its_range(name):
+def test_additional_measures_are_within_their_ranges(name):
     attribution = run(name, random_game(SHAPE, 3, seed=7), max_evals=256)
     if attribution.standard_errors is not None:
         assert attribution.standard_errors.shape == (*SHAPE, 3)

@@ -32,7 +32,7 @@ def asked(shape, value=None):
 
 
 @pytest.mark.parametrize("shape", TINY)
-def test_values_are_those_by_definition(shape):
+def test_values_are_the_shapley_values_by_definition(shape):
     value = random_game(shape, outputs=2, seed=0)
     attribution = run(value, shape)
     assert attribution.values == pytest.approx(shapley_by_definition(value, shape), abs=1e-12)
@@ -41,7 +41,7 @@ def test_values_are_those_by_definition(shape):
 
 
 @pytest.mark.parametrize("shape", TINY[1:])
-def test_every_coalition_but_the_ends_is_asked_for_once(shape):
+def test_every_inner_coalition_is_requested_once(shape):
     seen = {mask.tobytes() for mask in np.concatenate(asked(shape))}
     assert len(seen) == sum(map(len, asked(shape))) == 2 ** int(np.prod(shape)) - 2
     assert not seen & {np.zeros(shape, bool).tobytes(), np.ones(shape, bool).tobytes()}
@@ -57,7 +57,7 @@ def test_each_coalition_is_followed_by_its_complement_the_smallest_first():
     assert max(map(len, steps)) == CHUNK
 
 
-def test_sixteen_players_are_not_too_many():
+def test_sixteen_players_are_accepted():
     """Glove game: a product of two players, who share its worth."""
     attribution = run(lambda mask: np.array([3.0 * mask[0, 0, 0] * mask[3, 3, 0]]), (4, 4, 1))
     expected = np.zeros((4, 4, 1, 1))
@@ -65,7 +65,7 @@ def test_sixteen_players_are_not_too_many():
     assert attribution.values == pytest.approx(expected, abs=1e-12)
 
 
-def test_snapshots_add_up_and_come_nearer():
+def test_snapshots_add_up_and_converge():
     shape, snapshots = (2, 5, 1), []
     weights = np.random.default_rng(1).normal(size=(10, 1))
     value = lambda mask: np.tanh(mask.ravel() @ weights)  # noqa: E731
@@ -101,7 +101,7 @@ def test_a_game_that_does_not_vary_has_no_even_energy(constant):
         ((1, 5, 1), 31, "max_evals is 31; exact needs at least 32"),
     ],
 )
-def test_what_is_too_much_is_said_before_anything_is_scored(shape, max_evals, said):
+def test_too_many_players_are_refused_before_any_is_scored(shape, max_evals, said):
     game = Game(elements_as_superpixels(shape), np.zeros(1), np.ones(1))
     with pytest.raises(BudgetError, match=said):
         Exact(game, max_evals=max_evals)

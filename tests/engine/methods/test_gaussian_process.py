@@ -51,7 +51,7 @@ def saturating_game(players, outputs, seed):
 
 @unhurried
 @given(shape=tiny_shapes, seed=seeds)
-def test_with_all_coalitions_values_are_those_by_definition(shape, seed):
+def test_with_all_coalitions_values_are_exact(shape, seed):
     value = random_game(shape, outputs=2, seed=seed)
     attribution = run(value, shape)
     assert attribution.values == pytest.approx(shapley_by_definition(value, shape), abs=1e-9)
@@ -72,7 +72,7 @@ def test_values_add_up_at_every_snapshot(shape, seed, budget):
 
 @unhurried
 @given(seed=seeds, budget=st.integers(20, 400))
-def test_no_coalition_is_asked_for_twice_nor_an_end_nor_one_too_many(seed, budget):
+def test_each_inner_coalition_is_requested_once_within_the_budget(seed, budget):
     shape, seen = (2, 4, 1), [np.zeros((2, 4, 1), bool), np.ones((2, 4, 1), bool)]
     watch = lambda method, coalitions: seen.extend(masks(coalitions, shape))  # noqa: E731
     attribution = run(random_game(shape, 1, seed), shape, watch, max_evals=budget, seed=seed)
@@ -138,7 +138,7 @@ def test_errors_are_an_average_over_additive_parts(pairs):
     assert expected != pytest.approx(squares[0], rel=0.01)
 
 
-def test_units_of_the_score_pass_through():
+def test_values_scale_with_the_units_of_the_score():
     value = saturating_game(10, 2, seed=1)
     small, large = (run(lambda m, u=u: u * value(m), (2, 5, 1), max_evals=90) for u in (1, 2**20))
     assert large.values == pytest.approx(2**20 * small.values)
@@ -154,7 +154,7 @@ def test_the_seed_decides_the_pairs_and_with_it_every_bit():
     assert first.values.tobytes() != other.values.tobytes()
 
 
-def test_looking_at_snapshots_does_not_change_the_result():
+def test_taking_snapshots_does_not_change_the_result():
     value, options = saturating_game(10, 1, seed=5), {"max_evals": 500, "seed": 6}
     watched = run(value, (2, 5, 1), lambda method, coalitions: method.snapshot(), **options)
     assert watched.values.tobytes() == run(value, (2, 5, 1), **options).values.tobytes()
@@ -244,13 +244,13 @@ def test_intervals_are_narrow_where_the_odd_part_is_additive():
     assert np.median(widths) < 0.65
 
 
-def test_no_interval_is_given_of_fewer_pairs_than_half_the_players():
+def test_with_fewer_pairs_than_half_the_players_there_is_no_interval():
     regions = run(saturating_game(12, 1, seed=0), (3, 4, 1), max_evals=12).regions
     assert regions.errors is not None
     assert regions.interval is None
 
 
-def test_before_any_pair_is_scored_every_player_has_as_much():
+def test_before_any_pair_is_scored_all_players_have_equal_values():
     value = saturating_game(6, 2, seed=9)
     attribution = run(value, (2, 3, 1), max_evals=3)
     change = value(np.ones(6)) - value(np.zeros(6))
@@ -260,7 +260,7 @@ def test_before_any_pair_is_scored_every_player_has_as_much():
     assert attribution.evaluations == 2
 
 
-def test_an_output_that_never_changes_gets_zeros_and_disturbs_no_other():
+def test_a_constant_output_gets_zeros_and_affects_no_other():
     value = saturating_game(8, 1, seed=10)
     both = run(lambda mask: np.append(value(mask), 0.5), (2, 4, 1), max_evals=60)
     assert np.abs(both.values[..., 1]).max() == np.abs(both.standard_errors[..., 1]).max() == 0
@@ -269,7 +269,7 @@ def test_an_output_that_never_changes_gets_zeros_and_disturbs_no_other():
 
 
 @pytest.mark.parametrize(("shape", "max_evals"), [((28, 28, 1), 200), ((5, 10, 1), 500)])
-def test_many_players_are_no_trouble(shape, max_evals):
+def test_many_players_fit_well(shape, max_evals):
     """As many pairs as players determine an additive game, so it fits well for any number."""
     weights = np.random.default_rng(11).normal(size=shape)
     value = lambda mask: np.array([weights[mask].sum()])  # noqa: E731
@@ -282,7 +282,7 @@ def test_many_players_are_no_trouble(shape, max_evals):
         assert np.abs(off).max() < 1e-2
 
 
-def test_held_out_scores_are_predicted_where_there_is_something_to_learn():
+def test_held_out_scores_of_learnable_games_are_predicted():
     smooth = run(saturating_game(10, 1, seed=12), (2, 5, 1), max_evals=200)
     noise = run(random_game((2, 5, 1), 1, seed=12), (2, 5, 1), max_evals=200)
     assert 0.9 < smooth.held_out_fidelity.item() <= 1
@@ -302,7 +302,7 @@ def test_held_out_residuals_are_those_of_leaving_a_pair_out():
 
 
 @pytest.mark.parametrize("pairs", [400, 1023])
-def test_beyond_the_process_the_rest_is_regressed(monkeypatch, pairs):
+def test_the_rest_beyond_the_process_is_regressed(monkeypatch, pairs):
     """It is better than the process alone, its errors are of the right size; 0 when complete."""
     value, draw = saturating_game(11, 1, seed=14), np.random.default_rng(15)
     exact = exact_values(value, (1, 11, 1)).reshape(11, 1)
@@ -354,7 +354,7 @@ def test_the_slope_of_the_covariances_is_that_of_differences():
 
 
 @pytest.mark.parametrize("players", [1, 2, 3, 4, 9, 10])
-def test_all_pairs_can_be_drawn(players):
+def test_all_pairs_can_be_sampled(players):
     members = draw_pairs(players, EVERYTHING, np.random.default_rng(0))
     assert len(members) == sum(count_pairs(players, s) for s in range(1, players // 2 + 1))
     assert len(members) == 2 ** (players - 1) - 1
@@ -362,7 +362,7 @@ def test_all_pairs_can_be_drawn(players):
     assert (members.sum(axis=1) <= players // 2).all()
 
 
-def test_early_pairs_have_the_sizes_that_few_pairs_would_have():
+def test_early_pairs_have_the_same_sizes_as_few_pairs():
     many, few = (draw_pairs(20, n, np.random.default_rng(1)) for n in (3000, 100))
     sizes = [np.bincount(m[:100].sum(axis=1), minlength=11) for m in (many, few)]
     assert sizes[0].tolist() == sizes[1].tolist()

@@ -130,7 +130,7 @@ def test_values_add_up_to_the_score_at_every_snapshot(players, seed, budget):
 
 @unhurried
 @given(players=st.integers(1, 10), seed=seeds, budget=st.integers(2, 600))
-def test_pairs_are_asked_for_once_and_within_the_budget(players, seed, budget):
+def test_each_pair_is_requested_once_within_the_budget(players, seed, budget):
     seen, plans = [np.zeros((1, players, 1), bool), np.ones((1, players, 1), bool)], set()
 
     def make(game):
@@ -163,7 +163,7 @@ def test_values_are_linear_in_the_game_for_the_same_seed(players, seed, budget):
 
 @unhurried
 @given(players=st.integers(2, 12), seed=seeds, budget=st.integers(60, 300))
-def test_a_sum_is_given_back_term_by_term_without_error(players, seed, budget):
+def test_the_terms_of_an_additive_game_are_recovered_without_error(players, seed, budget):
     """The prediction of an additive game leaves no residual either."""
     terms = np.random.default_rng(seed).normal(size=players)
     value = lambda mask: np.array([terms[mask.ravel()].sum()])  # noqa: E731
@@ -188,7 +188,9 @@ def test_all_sizes_count_as_the_shapley_kernel_says():
 
 @pytest.mark.parametrize("regularization", ["auto", "none"])
 @pytest.mark.parametrize("budget", [2, 3, 4, 10, 12])
-def test_fewer_pairs_than_players_leave_what_they_do_not_tell_apart_even(budget, regularization):
+def test_with_fewer_pairs_than_players_indistinguishable_players_get_the_same(
+    budget, regularization
+):
     value = saturating_game(12, outputs=2, seed=1)
     result = run(value, 12, max_evals=budget, regularization=regularization)
     assert result.efficiency_gap == pytest.approx([0, 0], abs=1e-12)
@@ -206,7 +208,7 @@ def _indistinguishable(players, budget):
     return [[i for i, c in enumerate(columns) if c == column] for column in set(columns)]
 
 
-def test_the_smallest_solution_favours_no_player():
+def test_the_minimum_norm_solution_favours_no_player():
     """shap's is smallest among all but the last player, so it changes with their order."""
     draw = np.random.default_rng(0)
     members, weights = draw.random((5, 9)) < 0.5, draw.random(5)
@@ -219,7 +221,7 @@ def test_the_smallest_solution_favours_no_player():
 
 
 @pytest.mark.parametrize("budget", [30, 80])
-def test_what_is_held_out_is_what_fits_without_a_pair_leave(budget):
+def test_held_out_residuals_are_those_of_fits_without_the_pair(budget):
     value = saturating_game(8, outputs=2, seed=2)
     pairs, ends = design(8, budget, seed=1), ends_of(value, 8)
     one, other = (np.array([value(m) for m in side]) for side in (pairs.members, ~pairs.members))
@@ -259,7 +261,7 @@ def test_even_energy_is_the_variance_that_complements_share():
 
 
 @pytest.mark.parametrize("budget", [50, 120, 300])
-def test_95_percent_intervals_cover_about_so_many_shapley_values(budget):
+def test_intervals_cover_about_95_percent_of_shapley_values(budget):
     covered = []
     for seed in range(25):
         value = saturating_game(9, outputs=2, seed=seed)
@@ -270,7 +272,7 @@ def test_95_percent_intervals_cover_about_so_many_shapley_values(budget):
 
 
 @pytest.mark.parametrize("budget", [30, 44])
-def test_standard_errors_are_of_the_draws_by_leaving_out_one_pair_after_the_other(budget):
+def test_standard_errors_are_those_of_a_jackknife_over_drawn_pairs(budget):
     """A draw moves the values by its share of what leaving its pair out moves them."""
     value, pairs = saturating_game(6, outputs=2, seed=3), design(6, budget, seed=2)
     one, other = (np.array([value(m) for m in side]) for side in (pairs.members, ~pairs.members))
@@ -328,13 +330,13 @@ def test_the_error_falls_with_the_budget_and_has_no_peak_at_as_many_pairs_as_pla
     assert errors[-1] < errors[2] / 4
 
 
-def test_without_regularization_the_values_blow_up_where_shaps_do():
+def test_without_regularization_the_values_explode_where_shaps_do():
     budgets = [102, 2 * 4 * 49]
     assert errors_by_budget(49, budgets, regularization="none")[0] > 5
 
 
 @pytest.mark.parametrize("players", [12, 30])
-def test_from_four_pairs_a_player_on_both_are_the_same(players):
+def test_with_four_pairs_per_player_regularization_is_off(players):
     value, budget = saturating_game(players, 2, seed=0), 2 + 8 * (players - 1)
     ours, shaps = (
         run(value, players, max_evals=budget, regularization=how) for how in ("auto", "none")
@@ -355,7 +357,7 @@ def test_few_pairs_of_a_constant_game_give_zeros(players, seed, budget):
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
-def test_the_prior_knows_no_unit(factor):
+def test_the_prior_does_not_depend_on_units(factor):
     value = saturating_game(12, outputs=2, seed=3)
     one, other = (run(lambda m: f * value(m), 12, max_evals=40) for f in (1, factor))  # noqa: B023
     assert other.values / factor == pytest.approx(one.values, rel=1e-9)
@@ -376,19 +378,19 @@ def test_intervals_cover_about_95_percent_at_few_evaluations_too(budget):
     assert 0.92 <= np.mean(covered) <= 0.99
 
 
-def test_no_interval_is_given_of_fewer_pairs_than_half_the_players():
+def test_with_fewer_pairs_than_half_the_players_there_is_no_interval():
     value = saturating_game(12, outputs=1, seed=0)
     assert run(value, 12, max_evals=12).regions.interval is None
     assert run(value, 12, max_evals=14).regions.interval is not None
 
 
-def test_an_exact_value_is_its_interval():
+def test_the_interval_of_an_exact_value_is_a_point():
     regions = run(saturating_game(5, outputs=1, seed=0), 5, max_evals=EVERYTHING).regions
     assert regions.interval.low.tolist() == regions.interval.high.tolist()
     assert regions.interval.low.tolist() == regions.values.tolist()
 
 
-def test_before_all_of_it_is_scored_no_error_is_claimed_of_an_exact_run():
+def test_an_unfinished_exact_run_claims_no_errors():
     errors = []
     watch = lambda method, _: errors.append(method.snapshot().standard_errors)  # noqa: E731
     last = run(saturating_game(9, outputs=1, seed=0), 9, watch, max_evals=EVERYTHING)
@@ -396,7 +398,7 @@ def test_before_all_of_it_is_scored_no_error_is_claimed_of_an_exact_run():
     assert last.standard_errors.tolist() == np.zeros((1, 9, 1, 1)).tolist()
 
 
-def test_standard_errors_wait_for_the_sizes_that_are_taken_whole():
+def test_standard_errors_start_after_the_complete_sizes():
     """17 players have 17 + 136 pairs of sizes 1 and 2; a chunk has 128."""
     value, errors = saturating_game(17, outputs=1, seed=0), []
     watch = lambda method, _: errors.append(method.snapshot().standard_errors)  # noqa: E731
@@ -405,12 +407,12 @@ def test_standard_errors_wait_for_the_sizes_that_are_taken_whole():
     assert [known is not None for known in errors] == [False] * 2 + [True] * 6
 
 
-def test_drawn_pairs_of_a_snapshot_share_the_weight_of_all():
+def test_drawn_pairs_of_a_snapshot_share_the_weight_of_all_drawn():
     for pairs in (25, 100, 299):
         assert 2 * design(20, 600).first(pairs).weights.sum() == pytest.approx(1)
 
 
-def test_before_anything_is_scored_everyone_has_the_same():
+def test_before_any_pair_is_scored_all_players_have_equal_values():
     value, snapshots = random_game((1, 5, 1), outputs=1, seed=1), []
     run(value, 5, lambda method, _: snapshots.append(method.snapshot()), max_evals=20)
     change = snapshots[0].scores - snapshots[0].base_values
@@ -426,7 +428,7 @@ def test_the_seed_decides_the_draws():
     assert bits[0] == bits[1] != bits[2]
 
 
-def test_too_many_players_are_refused_with_a_way_out():
+def test_too_many_players_are_refused_with_a_remedy():
     players = make_pixels(Pixels(), (1, MAX_PLAYERS["kernel"] + 1, 1))
     game = Game(players, np.zeros(1), np.ones(1))
     with pytest.raises(BudgetError, match=r"4097 players; kernel takes at most 4096.*superpixels"):

@@ -56,7 +56,7 @@ def test_an_element_that_never_matters_gets_nothing(shape, seed, which):
 
 @unhurried
 @given(seed=seeds)
-def test_where_only_the_number_visible_matters_equal_halves_share_equally(seed):
+def test_in_a_counting_game_equal_halves_share_equally(seed):
     table = np.random.default_rng(seed).normal(size=(9, 1))
     values = resolved(lambda mask: table[mask.sum()], (2, 4, 1)).values
     assert values == pytest.approx(np.full((2, 4, 1, 1), (table[8] - table[0]) / 8), abs=1e-12)
@@ -72,7 +72,7 @@ def test_values_are_linear_in_the_game(shape, seed):
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_a_sum_of_elements_is_given_back_element_by_element(context):
+def test_the_terms_of_an_additive_game_are_recovered(context):
     shape = (4, 3, 3)
     weights = np.random.default_rng(0).normal(size=shape)
     values = resolved(lambda mask: np.array([weights[mask].sum()]), shape, fixed_context=context)
@@ -82,7 +82,7 @@ def test_a_sum_of_elements_is_given_back_element_by_element(context):
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("budget", [2, 3, 4, 9, 40, WHOLE_TREE])
 @pytest.mark.parametrize("shape", [*TINY, (1, 1, 1), (5, 4, 3)])
-def test_the_plan_is_what_is_spent(shape, budget, context):
+def test_the_plan_equals_the_evaluations_spent(shape, budget, context):
     game_of_sums = np.random.default_rng(1).normal(size=shape)
     plans = set()
 
@@ -109,7 +109,7 @@ def test_a_budget_of_two_spreads_everything_evenly():
     assert attribution.unresolved == 1
 
 
-def test_what_is_unresolved_is_the_chance_that_two_elements_are_not_told_apart():
+def test_unresolved_is_the_probability_that_two_elements_share_an_attribution():
     """A column of 4: one split leaves halves of 2, each other element with a chance of 1 / 3."""
     value = random_game((2, 1, 1), outputs=1, seed=3)
     assert play(partition(max_evals=4), value, (2, 1, 1)).unresolved == 0
@@ -122,7 +122,7 @@ def test_what_is_unresolved_is_the_chance_that_two_elements_are_not_told_apart()
 
 @unhurried
 @given(shape=tiny_shapes, seed=seeds, batch=st.integers(1, 9), context=st.sampled_from(CONTEXTS))
-def test_what_is_unresolved_falls_at_every_step_to_nothing(shape, seed, batch, context):
+def test_unresolved_falls_to_zero_step_by_step(shape, seed, batch, context):
     """If parts cancel each other, the sum of their absolute credit would rise."""
     steps = []
     make = partition(max_evals=WHOLE_TREE, batch_size=batch, fixed_context=context)
@@ -135,7 +135,7 @@ def test_what_is_unresolved_falls_at_every_step_to_nothing(shape, seed, batch, c
 
 @unhurried
 @given(shape=tiny_shapes, seed=seeds, budget=st.integers(2, 80))
-def test_regions_are_what_is_not_divided_further_and_have_all_the_credit(shape, seed, budget):
+def test_regions_are_the_undivided_parts_and_have_all_the_credit(shape, seed, budget):
     result = play(partition(max_evals=budget), random_game(shape, 2, seed), shape)
     labels = result.regions.labels.reshape(*shape[:2], -1)
     labels = np.broadcast_to(labels, shape)
@@ -148,7 +148,7 @@ def test_regions_are_what_is_not_divided_further_and_have_all_the_credit(shape, 
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 10, 50])
-def test_a_batch_holds_at_most_one_coalition_more_than_asked(batch_size):
+def test_a_batch_has_at_most_one_coalition_more_than_batch_size(batch_size):
     sizes = []
     play(
         partition(max_evals=150, batch_size=batch_size),
@@ -174,7 +174,7 @@ def test_the_first_batches_follow_the_tree_whatever_the_game():
 
 @unhurried
 @given(seed=seeds, context=st.sampled_from(CONTEXTS))
-def test_no_coalition_is_asked_for_twice(seed, context):
+def test_no_coalition_is_requested_twice(seed, context):
     seen = [np.zeros((4, 4, 1), bool), np.ones((4, 4, 1), bool)]
     play(
         partition(max_evals=WHOLE_TREE, fixed_context=context),
@@ -230,7 +230,7 @@ def test_a_logical_batch_size_changes_the_values():
     assert np.abs(small.values - large.values).max() > 1e-3
 
 
-def test_parts_that_the_budget_leaves_out_by_the_seed_alone_are_counted():
+def test_ties_at_the_end_of_the_budget_are_counted():
     """All quarters of the picture have the same credit, and vary inside; one is divided."""
     weights = np.tile([[8.0, 1.0], [2.0, 4.0]], (2, 2))[..., np.newaxis]
 

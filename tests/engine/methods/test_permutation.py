@@ -123,7 +123,7 @@ def test_superpixels_approach_shapley_values(shape):
     assert result.standard_errors.max() < 0.1
 
 
-def test_parts_of_the_image_tree_come_in_one_go():
+def test_parts_of_the_image_tree_are_contiguous_in_an_order():
     """(2, 4, 1): the halves are columns 0-1 and 2-3, so one of them comes first as a whole."""
     _, credit = passes_of(lambda mask: np.array([mask.sum() ** 2]), (2, 4, 1), 20)
     left_half_first = (credit[:, :, :2] < 8).all(axis=(1, 2, 3, 4))  # they add 1, 3, 5, 7
@@ -132,7 +132,7 @@ def test_parts_of_the_image_tree_come_in_one_go():
     assert 0 < left_half_first.sum() < 40
 
 
-def test_whole_pixels_play_together_where_asked():
+def test_with_channels_together_each_pixel_is_a_player():
     shape = (2, 3, 3)
     value = random_game(shape, outputs=1, seed=1)
     players = make_pixels(Pixels(channels="together"), shape)
@@ -158,14 +158,14 @@ def test_values_are_the_mean_over_passes_and_errors_that_over_permutations(
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 1), (2, 2, 1), (2, 4, 1)])
-def test_a_single_permutation_tells_no_error(shape):
+def test_a_single_permutation_gives_no_errors(shape):
     """Its two passes compensate each other, so their spread is about twice that of the mean."""
     result, _ = passes_of(random_game(shape, 2, 0), shape, 1)
     assert result.standard_errors is None
     assert (result.regions.errors, result.regions.interval) == (None, None)
 
 
-def test_of_two_players_an_order_and_its_opposite_are_all_there_are():
+def test_two_players_are_exact_after_one_permutation():
     value, shape = random_game((2, 1, 1), outputs=2, seed=0), (2, 1, 1)
     result = run(value, shape, 1)
     assert result.exact
@@ -185,7 +185,7 @@ def test_standard_errors_are_as_large_as_the_errors():
 
 
 @pytest.mark.parametrize("permutations", [2, 3, 7])
-def test_intervals_take_all_players_for_three_samples_more(permutations):
+def test_intervals_count_the_mean_over_players_as_three_samples(permutations):
     """Their mean variance counts as three samples; Student's t for 4, 5 and 9 from tables."""
     reach = {2: 2.776446, 3: 2.570582, 7: 2.262157}[permutations]
     shape = (1, 5, 1)
@@ -237,7 +237,7 @@ def test_even_energy_of_odd_and_even_games(power, share):
 
 @unhurried
 @given(shape=tiny_shapes, seed=seeds, superpixels=st.booleans())
-def test_a_permutation_asks_for_no_coalition_twice_and_not_for_the_ends(shape, seed, superpixels):
+def test_a_permutation_requests_each_inner_coalition_once(shape, seed, superpixels):
     seen = [np.zeros(shape, bool), np.ones(shape, bool)]
     watch = lambda method, coalitions: seen.extend(masks(coalitions, shape))  # noqa: E731
     players = elements_as_superpixels(shape) if superpixels else None
@@ -247,7 +247,7 @@ def test_a_permutation_asks_for_no_coalition_twice_and_not_for_the_ends(shape, s
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 1), (3, 3, 1), (5, 4, 3)])
 @pytest.mark.parametrize("spare", [0, 1, 300])
-def test_the_plan_is_what_is_spent(shape, spare):
+def test_the_plan_equals_the_evaluations_spent(shape, spare):
     """Of the 2 M + 1 evaluations that shap counts for a permutation, three are of known ends."""
     least, plans, chunks = 2 * size(shape) + 1, set(), []
 
@@ -270,7 +270,7 @@ def test_the_plan_is_what_is_spent(shape, spare):
         (elements_as_superpixels((4, 4, 1)), "fewer superpixels"),
     ],
 )
-def test_too_small_a_budget_is_refused_with_the_minimum_and_a_way_out(players, way_out):
+def test_a_budget_that_is_too_small_is_refused_with_the_minimum_and_a_remedy(players, way_out):
     with pytest.raises(BudgetError, match=rf"32.* at least 33.*{way_out}"):
         play(permutation(max_evals=32), lambda m: np.array([1.0]), (4, 4, 1), players=players)
 
@@ -284,7 +284,7 @@ def test_a_single_player_gets_everything():
     assert result.even_energy is None
 
 
-def test_the_first_pass_under_way_has_spread_what_is_not_known_evenly():
+def test_during_the_first_pass_unknown_credit_is_spread_evenly():
     """(20, 20, 1): a pass of 399 takes two chunks; the first has 256 players."""
     shape, value = (20, 20, 1), lambda mask: np.array([np.sqrt(mask.sum())])
     snapshots = []

@@ -40,7 +40,7 @@ def posterior_by_definition(members, weights, scores, base, full):
 
 
 @pytest.mark.parametrize(("players", "coalitions"), [(6, 3), (9, 5), (6, 12), (9, 20), (2, 1)])
-def test_values_errors_and_residuals_are_those_of_the_posterior(players, coalitions):
+def test_values_errors_and_residuals_agree_with_the_posterior(players, coalitions):
     draw = np.random.default_rng(players)
     members = draw.random((coalitions, players)) < 0.5
     members[:, 0], members[:, 1] = True, False

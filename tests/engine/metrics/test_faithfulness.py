@@ -77,7 +77,7 @@ def by_picture(function, masker):
 
 @pytest.mark.parametrize("masker", MASKERS)
 @pytest.mark.parametrize("name", SEQUENTIAL)
-def test_curves_and_areas_are_shaps(shap_module, name, masker):
+def test_curves_and_areas_equal_shaps(shap_module, name, masker):
     function = smooth_function(SHAPE, outputs=2, seed=1)
     values = untied(2)
     [curve], _ = drive(values, by_picture(lambda x: function(x)[:, :1], masker), [name])
@@ -132,7 +132,7 @@ def test_deletion_and_insertion_take_whole_pixels_by_the_sum_of_their_channels()
     assert curves[0].x == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
-def test_equal_attributions_go_in_the_order_they_stand():
+def test_equal_attributions_are_taken_by_position():
     assert rank(np.array([[2.0, 1.0], [1.0, 0.0]])).tolist() == [[3, 1], [2, 0]]
     thirds = np.arange(999) % 3
     assert rank(thirds * 1.0).tolist() == (thirds * 333 + np.arange(999) // 3).tolist()
@@ -147,7 +147,7 @@ def test_steps_are_a_hundredth_and_the_last_takes_the_rest():
     assert len(stops(224 * 224 * 3)) == 102
 
 
-def test_coalitions_by_rank_see_what_they_reveal():
+def test_coalitions_by_rank_see_what_they_show():
     ranks = np.random.default_rng(0).permutation(24).astype(np.int32)
     elements, pixels = ranks.reshape(2, 4, 3), rank(-ranks[:8].reshape(2, 4).astype(float))
     cuts = [RankCut(elements, 5, True), RankCut(elements, 5, False), RankCut(pixels, 3, True)]
@@ -172,7 +172,7 @@ def test_no_coalition_is_scored_twice_and_the_ends_never(metrics, make):
     assert plan <= max_evaluations(metrics, SHAPE, outputs=3)
 
 
-def test_a_curve_needs_as_many_evaluations_as_it_has_coalitions():
+def test_a_curve_takes_one_evaluation_per_coalition():
     """270 elements, 2 a step: 134 inner coalitions; 90 pixels, 1 a step: 89; baselines alike."""
     values = untied(4)
     positive = np.count_nonzero(values > 0)
@@ -208,7 +208,7 @@ def test_coalitions_come_in_chunks():
     assert 0 < sizes[-1] <= CHUNK
 
 
-def test_outputs_together_have_the_curves_each_has_alone():
+def test_several_outputs_have_the_curves_that_each_has_alone():
     function = smooth_function(SHAPE, outputs=3, seed=8)
     values = untied(8, 3)
     game = by_picture(function, "blur(3,3)")
@@ -229,7 +229,7 @@ def test_curves_come_metric_by_metric_and_output_by_output():
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_the_baseline_changes_as_many_as_the_curve_but_others(name):
+def test_the_baseline_changes_as_many_elements_as_the_curve_in_another_order(name):
     """In a counting game only the number of visible elements matters: both agree everywhere."""
     values = untied(10)
     [counted], _ = drive(values, lambda mask: np.array([mask.sum() * 1.0]), [name])
@@ -239,7 +239,7 @@ def test_the_baseline_changes_as_many_as_the_curve_but_others(name):
     assert np.abs(summed.baseline - summed.y).max() > 1
 
 
-def test_the_true_order_of_an_additive_game_beats_every_drawn_one():
+def test_the_true_order_of_an_additive_game_beats_every_random_one():
     values = untied(11)
     higher = {"keep_positive": 1, "remove_positive": -1, "keep_negative": -1, "remove_negative": 1}
     for seed in range(3):
@@ -260,9 +260,7 @@ def test_the_true_order_of_an_additive_game_beats_every_drawn_one():
         ("keep_absolute", None, None),
     ],
 )
-def test_a_curve_is_better_where_its_area_is_on_the_side_that_its_order_promises(
-    name, larger, smaller
-):
+def test_a_curve_is_better_if_its_area_is_on_the_promised_side(name, larger, smaller):
     def better(area, y=(0.0, 1.0, 0.5), baseline=(0.0, 0.5, 0.5)):
         x, y, baseline = np.linspace(0, 1, 3), np.array(y), np.array(baseline)
         return FaithfulnessCurve(name, 0, x, y, area, baseline, 0.25, 0.0).is_better
@@ -272,7 +270,7 @@ def test_a_curve_is_better_where_its_area_is_on_the_side_that_its_order_promises
     assert better(0.25, baseline=(0.0, 1.0, 0.5)) is None
 
 
-def test_a_patch_of_equal_values_draws_one_lot():
+def test_a_patch_of_equal_values_moves_as_one_in_the_random_order():
     patches = np.repeat(np.repeat(np.arange(4).reshape(2, 2), 3, axis=0), 3, axis=1)  # (6, 6)
     credit = np.array([[1.0, 5.0], [1.0, 6.0], [2.0, 5.0], [3.0, 5.0]])  # only some are equal
     lots = draw_lots(np.repeat(credit[patches][:, :, np.newaxis], 3, axis=2), seed=0)
@@ -282,7 +280,7 @@ def test_a_patch_of_equal_values_draws_one_lot():
         assert len(np.unique(lots[patches == patch])) == 1
 
 
-def test_elements_without_credit_draw_alone():
+def test_elements_without_credit_move_alone_in_the_random_order():
     values = np.zeros((4, 4, 1, 2))
     values[0, :, :, 1] = 1
     lots = draw_lots(values, seed=0)
@@ -290,7 +288,7 @@ def test_elements_without_credit_draw_alone():
     assert len(np.unique(lots[1:])) == 12
 
 
-def test_values_of_nothing_still_have_curves():
+def test_zero_values_still_have_curves():
     flat = np.zeros((*SHAPE, 1))
     curves, _ = drive(flat, lambda mask: np.zeros(1), list(METRICS))
     assert len(curves) == len(METRICS)
@@ -319,7 +317,7 @@ def test_a_request_with_metrics_gives_the_curves_beside_the_same_attribution():
     assert deletion.y[-1] == deletion.baseline[-1] == plain.attribution.base_values[0]
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_other_baselines():
+def test_the_same_seed_gives_the_same_bits_and_another_seed_other_baselines():
     request = replace(REQUEST, metrics=("deletion", "keep_positive"))
     first, second = (explain(PREDICTOR, PICTURE, request).faithfulness for _ in range(2))
     other = explain(PREDICTOR, PICTURE, replace(request, seed=4)).faithfulness

@@ -31,9 +31,7 @@ def test_the_physical_batch_suits_the_device_and_the_picture():
 
 @pytest.mark.parametrize("shape", [SMALL, USUAL])
 @pytest.mark.parametrize("device", ["cpu", "gpu:0 NVIDIA H100"])
-def test_of_two_sizes_the_full_one_holds_the_largest_batch_and_the_small_one_an_eighth(
-    shape, device
-):
+def test_the_full_batch_size_is_the_largest_batch_and_the_small_one_an_eighth(shape, device):
     batch = device_batch_size(shape, device)
     small, full = buckets(shape, device)
     assert full == max(next_span(count, batch) for count in range(1, 4 * batch))
@@ -50,14 +48,14 @@ def test_a_group_has_as_many_pictures_as_a_core_takes_at_once():
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 16, 200])
-def test_a_full_batch_is_cut_into_a_share_a_core(cores):
+def test_a_full_batch_is_cut_into_one_share_per_core(cores):
     batch = device_batch_size(USUAL, "cpu", cores=cores)
     assert sizes(batch, USUAL, cores=cores) == [8] * min(cores, 16)
 
 
 @pytest.mark.parametrize("shape", [SMALL, USUAL, (4000, 4000, 3)])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 9, 50, 65, 129])
-def test_shares_are_about_equal_and_none_is_of_a_single_picture(shape, count):
+def test_shares_are_about_equal_and_have_at_least_two_pictures(shape, count):
     for cores in (1, 2, 4, 64):
         each = sizes(count, shape, cores=cores)
         assert max(each) - min(each) <= 1
@@ -65,7 +63,7 @@ def test_shares_are_about_equal_and_none_is_of_a_single_picture(shape, count):
         assert len(each) <= cores
 
 
-def test_what_fills_no_two_shares_stays_whole():
+def test_a_batch_too_small_for_two_shares_stays_whole():
     assert sizes(50, SMALL, cores=8) == [50]  # shap's batch: the same matrix products
     assert sizes(5, USUAL, cores=8) == [5]
 

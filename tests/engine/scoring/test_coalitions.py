@@ -61,7 +61,7 @@ def test_batches_change_no_score(spec, batch, sizes):
     assert spent.slots == sum(max(batch, size) for size in sizes)
 
 
-def test_an_interruption_is_heard_between_batches():
+def test_interruptions_are_checked_between_batches():
     predictor, watch = Mean(), Watch(batches=1)
     masker = make_masker(MaskerSpec("mean"), PICTURE)
     coalitions, spent = PlayerCoalitions(LABELS, MEMBERS), EngineTimings()
@@ -78,7 +78,7 @@ def test_scores_are_linked_for_the_outputs_in_their_order():
     np.testing.assert_array_equal(link_scores(scores, (1,), "identity")[0], scores[:, 1:2])
 
 
-def test_outputs_must_be_there_and_their_scores_finite():
+def test_outputs_must_exist_and_their_scores_be_finite():
     scores = np.array([[0.5, np.nan], [0.5, 0.5]])
     assert link_scores(scores, (0,), "identity")[0].tolist() == [[0.5], [0.5]]
     with pytest.raises(ScoresError, match=r"outputs \[1\]"):

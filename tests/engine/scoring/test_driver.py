@@ -73,7 +73,7 @@ def test_the_empty_and_the_full_coalition_are_scored_alone_and_first():
     assert sum(model.batches) == explained.attribution.evaluations
 
 
-def test_both_ends_are_seen_through_the_masker():
+def test_the_empty_and_the_full_coalition_are_painted_by_the_masker():
     attribution = explain(predictor(), PICTURE, REQUEST).attribution
     full = SMOOTH(np.floor(PICTURE)[np.newaxis])[0]
     base = SMOOTH(np.broadcast_to(PICTURE.mean((0, 1)), SHAPE)[np.newaxis])[0]
@@ -145,7 +145,7 @@ def test_progress_goes_on_to_the_end_of_the_curves(method):
     assert done[-1] > explained.attribution.evaluations
 
 
-def test_progress_ends_where_the_curves_need_nothing():
+def test_progress_is_complete_if_the_curves_need_no_evaluation():
     watch = Watch()
     model = FunctionPredictor((1, 1, 1), lambda pictures: pictures.reshape(-1, 1))
     request = Request(masker=MaskerSpec("constant", (0,)), metrics=("deletion",))
@@ -154,7 +154,7 @@ def test_progress_ends_where_the_curves_need_nothing():
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 4, 7, 15])
-def test_a_stop_goes_through_leaves_no_thread_and_a_valid_snapshot(stop_at):
+def test_a_stop_propagates_leaving_a_valid_snapshot_and_no_thread(stop_at):
     model = predictor()
     explanation = ExplanationRun(model, PICTURE, REQUEST, control=Watch(stop_at))
     with pytest.raises(Stop):
@@ -170,7 +170,7 @@ def test_a_stop_goes_through_leaves_no_thread_and_a_valid_snapshot(stop_at):
 
 
 @pytest.mark.parametrize("late", [0, 1, 5])
-def test_a_stop_among_the_curves_keeps_the_complete_attribution(late):
+def test_a_stop_during_the_curves_keeps_the_complete_attribution(late):
     complete = explain(predictor(), PICTURE, REQUEST, batch=8).attribution
     watch = Watch()
     explain(predictor(), PICTURE, REQUEST, control=watch, batch=8)
@@ -207,7 +207,7 @@ def test_a_finished_explanation_leaves_no_thread():
     assert not painters()
 
 
-def test_a_finished_explanation_can_still_be_asked_for_a_snapshot():
+def test_a_finished_explanation_still_gives_a_snapshot():
     model = predictor()
     explanation = ExplanationRun(model, PICTURE, replace(REQUEST, metrics=("insertion",)))
     explained = evaluate(explanation, model)
@@ -216,7 +216,7 @@ def test_a_finished_explanation_can_still_be_asked_for_a_snapshot():
     assert snapshot.faithfulness == explained.faithfulness
 
 
-def test_an_explanation_that_its_method_refuses_has_no_snapshot():
+def test_an_explanation_refused_by_its_method_has_no_snapshot():
     explanation = ExplanationRun(predictor(), PICTURE, replace(REQUEST, method="exact"))
     with pytest.raises(BudgetError):
         evaluate(explanation, predictor())
@@ -278,7 +278,7 @@ def test_settings_out_of_range_are_refused_by_name(settings):
         {"seed": 2**32 - 1, "fixed_context": 1, "target_standard_error": 1e-9},
     ],
 )
-def test_settings_at_the_ends_of_their_ranges_are_taken(settings):
+def test_settings_at_the_ends_of_their_ranges_are_accepted(settings):
     Request(**settings)
 
 
@@ -286,7 +286,7 @@ def test_settings_at_the_ends_of_their_ranges_are_taken(settings):
     ("wanted", "tied"),
     [(Top(1), False), (Top(2), True), (Top(3), False), (Top(5), False), (Top(9), False)],
 )
-def test_outputs_are_tied_where_the_next_one_scores_as_high_as_the_last(wanted, tied):
+def test_outputs_are_tied_if_the_next_one_scores_as_high_as_the_last(wanted, tied):
     scores = np.array([0.1, 0.3, 0.5, 0.0, 0.3])
     assert is_tied(wanted, scores) == tied
     assert not is_tied((1,), scores)  # selected by index
@@ -323,7 +323,7 @@ def test_a_picture_of_another_shape_type_or_range_is_refused(picture):
         explain(predictor(), picture, REQUEST)
 
 
-def test_a_model_that_answers_with_nan_is_refused():
+def test_a_model_that_returns_nan_is_refused():
     def broken(pictures):
         return np.where(pictures.mean((1, 2, 3))[:, np.newaxis] > 120, np.nan, SMOOTH(pictures))
 
@@ -331,7 +331,7 @@ def test_a_model_that_answers_with_nan_is_refused():
         explain(predictor(broken), PICTURE, Request(masker=MaskerSpec("constant", (255,))))
 
 
-def test_the_logit_of_scores_that_are_no_probabilities_is_refused():
+def test_the_logit_of_scores_outside_of_0_to_1_is_refused():
     with pytest.raises(LinkError, match="use the identity link"):
         explain(predictor(), PICTURE, Request(masker=MaskerSpec("mean"), link="logit"))
 
@@ -351,7 +351,7 @@ def test_the_logit_of_certainty_is_finite():
     assert np.isfinite(attribution.values).all()
 
 
-def test_certainty_of_scores_that_are_no_shares_of_one_is_finite_too():
+def test_the_logit_of_certainty_is_finite_if_scores_do_not_add_up_to_1():
     """Of 1 - p is only known that float32 rounds it to 0: it counts as 2**-24."""
 
     def certain(pictures):
@@ -387,7 +387,7 @@ def test_the_logits_of_two_classes_mirror_each_other():
         )
 
 
-def test_the_logit_is_shaps_where_one_minus_p_is_more_than_rounding():
+def test_the_logit_equals_shaps_unless_one_minus_p_is_rounding():
     """shap.links.logit is log(x / (1 - x))."""
     p = softmax_of(np.linspace(-11.7, 11.7, 400)).astype(np.float64)
     both = np.array([0, 1])
@@ -395,7 +395,7 @@ def test_the_logit_is_shaps_where_one_minus_p_is_more_than_rounding():
         np.testing.assert_array_equal(logit(p, both, adding_up=adding_up), np.log(p / (1 - p)))
 
 
-def test_the_logit_of_a_class_among_many_is_against_the_sum_of_the_others():
+def test_the_logit_of_a_class_uses_the_sum_of_all_others():
     logits = np.array([[40.0, 3.0, 1.0, -2.0]])
     p = (np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()).astype(np.float32)
     found = logit(p.astype(np.float64), np.array([0, 1]), adding_up=True)
@@ -404,7 +404,7 @@ def test_the_logit_of_a_class_among_many_is_against_the_sum_of_the_others():
     assert found[0, 1] == pytest.approx(np.log(p[0, 1]), rel=1e-6)
 
 
-def test_scores_add_up_where_those_of_every_picture_do():
+def test_scores_add_up_if_those_of_every_picture_do():
     assert add_up(np.array([[0.25, 0.75], [0.5, 0.50009]]))
     assert not add_up(np.array([[0.25, 0.75], [0.5, 0.50011]]))
     assert not add_up(np.array([[1.0], [1.0]]))
@@ -420,7 +420,7 @@ class PaintingPredictor(FunctionPredictor):
 
 
 @pytest.mark.parametrize(("masker", "painted"), [("mean", True), ("inpaint_telea", False)])
-def test_a_model_that_paints_is_given_what_has_a_fixed_fill(masker, painted):
+def test_a_compositor_gets_coalitions_with_a_fixed_fill(masker, painted):
     request = replace(REQUEST, masker=MaskerSpec(masker))
     expected = explain(predictor(), PICTURE, request, batch=8)
     model = PaintingPredictor(SHAPE, row_by_row)
@@ -432,14 +432,14 @@ def test_a_model_that_paints_is_given_what_has_a_fixed_fill(masker, painted):
     assert (ours.timings.mask_s > 0) == (not painted)
 
 
-def test_slots_are_the_room_of_all_batches():
+def test_slots_are_the_capacity_of_all_batches():
     timings = explain(predictor(), PICTURE, REQUEST, batch=8).timings
     assert timings.evaluations == 150
     assert timings.slots >= 8 * timings.batches
     assert timings.slots <= 9 * timings.batches
 
 
-def test_an_explanation_tells_both_ends_and_its_players():
+def test_an_explanation_reports_its_end_scores_and_players():
     explanation = ExplanationRun(predictor(), PICTURE, replace(REQUEST, superpixels=Grid(2, 3)))
     np.testing.assert_array_equal(explanation.shown, np.floor(PICTURE))
     np.testing.assert_allclose(explanation.hidden[0, 0], PICTURE.mean((0, 1)), rtol=1e-6)
@@ -447,7 +447,7 @@ def test_an_explanation_tells_both_ends_and_its_players():
 
 
 @pytest.mark.parametrize(("share", "reached"), [(None, None), (1.0, True), (0.999, False)])
-def test_a_target_is_reached_where_the_largest_error_is_at_most_that(share, reached):
+def test_a_target_is_reached_if_the_largest_error_is_at_most_it(share, reached):
     request = replace(REQUEST, method="permutation", superpixels=Grid(2, 3))
     largest = explain(predictor(), PICTURE, request).attribution.regions.largest_error
     target = None if share is None else share * largest
@@ -464,13 +464,13 @@ def test_without_errors_no_target_is_reached():
     "pictures",
     [np.zeros((2, *SHAPE)), np.zeros((2, 9, 10, 3), np.float32), np.zeros(SHAPE, np.float32)],
 )
-def test_pictures_that_a_model_does_not_take_are_refused(pictures):
+def test_pictures_of_the_wrong_shape_are_refused(pictures):
     with pytest.raises(InvalidPictureError, match="the model takes float32"):
         check_pictures(pictures, SHAPE)
     check_pictures(np.zeros((0, *SHAPE), np.float32), SHAPE)
 
 
-def test_timings_tell_painting_from_the_model():
+def test_timings_separate_painting_from_the_model():
     timings = explain(predictor(), PICTURE, REQUEST).timings
     assert timings.mask_s > 0
     assert timings.model_s > 0

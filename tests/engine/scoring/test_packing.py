@@ -91,7 +91,7 @@ def test_values_do_not_depend_on_what_else_is_explained(wanted, batch):
         ]
 
 
-def test_batches_are_fuller_than_one_explanation_can_make_them():
+def test_batches_are_filled_by_several_explanations():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
     together = [ExplanationRun(model, picture(i), request) for i in range(8)]
@@ -114,7 +114,7 @@ def test_only_two_buffers_hold_pictures_however_many_are_explained():
     assert max(model.batches) <= 9
 
 
-def test_the_first_end_first_and_can_be_used_while_the_others_go_on():
+def test_a_finished_explanation_can_be_used_while_others_continue():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
     together = [ExplanationRun(model, picture(i), request) for i in range(4)]
@@ -143,7 +143,7 @@ def test_stopping_one_leaves_the_others(stop_at):
     assert not painters()
 
 
-def test_one_that_cannot_be_explained_fails_alone():
+def test_an_explanation_that_fails_leaves_the_others():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
     impossible = replace(request, method="exact", superpixels=Grid(3, 3))
@@ -154,7 +154,7 @@ def test_one_that_cannot_be_explained_fails_alone():
     assert isinstance(endings[together[1]], EngineError)
 
 
-def test_a_model_that_is_not_needed_any_more_is_not_called():
+def test_after_the_last_result_the_model_is_not_called():
     model = predictor()
     request = Request(masker=MaskerSpec("mean"), max_evals=100)
     together = [ExplanationRun(model, picture(i), request, control=StopsAt(4)) for i in range(3)]

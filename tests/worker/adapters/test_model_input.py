@@ -15,7 +15,7 @@ def photo(H, W):
     return RNG.integers(0, 256, (H, W, 3), dtype=np.uint8)
 
 
-def test_a_picture_of_the_models_size_is_left_as_it_is():
+def test_a_picture_of_the_models_size_is_not_changed():
     pixels = photo(32, 48)
     fitted, seen = fit_picture(pixels, (32, 48, 3), fit="crop")
     assert fitted.dtype == np.float32
@@ -131,7 +131,7 @@ def test_a_model_of_four_channels_is_refused():
 # --- Label maps ---------------------------------------------------------------------------------
 
 
-def test_a_label_map_of_the_models_size_is_taken_as_it_is():
+def test_a_label_map_of_the_models_size_is_not_scaled():
     labels = RNG.integers(0, 9, (10, 20))
     fitted = fit_labels(labels, (300, 500), (10, 20, 3), fit="crop")
     np.testing.assert_array_equal(fitted, labels)
@@ -140,7 +140,7 @@ def test_a_label_map_of_the_models_size_is_taken_as_it_is():
 @pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
 @pytest.mark.parametrize("size", [(40, 60), (10, 15), (33, 47), (4, 5), (1, 7), (500, 90)])
 @pytest.mark.parametrize("kind", [np.int32, np.uint16])
-def test_a_label_map_goes_where_its_photo_goes(size, fit, kind):
+def test_a_label_map_is_fitted_like_its_photo(size, fit, kind):
     """A photo has two halves: each pixel with the colour of a half has the label of that half."""
     H, W = size
     halves = np.zeros((H, W), kind)
@@ -160,7 +160,7 @@ def test_a_label_map_of_the_models_size_is_cut_to_the_place_of_a_padded_photo():
     assert (fitted == labels[:, 5:15]).all()
 
 
-def test_a_label_map_keeps_its_numbers_and_none_come_between():
+def test_scaling_a_label_map_makes_no_new_numbers():
     labels = RNG.choice([3, 17, 2**40], (37, 53))
     fitted = fit_labels(labels, (37, 53), (28, 28, 1), fit="stretch")
     assert set(np.unique(fitted)) == {3, 17, 2**40}

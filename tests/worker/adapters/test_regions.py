@@ -24,7 +24,7 @@ def told(**settings):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_region_has_what_its_elements_have_together(name):
+def test_a_region_has_the_sums_over_its_elements(name):
     """Values add up, and so do errors, as a region's elements have one common error."""
     arrays = arrays_of(told(**CASES[name]))
     labels = arrays["regions"].reshape(SIDE, SIDE, -1)
@@ -65,7 +65,7 @@ def test_superpixels_are_regions_and_have_the_terms_of_an_additive_game():
     assert (off <= width / 2 + 1e-6).mean() > 0.9
 
 
-def test_around_a_padded_photo_there_is_no_region():
+def test_the_padding_of_a_photo_has_no_region():
     arrays = arrays_of(Case(additive, CELLS_OF_GRID | {"fit": "pad"}, size=(60, 30)))
     regions = arrays["regions"]
     assert regions.shape == (SIDE, SIDE)
@@ -74,7 +74,7 @@ def test_around_a_padded_photo_there_is_no_region():
     np.testing.assert_array_equal(regions >= 0, inside)
 
 
-def test_of_too_many_regions_none_is_told(monkeypatch):
+def test_too_many_regions_are_left_out(monkeypatch):
     case = told(**CASES["partition of pixels"])
     count = explained(case).region_count
     monkeypatch.setattr("worker.adapters.results.MAX_REGIONS", count - 1)

@@ -62,18 +62,18 @@ CASES = {
 ELSEWHERE = {WarningCode.NAN_HIDDEN}  # raised by a check when a model is loaded
 
 
-def test_of_a_good_explanation_nothing_is_said():
+def test_a_good_explanation_has_no_warning():
     outcome = explained(Case())
     assert outcome.warnings == []
     assert outcome.target_reached is True
 
 
-def test_there_is_a_case_of_every_warning():
+def test_every_warning_has_a_case():
     assert {*CASES, *ELSEWHERE} == set(WarningCode)
 
 
 @pytest.mark.parametrize("code", CASES)
-def test_what_is_doubtful_is_said_with_its_figure(code):
+def test_every_warning_has_its_figure(code):
     outcome = explained(CASES[code])
     found = [warning for warning in outcome.warnings if warning.code is code]
     assert found, outcome.warnings
@@ -99,7 +99,7 @@ def test_a_partial_result_says_how_far_it_came():
     assert f"after {warning.value:.0f} of {warning.limit:.0f} evaluations" in warning.detail
 
 
-def test_a_draft_says_how_far_its_scores_were_off():
+def test_a_draft_warns_of_its_deviation():
     warning = only(WarningCode.DRAFT_PRECISION, explained(CASES[WarningCode.DRAFT_PRECISION]))
     assert warning.value == OFF.largest
     assert "bfloat16" in warning.detail
@@ -107,20 +107,20 @@ def test_a_draft_says_how_far_its_scores_were_off():
 
 
 @pytest.mark.parametrize("size", [(200, 60), (60, 200)])
-def test_a_picture_of_which_much_is_not_seen_says_how_much(size):
+def test_a_picture_that_is_much_cropped_has_a_warning_with_the_share(size):
     warning = only(WarningCode.PICTURE_CROPPED, explained(Case(size=size)))
     assert warning.value == pytest.approx(0.7)
     assert "70 %" in warning.detail
 
 
 @pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
-def test_what_is_seen_whole_or_nearly_so_is_not_said_to_be_cropped(fit):
+def test_a_picture_that_is_hardly_cropped_has_no_warning(fit):
     size = (90, 60) if fit == "crop" else (200, 60)
     codes = [w.code for w in explained(Case(settings={"fit": fit}, size=size)).warnings]
     assert WarningCode.PICTURE_CROPPED not in codes
 
 
-def test_a_missed_target_is_told_on_the_document_too():
+def test_a_missed_target_is_in_the_document_too():
     outcome = explained(CASES[WarningCode.TARGET_NOT_REACHED])
     warning = next(w for w in outcome.warnings if w.code is WarningCode.TARGET_NOT_REACHED)
     assert outcome.target_reached is False
@@ -131,7 +131,7 @@ def test_without_a_target_none_is_reached_or_missed():
     assert explained(Case(settings={"target_standard_error": None})).target_reached is None
 
 
-def test_a_tie_of_the_top_outputs_is_told():
+def test_a_tie_of_the_top_outputs_has_a_warning():
     def tied(wanted):
         outcome = explained(Case(alike, {"outputs": wanted, "metrics": []}))
         return [warning.code for warning in outcome.warnings]
@@ -140,7 +140,7 @@ def test_a_tie_of_the_top_outputs_is_told():
     assert tied(Outputs(top=3)) == tied(Outputs(indices=[0])) == []
 
 
-def test_a_choice_of_partition_by_the_seed_is_told():
+def test_a_choice_of_partition_by_the_seed_has_a_warning():
     def codes(score):
         settings = {"method": "partition", "max_evals": 20, "batch_size": 2, "metrics": []}
         outcome = explained(Case(score, settings | {"target_standard_error": None}))
@@ -150,7 +150,7 @@ def test_a_choice_of_partition_by_the_seed_is_told():
     assert WarningCode.TIES not in codes(additive)
 
 
-def test_a_curve_that_a_random_order_beats_names_itself_and_both_areas():
+def test_a_curve_worse_than_random_has_a_warning_with_both_areas():
     outcome = explained(CASES[WarningCode.NOT_BETTER_THAN_RANDOM])
     code = WarningCode.NOT_BETTER_THAN_RANDOM
     for warning in (warning for warning in outcome.warnings if warning.code is code):
@@ -162,7 +162,7 @@ def test_a_curve_that_a_random_order_beats_names_itself_and_both_areas():
         assert (area.area <= area.baseline_area) if rises else (area.area >= area.baseline_area)
 
 
-def test_a_kernel_of_few_evaluations_says_how_many_are_enough_and_then_nothing():
+def test_kernel_with_few_evaluations_warns_with_the_number_that_suffices():
     few = explained(CASES[WarningCode.FEW_EVALUATIONS])
     warning = only(WarningCode.FEW_EVALUATIONS, few)
     assert (warning.value, warning.limit) == (100, 2 + 8 * 23)
@@ -173,7 +173,7 @@ def test_a_kernel_of_few_evaluations_says_how_many_are_enough_and_then_nothing()
     assert explained(Case(settings=OF_KERNEL | {"max_evals": 186})).warnings == []
 
 
-def test_partition_that_has_divided_everything_owes_no_errors():
+def test_a_fully_divided_partition_has_no_warning_of_missing_errors():
     settings = {"method": "partition", "max_evals": 20_000, "target_standard_error": None}
     small = Grid(kind="grid", rows=2, columns=3)
     outcome = explained(Case(settings=settings | {"superpixels": small, "metrics": []}))
@@ -195,7 +195,7 @@ def test_the_documentation_has_every_code_and_its_limit():
 
 
 @pytest.mark.parametrize(("colour", "told"), [((200, 60, 40), True), ((120, 120, 120), False)])
-def test_another_colour_space_is_told_of_where_it_moves_levels(colour, told):
+def test_another_colour_space_has_a_warning_if_it_moves_levels(colour, told):
     pixels = np.full((40, 60, 3), colour, np.uint8)
     space = Colours("Display P3", (lambda x: x**2.2,) * 3, P3)
     found = list(warnings.picture_warnings(Picture(pixels, "PNG", space, deep=False)))
@@ -206,7 +206,7 @@ def test_another_colour_space_is_told_of_where_it_moves_levels(colour, told):
 
 
 @pytest.mark.parametrize(("brightest", "deep"), [(63, False), (64, True)])
-def test_a_dark_picture_is_told_of_only_where_its_levels_have_room(brightest, deep):
+def test_a_dark_picture_has_a_warning_only_if_its_format_allows_brighter_levels(brightest, deep):
     pixels = np.full((4, 6, 3), brightest, np.uint8)
     assert list(warnings.picture_warnings(Picture(pixels, "PNG", None, deep=deep))) == []
 
@@ -221,7 +221,7 @@ def test_a_dark_picture_is_told_of_only_where_its_levels_have_room(brightest, de
         ),
     ],
 )
-def test_where_errors_are_unknown_it_is_said_how_they_can_be_known(settings, advice):
+def test_the_warning_of_missing_errors_says_how_to_get_them(settings, advice):
     found = explained(Case(settings=settings)).warnings
     [warning] = [each for each in found if each.code is WarningCode.NO_STANDARD_ERRORS]
     assert advice in warning.detail

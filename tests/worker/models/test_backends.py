@@ -61,7 +61,7 @@ def test_a_saved_model_is_frozen_too(serve, tmp_path):
         np.testing.assert_allclose(model.predictor(pictures), np.full((2, 3), 42.0), rtol=1e-6)
 
 
-def test_a_draft_is_served_with_its_error_or_says_that_this_processor_has_none(serve):
+def test_a_draft_is_served_with_its_error_or_refused_on_this_processor(serve):
     backend = import_or_skip("worker.engine.backends.openvino")
     registry = serve(cifar10("draft", 'backend = "openvino"\nprecision = "bfloat16"'))
     if "BF16" in backend.openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -87,7 +87,7 @@ def test_a_missing_extra_is_named_and_the_other_models_are_served(serve, monkeyp
     )
 
 
-def test_jax_beside_tensorflow_is_refused_with_the_way_out(serve):
+def test_jax_beside_tensorflow_is_refused_with_a_remedy(serve):
     import_or_skip("jax")
     registry = serve(cifar10("plain", "") + cifar10("other", 'backend = "jax"'))
     assert registry.keras_backend == "tensorflow"
@@ -143,7 +143,7 @@ def test_the_digest_does_not_depend_on_what_keras_runs_on(on_jax, serve):
     assert there == here.model_copy(update={"backend": "jax"})
 
 
-def test_a_draft_on_jax_is_near_the_model_by_the_error_it_tells(on_jax):
+def test_a_draft_on_jax_deviates_by_at_most_its_reported_error(on_jax):
     answers, tiny = on_jax
     assert json.loads(str(answers["half card"]))["dtype"] == "float16"
     exact = np.asarray(tiny(soft_pictures((8, 8, 3), 5) / 127.5 - 1))
@@ -151,7 +151,7 @@ def test_a_draft_on_jax_is_near_the_model_by_the_error_it_tells(on_jax):
     assert 0 < off <= answers["half error"] * (1 + 1e-3)  # of these and three more pictures
 
 
-def test_a_draft_whose_numbers_do_not_fit_is_refused(on_jax):
+def test_a_draft_that_overflows_is_refused(on_jax):
     answers, _ = on_jax
     reason = json.loads(str(answers["large card"]))["reason"]
     assert reason == "some of its scores are NaN or infinite in float16"

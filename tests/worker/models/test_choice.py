@@ -64,7 +64,7 @@ def tried(serve):
     return load
 
 
-def test_openvino_runs_the_model_where_it_agrees_with_tensorflow(tried, network):
+def test_openvino_is_chosen_if_it_agrees_with_tensorflow(tried, network):
     card, openvino, tensorflow = tried(f'[models.a]\nfile = "{network}"')
     assert card.backend == "openvino"
     assert 0 < openvino.difference <= 1e-5
@@ -73,7 +73,7 @@ def test_openvino_runs_the_model_where_it_agrees_with_tensorflow(tried, network)
     assert tensorflow.cpu_ms > 0
 
 
-def test_the_scores_are_those_of_the_backend_that_is_told(serve, network):
+def test_the_scores_are_those_of_the_reported_backend(serve, network):
     import_or_skip("openvino")
     table = f'file = "{network}"'
     registry = serve(
@@ -89,7 +89,7 @@ def test_the_scores_are_those_of_the_backend_that_is_told(serve, network):
     assert registry.get("named").card.backends_tried == []
 
 
-def test_without_openvino_tensorflow_runs_it_and_the_card_says_what_to_install(
+def test_without_openvino_tensorflow_is_chosen_and_the_card_names_the_extra(
     tried, network, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
@@ -98,7 +98,7 @@ def test_without_openvino_tensorflow_runs_it_and_the_card_says_what_to_install(
     assert openvino.reason == "needs the extra openvino: pip install 'shapshot[openvino]'"
 
 
-def test_what_openvino_cannot_convert_tensorflow_runs(tried, tmp_path):
+def test_tensorflow_is_chosen_if_openvino_cannot_convert_the_model(tried, tmp_path):
     def largest_singular_values(pictures):
         return tf.linalg.svd(pictures[..., 0], compute_uv=False)[:, :2]  # (N, 2)
 
@@ -121,7 +121,7 @@ def test_small_pictures_stay_with_tensorflow(tried):
     assert openvino.reason == "saves little on pictures as small as 32 x 32"
 
 
-def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
+def test_openvino_is_not_chosen_if_its_scores_differ(tried, tmp_path):
     keras.utils.set_random_seed(0)
     half = keras.Sequential(
         [
@@ -148,7 +148,7 @@ def test_openvino_is_not_taken_where_its_scores_are_others(tried, tmp_path):
         (0.01, 0.22, "tensorflow"),
     ],
 )
-def test_openvino_is_not_taken_where_it_takes_far_longer(
+def test_openvino_is_not_chosen_if_it_is_far_slower(
     tried, tmp_path, monkeypatch, tensorflow_ms, openvino_ms, taken
 ):
     """With a CPU clock that shows these milliseconds for each picture of a full batch."""
@@ -173,7 +173,7 @@ def test_openvino_is_not_taken_where_it_takes_far_longer(
         ("tensorflow", {"tensorflow": 2}),
     ],
 )
-def test_the_trial_pictures_are_scored_once_and_once_more_as_a_check(
+def test_the_trial_pictures_are_scored_once_and_then_checked_once(
     serve, network, monkeypatch, backend, expected
 ):
     """When a backend is chosen, the scores that were compared also serve the checks."""
@@ -198,7 +198,7 @@ def test_the_trial_pictures_are_scored_once_and_once_more_as_a_check(
     assert scored == expected
 
 
-def test_nan_on_one_side_only_is_a_difference_that_json_can_tell(tried, tmp_path, monkeypatch):
+def test_nan_on_one_side_is_a_difference_that_json_can_express(tried, tmp_path, monkeypatch):
     """For a score that is NaN by TensorFlow, and a number by OpenVINO."""
     scores = score_trials
 

@@ -96,12 +96,12 @@ def test_a_saved_model_that_normalises_as_for_training_is_refused(card_of):
 
 
 @pytest.mark.parametrize("middle", [as_for_training, *AT_RANDOM.values()])
-def test_in_a_keras_file_what_acts_in_training_is_switched_off(card_of, middle):
+def test_training_layers_of_a_keras_file_are_inactive(card_of, middle):
     assert card_of(middle, "keras").reason is None
 
 
 @pytest.mark.parametrize("middle", AT_RANDOM.values(), ids=AT_RANDOM)
-def test_a_score_that_is_another_each_time_is_refused(card_of, middle):
+def test_a_score_that_varies_between_calls_is_refused(card_of, middle):
     reason = card_of(middle, "saved").reason
     assert reason.startswith("a score depends on more than its picture: scored once more")
     assert "layers that act at random" in reason.lower()
@@ -115,14 +115,14 @@ def test_a_function_of_one_picture_is_served(card_of, middle, kind):
 
 
 @pytest.mark.parametrize("backend", ["tensorflow-frozen", "openvino"])
-def test_it_is_found_whatever_runs_the_model(card_of, backend):
+def test_inconsistency_is_found_on_every_backend(card_of, backend):
     if backend == "openvino":
         pytest.importorskip("openvino")
     assert "whole batch" in card_of(batch_range, keys=f'backend = "{backend}"').reason
     assert card_of(RIGHT["range of each picture"], keys=f'backend = "{backend}"').reason is None
 
 
-def test_it_is_found_where_only_some_pictures_are_scored_wrong(serve, tmp_path):
+def test_inconsistency_of_only_some_pictures_is_found(serve, tmp_path):
     """The other scores are wrong only beside a picture that is almost white."""
 
     def score(x):
@@ -158,7 +158,7 @@ def test_a_state_that_changes_with_every_call_is_found(serve, tmp_path):
     assert card.reason.startswith("a score depends on more than its picture: scored once more")
 
 
-def test_dropout_of_few_features_is_found_however_often_it_hits_nothing(serve, tmp_path):
+def test_dropout_of_few_features_is_found_although_it_often_has_no_effect(serve, tmp_path):
     """One picture in eight loses one of its three features: most batches of twelve lose some."""
     keras.utils.set_random_seed(1)
     pictures = keras.Input(SHAPE)

@@ -95,7 +95,7 @@ def test_scores_are_the_same_where_keras_runs_on_jax(model):
         ({"_blocks.16._bn0.bias": np.zeros(3)}, r"has no arrays named \['_blocks.16._bn0.bias'\]"),
     ],
 )
-def test_other_arrays_than_it_has_are_refused(arrays, changes, reason):
+def test_unexpected_arrays_are_refused(arrays, changes, reason):
     others = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
     with pytest.raises(ModelUnavailableError, match=reason):
         efficientnet_lite0(others)
@@ -116,7 +116,7 @@ def test_a_package_with_another_file_is_refused_and_its_code_is_not_run(tmp_path
         open_packaged("efficientnet-lite0")
 
 
-def test_the_bundled_default_names_photos_rightly(file):
+def test_the_bundled_default_recognizes_photos(file):
     registry = read_registry(None, weights_cache=None)
     assert registry.default == "imagenet"
     served = registry.get("imagenet")
@@ -129,7 +129,7 @@ def test_the_bundled_default_names_photos_rightly(file):
     assert {served.labels[k] for k in cat[:3]} == {"Egyptian cat", "tiger cat", "tabby cat"}
 
 
-def test_without_its_extra_the_default_is_another_and_its_card_says_what_to_install(monkeypatch):
+def test_without_its_extra_another_model_is_the_default_and_the_card_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, PACKAGE.module, None)  # as if it were not installed
     registry = read_registry(None, weights_cache=None)
     assert registry.default == "cifar10"

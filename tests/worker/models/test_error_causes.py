@@ -170,7 +170,7 @@ def test_layers_that_do_not_fit_together_are_named(reason, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["a.h5", "a.keras"])
-def test_a_file_that_is_cut_short_is_called_so(reason, tmp_path, file):
+def test_a_truncated_file_is_reported_as_such(reason, tmp_path, file):
     (path := tmp_path / file).parent.mkdir(exist_ok=True)
     deep().save(path)
     path.write_bytes(path.read_bytes()[:-2000])
@@ -180,26 +180,26 @@ def test_a_file_that_is_cut_short_is_called_so(reason, tmp_path, file):
         assert reason(file) == f"a.h5: it is cut short: it has {size} of {size + 2000} bytes"
 
 
-def test_what_is_no_hdf5_file_is_called_so(reason, tmp_path):
+def test_another_file_than_hdf5_is_reported_as_such(reason, tmp_path):
     (tmp_path / "a.h5").write_bytes(b"no model" * 100)
     assert reason("a.h5") == "a.h5: it is not an HDF5 file"
 
 
 @pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
-def test_an_archive_that_keras_did_not_write_is_called_so(reason, tmp_path, member):
+def test_a_foreign_archive_is_reported_as_such(reason, tmp_path, member):
     network().save(tmp_path / "a.keras")
     rewrite(tmp_path / "a.keras", without=[member])
     assert reason("a.keras") == f"a.keras was not saved by Keras: it has no {member}"
 
 
-def test_a_config_that_is_no_json_is_called_so(reason, tmp_path):
+def test_a_config_that_is_not_json_is_reported_as_such(reason, tmp_path):
     network().save(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         file.attrs["model_config"] = "{'layers': ["
     assert reason("a.h5").startswith("model_config is not JSON: ")
 
 
-def test_a_file_of_weights_only_is_called_so(reason, tmp_path):
+def test_a_file_with_weights_only_is_reported_as_such(reason, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs["layer_names"] = [b"dense"]
     assert reason("a.h5") == "a.h5 has weights only; save the whole model with model.save"
@@ -229,12 +229,12 @@ def test_several_inputs_or_outputs_are_counted(reason, tmp_path):
     assert reason("out.keras") == "it has 1 inputs and 2 outputs; one of each is needed"
 
 
-def test_inputs_that_are_no_pictures_are_told_by_their_shape(reason, tmp_path):
+def test_inputs_that_are_not_pictures_are_reported_with_their_shape(reason, tmp_path):
     keras.Sequential([keras.Input((8,)), layers.Dense(2)]).save(tmp_path / "a.keras")
     assert reason("a.keras") == "it takes inputs of shape (None, 8); (N, H, W, C) is needed"
 
 
-def test_an_output_by_name_is_taken_where_it_is_the_only_one(serve, tmp_path):
+def test_a_named_output_is_used_if_it_is_the_only_one(serve, tmp_path):
     picture = keras.Input((8, 8, 3))
     keras.Model(picture, {"scores": layers.Dense(2)(layers.Flatten()(picture))}).save(
         tmp_path / "a.keras"
@@ -249,7 +249,7 @@ def test_an_error_of_python_keeps_its_kind():
     assert summarize(MemoryError()) == "MemoryError"
 
 
-def test_a_good_model_has_no_reason(serve, tmp_path):
+def test_a_good_model_has_no_error(serve, tmp_path):
     dense((8, 8, 3)).save(tmp_path / "a.keras")
     [card] = serve('[models.a]\nfile = "a.keras"').cards()
     assert card.reason is None

@@ -112,7 +112,7 @@ def test_the_same_weights_in_another_network_are_another_model(parts_of_network,
     assert changed != fingerprint
 
 
-def test_names_and_the_kind_of_file_make_no_other_model(parts_of_network):
+def test_names_and_file_format_make_no_other_model(parts_of_network):
     plain = parts_of_network()
     for _ in range(2):  # advances Keras's numbering of layers
         assert parts_of_network() == plain
@@ -121,7 +121,7 @@ def test_names_and_the_kind_of_file_make_no_other_model(parts_of_network):
     assert parts_of_network("c.h5", names="my_") == plain
 
 
-def test_layers_that_are_connected_otherwise_are_another_model(parts_of_network):
+def test_differently_connected_layers_are_another_model(parts_of_network):
     """The layers and weights are the same; only their connections differ."""
     architectures = {
         parts_of_network(merged=merged)[0].architecture for merged in ("lrl", "llr", "lrr", "lr")
@@ -208,7 +208,7 @@ def test_another_graph_of_the_same_variables_is_another_model(parts_of_graph):
 
 
 @pytest.mark.parametrize("after", [mean, cond(0.1)], ids=["plain", "branches"])
-def test_numbers_that_tensorflow_gives_make_no_other_model(parts_of_graph, after):
+def test_tensorflows_numbering_makes_no_other_model(parts_of_graph, after):
     first = parts_of_graph(after)
     for _ in range(3):
         tf.function(lambda x: x + 1)(tf.constant(1.0))  # advances TensorFlow's numbering
@@ -233,7 +233,7 @@ def test_an_exported_network_is_another_model_when_a_layer_is(parts_of, tmp_path
         assert other[0].architecture != plain[0].architecture
 
 
-def test_a_frozen_graph_is_known_by_its_constants(parts_of, tmp_path):
+def test_a_frozen_graph_is_identified_by_its_constants(parts_of, tmp_path):
     def frozen(name, value):
         spec = tf.TensorSpec((None, 8, 8, 3), tf.float32)
         weights = tf.constant(value, shape=(3, 2))
@@ -274,7 +274,7 @@ def save_looping(folder, times):
         v1.enable_control_flow_v2()
 
 
-def test_what_a_graph_alone_does_not_tell_is_known_by_the_folder(parts_of, tmp_path):
+def test_graphs_with_loops_or_tables_are_identified_by_the_folder(parts_of, tmp_path):
     def of_table(name, factors):
         module = Looked(factors)
         tf.saved_model.save(module, str(tmp_path / name), signatures=module.score)

@@ -64,7 +64,7 @@ def load(serve, tmp_path):
     ("before", "pictures"),
     [(own_range, ONE_COLOUR[:2]), (by_largest, ["black"])],
 )
-def test_nan_that_a_fused_layer_hides_is_told_on_the_card(load, before, pictures, kind):
+def test_nan_hidden_by_a_fused_layer_is_on_the_card(load, before, pictures, kind):
     """OpenVINO's fused ReLU turns NaN into 0 on any CPU, TensorFlow's only on some."""
     import_or_skip("openvino")
     network = scaled(before, layers.Conv2D(4, 3, activation="relu"))
@@ -79,7 +79,7 @@ def test_nan_that_a_fused_layer_hides_is_told_on_the_card(load, before, pictures
 
 
 @pytest.mark.parametrize("before", [own_range, by_largest])
-def test_nan_that_shows_is_told_on_the_card(load, before):
+def test_visible_nan_is_on_the_card(load, before):
     card = load(scaled(before)).get("dozer").card
     [warning] = card.warnings
     assert warning.code == "nan_scores"
@@ -87,7 +87,7 @@ def test_nan_that_shows_is_told_on_the_card(load, before):
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "tensorflow-frozen", "openvino"])
-def test_a_model_without_nan_has_no_warning_whatever_runs_it(load, backend):
+def test_a_model_without_nan_has_no_warning_on_any_backend(load, backend):
     if backend == "openvino":
         import_or_skip("openvino")
     network = scaled(lambda x: x / 255, layers.Conv2D(4, 3, activation="relu"))
@@ -97,7 +97,7 @@ def test_a_model_without_nan_has_no_warning_whatever_runs_it(load, backend):
 
 @pytest.mark.parametrize("backend", ["tensorflow", "tensorflow-frozen"])
 @pytest.mark.parametrize("kind", ["keras", "saved"])
-def test_nan_is_told_whether_the_cpu_hides_it_or_not(load, backend, kind):
+def test_nan_is_reported_whether_the_cpu_hides_it_or_not(load, backend, kind):
     network = scaled(by_largest, layers.Conv2D(4, 3, activation="relu"))
     model = load(network, kind, f'backend = "{backend}"').get("dozer")
     black = np.zeros((2, 16, 24, 3), np.float32)
@@ -110,7 +110,7 @@ def test_nan_is_told_whether_the_cpu_hides_it_or_not(load, backend, kind):
 @pytest.mark.parametrize(
     ("masker", "told"), [("constant(0)", True), ("constant(90)", False), ("blur(3,3)", False)]
 )
-def test_an_explanation_whose_masker_makes_such_a_picture_says_so(load, masker, told):
+def test_an_explanation_with_a_masker_that_causes_nan_has_a_warning(load, masker, told):
     """A grey photo and a model that divides by the largest pixel: only black gives NaN."""
     import_or_skip("openvino")  # hides NaN on any CPU
     network = scaled(by_largest, layers.Conv2D(4, 3, activation="relu"))

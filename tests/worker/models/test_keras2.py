@@ -63,18 +63,18 @@ def test_a_file_of_keras_2_gives_its_scores(serve, written, tmp_path, name, suff
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
-def test_a_model_is_refused_where_keras_would_go_on_with_random_weights(serve, written, tmp_path):
+def test_a_model_is_refused_if_keras_would_leave_random_weights(serve, written, tmp_path):
     """An archive has the weights of a shared layer once, and Keras 3 only warns."""
     shutil.copy(written / "shared.keras", tmp_path)
     [card] = serve('[models.a]\nfile = "shared.keras"').cards()
     assert card.reason.startswith("the file has no weights for some layers: ")
 
 
-def test_every_model_is_asked_for(written):
+def test_every_reference_model_is_tested(written):
     assert {path.stem for path in written.glob("*.h5")} == set(NAMES)
 
 
-def test_several_axes_of_a_file_of_keras_3_are_not_lost(serve, tmp_path):
+def test_several_axes_in_a_keras_3_file_are_kept(serve, tmp_path):
     """Keras silently drops them from .h5 files, which changes the scores of a softmax."""
     network = keras.Sequential(
         [keras.Input((8, 8, 3)), layers.Softmax(axis=[1, 2]), layers.Flatten(), layers.Dense(2)]

@@ -58,7 +58,7 @@ def calls_of(name):
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_an_operation_is_that_of_tensorflow(name):
+def test_an_operation_equals_tensorflows(name):
     first = [A, B] if name in ("concat", "stack", "math.add_n") else A
     first = A[..., :1] if name == "image.grayscale_to_rgb" else first
     calls = [{"axis": -1}] if name in ("concat", "stack") else calls_of(name)
@@ -75,6 +75,6 @@ def theirs(name):
     return tf.add if name == "__operators__.add" else reduce(getattr, name.split("."), tf)
 
 
-def test_a_part_of_an_axis_can_be_squeezed_away():
+def test_some_axes_can_be_squeezed():
     ours = OPERATIONS["squeeze"](tf.constant(A[:, :1]), axis=[1])
     np.testing.assert_array_equal(ours, tf.squeeze(A[:, :1], axis=[1]))

@@ -61,7 +61,7 @@ def test_labels_are_read_as_editors_write_them(serve, network, tmp_path, content
     assert model.labels == ["k", "l\x0bl\x0cl", "m\u2028m", "n n"]
 
 
-def test_labels_in_another_encoding_are_named_with_the_place(serve, network, tmp_path):
+def test_labels_in_another_encoding_are_reported_with_the_position(serve, network, tmp_path):
     network.save(tmp_path / "a.keras")
     (tmp_path / "labels.txt").write_bytes("k\nl\nZo\u00eb\nn".encode("latin-1"))
     [card] = serve('[models.a]\nfile = "a.keras"\nlabels = "labels.txt"\n').cards()
@@ -206,7 +206,7 @@ def test_downloads_of_two_threads_take_turns_and_are_both_kept_there(tmp_path):
 # --- When it is loaded ----------------------------------------------------------------------------
 
 
-def test_a_model_is_loaded_when_it_is_first_asked_for_and_once_whoever_asks(tmp_path):
+def test_a_model_is_loaded_once_at_its_first_use_by_any_thread(tmp_path):
     dense((8, 8, 3)).save(tmp_path / "a.keras")
     (tmp_path / "models.toml").write_text('[models.a]\nfile = "a.keras"')
     registry = read_registry(tmp_path / "models.toml", weights_cache=None)

@@ -36,7 +36,7 @@ def test_the_default_comes_first_then_the_order_of_the_file(read):
     assert [card.default for card in registry.cards()] == [True, False, False, False]
 
 
-def test_of_several_defaults_the_first_counts_whose_extras_are_installed(read, monkeypatch):
+def test_the_first_default_with_installed_extras_counts(read, monkeypatch):
     text = (
         'default = ["c", "b", "a"]\n[models.a]\nfile = "a.keras"\n'
         '[models.b]\npackage = "efficientnet-lite0"\n'
@@ -59,12 +59,12 @@ def test_of_several_defaults_the_first_counts_whose_extras_are_installed(read, m
     assert nothing.default == "b"
 
 
-def test_without_default_the_first_model_is_it(read):
+def test_without_a_default_the_first_model_is_the_default(read):
     assert read('[models.b]\nfile = "b.keras"\n[models.a]\nfile = "a.keras"').default == "b"
 
 
 @pytest.mark.parametrize(("backend", "keras"), [("jax", "jax"), ("openvino", "tensorflow")])
-def test_keras_is_to_compute_with_what_the_default_model_needs(read, backend, keras):
+def test_the_default_model_decides_the_backend_of_keras(read, backend, keras):
     import_or_skip(keras)
     other = '[models.b]\nfile = "b.keras"\n'
     registry = read(f'[models.a]\nfile = "a.keras"\nbackend = "{backend}"\n' + other)
@@ -72,9 +72,7 @@ def test_keras_is_to_compute_with_what_the_default_model_needs(read, backend, ke
     assert read(other + '[models.a]\nfile = "a.h5"\nbackend = "jax"').keras_backend == "tensorflow"
 
 
-def test_keras_is_to_compute_with_tensorflow_where_the_default_model_lacks_its_extra(
-    read, monkeypatch
-):
+def test_keras_uses_tensorflow_if_the_default_model_lacks_its_extra(read, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
     registry = read('[models.a]\nfile = "a.keras"\nbackend = "jax"')
     assert registry.keras_backend == "tensorflow"
@@ -82,7 +80,7 @@ def test_keras_is_to_compute_with_tensorflow_where_the_default_model_lacks_its_e
         registry.get("a")
 
 
-def test_before_loading_a_card_tells_what_the_file_says(read):
+def test_before_loading_a_card_has_the_facts_of_the_models_file(read):
     (card,) = read(
         '[models.a]\nfile = "a.keras"\nfit = "stretch"\nlicense = "MIT"\n'
         'preprocessing = { subtract = 128, divide = [1, 2, 3], channels = "bgr" }\n'
@@ -96,7 +94,7 @@ def test_before_loading_a_card_tells_what_the_file_says(read):
     assert card.fingerprint is card.parts is card.reason is card.labels is None
 
 
-def test_the_first_fit_that_is_allowed_is_the_models_own_unless_it_says_so(read):
+def test_the_first_allowed_fit_is_the_default_unless_fit_names_another(read):
     (card,) = read(A + 'fits = ["pad", "crop"]').cards()
     assert (card.fit, card.fits) == ("pad", ["pad", "crop"])
     (card,) = read(A + 'fit = "crop"\nfits = ["pad", "crop"]').cards()
@@ -110,7 +108,7 @@ def test_a_model_that_is_not_listed_is_unavailable(read):
 
 
 @pytest.mark.parametrize("name", ["b", "b.keras", "./b.keras", "../{folder}/b.keras", "{path}"])
-def test_a_file_that_the_operator_did_not_list_is_not_loaded(read, tmp_path, name):
+def test_an_unlisted_file_is_not_loaded(read, tmp_path, name):
     path = tmp_path / "b.keras"
     path.write_bytes(b"would be no model, were it opened")
     registry = read('[models.a]\nfile = "a.keras"')
@@ -131,7 +129,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(read, tmp_path):
         (A.encode("utf-16"), "is in UTF-16; save it as UTF-8"),
     ],
 )
-def test_a_file_in_another_encoding_is_named_with_the_place(tmp_path, content, complaint):
+def test_a_file_in_another_encoding_is_reported_with_the_position(tmp_path, content, complaint):
     path = tmp_path / "foreign.toml"
     path.write_bytes(content)
     with pytest.raises(RegistryError, match=rf"foreign\.toml .*{complaint}"):
@@ -214,20 +212,20 @@ def test_a_file_in_another_encoding_is_named_with_the_place(tmp_path, content, c
         ),
     ],
 )
-def test_a_mistake_is_answered_with_the_file_the_model_and_the_key(read, tmp_path, text, complaint):
+def test_a_mistake_is_reported_with_the_file_the_model_and_the_key(read, tmp_path, text, complaint):
     with pytest.raises(RegistryError) as raised:
         read(text)
     assert complaint in str(raised.value)
     assert all(line.startswith(str(tmp_path)) for line in str(raised.value).splitlines())
 
 
-def test_every_mistake_of_a_file_is_told_at_once(read):
+def test_all_mistakes_of_a_file_are_reported_at_once(read):
     with pytest.raises(RegistryError) as raised:
         read(A + 'fit = "zoom"\nsize = 3')
     assert len(str(raised.value).splitlines()) == 2
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RegistryError, match=r"absent\.toml cannot be read: No such file"):
         read_registry(tmp_path / "absent.toml", weights_cache=None)
 

@@ -52,7 +52,7 @@ def test_a_model_that_fails_is_logged_in_one_line_and_the_others_are_served(serv
     assert registry.get("good").predictor.n_outputs == 2
 
 
-def test_a_file_that_is_cut_short_is_called_so(reason, tmp_path):
+def test_a_truncated_file_is_reported_as_such(reason, tmp_path):
     dense((8, 8, 3)).save(path := tmp_path / "a.keras")
     path.write_bytes(path.read_bytes()[:-100])
     assert reason('file = "a.keras"').startswith("a.keras is cut short")
@@ -67,7 +67,7 @@ def test_a_file_that_is_cut_short_is_called_so(reason, tmp_path):
         'file = "good.keras"\nlabels = "absent.txt"',
     ],
 )
-def test_where_the_server_keeps_its_files_is_told_to_nobody(reason, tmp_path, keys):
+def test_paths_of_the_server_are_not_revealed(reason, tmp_path, keys):
     dense((8, 8, 3)).save(tmp_path / "good.keras")
     (tmp_path / "a.h5").write_bytes(b"not HDF5")
     assert str(tmp_path) not in reason(keys)
@@ -99,7 +99,7 @@ def test_a_layer_keras_does_not_know_is_refused(reason, tmp_path):
         ("input_shape = [9, 8, 3]", "of shape (None, 8, 8, 4), but input_shape is (9, 8, 3)"),
     ],
 )
-def test_a_model_whose_input_is_no_picture_is_refused(reason, tmp_path, keys, complaint):
+def test_a_model_with_another_input_than_pictures_is_refused(reason, tmp_path, keys, complaint):
     dense((8, 8, 4)).save(tmp_path / "a.keras")
     assert complaint in reason(f'file = "a.keras"\n{keys}')
 
@@ -135,7 +135,7 @@ def test_scores_that_are_not_always_the_same_are_refused(reason, tmp_path):
     assert "Layers that act at random" in reason('saved_model = "exported"')
 
 
-def test_scores_of_no_classes_are_refused(reason, tmp_path):
+def test_empty_scores_are_refused(reason, tmp_path):
     keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(1, 3)]).save(tmp_path / "a.keras")
     assert "one array of shape (N, K) or (N,) is needed" in reason('file = "a.keras"')
 
@@ -173,7 +173,7 @@ def test_without_a_network_only_applications_are_unavailable(serve, tmp_path, mo
     }
 
 
-def test_an_application_keras_does_not_have_is_answered_with_those_it_has(reason):
+def test_an_unknown_application_is_refused_with_the_known_ones(reason):
     answer = reason('application = "ResNet51"')
     assert answer.startswith("keras.applications has no ResNet51; it has ConvNeXtBase, ")
     assert "ResNet50" in answer

@@ -47,7 +47,7 @@ def read(tmp_path):
     return read_content
 
 
-def test_arrays_come_as_they_were_saved(read):
+def test_arrays_are_read_as_saved(read):
     found = read(b"".join(written(ARRAYS)))
     assert list(found) == list(ARRAYS)
     for name, array in ARRAYS.items():
@@ -55,7 +55,7 @@ def test_arrays_come_as_they_were_saved(read):
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_a_file_of_another_content_is_refused_before_it_is_interpreted(tmp_path):
+def test_a_file_with_another_digest_is_refused_before_it_is_parsed(tmp_path):
     path, ran = tmp_path / "weights.pth", tmp_path / "ran"
     bomb = pickled(Call(Name("posix", "system"), (f"touch {ran}",)))
     known = pinned(path, bomb)
@@ -86,7 +86,7 @@ def test_a_file_of_another_content_is_refused_before_it_is_interpreted(tmp_path)
     ],
     ids=".".join,
 )
-def test_a_name_that_no_file_of_tensors_needs_ends_the_reading(read, tmp_path, name, place):
+def test_an_unexpected_global_ends_the_reading(read, tmp_path, name, place):
     ran = tmp_path / "ran"
     parts = written(ARRAYS)
     parts[place] = pickled(Call(Name(*name), (f"touch {ran}",)))
@@ -97,7 +97,7 @@ def test_a_name_that_no_file_of_tensors_needs_ends_the_reading(read, tmp_path, n
     assert not ran.exists()
 
 
-def test_a_forged_file_changes_nothing_of_the_reader(read):
+def test_a_forged_file_does_not_change_the_reader(read):
     """BUILD sets attributes of an object in a pickle."""
     rebuild = pickled(Name("torch._utils", "_rebuild_tensor_v2"))[:-1]
     state = pickled((None, {"__defaults__": (1,), "forged": 1}))[2:-1]
@@ -109,7 +109,7 @@ def test_a_forged_file_changes_nothing_of_the_reader(read):
     assert not hasattr(torch_file._rebuilt, "forged")
 
 
-def test_wherever_a_file_is_cut_it_is_refused(read):
+def test_a_file_cut_anywhere_is_refused(read):
     content = b"".join(written(ARRAYS))
     for length in range(len(content)):
         with pytest.raises(ModelUnavailableError):
@@ -145,7 +145,7 @@ def file_of(named, keys, numbers):
         ("no tensor", "values other than named tensors"),
     ],
 )
-def test_a_tensor_that_is_not_all_of_its_storage_is_refused(read, made, reason):
+def test_a_tensor_over_part_of_its_storage_is_refused(read, made, reason):
     with pytest.raises(ModelUnavailableError, match=reason):
         read(file_of(OrderedDict(a=made), ["1"], raw(A)))
 
@@ -174,7 +174,7 @@ def test_tensors_that_share_a_storage_are_refused(read):
         ("1", raw(A), "it holds no named tensors"),
     ],
 )
-def test_numbers_that_are_not_those_of_the_tensors_are_refused(read, keys, numbers, reason):
+def test_numbers_that_do_not_match_the_tensors_are_refused(read, keys, numbers, reason):
     with pytest.raises(ModelUnavailableError, match=reason):
         read(file_of(OrderedDict(a=tensor_of(A, "1")), keys, numbers))
 

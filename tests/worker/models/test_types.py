@@ -38,7 +38,9 @@ def network(policy, head="float32"):
         ("float64", "float64", "float64"),
     ],
 )
-def test_the_type_is_that_of_the_least_precise_step(serve, tmp_path, policy, head, dtype, kind):
+def test_the_type_is_that_of_the_least_precise_operation(
+    serve, tmp_path, policy, head, dtype, kind
+):
     model = network(policy, head)
     if kind == "saved":
         model.export(tmp_path / "a", verbose=False)
@@ -52,7 +54,7 @@ def test_the_type_is_that_of_the_least_precise_step(serve, tmp_path, policy, hea
 @pytest.mark.parametrize(
     ("policy", "dtype"), [("float32", "float32"), ("mixed_float16", "float16")]
 )
-def test_openvino_tells_of_a_graph_that_rounds_to_less(serve, tmp_path, policy, dtype):
+def test_openvino_reports_a_graph_that_rounds_to_less(serve, tmp_path, policy, dtype):
     import_or_skip("openvino")
     network(policy).save(tmp_path / "a.keras")
     [card] = serve('[models.a]\nfile = "a.keras"\nbackend = "openvino"').cards()
@@ -80,9 +82,7 @@ NEAREST = [0, 0, 1, 2, 2, 42, 254, 255]
 
 @pytest.mark.parametrize("kind", ["keras", "h5", "saved"])
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
-def test_inputs_of_whole_numbers_get_the_nearest_in_every_kind_of_file(
-    serve, tmp_path, dtype, kind
-):
+def test_integer_inputs_are_rounded_in_every_file_format(serve, tmp_path, dtype, kind):
     """Maskers make fractions: means, blurs and constants."""
     if kind == "saved":
 
@@ -103,7 +103,7 @@ def test_inputs_of_whole_numbers_get_the_nearest_in_every_kind_of_file(
 
 
 @pytest.mark.parametrize("kind", ["keras", "saved"])
-def test_what_is_beyond_the_range_of_the_type_is_its_end(serve, tmp_path, kind):
+def test_pixel_values_are_clipped_to_the_range_of_the_type(serve, tmp_path, kind):
     if kind == "saved":
 
         def means(x):

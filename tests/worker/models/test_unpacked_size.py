@@ -107,9 +107,7 @@ def test_a_chunk_that_is_larger_than_its_dataset_counts(tmp_path, serve):
 
 
 @pytest.mark.parametrize("kind", ["keras", "h5"])
-def test_layers_that_ask_for_more_than_the_file_has_are_refused_before_they_are_made(
-    tmp_path, kind
-):
+def test_layers_larger_than_the_file_are_refused_before_they_are_built(tmp_path, kind):
     def change(config):
         config["config"]["layers"][-1]["config"]["units"] = 4_000_000
 
@@ -157,7 +155,7 @@ def test_an_archive_with_weights_of_an_application_is_refused_before_it_is_unpac
     assert grown < ALLOWED
 
 
-def test_an_application_that_asks_for_too_much_is_refused_before_it_is_made(tmp_path):
+def test_an_application_that_is_too_large_is_refused_before_it_is_built(tmp_path):
     """A dense layer of VGG16 on 2000 x 2000 pixels has more weights than all of ImageNet's."""
     wanted = 'application = "VGG16"\ninput_shape = [2000, 2000, 3]\nweights = "none"'
     grown, reason = opened_in_a_process(tmp_path, wanted)
@@ -166,7 +164,7 @@ def test_an_application_that_asks_for_too_much_is_refused_before_it_is_made(tmp_
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.weights.h5", "a.keras"])
-def test_weights_of_an_application_are_those_of_its_file(tmp_path, serve, name):
+def test_weights_of_an_application_are_read_from_its_file(tmp_path, serve, name):
     (mobilenet().save_weights if "weights" in name else mobilenet().save)(tmp_path / name)
     served = serve("[models.a]\n" + APPLICATION.format(name)).get("a")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
@@ -174,7 +172,7 @@ def test_weights_of_an_application_are_those_of_its_file(tmp_path, serve, name):
     np.testing.assert_allclose(served.predictor(pictures), expected, rtol=1e-4)
 
 
-def test_a_member_that_is_packed_otherwise_is_refused(tmp_path, serve):
+def test_a_member_with_another_compression_is_refused(tmp_path, serve):
     """A few bytes of LZMA may unpack to megabytes at once, so it cannot be done in small steps."""
     dense((8, 8, 3)).save(path := tmp_path / "a.keras")
     with zipfile.ZipFile(path) as archive:
@@ -192,7 +190,7 @@ def test_a_deflated_archive_is_read(tmp_path, serve):
     assert serve('[models.a]\nfile = "a.keras"').get("a").predictor.n_outputs == 2
 
 
-def test_a_model_may_be_bounded_by_the_file_of_models(tmp_path, serve):
+def test_the_models_file_may_set_the_limit(tmp_path, serve):
     keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2000)]).save(
         tmp_path / "a.keras"
     )
@@ -214,7 +212,7 @@ def test_a_saved_model_is_bounded_too(tmp_path, serve):
     assert "at most 1 MiB, its max_bytes" in serve(tables.format(1 * MIB)).cards()[0].reason
 
 
-def test_room_grows_with_the_file_up_to_what_is_allowed():
+def test_the_limit_grows_with_the_file_up_to_its_maximum():
     assert SizeLimit.of(1000, 2**32).bytes == MIN_LIMIT
     assert SizeLimit.of(100 * MIB, 2**32).bytes == EXPANSION * 100 * MIB
     assert SizeLimit.of(1000 * MIB, 2**32).bytes == 2**32
