@@ -80,3 +80,16 @@ def test_every_file_named_by_its_path_exists(page):
     named = re.findall(rf"`((?:{roots})/[\w./-]+)`", (ROOT / page).read_text())
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_file_named_in_a_recipe_exists():
+    """A name without a folder is in the folder of the name before it."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    recipes = page.partition("\n## Recipes\n")[2].partition("\n## ")[0].split("\n- ")[1:]
+    assert len(recipes) > 10
+    for recipe in recipes:
+        folder = ROOT
+        for name in re.findall(r"`([\w./-]+/[\w.-]*|[\w.-]+\.(?:py|js|lua|md|toml))`", recipe):
+            path = ROOT / name if "/" in name or (ROOT / name).exists() else folder / name
+            assert path.exists(), f"{name} of: {recipe}"
+            folder = path if path.is_dir() else path.parent
