@@ -25,6 +25,13 @@ def list_explanations(
     method: Annotated[str | None, typer.Option(help="For example kernel.")] = None,
     label: Annotated[str | None, typer.Option(help="Label or index of the top class.")] = None,
     warning: Annotated[str | None, typer.Option(help="Code of a warning.")] = None,
+    true_label: Annotated[
+        str | None, typer.Option(help="Label or index of the true class.")
+    ] = None,
+    correct: Annotated[
+        str | None, typer.Option(help="true, false, or null where it is not known.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Words of the file name.")] = None,
     batch: Annotated[str | None, typer.Option(help="Id of the batch.")] = None,
     owner: Annotated[str | None, typer.Option(help="Name of the owner.")] = None,
     metadata: Annotated[
@@ -43,6 +50,9 @@ def list_explanations(
         "method": method,
         "label": label,
         "warning": warning,
+        "true_label": true_label,
+        "correct": correct,
+        "name": name,
         "batch": batch,
         "owner": owner,
         "metadata": metadata or None,

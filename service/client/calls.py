@@ -91,6 +91,9 @@ class ListOptions(PageOptions, total=False):
     masker: str
     label: str | int
     warning: str
+    true_label: str | int
+    correct: bool | Literal["null"]
+    name: str  # words of the file name
     batch: str
     picture: str  # SHA-256 of the file
     metadata: Sequence[str]  # KEY=VALUE

@@ -13,7 +13,7 @@ import structlog
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from service.jobs.facets import facets_of_outcome, facets_of_spec, in_words
+from service.jobs.facets import facets_of, in_words
 from service.jobs.records import BatchRecord, JobSpec, ProgressCount, State
 from service.jobs.redis_keys import SCORES_ID, as_text
 from service.schemas.documents import Status
@@ -69,16 +69,15 @@ def encode_queued(spec: JobSpec) -> dict[str, str]:
     if spec.coalitions:  # not listed, so they have no facets
         keep_s = PICTURE_S if spec.coalitions.picture else SCORES_S
         return {"status": Status.QUEUED.value, "keep_s": str(keep_s), **_fields(spec)}
-    facets = facets_of_spec(Status.QUEUED, spec)
-    return {"status": Status.QUEUED.value, "facets": in_words(facets), **_fields(spec)}
+    facets = in_words(facets_of(Status.QUEUED, spec))
+    return {"status": Status.QUEUED.value, "facets": facets, **_fields(spec)}
 
 
 def encode_cached(spec: JobSpec, earlier: State) -> dict[str, str]:
     """Encode an explanation answered from the result of an earlier one."""
-    found = facets_of_outcome(earlier.outcome) if earlier.outcome else {}
     return {
         "status": Status.SUCCEEDED.value,
-        "facets": in_words({**facets_of_spec(Status.SUCCEEDED, spec), **found}),
+        "facets": in_words(facets_of(Status.SUCCEEDED, spec, earlier.outcome)),
         **_fields(spec),
         "progress": encode_count(earlier.progress),
         "cached_from": earlier.id,

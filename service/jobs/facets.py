@@ -8,57 +8,52 @@ scripts write it.
 
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
 from service.jobs.records import JobSpec, State
 from service.schemas.documents import Status
-from service.schemas.fingerprint import ModelRef
 from service.schemas.masker_setting import parse_masker
 from service.schemas.results import Outcome
 
 MAX_METADATA = 16  # entries of an explanation's metadata in the index
 MAX_METADATA_KEY, MAX_METADATA_VALUE = 64, 256  # characters of such an entry
+MAX_NAME_WORDS = 12  # words of a file name in the index
+_NAME_WORD = re.compile(r"[^\W\d_]+|\d+")  # "IMG_12a.jpg": img, 12, a, jpg
 
 Facets = Mapping[str, Sequence[str]]  # facet -> values
 
 
-def facets_of_spec(status: Status, spec: JobSpec) -> Facets:
+def facets_of(status: Status, spec: JobSpec, outcome: Outcome | None = None) -> Facets:
+    """Return all facets of an explanation; outcome: its result, if it has one."""
+    model = outcome.model if outcome else spec.model
+    top, truth = outcome.top if outcome else None, spec.true_label
+    correct = spec.correct(outcome) if outcome else None
     return {
         "status": [status.value],
-        **_of_model(spec.model),
+        "model": [model.name],  # one without a fingerprint is found by its name alone
+        "fingerprint": [model.fingerprint] if model.fingerprint else [],
         "method": [spec.settings.method],
         "masker": [masker_value(spec.settings.masker)],
         "picture": [spec.image.sha256],
+        "name": name_words(spec.image.name or "")[:MAX_NAME_WORDS],
         "batch": [spec.batch] if spec.batch else [],
         "metadata": _indexed(spec.settings.metadata),
-    }
-
-
-def facets_of_outcome(outcome: Outcome) -> Facets:
-    """Return the facets that a result adds, and those that it replaces."""
-    top = outcome.top
-    return {
-        **_of_model(outcome.model),
         "label": list(dict.fromkeys([top.label, str(top.index)])) if top else [],
-        "warning": list(dict.fromkeys(warning.code.value for warning in outcome.warnings)),
+        "truth": list(dict.fromkeys([truth.label, str(truth.index)])) if truth else [],
+        "correct": [json.dumps(correct)],
+        "warning": list(dict.fromkeys(each.code.value for each in outcome.warnings))
+        if outcome
+        else [],
     }
 
 
 def facets_of_state(state: State) -> Facets:
-    """Return all facets of an explanation that has not expired."""
-    of_spec = facets_of_spec(state.status, state.spec) if state.spec else {}
-    of_outcome = facets_of_outcome(state.outcome) if state.outcome else {}
-    return {**of_spec, **of_outcome}
-
-
-def _of_model(model: ModelRef) -> Facets:
-    """Return the facets of a model; one without a fingerprint is found by its name alone."""
-    return {
-        "model": [model.name],
-        "fingerprint": [model.fingerprint] if model.fingerprint else [],
-    }
+    """Return all facets of an explanation; none if it has expired."""
+    return facets_of(state.status, state.spec, state.outcome) if state.spec else {}
 
 
 def in_words(facets: Facets) -> str:
@@ -75,6 +70,11 @@ def masker_value(masker: str) -> str:
     """Return the same text for all spellings of a masker."""
     setting = parse_masker(masker)
     return " ".join([setting.kind, *map(str, setting.numbers)])
+
+
+def name_words(name: str) -> list[str]:
+    """Return the words and numbers of a file name, each once, in small letters."""
+    return list(dict.fromkeys(_NAME_WORD.findall(unicodedata.normalize("NFKC", name).casefold())))
 
 
 def metadata_value(key: str, text: str) -> str:

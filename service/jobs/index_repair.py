@@ -44,17 +44,23 @@ class IndexRepair:
         return self._seen is not None
 
     def _incomplete(self, ids: Sequence[str]) -> list[str]:
-        """Return the explanations whose facets lack their status, or that have no facets."""
+        """Return the explanations whose facets lack their status, or whether they are correct.
+
+        Versions that did not index all facets of today did not index `correct` either.
+        """
         with self._redis.pipeline(transaction=False) as pipe:
             for id_ in ids:
                 pipe.hmget(key_of(id_), "status", "facets")
             replies = pipe.execute(raise_on_error=False)
-        return [
-            id_
-            for id_, reply in zip(ids, replies, strict=True)
-            if not isinstance(reply, Exception) and reply[0]
-            if f"status:{as_text(reply[0])}" not in as_text(reply[1] or b"").split()
-        ]
+        incomplete = []
+        for id_, reply in zip(ids, replies, strict=True):
+            if isinstance(reply, Exception) or not reply[0]:
+                continue
+            facets = as_text(reply[1] or b"").split()
+            known = any(facet.startswith("correct:") for facet in facets)
+            if not known or f"status:{as_text(reply[0])}" not in facets:
+                incomplete.append(id_)
+        return incomplete
 
     def _repair(self, explanation_id: str) -> bool:
         state = read_state(self._redis, explanation_id)

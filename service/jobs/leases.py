@@ -10,7 +10,7 @@ import redis
 from service.infra.artifacts import AttemptArtifacts
 from service.infra.settings.shared import SharedSettings
 from service.jobs.codec import encode_count
-from service.jobs.facets import facets_of_outcome, in_words
+from service.jobs.facets import facets_of, in_words
 from service.jobs.hash_reader import read_batch, read_state
 from service.jobs.records import Answer, ProgressCount, State
 from service.jobs.redis_keys import as_text
@@ -112,6 +112,8 @@ class Leases:
         step.
         """
         spent: Mapping[str, float] = vars(work) if work else {}
+        state = self.read(explanation_id) if outcome else None
+        spec = state.spec if state else None
         finish = Finish(
             explanation_id,
             self._settings.queue,
@@ -119,7 +121,7 @@ class Leases:
             self._settings.retention_s,
             status=status.value,
             outcome=outcome.model_dump_json() if outcome else None,
-            facets=in_words(facets_of_outcome(outcome)) if outcome else None,
+            facets=in_words(facets_of(status, spec, outcome)) if spec else None,
             artifacts=artifacts.model_dump_json() if artifacts else None,
             error=error.model_dump_json() if error else None,
             progress=encode_count(count) or None,

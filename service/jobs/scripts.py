@@ -165,7 +165,7 @@ class Finish(CallOfOne):
     retention_s: int
     status: str
     outcome: str | None
-    facets: str | None  # of the outcome
+    facets: str | None  # with those of the outcome
     artifacts: str | None
     error: str | None
     progress: str | None

@@ -12,10 +12,13 @@ from structlog.testing import capture_logs
 
 from service.jobs.facets import (
     MAX_METADATA,
+    MAX_NAME_WORDS,
+    facets_of,
     facets_of_state,
     in_words,
     masker_value,
     metadata_value,
+    name_words,
     word,
 )
 from service.jobs.index_repair import PAGE, TURN_KEY, IndexRepair
@@ -33,7 +36,7 @@ from service.jobs.redis_keys import (
 )
 from service.jobs.scripts import Place, Reindex, Scripts, Walk
 from service.jobs.submissions import StillRunningError
-from service.schemas.documents import ErrorCode, Failure, Status
+from service.schemas.documents import ClassName, ErrorCode, Failure, Status
 from service.schemas.results import Outcome
 from service.schemas.warnings import ResultWarning, WarningCode
 from tests.conftest import RedisServer
@@ -42,6 +45,13 @@ from tests.tiny import MODEL, OUTCOME, SPEC, output_result
 
 OWNERS = ("ann", "bob", None)
 HOSTILE = ("*", "a b", "a:b", "", "é", "x" * 64, "explanations", "\n")
+CORRECT = {True: "true", False: "false", None: "null"}
+NAMES = {  # and their words
+    None: [],
+    "...": [],
+    "IMG_12a.JPG": ["img", "12", "a", "jpg"],
+    "Robin 12 robin.jpg": ["robin", "12", "jpg"],
+}
 VALUES = {  # of each facet, as in the document of an explanation
     "status": lambda state: [state.status],
     "model": lambda state: [(state.outcome or state.spec).model.name],
@@ -51,6 +61,13 @@ VALUES = {  # of each facet, as in the document of an explanation
     "picture": lambda state: [state.spec.image.sha256],
     "batch": lambda state: [state.spec.batch] if state.spec.batch else [],
     "label": lambda state: top_of(state.outcome),
+    "truth": lambda state: (
+        [state.spec.true_label.label, str(state.spec.true_label.index)]
+        if state.spec.true_label
+        else []
+    ),
+    "correct": lambda state: [CORRECT[state.outcome and state.spec.correct(state.outcome)]],
+    "name": lambda state: NAMES[state.spec.image.name],
     "warning": lambda state: (
         [each.code for each in state.outcome.warnings] if state.outcome else []
     ),
@@ -99,8 +116,11 @@ class History:
                 "metadata": {pick(HOSTILE): pick(HOSTILE) for _ in range(2)},
             }
         )
-        image = SPEC.image.model_copy(update={"sha256": pick("01") * 64})
-        return SPEC.model_copy(update={"settings": settings, "image": image, **about})
+        named = {"sha256": pick("01") * 64, "name": pick(list(NAMES))}
+        image = SPEC.image.model_copy(update=named)
+        truth = pick((None, ClassName(index=0, label="ant"), ClassName(index=1, label="0")))
+        known = {"settings": settings, "image": image, "true_label": truth}
+        return SPEC.model_copy(update=known | about)
 
     def accept(self) -> None:
         id_ = new_id()
@@ -306,6 +326,15 @@ def test_changes_by_an_older_version_are_indexed_by_the_repair(connection):
     check(history)
 
 
+def test_explanations_that_an_older_version_indexed_by_less_are_indexed_by_all(connection):
+    history = History(connection, 7)
+    history.go_on(60)
+    forget_some_facets(connection, "correct", "truth", "name")
+    history.go_on(20)
+    repair(connection)
+    check(history)
+
+
 def test_more_explanations_than_a_page_are_indexed(connection, spec):
     history = History(connection, 6)
     for _ in range(PAGE + 1):
@@ -361,6 +390,18 @@ def test_foreign_data_stops_no_repair_and_no_worker(connection, accepted, ledger
     assert connection.zrange(facet_key_of("status:succeeded"), 0, -1) == [id_.encode()]
 
 
+def forget_some_facets(connection: redis.Redis, *names: str) -> None:
+    """Leave what a version without these facets would have left."""
+    for key in connection.scan_iter("shapshot:explanation:*", 1000):
+        facets = as_text(connection.hget(key, "facets") or b"").split()
+        if facets:
+            kept = [each for each in facets if each.partition(":")[0] not in names]
+            connection.hset(key, "facets", " ".join(kept))
+    for name in names:
+        for key in connection.scan_iter(f"shapshot:index:{name}:*", 1000):
+            connection.delete(key)
+
+
 def forget_facets(connection: redis.Redis) -> None:
     """Reduce Redis to what a version without facets and lists of batches would leave."""
     for key in connection.scan_iter("shapshot:explanation:*", 1000):
@@ -399,6 +440,22 @@ def test_metadata_that_is_long_or_nested_is_not_indexed(spec):
     texts = [("n", "3"), ("yes", "true"), ("none", "null"), ("x", "1.5")]
     assert list(found)[:5] == [metadata_value(*each) for each in [*texts, ("more0", "0")]]
     assert len(found) == MAX_METADATA
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("n01531178_Goldfinch-3.JPEG", ["n", "01531178", "goldfinch", "3", "jpeg"]),
+        ("Fu\u0308chse STRASSE.png", ["füchse", "strasse", "png"]),  # as macOS writes it
+        ("_.-", []),
+        (" ".join(f"w{n}" for n in range(20)), ["w", *map(str, range(20))]),
+    ],
+)
+def test_a_file_name_is_found_by_its_words(spec, name, words):
+    assert name_words(name) == words
+    image = spec.image.model_copy(update={"name": name})
+    named = spec.model_copy(update={"image": image})
+    assert facets_of(Status.QUEUED, named)["name"] == words[:MAX_NAME_WORDS]
 
 
 def test_facet_words_are_short_and_have_harmless_characters():

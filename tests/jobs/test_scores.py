@@ -4,7 +4,7 @@ import pytest
 
 from service.infra.artifacts import Artifact, ArtifactSection, AttemptArtifacts
 from service.jobs.admission_limits import OwnerShareFullError
-from service.jobs.facets import facets_of_spec
+from service.jobs.facets import facets_of
 from service.jobs.records import CoalitionSpec
 from service.jobs.redis_keys import SCORES_ID, key_of, new_id
 from service.jobs.rq_job import EXPLAIN
@@ -159,5 +159,5 @@ def test_scores_have_no_facets(ledger, connection, accept):
     spec = accept()
     ledger.finish(ID, ledger.begin(ID), Status.SUCCEEDED, answer=SCORES)
     assert not connection.hexists(key_of(ID), "facets")
-    assert facets_of_spec(Status.QUEUED, spec)  # those of the explanation
+    assert facets_of(Status.QUEUED, spec)  # of the explanation
     assert list(connection.scan_iter("shapshot:index:*")) == []

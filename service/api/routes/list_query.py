@@ -13,8 +13,10 @@ from service.jobs.facets import (
     MAX_METADATA,
     MAX_METADATA_KEY,
     MAX_METADATA_VALUE,
+    MAX_NAME_WORDS,
     masker_value,
     metadata_value,
+    name_words,
     word,
 )
 from service.jobs.redis_keys import BATCH_ID, BATCHES, facet_key_of, index_of
@@ -98,11 +100,27 @@ class ExplanationListQuery(PageQuery):
     warning: WarningCode | None = Field(
         None, description="Only those whose result has this warning"
     )
+    true_label: str | None = Field(
+        None,
+        max_length=1000,
+        description="Only those of a picture that truly shows the class of this label or index",
+    )
+    correct: Literal["true", "false", "null"] | None = Field(
+        None,
+        description="Only those whose `correct` is this; null: also those without a result",
+    )
     batch: str | None = Field(
         None, pattern=f"^{BATCH_ID.pattern}$", description="Only those of this batch"
     )
     picture: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="Only those of a picture with this SHA-256"
+    )
+    name: str | None = Field(
+        None,
+        max_length=200,
+        description="Only those whose file name has all these words and numbers, in any order and "
+        "in large or small letters: `robin 12` finds `12_Robin.jpg`, `rob` does not. Only the "
+        f"first {MAX_NAME_WORDS} words of a file name can be found",
     )
     metadata: list[Entry] = Field(
         default_factory=list,
@@ -120,7 +138,10 @@ class ExplanationListQuery(PageQuery):
     )
 
     def selection(self, caller: Principal) -> Selection:
-        """What the filters select of what the caller may see. Raises ApiError forbidden."""
+        """What the filters select of what the caller may see.
+
+        Raises ApiError forbidden, invalid_parameter.
+        """
         given = {
             "status": self.status,
             "model": self.model,
@@ -129,10 +150,18 @@ class ExplanationListQuery(PageQuery):
             "masker": self.masker and masker_value(self.masker),
             "label": self.label,
             "warning": self.warning,
+            "truth": self.true_label,
+            "correct": self.correct,
             "batch": self.batch,
             "picture": self.picture,
         }
         words = [word(facet, value) for facet, value in given.items() if value is not None]
+        if self.name is not None:
+            names = name_words(self.name)
+            if not names:
+                detail = f"name {self.name!r} has neither letters nor digits; give words of it"
+                raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "name", self.name)
+            words += [word("name", each) for each in names]
         for entry in self.metadata:
             key, _, text = entry.partition("=")
             words.append(word("metadata", metadata_value(key, text)))

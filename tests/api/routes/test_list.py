@@ -1,5 +1,6 @@
 """The list of explanations: its filters, order, pages and total."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from tests.encoded import encoded, noise
 from tests.tiny import MODEL
 
 URL = "/v1/explanations"
+COMPUTE = {"Cache-Control": "no-cache"}
 
 
 @pytest.fixture
@@ -66,6 +68,42 @@ async def test_each_filter_lists_what_it_selects(listed, create, ask, fake_worke
     ):
         assert await listed(**query) == ids, query
         assert await listed(**query, order="oldest") == ids[::-1], query
+
+
+async def test_right_wrong_and_not_known_are_listed_by_true_class_and_file_name(
+    listed, served, photo, fake_worker
+):
+    async def create(name, **settings):
+        files = {"image": (name, photo), "settings": (None, json.dumps(settings))}
+        return (await served.post(URL, files=files, headers=COMPUTE)).json()["id"]
+
+    right = await create("Ant_01.png", true_label="ant")
+    wrong = await create("crane 01.png", true_label=2, outputs={"top": 2})
+    hidden = await create("ant-crane.png", true_label="bee", outputs={"indices": [0, 2]})
+    unlabelled, queued = await create("ant.png"), await create("B01.PNG", true_label="ant")
+    for id_ in (right, wrong, hidden, unlabelled):
+        fake_worker.succeed(id_)
+    for query, ids in (
+        ({"correct": "true"}, [right]),
+        ({"correct": "false"}, [wrong]),
+        ({"correct": "null"}, [queued, unlabelled, hidden]),
+        ({"correct": "null", "status": "succeeded"}, [unlabelled, hidden]),
+        ({"true_label": "ant"}, [queued, right]),
+        ({"true_label": "0", "correct": "true"}, [right]),
+        ({"true_label": "crane", "label": "ant"}, [wrong]),
+        ({"true_label": "dog"}, []),
+        ({"name": "ANT"}, [unlabelled, hidden, right]),
+        ({"name": "ant-01"}, [right]),
+        ({"name": "01 png"}, [queued, wrong, right]),
+        ({"name": "an"}, []),
+        ({"name": "crane", "correct": "false"}, [wrong]),
+    ):
+        assert await listed(**query) == ids, query
+
+
+async def test_a_name_without_a_word_is_refused(api, refused):
+    problem = refused(await api.get(URL, params={"name": " _-."}), 422, "invalid_parameter")
+    assert problem["field"] == "name"
 
 
 async def test_a_batch_is_listed_by_its_id(listed, served, photo, create):
@@ -157,6 +195,7 @@ async def test_a_total_that_was_not_counted_to_its_end_is_marked(
         ({"method": "magic"}, "method", "partition"),
         ({"masker": "magic"}, "masker", "inpaint_telea"),
         ({"warning": "magic"}, "warning", "partial"),
+        ({"correct": "maybe"}, "correct", {"oneOf": ["true", "false", "null"]}),
         ({"fingerprint": "sha256:1"}, "fingerprint", "^sha256:[0-9a-f]{64}$"),
         ({"batch": "exp_1"}, "batch", "^batch_[0-9a-f]{32}$"),
         ({"picture": "A" * 64}, "picture", "^[0-9a-f]{64}$"),
