@@ -15,7 +15,14 @@ from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_resu
 from service.api.http.problems import ApiError
 from service.api.http.send_in_pieces import PIECE_BYTES
 from service.api.results import artifacts
-from service.api.results.array_formats import NpzMember, in_fortran_order, json_document, npy, npz
+from service.api.results.array_formats import (
+    NpzMember,
+    in_fortran_order,
+    in_half_precision,
+    json_document,
+    npy,
+    npz,
+)
 from service.api.results.streaming import Content
 from service.api.services import ProcessServices, RequestServicesDep
 from service.infra.result_arrays import REGION_ENTRIES, REGION_ERROR_ENTRIES, Arrays
@@ -55,6 +62,14 @@ class AttributionsQuery(BaseModel):
         [], max_length=1000, description="Index or label of an output; default: all"
     )
     format: Literal["json", "npy", "npz"] | None = Field(None, description="Overrides Accept")
+    dtype: Literal["float32", "float16"] = Field(
+        "float32",
+        description="float16, of npz only: for drawing, at half the bytes. Multiply `values` by "
+        "`values_scale`, a power of two for each output that brings its largest number to between "
+        "2^14 and 2^15: nothing overflows, numbers keep 11 bits down to 2^-29 of the largest, and "
+        "only those below 2^-40 of it become 0. `data` is in float16 too, to 1/8 of 0..255; "
+        "`standard_errors` are left out",
+    )
 
 
 class AttributionsDocument(ResponseModel):
@@ -106,6 +121,10 @@ async def get_attributions(
     state = await services.repository.read(explanation_id)
     kept = artifacts.output_positions(artifacts.outcome_of(state), query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
+    half = query.dtype == "float16"
+    if half and form != "npz":
+        detail = f"float16 needs the scales that only npz holds; received the format {form}"
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "dtype", query.dtype, ["float32"])
     shape = (*artifacts.stored_artifacts(state).shape[:3], len(kept))
     if form == "json" and (count := prod(shape)) > MAX_JSON_VALUES:
         detail = f"JSON is limited to {MAX_JSON_VALUES} values; request npz, or fewer outputs"
@@ -113,10 +132,10 @@ async def get_attributions(
     return artifacts.stream(
         request,
         services.process,
-        partial(_content, services.process, state, kept, form),
+        partial(_content, services.process, state, kept, form, half=half),
         MEDIA_TYPES[form],
         name=f"{state.id}-attributions.{form}",
-        etag=artifacts.etag_of(state, (form, kept)),
+        etag=artifacts.etag_of(state, (form, kept, query.dtype) if half else (form, kept)),
         held=_held(state, shape) if form == "json" else _held(state, shape[:3]),
     )
 
@@ -127,7 +146,9 @@ def _held(state: State, shape: tuple[int, ...]) -> int:
     return (8 if has_errors else 4) * prod(shape) + 8 * PIECE_BYTES
 
 
-def _content(services: ProcessServices, state: State, kept: list[int], form: str) -> Content:
+def _content(
+    services: ProcessServices, state: State, kept: list[int], form: str, *, half: bool
+) -> Content:
     """Returns the length of the content, if known, and its pieces. Blocking."""
     H, W, C, K = artifacts.stored_artifacts(state).shape
     if form == "json":
@@ -145,19 +166,26 @@ def _content(services: ProcessServices, state: State, kept: list[int], form: str
         artifacts.check_outputs(services, state)
         values = artifacts.by_output(services, state, kept, "values")
         return npy((H, W, C, len(kept)), values)
-    if kept == list(range(K)):
+    if kept == list(range(K)) and not half:
         return artifacts.read_npz(services, state)
     others = artifacts.load_arrays(services, state, kept, names=OTHERS)
-    return None, npz(_members(services, state, kept, others))
+    return None, npz(_members(services, state, kept, others, half=half))
 
 
 def _members(
-    services: ProcessServices, state: State, kept: list[int], others: Arrays
+    services: ProcessServices, state: State, kept: list[int], others: Arrays, *, half: bool
 ) -> Iterator[NpzMember]:
     shape = (*artifacts.stored_artifacts(state).shape[:3], len(kept))
-    dtype = np.dtype(np.float32)
-    has_errors = artifacts.load_arrays(services, state, kept[:1], names=["standard_errors"])
-    for name in ("values", *has_errors):
-        outputs = artifacts.by_output(services, state, kept, name)
-        yield NpzMember(name, shape, dtype, in_fortran_order(outputs), fortran_order=True)
+    if half:
+        scales: list[float] = []  # complete once the values are written
+        halves = in_half_precision(artifacts.by_output(services, state, kept, "values"), scales)
+        numbers, half_type = in_fortran_order(halves), np.dtype(np.float16)
+        yield NpzMember("values", shape, half_type, numbers, fortran_order=True)
+        yield NpzMember.of("values_scale", np.array(scales))
+        others["data"] = others["data"].astype(np.float16)
+    else:
+        has_errors = artifacts.load_arrays(services, state, kept[:1], names=["standard_errors"])
+        for name in ("values", *has_errors):
+            numbers = in_fortran_order(artifacts.by_output(services, state, kept, name))
+            yield NpzMember(name, shape, np.dtype(np.float32), numbers, fortran_order=True)
     yield from (NpzMember.of(name, array) for name, array in others.items())

@@ -16,6 +16,21 @@ export function openNpz(buffer) {
   };
 }
 
+// Values (H, W, C, K) of an npz of float16, as float32: each output times its scale.
+export async function readScaled(npz) {
+  const [{ shape, fortran, data }, scales] = await Promise.all([
+    npz.read("values"),
+    npz.read("values_scale"),
+  ]);
+  const K = scales.data.length;
+  const size = data.length / K; // of an output
+  for (let k = 0; k < K; k += 1) {
+    const [first, step] = fortran ? [k * size, 1] : [k, K];
+    for (let n = 0, at = first; n < size; n += 1, at += step) data[at] *= scales.data[k];
+  }
+  return { shape, fortran, data };
+}
+
 function directoryOf(buffer) {
   const view = new DataView(buffer);
   let end = buffer.byteLength - 22;
@@ -81,7 +96,7 @@ function arrayOf(npy) {
 
 function numbersOf(bytes, type, shape) {
   if (type in TYPES) return new TYPES[type](bytes);
-  if (type === "f2") return Float32Array.from(new Uint16Array(bytes), halfToNumber);
+  if (type === "f2") return halvesToNumbers(new Uint16Array(bytes));
   if (type === "i8") return Array.from(new BigInt64Array(bytes), Number);
   if (type === "u8") return Array.from(new BigUint64Array(bytes), Number);
   if (type.startsWith("U")) return stringsOf(new Uint32Array(bytes), Number(type.slice(1)), shape);
@@ -97,7 +112,16 @@ function stringsOf(points, length, shape) {
   });
 }
 
-// IEEE 754 half precision.
+// The number of each pattern of bits in IEEE 754 half precision, made when it is first needed.
+let halves = null;
+
+function halvesToNumbers(patterns) {
+  halves ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => halfToNumber(bits));
+  const numbers = new Float32Array(patterns.length);
+  for (let n = 0; n < patterns.length; n += 1) numbers[n] = halves[patterns[n]];
+  return numbers;
+}
+
 function halfToNumber(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

@@ -1,7 +1,7 @@
 // The arrays of a result, as the screens draw them.
 import { request } from "./api.js";
 import { channelSums, magnitudesOf } from "./colours.js";
-import { openNpz } from "./npz.js";
+import { openNpz, readScaled } from "./npz.js";
 
 const MOST_VALUES = 20_000_000; // numbers loaded at once; further outputs when they are chosen
 
@@ -21,12 +21,12 @@ export async function loadResult({ id, outputs, model }, signal) {
   let regions = null;
 
   async function load(positions) {
-    const query = new URLSearchParams({ format: "npz" });
+    const query = new URLSearchParams({ format: "npz", dtype: "float16" });
     if (positions.length < outputs.length)
       for (const k of positions) query.append("output", outputs[k].index);
     const response = await request(`v1/explanations/${id}/attributions?${query}`, { signal });
     const npz = openNpz(await response.arrayBuffer());
-    const values = await npz.read("values");
+    const values = await readScaled(npz);
     channelSums(values).forEach((each, n) => {
       sums[positions[n]] = each;
       shown[positions[n]] = Float32Array.from(each);
@@ -58,7 +58,8 @@ export async function loadResult({ id, outputs, model }, signal) {
   };
 }
 
-function pictureOf({ shape: [H, W, C], fortran, data }) {
+// data: an array (H, W, C) of 0..255.
+export function pictureOf({ shape: [H, W, C], fortran, data }) {
   const image = new ImageData(W, H);
   for (let y = 0; y < H; y += 1) {
     for (let x = 0; x < W; x += 1) {

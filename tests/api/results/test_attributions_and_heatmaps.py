@@ -11,7 +11,7 @@ from service.infra.artifact_store import attributions_key
 from service.render import InvalidOptionError
 from service.schemas.documents import ErrorCode, Failure
 from service.schemas.results import Rectangle
-from tests.api.conftest import some_arrays, some_curves
+from tests.api.conftest import some_arrays, some_curves, some_regions
 from tests.tiny import MODEL
 
 URL = "/v1/explanations"
@@ -52,6 +52,44 @@ async def test_npy_holds_the_values(served, done):
     path, arrays = done
     answer = await served.get(f"{path}/attributions", headers={"Accept": NPY})
     np.testing.assert_array_equal(np.load(io.BytesIO(answer.content)), arrays["values"])
+
+
+@pytest.mark.parametrize(("outputs", "kept"), [([], [0, 1]), (["crane"], [1])])
+@pytest.mark.parametrize("size", [1e-7, 1.0, 1e6, 1e-30, 0])
+async def test_half_precision_loses_no_value_that_counts(
+    served, create, fake_worker, outputs, kept, size
+):
+    arrays = some_arrays() | some_regions()
+    arrays["values"][..., 1] = size * arrays["values"][..., 1]
+    arrays["values"][0, 0, 0] = arrays["values"].max(axis=(0, 1, 2)) * 2**-28
+    arrays["standard_errors"] = np.abs(arrays["values"])
+    id_ = await create()
+    fake_worker.succeed(id_, arrays=arrays)
+    query = {"output": outputs, "format": "npz", "dtype": "float16"}
+    answer = await served.get(f"{URL}/{id_}/attributions", params=query)
+    received = np.load(io.BytesIO(answer.content))
+    assert (received["values"].dtype, received["data"].dtype) == (np.float16, np.float16)
+    assert np.all(np.isfinite(received["values"]))
+    values = received["values"].astype(np.float64) * received["values_scale"]
+    exact = arrays["values"][..., kept].astype(np.float64)
+    np.testing.assert_allclose(values, exact, rtol=2**-11, atol=0)
+    np.testing.assert_allclose(received["data"], arrays["data"], atol=1 / 16)
+    others = set(arrays) - {"values", "data", "standard_errors"}
+    assert set(received) == others | {"values", "values_scale", "data"}
+    np.testing.assert_array_equal(received["region_values"], arrays["region_values"][:, kept])
+
+
+async def test_half_precision_is_of_npz_only(served, done, refused):
+    path = f"{done[0]}/attributions"
+    for form in ("json", "npy"):
+        query = {"format": form, "dtype": "float16"}
+        problem = refused(await served.get(path, params=query), 422, "invalid_parameter")
+        assert (problem["field"], problem["accepted"]) == ("dtype", ["float32"])
+    exact, half = [
+        await served.get(path, params={"format": "npz", "dtype": dtype})
+        for dtype in ("float32", "float16")
+    ]
+    assert exact.headers["etag"] != half.headers["etag"]
 
 
 async def test_json_holds_the_same_numbers(served, done):
