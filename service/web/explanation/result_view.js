@@ -108,7 +108,7 @@ export async function showResult(main, document, signal) {
             : null,
           downloads(document, view, signal),
         ),
-        uploadView(document, signal),
+        uploadView(document, result, view, signal),
       ),
       provenance(document),
     ),

@@ -1,5 +1,4 @@
-// The files that were sent from this tab, by the id of their explanation, kept for asking about the
-// same picture again.
+// The files that were sent from this tab, by the id of their explanation, kept to be shown at once.
 
 const LARGEST = 50; // pictures kept
 const files = new Map();

@@ -5,7 +5,7 @@ import { getBlob } from "../lib/api.js";
 const AT_ONCE = 4;
 const SIZE = 240; // pixels
 
-// Returns `load(place, document)`: shows the heat on the picture, or the picture alone.
+// Returns `load(place, document)`: shows the picture of an explanation.
 export function thumbnails(signal) {
   const jobs = [];
   let running = 0;
@@ -18,12 +18,10 @@ export function thumbnails(signal) {
     next();
   }
 
-  async function draw(place, { id, links, outputs }) {
-    const path = links.heatmap
-      ? `heatmap.png?style=overlay&size=${SIZE}&output=${outputs[0].index}`
-      : `thumbnail.png?size=${SIZE}`;
+  async function draw(place, { id }) {
     try {
-      const src = URL.createObjectURL(await getBlob(`v1/explanations/${id}/${path}`, { signal }));
+      const path = `v1/explanations/${id}/thumbnail.png?size=${SIZE}`;
+      const src = URL.createObjectURL(await getBlob(path, { signal }));
       signal.addEventListener("abort", () => URL.revokeObjectURL(src), { once: true });
       replace(place, h("img", { src, alt: "" }));
     } catch {

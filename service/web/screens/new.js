@@ -2,7 +2,8 @@
 import { h, replace } from "../lib/dom.js";
 import { Refused, getJson, postJson, sentence } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
-import { keepPicture, pictureOf } from "../lib/pictures.js";
+import { keepPicture } from "../lib/pictures.js";
+import { sentFiles } from "../explanation/ask_again.js";
 import { costLine } from "../new/cost.js";
 import { pictureInput } from "../new/picture_input.js";
 import { settingsForm } from "../new/settings_form.js";
@@ -17,9 +18,18 @@ export async function show(main, { query, signal }) {
     getJson("v1/models", { signal }),
     from ? getJson(`v1/explanations/${encodeURIComponent(from)}`, { signal }) : null,
   ]);
+  let lost = null; // why the files cannot be sent again
+  const sent =
+    earlier &&
+    (await sentFiles(earlier, signal).catch((error) => {
+      if (signal.aborted) throw error;
+      lost = error;
+      return null;
+    }));
   const kept = from ? null : draft;
   const wanted = { ...(earlier?.settings ?? kept?.settings) };
   if (earlier) delete wanted.priority; // that of a batch would put a single picture behind others
+  if (earlier?.true_label) wanted.true_label = earlier.true_label.label;
   if (query.get("model")) wanted.model = query.get("model");
 
   const pictures = pictureInput(signal);
@@ -42,8 +52,8 @@ export async function show(main, { query, signal }) {
         "section",
         { class: "card", "aria-label": "Picture" },
         h("h2", {}, "Picture"),
-        earlier && !pictureOf(from)
-          ? h("p", { class: "muted" }, "Choose the picture again. The settings are filled in.")
+        lost
+          ? h("p", { class: "caution-text" }, `Choose the picture again: ${shortFailure(lost)}`)
           : null,
         pictures.element,
       ),
@@ -52,6 +62,9 @@ export async function show(main, { query, signal }) {
         { class: "card", "aria-label": "Settings" },
         h("h2", {}, "Settings"),
         h("p", { class: "muted small" }, "Everything has a default; change what you like."),
+        sent?.labelMap
+          ? h("p", { class: "muted small" }, "The label map is the one that was sent, unless you choose another.")
+          : null,
         settings.element,
       ),
     ),
@@ -59,14 +72,14 @@ export async function show(main, { query, signal }) {
     problem,
   );
   replace(main, h("h1", {}, earlier ? "Ask again with one change" : "Explain a picture"), form);
-  const files = earlier ? [pictureOf(from)].filter(Boolean) : (kept?.files ?? []);
+  const files = earlier ? [sent?.picture].filter(Boolean) : (kept?.files ?? []);
   pictures.add(files);
   changed();
-  let sent = false;
+  let done = false;
   signal.addEventListener(
     "abort",
     () => {
-      draft = sent ? null : { files: pictures.files, settings: settings.read() };
+      draft = done ? null : { files: pictures.files, settings: settings.read() };
     },
     { once: true },
   );
@@ -85,7 +98,8 @@ export async function show(main, { query, signal }) {
       const body = new FormData();
       for (const file of pictures.files) body.append("image", file, file.name);
       body.append("settings", JSON.stringify(settings.read()));
-      const labelMap = settings.labelMap();
+      const own = settings.read().superpixels?.kind === "labels";
+      const labelMap = settings.labelMap() ?? (own ? sent?.labelMap : null);
       if (labelMap) body.append("label_map", labelMap, labelMap.name);
       const several = pictures.files.length > 1;
       const headers = { "Idempotency-Key": randomKey() };
@@ -94,7 +108,7 @@ export async function show(main, { query, signal }) {
         headers,
         signal,
       });
-      sent = true;
+      done = true;
       if (several) {
         made.explanations.forEach(({ id, position }) => keepPicture(id, pictures.files[position]));
         location.hash = `/batches/${made.id}`;
