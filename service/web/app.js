@@ -14,6 +14,7 @@ const SCREENS = [
   },
   { path: /^\/explanations$/, load: () => import("./screens/explanations.js") },
   { path: /^\/batches\/(batch_[0-9a-f]+)$/, load: () => import("./screens/batch.js") },
+  { path: /^\/cohorts$/, load: () => import("./screens/cohorts.js") },
   { path: /^\/compare$/, load: () => import("./screens/compare.js") },
   { path: /^\/new$/, load: () => import("./screens/new.js") },
   { path: /^\/models$/, load: () => import("./screens/models.js") },

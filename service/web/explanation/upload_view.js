@@ -2,7 +2,7 @@
 // the rest dimmed.
 import { h, replace } from "../lib/dom.js";
 import { getBlob } from "../lib/api.js";
-import { PALETTES, levelsOf, limit, paint } from "../lib/colours.js";
+import { LEVELS, limit, paint } from "../lib/colours.js";
 import { shortFailure } from "../lib/failure.js";
 import { saveBlob } from "../lib/save.js";
 
@@ -52,7 +52,7 @@ export function uploadView(document, result, view, signal) {
         result.magnitudes(now.scale === "own" ? now.output : "all"),
         now.percentile,
       );
-      paint(result.shown[now.output], bound, levelsOf(PALETTES[now.palette]), painted.data);
+      paint(result.shown[now.output], bound, LEVELS[now.palette], painted.data);
       canvas.getContext("2d").putImageData(painted, -placement.left, -placement.top);
     });
     return box;

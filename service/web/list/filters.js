@@ -3,13 +3,16 @@ import { h, newId } from "../lib/dom.js";
 import { WARNINGS } from "../lib/warning_texts.js";
 
 // The parameters of `GET /v1/explanations` that an address may have.
-export const FILTERS = [
-  ...["status", "model", "method", "label", "warning", "created_after", "created_before"],
-  ...["metadata", "owner", "batch", "picture", "masker", "fingerprint"],
+const FIRST = ["status", "model", "method", "label", "correct", "warning", "name"];
+const FURTHER = [
+  ...["true_label", "created_after", "created_before", "metadata", "owner", "batch", "picture"],
+  ...["masker", "fingerprint"],
 ];
+export const FILTERS = [...FIRST, ...FURTHER];
 const PARAMETERS = [...FILTERS, "order", "cursor"];
 
 const STATUSES = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
+const CORRECT = { true: "right", false: "wrong", null: "not known" };
 const DATES = ["created_after", "created_before"];
 const MOST_METADATA = 8; // entries
 
@@ -18,25 +21,26 @@ export function parametersOf(query) {
   return new URLSearchParams(entries);
 }
 
-export const addressOf = (parameters) =>
-  parameters.size ? `#/explanations?${parameters}` : "#/explanations";
+// path: of the screen that shows what they select.
+export const addressOf = (parameters, path = "/explanations") =>
+  parameters.size ? `#${path}?${parameters}` : `#${path}`;
 
 // models, methods: their names. owners: names that the list has shown. onChange(name): which field
 // changed, before the address does.
-export function filterForm(query, { models, methods, owners, onChange }) {
+export function filterForm(query, { path, models, methods, owners, onChange }) {
   const field = (name, title, box, value = query.get(name)) => {
     box.id = newId(name);
     box.name = name;
     box.value = value ?? "";
     return h("div", { class: "control" }, h("label", { for: box.id }, title), box);
   };
-  const choice = (name, title, options, first = "all") => {
+  const choice = (name, title, options, { first = "all", words = {} } = {}) => {
     const all = [...new Set([...options, query.get(name)].filter(Boolean))];
     const select = h(
       "select",
       {},
       h("option", { value: "" }, first),
-      all.map((each) => h("option", { value: each }, each.replaceAll("_", " "))),
+      all.map((each) => h("option", { value: each }, words[each] ?? each.replaceAll("_", " "))),
     );
     return field(name, title, select);
   };
@@ -53,6 +57,7 @@ export function filterForm(query, { models, methods, owners, onChange }) {
   const entries = query.getAll("metadata").slice(0, MOST_METADATA);
   if (entries.length < MOST_METADATA) entries.push("");
   const further = [
+    text("true_label", "True class", {}),
     date("created_after", "Created from"),
     date("created_before", "Created before"),
     entries.map((value, n) =>
@@ -77,9 +82,9 @@ export function filterForm(query, { models, methods, owners, onChange }) {
       pattern: "sha256:[0-9a-f]{64}",
       title: "sha256: and 64 hexadecimal digits",
     }),
-    choice("order", "Order", ["oldest"], "newest"),
+    choice("order", "Order", ["oldest"], { first: "newest" }),
   ];
-  const set = [...FILTERS.slice(5), "order"].filter((name) => query.get(name)).length;
+  const set = [...FURTHER, "order"].filter((name) => query.get(name)).length;
   const form = h(
     "form",
     {
@@ -94,7 +99,13 @@ export function filterForm(query, { models, methods, owners, onChange }) {
       choice("model", "Model", models),
       choice("method", "Method", methods),
       text("label", "Top class", {}),
+      choice("correct", "Prediction", Object.keys(CORRECT), { words: CORRECT }),
       choice("warning", "Warning", Object.keys(WARNINGS)),
+      text("name", "File name", {
+        pattern: ".*[\\p{L}\\p{N}].*",
+        title: "whole words of the file name",
+        placeholder: "words of it",
+      }),
     ),
     h(
       "details",
@@ -113,7 +124,7 @@ export function filterForm(query, { models, methods, owners, onChange }) {
         parameters.append(name, DATES.includes(name) ? new Date(given).toISOString() : given);
     }
     onChange(target.name);
-    location.hash = addressOf(parameters);
+    location.hash = addressOf(parameters, path);
   }
   return form;
 }

@@ -4,11 +4,14 @@ import { formatNumber, formatShare, formatTime, plural } from "../lib/numbers.js
 import { NOTES } from "../lib/warning_texts.js";
 import { nameOf } from "./selection.js";
 
+const VERDICTS = { true: ["fine", "✓ right"], false: ["caution", "✗ wrong"] }; // by `correct`
 const BADGES = { succeeded: "fine", failed: "caution" };
 
 // onChoose(document, chosen): called when it is selected, or no more.
 export function tile(document, { chosen, load, onChoose }) {
   const { id, status, done, outputs, model, settings, image, warnings, error, progress } = document;
+  const { correct, true_label: truth } = document;
+  const [look, verdict] = VERDICTS[correct] ?? [];
   const picture = h("div", { class: "thumbnail" });
   load(picture, document);
   const top = outputs?.[0];
@@ -37,6 +40,14 @@ export function tile(document, { chosen, load, onChoose }) {
       ),
     ),
     h("label", { class: "tile-choose" }, box),
+    truth
+      ? h(
+          "p",
+          { class: "small" },
+          verdict ? [h("span", { class: `badge ${look}` }, verdict), " "] : null,
+          correct ? null : `true class: ${truth.label || `output ${truth.index}`}`,
+        )
+      : null,
     h(
       "p",
       { class: "muted small" },

@@ -143,6 +143,8 @@ export async function show(main, { query, signal }) {
     onChange: (name) => (changed = name),
   });
   const filtered = [...FILTERS, "order"].some((name) => parameters.has(name));
+  const cohort = new URLSearchParams(parameters);
+  cohort.delete("cursor");
   replace(
     main,
     h("h1", {}, "Explanations"),
@@ -152,6 +154,7 @@ export async function show(main, { query, signal }) {
       { class: "row list-head" },
       said,
       filtered ? h("a", { href: "#/explanations" }, "Clear the filters") : null,
+      h("a", { href: addressOf(cohort, "/cohorts") }, "As a cohort"),
       all,
     ),
     refused ? h("p", { class: "field-error", role: "alert" }, shortFailure(refused)) : null,
