@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.infra.artifacts import AttemptArtifacts
+from service.infra.artifacts import Artifact, AttemptArtifacts, Sha256
 from service.jobs.redis_keys import EXPLANATION_ID, JOB_ID
 from service.schemas.documents import ClassName, Failure, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef
@@ -122,6 +122,25 @@ class ProgressCount:
     eta_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
+class RecordReference(BaseModel):
+    """The sealed record of an explanation; it is in the store under its sha256."""
+
+    model_config = ConfigDict(frozen=True)
+
+    envelope: Artifact
+    payload_sha256: Sha256
+    sequence: Number
+
+
+class ChainEntry(BaseModel):
+    """A sealed record in the chain; it stays when the explanation is gone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: ExplanationId
+    sha256: Sha256  # of the payload
+
+
 @dataclass(frozen=True, eq=False)
 class State:
     """The current state of an explanation or scores, compared by identity: see `codec.decode`."""
@@ -142,4 +161,5 @@ class State:
     artifacts: AttemptArtifacts | None  # `artefacts` in Redis: their sizes and digests
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation whose result it shares
+    record: RecordReference | None = None  # once it is sealed; kept by the tombstone
     answer: Answer | None = None  # to a request for coalitions
