@@ -9,13 +9,15 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, get_args
 
 import rfc8785
 from pydantic import ValidationError
 
 from service.evidence.keys import PublicKeys, SigningKey
-from service.schemas.record import PAYLOAD_TYPE, Envelope, Signature, Statement
+from service.schemas.record import PAYLOAD_TYPE, BundleStatement, Envelope, Signature, Statement
+
+S = TypeVar("S", Statement, BundleStatement)
 
 
 class RecordError(Exception):
@@ -23,18 +25,18 @@ class RecordError(Exception):
 
 
 @dataclass(frozen=True)
-class OpenedRecord:
+class Opened(Generic[S]):
     """A statement whose signature is valid.
 
     sha256: of the payload; the next record has it as `previous`. key_id: of the key that signed.
     """
 
-    statement: Statement
+    statement: S
     sha256: str
     key_id: str
 
 
-def encode(statement: Statement) -> bytes:
+def encode(statement: Statement | BundleStatement) -> bytes:
     """Encode a statement as canonical JSON."""
     return rfc8785.dumps(_interoperable(statement.model_dump(mode="json", by_alias=True)))
 
@@ -62,32 +64,37 @@ def seal(payload: bytes, key: SigningKey) -> bytes:
     return envelope.model_dump_json().encode()
 
 
-def open_record(envelope: bytes, keys: PublicKeys) -> OpenedRecord:
+def open_record(envelope: bytes, keys: PublicKeys) -> Opened[Statement]:
+    """Verify the record of an explanation, and read its statement. Raises RecordError."""
+    return open_envelope(envelope, keys, Statement)
+
+
+def open_envelope(envelope: bytes, keys: PublicKeys, schema: type[S]) -> Opened[S]:
     """Verify an envelope by the key that it names, and read its statement. Raises RecordError."""
     try:
         read = Envelope.model_validate_json(envelope)
     except ValidationError as error:
-        raise RecordError(f"the record is no DSSE envelope: {_first(error)}") from error
+        raise RecordError(f"it is no DSSE envelope: {_first(error)}") from error
     if read.payloadType != PAYLOAD_TYPE:
-        raise RecordError(f"the payload is of type {read.payloadType!r}, not {PAYLOAD_TYPE}")
+        raise RecordError(f"its payload is of type {read.payloadType!r}, not {PAYLOAD_TYPE}")
     if read.model_dump_json().encode() != envelope:
-        raise RecordError("the envelope has more than a DSSE envelope, or other white space")
+        raise RecordError("it has more than a DSSE envelope, or other white space")
     payload, key_id = _decode(read.payload, "payload"), _verified(read, keys)
     try:
         content = json.loads(payload)
         canonical = rfc8785.dumps(content)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
-        raise RecordError("the payload is no JSON that can be written canonically") from error
+        raise RecordError("its payload is no JSON that can be written canonically") from error
     if canonical != payload:
-        raise RecordError("the payload is not in the canonical form of RFC 8785")
-    statement = _read_statement(content)
-    signed_at, retired_at = statement.predicate.sealed_at, keys.by_id()[key_id].retired_at
-    if retired_at and signed_at >= retired_at:
+        raise RecordError("its payload is not in the canonical form of RFC 8785")
+    statement = _read_statement(content, schema)
+    retired_at = keys.by_id()[key_id].retired_at
+    if retired_at and statement.signed_at >= retired_at:
         raise RecordError(
-            f"the record was sealed at {signed_at.isoformat()} by the key {key_id}, which was "
+            f"it was signed at {statement.signed_at.isoformat()} by the key {key_id}, which was "
             f"retired at {retired_at.isoformat()}"
         )
-    return OpenedRecord(statement, hashlib.sha256(payload).hexdigest(), key_id)
+    return Opened(statement, hashlib.sha256(payload).hexdigest(), key_id)
 
 
 def pre_authentication(payload_type: str, payload: bytes) -> bytes:
@@ -107,30 +114,30 @@ def _verified(envelope: Envelope, keys: PublicKeys) -> str:
             return key.kid
     if not set(named) & set(known):
         raise RecordError(
-            f"the record is signed by {', '.join(named) or 'no key'}; known are "
+            f"it is signed by {', '.join(named) or 'no key'}; known are "
             f"{', '.join(known) or 'no keys'}"
         )
-    raise RecordError("the signature is not valid: the record was changed after it was signed")
+    raise RecordError("its signature is not valid: it was changed after it was signed")
 
 
-def _read_statement(content: Any) -> Statement:
-    known = Statement.model_fields["predicateType"].annotation
+def _read_statement(content: Any, schema: type[S]) -> S:
+    [known] = get_args(schema.model_fields["predicateType"].annotation)
     kind = content.get("predicateType") if isinstance(content, dict) else None
-    if kind not in getattr(known, "__args__", ()):
-        raise RecordError(f"the record is of type {kind!r}, which this version cannot read")
+    if kind != known:
+        raise RecordError(f"it is of type {kind!r}; this version reads {known} here")
     try:
-        return Statement.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError as error:
-        raise RecordError(f"the statement does not follow its schema: {_first(error)}") from error
+        raise RecordError(f"its statement does not follow the schema: {_first(error)}") from error
 
 
 def _decode(text: str, what: str) -> bytes:
     try:
         content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RecordError(f"the {what} is not valid base64") from error
+        raise RecordError(f"its {what} is not valid base64") from error
     if base64.b64encode(content).decode() != text:  # bits beyond the last byte
-        raise RecordError(f"the {what} is not in the canonical form of base64")
+        raise RecordError(f"its {what} is not in the canonical form of base64")
     return content
 
 

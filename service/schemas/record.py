@@ -13,6 +13,7 @@ from service.schemas.results import Outcome
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:shapshot:explanation-record:v1"
+BUNDLE_TYPE = "urn:shapshot:explanation-bundle:v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
@@ -66,6 +67,30 @@ class Statement(ResponseModel):
     subject: list[Subject]
     predicateType: Literal["urn:shapshot:explanation-record:v1"]  # noqa: N815 - in-toto's name
     predicate: Record
+
+    @property
+    def signed_at(self) -> datetime:
+        return self.predicate.sealed_at
+
+
+class Bundle(ResponseModel):
+    """The predicate of a bundle: the explanation that its files belong to."""
+
+    id: str
+    made_at: datetime = Field(description="By the clock of Redis, in UTC")
+
+
+class BundleStatement(ResponseModel):
+    """An in-toto statement about the files of a bundle."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    subject: list[Subject]
+    predicateType: Literal["urn:shapshot:explanation-bundle:v1"]  # noqa: N815 - in-toto's name
+    predicate: Bundle
+
+    @property
+    def signed_at(self) -> datetime:
+        return self.predicate.made_at
 
 
 class Signature(ResponseModel):

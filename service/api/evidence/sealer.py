@@ -6,13 +6,15 @@ an explanation, and only at the end of the chain, so those that lose the race si
 """
 
 import asyncio
+from collections.abc import Mapping
 
 import redis
 import structlog
 from anyio import to_thread
 from pydantic import ValidationError
 
-from service.api.evidence.statements import statement_of
+from service.api.evidence.statements import statement_of, subjects_of
+from service.api.state.serializers import to_datetime
 from service.evidence.envelopes import encode, seal
 from service.evidence.keys import SigningKey
 from service.infra.artifact_store import (
@@ -26,8 +28,10 @@ from service.infra.artifact_store import (
 from service.infra.artifacts import Artifact, read_whole
 from service.jobs.hash_reader import read_state
 from service.jobs.records import State
+from service.jobs.redis_clock import as_seconds
 from service.jobs.sealing import ChainError, RecordChain, is_explanation
 from service.schemas.evidence import Evidence
+from service.schemas.record import BUNDLE_TYPE, STATEMENT_TYPE, Bundle, BundleStatement
 
 PAGE = 32  # ids
 PAUSE_S, OUTAGE_S = 1.0, 5.0  # between looks for results, and while Redis or the store is away
@@ -67,6 +71,17 @@ class RecordSealer:
                 self._store.delete(key)
             if tag != "moved":
                 return
+
+    def sign_bundle(self, explanation_id: str, digests: Mapping[str, str]) -> bytes:
+        """Sign the list of the files of a bundle; digests: the sha256 of each, by name."""
+        made_at = to_datetime(as_seconds(self._redis.time()))
+        statement = BundleStatement(
+            _type=STATEMENT_TYPE,
+            subject=subjects_of(digests),
+            predicateType=BUNDLE_TYPE,
+            predicate=Bundle(id=explanation_id, made_at=made_at),
+        )
+        return seal(encode(statement), self._key)
 
     async def run(self) -> None:
         """Seal results as they come, until cancelled."""

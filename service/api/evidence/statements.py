@@ -1,5 +1,7 @@
 """Writes the statement of an explanation that has ended; pure functions."""
 
+from collections.abc import Mapping
+
 from service.api.state.serializers import to_datetime, to_datetime_or_none
 from service.evidence.envelopes import RecordError
 from service.jobs.records import State
@@ -19,7 +21,7 @@ def statement_of(state: State, evidence: Evidence, head: Head) -> Statement:
     purpose = spec.settings.metadata.get("purpose")
     return Statement(
         _type=STATEMENT_TYPE,
-        subject=[Subject(name=n, digest={"sha256": d}) for n, d in digests_of(state).items()],
+        subject=subjects_of(digests_of(state)),
         predicateType=PREDICATE_TYPE,
         predicate=Record(
             id=state.id,
@@ -54,3 +56,7 @@ def digests_of(state: State) -> dict[str, str]:
     if spec.label_map:
         found[LABEL_MAP] = spec.label_map.sha256
     return found
+
+
+def subjects_of(digests: Mapping[str, str]) -> list[Subject]:
+    return [Subject(name=name, digest={"sha256": sha256}) for name, sha256 in digests.items()]
