@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -31,7 +31,7 @@ RECORD, MANIFEST, KEYS = "record.json", "manifest.json", "keys.json"
 ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
 
 
-class Refused(Exception):
+class CheckFailedError(Exception):
     """A check failed; the message says what is wrong."""
 
 
@@ -64,10 +64,8 @@ class Verification:
 def verify_bundle(content: bytes, keys: PublicKeys | None = None) -> Verification:
     """Verify a bundle by these keys; None: by those that it brings along."""
     found = Verification()
-    try:
+    with suppress(CheckFailedError):  # noted with the check
         _verify(content, keys, found)
-    except Refused:
-        pass  # noted with the check
     return found
 
 
@@ -98,7 +96,7 @@ def _verify(content: bytes, keys: PublicKeys | None, found: Verification) -> Non
     with _checking(found, "the archive has the form in which it was made"):
         files = read_archive(content)
         if missing := {RECORD, MANIFEST, KEYS, ATTRIBUTIONS} - set(files):
-            raise Refused(f"it has no {', '.join(sorted(missing))}")
+            raise CheckFailedError(f"it has no {', '.join(sorted(missing))}")
     with _checking(found, "keys are known" if keys else "keys are in the bundle"):
         known = keys or PublicKeys.model_validate_json(files[KEYS])
     with _checking(found, "the record is signed"):
@@ -109,7 +107,9 @@ def _verify(content: bytes, keys: PublicKeys | None, found: Verification) -> Non
     with _checking(found, "the manifest is signed"):
         manifest = open_envelope(files[MANIFEST], known, BundleStatement).statement
         if manifest.predicate.id != record.id:
-            raise Refused(f"it is of {manifest.predicate.id}; the record is of {record.id}")
+            raise CheckFailedError(
+                f"it is of {manifest.predicate.id}; the record is of {record.id}"
+            )
     _check_files(found, files, opened.statement.subject, manifest.subject)
     with _checking(found, "the arrays can be read"):
         arrays = _read_arrays(files[ATTRIBUTIONS])
@@ -138,18 +138,18 @@ def _check_files(
     for name in sorted({*digests, *files} - {MANIFEST}):
         with _checking(found, f"{name} is the file that was signed"):
             if name not in files:
-                raise Refused("it is missing")
+                raise CheckFailedError("it is missing")
             if name not in digests:
-                raise Refused("neither record nor manifest lists it")
+                raise CheckFailedError("neither record nor manifest lists it")
             if digests[name] != {sha256(files[name]).hexdigest()}:
-                raise Refused("it was changed after it was signed")
+                raise CheckFailedError("it was changed after it was signed")
 
 
 def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_ARRAYS_BYTES:
-        raise Refused(f"they have {size} bytes; the most are {MAX_ARRAYS_BYTES}")
+        raise CheckFailedError(f"they have {size} bytes; the most are {MAX_ARRAYS_BYTES}")
     with np.load(io.BytesIO(content), allow_pickle=False) as npz:
         return {name: npz[name] for name in npz.files}
 
@@ -160,7 +160,9 @@ def _check_model(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
     told = (str(arrays["model_name"]), str(arrays["model_fingerprint"]), parts)
     kept = (model.name, model.fingerprint, model.parts and model.parts.model_dump(mode="json"))
     if told != kept:
-        raise Refused(f"they name {told[0]} {told[1]}; the record names {kept[0]} {kept[1]}")
+        raise CheckFailedError(
+            f"they name {told[0]} {told[1]}; the record names {kept[0]} {kept[1]}"
+        )
 
 
 def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Recomputed) -> None:
@@ -185,36 +187,38 @@ def _check_sums(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
         total = float(arrays["values"][..., k].sum(dtype=np.float64))
         scale = max(1.0, float(np.abs(arrays["values"][..., k]).sum(dtype=np.float64)))
         if abs(total - output.attribution_sum) > 1e-9 * scale:
-            raise Refused(
+            raise CheckFailedError(
                 f"the values of output {output.index} add up to {total!r}; the record says "
                 f"{output.attribution_sum!r}"
             )
         gap = output.score - output.base_value - output.attribution_sum
         if abs(gap - output.efficiency_gap) > 1e-9 * max(1.0, abs(output.score)):
-            raise Refused(f"the gap of output {output.index} is {gap!r}, not what the record says")
+            raise CheckFailedError(
+                f"the gap of output {output.index} is {gap!r}, not what the record says"
+            )
 
 
 def _check_curves(files: Mapping[str, bytes], record: Record, again: Recomputed) -> None:
     kept = Faithfulness.model_validate_json(files[CURVES]).curves
     if len(kept) != len(again.curves):
-        raise Refused(f"there are {len(kept)}; the scores lead to {len(again.curves)}")
+        raise CheckFailedError(f"there are {len(kept)}; the scores lead to {len(again.curves)}")
     for curve, area, redone in zip(kept, record.result.metrics, again.curves, strict=True):
         lines = (curve.x, curve.y, curve.baseline)
         if lines != (redone.x.tolist(), redone.y.tolist(), redone.baseline.tolist()):
-            raise Refused(f"{curve.metric} of output {curve.output} is another curve")
+            raise CheckFailedError(f"{curve.metric} of output {curve.output} is another curve")
         if (area.area, area.baseline_area) != (redone.area, redone.baseline_area):
-            raise Refused(f"{curve.metric} of output {curve.output} has another area")
+            raise CheckFailedError(f"{curve.metric} of output {curve.output} has another area")
 
 
 def _same(what: str, stored: NDArray[Any], found: NDArray[Any]) -> None:
     if stored.shape != found.shape or stored.dtype != found.dtype:
-        raise Refused(
+        raise CheckFailedError(
             f"the {what} are {stored.dtype} of shape {stored.shape}; the scores lead to "
             f"{found.dtype} of shape {found.shape}"
         )
     if stored.tobytes("F") != found.tobytes("F"):
         apart = float(np.abs(stored.astype(np.float64) - found).max())
-        raise Refused(
+        raise CheckFailedError(
             f"the {what} are not those that the scores lead to; they differ by up to {apart:.3g}"
         )
 
@@ -228,10 +232,10 @@ def _checking(found: Verification, what: str) -> Iterator[None]:
     """Note a check; one that fails ends the verification."""
     try:
         yield
-    except (Refused, ArchiveError, RecordError, EngineError) as error:
+    except (CheckFailedError, ArchiveError, RecordError, EngineError) as error:
         found.checks.append(Check(what, str(error)))
-        raise Refused from error
+        raise CheckFailedError from error
     except (ValidationError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
         found.checks.append(Check(what, f"it cannot be read: {error}"))
-        raise Refused from error
+        raise CheckFailedError from error
     found.checks.append(Check(what))
