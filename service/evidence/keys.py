@@ -29,7 +29,7 @@ class SigningKeyError(Exception):
 class PublicKey(BaseModel):
     """A JSON Web Key of an Ed25519 key; members that it does not know are kept out."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
     kty: Literal["OKP"]
     crv: Literal["Ed25519"]

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -20,6 +22,7 @@ from worker.adapters.evidence import pack, unpack
 from worker.verification import verify_bundle, verify_chain
 
 PIXELS = {"kind": "pixels"}
+AGAIN = "values computed again"
 SLIC = {"kind": "slic", "segments": 12}
 
 
@@ -207,3 +210,54 @@ def test_an_array_inflates_to_no_more_than_it_claims():
     packed = pack(np.zeros(1_000_000)).model_copy(update={"shape": [10]})
     with pytest.raises(ValueError, match="inflates to more"):
         unpack(packed)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "how"),
+    [
+        ({"method": "partition", "superpixels": PIXELS}, AGAIN),
+        ({"method": "partition", "superpixels": PIXELS, "fixed_context": 0}, AGAIN),
+        ({"method": "partition", "superpixels": PIXELS, "fixed_context": 1}, AGAIN),
+        ({"method": "permutation", "fit": "pad"}, AGAIN),
+        ({"method": "permutation", "superpixels": {"kind": "pixels", "channels": "together"},
+          "max_evals": 1000}, AGAIN),
+        ({"method": "exact", "superpixels": {"kind": "grid", "rows": 2, "columns": 3}}, AGAIN),
+        ({"method": "gaussian_process"}, "values add up"),
+    ],
+)  # fmt: skip
+async def test_the_second_verifier_comes_to_the_same(signed, tmp_path, chosen, how):
+    good, bad, keys = tmp_path / "good.zip", tmp_path / "bad.zip", tmp_path / "keys.json"
+    content = await signed.bundle(**chosen, outputs={"top": 2})
+    good.write_bytes(content)
+    files = dict(read_archive(content))
+    bad.write_bytes(archived(files | {"picture": b"another"}))
+    keys.write_bytes(files["keys.json"])
+    found = verify_alone(keys, good)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert how in found.stdout
+    found = verify_alone(keys, bad)
+    assert found.returncode == 1
+    assert "picture was changed" in found.stdout
+
+
+async def test_the_second_verifier_finds_other_scores(signed, tmp_path):
+    files = dict(read_archive(await signed.bundle(method="permutation")))
+
+    def other_score(record):
+        scores = np.zeros_like(
+            unpack(
+                statement_in(files, "record.json", Statement).predicate.evidence.transcript.scores
+            )
+        )
+        scores_of(record).update(pack(scores).model_dump(mode="json"))
+
+    bad, keys = tmp_path / "bad.zip", tmp_path / "keys.json"
+    bad.write_bytes(resigned(files, signed.key, other_score))
+    keys.write_bytes(files["keys.json"])
+    assert "from the scores'" in verify_alone(keys, bad).stdout
+
+
+def verify_alone(keys, bundle):
+    """Run docs/verify.py as its reader does."""
+    command = [sys.executable, "docs/verify.py", str(keys), str(bundle)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

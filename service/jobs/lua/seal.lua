@@ -12,9 +12,9 @@ if field(id, 'record') then
   redis.call('SREM', 'shapshot:unsealed', id)
   return {'known'}
 end
-local count = redis.call('LLEN', 'shapshot:records')
-if count ~= asked.sequence then
-  return {'moved', count, redis.call('LINDEX', 'shapshot:records', -1) or ''}
+local sealed = redis.call('LLEN', 'shapshot:records')
+if sealed ~= asked.sequence then
+  return {'moved', sealed, redis.call('LINDEX', 'shapshot:records', -1) or ''}
 end
 redis.call('RPUSH', 'shapshot:records', asked.entry)
 redis.call('HSET', KEYS[1], 'record', asked.record)
