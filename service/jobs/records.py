@@ -129,6 +129,7 @@ class RecordReference(BaseModel):
 
     envelope: Artifact
     payload_sha256: Sha256
+    key_id: str  # of the key that signed it
     sequence: Number
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import redis
 from pydantic import ValidationError
 
-from service.infra.artifacts import Artifact
 from service.jobs.records import ChainEntry, RecordReference
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import EXPLANATION_ID, RECORDS, UNSEALED, as_text
@@ -54,14 +53,15 @@ class RecordChain:
             count, last, now = pipe.execute()
         return Head(count, _sha256(last) if last else None, as_seconds(now))
 
-    def add(self, explanation_id: str, sequence: int, payload_sha256: str, sealed: Artifact) -> str:
+    def add(self, explanation_id: str, record: RecordReference) -> str:
         """Add a record at the end of the chain, if it is still there.
 
         Returns sealed, known (it has a record), moved (another came first) or gone.
         """
-        entry = ChainEntry(id=explanation_id, sha256=payload_sha256)
-        record = RecordReference(envelope=sealed, payload_sha256=payload_sha256, sequence=sequence)
-        seal = Seal(explanation_id, sequence, entry.model_dump_json(), record.model_dump_json())
+        entry = ChainEntry(id=explanation_id, sha256=record.payload_sha256)
+        seal = Seal(
+            explanation_id, record.sequence, entry.model_dump_json(), record.model_dump_json()
+        )
         tag, _ = self._scripts.run(seal)
         return tag
 

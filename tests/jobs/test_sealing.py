@@ -5,12 +5,18 @@ import threading
 import pytest
 
 from service.infra.artifacts import Artifact
+from service.jobs.records import RecordReference
 from service.jobs.redis_keys import RECORDS, UNSEALED, key_of
 from service.jobs.sealing import ChainError, RecordChain
 from service.schemas.documents import Status
 from tests.tiny import OUTCOME
 
-ENVELOPE = Artifact.of(b"envelope")
+
+def record(sequence, payload_sha256):
+    envelope = Artifact.of(b"envelope")
+    return RecordReference(
+        envelope=envelope, payload_sha256=payload_sha256, key_id="key", sequence=sequence
+    )
 
 
 @pytest.fixture
@@ -28,12 +34,11 @@ def test_a_result_waits_for_its_record_until_it_has_one(ledger, chain, accepted)
     assert chain.unsealed(10) == []
     finish(ledger, id_)
     assert chain.unsealed(10) == [id_]
-    assert chain.add(id_, 0, "1" * 64, ENVELOPE) == "sealed"
+    assert chain.add(id_, record(0, "1" * 64)) == "sealed"
     assert chain.unsealed(10) == []
-    record = ledger.read(id_).record
-    assert (record.sequence, record.payload_sha256, record.envelope) == (0, "1" * 64, ENVELOPE)
+    assert ledger.read(id_).record == record(0, "1" * 64)
     assert chain.head().previous == "1" * 64
-    assert chain.add(id_, 1, "2" * 64, ENVELOPE) == "known"
+    assert chain.add(id_, record(1, "2" * 64)) == "known"
     assert [entry.sha256 for entry in chain.entries(0, 10)] == ["1" * 64]
 
 
@@ -41,7 +46,7 @@ def test_what_ended_without_a_result_has_no_record(ledger, chain, accepted):
     id_ = accepted()
     finish(ledger, id_, Status.FAILED, outcome=None)
     assert chain.unsealed(10) == []
-    assert chain.add(id_, 0, "1" * 64, ENVELOPE) == "gone"
+    assert chain.add(id_, record(0, "1" * 64)) == "gone"
 
 
 def test_a_record_follows_the_last_one_only(ledger, chain, accepted):
@@ -49,10 +54,10 @@ def test_a_record_follows_the_last_one_only(ledger, chain, accepted):
     finish(ledger, first)
     finish(ledger, second)
     head = chain.head()
-    assert chain.add(first, head.sequence, "1" * 64, ENVELOPE) == "sealed"
-    assert chain.add(second, head.sequence, "2" * 64, ENVELOPE) == "moved"
+    assert chain.add(first, record(head.sequence, "1" * 64)) == "sealed"
+    assert chain.add(second, record(head.sequence, "2" * 64)) == "moved"
     assert ledger.read(second).record is None
-    assert chain.add(second, 1, "2" * 64, ENVELOPE) == "sealed"
+    assert chain.add(second, record(1, "2" * 64)) == "sealed"
     assert [entry.id for entry in chain.entries(0, 10)] == [first, second]
 
 
@@ -60,7 +65,7 @@ def test_sealing_changes_the_version_of_the_document(ledger, chain, accepted):
     id_ = accepted()
     finish(ledger, id_)
     before = ledger.read(id_).version
-    chain.add(id_, 0, "1" * 64, ENVELOPE)
+    chain.add(id_, record(0, "1" * 64))
     assert ledger.read(id_).version == before + 1
 
 
@@ -68,18 +73,18 @@ def test_a_deleted_explanation_waits_for_no_record_and_stays_in_the_chain(ledger
     sealed, unsealed = accepted(), accepted()
     finish(ledger, sealed)
     finish(ledger, unsealed)
-    chain.add(sealed, 0, "1" * 64, ENVELOPE)
+    chain.add(sealed, record(0, "1" * 64))
     ledger.delete(sealed)
     ledger.delete(unsealed)
     assert chain.unsealed(10) == []
     assert [entry.id for entry in chain.entries(0, 10)] == [sealed]
-    assert chain.add(unsealed, 1, "2" * 64, ENVELOPE) == "gone"
+    assert chain.add(unsealed, record(1, "2" * 64)) == "gone"
 
 
 def test_a_tombstone_keeps_the_record(ledger, chain, connection, accepted):
     id_ = accepted()
     finish(ledger, id_)
-    chain.add(id_, 0, "1" * 64, ENVELOPE)
+    chain.add(id_, record(0, "1" * 64))
     ledger.leave_tombstone(id_, tombstone_s=60)
     assert ledger.read(id_).status is Status.EXPIRED
     assert ledger.read(id_).record.payload_sha256 == "1" * 64
@@ -101,7 +106,7 @@ def test_of_many_that_seal_each_result_is_sealed_once_in_one_chain(ledger, conne
         while waiting := own.unsealed(5):
             for id_ in waiting:
                 sequence = own.head().sequence
-                own.add(id_, sequence, f"{sequence:064x}", ENVELOPE)
+                own.add(id_, record(sequence, f"{sequence:064x}"))
 
     threads = [threading.Thread(target=seal_all) for _ in range(4)]
     for thread in threads:

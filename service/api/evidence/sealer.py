@@ -27,7 +27,7 @@ from service.infra.artifact_store import (
 )
 from service.infra.artifacts import Artifact, read_whole
 from service.jobs.hash_reader import read_state
-from service.jobs.records import State
+from service.jobs.records import RecordReference, State
 from service.jobs.redis_clock import as_seconds
 from service.jobs.sealing import ChainError, RecordChain, is_explanation
 from service.schemas.evidence import Evidence
@@ -65,8 +65,13 @@ class RecordSealer:
             sealed = Artifact.of(envelope)
             key = record_key(state.id, sealed.sha256)
             self._store.put(key, envelope)
-            payload_sha256 = Artifact.of(payload).sha256
-            tag = self._chain.add(state.id, head.sequence, payload_sha256, sealed)
+            record = RecordReference(
+                envelope=sealed,
+                payload_sha256=Artifact.of(payload).sha256,
+                key_id=self._key.public.kid,
+                sequence=head.sequence,
+            )
+            tag = self._chain.add(state.id, record)
             if tag != "sealed":
                 self._store.delete(key)
             if tag != "moved":
