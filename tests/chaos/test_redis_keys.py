@@ -94,4 +94,9 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
     types = {key: TYPES.get(kind, kind) for key, kind in seen.items()}
     assert {key: ROWS[row] for key, row in listed.items() if row} == types
     missed = set(ROWS) - set(listed.values())  # a channel, and keys that exist only briefly
-    assert missed <= {"shapshot:changes", "shapshot:limbo", "rq:queue:QUEUE:intermediate", "shapshot:unsealed"}
+    assert missed <= {
+        "shapshot:changes",
+        "shapshot:limbo",
+        "rq:queue:QUEUE:intermediate",
+        "shapshot:unsealed",
+    }

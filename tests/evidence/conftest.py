@@ -67,7 +67,7 @@ class Signed:
         assert isinstance(ending, TaskResult)
         assert ending.outcome, ending
         self.ledger.finish(
-            id_, attempt, ending.status, outcome=ending.outcome, artefacts=ending.artefacts
+            id_, attempt, ending.status, outcome=ending.outcome, artifacts=ending.artifacts
         )
         return id_
 

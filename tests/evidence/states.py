@@ -8,7 +8,7 @@ from service.infra.artifacts import Artifact, ArtifactSection, AttemptArtifacts
 from service.jobs.records import ProgressCount, State
 from service.schemas.documents import Status
 from service.schemas.evidence import Evidence, TranscriptDocument
-from tests.tiny import ORDER, OUTCOME
+from tests.tiny import OUTCOME, SPEC
 from worker.adapters.evidence import pack
 
 
@@ -31,7 +31,7 @@ def some_evidence(outputs: int = 1) -> Evidence:
 
 
 def ended_state(**settings: Any) -> State:
-    spec = ORDER.model_copy(update={"settings": ORDER.settings.model_copy(update=settings)})
+    spec = SPEC.model_copy(update={"settings": SPEC.settings.model_copy(update=settings)})
     return State(
         id="exp_" + "1" * 32,
         version=3,
@@ -46,7 +46,7 @@ def ended_state(**settings: Any) -> State:
         progress=ProgressCount(96, 96),
         outcome=OUTCOME,
         result="a" * 32,
-        artefacts=AttemptArtifacts(
+        artifacts=AttemptArtifacts(
             shape=(8, 12, 3, 1),
             attributions=Artifact.of(bytes(2000)),
             blocks=ArtifactSection.at(10, b"index"),

@@ -114,7 +114,7 @@ class RecordSealer:
         return len(ids)
 
     def _read_evidence(self, state: State) -> Evidence:
-        stored = state.artefacts.evidence if state.artefacts else None
+        stored = state.artifacts.evidence if state.artifacts else None
         if stored is None:
             raise NoEvidenceError("an earlier version of Shapshot computed it, without evidence")
         try:

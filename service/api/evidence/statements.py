@@ -16,7 +16,7 @@ PICTURE, LABEL_MAP = "picture", "label_map"
 def statement_of(state: State, evidence: Evidence, head: Head) -> Statement:
     """Write the statement of a result, to follow the head of the chain."""
     spec, outcome = state.spec, state.outcome
-    if not (spec and outcome and state.artefacts):
+    if not (spec and outcome and state.artifacts):
         raise RecordError(f"{state.id} has no result to record")
     purpose = spec.settings.metadata.get("purpose")
     return Statement(
@@ -47,7 +47,7 @@ def statement_of(state: State, evidence: Evidence, head: Head) -> Statement:
 
 def digests_of(state: State) -> dict[str, str]:
     """Return the sha256 of each file that the explanation consists of, by its name in bundles."""
-    spec, stored = state.spec, state.artefacts
+    spec, stored = state.spec, state.artifacts
     if not (spec and stored):
         return {}
     found = {ATTRIBUTIONS: stored.attributions.sha256, PICTURE: spec.image.sha256}

@@ -57,7 +57,7 @@ async def test_a_result_is_recorded_without_being_asked_for(signed, ask, fake_wo
     assert record.settings == state.spec.settings
     digests = {subject.name: subject.digest["sha256"] for subject in found.statement.subject}
     assert digests == {
-        "attributions.npz": state.artefacts.attributions.sha256,
+        "attributions.npz": state.artifacts.attributions.sha256,
         "picture": state.spec.image.sha256,
     }
 
