@@ -55,9 +55,8 @@ class JobSpec(BaseModel):
     cache: str | None = None  # cache key, equal for all requests that its result answers
     request_id: str | None = None  # id of the HTTP request
     traceparent: str | None = None  # of the request's span, if tracing is on
-    coalitions: CoalitionSpec | None = (
-        None  # of an explanation computed earlier with these settings
-    )
+    # Of an explanation computed earlier with these settings
+    coalitions: CoalitionSpec | None = None
 
     @property
     def method(self) -> str:
