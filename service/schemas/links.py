@@ -1,4 +1,4 @@
-"""Signed links: the request and the response."""
+"""Signed links: what a client asks for, and the answer."""
 
 from datetime import datetime
 from typing import Literal
@@ -13,17 +13,19 @@ class LinkRequest(RequestModel):
     """What a link permits, and for how long."""
 
     path: str | None = Field(
-        None,
+        default=None,
         max_length=4000,
         description="One result with its query, or one upload, as in heatmap.png?style=overlay",
     )
     scope: Literal["results"] | None = Field(
-        None,
+        default=None,
         description="results: all results of the explanation, with any query, and the thumbnail; "
         "the default without a path",
     )
     lifetime_s: int | None = Field(
-        None, ge=1, description="Seconds until the link expires; null: 3600, or the most allowed"
+        default=None,
+        ge=1,
+        description="Seconds until the link expires; null: 3600, or the most allowed",
     )
 
     @model_validator(mode="after")

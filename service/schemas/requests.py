@@ -60,9 +60,11 @@ ModelChoice = Annotated[
 class Outputs(RequestModel):
     """Which outputs of the model to explain: exactly one of the three."""
 
-    top: int | None = Field(None, ge=1, description="The k outputs with the highest score")
-    indices: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1, max_length=1000)
-    labels: list[str] | None = Field(None, min_length=1, max_length=1000)
+    top: int | None = Field(default=None, ge=1, description="The k outputs with the highest score")
+    indices: list[Annotated[int, Field(ge=0)]] | None = Field(
+        default=None, min_length=1, max_length=1000
+    )
+    labels: list[str] | None = Field(default=None, min_length=1, max_length=1000)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Outputs":
@@ -91,8 +93,8 @@ class Grid(RequestModel):
     """Rectangles in rows and columns."""
 
     kind: Literal["grid"]
-    rows: int = Field(4, ge=1, le=224)
-    columns: int = Field(4, ge=1, le=224)
+    rows: int = Field(default=4, ge=1, le=224)
+    columns: int = Field(default=4, ge=1, le=224)
 
     @model_validator(mode="after")
     def _not_too_many(self) -> "Grid":
@@ -107,13 +109,16 @@ class Slic(RequestModel):
 
     kind: Literal["slic"]
     segments: int = Field(
-        50, ge=2, le=MAX_SUPERPIXELS, description="Approximate number of superpixels"
+        default=50, ge=2, le=MAX_SUPERPIXELS, description="Approximate number of superpixels"
     )
     compactness: FiniteFloat = Field(
-        30.0, gt=0, le=10_000, description="Weight of distance against difference of colour"
+        default=30.0, gt=0, le=10_000, description="Weight of distance against difference of colour"
     )
     sigma: FiniteFloat = Field(
-        3.0, ge=0, le=50, description="Standard deviation of the Gaussian smoothing, in pixels"
+        default=3.0,
+        ge=0,
+        le=50,
+        description="Standard deviation of the Gaussian smoothing, in pixels",
     )
 
 
@@ -155,59 +160,64 @@ class ExplanationSettings(RequestModel):
     """How to explain a picture; every field has a default, and responses echo all of them."""
 
     model: ModelChoice | None = Field(
-        None, description="Name of the model, or name and fingerprint; null: the default model"
+        default=None,
+        description="Name of the model, or name and fingerprint; null: the default model",
     )
-    method: Method = Field("partition", description="Attribution method; see GET /v1/methods")
+    method: Method = Field(
+        default="partition", description="Attribution method; see GET /v1/methods"
+    )
     masker: str = Field(
-        "inpaint_telea",
+        default="inpaint_telea",
         pattern=MASKER_PATTERN,
         description="How hidden pixels are filled: inpaint_telea, inpaint_ns, blur(kx,ky), mean, "
         "constant(v) or constant(r,g,b), in pixel values 0-255",
         examples=["inpaint_telea", "inpaint_ns", "blur(16,16)", "mean", "constant(127,127,127)"],
     )
     fit: Fit | None = Field(
-        None,
+        default=None,
         description="How the photo is fitted to the model's input: crop keeps the largest centred "
         "part with the input's aspect ratio; stretch distorts the whole photo; pad keeps the whole "
         "photo undistorted and fills the border as the masker fills a fully hidden picture; null: "
         "the model's default. The model's card lists the `fits` it allows",
     )
     superpixels: Superpixels | None = Field(
-        None, description="The players; null: the default of the method (see GET /v1/methods)"
+        default=None,
+        description="The players; null: the default of the method (see GET /v1/methods)",
     )
     outputs: Outputs | None = Field(
-        None, description="Outputs to explain; null: the 4 with the highest score, or all if fewer"
+        default=None,
+        description="Outputs to explain; null: the 4 with the highest score, or all if fewer",
     )
     max_evals: int | None = Field(
-        None,
+        default=None,
         ge=2,
         description="Evaluations of the model, including the two of the whole and of the fully "
         "hidden picture; null: the default for the method and the number of players",
     )
     batch_size: int = Field(
-        50,
+        default=50,
         ge=1,
         le=100_000,
         description="Logical batch size; changes the values of partition, as in shap",
     )
     fixed_context: Literal[0, 1] | None = Field(
-        None,
+        default=None,
         description="For partition: scores each half with the other half hidden (0), visible (1), "
         "or in both ways (null)",
     )
     regularization: Literal["auto", "none"] = Field(
-        "auto",
+        default="auto",
         description="For kernel. auto: regularizes by a prior if there are few evaluations for the "
         "number of players; none: never regularizes, and gives shap's values even if they are far "
         "off",
     )
     target_standard_error: FiniteFloat | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Stop early once every standard error is at most this, in units of the score",
     )
     link: Literal["identity", "logit"] = Field(
-        "identity",
+        default="identity",
         description="Applied to the scores. logit: log-odds of probabilities p, log(p / (1 - p)). "
         "Where p is within 7.6e-6 of 1 (log-odds above 11.8), float32 leaves little of 1 - p: if "
         "the scores of the picture and of the masked picture add up to 1, the sum of the other "
@@ -219,10 +229,10 @@ class ExplanationSettings(RequestModel):
         description="Faithfulness curves to compute; their evaluations are not part of max_evals",
     )
     seed: int = Field(
-        0, ge=0, le=2**32 - 1, description="Seed of random methods and of the order of ties"
+        default=0, ge=0, le=2**32 - 1, description="Seed of random methods and of the order of ties"
     )
     priority: Priority | None = Field(
-        None,
+        default=None,
         description="Priority in the queue: both take turns, interactive more often; null: "
         "interactive for a single explanation, batch for a batch",
     )
@@ -230,7 +240,7 @@ class ExplanationSettings(RequestModel):
         default_factory=dict, description="Any JSON object of yours; stored and returned unchanged"
     )
     true_label: ClassChoice | None = Field(
-        None,
+        default=None,
         description="Label or index of the class that the picture truly shows, of each in a batch; "
         "changes no number; echoed as an index. Figures show it, and documents say whether the "
         "top class is `correct`",
@@ -268,7 +278,7 @@ class BatchSettings(ExplanationSettings):
     """How to explain the pictures of a batch."""
 
     true_labels: list[ClassChoice | None] | None = Field(
-        None,
+        default=None,
         max_length=MAX_IMAGES_IN_BATCH,
         description="The true_label of each picture by position, or null",
     )
@@ -300,12 +310,12 @@ class ExplanationRequest(RequestModel):
         "and a data: URL are accepted)"
     )
     name: str | None = Field(
-        None,
+        default=None,
         max_length=MAX_FILE_NAME,
         description="File name of the picture; its base name is kept as `image.name`",
     )
     label_map: str | None = Field(
-        None, description="The label map in base64, if superpixels are labels"
+        default=None, description="The label map in base64, if superpixels are labels"
     )
     settings: ExplanationSettings = Field(default_factory=lambda: ExplanationSettings())
 
@@ -327,12 +337,13 @@ class BatchRequest(RequestModel):
         description="Each picture in base64 (a data: URL is accepted)",
     )
     names: list[Annotated[str, Field(max_length=MAX_FILE_NAME)] | None] | None = Field(
-        None,
+        default=None,
         max_length=MAX_IMAGES_IN_BATCH,
         description="File name of each picture, or null; their base names are kept",
     )
     label_map: str | None = Field(
-        None, description="The label map of all pictures in base64, if superpixels are labels"
+        default=None,
+        description="The label map of all pictures in base64, if superpixels are labels",
     )
     settings: BatchSettings = Field(default_factory=lambda: BatchSettings())
 

@@ -20,10 +20,10 @@ class Coalition(RequestModel):
     """Which regions the model sees: exactly one of the two. Numbers as in `GET …/regions`."""
 
     hidden: list[RegionNumber] | None = Field(
-        None, max_length=MAX_REGIONS, description="The hidden regions; all others are shown"
+        default=None, max_length=MAX_REGIONS, description="The hidden regions; all others are shown"
     )
     shown: list[RegionNumber] | None = Field(
-        None, max_length=MAX_REGIONS, description="The shown regions; all others are hidden"
+        default=None, max_length=MAX_REGIONS, description="The shown regions; all others are hidden"
     )
 
     @model_validator(mode="after")
@@ -46,7 +46,8 @@ class ScoresRequest(RequestModel):
 
     coalitions: list[Coalition] = Field(min_length=1, max_length=MAX_COALITIONS)
     outputs: Outputs | None = Field(
-        None, description="Any outputs of the model, by index or label; null: the explained ones"
+        default=None,
+        description="Any outputs of the model, by index or label; null: the explained ones",
     )
 
     @model_validator(mode="after")

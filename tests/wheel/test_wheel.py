@@ -96,6 +96,10 @@ def test_the_wheel_alone_is_the_client(wheel, tmp_path, settings):
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[0] == "no_worker"
     assert "shap" in ended.stdout.splitlines()[1]
+    program = shutil.copy(Path(__file__).with_name("typed_program.py"), tmp_path)
+    strict = ("--strict", "--config-file", os.devnull, "--python-executable", programs / "python")
+    checked = run(sys.executable, "-m", "mypy", *strict, program, cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout
     for command in ((programs / "shapshot", "models"), (programs / "python", "-m", "service")):
         told = run(*command, cwd=tmp_path)
         assert told.returncode == 1
