@@ -22,6 +22,7 @@ from service.schemas.requests import (
     Pixels,
     Slic,
 )
+from service.schemas.scores import Coalition
 
 __all__ = [
     "AsyncClient",
@@ -30,6 +31,7 @@ __all__ = [
     "BatchAttributions",
     "BatchGroup",
     "Client",
+    "Coalition",
     "Explanation",
     "ExplanationCanceledError",
     "ExplanationFailedError",

@@ -1,7 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -13,6 +13,7 @@ from service.client.attributions import Attributions, BatchAttributions
 from service.client.batches import BatchGroup
 from service.client.calls import (
     Call,
+    CoalitionLike,
     FigureOptions,
     Format,
     HeatmapOptions,
@@ -34,7 +35,7 @@ from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.regions import Regions
 from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
-from service.schemas.scores import Coalition, Scores
+from service.schemas.scores import Scores
 
 T = TypeVar("T")
 
@@ -198,13 +199,14 @@ class AsyncClient:
     async def scores(
         self,
         explanation_id: str,
-        coalitions: Sequence[Coalition],
-        outputs: Outputs | None = None,
+        coalitions: Sequence[CoalitionLike],
+        outputs: Outputs | Mapping[str, Any] | None = None,
     ) -> Scores:
         """Score coalitions of its regions, for the explained outputs unless some are given.
 
-        Waits up to 60 s; `done` tells whether they are scored. Raises pydantic.ValidationError for
-        no coalition, or more than 64.
+        A coalition is {"hidden": [3, 7]} or {"shown": [1]}, or a Coalition. Waits up to 60 s;
+        `done` tells whether they are scored. Raises pydantic.ValidationError for no coalition, or
+        more than 64.
         """
         return await self._send(calls.scores(explanation_id, coalitions, outputs))
 
@@ -212,7 +214,7 @@ class AsyncClient:
         """Get the scores that `scores` did not wait for; waits up to 60 s more."""
         return await self._send(calls.get_scores(explanation_id, scores_id))
 
-    async def masked_picture(self, explanation_id: str, coalition: Coalition) -> bytes:
+    async def masked_picture(self, explanation_id: str, coalition: CoalitionLike) -> bytes:
         """Get the picture that the model sees of a coalition, as PNG."""
         return await self._send(calls.masked_picture(explanation_id, coalition))
 
@@ -243,18 +245,6 @@ class AsyncClient:
     async def thumbnail(self, explanation_id: str, *, size: int | None = None) -> bytes:
         """Get the picture small and upright, as PNG; size: of its longer side, 16 to 512 pixels."""
         return await self._send(calls.thumbnail(explanation_id, size))
-
-    async def record(self, explanation_id: str) -> bytes:
-        """Get the signed record, a DSSE envelope as JSON."""
-        return await self._send(calls.record(explanation_id))
-
-    async def bundle(self, explanation_id: str) -> bytes:
-        """Get the record with all its files, as a zip that `shapshot verify` checks."""
-        return await self._send(calls.bundle(explanation_id))
-
-    async def signing_keys(self) -> bytes:
-        """Get the public keys that verify records, a JSON Web Key Set."""
-        return await self._send(calls.signing_keys())
 
     async def link(
         self, explanation_id: str, path: str | None = None, *, lifetime_s: int | None = None
@@ -349,7 +339,7 @@ class AsyncClient:
     async def get_batch(self, batch_id: str) -> Batch:
         return await self._send(calls.read_batch(batch_id))
 
-    async def batch_attributions(self, batch: str | BatchGroup) -> BatchAttributions:
+    async def batch_attributions(self, batch: str | Batch | BatchGroup) -> BatchAttributions:
         """Get the arrays of the explanations that succeeded; `positions` tells their pictures."""
         return await self._run(sequences.batch_attributions(batch))
 

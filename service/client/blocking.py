@@ -1,7 +1,7 @@
 """The blocking client."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -13,6 +13,7 @@ from service.client.attributions import Attributions, BatchAttributions
 from service.client.batches import BatchGroup
 from service.client.calls import (
     Call,
+    CoalitionLike,
     FigureOptions,
     Format,
     HeatmapOptions,
@@ -34,7 +35,7 @@ from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.regions import Regions
 from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
-from service.schemas.scores import Coalition, Scores
+from service.schemas.scores import Scores
 
 T = TypeVar("T")
 
@@ -201,13 +202,14 @@ class Client:
     def scores(
         self,
         explanation_id: str,
-        coalitions: Sequence[Coalition],
-        outputs: Outputs | None = None,
+        coalitions: Sequence[CoalitionLike],
+        outputs: Outputs | Mapping[str, Any] | None = None,
     ) -> Scores:
         """Score coalitions of its regions, for the explained outputs unless some are given.
 
-        Waits up to 60 s; `done` tells whether they are scored. Raises pydantic.ValidationError for
-        no coalition, or more than 64.
+        A coalition is {"hidden": [3, 7]} or {"shown": [1]}, or a Coalition. Waits up to 60 s;
+        `done` tells whether they are scored. Raises pydantic.ValidationError for no coalition, or
+        more than 64.
         """
         return self._send(calls.scores(explanation_id, coalitions, outputs))
 
@@ -215,7 +217,7 @@ class Client:
         """Get the scores that `scores` did not wait for; waits up to 60 s more."""
         return self._send(calls.get_scores(explanation_id, scores_id))
 
-    def masked_picture(self, explanation_id: str, coalition: Coalition) -> bytes:
+    def masked_picture(self, explanation_id: str, coalition: CoalitionLike) -> bytes:
         """Get the picture that the model sees of a coalition, as PNG."""
         return self._send(calls.masked_picture(explanation_id, coalition))
 
@@ -244,18 +246,6 @@ class Client:
     def thumbnail(self, explanation_id: str, *, size: int | None = None) -> bytes:
         """Get the picture small and upright, as PNG; size: of its longer side, 16 to 512 pixels."""
         return self._send(calls.thumbnail(explanation_id, size))
-
-    def record(self, explanation_id: str) -> bytes:
-        """Get the signed record, a DSSE envelope as JSON."""
-        return self._send(calls.record(explanation_id))
-
-    def bundle(self, explanation_id: str) -> bytes:
-        """Get the record with all its files, as a zip that `shapshot verify` checks."""
-        return self._send(calls.bundle(explanation_id))
-
-    def signing_keys(self) -> bytes:
-        """Get the public keys that verify records, a JSON Web Key Set."""
-        return self._send(calls.signing_keys())
 
     def link(
         self, explanation_id: str, path: str | None = None, *, lifetime_s: int | None = None
@@ -350,7 +340,7 @@ class Client:
     def get_batch(self, batch_id: str) -> Batch:
         return self._send(calls.read_batch(batch_id))
 
-    def batch_attributions(self, batch: str | BatchGroup) -> BatchAttributions:
+    def batch_attributions(self, batch: str | Batch | BatchGroup) -> BatchAttributions:
         """Get the arrays of the explanations that succeeded; `positions` tells their pictures."""
         return self._run(sequences.batch_attributions(batch))
 

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, TypedDict, TypeVar, get_args
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -41,6 +43,7 @@ RESULT_S = 300.0  # drawing a large picture, or packing the arrays of a batch
 Settings = ExplanationSettings | Mapping[str, Any]
 # (H, W), or a PNG or an .npy as bytes or file
 LabelMap = NDArray[np.integer[Any]] | bytes | str | os.PathLike[str]
+CoalitionLike = Coalition | Mapping[str, Sequence[int]]  # {"hidden": [3, 7]} or {"shown": [1]}
 Format = Literal["png", "svg", "pdf"]  # of drawings
 T = TypeVar("T")
 Document = TypeVar("Document", bound=BaseModel)
@@ -130,8 +133,11 @@ class Call(Generic[T]):
 
 
 def authorization(api_key: str | None) -> dict[str, str]:
-    """Return the header that authenticates requests."""
-    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    """Return the header that authenticates requests. Raises ValueError, which hides the key."""
+    key = (api_key or "").strip()  # read from a file, it ends with a newline
+    if not re.fullmatch(r"[\x21-\x7e]*", key):
+        raise ValueError("api_key: printable ASCII without spaces; received other characters")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def create(
@@ -177,7 +183,11 @@ def _parts(
     if isinstance(settings, ExplanationSettings):
         text = settings.model_dump_json(exclude_defaults=True)
     else:
-        text = json.dumps(dict(settings or {}))
+        if not isinstance(settings, Mapping | None):
+            raise TypeError(
+                "settings are a dict or ExplanationSettings; received " + type(settings).__name__
+            )
+        text = json.dumps(dict(settings or {}), default=_plain)
     parts: list[tuple[str, Any]] = [("image", file) for file in files]
     parts.append(("settings", (None, text, "application/json")))
     if isinstance(label_map, str | os.PathLike):
@@ -191,14 +201,21 @@ def _parts(
     return parts
 
 
+def _plain(value: Any) -> Any:
+    """Return the number or list of numbers that a setting of NumPy is."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"settings are sent as JSON, which has no {type(value).__name__}")
+
+
 def read(id_: str, wait_s: float = 0) -> Call[Explanation]:
     return Call(
-        "GET", f"/v1/explanations/{id_}", _document(Explanation), _waiting(wait_s), wait_s=wait_s
+        "GET", _of_explanation(id_), _document(Explanation), _waiting(wait_s), wait_s=wait_s
     )
 
 
 def read_batch(id_: str, wait_s: float = 0) -> Call[Batch]:
-    return Call("GET", f"/v1/batches/{id_}", _document(Batch), _waiting(wait_s), wait_s=wait_s)
+    return Call("GET", _of_batch(id_), _document(Batch), _waiting(wait_s), wait_s=wait_s)
 
 
 def _waiting(wait_s: float) -> dict[str, Any]:
@@ -214,27 +231,27 @@ def next_wait_s(left_s: float, on_progress: object) -> float:
 
 
 def events(id_: str) -> Call[None]:
-    return Call("GET", f"/v1/explanations/{id_}/events", lambda _: None)
+    return Call("GET", _of_explanation(id_, "/events"), lambda _: None)
 
 
 def attributions(id_: str, output: Sequence[str | int]) -> Call[Attributions]:
-    path = f"/v1/explanations/{id_}/attributions"
+    path = _of_explanation(id_, "/attributions")
     query = _query({"format": "npz", "output": output})
     return Call("GET", path, lambda response: read_npz(response.content), query, RESULT_S)
 
 
 def attributions_npz(id_: str) -> Call[bytes]:
-    path = f"/v1/explanations/{id_}/attributions"
+    path = _of_explanation(id_, "/attributions")
     return Call("GET", path, _content, _query({"format": "npz"}), RESULT_S)
 
 
 def batch_attributions(id_: str) -> Call[BatchAttributions]:
-    path = f"/v1/batches/{id_}/attributions"
+    path = _of_batch(id_, "/attributions")
     return Call("GET", path, lambda response: read_batch_npz(response.content), timeout_s=RESULT_S)
 
 
 def heatmap(id_: str, style: str, format: Format, options: HeatmapOptions) -> Call[bytes]:
-    return _drawing(f"/v1/explanations/{id_}/heatmap", format, _query(options, style=style))
+    return _drawing(_of_explanation(id_, "/heatmap"), format, _query(options, style=style))
 
 
 def figure(ids: Sequence[str], format: Format, options: FigureOptions) -> Call[bytes]:
@@ -242,11 +259,11 @@ def figure(ids: Sequence[str], format: Format, options: FigureOptions) -> Call[b
 
 
 def batch_heatmap(id_: str, format: Format, options: FigureOptions) -> Call[bytes]:
-    return _drawing(f"/v1/batches/{id_}/heatmap", format, _query(options))
+    return _drawing(_of_batch(id_, "/heatmap"), format, _query(options))
 
 
 def faithfulness_chart(id_: str, output: Sequence[str | int], format: Format) -> Call[bytes]:
-    return _drawing(f"/v1/explanations/{id_}/faithfulness", format, _query({"output": output}))
+    return _drawing(_of_explanation(id_, "/faithfulness"), format, _query({"output": output}))
 
 
 def _drawing(path: str, format: Format, query: dict[str, Any]) -> Call[bytes]:
@@ -257,84 +274,76 @@ def _drawing(path: str, format: Format, query: dict[str, Any]) -> Call[bytes]:
 
 
 def picture(id_: str) -> Call[bytes]:
-    return Call("GET", f"/v1/explanations/{id_}/picture", _content, timeout_s=RESULT_S)
+    return Call("GET", _of_explanation(id_, "/picture"), _content, timeout_s=RESULT_S)
 
 
 def label_map(id_: str) -> Call[bytes]:
-    return Call("GET", f"/v1/explanations/{id_}/label_map", _content, timeout_s=RESULT_S)
+    return Call("GET", _of_explanation(id_, "/label_map"), _content, timeout_s=RESULT_S)
 
 
 def thumbnail(id_: str, size: int | None) -> Call[bytes]:
-    path = f"/v1/explanations/{id_}/thumbnail.png"
+    path = _of_explanation(id_, "/thumbnail.png")
     return Call("GET", path, _content, _query({"size": size}), RESULT_S)
-
-
-def record(id_: str) -> Call[bytes]:
-    return Call("GET", f"/v1/explanations/{id_}/record", _content, timeout_s=RESULT_S)
-
-
-def bundle(id_: str) -> Call[bytes]:
-    return Call("GET", f"/v1/explanations/{id_}/bundle.zip", _content, timeout_s=RESULT_S)
-
-
-def signing_keys() -> Call[bytes]:
-    return Call("GET", "/.well-known/jwks.json", _content)
 
 
 def link(id_: str, path: str | None, lifetime_s: int | None) -> Call[SignedLink]:
     asked = LinkRequest(path=path, scope=None, lifetime_s=lifetime_s)
     options = {"json": asked.model_dump(exclude_none=True)}
-    return Call("POST", f"/v1/explanations/{id_}/links", _document(SignedLink), options)
+    return Call("POST", _of_explanation(id_, "/links"), _document(SignedLink), options)
 
 
 def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
     query = _query({"output": output}, format="json")
-    return Call("GET", f"/v1/explanations/{id_}/regions", _document(Regions), query, RESULT_S)
+    return Call("GET", _of_explanation(id_, "/regions"), _document(Regions), query, RESULT_S)
 
 
 def regions_csv(id_: str) -> Call[bytes]:
-    path = f"/v1/explanations/{id_}/regions"
+    path = _of_explanation(id_, "/regions")
     return Call("GET", path, _content, _query({"format": "csv"}), RESULT_S)
 
 
-def scores(id_: str, coalitions: Sequence[Coalition], outputs: Outputs | None) -> Call[Scores]:
-    asked = ScoresRequest(coalitions=list(coalitions), outputs=outputs)
+def scores(
+    id_: str, coalitions: Sequence[CoalitionLike], outputs: Outputs | Mapping[str, Any] | None
+) -> Call[Scores]:
+    asked = ScoresRequest.model_validate({"coalitions": list(coalitions), "outputs": outputs})
     options = _waiting(MAX_WAIT_S) | {"json": asked.model_dump(exclude_none=True)}
-    path = f"/v1/explanations/{id_}/scores"
+    path = _of_explanation(id_, "/scores")
     return Call("POST", path, _document(Scores), options, wait_s=MAX_WAIT_S)
 
 
 def get_scores(id_: str, scores_id: str) -> Call[Scores]:
-    path = f"/v1/explanations/{id_}/scores/{scores_id}"
+    path = _of_explanation(id_, f"/scores/{_checked(scores_id)}")
     return Call("GET", path, _document(Scores), _waiting(MAX_WAIT_S), wait_s=MAX_WAIT_S)
 
 
-def masked_picture(id_: str, coalition: Coalition) -> Call[bytes]:
+def masked_picture(id_: str, coalition: CoalitionLike) -> Call[bytes]:
     asked = {
-        name: ",".join(map(str, regions)) for name, regions in coalition if regions is not None
+        name: ",".join(map(str, regions))
+        for name, regions in Coalition.model_validate(coalition)
+        if regions is not None
     }
-    return Call("GET", f"/v1/explanations/{id_}/masked.png", _content, {"params": asked}, RESULT_S)
+    return Call("GET", _of_explanation(id_, "/masked.png"), _content, {"params": asked}, RESULT_S)
 
 
 def faithfulness(id_: str, output: Sequence[str | int]) -> Call[Faithfulness]:
-    path = f"/v1/explanations/{id_}/faithfulness"
+    path = _of_explanation(id_, "/faithfulness")
     return Call("GET", path, _document(Faithfulness), _query({"output": output}), RESULT_S)
 
 
 def cancel(id_: str) -> Call[Explanation]:
-    return Call("POST", f"/v1/explanations/{id_}/cancel", _document(Explanation))
+    return Call("POST", _of_explanation(id_, "/cancel"), _document(Explanation))
 
 
 def cancel_batch(id_: str) -> Call[Batch]:
-    return Call("POST", f"/v1/batches/{id_}/cancel", _document(Batch))
+    return Call("POST", _of_batch(id_, "/cancel"), _document(Batch))
 
 
 def delete_batch(id_: str) -> Call[None]:
-    return Call("DELETE", f"/v1/batches/{id_}", lambda _: None)
+    return Call("DELETE", _of_batch(id_), lambda _: None)
 
 
 def delete(id_: str) -> Call[None]:
-    return Call("DELETE", f"/v1/explanations/{id_}", lambda _: None)
+    return Call("DELETE", _of_explanation(id_), lambda _: None)
 
 
 def explanations(options: ListOptions) -> Call[ExplanationList]:
@@ -354,7 +363,24 @@ def models() -> Call[ModelList]:
 
 
 def model(name: str) -> Call[ModelCard]:
-    return Call("GET", f"/v1/models/{name}", _document(ModelCard))
+    return Call("GET", f"/v1/models/{quote(name, safe='')}", _document(ModelCard))
+
+
+def _of_explanation(id_: str, rest: str = "") -> str:
+    return f"/v1/explanations/{_checked(id_)}{rest}"
+
+
+def _of_batch(id_: str, rest: str = "") -> str:
+    return f"/v1/batches/{_checked(id_)}{rest}"
+
+
+def _checked(id_: object) -> str:
+    """Return an id as part of a path. Raises TypeError, such as for a document."""
+    if not isinstance(id_, str):
+        raise TypeError(
+            f"an id is a str, as is the .id of a document; received {type(id_).__name__}"
+        )
+    return quote(id_, safe="")
 
 
 def _query(options: Mapping[str, Any], **more: Any) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def file_of(picture: Picture) -> File:
     if isinstance(picture, bytes | bytearray | memoryview):
         return NAME, bytes(picture)
     if isinstance(picture, str | os.PathLike):
+        if str(picture).startswith(("http://", "https://")):
+            raise ValueError(f"a picture is a path, not a URL: download it; received {picture}")
         path = Path(picture)
         return path.name, path.read_bytes()
     if isinstance(picture, np.ndarray):
@@ -66,9 +68,10 @@ def file_of(picture: Picture) -> File:
             raise TypeError('the file is open as text; open it with mode "rb"')
         name = getattr(picture, "name", None)
         return Path(name).name if isinstance(name, str) else NAME, content
+    is_list = isinstance(picture, list | tuple)
     raise TypeError(
         "a picture is a path, bytes, an open file, a Pillow image or a NumPy array; received "
-        f"{type(picture).__name__}"
+        f"{type(picture).__name__}" + ("; for several: explain_all" if is_list else "")
     )
 
 

@@ -9,6 +9,7 @@ from service.client.errors import ShapshotError
 
 RETRY_STATUSES = (429, 502, 503, 504)  # 502 and 504: of a proxy that lost the server
 LOST = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+NO_ANSWER = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.TimeoutException)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
 
 log = logging.getLogger("shapshot")
@@ -35,7 +36,7 @@ class Retries:
         pause_s = pause_before_retry(error, self.count, left_s)
         where = f"{error.request.url}: " if isinstance(error, httpx.RequestError) else ""
         if pause_s is None:
-            if isinstance(error, httpx.TransportError):
+            if isinstance(error, NO_ANSWER):
                 error.add_note(f"no answer from {error.request.url}")
             raise error
         if self.count == 1:

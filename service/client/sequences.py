@@ -4,8 +4,9 @@ Each generator yields a step, receives its result, and returns what the method r
 the server refused is thrown in as its ShapshotError.
 """
 
+import re
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -56,7 +57,11 @@ def submit_batch(
     files: list[File] = []
     for picture in several(pictures):
         files.append((yield Read(picture)))
-    batch: Batch = yield calls.create_batch(files, settings, label_map, anew, idempotency_key)
+    try:
+        batch: Batch = yield calls.create_batch(files, settings, label_map, anew, idempotency_key)
+    except ShapshotError as error:
+        _name_picture(error, files, 0)
+        raise
     return batch
 
 
@@ -88,10 +93,10 @@ def submit_all(
                 yield from send(files[:half])
                 yield from send(files[half:])
                 return
-            error.add_note(f"of the pictures at positions {first} to {last}")
+            _name_picture(error, files, first)
             if batches:
                 ids = ", ".join(batch.id for batch in batches)
-                error.add_note(f"those before are explained in {ids}")
+                error.add_note(f"the pictures before position {first} are explained in {ids}")
             raise
 
     files: list[File] = []
@@ -156,16 +161,24 @@ def explain_all(
     return group
 
 
-def batch_attributions(batch: str | BatchGroup) -> Steps[BatchAttributions]:
+def batch_attributions(batch: str | Batch | BatchGroup) -> Steps[BatchAttributions]:
     """Stack the arrays of a group's batches, but for those without a result."""
-    if isinstance(batch, str):
-        only: BatchAttributions = yield calls.batch_attributions(batch)
+    if isinstance(batch, str | Batch):
+        batch_id = batch if isinstance(batch, str) else batch.id
+        only: BatchAttributions = yield calls.batch_attributions(batch_id)
         return only
     parts: dict[int, BatchAttributions] = {}
     for start, each in zip(batch.starts, batch.batches, strict=True):
         if not each.done or each.counts.get(Status.SUCCEEDED):
             parts[start] = yield calls.batch_attributions(each.id)
     return merged(parts)
+
+
+def _name_picture(error: ShapshotError, files: Sequence[File], first: int) -> None:
+    """Note which picture of a batch was refused, where the server tells; first: its position."""
+    if found := re.fullmatch(r"images\.(\d+)", error.problem.field or ""):
+        index = int(found[1])
+        error.add_note(f"the picture at position {first + index}, {files[index][0]}")
 
 
 def _unbound(batch: Batch) -> Batch:

@@ -5,6 +5,7 @@ import base64
 import inspect
 import io
 import re
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import httpx
@@ -120,7 +121,7 @@ def test_scores_and_masked_pictures_of_coalitions(ask, fake_worker, photo):
         "scores": CoalitionScores(outputs=[], scores=[[], []]),
         "masked_picture": MaskedPicture(png=base64.b64encode(png)),
     }
-    coalitions = [Coalition(hidden=[3, 5]), Coalition(shown=[])]
+    coalitions = [Coalition(hidden=[3, 5]), {"shown": []}]
 
     def answered(name, asked, *more):
         request = asyncio.to_thread(ask, name, explanation.id, asked, *more)
@@ -129,7 +130,8 @@ def test_scores_and_masked_pictures_of_coalitions(ask, fake_worker, photo):
     scores = answered("scores", coalitions, Outputs(labels=["bee"]))
     assert (scores.explanation, scores.done, scores.scores) == (explanation.id, True, [[], []])
     spec = fake_worker.read(scores.id).spec.coalitions
-    assert (spec.coalitions, spec.outputs) == (tuple(coalitions), (1,))
+    assert spec.coalitions == (Coalition(hidden=[3, 5]), Coalition(shown=[]))
+    assert spec.outputs == (1,)
     for coalition in coalitions:
         assert answered("masked_picture", coalition) == png
 
@@ -196,6 +198,50 @@ def test_what_was_sent_is_given_back(ask, photo):
     given_back = np.load(io.BytesIO(ask("label_map", explanation.id)))
     np.testing.assert_array_equal(given_back, LABELS)
     assert size_of(ask("thumbnail", explanation.id, size=30)) == (30, 20)
+
+
+def test_documents_and_numbers_are_taken_as_users_have_them(ask, fake_worker, photo):
+    settings = {"max_evals": np.int64(200), "outputs": {"indices": np.array([0, 2])}}
+    batch = ask("submit_batch", [photo], settings)
+    [explanation] = batch.explanations
+    answered = ask("get", explanation.id).settings
+    assert (answered.max_evals, answered.outputs) == (200, Outputs(indices=[0, 2]))
+    fake_worker.succeed(explanation.id)
+    assert ask("batch_attributions", batch).ids == [explanation.id]
+    with pytest.raises(TypeError, match=r"an id is a str, as is the .id of a document"):
+        ask("heatmap", explanation)
+    for wrong in ("kernel", {"metadata": {"folder": Path()}}):
+        with pytest.raises(TypeError, match=r"settings are .*str|settings are .*Path"):
+            ask("submit", photo, wrong)
+
+
+def test_a_key_that_no_header_takes_is_refused_without_telling_it(url):
+    assert Client(url, api_key="shapshot_abc\n")._http.headers["authorization"][-3:] == "abc"
+    with pytest.raises(ValueError, match="api_key: printable ASCII") as refused:
+        Client(url, api_key="geheim ü")
+    assert "geheim" not in str(refused.value)
+
+
+def test_the_refused_picture_of_a_batch_is_named(ask, photo):
+    for name in ("submit_batch", "submit_all"):
+        with pytest.raises(ShapshotError, match="not a picture") as refused:
+            ask(name, [photo, photo, b"text"])
+        assert refused.value.__notes__ == ["the picture at position 2, picture"]
+
+
+def test_another_server_is_told_from_shapshot(url):
+    moved = {"request": [lambda request: setattr(request, "url", httpx.URL(f"{url}/docs"))]}
+    with Client(url, event_hooks=moved) as client, pytest.raises(httpx.DecodingError) as found:
+        client.models()
+    assert "/docs answered with text/html" in str(found.value)
+
+
+def test_the_first_repetition_is_logged(caplog):
+    with pytest.raises(httpx.ConnectError) as silent:
+        Client("http://127.0.0.1:1", retry_s=0.6).models()
+    assert silent.value.__notes__ == ["no answer from http://127.0.0.1:1/v1/models"]
+    [line] = [each.getMessage() for each in caplog.records if each.name == "shapshot"]
+    assert line.startswith("http://127.0.0.1:1/v1/models: [Errno 111] Connection refused; trying")
 
 
 def test_a_link_shows_a_result_until_it_expires(ask, fake_worker, photo):
@@ -348,9 +394,8 @@ def test_pictures_that_are_too_large_together_are_sent_in_halves(
         with pytest.raises(ShapshotError) as refused:
             asking(url, "submit_all", [photos[0], new_photo(200, 200)])
     assert refused.value.problem.status == 413
-    of, before = refused.value.__notes__
-    assert of == "of the pictures at positions 1 to 1"
-    assert re.fullmatch("those before are explained in batch_[0-9a-f]{32}", before)
+    [note] = refused.value.__notes__
+    assert re.fullmatch("the pictures before position 1 are explained in batch_[0-9a-f]{32}", note)
 
 
 def test_another_run_with_the_same_key_sends_what_is_missing(ask, new_photo):

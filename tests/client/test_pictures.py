@@ -60,6 +60,8 @@ def test_an_image_of_pillow_that_was_opened_keeps_the_name_of_its_file(tmp_path)
         (Image.new("F", (2, 2)), ValueError, "mode F"),
         (io.StringIO("text"), TypeError, "open as text"),
         (3, TypeError, "received int"),
+        (["cat.jpg"], TypeError, "received list; for several: explain_all"),
+        ("https://example.org/cat.jpg", ValueError, "not a URL: download it"),
     ],
 )
 def test_what_is_no_picture_is_refused_with_what_was_received(picture, error, said):
