@@ -33,6 +33,7 @@ def connected(url: str, api_key: str | None, *, retry_s: float = 0) -> Iterator[
         exit_with_error("interrupted", code=INTERRUPTED)
     except ShapshotError as error:
         partly = isinstance(error, ExplanationFailedError)
-        exit_with_error(str(error), error.problem, code=PARTLY if partly else 1)
+        which = f": {error.problem.received}" if error.problem.field == "id" else ""
+        exit_with_error(f"{error}{which}", error.problem, code=PARTLY if partly else 1)
     except (httpx.HTTPError, OSError) as error:  # TimeoutError is an OSError
         exit_with_error(str(error))

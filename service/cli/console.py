@@ -1,5 +1,6 @@
 """The console output of the commands: text for people, or with --json one document."""
 
+import shutil
 from typing import Any, NoReturn
 
 import typer
@@ -9,7 +10,8 @@ from rich.markup import escape
 
 from service.schemas.documents import Problem
 
-console = Console(highlight=False)
+FILE_WIDTH = 160  # columns of a table in a file or pipe
+console = Console(highlight=False, width=shutil.get_terminal_size((FILE_WIDTH, 24)).columns)
 
 
 def choose_output(as_json: bool) -> bool:

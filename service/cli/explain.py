@@ -27,7 +27,7 @@ from rich.table import Table
 from service.cli.connection import DEFAULT_URL, INTERRUPTED, PARTLY, ApiKey, Json, Url, connected
 from service.cli.console import console, exit_with_error, print_json
 from service.cli.result_folder import Entry, FolderError, ResultFolder, is_result
-from service.cli.server_commands import top_of
+from service.cli.server_commands import id_table, top_of
 from service.client import Client, ExplanationFailedError, ShapshotError
 from service.client.calls import Format
 from service.images.formats.detection import FORMATS, kind_of
@@ -129,6 +129,7 @@ def explain(
     }
     chosen = _settings(settings, options)
     sources = _sources(pictures)
+    accepted = ", ".join(f".{each}" for each in get_args(Format))
     named: Format | None = next(
         (each for each in get_args(Format) if out.suffix.lower() == f".{each}"), None
     )
@@ -150,6 +151,8 @@ def explain(
         else:
             show(explanation, out)
         return
+    if out.suffix.lower() in SUFFIXES:
+        exit_with_error(f"--out {out}: a heatmap alone is one of {accepted}; received {out.suffix}")
     _check_writable(out)
     with connected(url, api_key) as client:  # before anything is written: is it there?
         client.methods()
@@ -346,13 +349,13 @@ def _tell(run: _Run, entries: Sequence[Entry], page: Path, *, as_json: bool) -> 
         [entry] = entries
         show(documents[entry.name], run.heatmap_of(entry))
     else:
-        table = Table("picture", "id", "top class", "warnings")
+        table = id_table(["picture", "id", "top class", "warnings"])
         for entry in entries:
             document = documents.get(entry.name)
             found = document.warnings or [] if document else []
             codes = ", ".join(each.code for each in found if each.code not in NOTES)
             table.add_row(
-                escape(entry.picture),
+                escape(Path(entry.picture).name),
                 entry.id or "",
                 escape(top_of(document.outputs)) if document else f"[red]{entry.status}[/red]",
                 codes if document else escape(entry.error or ""),

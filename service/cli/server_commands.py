@@ -1,10 +1,12 @@
 """Commands that ask a running Shapshot: list, get, wait, cancel, delete, batches and catalogs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from service.cli.connection import DEFAULT_URL, PARTLY, ApiKey, Json, Url, connected
@@ -16,6 +18,8 @@ from service.schemas.results import OutputResult
 
 Ids = Annotated[list[str], typer.Argument(help="Ids of explanations (exp_…) or batches (batch_…).")]
 Limit = Annotated[int, typer.Option(min=1, help="Most items to list.")]
+WIDE = 120  # columns of a terminal that has room for all columns of a table
+ID_WIDTH = 38  # characters of the id of a batch
 PAGE = 100  # items, the server's limit
 
 
@@ -212,30 +216,37 @@ def top_of(outputs: list[OutputResult] | None) -> str:
 
 
 def _explanation_table(explanations: list[Explanation]) -> Table:
-    table = Table()
-    table.add_column("id", no_wrap=True)
-    for name in ("status", "picture", "model", "method", "top class", "created"):
-        table.add_column(name)
+    columns = ["id", "status", "picture", "top class", "model", "method", "created"]
+    table = id_table(columns if console.width >= WIDE else columns[:4])
     for each in explanations:
-        table.add_row(
+        row = (
             each.id,
             f"{each.status} ({each.error.detail})" if each.error else each.status,
             each.image.name or "",
+            top_of(each.outputs),
             each.model.name,
             each.settings.method,
-            top_of(each.outputs),
             f"{each.created_at:%Y-%m-%d %H:%M}",
         )
+        table.add_row(*(escape(cell) for cell in row[: len(table.columns)]))
+    return table
+
+
+def id_table(columns: Sequence[str]) -> Table:
+    """Return a table of which the column `id` is shown whole, to be copied."""
+    table = Table(box=SIMPLE_HEAD)
+    for name in columns:
+        is_id = name == "id"
+        table.add_column(name, no_wrap=is_id, min_width=ID_WIDTH if is_id else None)
     return table
 
 
 def _batch_table(found: list[Batch] | list[BatchOverview]) -> Table:
-    table = Table()
-    table.add_column("id", no_wrap=True)
-    for name in ("status", "pictures", "counts", "model", "created"):
-        table.add_column(name)
+    columns = ["id", "status", "pictures", "counts", "model", "created"]
+    table = id_table(columns if console.width >= WIDE else columns[:4])
     for each in found:
         counts = ", ".join(f"{count} {status}" for status, count in each.counts.items() if count)
         created = f"{each.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(each.id, each.status, str(each.size), counts, each.model.name, created)
+        row = (each.id, each.status, str(each.size), counts, each.model.name, created)
+        table.add_row(*(escape(cell) for cell in row[: len(table.columns)]))
     return table

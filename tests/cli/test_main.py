@@ -107,6 +107,8 @@ def test_what_can_be_checked_here_is_checked_before_anything_is_sent(
     assert (code, "has no pictures" in told) == (1, True)
     code, told = failed("explain", cat, cat, "--out", tmp_path / "heatmap.png")
     assert (code, "for one picture; received 2" in told) == (1, True)
+    code, told = failed("explain", cat, "--out", tmp_path / "heatmap.gif")
+    assert (code, "one of .png, .svg, .pdf; received .gif" in told) == (1, True)
     code, told = failed("explain", tmp_path / "absent.jpg")
     assert (code, "No such file" in told) == (1, True)
     assert not (tmp_path / "heatmap.png").exists()

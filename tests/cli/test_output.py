@@ -14,6 +14,7 @@ import redis
 import typer
 from typer.testing import CliRunner
 
+from service.cli.console import console
 from service.cli.main import SAMPLES, app
 from service.infra.artifact_store import Store
 from service.infra.settings.api import ApiSettings
@@ -101,6 +102,20 @@ def test_a_refusal_of_the_server_is_its_problem(running: Running) -> None:
     assert (ended.exit_code, ended.stdout) == (1, "")
     problem = json.loads(ended.stderr)
     assert (problem["status"], problem["code"]) == (404, "not_found")
+    told = run("get", "exp_" + "0" * 32, SHAPSHOT_URL=running.url).stderr
+    assert told == f"shapshot: Not found: there is no such explanation: exp_{'0' * 32}\n"
+
+
+@pytest.mark.parametrize(("columns", "has_method"), [(80, False), (130, True)])
+def test_a_narrow_terminal_shows_whole_ids(
+    running: Running, monkeypatch: pytest.MonkeyPatch, columns: int, has_method: bool
+) -> None:
+    explanation = running.client.submit(SAMPLES / "cat.jpg", {"masker": "mean", "max_evals": 60})
+    monkeypatch.setattr(console, "width", columns)
+    table = run("list", "--limit", 1, SHAPSHOT_URL=running.url).stdout
+    assert explanation.id in table
+    assert ("partition" in table) == has_method
+    assert max(map(len, table.splitlines())) <= columns
 
 
 def test_ctrl_c_ends_a_wait_with_130_and_the_explanation_goes_on(running: Running) -> None:

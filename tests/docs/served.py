@@ -15,7 +15,6 @@ from typing import Any
 from PIL import Image
 
 from service.client import Client
-from service.evidence.keys import SigningKey
 from service.infra.settings.api import ApiSettings
 from shapshot import ExplanationCanceledError
 from tests.conftest import started
@@ -52,16 +51,7 @@ def served(folder: Path) -> Iterator[Served]:
     subprocess.run([sys.executable, "-m", "service.cli", *add], check=True, capture_output=True)
     with ExitStack() as stack:
         redis = stack.enter_context(contextmanager(started)(remembers=False))
-        signing_key = folder / "signing-key.pem"
-        SigningKey.create(signing_key)
-        both = stack.enter_context(
-            deployed(
-                folder,
-                redis.url,
-                SHAPSHOT_MODELS=str(BUNDLED),
-                SHAPSHOT_SIGNING_KEY_FILE=str(signing_key),
-            )
-        )
+        both = stack.enter_context(deployed(folder, redis.url, SHAPSHOT_MODELS=str(BUNDLED)))
         settings = ApiSettings(redis_url=redis.url, store_url=f"file:{folder}/store")
         urls = {}
         for name, more in (("small", {"MAX_EVALS": 200}), ("keyed", {"KEYS_FILE": keys})):

@@ -28,7 +28,6 @@ from service.jobs.scripts import (
     Renew,
     Reserve,
     Scripts,
-    Seal,
     Tombstone,
     Walk,
 )
@@ -48,7 +47,7 @@ CALLS = (
     Release,
     Reserve,
 )
-CALLS = (*CALLS, Renew, Evict, Reindex, Seal, Walk)
+CALLS = (*CALLS, Renew, Evict, Reindex, Walk)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 

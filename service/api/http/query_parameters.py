@@ -1,4 +1,4 @@
-"""Converts FastAPI's errors of query parameters to one problem."""
+"""FastAPI's findings about query parameters -> one problem."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Parses a request body into pictures, label map and settings, within limits."""
+"""A request body -> pictures, label map and settings, within limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,1 +1,0 @@
-"""Seals the record of each explanation that ends with a result."""

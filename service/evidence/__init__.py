@@ -1,1 +1,0 @@
-"""Signs records and checks signatures; knows keys, envelopes and canonical JSON."""
