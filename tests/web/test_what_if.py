@@ -270,7 +270,7 @@ def test_without_a_table_of_regions_it_says_what_to_ask_for(page, live, hand, as
     hand.succeed(id_)
     page.goto(f"{live.url}{ROOT}/#/explanations/{id_}/what-if")
     sign_in(page, key)
-    expect(page.get_by_role("main")).to_contain_text("its players are single pixels")
+    expect(page.get_by_role("main")).to_contain_text("no table of regions")
     expect(page.get_by_role("main")).to_contain_text('"superpixels": {"kind": "slic"}')
     page.get_by_role("link", name="Ask again").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Ask again with one change")

@@ -28,6 +28,8 @@ export async function show(main, { id, query, signal }) {
     replace(main, title, unavailable(document), h("p", {}, back));
     return;
   }
+  const [{ label, index }] = document.outputs;
+  title.append(`: ${label || `output ${index}`}`);
   replace(main, title, h("p", { class: "muted" }, "Loading the arrays…"));
   const result = await loadResult(document, signal);
   const { count } = result.regions;
@@ -104,7 +106,9 @@ export async function show(main, { id, query, signal }) {
         "p",
         { class: "muted" },
         back,
-        ` · ${document.image.name ?? document.outputs[0].label} · ${document.model.name} · ${document.settings.method}`,
+        ["", document.image.name, document.model.name, document.settings.method]
+          .filter((part) => part !== null)
+          .join(" · "),
       ),
       wrong.length > 0
         ? h(
@@ -158,7 +162,7 @@ function unavailable(document) {
     h(
       "p",
       {},
-      "This explanation has no table of regions: its players are single pixels, and too many were told apart. Hiding one pixel hardly moves a score, so regions are not hidden here.",
+      "This explanation has no table of regions: more than 10,000 parts, such as single pixels, have values of their own, or more than a table holds for so many outputs. Hiding one of them hardly moves a score, so What if needs larger parts.",
     ),
     h(
       "p",
