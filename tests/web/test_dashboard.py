@@ -27,17 +27,14 @@ def pixels(page: Page, selector: str) -> np.ndarray:
 
 
 def assert_same_colours(page: Page, dashboard: Running, id_: str, **look) -> None:
-    """As the server draws them from exact values, to one level of opacity."""
+    """As the server draws them; a canvas keeps colours multiplied by their opacity."""
     query = {"style": "heat", "size": "model"} | look
     answer = dashboard.client._http.get(f"/v1/explanations/{id_}/heatmap.png", params=query)
     theirs = np.asarray(Image.open(io.BytesIO(answer.content))).astype(int)
     ours = pixels(page, "canvas.heat").astype(int)
-    level = 255 * 2 / 256  # of alpha: the page has the values in float16
-    assert np.abs(ours[..., 3] - theirs[..., 3]).max() <= np.ceil(level)
-    assert np.mean(ours[..., 3] != theirs[..., 3]) < 0.1
-    # a canvas keeps colours multiplied by their opacity
+    np.testing.assert_array_equal(ours[..., 3], theirs[..., 3])
     shown = [each[..., :3] * each[..., 3:] / 255 for each in (ours, theirs)]
-    assert np.abs(shown[0] - shown[1]).max() <= np.ceil(level) + 1
+    assert np.abs(shown[0] - shown[1]).max() <= 1
 
 
 def test_a_picture_is_sent_and_its_heat_has_the_colours_of_the_server(page, dashboard, watched):
@@ -117,6 +114,28 @@ def test_arrays_of_every_type_are_read_as_numpy_reads_them(page, dashboard):
             assert tuple(read[name]["shape"]) == array.shape
             order = "F" if read[name]["fortran"] else "C"
             assert read[name]["data"] == array.ravel(order).tolist()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_values_in_half_precision_are_multiplied_by_the_scale_of_their_output(
+    page, dashboard, order
+):
+    halves = np.random.default_rng(0).normal(size=(4, 5, 3, 2)).astype(np.float16)
+    scales = np.array([2.0**-30, 4.0])
+    file = io.BytesIO()
+    np.savez(file, values=np.asarray(halves, order=order), values_scale=scales)
+    visit(page, dashboard, "/models")
+    found = page.evaluate(
+        "async text => { const {openNpz, readValues} = await import('./web/lib/npz.js');"
+        "const {channelSums} = await import('./web/lib/colours.js');"
+        "const bytes = Uint8Array.from(atob(text), each => each.charCodeAt(0));"
+        "const values = await readValues(openNpz(bytes.buffer));"
+        "return channelSums(values).map(sums => Array.from(sums)); }",
+        base64.b64encode(file.getvalue()).decode(),
+    )
+    exact = channel_sums(halves.astype(np.float32) * scales.astype(np.float32))
+    for k in range(2):
+        assert found[k] == pytest.approx(exact[..., k].ravel(), rel=1e-6)
 
 
 def test_numbers_are_not_rounded_to_what_they_are_not(page, dashboard):

@@ -1,7 +1,7 @@
 // Loads pictures and attributions of cases, a few at a time.
 import { request } from "../lib/api.js";
 import { channelSums, magnitudesOf } from "../lib/colours.js";
-import { openNpz, readScaled } from "../lib/npz.js";
+import { openNpz, readValues } from "../lib/npz.js";
 import { pictureOf } from "../lib/result.js";
 import { creditOf } from "./credit.js";
 
@@ -30,7 +30,7 @@ async function load(each, signal) {
   const query = new URLSearchParams({ format: "npz", dtype: "float16", output: predicted.index });
   const response = await request(`v1/explanations/${id}/attributions?${query}`, { signal });
   const npz = openNpz(await response.arrayBuffer());
-  const [values, data] = await Promise.all([readScaled(npz), npz.read("data")]);
+  const [values, data] = await Promise.all([readValues(npz), npz.read("data")]);
   const [sums] = channelSums(values);
   const [picture, magnitudes] = [pictureOf(data), magnitudesOf(sums)];
   each.credit = creditOf(sums, magnitudes, picture.width, document.placement);

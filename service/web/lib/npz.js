@@ -16,12 +16,11 @@ export function openNpz(buffer) {
   };
 }
 
-// Values (H, W, C, K) of an npz of float16, as float32: each output times its scale.
-export async function readScaled(npz) {
-  const [{ shape, fortran, data }, scales] = await Promise.all([
-    npz.read("values"),
-    npz.read("values_scale"),
-  ]);
+// The attributions (H, W, C, K), as float32; those in float16 times the scale of each output.
+export async function readValues(npz) {
+  const { shape, fortran, data } = await npz.read("values");
+  if (!npz.has("values_scale")) return { shape, fortran, data };
+  const scales = await npz.read("values_scale");
   const K = scales.data.length;
   const size = data.length / K; // of an output
   for (let k = 0; k < K; k += 1) {

@@ -1,7 +1,7 @@
 // The arrays of a result, as the screens draw them.
 import { request } from "./api.js";
 import { channelSums, magnitudesOf } from "./colours.js";
-import { openNpz, readScaled } from "./npz.js";
+import { openNpz, readValues } from "./npz.js";
 
 const MOST_VALUES = 20_000_000; // numbers loaded at once; further outputs when they are chosen
 
@@ -11,7 +11,7 @@ const MOST_VALUES = 20_000_000; // numbers loaded at once; further outputs when 
 // {ids: Int32Array by pixel (channel by channel where `channels` > 1), count, channels, areas,
 // centroids, parts, players, credit: for each output}. ensure(k): loads output k unless it is there;
 // sums[k], shown[k]: its sums over channels, exact and in float32. magnitudes(k or "all"): sorted.
-export async function loadResult({ id, outputs, model }, signal) {
+export async function loadResult({ id, outputs, model, region_count: count }, signal) {
   const size = (model.parts?.input_shape ?? [224, 224, 3]).reduce(
     (product, side) => product * side,
     1,
@@ -21,12 +21,15 @@ export async function loadResult({ id, outputs, model }, signal) {
   let regions = null;
 
   async function load(positions) {
-    const query = new URLSearchParams({ format: "npz", dtype: "float16" });
+    // Equal values, as of a region, are packed to little, and sent as they are stored. Many values of
+    // their own are not: half the bytes are half the wait.
+    const dtype = count === null ? "float16" : "float32";
+    const query = new URLSearchParams({ format: "npz", dtype });
     if (positions.length < outputs.length)
       for (const k of positions) query.append("output", outputs[k].index);
     const response = await request(`v1/explanations/${id}/attributions?${query}`, { signal });
     const npz = openNpz(await response.arrayBuffer());
-    const values = await readScaled(npz);
+    const values = await readValues(npz);
     channelSums(values).forEach((each, n) => {
       sums[positions[n]] = each;
       shown[positions[n]] = Float32Array.from(each);
