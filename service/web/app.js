@@ -7,20 +7,16 @@ import { startRouter } from "./lib/router.js";
 // A screen is a module with `show(main, {id, query, signal})`: it fills `main`, sets the title of
 // the page by its first heading, and stops what it started when `signal` is aborted.
 const SCREENS = [
-  { path: /^\/explanations\/(exp_[0-9a-f]+)$/, load: () => import("./screens/explanation.js") },
-  {
-    path: /^\/explanations\/(exp_[0-9a-f]+)\/what-if$/,
-    load: () => import("./screens/what_if.js"),
-  },
-  { path: /^\/explanations$/, load: () => import("./screens/explanations.js") },
-  { path: /^\/batches\/(batch_[0-9a-f]+)$/, load: () => import("./screens/batch.js") },
-  { path: /^\/cohorts$/, load: () => import("./screens/cohorts.js") },
-  { path: /^\/compare$/, load: () => import("./screens/compare.js") },
-  { path: /^\/new$/, load: () => import("./screens/new.js") },
-  { path: /^\/models$/, load: () => import("./screens/models.js") },
-  { path: /^\/operations$/, load: () => import("./screens/operations.js") },
+  { path: /^\/explanations\/(exp_[0-9a-f]+)$/, module: "screens/explanation.js" },
+  { path: /^\/explanations\/(exp_[0-9a-f]+)\/what-if$/, module: "screens/what_if.js" },
+  { path: /^\/explanations$/, module: "screens/explanations.js" },
+  { path: /^\/batches\/(batch_[0-9a-f]+)$/, module: "screens/batch.js" },
+  { path: /^\/cohorts$/, module: "screens/cohorts.js" },
+  { path: /^\/compare$/, module: "screens/compare.js" },
+  { path: /^\/new$/, module: "screens/new.js" },
+  { path: /^\/models$/, module: "screens/models.js" },
+  { path: /^\/operations$/, module: "screens/operations.js" },
 ];
-const PAUSE_S = 1; // after the first screen, before the others are loaded
 
 startTheme(document.getElementById("theme"));
 startKeyHelp(document.getElementById("keys"));
@@ -41,7 +37,3 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 
 startRouter(main, SCREENS, { home: "/explanations", nav: document.getElementById("nav") });
-
-addEventListener("load", () =>
-  setTimeout(() => Promise.allSettled(SCREENS.map(({ load }) => load())), 1000 * PAUSE_S),
-);

@@ -43,7 +43,7 @@ class Running:
         return code, [child for child in children if child.is_running()]
 
 
-def _start(folder: Path) -> Running:
+def _start(folder: Path, models: dict[str, str]) -> Running:
     command = [sys.executable, "-m", "service.cli", "up", "--port", "0", "--data", str(folder)]
     process = subprocess.Popen(
         command,
@@ -54,7 +54,7 @@ def _start(folder: Path) -> Running:
             **os.environ,
             "COLUMNS": "200",
             "SHAPSHOT_LEASE_S": "4",
-            "SHAPSHOT_MODELS": str(small_models(folder)),
+            **models,
         },
     )
     said = ""
@@ -69,14 +69,18 @@ def _start(folder: Path) -> Running:
 
 
 @contextmanager
-def embedded_set() -> Iterator[Running]:
-    """Starts it in a folder of its own; Ctrl-C at the end leaves nothing behind."""
+def embedded_set(*, small: bool = True) -> Iterator[Running]:
+    """Starts it in a folder of its own; Ctrl-C at the end leaves nothing behind.
+
+    small: without the large one of the bundled models.
+    """
     try:
         find_server()
     except RedisNotFoundError as error:
         skip_or_raise(error)
     with tempfile.TemporaryDirectory(prefix="shapshot-e2e-") as folder:
-        running = _start(Path(folder))
+        models = {"SHAPSHOT_MODELS": str(small_models(Path(folder)))} if small else {}
+        running = _start(Path(folder), models)
         with running.process, running.client:
             yield running
             assert running.stop() == (0, [])

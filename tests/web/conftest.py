@@ -1,6 +1,5 @@
 """The dashboard in a real Chromium."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -12,16 +11,13 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from service.infra.settings.api import ApiSettings
 from service.schemas.documents import Explanation
 from service.schemas.requests import ExplanationSettings
-from tests.api.conftest import refused  # noqa: F401 - a fixture
+from tests.api.conftest import FakeWorker, refused  # noqa: F401 - a fixture
 from tests.api.conftest import running as running_app
 from tests.conftest import skip_or_raise
 from tests.e2e.embedded import Running, embedded_set
 from tests.e2e.pictures import SAMPLE
+from tests.web.chromium import launch
 
-QUIET = (  # Chromium's own calls home, and the sandbox that root cannot have
-    *("--no-sandbox", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
-)
 PATIENCE_MS = 60_000  # bounds a hang and measures nothing
 SETTINGS = {
     "method": "kernel",
@@ -42,12 +38,12 @@ async def api(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="module")  # its event loop must end before asynchronous tests of other files
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        skip_or_raise(FileNotFoundError("chromium is not on PATH: apt-get install chromium"))
     with sync_playwright() as playwright:
         expect.set_options(timeout=PATIENCE_MS)
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        try:
+            browser = launch(playwright)
+        except FileNotFoundError as error:
+            skip_or_raise(error)
         yield browser
         browser.close()
 
@@ -129,6 +125,14 @@ def permuted(dashboard) -> Explanation:
     """The sample and its 16 squares, by permutations."""
     settings = SETTINGS | {"method": "permutation", "metrics": []}
     return dashboard.client.explain(SAMPLE, ExplanationSettings.model_validate(settings))
+
+
+@pytest.fixture
+def hand(ledger, store, connection, new_card) -> FakeWorker:
+    """Plays the worker of an API that runs without one."""
+    worker = FakeWorker(ledger, store, connection)
+    worker.announce(new_card())
+    return worker
 
 
 def visit(page: Page, dashboard: Running, path: str) -> None:

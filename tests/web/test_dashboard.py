@@ -159,6 +159,18 @@ def test_numbers_are_not_rounded_to_what_they_are_not(page, dashboard):
         assert written == list(expected.values())
 
 
+def test_a_browser_asks_for_no_file_again(page, dashboard):
+    for fetches in (True, False):
+        page.goto("about:blank")
+        visit(page, dashboard, "/models")
+        page.wait_for_load_state("networkidle")
+        fetched = page.evaluate(
+            "performance.getEntriesByType('resource').filter(({name, transferSize}) =>"
+            " name.includes('/web/') && transferSize > 0).length"
+        )
+        assert (fetched > 20) is fetches
+
+
 # --- Regions
 
 
@@ -185,6 +197,23 @@ def test_regions_are_gone_through_by_keyboard_on_the_picture_and_in_the_table(
     x, y = (first.centroid.x / 32, first.centroid.y / 32)  # cifar10 sees 32 x 32 pixels
     page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
     expect(current).to_have_attribute("data-region", str(first.region))
+
+
+def test_a_frame_tells_the_share_of_credit_in_it(page, dashboard, explained):
+    visit(page, dashboard, f"/explanations/{explained.id}")
+    page.get_by_text("Credit in a frame").click()
+    for edge, at in (("Left", "0"), ("Right", "50"), ("Upper", "0"), ("Lower", "50")):
+        page.get_by_label(f"{edge} edge").fill(at)
+    regions = dashboard.client.regions(explained.id).regions  # of a grid of 4 by 4
+    told = []
+    for sign in (1, -1):
+        credit = [max(sign * region.credit[0].value, 0) for region in regions]
+        inside = [region.box.right <= 16 and region.box.bottom <= 16 for region in regions]
+        told.append(sum(np.multiply(credit, inside)) / sum(credit))
+    text = page.locator("details", has_text="Credit in a frame").inner_text()
+    area, *found = (float(share) / 100 for share in re.findall(r"([\d.]+) %", text))
+    assert area == 0.25
+    assert found == pytest.approx(told, abs=0.006)  # shown in whole per cent
 
 
 # --- When things go wrong

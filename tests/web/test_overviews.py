@@ -53,6 +53,41 @@ def test_filters_are_kept_in_the_address_and_what_is_selected_is_deleted(
     dashboard.client.cancel(running.id)
 
 
+def test_the_keyboard_goes_from_picture_to_picture_and_back_to_its_place(
+    page, dashboard, explained, permuted
+):
+    visit(page, dashboard, "/explanations")
+    boxes = page.locator("input[data-id]")
+    ids = [box.get_attribute("data-id") for box in boxes.all()]
+    page.locator(".tile a").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    expect(boxes.nth(1)).to_be_checked()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"main[data-ready='/explanations/{ids[1]}']")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector(f"main[data-ready='/explanations/{ids[0]}']")
+    place = page.get_by_role("navigation", name="In the list")
+    expect(place).to_contain_text(f"1 of {len(ids)}")
+    place.get_by_role("link", name="Back to the list").click()
+    expect(page.locator(".tile a").first).to_be_focused()
+    page.keyboard.press("?")
+    help_ = page.get_by_role("dialog", name="Keys")
+    expect(help_).to_contain_text("selects the picture")
+    page.keyboard.press("Escape")
+    expect(help_).to_have_count(0)
+
+
+def test_a_batch_shows_each_picture_with_its_class_and_whether_it_is_right(page, dashboard):
+    settings = {"max_evals": 20, "masker": "mean", "true_labels": ["cat", "dog"]}
+    batch = dashboard.client.submit_batch([SAMPLE, SAMPLE], settings)
+    visit(page, dashboard, f"/batches/{batch.id}")
+    tiles = page.locator(".members .tile")
+    expect(tiles).to_contain_text(["right", "wrong: dog"])
+    expect(tiles.nth(1)).to_contain_text("cat 0.8")
+    expect(tiles.locator("img")).to_have_count(2)
+
+
 # --- Compare
 
 
@@ -87,6 +122,17 @@ def test_two_explanations_are_compared_place_by_place(page, dashboard, explained
     page.reload()
     page.wait_for_selector(READY)
     expect(page.get_by_label("Scale")).to_have_value("own")
+
+
+def test_different_parts_of_one_upload_are_marked(page, dashboard, explained):
+    fit = "crop" if explained.settings.fit == "stretch" else "stretch"
+    settings = ExplanationSettings.model_validate(SETTINGS | {"fit": fit})
+    other = dashboard.client.explain(SAMPLE, settings)
+    visit(page, dashboard, f"/compare?ids={explained.id},{other.id}")
+    told = "The models saw different parts of the upload, so a pixel shows two places."
+    for section in ("Difference", "Agreement"):
+        expect(page.get_by_role("region", name=section)).to_contain_text(told)
+    expect(page.locator(".different").get_by_role("row", name="seen of it")).to_have_count(1)
 
 
 def test_spearmans_correlation_is_that_of_scipy(page, dashboard):

@@ -12,7 +12,7 @@ from service.api.auth.keys import Scope
 from service.jobs.store_identity import compare_store
 from service.schemas.documents import ErrorCode, Failure
 from tests.api.auth.keyholders import bearing, issue
-from tests.api.conftest import FakeWorker, some_arrays, some_regions
+from tests.api.conftest import some_arrays, some_regions
 from tests.live import Live, live_api
 
 ROOT = "/shapshot"
@@ -32,13 +32,6 @@ def live(settings, tmp_path, connection, store, keys_file) -> Iterator[Live]:
     limits = {"WRONG_KEYS_LIMIT": "off", "TRUSTED_PROXIES": "none"}
     with live_api(settings, tmp_path, KEYS_FILE=keys_file, ROOT_PATH=ROOT, **limits) as live:
         yield live
-
-
-@pytest.fixture
-def hand(ledger, store, connection, new_card) -> FakeWorker:
-    worker = FakeWorker(ledger, store, connection)
-    worker.announce(new_card())
-    return worker
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 import { limit } from "../lib/colours.js";
 import { DIRECTIONS, regionAt, stageOf } from "../stage/stage.js";
 
-export { LEVELS } from "../lib/colours.js";
-export { drawGround, regionAt } from "../stage/stage.js";
-
 export function heatView(result, document, view) {
   const { width, height, regions } = result;
   const stage = stageOf(result, {

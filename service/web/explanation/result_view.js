@@ -9,6 +9,7 @@ import { askAgain } from "./ask_again.js";
 import { controls } from "./controls.js";
 import { downloads } from "./downloads.js";
 import { faithfulness } from "./faithfulness.js";
+import { frameShare } from "./frame_share.js";
 import { heatView } from "./heat_view.js";
 import { outputsTable } from "./outputs_table.js";
 import { provenance } from "./provenance.js";
@@ -71,6 +72,7 @@ export async function showResult(main, document, signal) {
     ground: "grey",
     outlines: true,
   });
+  const picture = heatView(result, document, view);
   replace(
     body,
     h(
@@ -79,8 +81,9 @@ export async function showResult(main, document, signal) {
       h(
         "div",
         { class: "result-picture" },
-        heatView(result, document, view),
+        picture,
         regionReadout(result, document, view),
+        frameShare(result, document, view, picture),
         controls(result, document, view),
       ),
       h(

@@ -19,6 +19,7 @@ const KEYS = [
       ["Page Up, Page Down", "the region of the rank before or after"],
       ["Enter", "keeps the region"],
       ["Escape", "lets it go"],
+      ["Shift and the mouse", "draw a frame, to see how much of the credit is in it"],
     ],
   ],
   [
@@ -54,7 +55,7 @@ function open() {
     h(
       "form",
       { method: "dialog" },
-      h("h2", { id: title }, "Keys"),
+      h("h2", { id: title, tabindex: "-1", autofocus: true }, "Keys"),
       KEYS.map(([where, keys]) => [
         h("h3", {}, where),
         h(

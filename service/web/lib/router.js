@@ -1,8 +1,9 @@
 // Shows the screen of the address behind `#`, such as `#/explanations/exp_…?output=3`.
 import { h, replace } from "./dom.js";
 import { failure } from "./failure.js";
+import { loadScreen, loadScreensLater } from "./load_screen.js";
 
-// screens: [{path: RegExp, load: () => promise of {show}}]; the first group of a path is the `id`.
+// screens: [{path: RegExp, module: of {show}}]; the first group of a path is the `id`.
 export function startRouter(main, screens, { home, nav }) {
   let leaving = new AbortController();
 
@@ -26,7 +27,7 @@ export function startRouter(main, screens, { home, nav }) {
     try {
       if (known) {
         const [, id] = path.match(known.path);
-        const { show } = await known.load();
+        const { show } = await loadScreen(known.module, signal);
         signal.throwIfAborted();
         await show(main, { id, query: new URLSearchParams(query), signal });
       } else {
@@ -48,5 +49,5 @@ export function startRouter(main, screens, { home, nav }) {
   }
 
   addEventListener("hashchange", () => go(false));
-  go(true);
+  go(true).then(() => loadScreensLater(screens));
 }

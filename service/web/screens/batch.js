@@ -63,7 +63,7 @@ export async function show(main, { id, signal }) {
           .join(", ")}.`
       : `${status === "queued" ? "Waiting" : "Running"}: ${formatShare(progress.fraction)}${left}.`;
     bar.value = progress.fraction;
-    cancel.hidden = batch.done;
+    cancel.hidden = bar.hidden = batch.done;
     for (const each of batch.explanations) {
       const state = JSON.stringify([each.status, each.progress.fraction]);
       const known = drawn.get(each.id);

@@ -3,7 +3,7 @@ import { h, replace } from "../lib/dom.js";
 import { getJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { plural } from "../lib/numbers.js";
-import { keepSequence } from "../lib/sequence.js";
+import { keepSequence, lastSeen } from "../lib/sequence.js";
 import { FILTERS, addressOf, filterForm, parametersOf } from "../list/filters.js";
 import { selection } from "../list/selection.js";
 import { selectionBar } from "../list/selection_bar.js";
@@ -163,7 +163,9 @@ export async function show(main, { query, signal }) {
     pages,
     bar,
   );
+  const seen = items.findIndex(({ id }) => id === lastSeen());
   if (changed) form.querySelector(`[name="${changed}"]`)?.focus({ preventScroll: true });
+  else if (seen >= 0) grid.children[seen].querySelector("a").focus(); // and scrolls there
   changed = null;
 
   (async () => {
