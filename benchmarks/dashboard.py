@@ -26,7 +26,7 @@ SETTINGS = ExplanationSettings.model_validate(
     {
         "method": "kernel",
         "superpixels": {"kind": "grid", "rows": 4, "columns": 4},
-        "max_evals": 64,
+        "max_evals": 40,
         "masker": "mean",
     }
 )

@@ -202,7 +202,7 @@ def served(page, live, hand, ask, keys_file):  # noqa: F811
     return id_
 
 
-def answer_next(page: Page, hand: FakeWorker, connection, end: Callable[[FakeWorker, str], object]):  # noqa: F811
+def answer_next(page: Page, hand: FakeWorker, connection, end: Callable[[FakeWorker, str], object]):
     """Ends the next request for coalitions."""
 
     def found() -> bool:
@@ -219,7 +219,7 @@ def answer_next(page: Page, hand: FakeWorker, connection, end: Callable[[FakeWor
 def test_a_removed_key_is_asked_for_and_other_failures_say_what_to_do(
     page,
     live,  # noqa: F811
-    hand,  # noqa: F811
+    hand,
     served,
     keys_file,  # noqa: F811
     connection,

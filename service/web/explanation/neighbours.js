@@ -3,7 +3,8 @@
 import { h } from "../lib/dom.js";
 import { placeInSequence } from "../lib/sequence.js";
 
-const TAKES_ARROWS = "input, select, textarea, table, dialog, [role='application'], [role='region']";
+const TAKES_ARROWS =
+  "input, select, textarea, table, dialog, [role='application'], [role='region']";
 
 export function neighbours(id, signal) {
   const place = placeInSequence(id);
