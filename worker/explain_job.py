@@ -37,6 +37,7 @@ from service.schemas.warnings import ResultWarning
 from worker.adapters.engine_request import engine_request
 from worker.adapters.evidence import pack_evidence
 from worker.adapters.model_input import fit_labels, fit_picture
+from worker.adapters.previews import encode_preview
 from worker.adapters.results import make_outcome, pack_attributions, pack_curves
 from worker.adapters.warnings import (
     crop_warnings,
@@ -158,6 +159,7 @@ class Explainer:
         if numbers > limit:  # a job accepted under other settings
             detail = f"the explanation has {numbers} numbers; this worker accepts at most {limit}"
             return failed(ErrorCode.INVALID_SETTINGS, detail)
+        task.control.encode_preview = partial(encode_preview, labels=model.labels, crop=view.crop)
         seconds = time.perf_counter() - began
         shown = explanation.shown if place else pixels
         return Prepared(

@@ -1,4 +1,4 @@
-"""Interruptions that stop a running explanation, and the flag that carries them.
+"""Interruptions that stop a running explanation, and the control that carries them.
 
 The lease thread and the signal handler set a flag; the engine calls `check` between batches and
 gets an exception that no `except Exception` can swallow.
@@ -12,10 +12,14 @@ Interruption (worker.engine.control)
 
 import threading
 import time
+from collections.abc import Callable
 
 from service.jobs.leases import ModelUsage
 from service.jobs.records import ProgressCount
+from service.jobs.scripts import EncodedPreview
 from worker.engine.control import Interruption
+from worker.engine.preview import Preview
+from worker.preview_throttle import PreviewThrottle
 
 
 class Canceled(Interruption):
@@ -35,18 +39,24 @@ class DeadlineExceeded(Interruption):
 
 
 class JobControl:
-    """One explanation's stop flag, deadline and progress, shared between threads.
+    """One explanation's stop flag, deadline, progress and preview, shared between threads.
 
-    The engine's thread checks the flag and reports progress; other threads set the flag.
-    work: the evaluations, batches and seconds that the model spent; None until the engine ends.
+    The engine's thread checks the flag, reports progress and makes previews; other threads set the
+    flag. work: the evaluations, batches and seconds that the model spent; None until the engine
+    ends. watched: whether a client watches previews. encode_preview: None until the explanation is
+    prepared. throttle: shared by the explanations that run side by side.
     """
 
-    def __init__(self, *, deadline_s: float) -> None:
+    def __init__(self, *, deadline_s: float, throttle: PreviewThrottle | None = None) -> None:
         self.deadline = time.monotonic() + deadline_s
         self._began = time.monotonic()
         self._reason: type[Interruption] | None = None
         self._count = ProgressCount(0, 0)
         self.work: ModelUsage | None = None
+        self.watched = False
+        self.encode_preview: Callable[[Preview], str] | None = None
+        self._throttle = throttle or PreviewThrottle()
+        self._preview: EncodedPreview | None = None
         self._lock = threading.RLock()  # a signal handler may run while its thread holds it
 
     def interrupt(self, reason: type[Interruption]) -> None:
@@ -75,3 +85,19 @@ class JobControl:
     @property
     def count(self) -> ProgressCount:
         return self._count
+
+    def offer(self, make: Callable[[], Preview | None]) -> None:
+        """Make a preview if a client watches and the throttle allows it."""
+        if not (self.watched and self.encode_preview and self._throttle.is_due()):
+            return
+        with self._throttle.making():
+            if preview := make():
+                encoded = EncodedPreview(self.encode_preview(preview), preview.evaluations)
+                with self._lock:
+                    self._preview = encoded
+
+    def take_preview(self) -> EncodedPreview | None:
+        """Return the preview that was made since the last call."""
+        with self._lock:
+            preview, self._preview = self._preview, None
+        return preview

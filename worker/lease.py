@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class LeaseKeeper:
-    """Context manager that renews leases, publishes progress and receives cancels.
+    """Context manager that renews leases, publishes progress and previews, and receives cancels.
 
     Each task has its own lease, renewed until `give_up`. A native call cannot be interrupted: where
     one runs past a task's deadline plus the grace period, the task fails and this process is
@@ -72,10 +72,12 @@ class LeaseKeeper:
 
     def _renew(self, held: Sequence[tuple[Task, "ProgressThrottle"]]) -> None:
         heartbeats = [
-            Heartbeat(task.state.id, task.attempt, throttle.read()) for task, throttle in held
+            Heartbeat(task.state.id, task.attempt, throttle.read(), task.control.take_preview())
+            for task, throttle in held
         ]
         statuses = self._leases.heartbeat(*heartbeats) if heartbeats else []
         for (task, _), status in zip(held, statuses, strict=True):
+            task.control.watched = status is LeaseStatus.WATCHED
             if status is LeaseStatus.CANCEL:
                 task.control.interrupt(Canceled)
             if status is LeaseStatus.FENCED:

@@ -21,6 +21,7 @@ from service.schemas.documents import ErrorCode, Failure, Status
 from worker.engine.control import Interruption
 from worker.interruptions import DeadlineExceeded, Draining, JobControl, LeaseLost
 from worker.lease import LeaseKeeper
+from worker.preview_throttle import PreviewThrottle
 from worker.task import Explain, FinishedTask, Task, TaskResult, failed, failed_unexpectedly
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class ModelWorker(Worker):
         self._settings = settings
         self._identity = identity
         self._tasks: list[Task] = []  # begun for the current job
+        self._throttle = PreviewThrottle()  # of their previews
 
     def may_take(self) -> bool:
         """Return whether this store is the one that holds the uploads.
@@ -65,6 +67,7 @@ class ModelWorker(Worker):
         """
         explanation_id = only_argument(job)
         self._tasks = []
+        self._throttle = PreviewThrottle()
         first = self._begin(explanation_id)
         if first and first.state.attempts == 1:
             for sibling in self._persist(lambda: self._leases.fresh_siblings(first.state)):
@@ -95,7 +98,8 @@ class ModelWorker(Worker):
                 self._persist(fail)
             log.warning("record unreadable; explanation failed", id=explanation_id)
             return None
-        control = JobControl(deadline_s=self._settings.deadline_s * (len(self._tasks) + 1))
+        deadline_s = self._settings.deadline_s * (len(self._tasks) + 1)
+        control = JobControl(deadline_s=deadline_s, throttle=self._throttle)
         task = Task(state, attempt, control)
         self._tasks.append(task)
         log.info("explanation begun", **task.log_fields)

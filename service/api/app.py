@@ -25,6 +25,7 @@ from service.api.results import (
     faithfulness,
     figures,
     heatmaps,
+    previews,
     regions,
     scores,
     sent_files,
@@ -83,7 +84,8 @@ def create_app(services: ProcessServices) -> FastAPI:
     )
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
-    for module in (explanations, events, batches, *results, sent_files, links, catalog):
+    documents = (explanations, events, previews, batches)
+    for module in (*documents, *results, sent_files, links, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     for module in (system, web, docs):  # open: they show no caller's data

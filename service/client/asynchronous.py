@@ -32,6 +32,7 @@ from service.schemas import documents
 from service.schemas.documents import Batch, BatchList, ExplanationList
 from service.schemas.links import SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
+from service.schemas.previews import Preview
 from service.schemas.regions import Regions
 from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
@@ -187,6 +188,10 @@ class AsyncClient:
     ) -> bytes:
         """Get a drawing of several pictures, one per row, on a common colour scale."""
         return await self._send(calls.figure(explanation_ids, format, options))
+
+    async def preview(self, explanation_id: str) -> Preview:
+        """Get a coarse heatmap of a running explanation, as far as it is computed."""
+        return await self._send(calls.preview(explanation_id))
 
     async def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
         """Get each region's attribution to each output; field `adding` says how values add up."""

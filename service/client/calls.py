@@ -29,6 +29,7 @@ from service.client.retry import seconds_of
 from service.schemas.documents import Batch, BatchList, Explanation, ExplanationList, Problem
 from service.schemas.links import LinkRequest, SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
+from service.schemas.previews import Preview
 from service.schemas.regions import Regions
 from service.schemas.requests import ExplanationSettings, Outputs
 from service.schemas.results import Faithfulness
@@ -232,6 +233,10 @@ def next_wait_s(left_s: float, on_progress: object) -> float:
 
 def events(id_: str) -> Call[None]:
     return Call("GET", _of_explanation(id_, "/events"), lambda _: None)
+
+
+def preview(id_: str) -> Call[Preview]:
+    return Call("GET", f"/v1/explanations/{id_}/preview", _document(Preview))
 
 
 def attributions(id_: str, output: Sequence[str | int]) -> Call[Attributions]:

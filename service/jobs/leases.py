@@ -14,9 +14,19 @@ from service.jobs.facets import facets_of, in_words
 from service.jobs.hash_reader import read_batch, read_state
 from service.jobs.records import Answer, ProgressCount, State
 from service.jobs.redis_keys import as_text
-from service.jobs.scripts import Begin, Finish, Release, Renew, Renewal, Scripts
+from service.jobs.scripts import (
+    Begin,
+    EncodedPreview,
+    Finish,
+    Release,
+    Renew,
+    Renewal,
+    Scripts,
+)
 from service.schemas.documents import Failure, Status
 from service.schemas.results import Outcome
+
+PREVIEW_S = 600  # until a preview expires; the end of its attempt removes it
 
 
 class FencedError(Exception):
@@ -36,17 +46,19 @@ class ModelUsage:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A heartbeat of an attempt, with its progress if that has changed."""
+    """A heartbeat of an attempt, with its progress if that has changed, and a new preview."""
 
     id: str
     attempt: str
     count: ProgressCount | None = None
+    preview: EncodedPreview | None = None
 
 
 class LeaseStatus(StrEnum):
     """The reply to the heartbeat of an attempt."""
 
     OWNED = "owned"
+    WATCHED = "watched"  # owns its job; a client watches its previews
     CANCEL = "cancel"  # still owns its job; cancellation was requested
     FENCED = "fenced"  # lost its lease
 
@@ -85,12 +97,16 @@ class Leases:
         ]
 
     def heartbeat(self, *heartbeats: Heartbeat) -> list[LeaseStatus]:
-        """Renew the leases of attempts and report their progress; return the status of each."""
+        """Renew the leases of attempts, report their progress and store their previews.
+
+        Returns the status of each.
+        """
         renewals = [
-            Renewal(each.id, each.attempt, encode_count(each.count) or None) for each in heartbeats
+            Renewal(each.id, each.attempt, encode_count(each.count) or None, each.preview)
+            for each in heartbeats
         ]
         queue, lease_s = self._settings.queue, self._settings.lease_s
-        _, answers = self._scripts.run(Renew(queue, lease_s, renewals))
+        _, answers = self._scripts.run(Renew(queue, lease_s, PREVIEW_S, renewals))
         return [LeaseStatus(as_text(answer)) for answer in answers]
 
     def finish(

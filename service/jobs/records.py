@@ -143,3 +143,4 @@ class State:
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation whose result it shares
     answer: Answer | None = None  # to a request for coalitions
+    preview: Number | None = None  # evaluations of which the preview of a running one tells

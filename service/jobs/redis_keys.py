@@ -33,6 +33,16 @@ def key_of(id_: str) -> str:
     return f"shapshot:explanation:{id_}"
 
 
+def preview_key_of(id_: str) -> str:
+    """Return the key of the preview of a running explanation."""
+    return f"shapshot:preview:{id_}"
+
+
+def watched_key_of(id_: str) -> str:
+    """Return the key that exists while a client watches the previews of an explanation."""
+    return f"shapshot:watched:{id_}"
+
+
 def worker_key_of(worker: str) -> str:
     """Return the key of the hash of a worker's model cards, by model name."""
     return f"shapshot:worker:{worker}"

@@ -145,16 +145,26 @@ class Begin(CallOfOne):
 
 
 @dataclass(frozen=True)
+class EncodedPreview:
+    """A preview, as clients receive it."""
+
+    text: str
+    evaluations: int  # of which it tells
+
+
+@dataclass(frozen=True)
 class Renewal:
     id: str
     attempt: str
     progress: str | None
+    preview: EncodedPreview | None
 
 
 @dataclass(frozen=True)
 class Renew(Call):
     queue: str
     lease_s: int
+    preview_s: int  # until a preview expires
     renewals: Sequence[Renewal]
 
 

@@ -80,6 +80,8 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
     assert guarded.client.get("/v1/explanations", headers=wrong).status_code == 401
     running, _waiting = guarded.submit(LONG), guarded.submit(LONG)
     guarded.wait(running, "running")
+    preview = f"/v1/explanations/{running}/preview"
+    wait_until(lambda: guarded.client.get(preview).status_code == 200, seconds=60)
     wait_until(lambda: bool(guarded.connection.exists("shapshot:reaped:chaos")), seconds=20)
     look()
     guarded.dismiss("worker")

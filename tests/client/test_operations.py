@@ -53,6 +53,7 @@ def covering(photo: bytes) -> dict[str, Any]:
         "cancel_batch": ("cancel_batch", BATCH),
         "get_batch_attributions": ("batch_attributions", BATCH),
         "get_attributions": ("attributions", ID),
+        "get_preview": ("preview", ID),
         "get_regions": ("regions", ID),
         "get_faithfulness": ("faithfulness", ID),
         "score_coalitions": ("scores", ID, [Coalition(hidden=[1])]),

@@ -219,9 +219,18 @@ def test_a_frame_tells_the_share_of_credit_in_it(page, dashboard, explained):
 # --- When things go wrong
 
 
-def test_a_running_explanation_is_canceled(page, dashboard):
+def test_the_heat_sharpens_while_it_runs_and_a_cancel_keeps_what_there_is(page, dashboard):
     asked = dashboard.client.submit(SAMPLE, ExplanationSettings(max_evals=90_000))
     page.goto(f"{dashboard.url}/#/explanations/{asked.id}")
+    draft = page.locator(".draft figcaption")
+    expect(draft).to_contain_text(re.compile(r"Draft after [\d,]+ of 90,000 evaluations"))
+    expect(page.locator(".progress-card")).to_contain_text(re.compile("about .+ left"))
+    first, said = pixels(page, ".draft canvas.heat"), draft.text_content()
+    assert first.shape == (32, 32, 4)  # cifar10 sees as many pixels
+    assert first[..., 3].max() > 0
+    assert np.ptp(pixels(page, ".draft canvas.ground")[..., 0]) > 50  # the picture is below
+    expect(draft).not_to_have_text(said)
+    assert (pixels(page, ".draft canvas.heat") != first).any()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text(re.compile("canceled"))).not_to_have_count(0)
     page.wait_for_selector(READY)

@@ -1,6 +1,9 @@
 """The interface through which a caller follows an explanation's progress and stops it."""
 
+from collections.abc import Callable
 from typing import Protocol
+
+from worker.engine.preview import Preview
 
 
 class Interruption(BaseException):
@@ -8,13 +11,16 @@ class Interruption(BaseException):
 
 
 class Control(Protocol):
-    """Callbacks in the explanation's thread, called at every physical batch."""
+    """Callbacks in the explanation's thread, between physical batches."""
 
     def check(self) -> None:
-        """Return to go on; raise an Interruption to stop."""
+        """Return to go on; raise an Interruption to stop. Called at every batch."""
 
     def progress(self, done: int, planned: int) -> None:
         """Take the progress, `done` of `planned` evaluations; called once `planned` is known."""
+
+    def offer(self, make: Callable[[], Preview | None]) -> None:
+        """Call `make` where a preview is wanted; offered when the method has learnt more."""
 
 
 class NullControl:
@@ -24,6 +30,9 @@ class NullControl:
         pass
 
     def progress(self, done: int, planned: int) -> None:
+        pass
+
+    def offer(self, make: Callable[[], Preview | None]) -> None:
         pass
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.arrays import Indices, Pictures, Scores
+from worker.engine.arrays import Credit, Indices, Pictures, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.control import NULL_CONTROL, Control
 from worker.engine.errors import InvalidPictureError, RequestError, ScoresError
@@ -21,6 +21,7 @@ from worker.engine.methods.protocol import Game, Method
 from worker.engine.methods.registry import METHODS
 from worker.engine.metrics.faithfulness import Faithfulness, FaithfulnessCurve, max_evaluations
 from worker.engine.predictor import Predictor
+from worker.engine.preview import MOST_OUTPUTS, Preview, mean_over_cells
 from worker.engine.request import Request, is_tied, select_outputs
 
 
@@ -115,6 +116,7 @@ class ExplanationRun:
         self._adding_up = False
         self._method: Method | None = None
         self._attribution: Attribution | None = None  # once complete
+        self._previewed_whole = False
         self._curves: tuple[FaithfulnessCurve, ...] = ()
         self._transcript, self._curve_transcript = Transcript(), Transcript()
         self._done = 0  # evaluations
@@ -183,6 +185,27 @@ class ExplanationRun:
             attribution = self._attribution
             planned = attribution.evaluations if attribution else self._method.planned_evaluations
             self.control.progress(self._done, planned + self._planned_for_curves)
+
+    def offer_preview(self) -> None:
+        """Offer a preview to the control; of the whole attribution once, while curves are made."""
+        if self._method is not None and not self._previewed_whole:
+            self.control.offer(self.preview)
+
+    def preview(self) -> Preview | None:
+        """Return a coarse heatmap of the attribution so far; None while it would mislead."""
+        if self._method is None or self._outputs is None:
+            return None
+        if self._attribution:
+            self._previewed_whole = True
+            values: Credit | None = self._attribution.values[..., :MOST_OUTPUTS]
+            evaluations = planned = self._attribution.evaluations
+        else:
+            values = self._method.draft(MOST_OUTPUTS)
+            evaluations, planned = self._done, self._method.planned_evaluations
+        if values is None:
+            return None
+        heat, cell = mean_over_cells(values)
+        return Preview(heat, cell, self._outputs[:MOST_OUTPUTS], evaluations, planned)
 
     def snapshot(self) -> ExplanationResult | None:
         """Return the result so far; None until the empty and the full coalition are scored."""

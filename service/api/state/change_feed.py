@@ -4,6 +4,7 @@ PUBLISH may lose notices, so waiters also read again every POLL_S.
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -12,6 +13,7 @@ import redis.asyncio
 import structlog
 from anyio import move_on_after
 
+from service.api.state.previews import WATCHED_S, watch
 from service.jobs.records import State
 from service.jobs.redis_keys import CHANGES, as_text
 
@@ -63,9 +65,14 @@ class ChangeFeed:
         self._stopped = True
         self._wake(*self._waiting)
 
-    async def follow(self, explanation_id: str) -> AsyncGenerator[State | None, None]:
-        """Yields the state now and at each change until done; None if gone. Raises RedisError."""
-        seen = None
+    async def follow(
+        self, explanation_id: str, *, watched: bool = False
+    ) -> AsyncGenerator[State | None, None]:
+        """Yields the state now and at each change until done; None if gone. Raises RedisError.
+
+        watched: meanwhile its worker makes previews.
+        """
+        seen, watched_until = None, 0.0
         with self._listening(explanation_id) as changed:
             while not self._stopped:
                 changed.clear()
@@ -75,6 +82,9 @@ class ChangeFeed:
                 if state is None or state.status.done:
                     return
                 seen = state.version
+                if watched and time.monotonic() > watched_until:
+                    await watch(self._redis, explanation_id)
+                    watched_until = time.monotonic() + WATCHED_S / 2
                 with move_on_after(POLL_S):
                     await changed.wait()
 

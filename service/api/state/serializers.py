@@ -77,6 +77,8 @@ def links(state: State, root_path: str) -> dict[str, str]:
         found["label_map"] = f"{itself}/label_map"
     if state.spec and state.spec.batch:
         found["batch"] = f"{root_path}/v1/batches/{state.spec.batch}"
+    if state.preview is not None:
+        found["preview"] = f"{itself}/preview"
     if state.status in (Status.QUEUED, Status.RUNNING):
         found["cancel"] = f"{itself}/cancel"
     if state.status.done and state.result:

@@ -74,12 +74,19 @@ local function forget_job(id)
   redis.call('DEL', 'rq:job:' .. id)
 end
 
+-- Removes the preview of an attempt that has ended
+local function forget_preview(id)
+  redis.call('HDEL', 'shapshot:explanation:' .. id, 'preview')
+  redis.call('DEL', 'shapshot:preview:' .. id)
+end
+
 -- retention: seconds to keep it; scores, which have no artifacts, say so themselves
 local function conclude(id, status, now, retention)
   local keep_s = tonumber(field(id, 'keep_s'))
   local key, expires_at = 'shapshot:explanation:' .. id, now + (keep_s or retention)
   redis.call('HSET', key, 'status', status, 'finished_at', now, 'expires_at', expires_at)
   redis.call('HDEL', key, 'attempt', 'cancel')
+  forget_preview(id)
   refacet(id, 'status:' .. status)
   if keep_s then
     redis.pcall('EXPIRE', key, keep_s)
@@ -97,6 +104,7 @@ local function put_back(id, queue)
   enter_first(id, queue)
   redis.call('HSET', key, 'status', 'queued')
   redis.call('HDEL', key, 'attempt')
+  forget_preview(id)
   refacet(id, 'status:queued')
   redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
   changed(id)

@@ -4,7 +4,7 @@ import { postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { formatNumber, formatSeconds } from "../lib/numbers.js";
 import { askAgain } from "./ask_again.js";
-import { pictureOf } from "../lib/pictures.js";
+import { draft } from "./draft.js";
 
 const SAID = {
   queued: "It waits for a worker.",
@@ -12,7 +12,7 @@ const SAID = {
   canceling: "It is being canceled; what was computed by then is kept.",
 };
 
-// Returns a function that takes each newer document.
+// Returns {onDocument, onPreview}, which take each newer document and preview.
 export function showProgress(main, document, signal) {
   const bar = h("progress", { max: "1", value: "0", "aria-label": "Progress" });
   const [said, count, problem] = [
@@ -21,19 +21,14 @@ export function showProgress(main, document, signal) {
     h("p", { class: "field-error", role: "alert" }),
   ];
   const cancel = h("button", { type: "button", on: { click: onCancel } }, "Cancel");
-  const file = pictureOf(document.id);
-  const preview = file
-    ? h("img", { class: "preview", alt: "The picture", src: URL.createObjectURL(file) })
-    : null;
-  if (preview)
-    signal.addEventListener("abort", () => URL.revokeObjectURL(preview.src), { once: true });
+  const drawn = draft(document, signal);
   replace(
     main,
     h("h1", {}, "Explanation in progress"),
     h(
       "section",
       { class: "card progress-card" },
-      preview,
+      drawn.element,
       h(
         "div",
         { class: "grow" },
@@ -62,12 +57,15 @@ export function showProgress(main, document, signal) {
     }
   }
 
-  return ({ status, progress: { evaluations, planned, fraction, eta_s }, links }) => {
+  function onDocument({ status, progress: { evaluations, planned, fraction, eta_s }, links }) {
+    if (status === "queued") drawn.clear(); // it begins anew
     replace(said, SAID[status]);
     if (status === "queued" && evaluations === 0) bar.removeAttribute("value");
     else bar.value = fraction;
     cancel.disabled ||= !links.cancel;
     const left = eta_s === null ? "" : `, about ${formatSeconds(eta_s)} left`;
     count.textContent = `${formatNumber(evaluations)} of ${formatNumber(planned)} evaluations${left}`;
-  };
+  }
+
+  return { onDocument, onPreview: drawn.show };
 }

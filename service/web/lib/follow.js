@@ -6,8 +6,9 @@ import { getJson, request } from "./api.js";
 const FIRST_EVENT_S = 5; // a proxy that gathers answers would hold events back for longer
 const POLL_S = 5; // how long one question may wait for an end
 
-// Calls `onDocument` with each newer document; returns the last, which is done.
-export async function follow(id, onDocument, signal) {
+// Calls `onDocument` with each newer document, and `onPreview` with each preview that the stream
+// brings; returns the last document, which is done.
+export async function follow(id, onDocument, onPreview, signal) {
   const path = `v1/explanations/${id}`;
   let document = await getJson(path, { signal });
   let streams = true;
@@ -15,7 +16,12 @@ export async function follow(id, onDocument, signal) {
     onDocument(document);
     if (document.done) return document;
     if (streams) {
-      streams = await readStream(`${path}/events`, (next) => onDocument((document = next)), signal);
+      const take = {
+        progress: (next) => onDocument((document = next)),
+        done: (last) => onDocument((document = last)),
+        preview: onPreview,
+      };
+      streams = await readStream(`${path}/events?previews=true`, take, signal);
       if (document.done) return document;
       document = await getJson(path, { signal }); // or the reason why there is none any more
     } else {
@@ -25,8 +31,8 @@ export async function follow(id, onDocument, signal) {
   }
 }
 
-// Returns whether it is worth while to read the stream again.
-async function readStream(path, onDocument, signal) {
+// Calls the function of each event's name. Returns whether it is worth while to read on.
+async function readStream(path, take, signal) {
   const stopping = new AbortController();
   const stop = () => stopping.abort();
   signal.addEventListener("abort", stop, { once: true });
@@ -38,10 +44,10 @@ async function readStream(path, onDocument, signal) {
       headers: { Accept: "text/event-stream" },
     });
     if (!response.body) return false;
-    for await (const data of eventsOf(response.body)) {
+    for await (const { event, data } of eventsOf(response.body)) {
       events += 1;
-      if (data.event === "progress" || data.event === "done") onDocument(JSON.parse(data.data));
-      if (data.event === "done" || data.event === "gone") return true;
+      take[event]?.(JSON.parse(data));
+      if (event === "done" || event === "gone") return true;
     }
   } catch (error) {
     if (signal.aborted || (!stopping.signal.aborted && error.name !== "TypeError")) throw error;

@@ -114,7 +114,7 @@ function stringsOf(points, length, shape) {
 // The number of each pattern of bits in IEEE 754 half precision, made when it is first needed.
 let halves = null;
 
-function halvesToNumbers(patterns) {
+export function halvesToNumbers(patterns) {
   halves ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => halfToNumber(bits));
   const numbers = new Float32Array(patterns.length);
   for (let n = 0; n < patterns.length; n += 1) numbers[n] = halves[patterns[n]];

@@ -14,10 +14,11 @@ export async function show(main, { id, signal }) {
     const onDocument = (each) => {
       if (each.done) return;
       progress ??= showProgress(content, each, signal);
-      progress(each);
+      progress.onDocument(each);
       main.setAttribute("data-ready", "progress");
     };
-    follow(id, onDocument, signal).then(resolve, reject);
+    const onPreview = (each) => progress?.onPreview(each);
+    follow(id, onDocument, onPreview, signal).then(resolve, reject);
   });
   const hadFocus = main.contains(globalThis.document.activeElement);
   const hasResult = Boolean(document.links.attributions);

@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from service.infra.settings.api import ApiSettings
-from service.jobs.leases import Heartbeat
+from service.jobs.leases import Heartbeat, LeaseStatus
 from service.jobs.records import ProgressCount
+from service.jobs.scripts import EncodedPreview
+from service.schemas.documents import Status
 from tests.conftest import wait_until
 from tests.live import live_api
 
@@ -142,3 +144,35 @@ def test_waiting_clients_are_answered_when_the_process_stops(
             live.process.wait(30)  # far less than the streams would take
             assert list(following) == []
         assert waiting.result().json()["status"] == "queued"
+
+
+def test_a_stream_brings_previews_where_they_are_asked_for(http, explanation_id, fake_worker):
+    path = f"{URL}/{explanation_id}/events"
+    with (
+        http.stream("GET", path, params={"previews": "true"}) as asked,
+        http.stream("GET", path) as other,
+    ):
+        following = [events(stream.iter_lines()) for stream in (asked, other)]
+        seen = [[next(each)] for each in following]
+        attempt = fake_worker.begin(explanation_id)
+        beat = Heartbeat(explanation_id, attempt)
+        statuses = lambda: fake_worker.ledger.heartbeat(beat)  # noqa: E731
+        wait_until(lambda: statuses() == [LeaseStatus.WATCHED], seconds=20)
+        for evaluations in (20, 40, 40):  # the same again is not sent again
+            preview = EncodedPreview(f'{{"evaluations": {evaluations}}}', evaluations)
+            fake_worker.ledger.heartbeat(Heartbeat(explanation_id, attempt, preview=preview))
+            while seen[0][-1].get("data") != preview.text:
+                seen[0].append(next(following[0]))
+        fake_worker.ledger.release(explanation_id, attempt)
+        second = fake_worker.begin(explanation_id)
+        count = ProgressCount(10, 100)
+        fake_worker.ledger.heartbeat(Heartbeat(explanation_id, second, count))
+        fake_worker.end(explanation_id, second, Status.SUCCEEDED)
+        for each, found in zip(following, seen, strict=True):
+            found += each
+    brought = [event for event in seen[0] if event["event"] == "preview"]
+    assert [json.loads(event["data"])["evaluations"] for event in brought] == [20, 40]
+    assert all("id" not in event for event in brought)
+    assert {event["event"] for event in seen[1]} == {"progress", "done"}
+    answer = http.get(path, params={"previews": "perhaps"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from worker.engine.arrays import Mask
+from worker.engine.arrays import Credit, Mask, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.errors import BudgetError
 from worker.engine.game.coalitions import CHUNK
@@ -75,10 +75,18 @@ class Exact:
             values = shapley_weights(np.where(members, 1.0, -1.0)).T @ odd
             return self._pairs.attribution(values, np.zeros_like(values))
 
-        # The weights of Kernel SHAP (theorem 2), up to a constant
-        inner, players = members[1:], members.shape[1]
-        sizes = inner.sum(axis=1)
-        counts = np.array([comb(players, size) for size in range(players + 1)])
-        weights = 1 / (counts[sizes] * sizes * (players - sizes))
-        fitted = fit_additive(inner, weights, odd[1:], -odd[0], odd[0])
+        fitted = fit_additive(members[1:], _weights(members[1:]), odd[1:], -odd[0], odd[0])
         return self._pairs.attribution(fitted.values)
+
+    def draft(self, outputs: int) -> Credit | None:
+        """Return rough values so far."""
+        members, _ = self._pairs.known()
+        return self._pairs.draft(_weights(members[1:]), outputs)
+
+
+def _weights(members: Mask) -> Scores:
+    """Return the weights (B,) of Kernel SHAP (theorem 2) of coalitions (B, M), up to a factor."""
+    players, sizes = members.shape[1], members.sum(axis=1)
+    counts = np.array([comb(players, size) for size in range(players + 1)])
+    weights: Scores = 1 / (counts[sizes] * sizes * (players - sizes))
+    return weights

@@ -51,7 +51,7 @@ def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
 
     if len(odd) > MAX_PAIRS:
         missed = odd - prior.smooth(signs, first) @ process.weights  # (N, K)
-        weights, undrawn = _leverage_weights(members[1:], certain=MAX_PAIRS - 1)
+        weights, undrawn = leverage_weights(members[1:], certain=MAX_PAIRS - 1)
         rest = fit_additive(members[1:], weights, missed[1:], -missed[0], missed[0])
         regressed = prior.smooth_shapley(first).T @ process.weights + rest.values  # (M, K)
         regression_errors = np.sqrt((rest.influence**2 * undrawn) @ rest.residuals**2)
@@ -71,7 +71,7 @@ def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
     return Estimate(values, errors, fidelity)
 
 
-def _leverage_weights(members: Mask, certain: int) -> tuple[Scores, Scores]:
+def leverage_weights(members: Mask, certain: int) -> tuple[Scores, Scores]:
     """Return the weights (P,) of pairs, and 1 - the probability that each is drawn, (P,).
 
     members: (P, M), the smaller coalition of each pair.

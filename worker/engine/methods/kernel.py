@@ -114,6 +114,12 @@ class Kernel:
             steady_from=2 + 2 * self._steady,
         )
 
+    def draft(self, outputs: int) -> Credit | None:
+        """Return rough values so far; without a prior None while they may be far too large."""
+        if not self._regularized and self._pairs.done < self._steady and not self._pairs.complete:
+            return None
+        return self._pairs.draft(self._design.first(self._pairs.done).weights, outputs)
+
     def _standard_errors(self, design: Design, fitted: Fit) -> Credit | None:
         """Estimate the standard errors of the values, (M, K); None while they are not defined.
 

@@ -9,6 +9,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import Coalitions
 from worker.engine.methods.even_energy import even_energy
 from worker.engine.methods.protocol import Game
+from worker.engine.methods.ridge import fit_roughly
 from worker.engine.regions import Regions, quantile
 
 
@@ -57,6 +58,17 @@ class PairedScores:
         ends = (self._game.scores - self._game.base_values) / 2
         members = np.concatenate([full, self._members[: self.done]])
         return members, np.concatenate([ends[np.newaxis], self.odd()])
+
+    def draft(self, weights: Scores, outputs: int) -> Credit | None:
+        """Return rough values (H, W, C, K) of the first outputs; None before a pair is scored.
+
+        weights: (P,), of the scored pairs.
+        """
+        if not self.done:
+            return None
+        total, odd = (self._game.scores - self._game.base_values)[:outputs], self.odd()[:, :outputs]
+        values = fit_roughly(self._members[: self.done], weights, odd, total)
+        return self._game.players.spread(values)
 
     def attribution(
         self,

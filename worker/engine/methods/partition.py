@@ -23,7 +23,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from worker.engine.arrays import Credit, Scores
+from worker.engine.arrays import Credit, Labels, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.tree import count_coalitions
 from worker.engine.methods.protocol import Game, Steps
@@ -118,12 +118,13 @@ class Partition:
 
     def snapshot(self) -> Attribution:
         """Return the attribution so far; unexpanded nodes spread their credit over their parts."""
-        pending = [node for _, _, node in self._queue] + self._batch
-        credit = dict(self._settled)
-        if pending:
-            for node, amount in zip(pending, _credit_of(pending), strict=True):
-                _add(credit, node.part, amount)
-        values, regions = self._spread(credit)
+        pending = self._pending()
+        values, labels, undivided = self._spread(self._credit(pending))
+        regions = Regions(
+            labels=whole_pixels(labels),
+            values=undivided,
+            players=count_players(labels, self._game.players),
+        )
         exact = all(self._tree.children(node.part) is None for node in pending)
 
         tied: set[Part] = set()  # unexpanded, with the change of the last expanded node
@@ -142,6 +143,12 @@ class Partition:
             tied=sum(self._tree.children(part) is not None for part in tied),
             players=self._game.players.superpixel_labels,
         )
+
+    def draft(self, outputs: int) -> Credit | None:
+        """Return the values so far; None before a part is divided."""
+        if not self._separated:
+            return None
+        return self._spread(self._credit(self._pending()), outputs)[0]
 
     def _take_batch(self) -> None:
         """Move the first nodes of the queue into the batch; settle the leaves among them."""
@@ -189,28 +196,42 @@ class Partition:
             ((*context, left), right),
         ]
 
-    def _spread(self, credit: dict[Part, Credit]) -> tuple[Credit, Regions]:
-        """Spread the credit of every part evenly over its elements: (H, W, C, K), and by part."""
-        shape = self._game.players.shape
-        values = np.empty(shape + self._game.scores.shape)
+    def _pending(self) -> list[Node]:
+        """Return the nodes that are not expanded."""
+        return [node for _, _, node in self._queue] + self._batch
+
+    def _credit(self, pending: Sequence[Node]) -> dict[Part, Credit]:
+        """Return the credit (K,) of every part that has any of its own."""
+        credit = dict(self._settled)
+        if pending:
+            for node, amount in zip(pending, _credit_of(pending), strict=True):
+                _add(credit, node.part, amount)
+        return credit
+
+    def _spread(
+        self, credit: dict[Part, Credit], outputs: int | None = None
+    ) -> tuple[Credit, Labels, Credit]:
+        """Spread the credit of every part evenly over its elements, for the first outputs or all.
+
+        Returns values (H, W, C, K), the undivided part of each element (H, W, C), and the values of
+        these parts (R, K).
+        """
+        shape, nothing = self._game.players.shape, np.zeros_like(self._game.scores[:outputs])
+        values = np.empty(shape + nothing.shape)
         labels = np.empty(shape, dtype=np.int32)
         undivided: list[Credit] = []  # (K,) each
-        stack = [(self._tree.root, np.zeros_like(self._game.scores))]
+        stack = [(self._tree.root, nothing)]
         while stack:
             part, density = stack.pop()  # density: (K,) credit per element inherited from above
             if part in credit:
-                density = density + credit[part] / self._tree.size(part)
+                density = density + credit[part][:outputs] / self._tree.size(part)
             if part in self._halves:
                 stack += [(half, density) for half in self._halves[part]]
             else:
                 region = self._tree.region(part)
                 values[region], labels[region] = density, len(undivided)
                 undivided.append(density * self._tree.size(part))
-        return values, Regions(
-            labels=whole_pixels(labels),
-            values=np.array(undivided),
-            players=count_players(labels, self._game.players),
-        )
+        return values, labels, np.array(undivided)
 
 
 def _add(credit: dict[Part, Credit], part: Part, amount: Credit) -> None:

@@ -97,9 +97,7 @@ class Permutation:
     def snapshot(self) -> Attribution:
         """Return the mean over the finished passes; before the first ends, its credit so far."""
         paths = self._known_paths()  # (P, M + 1, K)
-        ranks = self._passes[: len(paths)]  # (P, M)
-        changes = np.diff(paths, axis=1)  # (P, M, K), by rank
-        credit = np.take_along_axis(changes, ranks[..., np.newaxis], axis=1)  # by player
+        credit = self._credit(paths)
         players, values = self._game.players, credit.mean(axis=0)  # (M, K)
         exact = self._m == 1 or (self._m == 2 and len(paths) > 1)  # all orders are there
         errors = np.zeros_like(values) if exact else _standard_errors(credit)
@@ -134,6 +132,23 @@ class Permutation:
             standard_errors=None if errors is None else players.spread(errors),
             even_energy=even,
         )
+
+    def draft(self, outputs: int) -> Credit | None:
+        """Return the values so far; None before the first coalition is scored."""
+        if not self._done:
+            return None
+        credit = self._credit(self._known_paths()[..., :outputs])
+        return self._game.players.spread(credit.mean(axis=0))
+
+    def _credit(self, paths: Scores) -> Credit:
+        """Return each player's change of the score along each of the first passes: (P, M, K).
+
+        paths: (P, M + 1, K), the scores along them.
+        """
+        changes = np.diff(paths, axis=1)  # (P, M, K), by rank
+        ranks = self._passes[: len(paths), :, np.newaxis]
+        credit: Credit = np.take_along_axis(changes, ranks, axis=1)
+        return credit
 
     @property
     def _finished(self) -> int:

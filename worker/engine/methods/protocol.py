@@ -8,7 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.engine.arrays import Scores
+from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import Coalitions
 from worker.engine.game.players import Players
@@ -41,3 +41,10 @@ class Method(Protocol):
 
     def snapshot(self) -> Attribution:
         """Return the attribution so far; valid before, between and after steps."""
+
+    def draft(self, outputs: int) -> Credit | None:
+        """Return values of the first outputs so far, (H, W, C, K), for a preview.
+
+        Valid when snapshot() is. It takes milliseconds, so a method whose snapshot takes longer
+        gives rougher values. None while they would mislead.
+        """

@@ -88,6 +88,21 @@ def fit_ridge(
     return RidgeFit(values, errors, held_out / root)
 
 
+def fit_roughly(members: Mask, weights: Scores, odd: Scores, total: Scores) -> Credit:
+    """Fit to the odd part (P, K) of pairs by the prior with ODDS, for drafts: (M, K).
+
+    members: (P, M), one coalition of each pair. weights: (P,) > 0; only their proportions matter.
+    total: (K,), the sum of the values. It takes time as P M^2, and gives neither errors nor what
+    the odds would be by the evidence; as pairs are added, the values approach those of fit_ridge.
+    """
+    M, in_share = members.shape[1], members.mean(axis=1, keepdims=True)  # (P, 1)
+    rows, targets = members - in_share, odd + (0.5 - in_share) * total  # (P, M), (P, K)
+    weighted = (weights / weights.mean())[:, np.newaxis] * rows
+    gram = weighted.T @ rows + M / (4 * ODDS) * np.eye(M)
+    values: Credit = total / M + np.linalg.solve(gram, weighted.T @ targets)
+    return values
+
+
 def _posterior(shrinkage: Scores, noise: Scores, count: int) -> Scores:
     """Return the posterior probability of each ratio, (G, K), by the evidence of B scores."""
     evidence = np.log(shrinkage).sum(axis=1, keepdims=True) / 2  # (G, 1)

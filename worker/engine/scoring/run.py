@@ -61,6 +61,7 @@ class ScoringRun:
                 self._taken = 0
                 self._scores.clear()
                 self._coalitions = self._steps.send(received)
+                self.explanation.offer_preview()
         except StopIteration as stop:
             self.end(stop.value)
         except EngineError as error:
