@@ -38,6 +38,13 @@ def list_explanations(
     name: Annotated[str | None, typer.Option(help="Words of the file name.")] = None,
     batch: Annotated[str | None, typer.Option(help="Id of the batch.")] = None,
     owner: Annotated[str | None, typer.Option(help="Name of the owner.")] = None,
+    fingerprint: Annotated[str | None, typer.Option(help="Fingerprint of the model.")] = None,
+    masker: Annotated[str | None, typer.Option(help="For example blur(16,16).")] = None,
+    picture: Annotated[str | None, typer.Option(help="SHA-256 of the picture's file.")] = None,
+    created_after: Annotated[str | None, typer.Option(help="Such as 2026-07-01T00:00:00Z.")] = None,
+    created_before: Annotated[
+        str | None, typer.Option(help="Such as 2026-08-01T00:00:00Z.")
+    ] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE of the metadata; may be repeated.")
     ] = None,
@@ -59,6 +66,11 @@ def list_explanations(
         "name": name,
         "batch": batch,
         "owner": owner,
+        "fingerprint": fingerprint,
+        "masker": masker,
+        "picture": picture,
+        "created_after": created_after,
+        "created_before": created_before,
         "metadata": metadata or None,
         "order": order,
     }

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import psutil
 import pytest
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from service.cli.console import console
 from service.cli.main import SAMPLES, app
+from service.client.calls import ListOptions
 from service.infra.artifact_store import Store
 from service.infra.settings.api import ApiSettings
 from service.jobs.store_identity import compare_store
@@ -44,6 +45,12 @@ def test_every_command_has_json(command: tuple[str, ...]) -> None:
     ended = run(*command, "--help", COLUMNS=200)
     assert ended.exit_code == 0
     assert "--json" in ended.stdout
+
+
+def test_each_filter_of_the_api_is_an_option_of_list() -> None:
+    shown = run("list", "--help", COLUMNS=200).stdout
+    filters = set(get_type_hints(ListOptions)) - {"cursor"}
+    assert [name for name in filters if f"--{name.replace('_', '-')} " not in shown] == []
 
 
 def test_keys_are_added_listed_and_removed(tmp_path: Path) -> None:
