@@ -494,7 +494,8 @@ def steps(
     place = about.pop("place", None)
     while True:
         call = walk(sets, place=place, **about)
-        _, [found, more, *places] = Scripts(connection).run(call)
+        tag, [found, more, *places] = Scripts(connection).run(call)
+        assert tag == "walked"
         yield found, [as_text(each) for each in places[3::2]]
         if not more:
             return

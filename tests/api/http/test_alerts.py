@@ -61,14 +61,13 @@ async def exported(served, create, fake_worker):
     return series
 
 
-@pytest.mark.parametrize("alert", EXPRESSIONS)
-async def test_alerts_use_only_series_and_labels_that_exist(exported, alert):
-    read = selectors(EXPRESSIONS[alert])
-    assert read
-    for name, matchers in read:
-        assert name in exported
-        for matcher in matchers:
-            assert matcher.name in exported[name]
+async def test_alerts_use_only_series_and_labels_that_exist(exported):
+    for alert, expression in EXPRESSIONS.items():
+        read = selectors(expression)
+        assert read, alert
+        for name, matchers in read:
+            assert name in exported, alert
+            assert {matcher.name for matcher in matchers} <= set(exported[name]), alert
 
 
 @pytest.mark.parametrize("alert", EXPRESSIONS)
@@ -79,14 +78,12 @@ def test_alerts_on_codes_use_codes_that_exist(alert):
                 assert set(matcher.value.split("|")) <= {code.value for code in ErrorCode}
 
 
-@pytest.mark.parametrize("alert", EXPRESSIONS)
-async def test_alerts_group_by_labels_that_exist(exported, alert):
-    known = PROMETHEUS_ADDS.union(
-        *(set(exported[name]) for name, _ in selectors(EXPRESSIONS[alert]))
-    )
-    for node in nodes(EXPRESSIONS[alert]):
-        if isinstance(node, promql.AggregateExpr) and node.modifier:
-            assert set(node.modifier.labels) <= known
+async def test_alerts_group_by_labels_that_exist(exported):
+    for alert, expression in EXPRESSIONS.items():
+        known = PROMETHEUS_ADDS.union(*(set(exported[name]) for name, _ in selectors(expression)))
+        for node in nodes(expression):
+            if isinstance(node, promql.AggregateExpr) and node.modifier:
+                assert set(node.modifier.labels) <= known, alert
 
 
 def test_every_alert_has_a_summary_a_severity_and_a_chapter():

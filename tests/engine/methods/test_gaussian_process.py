@@ -18,7 +18,7 @@ from worker.engine.methods.gp_covariance import (
     shapley_weights,
 )
 from worker.engine.methods.gp_estimator import estimate
-from worker.engine.methods.gp_posterior import ADDITIVE, Prior, compute_posterior
+from worker.engine.methods.gp_posterior import ADDITIVE, Prior, compute_posterior, fit_prior
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
 
 EVERYTHING = 10**6
@@ -136,6 +136,16 @@ def test_errors_are_an_average_over_additive_parts(pairs):
     expected = np.average(squares, axis=0, weights=chances)
     assert found.errors**2 == pytest.approx(expected, rel=1e-8)
     assert expected != pytest.approx(squares[0], rel=0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_scores_leave_the_prior_smooth_and_its_second_part_alive(seed):
+    """A rough prior would explain nothing, one without the second part give too small errors."""
+    value, members = saturating_game(10, 1, seed), draw_pairs(10, 12, np.random.default_rng(seed))
+    odd = np.array([(value(row) - value(~row)) / 2 for row in members])
+    prior = fit_prior(np.where(members, 1.0, -1.0), odd)
+    assert prior.rough < 0.05
+    assert 0.35 < prior.equal < 0.7
 
 
 def test_values_scale_with_the_units_of_the_score():

@@ -105,7 +105,7 @@ def test_a_picture_has_the_same_scores_alone_and_in_a_batch(model):
 def test_an_explanation_is_reproducible_alone_and_up_to_rounding_beside_others(model):
     predictor = TensorFlowPredictor(model, lambda x: x)
     request = Request(
-        masker=MaskerSpec("blur", (5, 5)), method="kernel", superpixels=Grid(4, 4), max_evals=300
+        masker=MaskerSpec("blur", (5, 5)), method="kernel", superpixels=Grid(4, 4), max_evals=100
     )
     photos = pictures(model, 3)
     alone, again = (

@@ -4,6 +4,7 @@ A new key makes the first test fail until its kind is decided.
 """
 
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -65,14 +66,22 @@ def network(shape, activation="relu"):
     )
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The files that entries name."""
+    folder = tmp_path_factory.mktemp("models")
+    network((8, 8, 3)).save(folder / "a.keras")
+    network((8, 8, 3), "elu").save(folder / "b.keras")  # with the same weights
+    network((8, 8, 3)).export(folder / "a", verbose=False)
+    network((8, 8, 3), "elu").export(folder / "b", verbose=False)
+    network((None, None, 3)).save(folder / "open.keras")
+    return folder
+
+
 @pytest.fixture
-def key_of(serve, tmp_path):
+def key_of(serve, written, tmp_path):
     """Returns the cache key of the same request for this entry of the models file."""
-    network((8, 8, 3)).save(tmp_path / "a.keras")
-    network((8, 8, 3), "elu").save(tmp_path / "b.keras")  # with the same weights
-    network((8, 8, 3)).export(tmp_path / "a", verbose=False)
-    network((8, 8, 3), "elu").export(tmp_path / "b", verbose=False)
-    network((None, None, 3)).save(tmp_path / "open.keras")
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
 
     def key(entry):
         lines = [f"{name} = {value!r}" for name, value in entry.items()]
