@@ -6,6 +6,9 @@ from types import ModuleType
 
 import pytest
 
+# XLA_FLAGS: else JAX optimizes drawing weights
+QUICKLY = "--xla_backend_optimization_level=0"
+
 
 def import_or_skip(module: str) -> ModuleType:
     """Skip a test for a missing extra, but raise an error in CI."""

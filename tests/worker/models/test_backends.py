@@ -15,7 +15,7 @@ from keras import layers
 import worker.bundled
 from service.schemas.fingerprint import ModelParts
 from service.schemas.models import ModelStatus
-from tests.extras import import_or_skip
+from tests.extras import QUICKLY, import_or_skip
 from tests.worker.models.tiny_models import channel_means, dense, export
 from worker.engine.scoring.precision import soft_pictures
 
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 CIFAR10 = Path(worker.bundled.__file__).parent / "cifar10.keras"
 TOLERANCE = 1e-5  # of a probability
-QUICKLY = "--xla_backend_optimization_level=0"  # else JAX optimizes drawing weights
 
 
 def cifar10(name, keys):

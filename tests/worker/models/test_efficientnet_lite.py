@@ -14,7 +14,7 @@ from PIL import Image
 
 import service
 from service.schemas.models import ModelStatus
-from tests.extras import import_or_skip
+from tests.extras import QUICKLY, import_or_skip
 from tests.worker.models.efficientnet_in_numpy import scores_of
 from worker.adapters.model_input import fit_picture
 from worker.models.efficientnet_lite import efficientnet_lite0
@@ -76,7 +76,7 @@ def test_scores_are_the_same_where_keras_runs_on_jax(model):
     """
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": QUICKLY},
         capture_output=True,
         text=True,
     )

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from functools import cache, partial
 
 import h5py
 import keras
@@ -24,33 +25,28 @@ MIB = 2**20
 ALLOWED = 200 * MIB  # growth since before the file was opened, for Keras itself
 
 CHILD = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from worker.models.registry import read_registry
+
+def peak_after_reset(action):
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak()
+    action()
+    return peak() - before
+
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-folder = sys.argv[1]
-registry = read_registry(__import__("pathlib").Path(folder, "models.toml"), weights_cache=None)
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+registry = read_registry(Path(sys.argv[1]), weights_cache=None)
 registry.load("good")
-before = peak()
-registry.load("bomb")
-cards = {card.name: card for card in registry.cards()}
-assert cards["good"].reason is None, cards["good"].reason
-print(peak() - before)
-print(cards["bomb"].reason)
+assert registry.get("good").card.reason is None
+names = [name for name in registry.names if name != "good"]
+grown = [peak_after_reset(lambda: registry.load(name)) for name in names]
+reasons = {card.name: card.reason for card in registry.cards()}
+for name, bytes_ in zip(names, grown):
+    print(name, bytes_, reasons[name])
 """
-
-
-def opened_in_a_process(folder, source):
-    """Open a file in a process; return its peak of memory, and why it is not served."""
-    dense((8, 8, 3)).save(folder / "good.keras")
-    (folder / "models.toml").write_text(
-        f'[models.good]\nfile = "good.keras"\n[models.bomb]\n{source}\n'
-    )
-    command = [sys.executable, "-c", CHILD, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    grown, reason = done.stdout.splitlines()[-2:]
-    return int(grown), reason
 
 
 def deflate(path, member, size):
@@ -66,14 +62,11 @@ def deflate(path, member, size):
                         file.write(bytes(MIB))
 
 
-@pytest.mark.parametrize("member", ["model.weights.h5", "config.json"])
-def test_an_archive_of_zeros_is_refused_before_it_is_unpacked(tmp_path, member):
-    dense((8, 8, 3)).save(path := tmp_path / "bomb.keras")
+def zeros(folder, member):
+    dense((8, 8, 3)).save(path := folder / "bomb.keras")
     deflate(path, member, 1024 * MIB)
     assert path.stat().st_size < 2 * MIB
-    grown, reason = opened_in_a_process(tmp_path, 'file = "bomb.keras"')
-    assert "1024 MiB" in reason
-    assert grown < ALLOWED
+    return 'file = "{}/bomb.keras"'
 
 
 def bias(file, **declared):
@@ -89,13 +82,11 @@ def names_in(file):
     return names
 
 
-def test_weights_of_zeros_in_hdf5_are_refused_before_they_are_unpacked(tmp_path):
-    dense((8, 8, 3)).save(tmp_path / "bomb.h5")
-    with h5py.File(tmp_path / "bomb.h5", "r+") as file:
+def zeros_in_hdf5(folder):
+    dense((8, 8, 3)).save(folder / "bomb.h5")
+    with h5py.File(folder / "bomb.h5", "r+") as file:
         bias(file, shape=(2**29,), chunks=(2**18,))
-    grown, reason = opened_in_a_process(tmp_path, 'file = "bomb.h5"')
-    assert reason.startswith("its weights are 2048 MiB unpacked; at most 64 MiB, for a file of 0.")
-    assert grown < ALLOWED
+    return 'file = "{}/bomb.h5"'
 
 
 def test_a_chunk_that_is_larger_than_its_dataset_counts(tmp_path, serve):
@@ -106,12 +97,11 @@ def test_a_chunk_that_is_larger_than_its_dataset_counts(tmp_path, serve):
     assert card.reason.startswith("its weights are 2048 MiB unpacked")
 
 
-@pytest.mark.parametrize("kind", ["keras", "h5"])
-def test_layers_larger_than_the_file_are_refused_before_they_are_built(tmp_path, kind):
+def wide_layer(folder, kind):
     def change(config):
         config["config"]["layers"][-1]["config"]["units"] = 4_000_000
 
-    dense((8, 8, 3)).save(path := tmp_path / f"bomb.{kind}")
+    dense((8, 8, 3)).save(path := folder / f"bomb.{kind}")
     if kind == "h5":
         with h5py.File(path, "r+") as file:
             change(config := json.loads(file.attrs["model_config"]))
@@ -124,11 +114,10 @@ def test_layers_larger_than_the_file_are_refused_before_they_are_built(tmp_path,
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in members.items():
                 archive.writestr(name, content)
-    grown, reason = opened_in_a_process(tmp_path, f'file = "bomb.{kind}"')
-    assert reason.startswith("its layers need weights of 2945 MiB unpacked; at most 64 MiB")
-    assert grown < ALLOWED
+    return f'file = "{{}}/bomb.{kind}"'
 
 
+@cache
 def mobilenet():
     keras.utils.set_random_seed(1)
     return keras.applications.MobileNet(weights=None, input_shape=(32, 32, 3))
@@ -137,29 +126,71 @@ def mobilenet():
 APPLICATION = 'application = "MobileNet"\ninput_shape = [32, 32, 3]\nweights = "{}"'
 
 
-def test_weights_of_an_application_are_refused_before_they_are_unpacked(tmp_path):
+def zeros_of_an_application(folder):
     """Some 16 MB of real weights, so that 325 MiB are allowed, and a bias of zeros."""
-    mobilenet().save(tmp_path / "a.h5")
-    with h5py.File(tmp_path / "a.h5", "r+") as file:
+    mobilenet().save(folder / "a.h5")
+    with h5py.File(folder / "a.h5", "r+") as file:
         bias(file, shape=(2**29,), chunks=(2**18,))
-    grown, reason = opened_in_a_process(tmp_path, APPLICATION.format("a.h5"))
-    assert re.match(r"its weights are 20\d\d MiB unpacked; at most 3\d\d MiB, for a file", reason)
-    assert grown < ALLOWED
+    return APPLICATION.format("{}/a.h5")
 
 
-def test_an_archive_with_weights_of_an_application_is_refused_before_it_is_unpacked(tmp_path):
-    mobilenet().save(tmp_path / "a.keras")
-    deflate(tmp_path / "a.keras", "model.weights.h5", 1024 * MIB)
-    grown, reason = opened_in_a_process(tmp_path, APPLICATION.format("a.keras"))
-    assert re.match(r"its members are 10\d\d MiB unpacked; at most 3\d\d MiB, for a file", reason)
-    assert grown < ALLOWED
+def archive_of_an_application(folder):
+    mobilenet().save(folder / "a.keras")
+    deflate(folder / "a.keras", "model.weights.h5", 1024 * MIB)
+    return APPLICATION.format("{}/a.keras")
 
 
-def test_an_application_that_is_too_large_is_refused_before_it_is_built(tmp_path):
+def large_application(folder):
     """A dense layer of VGG16 on 2000 x 2000 pixels has more weights than all of ImageNet's."""
-    wanted = 'application = "VGG16"\ninput_shape = [2000, 2000, 3]\nweights = "none"'
-    grown, reason = opened_in_a_process(tmp_path, wanted)
-    assert re.match(r"its layers need weights of \d+ MiB .* 4096 MiB, its max_b", reason)
+    return 'application = "VGG16"\ninput_shape = [2000, 2000, 3]\nweights = "none"'
+
+
+WIDE_LAYER = r"its layers need weights of 2945 MiB unpacked; at most 64 MiB"
+BOMBS = {  # what writes it and returns its source, and the reason why it is not served
+    "zeros_for_weights": (partial(zeros, member="model.weights.h5"), ".*1024 MiB"),
+    "zeros_for_a_config": (partial(zeros, member="config.json"), ".*1024 MiB"),
+    "zeros_in_hdf5": (
+        zeros_in_hdf5,
+        r"its weights are 2048 MiB unpacked; at most 64 MiB, for a file of 0\.",
+    ),
+    "wide_layer_in_keras": (partial(wide_layer, kind="keras"), WIDE_LAYER),
+    "wide_layer_in_h5": (partial(wide_layer, kind="h5"), WIDE_LAYER),
+    "zeros_of_an_application": (
+        zeros_of_an_application,
+        r"its weights are 20\d\d MiB unpacked; at most 3\d\d MiB, for a file",
+    ),
+    "archive_of_an_application": (
+        archive_of_an_application,
+        r"its members are 10\d\d MiB unpacked; at most 3\d\d MiB, for a file",
+    ),
+    "large_application": (
+        large_application,
+        r"its layers need weights of \d+ MiB .* 4096 MiB, its max_b",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Bytes that opening each bomb took at most, and the reason why it is not served."""
+    folder = tmp_path_factory.mktemp("bombs")
+    dense((8, 8, 3)).save(folder / "good.keras")
+    tables = ['[models.good]\nfile = "good.keras"']
+    for name, (write, _) in BOMBS.items():
+        (folder / name).mkdir()
+        tables.append(f"[models.{name}]\n{write(folder / name).format(name)}")
+    (folder / "models.toml").write_text("\n".join(tables))
+    command = [sys.executable, "-c", CHILD, folder / "models.toml"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line.split(" ", 2) for line in done.stdout.splitlines()[-len(BOMBS) :]]
+    return {name: (int(grown), reason) for name, grown, reason in lines}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_before_it_is_unpacked_or_made(opened, name):
+    grown, reason = opened[name]
+    assert re.match(BOMBS[name][1], reason)
     assert grown < ALLOWED
 
 
