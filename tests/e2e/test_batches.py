@@ -56,7 +56,7 @@ def test_they_run_side_by_side_and_make_one_figure(running: Running) -> None:
 
 def test_one_of_a_batch_is_canceled_and_the_others_go_on(running: Running) -> None:
     client = running.client
-    long = SETTINGS.model_copy(update={"max_evals": 3000})
+    long = SETTINGS.model_copy(update={"max_evals": 1500})
     batch = client.submit_batch(pictures(), long)
     last = batch.explanations[3].id
     running.wait_for_evaluations(last, 1)

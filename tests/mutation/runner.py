@@ -98,10 +98,12 @@ class Copy:
                 tempfile.tempdir, sys.dont_write_bytecode = None, True
                 sys.path[:] = [str(self._root), *(path for path in sys.path if path != str(ROOT))]
                 resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+                # Compiling shap may take a busy machine longer than any mutant is worth
+                timeout = [] if covered else [f"--timeout={TEST_TIMEOUT_S}"]
                 coverage = Coverage(COVERED, include=[f"{self._root}/{file}" for file in covered])
                 coverage.set_option("run:dynamic_context", "test_function")
                 with coverage.collect() if covered else contextlib.nullcontext():
-                    status = pytest.main([*OPTIONS, f"--timeout={TEST_TIMEOUT_S}", *tests])
+                    status = pytest.main([*OPTIONS, *timeout, *tests])
                 coverage.save()
                 os._exit(status)
             os._exit(1)
