@@ -25,8 +25,11 @@ from tests.mutation.runner import ROOT, Copy, Reached, preload
 LEAST = 0.95
 CODE = ("worker/engine", "service/jobs")
 BACKENDS = "worker/engine/backends/"  # need TensorFlow, OpenVINO and JAX
-# They try many orders of calls, and notice nothing that shorter tests do not
-SLOW = ("thousand", "interleaving", "never_drifts", "any_time")
+SLOW = (  # tests of many orders of calls, which notice nothing that shorter ones do not
+    "test_concurrent_reaps_requeue_each_job_once",
+    "test_counts_stay_exact_under_concurrent_transitions",
+    "test_in_any_interleaving_the_queue_is_sorted_and_each_flow_first_come_first_served",
+)
 CHOICE = ("-k", " and ".join(f"not {name}" for name in SLOW))
 
 

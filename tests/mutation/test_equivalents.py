@@ -2,9 +2,10 @@
 
 import tomllib
 
-from tests.mutation.__main__ import mutants_of
+from tests.mutation.__main__ import SLOW, mutants_of
 from tests.mutation.equivalents import LIST, Equivalent, read, stale
 from tests.mutation.python import mutants
+from tests.mutation.runner import ROOT
 
 SOURCE = "def f(a, b):\n    return a + b  # a comment\n"
 
@@ -32,3 +33,9 @@ def test_an_entry_of_text_that_has_changed_is_stale() -> None:
     known = Equivalent("file.py", "return a + b", "return (a - b)")
     assert stale([known], mutants("file.py", SOURCE.replace("b", "c"))) == [known]
     assert stale([known], mutants("other.py", SOURCE)) == [known]
+
+
+def test_the_tests_that_are_left_out_exist() -> None:
+    sources = [path.read_text() for path in (ROOT / "tests/jobs").glob("test_*.py")]
+    for name in SLOW:
+        assert any(f"def {name}(" in source for source in sources), name
