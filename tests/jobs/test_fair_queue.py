@@ -160,6 +160,16 @@ def test_flows_that_have_been_served_are_forgotten(line):
     assert line.redis.zcard("shapshot:flows") <= 1
 
 
+@pytest.mark.parametrize("tag", [None, "much"])
+def test_a_job_without_a_tag_keeps_its_place(accepted, waiting, connection, tag):
+    first = accepted()
+    connection.hdel(key_of(first), "tag")
+    if tag:
+        connection.hset(key_of(first), "tag", tag)
+    second = accepted()
+    assert waiting() == [first, second]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("join"), FLOWS, st.integers(1, 4)),
