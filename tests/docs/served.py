@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass, field
@@ -18,23 +19,22 @@ from service.client import Client
 from service.infra.settings.api import ApiSettings
 from shapshot import ExplanationCanceledError
 from tests.conftest import started
-from tests.docs.pages import ROOT, Block
+from tests.docs.pages import ROOT, Block, blocks_of
 from tests.e2e.deployed import deployed
 from tests.live import live_api
-from worker.models.registry import BUNDLED
 
 TOLD = "http://127.0.0.1:8000"  # the address in the pages
 PROGRAMS = ("bash", "curl", "jq")
 HTTP_ERROR = 22  # exit code of curl
 PATIENCE_S = 120  # bounds a hang and measures nothing
-QUICK = {"masker": "mean", "max_evals": 100}
+QUICK = {"masker": "mean", "max_evals": 50}
 
 
 @dataclass(frozen=True)
 class Served:
-    """URLs of three APIs on one Redis, with one worker of the bundled models.
+    """URLs of three APIs on one Redis, with one worker of the models of docs/adding_a_model.md.
 
-    small: refuses more than 200 evaluations, so that defaults are quick. keyed: has keys.
+    small: refuses more than 60 evaluations, so that defaults are quick. keyed: has keys.
     """
 
     url: str
@@ -51,14 +51,23 @@ def served(folder: Path) -> Iterator[Served]:
     subprocess.run([sys.executable, "-m", "service.cli", *add], check=True, capture_output=True)
     with ExitStack() as stack:
         redis = stack.enter_context(contextmanager(started)(remembers=False))
-        both = stack.enter_context(deployed(folder, redis.url, SHAPSHOT_MODELS=str(BUNDLED)))
+        models = str(models_of_the_guide(folder))
+        both = stack.enter_context(deployed(folder, redis.url, SHAPSHOT_MODELS=models))
         settings = ApiSettings(redis_url=redis.url, store_url=f"file:{folder}/store")
         urls = {}
-        for name, more in (("small", {"MAX_EVALS": 200}), ("keyed", {"KEYS_FILE": keys})):
+        for name, more in (("small", {"MAX_EVALS": 60}), ("keyed", {"KEYS_FILE": keys})):
             place = folder / name
             place.mkdir()
             urls[name] = stack.enter_context(live_api(settings, place, **more)).url
         yield Served(both.url, urls["small"], urls["keyed"], keys)
+
+
+def models_of_the_guide(folder: Path) -> Path:
+    """Makes the file of models as the guide does, by its first two blocks."""
+    (folder / "worker").symlink_to(ROOT / "worker")
+    for block in blocks_of(ROOT / "docs" / "adding_a_model.md")[:2]:
+        subprocess.run(["bash", "-ec", block.text], cwd=folder, check=True)
+    return folder / "models" / "models.toml"
 
 
 @dataclass
@@ -73,8 +82,9 @@ class Walk:
 
     def prepare(self) -> None:
         """Lays the files that pages name: a checkout, and photos of the reader's."""
-        for name in ("service", "docker", "docs"):
+        for name in ("service", "worker", "docker", "docs"):
             (self.folder / name).symlink_to(ROOT / name)
+        (self.folder / ".venv").symlink_to(sys.prefix)
         cat = ROOT / "service" / "samples" / "cat.jpg"
         for name in ("photo.jpg", "photos/one.jpg", "photos/two.jpg"):
             path = self.folder / name
@@ -117,13 +127,16 @@ class Walk:
                     client.explain_all([self.folder / name for name in pictures], asked)
 
     def _run_python(self, text: str, place: str) -> None:
-        with chdir(self.folder), Client(self.url) as client:
-            known = {
+        with chdir(self.folder), Client(self.url) as client, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of shap's import
+            self.variables |= {
                 "client": client,
                 "explanation_id": self.names["exp_…"],
+                "pictures": ["photos/one.jpg", "photos/two.jpg"],
+                "settings": QUICK,
                 "ExplanationCanceledError": ExplanationCanceledError,
             }
-            exec(compile(text, place, "exec"), self.variables | known)  # noqa: S102
+            exec(compile(text, place, "exec"), self.variables)  # noqa: S102
 
     def _run_shell(self, text: str, block: Block, url: str) -> None:
         """Variables that a block sets are known to those after it, as in one terminal."""
