@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 REFUSES = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
-FAILS = (500, b"<Error><Code>InternalError</Code><Message>We are ill.</Message></Error>")
+FAILS = (500, b"<Error><Code>InternalError</Code><Message>Out of order.</Message></Error>")
 SILENT = "accepts, and never answers"
 HALF = "sends half an answer, and no more"
 
 
 class FaultyStore:
-    """The server; its fault `ill` may change at any time; `requests` are the first lines sent."""
+    """The server; `fault` may change at any time; `requests` are the first lines sent."""
 
-    def __init__(self, ill: tuple[int, bytes] | str) -> None:
-        self.ill = ill
+    def __init__(self, fault: tuple[int, bytes] | str) -> None:
+        self.fault = fault
         self.requests: list[str] = []
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=100)
         self._clients: list[socket.socket] = []
@@ -50,12 +50,12 @@ class FaultyStore:
         with client, suppress(OSError):
             head = client.recv(65536)
             self.requests.append(head.partition(b"\r\n")[0].decode())
-            if self.ill == HALF:
+            if self.fault == HALF:
                 part = b"range: bytes=0-4" in head.lower()
                 begun = b"206 Part\r\nContent-Range: bytes 0-4/5" if part else b"200 OK"
                 client.sendall(b"HTTP/1.1 " + begun + b"\r\nContent-Length: 5\r\n\r\nab")
-            elif isinstance(self.ill, tuple):
-                status, body = self.ill
+            elif isinstance(self.fault, tuple):
+                status, body = self.fault
                 begun = f"HTTP/1.1 {status} Said\r\nContent-Length: {len(body)}\r\n".encode()
                 client.sendall(begun + b"Connection: close\r\n\r\n" + body)
                 client.shutdown(socket.SHUT_WR)
@@ -68,8 +68,8 @@ class FaultyStore:
 
 
 @contextmanager
-def faulty_store(ill: tuple[int, bytes] | str) -> Iterator[FaultyStore]:
-    store = FaultyStore(ill)
+def faulty_store(fault: tuple[int, bytes] | str) -> Iterator[FaultyStore]:
+    store = FaultyStore(fault)
     serving = threading.Thread(target=store.serve, daemon=True)
     serving.start()
     try:

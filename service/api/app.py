@@ -26,6 +26,7 @@ from service.api.results import (
     figures,
     heatmaps,
     previews,
+    records,
     regions,
     scores,
     sent_files,
@@ -85,9 +86,10 @@ def create_app(services: ProcessServices) -> FastAPI:
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
-    for module in (*documents, *results, sent_files, links, catalog):
+    for module in (*documents, *results, records, sent_files, links, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
+    app.include_router(records.keys_router)
     for module in (system, web, docs):  # open: they show no caller's data
         app.include_router(module.router)
     description.install(app)

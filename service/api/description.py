@@ -32,6 +32,7 @@ TAGS = [
     {"name": "explanations", "description": "Submit explanations and track their progress"},
     {"name": "batches", "description": "Submit several pictures at once and track their progress"},
     {"name": "results", "description": "Arrays and heatmaps of finished explanations"},
+    {"name": "evidence", "description": "Signed records, and the keys that verify them"},
     {"name": "models and methods", "description": "The models and methods available"},
     {"name": "health", "description": "Probes and metrics, and the service's entry point"},
 ]

@@ -1,19 +1,33 @@
-"""`python -m service.api.openapi`: writes the OpenAPI document to openapi/openapi.json."""
+"""`python -m service.api.openapi`: writes the documents of openapi/: the API, and its records."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
 from service.infra.settings.api import ApiSettings
+from service.schemas.record import Statement
 
-DOCUMENT = Path("openapi/openapi.json")
+DOCUMENT, RECORD_SCHEMA = Path("openapi/openapi.json"), Path("openapi/record.schema.json")
 
 
 def render_document() -> str:
     services = ProcessServices.of(ApiSettings(store_url="memory:"))  # creates no folder
-    return json.dumps(create_app(services).openapi(), indent=2, ensure_ascii=False) + "\n"
+    return _written(create_app(services).openapi())
+
+
+def render_record_schema() -> str:
+    """Returns the JSON Schema of the statement in a record."""
+    schema = Statement.model_json_schema(mode="serialization", by_alias=True)
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return _written({"$schema": dialect, "$id": "urn:shapshot:explanation-record:v1", **schema})
+
+
+def _written(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
     DOCUMENT.write_text(render_document())
+    RECORD_SCHEMA.write_text(render_record_schema())

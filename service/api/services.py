@@ -18,6 +18,7 @@ from service.api.auth.key_store import KeyStore
 from service.api.auth.links import LinkSigner
 from service.api.auth.principal import OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
+from service.api.evidence.sealer import RecordSealer
 from service.api.http.heavy_calls import HeavyCalls
 from service.api.http.memory_budget import MemoryBudget
 from service.api.http.metrics import Metrics
@@ -25,6 +26,7 @@ from service.api.http.redis_metrics import RedisMetrics
 from service.api.http.store_mismatch import StoreMatchMetrics
 from service.api.state.change_feed import ChangeFeed
 from service.api.state.repository import ExplanationRepository
+from service.evidence.keys import PublicKeys, SigningKey
 from service.infra.artifact_store import MAX_CONCURRENT_CALLS, Store, StoreError, open_store
 from service.infra.deadlines import StoreDeadlines
 from service.infra.settings.api import ApiSettings
@@ -67,14 +69,19 @@ class ProcessServices:
     storing: CapacityLimiter  # threads that write to the store or delete from it
     heavy_calls: HeavyCalls  # threads for calls that load whole pictures or arrays
     guard: Guard
+    sealer: RecordSealer | None  # None without a signing key
+    public_keys: PublicKeys  # that verify records; the one that signs now is the first
 
     @classmethod
     def of(cls, settings: ApiSettings, tracer: Tracer | None = None) -> Self:
-        """Builds the services from settings. Raises KeysError, StoreError."""
+        """Builds the services from settings. Raises KeysError, SigningKeyError, StoreError."""
         key_store = KeyStore(settings.keys_file) if settings.keys_file else None
         connection, reading = connect(settings.redis_url), connect_async(settings.redis_url)
         store = open_store(settings.store_url, StoreDeadlines.of_api(settings))
         identity = StoreIdentity(connection, store)
+        key = SigningKey.read(settings.signing_key_file) if settings.signing_key_file else None
+        retired_file = settings.retired_keys_file
+        retired = PublicKeys.read(retired_file).keys if retired_file else ()
         metrics = Metrics()
         metrics.registry.register(RedisMetrics(connection, settings.queue))
         metrics.registry.register(StoreMatchMetrics(identity))
@@ -101,6 +108,8 @@ class ProcessServices:
                 FailedAttempts.of(settings.wrong_keys_limit, reading),
                 LinkSigner(reading, settings.link_key),
             ),
+            sealer=RecordSealer(connection, store, key) if key else None,
+            public_keys=PublicKeys(keys=((key.public,) if key else ()) + retired),
         )
 
     @asynccontextmanager
@@ -111,6 +120,8 @@ class ProcessServices:
             asyncio.create_task(self.change_feed.run()),
             asyncio.create_task(_log_clock_offset(self.redis)),
         ]
+        if self.sealer:
+            tasks.append(asyncio.create_task(self.sealer.run()))
         try:
             yield
         finally:

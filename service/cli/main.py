@@ -9,11 +9,12 @@ import typer
 from rich.markup import escape
 
 from service.api.version import version
-from service.cli import keys, server_commands
+from service.cli import keys, server_commands, signing_key
 from service.cli.adopt import adopt_set
 from service.cli.connection import ApiKey, Json
 from service.cli.console import console, exit_with_error, print_json
 from service.cli.explain import explain, show
+from service.cli.verify import verify
 from service.client import Client, ShapshotError
 from service.embedded.launcher import (
     CannotStartError,
@@ -32,8 +33,10 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 
 app = typer.Typer(no_args_is_help=True, help="Explains image classifiers over HTTP.")
 app.add_typer(keys.app, name="keys")
+app.add_typer(signing_key.app, name="signing-key")
 app.command(name="adopt")(adopt_set)
 app.command()(explain)
+app.command()(verify)
 app.command(name="list")(server_commands.list_explanations)
 for command in (
     server_commands.get,

@@ -251,6 +251,18 @@ class AsyncClient:
         """Get the picture small and upright, as PNG; size: of its longer side, 16 to 512 pixels."""
         return await self._send(calls.thumbnail(explanation_id, size))
 
+    async def record(self, explanation_id: str) -> bytes:
+        """Get the signed record, a DSSE envelope as JSON."""
+        return await self._send(calls.record(explanation_id))
+
+    async def bundle(self, explanation_id: str) -> bytes:
+        """Get the record with all its files, as a zip that `shapshot verify` checks."""
+        return await self._send(calls.bundle(explanation_id))
+
+    async def signing_keys(self) -> bytes:
+        """Get the public keys that verify records, a JSON Web Key Set."""
+        return await self._send(calls.signing_keys())
+
     async def link(
         self, explanation_id: str, path: str | None = None, *, lifetime_s: int | None = None
     ) -> SignedLink:

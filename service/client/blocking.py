@@ -252,6 +252,18 @@ class Client:
         """Get the picture small and upright, as PNG; size: of its longer side, 16 to 512 pixels."""
         return self._send(calls.thumbnail(explanation_id, size))
 
+    def record(self, explanation_id: str) -> bytes:
+        """Get the signed record, a DSSE envelope as JSON."""
+        return self._send(calls.record(explanation_id))
+
+    def bundle(self, explanation_id: str) -> bytes:
+        """Get the record with all its files, as a zip that `shapshot verify` checks."""
+        return self._send(calls.bundle(explanation_id))
+
+    def signing_keys(self) -> bytes:
+        """Get the public keys that verify records, a JSON Web Key Set."""
+        return self._send(calls.signing_keys())
+
     def link(
         self, explanation_id: str, path: str | None = None, *, lifetime_s: int | None = None
     ) -> SignedLink:

@@ -291,6 +291,18 @@ def thumbnail(id_: str, size: int | None) -> Call[bytes]:
     return Call("GET", path, _content, _query({"size": size}), RESULT_S)
 
 
+def record(id_: str) -> Call[bytes]:
+    return Call("GET", f"/v1/explanations/{id_}/record", _content, timeout_s=RESULT_S)
+
+
+def bundle(id_: str) -> Call[bytes]:
+    return Call("GET", f"/v1/explanations/{id_}/bundle.zip", _content, timeout_s=RESULT_S)
+
+
+def signing_keys() -> Call[bytes]:
+    return Call("GET", "/.well-known/jwks.json", _content)
+
+
 def link(id_: str, path: str | None, lifetime_s: int | None) -> Call[SignedLink]:
     asked = LinkRequest(path=path, scope=None, lifetime_s=lifetime_s)
     options = {"json": asked.model_dump(exclude_none=True)}

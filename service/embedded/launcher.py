@@ -21,6 +21,7 @@ import redis
 from service.embedded.redis_data import UnreadableDataError, choose_folder, record_writer
 from service.embedded.redis_server import find_servers, server_command
 from service.embedded.supervisor import Child, Supervisor
+from service.evidence.keys import SigningKey
 from service.infra.artifact_store import StoreError, open_store
 from service.infra.file_lock import locked
 from service.infra.listen_address import check_listen_address
@@ -52,6 +53,10 @@ class DataDir:
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
+
+    @property
+    def signing_key(self) -> Path:
+        return self.folder / "signing-key.pem"
 
     @property
     def store(self) -> Path:
@@ -140,6 +145,10 @@ def _start(
         "SHAPSHOT_STORE_URL": f"file:{data_dir.store}",
         "SHAPSHOT_LOG_JSON": "false",
     }
+    if "SHAPSHOT_SIGNING_KEY_FILE" not in environment:
+        with suppress(FileExistsError):
+            SigningKey.create(data_dir.signing_key)
+        environment["SHAPSHOT_SIGNING_KEY_FILE"] = str(data_dir.signing_key)
     _wait_for(
         "redis",
         lambda: redis_socket.exists() and bool(connect(redis_url).ping()),

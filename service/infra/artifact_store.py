@@ -54,6 +54,7 @@ __all__ = [  # re-exports the errors for callers of the store
     "image_key",
     "label_map_key",
     "open_store",
+    "record_key",
 ]
 
 T = TypeVar("T")
@@ -79,6 +80,11 @@ def faithfulness_key(explanation_id: str, attempt: str) -> str:
 
 def evidence_key(explanation_id: str, attempt: str) -> str:
     return f"explanations/{explanation_id}/{attempt}/evidence.json"
+
+
+def record_key(explanation_id: str, sha256: str) -> str:
+    """Return the key of a sealed record; sha256: of the envelope."""
+    return f"explanations/{explanation_id}/record/{sha256}.json"
 
 
 def open_store(url: str, deadlines: StoreDeadlines = StoreDeadlines()) -> "Store":  # noqa: B008 - frozen

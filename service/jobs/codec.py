@@ -28,7 +28,8 @@ Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 
 _STATE, _BATCH = TypeAdapter(State), TypeAdapter(BatchRecord)
 _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
-_JSON = ("order", "outcome", "artefacts", "error", "progress", "answer")  # fields that hold JSON
+# Fields that hold JSON
+_JSON = ("order", "outcome", "artefacts", "error", "progress", "record", "answer")
 _RENAMED = {"order": "spec", "artefacts": "artifacts"}  # fields of State by their names in Redis
 
 

@@ -52,8 +52,8 @@ async def read_hashes(connection: redis.asyncio.Redis, ids: Sequence[str]) -> li
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How an explanation stands, and whose it is."""
+class StateSummary:
+    """The status, the owner and the batch of an explanation."""
 
     status: Status
     owner: str | None
@@ -65,10 +65,10 @@ class Standing:
         return named and self.owner == batch.owner
 
 
-async def read_standings(
+async def read_summaries(
     connection: redis.asyncio.Redis, ids: Sequence[str]
-) -> list[Standing | None]:
-    """Read of several explanations only how they stand, in one round trip."""
+) -> list[StateSummary | None]:
+    """Read only the status, owner and batch of explanations, in one round trip."""
     async with connection.pipeline(transaction=False) as pipe:
         for id_ in ids:
             pipe.hmget(key_of(id_), "status", "owner", "batch")
@@ -76,7 +76,7 @@ async def read_standings(
     fields = [_checked(id_, reply) or [None] * 3 for id_, reply in zip(ids, replies, strict=True)]
     texts = [[None if each is None else as_text(each) for each in reply] for reply in fields]
     return [
-        Standing(Status(status), owner, batch) if status in set(Status) else None
+        StateSummary(Status(status), owner, batch) if status in set(Status) else None
         for status, owner, batch in texts
     ]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.infra.artifacts import AttemptArtifacts
+from service.infra.artifacts import Artifact, AttemptArtifacts, Sha256
 from service.jobs.redis_keys import EXPLANATION_ID, JOB_ID
 from service.schemas.documents import ClassName, Failure, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef
@@ -55,9 +55,8 @@ class JobSpec(BaseModel):
     cache: str | None = None  # cache key, equal for all requests that its result answers
     request_id: str | None = None  # id of the HTTP request
     traceparent: str | None = None  # of the request's span, if tracing is on
-    coalitions: CoalitionSpec | None = (
-        None  # of an explanation computed earlier with these settings
-    )
+    # Of an explanation computed earlier with these settings
+    coalitions: CoalitionSpec | None = None
 
     @property
     def method(self) -> str:
@@ -122,6 +121,26 @@ class ProgressCount:
     eta_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
+class RecordReference(BaseModel):
+    """The sealed record of an explanation; it is in the store under its sha256."""
+
+    model_config = ConfigDict(frozen=True)
+
+    envelope: Artifact
+    payload_sha256: Sha256
+    key_id: str  # of the key that signed it
+    sequence: Number
+
+
+class ChainEntry(BaseModel):
+    """A sealed record in the chain; it stays when the explanation is gone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: ExplanationId
+    sha256: Sha256  # of the payload
+
+
 @dataclass(frozen=True, eq=False)
 class State:
     """The current state of an explanation or scores, compared by identity: see `codec.decode`."""
@@ -142,5 +161,6 @@ class State:
     artifacts: AttemptArtifacts | None  # `artefacts` in Redis: their sizes and digests
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation whose result it shares
+    record: RecordReference | None = None  # once it is sealed; kept by the tombstone
     answer: Answer | None = None  # to a request for coalitions
     preview: Number | None = None  # evaluations of which the preview of a running one tells

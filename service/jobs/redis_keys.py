@@ -7,6 +7,8 @@ CHANGES = "shapshot:changes"  # channel: the id of each explanation that changed
 INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
 BATCHES = "shapshot:batches"  # sorted set: the same of batches
 LINK_KEY = "shapshot:link_key"  # string: the key that signs links
+RECORDS = "shapshot:records"  # list: the chain of sealed records, an entry of JSON for each
+UNSEALED = "shapshot:unsealed"  # set: ids of results that have no record yet
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artifacts may be removed
 
 EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")

@@ -116,6 +116,13 @@ class Evict(CallOfOne):
 
 
 @dataclass(frozen=True)
+class Seal(CallOfOne):
+    sequence: int  # number of records before it
+    entry: str  # of the chain
+    record: str  # for the explanation's hash
+
+
+@dataclass(frozen=True)
 class Place:
     """A member of a sorted set; it need not be there any more."""
 

@@ -95,7 +95,7 @@ def adopt_store(connection: redis.Redis, store: Store) -> None:
 
 
 def _compare(connection: redis.Redis, store: Store) -> StoreMatch:
-    """Compare once; reads Redis first, as `stored` says that the store already had the name."""
+    """Compare once, reading Redis first: its `stored` says that the store once had the name."""
     in_redis, stored = (
         as_text(value) if value else None for value in connection.hmget(IDENTITY, "set", "stored")
     )

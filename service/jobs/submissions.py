@@ -74,7 +74,7 @@ class Submissions:
 
         Raises QueueLimitError, AlreadyClaimedError.
 
-        earlier: by id of a new explanation, the one whose result it reuses; it succeeds at once.
+        earlier: by the id of a new explanation, the earlier one with the result that it reuses.
         """
         self._accept({explanation_id: spec}, earlier, claim, timeout_s=timeout_s)
 

@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ResponseModel(BaseModel):
-    """A field has no default, so that OpenAPI calls it required: what is absent is null."""
+    """A response; its fields have no defaults, so that OpenAPI requires them. Absent: null."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())

@@ -36,6 +36,15 @@ class TranscriptDocument(ResponseModel):
     scores: PackedArray = Field(description="Scores after the link: (B, K)")
 
 
+class RegionNumbers(ResponseModel):
+    """Numbers of the regions of the arrays, (R, K) each, in units of the score after the link."""
+
+    values: PackedArray
+    standard_errors: PackedArray | None = Field(description="null: the method estimates none")
+    low: PackedArray | None = Field(description="Bounds of 95 % intervals; null: none are known")
+    high: PackedArray | None
+
+
 class Evidence(ResponseModel):
     """What an explanation rests on; with its settings and arrays it can be computed again.
 
@@ -49,6 +58,7 @@ class Evidence(ResponseModel):
     score_tolerance: float = Field(
         description="How far a score may differ for rounding, as a share of the largest"
     )
+    regions: RegionNumbers | None = Field(description="null: there are too many for a table")
     transcript: TranscriptDocument = Field(description="Of the method")
     curves: TranscriptDocument | None = Field(
         description="Of the metrics; null if none were requested or computed"

@@ -1,4 +1,4 @@
-"""Signed links: what a client asks for, and the answer."""
+"""Signed links: the request and the response."""
 
 from datetime import datetime
 from typing import Literal

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from service.api.app import create_app
 from service.api.services import ProcessServices
-from service.infra.artifact_store import Store, attributions_key, faithfulness_key
+from service.infra.artifact_store import Store, attributions_key, evidence_key, faithfulness_key
 from service.infra.artifacts import Artifact, AttemptArtifacts
 from service.infra.result_arrays import pack_arrays
 from service.infra.settings.api import ApiSettings
@@ -36,6 +36,7 @@ from service.schemas.results import (
     Timings,
 )
 from service.schemas.warnings import ResultWarning
+from tests.evidence.states import some_evidence
 from tests.ledger import Ledger
 from tests.tiny import MODEL, PARTS, output_result
 
@@ -83,11 +84,14 @@ class FakeWorker:
             content = Faithfulness(curves=list(curves)).model_dump_json().encode()
             self._store.put(faithfulness_key(explanation_id, attempt), content)
             faithfulness = Artifact.of(content)
+        evidence = some_evidence(len(explained)).model_dump_json().encode()
+        self._store.put(evidence_key(explanation_id, attempt), evidence)
         stored = AttemptArtifacts(
             shape=arrays["values"].shape,
             attributions=Artifact.of(npz),
             blocks=blocks,
             faithfulness=faithfulness,
+            evidence=Artifact.of(evidence),
         )
         self.ledger.finish(
             explanation_id,

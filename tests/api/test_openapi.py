@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from service.api.openapi import DOCUMENT, render_document
+from service.api.openapi import (
+    DOCUMENT,
+    RECORD_SCHEMA,
+    render_document,
+    render_record_schema,
+)
 from service.jobs.leases import Heartbeat
 from service.jobs.records import ProgressCount
 from service.schemas.documents import ErrorCode, Failure
@@ -51,6 +56,10 @@ def operations(document):
 def test_the_document_is_the_one_committed():
     committed = (ROOT / DOCUMENT).read_text()
     assert render_document() == committed, "run `python -m service.api.openapi` and look at it"
+
+
+def test_the_committed_schema_of_records_is_that_of_the_code() -> None:
+    assert render_record_schema() == (ROOT / RECORD_SCHEMA).read_text()
 
 
 def test_every_operation_has_a_unique_name_and_a_description(document):

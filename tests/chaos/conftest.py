@@ -26,7 +26,7 @@ def new_queue_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewQ
 
         def make() -> QueueHarness:
             server = stay.enter_context(contextmanager(started)(remembers=True))
-            found = QueueHarness(tmp_path_factory.mktemp("scene"), server)
+            found = QueueHarness(tmp_path_factory.mktemp("queue"), server)
             stay.callback(found.close)
             return found
 
@@ -42,7 +42,7 @@ def shared_redis() -> Iterator[RedisServer]:
 def service_harness(
     shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceHarness]:
-    found = ServiceHarness(tmp_path_factory.mktemp("stage"), shared_redis)
+    found = ServiceHarness(tmp_path_factory.mktemp("service"), shared_redis)
     yield found
     found.close()
 

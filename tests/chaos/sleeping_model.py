@@ -78,15 +78,15 @@ def _model(name: str, shape: Shape, step_s: float) -> LoadedModel:
 
 def main(name: str, step_s: float, ledger: type[Ledger] = Ledger) -> None:
     """Work under this name with this ledger; each call of a model takes `step_s` seconds."""
-    settings, shelf = WorkerSettings(), SleepingRegistry(step_s)
+    settings, registry = WorkerSettings(), SleepingRegistry(step_s)
     name = f"{name}-{os.getpid()}"  # RQ refuses the name of a killed worker
     configure_logging(level=settings.log_level, as_json=False)
     connection = connect(settings.redis_url)
     written = ledger.of(connection, settings)
     store = open_store(settings.store_url, StoreDeadlines.of_worker(settings))
-    housekeeping = Housekeeping(name, connection, written, store, settings, shelf.cards)
+    housekeeping = Housekeeping(name, connection, written, store, settings, registry.cards)
     housekeeping.start()
-    Job.functions[EXPLAIN] = Explainer(shelf, store, settings, Tracer()).explain
+    Job.functions[EXPLAIN] = Explainer(registry, store, settings, Tracer()).explain
     ModelWorker(name, connection, written, settings, housekeeping.identity).work(
         logging_level="WARNING"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.api.auth.keys import Scope
+from service.evidence.keys import SigningKey
 from service.jobs.redis_keys import as_text
 from tests.api.auth.keyholders import issue
 from tests.chaos.service_harness import LONG, ServiceHarness
@@ -54,7 +55,9 @@ def test_every_listed_key_is_named_in_the_code():
 def guarded(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[ServiceHarness]:
     """A whole service with keys configured, and a client that has one."""
     token = issue(tmp_path / "keys", "ann", *Scope)
-    found = ServiceHarness(tmp_path, mortal_redis, settings={"KEYS_FILE": tmp_path / "keys"})
+    SigningKey.create(tmp_path / "signing-key.pem")
+    files = {"KEYS_FILE": tmp_path / "keys", "SIGNING_KEY_FILE": tmp_path / "signing-key.pem"}
+    found = ServiceHarness(tmp_path, mortal_redis, settings=files)
     found.client.headers["Authorization"] = f"Bearer {token}"
     yield found
     found.close()
@@ -83,6 +86,7 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
     preview = f"/v1/explanations/{running}/preview"
     wait_until(lambda: guarded.client.get(preview).status_code == 200, seconds=60)
     wait_until(lambda: bool(guarded.connection.exists("shapshot:reaped:chaos")), seconds=20)
+    wait_until(lambda: bool(guarded.connection.exists("shapshot:records")), seconds=20)
     look()
     guarded.dismiss("worker")
     look()
@@ -92,4 +96,9 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
     types = {key: TYPES.get(kind, kind) for key, kind in seen.items()}
     assert {key: ROWS[row] for key, row in listed.items() if row} == types
     missed = set(ROWS) - set(listed.values())  # a channel, and keys that exist only briefly
-    assert missed <= {"shapshot:changes", "shapshot:limbo", "rq:queue:QUEUE:intermediate"}
+    assert missed <= {
+        "shapshot:changes",
+        "shapshot:limbo",
+        "rq:queue:QUEUE:intermediate",
+        "shapshot:unsealed",
+    }

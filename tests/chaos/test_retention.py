@@ -33,13 +33,13 @@ class Clients:
     """Submits batches as the API does, and sometimes deletes or cancels one."""
 
     def __init__(self, queue_harness: QueueHarness, ledger: Ledger, store: Store) -> None:
-        self._scene, self._ledger, self._store = queue_harness, ledger, store
+        self._harness, self._ledger, self._store = queue_harness, ledger, store
         self._dice = random.Random(0)  # noqa: S311 - not for secrets
 
     def ask(self, count: int) -> list[str]:
         """Submits a batch; returns the ids of its explanations."""
         batch_id, owner = new_batch_id(), self._dice.choice(OWNERS)
-        spec = self._scene.spec(1, 0.0, batch_id).model_copy(update={"owner": owner})
+        spec = self._harness.spec(1, 0.0, batch_id).model_copy(update={"owner": owner})
         specs = {
             new_id(): spec.model_copy(update={"cache": f"{self._dice.random()}"})
             for _ in range(count)
@@ -56,7 +56,7 @@ class Clients:
     def leave_an_upload_behind(self) -> None:
         """Leaves an upload as an API does that is killed between storing and accepting."""
         orphan = new_id()
-        self._scene.connection.zadd("shapshot:expiry", {orphan: 1})
+        self._harness.connection.zadd("shapshot:expiry", {orphan: 1})
         self._store.put(image_key(orphan), b"a picture")
 
 

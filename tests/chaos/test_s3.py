@@ -16,7 +16,7 @@ from tests.soak.stores import Bucket
 
 
 @pytest.fixture
-def stage_on_s3(
+def harness_on_s3(
     bucket: Bucket, mortal_redis: RedisServer, tmp_path: Path
 ) -> Iterator[ServiceHarness]:
     found = ServiceHarness(tmp_path, mortal_redis)
@@ -38,9 +38,9 @@ def keys(store: Store) -> list[str]:
 
 
 def test_a_result_on_s3_outlives_its_processes_until_it_expires(
-    stage_on_s3: ServiceHarness, bucket: Bucket, kept: Store
+    harness_on_s3: ServiceHarness, bucket: Bucket, kept: Store
 ) -> None:
-    service_harness = stage_on_s3
+    service_harness = harness_on_s3
     service_harness.start_api()
     service_harness.start_worker()
     service_harness.wait_ready()

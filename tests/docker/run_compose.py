@@ -26,7 +26,7 @@ from tests.docker.compose_set import (
     find_compose,
 )
 from tests.docker.manifests import ROOT
-from tests.docker.remembering import URL, Remembering
+from tests.docker.recording_client import URL, RecordingClient
 from tests.e2e.deployed import free_port
 
 COFFEE = (ROOT / "service/samples/coffee.jpg").read_bytes()
@@ -103,7 +103,7 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
         look_into(tested)
 
     with httpx.Client(base_url=tested.url, timeout=120) as http:
-        client = Remembering(http)
+        client = RecordingClient(http)
 
         with step("explain a picture with the key"):
             assert http.post(URL, files={"image": COFFEE}).status_code == 401
@@ -207,7 +207,7 @@ def look_into(tested: ComposeSet) -> None:
         assert said == ["10001", *no_rights, "NoNewPrivs:\t1"], said
 
 
-def explain(client: Remembering) -> None:
+def explain(client: RecordingClient) -> None:
     """Explain the sample, a coffee: the attributions add up to the score; the heatmap is drawn."""
     found = client.wait(client.post(COFFEE).json()["id"])
     [*outputs] = found.document["outputs"]

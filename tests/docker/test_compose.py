@@ -77,17 +77,20 @@ def test_there_are_a_redis_an_api_and_a_worker() -> None:
     assert started == ["redis", "api", "worker"]
 
 
-def test_only_the_command_for_keys_may_write_them_and_it_reaches_nothing() -> None:
+def test_only_the_commands_for_keys_may_write_them_and_they_reach_nothing() -> None:
     folder = "/var/lib/shapshot/keys"
-    volumes = [volume for service in SERVICES.values() for volume in service["volumes"]]
-    assert [each for each in volumes if each.startswith("keys:")] == [
-        f"keys:{folder}:ro",
-        f"keys:{folder}",
-    ]
-    keys = SERVICES["keys"]
-    assert f"keys:{folder}" in keys["volumes"]
-    assert keys["network_mode"] == "none"
-    assert keys["entrypoint"] == ["python", "-m", "service.cli", "keys"]
+    mounted = {
+        name: [volume for volume in service["volumes"] if volume.startswith("keys:")]
+        for name, service in SERVICES.items()
+    }
+    assert {name: volumes for name, volumes in mounted.items() if volumes} == {
+        "api": [f"keys:{folder}:ro"],
+        "keys": [f"keys:{folder}"],
+        "signing-key": [f"keys:{folder}"],
+    }
+    for name in ("keys", "signing-key"):
+        assert SERVICES[name]["network_mode"] == "none"
+        assert SERVICES[name]["entrypoint"] == ["python", "-m", "service.cli", name]
     image = inherited("service.Dockerfile", "")
     assert f"SHAPSHOT_KEYS_FILE={folder}/keys.jsonl" in " ".join(values(image, "ENV")).split()
     assert re.search(rf"install -d -o shapshot .*{folder}$", " ".join(values(image, "RUN")))
@@ -117,7 +120,7 @@ def test_only_the_api_is_published_and_on_this_host_alone() -> None:
     modes = {
         name: each["network_mode"] for name, each in SERVICES.items() if "network_mode" in each
     }
-    assert modes == {"keys": "none"}
+    assert modes == {"keys": "none", "signing-key": "none"}
 
 
 def test_redis_is_reached_from_inside_only() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from service.client import Client
+from service.evidence.keys import SigningKey
 from service.infra.settings.api import ApiSettings
 from shapshot import ExplanationCanceledError
 from tests.conftest import started
@@ -51,8 +52,13 @@ def served(folder: Path) -> Iterator[Served]:
     subprocess.run([sys.executable, "-m", "service.cli", *add], check=True, capture_output=True)
     with ExitStack() as stack:
         redis = stack.enter_context(contextmanager(started)(remembers=False))
-        models = str(models_of_the_guide(folder))
-        both = stack.enter_context(deployed(folder, redis.url, SHAPSHOT_MODELS=models))
+        signing_key = folder / "signing-key.pem"
+        SigningKey.create(signing_key)
+        variables = {
+            "SHAPSHOT_MODELS": str(models_of_the_guide(folder)),
+            "SHAPSHOT_SIGNING_KEY_FILE": str(signing_key),
+        }
+        both = stack.enter_context(deployed(folder, redis.url, **variables))
         settings = ApiSettings(redis_url=redis.url, store_url=f"file:{folder}/store")
         urls = {}
         for name, more in (("small", {"MAX_EVALS": 60}), ("keyed", {"KEYS_FILE": keys})):

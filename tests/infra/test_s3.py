@@ -48,7 +48,7 @@ def on_s3(bucket, monkeypatch):
 
 
 @pytest.fixture
-def ill(monkeypatch):
+def faulty(monkeypatch):
     """Opens a store on a server with this fault; returns the server and the store."""
 
     def at(how, deadlines=SHORT):
@@ -111,8 +111,8 @@ def test_a_missing_bucket_is_not_a_missing_artifact(on_s3, call):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_denied_request_is_not_repeated_and_names_the_bucket(ill, call):
-    server, store = ill(REFUSES)
+def test_a_denied_request_is_not_repeated_and_names_the_bucket(faulty, call):
+    server, store = faulty(REFUSES)
     with pytest.raises(StoreRefusedError, match="AccessDenied") as refused:
         CALLS[call](store)
     assert len(server.requests) == 1
@@ -121,24 +121,24 @@ def test_a_denied_request_is_not_repeated_and_names_the_bucket(ill, call):
     assert server.environment["AWS_ENDPOINT_URL"] not in str(refused.value)
 
 
-def test_failed_calls_are_retried_a_limited_number_of_times(ill):
-    server, store = ill(FAILS, StoreDeadlines(tries=3))
+def test_failed_calls_are_retried_a_limited_number_of_times(faulty):
+    server, store = faulty(FAILS, StoreDeadlines(tries=3))
     with capture_logs() as lines, pytest.raises(StoreError, match="InternalError") as failed:
         store.get(KEY)
     assert [line["event"] for line in lines] == 2 * ["store call failed; retrying"]
     assert len(server.requests) == 3
     assert repr(KEY) in failed.value.cause
-    assert "We are ill." in failed.value.cause
+    assert "Out of order." in failed.value.cause
 
 
-def test_a_call_that_succeeds_on_retry_is_no_failure(ill):
-    server, store = ill(FAILS)
+def test_a_call_that_succeeds_on_retry_is_no_failure(faulty):
+    server, store = faulty(FAILS)
     seen = server.requests
 
     class Recovering(list):
         def append(self, line):
             super().append(line)
-            server.ill = (200, b"the picture") if len(self) == 1 else server.ill
+            server.fault = (200, b"the picture") if len(self) == 1 else server.fault
 
     server.requests = Recovering(seen)
     with capture_logs():
@@ -153,8 +153,8 @@ def test_a_call_that_succeeds_on_retry_is_no_failure(ill):
         *((HALF, call) for call in ("get", "get_ranges")),  # valid as the response to a write
     ],
 )
-def test_a_silent_server_is_an_error_at_the_deadline(ill, how, call):
-    server, store = ill(how)
+def test_a_silent_server_is_an_error_at_the_deadline(faulty, how, call):
+    server, store = faulty(how)
     with capture_logs(), pytest.raises(StoreError, match="no response"):
         CALLS[call](store)
     assert len(server.requests) <= SHORT.tries

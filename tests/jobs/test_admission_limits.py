@@ -157,7 +157,7 @@ def test_a_job_ends_even_if_the_rate_was_removed_meanwhile(capped, spec_of, conn
     assert ledger.read(explanation_id).status is Status.SUCCEEDED
 
 
-class Stirrer(threading.Thread):
+class RandomClient(threading.Thread):
     """Applies random transitions to its own jobs and those of the other threads."""
 
     ids: ClassVar[list[str]] = []
@@ -218,12 +218,12 @@ def test_counts_stay_exact_under_concurrent_transitions(connection, spec_of):
         retention_s=60,
         caps=AdmissionLimits(jobs=40, bytes=300, owner_jobs=25),
     )
-    stirrers = [Stirrer(seed, hasty, connection, spec_of) for seed in range(6)]
-    for stirrer in stirrers:
-        stirrer.start()
-    for stirrer in stirrers:
-        stirrer.join()
-    assert [stirrer.steps for stirrer in stirrers] == [150] * 6
+    clients = [RandomClient(seed, hasty, connection, spec_of) for seed in range(6)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert [client.steps for client in clients] == [150] * 6
     assert counted(connection) == recounted(connection)
     for _ in range(30):
         accept(Ledger(connection, queue="test", lease_s=30, retention_s=60), spec_of("ann", 3))

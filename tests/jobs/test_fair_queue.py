@@ -14,7 +14,7 @@ LIST, INTERMEDIATE = "rq:queue:test", "rq:queue:test:intermediate"
 FLOWS = st.tuples(st.sampled_from(["interactive", "batch"]), st.sampled_from(["ann", "bob", None]))
 
 
-class Line:
+class FairQueue:
     """A ledger, the flow of each job it accepted, and a worker that takes the next job."""
 
     def __init__(self, connection, spec) -> None:
@@ -57,107 +57,107 @@ class Line:
 
 
 @pytest.fixture
-def line(connection, spec):
-    return Line(connection, spec)
+def fair_queue(connection, spec):
+    return FairQueue(connection, spec)
 
 
-def test_a_single_flow_is_served_in_order_of_submission(line):
-    ids = line.join("batch", count=5) + line.join("batch", count=5)
-    assert line.waiting() == ids
+def test_a_single_flow_is_served_in_order_of_submission(fair_queue):
+    ids = fair_queue.join("batch", count=5) + fair_queue.join("batch", count=5)
+    assert fair_queue.waiting() == ids
 
 
-def test_an_interactive_job_does_not_wait_for_a_backlog_of_batches(line):
-    line.join("batch", count=200)
-    line.serve(20)
-    line.join("interactive")
-    assert ("interactive", None) in line.serve(2)
+def test_an_interactive_job_does_not_wait_for_a_backlog_of_batches(fair_queue):
+    fair_queue.join("batch", count=200)
+    fair_queue.serve(20)
+    fair_queue.join("interactive")
+    assert ("interactive", None) in fair_queue.serve(2)
 
 
-def test_a_batch_does_not_wait_for_a_stream_of_interactive_jobs(line):
+def test_a_batch_does_not_wait_for_a_stream_of_interactive_jobs(fair_queue):
     """A batch joins while interactive jobs arrive faster than they are served."""
-    line.join("interactive", count=40)
-    line.serve(10)
-    line.join("batch", count=3)
+    fair_queue.join("interactive", count=40)
+    fair_queue.serve(10)
+    fair_queue.join("batch", count=3)
     served = []
     for _ in range(15):
-        line.join("interactive", count=2)
-        served += line.serve(1)
+        fair_queue.join("interactive", count=2)
+        served += fair_queue.serve(1)
     assert served.count(("batch", None)) == 3
 
 
-def test_a_key_with_a_backlog_does_not_delay_another(line):
-    line.join("interactive", "ann", count=200)
-    line.serve(20)
-    line.join("interactive", "bob", count=2)
-    assert line.serve(4).count(("interactive", "bob")) == 2
+def test_a_key_with_a_backlog_does_not_delay_another(fair_queue):
+    fair_queue.join("interactive", "ann", count=200)
+    fair_queue.serve(20)
+    fair_queue.join("interactive", "bob", count=2)
+    assert fair_queue.serve(4).count(("interactive", "bob")) == 2
 
 
-def test_with_backlogs_everywhere_the_shares_are_the_weights(line):
+def test_with_backlogs_everywhere_the_shares_are_the_weights(fair_queue):
     weights = {("interactive", "ann"): 4, ("batch", "ann"): 1, ("batch", "bob"): 1}
     for flow in weights:
-        line.join(*flow, count=150)
-    served = Counter(line.serve(150))
+        fair_queue.join(*flow, count=150)
+    served = Counter(fair_queue.serve(150))
     for flow, weight in weights.items():
         assert abs(served[flow] - 150 * weight / 6) <= 2
 
 
-def test_an_idle_flow_saves_up_no_credit(line):
-    line.join("batch", "ann", count=50)
-    line.serve(30)
-    line.join("batch", "bob", count=50)
-    assert abs(Counter(line.serve(20))[("batch", "bob")] - 10) <= 1
+def test_an_idle_flow_saves_up_no_credit(fair_queue):
+    fair_queue.join("batch", "ann", count=50)
+    fair_queue.serve(30)
+    fair_queue.join("batch", "bob", count=50)
+    assert abs(Counter(fair_queue.serve(20))[("batch", "bob")] - 10) <= 1
 
 
-def test_a_batch_that_begins_at_once_is_charged_to_its_own_flow(line):
-    siblings = line.join("batch", "ann", count=20)
-    line.join("batch", "bob", count=20)
-    line.next()
+def test_a_batch_that_begins_at_once_is_charged_to_its_own_flow(fair_queue):
+    siblings = fair_queue.join("batch", "ann", count=20)
+    fair_queue.join("batch", "bob", count=20)
+    fair_queue.next()
     for sibling in siblings[1:]:
-        assert line.ledger.begin(sibling)
-    line.join("batch", "ann", count=5)
-    assert Counter(line.serve(18)) == {("batch", "bob"): 18}
+        assert fair_queue.ledger.begin(sibling)
+    fair_queue.join("batch", "ann", count=5)
+    assert Counter(fair_queue.serve(18)) == {("batch", "bob"): 18}
 
 
 @pytest.mark.parametrize("leave", [Ledger.cancel, Ledger.delete])
-def test_a_job_that_leaves_before_its_turn_costs_its_flow_nothing(line, connection, leave):
-    ann = line.join("batch", "ann", count=6)
-    line.join("batch", "bob", count=6)
+def test_a_job_that_leaves_before_its_turn_costs_its_flow_nothing(fair_queue, connection, leave):
+    ann = fair_queue.join("batch", "ann", count=6)
+    fair_queue.join("batch", "bob", count=6)
     for place in (1, 4, 5):
-        leave(line.ledger, ann[place])
-    line.join("batch", "ann", count=2)
-    left, tags = [line.flows[id_] for id_ in line.waiting()], line.tags()
+        leave(fair_queue.ledger, ann[place])
+    fair_queue.join("batch", "ann", count=2)
+    left, tags = [fair_queue.flows[id_] for id_ in fair_queue.waiting()], fair_queue.tags()
     connection.flushall()
     for owner, count in (("ann", 3), ("bob", 6), ("ann", 2)):
-        line.join("batch", owner, count)
-    assert left == [line.flows[id_] for id_ in line.waiting()]
-    assert tags == line.tags()
+        fair_queue.join("batch", owner, count)
+    assert left == [fair_queue.flows[id_] for id_ in fair_queue.waiting()]
+    assert tags == fair_queue.tags()
 
 
-def test_a_requeued_job_stays_charged(line):
-    line.join("batch", "ann", count=3)
-    id_, attempt = line.next()
-    line.ledger.release(id_, attempt)
-    before = line.tags()[1:]
-    line.ledger.cancel(id_)
-    assert line.tags() == before
+def test_a_requeued_job_stays_charged(fair_queue):
+    fair_queue.join("batch", "ann", count=3)
+    id_, attempt = fair_queue.next()
+    fair_queue.ledger.release(id_, attempt)
+    before = fair_queue.tags()[1:]
+    fair_queue.ledger.cancel(id_)
+    assert fair_queue.tags() == before
 
 
-def test_a_requeued_job_is_the_next(line):
-    line.join("interactive", "ann", count=10)
-    line.join("batch", "bob", count=2)
-    line.serve(5)
-    id_, attempt = line.next()
-    line.ledger.release(id_, attempt)
-    assert line.waiting()[0] == id_
+def test_a_requeued_job_is_the_next(fair_queue):
+    fair_queue.join("interactive", "ann", count=10)
+    fair_queue.join("batch", "bob", count=2)
+    fair_queue.serve(5)
+    id_, attempt = fair_queue.next()
+    fair_queue.ledger.release(id_, attempt)
+    assert fair_queue.waiting()[0] == id_
 
 
-def test_flows_that_have_been_served_are_forgotten(line):
+def test_flows_that_have_been_served_are_forgotten(fair_queue):
     for number in range(50):
-        line.join("interactive", f"key-{number}", count=2)
-    line.serve(100)
-    line.join("batch", count=2)
-    line.serve(2)
-    assert line.redis.zcard("shapshot:flows") <= 1
+        fair_queue.join("interactive", f"key-{number}", count=2)
+    fair_queue.serve(100)
+    fair_queue.join("batch", count=2)
+    fair_queue.serve(2)
+    assert fair_queue.redis.zcard("shapshot:flows") <= 1
 
 
 @pytest.mark.parametrize("tag", [None, "much"])
@@ -187,33 +187,33 @@ def test_in_any_interleaving_the_queue_is_sorted_and_each_flow_first_come_first_
     connection, spec, steps
 ):
     connection.flushall()
-    line = Line(connection, spec)
+    fair_queue = FairQueue(connection, spec)
     put_back: set[str] = set()
     for what, *details in steps:
         if what == "join":
             (priority, owner), count = details
-            line.join(priority, owner, count)
+            fair_queue.join(priority, owner, count)
         elif what == "cancel":
-            for id_ in line.waiting()[details[0] :][:1]:
-                line.ledger.cancel(id_)
-        elif taken := line.next():
+            for id_ in fair_queue.waiting()[details[0] :][:1]:
+                fair_queue.ledger.cancel(id_)
+        elif taken := fair_queue.next():
             id_, attempt = taken
             if what == "serve":
-                line.ledger.finish(id_, attempt, Status.SUCCEEDED)
+                fair_queue.ledger.finish(id_, attempt, Status.SUCCEEDED)
             else:
                 put_back.add(id_)
-                give_back(line, id_, attempt, silently=what == "lose")
-        assert line.tags() == sorted(line.tags())
-        for flow in set(line.flows.values()):
-            waiting = [id_ for id_ in line.waiting() if line.flows[id_] == flow]
+                give_back(fair_queue, id_, attempt, silently=what == "lose")
+        assert fair_queue.tags() == sorted(fair_queue.tags())
+        for flow in set(fair_queue.flows.values()):
+            waiting = [id_ for id_ in fair_queue.waiting() if fair_queue.flows[id_] == flow]
             never_begun = [id_ for id_ in waiting if id_ not in put_back]
-            assert never_begun == [id_ for id_ in line.flows if id_ in never_begun]
+            assert never_begun == [id_ for id_ in fair_queue.flows if id_ in never_begun]
             assert set(waiting[: len(waiting) - len(never_begun)]) <= put_back
 
 
-def give_back(line: Line, id_: str, attempt: str, *, silently: bool) -> None:
+def give_back(fair_queue: FairQueue, id_: str, attempt: str, *, silently: bool) -> None:
     if silently:
-        line.redis.zadd("rq:wip:test", {f"{id_}:{attempt}": 1})
-        line.ledger.reap(max_attempts=1000)
+        fair_queue.redis.zadd("rq:wip:test", {f"{id_}:{attempt}": 1})
+        fair_queue.ledger.reap(max_attempts=1000)
     else:
-        line.ledger.release(id_, attempt)
+        fair_queue.ledger.release(id_, attempt)

@@ -1,4 +1,4 @@
-"""The number of numbers that an explanation holds, counted by hand."""
+"""The numbers that an explanation holds in memory, counted by hand."""
 
 import pytest
 

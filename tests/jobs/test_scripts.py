@@ -28,6 +28,7 @@ from service.jobs.scripts import (
     Renew,
     Reserve,
     Scripts,
+    Seal,
     Tombstone,
     Walk,
 )
@@ -47,7 +48,7 @@ CALLS = (
     Release,
     Reserve,
 )
-CALLS = (*CALLS, Renew, Evict, Reindex, Walk)
+CALLS = (*CALLS, Renew, Evict, Reindex, Seal, Walk)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 

@@ -304,6 +304,7 @@ def test_finish(seen: Observed, outcome: Any) -> None:
             "cache_misses": "1.0",
             "jobs:succeeded:partition": "1.0",
         },
+        "shapshot:unsealed": ["exp"],
         "shapshot:virtual_time": "0.0",
     }
     assert seen.told() == ["exp"] * 3

@@ -16,9 +16,9 @@ from pathlib import Path
 from tests.chaos.forkserver import Forked
 from tests.chaos.service_harness import LEASE_S, end, fill_disk, free_disk
 from tests.soak.clients import INPUTS, Client, Known, Pool, open_after
-from tests.soak.history import Book
+from tests.soak.harness import WORKERS, SoakHarness
+from tests.soak.history import HistoryFile
 from tests.soak.shifted import can_shift
-from tests.soak.stage import WORKERS, SoakHarness
 
 UPLOADS = 20  # at once, during which the API is killed
 
@@ -34,11 +34,13 @@ class Faults:
     Only the choice of an explanation depends on those that exist at that time.
     """
 
-    def __init__(self, stage: SoakHarness, book: Book, pool: Pool, seed: str) -> None:
-        self._stage = stage
-        self._history = book.writer("harness")
-        self._uploads = book.writer("uploaders")
-        self._client = Client(stage.client.base_url, book.writer("victim"), pool)
+    def __init__(
+        self, harness: SoakHarness, history_file: HistoryFile, pool: Pool, seed: str
+    ) -> None:
+        self._harness = harness
+        self._history = history_file.writer("harness")
+        self._uploads = history_file.writer("uploaders")
+        self._client = Client(harness.client.base_url, history_file.writer("victim"), pool)
         self._pool = pool
         self._chance = random.Random(seed)  # noqa: S311 - for faults, not for secrets
         self._bursts = 0
@@ -54,7 +56,7 @@ class Faults:
             self.freeze_api,
             *([self.shift_clock_of_worker, self.shift_clock_of_api] if can_shift() else []),
         ]
-        if stage.bucket:
+        if harness.bucket:
             self.kinds += [self.freeze_store]
         else:
             self.kinds += [self.fill_disk, self.lose_store, self.damage_result, self.damage_upload]
@@ -98,21 +100,21 @@ class Faults:
         """Kill a worker, and start it again with a wrong clock."""
         name, shift_s = self._chance.choice(WORKERS), self._chance.choice(SHIFTS_S)
         with self._noted("shift_clock_of_worker", LOST, shift_s=shift_s):
-            end(self._stage.processes[name])
-            self._stage.start_worker(name, shift_s=shift_s)
+            end(self._harness.processes[name])
+            self._harness.start_worker(name, shift_s=shift_s)
             time.sleep(self._chance.uniform(2, 6))
 
     def fill_disk(self) -> None:
         """Limit a process's files, its log included, to 16 KB."""
         name, seconds = self._chance.choice((*WORKERS, "api")), self._chance.uniform(0.2, 2)
-        process = self._stage.processes[name]
+        process = self._harness.processes[name]
         with self._noted("fill_disk", UNSTORED, of=name, seconds=seconds):
             fill_disk(process)
             time.sleep(seconds)
             free_disk(process)
 
     def _worker(self) -> Forked:
-        return self._stage.processes[self._chance.choice(WORKERS)]
+        return self._harness.processes[self._chance.choice(WORKERS)]
 
     # --- Redis
 
@@ -124,7 +126,7 @@ class Faults:
             self._redis.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
             self._redis.wait(60)
             time.sleep(seconds)
-            self._stage.redis.start()
+            self._harness.redis.start()
 
     def freeze_redis(self) -> None:
         """Freeze Redis: it accepts connections and does not answer."""
@@ -134,26 +136,26 @@ class Faults:
 
     @property
     def _redis(self) -> subprocess.Popen[bytes]:
-        assert self._stage.redis.process
-        return self._stage.redis.process
+        assert self._harness.redis.process
+        return self._harness.redis.process
 
     # --- The API
 
     def kill_api(self) -> None:
         with self._noted("kill_api"):
-            end(self._stage.processes["api"])
+            end(self._harness.processes["api"])
 
     def shift_clock_of_api(self) -> None:
         shift_s = self._chance.choice(SHIFTS_S)
         with self._noted("shift_clock_of_api", shift_s=shift_s):
-            end(self._stage.processes["api"])
-            self._stage.start_api(shift_s=shift_s)
+            end(self._harness.processes["api"])
+            self._harness.start_api(shift_s=shift_s)
             time.sleep(self._chance.uniform(0, 4))
 
     def freeze_api(self) -> None:
         seconds = self._chance.uniform(0.5, 4)
         with self._noted("freeze_api", seconds=seconds):
-            _freeze(self._stage.processes["api"], seconds)
+            _freeze(self._harness.processes["api"], seconds)
 
     def kill_api_amid_uploads(self) -> None:
         """Kill the API during twenty uploads; those with a key are repeated after the restart."""
@@ -167,15 +169,15 @@ class Faults:
             for sender in senders:
                 sender.start()
             time.sleep(self._chance.uniform(0, 0.5))
-            end(self._stage.processes["api"])
-            self._stage.start_api()
+            end(self._harness.processes["api"])
+            self._harness.start_api()
             lives.set()
             for sender in senders:
                 sender.join()
 
     def _upload(self, burst: int, n: int, lives: threading.Event) -> None:
         name = f"uploader-{burst}-{n}"
-        client = Client(self._stage.client.base_url, self._uploads, self._pool)
+        client = Client(self._harness.client.base_url, self._uploads, self._pool)
         what, keyed = INPUTS[n % len(INPUTS)], n % 2 == 0
         told = client.submit(what, name, keyed=keyed, cached=False)
         lives.wait(60)
@@ -189,15 +191,15 @@ class Faults:
     def lose_store(self) -> None:
         """Replace the store, so that every access fails."""
         seconds = self._chance.uniform(0.2, 2)
-        with self._noted("lose_store", UNSTORED, seconds=seconds), self._stage.without_store():
+        with self._noted("lose_store", UNSTORED, seconds=seconds), self._harness.without_store():
             time.sleep(seconds)
 
     def freeze_store(self) -> None:
         """Freeze the store: it accepts connections and does not answer."""
-        assert self._stage.bucket
+        assert self._harness.bucket
         seconds = self._chance.choices([0.5, 3, 10, 30], weights=[50, 30, 15, 5])[0]
         with self._noted("freeze_store", UNSTORED, seconds=seconds):
-            _freeze(self._stage.bucket.process, seconds)
+            _freeze(self._harness.bucket.process, seconds)
 
     def damage_result(self) -> None:
         """Flip a bit of a result; the same request is repeated before or after somebody notices."""
@@ -221,11 +223,11 @@ class Faults:
         if waiting := [each for each in self._pool.all if not each.done]:
             known = waiting[int(chosen * len(waiting))]
             with self._noted("damage_upload", UNSTORED, id=known.id):
-                _flip_a_bit(self._stage.store / "explanations" / known.id / "image", place)
+                _flip_a_bit(self._harness.store / "explanations" / known.id / "image", place)
 
     def _files(self, known: Known) -> list[Path]:
         """Return the stored files of its result."""
-        return list((self._stage.store / "explanations" / known.id).glob("*/*"))
+        return list((self._harness.store / "explanations" / known.id).glob("*/*"))
 
 
 def _flip_a_bit(file: Path, place: float) -> None:

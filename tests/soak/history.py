@@ -60,7 +60,7 @@ class History:
         os.write(self._pipe, text)
 
 
-class Book:
+class HistoryFile:
     """The file of a history, and the pipe to it.
 
     A pipe is not affected by a writer's limit on files, or its full disk.

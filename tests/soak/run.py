@@ -12,9 +12,9 @@ from service.embedded.redis_server import find_server
 from tests.docker.guarded import USERS, Guarded, guarded_by
 from tests.soak.clients import INPUTS, Client, Known, Pool, SimulatedUser
 from tests.soak.faults import Faults
-from tests.soak.history import Book
+from tests.soak.harness import SoakHarness
+from tests.soak.history import HistoryFile
 from tests.soak.shifted import can_shift
-from tests.soak.stage import SoakHarness
 from tests.soak.stores import Bucket
 
 PEOPLE = 4
@@ -27,12 +27,15 @@ TELL_EVERY_S = 15
 class Soak:
     """The harness, its simulated users, and the faults."""
 
-    def __init__(self, stage: SoakHarness, book: Book, seed: int, *, end_s: float) -> None:
-        self._stage, self._book, self._seed, self._end_s = stage, book, seed, end_s
-        self._history = book.writer("harness")
+    def __init__(
+        self, harness: SoakHarness, history_file: HistoryFile, seed: int, *, end_s: float
+    ) -> None:
+        self._harness, self._history_file = harness, history_file
+        self._seed, self._end_s = seed, end_s
+        self._history = history_file.writer("harness")
         self._pool = Pool()
-        self._faults = Faults(stage, book, self._pool, f"{seed}")
-        self._client = Client(stage.client.base_url, self._history, self._pool)
+        self._faults = Faults(harness, history_file, self._pool, f"{seed}")
+        self._client = Client(harness.client.base_url, self._history, self._pool)
         self._over = threading.Event()
         self._began = time.monotonic()
         self.kinds: Counter[str] = Counter()
@@ -40,8 +43,8 @@ class Soak:
     def run(self, faults: int, *, calm_s: float) -> None:
         """Get each result without faults; then inject this many faults; then let everything end."""
         self._history.note("soak", seed=self._seed, faults=faults)
-        self._stage.heal()
-        self._stage.wait_ready()
+        self._harness.heal()
+        self._harness.wait_ready()
         if not can_shift():
             print("clocks are not shifted: apt-get install libfaketime")
         self._see_references()
@@ -51,7 +54,7 @@ class Soak:
         for done in range(faults):
             self.kinds[self._faults.do_harm()] += 1
             time.sleep(chance.uniform(0, 1))
-            self._stage.heal()
+            self._harness.heal()
             if done % WALK_EVERY == 0:
                 self._client.walk(f"walk-{done}")
             if time.monotonic() - told_at > TELL_EVERY_S:
@@ -66,7 +69,8 @@ class Soak:
         self._tell(faults, faults)
 
     def _tell(self, done: int, of: int) -> None:
-        minutes, size = (time.monotonic() - self._began) / 60, self._book.path.stat().st_size
+        minutes = (time.monotonic() - self._began) / 60
+        size = self._history_file.path.stat().st_size
         print(
             f"{done} of {of} faults, {minutes:.1f} min, {len(self._pool)} explanations kept, "
             f"history {size / 2**20:.1f} MB",
@@ -80,7 +84,9 @@ class Soak:
         self._look_until_all_are_done()
 
     def _person(self, n: int) -> threading.Thread:
-        client = Client(self._stage.client.base_url, self._book.writer(f"client-{n}"), self._pool)
+        client = Client(
+            self._harness.client.base_url, self._history_file.writer(f"client-{n}"), self._pool
+        )
         person = SimulatedUser(f"client-{n}", client, f"{self._seed} {n}")
 
         def live() -> None:
@@ -95,8 +101,8 @@ class Soak:
 
     def _settle(self) -> None:
         """End all faults, let every explanation end, and read each again in every way."""
-        self._stage.heal()
-        self._stage.wait_ready()
+        self._harness.heal()
+        self._harness.wait_ready()
         self._history.note("all is well")
         self._client.walk("before the end")
         self._look_until_all_are_done()
@@ -109,7 +115,7 @@ class Soak:
     def _look_until_all_are_done(self) -> None:
         deadline = time.monotonic() + self._end_s
         while time.monotonic() < deadline and (waiting := list(filter(_unseen, self._pool.all))):
-            self._stage.heal()
+            self._harness.heal()
             for known in waiting:
                 if not known.done:
                     self._client.read(known)
@@ -130,7 +136,7 @@ def soak(
     calm_s: float = 1,
     end_s: float = 300,
     on_s3: bool = False,
-    stage: Callable[..., SoakHarness] = SoakHarness,
+    harness: Callable[..., SoakHarness] = SoakHarness,
 ) -> Path:
     """Run the soak; return the file of its history. Raises RedisNotFoundError.
 
@@ -138,19 +144,21 @@ def soak(
     """
     with ExitStack() as stack:
         server = stack.enter_context(guarded_by(USERS["compose"], find_server()))
-        book = Book(folder)
-        stack.callback(book.close)
-        stack.callback(_note_alarms, server, book)
+        history_file = HistoryFile(folder)
+        stack.callback(history_file.close)
+        stack.callback(_note_alarms, server, history_file)
         bucket = Bucket(folder) if on_s3 else None
         settings = {"MAX_QUEUED": 200}
-        built = stage(folder, server, settings, step_s=0.01, book=book, bucket=bucket)
+        built = harness(
+            folder, server, settings, step_s=0.01, history_file=history_file, bucket=bucket
+        )
         stack.callback(built.close)
-        Soak(built, book, seed, end_s=end_s).run(faults, calm_s=calm_s)
-    return book.path
+        Soak(built, history_file, seed, end_s=end_s).run(faults, calm_s=calm_s)
+    return history_file.path
 
 
-def _note_alarms(server: Guarded, book: Book) -> None:
+def _note_alarms(server: Guarded, history_file: HistoryFile) -> None:
     """Note Redis's log lines about lost data or rejected users."""
     for line in server.log.splitlines():
         if "CRITICAL" in line or "NOPERM" in line:
-            book.writer("redis").note("alarm", text=line[:1000])
+            history_file.writer("redis").note("alarm", text=line[:1000])

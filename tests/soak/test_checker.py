@@ -15,8 +15,8 @@ from tests.conftest import skip_or_raise, wait_until
 from tests.docker.guarded import USERS, guarded_by
 from tests.soak import checker
 from tests.soak.clients import Client, Input, Known, Pool
-from tests.soak.history import Book
-from tests.soak.stage import SoakHarness
+from tests.soak.harness import SoakHarness
+from tests.soak.history import HistoryFile
 
 SMALL, LONG = Input("dozer", 0, 8), Input("dozer", 0, 4000)
 
@@ -64,18 +64,18 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     except RedisNotFoundError as error:
         skip_or_raise(error)
     with guarded_by(USERS["compose"], binary) as server:
-        book = Book(folder)
-        stage = SoakHarness(folder, server, step_s=0.01, book=book)
-        stage.start_api()
-        stage.start_worker()
-        stage.wait_ready()
-        client = Client(stage.client.base_url, book.writer("client"), Pool())
+        history_file = HistoryFile(folder)
+        harness = SoakHarness(folder, server, step_s=0.01, history_file=history_file)
+        harness.start_api()
+        harness.start_worker()
+        harness.wait_ready()
+        client = Client(harness.client.base_url, history_file.writer("client"), Pool())
         _use(client)
-        book.writer("harness").note("settled")
+        history_file.writer("harness").note("settled")
         client.close()
-        stage.close()
-        book.close()
-    return [json.loads(line) for line in book.path.read_text().splitlines()]
+        harness.close()
+        history_file.close()
+    return [json.loads(line) for line in history_file.path.read_text().splitlines()]
 
 
 def _use(client: Client) -> None:

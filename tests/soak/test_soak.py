@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.soak import broken, checker
+from tests.soak.harness import SoakHarness
 from tests.soak.run import soak
-from tests.soak.stage import SoakHarness
 
 pytestmark = pytest.mark.soak
 
 
 def kinds(folder: Path, **parts: Callable[..., None]) -> set[str]:
     """Return the kinds of violation after a run without faults with these parts."""
-    stage = partial(SoakHarness, **parts)
-    history = soak(folder, seed=1, faults=0, calm_s=8, end_s=20, stage=stage)
+    harness = partial(SoakHarness, **parts)
+    history = soak(folder, seed=1, faults=0, calm_s=8, end_s=20, harness=harness)
     with history.open() as lines:
         return {violation.kind for violation in checker.Checker().check(lines)}
 

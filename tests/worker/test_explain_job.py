@@ -73,7 +73,7 @@ def begun(store: Store, max_evals: int, size: tuple[int, int] = (16, 24), **chos
     return Task(state, "attempt", JobControl(deadline_s=600))
 
 
-class Ill(SleepingModel):
+class NanModel(SleepingModel):
     """A model that fails only after it was loaded: its scores are NaN."""
 
     def __call__(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -101,7 +101,7 @@ def test_ended_explanations_are_freed_while_others_run() -> None:
 
 def test_nan_is_a_failure_of_the_model() -> None:
     store, model = open_store("memory:"), SleepingRegistry(step_s=0).get("dozer")
-    models = {"dozer": replace(model, predictor=Ill(model.predictor.input_shape, step_s=0))}
+    models = {"dozer": replace(model, predictor=NanModel(model.predictor.input_shape, step_s=0))}
     explainer = Explainer(models, store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
     [(_, ending)] = explainer.explain([begun(store, max_evals=50)])
     assert isinstance(ending, TaskResult)

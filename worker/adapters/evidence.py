@@ -7,7 +7,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from service.schemas.evidence import Evidence, PackedArray, TranscriptDocument
+from service.schemas.evidence import Evidence, PackedArray, RegionNumbers, TranscriptDocument
+from worker.adapters.results import region_count
 from worker.engine.evidence.transcript import Transcript
 from worker.engine.explanation import ExplanationResult
 from worker.models.consistency import ROUNDING
@@ -22,10 +23,21 @@ def pack_evidence(
     curves = None
     if explained.faithfulness:
         curves = _pack_transcript(explained.curve_transcript, "elements", outputs)
+    numbers = None
+    if region_count(explained) is not None:
+        regions = explained.attribution.regions
+        interval = regions.interval
+        numbers = RegionNumbers(
+            values=pack(regions.values),
+            standard_errors=None if regions.errors is None else pack(regions.errors),
+            low=pack(interval.low) if interval else None,
+            high=pack(interval.high) if interval else None,
+        )
     evidence = Evidence(
         pixels_sha256=pixels_sha256,
         batch=batch,
         score_tolerance=ROUNDING[dtype],
+        regions=numbers,
         transcript=_pack_transcript(explained.transcript, "boxes" if boxes else "players", outputs),
         curves=curves,
     )

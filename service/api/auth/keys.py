@@ -21,9 +21,9 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # part of Redis key names and of log 
 class Scope(StrEnum):
     """What a key permits."""
 
-    READ = "read"  # to look at what is its name's
-    EXPLAIN = "explain"  # to ask, cancel and delete, too
-    AUDITOR = "auditor"  # to look at everybody's, and to change nothing
+    READ = "read"  # read its own name's explanations
+    EXPLAIN = "explain"  # read, submit, cancel and delete
+    AUDITOR = "auditor"  # read everybody's explanations, and change nothing
     ADMIN = "admin"  # everything
 
 

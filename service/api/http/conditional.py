@@ -19,8 +19,8 @@ class CachePolicy(StrEnum):
     """The caching requested by `Cache-Control`."""
 
     USE = ""
-    RENEW = "no-cache"  # compute anew
-    AVOID = "no-store"  # compute anew and do not reuse the result for other requests
+    RENEW = "no-cache"  # compute again
+    AVOID = "no-store"  # compute again, and do not reuse the result for other requests
 
     @classmethod
     def of(cls, request: Request) -> "CachePolicy":

@@ -1,4 +1,4 @@
-"""Exceptions that endpoints raise -> problems; `access_log.py` handles unexpected ones."""
+"""Converts exceptions of endpoints to problems; `access_log.py` handles unexpected ones."""
 
 import redis
 import structlog

@@ -1,4 +1,4 @@
-"""FastAPI's findings about query parameters -> one problem."""
+"""Converts FastAPI's errors of query parameters to one problem."""
 
 import re
 from collections.abc import Sequence

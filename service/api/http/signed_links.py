@@ -22,7 +22,7 @@ _PATH = re.compile(rf"/v1/explanations/(exp_[0-9a-f]{{32}})/({'|'.join((*RESULTS
 
 @dataclass(frozen=True)
 class PresentedLink:
-    """What a request with a token asks for."""
+    """The token of a request, and the path that it requests."""
 
     explanation_id: str
     path: str  # below the explanation, with its query, normalized

@@ -1,4 +1,4 @@
-"""pydantic's findings about a document -> one problem: the field, and the accepted values."""
+"""Converts pydantic's errors of a document to one problem: the field, and accepted values."""
 
 import difflib
 from collections.abc import Sequence

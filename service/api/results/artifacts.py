@@ -231,7 +231,7 @@ def load_upload(services: ProcessServices, state: State) -> bytes:
     """Reads the uploaded picture. Blocking. Raises ApiError, StoreError."""
     with reading(services, state, "picture"):
         if state.spec is None:
-            raise MissingArtifactError(f"the request of {state.id} is gone")
+            raise MissingArtifactError(f"the spec of {state.id} has expired")
         image = state.spec.image
         picture = Artifact(size=image.bytes, sha256=image.sha256)
         return read_whole(services.store, image_key(state.id), picture)

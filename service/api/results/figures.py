@@ -54,7 +54,7 @@ async def get_figure(
 ) -> Response:
     """Draw the attributions of several explanations as one PNG, SVG or PDF.
 
-    Titles tell how the rows differ: their models, for example, may.
+    Titles say how the rows differ, for example by their models.
     """
     states = [await services.repository.read(explanation_id) for explanation_id in query.id]
     return await figure_of(request, services.process, states, query)

@@ -33,7 +33,7 @@ def row_of(
 
 
 def _correct(state: State, true_class: ClassName | None) -> bool | None:
-    """Returns whether the top class is this one, as documents tell of that of the request."""
+    """Returns whether the top class is this one, like the field `correct` of documents."""
     if state.spec is None:
         return None
     labelled = state.spec.model_copy(update={"true_label": true_class})

@@ -58,7 +58,7 @@ class PageQuery(BaseModel):
         return Cursor.parse(self.cursor) if self.cursor else None
 
     def owner_for(self, caller: Principal) -> str | None:
-        """The owner whose things are listed; None: all owners. Raises ApiError forbidden."""
+        """Returns the owner to list; None: all owners. Raises ApiError forbidden."""
         if self.owner is None:
             return caller.lists
         if not caller.sees(self.owner):
@@ -138,7 +138,7 @@ class ExplanationListQuery(PageQuery):
     )
 
     def selection(self, caller: Principal) -> Selection:
-        """What the filters select of what the caller may see.
+        """Returns the selection of the filters and the caller.
 
         Raises ApiError forbidden, invalid_parameter.
         """
@@ -177,5 +177,5 @@ class ExplanationListQuery(PageQuery):
 
 
 def _seconds(moment: datetime | None) -> float | None:
-    """Half a microsecond earlier: documents tell times of creation rounded to microseconds."""
+    """Returns the time, half a microsecond earlier, as documents round times to microseconds."""
     return moment.timestamp() - 5e-7 if moment else None

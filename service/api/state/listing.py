@@ -1,4 +1,4 @@
-"""Walks the index of the lists in Redis: what to list, from where on, and how much there is."""
+"""Walks the index of the lists in Redis: pages of a selection, and its total."""
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -49,7 +49,7 @@ def _finite(text: str) -> float:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is in all of some sorted sets and was created within a time."""
+    """The members that several sorted sets have in common, created within a range of time."""
 
     sets: Sequence[str]
     newest: bool = True  # first
@@ -59,7 +59,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Step:
-    """What one script found, and where it stopped; None at the end."""
+    """The members that one script found, and the place where it stopped; None at the end."""
 
     found: list[Cursor]
     stopped: Cursor | None
@@ -67,7 +67,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Total:
-    """How much is selected; not exact where only so much could be looked at."""
+    """The number of selected items; not exact if the limit of look-ups was reached."""
 
     count: int
     exact: bool
@@ -75,7 +75,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Items in the order of a selection, where the next page begins, and how many are selected."""
+    """The items of a page in order, the place where the next page begins, and the total."""
 
     items: list[T]
     next: Cursor | None
@@ -89,9 +89,9 @@ async def read_page(
     limit: int,
     read: Callable[[Sequence[str]], Awaitable[Sequence[T | None]]],
 ) -> Page[T]:
-    """Reads up to `limit` items; those that read as None are left out.
+    """Reads up to `limit` items; skips those that read as None.
 
-    May hold fewer than there are, with a next page, where MAX_WALKS scripts found no more. Raises
+    A page may be short although there is a next one, if MAX_WALKS scripts did not fill it. Raises
     `redis.RedisError`.
     """
     found: list[tuple[Cursor, T]] = []
@@ -123,7 +123,7 @@ async def walk(
 
 
 async def count(connection: redis.asyncio.Redis, selection: Selection) -> Total:
-    """Counts all of the selection, as far as MAX_COUNTS scripts look. Raises `redis.RedisError`."""
+    """Counts the whole selection, by at most MAX_COUNTS scripts. Raises `redis.RedisError`."""
     call, counted = _walk_of(selection, None), 0
     for _ in range(MAX_COUNTS):
         _, [found, more, *place] = await run_async(connection, call)

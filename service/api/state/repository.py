@@ -12,7 +12,7 @@ from service.api.http import offload
 from service.api.http.problems import ApiError
 from service.api.state.listing import Cursor, Page, Selection, read_page
 from service.jobs.codec import Hash, decode, decode_batch
-from service.jobs.hash_reader import read_hash, read_hashes, read_standings
+from service.jobs.hash_reader import read_hash, read_hashes, read_summaries
 from service.jobs.records import BatchRecord, JobSpec, State
 from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID, JOB_ID, SCORES_ID
 from service.schemas.documents import ErrorCode, Status
@@ -33,7 +33,7 @@ class BatchState:
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """A batch, how its explanations stand, and what one of them was asked with."""
+    """A batch, the statuses of its explanations, and the spec of one of them."""
 
     batch: BatchRecord
     counts: Counter[Status]  # without those deleted since
@@ -83,7 +83,7 @@ class ExplanationRepository:
 
     def _check_change(self, owner: str | None) -> None:
         if not self._caller.may_change(owner):
-            detail = f"to change what is another's takes a key with the scope {Scope.ADMIN}"
+            detail = f"changing another owner's explanation needs a key of scope {Scope.ADMIN}"
             scopes = sorted(self._caller.scopes)
             raise ApiError(ErrorCode.FORBIDDEN, detail, None, scopes, [Scope.ADMIN])
 
@@ -111,9 +111,9 @@ class ExplanationRepository:
     async def page(
         self, selection: Selection, after: Cursor | None, limit: int, status: Status | None = None
     ) -> Page[State]:
-        """Returns up to `limit` explanations of a selection that stand so.
+        """Returns up to `limit` explanations of a selection.
 
-        The index says how an explanation stood a moment ago, its hash how it stands.
+        status: the only status returned, by the explanations' hashes, as the index may be stale.
         """
 
         async def read(ids: Sequence[str]) -> list[State | None]:
@@ -131,17 +131,17 @@ class ExplanationRepository:
         return await read_page(self._redis, selection, after, limit, self._summaries)
 
     async def _summaries(self, ids: Sequence[str]) -> list[BatchSummary | None]:
-        """Reads of each batch how its explanations stand, and one of them as a whole."""
+        """Reads the statuses of each batch's explanations, and one of these completely."""
         hashes = await read_hashes(self._redis, ids)
         batches = [decode_batch(id_, raw) for id_, raw in zip(ids, hashes, strict=True)]
         members = [id_ for batch in batches if batch for id_ in batch.members]
-        standings = dict(zip(members, await read_standings(self._redis, members), strict=True))
+        summaries = dict(zip(members, await read_summaries(self._redis, members), strict=True))
         found = []
         for batch in batches:
             own = {
-                id_: standing.status
+                id_: summary.status
                 for id_ in (batch.members if batch else ())
-                if batch and (standing := standings[id_]) and standing.belongs_to(batch)
+                if batch and (summary := summaries[id_]) and summary.belongs_to(batch)
             }
             live = next((id_ for id_, status in own.items() if status is not Status.EXPIRED), "")
             found.append((batch, Counter(own.values()), live))
@@ -179,7 +179,7 @@ def require_live(state: State | None, explanation_id: str) -> State:
 
 
 def require_scores(state: State | None, scores_id: str) -> State:
-    """Returns scores that are there. Raises ApiError not_found."""
+    """Returns scores if they exist. Raises ApiError not_found."""
     if state is None:
         detail = (
             f"there are no such scores; scores are deleted {SCORES_S} s after they are done: "

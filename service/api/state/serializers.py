@@ -87,6 +87,8 @@ def links(state: State, root_path: str) -> dict[str, str]:
             found["regions"] = f"{itself}/regions"
             found["scores"] = f"{itself}/scores"
         found["heatmap"] = f"{itself}/heatmap.png"
+        if state.record:
+            found["record"] = f"{itself}/record"
         if state.outcome and state.outcome.metrics:
             found["faithfulness"] = f"{itself}/faithfulness"
             found["faithfulness_chart"] = f"{itself}/faithfulness.png"

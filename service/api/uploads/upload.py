@@ -1,4 +1,4 @@
-"""A request body -> pictures, label map and settings, within limits."""
+"""Parses a request body into pictures, label map and settings, within limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

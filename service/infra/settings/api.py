@@ -129,6 +129,16 @@ class ApiSettings(SharedSettings):
     max_link_s: int = Field(
         7 * 86400, ge=1, description="Longest lifetime of a signed link, in seconds"
     )
+    signing_key_file: Path | None = Field(
+        None,
+        description="File of the private key (Ed25519, PEM) that signs records of explanations "
+        "(see `shapshot signing-key`); unset: there are no records",
+    )
+    retired_keys_file: Path | None = Field(
+        None,
+        description="File of the public keys that signed before, as `shapshot signing-key rotate` "
+        "writes it",
+    )
     idempotency_s: int = Field(
         86400, ge=1, description="Seconds that an Idempotency-Key is remembered"
     )

@@ -55,6 +55,7 @@ for _, explanation in ipairs(asked.explanations) do
     local key = 'shapshot:explanation:' .. id
     redis.call('HSET', key, 'finished_at', now, 'expires_at', expires_at)
     redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+    redis.call('SADD', 'shapshot:unsealed', id)
     count('cache_hits', 1)
   end
   changed(id)

@@ -1,4 +1,4 @@
--- Replies: expired, the ids whose artifacts may go
+-- Replies: expired, the ids with artifacts that may be removed
 
 local asked = cjson.decode(ARGV[1])
 local due = redis.call('ZRANGEBYSCORE', 'shapshot:expiry', 0, read_clock(), 'LIMIT', 0, asked.limit)

@@ -17,5 +17,6 @@ local now = read_clock()
 conclude(id, asked.status, now, asked.retention_s)
 redis.call('HSET', KEYS[1], 'ended', attempt)
 note_end(now)
+if asked.outcome then redis.call('SADD', 'shapshot:unsealed', id) end
 if asked.status == 'succeeded' then offer_to_others(id, now + asked.retention_s) end
 return {'finished'}

@@ -1,5 +1,5 @@
 -- Requeues a worker's job at the front.
--- Replies: released | canceled, where that was asked for | fenced
+-- Replies: released | canceled, if a cancel was requested | fenced
 
 local asked = cjson.decode(ARGV[1])
 local id, attempt = asked.id, asked.attempt

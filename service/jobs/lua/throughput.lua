@@ -18,7 +18,7 @@ local function note_end(now)
   redis.call('HSET', 'shapshot:ended', 'jobs', jobs * faded(at, now) + 1, 'at', now)
 end
 
--- Estimates the seconds until so many jobs end, at the recent rate; nil if none has ended
+-- Estimates the seconds until this number of jobs ends, at the recent rate; nil if none has ended
 local function estimate_wait(jobs, now)
   local ended, at, since = unpack(redis.pcall('HMGET', 'shapshot:ended', 'jobs', 'at', 'since'))
   if not ended or tonumber(ended) == 0 then return nil end

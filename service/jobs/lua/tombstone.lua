@@ -4,16 +4,19 @@
 local asked = cjson.decode(ARGV[1])
 local id = asked.id
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then
-  local created, owner = unpack(redis.call('HMGET', KEYS[1], 'created_at', 'owner'))
+  local created, owner, record =
+    unpack(redis.call('HMGET', KEYS[1], 'created_at', 'owner', 'record'))
   local batch = field(id, 'batch')
   offer_no_more(id)
   unindex(id)
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'status', 'expired', 'created_at', created or 0)
   if owner then redis.call('HSET', KEYS[1], 'owner', owner) end
+  if record then redis.call('HSET', KEYS[1], 'record', record) end
   redis.call('EXPIRE', KEYS[1], asked.tombstone_s)
   unlist_empty(batch)
   redis.call('PUBLISH', 'shapshot:changes', id)
 end
+redis.call('SREM', 'shapshot:unsealed', id)
 redis.call('ZREM', 'shapshot:expiry', id)
 return {'buried'}

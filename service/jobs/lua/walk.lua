@@ -1,7 +1,7 @@
--- Walks the members that all of some sorted sets of the index have, in the order of creation, from
--- a place on. Stops after so many look-ups, so that it is brief. Only reads.
--- Replies: walked, how many members it found, 1 where there may be more; if it looked any up, the
--- place where it stopped, as score and member; then, up to `limit`, score and name of each it found
+-- Walks the members that several sorted sets of the index have in common, in order of creation, from
+-- a place on. Stops after a limited number of look-ups, so that it is brief. Only reads.
+-- Replies: walked, the number of members found, 1 if there may be more; if it looked any up, the
+-- place where it stopped, as score and member; then, up to `limit`, score and name of each found
 
 local asked = cjson.decode(ARGV[1])
 local newest, place, limit = asked.newest, asked.place, asked.limit
@@ -16,8 +16,8 @@ table.sort(sets, function(one, other) return size[one] < size[other] end)
 local smallest = table.remove(sets, 1)
 if not limit and #sets == 0 then return {'walked', size[smallest], 0} end
 
--- Returns how many members of the smallest set stand before the place, itself included if asked.
--- Members of one score stand in the order of their names.
+-- Counts the members of the smallest set before the place, with the place itself if `inclusive`.
+-- Members with the same score are sorted by name.
 local function count_before(inclusive)
   local low = redis.call('ZCOUNT', smallest, '-inf', '(' .. place.score)
   local high = low + redis.call('ZCOUNT', smallest, place.score, place.score)

@@ -13,7 +13,7 @@ SHORT = {"store_connect_s": 0.3, "store_read_s": 0.5, "store_total_s": 1.5}
 
 
 @pytest.fixture
-def on_ill_store(start, settings, fake_worker, new_card, monkeypatch):
+def on_faulty_store(start, settings, fake_worker, new_card, monkeypatch):
     """Starts the app on an S3 server with this fault; yields the server and a client."""
 
     def starting(server):
@@ -26,11 +26,11 @@ def on_ill_store(start, settings, fake_worker, new_card, monkeypatch):
 
 
 async def test_a_store_that_never_answers_delays_no_request_that_does_not_need_it(
-    on_ill_store, photo, refused, served, create
+    on_faulty_store, photo, refused, served, create
 ):
     known = await create()  # while the store is healthy
     with faulty_store(SILENT) as server:
-        async with on_ill_store(server) as api:
+        async with on_faulty_store(server) as api:
             uploads = [
                 asyncio.create_task(api.post(URL, files={"image": ("p", photo)}))
                 for _ in range(2 * MAX_CONCURRENT_CALLS + 10)
@@ -54,9 +54,9 @@ async def test_a_store_that_never_answers_delays_no_request_that_does_not_need_i
 
 
 @pytest.mark.parametrize("how", [REFUSES, FAILS, SILENT, HALF])
-async def test_a_faulty_store_gives_503_whatever_its_fault(on_ill_store, photo, refused, how):
+async def test_a_faulty_store_gives_503_whatever_its_fault(on_faulty_store, photo, refused, how):
     with faulty_store(how) as server:
-        async with on_ill_store(server) as api:
+        async with on_faulty_store(server) as api:
             refused(await api.get("/healthz/ready"), 503, "store_unavailable")
             problem = refused(
                 await api.post(URL, files={"image": ("p", photo)}), 503, "store_unavailable"

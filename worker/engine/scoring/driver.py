@@ -1,4 +1,4 @@
-"""Drives explanations to their ends: packs the coalitions they ask for into full batches."""
+"""Drives explanations to their ends: packs the coalitions that they request into full batches."""
 
 from collections.abc import Iterator, Sequence
 

@@ -26,7 +26,7 @@ class Found:
     heatmap: str  # the hash of the PNG
 
 
-class Remembering:
+class RecordingClient:
     """A client and the explanations that it has requested, by id."""
 
     def __init__(self, http: httpx.Client) -> None:

@@ -9,7 +9,7 @@ from tests.chaos.service_harness import ServiceHarness, end
 from tests.conftest import wait_until
 from tests.docker.guarded import Guarded
 from tests.soak import workers
-from tests.soak.history import Book
+from tests.soak.history import HistoryFile
 from tests.soak.shifted import start_shifted
 from tests.soak.stores import Bucket
 
@@ -21,7 +21,7 @@ class SoakHarness(ServiceHarness):
     """Runs each process with its Redis user of the set that we ship."""
 
     redis: Guarded
-    book: Book = field(kw_only=True)
+    history_file: HistoryFile = field(kw_only=True)
     api_main: Callable[[], None] = field(default=server.main, kw_only=True)
     worker_main: Callable[..., None] = field(default=workers.main, kw_only=True)
     bucket: Bucket | None = field(default=None, kw_only=True)  # None: the store is a folder
@@ -32,7 +32,7 @@ class SoakHarness(ServiceHarness):
         return self.processes["api"]
 
     def start_worker(self, name: str = WORKERS[0], *, shift_s: int = 0) -> Forked:  # type: ignore[override]
-        words = (name, self.step_s, self.book.pipe)
+        words = (name, self.step_s, self.history_file.pipe)
         return self._begin(
             name, "worker", self.worker_main, "tests.soak.workers", *words, shift_s=shift_s
         )

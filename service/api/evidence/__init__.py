@@ -1,0 +1,1 @@
+"""Seals the record of each explanation that ends with a result."""

@@ -1,0 +1,62 @@
+"""Writes the statement of an explanation that has ended; pure functions."""
+
+from collections.abc import Mapping
+
+from service.api.state.serializers import to_datetime, to_datetime_or_none
+from service.evidence.envelopes import RecordError
+from service.jobs.records import State
+from service.jobs.sealing import Head
+from service.schemas.evidence import Evidence
+from service.schemas.record import PREDICATE_TYPE, STATEMENT_TYPE, Chain, Record, Statement, Subject
+
+ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
+PICTURE, LABEL_MAP = "picture", "label_map"
+
+
+def statement_of(state: State, evidence: Evidence, head: Head) -> Statement:
+    """Write the statement of a result, to follow the head of the chain."""
+    spec, outcome = state.spec, state.outcome
+    if not (spec and outcome and state.artifacts):
+        raise RecordError(f"{state.id} has no result to record")
+    purpose = spec.settings.metadata.get("purpose")
+    return Statement(
+        _type=STATEMENT_TYPE,
+        subject=subjects_of(digests_of(state)),
+        predicateType=PREDICATE_TYPE,
+        predicate=Record(
+            id=state.id,
+            sealed_at=to_datetime(head.now),
+            chain=Chain(sequence=head.sequence, previous=head.previous),
+            owner=state.owner,
+            purpose=purpose if isinstance(purpose, str) else None,
+            status=state.status,
+            created_at=to_datetime(state.created_at),
+            started_at=to_datetime_or_none(state.started_at),
+            finished_at=to_datetime_or_none(state.finished_at),
+            attempts=state.attempts,
+            cached_from=state.cached_from,
+            picture=spec.image,
+            label_map=spec.label_map,
+            true_label=spec.true_label,
+            settings=spec.settings,
+            result=outcome,
+            evidence=evidence,
+        ),
+    )
+
+
+def digests_of(state: State) -> dict[str, str]:
+    """Return the sha256 of each file that the explanation consists of, by its name in bundles."""
+    spec, stored = state.spec, state.artifacts
+    if not (spec and stored):
+        return {}
+    found = {ATTRIBUTIONS: stored.attributions.sha256, PICTURE: spec.image.sha256}
+    if stored.faithfulness:
+        found[CURVES] = stored.faithfulness.sha256
+    if spec.label_map:
+        found[LABEL_MAP] = spec.label_map.sha256
+    return found
+
+
+def subjects_of(digests: Mapping[str, str]) -> list[Subject]:
+    return [Subject(name=name, digest={"sha256": sha256}) for name, sha256 in digests.items()]

@@ -1,0 +1,81 @@
+"""`shapshot verify`: check bundles of explanations, without a server or a model."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from service.cli.connection import Json
+from service.cli.console import console, exit_with_error
+from service.evidence.keys import PublicKeys, SigningKeyError
+
+INVALID = 1  # exit code
+
+
+def verify(
+    bundles: Annotated[
+        list[Path], typer.Argument(help="Files of GET …/bundle.zip.", exists=True, dir_okay=False)
+    ],
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the public keys to trust, from /.well-known/jwks.json; without it, those "
+            "in each bundle, which tells only that it was not changed since."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Verify signature, files and values of bundles; of several, also how they follow each other.
+
+    The values are computed again from the recorded scores. Exits with 1 if anything is wrong.
+    """
+    try:
+        from worker.verification import Verification, verify_bundle, verify_chain
+    except ImportError as error:
+        exit_with_error(f"{error.name} is not installed: pip install 'shapshot[verify]'")
+    try:
+        trusted = PublicKeys.read(keys) if keys else None
+    except SigningKeyError as error:
+        exit_with_error(str(error))
+
+    found: list[Verification] = []
+    for path in bundles:
+        verified = verify_bundle(path.read_bytes(), trusted)
+        found.append(verified)
+        if not as_json:
+            _print(str(path), map(astuple, verified.checks))
+    chain = verify_chain(found)
+    if chain and not as_json:
+        _print("chain", map(astuple, chain))
+    valid = all(each.valid for each in found) and all(check.fault is None for check in chain)
+    if as_json:
+        files = [
+            {
+                "file": str(path),
+                "valid": each.valid,
+                "id": each.id,
+                "key": each.key_id,
+                "sequence": each.chain.sequence if each.chain else None,
+                "checks": [asdict(check) for check in each.checks],
+            }
+            for path, each in zip(bundles, found, strict=True)
+        ]
+        told = {"valid": valid, "bundles": files, "chain": [asdict(check) for check in chain]}
+        typer.echo(json.dumps(told, indent=2))
+    elif valid and trusted is None:
+        console.print(
+            "The keys are those that the bundles bring along. To know who signed, pass the "
+            "server's: --keys, from /.well-known/jwks.json"
+        )
+    raise typer.Exit(0 if valid else INVALID)
+
+
+def _print(title: str, checks: Iterable[tuple[str, str | None]]) -> None:
+    console.print(f"[bold]{escape(title)}[/bold]")
+    for what, fault in checks:
+        mark = "[green]✓[/green]" if fault is None else "[red]✗[/red]"
+        console.print(f"  {mark} {escape(what)}{escape(f': {fault}') if fault else ''}")

@@ -1,0 +1,1 @@
+"""Signs records and checks signatures; knows keys, envelopes and canonical JSON."""

@@ -1,0 +1,241 @@
+"""Verifies the bundle of an explanation offline: signature, files, and the values from the scores.
+
+Nothing here needs a server, a model or the network.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from service.evidence.archives import ArchiveError, read_archive
+from service.evidence.envelopes import RecordError, open_envelope, open_record
+from service.evidence.keys import PublicKeys
+from service.schemas.evidence import PackedArray
+from service.schemas.record import BundleStatement, Chain, Record, Subject
+from service.schemas.results import Faithfulness
+from worker.adapters.evidence import unpack
+from worker.adapters.recompute import Recomputed, recompute
+from worker.engine.errors import EngineError
+
+MAX_ARRAYS_BYTES = 2**32
+RECORD, MANIFEST, KEYS = "record.json", "manifest.json", "keys.json"
+ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
+
+
+class CheckFailedError(Exception):
+    """A check failed; the message says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked, and what is wrong with it; None: nothing."""
+
+    what: str
+    fault: str | None = None
+
+
+@dataclass
+class Verification:
+    """What was checked of a bundle, in order; a failed check that others need ends it.
+
+    id, chain, sha256: of its record, where that could be read; sha256 is of the payload.
+    """
+
+    checks: list[Check] = field(default_factory=list)
+    id: str | None = None
+    chain: Chain | None = None
+    sha256: str | None = None
+    key_id: str | None = None
+
+    @property
+    def valid(self) -> bool:
+        return bool(self.checks) and all(check.fault is None for check in self.checks)
+
+
+def verify_bundle(content: bytes, keys: PublicKeys | None = None) -> Verification:
+    """Verify a bundle by these keys; None: by those that it brings along."""
+    found = Verification()
+    with suppress(CheckFailedError):  # noted with the check
+        _verify(content, keys, found)
+    return found
+
+
+def verify_chain(verified: Sequence[Verification]) -> list[Check]:
+    """Check that records which follow each other in the chain name each other.
+
+    Of records with others between them that are not given, only the order is known.
+    """
+    known = [each for each in verified if each.chain and each.sha256]
+    by_place: dict[int, Verification] = {}
+    checks = []
+    for each in known:
+        other = by_place.setdefault(each.chain.sequence, each) if each.chain else each
+        if other.sha256 != each.sha256:
+            what = f"place {each.chain.sequence if each.chain else '?'} of the chain"
+            checks.append(Check(what, f"{other.id} and {each.id} both claim it"))
+    for place, each in sorted(by_place.items()):
+        before = by_place.get(place - 1)
+        if before and each.chain:
+            fault = None
+            if each.chain.previous != before.sha256:
+                fault = f"{each.id} does not name {before.id} as the record before it"
+            checks.append(Check(f"records {place - 1} and {place} follow each other", fault))
+    return checks
+
+
+def _verify(content: bytes, keys: PublicKeys | None, found: Verification) -> None:
+    with _checking(found, "the archive has the form in which it was made"):
+        files = read_archive(content)
+        if missing := {RECORD, MANIFEST, KEYS, ATTRIBUTIONS} - set(files):
+            raise CheckFailedError(f"it has no {', '.join(sorted(missing))}")
+    with _checking(found, "keys are known" if keys else "keys are in the bundle"):
+        known = keys or PublicKeys.model_validate_json(files[KEYS])
+    with _checking(found, "the record is signed"):
+        opened = open_record(files[RECORD], known)
+    record = opened.statement.predicate
+    found.id, found.chain = record.id, record.chain
+    found.sha256, found.key_id = opened.sha256, opened.key_id
+    with _checking(found, "the manifest is signed"):
+        manifest = open_envelope(files[MANIFEST], known, BundleStatement).statement
+        if manifest.predicate.id != record.id:
+            raise CheckFailedError(
+                f"it is of {manifest.predicate.id}; the record is of {record.id}"
+            )
+    _check_files(found, files, opened.statement.subject, manifest.subject)
+    with _checking(found, "the arrays can be read"):
+        arrays = _read_arrays(files[ATTRIBUTIONS])
+    with _checking(found, "the arrays name the model of the record"):
+        _check_model(arrays, record)
+    with _checking(found, "the values follow from the recorded scores"):
+        again = recompute(record.settings, record.result, record.evidence, arrays)
+        _check_values(arrays, record, again)
+    with _checking(found, "the sums of the outputs follow from the values"):
+        _check_sums(arrays, record)
+    if record.result.metrics:
+        with _checking(found, "the curves follow from the recorded scores"):
+            _check_curves(files, record, again)
+
+
+def _check_files(
+    found: Verification,
+    files: Mapping[str, bytes],
+    recorded: Sequence[Subject],
+    listed: Sequence[Subject],
+) -> None:
+    """Check that each file has the digests of record and manifest, and none is missing or added."""
+    digests: dict[str, set[str]] = {}
+    for subject in (*recorded, *listed):
+        digests.setdefault(subject.name, set()).add(subject.digest["sha256"])
+    for name in sorted({*digests, *files} - {MANIFEST}):
+        with _checking(found, f"{name} is the file that was signed"):
+            if name not in files:
+                raise CheckFailedError("it is missing")
+            if name not in digests:
+                raise CheckFailedError("neither record nor manifest lists it")
+            if digests[name] != {sha256(files[name]).hexdigest()}:
+                raise CheckFailedError("it was changed after it was signed")
+
+
+def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MAX_ARRAYS_BYTES:
+        raise CheckFailedError(f"they have {size} bytes; the most are {MAX_ARRAYS_BYTES}")
+    with np.load(io.BytesIO(content), allow_pickle=False) as npz:
+        return {name: npz[name] for name in npz.files}
+
+
+def _check_model(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
+    model = record.result.model
+    parts = json.loads(str(arrays["model_parts"]) or "null")
+    told = (str(arrays["model_name"]), str(arrays["model_fingerprint"]), parts)
+    kept = (model.name, model.fingerprint, model.parts and model.parts.model_dump(mode="json"))
+    if told != kept:
+        raise CheckFailedError(
+            f"they name {told[0]} {told[1]}; the record names {kept[0]} {kept[1]}"
+        )
+
+
+def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Recomputed) -> None:
+    _same("values", arrays["values"], again.values)
+    if again.standard_errors is not None:
+        _same("standard errors", arrays["standard_errors"], again.standard_errors)
+    regions = record.evidence.regions
+    if regions and again.region_values is not None:
+        _same("region values of the record", _unpacked(regions.values), again.region_values)
+        _same("region values of the arrays", arrays["region_values"], again.region_values)
+        for name, kept in (
+            ("region_standard_errors", regions.standard_errors),
+            ("region_low", regions.low),
+            ("region_high", regions.high),
+        ):
+            if kept is not None:
+                _same(name.replace("_", " "), arrays[name], _unpacked(kept))
+
+
+def _check_sums(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
+    for k, output in enumerate(record.result.outputs):
+        total = float(arrays["values"][..., k].sum(dtype=np.float64))
+        scale = max(1.0, float(np.abs(arrays["values"][..., k]).sum(dtype=np.float64)))
+        if abs(total - output.attribution_sum) > 1e-9 * scale:
+            raise CheckFailedError(
+                f"the values of output {output.index} add up to {total!r}; the record says "
+                f"{output.attribution_sum!r}"
+            )
+        gap = output.score - output.base_value - output.attribution_sum
+        if abs(gap - output.efficiency_gap) > 1e-9 * max(1.0, abs(output.score)):
+            raise CheckFailedError(
+                f"the gap of output {output.index} is {gap!r}, not what the record says"
+            )
+
+
+def _check_curves(files: Mapping[str, bytes], record: Record, again: Recomputed) -> None:
+    kept = Faithfulness.model_validate_json(files[CURVES]).curves
+    if len(kept) != len(again.curves):
+        raise CheckFailedError(f"there are {len(kept)}; the scores lead to {len(again.curves)}")
+    for curve, area, redone in zip(kept, record.result.metrics, again.curves, strict=True):
+        lines = (curve.x, curve.y, curve.baseline)
+        if lines != (redone.x.tolist(), redone.y.tolist(), redone.baseline.tolist()):
+            raise CheckFailedError(f"{curve.metric} of output {curve.output} is another curve")
+        if (area.area, area.baseline_area) != (redone.area, redone.baseline_area):
+            raise CheckFailedError(f"{curve.metric} of output {curve.output} has another area")
+
+
+def _same(what: str, stored: NDArray[Any], found: NDArray[Any]) -> None:
+    if stored.shape != found.shape or stored.dtype != found.dtype:
+        raise CheckFailedError(
+            f"the {what} are {stored.dtype} of shape {stored.shape}; the scores lead to "
+            f"{found.dtype} of shape {found.shape}"
+        )
+    if stored.tobytes("F") != found.tobytes("F"):
+        apart = float(np.abs(stored.astype(np.float64) - found).max())
+        raise CheckFailedError(
+            f"the {what} are not those that the scores lead to; they differ by up to {apart:.3g}"
+        )
+
+
+def _unpacked(packed: PackedArray) -> NDArray[Any]:
+    return unpack(packed)
+
+
+@contextmanager
+def _checking(found: Verification, what: str) -> Iterator[None]:
+    """Note a check; one that fails ends the verification."""
+    try:
+        yield
+    except (CheckFailedError, ArchiveError, RecordError, EngineError) as error:
+        found.checks.append(Check(what, str(error)))
+        raise CheckFailedError from error
+    except (ValidationError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
+        found.checks.append(Check(what, f"it cannot be read: {error}"))
+        raise CheckFailedError from error
+    found.checks.append(Check(what))
