@@ -52,7 +52,7 @@ def _loaded_by(module: str) -> set[str]:
         ),
     ],
 )
-def test_a_process_does_not_import_what_its_part_must_not_know(module, strangers):
+def test_a_process_does_not_import_forbidden_packages(module, strangers):
     loaded = _loaded_by(module)
     assert module in loaded
     assert not loaded & strangers

@@ -46,7 +46,7 @@ class IndexRepair:
     def _incomplete(self, ids: Sequence[str]) -> list[str]:
         """Return the explanations whose facets lack their status, or whether they are correct.
 
-        Versions that did not index all facets of today did not index `correct` either.
+        Versions without today's facets did not index `correct` either.
         """
         with self._redis.pipeline(transaction=False) as pipe:
             for id_ in ids:

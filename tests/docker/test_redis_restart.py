@@ -80,7 +80,7 @@ def test_a_killed_redis_restarts_with_all_its_data(guarded: Guarded) -> None:
     assert "CRITICAL" not in guarded.log
 
 
-def test_nobody_gets_in_without_a_password(guarded: Guarded) -> None:
+def test_nobody_connects_without_a_password(guarded: Guarded) -> None:
     at = f"unix://{{}}{guarded.socket}"
     with redis.Redis.from_url(at.format(""), protocol=2) as stranger:  # 3 begins with a HELLO
         for command in ("PING", "GET shapshot:totals", "ACL WHOAMI", "CONFIG GET *"):

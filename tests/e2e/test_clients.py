@@ -18,7 +18,7 @@ from tests.e2e.pictures import SAMPLE
 QUICK = ExplanationSettings(max_evals=60, masker="mean")
 
 
-async def test_the_async_client_gets_what_the_blocking_one_gets(running: Running) -> None:
+async def test_the_async_client_gets_the_same_as_the_blocking_one(running: Running) -> None:
     blocking = running.client.explain(SAMPLE, QUICK)
     async with AsyncClient(running.url, timeout=60) as client:
         explanation = await client.explain(SAMPLE, QUICK)

@@ -120,7 +120,7 @@ def test_data_that_no_server_here_reads_is_refused_and_left_alone(
     assert kept(choose_folder([redis_6, redis_7], tmp_path)) == "a"
 
 
-def test_of_two_folders_with_data_the_one_written_last_is_used_and_the_other_named(
+def test_the_data_folder_written_last_is_used_and_the_other_named(
     tmp_path: Path, redis_6: Server, redis_7: Server
 ) -> None:
     older = keep("old", redis_6, home=tmp_path)

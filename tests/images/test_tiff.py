@@ -68,7 +68,7 @@ def seen(samples: np.ndarray, bits: int, photometric: int) -> np.ndarray:
     [(grey, bits, 1) for grey in (WHITE_IS_ZERO, BLACK_IS_ZERO) for bits in (1, 2, 4, 8, 16)]
     + [(colour, bits, 3 if colour == RGB else 4) for colour in (RGB, CMYK) for bits in (8, 16)],
 )
-def test_pixels_are_what_the_samples_mean(photometric, bits, samples, place):
+def test_pixels_agree_with_the_meaning_of_the_samples(photometric, bits, samples, place):
     values = drawn(bits, samples)
     content = tiff(values, bits, photometric, **place)
     off = 2.5 if (photometric, bits) == (CMYK, 16) else 1.0  # its low bytes are dropped

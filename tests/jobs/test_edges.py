@@ -94,7 +94,7 @@ def test_the_rate_is_that_of_recent_ends(harness, rate, seconds):
     assert refused.value.retry_s == pytest.approx(seconds, rel=0.02)
 
 
-def test_a_lower_tag_goes_before_a_higher_one_at_the_head(harness):
+def test_a_lower_tag_precedes_a_higher_one_at_the_head(harness):
     settings = harness.spec.settings.model_copy(update={"priority": "batch"})
     first, second = (harness.accept(settings=settings) for _ in range(2))
     harness.redis.lmove(LIST, INTERMEDIATE)

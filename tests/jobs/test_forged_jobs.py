@@ -124,7 +124,7 @@ def test_meta_is_never_read(connection, mark):
     assert not mark.exists()
 
 
-def test_a_stock_job_of_rq_would_have_run_what_ours_refuses(connection, mark):
+def test_rqs_own_job_class_would_run_the_forgeries(connection, mark):
     """Shows that the forgeries above are effective."""
     data = zlib.compress(pickle.dumps(("os.system", None, [f"touch {mark}"], {})))
     forged = forge(connection, data)

@@ -345,7 +345,7 @@ def test_more_explanations_than_a_page_are_indexed(connection, spec):
     check(history)
 
 
-def test_housekeeping_tells_how_many_it_has_indexed(connection, accepted):
+def test_housekeeping_logs_the_number_of_indexed_explanations(connection, accepted):
     with capture_logs() as logs:
         accepted()
         repair(connection)

@@ -129,20 +129,20 @@ def test_repeated_leaps_keep_no_silent_worker_alive(ledger, connection, begun):
     assert ledger.reap(max_attempts=3) == 1
 
 
-def test_a_clock_set_back_lets_no_lease_last_longer(ledger, connection, begun):
+def test_a_clock_set_back_extends_no_lease(ledger, connection, begun):
     leap(connection, -HOUR_S)
     ledger.reap(max_attempts=3)
     [(_, lease_ends)] = connection.zrange(WIP, 0, -1, withscores=True)
     assert lease_ends - as_seconds(connection.time()) <= LEASE_S
 
 
-def test_a_clock_set_back_lets_no_worker_be_seen_for_longer(connection, new_card):
+def test_a_clock_set_back_keeps_no_silent_worker_in_the_registry(connection, new_card):
     announce(connection, "dead", [new_card()], lease_s=HOUR_S)
     announce(connection, "living", [new_card()], lease_s=LEASE_S)
     assert connection.zscore(WORKERS, "dead") == connection.zscore(WORKERS, "living")
 
 
-def test_a_clock_set_back_does_not_hide_a_job_that_nobody_began(ledger, connection, accepted):
+def test_a_clock_set_back_does_not_hide_a_job_that_was_never_begun(ledger, connection, accepted):
     explanation_id = accepted()
     connection.lmove("rq:queue:test", "rq:queue:test:intermediate")
     connection.zadd("shapshot:limbo", {explanation_id: time.time() + HOUR_S})

@@ -159,7 +159,7 @@ def test_accept(seen: Observed) -> None:
     assert seen.told() == ["exp"]
 
 
-def test_accept_of_an_owner_whose_result_may_be_kept_for_others(seen: Observed) -> None:
+def test_accept_with_an_owner_and_a_cache_key(seen: Observed) -> None:
     seen.accept(owner="ann", cache="key")
     assert seen.all() == WAITS | {
         "shapshot:explanation:exp": RECORD

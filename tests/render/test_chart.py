@@ -88,12 +88,12 @@ def test_any_number_of_metrics_and_outputs_gives_a_chart_with_clear_edges(metric
 
 
 @pytest.mark.parametrize("width_px", [240, 333, 1000, 4096])
-def test_a_chart_has_exactly_the_width_asked_for(width_px):
+def test_a_chart_has_exactly_the_requested_width(width_px):
     curves = [curve(metric) for metric in METRICS]
     assert opened(faithfulness_chart(curves, width_px=width_px)).width == width_px
 
 
-def test_where_there_is_little_width_panels_go_below_each_other():
+def test_panels_of_a_narrow_chart_are_below_each_other():
     curves = [curve(metric) for metric in METRICS]
     narrow, wide = (opened(faithfulness_chart(curves, width_px=px)) for px in (400, 1400))
     assert narrow.height > 3 * wide.height
@@ -106,7 +106,7 @@ def test_metrics_keep_the_order_they_are_given_in():
     assert faithfulness_chart([one, other]) != faithfulness_chart([other, one])
 
 
-def test_the_words_tell_metrics_outputs_and_areas():
+def test_the_alternative_text_has_metrics_outputs_and_areas():
     text = opened(faithfulness_chart([curve(label="日本の猫"), curve("deletion")])).text
     assert text["Title"] == "Faithfulness of the attributions of 日本の猫; tabby"
     assert (
@@ -115,7 +115,7 @@ def test_the_words_tell_metrics_outputs_and_areas():
     )
 
 
-def test_outputs_beyond_the_seventh_are_left_out_and_that_is_said():
+def test_a_chart_leaves_out_outputs_after_the_seventh_and_says_so():
     curves = [curve(label=f"output {k}") for k in range(9)]
     text = opened(faithfulness_chart(curves)).text["Description"]
     assert "output 6" in text
@@ -151,7 +151,7 @@ def test_the_same_curves_give_the_same_bytes_in_eight_threads():
         ({"x": X[::-1]}, "never fall"),
     ],
 )
-def test_broken_curves_are_refused_with_what_is_wrong(changes, message):
+def test_broken_curves_are_refused_with_the_error(changes, message):
     with pytest.raises(InvalidCurvesError, match=message):
         replace(curve(), **changes)
 

@@ -50,7 +50,7 @@ def test_any_number_of_outputs_and_any_shape_gives_a_figure(outputs, shape):
 
 
 @pytest.mark.parametrize("width_px", [100, 333, 1000, 4096])
-def test_a_figure_has_exactly_the_width_asked_for(width_px):
+def test_a_figure_has_exactly_the_requested_width(width_px):
     given = random_attributions(outputs=7)
     assert opened(figure(Row(given, [0.5] * 7), width_px=width_px)).width == width_px
 
@@ -131,7 +131,7 @@ def test_scores_are_one_for_each_output():
 # --- Several pictures ---------------------------------------------------------------------------
 
 
-def test_many_pictures_stand_below_each_other_on_one_scale():
+def test_many_pictures_are_below_each_other_on_one_scale():
     strong, weak = (attributions(np.full((24, 24, 1, 1), size)) for size in (1.0, 0.5))
     shown = pixels(figure(Row(strong), Row(weak), percentile=100, alpha=0))
     panels = shown[:, 20 + 256 + 120]  # a column through the middle of both panels
@@ -159,7 +159,7 @@ def test_pictures_of_different_sizes_and_channels_share_a_figure():
     assert image.height > 3 * 240
 
 
-def test_a_true_label_stands_over_its_picture_and_takes_a_line_where_there_was_none():
+def test_a_true_label_is_above_its_picture_on_a_line_of_its_own_if_needed():
     given = random_attributions()
     plain, labelled = (opened(figure(Row(given, [0.5, 0.4], label))) for label in (None, "heron"))
     assert labelled.size == plain.size
@@ -169,7 +169,7 @@ def test_a_true_label_stands_over_its_picture_and_takes_a_line_where_there_was_n
     assert "The picture is truly heron." in labelled.text["Description"]
 
 
-def test_the_words_tell_pictures_apart():
+def test_the_alternative_text_distinguishes_pictures():
     rows = [Row(random_attributions(), [0.9, 0.1], "cat"), Row(random_attributions(seed=1))]
     description = opened(figure(*rows)).text["Description"]
     assert description.startswith("2 pictures and, beside each, what speaks for an output in red")
@@ -189,7 +189,7 @@ def test_a_figure_of_nothing_is_refused():
         figure()
 
 
-def test_a_figure_that_would_be_huge_is_refused_with_what_to_do():
+def test_a_figure_that_would_be_huge_is_refused_with_a_remedy():
     rows = [Row(random_attributions(outputs=1))] * 40
     with pytest.raises(InvalidOptionError, match="ask for fewer of them, or a smaller width"):
         figure(*rows, width_px=4096)

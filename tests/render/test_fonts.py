@@ -51,7 +51,7 @@ def written(text: str) -> np.ndarray:
     return np.asarray(page)
 
 
-def test_what_the_bundled_font_has_needs_no_other(folder):
+def test_characters_of_the_bundled_font_need_no_other(folder):
     for text in ("tabby cat", "Полосатая кошка", "قطة", "γάτα", "חתול", "naïve — “…”", ""):
         [(font, piece)] = runs(text)
         assert (font.path, piece) == (fonts.BUNDLED, text)
@@ -70,7 +70,7 @@ def test_a_label_is_written_by_a_font_of_the_system_that_has_it(folder):
     assert (rows, columns) == (pytest.approx(14, abs=1), pytest.approx(14, abs=1))  # 0.7 of 20
 
 
-def test_of_several_scripts_each_is_written_by_its_own_font(folder):
+def test_each_of_several_scripts_is_written_by_its_own_font(folder):
     make_font(folder / "a.ttf", CAT)
     make_font(folder / "b.ttf", FACE)
     text = f"my {CAT}{FACE}!"
@@ -104,13 +104,13 @@ def test_upright_fonts_without_serifs_come_first(folder):
 @pytest.mark.parametrize(
     "content", [b"", b"no font", b"\0\1\0\0" + b"\xff" * 400, b"ttcf" + bytes(60)]
 )
-def test_a_file_that_is_no_font_is_passed_over(folder, content):
+def test_a_file_that_is_not_a_font_is_skipped(folder, content):
     (folder / f"a{len(content)}.ttf").write_bytes(content)
     make_font(folder / "b.ttf", CAT)
     assert can_write(CAT)
 
 
-def test_where_no_font_has_a_label_its_index_is_shown(folder):
+def test_the_index_replaces_a_label_that_no_font_has(folder):
     given = attributions(np.zeros((8, 8, 1, 2)), names=[CAT, "dog"])
     by_index = attributions(np.zeros((8, 8, 1, 2)), names=["output 0", "dog"])
     shown, expected = (np.asarray(opened(figure(Row(each)))) for each in (given, by_index))
@@ -137,7 +137,7 @@ def test_a_word_from_right_to_left_does_not_turn_the_line_around(folder):
     np.testing.assert_array_equal(written(f"{word}.jpg")[:, :width], written(word)[:, :width])
 
 
-def test_without_fribidi_no_font_has_what_runs_from_right_to_left(folder, monkeypatch):
+def test_without_fribidi_no_font_has_right_to_left_text(folder, monkeypatch):
     monkeypatch.setattr(fonts, "BIDIRECTIONAL", False)
     assert not can_write("قطة")
     assert can_write("кошка")
@@ -151,7 +151,7 @@ def test_a_long_label_without_spaces_is_broken_within_the_width(folder):
     assert all(font.width(line) <= 120 for line in lines)
 
 
-def test_outputs_of_one_name_are_told_apart_by_index():
+def test_outputs_of_one_name_are_distinguished_by_index():
     assert disambiguate(["crane", "dog", "crane"], [134, 5, 517]) == [
         "134: crane",
         "dog",
@@ -162,7 +162,7 @@ def test_outputs_of_one_name_are_told_apart_by_index():
     assert disambiguate(["", " \n"], [0, 1]) == ["output 0", "output 1"]
 
 
-def test_two_outputs_of_one_name_look_different_and_are_told_apart_in_words():
+def test_two_outputs_of_one_name_differ_in_the_picture_and_in_its_text():
     same = attributions(np.zeros((8, 8, 1, 2)), names=["crane", "crane"])
     image = opened(figure(Row(same)))
     assert "0: crane" in image.text["Description"]

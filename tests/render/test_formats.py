@@ -143,7 +143,7 @@ def test_each_scale_reaches_its_full_colour_in_its_own_row_or_panel(scale, full)
     assert shown.sum() // 240**2 == full
 
 
-def test_the_limits_stand_beside_each_scale():
+def test_the_limits_are_beside_each_scale():
     rows = [Row(attributions(np.full((8, 8, 1, 1), size))) for size in (0.25, 0.0)]
     for scale in ("row", "panel"):
         shown = texts(figure(*rows, scale=scale, caption="Owen value", form="svg"))
@@ -189,7 +189,7 @@ def test_broken_regions_are_refused(regions, worth, message):
         replace(random_attributions(4, 4), regions=regions, region_values=worth)
 
 
-def test_regions_that_are_not_known_are_refused():
+def test_unknown_regions_are_refused():
     with pytest.raises(InvalidOptionError, match="unit must be pixel"):
         figure(Row(random_attributions()), unit="region")
 
@@ -197,7 +197,7 @@ def test_regions_that_are_not_known_are_refused():
 # --- Titles, marks, numbers
 
 
-def test_titles_tell_only_what_differs_and_a_note_what_is_common():
+def test_titles_have_only_the_differences_and_a_note_the_rest():
     given = random_attributions()
     origins = [ORIGIN, replace(ORIGIN, id="exp_2", masker="blur(3,3)", method="exact")]
     shown = texts(figure(*(Row(given, origin=each) for each in origins), form="svg"))
@@ -242,14 +242,14 @@ def test_right_and_wrong_are_marked_in_words(true, correct, marks):
         ([2.0003, 123456.0, 1e-12, 1e30], ["2.0003", "1.23e+05", "1e-12", "1e+30"]),
     ],
 )
-def test_numbers_have_as_many_digits_as_tell_them_apart(numbers, labels):
+def test_numbers_have_enough_digits_to_distinguish_them(numbers, labels):
     assert short_numbers(numbers) == labels
 
 
 # --- Files
 
 
-def test_metadata_tell_where_a_drawing_comes_from():
+def test_metadata_give_the_origin_of_a_drawing():
     for png in drawings("png"):
         text = opened(png).text
         assert text["Software"] == "Shapshot 1.2.3"

@@ -56,7 +56,7 @@ def test_the_stored_arrays_are_read_back_with_their_names_and_indices():
     assert loaded.output_indices == [281, 7]
 
 
-def test_narrowing_keeps_the_outputs_asked_for_in_that_order():
+def test_narrowing_keeps_the_requested_outputs_in_their_order():
     whole = random_attributions(outputs=3)
     narrowed = whole.narrow([2, 0])
     np.testing.assert_array_equal(narrowed.values[..., 0], whole.values[..., 2])
@@ -83,7 +83,7 @@ def test_narrowing_to_an_output_that_is_not_there_names_those_that_are(positions
         (npz(values=np.ones((4, 5, 3, 0))), "values must be"),
     ],
 )
-def test_broken_arrays_are_refused_with_what_is_wrong(content, message):
+def test_broken_arrays_are_refused_with_the_error(content, message):
     with pytest.raises(InvalidAttributionsError, match=message):
         load_attributions(content)
 
@@ -168,14 +168,14 @@ def test_positive_is_red_negative_is_blue_and_zero_is_transparent():
 # --- Heat ---------------------------------------------------------------------------------------
 
 
-def test_the_heat_has_the_size_of_the_model_input_or_the_size_asked_for():
+def test_the_heat_has_the_size_of_the_model_input_or_the_requested_size():
     given = random_attributions(12, 30)
     assert opened(heat(given)).size == (30, 12)
     assert opened(heat(given)).mode == "RGBA"
     assert opened(heat(given, size=(77, 41))).size == (77, 41)
 
 
-def test_an_enlarged_heat_repeats_pixels_and_invents_no_values_between_them():
+def test_an_enlarged_heat_repeats_pixels_without_interpolation():
     small = pixels(heat(left_red_right_blue()))
     large = pixels(heat(left_red_right_blue(), size=(60, 60)))
     np.testing.assert_array_equal(large, small.repeat(3, axis=0).repeat(3, axis=1))
@@ -218,7 +218,7 @@ def test_heat_lies_exactly_on_the_crop_and_nowhere_else():
     assert not redder_than_blue.any()
 
 
-def test_what_the_model_did_not_see_is_paler_than_what_it_saw():
+def test_the_part_outside_the_crop_is_paler_than_the_crop():
     given = attributions(np.zeros((20, 20, 1, 1)))
     picture = np.full((100, 140, 3), 60, np.uint8)
     shown = pixels(overlay(given, picture=picture, crop=(20, 0, 120, 100)))
@@ -257,7 +257,7 @@ def drawn(given: Attributions, **options) -> list[bytes]:
     return [figure(Row(given), **options), overlay(given, **options), heat(given, **options)]
 
 
-def test_drawings_say_in_words_what_they_show():
+def test_drawings_have_an_alternative_text():
     values = np.zeros((9, 9, 1, 1))
     values[0, 4], values[8, 8], values[4, 0] = 3.0, 1.0, -4.0
     for png in drawn(attributions(values, names=["日本の猫"]), percentile=100):
@@ -268,7 +268,7 @@ def test_drawings_say_in_words_what_they_show():
         assert "in red and against it in blue, strongest from ±4." in description
 
 
-def test_a_score_and_the_palette_are_told_too():
+def test_the_alternative_text_has_the_score_and_the_palette():
     given = attributions(np.ones((8, 8, 1, 1)), names=["tabby"])
     for png in (
         figure(Row(given, [0.93]), palette="orange_purple"),

@@ -51,13 +51,13 @@ def _seen(colour, sight: str, opacity: float) -> np.ndarray:
 
 @pytest.mark.parametrize("sight", SIGHTS)
 @pytest.mark.parametrize("name", SAFE)
-def test_for_and_against_stay_apart_in_every_sight_strong_or_faint(name, sight):
+def test_for_and_against_differ_in_every_kind_of_vision(name, sight):
     palette = PALETTES[name]
     assert difference(palette.positive, palette.negative, sight) > 80
     assert difference(palette.positive, palette.negative, sight, opacity=0.3) > 19
 
 
-def test_the_measure_tells_a_bad_palette():
+def test_the_measure_detects_a_bad_palette():
     assert difference((215, 25, 28), (26, 150, 65), "deuteranopia") < 30  # red and green
     assert difference((215, 25, 28), (26, 150, 65), "all cones") > 100
 
@@ -77,7 +77,7 @@ def test_curves_of_filled_markers_have_colours_apart(sight):
 
 
 @pytest.mark.parametrize("name", PALETTES)
-def test_every_palette_fades_to_nothing_at_zero_and_is_opaque_at_its_ends(name):
+def test_every_palette_is_transparent_at_zero_and_opaque_at_its_ends(name):
     palette = PALETTES[name]
     ends = attributions(np.array([1.0, -1.0, 0.0]).reshape(1, 3, 1, 1))
     positive, negative, zero = pixels(heat(ends, palette=name, percentile=100))[0]

@@ -174,7 +174,7 @@ def test_the_api_has_the_limits_of_the_engine():
     assert MAX_SUPERPIXELS <= MAX_SEGMENTS
 
 
-def test_what_the_guide_says_of_methods_is_so():
+def test_the_guides_table_of_methods_is_true():
     guide = (Path(__file__).parents[2] / "docs" / "choosing.md").read_text()
     [line] = [each for each in guide.splitlines() if each.startswith("| `exact` |")]
     assert f"at most {MAX_PLAYERS['exact']} players" in line

@@ -192,7 +192,7 @@ def test_values_of_players_follow_from_the_scores_of_all_coalitions() -> None:
     assert npz["region_values"][0, k] == pytest.approx(value, rel=1e-6)
 
 
-def test_any_outputs_of_the_model_are_scored_in_the_order_asked_for() -> None:
+def test_any_outputs_of_the_model_are_scored_in_the_requested_order() -> None:
     made = Explained(**GRID)
     found = made.scores(Coalition(hidden=[0]), outputs=(1, 2))
     assert [(output.index, output.label) for output in found.outputs] == [(1, "b"), (2, "c")]

@@ -140,7 +140,7 @@ async def get_thumbnail(
 
 def _spec_of(state: State) -> JobSpec:
     if state.spec is None:
-        raise ValueError(f"{state.id} has expired; it was read as live")
+        raise ValueError(f"{state.id} has expired")
     return state.spec
 
 

@@ -178,7 +178,7 @@ function work(metrics, rate) {
           "Redis and the store",
           lost.length ? lost.map(({ labels }) => labels.reason).join(", ") : "belong together",
         ],
-        ["Damaged artefacts read", formatNumber(of("damaged_artefacts_total"))],
+        ["Damaged artifacts read", formatNumber(of("damaged_artefacts_total"))],
         ["Clock ahead of Redis’s", formatSeconds(of("clock_offset_seconds"))],
       ].filter(([, value]) => value !== null),
     ),

@@ -86,7 +86,7 @@ async def test_a_flood_makes_no_redis_calls_and_takes_bounded_memory(api, connec
     assert len(limit._refused_until) <= 2
 
 
-async def test_it_can_be_switched_off(start, settings):
+async def test_the_limit_can_be_switched_off(start, settings):
     async with start(settings.model_copy(update={"wrong_keys_limit": "off"})) as api:
         assert await statuses(api, *[WRONG] * 5) == [401] * 5
 

@@ -50,7 +50,7 @@ async def test_each_name_has_its_own_limit_and_open_routes_do_not_count(api, key
     assert (await api.get("/v1/models", headers=calm)).headers["ratelimit-remaining"] == "2"
 
 
-async def test_it_can_be_switched_off(start, settings, keys_file):
+async def test_the_limit_can_be_switched_off(start, settings, keys_file):
     async with start(settings.model_copy(update={"rate_limit": "off"})) as api:
         headers = bearing(issue(keys_file, "clinic", Scope.READ))
         for _ in range(5):

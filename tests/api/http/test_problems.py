@@ -36,7 +36,7 @@ def test_a_problem_has_all_its_fields():
     }
 
 
-def test_what_was_received_is_shortened():
+def test_received_values_are_shortened():
     problem = problem_of(ApiError(ErrorCode.BAD_REQUEST, "no", "a", {"b": "c" * 1000}))
     assert isinstance(problem.received, str)
     assert len(problem.received) < 250

@@ -262,7 +262,7 @@ async def test_heat_covers_the_part_that_the_model_saw(served, done, connection,
     assert opacity.crop((30, 0, 60, 40)).getbbox() is not None
 
 
-async def test_outputs_of_one_name_are_told_apart_in_every_drawing(served, create, fake_worker):
+async def test_outputs_of_one_name_are_distinguished_in_every_drawing(served, create, fake_worker):
     explanation_id = await create(metrics=["insertion"])
     both = {2: "crane", 4: "crane"}
     arrays = some_arrays() | {"output_names": np.array(["crane"] * 2), "output_indices": [2, 4]}

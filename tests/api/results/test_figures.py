@@ -40,7 +40,7 @@ async def test_each_explanation_has_a_row(served, two):
     assert four.height - three.height == three.height - pair.height
 
 
-async def test_true_labels_stand_over_their_pictures(served, two):
+async def test_true_labels_are_above_their_pictures(served, two):
     labels = ["dromedary", "tortoise"]
     answer = await served.get(FIGURE, params={"id": two, "true_label": labels})
     text = picture(answer).info["Description"]

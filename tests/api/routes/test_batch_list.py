@@ -161,7 +161,7 @@ async def test_the_progress_of_a_batch_never_falls_and_is_consistent(followed, f
     assert told[-1]["evaluations"] == told[-1]["planned"]
 
 
-async def test_evaluations_are_the_fraction_of_what_is_planned(create_batch, fake_worker, served):
+async def test_evaluations_are_the_fraction_of_the_plan(create_batch, fake_worker, served):
     batch, ids = await create_batch(4, max_evals=100)
     before = (await served.get(f"{URL}/{batch}")).json()["progress"]
     assert before == {"evaluations": 0, "planned": 400, "fraction": 0, "eta_s": None}

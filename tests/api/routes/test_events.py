@@ -99,7 +99,7 @@ def test_the_stream_of_a_finished_explanation_is_one_event(http, explanation_id,
         assert event["event"] == "done"
 
 
-def test_a_client_that_has_seen_the_last_event_is_told_not_to_come_back(
+def test_a_client_that_has_seen_the_last_event_is_kept_from_reconnecting(
     http, explanation_id, fake_worker
 ):
     state = fake_worker.succeed(explanation_id)

@@ -157,9 +157,7 @@ async def test_a_wait_lasts_as_long_as_requested_and_ends_with_the_current_docum
         ("waiter=3", None),
     ],
 )
-async def test_a_preference_is_applied_as_far_as_it_is_understood(
-    served, create, fake_worker, preference, applied
-):
+async def test_only_valid_preferences_are_applied(served, create, fake_worker, preference, applied):
     explanation_id = await create()
     fake_worker.succeed(explanation_id)
     answer = await served.get(f"{URL}/{explanation_id}", headers={"Prefer": preference})

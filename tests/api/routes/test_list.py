@@ -35,7 +35,7 @@ def listed(served):
     return read
 
 
-async def test_each_filter_lists_what_it_selects(listed, create, ask, fake_worker, new_card):
+async def test_each_filter_lists_its_selection(listed, create, ask, fake_worker, new_card):
     fake_worker.announce(new_card(), new_card(name="other", default=False))
     ant = await create(metadata={"project": "a=b", "n": 3}, method="permutation", max_evals=1000)
     crane = await create(masker="blur(8, 8)", metadata={"project": "c"})

@@ -56,7 +56,7 @@ async def test_it_is_stored_unchanged_and_deleted_with_its_explanation(
     assert not [path for path in (tmp_path / "store" / "explanations").rglob("*") if path.is_file()]
 
 
-async def test_without_a_label_map_there_is_none(ask):
+async def test_without_a_label_map_the_field_is_null(ask):
     assert (await ask(settings={})).json()["label_map"] is None
 
 

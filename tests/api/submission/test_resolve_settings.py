@@ -346,7 +346,7 @@ async def test_the_default_outputs_are_four_or_all_of_a_model_with_fewer(
     assert (await ask()).json()["settings"]["outputs"]["top"] == 2
 
 
-async def test_labels_become_the_indices_they_stand_for(ask):
+async def test_labels_become_indices(ask):
     document = (await ask(outputs={"labels": ["dog", "ant"]})).json()
     assert document["settings"]["outputs"] == {"top": None, "indices": [3, 0], "labels": None}
 

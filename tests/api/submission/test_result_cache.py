@@ -59,7 +59,7 @@ async def test_other_settings_or_another_picture_are_a_miss(ask, fake_worker, ne
 @pytest.mark.parametrize(
     "differing", [{"parts": OTHER}, {"device": "gpu:0 H200"}, {"revision": None}]
 )
-async def test_a_model_that_has_changed_computes_anew(ask, fake_worker, new_card, differing):
+async def test_a_changed_model_is_a_miss(ask, fake_worker, new_card, differing):
     fake_worker.succeed((await ask()).json()["id"])
     fake_worker.announce(new_card(**differing))
     assert (await ask()).status_code == 202
@@ -173,7 +173,7 @@ async def test_a_batch_of_cache_hits_is_done_at_once_and_expires(
     assert (await served.get(again.json()["links"]["attributions"])).status_code == 200
 
 
-async def test_a_batch_may_be_computed_anew(served, fake_worker, photo):
+async def test_a_batch_may_be_computed_again(served, fake_worker, photo):
     files, anew = [("image", ("p", photo))], {"Cache-Control": "no-cache"}
     first = (await served.post("/v1/batches", files=files)).json()
     fake_worker.succeed(first["explanations"][0]["id"])

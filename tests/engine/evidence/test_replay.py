@@ -91,7 +91,7 @@ def test_a_replay_gives_the_same_bits(method):
 
 @every_method
 @pytest.mark.parametrize("stop_at", [4, 6, 9])
-def test_a_partial_result_is_replayed_from_what_was_scored(method, stop_at):
+def test_a_partial_result_is_replayed_from_its_scores(method, stop_at):
     found = explained(request_of(method, metrics=()), stop_at)
     again = replayed(found, partial=True)
     assert same(found.attribution.values, again.attribution.values)

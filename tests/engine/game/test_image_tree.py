@@ -55,7 +55,7 @@ def test_the_leaves_of_the_tree_cover_every_element_once(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_parts_stand_in_the_order_of_shaps_clustering(shap_module, shape):
+def test_parts_are_in_the_order_of_shaps_clustering(shap_module, shape):
     """Row i of it has the children of part M + i; M elements come before the parts."""
     clustering = shap_module.maskers.Image(np.zeros(shape), shape).clustering
     parts, elements = splits(ImageTree(shape)), np.arange(np.prod(shape)).reshape(shape)
@@ -84,7 +84,7 @@ def test_a_coalition_of_single_channels_has_a_mask_of_channels():
     assert coalitions.visible(0).tolist() == [[[False, False, True], [True, True, True]]]
 
 
-def test_revealing_copies_what_the_mask_says():
+def test_revealing_copies_the_elements_of_the_mask():
     shape = (4, 5, 3)
     boxes = (Box(0, 2, 1, 3, 0, 3), Box(3, 4, 4, 5, 1, 2))
     coalitions = BoxCoalitions(shape, [(), boxes])

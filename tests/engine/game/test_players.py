@@ -63,7 +63,7 @@ def test_a_coalition_sees_the_elements_of_its_members_and_no_others(players, see
 
 @unhurried
 @given(players=any_players(), seed=seeds, dtype=st.sampled_from([np.float32, np.float64, np.uint8]))
-def test_revealing_copies_what_the_mask_says(players, seed, dtype):
+def test_revealing_copies_the_elements_of_the_mask(players, seed, dtype):
     members = np.random.default_rng(seed).random((1, len(players))) < 0.5
     coalitions = players.coalitions(members)
     source = random_picture(players.shape, seed).astype(dtype)

@@ -31,7 +31,7 @@ def make(name, picture):
         (MaskerSpec("constant", (1, 2, 3)), "constant(1,2,3)"),
     ],
 )
-def test_a_masker_is_written_as_it_is_read(spec, text):
+def test_the_text_of_a_masker_can_be_parsed_again(spec, text):
     assert str(spec) == text
     assert read_masker(text) == spec
 

@@ -147,7 +147,7 @@ def test_steps_are_a_hundredth_and_the_last_takes_the_rest():
     assert len(stops(224 * 224 * 3)) == 102
 
 
-def test_coalitions_by_rank_see_what_they_show():
+def test_coalitions_by_rank_agree_with_their_masks():
     ranks = np.random.default_rng(0).permutation(24).astype(np.int32)
     elements, pixels = ranks.reshape(2, 4, 3), rank(-ranks[:8].reshape(2, 4).astype(float))
     cuts = [RankCut(elements, 5, True), RankCut(elements, 5, False), RankCut(pixels, 3, True)]

@@ -127,7 +127,7 @@ def test_progress_rises_to_the_plan():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_progress_goes_on_to_the_end_of_the_curves(method):
+def test_progress_continues_to_the_end_of_the_curves(method):
     watch = Watch()
     request = Request(
         method=method,

@@ -75,7 +75,7 @@ requests = st.builds(
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=25)
 @given(wanted=st.lists(requests, min_size=1, max_size=5), batch=st.sampled_from([2, 3, 8, 64]))
-def test_values_do_not_depend_on_what_else_is_explained(wanted, batch):
+def test_values_do_not_depend_on_other_explanations(wanted, batch):
     model = predictor()
     together = [ExplanationRun(model, picture(i), request) for i, request in enumerate(wanted)]
     endings = dict(evaluate_all(together, model, batch=batch))

@@ -135,7 +135,7 @@ def test_keras_on_jax_gives_the_scores_of_tensorflow(on_jax, eager):
     assert "single error" not in answers
 
 
-def test_the_digest_does_not_depend_on_what_keras_runs_on(on_jax, serve):
+def test_the_digest_does_not_depend_on_the_backend_of_keras(on_jax, serve):
     answers, _ = on_jax
     here = serve(cifar10("single", "")).get("single").card.parts
     there = ModelParts.model_validate(json.loads(str(answers["single card"]))["parts"])

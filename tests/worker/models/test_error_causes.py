@@ -148,7 +148,7 @@ def test_missing_weights_are_named_with_their_layer(reason, tmp_path):
     assert "expected 2 variables, but received 0" in reason("a.keras")
 
 
-def test_a_layer_whose_weights_are_missing_in_hdf5_is_counted(reason, tmp_path):
+def test_layers_without_weights_in_hdf5_are_counted(reason, tmp_path):
     network(layers.Conv2D(4, 3)).save(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         group = file["model_weights"]

@@ -177,7 +177,7 @@ def test_an_operation_that_is_not_listed_is_refused_by_name(serve, written, tmp_
     )
 
 
-def test_layers_of_one_input_stay_what_they_were(serve, tmp_path):
+def test_layers_with_one_input_are_not_translated(serve, tmp_path):
     """Of a Keras 3 file only the class names are translated."""
     network = dense((8, 8, 3))
     network.save(tmp_path / "a.h5")
