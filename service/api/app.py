@@ -28,6 +28,7 @@ from service.api.results import (
     previews,
     records,
     regions,
+    report,
     scores,
     sent_files,
 )
@@ -86,7 +87,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
-    for module in (*documents, *results, records, sent_files, links, catalog):
+    for module in (*documents, *results, records, report, sent_files, links, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)

@@ -83,7 +83,7 @@ async def get_faithfulness_chart(
     etag = artifacts.etag_of(state, (f"faithfulness.{form}", request.app.version, shown))
     return await artifacts.respond(
         request,
-        partial(_draw, services.process, state, shown, form),
+        partial(draw_curves, services.process, state, shown, form),
         render.FORMATS[form],
         name=f"{state.id}-faithfulness.{form}",
         etag=etag,
@@ -117,7 +117,10 @@ def _curves(services: ProcessServices, state: State, shown: list[int]) -> list[C
     )
 
 
-def _draw(services: ProcessServices, state: State, shown: list[int], form: render.Format) -> bytes:
+def draw_curves(
+    services: ProcessServices, state: State, shown: list[int], form: render.Format
+) -> bytes:
+    """Draws the curves of these outputs. Blocking. Raises ApiError, StoreError."""
     curves = _curves(services, state, shown)
     names = artifacts.output_names(artifacts.outcome_of(state))
     with artifacts.reading(services, state, "result"):

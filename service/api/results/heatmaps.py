@@ -85,16 +85,16 @@ async def get_heatmap(
     form = artifacts.format_of(request)
     return await artifacts.respond(
         request,
-        partial(_draw, services.process, state, shown, query, form),
+        partial(draw_explanation, services.process, state, shown, query, form),
         render.FORMATS[form],
         name=f"{state.id}-{query.style}.{form}",
         etag=etag,
         heavy=services.process.heavy_calls,
-        held=file_memory_bytes(_held(state, len(shown), query), form),
+        held=file_memory_bytes(drawing_memory_bytes(state, len(shown), query), form),
     )
 
 
-def _held(state: State, outputs: int, query: HeatmapQuery) -> int:
+def drawing_memory_bytes(state: State, outputs: int, query: HeatmapQuery) -> int:
     shape = (*artifacts.stored_artifacts(state).shape[:3], outputs)
     width = query.size if isinstance(query.size, int) else None
     if query.style == "figure":
@@ -115,13 +115,14 @@ def _photo_size(state: State) -> render.Size:
     return (image.width, image.height) if image else (crop.right, crop.bottom)
 
 
-def _draw(
+def draw_explanation(
     services: ProcessServices,
     state: State,
     shown: Sequence[int],
     query: HeatmapQuery,
     form: render.Format,
 ) -> bytes:
+    """Draws the outputs at these positions. Blocking. Raises ApiError, StoreError."""
     outcome = artifacts.outcome_of(state)
     labelled = query.style == "figure" or query.true_label is not None
     true_class = artifacts.true_class(state, query.true_label) if labelled else None

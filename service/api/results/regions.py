@@ -102,16 +102,7 @@ def _content(
     services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int], form: str
 ) -> bytes:
     """Returns the regions as JSON or CSV. Blocking. Raises ApiError, StoreError."""
-    names = (*REGION_ENTRIES, *REGION_ERROR_ENTRIES)
-    arrays = artifacts.load_arrays(services, state, kept, names=names)
-    with artifacts.reading(services, state, "result"):
-        if not all(name in arrays for name in REGION_ENTRIES):
-            key = attributions_key(state.id, str(state.result))
-            raise DamagedArtifactError(f"{key!r} lacks the regions that its record counts")
-        try:
-            regions = _regions(arrays, outcome, kept)
-        except ValueError as error:
-            raise DamagedArtifactError(f"the regions of {state.id} are invalid: {error}") from error
+    regions = read_regions(services, state, outcome, kept)
     if form == "json":
         return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
     text = io.StringIO()
@@ -128,6 +119,22 @@ def _content(
         for credit in region.credit:
             writer.writerow([*shown, *credit.model_dump().values()])
     return text.getvalue().encode()
+
+
+def read_regions(
+    services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int]
+) -> list[Region]:
+    """Returns the regions, for outputs by position. Blocking. Raises ApiError, StoreError."""
+    names = (*REGION_ENTRIES, *REGION_ERROR_ENTRIES)
+    arrays = artifacts.load_arrays(services, state, kept, names=names)
+    with artifacts.reading(services, state, "result"):
+        if not all(name in arrays for name in REGION_ENTRIES):
+            key = attributions_key(state.id, str(state.result))
+            raise DamagedArtifactError(f"{key!r} lacks the regions that its record counts")
+        try:
+            return _regions(arrays, outcome, kept)
+        except ValueError as error:
+            raise DamagedArtifactError(f"the regions of {state.id} are invalid: {error}") from error
 
 
 def _regions(arrays: Arrays, outcome: Outcome, kept: Sequence[int]) -> list[Region]:

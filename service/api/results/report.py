@@ -1,0 +1,234 @@
+"""The report of an explanation: one page for people, which can be kept and printed."""
+
+import base64
+import functools
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import Response
+
+from service.api.http.openapi_responses import IF_NONE_MATCH, shows_result
+from service.api.http.problems import ApiError
+from service.api.results import artifacts
+from service.api.results.faithfulness import CHART_BYTES, CURVES_BYTES, draw_curves
+from service.api.results.heatmaps import HeatmapQuery, draw_explanation, drawing_memory_bytes
+from service.api.results.records import sealed_state
+from service.api.results.regions import ROW_BYTES, read_regions
+from service.api.results.report_texts import LIMITS, SAYS, SAYS_NOT, verdict
+from service.api.services import ProcessServices, RequestServicesDep
+from service.api.state.serializers import to_datetime
+from service.api.submission.methods import METHODS
+from service.jobs.records import JobSpec, State
+from service.schemas.regions import Region
+from service.schemas.results import Outcome
+
+HTML = "text/html; charset=utf-8"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"  # runs nothing
+MOST_OUTPUTS, MOST_REGIONS = 4, 12  # in figure and table
+router = APIRouter(prefix="/v1/explanations", tags=["evidence"])
+
+
+@router.get(
+    "/{explanation_id}/report.html",
+    response_class=Response,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+    responses=shows_result(
+        content={"text/html": {"schema": {"type": "string"}}}, description="The page"
+    ),
+)
+async def get_report(
+    request: Request, services: RequestServicesDep, explanation_id: str
+) -> Response:
+    """Get a report for people, as one page that needs nothing else and prints well.
+
+    It tells what was asked, what the model said, where the credit falls and how sure that is,
+    whether it is faithful, what it can and cannot say, where it comes from, and how it is signed.
+    """
+    process, state = services.process, await services.repository.read(explanation_id)
+    outcome = artifacts.outcome_of(state)
+    if process.sealer and artifacts.stored_artifacts(state).evidence:
+        state = await to_thread.run_sync(sealed_state, process, state)
+    shown = list(range(min(MOST_OUTPUTS, len(outcome.outputs))))
+    held = drawing_memory_bytes(state, len(shown), HeatmapQuery()) + CURVES_BYTES + CHART_BYTES
+    response = await artifacts.respond(
+        request,
+        partial(_page, process, state, outcome, shown),
+        HTML,
+        name=f"{state.id}-report.html",
+        etag=artifacts.etag_of(state, ("report", request.app.version, state.record)),
+        heavy=process.heavy_calls,
+        held=held + ROW_BYTES * (outcome.region_count or 0),
+    )
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+def _page(services: ProcessServices, state: State, outcome: Outcome, shown: Sequence[int]) -> bytes:
+    """Writes the page. Blocking. Raises ApiError, StoreError."""
+    spec = state.spec
+    if spec is None:
+        raise ApiError.not_found(state.id)
+    query = HeatmapQuery()
+    figure = draw_explanation(services, state, shown, query, "png")
+    chart = b""
+    if outcome.metrics:
+        explained = [outcome.outputs[position].index for position in shown]
+        chart = draw_curves(services, state, explained, "png")
+    regions: list[Region] = []
+    if outcome.region_count is not None:
+        regions = read_regions(services, state, outcome, [0])
+    return (
+        _template()
+        .render(
+            **_request(state, spec, outcome),
+            **_result(spec, outcome),
+            **_credit(outcome, regions),
+            **_doubts(outcome),
+            figure=base64.b64encode(figure).decode(),
+            chart=base64.b64encode(chart).decode(),
+            alt=f"The picture, and where credit falls for {outcome.outputs[0].label}",
+            provenance=_provenance(state, spec, outcome),
+            **_signature(services, state),
+        )
+        .encode()
+    )
+
+
+def _request(state: State, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
+    settings = spec.settings
+    purpose = settings.metadata.get("purpose")
+    asked = (
+        f"Which parts of the picture {spec.image.name or 'that was sent'} made "
+        f"{outcome.model.name} give its scores? Answered by {METHODS[settings.method].title}: "
+        f"{outcome.solution_concept}, for {outcome.players} players, from {outcome.evaluations} "
+        f"evaluations of the model. Hidden parts are painted by {settings.masker}."
+    )
+    return {
+        "id": state.id,
+        "name": spec.image.name or state.id,
+        "owner": state.owner,
+        "purpose": purpose if isinstance(purpose, str) else None,
+        "created_at": _moment(to_datetime(state.created_at)),
+        "model": outcome.model,
+        "asked": asked,
+        "partial": outcome.partial,
+    }
+
+
+def _result(spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "outputs": [
+            {
+                "label": output.label,
+                "score": _number(output.score),
+                "base": _number(output.base_value),
+                "sum": _number(output.attribution_sum),
+                "gap": _number(output.efficiency_gap),
+            }
+            for output in outcome.outputs
+        ],
+        "true_label": spec.true_label.label if spec.true_label else None,
+        "correct": spec.correct(outcome),
+    }
+
+
+def _credit(outcome: Outcome, regions: Sequence[Region]) -> dict[str, Any]:
+    first = sorted(regions, key=lambda region: region.credit[0].rank)[:MOST_REGIONS]
+    rows = []
+    for region in first:
+        credit, point = region.credit[0], region.centroid_in_upload
+        known = credit.low is not None and credit.high is not None
+        rows.append(
+            {
+                "rank": credit.rank,
+                "number": region.region,
+                "place": f"around x {point.x:.0f}, y {point.y:.0f}; {region.area} px of the model",
+                "value": _number(credit.value),
+                "interval": f"{_number(credit.low)} … {_number(credit.high)}"
+                if known
+                else "not known",
+                "share": f"{credit.share:.1%}",
+            }
+        )
+    return {"regions": rows, "region_count": outcome.region_count, "top": outcome.outputs[0].label}
+
+
+def _doubts(outcome: Outcome) -> dict[str, Any]:
+    curves = [
+        {
+            "metric": area.metric.replace("_", " "),
+            "label": area.label,
+            "area": _number(area.area),
+            "random": _number(area.baseline_area),
+            "verdict": verdict(area.metric, area.area, area.baseline_area),
+        }
+        for area in outcome.metrics
+    ]
+    return {
+        "curves": curves,
+        "warnings": [warning.detail for warning in outcome.warnings],
+        "says": SAYS,
+        "says_not": SAYS_NOT,
+    }
+
+
+def _provenance(state: State, spec: JobSpec, outcome: Outcome) -> list[tuple[str, str]]:
+    settings, runtime, model = spec.settings, outcome.runtime, outcome.model
+    image = spec.image
+    chosen = settings.model_dump(mode="json", exclude={"metadata"})
+    rows = [
+        ("Upload", f"{image.format}, {image.width} × {image.height}, sha256 {image.sha256}"),
+        ("Model", f"{model.name}, {model.fingerprint}"),
+        ("Settings", ", ".join(f"{name} {_told(value)}" for name, value in chosen.items())),
+        ("Computed by", f"{runtime.backend}, {runtime.device}, {runtime.dtype}"),
+        ("Versions", ", ".join(f"{name} {number}" for name, number in runtime.versions.items())),
+    ]
+    if state.started_at is not None and state.finished_at is not None:
+        began, ended = to_datetime(state.started_at), to_datetime(state.finished_at)
+        rows.append(("Time", f"{_moment(began)} to {_moment(ended)}"))
+    if state.cached_from:
+        rows.append(("Copied from", state.cached_from))
+    return rows
+
+
+def _signature(services: ProcessServices, state: State) -> dict[str, Any]:
+    method = state.spec.settings.method if state.spec else "partition"
+    said = {"method_limits": LIMITS[method]}
+    if state.record is None:
+        reason = "This server has no signing key" if services.sealer is None else "It has no record"
+        return {"signature": None, "unsigned": f"{reason}: the report is not signed.", **said}
+    signature: Mapping[str, Any] = {
+        "key": services.public_keys.keys[0].kid,
+        "sequence": state.record.sequence,
+        "sha256": state.record.payload_sha256,
+    }
+    return {"signature": signature, "unsigned": "", **said}
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_told(each)}" for name, each in value.items() if each is not None)
+    return str(value)
+
+
+@functools.cache
+def _template() -> Any:
+    """The page's template, in which every text is escaped."""
+    folder = PackageLoader("service.api.results", "")
+    environment = Environment(
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html.jinja")
