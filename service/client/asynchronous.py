@@ -259,6 +259,10 @@ class AsyncClient:
         """Get the record with all its files, as a zip that `shapshot verify` checks."""
         return await self._send(calls.bundle(explanation_id))
 
+    async def report(self, explanation_id: str) -> bytes:
+        """Get a report for people, as one page of HTML that needs nothing else."""
+        return await self._send(calls.report(explanation_id))
+
     async def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""
         return await self._send(calls.signing_keys())

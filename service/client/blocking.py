@@ -260,6 +260,10 @@ class Client:
         """Get the record with all its files, as a zip that `shapshot verify` checks."""
         return self._send(calls.bundle(explanation_id))
 
+    def report(self, explanation_id: str) -> bytes:
+        """Get a report for people, as one page of HTML that needs nothing else."""
+        return self._send(calls.report(explanation_id))
+
     def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""
         return self._send(calls.signing_keys())

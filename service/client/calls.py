@@ -299,6 +299,10 @@ def bundle(id_: str) -> Call[bytes]:
     return Call("GET", f"/v1/explanations/{id_}/bundle.zip", _content, timeout_s=RESULT_S)
 
 
+def report(id_: str) -> Call[bytes]:
+    return Call("GET", f"/v1/explanations/{id_}/report.html", _content, timeout_s=RESULT_S)
+
+
 def signing_keys() -> Call[bytes]:
     return Call("GET", "/.well-known/jwks.json", _content)
 

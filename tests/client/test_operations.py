@@ -64,6 +64,7 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_thumbnail": ("thumbnail", ID),
         "get_record": ("record", ID),
         "get_bundle": ("bundle", ID),
+        "get_report": ("report", ID),
         "get_signing_keys": ("signing_keys",),
         "create_link": ("link", ID, "heatmap.png"),
         "list_models": ("models",),

@@ -2,7 +2,7 @@
 
 import base64
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from service.api.services import ProcessServices, RequestServicesDep
 from service.api.state.serializers import to_datetime
 from service.api.submission.methods import METHODS
 from service.jobs.records import JobSpec, State
+from service.schemas.documents import ErrorCode
 from service.schemas.regions import Region
 from service.schemas.results import Outcome
 
@@ -72,7 +73,7 @@ def _page(services: ProcessServices, state: State, outcome: Outcome, shown: Sequ
     """Writes the page. Blocking. Raises ApiError, StoreError."""
     spec = state.spec
     if spec is None:
-        raise ApiError.not_found(state.id)
+        raise ApiError(ErrorCode.GONE, "the explanation has expired", "id", state.id)
     query = HeatmapQuery()
     figure = draw_explanation(services, state, shown, query, "png")
     chart = b""
@@ -82,21 +83,19 @@ def _page(services: ProcessServices, state: State, outcome: Outcome, shown: Sequ
     regions: list[Region] = []
     if outcome.region_count is not None:
         regions = read_regions(services, state, outcome, [0])
-    return (
-        _template()
-        .render(
-            **_request(state, spec, outcome),
-            **_result(spec, outcome),
-            **_credit(outcome, regions),
-            **_doubts(outcome),
-            figure=base64.b64encode(figure).decode(),
-            chart=base64.b64encode(chart).decode(),
-            alt=f"The picture, and where credit falls for {outcome.outputs[0].label}",
-            provenance=_provenance(state, spec, outcome),
-            **_signature(services, state),
-        )
-        .encode()
+    page: str = _template().render(
+        **_request(state, spec, outcome),
+        **_result(spec, outcome),
+        **_credit(outcome, regions),
+        **_doubts(outcome),
+        figure=base64.b64encode(figure).decode(),
+        chart=base64.b64encode(chart).decode(),
+        alt=f"The picture, and where credit falls for {outcome.outputs[0].label}",
+        provenance=_provenance(state, spec, outcome),
+        method_limits=LIMITS[spec.settings.method],
+        **_signature(services, state),
     )
+    return page.encode()
 
 
 def _request(state: State, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
@@ -143,15 +142,14 @@ def _credit(outcome: Outcome, regions: Sequence[Region]) -> dict[str, Any]:
     for region in first:
         credit, point = region.credit[0], region.centroid_in_upload
         known = credit.low is not None and credit.high is not None
+        interval = f"{_number(credit.low)} … {_number(credit.high)}"
         rows.append(
             {
                 "rank": credit.rank,
                 "number": region.region,
                 "place": f"around x {point.x:.0f}, y {point.y:.0f}; {region.area} px of the model",
                 "value": _number(credit.value),
-                "interval": f"{_number(credit.low)} … {_number(credit.high)}"
-                if known
-                else "not known",
+                "interval": interval if known else "not known",
                 "share": f"{credit.share:.1%}",
             }
         )
@@ -182,7 +180,7 @@ def _provenance(state: State, spec: JobSpec, outcome: Outcome) -> list[tuple[str
     image = spec.image
     chosen = settings.model_dump(mode="json", exclude={"metadata"})
     rows = [
-        ("Upload", f"{image.format}, {image.width} × {image.height}, sha256 {image.sha256}"),
+        ("Upload", f"{image.format}, {image.width} x {image.height}, sha256 {image.sha256}"),
         ("Model", f"{model.name}, {model.fingerprint}"),
         ("Settings", ", ".join(f"{name} {_told(value)}" for name, value in chosen.items())),
         ("Computed by", f"{runtime.backend}, {runtime.device}, {runtime.dtype}"),
@@ -197,17 +195,12 @@ def _provenance(state: State, spec: JobSpec, outcome: Outcome) -> list[tuple[str
 
 
 def _signature(services: ProcessServices, state: State) -> dict[str, Any]:
-    method = state.spec.settings.method if state.spec else "partition"
-    said = {"method_limits": LIMITS[method]}
-    if state.record is None:
-        reason = "This server has no signing key" if services.sealer is None else "It has no record"
-        return {"signature": None, "unsigned": f"{reason}: the report is not signed.", **said}
-    signature: Mapping[str, Any] = {
-        "key": services.public_keys.keys[0].kid,
-        "sequence": state.record.sequence,
-        "sha256": state.record.payload_sha256,
-    }
-    return {"signature": signature, "unsigned": "", **said}
+    record = state.record
+    if record is None:
+        reason = "it has no record" if services.sealer else "this server has no signing key"
+        return {"signature": None, "unsigned": f"The explanation is not signed: {reason}."}
+    signed = {"key": record.key_id, "sequence": record.sequence, "sha256": record.payload_sha256}
+    return {"signature": signed, "unsigned": ""}
 
 
 def _moment(moment: datetime) -> str:
