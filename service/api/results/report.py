@@ -178,7 +178,7 @@ def _doubts(outcome: Outcome) -> dict[str, Any]:
 def _provenance(state: State, spec: JobSpec, outcome: Outcome) -> list[tuple[str, str]]:
     settings, runtime, model = spec.settings, outcome.runtime, outcome.model
     image = spec.image
-    chosen = settings.model_dump(mode="json", exclude={"metadata"})
+    chosen = settings.model_dump(mode="json", exclude={"metadata"}, exclude_none=True)
     rows = [
         ("Upload", f"{image.format}, {image.width} x {image.height}, sha256 {image.sha256}"),
         ("Model", f"{model.name}, {model.fingerprint}"),
@@ -213,8 +213,8 @@ def _number(value: float | None) -> str:
 
 def _told(value: object) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{name}={_told(each)}" for name, each in value.items() if each is not None)
-    return str(value)
+        return " ".join(f"{name}={_told(each)}" for name, each in value.items())
+    return " ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 @functools.cache
