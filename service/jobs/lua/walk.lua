@@ -1,5 +1,5 @@
--- Walks the members that several sorted sets of the index have in common, in order of creation, from
--- a place on. Stops after a limited number of look-ups, so that it is brief. Only reads.
+-- Walks the members that several sorted sets of the index have in common, in order of creation,
+-- from a place on. Stops after a limited number of look-ups, so that it is brief. Only reads.
 -- Replies: walked, the number of members found, 1 if there may be more; if it looked any up, the
 -- place where it stopped, as score and member; then, up to `limit`, score and name of each found
 
