@@ -3,8 +3,10 @@ import { h } from "../lib/dom.js";
 import { getBlob } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { saveBlob } from "../lib/save.js";
+import { signedIn } from "../lib/session.js";
 
-export function downloads({ id, links, outputs }, view, signal) {
+// record: the promise of `loadRecord`.
+export function downloads({ id, links, outputs }, view, record, signal) {
   const path = `v1/explanations/${id}`;
   const problem = h("p", { class: "field-error", role: "alert" });
   const drawn = (style) => {
@@ -26,7 +28,12 @@ export function downloads({ id, links, outputs }, view, signal) {
       `${id}-faithfulness.json`,
     ],
     ["Document (JSON)", () => path, `${id}.json`],
+    signedIn() && ["Report (HTML)", () => `${path}/report.html`, `${id}-report.html`],
   ].filter(Boolean);
+  const signed = [
+    ["Record (JSON)", () => `${path}/record`, `${id}-record.json`],
+    ["Bundle (zip)", () => `${path}/bundle.zip`, `${id}.zip`],
+  ];
 
   async function save(button, from, name) {
     button.disabled = true;
@@ -39,22 +46,25 @@ export function downloads({ id, links, outputs }, view, signal) {
     button.disabled = false;
   }
 
+  const button = ([title, from, name]) => {
+    const made = h("button", { type: "button", on: { click: () => save(made, from, name) } }, title);
+    return made;
+  };
+
+  // A key is sent by this page alone, and a page made from a blob would have this page's policy,
+  // which forbids the styles of the report. So whoever has a key saves it.
+  const report = h(
+    "a",
+    { class: "button", href: `${path}/report.html`, target: "_blank", rel: "noopener" },
+    "Report (new tab)",
+  );
+  const row = h("div", { class: "row" }, offered.map(button), signedIn() ? null : report);
+  record.then((known) => known && row.append(...signed.map(button)));
   return h(
     "section",
     { class: "card", "aria-label": "Downloads" },
     h("h2", {}, "Download"),
-    h(
-      "div",
-      { class: "row" },
-      offered.map(([title, from, name]) => {
-        const button = h(
-          "button",
-          { type: "button", on: { click: () => save(button, from, name) } },
-          title,
-        );
-        return button;
-      }),
-    ),
+    row,
     problem,
   );
 }

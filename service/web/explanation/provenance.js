@@ -2,10 +2,12 @@
 import { h } from "../lib/dom.js";
 import { copyButton } from "../lib/copy.js";
 import { formatBytes, formatNumber, formatSeconds, formatTime } from "../lib/numbers.js";
+import { signature } from "./record.js";
 
-export function provenance(document) {
+// record: the promise of `loadRecord`; null: it has no result, so no record.
+export function provenance(document, record = null) {
   const { model, settings, image, label_map, runtime, timings, progress } = document;
-  return h(
+  const section = h(
     "section",
     { class: "card provenance", "aria-label": "Provenance" },
     h("h2", {}, "Provenance"),
@@ -75,6 +77,10 @@ export function provenance(document) {
         ]),
       ),
   );
+  record?.then((known) => {
+    if (known) section.querySelector("dl").append(row("Signature", signature(known)));
+  });
+  return section;
 }
 
 const group = (title, pairs) => h("details", {}, h("summary", {}, title), list(pairs));
@@ -85,8 +91,10 @@ const list = (pairs) =>
     {},
     pairs
       .filter(([, value]) => value !== null && value !== undefined && value !== "")
-      .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+      .map(([name, value]) => row(name, value)),
   );
+
+const row = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
 
 const code = (text) => h("code", {}, text);
 

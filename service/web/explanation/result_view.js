@@ -13,6 +13,7 @@ import { frameShare } from "./frame_share.js";
 import { heatView } from "./heat_view.js";
 import { outputsTable } from "./outputs_table.js";
 import { provenance } from "./provenance.js";
+import { loadRecord } from "./record.js";
 import { regionReadout } from "./region_readout.js";
 import { regionTable } from "./region_table.js";
 import { uploadView } from "./upload_view.js";
@@ -51,12 +52,13 @@ export async function showResult(main, document, signal) {
   );
   const body = h("div", {}, h("p", { class: "muted" }, "Loading the arrays…"));
   replace(main, head, warningList(document), body);
+  const record = loadRecord(document, signal);
   let result;
   try {
     result = await loadResult(document, signal);
   } catch (error) {
     if (signal.aborted) throw error;
-    replace(body, failure(error, askAgain(document)), provenance(document));
+    replace(body, failure(error, askAgain(document)), provenance(document, record));
     return;
   }
   // output: position among the outputs. region: number or null. pinned: it stays when the pointer
@@ -109,11 +111,11 @@ export async function showResult(main, document, signal) {
                 getJson(`v1/explanations/${document.id}/faithfulness`, { signal }),
               )
             : null,
-          downloads(document, view, signal),
+          downloads(document, view, record, signal),
         ),
         uploadView(document, result, view, signal),
       ),
-      provenance(document),
+      provenance(document, record),
     ),
   );
 }

@@ -1,0 +1,30 @@
+// The signed record of an explanation.
+import { h } from "../lib/dom.js";
+import { fromBase64 } from "../lib/base64.js";
+import { getJson, request } from "../lib/api.js";
+
+const MOST_EVALUATIONS = 5000; // of a record that is loaded only to tell its number
+
+// {sequence, key}, or {} for a large record; null where the server keeps none. The server seals a
+// record when it is first asked for.
+export async function loadRecord({ id, progress }, signal) {
+  const path = `v1/explanations/${id}/record`;
+  try {
+    if (progress.evaluations > MOST_EVALUATIONS) {
+      await request(path, { method: "HEAD", signal });
+      return {};
+    }
+    const { payload, signatures } = await getJson(path, { signal });
+    const { predicate } = JSON.parse(new TextDecoder().decode(fromBase64(payload)));
+    return { sequence: predicate.chain.sequence, key: signatures[0].keyid };
+  } catch {
+    return null; // refused, or the screen was left
+  }
+}
+
+// “Signed record no. 12, key …”
+export function signature({ sequence, key }) {
+  return key
+    ? [`Signed record no. ${sequence}, key `, h("code", {}, key)]
+    : "It has a signed record";
+}
