@@ -22,6 +22,7 @@ from service.api.http.signed_links import SignedLinks
 from service.api.results import (
     attributions,
     batch_results,
+    bundle,
     faithfulness,
     figures,
     heatmaps,
@@ -87,7 +88,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
-    for module in (*documents, *results, records, report, sent_files, links, catalog):
+    for module in (*documents, *results, records, bundle, report, sent_files, links, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)

@@ -90,6 +90,7 @@ async def test_a_change_of_any_bit_is_found(signed):
 
 async def test_the_file_that_was_changed_is_named(signed):
     files = dict(read_archive(await signed.bundle(metrics=["deletion"])))
+    assert {"report.html", "figure.png", "regions.csv", "faithfulness.json"} <= set(files)
     for name in set(files) - {"record.json", "manifest.json", "keys.json"}:
         middle = len(files[name]) // 2
         for changed in (

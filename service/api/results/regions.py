@@ -105,6 +105,11 @@ def _content(
     regions = read_regions(services, state, outcome, kept)
     if form == "json":
         return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
+    return as_csv(regions)
+
+
+def as_csv(regions: Sequence[Region]) -> bytes:
+    """Returns a row for each region and output."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)

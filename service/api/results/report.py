@@ -51,27 +51,37 @@ async def get_report(
     whether it is faithful, what it can and cannot say, where it comes from, and how it is signed.
     """
     process, state = services.process, await services.repository.read(explanation_id)
-    outcome = artifacts.outcome_of(state)
+    artifacts.outcome_of(state)
     if process.sealer and artifacts.stored_artifacts(state).evidence:
         state = await to_thread.run_sync(sealed_state, process, state)
-    shown = list(range(min(MOST_OUTPUTS, len(outcome.outputs))))
-    held = drawing_memory_bytes(state, len(shown), HeatmapQuery()) + CURVES_BYTES + CHART_BYTES
     response = await artifacts.respond(
         request,
-        partial(_page, process, state, outcome, shown),
+        partial(write_report, process, state),
         HTML,
         name=f"{state.id}-report.html",
         etag=artifacts.etag_of(state, ("report", request.app.version, state.record)),
         heavy=process.heavy_calls,
-        held=held + ROW_BYTES * (outcome.region_count or 0),
+        held=report_memory_bytes(state),
     )
     response.headers["Content-Security-Policy"] = POLICY
     return response
 
 
-def _page(services: ProcessServices, state: State, outcome: Outcome, shown: Sequence[int]) -> bytes:
+def shown_outputs(outcome: Outcome) -> list[int]:
+    """Returns the positions of the outputs that the figure shows."""
+    return list(range(min(MOST_OUTPUTS, len(outcome.outputs))))
+
+
+def report_memory_bytes(state: State) -> int:
+    outcome = artifacts.outcome_of(state)
+    drawing = drawing_memory_bytes(state, len(shown_outputs(outcome)), HeatmapQuery())
+    return drawing + CURVES_BYTES + CHART_BYTES + ROW_BYTES * (outcome.region_count or 0)
+
+
+def write_report(services: ProcessServices, state: State) -> bytes:
     """Writes the page. Blocking. Raises ApiError, StoreError."""
-    spec = state.spec
+    spec, outcome = state.spec, artifacts.outcome_of(state)
+    shown = shown_outputs(outcome)
     if spec is None:
         raise ApiError(ErrorCode.GONE, "the explanation has expired", "id", state.id)
     query = HeatmapQuery()
