@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from service.cli.console import exit_with_error
+from service.cli.connection import Json
+from service.cli.console import console, exit_with_error
 from service.evidence.keys import PublicKeys, SigningKey, SigningKeyError
 
 KeyFile = Annotated[
@@ -16,9 +18,9 @@ app = typer.Typer(no_args_is_help=True, help="Manage the key that signs records.
 
 
 @app.command()
-def create(file: KeyFile) -> None:
-    """Make a key, in a new file that only its owner can read; print its public half."""
-    typer.echo(_created(file).public.model_dump_json(exclude_none=True))
+def create(file: KeyFile, as_json: Json = False) -> None:
+    """Make a key, in a new file that only its owner can read."""
+    _tell(_created(file), file, as_json=as_json)
 
 
 @app.command()
@@ -31,6 +33,7 @@ def rotate(
             envvar="SHAPSHOT_RETIRED_KEYS_FILE",
         ),
     ],
+    as_json: Json = False,
 ) -> None:
     """Replace the key by a new one; the old one verifies what it signed until now.
 
@@ -53,12 +56,13 @@ def rotate(
         fresh.replace(file)
     except OSError as error:
         exit_with_error(f"cannot write {error.filename}: {error.strerror}")
-    typer.echo(made.public.model_dump_json(exclude_none=True))
+    _tell(made, file, as_json=as_json)
 
 
 @app.command()
-def public(file: KeyFile) -> None:
+def public(file: KeyFile, as_json: Json = False) -> None:
     """Print the public half as a JSON Web Key Set, which `shapshot verify --keys` takes."""
+    del as_json  # it is JSON in any case
     try:
         key = SigningKey.read(file)
     except SigningKeyError as error:
@@ -73,3 +77,11 @@ def _created(file: Path) -> SigningKey:
         exit_with_error(f"{file} exists; a key is never overwritten")
     except OSError as error:
         exit_with_error(f"cannot write {file}: {error.strerror}")
+
+
+def _tell(made: SigningKey, file: Path, *, as_json: bool) -> None:
+    """Print the public half of a key."""
+    if as_json:
+        typer.echo(made.public.model_dump_json(exclude_none=True))
+    else:
+        console.print(f"{escape(str(file))} has the key {made.public.kid}")

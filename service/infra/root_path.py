@@ -3,7 +3,10 @@
 import re
 
 MAX_LENGTH = 200  # characters
-API_PATHS = ("docs", "healthz", "metrics", "openapi.json", "static-offline-docs", "v1", "web")
+API_PATHS = (
+    *(".well-known", "docs", "healthz", "metrics", "openapi.json", "static-offline-docs", "v1"),
+    "web",
+)
 
 _SEGMENTS = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _ACCEPTED = (

@@ -15,7 +15,7 @@ def run(*arguments):
 
 def test_a_key_is_made_once(tmp_path):
     path = tmp_path / "key.pem"
-    made = run("create", path)
+    made = run("create", path, "--json")
     assert made.exit_code == 0
     assert json.loads(made.output)["kid"] == SigningKey.read(path).public.kid
     before = path.read_bytes()
@@ -27,9 +27,9 @@ def test_a_key_is_made_once(tmp_path):
 
 def test_a_replaced_key_is_retired_and_known(tmp_path):
     path, retired = tmp_path / "key.pem", tmp_path / "retired.json"
-    keys = [json.loads(run("create", path).output)["kid"]]
+    keys = [json.loads(run("create", path, "--json").output)["kid"]]
     for _ in range(2):
-        keys.append(json.loads(run("rotate", path, "--retired", retired).output)["kid"])
+        keys.append(json.loads(run("rotate", path, "--retired", retired, "--json").output)["kid"])
     assert SigningKey.read(path).public.kid == keys[2]
     known = PublicKeys.read(retired).keys
     assert [key.kid for key in known] == [keys[1], keys[0]]

@@ -11,6 +11,7 @@ from tests.api.auth.keyholders import bearing, issue, routes
 OPEN = {"/", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"} | {
     "/healthz/live",
     "/healthz/ready",
+    "/.well-known/jwks.json",
     "/web/app.js",
 }
 FILES = "/web/{path:path}"

@@ -176,7 +176,7 @@ def test_a_key_may_follow_another_of_its_name(path):
     ("words", "said"),
     [
         (["add", "clinic", "--scopes", "write"], "--scopes takes read, explain, auditor, admin"),
-        (["remove", "nobody"], "there is no key 'nobody'"),
+        (["remove", "nobody"], "there is no key of 'nobody'"),
         (["remove", "clinic", "--key", "00000000"], "known keys: clinic "),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.api.auth.keys import Scope
+from service.evidence.keys import SigningKey
 from service.infra.artifact_store import attributions_key, image_key
 from service.infra.settings.api import ApiSettings
 from service.jobs.redis_keys import key_of, new_id
@@ -70,7 +71,10 @@ def auditors(keys_file):
 
 @pytest.fixture
 def settings(settings, keys_file, mine, theirs, admins) -> ApiSettings:
-    return settings.model_copy(update={"keys_file": keys_file})
+    signing_key = keys_file.with_name("signing-key.pem")
+    SigningKey.create(signing_key)
+    files = {"keys_file": keys_file, "signing_key_file": signing_key}
+    return settings.model_copy(update=files)
 
 
 @pytest.fixture
@@ -107,6 +111,8 @@ async def made(served, ask, fake_worker, mine):
         asked = served.request(method, path, headers=mine, **sent)
         answers[method] = await fake_worker.answering(asked, answer)
     scores = answers["POST"]
+    sealed = await served.get(f"/v1/explanations/{single}/record", headers=mine)
+    assert sealed.status_code == 200, sealed.text
     return {"explanation_id": single, "batch_id": batch, "scores_id": scores.json()["id"]}
 
 

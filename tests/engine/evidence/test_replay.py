@@ -39,6 +39,9 @@ class StopAt:
         if not self.left:
             raise Stop
 
+    def offer(self, make):
+        pass
+
     def progress(self, done, planned):
         pass
 

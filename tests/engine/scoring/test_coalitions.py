@@ -44,6 +44,9 @@ class Watch:
             raise Interruption
         self.left -= 1
 
+    def offer(self, make):
+        pass
+
     def progress(self, done, planned):
         self.told.append((done, planned))
 

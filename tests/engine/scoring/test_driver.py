@@ -48,6 +48,9 @@ class Watch:
         if self.checks == self.stop_at:
             raise Stop
 
+    def offer(self, make):
+        pass
+
     def progress(self, done, planned):
         self.heard.append((done, planned))
 

@@ -37,6 +37,9 @@ class StopsAt:
         if not self.left:
             raise Stop
 
+    def offer(self, make):
+        pass
+
     def progress(self, done, planned):
         pass
 
