@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 import httpx
 import redis
@@ -34,6 +35,7 @@ WORKER_START_TIMEOUT_S = 300  # imports TensorFlow and loads models, on a slow d
 ADOPT = "if the data is lost for good, accept that once with `shapshot up --adopt`"
 
 Say = Callable[[str], None]
+Found = TypeVar("Found")
 
 
 class CannotStartError(Exception):
@@ -149,7 +151,7 @@ def _start(
         with suppress(FileExistsError):
             SigningKey.create(data_dir.signing_key)
         environment["SHAPSHOT_SIGNING_KEY_FILE"] = str(data_dir.signing_key)
-    _wait_for(
+    wait_for(
         "redis",
         lambda: redis_socket.exists() and bool(connect(redis_url).ping()),
         supervisor,
@@ -161,11 +163,10 @@ def _start(
     supervisor.start(_python(data_dir, "worker", "worker.main", environment))
     supervisor.start(_python(data_dir, "api", "service.api", environment))
     live, ready = f"{url}/healthz/live", f"{url}/healthz/ready"
-    _wait_for("api", lambda: _get(live).is_success, supervisor, API_START_TIMEOUT_S)
+    wait_for("api", lambda: get_success(live), supervisor, API_START_TIMEOUT_S)
     say(f"API: listening on {url}")
-    _wait_for("worker", lambda: _get(ready).is_success, supervisor, WORKER_START_TIMEOUT_S)
-    models = _get(ready).json()["models"]
-    say(f"Worker: ready with {', '.join(models)}")
+    answer = wait_for("worker", lambda: get_success(ready), supervisor, WORKER_START_TIMEOUT_S)
+    say(f"Worker: ready with {', '.join(answer.json()['models'])}")
     return url
 
 
@@ -199,18 +200,18 @@ def _python(data_dir: DataDir, name: str, module: str, environment: Mapping[str,
     return _child(data_dir, name, [sys.executable, "-m", module], environment)
 
 
-def _wait_for(
-    name: str, ready: Callable[[], bool], supervisor: Supervisor, patience_s: float
-) -> None:
-    """Wait until ready; an error of Redis or HTTP means not yet.
+def wait_for(
+    name: str, ready: Callable[[], Found], supervisor: Supervisor, patience_s: float
+) -> Found:
+    """Wait until `ready` returns something true, and return it; an error of Redis or HTTP is not.
 
     Raises CannotStartError if a child exits first, or on a timeout.
     """
     deadline = time.monotonic() + patience_s
     while True:
         with suppress(redis.RedisError, httpx.HTTPError):
-            if ready():
-                return
+            if found := ready():
+                return found
         for child in supervisor.children:
             if not child.alive:
                 raise CannotStartError(
@@ -222,9 +223,9 @@ def _wait_for(
         time.sleep(0.1)
 
 
-def _get(url: str) -> httpx.Response:
-    """Get a URL on this machine, without a proxy."""
-    return httpx.get(url, timeout=5, trust_env=False)
+def get_success(url: str) -> httpx.Response:
+    """Get a URL on this machine, without a proxy. Raises httpx.HTTPError unless it is a 2xx."""
+    return httpx.get(url, timeout=5, trust_env=False).raise_for_status()
 
 
 def _free_port(host: str, port: int) -> int:
