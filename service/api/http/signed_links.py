@@ -11,13 +11,16 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.render import FORMATS
+
 PARAMETER = "sig"
-RESULTS = (
-    *("attributions", "faithfulness", "faithfulness.png", "heatmap.png", "regions"),
-    "thumbnail.png",
+RESULTS = (  # without record and bundle.zip, which name the owner
+    *("attributions", "faithfulness", "regions", "report.html", "thumbnail.png"),
+    *(f"{drawing}.{form}" for drawing in ("faithfulness", "heatmap") for form in FORMATS),
 )
 UPLOADS = ("label_map", "picture")
-_PATH = re.compile(rf"/v1/explanations/(exp_[0-9a-f]{{32}})/({'|'.join((*RESULTS, *UPLOADS))})")
+_NAMES = "|".join(map(re.escape, (*RESULTS, *UPLOADS)))
+_PATH = re.compile(rf"/v1/explanations/(exp_[0-9a-f]{{32}})/({_NAMES})")
 
 
 @dataclass(frozen=True)

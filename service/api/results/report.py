@@ -3,6 +3,7 @@
 import base64
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
+from service.api.auth.principal import LINK_HOLDER
 from service.api.http.openapi_responses import IF_NONE_MATCH, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
@@ -54,12 +56,14 @@ async def get_report(
     artifacts.outcome_of(state)
     if process.sealer and artifacts.stored_artifacts(state).evidence:
         state = await to_thread.run_sync(sealed_state, process, state)
+    if services.caller is LINK_HOLDER:
+        state = replace(state, owner=None)  # told to holders of keys only
     response = await artifacts.respond(
         request,
         partial(write_report, process, state),
         HTML,
         name=f"{state.id}-report.html",
-        etag=artifacts.etag_of(state, ("report", request.app.version, state.record)),
+        etag=artifacts.etag_of(state, ("report", request.app.version, state.record, state.owner)),
         heavy=process.heavy_calls,
         held=report_memory_bytes(state),
     )

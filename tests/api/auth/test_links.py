@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from service.api.auth.keys import Scope
 from service.infra.settings.api import ApiSettings
 from service.jobs.redis_keys import LINK_KEY
+from service.render import FORMATS
 from tests.api.auth.keyholders import bearing, issue
 from tests.api.conftest import some_arrays, some_curves, some_regions
 
@@ -72,6 +73,34 @@ async def test_caches_do_not_keep_a_response_beyond_the_expiry_of_its_link(serve
     private, max_age = answer.headers["cache-control"].split(", max-age=")
     assert private == "private"
     assert 0 < int(max_age) <= 600
+
+
+DRAWINGS = [f"{name}.{form}" for name in ("heatmap", "faithfulness") for form in FORMATS]
+
+
+@pytest.mark.parametrize("path", DRAWINGS)
+async def test_each_drawing_can_be_linked(served, done, link, mine, path):
+    own = await served.get(f"{done}/{path}", headers=mine)
+    for url in ((await link(path=path))["url"], f"{done}/{path}?sig={(await link())['token']}"):
+        answer = await served.get(url)
+        assert (answer.status_code, answer.content) == (200, own.content)
+
+
+async def test_a_linked_report_does_not_name_the_owner(served, done, link, mine):
+    own = await served.get(f"{done}/report.html", headers=mine)
+    answer = await served.get((await link(path="report.html"))["url"])
+    assert own.text.count("asked by clinic") == 1
+    assert answer.status_code == 200
+    assert answer.text == own.text.replace(" · asked by clinic", "")
+    assert answer.headers["etag"] != own.headers["etag"]
+
+
+async def test_what_names_the_owner_cannot_be_linked(served, done, link, mine, refused):
+    token = (await link())["token"]
+    for path in ("record", "bundle.zip"):
+        made = await served.post(f"{done}/links", json={"path": path}, headers=mine)
+        assert refused(made, 422, "invalid_parameter")["field"] == "path"
+        refused(await served.get(f"{done}/{path}?sig={token}"), 401, "unauthorized")
 
 
 async def test_the_scope_results_permits_all_results_and_nothing_else(served, done, link, refused):
