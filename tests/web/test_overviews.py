@@ -14,6 +14,7 @@ from service.schemas.requests import ExplanationSettings
 from tests.conftest import wait_until
 from tests.e2e.pictures import SAMPLE
 from tests.web.conftest import READY, SETTINGS, visit
+from tests.web.test_cohorts import NOTES
 
 
 def test_filters_are_kept_in_the_address_and_what_is_selected_is_deleted(
@@ -51,6 +52,19 @@ def test_filters_are_kept_in_the_address_and_what_is_selected_is_deleted(
     listed = dashboard.client._http.get("/v1/explanations", params={"metadata": "suite=list"})
     assert [each["id"] for each in listed.json()["items"]] == [running.id]
     dashboard.client.cancel(running.id)
+
+
+def test_each_doubt_is_counted_once_and_models_have_their_names(page, dashboard):
+    settings = SETTINGS | {"superpixels": {"kind": "grid", "rows": 8, "columns": 8}}
+    settings |= {"max_evals": 40, "outputs": {"top": 4}, "metadata": {"suite": "doubts"}}
+    found = dashboard.client.explain(SAMPLE, settings)
+    codes = [each.code for each in found.warnings if each.code not in NOTES]
+    assert len(codes) > len(set(codes))  # some are given for each output
+    visit(page, dashboard, "/explanations?metadata=suite%3Ddoubts")
+    told = f"{len(set(codes))} doubt{'s' if len(set(codes)) > 1 else ''}"
+    expect(page.locator(".tile .caution")).to_have_text(told)
+    options = page.get_by_label("Model").locator("option").all_inner_texts()
+    assert "fashion_mnist" in options
 
 
 def test_the_keyboard_goes_from_picture_to_picture_and_back_to_its_place(

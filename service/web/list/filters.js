@@ -34,13 +34,14 @@ export function filterForm(query, { path, models, methods, owners, onChange }) {
     box.value = value ?? "";
     return h("div", { class: "control" }, h("label", { for: box.id }, title), box);
   };
-  const choice = (name, title, options, { first = "all", words = {} } = {}) => {
+  const spaced = (code) => code.replaceAll("_", " ");
+  const choice = (name, title, options, { first = "all", shown = spaced } = {}) => {
     const all = [...new Set([...options, query.get(name)].filter(Boolean))];
     const select = h(
       "select",
       {},
       h("option", { value: "" }, first),
-      all.map((each) => h("option", { value: each }, words[each] ?? each.replaceAll("_", " "))),
+      all.map((each) => h("option", { value: each }, shown(each))),
     );
     return field(name, title, select);
   };
@@ -96,10 +97,12 @@ export function filterForm(query, { path, models, methods, owners, onChange }) {
       "div",
       { class: "filter-row" },
       choice("status", "Status", STATUSES),
-      choice("model", "Model", models),
+      choice("model", "Model", models, { shown: (name) => name }),
       choice("method", "Method", methods),
       text("label", "Top class", {}),
-      choice("correct", "Prediction", Object.keys(CORRECT), { words: CORRECT }),
+      choice("correct", "Prediction", Object.keys(CORRECT), {
+        shown: (each) => CORRECT[each] ?? each,
+      }),
       choice("warning", "Warning", Object.keys(WARNINGS)),
       text("name", "File name", {
         pattern: ".*[\\p{L}\\p{N}].*",

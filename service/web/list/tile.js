@@ -15,8 +15,9 @@ export function tile(document, { chosen, load, onChoose }) {
   const picture = h("div", { class: "thumbnail" });
   load(picture, document);
   const top = outputs?.[0];
-  const notes = (warnings ?? []).filter(({ code }) => NOTES.includes(code)).length;
-  const doubts = (warnings ?? []).length - notes;
+  const codes = new Set((warnings ?? []).map(({ code }) => code)); // some are given for each output
+  const notes = NOTES.filter((code) => codes.has(code)).length;
+  const doubts = codes.size - notes;
   const box = h("input", {
     type: "checkbox",
     "data-id": id,
