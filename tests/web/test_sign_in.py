@@ -1,5 +1,6 @@
 """The dashboard of an API with keys, below a root path, with a hand that plays the worker."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,25 @@ def test_a_key_shows_what_is_its_own_and_stays_in_the_tab(
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_asking_again_names_a_class_without_a_label_by_its_index(
+    page, live, hand, keys_file, photo, new_card
+):
+    hand.announce(new_card(labels=None))
+    key = issue(keys_file, "clinic", Scope.EXPLAIN)
+    url = f"{live.url}{ROOT}/v1/explanations"
+    parts = {"image": ("photo.png", photo), "settings": (None, '{"true_label": 3}')}
+    earlier = httpx.post(url, files=parts, headers=bearing(key)).json()["id"]
+    hand.succeed(earlier)
+    page.goto(f"{live.url}{ROOT}/#/new?from={earlier}")
+    sign_in(page, key)
+    page.get_by_role("button", name="Explain").click()
+    page.wait_for_url(re.compile(r"#/explanations/exp_[0-9a-f]{32}$"))
+    again = page.url.rpartition("/")[2]
+    assert again != earlier
+    document = httpx.get(f"{url}/{again}", headers=bearing(key)).json()
+    assert document["settings"]["true_label"] == 3
 
 
 def test_a_key_that_is_removed_is_asked_for_anew_and_the_form_is_kept(

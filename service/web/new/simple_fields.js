@@ -63,7 +63,9 @@ export function numberField(schema, standard) {
   };
 }
 
+// A number that was written is read as a number as long as it stands there.
 export function textField(schema, standard) {
+  let written;
   const list = newId("examples");
   const input = h("input", {
     type: "text",
@@ -81,8 +83,15 @@ export function textField(schema, standard) {
   return {
     controls: [input],
     examples,
-    read: () => (input.value.trim() === "" ? undefined : input.value.trim()),
-    write: (value) => (input.value = value ?? ""),
+    read() {
+      const text = input.value.trim();
+      if (text === "") return undefined;
+      return text === `${written}` ? written : text;
+    },
+    write(value) {
+      written = value;
+      input.value = value ?? "";
+    },
   };
 }
 

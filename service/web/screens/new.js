@@ -29,7 +29,12 @@ export async function show(main, { query, signal }) {
   const kept = from ? null : draft;
   const wanted = { ...(earlier?.settings ?? kept?.settings) };
   if (earlier) delete wanted.priority; // that of a batch would put a single picture behind others
-  if (earlier?.true_label) wanted.true_label = earlier.true_label.label;
+  if (earlier?.true_label) {
+    const { index, label } = earlier.true_label;
+    const labels = models.items.find(({ name }) => name === earlier.model.name)?.labels ?? [];
+    const named = labels.filter((each) => each === label).length === 1;
+    wanted.true_label = named ? label : index;
+  }
   if (query.get("model")) wanted.model = query.get("model");
 
   const pictures = pictureInput(signal);
