@@ -33,7 +33,8 @@ def connected(url: str, api_key: str | None, *, retry_s: float = 0) -> Iterator[
         exit_with_error("interrupted", code=INTERRUPTED)
     except ShapshotError as error:
         partly = isinstance(error, ExplanationFailedError)
-        which = f": {error.problem.received}" if error.problem.field == "id" else ""
+        id_ = error.problem.received if error.problem.field == "id" else None
+        which = f": {id_}" if id_ and str(id_) not in error.problem.detail else ""
         exit_with_error(f"{error}{which}", error.problem, code=PARTLY if partly else 1)
     except (httpx.HTTPError, OSError) as error:  # TimeoutError is an OSError
         exit_with_error(str(error))

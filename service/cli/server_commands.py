@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.connection import DEFAULT_URL, PARTLY, ApiKey, Json, Url, connected
-from service.cli.console import console, print_json
-from service.client import Client, ExplanationFailedError
+from service.cli.console import console, exit_with_error, print_json
+from service.client import Client, ExplanationFailedError, ShapshotError
 from service.client.calls import ListOptions
 from service.schemas.documents import Batch, BatchOverview, Explanation, Status
 from service.schemas.results import OutputResult
@@ -132,14 +132,26 @@ def cancel(ids: Ids, as_json: Json = False, url: Url = DEFAULT_URL, api_key: Api
 
 
 def delete(ids: Ids, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
-    """Delete explanations or batches with their uploads and results."""
-    with connected(url, api_key) as client:
-        for each in ids:
-            (client.delete_batch if _is_batch(each) else client.delete)(each)
-            if not as_json:
-                console.print(f"Deleted {each}", soft_wrap=True)
-    if as_json:
-        print_json({"deleted": ids})
+    """Delete explanations or batches with their uploads and results; exit code 1 if one was not."""
+    deleted, refused = list[str](), dict[str, ShapshotError]()
+    try:
+        with connected(url, api_key) as client:
+            for each in ids:
+                try:
+                    (client.delete_batch if _is_batch(each) else client.delete)(each)
+                except ShapshotError as error:
+                    refused[each] = error
+                    continue
+                deleted.append(each)
+                if not as_json:
+                    console.print(f"Deleted {each}", soft_wrap=True)
+    finally:  # also if the server no longer answers
+        if as_json and deleted:
+            left = [each for each in ids if each not in deleted]
+            print_json({"deleted": deleted, "not_deleted": left})
+    if refused:
+        reasons = [f"did not delete {each}: {error}" for each, error in refused.items()]
+        exit_with_error("\n".join(reasons), next(iter(refused.values())).problem)
 
 
 def batches(

@@ -9,12 +9,16 @@ ShapshotError
 from service.client.batches import BatchGroup
 from service.schemas.documents import Explanation, Problem, Status
 
+MAX_ACCEPTED = 200  # characters of accepted values in a message
+
 
 class ShapshotError(Exception):
     """The server returned an error; `problem` describes it."""
 
     def __init__(self, problem: Problem, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{problem.title}: {problem.detail}")
+        accepted = _accepted(problem)
+        more = f"; accepted: {accepted}" if accepted else ""
+        super().__init__(f"{problem.title}: {problem.detail}{more}")
         self.problem = problem
         self.retry_after_s = retry_after_s
 
@@ -41,6 +45,19 @@ class IncompleteBatchError(ShapshotError):
         detail = f"{counted}; the first is {first.id} (position {first.position}): {problem.detail}"
         super().__init__(problem.model_copy(update={"detail": detail}))
         self.group = group
+
+
+def _accepted(problem: Problem) -> str:
+    """Return the accepted values; empty if the detail tells them, or if they are too long."""
+    if not isinstance(problem.accepted, list):
+        return ""
+    values = [
+        str(each.get("label", each) if isinstance(each, dict) else each)
+        for each in problem.accepted
+    ]
+    text = ", ".join(values)
+    told = all(value in problem.detail for value in values)
+    return "" if told or len(text) > MAX_ACCEPTED else text
 
 
 def whole(explanation: Explanation) -> Explanation:

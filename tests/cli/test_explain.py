@@ -195,10 +195,26 @@ def test_what_is_there_is_listed_shown_awaited_canceled_and_deleted(
     [canceled] = json.loads(shapshot("cancel", ids[0], *at).stdout)
     assert canceled["status"] == "succeeded"  # it was done
     deleted = json.loads(shapshot("delete", *ids, batch, *at).stdout)
-    assert deleted == {"deleted": [*ids, batch]}
+    assert deleted == {"deleted": [*ids, batch], "not_deleted": []}
     gone = shapshot("get", ids[0], *at)
     assert gone.exit_code == 1
     assert "no such explanation" in gone.stderr
+
+
+def test_what_was_deleted_is_told_though_something_was_not(running: Running) -> None:
+    absent, at = "exp_" + "0" * 32, ("--url", running.url)
+    for more in ((), ("--json",)):
+        ids = [running.client.submit(SAMPLES / "cat.jpg", CHEAP | {"seed": n}).id for n in (75, 76)]
+        assert shapshot("wait", *ids, *at).exit_code == 0
+        ended = shapshot("delete", ids[0], absent, ids[1], *at, *more)
+        assert ended.exit_code == 1
+        if more:
+            assert json.loads(ended.stdout) == {"deleted": ids, "not_deleted": [absent]}
+            assert json.loads(ended.stderr)["received"] == absent
+        else:
+            assert ended.stdout == f"Deleted {ids[0]}\nDeleted {ids[1]}\n"
+            assert f"did not delete {absent}: Not found" in ended.stderr
+        assert [shapshot("get", each, *at).exit_code for each in ids] == [1, 1]
 
 
 def test_waiting_for_what_was_canceled_is_told_by_the_exit_code(running: Running) -> None:

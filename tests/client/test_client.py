@@ -24,7 +24,7 @@ from service.client import (
 )
 from service.client.calls import DrawingOptions
 from service.render import PALETTES
-from service.schemas.documents import ErrorCode, Failure, Status
+from service.schemas.documents import ErrorCode, Failure, Problem, Status
 from service.schemas.requests import ExplanationSettings, Labels, Outputs
 from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
 from tests.api.conftest import some_arrays, some_curves, some_regions
@@ -283,6 +283,22 @@ def test_a_refusal_raises_the_problem(ask, photo):
     assert refused.value.problem.code == ErrorCode.UNKNOWN_MODEL
     with pytest.raises(ShapshotError, match="no such explanation"):
         ask("get", "exp_" + "0" * 32)
+
+
+def test_a_refusal_tells_in_short_what_is_accepted(ask, fake_worker, photo):
+    explanation = ask("submit", photo)
+    fake_worker.succeed(explanation.id)
+    with pytest.raises(
+        ShapshotError, match=r"output 'dogg' was not explained; accepted: ant, crane$"
+    ):
+        ask("heatmap", explanation.id, output=["dogg"])
+    with pytest.raises(ShapshotError, match=r"known models: tiny$"):  # which are those accepted
+        ask("submit", photo, ExplanationSettings(model="absent"))
+    long = Problem.model_validate(
+        {"type": "t", "title": "Long", "status": 422, "code": "c", "detail": "too many values"}
+        | {"field": None, "received": None, "accepted": [str(n) for n in range(1000)]}
+    )
+    assert str(ShapshotError(long)) == "Long: too many values"
 
 
 def test_lists_models_and_deletion(ask, fake_worker, photo):

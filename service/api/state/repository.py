@@ -100,7 +100,8 @@ class ExplanationRepository:
         raw = await read_hash(self._redis, batch_id) if known else {}
         batch = decode_batch(batch_id, raw)
         if batch is None or not self._caller.sees(batch.owner):
-            raise ApiError(ErrorCode.NOT_FOUND, "there is no such batch", "id", batch_id)
+            detail = f"there is no such batch: {batch_id[:100]}"
+            raise ApiError(ErrorCode.NOT_FOUND, detail, "id", batch_id)
         states = await self._states(batch.members)
         members = {n: state for n, state in enumerate(states) if state and batch.has(state)}
         if not any(state.spec for state in members.values()):
@@ -170,7 +171,7 @@ def _size(raw: Hash) -> int:
 def require_live(state: State | None, explanation_id: str) -> State:
     """Returns the state of an explanation that has not expired. Raises ApiError not_found, gone."""
     if state is None:
-        detail = "there is no such explanation"
+        detail = f"there is no such explanation: {explanation_id[:100]}"
         raise ApiError(ErrorCode.NOT_FOUND, detail, "id", explanation_id)
     if state.status is Status.EXPIRED or state.spec is None:
         detail = "the explanation has expired; its uploads and results are deleted"
