@@ -13,6 +13,7 @@ from service.schemas.requests import ExplanationSettings
 from tests.e2e.embedded import Running, embedded_set
 from tests.e2e.pictures import SAMPLE
 from tests.web.conftest import visit
+from tests.web.test_what_if import wait_for_scores
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = os.environ.get("SHAPSHOT_SCREENSHOTS")
@@ -36,7 +37,7 @@ def test_the_pictures_are_taken(open_page):
         ids = [
             running.client.explain(SAMPLE, ExplanationSettings.model_validate(settings)).id
             for settings in (
-                REGIONS | {"method": "kernel", "max_evals": 400, "metrics": ["deletion"]},
+                REGIONS | {"method": "kernel", "max_evals": 1500, "metrics": ["deletion"]},
                 {"method": "partition", "max_evals": 500, "masker": "blur(64,64)"},
                 REGIONS | {"method": "permutation", "max_evals": 400},
                 {"model": "cifar10", "method": "partition", "max_evals": 300},
@@ -50,13 +51,18 @@ def test_the_pictures_are_taken(open_page):
         ):
             shoot(page, running, path, name)
         shoot(open_page(390, color_scheme="dark"), running, f"/explanations/{ids[1]}", "phone")
+        regions = running.client.regions(ids[0]).regions
+        ranked = sorted(regions, key=lambda each: -each.credit[0].value)
+        hidden = ",".join(str(each.region) for each in ranked[:3])
+        shoot(page, running, f"/explanations/{ids[0]}/what-if?hidden={hidden}", "what-if")
 
 
 def shoot(page: Page, running: Running, path: str, name: str) -> None:
     page.goto("about:blank")
     visit(page, running, path)
     page.wait_for_load_state("networkidle")
-    if path.startswith("/explanations/"):
+    wait_for_scores(page)
+    if path.startswith("/explanations/") and "what-if" not in path:
         page.locator(".stage").focus()
         page.keyboard.press("Home")
     picture = Image.open(io.BytesIO(page.screenshot()))
