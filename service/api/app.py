@@ -30,6 +30,7 @@ from service.api.results import (
     records,
     regions,
     report,
+    reproductions,
     scores,
     sent_files,
 )
@@ -88,7 +89,8 @@ def create_app(services: ProcessServices) -> FastAPI:
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
-    for module in (*documents, *results, records, bundle, report, sent_files, links, catalog):
+    evidence = (records, bundle, report, reproductions)
+    for module in (*documents, *results, *evidence, sent_files, links, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)

@@ -34,6 +34,7 @@ from service.schemas.links import SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.previews import Preview
 from service.schemas.regions import Regions
+from service.schemas.reproduction import Reproduction
 from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.scores import Scores
@@ -262,6 +263,19 @@ class AsyncClient:
     async def report(self, explanation_id: str) -> bytes:
         """Get a report for people, as one page of HTML that needs nothing else."""
         return await self._send(calls.report(explanation_id))
+
+    async def reproduce(
+        self, explanation_id: str, *, idempotency_key: str | None = None
+    ) -> AsyncExplanation:
+        """Queue a second run of it on the model of today, and return the new explanation at once.
+
+        Once that is done, `reproduction` compares the two. idempotency_key: as in `submit`.
+        """
+        return self._bound(await self._send(calls.reproduce(explanation_id, idempotency_key)))
+
+    async def reproduction(self, explanation_id: str) -> Reproduction:
+        """Compare an explanation that `reproduce` made with the one that it runs again."""
+        return await self._send(calls.reproduction(explanation_id))
 
     async def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""

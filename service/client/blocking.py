@@ -34,6 +34,7 @@ from service.schemas.links import SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.previews import Preview
 from service.schemas.regions import Regions
+from service.schemas.reproduction import Reproduction
 from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.scores import Scores
@@ -263,6 +264,17 @@ class Client:
     def report(self, explanation_id: str) -> bytes:
         """Get a report for people, as one page of HTML that needs nothing else."""
         return self._send(calls.report(explanation_id))
+
+    def reproduce(self, explanation_id: str, *, idempotency_key: str | None = None) -> Explanation:
+        """Queue a second run of it on the model of today, and return the new explanation at once.
+
+        Once that is done, `reproduction` compares the two. idempotency_key: as in `submit`.
+        """
+        return self._bound(self._send(calls.reproduce(explanation_id, idempotency_key)))
+
+    def reproduction(self, explanation_id: str) -> Reproduction:
+        """Compare an explanation that `reproduce` made with the one that it runs again."""
+        return self._send(calls.reproduction(explanation_id))
 
     def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""

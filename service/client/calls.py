@@ -31,6 +31,7 @@ from service.schemas.links import LinkRequest, SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.previews import Preview
 from service.schemas.regions import Regions
+from service.schemas.reproduction import Reproduction
 from service.schemas.requests import ExplanationSettings, Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.scores import Coalition, Scores, ScoresRequest
@@ -301,6 +302,17 @@ def bundle(id_: str) -> Call[bytes]:
 
 def report(id_: str) -> Call[bytes]:
     return Call("GET", f"/v1/explanations/{id_}/report.html", _content, timeout_s=RESULT_S)
+
+
+def reproduce(id_: str, idempotency_key: str | None) -> Call[Explanation]:
+    options = {"headers": _submission_headers(False, idempotency_key)}
+    path = _of_explanation(id_, "/reproduce")
+    return Call("POST", path, _document(Explanation), options, UPLOAD_S)
+
+
+def reproduction(id_: str) -> Call[Reproduction]:
+    path = _of_explanation(id_, "/reproduction")
+    return Call("GET", path, _document(Reproduction), timeout_s=RESULT_S)
 
 
 def signing_keys() -> Call[bytes]:

@@ -51,6 +51,7 @@ class JobSpec(BaseModel):
     label_map: LabelMapInfo | None = None
     true_label: ClassName | None = None
     batch: str | None = None  # id of its batch
+    reproduces: ExplanationId | None = None  # the explanation that it runs again
     owner: str | None = None  # name of the API key; None with no keys configured
     cache: str | None = None  # cache key, equal for all requests that its result answers
     request_id: str | None = None  # id of the HTTP request

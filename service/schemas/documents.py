@@ -181,6 +181,9 @@ class Explanation(ResponseModel):
     cached_from: str | None = Field(
         description="Id of the explanation that this result was cached from; null: computed"
     )
+    reproduces: str | None = Field(
+        description="Id of the explanation that it runs again; null: it was asked for by itself"
+    )
     settings: ResolvedSettings
     model: ModelRef
     image: ImageInfo

@@ -65,6 +65,8 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_record": ("record", ID),
         "get_bundle": ("bundle", ID),
         "get_report": ("report", ID),
+        "reproduce_explanation": ("reproduce", ID),
+        "get_reproduction": ("reproduction", ID),
         "get_signing_keys": ("signing_keys",),
         "create_link": ("link", ID, "heatmap.png"),
         "list_models": ("models",),

@@ -50,6 +50,7 @@ class Signed:
     key: SigningKey
     ledger: Ledger
     explainer: Explainer
+    registry: SleepingRegistry
 
     async def explain(self, **settings: Any) -> str:
         """Ask for an explanation and compute it; its id."""
@@ -57,7 +58,10 @@ class Signed:
         files = {"image": ("g.png", gradient()), "settings": (None, json.dumps(asked | settings))}
         answer = await self.api.post(URL, files=files, headers={"Cache-Control": "no-cache"})
         assert answer.status_code == 202, answer.text
-        id_ = str(answer.json()["id"])
+        return self.compute(str(answer.json()["id"]))
+
+    def compute(self, id_: str) -> str:
+        """Compute a queued explanation; its id."""
         attempt = self.ledger.begin(id_)
         state = self.ledger.read(id_)
         assert attempt
@@ -97,7 +101,7 @@ def open_signed(
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as api,
         ):
-            yield Signed(api, key, ledger, explainer)
+            yield Signed(api, key, ledger, explainer, registry)
 
     return opened
 

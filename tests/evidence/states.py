@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from service.evidence.packed_arrays import pack
 from service.infra.artifacts import Artifact, ArtifactSection, AttemptArtifacts
 from service.jobs.records import ProgressCount, State
 from service.schemas.documents import Status
 from service.schemas.evidence import Evidence, TranscriptDocument
 from tests.tiny import OUTCOME, SPEC
-from worker.adapters.evidence import pack
 
 
 def some_evidence(outputs: int = 1) -> Evidence:

@@ -58,6 +58,12 @@ PREFER = {
     "schema": {"type": "string", "pattern": r"wait=\d+"},
     "example": "wait=30",
 }
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A repeated request with the same key returns what the first one created",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",

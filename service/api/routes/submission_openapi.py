@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from service.api.http.openapi_responses import (
     ETAG,
+    IDEMPOTENCY_KEY,
     PREFER,
     PREFERENCE_APPLIED,
     RETRY_AFTER,
@@ -37,12 +38,6 @@ _CACHE_CONTROL = {
     "in": "header",
     "description": "`no-cache`: compute it anew; `no-store`: also never reuse the new result",
     "schema": {"type": "string"},
-}
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "A repeated request with the same key returns what the first one created",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 _LOCATION = {
     "Location": {"description": "Path of the explanation or batch", "schema": {"type": "string"}}
@@ -95,7 +90,7 @@ def submission_request(
     content = {MULTIPART: form, JSON: {"schema": schema, "example": example}}
     return {
         "requestBody": {"required": True, "content": content},
-        "parameters": [PREFER, _IDEMPOTENCY_KEY, _CACHE_CONTROL],
+        "parameters": [PREFER, IDEMPOTENCY_KEY, _CACHE_CONTROL],
     }
 
 

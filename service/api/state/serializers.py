@@ -30,6 +30,7 @@ def explanation(state: State, root_path: str) -> Explanation:
         expires_at=to_datetime_or_none(state.expires_at),
         attempts=state.attempts,
         cached_from=state.cached_from,
+        reproduces=spec.reproduces,
         model=found.model if found else spec.model,
         settings=spec.settings,
         image=spec.image,
@@ -77,12 +78,16 @@ def links(state: State, root_path: str) -> dict[str, str]:
         found["label_map"] = f"{itself}/label_map"
     if state.spec and state.spec.batch:
         found["batch"] = f"{root_path}/v1/batches/{state.spec.batch}"
+    if state.spec and state.spec.reproduces:
+        found["reproduces"] = path_of(state.spec.reproduces, root_path)
     if state.preview is not None:
         found["preview"] = f"{itself}/preview"
     if state.status in (Status.QUEUED, Status.RUNNING):
         found["cancel"] = f"{itself}/cancel"
     if state.status.done and state.result:
         found["attributions"] = f"{itself}/attributions"
+        if state.spec and state.spec.reproduces:
+            found["reproduction"] = f"{itself}/reproduction"
         if state.outcome and state.outcome.region_count is not None:
             found["regions"] = f"{itself}/regions"
             found["scores"] = f"{itself}/scores"

@@ -55,7 +55,8 @@ def _fingerprint(upload: Upload) -> str:
     canonical = json.dumps(upload.settings.model_dump(mode="json"), sort_keys=True)
     files = [*upload.images.values(), upload.label_map or b""]
     hashes = [hashlib.sha256(content).hexdigest() for content in files]
-    return hashlib.sha256(" ".join([*upload.images, *hashes, canonical]).encode()).hexdigest()
+    parts = [*upload.images, *hashes, canonical, *filter(None, [upload.reproduces])]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def _earlier(services: ProcessServices, name: str, fingerprint: str) -> str | None:

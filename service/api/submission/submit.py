@@ -177,6 +177,7 @@ def _prepare_one(
         image=image.model_copy(update={"name": file_name}),
         label_map=label_map,
         true_label=true_label,
+        reproduces=upload.reproduces,
         owner=owner,
         request_id=request_id(),
         traceparent=services.process.tracer.traceparent(),

@@ -47,6 +47,7 @@ class Upload:
     label_map: bytes | None = None
     caching: CachePolicy = CachePolicy.USE
     claim: IdempotencyClaim | None = None
+    reproduces: str | None = None  # id of the explanation that it runs again
 
 
 @dataclass(frozen=True)
