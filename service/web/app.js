@@ -16,6 +16,7 @@ const SCREENS = [
   { path: /^\/new$/, module: "screens/new.js" },
   { path: /^\/models$/, module: "screens/models.js" },
   { path: /^\/operations$/, module: "screens/operations.js" },
+  { path: /^\/verify$/, module: "screens/verify.js" },
 ];
 
 startTheme(document.getElementById("theme"));

@@ -22,9 +22,13 @@ export async function loadRecord({ id, progress }, signal) {
   }
 }
 
-// “Signed record no. 12, key …”
+// “Signed record no. 12, key …”, with the way to verify it.
 export function signature({ sequence, key }) {
-  return key
-    ? [`Signed record no. ${sequence}, key `, h("code", {}, key)]
-    : "It has a signed record";
+  return [
+    key
+      ? [`Signed record no. ${sequence}, key `, h("code", {}, key)]
+      : "It has a signed record",
+    "; ",
+    h("a", { href: "#/verify" }, "verify its bundle"),
+  ];
 }

@@ -67,6 +67,12 @@ function open() {
         ),
       ]),
       h("p", {}, h("label", { class: "check" }, box, "The key ? opens this")),
+      h(
+        "p",
+        {},
+        "Have you a bundle.zip? ",
+        h("a", { href: "#/verify", on: { click: () => dialog.close() } }, "Verify it"),
+      ),
       h("div", { class: "row end" }, h("button", { class: "primary" }, "Close")),
     ),
   );
