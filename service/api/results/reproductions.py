@@ -128,7 +128,7 @@ async def get_reproduction(
     state = await services.repository.read(explanation_id)
     reproduces = state.spec.reproduces if state.spec else None
     if reproduces is None:
-        detail = "the explanation does not run another one again; POST …/reproduce makes one"
+        detail = "the explanation is not a second run of another; POST …/reproduce starts one"
         raise ApiError(ErrorCode.NO_RESULT, detail, "id", state.id)
     recorded = _evidence_of(state)
     original = await services.repository.find(reproduces)
