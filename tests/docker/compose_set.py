@@ -85,6 +85,11 @@ class ComposeSet:
     def change_passwords(self) -> None:
         for user in ("API", "WORKER"):
             self.settings[f"SHAPSHOT_REDIS_{user}_PASSWORD"] = secrets.token_hex(24)
+        self.change()
+
+    def change(self, **settings: str) -> None:
+        """Change settings of API and workers; `up` applies them."""
+        self.settings |= settings
         self._env_file.touch(mode=0o600)
         self._env_file.write_text("".join(f"{k}={v}\n" for k, v in self.settings.items()))
 

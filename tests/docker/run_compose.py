@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from service.evidence.keys import PublicKeys
 from tests.docker.compose_set import (
     CommandFailedError,
     ComposeSet,
@@ -28,6 +29,7 @@ from tests.docker.compose_set import (
 from tests.docker.manifests import ROOT
 from tests.docker.recording_client import URL, RecordingClient
 from tests.e2e.deployed import free_port
+from worker.verification import verify_bundle
 
 COFFEE = (ROOT / "service/samples/coffee.jpg").read_bytes()
 JOBS = 40
@@ -177,6 +179,12 @@ def rehearse(tested: ComposeSet, neighbour: ComposeSet, folder: Path) -> None:
 
         print(f"{len(client.found)} explanations, each found again as it was")
 
+        with step("make a signing key, verify what it signed"):
+            tested.compose("run", "--rm", "-T", "signing-key", "create")
+            tested.change(SHAPSHOT_SIGNING_KEY_FILE="/var/lib/shapshot/keys/signing-key.pem")
+            tested.up()
+            verify(client)
+
     [after] = neighbour.containers("redis")
     assert (after["Id"], after["State"]["StartedAt"]) == (
         before["Id"],
@@ -219,6 +227,15 @@ def explain(client: RecordingClient) -> None:
     with Image.open(io.BytesIO(client.get(f"{path}/heatmap.png").content)) as heatmap:
         assert min(heatmap.size) > 100
         assert len(heatmap.convert("L").getcolors()) > 50
+
+
+def verify(client: RecordingClient) -> None:
+    """Explain a picture, and verify its bundle by the keys that the server publishes."""
+    found = client.wait(client.post(COFFEE).json()["id"])
+    bundle = client.get(f"{URL}/{found.document['id']}/bundle.zip").content
+    keys = PublicKeys.model_validate_json(client.get("/.well-known/jwks.json").content)
+    verified = verify_bundle(bundle, keys)
+    assert verified.valid, verified.checks
 
 
 def in_volume(tested: ComposeSet, volume: str, folder: Path, command: str) -> None:
