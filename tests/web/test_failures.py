@@ -59,8 +59,10 @@ def test_a_result_that_expires_while_it_is_open_says_so(page, serve, hand, photo
         hand.succeed(asked)
         page.goto(f"{live.url}/#/explanations/{asked}")
         expect(page.get_by_role("heading", level=1)).to_contain_text("ant")
+        button = page.get_by_role("button", name="Document (JSON)")
+        expect(button).to_be_visible()
         hand.ledger.leave_tombstone(asked, tombstone_s=60)
-        page.get_by_role("button", name="Document (JSON)").click()
+        button.click()
         for _ in range(2):  # beside the button, then in place of the page
             expect(page.get_by_role("alert").last).to_contain_text("Ask for the explanation anew")
             page.reload()
