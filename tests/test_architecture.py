@@ -58,6 +58,18 @@ def test_a_process_does_not_import_forbidden_packages(module, strangers):
     assert not loaded & strangers
 
 
+@pytest.mark.parametrize(
+    ("module", "dockerfile"),
+    [("worker.main", "worker.Dockerfile"), ("service.api.server", "service.Dockerfile")],
+)
+def test_an_image_has_the_packages_that_its_process_imports(module, dockerfile):
+    copied = re.findall(r"(?m)^COPY (\S+) ", (ROOT / "docker" / dockerfile).read_text())
+    names = [name for name in _loaded_by(module) if name.split(".")[0] in ("service", "worker")]
+    paths = [name.replace(".", "/") for name in names if "." in name]
+    kept = tuple(f"{path}/" for path in copied)
+    assert [path for path in paths if not f"{path}/".startswith(kept)] == []
+
+
 @pytest.mark.parametrize("package", ["service", "shapshot", "worker"])
 def test_files_other_than_python_are_installed_too(package):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())

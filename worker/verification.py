@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from service.evidence.archives import ArchiveError, read_archive
 from service.evidence.envelopes import RecordError, open_envelope, open_record
 from service.evidence.keys import PublicKeys
-from service.evidence.packed_arrays import unpack
+from service.infra.packed_arrays import unpack
 from service.schemas.evidence import PackedArray
 from service.schemas.record import BundleStatement, Chain, Record, Subject
 from service.schemas.results import Faithfulness

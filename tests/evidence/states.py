@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from service.evidence.packed_arrays import pack
 from service.infra.artifacts import Artifact, ArtifactSection, AttemptArtifacts
+from service.infra.packed_arrays import pack
 from service.jobs.records import ProgressCount, State
 from service.schemas.documents import Status
 from service.schemas.evidence import Evidence, TranscriptDocument

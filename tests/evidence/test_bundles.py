@@ -16,7 +16,7 @@ from service.cli.main import app
 from service.evidence.archives import ArchiveError, read_archive, write_archive
 from service.evidence.envelopes import encode, seal
 from service.evidence.keys import PublicKeys, SigningKey
-from service.evidence.packed_arrays import pack, unpack
+from service.infra.packed_arrays import pack, unpack
 from service.schemas.record import BundleStatement, Statement
 from tests.evidence.conftest import GRID
 from worker.verification import verify_bundle, verify_chain

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from service.evidence.archives import read_archive
 from service.evidence.keys import PublicKeys, SigningKey
-from service.evidence.packed_arrays import pack, unpack
+from service.infra.packed_arrays import pack, unpack
 from service.schemas.record import Statement
 from service.schemas.requests import ExplanationSettings
 from tests.e2e.pictures import SAMPLE

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.evidence.packed_arrays import pack, unpack_transcript
+from service.infra.packed_arrays import pack, unpack_transcript
 from service.schemas.evidence import Evidence, RegionNumbers, TranscriptDocument
 from worker.adapters.results import region_count
 from worker.engine.evidence.transcript import Transcript

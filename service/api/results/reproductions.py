@@ -28,9 +28,9 @@ from service.api.state import serializers
 from service.api.submission.idempotency import submit_once
 from service.api.submission.submit import submit
 from service.api.uploads.upload import JSON, Upload
-from service.evidence.packed_arrays import unpack_transcript
 from service.infra.artifact_store import DamagedArtifactError, evidence_key
 from service.infra.artifacts import Artifact, read_whole
+from service.infra.packed_arrays import unpack_transcript
 from service.jobs.records import State
 from service.jobs.redis_keys import new_id
 from service.schemas.documents import ErrorCode, Explanation
