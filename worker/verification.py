@@ -20,7 +20,6 @@ from service.evidence.archives import ArchiveError, read_archive
 from service.evidence.envelopes import RecordError, open_envelope, open_record
 from service.evidence.keys import PublicKeys
 from service.infra.packed_arrays import unpack
-from service.schemas.evidence import PackedArray
 from service.schemas.record import BundleStatement, Chain, Record, Subject
 from service.schemas.results import Faithfulness
 from worker.adapters.recompute import Recomputed, recompute
@@ -171,7 +170,7 @@ def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Rec
         _same("standard errors", arrays["standard_errors"], again.standard_errors)
     regions = record.evidence.regions
     if regions and again.region_values is not None:
-        _same("region values of the record", _unpacked(regions.values), again.region_values)
+        _same("region values of the record", unpack(regions.values), again.region_values)
         _same("region values of the arrays", arrays["region_values"], again.region_values)
         for name, kept in (
             ("region_standard_errors", regions.standard_errors),
@@ -179,7 +178,7 @@ def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Rec
             ("region_high", regions.high),
         ):
             if kept is not None:
-                _same(name.replace("_", " "), arrays[name], _unpacked(kept))
+                _same(name.replace("_", " "), arrays[name], unpack(kept))
 
 
 def _check_sums(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
@@ -221,10 +220,6 @@ def _same(what: str, stored: NDArray[Any], found: NDArray[Any]) -> None:
         raise CheckFailedError(
             f"the {what} are not those that the scores lead to; they differ by up to {apart:.3g}"
         )
-
-
-def _unpacked(packed: PackedArray) -> NDArray[Any]:
-    return unpack(packed)
 
 
 @contextmanager

@@ -37,8 +37,11 @@ class Opened(Generic[S]):
 
 
 def encode(statement: Statement | BundleStatement) -> bytes:
-    """Encode a statement as canonical JSON."""
-    return rfc8785.dumps(_interoperable(statement.model_dump(mode="json", by_alias=True)))
+    """Encode a statement as canonical JSON. Raises RecordError."""
+    try:
+        return rfc8785.dumps(_interoperable(statement.model_dump(mode="json", by_alias=True)))
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise RecordError(f"its statement cannot be written as canonical JSON: {error}") from error
 
 
 def _interoperable(value: Any) -> Any:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from service.api.evidence.statements import statement_of, subjects_of
 from service.api.state.serializers import to_datetime
-from service.evidence.envelopes import encode, seal
+from service.evidence.envelopes import RecordError, encode, seal
 from service.evidence.keys import SigningKey
 from service.infra.artifact_store import (
     DamagedArtifactError,
@@ -60,7 +60,10 @@ class RecordSealer:
         evidence = self._read_evidence(state)
         while True:
             head = self._chain.head()
-            payload = encode(statement_of(state, evidence, head))
+            try:
+                payload = encode(statement_of(state, evidence, head))
+            except RecordError as error:
+                raise NoEvidenceError(str(error)) from error
             envelope = seal(payload, self._key)
             sealed = Artifact.of(envelope)
             key = record_key(state.id, sealed.sha256)

@@ -8,7 +8,7 @@ import pytest
 from service.evidence.envelopes import open_record
 from service.evidence.keys import PublicKeys, SigningKey
 from service.infra.artifact_store import evidence_key, record_key
-from service.jobs.redis_keys import UNSEALED
+from service.jobs.redis_keys import UNSEALED, key_of
 from service.jobs.store_identity import compare_store
 
 URL = "/v1/explanations"
@@ -105,6 +105,17 @@ async def test_a_result_without_evidence_has_no_record_and_is_not_asked_again(
         refused(await signed.get(f"{URL}/{lost.id}/record"), 404, "no_result")
     await until(lambda: fake_worker.read(state.id).record)
     await until(lambda: not connection.scard(UNSEALED))
+
+
+async def test_a_result_that_cannot_be_recorded_keeps_no_other_from_its_record(
+    signed, ask, fake_worker, connection
+):
+    forged = await ended(signed, ask, fake_worker)
+    connection.hdel(key_of(forged.id), "record", "outcome")
+    connection.sadd(UNSEALED, forged.id)
+    await until(lambda: not connection.scard(UNSEALED))
+    honest = await ended(signed, ask, fake_worker)
+    assert await until(lambda: fake_worker.read(honest.id).record)
 
 
 async def test_a_damaged_record_is_not_shown(signed, ask, fake_worker, refused, store):
