@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.engine.games import FunctionPredictor, random_picture, smooth_function
-from worker.engine.control import Interruption
+from tests.engine.stopping import Stop, StopsAt
 from worker.engine.evidence.replay import TranscriptError, replay
 from worker.engine.evidence.transcript import ROW, Transcript, rows_of
 from worker.engine.explanation import ExplanationRun
@@ -24,28 +24,6 @@ SUPERPIXELS = {"exact": Grid(2, 4), "partition": Slic(12), "permutation": Pixels
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
-class Stop(Interruption):
-    pass
-
-
-class StopAt:
-    """Stops the explanation at its n-th check."""
-
-    def __init__(self, n):
-        self.left = n
-
-    def check(self):
-        self.left -= 1
-        if not self.left:
-            raise Stop
-
-    def offer(self, make):
-        pass
-
-    def progress(self, done, planned):
-        pass
-
-
 def request_of(method, **settings):
     settings = {"max_evals": 300, "outputs": Top(2), "metrics": ("deletion",), **settings}
     superpixels = SUPERPIXELS.get(method, Grid(4, 5))
@@ -54,7 +32,7 @@ def request_of(method, **settings):
 
 def explained(request, stop_at=-1):
     run = ExplanationRun(
-        FunctionPredictor(SHAPE, SMOOTH), PICTURE, request, control=StopAt(stop_at)
+        FunctionPredictor(SHAPE, SMOOTH), PICTURE, request, control=StopsAt(stop_at)
     )
     try:
         return evaluate(run, FunctionPredictor(SHAPE, SMOOTH), batch=16)

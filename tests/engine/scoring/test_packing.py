@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.games import FunctionPredictor, random_picture, smooth_function
-from worker.engine.control import Interruption
+from tests.engine.stopping import Stop, StopsAt
 from worker.engine.errors import BudgetError, EngineError
 from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.game.superpixels import Grid
@@ -20,28 +20,6 @@ from worker.engine.scoring.driver import evaluate_all, explain
 
 SHAPE = (6, 5, 3)
 SMOOTH = smooth_function(SHAPE, outputs=4, seed=0)
-
-
-class Stop(Interruption):
-    """The exception of a cancel."""
-
-
-class StopsAt:
-    """A control that stops its explanation at the n-th check."""
-
-    def __init__(self, stop_at):
-        self.left = stop_at
-
-    def check(self):
-        self.left -= 1
-        if not self.left:
-            raise Stop
-
-    def offer(self, make):
-        pass
-
-    def progress(self, done, planned):
-        pass
 
 
 def row_by_row(pictures):
