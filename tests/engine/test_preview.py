@@ -5,6 +5,7 @@ import pytest
 
 from tests.engine.games import (
     FunctionPredictor,
+    masks,
     play,
     random_game,
     random_picture,
@@ -32,11 +33,12 @@ class Watching(NullControl):
         self.previews.append(make())
 
 
-def explained(name, control, **settings):
+def explained(name, control, *, batch=None, **settings):
     settings = {"superpixels": Grid(2, 5), "max_evals": 1024, "outputs": Top(6)} | settings
     request = Request(name, MaskerSpec("mean", ()), **settings)
     predictor = FunctionPredictor(SHAPE, smooth_function(SHAPE, 6, seed=0))
-    return explain(predictor, random_picture(SHAPE, 0), request, control=control)
+    picture = random_picture(SHAPE, 0)
+    return explain(predictor, picture, request, control=control, batch=batch)
 
 
 @every_method
@@ -71,7 +73,7 @@ def test_a_draft_is_near_the_snapshot(name):
     shape, near = (2, 5, 1), []
 
     def watch(method, _):
-        draft = method.draft(1)
+        draft = method.draft(1, np.empty((0, 2)))
         if draft is not None:
             values = method.snapshot().values
             near.append(np.corrcoef(draft.ravel(), values[..., 0].ravel())[0, 1])
@@ -80,6 +82,34 @@ def test_a_draft_is_near_the_snapshot(name):
     request = Request(name, max_evals=1024)
     play(lambda game: METHODS[name](game, request), random_game(shape, 2, seed=1), shape, watch)
     assert min(near[-2:]) > 0.8
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"partition"}))
+def test_scores_of_a_step_count_in_drafts_before_it_ends(name):
+    shape, none = (2, 5, 1), np.empty((0, 2))
+    game, early, late = random_game(shape, 2, seed=1), [], []
+
+    def watch(method, coalitions):
+        scores = np.array([game(mask) for mask in masks(coalitions, shape)])
+        late.append(method.draft(2, none))
+        half = method.draft(2, scores[: len(scores) // 2])
+        early.append(method.draft(2, scores))
+        assert not np.allclose(half, early[-1])
+        after = method.draft(2, none)
+        assert (after is None) if late[-1] is None else np.array_equal(after, late[-1])
+
+    request = Request(name, max_evals=1024)
+    play(lambda game: METHODS[name](game, request), game, shape, watch)
+    assert len(late) > 2
+    assert all(map(np.array_equal, early, late[1:]))
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"partition"}))
+def test_small_budgets_have_previews_too(name):
+    control = Watching()
+    explained(name, control, superpixels=Grid(2, 3), max_evals=64, batch=10)
+    counts = [each.evaluations for each in control.previews if each]
+    assert len(counts) >= 3
 
 
 @every_method

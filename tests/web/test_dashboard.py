@@ -231,12 +231,24 @@ def test_the_heat_sharpens_while_it_runs_and_a_cancel_keeps_what_there_is(page, 
     assert np.ptp(pixels(page, ".draft canvas.ground")[..., 0]) > 50  # the picture is below
     expect(draft).not_to_have_text(said)
     assert (pixels(page, ".draft canvas.heat") != first).any()
+    second = page.locator(".draft option").nth(1).text_content()
+    page.get_by_label("Output").select_option(second)
+    expect(draft).to_contain_text(f"raises the score of {second}")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text(re.compile("canceled"))).not_to_have_count(0)
     page.wait_for_selector(READY)
     assert dashboard.client.get(asked.id).status == "canceled"
     page.get_by_role("link", name="Ask again with one change").click()
     expect(page.get_by_label("Evaluations", exact=True)).to_have_value("90000")
+
+
+def test_a_draft_is_shown_too_where_a_proxy_swallows_the_stream(page, dashboard):
+    page.route("**/events?*", lambda route: route.fulfill(content_type="text/event-stream"))
+    asked = dashboard.client.submit(SAMPLE, ExplanationSettings(max_evals=90_000, seed=7))
+    page.goto(f"{dashboard.url}/#/explanations/{asked.id}")
+    expect(page.locator(".draft figcaption")).to_contain_text("of 90,000 evaluations")
+    dashboard.client.cancel(asked.id)
+    page.wait_for_selector(READY)
 
 
 def test_asking_again_sends_the_same_picture_and_label_map(page, dashboard):

@@ -1,6 +1,6 @@
 """The explanation of one picture: from the request to the attribution and its faithfulness."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -186,12 +186,17 @@ class ExplanationRun:
             planned = attribution.evaluations if attribution else self._method.planned_evaluations
             self.control.progress(self._done, planned + self._planned_for_curves)
 
-    def offer_preview(self) -> None:
-        """Offer a preview to the control; of the whole attribution once, while curves are made."""
-        if self._method is not None and not self._previewed_whole:
-            self.control.offer(self.preview)
+    def offer_preview(self, early: Sequence[Scores] = ()) -> None:
+        """Offer a preview to the control; of the whole attribution once, while curves are made.
 
-    def preview(self) -> Preview | None:
+        early: the scores of the step under way, as far as they are known.
+        """
+        if self._method is None or self._previewed_whole:
+            return
+        if self._attribution or self._method.drafts_within_steps or not early:
+            self.control.offer(lambda: self.preview(early))
+
+    def preview(self, early: Sequence[Scores] = ()) -> Preview | None:
         """Return a coarse heatmap of the attribution so far; None while it would mislead."""
         if self._method is None or self._outputs is None:
             return None
@@ -200,7 +205,8 @@ class ExplanationRun:
             values: Credit | None = self._attribution.values[..., :MOST_OUTPUTS]
             evaluations = planned = self._attribution.evaluations
         else:
-            values = self._method.draft(MOST_OUTPUTS)
+            known = np.concatenate([np.empty((0, len(self._outputs))), *early])  # (B, K)
+            values = self._method.draft(MOST_OUTPUTS, known)
             evaluations, planned = self._done, self._method.planned_evaluations
         if values is None:
             return None

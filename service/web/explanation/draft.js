@@ -1,5 +1,5 @@
 // The picture of an explanation that runs, and on it the heat so far, as previews bring it.
-import { h } from "../lib/dom.js";
+import { h, replace } from "../lib/dom.js";
 import { getBlob } from "../lib/api.js";
 import { LEVELS, PALETTES, limit, magnitudesOf, paint } from "../lib/colours.js";
 import { halvesToNumbers } from "../lib/npz.js";
@@ -22,8 +22,11 @@ export function draft({ id, image }, signal) {
     heat,
   );
   const said = h("figcaption", { class: "muted small" });
+  const select = h("select", { on: { change: drawHeat } });
+  const choice = h("label", { class: "row", hidden: true }, "Output", select);
   const whole = { left: 0, top: 0, right: image.width, bottom: image.height };
   let picture = null;
+  let shown = null; // the preview
   let seen = { crop: whole, across: image.width, down: image.height, style: "colour" };
 
   photoOf(id, signal).then(
@@ -52,28 +55,42 @@ export function draft({ id, image }, signal) {
     drawGround(ground, context.getImageData(0, 0, ground.width, ground.height), style);
   }
 
+  function drawHeat() {
+    const { rows, columns, heat: encoded, outputs, evaluations, planned } = shown;
+    const nth = Math.max(0, select.selectedIndex);
+    const values = numbersOf(encoded).subarray(nth * rows * columns, (nth + 1) * rows * columns);
+    [heat.width, heat.height] = [columns, rows];
+    const painted = new ImageData(columns, rows);
+    paint(values, limit(magnitudesOf(values), PERCENTILE), LEVELS[PALETTE], painted.data);
+    heat.getContext("2d").putImageData(painted, 0, 0);
+    const { positiveName, negativeName } = PALETTES[PALETTE];
+    const { label } = outputs[nth];
+    const count = `${formatNumber(evaluations)} of ${formatNumber(planned)} evaluations`;
+    const made = evaluations < planned ? `Draft after ${count}` : `All ${count} made`;
+    said.textContent = `${made}: ${positiveName} raises the score of ${label}, ${negativeName} lowers it.`;
+    stage.setAttribute("aria-label", `The picture with a draft of the heat of ${label}`);
+  }
+
   drawPicture();
   return {
-    element: h("figure", { class: "draft" }, stage, said),
+    element: h("figure", { class: "draft" }, stage, choice, said),
 
-    show({ crop, rows, columns, cell, heat: encoded, outputs: [output], evaluations, planned }) {
+    show(preview) {
+      const { crop, rows, columns, cell, outputs } = preview;
       if (seen.style === "colour") {
         seen = { crop, across: columns * cell, down: rows * cell, style: "grey" };
         drawPicture();
       }
-      const values = numbersOf(encoded).subarray(0, rows * columns); // of the first output
-      [heat.width, heat.height] = [columns, rows];
-      const painted = new ImageData(columns, rows);
-      paint(values, limit(magnitudesOf(values), PERCENTILE), LEVELS[PALETTE], painted.data);
-      heat.getContext("2d").putImageData(painted, 0, 0);
-      const { positiveName, negativeName } = PALETTES[PALETTE];
-      const count = `${formatNumber(evaluations)} of ${formatNumber(planned)} evaluations`;
-      const made = evaluations < planned ? `Draft after ${count}` : `All ${count} made`;
-      said.textContent = `${made}: ${positiveName} raises the score of ${output.label}, ${negativeName} lowers it.`;
-      stage.setAttribute("aria-label", `The picture with a draft of the heat of ${output.label}`);
+      shown = preview;
+      if (!select.length) replace(select, outputs.map(({ label }) => h("option", {}, label)));
+      choice.hidden = outputs.length < 2;
+      drawHeat();
     },
 
     clear() {
+      shown = null;
+      replace(select);
+      choice.hidden = true;
       heat.width = heat.height = 0;
       said.textContent = "";
     },

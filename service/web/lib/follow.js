@@ -1,13 +1,13 @@
 // Follows an explanation until it is done: by its stream of events, or by asking again and again.
 //
 // EventSource cannot send a key, so the stream is read by fetch.
-import { getJson, request } from "./api.js";
+import { Refused, getJson, request } from "./api.js";
 
 const FIRST_EVENT_S = 5; // a proxy that gathers answers would hold events back for longer
-const POLL_S = 5; // how long one question may wait for an end
+const POLL_S = 2; // how long one question may wait for an end
 
-// Calls `onDocument` with each newer document, and `onPreview` with each preview that the stream
-// brings; returns the last document, which is done.
+// Calls `onDocument` with each newer document, and `onPreview` with each preview; returns the last
+// document, which is done.
 export async function follow(id, onDocument, onPreview, signal) {
   const path = `v1/explanations/${id}`;
   let document = await getJson(path, { signal });
@@ -26,8 +26,17 @@ export async function follow(id, onDocument, onPreview, signal) {
       document = await getJson(path, { signal }); // or the reason why there is none any more
     } else {
       document = await getJson(path, { signal, headers: { Prefer: `wait=${POLL_S}` } });
+      if (document.status === "running") await askPreview(`${path}/preview`, onPreview, signal);
       if (!document.done) await new Promise((resolve) => setTimeout(resolve, 500));
     }
+  }
+}
+
+async function askPreview(path, onPreview, signal) {
+  try {
+    onPreview(await getJson(path, { signal }));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error; // there is none yet, or it has ended meanwhile
   }
 }
 

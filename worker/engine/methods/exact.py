@@ -10,7 +10,7 @@ has the Shapley values.
 """
 
 from math import comb
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Exact:
 
     Raises BudgetError for more players than player_limits.py allows, and for max_evals below 2^M.
     """
+
+    drafts_within_steps: ClassVar[bool] = True
 
     def __init__(self, game: Game, *, max_evals: int) -> None:
         players = len(game.players)
@@ -78,10 +80,11 @@ class Exact:
         fitted = fit_additive(members[1:], _weights(members[1:]), odd[1:], -odd[0], odd[0])
         return self._pairs.attribution(fitted.values)
 
-    def draft(self, outputs: int) -> Credit | None:
+    def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return rough values so far."""
-        members, _ = self._pairs.known()
-        return self._pairs.draft(_weights(members[1:]), outputs)
+        with self._pairs.early(early):
+            members, _ = self._pairs.known()
+            return self._pairs.draft(_weights(members[1:]), outputs)
 
 
 def _weights(members: Mask) -> Scores:

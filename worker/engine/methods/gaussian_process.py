@@ -11,11 +11,11 @@ that the scores leave about the game. With few evaluations the values shrink tow
 and the errors account for it.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from worker.engine.arrays import Credit
+from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate, leverage_weights
@@ -38,6 +38,8 @@ class GaussianProcess:
     after FIRST_CHECK pairs and then after every quarter more. seed: for the choice of pairs. Raises
     BudgetError for more players than player_limits.py allows.
     """
+
+    drafts_within_steps: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -98,11 +100,12 @@ class GaussianProcess:
             held_out_fidelity=now.held_out_fidelity,
         )
 
-    def draft(self, outputs: int) -> Credit | None:
+    def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return rough values so far, by a regression: learning the process takes seconds."""
-        members, _ = self._pairs.known()
-        weights, _ = leverage_weights(members[1:], certain=0)
-        return self._pairs.draft(weights, outputs)
+        with self._pairs.early(early):
+            members, _ = self._pairs.known()
+            weights, _ = leverage_weights(members[1:], certain=0)
+            return self._pairs.draft(weights, outputs)
 
     def _estimate_now(self) -> Estimate:
         if self._estimate is None:

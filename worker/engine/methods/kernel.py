@@ -18,11 +18,11 @@ heteroskedasticity-consistent covariance matrix estimators with improved finite 
 1985, https://doi.org/10.1016/0304-4076(85)90158-7); sizes taken whole add nothing to them.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from worker.engine.arrays import Credit
+from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.kernel_sampling import Design, design_pairs
@@ -44,6 +44,8 @@ class Kernel:
     a prior for fewer than STEADY pairs per player, "none" never does. seed: for the draws. Raises
     BudgetError for more players than player_limits.py allows.
     """
+
+    drafts_within_steps: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -114,11 +116,13 @@ class Kernel:
             steady_from=2 + 2 * self._steady,
         )
 
-    def draft(self, outputs: int) -> Credit | None:
+    def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return rough values so far; without a prior None while they may be far too large."""
-        if not self._regularized and self._pairs.done < self._steady and not self._pairs.complete:
-            return None
-        return self._pairs.draft(self._design.first(self._pairs.done).weights, outputs)
+        with self._pairs.early(early):
+            few = self._pairs.done < self._steady and not self._pairs.complete
+            if few and not self._regularized:
+                return None
+            return self._pairs.draft(self._design.first(self._pairs.done).weights, outputs)
 
     def _standard_errors(self, design: Design, fitted: Fit) -> Credit | None:
         """Estimate the standard errors of the values, (M, K); None while they are not defined.

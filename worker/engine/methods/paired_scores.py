@@ -1,6 +1,7 @@
 """Scores of pairs of complementary coalitions, and the attribution made from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -44,8 +45,18 @@ class PairedScores:
     def add(self, scores: Scores) -> None:
         """Store the scores (2 P, K) of the coalitions that `next` gave."""
         pairs = len(scores) // 2
-        self._scores[self.done : self.done + pairs] = scores.reshape(pairs, 2, -1)
+        self._scores[self.done : self.done + pairs] = scores.reshape(pairs, 2, scores.shape[1])
         self.done += pairs
+
+    @contextmanager
+    def early(self, scores: Scores) -> Iterator[None]:
+        """Count the whole pairs among the first scores (B, K) of a step as scored for a while."""
+        done = self.done
+        self.add(scores[: len(scores) // 2 * 2])
+        try:
+            yield
+        finally:
+            self.done = done
 
     def odd(self) -> Scores:
         """Return the odd part of the scored pairs: (P, K)."""

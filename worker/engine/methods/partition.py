@@ -19,7 +19,7 @@ expanded is spread evenly over their elements.
 
 from collections.abc import Hashable, Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -61,6 +61,8 @@ class Partition:
     only with the other half hidden, 1 only with it visible, which takes fewer evaluations and
     leaves interactions on the inner parts. seed: breaks ties in the queue.
     """
+
+    drafts_within_steps: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -144,8 +146,8 @@ class Partition:
             players=self._game.players.superpixel_labels,
         )
 
-    def draft(self, outputs: int) -> Credit | None:
-        """Return the values so far; None before a part is divided."""
+    def draft(self, outputs: int, early: Scores) -> Credit | None:
+        """Return the values of the steps so far; None before a part is divided."""
         if not self._separated:
             return None
         return self._spread(self._credit(self._pending()), outputs)[0]

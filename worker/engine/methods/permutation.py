@@ -21,12 +21,12 @@ for superpixels; for pixels it draws from numba's generator, which its `seed` do
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.arrays import Credit, Scores
+from worker.engine.arrays import Credit, Indices, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.errors import BudgetError
 from worker.engine.game.coalitions import CHUNK
@@ -48,6 +48,8 @@ class Permutation:
     gives the same values; it takes only 2 M - 2 evaluations, as the ends are known. seed: for the
     orders. Raises BudgetError where max_evals is too low for one permutation.
     """
+
+    drafts_within_steps: ClassVar[bool] = True
 
     def __init__(self, game: Game, *, max_evals: int, seed: int = 0) -> None:
         players, cost = game.players, 2 * len(game.players) + 1  # evaluations of a permutation
@@ -87,11 +89,9 @@ class Permutation:
         """Yield the coalitions of pass after pass, from one player on; return the attribution."""
         inner = self._m - 1  # coalitions of a pass; its two ends are known
         while left := len(self._passes) * inner - self._done:
-            steps = np.arange(self._done, self._done + min(left, CHUNK))
-            pass_, before = np.divmod(steps, inner)
+            pass_, before = self._next(min(left, CHUNK))
             members = self._passes[pass_] <= before[:, np.newaxis]  # (B, M)
-            self._paths[pass_, before + 1] = yield self._game.players.coalitions(members)
-            self._done += len(steps)
+            self._add((yield self._game.players.coalitions(members)))
         return self.snapshot()
 
     def snapshot(self) -> Attribution:
@@ -133,12 +133,28 @@ class Permutation:
             even_energy=even,
         )
 
-    def draft(self, outputs: int) -> Credit | None:
+    def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return the values so far; None before the first coalition is scored."""
-        if not self._done:
-            return None
-        credit = self._credit(self._known_paths()[..., :outputs])
-        return self._game.players.spread(credit.mean(axis=0))
+        done = self._done
+        self._add(early)
+        try:
+            if not self._done:
+                return None
+            credit = self._credit(self._known_paths()[..., :outputs])
+            return self._game.players.spread(credit.mean(axis=0))
+        finally:
+            self._done = done
+
+    def _next(self, count: int) -> tuple[Indices, Indices]:
+        """Return the next coalitions' passes (count,), and how many players precede the last."""
+        pass_, before = np.divmod(np.arange(self._done, self._done + count), self._m - 1)
+        return pass_, before
+
+    def _add(self, scores: Scores) -> None:
+        """Store the scores (B, K) of the next coalitions."""
+        pass_, before = self._next(len(scores))
+        self._paths[pass_, before + 1] = scores
+        self._done += len(scores)
 
     def _credit(self, paths: Scores) -> Credit:
         """Return each player's change of the score along each of the first passes: (P, M, K).

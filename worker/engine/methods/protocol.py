@@ -6,7 +6,7 @@ the attribution; its driver may stop at any yield and ask for a snapshot.
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
@@ -30,7 +30,12 @@ class Game:
 
 
 class Method(Protocol):
-    """One explanation under way by one method."""
+    """One explanation under way by one method.
+
+    drafts_within_steps: whether draft() learns from the scores of a step before all are there.
+    """
+
+    drafts_within_steps: ClassVar[bool]
 
     @property
     def planned_evaluations(self) -> int:
@@ -42,9 +47,10 @@ class Method(Protocol):
     def snapshot(self) -> Attribution:
         """Return the attribution so far; valid before, between and after steps."""
 
-    def draft(self, outputs: int) -> Credit | None:
+    def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return values of the first outputs so far, (H, W, C, K), for a preview.
 
-        Valid when snapshot() is. It takes milliseconds, so a method whose snapshot takes longer
-        gives rougher values. None while they would mislead.
+        early: (B, K), the scores known so far of the first coalitions of the step under way; none
+        where drafts_within_steps is False. Valid when snapshot() is. It takes milliseconds, so a
+        method whose snapshot takes longer gives rougher values. None while they would mislead.
         """

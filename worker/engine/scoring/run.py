@@ -61,7 +61,7 @@ class ScoringRun:
                 self._taken = 0
                 self._scores.clear()
                 self._coalitions = self._steps.send(received)
-                self.explanation.offer_preview()
+            self.explanation.offer_preview(self._scores)
         except StopIteration as stop:
             self.end(stop.value)
         except EngineError as error:
