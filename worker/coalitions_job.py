@@ -23,7 +23,6 @@ from service.infra.settings.worker import WorkerSettings
 from service.jobs.leases import ModelUsage
 from service.jobs.records import CoalitionSpec, JobSpec
 from service.schemas.documents import ErrorCode, Status
-from service.schemas.fingerprint import differing_parts, model_ref
 from service.schemas.scores import CoalitionScores, MaskedPicture, ScoredOutput
 from worker.adapters.engine_request import read_masker
 from worker.engine.arrays import Indices, Mask, Pictures
@@ -34,6 +33,7 @@ from worker.engine.masking.maskers import Masker, make_masker
 from worker.engine.masking.padding import PaddedMasker, PictureOffset
 from worker.engine.scoring.coalitions import link_scores, score_coalitions
 from worker.models.registry import Registry
+from worker.models.scoring_models import change_of, find_models
 from worker.task import Task, TaskResult, failed
 
 MAX_PNG_BYTES = 4 * 2**20  # of a picture in Redis
@@ -50,16 +50,11 @@ class CoalitionScorer:
     def answer(self, task: Task, spec: JobSpec, asked: CoalitionSpec) -> TaskResult:
         """Score or paint. Raises ModelUnavailableError, StoreError, EngineError, Interruption."""
         task.control.check()
-        model = self._registry.get(spec.settings.model)
-        used = model_ref(spec.settings.model, model.card.parts, spec.settings.fit)
-        if spec.model.fingerprint != used.fingerprint:
-            detail = (
-                f"the explanation was computed by model {used.name} with the fingerprint "
-                f"{spec.model.fingerprint}; this worker serves {used.fingerprint}, which differs "
-                f"in {differing_parts(spec.model, used)}: explain the picture again"
-            )
+        scoring = find_models(self._registry, spec.settings)
+        if change := change_of(scoring, spec.model, spec.compared):
+            detail = f"the explanation was computed by {change}: explain the picture again"
             return failed(ErrorCode.MODEL_CHANGED, detail)
-        shape = model.predictor.input_shape
+        shape = scoring.predictor.input_shape
         try:
             masker, labels = self._load(spec, asked, shape)
         except MissingArtifactError as error:
@@ -83,7 +78,7 @@ class CoalitionScorer:
         coalitions = PlayerCoalitions(labels, np.concatenate([ends, members(asked)]))
         spent = EngineTimings()
         scores = score_coalitions(
-            model.predictor,
+            scoring.predictor,
             masker,
             coalitions,
             timings=spent,
@@ -91,17 +86,19 @@ class CoalitionScorer:
             threads=self._settings.threads or None,
         )
         task.control.work = ModelUsage(
-            evaluations=spent.evaluations,
-            batches=spent.batches,
-            slots=spent.slots,
+            evaluations=spent.evaluations * len(scoring.models),
+            batches=spent.batches * len(scoring.models),
+            slots=spent.slots * len(scoring.models),
             model_s=spent.model_s,
             masking_s=spent.mask_s,
         )
-        (base, full, *rows), outputs = link_scores(scores, asked.outputs, spec.settings.link)
+        (base, full, *rows), outputs = link_scores(
+            scores, asked.outputs, spec.settings.link, scoring.pairing
+        )
         described = [
             ScoredOutput(
                 index=int(index),
-                label=model.labels[index],
+                label=scoring.labels[index],
                 base_value=float(base[k]),
                 score=float(full[k]),
             )

@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.metadata import version
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -30,9 +29,8 @@ from service.infra.tracing import Tracer
 from service.jobs.leases import ModelUsage
 from service.jobs.result_size import count_numbers
 from service.schemas.documents import ErrorCode, ImageInfo, LabelMapInfo, Status
-from service.schemas.fingerprint import ModelRef, differing_parts, model_ref
 from service.schemas.requests import Fit
-from service.schemas.results import Runtime, Timings
+from service.schemas.results import Timings
 from service.schemas.warnings import ResultWarning
 from worker.adapters.engine_request import engine_request
 from worker.adapters.evidence import pack_evidence
@@ -46,6 +44,7 @@ from worker.adapters.warnings import (
     output_warnings,
     picture_warnings,
     precision_warnings,
+    resizing_warnings,
     run_warnings,
 )
 from worker.coalitions_job import CoalitionScorer
@@ -60,8 +59,8 @@ from worker.engine.scoring.batch_size import device_batch_size
 from worker.engine.scoring.driver import evaluate_all
 from worker.interruptions import Canceled
 from worker.models.errors import ModelUnavailableError
-from worker.models.loading import LoadedModel
 from worker.models.registry import Registry
+from worker.models.scoring_models import ScoringModels, change_of, find_models
 from worker.task import FinishedTask, Task, TaskResult, failed, failed_unexpectedly
 
 T = TypeVar("T")
@@ -74,8 +73,7 @@ class Prepared:
     """A task with its picture fitted to the model's input, ready for the engine."""
 
     task: Task
-    model: LoadedModel
-    used: ModelRef  # the model with the fit that this explanation uses
+    scoring: ScoringModels
     pixels: Pictures  # (H, W, C) float32 in 0..255
     pixels_sha256: str  # of the upright picture
     view: ModelView
@@ -103,7 +101,7 @@ class Explainer:
         The API gives all explanations of a batch one model; records in Redis may differ, so the
         tasks are grouped by model here.
         """
-        groups: dict[int, dict[ExplanationRun, Prepared]] = {}  # by predictor
+        groups: dict[tuple[int, ...], dict[ExplanationRun, Prepared]] = {}  # by model or models
         for task in tasks:
             spec = task.state.spec
             if spec and spec.coalitions:
@@ -114,7 +112,7 @@ class Explainer:
                 continue
             prepared = _attempt(task, partial(self._prepare, task))
             if isinstance(prepared, Prepared):
-                group = groups.setdefault(id(prepared.model.predictor), {})
+                group = groups.setdefault(prepared.scoring.group, {})
                 group[prepared.explanation] = prepared
             else:
                 yield task, prepared
@@ -128,43 +126,42 @@ class Explainer:
         spec, id_ = task.state.spec, task.state.id
         if spec is None:
             return failed(ErrorCode.INTERNAL, "the explanation's record has no job specification")
-        model = self._registry.get(spec.settings.model)
-        used = model_ref(spec.settings.model, model.card.parts, spec.settings.fit)
-        if spec.model.fingerprint not in (None, used.fingerprint):
-            detail = (
-                f"the explanation was accepted for model {used.name} with the fingerprint "
-                f"{spec.model.fingerprint}; this worker serves {used.fingerprint}, which differs "
-                f"in {differing_parts(spec.model, used)}: send the request again"
-            )
+        scoring = find_models(self._registry, spec.settings)
+        if change := change_of(scoring, spec.model, spec.compared):
+            detail = f"the explanation was accepted for {change}: send the request again"
             return failed(ErrorCode.MODEL_CHANGED, detail)
+        predictor = scoring.predictor
         with self._span("fetch", task):
             image = self._fetch(image_key(id_), spec.image)
             label_map = None
             if spec.label_map:
                 label_map = self._fetch(label_map_key(id_), spec.label_map)
         with self._span("prepare", task):
-            fit, shape = spec.settings.fit, model.predictor.input_shape
+            fit, shape = spec.settings.fit, predictor.input_shape
             picture = decode_picture(image, max_pixels=self._settings.max_pixels)
             doubts = list(picture_warnings(picture))
             digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data).hexdigest()
             pixels, view, labels = self._fit(shape, fit, picture, label_map)
             del picture  # it may be large
-            request = engine_request(spec.settings, model.labels, labels)
+            request = engine_request(spec.settings, scoring.models[0].labels, labels)
             place = PictureOffset(view.placement.top, view.placement.left) if fit == "pad" else None
             explanation = ExplanationRun(
-                model.predictor, pixels, request, place=place, control=task.control
+                predictor,
+                pixels,
+                request,
+                place=place,
+                pairing=scoring.pairing,
+                control=task.control,
             )
         numbers = count_numbers(spec.settings, shape, explanation.player_count)
         limit = self._settings.max_values
         if numbers > limit:  # a job accepted under other settings
             detail = f"the explanation has {numbers} numbers; this worker accepts at most {limit}"
             return failed(ErrorCode.INVALID_SETTINGS, detail)
-        task.control.encode_preview = partial(encode_preview, labels=model.labels, crop=view.crop)
+        task.control.encode_preview = partial(encode_preview, labels=scoring.labels, crop=view.crop)
         seconds = time.perf_counter() - began
         shown = explanation.shown if place else pixels
-        return Prepared(
-            task, model, used, shown, digest, view, explanation, doubts, numbers, seconds
-        )
+        return Prepared(task, scoring, shown, digest, view, explanation, doubts, numbers, seconds)
 
     def _fit(
         self, shape: Shape, fit: Fit, picture: Picture, label_map: bytes | None
@@ -187,7 +184,7 @@ class Explainer:
 
     def _compute(self, ready: dict[ExplanationRun, Prepared]) -> Iterator[FinishedTask]:
         """Compute explanations, removing each from `ready` at its end to free its arrays."""
-        predictor = next(iter(ready.values())).model.predictor
+        predictor = next(iter(ready.values())).scoring.predictor
         threads = self._settings.threads or None
         began, since = time.perf_counter(), time.time_ns()
         for explanation, ending in evaluate_all(list(ready), predictor, threads=threads):
@@ -213,8 +210,8 @@ class Explainer:
         explained = so_far or ending
         if not isinstance(explained, ExplanationResult):
             raise explained
-        task, model = prepared.task, prepared.model
-        state, spec, predictor = task.state, task.state.spec, model.predictor
+        task, scoring = prepared.task, prepared.scoring
+        state, spec = task.state, task.state.spec
         with self._span("store", task):
             store_s, artifacts = self._keep(prepared, explained)
         timings = Timings(
@@ -227,25 +224,19 @@ class Explainer:
         )
         warnings = [
             *run_warnings(explained, stopped_at=task.control.count if so_far else None),
-            *output_warnings(explained, model.labels),
-            *curve_warnings(explained, model.labels),
-            *precision_warnings(model.card),
-            *hidden_nan_warnings(model, prepared.explanation, explained),
+            *output_warnings(explained, scoring.labels),
+            *curve_warnings(explained, scoring.labels),
+            *precision_warnings(scoring),
+            *resizing_warnings(scoring),
+            *hidden_nan_warnings(scoring, prepared.explanation, explained),
             *prepared.doubts,
             *(crop_warnings(prepared.view.crop, spec.image) if spec else []),
         ]
         outcome = make_outcome(
             explained,
-            model.labels,
-            model=prepared.used,
+            scoring,
             partial=so_far is not None,
             view=prepared.view,
-            runtime=Runtime(
-                backend=predictor.backend,
-                device=predictor.device,
-                dtype=predictor.dtype,
-                versions=_versions(predictor.backend),
-            ),
             timings=timings,
             warnings=warnings,
         )
@@ -257,21 +248,18 @@ class Explainer:
         """Store arrays and curves; return the seconds spent and the stored artifacts."""
         began = time.perf_counter()
         explanation_id, attempt = prepared.task.state.id, prepared.task.attempt
-        labels = prepared.model.labels
-        arrays, blocks = pack_attributions(
-            explained, prepared.pixels, prepared.view, labels, prepared.used
-        )
+        scoring = prepared.scoring
+        arrays, blocks = pack_attributions(explained, prepared.pixels, prepared.view, scoring)
         stored = self._put(attributions_key(explanation_id, attempt), arrays)
         curves = None
         if explained.faithfulness:
-            content = pack_curves(explained, labels)
+            content = pack_curves(explained, scoring.labels)
             curves = self._put(faithfulness_key(explanation_id, attempt), content)
-        predictor = prepared.model.predictor
         evidence = pack_evidence(
             explained,
             pixels_sha256=prepared.pixels_sha256,
-            batch=device_batch_size(predictor.input_shape, predictor.device),
-            dtype=predictor.dtype,
+            batch=device_batch_size(scoring.predictor.input_shape, scoring.predictor.device),
+            dtypes=[model.predictor.dtype for model in scoring.models],
         )
         artifacts = AttemptArtifacts(
             shape=(*prepared.pixels.shape, len(explained.outputs)),
@@ -335,11 +323,3 @@ def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interrupti
         except EngineError as error:
             log.exception("unexpected error", ids=[task.state.id])
             return failed_unexpectedly(error)
-
-
-@cache
-def _versions(backend: str) -> dict[str, str]:
-    """Return the versions of the packages that affect the values."""
-    runs = {"openvino": ["openvino"], "jax": ["jax", "jaxlib"]}.get(backend, [])
-    packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy", *runs)
-    return {package: version(package) for package in ("shapshot", *packages)}

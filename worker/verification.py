@@ -20,6 +20,7 @@ from service.evidence.archives import ArchiveError, read_archive
 from service.evidence.envelopes import RecordError, open_envelope, open_record
 from service.evidence.keys import PublicKeys
 from service.infra.packed_arrays import unpack
+from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 from service.schemas.record import BundleStatement, Chain, Record, Subject
 from service.schemas.results import Faithfulness
 from worker.adapters.recompute import Recomputed, recompute
@@ -113,7 +114,10 @@ def _verify(content: bytes, keys: PublicKeys | None, found: Verification) -> Non
     with _checking(found, "the arrays can be read"):
         arrays = _read_arrays(files[ATTRIBUTIONS])
     with _checking(found, "the arrays name the model of the record"):
-        _check_model(arrays, record)
+        _check_models(arrays, record)
+    if record.result.compared:
+        with _checking(found, "the differences are those of the two models' scores"):
+            _check_differences(record)
     with _checking(found, "the values follow from the recorded scores"):
         again = recompute(record.settings, record.result, record.evidence, arrays)
         _check_values(arrays, record, again)
@@ -153,15 +157,32 @@ def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
         return {name: npz[name] for name in npz.files}
 
 
-def _check_model(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
-    model = record.result.model
-    parts = json.loads(str(arrays["model_parts"]) or "null")
-    told = (str(arrays["model_name"]), str(arrays["model_fingerprint"]), parts)
-    kept = (model.name, model.fingerprint, model.parts and model.parts.model_dump(mode="json"))
-    if told != kept:
-        raise CheckFailedError(
-            f"they name {told[0]} {told[1]}; the record names {kept[0]} {kept[1]}"
-        )
+def _check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
+    compared = record.result.compared.model if record.result.compared else None
+    for entries, model in ((MODEL_ENTRIES, record.result.model), (COMPARED_ENTRIES, compared)):
+        if model is None:
+            if set(entries) & set(arrays):
+                raise CheckFailedError("they name a compared model; the record names none")
+            continue
+        name, fingerprint, parts = (str(arrays[entry]) for entry in entries)
+        told = (name, fingerprint, json.loads(parts or "null"))
+        kept = (model.name, model.fingerprint, model.parts and model.parts.model_dump(mode="json"))
+        if told != kept:
+            raise CheckFailedError(
+                f"they name {told[0]} {told[1]}; the record names {kept[0]} {kept[1]}"
+            )
+
+
+def _check_differences(record: Record) -> None:
+    """Check that each third score of a comparison is the first minus the second."""
+    outputs = record.result.outputs
+    ends = [[each.base_value for each in outputs], [each.score for each in outputs]]
+    of_curves = record.evidence.curves
+    for packed in (record.evidence.transcript.scores, of_curves and of_curves.scores):
+        scores = np.concatenate([np.array(ends), unpack(packed)]) if packed else np.array(ends)
+        one, other, difference = (scores[:, side::3] for side in range(3))
+        if not np.array_equal(difference, one - other):
+            raise CheckFailedError("a recorded difference is not that of the two scores")
 
 
 def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Recomputed) -> None:

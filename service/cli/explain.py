@@ -78,6 +78,9 @@ def explain(
     fingerprint: Annotated[
         str | None, typer.Option(help="Fingerprint the model must have.")
     ] = None,
+    compare_with: Annotated[
+        str | None, typer.Option(help="Name of a second model, explained by the same coalitions.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="For example kernel.")] = None,
     masker: Annotated[str | None, typer.Option(help="For example blur(16,16).")] = None,
     fit: Annotated[str | None, typer.Option(help="crop, stretch or pad.")] = None,
@@ -121,6 +124,7 @@ def explain(
         exit_with_error("--fingerprint pins the model named by --model; no --model was given")
     options = {
         "model": {"name": model, "fingerprint": fingerprint} if fingerprint else model,
+        "compare_with": compare_with,
         "method": method,
         "masker": masker,
         "fit": fit,
@@ -437,6 +441,11 @@ def _reason(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: received {str(first['input'])[:200]!r}; {accepted}"
 
 
+def _models(explanation: Explanation) -> str:
+    compared = explanation.compared
+    return f"{explanation.model.name}{f' and {compared.name}' if compared else ''}"
+
+
 def show(explanation: Explanation, out: Path, seconds: float | None = None) -> None:
     """Print the outputs and warnings of an explanation, and the path of its heatmap."""
     table = Table("class", "score", "base value", "sum of attributions")
@@ -448,7 +457,7 @@ def show(explanation: Explanation, out: Path, seconds: float | None = None) -> N
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     console.print(
         f"{explanation.id}: "
-        f"{explanation.progress.evaluations} evaluations of {explanation.model.name}{took}; "
+        f"{explanation.progress.evaluations} evaluations of {_models(explanation)}{took}; "
         f"masker {explanation.settings.masker}",
         soft_wrap=True,
     )

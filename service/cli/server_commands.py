@@ -235,7 +235,8 @@ def _is_batch(id_: str) -> bool:
 
 def top_of(outputs: list[OutputResult] | None) -> str:
     """Return label and score of the output with the highest score; empty without a result."""
-    top = max(outputs or [], key=lambda output: output.score, default=None)
+    own = (output for output in outputs or [] if output.of == "model")
+    top = max(own, key=lambda output: output.score, default=None)
     return f"{top.label} {top.score:.4f}" if top else ""
 
 

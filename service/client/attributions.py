@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.schemas.fingerprint import MODEL_ENTRIES, ModelParts, ModelRef
+from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES, ModelParts, ModelRef
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +23,7 @@ class Attributions:
     standard_errors: NDArray[np.float32] | None  # (H, W, C, K); None: the method gives none
     players: NDArray[np.int32] | None  # (H, W), of each pixel; -1: none; None: pixels play
     model: ModelRef | None  # None: computed by an earlier version that did not record it
+    compared: ModelRef | None = None  # the model that it is compared with
     regions: NDArray[np.int32] | None = None  # (H, W) or (H, W, C); -1: none
     region_players: NDArray[np.int64] | None = None  # (R,), number of players in each
     region_values: NDArray[np.float64] | None = None  # (R, K); None: too many regions
@@ -72,34 +73,46 @@ class BatchAttributions:
 
 def read_npz(content: bytes) -> Attributions:
     """Read the npz of an explanation; never unpickles."""
-    found, models = _arrays(content)
-    return Attributions(**_known(Attributions, found), model=models[0] if models else None)
+    found, models, compared = _arrays(content)
+    return Attributions(
+        **_known(Attributions, found),
+        model=models[0] if models else None,
+        compared=compared[0] if compared else None,
+    )
 
 
 def read_batch_npz(content: bytes) -> BatchAttributions:
     """Read the npz of a batch; never unpickles."""
-    found, models = _arrays(content)
+    found, models, _ = _arrays(content)
     return BatchAttributions(**_known(BatchAttributions, found), models=models)
 
 
 def _known(kind: type[Attributions] | type[BatchAttributions], arrays: dict[str, Any]) -> Any:
     """Pick the fields of `kind`; None for an array that is absent."""
-    names = [each.name for each in fields(kind) if not each.name.startswith("model")]
+    names = [each.name for each in fields(kind) if not each.name.startswith(("model", "compared"))]
     return {name: arrays.get(name) for name in names}
 
 
-def _arrays(content: bytes) -> tuple[dict[str, Any], list[ModelRef] | None]:
+def _arrays(
+    content: bytes,
+) -> tuple[dict[str, Any], list[ModelRef] | None, list[ModelRef] | None]:
     """Read the arrays, names, indices, ids and positions as lists; and the models, if stored."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         arrays: dict[str, Any] = dict(archive)
     listed = ("output_names", "output_indices", "ids", "positions")
     lists = {name: arrays[name].tolist() for name in listed if name in arrays}
-    stored = [np.atleast_1d(arrays.pop(name)).tolist() for name in MODEL_ENTRIES if name in arrays]
+    models, compared = (_models(arrays, names) for names in (MODEL_ENTRIES, COMPARED_ENTRIES))
+    return arrays | lists, models, compared
+
+
+def _models(arrays: dict[str, Any], names: Sequence[str]) -> list[ModelRef] | None:
+    """Take the models stored under these names out of the arrays; None: there are none."""
+    stored = [np.atleast_1d(arrays.pop(name)).tolist() for name in names if name in arrays]
     models = [
         ModelRef(name=name, fingerprint=fingerprint, parts=ModelParts.model_validate_json(parts))
         for name, fingerprint, parts in zip(*stored, strict=True)
     ]
-    return arrays | lists, models or None
+    return models or None
 
 
 def merged(parts: Mapping[int, BatchAttributions]) -> BatchAttributions:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from service.infra.artifact_store import DamagedArtifactError, Store
 from service.infra.artifacts import MAX_INFLATION, ArtifactSection, AttemptArtifacts
-from service.schemas.fingerprint import MODEL_ENTRIES
+from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 
 AXES = {  # axes and kind of number of each array
     "values": ("HWCK", np.float32),
@@ -40,12 +40,12 @@ AXES = {  # axes and kind of number of each array
     "region_standard_errors": ("RK", np.float64),
     "region_low": ("RK", np.float64),
     "region_high": ("RK", np.float64),
-    **dict.fromkeys(MODEL_ENTRIES, ("", np.str_)),
+    **dict.fromkeys((*MODEL_ENTRIES, *COMPARED_ENTRIES), ("", np.str_)),
 }
 REGION_ENTRIES = ("regions", "region_players", "region_values")  # absent if too many
 REGION_ERROR_ENTRIES = ("region_standard_errors", "region_low", "region_high")
 OPTIONAL_ENTRIES = (  # may be absent, as from methods or versions that do not give them
-    *("standard_errors", "players", *MODEL_ENTRIES),
+    *("standard_errors", "players", *MODEL_ENTRIES, *COMPARED_ENTRIES),
     *REGION_ENTRIES,
     *REGION_ERROR_ENTRIES,
 )

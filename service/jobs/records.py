@@ -47,6 +47,7 @@ class JobSpec(BaseModel):
 
     settings: ResolvedSettings
     model: ModelRef
+    compared: ModelRef | None = None  # with compare_with
     image: ImageInfo
     label_map: LabelMapInfo | None = None
     true_label: ClassName | None = None

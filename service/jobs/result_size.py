@@ -6,6 +6,7 @@ explanations at once only if they fit together.
 
 from math import prod
 
+from service.schemas.classes import OUTPUTS_OF_A_CLASS
 from service.schemas.requests import Method, ResolvedSettings
 
 Shape = tuple[int, int, int]  # H, W, C of the pictures that a model takes
@@ -14,10 +15,15 @@ Shape = tuple[int, int, int]  # H, W, C of the pictures that a model takes
 WITH_ERRORS: frozenset[Method] = frozenset({"permutation", "kernel", "exact", "gaussian_process"})
 
 
-def count_outputs(settings: ResolvedSettings) -> int:
-    """Return K, the number of outputs explained."""
+def count_classes(settings: ResolvedSettings) -> int:
+    """Return the number of outputs explained."""
     outputs = settings.outputs
     return outputs.top or len(outputs.indices or outputs.labels or [])
+
+
+def count_outputs(settings: ResolvedSettings) -> int:
+    """Return K, the number of results: one for each explained output, of a comparison three."""
+    return count_classes(settings) * _results(settings)
 
 
 def count_numbers(settings: ResolvedSettings, shape: Shape, players: int) -> int:
@@ -34,7 +40,11 @@ def count_numbers(settings: ResolvedSettings, shape: Shape, players: int) -> int
 def max_outputs(settings: ResolvedSettings, shape: Shape, players: int, *, limit: int) -> int:
     """Return the most outputs that fit into a number budget; 0 if not even one fits."""
     left = limit - _of_equations(settings, players)
-    return max(0, left // _of_an_output(settings, shape))
+    return max(0, left // (_results(settings) * _of_an_output(settings, shape)))
+
+
+def _results(settings: ResolvedSettings) -> int:
+    return 1 if settings.compare_with is None else OUTPUTS_OF_A_CLASS
 
 
 def _of_an_output(settings: ResolvedSettings, shape: Shape) -> int:

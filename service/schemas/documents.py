@@ -155,6 +155,7 @@ class Progress(ResponseModel):
     eta_s: float | None
 
 
+COMPARED = "The model that it is compared with (settings.compare_with); null: none"
 OWNER = "Name of the API key that submitted it; null: the server had no keys"
 
 
@@ -186,6 +187,7 @@ class Explanation(ResponseModel):
     )
     settings: ResolvedSettings
     model: ModelRef
+    compared: ModelRef | None = Field(description=COMPARED)
     image: ImageInfo
     label_map: LabelMapInfo | None
     progress: Progress

@@ -14,8 +14,9 @@ from pydantic import Field
 from service.schemas.base import ResponseModel
 from service.schemas.requests import Fit
 
-# String arrays in an npz; the last holds JSON
+# String arrays in an npz; the last holds JSON. Of the compared model only where there is one
 MODEL_ENTRIES = ("model_name", "model_fingerprint", "model_parts")
+COMPARED_ENTRIES = ("compared_name", "compared_fingerprint", "compared_parts")
 
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 

@@ -163,6 +163,13 @@ class ExplanationSettings(RequestModel):
         default=None,
         description="Name of the model, or name and fingerprint; null: the default model",
     )
+    compare_with: ModelChoice | None = Field(
+        default=None,
+        description="Name, or name and fingerprint, of a second model to explain by the same "
+        "coalitions. Every output then has three results: that of `model`, that of this one for "
+        "the class with the same label, and their difference. Each coalition is scored by both, so "
+        "it takes twice the evaluations",
+    )
     method: Method = Field(
         default="partition", description="Attribution method; see GET /v1/methods"
     )
@@ -294,6 +301,7 @@ class ResolvedSettings(ExplanationSettings):
     """Settings with all defaults resolved for the model and the method."""
 
     model: str
+    compare_with: str | None = None
     fit: Fit
     superpixels: Superpixels
     outputs: Outputs

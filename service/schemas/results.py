@@ -1,6 +1,8 @@
 """Results of a worker: numbers for each output, curves, and their provenance."""
 
-from pydantic import Field
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
 
 from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import ModelRef
@@ -27,11 +29,34 @@ PLACEMENT = (
 )
 
 
-class OutputResult(ResponseModel):
-    """One explained output, after the link: score = base_value + attribution_sum + gap."""
+OutputOf = Literal["model", "compared", "difference"]
 
-    index: int
+
+def _index_of(output: dict[str, Any]) -> int:
+    return int(output["index"])
+
+
+class OutputResult(ResponseModel):
+    """One explained output, after the link: score = base_value + attribution_sum + gap.
+
+    Where two models are compared, each class has three in turn: of the model, of the compared one,
+    and their difference.
+    """
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    index: int = Field(
+        description="Of a comparison: with n outputs of the model, n is added for an output of the "
+        "compared model and 2 n for a difference, so that it names one result"
+    )
     label: str
+    of: OutputOf = Field(  # defaults, as records of earlier versions have neither
+        "model",
+        description="The model, the model that it is compared with, or the first minus the second",
+    )
+    class_index: int = Field(
+        default_factory=_index_of, description="Index of the class among the model's outputs"
+    )
     score: float
     base_value: float
     attribution_sum: float
@@ -109,10 +134,25 @@ class Rectangle(ResponseModel):
     bottom: int
 
 
+class ComparedModel(ResponseModel):
+    """The second model of a comparison."""
+
+    model: ModelRef
+    classes: list[int] = Field(
+        description="Index, among its own outputs, of each explained class, in their order"
+    )
+    runtime: Runtime
+
+
 class Outcome(ResponseModel):
     """The result of a worker, stored with the explanation when it ends."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     model: ModelRef = Field(description="The model that computed it")
+    compared: ComparedModel | None = Field(  # a default, as earlier versions compared none
+        None, description="The model that it is compared with; null: none"
+    )
     partial: bool = Field(description="True if it was canceled and has a partial result")
     solution_concept: str
     evaluations: int
@@ -131,5 +171,6 @@ class Outcome(ResponseModel):
 
     @property
     def top(self) -> OutputResult | None:
-        """The explained output with the highest score; the first of equals."""
-        return max(self.outputs, key=lambda output: output.score, default=None)
+        """The explained output of the model with the highest score; the first of equals."""
+        own = (output for output in self.outputs if output.of == "model")
+        return max(own, key=lambda output: output.score, default=None)

@@ -47,7 +47,8 @@ class ScoresRequest(RequestModel):
     coalitions: list[Coalition] = Field(min_length=1, max_length=MAX_COALITIONS)
     outputs: Outputs | None = Field(
         default=None,
-        description="Any outputs of the model, by index or label; null: the explained ones",
+        description="Any outputs of the model, by index or label; null: the explained ones. Where "
+        "two models are compared, the answer has three for each, as the explanation has",
     )
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ class WarningCode(StrEnum):
     TARGET_NOT_REACHED = "target_not_reached"  # standard errors stayed above the target
     DRAFT_PRECISION = "draft_precision"  # the model computed in less than float32
     NAN_HIDDEN = "nan_hidden"  # the model turned NaN into numbers on the way
+    COMPARED_RESIZED = "compared_resized"  # the compared model saw another size than it takes
     PICTURE_CROPPED = "picture_cropped"  # much of the upload is outside what the model saw
     OTHER_COLOURS = "other_colours"  # the upload is of another colour space than sRGB
     FEW_LEVELS = "few_levels"  # the upload uses few of the levels that its bit depth allows

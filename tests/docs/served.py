@@ -69,11 +69,15 @@ def served(folder: Path) -> Iterator[Served]:
 
 
 def models_of_the_guide(folder: Path) -> Path:
-    """Makes the file of models as the guide does, by its first two blocks."""
+    """Makes the file of models as the guide does, by its first blocks, with those of another."""
     (folder / "worker").symlink_to(ROOT / "worker")
-    for block in blocks_of(ROOT / "docs" / "adding_a_model.md")[:2]:
+    guides = ROOT / "docs" / "adding_a_model.md", ROOT / "docs" / "compare_models.md"
+    for block in (*blocks_of(guides[0])[:2], *blocks_of(guides[1])[:1]):
         subprocess.run(["bash", "-ec", block.text], cwd=folder, check=True)
-    return folder / "models" / "models.toml"
+    listed = folder / "models" / "models.toml"
+    with listed.open("a") as file:
+        file.write((folder / "models" / "two.toml").read_text())
+    return listed
 
 
 @dataclass

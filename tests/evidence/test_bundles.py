@@ -67,6 +67,8 @@ def resigned(files, key, change):
         {"method": "gaussian_process", "superpixels": GRID, "target_standard_error": 0.01},
         {"fit": "pad", "masker": "blur(3,3)", "metrics": ["deletion"]},
         {"fit": "crop", "masker": "constant(9)", "link": "identity", "metadata": {"n": 2**60}},
+        {"compare_with": "sleeper", "fit": "stretch", "metrics": ["deletion"]},
+        {"compare_with": "sleeper", "fit": "pad", "method": "partition", "superpixels": PIXELS},
     ],
 )  # fmt: skip
 async def test_the_bundle_of_a_result_is_valid(signed, chosen):
@@ -153,6 +155,28 @@ async def test_a_record_that_contradicts_itself_is_found_though_signed(signed, c
     assert check in what
 
 
+def other_difference(record):
+    outputs = record["predicate"]["result"]["outputs"]
+    outputs[2].update(score=outputs[2]["score"] + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        (other_difference, "differences are those"),
+        (
+            lambda r: r["predicate"]["result"]["compared"]["model"].update(name="x"),
+            "name the model",
+        ),
+        (lambda r: r["predicate"]["result"].update(compared=None), "name the model"),
+    ],
+)
+async def test_a_comparison_that_contradicts_itself_is_found_though_signed(signed, change, check):
+    files = dict(read_archive(await signed.bundle(compare_with="sleeper")))
+    [(what, _)] = faults(verify_bundle(resigned(files, signed.key, change))).items()
+    assert check in what
+
+
 async def test_records_that_follow_each_other_name_each_other(signed):
     bundles = [await signed.bundle(seed=seed) for seed in range(3)]
     verified = [verify_bundle(each) for each in bundles]
@@ -224,6 +248,7 @@ def test_an_array_inflates_to_no_more_than_it_claims():
           "max_evals": 1000}, AGAIN),
         ({"method": "exact", "superpixels": {"kind": "grid", "rows": 2, "columns": 3}}, AGAIN),
         ({"method": "gaussian_process"}, "values add up"),
+        ({"method": "permutation", "compare_with": "sleeper"}, AGAIN),
     ],
 )  # fmt: skip
 async def test_the_second_verifier_comes_to_the_same(signed, tmp_path, chosen, how):

@@ -83,6 +83,18 @@ async def test_another_model_is_named_by_what_differs(signed, connection):
     assert found["scores"]["largest"] == 0
 
 
+async def test_a_comparison_is_run_again_with_both_models(signed, connection):
+    id_ = await signed.explain(model="sleeper", compare_with="dozer")
+    assert (await run_again(signed, id_))["verdict"] == "same"
+    weights = "sha256:" + "12" * 32
+    serve(signed, connection, weights=weights)
+    found = await run_again(signed, id_)
+    assert found["verdict"] == "other_model"
+    before = "sha256:" + "ab" * 32
+    assert found["model"] == [{"name": "compared.weights", "before": before, "now": weights}]
+    assert found["outputs_before"] == [1, 4, 7, 0, 3, 6, 2, 5, 8]
+
+
 async def test_coalitions_that_differ_are_told_from_the_first_on(signed, connection):
     """Partition splits first where scores change most, which is elsewhere for another model."""
     id_ = await signed.explain(method="partition", superpixels={"kind": "pixels"})

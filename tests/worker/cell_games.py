@@ -80,7 +80,8 @@ class Game:
 
     def __call__(self, pictures):
         self.on_call()
-        cells = pictures[..., 0].reshape(len(pictures), ROWS, SIDE // ROWS, COLUMNS, -1)
+        height = self.input_shape[0] // ROWS
+        cells = pictures[..., 0].reshape(len(pictures), ROWS, height, COLUMNS, -1)
         seen = (cells > 0).any(axis=(2, 4)).reshape(len(pictures), CELLS)
         return self.score(seen.astype(np.float64)).astype(np.float32)
 
@@ -96,6 +97,8 @@ class Case:
     white: object = "white"
     card: dict = field(default_factory=dict)
     cancel: bool = False
+    compared: object = None  # the score of a second model
+    compared_card: dict = field(default_factory=dict)
 
 
 GOOD = {
@@ -118,19 +121,21 @@ def ended(case) -> tuple[TaskResult, Any]:
     sent = Artifact.of(picture.getvalue())
     width, height = case.size
     settings = ResolvedSettings.model_validate(
-        dict(SPEC.settings) | GOOD | case.settings | {"model": "game"}
+        dict(SPEC.settings)
+        | GOOD
+        | {"compare_with": "other" if case.compared else None}
+        | case.settings
+        | {"model": "game"}
     )
-    described = card(
-        name="game",
-        input_shape=(SIDE, SIDE, 3),
-        output_count=3,
-        labels=["a", "b", "c"],
-        **{"dtype": "float32"} | case.card,
-    )
+    shared = {"input_shape": (SIDE, SIDE, 3), "output_count": 3, "labels": ["a", "b", "c"]}
+    shared |= {"dtype": "float32"}
+    described = card(name="game", **shared | case.card)
+    other = card(name="other", **shared | case.compared_card)
     spec = SPEC.model_copy(
         update={
             "settings": settings,
             "model": model_ref("game", described.parts, settings.fit),
+            "compared": model_ref("other", other.parts, settings.fit) if case.compared else None,
             "image": ImageInfo(
                 sha256=sent.sha256, bytes=sent.size, format="PNG", width=width, height=height
             ),
@@ -149,8 +154,11 @@ def ended(case) -> tuple[TaskResult, Any]:
         if case.cancel and len(calls) == 5:
             task.control.interrupt(Canceled)
 
-    model = LoadedModel(described, Game(case.score, count), ["a", "b", "c"])
-    explainer = Explainer({"game": model}, store, WorkerSettings(), Tracer())
+    models = {"game": LoadedModel(described, Game(case.score, count), ["a", "b", "c"])}
+    if case.compared:
+        second = Game(case.compared, input_shape=other.input_shape)
+        models["other"] = LoadedModel(other, second, list(other.labels))
+    explainer = Explainer(models, store, WorkerSettings(), Tracer())
     [(_, ending)] = explainer.explain([task])
     if ending.outcome is None:
         return ending, None

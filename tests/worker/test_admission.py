@@ -56,7 +56,7 @@ def admitted(settings, shape):
     model = card(input_shape=shape, output_count=3, labels=labels)
     asked = settings.model_copy(update={"priority": "interactive"})
     try:
-        resolved, _ = resolve_settings(asked, [model], **LIMITS)
+        resolved, _, _ = resolve_settings(asked, [model], **LIMITS)
         check_regions(resolved.superpixels, shape[:2], shape, resolved.fit, "image")
     except ApiError as error:
         refusal = error

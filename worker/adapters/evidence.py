@@ -1,5 +1,7 @@
 """Packs what a result rests on for its record, and reads it again."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from service.infra.packed_arrays import pack, unpack_transcript
@@ -11,9 +13,9 @@ from worker.models.consistency import ROUNDING
 
 
 def pack_evidence(
-    explained: ExplanationResult, *, pixels_sha256: str, batch: int, dtype: str
+    explained: ExplanationResult, *, pixels_sha256: str, batch: int, dtypes: Sequence[str]
 ) -> bytes:
-    """Pack the evidence of a result as JSON; dtype: the model's type of numbers."""
+    """Pack the evidence of a result as JSON; dtypes: each model's type of numbers."""
     outputs = len(explained.outputs)
     boxes = explained.request.method == "partition" and explained.attribution.players is None
     curves = None
@@ -32,7 +34,7 @@ def pack_evidence(
     evidence = Evidence(
         pixels_sha256=pixels_sha256,
         batch=batch,
-        score_tolerance=ROUNDING[dtype],
+        score_tolerance=max(ROUNDING[dtype] for dtype in dtypes),
         regions=numbers,
         transcript=_pack_transcript(explained.transcript, "boxes" if boxes else "players", outputs),
         curves=curves,

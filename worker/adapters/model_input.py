@@ -2,13 +2,13 @@
 
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from service.images.model_view import ModelView, model_view
 from service.schemas.requests import Fit
+from worker.engine.backends.pair import resize
 from worker.engine.errors import SuperpixelsError
 
 Whole = TypeVar("Whole", bound=np.integer[Any])
@@ -31,7 +31,7 @@ def fit_picture(
     seen = model_view((H, W), shape[:2], fit=fit)
     box = seen.crop
     part = pixels[box.top : box.bottom, box.left : box.right]
-    fitted = _resize(part, *seen.size)  # (h, w, 3)
+    fitted = np.asarray(resize(part, *seen.size), np.uint8)  # (h, w, 3)
     if c == 1:
         fitted = np.asarray(Image.fromarray(fitted).convert("L"))[..., np.newaxis]
     elif c != 3:
@@ -70,11 +70,3 @@ def fit_labels(
 def _centres(start: int, stop: int, count: int) -> NDArray[np.int64]:
     """Return the pixels at the centres of `count` equal parts of [start, stop): (count,)."""
     return start + (2 * np.arange(count) + 1) * (stop - start) // (2 * count)
-
-
-def _resize(pixels: NDArray[np.uint8], h: int, w: int) -> NDArray[np.uint8]:
-    """Average areas along sides that shrink, then interpolate along sides that grow."""
-    H, W = pixels.shape[:2]
-    smaller = cv2.resize(pixels, (min(W, w), min(H, h)), interpolation=cv2.INTER_AREA)
-    resized = cv2.resize(smaller, (w, h), interpolation=cv2.INTER_CUBIC)  # saturates at 0 and 255
-    return np.asarray(resized, dtype=np.uint8)

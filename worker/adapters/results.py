@@ -1,5 +1,7 @@
 """Converts the engine's result into the outcome that clients read and the files that are stored."""
 
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,10 @@ from numpy.typing import NDArray
 from service.images.model_view import ModelView
 from service.infra.artifacts import ArtifactSection
 from service.infra.result_arrays import by_output, pack_arrays
-from service.schemas.fingerprint import ModelRef
+from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 from service.schemas.regions import MAX_NUMBERS, MAX_REGIONS
 from service.schemas.results import (
+    ComparedModel,
     Curve,
     Faithfulness,
     MetricArea,
@@ -22,14 +25,15 @@ from service.schemas.results import (
 from service.schemas.warnings import ResultWarning
 from worker.engine.arrays import Pictures
 from worker.engine.explanation import ExplanationResult
+from worker.engine.predictor import Predictor
+from worker.models.scoring_models import ScoringModels
 
 
 def pack_attributions(
     explained: ExplanationResult,
     pixels: Pictures,
     view: ModelView,
-    labels: list[str],
-    model: ModelRef,
+    scoring: ScoringModels,
 ) -> tuple[bytes, ArtifactSection]:
     """Pack the npz that clients download; return it and the place of its index (`pack_arrays`).
 
@@ -39,7 +43,7 @@ def pack_attributions(
     regions (H, W) int32, or (H, W, C) where channels are separate; for each region region_players
     (R,), region_values (R, K) and, where known, region_standard_errors, region_low and region_high
     (R, K), the bounds of 95 % intervals. The model's name, fingerprint and parts (JSON) are text
-    arrays ().
+    arrays (), and so are those of the compared model.
     """
     attribution = explained.attribution
     regions = attribution.regions if region_count(explained) is not None else None
@@ -49,7 +53,7 @@ def pack_attributions(
         "standard_errors": attribution.standard_errors,
         "base_values": attribution.base_values,
         "data": pixels,
-        "output_names": np.array([labels[index] for index in explained.outputs]),
+        "output_names": np.array([scoring.labels[index] for index in explained.outputs]),
         "output_indices": explained.outputs,
         "players": attribution.players,
         "regions": regions.labels if regions else None,
@@ -58,10 +62,11 @@ def pack_attributions(
         "region_standard_errors": regions.errors if regions else None,
         "region_low": interval.low if interval else None,
         "region_high": interval.high if interval else None,
-        "model_name": np.array(model.name),
-        "model_fingerprint": np.array(model.fingerprint),
-        "model_parts": np.array(model.parts.model_dump_json() if model.parts else ""),
     }
+    for names, ref in zip((MODEL_ENTRIES, COMPARED_ENTRIES), scoring.refs, strict=False):
+        parts = ref.parts.model_dump_json() if ref.parts else ""
+        told = (ref.name, ref.fingerprint, parts)
+        arrays |= {name: np.array(text) for name, text in zip(names, told, strict=True)}
     (H, W), place = pixels.shape[:2], view.placement
     around = (place.top, H - place.bottom), (place.left, W - place.right)
     if np.any(around):
@@ -100,25 +105,26 @@ def pack_curves(explained: ExplanationResult, labels: list[str]) -> bytes:
 
 def make_outcome(
     explained: ExplanationResult,
-    labels: list[str],
+    scoring: ScoringModels,
     *,
-    model: ModelRef,
     partial: bool,
     view: ModelView,
-    runtime: Runtime,
     timings: Timings,
     warnings: list[ResultWarning],
 ) -> Outcome:
-    """Build the outcome for the explanation's document; `labels` name all outputs of the model."""
+    """Build the outcome for the explanation's document."""
     attribution = explained.attribution
     # Sums are over the stored float32 values, as a client would sum
     sums = np.array([each.sum(dtype=np.float64) for each in by_output(attribution.values)])  # (K,)
     gaps = attribution.scores - attribution.base_values - sums
     fidelity, even = attribution.held_out_fidelity, attribution.even_energy
+    described = [scoring.describe(int(index)) for index in explained.outputs]
     outputs = [
         OutputResult(
             index=int(index),
-            label=labels[index],
+            label=scoring.labels[index],
+            of=described[k][0],
+            class_index=described[k][1],
             score=float(attribution.scores[k]),
             base_value=float(attribution.base_values[k]),
             attribution_sum=float(sums[k]),
@@ -129,8 +135,17 @@ def make_outcome(
         )
         for k, index in enumerate(explained.outputs)
     ]
+    compared = None
+    if scoring.pairing:
+        classes = dict.fromkeys(place for _, place in described)
+        compared = ComparedModel(
+            model=scoring.refs[1],
+            classes=[int(scoring.pairing.counterparts[place]) for place in classes],
+            runtime=_runtime(scoring.models[1].predictor),
+        )
     return Outcome(
-        model=model,
+        model=scoring.refs[0],
+        compared=compared,
         partial=partial,
         solution_concept=attribution.solution_concept,
         evaluations=attribution.evaluations,
@@ -141,10 +156,10 @@ def make_outcome(
         efficiency_gap=max(abs(output.efficiency_gap) for output in outputs),
         target_reached=explained.target_reached,
         warnings=warnings,
-        metrics=_areas(explained, labels),
+        metrics=_areas(explained, scoring.labels),
         crop=view.crop,
         placement=view.placement,
-        runtime=runtime,
+        runtime=_runtime(scoring.models[0].predictor),
         timings=timings,
     )
 
@@ -161,3 +176,20 @@ def _areas(explained: ExplanationResult, labels: list[str]) -> list[MetricArea]:
         )
         for index, curve in zip(indices, explained.faithfulness, strict=True)
     ]
+
+
+def _runtime(predictor: Predictor) -> Runtime:
+    return Runtime(
+        backend=predictor.backend,
+        device=predictor.device,
+        dtype=predictor.dtype,
+        versions=_versions(predictor.backend),
+    )
+
+
+@cache
+def _versions(backend: str) -> dict[str, str]:
+    """Return the versions of the packages that affect the values."""
+    runs = {"openvino": ["openvino"], "jax": ["jax", "jaxlib"]}.get(backend, [])
+    packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy", *runs)
+    return {package: version(package) for package in ("shapshot", *packages)}

@@ -7,12 +7,12 @@ import numpy as np
 from service.images.decoding import Picture
 from service.jobs.records import ProgressCount
 from service.schemas.documents import ImageInfo
-from service.schemas.models import ModelCard
 from service.schemas.results import Rectangle
 from service.schemas.warnings import ResultWarning, WarningCode
+from worker.engine.backends.pair import fitted
 from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.metrics.perturbation import METRICS
-from worker.models.loading import LoadedModel
+from worker.models.scoring_models import ScoringModels
 
 MIN_FIDELITY = 0.5  # of the variance of left-out scores
 MAX_EVEN_ENERGY = 0.5  # of the variance over pairs of complements
@@ -154,32 +154,56 @@ def curve_warnings(explained: ExplanationResult, labels: list[str]) -> Iterator[
             )
 
 
-def precision_warnings(card: ModelCard) -> Iterator[ResultWarning]:
-    """Warn where the model computes in less than float32."""
-    if card.dtype in EXACT_DTYPES:
-        return
-    error = card.precision_error.largest if card.precision_error else None
-    off = "" if error is None else f"; when it was loaded, scores were off by up to {error:.2g}"
-    detail = f"{card.name} computes in {card.dtype}, so the explanation is a draft{off}"
-    yield _warning(WarningCode.DRAFT_PRECISION, detail, value=error)
+def precision_warnings(scoring: ScoringModels) -> Iterator[ResultWarning]:
+    """Warn where a model computes in less than float32."""
+    for card in (model.card for model in scoring.models):
+        if card.dtype in EXACT_DTYPES:
+            continue
+        error = card.precision_error.largest if card.precision_error else None
+        off = "" if error is None else f"; when it was loaded, scores were off by up to {error:.2g}"
+        detail = f"{card.name} computes in {card.dtype}, so the explanation is a draft{off}"
+        yield _warning(WarningCode.DRAFT_PRECISION, detail, value=error)
+
+
+def resizing_warnings(scoring: ScoringModels) -> Iterator[ResultWarning]:
+    """Warn where the compared model sees the picture enlarged, or in another aspect ratio."""
+    (h, w, _), *others = (model.predictor.input_shape for model in scoring.models)
+    for H, W, _ in others:
+        name, size = scoring.refs[1].name, f"{W} x {H} pixels"
+        if H * w != W * h:
+            detail = (
+                f"{name} takes {size} and saw the {w} x {h} of {scoring.refs[0].name} in another "
+                "aspect ratio, so its scores may not be those of its own explanations"
+            )
+            yield _warning(WarningCode.COMPARED_RESIZED, detail)
+        elif h < H:
+            detail = (
+                f"{name} takes {size} and saw the {w} x {h} of {scoring.refs[0].name} enlarged, "
+                "without the details that it sees alone: with the models swapped both see theirs"
+            )
+            yield _warning(WarningCode.COMPARED_RESIZED, detail, value=H / h, limit=1.0)
 
 
 def hidden_nan_warnings(
-    model: LoadedModel, explanation: ExplanationRun, explained: ExplanationResult
+    scoring: ScoringModels, explanation: ExplanationRun, explained: ExplanationResult
 ) -> Iterator[ResultWarning]:
-    """Warn where f(x) or the base value is NaN when the model's operations run unfused."""
-    if model.unfused is None:
-        return
-    ends = {"nothing": explanation.hidden, "everything": explanation.shown}
-    scores = model.unfused(np.stack([*ends.values()]))[:, explained.outputs]  # (2, K)
-    for visible, row in zip(ends, scores, strict=True):
-        if not np.isfinite(row).all():
-            detail = (
-                f"with {visible} visible, the operations of {model.card.name} give NaN, which the "
-                "backend turned into a number without meaning; the values are differences from it, "
-                "and have none either"
-            )
-            yield _warning(WarningCode.NAN_HIDDEN, detail)
+    """Warn where f(x) or the base value is NaN when a model's operations run unfused."""
+    classes = np.array(sorted({scoring.describe(int(each))[1] for each in explained.outputs}))
+    places = [classes, scoring.pairing.counterparts[classes] if scoring.pairing else classes]
+    for model, outputs in zip(scoring.models, places, strict=False):
+        if model.unfused is None:
+            continue
+        ends = {"nothing": explanation.hidden, "everything": explanation.shown}
+        pictures = fitted(np.stack([*ends.values()]), model.predictor.input_shape)
+        scores = model.unfused(pictures)[:, outputs]  # (2, K)
+        for visible, row in zip(ends, scores, strict=True):
+            if not np.isfinite(row).all():
+                detail = (
+                    f"with {visible} visible, the operations of {model.card.name} give NaN, which "
+                    "the backend turned into a number without meaning; the values are differences "
+                    "from it, and have none either"
+                )
+                yield _warning(WarningCode.NAN_HIDDEN, detail)
 
 
 def crop_warnings(crop: Rectangle, image: ImageInfo) -> Iterator[ResultWarning]:

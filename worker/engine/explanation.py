@@ -9,20 +9,21 @@ from numpy.typing import NDArray
 from worker.engine.arrays import Credit, Indices, Pictures, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.control import NULL_CONTROL, Control
-from worker.engine.errors import InvalidPictureError, RequestError, ScoresError
+from worker.engine.errors import InvalidPictureError, RequestError
 from worker.engine.evidence.transcript import Transcript, recorded
 from worker.engine.game.coalitions import Coalitions, Shape
 from worker.engine.game.image_tree import empty_coalition, grand_coalition
 from worker.engine.game.superpixels import make_players
-from worker.engine.links import add_up, find_link
+from worker.engine.links import find_link
 from worker.engine.masking.maskers import Masker, make_masker
 from worker.engine.masking.padding import PaddedMasker, PictureOffset
 from worker.engine.methods.protocol import Game, Method
 from worker.engine.methods.registry import METHODS
 from worker.engine.metrics.faithfulness import Faithfulness, FaithfulnessCurve, max_evaluations
+from worker.engine.outputs import OutputScores, Pairing
 from worker.engine.predictor import Predictor
 from worker.engine.preview import MOST_OUTPUTS, Preview, mean_over_cells
-from worker.engine.request import Request, is_tied, select_outputs
+from worker.engine.request import Request
 
 
 @dataclass
@@ -45,10 +46,11 @@ class EngineTimings:
 class ExplanationResult:
     """A complete or partial attribution, and the outputs (K,) int64 that its K axis stands for.
 
-    request: the settings. players: the number of players. outputs_tied: whether another output
-    scores as high as the last of the top ones. faithfulness: a curve for each requested metric and
-    output; empty for a partial result, even where only curves are missing. transcript: of the
-    method, without the empty and the full coalition. curve_transcript: of the metrics.
+    Where two models are compared, outputs are the columns of their Pairing. request: the settings.
+    players: the number of players. outputs_tied: whether another output scores as high as the last
+    of the top ones. faithfulness: a curve for each requested metric and output; empty for a partial
+    result, even where only curves are missing. transcript: of the method, without the empty and the
+    full coalition. curve_transcript: of the metrics.
     """
 
     attribution: Attribution
@@ -74,8 +76,9 @@ class ExplanationRun:
     """One explanation under way: yields coalitions, takes their scores, and counts its progress.
 
     picture: (H, W, C) float32 in 0..255. place: the picture's offset in the predictor's input;
-    None where it fills the input. Raises InvalidPictureError where the picture does not fit the
-    predictor, and a RequestError where the request does not fit the picture or method.
+    None where it fills the input. pairing: of the two models of a PairPredictor; None for one
+    model. Raises InvalidPictureError where the picture does not fit the predictor, and a
+    RequestError where the request does not fit the picture or method.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class ExplanationRun:
         request: Request,
         *,
         place: PictureOffset | None = None,
+        pairing: Pairing | None = None,
         control: Control = NULL_CONTROL,
     ) -> None:
         shape = picture.shape if place else predictor.input_shape
@@ -110,10 +114,7 @@ class ExplanationRun:
         self._shape: Shape = shape
         self._players = make_players(request.superpixels, picture)
         self._request = request
-        self._link = find_link(request.link)
-        self._outputs: Indices | None = None  # chosen once f(x) is known
-        self._outputs_tied = False
-        self._adding_up = False
+        self._outputs = OutputScores(find_link(request.link), pairing)
         self._method: Method | None = None
         self._attribution: Attribution | None = None  # once complete
         self._previewed_whole = False
@@ -135,6 +136,11 @@ class ExplanationRun:
         return np.asarray(hidden)
 
     @property
+    def models(self) -> int:
+        """Count the models that score each coalition."""
+        return self._outputs.models
+
+    @property
     def player_count(self) -> int:
         """Count the players, M."""
         return len(self._players)
@@ -147,16 +153,13 @@ class ExplanationRun:
         """
         base = yield empty_coalition(self._shape)  # (1, n_outputs)
         full = yield grand_coalition(self._shape)
-        outputs = select_outputs(self._request.outputs, full[0])
-        self._outputs_tied = is_tied(self._request.outputs, full[0])
         both = np.concatenate([base, full])
-        self._adding_up = add_up(both)
-        ends = self._choose(both, outputs)  # (2, K)
-        self._outputs = outputs
+        self._outputs.choose(self._request.outputs, both)
+        ends = self._outputs.read(both)  # (2, K)
         game = Game(self._players, base_values=ends[0], scores=ends[1])
         self._method = METHODS[self._request.method](game, self._request)
         metrics = self._request.metrics
-        self._planned_for_curves = max_evaluations(metrics, self._shape, len(outputs))
+        self._planned_for_curves = max_evaluations(metrics, self._shape, len(game.scores))
         steps = recorded(self._method.run(), self._transcript)
         attribution = self._attribution = yield from steps
 
@@ -164,7 +167,7 @@ class ExplanationRun:
         self._planned_for_curves = faithfulness.planned_evaluations
         self.advance(0)  # the plan is exact from now on
         self._curves = yield from recorded(faithfulness.run(), self._curve_transcript)
-        return self._explained(attribution, outputs)
+        return self._explained(attribution)
 
     def read(self, scores: NDArray[np.float32]) -> Scores:
         """Turn the model's scores (B, n_outputs) into (B, K) of the chosen outputs, linked.
@@ -173,10 +176,10 @@ class ExplanationRun:
         ScoresError for NaN or infinity in a chosen output, LinkError where the link is undefined.
         """
         exact = scores.astype(np.float64)
-        return exact if self._outputs is None else self._choose(exact, self._outputs)
+        return exact if self._outputs.columns is None else self._outputs.read(exact)
 
     def advance(self, evaluations: int) -> None:
-        """Count evaluations as done and report the progress.
+        """Count coalitions as evaluated and report the progress, in evaluations of all models.
 
         For the curves, the planned evaluations are an upper bound until the method has ended.
         """
@@ -184,7 +187,8 @@ class ExplanationRun:
         if self._method is not None:
             attribution = self._attribution
             planned = attribution.evaluations if attribution else self._method.planned_evaluations
-            self.control.progress(self._done, planned + self._planned_for_curves)
+            planned += self._planned_for_curves
+            self.control.progress(self._done * self.models, planned * self.models)
 
     def offer_preview(self, early: Sequence[Scores] = ()) -> None:
         """Offer a preview to the control; of the whole attribution once, while curves are made.
@@ -198,7 +202,7 @@ class ExplanationRun:
 
     def preview(self, early: Sequence[Scores] = ()) -> Preview | None:
         """Return a coarse heatmap of the attribution so far; None while it would mislead."""
-        if self._method is None or self._outputs is None:
+        if self._method is None or self._outputs.columns is None:
             return None
         if self._attribution:
             self._previewed_whole = True
@@ -211,33 +215,25 @@ class ExplanationRun:
         if values is None:
             return None
         heat, cell = mean_over_cells(values)
-        return Preview(heat, cell, self._outputs[:MOST_OUTPUTS], evaluations, planned)
+        return Preview(heat, cell, self._outputs.columns[:MOST_OUTPUTS], evaluations, planned)
 
     def snapshot(self) -> ExplanationResult | None:
         """Return the result so far; None until the empty and the full coalition are scored."""
-        if self._method is None or self._outputs is None:
+        if self._method is None:
             return None
-        return self._explained(self._attribution or self._method.snapshot(), self._outputs)
+        return self._explained(self._attribution or self._method.snapshot())
 
-    def _explained(self, attribution: Attribution, outputs: Indices) -> ExplanationResult:
+    def _explained(self, attribution: Attribution) -> ExplanationResult:
+        if self._outputs.columns is None:
+            raise ValueError("no outputs are chosen yet")
         return ExplanationResult(
             attribution=attribution,
-            outputs=outputs,
+            outputs=self._outputs.columns,
             request=self._request,
             players=len(self._players),
             timings=replace(self.timings),
-            outputs_tied=self._outputs_tied,
+            outputs_tied=self._outputs.tied,
             faithfulness=self._curves,
             transcript=self._transcript,
             curve_transcript=self._curve_transcript,
         )
-
-    def _choose(self, scores: Scores, outputs: Indices) -> Scores:
-        """Pick outputs of scores (B, n_outputs) and link them: (B, K)."""
-        chosen = scores[:, outputs]
-        if not np.isfinite(chosen).all():
-            raise ScoresError(
-                f"the model gave NaN or infinity for a masked picture in at least one of the "
-                f"outputs {outputs.tolist()}; only finite scores can be explained"
-            )
-        return self._link(scores, outputs, adding_up=self._adding_up)

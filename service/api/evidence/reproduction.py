@@ -83,21 +83,17 @@ def compare(
 
     same_question = same_coalitions and before.outputs == now.outputs
     verdict: Verdict = "differs"
-    if before.outcome.model.fingerprint != now.outcome.model.fingerprint:
+    if _fingerprints(before) != _fingerprints(now):
         verdict = "other_model"
     elif same_question and of_scores.largest == of_values.largest == 0:
         verdict = "same"
     elif same_question and of_scores.within and of_values.within:
         verdict = "within_tolerance"
-    old_parts, new_parts = (
-        each.outcome.model.parts.model_dump(mode="json") if each.outcome.model.parts else {}
-        for each in (before, now)
-    )
     return Reproduction(
         id=now.id,
         reproduces=before.id,
         verdict=verdict,
-        model=_changes(old_parts, new_parts),
+        model=_changes(_parts(before), _parts(now)),
         runtime=_changes(_runtime(before), _runtime(now)),
         same_pixels=before.evidence.pixels_sha256 == now.evidence.pixels_sha256,
         outputs_before=before.outputs,
@@ -127,10 +123,35 @@ def _largest(shares: list[float], tolerance: float) -> LargestDifference:
     return LargestDifference(largest=largest, tolerance=tolerance, within=within)
 
 
+def _fingerprints(run: Run) -> list[str | None]:
+    """Returns the fingerprint of the model, and of the one that it is compared with."""
+    compared = run.outcome.compared
+    return [run.outcome.model.fingerprint, compared.model.fingerprint if compared else None]
+
+
+def _parts(run: Run) -> dict[str, Any]:
+    """Returns the parts of the model, and of the compared one as `compared.…`."""
+    compared = run.outcome.compared
+    found: dict[str, Any] = {}
+    for prefix, model in (("", run.outcome.model), ("compared.", compared and compared.model)):
+        if model and model.parts:
+            parts = model.parts.model_dump(mode="json")
+            found |= {f"{prefix}{name}": part for name, part in parts.items()}
+    return found
+
+
 def _runtime(run: Run) -> dict[str, Any]:
-    runtime = run.outcome.runtime
-    found = runtime.model_dump(exclude={"versions"}) | {"batch": run.evidence.batch}
-    return found | {f"versions.{name}": text for name, text in runtime.versions.items()}
+    compared = run.outcome.compared
+    found: dict[str, Any] = {"batch": run.evidence.batch}
+    for prefix, runtime in (
+        ("", run.outcome.runtime),
+        ("compared.", compared and compared.runtime),
+    ):
+        if runtime:
+            known = runtime.model_dump(exclude={"versions"})
+            known |= {f"versions.{name}": text for name, text in runtime.versions.items()}
+            found |= {f"{prefix}{name}": text for name, text in known.items()}
+    return found
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:

@@ -30,7 +30,7 @@ from service.jobs.records import State
 from service.jobs.result_size import WITH_ERRORS
 from service.schemas.base import ResponseModel
 from service.schemas.documents import ErrorCode
-from service.schemas.fingerprint import MODEL_ENTRIES
+from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -45,6 +45,7 @@ OTHERS = (
     "output_indices",
     "players",
     *MODEL_ENTRIES,
+    *COMPARED_ENTRIES,
     *REGION_ENTRIES,
     *REGION_ERROR_ENTRIES,
 )
@@ -116,7 +117,7 @@ async def get_attributions(
     npz holds `values`, `base_values`, `data`, `output_names` and `output_indices`; where known,
     also `standard_errors`, `players` (H, W), and `regions` with the attribution of each region as
     a whole: see `GET …/regions`. `model_name`, `model_fingerprint` and `model_parts` (JSON)
-    identify the model. npy holds only `values`.
+    identify the model, and `compared_…` the one that it is compared with. npy holds only `values`.
     """
     state = await services.repository.read(explanation_id)
     kept = artifacts.output_positions(artifacts.outcome_of(state), query.output)

@@ -22,13 +22,13 @@ from service.api.state.repository import BatchState
 from service.infra.result_arrays import BLOCK_ENTRIES, REGION_ENTRIES, REGION_ERROR_ENTRIES
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode, Status
-from service.schemas.fingerprint import MODEL_ENTRIES
+from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 
 MAX_VALUES = 100_000_000  # of one npz: 400 MB before it is compressed
 LARGE = ("values", "standard_errors", "data", "players", "regions")
 # arrays (R, …)
 TABLES = (*(name for name in REGION_ENTRIES if name != "regions"), *REGION_ERROR_ENTRIES)
-SMALL = ("base_values", "output_names", "output_indices", *MODEL_ENTRIES)
+SMALL = ("base_values", "output_names", "output_indices", *MODEL_ENTRIES, *COMPARED_ENTRIES)
 NPZ = MEDIA_TYPES["npz"]
 router = APIRouter(prefix="/v1/batches", tags=["results"])
 

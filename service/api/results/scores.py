@@ -252,7 +252,9 @@ def _asked(
         explained=tuple((output.index, output.label) for output in explained),
         regions=artifacts.region_count(state),
         coalitions=tuple(coalitions),
-        outputs=() if picture else tuple(output.index for output in explained),
+        outputs=()
+        if picture
+        else tuple(output.index for output in explained if output.of == "model"),
         picture=picture,
     )
 

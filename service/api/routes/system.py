@@ -14,7 +14,7 @@ from service.api.http.problems import ApiError, retry_after
 from service.api.http.store_mismatch import mismatch_problem
 from service.api.routes import web
 from service.api.services import ProcessServicesDep
-from service.api.submission.resolve_settings import LOADING_RETRY_S, no_worker_problem
+from service.api.submission.served_models import LOADING_RETRY_S, no_worker_problem
 from service.api.version import version
 from service.jobs.store_identity import StoreMatch
 from service.jobs.worker_registry import read_live_workers

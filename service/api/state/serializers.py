@@ -32,6 +32,7 @@ def explanation(state: State, root_path: str) -> Explanation:
         cached_from=state.cached_from,
         reproduces=spec.reproduces,
         model=found.model if found else spec.model,
+        compared=found.compared.model if found and found.compared else spec.compared,
         settings=spec.settings,
         image=spec.image,
         label_map=spec.label_map,

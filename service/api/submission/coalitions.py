@@ -14,16 +14,18 @@ from service.api.http.problems import ApiError, retry_after
 from service.api.http.statuses import STATUSES
 from service.api.services import ProcessServices, RequestServices
 from service.api.state.repository import require_scores
-from service.api.submission.resolve_settings import (
+from service.api.submission.resolve_settings import resolve_outputs
+from service.api.submission.served_models import (
     LOADING_RETRY_S,
+    check_classes,
+    check_together,
     no_worker_problem,
-    resolve_outputs,
 )
 from service.api.submission.submit import queue_problem
 from service.infra.logging import request_id
 from service.jobs.admission_limits import QueueLimitError
 from service.jobs.records import CoalitionSpec, JobSpec, State
-from service.jobs.worker_registry import read_live_workers
+from service.jobs.worker_registry import LiveWorkers, read_live_workers
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.fingerprint import ModelRef, differing_parts, model_ref
 from service.schemas.models import ModelCard, ModelStatus
@@ -87,15 +89,24 @@ def _submit(
     spec, outcome = state.spec, state.outcome
     if spec is None or outcome is None:
         raise ValueError(f"{state.id} has no result")
-    card = _require_model(services, outcome.model, spec.settings.fit)
+    present = read_live_workers(services.redis)
+    card = _require_model(present, outcome.model, spec.settings.fit)
+    other = outcome.compared and outcome.compared.model
+    compared = other and _require_model(present, other, spec.settings.fit)
+    if compared:
+        names = [card.name, compared.name]
+        check_together(names, present.workers, setting="compare_with")
     if outputs:
         resolved = resolve_outputs(outputs, card, under="outputs")
+        if compared:
+            check_classes(resolved, card, compared)
         asked = asked.model_copy(update={"outputs": tuple(resolved.indices or ())})
     id_ = f"scr_{hashlib.sha256(asked.model_dump_json().encode()).hexdigest()[:32]}"
     settings = spec.settings.model_copy(update={"priority": "interactive", "metadata": {}})
     job = JobSpec(
         settings=settings,
         model=outcome.model,
+        compared=other,
         image=spec.image,
         owner=state.owner,
         request_id=request_id(),
@@ -109,9 +120,8 @@ def _submit(
     return id_
 
 
-def _require_model(services: ProcessServices, model: ModelRef, fit: Fit) -> ModelCard:
+def _require_model(present: LiveWorkers, model: ModelRef, fit: Fit) -> ModelCard:
     """Returns the card of the explanation's model. Raises ApiError if it is not served now."""
-    present = read_live_workers(services.redis)
     if not present.workers:
         raise no_worker_problem()
     card = next((card for card in present.cards if card.name == model.name), None)

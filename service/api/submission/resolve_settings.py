@@ -4,7 +4,7 @@ import difflib
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from service.api.http.problems import ApiError, invalid_setting, retry_after
+from service.api.http.problems import ApiError, invalid_setting
 from service.api.submission.evaluation_budget import (
     REGION_KINDS,
     PlayerCount,
@@ -13,10 +13,17 @@ from service.api.submission.evaluation_budget import (
     evaluation_budget,
 )
 from service.api.submission.methods import METHODS, OWN_SETTINGS, methods_taking
+from service.api.submission.served_models import (
+    check_classes,
+    check_pin,
+    find_card,
+    find_compared,
+    requested_name,
+    unavailable,
+)
 from service.images.model_view import model_view
-from service.jobs.result_size import Shape, count_numbers, count_outputs, max_outputs
+from service.jobs.result_size import Shape, count_classes, count_numbers, max_outputs
 from service.schemas.documents import ErrorCode, LabelMapInfo
-from service.schemas.fingerprint import model_ref
 from service.schemas.masker_setting import MAX_KERNEL, MAX_LEVEL, parse_masker
 from service.schemas.models import ModelCard, ModelStatus
 from service.schemas.requests import (
@@ -24,7 +31,6 @@ from service.schemas.requests import (
     Fit,
     Grid,
     Outputs,
-    PinnedModel,
     Pixels,
     ResolvedSettings,
     Slic,
@@ -33,7 +39,6 @@ from service.schemas.requests import (
 
 DEFAULT_TOP = 4
 MIN_SEGMENTS = 2  # least segments of SLIC
-LOADING_RETRY_S = 5  # seconds of Retry-After while a model is loading
 
 
 def resolve_settings(
@@ -43,14 +48,17 @@ def resolve_settings(
     max_evals: int,
     max_values: int,
     label_map: LabelMapInfo | None = None,
-) -> tuple[ResolvedSettings, ModelCard]:
-    """Returns the complete settings, without true labels, and the model's card. Raises ApiError."""
-    card = _find_card(requested_name(settings.model), cards)
+) -> tuple[ResolvedSettings, ModelCard, ModelCard | None]:
+    """Returns the complete settings, without true labels, and the cards of the model and of the
+    one that it is compared with, if any. Raises ApiError.
+    """
+    card = find_card(requested_name(settings.model), cards)
     if card.status is not ModelStatus.AVAILABLE or not card.output_count or not card.input_shape:
-        raise _unavailable(card)
+        raise unavailable(card)
     shape = card.input_shape
     fit = _fit(settings.fit, card)
-    _check_pin(settings.model, card, fit)
+    check_pin(settings.model, card, fit)
+    compared = find_compared(settings.compare_with, cards, card, fit)
     _check_masker(settings.masker, shape[2])
     for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
         default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
@@ -61,94 +69,22 @@ def resolve_settings(
     superpixels = _superpixels(settings, shape)
     players = count_players(superpixels, shape, label_map, fit)
     check_players(settings.method, players)
+    outputs = resolve_outputs(settings.outputs, card)
+    if compared:
+        check_classes(outputs, card, compared)
     chosen = {
         "model": card.name,
+        "compare_with": compared.name if compared else None,
         "fit": fit,
         "superpixels": superpixels,
-        "outputs": resolve_outputs(settings.outputs, card),
+        "outputs": outputs,
         "max_evals": evaluation_budget(settings, players, limit=max_evals),
         "true_label": None,  # of each picture: see true_labels.py
     }
     given = {name: value for name, value in settings if name in ExplanationSettings.model_fields}
     resolved = ResolvedSettings.model_validate(given | chosen)
     _check_size(resolved, settings.outputs, shape, players, max_values)
-    return resolved, card
-
-
-def requested_name(model: str | PinnedModel | None) -> str | None:
-    return model.name if isinstance(model, PinnedModel) else model
-
-
-def check_served(name: str | None, used: ModelCard, cards: Sequence[ModelCard]) -> None:
-    """Raises ApiError unless a worker serves the named or default model, or is loading it.
-
-    used: its card when a worker last served it. A loading model counts only if its entry in the
-    models file is unchanged since: a worker never explains with another model.
-    """
-    card = _find_card(name, cards)
-    unchanged = (
-        card.input_shape in (None, used.input_shape)
-        and card.preprocessing == used.preprocessing
-        and card.fit == used.fit
-        and card.fits == used.fits
-    )
-    loading = card.status is ModelStatus.LOADING and unchanged
-    if card.status is not ModelStatus.AVAILABLE and not loading:
-        raise _unavailable(card)
-
-
-def no_worker_problem() -> ApiError:
-    detail = "no worker is alive; nothing can be explained until one starts"
-    return ApiError(ErrorCode.NO_WORKER, detail, headers=retry_after(LOADING_RETRY_S))
-
-
-def _find_card(name: str | None, cards: Sequence[ModelCard]) -> ModelCard:
-    """Returns the card of that name, or of the default model. Raises ApiError.
-
-    Never substitutes another model for the default one: the numbers would differ.
-    """
-    if not cards:
-        raise no_worker_problem()
-    names = [card.name for card in cards]
-    field, known = "settings.model", f"known models: {', '.join(names)}"
-    if name is None and not cards[0].default:
-        detail = f"no worker serves the default model; {known}"
-        headers = retry_after(LOADING_RETRY_S)
-        raise ApiError(ErrorCode.MODEL_UNAVAILABLE, detail, field, None, names, headers)
-    if name is None:
-        return cards[0]
-    if name not in names:
-        detail = f"there is no model {name!r}; {known}"
-        raise ApiError(ErrorCode.UNKNOWN_MODEL, detail, field, name, names)
-    return cards[names.index(name)]
-
-
-def _check_pin(model: str | PinnedModel | None, card: ModelCard, fit: Fit) -> None:
-    """Raises ApiError if the request pins a fingerprint that the model does not have.
-
-    The model has the fingerprint of its card, and that of explanations with this fit.
-    """
-    if not isinstance(model, PinnedModel):
-        return
-    used = model_ref(card.name, card.parts, fit).fingerprint
-    if model.fingerprint not in (card.fingerprint, used):
-        detail = (
-            f"the model served as {card.name} is not the pinned one; its card shows its fingerprint"
-        )
-        field = "settings.model.fingerprint"
-        raise ApiError(ErrorCode.MODEL_CHANGED, detail, field, model.fingerprint, used)
-
-
-def _unavailable(card: ModelCard) -> ApiError:
-    reason = card.reason or f"it is {card.status.value}"
-    headers = retry_after(LOADING_RETRY_S) if card.status is ModelStatus.LOADING else None
-    return ApiError(
-        ErrorCode.MODEL_UNAVAILABLE,
-        f"the model {card.name} cannot be used: {reason}",
-        "settings.model",
-        card.name,
-        headers=headers,
-    )
+    return resolved, card, compared
 
 
 # --- Fit
@@ -285,7 +221,7 @@ def _check_size(
     said = f"an explanation may hold {limit} numbers in memory; this one would hold {numbers}"
     if most:
         bound = {"maximum": most} if name == "top" else {"maxItems": most}
-        received = count_outputs(settings)
+        received = count_classes(settings)
         raise invalid_setting(f"outputs.{name}", f"{said}: request fewer outputs", received, bound)
     said = f"{said}, even with one output: request fewer evaluations, or another method"
 

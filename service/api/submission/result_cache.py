@@ -59,6 +59,12 @@ def request_key(
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
+def compared_key(key: str, model: str | None, card: ModelCard) -> str:
+    """Returns the key of a request that also compares with a model; model: its fingerprint."""
+    same = {"key": key, "model": model, "device": card.device, "revision": card.revision}
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+
 def reuse_result(services: ProcessServices, earlier: State, id_: str) -> bool:
     """Copies the artifacts of an earlier explanation; returns False if one is missing or damaged.
 

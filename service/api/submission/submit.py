@@ -14,13 +14,9 @@ from service.api.http.problems import ApiError, retry_after
 from service.api.http.store_mismatch import mismatch_problem
 from service.api.services import ProcessServices, RequestServices
 from service.api.submission.label_maps import check_size, inspect_label_map
-from service.api.submission.resolve_settings import (
-    check_regions,
-    check_served,
-    requested_name,
-    resolve_settings,
-)
-from service.api.submission.result_cache import request_key, reuse_result
+from service.api.submission.resolve_settings import check_regions, resolve_settings
+from service.api.submission.result_cache import compared_key, request_key, reuse_result
+from service.api.submission.served_models import check_served, check_together, requested_name
 from service.api.submission.true_labels import resolve_true_labels
 from service.api.uploads.upload import Upload
 from service.images.decoding import (
@@ -91,10 +87,17 @@ class SubmissionPlan:
     model: ModelRef  # identity of the model with these settings
     requested: str | None  # the model named in the request
     cards: Sequence[ModelCard]  # empty if no worker is alive
+    workers: Mapping[str, Sequence[ModelCard]]  # the live ones, with their models
+    compared_card: ModelCard | None = None
+    compared: ModelRef | None = None
 
     def check_served(self) -> None:
-        """Raises ApiError if no worker serves or is loading the model."""
+        """Raises ApiError if no worker serves or is loading the model, or both that it compares."""
         check_served(self.requested, self.card, self.cards)
+        if self.compared_card:
+            name, setting = self.compared_card.name, "compare_with"
+            check_served(name, self.compared_card, self.cards, setting=setting)
+            check_together([self.card.name, name], self.workers, setting=setting)
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def _prepare(
     label_map = inspect_label_map(upload, process.settings.max_pixels, process.heavy_calls.reserve)
     workers, limits = read_live_workers(process.redis), process.settings
     priority = upload.settings.priority or default_priority
-    settings, card = resolve_settings(
+    settings, card, compared = resolve_settings(
         upload.settings.model_copy(update={"priority": priority}),
         workers.usable,
         max_evals=limits.max_evals,
@@ -129,6 +132,9 @@ def _prepare(
         model=model_ref(card.name, card.parts, settings.fit),
         requested=requested_name(upload.settings.model),
         cards=workers.cards if workers.workers else [],
+        workers=workers.workers,
+        compared_card=compared,
+        compared=model_ref(compared.name, compared.parts, settings.fit) if compared else None,
     )
     true_labels = resolve_true_labels(upload.settings, card, len(upload.images))
     about = zip(upload.images.items(), upload.file_names, true_labels, strict=True)
@@ -162,6 +168,10 @@ def _prepare_one(
     sha256 = hashlib.sha256(content).hexdigest()
     owner = services.caller.name
     key = request_key(sha256, label_map, settings, model.fingerprint, card, owner)
+    known = model.fingerprint
+    if plan.compared and plan.compared_card:
+        key = compared_key(key, plan.compared.fingerprint, plan.compared_card)
+        known = known and plan.compared.fingerprint
     earlier = (
         services.process.submissions.earlier(key, owner)
         if upload.caching is CachePolicy.USE
@@ -169,11 +179,12 @@ def _prepare_one(
     )
     if not earlier:
         plan.check_served()
-    known = earlier.spec.image if earlier and earlier.spec else None
-    image = known or _inspect(services.process, name, content, sha256)
+    inspected = earlier.spec.image if earlier and earlier.spec else None
+    image = inspected or _inspect(services.process, name, content, sha256)
     spec = JobSpec(
         settings=settings,
         model=model,
+        compared=plan.compared,
         image=image.model_copy(update={"name": file_name}),
         label_map=label_map,
         true_label=true_label,
@@ -181,7 +192,7 @@ def _prepare_one(
         owner=owner,
         request_id=request_id(),
         traceparent=services.process.tracer.traceparent(),
-        cache=key if model.fingerprint and upload.caching is not CachePolicy.AVOID else None,
+        cache=key if known and upload.caching is not CachePolicy.AVOID else None,
     )
     if card.input_shape:
         if label_map:

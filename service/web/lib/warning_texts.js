@@ -23,6 +23,8 @@ export const WARNINGS = {
     "The model computes in less than float32 here, so scores are slightly off; its card says by how much.",
   nan_hidden:
     "For the hidden or the whole picture the model's operations give NaN (no number), and what runs it made a number of that. Do not trust these scores: try another masker or model.",
+  compared_resized:
+    "The second model takes pictures of another size, and saw those of the first enlarged or distorted. Its result may not be that of its own explanation; with the two models swapped it may be.",
   picture_cropped:
     "The model did not see a large part of the upload. What lies outside is not explained; the setting “fit” can stretch or pad the picture instead.",
   other_colours:

@@ -49,6 +49,9 @@ CASES = {
         saturating, {"max_evals": 60, "target_standard_error": 1e-6, "outputs": Outputs(top=1)}
     ),
     WarningCode.DRAFT_PRECISION: Case(card={"dtype": "bfloat16", "precision_error": OFF}),
+    WarningCode.COMPARED_RESIZED: Case(
+        compared=saturating, compared_card={"input_shape": (48, 48, 3)}
+    ),
     WarningCode.PICTURE_CROPPED: Case(size=(200, 60)),
     WarningCode.OTHER_COLOURS: Case(mode="CMYK", white=(0, 0, 0, 0)),
     WarningCode.FEW_LEVELS: Case(mode="I;16", white=4095),
@@ -104,6 +107,28 @@ def test_a_draft_warns_of_its_deviation():
     assert warning.value == OFF.largest
     assert "bfloat16" in warning.detail
     assert "0.013" in warning.detail
+
+
+def test_a_compared_model_that_sees_less_or_other_shapes_than_alone_has_a_warning():
+    enlarged = only(WarningCode.COMPARED_RESIZED, explained(CASES[WarningCode.COMPARED_RESIZED]))
+    assert enlarged.value == 2
+    assert "other takes 48 x 48 pixels and saw the 24 x 24 of game enlarged" in enlarged.detail
+    wide = only(
+        WarningCode.COMPARED_RESIZED,
+        explained(Case(compared=saturating, compared_card={"input_shape": (12, 24, 3)})),
+    )
+    assert "in another aspect ratio" in wide.detail
+    smaller = explained(Case(compared=saturating, compared_card={"input_shape": (12, 12, 3)}))
+    assert smaller.warnings == []
+
+
+def test_warnings_of_a_comparison_name_the_side():
+    outcome = explained(Case(additive, {"metrics": []}, compared=even))
+    of = {output.index: output.of for output in outcome.outputs}
+    found = [each for each in outcome.warnings if each.code is WarningCode.LARGE_EVEN_ENERGY]
+    assert "compared" in {of[each.output] for each in found}
+    assert "model" not in {of[each.output] for each in found}
+    assert any("of a (other) is the same" in each.detail for each in found)
 
 
 @pytest.mark.parametrize("size", [(200, 60), (60, 200)])

@@ -7,13 +7,12 @@ import numpy as np
 
 from worker.engine.arrays import Indices, Scores
 from worker.engine.control import NULL_CONTROL, Control
-from worker.engine.errors import ScoresError
 from worker.engine.explanation import EngineTimings
 from worker.engine.game.coalitions import Coalitions
-from worker.engine.links import add_up, find_link
+from worker.engine.links import find_link
 from worker.engine.masking.maskers import Masker
+from worker.engine.outputs import OutputScores, Pairing
 from worker.engine.predictor import Predictor
-from worker.engine.request import select_outputs
 from worker.engine.scoring.batch_size import device_batch_size, next_span
 from worker.engine.scoring.cpu_count import CPU_COUNT
 
@@ -55,17 +54,16 @@ def score_coalitions(
     return np.concatenate(scored)
 
 
-def link_scores(scores: Scores, outputs: tuple[int, ...], link: str) -> tuple[Scores, Indices]:
+def link_scores(
+    scores: Scores, outputs: tuple[int, ...], link: str, pairing: Pairing | None = None
+) -> tuple[Scores, Indices]:
     """Link the scores (B, n_outputs) of outputs, as an explanation does: (B, K), and these outputs.
 
-    scores: the first two rows are those of the empty and of the full coalition. Raises OutputsError
-    for outputs that the model does not have, ScoresError for NaN or infinity in one of them,
-    LinkError where the link is undefined.
+    scores: the first two rows are those of the empty and of the full coalition. pairing: of two
+    models; the answer then has its columns. Raises OutputsError for outputs that the model does not
+    have, ScoresError for NaN or infinity in one of them, LinkError where the link is undefined.
     """
-    chosen = select_outputs(outputs, scores[1])
-    if not np.isfinite(scores[:, chosen]).all():
-        raise ScoresError(
-            f"the model gave NaN or infinity for a masked picture in at least one of the outputs "
-            f"{chosen.tolist()}"
-        )
-    return find_link(link)(scores, chosen, adding_up=add_up(scores[:2])), chosen
+    chosen = OutputScores(find_link(link), pairing)
+    chosen.choose(outputs, scores[:2])
+    linked = chosen.read(scores)
+    return linked, np.empty(0, np.int64) if chosen.columns is None else chosen.columns

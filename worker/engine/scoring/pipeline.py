@@ -111,9 +111,10 @@ class Pipeline:
         each_s = (perf_counter() - start) / len(scores)
         for run, coalitions in batch.portions:
             run.explanation.timings.model_s += each_s * len(coalitions)
-            run.explanation.timings.evaluations += len(coalitions)
+            run.explanation.timings.evaluations += len(coalitions) * run.explanation.models
         first, _ = batch.portions[0]
-        first.explanation.timings.batches += 1
-        first.explanation.timings.slots += max(self.batch, len(scores))
+        spent, models = first.explanation.timings, first.explanation.models
+        spent.batches += models
+        spent.slots += max(self.batch, len(scores)) * models
         ends = accumulate(len(coalitions) for _, coalitions in batch.portions)
         return np.split(scores, list(ends)[:-1])
