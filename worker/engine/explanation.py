@@ -209,7 +209,7 @@ class ExplanationRun:
             values: Credit | None = self._attribution.values[..., :MOST_OUTPUTS]
             evaluations = planned = self._attribution.evaluations
         else:
-            known = np.concatenate([np.empty((0, len(self._outputs))), *early])  # (B, K)
+            known = np.concatenate([np.empty((0, len(self._outputs.columns))), *early])  # (B, K)
             values = self._method.draft(MOST_OUTPUTS, known)
             evaluations, planned = self._done, self._method.planned_evaluations
         if values is None:
