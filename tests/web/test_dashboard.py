@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -216,6 +218,24 @@ def test_a_frame_tells_the_share_of_credit_in_it(page, dashboard, explained):
     assert found == pytest.approx(told, abs=0.006)  # shown in whole per cent
 
 
+def test_the_request_is_told_as_programs_send_it(page, dashboard, explained, tmp_path):
+    (tmp_path / SAMPLE.name).write_bytes(SAMPLE.read_bytes())
+    visit(page, dashboard, f"/explanations/{explained.id}")
+    page.get_by_text("The same from a program").click()
+    programs = {
+        "curl": lambda text: ["bash", "-c", text],
+        "Python": lambda text: [sys.executable, "-c", text],
+    }
+    for name, run in programs.items():
+        text = page.get_by_label(name, exact=True).text_content()
+        said = subprocess.run(
+            run(text), cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+        again = dashboard.client.get(re.search(r"exp_[0-9a-f]{32}", said)[0])
+        assert again.id != explained.id
+        assert again.settings == explained.settings
+
+
 # --- When things go wrong
 
 
@@ -268,13 +288,36 @@ def test_asking_again_sends_the_same_picture_and_label_map(page, dashboard):
     assert again.settings == asked.settings
 
 
+def test_true_labels_come_from_a_table_or_the_field_of_a_picture(page, dashboard):
+    visit(page, dashboard, "/new")
+    table = b'name,label\r\nphotos/a.jpg,"cat"\r\nc.jpg;dog\r\n'
+    files = [(f"{name}.jpg", SAMPLE.read_bytes()) for name in "abc"] + [("labels.csv", table)]
+    page.get_by_label("Choose, drop or paste").set_input_files(
+        [{"name": name, "mimeType": "", "buffer": content} for name, content in files]
+    )
+    fields = page.get_by_label("True label")
+    expect(fields).to_have_count(3)
+    expect(fields.nth(2)).to_have_value("dog")
+    fields.nth(1).fill("no such class")
+    page.get_by_label("Evaluations", exact=True).fill("20")
+    page.get_by_role("button", name="Explain").click()
+    expect(fields.nth(1)).to_be_focused()
+    expect(page.locator(".previews .field-error").nth(1)).to_have_text(re.compile("^No output"))
+    fields.nth(1).fill("9")
+    page.get_by_role("button", name="Explain").click()
+    page.wait_for_url(re.compile("#/batches/"))
+    batch = dashboard.client.get_batch(page.url.rsplit("/", 1)[1])
+    truths = [each.true_label.label for each in batch.explanations if each.true_label]
+    assert truths == ["cat", "truck", "dog"]
+
+
 def test_what_is_no_picture_is_told_beside_the_picture_and_nothing_is_lost(page, dashboard):
     visit(page, dashboard, "/new")
     file = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}
     page.get_by_label("Choose, drop or paste").set_input_files(file)
     page.get_by_label("Evaluations", exact=True).fill("77")
     page.get_by_role("button", name="Explain").click()
-    told = page.locator(".drop .field-error")
+    told = page.locator(".drop > .field-error")
     expect(told).to_contain_text("Choose a JPEG, PNG")
     page.get_by_role("button", name="Remove notes.txt").click()
     page.get_by_label("Choose, drop or paste").set_input_files(SAMPLE)

@@ -97,8 +97,12 @@ def test_a_batch_shows_each_picture_with_its_class_and_whether_it_is_right(page,
     batch = dashboard.client.submit_batch([SAMPLE, SAMPLE], settings)
     visit(page, dashboard, f"/batches/{batch.id}")
     tiles = page.locator(".members .tile")
-    expect(tiles).to_contain_text(["right", "wrong: dog"])
+    expect(tiles).to_contain_text(["✓ right", "✗ wrong true class: dog"])
     expect(tiles.nth(1)).to_contain_text("cat 0.8")
+    expect(tiles.locator("img")).to_have_count(2)
+    with page.expect_response(re.compile("heatmap.png.*style=overlay")) as heat:
+        page.get_by_label("Heat of the top class").check()
+    assert heat.value.ok
     expect(tiles.locator("img")).to_have_count(2)
 
 

@@ -58,7 +58,7 @@ export function creditView(cases, nameOf) {
         Object.values(groups).map(({ mean }) => mean.cells.reduce((a, b) => Math.max(a, b))),
       ),
     );
-    const labelled = cases.some(({ truth }) => truth);
+    const labelled = cases.some(({ truth, credit }) => truth && credit);
     replace(
       body,
       h(

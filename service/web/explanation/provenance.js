@@ -13,6 +13,7 @@ export function provenance(document, record = null) {
     h("h2", {}, "Provenance"),
     list([
       ["Explanation", [code(document.id), " ", copyButton(document.id, "the id")]],
+      ["Address of this page", address(`#/explanations/${document.id}`)],
       ["Address of its JSON", address(document.links.self)],
       [
         "Batch",
@@ -100,7 +101,7 @@ const code = (text) => h("code", {}, text);
 
 // With keys, a browser that follows the link is asked for one: programs send it.
 function address(path) {
-  const { href } = new URL(path, location.href);
+  const { href } = new URL(path, window.document.baseURI);
   return [h("a", { href }, code(path)), " ", copyButton(href, "the address")];
 }
 

@@ -1,9 +1,11 @@
 // The result of an explanation: the picture with its heat, the regions, and all that is told of it.
 import { h, replace } from "../lib/dom.js";
 import { getJson } from "../lib/api.js";
-import { formatNumber, formatTime } from "../lib/numbers.js";
+import { formatNumber } from "../lib/numbers.js";
+import { timeAgo } from "../lib/time.js";
 import { failure } from "../lib/failure.js";
 import { loadResult } from "../lib/result.js";
+import { requestCode, withoutNulls } from "../lib/request_code.js";
 import { observable } from "../lib/observable.js";
 import { askAgain } from "./ask_again.js";
 import { controls } from "./controls.js";
@@ -38,14 +40,10 @@ export async function showResult(main, document, signal) {
     h(
       "p",
       { class: "muted" },
-      [
-        document.image.name,
-        document.model.name,
-        document.settings.method,
-        formatTime(document.finished_at),
-      ]
-        .filter(Boolean)
+      [document.image.name, document.model.name, document.settings.method, ""]
+        .filter((each) => each !== null)
         .join(" · "),
+      timeAgo(document.finished_at),
       document.partial ? h("span", { class: "badge caution" }, "canceled, partial result") : null,
       verdict(document),
     ),
@@ -112,12 +110,23 @@ export async function showResult(main, document, signal) {
               )
             : null,
           downloads(document, view, record, signal),
+          h("section", { class: "card" }, codeOf(document)),
         ),
         uploadView(document, result, view, signal),
       ),
       provenance(document, record),
     ),
   );
+}
+
+// The request of this explanation; what priority it had in a queue is of no use to anyone.
+function codeOf({ settings, image, label_map }) {
+  const { priority, ...others } = settings;
+  return requestCode(() => ({
+    settings: withoutNulls(others),
+    names: [image.name ?? "picture"],
+    labelMap: label_map && "label_map.png",
+  })).element;
 }
 
 // Whether the top class is the true one, where that is known.

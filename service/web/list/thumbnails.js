@@ -1,9 +1,28 @@
-// Loads small pictures when they come into sight, a few at a time.
+// Loads small pictures, with or without their heat, when they come into sight, a few at a time.
 import { h, replace } from "../lib/dom.js";
 import { getBlob } from "../lib/api.js";
 
 const AT_ONCE = 4;
 const SIZE = 240; // pixels
+
+const NAME = "shapshot-heat"; // "on": pictures are shown with their heat
+
+const withHeat = () => localStorage.getItem(NAME) === "on";
+
+// onChange: draws all pictures anew.
+export function heatSwitch(onChange) {
+  const box = h("input", {
+    type: "checkbox",
+    checked: withHeat(),
+    on: {
+      change: () => {
+        localStorage.setItem(NAME, box.checked ? "on" : "off");
+        onChange();
+      },
+    },
+  });
+  return h("label", { class: "check" }, box, " Heat of the top class");
+}
 
 // Returns `load(place, document)`: shows the picture of an explanation.
 export function thumbnails(signal) {
@@ -18,9 +37,11 @@ export function thumbnails(signal) {
     next();
   }
 
-  async function draw(place, { id }) {
+  async function draw(place, { id, done, outputs }) {
+    const heat = withHeat() && done && outputs?.[0];
+    const drawn = heat ? `heatmap.png?style=overlay&output=${heat.index}&` : "thumbnail.png?";
     try {
-      const path = `v1/explanations/${id}/thumbnail.png?size=${SIZE}`;
+      const path = `v1/explanations/${id}/${drawn}size=${SIZE}`;
       const src = URL.createObjectURL(await getBlob(path, { signal }));
       signal.addEventListener("abort", () => URL.revokeObjectURL(src), { once: true });
       replace(place, h("img", { src, alt: "" }));

@@ -1,30 +1,25 @@
-// An explanation in the list: a small picture, its top class, and what it was made by.
+// An explanation, in the list or in a batch: a small picture, its top class, and what it was made by.
 import { h } from "../lib/dom.js";
-import { formatNumber, formatShare, formatTime, plural } from "../lib/numbers.js";
+import { formatNumber, formatShare, plural } from "../lib/numbers.js";
+import { timeAgo } from "../lib/time.js";
 import { NOTES } from "../lib/warning_texts.js";
 import { nameOf } from "./selection.js";
 
 const VERDICTS = { true: ["fine", "✓ right"], false: ["caution", "✗ wrong"] }; // by `correct`
 const BADGES = { succeeded: "fine", failed: "caution" };
 
-// onChoose(document, chosen): called when it is selected, or no more.
-export function tile(document, { chosen, load, onChoose }) {
+// document: of an explanation, or as much of it as a batch has. picture: the place of its picture.
+// chosen: whether it is selected; undefined where it cannot be. onChoose(document, chosen): called
+// when it is selected, or no more.
+export function tile(document, { picture, chosen, onChoose }) {
   const { id, status, done, outputs, model, settings, image, warnings, error, progress } = document;
   const { correct, true_label: truth } = document;
   const [look, verdict] = VERDICTS[correct] ?? [];
-  const picture = h("div", { class: "thumbnail" });
-  load(picture, document);
   const top = outputs?.[0];
-  const codes = new Set((warnings ?? []).map(({ code }) => code)); // some are given for each output
-  const notes = NOTES.filter((code) => codes.has(code)).length;
-  const doubts = codes.size - notes;
-  const box = h("input", {
-    type: "checkbox",
-    "data-id": id,
-    "aria-label": `Select ${nameOf(document)}`,
-    on: { change: () => onChoose(document, box.checked) },
-  });
-  box.checked = chosen;
+  const codes = [...new Set((warnings ?? []).map(({ code }) => code))]; // some are of each output
+  const [notes, doubts] = [true, false].map((note) =>
+    codes.filter((code) => NOTES.includes(code) === note),
+  );
   return h(
     "li",
     { class: "tile" },
@@ -40,7 +35,7 @@ export function tile(document, { chosen, load, onChoose }) {
           : h("strong", {}, error ? error.title : "Not known yet"),
       ),
     ),
-    h("label", { class: "tile-choose" }, box),
+    chosen === undefined ? null : choice(document, chosen, onChoose),
     truth
       ? h(
           "p",
@@ -52,18 +47,42 @@ export function tile(document, { chosen, load, onChoose }) {
     h(
       "p",
       { class: "muted small" },
-      image.name ? [h("span", { class: "file-name" }, image.name), h("br")] : null,
-      [model.name, settings.method, document.owner].filter(Boolean).join(" · "),
-      h("br"),
-      formatTime(document.created_at),
+      [
+        image.name && h("span", { class: "file-name" }, image.name),
+        model && [model.name, settings.method, document.owner].filter(Boolean).join(" · "),
+        document.created_at && timeAgo(document.created_at),
+        error?.detail,
+      ]
+        .filter(Boolean)
+        .flatMap((line) => [line, h("br")]),
     ),
     h(
       "p",
       { class: "row tight" },
       h("span", { class: `badge ${BADGES[status] ?? "note"}` }, status),
       done ? null : h("span", { class: "small" }, formatShare(progress.fraction)),
-      doubts ? h("span", { class: "badge caution" }, plural(doubts, "doubt")) : null,
-      notes ? h("span", { class: "badge note" }, plural(notes, "note")) : null,
+      badge("caution", "doubt", doubts),
+      badge("note", "note", notes),
     ),
   );
 }
+
+function choice(document, chosen, onChoose) {
+  const box = h("input", {
+    type: "checkbox",
+    "data-id": document.id,
+    "aria-label": `Select ${nameOf(document)}`,
+    on: { change: () => onChoose(document, box.checked) },
+  });
+  box.checked = chosen;
+  return h("label", { class: "tile-choose" }, box);
+}
+
+const badge = (look, word, codes) =>
+  codes.length
+    ? h(
+        "span",
+        { class: `badge ${look}`, title: codes.join(", ").replaceAll("_", " ") },
+        plural(codes.length, word),
+      )
+    : null;

@@ -4,13 +4,13 @@ import { formatBytes } from "../lib/numbers.js";
 
 const MOST = 32; // pictures of a batch
 
-// Sends "change" from `element` when `files` changes.
-export function pictureInput(signal) {
+// Sends "change" from `element` when `files` changes. truths: see true_labels.js.
+export function pictureInput(truths, signal) {
   const [id, errorId] = [newId("picture"), newId("picture-error")];
   const input = h("input", {
     type: "file",
     id,
-    accept: "image/*,.heic,.avif,.tif,.tiff,.ppm,.pgm,.bmp",
+    accept: "image/*,.heic,.avif,.tif,.tiff,.ppm,.pgm,.bmp,.csv",
     multiple: true,
     "aria-describedby": errorId,
     on: {
@@ -22,13 +22,21 @@ export function pictureInput(signal) {
   });
   const previews = h("ul", { class: "previews" });
   const problem = h("p", { class: "field-error", id: errorId, role: "alert" });
+  const told = h("p", { class: "small", role: "status" });
   const zone = h(
     "div",
     { class: "drop" },
     h("label", { for: id }, "Choose, drop or paste a picture, or several"),
     input,
     previews,
+    h(
+      "p",
+      { class: "help" },
+      "True labels change no value; they tell right from wrong in lists and Cohorts. For many pictures add a CSV file with lines of a file name and a label.",
+    ),
+    told,
     problem,
+    truths.list,
   );
   let files = [];
   const urls = new Map(); // of the previews, by file
@@ -38,12 +46,13 @@ export function pictureInput(signal) {
     return urls.get(file);
   }
 
-  function add(more) {
-    files = [...files, ...more].slice(0, MOST);
-    setError(
-      files.length === MOST && more.length > 1 ? `A batch has at most ${MOST} pictures.` : "",
-    );
+  async function add(more) {
+    const tables = more.filter(({ name }) => /\.csv$/i.test(name));
+    const all = [...files, ...more.filter((file) => !tables.includes(file))];
+    files = all.slice(0, MOST);
+    setError(all.length > MOST ? `A batch has at most ${MOST} pictures; ${all.length - MOST} are left out.` : "");
     draw();
+    for (const table of tables) told.textContent = await truths.addTable(table, files);
   }
 
   function draw() {
@@ -62,6 +71,7 @@ export function pictureInput(signal) {
             " ",
             h("span", { class: "muted" }, formatBytes(file.size)),
           ),
+          truths.elementOf(file),
           h(
             "button",
             {

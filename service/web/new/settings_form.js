@@ -47,7 +47,7 @@ export function settingsForm(methods, models, wanted) {
     concept.textContent = solution_concept;
     fields = new Map();
     for (const [name, property] of Object.entries(schema.properties)) {
-      if (name === "model" || name === "method") continue;
+      if (["model", "method", "true_label"].includes(name)) continue; // these have a place elsewhere
       const field = fieldOf(name, property, schema.$defs ?? {});
       if (name in values) field.write(values[name]);
       fields.set(name, field);

@@ -4,11 +4,12 @@ import { getJson, postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { pictureOf } from "../lib/pictures.js";
 import { keepSequence } from "../lib/sequence.js";
-import { formatNumber, formatSeconds, formatShare, formatTime, plural } from "../lib/numbers.js";
-import { thumbnails } from "../list/thumbnails.js";
+import { formatSeconds, formatShare, plural } from "../lib/numbers.js";
+import { timeAgo } from "../lib/time.js";
+import { heatSwitch, thumbnails } from "../list/thumbnails.js";
+import { tile } from "../list/tile.js";
 
 const PAUSE_S = 1;
-const BADGES = { succeeded: "fine", failed: "caution" };
 
 export async function show(main, { id, signal }) {
   const path = `v1/batches/${id}`;
@@ -39,9 +40,10 @@ export async function show(main, { id, signal }) {
     h(
       "p",
       { class: "muted" },
-      `${batch.model.name} · ${batch.settings.method} · ${formatTime(batch.created_at)}`,
+      `${batch.model.name} · ${batch.settings.method} · `,
+      timeAgo(batch.created_at),
     ),
-    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel, inList), problem),
+    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel, inList, heatSwitch(redraw)), problem),
     list,
   );
 
@@ -69,14 +71,21 @@ export async function show(main, { id, signal }) {
       const known = drawn.get(each.id);
       if (known?.state === state) continue;
       const picture = known?.picture ?? h("div", { class: "thumbnail" });
-      if (!known || known.done !== each.done) load(picture, { ...each, outputs: [each.top] });
-      const element = member(each, picture);
+      const member = documentOf(each);
+      if (!known || known.done !== each.done) load(picture, member);
+      const element = tile(member, { picture });
       const hadFocus = known?.element.contains(document.activeElement);
       if (known) known.element.replaceWith(element);
       else list.append(element);
       if (hadFocus) element.querySelector("a").focus({ preventScroll: true });
       drawn.set(each.id, { element, picture, state, done: each.done });
     }
+  }
+
+  function redraw() {
+    drawn.clear();
+    replace(list);
+    draw();
   }
 
   draw();
@@ -89,41 +98,9 @@ export async function show(main, { id, signal }) {
   })().catch((error) => signal.aborted || (problem.textContent = shortFailure(error)));
 }
 
-function member(each, picture) {
-  const { id, position, name, status, done, progress, top, true_label, correct, error } = each;
-  return h(
-    "li",
-    { class: "tile" },
-    h(
-      "a",
-      { href: `#/explanations/${id}` },
-      picture,
-      h(
-        "span",
-        { class: "tile-title" },
-        top
-          ? [h("strong", {}, top.label), ` ${formatNumber(top.score)}`]
-          : h("strong", {}, error ? error.title : `Picture ${position + 1}`),
-      ),
-    ),
-    h(
-      "p",
-      { class: "muted small" },
-      h("span", { class: "file-name" }, name ?? pictureOf(id)?.name ?? `Picture ${position + 1}`),
-      error ? [h("br"), error.detail] : null,
-    ),
-    h(
-      "p",
-      { class: "row tight" },
-      h("span", { class: `badge ${BADGES[status] ?? "note"}` }, status),
-      done ? null : h("span", { class: "small" }, formatShare(progress.fraction)),
-      correct === null
-        ? null
-        : h(
-            "span",
-            { class: `badge ${correct ? "fine" : "caution"}` },
-            correct ? "right" : `wrong: ${true_label.label}`,
-          ),
-    ),
-  );
-}
+// The member of a batch as the document of an explanation, as far as it is known.
+const documentOf = ({ name, position, top, ...each }) => ({
+  ...each,
+  image: { name: name ?? pictureOf(each.id)?.name ?? `Picture ${position + 1}` },
+  outputs: top && [top],
+});

@@ -7,7 +7,7 @@ import { keepSequence, lastSeen } from "../lib/sequence.js";
 import { FILTERS, addressOf, filterForm, parametersOf } from "../list/filters.js";
 import { selection } from "../list/selection.js";
 import { selectionBar } from "../list/selection_bar.js";
-import { thumbnails } from "../list/thumbnails.js";
+import { heatSwitch, thumbnails } from "../list/thumbnails.js";
 import { tile } from "../list/tile.js";
 
 const PAGE = 24; // explanations
@@ -93,8 +93,11 @@ export async function show(main, { query, signal }) {
     mark();
   }
 
-  const tileOf = (document) =>
-    tile(document, { chosen: selection.has(document.id), load, onChoose });
+  function tileOf(document) {
+    const picture = h("div", { class: "thumbnail" });
+    load(picture, document);
+    return tile(document, { picture, chosen: selection.has(document.id), onChoose });
+  }
 
   // From tile to tile, by where they stand on the screen.
   function onKey(event) {
@@ -155,6 +158,7 @@ export async function show(main, { query, signal }) {
       said,
       filtered ? h("a", { href: "#/explanations" }, "Clear the filters") : null,
       h("a", { href: addressOf(cohort, "/cohorts") }, "As a cohort"),
+      heatSwitch(() => replace(grid, items.map(tileOf))),
       all,
     ),
     refused ? h("p", { class: "field-error", role: "alert" }, shortFailure(refused)) : null,

@@ -3,12 +3,14 @@ import { h, replace } from "../lib/dom.js";
 import { Refused, getJson, postJson, sentence } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { keepPicture } from "../lib/pictures.js";
+import { requestCode } from "../lib/request_code.js";
 import { sentFiles } from "../explanation/ask_again.js";
 import { costLine } from "../new/cost.js";
 import { pictureInput } from "../new/picture_input.js";
 import { settingsForm } from "../new/settings_form.js";
+import { trueLabels } from "../new/true_labels.js";
 
-let draft = null; // {files, settings} of the form when it was left, for whoever comes back
+let draft = null; // {files, settings, labels} of the form when it was left, for whoever comes back
 
 export async function show(main, { query, signal }) {
   replace(main, h("p", { class: "muted" }, "Loading methods and models…"));
@@ -29,21 +31,32 @@ export async function show(main, { query, signal }) {
   const kept = from ? null : draft;
   const wanted = { ...(earlier?.settings ?? kept?.settings) };
   if (earlier) delete wanted.priority; // that of a batch would put a single picture behind others
-  if (earlier?.true_label) {
-    const { index, label } = earlier.true_label;
-    const labels = models.items.find(({ name }) => name === earlier.model.name)?.labels ?? [];
-    const named = labels.filter((each) => each === label).length === 1;
-    wanted.true_label = named ? label : index;
-  }
   if (query.get("model")) wanted.model = query.get("model");
 
-  const pictures = pictureInput(signal);
   const settings = settingsForm(methods.items, models.items, wanted);
+  const modelName = () => settings.read().model?.name ?? settings.read().model;
+  const labels = kept?.labels ?? new Map([[sent?.picture, wanted.true_label]]);
+  const truths = trueLabels(modelName, labels, signal);
+  const pictures = pictureInput(truths, signal);
   const problem = h("p", { class: "field-error", role: "alert", id: "form-problem" });
   const send = h("button", { class: "primary", type: "submit" }, "Explain");
   const cost = costLine(methods.items, models.items, signal);
-  const changed = () => cost.show(settings.read(), pictures.files.length);
+  const asked = () => ({ ...settings.read(), ...truths.read(pictures.files) });
+  const labelMap = () =>
+    settings.labelMap() ??
+    (settings.read().superpixels?.kind === "labels" ? sent?.labelMap : null) ??
+    null;
+  const code = requestCode(() => ({
+    settings: asked(),
+    names: pictures.files.length ? pictures.files.map(({ name }) => name) : ["picture.jpg"],
+    labelMap: labelMap()?.name ?? null,
+  }));
+  const changed = () => {
+    cost.show(settings.read(), pictures.files.length);
+    code.update();
+  };
   pictures.element.addEventListener("change", changed);
+  pictures.element.addEventListener("input", code.update);
   settings.element.addEventListener("input", changed);
   settings.element.addEventListener("change", changed);
 
@@ -75,6 +88,7 @@ export async function show(main, { query, signal }) {
     ),
     h("div", { class: "send-bar" }, cost.element, send),
     problem,
+    code.element,
   );
   replace(main, h("h1", {}, earlier ? "Ask again with one change" : "Explain a picture"), form);
   const files = earlier ? [sent?.picture].filter(Boolean) : (kept?.files ?? []);
@@ -84,7 +98,7 @@ export async function show(main, { query, signal }) {
   signal.addEventListener(
     "abort",
     () => {
-      draft = done ? null : { files: pictures.files, settings: settings.read() };
+      draft = done ? null : { files: pictures.files, settings: settings.read(), labels: truths.texts() };
     },
     { once: true },
   );
@@ -94,6 +108,7 @@ export async function show(main, { query, signal }) {
     problem.textContent = "";
     settings.clearErrors();
     pictures.setError("");
+    truths.clearErrors();
     if (pictures.files.length === 0) {
       pictures.setError("Choose a picture first.");
       return;
@@ -102,10 +117,9 @@ export async function show(main, { query, signal }) {
     try {
       const body = new FormData();
       for (const file of pictures.files) body.append("image", file, file.name);
-      body.append("settings", JSON.stringify(settings.read()));
-      const own = settings.read().superpixels?.kind === "labels";
-      const labelMap = settings.labelMap() ?? (own ? sent?.labelMap : null);
-      if (labelMap) body.append("label_map", labelMap, labelMap.name);
+      body.append("settings", JSON.stringify(asked()));
+      const regions = labelMap();
+      if (regions) body.append("label_map", regions, regions.name);
       const several = pictures.files.length > 1;
       const headers = { "Idempotency-Key": randomKey() };
       const made = await postJson(several ? "v1/batches" : "v1/explanations", {
@@ -132,11 +146,15 @@ export async function show(main, { query, signal }) {
   function tell(error) {
     const told = shortFailure(error);
     const field = error instanceof Refused ? (error.problem.field ?? "") : "";
+    const said = sentence((error.problem?.detail ?? told).replace(/^settings\.[\w.]+: /, ""));
     if (/^images?\b/.test(field) || error.problem?.code === "invalid_image") {
       const position = Number(field.match(/^images\.(\d+)/)?.[1] ?? 0);
       const name = pictures.files.length > 1 ? `${pictures.files[position]?.name}: ` : "";
       pictures.setError(name + told);
-    } else if (!settings.setError(field, sentence(error.problem?.detail ?? told))) {
+    } else if (/^settings\.true_labels?/.test(field)) {
+      const position = Number(field.match(/\d+$/)?.[0] ?? 0);
+      truths.setError(pictures.files[position], said);
+    } else if (!settings.setError(field, said)) {
       problem.textContent = told;
     }
   }
