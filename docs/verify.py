@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 RECORD_TYPE = "urn:shapshot:explanation-record:v1"
 BUNDLE_TYPE = "urn:shapshot:explanation-bundle:v1"
+REVIEW_TYPE = "urn:shapshot:review:v1"
 TOLERANCE = 1e-6  # of the largest value: float32 arrays, and another order of adding
 
 
@@ -41,16 +42,14 @@ def open_envelope(envelope, keys, kind):
     signatures = [each for each in found["signatures"] if each["keyid"] in keys]
     require(signatures, "no signature is by a known key")
     key = keys[signatures[0]["keyid"]]
-    try:
-        x = base64.urlsafe_b64decode(key["x"] + "=")
-        signature = base64.b64decode(signatures[0]["sig"], validate=True)
-        Ed25519PublicKey.from_public_bytes(x).verify(signature, message)
-    except InvalidSignature:
-        raise ValueError("the signature is not valid") from None
+    x = base64.urlsafe_b64decode(key["x"] + "=")
+    signature = base64.b64decode(signatures[0]["sig"], validate=True)
+    Ed25519PublicKey.from_public_bytes(x).verify(signature, message)
     statement = json.loads(payload)
     require(statement["predicateType"] == kind, f"it is {statement['predicateType']}, not {kind}")
     predicate = statement["predicate"]
-    signed_at = predicate.get("sealed_at") or predicate["made_at"]
+    times = ("sealed_at", "made_at", "reviewed_at")
+    signed_at = next(predicate[name] for name in times if name in predicate)
     retired_at = key.get("retired_at")
     require(not retired_at or signed_at < retired_at, f"its key was retired at {retired_at}")
     return statement, hashlib.sha256(payload).hexdigest()
@@ -59,8 +58,8 @@ def open_envelope(envelope, keys, kind):
 def read_bundle(path):
     with zipfile.ZipFile(path) as archive:
         require(archive.testzip() is None, "the archive is damaged")
-        kinds = {entry.compress_type for entry in archive.infolist()}
-        require(kinds == {zipfile.ZIP_STORED}, "the archive is compressed")
+        stored = all(each.compress_type == zipfile.ZIP_STORED for each in archive.infolist())
+        require(stored, "the archive is compressed")
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -104,8 +103,7 @@ def exact(members, scores, base, full):
 def permutation(members, scores, base, full):
     """Means of the changes of the score along each pass: (M, K)."""
     players = members.shape[1]
-    length = players - 1
-    passes = len(members) // length
+    length, passes = players - 1, len(members) // (players - 1)
     values = np.zeros((players, len(base)))
     for start in range(0, passes * length, length):
         before, score = np.zeros(players, bool), base
@@ -120,18 +118,13 @@ def permutation(members, scores, base, full):
 
 def halves(box):
     """Split a box as the image tree does; None for one element."""
-    top, bottom, left, right, front, back = box
-    rows, columns, channels = bottom - top, right - left, back - front
-    if rows >= columns and rows > 1:
-        cut = bottom - rows // 2
-        return (cut, bottom, left, right, front, back), (top, cut, left, right, front, back)
-    if columns > 1:
-        cut = right - columns // 2
-        return (top, bottom, cut, right, front, back), (top, bottom, left, cut, front, back)
-    if channels > 1:
-        cut = back - channels // 2
-        return (top, bottom, left, right, cut, back), (top, bottom, left, right, front, cut)
-    return None
+    rows, columns, channels = box[1] - box[0], box[3] - box[2], box[5] - box[4]
+    axis = 0 if rows >= columns and rows > 1 else 1 if columns > 1 else 2
+    if max(rows, columns, channels) == 1:
+        return None
+    end = 2 * axis + 1
+    cut = box[end] - (box[end] - box[end - 1]) // 2
+    return (*box[: end - 1], cut, *box[end:]), (*box[:end], cut, *box[end + 1 :])
 
 
 def partition(rows, scores, base, full, shape, fixed_context):
@@ -183,14 +176,12 @@ def recompute(record, arrays):
     if settings["method"] == "partition" and transcript["form"] == "boxes" and apart:
         values[inside] = partition(rows, scores, base, full, shape, settings["fixed_context"])
         return values
-    if settings["method"] not in ("exact", "permutation") or result["partial"]:
-        return None
     players = result["players"]
-    if any(len(row) != -(-players // 8) for row in rows):
-        return None  # digests
-    credit = {"exact": exact, "permutation": permutation}[settings["method"]](
-        members_of(rows, players), scores, base, full
-    )
+    digests = any(len(row) != -(-players // 8) for row in rows)
+    if settings["method"] not in ("exact", "permutation") or result["partial"] or digests:
+        return None
+    method = exact if settings["method"] == "exact" else permutation
+    credit = method(members_of(rows, players), scores, base, full)
     if "players" in arrays:
         labels = arrays["players"][inside]
     else:
@@ -223,7 +214,14 @@ def verify(path, keys):
     if values is not None:
         apart, largest = np.abs(values - arrays["values"]).max(), np.abs(values).max()
         require(apart <= TOLERANCE * largest, f"values differ by {apart:.3g} from the scores'")
-    return record, payload, values is not None
+    signed = [(record, payload)]
+    for number, name in enumerate(sorted(name for name in files if name.startswith("reviews/")), 1):
+        statement, digest = open_envelope(files[name], keys, REVIEW_TYPE)
+        said, [subject] = statement["predicate"], statement["subject"]
+        of = said["id"], said["number"], subject["digest"]["sha256"]
+        require(of == (record["id"], number, payload), f"{name} is not review {number} of it")
+        signed.append((said, digest))
+    return signed, values is not None
 
 
 def main():
@@ -233,12 +231,14 @@ def main():
     wrong, chain = 0, {}
     for path in paths:
         try:
-            record, payload, recomputed = verify(path, keys)
-            chain[record["chain"]["sequence"]] = record["chain"]["previous"], payload
-            print(f"{path}: valid; values {'computed again' if recomputed else 'add up'}")
-        except (KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            signed, recomputed = verify(path, keys)
+            for said, payload in signed:
+                chain[said["chain"]["sequence"]] = said["chain"]["previous"], payload
+            told = f"; {len(signed) - 1} reviews, the last: {said['verdict']}" if signed[1:] else ""
+            print(f"{path}: valid; values {'computed again' if recomputed else 'add up'}{told}")
+        except (InvalidSignature, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             wrong = 1
-            print(f"{path}: WRONG: {error}")
+            print(f"{path}: WRONG: {str(error) or 'a signature is not valid'}")
     for place, (previous, _) in chain.items():
         if place - 1 in chain and chain[place - 1][1] != previous:
             wrong = 1

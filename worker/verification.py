@@ -23,11 +23,13 @@ from service.infra.packed_arrays import unpack
 from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 from service.schemas.record import BundleStatement, Chain, Record, Subject
 from service.schemas.results import Faithfulness
+from service.schemas.reviews import ReviewStatement
 from worker.adapters.recompute import Recomputed, recompute
 from worker.engine.errors import EngineError
 
 MAX_ARRAYS_BYTES = 2**32
 RECORD, MANIFEST, KEYS = "record.json", "manifest.json", "keys.json"
+REVIEWS = "reviews/"
 ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
 
 
@@ -43,6 +45,15 @@ class Check:
     fault: str | None = None
 
 
+@dataclass(frozen=True)
+class Place:
+    """The place of a signed statement in the chain; sha256: of its payload."""
+
+    name: str
+    chain: Chain
+    sha256: str
+
+
 @dataclass
 class Verification:
     """What was checked of a bundle, in order; a failed check that others need ends it.
@@ -55,6 +66,7 @@ class Verification:
     chain: Chain | None = None
     sha256: str | None = None
     key_id: str | None = None
+    reviews: list[Place] = field(default_factory=list)
 
     @property
     def valid(self) -> bool:
@@ -70,25 +82,30 @@ def verify_bundle(content: bytes, keys: PublicKeys | None = None) -> Verificatio
 
 
 def verify_chain(verified: Sequence[Verification]) -> list[Check]:
-    """Check that records which follow each other in the chain name each other.
+    """Check that records and reviews which follow each other in the chain name each other.
 
-    Of records with others between them that are not given, only the order is known.
+    Of statements with others between them that are not given, only the order is known.
     """
-    known = [each for each in verified if each.chain and each.sha256]
-    by_place: dict[int, Verification] = {}
+    places = [
+        place
+        for each in verified
+        if each.chain and each.sha256
+        for place in (Place(str(each.id), each.chain, each.sha256), *each.reviews)
+    ]
+    by_place: dict[int, Place] = {}
     checks = []
-    for each in known:
-        other = by_place.setdefault(each.chain.sequence, each) if each.chain else each
+    for each in places:
+        other = by_place.setdefault(each.chain.sequence, each)
         if other.sha256 != each.sha256:
-            what = f"place {each.chain.sequence if each.chain else '?'} of the chain"
-            checks.append(Check(what, f"{other.id} and {each.id} both claim it"))
-    for place, each in sorted(by_place.items()):
-        before = by_place.get(place - 1)
-        if before and each.chain:
+            what = f"place {each.chain.sequence} of the chain"
+            checks.append(Check(what, f"{other.name} and {each.name} both claim it"))
+    for number, each in sorted(by_place.items()):
+        before = by_place.get(number - 1)
+        if before:
             fault = None
             if each.chain.previous != before.sha256:
-                fault = f"{each.id} does not name {before.id} as the record before it"
-            checks.append(Check(f"records {place - 1} and {place} follow each other", fault))
+                fault = f"{each.name} does not name {before.name} as the one before it"
+            checks.append(Check(f"records {number - 1} and {number} follow each other", fault))
     return checks
 
 
@@ -111,6 +128,7 @@ def _verify(content: bytes, keys: PublicKeys | None, found: Verification) -> Non
                 f"it is of {manifest.predicate.id}; the record is of {record.id}"
             )
     _check_files(found, files, opened.statement.subject, manifest.subject)
+    _check_reviews(found, files, known)
     with _checking(found, "the arrays can be read"):
         arrays = _read_arrays(files[ATTRIBUTIONS])
     with _checking(found, "the arrays name the model of the record"):
@@ -146,6 +164,27 @@ def _check_files(
                 raise CheckFailedError("neither record nor manifest lists it")
             if digests[name] != {sha256(files[name]).hexdigest()}:
                 raise CheckFailedError("it was changed after it was signed")
+
+
+def _check_reviews(found: Verification, files: Mapping[str, bytes], keys: PublicKeys) -> None:
+    """Check that the reviews are signed, and are the first ones of this record."""
+    names = sorted(name for name in files if name.startswith(REVIEWS))
+    place = found.chain.sequence if found.chain else 0
+    for number, name in enumerate(names, 1):
+        with _checking(found, f"{name} is a signed review of the record"):
+            opened = open_envelope(files[name], keys, ReviewStatement)
+            said = opened.statement.predicate
+            subjects = [each.digest["sha256"] for each in opened.statement.subject]
+            if subjects != [found.sha256] or said.id != found.id:
+                raise CheckFailedError(f"it is of another record, of {said.id}")
+            if said.number != number or name != f"{REVIEWS}{number:04}.dsse.json":
+                raise CheckFailedError(f"it is review {said.number}; number {number} is missing")
+            if said.chain.sequence <= place:
+                raise CheckFailedError(
+                    f"its place in the chain is {said.chain.sequence}, too early"
+                )
+            place = said.chain.sequence
+            found.reviews.append(Place(f"review {number} of {found.id}", said.chain, opened.sha256))
 
 
 def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:

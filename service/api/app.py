@@ -31,6 +31,7 @@ from service.api.results import (
     regions,
     report,
     reproductions,
+    reviews,
     scores,
     sent_files,
 )
@@ -89,9 +90,12 @@ def create_app(services: ProcessServices) -> FastAPI:
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
-    evidence = (records, bundle, report, reproductions)
+    evidence = (records, bundle, report, reproductions, reviews)
     for module in (*documents, *results, *evidence, sent_files, links, catalog):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
+    app.include_router(
+        reviews.reviewers_router, dependencies=[Depends(services.guard.admit_keeper)]
+    )
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)
     for module in (system, web, docs):  # open: they show no caller's data

@@ -19,6 +19,7 @@ from service.schemas.requests import (
     ExplanationRequest,
     ExplanationSettings,
 )
+from service.schemas.reviews import ReviewRequest
 from service.schemas.scores import ScoresRequest
 
 TEXT = """\
@@ -43,6 +44,7 @@ _REFERRED = (
     ExplanationSettings,
     LinkRequest,
     Problem,
+    ReviewRequest,
     ScoresRequest,
 )  # by $ref
 

@@ -7,9 +7,11 @@ from typing import Any
 from service.api.app import create_app
 from service.api.services import ProcessServices
 from service.infra.settings.api import ApiSettings
-from service.schemas.record import Statement
+from service.schemas.record import PREDICATE_TYPE, SignedStatement, Statement
+from service.schemas.reviews import REVIEW_TYPE, ReviewStatement
 
 DOCUMENT, RECORD_SCHEMA = Path("openapi/openapi.json"), Path("openapi/record.schema.json")
+REVIEW_SCHEMA = Path("openapi/review.schema.json")
 
 
 def render_document() -> str:
@@ -19,9 +21,18 @@ def render_document() -> str:
 
 def render_record_schema() -> str:
     """Returns the JSON Schema of the statement in a record."""
-    schema = Statement.model_json_schema(mode="serialization", by_alias=True)
+    return _schema(Statement, PREDICATE_TYPE)
+
+
+def render_review_schema() -> str:
+    """Returns the JSON Schema of the statement in a review."""
+    return _schema(ReviewStatement, REVIEW_TYPE)
+
+
+def _schema(statement: type[SignedStatement], name: str) -> str:
+    schema = statement.model_json_schema(mode="serialization", by_alias=True)
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    return _written({"$schema": dialect, "$id": "urn:shapshot:explanation-record:v1", **schema})
+    return _written({"$schema": dialect, "$id": name, **schema})
 
 
 def _written(document: dict[str, Any]) -> str:
@@ -31,3 +42,4 @@ def _written(document: dict[str, Any]) -> str:
 if __name__ == "__main__":
     DOCUMENT.write_text(render_document())
     RECORD_SCHEMA.write_text(render_record_schema())
+    REVIEW_SCHEMA.write_text(render_review_schema())

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx
 
@@ -37,6 +37,7 @@ from service.schemas.regions import Regions
 from service.schemas.reproduction import Reproduction
 from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
+from service.schemas.reviews import ReviewDocument, ReviewList
 from service.schemas.scores import Scores
 
 T = TypeVar("T")
@@ -275,6 +276,25 @@ class Client:
     def reproduction(self, explanation_id: str) -> Reproduction:
         """Compare an explanation that `reproduce` made with the one that it runs again."""
         return self._send(calls.reproduction(explanation_id))
+
+    def review(
+        self,
+        explanation_id: str,
+        verdict: Literal["accept", "reject", "override"],
+        *,
+        label: str | None = None,
+        comment: str | None = None,
+        reviewer: str | None = None,
+    ) -> ReviewDocument:
+        """Sign a review of an explanation; the last one counts, and none can be taken back.
+
+        label: with override, the one that is right. reviewer: by default the name of the key.
+        """
+        return self._send(calls.review(explanation_id, verdict, label, comment, reviewer))
+
+    def reviews(self, explanation_id: str) -> ReviewList:
+        """Get all reviews of an explanation, the first one first."""
+        return self._send(calls.reviews(explanation_id))
 
     def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""

@@ -34,6 +34,7 @@ from service.schemas.regions import Regions
 from service.schemas.reproduction import Reproduction
 from service.schemas.requests import ExplanationSettings, Outputs
 from service.schemas.results import Faithfulness
+from service.schemas.reviews import ReviewDocument, ReviewList
 from service.schemas.scores import Coalition, Scores, ScoresRequest
 
 MAX_WAIT_S = 60  # the server's limit of Prefer: wait
@@ -99,6 +100,7 @@ class ListOptions(PageOptions, total=False):
     true_label: str | int
     correct: bool | Literal["null"]
     name: str  # words of the file name
+    review: Literal["accept", "reject", "override", "none"]
     batch: str
     picture: str  # SHA-256 of the file
     metadata: Sequence[str]  # KEY=VALUE
@@ -313,6 +315,19 @@ def reproduce(id_: str, idempotency_key: str | None) -> Call[Explanation]:
 def reproduction(id_: str) -> Call[Reproduction]:
     path = _of_explanation(id_, "/reproduction")
     return Call("GET", path, _document(Reproduction), timeout_s=RESULT_S)
+
+
+def review(
+    id_: str, verdict: str, label: str | None, comment: str | None, reviewer: str | None
+) -> Call[ReviewDocument]:
+    given = {"verdict": verdict, "label": label, "comment": comment, "reviewer": reviewer}
+    asked = {name: value for name, value in given.items() if value is not None}
+    path = _of_explanation(id_, "/reviews")
+    return Call("POST", path, _document(ReviewDocument), {"json": asked}, UPLOAD_S)
+
+
+def reviews(id_: str) -> Call[ReviewList]:
+    return Call("GET", _of_explanation(id_, "/reviews"), _document(ReviewList))
 
 
 def signing_keys() -> Call[bytes]:

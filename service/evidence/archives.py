@@ -14,8 +14,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
 MAX_BYTES = 2**32 - 2**20  # without the extension for larger archives
-MAX_MEMBERS = 100
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
+MAX_MEMBERS = 1100
+NAME = re.compile(r"(reviews/)?[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")  # one folder, of reviews
 
 VERSION, SIZES_FOLLOW = 20, 8
 DAY_ONE = 0x0021  # 1 January 1980, the first that the format knows

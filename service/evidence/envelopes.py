@@ -15,9 +15,9 @@ import rfc8785
 from pydantic import ValidationError
 
 from service.evidence.keys import PublicKeys, SigningKey
-from service.schemas.record import PAYLOAD_TYPE, BundleStatement, Envelope, Signature, Statement
+from service.schemas.record import PAYLOAD_TYPE, Envelope, Signature, SignedStatement, Statement
 
-S = TypeVar("S", Statement, BundleStatement)
+S = TypeVar("S", bound=SignedStatement)
 
 
 class RecordError(Exception):
@@ -36,7 +36,7 @@ class Opened(Generic[S]):
     key_id: str
 
 
-def encode(statement: Statement | BundleStatement) -> bytes:
+def encode(statement: SignedStatement) -> bytes:
     """Encode a statement as canonical JSON. Raises RecordError."""
     try:
         return rfc8785.dumps(_interoperable(statement.model_dump(mode="json", by_alias=True)))

@@ -55,6 +55,7 @@ __all__ = [  # re-exports the errors for callers of the store
     "label_map_key",
     "open_store",
     "record_key",
+    "review_key",
 ]
 
 T = TypeVar("T")
@@ -85,6 +86,11 @@ def evidence_key(explanation_id: str, attempt: str) -> str:
 def record_key(explanation_id: str, sha256: str) -> str:
     """Return the key of a sealed record; sha256: of the envelope."""
     return f"explanations/{explanation_id}/record/{sha256}.json"
+
+
+def review_key(explanation_id: str, sha256: str) -> str:
+    """Return the key of a sealed review; sha256: of the envelope."""
+    return f"explanations/{explanation_id}/reviews/{sha256}.json"
 
 
 def open_store(url: str, deadlines: StoreDeadlines = StoreDeadlines()) -> "Store":  # noqa: B008 - frozen

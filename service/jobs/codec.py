@@ -13,10 +13,11 @@ import structlog
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from service.jobs.facets import facets_of, in_words
+from service.jobs.facets import facets_of, in_words, review_facets
 from service.jobs.records import BatchRecord, JobSpec, ProgressCount, State
 from service.jobs.redis_keys import SCORES_ID, as_text
 from service.schemas.documents import Status
+from service.schemas.results import Outcome
 from service.schemas.scores import PICTURE_S, SCORES_S
 
 CACHED_EXPLANATIONS = 512  # decoded explanations kept in memory
@@ -29,7 +30,7 @@ Hash = Mapping[bytes | str, bytes | str]  # as Redis returns it
 _STATE, _BATCH = TypeAdapter(State), TypeAdapter(BatchRecord)
 _ABSENT = dict.fromkeys(State.__dataclass_fields__) | {"version": 0, "attempts": 0}
 # Fields that hold JSON
-_JSON = ("order", "outcome", "artefacts", "error", "progress", "record", "answer")
+_JSON = ("order", "outcome", "artefacts", "error", "progress", "record", "review", "answer")
 _RENAMED = {"order": "spec", "artefacts": "artifacts"}  # fields of State by their names in Redis
 
 
@@ -70,7 +71,7 @@ def encode_queued(spec: JobSpec) -> dict[str, str]:
     if spec.coalitions:  # not listed, so they have no facets
         keep_s = PICTURE_S if spec.coalitions.picture else SCORES_S
         return {"status": Status.QUEUED.value, "keep_s": str(keep_s), **_fields(spec)}
-    facets = in_words(facets_of(Status.QUEUED, spec))
+    facets = _new_facets(Status.QUEUED, spec)
     return {"status": Status.QUEUED.value, "facets": facets, **_fields(spec)}
 
 
@@ -78,7 +79,7 @@ def encode_cached(spec: JobSpec, earlier: State) -> dict[str, str]:
     """Encode an explanation answered from the result of an earlier one."""
     return {
         "status": Status.SUCCEEDED.value,
-        "facets": in_words(facets_of(Status.SUCCEEDED, spec, earlier.outcome)),
+        "facets": _new_facets(Status.SUCCEEDED, spec, earlier.outcome),
         **_fields(spec),
         "progress": encode_count(earlier.progress),
         "cached_from": earlier.id,
@@ -110,6 +111,10 @@ def _checked(kind: TypeAdapter[T], id_: str, read: Callable[[], dict[str, Any]])
 
 def _texts(raw: Hash) -> dict[str, str]:
     return {as_text(name): as_text(value) for name, value in raw.items()}
+
+
+def _new_facets(status: Status, spec: JobSpec, outcome: Outcome | None = None) -> str:
+    return in_words({**facets_of(status, spec, outcome), **review_facets(None)})
 
 
 def _fields(spec: JobSpec) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 Each facet and value has a sorted set in Redis: `index.lua` writes them, `walk.lua` reads them. The
 hash of an explanation names its sets in the field `facets`, as words FACET:VALUE. A value is the
-beginning of a SHA-256, as clients choose what it stands for; a status stands as it is, since
-scripts write it.
+beginning of a SHA-256, as clients choose what it stands for; those of STATED stand as they are.
 """
 
 import hashlib
@@ -16,9 +15,11 @@ from pydantic import JsonValue
 
 from service.jobs.records import JobSpec, State
 from service.schemas.documents import Status
+from service.schemas.keeping import LastReview
 from service.schemas.masker_setting import parse_masker
 from service.schemas.results import Outcome
 
+STATED = ("status", "review")  # facets with few values, which scripts may write
 MAX_METADATA = 16  # entries of an explanation's metadata in the index
 MAX_METADATA_KEY, MAX_METADATA_VALUE = 64, 256  # characters of such an entry
 MAX_NAME_WORDS = 12  # words of a file name in the index
@@ -28,7 +29,7 @@ Facets = Mapping[str, Sequence[str]]  # facet -> values
 
 
 def facets_of(status: Status, spec: JobSpec, outcome: Outcome | None = None) -> Facets:
-    """Return all facets of an explanation; outcome: its result, if it has one."""
+    """Return the facets of request and result; outcome: the result, if there is one."""
     model = outcome.model if outcome else spec.model
     top, truth = outcome.top if outcome else None, spec.true_label
     correct = spec.correct(outcome) if outcome else None
@@ -51,9 +52,17 @@ def facets_of(status: Status, spec: JobSpec, outcome: Outcome | None = None) -> 
     }
 
 
+def review_facets(last: LastReview | None) -> Facets:
+    """Return the facet of the last review; people add it, apart from request and result."""
+    return {"review": [last.verdict.value if last else "none"]}
+
+
 def facets_of_state(state: State) -> Facets:
     """Return all facets of an explanation; none if it has expired."""
-    return facets_of(state.status, state.spec, state.outcome) if state.spec else {}
+    if state.spec is None:
+        return {}
+    found = facets_of(state.status, state.spec, state.outcome)
+    return {**found, **review_facets(state.review)}
 
 
 def in_words(facets: Facets) -> str:
@@ -61,7 +70,7 @@ def in_words(facets: Facets) -> str:
 
 
 def word(facet: str, value: str) -> str:
-    if facet != "status":
+    if facet not in STATED:
         value = hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:32]
     return f"{facet}:{value}"
 

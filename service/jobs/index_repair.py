@@ -44,9 +44,9 @@ class IndexRepair:
         return self._seen is not None
 
     def _incomplete(self, ids: Sequence[str]) -> list[str]:
-        """Return the explanations whose facets lack their status, or whether they are correct.
+        """Return the explanations whose facets lack their status, or their review.
 
-        Versions without today's facets did not index `correct` either.
+        Versions without today's facets did not index reviews either.
         """
         with self._redis.pipeline(transaction=False) as pipe:
             for id_ in ids:
@@ -57,7 +57,7 @@ class IndexRepair:
             if isinstance(reply, Exception) or not reply[0]:
                 continue
             facets = as_text(reply[1] or b"").split()
-            known = any(facet.startswith("correct:") for facet in facets)
+            known = any(facet.startswith("review:") for facet in facets)
             if not known or f"status:{as_text(reply[0])}" not in facets:
                 incomplete.append(id_)
         return incomplete

@@ -1,7 +1,7 @@
 """Records of explanations and batches in Redis: the request and its current state."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,9 +9,11 @@ from service.infra.artifacts import Artifact, AttemptArtifacts, Sha256
 from service.jobs.redis_keys import EXPLANATION_ID, JOB_ID
 from service.schemas.documents import ClassName, Failure, ImageInfo, LabelMapInfo, Status
 from service.schemas.fingerprint import ModelRef
+from service.schemas.keeping import LastReview
 from service.schemas.regions import MAX_REGIONS
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import Outcome
+from service.schemas.reviews import ReviewDocument
 from service.schemas.scores import MAX_COALITIONS, Coalition, CoalitionScores, MaskedPicture
 
 # Values read from Redis are validated against these types.
@@ -19,6 +21,7 @@ Moment = Annotated[float, Field(ge=0, lt=253402300800)]  # seconds since the epo
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 ExplanationId = Annotated[str, Field(pattern=f"^{EXPLANATION_ID.pattern}$")]
 JobId = Annotated[str, Field(pattern=f"^({JOB_ID.pattern})$")]
+StreamId = Annotated[str, Field(pattern=r"^\d{1,20}-\d{1,20}$")]  # of an entry of the audit log
 Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 SCORES_METHOD = "scores"  # stands for the method in totals
@@ -134,13 +137,23 @@ class RecordReference(BaseModel):
     sequence: Number
 
 
-class ChainEntry(BaseModel):
-    """A sealed record in the chain; it stays when the explanation is gone."""
+class ReviewReference(BaseModel):
+    """A sealed review of an explanation; its envelope is in the store under its sha256."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: ExplanationId
+    envelope: Artifact
+    review: ReviewDocument
+
+
+class ChainEntry(BaseModel):
+    """A sealed statement in the chain; it stays when what it is about is gone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: ExplanationId | StreamId  # of the explanation; of the last entry of an audit segment
     sha256: Sha256  # of the payload
+    kind: Literal["record", "review", "audit"] = "record"  # older entries have no kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,5 +177,6 @@ class State:
     error: Failure | None
     cached_from: ExplanationId | None  # the explanation whose result it shares
     record: RecordReference | None = None  # once it is sealed; kept by the tombstone
+    review: LastReview | None = None
     answer: Answer | None = None  # to a request for coalitions
     preview: Number | None = None  # evaluations of which the preview of a running one tells

@@ -7,7 +7,7 @@ CHANGES = "shapshot:changes"  # channel: the id of each explanation that changed
 INDEX = "shapshot:explanations"  # sorted set: id by time of creation; see index_of
 BATCHES = "shapshot:batches"  # sorted set: the same of batches
 LINK_KEY = "shapshot:link_key"  # string: the key that signs links
-RECORDS = "shapshot:records"  # list: the chain of sealed records, an entry of JSON for each
+RECORDS = "shapshot:records"  # list: the chain of sealed statements, an entry of JSON for each
 UNSEALED = "shapshot:unsealed"  # set: ids of results that have no record yet
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artifacts may be removed
 
@@ -43,6 +43,11 @@ def preview_key_of(id_: str) -> str:
 def watched_key_of(id_: str) -> str:
     """Return the key that exists while a client watches the previews of an explanation."""
     return f"shapshot:watched:{id_}"
+
+
+def reviews_key_of(id_: str) -> str:
+    """Return the key of the list of an explanation's reviews."""
+    return f"shapshot:reviews:{id_}"
 
 
 def worker_key_of(worker: str) -> str:

@@ -117,9 +117,19 @@ class Evict(CallOfOne):
 
 @dataclass(frozen=True)
 class Seal(CallOfOne):
-    sequence: int  # number of records before it
+    sequence: int  # number of statements in the chain before it
     entry: str  # of the chain
     record: str  # for the explanation's hash
+
+
+@dataclass(frozen=True)
+class Review(CallOfOne):
+    sequence: int  # number of statements in the chain before it
+    entry: str  # of the chain
+    number: int  # among the reviews of the explanation, from 1
+    reference: str  # for the list of reviews
+    review: str  # for the explanation's hash
+    facets: str
 
 
 @dataclass(frozen=True)

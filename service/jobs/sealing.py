@@ -1,4 +1,4 @@
-"""The chain of sealed records: which results have none yet, and the one way to add one."""
+"""The chain of sealed statements: which results have no record yet, and the ways to add to it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import redis
 from pydantic import ValidationError
 
-from service.jobs.records import ChainEntry, RecordReference
+from service.jobs.facets import in_words, review_facets
+from service.jobs.records import ChainEntry, RecordReference, ReviewReference
 from service.jobs.redis_clock import as_seconds
-from service.jobs.redis_keys import EXPLANATION_ID, RECORDS, UNSEALED, as_text
-from service.jobs.scripts import Scripts, Seal
+from service.jobs.redis_keys import EXPLANATION_ID, RECORDS, UNSEALED, as_text, reviews_key_of
+from service.jobs.scripts import Review, Scripts, Seal
+from service.schemas.keeping import LastReview
 
 
 class ChainError(Exception):
@@ -20,7 +22,7 @@ class ChainError(Exception):
 class Head:
     """The end of the chain, and the time by Redis's clock.
 
-    sequence: of the next record. previous: sha256 of the last record's payload; None: none yet.
+    sequence: of the next statement. previous: sha256 of the last one's payload; None: none yet.
     """
 
     sequence: int
@@ -59,10 +61,36 @@ class RecordChain:
         Returns sealed, known (it has a record), moved (another came first) or gone.
         """
         entry = ChainEntry(id=explanation_id, sha256=record.payload_sha256)
-        seal = Seal(
-            explanation_id, record.sequence, entry.model_dump_json(), record.model_dump_json()
-        )
+        seal = Seal(explanation_id, record.sequence, _dumped(entry), record.model_dump_json())
         tag, _ = self._scripts.run(seal)
+        return tag
+
+    def reviews(self, explanation_id: str) -> list[ReviewReference]:
+        """Read the reviews of an explanation, in their order. Raises ChainError."""
+        try:
+            raw = self._redis.lrange(reviews_key_of(explanation_id), 0, -1)
+            return [ReviewReference.model_validate_json(each) for each in raw]
+        except ValidationError as error:
+            raise ChainError(f"a review of {explanation_id} in Redis cannot be read") from error
+
+    def add_review(self, explanation_id: str, reference: ReviewReference, last: LastReview) -> str:
+        """Add a review at the end of the chain and of those of its explanation.
+
+        last: for the explanation's document. Returns reviewed, moved (another statement or review
+        came first), or gone (no record, or deleted).
+        """
+        review = reference.review
+        entry = ChainEntry(id=explanation_id, sha256=review.sha256, kind="review")
+        call = Review(
+            explanation_id,
+            review.sequence,
+            _dumped(entry),
+            review.number,
+            reference.model_dump_json(),
+            last.model_dump_json(),
+            in_words(review_facets(last)),
+        )
+        tag, _ = self._scripts.run(call)
         return tag
 
     def entries(self, start: int, count: int) -> list[ChainEntry]:
@@ -73,6 +101,10 @@ class RecordChain:
 
 def is_explanation(member: str) -> bool:
     return EXPLANATION_ID.fullmatch(member) is not None
+
+
+def _dumped(entry: ChainEntry) -> str:
+    return entry.model_dump_json(exclude_defaults=True)  # records' entries as ever
 
 
 def _sha256(raw: bytes | str) -> str:

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import ModelRef
+from service.schemas.keeping import LastReview
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import (
     CROP,
@@ -184,6 +185,9 @@ class Explanation(ResponseModel):
     )
     reproduces: str | None = Field(
         description="Id of the explanation that it runs again; null: it was asked for by itself"
+    )
+    review: LastReview | None = Field(
+        description="The last review by a person, which counts; null: there is none"
     )
     settings: ResolvedSettings
     model: ModelRef

@@ -60,11 +60,20 @@ class Record(ResponseModel):
     evidence: Evidence
 
 
-class Statement(ResponseModel):
-    """An in-toto statement (https://in-toto.io/Statement/v1) about the files of an explanation."""
+class SignedStatement(ResponseModel):
+    """An in-toto statement (https://in-toto.io/Statement/v1); each kind adds its predicate."""
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
     subject: list[Subject]
+
+    @property
+    def signed_at(self) -> datetime:
+        raise NotImplementedError
+
+
+class Statement(SignedStatement):
+    """An in-toto statement (https://in-toto.io/Statement/v1) about the files of an explanation."""
+
     predicateType: Literal["urn:shapshot:explanation-record:v1"]  # noqa: N815 - in-toto's name
     predicate: Record
 
@@ -80,11 +89,9 @@ class Bundle(ResponseModel):
     made_at: datetime = Field(description="By the clock of Redis, in UTC")
 
 
-class BundleStatement(ResponseModel):
+class BundleStatement(SignedStatement):
     """An in-toto statement about the files of a bundle."""
 
-    type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
-    subject: list[Subject]
     predicateType: Literal["urn:shapshot:explanation-bundle:v1"]  # noqa: N815 - in-toto's name
     predicate: Bundle
 

@@ -243,6 +243,7 @@ def new_app(services: ProcessServices) -> FastAPI:
     if not _routes:
         _routes.extend(app.router.routes)
         app.dependency_overrides[services.guard.admit] = _admit
+        app.dependency_overrides[services.guard.admit_keeper] = _admit_keeper
         app.dependency_overrides[services.guard.admit_auditor] = _admit_auditor
     app.router.routes[:] = _routes
     return app
@@ -250,6 +251,10 @@ def new_app(services: ProcessServices) -> FastAPI:
 
 async def _admit(request: Request) -> None:
     await request.app.state.services.guard.admit(request)
+
+
+async def _admit_keeper(request: Request) -> None:
+    await request.app.state.services.guard.admit_keeper(request)
 
 
 async def _admit_auditor(request: Request) -> None:

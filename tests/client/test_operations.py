@@ -67,6 +67,8 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_report": ("report", ID),
         "reproduce_explanation": ("reproduce", ID),
         "get_reproduction": ("reproduction", ID),
+        "review_explanation": ("review", ID, "accept"),
+        "list_reviews": ("reviews", ID),
         "get_signing_keys": ("signing_keys",),
         "create_link": ("link", ID, "heatmap.png"),
         "list_models": ("models",),

@@ -15,6 +15,7 @@ import redis
 from PIL import Image
 
 from service.api.app import create_app
+from service.api.evidence.sealer import RecordSealer
 from service.api.services import ProcessServices
 from service.evidence.keys import SigningKey
 from service.infra.artifact_store import Store
@@ -51,6 +52,7 @@ class Signed:
     ledger: Ledger
     explainer: Explainer
     registry: SleepingRegistry
+    sealer: RecordSealer
 
     async def explain(self, **settings: Any) -> str:
         """Ask for an explanation and compute it; its id."""
@@ -93,15 +95,17 @@ def open_signed(
         compare_store(connection, store)
         key = SigningKey.create(folder / "key.pem")
         explainer = Explainer(registry, store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
-        app = create_app(
-            ProcessServices.of(settings.model_copy(update={"signing_key_file": folder / "key.pem"}))
+        services = ProcessServices.of(
+            settings.model_copy(update={"signing_key_file": folder / "key.pem"})
         )
+        assert services.sealer
+        app = create_app(services)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as api,
         ):
-            yield Signed(api, key, ledger, explainer, registry)
+            yield Signed(api, key, ledger, explainer, registry, services.sealer)
 
     return opened
 

@@ -27,6 +27,7 @@ from service.jobs.scripts import (
     Release,
     Renew,
     Reserve,
+    Review,
     Scripts,
     Seal,
     Tombstone,
@@ -48,7 +49,7 @@ CALLS = (
     Release,
     Reserve,
 )
-CALLS = (*CALLS, Renew, Evict, Reindex, Seal, Walk)
+CALLS = (*CALLS, Renew, Review, Evict, Reindex, Seal, Walk)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 

@@ -28,7 +28,7 @@ SCHEMES = (_BEARER, _HEADER)  # for description.py
 class Guard:
     """Authenticates and rate-limits; with no keys configured, admits everyone.
 
-    `admit` and `admit_auditor` are dependencies of routers.
+    `admit`, `admit_keeper` and `admit_auditor` are dependencies of routers.
     """
 
     key_store: KeyStore | None
@@ -46,15 +46,26 @@ class Guard:
         if link is not None:
             await self._admit_by_link(request, link)
             return
-        caller = await self._authenticate(request)
-        if caller.name is not None and self.rate_limit:
-            request.state.headers = await self.rate_limit.count(caller.name)
-        _require(caller, Scope.READ if request.method == "GET" else Scope.EXPLAIN)
-        request.state.caller = caller
+        await self._admit_key(request, Scope.READ if request.method == "GET" else Scope.EXPLAIN)
+
+    async def admit_keeper(self, request: Request) -> None:
+        """Admits the scope explain or auditor to what keeps an explanation: holds and reviews.
+
+        Raises as `admit`.
+        """
+        await self._admit_key(request, Scope.EXPLAIN, Scope.AUDITOR)
 
     async def admit_auditor(self, request: Request) -> None:
         """Admits the scope auditor. Not rate-limited, so that it works while Redis is away."""
-        _require(await self._authenticate(request), Scope.AUDITOR)
+        request.state.caller = caller = await self._authenticate(request)
+        _require(caller, Scope.AUDITOR)
+
+    async def _admit_key(self, request: Request, *scopes: Scope) -> None:
+        """Admits a caller with one of the scopes."""
+        request.state.caller = caller = await self._authenticate(request)
+        if caller.name is not None and self.rate_limit:
+            request.state.headers = await self.rate_limit.count(caller.name)
+        _require(caller, *scopes)
 
     async def _admit_by_link(self, request: Request, link: PresentedLink) -> None:
         """Admits a reader of the link's path, which other sites may show."""
@@ -93,8 +104,8 @@ class Guard:
         return caller
 
 
-def _require(caller: Principal, scope: Scope) -> None:
-    """Raises ApiError forbidden if the caller lacks the scope."""
-    if not caller.may(scope):
-        detail = f"this request requires a key with the scope {scope}"
-        raise ApiError(ErrorCode.FORBIDDEN, detail, None, sorted(caller.scopes), [scope])
+def _require(caller: Principal, *scopes: Scope) -> None:
+    """Raises ApiError forbidden if the caller has none of the scopes."""
+    if not any(map(caller.may, scopes)):
+        detail = f"this request requires a key with the scope {' or '.join(scopes)}"
+        raise ApiError(ErrorCode.FORBIDDEN, detail, None, sorted(caller.scopes), [*scopes])

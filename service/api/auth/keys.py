@@ -23,7 +23,7 @@ class Scope(StrEnum):
 
     READ = "read"  # read its own name's explanations
     EXPLAIN = "explain"  # read, submit, cancel and delete
-    AUDITOR = "auditor"  # read everybody's explanations, and change nothing
+    AUDITOR = "auditor"  # read, hold and review everybody's explanations, and change nothing else
     ADMIN = "admin"  # everything
 
 

@@ -6,14 +6,17 @@ an explanation, and only at the end of the chain, so those that lose the race si
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import redis
 import structlog
 from anyio import to_thread
 from pydantic import ValidationError
 
-from service.api.evidence.statements import statement_of, subjects_of
+from service.api.evidence.statements import review_statement, statement_of, subjects_of
 from service.api.state.serializers import to_datetime
 from service.evidence.envelopes import RecordError, encode, seal
 from service.evidence.keys import SigningKey
@@ -24,15 +27,30 @@ from service.infra.artifact_store import (
     StoreError,
     evidence_key,
     record_key,
+    review_key,
 )
 from service.infra.artifacts import Artifact, read_whole
 from service.jobs.hash_reader import read_state
-from service.jobs.records import RecordReference, State
+from service.jobs.records import RecordReference, ReviewReference, State
 from service.jobs.redis_clock import as_seconds
-from service.jobs.sealing import ChainError, RecordChain, is_explanation
+from service.jobs.sealing import ChainError, Head, RecordChain, is_explanation
 from service.schemas.evidence import Evidence
-from service.schemas.record import BUNDLE_TYPE, STATEMENT_TYPE, Bundle, BundleStatement
+from service.schemas.keeping import LastReview
+from service.schemas.record import (
+    BUNDLE_TYPE,
+    STATEMENT_TYPE,
+    Bundle,
+    BundleStatement,
+    SignedStatement,
+)
+from service.schemas.reviews import (
+    MAX_REVIEWS,
+    ReviewDocument,
+    ReviewRequest,
+    ReviewStatement,
+)
 
+ADDED = ("sealed", "reviewed")
 PAGE = 32  # ids
 PAUSE_S, OUTAGE_S = 1.0, 5.0  # between looks for results, and while Redis or the store is away
 
@@ -41,6 +59,23 @@ log = structlog.get_logger(__name__)
 
 class NoEvidenceError(Exception):
     """A result has no evidence that can be recorded; the message says why."""
+
+
+class TooManyReviewsError(Exception):
+    """An explanation has as many reviews as it may have."""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed statement, and its place in the chain."""
+
+    sequence: int
+    payload: bytes
+    envelope: Artifact
+
+    @property
+    def payload_sha256(self) -> str:
+        return Artifact.of(self.payload).sha256
 
 
 class RecordSealer:
@@ -58,27 +93,84 @@ class RecordSealer:
         Raises NoEvidenceError.
         """
         evidence = self._read_evidence(state)
+
+        def add(signed: Signed) -> str:
+            record = RecordReference(
+                envelope=signed.envelope,
+                payload_sha256=signed.payload_sha256,
+                key_id=self._key.public.kid,
+                sequence=signed.sequence,
+            )
+            return self._chain.add(state.id, record)
+
+        place = partial(record_key, state.id)
+        self._append(lambda head: statement_of(state, evidence, head), place, add)
+
+    def review(
+        self, state: State, asked: ReviewRequest, reviewer: str, key: str | None
+    ) -> ReviewDocument | None:
+        """Seal a review of an explanation that has a record; None if it was deleted meanwhile.
+
+        A review equal to the last one, by the same key, is not added again.
+
+        Raises NoEvidenceError, TooManyReviewsError.
+        """
+        found: list[ReviewDocument] = []
+
+        def write(head: Head) -> ReviewStatement:
+            found[:] = [each.review for each in self._chain.reviews(state.id)]
+            if len(found) == MAX_REVIEWS:
+                raise TooManyReviewsError
+            return review_statement(state, asked, reviewer, key, len(found) + 1, head)
+
+        def add(signed: Signed) -> str:
+            said = ReviewStatement.model_validate_json(signed.payload).predicate
+            document = ReviewDocument(
+                **said.model_dump(exclude={"id", "chain"}),
+                sequence=signed.sequence,
+                sha256=signed.payload_sha256,
+            )
+            if found and _told(found[-1]) == _told(document):
+                return "known"
+            last = LastReview(
+                **said.model_dump(include=set(LastReview.model_fields)), count=said.number
+            )
+            reference = ReviewReference(envelope=signed.envelope, review=document)
+            tag = self._chain.add_review(state.id, reference, last)
+            if tag == "reviewed":
+                found.append(document)
+            return tag
+
+        tag = self._append(write, partial(review_key, state.id), add)
+        return None if tag == "gone" else found[-1]
+
+    def _append(
+        self,
+        write: Callable[[Head], SignedStatement],
+        place: Callable[[str], str],
+        add: Callable[["Signed"], str],
+    ) -> str:
+        """Sign and store a statement and add it to the chain, again if another came first.
+
+        write: the statement to follow the head. place: its key in the store, by the sha256 of the
+        envelope. add: adds it in Redis. Returns what `add` did; unless it added it, the store
+        forgets it.
+        """
         while True:
             head = self._chain.head()
             try:
-                payload = encode(statement_of(state, evidence, head))
+                payload = encode(write(head))
             except RecordError as error:
                 raise NoEvidenceError(str(error)) from error
-            envelope = seal(payload, self._key)
-            sealed = Artifact.of(envelope)
-            key = record_key(state.id, sealed.sha256)
-            self._store.put(key, envelope)
-            record = RecordReference(
-                envelope=sealed,
-                payload_sha256=Artifact.of(payload).sha256,
-                key_id=self._key.public.kid,
-                sequence=head.sequence,
-            )
-            tag = self._chain.add(state.id, record)
-            if tag != "sealed":
+            content = seal(payload, self._key)
+            envelope = Artifact.of(content)
+            key = place(envelope.sha256)
+            self._store.put(key, content)
+            tag = add(Signed(head.sequence, payload, envelope))
+            if tag not in ADDED:
                 self._store.delete(key)
             if tag != "moved":
-                return
+                return tag
 
     def sign_bundle(self, explanation_id: str, digests: Mapping[str, str]) -> bytes:
         """Sign the list of the files of a bundle; digests: the sha256 of each, by name."""
@@ -129,3 +221,7 @@ class RecordSealer:
             raise NoEvidenceError(
                 "its evidence has another form than this version reads"
             ) from error
+
+
+def _told(review: ReviewDocument) -> dict[str, Any]:
+    return review.model_dump(include={"verdict", "label", "comment", "reviewer", "key"})

@@ -8,9 +8,11 @@ from service.jobs.records import State
 from service.jobs.sealing import Head
 from service.schemas.evidence import Evidence
 from service.schemas.record import PREDICATE_TYPE, STATEMENT_TYPE, Chain, Record, Statement, Subject
+from service.schemas.reviews import REVIEW_TYPE, Review, ReviewRequest, ReviewStatement
 
 ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
 PICTURE, LABEL_MAP = "picture", "label_map"
+RECORD = "record"  # the subject of a review: the payload of the record
 
 
 def statement_of(state: State, evidence: Evidence, head: Head) -> Statement:
@@ -41,6 +43,30 @@ def statement_of(state: State, evidence: Evidence, head: Head) -> Statement:
             settings=spec.settings,
             result=outcome,
             evidence=evidence,
+        ),
+    )
+
+
+def review_statement(
+    state: State, asked: ReviewRequest, reviewer: str, key: str | None, number: int, head: Head
+) -> ReviewStatement:
+    """Write the statement of a review of a record, to follow the head of the chain."""
+    if state.record is None:
+        raise RecordError(f"{state.id} has no record to review")
+    return ReviewStatement(
+        _type=STATEMENT_TYPE,
+        subject=subjects_of({RECORD: state.record.payload_sha256}),
+        predicateType=REVIEW_TYPE,
+        predicate=Review(
+            id=state.id,
+            number=number,
+            reviewed_at=to_datetime(head.now),
+            chain=Chain(sequence=head.sequence, previous=head.previous),
+            verdict=asked.verdict,
+            label=asked.label,
+            comment=asked.comment,
+            reviewer=reviewer,
+            key=key,
         ),
     )
 

@@ -43,6 +43,7 @@ from service.schemas.results import Curve, Faithfulness, Outcome
 PNG = "image/png"
 OUTPUTS_BYTES = 2**20  # of arrays by output, read at a time
 log = structlog.get_logger(__name__)
+REVIEWED = "private, no-cache"  # Cache-Control of what changes with a review
 FRESH_S = 86400  # seconds of max-age; a result never changes, but may be deleted
 
 

@@ -15,6 +15,7 @@ from service.api.results.heatmaps import HeatmapQuery, draw_explanation
 from service.api.results.records import NO_KEY, load_record, sealed_state
 from service.api.results.regions import as_csv, read_regions
 from service.api.results.report import report_memory_bytes, shown_outputs, write_report
+from service.api.results.reviews import load_reviews
 from service.api.services import ProcessServices, RequestServicesDep
 from service.evidence.archives import write_archive
 from service.infra.artifact_store import (
@@ -31,6 +32,7 @@ from service.schemas.regions import MAX_ROWS
 
 ZIP = "application/zip"
 MAX_BUNDLE_BYTES = 2**31
+REVIEW_BYTES = 20_000  # of an envelope with the longest comment, and its copy
 router = APIRouter(prefix="/v1/explanations", tags=["evidence"])
 
 
@@ -45,9 +47,9 @@ async def get_bundle(
     """Get the record with all that it speaks of, in one archive, to be verified offline.
 
     `record.json` is the signed record, `attributions.npz` the arrays, `faithfulness.json` the
-    curves, `picture` and `label_map` what was sent, and `keys.json` the public keys. For people
-    there are `report.html`, `figure.png` and `regions.csv`. `manifest.json` is a signed list of
-    these files. `shapshot verify` checks it all.
+    curves, `picture` and `label_map` what was sent, `reviews/0001.dsse.json` and so on the signed
+    reviews, and `keys.json` the public keys. For people there are `report.html`, `figure.png` and
+    `regions.csv`. `manifest.json` is a signed list of these files. `shapshot verify` checks it all.
     """
     state = await services.repository.read(explanation_id)
     artifacts.outcome_of(state)
@@ -57,15 +59,18 @@ async def get_bundle(
         detail = f"the files have {size} bytes; a bundle may have {MAX_BUNDLE_BYTES}"
         raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "id", size, MAX_BUNDLE_BYTES)
     record = sealed.record.envelope.size if sealed.record else 0
-    return artifacts.stream(
+    reviews = sealed.review.count if sealed.review else 0
+    response = artifacts.stream(
         request,
         services.process,
         lambda: (None, _bundle(services.process, sealed, files)),
         ZIP,
         name=f"{state.id}.zip",
-        etag=artifacts.etag_of(sealed, "bundle"),
-        held=2 * CHUNK + 4 * record + report_memory_bytes(sealed),
+        etag=artifacts.etag_of(sealed, ("bundle", sealed.review)),
+        held=2 * CHUNK + 4 * record + REVIEW_BYTES * reviews + report_memory_bytes(sealed),
     )
+    response.headers["Cache-Control"] = artifacts.REVIEWED
+    return response
 
 
 def _files_of(state: State) -> dict[str, tuple[str, Artifact]]:
@@ -101,6 +106,7 @@ def _bundle(
     every = range(len(outcome.outputs))
     if outcome.region_count is not None and outcome.region_count * len(every) <= MAX_ROWS:
         small["regions.csv"] = as_csv(read_regions(services, state, outcome, every))
+    small |= load_reviews(services, state)
     digests = {name: Artifact.of(content).sha256 for name, content in small.items()}
     digests |= {name: recorded.sha256 for name, (_, recorded) in files.items()}
     small["manifest.json"] = services.sealer.sign_bundle(state.id, digests)

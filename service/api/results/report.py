@@ -21,11 +21,12 @@ from service.api.results.faithfulness import CHART_BYTES, CURVES_BYTES, draw_cur
 from service.api.results.heatmaps import HeatmapQuery, draw_explanation, drawing_memory_bytes
 from service.api.results.records import sealed_state
 from service.api.results.regions import ROW_BYTES, read_regions
-from service.api.results.report_texts import LIMITS, SAYS, SAYS_NOT, verdict
+from service.api.results.report_texts import LIMITS, SAYS, SAYS_NOT, VERDICTS, verdict
 from service.api.services import ProcessServices, RequestServicesDep
 from service.api.state.serializers import to_datetime
 from service.api.submission.methods import METHODS
 from service.jobs.records import JobSpec, State
+from service.jobs.sealing import RecordChain
 from service.schemas.documents import ErrorCode
 from service.schemas.regions import Region
 from service.schemas.results import Outcome
@@ -33,6 +34,7 @@ from service.schemas.results import Outcome
 HTML = "text/html; charset=utf-8"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"  # runs nothing
 MOST_OUTPUTS, MOST_REGIONS = 4, 12  # in figure and table
+MOST_REVIEWS = 20
 router = APIRouter(prefix="/v1/explanations", tags=["evidence"])
 
 
@@ -57,17 +59,20 @@ async def get_report(
     if process.sealer and artifacts.stored_artifacts(state).evidence:
         state = await to_thread.run_sync(sealed_state, process, state)
     if services.caller is LINK_HOLDER:
-        state = replace(state, owner=None)  # told to holders of keys only
+        state = replace(state, owner=None, review=None)  # told to holders of keys only
     response = await artifacts.respond(
         request,
         partial(write_report, process, state),
         HTML,
         name=f"{state.id}-report.html",
-        etag=artifacts.etag_of(state, ("report", request.app.version, state.record, state.owner)),
+        etag=artifacts.etag_of(
+            state, ("report", request.app.version, state.record, state.owner, state.review)
+        ),
         heavy=process.heavy_calls,
         held=report_memory_bytes(state),
     )
     response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Cache-Control"] = artifacts.REVIEWED
     return response
 
 
@@ -107,6 +112,7 @@ def write_report(services: ProcessServices, state: State) -> bytes:
         alt=f"The picture, and where credit falls for {outcome.outputs[0].label}",
         provenance=_provenance(state, spec, outcome),
         method_limits=LIMITS[spec.settings.method],
+        reviews=_reviews(services, state),
         **_signature(services, state),
     )
     return page.encode()
@@ -205,6 +211,19 @@ def _provenance(state: State, spec: JobSpec, outcome: Outcome) -> list[tuple[str
         rows.append(("Time", f"{_moment(began)} to {_moment(ended)}"))
     if state.cached_from:
         rows.append(("Copied from", state.cached_from))
+    return rows
+
+
+def _reviews(services: ProcessServices, state: State) -> list[tuple[str, str]]:
+    """Returns who said what, and when; the last review first."""
+    if state.review is None:
+        return []
+    found = [each.review for each in RecordChain(services.redis).reviews(state.id)[-MOST_REVIEWS:]]
+    rows = []
+    for each in reversed(found):
+        said = VERDICTS[each.verdict] + (f": {each.label}" if each.label else "")
+        about = f"{each.reviewer}, {_moment(each.reviewed_at)}"
+        rows.append((said, f"{about}: {each.comment}" if each.comment else about))
     return rows
 
 

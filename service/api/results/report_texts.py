@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from service.schemas.keeping import Verdict
 from service.schemas.requests import Method, Metric
 
 SAYS = (
@@ -14,6 +15,11 @@ SAYS_NOT = (
     "hiding gives other values. A region that counts need not be the cause that a person would "
     "name, and the explanation does not tell whether the prediction is right."
 )
+VERDICTS: Mapping[Verdict, str] = {
+    Verdict.ACCEPT: "Accepted",
+    Verdict.REJECT: "Rejected",
+    Verdict.OVERRIDE: "Overridden",
+}
 LIMITS: Mapping[Method, str] = {
     "partition": "Neighbouring parts are in or out together as a fixed tree groups them, so they "
     "share credit as it does. The method tells no error of its values.",

@@ -109,6 +109,9 @@ class ExplanationListQuery(PageQuery):
         None,
         description="Only those whose `correct` is this; null: also those without a result",
     )
+    review: Literal["accept", "reject", "override", "none"] | None = Field(
+        None, description="Only those whose last review has this verdict; none: those without one"
+    )
     batch: str | None = Field(
         None, pattern=f"^{BATCH_ID.pattern}$", description="Only those of this batch"
     )
@@ -152,6 +155,7 @@ class ExplanationListQuery(PageQuery):
             "warning": self.warning,
             "truth": self.true_label,
             "correct": self.correct,
+            "review": self.review,
             "batch": self.batch,
             "picture": self.picture,
         }

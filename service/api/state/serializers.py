@@ -31,6 +31,7 @@ def explanation(state: State, root_path: str) -> Explanation:
         attempts=state.attempts,
         cached_from=state.cached_from,
         reproduces=spec.reproduces,
+        review=state.review,
         model=found.model if found else spec.model,
         compared=found.compared.model if found and found.compared else spec.compared,
         settings=spec.settings,
@@ -93,6 +94,8 @@ def links(state: State, root_path: str) -> dict[str, str]:
             found["regions"] = f"{itself}/regions"
             found["scores"] = f"{itself}/scores"
         found["heatmap"] = f"{itself}/heatmap.png"
+        if state.review:
+            found["reviews"] = f"{itself}/reviews"
         if state.record:
             found["record"] = f"{itself}/record"
         if state.outcome and state.outcome.metrics:

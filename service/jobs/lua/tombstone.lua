@@ -9,7 +9,7 @@ if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   local batch = field(id, 'batch')
   offer_no_more(id)
   unindex(id)
-  redis.call('DEL', KEYS[1])
+  redis.call('DEL', KEYS[1], 'shapshot:reviews:' .. id)
   redis.call('HSET', KEYS[1], 'status', 'expired', 'created_at', created or 0)
   if owner then redis.call('HSET', KEYS[1], 'owner', owner) end
   if record then redis.call('HSET', KEYS[1], 'record', record) end

@@ -57,7 +57,7 @@ export async function show(main, { signal }) {
       results.append(card(file.name, found, trusted));
     }
     const chain = verifyChain(verified);
-    if (verified.length > 1) results.append(chainCard(chain));
+    if (verified.length > 1 || chain.length) results.append(chainCard(chain));
     const bad = verified.filter(({ checks }) => fails(checks)).length;
     const holds = `${verified.length - bad} of ${verified.length} valid`;
     said.textContent = `Verified: ${holds}${fails(chain) ? "; the chain is broken" : ""}.`;

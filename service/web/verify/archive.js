@@ -1,8 +1,8 @@
 // Reads the archive of a bundle: a zip (APPNOTE 6.3.10) of files that are stored, not compressed,
 // without dates, attributes and comments, so that the same files make the same bytes.
 
-const NAME = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$/;
-const MOST_FILES = 100;
+const NAME = /^(reviews\/)?[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$/;
+const MOST_FILES = 1100;
 const [LOCAL, SIZES, ENTRY, END] = [0x04034b50, 0x08074b50, 0x02014b50, 0x06054b50];
 const [VERSION, SIZES_FOLLOW, DAY_ONE] = [20, 8, 0x0021];
 

@@ -6,15 +6,17 @@ import { recompute } from "./values.js";
 
 const RECORD = "urn:shapshot:explanation-record:v1";
 const BUNDLE = "urn:shapshot:explanation-bundle:v1";
+const REVIEW = "urn:shapshot:review:v1";
 const TOLERANCE = 1e-6; // of the largest value: float32 arrays, and another order of adding
 const ROUNDING = 1e-9; // of the sum of all magnitudes
 
 // Verifies a bundle by these keys; null: by those that it brings along.
 //
-// Returns {checks, id, chain, sha256, key}, the last ones where the record could be opened. A check
-// is {what, state: "holds", "fails" or "open", detail}; one that others need ends it.
+// Returns {checks, id, chain, sha256, key, reviews}, the last ones where the record could be opened;
+// reviews: {id, chain, sha256, said} of each. A check is {what, state: "holds", "fails" or "open",
+// detail}; one that others need ends it.
 export async function verifyBundle(bytes, trusted = null) {
-  const found = { checks: [] };
+  const found = { checks: [], reviews: [] };
   try {
     await verify(bytes, trusted, found);
   } catch (error) {
@@ -23,11 +25,12 @@ export async function verifyBundle(bytes, trusted = null) {
   return found;
 }
 
-// Checks that records which follow each other in the chain name each other.
+// Checks that records and reviews which follow each other in the chain name each other.
 export function verifyChain(verified) {
   const checks = [];
   const byPlace = new Map();
-  for (const each of verified.filter(({ chain }) => chain)) {
+  const signed = verified.flatMap((each) => [each, ...each.reviews]);
+  for (const each of signed.filter(({ chain }) => chain)) {
     const other = byPlace.get(each.chain.sequence) ?? each;
     byPlace.set(each.chain.sequence, other);
     if (other.sha256 !== each.sha256)
@@ -44,7 +47,7 @@ export function verifyChain(verified) {
     checks.push({
       what: `Records ${place - 1} and ${place} follow each other`,
       state: follows ? "holds" : "fails",
-      detail: follows ? "" : `${each.id} does not name ${before.id} as the record before it`,
+      detail: follows ? "" : `${each.id} does not name ${before.id} as the one before it`,
     });
   }
   return checks;
@@ -111,6 +114,24 @@ async function verify(bytes, trusted, found) {
     await check(`The file ${name} is the one that was signed`, run, { goOn: true });
   }
   if (found.checks.some(({ state }) => state === "fails")) return;
+  const reviews = [...files.keys()].filter((name) => name.startsWith("reviews/")).sort();
+  for (const [n, name] of reviews.entries())
+    await check(`${name} is a signed review of the record`, async () => {
+      const { statement, sha256: digest } = await openEnvelope(files.get(name), keys, REVIEW);
+      const said = statement.predicate;
+      const subjects = statement.subject.map((each) => each.digest.sha256).join();
+      if (subjects !== record.sha256 || said.id !== predicate.id)
+        throw new Error(`it is of another record, of ${said.id}`);
+      if (said.number !== n + 1)
+        throw new Error(`it is review ${said.number}; number ${n + 1} is missing`);
+      const before = found.reviews.at(-1)?.chain ?? predicate.chain;
+      if (!(said.chain.sequence > before.sequence))
+        throw new Error(`its place in the chain is ${said.chain.sequence}, too early`);
+      const id = `review ${said.number} of ${said.id}`;
+      found.reviews.push({ id, chain: said.chain, sha256: digest, said });
+      const label = said.label ? ` with ${said.label}` : "";
+      return `${said.verdict}${label}, by ${said.reviewer} at ${said.reviewed_at}`;
+    });
 
   await check("The arrays can be read", async () => {
     arrays = await readArrays(files.get("attributions.npz"));

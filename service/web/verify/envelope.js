@@ -59,7 +59,8 @@ export async function openEnvelope(bytes, keys, kind) {
     throw new Error("its payload is not in the canonical form of RFC 8785");
   if (statement.predicateType !== kind)
     throw new Error(`it is of type ${statement.predicateType}; this page reads ${kind} here`);
-  const signedAt = statement.predicate.sealed_at ?? statement.predicate.made_at;
+  const { sealed_at, made_at, reviewed_at } = statement.predicate;
+  const signedAt = sealed_at ?? made_at ?? reviewed_at;
   if (key.retired_at && !(Date.parse(signedAt) < Date.parse(key.retired_at)))
     throw new Error(
       `it was signed at ${signedAt} by the key ${key.kid}, which was retired at ${key.retired_at}`,
