@@ -76,6 +76,10 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
     explanation = guarded.submit()
     guarded.wait(explanation, "succeeded")
     assert guarded.client.post(f"/v1/explanations/{explanation}/links", json={}).status_code == 200
+    review = guarded.client.post(
+        f"/v1/explanations/{explanation}/reviews", json={"verdict": "accept"}
+    )
+    assert review.status_code == 201
     assert guarded.ask(headers={"Idempotency-Key": "once"}).status_code == 202
     pictures = [("image", ("photo.png", encoded(noise(60, 40), "PNG")))]
     assert guarded.client.post("/v1/batches", files=pictures).status_code == 202

@@ -67,6 +67,7 @@ VALUES = {  # of each facet, as in the document of an explanation
         else []
     ),
     "correct": lambda state: [CORRECT[state.outcome and state.spec.correct(state.outcome)]],
+    "review": lambda state: [state.review.verdict if state.review else "none"],
     "name": lambda state: NAMES[state.spec.image.name],
     "warning": lambda state: (
         [each.code for each in state.outcome.warnings] if state.outcome else []
@@ -326,10 +327,11 @@ def test_changes_by_an_older_version_are_indexed_by_the_repair(connection):
     check(history)
 
 
-def test_explanations_that_an_older_version_indexed_by_less_are_indexed_by_all(connection):
+@pytest.mark.parametrize("unknown", [["review"], ["review", "correct", "truth", "name"]])
+def test_explanations_that_an_older_version_indexed_by_less_are_indexed_by_all(connection, unknown):
     history = History(connection, 7)
     history.go_on(60)
-    forget_some_facets(connection, "correct", "truth", "name")
+    forget_some_facets(connection, *unknown)
     history.go_on(20)
     repair(connection)
     check(history)
