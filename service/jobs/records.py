@@ -69,6 +69,11 @@ class JobSpec(BaseModel):
         return SCORES_METHOD if self.coalitions else self.settings.method
 
     @property
+    def max_evaluations(self) -> int:
+        """Return the most evaluations of all models, without those of metrics."""
+        return self.settings.max_evals * (1 if self.settings.compare_with is None else 2)
+
+    @property
     def bytes(self) -> int:
         """Return the size of its uploads; scores have none of their own."""
         if self.coalitions:

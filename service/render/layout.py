@@ -64,6 +64,7 @@ class Layout:
     bar_thickness: int
     scale_by: Literal["shared", "row", "panel"]
     notes: list[str]  # their lines
+    bars: int = 1  # shared by all, or of each row
     blocks: tuple[Block, ...] = ()
 
     @property
@@ -84,7 +85,7 @@ class Layout:
         """The y below the colour bar, its numbers and its caption, if it is shared."""
         if self.scale_by != "shared":
             return self.bar_top
-        return self.bar_top + self.bar_thickness + round(2.5 * self.small_font.line_height)
+        return self.bar_top + self.bars * self.row_bar_height - self.gap
 
     @property
     def height(self) -> int:
@@ -128,7 +129,7 @@ class Layout:
             title=what,
             id=id_,
             title_height=title_height + (self.gap // 4 if title_height else 0),
-            bar_height=self.row_bar_height if self.scale_by == "row" else 0,
+            bar_height=self.bars * self.row_bar_height if self.scale_by == "row" else 0,
         )
         return replace(self, blocks=(*self.blocks, block))
 
@@ -141,17 +142,20 @@ def plan(
     titles: Sequence[tuple[str, str]] | None = None,
     notes: Sequence[str] = (),
     scale_by: Literal["shared", "row", "panel"] = "shared",
+    columns: int | None = None,
+    bars: int = 1,
 ) -> Layout:
     """Lays out pictures of these sizes, with a panel for each heading; the picture's own is first.
 
-    titles: of each picture, what differs and its id; notes: texts at the bottom. Everything scales
+    titles: of each picture, what differs and its id; notes: texts at the bottom; columns: cells of
+    a line, by default as many as fill few lines evenly; bars: colour bars. Everything scales
     with `width_px`. Raises InvalidOptionError if the page would be too large.
     """
     panels = [_panel_size(*size) for size in sizes]
     cell_width = max(MIN_CELL, *(width for width, _ in panels))
     cells = max(map(len, headings))
     lines = math.ceil(cells / MAX_COLUMNS)
-    columns = math.ceil(cells / lines)  # fills as few lines as possible evenly
+    columns = columns or math.ceil(cells / lines)  # fills as few lines as possible evenly
     natural_width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
     scale = (width_px or natural_width) / natural_width
     width = width_px or natural_width
@@ -167,6 +171,7 @@ def plan(
         bar_width=round(min(BAR_WIDTH, 0.7 * natural_width) * scale),
         bar_thickness=max(2, round(BAR_THICKNESS * scale)),
         scale_by=scale_by,
+        bars=bars,
         notes=[
             line
             for note in notes

@@ -21,6 +21,8 @@ class Provenance:
     max_evals: int
     masker: str
     picture: str | None = None  # name of its file
+    compared: str | None = None  # the model that it is compared with
+    compared_fingerprint: str | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -29,6 +31,7 @@ class Provenance:
             "picture": self.picture or "",
             "model": self.model,
             "fingerprint": (self.fingerprint or "")[:DIGITS],
+            "compared with": self.compared or "",
             "method": self.method,
             "players": self.players,
             "evaluations": f"at most {self.max_evals}",
@@ -44,6 +47,8 @@ class Provenance:
             "Creation Time": self.created_at,
             "Model": self.model,
             "Model Fingerprint": self.fingerprint or "",
+            "Compared Model": self.compared or "",
+            "Compared Model Fingerprint": self.compared_fingerprint or "",
             "Method": self.method,
             "Players": self.players,
             "Masker": self.masker,

@@ -37,6 +37,36 @@ def test_all_panels_share_one_scale():
     assert tuple(weak) == pytest.approx((255, 134, 171), abs=2)  # half red on white
 
 
+THREE = ["model", "compared", "difference"]
+
+
+def test_differences_of_two_models_have_a_scale_of_their_own():
+    values = np.zeros((30, 30, 1, 3))
+    values[..., 0], values[..., 1], values[..., 2] = 1.0, 0.9, 0.1
+    row = Row(attributions(values), sides=THREE, minus="one minus other")
+    for scale in ("shared", "row"):
+        shown = pixels(figure(row, percentile=100, alpha=0, scale=scale))
+        line = shown[120]
+        one, other, difference = (line[x] for x in (350, 600, 900))
+        assert tuple(one) == tuple(difference) == RED
+        assert tuple(other) != RED
+
+
+def test_a_comparison_has_a_line_for_each_class_and_a_bar_that_says_what_is_subtracted():
+    given = random_attributions(outputs=6)
+    row = Row(given, [0.5] * 6, sides=THREE * 2, minus="one minus other")
+    drawn = figure(row, form="svg", caption="Owen value per pixel").decode()
+    assert "Owen value per pixel, one minus other" in drawn
+    alone = opened(figure(Row(given.narrow([0, 1, 2]), [0.5] * 3, sides=THREE, minus="one")))
+    both = opened(figure(row))
+    assert both.width == alone.width
+    assert both.height > alone.height
+    panel = pixels(figure(Row(given, sides=THREE * 2, minus="m")))[400:480, 20:260]
+    assert (panel == 255).all()  # below the picture
+    part = Row(given.narrow([2, 5]), sides=["difference"] * 2, minus="m")
+    assert opened(figure(part)).width < both.width
+
+
 @pytest.mark.parametrize("outputs", [1, 5, 6, 20])
 @pytest.mark.parametrize("shape", [(28, 28, 1), (1, 1, 3), (3, 200, 3), (200, 3, 1), (400, 300, 3)])
 def test_any_number_of_outputs_and_any_shape_gives_a_figure(outputs, shape):

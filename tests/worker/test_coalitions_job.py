@@ -72,6 +72,8 @@ class Explained:
         )
         chosen = {"model": "game", "masker": "mean", "outputs": Outputs(indices=[2, 0]), **settings}
         self.settings = ResolvedSettings.model_validate(dict(SPEC.settings) | chosen)
+        other = self.card.model_copy(update={"name": "other"})
+        self.other = LoadedModel(other, Recorder(channels, 2 * steepness), NAMES)
         self.id = new_id()
         file, labels, label_map = io.BytesIO(), io.BytesIO(), None
         Image.fromarray(PHOTO).save(file, "PNG")
@@ -110,7 +112,7 @@ class Explained:
         known |= {"created_at": 0.0, "progress": ProgressCount(0, 0)}
         self.control = JobControl(deadline_s=600)
         task = Task(State(**absent | known), "a" * 32, self.control)  # type: ignore[arg-type]
-        models = {"game": LoadedModel(self.card, self.model, NAMES)}
+        models = {"game": LoadedModel(self.card, self.model, NAMES), "other": self.other}
         explainer = Explainer(models, self.store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
         [(_, ending)] = explainer.explain([task])
         assert isinstance(ending, TaskResult)
@@ -154,6 +156,19 @@ def test_coalitions_get_the_scores_that_the_explanation_saw(masker, players, fit
         assert [row[k] for row in found.scores[:2]] == pytest.approx([full, base], rel=1e-6)
         ends = found.outputs[k].score, found.outputs[k].base_value
         assert ends == pytest.approx((full, base), rel=1e-6)
+
+
+def test_scores_of_a_comparison_are_of_both_models_and_their_difference() -> None:
+    made = Explained(compare_with="other", link="logit", **GRID)
+    found = made.scores(Coalition(hidden=[]), Coalition(shown=[]), Coalition(hidden=[1]))
+    assert [each.index for each in found.outputs] == [2, 5, 8, 0, 3, 6]
+    assert found.outputs[2].label == "c (game minus other)"
+    for k, output in enumerate(made.outcome.outputs):
+        ends = [row[k] for row in found.scores[:2]]
+        assert ends == pytest.approx([output.score, output.base_value], rel=1e-6, abs=1e-6)
+    hidden = found.scores[2]
+    assert hidden[2] == hidden[0] - hidden[1] != 0
+    assert made.control.work.evaluations == 2 * (2 + 3)
 
 
 def part_of(made: Explained) -> list[int]:

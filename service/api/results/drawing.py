@@ -112,7 +112,10 @@ def draw(
     arrays = subject.on_photo if on_photo else subject.arrays
     score = subject.row.scores[0] if subject.row.scores else None
     unit: render.Unit = subject.unit if look.legend else look.unit or "pixel"
-    legend = captioned([subject.concept], unit) if look.legend else None
+    legend = None
+    if look.legend:
+        minus = subject.row.minus if subject.row.differences[0] else ""
+        legend = ", ".join(filter(None, [captioned([subject.concept], unit), minus]))
     if style == "heat":
         return render.heat(
             arrays,

@@ -21,6 +21,7 @@ from service.api.results.faithfulness import CHART_BYTES, CURVES_BYTES, draw_cur
 from service.api.results.heatmaps import HeatmapQuery, draw_explanation, drawing_memory_bytes
 from service.api.results.records import sealed_state
 from service.api.results.regions import ROW_BYTES, read_regions
+from service.api.results.report_difference import DIFFERENCE, excludes_zero, told_difference
 from service.api.results.report_texts import LIMITS, SAYS, SAYS_NOT, VERDICTS, verdict
 from service.api.services import ProcessServices, RequestServicesDep
 from service.api.state.serializers import to_datetime
@@ -77,14 +78,16 @@ async def get_report(
 
 
 def shown_outputs(outcome: Outcome) -> list[int]:
-    """Returns the positions of the outputs that the figure shows."""
-    return list(range(min(MOST_OUTPUTS, len(outcome.outputs))))
+    """Returns the positions of the outputs that the figure shows; of a comparison, one class."""
+    most = DIFFERENCE + 1 if outcome.compared else MOST_OUTPUTS
+    return list(range(min(most, len(outcome.outputs))))
 
 
 def report_memory_bytes(state: State) -> int:
     outcome = artifacts.outcome_of(state)
     drawing = drawing_memory_bytes(state, len(shown_outputs(outcome)), HeatmapQuery())
-    return drawing + CURVES_BYTES + CHART_BYTES + ROW_BYTES * (outcome.region_count or 0)
+    rows = (outcome.region_count or 0) * (2 if outcome.compared else 1)
+    return drawing + CURVES_BYTES + CHART_BYTES + ROW_BYTES * rows
 
 
 def write_report(services: ProcessServices, state: State) -> bytes:
@@ -101,11 +104,16 @@ def write_report(services: ProcessServices, state: State) -> bytes:
         chart = draw_curves(services, state, explained, "png")
     regions: list[Region] = []
     if outcome.region_count is not None:
-        regions = read_regions(services, state, outcome, [0])
+        regions = read_regions(
+            services, state, outcome, [0, DIFFERENCE] if outcome.compared else [0]
+        )
+    differences = [region.credit[-1] for region in regions]
     page: str = _template().render(
         **_request(state, spec, outcome),
         **_result(spec, outcome),
         **_credit(outcome, regions),
+        difference=told_difference(outcome, regions, differences),
+        differing=_region_rows(regions, -1) if outcome.compared else [],
         **_doubts(outcome),
         figure=base64.b64encode(figure).decode(),
         chart=base64.b64encode(chart).decode(),
@@ -121,11 +129,14 @@ def write_report(services: ProcessServices, state: State) -> bytes:
 def _request(state: State, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
     settings = spec.settings
     purpose = settings.metadata.get("purpose")
+    compared = outcome.compared
+    other = f" other scores than {compared.model.name}" if compared else " its scores"
     asked = (
         f"Which parts of the picture {spec.image.name or 'that was sent'} made "
-        f"{outcome.model.name} give its scores? Answered by {METHODS[settings.method].title}: "
+        f"{outcome.model.name} give{other}? Answered by {METHODS[settings.method].title}: "
         f"{outcome.solution_concept}, for {outcome.players} players, from {outcome.evaluations} "
-        f"evaluations of the model. Hidden parts are painted by {settings.masker}."
+        f"evaluations of {'each' if compared else 'the'} model. Hidden parts are painted by "
+        f"{settings.masker}."
     )
     return {
         "id": state.id,
@@ -134,6 +145,7 @@ def _request(state: State, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
         "purpose": purpose if isinstance(purpose, str) else None,
         "created_at": _moment(to_datetime(state.created_at)),
         "model": outcome.model,
+        "compared": compared and compared.model.name,
         "asked": asked,
         "partial": outcome.partial,
     }
@@ -157,10 +169,19 @@ def _result(spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
 
 
 def _credit(outcome: Outcome, regions: Sequence[Region]) -> dict[str, Any]:
-    first = sorted(regions, key=lambda region: region.credit[0].rank)[:MOST_REGIONS]
+    return {
+        "regions": _region_rows(regions, 0),
+        "region_count": outcome.region_count,
+        "top": outcome.outputs[0].label,
+    }
+
+
+def _region_rows(regions: Sequence[Region], place: int) -> list[dict[str, Any]]:
+    """Returns a row for each of the regions that count most; place: of the output's credit."""
+    first = sorted(regions, key=lambda region: region.credit[place].rank)[:MOST_REGIONS]
     rows = []
     for region in first:
-        credit, point = region.credit[0], region.centroid_in_upload
+        credit, point = region.credit[place], region.centroid_in_upload
         known = credit.low is not None and credit.high is not None
         interval = f"{_number(credit.low)} … {_number(credit.high)}"
         rows.append(
@@ -170,10 +191,11 @@ def _credit(outcome: Outcome, regions: Sequence[Region]) -> dict[str, Any]:
                 "place": f"around x {point.x:.0f}, y {point.y:.0f}; {region.area} px of the model",
                 "value": _number(credit.value),
                 "interval": interval if known else "not known",
+                "apart": excludes_zero(credit),
                 "share": f"{credit.share:.1%}",
             }
         )
-    return {"regions": rows, "region_count": outcome.region_count, "top": outcome.outputs[0].label}
+    return rows
 
 
 def _doubts(outcome: Outcome) -> dict[str, Any]:
@@ -206,6 +228,10 @@ def _provenance(state: State, spec: JobSpec, outcome: Outcome) -> list[tuple[str
         ("Computed by", f"{runtime.backend}, {runtime.device}, {runtime.dtype}"),
         ("Versions", ", ".join(f"{name} {number}" for name, number in runtime.versions.items())),
     ]
+    if outcome.compared:
+        other, by = outcome.compared.model, outcome.compared.runtime
+        rows.append(("Compared with", f"{other.name}, {other.fingerprint}"))
+        rows.append(("Computed by", f"{by.backend}, {by.device}, {by.dtype}"))
     if state.started_at is not None and state.finished_at is not None:
         began, ended = to_datetime(state.started_at), to_datetime(state.finished_at)
         rows.append(("Time", f"{_moment(began)} to {_moment(ended)}"))

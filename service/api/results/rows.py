@@ -9,6 +9,7 @@ from service.api.services import ProcessServices
 from service.api.version import version
 from service.jobs.records import State
 from service.schemas.documents import ClassName
+from service.schemas.results import Outcome
 
 MAX_LABEL = 100  # characters of a true label in a drawing
 
@@ -29,7 +30,15 @@ def row_of(
         true_index=true_class.index if true_class else None,
         correct=_correct(state, true_class),
         origin=origin_of(state),
+        sides=[outcome.outputs[position].of for position in positions] if outcome.compared else [],
+        minus=minus_of(outcome),
     )
+
+
+def minus_of(outcome: Outcome) -> str:
+    """Returns what a difference is, as "one minus other"; empty if no models are compared."""
+    compared = outcome.compared
+    return f"{outcome.model.name} minus {compared.model.name}" if compared else ""
 
 
 def _correct(state: State, true_class: ClassName | None) -> bool | None:
@@ -44,7 +53,8 @@ def origin_of(state: State) -> render.Provenance | None:
     """Returns how an explanation was made; None if its request is gone."""
     if state.spec is None:
         return None
-    settings, model = state.spec.settings, artifacts.outcome_of(state).model
+    settings, outcome = state.spec.settings, artifacts.outcome_of(state)
+    model, compared = outcome.model, outcome.compared.model if outcome.compared else None
     created = datetime.fromtimestamp(int(state.created_at), UTC)
     return render.Provenance(
         id=state.id,
@@ -57,6 +67,8 @@ def origin_of(state: State) -> render.Provenance | None:
         max_evals=settings.max_evals,
         masker=settings.masker,
         picture=getattr(state.spec.image, "name", None),
+        compared=compared.name if compared else None,
+        compared_fingerprint=compared.fingerprint if compared else None,
     )
 
 

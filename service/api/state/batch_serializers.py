@@ -136,7 +136,7 @@ def _progress(members: Sequence[State]) -> Progress:
     the others, which have the same settings.
     """
     known = max(member.progress.planned for member in members)
-    budget = next((member.spec.settings.max_evals for member in members if member.spec), 0)
+    budget = next((member.spec.max_evaluations for member in members if member.spec), 0)
     planned, fractions = 0, list[float]()
     for member in members:
         done = member.progress.evaluations

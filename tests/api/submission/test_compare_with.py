@@ -131,3 +131,12 @@ async def test_a_comparison_counts_three_results_of_each_output(
         assert problem["received"] == 3
         answer = await ask(api=api, outputs={"top": 2}, compare_with="other")
         assert answer.status_code == 202
+
+
+async def test_a_batch_plans_the_evaluations_of_both_models(served, serve, photo):
+    serve()
+    settings = '{"compare_with": "other", "max_evals": 100}'
+    files = [("images", ("a.png", photo)), ("settings", (None, settings))]
+    batch = (await served.post("/v1/batches", files=files)).json()
+    assert batch["progress"]["planned"] == 200
+    assert batch["settings"]["compare_with"] == "other"
