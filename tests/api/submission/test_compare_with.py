@@ -136,7 +136,7 @@ async def test_a_comparison_counts_three_results_of_each_output(
 async def test_a_batch_plans_the_evaluations_of_both_models(served, serve, photo):
     serve()
     settings = '{"compare_with": "other", "max_evals": 100}'
-    files = [("images", ("a.png", photo)), ("settings", (None, settings))]
+    files = [("image", ("a.png", photo)), ("settings", (None, settings))]
     batch = (await served.post("/v1/batches", files=files)).json()
     assert batch["progress"]["planned"] == 200
     assert batch["settings"]["compare_with"] == "other"
