@@ -3,18 +3,16 @@
 Nothing here needs a server, a model or the network.
 """
 
-import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from service.evidence.archives import ArchiveError, read_archive
 from service.evidence.envelopes import RecordError, open_envelope, open_record
@@ -25,16 +23,25 @@ from service.schemas.record import BundleStatement, Chain, Record, Subject
 from service.schemas.results import Faithfulness
 from service.schemas.reviews import ReviewStatement
 from worker.adapters.recompute import Recomputed, recompute
+from worker.bundle_arrays import ArraysError, read_arrays
 from worker.engine.errors import EngineError
+from worker.record_checks import (
+    ATTRIBUTIONS,
+    CURVES,
+    ContradictionError,
+    check_record,
+    check_times,
+)
 
-MAX_ARRAYS_BYTES = 2**32
 RECORD, MANIFEST, KEYS = "record.json", "manifest.json", "keys.json"
 REVIEWS = "reviews/"
-ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
 
 
 class CheckFailedError(Exception):
     """A check failed; the message says what is wrong."""
+
+
+KNOWN = CheckFailedError, ArchiveError, ArraysError, ContradictionError, EngineError, RecordError
 
 
 @dataclass(frozen=True)
@@ -73,11 +80,17 @@ class Verification:
         return bool(self.checks) and all(check.fault is None for check in self.checks)
 
 
-def verify_bundle(content: bytes, keys: PublicKeys | None = None) -> Verification:
-    """Verify a bundle by these keys; None: by those that it brings along."""
+def verify_bundle(
+    content: bytes, keys: PublicKeys | None = None, *, now: datetime | None = None
+) -> Verification:
+    """Verify a bundle by these keys; None: by those that it brings along.
+
+    now: None: by the clock of this machine.
+    """
     found = Verification()
+    now = now or datetime.now(UTC)  # noqa: TID251 - of whoever verifies, without a server
     with suppress(CheckFailedError):  # noted with the check
-        _verify(content, keys, found)
+        _verify(content, keys, now, found)
     return found
 
 
@@ -109,7 +122,7 @@ def verify_chain(verified: Sequence[Verification]) -> list[Check]:
     return checks
 
 
-def _verify(content: bytes, keys: PublicKeys | None, found: Verification) -> None:
+def _verify(content: bytes, keys: PublicKeys | None, now: datetime, found: Verification) -> None:
     with _checking(found, "the archive has the form in which it was made"):
         files = read_archive(content)
         if missing := {RECORD, MANIFEST, KEYS, ATTRIBUTIONS} - set(files):
@@ -121,16 +134,20 @@ def _verify(content: bytes, keys: PublicKeys | None, found: Verification) -> Non
     record = opened.statement.predicate
     found.id, found.chain = record.id, record.chain
     found.sha256, found.key_id = opened.sha256, opened.key_id
+    with _checking(found, "the record does not contradict itself"):
+        check_record(opened.statement, now)
     with _checking(found, "the manifest is signed"):
         manifest = open_envelope(files[MANIFEST], known, BundleStatement).statement
         if manifest.predicate.id != record.id:
             raise CheckFailedError(
                 f"it is of {manifest.predicate.id}; the record is of {record.id}"
             )
+        made_at = manifest.predicate.made_at
+        check_times(("the record was sealed", record.sealed_at), ("it was made", made_at), now=now)
     _check_files(found, files, opened.statement.subject, manifest.subject)
     _check_reviews(found, files, known)
     with _checking(found, "the arrays can be read"):
-        arrays = _read_arrays(files[ATTRIBUTIONS])
+        arrays = read_arrays(files[ATTRIBUTIONS], record)
     with _checking(found, "the arrays name the model of the record"):
         _check_models(arrays, record)
     if record.result.compared:
@@ -187,15 +204,6 @@ def _check_reviews(found: Verification, files: Mapping[str, bytes], keys: Public
             found.reviews.append(Place(f"review {number} of {found.id}", said.chain, opened.sha256))
 
 
-def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > MAX_ARRAYS_BYTES:
-        raise CheckFailedError(f"they have {size} bytes; the most are {MAX_ARRAYS_BYTES}")
-    with np.load(io.BytesIO(content), allow_pickle=False) as npz:
-        return {name: npz[name] for name in npz.files}
-
-
 def _check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
     compared = record.result.compared.model if record.result.compared else None
     for entries, model in ((MODEL_ENTRIES, record.result.model), (COMPARED_ENTRIES, compared)):
@@ -203,6 +211,8 @@ def _check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
             if set(entries) & set(arrays):
                 raise CheckFailedError("they name a compared model; the record names none")
             continue
+        if missing := set(entries) - set(arrays):
+            raise CheckFailedError(f"they have no {', '.join(sorted(missing))}")
         name, fingerprint, parts = (str(arrays[entry]) for entry in entries)
         told = (name, fingerprint, json.loads(parts or "null"))
         kept = (model.name, model.fingerprint, model.parts and model.parts.model_dump(mode="json"))
@@ -226,6 +236,8 @@ def _check_differences(record: Record) -> None:
 
 def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Recomputed) -> None:
     _same("values", arrays["values"], again.values)
+    if (again.standard_errors is None) != ("standard_errors" not in arrays):
+        raise CheckFailedError("the arrays have standard errors, or lack them, unlike the method")
     if again.standard_errors is not None:
         _same("standard errors", arrays["standard_errors"], again.standard_errors)
     regions = record.evidence.regions
@@ -237,6 +249,8 @@ def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Rec
             ("region_low", regions.low),
             ("region_high", regions.high),
         ):
+            if kept is not None and name not in arrays:
+                raise CheckFailedError(f"the arrays have no {name}")
             if kept is not None:
                 _same(name.replace("_", " "), arrays[name], unpack(kept))
 
@@ -287,10 +301,10 @@ def _checking(found: Verification, what: str) -> Iterator[None]:
     """Note a check; one that fails ends the verification."""
     try:
         yield
-    except (CheckFailedError, ArchiveError, RecordError, EngineError) as error:
+    except KNOWN as error:
         found.checks.append(Check(what, str(error)))
         raise CheckFailedError from error
-    except (ValidationError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:  # ValidationError is a ValueError
         found.checks.append(Check(what, f"it cannot be read: {error}"))
         raise CheckFailedError from error
     found.checks.append(Check(what))

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from service.cli.connection import Json
 from service.cli.console import console, exit_with_error
+from service.evidence.archives import MAX_BYTES
 from service.evidence.keys import PublicKeys, SigningKeyError
 
 INVALID = 1  # exit code
@@ -44,6 +45,8 @@ def verify(
 
     found: list[Verification] = []
     for path in bundles:
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            exit_with_error(f"{path} is larger than any bundle: over {MAX_BYTES} bytes")
         verified = verify_bundle(path.read_bytes(), trusted)
         found.append(verified)
         if not as_json:
@@ -78,4 +81,9 @@ def _print(title: str, checks: Iterable[tuple[str, str | None]]) -> None:
     console.print(f"[bold]{escape(title)}[/bold]")
     for what, fault in checks:
         mark = "[green]✓[/green]" if fault is None else "[red]✗[/red]"
-        console.print(f"  {mark} {escape(what)}{escape(f': {fault}') if fault else ''}")
+        console.print(f"  {mark} {escape(_visible(f'{what}: {fault}' if fault else what))}")
+
+
+def _visible(text: str) -> str:
+    """Show characters that could steer the terminal by their numbers."""
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
-MAX_BYTES = 2**32 - 2**20  # without the extension for larger archives
+MAX_BYTES = 2**31 + 2**26  # of those that the server makes
 MAX_MEMBERS = 1100
 NAME = re.compile(r"(reviews/)?[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")  # one folder, of reviews
 

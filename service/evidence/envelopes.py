@@ -91,12 +91,12 @@ def open_envelope(envelope: bytes, keys: PublicKeys, schema: type[S]) -> Opened[
     if canonical != payload:
         raise RecordError("its payload is not in the canonical form of RFC 8785")
     statement = _read_statement(content, schema)
-    retired_at = keys.by_id()[key_id].retired_at
-    if retired_at and statement.signed_at >= retired_at:
-        raise RecordError(
-            f"it was signed at {statement.signed_at.isoformat()} by the key {key_id}, which was "
-            f"retired at {retired_at.isoformat()}"
-        )
+    key, told = keys.by_id()[key_id], f"it was signed at {statement.signed_at.isoformat()} by the"
+    if key.retired_at and statement.signed_at >= key.retired_at:
+        ended = key.retired_at.isoformat()
+        raise RecordError(f"{told} key {key_id}, which was retired at {ended}")
+    if key.valid_from and statement.signed_at < key.valid_from:
+        raise RecordError(f"{told} key {key_id}, which is valid from {key.valid_from.isoformat()}")
     return Opened(statement, hashlib.sha256(payload).hexdigest(), key_id)
 
 
@@ -108,24 +108,27 @@ def pre_authentication(payload_type: str, payload: bytes) -> bytes:
 
 def _verified(envelope: Envelope, keys: PublicKeys) -> str:
     """Return the id of the known key whose signature is valid. Raises RecordError."""
-    known, payload = keys.by_id(), _decode(envelope.payload, "payload")
-    message = pre_authentication(envelope.payloadType, payload)
-    named = [signature.keyid for signature in envelope.signatures]
-    for signature in envelope.signatures:
-        key = known.get(signature.keyid)
-        if key and key.verifies(_decode(signature.sig, "signature"), message):
-            return key.kid
-    if not set(named) & set(known):
+    if len(envelope.signatures) != 1:
+        raise RecordError(f"it has {len(envelope.signatures)} signatures; it must have one")
+    known, [signature] = keys.by_id(), envelope.signatures
+    key = known.get(signature.keyid)
+    if key is None:
         raise RecordError(
-            f"it is signed by {', '.join(named) or 'no key'}; known are "
+            f"it is signed by {signature.keyid or 'no key'}; known are "
             f"{', '.join(known) or 'no keys'}"
         )
-    raise RecordError("its signature is not valid: it was changed after it was signed")
+    message = pre_authentication(envelope.payloadType, _decode(envelope.payload, "payload"))
+    if not key.verifies(_decode(signature.sig, "signature"), message):
+        raise RecordError("its signature is not valid: it was changed after it was signed")
+    return key.kid
 
 
 def _read_statement(content: Any, schema: type[S]) -> S:
     [known] = get_args(schema.model_fields["predicateType"].annotation)
     kind = content.get("predicateType") if isinstance(content, dict) else None
+    kinds = known.rpartition(":v")[0] + ":v"
+    if isinstance(kind, str) and kind.startswith(kinds) and kind != known:
+        raise RecordError(f"it is of type {kind!r}, made by another version; update shapshot")
     if kind != known:
         raise RecordError(f"it is of type {kind!r}; this version reads {known} here")
     try:

@@ -37,6 +37,7 @@ class PublicKey(BaseModel):
     kid: str
     use: Literal["sig"] = "sig"
     alg: Literal["Ed25519", "EdDSA"] = "Ed25519"
+    valid_from: AwareDatetime | None = None  # signs nothing before
     retired_at: AwareDatetime | None = None  # signs nothing from then on
 
     @classmethod
@@ -76,6 +77,8 @@ class PublicKeys(BaseModel):
             raise SigningKeyError(
                 f"{path} is no JSON Web Key Set of Ed25519 keys: {place}: {first['msg']}"
             ) from error
+        if len(found.by_id()) < len(found.keys):
+            raise SigningKeyError(f"{path} has two keys of one kid; it may be told retired in one")
         for key in found.keys:
             if key.kid != thumbprint(key.x):
                 raise SigningKeyError(

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from service.schemas.evidence import PackedArray, TranscriptDocument
 
+MAX_BYTES = 2**29  # of one array
+
 
 def pack(array: NDArray[np.generic]) -> PackedArray:
     ordered = np.ascontiguousarray(array)
@@ -19,6 +21,8 @@ def pack(array: NDArray[np.generic]) -> PackedArray:
 def unpack(packed: PackedArray) -> NDArray[np.generic]:
     """Read an array; never inflates more than its shape tells. Raises ValueError."""
     expected = prod(packed.shape) * np.dtype(packed.dtype).itemsize
+    if expected > MAX_BYTES:
+        raise ValueError(f"an array of shape {packed.shape} has {expected} bytes, over {MAX_BYTES}")
     inflater = zlib.decompressobj()
     try:
         content = inflater.decompress(base64.b64decode(packed.data, validate=True), expected + 1)
@@ -37,14 +41,15 @@ def unpack_transcript(packed: TranscriptDocument) -> tuple[list[bytes], NDArray[
 
     It does so where the parts of the transcript do not belong together.
     """
-    sizes = unpack(packed.sizes).astype(np.int64)
-    rows, scores = unpack(packed.rows), unpack(packed.scores)
-    if not len(sizes) == sum(packed.steps) == len(scores) or sizes.sum() != len(rows):
+    sizes, asked = unpack(packed.sizes).astype(np.int64), sum(packed.steps)
+    shapes = sizes.shape, packed.rows.shape, packed.scores.shape[:1], len(packed.scores.shape)
+    if shapes != ((asked,), [sizes.sum()], [asked], 2):
         raise ValueError(
-            f"the transcript has {sum(packed.steps)} coalitions in its steps, {len(sizes)} sizes "
-            f"of rows, {len(rows)} bytes of rows where the sizes add up to {sizes.sum()}, and "
-            f"{len(scores)} scores"
+            f"the transcript has {asked} coalitions in its steps, {sizes.size} sizes of rows, rows "
+            f"of shape {packed.rows.shape} where the sizes add up to {sizes.sum()}, and scores of "
+            f"shape {packed.scores.shape}"
         )
+    rows, scores = unpack(packed.rows), unpack(packed.scores)
     ends = np.cumsum(sizes)
     parts = [rows[end - size : end].tobytes() for size, end in zip(sizes, ends, strict=True)]
     return parts, scores

@@ -209,31 +209,34 @@ def _read_index(store: Store, key: str, recorded: AttemptArtifacts) -> dict[str,
             blocks = member.shape[-1] if name in BLOCK_ENTRIES else 1
             if len(member.blocks) != blocks or (name in BLOCK_ENTRIES and len(member.shape) != 4):
                 raise ValueError(f"{name} of shape {member.shape} in {len(member.blocks)} blocks")
-        _check_axes(members, recorded.shape)
+        check_axes(
+            {name: (each.shape, np.dtype(each.dtype)) for name, each in members.items()},
+            recorded.shape,
+        )
     except (ValidationError, ValueError, TypeError) as error:
         raise DamagedArtifactError(f"{key!r} has an invalid index: {error}") from error
     return members
 
 
-def _check_axes(members: Mapping[str, _Member], shape: Sequence[int]) -> None:
-    """Check the shapes of all arrays against that of the values. Raises ValueError."""
+def check_axes(
+    arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], shape: Sequence[int]
+) -> None:
+    """Check shape and type of all arrays against the shape of the values. Raises ValueError."""
     lengths = dict(zip("HWCK", shape, strict=True))
-    known = [name for name in REGION_ENTRIES if name in members]
-    if known and (len(known) < len(REGION_ENTRIES) or len(members["region_players"].shape) != 1):
+    known = [name for name in REGION_ENTRIES if name in arrays]
+    if known and (len(known) < len(REGION_ENTRIES) or len(arrays["region_players"][0]) != 1):
         raise ValueError(f"of {REGION_ENTRIES} only {known} are present, or of other dimensions")
     if known:
-        [lengths["R"]] = members["region_players"].shape
+        [lengths["R"]] = arrays["region_players"][0]
     for name, (axes, kind) in AXES.items():
-        if name not in members:
+        if name not in arrays:
             if name in OPTIONAL_ENTRIES:
                 continue
             raise ValueError(f"{name} is missing")
-        member = members[name]
+        found, dtype = arrays[name]
         right = [tuple(lengths.get(axis, -1) for axis in each) for each in axes.split("|")]
-        if member.shape not in right or not np.issubdtype(np.dtype(member.dtype), kind):
-            raise ValueError(
-                f"{name} of type {member.dtype} and shape {member.shape}; expected {right}"
-            )
+        if found not in right or not np.issubdtype(dtype, kind):
+            raise ValueError(f"{name} of type {dtype} and shape {found}; expected {right}")
 
 
 def _groups(

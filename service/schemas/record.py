@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from service.schemas.base import ResponseModel
 from service.schemas.documents import OWNER, ClassName, ImageInfo, LabelMapInfo, Status
@@ -21,7 +21,7 @@ class Subject(ResponseModel):
     """A file that the record speaks of."""
 
     name: str
-    digest: dict[Literal["sha256"], Sha256]
+    digest: dict[Literal["sha256"], Sha256] = Field(min_length=1)
 
 
 class Chain(ResponseModel):
@@ -37,7 +37,7 @@ class Record(ResponseModel):
     """The predicate: an explanation that has ended with a result."""
 
     id: str
-    sealed_at: datetime = Field(description="By the clock of Redis, in UTC")
+    sealed_at: AwareDatetime = Field(description="By the clock of Redis, in UTC")
     chain: Chain
     owner: str | None = Field(description=OWNER)
     purpose: str | None = Field(description="`purpose` of the metadata; null: none was given")
@@ -86,7 +86,7 @@ class Bundle(ResponseModel):
     """The predicate of a bundle: the explanation that its files belong to."""
 
     id: str
-    made_at: datetime = Field(description="By the clock of Redis, in UTC")
+    made_at: AwareDatetime = Field(description="By the clock of Redis, in UTC")
 
 
 class BundleStatement(SignedStatement):

@@ -6,16 +6,19 @@ import zipfile
 from datetime import UTC, datetime
 
 import pytest
+import rfc8785
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from service.evidence.archives import read_archive
+from service.evidence.envelopes import pre_authentication
 from service.evidence.keys import PublicKeys, SigningKey
 from service.infra.packed_arrays import pack, unpack
-from service.schemas.record import Statement
+from service.schemas.record import PAYLOAD_TYPE, Statement
 from service.schemas.requests import ExplanationSettings
 from tests.e2e.pictures import SAMPLE
 from tests.evidence.test_bundles import archived, resigned, statement_in
+from tests.evidence.test_hostile_bundles import CONTRADICTIONS, Forger, npy
 from tests.web.conftest import visit
 
 COMPUTED = "The values follow from the recorded scores: computed again from them"
@@ -205,6 +208,28 @@ def test_what_is_no_bundle_is_refused_by_name(page, dashboard, bundle):
         {"name": "keys.txt", "mimeType": "text/plain", "buffer": b"none"}
     )
     expect(page.get_by_role("status").last).to_have_text("keys.txt cannot be read: it is no JSON")
+
+
+def test_what_was_signed_to_deceive_or_exhaust_is_refused_by_name(page, dashboard, bundle, key):
+    forger = Forger(bundle, key)
+    payload = rfc8785.dumps(forger.statement("record.json"))
+    sig = key.sign(pre_authentication(PAYLOAD_TYPE, payload))
+    lie = {"descr": "<f4", "shape": (2**36, 2)}
+    visit(page, dashboard, "/verify")
+    for bad, fault in (
+        *((forger.bundle(CONTRADICTIONS[name][0]), CONTRADICTIONS[name][1]) for name in (
+            "future", "past", "another picture", "no files", "later without", "partial")),
+        (forger.bundle(CONTRADICTIONS["newer"][0]), "made by another version; update"),
+        (forger.bundle(CONTRADICTIONS["bomb of rows"][0]), "larger than this page reads"),
+        (forger.bundle(CONTRADICTIONS["endless"][0]), "larger than this page reads"),
+        (forger.bundle(record=forger.envelope(payload, [sig, sig])), "it must have one"),
+        (forger.bundle(record=forger.envelope(b"[" * 100_000 + b"]" * 100_000)), "too deeply"),
+        (forger.npz(values=npy(lie)), "by the record of shape"),
+        (forger.npz(values=npy(lie, bytes(2**26))), "they inflate to"),
+    ):  # fmt: skip
+        [told] = faults(page, bad)
+        assert fault in told
+    assert faults(page, forger.bundle()) == []
 
 
 def test_a_browser_without_ed25519_is_told_so(page, dashboard):

@@ -19,6 +19,7 @@ from worker.engine.game.superpixels import LabelMap, Pixels, make_players
 from worker.engine.methods.protocol import Game
 from worker.engine.metrics.faithfulness import FaithfulnessCurve
 
+MAX_EVALS = 1_000_000  # methods plan for as many as were asked for
 _UNUSED = requests.Pixels(kind="pixels")
 
 
@@ -47,7 +48,13 @@ def recompute(
     Raises TranscriptError where evidence and settings do not belong together, ValueError where a
     part of the evidence cannot be read.
     """
-    place = outcome.placement
+    if settings.max_evals > MAX_EVALS:
+        raise ValueError(f"max_evals is {settings.max_evals}; the most are {MAX_EVALS}")
+    if not outcome.outputs:
+        raise ValueError("it has no output")
+    place, (H, W) = outcome.placement, arrays["data"].shape[:2]
+    if not (0 <= place.top < place.bottom <= H and 0 <= place.left < place.right <= W):
+        raise ValueError(f"the placement {place} is not within the model's picture of {H} x {W}")
     inside = slice(place.top, place.bottom), slice(place.left, place.right)
     picture = np.asarray(arrays["data"][inside], np.float32)
     # The outputs are those of the evidence, and players those of the arrays
@@ -58,8 +65,15 @@ def recompute(
     match settings.superpixels:
         case requests.Pixels() as pixels:
             players = make_players(Pixels(pixels.channels), picture)
+        case _ if "players" not in arrays:
+            raise ValueError("the arrays have no players")
         case _:
             players = make_players(LabelMap(arrays["players"][inside]), picture)
+    if len(players) != outcome.players:
+        raise ValueError(f"there are {len(players)} players; the record says {outcome.players}")
+    boxes = settings.method == "partition" and not players.superpixels
+    if evidence.transcript.form != ("boxes" if boxes else "players"):
+        raise ValueError(f"its coalitions are not of the form {evidence.transcript.form}")
     game = Game(
         players,
         base_values=np.array([output.base_value for output in outcome.outputs]),
@@ -70,8 +84,12 @@ def recompute(
         game, request, read_transcript(evidence.transcript), curves, partial=outcome.partial
     )
     attribution = again.attribution
-    (H, W), rest = arrays["data"].shape[:2], [(0, 0), (0, 0)]
-    around = [(place.top, H - place.bottom), (place.left, W - place.right), *rest]
+    if not outcome.partial and attribution.evaluations != outcome.evaluations:
+        raise ValueError(
+            f"there were {attribution.evaluations} evaluations; the record says "
+            f"{outcome.evaluations}"
+        )
+    around = [(place.top, H - place.bottom), (place.left, W - place.right), (0, 0), (0, 0)]
     errors = attribution.standard_errors
     return Recomputed(
         values=np.pad(attribution.values.astype(np.float32), around),

@@ -1,17 +1,19 @@
 // Reads an npz: a zip (APPNOTE 6.3.10) of arrays in NumPy's format npy (NEP 1).
+import { inflate } from "./inflate.js";
 
 // Opens the zip; `read(name)` inflates one array: {shape, fortran, data}, `data` a typed array, or
-// strings. `names` lists the arrays. Raises Error.
+// strings. `names` lists the arrays; `bytes` is what they inflate to. Raises Error.
 export function openNpz(buffer) {
   const entries = directoryOf(buffer);
   return {
     names: [...entries.keys()],
+    bytes: [...entries.values()].reduce((sum, { inflated }) => sum + inflated, 0),
     has: (name) => entries.has(name),
     async read(name) {
       const entry = entries.get(name);
       if (!entry)
         throw new Error(`the npz has no array ${name}; it has ${[...entries.keys()].join(", ")}`);
-      return arrayOf(await inflate(buffer, entry));
+      return arrayOf(await contentOf(buffer, entry));
     },
   };
 }
@@ -46,6 +48,7 @@ function directoryOf(buffer) {
     entries.set(name.replace(/\.npy$/, ""), {
       deflated: view.getUint16(at + 10, true) === 8,
       size: view.getUint32(at + 20, true), // as stored
+      inflated: view.getUint32(at + 24, true),
       header: view.getUint32(at + 42, true),
     });
     at += 46 + nameLength + extraLength + commentLength;
@@ -53,12 +56,11 @@ function directoryOf(buffer) {
   return entries;
 }
 
-async function inflate(buffer, { deflated, size, header }) {
+async function contentOf(buffer, { deflated, size, inflated, header }) {
   const view = new DataView(buffer);
   const start = header + 30 + view.getUint16(header + 26, true) + view.getUint16(header + 28, true);
   if (!deflated) return buffer.slice(start, start + size);
-  const stored = new Blob([new Uint8Array(buffer, start, size)]).stream();
-  return new Response(stored.pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer();
+  return inflate(new Uint8Array(buffer, start, size), "deflate-raw", inflated);
 }
 
 const TYPES = {

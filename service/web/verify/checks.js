@@ -2,6 +2,7 @@
 import { openNpz } from "../lib/npz.js";
 import { readArchive } from "./archive.js";
 import { canonical, openEnvelope, readKeys, sha256 } from "./envelope.js";
+import { checkRecord, checkTimes } from "./record.js";
 import { recompute } from "./values.js";
 
 const RECORD = "urn:shapshot:explanation-record:v1";
@@ -91,10 +92,15 @@ async function verify(bytes, trusted, found) {
     return `by the key ${record.key}, at ${record.signedAt}`;
   });
   const { predicate } = record.statement;
+  await check("The record does not contradict itself", () => checkRecord(record.statement));
   await check("The manifest is signed", async () => {
     manifest = await openEnvelope(files.get("manifest.json"), keys, BUNDLE);
     const { id } = manifest.statement.predicate;
     if (id !== predicate.id) throw new Error(`it is of ${id}; the record is of ${predicate.id}`);
+    checkTimes([
+      ["the record was sealed", record.signedAt],
+      ["it was made", manifest.signedAt],
+    ]);
     return `by the key ${manifest.key}, at ${manifest.signedAt}`;
   });
 
@@ -134,7 +140,7 @@ async function verify(bytes, trusted, found) {
     });
 
   await check("The arrays can be read", async () => {
-    arrays = await readArrays(files.get("attributions.npz"));
+    arrays = await readArrays(files.get("attributions.npz"), predicate.result);
   });
   await check("The arrays name the model of the record", () => {
     const { name, fingerprint, parts } = predicate.result.model;
@@ -193,11 +199,19 @@ function compare(stored, again) {
   return "computed again from them, without the model";
 }
 
-async function readArrays(bytes) {
+// Reads arrays that are no larger than the record says.
+async function readArrays(bytes, { outputs, model }) {
   const npz = openNpz(bytes.slice().buffer);
   const word = async (name) => (await npz.read(name)).data[0] ?? "";
+  const numbers = (model.parts?.input_shape ?? []).reduce((product, side) => product * side, 1);
+  const most = 2 ** 20 + 64 * (outputs.length + 4) * numbers; // of an honest file
+  if (!(npz.bytes <= most)) throw new Error(`they inflate to ${npz.bytes} bytes; ${most} are likely`);
+  const values = await npz.read("values");
+  const shape = [...(model.parts?.input_shape ?? []), outputs.length];
+  if (`${values.shape}` !== `${shape}` || values.data.length !== numbers * outputs.length)
+    throw new Error(`the values are of shape ${values.shape}; by the record of shape ${shape}`);
   return {
-    values: inRows(await npz.read("values")),
+    values: inRows(values),
     data: inRows(await npz.read("data")),
     players: npz.has("players") ? inRows(await npz.read("players")) : null,
     name: await word("model_name"),

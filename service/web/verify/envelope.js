@@ -21,14 +21,18 @@ export async function readKeys(bytes) {
   const { keys } = parsed(bytes, "it is no JSON");
   if (!Array.isArray(keys)) throw new Error("it is no JSON Web Key Set: it has no list of keys");
   const known = new Map();
-  for (const { kty, crv, x, kid, retired_at } of keys) {
+  for (const { kty, crv, x, kid, valid_from, retired_at } of keys) {
     if (kty !== "OKP" || crv !== "Ed25519" || ![x, kid].every((each) => /^[\w-]{43}$/.test(each)))
       throw new Error(`the key ${kid} is no key of Ed25519`);
     // RFC 7638
     const thumbprint = await sha256(writer.encode(`{"crv":"Ed25519","kty":"OKP","x":"${x}"}`));
     if (hex(fromBase64(kid)) !== thumbprint)
       throw new Error(`the key ${kid} has another thumbprint`);
-    known.set(kid, { x, kid, retired_at });
+    if (known.has(kid)) throw new Error(`the key ${kid} is in it twice`);
+    for (const time of [valid_from, retired_at])
+      if (time && Number.isNaN(Date.parse(time)))
+        throw new Error(`the key ${kid} tells ${time}, which is no time`);
+    known.set(kid, { x, kid, valid_from, retired_at });
   }
   return known;
 }
@@ -42,12 +46,13 @@ export async function openEnvelope(bytes, keys, kind) {
   const listed = signatures.map(({ keyid, sig }) => ({ keyid, sig }));
   if (JSON.stringify({ payloadType, payload, signatures: listed }) !== reader.decode(bytes))
     throw new Error("it has more than a DSSE envelope, or other white space");
-  const named = signatures.find(({ keyid }) => keys.has(keyid));
-  if (!named) {
-    const by = signatures.map(({ keyid }) => keyid).join(", ") || "no key";
-    throw new Error(`it is signed by ${by}; known are ${[...keys.keys()].join(", ") || "no keys"}`);
-  }
+  if (listed.length !== 1) throw new Error(`it has ${listed.length} signatures; it must have one`);
+  const [named] = listed;
   const key = keys.get(named.keyid);
+  if (!key)
+    throw new Error(
+      `it is signed by ${named.keyid || "no key"}; known are ${[...keys.keys()].join(", ") || "no keys"}`,
+    );
   const content = decoded(payload, "payload");
   const head = writer.encode(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${content.length} `);
   const message = new Uint8Array([...head, ...content]);
@@ -55,8 +60,11 @@ export async function openEnvelope(bytes, keys, kind) {
   if (!(await crypto.subtle.verify("Ed25519", await importKey(key), signature, message)))
     throw new Error("its signature is not valid: it was changed after it was signed");
   const statement = parsed(content, "its payload is no JSON");
-  if (canonical(statement) !== reader.decode(content))
+  if (!isCanonical(statement, content))
     throw new Error("its payload is not in the canonical form of RFC 8785");
+  const [family] = kind.split(/(?<=:v)/);
+  if (statement.predicateType !== kind && `${statement.predicateType}`.startsWith(family))
+    throw new Error(`it is of type ${statement.predicateType}, made by another version; update`);
   if (statement.predicateType !== kind)
     throw new Error(`it is of type ${statement.predicateType}; this page reads ${kind} here`);
   const { sealed_at, made_at, reviewed_at } = statement.predicate;
@@ -64,6 +72,10 @@ export async function openEnvelope(bytes, keys, kind) {
   if (key.retired_at && !(Date.parse(signedAt) < Date.parse(key.retired_at)))
     throw new Error(
       `it was signed at ${signedAt} by the key ${key.kid}, which was retired at ${key.retired_at}`,
+    );
+  if (key.valid_from && !(Date.parse(signedAt) >= Date.parse(key.valid_from)))
+    throw new Error(
+      `it was signed at ${signedAt} by the key ${key.kid}, which is valid from ${key.valid_from}`,
     );
   return { statement, sha256: await sha256(content), key: key.kid, signedAt };
 }
@@ -80,6 +92,15 @@ export function canonical(value) {
     .sort()
     .map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`);
   return `{${members.join(",")}}`;
+}
+
+function isCanonical(statement, bytes) {
+  try {
+    return canonical(statement) === reader.decode(bytes);
+  } catch (error) {
+    if (error instanceof RangeError) throw new Error("its payload is nested too deeply");
+    throw error;
+  }
 }
 
 const importKey = ({ x }) =>

@@ -1,6 +1,9 @@
 // Computes values again from the recorded coalitions and scores, without the model: exact and
 // permutation over players, and partition over the image tree.
 import { fromBase64 } from "../lib/base64.js";
+import { inflate } from "../lib/inflate.js";
+
+const MOST_BYTES = 2 ** 28; // of one array
 
 // Returns the values (H, W, C, K) as Float64Array in rows; null where this page computes none.
 // arrays: {data, values, players or null}, each {shape, data} in rows. Raises an Error.
@@ -15,6 +18,9 @@ export async function recompute({ settings, result, evidence }, arrays) {
     full: Float64Array.from(result.outputs, (output) => output.score),
   };
   const { top, bottom, left, right } = result.placement;
+  const [height, width] = arrays.data.shape;
+  if (!(0 <= top && top < bottom && bottom <= height && 0 <= left && left < right && right <= width))
+    throw new Error("the placement is not within the model's picture");
   const shape = [bottom - top, right - left, arrays.data.shape[2]];
   const { method } = settings;
   let inner = null; // of the placement
@@ -201,22 +207,24 @@ function spreadOver({ labels, depth }, credit, [H, W, C], M, K) {
 
 const has = (row, player) => (row[player >> 3] >> (7 - (player & 7))) & 1;
 
-async function rowsOf({ sizes, rows }) {
+async function rowsOf({ steps, sizes, rows, scores }) {
   const [lengths, content] = [(await unpack(sizes)).data, (await unpack(rows)).data];
   const bytes = new Uint8Array(content.buffer);
   let at = 0;
-  return Array.from(lengths, (length) => bytes.subarray(at, (at += length)));
+  const found = Array.from(lengths, (length) => bytes.subarray(at, (at += length)));
+  const asked = steps.reduce((sum, count) => sum + count, 0);
+  if (at !== bytes.length || asked !== found.length || scores.shape[0] !== asked)
+    throw new Error(`${asked} coalitions were asked for; it has other numbers of rows and scores`);
+  return found;
 }
 
 const TYPES = { "|u1": Uint8Array, "<u2": Uint16Array, "<f8": Float64Array };
 
 async function unpack({ dtype, shape, data }) {
-  const stored = new Blob([fromBase64(data)]).stream();
-  const bytes = await new Response(
-    stored.pipeThrough(new DecompressionStream("deflate")),
-  ).arrayBuffer();
-  const unpacked = new TYPES[dtype](bytes);
-  if (unpacked.length !== shape.reduce((product, side) => product * side, 1))
-    throw new Error("an array of the record has another length than its shape says");
-  return { shape, data: unpacked };
+  const type = TYPES[dtype];
+  if (!type) throw new Error(`an array of the record is of type ${dtype}`);
+  const length = shape.reduce((product, side) => product * side, type.BYTES_PER_ELEMENT);
+  if (!(length >= 0 && length <= MOST_BYTES))
+    throw new Error(`an array of shape ${shape} is larger than this page reads`);
+  return { shape, data: new type(await inflate(fromBase64(data), "deflate", length)) };
 }
