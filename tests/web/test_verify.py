@@ -93,8 +93,12 @@ def test_bundles_are_valid_and_their_values_are_computed_again(page, dashboard, 
         assert any(COMPUTED in told for _, told in checks)
         assert any(f"The record is signed: by the key {key.public.kid}" in t for _, t in checks)
     chain = page.get_by_role("region", name="Chain")
-    expect(chain.get_by_role("listitem")).to_have_count(len(bundles) - 1)
-    expect(chain.locator("[data-state=holds]")).to_have_count(len(bundles) - 1)
+    records = [statement_in(read_archive(each), "record.json", Statement) for each in bundles]
+    places = {record.predicate.chain.sequence for record in records}
+    adjacent = sum(place + 1 in places for place in places)  # others may be sealed in between
+    assert adjacent > 1
+    expect(chain.get_by_role("listitem")).to_have_count(adjacent)
+    expect(chain.locator("[data-state=holds]")).to_have_count(adjacent)
     expect(page.get_by_role("main")).not_to_contain_text("The keys are those in the bundle")
     others = [url for url in watched.requests if not url.startswith(f"{dashboard.url}/web/")]
     assert others == [f"{dashboard.url}/"]  # but the page and its own files
