@@ -46,7 +46,7 @@ def main() -> None:
             print(f"start of Redis, worker and API until ready: {perf_counter() - began:.1f} s")
             print(f"  the worker, in seconds: {_phases(Path(folder) / 'logs' / 'worker.log')}")
             with Client(url, timeout=60) as client:
-                _wait_for_all_models(client)
+                wait_for_all_models(client)
                 _measure_jobs(client, rounds)
     _measure_drawing(rounds)
 
@@ -58,7 +58,7 @@ def _phases(log: Path) -> str:
     return ", ".join(f"{phase} {seconds}" for phase, seconds in PHASE.findall(plain))
 
 
-def _wait_for_all_models(client: Client) -> None:
+def wait_for_all_models(client: Client) -> None:
     while any(card.status == "loading" for card in client.models().items):
         sleep(0.1)
 

@@ -10,10 +10,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from service.api import description
+from service.api.facades import routes as facades
+from service.api.facades.error_forms import ErrorForms
 from service.api.http import exception_handlers
 from service.api.http.access_log import QUIET_PATHS, AccessLog, HeadAsGet
 from service.api.http.allowed_hosts import AllowedHosts
 from service.api.http.header_limits import HeaderLimits
+from service.api.http.problems import PROBLEM
 from service.api.http.proxy_headers import ProxyHeaders
 from service.api.http.same_origin import SameOriginOnly
 from service.api.http.security_headers import SecurityHeaders
@@ -48,8 +51,9 @@ CORS_EXPOSED_HEADERS = (
     *("ETag", "Location", "Retry-After", "Preference-Applied", "X-Request-ID"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "WWW-Authenticate"),
 )
-UNCOMPRESSED = (  # compressed already, or sent as they came, under a strong ETag
+UNCOMPRESSED = (  # compressed already, sent as they came under a strong ETag, or short
     *("application/x-npz", "application/x-npy"),
+    PROBLEM,  # ErrorForms rewrites it
     *(kind.media_type for kind in sent_files.PICTURES.values()),
 )
 
@@ -91,7 +95,8 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
     evidence = (records, bundle, report, reproductions, reviews)
-    for module in (*documents, *results, *evidence, sent_files, links, catalog):
+    others = (sent_files, links, catalog, facades)
+    for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(
         reviews.reviewers_router, dependencies=[Depends(services.guard.admit_keeper)]
@@ -131,3 +136,4 @@ def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
     app.add_middleware(ProxyHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
     app.add_middleware(AccessLog, metrics=services.metrics)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(ErrorForms)

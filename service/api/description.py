@@ -12,6 +12,7 @@ from service.api.http.openapi_responses import problem_example
 from service.api.http.problems import PROBLEM
 from service.api.state import openapi_example
 from service.schemas.documents import ErrorCode, Problem
+from service.schemas.explain_protocols import KServeRequest, VertexRequest
 from service.schemas.links import LinkRequest
 from service.schemas.requests import (
     BatchRequest,
@@ -35,6 +36,7 @@ TAGS = [
     {"name": "results", "description": "Arrays and heatmaps of finished explanations"},
     {"name": "evidence", "description": "Signed records, and the keys that verify them"},
     {"name": "models and methods", "description": "The models and methods available"},
+    {"name": "other protocols", "description": "For clients of KServe and of Vertex AI"},
     {"name": "health", "description": "Probes and metrics, and the service's entry point"},
 ]
 _REFERRED = (
@@ -42,10 +44,12 @@ _REFERRED = (
     BatchSettings,
     ExplanationRequest,
     ExplanationSettings,
+    KServeRequest,
     LinkRequest,
     Problem,
     ReviewRequest,
     ScoresRequest,
+    VertexRequest,
 )  # by $ref
 
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import Digest, ModelParts
@@ -95,6 +95,13 @@ class ModelSummary(ResponseModel):
     accuracy: str | None
     limits: str | None
     license: str | None
+
+    @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorated property
+        description="Whether it is available; KServe's clients ask for it"
+    )
+    @property
+    def ready(self) -> bool:
+        return self.status is ModelStatus.AVAILABLE
 
 
 class ModelCard(ModelSummary):

@@ -26,6 +26,8 @@ NOT_COVERED = {
     "check_live",  # for a supervisor or load balancer
     "check_ready",
     "get_welcome",  # the addresses of what the client knows by name
+    "explain_instances",  # for clients of KServe and of Vertex
+    "explain_endpoint",
 }
 ID = "exp_" + "0" * 32
 BATCH = "batch_" + "0" * 32

@@ -30,7 +30,7 @@ class Metrics:
         )
         self._requests = Histogram(
             "shapshot_http_request_duration_seconds",
-            "Seconds until the response started; waits: whether the request has Prefer: wait",
+            "Seconds until the response started; waits: whether it waits, as by Prefer: wait",
             ["route", "method", "status", "waits"],
             buckets=DURATION_BUCKETS_S,
             registry=self.registry,
@@ -50,7 +50,8 @@ class Metrics:
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         """Counts a response; seconds: from the request to the start of the response."""
         method = scope["method"] if scope["method"] in KNOWN_METHODS else "OTHER"
-        waits = "no" if preferred_wait(Request(scope)) is None else "yes"
+        asked = preferred_wait(Request(scope)) is not None
+        waits = "yes" if asked or scope.get("waits") else "no"
         self._requests.labels(route_of(scope), method, str(status), waits).observe(seconds)
         if problem := scope.get("problem"):
             self._problems.labels(problem).inc()

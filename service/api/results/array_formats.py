@@ -62,12 +62,27 @@ def npz(members: Iterable[NpzMember]) -> Iterator[bytes]:
     yield sink.taken()
 
 
-def json_document(fields: dict[str, Any]) -> Iterator[bytes]:
-    """Yields a JSON object of these fields in one line; arrays become nested lists."""
-    for number, (name, value) in enumerate(fields.items()):
-        yield (b"," if number else b"{") + to_json(name) + b":"
-        yield from nested(value) if isinstance(value, np.ndarray) else [to_json(value)]
-    yield b"}"
+def json_document(value: Any) -> Iterator[bytes]:
+    """Yields the value as JSON in one line; arrays, anywhere in it, become nested lists.
+
+    Iterators become lists: what they yield is computed when it is written.
+    """
+    if isinstance(value, np.ndarray):
+        yield from nested(value)
+    elif isinstance(value, dict):
+        for number, (name, each) in enumerate(value.items()):
+            yield (b"," if number else b"{") + to_json(name) + b":"
+            yield from json_document(each)
+        yield b"}" if value else b"{}"
+    elif isinstance(value, list | Iterator):
+        first = True
+        for each in value:
+            yield b"[" if first else b","
+            yield from json_document(each)
+            first = False
+        yield b"[]" if first else b"]"
+    else:
+        yield to_json(value)
 
 
 def nested(array: NDArray[Any]) -> Iterator[bytes]:

@@ -33,16 +33,16 @@ _LABEL_MAP = _FILE | {
     "palette indices) or .npy of integers, of the size of the upright picture or of the model's "
     "input",
 }
-_CACHE_CONTROL = {
+CACHE_CONTROL = {
     "name": "Cache-Control",
     "in": "header",
     "description": "`no-cache`: compute it anew; `no-store`: also never reuse the new result",
     "schema": {"type": "string"},
 }
-_LOCATION = {
+LOCATION = {
     "Location": {"description": "Path of the explanation or batch", "schema": {"type": "string"}}
 }
-_CACHE_STATUS = {
+CACHE_STATUS = {
     "Cache-Status": {
         "description": "RFC 9211: `hit` if an earlier result is reused, for a batch in all its "
         "explanations; `fwd=partial` if in some of them; `fwd=miss` if in none; `fwd=request` if "
@@ -90,17 +90,17 @@ def submission_request(
     content = {MULTIPART: form, JSON: {"schema": schema, "example": example}}
     return {
         "requestBody": {"required": True, "content": content},
-        "parameters": [PREFER, IDEMPOTENCY_KEY, _CACHE_CONTROL],
+        "parameters": [PREFER, IDEMPOTENCY_KEY, CACHE_CONTROL],
     }
 
 
 def submission_responses(model: type[BaseModel]) -> Responses:
     """Describes the responses: 200 if it is done already, 202 if not, or a problem."""
-    version = ETAG | PREFERENCE_APPLIED | _CACHE_STATUS
+    version = ETAG | PREFERENCE_APPLIED | CACHE_STATUS
     done = {
         "model": model,
         "description": "Done: within the preferred wait, or with an earlier result",
-        "headers": _LOCATION | version,
+        "headers": LOCATION | version,
     }
-    accepted = {"headers": _LOCATION | RETRY_AFTER | version}
+    accepted = {"headers": LOCATION | RETRY_AFTER | version}
     return {200: done, 202: accepted, **problems(*_PROBLEMS)}

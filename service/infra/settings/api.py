@@ -139,6 +139,13 @@ class ApiSettings(SharedSettings):
         description="File of the public keys that signed before, as `shapshot signing-key rotate` "
         "writes it",
     )
+    explain_wait_s: float = Field(
+        60,
+        ge=0,
+        le=600,
+        description="Seconds that a request in the form of KServe or Vertex waits for its result, "
+        "unless it has `Prefer: wait=N`",
+    )
     idempotency_s: int = Field(
         86400, ge=1, description="Seconds that an Idempotency-Key is remembered"
     )

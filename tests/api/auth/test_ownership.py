@@ -27,6 +27,8 @@ OF_NONE = [  # routes of /v1 without an id; each shows nobody's explanations
     ("GET", "/v1/models/{name}"),
     ("POST", "/v1/batches"),
     ("POST", "/v1/explanations"),
+    ("POST", "/v1/models/{name}:explain"),
+    ("POST", "/v1/projects/{project}/locations/{location}/endpoints/{endpoint}:explain"),
 ]
 OF_SEVERAL = [("GET", f"/v1/figure.{form}") for form in ("png", "svg", "pdf")]
 PICTURE = MaskedPicture(png=b"")
