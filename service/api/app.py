@@ -38,7 +38,17 @@ from service.api.results import (
     scores,
     sent_files,
 )
-from service.api.routes import batches, catalog, docs, events, explanations, links, system, web
+from service.api.routes import (
+    batches,
+    catalog,
+    docs,
+    events,
+    explanations,
+    links,
+    system,
+    web,
+    webhooks,
+)
 from service.api.services import ProcessServices
 from service.api.version import version
 
@@ -95,7 +105,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
     evidence = (records, bundle, report, reproductions, reviews)
-    others = (sent_files, links, catalog, facades)
+    others = (sent_files, links, catalog, facades, webhooks)
     for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     app.include_router(
@@ -124,7 +134,7 @@ def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "POST", "PATCH", "DELETE"),
             allow_headers=CORS_REQUEST_HEADERS,
             expose_headers=CORS_EXPOSED_HEADERS,
         )

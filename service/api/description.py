@@ -22,6 +22,12 @@ from service.schemas.requests import (
 )
 from service.schemas.reviews import ReviewRequest
 from service.schemas.scores import ScoresRequest
+from service.schemas.webhooks import (
+    EventMessage,
+    WebhookChange,
+    WebhookRequest,
+    WebhookRotation,
+)
 
 TEXT = """\
 Explains image classifiers: send a picture and settings, poll until the explanation is done, and
@@ -35,6 +41,7 @@ TAGS = [
     {"name": "batches", "description": "Submit several pictures at once and track their progress"},
     {"name": "results", "description": "Arrays and heatmaps of finished explanations"},
     {"name": "evidence", "description": "Signed records, and the keys that verify them"},
+    {"name": "webhooks", "description": "Addresses that are told of events"},
     {"name": "models and methods", "description": "The models and methods available"},
     {"name": "other protocols", "description": "For clients of KServe and of Vertex AI"},
     {"name": "health", "description": "Probes and metrics, and the service's entry point"},
@@ -42,6 +49,7 @@ TAGS = [
 _REFERRED = (
     BatchRequest,
     BatchSettings,
+    EventMessage,
     ExplanationRequest,
     ExplanationSettings,
     KServeRequest,
@@ -50,6 +58,9 @@ _REFERRED = (
     ReviewRequest,
     ScoresRequest,
     VertexRequest,
+    WebhookChange,
+    WebhookRequest,
+    WebhookRotation,
 )  # by $ref
 
 

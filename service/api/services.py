@@ -24,8 +24,11 @@ from service.api.http.memory_budget import MemoryBudget
 from service.api.http.metrics import Metrics
 from service.api.http.redis_metrics import RedisMetrics
 from service.api.http.store_mismatch import StoreMatchMetrics
+from service.api.outbound.destinations import OutboundPolicy
+from service.api.outbound.sender import OutboundSender
 from service.api.state.change_feed import ChangeFeed
 from service.api.state.repository import ExplanationRepository
+from service.api.webhooks.deliverer import Deliverer
 from service.evidence.keys import PublicKeys, SigningKey
 from service.infra.artifact_store import MAX_CONCURRENT_CALLS, Store, StoreError, open_store
 from service.infra.deadlines import StoreDeadlines
@@ -36,6 +39,7 @@ from service.jobs.redis_clock import log_offset, measure_offset
 from service.jobs.redis_connections import connect, connect_async
 from service.jobs.store_identity import StoreIdentity
 from service.jobs.submissions import Submissions
+from service.jobs.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +74,8 @@ class ProcessServices:
     heavy_calls: HeavyCalls  # threads for calls that load whole pictures or arrays
     guard: Guard
     sealer: RecordSealer | None  # None without a signing key
+    webhooks: Webhooks
+    outbound: OutboundSender  # to URLs that clients choose
     public_keys: PublicKeys  # that verify records; the one that signs now is the first
 
     @classmethod
@@ -108,6 +114,12 @@ class ProcessServices:
                 FailedAttempts.of(settings.wrong_keys_limit, reading),
                 LinkSigner(reading, settings.link_key),
             ),
+            webhooks=Webhooks(reading),
+            outbound=OutboundSender(
+                OutboundPolicy(
+                    settings.outbound_allow, settings.outbound_http, settings.outbound_ports
+                )
+            ),
             sealer=RecordSealer(connection, store, key) if key else None,
             public_keys=PublicKeys(keys=((key.public,) if key else ()) + retired),
         )
@@ -120,6 +132,8 @@ class ProcessServices:
             asyncio.create_task(self.change_feed.run()),
             asyncio.create_task(_log_clock_offset(self.redis)),
         ]
+        deliverer = Deliverer(self.webhooks, self.outbound, self.settings.root_path)
+        tasks.append(asyncio.create_task(deliverer.run()))
         if self.sealer:
             tasks.append(asyncio.create_task(self.sealer.run()))
         try:
@@ -130,6 +144,7 @@ class ProcessServices:
                 while not task.done():  # redis-py may swallow a cancel during a read
                     task.cancel()
                     await asyncio.wait([task], timeout=0.02)
+            await self.outbound.close()
             await self.reading.aclose()
             self.redis.close()
             await to_thread.run_sync(self.tracer.close)

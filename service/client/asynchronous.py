@@ -21,6 +21,7 @@ from service.client.calls import (
     ListOptions,
     PageOptions,
     Settings,
+    WebhookChanges,
 )
 from service.client.errors import ShapshotError
 from service.client.events import PAUSE_S, SILENCE_S, EventReader
@@ -39,6 +40,15 @@ from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.reviews import ReviewDocument, ReviewList
 from service.schemas.scores import Scores
+from service.schemas.webhooks import (
+    Delivery,
+    DeliveryList,
+    DeliveryStatus,
+    Signature,
+    Webhook,
+    WebhookList,
+    WebhookWithSecret,
+)
 
 T = TypeVar("T")
 
@@ -432,6 +442,54 @@ class AsyncClient:
     async def list_batches(self, **options: Unpack[PageOptions]) -> BatchList:
         """Get one page of batches, newest first, and their `total`."""
         return await self._send(calls.batches(options))
+
+    async def add_webhook(
+        self,
+        url: str,
+        events: Sequence[str],
+        *,
+        description: str = "",
+        all_owners: bool = False,
+        signature: Signature | None = None,
+        secret: str | None = None,
+    ) -> WebhookWithSecret:
+        """Add an address that is told of events; the secret is in the answer, and only there."""
+        return await self._send(
+            calls.create_webhook(url, events, description, all_owners, signature, secret)
+        )
+
+    async def webhooks(self) -> WebhookList:
+        return await self._send(calls.webhooks())
+
+    async def webhook(self, webhook_id: str) -> Webhook:
+        return await self._send(calls.webhook(webhook_id))
+
+    async def change_webhook(self, webhook_id: str, **changes: Unpack[WebhookChanges]) -> Webhook:
+        """Change fields of a webhook; enabled: False disables it, True enables it again."""
+        return await self._send(calls.change_webhook(webhook_id, changes))
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        await self._send(calls.delete_webhook(webhook_id))
+
+    async def rotate_webhook(
+        self, webhook_id: str, *, signature: Signature | None = None, secret: str | None = None
+    ) -> WebhookWithSecret:
+        """Replace its secret; the old one signs along for a day."""
+        return await self._send(calls.rotate_webhook(webhook_id, signature, secret))
+
+    async def test_webhook(self, webhook_id: str) -> Delivery:
+        """Queue a delivery that only tests the webhook."""
+        return await self._send(calls.test_webhook(webhook_id))
+
+    async def deliveries(
+        self, webhook_id: str, *, status: DeliveryStatus | None = None, limit: int | None = None
+    ) -> DeliveryList:
+        """Get the last deliveries of a webhook with their attempts."""
+        return await self._send(calls.deliveries(webhook_id, status, limit))
+
+    async def replay_delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Deliver again, under the same id."""
+        return await self._send(calls.replay_delivery(webhook_id, delivery_id))
 
     async def methods(self) -> MethodList:
         return await self._send(calls.methods())

@@ -21,6 +21,7 @@ from service.client.calls import (
     ListOptions,
     PageOptions,
     Settings,
+    WebhookChanges,
 )
 from service.client.errors import ShapshotError
 from service.client.events import PAUSE_S, SILENCE_S, EventReader
@@ -39,6 +40,15 @@ from service.schemas.requests import Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.reviews import ReviewDocument, ReviewList
 from service.schemas.scores import Scores
+from service.schemas.webhooks import (
+    Delivery,
+    DeliveryList,
+    DeliveryStatus,
+    Signature,
+    Webhook,
+    WebhookList,
+    WebhookWithSecret,
+)
 
 T = TypeVar("T")
 
@@ -430,6 +440,54 @@ class Client:
     def list_batches(self, **options: Unpack[PageOptions]) -> BatchList:
         """Get one page of batches, newest first, and their `total`."""
         return self._send(calls.batches(options))
+
+    def add_webhook(
+        self,
+        url: str,
+        events: Sequence[str],
+        *,
+        description: str = "",
+        all_owners: bool = False,
+        signature: Signature | None = None,
+        secret: str | None = None,
+    ) -> WebhookWithSecret:
+        """Add an address that is told of events; the secret is in the answer, and only there."""
+        return self._send(
+            calls.create_webhook(url, events, description, all_owners, signature, secret)
+        )
+
+    def webhooks(self) -> WebhookList:
+        return self._send(calls.webhooks())
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        return self._send(calls.webhook(webhook_id))
+
+    def change_webhook(self, webhook_id: str, **changes: Unpack[WebhookChanges]) -> Webhook:
+        """Change fields of a webhook; enabled: False disables it, True enables it again."""
+        return self._send(calls.change_webhook(webhook_id, changes))
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        self._send(calls.delete_webhook(webhook_id))
+
+    def rotate_webhook(
+        self, webhook_id: str, *, signature: Signature | None = None, secret: str | None = None
+    ) -> WebhookWithSecret:
+        """Replace its secret; the old one signs along for a day."""
+        return self._send(calls.rotate_webhook(webhook_id, signature, secret))
+
+    def test_webhook(self, webhook_id: str) -> Delivery:
+        """Queue a delivery that only tests the webhook."""
+        return self._send(calls.test_webhook(webhook_id))
+
+    def deliveries(
+        self, webhook_id: str, *, status: DeliveryStatus | None = None, limit: int | None = None
+    ) -> DeliveryList:
+        """Get the last deliveries of a webhook with their attempts."""
+        return self._send(calls.deliveries(webhook_id, status, limit))
+
+    def replay_delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Deliver again, under the same id."""
+        return self._send(calls.replay_delivery(webhook_id, delivery_id))
 
     def methods(self) -> MethodList:
         return self._send(calls.methods())

@@ -36,6 +36,15 @@ from service.schemas.requests import ExplanationSettings, Outputs
 from service.schemas.results import Faithfulness
 from service.schemas.reviews import ReviewDocument, ReviewList
 from service.schemas.scores import Coalition, Scores, ScoresRequest
+from service.schemas.webhooks import (
+    Delivery,
+    DeliveryList,
+    DeliveryStatus,
+    Signature,
+    Webhook,
+    WebhookList,
+    WebhookWithSecret,
+)
 
 MAX_WAIT_S = 60  # the server's limit of Prefer: wait
 # Seconds without an answer, unless the client was given a timeout
@@ -106,6 +115,15 @@ class ListOptions(PageOptions, total=False):
     metadata: Sequence[str]  # KEY=VALUE
     created_after: datetime
     created_before: datetime
+
+
+class WebhookChanges(TypedDict, total=False):
+    """Fields of a webhook that change."""
+
+    url: str
+    events: Sequence[str]
+    description: str
+    enabled: bool
 
 
 @dataclass(frozen=True)
@@ -402,6 +420,62 @@ def batches(options: PageOptions) -> Call[BatchList]:
     return Call("GET", "/v1/batches", _document(BatchList), _query(options))
 
 
+def create_webhook(
+    url: str,
+    events: Sequence[str],
+    description: str,
+    all_owners: bool,
+    signature: Signature | None,
+    secret: str | None,
+) -> Call[WebhookWithSecret]:
+    document = {
+        "url": url,
+        "events": list(events),
+        "description": description,
+        "all_owners": all_owners,
+        "signature": signature,
+        "secret": secret,
+    }
+    return Call("POST", "/v1/webhooks", _document(WebhookWithSecret), {"json": document})
+
+
+def webhooks() -> Call[WebhookList]:
+    return Call("GET", "/v1/webhooks", _document(WebhookList))
+
+
+def webhook(id_: str) -> Call[Webhook]:
+    return Call("GET", _of_webhook(id_), _document(Webhook))
+
+
+def change_webhook(id_: str, changes: WebhookChanges) -> Call[Webhook]:
+    return Call("PATCH", _of_webhook(id_), _document(Webhook), {"json": dict(changes)})
+
+
+def delete_webhook(id_: str) -> Call[None]:
+    return Call("DELETE", _of_webhook(id_), lambda _: None)
+
+
+def rotate_webhook(
+    id_: str, signature: Signature | None, secret: str | None
+) -> Call[WebhookWithSecret]:
+    options = {"json": {"signature": signature, "secret": secret}}
+    return Call("POST", _of_webhook(id_, "/rotate"), _document(WebhookWithSecret), options)
+
+
+def test_webhook(id_: str) -> Call[Delivery]:
+    return Call("POST", _of_webhook(id_, "/test"), _document(Delivery))
+
+
+def deliveries(id_: str, status: DeliveryStatus | None, limit: int | None) -> Call[DeliveryList]:
+    query = _query({"status": status, "limit": limit})
+    return Call("GET", _of_webhook(id_, "/deliveries"), _document(DeliveryList), query)
+
+
+def replay_delivery(id_: str, delivery_id: str) -> Call[Delivery]:
+    path = _of_webhook(id_, f"/deliveries/{_checked(delivery_id)}/replay")
+    return Call("POST", path, _document(Delivery))
+
+
 def methods() -> Call[MethodList]:
     return Call("GET", "/v1/methods", _document(MethodList))
 
@@ -416,6 +490,10 @@ def model(name: str) -> Call[ModelCard]:
 
 def _of_explanation(id_: str, rest: str = "") -> str:
     return f"/v1/explanations/{_checked(id_)}{rest}"
+
+
+def _of_webhook(id_: str, rest: str = "") -> str:
+    return f"/v1/webhooks/{_checked(id_)}{rest}"
 
 
 def _of_batch(id_: str, rest: str = "") -> str:

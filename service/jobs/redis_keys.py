@@ -11,10 +11,14 @@ RECORDS = "shapshot:records"  # list: the chain of sealed statements, an entry o
 UNSEALED = "shapshot:unsealed"  # set: ids of results that have no record yet
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artifacts may be removed
 
+WEBHOOKS = "shapshot:webhooks"  # sorted set: webhooks by time of creation; see index_of
+
 EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")
 SCORES_ID = re.compile(r"scr_[0-9a-f]{32}")  # the first digits of a SHA-256: see coalitions.py
 JOB_ID = re.compile(f"{EXPLANATION_ID.pattern}|{SCORES_ID.pattern}")
 BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
+WEBHOOK_ID = re.compile(r"wh_[0-9a-f]{32}")
+DELIVERY_ID = re.compile(r"msg_[0-9a-f]{32}")
 
 
 def new_id() -> str:
@@ -23,6 +27,14 @@ def new_id() -> str:
 
 def new_batch_id() -> str:
     return f"batch_{uuid.uuid4().hex}"
+
+
+def new_webhook_id() -> str:
+    return f"wh_{uuid.uuid4().hex}"
+
+
+def new_delivery_id() -> str:
+    return f"msg_{uuid.uuid4().hex}"
 
 
 def is_id(text: str) -> bool:
@@ -53,6 +65,26 @@ def reviews_key_of(id_: str) -> str:
 def worker_key_of(worker: str) -> str:
     """Return the key of the hash of a worker's model cards, by model name."""
     return f"shapshot:worker:{worker}"
+
+
+def webhook_key_of(webhook: str) -> str:
+    """Return the key of the hash of a webhook."""
+    return f"shapshot:webhook:{webhook}"
+
+
+def delivery_key_of(delivery: str) -> str:
+    """Return the key of the hash of a delivery."""
+    return f"shapshot:delivery:{delivery}"
+
+
+def pending_key_of(webhook: str) -> str:
+    """Return the key of the deliveries of a webhook that wait, by when they are due."""
+    return f"shapshot:deliveries:{webhook}"
+
+
+def ended_key_of(webhook: str, *, delivered: bool) -> str:
+    """Return the key of the deliveries of a webhook that ended, by their end."""
+    return f"shapshot:delivered:{webhook}" if delivered else f"shapshot:undelivered:{webhook}"
 
 
 def cache_key_of(request: str) -> str:

@@ -34,7 +34,7 @@ from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_keys import as_text, key_of, worker_key_of
 
 # each may use the functions of those before it
-SHARED = ("clock", "fair_queue", "throughput", "index", "explanation")
+SHARED = ("clock", "fair_queue", "throughput", "index", "events", "explanation")
 
 
 @dataclass(frozen=True)

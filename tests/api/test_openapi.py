@@ -28,6 +28,7 @@ SENT = (
     "ReviewRequest",
     *("KServeRequest", "VertexRequest", "SampledShapley", "ExplanationParameters"),
     "ExplanationSpecOverride",
+    *("WebhookRequest", "WebhookChange", "WebhookRotation"),
 )
 OTHER_ERRORS = {  # paths of other protocols, and the forms of their errors
     "/v1/models/{name}:explain": ["KServeError", "VertexError"],

@@ -57,7 +57,8 @@ def guarded(mortal_redis: RedisServer, tmp_path: Path) -> Iterator[ServiceHarnes
     token = issue(tmp_path / "keys", "ann", *Scope)
     SigningKey.create(tmp_path / "signing-key.pem")
     files = {"KEYS_FILE": tmp_path / "keys", "SIGNING_KEY_FILE": tmp_path / "signing-key.pem"}
-    found = ServiceHarness(tmp_path, mortal_redis, settings=files)
+    own = {"OUTBOUND_ALLOW": "127.0.0.1"}  # receivers of webhooks
+    found = ServiceHarness(tmp_path, mortal_redis, settings=files | own)
     found.client.headers["Authorization"] = f"Bearer {token}"
     yield found
     found.close()
@@ -73,6 +74,10 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
     guarded.start_api()
     guarded.start_worker()
     guarded.wait_ready()
+    for all_owners in (True, False):
+        wanted = {"url": "http://127.0.0.1:1/", "events": ["explanation.succeeded"]}
+        webhook = guarded.client.post("/v1/webhooks", json=wanted | {"all_owners": all_owners})
+        assert webhook.status_code == 201
     explanation = guarded.submit()
     guarded.wait(explanation, "succeeded")
     assert guarded.client.post(f"/v1/explanations/{explanation}/links", json={}).status_code == 200
@@ -105,4 +110,7 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
         "shapshot:limbo",
         "rq:queue:QUEUE:intermediate",
         "shapshot:unsealed",
+        "shapshot:taken:WEBHOOK",
+        "shapshot:delivered:WEBHOOK",  # nobody listens
+        "shapshot:undelivered:WEBHOOK",
     }

@@ -31,6 +31,13 @@ NOT_COVERED = {
 }
 ID = "exp_" + "0" * 32
 BATCH = "batch_" + "0" * 32
+WEBHOOK = "wh_" + "0" * 32
+REFUSED = (
+    ErrorCode.NOT_FOUND,
+    ErrorCode.NO_WORKER,
+    ErrorCode.UNKNOWN_MODEL,
+    ErrorCode.INVALID_PARAMETER,  # the address of a webhook
+)
 
 
 def covering(photo: bytes) -> dict[str, Any]:
@@ -73,6 +80,15 @@ def covering(photo: bytes) -> dict[str, Any]:
         "list_reviews": ("reviews", ID),
         "get_signing_keys": ("signing_keys",),
         "create_link": ("link", ID, "heatmap.png"),
+        "create_webhook": ("add_webhook", "http://0x7f.1/", ["batch.finished"]),
+        "list_webhooks": ("webhooks",),
+        "get_webhook": ("webhook", WEBHOOK),
+        "change_webhook": ("change_webhook", WEBHOOK),
+        "delete_webhook": ("delete_webhook", WEBHOOK),
+        "rotate_webhook": ("rotate_webhook", WEBHOOK),
+        "test_webhook": ("test_webhook", WEBHOOK),
+        "list_deliveries": ("deliveries", WEBHOOK),
+        "replay_delivery": ("replay_delivery", WEBHOOK, "msg_" + "0" * 32),
         "list_models": ("models",),
         "get_model": ("model", "absent"),
         "list_methods": ("methods",),
@@ -107,7 +123,7 @@ def test_each_operation_has_a_method_that_asks_for_it(url: str, photo: bytes) ->
             [request] = sent
             assert request.method == method
             assert re.fullmatch(pattern, request.url.path), name
-            assert refusal in (ErrorCode.NOT_FOUND, ErrorCode.NO_WORKER, ErrorCode.UNKNOWN_MODEL)
+            assert refusal in REFUSED
 
 
 @pytest.mark.parametrize(

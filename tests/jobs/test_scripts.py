@@ -33,6 +33,7 @@ from service.jobs.scripts import (
     Tombstone,
     Walk,
 )
+from service.jobs.webhook_scripts import Hook, Replay, Settle, Take, Unhook
 
 FOLDER = Path(scripts.__file__).parent / "lua"
 CALLS = (
@@ -50,6 +51,7 @@ CALLS = (
     Reserve,
 )
 CALLS = (*CALLS, Renew, Review, Evict, Reindex, Seal, Walk)
+CALLS = (*CALLS, Hook, Unhook, Take, Settle, Replay)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 
 

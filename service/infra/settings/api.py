@@ -16,6 +16,7 @@ HostName = Annotated[
     str, Field(pattern=r"^((\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])$")
 ]
 Network = IPv4Network | IPv6Network
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class ApiSettings(SharedSettings):
@@ -146,17 +147,34 @@ class ApiSettings(SharedSettings):
         description="Seconds that a request in the form of KServe or Vertex waits for its result, "
         "unless it has `Prefer: wait=N`",
     )
+    outbound_allow: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Networks that are not public, such as 10.0.0.0/8, and to which webhooks and "
+        "pictures by URL may lead, by http or https at any port",
+    )
+    outbound_http: bool = Field(
+        False, description="True: webhooks and pictures by URL may be http:// at public addresses"
+    )
+    outbound_ports: Annotated[tuple[Port, ...], NoDecode] = Field(
+        (), description="Ports of webhooks and of pictures by URL, beside 80 and 443"
+    )
+    webhooks_per_key: int = Field(
+        10, ge=0, description="Most webhooks of one key; 0: none may be added"
+    )
+    picture_urls: bool = Field(
+        False,
+        description="True: a request may name a picture by `image_url`, which the API fetches",
+    )
     idempotency_s: int = Field(
         86400, ge=1, description="Seconds that an Idempotency-Key is remembered"
     )
 
-    @field_validator("cors_origins", "allowed_hosts", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "outbound_ports", mode="before")
     @classmethod
     def _split(cls, text: str | tuple[str, ...]) -> tuple[str, ...]:
-        parts = text.split(",") if isinstance(text, str) else text
-        return tuple(part.strip() for part in parts)
+        return tuple(map(str.strip, text.split(","))) if isinstance(text, str) else text
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "outbound_allow", mode="before")
     @classmethod
     def _networks(cls, text: str | tuple[Network, ...]) -> tuple[Network, ...]:
         if not isinstance(text, str):

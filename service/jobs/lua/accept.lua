@@ -57,6 +57,7 @@ for _, explanation in ipairs(asked.explanations) do
     redis.call('ZADD', 'shapshot:expiry', expires_at, id)
     redis.call('SADD', 'shapshot:unsealed', id)
     count('cache_hits', 1)
+    notify('explanation.succeeded', id)
   end
   changed(id)
 end

@@ -1,5 +1,5 @@
--- Reads Redis's clock, in seconds since the epoch; called once per script. Times that different
--- machines write are compared with each other, so all come from this clock.
+-- Reads Redis's clock, in seconds since the epoch; a script reads it once, and once for each event.
+-- Times that different machines write are compared with each other, so all come from this clock.
 local function read_clock()
   local seconds, microseconds = unpack(redis.call('TIME'))
   return seconds + microseconds / 1e6

@@ -19,7 +19,7 @@ local function remove(id)
   redis.call('DEL', 'shapshot:explanation:' .. id, 'shapshot:reviews:' .. id)
   redis.call('ZADD', 'shapshot:expiry', 0, id)
   redis.call('PUBLISH', 'shapshot:changes', id)
-  conclude_batch(batch, expires_at)
+  conclude_batch(batch ~= asked.id and batch, expires_at)
   unlist_empty(batch)
 end
 

@@ -29,11 +29,15 @@ end
 -- Lets the batch, if any, expire at `expires_at` once all of its explanations are finished
 local function conclude_batch(batch, expires_at)
   if not (batch and field(batch, 'members')) then return end
-  for _, id in ipairs(members_of(batch)) do
+  local members = members_of(batch)
+  for _, id in ipairs(members) do
     local status = field(id, 'status')
     if status == 'queued' or status == 'running' or status == 'canceling' then return end
   end
   redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
+  local first = #members > 0 and
+    redis.call('HSETNX', 'shapshot:explanation:' .. batch, 'finished', 1) == 1
+  if first then notify('batch.finished', batch) end
 end
 
 -- Removes a batch, if any, from the lists of batches once all of its explanations are gone
@@ -96,6 +100,7 @@ local function conclude(id, status, now, retention)
   forget_job(id)
   count_end(key, status)
   changed(id)
+  notify('explanation.' .. status, id)
   conclude_batch(redis.call('HGET', key, 'batch'), expires_at)
 end
 

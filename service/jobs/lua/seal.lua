@@ -20,4 +20,5 @@ redis.call('RPUSH', 'shapshot:records', asked.entry)
 redis.call('HSET', KEYS[1], 'record', asked.record)
 redis.call('SREM', 'shapshot:unsealed', id)
 changed(id)
+notify('explanation.recorded', id)
 return {'sealed'}

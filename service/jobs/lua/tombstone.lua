@@ -7,6 +7,7 @@ if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   local created, owner, record =
     unpack(redis.call('HMGET', KEYS[1], 'created_at', 'owner', 'record'))
   local batch = field(id, 'batch')
+  if not field(id, 'members') then notify('explanation.expired', id, 'expired') end
   offer_no_more(id)
   unindex(id)
   redis.call('DEL', KEYS[1], 'shapshot:reviews:' .. id)
