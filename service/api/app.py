@@ -44,6 +44,7 @@ from service.api.routes import (
     docs,
     events,
     explanations,
+    holds,
     links,
     system,
     web,
@@ -105,12 +106,11 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
     evidence = (records, bundle, report, reproductions, reviews)
-    others = (sent_files, links, catalog, facades, webhooks)
+    others = (sent_files, links, holds, catalog, facades, webhooks)
     for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
-    app.include_router(
-        reviews.reviewers_router, dependencies=[Depends(services.guard.admit_keeper)]
-    )
+    for router in (reviews.reviewers_router, holds.keepers_router):
+        app.include_router(router, dependencies=[Depends(services.guard.admit_keeper)])
     app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)
     for module in (system, web, docs):  # open: they show no caller's data
@@ -134,7 +134,7 @@ def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST", "PATCH", "DELETE"),
+            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
             allow_headers=CORS_REQUEST_HEADERS,
             expose_headers=CORS_EXPOSED_HEADERS,
         )

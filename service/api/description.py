@@ -13,6 +13,7 @@ from service.api.http.problems import PROBLEM
 from service.api.state import openapi_example
 from service.schemas.documents import ErrorCode, Problem
 from service.schemas.explain_protocols import KServeRequest, VertexRequest
+from service.schemas.keeping import HoldRequest
 from service.schemas.links import LinkRequest
 from service.schemas.requests import (
     BatchRequest,
@@ -53,6 +54,7 @@ _REFERRED = (
     ExplanationRequest,
     ExplanationSettings,
     KServeRequest,
+    HoldRequest,
     LinkRequest,
     Problem,
     ReviewRequest,

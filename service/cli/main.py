@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from service.api.version import version
-from service.cli import keys, server_commands, signing_key
+from service.cli import keeping_commands, keys, server_commands, signing_key
 from service.cli.adopt import adopt_set
 from service.cli.connection import ApiKey, Json
 from service.cli.console import console, exit_with_error, print_json
@@ -46,6 +46,9 @@ for command in (
     server_commands.batches,
     server_commands.methods,
     server_commands.models,
+    keeping_commands.hold,
+    keeping_commands.release,
+    keeping_commands.review,
 ):
     app.command()(command)
 

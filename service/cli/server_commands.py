@@ -36,6 +36,10 @@ def list_explanations(
         str | None, typer.Option(help="true, false, or null where it is not known.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Words of the file name.")] = None,
+    review: Annotated[
+        str | None, typer.Option(help="Last verdict: accept, reject, override, or none.")
+    ] = None,
+    held: Annotated[bool, typer.Option("--held", help="Only those that somebody holds.")] = False,
     batch: Annotated[str | None, typer.Option(help="Id of the batch.")] = None,
     owner: Annotated[str | None, typer.Option(help="Name of the owner.")] = None,
     fingerprint: Annotated[str | None, typer.Option(help="Fingerprint of the model.")] = None,
@@ -64,6 +68,8 @@ def list_explanations(
         "true_label": true_label,
         "correct": correct,
         "name": name,
+        "review": review,
+        "held": "true" if held else None,
         "batch": batch,
         "owner": owner,
         "fingerprint": fingerprint,

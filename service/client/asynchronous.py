@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
@@ -31,6 +32,7 @@ from service.client.retry import Retries
 from service.client.sequences import OnProgress, Read, Steps
 from service.schemas import documents
 from service.schemas.documents import Batch, BatchList, ExplanationList
+from service.schemas.keeping import Hold
 from service.schemas.links import SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.previews import Preview
@@ -306,6 +308,28 @@ class AsyncClient:
     async def reviews(self, explanation_id: str) -> ReviewList:
         """Get all reviews of an explanation, the first one first."""
         return await self._send(calls.reviews(explanation_id))
+
+    async def hold(
+        self,
+        explanation_id: str,
+        reason: str,
+        *,
+        until: datetime | None = None,
+        name: str | None = None,
+    ) -> Hold:
+        """Keep an explanation from expiry and deletion, until it is released or a time has come.
+
+        until: with a time zone. name: of who holds it, for a server without keys.
+        """
+        return await self._send(calls.hold(explanation_id, reason, until, name))
+
+    async def get_hold(self, explanation_id: str) -> Hold:
+        """Get who holds an explanation, since when and why."""
+        return await self._send(calls.get_hold(explanation_id))
+
+    async def release_hold(self, explanation_id: str) -> None:
+        """Release a hold; the explanation expires after the rest of its time."""
+        await self._send(calls.release_hold(explanation_id))
 
     async def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""

@@ -27,6 +27,7 @@ from service.client.errors import ShapshotError
 from service.client.pictures import File
 from service.client.retry import seconds_of
 from service.schemas.documents import Batch, BatchList, Explanation, ExplanationList, Problem
+from service.schemas.keeping import Hold
 from service.schemas.links import LinkRequest, SignedLink
 from service.schemas.models import MethodList, ModelCard, ModelList
 from service.schemas.previews import Preview
@@ -110,6 +111,7 @@ class ListOptions(PageOptions, total=False):
     correct: bool | Literal["null"]
     name: str  # words of the file name
     review: Literal["accept", "reject", "override", "none"]
+    held: Literal["true"]
     batch: str
     picture: str  # SHA-256 of the file
     metadata: Sequence[str]  # KEY=VALUE
@@ -346,6 +348,20 @@ def review(
 
 def reviews(id_: str) -> Call[ReviewList]:
     return Call("GET", _of_explanation(id_, "/reviews"), _document(ReviewList))
+
+
+def hold(id_: str, reason: str, until: datetime | None, name: str | None) -> Call[Hold]:
+    given = {"reason": reason, "until": until.isoformat() if until else None, "name": name}
+    asked = {key: value for key, value in given.items() if value is not None}
+    return Call("PUT", _of_explanation(id_, "/hold"), _document(Hold), {"json": asked})
+
+
+def get_hold(id_: str) -> Call[Hold]:
+    return Call("GET", _of_explanation(id_, "/hold"), _document(Hold))
+
+
+def release_hold(id_: str) -> Call[None]:
+    return Call("DELETE", _of_explanation(id_, "/hold"), lambda _: None)
 
 
 def signing_keys() -> Call[bytes]:

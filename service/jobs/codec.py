@@ -52,6 +52,13 @@ def _decoded(explanation_id: str, raw: tuple[tuple[Any, Any], ...]) -> State | N
         parsed = {
             _RENAMED.get(name, name): from_json(fields[name]) for name in _JSON if name in fields
         }
+        if "held_by" in fields:
+            parsed["hold"] = {
+                "by": fields["held_by"],
+                "since": fields.get("held_at"),
+                "reason": fields.get("held_for"),
+                "until": fields.get("held_until"),
+            }
         return _ABSENT | fields | {"progress": ProgressCount(0, 0)} | parsed
 
     return _checked(_STATE, explanation_id, read)

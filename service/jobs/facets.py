@@ -19,7 +19,7 @@ from service.schemas.keeping import LastReview
 from service.schemas.masker_setting import parse_masker
 from service.schemas.results import Outcome
 
-STATED = ("status", "review")  # facets with few values, which scripts may write
+STATED = ("status", "review", "held")  # facets with few values, which scripts may write
 MAX_METADATA = 16  # entries of an explanation's metadata in the index
 MAX_METADATA_KEY, MAX_METADATA_VALUE = 64, 256  # characters of such an entry
 MAX_NAME_WORDS = 12  # words of a file name in the index
@@ -62,7 +62,8 @@ def facets_of_state(state: State) -> Facets:
     if state.spec is None:
         return {}
     found = facets_of(state.status, state.spec, state.outcome)
-    return {**found, **review_facets(state.review)}
+    held = {"held": ["true"]} if state.hold else {}
+    return {**found, **review_facets(state.review), **held}
 
 
 def in_words(facets: Facets) -> str:

@@ -8,7 +8,13 @@ from service.jobs.redis_keys import EXPIRY, as_text, is_id
 from service.jobs.scripts import Expired, Reap, Scripts, Tombstone
 from service.schemas.documents import ErrorCode, Failure
 
+GRACE_S = 86400  # that an explanation is kept at least after its hold ends, or its retention
+
 log = structlog.get_logger(__name__)
+
+
+def grace_s(retention_s: int) -> int:
+    return min(GRACE_S, retention_s)
 
 
 class Maintenance:
@@ -40,7 +46,7 @@ class Maintenance:
 
     def expired(self, limit: int = 100) -> list[str]:
         """Return ids whose artifacts may be removed: expired, deleted or never accepted."""
-        _, found = self._scripts.run(Expired(limit))
+        _, found = self._scripts.run(Expired(limit, grace_s(self._settings.retention_s)))
         invalid = [member for member in found if not is_id(as_text(member))]
         if invalid:  # never used in a store key
             log.warning("invalid ids removed", key=EXPIRY, count=len(invalid))

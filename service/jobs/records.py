@@ -151,6 +151,17 @@ class ReviewReference(BaseModel):
     review: ReviewDocument
 
 
+class HoldRecord(BaseModel):
+    """Who keeps an explanation from expiry and deletion, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    since: Moment
+    reason: str
+    until: Moment | None  # None: until it is released
+
+
 class ChainEntry(BaseModel):
     """A sealed statement in the chain; it stays when what it is about is gone."""
 
@@ -183,5 +194,6 @@ class State:
     cached_from: ExplanationId | None  # the explanation whose result it shares
     record: RecordReference | None = None  # once it is sealed; kept by the tombstone
     review: LastReview | None = None
+    hold: HoldRecord | None = None
     answer: Answer | None = None  # to a request for coalitions
     preview: Number | None = None  # evaluations of which the preview of a running one tells

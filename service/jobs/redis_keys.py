@@ -10,6 +10,7 @@ LINK_KEY = "shapshot:link_key"  # string: the key that signs links
 RECORDS = "shapshot:records"  # list: the chain of sealed statements, an entry of JSON for each
 UNSEALED = "shapshot:unsealed"  # set: ids of results that have no record yet
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artifacts may be removed
+HOLDS = "shapshot:holds"  # sorted set: id by the time its hold ends, or inf
 
 WEBHOOKS = "shapshot:webhooks"  # sorted set: webhooks by time of creation; see index_of
 

@@ -111,6 +111,21 @@ class Delete(CallOfOne):
 
 
 @dataclass(frozen=True)
+class Hold(CallOfOne):
+    by: str
+    reason: str
+    ends: str | None  # seconds since the epoch; None: until it is released
+    replaces: bool  # the hold of somebody else
+
+
+@dataclass(frozen=True)
+class Unhold(CallOfOne):
+    by: str
+    replaces: bool
+    grace_s: int  # that it is kept at least
+
+
+@dataclass(frozen=True)
 class Evict(CallOfOne):
     pass
 
@@ -249,6 +264,7 @@ class Reindex(CallOfOne):
 @dataclass(frozen=True)
 class Expired(Call):
     limit: int
+    grace_s: int  # that those whose hold ends are kept at least
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from service.infra.settings.api import ApiSettings
 from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.codec import encode_batch, encode_cached, encode_queued
 from service.jobs.hash_reader import read_batch, read_state
+from service.jobs.maintenance import grace_s
 from service.jobs.records import BatchRecord, IdempotencyClaim, JobSpec, State
 from service.jobs.redis_keys import as_text, cache_key_of, key_of
 from service.jobs.rq_job import new_job_hash
@@ -21,10 +22,12 @@ from service.jobs.scripts import (
     Cancel,
     Delete,
     Evict,
+    Hold,
     NewBatch,
     NewExplanation,
     Reserve,
     Scripts,
+    Unhold,
 )
 from service.schemas.documents import Status
 
@@ -41,6 +44,18 @@ class StillRunningError(Exception):
     def __init__(self, status: Status) -> None:
         super().__init__(status.value)
         self.status = status
+
+
+class HeldError(Exception):
+    """A held explanation cannot be deleted, nor its hold changed by somebody else; `id`: it."""
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(id_)
+        self.id = id_
+
+
+class HoldInPastError(Exception):
+    """A hold would end before it begins."""
 
 
 class Submissions:
@@ -164,10 +179,38 @@ class Submissions:
     def delete(self, id_: str) -> list[str]:
         """Delete an explanation, or a batch with its explanations; return the deleted ids.
 
-        Their artifacts remain to be removed. Raises StillRunningError, and deletes nothing, if one
-        of them is running.
+        Their artifacts remain to be removed. Raises StillRunningError or HeldError, and deletes
+        nothing, if one of them is running or held.
         """
         tag, found = self._scripts.run(Delete(id_, self._queue, self._retention_s))
         if tag == "under_way":
             raise StillRunningError(Status(as_text(found[0])))
+        if tag == "held":
+            raise HeldError(as_text(found[0]))
         return [as_text(each) for each in found]
+
+    def hold(
+        self, explanation_id: str, by: str, reason: str, ends: float | None, *, replaces: bool
+    ) -> bool:
+        """Hold an explanation against expiry and deletion; False if it is gone.
+
+        replaces: also the hold of somebody else. Raises HeldError, HoldInPastError.
+        """
+        until = None if ends is None else repr(ends)
+        tag, _ = self._scripts.run(Hold(explanation_id, by, reason, until, replaces))
+        if tag == "taken":
+            raise HeldError(explanation_id)
+        if tag == "past":
+            raise HoldInPastError
+        return tag == "held"
+
+    def release_hold(self, explanation_id: str, by: str, *, replaces: bool) -> bool:
+        """End a hold; False if there is none. It expires after the rest of its time.
+
+        Raises HeldError.
+        """
+        grace = grace_s(self._retention_s)
+        tag, _ = self._scripts.run(Unhold(explanation_id, by, replaces, grace))
+        if tag == "taken":
+            raise HeldError(explanation_id)
+        return tag == "released"

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from service.schemas.base import ResponseModel
 from service.schemas.fingerprint import ModelRef
-from service.schemas.keeping import LastReview
+from service.schemas.keeping import Hold, LastReview
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import (
     CROP,
@@ -47,6 +47,7 @@ class ErrorCode(StrEnum):
     NOT_ACCEPTABLE = "not_acceptable"
     NOT_FINISHED = "not_finished"
     STILL_RUNNING = "still_running"
+    HELD = "held"
     GONE = "gone"
     LINK_EXPIRED = "link_expired"
     REQUEST_TIMEOUT = "request_timeout"
@@ -181,13 +182,19 @@ class Explanation(ResponseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    expires_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="null: it is not done, or held: then the rest of its time counts from the "
+        "release on"
+    )
     attempts: int = Field(description="Number of times that a worker started it")
     cached_from: str | None = Field(
         description="Id of the explanation that this result was cached from; null: computed"
     )
     reproduces: str | None = Field(
         description="Id of the explanation that it runs again; null: it was asked for by itself"
+    )
+    hold: Hold | None = Field(
+        description="Who keeps it from expiry and deletion, and why; null: nobody"
     )
     review: LastReview | None = Field(
         description="The last review by a person, which counts; null: there is none"

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from service.schemas.base import ResponseModel
 from service.schemas.evidence import Sha256
-from service.schemas.keeping import LABEL, REVIEWER, VERDICT, Verdict
+from service.schemas.keeping import LABEL, REVIEWER, VERDICT, Person, Verdict
 from service.schemas.record import Chain, SignedStatement
 from service.schemas.requests import RequestModel
 
@@ -15,8 +15,6 @@ REVIEW_TYPE = "urn:shapshot:review:v1"
 MAX_REVIEWS = 1000  # of an explanation
 MAX_COMMENT = 2000  # characters
 
-# A name of a person, a label: one line of text
-PERSON = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]{0,99})$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"\S")]
 
 
@@ -31,7 +29,7 @@ class ReviewRequest(RequestModel):
         default=None, description="With override, and then required: the label that is right"
     )
     comment: str | None = Field(default=None, max_length=MAX_COMMENT, description="Reasons")
-    reviewer: PERSON | None = Field(
+    reviewer: Person | None = Field(
         default=None,
         description="Name of the person who reviewed it, in one line; null: the name of the key. "
         "Required by a server without keys",

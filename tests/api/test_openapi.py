@@ -25,7 +25,7 @@ EXAMPLES = ROOT / "openapi" / "examples"
 SENT = (
     *("BatchRequest", "BatchSettings", "ExplanationRequest", "ExplanationSettings", "Outputs"),
     *("Pixels", "Grid", "Slic", "Labels", "JsonValue", "Coalition", "ScoresRequest", "LinkRequest"),
-    "ReviewRequest",
+    *("ReviewRequest", "HoldRequest"),
     *("KServeRequest", "VertexRequest", "SampledShapley", "ExplanationParameters"),
     "ExplanationSpecOverride",
     *("WebhookRequest", "WebhookChange", "WebhookRotation"),

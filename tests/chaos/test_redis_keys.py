@@ -85,6 +85,8 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
         f"/v1/explanations/{explanation}/reviews", json={"verdict": "accept"}
     )
     assert review.status_code == 201
+    hold = guarded.client.put(f"/v1/explanations/{explanation}/hold", json={"reason": "Why"})
+    assert hold.status_code == 200
     assert guarded.ask(headers={"Idempotency-Key": "once"}).status_code == 202
     pictures = [("image", ("photo.png", encoded(noise(60, 40), "PNG")))]
     assert guarded.client.post("/v1/batches", files=pictures).status_code == 202

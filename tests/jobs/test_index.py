@@ -35,7 +35,7 @@ from service.jobs.redis_keys import (
     new_id,
 )
 from service.jobs.scripts import Place, Reindex, Scripts, Walk
-from service.jobs.submissions import StillRunningError
+from service.jobs.submissions import HeldError, StillRunningError
 from service.schemas.documents import ClassName, ErrorCode, Failure, Status
 from service.schemas.results import Outcome
 from service.schemas.warnings import ResultWarning, WarningCode
@@ -68,6 +68,7 @@ VALUES = {  # of each facet, as in the document of an explanation
     ),
     "correct": lambda state: [CORRECT[state.outcome and state.spec.correct(state.outcome)]],
     "review": lambda state: [state.review.verdict if state.review else "none"],
+    "held": lambda state: ["true"] if state.hold else [],
     "name": lambda state: NAMES[state.spec.image.name],
     "warning": lambda state: (
         [each.code for each in state.outcome.warnings] if state.outcome else []
@@ -104,7 +105,8 @@ class History:
         for _ in range(times):
             step = self.random.choice(
                 [self.accept, self.accept, self.accept_batch, self.begin, self.begin, self.finish,
-                 self.finish, self.cancel, self.release, self.reap, self.delete, self.expire]
+                 self.finish, self.cancel, self.release, self.reap, self.delete, self.expire,
+                 self.hold, self.let_go]
             )  # fmt: skip
             step()
 
@@ -181,8 +183,14 @@ class History:
             if self.batches and self.random.random() < 0.3
             else self.some()
         )
-        with contextlib.suppress(StillRunningError):
+        with contextlib.suppress(StillRunningError, HeldError):
             self.ledger.delete(id_)
+
+    def hold(self) -> None:
+        self.ledger.hold(self.some(), "ann", "A complaint", None, replaces=False)
+
+    def let_go(self) -> None:
+        self.ledger.release_hold(self.some(), "ann", replaces=False)
 
     def expire(self) -> None:
         if self.random.random() < 0.3:
@@ -262,6 +270,7 @@ def test_after_all_is_deleted_the_index_takes_no_memory(connection):
         if attempt := history.ledger.begin(id_) or history.attempts.get(id_):
             with contextlib.suppress(FencedError):
                 history.ledger.finish(id_, attempt, Status.SUCCEEDED, outcome=OUTCOME)
+        history.ledger.release_hold(id_, "ann", replaces=False)
         history.ledger.delete(id_)
     kept = [as_text(key) for key in connection.scan_iter("shapshot:*", 1000)]
     assert not [key for key in kept if key.startswith((INDEX, BATCHES, "shapshot:index"))]

@@ -21,6 +21,7 @@ from service.jobs.scripts import (
     Evict,
     Expired,
     Finish,
+    Hold,
     NewExplanation,
     Reap,
     Reindex,
@@ -31,6 +32,7 @@ from service.jobs.scripts import (
     Scripts,
     Seal,
     Tombstone,
+    Unhold,
     Walk,
 )
 from service.jobs.webhook_scripts import Hook, Replay, Settle, Take, Unhook
@@ -50,7 +52,7 @@ CALLS = (
     Release,
     Reserve,
 )
-CALLS = (*CALLS, Renew, Review, Evict, Reindex, Seal, Walk)
+CALLS = (*CALLS, Renew, Review, Hold, Unhold, Evict, Reindex, Seal, Walk)
 CALLS = (*CALLS, Hook, Unhook, Take, Settle, Replay)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 

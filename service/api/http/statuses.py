@@ -16,6 +16,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.REQUEST_TIMEOUT: (408, "Request too slow"),
     ErrorCode.NOT_FINISHED: (409, "Not finished"),
     ErrorCode.STILL_RUNNING: (409, "Still running"),
+    ErrorCode.HELD: (409, "Held"),
     ErrorCode.CANCELED: (409, "Canceled"),
     ErrorCode.MODEL_CHANGED: (409, "Another model is served under this name"),
     ErrorCode.WEBHOOK_CHANGED: (409, "Webhook changed meanwhile"),

@@ -107,11 +107,15 @@ async def cancel_batch(services: RequestServicesDep, batch_id: str) -> Response:
     "/{batch_id}",
     status_code=204,
     responses=problems(
-        ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
+        ErrorCode.CROSS_SITE,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.GONE,
+        ErrorCode.STILL_RUNNING,
+        ErrorCode.HELD,
     ),
 )
 async def delete_batch(services: RequestServicesDep, batch_id: str) -> Response:
-    """Delete a batch with its explanations, uploads and results."""
+    """Delete a batch with its explanations, uploads and results, unless one of them is held."""
     await services.repository.batch_to_change(batch_id)
     return await remove(services.process, batch_id, what="an explanation of the batch")
 

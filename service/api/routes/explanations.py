@@ -119,11 +119,15 @@ async def cancel_explanation(services: RequestServicesDep, explanation_id: str) 
     "/{explanation_id}",
     status_code=204,
     responses=problems(
-        ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.GONE, ErrorCode.STILL_RUNNING
+        ErrorCode.CROSS_SITE,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.GONE,
+        ErrorCode.STILL_RUNNING,
+        ErrorCode.HELD,
     ),
 )
 async def delete_explanation(services: RequestServicesDep, explanation_id: str) -> Response:
-    """Delete an explanation with its uploads and results."""
+    """Delete an explanation with its uploads and results, unless it is held."""
     await services.repository.read_to_change(explanation_id)
     return await remove(services.process, explanation_id, what="the explanation")
 

@@ -112,6 +112,7 @@ class ExplanationListQuery(PageQuery):
     review: Literal["accept", "reject", "override", "none"] | None = Field(
         None, description="Only those whose last review has this verdict; none: those without one"
     )
+    held: Literal["true"] | None = Field(None, description="Only those that somebody holds")
     batch: str | None = Field(
         None, pattern=f"^{BATCH_ID.pattern}$", description="Only those of this batch"
     )
@@ -156,6 +157,7 @@ class ExplanationListQuery(PageQuery):
             "truth": self.true_label,
             "correct": self.correct,
             "review": self.review,
+            "held": self.held,
             "batch": self.batch,
             "picture": self.picture,
         }

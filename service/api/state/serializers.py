@@ -8,6 +8,7 @@ from service.api.http.problems import failure_problem
 from service.jobs.codec import CACHED_EXPLANATIONS
 from service.jobs.records import State
 from service.schemas.documents import Explanation, Progress, Status
+from service.schemas.keeping import Hold
 
 DOCUMENT_BYTES, OUTPUT_BYTES = 3072, 256  # of JSON, roughly
 MAX_PAUSE_S = 10  # of Retry-After
@@ -31,6 +32,7 @@ def explanation(state: State, root_path: str) -> Explanation:
         attempts=state.attempts,
         cached_from=state.cached_from,
         reproduces=spec.reproduces,
+        hold=hold_of(state),
         review=state.review,
         model=found.model if found else spec.model,
         compared=found.compared.model if found and found.compared else spec.compared,
@@ -82,6 +84,8 @@ def links(state: State, root_path: str) -> dict[str, str]:
         found["batch"] = f"{root_path}/v1/batches/{state.spec.batch}"
     if state.spec and state.spec.reproduces:
         found["reproduces"] = path_of(state.spec.reproduces, root_path)
+    if state.hold:
+        found["hold"] = f"{itself}/hold"
     if state.preview is not None:
         found["preview"] = f"{itself}/preview"
     if state.status in (Status.QUEUED, Status.RUNNING):
@@ -117,6 +121,14 @@ def retry_after_s(state: State) -> int:
     """Returns whole seconds until the next poll is useful."""
     eta = state.progress.eta_s or 1.0
     return math.ceil(min(max(eta, 1.0), MAX_PAUSE_S))
+
+
+def hold_of(state: State) -> Hold | None:
+    held = state.hold
+    if held is None:
+        return None
+    until = to_datetime_or_none(held.until)
+    return Hold(by=held.by, since=to_datetime(held.since), reason=held.reason, until=until)
 
 
 def progress(state: State) -> Progress:

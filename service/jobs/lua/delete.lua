@@ -1,9 +1,10 @@
 -- Deletes an explanation, or a batch with its explanations: all or none. Each hash is removed at
 -- once; `shapshot:expiry` keeps the id until its artifacts are removed.
--- Replies: deleted, the ids that went | under_way, the status that forbids it
+-- Replies: deleted, the ids that went | under_way, the status that forbids it | held, the id that is
 
 local asked = cjson.decode(ARGV[1])
-local queue, expires_at = asked.queue, read_clock() + asked.retention_s
+local queue, now = asked.queue, read_clock()
+local expires_at = now + asked.retention_s
 
 local function remove(id)
   local batch = redis.call('HGET', 'shapshot:explanation:' .. id, 'batch')
@@ -16,6 +17,7 @@ local function remove(id)
   offer_no_more(id)
   unindex(id)
   redis.call('SREM', 'shapshot:unsealed', id)
+  redis.call('ZREM', 'shapshot:holds', id)
   redis.call('DEL', 'shapshot:explanation:' .. id, 'shapshot:reviews:' .. id)
   redis.call('ZADD', 'shapshot:expiry', 0, id)
   redis.call('PUBLISH', 'shapshot:changes', id)
@@ -29,6 +31,7 @@ ids[#ids + 1] = asked.id
 for _, id in ipairs(ids) do
   local status = field(id, 'status')
   if status == 'running' or status == 'canceling' then return {'under_way', status} end
+  if is_held(id, now) then return {'held', id} end
 end
 for _, id in ipairs(ids) do remove(id) end
 table.insert(ids, 1, 'deleted')

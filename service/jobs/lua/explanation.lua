@@ -26,13 +26,15 @@ local function members_of(batch)
   return members
 end
 
--- Lets the batch, if any, expire at `expires_at` once all of its explanations are finished
+-- Lets the batch, if any, expire at `expires_at` once all of its explanations are finished, and not
+-- while one of them is held
 local function conclude_batch(batch, expires_at)
   if not (batch and field(batch, 'members')) then return end
   local members = members_of(batch)
   for _, id in ipairs(members) do
     local status = field(id, 'status')
     if status == 'queued' or status == 'running' or status == 'canceling' then return end
+    if field(id, 'held_by') then expires_at = '+inf' end
   end
   redis.call('ZADD', 'shapshot:expiry', expires_at, batch)
   local first = #members > 0 and
@@ -84,24 +86,56 @@ local function forget_preview(id)
   redis.call('DEL', 'shapshot:preview:' .. id)
 end
 
+-- Whether somebody holds it against expiry and deletion
+local function is_held(id, now)
+  local ends = tonumber(field(id, 'held_until') or math.huge)
+  return field(id, 'held_by') and (not ends or ends > now)
+end
+
+-- Lets an explanation expire in so many seconds; one that is held, so long after its release
+local function keep_for(id, now, seconds)
+  local key, expires_at = 'shapshot:explanation:' .. id, now + seconds
+  if field(id, 'held_by') then
+    redis.call('HSET', key, 'expires_in', seconds)
+    expires_at = '+inf'
+  else
+    redis.call('HSET', key, 'expires_at', expires_at)
+  end
+  redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+end
+
+-- grace: seconds that it is kept at least from now on
+local function end_hold(id, now, grace)
+  local key, left = 'shapshot:explanation:' .. id, tonumber(field(id, 'expires_in'))
+  redis.call('ZREM', 'shapshot:holds', id)
+  redis.call('HDEL', key, 'held_by', 'held_at', 'held_for', 'held_until', 'expires_in')
+  refacet(id, 'held:')
+  if left then
+    keep_for(id, now, math.max(left, grace))
+    conclude_batch(field(id, 'batch'), now + math.max(left, grace))
+  end
+  changed(id)
+end
+
 -- retention: seconds to keep it; scores, which have no artifacts, say so themselves
 local function conclude(id, status, now, retention)
   local keep_s = tonumber(field(id, 'keep_s'))
-  local key, expires_at = 'shapshot:explanation:' .. id, now + (keep_s or retention)
-  redis.call('HSET', key, 'status', status, 'finished_at', now, 'expires_at', expires_at)
+  local key = 'shapshot:explanation:' .. id
+  redis.call('HSET', key, 'status', status, 'finished_at', now)
   redis.call('HDEL', key, 'attempt', 'cancel')
   forget_preview(id)
   refacet(id, 'status:' .. status)
   if keep_s then
+    redis.call('HSET', key, 'expires_at', now + keep_s)
     redis.pcall('EXPIRE', key, keep_s)
   else
-    redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+    keep_for(id, now, retention)
   end
   forget_job(id)
   count_end(key, status)
   changed(id)
   notify('explanation.' .. status, id)
-  conclude_batch(redis.call('HGET', key, 'batch'), expires_at)
+  conclude_batch(redis.call('HGET', key, 'batch'), now + retention)
 end
 
 local function put_back(id, queue)

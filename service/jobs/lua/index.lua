@@ -28,8 +28,8 @@ local function unindex(id)
   for _, set in ipairs(sets_of(id)) do redis.pcall('ZREM', set, id) end
 end
 
--- Replaces the facets that `words` names, and keeps the others. An explanation of an older version
--- has none: see reindex.lua.
+-- Replaces the facets that `words` names, and keeps the others; `held:` only removes the facet. An
+-- explanation of an older version has none: see reindex.lua.
 local function refacet(id, words)
   local at, before = redis.pcall('ZSCORE', 'shapshot:explanations', id), field(id, 'facets')
   if type(at) ~= 'string' or not before then return end
@@ -42,7 +42,7 @@ local function refacet(id, words)
       facets[#facets + 1] = facet
     end
   end
-  for facet in string.gmatch(words, '%S+') do
+  for facet in string.gmatch(words, '%w+:%S+') do
     redis.pcall('ZADD', 'shapshot:index:' .. facet, at, id)
     facets[#facets + 1] = facet
   end

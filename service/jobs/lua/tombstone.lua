@@ -19,5 +19,6 @@ if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   redis.call('PUBLISH', 'shapshot:changes', id)
 end
 redis.call('SREM', 'shapshot:unsealed', id)
+redis.call('ZREM', 'shapshot:holds', id)
 redis.call('ZREM', 'shapshot:expiry', id)
 return {'buried'}

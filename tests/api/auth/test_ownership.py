@@ -46,10 +46,13 @@ SENT = {  # what a request needs beside its path
     },
     ("GET", "/v1/explanations/{explanation_id}/masked.png"): {"params": {"hidden": ""}},
 }
+HOLD = "/v1/explanations/{explanation_id}/hold"
 KEPT = {  # what auditors may do to everybody's explanations, beside reading them
     ("POST", "/v1/explanations/{explanation_id}/reviews"): {
         "json": {"verdict": "accept", "comment": "Fine"}
     },
+    ("PUT", HOLD): {"json": {"reason": "A complaint"}},
+    ("DELETE", HOLD): {},
 }
 SENT_TO = SENT | KEPT
 CHANGES = [each for each in OF_ONE if each[0] != "GET" and each not in KEPT]
@@ -130,6 +133,13 @@ async def made(served, ask, fake_worker, mine):
     return {"explanation_id": single, "batch_id": batch, "scores_id": scores.json()["id"]}
 
 
+async def held_for(served, made, method, path, headers):
+    """Holds the explanation with this key, if the request is about its hold."""
+    if path == HOLD and method != "PUT":
+        kept = await served.put(path.format(**made), json={"reason": "Why"}, headers=headers)
+        assert kept.status_code == 200, kept.text
+
+
 def test_every_route_of_the_api_is_tested_here():
     known = {*OF_ONE, *ELSEWHERE, *OF_NONE, *OF_SEVERAL}
     assert {route for route in routes() if route[1].startswith("/v1/")} == known
@@ -149,6 +159,7 @@ async def test_explanations_of_others_seem_not_to_exist(
         "not_found",
     )
     assert without_ids(problem) == without_ids(unknown)
+    await held_for(served, made, method, path, mine)
     own = await served.request(method, path.format(**made), headers=mine, **sent)
     assert own.status_code in (200, 201, 202, 204), own.text
 
@@ -158,7 +169,8 @@ def without_ids(problem):
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE)
-async def test_an_admin_sees_explanations_of_others(served, made, admins, method, path):
+async def test_an_admin_sees_explanations_of_others(served, made, mine, admins, method, path):
+    await held_for(served, made, method, path, mine)
     sent = SENT_TO.get((method, path), {})
     answer = await served.request(method, path.format(**made), headers=admins, **sent)
     assert answer.status_code in (200, 201, 202, 204), answer.text
@@ -166,8 +178,9 @@ async def test_an_admin_sees_explanations_of_others(served, made, admins, method
 
 @pytest.mark.parametrize(("method", "path"), [each for each in OF_ONE if each not in KEPT])
 async def test_an_auditor_sees_explanations_of_others_and_changes_none(
-    served, refused, made, fake_worker, auditors, method, path
+    served, refused, made, fake_worker, mine, auditors, method, path
 ):
+    await held_for(served, made, method, path, mine)
     states = [
         fake_worker.read(made["explanation_id"]),
         fake_worker.ledger.read_batch(made["batch_id"]),
@@ -187,6 +200,7 @@ async def test_an_auditor_sees_explanations_of_others_and_changes_none(
 @pytest.mark.parametrize(("method", "path"), KEPT)
 async def test_an_auditor_keeps_explanations_of_others(served, made, auditors, method, path):
     sent = KEPT[method, path]
+    await held_for(served, made, method, path, auditors)
     answer = await served.request(method, path.format(**made), headers=auditors, **sent)
     assert answer.status_code in (200, 201, 204), answer.text
 
