@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx
 
-from service.client import calls, sequences
+from service.client import calls, sequences, to_mlflow
 from service.client.attributions import Attributions, BatchAttributions
 from service.client.batches import BatchGroup
 from service.client.calls import (
@@ -333,6 +333,19 @@ class Client:
     def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""
         return self._send(calls.signing_keys())
+
+    def log_mlflow(self, explanation: str | documents.Explanation, *, step: int = 0) -> str:
+        """Log an explanation into the active run of MLflow, which has to be installed.
+
+        Its settings become parameters, its numbers metrics, and its files artifacts in the folder
+        that is returned. Several explanations in one run need the same settings, and each its own
+        step, so that metrics of the same name are told apart.
+
+        Raises ImportError without MLflow, ValueError without an active run or if the explanation
+        is not done, ExplanationFailedError if it has no whole result.
+        """
+        run = to_mlflow.ActiveRun.find()
+        return run.log(*self._run(to_mlflow.fetch(explanation)), step)
 
     def link(
         self, explanation_id: str, path: str | None = None, *, lifetime_s: int | None = None

@@ -10,16 +10,22 @@ from service.api.http.validation import validation_problem
 from service.schemas.documents import ErrorCode
 from service.schemas.requests import BatchSettings, ExplanationSettings
 
+REFUSED = {  # settings that requests in another form cannot have
+    "model": "the path names the model; received another in the settings",
+    "compare_with": "the answer has no place for a second model; use POST /v1/explanations",
+}
+
 
 def checked_settings(given: Mapping[str, Any], model: Any, count: int) -> ExplanationSettings:
     """Returns the settings for this model and number of pictures. Raises ApiError.
 
     model: as in settings, a name or a name with a fingerprint.
     """
-    if "model" in given:
-        detail = "settings.model: the path names the model; received another in the settings"
-        field = "settings.model"
-        raise ApiError(ErrorCode.INVALID_SETTINGS, detail, field, given["model"])
+    for name, reason in REFUSED.items():
+        if name in given:
+            field = f"settings.{name}"
+            code, detail = ErrorCode.INVALID_SETTINGS, f"{field}: {reason}"
+            raise ApiError(code, detail, field, given[name])
     kind = BatchSettings if count > 1 else ExplanationSettings
     try:
         return kind.model_validate({**given, "model": model}, strict=True)

@@ -144,8 +144,9 @@ async def test_settings_are_named_as_the_request_names_them(explain):
     assert problem["detail"].startswith("parameters.max_evals: ")
     problem = refused(await explain(methd="kernel"), 422, "invalid_settings")
     assert problem["field"] == "parameters.methd"
-    problem = refused(await explain(model="tiny"), 422, "invalid_settings")
-    assert problem["field"] == "parameters.model"
+    for name in ("model", "compare_with"):
+        problem = refused(await explain(**{name: "tiny"}), 422, "invalid_settings")
+        assert problem["field"] == f"parameters.{name}"
 
 
 async def test_a_bad_picture_is_named_by_its_instance(explain, photo):
