@@ -48,6 +48,7 @@ from service.api.routes import (
     links,
     system,
     web,
+    webhook_deliveries,
     webhooks,
 )
 from service.api.services import ProcessServices
@@ -106,7 +107,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
     evidence = (records, bundle, report, reproductions, reviews)
-    others = (sent_files, links, holds, catalog, facades, webhooks)
+    others = (sent_files, links, holds, catalog, facades, webhooks, webhook_deliveries)
     for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     for router in (reviews.reviewers_router, holds.keepers_router):

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from service.api.version import version
-from service.cli import keeping_commands, keys, server_commands, signing_key
+from service.cli import keeping_commands, keys, server_commands, signing_key, webhooks
 from service.cli.adopt import adopt_set
 from service.cli.connection import ApiKey, Json
 from service.cli.console import console, exit_with_error, print_json
@@ -34,6 +34,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 app = typer.Typer(no_args_is_help=True, help="Explains image classifiers over HTTP.")
 app.add_typer(keys.app, name="keys")
 app.add_typer(signing_key.app, name="signing-key")
+app.add_typer(webhooks.app, name="webhooks")
 app.command(name="adopt")(adopt_set)
 app.command()(explain)
 app.command()(verify)

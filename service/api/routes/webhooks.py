@@ -1,10 +1,9 @@
 """Webhooks: addresses that are told of events, and their deliveries."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.api.auth.keys import Scope
@@ -22,10 +21,9 @@ from service.api.webhooks.secrets import (
     signature_of,
 )
 from service.jobs.redis_clock import as_seconds
-from service.jobs.redis_keys import DELIVERY_ID, WEBHOOK_ID, new_delivery_id, new_webhook_id
+from service.jobs.redis_keys import WEBHOOK_ID, new_webhook_id
 from service.jobs.webhooks import (
     ChangedError,
-    DisabledError,
     FullError,
     StoredSecret,
     WebhookConfig,
@@ -34,9 +32,6 @@ from service.jobs.webhooks import (
 from service.schemas.documents import ErrorCode
 from service.schemas.webhooks import (
     ROTATION_S,
-    Delivery,
-    DeliveryList,
-    DeliveryStatus,
     Signature,
     Webhook,
     WebhookChange,
@@ -110,7 +105,7 @@ async def create_webhook(request: Request, services: RequestServicesDep) -> Webh
         raise ApiError(
             ErrorCode.TOO_MANY_WEBHOOKS, detail, None, None, {"maximum": most}
         ) from error
-    return _with_secret(await _find(services, id_), secret)
+    return _with_secret(await find_webhook(services, id_), secret)
 
 
 @router.get("", responses=problems())
@@ -125,7 +120,7 @@ async def list_webhooks(services: RequestServicesDep) -> WebhookList:
 @router.get("/{webhook_id}", responses=problems(ErrorCode.NOT_FOUND))
 async def get_webhook(services: RequestServicesDep, webhook_id: str) -> Webhook:
     """Get a webhook, without its secret."""
-    return documents.webhook(await _find(services, webhook_id))
+    return documents.webhook(await find_webhook(services, webhook_id))
 
 
 @router.patch(
@@ -137,7 +132,7 @@ async def change_webhook(
     request: Request, services: RequestServicesDep, webhook_id: str
 ) -> Webhook:
     """Change a webhook, disable it, or enable it again, which delivers what is pending."""
-    state = await _find_to_change(services, webhook_id)
+    state = await find_to_change(services, webhook_id)
     wanted = await _read(request, services, WebhookChange)
     if wanted.url is not None:
         await _check_url(services, wanted.url)
@@ -153,7 +148,7 @@ async def change_webhook(
     if wanted.enabled is not None:
         disabled_for = None if wanted.enabled else BY_HAND
     await _save(services, state, config, disabled_for, enabled=bool(wanted.enabled))
-    return documents.webhook(await _find(services, webhook_id))
+    return documents.webhook(await find_webhook(services, webhook_id))
 
 
 @router.delete(
@@ -161,7 +156,7 @@ async def change_webhook(
 )
 async def delete_webhook(services: RequestServicesDep, webhook_id: str) -> Response:
     """Delete a webhook with its deliveries, also those that are pending."""
-    await _find_to_change(services, webhook_id)
+    await find_to_change(services, webhook_id)
     await services.process.webhooks.remove(webhook_id)
     return Response(status_code=204)
 
@@ -175,7 +170,7 @@ async def rotate_webhook(
     request: Request, services: RequestServicesDep, webhook_id: str
 ) -> WebhookWithSecret:
     """Replace the secret, and show the new one once; the old one signs along for a day."""
-    state = await _find_to_change(services, webhook_id)
+    state = await find_to_change(services, webhook_id)
     wanted = await _read(request, services, WebhookRotation)
     [newest, *older] = state.config.secrets
     secret = _secret(wanted.secret, wanted.signature or signature_of(newest.text))
@@ -187,63 +182,7 @@ async def rotate_webhook(
         update={"secrets": (StoredSecret(text=secret, until=None), *kept)}
     )
     await _save(services, state, config, state.disabled_for)
-    return _with_secret(await _find(services, webhook_id), secret)
-
-
-@router.post(
-    "/{webhook_id}/test",
-    status_code=202,
-    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_DISABLED),
-)
-async def test_webhook(services: RequestServicesDep, webhook_id: str) -> Delivery:
-    """Queue a delivery of the type `webhook.test`."""
-    await _find_to_change(services, webhook_id)
-    delivery_id = new_delivery_id()
-    try:
-        await services.process.webhooks.test(webhook_id, delivery_id)
-    except DisabledError as error:
-        raise _disabled() from error
-    return await _delivery(services, webhook_id, delivery_id)
-
-
-class DeliveriesQuery(BaseModel):
-    """The query of a list of deliveries."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    status: DeliveryStatus | None = Field(None, description="Only those of this status")
-    limit: int = Field(20, ge=1, le=100, description="Most deliveries")
-
-
-@router.get(
-    "/{webhook_id}/deliveries",
-    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER),
-)
-async def list_deliveries(
-    services: RequestServicesDep, webhook_id: str, query: Annotated[DeliveriesQuery, Query()]
-) -> DeliveryList:
-    """List deliveries, newest first: of those that are pending, the ones due next."""
-    await _find(services, webhook_id)
-    found = await services.process.webhooks.deliveries(webhook_id, query.status, query.limit)
-    return DeliveryList(items=[documents.delivery(each) for each in found])
-
-
-@router.post(
-    "/{webhook_id}/deliveries/{delivery_id}/replay",
-    status_code=202,
-    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_DISABLED),
-)
-async def replay_delivery(
-    services: RequestServicesDep, webhook_id: str, delivery_id: str
-) -> Delivery:
-    """Deliver again, under the same webhook-id; a pending one is due at once."""
-    await _find_to_change(services, webhook_id)
-    await _delivery(services, webhook_id, delivery_id)
-    try:
-        await services.process.webhooks.replay(webhook_id, delivery_id)
-    except DisabledError as error:
-        raise _disabled() from error
-    return await _delivery(services, webhook_id, delivery_id)
+    return _with_secret(await find_webhook(services, webhook_id), secret)
 
 
 async def _read(request: Request, services: RequestServices, kind: type[Document]) -> Document:
@@ -251,7 +190,7 @@ async def _read(request: Request, services: RequestServices, kind: type[Document
     return await read_json(request, process.settings, process.upload_memory, kind)
 
 
-async def _find(services: RequestServices, id_: str) -> WebhookState:
+async def find_webhook(services: RequestServices, id_: str) -> WebhookState:
     """Returns a webhook that the caller may see. Raises ApiError not_found."""
     found = await services.process.webhooks.find(id_) if WEBHOOK_ID.fullmatch(id_) else None
     if found is None or not services.caller.sees(found.owner):
@@ -260,23 +199,14 @@ async def _find(services: RequestServices, id_: str) -> WebhookState:
     return found
 
 
-async def _find_to_change(services: RequestServices, id_: str) -> WebhookState:
+async def find_to_change(services: RequestServices, id_: str) -> WebhookState:
     """Raises ApiError not_found, and forbidden if the caller may only see it."""
-    found = await _find(services, id_)
+    found = await find_webhook(services, id_)
     if not services.caller.may_change(found.owner):
         detail = f"changing another owner's webhook needs a key of scope {Scope.ADMIN}"
         scopes = sorted(services.caller.scopes)
         raise ApiError(ErrorCode.FORBIDDEN, detail, None, scopes, [Scope.ADMIN])
     return found
-
-
-async def _delivery(services: RequestServices, webhook_id: str, id_: str) -> Delivery:
-    known = DELIVERY_ID.fullmatch(id_)
-    found = await services.process.webhooks.delivery(webhook_id, id_) if known else None
-    if found is None:
-        detail = f"there is no such delivery of this webhook: {id_[:100]}"
-        raise ApiError(ErrorCode.NOT_FOUND, detail, "id", id_)
-    return documents.delivery(found)
 
 
 async def _save(
@@ -325,8 +255,3 @@ def _secret(given: str | None, signature: Signature | None) -> str:
 def _with_secret(state: WebhookState, secret: str) -> WebhookWithSecret:
     shown = secret if signature_of(secret) == "v1" else None
     return WebhookWithSecret(**dict(documents.webhook(state)), secret=shown)
-
-
-def _disabled() -> ApiError:
-    detail = "the webhook is disabled; enable it first: PATCH it with enabled true"
-    return ApiError(ErrorCode.WEBHOOK_DISABLED, detail, "id")

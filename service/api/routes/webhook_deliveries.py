@@ -1,0 +1,88 @@
+"""Deliveries of webhooks: testing, listing and replaying."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.http.openapi_responses import problems
+from service.api.http.problems import ApiError
+from service.api.routes.webhooks import find_to_change, find_webhook
+from service.api.services import RequestServices, RequestServicesDep
+from service.api.webhooks import documents
+from service.jobs.redis_keys import DELIVERY_ID, new_delivery_id
+from service.jobs.webhooks import DisabledError
+from service.schemas.documents import ErrorCode
+from service.schemas.webhooks import Delivery, DeliveryList, DeliveryStatus
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+
+@router.post(
+    "/{webhook_id}/test",
+    status_code=202,
+    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_DISABLED),
+)
+async def test_webhook(services: RequestServicesDep, webhook_id: str) -> Delivery:
+    """Queue a delivery of the type `webhook.test`."""
+    await find_to_change(services, webhook_id)
+    delivery_id = new_delivery_id()
+    try:
+        await services.process.webhooks.test(webhook_id, delivery_id)
+    except DisabledError as error:
+        raise _disabled() from error
+    return await _delivery(services, webhook_id, delivery_id)
+
+
+class DeliveriesQuery(BaseModel):
+    """The query of a list of deliveries."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: DeliveryStatus | None = Field(None, description="Only those of this status")
+    limit: int = Field(20, ge=1, le=100, description="Most deliveries")
+
+
+@router.get(
+    "/{webhook_id}/deliveries",
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.INVALID_PARAMETER),
+)
+async def list_deliveries(
+    services: RequestServicesDep, webhook_id: str, query: Annotated[DeliveriesQuery, Query()]
+) -> DeliveryList:
+    """List deliveries, newest first: of those that are pending, the ones due next."""
+    await find_webhook(services, webhook_id)
+    found = await services.process.webhooks.deliveries(webhook_id, query.status, query.limit)
+    return DeliveryList(items=[documents.delivery(each) for each in found])
+
+
+@router.post(
+    "/{webhook_id}/deliveries/{delivery_id}/replay",
+    status_code=202,
+    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_DISABLED),
+)
+async def replay_delivery(
+    services: RequestServicesDep, webhook_id: str, delivery_id: str
+) -> Delivery:
+    """Deliver again, under the same webhook-id; a pending one is due at once."""
+    await find_to_change(services, webhook_id)
+    await _delivery(services, webhook_id, delivery_id)
+    try:
+        await services.process.webhooks.replay(webhook_id, delivery_id)
+    except DisabledError as error:
+        raise _disabled() from error
+    return await _delivery(services, webhook_id, delivery_id)
+
+
+async def _delivery(services: RequestServices, webhook_id: str, id_: str) -> Delivery:
+    known = DELIVERY_ID.fullmatch(id_)
+    found = await services.process.webhooks.delivery(webhook_id, id_) if known else None
+    if found is None:
+        detail = f"there is no such delivery of this webhook: {id_[:100]}"
+        raise ApiError(ErrorCode.NOT_FOUND, detail, "id", id_)
+    return documents.delivery(found)
+
+
+def _disabled() -> ApiError:
+    detail = "the webhook is disabled; enable it first: PATCH it with enabled true"
+    return ApiError(ErrorCode.WEBHOOK_DISABLED, detail, "id")
