@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks.set_without_models import LoadSet, load_set
 from service.jobs.redis_keys import new_batch_id, new_id
-from service.schemas.documents import ErrorCode, Failure, Status
+from service.schemas.documents import ClassName, ErrorCode, Failure, Status
 from tests.tiny import MODEL, OUTCOME, SPEC, output_result
 from worker.engine.scoring.cpu_count import CPU_COUNT
 
@@ -30,6 +30,10 @@ QUERIES = {
     "three of all": {"method": "partition", "masker": "inpaint_telea", "owner": "owner-1"},
     "label": {"label": "label-7"},
     "metadata": {"metadata": "project=12"},
+    "correct": {"correct": "false"},
+    "true_label": {"true_label": "label-7"},
+    "name": {"name": "photo 12"},
+    "correct, true_label and name": {"correct": "false", "true_label": "7", "name": "photo"},
     "two that exclude each other": {"label": "label-7", "status": "queued"},
     "five": {
         **{"status": "succeeded", "model": "model-3", "label": "label-7", "owner": "owner-1"},
@@ -72,12 +76,20 @@ def _fill(subject: LoadSet, kept: int) -> None:
         settings = SPEC.settings.model_copy(
             update={"metadata": {"project": lots.randrange(50), "run": lots.randrange(1000)}}
         )
-        image = SPEC.image.model_copy(update={"sha256": f"{lots.getrandbits(256):064x}"})
+        file = {
+            "sha256": f"{lots.getrandbits(256):064x}",
+            "name": f"photo {lots.randrange(100)}.jpg",
+        }
+        image = SPEC.image.model_copy(update=file)
+        truth = lots.randrange(100)
         spec = SPEC.model_copy(
             update={
                 "settings": settings,
                 "image": image,
                 "batch": batch,
+                "true_label": ClassName(index=truth, label=f"label-{truth}")
+                if truth < 50
+                else None,
                 "owner": f"owner-{lots.randrange(10)}",
                 "model": MODEL.model_copy(update={"name": name}),
             }
