@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
@@ -43,7 +44,10 @@ def test_the_pictures_are_taken(open_page):
                 {"model": "cifar10", "method": "partition", "max_evals": 300},
             )
         ]
+        explain_cohort(running)
         page = open_page(1280)
+        visit(page, running, "/models")
+        page.evaluate("localStorage.setItem('shapshot-heat', 'on')")
         for name, path in (
             ("explanation", f"/explanations/{ids[0]}"),
             ("compare", f"/compare?ids={','.join(ids[:3])}"),
@@ -55,6 +59,24 @@ def test_the_pictures_are_taken(open_page):
         ranked = sorted(regions, key=lambda each: -each.credit[0].value)
         hidden = ",".join(str(each.region) for each in ranked[:3])
         shoot(page, running, f"/explanations/{ids[0]}/what-if?hidden={hidden}", "what-if")
+        page.set_viewport_size({"width": 1280, "height": 1500})
+        shoot(page, running, "/cohorts?method=gaussian_process", "cohorts")
+
+
+def explain_cohort(running: Running) -> None:
+    """Explain parts of the samples, as they are and turned, each with its true label."""
+    samples = {"tabby cat": SAMPLE, "espresso": SAMPLE.with_name("coffee.jpg")}
+    turned: list[tuple[str, Image.Image]] = []
+    for label, path in samples.items():
+        picture = Image.open(path)
+        width, height = picture.size
+        boxes = [(0, 0, width, height), (0, 0, width // 2, height), (width // 3, 0, width, height)]
+        turned += [(label, picture.crop(box)) for box in boxes]
+        turned += [(label, picture.rotate(turn, expand=True)) for turn in (90, 180)]
+    labels = [label for label, _ in turned]
+    settings = REGIONS | {"method": "gaussian_process", "max_evals": 300}
+    pictures = [np.asarray(picture.convert("RGB")) for _, picture in turned]
+    running.client.explain_all(pictures, settings | {"true_labels": labels})
 
 
 def shoot(page: Page, running: Running, path: str, name: str) -> None:

@@ -69,6 +69,11 @@ def test_a_key_shows_what_is_its_own_and_stays_in_the_tab(
     expect(page.get_by_role("heading", level=1)).to_contain_text(LABEL)
     expect(page.locator("img[src=x]")).to_have_count(0)
     expect(page.locator(".regions tbody tr")).to_have_count(6)
+    page.get_by_text("A link that needs no key").click()
+    page.get_by_label("Link to").select_option("the overlay")
+    page.get_by_role("button", name="Make the link").click()
+    link = page.get_by_label("Downloads").locator("code").text_content()
+    assert httpx.get(link).headers["content-type"] == "image/png"
     page.goto(f"{live.url}{ROOT}/#/explanations/{theirs}")
     expect(page.get_by_role("alert")).to_contain_text("belong to another key")
     assert not [url for url in watched.requests if key in url]

@@ -56,12 +56,10 @@ const howToLabel = () =>
   h(
     "p",
     {},
-    "None of these has a true label, so right and wrong are not known. To tell them apart, name the " +
-      "true class when you ask: the setting ",
-    h("code", {}, "true_label"),
-    ", in a batch ",
-    h("code", {}, "true_labels"),
-    " (in the form under “More settings”). A result that is kept is not computed again for it.",
+    "None of these has a true label, so right and wrong are not known. To tell them apart, ",
+    h("a", { href: "#/new" }, "ask again"),
+    " with the same pictures and settings, and name the true label of each beside it, or add a CSV file " +
+      "with lines of a file name and a label. A result that is kept is not computed again for it.",
   );
 
 const byTruth = (cases, nameOf) =>

@@ -20,6 +20,8 @@ export function settingsTable(items) {
   ]);
   for (const name of new Set(items.flatMap(({ document }) => Object.keys(document.settings))))
     rows.set(name.replaceAll("_", " "), ({ settings }) => written(settings[name]));
+  rows.set("true label", ({ true_label: truth }) => (truth ? truth.label || truth.index : "not known"));
+  rows.delete("priority"); // of the queue: it bears on no number
   const read = [...rows].map(([name, value]) => [
     name,
     items.map(({ document }) => value(document)),

@@ -4,17 +4,24 @@ import { getBlob } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { saveBlob } from "../lib/save.js";
 import { signedIn } from "../lib/session.js";
+import { keyFreeLink } from "./key_free_link.js";
 
 // record: the promise of `loadRecord`.
 export function downloads({ id, links, outputs }, view, record, signal) {
   const path = `v1/explanations/${id}`;
   const problem = h("p", { class: "field-error", role: "alert" });
-  const drawn = (style) => {
+  const drawing = (style) => {
     const { output, percentile, palette, opacity } = view.value;
     const query = new URLSearchParams({ style, percentile, palette });
     if (style === "overlay") query.set("alpha", opacity);
     if (style !== "figure") query.set("output", outputs[output].index);
-    return `${path}/heatmap.png?${query}`;
+    return `heatmap.png?${query}`;
+  };
+  const drawn = (style) => `${path}/${drawing(style)}`;
+  const linked = {
+    "the report": () => "report.html",
+    "the overlay": () => drawing("overlay"),
+    "the figure of all outputs": () => drawing("figure"),
   };
   const offered = [
     ["Overlay (PNG)", () => drawn("overlay"), `${id}-overlay.png`],
@@ -66,5 +73,6 @@ export function downloads({ id, links, outputs }, view, record, signal) {
     h("h2", {}, "Download"),
     row,
     problem,
+    signedIn() ? keyFreeLink(id, linked, signal) : null,
   );
 }
