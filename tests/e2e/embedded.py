@@ -69,7 +69,7 @@ def _start(folder: Path, models: dict[str, str]) -> Running:
 
 
 @contextmanager
-def embedded_set(*, small: bool = True) -> Iterator[Running]:
+def embedded_set(*, small: bool = True, swapped: bool = False) -> Iterator[Running]:
     """Starts it in a folder of its own; Ctrl-C at the end leaves nothing behind.
 
     small: without the large one of the bundled models.
@@ -79,7 +79,9 @@ def embedded_set(*, small: bool = True) -> Iterator[Running]:
     except RedisNotFoundError as error:
         skip_or_raise(error)
     with tempfile.TemporaryDirectory(prefix="shapshot-e2e-") as folder:
-        models = {"SHAPSHOT_MODELS": str(small_models(Path(folder)))} if small else {}
+        models = {}
+        if small:
+            models["SHAPSHOT_MODELS"] = str(small_models(Path(folder), swapped=swapped))
         running = _start(Path(folder), models)
         with running.process, running.client:
             yield running

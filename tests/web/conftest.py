@@ -110,7 +110,7 @@ def start():
 
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[Running]:
-    with embedded_set() as running:
+    with embedded_set(swapped=True) as running:
         yield running
 
 

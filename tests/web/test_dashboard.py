@@ -236,6 +236,46 @@ def test_the_request_is_told_as_programs_send_it(page, dashboard, explained, tmp
         assert again.settings == explained.settings
 
 
+# --- Two models
+
+
+def test_two_models_are_compared_from_the_form_to_the_difference(page, dashboard, watched):
+    watched.watch(page)
+    visit(page, dashboard, "/new")
+    compared = page.get_by_label("Compare with")
+    assert compared.locator("option").all_inner_texts() == ["no other model", "cifar10_bgr"]
+    compared.select_option("cifar10_bgr")
+    page.get_by_label("Method", exact=True).select_option("kernel")
+    page.get_by_label("Kind").select_option("grid")
+    page.get_by_label("Evaluations").fill("200")
+    page.get_by_label("How many").fill("1")
+    expect(page.locator(".cost")).to_contain_text("400 evaluations, of both models together")
+    page.set_input_files("input[type=file]", str(SAMPLE))
+    page.get_by_role("button", name="Explain").click()
+    page.wait_for_selector("[aria-label='Difference of the models']")
+    id_ = re.search(r"exp_[0-9a-f]{32}", page.url)[0]
+    document = dashboard.client.get(id_)
+    assert document.settings.compare_with == "cifar10_bgr"
+
+    regions = dashboard.client.regions(id_).regions
+    apart = [each for each in regions if each.credit[2].low * each.credit[2].high > 0]
+    card = page.locator("[aria-label='Difference of the models']")
+    expect(card).to_contain_text(f"For {len(apart)} of 16 regions the 95 % interval")
+    largest = min(apart, key=lambda each: each.credit[2].rank)
+    card.get_by_role("button").first.click()
+    more = "cifar10" if largest.credit[2].value > 0 else "cifar10_bgr"
+    expect(page.locator("#readout")).to_contain_text(
+        f"The interval excludes 0: {more} gives this region more credit"
+    )
+    for name, k in (("cifar10", 0), ("cifar10_bgr", 1), ("Difference", 2)):
+        page.locator(".sides").get_by_label(name, exact=True).check()
+        label = document.outputs[k].label
+        expect(page.locator("caption")).to_contain_text(label)
+        expect(page.locator("tr.current .badge", has_text="differs")).to_have_count(int(k == 2))
+    expect(page.locator(".provenance")).to_contain_text("Compared with")
+    assert not watched.errors
+
+
 # --- When things go wrong
 
 
@@ -336,7 +376,7 @@ def test_while_the_server_is_away_it_says_so_and_goes_on_afterwards(page, dashbo
     expect(page.locator("#notice")).to_contain_text("The server cannot be reached")
     page.unroute("**/v1/**")
     page.get_by_role("button", name="Try now").click()
-    expect(page.get_by_role("heading", name=re.compile("cifar10"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("fashion_mnist"))).to_be_visible()
     expect(page.locator("#notice")).to_be_hidden()
 
 

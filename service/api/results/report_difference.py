@@ -44,7 +44,9 @@ def told_difference(
     elif apart:
         sure = (
             f"For {len(apart)} of {len(regions)} regions the 95 % interval of the difference "
-            f"excludes 0: to these the two models give different credit."
+            f"excludes 0: to these the two models give different credit. Of {len(regions)} such "
+            f"intervals about {max(1, round(len(regions) / 20))} would by chance, if the models "
+            "were the same."
         )
     else:
         sure = (

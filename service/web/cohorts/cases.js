@@ -6,7 +6,8 @@ export const VERDICTS = { wrong: "âœ— wrong", unknown: "? not known", right: "âœ
 // document: of an explanation with a result. credit: of creditOf, once its arrays are loaded.
 export function caseOf(document) {
   const { outputs, true_label: truth, warnings, metrics } = document;
-  const predicted = outputs.reduce((best, each) => (each.score > best.score ? each : best));
+  const own = outputs.filter(({ of }) => of === "model"); // of a comparison
+  const predicted = own.reduce((best, each) => (each.score > best.score ? each : best));
   const codes = new Set((warnings ?? []).map(({ code }) => code));
   return {
     document,

@@ -1,6 +1,7 @@
 // How the heat is drawn. Nothing here asks the server.
 import { h, newId } from "../lib/dom.js";
 import { PALETTES, levelsOf, limit } from "../lib/colours.js";
+import { isDifference, spanning } from "../lib/comparison.js";
 import { formatNumber } from "../lib/numbers.js";
 
 export function controls(result, document, view) {
@@ -9,7 +10,7 @@ export function controls(result, document, view) {
   return h(
     "section",
     { class: "card", "aria-label": "Drawing" },
-    legend(result, view),
+    legend(result, document, view),
     h(
       "details",
       { open: roomy },
@@ -92,7 +93,7 @@ function outlinesSwitch(view) {
 }
 
 // The scale of colours, with the value at its ends.
-function legend(result, view) {
+function legend(result, document, view) {
   const canvas = h("canvas", { width: 256, height: 1, class: "legend-bar", "aria-hidden": true });
   const [least, most] = [h("span", {}), h("span", {})];
   view.watch((now, changed) => {
@@ -101,13 +102,13 @@ function legend(result, view) {
       image.data.set(levelsOf(PALETTES[now.palette]));
       canvas.getContext("2d").putImageData(image, 0, 0);
     }
-    const bound = limit(
-      result.magnitudes(now.scale === "own" ? now.output : "all"),
-      now.percentile,
-    );
+    const bound = limit(result.magnitudes(spanning(now, document)), now.percentile);
     const { positiveName, negativeName } = PALETTES[now.palette];
-    least.textContent = `${negativeName}, against: ${formatNumber(-bound, 2)}`;
-    most.textContent = `${positiveName}, for: ${formatNumber(bound, 2)} a pixel`;
+    const [less, more] = isDifference(document.outputs[now.output])
+      ? [`more by ${document.compared.name}`, `more by ${document.model.name}`]
+      : ["against", "for"];
+    least.textContent = `${negativeName}, ${less}: ${formatNumber(-bound, 2)}`;
+    most.textContent = `${positiveName}, ${more}: ${formatNumber(bound, 2)} a pixel`;
   });
   return h(
     "div",

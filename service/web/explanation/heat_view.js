@@ -1,5 +1,6 @@
 // The heat of the chosen output, and its regions by pointer and keyboard.
 import { limit } from "../lib/colours.js";
+import { spanning } from "../lib/comparison.js";
 import { DIRECTIONS, regionAt, stageOf } from "../stage/stage.js";
 
 export function heatView(result, document, view) {
@@ -20,7 +21,7 @@ export function heatView(result, document, view) {
     if (any("ground")) stage.showGround(now.ground);
     if (any("opacity")) stage.showOpacity(now.opacity);
     if (any("output", "percentile", "scale", "palette")) {
-      const magnitudes = result.magnitudes(now.scale === "own" ? now.output : "all");
+      const magnitudes = result.magnitudes(spanning(now, document));
       stage.showHeat(result.shown[now.output], limit(magnitudes, now.percentile), now.palette);
     }
     if (any("region", "outlines")) stage.showOutlines({ every: now.outlines, region: now.region });

@@ -38,14 +38,8 @@ export function provenance(document, record = null) {
       ["Kept until", document.expires_at && formatTime(document.expires_at)],
       ["Attempts", formatNumber(document.attempts)],
     ]),
-    group("Model", [
-      ["Name", model.name],
-      ["Fingerprint", model.fingerprint && code(model.fingerprint)],
-      ...Object.entries(model.parts ?? {}).map(([name, value]) => [
-        name.replaceAll("_", " "),
-        written(value),
-      ]),
-    ]),
+    group("Model", modelFacts(model)),
+    document.compared && group("Compared with", modelFacts(document.compared)),
     group(
       "Settings",
       Object.entries(settings).map(([name, value]) => [name.replaceAll("_", " "), written(value)]),
@@ -109,4 +103,15 @@ function written(value) {
   if (value === null) return "default";
   if (typeof value === "string") return value.startsWith("sha256:") ? code(value) : value;
   return typeof value === "object" ? code(JSON.stringify(value)) : String(value);
+}
+
+function modelFacts({ name, fingerprint, parts }) {
+  return [
+    ["Name", name],
+    ["Fingerprint", fingerprint && code(fingerprint)],
+    ...Object.entries(parts ?? {}).map(([part, value]) => [
+      part.replaceAll("_", " "),
+      written(value),
+    ]),
+  ];
 }

@@ -1,5 +1,6 @@
 // What the region under the pointer, or the kept one, owes to the output.
 import { h, replace } from "../lib/dom.js";
+import { excludesZero, isDifference } from "../lib/comparison.js";
 import { formatInterval, formatNumber, formatShare, formatSigned, plural } from "../lib/numbers.js";
 
 const CHANNELS = ["red", "green", "blue"];
@@ -17,7 +18,7 @@ export function regionReadout(result, document, view) {
         `Point at a region, or go through them with the keyboard, to see what it owes to “${label}”.`,
       );
     } else {
-      replace(box, described(result, now, label));
+      replace(box, described(result, now, label), differing(document, result, now));
     }
   });
   return box;
@@ -44,4 +45,13 @@ function described({ regions, width, height }, { output, region, pinned }, label
       : null,
     pinned ? ". Kept; Escape or a click lets it go." : ".",
   ];
+}
+
+// Whether the models give the region different credit, of a difference with intervals.
+function differing({ outputs, model, compared }, { regions }, { output, region }) {
+  const credit = regions.credit[output].of(region);
+  if (!isDifference(outputs[output]) || credit.low === null) return null;
+  if (!excludesZero(credit)) return " The interval has 0 in it: the models may give it the same credit.";
+  const [more, less] = credit.value > 0 ? [model, compared] : [compared, model];
+  return ` The interval excludes 0: ${more.name} gives this region more credit than ${less.name}.`;
 }

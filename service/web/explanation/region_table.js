@@ -1,5 +1,6 @@
 // The regions as a table, by rank; it and the picture highlight each other's region.
 import { h, replace } from "../lib/dom.js";
+import { excludesZero, isDifference } from "../lib/comparison.js";
 import { formatInterval, formatShare, formatSigned, formatNumber } from "../lib/numbers.js";
 
 const FIRST = 50; // rows shown at once
@@ -51,6 +52,7 @@ export function regionTable(result, document, view, { toggle = null } = {}) {
   }
 
   function row(region, { value, low, high, rank, share }) {
+    const differs = isDifference(document.outputs[view.value.output]) && excludesZero({ low, high });
     const bar = h("span", { class: `bar ${value < 0 ? "against" : "for"}` });
     bar.style.width = `${Math.max(2, (100 * share) / largest)}%`;
     return h(
@@ -80,6 +82,7 @@ export function regionTable(result, document, view, { toggle = null } = {}) {
         "td",
         { class: "number" },
         low === null ? formatSigned(value) : formatInterval(value, low, high),
+        differs ? [" ", h("span", { class: "badge note" }, "differs")] : null,
       ),
       h(
         "td",

@@ -9,6 +9,7 @@ import { requestCode, withoutNulls } from "../lib/request_code.js";
 import { observable } from "../lib/observable.js";
 import { askAgain } from "./ask_again.js";
 import { controls } from "./controls.js";
+import { differences, sideSwitch } from "./differences.js";
 import { downloads } from "./downloads.js";
 import { faithfulness } from "./faithfulness.js";
 import { frameShare } from "./frame_share.js";
@@ -40,7 +41,7 @@ export async function showResult(main, document, signal) {
     h(
       "p",
       { class: "muted" },
-      [document.image.name, document.model.name, document.settings.method, ""]
+      [document.image.name, modelsOf(document), document.settings.method, ""]
         .filter((each) => each !== null)
         .join(" · "),
       timeAgo(document.finished_at),
@@ -62,7 +63,7 @@ export async function showResult(main, document, signal) {
   // output: position among the outputs. region: number or null. pinned: it stays when the pointer
   // leaves. scale: of colours, each output its "own" or all "shared".
   const view = observable({
-    output: 0,
+    output: document.compared && result.sums[2] ? 2 : 0,
     region: null,
     pinned: false,
     opacity: 0.6,
@@ -81,6 +82,7 @@ export async function showResult(main, document, signal) {
       h(
         "div",
         { class: "result-picture" },
+        document.compared ? sideSwitch(document, result, view, signal) : null,
         picture,
         regionReadout(result, document, view),
         frameShare(result, document, view, picture),
@@ -89,6 +91,7 @@ export async function showResult(main, document, signal) {
       h(
         "div",
         { class: "result-side" },
+        document.compared ? differences(document, result, view) : null,
         outputsTable(document, result, view, signal),
         regionTable(result, document, view),
       ),
@@ -128,6 +131,9 @@ function codeOf({ settings, image, label_map }) {
     labelMap: label_map && "label_map.png",
   })).element;
 }
+
+const modelsOf = ({ model, compared }) =>
+  compared ? `${model.name} against ${compared.name}` : model.name;
 
 // Whether the top class is the true one, where that is known.
 function verdict({ true_label, correct }) {

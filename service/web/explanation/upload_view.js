@@ -1,5 +1,6 @@
 // Where in the upload the model looked: the file that was sent, with the heat where it was seen, and
 // the rest dimmed.
+import { spanning } from "../lib/comparison.js";
 import { h, replace } from "../lib/dom.js";
 import { getBlob } from "../lib/api.js";
 import { LEVELS, limit, paint } from "../lib/colours.js";
@@ -48,10 +49,7 @@ export function uploadView(document, result, view, signal) {
       if (changed.includes("opacity")) canvas.style.opacity = now.opacity;
       if (!["output", "percentile", "scale", "palette"].some((name) => changed.includes(name)))
         return;
-      const bound = limit(
-        result.magnitudes(now.scale === "own" ? now.output : "all"),
-        now.percentile,
-      );
+      const bound = limit(result.magnitudes(spanning(now, document)), now.percentile);
       paint(result.shown[now.output], bound, LEVELS[now.palette], painted.data);
       canvas.getContext("2d").putImageData(painted, -placement.left, -placement.top);
     });

@@ -10,7 +10,7 @@ const MOST_VALUES = 20_000_000; // numbers loaded at once; further outputs when 
 // width, height: of the model's picture. picture: ImageData, as the model saw it. regions: null, or
 // {ids: Int32Array by pixel (channel by channel where `channels` > 1), count, channels, areas,
 // centroids, parts, players, credit: for each output}. ensure(k): loads output k unless it is there;
-// sums[k], shown[k]: its sums over channels, exact and in float32. magnitudes(k or "all"): sorted.
+// sums[k], shown[k]: its sums over channels, exact and in float32. magnitudes(k, several or "all"): sorted.
 export async function loadResult({ id, outputs, model, region_count: count }, signal) {
   const size = (model.parts?.input_shape ?? [224, 224, 3]).reduce(
     (product, side) => product * side,
@@ -34,7 +34,7 @@ export async function loadResult({ id, outputs, model, region_count: count }, si
       sums[positions[n]] = each;
       shown[positions[n]] = Float32Array.from(each);
     });
-    sorted.delete("all");
+    sorted.clear();
     if (npz.has("regions")) {
       regions ??= await shapesOf(npz);
       (await creditOf(npz)).forEach((each, n) => (regions.credit[positions[n]] = each));
@@ -53,10 +53,11 @@ export async function loadResult({ id, outputs, model, region_count: count }, si
     regions,
     picture: pictureOf(data),
     ensure: async (k) => sums[k] || load([k]),
-    magnitudes(k) {
-      if (!sorted.has(k))
-        sorted.set(k, k === "all" ? magnitudesOf(...sums.filter(Boolean)) : magnitudesOf(sums[k]));
-      return sorted.get(k);
+    magnitudes(which) {
+      const key = String(which);
+      const chosen = which === "all" ? sums : [which].flat().map((k) => sums[k]);
+      if (!sorted.has(key)) sorted.set(key, magnitudesOf(...chosen.filter(Boolean)));
+      return sorted.get(key);
     },
   };
 }

@@ -16,14 +16,16 @@ export function costLine(methods, models, signal) {
     const model = models.find(({ name }) => name === (settings.model?.name ?? settings.model));
     const method = methods.find(({ name }) => name === settings.method);
     const { evaluations, about } = evaluationsOf(settings, method, model);
+    const asked = settings.compare_with ? 2 : 1; // models
     const curves = curveEvaluations(settings, model);
-    const times = Math.max(pictures, 1);
+    const times = asked * Math.max(pictures, 1);
     const said = [
       evaluations === null
         ? "The evaluations depend on the regions"
         : `${about ? "About " : ""}${formatNumber(times * evaluations)} evaluations`,
     ];
     if (curves) said.push(`up to ${formatNumber(times * curves)} more for curves`);
+    if (asked > 1) said.push("of both models together");
     if (pictures > 1) said.push(`for ${pictures} pictures`);
     element.textContent = `${said.join(", ")}.`;
     if (!model || evaluations === null) return;
@@ -55,10 +57,10 @@ function playersOf(superpixels, model) {
   return height * width * (superpixels.channels === "together" ? 1 : channels);
 }
 
-function curveEvaluations({ metrics = [], outputs }, model) {
+function curveEvaluations({ metrics = [], outputs, compare_with: compared }, model) {
   const most = model?.output_count ?? Infinity;
   const count = outputs ? (outputs.top ?? (outputs.labels ?? outputs.indices).length) : 4;
-  return metrics.length * (Math.min(count, most) + 1) * POINTS;
+  return metrics.length * ((compared ? 3 : 1) * Math.min(count, most) + 1) * POINTS;
 }
 
 async function recent(model, signal) {

@@ -1,8 +1,10 @@
 // The settings of the chosen method, built from its JSON Schema (`GET /v1/methods`).
 import { h, newId, replace } from "../lib/dom.js";
+import { compareField } from "./compare_field.js";
 import { fieldOf } from "./fields.js";
 import { modelField } from "./model_field.js";
 
+const ELSEWHERE = ["model", "compare_with", "method", "true_label"]; // these have fields of their own
 // What most people look at; everything else is under "More settings".
 const FIRST = ["outputs", "superpixels", "max_evals", "masker", "fit", "metrics"];
 
@@ -10,6 +12,7 @@ const FIRST = ["outputs", "superpixels", "max_evals", "masker", "fit", "metrics"
 export function settingsForm(methods, models, wanted) {
   let fields = new Map();
   const model = modelField(models, wanted.model);
+  const compared = compareField(models, model, wanted.compare_with);
   const [methodId, concept] = [newId("method"), h("p", { class: "help" })];
   const method = h(
     "select",
@@ -28,6 +31,7 @@ export function settingsForm(methods, models, wanted) {
       "div",
       { class: "fields" },
       model.element,
+      compared.element,
       h(
         "div",
         { class: "field", "data-field": "method" },
@@ -47,7 +51,7 @@ export function settingsForm(methods, models, wanted) {
     concept.textContent = solution_concept;
     fields = new Map();
     for (const [name, property] of Object.entries(schema.properties)) {
-      if (["model", "method", "true_label"].includes(name)) continue; // these have a place elsewhere
+      if (ELSEWHERE.includes(name)) continue;
       const field = fieldOf(name, property, schema.$defs ?? {});
       if (name in values) field.write(values[name]);
       fields.set(name, field);
@@ -66,6 +70,7 @@ export function settingsForm(methods, models, wanted) {
   function read() {
     const settings = {};
     if (model.read()) settings.model = model.read();
+    if (compared.read()) settings.compare_with = compared.read();
     settings.method = method.value;
     for (const [name, field] of fields) {
       const value = field.read();
@@ -81,13 +86,14 @@ export function settingsForm(methods, models, wanted) {
     labelMap: () => fields.get("superpixels")?.labelMap?.() ?? null,
     clearErrors() {
       model.setError("");
+      compared.setError("");
       for (const field of fields.values()) field.setError("");
     },
     // path: of a problem, such as settings.max_evals or label_map. Returns whether it has a field.
     setError(path, text) {
       const name =
         path === "label_map" ? "superpixels" : path.replace(/^settings\./, "").split(".")[0];
-      const field = name === "model" ? model : fields.get(name);
+      const field = { model, compare_with: compared }[name] ?? fields.get(name);
       if (!field) return false;
       if (more.contains(field.element)) rest.open = true;
       field.setError(text);
