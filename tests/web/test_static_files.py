@@ -42,6 +42,10 @@ async def test_all_that_the_page_names_is_there_and_its_own(api):
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
 
 
+# Of an XML namespace and of a type of statements: nothing is loaded from there
+NAMES = {"http://www.w3.org/2000/svg", "https://in-toto.io/Statement/v1"}
+
+
 def reached(name: str, *, how: str) -> set[str]:
     """The module and, in turn, all that it imports."""
     found, waiting = set[str](), [name]
