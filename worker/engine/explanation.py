@@ -217,6 +217,17 @@ class ExplanationRun:
         heat, cell = mean_over_cells(values)
         return Preview(heat, cell, self._outputs.columns[:MOST_OUTPUTS], evaluations, planned)
 
+    def keep(self, coalitions: Coalitions, early: Sequence[Scores]) -> None:
+        """Count the scores known so far of a step that is stopped, as far as the method can.
+
+        coalitions: of the step.
+        """
+        if self._method is None or self._attribution or not early:
+            return
+        scores = np.concatenate(early)
+        if kept := self._method.keep(scores):
+            self._transcript.add(coalitions[:kept], scores[:kept])
+
     def snapshot(self) -> ExplanationResult | None:
         """Return the result so far; None until the empty and the full coalition are scored."""
         if self._method is None:

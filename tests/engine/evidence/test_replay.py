@@ -30,12 +30,12 @@ def request_of(method, **settings):
     return Request(method, MaskerSpec("mean"), superpixels=superpixels, **settings)
 
 
-def explained(request, stop_at=-1):
+def explained(request, stop_at=-1, batch=16):
     run = ExplanationRun(
         FunctionPredictor(SHAPE, SMOOTH), PICTURE, request, control=StopsAt(stop_at)
     )
     try:
-        return evaluate(run, FunctionPredictor(SHAPE, SMOOTH), batch=16)
+        return evaluate(run, FunctionPredictor(SHAPE, SMOOTH), batch=batch)
     except Stop:
         return run.snapshot()
 
@@ -68,6 +68,18 @@ def test_a_replay_gives_the_same_bits(method):
     for curve, other in zip(found.faithfulness, again.curves, strict=True):
         assert same(curve.y, other.y)
         assert same(curve.baseline, other.baseline)
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"partition"}))
+@pytest.mark.parametrize("batches", [1, 2, 3, 5, 9])  # of a step of 256, scored before the stop
+def test_what_is_scored_of_a_step_counts_when_it_is_stopped(method, batches):
+    found = explained(request_of(method), 3 + batches, batch=2)
+    kept, attribution = len(found.transcript.rows), found.attribution
+    change = attribution.scores - attribution.base_values
+    assert 2 * batches - 1 <= kept <= 3 * batches
+    assert attribution.evaluations == 2 + kept
+    assert attribution.values.sum(axis=(0, 1, 2)) == pytest.approx(change)
+    assert same(attribution.values, replayed(found, partial=True).attribution.values)
 
 
 @every_method

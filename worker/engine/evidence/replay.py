@@ -1,6 +1,6 @@
 """Recomputes an attribution from the scores of its coalitions, without the model."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,22 +40,33 @@ def replay(
     method asks for, or the transcript is too short or too long.
     """
     method = METHODS[request.method](game, request)
-    complete = _drive(method.run(), transcript, "method", partial=partial)
+    complete = _drive(method.run(), transcript, "method", keep=method.keep if partial else None)
     if complete is None:
         return Replayed(method.snapshot(), ())
     metrics = Faithfulness(complete, request.metrics, seed=request.seed)
-    return Replayed(complete, _drive(metrics.run(), curves, "metrics", partial=partial) or ())
+    stopped = (lambda _: 0) if partial else None  # of curves no part is kept
+    return Replayed(complete, _drive(metrics.run(), curves, "metrics", keep=stopped) or ())
 
 
 def _drive(
-    steps: Generator[Coalitions, Scores, R], transcript: Transcript, of: str, *, partial: bool
+    steps: Generator[Coalitions, Scores, R],
+    transcript: Transcript,
+    of: str,
+    *,
+    keep: Callable[[Scores], int] | None,
 ) -> R | None:
-    """Give a generator the recorded scores; return its result, None where it was stopped before."""
+    """Give a generator the recorded scores; return its result, None where it was stopped before.
+
+    keep: takes the scores of a last step that was stopped, and returns how many it takes; None
+    where the explanation is complete.
+    """
     done = 0
     try:
         coalitions = next(steps)
         for count, scores in zip(transcript.steps, transcript.scores, strict=True):
-            asked = rows_of(coalitions)
+            last = done + count == len(transcript.rows)
+            stopped = keep is not None and last and count < len(coalitions)
+            asked = rows_of(coalitions[:count] if stopped else coalitions)
             recorded = transcript.rows[done : done + count]
             if asked != recorded:
                 pairs = zip(asked, recorded, strict=False)
@@ -65,6 +76,10 @@ def _drive(
                     f"asks for"
                 )
             done += count
+            if keep is not None and stopped:
+                if keep(scores) == count:
+                    return None
+                raise TranscriptError(f"a replay of the {of} keeps no part of its last step")
             coalitions = steps.send(scores)
     except StopIteration as stop:
         if done < len(transcript.rows):
@@ -76,7 +91,7 @@ def _drive(
         return result
     finally:
         steps.close()
-    if not partial:
+    if keep is None:
         raise TranscriptError(
             f"a replay of the {of} goes on after the {done} recorded coalitions, although the "
             f"explanation is complete"

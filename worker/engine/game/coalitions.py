@@ -10,7 +10,7 @@ Shape = tuple[int, int, int]  # H, W, C
 
 
 # Coalitions that a method yields at a time, where it does not need scores sooner. Each step drains
-# the pipeline of painting and scoring; the scores under way are lost when an explanation stops.
+# the pipeline of painting and scoring.
 CHUNK = 256
 
 

@@ -80,6 +80,10 @@ class Exact:
         fitted = fit_additive(members[1:], _weights(members[1:]), odd[1:], -odd[0], odd[0])
         return self._pairs.attribution(fitted.values)
 
+    def keep(self, scores: Scores) -> int:
+        """Take the pairs among the first scores of a step that is stopped."""
+        return self._pairs.keep(scores)
+
     def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return rough values so far."""
         with self._pairs.early(early):

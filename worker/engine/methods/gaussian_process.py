@@ -100,6 +100,11 @@ class GaussianProcess:
             held_out_fidelity=now.held_out_fidelity,
         )
 
+    def keep(self, scores: Scores) -> int:
+        """Take the pairs among the first scores of a step that is stopped."""
+        self._estimate = None
+        return self._pairs.keep(scores)
+
     def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return rough values so far, by a regression: learning the process takes seconds."""
         with self._pairs.early(early):

@@ -116,6 +116,10 @@ class Kernel:
             steady_from=2 + 2 * self._steady,
         )
 
+    def keep(self, scores: Scores) -> int:
+        """Take the pairs among the first scores of a step that is stopped."""
+        return self._pairs.keep(scores)
+
     def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return rough values so far; without a prior None while they may be far too large."""
         with self._pairs.early(early):

@@ -48,11 +48,17 @@ class PairedScores:
         self._scores[self.done : self.done + pairs] = scores.reshape(pairs, 2, scores.shape[1])
         self.done += pairs
 
+    def keep(self, scores: Scores) -> int:
+        """Store the whole pairs among the first scores (B, K) of a step; count their coalitions."""
+        whole = len(scores) // 2 * 2
+        self.add(scores[:whole])
+        return whole
+
     @contextmanager
     def early(self, scores: Scores) -> Iterator[None]:
         """Count the whole pairs among the first scores (B, K) of a step as scored for a while."""
         done = self.done
-        self.add(scores[: len(scores) // 2 * 2])
+        self.keep(scores)
         try:
             yield
         finally:

@@ -146,6 +146,10 @@ class Partition:
             players=self._game.players.superpixel_labels,
         )
 
+    def keep(self, scores: Scores) -> int:
+        """Return 0: the nodes of a step are expanded together."""
+        return 0
+
     def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return the values of the steps so far; None before a part is divided."""
         if not self._separated:

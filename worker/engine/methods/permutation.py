@@ -133,6 +133,11 @@ class Permutation:
             even_energy=even,
         )
 
+    def keep(self, scores: Scores) -> int:
+        """Take the first scores of a step that is stopped."""
+        self._add(scores)
+        return len(scores)
+
     def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return the values so far; None before the first coalition is scored."""
         done = self._done

@@ -47,6 +47,12 @@ class Method(Protocol):
     def snapshot(self) -> Attribution:
         """Return the attribution so far; valid before, between and after steps."""
 
+    def keep(self, scores: Scores) -> int:
+        """Take the scores (B, K) of the first coalitions of a step that is stopped before its end.
+
+        Returns how many of them count in the snapshot from now on; run() must not go on.
+        """
+
     def draft(self, outputs: int, early: Scores) -> Credit | None:
         """Return values of the first outputs so far, (H, W, C, K), for a preview.
 

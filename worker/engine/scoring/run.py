@@ -44,6 +44,7 @@ class ScoringRun:
         try:
             self.explanation.control.check()
         except Interruption as interruption:
+            self.explanation.keep(self._coalitions, self._scores)
             self.end(interruption)
 
     def give(self, scores: NDArray[np.float32]) -> None:
