@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from service.api import description
+from service.api.evidence.audited_requests import AuditedRequests
 from service.api.facades import routes as facades
 from service.api.facades.error_forms import ErrorForms
 from service.api.http import exception_handlers
@@ -39,6 +40,7 @@ from service.api.results import (
     sent_files,
 )
 from service.api.routes import (
+    audit,
     batches,
     catalog,
     docs,
@@ -112,7 +114,8 @@ def create_app(services: ProcessServices) -> FastAPI:
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     for router in (reviews.reviewers_router, holds.keepers_router):
         app.include_router(router, dependencies=[Depends(services.guard.admit_keeper)])
-    app.include_router(system.metrics_router, dependencies=[Depends(services.guard.admit_auditor)])
+    for router in (system.metrics_router, audit.auditors_router):
+        app.include_router(router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)
     for module in (system, web, docs):  # open: they show no caller's data
         app.include_router(module.router)
@@ -145,6 +148,8 @@ def _add_middleware(app: FastAPI, services: ProcessServices) -> None:
     app.add_middleware(HeaderLimits)
     app.add_middleware(SignedLinks)
     app.add_middleware(ProxyHeaders, trusted=settings.trusted_proxies, root_path=settings.root_path)
+    if settings.audit != "off":
+        app.add_middleware(AuditedRequests, trail=services.audit_trail, settings=settings)
     app.add_middleware(AccessLog, metrics=services.metrics)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(ErrorForms)

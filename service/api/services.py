@@ -18,6 +18,7 @@ from service.api.auth.key_store import KeyStore
 from service.api.auth.links import LinkSigner
 from service.api.auth.principal import OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
+from service.api.evidence.audit_trail import AuditTrail
 from service.api.evidence.sealer import RecordSealer
 from service.api.http.heavy_calls import HeavyCalls
 from service.api.http.memory_budget import MemoryBudget
@@ -76,6 +77,7 @@ class ProcessServices:
     sealer: RecordSealer | None  # None without a signing key
     webhooks: Webhooks
     outbound: OutboundSender  # to URLs that clients choose
+    audit_trail: AuditTrail
     public_keys: PublicKeys  # that verify records; the one that signs now is the first
 
     @classmethod
@@ -120,7 +122,8 @@ class ProcessServices:
                     settings.outbound_allow, settings.outbound_http, settings.outbound_ports
                 )
             ),
-            sealer=RecordSealer(connection, store, key) if key else None,
+            sealer=RecordSealer(connection, store, key, settings.audit) if key else None,
+            audit_trail=AuditTrail(connection, reading, settings, key_store),
             public_keys=PublicKeys(keys=((key.public,) if key else ()) + retired),
         )
 
@@ -134,6 +137,8 @@ class ProcessServices:
         ]
         deliverer = Deliverer(self.webhooks, self.outbound, self.settings.root_path)
         tasks.append(asyncio.create_task(deliverer.run()))
+        if self.settings.audit != "off":
+            tasks.append(asyncio.create_task(self.audit_trail.run()))
         if self.sealer:
             tasks.append(asyncio.create_task(self.sealer.run()))
         try:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from service.api.version import version
 from service.cli import keeping_commands, keys, server_commands, signing_key, webhooks
 from service.cli.adopt import adopt_set
+from service.cli.audit import audit
 from service.cli.connection import ApiKey, Json
 from service.cli.console import console, exit_with_error, print_json
 from service.cli.explain import explain, show
@@ -50,6 +51,7 @@ for command in (
     keeping_commands.hold,
     keeping_commands.release,
     keeping_commands.review,
+    audit,
 ):
     app.command()(command)
 

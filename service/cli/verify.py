@@ -12,14 +12,21 @@ from rich.markup import escape
 from service.cli.connection import Json
 from service.cli.console import console, exit_with_error
 from service.evidence.archives import MAX_BYTES
+from service.evidence.audit_log import verify_log
 from service.evidence.keys import PublicKeys, SigningKeyError
 
 INVALID = 1  # exit code
+AUDIT_LOG = ".ndjson"  # suffix of its files
 
 
 def verify(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Files of GET …/bundle.zip.", exists=True, dir_okay=False)
+        list[Path],
+        typer.Argument(
+            help="Files of GET …/bundle.zip, or *.ndjson of `shapshot audit --export`.",
+            exists=True,
+            dir_okay=False,
+        ),
     ],
     keys: Annotated[
         Path | None,
@@ -32,7 +39,8 @@ def verify(
 ) -> None:
     """Verify signature, files and values of bundles; of several, also how they follow each other.
 
-    The values are computed again from the recorded scores. Exits with 1 if anything is wrong.
+    Of an audit log, verify that no entry was changed or removed. The values are computed again from
+    the recorded scores. Exits with 1 if anything is wrong.
     """
     try:
         from worker.verification import Verification, verify_bundle, verify_chain
@@ -43,6 +51,14 @@ def verify(
     except SigningKeyError as error:
         exit_with_error(str(error))
 
+    logs = [path for path in bundles if path.suffix == AUDIT_LOG]
+    bundles = [path for path in bundles if path not in logs]
+    if logs and trusted is None:
+        exit_with_error("an audit log brings no keys along: pass those of the server, --keys")
+    read = {path: verify_log(path.read_bytes().splitlines(), trusted) for path in logs if trusted}
+    for path, findings in read.items():
+        if not as_json:
+            _print(str(path), map(astuple, findings))
     found: list[Verification] = []
     for path in bundles:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
@@ -55,6 +71,7 @@ def verify(
     if chain and not as_json:
         _print("chain", map(astuple, chain))
     valid = all(each.valid for each in found) and all(check.fault is None for check in chain)
+    valid = valid and all(each.fault is None for findings in read.values() for each in findings)
     if as_json:
         files = [
             {
@@ -67,7 +84,20 @@ def verify(
             }
             for path, each in zip(bundles, found, strict=True)
         ]
-        told = {"valid": valid, "bundles": files, "chain": [asdict(check) for check in chain]}
+        audited = [
+            {
+                "file": str(path),
+                "valid": all(each.fault is None for each in findings),
+                "checks": [asdict(each) for each in findings],
+            }
+            for path, findings in read.items()
+        ]
+        told = {
+            "valid": valid,
+            "bundles": files,
+            "logs": audited,
+            "chain": [asdict(check) for check in chain],
+        }
         typer.echo(json.dumps(told, indent=2))
     elif valid and trusted is None:
         console.print(

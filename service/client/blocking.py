@@ -13,6 +13,7 @@ from service.client import calls, sequences, to_mlflow
 from service.client.attributions import Attributions, BatchAttributions
 from service.client.batches import BatchGroup
 from service.client.calls import (
+    AuditOptions,
     Call,
     CoalitionLike,
     FigureOptions,
@@ -31,6 +32,7 @@ from service.client.pictures import Picture, file_of
 from service.client.retry import Retries
 from service.client.sequences import OnProgress, Read, Steps
 from service.schemas import documents
+from service.schemas.audit import AuditPage
 from service.schemas.documents import Batch, BatchList, ExplanationList
 from service.schemas.keeping import Hold
 from service.schemas.links import SignedLink
@@ -329,6 +331,18 @@ class Client:
     def release_hold(self, explanation_id: str) -> None:
         """Release a hold; the explanation expires after the rest of its time."""
         self._send(calls.release_hold(explanation_id))
+
+    def audit(self, **options: Unpack[AuditOptions]) -> AuditPage:
+        """Get a page of the audit log, which takes a key of scope auditor."""
+        return self._send(calls.audit(options))
+
+    def audit_lines(self, **options: Unpack[AuditOptions]) -> bytes:
+        """Get all entries of the audit log that the filters select as NDJSON, oldest first."""
+        return self._send(calls.audit_lines(options))
+
+    def audit_segments(self) -> bytes:
+        """Get the signed segments of the audit log, by which `shapshot verify` checks it."""
+        return self._send(calls.audit_segments())
 
     def signing_keys(self) -> bytes:
         """Get the public keys that verify records, a JSON Web Key Set."""

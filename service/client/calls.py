@@ -26,6 +26,7 @@ from service.client.attributions import (
 from service.client.errors import ShapshotError
 from service.client.pictures import File
 from service.client.retry import seconds_of
+from service.schemas.audit import AuditPage
 from service.schemas.documents import Batch, BatchList, Explanation, ExplanationList, Problem
 from service.schemas.keeping import Hold
 from service.schemas.links import LinkRequest, SignedLink
@@ -95,6 +96,19 @@ class PageOptions(TypedDict, total=False):
     order: Literal["newest", "oldest"]
     cursor: str
     limit: int  # items in a page, up to 100
+
+
+class AuditOptions(TypedDict, total=False):
+    """Filters of the audit log, all of which select, and its page."""
+
+    actor: str
+    action: str
+    explanation: str  # or a batch
+    since: datetime
+    before: datetime
+    order: Literal["newest", "oldest"]
+    cursor: str
+    limit: int  # entries in a page, up to 1000
 
 
 class ListOptions(PageOptions, total=False):
@@ -362,6 +376,19 @@ def get_hold(id_: str) -> Call[Hold]:
 
 def release_hold(id_: str) -> Call[None]:
     return Call("DELETE", _of_explanation(id_, "/hold"), lambda _: None)
+
+
+def audit(options: AuditOptions) -> Call[AuditPage]:
+    return Call("GET", "/v1/audit", _document(AuditPage), _query(options))
+
+
+def audit_lines(options: AuditOptions) -> Call[bytes]:
+    accepted = {"headers": {"Accept": "application/x-ndjson"}}
+    return Call("GET", "/v1/audit", _content, _query(options) | accepted, RESULT_S)
+
+
+def audit_segments() -> Call[bytes]:
+    return Call("GET", "/v1/audit/segments", _content, timeout_s=RESULT_S)
 
 
 def signing_keys() -> Call[bytes]:

@@ -4,6 +4,7 @@ import redis
 import structlog
 
 from service.infra.settings.shared import SharedSettings
+from service.jobs.audit import audited
 from service.jobs.redis_keys import EXPIRY, as_text, is_id
 from service.jobs.scripts import Expired, Reap, Scripts, Tombstone
 from service.schemas.documents import ErrorCode, Failure
@@ -46,7 +47,8 @@ class Maintenance:
 
     def expired(self, limit: int = 100) -> list[str]:
         """Return ids whose artifacts may be removed: expired, deleted or never accepted."""
-        _, found = self._scripts.run(Expired(limit, grace_s(self._settings.retention_s)))
+        grace = grace_s(self._settings.retention_s)
+        _, found = self._scripts.run(Expired(limit, grace, audited(self._settings.audit)))
         invalid = [member for member in found if not is_id(as_text(member))]
         if invalid:  # never used in a store key
             log.warning("invalid ids removed", key=EXPIRY, count=len(invalid))
@@ -55,4 +57,5 @@ class Maintenance:
 
     def leave_tombstone(self, explanation_id: str, *, tombstone_s: int) -> None:
         """Replace an explanation whose artifacts are removed by a tombstone."""
-        self._scripts.run(Tombstone(explanation_id, tombstone_s))
+        by = audited(self._settings.audit)
+        self._scripts.run(Tombstone(explanation_id, tombstone_s, by))

@@ -14,6 +14,10 @@ HOLDS = "shapshot:holds"  # sorted set: id by the time its hold ends, or inf
 
 WEBHOOKS = "shapshot:webhooks"  # sorted set: webhooks by time of creation; see index_of
 
+AUDIT = "shapshot:audit"  # stream: the audit log
+AUDIT_SEGMENTS = "shapshot:audit:segments"  # stream: its signed segments
+AUDIT_SEALED = "shapshot:audit:sealed"  # hash: the end of the last segment
+
 EXPLANATION_ID = re.compile(r"exp_[0-9a-f]{32}")
 SCORES_ID = re.compile(r"scr_[0-9a-f]{32}")  # the first digits of a SHA-256: see coalitions.py
 JOB_ID = re.compile(f"{EXPLANATION_ID.pattern}|{SCORES_ID.pattern}")

@@ -30,11 +30,12 @@ from pydantic import TypeAdapter
 from redis.commands.core import Script
 
 from service.jobs.admission_limits import AdmissionLimits
+from service.jobs.audit import Audited
 from service.jobs.records import IdempotencyClaim
 from service.jobs.redis_keys import as_text, key_of, worker_key_of
 
 # each may use the functions of those before it
-SHARED = ("clock", "fair_queue", "throughput", "index", "events", "explanation")
+SHARED = ("clock", "fair_queue", "throughput", "index", "audit", "events", "explanation")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,34 @@ class Reserve(Call):
 
 
 @dataclass(frozen=True)
+class NewEntry:
+    """An entry of the audit log about what changes nothing else."""
+
+    action: str
+    explanation: str | None = None  # or a batch
+    what: str | None = None
+    outcome: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Note(Call):
+    audit: Audited | None
+    entries: Sequence[NewEntry]
+
+
+@dataclass(frozen=True)
+class Segment(Call):
+    sequence: int  # number of statements in the chain before it
+    entry: str  # of the chain
+    after: str  # id of the last entry of the segment before it; empty: none
+    first: str
+    last: str
+    envelope: str
+    sha256: str  # of the payload
+
+
+@dataclass(frozen=True)
 class NewBatch:
     id: str
     record: Mapping[str, str]  # its hash, without the time
@@ -92,6 +121,7 @@ class Accept(Call):
     claim: IdempotencyClaim | None
     batch: NewBatch | None
     explanations: Sequence[NewExplanation]
+    audit: Audited | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -102,12 +132,14 @@ class Accept(Call):
 class Cancel(CallOfOne):
     queue: str
     retention_s: int
+    audit: Audited | None = None
 
 
 @dataclass(frozen=True)
 class Delete(CallOfOne):
     queue: str
     retention_s: int  # of a batch whose last unfinished explanation is deleted
+    audit: Audited | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +148,7 @@ class Hold(CallOfOne):
     reason: str
     ends: str | None  # seconds since the epoch; None: until it is released
     replaces: bool  # the hold of somebody else
+    audit: Audited | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +156,7 @@ class Unhold(CallOfOne):
     by: str
     replaces: bool
     grace_s: int  # that it is kept at least
+    audit: Audited | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +179,8 @@ class Review(CallOfOne):
     reference: str  # for the list of reviews
     review: str  # for the explanation's hash
     facets: str
+    verdict: str  # for the audit log
+    audit: Audited | None = None
 
 
 @dataclass(frozen=True)
@@ -265,11 +301,13 @@ class Reindex(CallOfOne):
 class Expired(Call):
     limit: int
     grace_s: int  # that those whose hold ends are kept at least
+    audit: Audited | None = None
 
 
 @dataclass(frozen=True)
 class Tombstone(CallOfOne):
     tombstone_s: int
+    audit: Audited | None = None
 
 
 class Scripts:

@@ -6,6 +6,7 @@ from typing import Any
 import redis
 from pydantic import ValidationError
 
+from service.jobs.audit import audited
 from service.jobs.facets import in_words, review_facets
 from service.jobs.records import ChainEntry, RecordReference, ReviewReference
 from service.jobs.redis_clock import as_seconds
@@ -33,9 +34,11 @@ class Head:
 class RecordChain:
     """Blocking; every call may raise `redis.RedisError`."""
 
-    def __init__(self, connection: redis.Redis) -> None:
+    def __init__(self, connection: redis.Redis, audit: str = "off") -> None:
+        """audit: the setting of the audit log: reads, changes or off."""
         self._redis = connection
         self._scripts = Scripts(connection)
+        self._audit = audit
 
     def unsealed(self, limit: int) -> list[str]:
         """Return ids of results without a record, in no order."""
@@ -89,6 +92,8 @@ class RecordChain:
             reference.model_dump_json(),
             last.model_dump_json(),
             in_words(review_facets(last)),
+            review.verdict.value,
+            audited(self._audit),
         )
         tag, _ = self._scripts.run(call)
         return tag

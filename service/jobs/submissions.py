@@ -11,6 +11,7 @@ import redis
 
 from service.infra.settings.api import ApiSettings
 from service.jobs.admission_limits import AdmissionLimits
+from service.jobs.audit import audited
 from service.jobs.codec import encode_batch, encode_cached, encode_queued
 from service.jobs.hash_reader import read_batch, read_state
 from service.jobs.maintenance import grace_s
@@ -69,6 +70,7 @@ class Submissions:
         self._scripts = Scripts(connection)
         self._queue = settings.queue
         self._retention_s = settings.retention_s
+        self._audit = settings.audit
         self._caps = AdmissionLimits.of(settings)
         self._weights = {"interactive": settings.interactive_share, "batch": 1}
 
@@ -140,6 +142,7 @@ class Submissions:
             claim=claim,
             batch=batch,
             explanations=[new(id_, spec) for id_, spec in specs.items()],
+            audit=audited(self._audit),
         )
         match self._scripts.run(accept):
             case "claimed", _:
@@ -171,7 +174,8 @@ class Submissions:
 
     def cancel(self, explanation_id: str) -> str | None:
         """Request cancellation; return the new status, None for an unknown explanation."""
-        match self._scripts.run(Cancel(explanation_id, self._queue, self._retention_s)):
+        by = audited(self._audit)
+        match self._scripts.run(Cancel(explanation_id, self._queue, self._retention_s, by)):
             case "status", [status]:
                 return as_text(status)
         return None
@@ -182,7 +186,8 @@ class Submissions:
         Their artifacts remain to be removed. Raises StillRunningError or HeldError, and deletes
         nothing, if one of them is running or held.
         """
-        tag, found = self._scripts.run(Delete(id_, self._queue, self._retention_s))
+        by = audited(self._audit)
+        tag, found = self._scripts.run(Delete(id_, self._queue, self._retention_s, by))
         if tag == "under_way":
             raise StillRunningError(Status(as_text(found[0])))
         if tag == "held":
@@ -197,7 +202,8 @@ class Submissions:
         replaces: also the hold of somebody else. Raises HeldError, HoldInPastError.
         """
         until = None if ends is None else repr(ends)
-        tag, _ = self._scripts.run(Hold(explanation_id, by, reason, until, replaces))
+        hold = Hold(explanation_id, by, reason, until, replaces, audited(self._audit))
+        tag, _ = self._scripts.run(hold)
         if tag == "taken":
             raise HeldError(explanation_id)
         if tag == "past":
@@ -210,7 +216,8 @@ class Submissions:
         Raises HeldError.
         """
         grace = grace_s(self._retention_s)
-        tag, _ = self._scripts.run(Unhold(explanation_id, by, replaces, grace))
+        unhold = Unhold(explanation_id, by, replaces, grace, audited(self._audit))
+        tag, _ = self._scripts.run(unhold)
         if tag == "taken":
             raise HeldError(explanation_id)
         return tag == "released"

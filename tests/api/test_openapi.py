@@ -10,9 +10,11 @@ from service.api.openapi import (
     DOCUMENT,
     RECORD_SCHEMA,
     REVIEW_SCHEMA,
+    SEGMENT_SCHEMA,
     render_document,
     render_record_schema,
     render_review_schema,
+    render_segment_schema,
 )
 from service.jobs.leases import Heartbeat
 from service.jobs.records import ProgressCount
@@ -71,6 +73,7 @@ def test_the_document_is_the_one_committed():
 def test_the_committed_schema_of_records_is_that_of_the_code() -> None:
     assert render_record_schema() == (ROOT / RECORD_SCHEMA).read_text()
     assert render_review_schema() == (ROOT / REVIEW_SCHEMA).read_text()
+    assert render_segment_schema() == (ROOT / SEGMENT_SCHEMA).read_text()
 
 
 def test_every_operation_has_a_unique_name_and_a_description(document):

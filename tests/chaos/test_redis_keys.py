@@ -112,6 +112,8 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
         "shapshot:limbo",
         "rq:queue:QUEUE:intermediate",
         "shapshot:unsealed",
+        "shapshot:audit:sealed",  # after ten minutes
+        "shapshot:audit:segments",
         "shapshot:taken:WEBHOOK",
         "shapshot:delivered:WEBHOOK",  # nobody listens
         "shapshot:undelivered:WEBHOOK",

@@ -11,7 +11,13 @@ import httpx
 import pytest
 
 from service.client import Client, ShapshotError
-from service.client.calls import FigureOptions, HeatmapOptions, ListOptions, PageOptions
+from service.client.calls import (
+    AuditOptions,
+    FigureOptions,
+    HeatmapOptions,
+    ListOptions,
+    PageOptions,
+)
 from service.schemas.documents import ErrorCode
 from service.schemas.scores import Coalition
 
@@ -78,6 +84,8 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_reproduction": ("reproduction", ID),
         "review_explanation": ("review", ID, "accept"),
         "list_reviews": ("reviews", ID),
+        "list_audit": ("audit",),
+        "get_audit_segments": ("audit_segments",),
         "hold_explanation": ("hold", ID, "because"),
         "get_hold": ("get_hold", ID),
         "release_hold": ("release_hold", ID),
@@ -134,6 +142,7 @@ def test_each_operation_has_a_method_that_asks_for_it(url: str, photo: bytes) ->
     [
         ("list_explanations", ListOptions, set()),
         ("list_batches", PageOptions, set()),
+        ("list_audit", AuditOptions, set()),
         ("get_heatmap", HeatmapOptions, {"style"}),
         ("get_figure", FigureOptions, {"id"}),
         ("get_batch_heatmap", FigureOptions, set()),

@@ -19,7 +19,13 @@ from tests.ledger import Ledger
 from tests.outages import OUTAGES
 
 # Keys that always stay
-BOUNDED = {b"rq:queues", b"shapshot:flows", b"shapshot:ended", b"shapshot:totals"}
+BOUNDED = {
+    b"shapshot:audit",
+    b"rq:queues",
+    b"shapshot:flows",
+    b"shapshot:ended",
+    b"shapshot:totals",
+}
 WIP, INTERMEDIATE = "rq:wip:test", "rq:queue:test:intermediate"
 
 

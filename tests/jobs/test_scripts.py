@@ -23,6 +23,7 @@ from service.jobs.scripts import (
     Finish,
     Hold,
     NewExplanation,
+    Note,
     Reap,
     Reindex,
     Release,
@@ -31,6 +32,7 @@ from service.jobs.scripts import (
     Review,
     Scripts,
     Seal,
+    Segment,
     Tombstone,
     Unhold,
     Walk,
@@ -53,6 +55,7 @@ CALLS = (
     Reserve,
 )
 CALLS = (*CALLS, Renew, Review, Hold, Unhold, Evict, Reindex, Seal, Walk)
+CALLS = (*CALLS, Note, Segment)
 CALLS = (*CALLS, Hook, Unhook, Take, Settle, Replay)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"
 

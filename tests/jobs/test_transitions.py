@@ -11,7 +11,7 @@ from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.leases import Heartbeat
 from service.jobs.records import JobSpec, ProgressCount
 from service.jobs.redis_clock import as_seconds
-from service.jobs.redis_keys import CHANGES, new_batch_id, new_id
+from service.jobs.redis_keys import AUDIT, CHANGES, new_batch_id, new_id
 from service.jobs.scripts import Accept, Begin, NewExplanation, Scripts
 from service.schemas.documents import ErrorCode, Failure, Status
 from tests.ledger import Ledger
@@ -56,9 +56,12 @@ class Observed:
         return found
 
     def all(self, *but: str) -> dict[str, Any]:
-        """Return every key and its value, except these and the facets (see test_index.py)."""
+        """Return every key and its value, except these, the facets and the audit log.
+
+        See test_index.py and test_audit.py.
+        """
         keys = {self._shown(key): key for key in self.redis.scan_iter()}
-        but = (*but, *(name for name in keys if name.startswith("shapshot:index:")))
+        but = (*but, AUDIT, *(name for name in keys if name.startswith("shapshot:index:")))
         return {name: self._held(key) for name, key in keys.items() if name not in but}
 
     def hash(self, key: str) -> dict[str, str]:

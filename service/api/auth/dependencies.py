@@ -14,6 +14,7 @@ from service.api.auth.principal import LINK_HOLDER, OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
 from service.api.http.problems import ApiError
 from service.api.http.signed_links import PresentedLink
+from service.jobs.audit import set_actor
 from service.schemas.documents import ErrorCode
 
 _DESCRIPTION = "An API key; a server without keys, which listens on loopback only, requires none"
@@ -101,6 +102,7 @@ class Guard:
             headers = {"WWW-Authenticate": "Bearer"}
             raise ApiError(ErrorCode.UNAUTHORIZED, detail, "Authorization", None, accepted, headers)
         structlog.contextvars.bind_contextvars(key=caller.name)
+        set_actor(caller.name)
         return caller
 
 

@@ -26,7 +26,17 @@ class KeyStore:
         if not self._keys:
             raise KeysError(f"the keys file {path} has no key; add one: `shapshot keys add NAME`")
 
+    def names(self) -> list[str]:
+        """Return name, id and scopes of each key, as the audit log tells them."""
+        self._reload()
+        return [f"{key.name} ({key.id}: {' '.join(key.scopes)})" for key in self._keys]
+
     def caller_of(self, token: str) -> Principal | None:
+        self._reload()
+        key = find_key(self._keys, token)
+        return Principal(key.name, key.may) if key else None
+
+    def _reload(self) -> None:
         seen = _signature(self._path)
         if seen != self._seen:
             self._seen = seen
@@ -36,8 +46,6 @@ class KeyStore:
                 log.error("keys file rejected, earlier keys stay valid", reason=str(error))
             else:
                 log.info("keys file reloaded", keys=len(self._keys))
-        key = find_key(self._keys, token)
-        return Principal(key.name, key.may) if key else None
 
 
 def _signature(path: Path) -> Signature | None:

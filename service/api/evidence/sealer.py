@@ -6,6 +6,7 @@ an explanation, and only at the end of the chain, so those that lose the race si
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,12 @@ import structlog
 from anyio import to_thread
 from pydantic import ValidationError
 
-from service.api.evidence.statements import review_statement, statement_of, subjects_of
+from service.api.evidence.statements import (
+    review_statement,
+    segment_statement,
+    statement_of,
+    subjects_of,
+)
 from service.api.state.serializers import to_datetime
 from service.evidence.envelopes import RecordError, encode, seal
 from service.evidence.keys import SigningKey
@@ -30,6 +36,7 @@ from service.infra.artifact_store import (
     review_key,
 )
 from service.infra.artifacts import Artifact, read_whole
+from service.jobs.audit_log import AuditLog
 from service.jobs.hash_reader import read_state
 from service.jobs.records import RecordReference, ReviewReference, State
 from service.jobs.redis_clock import as_seconds
@@ -52,6 +59,8 @@ from service.schemas.reviews import (
 
 ADDED = ("sealed", "reviewed")
 PAGE = 32  # ids
+SEGMENT_ENTRIES, SEGMENT_S = 1000, 600  # of the audit log: the most entries, the longest wait
+LOOK_S = 10.0  # between looks at the audit log
 PAUSE_S, OUTAGE_S = 1.0, 5.0  # between looks for results, and while Redis or the store is away
 
 log = structlog.get_logger(__name__)
@@ -81,9 +90,13 @@ class Signed:
 class RecordSealer:
     """Seals results by one key. `seal` blocks and may raise RedisError, StoreError, ChainError."""
 
-    def __init__(self, connection: redis.Redis, store: Store, key: SigningKey) -> None:
+    def __init__(
+        self, connection: redis.Redis, store: Store, key: SigningKey, audit: str = "off"
+    ) -> None:
+        """audit: the setting of the audit log: reads, changes or off."""
         self._redis = connection
-        self._chain = RecordChain(connection)
+        self._chain = RecordChain(connection, audit)
+        self._audit_log = AuditLog(connection)
         self._store = store
         self._key = key
 
@@ -172,6 +185,23 @@ class RecordSealer:
             if tag != "moved":
                 return tag
 
+    def seal_audit(self, *, min_age_s: float = SEGMENT_S) -> bool:
+        """Seal the entries of the audit log after its last segment, if there are enough.
+
+        min_age_s: of the first, where there are fewer than SEGMENT_ENTRIES. Returns whether it
+        sealed some.
+        """
+        while True:
+            found, head = self._audit_log.unsealed(SEGMENT_ENTRIES), self._chain.head()
+            count = len(found.entries)
+            if not count or (count < SEGMENT_ENTRIES and found.age_s < min_age_s):
+                return False
+            payload = encode(segment_statement(found, head))
+            envelope = seal(payload, self._key).decode()
+            sha256 = Artifact.of(payload).sha256
+            if self._audit_log.add_segment(head.sequence, found, envelope, sha256) != "moved":
+                return True
+
     def sign_bundle(self, explanation_id: str, digests: Mapping[str, str]) -> bytes:
         """Sign the list of the files of a bundle; digests: the sha256 of each, by name."""
         made_at = to_datetime(as_seconds(self._redis.time()))
@@ -184,11 +214,15 @@ class RecordSealer:
         return seal(encode(statement), self._key)
 
     async def run(self) -> None:
-        """Seal results as they come, until cancelled."""
+        """Seal results and the audit log as they come, until cancelled."""
+        look_at = 0.0
         while True:
             try:
                 found = await to_thread.run_sync(self._seal_some, abandon_on_cancel=True)
                 pause_s = 0.0 if found == PAGE else PAUSE_S
+                if time.monotonic() >= look_at:
+                    more = await to_thread.run_sync(self.seal_audit, abandon_on_cancel=True)
+                    look_at = time.monotonic() + (0.0 if more else LOOK_S)
             except (redis.RedisError, StoreError, ChainError) as error:
                 log.warning("records cannot be sealed for now", cause=str(error))
                 pause_s = OUTAGE_S

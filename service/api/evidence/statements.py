@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 
 from service.api.state.serializers import to_datetime, to_datetime_or_none
+from service.evidence.audit_log import digest_of, line_of
 from service.evidence.envelopes import RecordError
+from service.jobs.audit_log import Unsealed
 from service.jobs.records import State
 from service.jobs.sealing import Head
+from service.schemas.audit import SEGMENT_TYPE, AuditSegment, SegmentStatement
 from service.schemas.evidence import Evidence
 from service.schemas.record import PREDICATE_TYPE, STATEMENT_TYPE, Chain, Record, Statement, Subject
 from service.schemas.reviews import REVIEW_TYPE, Review, ReviewRequest, ReviewStatement
 
 ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
 PICTURE, LABEL_MAP = "picture", "label_map"
+AUDIT = "audit"  # the subject of a segment: its entries
 RECORD = "record"  # the subject of a review: the payload of the record
 
 
@@ -67,6 +71,25 @@ def review_statement(
             comment=asked.comment,
             reviewer=reviewer,
             key=key,
+        ),
+    )
+
+
+def segment_statement(found: Unsealed, head: Head) -> SegmentStatement:
+    """Write the statement of entries of the audit log, to follow the head of the chain."""
+    digest = digest_of(map(line_of, found.entries))
+    return SegmentStatement(
+        _type=STATEMENT_TYPE,
+        subject=subjects_of({AUDIT: digest}),
+        predicateType=SEGMENT_TYPE,
+        predicate=AuditSegment(
+            sealed_at=to_datetime(head.now),
+            chain=Chain(sequence=head.sequence, previous=head.previous),
+            first=found.entries[0].id,
+            last=found.entries[-1].id,
+            count=len(found.entries),
+            sha256=digest,
+            previous=found.previous,
         ),
     )
 

@@ -165,6 +165,12 @@ class ApiSettings(SharedSettings):
         False,
         description="True: a request may name a picture by `image_url`, which the API fetches",
     )
+    audit_days: int = Field(
+        400, ge=1, description="Days that the entries of the audit log are kept"
+    )
+    audit_addresses: bool = Field(
+        False, description="True: the audit log has the address of each client"
+    )
     idempotency_s: int = Field(
         86400, ge=1, description="Seconds that an Idempotency-Key is remembered"
     )

@@ -53,6 +53,11 @@ class SharedSettings(BaseSettings):
     tombstone_s: int = Field(
         30 * 86400, ge=1, description="Seconds that an expired or deleted explanation answers 410"
     )
+    audit: Literal["reads", "changes", "off"] = Field(
+        "reads",
+        description="What the audit log has, the same for API and workers: changes; reads, too; or "
+        "off: nothing",
+    )
     deadline_s: int = Field(
         3600,
         ge=1,

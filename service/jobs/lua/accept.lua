@@ -37,6 +37,13 @@ local function record(id, fields)
   redis.call('ZREM', 'shapshot:expiry', id)  -- end its reservation
 end
 
+-- first: where the log cannot be written, nothing is accepted
+for _, explanation in ipairs(asked.explanations) do
+  if not explanation.record.keep_s then
+    audit(asked.audit, now, 'asked', explanation.id, {what = explanation.record.method,
+      owner = owner, detail = asked.batch and asked.batch.id})
+  end
+end
 if asked.batch then
   record(asked.batch.id, asked.batch.record)
   index(asked.batch.id, now)

@@ -31,8 +31,13 @@ ids[#ids + 1] = asked.id
 for _, id in ipairs(ids) do
   local status = field(id, 'status')
   if status == 'running' or status == 'canceling' then return {'under_way', status} end
-  if is_held(id, now) then return {'held', id} end
+  if is_held(id, now) then
+    local why = {outcome = 'refused', detail = 'held by ' .. field(id, 'held_by')}
+    audit_though_full(asked.audit, now, 'deleted', id, why)
+    return {'held', id}
+  end
 end
+for _, id in ipairs(ids) do audit_though_full(asked.audit, now, 'deleted', id) end
 for _, id in ipairs(ids) do remove(id) end
 table.insert(ids, 1, 'deleted')
 return ids

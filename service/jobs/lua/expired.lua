@@ -6,6 +6,9 @@ local asked = cjson.decode(ARGV[1])
 local now = read_clock()
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'shapshot:holds', '-inf', now, 'LIMIT', 0, 100)) do
   redis.call('ZREM', 'shapshot:holds', id)
+  if field(id, 'held_by') then
+    audit(asked.audit, now, 'released', id, {detail = 'the time of the hold is over'})
+  end
   if field(id, 'held_by') then pcall(end_hold, id, now, asked.grace_s) end
 end
 local reply = {'expired'}

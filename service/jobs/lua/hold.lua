@@ -9,6 +9,7 @@ if not status or status == 'expired' or (due and tonumber(due) <= now) then retu
 if ends and ends <= now then return {'past'} end
 local holder = is_held(id, now) and field(id, 'held_by')
 if holder and holder ~= asked.by and not asked.replaces then return {'taken'} end
+audit(asked.audit, now, 'held', id, {detail = asked.reason, what = asked.ends})
 local expires_at = tonumber(field(id, 'expires_at'))
 if expires_at then  -- the rest of its time counts from the release on
   redis.call('HSET', KEYS[1], 'expires_in', math.max(expires_at - now, 0))

@@ -10,6 +10,7 @@ if redis.call('LINDEX', reviews, -1) == asked.reference then
 end
 local is_next = redis.call('LLEN', reviews) == asked.number - 1
 if redis.call('LLEN', 'shapshot:records') ~= asked.sequence or not is_next then return {'moved'} end
+audit(asked.audit, read_clock(), 'reviewed', id, {what = asked.verdict})
 redis.call('RPUSH', 'shapshot:records', asked.entry)
 redis.call('RPUSH', reviews, asked.reference)
 redis.call('HSET', KEYS[1], 'review', asked.review)

@@ -7,6 +7,8 @@ if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   local created, owner, record =
     unpack(redis.call('HMGET', KEYS[1], 'created_at', 'owner', 'record'))
   local batch = field(id, 'batch')
+  local is_new = created and field(id, 'status') ~= 'expired'
+  if is_new then audit_though_full(asked.audit, read_clock(), 'expired', id) end
   if not field(id, 'members') then notify('explanation.expired', id, 'expired') end
   offer_no_more(id)
   unindex(id)

@@ -22,6 +22,8 @@ OF_WEBHOOKS = [each for each in routes() if each[1].startswith("/v1/webhooks")] 
 ELSEWHERE = OF_RUNNING + OF_WEBHOOKS
 OF_ONE = [each for each in routes() if "_id}" in each[1] and each not in ELSEWHERE]
 OF_NONE = [  # routes of /v1 without an id; each shows nobody's explanations
+    ("GET", "/v1/audit"),  # for auditors only: see test_audit.py
+    ("GET", "/v1/audit/segments"),
     ("GET", "/v1/batches"),
     ("GET", "/v1/explanations"),
     ("GET", "/v1/methods"),
