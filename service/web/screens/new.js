@@ -88,7 +88,7 @@ export async function show(main, { query, signal }) {
     ),
     h("div", { class: "send-bar" }, cost.element, send),
     problem,
-    code.element,
+    h("section", { class: "card" }, code.element),
   );
   replace(main, h("h1", {}, earlier ? "Ask again with one change" : "Explain a picture"), form);
   const files = earlier ? [sent?.picture].filter(Boolean) : (kept?.files ?? []);
