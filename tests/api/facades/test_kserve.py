@@ -1,12 +1,15 @@
 """`explain` in the form of KServe: what its clients send, and what they read."""
 
 import base64
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.api.auth.keys import Scope
+from service.infra.artifact_store import attributions_key
 from service.schemas.documents import ErrorCode, Failure
 from tests.api.auth.keyholders import issue
 from tests.api.conftest import EXPLAINED, some_arrays
@@ -152,6 +155,35 @@ async def test_settings_are_named_as_the_request_names_them(explain):
 async def test_a_bad_picture_is_named_by_its_instance(explain, photo):
     answer = await explain({"instances": [b64(photo), b64(b"no picture")]})
     assert refused(answer, 415, "unsupported_media_type")["field"] == "instances.1"
+
+
+async def test_pixels_of_a_whole_photo_are_taken_and_kept_as_a_picture(explain, served):
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3))  # more than MAX_VALUES
+    explanation = (await explain({"instances": [pixels.tolist()]})).json()
+    assert (explanation["image"]["width"], explanation["image"]["format"]) == (224, "PNG")
+    picture = await served.get(explanation["links"]["picture"])
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(picture.content))), pixels)
+
+
+async def test_metrics_tell_calls_that_wait_from_others(start, settings, served, photo):
+    async with start(settings.model_copy(update={"explain_wait_s": 0})) as api:
+        answer = await api.post(URL, json={"instances": [b64(photo)]})  # without Prefer
+        assert answer.status_code == 202
+        text = (await api.get("/metrics")).text
+    [line] = [line for line in text.splitlines() if ":explain" in line and "_count{" in line]
+    assert 'waits="yes"' in line
+
+
+async def test_a_damaged_result_is_an_error_before_the_answer_starts(
+    explain, fake_worker, store, monkeypatch
+):
+    monkeypatch.setattr("service.api.results.streaming.PIECE_BYTES", 1)  # as of a large answer
+    headers = NOW | {"Idempotency-Key": "one"}
+    id_ = (await explain(headers=headers)).json()["id"]
+    state = fake_worker.succeed(id_)
+    store.put(attributions_key(id_, state.result), b"damaged")
+    problem = refused(await explain(headers=headers), 404, "no_result")
+    assert "damaged" in problem["detail"]
 
 
 async def test_an_unknown_model_is_not_found(explain):

@@ -216,3 +216,10 @@ async def test_another_deployed_model_is_refused(explain):
     _, metadata = refused(answer, 409, "ABORTED", "MODEL_CHANGED")
     assert metadata["field"] == "deployedModelId"
     assert (await explain(deployedModelId=MODEL.fingerprint)).status_code == 504
+
+
+async def test_statuses_are_those_that_its_clients_know(start, settings, served, photo):
+    async with start(settings.model_copy(update={"max_upload_bytes": 100})) as api:
+        answer = await api.post(URL, json={"instances": [b64(photo)]})
+        refused(answer, 400, "INVALID_ARGUMENT", "TOO_LARGE")
+        refused(await api.get(URL), 400, "INVALID_ARGUMENT", "METHOD_NOT_ALLOWED")
