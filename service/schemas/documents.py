@@ -57,6 +57,7 @@ class ErrorCode(StrEnum):
     HEADERS_TOO_LARGE = "headers_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID_IMAGE = "invalid_image"
+    INVALID_IMAGE_URL = "invalid_image_url"
     INVALID_LABEL_MAP = "invalid_label_map"
     INVALID_SETTINGS = "invalid_settings"
     INVALID_PARAMETER = "invalid_parameter"

@@ -23,6 +23,7 @@ from service.schemas.masker_setting import MASKER_PATTERN
 
 MAX_METADATA_BYTES = 16_384
 MAX_IMAGES_IN_BATCH = 32  # pictures
+MAX_URL = 2000  # characters
 MAX_FILE_NAME = 4096  # characters received, with directories
 MAX_SUPERPIXELS = 1000  # or regions of a label map; for more, use pixels
 
@@ -310,13 +311,25 @@ class ResolvedSettings(ExplanationSettings):
     true_label: int | None = None
 
 
+IMAGE_URL = (
+    "https:// address of the picture, in place of the picture, on servers that fetch pictures "
+    "(SHAPSHOT_PICTURE_URLS)"
+)
+
+
 class ExplanationRequest(RequestModel):
     """The JSON form of `POST /v1/explanations`."""
 
-    image: str = Field(
-        description="The picture in base64 (line breaks, the URL-safe alphabet, missing padding "
-        "and a data: URL are accepted)"
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["image"]}, {"required": ["image_url"]}]}
     )
+
+    image: str | None = Field(
+        default=None,
+        description="The picture in base64 (line breaks, the URL-safe alphabet, missing padding "
+        "and a data: URL are accepted)",
+    )
+    image_url: str | None = Field(default=None, max_length=MAX_URL, description=IMAGE_URL)
     name: str | None = Field(
         default=None,
         max_length=MAX_FILE_NAME,
@@ -329,7 +342,11 @@ class ExplanationRequest(RequestModel):
 
     @property
     def pictures(self) -> list[str]:
-        return [self.image]
+        return [] if self.image is None else [self.image]
+
+    @property
+    def urls(self) -> list[str]:
+        return [] if self.image_url is None else [self.image_url]
 
     @property
     def file_names(self) -> list[str | None]:
@@ -339,10 +356,19 @@ class ExplanationRequest(RequestModel):
 class BatchRequest(RequestModel):
     """The JSON form of `POST /v1/batches`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["images"]}, {"required": ["image_urls"]}]}
+    )
+
     images: list[str] = Field(
-        min_length=1,
+        default_factory=list,
         max_length=MAX_IMAGES_IN_BATCH,
         description="Each picture in base64 (a data: URL is accepted)",
+    )
+    image_urls: list[Annotated[str, Field(max_length=MAX_URL)]] = Field(
+        default_factory=list,
+        max_length=MAX_IMAGES_IN_BATCH,
+        description=f"{IMAGE_URL}; one for each picture",
     )
     names: list[Annotated[str, Field(max_length=MAX_FILE_NAME)] | None] | None = Field(
         default=None,
@@ -360,14 +386,19 @@ class BatchRequest(RequestModel):
         return self.images
 
     @property
+    def urls(self) -> list[str]:
+        return self.image_urls
+
+    @property
     def file_names(self) -> list[str | None]:
-        return self.names or [None] * len(self.images)
+        return self.names or [None] * len(self.images or self.image_urls)
 
     @model_validator(mode="after")
     def _name_for_each(self) -> "BatchRequest":
-        if self.names is not None and len(self.names) != len(self.images):
+        count = len(self.images or self.image_urls)
+        if self.names is not None and len(self.names) != count:
             raise ValueError(
-                f"names must have one entry for each of the {len(self.images)} pictures; received "
+                f"names must have one entry for each of the {count} pictures; received "
                 f"{len(self.names)}"
             )
         return self

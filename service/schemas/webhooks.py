@@ -7,9 +7,9 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from service.schemas.base import ResponseModel
 from service.schemas.documents import Status
-from service.schemas.requests import RequestModel
+from service.schemas.requests import MAX_URL, RequestModel
 
-MAX_URL, MAX_SECRET, MAX_DESCRIPTION = 2000, 200, 200  # characters
+MAX_SECRET, MAX_DESCRIPTION = 200, 200  # characters
 ROTATION_S = 86400  # that an old secret signs along
 
 

@@ -29,6 +29,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: (415, "Unsupported media type"),
     ErrorCode.MISDIRECTED_REQUEST: (421, "Unknown host name"),
     ErrorCode.INVALID_IMAGE: (422, "Invalid picture"),
+    ErrorCode.INVALID_IMAGE_URL: (422, "Picture cannot be fetched"),
     ErrorCode.INVALID_LABEL_MAP: (422, "Invalid label map"),
     ErrorCode.INVALID_SETTINGS: (422, "Invalid settings"),
     ErrorCode.INVALID_PARAMETER: (422, "Invalid parameter"),

@@ -15,8 +15,8 @@ import httpx
 from anyio import CapacityLimiter, to_thread
 
 from service.api.outbound.addresses import Address, Network, refusal
+from service.schemas.requests import MAX_URL
 
-MAX_URL = 2000  # characters
 MAX_LOOKUPS = 16  # threads that wait for the resolver
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")

@@ -15,7 +15,7 @@ from service.api.http.openapi_responses import (
 )
 from service.api.uploads.upload import JSON, MULTIPART
 from service.schemas.documents import ErrorCode
-from service.schemas.requests import MAX_IMAGES_IN_BATCH
+from service.schemas.requests import IMAGE_URL, MAX_IMAGES_IN_BATCH
 
 Described = dict[str, Any]  # a part of the OpenAPI document
 
@@ -28,6 +28,8 @@ PICTURES = {
     "maxItems": MAX_IMAGES_IN_BATCH,
     "description": "The pictures, one file each, in parts of this name",
 }
+_URL = {"type": "string", "description": IMAGE_URL}
+_URLS = {"type": "array", "items": {"type": "string"}, "description": f"{IMAGE_URL}; of each"}
 _LABEL_MAP = _FILE | {
     "description": "Your own regions, for superpixels of kind labels: PNG (8- or 16-bit grey, or "
     "palette indices) or .npy of integers, of the size of the upright picture or of the model's "
@@ -58,6 +60,7 @@ _PROBLEMS = (
     ErrorCode.TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.INVALID_IMAGE,
+    ErrorCode.INVALID_IMAGE_URL,
     ErrorCode.INVALID_LABEL_MAP,
     ErrorCode.INVALID_SETTINGS,
     ErrorCode.IDEMPOTENCY_MISMATCH,
@@ -81,8 +84,13 @@ def submission_request(
     settings = {"$ref": f"#/components/schemas/{getattr(kind, '__name__', '')}"}
     parts = {
         "type": "object",
-        "required": ["image"],
-        "properties": {"image": image, "settings": settings, "label_map": _LABEL_MAP},
+        "oneOf": [{"required": ["image"]}, {"required": ["image_url"]}],
+        "properties": {
+            "image": image,
+            "image_url": _URLS if image["type"] == "array" else _URL,
+            "settings": settings,
+            "label_map": _LABEL_MAP,
+        },
         "additionalProperties": False,
     }
     form = {"schema": parts, "encoding": {"settings": {"contentType": JSON}}}

@@ -24,6 +24,8 @@ async def receive(
     """
     key = request.headers.get("idempotency-key")
     with services.process.upload_memory.reserve() as reserve:
-        upload = await read_upload(request, services.process.settings, reserve, upload_format)
+        upload = await read_upload(
+            request, services.process.settings, reserve, upload_format, services.process.outbound
+        )
         upload = replace(upload, caching=CachePolicy.of(request))
         return await submit_once(services, key, upload, id_, submit)

@@ -178,7 +178,7 @@ async def test_a_part_of_another_name_is_refused_with_the_accepted_ones(served, 
     answer = await send(served, ("image", ("p", photo)), ("picture", ("p", photo)))
     problem = refused(answer, 400, "bad_request")
     assert problem["received"] == "picture"
-    assert problem["accepted"] == ["image", "label_map", "settings"]
+    assert problem["accepted"] == ["image", "image_url", "label_map", "settings"]
 
 
 @pytest.mark.parametrize("name", ["image", "settings"])
