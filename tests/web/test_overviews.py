@@ -214,3 +214,26 @@ def test_metrics_are_read_as_they_were_written(page, dashboard):
     assert found == [[name, value + 0.5] for value, name in enumerate(names)] + [
         ["endless", math.inf]
     ]
+
+
+def test_a_webhook_is_added_tested_and_deleted(page, dashboard):
+    """The address is refused by the guard, which the form says."""
+    visit(page, dashboard, "/operations")
+    page.get_by_role("heading", name="Webhooks").click()
+    card = page.locator("details.card", has_text="Webhooks")
+    expect(card).to_contain_text("There are none.")
+    page.get_by_label("Address of a receiver").fill("http://10.0.0.1/")
+    page.get_by_role("button", name="Add").click()
+    expect(card.get_by_role("alert")).to_contain_text("private")
+    page.get_by_label("Address of a receiver").fill("https://1.1.1.1/hook")
+    page.get_by_role("button", name="Add").click()
+    expect(card.get_by_role("status")).to_contain_text("whsec_")
+    page.get_by_role("button", name="Deliveries to").click()
+    expect(card).to_contain_text("Nothing was delivered yet.")
+    page.get_by_role("button", name="Disable").click()
+    expect(card).to_contain_text("its owner disabled it")
+    page.get_by_role("button", name="Test https").click()
+    expect(card.get_by_role("alert")).to_contain_text("enable it first")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete https").click()
+    expect(card).to_contain_text("There are none.")

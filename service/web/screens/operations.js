@@ -5,6 +5,7 @@ import { shortFailure } from "../lib/failure.js";
 import { parseMetrics } from "../lib/metrics.js";
 import { plural } from "../lib/numbers.js";
 import { metricCards, withheld } from "../operations/metric_cards.js";
+import { webhooksCard } from "../operations/webhooks.js";
 
 const PAUSE_S = 10;
 
@@ -58,6 +59,7 @@ export async function show(main, { signal }) {
     h("p", { class: "row" }, again, updated),
     problem,
     cards,
+    webhooksCard(signal),
   );
   await refresh();
   (async () => {
