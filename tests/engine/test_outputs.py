@@ -120,6 +120,7 @@ def test_metrics_and_progress_count_the_evaluations_of_both_models():
     assert len(found.faithfulness) == 6
     preview = run.preview()
     assert preview.outputs.tolist() == [1, 5, 9, 0]
+    assert (preview.evaluations, preview.planned) == (100, 100)
     np.testing.assert_allclose(preview.heat[2], preview.heat[0] - preview.heat[1], atol=1e-12)
     scored = 2 + len(found.transcript.rows) + len(found.curve_transcript.rows)
     assert counts[-1] == (2 * scored, 2 * scored)

@@ -215,7 +215,8 @@ class ExplanationRun:
         if values is None:
             return None
         heat, cell = mean_over_cells(values)
-        return Preview(heat, cell, self._outputs.columns[:MOST_OUTPUTS], evaluations, planned)
+        counts = evaluations * self.models, planned * self.models
+        return Preview(heat, cell, self._outputs.columns[:MOST_OUTPUTS], *counts)
 
     def keep(self, coalitions: Coalitions, early: Sequence[Scores]) -> None:
         """Count the scores known so far of a step that is stopped, as far as the method can.
