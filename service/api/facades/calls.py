@@ -37,7 +37,7 @@ from service.schemas.documents import ErrorCode
 from service.schemas.models import ModelCard
 from service.schemas.requests import ExplanationSettings
 
-NUMBER_BYTES = 32  # of a number that is parsed inside an object, with its place in a list
+NUMBER_BYTES = 16  # of a number of a picture, in its row and then among all
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A picture of pixels is a long list: 150,000 numbers for 224 x 224 in colour. It is parsed row by
 row, so that neither all numbers are in memory as Python's, nor the parser keeps other threads from
-running for longer than a row takes. Inside an object it is parsed whole.
+running for longer than a row takes.
 """
 
 import io
@@ -84,29 +84,34 @@ def _read_picture(reader: JsonReader, position: int) -> Instance:
     if position == MAX_IMAGES_IN_BATCH:
         raise _wrong_count(f"more than {MAX_IMAGES_IN_BATCH}")
     field = f"instances.{position}"
+    name, found = _unwrapped(reader, field, MAX_WRAPPERS)
+    if isinstance(found, str):
+        return Instance(name, decode_base64(field, found))
+    if isinstance(found, np.ndarray):
+        return Instance(name, _png(found))
+    raise _refused(field, "is not a picture", found)
+
+
+def _unwrapped(reader: JsonReader, field: str, wrappers: int) -> tuple[str, Any]:
+    """Reads what up to that many objects hold; returns the name of the input, and that value.
+
+    Lists are returned as pixels. Raises ApiError, ValueError.
+    """
     if reader.next == "[":
-        rows = [_row(field, reader.value()) for _ in reader.elements()]
-        return Instance(UNNAMED, _png(_joined(field, rows)))
-    return _picture_of(field, reader.value())
-
-
-def _picture_of(field: str, value: Any) -> Instance:
-    """Returns the picture of an element that is not a list of rows. Raises ApiError."""
-    name = UNNAMED
-    for _ in range(MAX_WRAPPERS):
-        if not isinstance(value, dict):
-            break
-        held = {key: each for key, each in value.items() if key not in BESIDE}
-        if len(held) != 1:
-            raise _refused(field, "must have one field, which holds the picture", sorted(held))
-        [(key, value)] = held.items()
-        name = name if key == ENCODED or name != UNNAMED else key
-    if isinstance(value, str):
-        return Instance(name, decode_base64(field, value))
-    if isinstance(value, list):
-        rows = [_row(field, row) for row in value]
-        return Instance(name, _png(_joined(field, rows)))
-    raise _refused(field, "is not a picture", value)
+        return UNNAMED, _joined(field, [_row(field, reader.value()) for _ in reader.elements()])
+    if reader.next != "{" or not wrappers:
+        return UNNAMED, reader.value()
+    held = dict[str, tuple[str, Any]]()
+    for name in reader.fields():
+        if name in held:
+            raise ValueError("an object has duplicate field names")
+        held[name] = _unwrapped(reader, field, wrappers - 1)
+    for name in BESIDE:
+        held.pop(name, None)
+    if len(held) != 1:
+        raise _refused(field, "must have one field, which holds the picture", sorted(held))
+    [(name, (inner, found))] = held.items()
+    return (inner if name == ENCODED else name), found
 
 
 # --- Pixels
