@@ -13,14 +13,14 @@ ATTRIBUTIONS, CURVES, PICTURE, LABEL_MAP = (
 )
 
 
-class ContradictionError(Exception):
-    """Two parts of a record contradict each other; the message names them."""
+class CheckFailedError(Exception):
+    """A check failed; the message says what is wrong."""
 
 
 def check_record(statement: Statement, now: datetime) -> None:
     """Check that the parts of a record agree; now: by the clock of whoever verifies.
 
-    Raises ContradictionError.
+    Raises CheckFailedError.
     """
     record = statement.predicate
     digests = {subject.name: subject.digest["sha256"] for subject in statement.subject}
@@ -31,18 +31,18 @@ def check_record(statement: Statement, now: datetime) -> None:
         needed[CURVES] = None
     for name, sha256 in needed.items():
         if name not in digests:
-            raise ContradictionError(f"it does not list {name} among its files")
+            raise CheckFailedError(f"it does not list {name} among its files")
         if sha256 not in (None, digests[name]):
-            raise ContradictionError(f"it tells two digests of {name}")
+            raise CheckFailedError(f"it tells two digests of {name}")
     if (record.chain.sequence == 0) != (record.chain.previous is None):
-        raise ContradictionError(
+        raise CheckFailedError(
             f"its place in the chain is {record.chain.sequence}, and the record before it "
             f"{record.chain.previous or 'is not named'}"
         )
     if record.status not in (Status.SUCCEEDED, Status.CANCELED):
-        raise ContradictionError(f"it is of an explanation that is {record.status.value}")
+        raise CheckFailedError(f"it is of an explanation that is {record.status.value}")
     if record.result.partial and record.status != Status.CANCELED:
-        raise ContradictionError("its result is partial, though it was not canceled")
+        raise CheckFailedError("its result is partial, though it was not canceled")
     moments = [("it was created", record.created_at)]
     if record.finished_at:
         moments.append(("it was finished", record.finished_at))
@@ -53,12 +53,12 @@ def check_record(statement: Statement, now: datetime) -> None:
 def check_times(*moments: tuple[str, datetime], now: datetime) -> None:
     """Check that moments follow each other, and none is yet to come.
 
-    Raises ContradictionError.
+    Raises CheckFailedError.
     """
     told = [*moments, ("the clock here says", now)]
     for (what, moment), (then, later) in pairwise(told):
         if moment - later > CLOCKS_APART:
-            raise ContradictionError(
+            raise CheckFailedError(
                 f"{what} at {moment.isoformat()}, and {then} {later.isoformat()}: one of the "
                 f"clocks is wrong"
             )

@@ -3,45 +3,44 @@
 Nothing here needs a server, a model or the network.
 """
 
-import json
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from cryptography.x509 import Certificate
 
 from service.evidence.archives import ArchiveError, read_archive
 from service.evidence.envelopes import RecordError, open_envelope, open_record
 from service.evidence.keys import PublicKeys
-from service.infra.packed_arrays import unpack
-from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
-from service.schemas.record import BundleStatement, Chain, Record, Subject
-from service.schemas.results import Faithfulness
+from service.evidence.timestamps import TimestampError, verify_timestamp
+from service.schemas.record import BundleStatement, Chain, Envelope, Statement, Subject
 from service.schemas.reviews import ReviewStatement
-from worker.adapters.recompute import Recomputed, recompute
+from worker.adapters.recompute import recompute
 from worker.bundle_arrays import ArraysError, read_arrays
 from worker.engine.errors import EngineError
 from worker.record_checks import (
     ATTRIBUTIONS,
-    CURVES,
-    ContradictionError,
+    CLOCKS_APART,
+    CheckFailedError,
     check_record,
     check_times,
 )
+from worker.value_checks import (
+    check_curves,
+    check_differences,
+    check_models,
+    check_sums,
+    check_values,
+)
 
 RECORD, MANIFEST, KEYS = "record.json", "manifest.json", "keys.json"
-REVIEWS = "reviews/"
+REVIEWS, TIMESTAMP = "reviews/", "record.tsr"
 
 
-class CheckFailedError(Exception):
-    """A check failed; the message says what is wrong."""
-
-
-KNOWN = CheckFailedError, ArchiveError, ArraysError, ContradictionError, EngineError, RecordError
+KNOWN = CheckFailedError, ArchiveError, ArraysError, EngineError, RecordError, TimestampError
 
 
 @dataclass(frozen=True)
@@ -81,16 +80,25 @@ class Verification:
 
 
 def verify_bundle(
-    content: bytes, keys: PublicKeys | None = None, *, now: datetime | None = None
+    content: bytes,
+    keys: PublicKeys | None = None,
+    *,
+    authorities: Sequence[Certificate] = (),
+    now: datetime | None = None,
 ) -> Verification:
     """Verify a bundle by these keys; None: by those that it brings along.
 
-    now: None: by the clock of this machine.
+    authorities: one of them must have stamped the record; none: stamps are not verified. now: None:
+    by the clock of this machine.
     """
     found = Verification()
     now = now or datetime.now(UTC)  # noqa: TID251 - of whoever verifies, without a server
     with suppress(CheckFailedError):  # noted with the check
-        _verify(content, keys, now, found)
+        files = _verify(content, keys, now, found)
+        if authorities:
+            with _checking(found, "the authority stamped the signature"):
+                stamped_at = _check_timestamp(files, authorities)
+            found.checks[-1] = Check(f"the authority stamped the signature at {stamped_at}")
     return found
 
 
@@ -122,7 +130,9 @@ def verify_chain(verified: Sequence[Verification]) -> list[Check]:
     return checks
 
 
-def _verify(content: bytes, keys: PublicKeys | None, now: datetime, found: Verification) -> None:
+def _verify(
+    content: bytes, keys: PublicKeys | None, now: datetime, found: Verification
+) -> Mapping[str, bytes]:
     with _checking(found, "the archive has the form in which it was made"):
         files = read_archive(content)
         if missing := {RECORD, MANIFEST, KEYS, ATTRIBUTIONS} - set(files):
@@ -149,18 +159,19 @@ def _verify(content: bytes, keys: PublicKeys | None, now: datetime, found: Verif
     with _checking(found, "the arrays can be read"):
         arrays = read_arrays(files[ATTRIBUTIONS], record)
     with _checking(found, "the arrays name the model of the record"):
-        _check_models(arrays, record)
+        check_models(arrays, record)
     if record.result.compared:
         with _checking(found, "the differences are those of the two models' scores"):
-            _check_differences(record)
+            check_differences(record)
     with _checking(found, "the values follow from the recorded scores"):
         again = recompute(record.settings, record.result, record.evidence, arrays)
-        _check_values(arrays, record, again)
+        check_values(arrays, record, again)
     with _checking(found, "the sums of the outputs follow from the values"):
-        _check_sums(arrays, record)
+        check_sums(arrays, record)
     if record.result.metrics:
         with _checking(found, "the curves follow from the recorded scores"):
-            _check_curves(files, record, again)
+            check_curves(files, record, again)
+    return files
 
 
 def _check_files(
@@ -183,6 +194,21 @@ def _check_files(
                 raise CheckFailedError("it was changed after it was signed")
 
 
+def _check_timestamp(files: Mapping[str, bytes], authorities: Sequence[Certificate]) -> datetime:
+    """Check the timestamp of a record whose signature is valid; files: those of its bundle."""
+    if TIMESTAMP not in files:
+        raise CheckFailedError(
+            "it has no timestamp: no authority was asked, or none has answered yet"
+        )
+    envelope = Envelope.model_validate_json(files[RECORD])
+    signature = base64.b64decode(envelope.signatures[0].sig)
+    stamped_at = verify_timestamp(files[TIMESTAMP], signature, authorities)
+    sealed_at = Statement.model_validate_json(base64.b64decode(envelope.payload)).signed_at
+    if sealed_at - stamped_at > CLOCKS_APART:
+        raise CheckFailedError(f"it was stamped at {stamped_at}, and sealed later, at {sealed_at}")
+    return stamped_at
+
+
 def _check_reviews(found: Verification, files: Mapping[str, bytes], keys: PublicKeys) -> None:
     """Check that the reviews are signed, and are the first ones of this record."""
     names = sorted(name for name in files if name.startswith(REVIEWS))
@@ -202,98 +228,6 @@ def _check_reviews(found: Verification, files: Mapping[str, bytes], keys: Public
                 )
             place = said.chain.sequence
             found.reviews.append(Place(f"review {number} of {found.id}", said.chain, opened.sha256))
-
-
-def _check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
-    compared = record.result.compared.model if record.result.compared else None
-    for entries, model in ((MODEL_ENTRIES, record.result.model), (COMPARED_ENTRIES, compared)):
-        if model is None:
-            if set(entries) & set(arrays):
-                raise CheckFailedError("they name a compared model; the record names none")
-            continue
-        if missing := set(entries) - set(arrays):
-            raise CheckFailedError(f"they have no {', '.join(sorted(missing))}")
-        name, fingerprint, parts = (str(arrays[entry]) for entry in entries)
-        told = (name, fingerprint, json.loads(parts or "null"))
-        kept = (model.name, model.fingerprint, model.parts and model.parts.model_dump(mode="json"))
-        if told != kept:
-            raise CheckFailedError(
-                f"they name {told[0]} {told[1]}; the record names {kept[0]} {kept[1]}"
-            )
-
-
-def _check_differences(record: Record) -> None:
-    """Check that each third score of a comparison is the first minus the second."""
-    outputs = record.result.outputs
-    ends = [[each.base_value for each in outputs], [each.score for each in outputs]]
-    of_curves = record.evidence.curves
-    for packed in (record.evidence.transcript.scores, of_curves and of_curves.scores):
-        scores = np.concatenate([np.array(ends), unpack(packed)]) if packed else np.array(ends)
-        one, other, difference = (scores[:, side::3] for side in range(3))
-        if not np.array_equal(difference, one - other):
-            raise CheckFailedError("a recorded difference is not that of the two scores")
-
-
-def _check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Recomputed) -> None:
-    _same("values", arrays["values"], again.values)
-    if (again.standard_errors is None) != ("standard_errors" not in arrays):
-        raise CheckFailedError("the arrays have standard errors, or lack them, unlike the method")
-    if again.standard_errors is not None:
-        _same("standard errors", arrays["standard_errors"], again.standard_errors)
-    regions = record.evidence.regions
-    if regions and again.region_values is not None:
-        _same("region values of the record", unpack(regions.values), again.region_values)
-        _same("region values of the arrays", arrays["region_values"], again.region_values)
-        for name, kept in (
-            ("region_standard_errors", regions.standard_errors),
-            ("region_low", regions.low),
-            ("region_high", regions.high),
-        ):
-            if kept is not None and name not in arrays:
-                raise CheckFailedError(f"the arrays have no {name}")
-            if kept is not None:
-                _same(name.replace("_", " "), arrays[name], unpack(kept))
-
-
-def _check_sums(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
-    for k, output in enumerate(record.result.outputs):
-        total = float(arrays["values"][..., k].sum(dtype=np.float64))
-        scale = max(1.0, float(np.abs(arrays["values"][..., k]).sum(dtype=np.float64)))
-        if abs(total - output.attribution_sum) > 1e-9 * scale:
-            raise CheckFailedError(
-                f"the values of output {output.index} add up to {total!r}; the record says "
-                f"{output.attribution_sum!r}"
-            )
-        gap = output.score - output.base_value - output.attribution_sum
-        if abs(gap - output.efficiency_gap) > 1e-9 * max(1.0, abs(output.score)):
-            raise CheckFailedError(
-                f"the gap of output {output.index} is {gap!r}, not what the record says"
-            )
-
-
-def _check_curves(files: Mapping[str, bytes], record: Record, again: Recomputed) -> None:
-    kept = Faithfulness.model_validate_json(files[CURVES]).curves
-    if len(kept) != len(again.curves):
-        raise CheckFailedError(f"there are {len(kept)}; the scores lead to {len(again.curves)}")
-    for curve, area, redone in zip(kept, record.result.metrics, again.curves, strict=True):
-        lines = (curve.x, curve.y, curve.baseline)
-        if lines != (redone.x.tolist(), redone.y.tolist(), redone.baseline.tolist()):
-            raise CheckFailedError(f"{curve.metric} of output {curve.output} is another curve")
-        if (area.area, area.baseline_area) != (redone.area, redone.baseline_area):
-            raise CheckFailedError(f"{curve.metric} of output {curve.output} has another area")
-
-
-def _same(what: str, stored: NDArray[Any], found: NDArray[Any]) -> None:
-    if stored.shape != found.shape or stored.dtype != found.dtype:
-        raise CheckFailedError(
-            f"the {what} are {stored.dtype} of shape {stored.shape}; the scores lead to "
-            f"{found.dtype} of shape {found.shape}"
-        )
-    if stored.tobytes("F") != found.tobytes("F"):
-        apart = float(np.abs(stored.astype(np.float64) - found).max())
-        raise CheckFailedError(
-            f"the {what} are not those that the scores lead to; they differ by up to {apart:.3g}"
-        )
 
 
 @contextmanager

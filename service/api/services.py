@@ -20,6 +20,7 @@ from service.api.auth.principal import OPERATOR, Principal
 from service.api.auth.rate_limit import RateLimit
 from service.api.evidence.audit_trail import AuditTrail
 from service.api.evidence.sealer import RecordSealer
+from service.api.evidence.stamper import RecordStamper
 from service.api.http.heavy_calls import HeavyCalls
 from service.api.http.memory_budget import MemoryBudget
 from service.api.http.metrics import Metrics
@@ -78,6 +79,7 @@ class ProcessServices:
     webhooks: Webhooks
     outbound: OutboundSender  # to URLs that clients choose
     audit_trail: AuditTrail
+    stamper: RecordStamper | None  # None without a key or an authority
     public_keys: PublicKeys  # that verify records; the one that signs now is the first
 
     @classmethod
@@ -90,6 +92,7 @@ class ProcessServices:
         key = SigningKey.read(settings.signing_key_file) if settings.signing_key_file else None
         retired_file = settings.retired_keys_file
         retired = PublicKeys.read(retired_file).keys if retired_file else ()
+        stamp_url = settings.timestamp_url
         metrics = Metrics()
         metrics.registry.register(RedisMetrics(connection, settings.queue))
         metrics.registry.register(StoreMatchMetrics(identity))
@@ -122,8 +125,11 @@ class ProcessServices:
                     settings.outbound_allow, settings.outbound_http, settings.outbound_ports
                 )
             ),
-            sealer=RecordSealer(connection, store, key, settings.audit) if key else None,
+            sealer=RecordSealer(connection, store, key, settings.audit, stamp=bool(stamp_url))
+            if key
+            else None,
             audit_trail=AuditTrail(connection, reading, settings, key_store),
+            stamper=RecordStamper(connection, store, str(stamp_url)) if key and stamp_url else None,
             public_keys=PublicKeys(keys=((key.public,) if key else ()) + retired),
         )
 
@@ -141,6 +147,8 @@ class ProcessServices:
             tasks.append(asyncio.create_task(self.audit_trail.run()))
         if self.sealer:
             tasks.append(asyncio.create_task(self.sealer.run()))
+        if self.stamper:
+            tasks.append(asyncio.create_task(self.stamper.run()))
         try:
             yield
         finally:

@@ -35,6 +35,13 @@ def verify(
             "in each bundle, which tells only that it was not changed since."
         ),
     ] = None,
+    tsa_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file of the certificates of the authority whose timestamps to trust; each "
+            "record must then have one."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Verify signature, files and values of bundles; of several, also how they follow each other.
@@ -43,12 +50,14 @@ def verify(
     the recorded scores. Exits with 1 if anything is wrong.
     """
     try:
+        from service.evidence.timestamps import TimestampError, read_certificates
         from worker.verification import Verification, verify_bundle, verify_chain
     except ImportError as error:
         exit_with_error(f"{error.name} is not installed: pip install 'shapshot[verify]'")
     try:
         trusted = PublicKeys.read(keys) if keys else None
-    except SigningKeyError as error:
+        authorities = read_certificates(tsa_certificate) if tsa_certificate else []
+    except (SigningKeyError, TimestampError) as error:
         exit_with_error(str(error))
 
     logs = [path for path in bundles if path.suffix == AUDIT_LOG]
@@ -63,7 +72,7 @@ def verify(
     for path in bundles:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
             exit_with_error(f"{path} is larger than any bundle: over {MAX_BYTES} bytes")
-        verified = verify_bundle(path.read_bytes(), trusted)
+        verified = verify_bundle(path.read_bytes(), trusted, authorities=authorities)
         found.append(verified)
         if not as_json:
             _print(str(path), map(astuple, verified.checks))

@@ -56,6 +56,7 @@ __all__ = [  # re-exports the errors for callers of the store
     "open_store",
     "record_key",
     "review_key",
+    "timestamp_key",
 ]
 
 T = TypeVar("T")
@@ -86,6 +87,11 @@ def evidence_key(explanation_id: str, attempt: str) -> str:
 def record_key(explanation_id: str, sha256: str) -> str:
     """Return the key of a sealed record; sha256: of the envelope."""
     return f"explanations/{explanation_id}/record/{sha256}.json"
+
+
+def timestamp_key(explanation_id: str, sha256: str) -> str:
+    """Return the key of the timestamp of a record; sha256: of its response."""
+    return f"explanations/{explanation_id}/record/{sha256}.tsr"
 
 
 def review_key(explanation_id: str, sha256: str) -> str:

@@ -1,6 +1,7 @@
 """Records of explanations and batches in Redis: the request and its current state."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -131,6 +132,15 @@ class ProgressCount:
     eta_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
+class TimestampReference(BaseModel):
+    """A timestamp of a record; the response of the authority is in the store under its sha256."""
+
+    model_config = ConfigDict(frozen=True)
+
+    response: Artifact
+    stamped_at: datetime  # by the authority's clock
+
+
 class RecordReference(BaseModel):
     """The sealed record of an explanation; it is in the store under its sha256."""
 
@@ -140,6 +150,7 @@ class RecordReference(BaseModel):
     payload_sha256: Sha256
     key_id: str  # of the key that signed it
     sequence: Number
+    timestamp: TimestampReference | None = None  # over the signature
 
 
 class ReviewReference(BaseModel):

@@ -9,6 +9,7 @@ BATCHES = "shapshot:batches"  # sorted set: the same of batches
 LINK_KEY = "shapshot:link_key"  # string: the key that signs links
 RECORDS = "shapshot:records"  # list: the chain of sealed statements, an entry of JSON for each
 UNSEALED = "shapshot:unsealed"  # set: ids of results that have no record yet
+UNSTAMPED = "shapshot:unstamped"  # set: ids of records that are to have a timestamp
 EXPIRY = "shapshot:expiry"  # sorted set: id by the time its artifacts may be removed
 HOLDS = "shapshot:holds"  # sorted set: id by the time its hold ends, or inf
 

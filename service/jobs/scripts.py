@@ -169,6 +169,12 @@ class Seal(CallOfOne):
     sequence: int  # number of statements in the chain before it
     entry: str  # of the chain
     record: str  # for the explanation's hash
+    stamp: bool  # whether it is to have a timestamp
+
+
+@dataclass(frozen=True)
+class Stamp(CallOfOne):
+    record: str  # for the explanation's hash, with the timestamp
 
 
 @dataclass(frozen=True)

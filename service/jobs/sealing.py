@@ -10,8 +10,15 @@ from service.jobs.audit import audited
 from service.jobs.facets import in_words, review_facets
 from service.jobs.records import ChainEntry, RecordReference, ReviewReference
 from service.jobs.redis_clock import as_seconds
-from service.jobs.redis_keys import EXPLANATION_ID, RECORDS, UNSEALED, as_text, reviews_key_of
-from service.jobs.scripts import Review, Scripts, Seal
+from service.jobs.redis_keys import (
+    EXPLANATION_ID,
+    RECORDS,
+    UNSEALED,
+    UNSTAMPED,
+    as_text,
+    reviews_key_of,
+)
+from service.jobs.scripts import Review, Scripts, Seal, Stamp
 from service.schemas.keeping import LastReview
 
 
@@ -58,13 +65,30 @@ class RecordChain:
             count, last, now = pipe.execute()
         return Head(count, _sha256(last) if last else None, as_seconds(now))
 
-    def add(self, explanation_id: str, record: RecordReference) -> str:
+    def unstamped(self, limit: int) -> list[str]:
+        """Return ids of records that are to have a timestamp, in no order."""
+        found: Any = self._redis.srandmember(UNSTAMPED, limit)
+        return [as_text(member) for member in found]
+
+    def forget_unstamped(self, explanation_id: str) -> None:
+        """Expect no timestamp of it any more."""
+        self._redis.srem(UNSTAMPED, explanation_id)
+
+    def stamp(self, explanation_id: str, record: RecordReference) -> str:
+        """Keep the timestamp of a record; returns stamped, known (it has one) or gone."""
+        tag, _ = self._scripts.run(Stamp(explanation_id, record.model_dump_json()))
+        return tag
+
+    def add(self, explanation_id: str, record: RecordReference, *, stamp: bool = False) -> str:
         """Add a record at the end of the chain, if it is still there.
+
+        stamp: whether it is to have a timestamp.
 
         Returns sealed, known (it has a record), moved (another came first) or gone.
         """
         entry = ChainEntry(id=explanation_id, sha256=record.payload_sha256)
-        seal = Seal(explanation_id, record.sequence, _dumped(entry), record.model_dump_json())
+        told = record.model_dump_json(exclude_none=True)
+        seal = Seal(explanation_id, record.sequence, _dumped(entry), told, stamp)
         tag, _ = self._scripts.run(seal)
         return tag
 

@@ -117,4 +117,5 @@ def test_keys_that_a_run_leaves_are_listed_with_their_types(guarded: ServiceHarn
         "shapshot:taken:WEBHOOK",
         "shapshot:delivered:WEBHOOK",  # nobody listens
         "shapshot:undelivered:WEBHOOK",
+        "shapshot:unstamped",
     }

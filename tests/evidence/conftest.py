@@ -87,16 +87,16 @@ class Signed:
 @pytest.fixture
 def open_signed(
     settings: ApiSettings, ledger: Ledger, store: Store, connection: redis.Redis
-) -> Callable[[Path], Any]:
+) -> Callable[..., Any]:
     @asynccontextmanager
-    async def opened(folder: Path) -> AsyncIterator[Signed]:
+    async def opened(folder: Path, **changed: Any) -> AsyncIterator[Signed]:
         registry = SleepingRegistry(step_s=0)
         announce(connection, "worker", registry.cards(), lease_s=600)
         compare_store(connection, store)
         key = SigningKey.create(folder / "key.pem")
         explainer = Explainer(registry, store, WorkerSettings(), Tracer())  # type: ignore[arg-type]
         services = ProcessServices.of(
-            settings.model_copy(update={"signing_key_file": folder / "key.pem"})
+            settings.model_copy(update={"signing_key_file": folder / "key.pem", **changed})
         )
         assert services.sealer
         app = create_app(services)

@@ -33,6 +33,7 @@ from service.jobs.scripts import (
     Scripts,
     Seal,
     Segment,
+    Stamp,
     Tombstone,
     Unhold,
     Walk,
@@ -54,7 +55,7 @@ CALLS = (
     Release,
     Reserve,
 )
-CALLS = (*CALLS, Renew, Review, Hold, Unhold, Evict, Reindex, Seal, Walk)
+CALLS = (*CALLS, Renew, Review, Hold, Unhold, Evict, Reindex, Seal, Stamp, Walk)
 CALLS = (*CALLS, Note, Segment)
 CALLS = (*CALLS, Hook, Unhook, Take, Settle, Replay)
 ODD = "'\"\\ \0 \x1f \x7f é ☃ 😀 \u2028 ]]-- %d"

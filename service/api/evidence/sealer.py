@@ -88,17 +88,27 @@ class Signed:
 
 
 class RecordSealer:
-    """Seals results by one key. `seal` blocks and may raise RedisError, StoreError, ChainError."""
+    """Seals results by one key. `seal` blocks and may raise RedisError, StoreError, ChainError.
+
+    stamp: whether records are to have timestamps. audit: the setting of the audit log: reads,
+    changes or off.
+    """
 
     def __init__(
-        self, connection: redis.Redis, store: Store, key: SigningKey, audit: str = "off"
+        self,
+        connection: redis.Redis,
+        store: Store,
+        key: SigningKey,
+        audit: str = "off",
+        *,
+        stamp: bool = False,
     ) -> None:
-        """audit: the setting of the audit log: reads, changes or off."""
         self._redis = connection
         self._chain = RecordChain(connection, audit)
         self._audit_log = AuditLog(connection)
         self._store = store
         self._key = key
+        self._stamp = stamp
 
     def seal(self, state: State) -> None:
         """Seal the record of an explanation with a result, unless it has one.
@@ -114,7 +124,7 @@ class RecordSealer:
                 key_id=self._key.public.kid,
                 sequence=signed.sequence,
             )
-            return self._chain.add(state.id, record)
+            return self._chain.add(state.id, record, stamp=self._stamp)
 
         place = partial(record_key, state.id)
         self._append(lambda head: statement_of(state, evidence, head), place, add)

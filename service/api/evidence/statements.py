@@ -14,7 +14,7 @@ from service.schemas.record import PREDICATE_TYPE, STATEMENT_TYPE, Chain, Record
 from service.schemas.reviews import REVIEW_TYPE, Review, ReviewRequest, ReviewStatement
 
 ATTRIBUTIONS, CURVES = "attributions.npz", "faithfulness.json"
-PICTURE, LABEL_MAP = "picture", "label_map"
+PICTURE, LABEL_MAP, TIMESTAMP = "picture", "label_map", "record.tsr"
 AUDIT = "audit"  # the subject of a segment: its entries
 RECORD = "record"  # the subject of a review: the payload of the record
 

@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.api.evidence.statements import ATTRIBUTIONS, CURVES, LABEL_MAP, PICTURE
+from service.api.evidence.statements import ATTRIBUTIONS, CURVES, LABEL_MAP, PICTURE, TIMESTAMP
 from service.api.http.openapi_responses import binary, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
@@ -24,6 +24,7 @@ from service.infra.artifact_store import (
     faithfulness_key,
     image_key,
     label_map_key,
+    timestamp_key,
 )
 from service.infra.artifacts import Artifact, read_in_chunks
 from service.jobs.records import State
@@ -66,7 +67,7 @@ async def get_bundle(
         lambda: (None, _bundle(services.process, sealed, files)),
         ZIP,
         name=f"{state.id}.zip",
-        etag=artifacts.etag_of(sealed, ("bundle", sealed.review)),
+        etag=artifacts.etag_of(sealed, ("bundle", sealed.review, sealed.record)),
         held=2 * CHUNK + 4 * record + REVIEW_BYTES * reviews + report_memory_bytes(sealed),
     )
     response.headers["Cache-Control"] = artifacts.REVIEWED
@@ -85,6 +86,9 @@ def _files_of(state: State) -> dict[str, tuple[str, Artifact]]:
     if spec and spec.label_map:
         sent = Artifact(size=spec.label_map.bytes, sha256=spec.label_map.sha256)
         found[LABEL_MAP] = (label_map_key(state.id), sent)
+    if state.record and state.record.timestamp:
+        response = state.record.timestamp.response
+        found[TIMESTAMP] = (timestamp_key(state.id, response.sha256), response)
     return found
 
 

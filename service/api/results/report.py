@@ -4,7 +4,7 @@ import base64
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -258,7 +258,9 @@ def _signature(services: ProcessServices, state: State) -> dict[str, Any]:
     if record is None:
         reason = "it has no record" if services.sealer else "this server has no signing key"
         return {"signature": None, "unsigned": f"The explanation is not signed: {reason}."}
+    stamped = record.timestamp and _moment(record.timestamp.stamped_at.astimezone(UTC))
     signed = {"key": record.key_id, "sequence": record.sequence, "sha256": record.payload_sha256}
+    signed["stamped"] = stamped
     return {"signature": signed, "unsigned": ""}
 
 

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from service.infra.root_path import checked_root_path
@@ -170,6 +170,11 @@ class ApiSettings(SharedSettings):
     )
     audit_addresses: bool = Field(
         False, description="True: the audit log has the address of each client"
+    )
+    timestamp_url: HttpUrl | None = Field(
+        None,
+        description="URL of an authority of RFC 3161, which stamps the signatures of records; "
+        "unset: they have no timestamps",
     )
     idempotency_s: int = Field(
         86400, ge=1, description="Seconds that an Idempotency-Key is remembered"

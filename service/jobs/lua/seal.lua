@@ -19,6 +19,7 @@ end
 redis.call('RPUSH', 'shapshot:records', asked.entry)
 redis.call('HSET', KEYS[1], 'record', asked.record)
 redis.call('SREM', 'shapshot:unsealed', id)
+if asked.stamp then redis.call('SADD', 'shapshot:unstamped', id) end
 changed(id)
 notify('explanation.recorded', id)
 return {'sealed'}

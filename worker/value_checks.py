@@ -1,0 +1,110 @@
+"""Compares what a record says with its arrays and with what the scores lead to; pure functions.
+
+Each raises CheckFailedError where they differ.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.infra.packed_arrays import unpack
+from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
+from service.schemas.record import Record
+from service.schemas.results import Faithfulness
+from worker.adapters.recompute import Recomputed
+from worker.record_checks import CURVES, CheckFailedError
+
+
+def check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
+    compared = record.result.compared.model if record.result.compared else None
+    for entries, model in ((MODEL_ENTRIES, record.result.model), (COMPARED_ENTRIES, compared)):
+        if model is None:
+            if set(entries) & set(arrays):
+                raise CheckFailedError("they name a compared model; the record names none")
+            continue
+        if missing := set(entries) - set(arrays):
+            raise CheckFailedError(f"they have no {', '.join(sorted(missing))}")
+        name, fingerprint, parts = (str(arrays[entry]) for entry in entries)
+        told = (name, fingerprint, json.loads(parts or "null"))
+        kept = (model.name, model.fingerprint, model.parts and model.parts.model_dump(mode="json"))
+        if told != kept:
+            raise CheckFailedError(
+                f"they name {told[0]} {told[1]}; the record names {kept[0]} {kept[1]}"
+            )
+
+
+def check_differences(record: Record) -> None:
+    """Check that each third score of a comparison is the first minus the second."""
+    outputs = record.result.outputs
+    ends = [[each.base_value for each in outputs], [each.score for each in outputs]]
+    of_curves = record.evidence.curves
+    for packed in (record.evidence.transcript.scores, of_curves and of_curves.scores):
+        scores = np.concatenate([np.array(ends), unpack(packed)]) if packed else np.array(ends)
+        one, other, difference = (scores[:, side::3] for side in range(3))
+        if not np.array_equal(difference, one - other):
+            raise CheckFailedError("a recorded difference is not that of the two scores")
+
+
+def check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Recomputed) -> None:
+    _same("values", arrays["values"], again.values)
+    if (again.standard_errors is None) != ("standard_errors" not in arrays):
+        raise CheckFailedError("the arrays have standard errors, or lack them, unlike the method")
+    if again.standard_errors is not None:
+        _same("standard errors", arrays["standard_errors"], again.standard_errors)
+    regions = record.evidence.regions
+    if regions and again.region_values is not None:
+        _same("region values of the record", unpack(regions.values), again.region_values)
+        _same("region values of the arrays", arrays["region_values"], again.region_values)
+        for name, kept in (
+            ("region_standard_errors", regions.standard_errors),
+            ("region_low", regions.low),
+            ("region_high", regions.high),
+        ):
+            if kept is not None and name not in arrays:
+                raise CheckFailedError(f"the arrays have no {name}")
+            if kept is not None:
+                _same(name.replace("_", " "), arrays[name], unpack(kept))
+
+
+def check_sums(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
+    for k, output in enumerate(record.result.outputs):
+        total = float(arrays["values"][..., k].sum(dtype=np.float64))
+        scale = max(1.0, float(np.abs(arrays["values"][..., k]).sum(dtype=np.float64)))
+        if abs(total - output.attribution_sum) > 1e-9 * scale:
+            raise CheckFailedError(
+                f"the values of output {output.index} add up to {total!r}; the record says "
+                f"{output.attribution_sum!r}"
+            )
+        gap = output.score - output.base_value - output.attribution_sum
+        if abs(gap - output.efficiency_gap) > 1e-9 * max(1.0, abs(output.score)):
+            raise CheckFailedError(
+                f"the gap of output {output.index} is {gap!r}, not what the record says"
+            )
+
+
+def check_curves(files: Mapping[str, bytes], record: Record, again: Recomputed) -> None:
+    kept = Faithfulness.model_validate_json(files[CURVES]).curves
+    if len(kept) != len(again.curves):
+        raise CheckFailedError(f"there are {len(kept)}; the scores lead to {len(again.curves)}")
+    for curve, area, redone in zip(kept, record.result.metrics, again.curves, strict=True):
+        lines = (curve.x, curve.y, curve.baseline)
+        if lines != (redone.x.tolist(), redone.y.tolist(), redone.baseline.tolist()):
+            raise CheckFailedError(f"{curve.metric} of output {curve.output} is another curve")
+        if (area.area, area.baseline_area) != (redone.area, redone.baseline_area):
+            raise CheckFailedError(f"{curve.metric} of output {curve.output} has another area")
+
+
+def _same(what: str, stored: NDArray[Any], found: NDArray[Any]) -> None:
+    if stored.shape != found.shape or stored.dtype != found.dtype:
+        raise CheckFailedError(
+            f"the {what} are {stored.dtype} of shape {stored.shape}; the scores lead to "
+            f"{found.dtype} of shape {found.shape}"
+        )
+    if stored.tobytes("F") != found.tobytes("F"):
+        apart = float(np.abs(stored.astype(np.float64) - found).max())
+        raise CheckFailedError(
+            f"the {what} are not those that the scores lead to; they differ by up to {apart:.3g}"
+        )
