@@ -17,7 +17,7 @@ COPY constraints.txt pyproject.toml ./
 # No code is here yet: this installs the requirements and an empty shapshot with its version.
 RUN --mount=type=cache,target=/root/.cache/pip \
     touch README.md \
-    && /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt '.[service,heic,otel]'
+    && /opt/pip/bin/pip --python /opt/venv/bin/python install --constraint constraints.txt '.[service,heic,otel,pdf]'
 
 FROM python AS code
 WORKDIR /app
@@ -27,10 +27,11 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash . && chmod -R a+
 
 FROM python
 # Labels in figures: Chinese, Japanese and Korean; Indic, Thai and more; emoji. 15 MB together, where
-# Noto's fonts would be 140. FriBiDi is what Pillow writes Arabic and Hebrew by.
+# Noto's fonts would be 140. FriBiDi is what Pillow writes Arabic and Hebrew by, and Pango WeasyPrint.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
         fonts-freefont-ttf fonts-symbola fonts-wqy-microhei libfribidi0 \
+        libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 RUN groupadd --gid 10001 shapshot \
     && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin shapshot \

@@ -34,6 +34,7 @@ from service.api.results import (
     records,
     regions,
     report,
+    report_pdf,
     reproductions,
     reviews,
     scores,
@@ -108,7 +109,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
-    evidence = (records, bundle, report, reproductions, reviews)
+    evidence = (records, bundle, report, report_pdf, reproductions, reviews)
     others = (sent_files, links, holds, catalog, facades, webhooks, webhook_deliveries)
     for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])

@@ -279,6 +279,10 @@ class AsyncClient:
         """Get a report for people, as one page of HTML that needs nothing else."""
         return await self._send(calls.report(explanation_id))
 
+    async def report_pdf(self, explanation_id: str) -> bytes:
+        """Get the report as PDF; the server needs its extra `pdf`."""
+        return await self._send(calls.report_pdf(explanation_id))
+
     async def reproduce(
         self, explanation_id: str, *, idempotency_key: str | None = None
     ) -> AsyncExplanation:

@@ -280,6 +280,10 @@ class Client:
         """Get a report for people, as one page of HTML that needs nothing else."""
         return self._send(calls.report(explanation_id))
 
+    def report_pdf(self, explanation_id: str) -> bytes:
+        """Get the report as PDF; the server needs its extra `pdf`."""
+        return self._send(calls.report_pdf(explanation_id))
+
     def reproduce(self, explanation_id: str, *, idempotency_key: str | None = None) -> Explanation:
         """Queue a second run of it on the model of today, and return the new explanation at once.
 

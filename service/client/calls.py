@@ -340,6 +340,10 @@ def report(id_: str) -> Call[bytes]:
     return Call("GET", f"/v1/explanations/{id_}/report.html", _content, timeout_s=RESULT_S)
 
 
+def report_pdf(id_: str) -> Call[bytes]:
+    return Call("GET", f"/v1/explanations/{id_}/report.pdf", _content, timeout_s=RESULT_S)
+
+
 def reproduce(id_: str, idempotency_key: str | None) -> Call[Explanation]:
     options = {"headers": _submission_headers(False, idempotency_key)}
     path = _of_explanation(id_, "/reproduce")

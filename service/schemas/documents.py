@@ -82,6 +82,7 @@ class ErrorCode(StrEnum):
     DEADLINE_EXCEEDED = "deadline_exceeded"
     WORKER_LOST = "worker_lost"
     CANCELED = "canceled"
+    NOT_INSTALLED = "not_installed"
     INTERNAL = "internal"
 
 

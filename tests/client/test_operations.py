@@ -90,6 +90,7 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_hold": ("get_hold", ID),
         "release_hold": ("release_hold", ID),
         "get_signing_keys": ("signing_keys",),
+        "get_report_pdf": ("report_pdf", ID),
         "create_link": ("link", ID, "heatmap.png"),
         "create_webhook": ("add_webhook", "http://0x7f.1/", ["batch.finished"]),
         "list_webhooks": ("webhooks",),

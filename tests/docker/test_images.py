@@ -70,7 +70,7 @@ def test_every_worker_image_has_the_default_model() -> None:
 
 def test_the_api_has_neither_the_worker_nor_its_libraries() -> None:
     assert [re.findall(r"'\.\[(.*?)\]'", line) for line in installs("service.Dockerfile")] == [
-        ["service,heic,otel"]
+        ["service,heic,otel,pdf"]
     ]
     for stage in read_stages("service.Dockerfile").values():
         assert not any(re.search(r"tensorflow|opencv", each.value) for each in stage)

@@ -15,7 +15,7 @@ from service.render import FORMATS
 
 PARAMETER = "sig"
 RESULTS = (  # without record and bundle.zip, which name the owner
-    *("attributions", "faithfulness", "regions", "report.html", "thumbnail.png"),
+    *("attributions", "faithfulness", "regions", "report.html", "report.pdf", "thumbnail.png"),
     *(f"{drawing}.{form}" for drawing in ("faithfulness", "heatmap") for form in FORMATS),
 )
 UPLOADS = ("label_map", "picture")

@@ -43,6 +43,7 @@ STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.MODEL_FAILED: (500, "Model failed"),
     ErrorCode.WORKER_LOST: (500, "Worker lost"),
     ErrorCode.INTERNAL: (500, "Internal error"),
+    ErrorCode.NOT_INSTALLED: (501, "Not installed"),
     ErrorCode.MODEL_UNAVAILABLE: (503, "Model unavailable"),
     ErrorCode.QUEUE_FULL: (503, "Queue full"),
     ErrorCode.BUSY: (503, "Server busy"),

@@ -14,7 +14,8 @@ from service.api.results import artifacts
 from service.api.results.heatmaps import HeatmapQuery, draw_explanation
 from service.api.results.records import NO_KEY, load_record, sealed_state
 from service.api.results.regions import as_csv, read_regions
-from service.api.results.report import report_memory_bytes, shown_outputs, write_report
+from service.api.results.report import write_report
+from service.api.results.report_response import report_memory_bytes, shown_outputs
 from service.api.results.reviews import load_reviews
 from service.api.services import ProcessServices, RequestServicesDep
 from service.evidence.archives import write_archive

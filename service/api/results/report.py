@@ -3,25 +3,22 @@
 import base64
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
-from service.api.auth.principal import LINK_HOLDER
 from service.api.http.openapi_responses import IF_NONE_MATCH, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
-from service.api.results.faithfulness import CHART_BYTES, CURVES_BYTES, draw_curves
-from service.api.results.heatmaps import HeatmapQuery, draw_explanation, drawing_memory_bytes
-from service.api.results.records import sealed_state
-from service.api.results.regions import ROW_BYTES, read_regions
+from service.api.results.faithfulness import draw_curves
+from service.api.results.heatmaps import HeatmapQuery, draw_explanation
+from service.api.results.regions import read_regions
 from service.api.results.report_difference import DIFFERENCE, excludes_zero, told_difference
+from service.api.results.report_response import reported_state, respond_report, shown_outputs
 from service.api.results.report_texts import LIMITS, SAYS, SAYS_NOT, VERDICTS, verdict
 from service.api.services import ProcessServices, RequestServicesDep
 from service.api.state.serializers import to_datetime
@@ -34,7 +31,7 @@ from service.schemas.results import Outcome
 
 HTML = "text/html; charset=utf-8"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"  # runs nothing
-MOST_OUTPUTS, MOST_REGIONS = 4, 12  # in figure and table
+MOST_REGIONS = 12  # in the table
 MOST_REVIEWS = 20
 router = APIRouter(prefix="/v1/explanations", tags=["evidence"])
 
@@ -55,39 +52,11 @@ async def get_report(
     It tells what was asked, what the model said, where the credit falls and how sure that is,
     whether it is faithful, what it can and cannot say, where it comes from, and how it is signed.
     """
-    process, state = services.process, await services.repository.read(explanation_id)
-    artifacts.outcome_of(state)
-    if process.sealer and artifacts.stored_artifacts(state).evidence:
-        state = await to_thread.run_sync(sealed_state, process, state)
-    if services.caller is LINK_HOLDER:
-        state = replace(state, owner=None, review=None)  # told to holders of keys only
-    response = await artifacts.respond(
-        request,
-        partial(write_report, process, state),
-        HTML,
-        name=f"{state.id}-report.html",
-        etag=artifacts.etag_of(
-            state, ("report", request.app.version, state.record, state.owner, state.review)
-        ),
-        heavy=process.heavy_calls,
-        held=report_memory_bytes(state),
-    )
+    state = await reported_state(services, explanation_id)
+    make = partial(write_report, services.process, state)
+    response = await respond_report(request, services, state, make, HTML, f"{state.id}-report.html")
     response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Cache-Control"] = artifacts.REVIEWED
     return response
-
-
-def shown_outputs(outcome: Outcome) -> list[int]:
-    """Returns the positions of the outputs that the figure shows; of a comparison, one class."""
-    most = DIFFERENCE + 1 if outcome.compared else MOST_OUTPUTS
-    return list(range(min(most, len(outcome.outputs))))
-
-
-def report_memory_bytes(state: State) -> int:
-    outcome = artifacts.outcome_of(state)
-    drawing = drawing_memory_bytes(state, len(shown_outputs(outcome)), HeatmapQuery())
-    rows = (outcome.region_count or 0) * (2 if outcome.compared else 1)
-    return drawing + CURVES_BYTES + CHART_BYTES + ROW_BYTES * rows
 
 
 def write_report(services: ProcessServices, state: State) -> bytes:

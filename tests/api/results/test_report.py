@@ -1,11 +1,14 @@
 """The report: all that a reader asks, escaped, with nothing that runs or is loaded."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from typing import get_args
 
 import pytest
+from anyio import run_process
 
+from service.api.results.pdf import print_pdf
 from service.api.results.report_texts import BETTER_HIGH, LIMITS, verdict
 from service.schemas.requests import Method, Metric
 from service.schemas.results import Curve
@@ -107,3 +110,43 @@ async def test_the_page_prints_without_colour_schemes(served, create, fake_worke
     fake_worker.succeed(id_)
     page = (await served.get(f"{URL}/{id_}/report.html")).text
     assert re.search(r"@page\s*{", page)
+
+
+async def test_it_is_printed_with_its_id_and_numbered_pages(served, create, fake_worker, tmp_path):
+    id_ = await create(metrics=["deletion"])
+    fake_worker.succeed(id_, curves=[CURVE])
+    answer = await served.get(f"{URL}/{id_}/report.pdf")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.content.startswith(b"%PDF-")
+    again = await served.get(
+        f"{URL}/{id_}/report.pdf", headers={"If-None-Match": answer.headers["etag"]}
+    )
+    assert again.status_code == 304
+    path = tmp_path / "report.pdf"
+    path.write_bytes(answer.content)
+    if shutil.which("pdftotext"):
+        told = await run_process(["pdftotext", str(path), "-"])
+        pages = told.stdout.decode().split("\f")[:-1]
+        assert all(
+            id_ in page and f"{n}/{len(pages)}" in page.replace(" ", "")
+            for n, page in enumerate(pages, 1)
+        )
+        assert "better than random" in told.stdout.decode()
+
+
+async def test_without_the_printer_it_says_what_to_install(
+    served, create, refused, fake_worker, monkeypatch
+):
+    id_ = await create()
+    fake_worker.succeed(id_)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refused(await served.get(f"{URL}/{id_}/report.pdf"), 501, "not_installed")
+
+
+def test_printing_fetches_nothing(tmp_path):
+    secret = tmp_path / "secret.svg"
+    secret.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    alone = print_pdf(b"<p>text</p>")
+    assert print_pdf(b"<p>text</p>") == alone
+    named = f'<p>text</p><img src="file://{secret}"><link rel="attachment" href="file://{secret}">'
+    assert b"secret" not in print_pdf(named.encode())
