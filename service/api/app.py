@@ -27,6 +27,7 @@ from service.api.results import (
     attributions,
     batch_results,
     bundle,
+    cohort_reports,
     faithfulness,
     figures,
     heatmaps,
@@ -109,7 +110,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     app.state.services = services  # read only by the dependencies in services.py
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
-    evidence = (records, bundle, report, report_pdf, reproductions, reviews)
+    evidence = (records, bundle, report, report_pdf, cohort_reports, reproductions, reviews)
     others = (sent_files, links, holds, catalog, facades, webhooks, webhook_deliveries)
     for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])

@@ -283,6 +283,14 @@ class AsyncClient:
         """Get the report as PDF; the server needs its extra `pdf`."""
         return await self._send(calls.report_pdf(explanation_id))
 
+    async def batch_report(self, batch_id: str) -> bytes:
+        """Get a report of a batch: what its pictures tell together, as one page of HTML."""
+        return await self._send(calls.batch_report(batch_id))
+
+    async def batch_report_pdf(self, batch_id: str) -> bytes:
+        """Get the report of a batch as PDF; the server needs its extra `pdf`."""
+        return await self._send(calls.batch_report_pdf(batch_id))
+
     async def reproduce(
         self, explanation_id: str, *, idempotency_key: str | None = None
     ) -> AsyncExplanation:

@@ -284,6 +284,14 @@ class Client:
         """Get the report as PDF; the server needs its extra `pdf`."""
         return self._send(calls.report_pdf(explanation_id))
 
+    def batch_report(self, batch_id: str) -> bytes:
+        """Get a report of a batch: what its pictures tell together, as one page of HTML."""
+        return self._send(calls.batch_report(batch_id))
+
+    def batch_report_pdf(self, batch_id: str) -> bytes:
+        """Get the report of a batch as PDF; the server needs its extra `pdf`."""
+        return self._send(calls.batch_report_pdf(batch_id))
+
     def reproduce(self, explanation_id: str, *, idempotency_key: str | None = None) -> Explanation:
         """Queue a second run of it on the model of today, and return the new explanation at once.
 

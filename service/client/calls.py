@@ -344,6 +344,14 @@ def report_pdf(id_: str) -> Call[bytes]:
     return Call("GET", f"/v1/explanations/{id_}/report.pdf", _content, timeout_s=RESULT_S)
 
 
+def batch_report(id_: str) -> Call[bytes]:
+    return Call("GET", _of_batch(id_, "/report.html"), _content, timeout_s=RESULT_S)
+
+
+def batch_report_pdf(id_: str) -> Call[bytes]:
+    return Call("GET", _of_batch(id_, "/report.pdf"), _content, timeout_s=RESULT_S)
+
+
 def reproduce(id_: str, idempotency_key: str | None) -> Call[Explanation]:
     options = {"headers": _submission_headers(False, idempotency_key)}
     path = _of_explanation(id_, "/reproduce")

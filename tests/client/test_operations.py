@@ -90,6 +90,8 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_hold": ("get_hold", ID),
         "release_hold": ("release_hold", ID),
         "get_signing_keys": ("signing_keys",),
+        "get_batch_report": ("batch_report", BATCH),
+        "get_batch_report_pdf": ("batch_report_pdf", BATCH),
         "get_report_pdf": ("report_pdf", ID),
         "create_link": ("link", ID, "heatmap.png"),
         "create_webhook": ("add_webhook", "http://0x7f.1/", ["batch.finished"]),

@@ -23,7 +23,7 @@ def test_an_explanation_shows_who_signed_its_record_and_gives_report_and_bundle(
             downloads.get_by_role("button", name=name).click()
         assert saved.value.suggested_filename == file
     with page.expect_popup() as opened:
-        downloads.get_by_role("link", name="Report").click()
+        downloads.get_by_role("link", name="Report (new tab)").click()
     report = opened.value
     report.wait_for_load_state()
     expect(report.locator("body")).to_contain_text(key["kid"])

@@ -52,7 +52,7 @@ async def get_batch_attributions(
     `region_players`, 0. `model_name`, `model_fingerprint` and `model_parts` (JSON) are (N,).
     """
     batch = await services.repository.batch(batch_id)
-    states = _succeeded(batch)
+    states = succeeded(batch)
     shapes = [artifacts.stored_artifacts(state).shape for state in states.values()]
     shape = shapes[0]
     if other := next((each for each in shapes if each != shape), None):
@@ -87,10 +87,10 @@ async def get_batch_heatmap(
 ) -> Response:
     """Draw the attributions of the pictures that succeeded as one PNG, SVG or PDF, one row each."""
     batch = await services.repository.batch(batch_id)
-    return await figure_of(request, services.process, list(_succeeded(batch).values()), query)
+    return await figure_of(request, services.process, list(succeeded(batch).values()), query)
 
 
-def _succeeded(batch: BatchState) -> Mapping[int, State]:
+def succeeded(batch: BatchState) -> Mapping[int, State]:
     """Returns the explanations that succeeded, by position.
 
     Raises ApiError not_finished, no_result.

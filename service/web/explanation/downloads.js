@@ -1,6 +1,6 @@
 // Files of the result; they are fetched with the key and then saved.
 import { h } from "../lib/dom.js";
-import { getBlob } from "../lib/api.js";
+import { getBlob, postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { saveBlob } from "../lib/save.js";
 import { signedIn } from "../lib/session.js";
@@ -35,7 +35,8 @@ export function downloads({ id, links, outputs }, view, record, signal) {
       `${id}-faithfulness.json`,
     ],
     ["Document (JSON)", () => path, `${id}.json`],
-    signedIn() && ["Report (HTML)", () => `${path}/report.html`, `${id}-report.html`],
+    ["Report (HTML)", () => `${path}/report.html`, `${id}-report.html`],
+    ["Report (PDF)", () => `${path}/report.pdf`, `${id}-report.pdf`],
   ].filter(Boolean);
   const signed = [
     ["Record (JSON)", () => `${path}/record`, `${id}-record.json`],
@@ -59,13 +60,33 @@ export function downloads({ id, links, outputs }, view, record, signal) {
   };
 
   // A key is sent by this page alone, and a page made from a blob would have this page's policy,
-  // which forbids the styles of the report. So whoever has a key saves it.
+  // which forbids the styles of the report. So whoever has a key opens it by a link for a minute.
+  async function onOpen(event) {
+    if (!signedIn()) return;
+    event.preventDefault();
+    problem.textContent = "";
+    const body = JSON.stringify({ path: "report.html", lifetime_s: 60 });
+    const headers = { "Content-Type": "application/json" };
+    try {
+      const link = await postJson(`${path}/links`, { body, headers, signal });
+      window.open(new URL(link.url, document.baseURI), "_blank", "noopener");
+    } catch (error) {
+      if (!signal.aborted) problem.textContent = shortFailure(error);
+    }
+  }
+
   const report = h(
     "a",
-    { class: "button", href: `${path}/report.html`, target: "_blank", rel: "noopener" },
+    {
+      class: "button",
+      href: `${path}/report.html`,
+      target: "_blank",
+      rel: "noopener",
+      on: { click: onOpen },
+    },
     "Report (new tab)",
   );
-  const row = h("div", { class: "row" }, offered.map(button), signedIn() ? null : report);
+  const row = h("div", { class: "row" }, report, offered.map(button));
   record.then((known) => known && row.append(...signed.map(button)));
   return h(
     "section",

@@ -1,8 +1,10 @@
 // A batch: its pictures as tiles, each with its progress, until all are done.
 import { h, replace } from "../lib/dom.js";
-import { getJson, postJson } from "../lib/api.js";
+import { getBlob, getJson, postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { pictureOf } from "../lib/pictures.js";
+import { saveBlob } from "../lib/save.js";
+import { signedIn } from "../lib/session.js";
 import { keepSequence } from "../lib/sequence.js";
 import { formatSeconds, formatShare, plural } from "../lib/numbers.js";
 import { timeAgo } from "../lib/time.js";
@@ -27,6 +29,17 @@ export async function show(main, { id, signal }) {
     { href: `#/explanations?batch=${id}` },
     "Filter, select, compare or download them in the list",
   );
+  const report = h(
+    "a",
+    {
+      href: `${path}/report.html`,
+      target: "_blank",
+      rel: "noopener",
+      hidden: true,
+      on: { click: onReport },
+    },
+    "Report of all",
+  );
   const list = h("ol", { class: "tiles members" });
   const load = thumbnails(signal);
   const drawn = new Map(); // by explanation: {element, picture, state, done}
@@ -43,13 +56,23 @@ export async function show(main, { id, signal }) {
       `${batch.model.name} · ${batch.settings.method} · `,
       timeAgo(batch.created_at),
     ),
-    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel, inList, heatSwitch(redraw)), problem),
+    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel, inList, report, heatSwitch(redraw)), problem),
     list,
   );
 
   async function onCancel() {
     try {
       await postJson(`${path}/cancel`, { signal });
+    } catch (error) {
+      if (!signal.aborted) problem.textContent = shortFailure(error);
+    }
+  }
+
+  async function onReport(event) {
+    if (!signedIn()) return;
+    event.preventDefault(); // only this page sends the key
+    try {
+      saveBlob(await getBlob(`${path}/report.html`, { signal }), `${id}-report.html`);
     } catch (error) {
       if (!signal.aborted) problem.textContent = shortFailure(error);
     }
@@ -66,6 +89,7 @@ export async function show(main, { id, signal }) {
       : `${status === "queued" ? "Waiting" : "Running"}: ${formatShare(progress.fraction)}${left}.`;
     bar.value = progress.fraction;
     cancel.hidden = bar.hidden = batch.done;
+    report.hidden = !(batch.done && batch.counts.succeeded);
     for (const each of batch.explanations) {
       const state = JSON.stringify([each.status, each.progress.fraction]);
       const known = drawn.get(each.id);
