@@ -109,11 +109,16 @@ async def test_a_failed_attempt_says_why_and_is_repeated_with_the_same_content(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-async def test_an_answer_counts_without_the_rest_of_its_body(add, happen, delivering, until):
-    async with receiving(endless_body) as receiver, delivering():
+@pytest.mark.parametrize("answer", [endless_body, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"])
+async def test_an_answer_counts_without_the_rest_of_its_body(
+    add, happen, delivering, until, answer
+):
+    """One does not end, the other breaks off."""
+    async with receiving(answer) as receiver, delivering():
         webhook = await add(receiver.url)
         happen()
-        await until(webhook, is_delivered)
+        delivery = await until(webhook, tried(1))
+    assert is_delivered(delivery)
 
 
 async def test_an_outage_of_more_than_a_day_ends_with_the_delivery(
