@@ -19,8 +19,8 @@ from worker.record_checks import CURVES, CheckFailedError
 
 
 def check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
-    compared = record.result.compared.model if record.result.compared else None
-    for entries, model in ((MODEL_ENTRIES, record.result.model), (COMPARED_ENTRIES, compared)):
+    result = record.result
+    for entries, model in ((MODEL_ENTRIES, result.model), (COMPARED_ENTRIES, result.compared)):
         if model is None:
             if set(entries) & set(arrays):
                 raise CheckFailedError("they name a compared model; the record names none")

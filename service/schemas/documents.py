@@ -10,6 +10,9 @@ from service.schemas.fingerprint import ModelRef
 from service.schemas.keeping import Hold, LastReview
 from service.schemas.requests import ResolvedSettings
 from service.schemas.results import (
+    COMPARED,
+    COMPARED_CLASSES,
+    COMPARED_RUNTIME,
     CROP,
     PLACEMENT,
     REGION_COUNT,
@@ -162,7 +165,6 @@ class Progress(ResponseModel):
     eta_s: float | None
 
 
-COMPARED = "The model that it is compared with (settings.compare_with); null: none"
 OWNER = "Name of the API key that submitted it; null: the server had no keys"
 
 
@@ -222,6 +224,8 @@ class Explanation(ResponseModel):
     crop: Rectangle | None = Field(description=f"{CROP}; null {UNTIL}")
     placement: Rectangle | None = Field(description=f"{PLACEMENT}; null {UNTIL}")
     runtime: Runtime | None
+    compared_classes: list[int] | None = Field(description=f"{COMPARED_CLASSES}, and {UNTIL}")
+    compared_runtime: Runtime | None = Field(description=f"{COMPARED_RUNTIME}, and {UNTIL}")
     timings: Timings | None
     links: dict[str, str]
     error: Problem | None

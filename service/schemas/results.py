@@ -21,6 +21,9 @@ UNRESOLVED = (
 TARGET_REACHED = (
     "Whether every standard error is at most target_standard_error; null if no target was set"
 )
+COMPARED = "The model that it is compared with (settings.compare_with); null: none"
+COMPARED_CLASSES = "Index of each explained class among the outputs of the compared model, in their order; null: none"
+COMPARED_RUNTIME = "What ran the compared model; null: none"
 WARNINGS = "Reasons to doubt the result; empty if none was found"
 CROP = "The part of the upright picture that the model saw"
 PLACEMENT = (
@@ -134,25 +137,16 @@ class Rectangle(ResponseModel):
     bottom: int
 
 
-class ComparedModel(ResponseModel):
-    """The second model of a comparison."""
-
-    model: ModelRef
-    classes: list[int] = Field(
-        description="Index, among its own outputs, of each explained class, in their order"
-    )
-    runtime: Runtime
-
-
 class Outcome(ResponseModel):
     """The result of a worker, stored with the explanation when it ends."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     model: ModelRef = Field(description="The model that computed it")
-    compared: ComparedModel | None = Field(  # a default, as earlier versions compared none
-        None, description="The model that it is compared with; null: none"
-    )
+    # With defaults, as earlier versions compared no models
+    compared: ModelRef | None = Field(None, description=COMPARED)
+    compared_classes: list[int] | None = Field(None, description=COMPARED_CLASSES)
+    compared_runtime: Runtime | None = Field(None, description=COMPARED_RUNTIME)
     partial: bool = Field(description="True if it was canceled and has a partial result")
     solution_concept: str
     evaluations: int

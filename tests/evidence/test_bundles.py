@@ -165,7 +165,7 @@ def other_difference(record):
     [
         (other_difference, "differences are those"),
         (
-            lambda r: r["predicate"]["result"]["compared"]["model"].update(name="x"),
+            lambda r: r["predicate"]["result"]["compared"].update(name="x"),
             "name the model",
         ),
         (lambda r: r["predicate"]["result"].update(compared=None), "name the model"),

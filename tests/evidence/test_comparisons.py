@@ -68,7 +68,7 @@ async def test_the_record_names_both_models(signed):
     envelope = (await signed.api.get(f"{URL}/{id_}/record")).json()
     payload = json.loads(base64.b64decode(envelope["payload"]))
     result = payload["predicate"]["result"]
-    assert result["compared"]["model"]["name"] == "sleeper"
-    assert result["compared"]["classes"] == [1]
-    assert result["compared"]["runtime"]["backend"]
+    assert result["compared"]["name"] == "sleeper"
+    assert result["compared_classes"] == [1]
+    assert result["compared_runtime"]["backend"]
     assert payload["predicate"]["settings"]["compare_with"] == "sleeper"

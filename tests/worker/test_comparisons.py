@@ -37,10 +37,10 @@ def test_each_class_has_a_result_of_both_models_and_of_their_difference():
     assert [output.index for output in outcome.outputs] == [2, 5, 8, 0, 3, 6]
     assert [output.class_index for output in outcome.outputs] == [2, 2, 2, 0, 0, 0]
     assert [output.of for output in outcome.outputs[:3]] == ["model", "compared", "difference"]
-    assert outcome.compared.classes == [0, 2]
-    assert outcome.compared.model.name == "other"
-    assert outcome.compared.model.fingerprint
-    assert str(arrays["compared_fingerprint"]) == outcome.compared.model.fingerprint
+    assert outcome.compared_classes == [0, 2]
+    assert outcome.compared.name == "other"
+    assert outcome.compared.fingerprint
+    assert str(arrays["compared_fingerprint"]) == outcome.compared.fingerprint
     assert str(arrays["model_name"]) == "game"
     assert arrays["output_names"].tolist() == [output.label for output in outcome.outputs]
     additive_credit, saturated = TERMS[:, 2], np.tanh(TERMS.sum(axis=0))[2]

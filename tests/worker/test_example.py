@@ -11,7 +11,7 @@ from service.api.openapi import DOCUMENT
 from service.api.state import openapi_example, serializers
 from service.schemas.documents import Explanation
 from service.schemas.results import Outcome
-from tests.worker.cell_games import Case, explained
+from tests.worker.cell_games import Case, explained, saturating
 from worker.models.models_file import Backend
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def test_the_example_has_the_warnings_of_a_worker():
 
 def test_a_document_shows_every_field_of_the_outcome():
     """A renamed field would be null or absent."""
-    outcome = explained(Case())
+    outcome = explained(Case(compared=saturating))
     state = openapi_example.state_of(outcome)
     document = serializers.explanation(state, root_path="")
     assert set(Outcome.model_fields) - set(Explanation.model_fields) == BY_WORKER

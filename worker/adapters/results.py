@@ -13,7 +13,6 @@ from service.infra.result_arrays import by_output, pack_arrays
 from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 from service.schemas.regions import MAX_NUMBERS, MAX_REGIONS
 from service.schemas.results import (
-    ComparedModel,
     Curve,
     Faithfulness,
     MetricArea,
@@ -135,17 +134,17 @@ def make_outcome(
         )
         for k, index in enumerate(explained.outputs)
     ]
-    compared = None
+    compared: dict[str, Any] = {}
     if scoring.pairing:
         classes = dict.fromkeys(place for _, place in described)
-        compared = ComparedModel(
-            model=scoring.refs[1],
-            classes=[int(scoring.pairing.counterparts[place]) for place in classes],
-            runtime=_runtime(scoring.models[1].predictor),
-        )
+        compared = {
+            "compared": scoring.refs[1],
+            "compared_classes": [int(scoring.pairing.counterparts[place]) for place in classes],
+            "compared_runtime": _runtime(scoring.models[1].predictor),
+        }
     return Outcome(
         model=scoring.refs[0],
-        compared=compared,
+        **compared,
         partial=partial,
         solution_concept=attribution.solution_concept,
         evaluations=attribution.evaluations,

@@ -126,14 +126,14 @@ def _largest(shares: list[float], tolerance: float) -> LargestDifference:
 def _fingerprints(run: Run) -> list[str | None]:
     """Returns the fingerprint of the model, and of the one that it is compared with."""
     compared = run.outcome.compared
-    return [run.outcome.model.fingerprint, compared.model.fingerprint if compared else None]
+    return [run.outcome.model.fingerprint, compared.fingerprint if compared else None]
 
 
 def _parts(run: Run) -> dict[str, Any]:
     """Returns the parts of the model, and of the compared one as `compared.…`."""
     compared = run.outcome.compared
     found: dict[str, Any] = {}
-    for prefix, model in (("", run.outcome.model), ("compared.", compared and compared.model)):
+    for prefix, model in (("", run.outcome.model), ("compared.", compared)):
         if model and model.parts:
             parts = model.parts.model_dump(mode="json")
             found |= {f"{prefix}{name}": part for name, part in parts.items()}
@@ -141,11 +141,10 @@ def _parts(run: Run) -> dict[str, Any]:
 
 
 def _runtime(run: Run) -> dict[str, Any]:
-    compared = run.outcome.compared
     found: dict[str, Any] = {"batch": run.evidence.batch}
     for prefix, runtime in (
         ("", run.outcome.runtime),
-        ("compared.", compared and compared.runtime),
+        ("compared.", run.outcome.compared_runtime),
     ):
         if runtime:
             known = runtime.model_dump(exclude={"versions"})

@@ -99,7 +99,7 @@ def _request(state: State, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
     settings = spec.settings
     purpose = settings.metadata.get("purpose")
     compared = outcome.compared
-    other = f" other scores than {compared.model.name}" if compared else " its scores"
+    other = f" other scores than {compared.name}" if compared else " its scores"
     asked = (
         f"Which parts of the picture {spec.image.name or 'that was sent'} made "
         f"{outcome.model.name} give{other}? Answered by {METHODS[settings.method].title}: "
@@ -114,7 +114,7 @@ def _request(state: State, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
         "purpose": purpose if isinstance(purpose, str) else None,
         "created_at": _moment(to_datetime(state.created_at)),
         "model": outcome.model,
-        "compared": compared and compared.model.name,
+        "compared": compared and compared.name,
         "asked": asked,
         "partial": outcome.partial,
     }
@@ -197,8 +197,8 @@ def _provenance(state: State, spec: JobSpec, outcome: Outcome) -> list[tuple[str
         ("Computed by", f"{runtime.backend}, {runtime.device}, {runtime.dtype}"),
         ("Versions", ", ".join(f"{name} {number}" for name, number in runtime.versions.items())),
     ]
-    if outcome.compared:
-        other, by = outcome.compared.model, outcome.compared.runtime
+    if outcome.compared and outcome.compared_runtime:
+        other, by = outcome.compared, outcome.compared_runtime
         rows.append(("Compared with", f"{other.name}, {other.fingerprint}"))
         rows.append(("Computed by", f"{by.backend}, {by.device}, {by.dtype}"))
     if state.started_at is not None and state.finished_at is not None:

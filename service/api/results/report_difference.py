@@ -23,7 +23,7 @@ def told_difference(
     """
     if outcome.compared is None:
         return None
-    one, other = outcome.model.name, outcome.compared.model.name
+    one, other = outcome.model.name, outcome.compared.name
     first, second, difference = outcome.outputs[: DIFFERENCE + 1]
     said = (
         f"Both models were asked about the same masked pictures. {one} gives {first.label} the "

@@ -38,7 +38,7 @@ def row_of(
 def minus_of(outcome: Outcome) -> str:
     """Returns what a difference is, as "one minus other"; empty if no models are compared."""
     compared = outcome.compared
-    return f"{outcome.model.name} minus {compared.model.name}" if compared else ""
+    return f"{outcome.model.name} minus {compared.name}" if compared else ""
 
 
 def _correct(state: State, true_class: ClassName | None) -> bool | None:
@@ -54,7 +54,7 @@ def origin_of(state: State) -> render.Provenance | None:
     if state.spec is None:
         return None
     settings, outcome = state.spec.settings, artifacts.outcome_of(state)
-    model, compared = outcome.model, outcome.compared.model if outcome.compared else None
+    model, compared = outcome.model, outcome.compared
     created = datetime.fromtimestamp(int(state.created_at), UTC)
     return render.Provenance(
         id=state.id,

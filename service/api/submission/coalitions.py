@@ -91,7 +91,7 @@ def _submit(
         raise ValueError(f"{state.id} has no result")
     present = read_live_workers(services.redis)
     card = _require_model(present, outcome.model, spec.settings.fit)
-    other = outcome.compared and outcome.compared.model
+    other = outcome.compared
     compared = other and _require_model(present, other, spec.settings.fit)
     if compared:
         names = [card.name, compared.name]

@@ -1,4 +1,5 @@
 // The pictures side by side, with the heat of one class, and a place that is marked in all.
+import { modelsOf } from "../lib/comparison.js";
 import { h, replace, svg } from "../lib/dom.js";
 import { limit } from "../lib/colours.js";
 import { formatInterval, formatNumber, formatSigned } from "../lib/numbers.js";
@@ -137,7 +138,7 @@ function pane(item, items, places, view) {
       " ",
       h("a", { href: `#/explanations/${document.id}` }, nameOf(document)),
       h("br"),
-      h("span", { class: "muted small" }, `${document.model.name} · ${document.settings.method}`),
+      h("span", { class: "muted small" }, `${modelsOf(document)} · ${document.settings.method}`),
     ),
     element,
     head,

@@ -1,4 +1,5 @@
 // Progress of an explanation that waits or runs, and how to cancel it.
+import { modelsOf } from "../lib/comparison.js";
 import { h, replace } from "../lib/dom.js";
 import { postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
@@ -38,7 +39,7 @@ export function showProgress(main, document, signal) {
         h(
           "p",
           { class: "muted small" },
-          `${document.settings.method} on ${document.model.name}, ${document.settings.masker}. You may leave this page: it goes on, and is under “Explanations”.`,
+          `${document.settings.method} on ${modelsOf(document)}, ${document.settings.masker}. You may leave this page: it goes on, and is under “Explanations”.`,
         ),
         h("div", { class: "row" }, cancel, askAgain(document)),
         problem,

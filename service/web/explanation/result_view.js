@@ -1,6 +1,7 @@
 // The result of an explanation: the picture with its heat, the regions, and all that is told of it.
 import { h, replace } from "../lib/dom.js";
 import { getJson } from "../lib/api.js";
+import { modelsOf } from "../lib/comparison.js";
 import { formatNumber } from "../lib/numbers.js";
 import { timeAgo } from "../lib/time.js";
 import { failure } from "../lib/failure.js";
@@ -131,9 +132,6 @@ function codeOf({ settings, image, label_map }) {
     labelMap: label_map && "label_map.png",
   })).element;
 }
-
-const modelsOf = ({ model, compared }) =>
-  compared ? `${model.name} against ${compared.name}` : model.name;
 
 // Whether the top class is the true one, where that is known.
 function verdict({ true_label, correct }) {

@@ -2,6 +2,9 @@
 
 export const SIDES = 3;
 
+export const modelsOf = ({ model, compared }) =>
+  compared ? `${model.name} against ${compared.name}` : model.name;
+
 // Positions of the outputs of the class that output k is of.
 export const classOf = (k) => [0, 1, 2].map((side) => k - (k % SIDES) + side);
 

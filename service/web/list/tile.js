@@ -49,7 +49,7 @@ export function tile(document, { picture, chosen, onChoose }) {
       { class: "muted small" },
       [
         image.name && h("span", { class: "file-name" }, image.name),
-        model && [model.name, settings.method, document.owner].filter(Boolean).join(" · "),
+        model && [modelsOf(document), settings.method, document.owner].filter(Boolean).join(" · "),
         document.created_at && timeAgo(document.created_at),
         error?.detail,
       ]
@@ -86,3 +86,6 @@ const badge = (look, word, codes) =>
         plural(codes.length, word),
       )
     : null;
+
+const modelsOf = ({ model, compared }) =>
+  compared ? `${model.name} against ${compared.name}` : model.name;

@@ -1,4 +1,5 @@
 // What if: hide regions of an explained picture and see the scores move.
+import { modelsOf } from "../lib/comparison.js";
 import { h, replace } from "../lib/dom.js";
 import { getJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
@@ -106,7 +107,7 @@ export async function show(main, { id, query, signal }) {
         "p",
         { class: "muted" },
         back,
-        ["", document.image.name, document.model.name, document.settings.method]
+        ["", document.image.name, modelsOf(document), document.settings.method]
           .filter((part) => part !== null)
           .join(" · "),
       ),
