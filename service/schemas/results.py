@@ -22,7 +22,7 @@ TARGET_REACHED = (
     "Whether every standard error is at most target_standard_error; null if no target was set"
 )
 COMPARED = "The model that it is compared with (settings.compare_with); null: none"
-COMPARED_CLASSES = "Index of each explained class among the outputs of the compared model, in their order; null: none"
+COMPARED_CLASSES = "Index of each explained class in the compared model; null: none is compared"
 COMPARED_RUNTIME = "What ran the compared model; null: none"
 WARNINGS = "Reasons to doubt the result; empty if none was found"
 CROP = "The part of the upright picture that the model saw"
