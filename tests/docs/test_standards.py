@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from service.infra.settings.api import ApiSettings
+from service.schemas.audit import AuditEntry
 from service.schemas.documents import Explanation
 from service.schemas.models import ModelCard
 from service.schemas.record import Record
@@ -18,7 +19,10 @@ from service.schemas.webhooks import EVENTS
 from tests.docs.pages import ROOT
 
 PAGE = (ROOT / "docs" / "standards.md").read_text()
-ROOTS = {"record": Record, "review": Review, "document": Explanation, "card": ModelCard}
+ROOTS = {
+    **{"record": Record, "review": Review, "audit": AuditEntry},
+    **{"document": Explanation, "card": ModelCard},
+}
 FIELDS = sorted(set(re.findall(rf"`((?:{'|'.join(ROOTS)})\.[\w.]+)`", PAGE)))
 ROUTES = sorted(set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`]+)`", PAGE)))
 SETTINGS = sorted(set(re.findall(r"`SHAPSHOT_(\w+)`", PAGE)))
@@ -35,7 +39,7 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def test_it_names_some_of_each() -> None:
     assert len(FIELDS) > 30
     assert len(ROUTES) > 15
-    assert SETTINGS == ["RETENTION_S", "SIGNING_KEY_FILE"]
+    assert SETTINGS == ["AUDIT", "AUDIT_DAYS", "RETENTION_S", "SIGNING_KEY_FILE"]
 
 
 @pytest.mark.parametrize("path", FIELDS)
@@ -68,7 +72,10 @@ def test_settings_warnings_and_events_exist() -> None:
     assert "explanation.recorded" in EVENTS
 
 
-def test_the_default_of_retention_is_the_one_that_it_warns_of() -> None:
+def test_the_defaults_are_those_that_it_names() -> None:
+    assert "`SHAPSHOT_AUDIT_DAYS` (400)" in PAGE
+    assert ApiSettings.model_fields["audit_days"].default == 400
+    assert ApiSettings.model_fields["audit"].default == "reads"
     assert "**the default is 7 days**" in PAGE
     assert ApiSettings.model_fields["retention_s"].default == 7 * 86400
     assert 184 * 86400 == 15897600  # the longest six months

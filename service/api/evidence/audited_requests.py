@@ -110,7 +110,7 @@ class AuditedRequests:
         if operation in OTHERS:
             action, what = OTHERS[operation]
             return [NewEntry(action, id_, what) for id_ in ids]
-        if operation in READS and self._trail.has_reads:
+        if operation in READS and status != 202 and self._trail.has_reads:  # 202 shows nothing yet
             by_link = scope.get("state", {}).get("link") is not None
             action = AuditAction.LINK_USED if by_link else AuditAction.READ
             return [NewEntry(action, id_, READS[operation]) for id_ in ids]
@@ -119,6 +119,9 @@ class AuditedRequests:
 
 def _ids_of(scope: Scope) -> list[str | None]:
     """Returns the ids of the explanations or the batch that a request is about; None: of none."""
+    shown: list[str | None] = scope.get("state", {}).get("shown", [])
+    if shown:  # by a request that does not name them
+        return shown
     params = scope.get("path_params", {})
     named = [params.get("explanation_id") or params.get("batch_id")]
     if named == [None]:  # those of a figure of several pictures

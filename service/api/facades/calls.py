@@ -155,6 +155,7 @@ def whole_answer(
 ) -> Response:
     """Responds with the arrays, which are read while they are sent. Raises ApiError."""
     require_results(states)
+    request.state.shown = [state.id for state in states]  # for the audit log
     explained = [Explained(*each) for each in zip(states, call.input_names, strict=True)]
     answer = (vertex if call.is_vertex else kserve).answer
 

@@ -165,6 +165,19 @@ async def test_pixels_of_a_whole_photo_are_taken_and_kept_as_a_picture(explain, 
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(picture.content))), pixels)
 
 
+async def test_the_audit_log_names_the_explanations_that_were_shown(
+    explain, served, fake_worker, photos
+):
+    document = {"instances": [b64(photo) for photo in photos]}
+    batch = (await explain(document)).json()
+    for each in batch["explanations"]:
+        fake_worker.succeed(each["id"])
+    shown = {each["id"] for each in (await explain(document)).json()["shapshot"]}
+    page = await served.get("/v1/audit", params={"action": "read"})
+    assert {each["what"] for each in page.json()["items"]} == {"arrays"}
+    assert {each["explanation"] for each in page.json()["items"]} == shown
+
+
 async def test_metrics_tell_calls_that_wait_from_others(start, settings, served, photo):
     async with start(settings.model_copy(update={"explain_wait_s": 0})) as api:
         answer = await api.post(URL, json={"instances": [b64(photo)]})  # without Prefer
