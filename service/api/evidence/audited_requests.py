@@ -27,6 +27,7 @@ READS: Mapping[str, str] = {  # by the operation: what it shows; drawings withou
     "get_attributions": "arrays",
     "get_batch_attributions": "arrays",
     "get_batch_heatmap": "figure",
+    "get_batch_report": "report",
     "get_bundle": "bundle",
     "get_faithfulness": "curves",
     "get_faithfulness_chart": "figure",
