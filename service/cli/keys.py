@@ -30,6 +30,15 @@ def add(
             "(everything, for all owners)."
         ),
     ] = "explain",
+    retention_s: Annotated[
+        int | None,
+        typer.Option(
+            "--retention",
+            min=1,
+            help="Seconds that its explanations are kept, and the most that a request may ask "
+            "for; by default those of the server.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Create a key and print it; it cannot be shown again."""
@@ -42,7 +51,7 @@ def add(
         exit_with_error(
             f"--scopes takes {accepted}, separated by commas; received {scopes[:100]!r}"
         )
-    token, key = new_key(name, granted)
+    token, key = new_key(name, granted, retention_s)
     _change(file, lambda present: [*present, key])
     if as_json:
         print_json({**_shown(key), "key": token})

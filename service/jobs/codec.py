@@ -126,13 +126,19 @@ def _new_facets(status: Status, spec: JobSpec, outcome: Outcome | None = None) -
 
 def _fields(spec: JobSpec) -> dict[str, str]:
     """Encode the fields of a new explanation, without its status and times."""
+    kept_s = spec.settings.retention_s
     return {
         "attempts": "0",
         "order": spec.model_dump_json(),
         "bytes": str(spec.bytes),
         "method": spec.method,
         "priority": spec.settings.priority,
-        **_given(batch=spec.batch, owner=spec.owner, cache=spec.cache),
+        **_given(
+            batch=spec.batch,
+            owner=spec.owner,
+            cache=spec.cache,
+            retention_s=None if kept_s is None else str(kept_s),
+        ),
     }
 
 

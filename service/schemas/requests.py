@@ -244,6 +244,12 @@ class ExplanationSettings(RequestModel):
         description="Priority in the queue: both take turns, interactive more often; null: "
         "interactive for a single explanation, batch for a batch",
     )
+    retention_s: int | None = Field(
+        default=None,
+        ge=1,
+        description="Seconds that the explanation is kept after its end, up to what the key or the "
+        "server allows; null: as long as that",
+    )
     metadata: dict[str, JsonValue] = Field(
         default_factory=dict, description="Any JSON object of yours; stored and returned unchanged"
     )

@@ -34,7 +34,7 @@ class KeyStore:
     def caller_of(self, token: str) -> Principal | None:
         self._reload()
         key = find_key(self._keys, token)
-        return Principal(key.name, key.may) if key else None
+        return Principal(key.name, key.may, key.retention_s) if key else None
 
     def _reload(self) -> None:
         seen = _signature(self._path)

@@ -44,6 +44,8 @@ class Key(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
     created_at: datetime
+    # Seconds that what it asks for is kept, and the most that it may ask for; None: the server's
+    retention_s: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def id(self) -> str:
@@ -55,11 +57,18 @@ class Key(BaseModel):
         return frozenset().union(*(CONTAINED[scope] for scope in self.scopes))
 
 
-def new_key(name: str, scopes: Sequence[Scope]) -> tuple[str, Key]:
+def new_key(name: str, scopes: Sequence[Scope], retention_s: int | None = None) -> tuple[str, Key]:
     """Returns a new token, which is not stored, and its line in the file."""
     token = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - for people to read
-    return token, Key(name=name, sha256=_hashed(token), scopes=tuple(scopes), created_at=now)
+    key = Key(
+        name=name,
+        sha256=_hashed(token),
+        scopes=tuple(scopes),
+        created_at=now,
+        retention_s=retention_s,
+    )
+    return token, key
 
 
 def find_key(keys: Sequence[Key], token: str) -> Key | None:

@@ -82,7 +82,7 @@ def _parse(line: str, where: str) -> Key:
 def _replace(path: Path, keys: Sequence[Key]) -> None:
     """Writes a temporary file of mode 0600 and renames it. Keeps the owner if root writes it."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.writelines(f"{key.model_dump_json()}\n" for key in keys)
+        file.writelines(f"{key.model_dump_json(exclude_none=True)}\n" for key in keys)
         file.flush()
         os.fsync(file.fileno())
         if path.exists():

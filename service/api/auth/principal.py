@@ -11,6 +11,7 @@ class Principal:
 
     name: str | None
     scopes: frozenset[Scope]
+    retention_s: int | None = None  # of its explanations; None: the server's
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

@@ -1,7 +1,7 @@
 """Reuse of earlier results for identical requests, unless `Cache-Control` forbids it.
 
 Requests are identical if they have the same owner, picture bytes, settings except metadata,
-priority and true label, model fingerprint, kind of device and program version.
+priority, true label and retention, model fingerprint, kind of device and program version.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from service.schemas.requests import ResolvedSettings
 
 log = structlog.get_logger(__name__)
 
-IRRELEVANT_SETTINGS = {"metadata", "priority", "true_label"}  # they change no result
+IRRELEVANT_SETTINGS = {"metadata", "priority", "true_label", "retention_s"}  # they change no result
 
 
 def request_key(

@@ -120,7 +120,9 @@ def _prepare(
     workers, limits = read_live_workers(process.redis), process.settings
     priority = upload.settings.priority or default_priority
     settings, card, compared = resolve_settings(
-        upload.settings.model_copy(update={"priority": priority}),
+        upload.settings.model_copy(
+            update={"priority": priority, "retention_s": _retention_s(services, upload)}
+        ),
         workers.usable,
         max_evals=limits.max_evals,
         max_values=limits.max_values,
@@ -142,6 +144,20 @@ def _prepare(
         _prepare_one(services, upload, plan, label_map, file_name, true_label, *image)
         for image, file_name, true_label in about
     ]
+
+
+def _retention_s(services: RequestServices, upload: Upload) -> int | None:
+    """Returns how long to keep it; None: as long as the server does by then. Raises ApiError."""
+    asked, of_key = upload.settings.retention_s, services.caller.retention_s
+    if upload.reproduces:  # the first run may have had another key
+        return of_key
+    most = of_key or services.process.settings.retention_s
+    if asked is not None and asked > most:
+        whose = f"the key {services.caller.name}" if of_key else "this server"
+        detail = f"retention_s: {whose} keeps explanations for at most {most} seconds"
+        bounds = {"minimum": 1, "maximum": most}
+        raise ApiError(ErrorCode.INVALID_SETTINGS, detail, "settings.retention_s", asked, bounds)
+    return asked or of_key
 
 
 def _check_store(services: ProcessServices) -> None:

@@ -60,8 +60,8 @@ for _, explanation in ipairs(asked.explanations) do
     if field(id, 'cache') then count('cache_misses', 1) end
   else
     local key = 'shapshot:explanation:' .. id
-    redis.call('HSET', key, 'finished_at', now, 'expires_at', expires_at)
-    redis.call('ZADD', 'shapshot:expiry', expires_at, id)
+    redis.call('HSET', key, 'finished_at', now)
+    keep_for(id, now, retention_of(id, asked.retention_s))
     redis.call('SADD', 'shapshot:unsealed', id)
     count('cache_hits', 1)
     notify('explanation.succeeded', id)

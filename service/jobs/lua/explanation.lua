@@ -104,6 +104,11 @@ local function keep_for(id, now, seconds)
   redis.call('ZADD', 'shapshot:expiry', expires_at, id)
 end
 
+-- Returns how long to keep it after its end: what its request or key says, else the default
+local function retention_of(id, default)
+  return tonumber(field(id, 'retention_s')) or default
+end
+
 -- grace: seconds that it is kept at least from now on
 local function end_hold(id, now, grace)
   local key, left = 'shapshot:explanation:' .. id, tonumber(field(id, 'expires_in'))
@@ -129,7 +134,7 @@ local function conclude(id, status, now, retention)
     redis.call('HSET', key, 'expires_at', now + keep_s)
     redis.pcall('EXPIRE', key, keep_s)
   else
-    keep_for(id, now, retention)
+    keep_for(id, now, retention_of(id, retention))
   end
   forget_job(id)
   count_end(key, status)

@@ -17,6 +17,7 @@ const WORDS = {
   link: ["Link", "What is explained: the score, or its log-odds"],
   seed: ["Seed", "Breaks ties and drives random methods; the same seed gives the same values"],
   priority: ["Priority", "Who waits for whom; it changes no number"],
+  retention_s: ["Kept for", "Seconds after its end; empty: as long as the server or the key says"],
   metadata: ["Metadata", "A JSON object of your own that is kept with the explanation"],
   segments: ["Segments", "How many, about"],
   compactness: ["Compactness", "Higher: squarer regions"],
