@@ -15,6 +15,7 @@ import { downloads } from "./downloads.js";
 import { faithfulness } from "./faithfulness.js";
 import { frameShare } from "./frame_share.js";
 import { heatView } from "./heat_view.js";
+import { keeping } from "./keeping.js";
 import { outputsTable } from "./outputs_table.js";
 import { provenance } from "./provenance.js";
 import { loadRecord } from "./record.js";
@@ -118,6 +119,7 @@ export async function showResult(main, document, signal) {
         ),
         uploadView(document, result, view, signal),
       ),
+      keeping(document, record, signal),
       provenance(document, record),
     ),
   );

@@ -6,13 +6,19 @@ import { WARNINGS } from "../lib/warning_texts.js";
 const FIRST = ["status", "model", "method", "label", "correct", "warning", "name"];
 const FURTHER = [
   ...["true_label", "created_after", "created_before", "metadata", "owner", "batch", "picture"],
-  ...["masker", "fingerprint"],
+  ...["masker", "fingerprint", "review", "held"],
 ];
 export const FILTERS = [...FIRST, ...FURTHER];
 const PARAMETERS = [...FILTERS, "order", "cursor"];
 
 const STATUSES = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
 const CORRECT = { true: "right", false: "wrong", null: "not known" };
+const REVIEWS = {
+  accept: "accepted",
+  reject: "rejected",
+  override: "overridden",
+  none: "not reviewed",
+};
 const DATES = ["created_after", "created_before"];
 const MOST_METADATA = 8; // entries
 
@@ -83,6 +89,8 @@ export function filterForm(query, { path, models, methods, owners, onChange }) {
       pattern: "sha256:[0-9a-f]{64}",
       title: "sha256: and 64 hexadecimal digits",
     }),
+    choice("review", "Review", Object.keys(REVIEWS), { shown: (each) => REVIEWS[each] ?? each }),
+    choice("held", "Held", ["true"], { shown: () => "only held ones" }),
     choice("order", "Order", ["oldest"], { first: "newest" }),
   ];
   const set = [...FURTHER, "order"].filter((name) => query.get(name)).length;

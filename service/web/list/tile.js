@@ -6,6 +6,8 @@ import { NOTES } from "../lib/warning_texts.js";
 import { nameOf } from "./selection.js";
 
 const VERDICTS = { true: ["fine", "✓ right"], false: ["caution", "✗ wrong"] }; // by `correct`
+const SAID = { accept: "accepted", reject: "rejected", override: "overridden" }; // by reviewers
+const LOOKS = { accept: "fine", reject: "caution", override: "caution" };
 const BADGES = { succeeded: "fine", failed: "caution" };
 
 // document: of an explanation, or as much of it as a batch has. picture: the place of its picture.
@@ -14,6 +16,7 @@ const BADGES = { succeeded: "fine", failed: "caution" };
 export function tile(document, { picture, chosen, onChoose }) {
   const { id, status, done, outputs, model, settings, image, warnings, error, progress } = document;
   const { correct, true_label: truth } = document;
+  const { review, hold } = document;
   const [look, verdict] = VERDICTS[correct] ?? [];
   const top = outputs?.[0];
   const codes = [...new Set((warnings ?? []).map(({ code }) => code))]; // some are of each output
@@ -63,6 +66,8 @@ export function tile(document, { picture, chosen, onChoose }) {
       done ? null : h("span", { class: "small" }, formatShare(progress.fraction)),
       badge("caution", "doubt", doubts),
       badge("note", "note", notes),
+      review ? h("span", { class: `badge ${LOOKS[review.verdict]}` }, SAID[review.verdict]) : null,
+      hold ? h("span", { class: "badge note", title: hold.reason }, "held") : null,
     ),
   );
 }

@@ -1,0 +1,188 @@
+// Holding and reviewing an explanation: who keeps it and why, what people said of it, and the forms.
+import { h, newId, replace } from "../lib/dom.js";
+import { getJson, request } from "../lib/api.js";
+import { shortFailure } from "../lib/failure.js";
+import { formatTime } from "../lib/numbers.js";
+import { signedIn } from "../lib/session.js";
+
+const VERDICTS = { accept: "Accept", reject: "Reject", override: "Override" };
+const SAID = { accept: "accepted", reject: "rejected", override: "overridden" };
+
+// signedRecord: the promise of `loadRecord`; without a record nothing can be reviewed.
+export function keeping(document, signedRecord, signal) {
+  const path = `v1/explanations/${document.id}`;
+  const content = h("div", { class: "keeping" });
+  const section = h(
+    "section",
+    { class: "card", "aria-label": "Reviews and hold" },
+    h("h2", {}, "Reviews and hold"),
+    content,
+  );
+  let held = document.hold;
+
+  async function show() {
+    const reviews = document.links.reviews || section.dataset.reviewed ? await load() : [];
+    const record = await signedRecord;
+    if (signal.aborted) return;
+    replace(
+      content,
+      reviews.length ? list(reviews) : h("p", { class: "muted" }, "Nobody has reviewed it."),
+      record
+        ? reviewForm(onReviewed)
+        : h("p", { class: "muted" }, "It has no signed record, so it cannot be reviewed."),
+      held ? releaseForm(held, onReleased) : holdForm(onHeld),
+    );
+  }
+
+  const load = async () => (await getJson(`${path}/reviews`, { signal })).items;
+
+  async function onReviewed(said) {
+    await send(`${path}/reviews`, "POST", said, signal);
+    section.dataset.reviewed = "true";
+    await show();
+  }
+
+  async function onHeld(asked) {
+    held = await (await send(`${path}/hold`, "PUT", asked, signal)).json();
+    await show();
+  }
+
+  async function onReleased() {
+    await request(`${path}/hold`, { method: "DELETE", signal });
+    held = null;
+    await show();
+  }
+
+  show().catch((error) => {
+    if (!signal.aborted) replace(content, h("p", { class: "field-error" }, shortFailure(error)));
+  });
+  return section;
+}
+
+const send = (path, method, body, signal) =>
+  request(path, {
+    method,
+    signal,
+    body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json" },
+  });
+
+// “overridden: tiger cat, by Ada at …”, the last review first.
+function list(reviews) {
+  return h(
+    "ol",
+    { class: "reviews", reversed: true },
+    reviews.toReversed().map(({ verdict, label, reviewer, reviewed_at: at, comment }) =>
+      h(
+        "li",
+        {},
+        h("span", { class: `badge ${verdict === "accept" ? "fine" : "caution"}` }, SAID[verdict]),
+        label ? [" ", h("strong", {}, label)] : null,
+        h("span", { class: "muted" }, ` by ${reviewer}, ${formatTime(at)}`),
+        comment ? h("p", {}, comment) : null,
+      ),
+    ),
+  );
+}
+
+function reviewForm(onSubmit) {
+  const verdict = h(
+    "select",
+    { required: true },
+    h("option", { value: "" }, "choose"),
+    Object.entries(VERDICTS).map(([value, title]) => h("option", { value }, title)),
+  );
+  const label = h("input", { maxlength: 1000 });
+  const comment = h("textarea", { rows: 2, maxlength: 2000 });
+  const reviewer = nameField();
+  const right = field("The right label", label);
+  const update = () => {
+    right.hidden = verdict.value !== "override";
+    label.required = !right.hidden;
+  };
+  verdict.addEventListener("change", update);
+  update();
+  return form(
+    "Review",
+    "Sign the review",
+    [field("Verdict", verdict), right, field("Comment", comment), reviewer.control],
+    () =>
+      onSubmit({
+        verdict: verdict.value,
+        label: right.hidden ? null : label.value,
+        comment: comment.value.trim() || null,
+        reviewer: reviewer.value(),
+      }),
+    "It is signed, and cannot be taken back: the last review counts.",
+  );
+}
+
+function holdForm(onSubmit) {
+  const reason = h("input", { required: true, maxlength: 500, pattern: ".*\\S.*" });
+  const until = h("input", { type: "datetime-local" });
+  const name = nameField();
+  return form(
+    "Hold",
+    "Hold it",
+    [field("Reason", reason), field("Until (empty: until released)", until), name.control],
+    () =>
+      onSubmit({
+        reason: reason.value,
+        until: until.value ? new Date(until.value).toISOString() : null,
+        name: name.value(),
+      }),
+    "A held explanation neither expires nor can be deleted.",
+  );
+}
+
+function releaseForm({ by, since, reason, until }, onSubmit) {
+  const ends = until ? `, until ${formatTime(until)}` : "";
+  return form(
+    "Hold",
+    "Release the hold",
+    [h("p", {}, `Held by ${by} since ${formatTime(since)}${ends}: `, h("strong", {}, reason))],
+    onSubmit,
+    "Then it expires after the rest of its time.",
+  );
+}
+
+// Who does it, which the key names where there is one.
+function nameField() {
+  const input = h("input", { required: true, maxlength: 100, autocomplete: "name" });
+  const named = signedIn();
+  return { control: named ? null : field("Your name", input), value: () => (named ? null : input.value) };
+}
+
+function field(title, input) {
+  input.id = newId("keeping");
+  return h("div", { class: "control" }, h("label", { for: input.id }, title), input);
+}
+
+function form(title, action, fields, onSubmit, help) {
+  const problem = h("p", { class: "field-error", role: "alert" });
+  const button = h("button", { type: "submit" }, action);
+  async function submit(event) {
+    event.preventDefault();
+    button.disabled = true;
+    problem.textContent = "";
+    try {
+      await onSubmit();
+    } catch (error) {
+      problem.textContent = error.name === "AbortError" ? "" : shortFailure(error);
+    }
+    button.disabled = false;
+  }
+  return h(
+    "details",
+    {},
+    h("summary", {}, title),
+    h(
+      "form",
+      { "aria-label": title, on: { submit } },
+      fields,
+      h("p", { class: "help" }, help),
+      h("div", { class: "row" }, button),
+      problem,
+    ),
+  );
+}
