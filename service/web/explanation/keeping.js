@@ -14,7 +14,7 @@ export function keeping(document, signedRecord, signal) {
   const content = h("div", { class: "keeping" });
   const section = h(
     "section",
-    { class: "card", "aria-label": "Reviews and hold" },
+    { class: "card kept", "aria-label": "Reviews and hold" },
     h("h2", {}, "Reviews and hold"),
     content,
   );
@@ -30,7 +30,7 @@ export function keeping(document, signedRecord, signal) {
       record
         ? reviewForm(onReviewed)
         : h("p", { class: "muted" }, "It has no signed record, so it cannot be reviewed."),
-      held ? releaseForm(held, onReleased) : holdForm(onHeld),
+      held ? [heldBy(held), releaseForm(onReleased)] : holdForm(onHeld),
     );
   }
 
@@ -40,17 +40,26 @@ export function keeping(document, signedRecord, signal) {
     await send(`${path}/reviews`, "POST", said, signal);
     section.dataset.reviewed = "true";
     await show();
+    focusOn("Review");
   }
 
   async function onHeld(asked) {
     held = await (await send(`${path}/hold`, "PUT", asked, signal)).json();
     await show();
+    focusOn("Hold");
   }
 
   async function onReleased() {
     await request(`${path}/hold`, { method: "DELETE", signal });
     held = null;
     await show();
+    focusOn("Hold");
+  }
+
+  // The form that was sent is replaced, and the focus with it.
+  function focusOn(title) {
+    const found = [...content.querySelectorAll("summary")];
+    found.find((each) => each.textContent === title)?.focus();
   }
 
   show().catch((error) => {
@@ -135,16 +144,19 @@ function holdForm(onSubmit) {
   );
 }
 
-function releaseForm({ by, since, reason, until }, onSubmit) {
+function heldBy({ by, since, reason, until }) {
   const ends = until ? `, until ${formatTime(until)}` : "";
-  return form(
-    "Hold",
-    "Release the hold",
-    [h("p", {}, `Held by ${by} since ${formatTime(since)}${ends}: `, h("strong", {}, reason))],
-    onSubmit,
-    "Then it expires after the rest of its time.",
+  return h(
+    "p",
+    {},
+    h("span", { class: "badge note" }, "held"),
+    ` by ${by} since ${formatTime(since)}${ends}: `,
+    h("strong", {}, reason),
   );
 }
+
+const releaseForm = (onSubmit) =>
+  form("Hold", "Release the hold", [], onSubmit, "Then it expires after the rest of its time.");
 
 // Who does it, which the key names where there is one.
 function nameField() {
