@@ -75,6 +75,13 @@ class Verification:
     reviews: list[Place] = field(default_factory=list)
 
     @property
+    def places(self) -> list[Place]:
+        """The statements of the bundle that could be read."""
+        if not (self.chain and self.sha256):
+            return []
+        return [Place(str(self.id), self.chain, self.sha256), *self.reviews]
+
+    @property
     def valid(self) -> bool:
         return bool(self.checks) and all(check.fault is None for check in self.checks)
 
@@ -107,12 +114,7 @@ def verify_chain(verified: Sequence[Verification]) -> list[Check]:
 
     Of statements with others between them that are not given, only the order is known.
     """
-    places = [
-        place
-        for each in verified
-        if each.chain and each.sha256
-        for place in (Place(str(each.id), each.chain, each.sha256), *each.reviews)
-    ]
+    places = [place for each in verified for place in each.places]
     by_place: dict[int, Place] = {}
     checks = []
     for each in places:

@@ -45,6 +45,7 @@ from service.api.routes import (
     audit,
     batches,
     catalog,
+    chain,
     docs,
     events,
     explanations,
@@ -116,7 +117,7 @@ def create_app(services: ProcessServices) -> FastAPI:
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     for router in (reviews.reviewers_router, holds.keepers_router):
         app.include_router(router, dependencies=[Depends(services.guard.admit_keeper)])
-    for router in (system.metrics_router, audit.auditors_router):
+    for router in (system.metrics_router, audit.auditors_router, chain.auditors_router):
         app.include_router(router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)
     for module in (system, web, docs):  # open: they show no caller's data

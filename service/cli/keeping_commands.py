@@ -1,5 +1,6 @@
 """Commands that keep explanations: hold, release, review."""
 
+import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -49,11 +50,16 @@ def hold(
     console.print(f"{explanation_id} is held by {escape(found.by)} {ending}")
 
 
-def release(explanation_id: Id, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def release(
+    explanation_id: Id, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = None
+) -> None:
     """Release the hold of an explanation; it expires after the rest of its time."""
     with connected(url, api_key) as client:
         client.release_hold(explanation_id)
-    console.print(f"{explanation_id} is held no more")
+    if as_json:
+        typer.echo(json.dumps({"released": explanation_id}))
+    else:
+        console.print(f"{explanation_id} is held no more")
 
 
 def review(

@@ -15,6 +15,7 @@ from service.cli.audit import audit
 from service.cli.connection import ApiKey, Json
 from service.cli.console import console, exit_with_error, print_json
 from service.cli.explain import explain, show
+from service.cli.records import records
 from service.cli.verify import verify
 from service.client import Client, ShapshotError
 from service.embedded.launcher import (
@@ -52,6 +53,7 @@ for command in (
     keeping_commands.release,
     keeping_commands.review,
     audit,
+    records,
 ):
     app.command()(command)
 

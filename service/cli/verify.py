@@ -42,6 +42,13 @@ def verify(
             "record must then have one."
         ),
     ] = None,
+    chain_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--chain",
+            help="What `shapshot records --json` printed, to know that no record was left out.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Verify signature, files and values of bundles; of several, also how they follow each other.
@@ -51,13 +58,15 @@ def verify(
     """
     try:
         from service.evidence.timestamps import TimestampError, read_certificates
+        from worker.listed_chain import ChainListError, read_chain, verify_listed
         from worker.verification import Verification, verify_bundle, verify_chain
     except ImportError as error:
         exit_with_error(f"{error.name} is not installed: pip install 'shapshot[verify]'")
     try:
         trusted = PublicKeys.read(keys) if keys else None
         authorities = read_certificates(tsa_certificate) if tsa_certificate else []
-    except (SigningKeyError, TimestampError) as error:
+        listed = read_chain(chain_list) if chain_list else None
+    except (SigningKeyError, TimestampError, ChainListError) as error:
         exit_with_error(str(error))
 
     logs = [path for path in bundles if path.suffix == AUDIT_LOG]
@@ -77,6 +86,8 @@ def verify(
         if not as_json:
             _print(str(path), map(astuple, verified.checks))
     chain = verify_chain(found)
+    if listed is not None:
+        chain += verify_listed(listed, found)
     if chain and not as_json:
         _print("chain", map(astuple, chain))
     valid = all(each.valid for each in found) and all(check.fault is None for check in chain)

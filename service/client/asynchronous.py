@@ -33,6 +33,7 @@ from service.client.retry import Retries
 from service.client.sequences import OnProgress, Read, Steps
 from service.schemas import documents
 from service.schemas.audit import AuditPage
+from service.schemas.chain import ChainPage
 from service.schemas.documents import Batch, BatchList, ExplanationList
 from service.schemas.keeping import Hold
 from service.schemas.links import SignedLink
@@ -352,6 +353,10 @@ class AsyncClient:
     async def audit_lines(self, **options: Unpack[AuditOptions]) -> bytes:
         """Get all entries of the audit log that the filters select as NDJSON, oldest first."""
         return await self._send(calls.audit_lines(options))
+
+    async def records(self, *, after: int | None = None, limit: int = 1000) -> ChainPage:
+        """Get a page of the chain of signed statements, which takes a key of scope auditor."""
+        return await self._send(calls.records(after, limit))
 
     async def audit_segments(self) -> bytes:
         """Get the signed segments of the audit log, by which `shapshot verify` checks it."""

@@ -27,6 +27,7 @@ from service.client.errors import ShapshotError
 from service.client.pictures import File
 from service.client.retry import seconds_of
 from service.schemas.audit import AuditPage
+from service.schemas.chain import ChainPage
 from service.schemas.documents import Batch, BatchList, Explanation, ExplanationList, Problem
 from service.schemas.keeping import Hold
 from service.schemas.links import LinkRequest, SignedLink
@@ -397,6 +398,11 @@ def audit(options: AuditOptions) -> Call[AuditPage]:
 def audit_lines(options: AuditOptions) -> Call[bytes]:
     accepted = {"headers": {"Accept": "application/x-ndjson"}}
     return Call("GET", "/v1/audit", _content, _query(options) | accepted, RESULT_S)
+
+
+def records(after: int | None, limit: int) -> Call[ChainPage]:
+    options = _query({"after": after, "limit": limit})
+    return Call("GET", "/v1/records", _document(ChainPage), options, RESULT_S)
 
 
 def audit_segments() -> Call[bytes]:

@@ -85,6 +85,7 @@ def covering(photo: bytes) -> dict[str, Any]:
         "review_explanation": ("review", ID, "accept"),
         "list_reviews": ("reviews", ID),
         "list_audit": ("audit",),
+        "list_records": ("records",),
         "get_audit_segments": ("audit_segments",),
         "hold_explanation": ("hold", ID, "because"),
         "get_hold": ("get_hold", ID),
