@@ -24,7 +24,7 @@ from service.schemas.requests import ExplanationSettings
 from tests.e2e.pictures import SAMPLE
 
 GRID = {"kind": "grid", "rows": 6, "columns": 6}
-CASES = {
+CASES: dict[str, dict[str, object]] = {
     "partition, pixels": {"method": "partition"},
     "partition, 36 squares": {"method": "partition", "superpixels": GRID},
     "permutation, 36 squares": {"method": "permutation", "superpixels": GRID},

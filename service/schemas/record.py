@@ -49,6 +49,11 @@ class Record(ResponseModel):
     cached_from: str | None = Field(
         description="Id of the explanation that the result was cached from; null: computed"
     )
+    reproduces: str | None = Field(
+        None,
+        description="Id of the explanation that it runs again; null, or absent from older records: "
+        "none",
+    )
     picture: ImageInfo
     label_map: LabelMapInfo | None
     true_label: ClassName | None

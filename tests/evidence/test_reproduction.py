@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from service.evidence.archives import read_archive
 from service.jobs.worker_registry import announce
 from service.schemas.fingerprint import fingerprint_of
+from service.schemas.record import Statement
 from tests.evidence.conftest import URL
+from tests.evidence.test_bundles import statement_in
 from worker.models.loading import LoadedModel
 
 METHODS = {
@@ -44,6 +47,8 @@ async def run_again(signed, id_):
     answer = await signed.api.post(f"{URL}/{id_}/reproduce")
     assert answer.status_code == 202, answer.text
     again = signed.compute(answer.json()["id"])
+    record = read_archive((await signed.api.get(f"{URL}/{again}/bundle.zip")).content)
+    assert statement_in(record, "record.json", Statement).predicate.reproduces == id_
     found = await signed.api.get(f"{URL}/{again}/reproduction")
     assert found.status_code == 200, found.text
     return found.json()

@@ -41,6 +41,7 @@ def statement_of(state: State, evidence: Evidence, head: Head) -> Statement:
             finished_at=to_datetime_or_none(state.finished_at),
             attempts=state.attempts,
             cached_from=state.cached_from,
+            reproduces=spec.reproduces,
             picture=spec.image,
             label_map=spec.label_map,
             true_label=spec.true_label,
