@@ -11,7 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 from benchmarks.service import wait_for_all_models
 from service.client import Client
@@ -57,9 +57,9 @@ def main() -> None:
             f"{name:30} {len(record) / 1000:6.0f} kB {len(content) / 1000:6.0f} kB "
             f"{1000 * sign:5.1f} ms {1000 * verify:5.1f} ms"
         )
-    began = perf_counter()
+    began = process_time()
     total = sum(_verify_all(content, each) for content in bundles.values())
-    print(f"{total} bundles verified in {perf_counter() - began:.1f} s")
+    print(f"{total} bundles verified in {process_time() - began:.1f} s")
 
 
 def _bundle(client: Client, model: str, case: dict[str, object]) -> bytes:
@@ -73,16 +73,16 @@ def _sign_s(record: bytes, key: SigningKey) -> float:
     statement = Statement.model_validate_json(payload)
     seconds = []
     for _ in range(50):
-        began = perf_counter()
+        began = process_time()
         seal(encode(statement), key)
-        seconds.append(perf_counter() - began)
+        seconds.append(process_time() - began)
     return median(seconds)
 
 
 def _verify_s(content: bytes, times: int) -> float:
-    began = perf_counter()
+    began = process_time()
     _verify_all(content, times)
-    return (perf_counter() - began) / times
+    return (process_time() - began) / times
 
 
 def _verify_all(content: bytes, times: int) -> int:

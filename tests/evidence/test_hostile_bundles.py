@@ -19,8 +19,9 @@ import rfc8785
 from service.evidence.archives import read_archive
 from service.evidence.envelopes import pre_authentication
 from service.evidence.keys import PublicKeys, SigningKeyError
-from service.schemas.record import PAYLOAD_TYPE
-from tests.evidence.test_bundles import archived, faults
+from service.infra.packed_arrays import pack, unpack
+from service.schemas.record import PAYLOAD_TYPE, Statement
+from tests.evidence.test_bundles import archived, faults, statement_in
 from worker.verification import verify_bundle
 
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of Ed25519's group, RFC 8032, 5.1
@@ -68,8 +69,8 @@ class Forger:
         changed["manifest.json"] = self.envelope(rfc8785.dumps(manifest))
         return archived(changed)
 
-    def npz(self, **changed):
-        """The arrays, with the npy of some replaced."""
+    def npz(self, change=None, **changed):
+        """The arrays, with the npy of some replaced; change: of the record."""
         file = io.BytesIO()
         with (
             zipfile.ZipFile(io.BytesIO(self.files["attributions.npz"])) as before,
@@ -78,7 +79,7 @@ class Forger:
             for name in before.namelist():
                 content = changed.get(name.removesuffix(".npy"), before.read(name))
                 after.writestr(name, content)
-        return self.bundle(attributions__npz=file.getvalue())
+        return self.bundle(change, attributions__npz=file.getvalue())
 
 
 def npy(described, body=b""):
@@ -247,3 +248,29 @@ async def test_the_second_verifier_refuses_them_without_a_traceback(
         path.write_bytes(bundle)
         assert verifier.main() == 1, n
         assert "WRONG: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("method", "factor", "valid"),
+    [
+        ("gaussian_process", 1 + 1e-13, True),  # as by another number of threads
+        ("kernel", 1 + 1e-13, True),
+        ("kernel", 1 + 1e-6, False),
+        ("permutation", 1 + 1e-13, False),
+    ],
+)
+async def test_only_what_is_solved_may_be_rounded(signed, method, factor, valid):
+    files = dict(read_archive(await signed.bundle(method=method)))
+    record = statement_in(files, "record.json", Statement)
+    packed = record.predicate.evidence.regions.values
+    other = pack(unpack(packed) * factor)
+    named = io.BytesIO()
+    np.save(named, unpack(other))
+    forger = Forger(archived(files), signed.key)
+
+    def change(statement):
+        statement["predicate"]["evidence"]["regions"]["values"] = other.model_dump(mode="json")
+
+    bundle = forger.npz(change, region_values=named.getvalue())
+    found = faults(verify_bundle(bundle))
+    assert (found == {}) == valid, found
