@@ -1,6 +1,7 @@
 -- Deletes an explanation, or a batch with its explanations: all or none. Each hash is removed at
 -- once; `shapshot:expiry` keeps the id until its artifacts are removed.
--- Replies: deleted, the ids that went | under_way, the status that forbids it | held, the id that is
+-- Replies: deleted, the ids that went | under_way, the status that forbids it | held, the id that
+-- is held
 
 local asked = cjson.decode(ARGV[1])
 local queue, now = asked.queue, read_clock()

@@ -1,5 +1,5 @@
--- Ends the holds whose time is over, and finds what has expired. What it found stays due, whatever the
--- clock says later, as its artifacts are being removed.
+-- Ends the holds whose time is over, and finds what has expired. What it found stays due, whatever
+-- the clock says later, as its artifacts are being removed.
 -- Replies: expired, the ids with artifacts that may be removed
 
 local asked = cjson.decode(ARGV[1])

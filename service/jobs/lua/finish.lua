@@ -18,5 +18,7 @@ conclude(id, asked.status, now, asked.retention_s)
 redis.call('HSET', KEYS[1], 'ended', attempt)
 note_end(now)
 if asked.outcome then redis.call('SADD', 'shapshot:unsealed', id) end
-if asked.status == 'succeeded' then offer_to_others(id, now + retention_of(id, asked.retention_s)) end
+if asked.status == 'succeeded' then
+  offer_to_others(id, now + retention_of(id, asked.retention_s))
+end
 return {'finished'}

@@ -1,6 +1,6 @@
 -- Holds an explanation against expiry and deletion, or changes its hold.
--- Replies: held | gone, if it has expired or was deleted | taken, if somebody else holds it | past, if
--- the hold would have ended already
+-- Replies: held | gone, if it has expired or was deleted | taken, if somebody else holds it | past,
+-- if the hold would have ended already
 
 local asked = cjson.decode(ARGV[1])
 local id, now, ends = asked.id, read_clock(), tonumber(asked.ends)
