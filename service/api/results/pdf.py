@@ -2,6 +2,8 @@
 
 import importlib.util
 
+from PIL import ImageFile
+
 from service.api.http.problems import ApiError
 from service.schemas.documents import ErrorCode
 
@@ -27,6 +29,8 @@ def print_pdf(page: bytes) -> bytes:
         from weasyprint.urls import URLFetcher
     except (ImportError, OSError) as error:
         raise ApiError(ErrorCode.NOT_INSTALLED, f"{EXTRA}: {error}") from error
+    finally:  # WeasyPrint has Pillow read broken pictures; the worker refuses those of this moment
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
     fetcher = URLFetcher(allowed_protocols=["data"])
     printed: bytes = HTML(string=page.decode(), url_fetcher=fetcher).write_pdf()
     return printed

@@ -10,6 +10,7 @@ from anyio import run_process
 
 from service.api.results.pdf import print_pdf
 from service.api.results.report_texts import BETTER_HIGH, LIMITS, verdict
+from service.images.decoding import PictureError, decode_picture
 from service.schemas.requests import Method, Metric
 from service.schemas.results import Curve
 from service.schemas.warnings import ResultWarning
@@ -141,6 +142,12 @@ async def test_without_the_printer_it_says_what_to_install(
     fake_worker.succeed(id_)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     refused(await served.get(f"{URL}/{id_}/report.pdf"), 501, "not_installed")
+
+
+def test_broken_pictures_are_refused_after_printing_too(photo):
+    print_pdf(b"<p>text</p>")
+    with pytest.raises(PictureError, match="broken"):
+        decode_picture(photo[: len(photo) // 2], max_pixels=10_000)
 
 
 def test_printing_fetches_nothing(tmp_path):
