@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response, StreamingResponse
 
 from service.api.auth.keys import NAME
@@ -23,6 +23,7 @@ from service.schemas.documents import ErrorCode
 NDJSON = "application/x-ndjson"
 PAGE = 1000  # entries read at once
 MAX_PAGES = 20  # read for one page of an answer
+MAX_ID_PART = 2**64 - 1  # of each half of an entry's id
 _LINES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The log, or as NDJSON all entries that the filters select, one a line",
@@ -52,6 +53,13 @@ class AuditQuery(BaseModel):
     )
     limit: int = Field(100, ge=1, le=1000)
 
+    @field_validator("cursor")
+    @classmethod
+    def _id_of_redis(cls, cursor: str | None) -> str | None:
+        if cursor and any(int(part) > MAX_ID_PART for part in cursor.split("-")):
+            raise ValueError("invalid cursor; use next_cursor of the previous page")
+        return cursor
+
     def selects(self, entry: AuditEntry) -> bool:
         wanted = ((self.actor, entry.actor), (self.action, entry.action))
         return all(want in (None, has) for want, has in wanted) and (
@@ -62,11 +70,11 @@ class AuditQuery(BaseModel):
     def bounds(self) -> tuple[str, str]:
         """Returns the first and the last id of the log that may be selected."""
         low = f"{_milliseconds(self.since)}-0" if self.since else "-"
-        high = f"({_milliseconds(self.before)}-0" if self.before else "+"
+        high = _excluding(f"{_milliseconds(self.before)}-0") if self.before else "+"
         if self.cursor and self.order == "newest":
-            high = f"({self.cursor}"
+            high = _excluding(self.cursor)
         elif self.cursor:
-            low = f"({self.cursor}"
+            low = _excluding(self.cursor)
         return low, high
 
 
@@ -144,6 +152,12 @@ async def _read(
     else:
         found = await services.reading.xrange(AUDIT, low, high, count=PAGE)
     return list(found)
+
+
+def _excluding(id_: str) -> str:
+    """Returns an open end of a range; Redis refuses one at the least and at the largest id."""
+    parts = {int(part) for part in id_.split("-")}
+    return id_ if parts in ({0}, {MAX_ID_PART}) else f"({id_}"  # no entry has either
 
 
 def _milliseconds(moment: datetime) -> int:
