@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from service.cli.connection import DEFAULT_URL, ApiKey, Json, Url, connected
 from service.cli.console import console, print_json
-from service.cli.server_commands import id_table
+from service.cli.server_commands import WIDE, id_table
 from service.schemas.webhooks import EVENTS, Delivery, Webhook, WebhookWithSecret
 
 Id = Annotated[str, typer.Argument(help="Id of the webhook (wh_…).")]
@@ -163,12 +163,13 @@ def _change(webhook: str, as_json: bool, url: str, api_key: str | None, *, enabl
 
 
 def _show(webhooks: list[Webhook]) -> None:
-    table = id_table(["id", "state", "url", "events", "pending"])
+    columns = ["id", "state", "url", "events", "pending"]
+    table = id_table(columns if console.width >= WIDE else columns[:3])
     for each in webhooks:
         failing = each.failing_since and f"fails since {each.failing_since:%Y-%m-%d %H:%M}"
         state = failing or "enabled" if each.enabled else f"disabled: {each.disabled_for}"
         row = (each.id, state, each.url, ", ".join(each.events), str(each.pending))
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(cell) for cell in row[: len(table.columns)]))
     console.print(table)
 
 
@@ -185,16 +186,17 @@ def _show_deliveries(found: list[Delivery], as_json: bool, document: Any) -> Non
     if as_json:
         print_json(document)
         return
-    table = id_table(["id", "type", "subject", "status", "last attempt", "next attempt"])
+    columns = ["id", "type", "status", "last attempt", "next attempt", "subject"]
+    table = id_table(columns if console.width >= WIDE else columns[:3])
     for each in found:
         last = each.attempts[-1] if each.attempts else None
         row = (
             each.id,
             each.type,
-            each.subject,
             each.status,
             (last.error or str(last.status_code)) if last else "",
             f"{each.next_attempt_at:%Y-%m-%d %H:%M:%S}" if each.next_attempt_at else "",
+            each.subject,
         )
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(cell) for cell in row[: len(table.columns)]))
     console.print(table)
