@@ -33,6 +33,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "batch_size": 50,
         "fixed_context": None,
         "target_standard_error": None,
+        "retention_s": None,
         "link": "identity",
         "regularization": "auto",
         "metrics": [],
@@ -371,5 +372,5 @@ async def test_a_picture_of_too_many_pixels_is_too_large(
 async def test_a_refused_upload_leaves_nothing_behind(served, connection, tmp_path):
     before = set(connection.keys())
     await send(served, ("image", ("p", b"no picture")))
-    assert set(connection.keys()) - {b"shapshot:audit"} == before
+    assert set(connection.keys()) <= before | {b"shapshot:audit"}  # the start, noted meanwhile
     assert not list((tmp_path / "store" / "explanations").rglob("*"))
