@@ -44,6 +44,7 @@ from service.api.results import (
 from service.api.routes import (
     audit,
     batches,
+    caller,
     catalog,
     chain,
     docs,
@@ -112,7 +113,7 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
     evidence = (records, bundle, report, report_pdf, cohort_reports, reproductions, reviews)
-    others = (sent_files, links, holds, catalog, facades, webhooks, webhook_deliveries)
+    others = (sent_files, links, holds, caller, catalog, facades, webhooks, webhook_deliveries)
     for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     for router in (reviews.reviewers_router, holds.keepers_router):

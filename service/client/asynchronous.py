@@ -33,6 +33,7 @@ from service.client.retry import Retries
 from service.client.sequences import OnProgress, Read, Steps
 from service.schemas import documents
 from service.schemas.audit import AuditPage
+from service.schemas.caller import Caller
 from service.schemas.chain import ChainPage
 from service.schemas.documents import Batch, BatchList, ExplanationList
 from service.schemas.keeping import Hold
@@ -559,6 +560,10 @@ class AsyncClient:
     async def replay_delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
         """Deliver again, under the same id."""
         return await self._send(calls.replay_delivery(webhook_id, delivery_id))
+
+    async def caller(self) -> Caller:
+        """Get the name and the scopes of this client's key."""
+        return await self._send(calls.caller())
 
     async def methods(self) -> MethodList:
         return await self._send(calls.methods())

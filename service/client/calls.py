@@ -27,6 +27,7 @@ from service.client.errors import ShapshotError
 from service.client.pictures import File
 from service.client.retry import seconds_of
 from service.schemas.audit import AuditPage
+from service.schemas.caller import Caller
 from service.schemas.chain import ChainPage
 from service.schemas.documents import Batch, BatchList, Explanation, ExplanationList, Problem
 from service.schemas.keeping import Hold
@@ -535,6 +536,10 @@ def deliveries(id_: str, status: DeliveryStatus | None, limit: int | None) -> Ca
 def replay_delivery(id_: str, delivery_id: str) -> Call[Delivery]:
     path = _of_webhook(id_, f"/deliveries/{_checked(delivery_id)}/replay")
     return Call("POST", path, _document(Delivery))
+
+
+def caller() -> Call[Caller]:
+    return Call("GET", "/v1/caller", _document(Caller))
 
 
 def methods() -> Call[MethodList]:

@@ -1,6 +1,6 @@
 // Starts the dashboard: the frame around the screens, and which screen each address shows.
 import { startKeyHelp } from "./lib/key_help.js";
-import { signOut, signedIn, whenSignedInOrOut } from "./lib/session.js";
+import { scopes, signOut, signedIn, whenSignedInOrOut } from "./lib/session.js";
 import { startTheme } from "./lib/theme.js";
 import { startRouter } from "./lib/router.js";
 
@@ -17,6 +17,7 @@ const SCREENS = [
   { path: /^\/models$/, module: "screens/models.js" },
   { path: /^\/operations$/, module: "screens/operations.js" },
   { path: /^\/verify$/, module: "screens/verify.js" },
+  { path: /^\/audit$/, module: "screens/audit.js" },
 ];
 
 startTheme(document.getElementById("theme"));
@@ -37,4 +38,16 @@ document.getElementById("skip").addEventListener("click", (event) => {
   main.focus();
 });
 
-startRouter(main, SCREENS, { home: "/explanations", nav: document.getElementById("nav") });
+// Shown once the server has said that the key may read the log; Verify makes no request for it.
+const auditLink = document.getElementById("audit");
+async function showAuditLink() {
+  if (location.hash.startsWith("#/verify")) return;
+  auditLink.hidden = !(await scopes())?.includes("auditor");
+}
+
+const nav = document.getElementById("nav");
+startRouter(main, SCREENS, { home: "/explanations", nav }).then(() => {
+  showAuditLink();
+  whenSignedInOrOut(showAuditLink);
+  addEventListener("hashchange", showAuditLink);
+});

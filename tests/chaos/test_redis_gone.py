@@ -13,7 +13,7 @@ from tests.chaos.forkserver import Forked
 from tests.chaos.service_harness import LONG, QUICK, URL, ServiceHarness, in_background, refusal
 from tests.conftest import RedisServer, wait_until
 
-NEED_NO_REDIS = {"/", "/healthz/live", "/v1/methods", "/metrics", "/.well-known/jwks.json"}
+NEED_NO_REDIS = {"/healthz/live", "/v1/caller", "/v1/methods", "/metrics", "/.well-known/jwks.json"} | {"/"}
 
 
 @pytest.fixture

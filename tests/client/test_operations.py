@@ -84,6 +84,7 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_reproduction": ("reproduction", ID),
         "review_explanation": ("review", ID, "accept"),
         "list_reviews": ("reviews", ID),
+        "get_caller": ("caller",),
         "list_audit": ("audit",),
         "list_records": ("records",),
         "get_audit_segments": ("audit_segments",),

@@ -2,20 +2,25 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from service.api.auth.keys import Scope
 from service.infra.settings.api import ApiSettings
+from service.jobs.store_identity import compare_store
 from service.schemas.documents import Explanation
 from service.schemas.requests import ExplanationSettings
+from tests.api.auth.keyholders import bearing, issue
 from tests.api.conftest import FakeWorker, refused  # noqa: F401 - a fixture
 from tests.api.conftest import running as running_app
 from tests.conftest import skip_or_raise
 from tests.e2e.embedded import Running, embedded_set
 from tests.e2e.pictures import SAMPLE
+from tests.live import Live, live_api
 from tests.web.chromium import launch
 
 PATIENCE_MS = 60_000  # bounds a hang and measures nothing
@@ -27,6 +32,7 @@ SETTINGS = {
     "metrics": ["deletion"],
 }
 READY = "main[data-ready^='/']"
+ROOT = "/shapshot"  # of the API with keys
 
 
 @pytest.fixture
@@ -138,3 +144,36 @@ def hand(ledger, store, connection, new_card) -> FakeWorker:
 def visit(page: Page, dashboard: Running, path: str) -> None:
     page.goto(f"{dashboard.url}/#{path}")
     page.wait_for_selector(READY)
+
+
+@pytest.fixture
+def keys_file(tmp_path) -> Path:
+    path = tmp_path / "keys.jsonl"
+    issue(path, "nobody", Scope.READ)  # a file without keys is refused
+    return path
+
+
+@pytest.fixture
+def live(settings, tmp_path, connection, store, keys_file) -> Iterator[Live]:
+    compare_store(connection, store)
+    limits = {"WRONG_KEYS_LIMIT": "off", "TRUSTED_PROXIES": "none"}
+    with live_api(settings, tmp_path, KEYS_FILE=keys_file, ROOT_PATH=ROOT, **limits) as live:
+        yield live
+
+
+@pytest.fixture
+def ask(live, photo):
+    """Asks for an explanation with a key; its id."""
+
+    def post(key: str) -> str:
+        files = {"image": ("photo.png", photo)}
+        url = f"{live.url}{ROOT}/v1/explanations"
+        return httpx.post(url, files=files, headers=bearing(key)).json()["id"]
+
+    return post
+
+
+def sign_in(page: Page, key: str) -> None:
+    dialog = page.get_by_role("dialog", name="Sign in")
+    dialog.get_by_label("Key").fill(key)
+    dialog.get_by_role("button", name="Sign in").click()

@@ -1,56 +1,18 @@
 """The dashboard of an API with keys, below a root path, with a hand that plays the worker."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import numpy as np
-import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from service.api.auth.keys import Scope
-from service.jobs.store_identity import compare_store
 from service.schemas.documents import ErrorCode, Failure
 from tests.api.auth.keyholders import bearing, issue
 from tests.api.conftest import some_arrays, some_regions
-from tests.live import Live, live_api
+from tests.web.conftest import ROOT, sign_in
 
-ROOT = "/shapshot"
 LABEL = '<img src=x onerror="document.title=1">'  # whoever makes a model names its outputs
-
-
-@pytest.fixture
-def keys_file(tmp_path) -> Path:
-    path = tmp_path / "keys.jsonl"
-    issue(path, "nobody", Scope.READ)  # a file without keys is refused
-    return path
-
-
-@pytest.fixture
-def live(settings, tmp_path, connection, store, keys_file) -> Iterator[Live]:
-    compare_store(connection, store)
-    limits = {"WRONG_KEYS_LIMIT": "off", "TRUSTED_PROXIES": "none"}
-    with live_api(settings, tmp_path, KEYS_FILE=keys_file, ROOT_PATH=ROOT, **limits) as live:
-        yield live
-
-
-@pytest.fixture
-def ask(live, photo):
-    """Asks for an explanation with a key; its id."""
-
-    def post(key: str) -> str:
-        files = {"image": ("photo.png", photo)}
-        url = f"{live.url}{ROOT}/v1/explanations"
-        return httpx.post(url, files=files, headers=bearing(key)).json()["id"]
-
-    return post
-
-
-def sign_in(page: Page, key: str) -> None:
-    dialog = page.get_by_role("dialog", name="Sign in")
-    dialog.get_by_label("Key").fill(key)
-    dialog.get_by_role("button", name="Sign in").click()
 
 
 def test_a_key_shows_what_is_its_own_and_stays_in_the_tab(

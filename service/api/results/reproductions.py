@@ -86,9 +86,10 @@ async def reproduce_explanation(
 
     It has the same picture, label map and settings, and never takes an earlier result. The model
     is the one that is served under the name now. Once it is done, its `reproduction` compares the
-    two.
+    two. It belongs to the key that asks, so a key of the scopes auditor and explain may run
+    everybody's explanations again.
     """
-    original = await services.repository.read_to_change(explanation_id)
+    original = await services.repository.read(explanation_id)  # which it leaves as it is
     _evidence_of(original)
     with services.process.upload_memory.reserve() as reserve:
         reserve(original.spec.bytes if original.spec else 0)

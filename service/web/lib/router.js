@@ -49,5 +49,7 @@ export function startRouter(main, screens, { home, nav }) {
   }
 
   addEventListener("hashchange", () => go(false));
-  go(true).then(() => loadScreensLater(screens));
+  const shown = go(true);
+  shown.then(() => loadScreensLater(screens));
+  return shown; // the first screen
 }

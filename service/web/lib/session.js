@@ -9,6 +9,21 @@ export const whenSignedInOrOut = (listener) => listeners.add(listener);
 export const authorization = () =>
   signedIn() ? { Authorization: `Bearer ${sessionStorage.getItem(NAME)}` } : {};
 
+// What the key permits, such as "auditor", or null where the server does not say.
+let permitted = null; // the promise of it
+export function scopes() {
+  return (permitted ??= askScopes());
+}
+
+async function askScopes() {
+  const answer = await fetch("v1/caller", { headers: authorization() }).catch(() => null);
+  if (answer?.ok) return (await answer.json()).scopes;
+  permitted = null;
+  return null;
+}
+
+listeners.add(() => (permitted = null));
+
 export function signOut() {
   sessionStorage.removeItem(NAME);
   for (const listener of listeners) listener();

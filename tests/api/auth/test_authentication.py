@@ -47,6 +47,16 @@ async def test_routes_that_reveal_no_explanation_are_open(served, path):
     assert (await served.get(path)).status_code == 200
 
 
+async def test_a_key_learns_its_name_and_what_it_permits(start, served, settings, keys_file):
+    token = issue(keys_file, "watch", Scope.AUDITOR)
+    answer = await served.get("/v1/caller", headers=bearing(token))
+    assert answer.json() == {"name": "watch", "scopes": ["auditor", "read"]}
+    assert answer.headers["cache-control"] == "no-store"
+    async with start(settings.model_copy(update={"keys_file": None})) as unlocked:
+        answer = await unlocked.get("/v1/caller")
+    assert answer.json() == {"name": None, "scopes": ["admin", "auditor", "explain", "read"]}
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 async def test_a_key_is_accepted_in_either_header(served, keys_file, scheme):
     token = issue(keys_file, "clinic", Scope.READ)

@@ -25,6 +25,7 @@ OF_NONE = [  # routes of /v1 without an id; each shows nobody's explanations
     ("GET", "/v1/audit"),  # for auditors only: see test_audit.py
     ("GET", "/v1/audit/segments"),
     ("GET", "/v1/batches"),
+    ("GET", "/v1/caller"),
     ("GET", "/v1/explanations"),
     ("GET", "/v1/methods"),
     ("GET", "/v1/models"),
@@ -58,7 +59,10 @@ KEPT = {  # what auditors may do to everybody's explanations, beside reading the
     ("DELETE", HOLD): {},
 }
 SENT_TO = SENT | KEPT
-CHANGES = [each for each in OF_ONE if each[0] != "GET" and each not in KEPT]
+REPRODUCE = ("POST", "/v1/explanations/{explanation_id}/reproduce")
+CHANGES = [
+    each for each in OF_ONE if each[0] != "GET" and each not in KEPT and each != REPRODUCE
+]
 
 
 @pytest.fixture
@@ -230,6 +234,21 @@ async def test_an_auditor_with_the_scope_explain_changes_only_its_own_explanatio
     at_once = both | {"Prefer": "wait=0"}
     answer = await served.request(method, path.format(**own), headers=at_once, **sent)
     assert answer.status_code in (200, 202, 204), answer.text
+
+
+async def test_an_auditor_with_the_scope_explain_runs_anothers_explanation_again_as_its_own(
+    served, keys_file, made, fake_worker
+):
+    both = bearing(issue(keys_file, "both", Scope.AUDITOR, Scope.EXPLAIN))
+    before = fake_worker.read(made["explanation_id"])
+    answer = await served.post(REPRODUCE[1].format(**made), headers=both)
+    assert answer.status_code == 202, answer.text
+    again = answer.json()
+    assert (again["owner"], again["reproduces"]) == ("both", made["explanation_id"])
+    fake_worker.succeed(again["id"], arrays=some_arrays() | some_regions())
+    compared = await served.get(f"/v1/explanations/{again['id']}/reproduction", headers=both)
+    assert compared.json()["verdict"] == "same", compared.text
+    assert fake_worker.read(made["explanation_id"]) == before
 
 
 async def test_an_auditor_submits_nothing(served, refused, photo, auditors):
