@@ -13,7 +13,8 @@ from tests.chaos.forkserver import Forked
 from tests.chaos.service_harness import LONG, QUICK, URL, ServiceHarness, in_background, refusal
 from tests.conftest import RedisServer, wait_until
 
-NEED_NO_REDIS = {"/healthz/live", "/v1/caller", "/v1/methods", "/metrics", "/.well-known/jwks.json"} | {"/"}
+OPEN = {"/", "/healthz/live", "/.well-known/jwks.json"}
+NEED_NO_REDIS = OPEN | {"/v1/caller", "/v1/methods", "/metrics"}
 
 
 @pytest.fixture

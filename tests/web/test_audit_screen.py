@@ -57,9 +57,7 @@ def test_an_auditor_filters_the_log_and_saves_what_matches(page, live, asked, au
     page.wait_for_url(f"**/explanations/{asked}")
 
 
-def test_the_log_is_read_page_by_page_and_fits_a_phone(
-    open_page, live, asked, auditor, connection
-):
+def test_the_log_is_read_page_by_page_and_fits_a_phone(open_page, live, asked, auditor, connection):
     page = open_page(360)
     notes = [NewEntry(AuditAction.READ, asked, f"thing {n}") for n in range(60)]
     Scripts(connection).run(Note(Audited("clinic", None, None), notes))

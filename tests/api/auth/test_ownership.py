@@ -60,9 +60,7 @@ KEPT = {  # what auditors may do to everybody's explanations, beside reading the
 }
 SENT_TO = SENT | KEPT
 REPRODUCE = ("POST", "/v1/explanations/{explanation_id}/reproduce")
-CHANGES = [
-    each for each in OF_ONE if each[0] != "GET" and each not in KEPT and each != REPRODUCE
-]
+CHANGES = [each for each in OF_ONE if each[0] != "GET" and each not in KEPT and each != REPRODUCE]
 
 
 @pytest.fixture
