@@ -19,9 +19,8 @@ from tests.api.conftest import FakeWorker, some_arrays, some_regions
 from tests.conftest import wait_until
 from tests.e2e.embedded import Running
 from tests.tiny import PARTS
-from tests.web.conftest import READY, visit
+from tests.web.conftest import READY, ROOT, sign_in, visit
 from tests.web.test_dashboard import pixels
-from tests.web.test_sign_in import ROOT, ask, keys_file, live, sign_in  # noqa: F401
 
 ROWS = "[aria-label='Scores'] tbody tr"
 TRIED = "[aria-label='Tried'] tbody tr"
