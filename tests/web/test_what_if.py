@@ -190,7 +190,7 @@ def test_sets_of_regions_are_read_as_they_were_written(page, dashboard):
 
 
 @pytest.fixture
-def served(page, live, hand, ask, keys_file):  # noqa: F811
+def served(page, live, hand, ask, keys_file):
     """A path of the API, its key, and an explanation of six regions whose What if is open."""
     key = issue(keys_file, "clinic", Scope.EXPLAIN)
     id_ = ask(key)
@@ -217,10 +217,10 @@ def answer_next(page: Page, hand: FakeWorker, connection, end: Callable[[FakeWor
 
 def test_a_removed_key_is_asked_for_and_other_failures_say_what_to_do(
     page,
-    live,  # noqa: F811
+    live,
     hand,
     served,
-    keys_file,  # noqa: F811
+    keys_file,
     connection,
     new_card,
 ):
@@ -263,7 +263,7 @@ def test_a_removed_key_is_asked_for_and_other_failures_say_what_to_do(
     assert page.url.endswith("?hidden=4-5")
 
 
-def test_without_a_table_of_regions_it_says_what_to_ask_for(page, live, hand, ask, keys_file):  # noqa: F811
+def test_without_a_table_of_regions_it_says_what_to_ask_for(page, live, hand, ask, keys_file):
     key = issue(keys_file, "clinic", Scope.EXPLAIN)
     id_ = ask(key)
     hand.succeed(id_)
