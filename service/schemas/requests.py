@@ -219,6 +219,12 @@ class ExplanationSettings(RequestModel):
         "number of players; none: never regularizes, and gives shap's values even if they are far "
         "off",
     )
+    sampling: Literal["adaptive", "random"] = Field(
+        default="adaptive",
+        description="For gaussian_process. adaptive: draws the first pairs of coalitions, and "
+        "chooses the next ones by the scores so far, which takes fewer evaluations for the same "
+        "error; random: draws all, so that coalitions depend on nothing but the seed",
+    )
     target_standard_error: FiniteFloat | None = Field(
         default=None,
         gt=0,
@@ -313,6 +319,7 @@ class ResolvedSettings(ExplanationSettings):
     superpixels: Superpixels
     outputs: Outputs
     max_evals: int
+    sampling: Literal["adaptive", "random"] = "random"  # as versions without the setting did
     priority: Priority = "interactive"
     true_label: int | None = None
 

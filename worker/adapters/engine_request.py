@@ -55,6 +55,7 @@ def engine_request(
         batch_size=settings.batch_size,
         fixed_context=settings.fixed_context,
         regularization=settings.regularization,
+        sampling=settings.sampling,
         target_standard_error=settings.target_standard_error,
         metrics=tuple(settings.metrics),
         seed=settings.seed,

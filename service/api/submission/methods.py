@@ -65,7 +65,7 @@ METHODS: Mapping[Method, MethodTraits] = {
         superpixels=Slic(kind="slic"),
         max_evals=500,
         most_players=1024,
-        own=frozenset({"target_standard_error"}),
+        own=frozenset({"target_standard_error", "sampling"}),
     ),
 }
 OWN_SETTINGS = frozenset().union(*(traits.own for traits in METHODS.values()))

@@ -13,6 +13,10 @@ const WORDS = {
     "Regularization",
     "auto fits by a prior where evaluations are few; none gives shap's values",
   ],
+  sampling: [
+    "Sampling",
+    "adaptive chooses coalitions by the scores so far; random takes more for the same error",
+  ],
   target_standard_error: ["Target error", "Stops early once every standard error is at most this"],
   link: ["Link", "What is explained: the score, or its log-odds"],
   seed: ["Seed", "Breaks ties and drives random methods; the same seed gives the same values"],

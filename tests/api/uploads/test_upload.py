@@ -36,6 +36,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "retention_s": None,
         "link": "identity",
         "regularization": "auto",
+        "sampling": "adaptive",
         "metrics": [],
         "seed": 0,
         "priority": "interactive",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.engine.games import masks, play, random_game, shapley_by_definition
 from worker.engine.methods import gp_estimator
+from worker.engine.methods.even_energy import even_energy
 from worker.engine.methods.exact import Exact
 from worker.engine.methods.gaussian_process import FIRST_CHECK, GaussianProcess
 from worker.engine.methods.gp_covariance import (
@@ -377,3 +378,33 @@ def test_early_pairs_have_the_same_sizes_as_few_pairs():
     sizes = [np.bincount(m[:100].sum(axis=1), minlength=11) for m in (many, few)]
     assert sizes[0].tolist() == sizes[1].tolist()
     assert few.sum(axis=0) == pytest.approx(np.full(20, few.sum() / 20), rel=0.25)
+
+
+def test_chosen_pairs_tell_more_than_drawn_ones():
+    shape, ratios = (1, 9, 1), []
+    for seed in range(12):
+        value = saturating_game(9, 3, seed)
+        exact = exact_values(value, shape)
+        adaptive, random = (
+            ((run(value, shape, max_evals=70, seed=seed, sampling=each).values - exact) ** 2).sum()
+            for each in ("adaptive", "random")
+        )
+        ratios.append(adaptive / random)
+    assert np.exp(np.log(ratios).mean()) < 0.75  # 0.56; 0.98 where pairs are chosen at random
+
+
+def test_random_coalitions_depend_on_the_seed_alone():
+    asked = []
+    for seed in range(2):
+        watch = lambda method, coalitions: asked.append(coalitions.rows())  # noqa: E731
+        run(saturating_game(20, 1, seed), (1, 20, 1), watch, max_evals=150, sampling="random")
+    assert asked[0] == asked[1]
+
+
+def test_the_even_energy_is_that_of_the_drawn_pairs():
+    shape, seen = (1, 12, 1), []
+    watch = lambda method, coalitions: seen.extend(masks(coalitions, shape))  # noqa: E731
+    value = saturating_game(12, 1, 0)
+    found = run(value, shape, watch, max_evals=120).even_energy
+    scores = np.array([value(mask) for mask in seen[: 2 * FIRST_CHECK]])
+    assert found == pytest.approx(even_energy(scores[::2], scores[1::2]))

@@ -3,8 +3,9 @@
 After OddSHAP, 2026, https://arxiv.org/abs/2602.01399, which showed that Shapley values depend on
 the odd part alone, half the difference between a coalition's score and its complement's, and
 PolySHAP, 2026, https://arxiv.org/abs/2601.18608, that scoring such pairs is worth a second-order
-model. The prior is in gp_covariance.py, its fit to scores in gp_posterior.py, the choice of pairs
-in pair_sampling.py.
+model. The prior is in gp_covariance.py, its fit to scores in gp_posterior.py. The first pairs are
+drawn (pair_sampling.py); the next ones are chosen by what their scores would tell of the values
+(pair_selection.py).
 
 The values are means of a posterior, the standard errors its standard deviations: the uncertainty
 that the scores leave about the game. With few evaluations the values shrink towards the even share,
@@ -19,14 +20,18 @@ from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate, leverage_weights
+from worker.engine.methods.gp_posterior import LEARNING_ROWS, Prior, fit_prior
 from worker.engine.methods.pair_sampling import draw_pairs
+from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players
 from worker.engine.methods.protocol import Game, Steps
-from worker.engine.request import Request
+from worker.engine.request import Request, Sampling
 
 WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
 FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
+MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
+CANDIDATES = 400  # pairs that a choice is made of
 
 
 class GaussianProcess:
@@ -35,8 +40,10 @@ class GaussianProcess:
     max_evals: includes the two evaluations of the game; an odd number is rounded down. Where it
     covers all coalitions, the values are exact. target_standard_error: in units of the (linked)
     score; the run ends early when no player's standard error for any output exceeds it, checked
-    after FIRST_CHECK pairs and then after every quarter more. seed: for the choice of pairs. Raises
-    BudgetError for more players than player_limits.py allows.
+    after FIRST_CHECK pairs and then after every quarter more. sampling: "adaptive" draws the first
+    pairs, as many as players, and chooses the next ones, up to MOST_CHOSEN, by the scores so far;
+    "random" draws all. seed: for the draw. Raises BudgetError for more players than
+    player_limits.py allows.
     """
 
     drafts_within_steps: ClassVar[bool] = True
@@ -47,14 +54,19 @@ class GaussianProcess:
         *,
         max_evals: int,
         target_standard_error: float | None = None,
+        sampling: Sampling = "adaptive",
         seed: int = 0,
     ) -> None:
-        check_players("gaussian_process", len(game.players))
-        random = np.random.default_rng(seed)
-        members = draw_pairs(len(game.players), (max_evals - 2) // 2, random)
+        players, pairs = len(game.players), (max_evals - 2) // 2
+        check_players("gaussian_process", players)
+        self._adaptive = sampling == "adaptive"
+        self._drawn = max(FIRST_CHECK, players) if self._adaptive else pairs
+        spare = 3 * min(pairs, MOST_CHOSEN) if pairs > self._drawn else 0
+        members = draw_pairs(players, pairs + spare, np.random.default_rng(seed))
         self._game = game
-        self._pairs = PairedScores(game, members)
+        self._pairs = PairedScores(game, members, planned=pairs)
         self._target = target_standard_error
+        self._prior: Prior | None = None  # by which pairs are chosen
         self._estimate: Estimate | None = None  # of the scores known now
 
     @classmethod
@@ -64,6 +76,7 @@ class GaussianProcess:
             game,
             max_evals=request.max_evals,
             target_standard_error=request.target_standard_error,
+            sampling=request.sampling,
             seed=request.seed,
         )
 
@@ -74,17 +87,37 @@ class GaussianProcess:
 
     def run(self) -> Steps:
         """Yield coalitions, each followed by its complement; return the attribution."""
-        count = CHUNK // 2  # pairs
-        while self._pairs.done < len(self._pairs):
-            if self._target is not None:
-                checked = self._pairs.done >= FIRST_CHECK
-                if checked and self._estimate_now().errors.max() <= self._target:
-                    break
-                count = min(CHUNK // 2, max(FIRST_CHECK, self._pairs.done // 4))
+        while (done := self._pairs.done) < len(self._pairs):
+            if done >= FIRST_CHECK and self._is_sure():
+                break
+            count = min(self._step(), len(self._pairs) - done)
+            if self._adaptive and self._drawn <= done < MOST_CHOSEN:
+                self._choose(count)
             scores = yield self._pairs.next(count)
             self._pairs.add(scores)  # (2 P, K)
             self._estimate = None
         return self.snapshot()
+
+    def _is_sure(self) -> bool:
+        return self._target is not None and self._estimate_now().errors.max() <= self._target
+
+    def _step(self) -> int:
+        """Count the pairs to score before the scores are looked at."""
+        done, growing = self._pairs.done, max(FIRST_CHECK, self._pairs.done // 4)
+        if self._target is None and done < self._drawn:
+            return min(CHUNK // 2, self._drawn - done)
+        if self._target is not None or done < MOST_CHOSEN:
+            return min(CHUNK // 2, growing)
+        return CHUNK // 2
+
+    def _choose(self, count: int) -> None:
+        """Prefer the pairs that tell most of the values, by a prior fitted to the scores so far."""
+        members, odd = self._pairs.known()
+        signs = np.where(members, 1.0, -1.0)
+        if self._prior is None or len(odd) <= LEARNING_ROWS:
+            self._prior = fit_prior(signs, odd).rounded()
+        candidates = np.where(self._pairs.waiting[: max(CANDIDATES, count)], 1.0, -1.0)
+        self._pairs.prefer(choose_pairs(self._prior, signs, candidates, count))
 
     def snapshot(self) -> Attribution:
         """Return the estimate from the pairs scored so far; before the first pair, even shares."""
@@ -98,6 +131,7 @@ class GaussianProcess:
             freedom=1 + self._pairs.done,
             widened=WIDENED,
             held_out_fidelity=now.held_out_fidelity,
+            drawn=self._drawn,
         )
 
     def keep(self, scores: Scores) -> int:

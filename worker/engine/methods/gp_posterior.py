@@ -60,6 +60,15 @@ class Prior:
         """Return the rates of the second part: (M,)."""
         return np.full_like(self.rates, EQUAL_SUM / len(self.rates))
 
+    def rounded(self) -> "Prior":
+        """Return the prior with all parameters rounded to powers of 2^(1/8).
+
+        Other processors fit other last digits; by the rounded prior they choose the same pairs.
+        """
+        logs = np.log([*self.rates, self.equal, self.rough])
+        *rates, equal, rough = np.exp2(np.round(8 * logs / np.log(2)) / 8).tolist()
+        return Prior(np.array(rates), equal, rough)
+
     def smooth(self, signs: Scores, others: Scores) -> Scores:
         """Return the covariances without the rough part, for signs (N, M) and (B, M): (N, B)."""
         equal = covariance(signs, others, self.equal_rates)
@@ -69,6 +78,14 @@ class Prior:
         """Return the covariances with the Shapley values, without the rough part: (N, M)."""
         equal = shapley_covariance(signs, self.equal_rates)
         return shapley_covariance(signs, self.rates) + self.equal * equal
+
+    def known(self, signs: Scores) -> Scores:
+        """Return the covariances of the odd part at different pairs, for signs (N, M): (N, N)."""
+        return self.smooth(signs, signs) + self.rough * np.eye(len(signs))
+
+    def shapley(self, signs: Scores) -> Scores:
+        """Return the covariances of the odd part with the Shapley values: (N, M)."""
+        return self.smooth_shapley(signs) + self.rough * shapley_weights(signs)
 
     def shapley_variance(self) -> Scores:
         """Return the variances of the Shapley values: (M,)."""

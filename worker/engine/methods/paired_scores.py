@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from worker.engine.arrays import Credit, Mask, Scores
+from worker.engine.arrays import Credit, Indices, Mask, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import Coalitions
 from worker.engine.methods.even_energy import even_energy
@@ -17,18 +17,30 @@ from worker.engine.regions import Regions, quantile
 class PairedScores:
     """The scores of P pairs of coalitions, of which the first `done` are scored.
 
-    members: (P, M) bool, one coalition of each pair. The pair of the full and the empty coalition
-    is known from the game and not among them.
+    members: (at least P, M) bool, one coalition of each pair; those after the first P wait to be
+    preferred. The pair of the full and the empty coalition is known from the game and not among
+    them. planned: P; by default all of members.
     """
 
-    def __init__(self, game: Game, members: Mask) -> None:
+    def __init__(self, game: Game, members: Mask, planned: int | None = None) -> None:
         self._game = game
         self._members = members
-        self._scores = np.empty((len(members), 2, len(game.scores)))  # (P, 2, K)
+        self._planned = len(members) if planned is None else min(planned, len(members))
+        self._scores = np.empty((self._planned, 2, len(game.scores)))  # (P, 2, K)
         self.done = 0
 
     def __len__(self) -> int:
-        return len(self._members)
+        return self._planned
+
+    @property
+    def waiting(self) -> Mask:
+        """Return the members of the pairs that are not scored, in their order."""
+        return self._members[self.done :]
+
+    def prefer(self, rows: Indices) -> None:
+        """Move rows of `waiting` to its front."""
+        rest = np.delete(self.waiting, rows, axis=0)
+        self._members[self.done :] = np.concatenate([self.waiting[rows], rest])
 
     @property
     def complete(self) -> bool:
@@ -38,7 +50,7 @@ class PairedScores:
 
     def next(self, pairs: int) -> Coalitions:
         """Return the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
-        members = self._members[self.done : self.done + pairs]
+        members = self._members[self.done : min(self.done + pairs, self._planned)]
         both = np.stack([members, ~members], axis=1).reshape(-1, members.shape[1])
         return self._game.players.coalitions(both)
 
@@ -97,13 +109,15 @@ class PairedScores:
         held_out_fidelity: Scores | None = None,
         weights: Scores | None = None,
         steady_from: int | None = None,
+        drawn: int | None = None,
     ) -> Attribution:
         """Report values and standard errors (M, K) of the players as estimates of Shapley values.
 
         freedom: degrees of freedom of the errors; 95 % intervals use Student's t with them.
         widened: a further factor of the intervals. With fewer pairs than half the players no
         intervals are given. weights: (P,), of the scored pairs in the even energy, by default
-        equal. held_out_fidelity, steady_from: see Attribution.
+        equal. held_out_fidelity, steady_from: see Attribution. drawn: the number of first pairs
+        that were drawn, not chosen, so that they stand for the game in the even energy; None: all.
         """
         game, (one, other) = self._game, self._scores[: self.done].swapaxes(0, 1)  # (P, K)
         return Attribution(
@@ -124,7 +138,7 @@ class PairedScores:
             players=game.players.superpixel_labels,
             standard_errors=None if errors is None else game.players.spread(errors),
             held_out_fidelity=held_out_fidelity,
-            even_energy=even_energy(one, other, weights) if self.done else None,
+            even_energy=even_energy(one[:drawn], other[:drawn], weights) if self.done else None,
             steady_from=steady_from,
         )
 

@@ -1,0 +1,58 @@
+"""Pairs are chosen by what their scores would tell of the Shapley values."""
+
+import numpy as np
+import pytest
+
+from worker.engine.methods.gp_posterior import Prior
+from worker.engine.methods.pair_sampling import draw_pairs
+from worker.engine.methods.pair_selection import choose_pairs
+
+M = 7
+
+
+@pytest.fixture
+def prior():
+    return Prior(np.random.default_rng(1).uniform(0.02, 0.6, M), equal=0.5, rough=0.01)
+
+
+@pytest.fixture
+def pairs():
+    return np.where(draw_pairs(M, 60, np.random.default_rng(2)), 1.0, -1.0)
+
+
+def told(prior, signs):
+    """Return what scores at signs (N, M) take off the summed variances of the Shapley values."""
+    values = prior.shapley(signs)  # (N, M)
+    return (values * np.linalg.solve(prior.known(signs), values)).sum()
+
+
+def test_each_choice_is_the_one_that_leaves_the_least_variance(prior, pairs):
+    known, candidates = pairs[:8], pairs[8:]
+    chosen = choose_pairs(prior, known, candidates, 5)
+    for nth in range(5):
+        before = np.concatenate([known, candidates[chosen[:nth]]])
+        rest = [i for i in range(len(candidates)) if i not in chosen[:nth]]
+        gains = [told(prior, np.concatenate([before, candidates[[i]]])) for i in rest]
+        assert told(prior, np.concatenate([before, candidates[chosen[[nth]]]])) == pytest.approx(
+            max(gains)
+        )
+
+
+def test_no_pair_is_chosen_twice(prior, pairs):
+    chosen = choose_pairs(prior, pairs[:3], pairs[3:], 57)
+    assert sorted(chosen) == list(range(57))
+
+
+def test_another_last_digit_of_the_prior_changes_no_choice(prior, pairs):
+    chosen = choose_pairs(prior.rounded(), pairs[:8], pairs[8:], 20)
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        rates = prior.rates * (1 + 1e-7 * random.normal(size=M))
+        other = Prior(rates, prior.equal * (1 + 1e-7), prior.rough * (1 - 1e-7)).rounded()
+        assert (choose_pairs(other, pairs[:8], pairs[8:], 20) == chosen).all()
+
+
+def test_rounding_moves_a_prior_by_less_than_a_sixteenth_of_an_octave(prior):
+    rounded = prior.rounded()
+    ratios = [*rounded.rates / prior.rates, rounded.equal / prior.equal]
+    assert np.abs(np.log2(ratios)).max() <= 1 / 16 + 1e-9

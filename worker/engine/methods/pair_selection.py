@@ -1,0 +1,39 @@
+"""Chooses the pairs whose scores tell most of the Shapley values, in closed form.
+
+The A-optimal choice of David Cohn, Zoubin Ghahramani, Michael Jordan, "Active Learning with
+Statistical Models", 1996, https://arxiv.org/abs/cs/9603104, for the sum of the posterior variances
+of all Shapley values. Greedy: after each choice, variances are those with its score known.
+"""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from worker.engine.arrays import Indices, Scores
+from worker.engine.methods.gp_posterior import Prior
+
+SMALLEST = 1e-9  # of the prior variance; what is left of scores that others determine
+
+
+def choose_pairs(prior: Prior, signs: Scores, candidates: Scores, count: int) -> Indices:
+    """Choose `count` of the candidates (B, M), given scores at signs (N, M): (count,) rows.
+
+    All are signs, 1 for players that are in, of one coalition of each pair. The first is the pair
+    that tells most.
+    """
+    factor = cho_factor(prior.known(signs))
+    between = prior.smooth(signs, candidates)  # (N, B)
+    explained = cho_solve(factor, between)
+    left = prior.known(candidates) - between.T @ explained  # (B, B), covariances that are left
+    told = prior.shapley(candidates) - explained.T @ prior.shapley(signs)  # (B, M), with the values
+
+    chosen = np.empty(count, dtype=np.int64)
+    usable = np.ones(len(candidates), dtype=np.bool_)
+    for nth in range(count):
+        variances = np.diag(left)
+        gains = np.where(usable, (told**2).sum(axis=1) / np.maximum(variances, SMALLEST), -1)
+        best = chosen[nth] = gains.argmax()
+        usable[best] = False
+        along = left[:, best] / max(variances[best], SMALLEST)  # (B,)
+        told = told - np.outer(along, told[best])
+        left = left - np.outer(along, left[best])
+    return chosen
