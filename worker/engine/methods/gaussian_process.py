@@ -20,7 +20,7 @@ from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate, leverage_weights
-from worker.engine.methods.gp_posterior import LEARNING_ROWS, Prior, fit_prior
+from worker.engine.methods.gp_posterior import Prior, fit_prior
 from worker.engine.methods.pair_sampling import draw_pairs
 from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
@@ -32,6 +32,7 @@ WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benc
 FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
 MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
 CANDIDATES = 400  # pairs that a choice is made of
+CHOICE_ROWS = 128  # scores that the prior for choices is fitted to; more choose hardly better
 
 
 class GaussianProcess:
@@ -67,6 +68,7 @@ class GaussianProcess:
         self._pairs = PairedScores(game, members, planned=pairs)
         self._target = target_standard_error
         self._prior: Prior | None = None  # by which pairs are chosen
+        self._learnt = 0  # scores that it is fitted to
         self._estimate: Estimate | None = None  # of the scores known now
 
     @classmethod
@@ -114,8 +116,9 @@ class GaussianProcess:
         """Prefer the pairs that tell most of the values, by a prior fitted to the scores so far."""
         members, odd = self._pairs.known()
         signs = np.where(members, 1.0, -1.0)
-        if self._prior is None or len(odd) <= LEARNING_ROWS:
-            self._prior = fit_prior(signs, odd).rounded()
+        learnt = min(len(odd), CHOICE_ROWS)
+        if self._prior is None or learnt > self._learnt:
+            self._prior, self._learnt = fit_prior(signs[:learnt], odd[:learnt]).rounded(), learnt
         candidates = np.where(self._pairs.waiting[: max(CANDIDATES, count)], 1.0, -1.0)
         self._pairs.prefer(choose_pairs(self._prior, signs, candidates, count))
 
