@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from service.schemas.requests import MAX_SUPERPIXELS, ExplanationSettings
+from service.schemas.requests import MAX_SUPERPIXELS, ExplanationSettings, ResolvedSettings
 
 
 def read(**settings):
@@ -61,3 +61,16 @@ def test_settings_survive_json():
         metrics=["insertion", "keep_positive"],
     )
     assert ExplanationSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_stored_settings_without_sampling_are_of_versions_that_drew_all_pairs():
+    stored = {
+        "model": "tiny",
+        "method": "gaussian_process",
+        "fit": "crop",
+        "superpixels": {"kind": "grid"},
+        "outputs": {"top": 1},
+        "max_evals": 100,
+    }
+    assert ResolvedSettings.model_validate(stored).sampling == "random"
+    assert read().sampling == "adaptive"
