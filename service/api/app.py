@@ -113,11 +113,12 @@ def create_app(services: ProcessServices) -> FastAPI:
     results = (attributions, regions, scores, heatmaps, figures, faithfulness, batch_results)
     documents = (explanations, events, previews, batches)
     evidence = (records, bundle, report, report_pdf, cohort_reports, reproductions, reviews)
-    others = (sent_files, links, holds, caller, catalog, facades, webhooks, webhook_deliveries)
+    others = (sent_files, holds, caller, catalog, facades, webhooks, webhook_deliveries)
     for module in (*documents, *results, *evidence, *others):
         app.include_router(module.router, dependencies=[Depends(services.guard.admit)])
     for router in (reviews.reviewers_router, holds.keepers_router):
         app.include_router(router, dependencies=[Depends(services.guard.admit_keeper)])
+    app.include_router(links.router, dependencies=[Depends(services.guard.admit_reader)])
     for router in (system.metrics_router, audit.auditors_router, chain.auditors_router):
         app.include_router(router, dependencies=[Depends(services.guard.admit_auditor)])
     app.include_router(records.keys_router)

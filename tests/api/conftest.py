@@ -244,6 +244,7 @@ def new_app(services: ProcessServices) -> FastAPI:
         _routes.extend(app.router.routes)
         app.dependency_overrides[services.guard.admit] = _admit
         app.dependency_overrides[services.guard.admit_keeper] = _admit_keeper
+        app.dependency_overrides[services.guard.admit_reader] = _admit_reader
         app.dependency_overrides[services.guard.admit_auditor] = _admit_auditor
     app.router.routes[:] = _routes
     return app
@@ -255,6 +256,10 @@ async def _admit(request: Request) -> None:
 
 async def _admit_keeper(request: Request) -> None:
     await request.app.state.services.guard.admit_keeper(request)
+
+
+async def _admit_reader(request: Request) -> None:
+    await request.app.state.services.guard.admit_reader(request)
 
 
 async def _admit_auditor(request: Request) -> None:

@@ -11,6 +11,7 @@ from service.jobs.audit import Audited
 from service.jobs.scripts import NewEntry, Note, Scripts
 from service.schemas.audit import AuditAction
 from tests.api.auth.keyholders import issue
+from tests.api.conftest import some_arrays, some_regions
 from tests.web.conftest import READY, ROOT, sign_in
 
 
@@ -79,3 +80,20 @@ def test_a_key_without_the_scope_sees_no_link_and_is_told_why(page, live, asked,
     page.get_by_role("button", name="Sign out").click()
     sign_in(page, issue(keys_file, "watch", Scope.AUDITOR))
     expect(page.get_by_role("link", name="Audit")).to_be_visible()
+
+
+def test_an_auditor_opens_a_report_and_is_told_what_its_key_may_not(
+    page, live, hand, asked, auditor
+):
+    hand.succeed(asked, arrays=some_arrays() | some_regions())
+    page.goto(f"{live.url}{ROOT}/#/explanations/{asked}")
+    sign_in(page, auditor)
+    evidence = page.get_by_role("region", name="Evidence")
+    expect(evidence).to_contain_text("This server has no signing key")
+    expect(evidence).to_contain_text("takes a key of the scope explain")
+    with page.expect_popup() as opened:
+        evidence.get_by_role("link", name="Report (new tab)").click()
+    expect(opened.value.get_by_role("heading", name="What was asked")).to_be_visible()
+    kept = page.get_by_role("region", name="Reviews and hold")
+    expect(kept).to_contain_text("It cannot be reviewed now. This server has no signing key")
+    expect(page.get_by_text("A link that needs no key")).to_have_count(0)

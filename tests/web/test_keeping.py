@@ -48,6 +48,29 @@ def test_an_explanation_is_reviewed_held_and_released(page, dashboard, kept, wat
     assert watched.errors == []
 
 
+def test_a_long_comment_is_refused_whole_and_stays_while_another_form_is_sent(
+    page, dashboard, kept
+):
+    visit(page, dashboard, f"/explanations/{kept.id}")
+    card = page.get_by_role("region", name="Reviews and hold")
+    card.get_by_text("Review", exact=True).click()
+    form = card.get_by_role("form", name="Review")
+    form.get_by_label("Verdict").select_option("reject")
+    form.get_by_label("Your name").fill("Ada")
+    comment = form.get_by_label("Comment")
+    comment.fill("x" * 5000)
+    form.get_by_role("button", name="Sign the review").click()
+    assert "5000 characters, and at most 2000" in comment.evaluate("box => box.validationMessage")
+    card.get_by_text("Hold", exact=True).click()
+    hold = card.get_by_role("form", name="Hold")
+    hold.get_by_label("Reason").fill("A complaint")
+    hold.get_by_label("Your name").fill("Ada")
+    hold.get_by_role("button", name="Hold it").click()
+    expect(card).to_contain_text("held by Ada since")
+    assert comment.input_value() == "x" * 5000
+    assert dashboard.client.get(kept.id).review is None
+
+
 def test_what_is_refused_is_told_beside_the_form(page, dashboard, kept):
     visit(page, dashboard, f"/explanations/{kept.id}")
     card = page.get_by_role("region", name="Reviews and hold")

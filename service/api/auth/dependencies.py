@@ -29,7 +29,7 @@ SCHEMES = (_BEARER, _HEADER)  # for description.py
 class Guard:
     """Authenticates and rate-limits; with no keys configured, admits everyone.
 
-    `admit`, `admit_keeper` and `admit_auditor` are dependencies of routers.
+    `admit`, `admit_keeper`, `admit_reader` and `admit_auditor` are dependencies of routers.
     """
 
     key_store: KeyStore | None
@@ -55,6 +55,13 @@ class Guard:
         Raises as `admit`.
         """
         await self._admit_key(request, Scope.EXPLAIN, Scope.AUDITOR)
+
+    async def admit_reader(self, request: Request) -> None:
+        """Admits the scope read to what shows somebody else what the caller may read.
+
+        Raises as `admit`.
+        """
+        await self._admit_key(request, Scope.READ)
 
     async def admit_auditor(self, request: Request) -> None:
         """Admits the scope auditor. Not rate-limited, so that it works while Redis is away."""

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
+from service.api.auth.keys import Scope
 from service.api.http import offload
 from service.api.http.openapi_responses import problems
 from service.api.http.problems import ApiError
@@ -19,6 +20,7 @@ from service.schemas.documents import ErrorCode
 from service.schemas.links import LinkRequest, SignedLink
 
 DEFAULT_LIFETIME_S = 3600
+READERS_LIFETIME_S = 60  # enough to open it; such a link hardly outlives the key
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
 
@@ -52,15 +54,24 @@ async def create_link(
     """Sign a link that shows a result, or all results, to whoever has it, such as in an `<img>`.
 
     It needs no key, permits GET and HEAD only, and ends when it expires, when the explanation is
-    deleted, or when the signing key is replaced. Deleting an API key does not end it.
+    deleted, or when the signing key is replaced. Deleting an API key does not end it, so a key that
+    may only read the explanation makes links of one path and at most 60 seconds, to open it.
     """
-    await services.repository.read_to_change(explanation_id)
-    process = services.process
+    state = await services.repository.read(explanation_id)
+    process, caller = services.process, services.caller
     with process.upload_memory.reserve() as reserve:
         body = read_body(request, process.settings, reserve)
         content = b"".join([chunk async for chunk in body])
         wanted = await offload.run(lambda: _validated(content), len(content))
     most = process.settings.max_link_s
+    opens_it = wanted.path is not None and (wanted.lifetime_s or most) <= READERS_LIFETIME_S
+    if not (opens_it or (caller.may(Scope.EXPLAIN) and caller.may_change(state.owner))):
+        needed = Scope.ADMIN if caller.may(Scope.EXPLAIN) else Scope.EXPLAIN
+        detail = (
+            "a key that may only read this explanation makes links of one path and a lifetime_s "
+            f"of at most {READERS_LIFETIME_S}; others need a key of scope {needed}"
+        )
+        raise ApiError(ErrorCode.FORBIDDEN, detail, None, sorted(caller.scopes), [needed])
     lifetime_s = min(DEFAULT_LIFETIME_S, most) if wanted.lifetime_s is None else wanted.lifetime_s
     if lifetime_s > most:
         detail = f"lifetime_s: a link may last at most {most} seconds"

@@ -1,13 +1,10 @@
 // Files of the result; they are fetched with the key and then saved.
-import { h } from "../lib/dom.js";
-import { getBlob, postJson } from "../lib/api.js";
-import { shortFailure } from "../lib/failure.js";
-import { saveBlob } from "../lib/save.js";
-import { signedIn } from "../lib/session.js";
+import { h, replace } from "../lib/dom.js";
+import { scopes, signedIn } from "../lib/session.js";
 import { keyFreeLink } from "./key_free_link.js";
+import { saveButton } from "./save_button.js";
 
-// record: the promise of `loadRecord`.
-export function downloads({ id, links, outputs }, view, record, signal) {
+export function downloads({ id, links, outputs }, view, signal) {
   const path = `v1/explanations/${id}`;
   const problem = h("p", { class: "field-error", role: "alert" });
   const drawing = (style) => {
@@ -35,65 +32,20 @@ export function downloads({ id, links, outputs }, view, record, signal) {
       `${id}-faithfulness.json`,
     ],
     ["Document (JSON)", () => path, `${id}.json`],
-    ["Report (HTML)", () => `${path}/report.html`, `${id}-report.html`],
-    ["Report (PDF)", () => `${path}/report.pdf`, `${id}-report.pdf`],
   ].filter(Boolean);
-  const signed = [
-    ["Record (JSON)", () => `${path}/record`, `${id}-record.json`],
-    ["Bundle (zip)", () => `${path}/bundle.zip`, `${id}.zip`],
-  ];
-
-  async function save(button, from, name) {
-    button.disabled = true;
-    problem.textContent = "";
-    try {
-      saveBlob(await getBlob(from(), { signal }), name);
-    } catch (error) {
-      if (!signal.aborted) problem.textContent = shortFailure(error);
-    }
-    button.disabled = false;
+  const content = h("div", { class: "row" }, offered.map((each) => saveButton(each, problem, signal)));
+  const link = h("div");
+  if (signedIn()) {
+    scopes().then((may) => {
+      if (may?.includes("explain")) replace(link, keyFreeLink(id, linked, signal));
+    });
   }
-
-  const button = ([title, from, name]) => {
-    const made = h("button", { type: "button", on: { click: () => save(made, from, name) } }, title);
-    return made;
-  };
-
-  // A key is sent by this page alone, and a page made from a blob would have this page's policy,
-  // which forbids the styles of the report. So whoever has a key opens it by a link for a minute.
-  async function onOpen(event) {
-    if (!signedIn()) return;
-    event.preventDefault();
-    problem.textContent = "";
-    const body = JSON.stringify({ path: "report.html", lifetime_s: 60 });
-    const headers = { "Content-Type": "application/json" };
-    try {
-      const link = await postJson(`${path}/links`, { body, headers, signal });
-      window.open(new URL(link.url, document.baseURI), "_blank", "noopener");
-    } catch (error) {
-      if (!signal.aborted) problem.textContent = shortFailure(error);
-    }
-  }
-
-  const report = h(
-    "a",
-    {
-      class: "button",
-      href: `${path}/report.html`,
-      target: "_blank",
-      rel: "noopener",
-      on: { click: onOpen },
-    },
-    "Report (new tab)",
-  );
-  const row = h("div", { class: "row" }, report, offered.map(button));
-  record.then((known) => known && row.append(...signed.map(button)));
   return h(
     "section",
     { class: "card", "aria-label": "Downloads" },
     h("h2", {}, "Download"),
-    row,
+    content,
     problem,
-    signedIn() ? keyFreeLink(id, linked, signal) : null,
+    link,
   );
 }

@@ -8,10 +8,13 @@ import { signedIn } from "../lib/session.js";
 const VERDICTS = { accept: "Accept", reject: "Reject", override: "Override" };
 const SAID = { accept: "accepted", reject: "rejected", override: "overridden" };
 
+const [MOST_LABEL, MOST_COMMENT, MOST_REASON, MOST_NAME] = [1000, 2000, 500, 100]; // characters
+
 // signedRecord: the promise of `loadRecord`; without a record nothing can be reviewed.
 export function keeping(document, signedRecord, signal) {
   const path = `v1/explanations/${document.id}`;
-  const content = h("div", { class: "keeping" });
+  const [reviews, review, hold] = [h("div"), h("div"), h("div")]; // what is typed in one stays
+  const content = h("div", { class: "keeping" }, reviews, review, hold);
   const section = h(
     "section",
     { class: "card kept", "aria-label": "Reviews and hold" },
@@ -20,39 +23,41 @@ export function keeping(document, signedRecord, signal) {
   );
   let held = document.hold;
 
-  async function show() {
-    const reviews = document.links.reviews || section.dataset.reviewed ? await load() : [];
-    const record = await signedRecord;
-    if (signal.aborted) return;
-    replace(
-      content,
-      reviews.length ? list(reviews) : h("p", { class: "muted" }, "Nobody has reviewed it."),
-      record
-        ? reviewForm(onReviewed)
-        : h("p", { class: "muted" }, "It has no signed record, so it cannot be reviewed."),
-      held ? [heldBy(held), releaseForm(onReleased)] : holdForm(onHeld),
-    );
+  async function showReviews(some) {
+    try {
+      const { items } = some ? await getJson(`${path}/reviews`, { signal }) : { items: [] };
+      const none = h("p", { class: "muted" }, "Nobody has reviewed it.");
+      replace(reviews, items.length ? list(items) : none);
+    } catch (error) {
+      if (!signal.aborted) replace(reviews, h("p", { class: "field-error" }, shortFailure(error)));
+    }
   }
 
-  const load = async () => (await getJson(`${path}/reviews`, { signal })).items;
+  function showReviewForm({ problem }) {
+    const refused = h("p", { class: "muted" }, `It cannot be reviewed now. ${problem}`);
+    replace(review, problem ? refused : reviewForm(onReviewed));
+  }
+
+  const showHold = () =>
+    replace(hold, held ? [heldBy(held), releaseForm(onReleased)] : holdForm(onHeld));
 
   async function onReviewed(said) {
     await send(`${path}/reviews`, "POST", said, signal);
-    section.dataset.reviewed = "true";
-    await show();
+    showReviewForm(await signedRecord);
     focusOn("Review");
+    await showReviews(true);
   }
 
   async function onHeld(asked) {
     held = await (await send(`${path}/hold`, "PUT", asked, signal)).json();
-    await show();
+    showHold();
     focusOn("Hold");
   }
 
   async function onReleased() {
     await request(`${path}/hold`, { method: "DELETE", signal });
     held = null;
-    await show();
+    showHold();
     focusOn("Hold");
   }
 
@@ -62,9 +67,9 @@ export function keeping(document, signedRecord, signal) {
     found.find((each) => each.textContent === title)?.focus();
   }
 
-  show().catch((error) => {
-    if (!signal.aborted) replace(content, h("p", { class: "field-error" }, shortFailure(error)));
-  });
+  showReviews(Boolean(document.links.reviews));
+  signedRecord.then(showReviewForm);
+  showHold();
   return section;
 }
 
@@ -101,8 +106,8 @@ function reviewForm(onSubmit) {
     h("option", { value: "" }, "choose"),
     Object.entries(VERDICTS).map(([value, title]) => h("option", { value }, title)),
   );
-  const label = h("input", { maxlength: 1000 });
-  const comment = h("textarea", { rows: 2, maxlength: 2000 });
+  const label = limited(h("input"), MOST_LABEL);
+  const comment = limited(h("textarea", { rows: 2 }), MOST_COMMENT);
   const reviewer = nameField();
   const right = field("The right label", label);
   const update = () => {
@@ -127,7 +132,7 @@ function reviewForm(onSubmit) {
 }
 
 function holdForm(onSubmit) {
-  const reason = h("input", { required: true, maxlength: 500, pattern: ".*\\S.*" });
+  const reason = limited(h("input", { required: true, pattern: ".*\\S.*" }), MOST_REASON);
   const until = h("input", { type: "datetime-local" });
   const name = nameField();
   return form(
@@ -160,9 +165,19 @@ const releaseForm = (onSubmit) =>
 
 // Who does it, which the key names where there is one.
 function nameField() {
-  const input = h("input", { required: true, maxlength: 100, autocomplete: "name" });
+  const input = limited(h("input", { required: true, autocomplete: "name" }), MOST_NAME);
   const named = signedIn();
   return { control: named ? null : field("Your name", input), value: () => (named ? null : input.value) };
+}
+
+// Refuses what is too long, which `maxlength` would cut without a word.
+function limited(box, most) {
+  box.addEventListener("input", () => {
+    const long = [...box.value].length;
+    const said = `These are ${long} characters, and at most ${most} are taken. Shorten it.`;
+    box.setCustomValidity(long > most ? said : "");
+  });
+  return box;
 }
 
 function field(title, input) {

@@ -73,7 +73,7 @@ export function provenance(document, record = null) {
       ),
   );
   record?.then((known) => {
-    if (known) section.querySelector("dl").append(row("Signature", signature(known)));
+    if (!known.problem) section.querySelector("dl").append(row("Signature", signature(known)));
   });
   return section;
 }

@@ -12,6 +12,7 @@ import { askAgain } from "./ask_again.js";
 import { controls } from "./controls.js";
 import { differences, sideSwitch } from "./differences.js";
 import { downloads } from "./downloads.js";
+import { evidence } from "./evidence.js";
 import { faithfulness } from "./faithfulness.js";
 import { frameShare } from "./frame_share.js";
 import { heatView } from "./heat_view.js";
@@ -21,6 +22,7 @@ import { provenance } from "./provenance.js";
 import { loadRecord } from "./record.js";
 import { regionReadout } from "./region_readout.js";
 import { regionTable } from "./region_table.js";
+import { secondRun } from "./run_again.js";
 import { uploadView } from "./upload_view.js";
 import { warningList } from "./warning_list.js";
 
@@ -52,7 +54,8 @@ export async function showResult(main, document, signal) {
     ),
   );
   const body = h("div", {}, h("p", { class: "muted" }, "Loading the arrays…"));
-  replace(main, head, warningList(document), body);
+  const again = document.reproduces ? secondRun(document, signal) : null;
+  replace(main, head, warningList(document), again, body);
   const record = loadRecord(document, signal);
   let result;
   try {
@@ -114,7 +117,8 @@ export async function showResult(main, document, signal) {
                 getJson(`v1/explanations/${document.id}/faithfulness`, { signal }),
               )
             : null,
-          downloads(document, view, record, signal),
+          evidence(document, record, signal),
+          downloads(document, view, signal),
           h("section", { class: "card" }, codeOf(document)),
         ),
         uploadView(document, result, view, signal),

@@ -83,6 +83,7 @@ async function problemOf(response) {
 }
 
 export function sentence(text) {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  const isId = /^(exp|batch)_/.test(text);
+  const begun = isId ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -27,6 +27,7 @@ const ADVICE = {
   misdirected_request: "Use the server's own name, or localhost.",
   cross_site: "Open the dashboard from the server's own address.",
   no_result: "Ask for the explanation again.",
+  held: "Whoever holds it, or an admin, has to release the hold first.",
   internal: "Try again. If it happens again, tell whoever runs the server the time.",
 };
 

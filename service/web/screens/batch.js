@@ -29,17 +29,19 @@ export async function show(main, { id, signal }) {
     { href: `#/explanations?batch=${id}` },
     "Filter, select, compare or download them in the list",
   );
-  const report = h(
-    "a",
-    {
-      href: `${path}/report.html`,
-      target: "_blank",
-      rel: "noopener",
-      hidden: true,
-      on: { click: onReport },
-    },
-    "Report of all",
-  );
+  const reportLink = (form, title) =>
+    h(
+      "a",
+      {
+        href: `${path}/report.${form}`,
+        target: "_blank",
+        rel: "noopener",
+        hidden: true,
+        on: { click: (event) => onReport(event, form) },
+      },
+      title,
+    );
+  const reports = [reportLink("html", "Report of all"), reportLink("pdf", "The same as PDF")];
   const list = h("ol", { class: "tiles members" });
   const load = thumbnails(signal);
   const drawn = new Map(); // by explanation: {element, picture, state, done}
@@ -56,7 +58,7 @@ export async function show(main, { id, signal }) {
       `${batch.model.name} · ${batch.settings.method} · `,
       timeAgo(batch.created_at),
     ),
-    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel, inList, report, heatSwitch(redraw)), problem),
+    h("section", { class: "card" }, said, bar, h("div", { class: "row" }, cancel, inList, reports, heatSwitch(redraw)), problem),
     list,
   );
 
@@ -68,11 +70,11 @@ export async function show(main, { id, signal }) {
     }
   }
 
-  async function onReport(event) {
+  async function onReport(event, form) {
     if (!signedIn()) return;
     event.preventDefault(); // only this page sends the key
     try {
-      saveBlob(await getBlob(`${path}/report.html`, { signal }), `${id}-report.html`);
+      saveBlob(await getBlob(`${path}/report.${form}`, { signal }), `${id}-report.${form}`);
     } catch (error) {
       if (!signal.aborted) problem.textContent = shortFailure(error);
     }
@@ -89,7 +91,7 @@ export async function show(main, { id, signal }) {
       : `${status === "queued" ? "Waiting" : "Running"}: ${formatShare(progress.fraction)}${left}.`;
     bar.value = progress.fraction;
     cancel.hidden = bar.hidden = batch.done;
-    report.hidden = !(batch.done && batch.counts.succeeded);
+    for (const each of reports) each.hidden = !(batch.done && batch.counts.succeeded);
     for (const each of batch.explanations) {
       const state = JSON.stringify([each.status, each.progress.fraction]);
       const known = drawn.get(each.id);

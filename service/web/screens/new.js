@@ -3,6 +3,7 @@ import { h, replace } from "../lib/dom.js";
 import { Refused, getJson, postJson, sentence } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { keepPicture } from "../lib/pictures.js";
+import { randomKey } from "../lib/random_key.js";
 import { requestCode } from "../lib/request_code.js";
 import { sentFiles } from "../explanation/ask_again.js";
 import { costLine } from "../new/cost.js";
@@ -159,9 +160,3 @@ export async function show(main, { query, signal }) {
     }
   }
 }
-
-// crypto.randomUUID is there for https and localhost only.
-const randomKey = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  ).join("");

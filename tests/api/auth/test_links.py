@@ -222,9 +222,25 @@ async def test_links_to_other_paths_are_refused(served, done, mine, refused, sen
     assert refused(answer, 422, code)["field"] == field
 
 
-async def test_a_reading_key_makes_no_links(served, done, refused, keys_file):
-    looker = bearing(issue(keys_file, "clinic", Scope.READ))
-    refused(await served.post(f"{done}/links", json={}, headers=looker), 403, "forbidden")
+@pytest.mark.parametrize("sent", [{}, {"lifetime_s": 60}, {"path": "report.html"}])
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.AUDITOR])
+async def test_a_reading_key_makes_no_lasting_links(served, done, refused, keys_file, scope, sent):
+    looker = bearing(issue(keys_file, "clinic", scope))
+    problem = refused(
+        await served.post(f"{done}/links", json=sent, headers=looker), 403, "forbidden"
+    )
+    assert "at most 60" in problem["detail"]
+
+
+@pytest.mark.parametrize("scopes", [(Scope.AUDITOR,), (Scope.AUDITOR, Scope.EXPLAIN)])
+async def test_an_auditor_opens_a_report_by_a_link_for_a_minute(served, done, keys_file, scopes):
+    auditor = bearing(issue(keys_file, "watch", *scopes))
+    for lifetime_s, status in ((60, 200), (61, 403)):
+        sent = {"path": "report.html", "lifetime_s": lifetime_s}
+        made = await served.post(f"{done}/links", json=sent, headers=auditor)
+        assert made.status_code == status
+        if status == 200:
+            assert (await served.get(made.json()["url"])).is_success
 
 
 async def test_no_token_is_logged(served, link):

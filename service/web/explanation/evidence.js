@@ -1,0 +1,94 @@
+// What an auditor takes away: the report, the bundle, the signed record, and a second run.
+import { h } from "../lib/dom.js";
+import { postJson } from "../lib/api.js";
+import { shortFailure } from "../lib/failure.js";
+import { signedIn } from "../lib/session.js";
+import { runAgain } from "./run_again.js";
+import { saveButton } from "./save_button.js";
+
+// record: the promise of `loadRecord`.
+export function evidence({ id }, record, signal) {
+  const path = `v1/explanations/${id}`;
+  const problem = h("p", { class: "field-error", role: "alert" });
+  const save = (title, file, name) => saveButton([title, () => `${path}/${file}`, name], problem, signal);
+
+  // A key is sent by this page alone, and a page made from a blob would have this page's policy,
+  // which forbids the styles of the report. So whoever has a key opens it by a link for a minute.
+  async function onOpen(event) {
+    if (!signedIn()) return;
+    event.preventDefault();
+    problem.textContent = "";
+    const body = JSON.stringify({ path: "report.html", lifetime_s: 60 });
+    const headers = { "Content-Type": "application/json" };
+    try {
+      const link = await postJson(`${path}/links`, { body, headers, signal });
+      window.open(new URL(link.url, document.baseURI), "_blank", "noopener");
+    } catch (error) {
+      if (!signal.aborted) problem.textContent = shortFailure(error);
+    }
+  }
+
+  const report = h(
+    "a",
+    {
+      class: "button",
+      href: `${path}/report.html`,
+      target: "_blank",
+      rel: "noopener",
+      on: { click: onOpen },
+    },
+    "Report (new tab)",
+  );
+  const list = h(
+    "dl",
+    { class: "evidence" },
+    row(
+      [
+        report,
+        save("Report (HTML)", "report.html", `${id}-report.html`),
+        save("Report (PDF)", "report.pdf", `${id}-report.pdf`),
+      ],
+      "What was asked, what the model said, which regions count and how sure that is: to read, print or pass on.",
+    ),
+  );
+  record.then((known) => {
+    if (signal.aborted) return;
+    list.append(...(known.problem ? [withoutRecord(known.problem)] : signed()), again);
+  });
+  const again = row(
+    [runAgain(id, signal)],
+    "Asks the model of today the same, as an explanation of its own, and says by how much the two differ.",
+  );
+
+  const signed = () => [
+    row(
+      [save("Bundle (zip)", "bundle.zip", `${id}.zip`)],
+      "All of it in one archive: report, signed record, pictures and numbers. Keep this as proof: it can be checked without this server.",
+    ),
+    row(
+      [save("Record (JSON)", "record", `${id}-record.json`)],
+      "The signed statement alone: every score that the model gave, from which the values follow.",
+    ),
+    row(
+      [
+        h("a", { class: "button", href: "#/verify" }, "Verify a bundle"),
+        saveButton(["Keys (jwks.json)", () => ".well-known/jwks.json", "jwks.json"], problem, signal),
+      ],
+      "Checks signature, files and values of a bundle, in this browser; nothing is sent. By the keys of this server, kept apart from the bundle, it shows who signed.",
+    ),
+  ];
+
+  return h(
+    "section",
+    { class: "card", "aria-label": "Evidence" },
+    h("h2", {}, "Evidence"),
+    list,
+    problem,
+  );
+}
+
+const withoutRecord = (problem) =>
+  h("div", {}, h("dt", {}, "Signed record"), h("dd", {}, `There is none now. ${problem}`));
+
+const row = (actions, says) =>
+  h("div", {}, h("dt", { class: "row tight" }, actions), h("dd", { class: "muted small" }, says));
