@@ -39,6 +39,13 @@ class LargestDifference(ResponseModel):
     within: bool | None
 
 
+class CurvesCompared(LargestDifference):
+    """The largest difference of a faithfulness curve, or of its baseline, at the same share."""
+
+    before: int = Field(description="Number of curves; 0: the run has none")
+    now: int
+
+
 class Reproduction(ResponseModel):
     """What came of running an explanation again, on the model of today."""
 
@@ -46,8 +53,9 @@ class Reproduction(ResponseModel):
     reproduces: str = Field(description="Id of the explanation that was run again")
     verdict: Verdict = Field(
         description="other_model: the fingerprint of the model is another. same: the outputs, the "
-        "coalitions, and every score and value are equal. within_tolerance: outputs and coalitions "
-        "are, and no score or value differs by more than its tolerance. differs: anything else"
+        "coalitions, and every score, value and curve are equal. within_tolerance: outputs and "
+        "coalitions are, and no score, value or curve differs by more than its tolerance. differs: "
+        "anything else, such as curves that only one run has"
     )
     model: list[Change] = Field(
         description="Parts in which the models differ; empty: they are the same"
@@ -69,4 +77,8 @@ class Reproduction(ResponseModel):
         description="Of the sums over the first run's regions; of single numbers where it has no "
         "table of regions. tolerance: twice that of the scores, as a value averages differences of "
         "two"
+    )
+    curves: CurvesCompared = Field(
+        description="Of the curves that both runs have, of the same metric, output and shares. "
+        "tolerance: that of the scores"
     )

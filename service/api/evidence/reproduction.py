@@ -1,6 +1,6 @@
 """Compares an explanation with a later run of the same request; pure functions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ from service.schemas.evidence import Evidence
 from service.schemas.reproduction import (
     Change,
     CoalitionsCompared,
+    CurvesCompared,
     LargestDifference,
     Reproduction,
     Verdict,
 )
-from service.schemas.results import Outcome
+from service.schemas.results import Curve, Outcome
 
 MIN_SHARE = 0.01  # of the largest score of all outputs, as outputs near 0 have the same rounding
 
@@ -32,6 +33,7 @@ class Run:
     evidence: Evidence
     rows: Sequence[bytes]  # of the coalitions
     scores: NDArray[np.generic]  # (B, K)
+    curves: Sequence[Curve]
 
     @property
     def outputs(self) -> list[int]:
@@ -80,14 +82,22 @@ def compare(
     ]
     tolerance = before.evidence.score_tolerance
     of_scores, of_values = _largest(scores, tolerance), _largest(sums, 2 * tolerance)
+    apart = [each / scale[before.outputs.index(i)] for i, each in _curves_apart(before, now)]
+    of_curves = CurvesCompared(
+        before=len(before.curves),
+        now=len(now.curves),
+        **_largest(apart, tolerance).model_dump(),
+    )
 
     same_question = same_coalitions and before.outputs == now.outputs
+    same_question &= len(apart) == of_curves.before == of_curves.now
+    found = [of_scores, of_values, *([of_curves] if apart else [])]
     verdict: Verdict = "differs"
     if _fingerprints(before) != _fingerprints(now):
         verdict = "other_model"
-    elif same_question and of_scores.largest == of_values.largest == 0:
+    elif same_question and all(each.largest == 0 for each in found):
         verdict = "same"
-    elif same_question and of_scores.within and of_values.within:
+    elif same_question and all(each.within for each in found):
         verdict = "within_tolerance"
     return Reproduction(
         id=now.id,
@@ -105,7 +115,18 @@ def compare(
         ),
         scores=of_scores,
         values=of_values,
+        curves=of_curves,
     )
+
+
+def _curves_apart(before: Run, now: Run) -> Iterator[tuple[int, float]]:
+    """Yields the output and the largest difference of each curve that both runs have."""
+    known = {(curve.metric, curve.output): curve for curve in before.curves}
+    for curve in now.curves:
+        earlier = known.get((curve.metric, curve.output))
+        if earlier and earlier.x == curve.x:
+            one, other = (np.array([each.y, each.baseline]) for each in (earlier, curve))
+            yield curve.output, float(np.abs(other - one).max())
 
 
 def _sums(numbers: NDArray[np.float64], regions: Labels | None) -> NDArray[np.float64]:

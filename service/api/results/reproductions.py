@@ -124,7 +124,7 @@ async def get_reproduction(
     """Compare an explanation with the one that it runs again.
 
     It tells which parts of the model, and which versions, differ; whether the method asked for the
-    same coalitions; and by how much scores and values differ, beside the tolerance.
+    same coalitions; and by how much scores, values and curves differ, beside the tolerance.
     """
     state = await services.repository.read(explanation_id)
     reproduces = state.spec.reproduces if state.spec else None
@@ -207,4 +207,6 @@ def _run_of(services: ProcessServices, state: State) -> Run:
             rows, scores = unpack_transcript(evidence.transcript)
         except ValueError as error:  # also pydantic's
             raise DamagedArtifactError(f"{key!r} cannot be read: {error}") from error
-    return Run(state.id, artifacts.outcome_of(state), evidence, rows, scores)
+    outcome = artifacts.outcome_of(state)
+    curves = artifacts.load_curves(services, state) if outcome.metrics else []
+    return Run(state.id, outcome, evidence, rows, scores, curves)

@@ -7,7 +7,7 @@ import pytest
 
 from service.infra.artifact_store import evidence_key
 from service.schemas.documents import ErrorCode, Failure, Status
-from tests.api.conftest import some_arrays, some_regions
+from tests.api.conftest import some_arrays, some_curves, some_regions
 from tests.encoded import npy
 
 URL = "/v1/explanations"
@@ -70,6 +70,7 @@ async def test_equal_runs_are_the_same(served, create, fake_worker, again):
         "coalitions": {"before": 2, "now": 2, "first_difference": None},
         "scores": {"largest": 0.0, "tolerance": 1e-4, "within": True},
         "values": {"largest": 0.0, "tolerance": 2e-4, "within": True},
+        "curves": {"largest": None, "tolerance": 1e-4, "within": None, "before": 0, "now": 0},
     }
     known = {"If-None-Match": answer.headers["etag"]}
     assert (await served.get(links["reproduction"], headers=known)).status_code == 304
@@ -87,6 +88,34 @@ async def test_a_difference_of_values_is_that_of_a_region(served, create, fake_w
     largest_score = 2  # of the first output: see some_evidence
     assert found["values"]["largest"] == pytest.approx(48 * 0.25 / largest_score, rel=1e-5)
     assert found["values"]["within"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "by", "verdict"),
+    [("y", 0.0, "same"), ("y", 1e-5, "within_tolerance"), ("baseline", 0.5, "differs")],
+)
+async def test_curves_are_compared(served, create, fake_worker, again, name, by, verdict):
+    *rest, last = some_curves("deletion")
+    one, other = (
+        [*rest, last.model_copy(update={name: [0.125 + more, 0.25, 0.5]})] for more in (0, by)
+    )
+    first = fake_worker.succeed(await create(), curves=one).id
+    second = fake_worker.succeed((await again(first)).json()["id"], curves=other).id
+    found = (await served.get(f"{URL}/{second}/reproduction")).json()
+    assert found["verdict"] == verdict
+    assert (found["curves"]["before"], found["curves"]["now"]) == (2, 2)
+    largest_score = 3  # of the last output: see some_evidence
+    assert found["curves"]["largest"] == pytest.approx(by / largest_score)
+    assert found["curves"]["within"] is (verdict != "differs")
+
+
+async def test_curves_of_one_run_only_are_told(served, create, fake_worker, again):
+    first = fake_worker.succeed(await create(), curves=some_curves("deletion")).id
+    second = fake_worker.succeed((await again(first)).json()["id"]).id
+    found = (await served.get(f"{URL}/{second}/reproduction")).json()
+    assert found["verdict"] == "differs"
+    expected = {"largest": None, "tolerance": 1e-4, "within": None, "before": 2, "now": 0}
+    assert found["curves"] == expected
 
 
 async def test_outputs_that_only_one_run_explains_are_not_compared(
