@@ -141,6 +141,13 @@ def test_equal_attributions_are_taken_by_position():
     assert curve.y.tolist() == [0, 0, 1, 3, 6, 10, 15]
 
 
+@pytest.mark.parametrize("shape", [(7, 9), (6, 5, 3), (1, 1)])
+def test_an_order_is_that_of_a_stable_sort(shape):
+    urgency = np.repeat(np.random.default_rng(4).integers(-2, 3, shape), 4, axis=1) * -0.5
+    order = np.argsort(urgency, axis=None, kind="stable")
+    assert (np.argsort(rank(urgency), axis=None) == order).all()
+
+
 def test_steps_are_a_hundredth_and_the_last_takes_the_rest():
     assert stops(5).tolist() == [0, 1, 2, 3, 4, 5]
     assert stops(350)[[0, 1, 2, -2, -1]].tolist() == [0, 3, 6, 348, 350]
@@ -278,6 +285,17 @@ def test_a_patch_of_equal_values_moves_as_one_in_the_random_order():
     assert len(np.unique(lots)) == 4
     for patch in range(4):
         assert len(np.unique(lots[patches == patch])) == 1
+
+
+def test_a_patch_takes_the_number_of_its_first_element():
+    values = np.round(np.random.default_rng(5).normal(size=(8, 7, 3, 2)))
+    flat = values.reshape(-1, 2)
+    first = [
+        int(np.flatnonzero((flat == each).all(axis=1))[0]) if each.any() else place
+        for place, each in enumerate(flat)
+    ]
+    lots = np.random.default_rng(6).random(len(flat))[first]
+    np.testing.assert_array_equal(draw_lots(values, seed=6).ravel(), lots)
 
 
 def test_elements_without_credit_move_alone_in_the_random_order():

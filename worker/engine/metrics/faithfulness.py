@@ -33,11 +33,16 @@ from worker.engine.metrics.perturbation import (
     perturb,
     stops,
 )
-from worker.engine.metrics.ranks import RankCoalitions, RankCut, Ranks, rank
+from worker.engine.metrics.ranks import (
+    Fingerprint,
+    Fingerprints,
+    RankCoalitions,
+    RankCut,
+    Ranks,
+    rank,
+)
 
 POINTS = 100  # of the curves of shap, whatever the number of steps
-
-Fingerprint = bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +100,11 @@ class Faithfulness:
         self._values = attribution.values
         self._shape: Shape = attribution.values.shape[:3]
         self._seed = seed
-        ranks, channels = np.zeros(self._shape[:2], dtype=np.int32), self._shape[2]
+        fingerprints, drawn = Fingerprints(self._shape), self._drawn[True]
+        empty, full = fingerprints.of(drawn, np.array([0, drawn.size]), keep=True)
         self._known: dict[Fingerprint, Scores] = {  # (K,) each
-            RankCut(ranks, 0, keep=True).fingerprint(channels): attribution.base_values,
-            RankCut(ranks, 0, keep=False).fingerprint(channels): attribution.scores,
+            empty: attribution.base_values,
+            full: attribution.scores,
         }
         self._missing: dict[Fingerprint, RankCut] = {}
         self._tracks: list[Track] = []
@@ -106,7 +112,7 @@ class Faithfulness:
             metric, values = METRICS[name], attribution.values[..., output]
             curve = perturb(metric, values)
             baseline = curve._replace(ranks=self._drawn[metric.by_pixel])
-            points = self._enter(curve), self._enter(baseline)
+            points = self._enter(fingerprints, curve), self._enter(fingerprints, baseline)
             self._tracks.append(Track(name, output, *points, largest_tie(metric, values)))
 
     @property
@@ -129,10 +135,10 @@ class Faithfulness:
         lots = draw_lots(self._values, self._seed)  # (H, W, C)
         return {False: rank(lots), True: rank(lots.sum(axis=2))}
 
-    def _enter(self, perturbation: Perturbation) -> list[Fingerprint]:
+    def _enter(self, fingerprints: Fingerprints, perturbation: Perturbation) -> list[Fingerprint]:
         """Queue a perturbation's unscored coalitions; return the fingerprints of all of them."""
-        cuts = perturbation.cuts
-        prints = [cut.fingerprint(self._shape[2]) for cut in cuts]
+        ranks, stops, keep = perturbation
+        prints, cuts = fingerprints.of(ranks, stops, keep=keep), perturbation.cuts
         for point, cut in zip(prints, cuts, strict=True):
             if point not in self._known:
                 self._missing.setdefault(point, cut)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.engine.arrays import Credit, Indices
-from worker.engine.metrics.ranks import RankCut, Ranks, rank
+from worker.engine.metrics.ranks import RankCut, Ranks, rank, runs
 
 STEP = 0.01  # of the elements or pixels, rounded down, but at least one
 
@@ -112,14 +112,15 @@ def draw_lots(values: Credit, seed: int) -> Credit:
     over a blur. Elements without credit for any output form no patch; each gets its own number.
     """
     lots = np.random.default_rng(seed).random(values[..., 0].size)
-    flat = values.reshape(-1, values.shape[-1])  # (elements, K)
-    own = np.arange(len(flat))
-    first = np.zeros_like(own)  # the first element of each element's patch
-    for column in flat.T:
+    columns = values.transpose(3, 2, 0, 1).reshape(values.shape[-1], -1)  # channel by channel
+    own = np.arange(lots.size).reshape(values.shape[:-1]).transpose(2, 0, 1).ravel()
+    starts, lengths = runs(columns)
+    patches = np.zeros_like(starts)  # of each run
+    for column in columns[:, starts]:
         _, levels = np.unique(column, return_inverse=True)
-        _, index, patches = np.unique(
-            first * len(flat) + levels, return_index=True, return_inverse=True
-        )
-        first = index[patches]
-    drawn = np.where(flat.any(axis=1), first, own)
-    return lots[drawn].reshape(values.shape[:-1])
+        _, patches = np.unique(patches * len(starts) + levels, return_inverse=True)
+    first = np.full(len(starts), lots.size)  # the first element of each patch
+    np.minimum.at(first, patches, own[starts])
+    drawn = np.where(columns.any(axis=0), np.repeat(first[patches], lengths), own)
+    height, width, channels = values.shape[:-1]
+    return lots[drawn].reshape(channels, height, width).transpose(1, 2, 0)

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.arrays import Credit, Mask
+from worker.engine.arrays import Credit, Indices, Mask
 
+Fingerprint = bytes
 Ranks = NDArray[np.int32]  # places in an order, 0 the first; each taken once
 
 
@@ -25,11 +25,27 @@ class RankCut(NamedTuple):
         seen: Mask = self.ranks < self.stop if self.keep else self.ranks >= self.stop
         return seen
 
-    def fingerprint(self, channels: int) -> bytes:
-        """Return a digest of the visible elements; equal coalitions have equal digests."""
-        seen = self.visible
-        elements = seen if seen.ndim == 3 else np.repeat(seen, channels, axis=1)  # flat, the same
-        return blake2b(np.packbits(elements).tobytes(), digest_size=16).digest()
+
+class Fingerprints:
+    """Tells which coalitions of one picture are equal, without their masks.
+
+    A fingerprint is the sum of a number for each visible element. The numbers, of 128 bits, are
+    drawn anew for each object, so that nobody can make two coalitions with the same sum.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        drawn = np.random.default_rng().integers(2**64, size=(2, *shape), dtype=np.uint64)
+        self._numbers = {3: drawn.reshape(2, -1), 2: drawn.sum(axis=3).reshape(2, -1)}
+
+    def of(self, ranks: Ranks, stops: Indices, *, keep: bool) -> list[Fingerprint]:
+        """Return the fingerprint of the RankCut at each stop."""
+        numbers = self._numbers[ranks.ndim]
+        sums = np.zeros((2, ranks.size + 1), dtype=np.uint64)  # of the first 0, 1, … elements
+        sums[:, ranks.ravel() + 1] = numbers
+        np.cumsum(sums, axis=1, out=sums)
+        below = sums[:, stops]
+        seen = below if keep else sums[:, -1:] - below
+        return [each.tobytes() for each in seen.T]
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,17 @@ class RankCoalitions:
 
 def rank(urgency: Credit) -> Ranks:
     """Rank elements of any shape, the lowest urgency first, equal ones in order of position."""
-    order = np.argsort(urgency, axis=None, kind="stable")
-    ranks = np.empty(urgency.size, dtype=np.int32)
-    ranks[order] = np.arange(urgency.size, dtype=np.int32)
-    return ranks.reshape(urgency.shape)
+    flat = urgency.ravel()
+    starts, lengths = runs(flat[np.newaxis])  # in superpixels, far fewer than elements
+    order = np.argsort(flat[starts], kind="stable")
+    firsts = np.empty(len(starts), dtype=np.int32)  # the rank of each run's first element
+    firsts[order] = np.cumsum(lengths[order]) - lengths[order]
+    ranks = np.repeat(firsts - starts, lengths) + np.arange(flat.size)
+    return ranks.astype(np.int32).reshape(urgency.shape)
+
+
+def runs(columns: NDArray[Any]) -> tuple[Indices, Indices]:
+    """Return the start and the length of each run of equal columns (K, elements)."""
+    changes = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
+    starts = np.append(0, np.flatnonzero(changes) + 1)
+    return starts, np.diff(starts, append=columns.shape[1])
