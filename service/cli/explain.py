@@ -30,6 +30,7 @@ from service.cli.result_folder import Entry, FolderError, ResultFolder, is_resul
 from service.cli.server_commands import id_table, top_of
 from service.client import Client, ExplanationFailedError, ShapshotError
 from service.client.calls import Format
+from service.client.pictures import Picture, is_url
 from service.images.formats.detection import FORMATS, kind_of
 from service.infra.file_lock import locked
 from service.schemas.documents import ErrorCode, Explanation
@@ -41,10 +42,14 @@ SUFFIXES = {
     *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm"),
     *(".avif", ".heic", ".heif"),
 }
-STDIN = Path("-")
+STDIN = "-"
 HEAD = 4096  # bytes that tell the format
 WINDOW = 16  # explanations queued or running at a time
-OF_PICTURE = (ErrorCode.INVALID_IMAGE, ErrorCode.TOO_LARGE)  # others are of all pictures
+OF_PICTURE = (  # others are of all pictures
+    ErrorCode.INVALID_IMAGE,
+    ErrorCode.INVALID_IMAGE_URL,
+    ErrorCode.TOO_LARGE,
+)
 FULL = (ErrorCode.SHARE_FULL, ErrorCode.QUEUE_FULL)
 
 
@@ -58,20 +63,30 @@ class Style(StrEnum):
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to explain; content: of standard input, else the file is read when it is sent."""
+    """A picture to explain: a file, which is read when it is sent, standard input, or a URL."""
 
     name: str
-    path: Path | None
+    path: Path | None = None
     content: bytes = b""
+    url: str | None = None  # the server fetches it
+
+    @property
+    def picture(self) -> Picture:
+        return self.url or self.path or self.content
 
     def read(self) -> bytes:
+        """Return what tells the picture from others: its contents, or its URL."""
+        if self.url:
+            return self.url.encode()
         return self.path.read_bytes() if self.path else self.content
 
 
 def explain(
     pictures: Annotated[
-        list[Path],
-        typer.Argument(help="Pictures, folders of pictures, or - for stdin."),
+        list[str],
+        typer.Argument(
+            help="Pictures, folders of pictures, URLs that the server fetches, or - for stdin.",
+        ),
     ],
     url: Url = DEFAULT_URL,
     model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
@@ -146,9 +161,7 @@ def explain(
             exit_with_error(f"{out} exists; name another --out, or give --overwrite")
         _check_writable(out.parent)
         with connected(url, api_key, retry_s=30) as client:
-            explanation = client.explain(
-                sources[0].path or sources[0].content, chosen, label_map=label_map, anew=anew
-            )
+            explanation = client.explain(sources[0].picture, chosen, label_map=label_map, anew=anew)
             out.write_bytes(client.heatmap(explanation.id, style, format=named))
         if as_json:
             print_json(explanation)
@@ -205,11 +218,12 @@ class _Run:
             return entry
         if entry.id:
             entry = self.folder.again(entry)
+        picture = source.url or _Named(content, entry.picture)
         try:
-            return self._submit(entry, content)
+            return self._submit(entry, picture)
         except ShapshotError as error:
             if error.problem.code == ErrorCode.GONE:  # sent before, and deleted since
-                return self._submit(self.folder.again(entry), content)
+                return self._submit(self.folder.again(entry), picture)
             raise
 
     def _is_kept(self, entry: Entry) -> bool:
@@ -222,9 +236,9 @@ class _Run:
             raise
         return True
 
-    def _submit(self, entry: Entry, content: bytes) -> Entry:
+    def _submit(self, entry: Entry, picture: Picture) -> Entry:
         explanation = self.client.submit(
-            _Named(content, entry.picture),
+            picture,
             self._settings,
             label_map=self._label_map,
             anew=self.anew,
@@ -369,12 +383,15 @@ def _tell(run: _Run, entries: Sequence[Entry], page: Path, *, as_json: bool) -> 
     console.print(f"All results: [bold]{page.resolve()}[/bold]", soft_wrap=True)
 
 
-def _sources(pictures: Sequence[Path]) -> list[Source]:
+def _sources(pictures: Sequence[str]) -> list[Source]:
     """Find the pictures; exit if a named file is not one, or a folder has none."""
     found: list[Source] = []
-    for path in pictures:
-        if path == STDIN:
-            source = Source("stdin", None, sys.stdin.buffer.read())
+    for picture in pictures:
+        path = Path(picture)
+        if is_url(picture):
+            found.append(Source(picture, url=picture))
+        elif picture == STDIN:
+            source = Source("stdin", content=sys.stdin.buffer.read())
             _check_kind("standard input", source.content[:HEAD])
             found.append(source)
         elif path.is_dir():

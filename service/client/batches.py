@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from service.client.pictures import File
+from service.client.pictures import Address, File
 from service.schemas.documents import Batch, BatchMember, Status
 from service.schemas.requests import MAX_IMAGES_IN_BATCH
 
@@ -62,7 +62,14 @@ class BatchGroup:
         return done / self.size if self.size else 1.0
 
 
-def fits(files: Sequence[File], file: File) -> bool:
-    """Whether a batch of these files has room for another within the server's default limits."""
-    size = sum(len(content) for _, content in (*files, file))
-    return not files or (len(files) < MAX_IMAGES_IN_BATCH and size <= MAX_BATCH_BYTES)
+def fits(files: Sequence[File | Address], file: File | Address) -> bool:
+    """Whether a batch of these files has room for another within the server's default limits.
+
+    It has none where one is an address and the other is not: the server takes only one of them.
+    """
+    if not files:
+        return True
+    if any(isinstance(each, Address) != isinstance(file, Address) for each in files):
+        return False
+    size = sum(0 if isinstance(each, Address) else len(each[1]) for each in (*files, file))
+    return len(files) < MAX_IMAGES_IN_BATCH and size <= MAX_BATCH_BYTES

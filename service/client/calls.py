@@ -24,7 +24,7 @@ from service.client.attributions import (
     read_npz,
 )
 from service.client.errors import ShapshotError
-from service.client.pictures import File
+from service.client.pictures import Address, File
 from service.client.retry import seconds_of
 from service.schemas.audit import AuditPage
 from service.schemas.caller import Caller
@@ -181,7 +181,7 @@ def authorization(api_key: str | None) -> dict[str, str]:
 
 
 def create(
-    file: File,
+    file: File | Address,
     settings: Settings | None,
     label_map: LabelMap | None,
     anew: bool,
@@ -195,7 +195,7 @@ def create(
 
 
 def create_batch(
-    files: Sequence[File],
+    files: Sequence[File | Address],
     settings: Settings | None,
     label_map: LabelMap | None,
     anew: bool,
@@ -214,7 +214,7 @@ def _submission_headers(anew: bool, idempotency_key: str | None) -> dict[str, st
 
 
 def _parts(
-    files: Sequence[File], settings: Settings | None, label_map: LabelMap | None
+    files: Sequence[File | Address], settings: Settings | None, label_map: LabelMap | None
 ) -> list[tuple[str, Any]]:
     """Return the multipart fields of a request to explain, by name.
 
@@ -228,7 +228,10 @@ def _parts(
                 "settings are a dict or ExplanationSettings; received " + type(settings).__name__
             )
         text = json.dumps(dict(settings or {}), default=_plain)
-    parts: list[tuple[str, Any]] = [("image", file) for file in files]
+    parts: list[tuple[str, Any]] = [
+        ("image_url", (None, file.url)) if isinstance(file, Address) else ("image", file)
+        for file in files
+    ]
     parts.append(("settings", (None, text, "application/json")))
     if isinstance(label_map, str | os.PathLike):
         label_map = Path(label_map).read_bytes()

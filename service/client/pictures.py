@@ -1,10 +1,11 @@
-"""Pictures as users have them -> the file name and bytes of an upload."""
+"""Pictures as users have them -> the file name and bytes of an upload, or an address."""
 
 import io
 import os
 import struct
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,20 +34,33 @@ class BinaryFile(Protocol):
 
 
 File = tuple[str, bytes]  # its name and contents
+
+
+@dataclass(frozen=True)
+class Address:
+    """The URL of a picture, which the server fetches."""
+
+    url: str
+
+
 Picture = str | os.PathLike[str] | bytes | BinaryFile | PilImage | NDArray[Any]
 
 
-def file_of(picture: Picture) -> File:
-    """Return the file name and the bytes to upload.
+def is_url(picture: object) -> bool:
+    return isinstance(picture, str) and picture.lower().startswith(("http://", "https://"))
+
+
+def file_of(picture: Picture) -> File | Address:
+    """Return the file name and the bytes to upload; of a URL, the address to send in their place.
 
     A file is uploaded as it is. A Pillow image and an array become a PNG of their pixels; modes
     that PNG does not have are converted to RGB. Raises ValueError, TypeError, OSError.
     """
     if isinstance(picture, bytes | bytearray | memoryview):
         return NAME, bytes(picture)
+    if isinstance(picture, str) and is_url(picture):
+        return Address(picture)
     if isinstance(picture, str | os.PathLike):
-        if str(picture).startswith(("http://", "https://")):
-            raise ValueError(f"a picture is a path, not a URL: download it; received {picture}")
         path = Path(picture)
         return path.name, path.read_bytes()
     if isinstance(picture, np.ndarray):
@@ -70,8 +84,8 @@ def file_of(picture: Picture) -> File:
         return Path(name).name if isinstance(name, str) else NAME, content
     is_list = isinstance(picture, list | tuple)
     raise TypeError(
-        "a picture is a path, bytes, an open file, a Pillow image or a NumPy array; received "
-        f"{type(picture).__name__}" + ("; for several: explain_all" if is_list else "")
+        "a picture is a path, a URL, bytes, an open file, a Pillow image or a NumPy array; "
+        f"received {type(picture).__name__}" + ("; for several: explain_all" if is_list else "")
     )
 
 

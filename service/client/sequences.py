@@ -16,7 +16,7 @@ from service.client.attributions import BatchAttributions, merged
 from service.client.batches import BatchGroup, fits
 from service.client.calls import Call, LabelMap, Settings
 from service.client.errors import IncompleteBatchError, ShapshotError, whole
-from service.client.pictures import File, Picture, several
+from service.client.pictures import Address, File, Picture, several
 from service.schemas.documents import Batch, Explanation, Status
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ OnProgress = Callable[[Any], object]  # takes the document; its result is not us
 
 @dataclass(frozen=True)
 class Read:
-    """A step that reads a picture; its result is a File."""
+    """A step that reads a picture; its result is a File, or an Address."""
 
     picture: Picture
 
@@ -42,7 +42,7 @@ def submit(
     anew: bool,
     idempotency_key: str | None,
 ) -> Steps[Explanation]:
-    file: File = yield Read(picture)
+    file: File | Address = yield Read(picture)
     found: Explanation = yield calls.create(file, settings, label_map, anew, idempotency_key)
     return found
 
@@ -54,7 +54,7 @@ def submit_batch(
     anew: bool,
     idempotency_key: str | None,
 ) -> Steps[Batch]:
-    files: list[File] = []
+    files: list[File | Address] = []
     for picture in several(pictures):
         files.append((yield Read(picture)))
     try:
@@ -80,7 +80,7 @@ def submit_all(
     deadline = time.monotonic() + timeout_s
     batches: list[Batch] = []
 
-    def send(files: list[File]) -> Steps[None]:
+    def send(files: list[File | Address]) -> Steps[None]:
         first = sum(batch.size for batch in batches)
         last = first + len(files) - 1
         key = f"{idempotency_key}:{first}-{last}" if idempotency_key else None
@@ -99,9 +99,9 @@ def submit_all(
                 error.add_note(f"the pictures before position {first} are explained in {ids}")
             raise
 
-    files: list[File] = []
+    files: list[File | Address] = []
     for picture in several(pictures):
-        file: File = yield Read(picture)
+        file: File | Address = yield Read(picture)
         if not fits(files, file):
             yield from send(files)
             files = []
@@ -174,11 +174,13 @@ def batch_attributions(batch: str | Batch | BatchGroup) -> Steps[BatchAttributio
     return merged(parts)
 
 
-def _name_picture(error: ShapshotError, files: Sequence[File], first: int) -> None:
+def _name_picture(error: ShapshotError, files: Sequence[File | Address], first: int) -> None:
     """Note which picture of a batch was refused, where the server tells; first: its position."""
-    if found := re.fullmatch(r"images\.(\d+)", error.problem.field or ""):
+    if found := re.fullmatch(r"image(?:_url)?s\.(\d+)", error.problem.field or ""):
         index = int(found[1])
-        error.add_note(f"the picture at position {first + index}, {files[index][0]}")
+        file = files[index]
+        name = file.url if isinstance(file, Address) else file[0]
+        error.add_note(f"the picture at position {first + index}, {name}")
 
 
 def _unbound(batch: Batch) -> Batch:

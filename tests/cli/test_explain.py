@@ -224,3 +224,17 @@ def test_waiting_for_what_was_canceled_is_told_by_the_exit_code(running: Running
     ended = shapshot("wait", explanation.id, "--url", running.url, "--json")
     assert ended.exit_code == 3
     assert json.loads(ended.stdout)[0]["status"] == "canceled"
+
+
+def test_a_url_is_sent_to_the_server_which_says_that_it_fetches_none(
+    running: Running, tmp_path: Path
+) -> None:
+    words = ["explain", "https://pictures.example/cat.jpg", "--url", running.url, "--out"]
+    ended = shapshot(*words, tmp_path / "out", "--json")
+    assert ended.exit_code == 3, ended.stderr
+    [item] = json.loads(ended.stdout)["items"]
+    assert (item["picture"], item["status"]) == (words[1], "refused")
+    assert "SHAPSHOT_PICTURE_URLS" in item["error"]
+    alone = shapshot(*words, tmp_path / "cat.png")
+    assert alone.exit_code == 1
+    assert "SHAPSHOT_PICTURE_URLS" in alone.stderr

@@ -2,12 +2,13 @@
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from service.client.pictures import file_of, png_of
+from service.client.pictures import Address, file_of, png_of
 
 
 def pixels_of(content: bytes) -> np.ndarray:
@@ -23,6 +24,13 @@ def test_a_file_is_uploaded_as_it_is(tmp_path, photo, given_as):
         name, content = file_of(given)
     assert content == photo
     assert name == ("picture" if given_as == "bytes" else "cat.png")
+
+
+def test_a_url_is_sent_as_it_is_and_a_path_is_never_one():
+    for url in ("https://example.org/cat.jpg", "HTTP://example.org"):
+        assert file_of(url) == Address(url)
+    with pytest.raises(FileNotFoundError):
+        file_of(Path("https://example.org/cat.jpg"))
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 2), (5, 7, 3), (5, 7, 4), (1, 1, 3)])
@@ -61,7 +69,6 @@ def test_an_image_of_pillow_that_was_opened_keeps_the_name_of_its_file(tmp_path)
         (io.StringIO("text"), TypeError, "open as text"),
         (3, TypeError, "received int"),
         (["cat.jpg"], TypeError, "received list; for several: explain_all"),
-        ("https://example.org/cat.jpg", ValueError, "not a URL: download it"),
     ],
 )
 def test_what_is_no_picture_is_refused_with_what_was_received(picture, error, said):
