@@ -100,14 +100,14 @@ class Faithfulness:
         self._values = attribution.values
         self._shape: Shape = attribution.values.shape[:3]
         self._seed = seed
-        fingerprints, drawn = Fingerprints(self._shape), self._drawn[True]
-        empty, full = fingerprints.of(drawn, np.array([0, drawn.size]), keep=True)
-        self._known: dict[Fingerprint, Scores] = {  # (K,) each
-            empty: attribution.base_values,
-            full: attribution.scores,
-        }
+        self._known: dict[Fingerprint, Scores] = {}  # (K,) each
         self._missing: dict[Fingerprint, RankCut] = {}
         self._tracks: list[Track] = []
+        if not metrics:
+            return
+        fingerprints, drawn = Fingerprints(self._shape), self._drawn[True]
+        empty, full = fingerprints.of(drawn, np.array([0, drawn.size]), keep=True)
+        self._known |= {empty: attribution.base_values, full: attribution.scores}
         for name, output in product(metrics, range(len(attribution.scores))):
             metric, values = METRICS[name], attribution.values[..., output]
             curve = perturb(metric, values)
