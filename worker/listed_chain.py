@@ -33,7 +33,7 @@ def verify_listed(listed: list[ChainItem], verified: Iterable[Verification]) -> 
     """Check that the list has no gap, and the records and reviews of bundles at their places."""
     checks = []
     places = [item.sequence for item in listed]
-    first = places[0] if places else 0
+    first, last = (places[0], places[-1]) if places else (0, 0)
     gap = next((n for n, place in enumerate(places, first) if place != n), None)
     what = f"the list has {len(listed)} statements, from place {first} on, without a gap"
     checks.append(Check(what, None if gap is None else f"place {gap} is missing"))
@@ -42,7 +42,8 @@ def verify_listed(listed: list[ChainItem], verified: Iterable[Verification]) -> 
     for place in (place for each in verified for place in each.places):
         sequence, item = place.chain.sequence, by_place.get(place.chain.sequence)
         if item is None:
-            side = "before its beginning" if sequence < first else "after its end"
+            side = "before its beginning" if sequence < first else "in its gap"
+            side = "after its end" if sequence > last else side
             fault: str | None = f"the list does not have place {sequence}, which is {side}"
         else:
             seen.add(sequence)
