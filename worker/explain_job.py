@@ -2,21 +2,18 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
-import structlog
 
-from service.images.decoding import Picture, PictureError, decode_picture
-from service.images.label_maps import LabelMapError, decode_label_map
+from service.images.decoding import Picture, decode_picture
+from service.images.label_maps import decode_label_map
 from service.images.model_view import ModelView
 from service.infra.artifact_store import (
     Store,
-    StoreError,
     attributions_key,
     evidence_key,
     faithfulness_key,
@@ -49,23 +46,17 @@ from worker.adapters.warnings import (
 )
 from worker.coalitions_job import CoalitionScorer
 from worker.engine.arrays import Labels, Pictures
-from worker.engine.control import Interruption
-from worker.engine.errors import EngineError, PredictorError, RequestError, ScoresError
 from worker.engine.explanation import ExplanationResult, ExplanationRun
 from worker.engine.game.coalitions import Shape
 from worker.engine.masking.padding import PictureOffset
 from worker.engine.scoring import run
 from worker.engine.scoring.batch_size import device_batch_size
 from worker.engine.scoring.driver import evaluate_all
+from worker.expected_errors import result_of
 from worker.interruptions import Canceled
-from worker.models.errors import ModelUnavailableError
 from worker.models.registry import Registry
 from worker.models.scoring_models import ScoringModels, change_of, find_models
-from worker.task import FinishedTask, Task, TaskResult, failed, failed_unexpectedly
-
-T = TypeVar("T")
-
-log = structlog.get_logger(__name__)
+from worker.task import FinishedTask, Task, TaskResult, failed
 
 
 @dataclass(frozen=True)
@@ -107,10 +98,10 @@ class Explainer:
             if spec and spec.coalitions:
                 with self._span("score", task):
                     answer = partial(self._scorer.answer, task, spec, spec.coalitions)
-                    result = _attempt(task, answer)
+                    result = result_of(task, answer)
                 yield task, result
                 continue
-            prepared = _attempt(task, partial(self._prepare, task))
+            prepared = result_of(task, partial(self._prepare, task))
             if isinstance(prepared, Prepared):
                 group = groups.setdefault(prepared.scoring.group, {})
                 group[prepared.explanation] = prepared
@@ -202,7 +193,7 @@ class Explainer:
             self._tracer.record(
                 "engine", task.traceparent, task.log_fields, since=since, failed=reason
             )
-            yield task, _attempt(task, partial(self._conclude, prepared, ending, engine_s))
+            yield task, result_of(task, partial(self._conclude, prepared, ending, engine_s))
 
     def _conclude(self, prepared: Prepared, ending: run.RunResult, engine_s: float) -> TaskResult:
         """Store the result, or at a cancel the partial one; raise any other ending."""
@@ -291,35 +282,3 @@ def _portions(
             held += prepared.numbers
             del explanation, prepared  # frees their arrays when they have ended
         yield portion
-
-
-def _attempt(task: Task, action: Callable[[], T]) -> T | TaskResult | Interruption:
-    """Run an action for a task; return its value, or the task's ending for an expected error."""
-    with structlog.contextvars.bound_contextvars(**task.log_fields):
-        try:
-            return action()
-        except Interruption as interruption:
-            return interruption
-        except ModelUnavailableError as error:
-            return failed(ErrorCode.MODEL_UNAVAILABLE, str(error))
-        except PictureError as error:
-            return failed(ErrorCode.INVALID_IMAGE, str(error))
-        except LabelMapError as error:
-            return failed(ErrorCode.INVALID_LABEL_MAP, str(error))
-        except StoreError as error:
-            log.error("the store failed", reason=str(error), cause=error.cause)
-            return failed(ErrorCode.STORE_UNAVAILABLE, str(error))
-        except (PredictorError, ScoresError) as error:
-            return failed(ErrorCode.MODEL_FAILED, str(error))
-        except RequestError as error:  # the engine errors that a client can cause
-            field = error.field and f"settings.{error.field}"
-            return failed(
-                ErrorCode.INVALID_SETTINGS,
-                str(error),
-                field=field,
-                received=error.received,
-                accepted=error.accepted,
-            )
-        except EngineError as error:
-            log.exception("unexpected error", ids=[task.state.id])
-            return failed_unexpectedly(error)
