@@ -16,13 +16,12 @@ from service.schemas.explain_protocols import KServeRequest, VertexRequest
 from service.schemas.keeping import HoldRequest
 from service.schemas.links import LinkRequest
 from service.schemas.requests import (
-    BatchRequest,
     BatchSettings,
-    ExplanationRequest,
     ExplanationSettings,
 )
 from service.schemas.reviews import ReviewRequest
 from service.schemas.scores import ScoresRequest
+from service.schemas.submissions import BatchRequest, ExplanationRequest
 from service.schemas.webhooks import (
     EventMessage,
     WebhookChange,

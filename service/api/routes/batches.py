@@ -26,7 +26,7 @@ from service.api.submission.submit import submit_batch
 from service.api.uploads.upload import BATCH, JSON
 from service.jobs.redis_keys import new_batch_id
 from service.schemas.documents import Batch, BatchList, ErrorCode
-from service.schemas.requests import BatchRequest
+from service.schemas.submissions import BatchRequest
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 

@@ -28,7 +28,7 @@ from service.api.uploads.upload import EXPLANATION, JSON
 from service.jobs.records import State
 from service.jobs.redis_keys import new_id
 from service.schemas.documents import ErrorCode, Explanation, ExplanationList
-from service.schemas.requests import ExplanationRequest
+from service.schemas.submissions import ExplanationRequest
 
 router = APIRouter(prefix="/v1/explanations", tags=["explanations"])
 

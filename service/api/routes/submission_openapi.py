@@ -15,7 +15,8 @@ from service.api.http.openapi_responses import (
 )
 from service.api.uploads.upload import JSON, MULTIPART
 from service.schemas.documents import ErrorCode
-from service.schemas.requests import IMAGE_URL, MAX_IMAGES_IN_BATCH
+from service.schemas.requests import MAX_IMAGES_IN_BATCH
+from service.schemas.submissions import IMAGE_URL
 
 Described = dict[str, Any]  # a part of the OpenAPI document
 

@@ -29,11 +29,10 @@ from service.schemas.documents import ErrorCode
 from service.schemas.requests import (
     MAX_IMAGES_IN_BATCH,
     MAX_URL,
-    BatchRequest,
     BatchSettings,
-    ExplanationRequest,
     ExplanationSettings,
 )
+from service.schemas.submissions import BatchRequest, ExplanationRequest
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
 MAX_SETTINGS_BYTES = 2**20
