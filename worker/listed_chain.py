@@ -33,7 +33,7 @@ def verify_listed(listed: list[ChainItem], verified: Iterable[Verification]) -> 
     """Check that the list has no gap, and the records and reviews of bundles at their places."""
     checks = []
     places = [item.sequence for item in listed]
-    first, last = (places[0], places[-1]) if places else (0, 0)
+    first, last = (places[0], places[-1]) if places else (0, -1)
     gap = next((n for n, place in enumerate(places, first) if place != n), None)
     what = f"the list has {len(listed)} statements, from place {first} on, without a gap"
     checks.append(Check(what, None if gap is None else f"place {gap} is missing"))
