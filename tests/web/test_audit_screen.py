@@ -91,6 +91,8 @@ def test_an_auditor_opens_a_report_and_is_told_what_its_key_may_not(
     evidence = page.get_by_role("region", name="Evidence")
     expect(evidence).to_contain_text("This server has no signing key")
     expect(evidence).to_contain_text("takes a key of the scope explain")
+    log = evidence.get_by_role("link", name="Who did what with it")
+    assert log.get_attribute("href") == f"#/audit?explanation={asked}"
     with page.expect_popup() as opened:
         evidence.get_by_role("link", name="Report (new tab)").click()
     expect(opened.value.get_by_role("heading", name="What was asked")).to_be_visible()

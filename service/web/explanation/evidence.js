@@ -2,7 +2,7 @@
 import { h } from "../lib/dom.js";
 import { postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
-import { signedIn } from "../lib/session.js";
+import { scopes, signedIn } from "../lib/session.js";
 import { runAgain } from "./run_again.js";
 import { saveButton } from "./save_button.js";
 
@@ -53,12 +53,19 @@ export function evidence({ id }, record, signal) {
   );
   record.then((known) => {
     if (signal.aborted) return;
-    list.append(...(known.problem ? [withoutRecord(known.problem)] : signed()), again);
+    list.append(...(known.problem ? [withoutRecord(known.problem)] : signed()), again, log);
   });
   const again = row(
     [runAgain(id, signal)],
     "Asks the model of today the same, as an explanation of its own, and says by how much the two differ.",
   );
+
+  const log = h("div", { hidden: true }); // for those who may read it
+  scopes().then((may) => {
+    log.hidden = !may?.includes("auditor");
+    const link = h("a", { class: "button", href: `#/audit?explanation=${id}` }, "Who did what with it");
+    log.append(...row([link], "The entries of the audit log about this explanation.").children);
+  });
 
   const signed = () => [
     row(
