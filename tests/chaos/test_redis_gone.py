@@ -15,6 +15,7 @@ from tests.conftest import RedisServer, wait_until
 
 OPEN = {"/", "/healthz/live", "/.well-known/jwks.json"}
 NEED_NO_REDIS = OPEN | {"/v1/caller", "/v1/methods", "/metrics"}
+PREFIXES = {"batch_id": "batch", "webhook_id": "wh", "delivery_id": "msg"}  # of ids in paths
 
 
 @pytest.fixture
@@ -76,7 +77,10 @@ def operations(service_harness: ServiceHarness) -> list[tuple[str, str]]:
 def with_ids(path: str, operation: dict[str, list[dict[str, object]]]) -> str:
     needed = [each["name"] for each in operation.get("parameters", []) if each.get("required")]
     query = f"?id=exp_{'0' * 32}&id=exp_{'1' * 32}" if "id" in needed else ""
-    return path.replace("{batch_id}", f"batch_{'0' * 32}").replace("{name}", "sleeper") + query
+    ids = {name: f"{prefix}_{'0' * 32}" for name, prefix in PREFIXES.items()} | {"name": "sleeper"}
+    for name, value in ids.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path + query
 
 
 @pytest.mark.parametrize("gone_s", [1, *(pytest.param(s, marks=pytest.mark.soak) for s in (7, 25))])

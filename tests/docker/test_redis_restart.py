@@ -23,6 +23,7 @@ BY_TYPE: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
     b"list": lambda client, key: client.lrange(key, 0, -1),
     b"set": lambda client, key: client.smembers(key),
     b"zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
+    b"stream": lambda client, key: client.xrange(key),
 }
 
 
