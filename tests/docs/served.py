@@ -61,7 +61,8 @@ def served(folder: Path) -> Iterator[Served]:
         both = stack.enter_context(deployed(folder, redis.url, **variables))
         settings = ApiSettings(redis_url=redis.url, store_url=f"file:{folder}/store")
         urls = {}
-        for name, more in (("small", {"MAX_EVALS": 60}), ("keyed", {"KEYS_FILE": keys})):
+        small = {"MAX_EVALS": 60, "SIGNING_KEY_FILE": signing_key}
+        for name, more in (("small", small), ("keyed", {"KEYS_FILE": keys})):
             place = folder / name
             place.mkdir()
             urls[name] = stack.enter_context(live_api(settings, place, **more)).url
