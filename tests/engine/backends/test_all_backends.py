@@ -101,6 +101,13 @@ def pictures(count):
     return np.stack([random_picture(SHAPE, seed) for seed in range(count)])
 
 
+def test_pictures_may_lie_in_memory_in_any_order(predictor):
+    given = pictures(5)
+    turned = np.moveaxis(np.ascontiguousarray(np.moveaxis(given, 0, -1)), -1, 0)
+    assert not turned.flags.c_contiguous
+    assert predictor(turned) == pytest.approx(predictor(given), abs=TOLERANCE)
+
+
 def test_a_predictor_names_its_backend_and_number_type(model):
     for name, make in BACKENDS.items():
         predictor = make(model)

@@ -9,7 +9,7 @@ from tests.engine.games import masks, play, random_game, shapley_by_definition
 from worker.engine.methods import gp_estimator
 from worker.engine.methods.even_energy import even_energy
 from worker.engine.methods.exact import Exact
-from worker.engine.methods.gaussian_process import FIRST_CHECK, GaussianProcess
+from worker.engine.methods.gaussian_process import DRAWN, FIRST_CHECK, GaussianProcess
 from worker.engine.methods.gp_covariance import (
     covariance,
     covariance_slope,
@@ -406,5 +406,5 @@ def test_the_even_energy_is_that_of_the_drawn_pairs():
     watch = lambda method, coalitions: seen.extend(masks(coalitions, shape))  # noqa: E731
     value = saturating_game(12, 1, 0)
     found = run(value, shape, watch, max_evals=120).even_energy
-    scores = np.array([value(mask) for mask in seen[: 2 * FIRST_CHECK]])
+    scores = np.array([value(mask) for mask in seen[: 2 * int(12 * DRAWN)]])
     assert found == pytest.approx(even_energy(scores[::2], scores[1::2]))

@@ -58,6 +58,7 @@ class OpenVINOPredictor:
 
     def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
         check_pictures(pictures, self.input_shape)
+        pictures = np.ascontiguousarray(pictures)  # what is shared is read in this order
         count, takers = len(pictures), len(self._fixed)
         grouped = count - count % (takers * self._group)  # each core takes as many groups
         groups = range(0, grouped, self._group)

@@ -30,6 +30,7 @@ from worker.engine.request import Request, Sampling
 
 WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
 FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
+DRAWN = 1.5  # pairs a player, before others are chosen; by fewer the prior is not known enough
 MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
 CANDIDATES = 400  # pairs that a choice is made of
 CHOICE_ROWS = 128  # scores that the prior for choices is fitted to; more choose hardly better
@@ -42,8 +43,8 @@ class GaussianProcess:
     covers all coalitions, the values are exact. target_standard_error: in units of the (linked)
     score; the run ends early when no player's standard error for any output exceeds it, checked
     after FIRST_CHECK pairs and then after every quarter more. sampling: "adaptive" draws the first
-    pairs, as many as players, and chooses the next ones, up to MOST_CHOSEN, by the scores so far;
-    "random" draws all. seed: for the draw. Raises BudgetError for more players than
+    pairs, DRAWN for each player, and chooses the next ones, up to MOST_CHOSEN, by the scores so
+    far; "random" draws all. seed: for the draw. Raises BudgetError for more players than
     player_limits.py allows.
     """
 
@@ -61,7 +62,7 @@ class GaussianProcess:
         players, pairs = len(game.players), (max_evals - 2) // 2
         check_players("gaussian_process", players)
         self._adaptive = sampling == "adaptive"
-        self._drawn = max(FIRST_CHECK, players) if self._adaptive else pairs
+        self._drawn = max(FIRST_CHECK, int(DRAWN * players)) if self._adaptive else pairs
         spare = 3 * min(pairs, MOST_CHOSEN) if pairs > self._drawn else 0
         members = draw_pairs(players, pairs + spare, np.random.default_rng(seed))
         self._game = game
