@@ -243,7 +243,8 @@ async def test_an_auditor_with_the_scope_explain_runs_anothers_explanation_again
     assert answer.status_code == 202, answer.text
     again = answer.json()
     assert (again["owner"], again["reproduces"]) == ("both", made["explanation_id"])
-    fake_worker.succeed(again["id"], arrays=some_arrays() | some_regions())
+    arrays = some_arrays() | some_regions()
+    fake_worker.succeed(again["id"], arrays=arrays, curves=some_curves("insertion"))
     compared = await served.get(f"/v1/explanations/{again['id']}/reproduction", headers=both)
     assert compared.json()["verdict"] == "same", compared.text
     assert fake_worker.read(made["explanation_id"]) == before
