@@ -27,9 +27,10 @@ class Subject(ResponseModel):
 class Chain(ResponseModel):
     """The place of a record among all that a server sealed."""
 
-    sequence: int = Field(ge=0, description="Number of records sealed before it")
+    sequence: int = Field(ge=0, description="Number of statements sealed before it")
     previous: Sha256 | None = Field(
-        description="sha256 of the payload of the record before it; null: it is the first"
+        description="sha256 of the payload of the statement before it, a record, a review or a "
+        "segment of the audit log; null: it is the first"
     )
 
 

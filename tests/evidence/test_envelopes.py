@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -12,6 +13,7 @@ from service.api.evidence.statements import statement_of
 from service.evidence.envelopes import RecordError, encode, open_record, pre_authentication, seal
 from service.evidence.keys import PublicKeys, SigningKey, SigningKeyError, thumbprint
 from service.jobs.sealing import Head
+from service.schemas.record import PAYLOAD_TYPE
 from tests.evidence.states import ended_state, some_evidence
 
 SEALED_AT = 1_790_000_000.25
@@ -162,3 +164,8 @@ def test_a_file_of_other_public_keys_is_refused(tmp_path, known, change, told):
 def test_a_key_that_is_no_point_verifies_nothing(known):
     x = base64.urlsafe_b64encode(b"\xff" * 32)[:43].decode()
     assert not known.keys[0].model_copy(update={"x": x}).verifies(b"s" * 64, b"message")
+
+
+def test_the_guide_writes_out_what_is_signed():
+    guide = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text()
+    assert f"`DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} LENGTH PAYLOAD`" in guide
