@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -282,6 +283,12 @@ async def running(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
 def start() -> Callable[..., Any]:
     """Starts the app with other settings: `async with start(settings) as api`."""
     return running
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    """The file of keys that `issue` writes and settings name; missing until then."""
+    return tmp_path / "keys.jsonl"
 
 
 @pytest.fixture

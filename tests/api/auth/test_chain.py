@@ -12,11 +12,6 @@ URL = "/v1/records"
 
 
 @pytest.fixture
-def keys_file(tmp_path):
-    return tmp_path / "keys.jsonl"
-
-
-@pytest.fixture
 def clinic(keys_file):
     return bearing(issue(keys_file, "clinic", Scope.EXPLAIN))
 

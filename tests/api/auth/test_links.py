@@ -18,11 +18,6 @@ OVERLAY = "heatmap.png?style=overlay&size=64"
 
 
 @pytest.fixture
-def keys_file(tmp_path):
-    return tmp_path / "keys.jsonl"
-
-
-@pytest.fixture
 def mine(keys_file):
     return bearing(issue(keys_file, "clinic", Scope.EXPLAIN))
 

@@ -64,11 +64,6 @@ CHANGES = [each for each in OF_ONE if each[0] != "GET" and each not in KEPT and 
 
 
 @pytest.fixture
-def keys_file(tmp_path):
-    return tmp_path / "keys.jsonl"
-
-
-@pytest.fixture
 def mine(keys_file):
     return bearing(issue(keys_file, "clinic", Scope.EXPLAIN))
 

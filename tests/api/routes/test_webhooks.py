@@ -145,11 +145,6 @@ async def test_an_event_is_delivered_listed_and_replayed(served, add, ask, refus
 
 
 @pytest.fixture
-def keys_file(tmp_path):
-    return tmp_path / "keys.jsonl"
-
-
-@pytest.fixture
 def mine(keys_file):
     return bearing(issue(keys_file, "clinic", Scope.EXPLAIN))
 
