@@ -2,10 +2,9 @@
 
     python verify.py KEYS.json BUNDLE.zip [BUNDLE.zip ...]
 
-It checks signatures by the keys of /.well-known/jwks.json, the digests of all files, and that
-records name those before them; it computes the values of exact, permutation and partition over the
-image tree again, and checks what those of other methods add up to. It does not look at how archive
-and JSON are written. It needs cryptography and NumPy.
+It checks signatures, digests, the chain, and the differences of comparisons; it computes values of
+exact, permutation and partition over the image tree again, and checks what others add up to. How
+archive and JSON are written it does not check. It needs cryptography and NumPy.
 """
 
 import base64
@@ -49,8 +48,7 @@ def parse(content):  # of which no object may have a member twice
 def open_envelope(envelope, keys, kind):
     """Return the statement, the sha256 of its payload, and when it was signed."""
     found = parse(envelope)
-    holds = found["payloadType"].encode() == PAYLOAD_TYPE and len(found) == 3
-    require(holds, "it is no DSSE envelope around a statement")
+    require(found["payloadType"].encode() == PAYLOAD_TYPE and len(found) == 3, "it is no envelope")
     payload = base64.b64decode(found["payload"], validate=True)
     message = b"DSSEv1 %d %b %d %b" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE, len(payload), payload)
     [signature] = found["signatures"]
@@ -86,14 +84,6 @@ def unpack(packed):
     return np.frombuffer(content, packed["dtype"]).reshape(packed["shape"])
 
 
-def rows_of(transcript):
-    ends = np.cumsum(unpack(transcript["sizes"]).astype(int)).tolist()
-    content = unpack(transcript["rows"]).tobytes()
-    asked = sum(transcript["steps"]), transcript["scores"]["shape"][0]
-    require(asked == (len(ends), len(ends)), "coalitions, steps and scores are of other numbers")
-    return [content[start:end] for start, end in pairwise([0, *ends])]
-
-
 def exact(members, scores, base, full):
     """Shapley values from the scores of all coalitions: (M, K)."""
     players = members.shape[1]
@@ -112,14 +102,14 @@ def exact(members, scores, base, full):
 
 def permutation(members, scores, base, full):
     """Means of the changes of the score along each pass: (M, K)."""
-    players, passes = members.shape[1], len(members) // max(members.shape[1] - 1, 1)
+    players, passes = members.shape[1], len(members) // max(members.shape[1] - 1, 1) or 1
     values = np.zeros((players, len(base)))
     for n in range(passes):
         walk = slice(n * (players - 1), (n + 1) * (players - 1))
         steps = np.diff(np.vstack([np.zeros(players), members[walk], np.ones(players)]), axis=0)
         require((np.sort(steps)[:, :-1] == 0).all(), "not one player joins at a time")
         values += steps.T @ np.diff(np.vstack([base, scores[walk], full]), axis=0)
-    return values / max(passes, 1)
+    return values / passes
 
 
 def halves(box):
@@ -159,22 +149,23 @@ def partition(rows, scores, base, full, shape, fixed_context):
     return values
 
 
-def recompute(record, arrays):
+def recompute(record, arrays, base, full):
     """Return the values (H, W, C, K) by our own arithmetic; None where we have none."""
     settings, result = record["settings"], record["result"]
     transcript, place = record["evidence"]["transcript"], record["result"]["placement"]
-    rows, scores = rows_of(transcript), unpack(transcript["scores"])
-    base, full = np.array([(each["base_value"], each["score"]) for each in result["outputs"]]).T
+    ends = np.cumsum(unpack(transcript["sizes"]).astype(int)).tolist()
+    content, scores = unpack(transcript["rows"]).tobytes(), unpack(transcript["scores"])
+    require(len(scores) == len(ends) == sum(transcript["steps"]), "steps, rows and scores differ")
+    rows = [content[start:end] for start, end in pairwise([0, *ends])]
     inside = slice(place["top"], place["bottom"]), slice(place["left"], place["right"])
     shape, values = arrays["data"][inside].shape, np.zeros(arrays["values"].shape)
-    apart = settings["superpixels"].get("channels") == "apart"  # else leaves are whole pixels
-    if settings["method"] == "partition" and transcript["form"] == "boxes" and apart:
+    if transcript["form"] == "boxes":
         values[inside] = partition(rows, scores, base, full, shape, settings["fixed_context"])
         return values
     players, known = result["players"], settings["method"] in ("exact", "permutation")
     if not known or result["partial"] or any(len(row) != -(-players // 8) for row in rows):
         return None  # long rows are digests
-    bits = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
+    bits = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -(-players // 8))
     members = np.unpackbits(bits, axis=1)[:, :players].astype(bool)
     credit = globals()[settings["method"]](members, scores, base, full)
     sides = shape[:2] if players == prod(shape[:2]) else shape
@@ -205,15 +196,24 @@ def verify(path, keys):
     extra = set(files) - {each["name"] for each in manifest["subject"]} - {"manifest.json"}
     require(not extra, f"{', '.join(extra)} is listed nowhere")
     outputs, sides = record["result"]["outputs"], record["result"]["model"]["parts"]["input_shape"]
+    ends = np.array([(output["base_value"], output["score"]) for output in outputs]).T
     most = 2**20 + 64 * (len(outputs) + 4) * prod(sides)  # bytes of an honest file
     npy = read_zip(io.BytesIO(files["attributions.npz"]), most)
     arrays = {name[:-4]: np.load(io.BytesIO(npy[name]), allow_pickle=False) for name in npy}
     require(arrays["values"].shape == (*sides, len(outputs)), "the values have another shape")
+    sides = [output.get("of", "model") for output in outputs]
+    if record["result"].get("compared") or set(sides) != {"model"}:
+        alike = sides == ["model", "compared", "difference"] * (len(sides) // 3)
+        require(alike, f"the outputs are of {', '.join(sides)}")
+        tables = filter(None, map(record["evidence"].get, ("transcript", "curves")))
+        scores = np.vstack([ends, *(unpack(each["scores"]) for each in tables)])
+        equal = scores[:, 2::3] == scores[:, ::3] - scores[:, 1::3]
+        require(equal.all(), "a recorded difference is not the first score minus the second")
     for k, output in enumerate(outputs):
         total = output["base_value"] + arrays["values"][..., k].sum(dtype=float)
         gap = output["score"] - total - output["efficiency_gap"]
         require(abs(gap) <= TOLERANCE * max(1, abs(output["score"])), "the values do not add up")
-    values = recompute(record, arrays)
+    values = recompute(record, arrays, *ends)
     if values is not None:
         apart, largest = np.abs(values - arrays["values"]).max(), np.abs(values).max()
         require(apart <= TOLERANCE * largest, f"values differ by {apart:.3g} from the scores'")

@@ -5,7 +5,7 @@ Each raises CheckFailedError where they differ.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.infra.packed_arrays import unpack
 from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 from service.schemas.record import Record
-from service.schemas.results import Faithfulness
+from service.schemas.results import Faithfulness, OutputOf
 from worker.adapters.recompute import Recomputed
 from worker.record_checks import CURVES, CheckFailedError
 
@@ -41,15 +41,18 @@ def check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
 
 
 def check_differences(record: Record) -> None:
-    """Check that each third score of a comparison is the first minus the second."""
+    """Check that each third score of a comparison is the first minus the second, to the bit."""
     outputs = record.result.outputs
+    sides = [each.of for each in outputs]
+    if sides != [*get_args(OutputOf)] * (len(sides) // 3):
+        raise CheckFailedError(f"the outputs are of {', '.join(sides)}")
     ends = [[each.base_value for each in outputs], [each.score for each in outputs]]
     of_curves = record.evidence.curves
     for packed in (record.evidence.transcript.scores, of_curves and of_curves.scores):
         scores = np.concatenate([np.array(ends), unpack(packed)]) if packed else np.array(ends)
         one, other, difference = (scores[:, side::3] for side in range(3))
         if not np.array_equal(difference, one - other):
-            raise CheckFailedError("a recorded difference is not that of the two scores")
+            raise CheckFailedError("a recorded difference is not the first score minus the second")
 
 
 def check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Recomputed) -> None:

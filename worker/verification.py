@@ -162,7 +162,7 @@ def _verify(
         arrays = read_arrays(files[ATTRIBUTIONS], record)
     with _checking(found, "the arrays name the model of the record"):
         check_models(arrays, record)
-    if record.result.compared:
+    if record.result.compared or any(each.of != "model" for each in record.result.outputs):
         with _checking(found, "the differences are those of the two models' scores"):
             check_differences(record)
     with _checking(found, "the values follow from the recorded scores"):

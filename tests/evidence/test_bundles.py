@@ -17,6 +17,7 @@ from service.evidence.archives import ArchiveError, read_archive, write_archive
 from service.evidence.envelopes import encode, seal
 from service.evidence.keys import PublicKeys, SigningKey
 from service.infra.packed_arrays import pack, unpack
+from service.schemas.evidence import PackedArray
 from service.schemas.record import BundleStatement, Statement
 from tests.evidence.conftest import GRID
 from worker.verification import verify_bundle, verify_chain
@@ -243,6 +244,9 @@ def test_an_array_inflates_to_no_more_than_it_claims():
         ({"method": "partition", "superpixels": PIXELS}, AGAIN),
         ({"method": "partition", "superpixels": PIXELS, "fixed_context": 0}, AGAIN),
         ({"method": "partition", "superpixels": PIXELS, "fixed_context": 1}, AGAIN),
+        ({"method": "partition", "superpixels": {"kind": "pixels", "channels": "together"}}, AGAIN),
+        ({"method": "permutation", "superpixels": {"kind": "grid", "rows": 1, "columns": 1}},
+          AGAIN),
         ({"method": "permutation", "fit": "pad"}, AGAIN),
         ({"method": "permutation", "superpixels": {"kind": "pixels", "channels": "together"},
           "max_evals": 1000}, AGAIN),
@@ -264,6 +268,56 @@ async def test_the_second_verifier_comes_to_the_same(signed, tmp_path, chosen, h
     found = verify_alone(keys, bad)
     assert found.returncode == 1
     assert "picture was changed" in found.stdout
+
+
+def other_third_column(record):
+    """The difference of the first coalition is another by its last bit."""
+    scores = unpack(PackedArray.model_validate(scores_of(record))).copy()
+    scores[0, 2] = np.nextafter(scores[0, 2], 9)
+    scores_of(record).update(pack(scores).model_dump(mode="json"))
+
+
+def other_curve_difference(record):
+    scores = record["predicate"]["evidence"]["curves"]["scores"]
+    changed = unpack(PackedArray.model_validate(scores)).copy()
+    changed[-1, 2] += 0.5
+    scores.update(pack(changed).model_dump(mode="json"))
+
+
+def swapped_sides(record):
+    one, other, _ = record["predicate"]["result"]["outputs"]
+    one["of"], other["of"] = other["of"], one["of"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (other_difference, "is not the first score minus the second"),
+        (other_third_column, "is not the first score minus the second"),
+        (other_curve_difference, "is not the first score minus the second"),
+        (swapped_sides, "the outputs are of compared, model, difference"),
+        (
+            lambda r: r["predicate"]["result"]["outputs"][0].update(of="difference"),
+            "the outputs are of difference, compared, difference",
+        ),
+    ],
+)
+async def test_both_verifiers_find_a_third_column_that_is_no_difference(
+    signed, tmp_path, change, told
+):
+    asked = {"compare_with": "sleeper", "outputs": {"top": 1}, "metrics": ["deletion"]}
+    content = await signed.bundle(method="gaussian_process", **asked)
+    files = dict(read_archive(content))
+    good, bad, keys = tmp_path / "good.zip", tmp_path / "bad.zip", tmp_path / "keys.json"
+    good.write_bytes(content)
+    bad.write_bytes(resigned(files, signed.key, change))
+    keys.write_bytes(files["keys.json"])
+    assert verify_alone(keys, good).returncode == 0
+    found = verify_alone(keys, bad)
+    assert found.returncode == 1
+    assert told in found.stdout
+    [fault] = faults(verify_bundle(bad.read_bytes())).values()
+    assert told in fault
 
 
 async def test_the_second_verifier_finds_other_scores(signed, tmp_path):

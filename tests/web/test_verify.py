@@ -17,11 +17,21 @@ from service.infra.packed_arrays import pack, unpack
 from service.schemas.record import PAYLOAD_TYPE, Statement
 from service.schemas.requests import ExplanationSettings
 from tests.e2e.pictures import SAMPLE
-from tests.evidence.test_bundles import archived, resigned, statement_in
+from tests.evidence.test_bundles import (
+    archived,
+    other_curve_difference,
+    other_difference,
+    other_third_column,
+    resigned,
+    statement_in,
+    swapped_sides,
+)
 from tests.evidence.test_hostile_bundles import CONTRADICTIONS, Forger, npy
 from tests.web.conftest import visit
 
 COMPUTED = "The values follow from the recorded scores: computed again from them"
+
+DIFFERENCES = "The differences are those of the two models' scores"
 
 
 def ask(dashboard, **settings) -> bytes:
@@ -86,6 +96,9 @@ def test_bundles_are_valid_and_their_values_are_computed_again(page, dashboard, 
         ask(dashboard, method="partition", outputs={"top": 3}, max_evals=400),
         ask(dashboard, method="partition", fixed_context=1),
         ask(dashboard, method="partition", fixed_context=0),
+        ask(dashboard, method="partition", superpixels={"kind": "pixels", "channels": "together"}),
+        ask(dashboard, method="permutation", compare_with="cifar10_bgr",
+            superpixels={"kind": "grid", "rows": 3, "columns": 3}),
     ]  # fmt: skip
     visit(page, dashboard, "/verify")
     for checks in verified(page, *bundles, keys=jwks(key.public)):
@@ -189,6 +202,24 @@ def test_a_record_that_contradicts_its_arrays_is_found_though_signed(page, dashb
     ):
         [told] = faults(page, resigned(files, key, change))
         assert check in told
+
+
+def test_a_third_column_that_is_no_difference_is_found_though_signed(page, dashboard, key):
+    grid = {"kind": "grid", "rows": 2, "columns": 2}
+    compared = ask(dashboard, method="gaussian_process", superpixels=grid, outputs={"top": 1},
+                   compare_with="cifar10_bgr", metrics=["deletion"])  # fmt: skip
+    files = dict(read_archive(compared))
+    visit(page, dashboard, "/verify")
+    [checks] = verified(page, compared)
+    assert ["holds", f"✓{DIFFERENCES}."] in checks
+    for change, fault in (
+        (other_difference, "a recorded difference is not the first score minus the second"),
+        (other_third_column, "a recorded difference is not the first score minus the second"),
+        (other_curve_difference, "a recorded difference is not the first score minus the second"),
+        (swapped_sides, "the outputs are of compared, model, difference"),
+    ):
+        [told] = faults(page, resigned(files, key, change))
+        assert told == f"✗{DIFFERENCES}: {fault}."
 
 
 def test_what_is_no_bundle_is_refused_by_name(page, dashboard, bundle):

@@ -1,6 +1,7 @@
 // Verifies bundles in the browser: signatures, files, and the values, without any request.
 import { openNpz } from "../lib/npz.js";
 import { readArchive } from "./archive.js";
+import { checkDifferences, isComparison } from "./differences.js";
 import { canonical, openEnvelope, readKeys, sha256 } from "./envelope.js";
 import { checkRecord, checkTimes } from "./record.js";
 import { recompute } from "./values.js";
@@ -149,6 +150,10 @@ async function verify(bytes, trusted, found) {
       throw new Error(`they name ${told[0]} ${told[1]}; the record names ${name} ${fingerprint}`);
     return name;
   });
+  if (isComparison(predicate.result))
+    await check("The differences are those of the two models' scores", () =>
+      checkDifferences(predicate),
+    );
   await check("Base value, values and gap add up to the scores", () => {
     predicate.result.outputs.forEach((output, k) => addsUp(output, k, arrays.values));
   });

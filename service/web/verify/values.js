@@ -1,9 +1,6 @@
 // Computes values again from the recorded coalitions and scores, without the model: exact and
 // permutation over players, and partition over the image tree.
-import { fromBase64 } from "../lib/base64.js";
-import { inflate } from "../lib/inflate.js";
-
-const MOST_BYTES = 2 ** 28; // of one array
+import { unpack } from "./packed.js";
 
 // Returns the values (H, W, C, K) as Float64Array in rows; null where this page computes none.
 // arrays: {data, values, players or null}, each {shape, data} in rows. Raises an Error.
@@ -25,7 +22,6 @@ export async function recompute({ settings, result, evidence }, arrays) {
   const { method } = settings;
   let inner = null; // of the placement
   if (method === "partition" && transcript.form === "boxes") {
-    if (settings.superpixels.channels !== "apart") return null; // leaves are whole pixels
     if (rows.some((row) => row.length % 12)) return null; // digests
     inner = partition(game, shape, settings.fixed_context);
   } else if ((method === "exact" || method === "permutation") && !result.partial) {
@@ -216,15 +212,4 @@ async function rowsOf({ steps, sizes, rows, scores }) {
   if (at !== bytes.length || asked !== found.length || scores.shape[0] !== asked)
     throw new Error(`${asked} coalitions were asked for; it has other numbers of rows and scores`);
   return found;
-}
-
-const TYPES = { "|u1": Uint8Array, "<u2": Uint16Array, "<f8": Float64Array };
-
-async function unpack({ dtype, shape, data }) {
-  const type = TYPES[dtype];
-  if (!type) throw new Error(`an array of the record is of type ${dtype}`);
-  const length = shape.reduce((product, side) => product * side, type.BYTES_PER_ELEMENT);
-  if (!(length >= 0 && length <= MOST_BYTES))
-    throw new Error(`an array of shape ${shape} is larger than this page reads`);
-  return { shape, data: new type(await inflate(fromBase64(data), "deflate", length)) };
 }
