@@ -44,13 +44,13 @@ def covariance_slope(signs: Scores, rates: Scores, weights: Scores) -> Scores:
 
 def shapley_covariance(signs: Scores, rates: Scores) -> Scores:
     """Return Cov(phi_i, g(T)) for signs (N, M) of T: (N, M)."""
-    nodes, weights = _quadrature()
+    nodes, weights = quadrature()
     return _integrate(signs, rates, nodes, 2 * weights)
 
 
 def shapley_variance(rates: Scores) -> Scores:
     """Return Var(phi_i): (M,)."""
-    nodes, weights = _quadrature()
+    nodes, weights = quadrature()
     nodes, weights = np.outer(nodes, nodes).ravel(), np.outer(weights, weights).ravel()
     variances: Scores = _integrate(np.ones((1, len(rates))), rates, nodes, 4 * weights)[0]
     return variances
@@ -65,16 +65,16 @@ def shapley_weights(signs: Scores) -> Scores:
     players = signs.shape[1]
     inside = (signs > 0).sum(axis=1, keepdims=True)  # (N, 1)
     beside = np.where(signs > 0, inside, players - inside) - 1  # others on the side of player i
-    weights: Scores = 2 * signs / players / _count_coalitions(players - 1)[beside]
+    weights: Scores = 2 * signs / players / count_coalitions(players - 1)[beside]
     return weights
 
 
 def independent_variance(players: int) -> float:
     """Return Var(phi_i) where the g of all pairs are independent, of variance 1."""
-    return float((1 / _count_coalitions(players - 1)).sum() * 4 / players**2)
+    return float((1 / count_coalitions(players - 1)).sum() * 4 / players**2)
 
 
-def _count_coalitions(players: int) -> Scores:
+def count_coalitions(players: int) -> Scores:
     """Count the coalitions of each size 0..players: (players + 1,), infinite beyond float64."""
     sizes = np.arange(1, players + 1)
     logs = np.cumsum(np.log((players + 1 - sizes) / sizes))
@@ -108,7 +108,7 @@ def _log_variance(rates: Scores) -> float:
 
 
 @cache
-def _quadrature() -> tuple[Scores, Scores]:
+def quadrature() -> tuple[Scores, Scores]:
     """Return nodes and weights of an integral over 0..1."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     return (nodes + 1) / 2, weights / 2

@@ -30,6 +30,7 @@ from worker.engine.methods.gp_covariance import (
     shapley_variance,
     shapley_weights,
 )
+from worker.engine.methods.gp_likelihood import find_likeliest, negative_log_likelihood
 
 EQUAL_SUM = 6.0  # of the equal rates
 ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of the further additive part, over the first part's
@@ -172,17 +173,8 @@ def fit_prior(signs: Scores, odd: Scores) -> Prior:
     scale = np.sqrt((odd**2).mean(axis=0))  # (K,)
     odd = odd / np.where(scale > 0, scale, 1)  # the search stops by the size of its cost
     hyperpriors = np.array([SUM, EQUAL, ROUGH, *[RATE_RATIO] * signs.shape[1]])  # (3 + M, 4)
-    means, deviations, lowest, highest = hyperpriors.T
-
-    def cost(logs: Scores) -> tuple[float, Scores]:
-        loss, slope = _negative_log_likelihood(_prior(logs), signs, odd)
-        off = (logs - means) / deviations
-        return loss + off @ off / 2, slope + off / deviations
-
-    from scipy.optimize import minimize  # takes half a second, so only where needed
-
-    bounds = list(zip(lowest, highest, strict=True))
-    return _prior(minimize(cost, means, method="L-BFGS-B", jac=True, bounds=bounds).x)
+    loss = lambda logs: _loss(_prior(logs), signs, odd)  # noqa: E731
+    return _prior(find_likeliest(loss, hyperpriors))
 
 
 def _prior(logs: Scores) -> Prior:
@@ -191,18 +183,12 @@ def _prior(logs: Scores) -> Prior:
     return Prior(total * np.array(ratios) / len(ratios), equal, rough)
 
 
-def _negative_log_likelihood(prior: Prior, signs: Scores, odd: Scores) -> tuple[float, Scores]:
-    """Return -log(likelihood) [5.8] at the best amplitudes, and its slope [5.9] by the logs."""
+def _loss(prior: Prior, signs: Scores, odd: Scores) -> tuple[float, Scores]:
+    """Return -log(likelihood) at the best amplitudes, and its slope [5.9] by the logs."""
     equal = prior.equal * covariance(signs, signs, prior.equal_rates)
     rough = prior.rough * np.eye(len(signs))
-    factor = cho_factor(covariance(signs, signs, prior.rates) + equal + rough)
-    precision = cho_solve(factor, np.eye(len(signs)))
-    half_log_det = float(np.log(np.diag(factor[0])).sum())
-    weights = precision @ odd
-    amplitudes = _dots(odd, weights) / len(odd)  # the likeliest factors of the variances: (K,)
-    amplitudes = np.maximum(amplitudes, np.finfo(np.float64).tiny)
-    loss = len(odd) * np.log(amplitudes).mean() / 2 + half_log_det
-    by_gram = (precision - weights / amplitudes @ weights.T / len(amplitudes)) / 2  # (N, N)
+    gram = covariance(signs, signs, prior.rates) + equal + rough
+    loss, by_gram = negative_log_likelihood(gram, odd)
     by_log_rates = prior.rates * covariance_slope(signs, prior.rates, by_gram)
     by_equal, by_rough = (by_gram * equal).sum(), (by_gram * rough).sum()
     return loss, np.array([by_log_rates.sum(), by_equal, by_rough, *by_log_rates])

@@ -1,0 +1,50 @@
+"""Fits the parameters of a Gaussian process to scores by their likelihood.
+
+Carl Rasmussen and Christopher Williams, "Gaussian Processes for Machine Learning", 2006,
+https://gaussianprocess.org/gpml/; numbers in brackets refer to its equations.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from worker.engine.arrays import Scores
+
+Loss = Callable[[Scores], tuple[float, Scores]]  # of logs of parameters; and its slope by them
+
+
+def negative_log_likelihood(gram: Scores, targets: Scores) -> tuple[float, Scores]:
+    """Return -log(likelihood) [5.8] of targets (N, K) and its slope by the covariances (N, N).
+
+    gram: (N, N), the covariances up to a factor for each output, of which the likeliest is taken.
+    Logarithms are averaged over the outputs.
+    """
+    factor = cho_factor(gram)
+    precision = cho_solve(factor, np.eye(len(gram)))
+    half_log_det = float(np.log(np.diag(factor[0])).sum())
+    weights = precision @ targets
+    amplitudes = np.einsum("nk,nk->k", targets, weights) / len(targets)  # the likeliest: (K,)
+    amplitudes = np.maximum(amplitudes, np.finfo(np.float64).tiny)
+    loss = len(targets) * np.log(amplitudes).mean() / 2 + half_log_det
+    return loss, (precision - weights / amplitudes @ weights.T / len(amplitudes)) / 2
+
+
+def find_likeliest(loss: Loss, hyperpriors: Scores) -> Scores:
+    """Find the logs of P parameters that are likeliest by the loss and by normal priors: (P,).
+
+    hyperpriors: (P, 4), mean, standard deviation, lowest and highest of each. The search starts
+    from the means.
+    """
+    from scipy.optimize import minimize  # takes half a second, so only where needed
+
+    means, deviations, lowest, highest = hyperpriors.T
+
+    def cost(logs: Scores) -> tuple[float, Scores]:
+        value, slope = loss(logs)
+        off = (logs - means) / deviations
+        return value + off @ off / 2, slope + off / deviations
+
+    bounds = list(zip(lowest, highest, strict=True))
+    likeliest: Scores = minimize(cost, means, method="L-BFGS-B", jac=True, bounds=bounds).x
+    return likeliest
