@@ -209,8 +209,12 @@ def create_batch(
 
 
 def _submission_headers(anew: bool, idempotency_key: str | None) -> dict[str, str]:
-    key = {"Idempotency-Key": idempotency_key or uuid4().hex}
-    return key | ({"Cache-Control": "no-cache"} if anew else {})
+    return _once(idempotency_key) | ({"Cache-Control": "no-cache"} if anew else {})
+
+
+def _once(idempotency_key: str | None = None) -> dict[str, str]:
+    """Return the header by which a repeated request makes nothing new."""
+    return {"Idempotency-Key": idempotency_key or uuid4().hex}
 
 
 def _parts(
@@ -374,7 +378,8 @@ def review(
     given = {"verdict": verdict, "label": label, "comment": comment, "reviewer": reviewer}
     asked = {name: value for name, value in given.items() if value is not None}
     path = _of_explanation(id_, "/reviews")
-    return Call("POST", path, _document(ReviewDocument), {"json": asked}, UPLOAD_S)
+    options = {"json": asked, "headers": _once()}
+    return Call("POST", path, _document(ReviewDocument), options, UPLOAD_S)
 
 
 def reviews(id_: str) -> Call[ReviewList]:
@@ -501,7 +506,8 @@ def create_webhook(
         "signature": signature,
         "secret": secret,
     }
-    return Call("POST", "/v1/webhooks", _document(WebhookWithSecret), {"json": document})
+    options = {"json": document, "headers": _once()}
+    return Call("POST", "/v1/webhooks", _document(WebhookWithSecret), options)
 
 
 def webhooks() -> Call[WebhookList]:
@@ -523,12 +529,12 @@ def delete_webhook(id_: str) -> Call[None]:
 def rotate_webhook(
     id_: str, signature: Signature | None, secret: str | None
 ) -> Call[WebhookWithSecret]:
-    options = {"json": {"signature": signature, "secret": secret}}
+    options = {"json": {"signature": signature, "secret": secret}, "headers": _once()}
     return Call("POST", _of_webhook(id_, "/rotate"), _document(WebhookWithSecret), options)
 
 
 def test_webhook(id_: str) -> Call[Delivery]:
-    return Call("POST", _of_webhook(id_, "/test"), _document(Delivery))
+    return Call("POST", _of_webhook(id_, "/test"), _document(Delivery), {"headers": _once()})
 
 
 def deliveries(id_: str, status: DeliveryStatus | None, limit: int | None) -> Call[DeliveryList]:
@@ -538,7 +544,7 @@ def deliveries(id_: str, status: DeliveryStatus | None, limit: int | None) -> Ca
 
 def replay_delivery(id_: str, delivery_id: str) -> Call[Delivery]:
     path = _of_webhook(id_, f"/deliveries/{_checked(delivery_id)}/replay")
-    return Call("POST", path, _document(Delivery))
+    return Call("POST", path, _document(Delivery), {"headers": _once()})
 
 
 def caller() -> Call[Caller]:

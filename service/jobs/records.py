@@ -96,15 +96,6 @@ class JobSpec(BaseModel):
 
 
 @dataclass(frozen=True)
-class IdempotencyClaim:
-    """A claim that makes a request idempotent: the first to write it is accepted."""
-
-    key: str  # in Redis
-    text: str
-    seconds: int  # until the claim expires
-
-
-@dataclass(frozen=True)
 class BatchRecord:
     """Explanations requested together with the same settings; each runs on its own."""
 

@@ -31,11 +31,11 @@ from redis.commands.core import Script
 
 from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.audit import Audited
-from service.jobs.records import IdempotencyClaim
+from service.jobs.claims import IdempotencyClaim
 from service.jobs.redis_keys import as_text, key_of, worker_key_of
 
 # each may use the functions of those before it
-SHARED = ("clock", "fair_queue", "throughput", "index", "audit", "events", "explanation")
+SHARED = ("clock", "claims", "fair_queue", "throughput", "index", "audit", "events", "explanation")
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ class Review(CallOfOne):
     review: str  # for the explanation's hash
     facets: str
     verdict: str  # for the audit log
+    claim: IdempotencyClaim | None = None
     audit: Audited | None = None
 
 

@@ -7,6 +7,7 @@ import redis
 from pydantic import ValidationError
 
 from service.jobs.audit import audited
+from service.jobs.claims import IdempotencyClaim
 from service.jobs.facets import in_words, review_facets
 from service.jobs.records import ChainEntry, RecordReference, ReviewReference
 from service.jobs.redis_clock import as_seconds
@@ -100,11 +101,17 @@ class RecordChain:
         except ValidationError as error:
             raise ChainError(f"a review of {explanation_id} in Redis cannot be read") from error
 
-    def add_review(self, explanation_id: str, reference: ReviewReference, last: LastReview) -> str:
+    def add_review(
+        self,
+        explanation_id: str,
+        reference: ReviewReference,
+        last: LastReview,
+        claim: IdempotencyClaim | None = None,
+    ) -> str:
         """Add a review at the end of the chain and of those of its explanation.
 
-        last: for the explanation's document. Returns reviewed, moved (another statement or review
-        came first), or gone (no record, or deleted).
+        last: for the explanation's document. Returns reviewed, claimed, moved (another statement or
+        review came first), or gone (no record, or deleted).
         """
         review = reference.review
         entry = ChainEntry(id=explanation_id, sha256=review.sha256, kind="review")
@@ -117,10 +124,15 @@ class RecordChain:
             last.model_dump_json(),
             in_words(review_facets(last)),
             review.verdict.value,
+            claim,
             audited(self._audit),
         )
         tag, _ = self._scripts.run(call)
         return tag
+
+    def claim(self, claim: IdempotencyClaim) -> bool:
+        """Write a claim of a statement that is there; False if the claim was made before."""
+        return bool(self._redis.set(claim.key, claim.text, ex=claim.seconds, nx=True))
 
     def entries(self, start: int, count: int) -> list[ChainEntry]:
         """Read entries from a sequence number on. Raises ChainError."""

@@ -12,10 +12,11 @@ import redis
 from service.infra.settings.api import ApiSettings
 from service.jobs.admission_limits import AdmissionLimits
 from service.jobs.audit import audited
+from service.jobs.claims import AlreadyClaimedError, IdempotencyClaim
 from service.jobs.codec import encode_batch, encode_cached, encode_queued
 from service.jobs.hash_reader import read_batch, read_state
 from service.jobs.maintenance import grace_s
-from service.jobs.records import BatchRecord, IdempotencyClaim, JobSpec, State
+from service.jobs.records import BatchRecord, JobSpec, State
 from service.jobs.redis_keys import as_text, cache_key_of, key_of
 from service.jobs.rq_job import new_job_hash
 from service.jobs.scripts import (
@@ -33,10 +34,6 @@ from service.jobs.scripts import (
 from service.schemas.documents import Status
 
 RESERVATION_S = 3600  # uploads not accepted by then are swept
-
-
-class AlreadyClaimedError(Exception):
-    """A request with the same claim was accepted before."""
 
 
 class StillRunningError(Exception):

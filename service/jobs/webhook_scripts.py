@@ -6,6 +6,7 @@ deliverer for a time, and settled with the token by which it was taken.
 
 from dataclasses import dataclass
 
+from service.jobs.claims import IdempotencyClaim
 from service.jobs.scripts import Call
 
 
@@ -20,6 +21,7 @@ class Hook(Call):
     events: str  # words between spaces
     enabled: bool  # forgets that it failed
     disabled_for: str | None  # the reason; None: it is enabled
+    claim: IdempotencyClaim | None
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,4 @@ class Replay(Call):
     id: str
     webhook: str
     test: str | None  # the type of a new delivery that tells of nothing
+    claim: IdempotencyClaim | None

@@ -9,6 +9,7 @@ import redis.asyncio
 import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from service.jobs.claims import AlreadyClaimedError, IdempotencyClaim
 from service.jobs.records import Moment, Number
 from service.jobs.redis_keys import (
     WEBHOOKS,
@@ -141,8 +142,11 @@ class Webhooks:
         enabled: bool = False,
         disabled_for: str | None = None,
         most: int = 0,
+        claim: IdempotencyClaim | None = None,
     ) -> None:
-        """Add a webhook, or change the one that was read. Raises FullError, ChangedError.
+        """Add a webhook, or change the one that was read.
+
+        Raises FullError, ChangedError, AlreadyClaimedError.
 
         enabled: forget that it failed. disabled_for: why it is disabled; None: it is not.
         """
@@ -157,8 +161,11 @@ class Webhooks:
             f" {words} ",
             enabled,
             disabled_for,
+            claim,
         )
         tag, _ = await run_async(self._redis, hook)
+        if tag == "claimed":
+            raise AlreadyClaimedError
         if tag == "full":
             raise FullError
         if tag == "changed":
@@ -205,16 +212,28 @@ class Webhooks:
         tag, _ = await run_async(self._redis, settle)
         return tag == "settled"
 
-    async def replay(self, webhook: str, delivery: str) -> bool:
-        """Queue a delivery again; return False if there is none. Raises DisabledError."""
-        return await self._replay(Replay(delivery, webhook, None))
+    async def replay(
+        self, webhook: str, delivery: str, claim: IdempotencyClaim | None = None
+    ) -> bool:
+        """Queue a delivery again; return False if there is none.
 
-    async def test(self, webhook: str, delivery: str) -> None:
-        """Queue a new delivery that only tests the webhook. Raises DisabledError."""
-        await self._replay(Replay(delivery, webhook, TEST_EVENT))
+        Raises DisabledError, AlreadyClaimedError.
+        """
+        return await self._replay(Replay(delivery, webhook, None, claim))
+
+    async def test(
+        self, webhook: str, delivery: str, claim: IdempotencyClaim | None = None
+    ) -> None:
+        """Queue a new delivery that only tests the webhook.
+
+        Raises DisabledError, AlreadyClaimedError.
+        """
+        await self._replay(Replay(delivery, webhook, TEST_EVENT, claim))
 
     async def _replay(self, replay: Replay) -> bool:
         tag, _ = await run_async(self._redis, replay)
+        if tag == "claimed":
+            raise AlreadyClaimedError
         if tag == "disabled":
             raise DisabledError
         return tag == "queued"

@@ -110,6 +110,21 @@ def test_every_operation_documents_its_key_except_the_open_ones(document):
         assert guarded == ({"401", "403", "429"} <= set(operation["responses"])), path
 
 
+def test_every_post_that_makes_something_takes_an_idempotency_key(document):
+    without = {
+        operation["operationId"]
+        for _, method, operation in operations(document)
+        if method == "post"
+        and "Idempotency-Key" not in [each["name"] for each in operation.get("parameters", [])]
+    }
+    assert without == {
+        "cancel_explanation",  # a second time changes nothing
+        "cancel_batch",
+        "score_coalitions",  # equal requests share a job
+        "create_link",  # the server keeps none
+    }
+
+
 def test_every_response_requires_all_its_fields(document):
     for name, schema in document["components"]["schemas"].items():
         if name not in SENT:

@@ -4,7 +4,9 @@ import asyncio
 import base64
 import inspect
 import io
+import json
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -23,6 +25,7 @@ from service.client import (
     ShapshotError,
 )
 from service.client.calls import DrawingOptions
+from service.jobs.redis_keys import webhook_key_of
 from service.render import PALETTES
 from service.schemas.documents import ErrorCode, Failure, Problem, Status
 from service.schemas.requests import ExplanationSettings, Labels, Outputs
@@ -508,6 +511,21 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(
         client.delete(explanation.id)
     with Client(url, transport=LosesAnswers(), retry_s=0) as client, pytest.raises(httpx.ReadError):
         client.submit(photo)
+
+
+def test_a_webhook_whose_answer_was_lost_is_added_rotated_and_tested_once(settings, connection):
+    allowed = {"outbound_allow": (ip_network("127.0.0.0/8"),)}
+    with serving(settings.model_copy(update=allowed)) as url:
+        with Client(url, transport=LosesAnswers()) as client:
+            made = client.add_webhook("http://127.0.0.1:1/", ["batch.finished"])
+            assert [each.id for each in client.webhooks().items] == [made.id]
+        with Client(url, transport=LosesAnswers()) as client:
+            rotated = client.rotate_webhook(made.id)
+        assert len(json.loads(connection.hget(webhook_key_of(made.id), "config"))["secrets"]) == 2
+        with Client(url, transport=LosesAnswers()) as client:
+            tested = client.test_webhook(made.id)
+            assert [each.id for each in client.deliveries(made.id).items] == [tested.id]
+    assert len({made.secret, rotated.secret, None}) == 3
 
 
 def test_the_same_idempotency_key_is_the_same_explanation(ask, photo):

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from service.infra.settings.api import ApiSettings
-from service.jobs.records import IdempotencyClaim
+from service.jobs.claims import IdempotencyClaim
 from service.jobs.redis_connections import connect
 from service.jobs.redis_keys import new_batch_id, new_id
 from service.schemas.documents import Status

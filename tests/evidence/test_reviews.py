@@ -1,5 +1,6 @@
 """Reviews are signed after the record, in its chain, and go with its bundle."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -10,6 +11,7 @@ import pytest
 from service.evidence.archives import read_archive
 from service.evidence.envelopes import encode, seal
 from service.evidence.keys import PublicKeys
+from service.jobs.claims import AlreadyClaimedError, IdempotentRequest
 from service.jobs.records import ChainEntry
 from service.jobs.redis_keys import RECORDS, reviews_key_of
 from service.schemas.record import BundleStatement
@@ -49,6 +51,60 @@ async def test_the_same_review_again_is_not_added(signed):
     id_ = await signed.explain()
     assert await review(signed, id_, **ACCEPT) == await review(signed, id_, **ACCEPT)
     assert (await review(signed, id_, **ACCEPT, comment="twice"))["number"] == 2
+
+
+async def test_a_review_that_is_sent_again_is_the_first_one_though_others_followed(signed):
+    id_, headers = await signed.explain(), {"Idempotency-Key": "k-1"}
+    first = await signed.api.post(f"{URL}/{id_}/reviews", json=ACCEPT, headers=headers)
+    await review(signed, id_, **OVERRIDE)
+    again = await signed.api.post(f"{URL}/{id_}/reviews", json=ACCEPT, headers=headers)
+    assert (again.status_code, again.json()) == (201, first.json())
+    other = await signed.api.post(f"{URL}/{id_}/reviews", json=OVERRIDE, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    elsewhere = await signed.explain(seed=1)
+    other = await signed.api.post(f"{URL}/{elsewhere}/reviews", json=ACCEPT, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    items = (await signed.api.get(f"{URL}/{id_}/reviews")).json()["items"]
+    assert [each["verdict"] for each in items] == ["accept", "override"]
+
+
+async def test_a_key_holds_also_for_a_review_that_was_there(signed):
+    id_, headers = await signed.explain(), {"Idempotency-Key": "k-1"}
+    there = await review(signed, id_, **ACCEPT)
+    for followed in (False, True):
+        if followed:
+            await review(signed, id_, **OVERRIDE)
+        answer = await signed.api.post(f"{URL}/{id_}/reviews", json=ACCEPT, headers=headers)
+        assert answer.json() == there
+
+
+async def test_equal_reviews_at_once_with_one_key_are_one_review(signed):
+    id_, headers = await signed.explain(), {"Idempotency-Key": "k-1"}
+    others = [{"verdict": "reject", "reviewer": f"{n}"} for n in range(4)]
+    path = f"{URL}/{id_}/reviews"
+    answers = await asyncio.gather(
+        *(signed.api.post(path, json=ACCEPT, headers=headers) for _ in range(4)),
+        *(signed.api.post(path, json=said) for said in others),
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["number"] for answer in answers[:4]}) == 1
+    items = (await signed.api.get(path)).json()["items"]
+    assert [each["number"] for each in items] == [1, 2, 3, 4, 5]
+    verified = verify_bundle((await signed.api.get(f"{URL}/{id_}/bundle.zip")).content)
+    assert [check.fault for check in verify_chain([verified])] == [None] * 5
+
+
+async def test_a_request_that_another_overtook_signs_nothing(signed):
+    id_ = await signed.explain()
+    await review(signed, id_, **ACCEPT)
+    state, request = signed.ledger.read(id_), IdempotentRequest("shapshot:idempotency:x", "y", 60)
+    accept, reject = ReviewRequest(verdict="accept"), ReviewRequest(verdict="reject")
+    signed.sealer.review(state, reject, "Bo", None, request)
+    signed.sealer.review(state, accept, "Bo", None)
+    with pytest.raises(AlreadyClaimedError):
+        signed.sealer.review(state, reject, "Bo", None, request)
+    items = (await signed.api.get(f"{URL}/{id_}/reviews")).json()["items"]
+    assert [each["verdict"] for each in items] == ["accept", "reject", "accept"]
 
 
 async def test_the_list_is_filtered_by_the_last_review(signed):

@@ -9,11 +9,12 @@ import redis
 
 from service.jobs import submissions
 from service.jobs.admission_limits import AdmissionLimits, QueueLimitError
+from service.jobs.claims import AlreadyClaimedError, IdempotencyClaim
 from service.jobs.leases import FencedError, Heartbeat, LeaseStatus
-from service.jobs.records import IdempotencyClaim, ProgressCount
+from service.jobs.records import ProgressCount
 from service.jobs.redis_connections import connect
 from service.jobs.redis_keys import CHANGES, EXPIRY, key_of, new_id
-from service.jobs.submissions import AlreadyClaimedError, StillRunningError
+from service.jobs.submissions import StillRunningError
 from service.schemas.documents import ErrorCode, Failure, Status
 from tests.ledger import Ledger
 from tests.outages import OUTAGES

@@ -88,6 +88,13 @@ def ended(ledger: Ledger, id_: str, status: Status, outcome=None) -> None:
 # --- What is told
 
 
+async def test_adding_it_again_after_a_lost_reply_of_redis_changes_nothing(webhooks, add):
+    id_ = await add()
+    read = await webhooks.find(id_)
+    await webhooks.save(id_, read.config, read=None, owner=None, most=10)
+    assert await webhooks.find(id_) == read
+
+
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELED])
 async def test_the_end_of_an_explanation_is_told_once(
     ledger, accepted, add, told, outcome, status, connection

@@ -37,6 +37,7 @@ from service.infra.artifact_store import (
 )
 from service.infra.artifacts import Artifact, read_whole
 from service.jobs.audit_log import AuditLog
+from service.jobs.claims import AlreadyClaimedError, IdempotentRequest
 from service.jobs.hash_reader import read_state
 from service.jobs.records import RecordReference, ReviewReference, State
 from service.jobs.redis_clock import as_seconds
@@ -130,13 +131,19 @@ class RecordSealer:
         self._append(lambda head: statement_of(state, evidence, head), place, add)
 
     def review(
-        self, state: State, asked: ReviewRequest, reviewer: str, key: str | None
+        self,
+        state: State,
+        asked: ReviewRequest,
+        reviewer: str,
+        key: str | None,
+        request: IdempotentRequest | None = None,
     ) -> ReviewDocument | None:
         """Seal a review of an explanation that has a record; None if it was deleted meanwhile.
 
-        A review equal to the last one, by the same key, is not added again.
+        A review equal to the last one, by the same key, is not added again. The claim of the
+        request names the review's number.
 
-        Raises NoEvidenceError, TooManyReviewsError.
+        Raises NoEvidenceError, TooManyReviewsError, AlreadyClaimedError.
         """
         found: list[ReviewDocument] = []
 
@@ -154,17 +161,21 @@ class RecordSealer:
                 sha256=signed.payload_sha256,
             )
             if found and _told(found[-1]) == _told(document):
-                return "known"
+                claim = request.claim(str(found[-1].number)) if request else None
+                return "claimed" if claim and not self._chain.claim(claim) else "known"
             last = LastReview(
                 **said.model_dump(include=set(LastReview.model_fields)), count=said.number
             )
             reference = ReviewReference(envelope=signed.envelope, review=document)
-            tag = self._chain.add_review(state.id, reference, last)
+            claim = request.claim(str(document.number)) if request else None
+            tag = self._chain.add_review(state.id, reference, last, claim)
             if tag == "reviewed":
                 found.append(document)
             return tag
 
         tag = self._append(write, partial(review_key, state.id), add)
+        if tag == "claimed":
+            raise AlreadyClaimedError
         return None if tag == "gone" else found[-1]
 
     def _append(

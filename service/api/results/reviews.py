@@ -1,20 +1,24 @@
 """Reviews of an explanation by people, each signed in the chain of records."""
 
+from functools import partial
+
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.api.evidence.sealer import NoEvidenceError, TooManyReviewsError
-from service.api.http.openapi_responses import problems
+from service.api.http.openapi_responses import IDEMPOTENCY_KEY, problems
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
 from service.api.results.records import NO_KEY, sealed_state
 from service.api.services import ProcessServices, RequestServicesDep
 from service.api.submission import small_document
+from service.api.submission.idempotency import idempotent_request, make_once
 from service.api.submission.small_document import read_document
 from service.api.uploads.upload import JSON
 from service.infra.artifact_store import review_key
 from service.infra.artifacts import read_whole
+from service.jobs.claims import IdempotentRequest
 from service.jobs.records import State
 from service.jobs.sealing import RecordChain
 from service.schemas.documents import ErrorCode
@@ -38,12 +42,14 @@ _EXAMPLE = {"verdict": "override", "label": "tiger cat", "comment": "The stripes
                     "example": _EXAMPLE,
                 }
             },
-        }
+        },
+        "parameters": [IDEMPOTENCY_KEY],
     },
     responses=problems(
         *small_document.PROBLEMS,
         ErrorCode.NO_RESULT,
         ErrorCode.NOT_FINISHED,
+        ErrorCode.IDEMPOTENCY_MISMATCH,
         ErrorCode.STORE_UNAVAILABLE,
     ),
 )
@@ -64,7 +70,17 @@ async def review_explanation(
     if reviewer is None:
         detail = "reviewer: this server has no keys that name the reviewer, so give a name"
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "reviewer")
-    document = await to_thread.run_sync(_review, process, state, asked, reviewer, caller.name)
+    key = idempotent_request(request, services, "review", state.id, asked)
+
+    async def sign(key: IdempotentRequest | None) -> str:
+        signing = partial(_review, process, state, asked, reviewer, caller.name, key)
+        return str((await to_thread.run_sync(signing)).number)
+
+    async def find(number: str) -> ReviewDocument | None:
+        found = await to_thread.run_sync(RecordChain(process.redis).reviews, state.id)
+        return next((each.review for each in found if str(each.review.number) == number), None)
+
+    document = await make_once(services, key, sign, find)
     return Response(document.model_dump_json(), 201, media_type=JSON)
 
 
@@ -100,13 +116,14 @@ def _review(
     asked: ReviewRequest,
     reviewer: str,
     key: str | None,
+    request: IdempotentRequest | None,
 ) -> ReviewDocument:
-    """Seals a review. Blocking. Raises ApiError, StoreError."""
+    """Seals a review. Blocking. Raises ApiError, StoreError, AlreadyClaimedError."""
     sealed = sealed_state(services, state)
     if services.sealer is None:
         raise ApiError(ErrorCode.NO_RESULT, NO_KEY, "SHAPSHOT_SIGNING_KEY_FILE")
     try:
-        document = services.sealer.review(sealed, asked, reviewer, key)
+        document = services.sealer.review(sealed, asked, reviewer, key, request)
     except TooManyReviewsError as error:
         detail = f"the explanation has {MAX_REVIEWS} reviews, which is the most"
         raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "id", state.id) from error

@@ -1,37 +1,56 @@
 """Deliveries of webhooks: testing, listing and replaying."""
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.http.openapi_responses import problems
+from service.api.http.openapi_responses import IDEMPOTENCY_KEY, problems
 from service.api.http.problems import ApiError
 from service.api.routes.webhooks import find_to_change, find_webhook
-from service.api.services import RequestServices, RequestServicesDep
+from service.api.services import RequestServicesDep
+from service.api.submission.idempotency import idempotent_request, make_once
 from service.api.webhooks import documents
+from service.jobs.claims import IdempotentRequest
 from service.jobs.redis_keys import DELIVERY_ID, new_delivery_id
 from service.jobs.webhooks import DisabledError
 from service.schemas.documents import ErrorCode
 from service.schemas.webhooks import Delivery, DeliveryList, DeliveryStatus
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+_QUEUES = (
+    ErrorCode.BAD_REQUEST,
+    ErrorCode.CROSS_SITE,
+    ErrorCode.NOT_FOUND,
+    ErrorCode.GONE,
+    ErrorCode.WEBHOOK_DISABLED,
+    ErrorCode.IDEMPOTENCY_MISMATCH,
+)
 
 
 @router.post(
     "/{webhook_id}/test",
     status_code=202,
-    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_DISABLED),
+    openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    responses=problems(*_QUEUES),
 )
-async def test_webhook(services: RequestServicesDep, webhook_id: str) -> Delivery:
+async def test_webhook(request: Request, services: RequestServicesDep, webhook_id: str) -> Delivery:
     """Queue a delivery of the type `webhook.test`."""
     await find_to_change(services, webhook_id)
-    delivery_id = new_delivery_id()
-    try:
-        await services.process.webhooks.test(webhook_id, delivery_id)
-    except DisabledError as error:
-        raise _disabled() from error
-    return await _delivery(services, webhook_id, delivery_id)
+
+    async def queue(asked: IdempotentRequest | None) -> str:
+        delivery_id = new_delivery_id()
+        claim = asked.claim(delivery_id) if asked else None
+        try:
+            await services.process.webhooks.test(webhook_id, delivery_id, claim)
+        except DisabledError as error:
+            raise _disabled() from error
+        return delivery_id
+
+    asked = idempotent_request(request, services, "test", webhook_id)
+    find = partial(services.process.webhooks.delivery, webhook_id)
+    return documents.delivery(await make_once(services, asked, queue, find))
 
 
 class DeliveriesQuery(BaseModel):
@@ -59,28 +78,29 @@ async def list_deliveries(
 @router.post(
     "/{webhook_id}/deliveries/{delivery_id}/replay",
     status_code=202,
-    responses=problems(ErrorCode.CROSS_SITE, ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_DISABLED),
+    openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+    responses=problems(*_QUEUES),
 )
 async def replay_delivery(
-    services: RequestServicesDep, webhook_id: str, delivery_id: str
+    request: Request, services: RequestServicesDep, webhook_id: str, delivery_id: str
 ) -> Delivery:
     """Deliver again, under the same webhook-id; a pending one is due at once."""
     await find_to_change(services, webhook_id)
-    await _delivery(services, webhook_id, delivery_id)
-    try:
-        await services.process.webhooks.replay(webhook_id, delivery_id)
-    except DisabledError as error:
-        raise _disabled() from error
-    return await _delivery(services, webhook_id, delivery_id)
+    find = partial(services.process.webhooks.delivery, webhook_id)
+    if not (DELIVERY_ID.fullmatch(delivery_id) and await find(delivery_id)):
+        detail = f"there is no such delivery of this webhook: {delivery_id[:100]}"
+        raise ApiError(ErrorCode.NOT_FOUND, detail, "id", delivery_id)
 
+    async def queue(asked: IdempotentRequest | None) -> str:
+        claim = asked.claim(delivery_id) if asked else None
+        try:
+            await services.process.webhooks.replay(webhook_id, delivery_id, claim)
+        except DisabledError as error:
+            raise _disabled() from error
+        return delivery_id
 
-async def _delivery(services: RequestServices, webhook_id: str, id_: str) -> Delivery:
-    known = DELIVERY_ID.fullmatch(id_)
-    found = await services.process.webhooks.delivery(webhook_id, id_) if known else None
-    if found is None:
-        detail = f"there is no such delivery of this webhook: {id_[:100]}"
-        raise ApiError(ErrorCode.NOT_FOUND, detail, "id", id_)
-    return documents.delivery(found)
+    asked = idempotent_request(request, services, "replay", webhook_id, delivery_id)
+    return documents.delivery(await make_once(services, asked, queue, find))
 
 
 def _disabled() -> ApiError:

@@ -1,16 +1,19 @@
 """Webhooks: addresses that are told of events, and their deliveries."""
 
+import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.api.auth.keys import Scope
-from service.api.http.openapi_responses import problems
+from service.api.http.openapi_responses import IDEMPOTENCY_KEY, problems
 from service.api.http.problems import ApiError
 from service.api.outbound.destinations import OutboundError
 from service.api.services import RequestServices, RequestServicesDep
+from service.api.submission.idempotency import idempotent_request, make_once
 from service.api.uploads.json_body import Document, read_json
 from service.api.uploads.upload import JSON
 from service.api.webhooks import documents
@@ -20,6 +23,7 @@ from service.api.webhooks.secrets import (
     new_secret,
     signature_of,
 )
+from service.jobs.claims import IdempotencyClaim, IdempotentRequest
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import WEBHOOK_ID, new_webhook_id
 from service.jobs.webhooks import (
@@ -53,6 +57,8 @@ _BODY = (
     ErrorCode.BUSY,
     ErrorCode.INVALID_PARAMETER,
 )
+_MADE_ONCE = (ErrorCode.GONE, ErrorCode.IDEMPOTENCY_MISMATCH)
+_ONCE = {"parameters": [IDEMPOTENCY_KEY]}
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -69,11 +75,11 @@ _EXAMPLE = {"url": "https://receiver.example/shapshot", "events": ["explanation.
 @router.post(
     "",
     status_code=201,
-    openapi_extra=_takes("WebhookRequest", _EXAMPLE),
-    responses=problems(ErrorCode.TOO_MANY_WEBHOOKS, *_BODY),
+    openapi_extra=_takes("WebhookRequest", _EXAMPLE) | _ONCE,
+    responses=problems(ErrorCode.TOO_MANY_WEBHOOKS, *_MADE_ONCE, *_BODY),
 )
 async def create_webhook(request: Request, services: RequestServicesDep) -> WebhookWithSecret:
-    """Add a webhook; the response shows its secret once.
+    """Add a webhook; the response shows its secret once, and again under its Idempotency-Key.
 
     It is told of the explanations of its owner, which is the name of the key.
     """
@@ -82,30 +88,37 @@ async def create_webhook(request: Request, services: RequestServicesDep) -> Webh
         detail = f"all_owners needs a key of scope {Scope.ADMIN}"
         scopes = sorted(services.caller.scopes)
         raise ApiError(ErrorCode.FORBIDDEN, detail, "all_owners", scopes, [Scope.ADMIN])
-    await _check_url(services, wanted.url)
     secret = _secret(wanted.secret, wanted.signature)
-    config = WebhookConfig(
-        url=wanted.url,
-        events=tuple(wanted.events),
-        description=wanted.description,
-        secrets=(StoredSecret(text=secret, until=None),),
-    )
-    id_, most = new_webhook_id(), services.process.settings.webhooks_per_key
-    try:
-        await services.process.webhooks.save(
-            id_,
-            config,
-            read=None,
-            owner=services.caller.name,
-            everyone=wanted.all_owners,
-            most=most,
+
+    async def add(asked: IdempotentRequest | None) -> str:
+        await _check_url(services, wanted.url)
+        config = WebhookConfig(
+            url=wanted.url,
+            events=tuple(wanted.events),
+            description=wanted.description,
+            secrets=(StoredSecret(text=secret, until=None),),
         )
-    except FullError as error:
-        detail = f"a key may have at most {most} webhooks; delete one first"
-        raise ApiError(
-            ErrorCode.TOO_MANY_WEBHOOKS, detail, None, None, {"maximum": most}
-        ) from error
-    return _with_secret(await find_webhook(services, id_), secret)
+        id_, most = new_webhook_id(), services.process.settings.webhooks_per_key
+        made = _naming(id_, secret)
+        try:
+            await services.process.webhooks.save(
+                id_,
+                config,
+                read=None,
+                owner=services.caller.name,
+                everyone=wanted.all_owners,
+                most=most,
+                claim=asked.claim(made) if asked else None,
+            )
+        except FullError as error:
+            detail = f"a key may have at most {most} webhooks; delete one first"
+            raise ApiError(
+                ErrorCode.TOO_MANY_WEBHOOKS, detail, None, None, {"maximum": most}
+            ) from error
+        return made
+
+    asked = idempotent_request(request, services, "webhook", wanted)
+    return await make_once(services, asked, add, partial(_find_named, services))
 
 
 @router.get("", responses=problems())
@@ -163,8 +176,8 @@ async def delete_webhook(services: RequestServicesDep, webhook_id: str) -> Respo
 
 @router.post(
     "/{webhook_id}/rotate",
-    openapi_extra=_takes("WebhookRotation", {}),
-    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_CHANGED, *_BODY),
+    openapi_extra=_takes("WebhookRotation", {}) | _ONCE,
+    responses=problems(ErrorCode.NOT_FOUND, ErrorCode.WEBHOOK_CHANGED, *_MADE_ONCE, *_BODY),
 )
 async def rotate_webhook(
     request: Request, services: RequestServicesDep, webhook_id: str
@@ -172,17 +185,24 @@ async def rotate_webhook(
     """Replace the secret, and show the new one once; the old one signs along for a day."""
     state = await find_to_change(services, webhook_id)
     wanted = await _read(request, services, WebhookRotation)
-    [newest, *older] = state.config.secrets
-    secret = _secret(wanted.secret, wanted.signature or signature_of(newest.text))
-    now = as_seconds(await services.process.reading.time())
-    until = now + ROTATION_S
-    kept = [newest.model_copy(update={"until": until})]
-    kept += [each for each in older if each.until and now < each.until < until][: MAX_SECRETS - 2]
-    config = state.config.model_copy(
-        update={"secrets": (StoredSecret(text=secret, until=None), *kept)}
-    )
-    await _save(services, state, config, state.disabled_for)
-    return _with_secret(await find_webhook(services, webhook_id), secret)
+
+    async def rotate(asked: IdempotentRequest | None) -> str:
+        [newest, *older] = state.config.secrets
+        secret = _secret(wanted.secret, wanted.signature or signature_of(newest.text))
+        now = as_seconds(await services.process.reading.time())
+        until = now + ROTATION_S
+        kept = [newest.model_copy(update={"until": until})]
+        kept += [each for each in older if each.until and now < each.until < until]
+        config = state.config.model_copy(
+            update={"secrets": (StoredSecret(text=secret, until=None), *kept[: MAX_SECRETS - 1])}
+        )
+        made = _naming(webhook_id, secret)
+        claim = asked.claim(made) if asked else None
+        await _save(services, state, config, state.disabled_for, claim=claim)
+        return made
+
+    asked = idempotent_request(request, services, "rotation", webhook_id, wanted)
+    return await make_once(services, asked, rotate, partial(_find_named, services))
 
 
 async def _read(request: Request, services: RequestServices, kind: type[Document]) -> Document:
@@ -216,8 +236,9 @@ async def _save(
     disabled_for: str | None,
     *,
     enabled: bool = False,
+    claim: IdempotencyClaim | None = None,
 ) -> None:
-    """Changes a webhook. Raises ApiError webhook_changed."""
+    """Changes a webhook. Raises ApiError webhook_changed, AlreadyClaimedError."""
     try:
         await services.process.webhooks.save(
             state.id,
@@ -226,6 +247,7 @@ async def _save(
             owner=state.owner,
             enabled=enabled,
             disabled_for=disabled_for,
+            claim=claim,
         )
     except ChangedError as error:
         detail = "somebody else, or the service, changed the webhook meanwhile; try again"
@@ -252,6 +274,18 @@ def _secret(given: str | None, signature: Signature | None) -> str:
         raise ApiError(code, f"secret: {error}", "secret", None, accepted) from None
 
 
-def _with_secret(state: WebhookState, secret: str) -> WebhookWithSecret:
+def _naming(id_: str, secret: str) -> str:
+    """Names a webhook and one of its secrets, without telling the secret."""
+    return f"{id_} {hashlib.sha256(secret.encode()).hexdigest()}"
+
+
+async def _find_named(services: RequestServices, made: str) -> WebhookWithSecret | None:
+    """Returns a webhook with the secret that was made; None if one of them is gone."""
+    id_, _, _ = made.partition(" ")
+    state = await services.process.webhooks.find(id_)
+    secrets = [each.text for each in state.config.secrets] if state else []
+    secret = next((each for each in secrets if _naming(id_, each) == made), None)
+    if state is None or secret is None:
+        return None
     shown = secret if signature_of(secret) == "v1" else None
     return WebhookWithSecret(**dict(documents.webhook(state)), secret=shown)

@@ -1,27 +1,30 @@
-"""`Idempotency-Key`: a repeated request returns the explanation or batch of the first one.
+"""`Idempotency-Key`: a repeated request returns what the first one made.
 
-Redis keeps the request's fingerprint and id under a hash of owner and key. The claim is written in
-the same step that accepts the job: a process that dies earlier leaves the key free. Of concurrent
-requests one is accepted, and all return its id.
+Redis keeps the request's fingerprint and what was made under a hash of owner and key. The claim is
+written in the same step that makes it: a process that dies earlier leaves the key free. Of
+concurrent requests one makes it, and all return it.
 """
 
 import hashlib
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from anyio import to_thread
+from fastapi import Request
+from pydantic import BaseModel
 
-from service.api.auth.principal import Principal
 from service.api.http.problems import ApiError
 from service.api.services import ProcessServices, RequestServices
 from service.api.submission.submit import Submit
 from service.api.uploads.upload import Upload
-from service.jobs.records import IdempotencyClaim
+from service.jobs.claims import AlreadyClaimedError, IdempotentRequest
 from service.jobs.redis_keys import as_text
-from service.jobs.submissions import AlreadyClaimedError
 from service.schemas.documents import ErrorCode
 
+T = TypeVar("T")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -32,23 +35,68 @@ async def submit_once(
     if key is None:
         await submit(services, upload, id_)
         return id_
-    name, fingerprint = _name(services.caller, key), _fingerprint(upload)
-    if earlier := await to_thread.run_sync(_earlier, services.process, name, fingerprint):
-        return earlier
-    claim = IdempotencyClaim(name, f"{fingerprint} {id_}", services.process.settings.idempotency_s)
-    try:
+
+    async def accept(request: IdempotentRequest | None) -> str:
+        claim = request.claim(id_) if request else None
         await submit(services, replace(upload, claim=claim), id_)
-    except AlreadyClaimedError:  # by a concurrent request
-        return await submit_once(services, key, upload, id_, submit)
-    return id_
+        return id_
+
+    async def find(accepted: str) -> str | None:
+        exists = services.process.submissions.exists
+        return accepted if await to_thread.run_sync(exists, accepted) else None
+
+    return await make_once(services, _request(services, key, _fingerprint(upload)), accept, find)
 
 
-def _name(caller: Principal, key: str) -> str:
+def idempotent_request(
+    request: Request, services: RequestServices, *asked: str | BaseModel
+) -> IdempotentRequest | None:
+    """Returns the request with its key; None if it has no key. Raises ApiError bad_request.
+
+    asked: what tells it from other requests: its kind, ids of the path, the body.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    parts = [part if isinstance(part, str) else part.model_dump(mode="json") for part in asked]
+    canonical = json.dumps(parts, sort_keys=True)
+    return _request(services, key, hashlib.sha256(canonical.encode()).hexdigest())
+
+
+async def make_once(
+    services: RequestServices,
+    request: IdempotentRequest | None,
+    make: Callable[[IdempotentRequest | None], Awaitable[str]],
+    find: Callable[[str], Awaitable[T | None]],
+) -> T:
+    """Makes what the request asks for, unless its key made it before; returns it. Raises ApiError.
+
+    make: makes it together with the claim, and returns the text by which `find` finds it; raises
+    AlreadyClaimedError. find: returns None for what was deleted.
+    """
+    while True:
+        made = None
+        if request:
+            made = await to_thread.run_sync(_made_before, services.process, request)
+        try:
+            made = made or await make(request)
+            break
+        except AlreadyClaimedError:  # by a concurrent request
+            continue
+    found = await find(made)
+    if found is None:
+        detail = "what the request with this Idempotency-Key made was deleted or replaced"
+        raise ApiError(ErrorCode.GONE, detail, "Idempotency-Key")
+    return found
+
+
+def _request(services: RequestServices, key: str, fingerprint: str) -> IdempotentRequest:
     if not _KEY.fullmatch(key):
         detail = "Idempotency-Key must have 1 to 255 printable ASCII characters"
         raise ApiError(ErrorCode.BAD_REQUEST, detail, "Idempotency-Key", key)
-    hashed = hashlib.sha256(f"{caller.name or ''} {key}".encode()).hexdigest()
-    return f"shapshot:idempotency:{hashed}"
+    hashed = hashlib.sha256(f"{services.caller.name or ''} {key}".encode()).hexdigest()
+    seconds = services.process.settings.idempotency_s
+    return IdempotentRequest(f"shapshot:idempotency:{hashed}", fingerprint, seconds)
 
 
 def _fingerprint(upload: Upload) -> str:
@@ -59,16 +107,16 @@ def _fingerprint(upload: Upload) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def _earlier(services: ProcessServices, name: str, fingerprint: str) -> str | None:
-    """Returns the id accepted with this key before, None for a new key. Raises ApiError."""
-    found = services.redis.get(name)
+def _made_before(services: ProcessServices, request: IdempotentRequest) -> str | None:
+    """Returns what was made with this key; None for a new key. Blocking. Raises ApiError."""
+    found = services.redis.get(request.key)
     if found is None:
         return None
-    before, _, earlier = as_text(found).partition(" ")
-    if before != fingerprint:
-        detail = "this Idempotency-Key was used before with other files or settings"
+    fingerprint, _, made = as_text(found).partition(" ")
+    if fingerprint != request.fingerprint:
+        detail = (
+            "this Idempotency-Key was used before with other files or settings, or for something "
+            "else"
+        )
         raise ApiError(ErrorCode.IDEMPOTENCY_MISMATCH, detail, "Idempotency-Key")
-    if not services.submissions.exists(earlier):
-        detail = "the explanation or batch of this Idempotency-Key was deleted"
-        raise ApiError(ErrorCode.GONE, detail, "Idempotency-Key")
-    return earlier
+    return made

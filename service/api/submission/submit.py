@@ -30,9 +30,9 @@ from service.images.decoding import (
 from service.infra.artifact_store import StoreError, image_key, label_map_key
 from service.infra.logging import request_id
 from service.jobs.admission_limits import OwnerShareFullError, QueueLimitError
+from service.jobs.claims import AlreadyClaimedError
 from service.jobs.records import JobSpec, State
 from service.jobs.redis_keys import new_id
-from service.jobs.submissions import AlreadyClaimedError
 from service.jobs.worker_registry import read_live_workers
 from service.schemas.documents import ClassName, ErrorCode, ImageInfo, LabelMapInfo
 from service.schemas.fingerprint import ModelRef, model_ref

@@ -24,7 +24,7 @@ from service.api.uploads.file_names import clean_name
 from service.api.uploads.multipart import Form, PartSpec, read_form
 from service.api.uploads.picture_urls import PictureFetcher, field_of
 from service.infra.settings.api import ApiSettings
-from service.jobs.records import IdempotencyClaim
+from service.jobs.claims import IdempotencyClaim
 from service.schemas.documents import ErrorCode
 from service.schemas.requests import (
     MAX_IMAGES_IN_BATCH,

@@ -15,7 +15,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   if not failed then return {'accepted'} end  -- the reply got lost, or such scores are there
   redis.call('DEL', KEYS[1])
 end
-if claim and redis.call('EXISTS', claim.key) == 1 then return {'claimed'} end
+if is_claimed(claim) then return {'claimed'} end
 
 local over, waiting = excess('', asked.jobs, asked.bytes, caps.jobs, caps.bytes)
 if asked.jobs > 0 and over > 0 then return {'refused', 'server', estimate_wait(over, now)} end
@@ -27,7 +27,7 @@ if asked.jobs > 0 and owner then
   end
 end
 
-if claim then redis.call('SET', claim.key, claim.text, 'EX', claim.seconds) end
+write_claim(claim)
 if waiting == 0 then watch_ends(now) end
 redis.call('SADD', 'rq:queues', 'rq:queue:' .. asked.queue)
 

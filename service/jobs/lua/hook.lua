@@ -1,9 +1,12 @@
 -- Adds a webhook, or changes one that still has the version that the caller read.
--- Replies: hooked | changed | full, if the owner has as many as are allowed
+-- Replies: hooked | claimed, if the claim was made before | changed | full, if the owner has as many
+-- as are allowed
 
 local asked = cjson.decode(ARGV[1])
 local now, key = read_clock(), 'shapshot:webhook:' .. asked.id
 local version = redis.call('HGET', key, 'version')
+if is_claimed(asked.claim) then return {'claimed'} end
+if version and not asked.version then return {'hooked'} end  -- the reply was lost
 if (asked.version or false) ~= version then return {'changed'} end
 local own = asked.owner and 'shapshot:webhooks:' .. asked.owner or 'shapshot:webhooks'
 if not version then
@@ -13,6 +16,7 @@ if not version then
   redis.call('HSET', key, 'created_at', now, 'everyone', asked.everyone and 1 or 0)
   if asked.owner then redis.call('HSET', key, 'owner', asked.owner) end
 end
+write_claim(asked.claim)
 redis.call('HSET', key, 'config', asked.config)
 redis.call('HINCRBY', key, 'version', 1)
 if asked.disabled_for then

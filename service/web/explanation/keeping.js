@@ -3,6 +3,7 @@ import { h, newId, replace } from "../lib/dom.js";
 import { getJson, request } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { formatTime } from "../lib/numbers.js";
+import { randomKey } from "../lib/random_key.js";
 import { signedIn } from "../lib/session.js";
 
 const VERDICTS = { accept: "Accept", reject: "Reject", override: "Override" };
@@ -42,7 +43,7 @@ export function keeping(document, signedRecord, signal) {
     replace(hold, held ? [heldBy(held), releaseForm(onReleased)] : holdForm(onHeld));
 
   async function onReviewed(said) {
-    await send(`${path}/reviews`, "POST", said, signal);
+    await send(`${path}/reviews`, "POST", said, signal, { "Idempotency-Key": randomKey() });
     showReviewForm(await signedRecord);
     focusOn("Review");
     await showReviews(true);
@@ -73,12 +74,12 @@ export function keeping(document, signedRecord, signal) {
   return section;
 }
 
-const send = (path, method, body, signal) =>
+const send = (path, method, body, signal, headers = {}) =>
   request(path, {
     method,
     signal,
     body: JSON.stringify(body),
-    headers: { "Content-Type": "application/json" },
+    headers: { ...headers, "Content-Type": "application/json" },
   });
 
 // “overridden: tiger cat, by Ada at …”, the last review first.

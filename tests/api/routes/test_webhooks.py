@@ -1,5 +1,6 @@
 """Webhooks over HTTP: adding, changing, rotating, testing and replaying, each owner its own."""
 
+import asyncio
 import json
 import re
 from ipaddress import ip_network
@@ -139,6 +140,83 @@ async def test_an_event_is_delivered_listed_and_replayed(served, add, ask, refus
     assert (await served.get(path, params={"status": "failed"})).json() == {"items": []}
     refused(await served.get(path, params={"limit": 0}), 422, "invalid_parameter")
     refused(await served.post(f"{path}/msg_{'0' * 32}/replay"), 404, "not_found")
+
+
+# --- Requests that are sent again
+
+
+@pytest.fixture
+def send(api):
+    """Posts with an Idempotency-Key; the answer."""
+
+    async def sent(path="/v1/webhooks", key="k-1", **json):
+        return await api.post(path, json=json or None, headers={"Idempotency-Key": key})
+
+    return sent
+
+
+async def test_a_webhook_that_is_asked_for_again_is_the_first_one_with_its_secret(
+    api, send, refused
+):
+    first, again = await send(**WANTED), await send(**WANTED)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert first.json()["secret"]
+    assert len((await api.get("/v1/webhooks")).json()["items"]) == 1
+    refused(await send(**WANTED, description="x"), 422, "idempotency_mismatch")
+    assert (await send(**WANTED, key="k-2")).json()["id"] != first.json()["id"]
+
+
+async def test_equal_requests_at_once_make_one_webhook_and_one_secret(api, send):
+    answers = await asyncio.gather(*(send(**WANTED) for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({(each.json()["id"], each.json()["secret"]) for each in answers}) == 1
+    assert len((await api.get("/v1/webhooks")).json()["items"]) == 1
+    path = f"/v1/webhooks/{answers[0].json()['id']}/rotate"
+    answers = await asyncio.gather(*(send(path, "k-2") for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({each.json()["secret"] for each in answers}) == 1
+
+
+async def test_an_invalid_key_makes_no_webhook(api, send, refused):
+    problem = refused(await send(key="with space", **WANTED), 400, "bad_request")
+    assert problem["field"] == "Idempotency-Key"
+    assert (await api.get("/v1/webhooks")).json() == {"items": []}
+
+
+async def test_a_secret_that_was_replaced_is_not_shown_for_another(api, send, refused):
+    made = (await send(**WANTED)).json()
+    path = f"/v1/webhooks/{made['id']}"
+    rotated = (await send(f"{path}/rotate", "k-2")).json()
+    assert (await send(f"{path}/rotate", "k-2")).json()["secret"] == rotated["secret"]
+    assert (await send(**WANTED)).json()["secret"] == made["secret"]  # it still signs along
+    for _ in range(3):
+        await api.post(f"{path}/rotate")
+    refused(await send(**WANTED), 410, "gone")
+    await api.delete(path)
+    refused(await send(**WANTED), 410, "gone")
+    refused(await send(f"{path}/rotate", "k-2"), 404, "not_found")
+
+
+async def test_a_test_or_replay_that_is_asked_for_again_is_delivered_once(api, add, send, refused):
+    async with receiving() as receiver:
+        path = f"/v1/webhooks/{(await add(url=receiver.url))['id']}"
+        [delivery] = {
+            answer.json()["id"]
+            for answer in await asyncio.gather(*(send(f"{path}/test") for _ in range(4)))
+        }
+        await eventually(lambda: receiver.received)
+        replay = f"{path}/deliveries/{delivery}/replay"
+        refused(await send(replay), 422, "idempotency_mismatch")
+        await send(replay, "k-2")
+        await eventually(lambda: len(receiver.received) == 2)
+        again = await send(replay, "k-2")
+        assert (again.status_code, again.json()["status"]) == (202, "delivered")
+        await send(f"{path}/test", "k-3")
+        await eventually(lambda: len(receiver.received) == 3)
+    sent = [each.headers["webhook-id"] for each in receiver.received]
+    assert sent[:2] == [delivery, delivery]
+    assert sent[2] != delivery
 
 
 # --- Owners
