@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import by_shapiq
+from benchmarks.drive import drive
 from worker.engine.attribution import Attribution
 from worker.engine.game.superpixels import Pixels, make_pixels
 from worker.engine.methods.protocol import Game
-from worker.engine.methods.registry import METHODS
 from worker.engine.request import Request
 
 Floats = NDArray[np.float64]
@@ -82,16 +82,7 @@ def attribute(game: Any, request: Request) -> Attribution:
     players = make_pixels(Pixels(), (1, game.players, 1))
     ends = game(np.array([players.sizes * 0, players.sizes]))[:, np.newaxis]  # (2, 1)
     known = Game(replace(players, superpixels=True), *ends)
-    steps = METHODS[request.method](known, request).run()
-    scores: Any = None  # the value first sent to the generator
-    while True:
-        try:
-            asked = steps.send(scores)
-        except StopIteration as end:
-            attribution: Attribution = end.value
-            return attribution
-        members = [asked.visible(i).ravel() for i in range(len(asked))]
-        scores = game(np.array(members).astype(np.int64))[:, np.newaxis]
+    return drive(known, request, lambda members: game(members.astype(np.int64))[:, np.newaxis])
 
 
 def shap_permutation(table: Table, max_evals: int, seed: int) -> tuple[Floats, None]:

@@ -18,12 +18,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.drive import drive
 from worker.adapters.model_input import fit_picture
 from worker.engine.attribution import Attribution
 from worker.engine.explanation import EngineTimings
@@ -33,7 +33,6 @@ from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.masking.maskers import make_masker
 from worker.engine.methods.gp_covariance import shapley_weights
 from worker.engine.methods.protocol import Game
-from worker.engine.methods.registry import METHODS
 from worker.engine.regions import Regions
 from worker.engine.request import Request
 from worker.engine.scoring.coalitions import score_coalitions
@@ -112,17 +111,8 @@ def _explain(values: Floats, request: Request) -> Attribution:
     grid = np.zeros((ROWS, COLUMNS, 1), np.float32)
     players = make_players(Grid(ROWS, COLUMNS), grid)
     game = Game(players, base_values=values[0], scores=values[-1])
-    steps = METHODS[request.method](game, request).run()
-    scores: Any = None
-    while True:
-        try:
-            coalitions = steps.send(scores)
-        except StopIteration as stop:
-            found: Attribution = stop.value
-            return found
-        if not isinstance(coalitions, PlayerCoalitions):
-            raise TypeError(f"{request.method} asks for other coalitions than of players")
-        scores = values[coalitions.members.astype(np.int64) @ (1 << np.arange(PLAYERS))]
+    bits = 1 << np.arange(PLAYERS)
+    return drive(game, request, lambda members: values[members.astype(np.int64) @ bits])
 
 
 def _shapley(values: Floats) -> Floats:
