@@ -1,4 +1,4 @@
-"""A second verifier of bundles, from docs/evidence.md alone: it imports nothing of Shapshot.
+"""A second verifier of bundles, from docs/bundle.md and methods.md: it imports nothing of Shapshot.
 
     python verify.py KEYS.json BUNDLE.zip [BUNDLE.zip ...]
 

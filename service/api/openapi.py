@@ -1,4 +1,4 @@
-"""`python -m service.api.openapi`: writes the documents of openapi/: the API, and its records."""
+"""`python -m service.api.openapi`: writes the API and the schemas of signed files to openapi/."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,19 @@ from service.api.app import create_app
 from service.api.services import ProcessServices
 from service.infra.settings.api import ApiSettings
 from service.schemas.audit import SEGMENT_TYPE, SegmentStatement
-from service.schemas.record import PREDICATE_TYPE, SignedStatement, Statement
+from service.schemas.base import ResponseModel
+from service.schemas.record import BUNDLE_TYPE, PREDICATE_TYPE, BundleStatement, Statement
+from service.schemas.results import Faithfulness
 from service.schemas.reviews import REVIEW_TYPE, ReviewStatement
 
-DOCUMENT, RECORD_SCHEMA = Path("openapi/openapi.json"), Path("openapi/record.schema.json")
-REVIEW_SCHEMA = Path("openapi/review.schema.json")
-SEGMENT_SCHEMA = Path("openapi/audit-segment.schema.json")
+DOCUMENT = Path("openapi/openapi.json")
+SCHEMAS: dict[Path, tuple[type[ResponseModel], str]] = {  # with its name, a URN
+    Path("openapi/record.schema.json"): (Statement, PREDICATE_TYPE),
+    Path("openapi/manifest.schema.json"): (BundleStatement, BUNDLE_TYPE),
+    Path("openapi/review.schema.json"): (ReviewStatement, REVIEW_TYPE),
+    Path("openapi/audit-segment.schema.json"): (SegmentStatement, SEGMENT_TYPE),
+    Path("openapi/faithfulness.schema.json"): (Faithfulness, "urn:shapshot:faithfulness:v1"),
+}
 
 
 def render_document() -> str:
@@ -21,23 +28,10 @@ def render_document() -> str:
     return _written(create_app(services).openapi())
 
 
-def render_record_schema() -> str:
-    """Returns the JSON Schema of the statement in a record."""
-    return _schema(Statement, PREDICATE_TYPE)
-
-
-def render_review_schema() -> str:
-    """Returns the JSON Schema of the statement in a review."""
-    return _schema(ReviewStatement, REVIEW_TYPE)
-
-
-def render_segment_schema() -> str:
-    """Returns the JSON Schema of the statement about a segment of the audit log."""
-    return _schema(SegmentStatement, SEGMENT_TYPE)
-
-
-def _schema(statement: type[SignedStatement], name: str) -> str:
-    schema = statement.model_json_schema(mode="serialization", by_alias=True)
+def render_schema(path: Path) -> str:
+    """Returns the JSON Schema of what SCHEMAS names there: a statement, or a file of a bundle."""
+    model, name = SCHEMAS[path]
+    schema = model.model_json_schema(mode="serialization", by_alias=True)
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return _written({"$schema": dialect, "$id": name, **schema})
 
@@ -48,6 +42,5 @@ def _written(document: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     DOCUMENT.write_text(render_document())
-    RECORD_SCHEMA.write_text(render_record_schema())
-    REVIEW_SCHEMA.write_text(render_review_schema())
-    SEGMENT_SCHEMA.write_text(render_segment_schema())
+    for path in SCHEMAS:
+        path.write_text(render_schema(path))

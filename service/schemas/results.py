@@ -94,8 +94,10 @@ class MetricArea(ResponseModel):
 class Curve(MetricArea):
     """The score as pixels are shown or hidden in the order of their attribution."""
 
-    x: list[float] = Field(description="Share of the elements shown or hidden, 0..1")
-    y: list[float] = Field(description="The score at that share")
+    x: list[float] = Field(
+        description="Share of the steps done, 0..1; for deletion and insertion that of the pixels"
+    )
+    y: list[float] = Field(description="The score there")
     baseline: list[float] = Field(description="The score in a random order")
 
 

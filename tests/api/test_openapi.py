@@ -6,16 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.api.openapi import (
-    DOCUMENT,
-    RECORD_SCHEMA,
-    REVIEW_SCHEMA,
-    SEGMENT_SCHEMA,
-    render_document,
-    render_record_schema,
-    render_review_schema,
-    render_segment_schema,
-)
+from service.api.openapi import DOCUMENT, SCHEMAS, render_document, render_schema
 from service.jobs.leases import Heartbeat
 from service.jobs.records import ProgressCount
 from service.schemas.documents import ErrorCode, Failure
@@ -70,10 +61,13 @@ def test_the_document_is_the_one_committed():
     assert render_document() == committed, "run `python -m service.api.openapi` and look at it"
 
 
-def test_the_committed_schema_of_records_is_that_of_the_code() -> None:
-    assert render_record_schema() == (ROOT / RECORD_SCHEMA).read_text()
-    assert render_review_schema() == (ROOT / REVIEW_SCHEMA).read_text()
-    assert render_segment_schema() == (ROOT / SEGMENT_SCHEMA).read_text()
+@pytest.mark.parametrize("path", SCHEMAS, ids=str)
+def test_a_committed_schema_is_that_of_the_code(path: Path) -> None:
+    assert render_schema(path) == (ROOT / path).read_text()
+
+
+def test_every_committed_schema_is_rendered() -> None:
+    assert {ROOT / path for path in SCHEMAS} == {*(ROOT / "openapi").glob("*.schema.json")}
 
 
 def test_every_operation_has_a_unique_name_and_a_description(document):

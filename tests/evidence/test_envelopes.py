@@ -167,5 +167,5 @@ def test_a_key_that_is_no_point_verifies_nothing(known):
 
 
 def test_the_guide_writes_out_what_is_signed():
-    guide = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text()
     assert f"`DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} LENGTH PAYLOAD`" in guide
