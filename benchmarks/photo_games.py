@@ -43,6 +43,7 @@ from worker.engine.methods.gp_estimator import leverage_weights
 from worker.engine.methods.gp_posterior import compute_posterior, fit_prior
 from worker.engine.methods.least_squares import fit_additive
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
+from worker.engine.methods.value_index import ShapleyIndex
 from worker.engine.request import Top, select_outputs
 from worker.engine.scoring.coalitions import score_coalitions
 from worker.models.loading import LoadedModel
@@ -168,11 +169,12 @@ def regress(
     odd = np.concatenate([ends[1:] - ends[:1], scores[:, 0] - scores[:, 1]]) / 2
     learnt, judged = (np.concatenate([[0], 1 + each]) for each in (others[:PROCESS_PAIRS], rows))
     prior = fit_prior(signs[learnt], odd[learnt])
-    process = compute_posterior(prior, signs[learnt], odd[learnt])
+    index = ShapleyIndex(members.shape[1])
+    process = compute_posterior(prior, index, signs[learnt], odd[learnt])
     missed = odd[judged] - prior.smooth(signs[judged], signs[learnt]) @ process.weights
     weights, undrawn = leverage_weights(members[rows], certain=0)
     fit = fit_additive(members[rows], weights, missed[1:], -missed[0], missed[0])
-    values = prior.smooth_shapley(signs[learnt]).T @ process.weights + fit.values
+    values = prior.smooth_values(index, signs[learnt]).T @ process.weights + fit.values
     return values, np.sqrt((fit.influence**2 * undrawn) @ fit.residuals**2)
 
 

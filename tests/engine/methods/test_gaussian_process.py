@@ -21,6 +21,7 @@ from worker.engine.methods.gp_covariance import (
 from worker.engine.methods.gp_estimator import estimate
 from worker.engine.methods.gp_posterior import ADDITIVE, Prior, compute_posterior, fit_prior
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
+from worker.engine.methods.value_index import ShapleyIndex
 
 EVERYTHING = 10**6
 unhurried = settings(deadline=None, derandomize=True, database=None, max_examples=15)
@@ -103,11 +104,11 @@ def test_values_are_linear_in_the_game_for_a_given_prior(seed):
     draw = np.random.default_rng(seed)
     signs = np.where(draw_pairs(9, 40, draw), 1.0, -1.0)
     one, other = draw.normal(size=(2, 40, 3))
-    prior = Prior(draw.uniform(0.01, 0.3, size=9), equal=0.3, rough=1e-3)
-    combined = compute_posterior(prior, signs, 2 * one - 3 * other).values
+    prior, index = Prior(draw.uniform(0.01, 0.3, size=9), equal=0.3, rough=1e-3), ShapleyIndex(9)
+    combined = compute_posterior(prior, index, signs, 2 * one - 3 * other).values
     parts = (
-        2 * compute_posterior(prior, signs, one).values
-        - 3 * compute_posterior(prior, signs, other).values
+        2 * compute_posterior(prior, index, signs, one).values
+        - 3 * compute_posterior(prior, index, signs, other).values
     )
     assert combined == pytest.approx(parts, abs=1e-9)
 
@@ -121,16 +122,17 @@ def test_errors_are_an_average_over_additive_parts(pairs):
         Prior(draw.uniform(0.1, 0.3, size=players), equal=0.5, rough=0.01),
         signs[:, :1] + 0.1 * draw.normal(size=(pairs, 1)),
     )
-    found = compute_posterior(prior, signs, odd)
+    index = ShapleyIndex(players)
+    found = compute_posterior(prior, index, signs, odd)
     chances, squares = [], []
     for share in ADDITIVE:
         gram = prior.smooth(signs, signs) + prior.rough * np.eye(pairs)
         gram += share / players * signs @ signs.T
-        cross = prior.smooth_shapley(signs) + prior.rough * shapley_weights(signs)
+        cross = prior.values(index, signs)
         cross += share / players * 2 * signs
         amplitude = (odd * np.linalg.solve(gram, odd)).sum() / pairs
         chances.append(amplitude ** (-pairs / 2) / np.sqrt(np.linalg.det(gram)))
-        variance = prior.shapley_variance() + 4 * share / players
+        variance = prior.variance(index) + 4 * share / players
         variance -= (cross * np.linalg.solve(gram, cross)).sum(axis=0)
         mean = cross.T @ np.linalg.solve(gram, odd)
         squares.append(amplitude * variance[:, np.newaxis] + (mean - found.values) ** 2)
@@ -303,11 +305,11 @@ def test_held_out_scores_of_learnable_games_are_predicted():
 def test_held_out_residuals_are_those_of_leaving_a_pair_out():
     draw = np.random.default_rng(13)
     signs, odd = np.where(draw_pairs(7, 20, draw), 1.0, -1.0), draw.normal(size=(20, 2))
-    prior = Prior(draw.uniform(0.05, 0.3, size=7), equal=0.3, rough=0.01)
-    found = compute_posterior(prior, signs, odd)
+    prior, index = Prior(draw.uniform(0.05, 0.3, size=7), equal=0.3, rough=0.01), ShapleyIndex(7)
+    found = compute_posterior(prior, index, signs, odd)
     for left_out in range(20):
         others = np.arange(20) != left_out
-        weights = compute_posterior(prior, signs[others], odd[others]).weights
+        weights = compute_posterior(prior, index, signs[others], odd[others]).weights
         predicted = prior.smooth(signs[[left_out]], signs[others]) @ weights
         assert found.held_out[left_out] == pytest.approx((odd[left_out] - predicted)[0], abs=1e-9)
 
@@ -320,8 +322,8 @@ def test_the_rest_beyond_the_process_is_regressed(monkeypatch, pairs):
     members = np.concatenate([np.ones((1, 11), bool), draw_pairs(11, pairs, draw)])
     odd = np.array([(value(row) - value(~row)) / 2 for row in members])
     monkeypatch.setattr(gp_estimator, "MAX_PAIRS", 100)
-    alone = estimate(members[:100], odd[:100], complete=False)
-    both = estimate(members, odd, complete=pairs == 1023)
+    alone = estimate(members[:100], odd[:100], ShapleyIndex(11), complete=False)
+    both = estimate(members, odd, ShapleyIndex(11), complete=pairs == 1023)
     off = np.abs(both.values - exact)
     assert off.sum() < np.abs(alone.values - exact).sum() / 1.5
     assert (off <= 4 * both.errors + 1e-9).all()

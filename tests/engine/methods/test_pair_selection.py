@@ -6,8 +6,10 @@ import pytest
 from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.pair_sampling import draw_pairs
 from worker.engine.methods.pair_selection import choose_pairs
+from worker.engine.methods.value_index import ShapleyIndex
 
 M = 7
+INDEX = ShapleyIndex(M)
 
 
 @pytest.fixture
@@ -22,13 +24,13 @@ def pairs():
 
 def told(prior, signs):
     """Return what scores at signs (N, M) take off the summed variances of the Shapley values."""
-    values = prior.shapley(signs)  # (N, M)
+    values = prior.values(INDEX, signs)  # (N, M)
     return (values * np.linalg.solve(prior.known(signs), values)).sum()
 
 
 def test_each_choice_is_the_one_that_leaves_the_least_variance(prior, pairs):
     known, candidates = pairs[:8], pairs[8:]
-    chosen = choose_pairs(prior, known, candidates, 5)
+    chosen = choose_pairs(prior, INDEX, known, candidates, 5)
     for nth in range(5):
         before = np.concatenate([known, candidates[chosen[:nth]]])
         rest = [i for i in range(len(candidates)) if i not in chosen[:nth]]
@@ -39,17 +41,17 @@ def test_each_choice_is_the_one_that_leaves_the_least_variance(prior, pairs):
 
 
 def test_no_pair_is_chosen_twice(prior, pairs):
-    chosen = choose_pairs(prior, pairs[:3], pairs[3:], 57)
+    chosen = choose_pairs(prior, INDEX, pairs[:3], pairs[3:], 57)
     assert sorted(chosen) == list(range(57))
 
 
 def test_another_last_digit_of_the_prior_changes_no_choice(prior, pairs):
-    chosen = choose_pairs(prior.rounded(), pairs[:8], pairs[8:], 20)
+    chosen = choose_pairs(prior.rounded(), INDEX, pairs[:8], pairs[8:], 20)
     random = np.random.default_rng(3)
     for _ in range(20):
         rates = prior.rates * (1 + 1e-7 * random.normal(size=M))
         other = Prior(rates, prior.equal * (1 + 1e-7), prior.rough * (1 - 1e-7)).rounded()
-        assert (choose_pairs(other, pairs[:8], pairs[8:], 20) == chosen).all()
+        assert (choose_pairs(other, INDEX, pairs[:8], pairs[8:], 20) == chosen).all()
 
 
 def test_rounding_moves_a_prior_by_less_than_a_sixteenth_of_an_octave(prior):

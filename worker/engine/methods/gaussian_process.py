@@ -26,6 +26,7 @@ from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players
 from worker.engine.methods.protocol import Game, Steps
+from worker.engine.methods.value_index import ShapleyIndex, ValueIndex
 from worker.engine.request import Request, Sampling
 
 WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
@@ -66,6 +67,7 @@ class GaussianProcess:
         spare = 3 * min(pairs, MOST_CHOSEN) if pairs > self._drawn else 0
         members = draw_pairs(players, pairs + spare, np.random.default_rng(seed))
         self._game = game
+        self._index: ValueIndex = ShapleyIndex(players)
         self._pairs = PairedScores(game, members, planned=pairs)
         self._target = target_standard_error
         self._prior: Prior | None = None  # by which pairs are chosen
@@ -121,7 +123,7 @@ class GaussianProcess:
         if self._prior is None or learnt > self._learnt:
             self._prior, self._learnt = fit_prior(signs[:learnt], odd[:learnt]).rounded(), learnt
         candidates = np.where(self._pairs.waiting[: max(CANDIDATES, count)], 1.0, -1.0)
-        self._pairs.prefer(choose_pairs(self._prior, signs, candidates, count))
+        self._pairs.prefer(choose_pairs(self._prior, self._index, signs, candidates, count))
 
     def snapshot(self) -> Attribution:
         """Return the estimate from the pairs scored so far; before the first pair, even shares."""
@@ -152,5 +154,6 @@ class GaussianProcess:
 
     def _estimate_now(self) -> Estimate:
         if self._estimate is None:
-            self._estimate = estimate(*self._pairs.known(), complete=self._pairs.complete)
+            complete = self._pairs.complete
+            self._estimate = estimate(*self._pairs.known(), self._index, complete=complete)
         return self._estimate

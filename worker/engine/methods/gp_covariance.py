@@ -102,9 +102,15 @@ def _integrate(signs: Scores, rates: Scores, nodes: Scores, weights: Scores) -> 
 
 def _log_variance(rates: Scores) -> float:
     """Return log Var(g(all players)), the (prod (1 + tanh rate_j) - prod (1 - tanh rate_j)) / 2."""
-    total = rates.sum()
     log_cosh = np.logaddexp(rates, -rates) - np.log(2)
-    return float(total + np.log(-np.expm1(-2 * total) / 2) - log_cosh.sum())
+    return float(log_sinh(rates.sum()) - log_cosh.sum())
+
+
+def log_sinh(rates: Scores) -> Scores:
+    """Return log sinh of rates >= 0, -inf for 0, without overflow."""
+    with np.errstate(divide="ignore"):
+        logs: Scores = rates + np.log(-np.expm1(-2 * rates) / 2)
+    return logs
 
 
 @cache

@@ -15,10 +15,10 @@ from math import comb
 import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
-from worker.engine.methods.gp_covariance import shapley_weights
 from worker.engine.methods.gp_posterior import compute_posterior, fit_prior
 from worker.engine.methods.least_squares import fit_additive
 from worker.engine.methods.pair_sampling import count_pairs
+from worker.engine.methods.value_index import ValueIndex
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
 
@@ -37,7 +37,7 @@ class Estimate:
     held_out_fidelity: Scores | None
 
 
-def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
+def estimate(members: Mask, odd: Scores, index: ValueIndex, *, complete: bool) -> Estimate:
     """Estimate from members (N, M) of one coalition of each pair, and the odd part (N, K) there.
 
     The first row is the full coalition. The others were drawn by size, at random within a size.
@@ -46,14 +46,14 @@ def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
     signs = np.where(members, 1.0, -1.0)
     first = signs[:MAX_PAIRS]
     prior = fit_prior(first, odd[:MAX_PAIRS])
-    process = compute_posterior(prior, first, odd[:MAX_PAIRS])
+    process = compute_posterior(prior, index, first, odd[:MAX_PAIRS])
     values, errors, held_out = process.values, process.errors, process.held_out
 
     if len(odd) > MAX_PAIRS:
         missed = odd - prior.smooth(signs, first) @ process.weights  # (N, K)
         weights, undrawn = leverage_weights(members[1:], certain=MAX_PAIRS - 1)
         rest = fit_additive(members[1:], weights, missed[1:], -missed[0], missed[0])
-        regressed = prior.smooth_shapley(first).T @ process.weights + rest.values  # (M, K)
+        regressed = prior.smooth_values(index, first).T @ process.weights + rest.values  # (M, K)
         regression_errors = np.sqrt((rest.influence**2 * undrawn) @ rest.residuals**2)
         gains = regression_errors.mean(axis=0) < errors.mean(axis=0)  # (K,)
         values = np.where(gains, regressed, values)
@@ -61,7 +61,7 @@ def estimate(members: Mask, odd: Scores, *, complete: bool) -> Estimate:
         held_out = np.concatenate([held_out, missed[MAX_PAIRS:]])
 
     if complete:
-        values = shapley_weights(signs).T @ odd
+        values = index.weights(signs).T @ odd
         errors = np.zeros_like(values)
 
     fidelity = None

@@ -1,4 +1,4 @@
-"""A Gaussian process for the odd part of a game: Shapley values and their standard errors.
+"""A Gaussian process for the odd part of a game: its values and their standard errors.
 
 Carl Rasmussen and Christopher Williams, "Gaussian Processes for Machine Learning", 2006,
 https://gaussianprocess.org/gpml/; numbers in brackets refer to its equations. The covariance is
@@ -8,7 +8,8 @@ https://gaussianprocess.org/gpml/; numbers in brackets refer to its equations. T
 where the last, independent for every pair, is a part of the game, not noise of the scores: so
 values are exact where all pairs are known. The second allows unimportant players to interact;
 without it, standard errors are too small. Its variance has a narrow prior, as the likelihood says
-little about it; only an additive game makes it vanish.
+little about it; only an additive game makes it vanish. A further part joins in smooth,
+smooth_values, variance and _loss; value_index.py gives its covariances with the values.
 
 The values assume the likeliest prior; their errors do not. Games differ most in how much of them is
 additive. So errors average over priors with a further additive part of unknown variance, weighted
@@ -22,15 +23,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from worker.engine.arrays import Credit, Scores
-from worker.engine.methods.gp_covariance import (
-    covariance,
-    covariance_slope,
-    independent_variance,
-    shapley_covariance,
-    shapley_variance,
-    shapley_weights,
-)
+from worker.engine.methods.gp_covariance import covariance, covariance_slope
 from worker.engine.methods.gp_likelihood import find_likeliest, negative_log_likelihood
+from worker.engine.methods.value_index import ValueIndex
 
 EQUAL_SUM = 6.0  # of the equal rates
 ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of the further additive part, over the first part's
@@ -75,28 +70,28 @@ class Prior:
         equal = covariance(signs, others, self.equal_rates)
         return covariance(signs, others, self.rates) + self.equal * equal
 
-    def smooth_shapley(self, signs: Scores) -> Scores:
-        """Return the covariances with the Shapley values, without the rough part: (N, M)."""
-        equal = shapley_covariance(signs, self.equal_rates)
-        return shapley_covariance(signs, self.rates) + self.equal * equal
+    def smooth_values(self, index: ValueIndex, signs: Scores) -> Scores:
+        """Return the covariances with the values, without the rough part, for signs: (N, M)."""
+        equal = index.covariance(signs, self.equal_rates)
+        return index.covariance(signs, self.rates) + self.equal * equal
 
     def known(self, signs: Scores) -> Scores:
         """Return the covariances of the odd part at different pairs, for signs (N, M): (N, N)."""
         return self.smooth(signs, signs) + self.rough * np.eye(len(signs))
 
-    def shapley(self, signs: Scores) -> Scores:
-        """Return the covariances of the odd part with the Shapley values: (N, M)."""
-        return self.smooth_shapley(signs) + self.rough * shapley_weights(signs)
+    def values(self, index: ValueIndex, signs: Scores) -> Scores:
+        """Return the covariances of the odd part with the values, for signs (N, M): (N, M)."""
+        return self.smooth_values(index, signs) + self.rough * index.weights(signs)
 
-    def shapley_variance(self) -> Scores:
-        """Return the variances of the Shapley values: (M,)."""
-        smooth = shapley_variance(self.rates) + self.equal * shapley_variance(self.equal_rates)
-        return smooth + self.rough * independent_variance(len(self.rates))
+    def variance(self, index: ValueIndex) -> Scores:
+        """Return the variances of the values: (M,)."""
+        smooth = index.variance(self.rates) + self.equal * index.variance(self.equal_rates)
+        return smooth + self.rough * index.independent_variance()
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """The posterior of M Shapley values for each of K outputs, given N scores.
+    """The posterior of M values for each of K outputs, given N scores.
 
     values, errors: (M, K), means and standard deviations. held_out: (N, K), each score minus its
     prediction from the others. weights: (N, K), of the kernels centred on the scores.
@@ -108,21 +103,21 @@ class Posterior:
     weights: Scores
 
 
-def compute_posterior(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
+def compute_posterior(prior: Prior, index: ValueIndex, signs: Scores, odd: Scores) -> Posterior:
     """Condition the prior on the odd part (N, K) at signs (N, M); takes time as N^3.
 
     The known pairs' share of the values is added exactly, and only the rest is inferred, so that no
     digits are lost however small the rough part is.
     """
-    smooth, known = prior.smooth(signs, signs), shapley_weights(signs)  # (N, N), (N, M)
-    rest = prior.smooth_shapley(signs) - smooth @ known  # (N, M), covariance with what is not known
+    smooth, known = prior.smooth(signs, signs), index.weights(signs)  # (N, N), (N, M)
+    rest = prior.smooth_values(index, signs) - smooth @ known  # (N, M), with what is not known
     gram = smooth + prior.rough * np.eye(len(signs))
     factor = cho_factor(gram)
     precision = cho_solve(factor, np.eye(len(gram)))
     weights = precision @ odd
     influence = precision @ rest  # (N, M), beside what is known
     explained = _dots(known, gram @ known + 2 * rest) + _dots(rest, influence)
-    variance = np.maximum(prior.shapley_variance() - explained, 0)  # (M,) [2.26]
+    variance = np.maximum(prior.variance(index) - explained, 0)  # (M,) [2.26]
     whitened = solve_triangular(factor[0], np.hstack([signs, odd]), trans="T")
     return Posterior(
         values=known.T @ odd + rest.T @ weights,  # [2.25]
@@ -135,9 +130,9 @@ def compute_posterior(prior: Prior, signs: Scores, odd: Scores) -> Posterior:
 def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores) -> Credit:
     """Return the standard errors of influence.T @ odd, averaged over additive parts: (M, K).
 
-    variance: (M,), of the Shapley values without an additive part. whitened: (N, M + K), signs and
+    variance: (M,), of the values without an additive part. whitened: (N, M + K), signs and
     odd, transformed so that scores are independent with variance 1. A part with the weights b (M,)
-    adds signs @ b to odd and 2 b to the Shapley values; the values miss
+    adds signs @ b to odd and 2 b to the exact values; the estimates miss
     (2 - influence.T @ signs) b.
     """
     N, M = signs.shape

@@ -1,8 +1,8 @@
-"""Chooses the pairs whose scores tell most of the Shapley values, in closed form.
+"""Chooses the pairs whose scores tell most of the values, in closed form.
 
 The A-optimal choice of David Cohn, Zoubin Ghahramani, Michael Jordan, "Active Learning with
 Statistical Models", 1996, https://arxiv.org/abs/cs/9603104, for the sum of the posterior variances
-of all Shapley values. Greedy: after each choice, variances are those with its score known.
+of all values. Greedy: after each choice, variances are those with its score known.
 """
 
 import numpy as np
@@ -10,11 +10,14 @@ from scipy.linalg import cho_factor, cho_solve
 
 from worker.engine.arrays import Indices, Scores
 from worker.engine.methods.gp_posterior import Prior
+from worker.engine.methods.value_index import ValueIndex
 
 SMALLEST = 1e-9  # of the prior variance; what is left of scores that others determine
 
 
-def choose_pairs(prior: Prior, signs: Scores, candidates: Scores, count: int) -> Indices:
+def choose_pairs(
+    prior: Prior, index: ValueIndex, signs: Scores, candidates: Scores, count: int
+) -> Indices:
     """Choose `count` of the candidates (B, M), given scores at signs (N, M): (count,) rows.
 
     All are signs, 1 for players that are in, of one coalition of each pair. The first is the pair
@@ -24,7 +27,7 @@ def choose_pairs(prior: Prior, signs: Scores, candidates: Scores, count: int) ->
     between = prior.smooth(signs, candidates)  # (N, B)
     explained = cho_solve(factor, between)
     left = prior.known(candidates) - between.T @ explained  # (B, B), covariances that are left
-    told = prior.shapley(candidates) - explained.T @ prior.shapley(signs)  # (B, M), with the values
+    told = prior.values(index, candidates) - explained.T @ prior.values(index, signs)  # (B, M)
 
     chosen = np.empty(count, dtype=np.int64)
     usable = np.ones(len(candidates), dtype=np.bool_)
