@@ -35,7 +35,10 @@ from service.jobs.claims import IdempotencyClaim
 from service.jobs.redis_keys import as_text, key_of, worker_key_of
 
 # each may use the functions of those before it
-SHARED = ("clock", "claims", "fair_queue", "throughput", "index", "audit", "events", "explanation")
+SHARED = (
+    *("clock", "claims", "totals", "fair_queue", "throughput", "index"),
+    *("audit", "events", "explanation"),
+)
 
 
 @dataclass(frozen=True)

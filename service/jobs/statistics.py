@@ -12,7 +12,7 @@ from typing import get_args
 import redis
 
 from service.jobs.redis_clock import as_seconds
-from service.jobs.redis_keys import as_text, key_of
+from service.jobs.redis_keys import WEBHOOKS, as_text, key_of, pending_key_of, webhook_key_of
 from service.jobs.worker_registry import read_live_workers
 from service.schemas.requests import Priority
 
@@ -27,6 +27,15 @@ class WaitingJobs:
     oldest_s: float = 0.0  # age of the oldest; 0 if none waits
 
 
+@dataclass
+class WebhookCounts:
+    """Webhooks, and the deliveries that wait for them, also for their next attempt."""
+
+    enabled: int = 0
+    disabled: int = 0
+    waiting: int = 0  # of those that are enabled
+
+
 @dataclass(frozen=True)
 class QueueStatistics:
     """A snapshot of the queue, the workers and the totals."""
@@ -34,6 +43,7 @@ class QueueStatistics:
     waiting: Mapping[Priority, WaitingJobs]
     running: int
     workers: Mapping[str, list[str]]  # live workers, and the models that each serves
+    webhooks: WebhookCounts
     totals: Mapping[str, float]  # by the field names that the scripts use
 
 
@@ -44,6 +54,7 @@ def read_statistics(connection: redis.Redis, queue: str) -> QueueStatistics:
         waiting=_count_waiting(connection, f"rq:queue:{queue}"),
         running=int(connection.zcard(f"rq:wip:{queue}")),
         workers=read_live_workers(connection).available,
+        webhooks=_count_webhooks(connection),
         totals={as_text(name): _number(value) for name, value in raw.items()},
     )
 
@@ -62,6 +73,20 @@ def _count_waiting(connection: redis.Redis, key: str) -> dict[Priority, WaitingJ
             line.jobs += 1
             line.oldest_s = max(line.oldest_s, now - _number(created_at))
     return lines
+
+
+def _count_webhooks(connection: redis.Redis) -> WebhookCounts:
+    with connection.pipeline(transaction=False) as pipe:
+        for id_ in map(as_text, connection.zrange(WEBHOOKS, 0, -1)):
+            pipe.hexists(webhook_key_of(id_), "disabled_at")
+            pipe.zcard(pending_key_of(id_))
+        replies = pipe.execute()
+    counts = WebhookCounts()
+    for is_disabled, pending in zip(replies[::2], replies[1::2], strict=True):
+        counts.enabled += not is_disabled
+        counts.disabled += is_disabled
+        counts.waiting += 0 if is_disabled else pending
+    return counts
 
 
 def _number(value: bytes | str) -> float:

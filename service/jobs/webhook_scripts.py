@@ -5,9 +5,22 @@ deliverer for a time, and settled with the token by which it was taken.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from service.jobs.claims import IdempotencyClaim
 from service.jobs.scripts import Call
+
+# Why an attempt failed, in few words that metrics count
+DeliveryFailure = Literal[
+    "client_error",  # 4xx
+    "redirect",
+    "refused_url",  # by the rules of outbound requests
+    "server_error",  # 5xx
+    "timeout",
+    "tls",
+    "unreachable",  # it does not resolve or listen, or breaks off
+    "unreadable",  # what the delivery tells of
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,7 @@ class Settle(Call):
     webhook: str
     token: str
     status: str
+    failure: DeliveryFailure | None  # None: delivered
     body: str
     attempts: str
     tries: int

@@ -63,6 +63,7 @@ def settled(taken, status: str, **more: Any) -> Settle:
         "webhook": taken.delivery.webhook,
         "token": taken.token,
         "status": status,
+        "failure": None if status == "delivered" else "server_error",
         "body": "{}",
         "attempts": "[]",
         "tries": taken.delivery.tries + 1,

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from service.jobs.records import SCORES_METHOD
 from service.jobs.redis_clock import measure_offset
 from service.jobs.statistics import read_statistics
+from service.jobs.webhook_scripts import DeliveryFailure
 from service.schemas.documents import ErrorCode, Status
 from service.schemas.requests import Method
 
@@ -74,7 +75,19 @@ class RedisMetrics(Collector):
         for model, count in sorted(Counter(chain(*statistics.workers.values())).items()):
             by_model.add_metric([model], count)
         yield by_model
+        webhooks = GaugeMetricFamily(
+            "shapshot_webhooks", "Webhooks that are enabled or disabled", labels=["state"]
+        )
+        webhooks.add_metric(["enabled"], statistics.webhooks.enabled)
+        webhooks.add_metric(["disabled"], statistics.webhooks.disabled)
+        yield webhooks
+        yield _gauge(
+            "shapshot_webhook_deliveries_waiting",
+            "Deliveries that wait for an attempt, of enabled webhooks",
+            statistics.webhooks.waiting,
+        )
         yield from _totals(statistics.totals)
+        yield from _webhook_totals(statistics.totals)
 
 
 def _totals(totals: Mapping[str, float]) -> Iterator[Metric]:
@@ -92,6 +105,27 @@ def _totals(totals: Mapping[str, float]) -> Iterator[Metric]:
         if (count := totals.get(f"failures:{code}")) is not None:
             failures.add_metric([code], count)
     yield from (accepted, ended, failures)
+
+
+def _webhook_totals(totals: Mapping[str, float]) -> Iterator[Metric]:
+    ended = CounterMetricFamily(
+        "shapshot_webhook_deliveries",
+        "Deliveries that succeeded, were given up, or were never queued",
+        labels=["outcome"],
+    )
+    for outcome in ("delivered", "failed", "missed"):
+        ended.add_metric([outcome], totals.get(f"deliveries:{outcome}", 0))
+    failures = CounterMetricFamily(
+        "shapshot_webhook_failed_attempts", "Attempts that failed, by reason", labels=["reason"]
+    )
+    for reason in get_args(DeliveryFailure):
+        failures.add_metric([reason], totals.get(f"delivery_failures:{reason}", 0))
+    disabled = CounterMetricFamily(
+        "shapshot_webhooks_disabled", "Webhooks that the service disabled", labels=["reason"]
+    )
+    for reason in ("gone", "failing"):
+        disabled.add_metric([reason], totals.get(f"webhooks_disabled:{reason}", 0))
+    yield from (ended, failures, disabled)
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

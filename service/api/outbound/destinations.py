@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
 
 import httpx
 from anyio import CapacityLimiter, to_thread
@@ -26,13 +27,23 @@ _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")  # as last label: an address, in some f
 class OutboundError(Exception):
     """A request to a URL of a client cannot be made, or failed."""
 
+    failure: Literal["refused_url", "timeout", "tls", "unreachable"]  # in a word
+
 
 class RefusedUrlError(OutboundError):
     """The URL, or an address of its host, is not accepted."""
 
+    failure = "refused_url"
+
 
 class UnreachableError(OutboundError):
     """The host does not resolve, does not answer, or breaks off."""
+
+    def __init__(
+        self, detail: str, failure: Literal["timeout", "tls", "unreachable"] = "unreachable"
+    ) -> None:
+        super().__init__(detail)
+        self.failure = failure
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class OutboundSender:
             async with asyncio.timeout(timeout_s):
                 await resolve(url, self._policy)
         except TimeoutError as error:
-            raise UnreachableError(f"its host was not resolved in {timeout_s:g} s") from error
+            detail = f"its host was not resolved in {timeout_s:g} s"
+            raise UnreachableError(detail, "timeout") from error
 
     @asynccontextmanager
     async def send(
@@ -62,9 +63,9 @@ class OutboundSender:
                 finally:
                     await response.aclose()
         except TimeoutError as error:
-            raise UnreachableError(f"it did not answer in {timeout_s:g} s") from error
+            raise UnreachableError(f"it did not answer in {timeout_s:g} s", "timeout") from error
         except httpx.HTTPError as error:
-            raise UnreachableError(_reason(error)) from error
+            raise _unreachable(error) from error
 
     async def close(self) -> None:
         if self._made:
@@ -126,19 +127,20 @@ class OutboundSender:
         return self._made
 
 
-def _reason(error: httpx.HTTPError) -> str:
+def _unreachable(error: httpx.HTTPError) -> UnreachableError:
     """Describes what failed, in few words."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not valid: {cause.verify_message}"
+            detail = f"its certificate is not valid: {cause.verify_message}"
+            return UnreachableError(detail, "tls")
         if isinstance(cause, ssl.SSLError):
-            return f"TLS failed: {(cause.reason or str(cause))[:200]}"
+            return UnreachableError(f"TLS failed: {(cause.reason or str(cause))[:200]}", "tls")
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ConnectTimeout):
-        return f"no connection in {CONNECT_S:g} s"
+        return UnreachableError(f"no connection in {CONNECT_S:g} s", "timeout")
     if isinstance(error, httpx.ConnectError):
-        return "no connection: it refuses connections, or cannot be reached"
+        return UnreachableError("no connection: it refuses connections, or cannot be reached")
     if isinstance(error, httpx.RemoteProtocolError):
-        return f"it broke off, or does not speak HTTP: {str(error)[:200]}"
-    return f"the connection broke: {str(error)[:200] or type(error).__name__}"
+        return UnreachableError(f"it broke off, or does not speak HTTP: {str(error)[:200]}")
+    return UnreachableError(f"the connection broke: {str(error)[:200] or type(error).__name__}")

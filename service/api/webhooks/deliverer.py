@@ -23,7 +23,7 @@ from service.api.state.serializers import to_datetime
 from service.api.version import version
 from service.api.webhooks.documents import body
 from service.api.webhooks.secrets import sign
-from service.jobs.webhook_scripts import Settle
+from service.jobs.webhook_scripts import DeliveryFailure, Settle
 from service.jobs.webhooks import Taken, Webhooks
 from service.schemas.webhooks import Attempt
 
@@ -48,10 +48,11 @@ _random = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Answer:
-    """What a receiver answered, or why it did not; error: None if it accepted."""
+    """What a receiver answered, or why it did not; error, failure: None if it accepted."""
 
     status_code: int | None
     error: str | None
+    failure: DeliveryFailure | None
     retry_after: str | None = None
 
 
@@ -121,7 +122,7 @@ class Deliverer:
             content = body(delivery, self._root_path)
         except ValueError as error:  # includes pydantic's ValidationError
             log.warning("invalid delivery skipped", id=delivery.id, reason=type(error).__name__)
-            content, answer = "", Answer(None, "what it tells of cannot be read")
+            content, answer = "", Answer(None, "what it tells of cannot be read", "unreadable")
         else:
             answer = await self._ask(taken, content.encode(), started_at)
         ended_s = time.monotonic() - began
@@ -140,6 +141,7 @@ class Deliverer:
             webhook=delivery.webhook,
             token=taken.token,
             status=status,
+            failure=answer.failure,
             body=content,
             attempts=f"[{','.join(each.model_dump_json() for each in attempts)}]",
             tries=delivery.tries + 1,
@@ -178,8 +180,8 @@ class Deliverer:
                 await _read_some(response)
         except OutboundError as error:
             if answer is None:  # what follows an answer does not change it
-                return Answer(None, str(error))
-        return answer or Answer(None, "it did not answer")
+                return Answer(None, str(error), error.failure)
+        return answer or Answer(None, "it did not answer", "unreachable")
 
     async def _settle(self, settle: Settle, *, until: float) -> None:
         """Record an attempt; wait for Redis until the lease has ended anyway."""
@@ -203,11 +205,12 @@ class Deliverer:
 def _answer(response: httpx.Response) -> Answer:
     code = response.status_code
     if 200 <= code < 300:
-        return Answer(code, None)
+        return Answer(code, None, None)
     error = f"it answered {code}"
+    failure: DeliveryFailure = "client_error" if 400 <= code < 500 else "server_error"
     if 300 <= code < 400:
-        error = f"it answered {code}, and redirects are not followed"
-    return Answer(code, error, response.headers.get("retry-after"))
+        error, failure = f"it answered {code}, and redirects are not followed", "redirect"
+    return Answer(code, error, failure, response.headers.get("retry-after"))
 
 
 async def _read_some(response: httpx.Response) -> None:

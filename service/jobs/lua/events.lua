@@ -21,6 +21,7 @@ local function queue_delivery(webhook, delivery, type, fields)
   if redis.call('EXISTS', key) == 1 then return end
   if redis.call('ZCARD', pending) >= MAX_PENDING then
     redis.call('HINCRBY', 'shapshot:webhook:' .. webhook, 'missed', 1)
+    count('deliveries:missed', 1)
     return
   end
   local now = read_clock()

@@ -48,11 +48,6 @@ local function unlist_empty(batch)
   if #members_of(batch) == 0 then unindex(batch) end
 end
 
--- Adds to the totals: see statistics.py
-local function count(total, by)
-  redis.pcall('HINCRBYFLOAT', 'shapshot:totals', total, by)
-end
-
 local function count_end(key, status)
   local method = redis.call('HGET', key, 'method')
   if method then count('jobs:' .. status .. ':' .. method, 1) end

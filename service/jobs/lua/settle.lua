@@ -13,6 +13,7 @@ redis.call('ZREM', 'shapshot:taken:' .. webhook, id)
 if asked.status == 'pending' then
   redis.call('ZADD', pending, now + asked.retry_s, id)
 else
+  count('deliveries:' .. asked.status, 1)
   local ended = asked.status == 'delivered' and 'delivered:' or 'undelivered:'
   redis.call('ZREM', pending, id)
   redis.call('ZADD', 'shapshot:' .. ended .. webhook, now, id)
@@ -25,10 +26,16 @@ if asked.status == 'delivered' then
   redis.call('HDEL', hook, 'failing_since')
   redis.call('HINCRBY', hook, 'delivered', 1)
 else
+  count('delivery_failures:' .. asked.failure, 1)
   redis.call('HSETNX', hook, 'failing_since', now)
   local failing_s = now - redis.call('HGET', hook, 'failing_since')
   local reason = asked.disabled_for or failing_s > asked.patience_s and asked.out_of_patience
-  if reason then disable(webhook, reason, now) end
+  if reason then
+    if redis.call('HEXISTS', hook, 'disabled_at') == 0 then
+      count('webhooks_disabled:' .. (asked.disabled_for and 'gone' or 'failing'), 1)
+    end
+    disable(webhook, reason, now)
+  end
 end
 schedule(webhook)
 return {'settled'}
