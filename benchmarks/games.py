@@ -5,8 +5,10 @@ known: .npz files with `n_players`, `coalitions` (2^n, n) and `values` (2^n,). F
 games (resnet18_n14_3.npz is of resnet18_n14) budgets grow by a fifth at a time until the median,
 over games and seeds, of |estimate - exact|^2 / |exact|^2 is at most 1 %. Printed are the distinct
 evaluations for 5 % and 1 %, including the empty and the full coalition, interpolated between
-budgets, and the share of the players' exact values within 1.96 standard errors at the budgets that
-first reached 5 % and 1 %. The engine's methods run unchanged, by their generators.
+budgets, with their 95 % confidence bounds: games are drawn again with replacement, all seeds of one
+together, the same draws for every estimator. Then the share of the players' exact values within
+1.96 standard errors at the budgets that first reached 5 % and 1 %. The engine's methods run
+unchanged, by their generators.
 """
 
 import argparse
@@ -31,6 +33,8 @@ from worker.engine.request import Request
 Floats = NDArray[np.float64]
 GOALS = (0.05, 0.01)
 LARGEST = 4096  # evaluations
+RESAMPLES = 1000  # of the games, for the bounds
+BOUNDS = (0.025, 0.975)
 
 
 @dataclass(eq=False)
@@ -115,16 +119,19 @@ ESTIMATORS: dict[str, Estimator] = {
 
 @dataclass(frozen=True)
 class Row:
-    """Medians over the runs at one budget: evaluations, error; and the coverage, if known."""
+    """Medians over the runs at one budget, and the coverage, if known.
 
-    evaluations: float
-    error: float
+    evaluations, errors: (1 + R,), of all games and of each resample.
+    """
+
+    evaluations: Floats
+    errors: Floats
     coverage: float | None
 
 
 def main() -> None:
     options = _options()
-    print(f"median over games and {options.seeds} seeds; cover: share within 1.96 standard errors")
+    print(f"median over games and {options.seeds} seeds (95 % bounds); cover: within 1.96 errors")
     print(
         "| games | estimator | 5 % | 1 % | cover at 5 % | cover at 1 % |\n|---|---|---|---|---|---|"
     )
@@ -169,48 +176,75 @@ def load_games(folder: Path, games: str) -> dict[str, list[Table]]:
 def _climb(
     estimator: Estimator, tables: list[Table], exact: list[Floats], seeds: int
 ) -> Iterator[Row]:
-    """Measure at growing budgets until the last goal is reached, or no budget is left."""
+    """Measure at growing budgets until the last goal and its bounds are reached."""
     players = tables[0].players
+    draws = np.random.default_rng(0).integers(len(tables), size=(RESAMPLES, len(tables)))
+    draws = np.concatenate([np.arange(len(tables))[np.newaxis], draws])  # (1 + R, G)
+    reached = np.zeros(len(draws), dtype=np.bool_)
     budget = 2.0 * players + 1  # the minimum of shap's permutation
     while budget <= min(LARGEST, 2**players):
-        row = _measure(estimator, tables, exact, round(budget), seeds)
+        row = _measure(estimator, tables, exact, round(budget), seeds, draws)
         yield row
-        if row.error <= GOALS[-1]:
+        reached |= row.errors <= GOALS[-1]
+        if reached[0] and reached.mean() > BOUNDS[1]:
             return
         budget *= 1.2
 
 
 def _measure(
-    estimator: Estimator, tables: list[Table], exact: list[Floats], budget: int, seeds: int
+    estimator: Estimator,
+    tables: list[Table],
+    exact: list[Floats],
+    budget: int,
+    seeds: int,
+    draws: NDArray[np.int64],
 ) -> Row:
-    counts, errors, covered = [], [], []
-    for table, truth in zip(tables, exact, strict=True):
+    counts, errors = np.empty((2, len(tables), seeds))
+    covered = []
+    for i, (table, truth) in enumerate(zip(tables, exact, strict=True)):
         for seed in range(seeds):
             table.asked = {0, 2**table.players - 1}
             values, deviations = estimator(table, budget, seed)
-            counts.append(len(table.asked))
-            errors.append(((values - truth) ** 2).sum() / (truth**2).sum())
+            counts[i, seed] = len(table.asked)
+            errors[i, seed] = ((values - truth) ** 2).sum() / (truth**2).sum()
             if deviations is not None:
                 covered.append(np.abs(values - truth) <= 1.96 * deviations)
-    coverage = float(np.mean(covered)) if covered else None
-    return Row(float(np.median(counts)), float(np.median(errors)), coverage)
+    return Row(
+        np.median(counts[draws], axis=(1, 2)),
+        np.median(errors[draws], axis=(1, 2)),
+        float(np.mean(covered)) if covered else None,
+    )
 
 
 def _evaluations(rows: list[Row], goal: float) -> str:
-    """Interpolate, between logarithms, the budget at which the error first reaches a goal."""
-    reached = next((i for i, row in enumerate(rows) if row.error <= goal), None)
-    if reached is None:
-        return f"> {rows[-1].evaluations:.0f}"
-    if reached == 0:
-        return f"<= {rows[0].evaluations:.0f}"
-    above, below = rows[reached - 1], rows[reached]
-    errors = np.log([below.error, above.error])
-    evaluations = np.log([below.evaluations, above.evaluations])
-    return f"{np.exp(np.interp(np.log(goal), errors, evaluations)):.0f}"
+    """Return the evaluations at which the error first reaches a goal, and their bounds."""
+    evaluations = np.array([row.evaluations for row in rows])  # (B, 1 + R)
+    errors = np.array([row.errors for row in rows])
+    needed = [interpolate(*each, goal) for each in zip(evaluations.T, errors.T, strict=True)]
+    least, most = evaluations[[0, -1], 0]
+    low, high = np.quantile(needed[1:], BOUNDS, method="inverted_cdf")
+    count, below, above = (
+        f"> {most:.0f}" if each > most else f"<= {least:.0f}" if each <= least else f"{each:.0f}"
+        for each in (needed[0], low, high)
+    )
+    return count if below == above else f"{count} ({below}..{above})"
+
+
+def interpolate(evaluations: Floats, errors: Floats, goal: float) -> float:
+    """Return the evaluations at which the error first reaches a goal, between logarithms.
+
+    evaluations, errors: (B,). Infinite where no error is small enough; the first where all are.
+    """
+    small = np.flatnonzero(errors <= goal)
+    if not len(small):
+        return np.inf
+    around = [small[0], max(0, small[0] - 1)]
+    logs = np.log(np.maximum(errors[around], np.finfo(np.float64).tiny))
+    return float(np.exp(np.interp(np.log(goal), logs, np.log(evaluations[around]))))
 
 
 def _coverage(rows: list[Row], goal: float) -> str:
-    row = next((row for row in rows if row.error <= goal), None)
+    row = next((row for row in rows if row.errors[0] <= goal), None)
     return "" if row is None or row.coverage is None else f"{row.coverage:.1%}"
 
 
