@@ -98,6 +98,14 @@ async def test_the_files_of_a_bundle_follow_the_schemas(signed):
                 jsonschema.validate(without, schema)
 
 
+async def test_a_record_names_the_versions_of_what_the_pages_compute_with(signed):
+    files = read_archive(await signed.bundle())
+    runtime = payload_of(files["record.json"])["predicate"]["result"]["runtime"]
+    assert {"shapshot", "numpy", "scipy", "pillow", "opencv-python-headless"} <= set(
+        runtime["versions"]
+    )
+
+
 async def test_the_page_lists_the_files_of_bundles_and_the_columns_of_the_regions(signed):
     rows = table_under(BUNDLE, "| file | what it is | schema |")
     listed = {name for cell, *_ in rows for name in re.findall(r"`([^`]+)`", cell)}

@@ -188,7 +188,7 @@ def _runtime(predictor: Predictor) -> Runtime:
 
 @cache
 def _versions(backend: str) -> dict[str, str]:
-    """Return the versions of the packages that affect the values."""
+    """Return the versions of the packages that affect the values, Pillow by its pixels."""
     runs = {"openvino": ["openvino"], "jax": ["jax", "jaxlib"]}.get(backend, [])
-    packages = ("tensorflow", "keras", "opencv-python-headless", "scikit-image", "numpy", *runs)
-    return {package: version(package) for package in ("shapshot", *packages)}
+    packages = ("opencv-python-headless", "pillow", "scikit-image", "numpy", "scipy", *runs)
+    return {package: version(package) for package in ("shapshot", "tensorflow", "keras", *packages)}

@@ -93,8 +93,10 @@ _OUTCOME = Outcome(
             "tensorflow": "2.21.0",
             "keras": "3.15.1",
             "opencv-python-headless": "4.14.0.94",
+            "pillow": "13.0.0",
             "scikit-image": "0.26.0",
             "numpy": "2.4.6",
+            "scipy": "1.17.1",
         },
     ),
     timings=Timings(
