@@ -109,12 +109,12 @@ def verify_bundle(
     return found
 
 
-def verify_chain(verified: Sequence[Verification]) -> list[Check]:
-    """Check that records and reviews which follow each other in the chain name each other.
+def verify_chain(verified: Sequence[Verification], segments: Sequence[Place] = ()) -> list[Check]:
+    """Check that statements which follow each other in the chain name each other.
 
     Of statements with others between them that are not given, only the order is known.
     """
-    places = [place for each in verified for place in each.places]
+    places = [*(place for each in verified for place in each.places), *segments]
     by_place: dict[int, Place] = {}
     checks = []
     for each in places:

@@ -59,7 +59,7 @@ def verify(
     try:
         from service.evidence.timestamps import TimestampError, read_certificates
         from worker.listed_chain import ChainListError, read_chain, verify_listed
-        from worker.verification import Verification, verify_bundle, verify_chain
+        from worker.verification import Place, Verification, verify_bundle, verify_chain
     except ImportError as error:
         exit_with_error(f"{error.name} is not installed: pip install 'shapshot[verify]'")
     try:
@@ -74,9 +74,9 @@ def verify(
     if logs and trusted is None:
         exit_with_error("an audit log brings no keys along: pass those of the server, --keys")
     read = {path: verify_log(path.read_bytes().splitlines(), trusted) for path in logs if trusted}
-    for path, findings in read.items():
+    for path, log in read.items():
         if not as_json:
-            _print(str(path), map(astuple, findings))
+            _print(str(path), map(astuple, log.findings))
     found: list[Verification] = []
     for path in bundles:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
@@ -85,13 +85,18 @@ def verify(
         found.append(verified)
         if not as_json:
             _print(str(path), map(astuple, verified.checks))
-    chain = verify_chain(found)
+    segments = [
+        Place(f"the segment up to {segment.last}", segment.chain, sha256)
+        for log in read.values()
+        for segment, sha256 in log.segments
+    ]
+    chain = verify_chain(found, segments)
     if listed is not None:
-        chain += verify_listed(listed, found)
+        chain += verify_listed(listed, found, segments)
     if chain and not as_json:
         _print("chain", map(astuple, chain))
     valid = all(each.valid for each in found) and all(check.fault is None for check in chain)
-    valid = valid and all(each.fault is None for findings in read.values() for each in findings)
+    valid = valid and all(each.fault is None for log in read.values() for each in log.findings)
     if as_json:
         files = [
             {
@@ -107,10 +112,10 @@ def verify(
         audited = [
             {
                 "file": str(path),
-                "valid": all(each.fault is None for each in findings),
-                "checks": [asdict(each) for each in findings],
+                "valid": all(each.fault is None for each in log.findings),
+                "checks": [asdict(each) for each in log.findings],
             }
-            for path, findings in read.items()
+            for path, log in read.items()
         ]
         told = {
             "valid": valid,

@@ -21,6 +21,14 @@ class Finding:
     fault: str | None = None
 
 
+@dataclass(frozen=True)
+class VerifiedLog:
+    """What was checked of a log, and its signed segments, each with the sha256 of its payload."""
+
+    findings: list[Finding]
+    segments: list[tuple[AuditSegment, str]]
+
+
 def line_of(entry: AuditEntry) -> bytes:
     """Return the entry as it is exported and signed: canonical JSON and a line feed."""
     return rfc8785.dumps(entry.model_dump(mode="json")) + b"\n"
@@ -36,7 +44,7 @@ def place_of(id_: str) -> tuple[int, int]:
     return int(milliseconds), int(number)
 
 
-def verify_log(lines: Sequence[bytes], keys: PublicKeys) -> list[Finding]:
+def verify_log(lines: Sequence[bytes], keys: PublicKeys) -> VerifiedLog:
     """Check lines of an export, of entries and of segments in any order, by these keys."""
     entries: dict[tuple[int, int], bytes] = {}
     envelopes, findings = [], []
@@ -60,7 +68,8 @@ def verify_log(lines: Sequence[bytes], keys: PublicKeys) -> list[Finding]:
         except RecordError as error:
             findings.append(Finding("a segment is signed", str(error)))
     segments.sort(key=lambda each: each[0].chain.sequence)
-    return findings + _against(segments, dict(sorted(entries.items())))
+    findings += _against(segments, dict(sorted(entries.items())))
+    return VerifiedLog(findings, segments)
 
 
 def _against(

@@ -134,7 +134,7 @@ async def sealed(signed):
 def faults(lines, signed):
     return [
         each.fault
-        for each in verify_log(lines, PublicKeys(keys=(signed.key.public,)))
+        for each in verify_log(lines, PublicKeys(keys=(signed.key.public,))).findings
         if each.fault
     ]
 
@@ -182,6 +182,40 @@ async def test_the_command_lists_exports_and_verifies(signed, tmp_path, connecti
     found = CliRunner().invoke(cli, ["verify", str(log)])
     assert found.exit_code == 1
     assert "pass those of the server" in found.output
+
+
+async def test_the_list_of_the_chain_shows_a_segment_that_was_cut_off_or_replaced(signed, tmp_path):
+    bundle, log = tmp_path / "bundle.zip", tmp_path / "audit.ndjson"
+    chain, keys = tmp_path / "chain.json", tmp_path / "keys.json"
+    keys.write_text(PublicKeys(keys=(signed.key.public,)).model_dump_json())
+    await signed.bundle()
+    cut = await sealed(signed)
+    bundle.write_bytes(await signed.bundle(seed=1))
+    lines, segments = await sealed(signed)
+    assert len(segments) == 2
+    assert len(lines) > len(cut[0])
+    listed = (await signed.api.get("/v1/records")).json()["items"]
+
+    def verified(lines, segments, listed):
+        log.write_bytes(b"\n".join([*lines, *segments]))
+        chain.write_text(json.dumps(listed))
+        command = ["verify", log, bundle, "--keys", keys, "--chain", chain, "--json"]
+        found = CliRunner().invoke(cli, [str(each) for each in command])
+        told = json.loads(found.output)
+        assert all(each["valid"] for each in told["logs"])
+        assert found.exit_code == (0 if told["valid"] else 1)
+        return told["chain"]
+
+    whole = verified(lines, segments, listed)
+    assert [each["fault"] for each in whole] == [None] * len(whole)
+    told = [each["what"] for each in whole]
+    assert "the log has the 2 segments of the list from place 1 on" in told
+    assert "records 1 and 2 follow each other" in told  # a segment, and the record after it
+    [fault] = [each["fault"] for each in verified(cut[0], cut[1], listed) if each["fault"]]
+    assert fault == "that of place 3 is missing"
+    other = [*listed[:3], listed[3] | {"sha256": "0" * 64}]
+    [fault] = [each["fault"] for each in verified(lines, segments, other) if each["fault"]]
+    assert "the list has 0000" in fault
 
 
 async def test_old_entries_go_with_their_segments(signed, connection):
