@@ -39,9 +39,8 @@ from worker.engine.game.players import PlayerCoalitions, Players
 from worker.engine.game.superpixels import LabelMap, Slic, make_players
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.masking.maskers import make_masker
-from worker.engine.methods.gp_estimator import leverage_weights
 from worker.engine.methods.gp_posterior import compute_posterior, fit_prior
-from worker.engine.methods.least_squares import fit_additive
+from worker.engine.methods.leverage import regress_shapley
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
 from worker.engine.methods.value_index import ShapleyIndex
 from worker.engine.request import Top, select_outputs
@@ -172,10 +171,9 @@ def regress(
     index = ShapleyIndex(members.shape[1])
     process = compute_posterior(prior, index, signs[learnt], odd[learnt])
     missed = odd[judged] - prior.smooth(signs[judged], signs[learnt]) @ process.weights
-    weights, undrawn = leverage_weights(members[rows], certain=0)
-    fit = fit_additive(members[rows], weights, missed[1:], -missed[0], missed[0])
-    values = prior.smooth_values(index, signs[learnt]).T @ process.weights + fit.values
-    return values, np.sqrt((fit.influence**2 * undrawn) @ fit.residuals**2)
+    inside = np.concatenate([full, members[rows]])
+    rest, errors = regress_shapley(inside, missed, certain=1)
+    return prior.smooth_values(index, signs[learnt]).T @ process.weights + rest, errors
 
 
 def split(members: Mask) -> tuple[Indices, Indices]:

@@ -14,6 +14,7 @@ from worker.engine.metrics.perturbation import METRICS
 FixedContext = Literal[0, 1] | None
 Regularization = Literal["auto", "none"]
 Sampling = Literal["adaptive", "random"]
+SolutionConcept = Literal["shapley", "owen"]
 MAX_SEED = 2**32 - 1
 
 
@@ -32,7 +33,7 @@ class Request:
     most evaluations, the empty and the full coalition included (methods that evaluate pairs may
     take one more). batch_size: coalitions chosen before their scores are read; it changes the
     values of Partition. fixed_context: see partition.py. regularization: see kernel.py.
-    sampling: see gaussian_process.py.
+    sampling, solution_concept: see gaussian_process.py.
     superpixels: how the picture is cut into players. target_standard_error: in units of the
     (linked) score; methods that estimate standard errors stop early once all are at most this.
     metrics: names in perturbation.METRICS, each at most once; their evaluations are added to
@@ -48,6 +49,7 @@ class Request:
     fixed_context: FixedContext = None
     regularization: Regularization = "auto"
     sampling: Sampling = "adaptive"
+    solution_concept: SolutionConcept = "shapley"
     superpixels: Superpixels = PIXELS
     target_standard_error: float | None = None
     metrics: tuple[str, ...] = ()

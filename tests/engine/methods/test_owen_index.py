@@ -29,7 +29,7 @@ def chain(players):
     """Make a tree that splits off one player at a time: OwenIndex of `players`, in their order."""
     ones = np.eye(players, dtype=bool)
     halves = [(ones[i], np.arange(players) > i) for i in range(players - 1)]
-    return OwenIndex(np.reshape(halves, (-1, players)))
+    return OwenIndex(np.array(halves, dtype=bool).reshape(-1, players))
 
 
 def credits(index):

@@ -40,6 +40,10 @@ class Players:
         """Return the labels (H, W) int32 where the players are superpixels, else None."""
         return self.labels if self.superpixels else None
 
+    @property
+    def tree_name(self) -> str:
+        return "superpixel tree" if self.superpixels else "image tree"
+
     @cached_property
     def pairs(self) -> int:
         """Count the ordered pairs of elements of different players."""

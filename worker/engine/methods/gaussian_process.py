@@ -1,4 +1,4 @@
-"""Shapley values by a Gaussian process on the odd part of the game, with standard errors.
+"""Shapley or Owen values by a Gaussian process on the odd part of the game, with standard errors.
 
 After OddSHAP, 2026, https://arxiv.org/abs/2602.01399, which showed that Shapley values depend on
 the odd part alone, half the difference between a coalition's score and its complement's, and
@@ -6,6 +6,9 @@ PolySHAP, 2026, https://arxiv.org/abs/2601.18608, that scoring such pairs is wor
 model. The prior is in gp_covariance.py, its fit to scores in gp_posterior.py. The first pairs are
 drawn (pair_sampling.py); the next ones are chosen by what their scores would tell of the values
 (pair_selection.py).
+
+Owen values of the tree of the players depend on the odd part alone, too, and only on the coalitions
+of the tree (owen_index.py), which are then drawn and chosen.
 
 The values are means of a posterior, the standard errors its standard deviations: the uncertainty
 that the scores leave about the game. With few evaluations the values shrink towards the even share,
@@ -19,15 +22,16 @@ import numpy as np
 from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.game.coalitions import CHUNK
-from worker.engine.methods.gp_estimator import Estimate, estimate, leverage_weights
+from worker.engine.methods.gp_estimator import Estimate, estimate
 from worker.engine.methods.gp_posterior import Prior, fit_prior
-from worker.engine.methods.pair_sampling import draw_pairs
+from worker.engine.methods.leverage import leverage_weights
+from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players
 from worker.engine.methods.protocol import Game, Steps
-from worker.engine.methods.value_index import ShapleyIndex, ValueIndex
-from worker.engine.request import Request, Sampling
+from worker.engine.methods.value_index import ShapleyIndex
+from worker.engine.request import Request, Sampling, SolutionConcept
 
 WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
 FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
@@ -41,12 +45,13 @@ class GaussianProcess:
     """One run of the estimator; its state is valid, and a snapshot possible, at every yield.
 
     max_evals: includes the two evaluations of the game; an odd number is rounded down. Where it
-    covers all coalitions, the values are exact. target_standard_error: in units of the (linked)
-    score; the run ends early when no player's standard error for any output exceeds it, checked
-    after FIRST_CHECK pairs and then after every quarter more. sampling: "adaptive" draws the first
-    pairs, DRAWN for each player, and chooses the next ones, up to MOST_CHOSEN, by the scores so
-    far; "random" draws all. seed: for the draw. Raises BudgetError for more players than
-    player_limits.py allows.
+    covers all coalitions, or all of the tree, the values are exact. target_standard_error: in units
+    of the (linked) score; the run ends early when no player's standard error for any output exceeds
+    it, checked after FIRST_CHECK pairs and then after every quarter more. sampling: "adaptive"
+    draws the first pairs, DRAWN for each player, and chooses the next ones, up to MOST_CHOSEN, by
+    the scores so far; "random" draws all. solution_concept: "shapley", or "owen" for the Owen
+    values of the players' tree, as Partition has them. seed: for the draw. Raises BudgetError for
+    more players than player_limits.py allows.
     """
 
     drafts_within_steps: ClassVar[bool] = True
@@ -58,6 +63,7 @@ class GaussianProcess:
         max_evals: int,
         target_standard_error: float | None = None,
         sampling: Sampling = "adaptive",
+        solution_concept: SolutionConcept = "shapley",
         seed: int = 0,
     ) -> None:
         players, pairs = len(game.players), (max_evals - 2) // 2
@@ -65,10 +71,11 @@ class GaussianProcess:
         self._adaptive = sampling == "adaptive"
         self._drawn = max(FIRST_CHECK, int(DRAWN * players)) if self._adaptive else pairs
         spare = 3 * min(pairs, MOST_CHOSEN) if pairs > self._drawn else 0
-        members = draw_pairs(players, pairs + spare, np.random.default_rng(seed))
+        owen = solution_concept == "owen"
+        self._index = OwenIndex.of(game.players) if owen else ShapleyIndex(players)
+        members = self._index.draw(pairs + spare, np.random.default_rng(seed))
         self._game = game
-        self._index: ValueIndex = ShapleyIndex(players)
-        self._pairs = PairedScores(game, members, planned=pairs)
+        self._pairs = PairedScores(game, members, pairs, self._index)
         self._target = target_standard_error
         self._prior: Prior | None = None  # by which pairs are chosen
         self._learnt = 0  # scores that it is fitted to
@@ -82,6 +89,7 @@ class GaussianProcess:
             max_evals=request.max_evals,
             target_standard_error=request.target_standard_error,
             sampling=request.sampling,
+            solution_concept=request.solution_concept,
             seed=request.seed,
         )
 

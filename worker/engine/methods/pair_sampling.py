@@ -7,7 +7,7 @@ size, shuffled players are dealt out in turn, so that each is in about equally o
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import comb, sqrt
@@ -40,13 +40,20 @@ def _sizes(players: int, random: np.random.Generator) -> Iterator[int]:
     intervals = {s: sqrt(s * (players - s)) for s in range(1, players // 2 + 1)}
     if players % 2 == 0:
         intervals[players // 2] *= 2  # a pair has two coalitions of that size
-    due = [(random.random() * interval, size, 1) for size, interval in intervals.items()]
+    return take_turns(intervals, lambda size: count_pairs(players, size), random)
+
+
+def take_turns(
+    intervals: Mapping[int, float], counts: Callable[[int], int], random: np.random.Generator
+) -> Iterator[int]:
+    """Yield the keys of intervals, each at its regular interval until yielded `counts` times."""
+    due = [(random.random() * interval, key, 1) for key, interval in intervals.items()]
     heapify(due)
     while due:
-        time, size, nth = heappop(due)
-        yield size
-        if nth < count_pairs(players, size):
-            heappush(due, (time + intervals[size], size, nth + 1))
+        time, key, nth = heappop(due)
+        yield key
+        if nth < counts(key):
+            heappush(due, (time + intervals[key], key, nth + 1))
 
 
 def _draw_of_size(players: int, size: int, count: int, random: np.random.Generator) -> Mask:

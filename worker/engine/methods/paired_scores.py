@@ -11,6 +11,7 @@ from worker.engine.game.coalitions import Coalitions
 from worker.engine.methods.even_energy import even_energy
 from worker.engine.methods.protocol import Game
 from worker.engine.methods.ridge import fit_roughly
+from worker.engine.methods.value_index import ShapleyIndex, ValueIndex
 from worker.engine.regions import Regions, quantile
 
 
@@ -19,11 +20,19 @@ class PairedScores:
 
     members: (at least P, M) bool, one coalition of each pair; those after the first P wait to be
     preferred. The pair of the full and the empty coalition is known from the game and not among
-    them. planned: P; by default all of members.
+    them. planned: P; by default all of members. index: the values that are estimated, by default
+    Shapley's; members are only pairs that have a weight in them.
     """
 
-    def __init__(self, game: Game, members: Mask, planned: int | None = None) -> None:
+    def __init__(
+        self,
+        game: Game,
+        members: Mask,
+        planned: int | None = None,
+        index: ValueIndex | None = None,
+    ) -> None:
         self._game = game
+        self._index = index or ShapleyIndex(len(game.players))
         self._members = members
         self._planned = len(members) if planned is None else min(planned, len(members))
         self._scores = np.empty((self._planned, 2, len(game.scores)))  # (P, 2, K)
@@ -44,9 +53,8 @@ class PairedScores:
 
     @property
     def complete(self) -> bool:
-        """Return whether all pairs of coalitions of the game are scored."""
-        all_pairs: int = 2 ** (len(self._game.players) - 1) - 1
-        return self.done == all_pairs
+        """Return whether all pairs that have a weight in the values are scored."""
+        return self.done == self._index.pairs
 
     def next(self, pairs: int) -> Coalitions:
         """Return the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
@@ -111,7 +119,7 @@ class PairedScores:
         steady_from: int | None = None,
         drawn: int | None = None,
     ) -> Attribution:
-        """Report values and standard errors (M, K) of the players as estimates of Shapley values.
+        """Report values and standard errors (M, K) of the players as estimates of the index.
 
         freedom: degrees of freedom of the errors; 95 % intervals use Student's t with them.
         widened: a further factor of the intervals. With fewer pairs than half the players no
@@ -126,7 +134,7 @@ class PairedScores:
             scores=game.scores,
             evaluations=2 + 2 * self.done,
             unresolved=self._unresolved(),
-            solution_concept="Shapley values",
+            solution_concept=self._index.concept,
             regions=Regions(
                 game.players.labels,
                 values,

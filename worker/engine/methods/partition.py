@@ -132,14 +132,13 @@ class Partition:
         tied: set[Part] = set()  # unexpanded, with the change of the last expanded node
         if self._evaluations >= self._max_evals and self._largest:
             tied = {node.part for change, _, node in self._queue if -change == self._largest}
-        tree = "superpixel tree" if self._game.players.superpixels else "image tree"
         return Attribution(
             values=values,
             base_values=self._game.base_values,
             scores=self._game.scores,
             evaluations=self._evaluations,
             unresolved=0.0 if exact else 1 - self._separated / self._game.players.pairs,
-            solution_concept=CONCEPTS[self._fixed_context].format(tree),
+            solution_concept=CONCEPTS[self._fixed_context].format(self._game.players.tree_name),
             regions=regions,
             exact=exact,
             tied=sum(self._tree.children(part) is not None for part in tied),

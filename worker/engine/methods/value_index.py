@@ -8,6 +8,8 @@ each part adds its own covariance and variance:
 - a part that is independent for every pair of complementary coalitions: `weights`,
   `independent_variance`;
 - a part that is a sum of the players' weights b: any index here gives each player 2 b_i.
+
+An index also draws the pairs of coalitions, and estimates values from drawn pairs without a prior.
 """
 
 from dataclasses import dataclass
@@ -15,17 +17,42 @@ from typing import Protocol
 
 import numpy as np
 
-from worker.engine.arrays import Scores
+from worker.engine.arrays import Credit, Mask, Scores
 from worker.engine.methods.gp_covariance import (
     independent_variance,
     shapley_covariance,
     shapley_variance,
     shapley_weights,
 )
+from worker.engine.methods.leverage import regress_shapley
+from worker.engine.methods.pair_sampling import draw_pairs
 
 
 class ValueIndex(Protocol):
-    """The values phi_i of M players, linear in the odd part g of the game."""
+    """The values phi_i of M players, linear in the odd part g of the game.
+
+    concept: the value's name.
+    """
+
+    @property
+    def concept(self) -> str: ...
+
+    @property
+    def pairs(self) -> int:
+        """Count the pairs that have a weight, without that of the full and the empty coalition."""
+
+    def draw(self, pairs: int, random: np.random.Generator) -> Mask:
+        """Draw at most `pairs` of the pairs with a weight: the smaller coalitions, (P, M) bool.
+
+        Each pair is drawn at most once, and every prefix is a valid draw.
+        """
+
+    def divide(self, members: Mask, odd: Scores, certain: int) -> tuple[Credit, Credit]:
+        """Estimate the values and their standard errors from drawn pairs: (M, K) each.
+
+        members: (N, M), one coalition of each pair, the full one first. odd: (N, K), the odd part
+        there. The first `certain` rows were chosen, and stand for no others.
+        """
 
     def covariance(self, signs: Scores, rates: Scores) -> Scores:
         """Return Cov(phi_i, g(T)) by the product kernel of rates (M,), for signs (N, M): (N, M)."""
@@ -50,6 +77,17 @@ class ShapleyIndex:
     """Shapley values of M players; ValueIndex documents the methods."""
 
     players: int
+    concept: str = "Shapley values"
+
+    @property
+    def pairs(self) -> int:
+        return int(2 ** (self.players - 1)) - 1
+
+    def draw(self, pairs: int, random: np.random.Generator) -> Mask:
+        return draw_pairs(self.players, pairs, random)
+
+    def divide(self, members: Mask, odd: Scores, certain: int) -> tuple[Credit, Credit]:
+        return regress_shapley(members, odd, certain)
 
     def covariance(self, signs: Scores, rates: Scores) -> Scores:
         return shapley_covariance(signs, rates)
