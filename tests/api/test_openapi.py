@@ -26,6 +26,9 @@ SENT = (
 OTHER_ERRORS = {  # paths of other protocols, and the forms of their errors
     "/v1/models/{name}:explain": ["KServeError", "VertexError"],
     "/v1/projects/{project}/locations/{location}/endpoints/{endpoint}:explain": ["VertexError"],
+    "/v1beta1/projects/{project}/locations/{location}/endpoints/{endpoint}:explain": [
+        "VertexError"
+    ],
 }
 SCORES = CoalitionScores(
     outputs=[
@@ -98,7 +101,7 @@ def test_every_operation_documents_its_key_except_the_open_ones(document):
     assert schemes["bearer"]["scheme"] == "bearer"
     assert (schemes["api_key"]["in"], schemes["api_key"]["name"]) == ("header", "X-API-Key")
     for path, _, operation in operations(document):
-        guarded = path.startswith("/v1/") or path == "/metrics"
+        guarded = path.startswith(("/v1/", "/v1beta1/")) or path == "/metrics"
         wanted = [{"bearer": []}, {"api_key": []}, {}] if guarded else None
         assert operation.get("security") == wanted, path
         assert guarded == ({"401", "403", "429"} <= set(operation["responses"])), path

@@ -34,6 +34,7 @@ NOT_COVERED = {
     "get_welcome",  # the addresses of what the client knows by name
     "explain_instances",  # for clients of KServe and of Vertex
     "explain_endpoint",
+    "explain_endpoint_beta",
 }
 ID = "exp_" + "0" * 32
 BATCH = "batch_" + "0" * 32

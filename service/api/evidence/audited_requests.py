@@ -23,6 +23,7 @@ from service.schemas.documents import ErrorCode
 
 READS: Mapping[str, str] = {  # by the operation: what it shows; drawings without their format
     "explain_endpoint": "arrays",
+    "explain_endpoint_beta": "arrays",
     "explain_instances": "arrays",
     "get_attributions": "arrays",
     "get_batch_attributions": "arrays",

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.http.problems import PROBLEM
 
 KSERVE_PATH = re.compile(r".*/v1/models/[^/]+:explain")
-VERTEX_PATH = re.compile(r".*/v1/projects/[^/]+/locations/[^/]+/endpoints/[^/]+:explain")
+VERTEX_PATH = re.compile(r".*/v1(beta1)?/projects/[^/]+/locations/[^/]+/endpoints/[^/]+:explain")
 
 # google.rpc.Code and the HTTP status that its clients know, by our status. Others of 4xx are
 # INVALID_ARGUMENT, https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto

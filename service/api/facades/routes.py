@@ -15,11 +15,11 @@ from service.schemas.explain_protocols import (
     VertexResponse,
 )
 
-router = APIRouter(prefix="/v1", tags=["other protocols"])
+router = APIRouter(tags=["other protocols"])
 
 
 @router.post(
-    "/models/{name}:explain",
+    "/v1/models/{name}:explain",
     response_model=KServeResponse | VertexResponse,
     openapi_extra=explain_request(KServeRequest, VertexRequest),
     responses=explain_responses(any_form=True),
@@ -40,7 +40,15 @@ async def explain_instances(request: Request, services: RequestServicesDep, name
 
 
 @router.post(
-    "/projects/{project}/locations/{location}/endpoints/{endpoint}:explain",
+    "/v1beta1/projects/{project}/locations/{location}/endpoints/{endpoint}:explain",
+    name="explain_endpoint_beta",
+    description="The same as at `/v1`, for the clients of `v1beta1`.",
+    response_model=VertexResponse,
+    openapi_extra=explain_request(VertexRequest),
+    responses=explain_responses(any_form=False),
+)
+@router.post(
+    "/v1/projects/{project}/locations/{location}/endpoints/{endpoint}:explain",
     response_model=VertexResponse,
     openapi_extra=explain_request(VertexRequest),
     responses=explain_responses(any_form=False),

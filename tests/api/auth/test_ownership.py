@@ -35,6 +35,7 @@ OF_NONE = [  # routes of /v1 without an id; each shows nobody's explanations
     ("POST", "/v1/explanations"),
     ("POST", "/v1/models/{name}:explain"),
     ("POST", "/v1/projects/{project}/locations/{location}/endpoints/{endpoint}:explain"),
+    ("POST", "/v1beta1/projects/{project}/locations/{location}/endpoints/{endpoint}:explain"),
 ]
 OF_SEVERAL = [("GET", f"/v1/figure.{form}") for form in ("png", "svg", "pdf")]
 PICTURE = MaskedPicture(png=b"")
@@ -142,7 +143,7 @@ async def held_for(served, made, method, path, headers):
 
 def test_every_route_of_the_api_is_tested_here():
     known = {*OF_ONE, *ELSEWHERE, *OF_NONE, *OF_SEVERAL}
-    assert {route for route in routes() if route[1].startswith("/v1/")} == known
+    assert {route for route in routes() if route[1].startswith(("/v1/", "/v1beta1/"))} == known
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE)

@@ -65,6 +65,21 @@ async def test_an_answer_too_late_for_its_client_is_an_error_that_leads_to_it(ex
     assert (await served.get(path)).json()["status"] == "queued"
 
 
+async def test_the_path_of_the_beta_is_an_alias(explain, served, fake_worker):
+    beta = URL.replace("/v1/", "/v1beta1/")
+    late = await explain(beta, headers=NOW | {"Idempotency-Key": "k-1"})
+    refused(late, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+    fake_worker.succeed(late.headers["location"].rpartition("/")[2])
+    [one, other] = [
+        await explain(url, headers=NOW | {"Idempotency-Key": "k-1"}) for url in (URL, beta)
+    ]
+    assert (one.status_code, other.status_code) == (200, 200)
+    assert one.json() == other.json()
+    asked = {"concurrentExplanationSpecOverride": {"a": shapley(2)}}
+    _, known = refused(await explain(beta, **asked), 400, "INVALID_ARGUMENT", "INVALID_SETTINGS")
+    assert known["field"] == "concurrentExplanationSpecOverride"
+
+
 async def test_the_same_call_at_the_path_of_a_model_is_202(explain):
     answer = await explain("/v1/models/tiny:explain", override=shapley(2))
     assert (answer.status_code, answer.json()["settings"]["method"]) == (202, "permutation")
