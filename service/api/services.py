@@ -157,6 +157,8 @@ class ProcessServices:
                 while not task.done():  # redis-py may swallow a cancel during a read
                     task.cancel()
                     await asyncio.wait([task], timeout=0.02)
+            if self.sealer and self.settings.audit != "off":
+                await self.sealer.seal_rest_of_audit()
             await self.outbound.close()
             await self.reading.aclose()
             self.redis.close()

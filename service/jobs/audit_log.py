@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import redis
+import redis.asyncio
 
 from service.evidence.audit_log import place_of
 from service.jobs.records import ChainEntry
@@ -43,6 +44,12 @@ class Unsealed:
     after: str  # id of the last sealed entry; empty: there is none
     previous: str | None  # sha256 of the last segment's payload
     age_s: float  # of the first
+
+
+async def sealed_until(connection: redis.asyncio.Redis) -> str | None:
+    """Return the id of the last entry in a signed segment; None: none is. Raises RedisError."""
+    last = await connection.hget(AUDIT_SEALED, "last")
+    return as_text(last) if last else None
 
 
 class AuditLog:

@@ -59,6 +59,11 @@ class AuditPage(ResponseModel):
 
     items: list[AuditEntry]
     next_cursor: str | None
+    sealed_until: str | None = Field(
+        description="Id of the last entry of the log that is in a signed segment; those after it "
+        "are not signed yet. Null: none is signed"
+    )
+    signing: bool = Field(description="False: the server has no key, so it signs no more entries")
 
 
 class AuditSegment(ResponseModel):

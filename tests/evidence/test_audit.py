@@ -1,5 +1,6 @@
 """The audit log has each change and each read of contents once; a changed entry is found."""
 
+import base64
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,15 @@ from service.evidence.audit_log import verify_log
 from service.evidence.keys import PublicKeys
 from service.infra.settings.api import ApiSettings
 from service.jobs.audit_log import AuditLog
-from service.jobs.redis_keys import AUDIT, AUDIT_SEGMENTS, EXPIRY, HOLDS, RECORDS, key_of
+from service.jobs.redis_keys import (
+    AUDIT,
+    AUDIT_SEALED,
+    AUDIT_SEGMENTS,
+    EXPIRY,
+    HOLDS,
+    RECORDS,
+    key_of,
+)
 from tests.evidence.conftest import URL, gradient
 
 LINES = {"Accept": "application/x-ndjson"}
@@ -157,6 +166,36 @@ async def test_a_changed_or_removed_entry_is_found(signed):
     assert faults([*lines, *segments[:1], *segments[2:]], signed)
     assert faults(lines, signed) == ["there are none, so nothing can be checked"]
     assert faults([*lines, *segments, b"nonsense"], signed)
+
+
+async def test_the_list_says_which_entries_are_signed(signed):
+    await signed.api.get(URL)
+    before = (await signed.api.get("/v1/audit")).json()
+    assert (before["sealed_until"], before["signing"]) == (None, True)
+    await sealed(signed)
+    after = (await signed.api.get("/v1/audit", params={"order": "oldest"})).json()
+    segments = (await signed.api.get("/v1/audit/segments")).content.splitlines()
+    payload = json.loads(base64.b64decode(json.loads(segments[-1])["payload"]))
+    assert after["sealed_until"] == payload["predicate"]["last"]
+    assert after["sealed_until"] in [each["id"] for each in after["items"]]
+
+
+async def test_a_process_that_stops_signs_the_log_to_its_end(open_signed, tmp_path, connection):
+    async with open_signed(tmp_path) as signed:
+        await signed.explain()
+        before = (await signed.api.get("/v1/audit")).json()
+    [(last, _)] = connection.xrevrange(AUDIT, count=1)
+    assert before["sealed_until"] is None
+    assert connection.hget(AUDIT_SEALED, "last") == last
+    [found] = AuditLog(connection).segments()
+    assert found
+
+
+async def test_a_process_stops_though_the_log_cannot_be_signed(open_signed, tmp_path, connection):
+    connection.rpush(RECORDS, "no entry of a chain")
+    async with open_signed(tmp_path) as signed:
+        await signed.api.get("/v1/audit")
+    assert not connection.exists(AUDIT_SEALED)
 
 
 async def test_segments_are_in_the_chain_of_records(signed, connection):

@@ -7,11 +7,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from service.api.auth.keys import Scope
+from service.evidence.keys import SigningKey
 from service.jobs.audit import Audited
+from service.jobs.redis_keys import AUDIT_SEALED
 from service.jobs.scripts import NewEntry, Note, Scripts
+from service.jobs.store_identity import compare_store
 from service.schemas.audit import AuditAction
 from tests.api.auth.keyholders import issue
 from tests.api.conftest import some_arrays, some_regions
+from tests.live import live_api
 from tests.web.conftest import READY, ROOT, sign_in
 
 
@@ -31,6 +35,26 @@ def open_log(page: Page, live, key: str) -> None:
     sign_in(page, key)
     page.get_by_role("link", name="Audit").click()
     page.wait_for_selector(READY)
+
+
+def test_entries_that_are_not_signed_yet_are_marked(
+    page, settings, tmp_path, connection, store, keys_file, auditor, hand
+):
+    compare_store(connection, store)
+    SigningKey.create(tmp_path / "key.pem")
+    options = {"KEYS_FILE": keys_file, "ROOT_PATH": ROOT, "SIGNING_KEY_FILE": tmp_path / "key.pem"}
+    with live_api(settings, tmp_path, **options) as live:
+        open_log(page, live, auditor)
+        rows = page.get_by_role("region", name="Entries").locator("tbody tr")
+        status = page.get_by_role("status").filter(has_text="on this page")
+        expect(status).to_contain_text("None of them is signed yet: the server signs about every")
+        assert rows.filter(has_text="not signed yet").count() == rows.count()
+        newest = rows.first.get_attribute("data-entry")
+        connection.hset(AUDIT_SEALED, "last", newest)  # as the script that seals does
+        page.get_by_role("button", name="Read again").click()
+        expect(status).to_contain_text("1 of them are not signed yet")
+        expect(rows.filter(has_text="not signed yet")).to_have_count(1)
+        expect(rows.first).to_contain_text("not signed yet")
 
 
 def test_an_auditor_filters_the_log_and_saves_what_matches(page, live, asked, auditor):

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 import structlog
-from anyio import to_thread
+from anyio import move_on_after, to_thread
 from pydantic import ValidationError
 
 from service.api.evidence.statements import (
@@ -62,6 +62,7 @@ ADDED = ("sealed", "reviewed")
 PAGE = 32  # ids
 SEGMENT_ENTRIES, SEGMENT_S = 1000, 600  # of the audit log: the most entries, the longest wait
 LOOK_S = 10.0  # between looks at the audit log
+STOP_S = 5.0  # for sealing when the process stops
 PAUSE_S, OUTAGE_S = 1.0, 5.0  # between looks for results, and while Redis or the store is away
 
 log = structlog.get_logger(__name__)
@@ -222,6 +223,17 @@ class RecordSealer:
             sha256 = Artifact.of(payload).sha256
             if self._audit_log.add_segment(head.sequence, found, envelope, sha256) != "moved":
                 return True
+
+    async def seal_rest_of_audit(self) -> None:
+        """Seal what is in the audit log, however young, for as long as STOP_S."""
+        with move_on_after(STOP_S):
+            try:
+                while await to_thread.run_sync(
+                    partial(self.seal_audit, min_age_s=0.0), abandon_on_cancel=True
+                ):
+                    pass
+            except (redis.RedisError, ChainError) as error:
+                log.warning("audit log not sealed to its end", cause=str(error))
 
     def sign_bundle(self, explanation_id: str, digests: Mapping[str, str]) -> bytes:
         """Sign the list of the files of a bundle; digests: the sha256 of each, by name."""

@@ -15,7 +15,7 @@ from service.api.http.openapi_responses import problems
 from service.api.services import ProcessServices, ProcessServicesDep
 from service.api.uploads.upload import JSON
 from service.evidence.audit_log import line_of
-from service.jobs.audit_log import AuditLog, entry_of
+from service.jobs.audit_log import AuditLog, entry_of, sealed_until
 from service.jobs.redis_keys import AUDIT, BATCH_ID, EXPLANATION_ID, as_text
 from service.schemas.audit import AuditAction, AuditEntry, AuditPage
 from service.schemas.documents import ErrorCode
@@ -113,7 +113,12 @@ async def list_audit(
         if not cursor or len(found) == query.limit:
             break
         place = query.model_copy(update={"cursor": cursor}).bounds
-    document = AuditPage(items=found, next_cursor=cursor or None)
+    document = AuditPage(
+        items=found,
+        next_cursor=cursor or None,
+        sealed_until=await sealed_until(services.reading),
+        signing=services.sealer is not None,
+    )
     return Response(document.model_dump_json(), media_type=JSON)
 
 

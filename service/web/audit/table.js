@@ -5,7 +5,8 @@ import { ACTIONS } from "./words.js";
 const BATCH = /^batch_[0-9a-f]{32}$/; // the detail of what was asked in one
 const HEADS = ["Time", "Who", "What", "Explanation", "Outcome"];
 
-export const entryTable = (entries) =>
+// unsigned: those that no segment has yet.
+export const entryTable = (entries, unsigned) =>
   h(
     "div",
     { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Entries" },
@@ -13,12 +14,13 @@ export const entryTable = (entries) =>
       "table",
       { class: "audit-log" },
       h("thead", {}, h("tr", {}, HEADS.map((each) => h("th", { scope: "col" }, each)))),
-      h("tbody", {}, entries.map(row)),
+      h("tbody", {}, entries.map((each) => row(each, unsigned.has(each)))),
     ),
   );
 
-const row = ({ id, at, actor, address, action, what, detail, explanation, owner, outcome, request_id }) =>
-  h(
+const row = (entry, isUnsigned) => {
+  const { id, at, actor, address, action, what, detail, explanation, owner, outcome, request_id } = entry;
+  return h(
     "tr",
     { "data-entry": id },
     h("td", {}, h("time", { datetime: at, title: `${at}, entry ${id}` }, exactTime(at))),
@@ -35,8 +37,10 @@ const row = ({ id, at, actor, address, action, what, detail, explanation, owner,
       "td",
       { title: request_id && `request ${request_id}` },
       h("span", { class: `badge ${outcome === "done" ? "fine" : "caution"}` }, outcome),
+      small(isUnsigned && "not signed yet"),
     ),
   );
+};
 
 const small = (text) => (text ? h("div", { class: "muted small" }, text) : null);
 

@@ -36,14 +36,15 @@ export async function show(main, { query, signal }) {
     again.disabled = false;
   }
 
-  function draw({ items, next_cursor: next }) {
+  function draw({ items, next_cursor: next, sealed_until: sealed, signing }) {
     const more = next ? ", and there are earlier ones" : "";
+    const young = items.filter(({ id }) => isAfter(id, sealed));
     said.textContent = items.length
-      ? `${plural(items.length, "entry", "entries")} on this page, the newest first${more}.`
+      ? `${plural(items.length, "entry", "entries")} on this page, the newest first${more}. ${signed(young.length, items.length, signing)}`
       : next
         ? "None so far: the rest of the log is on the next pages."
         : `No ${cursor ? "earlier " : ""}entry matches the filters.`;
-    replace(content, items.length ? entryTable(items) : null);
+    replace(content, items.length ? entryTable(items, new Set(young)) : null);
     replace(
       pages,
       cursor ? h("a", { class: "button", href: to(null) }, "Newest ones") : null,
@@ -86,4 +87,20 @@ export async function show(main, { query, signal }) {
     pages,
   );
   await read();
+}
+
+// Whether an entry follows the last one that is signed; ids are milliseconds, a hyphen, a number.
+function isAfter(id, sealed) {
+  const [[ms, number], [lastMs, lastNumber]] = [id, sealed ?? "0-0"].map((each) =>
+    each.split("-").map(Number),
+  );
+  return ms > lastMs || (ms === lastMs && number > lastNumber);
+}
+
+function signed(young, all, signing) {
+  if (young === 0) return "All of them are signed.";
+  const which = young === all ? "None of them is signed" : `${young} of them are not signed`;
+  return signing
+    ? `${which} yet: the server signs about every ten minutes.`
+    : `${which}: the server has no key.`;
 }
