@@ -49,6 +49,15 @@ async def test_the_figure_says_what_is_subtracted(signed):
     assert "Shapley value per region, dozer minus sleeper" in layer.text
 
 
+async def test_the_report_of_an_exact_comparison_speaks_of_no_chance(signed):
+    grid = {"kind": "grid", "rows": 2, "columns": 2}
+    id_ = await signed.explain(**COMPARED, method="exact", superpixels=grid)
+    text = (await signed.api.get(f"{URL}/{id_}/report.html")).text
+    assert "What the models said" in text
+    assert "The values are exact" in text
+    assert "chance" not in text.partition("Where the two models differ")[2].partition("<table")[0]
+
+
 async def test_the_report_tells_where_the_models_differ(signed):
     id_ = await signed.explain(**COMPARED)
     page = (await signed.api.get(f"{URL}/{id_}/report.html")).text

@@ -276,6 +276,28 @@ def test_two_models_are_compared_from_the_form_to_the_difference(page, dashboard
     assert not watched.errors
 
 
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("exact", "The values are exact: to 4 of 4 regions the two models give different credit"),
+        ("partition", "The method partition gives no intervals, so any of these may be chance"),
+    ],
+)
+def test_differences_without_intervals_say_why(page, dashboard, method, said):
+    settings = {
+        "model": "cifar10",
+        "compare_with": "cifar10_bgr",
+        "superpixels": {"kind": "grid", "rows": 2, "columns": 2},
+        "max_evals": 100,
+    }
+    asked = ExplanationSettings.model_validate(settings | {"method": method})
+    explained = dashboard.client.explain(SAMPLE, asked)
+    visit(page, dashboard, f"/explanations/{explained.id}")
+    card = page.locator("[aria-label='Difference of the models']")
+    expect(card).to_contain_text(said)
+    expect(card).not_to_contain_text("narrower")
+
+
 # --- When things go wrong
 
 

@@ -41,6 +41,11 @@ def told_difference(
         sure = (
             "No intervals are known, so it is not known which of these differences could be chance."
         )
+    elif all(credit.low == credit.high for credit in credits):
+        sure = (
+            f"The values are exact: to {len(apart)} of {len(regions)} regions the two models give "
+            "different credit."
+        )
     elif apart:
         sure = (
             f"For {len(apart)} of {len(regions)} regions the 95 % interval of the difference "

@@ -38,7 +38,7 @@ export function sideSwitch({ model, compared }, result, view, signal) {
 }
 
 // What the two models say of the chosen class, and the regions to which they give different credit.
-export function differences({ outputs, model, compared }, result, view) {
+export function differences({ outputs, model, compared, settings }, result, view) {
   const body = h("div", {});
   let shown = null;
   view.watch((now, changed) => {
@@ -62,18 +62,28 @@ export function differences({ outputs, model, compared }, result, view) {
     const credit = result.regions?.credit[one + 2];
     if (!credit)
       return [scores, h("p", { class: "muted" }, "There are too many regions for a table.")];
-    const known = credit.of(credit.order[0]).low !== null;
+    const intervals = credit.order.map(credit.of);
+    const known = intervals[0].low !== null;
+    const exact = known && intervals.every(({ low, high }) => low === high);
     const apart = credit.order.filter((region) => excludesZero(credit.of(region)));
     const count = `${formatNumber(apart.length)} of ${plural(result.regions.count, "region")}`;
-    const sentence = known
+    const sentence = exact
+      ? `The values are exact: to ${count} the two models give different credit.`
+      : known
       ? apart.length
         ? `For ${count} the 95 % interval of the difference excludes 0: to these the two models give different credit. ${byChance(result.regions.count)}`
         : "For no region the 95 % interval of the difference excludes 0: by these evaluations, the two models may give all of them the same credit."
-      : "No intervals are known, so any of these differences may be chance.";
+      : `The method ${settings.method} gives no intervals, so any of these may be chance.`;
+    const narrower = "; its intervals are narrower than those of two separate explanations";
     return [
       scores,
       h("p", { class: apart.length ? "differ" : null }, sentence),
       apart.length ? list(apart, one + 2, credit.of) : null,
+      h(
+        "p",
+        { class: "muted small" },
+        `The difference is that of ${model.name} minus ${compared.name}${known && !exact ? narrower : ""}.`,
+      ),
     ];
   }
 
@@ -85,7 +95,7 @@ export function differences({ outputs, model, compared }, result, view) {
       return h(
         "li",
         {},
-        h("button", { type: "button", class: "link-button", on }, `Region ${region}`),
+        h("button", { type: "button", class: "quiet", on }, `Region ${region}`),
         `: ${formatInterval(value, low, high)}, more credit by ${more}`,
       );
     });
@@ -99,11 +109,6 @@ export function differences({ outputs, model, compared }, result, view) {
     { class: "card", "aria-label": "Difference of the models" },
     h("h2", {}, "Where the two models differ"),
     body,
-    h(
-      "p",
-      { class: "muted small" },
-      `The difference is that of ${model.name} minus ${compared.name}; its intervals are narrower than those of two separate explanations.`,
-    ),
   );
 }
 

@@ -65,7 +65,9 @@ export function showProgress(main, document, signal) {
     else bar.value = fraction;
     cancel.disabled ||= !links.cancel;
     const left = eta_s === null ? "" : `, about ${formatSeconds(eta_s)} left`;
-    count.textContent = `${formatNumber(evaluations)} of ${formatNumber(planned)} evaluations${left}`;
+    count.textContent = planned
+      ? `${formatNumber(evaluations)} of ${formatNumber(planned)} evaluations${left}`
+      : "It has not counted its evaluations yet.";
   }
 
   return { onDocument, onPreview: drawn.show };
