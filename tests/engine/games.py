@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 
@@ -106,6 +106,34 @@ def shapley_by_definition(value, shape):
     elements = _order(tree, tree.root, dict.fromkeys(_splits(tree, tree.root), True))
     orders = list(permutations(elements))
     return sum(_marginals(value, shape, tree, order) for order in orders) / len(orders)
+
+
+def interactions_by_definition(value, shape):
+    """Average each pair's second difference over coalitions of the others: (pairs, K).
+
+    Each size of coalition has the same weight (Grabisch and Roubens 1999).
+    """
+    players, changes = int(np.prod(shape)), []
+
+    def worth(members):
+        mask = np.zeros(players, dtype=bool)
+        mask[list(members)] = True
+        return value(mask.reshape(shape))
+
+    for i, j in combinations(range(players), 2):
+        others = [k for k in range(players) if k not in (i, j)]
+        by_size = [
+            np.mean(
+                [
+                    worth({*T, i, j}) - worth({*T, i}) - worth({*T, j}) + worth(T)
+                    for T in combinations(others, size)
+                ],
+                axis=0,
+            )
+            for size in range(len(others) + 1)
+        ]
+        changes.append(np.mean(by_size, axis=0))
+    return np.array(changes)
 
 
 def elements_as_superpixels(shape):

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from worker.engine.arrays import Credit, Labels, Scores
+from worker.engine.interactions import Interactions
 from worker.engine.regions import Regions
 
 
@@ -33,6 +34,7 @@ class Attribution:
         the method evaluates no pairs.
     tied: how many parts Partition left undivided although their change of the score equals that of
         the last divided part; the seed decided between them.
+    interactions: of pairs of players, where they were wanted.
     steady_from: the evaluations from which the method's regression is steady; None for methods
         without a regression.
     """
@@ -51,6 +53,7 @@ class Attribution:
     even_energy: Scores | None = None
     tied: int = 0
     steady_from: int | None = None
+    interactions: Interactions | None = None
 
     @property
     def efficiency_gap(self) -> Credit:

@@ -15,25 +15,30 @@ that the scores leave about the game. With few evaluations the values shrink tow
 and the errors account for it.
 """
 
+from dataclasses import replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.attribution import Attribution
+from worker.engine.errors import RequestError
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate
+from worker.engine.methods.gp_interactions import estimate_interactions
 from worker.engine.methods.gp_posterior import Prior, fit_prior
 from worker.engine.methods.leverage import leverage_weights
 from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
-from worker.engine.methods.player_limits import check_players
+from worker.engine.methods.player_limits import check_players, check_players_of_interactions
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.methods.value_index import ShapleyIndex
-from worker.engine.request import Request, Sampling, SolutionConcept
+from worker.engine.regions import quantile
+from worker.engine.request import InteractionOrder, Request, Sampling, SolutionConcept
 
 WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
+INTERACTIONS_WIDENED = 1.1  # the same of interactions; from benchmarks.interactions
 FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
 DRAWN = 1.5  # pairs a player, before others are chosen; by fewer the prior is not known enough
 MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
@@ -50,8 +55,9 @@ class GaussianProcess:
     it, checked after FIRST_CHECK pairs and then after every quarter more. sampling: "adaptive"
     draws the first pairs, DRAWN for each player, and chooses the next ones, up to MOST_CHOSEN, by
     the scores so far; "random" draws all. solution_concept: "shapley", or "owen" for the Owen
-    values of the players' tree, as Partition has them. seed: for the draw. Raises BudgetError for
-    more players than player_limits.py allows.
+    values of the players' tree, as Partition has them. interactions: 2 estimates those of pairs of
+    players too, beside Shapley values. seed: for the draw. Raises BudgetError for more players than
+    player_limits.py allows, RequestError for interactions beside Owen values.
     """
 
     drafts_within_steps: ClassVar[bool] = True
@@ -64,14 +70,25 @@ class GaussianProcess:
         target_standard_error: float | None = None,
         sampling: Sampling = "adaptive",
         solution_concept: SolutionConcept = "shapley",
+        interactions: InteractionOrder = 1,
         seed: int = 0,
     ) -> None:
         players, pairs = len(game.players), (max_evals - 2) // 2
         check_players("gaussian_process", players)
+        owen = solution_concept == "owen"
+        if interactions == 2:
+            check_players_of_interactions(game.players)
+            if owen:
+                raise RequestError(
+                    "interactions are of Shapley values; received the solution concept owen",
+                    field="interactions",
+                    received=interactions,
+                    accepted=[1],
+                )
+        self._interactions = interactions
         self._adaptive = sampling == "adaptive"
         self._drawn = max(FIRST_CHECK, int(DRAWN * players)) if self._adaptive else pairs
         spare = 3 * min(pairs, MOST_CHOSEN) if pairs > self._drawn else 0
-        owen = solution_concept == "owen"
         self._index = OwenIndex.of(game.players) if owen else ShapleyIndex(players)
         members = self._index.draw(pairs + spare, np.random.default_rng(seed))
         self._game = game
@@ -90,6 +107,7 @@ class GaussianProcess:
             target_standard_error=request.target_standard_error,
             sampling=request.sampling,
             solution_concept=request.solution_concept,
+            interactions=request.interactions,
             seed=request.seed,
         )
 
@@ -138,15 +156,26 @@ class GaussianProcess:
         if self._pairs.done == 0 and not self._pairs.complete:
             players, change = len(self._game.players), self._game.scores - self._game.base_values
             return self._pairs.attribution(np.tile(change / players, (players, 1)))
-        now = self._estimate_now()
-        return self._pairs.attribution(
+        now, freedom = self._estimate_now(), 1 + self._pairs.done
+        attribution = self._pairs.attribution(
             now.values,
             now.errors,
-            freedom=1 + self._pairs.done,
+            freedom=freedom,
             widened=WIDENED,
             held_out_fidelity=now.held_out_fidelity,
             drawn=self._drawn,
         )
+        if self._interactions == 1:
+            return attribution
+        interactions = estimate_interactions(
+            self._pairs.known()[0],
+            self._pairs.known_even(),
+            now.values,
+            now.errors,
+            complete=self._pairs.complete,
+            reach=INTERACTIONS_WIDENED * quantile(freedom) if self._pairs.enough else None,
+        )
+        return replace(attribution, interactions=interactions)
 
     def keep(self, scores: Scores) -> int:
         """Take the pairs among the first scores of a step that is stopped."""

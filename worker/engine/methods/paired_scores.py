@@ -56,6 +56,11 @@ class PairedScores:
         """Return whether all pairs that have a weight in the values are scored."""
         return self.done == self._index.pairs
 
+    @property
+    def enough(self) -> bool:
+        """Return whether the scored pairs are all, or at least half as many as players."""
+        return self.complete or 2 * self.done >= len(self._game.players)
+
     def next(self, pairs: int) -> Coalitions:
         """Return the coalitions of the next pairs, each followed by its complement: (2 P, M)."""
         members = self._members[self.done : min(self.done + pairs, self._planned)]
@@ -95,6 +100,11 @@ class PairedScores:
         ends = (self._game.scores - self._game.base_values) / 2
         members = np.concatenate([full, self._members[: self.done]])
         return members, np.concatenate([ends[np.newaxis], self.odd()])
+
+    def known_even(self) -> Scores:
+        """Return the even part of the known pair, then the scored ones: (N, K)."""
+        ends = (self._game.scores + self._game.base_values) / 2
+        return np.concatenate([ends[np.newaxis], self._scores[: self.done].mean(axis=1)])
 
     def draft(self, weights: Scores, outputs: int) -> Credit | None:
         """Return rough values (H, W, C, K) of the first outputs; None before a pair is scored.
@@ -152,7 +162,7 @@ class PairedScores:
 
     def _reach(self, errors: Credit | None, factor: float) -> Callable[[], Credit] | None:
         """Return half-widths, `factor` times the errors (M, K); None where pairs are too few."""
-        if errors is None or (2 * self.done < len(errors) and not self.complete):
+        if errors is None or not self.enough:
             return None
         return lambda: errors if self.complete else factor * errors
 
