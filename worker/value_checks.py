@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.infra.packed_arrays import unpack
+from service.infra.result_arrays import INTERACTION_BOUND_ENTRIES, INTERACTION_ENTRIES
 from service.schemas.fingerprint import COMPARED_ENTRIES, MODEL_ENTRIES
 from service.schemas.record import Record
 from service.schemas.results import Faithfulness, OutputOf
@@ -20,6 +21,7 @@ from worker.record_checks import CURVES, CheckFailedError
 # These solve linear systems, which LAPACK rounds by the number of its threads, too
 SOLVED = ("kernel", "gaussian_process")
 ROUNDING = {"float32": 1e-6, "float64": 1e-9}  # of the largest number
+INTERACTIONS_ROUNDING = 1e-7  # the same; other processors gave up to 2e-10
 
 
 def check_models(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
@@ -78,6 +80,20 @@ def check_values(arrays: Mapping[str, NDArray[Any]], record: Record, again: Reco
                 _same(name.replace("_", " "), arrays[name], unpack(kept))
 
 
+def check_interactions(arrays: Mapping[str, NDArray[Any]], again: Recomputed) -> None:
+    """Check the arrays of interactions, all of which follow from the recorded scores."""
+    kept = {*INTERACTION_ENTRIES, *INTERACTION_BOUND_ENTRIES} & set(arrays)
+    if kept != set(again.interactions):
+        raise CheckFailedError(
+            f"the arrays have {', '.join(sorted(kept)) or 'none'}; the scores lead to "
+            f"{', '.join(sorted(again.interactions)) or 'none'}"
+        )
+    for name, found in again.interactions.items():
+        _same(
+            name.replace("_", " "), arrays[name], found, rounded=True, limit=INTERACTIONS_ROUNDING
+        )
+
+
 def check_sums(arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
     for k, output in enumerate(record.result.outputs):
         total = float(arrays["values"][..., k].sum(dtype=np.float64))
@@ -106,8 +122,17 @@ def check_curves(files: Mapping[str, bytes], record: Record, again: Recomputed) 
             raise CheckFailedError(f"{curve.metric} of output {curve.output} has another area")
 
 
-def _same(what: str, stored: NDArray[Any], found: NDArray[Any], *, rounded: bool = False) -> None:
-    """Check that arrays are the same to the last bit; rounded: but for ROUNDING."""
+def _same(
+    what: str,
+    stored: NDArray[Any],
+    found: NDArray[Any],
+    *,
+    rounded: bool = False,
+    limit: float | None = None,
+) -> None:
+    """Check that arrays are the same to the last bit; rounded: but for a share of the largest
+    number, by default ROUNDING.
+    """
     if stored.shape != found.shape or stored.dtype != found.dtype:
         raise CheckFailedError(
             f"the {what} are {stored.dtype} of shape {stored.shape}; the scores lead to "
@@ -115,7 +140,8 @@ def _same(what: str, stored: NDArray[Any], found: NDArray[Any], *, rounded: bool
         )
     if stored.tobytes("F") != found.tobytes("F"):
         apart = float(np.abs(stored.astype(np.float64) - found).max())
-        if rounded and apart <= ROUNDING[str(found.dtype)] * float(np.abs(found).max()):
+        share = limit or ROUNDING.get(str(found.dtype), 0.0)
+        if rounded and apart <= share * float(np.abs(found).max()):
             return
         raise CheckFailedError(
             f"the {what} are not those that the scores lead to; they differ by up to {apart:.3g}"

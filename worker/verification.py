@@ -31,6 +31,7 @@ from worker.record_checks import (
 from worker.value_checks import (
     check_curves,
     check_differences,
+    check_interactions,
     check_models,
     check_sums,
     check_values,
@@ -168,6 +169,7 @@ def _verify(
     with _checking(found, "the values follow from the recorded scores"):
         again = recompute(record.settings, record.result, record.evidence, arrays)
         check_values(arrays, record, again)
+        check_interactions(arrays, again)
     with _checking(found, "the sums of the outputs follow from the values"):
         check_sums(arrays, record)
     if record.result.metrics:

@@ -59,6 +59,7 @@ class Style(StrEnum):
     FIGURE = "figure"
     OVERLAY = "overlay"
     HEAT = "heat"
+    INTERACTIONS = "interactions"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from service.schemas.documents import Explanation
 
-STYLES, FORMATS = ("figure", "overlay", "heat"), ("png", "svg", "pdf")  # of heatmaps
+STYLES = ("figure", "overlay", "heat", "interactions")  # of heatmaps
+FORMATS = ("png", "svg", "pdf")
 ENDINGS = (*(f"{style}.{format}" for style in STYLES for format in FORMATS), "npz", "json", "csv")
 STATE, PAGE = "shapshot.jsonl", "index.html"
 

@@ -194,7 +194,7 @@ class AsyncClient:
         format: Format = "png",
         **options: Unpack[HeatmapOptions],
     ) -> bytes:
-        """Get a drawing; style: figure, overlay or heat; format: png, svg or pdf."""
+        """Get a drawing; style: figure, overlay, heat or interactions; format: png, svg or pdf."""
         return await self._send(calls.heatmap(explanation_id, style, format, options))
 
     async def figure(
@@ -211,9 +211,14 @@ class AsyncClient:
         """Get a coarse heatmap of a running explanation, as far as it is computed."""
         return await self._send(calls.preview(explanation_id))
 
-    async def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
-        """Get each region's attribution to each output; field `adding` says how values add up."""
-        return await self._send(calls.regions(explanation_id, output))
+    async def regions(
+        self, explanation_id: str, output: Sequence[str | int] = (), pairs: int = 20
+    ) -> Regions:
+        """Get each region's attribution to each output; field `adding` says how values add up.
+
+        pairs: the strongest interactions of each output to get, if they were requested.
+        """
+        return await self._send(calls.regions(explanation_id, output, pairs))
 
     async def regions_csv(self, explanation_id: str) -> bytes:
         """Get the table of the regions as CSV."""

@@ -30,6 +30,15 @@ class Attributions:
     region_standard_errors: NDArray[np.float64] | None = None  # (R, K)
     region_low: NDArray[np.float64] | None = None  # (R, K), of the 95 % interval
     region_high: NDArray[np.float64] | None = None  # (R, K)
+    interaction_pairs: NDArray[np.int64] | None = None  # (P, 2), regions; None: not requested
+    interaction_values: NDArray[np.float64] | None = None  # (P, K), Shapley interaction indices
+    interaction_standard_errors: NDArray[np.float64] | None = None  # (P, K)
+    interaction_low: NDArray[np.float64] | None = None  # (P, K), of the 95 % interval
+    interaction_high: NDArray[np.float64] | None = None  # (P, K)
+    alone_values: NDArray[np.float64] | None = None  # (R, K), less half of each interaction
+    alone_standard_errors: NDArray[np.float64] | None = None  # (R, K)
+    alone_low: NDArray[np.float64] | None = None  # (R, K)
+    alone_high: NDArray[np.float64] | None = None  # (R, K)
 
 
 @dataclass(frozen=True, eq=False)

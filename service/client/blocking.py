@@ -197,7 +197,7 @@ class Client:
         format: Format = "png",
         **options: Unpack[HeatmapOptions],
     ) -> bytes:
-        """Get a drawing; style: figure, overlay or heat; format: png, svg or pdf."""
+        """Get a drawing; style: figure, overlay, heat or interactions; format: png, svg or pdf."""
         return self._send(calls.heatmap(explanation_id, style, format, options))
 
     def figure(
@@ -214,9 +214,14 @@ class Client:
         """Get a coarse heatmap of a running explanation, as far as it is computed."""
         return self._send(calls.preview(explanation_id))
 
-    def regions(self, explanation_id: str, output: Sequence[str | int] = ()) -> Regions:
-        """Get each region's attribution to each output; field `adding` says how values add up."""
-        return self._send(calls.regions(explanation_id, output))
+    def regions(
+        self, explanation_id: str, output: Sequence[str | int] = (), pairs: int = 20
+    ) -> Regions:
+        """Get each region's attribution to each output; field `adding` says how values add up.
+
+        pairs: the strongest interactions of each output to get, if they were requested.
+        """
+        return self._send(calls.regions(explanation_id, output, pairs))
 
     def regions_csv(self, explanation_id: str) -> bytes:
         """Get the table of the regions as CSV."""

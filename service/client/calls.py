@@ -81,6 +81,7 @@ class HeatmapOptions(DrawingOptions, total=False):
 
     output: Sequence[str | int]  # labels or indices
     size: int | Literal["model", "original"]
+    pairs: int  # lines of the style interactions
     true_label: str
 
 
@@ -428,8 +429,8 @@ def link(id_: str, path: str | None, lifetime_s: int | None) -> Call[SignedLink]
     return Call("POST", _of_explanation(id_, "/links"), _document(SignedLink), options)
 
 
-def regions(id_: str, output: Sequence[str | int]) -> Call[Regions]:
-    query = _query({"output": output}, format="json")
+def regions(id_: str, output: Sequence[str | int], pairs: int) -> Call[Regions]:
+    query = _query({"output": output, "pairs": pairs}, format="json")
     return Call("GET", _of_explanation(id_, "/regions"), _document(Regions), query, RESULT_S)
 
 

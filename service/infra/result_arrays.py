@@ -40,19 +40,37 @@ AXES = {  # axes and kind of number of each array
     "region_standard_errors": ("RK", np.float64),
     "region_low": ("RK", np.float64),
     "region_high": ("RK", np.float64),
+    "interaction_pairs": ("PN", np.integer),
+    "interaction_values": ("PK", np.float64),
+    "interaction_standard_errors": ("PK", np.float64),
+    "interaction_low": ("PK", np.float64),
+    "interaction_high": ("PK", np.float64),
+    "alone_values": ("RK", np.float64),
+    "alone_standard_errors": ("RK", np.float64),
+    "alone_low": ("RK", np.float64),
+    "alone_high": ("RK", np.float64),
     **dict.fromkeys((*MODEL_ENTRIES, *COMPARED_ENTRIES), ("", np.str_)),
 }
 REGION_ENTRIES = ("regions", "region_players", "region_values")  # absent if too many
 REGION_ERROR_ENTRIES = ("region_standard_errors", "region_low", "region_high")
+INTERACTION_ENTRIES = (  # all are present, or none is
+    *("interaction_pairs", "interaction_values", "interaction_standard_errors"),
+    *("alone_values", "alone_standard_errors"),
+)
+INTERACTION_BOUND_ENTRIES = ("interaction_low", "interaction_high", "alone_low", "alone_high")
 OPTIONAL_ENTRIES = (  # may be absent, as from methods or versions that do not give them
     *("standard_errors", "players", *MODEL_ENTRIES, *COMPARED_ENTRIES),
     *REGION_ENTRIES,
     *REGION_ERROR_ENTRIES,
+    *INTERACTION_ENTRIES,
+    *INTERACTION_BOUND_ENTRIES,
 )
 BLOCK_ENTRIES = ("values", "standard_errors")  # one block per output
-OUTPUT_ENTRIES = (  # (K,) or (R, K), small: in one block
+OUTPUT_ENTRIES = (  # (K,), (R, K) or (P, K), small: in one block
     *("base_values", "output_names", "output_indices"),
     *("region_values", *REGION_ERROR_ENTRIES),
+    *INTERACTION_ENTRIES[1:],
+    *INTERACTION_BOUND_ENTRIES,
 )
 RECORD_ENTRIES = ("output_indices", "output_names")  # also in the record
 READ_AT_ONCE = 8 * 2**20  # bytes of compressed blocks
@@ -228,6 +246,11 @@ def check_axes(
         raise ValueError(f"of {REGION_ENTRIES} only {known} are present, or of other dimensions")
     if known:
         [lengths["R"]] = arrays["region_players"][0]
+    if pairs := [name for name in INTERACTION_ENTRIES if name in arrays]:
+        if len(pairs) < len(INTERACTION_ENTRIES) or not known:
+            raise ValueError(f"of {INTERACTION_ENTRIES} only {pairs} are present, or no regions")
+        regions = lengths["R"]
+        lengths |= {"P": regions * (regions - 1) // 2, "N": 2}
     for name, (axes, kind) in AXES.items():
         if name not in arrays:
             if name in OPTIONAL_ENTRIES:

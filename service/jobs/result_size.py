@@ -30,7 +30,8 @@ def count_numbers(settings: ResolvedSettings, shape: Shape, players: int) -> int
     """Count the numbers held.
 
     For each output: (H, W, C) values, as many standard errors if the method gives them, and one
-    score per evaluation. Methods that solve equations also hold matrices.
+    score per evaluation. Methods that solve equations also hold matrices; interactions of pairs
+    also one of pairs by evaluations.
     """
     return count_outputs(settings) * _of_an_output(settings, shape) + _of_equations(
         settings, players
@@ -56,5 +57,6 @@ def _of_equations(settings: ResolvedSettings, players: int) -> int:
     coalitions = 2 ** min(players, 63)
     evaluations: int = min(settings.max_evals, coalitions)
     if settings.method == "gaussian_process":
-        return evaluations**2  # covariances of all pairs of scores, some of them at once
+        pairs = players * (players - 1) // 2 if settings.interactions == 2 else 0
+        return (evaluations + pairs) * evaluations  # covariances of scores, some of them at once
     return players * evaluations if settings.method in ("kernel", "exact") else 0

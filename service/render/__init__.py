@@ -22,6 +22,7 @@ from service.render.errors import (
     RenderError,
 )
 from service.render.formats import FORMATS, Format
+from service.render.interactions import LINES_BYTES, Pairs, interactions
 from service.render.layers import MAX_LAYER_PIXELS, Box, heat, overlay
 from service.render.layout import MAX_COLUMNS, MAX_PIXELS
 from service.render.names import disambiguate
@@ -32,6 +33,7 @@ from service.render.row import Row
 
 __all__ = [
     "FORMATS",
+    "LINES_BYTES",
     "MAX_COLUMNS",
     "MAX_LAYER_PIXELS",
     "MAX_PIXELS",
@@ -46,6 +48,7 @@ __all__ = [
     "InvalidAttributionsError",
     "InvalidCurvesError",
     "InvalidOptionError",
+    "Pairs",
     "PaletteName",
     "Provenance",
     "RenderError",
@@ -59,6 +62,7 @@ __all__ = [
     "faithfulness_chart",
     "figure",
     "heat",
+    "interactions",
     "limit",
     "load_attributions",
     "overlay",

@@ -6,6 +6,7 @@ from service.schemas.base import ResponseModel
 
 MAX_REGIONS = 10_000  # per explanation: a larger table is no clearer than the arrays
 MAX_NUMBERS = 500_000  # regions x outputs
+MOST_PAIRS = 1225  # of 50 regions
 MAX_ROWS = 100_000  # regions x outputs in one response: about 30 MB of JSON
 
 ADDING = (
@@ -64,9 +65,31 @@ class Region(ResponseModel):
     credit: list[Credit] = Field(description="Attribution to each output")
 
 
+class Interaction(ResponseModel):
+    """The Shapley interaction index of a pair of regions for an output."""
+
+    regions: tuple[int, int] = Field(description="Their numbers, the lower first")
+    output: int = Field(description="Index of the output")
+    label: str
+    value: float = Field(
+        description="Positive: together the two raise the score by more than each does without the "
+        "other; in units of the score after the link"
+    )
+    standard_error: float
+    low: float | None = Field(
+        description="Lower end of the 95 % confidence interval; null if no valid one is known"
+    )
+    high: float | None = Field(description="Upper end of that interval")
+    rank: int = Field(description="1: the largest absolute value of the output")
+
+
 class Regions(ResponseModel):
     """All regions of an explanation, by number."""
 
     id: str
     adding: str = Field(description="How values and standard errors add up")
     regions: list[Region]
+    interactions: list[Interaction] | None = Field(
+        description="The pairs with the largest absolute values, by output and rank; null if "
+        "`interactions` of the request is 1"
+    )

@@ -14,6 +14,7 @@ from pydantic import (
     FiniteFloat,
     JsonValue,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -224,6 +225,12 @@ class ExplanationSettings(RequestModel):
         "chooses the next ones by the scores so far, which takes fewer evaluations for the same "
         "error; random: draws all, so that coalitions depend on nothing but the seed",
     )
+    interactions: Literal[1, 2] = Field(
+        default=1,
+        description="For gaussian_process of at most 50 superpixels. 2: divides the credit among "
+        "superpixels alone and pairs of them (k-SII of order 2), at no further evaluation; 1: "
+        "does not",
+    )
     target_standard_error: FiniteFloat | None = Field(
         default=None,
         gt=0,
@@ -265,11 +272,12 @@ class ExplanationSettings(RequestModel):
         "top class is `correct`",
     )
 
-    @field_validator("fixed_context", mode="before")
+    @field_validator("fixed_context", "interactions", mode="before")
     @classmethod
-    def _no_boolean(cls, value: object) -> object:
+    def _no_boolean(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, bool):  # True == 1 in Python, but a boolean is a mistake here
-            raise PydanticKnownError("literal_error", {"expected": "0 or 1"})
+            expected = "0 or 1" if info.field_name == "fixed_context" else "1 or 2"
+            raise PydanticKnownError("literal_error", {"expected": expected})
         return value
 
     @field_validator("metrics")

@@ -43,7 +43,8 @@ def test_the_guide_lists_every_setting_and_its_default():
     defaults = {name.strip("`"): default.strip("`") for name, default, _ in rows}
     assert defaults.keys() == ExplanationSettings.model_fields.keys()
     assert BatchSettings.model_fields.keys() - defaults.keys() == {"true_labels"}
-    for name in ("method", "masker", "regularization", "sampling", "link", "seed", "batch_size"):
+    names = ("method", "masker", "regularization", "sampling", "link", "seed", "batch_size")
+    for name in (*names, "interactions"):
         assert defaults[name] == str(ExplanationSettings.model_fields[name].default)
 
 

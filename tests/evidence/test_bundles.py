@@ -17,6 +17,7 @@ from service.evidence.archives import ArchiveError, read_archive, write_archive
 from service.evidence.envelopes import encode, seal
 from service.evidence.keys import PublicKeys, SigningKey
 from service.infra.packed_arrays import pack, unpack
+from service.infra.result_arrays import pack_arrays
 from service.schemas.evidence import PackedArray
 from service.schemas.record import BundleStatement, Statement
 from tests.evidence.conftest import GRID
@@ -66,6 +67,7 @@ def resigned(files, key, change):
         {"method": "exact", "superpixels": {"kind": "grid", "rows": 2, "columns": 4},
          "max_evals": 256},
         {"method": "gaussian_process", "superpixels": GRID, "target_standard_error": 0.01},
+        {"method": "gaussian_process", "superpixels": GRID, "interactions": 2, "max_evals": 60},
         {"fit": "pad", "masker": "blur(3,3)", "metrics": ["deletion"]},
         {"fit": "crop", "masker": "constant(9)", "link": "identity", "metadata": {"n": 2**60}},
         {"compare_with": "sleeper", "fit": "stretch", "metrics": ["deletion"]},
@@ -154,6 +156,34 @@ async def test_a_record_that_contradicts_itself_is_found_though_signed(signed, c
     files = dict(read_archive(await signed.bundle(metrics=["deletion"])))
     [(what, _)] = faults(verify_bundle(resigned(files, signed.key, change))).items()
     assert check in what
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "fault"),
+    [
+        ("interaction_values", lambda a: a * 1.001, "differ by up to"),
+        ("interaction_standard_errors", lambda a: a / 2, "differ by up to"),
+        ("alone_high", lambda a: a + 0.1, "differ by up to"),
+        ("interaction_pairs", lambda a: a[::-1], "differ by up to"),
+        ("alone_low", lambda a: None, "the arrays have alone_high"),
+    ],
+)
+async def test_interactions_that_do_not_follow_from_the_scores_are_found_though_signed(
+    signed, name, change, fault
+):
+    chosen = {"method": "gaussian_process", "superpixels": GRID, "interactions": 2}
+    files = dict(read_archive(await signed.bundle(**chosen, max_evals=40)))
+    with np.load(io.BytesIO(files["attributions.npz"])) as stored:
+        arrays = dict(stored)
+    other = change(arrays.pop(name))
+    files["attributions.npz"] = pack_arrays(arrays if other is None else arrays | {name: other})[0]
+
+    def other_digest(record):
+        [subject] = [each for each in record["subject"] if each["name"] == "attributions.npz"]
+        subject["digest"]["sha256"] = hashlib.sha256(files["attributions.npz"]).hexdigest()
+
+    told = faults(verify_bundle(resigned(files, signed.key, other_digest)))
+    assert fault in told["the values follow from the recorded scores"]
 
 
 def other_difference(record):

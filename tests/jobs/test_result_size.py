@@ -37,6 +37,14 @@ def test_matrices_have_the_size_of_the_evaluations_if_fewer_than_the_coalitions(
     assert count_numbers(kernel, SHAPE, 10**6) == 3 * (2 * ELEMENTS + 30) + 10**6 * 30
 
 
+def test_interactions_add_a_matrix_of_pairs_by_evaluations():
+    plain = settings("gaussian_process", max_evals=20)
+    wanted = plain.model_copy(update={"interactions": 2})
+    pairs = PLAYERS * (PLAYERS - 1) // 2
+    more = count_numbers(wanted, SHAPE, PLAYERS) - count_numbers(plain, SHAPE, PLAYERS)
+    assert more == pairs * 20
+
+
 @pytest.mark.parametrize(
     ("outputs", "count"),
     [

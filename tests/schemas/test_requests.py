@@ -73,4 +73,5 @@ def test_stored_settings_without_sampling_are_of_versions_that_drew_all_pairs():
         "max_evals": 100,
     }
     assert ResolvedSettings.model_validate(stored).sampling == "random"
+    assert ResolvedSettings.model_validate(stored).interactions == 1
     assert read().sampling == "adaptive"

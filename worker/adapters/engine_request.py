@@ -56,6 +56,7 @@ def engine_request(
         fixed_context=settings.fixed_context,
         regularization=settings.regularization,
         sampling=settings.sampling,
+        interactions=settings.interactions,
         target_standard_error=settings.target_standard_error,
         metrics=tuple(settings.metrics),
         seed=settings.seed,

@@ -13,6 +13,7 @@ from service.schemas.requests import ResolvedSettings
 from service.schemas.results import Outcome
 from worker.adapters.engine_request import engine_request
 from worker.adapters.evidence import read_transcript
+from worker.adapters.results import interaction_arrays
 from worker.engine.evidence.replay import replay
 from worker.engine.evidence.transcript import Transcript
 from worker.engine.game.superpixels import LabelMap, Pixels, make_players
@@ -28,12 +29,13 @@ class Recomputed:
     """Arrays as `pack_attributions` stores them, and the curves.
 
     values, standard_errors: (H, W, C, K) float32. region_values: (R, K) float64; None where the
-    result lists no regions.
+    result lists no regions. interactions: by name, those that there are.
     """
 
     values: NDArray[np.float32]
     standard_errors: NDArray[np.float32] | None
     region_values: NDArray[np.float64] | None
+    interactions: Mapping[str, NDArray[Any]]
     curves: tuple[FaithfulnessCurve, ...]
 
 
@@ -90,10 +92,15 @@ def recompute(
             f"{outcome.evaluations}"
         )
     around = [(place.top, H - place.bottom), (place.left, W - place.right), (0, 0), (0, 0)]
-    errors = attribution.standard_errors
+    errors, pairs = attribution.standard_errors, attribution.interactions
     return Recomputed(
         values=np.pad(attribution.values.astype(np.float32), around),
         standard_errors=None if errors is None else np.pad(errors.astype(np.float32), around),
         region_values=attribution.regions.values if "region_values" in arrays else None,
+        interactions={
+            name: array
+            for name, array in (interaction_arrays(pairs) if pairs else {}).items()
+            if array is not None
+        },
         curves=again.curves,
     )

@@ -24,6 +24,7 @@ from service.schemas.results import (
 from service.schemas.warnings import ResultWarning
 from worker.engine.arrays import Pictures
 from worker.engine.explanation import ExplanationResult
+from worker.engine.interactions import Interactions
 from worker.engine.predictor import Predictor
 from worker.models.scoring_models import ScoringModels
 
@@ -41,8 +42,10 @@ def pack_attributions(
     around the photo has no credit and the player -1. Where regions are few enough for a table:
     regions (H, W) int32, or (H, W, C) where channels are separate; for each region region_players
     (R,), region_values (R, K) and, where known, region_standard_errors, region_low and region_high
-    (R, K), the bounds of 95 % intervals. The model's name, fingerprint and parts (JSON) are text
-    arrays (), and so are those of the compared model.
+    (R, K), the bounds of 95 % intervals. Where wanted: interaction_pairs (P, 2), interaction_values
+    and interaction_standard_errors (P, K), alone_values and alone_standard_errors (R, K), and where
+    known the bounds interaction_low and _high, alone_low and _high. The model's name, fingerprint
+    and parts (JSON) are text arrays (), and so are those of the compared model.
     """
     attribution = explained.attribution
     regions = attribution.regions if region_count(explained) is not None else None
@@ -62,6 +65,8 @@ def pack_attributions(
         "region_low": interval.low if interval else None,
         "region_high": interval.high if interval else None,
     }
+    if attribution.interactions:
+        arrays |= interaction_arrays(attribution.interactions)
     for names, ref in zip((MODEL_ENTRIES, COMPARED_ENTRIES), scoring.refs, strict=False):
         parts = ref.parts.model_dump_json() if ref.parts else ""
         told = (ref.name, ref.fingerprint, parts)
@@ -79,6 +84,22 @@ def pack_attributions(
                 widths = (*around, *[(0, 0)] * (array.ndim - 2))
                 arrays[name] = np.pad(array, widths, constant_values=nothing)
     return pack_arrays({name: array for name, array in arrays.items() if array is not None})
+
+
+def interaction_arrays(found: Interactions) -> dict[str, NDArray[Any] | None]:
+    """Return the arrays of interactions by their names in the npz."""
+    interval, alone = found.interval, found.alone_interval
+    return {
+        "interaction_pairs": found.pairs,
+        "interaction_values": found.values,
+        "interaction_standard_errors": found.errors,
+        "interaction_low": interval.low if interval else None,
+        "interaction_high": interval.high if interval else None,
+        "alone_values": found.alone,
+        "alone_standard_errors": found.alone_errors,
+        "alone_low": alone.low if alone else None,
+        "alone_high": alone.high if alone else None,
+    }
 
 
 def region_count(explained: ExplanationResult) -> int | None:

@@ -25,7 +25,13 @@ from service.api.results.array_formats import (
 )
 from service.api.results.streaming import Content
 from service.api.services import ProcessServices, RequestServicesDep
-from service.infra.result_arrays import REGION_ENTRIES, REGION_ERROR_ENTRIES, Arrays
+from service.infra.result_arrays import (
+    INTERACTION_BOUND_ENTRIES,
+    INTERACTION_ENTRIES,
+    REGION_ENTRIES,
+    REGION_ERROR_ENTRIES,
+    Arrays,
+)
 from service.jobs.records import State
 from service.jobs.result_size import WITH_ERRORS
 from service.schemas.base import ResponseModel
@@ -48,6 +54,8 @@ OTHERS = (
     *COMPARED_ENTRIES,
     *REGION_ENTRIES,
     *REGION_ERROR_ENTRIES,
+    *INTERACTION_ENTRIES,
+    *INTERACTION_BOUND_ENTRIES,
 )
 MAX_JSON_VALUES = 2_000_000  # about 40 MB of text
 
@@ -116,7 +124,8 @@ async def get_attributions(
 
     npz holds `values`, `base_values`, `data`, `output_names` and `output_indices`; where known,
     also `standard_errors`, `players` (H, W), and `regions` with the attribution of each region as
-    a whole: see `GET …/regions`. `model_name`, `model_fingerprint` and `model_parts` (JSON)
+    a whole: see `GET …/regions`; and where they were requested `interaction_…` of pairs of regions
+    and `alone_…` of each. `model_name`, `model_fingerprint` and `model_parts` (JSON)
     identify the model, and `compared_…` the one that it is compared with. npy holds only `values`.
     """
     state = await services.repository.read(explanation_id)

@@ -49,7 +49,8 @@ async def get_batch_attributions(
     Arrays known for all pictures are included too: `standard_errors` (N, H, W, C, K), `players`
     (N, H, W), and `regions`, (N, H, W) or (N, H, W, C), with `region_counts` (N,) and the arrays
     `region_…` (N, R, …), where R is the largest count. Entries beyond a picture's count are NaN; in
-    `region_players`, 0. `model_name`, `model_fingerprint` and `model_parts` (JSON) are (N,).
+    `region_players`, 0. Interactions are in the arrays of each explanation alone. `model_name`,
+    `model_fingerprint` and `model_parts` (JSON) are (N,).
     """
     batch = await services.repository.batch(batch_id)
     states = succeeded(batch)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from service import render
 
-Style = Literal["figure", "overlay", "heat"]
+Style = Literal["figure", "overlay", "heat", "interactions"]
 Size = Literal["model", "original"] | Annotated[int, Field(ge=32, le=4096)]
 PANEL = (270, 400)  # most pixels of a figure for a panel and its surroundings
 VALUE_BYTES, SUM_BYTES = 8, 48  # of memory, for an array element and for a sum over channels

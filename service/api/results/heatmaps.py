@@ -27,10 +27,13 @@ from service.api.results.drawing_size import (
     layer_size,
     uses_photo,
 )
-from service.api.results.rows import row_of, unit_of
+from service.api.results.interactions import strongest
+from service.api.results.region_geometry import measure
+from service.api.results.rows import origin_of, row_of, unit_of
 from service.api.services import ProcessServices, RequestServicesDep
 from service.jobs.records import State
 from service.schemas.documents import ErrorCode
+from service.schemas.regions import MOST_PAIRS
 
 router = APIRouter(prefix="/v1/explanations", tags=["results"])
 
@@ -46,13 +49,17 @@ class HeatmapQuery(DrawingOptions):
     style: Style = Field(
         "figure",
         description="figure: the picture and a panel for each output; overlay: one output over "
-        "the photo; heat: one output on transparency",
+        "the photo; heat: one output on transparency; interactions: lines between the regions "
+        "that interact most for one output, where `interactions` of the request is 2",
     )
     size: Size | None = Field(
         None,
         description="model: as the model's input; original: as the photo (not for a figure); or a "
         "width in pixels. Default: original for an overlay, reduced to at most "
         f"{render.MAX_LAYER_PIXELS} pixels; else model",
+    )
+    pairs: int = Field(
+        20, ge=1, le=MOST_PAIRS, description="Lines of the style interactions, the strongest"
     )
     true_label: TrueLabel | None = Field(
         None,
@@ -104,6 +111,8 @@ def drawing_memory_bytes(state: State, outputs: int, query: HeatmapQuery) -> int
         size = layer_size(query.style, query.size, model=model, photo=photo)
     except render.InvalidOptionError as error:
         raise ApiError(ErrorCode.INVALID_PARAMETER, str(error), "size") from error
+    if query.style == "interactions":
+        return layer_memory_bytes(shape, None, size) + render.LINES_BYTES
     reads_photo = query.style == "overlay" and uses_photo(query.style, query.size)
     return layer_memory_bytes(shape, photo if reads_photo else None, size)
 
@@ -115,6 +124,49 @@ def _photo_size(state: State) -> render.Size:
     return (image.width, image.height) if image else (crop.right, crop.bottom)
 
 
+def draw_interactions(
+    services: ProcessServices,
+    state: State,
+    position: int,
+    query: HeatmapQuery,
+    form: render.Format,
+) -> bytes:
+    """Draws the strongest pairs of one output, by position. Blocking. Raises ApiError."""
+    for name, unfit in (
+        ("size", query.size == "original"),
+        ("true_label", query.true_label is not None),
+        ("scale", query.scale != "shared"),
+        ("unit", query.unit == "pixel"),
+        ("alpha", query.alpha is not None),
+    ):
+        if unfit:
+            received = getattr(query, name)
+            detail = f"a drawing of interactions has no {name} {received}"
+            raise ApiError(ErrorCode.INVALID_PARAMETER, detail, name, received)
+    arrays = artifacts.load_arrays(services, state, [position])
+    if "interaction_values" not in arrays:
+        detail = "the explanation has no interactions; request them with `interactions` of 2"
+        accepted = ["figure", "overlay", "heat"]
+        raise ApiError(ErrorCode.INVALID_PARAMETER, detail, "style", query.style, accepted)
+    rows = strongest(arrays, 0, query.pairs)
+    output = artifacts.outcome_of(state).outputs[position]
+    with artifacts.reading(services, state, "result"):
+        return render.interactions(
+            render.attributions_of(arrays),
+            render.Pairs(
+                arrays["interaction_pairs"][rows],
+                arrays["interaction_values"][rows, 0],
+                of=len(arrays["interaction_pairs"]),
+            ),
+            measure(arrays["regions"], len(arrays["region_values"])).centroids,
+            width_px=query.size if isinstance(query.size, int) else None,
+            palette=query.palette,
+            score=output.score,
+            origin=origin_of(state) if query.legend else None,
+            form=form,
+        )
+
+
 def draw_explanation(
     services: ProcessServices,
     state: State,
@@ -124,6 +176,8 @@ def draw_explanation(
 ) -> bytes:
     """Draws the outputs at these positions. Blocking. Raises ApiError, StoreError."""
     outcome = artifacts.outcome_of(state)
+    if query.style == "interactions":
+        return draw_interactions(services, state, shown[0], query, form)
     labelled = query.style == "figure" or query.true_label is not None
     true_class = artifacts.true_class(state, query.true_label) if labelled else None
     subject = DrawingSubject(

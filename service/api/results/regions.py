@@ -15,6 +15,7 @@ from service.api.http.conditional import negotiate_form
 from service.api.http.openapi_responses import IF_NONE_MATCH, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts
+from service.api.results.interactions import has_interactions, read_interactions
 from service.api.results.region_geometry import box_of, in_upload, measure, point_of
 from service.api.services import ProcessServices, RequestServicesDep
 from service.images.model_view import ModelView
@@ -25,6 +26,7 @@ from service.schemas.documents import ErrorCode
 from service.schemas.regions import (
     ADDING,
     MAX_ROWS,
+    MOST_PAIRS,
     Credit,
     Region,
     Regions,
@@ -52,6 +54,12 @@ class RegionsQuery(BaseModel):
     output: list[str] = Field(
         [], max_length=1000, description="Index or label of an output; default: all"
     )
+    pairs: int = Field(
+        20,
+        ge=0,
+        le=MOST_PAIRS,
+        description="Strongest interactions of each output in `interactions` of the JSON",
+    )
     format: Literal["json", "csv"] | None = Field(None, description="Overrides Accept")
 
 
@@ -74,38 +82,47 @@ async def get_regions(
 ) -> Response:
     """Get the attribution of each region to each output, with its uncertainty, and its position.
 
-    Regions are the players; for Partition, the parts it did not divide further. CSV has a row for
-    each region and output. The npz of the attributions holds the same numbers as arrays.
+    Regions are the players; for Partition, the parts it did not divide further. JSON has the
+    strongest interactions of pairs, where they were requested. CSV has a row for each region and
+    output. The npz of the attributions holds the same numbers as arrays.
     """
     state = await services.repository.read(explanation_id)
     outcome = artifacts.outcome_of(state)
     kept = artifacts.output_positions(outcome, query.output)
     form = query.format or negotiate_form(request, MEDIA_TYPES, OFFERED)
     regions = artifacts.region_count(state)
-    rows = regions * len(kept)
+    listed = query.pairs if has_interactions(state) and form == "json" else 0
+    rows = (regions + listed) * len(kept)
     if rows > MAX_ROWS:
         detail = f"a response is limited to {MAX_ROWS} regions times outputs; select fewer outputs"
-        most = {"outputs": {"maximum": MAX_ROWS // regions}}
+        most = {"outputs": {"maximum": MAX_ROWS // (regions + listed)}}
         raise ApiError(ErrorCode.NOT_ACCEPTABLE, detail, "output", len(kept), most)
     return await artifacts.respond(
         request,
-        partial(_content, services.process, state, outcome, kept, form),
+        partial(_content, services.process, state, outcome, kept, form, query.pairs),
         MEDIA_TYPES[form],
         name=f"{state.id}-regions.{form}",
-        etag=artifacts.etag_of(state, ("regions", request.app.version, form, kept)),
+        etag=artifacts.etag_of(state, ("regions", request.app.version, form, kept, query.pairs)),
         heavy=services.process.heavy_calls,
         held=rows * ROW_BYTES + 2**20,
     )
 
 
 def _content(
-    services: ProcessServices, state: State, outcome: Outcome, kept: Sequence[int], form: str
+    services: ProcessServices,
+    state: State,
+    outcome: Outcome,
+    kept: Sequence[int],
+    form: str,
+    pairs: int,
 ) -> bytes:
     """Returns the regions as JSON or CSV. Blocking. Raises ApiError, StoreError."""
     regions = read_regions(services, state, outcome, kept)
-    if form == "json":
-        return Regions(id=state.id, adding=ADDING, regions=regions).model_dump_json().encode()
-    return as_csv(regions)
+    if form == "csv":
+        return as_csv(regions)
+    found = read_interactions(services, state, outcome, kept, pairs)
+    document = Regions(id=state.id, adding=ADDING, regions=regions, interactions=found)
+    return document.model_dump_json().encode()
 
 
 def as_csv(regions: Sequence[Region]) -> bytes:

@@ -16,6 +16,7 @@ from service.api.http.problems import ApiError
 from service.api.results import artifacts
 from service.api.results.faithfulness import draw_curves
 from service.api.results.heatmaps import HeatmapQuery, draw_explanation
+from service.api.results.interactions import read_interactions
 from service.api.results.regions import read_regions
 from service.api.results.report_difference import DIFFERENCE, excludes_zero, told_difference
 from service.api.results.report_response import reported_state, respond_report, shown_outputs
@@ -81,6 +82,7 @@ def write_report(services: ProcessServices, state: State) -> bytes:
         **_request(state, spec, outcome),
         **_result(spec, outcome),
         **_credit(outcome, regions),
+        together=_together(services, state, outcome),
         difference=told_difference(outcome, regions, differences),
         differing=_region_rows(regions, -1) if outcome.compared else [],
         **_doubts(outcome),
@@ -143,6 +145,24 @@ def _credit(outcome: Outcome, regions: Sequence[Region]) -> dict[str, Any]:
         "region_count": outcome.region_count,
         "top": outcome.outputs[0].label,
     }
+
+
+def _together(services: ProcessServices, state: State, outcome: Outcome) -> str:
+    """Returns a sentence on the strongest interaction for the first output; empty: not known."""
+    found = read_interactions(services, state, outcome, [0], 1)
+    if not found:
+        return ""
+    [pair] = found
+    one, other = pair.regions
+    more = "more" if pair.value > 0 else "less"
+    if pair.low is None or pair.high is None:
+        sure = "no interval is known"
+    else:
+        sure = f"95 % interval {_number(pair.low)} … {_number(pair.high)}"
+    return (
+        f"Of all pairs of regions, {one} and {other} interact most for {pair.label}: the two "
+        f"together add {_number(abs(pair.value))} {more} than each without the other ({sure})."
+    )
 
 
 def _region_rows(regions: Sequence[Region], place: int) -> list[dict[str, Any]]:

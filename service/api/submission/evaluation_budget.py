@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from service.api.http.problems import invalid_setting
-from service.api.submission.methods import METHODS
+from service.api.submission.methods import METHODS, MOST_INTERACTING
 from service.jobs.result_size import Shape
 from service.schemas.documents import LabelMapInfo
 from service.schemas.requests import (
@@ -67,6 +67,19 @@ def check_players(method: Method, players: PlayerCount) -> None:
         )
         accepted = {"players": {"maximum": most}, "superpixels": REGION_KINDS}
         raise invalid_setting("superpixels", said, players.count, accepted)
+
+
+def check_interactions(superpixels: Superpixels, players: PlayerCount) -> None:
+    """Raises ApiError if the players are pixels, or too many for interactions of their pairs."""
+    if not isinstance(superpixels, Pixels) and players.least <= MOST_INTERACTING:
+        return
+    what = "pixels" if isinstance(superpixels, Pixels) else "superpixels"
+    said = (
+        f"interactions are of at most {MOST_INTERACTING} superpixels; received {players.count} "
+        f"{what}: request fewer superpixels, or interactions of 1"
+    )
+    accepted = {"players": {"maximum": MOST_INTERACTING}, "superpixels": REGION_KINDS}
+    raise invalid_setting("superpixels", said, players.count, accepted)
 
 
 def evaluation_budget(settings: ExplanationSettings, players: PlayerCount, *, limit: int) -> int:

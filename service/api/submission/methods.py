@@ -8,6 +8,7 @@ from service.schemas.models import MethodCard
 from service.schemas.requests import ExplanationSettings, Method, Pixels, Slic, Superpixels
 
 LUNDBERG_LEE = "Lundberg and Lee, A unified approach to interpreting model predictions, 2017"
+MOST_INTERACTING = 50  # superpixels, whose pairs the engine takes
 EXACT_PLAYERS = 16  # each further player doubles the evaluations
 
 
@@ -65,7 +66,7 @@ METHODS: Mapping[Method, MethodTraits] = {
         superpixels=Slic(kind="slic"),
         max_evals=500,
         most_players=1024,
-        own=frozenset({"target_standard_error", "sampling"}),
+        own=frozenset({"target_standard_error", "sampling", "interactions"}),
     ),
 }
 OWN_SETTINGS = frozenset().union(*(traits.own for traits in METHODS.values()))

@@ -8,6 +8,7 @@ from service.api.http.problems import ApiError, invalid_setting
 from service.api.submission.evaluation_budget import (
     REGION_KINDS,
     PlayerCount,
+    check_interactions,
     check_players,
     count_players,
     evaluation_budget,
@@ -69,6 +70,8 @@ def resolve_settings(
     superpixels = _superpixels(settings, shape)
     players = count_players(superpixels, shape, label_map, fit)
     check_players(settings.method, players)
+    if settings.interactions == 2:
+        check_interactions(superpixels, players)
     outputs = resolve_outputs(settings.outputs, card)
     if compared:
         check_classes(outputs, card, compared)

@@ -16,6 +16,7 @@ import { evidence } from "./evidence.js";
 import { faithfulness } from "./faithfulness.js";
 import { frameShare } from "./frame_share.js";
 import { heatView } from "./heat_view.js";
+import { interactions } from "./interactions.js";
 import { keeping } from "./keeping.js";
 import { outputsTable } from "./outputs_table.js";
 import { provenance } from "./provenance.js";
@@ -116,6 +117,9 @@ export async function showResult(main, document, signal) {
                 view,
                 getJson(`v1/explanations/${document.id}/faithfulness`, { signal }),
               )
+            : null,
+          document.settings.interactions === 2 && document.links.regions
+            ? interactions(document, view, signal)
             : null,
           evidence(document, record, signal),
           downloads(document, view, signal),

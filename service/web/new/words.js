@@ -17,6 +17,10 @@ const WORDS = {
     "Sampling",
     "adaptive chooses coalitions by the scores so far; random takes more for the same error",
   ],
+  interactions: [
+    "Interactions",
+    "2 also tells how strongly pairs of at most 50 superpixels act together; 1 does not",
+  ],
   target_standard_error: ["Target error", "Stops early once every standard error is at most this"],
   link: ["Link", "What is explained: the score, or its log-odds"],
   seed: ["Seed", "Breaks ties and drives random methods; the same seed gives the same values"],
