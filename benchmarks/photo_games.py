@@ -39,9 +39,10 @@ from worker.engine.game.players import PlayerCoalitions, Players
 from worker.engine.game.superpixels import LabelMap, Slic, make_players
 from worker.engine.masking.masker_spec import MaskerSpec
 from worker.engine.masking.maskers import make_masker
-from worker.engine.methods.gp_posterior import compute_posterior, fit_prior
+from worker.engine.methods.gp_posterior import compute_posterior
 from worker.engine.methods.leverage import regress_shapley
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
+from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.value_index import ShapleyIndex
 from worker.engine.request import Top, select_outputs
 from worker.engine.scoring.coalitions import score_coalitions
@@ -167,8 +168,8 @@ def regress(
     signs = np.where(np.concatenate([full, members]), 1.0, -1.0)  # (1 + P, M)
     odd = np.concatenate([ends[1:] - ends[:1], scores[:, 0] - scores[:, 1]]) / 2
     learnt, judged = (np.concatenate([[0], 1 + each]) for each in (others[:PROCESS_PAIRS], rows))
-    prior = fit_prior(signs[learnt], odd[learnt])
     index = ShapleyIndex(members.shape[1])
+    prior = PriorFamily.uniform(members.shape[1]).fit(signs[learnt], odd[learnt])
     process = compute_posterior(prior, index, signs[learnt], odd[learnt])
     missed = odd[judged] - prior.smooth(signs[judged], signs[learnt]) @ process.weights
     inside = np.concatenate([full, members[rows]])

@@ -35,6 +35,7 @@ from benchmarks.photo_games import (
 )
 from worker.adapters.engine_request import read_masker
 from worker.engine.arrays import Mask, Scores
+from worker.engine.game.expected_importance import expect_importance
 from worker.engine.methods.protocol import Game
 from worker.engine.request import Request
 
@@ -99,7 +100,7 @@ def _options() -> argparse.Namespace:
 def _setting(text: str) -> tuple[str, Any]:
     """Parse a setting of the engine's Request."""
     name, _, value = text.partition("=")
-    accepted = {"batch_size": int, "regularization": str, "sampling": str}
+    accepted = {"batch_size": int, "regularization": str, "sampling": str, "prior": str}
     accepted |= {"target_standard_error": float}
     if name not in accepted or not value:
         names = ", ".join(accepted)
@@ -152,7 +153,10 @@ def _run(game: PhotoGame, known: KnownScores, request: Request) -> Run:
         asking_s += process_time() - start
         return scores
 
-    whole = Game(game.players, *game.ends)
+    expected = None
+    if request.method == "gaussian_process" and request.prior == "picture":
+        expected = expect_importance(game.players, game.picture.astype(np.float32), game.hidden)
+    whole = Game(game.players, *game.ends, expected)
     start = process_time()
     found = drive(whole, request, score)
     cpu_s = process_time() - start - asking_s

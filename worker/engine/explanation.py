@@ -12,6 +12,7 @@ from worker.engine.control import NULL_CONTROL, Control
 from worker.engine.errors import InvalidPictureError, RequestError
 from worker.engine.evidence.transcript import Transcript, recorded
 from worker.engine.game.coalitions import Coalitions, Shape
+from worker.engine.game.expected_importance import expect_importance
 from worker.engine.game.image_tree import empty_coalition, grand_coalition
 from worker.engine.game.superpixels import make_players
 from worker.engine.links import find_link
@@ -50,7 +51,7 @@ class ExplanationResult:
     players: the number of players. outputs_tied: whether another output scores as high as the last
     of the top ones. faithfulness: a curve for each requested metric and output; empty for a partial
     result, even where only curves are missing. transcript: of the method, without the empty and the
-    full coalition. curve_transcript: of the metrics.
+    full coalition. curve_transcript: of the metrics. expected: (M,), as in Game.
     """
 
     attribution: Attribution
@@ -60,6 +61,7 @@ class ExplanationResult:
     timings: EngineTimings
     transcript: Transcript
     curve_transcript: Transcript
+    expected: Scores | None = None
     outputs_tied: bool = False
     faithfulness: tuple[FaithfulnessCurve, ...] = ()
 
@@ -108,11 +110,16 @@ class ExplanationRun:
             )
         self.control = control
         self.masker: Masker = make_masker(request.masker, picture)
-        if place:
-            self.masker = PaddedMasker(self.masker, picture.shape, place, predictor.input_shape)
         self.timings = EngineTimings()
         self._shape: Shape = shape
         self._players = make_players(request.superpixels, picture)
+        self._expected: Scores | None = None
+        by_looks = request.method == "gaussian_process" and request.prior == "picture"
+        if by_looks and self._players.superpixels:
+            [hidden] = self.masker(empty_coalition(picture.shape))
+            self._expected = expect_importance(self._players, picture, hidden)
+        if place:
+            self.masker = PaddedMasker(self.masker, picture.shape, place, predictor.input_shape)
         self._request = request
         self._outputs = OutputScores(find_link(request.link), pairing)
         self._method: Method | None = None
@@ -156,7 +163,7 @@ class ExplanationRun:
         both = np.concatenate([base, full])
         self._outputs.choose(self._request.outputs, both)
         ends = self._outputs.read(both)  # (2, K)
-        game = Game(self._players, base_values=ends[0], scores=ends[1])
+        game = Game(self._players, ends[0], ends[1], expected=self._expected)
         self._method = METHODS[self._request.method](game, self._request)
         metrics = self._request.metrics
         self._planned_for_curves = max_evaluations(metrics, self._shape, len(game.scores))
@@ -248,4 +255,5 @@ class ExplanationRun:
             faithfulness=self._curves,
             transcript=self._transcript,
             curve_transcript=self._curve_transcript,
+            expected=self._expected,
         )

@@ -19,8 +19,9 @@ from worker.engine.methods.gp_covariance import (
     shapley_weights,
 )
 from worker.engine.methods.gp_estimator import estimate
-from worker.engine.methods.gp_posterior import ADDITIVE, Prior, compute_posterior, fit_prior
+from worker.engine.methods.gp_posterior import ADDITIVE, Prior, compute_posterior
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
+from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.value_index import ShapleyIndex
 
 EVERYTHING = 10**6
@@ -98,13 +99,18 @@ def test_a_null_player_gets_nothing_and_twins_the_same_within_their_errors(seed,
     assert abs(values[2] - values[3]) < 5 * np.hypot(errors[2], errors[3])
 
 
+def make_prior(draw: np.random.Generator, players: int) -> Prior:
+    rates, additive = draw.uniform(0.05, 0.3, (3, players)), draw.uniform(0, 0.1, players)
+    return Prior(rates, np.array([1, 0.5, 0.2]), additive, rough=0.01)
+
+
 @unhurried
 @given(seed=seeds)
 def test_values_are_linear_in_the_game_for_a_given_prior(seed):
     draw = np.random.default_rng(seed)
     signs = np.where(draw_pairs(9, 40, draw), 1.0, -1.0)
     one, other = draw.normal(size=(2, 40, 3))
-    prior, index = Prior(draw.uniform(0.01, 0.3, size=9), equal=0.3, rough=1e-3), ShapleyIndex(9)
+    prior, index = make_prior(draw, 9), ShapleyIndex(9)
     combined = compute_posterior(prior, index, signs, 2 * one - 3 * other).values
     parts = (
         2 * compute_posterior(prior, index, signs, one).values
@@ -118,11 +124,8 @@ def test_errors_are_an_average_over_additive_parts(pairs):
     """Each with explicit covariance matrices, at its own amplitude, weighted by its likelihood."""
     draw, players = np.random.default_rng(pairs), 7
     signs = np.where(draw_pairs(players, pairs, draw), 1.0, -1.0)
-    prior, odd = (
-        Prior(draw.uniform(0.1, 0.3, size=players), equal=0.5, rough=0.01),
-        signs[:, :1] + 0.1 * draw.normal(size=(pairs, 1)),
-    )
-    index = ShapleyIndex(players)
+    prior, index = make_prior(draw, players), ShapleyIndex(players)
+    odd = signs[:, :1] + 0.1 * draw.normal(size=(pairs, 1))
     found = compute_posterior(prior, index, signs, odd)
     chances, squares = [], []
     for share in ADDITIVE:
@@ -146,9 +149,9 @@ def test_few_scores_leave_the_prior_smooth_and_its_second_part_alive(seed):
     """A rough prior would explain nothing, one without the second part give too small errors."""
     value, members = saturating_game(10, 1, seed), draw_pairs(10, 12, np.random.default_rng(seed))
     odd = np.array([(value(row) - value(~row)) / 2 for row in members])
-    prior = fit_prior(np.where(members, 1.0, -1.0), odd)
+    prior = PriorFamily.uniform(10).fit(np.where(members, 1.0, -1.0), odd)
     assert prior.rough < 0.05
-    assert 0.35 < prior.equal < 0.7
+    assert 0.35 < prior.shares[1] < 0.7
 
 
 def test_values_scale_with_the_units_of_the_score():
@@ -305,7 +308,7 @@ def test_held_out_scores_of_learnable_games_are_predicted():
 def test_held_out_residuals_are_those_of_leaving_a_pair_out():
     draw = np.random.default_rng(13)
     signs, odd = np.where(draw_pairs(7, 20, draw), 1.0, -1.0), draw.normal(size=(20, 2))
-    prior, index = Prior(draw.uniform(0.05, 0.3, size=7), equal=0.3, rough=0.01), ShapleyIndex(7)
+    prior, index = make_prior(draw, 7), ShapleyIndex(7)
     found = compute_posterior(prior, index, signs, odd)
     for left_out in range(20):
         others = np.arange(20) != left_out
@@ -322,8 +325,9 @@ def test_the_rest_beyond_the_process_is_regressed(monkeypatch, pairs):
     members = np.concatenate([np.ones((1, 11), bool), draw_pairs(11, pairs, draw)])
     odd = np.array([(value(row) - value(~row)) / 2 for row in members])
     monkeypatch.setattr(gp_estimator, "MAX_PAIRS", 100)
-    alone = estimate(members[:100], odd[:100], ShapleyIndex(11), complete=False)
-    both = estimate(members, odd, ShapleyIndex(11), complete=pairs == 1023)
+    family, index = PriorFamily.uniform(11), ShapleyIndex(11)
+    alone = estimate(members[:100], odd[:100], family, index, complete=False)
+    both = estimate(members, odd, family, index, complete=pairs == 1023)
     off = np.abs(both.values - exact)
     assert off.sum() < np.abs(alone.values - exact).sum() / 1.5
     assert (off <= 4 * both.errors + 1e-9).all()

@@ -133,7 +133,8 @@ def test_values_are_exact_where_all_pairs_with_weights_are_known(seed):
     half = SIGNS[SIGNS[:, 0] > 0]
     known = half[index.weights(half).any(axis=1)]
     odd = random.normal(size=(len(known), 2))
-    prior = Prior(random.uniform(0.05, 0.5, M), equal=0.4, rough=0.01)
+    rates, additive = random.uniform(0.05, 0.5, (2, M)), random.uniform(0.1, 1, M)
+    prior = Prior(rates, np.array([1, 0.4]), additive, rough=0.01)
     found = compute_posterior(prior, index, known, odd)
     assert found.values == pytest.approx(index.weights(known).T @ odd, abs=1e-9)
     assert found.errors == pytest.approx(np.zeros((M, 2)), abs=1e-6)

@@ -6,6 +6,7 @@ import pytest
 from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.pair_sampling import draw_pairs
 from worker.engine.methods.pair_selection import choose_pairs
+from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.value_index import ShapleyIndex
 
 M = 7
@@ -14,7 +15,9 @@ INDEX = ShapleyIndex(M)
 
 @pytest.fixture
 def prior():
-    return Prior(np.random.default_rng(1).uniform(0.02, 0.6, M), equal=0.5, rough=0.01)
+    random = np.random.default_rng(1)
+    additive = random.uniform(0, 0.1, M)
+    return Prior(random.uniform(0.02, 0.6, (2, M)), np.array([1, 0.5]), additive, rough=0.01)
 
 
 @pytest.fixture
@@ -45,16 +48,22 @@ def test_no_pair_is_chosen_twice(prior, pairs):
     assert sorted(chosen) == list(range(57))
 
 
-def test_another_last_digit_of_the_prior_changes_no_choice(prior, pairs):
-    chosen = choose_pairs(prior.rounded(), INDEX, pairs[:8], pairs[8:], 20)
+def test_another_last_digit_of_the_scores_changes_no_choice(pairs):
+    """By a rounded prior: another processor may fit other last digits."""
     random = np.random.default_rng(3)
-    for _ in range(20):
-        rates = prior.rates * (1 + 1e-7 * random.normal(size=M))
-        other = Prior(rates, prior.equal * (1 + 1e-7), prior.rough * (1 - 1e-7)).rounded()
-        assert (choose_pairs(other, INDEX, pairs[:8], pairs[8:], 20) == chosen).all()
+    odd = pairs[:16, :2] + 0.3 * random.normal(size=(16, 2))
+    family = PriorFamily.of_picture(random.normal(size=M), random.uniform(0, 30, (M, 2)))
+    prior = family.fit(pairs[:16], odd, rounded=True)
+    chosen = choose_pairs(prior, INDEX, pairs[:16], pairs[16:], 20)
+    for _ in range(5):
+        other = family.fit(
+            pairs[:16], odd * (1 + 1e-10 * random.normal(size=odd.shape)), rounded=True
+        )
+        assert (choose_pairs(other, INDEX, pairs[:16], pairs[16:], 20) == chosen).all()
 
 
-def test_rounding_moves_a_prior_by_less_than_a_sixteenth_of_an_octave(prior):
-    rounded = prior.rounded()
-    ratios = [*rounded.rates / prior.rates, rounded.equal / prior.equal]
-    assert np.abs(np.log2(ratios)).max() <= 1 / 16 + 1e-9
+def test_rounding_moves_a_prior_by_less_than_a_sixteenth_of_an_octave(pairs):
+    odd, family = pairs[:16, :2], PriorFamily.uniform(M)
+    rounded, exact = family.fit(pairs[:16], odd, rounded=True), family.fit(pairs[:16], odd)
+    ratios = np.log2([rounded.shares[1] / exact.shares[1], rounded.rough / exact.rough])
+    assert 0 < np.abs(ratios).max() <= 1 / 16 + 1e-9

@@ -35,6 +35,18 @@ class Players:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def means(self, plane: Scores) -> Scores:
+        """Return the mean of a plane (H, W) over each superpixel: (M,)."""
+        labels = self.labels.ravel()
+        means: Scores = np.bincount(labels, plane.ravel()) / np.bincount(labels)
+        return means
+
+    @cached_property
+    def centres(self) -> Scores:
+        """Return the mean row and column of each superpixel, in pixels: (M, 2)."""
+        rows, columns = np.indices(self.labels.shape) + 0.5
+        return np.column_stack([self.means(rows), self.means(columns)])
+
     @property
     def superpixel_labels(self) -> Labels | None:
         """Return the labels (H, W) int32 where the players are superpixels, else None."""

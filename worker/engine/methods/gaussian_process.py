@@ -26,12 +26,13 @@ from worker.engine.errors import RequestError
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate
 from worker.engine.methods.gp_interactions import estimate_interactions
-from worker.engine.methods.gp_posterior import Prior, fit_prior
+from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.leverage import leverage_weights
 from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players, check_players_of_interactions
+from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.methods.value_index import ShapleyIndex
 from worker.engine.regions import quantile
@@ -92,6 +93,7 @@ class GaussianProcess:
         self._index = OwenIndex.of(game.players) if owen else ShapleyIndex(players)
         members = self._index.draw(pairs + spare, np.random.default_rng(seed))
         self._game = game
+        self._family = PriorFamily.of(game)
         self._pairs = PairedScores(game, members, pairs, self._index)
         self._target = target_standard_error
         self._prior: Prior | None = None  # by which pairs are chosen
@@ -147,7 +149,8 @@ class GaussianProcess:
         signs = np.where(members, 1.0, -1.0)
         learnt = min(len(odd), CHOICE_ROWS)
         if self._prior is None or learnt > self._learnt:
-            self._prior, self._learnt = fit_prior(signs[:learnt], odd[:learnt]).rounded(), learnt
+            self._prior = self._family.fit(signs[:learnt], odd[:learnt], rounded=True)
+            self._learnt = learnt
         candidates = np.where(self._pairs.waiting[: max(CANDIDATES, count)], 1.0, -1.0)
         self._pairs.prefer(choose_pairs(self._prior, self._index, signs, candidates, count))
 
@@ -192,5 +195,6 @@ class GaussianProcess:
     def _estimate_now(self) -> Estimate:
         if self._estimate is None:
             complete = self._pairs.complete
-            self._estimate = estimate(*self._pairs.known(), self._index, complete=complete)
+            members, odd = self._pairs.known()
+            self._estimate = estimate(members, odd, self._family, self._index, complete=complete)
         return self._estimate

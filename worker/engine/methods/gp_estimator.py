@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
-from worker.engine.methods.gp_posterior import compute_posterior, fit_prior
+from worker.engine.methods.gp_posterior import compute_posterior
+from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.value_index import ValueIndex
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
@@ -32,7 +33,9 @@ class Estimate:
     held_out_fidelity: Scores | None
 
 
-def estimate(members: Mask, odd: Scores, index: ValueIndex, *, complete: bool) -> Estimate:
+def estimate(
+    members: Mask, odd: Scores, family: PriorFamily, index: ValueIndex, *, complete: bool
+) -> Estimate:
     """Estimate from members (N, M) of one coalition of each pair, and the odd part (N, K) there.
 
     The first row is the full coalition. Those after MAX_PAIRS were drawn as
@@ -40,7 +43,7 @@ def estimate(members: Mask, odd: Scores, index: ValueIndex, *, complete: bool) -
     """
     signs = np.where(members, 1.0, -1.0)
     first = signs[:MAX_PAIRS]
-    prior = fit_prior(first, odd[:MAX_PAIRS])
+    prior = family.fit(first, odd[:MAX_PAIRS])
     process = compute_posterior(prior, index, first, odd[:MAX_PAIRS])
     values, errors, held_out = process.values, process.errors, process.held_out
 

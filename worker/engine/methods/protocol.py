@@ -21,12 +21,14 @@ class Game:
     """The data that a method starts with.
 
     base_values and scores: (K,) float64, the (linked) scores of the empty and of the full
-    coalition of the players.
+    coalition of the players. expected: (M,), logs of how much each player is expected to matter
+    (expected_importance.py); None where nothing is expected.
     """
 
     players: Players
     base_values: Scores
     scores: Scores
+    expected: Scores | None = None
 
 
 class Method(Protocol):

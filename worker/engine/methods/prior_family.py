@@ -1,0 +1,136 @@
+"""Priors of games, told apart by parameters that are learnt from the scores.
+
+The odd part of a game (gp_posterior.py) has the parts
+
+    product kernel  +  one with equal rates  +  local product kernels  +  additive  +  rough.
+
+A rate says how much a player matters, alone and together with others; rates are expected to follow
+the players' looks (expected_importance.py), where they have a picture. The second part allows
+unimportant players to interact; without it, standard errors are too small. Its variance has a
+narrow prior, as the likelihood says little about it. The local kernels let near players interact
+more than distant ones: each is of the players within one window of the picture.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from worker.engine.arrays import Scores
+from worker.engine.methods.gp_covariance import covariance, covariance_slope
+from worker.engine.methods.gp_likelihood import find_likeliest, negative_log_likelihood
+from worker.engine.methods.gp_posterior import Prior
+from worker.engine.methods.protocol import Game
+
+EQUAL_SUM = 6.0  # of the equal rates
+LOCAL_SUM = 2.5  # of the rates in a window
+WINDOWS = 3  # along each side of the picture
+WINDOW_WIDTH = 0.9  # standard deviation, over the distance of windows
+LEARNING_ROWS = 256  # scores at most; learning takes time as their cube
+
+# Normal priors of the learnt parameters, within bounds that keep all numbers finite and all
+# matrices regular: mean, standard deviation, lowest, highest
+SUM = (0.4, 1.0, -4.0, 2.5)  # log of the sum of rates
+EQUAL = (-0.6, 0.25, -12.0, 1.5)  # log of the variance of the second part, over that of the first
+ROUGH = (-5.0, 3.0, -13.0, 2.0)  # the same of the last
+LOCAL = (1.5, 1.5, -8.0, 4.0)  # the same of all local kernels
+ADDITIVE = (0.5, 1.5, -8.0, 5.0)  # the same of the additive part
+RATE_RATIO = (0.0, 0.6, -3.0, 3.0)  # log of each rate over its expected share of their mean
+
+
+@dataclass(frozen=True, eq=False)
+class PriorFamily:
+    """The priors of games of M players.
+
+    expected: (M,), logs of the players' expected rates, up to a constant. windows: (Q, M), the
+    nearness, 0..1, of each player to Q windows; Q is 0 where players have no places. additive:
+    whether there is such a part.
+    """
+
+    expected: Scores
+    windows: Scores
+    additive: bool
+
+    @classmethod
+    def of(cls, game: Game) -> Self:
+        """Choose the priors of a game, by what is expected of its players."""
+        if game.expected is None:
+            return cls.uniform(len(game.players))
+        return cls.of_picture(game.expected, game.players.centres)
+
+    @classmethod
+    def uniform(cls, players: int) -> Self:
+        """Expect the same of every player, without local kernels and without an additive part."""
+        return cls(np.zeros(players), np.empty((0, players)), additive=False)
+
+    @classmethod
+    def of_picture(cls, expected: Scores, places: Scores) -> Self:
+        """Expect logs of rates (M,), up to a constant, at places (M, 2) in a picture."""
+        low, high = places.min(axis=0), places.max(axis=0)
+        middles = (np.arange(WINDOWS) + 0.5) / WINDOWS
+        grid = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
+        distance = np.maximum((high - low) / WINDOWS, np.finfo(np.float64).tiny)  # of windows
+        away = (places - low - grid[:, np.newaxis] * (high - low)) / distance / WINDOW_WIDTH
+        return cls(expected, np.exp(-(away**2).sum(axis=-1) / 2), additive=True)
+
+    def fit(self, signs: Scores, odd: Scores, *, rounded: bool = False) -> Prior:
+        """Find the likeliest prior for the odd part (N, K) at signs (N, M).
+
+        Each output has its own amplitude; all share the other parameters, fitted to the mean of
+        their likelihoods' logarithms. rounded: round parameters to powers of 2^(1/8); other
+        processors fit other last digits, and choose the same pairs by a rounded prior.
+        """
+        signs, odd = signs[:LEARNING_ROWS], odd[:LEARNING_ROWS]
+        scale = np.sqrt((odd**2).mean(axis=0))  # (K,)
+        odd = odd / np.where(scale > 0, scale, 1)  # the search stops by the size of its cost
+        logs = find_likeliest(lambda logs: self.loss(logs, signs, odd), self._hyperpriors())
+        return self.prior(np.round(8 * logs / np.log(2)) / 8 * np.log(2) if rounded else logs)
+
+    def prior(self, logs: Scores) -> Prior:
+        """Build a prior from logs (5 + M,) of the parameters.
+
+        They are the sum of rates, equal, rough, local, additive, and the rates' ratios.
+        """
+        total, equal, rough, local, additive, *others = np.exp(logs)
+        ratios = np.array(others)
+        within = self.windows * ratios  # (Q, M)
+        sums = within.sum(axis=1, keepdims=True)
+        parts = [total * ratios / len(ratios), np.full_like(ratios, EQUAL_SUM / len(ratios))]
+        return Prior(
+            rates=np.vstack([*parts, LOCAL_SUM * within / sums]),
+            shares=np.array([1.0, equal, *(local * sums[:, 0] / sums.sum())]),
+            additive=self.additive * additive * ratios**2 / (ratios**2).sum(),
+            rough=rough,
+        )
+
+    def loss(self, logs: Scores, signs: Scores, odd: Scores) -> tuple[float, Scores]:
+        """Return -log(likelihood) at the best amplitudes, and its slope by logs (5 + M,)."""
+        prior = self.prior(logs)
+        kernels = list(zip(prior.rates, prior.shares.tolist(), strict=True))
+        products = [share * covariance(signs, signs, rates) for rates, share in kernels]
+        gram = sum(products) + (signs * prior.additive) @ signs.T + prior.rough * np.eye(len(odd))
+        loss, by_gram = negative_log_likelihood(gram, odd)
+
+        by_parts = np.array([(by_gram * product).sum() for product in products])
+        by_rates = [
+            share * rates * covariance_slope(signs, rates, by_gram) for rates, share in kernels
+        ]
+        by_additive = prior.additive * (signs * (by_gram @ signs)).sum(axis=0)  # (M,)
+        by_ratios = by_rates[0] + 2 * by_additive
+        if self.additive:
+            by_ratios -= 2 * by_additive.sum() * prior.additive / prior.additive.sum()
+        locally = zip(prior.rates[2:], by_rates[2:], by_parts[2:], strict=True)
+        for within, by_rate, by_part in locally:
+            by_ratios += by_rate + (by_part - by_rate.sum()) * within / LOCAL_SUM
+        if len(self.windows):
+            share = self.windows.sum(axis=0) * np.exp(logs[5:])
+            by_ratios -= by_parts[2:].sum() * share / share.sum()
+        by_rough = prior.rough * np.trace(by_gram)
+        slope = [by_rates[0].sum(), by_parts[1], by_rough, by_parts[2:].sum(), by_additive.sum()]
+        return loss, np.array([*slope, *by_ratios])
+
+    def _hyperpriors(self) -> Scores:
+        """Return the mean, standard deviation, lowest and highest of each log: (5 + M, 4)."""
+        ratios = np.tile(RATE_RATIO, (len(self.expected), 1))
+        ratios[:, [0, 2, 3]] += self.expected[:, np.newaxis]
+        return np.array([SUM, EQUAL, ROUGH, LOCAL, ADDITIVE, *ratios])
