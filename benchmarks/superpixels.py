@@ -156,7 +156,7 @@ def _run(game: PhotoGame, known: KnownScores, request: Request) -> Run:
     expected = None
     if request.method == "gaussian_process" and request.prior == "picture":
         expected = expect_importance(game.players, game.picture.astype(np.float32), game.hidden)
-    whole = Game(game.players, *game.ends, expected)
+    whole = Game(game.players, game.ends[0], game.ends[1], expected)
     start = process_time()
     found = drive(whole, request, score)
     cpu_s = process_time() - start - asking_s

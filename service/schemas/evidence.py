@@ -59,6 +59,11 @@ class Evidence(ResponseModel):
         description="How far a score may differ for rounding, as a share of the largest"
     )
     regions: RegionNumbers | None = Field(description="null: there are too many for a table")
+    expected: PackedArray | None = Field(
+        None,
+        description="Logs of how much each player is expected to matter, by `prior: picture`: "
+        "(M,); null, or absent from older records: nothing is expected",
+    )
     transcript: TranscriptDocument = Field(description="Of the method")
     curves: TranscriptDocument | None = Field(
         description="Of the metrics; null if none were requested or computed"

@@ -225,6 +225,12 @@ class ExplanationSettings(RequestModel):
         "chooses the next ones by the scores so far, which takes fewer evaluations for the same "
         "error; random: draws all, so that coalitions depend on nothing but the seed",
     )
+    prior: Literal["picture", "uniform"] = Field(
+        default="picture",
+        description="For gaussian_process. picture: expects more of superpixels that are large, "
+        "central, full of edges, and changed much by masking, and more interactions among near "
+        "ones, which takes fewer evaluations for the same error; uniform: expects the same of all",
+    )
     interactions: Literal[1, 2] = Field(
         default=1,
         description="For gaussian_process of at most 50 superpixels. 2: divides the credit among "
@@ -326,6 +332,8 @@ class ResolvedSettings(ExplanationSettings):
     superpixels: Superpixels
     outputs: Outputs
     max_evals: int
-    sampling: Literal["adaptive", "random"] = "random"  # as versions without the setting did
+    # As versions without these settings did:
+    sampling: Literal["adaptive", "random"] = "random"
+    prior: Literal["picture", "uniform"] = "uniform"
     priority: Priority = "interactive"
     true_label: int | None = None

@@ -350,6 +350,25 @@ async def test_both_verifiers_find_a_third_column_that_is_no_difference(
     assert told in fault
 
 
+@pytest.mark.parametrize(
+    ("expected", "told"),
+    [
+        (None, "not those that the scores lead to"),
+        (pack(np.linspace(4, -4, 4)), "not those that the scores lead to"),
+        (pack(np.zeros(3)), "what is expected of 4 players is float64 of shape (3,)"),
+        (pack(np.full(4, np.nan)), "it must be float64, one for each superpixel"),
+        (pack(np.zeros(4, np.uint8)), "what is expected of 4 players is uint8"),
+    ],
+)
+async def test_what_is_expected_of_players_belongs_to_their_values(signed, expected, told):
+    grid = {"kind": "grid", "rows": 2, "columns": 2}
+    content = await signed.bundle(method="gaussian_process", superpixels=grid, max_evals=8)
+    packed = expected and expected.model_dump(mode="json")
+    change = lambda record: record["predicate"]["evidence"].update(expected=packed)  # noqa: E731
+    bundle = resigned(dict(read_archive(content)), signed.key, change)
+    assert any(told in fault for fault in faults(verify_bundle(bundle)).values())
+
+
 async def test_the_second_verifier_finds_other_scores(signed, tmp_path):
     files = dict(read_archive(await signed.bundle(method="permutation")))
 

@@ -63,7 +63,7 @@ def test_settings_survive_json():
     assert ExplanationSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
-def test_stored_settings_without_sampling_are_of_versions_that_drew_all_pairs():
+def test_stored_settings_without_sampling_or_prior_are_of_versions_without_them():
     stored = {
         "model": "tiny",
         "method": "gaussian_process",
@@ -72,6 +72,7 @@ def test_stored_settings_without_sampling_are_of_versions_that_drew_all_pairs():
         "outputs": {"top": 1},
         "max_evals": 100,
     }
-    assert ResolvedSettings.model_validate(stored).sampling == "random"
-    assert ResolvedSettings.model_validate(stored).interactions == 1
-    assert read().sampling == "adaptive"
+    resolved = ResolvedSettings.model_validate(stored)
+    assert (resolved.sampling, resolved.prior) == ("random", "uniform")
+    assert (read().sampling, read().prior) == ("adaptive", "picture")
+    assert resolved.interactions == 1

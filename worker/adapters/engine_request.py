@@ -57,6 +57,7 @@ def engine_request(
         regularization=settings.regularization,
         sampling=settings.sampling,
         interactions=settings.interactions,
+        prior=settings.prior,
         target_standard_error=settings.target_standard_error,
         metrics=tuple(settings.metrics),
         seed=settings.seed,

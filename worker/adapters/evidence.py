@@ -36,6 +36,7 @@ def pack_evidence(
         batch=batch,
         score_tolerance=max(ROUNDING[dtype] for dtype in dtypes),
         regions=numbers,
+        expected=None if explained.expected is None else pack(explained.expected),
         transcript=_pack_transcript(explained.transcript, "boxes" if boxes else "players", outputs),
         curves=curves,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.infra.packed_arrays import unpack
 from service.schemas import requests
 from service.schemas.evidence import Evidence
 from service.schemas.requests import ResolvedSettings
@@ -14,8 +15,11 @@ from service.schemas.results import Outcome
 from worker.adapters.engine_request import engine_request
 from worker.adapters.evidence import read_transcript
 from worker.adapters.results import interaction_arrays
+from worker.engine.arrays import Scores
 from worker.engine.evidence.replay import replay
 from worker.engine.evidence.transcript import Transcript
+from worker.engine.game.expected_importance import WIDEST
+from worker.engine.game.players import Players
 from worker.engine.game.superpixels import LabelMap, Pixels, make_players
 from worker.engine.methods.protocol import Game
 from worker.engine.metrics.faithfulness import FaithfulnessCurve
@@ -80,6 +84,7 @@ def recompute(
         players,
         base_values=np.array([output.base_value for output in outcome.outputs]),
         scores=np.array([output.score for output in outcome.outputs]),
+        expected=_expected(evidence, players),
     )
     curves = read_transcript(evidence.curves) if evidence.curves else Transcript()
     again = replay(
@@ -104,3 +109,17 @@ def recompute(
         },
         curves=again.curves,
     )
+
+
+def _expected(evidence: Evidence, players: Players) -> Scores | None:
+    if evidence.expected is None:
+        return None
+    expected = unpack(evidence.expected)
+    accepted = (expected.dtype, expected.shape) == (np.dtype("<f8"), (len(players),))
+    if not accepted or not players.superpixels or not (np.abs(expected) <= WIDEST).all():
+        raise ValueError(
+            f"what is expected of {len(players)} players is {expected.dtype} of shape "
+            f"{expected.shape}; it must be float64, one for each superpixel, within -{WIDEST} and "
+            f"{WIDEST}"
+        )
+    return expected.astype(np.float64)

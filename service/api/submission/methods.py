@@ -66,7 +66,7 @@ METHODS: Mapping[Method, MethodTraits] = {
         superpixels=Slic(kind="slic"),
         max_evals=500,
         most_players=1024,
-        own=frozenset({"target_standard_error", "sampling", "interactions"}),
+        own=frozenset({"target_standard_error", "sampling", "prior", "interactions"}),
     ),
 }
 OWN_SETTINGS = frozenset().union(*(traits.own for traits in METHODS.values()))

@@ -17,6 +17,10 @@ const WORDS = {
     "Sampling",
     "adaptive chooses coalitions by the scores so far; random takes more for the same error",
   ],
+  prior: [
+    "Prior",
+    "picture expects more of large, central, contrasted regions; uniform the same of all",
+  ],
   interactions: [
     "Interactions",
     "2 also tells how strongly pairs of at most 50 superpixels act together; 1 does not",

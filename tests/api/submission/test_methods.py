@@ -17,8 +17,8 @@ SLIC = {"kind": "slic", "segments": 50, "compactness": 30.0, "sigma": 3.0}
 async def test_every_method_has_a_card_with_the_settings_it_takes(api):
     cards = (await api.get("/v1/methods")).json()["items"]
     assert [card["name"] for card in cards] == list(METHODS)
-    own = {"batch_size", "fixed_context", "regularization", "sampling", "target_standard_error"}
-    own |= {"interactions"}
+    own = {"batch_size", "fixed_context", "regularization", "sampling", "prior"}
+    own |= {"target_standard_error", "interactions"}
     for card in cards:
         schema = card["settings_schema"]
         fields = schema["properties"]
@@ -30,7 +30,8 @@ async def test_every_method_has_a_card_with_the_settings_it_takes(api):
         assert "values" in card["solution_concept"]
     taken = {card["name"]: own & set(card["settings_schema"]["properties"]) for card in cards}
     assert taken["partition"] == {"batch_size", "fixed_context"}
-    assert taken["gaussian_process"] == {"sampling", "target_standard_error", "interactions"}
+    both = {"target_standard_error", "interactions"}
+    assert taken["gaussian_process"] == {"sampling", "prior"} | both
     assert taken["kernel"] == {"regularization"}
     assert not taken["permutation"] | taken["exact"]
 

@@ -42,6 +42,7 @@ WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benc
 INTERACTIONS_WIDENED = 1.1  # the same of interactions; from benchmarks.interactions
 FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
 DRAWN = 1.5  # pairs a player, before others are chosen; by fewer the prior is not known enough
+DRAWN_BY_LOOKS = 1.0  # where something is expected of the players, so that less is to be learnt
 MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
 CANDIDATES = 400  # pairs that a choice is made of
 CHOICE_ROWS = 128  # scores that the prior for choices is fitted to; more choose hardly better
@@ -54,10 +55,11 @@ class GaussianProcess:
     covers all coalitions, or all of the tree, the values are exact. target_standard_error: in units
     of the (linked) score; the run ends early when no player's standard error for any output exceeds
     it, checked after FIRST_CHECK pairs and then after every quarter more. sampling: "adaptive"
-    draws the first pairs, DRAWN for each player, and chooses the next ones, up to MOST_CHOSEN, by
-    the scores so far; "random" draws all. solution_concept: "shapley", or "owen" for the Owen
-    values of the players' tree, as Partition has them. interactions: 2 estimates those of pairs of
-    players too, beside Shapley values. seed: for the draw. Raises BudgetError for more players than
+    draws the first pairs, DRAWN or DRAWN_BY_LOOKS for each player, and chooses the next ones, up to
+    MOST_CHOSEN, by the scores so far; "random" draws all. solution_concept: "shapley", or "owen"
+    for the Owen values of the players' tree, as Partition has them. interactions: 2 estimates those
+    of pairs of players too, beside Shapley values. seed: for the draw. A request's prior says
+    whether the game expects something of its players. Raises BudgetError for more players than
     player_limits.py allows, RequestError for interactions beside Owen values.
     """
 
@@ -88,7 +90,8 @@ class GaussianProcess:
                 )
         self._interactions = interactions
         self._adaptive = sampling == "adaptive"
-        self._drawn = max(FIRST_CHECK, int(DRAWN * players)) if self._adaptive else pairs
+        share = DRAWN if game.expected is None else DRAWN_BY_LOOKS
+        self._drawn = max(FIRST_CHECK, int(share * players)) if self._adaptive else pairs
         spare = 3 * min(pairs, MOST_CHOSEN) if pairs > self._drawn else 0
         self._index = OwenIndex.of(game.players) if owen else ShapleyIndex(players)
         members = self._index.draw(pairs + spare, np.random.default_rng(seed))
