@@ -12,6 +12,7 @@ from worker.engine.methods.gaussian_process import GaussianProcess
 from worker.engine.methods.gp_estimator import estimate
 from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.partition import Partition
+from worker.engine.methods.prior_family import PriorFamily
 
 EVERYTHING = 10**6
 
@@ -103,19 +104,21 @@ def test_chosen_pairs_tell_more_than_drawn_ones():
 def test_the_rest_beyond_the_process_is_a_stratified_mean(monkeypatch):
     """It is better than the process alone, its errors are of the right size; 0 when complete."""
     players, value = grid(4, 8, 1), saturating_game(32, 1, seed=14)
-    index = OwenIndex.of(players)
+    index, family = OwenIndex.of(players), PriorFamily.uniform(32)
     exact = partition(value, players).values.reshape(32, 1)
     drawn = index.draw(EVERYTHING, np.random.default_rng(15))
     members = np.concatenate([np.ones((1, 32), bool), drawn])
     odd = np.array([(value(row) - value(~row)) / 2 for row in members])
     monkeypatch.setattr(gp_estimator, "MAX_PAIRS", 60)
-    alone = estimate(members[:60], odd[:60], index, complete=False)
-    both = estimate(members[:280], odd[:280], index, complete=False)
+    alone = estimate(members[:60], odd[:60], family, index, complete=False)
+    both = estimate(members[:280], odd[:280], family, index, complete=False)
     off = np.abs(both.values - exact)
     assert off.sum() < np.abs(alone.values - exact).sum() / 1.5
     assert (off <= 4 * both.errors + 1e-9).all()
     assert both.values.sum() == pytest.approx(2 * odd[0, 0], abs=1e-9)
-    assert estimate(members, odd, index, complete=True).values == pytest.approx(exact, abs=1e-9)
+    assert estimate(members, odd, family, index, complete=True).values == pytest.approx(
+        exact, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("certain", [1, 31])
