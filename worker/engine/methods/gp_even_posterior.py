@@ -20,11 +20,11 @@ from worker.engine.methods.gp_even_covariance import (
     interaction_weights,
 )
 from worker.engine.methods.gp_likelihood import find_likeliest, negative_log_likelihood
-from worker.engine.methods.gp_posterior import EQUAL_SUM, LEARNING_ROWS
+from worker.engine.methods.prior_family import EQUAL_SUM, LEARNING_ROWS
 
 BLOCK = 256  # interactions that are inferred at a time, 4 MB a matrix for 2000 scores
 
-# Normal priors of the learnt parameters, as in gp_posterior.py: mean, deviation, lowest, highest
+# Normal priors of the learnt parameters, as in prior_family.py: mean, deviation, lowest, highest
 SUM = (0.4, 1.0, -4.0, 2.5)
 EQUAL = (-1.0, 0.4, -12.0, 1.5)
 ROUGH = (-5.0, 3.0, -13.0, 2.0)
