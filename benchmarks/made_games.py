@@ -5,7 +5,8 @@ in which few players count much and neighbours interact, like superpixels of a p
 class. `dense` is the same with many players that count alike, and an uncertain class. `balanced` is
 dense without interactions, so that the scores of a coalition and its complement add up to one.
 `rough` is a sum of the worth of small groups of players; a group counts only when complete. Its
-Shapley values follow from a formula: a group's worth is shared evenly. Those of the other kinds are
+Shapley values follow from a formula: a group's worth is shared evenly, and so is its part in the
+interactions of its pairs, by one less than its size. Those of the other kinds are
 means over ORDERS random orders and their reverses; their standard errors are far below those of the
 estimators measured.
 """
@@ -29,6 +30,7 @@ class MadeGame:
     players: int
     value: Callable[[Floats], Floats]
     truth: Floats  # (players,)
+    interactions: Floats | None = None  # (players, players) of pairs; None: no formula is known
 
     def __call__(self, members: NDArray[np.integer]) -> Floats:
         return self.value(np.asarray(members, dtype=np.float64))
@@ -63,9 +65,11 @@ def _rough(players: int, random: np.random.Generator) -> MadeGame:
         for size in random.integers(1, 6, size=3 * players)
     ]
     worths = random.normal(size=len(groups)) / np.sqrt([len(group) for group in groups])
-    truth = np.zeros(players)
+    truth, interactions = np.zeros(players), np.zeros((players, players))
     for group, worth in zip(groups, worths, strict=True):
         truth[group] += worth / len(group)
+        if len(group) > 1:
+            interactions[np.ix_(group, group)] += worth / (len(group) - 1)
 
     def value(members: Floats) -> Floats:
         scores: Floats = sum(
@@ -74,7 +78,7 @@ def _rough(players: int, random: np.random.Generator) -> MadeGame:
         )
         return scores
 
-    return MadeGame(players, value, truth)
+    return MadeGame(players, value, truth, interactions)
 
 
 def _by_orders(value: Callable[[Floats], Floats], players: int) -> Floats:

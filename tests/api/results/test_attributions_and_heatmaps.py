@@ -379,7 +379,7 @@ async def test_the_drawing_can_be_tuned(served, done, query):
 @pytest.mark.parametrize(
     ("query", "field", "accepted"),
     [
-        ({"style": "jet"}, "style", {"oneOf": ["figure", "overlay", "heat"]}),
+        ({"style": "jet"}, "style", {"oneOf": ["figure", "overlay", "heat", "interactions"]}),
         ({"alpha": "1.5"}, "alpha", {"maximum": 1}),
         ({"alpha": "nan"}, "alpha", None),
         ({"percentile": "0"}, "percentile", {"exclusiveMinimum": 0}),
@@ -395,7 +395,7 @@ async def test_the_drawing_can_be_tuned(served, done, query):
             "colour",
             [
                 *("alpha", "percentile", "palette", "unit", "legend"),
-                *("output", "style", "size", "true_label", "scale"),
+                *("output", "style", "size", "pairs", "true_label", "scale"),
             ],
         ),
     ],

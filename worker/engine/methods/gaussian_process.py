@@ -39,7 +39,7 @@ from worker.engine.regions import quantile
 from worker.engine.request import InteractionOrder, Request, Sampling, SolutionConcept
 
 WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
-INTERACTIONS_WIDENED = 1.1  # the same of interactions; from benchmarks.interactions
+INTERACTIONS_WIDENED = 1.15  # the same of interactions; from benchmarks.interactions
 FIRST_CHECK = 16  # pairs, before standard errors are first compared with their target
 DRAWN = 1.5  # pairs a player, before others are chosen; by fewer the prior is not known enough
 DRAWN_BY_LOOKS = 1.0  # where something is expected of the players, so that less is to be learnt
