@@ -237,6 +237,13 @@ class ExplanationSettings(RequestModel):
         "superpixels alone and pairs of them (k-SII of order 2), at no further evaluation; 1: "
         "does not",
     )
+    solution_concept: Literal["shapley", "owen"] | None = Field(
+        default=None,
+        description="For gaussian_process, which values are estimated. shapley: Shapley values; "
+        "owen: the Owen values of the players' tree, which partition computes, so that neighbours "
+        "share credit as the tree groups them; null: shapley. Other methods have values of their "
+        "own, see GET /v1/methods",
+    )
     target_standard_error: FiniteFloat | None = Field(
         default=None,
         gt=0,

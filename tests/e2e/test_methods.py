@@ -140,6 +140,22 @@ def test_metrics_follow_the_score_from_one_end_to_the_other(running: Running) ->
         assert min(chart.size) > 100
 
 
+def test_owen_values_of_the_gaussian_process_are_those_of_partition(running: Running) -> None:
+    """They are equal if every coalition of the tree is scored."""
+    settings = JOBS["gaussian_process"].model_copy(
+        update={"solution_concept": "owen", "max_evals": 2000, "masker": "mean"}
+    )
+    found = running.client.explain(SAMPLE, settings)
+    whole = running.client.explain(
+        SAMPLE, settings.model_copy(update={"method": "partition", "solution_concept": None})
+    )
+    assert found.solution_concept == whole.solution_concept
+    assert found.progress.evaluations == whole.progress.evaluations < 2000
+    values = [running.client.attributions(each.id).values for each in (found, whole)]
+    largest = np.abs(values[1]).max()
+    assert np.abs(values[0] - values[1]).max() < 1e-5 * largest
+
+
 def test_a_target_ends_the_gaussian_process_early(running: Running) -> None:
     settings = JOBS["gaussian_process"].model_copy(update={"max_evals": 2000})
     loose = settings.model_copy(update={"target_standard_error": 0.5})

@@ -76,3 +76,4 @@ def test_stored_settings_without_sampling_or_prior_are_of_versions_without_them(
     assert (resolved.sampling, resolved.prior) == ("random", "uniform")
     assert (read().sampling, read().prior) == ("adaptive", "picture")
     assert resolved.interactions == 1
+    assert resolved.solution_concept is None

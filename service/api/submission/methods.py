@@ -61,12 +61,14 @@ METHODS: Mapping[Method, MethodTraits] = {
     ),
     "gaussian_process": MethodTraits(
         title="Gaussian process on the odd part",
-        solution_concept="Shapley values",
+        solution_concept="Shapley values, or Owen values of a fixed binary tree",
         reference="OddSHAP, 2026, arXiv:2602.01399; PolySHAP, 2026, arXiv:2601.18608",
         superpixels=Slic(kind="slic"),
         max_evals=500,
         most_players=1024,
-        own=frozenset({"target_standard_error", "sampling", "prior", "interactions"}),
+        own=frozenset(
+            {"target_standard_error", "sampling", "prior", "interactions", "solution_concept"}
+        ),
     ),
 }
 OWN_SETTINGS = frozenset().union(*(traits.own for traits in METHODS.values()))

@@ -71,6 +71,9 @@ def resolve_settings(
     players = count_players(superpixels, shape, label_map, fit)
     check_players(settings.method, players)
     if settings.interactions == 2:
+        if settings.solution_concept == "owen":
+            said = "interactions are of Shapley values, not of the Owen values of a tree"
+            raise invalid_setting("interactions", said, 2, [1])
         check_interactions(superpixels, players)
     outputs = resolve_outputs(settings.outputs, card)
     if compared:

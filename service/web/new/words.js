@@ -25,6 +25,10 @@ const WORDS = {
     "Interactions",
     "2 also tells how strongly pairs of at most 50 superpixels act together; 1 does not",
   ],
+  solution_concept: [
+    "Values",
+    "shapley, or owen: those of partition's tree, which groups neighbours; empty: shapley",
+  ],
   target_standard_error: ["Target error", "Stops early once every standard error is at most this"],
   link: ["Link", "What is explained: the score, or its log-odds"],
   seed: ["Seed", "Breaks ties and drives random methods; the same seed gives the same values"],

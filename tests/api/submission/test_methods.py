@@ -17,8 +17,9 @@ SLIC = {"kind": "slic", "segments": 50, "compactness": 30.0, "sigma": 3.0}
 async def test_every_method_has_a_card_with_the_settings_it_takes(api):
     cards = (await api.get("/v1/methods")).json()["items"]
     assert [card["name"] for card in cards] == list(METHODS)
-    own = {"batch_size", "fixed_context", "regularization", "sampling", "prior"}
-    own |= {"target_standard_error", "interactions"}
+    of_process = {"interactions", "prior", "sampling", "solution_concept"}
+    of_process |= {"target_standard_error"}
+    own = {"batch_size", "fixed_context", "regularization", *of_process}
     for card in cards:
         schema = card["settings_schema"]
         fields = schema["properties"]
@@ -30,8 +31,7 @@ async def test_every_method_has_a_card_with_the_settings_it_takes(api):
         assert "values" in card["solution_concept"]
     taken = {card["name"]: own & set(card["settings_schema"]["properties"]) for card in cards}
     assert taken["partition"] == {"batch_size", "fixed_context"}
-    both = {"target_standard_error", "interactions"}
-    assert taken["gaussian_process"] == {"sampling", "prior"} | both
+    assert taken["gaussian_process"] == of_process
     assert taken["kernel"] == {"regularization"}
     assert not taken["permutation"] | taken["exact"]
 
@@ -170,6 +170,8 @@ async def test_too_many_players_are_refused_with_the_maximum(
         ("exact", "target_standard_error", 0.1),
         ("partition", "target_standard_error", 0.1),
         ("gaussian_process", "batch_size", 51),
+        ("kernel", "solution_concept", "owen"),
+        ("partition", "solution_concept", "shapley"),
     ],
 )
 async def test_a_setting_the_method_does_not_take_is_refused(ask, refused, method, setting, value):
@@ -181,8 +183,10 @@ async def test_a_setting_the_method_does_not_take_is_refused(ask, refused, metho
 
 async def test_a_method_accepts_its_own_settings(ask):
     process = await ask(method="gaussian_process", target_standard_error=0.01)
+    owen = await ask(method="gaussian_process", solution_concept="owen")
     partition = await ask(method="partition", batch_size=10, fixed_context=1)
     assert process.json()["settings"]["target_standard_error"] == 0.01
+    assert owen.json()["settings"]["solution_concept"] == "owen"
     assert partition.json()["settings"]["batch_size"] == 10
 
 
@@ -190,3 +194,12 @@ async def test_more_evaluations_than_the_server_allows_are_refused(ask, refused)
     answer = await ask(method="kernel", max_evals=100_001)
     problem = refused(answer, 422, "invalid_settings")
     assert problem["accepted"] == {"minimum": 2, "maximum": 100_000}
+
+
+async def test_interactions_of_owen_values_are_refused(ask, refused):
+    asked = {"method": "gaussian_process", "interactions": 2}
+    answer = await ask(**asked, solution_concept="owen")
+    problem = refused(answer, 422, "invalid_settings")
+    assert (problem["field"], problem["received"]) == ("settings.interactions", 2)
+    assert problem["accepted"] == [1]
+    assert (await ask(**asked, solution_concept="shapley")).status_code == 202

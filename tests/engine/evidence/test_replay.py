@@ -70,6 +70,14 @@ def test_a_replay_gives_the_same_bits(method):
         assert same(curve.baseline, other.baseline)
 
 
+def test_owen_values_are_replayed_from_the_labels():
+    found = explained(request_of("gaussian_process", solution_concept="owen", max_evals=120))
+    again = replayed(found).attribution
+    assert found.attribution.solution_concept == "Owen values of a fixed binary superpixel tree"
+    assert same(found.attribution.values, again.values)
+    assert same(found.attribution.standard_errors, again.standard_errors)
+
+
 @pytest.mark.parametrize("method", sorted(set(METHODS) - {"partition"}))
 @pytest.mark.parametrize("batches", [1, 2, 3, 5, 9])  # of a step of 256, scored before the stop
 def test_what_is_scored_of_a_step_counts_when_it_is_stopped(method, batches):
