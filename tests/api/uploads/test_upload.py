@@ -37,6 +37,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "link": "identity",
         "regularization": "auto",
         "sampling": "adaptive",
+        "interactions": 1,
         "solution_concept": None,
         "metrics": [],
         "seed": 0,
