@@ -38,6 +38,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "regularization": "auto",
         "sampling": "adaptive",
         "interactions": 1,
+        "prior": "picture",
         "solution_concept": None,
         "metrics": [],
         "seed": 0,
