@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -165,6 +166,23 @@ def some_regions() -> dict[str, Any]:
         "region_standard_errors": errors,
         "region_low": of_regions - 2 * errors,
         "region_high": of_regions + 2 * errors,
+    }
+
+
+def some_interactions() -> dict[str, Any]:
+    """All 15 pairs of the regions of some_regions, with errors and intervals."""
+    values = np.random.default_rng(1).normal(size=(15, 2))
+    alone = np.random.default_rng(2).normal(size=(6, 2))
+    return {
+        "interaction_pairs": np.array(list(combinations(range(6), 2))),
+        "interaction_values": values,
+        "interaction_standard_errors": np.abs(values) / 4,
+        "interaction_low": values - np.abs(values) / 2,
+        "interaction_high": values + np.abs(values) / 2,
+        "alone_values": alone,
+        "alone_standard_errors": np.abs(alone) / 4,
+        "alone_low": alone - np.abs(alone) / 2,
+        "alone_high": alone + np.abs(alone) / 2,
     }
 
 

@@ -118,6 +118,18 @@ def test_another_style_is_drawn_beside_and_other_settings_get_files_of_their_own
     assert (tmp_path / "cat.heat.png").exists()
 
 
+def test_interactions_are_drawn_where_they_are_requested(running: Running, tmp_path: Path) -> None:
+    grid = {"kind": "grid", "rows": 2, "columns": 3}
+    settings = {"method": "gaussian_process", "superpixels": grid, "interactions": 2}
+    words = ["explain", SAMPLES / "cat.jpg", "--url", running.url, "--out", tmp_path, *QUICK]
+    words += ["--settings", json.dumps(settings)]
+    ended = shapshot(*words, "--style", "interactions")
+    assert ended.exit_code == 0, ended.stderr
+    assert (tmp_path / "cat.interactions.png").read_bytes().startswith(b"\x89PNG")
+    with np.load(tmp_path / "cat.npz") as arrays:
+        assert arrays["interaction_pairs"].shape == (15, 2)
+
+
 def test_a_folder_is_searched_without_the_heatmaps_that_are_in_it(
     running: Running, tmp_path: Path
 ) -> None:

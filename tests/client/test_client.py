@@ -30,7 +30,7 @@ from service.render import PALETTES
 from service.schemas.documents import ErrorCode, Failure, Problem, Status
 from service.schemas.requests import ExplanationSettings, Labels, Outputs
 from service.schemas.scores import Coalition, CoalitionScores, MaskedPicture
-from tests.api.conftest import some_arrays, some_curves, some_regions
+from tests.api.conftest import some_arrays, some_curves, some_interactions, some_regions
 from tests.client.conftest import serving
 from tests.encoded import encoded, noise
 from tests.tiny import MODEL
@@ -193,6 +193,19 @@ def test_drawings_are_also_svg_and_pdf(ask, fake_worker, photo, format, head):
     assert [drawing[: len(head)] for drawing in drawings] == [head] * 4
     with pytest.raises(ValueError, match="one of png, svg, pdf; received 'gif'"):
         ask("heatmap", explanation.id, format="gif")
+
+
+def test_interactions_are_listed_drawn_and_in_the_arrays(ask, fake_worker, photo):
+    grid = {"kind": "grid", "rows": 2, "columns": 3}
+    asked = {"method": "gaussian_process", "superpixels": grid, "interactions": 2}
+    explanation, stored = ask("submit", photo, asked), some_interactions()
+    fake_worker.succeed(explanation.id, arrays=some_arrays() | some_regions() | stored)
+    found = ask("regions", explanation.id, output=["crane"], pairs=3).interactions
+    assert [(each.label, each.rank) for each in found] == [("crane", n) for n in (1, 2, 3)]
+    drawn = [ask("heatmap", explanation.id, "interactions", pairs=pairs) for pairs in (1, 15)]
+    assert drawn[0] != drawn[1]
+    arrays = ask("attributions", explanation.id)
+    assert (arrays.interaction_values == stored["interaction_values"]).all()
 
 
 def test_what_was_sent_is_given_back(ask, photo):

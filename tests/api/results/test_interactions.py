@@ -1,35 +1,17 @@
 """Interactions of pairs of regions: requested, listed, drawn, and in the arrays."""
 
 import io
-from itertools import combinations
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from service.client.attributions import read_npz
-from tests.api.conftest import some_arrays, some_regions
+from tests.api.conftest import some_arrays, some_interactions, some_regions
 
 URL = "/v1/explanations"
 GRID = {"kind": "grid", "rows": 2, "columns": 3}
 ASKED = {"method": "gaussian_process", "superpixels": GRID, "interactions": 2}
-
-
-def some_interactions():
-    """All 15 pairs of the six regions, with errors and intervals."""
-    values = np.random.default_rng(1).normal(size=(15, 2))
-    alone = np.random.default_rng(2).normal(size=(6, 2))
-    return {
-        "interaction_pairs": np.array(list(combinations(range(6), 2))),
-        "interaction_values": values,
-        "interaction_standard_errors": np.abs(values) / 4,
-        "interaction_low": values - np.abs(values) / 2,
-        "interaction_high": values + np.abs(values) / 2,
-        "alone_values": alone,
-        "alone_standard_errors": np.abs(alone) / 4,
-        "alone_low": alone - np.abs(alone) / 2,
-        "alone_high": alone + np.abs(alone) / 2,
-    }
 
 
 @pytest.fixture
