@@ -12,7 +12,7 @@ from worker.engine.evidence.transcript import DIGEST, ROW
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.game.merge_tree import NOISE
 from worker.engine.methods.even_energy import ROUNDING
-from worker.engine.methods.gaussian_process import DRAWN, FIRST_CHECK, WIDENED
+from worker.engine.methods.gaussian_process import DRAWN, DRAWN_BY_LOOKS, FIRST_CHECK, WIDENED
 from worker.engine.methods.kernel import STEADY
 from worker.engine.methods.kernel_sampling import DRAWS
 from worker.engine.methods.least_squares import CERTAIN
@@ -44,6 +44,7 @@ SAID = {
         f"those up to {NEGLIGIBLE:.0e} are left out".replace("e-06", "e-6"),
         f"({ROUNDING:g} · largest absolute score)²",
         f"the first max({FIRST_CHECK}, ⌊{DRAWN} M⌋)",
+        f"or max({FIRST_CHECK}, {DRAWN_BY_LOOKS:g} M) of superpixels".replace(" 1 M", " M"),
         f"{WIDENED} e_i",
         f"k = max(1, ⌊n / {1 / STEP:g}⌋)",
         f"x is {POINTS} numbers evenly",
