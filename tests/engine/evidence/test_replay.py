@@ -46,7 +46,7 @@ def replayed(found, *, partial=False, **changed):
     players = make_players(
         found.request.superpixels if labels is None else LabelMap(labels), PICTURE
     )
-    game = Game(players, attribution.base_values, attribution.scores)
+    game = Game(players, attribution.base_values, attribution.scores, expected=found.expected)
     transcripts = {"transcript": found.transcript, "curves": found.curve_transcript, **changed}
     return replay(game, found.request, **transcripts, partial=partial)
 
