@@ -169,7 +169,8 @@ def regress(
     odd = np.concatenate([ends[1:] - ends[:1], scores[:, 0] - scores[:, 1]]) / 2
     learnt, judged = (np.concatenate([[0], 1 + each]) for each in (others[:PROCESS_PAIRS], rows))
     index = ShapleyIndex(members.shape[1])
-    prior = PriorFamily.uniform(members.shape[1]).fit(signs[learnt], odd[learnt])
+    family = PriorFamily.uniform(members.shape[1])
+    prior = family.prior(family.learn(signs[learnt], odd[learnt]))
     process = compute_posterior(prior, index, signs[learnt], odd[learnt])
     missed = odd[judged] - prior.smooth(signs[judged], signs[learnt]) @ process.weights
     inside = np.concatenate([full, members[rows]])

@@ -11,8 +11,8 @@ from worker.engine.methods.even_energy import even_energy
 from worker.engine.methods.exact import Exact
 from worker.engine.methods.gaussian_process import DRAWN, FIRST_CHECK, GaussianProcess
 from worker.engine.methods.gp_covariance import (
+    ProductKernel,
     covariance,
-    covariance_slope,
     independent_variance,
     shapley_covariance,
     shapley_variance,
@@ -149,7 +149,8 @@ def test_few_scores_leave_the_prior_smooth_and_its_second_part_alive(seed):
     """A rough prior would explain nothing, one without the second part give too small errors."""
     value, members = saturating_game(10, 1, seed), draw_pairs(10, 12, np.random.default_rng(seed))
     odd = np.array([(value(row) - value(~row)) / 2 for row in members])
-    prior = PriorFamily.uniform(10).fit(np.where(members, 1.0, -1.0), odd)
+    family = PriorFamily.uniform(10)
+    prior = family.prior(family.learn(np.where(members, 1.0, -1.0), odd))
     assert prior.rough < 0.05
     assert 0.35 < prior.shares[1] < 0.7
 
@@ -325,9 +326,10 @@ def test_the_rest_beyond_the_process_is_regressed(monkeypatch, pairs):
     members = np.concatenate([np.ones((1, 11), bool), draw_pairs(11, pairs, draw)])
     odd = np.array([(value(row) - value(~row)) / 2 for row in members])
     monkeypatch.setattr(gp_estimator, "MAX_PAIRS", 100)
-    family, index = PriorFamily.uniform(11), ShapleyIndex(11)
-    alone = estimate(members[:100], odd[:100], family, index, complete=False)
-    both = estimate(members, odd, family, index, complete=pairs == 1023)
+    index, family = ShapleyIndex(11), PriorFamily.uniform(11)
+    prior = family.prior(family.learn(np.where(members[:100], 1.0, -1.0), odd[:100]))
+    alone = estimate(members[:100], odd[:100], prior, index, complete=False)
+    both = estimate(members, odd, prior, index, complete=pairs == 1023)
     off = np.abs(both.values - exact)
     assert off.sum() < np.abs(alone.values - exact).sum() / 1.5
     assert (off <= 4 * both.errors + 1e-9).all()
@@ -366,8 +368,10 @@ def test_the_slope_of_the_covariances_is_that_of_differences():
         np.array([(weights * covariance(SIGNS, SIGNS, RATES + sign * s)).sum() for s in steps])
         for sign in (1, -1)
     )
-    slope = covariance_slope(SIGNS, RATES, (weights + weights.T) / 2)
+    kernel = ProductKernel.of(SIGNS, RATES)
+    slope = kernel.slope((weights + weights.T) / 2)
     assert slope == pytest.approx((up - down) / 2e-6, rel=1e-5)
+    assert kernel.values == pytest.approx(covariance(SIGNS, SIGNS, RATES), rel=1e-12)
 
 
 @pytest.mark.parametrize("players", [1, 2, 3, 4, 9, 10])

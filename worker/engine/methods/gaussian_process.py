@@ -26,13 +26,12 @@ from worker.engine.errors import RequestError
 from worker.engine.game.coalitions import CHUNK
 from worker.engine.methods.gp_estimator import Estimate, estimate
 from worker.engine.methods.gp_interactions import estimate_interactions
-from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.leverage import leverage_weights
 from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players, check_players_of_interactions
-from worker.engine.methods.prior_family import PriorFamily
+from worker.engine.methods.prior_family import PriorFamily, rounded
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.methods.value_index import ShapleyIndex
 from worker.engine.regions import quantile
@@ -46,6 +45,7 @@ DRAWN_BY_LOOKS = 1.0  # where something is expected of the players, so that less
 MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
 CANDIDATES = 400  # pairs that a choice is made of
 CHOICE_ROWS = 128  # scores that the prior for choices is fitted to; more choose hardly better
+CHOICE_TOLERANCE = 1e-5  # of the fit of that prior
 
 
 class GaussianProcess:
@@ -99,7 +99,7 @@ class GaussianProcess:
         self._family = PriorFamily.of(game)
         self._pairs = PairedScores(game, members, pairs, self._index)
         self._target = target_standard_error
-        self._prior: Prior | None = None  # by which pairs are chosen
+        self._logs: Scores | None = None  # of the prior by which pairs are chosen
         self._learnt = 0  # scores that it is fitted to
         self._estimate: Estimate | None = None  # of the scores known now
 
@@ -151,11 +151,13 @@ class GaussianProcess:
         members, odd = self._pairs.known()
         signs = np.where(members, 1.0, -1.0)
         learnt = min(len(odd), CHOICE_ROWS)
-        if self._prior is None or learnt > self._learnt:
-            self._prior = self._family.fit(signs[:learnt], odd[:learnt], rounded=True)
+        if self._logs is None or learnt > self._learnt:
+            scores = signs[:learnt], odd[:learnt]
+            self._logs = rounded(self._family.learn(*scores, self._logs, CHOICE_TOLERANCE))
             self._learnt = learnt
+        prior = self._family.prior(self._logs)
         candidates = np.where(self._pairs.waiting[: max(CANDIDATES, count)], 1.0, -1.0)
-        self._pairs.prefer(choose_pairs(self._prior, self._index, signs, candidates, count))
+        self._pairs.prefer(choose_pairs(prior, self._index, signs, candidates, count))
 
     def snapshot(self) -> Attribution:
         """Return the estimate from the pairs scored so far; before the first pair, even shares."""
@@ -197,7 +199,9 @@ class GaussianProcess:
 
     def _estimate_now(self) -> Estimate:
         if self._estimate is None:
-            complete = self._pairs.complete
             members, odd = self._pairs.known()
-            self._estimate = estimate(members, odd, self._family, self._index, complete=complete)
+            signs, complete = np.where(members, 1.0, -1.0), self._pairs.complete
+            logs = self._family.learn(signs, odd, self._logs)
+            prior = self._family.prior(logs)
+            self._estimate = estimate(members, odd, prior, self._index, complete=complete)
         return self._estimate

@@ -15,7 +15,9 @@ smooth integral:
 Variances are divided by that of g(all players), so that none grows with 2^M.
 """
 
+from dataclasses import dataclass
 from functools import cache
+from typing import Self
 
 import numpy as np
 
@@ -30,16 +32,31 @@ def covariance(signs: Scores, others: Scores, rates: Scores) -> Scores:
     return covariances
 
 
-def covariance_slope(signs: Scores, rates: Scores, weights: Scores) -> Scores:
-    """Return the slope of sum(weights * covariance(signs, signs, rates)) by each rate: (M,).
+@dataclass(frozen=True, eq=False)
+class ProductKernel:
+    """The covariances of scores at signs (N, M) by rates (M,) > 0, and how they follow the rates.
 
-    signs: (N, M); weights: (N, N).
+    values: (N, N), as `covariance` has them.
     """
-    inner, total = (signs * rates) @ signs.T, rates.sum()
-    by_inner = weights * np.cosh(inner) / np.sinh(total)
-    of_norm = (weights * np.sinh(inner)).sum() / np.sinh(total) / np.tanh(total)
-    slope: Scores = (signs * (by_inner @ signs)).sum(axis=0) - of_norm
-    return slope
+
+    signs: Scores
+    values: Scores
+    _by_inner: Scores  # slopes by sum_i rate_i s_i t_i: (N, N)
+    _of_norm: float  # slope of the logarithm of what covariances are divided by, by any rate
+
+    @classmethod
+    def of(cls, signs: Scores, rates: Scores) -> Self:
+        """Compute both from one exponential of each pair of scores."""
+        total = rates.sum()
+        above = np.exp((signs * rates) @ signs.T - total) / -np.expm1(-2 * total)
+        below = (np.exp(-total) / np.expm1(-2 * total)) ** 2 / above
+        return cls(signs, above - below, above + below, float(1 / np.tanh(total)))
+
+    def slope(self, weights: Scores) -> Scores:
+        """Return the slope of sum(weights * values) by each rate: (M,); weights: (N, N)."""
+        by_rate = (self.signs * ((weights * self._by_inner) @ self.signs)).sum(axis=0)
+        slope: Scores = by_rate - self._of_norm * (weights * self.values).sum()
+        return slope
 
 
 def shapley_covariance(signs: Scores, rates: Scores) -> Scores:

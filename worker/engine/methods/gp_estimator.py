@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
-from worker.engine.methods.gp_posterior import compute_posterior
-from worker.engine.methods.prior_family import PriorFamily
+from worker.engine.methods.gp_posterior import Prior, compute_posterior
 from worker.engine.methods.value_index import ValueIndex
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
@@ -34,7 +33,7 @@ class Estimate:
 
 
 def estimate(
-    members: Mask, odd: Scores, family: PriorFamily, index: ValueIndex, *, complete: bool
+    members: Mask, odd: Scores, prior: Prior, index: ValueIndex, *, complete: bool
 ) -> Estimate:
     """Estimate from members (N, M) of one coalition of each pair, and the odd part (N, K) there.
 
@@ -43,7 +42,6 @@ def estimate(
     """
     signs = np.where(members, 1.0, -1.0)
     first = signs[:MAX_PAIRS]
-    prior = family.fit(first, odd[:MAX_PAIRS])
     process = compute_posterior(prior, index, first, odd[:MAX_PAIRS])
     values, errors, held_out = process.values, process.errors, process.held_out
 

@@ -11,6 +11,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 from worker.engine.arrays import Scores
 
+CONVERGED = 2.2e-9  # SciPy's own tolerance
+
 Loss = Callable[[Scores], tuple[float, Scores]]  # of logs of parameters; and its slope by them
 
 
@@ -30,11 +32,14 @@ def negative_log_likelihood(gram: Scores, targets: Scores) -> tuple[float, Score
     return loss, (precision - weights / amplitudes @ weights.T / len(amplitudes)) / 2
 
 
-def find_likeliest(loss: Loss, hyperpriors: Scores) -> Scores:
+def find_likeliest(
+    loss: Loss, hyperpriors: Scores, start: Scores | None = None, tolerance: float = CONVERGED
+) -> Scores:
     """Find the logs of P parameters that are likeliest by the loss and by normal priors: (P,).
 
     hyperpriors: (P, 4), mean, standard deviation, lowest and highest of each. The search starts
-    from the means.
+    from `start` (P,), by default the means, and ends when a step takes less than the tolerance off
+    the loss, as a share of it.
     """
     from scipy.optimize import minimize  # takes half a second, so only where needed
 
@@ -46,5 +51,8 @@ def find_likeliest(loss: Loss, hyperpriors: Scores) -> Scores:
         return value + off @ off / 2, slope + off / deviations
 
     bounds = list(zip(lowest, highest, strict=True))
-    likeliest: Scores = minimize(cost, means, method="L-BFGS-B", jac=True, bounds=bounds).x
+    first = means if start is None else start
+    options = {"ftol": tolerance}
+    found = minimize(cost, first, method="L-BFGS-B", jac=True, bounds=bounds, options=options)
+    likeliest: Scores = found.x
     return likeliest

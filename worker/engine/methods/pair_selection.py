@@ -27,16 +27,19 @@ def choose_pairs(
     between = prior.smooth(signs, candidates)  # (N, B)
     explained = cho_solve(factor, between)
     left = prior.known(candidates) - between.T @ explained  # (B, B), covariances that are left
+    variances = np.diag(left).copy()
     told = prior.values(index, candidates) - explained.T @ prior.values(index, signs)  # (B, M)
 
     chosen = np.empty(count, dtype=np.int64)
     usable = np.ones(len(candidates), dtype=np.bool_)
+    factors = np.empty((count, len(candidates)))  # of what is left, as by a pivoted Cholesky factor
     for nth in range(count):
-        variances = np.diag(left)
         gains = np.where(usable, (told**2).sum(axis=1) / np.maximum(variances, SMALLEST), -1)
         best = chosen[nth] = gains.argmax()
         usable[best] = False
-        along = left[:, best] / max(variances[best], SMALLEST)  # (B,)
-        told = told - np.outer(along, told[best])
-        left = left - np.outer(along, left[best])
+        deviation = np.sqrt(max(variances[best], SMALLEST))
+        along = (left[best] - factors[:nth, best] @ factors[:nth]) / deviation  # (B,)
+        told = told - np.outer(along, told[best] / deviation)
+        variances -= along**2
+        factors[nth] = along
     return chosen

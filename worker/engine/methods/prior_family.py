@@ -17,8 +17,8 @@ from typing import Self
 import numpy as np
 
 from worker.engine.arrays import Scores
-from worker.engine.methods.gp_covariance import covariance, covariance_slope
-from worker.engine.methods.gp_likelihood import find_likeliest, negative_log_likelihood
+from worker.engine.methods.gp_covariance import ProductKernel
+from worker.engine.methods.gp_likelihood import CONVERGED, find_likeliest, negative_log_likelihood
 from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.protocol import Game
 
@@ -42,7 +42,7 @@ RATE_RATIO = (0.0, 0.6, -3.0, 3.0)  # log of each rate over its expected share o
 class PriorFamily:
     """The priors of games of M players.
 
-    expected: (M,), logs of the players' expected rates, up to a constant. windows: (Q, M), the
+    expected: (M,), logs of the players' expected rates over their mean. windows: (Q, M), the
     nearness, 0..1, of each player to Q windows; Q is 0 where players have no places. additive:
     whether there is such a part.
     """
@@ -71,20 +71,27 @@ class PriorFamily:
         grid = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
         distance = np.maximum((high - low) / WINDOWS, np.finfo(np.float64).tiny)  # of windows
         away = (places - low - grid[:, np.newaxis] * (high - low)) / distance / WINDOW_WIDTH
-        return cls(expected, np.exp(-(away**2).sum(axis=-1) / 2), additive=True)
+        scaled = expected - np.log(np.exp(expected).mean())
+        return cls(scaled, np.exp(-(away**2).sum(axis=-1) / 2), additive=True)
 
-    def fit(self, signs: Scores, odd: Scores, *, rounded: bool = False) -> Prior:
-        """Find the likeliest prior for the odd part (N, K) at signs (N, M).
+    def learn(
+        self,
+        signs: Scores,
+        odd: Scores,
+        start: Scores | None = None,
+        tolerance: float = CONVERGED,
+    ) -> Scores:
+        """Find logs (5 + M,) of the likeliest parameters for the odd part (N, K) at signs (N, M).
 
-        Each output has its own amplitude; all share the other parameters, fitted to the mean of
-        their likelihoods' logarithms. rounded: round parameters to powers of 2^(1/8); other
-        processors fit other last digits, and choose the same pairs by a rounded prior.
+        Each output has its own amplitude; all share the parameters, fitted to the mean of their
+        likelihoods' logarithms. start: logs learnt from fewer scores; None: what is expected.
+        tolerance: see find_likeliest.
         """
         signs, odd = signs[:LEARNING_ROWS], odd[:LEARNING_ROWS]
         scale = np.sqrt((odd**2).mean(axis=0))  # (K,)
         odd = odd / np.where(scale > 0, scale, 1)  # the search stops by the size of its cost
-        logs = find_likeliest(lambda logs: self.loss(logs, signs, odd), self._hyperpriors())
-        return self.prior(np.round(8 * logs / np.log(2)) / 8 * np.log(2) if rounded else logs)
+        loss = lambda logs: self.loss(logs, signs, odd)  # noqa: E731
+        return find_likeliest(loss, self._hyperpriors(), start, tolerance)
 
     def prior(self, logs: Scores) -> Prior:
         """Build a prior from logs (5 + M,) of the parameters.
@@ -106,15 +113,15 @@ class PriorFamily:
     def loss(self, logs: Scores, signs: Scores, odd: Scores) -> tuple[float, Scores]:
         """Return -log(likelihood) at the best amplitudes, and its slope by logs (5 + M,)."""
         prior = self.prior(logs)
-        kernels = list(zip(prior.rates, prior.shares.tolist(), strict=True))
-        products = [share * covariance(signs, signs, rates) for rates, share in kernels]
-        gram = sum(products) + (signs * prior.additive) @ signs.T + prior.rough * np.eye(len(odd))
+        kernels = [ProductKernel.of(signs, rates) for rates in prior.rates]
+        gram = (signs * prior.additive) @ signs.T + prior.rough * np.eye(len(odd))
+        for kernel, share in zip(kernels, prior.shares.tolist(), strict=True):
+            gram += share * kernel.values
         loss, by_gram = negative_log_likelihood(gram, odd)
 
-        by_parts = np.array([(by_gram * product).sum() for product in products])
-        by_rates = [
-            share * rates * covariance_slope(signs, rates, by_gram) for rates, share in kernels
-        ]
+        by_parts = prior.shares * [(by_gram * kernel.values).sum() for kernel in kernels]
+        slopes = np.array([kernel.slope(by_gram) for kernel in kernels])  # (Q, M)
+        by_rates = prior.shares[:, np.newaxis] * prior.rates * slopes
         by_additive = prior.additive * (signs * (by_gram @ signs)).sum(axis=0)  # (M,)
         by_ratios = by_rates[0] + 2 * by_additive
         if self.additive:
@@ -134,3 +141,12 @@ class PriorFamily:
         ratios = np.tile(RATE_RATIO, (len(self.expected), 1))
         ratios[:, [0, 2, 3]] += self.expected[:, np.newaxis]
         return np.array([SUM, EQUAL, ROUGH, LOCAL, ADDITIVE, *ratios])
+
+
+def rounded(logs: Scores) -> Scores:
+    """Round the logs of parameters so that these are powers of 2^(1/8).
+
+    Other processors fit other last digits; by a rounded prior they choose the same pairs.
+    """
+    steps: Scores = np.round(8 * logs / np.log(2)) / 8 * np.log(2)
+    return steps
