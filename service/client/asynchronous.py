@@ -396,6 +396,16 @@ class AsyncClient:
         """
         return await self._send(calls.link(explanation_id, path, lifetime_s))
 
+    async def batch_link(
+        self, batch_id: str, path: str | None = None, *, lifetime_s: int | None = None
+    ) -> SignedLink:
+        """Sign a link that shows the report of a batch without a key, until it expires.
+
+        path: "report.html" or "report.pdf"; None: both, to whose addresses `sig=` and the token are
+        added. lifetime_s: by default an hour.
+        """
+        return await self._send(calls.batch_link(batch_id, path, lifetime_s))
+
     async def cancel(self, explanation_id: str) -> AsyncExplanation:
         return self._bound(await self._send(calls.cancel(explanation_id)))
 

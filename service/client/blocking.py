@@ -394,6 +394,16 @@ class Client:
         """
         return self._send(calls.link(explanation_id, path, lifetime_s))
 
+    def batch_link(
+        self, batch_id: str, path: str | None = None, *, lifetime_s: int | None = None
+    ) -> SignedLink:
+        """Sign a link that shows the report of a batch without a key, until it expires.
+
+        path: "report.html" or "report.pdf"; None: both, to whose addresses `sig=` and the token are
+        added. lifetime_s: by default an hour.
+        """
+        return self._send(calls.batch_link(batch_id, path, lifetime_s))
+
     def cancel(self, explanation_id: str) -> Explanation:
         return self._bound(self._send(calls.cancel(explanation_id)))
 

@@ -424,9 +424,17 @@ def signing_keys() -> Call[bytes]:
 
 
 def link(id_: str, path: str | None, lifetime_s: int | None) -> Call[SignedLink]:
+    return _link(_of_explanation(id_, "/links"), path, lifetime_s)
+
+
+def batch_link(id_: str, path: str | None, lifetime_s: int | None) -> Call[SignedLink]:
+    return _link(_of_batch(id_, "/links"), path, lifetime_s)
+
+
+def _link(to: str, path: str | None, lifetime_s: int | None) -> Call[SignedLink]:
     asked = LinkRequest(path=path, scope=None, lifetime_s=lifetime_s)
     options = {"json": asked.model_dump(exclude_none=True)}
-    return Call("POST", _of_explanation(id_, "/links"), _document(SignedLink), options)
+    return Call("POST", to, _document(SignedLink), options)
 
 
 def regions(id_: str, output: Sequence[str | int], pairs: int) -> Call[Regions]:

@@ -15,12 +15,13 @@ class LinkRequest(RequestModel):
     path: str | None = Field(
         default=None,
         max_length=4000,
-        description="One result with its query, or one upload, as in heatmap.png?style=overlay",
+        description="One result with its query, or one upload, as in heatmap.png?style=overlay; of "
+        "a batch report.html or report.pdf",
     )
     scope: Literal["results"] | None = Field(
         default=None,
-        description="results: all results of the explanation, with any query, and the thumbnail; "
-        "the default without a path",
+        description="results: all results of the explanation, with any query, and the thumbnail, "
+        "or both reports of the batch; the default without a path",
     )
     lifetime_s: int | None = Field(
         default=None,

@@ -96,6 +96,7 @@ def covering(photo: bytes) -> dict[str, Any]:
         "get_batch_report": ("batch_report", BATCH),
         "get_batch_report_pdf": ("batch_report_pdf", BATCH),
         "get_report_pdf": ("report_pdf", ID),
+        "create_batch_link": ("batch_link", BATCH, "report.html"),
         "create_link": ("link", ID, "heatmap.png"),
         "create_webhook": ("add_webhook", "http://0x7f.1/", ["batch.finished"]),
         "list_webhooks": ("webhooks",),

@@ -81,7 +81,7 @@ class Guard:
         structlog.contextvars.bind_contextvars(by="link")
         headers = {"Cross-Origin-Resource-Policy": "cross-origin"}
         if self.key_store and self.rate_limit:
-            headers |= await self.rate_limit.count(link.explanation_id)
+            headers |= await self.rate_limit.count(link.id)
         request.state.headers = headers
         request.state.link_left_s = left_s
         request.state.caller = LINK_HOLDER

@@ -1,8 +1,8 @@
-"""Signed links: an explanation's results for whoever has the link, without a key, until it expires.
+"""Signed links: results of an explanation or a batch for whoever has the link, until it expires.
 
-The token is EXPIRY.SCOPE.MAC, where MAC is HMAC-SHA256 over the explanation, what the link permits
-and the expiry, in seconds of Redis's clock. Nothing is stored for a link: what ends it early is a
-new signing key, or the deletion of the explanation.
+The token is EXPIRY.SCOPE.MAC, where MAC is HMAC-SHA256 over the id, what the link permits and the
+expiry, in seconds of Redis's clock. Nothing is stored for a link: what ends it early is a new
+signing key, or the deletion of the explanation or batch.
 """
 
 import base64
@@ -36,10 +36,10 @@ class LinkSigner:
     connection: redis.asyncio.Redis
     secret: SecretStr | None
 
-    async def sign(self, explanation_id: str, path: str | None, lifetime_s: int) -> tuple[str, int]:
+    async def sign(self, id_: str, path: str | None, lifetime_s: int) -> tuple[str, int]:
         """Returns a token and when it expires, in seconds since the epoch.
 
-        path: below the explanation, normalized; None: all its results.
+        id_: of the explanation or batch. path: below it, normalized; None: all its results.
         """
         now, key = await self._clock_and_key()
         if key is None:
@@ -49,7 +49,7 @@ class LinkSigner:
             raise redis.RedisError("the key of links was deleted while a link was signed")
         expires_at = int(now) + lifetime_s
         scope: LinkScope = "results" if path is None else "path"
-        mac = _mac(key, explanation_id, scope, path or "", expires_at)
+        mac = _mac(key, id_, scope, path or "", expires_at)
         return f"{expires_at}.{scope}.{mac}", expires_at
 
     async def verify(self, link: PresentedLink) -> int:
@@ -58,7 +58,7 @@ class LinkSigner:
         match = _TOKEN.fullmatch(link.token)
         expires_at, scope, mac = (int(match[1]), match[2], match[3]) if match else (0, "", "")
         path = link.path if scope == "path" else ""
-        expected = _mac(key or secrets.token_hex(32), link.explanation_id, scope, path, expires_at)
+        expected = _mac(key or secrets.token_hex(32), link.id, scope, path, expires_at)
         permitted = scope == "path" or link.is_result
         if not (hmac.compare_digest(mac, expected) and permitted):
             detail = (
@@ -82,7 +82,7 @@ class LinkSigner:
         return as_seconds(now), as_text(kept) if kept else None
 
 
-def _mac(key: str, explanation_id: str, scope: str, path: str, expires_at: int) -> str:
-    signed = "\n".join(["shapshot link 1", explanation_id, scope, path, str(expires_at)])
+def _mac(key: str, id_: str, scope: str, path: str, expires_at: int) -> str:
+    signed = "\n".join(["shapshot link 1", id_, scope, path, str(expires_at)])
     digest = hmac.digest(key.encode(), signed.encode(errors="surrogatepass"), hashlib.sha256)
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

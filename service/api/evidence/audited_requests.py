@@ -49,6 +49,7 @@ READS: Mapping[str, str] = {  # by the operation: what it shows; drawings withou
 }
 OTHERS: Mapping[str, tuple[AuditAction, str]] = {
     "change_webhook": (AuditAction.CONFIGURED, "webhook changed"),
+    "create_batch_link": (AuditAction.LINK_MADE, "link"),
     "create_link": (AuditAction.LINK_MADE, "link"),
     "create_webhook": (AuditAction.CONFIGURED, "webhook made"),
     "delete_webhook": (AuditAction.CONFIGURED, "webhook removed"),

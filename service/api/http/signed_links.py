@@ -11,24 +11,31 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.jobs.redis_keys import BATCH_ID, EXPLANATION_ID
 from service.render import FORMATS
 
 PARAMETER = "sig"
+REPORTS = ("report.html", "report.pdf")  # of a batch, too
 RESULTS = (  # without record and bundle.zip, which name the owner
-    *("attributions", "faithfulness", "regions", "report.html", "report.pdf", "thumbnail.png"),
+    *("attributions", "faithfulness", "regions", "thumbnail.png", *REPORTS),
     *(f"{drawing}.{form}" for drawing in ("faithfulness", "heatmap") for form in FORMATS),
 )
 UPLOADS = ("label_map", "picture")
-_NAMES = "|".join(map(re.escape, (*RESULTS, *UPLOADS)))
-_PATH = re.compile(rf"/v1/explanations/(exp_[0-9a-f]{{32}})/({_NAMES})")
+_PATHS = [
+    re.compile(f"/v1/{of}/({id_.pattern})/({'|'.join(map(re.escape, names))})")
+    for of, id_, names in (
+        ("explanations", EXPLANATION_ID, (*RESULTS, *UPLOADS)),
+        ("batches", BATCH_ID, REPORTS),
+    )
+]
 
 
 @dataclass(frozen=True)
 class PresentedLink:
     """The token of a request, and the path that it requests."""
 
-    explanation_id: str
-    path: str  # below the explanation, with its query, normalized
+    id: str  # of the explanation, or of the batch
+    path: str  # below it, with its query, normalized
     token: str
 
     @property
@@ -54,7 +61,7 @@ class SignedLinks:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         linkable = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         path = scope["path"].removeprefix(scope["root_path"]) if linkable else ""
-        match = _PATH.fullmatch(path)
+        match = next(filter(None, (each.fullmatch(path) for each in _PATHS)), None)
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), True) if match else []
         tokens = [value for name, value in pairs if name == PARAMETER]
         if not match or not tokens:

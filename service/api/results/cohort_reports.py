@@ -4,12 +4,14 @@ import base64
 import functools
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
+from service.api.auth.principal import LINK_HOLDER
 from service.api.http.openapi_responses import IF_NONE_MATCH, binary, shows_result
 from service.api.http.problems import ApiError
 from service.api.results import artifacts, cohort
@@ -72,6 +74,8 @@ async def _respond(
     request: Request, services: RequestServices, batch_id: str, media_type: str
 ) -> Response:
     batch = await services.repository.batch(batch_id)
+    if services.caller is LINK_HOLDER:  # the owner is told to holders of keys only
+        batch = replace(batch, batch=replace(batch.batch, owner=None))
     states, process = succeeded(batch), services.process
     link = f"{request.base_url}#/explanations/"
 
@@ -80,7 +84,8 @@ async def _respond(
         return print_pdf(page) if media_type == PDF else page
 
     results = [(state.id, state.result) for state in states.values()]
-    told = ("report", media_type, request.app.version, results, len(batch.members), link)
+    size, owner = len(batch.members), batch.batch.owner
+    told = ("report", media_type, request.app.version, results, size, owner, link)
     held = max(drawing_memory_bytes(state, 1, THUMBNAIL) for state in states.values())
     return await artifacts.respond(
         request,
