@@ -104,6 +104,9 @@ def test_a_batch_shows_each_picture_with_its_class_and_whether_it_is_right(page,
         page.get_by_label("Heat of the top class").check()
     assert heat.value.ok
     expect(tiles.locator("img")).to_have_count(2)
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Report of all").click()
+    expect(opened.value.get_by_role("heading", level=1)).to_contain_text("saw in 2 pictures")
 
 
 # --- Compare

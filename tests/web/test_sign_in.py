@@ -4,6 +4,7 @@ import re
 
 import httpx
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 
 from service.api.auth.keys import Scope
@@ -111,3 +112,33 @@ def test_operations_say_what_a_key_may_not_see(page, live, hand, keys_file):
     page.get_by_role("button", name="Sign out").click()
     sign_in(page, issue(keys_file, "watch", Scope.AUDITOR))
     expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["clinic", "watch"])  # who asked, and an auditor
+def test_with_a_key_the_report_of_a_batch_opens_in_a_tab_with_its_styles(
+    page, watched, live, hand, keys_file, new_photo, name
+):
+    key = issue(keys_file, "clinic", Scope.EXPLAIN)
+    shown_to = {"clinic": key, "watch": issue(keys_file, "watch", Scope.AUDITOR)}[name]
+    url = f"{live.url}{ROOT}/v1/batches"
+    files = [("image", (f"{n}.png", new_photo(60 + n, 40))) for n in range(2)]
+    parts = [*files, ("settings", (None, '{"true_labels": ["ant", "bee"]}'))]
+    batch = httpx.post(url, files=parts, headers=bearing(key)).json()
+    for each in batch["explanations"]:
+        hand.succeed(each["id"], arrays=some_arrays() | some_regions())
+    page.goto(f"{live.url}{ROOT}/#/batches/{batch['id']}")
+    sign_in(page, shown_to)
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Report of all").click()
+    report = opened.value
+    report.wait_for_load_state()
+    assert report.url.startswith(f"{url}/{batch['id']}/report.html?sig=")
+    expect(report.get_by_role("heading", level=1)).to_contain_text("saw in 2 pictures")
+    expect(report.locator("body")).to_contain_text("1 right, 1 wrong")
+    assert report.evaluate("origin") == "null"  # its sandbox
+    style = "element => getComputedStyle(element)"
+    assert report.locator("body").evaluate(f"{style}.maxWidth") != "none"
+    assert report.locator("td.wrong").first.evaluate(f"{style}.color") == "rgb(155, 28, 28)"
+    image = report.locator(".worst img").first
+    assert image.evaluate("image => image.naturalWidth") > 0
+    assert not [each for each in watched.requests if shown_to in each]

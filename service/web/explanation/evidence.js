@@ -1,8 +1,7 @@
 // What an auditor takes away: the report, the bundle, the signed record, and a second run.
 import { h } from "../lib/dom.js";
-import { postJson } from "../lib/api.js";
-import { shortFailure } from "../lib/failure.js";
-import { scopes, signedIn } from "../lib/session.js";
+import { reportLink } from "../lib/report_link.js";
+import { scopes } from "../lib/session.js";
 import { runAgain } from "./run_again.js";
 import { saveButton } from "./save_button.js";
 
@@ -12,33 +11,8 @@ export function evidence({ id }, record, signal) {
   const problem = h("p", { class: "field-error", role: "alert" });
   const save = (title, file, name) => saveButton([title, () => `${path}/${file}`, name], problem, signal);
 
-  // A key is sent by this page alone, and a page made from a blob would have this page's policy,
-  // which forbids the styles of the report. So whoever has a key opens it by a link for a minute.
-  async function onOpen(event) {
-    if (!signedIn()) return;
-    event.preventDefault();
-    problem.textContent = "";
-    const body = JSON.stringify({ path: "report.html", lifetime_s: 60 });
-    const headers = { "Content-Type": "application/json" };
-    try {
-      const link = await postJson(`${path}/links`, { body, headers, signal });
-      window.open(new URL(link.url, document.baseURI), "_blank", "noopener");
-    } catch (error) {
-      if (!signal.aborted) problem.textContent = shortFailure(error);
-    }
-  }
-
-  const report = h(
-    "a",
-    {
-      class: "button",
-      href: `${path}/report.html`,
-      target: "_blank",
-      rel: "noopener",
-      on: { click: onOpen },
-    },
-    "Report (new tab)",
-  );
+  const report = reportLink(["Report (new tab)", path, "report.html"], problem, signal);
+  report.className = "button";
   const list = h(
     "dl",
     { class: "evidence" },

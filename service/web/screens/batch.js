@@ -1,10 +1,9 @@
 // A batch: its pictures as tiles, each with its progress, until all are done.
 import { h, replace } from "../lib/dom.js";
-import { getBlob, getJson, postJson } from "../lib/api.js";
+import { getJson, postJson } from "../lib/api.js";
 import { shortFailure } from "../lib/failure.js";
 import { pictureOf } from "../lib/pictures.js";
-import { saveBlob } from "../lib/save.js";
-import { signedIn } from "../lib/session.js";
+import { reportLink } from "../lib/report_link.js";
 import { keepSequence } from "../lib/sequence.js";
 import { formatSeconds, formatShare, plural } from "../lib/numbers.js";
 import { timeAgo } from "../lib/time.js";
@@ -29,19 +28,10 @@ export async function show(main, { id, signal }) {
     { href: `#/explanations?batch=${id}` },
     "Filter, select, compare or download them in the list",
   );
-  const reportLink = (form, title) =>
-    h(
-      "a",
-      {
-        href: `${path}/report.${form}`,
-        target: "_blank",
-        rel: "noopener",
-        hidden: true,
-        on: { click: (event) => onReport(event, form) },
-      },
-      title,
-    );
-  const reports = [reportLink("html", "Report of all"), reportLink("pdf", "The same as PDF")];
+  const reports = [
+    reportLink(["Report of all (new tab)", path, "report.html"], problem, signal),
+    reportLink(["The same as PDF (new tab)", path, "report.pdf"], problem, signal),
+  ];
   const list = h("ol", { class: "tiles members" });
   const load = thumbnails(signal);
   const drawn = new Map(); // by explanation: {element, picture, state, done}
@@ -65,16 +55,6 @@ export async function show(main, { id, signal }) {
   async function onCancel() {
     try {
       await postJson(`${path}/cancel`, { signal });
-    } catch (error) {
-      if (!signal.aborted) problem.textContent = shortFailure(error);
-    }
-  }
-
-  async function onReport(event, form) {
-    if (!signedIn()) return;
-    event.preventDefault(); // only this page sends the key
-    try {
-      saveBlob(await getBlob(`${path}/report.${form}`, { signal }), `${id}-report.${form}`);
     } catch (error) {
       if (!signal.aborted) problem.textContent = shortFailure(error);
     }
