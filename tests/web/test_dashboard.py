@@ -373,6 +373,32 @@ def test_true_labels_come_from_a_table_or_the_field_of_a_picture(page, dashboard
     assert truths == ["cat", "truck", "dog"]
 
 
+def test_the_file_field_names_the_pictures_that_are_chosen(page, dashboard):
+    visit(page, dashboard, "/new")
+    field = page.get_by_label("Choose, drop or paste")
+    names = "field => [...field.files].map(({ name }) => name)"
+    parts = [{"name": f"{name}.jpg", "mimeType": "image/jpeg"} for name in "ab"]
+    for part in parts:
+        field.set_input_files(part | {"buffer": SAMPLE.read_bytes()})
+    expect(page.locator(".previews li")).to_have_count(2)
+    assert field.evaluate(names) == ["a.jpg", "b.jpg"]
+    page.get_by_role("button", name="Remove a.jpg").click()
+    assert field.evaluate(names) == ["b.jpg"]
+    page.evaluate(
+        """() => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File(["a,cat"], "labels.csv"));
+          dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+        }"""
+    )
+    expect(page.locator(".drop [role=status]")).not_to_be_empty()
+    assert field.evaluate(names) == ["b.jpg"]  # a table is no picture
+    page.get_by_role("button", name="Remove b.jpg").click()
+    assert field.evaluate(names) == []
+    field.set_input_files(SAMPLE)
+    expect(page.locator(".previews li")).to_have_count(1)
+
+
 def test_what_is_no_picture_is_told_beside_the_picture_and_nothing_is_lost(page, dashboard):
     visit(page, dashboard, "/new")
     file = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}

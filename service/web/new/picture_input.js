@@ -13,12 +13,7 @@ export function pictureInput(truths, signal) {
     accept: "image/*,.heic,.avif,.tif,.tiff,.ppm,.pgm,.bmp,.csv",
     multiple: true,
     "aria-describedby": errorId,
-    on: {
-      change: () => {
-        add([...input.files]);
-        input.value = ""; // so that the same file can be chosen again
-      },
-    },
+    on: { change: () => add([...input.files]) },
   });
   const previews = h("ul", { class: "previews" });
   const problem = h("p", { class: "field-error", id: errorId, role: "alert" });
@@ -91,6 +86,9 @@ export function pictureInput(truths, signal) {
         );
       }),
     );
+    const chosen = new DataTransfer();
+    for (const file of files) chosen.items.add(file);
+    input.files = chosen.files; // so that the field names them, also those dropped or pasted
     zone.dispatchEvent(new Event("change"));
   }
 
