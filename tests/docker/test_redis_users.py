@@ -57,6 +57,9 @@ def test_every_command_that_the_service_runs_is_permitted(
     second.send_signal(signal.SIGTERM)
     assert second.wait(timeout=30) == 0
     refused = service_harness.connection.acl_log()
+    if service_harness.connection.info()["redis_version"].startswith("6."):
+        # CLIENT SETINFO, which these lack; later ones do not know it before they ask who may
+        refused = [entry for entry in refused if entry["object"] != "client"]
     assert not refused, [(entry["username"], entry["object"]) for entry in refused]
 
 

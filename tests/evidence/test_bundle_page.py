@@ -27,6 +27,7 @@ CASES = {
     "regions of channels": {"method": "partition", "superpixels": PIXELS, "max_evals": 600},
     "padded": {"method": "permutation", "fit": "pad", "max_evals": 200},
     "exact": {"method": "exact", "superpixels": {"kind": "grid", "rows": 2, "columns": 2}},
+    "interactions": {"method": "gaussian_process", "interactions": 2, "max_evals": 40},
 }
 
 
@@ -43,7 +44,9 @@ def lengths_of(files):
     """The lengths that the letters of the table stand for, by the record."""
     result = payload_of(files["record.json"])["predicate"]["result"]
     lengths = dict(zip("HWC", result["model"]["parts"]["input_shape"], strict=True))
-    return lengths | {"K": len(result["outputs"]), "R": result["region_count"]}
+    regions = result["region_count"]
+    pairs = regions * (regions - 1) // 2
+    return lengths | {"K": len(result["outputs"]), "R": regions, "P": pairs, "2": 2}
 
 
 def test_the_page_lists_every_array():
@@ -58,7 +61,7 @@ async def test_arrays_have_the_type_and_shape_of_the_page(signed, asked):
     for name, array in arrays.items():
         kind, shapes, _, _ = ARRAYS[name]
         assert (array.dtype.name if kind != "text" else array.dtype.kind) in (kind, "U"), name
-        told = [re.findall(r"[HWCKR]", shape) for shape in shapes.split(" or ")]
+        told = [re.findall(r"[HWCKRP2]", shape) for shape in shapes.split(" or ")]
         assert array.shape in [tuple(lengths[letter] for letter in each) for each in told], name
     always = {name for name, (_, _, _, when) in ARRAYS.items() if when == "always"}
     assert always <= arrays.keys()
