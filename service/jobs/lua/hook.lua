@@ -1,6 +1,6 @@
 -- Adds a webhook, or changes one that still has the version that the caller read.
--- Replies: hooked | claimed, if the claim was made before | changed | full, if the owner has as many
--- as are allowed
+-- Replies: hooked | claimed, if the claim was made before | changed |
+-- full, if the owner has as many as are allowed
 
 local asked = cjson.decode(ARGV[1])
 local now, key = read_clock(), 'shapshot:webhook:' .. asked.id
