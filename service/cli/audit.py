@@ -55,14 +55,16 @@ def audit(
         while page.next_cursor and len(found) < limit:
             page = client.audit(**filters, limit=min(limit, PAGE), cursor=page.next_cursor)
             found += page.items
+    signed = {each.id: page.is_signed(each) for each in found[:limit]}  # by the newest page
     if as_json:
-        print_json(found[:limit])
+        print_json([each.model_dump() | {"signed": signed[each.id]} for each in found[:limit]])
         return
-    table = Table(*("when (UTC)", "who", "action", "what", "of", "why"), box=SIMPLE_HEAD)
+    table = Table(*("when (UTC)", "signed", "who", "action", "what", "of", "why"), box=SIMPLE_HEAD)
     for each in found[:limit]:
         refused = " (refused)" if each.outcome == "refused" and each.action != "refused" else ""
         cells = (
             f"{each.at:%Y-%m-%d %H:%M:%S}",
+            "yes" if signed[each.id] else "not yet" if page.signing else "no",
             each.actor or "",
             f"{each.action}{refused}",
             each.what or "",
@@ -71,3 +73,7 @@ def audit(
         )
         table.add_row(*map(escape, cells))
     console.print(table)
+    if unsigned := len(signed) - sum(signed.values()):
+        told = "Not signed yet" if page.signing else "Not signed"
+        why = "signs about every ten minutes" if page.signing else "has no signing key"
+        console.print(f"{told}: {unsigned} of {len(signed)} entries; the server {why}.")

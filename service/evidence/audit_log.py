@@ -10,7 +10,7 @@ import rfc8785
 
 from service.evidence.envelopes import RecordError, open_envelope
 from service.evidence.keys import PublicKeys
-from service.schemas.audit import AuditEntry, AuditSegment, SegmentStatement
+from service.schemas.audit import AuditEntry, AuditSegment, SegmentStatement, place_of
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,6 @@ def line_of(entry: AuditEntry) -> bytes:
 
 def digest_of(lines: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(lines)).hexdigest()
-
-
-def place_of(id_: str) -> tuple[int, int]:
-    """Return an id of an entry as numbers, which have the order of the log. Raises ValueError."""
-    milliseconds, _, number = id_.partition("-")
-    return int(milliseconds), int(number)
 
 
 def verify_log(lines: Sequence[bytes], keys: PublicKeys) -> VerifiedLog:

@@ -8,12 +8,11 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from service.evidence.audit_log import place_of
 from service.jobs.records import ChainEntry
 from service.jobs.redis_clock import as_seconds
 from service.jobs.redis_keys import AUDIT, AUDIT_SEALED, AUDIT_SEGMENTS, as_text
 from service.jobs.scripts import Scripts, Segment
-from service.schemas.audit import AuditAction, AuditEntry
+from service.schemas.audit import AuditAction, AuditEntry, place_of
 
 LAST_S = 253402300799  # of the year 9999
 Raw = tuple[Any, Mapping[Any, Any]]  # an entry of a stream

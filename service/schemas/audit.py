@@ -54,6 +54,12 @@ class AuditEntry(ResponseModel):
     )
 
 
+def place_of(id_: str) -> tuple[int, int]:
+    """Return an id of an entry as numbers, which have the order of the log. Raises ValueError."""
+    milliseconds, _, number = id_.partition("-")
+    return int(milliseconds), int(number)
+
+
 class AuditPage(ResponseModel):
     """A page of the audit log; `next_cursor` is null on the last."""
 
@@ -64,6 +70,10 @@ class AuditPage(ResponseModel):
         "are not signed yet. Null: none is signed"
     )
     signing: bool = Field(description="False: the server has no key, so it signs no more entries")
+
+    def is_signed(self, entry: AuditEntry) -> bool:
+        """Return whether a segment had the entry when this page was read."""
+        return self.sealed_until is not None and place_of(entry.id) <= place_of(self.sealed_until)
 
 
 class AuditSegment(ResponseModel):
