@@ -5,7 +5,7 @@ import re
 MAX_LENGTH = 200  # characters
 API_PATHS = (
     *(".well-known", "docs", "healthz", "metrics", "openapi.json", "static-offline-docs", "v1"),
-    "web",
+    *("v1beta1", "web"),
 )
 
 _SEGMENTS = re.compile(r"(/[A-Za-z0-9._~-]+)+")

@@ -79,7 +79,8 @@ async def make_once(
         if request:
             made = await to_thread.run_sync(_made_before, services.process, request)
         try:
-            made = made or await make(request)
+            if made is None:
+                made = await make(request)
             break
         except AlreadyClaimedError:  # by a concurrent request
             continue
