@@ -33,8 +33,8 @@ LEARNING_ROWS = 256  # scores at most; learning takes time as their cube
 SUM = (0.4, 1.0, -4.0, 2.5)  # log of the sum of rates
 EQUAL = (-0.6, 0.25, -12.0, 1.5)  # log of the variance of the second part, over that of the first
 ROUGH = (-5.0, 3.0, -13.0, 2.0)  # the same of the last
-LOCAL = (1.5, 1.5, -8.0, 4.0)  # the same of all local kernels
-ADDITIVE = (0.5, 1.5, -8.0, 5.0)  # the same of the additive part
+LOCAL = (1.0, 0.7, -8.0, 4.0)  # the same of all local kernels
+ADDITIVE = (-0.7, 0.7, -8.0, 5.0)  # the same of the additive part; a wide prior overfits few pairs
 RATE_RATIO = (0.0, 0.6, -3.0, 3.0)  # log of each rate over its expected share of their mean
 
 
