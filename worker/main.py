@@ -25,6 +25,7 @@ from service.jobs.redis_connections import connect
 from service.jobs.redis_retry import retry_while_down
 from service.jobs.rq_adapter import Job
 from service.jobs.rq_job import EXPLAIN
+from worker.blas_threads import use_one_thread
 from worker.explain_job import Explainer
 from worker.housekeeping import Housekeeping, show_alive
 from worker.models.errors import RegistryError
@@ -50,6 +51,7 @@ log = structlog.get_logger(__name__)
 def main() -> int:
     """Serve until stopped; return the exit code: 0, or 1 where the worker could not start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read once, when TensorFlow is imported
+    use_one_thread()
     start_up = StartupTimer()
     try:
         settings = read_settings(WorkerSettings)

@@ -58,10 +58,12 @@ def verify(
     """
     try:
         from service.evidence.timestamps import TimestampError, read_certificates
+        from worker.blas_threads import use_one_thread
         from worker.listed_chain import ChainListError, read_chain, verify_listed
         from worker.verification import Place, Verification, verify_bundle, verify_chain
     except ImportError as error:
         exit_with_error(f"{error.name} is not installed: pip install 'shapshot[verify]'")
+    use_one_thread()
     try:
         trusted = PublicKeys.read(keys) if keys else None
         authorities = read_certificates(tsa_certificate) if tsa_certificate else []
