@@ -16,6 +16,7 @@ from service.api.http.signed_links import PARAMETER, REPORTS, RESULTS, UPLOADS, 
 from service.api.http.validation import validation_problem
 from service.api.services import RequestServices, RequestServicesDep
 from service.api.state.serializers import to_datetime
+from service.api.submission import small_document
 from service.api.uploads import strict_json
 from service.api.uploads.body import read_body
 from service.api.uploads.upload import JSON
@@ -24,17 +25,7 @@ from service.schemas.links import LinkRequest, SignedLink
 
 DEFAULT_LIFETIME_S = 3600
 READERS_LIFETIME_S = 60  # enough to open it; such a link hardly outlives the key
-PROBLEMS = problems(
-    ErrorCode.BAD_REQUEST,
-    ErrorCode.CROSS_SITE,
-    ErrorCode.NOT_FOUND,
-    ErrorCode.GONE,
-    ErrorCode.REQUEST_TIMEOUT,
-    ErrorCode.TOO_LARGE,
-    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-    ErrorCode.BUSY,
-    ErrorCode.INVALID_PARAMETER,
-)
+PROBLEMS = problems(ErrorCode.BAD_REQUEST, *small_document.PROBLEMS)
 router = APIRouter(prefix="/v1", tags=["results"])
 
 

@@ -1,5 +1,6 @@
 """Deliveries of webhooks: testing, listing and replaying."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from service.api.routes.webhooks import find_to_change, find_webhook
 from service.api.services import RequestServicesDep
 from service.api.submission.idempotency import idempotent_request, make_once
 from service.api.webhooks import documents
-from service.jobs.claims import IdempotentRequest
+from service.jobs.claims import IdempotencyClaim, IdempotentRequest
 from service.jobs.redis_keys import DELIVERY_ID, new_delivery_id
 from service.jobs.webhooks import DisabledError
 from service.schemas.documents import ErrorCode
@@ -39,15 +40,7 @@ async def test_webhook(request: Request, services: RequestServicesDep, webhook_i
     """Queue a delivery of the type `webhook.test`."""
     await find_to_change(services, webhook_id)
 
-    async def queue(asked: IdempotentRequest | None) -> str:
-        delivery_id = new_delivery_id()
-        claim = asked.claim(delivery_id) if asked else None
-        try:
-            await services.process.webhooks.test(webhook_id, delivery_id, claim)
-        except DisabledError as error:
-            raise _disabled() from error
-        return delivery_id
-
+    queue = partial(_queue, services.process.webhooks.test, webhook_id, new_delivery_id())
     asked = idempotent_request(request, services, "test", webhook_id)
     find = partial(services.process.webhooks.delivery, webhook_id)
     return documents.delivery(await make_once(services, asked, queue, find))
@@ -91,18 +84,21 @@ async def replay_delivery(
         detail = f"there is no such delivery of this webhook: {delivery_id[:100]}"
         raise ApiError(ErrorCode.NOT_FOUND, detail, "id", delivery_id)
 
-    async def queue(asked: IdempotentRequest | None) -> str:
-        claim = asked.claim(delivery_id) if asked else None
-        try:
-            await services.process.webhooks.replay(webhook_id, delivery_id, claim)
-        except DisabledError as error:
-            raise _disabled() from error
-        return delivery_id
-
+    queue = partial(_queue, services.process.webhooks.replay, webhook_id, delivery_id)
     asked = idempotent_request(request, services, "replay", webhook_id, delivery_id)
     return documents.delivery(await make_once(services, asked, queue, find))
 
 
-def _disabled() -> ApiError:
-    detail = "the webhook is disabled; enable it first: PATCH it with enabled true"
-    return ApiError(ErrorCode.WEBHOOK_DISABLED, detail, "id")
+async def _queue(
+    send: Callable[[str, str, IdempotencyClaim | None], Awaitable[object]],
+    webhook_id: str,
+    delivery_id: str,
+    asked: IdempotentRequest | None,
+) -> str:
+    """Queues a delivery together with its claim; returns its id. Raises ApiError if disabled."""
+    try:
+        await send(webhook_id, delivery_id, asked.claim(delivery_id) if asked else None)
+    except DisabledError as error:
+        detail = "the webhook is disabled; enable it first: PATCH it with enabled true"
+        raise ApiError(ErrorCode.WEBHOOK_DISABLED, detail, "id") from error
+    return delivery_id
