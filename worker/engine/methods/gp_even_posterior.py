@@ -19,7 +19,12 @@ from worker.engine.methods.gp_even_covariance import (
     interaction_variance,
     interaction_weights,
 )
-from worker.engine.methods.gp_likelihood import find_likeliest, negative_log_likelihood
+from worker.engine.methods.gp_likelihood import (
+    dots,
+    find_likeliest,
+    negative_log_likelihood,
+    scaled,
+)
 from worker.engine.methods.prior_family import EQUAL_SUM, LEARNING_ROWS
 
 BLOCK = 256  # interactions that are inferred at a time, 4 MB a matrix for 2000 scores
@@ -106,7 +111,7 @@ class EvenPosterior:
         self._factor = cho_factor(self._gram)
         self._scores = contrasts(even)
         self._weights = cho_solve(self._factor, self._scores)
-        self._amplitudes = _dots(self._scores, self._weights) / len(self._scores)  # (K,)
+        self._amplitudes = dots(self._scores, self._weights) / len(self._scores)  # (K,)
 
     def interactions(self, pairs: Indices) -> tuple[Credit, Credit]:
         """Return means and standard deviations of SII_ij for pairs (2, P): two (P, K)."""
@@ -124,7 +129,7 @@ class EvenPosterior:
         known = contrasts(sums.weights)  # (N - 1, F)
         rest = contrasts(sums.smooth) - self._smooth @ known
         influence = cho_solve(self._factor, rest)
-        explained = _dots(known, self._gram @ known + 2 * rest) + _dots(rest, influence)
+        explained = dots(known, self._gram @ known + 2 * rest) + dots(rest, influence)
         variances = np.maximum(sums.variances - explained, 0)[:, np.newaxis] * self._amplitudes
         return known.T @ self._scores + rest.T @ self._weights, np.sqrt(variances)
 
@@ -141,9 +146,7 @@ def fit_even_prior(signs: Scores, even: Scores, importances: Scores) -> EvenPrio
     share the prior, but for their amplitudes.
     """
     signs, even = signs[:LEARNING_ROWS], even[:LEARNING_ROWS]
-    targets = contrasts(even)
-    scale = np.sqrt((targets**2).mean(axis=0))  # (K,)
-    targets = targets / np.where(scale > 0, scale, 1)  # the search stops by the size of its cost
+    targets = scaled(contrasts(even))
     expected = importances**IMPORTANCE
     ratios = [(log, *RATE_RATIO) for log in np.log(expected / expected.mean()).clip(-2, 2)]
     loss = lambda logs: _loss(_prior(logs), signs, targets)  # noqa: E731
@@ -173,9 +176,3 @@ def _reflect(rows: Scores) -> Scores:
     normal[0] += 1
     reflected: Scores = rows - np.outer(normal * 2 / (normal @ normal), normal @ rows)
     return reflected
-
-
-def _dots(one: Scores, other: Scores) -> Scores:
-    """Multiply column by column: (columns,) of two (N, columns)."""
-    dots: Scores = np.einsum("nc,nc->c", one, other)
-    return dots

@@ -26,10 +26,23 @@ def negative_log_likelihood(gram: Scores, targets: Scores) -> tuple[float, Score
     precision = cho_solve(factor, np.eye(len(gram)))
     half_log_det = float(np.log(np.diag(factor[0])).sum())
     weights = precision @ targets
-    amplitudes = np.einsum("nk,nk->k", targets, weights) / len(targets)  # the likeliest: (K,)
+    amplitudes = dots(targets, weights) / len(targets)  # the likeliest: (K,)
     amplitudes = np.maximum(amplitudes, np.finfo(np.float64).tiny)
     loss = len(targets) * np.log(amplitudes).mean() / 2 + half_log_det
     return loss, (precision - weights / amplitudes @ weights.T / len(amplitudes)) / 2
+
+
+def scaled(targets: Scores) -> Scores:
+    """Divide targets (N, K) by each output's root mean square, as the search ends by the loss."""
+    scale = np.sqrt((targets**2).mean(axis=0))  # (K,)
+    divided: Scores = targets / np.where(scale > 0, scale, 1)
+    return divided
+
+
+def dots(one: Scores, other: Scores) -> Scores:
+    """Multiply column by column: (columns,) of two (N, columns)."""
+    products: Scores = np.einsum("nc,nc->c", one, other)
+    return products
 
 
 def find_likeliest(

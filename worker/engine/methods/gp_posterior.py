@@ -22,6 +22,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from worker.engine.arrays import Credit, Scores
 from worker.engine.methods.gp_covariance import covariance
+from worker.engine.methods.gp_likelihood import dots
 from worker.engine.methods.value_index import ValueIndex
 
 ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of the further additive part, over the first part's
@@ -101,7 +102,7 @@ def compute_posterior(prior: Prior, index: ValueIndex, signs: Scores, odd: Score
     precision = cho_solve(factor, np.eye(len(gram)))
     weights = precision @ odd
     influence = precision @ rest  # (N, M), beside what is known
-    explained = _dots(known, gram @ known + 2 * rest) + _dots(rest, influence)
+    explained = dots(known, gram @ known + 2 * rest) + dots(rest, influence)
     variance = np.maximum(prior.variance(index) - explained, 0)  # (M,) [2.26]
     whitened = solve_triangular(factor[0], np.hstack([signs, odd]), trans="T")
     return Posterior(
@@ -129,7 +130,7 @@ def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores
     likelihoods, squares = [], []
     for share in ADDITIVE:
         left_open = share / (M + share * stretch**2)  # (R,), variance of b
-        left_over = _dots(targets, targets) - left_open @ along**2  # (K,)
+        left_over = dots(targets, targets) - left_open @ along**2  # (K,)
         amplitudes = np.maximum(left_over, 0) / N
         log_det = np.log1p(share / M * stretch**2).sum()
         log_amplitudes = np.log(np.maximum(amplitudes, np.finfo(np.float64).tiny))
@@ -141,9 +142,3 @@ def _errors(variance: Scores, signs: Scores, whitened: Scores, influence: Scores
     chances /= chances.sum(axis=0)
     errors: Credit = np.sqrt(np.einsum("ak,amk->mk", chances, np.array(squares)))
     return errors
-
-
-def _dots(one: Scores, other: Scores) -> Scores:
-    """Multiply column by column: (columns,) of two (N, columns)."""
-    dots: Scores = np.einsum("nc,nc->c", one, other)
-    return dots

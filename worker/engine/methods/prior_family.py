@@ -18,7 +18,12 @@ import numpy as np
 
 from worker.engine.arrays import Scores
 from worker.engine.methods.gp_covariance import ProductKernel
-from worker.engine.methods.gp_likelihood import CONVERGED, find_likeliest, negative_log_likelihood
+from worker.engine.methods.gp_likelihood import (
+    CONVERGED,
+    find_likeliest,
+    negative_log_likelihood,
+    scaled,
+)
 from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.protocol import Game
 
@@ -87,9 +92,7 @@ class PriorFamily:
         likelihoods' logarithms. start: logs learnt from fewer scores; None: what is expected.
         tolerance: see find_likeliest.
         """
-        signs, odd = signs[:LEARNING_ROWS], odd[:LEARNING_ROWS]
-        scale = np.sqrt((odd**2).mean(axis=0))  # (K,)
-        odd = odd / np.where(scale > 0, scale, 1)  # the search stops by the size of its cost
+        signs, odd = signs[:LEARNING_ROWS], scaled(odd[:LEARNING_ROWS])
         loss = lambda logs: self.loss(logs, signs, odd)  # noqa: E731
         return find_likeliest(loss, self._hyperpriors(), start, tolerance)
 
