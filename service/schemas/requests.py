@@ -231,6 +231,12 @@ class ExplanationSettings(RequestModel):
         "central, full of edges, and changed much by masking, and more interactions among near "
         "ones, which takes fewer evaluations for the same error; uniform: expects the same of all",
     )
+    score_scale: Literal["auto", "linear"] = Field(
+        default="auto",
+        description="For gaussian_process. auto: models scores that all lie in 0..1, such as "
+        "probabilities, on a scale that stretches both ends, where players add up more nearly, "
+        "which takes fewer evaluations for the same error; linear: models scores as they are",
+    )
     interactions: Literal[1, 2] = Field(
         default=1,
         description="For gaussian_process of at most 50 superpixels. 2: divides the credit among "
@@ -342,5 +348,6 @@ class ResolvedSettings(ExplanationSettings):
     # As versions without these settings did:
     sampling: Literal["adaptive", "random"] = "random"
     prior: Literal["picture", "uniform"] = "uniform"
+    score_scale: Literal["auto", "linear"] = "linear"
     priority: Priority = "interactive"
     true_label: int | None = None

@@ -58,6 +58,7 @@ def engine_request(
         sampling=settings.sampling,
         interactions=settings.interactions,
         prior=settings.prior,
+        score_scale=settings.score_scale,
         solution_concept=settings.solution_concept or "shapley",
         target_standard_error=settings.target_standard_error,
         metrics=tuple(settings.metrics),

@@ -17,6 +17,7 @@ Sampling = Literal["adaptive", "random"]
 SolutionConcept = Literal["shapley", "owen"]
 InteractionOrder = Literal[1, 2]
 Prior = Literal["picture", "uniform"]
+ScoreScale = Literal["auto", "linear"]
 MAX_SEED = 2**32 - 1
 
 
@@ -35,7 +36,7 @@ class Request:
     most evaluations, the empty and the full coalition included (methods that evaluate pairs may
     take one more). batch_size: coalitions chosen before their scores are read; it changes the
     values of Partition. fixed_context: see partition.py. regularization: see kernel.py.
-    sampling, prior, solution_concept, interactions: see gaussian_process.py.
+    sampling, prior, score_scale, solution_concept, interactions: see gaussian_process.py.
     superpixels: how the picture is cut into players. target_standard_error: in units of the
     (linked) score; methods that estimate standard errors stop early once all are at most this.
     metrics: names in perturbation.METRICS, each at most once; their evaluations are added to
@@ -54,6 +55,7 @@ class Request:
     solution_concept: SolutionConcept = "shapley"
     interactions: InteractionOrder = 1
     prior: Prior = "picture"
+    score_scale: ScoreScale = "auto"
     superpixels: Superpixels = PIXELS
     target_standard_error: float | None = None
     metrics: tuple[str, ...] = ()
