@@ -63,7 +63,8 @@ def resolve_settings(
     _check_masker(settings.masker, shape[2])
     for name in sorted(OWN_SETTINGS - METHODS[settings.method].own):
         default, received = ExplanationSettings.model_fields[name].default, getattr(settings, name)
-        if received != default:  # documents show the default, so it is accepted
+        earlier = ResolvedSettings.model_fields[name].default
+        if received not in (default, earlier):  # documents show one of these, so it is accepted
             taking = " and ".join(methods_taking(name))
             said = f"{settings.method} does not take this setting; methods that take it: {taking}"
             raise invalid_setting(name, said, received, [default])

@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from service.schemas.requests import ExplanationSettings, Method
+from service.schemas.requests import ExplanationSettings, Method, ResolvedSettings
 from tests.encoded import npy
 
 METHODS = get_args(Method)
@@ -63,6 +63,17 @@ async def test_echoed_settings_can_be_sent_again(ask, method):
     again = await ask(**settings)
     assert again.status_code == 202, again.text
     assert again.json()["settings"] == settings
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_settings_of_a_version_without_some_of_them_can_be_sent_again(ask, method):
+    settings = (await ask(method=method)).json()["settings"]
+    for name in ("sampling", "prior", "score_scale"):
+        del settings[name]
+    stored = ResolvedSettings.model_validate(settings).model_dump(mode="json")
+    again = await ask(**stored)
+    assert again.status_code == 202, again.text
+    assert again.json()["settings"] == stored
 
 
 @pytest.mark.parametrize(
