@@ -44,7 +44,7 @@ def test_the_guide_lists_every_setting_and_its_default():
     assert defaults.keys() == ExplanationSettings.model_fields.keys()
     assert BatchSettings.model_fields.keys() - defaults.keys() == {"true_labels"}
     names = ("method", "masker", "regularization", "sampling", "link", "seed", "batch_size")
-    for name in (*names, "prior", "interactions"):
+    for name in (*names, "prior", "score_scale", "interactions"):
         assert defaults[name] == str(ExplanationSettings.model_fields[name].default)
 
 

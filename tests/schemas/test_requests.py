@@ -46,6 +46,7 @@ def test_each_kind_of_superpixels_has_its_defaults(said, meant):
         {"target_standard_error": 0},
         {"target_standard_error": float("nan")},
         {"method": "magic"},
+        {"score_scale": "logit"},
     ],
 )
 def test_settings_out_of_bounds_are_refused(wrong):
@@ -63,7 +64,7 @@ def test_settings_survive_json():
     assert ExplanationSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
-def test_stored_settings_without_sampling_or_prior_are_of_versions_without_them():
+def test_stored_settings_without_sampling_prior_or_scale_are_of_versions_without_them():
     stored = {
         "model": "tiny",
         "method": "gaussian_process",
@@ -75,5 +76,6 @@ def test_stored_settings_without_sampling_or_prior_are_of_versions_without_them(
     resolved = ResolvedSettings.model_validate(stored)
     assert (resolved.sampling, resolved.prior) == ("random", "uniform")
     assert (read().sampling, read().prior) == ("adaptive", "picture")
+    assert (resolved.score_scale, read().score_scale) == ("linear", "auto")
     assert resolved.interactions == 1
     assert resolved.solution_concept is None

@@ -67,7 +67,8 @@ METHODS: Mapping[Method, MethodTraits] = {
         max_evals=500,
         most_players=1024,
         own=frozenset(
-            {"target_standard_error", "sampling", "prior", "interactions", "solution_concept"}
+            {"target_standard_error", "sampling", "prior", "score_scale"}
+            | {"interactions", "solution_concept"}
         ),
     ),
 }

@@ -21,6 +21,10 @@ const WORDS = {
     "Prior",
     "picture expects more of large, central, contrasted regions; uniform the same of all",
   ],
+  score_scale: [
+    "Scale of scores",
+    "auto stretches probabilities near 0 and 1, which takes fewer evaluations; linear does not",
+  ],
   interactions: [
     "Interactions",
     "2 also tells how strongly pairs of at most 50 superpixels act together; 1 does not",

@@ -17,7 +17,7 @@ SLIC = {"kind": "slic", "segments": 50, "compactness": 30.0, "sigma": 3.0}
 async def test_every_method_has_a_card_with_the_settings_it_takes(api):
     cards = (await api.get("/v1/methods")).json()["items"]
     assert [card["name"] for card in cards] == list(METHODS)
-    of_process = {"interactions", "prior", "sampling", "solution_concept"}
+    of_process = {"interactions", "prior", "sampling", "score_scale", "solution_concept"}
     of_process |= {"target_standard_error"}
     own = {"batch_size", "fixed_context", "regularization", *of_process}
     for card in cards:
@@ -195,9 +195,11 @@ async def test_a_setting_the_method_does_not_take_is_refused(ask, refused, metho
 async def test_a_method_accepts_its_own_settings(ask):
     process = await ask(method="gaussian_process", target_standard_error=0.01)
     owen = await ask(method="gaussian_process", solution_concept="owen")
+    linear = await ask(method="gaussian_process", score_scale="linear")
     partition = await ask(method="partition", batch_size=10, fixed_context=1)
     assert process.json()["settings"]["target_standard_error"] == 0.01
     assert owen.json()["settings"]["solution_concept"] == "owen"
+    assert linear.json()["settings"]["score_scale"] == "linear"
     assert partition.json()["settings"]["batch_size"] == 10
 
 

@@ -39,6 +39,7 @@ async def test_a_picture_alone_is_accepted_and_all_settings_come_back(served, ph
         "sampling": "adaptive",
         "interactions": 1,
         "prior": "picture",
+        "score_scale": "auto",
         "solution_concept": None,
         "metrics": [],
         "seed": 0,
